@@ -1,0 +1,2 @@
+//! The programs that boot.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The root_task attribute.
+

@@ -1,0 +1,2 @@
+//! Runtime for seL4 root tasks.
+#![no_std]

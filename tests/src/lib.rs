@@ -1,0 +1,2 @@
+//! The model kernel, the reference models and the test suites.
+
