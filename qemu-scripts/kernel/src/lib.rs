@@ -1,0 +1,1 @@
+//! Empty: see this folder's `Cargo.toml`.
