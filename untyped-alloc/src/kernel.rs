@@ -160,9 +160,9 @@ impl ObjectSizes {
     /// such object.
     pub fn size_bits(&self, blueprint: Blueprint) -> Option<u8> {
         match blueprint {
-            Blueprint::Untyped { size_bits } => {
-                (self.untyped_min_bits..=self.untyped_max_bits).contains(&size_bits).then_some(size_bits)
-            }
+            Blueprint::Untyped { size_bits } => (self.untyped_min_bits..=self.untyped_max_bits)
+                .contains(&size_bits)
+                .then_some(size_bits),
             Blueprint::Tcb => Some(self.tcb_bits),
             Blueprint::Endpoint => Some(self.endpoint_bits),
             Blueprint::Notification => Some(self.notification_bits),

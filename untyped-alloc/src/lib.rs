@@ -1,4 +1,53 @@
 //! Untyped memory, capability slots and frames for seL4.
+//!
+//! Capabilities to untyped memory go in; kernel objects come out, each with a capability slot of
+//! its own, and go back in again.
+//!
+//! ```text
+//!   boot untypeds                                                        kernel.rs    the seam
+//!        │                                                               pool.rs      nodes
+//!        ▼
+//!   blocks   buddy tree of untypeds, split four ways a call,             block.rs
+//!        │   merged only when it pays                                    reclaim.rs
+//!        ▼
+//!   chunks   one untyped retyped in one call into up to 256              chunk.rs
+//!        │   objects in consecutive slots, with a bitmap
+//!        ├──► frames and paging structures: reused object by object      frames.rs
+//!        └──► everything else: destroyed when freed                      object.rs
+//!
+//!   slots    consecutive runs of capability slots; grows the CSpace      slots.rs, cspace.rs
+//! ```
+//!
+//! The crate knows nothing of virtual addresses. It makes its invocations through the trait
+//! [`Kernel`], passed to each call that needs it, and keeps its book-keeping in nodes that its
+//! owner gives it a page at a time ([`Allocator::adopt_page`]).
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+mod allocator;
+mod block;
+mod chunk;
+mod counted;
+mod cspace;
+mod error;
+mod frames;
 pub mod kernel;
+mod object;
+mod pool;
+mod reclaim;
+mod slots;
+mod stats;
+mod validate;
+
+pub use allocator::{Allocator, CSpaceInfo, UntypedInfo};
+pub use counted::{CallCounts, Counted, Invocation};
+pub use error::{Blame, Error, NodeKind, Result};
+pub use frames::{Clean, Dirty, Frames, Taken};
+pub use kernel::{
+    Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelError, KernelResult, Memory, ObjectSizes,
+    Rights,
+};
+pub use object::{Object, Objects};
+pub use pool::{Pool, Pooled};
+pub use stats::Stats;
+pub use validate::Violation;

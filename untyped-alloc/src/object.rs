@@ -1,0 +1,292 @@
+//! Objects of any type, by blueprint: allocated one or many, destroyed when freed.
+
+use crate::allocator::{Allocator, ChunkPlan, SlotsFrom};
+use crate::block::State;
+use crate::chunk::{Chunk, Class};
+use crate::counted::Invocation;
+use crate::error::{Error, Result};
+use crate::kernel::{Blueprint, CPtr, Kernel};
+
+/// An object handed out: a small id that goes stale when the object is freed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Object {
+    slot: CPtr,
+    serial: u32,
+}
+
+impl Object {
+    /// The slot of its capability.
+    pub fn slot(self) -> CPtr {
+        self.slot
+    }
+}
+
+/// Objects of one type in consecutive slots, made by one retype and freed together.
+///
+/// Frames among them are physically contiguous, in the order of their slots.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Objects {
+    first: CPtr,
+    count: usize,
+    serial: u32,
+}
+
+impl Objects {
+    /// The slot of the first object's capability.
+    pub fn first_slot(self) -> CPtr {
+        self.first
+    }
+
+    /// How many they are.
+    #[allow(clippy::len_without_is_empty)] // never empty: zero objects are refused
+    pub fn len(self) -> usize {
+        self.count
+    }
+
+    /// One of them, to be freed by itself; `None` past the end.
+    pub fn get(self, index: usize) -> Option<Object> {
+        let slot = self.first.offset(index);
+        (index < self.count).then_some(Object {
+            slot,
+            serial: self.serial,
+        })
+    }
+}
+
+/// How many small objects are made at once; larger ones are made singly, so that their memory comes
+/// back with each.
+fn batch(size_bits: u8) -> usize {
+    if size_bits <= 6 {
+        32
+    } else {
+        1
+    }
+}
+
+impl<'p> Allocator<'p> {
+    /// Allocates one object. Usually one kernel call, none for most endpoints and notifications
+    /// (made 32 at a time), up to 13 more when a large untyped must be split.
+    ///
+    /// Its memory is clear. A frame obtained here is destroyed when freed, never recycled.
+    pub fn allocate(&mut self, kernel: &mut impl Kernel, blueprint: Blueprint) -> Result<Object> {
+        for class in [Class::Clean, Class::EmptyClean] {
+            if let Some(chunk) = self.chunks.with_room(class, false, blueprint) {
+                return Ok(self.hand_out_one(chunk));
+            }
+        }
+        let size_bits = self
+            .sizes
+            .size_bits(blueprint)
+            .ok_or(Error::NoSuchObject(blueprint))?;
+        let plan = |count| ChunkPlan {
+            blueprint,
+            count,
+            recycles: false,
+            slots_from: SlotsFrom::Anywhere,
+        };
+        let chunk = match self.obtain_chunk(kernel, plan(batch(size_bits))) {
+            Err(Error::OutOfMemory { .. }) => self.obtain_chunk(kernel, plan(1))?,
+            made => made?,
+        };
+        Ok(self.hand_out_one(chunk))
+    }
+
+    /// Allocates `count` (1 to 256) objects with one retype. The block behind them is rounded up to
+    /// a power of two.
+    pub fn allocate_many(
+        &mut self,
+        kernel: &mut impl Kernel,
+        blueprint: Blueprint,
+        count: usize,
+    ) -> Result<Objects> {
+        let slots_from = SlotsFrom::Anywhere;
+        let plan = ChunkPlan {
+            blueprint,
+            count,
+            recycles: false,
+            slots_from,
+        };
+        let chunk = self.obtain_chunk(kernel, plan)?;
+        Ok(self.hand_out_all(chunk))
+    }
+
+    /// Allocates `count` (1 to 256, a power of two) objects at the physical address `paddr`, which
+    /// is aligned to their total size: frames of RAM or of device memory, or untypeds.
+    ///
+    /// # Errors
+    /// [`Error::Misaligned`], [`Error::NoUntypedAt`], [`Error::AddressInUse`].
+    pub fn allocate_at(
+        &mut self,
+        kernel: &mut impl Kernel,
+        blueprint: Blueprint,
+        paddr: usize,
+        count: usize,
+    ) -> Result<Objects> {
+        let bits = self.chunk_bits(blueprint, count)?;
+        if paddr & ((1 << bits) - 1) != 0 {
+            return Err(Error::Misaligned {
+                paddr,
+                size_bits: bits,
+            });
+        }
+        let block = self.free_up(kernel, paddr, bits)?;
+        let first = self.take_slots(kernel, count)?;
+        let slots_from = SlotsFrom::Anywhere;
+        let plan = ChunkPlan {
+            blueprint,
+            count,
+            recycles: false,
+            slots_from,
+        };
+        let made = self
+            .split_down(kernel, block, paddr, bits)
+            .and_then(|block| self.retype_into_chunk(kernel, block, plan, first));
+        match made {
+            Ok(chunk) => Ok(self.hand_out_all(chunk)),
+            Err(error) => {
+                self.slots.give(first, count);
+                Err(error)
+            }
+        }
+    }
+
+    /// Destroys an object and everything derived from its capability. One kernel call, or two while
+    /// others of its batch live.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`] or [`Error::Stale`] when there is no such object;
+    /// [`Error::Kernel`] when the kernel refuses: the object is still there, free it again.
+    pub fn free(&mut self, kernel: &mut impl Kernel, object: Object) -> Result<()> {
+        let (chunk, index) = self.find_live(object.slot, object.serial)?;
+        if chunk.live.get() == 1 && chunk.free.count() == 0 {
+            self.release_chunk(kernel, chunk)?;
+        } else {
+            let path = self.path(object.slot);
+            kernel.cnode_revoke(path).map_err(|error| Error::Kernel {
+                invocation: Invocation::CNodeRevoke,
+                error,
+            })?;
+            kernel.cnode_delete(path).map_err(|error| Error::Kernel {
+                invocation: Invocation::CNodeDelete,
+                error,
+            })?;
+            self.bury(chunk, index);
+        }
+        Ok(())
+    }
+
+    /// Destroys objects that were allocated together. One kernel call.
+    ///
+    /// # Errors
+    /// As [`Allocator::free`]. Those of them that were freed singly before are passed over.
+    pub fn free_many(&mut self, kernel: &mut impl Kernel, objects: Objects) -> Result<()> {
+        let (chunk, index) = self
+            .chunks
+            .find(objects.first)
+            .ok_or(Error::NotAllocated(objects.first))?;
+        if chunk.serial.get() != objects.serial || index != 0 || chunk.recycles.get() {
+            return Err(Error::Stale(objects.first));
+        }
+        self.release_chunk(kernel, chunk)
+    }
+
+    /// Whether the id still names an object.
+    pub fn is_allocated(&self, object: Object) -> bool {
+        self.find_live(object.slot, object.serial).is_ok()
+    }
+
+    /// Makes an object that growing the CSpace needs.
+    pub(crate) fn make_internal(
+        &mut self,
+        kernel: &mut impl Kernel,
+        blueprint: Blueprint,
+    ) -> Result<Object> {
+        let slots_from = SlotsFrom::Reserve;
+        let plan = ChunkPlan {
+            blueprint,
+            count: 1,
+            recycles: false,
+            slots_from,
+        };
+        let chunk = self.obtain_chunk(kernel, plan)?;
+        Ok(self.hand_out_one(chunk))
+    }
+
+    /// Destroys an object on a path that must not fail: if the kernel refuses, it goes to the
+    /// quarantine, is counted there and retried. Returns whether it is gone.
+    pub fn abandon(&mut self, kernel: &mut impl Kernel, object: Object) -> bool {
+        if self.free(kernel, object).is_ok() {
+            return true;
+        }
+        if let Ok((chunk, index)) = self.find_live(object.slot, object.serial) {
+            self.bury(chunk, index);
+        }
+        false
+    }
+
+    fn find_live(&self, slot: CPtr, serial: u32) -> Result<(&'p Chunk<'p>, usize)> {
+        let (chunk, index) = self.chunks.find(slot).ok_or(Error::NotAllocated(slot))?;
+        if chunk.serial.get() != serial || chunk.recycles.get() || !chunk.is_live(index) {
+            return Err(Error::Stale(slot));
+        }
+        Ok((chunk, index))
+    }
+
+    /// Marks a live object dead.
+    fn bury(&mut self, chunk: &'p Chunk<'p>, index: usize) {
+        self.live.sub(&self.sizes, chunk.blueprint(), 1);
+        self.chunks.take_back(chunk, index, 1, false, true);
+    }
+
+    fn hand_out_one(&mut self, chunk: &'p Chunk<'p>) -> Object {
+        let (index, _) = chunk.first_run(1, true).unwrap_or((0, 1));
+        self.chunks.hand_out(chunk, index, 1);
+        self.live.add(&self.sizes, chunk.blueprint(), 1);
+        Object {
+            slot: chunk.first.get().offset(index),
+            serial: chunk.serial.get(),
+        }
+    }
+
+    fn hand_out_all(&mut self, chunk: &'p Chunk<'p>) -> Objects {
+        let count = usize::from(chunk.count.get());
+        self.chunks.hand_out(chunk, 0, count);
+        self.live.add(&self.sizes, chunk.blueprint(), count);
+        Objects {
+            first: chunk.first.get(),
+            count,
+            serial: chunk.serial.get(),
+        }
+    }
+
+    /// Destroys all objects of a chunk with one call and makes its block and slots free.
+    pub(crate) fn release_chunk(
+        &mut self,
+        kernel: &mut impl Kernel,
+        chunk: &'p Chunk<'p>,
+    ) -> Result<()> {
+        let Some(block) = chunk.block.get() else {
+            return Ok(());
+        };
+        debug_assert_eq!(block.state.get(), State::Used(chunk));
+        kernel
+            .cnode_revoke(self.path(block.slot.get()))
+            .map_err(|error| Error::Kernel {
+                invocation: Invocation::CNodeRevoke,
+                error,
+            })?;
+        self.live.sub(
+            &self.sizes,
+            chunk.blueprint(),
+            usize::from(chunk.live.get()),
+        );
+        self.slots
+            .give(chunk.first.get(), usize::from(chunk.count.get()));
+        self.chunks.remove(chunk);
+        self.blocks.vacate(block);
+        if block.device.get() {
+            self.unite_device(kernel, block)?;
+        }
+        Ok(())
+    }
+}

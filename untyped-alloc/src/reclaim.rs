@@ -1,0 +1,151 @@
+//! Getting memory back: releasing unused chunks, uniting buddies. Only when it pays: both are
+//! kernel calls, and what they free must be cleared before it is used again.
+
+use crate::allocator::{Allocator, ChunkPlan};
+use crate::block::{Block, State};
+use crate::chunk::Chunk;
+use crate::counted::Invocation;
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+
+impl<'p> Allocator<'p> {
+    /// A new chunk, reclaiming memory until there is a block for it.
+    pub(crate) fn obtain_chunk(
+        &mut self,
+        kernel: &mut impl Kernel,
+        plan: ChunkPlan,
+    ) -> Result<&'p Chunk<'p>> {
+        let bits = self.chunk_bits(plan.blueprint, plan.count)?;
+        loop {
+            match self.make_chunk(kernel, plan) {
+                Err(Error::OutOfMemory { size_bits }) => {
+                    if !self.reclaim(kernel, bits.max(size_bits))? {
+                        return Err(Error::OutOfMemory { size_bits });
+                    }
+                }
+                made => return made,
+            }
+        }
+    }
+
+    /// A new chunk of as many objects as `plan` says, or of half, a quarter … as many when there is
+    /// no block for more, reclaiming only when there is none for a single object.
+    pub(crate) fn obtain_largest_chunk(
+        &mut self,
+        kernel: &mut impl Kernel,
+        plan: ChunkPlan,
+    ) -> Result<&'p Chunk<'p>> {
+        let mut count = plan.count;
+        while count > 1 {
+            let bits = self.chunk_bits(plan.blueprint, count)?;
+            let fits = self.blocks.best_fit(bits).is_some();
+            match fits.then(|| self.make_chunk(kernel, ChunkPlan { count, ..plan })) {
+                None | Some(Err(Error::OutOfMemory { .. } | Error::OutOfSlots(_))) => count /= 2,
+                Some(made) => return made,
+            }
+        }
+        self.obtain_chunk(kernel, ChunkPlan { count: 1, ..plan })
+    }
+
+    /// One step towards a free block of 2^`bits` bytes; false when there is nothing left to do.
+    /// One kernel call.
+    fn reclaim(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<bool> {
+        let idle = self.blocks.idle_for(bits);
+        if let Some(block) = idle.filter(|block| block.size_bits.get() >= bits) {
+            return self.unite(kernel, block).map(|()| true);
+        }
+        if let Some(chunk) = self.chunks.unused() {
+            return self.release_chunk(kernel, chunk).map(|()| true);
+        }
+        match idle {
+            Some(block) => self.unite(kernel, block).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Gives back everything that is kept for speed: unused chunks, split blocks whose children
+    /// are all free, CNodes without a slot in use, objects in quarantine. Costs a kernel call for
+    /// each, and later the clearing of what they were.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if the kernel refused a call; everything else was done, and the rest can
+    /// be tried again.
+    pub fn trim(&mut self, kernel: &mut impl Kernel) -> Result<()> {
+        let mut outcome = Ok(());
+        let mut next = self.chunks.unused();
+        while let Some(chunk) = next {
+            next = self.chunks.unused_after(chunk);
+            outcome = outcome.and(self.release_chunk(kernel, chunk));
+        }
+        outcome = outcome.and(self.shrink_slots(kernel));
+        while let Some(block) = self.blocks.idle_for(0) {
+            if let Err(error) = self.unite(kernel, block) {
+                return outcome.and(Err(error));
+            }
+        }
+        outcome
+    }
+
+    /// Destroys the free children of an idle block. One kernel call.
+    fn unite(&mut self, kernel: &mut impl Kernel, block: &'p Block<'p>) -> Result<()> {
+        kernel
+            .cnode_revoke(self.path(block.slot.get()))
+            .map_err(|error| Error::Kernel {
+                invocation: Invocation::CNodeRevoke,
+                error,
+            })?;
+        let (first, count) = self.blocks.unite(block);
+        self.slots.give(first, count);
+        Ok(())
+    }
+
+    /// Unites device memory at once: it is never cleared, so nothing is gained by waiting, and the
+    /// next request may be for a larger range of the same registers.
+    pub(crate) fn unite_device(
+        &mut self,
+        kernel: &mut impl Kernel,
+        block: &'p Block<'p>,
+    ) -> Result<()> {
+        let mut parent = block.parent.get();
+        while let Some(block) = parent.filter(|parent| parent.busy.get() == 0) {
+            self.unite(kernel, block)?;
+            parent = block.parent.get();
+        }
+        Ok(())
+    }
+
+    /// Makes the memory at `paddr` one free block of at least 2^`bits` bytes, uniting and releasing
+    /// just what stands in its way.
+    pub(crate) fn free_up(
+        &mut self,
+        kernel: &mut impl Kernel,
+        paddr: usize,
+        bits: u8,
+    ) -> Result<&'p Block<'p>> {
+        let end = paddr + ((1 << bits) - 1);
+        let mut at = paddr;
+        loop {
+            let leaf = self.blocks.leaf_at(at).ok_or(Error::NoUntypedAt(at))?;
+            match leaf.state.get() {
+                State::Used(chunk) if chunk.live.get() == 0 => self.release_chunk(kernel, chunk)?,
+                State::Used(_) => return Err(Error::AddressInUse(at)),
+                _ if leaf.size_bits.get() >= bits => return Ok(leaf),
+                _ => {
+                    let parent = leaf.parent.get().ok_or(Error::NoUntypedAt(end))?;
+                    if parent.busy.get() == 0 {
+                        self.unite(kernel, parent)?;
+                        at = paddr;
+                    } else {
+                        // A sibling further on, or one before, is in the way: look at each in turn.
+                        let next = leaf.paddr.get() + leaf.bytes();
+                        at = if parent.contains(next) {
+                            next
+                        } else {
+                            parent.paddr.get()
+                        };
+                    }
+                }
+            }
+        }
+    }
+}

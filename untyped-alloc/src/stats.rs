@@ -1,0 +1,149 @@
+//! What the allocator knows about itself.
+
+use core::mem::size_of;
+
+use crate::allocator::Allocator;
+use crate::block::{Block, State};
+use crate::chunk::Chunk;
+use crate::kernel::{Blueprint, ObjectSizes};
+use crate::slots::SlotWindow;
+
+/// Live objects by type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LiveObjects {
+    /// Untypeds handed out as objects.
+    pub untypeds: usize,
+    /// Thread control blocks.
+    pub tcbs: usize,
+    /// Endpoints.
+    pub endpoints: usize,
+    /// Notifications.
+    pub notifications: usize,
+    /// CNodes, those that the CSpace grew by included.
+    pub cnodes: usize,
+    /// Frames of each size, smallest size first.
+    pub frames: [usize; 3],
+    /// VSpace roots.
+    pub vspaces: usize,
+    /// Paging structures below the root.
+    pub tables: usize,
+}
+
+impl LiveObjects {
+    fn field(&mut self, sizes: &ObjectSizes, blueprint: Blueprint) -> &mut usize {
+        match blueprint {
+            Blueprint::Untyped { .. } => &mut self.untypeds,
+            Blueprint::Tcb => &mut self.tcbs,
+            Blueprint::Endpoint => &mut self.endpoints,
+            Blueprint::Notification => &mut self.notifications,
+            Blueprint::CNode { .. } => &mut self.cnodes,
+            Blueprint::Frame { size_bits } => {
+                let index = sizes.frame_bits.iter().position(|&bits| bits == size_bits);
+                &mut self.frames[index.unwrap_or(0)]
+            }
+            Blueprint::Table { level: 0 } => &mut self.vspaces,
+            Blueprint::Table { .. } => &mut self.tables,
+        }
+    }
+
+    pub(crate) fn add(&mut self, sizes: &ObjectSizes, blueprint: Blueprint, count: usize) {
+        *self.field(sizes, blueprint) += count;
+    }
+
+    pub(crate) fn sub(&mut self, sizes: &ObjectSizes, blueprint: Blueprint, count: usize) {
+        *self.field(sizes, blueprint) -= count;
+    }
+
+    pub(crate) fn of(mut self, sizes: &ObjectSizes, blueprint: Blueprint) -> usize {
+        *self.field(sizes, blueprint)
+    }
+}
+
+/// A snapshot of the allocator. Bytes are of RAM unless they say otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stats {
+    /// All RAM that came in as untypeds.
+    pub total_bytes: usize,
+    /// RAM in free untypeds.
+    pub untyped_bytes: usize,
+    /// RAM in objects that are ready to be handed out (clean or dirty frames, page tables, …).
+    pub ready_bytes: usize,
+    /// The largest free untyped, 0 when there is none. Uniting may make a larger one.
+    pub largest_free_bytes: usize,
+    /// Free untypeds by size: entry n counts those of 2^n bytes.
+    pub free_by_size: [u32; 64],
+    /// Device memory that came in as untypeds.
+    pub device_bytes: usize,
+    /// RAM that the kernel was made to clear so far.
+    pub cleared_bytes: u64,
+    /// Live objects by type.
+    pub live: LiveObjects,
+    /// Capability slots that are free, without growing the CSpace.
+    pub free_slots: usize,
+    /// Objects that were freed but that the kernel refused to destroy.
+    pub quarantined: usize,
+    /// Memory in book-keeping nodes, used and spare.
+    pub bookkeeping_bytes: usize,
+}
+
+impl Stats {
+    /// RAM that can be had: in free untypeds and in objects that are ready.
+    pub fn free_bytes(&self) -> usize {
+        self.untyped_bytes + self.ready_bytes
+    }
+
+    /// One minus the largest free block's share of free untyped memory, in thousandths: 0 when all
+    /// that is free is one block.
+    pub fn fragmentation_permille(&self) -> usize {
+        if self.untyped_bytes == 0 {
+            return 0;
+        }
+        1000 - (self.largest_free_bytes as u64 * 1000 / self.untyped_bytes as u64) as usize
+    }
+}
+
+impl Allocator<'_> {
+    /// A snapshot. O(untypeds + chunks).
+    pub fn stats(&self) -> Stats {
+        let (mut ready_bytes, mut quarantined) = (0, 0);
+        for chunk in self.chunks.iter() {
+            let free = chunk.free.count();
+            let size_bits = self.sizes.size_bits(chunk.blueprint()).unwrap_or(0);
+            if !chunk.block.get().is_some_and(|block| block.device.get()) {
+                ready_bytes += free << size_bits;
+            }
+            if chunk.live.get() == 0 && free == 0 {
+                quarantined += chunk.flag.count();
+            }
+        }
+        let mut free_by_size = [0; 64];
+        for block in self.blocks.leaves() {
+            if block.state.get() == State::Free && !block.device.get() {
+                free_by_size[usize::from(block.size_bits.get())] += 1;
+            }
+        }
+        let largest = self.blocks.largest_free_bits();
+        Stats {
+            total_bytes: self.blocks.total_bytes,
+            untyped_bytes: self.blocks.free_bytes,
+            ready_bytes,
+            largest_free_bytes: if largest == 0 { 0 } else { 1 << largest },
+            free_by_size,
+            device_bytes: self.blocks.device_bytes,
+            cleared_bytes: self.cleared_bytes,
+            live: self.live,
+            free_slots: self.free_slots(),
+            quarantined,
+            bookkeeping_bytes: self.blocks.pool.total() * size_of::<Block<'_>>()
+                + self.chunks.pool.total() * size_of::<Chunk<'_>>()
+                + self.slots.pool.total() * size_of::<SlotWindow<'_>>(),
+        }
+    }
+
+    /// Bytes of book-keeping nodes in use, spare ones not counted.
+    pub fn bookkeeping_bytes_used(&self) -> usize {
+        (self.blocks.pool.total() - self.blocks.pool.free()) * size_of::<Block<'_>>()
+            + (self.chunks.pool.total() - self.chunks.pool.free()) * size_of::<Chunk<'_>>()
+            + (self.slots.pool.total() - self.slots.pool.free()) * size_of::<SlotWindow<'_>>()
+    }
+}

@@ -1,0 +1,174 @@
+//! Checking the whole state against itself.
+
+use crate::allocator::Allocator;
+use crate::block::State;
+use crate::kernel::CPtr;
+
+/// An invariant that does not hold: a bug, or memory that was overwritten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// The invariant.
+    pub rule: &'static str,
+    /// The slot or physical address it was found at.
+    pub at: usize,
+}
+
+/// Checks one rule.
+fn hold(rule: &'static str, at: usize, holds: bool) -> Result<(), Violation> {
+    holds.then_some(()).ok_or(Violation { rule, at })
+}
+
+impl Allocator<'_> {
+    /// Checks every invariant of blocks, chunks and slots. O(n log n); no kernel call.
+    ///
+    /// # Errors
+    /// The first invariant found broken.
+    pub fn validate(&self) -> Result<(), Violation> {
+        self.validate_blocks()?;
+        self.validate_chunks()?;
+        self.validate_slots()
+    }
+
+    fn validate_blocks(&self) -> Result<(), Violation> {
+        let (mut free, mut free_bytes, mut total, mut device, mut end) = (0, 0, 0, 0, 0usize);
+        for block in self.blocks.leaves() {
+            let at = block.paddr.get();
+            hold("leaves do not overlap", at, at >= end)?;
+            hold(
+                "blocks are aligned to their size",
+                at,
+                at & (block.bytes() - 1) == 0,
+            )?;
+            end = at + (block.bytes() - 1);
+            if let Some(parent) = block.parent.get() {
+                hold("a child lies in its parent", at, parent.contains(at))?;
+                let child_bits = State::Split {
+                    child_bits: block.size_bits.get(),
+                };
+                hold(
+                    "a leaf's parent is split to it",
+                    at,
+                    parent.state.get() == child_bits,
+                )?;
+                hold(
+                    "a parent has at most four busy children",
+                    at,
+                    parent.busy.get() <= 4,
+                )?;
+            }
+            hold(
+                "a block's slot is taken",
+                at,
+                !self.slot_is_free(block.slot.get()),
+            )?;
+            let bytes = if block.device.get() {
+                &mut device
+            } else {
+                &mut total
+            };
+            *bytes += block.bytes();
+            match block.state.get() {
+                State::Free if !block.device.get() => {
+                    free += 1;
+                    free_bytes += block.bytes();
+                }
+                State::Used(chunk) => {
+                    let mutual = chunk.block.get() == Some(block);
+                    hold("a used block and its chunk know each other", at, mutual)?;
+                }
+                State::Free => {}
+                State::Split { .. } => hold("a split block is no leaf", at, false)?,
+            }
+        }
+        let (in_free_tree, _) = self.blocks.tree_counts();
+        hold(
+            "the tree of free blocks holds the free leaves",
+            in_free_tree,
+            in_free_tree == free,
+        )?;
+        hold(
+            "free bytes are counted",
+            free_bytes,
+            free_bytes == self.blocks.free_bytes,
+        )?;
+        hold("no RAM is lost", total, total == self.blocks.total_bytes)?;
+        hold(
+            "no device memory is lost",
+            device,
+            device == self.blocks.device_bytes,
+        )
+    }
+
+    fn validate_chunks(&self) -> Result<(), Violation> {
+        let (mut end, mut live) = (CPtr::NULL, 0);
+        for chunk in self.chunks.iter() {
+            let at = chunk.first.get().bits();
+            let count = usize::from(chunk.count.get());
+            hold("chunks do not share slots", at, chunk.first.get() >= end)?;
+            end = chunk.first.get().offset(count);
+            let states = (0..count).filter(|&index| chunk.is_live(index)).count();
+            hold(
+                "live objects are counted",
+                at,
+                states == usize::from(chunk.live.get()),
+            )?;
+            live += states;
+            for index in 0..count {
+                let slot = chunk.first.get().offset(index);
+                hold(
+                    "an object's slot is taken",
+                    slot.bits(),
+                    !self.slot_is_free(slot),
+                )?;
+            }
+            let block = chunk.block.get();
+            let backed = block.is_some_and(|block| block.state.get() == State::Used(chunk));
+            hold("a chunk's block is used by it", at, backed)?;
+            let needed = self.chunk_bits(chunk.blueprint(), count).unwrap_or(0);
+            let fits = block.is_some_and(|block| block.size_bits.get() == needed);
+            hold("a chunk's block has its size", at, fits)?;
+        }
+        let counted = self.live;
+        let sum = counted.untypeds
+            + counted.tcbs
+            + counted.endpoints
+            + counted.notifications
+            + counted.cnodes
+            + counted.frames.iter().sum::<usize>()
+            + counted.vspaces
+            + counted.tables;
+        hold("live objects of all types are counted", live, live == sum)?;
+        let (in_tree, expected) = self.chunks.room_counts();
+        hold(
+            "the tree of room holds the chunks with room",
+            in_tree,
+            in_tree == expected,
+        )
+    }
+
+    fn validate_slots(&self) -> Result<(), Violation> {
+        let (mut free, mut capacity) = (0, 0);
+        for window in self.slots.iter() {
+            let at = window.base.get().bits();
+            hold(
+                "a window's free slots are counted",
+                at,
+                window.free_is_exact(),
+            )?;
+            free += usize::from(window.free.get());
+            capacity += usize::from(window.capacity.get());
+        }
+        hold("free slots are counted", free, free == self.slots.free)?;
+        hold(
+            "slots are counted",
+            capacity,
+            capacity == self.slots.capacity,
+        )
+    }
+
+    fn slot_is_free(&self, slot: CPtr) -> bool {
+        self.slots
+            .window_of(slot)
+            .is_some_and(|window| window.is_free(slot))
+    }
+}
