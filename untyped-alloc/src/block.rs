@@ -20,7 +20,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 
 use crate::chunk::Chunk;
 use crate::kernel::CPtr;
-use crate::pool::{Pool, Pooled};
+use crate::pool::Pool;
 
 /// What a block is at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,12 +64,6 @@ impl Default for Block<'_> {
             device: Cell::new(false),
             busy: Cell::new(0),
         }
-    }
-}
-
-impl<'p> Pooled<'p> for Block<'p> {
-    fn next_free(&self) -> &Cell<Option<&'p Self>> {
-        &self.next_free
     }
 }
 
@@ -155,7 +149,7 @@ pub(crate) struct Blocks<'p> {
 impl<'p> Blocks<'p> {
     pub fn new() -> Self {
         Blocks {
-            pool: Pool::new(),
+            pool: Pool::new(|node| &node.next_free),
             free: RBTree::new(ByFit::new()),
             idle: RBTree::new(ByFit::new()),
             leaves: RBTree::new(ByAddress::new()),

@@ -21,7 +21,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 
 use crate::block::Block;
 use crate::kernel::{Blueprint, CPtr};
-use crate::pool::{Pool, Pooled};
+use crate::pool::Pool;
 
 /// The most objects of one chunk: as many as one retype makes.
 pub(crate) const CHUNK_LIMIT: usize = 256;
@@ -118,12 +118,6 @@ impl core::fmt::Debug for Chunk<'_> {
             self.blueprint(),
             self.first
         )
-    }
-}
-
-impl<'p> Pooled<'p> for Chunk<'p> {
-    fn next_free(&self) -> &Cell<Option<&'p Self>> {
-        &self.next_free
     }
 }
 
@@ -246,7 +240,7 @@ pub(crate) struct Chunks<'p> {
 impl<'p> Chunks<'p> {
     pub fn new() -> Self {
         Chunks {
-            pool: Pool::new(),
+            pool: Pool::new(|node| &node.next_free),
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
         }

@@ -48,6 +48,6 @@ pub use kernel::{
     Rights,
 };
 pub use object::{Object, Objects};
-pub use pool::{Pool, Pooled};
+pub use pool::{NextFree, Pool};
 pub use stats::Stats;
 pub use validate::Violation;

@@ -5,26 +5,26 @@
 //! node back can neither fail nor allocate.
 
 use core::cell::Cell;
+use core::mem::size_of;
 
 use crate::kernel::Memory;
 
-/// What a pool can hold.
-pub trait Pooled<'p>: Default + 'p {
-    /// The node's place in the free list. The pool's business alone.
-    fn next_free(&self) -> &Cell<Option<&'p Self>>;
-}
+/// The cell in a node that links the free list.
+pub type NextFree<'p, T> = for<'a> fn(&'a T) -> &'a Cell<Option<&'p T>>;
 
 /// A free list of nodes of one type.
-pub struct Pool<'p, T: Pooled<'p>> {
+pub struct Pool<'p, T> {
+    next: NextFree<'p, T>,
     head: Option<&'p T>,
     free: usize,
     total: usize,
 }
 
-impl<'p, T: Pooled<'p>> Pool<'p, T> {
-    /// An empty pool.
-    pub const fn new() -> Self {
+impl<'p, T: Default + 'p> Pool<'p, T> {
+    /// An empty pool of nodes that are linked by the cell `next` returns.
+    pub const fn new(next: NextFree<'p, T>) -> Self {
         Pool {
+            next,
             head: None,
             free: 0,
             total: 0,
@@ -34,14 +34,14 @@ impl<'p, T: Pooled<'p>> Pool<'p, T> {
     /// Takes a node, with whatever its last user left in it; `None` when the pool is empty.
     pub fn take(&mut self) -> Option<&'p T> {
         let node = self.head?;
-        self.head = node.next_free().take();
+        self.head = (self.next)(node).take();
         self.free -= 1;
         Some(node)
     }
 
     /// Gives a node back. It must be in no tree.
     pub fn give(&mut self, node: &'p T) {
-        node.next_free().set(self.head);
+        (self.next)(node).set(self.head);
         self.head = Some(node);
         self.free += 1;
     }
@@ -58,14 +58,13 @@ impl<'p, T: Pooled<'p>> Pool<'p, T> {
         self.free
     }
 
-    /// How many nodes there are, free and used.
-    pub fn total(&self) -> usize {
-        self.total
+    /// Bytes in nodes, free and used.
+    pub fn total_bytes(&self) -> usize {
+        self.total * size_of::<T>()
     }
-}
 
-impl<'p, T: Pooled<'p>> Default for Pool<'p, T> {
-    fn default() -> Self {
-        Pool::new()
+    /// Bytes in nodes that are used.
+    pub fn used_bytes(&self) -> usize {
+        (self.total - self.free) * size_of::<T>()
     }
 }

@@ -21,7 +21,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 
 use crate::kernel::CPtr;
 use crate::object::Object;
-use crate::pool::{Pool, Pooled};
+use crate::pool::Pool;
 
 /// Slots in one window.
 pub(crate) const WINDOW_SLOTS: usize = 4096;
@@ -59,12 +59,6 @@ impl Default for SlotWindow<'_> {
             words: [const { Cell::new(0) }; WORDS],
             best: [const { Cell::new(0) }; 2 * WORDS],
         }
-    }
-}
-
-impl<'p> Pooled<'p> for SlotWindow<'p> {
-    fn next_free(&self) -> &Cell<Option<&'p Self>> {
-        &self.next_free
     }
 }
 
@@ -224,7 +218,7 @@ pub(crate) struct Slots<'p> {
 impl<'p> Slots<'p> {
     pub fn new() -> Self {
         Slots {
-            pool: Pool::new(),
+            pool: Pool::new(|node| &node.next_free),
             by_room: RBTree::new(ByRoom::new()),
             by_base: RBTree::new(ByBase::new()),
             free: 0,

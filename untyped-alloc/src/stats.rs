@@ -1,12 +1,8 @@
 //! What the allocator knows about itself.
 
-use core::mem::size_of;
-
 use crate::allocator::Allocator;
-use crate::block::{Block, State};
-use crate::chunk::Chunk;
+use crate::block::State;
 use crate::kernel::{Blueprint, ObjectSizes};
-use crate::slots::SlotWindow;
 
 /// Live objects by type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -134,16 +130,14 @@ impl Allocator<'_> {
             live: self.live,
             free_slots: self.free_slots(),
             quarantined,
-            bookkeeping_bytes: self.blocks.pool.total() * size_of::<Block<'_>>()
-                + self.chunks.pool.total() * size_of::<Chunk<'_>>()
-                + self.slots.pool.total() * size_of::<SlotWindow<'_>>(),
+            bookkeeping_bytes: self.blocks.pool.total_bytes()
+                + self.chunks.pool.total_bytes()
+                + self.slots.pool.total_bytes(),
         }
     }
 
     /// Bytes of book-keeping nodes in use, spare ones not counted.
     pub fn bookkeeping_bytes_used(&self) -> usize {
-        (self.blocks.pool.total() - self.blocks.pool.free()) * size_of::<Block<'_>>()
-            + (self.chunks.pool.total() - self.chunks.pool.free()) * size_of::<Chunk<'_>>()
-            + (self.slots.pool.total() - self.slots.pool.free()) * size_of::<SlotWindow<'_>>()
+        self.blocks.pool.used_bytes() + self.chunks.pool.used_bytes() + self.slots.pool.used_bytes()
     }
 }

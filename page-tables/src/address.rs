@@ -1,0 +1,249 @@
+//! Addresses and ranges that are checked where they are made.
+//!
+//! A [`VirtAddr`] lies in user space, a [`PageRange`] is aligned, not empty, and ends in user space.
+//! Only a [`Geometry`] makes them from numbers, so code that
+//! has one need not check again.
+
+use core::fmt;
+
+use crate::geometry::Geometry;
+
+/// A virtual address in user space, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct VirtAddr(pub(crate) usize);
+
+/// A physical address, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PhysAddr(pub usize);
+
+impl VirtAddr {
+    /// The address as a number.
+    pub const fn bits(self) -> usize {
+        self.0
+    }
+
+    /// The address rounded down to a multiple of 2^`bits`.
+    pub const fn align_down(self, bits: u8) -> VirtAddr {
+        VirtAddr(self.0 & !((1 << bits) - 1))
+    }
+
+    /// Whether the address is a multiple of 2^`bits`.
+    pub const fn is_aligned(self, bits: u8) -> bool {
+        self.0 & ((1 << bits) - 1) == 0
+    }
+}
+
+impl fmt::Debug for VirtAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Display for VirtAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for PhysAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// A run of whole pages of the smallest size, at least one, all in user space.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PageRange {
+    start: usize,
+    pages: usize,
+    page_bits: u8,
+}
+
+impl PageRange {
+    pub(crate) const fn new(start: usize, pages: usize, page_bits: u8) -> PageRange {
+        PageRange {
+            start,
+            pages,
+            page_bits,
+        }
+    }
+
+    /// The first address.
+    pub const fn start(self) -> VirtAddr {
+        VirtAddr(self.start)
+    }
+
+    /// The address after the last, in bytes. It may be the end of user space.
+    pub const fn end(self) -> usize {
+        self.start + (self.pages << self.page_bits)
+    }
+
+    /// How many pages.
+    pub const fn pages(self) -> usize {
+        self.pages
+    }
+
+    /// How many bytes.
+    pub const fn bytes(self) -> usize {
+        self.pages << self.page_bits
+    }
+
+    /// Whether the address lies in it.
+    pub const fn contains(self, address: VirtAddr) -> bool {
+        address.0 >= self.start && address.0 < self.end()
+    }
+
+    /// Whether all of `other` lies in it.
+    pub const fn covers(self, other: PageRange) -> bool {
+        other.start >= self.start && other.end() <= self.end()
+    }
+
+    /// Whether the two have a page in common.
+    pub const fn overlaps(self, other: PageRange) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+
+    /// What the two have in common, if anything.
+    pub fn intersection(self, other: PageRange) -> Option<PageRange> {
+        let start = self.start.max(other.start);
+        let end = self.end().min(other.end());
+        let pages = end.checked_sub(start)? >> self.page_bits;
+        (pages != 0).then_some(PageRange {
+            start,
+            pages,
+            page_bits: self.page_bits,
+        })
+    }
+
+    /// `pages` pages from page number `first` of this range on; `None` unless they all lie in it
+    /// and there is at least one.
+    pub fn part(self, first: usize, pages: usize) -> Option<PageRange> {
+        let inside = pages != 0 && first.checked_add(pages)? <= self.pages;
+        let start = self.start + (first << self.page_bits);
+        inside.then_some(PageRange {
+            start,
+            pages,
+            page_bits: self.page_bits,
+        })
+    }
+}
+
+impl fmt::Debug for PageRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}..{:#x}", self.start, self.end())
+    }
+}
+
+impl fmt::Display for PageRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}..{:#x}", self.start, self.end())
+    }
+}
+
+/// Why a number is not an address or a range.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AddressError {
+    /// The address, or the end of the range, lies outside user space.
+    OutsideUserSpace {
+        /// The offending address.
+        address: usize,
+        /// Where user space ends.
+        end: usize,
+    },
+    /// The address is not a multiple of 2^`bits`.
+    Misaligned {
+        /// The offending address.
+        address: usize,
+        /// The alignment it lacks, in bits.
+        bits: u8,
+    },
+    /// The range has no page.
+    Empty {
+        /// Where it was to start.
+        address: usize,
+    },
+    /// The range wraps around the end of the address space.
+    Wraps {
+        /// Where it was to start.
+        address: usize,
+        /// How many pages it was to have.
+        pages: usize,
+    },
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            AddressError::OutsideUserSpace { address, end } => {
+                write!(
+                    f,
+                    "{address:#x} lies outside user space, which ends at {end:#x}"
+                )
+            }
+            AddressError::Misaligned { address, bits } => {
+                write!(f, "{address:#x} is not aligned to 2^{bits} bytes")
+            }
+            AddressError::Empty { address } => write!(f, "empty range at {address:#x}"),
+            AddressError::Wraps { address, pages } => {
+                write!(
+                    f,
+                    "{pages} pages from {address:#x} wrap around the address space"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for AddressError {}
+
+impl Geometry {
+    /// An address in user space.
+    ///
+    /// # Errors
+    /// [`AddressError::OutsideUserSpace`].
+    pub const fn address(&self, address: usize) -> Result<VirtAddr, AddressError> {
+        if address >= self.user_end {
+            return Err(AddressError::OutsideUserSpace {
+                address,
+                end: self.user_end,
+            });
+        }
+        Ok(VirtAddr(address))
+    }
+
+    /// `pages` whole pages of the smallest size from the address `start` (bytes) on.
+    ///
+    /// # Errors
+    /// Every [`AddressError`].
+    pub const fn range(&self, start: usize, pages: usize) -> Result<PageRange, AddressError> {
+        if start & ((1 << self.page_bits) - 1) != 0 {
+            return Err(AddressError::Misaligned {
+                address: start,
+                bits: self.page_bits,
+            });
+        }
+        if pages == 0 {
+            return Err(AddressError::Empty { address: start });
+        }
+        let end = match pages.checked_mul(1 << self.page_bits) {
+            Some(bytes) => start.checked_add(bytes),
+            None => None,
+        };
+        match end {
+            None => Err(AddressError::Wraps {
+                address: start,
+                pages,
+            }),
+            Some(end) if end > self.user_end => Err(AddressError::OutsideUserSpace {
+                address: end,
+                end: self.user_end,
+            }),
+            Some(_) => Ok(PageRange::new(start, pages, self.page_bits)),
+        }
+    }
+
+    /// The page that holds an address.
+    pub const fn page_of(&self, address: VirtAddr) -> PageRange {
+        PageRange::new(address.align_down(self.page_bits).0, 1, self.page_bits)
+    }
+}

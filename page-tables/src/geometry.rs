@@ -1,0 +1,145 @@
+//! What an architecture's paging looks like, as data.
+//!
+//! ```text
+//!   IA32                                       x86_64
+//!   level 0  page directory  1024 × 4M         level 0  PML4            512 × 512G
+//!   level 1  page table      1024 × 4K         level 1  PDPT            512 × 1G
+//!                                              level 2  page directory  512 × 2M
+//!                                              level 3  page table      512 × 4K
+//! ```
+//!
+//! A frame is mapped by an entry of just its own size: 4K and 4M on IA32; 4K, 2M and 1G on x86_64.
+//! Sources: seL4 5.0.0's `libsel4/sel4_arch_include/*/constants.h`, Intel SDM volume 3, chapter 4.
+
+use crate::address::{AddressError, PageRange, VirtAddr};
+
+/// One level of paging structures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Level {
+    /// Logarithm of the bytes one entry covers.
+    pub entry_bits: u8,
+    /// Logarithm of the number of entries.
+    pub index_bits: u8,
+    /// Whether an entry may be a frame (rather than only the next level).
+    pub holds_frames: bool,
+}
+
+impl Level {
+    /// Logarithm of the bytes a whole structure of this level covers.
+    pub const fn span_bits(&self) -> u8 {
+        self.entry_bits + self.index_bits
+    }
+}
+
+/// The paging of an architecture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Geometry {
+    /// Its levels, the root first.
+    pub levels: &'static [Level],
+    /// Logarithm of the smallest page, in bytes.
+    pub page_bits: u8,
+    /// The first address that is not user space.
+    pub user_end: usize,
+}
+
+impl Geometry {
+    /// IA32 without PAE: two levels, 4K and 4M pages.
+    pub const IA32: Geometry = Geometry {
+        levels: &[
+            Level {
+                entry_bits: 22,
+                index_bits: 10,
+                holds_frames: true,
+            },
+            Level {
+                entry_bits: 12,
+                index_bits: 10,
+                holds_frames: true,
+            },
+        ],
+        page_bits: 12,
+        user_end: 0xe000_0000,
+    };
+
+    /// x86_64: four levels; 4K, 2M and 1G pages.
+    #[cfg(target_pointer_width = "64")]
+    pub const X86_64: Geometry = Geometry {
+        levels: &[
+            Level {
+                entry_bits: 39,
+                index_bits: 9,
+                holds_frames: false,
+            },
+            Level {
+                entry_bits: 30,
+                index_bits: 9,
+                holds_frames: true,
+            },
+            Level {
+                entry_bits: 21,
+                index_bits: 9,
+                holds_frames: true,
+            },
+            Level {
+                entry_bits: 12,
+                index_bits: 9,
+                holds_frames: true,
+            },
+        ],
+        page_bits: 12,
+        user_end: 0x0000_7fff_ffff_f000,
+    };
+
+    /// The smallest page, in bytes.
+    pub const fn page_bytes(&self) -> usize {
+        1 << self.page_bits
+    }
+
+    /// The level whose entries map frames of 2^`size_bits` bytes, or `None` where the architecture
+    /// has no such frame.
+    pub fn level_of_frame(&self, size_bits: u8) -> Option<u8> {
+        let maps = |level: &Level| level.holds_frames && level.entry_bits == size_bits;
+        self.levels.iter().position(maps).map(|level| level as u8)
+    }
+
+    /// The next larger page size than 2^`size_bits` bytes, in bits, if there is one.
+    pub fn larger_frame(&self, size_bits: u8) -> Option<u8> {
+        let sizes = self.levels.iter().rev().filter(|level| level.holds_frames);
+        sizes
+            .map(|level| level.entry_bits)
+            .find(|&bits| bits > size_bits)
+    }
+
+    /// Where the structure of `level` that covers `address` begins.
+    pub fn table_base(&self, level: u8, address: VirtAddr) -> VirtAddr {
+        address.align_down(self.levels[usize::from(level)].span_bits())
+    }
+
+    /// The first address after the structure of `level` that covers `address`, or the end of user
+    /// space where that comes first.
+    pub fn table_end(&self, level: u8, address: VirtAddr) -> usize {
+        let base = self.table_base(level, address).bits();
+        let span = 1usize << self.levels[usize::from(level)].span_bits();
+        base.saturating_add(span).min(self.user_end)
+    }
+
+    /// The parts of `range`, lowest first, that each lie in one structure of `level` ≥ 1.
+    pub fn parts(&self, level: u8, range: PageRange) -> impl Iterator<Item = PageRange> + '_ {
+        let mut at = range.start().bits();
+        core::iter::from_fn(move || {
+            if at >= range.end() {
+                return None;
+            }
+            let end = self.table_end(level, VirtAddr(at)).min(range.end());
+            let part = PageRange::new(at, (end - at) >> self.page_bits, self.page_bits);
+            at = end;
+            Some(part)
+        })
+    }
+
+    /// The part of user space that has no page below `first`: everything a VSpace can map without
+    /// the page of the null pointer.
+    pub const fn user_range(&self) -> Result<PageRange, AddressError> {
+        self.range(0, self.user_end >> self.page_bits)
+    }
+}

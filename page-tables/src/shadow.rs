@@ -1,0 +1,256 @@
+//! The shadow of a VSpace's paging structures: what the kernel has, as far as we made it.
+//!
+//! The kernel tells nobody which page tables a VSpace has or how full they are. So each is recorded
+//! here with its capability and a count of its used entries (frames, or structures of the next
+//! level). A structure whose count falls to zero is *empty*: it is found without looking at any
+//! entry. The root itself is not recorded; it lives as long as its VSpace.
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
+
+use crate::address::{PageRange, VirtAddr};
+use crate::geometry::Geometry;
+
+/// One paging structure below the root.
+#[derive(Default)]
+pub struct Table<'p> {
+    /// For the pool this node comes from.
+    pub next_free: Cell<Option<&'p Table<'p>>>,
+    by_place: RBTreeLink,
+    by_empty: RBTreeLink,
+    base: Cell<VirtAddr>,
+    capability: Cell<usize>,
+    used: Cell<u16>,
+    level: Cell<u8>,
+    permanent: Cell<bool>,
+}
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(core::mem::size_of::<Table<'_>>() <= 40);
+
+impl Table<'_> {
+    /// Where what it covers begins.
+    pub fn base(&self) -> VirtAddr {
+        self.base.get()
+    }
+
+    /// Its level; 1 is the one below the root.
+    pub fn level(&self) -> u8 {
+        self.level.get()
+    }
+
+    /// Its capability, as the word it was recorded with.
+    pub fn capability(&self) -> usize {
+        self.capability.get()
+    }
+
+    /// How many of its entries are used.
+    pub fn used(&self) -> usize {
+        usize::from(self.used.get())
+    }
+
+    /// Whether it is never given back: it came with the VSpace.
+    pub fn is_permanent(&self) -> bool {
+        self.permanent.get()
+    }
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) ByPlace<'p> = &'p Table<'p>: Table<'p> { by_place => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByEmpty<'p> = &'p Table<'p>: Table<'p> { by_empty => RBTreeLink }
+    );
+}
+use adapters::{ByEmpty, ByPlace};
+
+type Place = (u8, VirtAddr);
+
+fn place(table: &Table<'_>) -> Place {
+    (table.level.get(), table.base.get())
+}
+
+impl<'a> KeyAdapter<'a> for ByPlace<'_> {
+    type Key = Place;
+    fn get_key(&self, table: &'a Table<'_>) -> Place {
+        place(table)
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByEmpty<'_> {
+    type Key = Place;
+    fn get_key(&self, table: &'a Table<'_>) -> Place {
+        place(table)
+    }
+}
+
+/// All paging structures of one VSpace below its root. Look-ups are O(log structures).
+pub struct Shadow<'p> {
+    by_place: RBTree<ByPlace<'p>>,
+    empty: RBTree<ByEmpty<'p>>,
+    count: usize,
+    empty_count: usize,
+}
+
+impl<'p> Shadow<'p> {
+    /// Of a VSpace with a root and nothing else.
+    pub fn new() -> Self {
+        Shadow {
+            by_place: RBTree::new(ByPlace::new()),
+            empty: RBTree::new(ByEmpty::new()),
+            count: 0,
+            empty_count: 0,
+        }
+    }
+
+    /// The structure of `level` that covers `address`, if there is one.
+    pub fn find(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<&'p Table<'p>> {
+        self.by_place
+            .find(&(level, geometry.table_base(level, address)))
+            .clone_pointer()
+    }
+
+    /// The first place on the way down to `level` that lacks a structure for `address`: the
+    /// level of what is missing. `None` when a frame can be mapped there.
+    pub fn missing(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<u8> {
+        (1..=level).find(|&level| self.find(geometry, level, address).is_none())
+    }
+
+    /// Records a structure that was just mapped, with no used entry. The one above it (if that is
+    /// not the root) gets one more. `node` comes from a pool.
+    pub fn insert(
+        &mut self,
+        geometry: &Geometry,
+        node: &'p Table<'p>,
+        level: u8,
+        address: VirtAddr,
+        capability: usize,
+    ) {
+        node.level.set(level);
+        node.base.set(geometry.table_base(level, address));
+        node.capability.set(capability);
+        node.used.set(0);
+        node.permanent.set(false);
+        self.by_place.insert(node);
+        self.empty.insert(node);
+        (self.count, self.empty_count) = (self.count + 1, self.empty_count + 1);
+        self.use_entries(geometry, level - 1, node.base.get(), 1);
+    }
+
+    /// Marks a structure as one that came with the VSpace: it is never empty.
+    pub fn make_permanent(&mut self, table: &'p Table<'p>) {
+        if self.is_listed_empty(table) {
+            self.unlist(table);
+        }
+        table.permanent.set(true);
+    }
+
+    /// Forgets a structure that was just unmapped or destroyed; its node goes back to a pool. The
+    /// one above it gets one entry less.
+    pub fn remove(&mut self, geometry: &Geometry, table: &'p Table<'p>) -> &'p Table<'p> {
+        if self.is_listed_empty(table) {
+            self.unlist(table);
+        }
+        self.by_place.find_mut(&place(table)).remove();
+        self.count -= 1;
+        self.release_entries(geometry, table.level.get() - 1, table.base.get(), 1);
+        table
+    }
+
+    /// Records that `count` more entries of the structure of `level` that covers `address` are
+    /// used. Level 0 is not counted.
+    pub fn use_entries(&mut self, geometry: &Geometry, level: u8, address: VirtAddr, count: usize) {
+        if let Some(table) = self.counted(geometry, level, address) {
+            if self.is_listed_empty(table) {
+                self.unlist(table);
+            }
+            table.used.set(table.used.get() + count as u16);
+        }
+    }
+
+    /// Records that `count` entries less are used.
+    pub fn release_entries(
+        &mut self,
+        geometry: &Geometry,
+        level: u8,
+        address: VirtAddr,
+        count: usize,
+    ) {
+        if let Some(table) = self.counted(geometry, level, address) {
+            table.used.set(table.used.get() - count as u16);
+            if table.used.get() == 0 && !table.permanent.get() {
+                self.empty.insert(table);
+                self.empty_count += 1;
+            }
+        }
+    }
+
+    /// An empty structure, the deepest level first, if there is one.
+    pub fn any_empty(&self) -> Option<&'p Table<'p>> {
+        self.empty.back().clone_pointer()
+    }
+
+    /// The first empty structure that lies in `range`, at any level.
+    pub fn empty_in(&self, geometry: &Geometry, range: PageRange) -> Option<&'p Table<'p>> {
+        (1..geometry.levels.len() as u8).rev().find_map(|level| {
+            let from = (level, geometry.table_base(level, range.start()));
+            let table = self
+                .empty
+                .lower_bound(Bound::Included(&from))
+                .clone_pointer()?;
+            let inside = table.level.get() == level && table.base.get().bits() < range.end();
+            inside.then_some(table)
+        })
+    }
+
+    /// How many structures there are, empty ones included.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none below the root.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many of them are empty.
+    pub fn empty_len(&self) -> usize {
+        self.empty_count
+    }
+
+    /// Every structure, by level and address.
+    pub fn iter(&self) -> impl Iterator<Item = &'p Table<'p>> + '_ {
+        let mut cursor = self.by_place.front();
+        core::iter::from_fn(move || {
+            let table = cursor.clone_pointer();
+            cursor.move_next();
+            table
+        })
+    }
+
+    fn counted(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<&'p Table<'p>> {
+        (level != 0)
+            .then(|| self.find(geometry, level, address))
+            .flatten()
+    }
+
+    fn is_listed_empty(&self, table: &Table<'_>) -> bool {
+        table.by_empty.is_linked()
+    }
+
+    fn unlist(&mut self, table: &'p Table<'p>) {
+        self.empty.find_mut(&place(table)).remove();
+        self.empty_count -= 1;
+    }
+}
+
+impl Default for Shadow<'_> {
+    fn default() -> Self {
+        Shadow::new()
+    }
+}
