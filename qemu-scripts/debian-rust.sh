@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# debian-rust.sh FOLDER: unpacks Debian's Rust for the host and for i686 into FOLDER.
+#
+# For machines where rustup cannot download. The packages are not installed: they conflict
+# with Debian's own rustc. apt works on package lists of its own that know i386, so that the
+# system's lists and architectures stay as they are. No root rights are needed.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# Pinned: both architectures must have it. (Newer ones were not consistent on i386.)
+VERSION=1.85.0+dfsg3-1~deb12u3
+PACKAGES=(rustc-web libstd-rust-web-1.85 libstd-rust-web-dev libstd-rust-web-dev:i386 rust-web-clippy)
+
+write_apt_configuration() {
+    local private=$1
+    mkdir -p "$private/state/lists/partial" "$private/cache/archives/partial"
+    cat <<EOF
+APT::Architecture "amd64";
+#clear APT::Architectures;
+APT::Architectures { "amd64"; "i386"; };
+APT::Sandbox::User "";
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Acquire::Languages "none";
+Dir::State "$private/state";
+Dir::State::status "/var/lib/dpkg/status";
+Dir::Cache "$private/cache";
+Debug::NoLocking "true";
+EOF
+}
+
+main() {
+    (($# == 1)) || usage_error "usage: ${0##*/} FOLDER"
+    local folder=$1 private=$1.apt package
+    [[ -x $folder/usr/bin/rustc ]] && return
+    [[ $(dpkg --print-architecture 2>/dev/null) == amd64 ]] ||
+        die "Debian's Rust is taken on Debian amd64 only; here rustup must bring the target"
+
+    rm -rf "$folder" "$folder.new" "$private"
+    mkdir -p "$private/packages" "$folder.new"
+    write_apt_configuration "$private" >"$private/apt.conf"
+    update_package_lists apt-get -c "$private/apt.conf"
+    cd "$private/packages"
+    quietly "downloading Debian's Rust ${VERSION%%+*} (100 MB)" \
+        apt-get -q -c "$private/apt.conf" download "${PACKAGES[@]/%/=$VERSION}"
+    say "unpacking it"
+    for package in *.deb; do
+        dpkg -x "$package" "$folder.new"
+    done
+    rm -rf "$private"
+    mv "$folder.new" "$folder"
+}
+
+main "$@"

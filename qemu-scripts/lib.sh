@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# What the scripts of this folder share: where things lie, how to say and to fail, and how
+# cargo is called for the target. Sourced, never run.
+
+# shellcheck disable=SC2034 # some of what is set here is for the scripts that source it
+
+SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$SCRIPTS")
+BUILD=$ROOT/build
+TARGET=i686-unknown-linux-gnu
+# Debian's Rust, unpacked; used where the installed Rust has no core library for the target.
+DEBIAN_RUST=$BUILD/rust-debian
+RUST_CHOICES="auto debian"
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# For a mistake in the command line.
+usage_error() {
+    say "$* (try --help)"
+    exit 2
+}
+
+# quietly WHAT COMMAND...: says WHAT, runs the command, shows its output only if it fails.
+quietly() {
+    local what=$1 output status=0
+    shift
+    say "$what"
+    output=$("$@" 2>&1 </dev/null) || status=$?
+    if ((status != 0)); then
+        printf '%s\n' "$output" >&2
+        say "failed with exit code $status: $*"
+    fi
+    return "$status"
+}
+
+# update_package_lists APT-GET...: a repository that cannot be reached is no harm as long as
+# the packages are found afterwards, so it is only mentioned.
+update_package_lists() {
+    say "updating package lists ($*)"
+    "$@" -q update >/dev/null 2>&1 </dev/null ||
+        say "some package lists could not be fetched; going on with those that could"
+}
+
+# Whether the installed Rust brings the core library for the target.
+installed_rust_has_target() {
+    local libraries core
+    libraries=$(cd "$ROOT" && rustc --print target-libdir --target "$TARGET" 2>/dev/null) || return 1
+    for core in "$libraries"/libcore-*.rlib; do
+        [[ -e $core ]] && return 0
+    done
+    return 1
+}
+
+# VMM_RUST=debian forces Debian's Rust, to try that way where the other one works.
+use_debian_rust() {
+    case ${VMM_RUST:-auto} in
+        auto) ! installed_rust_has_target ;;
+        debian) return 0 ;;
+        *) die "VMM_RUST=$VMM_RUST is not one of: $RUST_CHOICES" ;;
+    esac
+}
+
+# Sets TARGET_ENV, what `env` needs for target builds, and TARGET_CLIPPY, how clippy is called.
+# Flags of the user's own are unset: they would replace those of target.toml.
+choose_target_rust() {
+    TARGET_ENV=(-u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_TARGET_DIR)
+    TARGET_CLIPPY=(cargo clippy)
+    if use_debian_rust; then
+        local bin=$DEBIAN_RUST/usr/bin
+        [[ -x $bin/rustc ]] || die "no Rust for $TARGET: run $SCRIPTS/setup.sh"
+        TARGET_ENV+=(
+            "RUSTC=$bin/rustc" "RUSTDOC=$bin/rustdoc"
+            "LD_LIBRARY_PATH=$DEBIAN_RUST/usr/lib/x86_64-linux-gnu"
+        )
+        TARGET_CLIPPY=("$bin/cargo-clippy" clippy)
+    fi
+}
+
+# target_cargo KERNEL COMMAND...: runs a cargo command (`cargo build`, "${TARGET_CLIPPY[@]}")
+# for the target and one kernel flavour. Each flavour has a target directory of its own, as
+# its interface goes into the bindings.
+target_cargo() {
+    local kernel=$1 sub=$2 verb=$3
+    shift 3
+    (
+        cd "$ROOT" || exit
+        env "${TARGET_ENV[@]}" "SEL4_PREFIX=$BUILD/kernel/$kernel" \
+            "$sub" "$verb" --config "$SCRIPTS/target.toml" --target "$TARGET" \
+            --target-dir "$BUILD/target-$kernel" "$@"
+    )
+}
+
+# The names of the root tasks.
+list_programs() {
+    local path
+    for path in "$ROOT"/roottask/src/bin/*.rs "$ROOT"/roottask/src/bin/*/main.rs; do
+        [[ -e $path ]] || continue
+        path=${path%/main.rs}
+        basename "$path" .rs
+    done
+}
+
+# build_program KERNEL PROFILE PROGRAM: builds a root task and sets PROGRAM_ELF.
+build_program() {
+    local kernel=$1 profile=$2 program=$3 folder=$2
+    [[ $profile == dev ]] && folder=debug
+    say "building $program for the $kernel kernel"
+    target_cargo "$kernel" cargo build --quiet --profile "$profile" -p roottask --bin "$program" ||
+        die "building $program failed"
+    PROGRAM_ELF=$BUILD/target-$kernel/$TARGET/$folder/$program
+}
+
+# matches_in_order EXPECTED OUTPUT: whether the extended regular expressions of EXPECTED, one
+# a line, match lines of OUTPUT in this order (others may lie between). Empty lines and those
+# that start with '#' are not expectations. Says which one is missing first.
+matches_in_order() {
+    local expected=$1 output=$2 line pattern=0
+    local -a patterns
+    mapfile -t patterns < <(grep -Ev '^(#|$)' "$expected")
+    if ((${#patterns[@]} == 0)); then
+        say "$expected expects nothing"
+        return 1
+    fi
+    while IFS= read -r line || [[ -n $line ]]; do
+        line=${line%$'\r'}
+        if [[ $line =~ ${patterns[pattern]} ]]; then
+            pattern=$((pattern + 1))
+            ((pattern < ${#patterns[@]})) || return 0
+        fi
+    done <"$output"
+    say "missing from the output: ${patterns[pattern]}"
+    return 1
+}

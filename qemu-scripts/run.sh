@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Boots a root task on the seL4 kernel in QEMU; its serial output is this script's output.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<EOF
+Usage: ${0##*/} PROGRAM [options] [-- ARGUMENTS...]
+
+Builds what is out of date, boots PROGRAM as seL4's root task in QEMU, prints what it writes
+to the serial line, and exits with 0 if it reported success.
+
+Options:
+  --release-kernel   the kernel without debug output and checks (default: the debug kernel)
+  --memory SIZE      of the machine, 16M to 4G, such as 32M, 512M, 2G (default: 512M)
+  --gdb              wait for a debugger, and print the command that attaches it
+  --icount           count instructions for time: every run is the same (slower)
+  --dev              build PROGRAM with cargo's dev profile (default: release)
+  --timeout SECONDS  end a run that hangs (default: 60; none with --gdb)
+  --help             this text
+
+ARGUMENTS reach the guest as the QEMU firmware configuration file opt/vmm/arguments.
+
+Exit code: 0 success, 1 failure or panic in the guest or of a tool, 2 a mistake in the
+command line, 124 hung.
+
+Programs:
+$(list_programs | sed 's/^/  /')
+EOF
+}
+
+# Sets the variables below from the command line.
+parse_options() {
+    PROGRAM="" KERNEL=debug MEMORY=512M GDB=false ICOUNT=false PROFILE=release TIMEOUT=60 ARGUMENTS=""
+    while (($# > 0)); do
+        case $1 in
+            --help) usage && exit ;;
+            --release-kernel) KERNEL=release ;;
+            --gdb) GDB=true ;;
+            --icount) ICOUNT=true ;;
+            --dev) PROFILE=dev ;;
+            --memory | --timeout)
+                (($# > 1)) || usage_error "$1 wants a value"
+                [[ $1 == --memory ]] && MEMORY=$2
+                [[ $1 == --timeout ]] && TIMEOUT=$2
+                shift
+                ;;
+            --)
+                shift
+                ARGUMENTS=$*
+                break
+                ;;
+            -*) usage_error "unknown option: $1" ;;
+            *)
+                [[ -z $PROGRAM ]] || usage_error "more than one program: $PROGRAM, $1"
+                PROGRAM=$1
+                ;;
+        esac
+        shift
+    done
+    [[ -n $PROGRAM ]] || usage_error "no program was named"
+    [[ $TIMEOUT =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "not a number of seconds: $TIMEOUT"
+    check_memory
+    list_programs | grep -qFx -e "$PROGRAM" || usage_error "roottask/ has no program $PROGRAM"
+}
+
+check_memory() {
+    local mebibytes
+    [[ $MEMORY =~ ^([1-9][0-9]{0,3})([MG])$ ]] || usage_error "not a memory size: $MEMORY"
+    mebibytes=${BASH_REMATCH[1]}
+    [[ ${BASH_REMATCH[2]} == M ]] || mebibytes=$((mebibytes * 1024))
+    ((mebibytes >= 16 && mebibytes <= 4096)) ||
+        usage_error "memory must be 16M to 4G, not $MEMORY"
+}
+
+# Sets QEMU, the whole command.
+# shellcheck disable=SC2054 # commas are QEMU's
+compose_qemu() {
+    QEMU=(
+        qemu-system-i386 -accel tcg
+        # Without the features that QEMU's emulation lacks (it would warn of them).
+        -cpu Nehalem,-syscall,-lm
+        -m "$MEMORY" -kernel "$BUILD/kernel/$KERNEL/kernel.elf" -initrd "$PROGRAM_ELF"
+        -display none -serial stdio -no-reboot -nic none
+        # A byte v that is written to this port ends QEMU with the exit code 2v+1.
+        -device isa-debug-exit,iobase=0xf4,iosize=4
+    )
+    # A comma would end the value; QEMU reads two as one.
+    [[ -z $ARGUMENTS ]] || QEMU+=(-fw_cfg "name=opt/vmm/arguments,string=${ARGUMENTS//,/,,}")
+    ! $ICOUNT || QEMU+=(-icount "shift=0,sleep=off" -nodefaults -vga none)
+    if $GDB; then
+        QEMU+=(-s -S)
+    else
+        # In the foreground, or Ctrl-C would not reach QEMU.
+        QEMU=(timeout --foreground --kill-after=5 "$TIMEOUT" "${QEMU[@]}")
+    fi
+}
+
+print_gdb_command() {
+    command -v gdb >/dev/null || say "(gdb is not installed: apt-get install gdb)"
+    say "QEMU waits. In another terminal:"
+    cat >&2 <<EOF
+gdb $PROGRAM_ELF \\
+    -ex 'add-symbol-file $BUILD/kernel/$KERNEL/kernel.elf' \\
+    -ex 'target remote localhost:1234' -ex 'hbreak _start' -ex continue
+EOF
+}
+
+boot() {
+    local status=0
+    "${QEMU[@]}" </dev/null || status=$?
+    case $status in
+        33) return 0 ;;
+        35) say "$PROGRAM reported failure" ;;
+        37) say "$PROGRAM panicked" ;;
+        124 | 137)
+            say "$PROGRAM hung: it did not end within $TIMEOUT seconds"
+            return 124
+            ;;
+        *) say "QEMU ended with exit code $status before $PROGRAM reported a result" ;;
+    esac
+    return 1
+}
+
+parse_options "$@"
+"$SCRIPTS/setup.sh"
+choose_target_rust
+build_program "$KERNEL" "$PROFILE" "$PROGRAM"
+compose_qemu
+! $GDB || print_gdb_command
+boot

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Brings whatever the other scripts need and is not there yet. When nothing is missing it
+# does nothing, needs no network and no root rights.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<EOF
+Usage: ${0##*/} [--help]
+
+Installs what is missing of: QEMU, a C compiler, Python with pip (with apt-get; root rights
+are needed only then), the Rust core library for $TARGET (with rustup, or from Debian's
+packages, unpacked below build/), the sources of the crates and of the kernel (with cargo).
+Then builds the kernels.
+
+Environment:
+  VMM_RUST=debian   use Debian's Rust for the target even where the installed one would do
+EOF
+}
+
+# The Debian packages of which something is not there, in MISSING.
+find_missing_packages() {
+    MISSING=()
+    command -v qemu-system-i386 >/dev/null || MISSING+=(qemu-system-x86)
+    command -v gcc >/dev/null || MISSING+=(gcc)
+    command -v cpp >/dev/null || MISSING+=(cpp)
+    command -v ld >/dev/null || MISSING+=(binutils)
+    # An absolute path if the file exists; host programs (build scripts) link with it.
+    if ! command -v gcc >/dev/null || [[ $(gcc -print-file-name=crt1.o) != /* ]]; then
+        MISSING+=(libc6-dev)
+    fi
+    command -v python3 >/dev/null || MISSING+=(python3)
+    if ! kernel_python_is_there && ! python3 -c 'import pip' 2>/dev/null; then
+        MISSING+=(python3-pip)
+    fi
+}
+
+# pip is of no more use once it has brought what the kernel's build wants.
+kernel_python_is_there() {
+    cmp -s "$SCRIPTS/kernel/requirements.txt" "$BUILD/kernel/python/requirements.txt"
+}
+
+ldconfig_knows() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q "$1"; }
+
+# Installs Debian packages; says which before it asks for root rights.
+install_packages() {
+    local -a as_root=()
+    command -v apt-get >/dev/null || die "missing, and there is no apt-get to install them: $*"
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null ||
+            die "missing Debian packages; as root, run: apt-get install --no-install-recommends $*"
+        say "root rights are needed to install: $*"
+        sudo -v
+        as_root=(sudo)
+    fi
+    update_package_lists "${as_root[@]}" apt-get
+    quietly "installing missing packages: $*" "${as_root[@]}" \
+        env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "$@"
+}
+
+# The Rust core library for the target: rustup's where that can be had, else Debian's.
+find_target_rust() {
+    use_debian_rust || return 0
+    [[ ! -x $DEBIAN_RUST/usr/bin/rustc ]] || return 0
+    if [[ ${VMM_RUST:-auto} == auto ]] && command -v rustup >/dev/null; then
+        if quietly "adding the Rust target $TARGET with rustup" \
+            timeout 120 rustup target add "$TARGET" && installed_rust_has_target; then
+            return 0
+        fi
+        say "that did not work: taking Debian's packages instead"
+    fi
+    ldconfig_knows libLLVM.so.19 || install_packages libllvm19
+    "$SCRIPTS/debian-rust.sh" "$DEBIAN_RUST"
+}
+
+# A rustup that was installed minimally lacks what the tests call.
+find_rust_tools() {
+    cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
+    command -v rustup >/dev/null || die "cargo fmt or cargo clippy is missing"
+    quietly "adding rustfmt and clippy with rustup" rustup component add rustfmt clippy
+}
+
+main() {
+    case ${1-} in
+        --help) usage && exit ;;
+        "" | --tests) ;;
+        *) usage_error "unknown option: $1" ;;
+    esac
+    cd "$ROOT"
+    command -v cargo >/dev/null || die "cargo is missing: install Rust first"
+    command -v rustc >/dev/null || die "rustc is missing: install Rust first"
+
+    find_missing_packages
+    ((${#MISSING[@]} == 0)) || install_packages "${MISSING[@]}"
+    find_target_rust
+    [[ ${1-} != --tests ]] || find_rust_tools
+    fetch_crates
+    python3 "$SCRIPTS/kernel/build.py"
+}
+
+# Once for each Cargo.lock: so a later build needs no network.
+fetch_crates() {
+    cmp -s Cargo.lock "$BUILD/fetched.lock" && return
+    quietly "fetching the crates that Cargo.lock names" cargo fetch --locked
+    mkdir -p "$BUILD"
+    cp Cargo.lock "$BUILD/fetched.lock"
+}
+
+main "$@"
