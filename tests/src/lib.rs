@@ -1,2 +1,10 @@
-//! The model kernel, the reference models and the test suites.
+//! What the memory crates are tested with, on the host.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`model`] | the model kernel: seL4 5.0.0's rules for capabilities, untypeds and mappings |
+//!
+//! The suites themselves are the integration tests of this package.
+#![forbid(unsafe_code)]
 
+pub mod model;

@@ -1,0 +1,448 @@
+//! How the kernel leaves the machine to the initial thread: rules from `src/kernel/boot.c` and
+//! `src/arch/x86/kernel/boot.c`.
+//!
+//! ```text
+//!   slot 0 ── 11   fixed capabilities, see [`slot`]
+//!          12 ──   page tables of the image │ boot info's second page │ image frames
+//!             ──   untypeds: RAM first, then devices │ free slots ── 2^radix
+//! ```
+//!
+//! Capabilities of the boot are in no derivation list, and every untyped counts as used to its
+//! end, so that its first retype clears all of it.
+
+use std::ops::Range;
+
+use untyped_alloc::kernel::CPtr;
+
+use super::arch::{Arch, mask};
+use super::asid::Asids;
+use super::cap::{Cap, Place, VmRights};
+use super::contents::Contents;
+use super::cspace::Slots;
+use super::inject::Meter;
+use super::objects::{ObjectKind, Objects};
+use super::tcb::tcb_slot;
+use super::vspace::{Entry, Tables};
+use super::{Arena, ModelKernel};
+
+/// The slots of the initial CNode that are the same at every boot (`libsel4`'s
+/// `bootinfo_types.h`).
+#[allow(missing_docs)]
+pub mod slot {
+    pub const TCB: usize = 1;
+    pub const CNODE: usize = 2;
+    pub const VSPACE: usize = 3;
+    pub const IRQ_CONTROL: usize = 4;
+    pub const ASID_CONTROL: usize = 5;
+    pub const ASID_POOL: usize = 6;
+    pub const IO_PORT: usize = 7;
+    pub const IO_SPACE: usize = 8;
+    pub const BOOT_INFO_FRAME: usize = 9;
+    pub const IPC_BUFFER: usize = 10;
+    pub const DOMAIN: usize = 11;
+    pub const FIRST_VARIABLE: usize = 12;
+}
+
+/// The initial thread's ASID (`IT_ASID`).
+const INITIAL_ASID: usize = 1;
+const PAGE_BITS: u8 = 12;
+
+/// What kind of machine to boot.
+#[derive(Clone, Debug)]
+pub struct BootConfig {
+    /// The architecture.
+    pub arch: Arch,
+    /// Logarithm of the slots of the initial CNode.
+    pub cnode_radix: u8,
+    /// Where the kernel puts its own boot objects and the image: physical, page aligned, not 0.
+    pub kernel_base: usize,
+    /// RAM untypeds: physical address and logarithm of bytes, aligned to its size.
+    pub ram: Vec<(usize, u8)>,
+    /// Device untypeds.
+    pub devices: Vec<(usize, u8)>,
+    /// Where the image is mapped, page aligned.
+    pub image_vaddr: usize,
+    /// How many pages the image has.
+    pub image_pages: usize,
+}
+
+impl BootConfig {
+    /// A machine with 32 MiB, much as IA32 boots it under QEMU with `-m 32`: a 16-bit CNode, RAM
+    /// in some 20 untypeds from 16 bytes to 8 MiB, devices up to 512 MiB.
+    pub fn ia32() -> BootConfig {
+        BootConfig {
+            arch: Arch::IA32,
+            cnode_radix: 16,
+            kernel_base: 0x10_0000,
+            ram: split_region(0x30_1230, 0x1fe_0000, 29),
+            devices: split_region(0x200_0000, 0xfec0_0000, 29),
+            image_vaddr: 0x804_8000,
+            image_pages: 40,
+        }
+    }
+
+    /// The same on x86_64.
+    pub fn x86_64() -> BootConfig {
+        BootConfig {
+            arch: Arch::X86_64,
+            devices: split_region(0x200_0000, 0xfec0_0000, 47),
+            image_vaddr: 0x40_0000,
+            ..BootConfig::ia32()
+        }
+    }
+
+    /// A small machine on IA32, for tests of one rule: 1024 slots, and RAM untypeds of 2^22, 2^16,
+    /// 2^12, 2^12 and 2^7 bytes, a device untyped of 2^22, in this order.
+    pub fn small() -> BootConfig {
+        BootConfig {
+            arch: Arch::IA32,
+            cnode_radix: 10,
+            kernel_base: 0x10_0000,
+            ram: vec![
+                (0x80_0000, 22),
+                (0x71_0000, 16),
+                (0x70_1000, 12),
+                (0x70_2000, 12),
+                (0x70_0080, 7),
+            ],
+            devices: vec![(0xe000_0000, 22)],
+            image_vaddr: 0x804_8000,
+            image_pages: 4,
+        }
+    }
+}
+
+/// Cuts `start..end` into aligned powers of two as the kernel does, lowest address first: each as
+/// large as its address and the end allow (`create_untypeds_for_region`). What is smaller than 16
+/// bytes is lost.
+pub fn split_region(start: usize, end: usize, max_bits: u8) -> Vec<(usize, u8)> {
+    let mut pieces = Vec::new();
+    let mut at = start;
+    while at < end {
+        let fits = (end - at).ilog2() as u8;
+        let aligned = if at == 0 {
+            u8::MAX
+        } else {
+            at.trailing_zeros() as u8
+        };
+        let bits = fits.min(aligned).min(max_bits);
+        if bits >= 4 {
+            pieces.push((at, bits));
+        }
+        at += 1 << bits;
+    }
+    pieces
+}
+
+/// An untyped of the boot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BootUntyped {
+    /// The slot of its capability.
+    pub slot: usize,
+    /// Its physical address.
+    pub paddr: usize,
+    /// Logarithm of its bytes.
+    pub size_bits: u8,
+    /// Whether it is device memory.
+    pub device: bool,
+}
+
+/// What the boot left where; the model's boot info.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BootFacts {
+    /// Untypeds, RAM first.
+    pub untypeds: Vec<BootUntyped>,
+    /// The slots of the initial CNode that are free.
+    pub free: Range<usize>,
+    /// The initial CNode.
+    pub cnode: CPtr,
+    /// Logarithm of its slots.
+    pub cnode_radix: u8,
+    /// The initial thread's VSpace.
+    pub vspace: CPtr,
+    /// The initial thread.
+    pub tcb: CPtr,
+    /// Virtual addresses of the image.
+    pub image: Range<usize>,
+    /// Slots of its frames, in order of address.
+    pub image_frames: Range<usize>,
+    /// Slots of its paging structures, those nearer the root first.
+    pub image_tables: Range<usize>,
+    /// Virtual address of the IPC buffer's page.
+    pub ipc_buffer: usize,
+    /// Virtual address of the boot info's first page. The second follows it.
+    pub boot_info: usize,
+}
+
+/// The boot's own state: where the next object and the next capability go.
+struct Boot<'p> {
+    kernel: ModelKernel<'p>,
+    cnode: usize,
+    next_paddr: usize,
+    next_slot: usize,
+}
+
+impl<'p> ModelKernel<'p> {
+    /// Boots. Book-keeping that is adopted later comes from `arena`.
+    pub fn boot(arena: &'p Arena, config: &BootConfig) -> ModelKernel<'p> {
+        let arch = config.arch;
+        let kernel = ModelKernel {
+            arch,
+            slots: Slots::new(arch.sizes.slot_bits),
+            objects: Objects::default(),
+            tables: Tables::new(&arch),
+            asids: Asids::new(&arch),
+            tcbs: Default::default(),
+            contents: Contents::default(),
+            meter: Meter::default(),
+            caller: 0,
+            facts: BootFacts::default(),
+            arena,
+            adopted: Default::default(),
+        };
+        Boot {
+            kernel,
+            cnode: 0,
+            next_paddr: config.kernel_base,
+            next_slot: slot::FIRST_VARIABLE,
+        }
+        .run(config)
+    }
+}
+
+impl<'p> Boot<'p> {
+    fn run(mut self, config: &BootConfig) -> ModelKernel<'p> {
+        let sizes = config.arch.sizes;
+        let image = config.image_vaddr..config.image_vaddr + (config.image_pages << PAGE_BITS);
+        let ipc_buffer = image.end;
+        let boot_info = ipc_buffer + (1 << PAGE_BITS);
+        let all = image.start..boot_info + (2 << PAGE_BITS);
+
+        let cnode_bits = config.cnode_radix + sizes.slot_bits;
+        self.cnode = self.object(ObjectKind::CNode, cnode_bits);
+        let cnode = Cap::CNode {
+            base: self.cnode,
+            radix: config.cnode_radix,
+            guard: 0,
+            guard_bits: sizes.word_bits - config.cnode_radix,
+        };
+        self.put(slot::CNODE, cnode);
+        self.put(
+            slot::IO_PORT,
+            Cap::IoPort {
+                first: 0,
+                last: u16::MAX,
+            },
+        );
+        self.put(slot::DOMAIN, Cap::Domain);
+        self.put(slot::IRQ_CONTROL, Cap::IrqControl);
+
+        let root = self.object(ObjectKind::Table, sizes.table_bits);
+        let place = Place {
+            asid: INITIAL_ASID,
+            vaddr: 0,
+        };
+        let vspace = Cap::Table {
+            base: root,
+            level: 0,
+            mapped: Some(place),
+        };
+        self.put(slot::VSPACE, vspace);
+        let image_tables = self.tables(root, all);
+        let pool = self.object(ObjectKind::AsidPool, sizes.asid_pool_bits);
+        self.put(
+            slot::ASID_POOL,
+            Cap::AsidPool {
+                base: pool,
+                first: 0,
+            },
+        );
+        self.put(slot::ASID_CONTROL, Cap::AsidControl);
+        self.kernel.asids.set_pool(0, pool);
+        self.kernel.asids.set(INITIAL_ASID, root);
+
+        self.frame(root, boot_info, Some(slot::BOOT_INFO_FRAME));
+        self.frame(root, boot_info + (1 << PAGE_BITS), None);
+        self.frame(root, ipc_buffer, Some(slot::IPC_BUFFER));
+        let frames = self.next_slot;
+        for vaddr in image.clone().step_by(1 << PAGE_BITS) {
+            self.frame(root, vaddr, None);
+        }
+        let image_frames = frames..self.next_slot;
+        self.thread(cnode, vspace, ipc_buffer);
+        let untypeds = self.untypeds(config);
+
+        let kernel = &mut self.kernel;
+        kernel.facts = BootFacts {
+            untypeds,
+            free: self.next_slot..1 << config.cnode_radix,
+            cnode: CPtr::new(slot::CNODE),
+            cnode_radix: config.cnode_radix,
+            vspace: CPtr::new(slot::VSPACE),
+            tcb: CPtr::new(slot::TCB),
+            image,
+            image_frames,
+            image_tables,
+            ipc_buffer,
+            boot_info,
+        };
+        self.kernel
+    }
+
+    /// Memory for an object of the boot.
+    fn object(&mut self, kind: ObjectKind, size_bits: u8) -> usize {
+        let base = self.next_paddr.next_multiple_of(1 << size_bits);
+        self.next_paddr = base + (1 << size_bits);
+        self.kernel.objects.create(base, kind, size_bits);
+        base
+    }
+
+    fn put(&mut self, number: usize, cap: Cap) {
+        let slot = self.kernel.slots.id(self.cnode, number);
+        self.kernel.insert_original(slot, cap);
+    }
+
+    /// Puts a capability into the next slot (`provide_cap`).
+    fn provide(&mut self, cap: Cap) -> usize {
+        let number = self.next_slot;
+        self.next_slot += 1;
+        self.put(number, cap);
+        number
+    }
+
+    /// The paging structures that cover `range`: all of the level below the root first, and so on.
+    fn tables(&mut self, root: usize, range: Range<usize>) -> Range<usize> {
+        let arch = self.kernel.arch;
+        let first = self.next_slot;
+        for level in 1..=arch.leaf_level() {
+            let span = mask(arch.shifts[level - 1]) + 1;
+            let mut vaddr = range.start & !(span - 1);
+            while vaddr < range.end {
+                let base = self.object(ObjectKind::Table, arch.sizes.table_bits);
+                let mapped = Some(Place {
+                    asid: INITIAL_ASID,
+                    vaddr,
+                });
+                let parent = self.table_at(root, level - 1, vaddr);
+                self.kernel
+                    .tables
+                    .set(parent, arch.index(level - 1, vaddr), Entry::Table(base));
+                self.provide(Cap::Table {
+                    base,
+                    level: level as u8,
+                    mapped,
+                });
+                vaddr += span;
+            }
+        }
+        first..self.next_slot
+    }
+
+    fn table_at(&self, root: usize, level: usize, vaddr: usize) -> usize {
+        let mut table = root;
+        for above in 0..level {
+            let index = self.kernel.arch.index(above, vaddr);
+            let Entry::Table(next) = self.kernel.entry(above, table, index) else {
+                unreachable!("tables are made from the root down")
+            };
+            table = next;
+        }
+        table
+    }
+
+    /// A mapped 4 KiB frame, its capability in slot `number` or the next.
+    fn frame(&mut self, root: usize, vaddr: usize, number: Option<usize>) {
+        let arch = self.kernel.arch;
+        let base = self.object(ObjectKind::Frame, PAGE_BITS);
+        let (rights, mapped) = (
+            VmRights::ReadWrite,
+            Some(Place {
+                asid: INITIAL_ASID,
+                vaddr,
+            }),
+        );
+        let cap = Cap::Frame {
+            base,
+            size_bits: PAGE_BITS,
+            rights,
+            device: false,
+            mapped,
+        };
+        let leaf = arch.leaf_level();
+        let table = self.table_at(root, leaf, vaddr);
+        let entry = Entry::Page {
+            paddr: base,
+            rights,
+            cache: Default::default(),
+        };
+        self.kernel
+            .tables
+            .set(table, arch.index(leaf, vaddr), entry);
+        match number {
+            Some(number) => self.put(number, cap),
+            None => {
+                self.provide(cap);
+            }
+        }
+    }
+
+    /// The initial thread, with its copies of the capabilities it runs with
+    /// (`create_initial_thread`).
+    fn thread(&mut self, cspace: Cap, vspace: Cap, ipc_buffer: usize) {
+        let tcb = self.object(ObjectKind::Tcb, self.kernel.arch.sizes.tcb_bits);
+        self.put(slot::TCB, Cap::Tcb { base: tcb });
+        let kernel = &mut self.kernel;
+        kernel.caller = tcb;
+        kernel.tcbs.insert(tcb, Default::default());
+        kernel
+            .tcbs
+            .entry(tcb)
+            .and_modify(|state| state.ipc_buffer = ipc_buffer);
+        let buffer = kernel.slots.id(self.cnode, slot::IPC_BUFFER);
+        let copy = kernel
+            .derived(buffer, kernel.cap_in(buffer))
+            .expect("a frame can be copied");
+        for (number, source, cap) in [
+            (tcb_slot::CSPACE, slot::CNODE, cspace),
+            (tcb_slot::VSPACE, slot::VSPACE, vspace),
+            (tcb_slot::IPC_BUFFER, slot::IPC_BUFFER, copy),
+        ] {
+            let source = kernel.slots.id(self.cnode, source);
+            let slot = kernel.slots.id(tcb, number);
+            kernel.insert_copy(source, slot, cap);
+        }
+    }
+
+    /// All untypeds, used to their ends (`provide_untyped_cap`).
+    fn untypeds(&mut self, config: &BootConfig) -> Vec<BootUntyped> {
+        let own = config.kernel_base..self.next_paddr;
+        let mut untypeds = Vec::new();
+        for (device, regions) in [(false, &config.ram), (true, &config.devices)] {
+            for &(paddr, size_bits) in regions {
+                let end = paddr + (1 << size_bits);
+                assert!(
+                    paddr.is_multiple_of(1 << size_bits),
+                    "{paddr:#x} is not aligned"
+                );
+                assert!(
+                    end <= own.start || own.end <= paddr,
+                    "{paddr:#x} is the kernel's"
+                );
+                let cap = Cap::Untyped {
+                    base: paddr,
+                    size_bits,
+                    used: 1 << size_bits,
+                    device,
+                };
+                let slot = self.provide(cap);
+                untypeds.push(BootUntyped {
+                    slot,
+                    paddr,
+                    size_bits,
+                    device,
+                });
+            }
+        }
+        untypeds
+    }
+}

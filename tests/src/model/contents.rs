@@ -1,0 +1,41 @@
+//! What frames hold: sparse 4 KiB pages by physical address. A page never written reads as zero.
+
+use std::collections::BTreeMap;
+
+/// Bytes of a page.
+pub(super) const PAGE: usize = 4096;
+
+/// The contents of physical memory, as far as user mode wrote it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contents {
+    pages: BTreeMap<usize, Box<[u8; PAGE]>>,
+}
+
+impl Contents {
+    /// Reads from `paddr` on, within one page.
+    pub(super) fn read(&self, paddr: usize, buf: &mut [u8]) {
+        let at = paddr % PAGE;
+        match self.pages.get(&(paddr - at)) {
+            Some(page) => buf.copy_from_slice(&page[at..at + buf.len()]),
+            None => buf.fill(0),
+        }
+    }
+
+    /// Writes from `paddr` on, within one page.
+    pub(super) fn write(&mut self, paddr: usize, bytes: &[u8]) {
+        let at = paddr % PAGE;
+        let page = self
+            .pages
+            .entry(paddr - at)
+            .or_insert_with(|| Box::new([0; PAGE]));
+        page[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Makes `bytes` bytes from `paddr` on zero. Only whole pages are kept, and only whole pages
+    /// are frames, so the part of a page that an untyped's end leaves over is nobody's.
+    pub(super) fn clear(&mut self, paddr: usize, bytes: usize) {
+        while let Some((&page, _)) = self.pages.range(paddr..paddr + bytes).next() {
+            self.pages.remove(&page);
+        }
+    }
+}

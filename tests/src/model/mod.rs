@@ -1,0 +1,104 @@
+//! The model kernel: what seL4 5.0.0 answers to the invocations of memory management.
+//!
+//! ```text
+//!            invoke ── counts, fails on purpose (inject), then decodes:
+//!               │
+//!     untyped · delete · vspace · asid · tcb          one file per kind of invocation
+//!               │
+//!     cspace (slots, look-up) · mdb (derivation) · cap     what they are made of
+//!     objects · contents                                   what is alive, what frames hold
+//!     boot (how it starts) · access (user mode) · check    what tests use
+//! ```
+//!
+//! It is strict: checks come in the kernel's order, so that the error that wins is the kernel's;
+//! what would crash or block a root task panics; what the kernel gets wrong it gets wrong too.
+//! Every file names the kernel's files its rules come from.
+
+mod access;
+mod arch;
+mod asid;
+mod boot;
+mod cap;
+mod check;
+mod contents;
+mod cspace;
+mod delete;
+mod inject;
+mod invoke;
+mod mdb;
+mod objects;
+mod shared;
+mod tcb;
+mod untyped;
+mod vspace;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use bumpalo::Bump as Arena;
+use untyped_alloc::kernel::{CPtr, CapPath};
+
+pub use access::AccessFault;
+pub use arch::Arch;
+pub use boot::{BootConfig, BootFacts, BootUntyped, slot, split_region};
+pub use cap::{Cap, Place, Remains, VmRights};
+pub use inject::CallKind;
+pub use objects::ObjectKind;
+pub use shared::SharedModel;
+pub use tcb::TcbView;
+pub use vspace::Mapping;
+
+use cspace::AddressHash;
+
+/// The kernel after boot, and the machine below it. See the [module](self).
+///
+/// A clone is a snapshot. Book-keeping memory that was adopted is shared by all clones, as it is in
+/// the arena.
+#[derive(Clone, Debug)]
+pub struct ModelKernel<'p> {
+    arch: Arch,
+    slots: cspace::Slots,
+    objects: objects::Objects,
+    tables: vspace::Tables,
+    asids: asid::Asids,
+    tcbs: HashMap<usize, tcb::TcbState, AddressHash>,
+    contents: contents::Contents,
+    meter: inject::Meter,
+    /// The thread that makes all invocations.
+    caller: usize,
+    facts: BootFacts,
+    arena: &'p Arena,
+    /// Pages of book-keeping: where each frame was adopted.
+    adopted: BTreeMap<usize, usize>,
+}
+
+impl ModelKernel<'_> {
+    /// What the boot left where.
+    pub fn facts(&self) -> &BootFacts {
+        &self.facts
+    }
+
+    /// The architecture.
+    pub fn arch(&self) -> &Arch {
+        &self.arch
+    }
+
+    /// The capability at `cptr` in the caller's CSpace; `Null` where there is none or no slot.
+    pub fn cap(&self, cptr: CPtr) -> Cap {
+        self.slot_of(cptr)
+            .map(|slot| self.cap_in(slot))
+            .unwrap_or_default()
+    }
+
+    /// The capability at the end of `path`; `None` where that is no slot.
+    pub fn cap_at(&self, path: CapPath) -> Option<Cap> {
+        self.slot_of_path(path).map(|slot| self.cap_in(slot))
+    }
+
+    /// Whether the slot at `cptr` in the caller's CSpace is empty.
+    pub fn is_empty_slot(&self, cptr: CPtr) -> bool {
+        self.cap(cptr).is_null()
+    }
+}
