@@ -115,6 +115,10 @@ build_program() {
     PROGRAM_ELF=$BUILD/target-$kernel/$TARGET/$folder/$program
 }
 
+# Serial output as plain lines. (The debug kernel puts its carriage returns after the line
+# feeds, so that one stands before the root task's first word.)
+plain_lines() { sed -u 's/\r//g'; }
+
 # matches_in_order EXPECTED OUTPUT: whether the extended regular expressions of EXPECTED, one
 # a line, match lines of OUTPUT in this order (others may lie between). Empty lines and those
 # that start with '#' are not expectations. Says which one is missing first.
@@ -127,12 +131,11 @@ matches_in_order() {
         return 1
     fi
     while IFS= read -r line || [[ -n $line ]]; do
-        line=${line%$'\r'}
         if [[ $line =~ ${patterns[pattern]} ]]; then
             pattern=$((pattern + 1))
             ((pattern < ${#patterns[@]})) || return 0
         fi
-    done <"$output"
+    done < <(plain_lines <"$output")
     say "missing from the output: ${patterns[pattern]}"
     return 1
 }

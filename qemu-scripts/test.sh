@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Sets up and runs every check: formatting, lints, host tests, documentation, and the guest
+# in QEMU. A check that fails does not stop the others. The last line counts tests.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<EOF
+Usage: ${0##*/} [--help]
+
+Runs all checks. The last line is "N passed, N failed"; the exit code is 0 if nothing failed.
+A test of the host suites, a test in the guest, a boot of the demo, and each of the other
+checks (formatting, clippy, documentation ...) count as one test.
+EOF
+}
+
+KERNELS=(debug release)
+MEMORIES=(32M 512M 2G)
+GUEST_TIMEOUT=300
+# The crates that are built for the target alone.
+TARGET_CRATES=(-p sel4 -p sel4-root-task -p roottask)
+
+PASSED=0 FAILED=0
+
+pass() {
+    echo "test $1 ... ok"
+    PASSED=$((PASSED + 1))
+}
+
+fail() {
+    echo "test $1 ... FAILED"
+    FAILED=$((FAILED + 1))
+}
+
+# check NAME COMMAND...: one test; what the command printed is shown if it fails.
+check() {
+    local name=$1 log=$LOGS/check
+    shift
+    if ("$@") >"$log" 2>&1 </dev/null; then
+        pass "$name"
+    else
+        cat "$log"
+        fail "$name"
+    fi
+}
+
+host_clippy() { cargo clippy --all-targets -- -D warnings; }
+host_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps; }
+
+# Set-up leaves Cargo.lock alone, and so must every build.
+lock_is_current() { cargo metadata --locked --format-version 1 >/dev/null; }
+
+target_clippy() {
+    target_cargo "$1" "${TARGET_CLIPPY[@]}" "${TARGET_CRATES[@]}" --lib --bins --examples -- -D warnings
+}
+
+target_docs() {
+    RUSTDOCFLAGS="-D warnings" target_cargo debug cargo doc --no-deps "${TARGET_CRATES[@]}" --lib
+}
+
+# Linked, which clippy does not try.
+all_programs() {
+    target_cargo "$1" cargo build --release -p roottask --bins --examples
+}
+
+exits_with() {
+    local wanted=$1 status=0
+    shift
+    "$@" || status=$?
+    echo "exit code $status, wanted $wanted: $*"
+    ((status == wanted))
+}
+
+# The judge of the demo itself: it must accept the whole conversation and no less.
+demo_check_works() {
+    local expected=$LOGS/expected output=$LOGS/output
+    printf '%s\n' '# comment' '^first\(\)$' '^second$' >"$expected"
+    printf '%s\n' 'noise' $'\rfirst()' 'noise' 'second' >"$output"
+    matches_in_order "$expected" "$output" || return
+    printf '%s\n' 'second' 'first()' >"$output"
+    ! matches_in_order "$expected" "$output" || return
+    ! matches_in_order "$SCRIPTS/ipc-demo.expected" /dev/null
+}
+
+# Each host test counts.
+host_tests() {
+    local log=$LOGS/host status=0 passed failed
+    cargo test --no-fail-fast 2>&1 </dev/null | tee "$log" || status=$?
+    read -r passed failed < <(
+        awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log"
+    )
+    PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed))
+    # Such as a test that does not compile, or one that took its whole process with it.
+    ((status == 0 || failed > 0)) || fail "cargo test (exit code $status)"
+    ((passed + failed > 0)) || fail "cargo test (no test ran)"
+}
+
+# guest_tests KERNEL [OPTION]: each test in the guest counts, and its closing line must agree.
+guest_tests() {
+    local kernel=$1 log=$LOGS/guest status=0 passed failed
+    shift
+    "$SCRIPTS/run.sh" guest-tests --timeout "$GUEST_TIMEOUT" "$@" 2>&1 | plain_lines | tee "$log" ||
+        status=$?
+    passed=$(grep -cE '^test .+ \.\.\. ok$' "$log") || true
+    failed=$(grep -cE '^test .+ \.\.\. FAILED$' "$log") || true
+    PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed))
+    grep -qFx "guest-tests: $passed passed, $failed failed" "$log" ||
+        fail "guest-tests, $kernel kernel (closing line missing or wrong)"
+    ((status == 0 || failed > 0)) || fail "guest-tests, $kernel kernel (exit code $status)"
+    ((passed + failed > 0)) || fail "guest-tests, $kernel kernel (no test ran)"
+}
+
+host_lane() {
+    check "Cargo.lock is current" lock_is_current
+    check "formatting" cargo fmt --all --check
+    check "clippy, host" host_clippy
+    host_tests
+    check "documentation, host" host_docs
+}
+
+target_lane() {
+    local kernel
+    for kernel in "${KERNELS[@]}"; do
+        check "clippy, target, $kernel kernel" target_clippy "$kernel"
+        check "all programs build, $kernel kernel" all_programs "$kernel"
+    done
+    check "documentation, target" target_docs
+}
+
+script_lane() {
+    check "run.sh --help" exits_with 0 "$SCRIPTS/run.sh" --help
+    check "run.sh refuses an unknown option" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --bogus
+    check "run.sh refuses an unknown program" exits_with 2 "$SCRIPTS/run.sh" no-such-program
+    check "run.sh refuses a nonsensical memory size" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 3X
+    check "run.sh refuses too little memory" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 1M
+    check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
+    check "the check of the demo's output" demo_check_works
+}
+
+qemu_lane() {
+    local kernel memory
+    for kernel in "${KERNELS[@]}"; do
+        local -a options=()
+        [[ $kernel == debug ]] || options=("--$kernel-kernel")
+        for memory in "${MEMORIES[@]}"; do
+            check "demo, $kernel kernel, $memory" "$SCRIPTS/demo.sh" --memory "$memory" "${options[@]}"
+        done
+        guest_tests "$kernel" "${options[@]}"
+    done
+}
+
+main() {
+    case ${1-} in
+        "") ;;
+        --help) usage && exit ;;
+        *) usage_error "unknown option: $1" ;;
+    esac
+    exec 2>&1 # one stream, in order
+    cd "$ROOT"
+    export CARGO_TERM_COLOR=never
+    LOGS=$(mktemp -d)
+    trap 'rm -rf "$LOGS"' EXIT
+
+    if ("$SCRIPTS/setup.sh" --tests </dev/null); then
+        choose_target_rust
+        host_lane
+        target_lane
+        script_lane
+        qemu_lane
+    else
+        fail "set-up"
+    fi
+    echo "$PASSED passed, $FAILED failed"
+    ((FAILED == 0 && PASSED > 0))
+}
+
+main "$@"
