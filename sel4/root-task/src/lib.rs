@@ -1,2 +1,86 @@
-//! Runtime for seL4 root tasks.
+//! The runtime beneath a root task: what happens before `main`, and after it.
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! use sel4_root_task::{debug_println, root_task, Never};
+//!
+//! #[root_task]
+//! fn main(bootinfo: &sel4::BootInfoPtr) -> sel4::Result<Never> {
+//!     debug_println!("{} untypeds", bootinfo.untyped().len());
+//!     sel4_root_task::exit(sel4_root_task::ExitCode::Success)
+//! }
+//! ```
+//!
+//! ```text
+//!   kernel ──► _start (entry.rs)      stack, FS and GS
+//!                 └► start            TLS if the program has any (tls.rs), IPC buffer
+//!                      └► main        yours
+//!                           └► Termination (termination.rs) or panic (panicking.rs)
+//!                                └► exit (exit.rs)
+//! ```
+//!
+//! Beside that it brings what a program without a C library lacks: `memcpy` and its kin (mem.rs), and
+//! with the feature `alloc` a heap (heap.rs).
+//!
+//! Names are upstream's (rust-sel4's `sel4-root-task`). Beyond upstream: [`exit`], and output on
+//! release kernels too. There is no unwinding: a panic ends the program.
+//!
+//! # Linking
+//! `-C relocation-model=static` and the linker arguments `-nostartfiles -nostdlib -static -no-pie
+//! -m32`; qemu-scripts/run.sh passes them.
 #![no_std]
+
+#[cfg(not(target_arch = "x86"))]
+compile_error!("the sel4-root-task crate is for seL4 on IA32 only, as the sel4 crate");
+
+#[cfg(target_arch = "x86")]
+mod declare;
+#[cfg(target_arch = "x86")]
+mod entry;
+#[cfg(target_arch = "x86")]
+mod exit;
+#[cfg(all(target_arch = "x86", feature = "alloc"))]
+mod heap;
+#[cfg(target_arch = "x86")]
+mod mem;
+#[cfg(target_arch = "x86")]
+pub mod panicking;
+#[cfg(target_arch = "x86")]
+mod stack;
+#[cfg(target_arch = "x86")]
+mod termination;
+#[cfg(target_arch = "x86")]
+mod tls;
+
+#[cfg(target_arch = "x86")]
+pub use exit::{exit, ExitCode};
+#[cfg(all(target_arch = "x86", feature = "alloc"))]
+pub use heap::set_global_allocator_mutex_notification;
+/// Prints to the first serial line, on every kernel; see [`sel4::DebugWrite`].
+pub use sel4::debug_print;
+/// Prints a line to the first serial line, on every kernel; see [`sel4::DebugWrite`].
+pub use sel4::debug_println;
+/// Makes a function the root task's main.
+///
+/// The function is a `fn(&sel4::BootInfoPtr) -> T` with `T:` [`Termination`]. The attribute takes
+/// `stack_size = E` (bytes, [`DEFAULT_STACK_SIZE`] by default) and, with the feature `alloc`,
+/// `heap_size = E` (bytes, no heap by default), both constant expressions, in this order.
+pub use sel4_root_task_macros::root_task;
+#[cfg(target_arch = "x86")]
+pub use stack::DEFAULT_STACK_SIZE;
+#[cfg(target_arch = "x86")]
+pub use termination::{Never, Termination};
+
+/// What the macros of this crate expand to.
+#[cfg(target_arch = "x86")]
+#[doc(hidden)]
+pub mod _private {
+    pub use crate::entry::{_start, run_main};
+    #[cfg(feature = "alloc")]
+    pub use crate::heap::{HeapBounds, HeapMemory};
+    pub use crate::panicking::abort_with;
+    pub use crate::stack::{StackMemory, StackTop};
+    pub use sel4;
+}

@@ -1,0 +1,74 @@
+//! What `#[root_task]` expands to.
+
+/// Declares the program's main, its stack and its heap. `#[root_task]` expands to this.
+#[macro_export]
+macro_rules! declare_root_task {
+    (main = $main:path $(,)?) => {
+        $crate::declare_root_task! { main = $main, stack_size = $crate::DEFAULT_STACK_SIZE }
+    };
+    (main = $main:path, stack_size = $stack_size:expr $(,)?) => {
+        $crate::__declare_main! { $main, $stack_size }
+        $crate::__declare_heap! { 0 }
+    };
+    (main = $main:path, heap_size = $heap_size:expr $(,)?) => {
+        $crate::declare_root_task! {
+            main = $main,
+            stack_size = $crate::DEFAULT_STACK_SIZE,
+            heap_size = $heap_size
+        }
+    };
+    (main = $main:path, stack_size = $stack_size:expr, heap_size = $heap_size:expr $(,)?) => {
+        $crate::__declare_main! { $main, $stack_size }
+        $crate::__declare_heap! { $heap_size, wanted }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __declare_main {
+    ($main:path, $stack_size:expr) => {
+        const _: () = {
+            use $crate::_private::{run_main, sel4::BootInfoPtr, StackMemory, StackTop};
+
+            static STACK: StackMemory<{ $stack_size }> = StackMemory::new();
+
+            #[unsafe(no_mangle)]
+            static __sel4_root_task__stack_top: StackTop = STACK.top();
+
+            #[unsafe(no_mangle)]
+            fn __sel4_root_task__main(bootinfo: &BootInfoPtr) {
+                run_main($main, bootinfo)
+            }
+
+            // The linker looks for the entry in the runtime's archive because of this.
+            #[used]
+            static START: unsafe extern "C" fn() -> ! = $crate::_private::_start;
+        };
+    };
+}
+
+#[cfg(feature = "alloc")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __declare_heap {
+    ($size:expr $(, wanted)?) => {
+        const _: () = {
+            use $crate::_private::{HeapBounds, HeapMemory};
+
+            static HEAP: HeapMemory<{ $size }> = HeapMemory::new();
+
+            #[unsafe(no_mangle)]
+            static __sel4_root_task__heap: HeapBounds = HEAP.bounds();
+        };
+    };
+}
+
+#[cfg(not(feature = "alloc"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __declare_heap {
+    ($size:expr, wanted) => {
+        ::core::compile_error!("`heap_size` needs the feature `alloc` of sel4-root-task");
+    };
+    ($size:expr) => {};
+}

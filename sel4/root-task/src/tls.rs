@@ -1,0 +1,158 @@
+//! Thread-local storage for the root task's own thread, for a program that has a TLS segment.
+//!
+//! IA32's layout (the ABI's variant II): the thread pointer GS points just behind the block, at a word
+//! that holds its own address, and variables lie at negative offsets from it.
+//!
+//! ```text
+//!     block                                      thread pointer
+//!     │ ◄──── memsz, rounded up to align ────► │ │ own address │ 0 … │
+//!     │ .tdata (filesz bytes) │ .tbss          │ ▲ aligned to align
+//! ```
+//!
+//! The offsets are the linker's, from the thread pointer: the rounding is to the segment's alignment,
+//! not to a word.
+//!
+//! seL4 5.0.0 sets GS's base from `tls_base` of the thread's registers, which a thread cannot write
+//! for itself. It can copy them from another thread: so a TCB is made for the purpose, given the
+//! registers, copied from, and deleted.
+
+use core::arch::{asm, global_asm};
+use core::ptr;
+use core::slice;
+
+use sel4::init_thread::{slot, Slot};
+use sel4::{cap_type, BootInfoPtr, ObjectBlueprint, UserContext, Word};
+
+/// The parts of an ELF header that are read here.
+#[repr(C)]
+struct ElfHeader {
+    magic: [u8; 4],
+    _ident: [u8; 12],
+    _type_machine_version_entry: [u32; 3],
+    phoff: u32,
+    _shoff_flags: [u32; 2],
+    _ehsize: u16,
+    phentsize: u16,
+    phnum: u16,
+}
+
+#[repr(C)]
+struct ProgramHeader {
+    ty: u32,
+    _offset: u32,
+    vaddr: u32,
+    _paddr: u32,
+    filesz: u32,
+    memsz: u32,
+    _flags: u32,
+    align: u32,
+}
+
+const PT_TLS: u32 = 7;
+
+/// The words at the thread pointer: its own address, and what C compilers expect behind it.
+const THREAD_CONTROL_BLOCK: usize = 64;
+
+// The linker defines it where the program's headers are part of its image.
+global_asm!(".weak __ehdr_start");
+
+/// The program's TLS segment, if it has one that takes space.
+fn segment() -> Option<&'static ProgramHeader> {
+    let header: *const ElfHeader;
+    // SAFETY: reads an address that the linker fills in.
+    unsafe {
+        asm!("lea {}, [__ehdr_start]", out(reg) header, options(nomem, nostack, preserves_flags));
+    }
+    if header.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so the linker put the program's header there, which is never written.
+    let headers = unsafe {
+        let header = &*header;
+        assert!(
+            header.magic == *b"\x7fELF",
+            "the program's ELF header is not in its image"
+        );
+        assert!(
+            header.phentsize as usize == size_of::<ProgramHeader>(),
+            "ELF header"
+        );
+        let start = ptr::from_ref(header).byte_add(header.phoff as usize).cast();
+        slice::from_raw_parts::<ProgramHeader>(start, header.phnum.into())
+    };
+    headers
+        .iter()
+        .find(|segment| segment.ty == PT_TLS && segment.memsz != 0)
+}
+
+/// The bytes that [`initialize`] needs; 0 without a TLS segment.
+pub(crate) fn block_size() -> usize {
+    segment().map_or(0, |segment| {
+        let align = alignment(segment);
+        (segment.memsz as usize).next_multiple_of(align) + align + THREAD_CONTROL_BLOCK
+    })
+}
+
+fn alignment(segment: &ProgramHeader) -> usize {
+    (segment.align as usize).max(align_of::<Word>())
+}
+
+/// Lays out the thread's TLS block, if the program has a TLS segment, and makes GS point at it.
+///
+/// Costs one TCB of the smallest RAM untyped that has room for it, and the last empty slot; both are
+/// free again afterwards.
+///
+/// # Safety
+/// `block` must be writable for [`block_size`] bytes, and for nobody else from now on.
+pub(crate) unsafe fn initialize(bootinfo: &BootInfoPtr, block: *mut u8) {
+    let Some(segment) = segment() else {
+        return;
+    };
+    let align = alignment(segment);
+    let memsz = (segment.memsz as usize).next_multiple_of(align);
+    let thread_pointer = (block as usize + memsz).next_multiple_of(align);
+    // SAFETY: all of it lies in the block: `thread_pointer` is less than `align` above its lowest
+    // possible place. The initial image is the linker's, `filesz` bytes at `vaddr`.
+    unsafe {
+        let data = block.with_addr(thread_pointer - memsz);
+        data.write_bytes(0, memsz + THREAD_CONTROL_BLOCK);
+        data.copy_from_nonoverlapping(segment.vaddr as *const u8, segment.filesz as usize);
+        block
+            .with_addr(thread_pointer)
+            .cast::<usize>()
+            .write(thread_pointer);
+    }
+    if let Err(error) = set_tls_base(bootinfo, thread_pointer) {
+        panic!("cannot set up thread-local storage: {error}");
+    }
+}
+
+/// Makes GS of the calling thread, the initial one, point at `thread_pointer`.
+fn set_tls_base(bootinfo: &BootInfoPtr, thread_pointer: usize) -> sel4::Result<()> {
+    let tcb_bits = ObjectBlueprint::Tcb.physical_size_bits();
+    let (i, _) = bootinfo
+        .untyped_list()
+        .iter()
+        .enumerate()
+        .filter(|(_, untyped)| !untyped.is_device() && untyped.size_bits() >= tcb_bits)
+        .min_by_key(|(_, untyped)| untyped.size_bits())
+        .ok_or(sel4::Error::NotEnoughMemory)?;
+    let untyped = bootinfo.untyped().index(i).cap();
+    let free: Slot<cap_type::Tcb> = bootinfo
+        .empty()
+        .range()
+        .last()
+        .map(Slot::from_index)
+        .ok_or(sel4::Error::DeleteFirst)?;
+
+    let cnode = slot::CNODE.cap();
+    let cnode_itself = cnode.absolute_cptr_for_self();
+    untyped.untyped_retype(&ObjectBlueprint::Tcb, &cnode_itself, free.index(), 1)?;
+    let mut registers = UserContext::default();
+    registers.inner_mut().tls_base = thread_pointer as Word;
+    free.cap().tcb_write_all_registers(false, &mut registers)?;
+    slot::TCB
+        .cap()
+        .tcb_copy_registers(free.cap(), false, false, false, true)?;
+    cnode.absolute_cptr(free.cptr()).delete()
+}

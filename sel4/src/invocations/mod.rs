@@ -1,0 +1,102 @@
+//! The invocations, one file for each kind of object, and the way they all go into the kernel.
+//!
+//! An invocation is a call on the object's capability: a label, words, capabilities. Its answer's
+//! label is 0 or the number of an error.
+
+mod asid;
+mod cnode;
+mod frame;
+mod io_port;
+mod irq;
+mod table;
+mod tcb;
+mod untyped;
+
+use crate::sys::syscall::{self, Answer};
+use crate::sys::SysCall;
+use crate::{CPtrBits, Cap, CapType, Error, InvocationContext, MessageInfo, Result, Word};
+
+/// The message words that travel in registers.
+const NUM_REGISTERS: usize = 2;
+
+impl<T: CapType, C: InvocationContext> Cap<T, C> {
+    /// Invokes the capability with these words and capabilities; the answer's first two words.
+    ///
+    /// All is known at compile time but the values, so this comes down to the stores into the IPC
+    /// buffer, the system call and one branch. Without words beyond the second and without
+    /// capabilities the IPC buffer is not even looked for.
+    ///
+    /// Safe as the kernel is: it protects itself. That an invocation changes memory which safe code
+    /// relies on (unmapping a stack) is not expressible here, as upstream.
+    #[inline(always)]
+    fn invoke_with<const WORDS: usize, const CAPS: usize>(
+        self,
+        label: Word,
+        words: [Word; WORDS],
+        caps: [CPtrBits; CAPS],
+    ) -> Result<(Word, Word)> {
+        let cptr = self.bits();
+        let info = MessageInfo::new(label, 0, CAPS, WORDS).into_inner();
+        let mr0 = if WORDS > 0 { words[0] } else { 0 };
+        let mr1 = if WORDS > 1 { words[1] } else { 0 };
+        let answer = if WORDS <= NUM_REGISTERS && CAPS == 0 {
+            // SAFETY: an invocation; see above.
+            unsafe { syscall::send_recv::<SysCall>(cptr, info, mr0, mr1) }
+        } else {
+            return self
+                .into_invocation_context()
+                .with_context_leaf(|ipc_buffer| {
+                    let ipc_buffer = ipc_buffer.inner_mut();
+                    if WORDS > NUM_REGISTERS {
+                        ipc_buffer.msg[NUM_REGISTERS..WORDS]
+                            .copy_from_slice(&words[NUM_REGISTERS..]);
+                    }
+                    ipc_buffer.caps_or_badges[..CAPS].copy_from_slice(&caps);
+                    syscall::publish(ipc_buffer);
+                    // SAFETY: an invocation; see above.
+                    let answer = unsafe { syscall::send_recv::<SysCall>(cptr, info, mr0, mr1) };
+                    match check(&answer) {
+                        Ok(()) => Ok((answer.mr0, answer.mr1)),
+                        Err(error) => {
+                            ipc_buffer.msg[0] = answer.mr0;
+                            ipc_buffer.msg[1] = answer.mr1;
+                            Err(error)
+                        }
+                    }
+                });
+        };
+        match check(&answer) {
+            Ok(()) => Ok((answer.mr0, answer.mr1)),
+            Err(error) => Err(keep_details(self, answer, error)),
+        }
+    }
+}
+
+#[inline(always)]
+fn check(answer: &Answer) -> Result<()> {
+    let label = MessageInfo::from_inner(answer.info).label();
+    if label == 0 {
+        Ok(())
+    } else {
+        Err(refused(label))
+    }
+}
+
+#[cold]
+fn refused(label: Word) -> Error {
+    Error::from_sys(label).expect("the kernel answers with its own error numbers")
+}
+
+/// Puts the details of an error where [`Error`] says they are.
+#[cold]
+fn keep_details<T: CapType, C: InvocationContext>(
+    cap: Cap<T, C>,
+    answer: Answer,
+    error: Error,
+) -> Error {
+    cap.invoke(|_, ipc_buffer| {
+        ipc_buffer.msg_regs_mut()[0] = answer.mr0;
+        ipc_buffer.msg_regs_mut()[1] = answer.mr1;
+    });
+    error
+}

@@ -1,0 +1,73 @@
+//! Debugging output on the first serial line.
+//!
+//! Upstream prints through the kernel, which only a debug kernel can. Here output goes through the
+//! capability to the I/O ports that the kernel puts into slot 7 of the initial CNode, so the same
+//! program prints the same bytes on a release kernel. A thread whose CSpace has something else in
+//! that slot cannot print.
+
+use core::fmt;
+
+use crate::init_thread::slot;
+use crate::sys::syscall;
+use crate::sys::{SysCall, X86IOPortIn8, X86IOPortOut8};
+use crate::{MessageInfo, Word};
+
+/// The data register of COM1.
+const DATA: Word = 0x3f8;
+/// The line status register of COM1.
+const LINE_STATUS: Word = 0x3fd;
+/// Line status: the transmitter takes another byte.
+const TRANSMITTER_EMPTY: Word = 1 << 5;
+/// How often to ask for the transmitter before writing all the same: a line that nobody reads, or no
+/// UART at all, must not hang the program. At 115200 baud a byte takes 87 µs.
+const PATIENCE: usize = 10_000;
+
+/// Writes to the first serial line, as [`core::fmt::Write`].
+///
+/// Takes no lock, and uses registers only, no IPC buffer: any thread can write at any time, also
+/// inside [`with_ipc_buffer`](crate::with_ipc_buffer). Lines of several threads may mix, by the byte.
+/// Costs two kernel calls a byte when the line is ready.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DebugWrite;
+
+impl fmt::Write for DebugWrite {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        s.bytes().for_each(put_byte);
+        Ok(())
+    }
+}
+
+fn put_byte(byte: u8) {
+    for _ in 0..PATIENCE {
+        if port(X86IOPortIn8, 1, LINE_STATUS, 0) & TRANSMITTER_EMPTY != 0 {
+            break;
+        }
+    }
+    port(X86IOPortOut8, 2, DATA, byte.into());
+}
+
+/// An invocation of the I/O port capability. Its error, if any, has nowhere to go.
+fn port(label: Word, length: usize, port: Word, data: Word) -> Word {
+    let info = MessageInfo::new(label, 0, 0, length).into_inner();
+    // SAFETY: the two ports are the serial line's, which is no memory.
+    unsafe { syscall::send_recv::<SysCall>(slot::IO_PORT.cptr_bits(), info, port, data) }.mr0
+}
+
+#[doc(hidden)]
+pub fn debug_print_helper(args: fmt::Arguments<'_>) {
+    // Writing cannot fail; a `Display` of the caller's can, and has no better place to say so.
+    let _ = fmt::write(&mut DebugWrite, args);
+}
+
+/// Prints to the first serial line, on every kernel. See [`DebugWrite`].
+#[macro_export]
+macro_rules! debug_print {
+    ($($arg:tt)*) => ($crate::_private::debug_print_helper(::core::format_args!($($arg)*)));
+}
+
+/// Prints a line to the first serial line, on every kernel. See [`DebugWrite`].
+#[macro_export]
+macro_rules! debug_println {
+    () => ($crate::debug_print!("\n"));
+    ($($arg:tt)*) => ($crate::debug_print!("{}\n", ::core::format_args!($($arg)*)));
+}

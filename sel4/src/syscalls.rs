@@ -1,0 +1,162 @@
+//! Sending and receiving messages and signals (manual, "System Calls").
+//!
+//! The first two message words travel in registers. These calls load them from the IPC buffer and
+//! store them there, so that a caller sees one message of up to 120 words.
+
+use crate::sys::syscall::{self, Answer};
+use crate::sys::{
+    seL4_MsgMaxLength, SysCall, SysNBRecv, SysNBSend, SysRecv, SysReply, SysReplyRecv, SysSend,
+    SysYield,
+};
+use crate::{
+    cap, Badge, CPtr, Cap, CapType, ConveysReplyAuthority, InvocationContext, IpcBuffer,
+    MessageInfo,
+};
+
+/// The message words an IPC buffer has.
+pub const NUM_MESSAGE_REGISTERS: usize = seL4_MsgMaxLength as usize;
+
+/// What [`cap::Notification::wait`] says beside the badge: nothing, without MCS scheduling.
+pub type WaitMessageInfo = ();
+
+impl<T: CapType, C: InvocationContext> Cap<T, C> {
+    /// Calls `f` with the capability pointer and the IPC buffer; `f` must not use the context.
+    #[inline(always)]
+    pub(crate) fn invoke<R>(self, f: impl FnOnce(CPtr, &mut IpcBuffer) -> R) -> R {
+        let cptr = self.cptr();
+        self.into_invocation_context()
+            .with_context_leaf(|ipc_buffer| f(cptr, ipc_buffer))
+    }
+
+    /// Sends a message and waits until it is received (`seL4_Send`). On an object that is no
+    /// endpoint or notification this invokes it, without an answer.
+    #[inline]
+    pub fn send(self, info: MessageInfo) {
+        self.invoke(|cptr, ipc_buffer| {
+            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            syscall::publish(ipc_buffer.inner_mut());
+            // SAFETY: sending a message changes no memory of this thread.
+            unsafe { syscall::send::<SysSend>(cptr.bits(), info.into_inner(), mr0, mr1) }
+        })
+    }
+
+    /// Sends a message if somebody waits for it, and drops it otherwise (`seL4_NBSend`).
+    #[inline]
+    pub fn nb_send(self, info: MessageInfo) {
+        self.invoke(|cptr, ipc_buffer| {
+            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            syscall::publish(ipc_buffer.inner_mut());
+            // SAFETY: as in `send`.
+            unsafe { syscall::send::<SysNBSend>(cptr.bits(), info.into_inner(), mr0, mr1) }
+        })
+    }
+
+    /// Waits for a message (`seL4_Recv`). A signal of the thread's bound notification ends the wait
+    /// too, with the notification's word as the badge.
+    #[inline]
+    pub fn recv(self, reply_authority: impl ConveysReplyAuthority) -> (MessageInfo, Badge) {
+        let _ = reply_authority.into_reply_authority();
+        self.invoke(|cptr, ipc_buffer| {
+            syscall::publish(ipc_buffer.inner_mut());
+            // SAFETY: receiving writes to the IPC buffer only, which is borrowed here.
+            received(ipc_buffer, unsafe { syscall::recv::<SysRecv>(cptr.bits()) })
+        })
+    }
+
+    /// Takes a message if there is one (`seL4_NBRecv`); a badge of 0 and an empty message otherwise.
+    #[inline]
+    pub fn nb_recv(self, reply_authority: impl ConveysReplyAuthority) -> (MessageInfo, Badge) {
+        let _ = reply_authority.into_reply_authority();
+        self.invoke(|cptr, ipc_buffer| {
+            syscall::publish(ipc_buffer.inner_mut());
+            // SAFETY: as in `recv`.
+            received(ipc_buffer, unsafe {
+                syscall::recv::<SysNBRecv>(cptr.bits())
+            })
+        })
+    }
+
+    /// Sends a message and waits for the answer (`seL4_Call`).
+    #[inline]
+    pub fn call(self, info: MessageInfo) -> MessageInfo {
+        self.invoke(|cptr, ipc_buffer| {
+            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            syscall::publish(ipc_buffer.inner_mut());
+            // SAFETY: the answer goes to the IPC buffer only, which is borrowed here.
+            let answer =
+                unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.into_inner(), mr0, mr1) };
+            received(ipc_buffer, answer).0
+        })
+    }
+
+    /// Answers the call received last and waits for the next message (`seL4_ReplyRecv`).
+    #[inline]
+    pub fn reply_recv(
+        self,
+        info: MessageInfo,
+        reply_authority: impl ConveysReplyAuthority,
+    ) -> (MessageInfo, Badge) {
+        let _ = reply_authority.into_reply_authority();
+        self.invoke(|cptr, ipc_buffer| {
+            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            syscall::publish(ipc_buffer.inner_mut());
+            // SAFETY: as in `call`.
+            let answer = unsafe {
+                syscall::send_recv::<SysReplyRecv>(cptr.bits(), info.into_inner(), mr0, mr1)
+            };
+            received(ipc_buffer, answer)
+        })
+    }
+}
+
+/// Puts the words that came in registers where the others are.
+#[inline(always)]
+fn received(ipc_buffer: &mut IpcBuffer, answer: Answer) -> (MessageInfo, Badge) {
+    let msg = ipc_buffer.msg_regs_mut();
+    msg[0] = answer.mr0;
+    msg[1] = answer.mr1;
+    (MessageInfo::from_inner(answer.info), answer.badge)
+}
+
+impl<C: InvocationContext> cap::Notification<C> {
+    /// Signals: the capability's badge is or-ed into the notification's word (`seL4_Signal`).
+    /// Never blocks, and does not touch the IPC buffer.
+    #[inline]
+    pub fn signal(self) {
+        // SAFETY: signalling changes no memory of this thread.
+        unsafe { syscall::send::<SysSend>(self.bits(), 0, 0, 0) }
+    }
+
+    /// Waits for a signal and takes the word (`seL4_Wait`).
+    #[inline]
+    pub fn wait(self) -> (WaitMessageInfo, Badge) {
+        // SAFETY: a signal carries no message: nothing is written to the IPC buffer.
+        let answer = unsafe { syscall::recv::<SysRecv>(self.bits()) };
+        ((), answer.badge)
+    }
+
+    /// Takes the word if there was a signal, and 0 otherwise (`seL4_Poll`).
+    #[inline]
+    pub fn poll(self) -> (MessageInfo, Badge) {
+        // SAFETY: as in `wait`.
+        let answer = unsafe { syscall::recv::<SysNBRecv>(self.bits()) };
+        (MessageInfo::from_inner(answer.info), answer.badge)
+    }
+}
+
+/// Answers the call received last, with the message in `ipc_buffer` (`seL4_Reply`). Does nothing
+/// when there is no call to answer.
+#[inline]
+pub fn reply(ipc_buffer: &mut IpcBuffer, info: MessageInfo) {
+    let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+    syscall::publish(ipc_buffer.inner_mut());
+    // SAFETY: answering changes no memory of this thread.
+    unsafe { syscall::send::<SysReply>(0, info.into_inner(), mr0, mr1) }
+}
+
+/// Lets another thread of the same priority run (`seL4_Yield`).
+#[inline]
+pub fn r#yield() {
+    // SAFETY: changes no memory of this thread.
+    unsafe { syscall::send::<SysYield>(0, 0, 0, 0) }
+}
