@@ -34,7 +34,13 @@ find_missing_packages() {
     if ! kernel_python_is_there && ! python3 -c 'import pip' 2>/dev/null; then
         MISSING+=(python3-pip)
     fi
+    # With rustup there is hope of doing without it.
+    if use_debian_rust && ! rustup_may_help && ! ldconfig_knows libLLVM.so.19; then
+        MISSING+=(libllvm19)
+    fi
 }
+
+rustup_may_help() { [[ ${VMM_RUST:-auto} == auto ]] && command -v rustup >/dev/null; }
 
 # pip is of no more use once it has brought what the kernel's build wants.
 kernel_python_is_there() {
@@ -63,7 +69,7 @@ install_packages() {
 find_target_rust() {
     use_debian_rust || return 0
     [[ ! -x $DEBIAN_RUST/usr/bin/rustc ]] || return 0
-    if [[ ${VMM_RUST:-auto} == auto ]] && command -v rustup >/dev/null; then
+    if rustup_may_help; then
         if quietly "adding the Rust target $TARGET with rustup" \
             timeout 120 rustup target add "$TARGET" && installed_rust_has_target; then
             return 0
