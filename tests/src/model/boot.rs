@@ -85,6 +85,7 @@ impl BootConfig {
     pub fn x86_64() -> BootConfig {
         BootConfig {
             arch: Arch::X86_64,
+            ram: split_region(0x50_1230, 0x1fe_0000, 47),
             devices: split_region(0x200_0000, 0xfec0_0000, 47),
             image_vaddr: 0x40_0000,
             ..BootConfig::ia32()

@@ -44,6 +44,7 @@ pub use access::AccessFault;
 pub use arch::Arch;
 pub use boot::{BootConfig, BootFacts, BootUntyped, slot, split_region};
 pub use cap::{Cap, Place, Remains, VmRights};
+pub use check::Dangling;
 pub use inject::CallKind;
 pub use objects::ObjectKind;
 pub use shared::SharedModel;
