@@ -22,6 +22,15 @@ impl VirtAddr {
         self.0
     }
 
+    /// The address `bytes` further on; `None` past the end of the word. It may lie outside user
+    /// space: [`Geometry::address`] tells.
+    pub const fn checked_add(self, bytes: usize) -> Option<VirtAddr> {
+        match self.0.checked_add(bytes) {
+            Some(sum) => Some(VirtAddr(sum)),
+            None => None,
+        }
+    }
+
     /// The address rounded down to a multiple of 2^`bits`.
     pub const fn align_down(self, bits: u8) -> VirtAddr {
         VirtAddr(self.0 & !((1 << bits) - 1))
@@ -61,11 +70,7 @@ pub struct PageRange {
 
 impl PageRange {
     pub(crate) const fn new(start: usize, pages: usize, page_bits: u8) -> PageRange {
-        PageRange {
-            start,
-            pages,
-            page_bits,
-        }
+        PageRange { start, pages, page_bits }
     }
 
     /// The first address.
@@ -108,11 +113,7 @@ impl PageRange {
         let start = self.start.max(other.start);
         let end = self.end().min(other.end());
         let pages = end.checked_sub(start)? >> self.page_bits;
-        (pages != 0).then_some(PageRange {
-            start,
-            pages,
-            page_bits: self.page_bits,
-        })
+        (pages != 0).then_some(PageRange { start, pages, page_bits: self.page_bits })
     }
 
     /// `pages` pages from page number `first` of this range on; `None` unless they all lie in it
@@ -120,11 +121,7 @@ impl PageRange {
     pub fn part(self, first: usize, pages: usize) -> Option<PageRange> {
         let inside = pages != 0 && first.checked_add(pages)? <= self.pages;
         let start = self.start + (first << self.page_bits);
-        inside.then_some(PageRange {
-            start,
-            pages,
-            page_bits: self.page_bits,
-        })
+        inside.then_some(PageRange { start, pages, page_bits: self.page_bits })
     }
 }
 
@@ -175,20 +172,14 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             AddressError::OutsideUserSpace { address, end } => {
-                write!(
-                    f,
-                    "{address:#x} lies outside user space, which ends at {end:#x}"
-                )
+                write!(f, "{address:#x} lies outside user space, which ends at {end:#x}")
             }
             AddressError::Misaligned { address, bits } => {
                 write!(f, "{address:#x} is not aligned to 2^{bits} bytes")
             }
             AddressError::Empty { address } => write!(f, "empty range at {address:#x}"),
             AddressError::Wraps { address, pages } => {
-                write!(
-                    f,
-                    "{pages} pages from {address:#x} wrap around the address space"
-                )
+                write!(f, "{pages} pages from {address:#x} wrap around the address space")
             }
         }
     }
@@ -203,10 +194,7 @@ impl Geometry {
     /// [`AddressError::OutsideUserSpace`].
     pub const fn address(&self, address: usize) -> Result<VirtAddr, AddressError> {
         if address >= self.user_end {
-            return Err(AddressError::OutsideUserSpace {
-                address,
-                end: self.user_end,
-            });
+            return Err(AddressError::OutsideUserSpace { address, end: self.user_end });
         }
         Ok(VirtAddr(address))
     }
@@ -217,10 +205,7 @@ impl Geometry {
     /// Every [`AddressError`].
     pub const fn range(&self, start: usize, pages: usize) -> Result<PageRange, AddressError> {
         if start & ((1 << self.page_bits) - 1) != 0 {
-            return Err(AddressError::Misaligned {
-                address: start,
-                bits: self.page_bits,
-            });
+            return Err(AddressError::Misaligned { address: start, bits: self.page_bits });
         }
         if pages == 0 {
             return Err(AddressError::Empty { address: start });
@@ -230,14 +215,10 @@ impl Geometry {
             None => None,
         };
         match end {
-            None => Err(AddressError::Wraps {
-                address: start,
-                pages,
-            }),
-            Some(end) if end > self.user_end => Err(AddressError::OutsideUserSpace {
-                address: end,
-                end: self.user_end,
-            }),
+            None => Err(AddressError::Wraps { address: start, pages }),
+            Some(end) if end > self.user_end => {
+                Err(AddressError::OutsideUserSpace { address: end, end: self.user_end })
+            }
             Some(_) => Ok(PageRange::new(start, pages, self.page_bits)),
         }
     }

@@ -46,16 +46,8 @@ impl Geometry {
     /// IA32 without PAE: two levels, 4K and 4M pages.
     pub const IA32: Geometry = Geometry {
         levels: &[
-            Level {
-                entry_bits: 22,
-                index_bits: 10,
-                holds_frames: true,
-            },
-            Level {
-                entry_bits: 12,
-                index_bits: 10,
-                holds_frames: true,
-            },
+            Level { entry_bits: 22, index_bits: 10, holds_frames: true },
+            Level { entry_bits: 12, index_bits: 10, holds_frames: true },
         ],
         page_bits: 12,
         user_end: 0xe000_0000,
@@ -65,26 +57,10 @@ impl Geometry {
     #[cfg(target_pointer_width = "64")]
     pub const X86_64: Geometry = Geometry {
         levels: &[
-            Level {
-                entry_bits: 39,
-                index_bits: 9,
-                holds_frames: false,
-            },
-            Level {
-                entry_bits: 30,
-                index_bits: 9,
-                holds_frames: true,
-            },
-            Level {
-                entry_bits: 21,
-                index_bits: 9,
-                holds_frames: true,
-            },
-            Level {
-                entry_bits: 12,
-                index_bits: 9,
-                holds_frames: true,
-            },
+            Level { entry_bits: 39, index_bits: 9, holds_frames: false },
+            Level { entry_bits: 30, index_bits: 9, holds_frames: true },
+            Level { entry_bits: 21, index_bits: 9, holds_frames: true },
+            Level { entry_bits: 12, index_bits: 9, holds_frames: true },
         ],
         page_bits: 12,
         user_end: 0x0000_7fff_ffff_f000,
@@ -105,9 +81,7 @@ impl Geometry {
     /// The next larger page size than 2^`size_bits` bytes, in bits, if there is one.
     pub fn larger_frame(&self, size_bits: u8) -> Option<u8> {
         let sizes = self.levels.iter().rev().filter(|level| level.holds_frames);
-        sizes
-            .map(|level| level.entry_bits)
-            .find(|&bits| bits > size_bits)
+        sizes.map(|level| level.entry_bits).find(|&bits| bits > size_bits)
     }
 
     /// Where the structure of `level` that covers `address` begins.

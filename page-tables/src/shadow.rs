@@ -110,9 +110,7 @@ impl<'p> Shadow<'p> {
 
     /// The structure of `level` that covers `address`, if there is one.
     pub fn find(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<&'p Table<'p>> {
-        self.by_place
-            .find(&(level, geometry.table_base(level, address)))
-            .clone_pointer()
+        self.by_place.find(&(level, geometry.table_base(level, address))).clone_pointer()
     }
 
     /// The first place on the way down to `level` that lacks a structure for `address`: the
@@ -199,10 +197,7 @@ impl<'p> Shadow<'p> {
     pub fn empty_in(&self, geometry: &Geometry, range: PageRange) -> Option<&'p Table<'p>> {
         (1..geometry.levels.len() as u8).rev().find_map(|level| {
             let from = (level, geometry.table_base(level, range.start()));
-            let table = self
-                .empty
-                .lower_bound(Bound::Included(&from))
-                .clone_pointer()?;
+            let table = self.empty.lower_bound(Bound::Included(&from)).clone_pointer()?;
             let inside = table.level.get() == level && table.base.get().bits() < range.end();
             inside.then_some(table)
         })
@@ -234,9 +229,7 @@ impl<'p> Shadow<'p> {
     }
 
     fn counted(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<&'p Table<'p>> {
-        (level != 0)
-            .then(|| self.find(geometry, level, address))
-            .flatten()
+        (level != 0).then(|| self.find(geometry, level, address)).flatten()
     }
 
     fn is_listed_empty(&self, table: &Table<'_>) -> bool {

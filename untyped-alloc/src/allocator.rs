@@ -123,13 +123,8 @@ impl<'p> Allocator<'p> {
         if below.is_some() || above.is_some_and(|block| block.paddr.get() <= last) {
             return Err(bad);
         }
-        let node = self
-            .blocks
-            .pool
-            .take()
-            .ok_or(Error::OutOfNodes(NodeKind::Block))?;
-        self.blocks
-            .enter_boot(node, info.slot, info.paddr, bits, info.is_device);
+        let node = self.blocks.pool.take().ok_or(Error::OutOfNodes(NodeKind::Block))?;
+        self.blocks.enter_boot(node, info.slot, info.paddr, bits, info.is_device);
         Ok(())
     }
 
@@ -156,10 +151,7 @@ impl<'p> Allocator<'p> {
 
     /// The size of the block that `count` objects need, in bits.
     pub(crate) fn chunk_bits(&self, blueprint: Blueprint, count: usize) -> Result<u8> {
-        let size_bits = self
-            .sizes
-            .size_bits(blueprint)
-            .ok_or(Error::NoSuchObject(blueprint))?;
+        let size_bits = self.sizes.size_bits(blueprint).ok_or(Error::NoSuchObject(blueprint))?;
         if count == 0 {
             return Err(Error::ZeroCount);
         }
@@ -183,11 +175,7 @@ impl<'p> Allocator<'p> {
         plan: ChunkPlan,
         first: CPtr,
     ) -> Result<&'p Chunk<'p>> {
-        let chunk = self
-            .chunks
-            .pool
-            .take()
-            .ok_or(Error::OutOfNodes(NodeKind::Chunk))?;
+        let chunk = self.chunks.pool.take().ok_or(Error::OutOfNodes(NodeKind::Chunk))?;
         if let Err(error) = self.retype(kernel, block, plan.blueprint, first, plan.count) {
             self.chunks.pool.give(chunk);
             return Err(error);
@@ -195,14 +183,7 @@ impl<'p> Allocator<'p> {
         self.serial = self.serial.wrapping_add(1);
         chunk.serial.set(self.serial);
         self.blocks.occupy(block, State::Used(chunk));
-        self.chunks.enter(
-            chunk,
-            block,
-            plan.blueprint,
-            plan.recycles,
-            first,
-            plan.count,
-        );
+        self.chunks.enter(chunk, block, plan.blueprint, plan.recycles, first, plan.count);
         Ok(chunk)
     }
 
@@ -217,10 +198,7 @@ impl<'p> Allocator<'p> {
         let (node, offset) = self.cspace.node(first);
         kernel
             .untyped_retype(block.slot.get(), blueprint, node, offset, count)
-            .map_err(|error| Error::Kernel {
-                invocation: Invocation::UntypedRetype,
-                error,
-            })?;
+            .map_err(|error| Error::Kernel { invocation: Invocation::UntypedRetype, error })?;
         if block.dirty.get() && !block.device.get() {
             self.cleared_bytes += block.bytes() as u64;
         }
@@ -229,10 +207,7 @@ impl<'p> Allocator<'p> {
 
     /// A free block of exactly 2^`bits` bytes, split off the best fit.
     fn cut_block(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<&'p Block<'p>> {
-        let fit = self
-            .blocks
-            .best_fit(bits)
-            .ok_or(Error::OutOfMemory { size_bits: bits })?;
+        let fit = self.blocks.best_fit(bits).ok_or(Error::OutOfMemory { size_bits: bits })?;
         let paddr = fit.paddr.get();
         self.split_down(kernel, fit, paddr, bits)
     }
@@ -248,10 +223,7 @@ impl<'p> Allocator<'p> {
         while block.size_bits.get() > bits {
             let step = SPLIT_BITS.min(block.size_bits.get() - bits);
             self.split(kernel, block, block.size_bits.get() - step)?;
-            block = self
-                .blocks
-                .leaf_at(paddr)
-                .ok_or(Error::NoUntypedAt(paddr))?;
+            block = self.blocks.leaf_at(paddr).ok_or(Error::NoUntypedAt(paddr))?;
         }
         Ok(block)
     }
@@ -271,21 +243,14 @@ impl<'p> Allocator<'p> {
         let split = match children[count - 1] {
             None => Err(Error::OutOfNodes(NodeKind::Block)),
             Some(_) => {
-                let blueprint = Blueprint::Untyped {
-                    size_bits: child_bits,
-                };
+                let blueprint = Blueprint::Untyped { size_bits: child_bits };
                 self.retype(kernel, block, blueprint, first, count)
             }
         };
         match split {
-            Ok(()) => self
-                .blocks
-                .divide(block, child_bits, first, &children[..count]),
+            Ok(()) => self.blocks.divide(block, child_bits, first, &children[..count]),
             Err(_) => {
-                children
-                    .into_iter()
-                    .flatten()
-                    .for_each(|child| self.blocks.pool.give(child));
+                children.into_iter().flatten().for_each(|child| self.blocks.pool.give(child));
                 self.slots.give(first, count);
             }
         }

@@ -69,12 +69,7 @@ impl Default for Block<'_> {
 
 impl core::fmt::Debug for Block<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "untyped {:#x}+2^{}",
-            self.paddr.get(),
-            self.size_bits.get()
-        )
+        write!(f, "untyped {:#x}+2^{}", self.paddr.get(), self.size_bits.get())
     }
 }
 
@@ -194,11 +189,7 @@ impl<'p> Blocks<'p> {
         node.dirty.set(true);
         node.device.set(device);
         self.enter(node, None, slot, paddr, size_bits);
-        let total = if device {
-            &mut self.device_bytes
-        } else {
-            &mut self.total_bytes
-        };
+        let total = if device { &mut self.device_bytes } else { &mut self.total_bytes };
         *total += node.bytes();
     }
 
@@ -264,13 +255,7 @@ impl<'p> Blocks<'p> {
         self.enter_idle(block);
         for (index, child) in children.iter().flatten().enumerate() {
             let paddr = block.paddr.get() + (index << child_bits);
-            self.enter(
-                child,
-                Some(block),
-                first_slot.offset(index),
-                paddr,
-                child_bits,
-            );
+            self.enter(child, Some(block), first_slot.offset(index), paddr, child_bits);
         }
     }
 
@@ -303,43 +288,31 @@ impl<'p> Blocks<'p> {
     /// The best fit for 2^`size_bits` bytes: the smallest free RAM block that is large enough, a
     /// clean one before a dirty one, the lowest address first.
     pub fn best_fit(&self, size_bits: u8) -> Option<&'p Block<'p>> {
-        self.free
-            .lower_bound(Bound::Included(&(size_bits, false, 0)))
-            .clone_pointer()
+        self.free.lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer()
     }
 
     /// An idle block that is worth uniting to get 2^`size_bits` bytes: the smallest one that is
     /// large enough, else the largest there is.
     pub fn idle_for(&self, size_bits: u8) -> Option<&'p Block<'p>> {
-        let fitting = self
-            .idle
-            .lower_bound(Bound::Included(&(size_bits, false, 0)))
-            .clone_pointer();
+        let fitting =
+            self.idle.lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer();
         fitting.or_else(|| self.idle.back().clone_pointer())
     }
 
     /// The leaf (free or used) that covers a physical address.
     pub fn leaf_at(&self, paddr: usize) -> Option<&'p Block<'p>> {
-        let block = self
-            .leaves
-            .upper_bound(Bound::Included(&paddr))
-            .clone_pointer()?;
+        let block = self.leaves.upper_bound(Bound::Included(&paddr)).clone_pointer()?;
         block.contains(paddr).then_some(block)
     }
 
     /// The first leaf at or above a physical address.
     pub fn leaf_from(&self, paddr: usize) -> Option<&'p Block<'p>> {
-        self.leaves
-            .lower_bound(Bound::Included(&paddr))
-            .clone_pointer()
+        self.leaves.lower_bound(Bound::Included(&paddr)).clone_pointer()
     }
 
     /// The largest free RAM block, in bits; 0 when none is free.
     pub fn largest_free_bits(&self) -> u8 {
-        self.free
-            .back()
-            .get()
-            .map_or(0, |block| block.size_bits.get())
+        self.free.back().get().map_or(0, |block| block.size_bits.get())
     }
 
     /// Every leaf, in the order of physical addresses.

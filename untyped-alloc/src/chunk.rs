@@ -42,11 +42,7 @@ impl Bits {
             let high = (first + count - index * 32).min(32);
             let mask = (u32::MAX >> (32 - (high - low))) << low;
             let word = &self.0[index];
-            word.set(if value {
-                word.get() | mask
-            } else {
-                word.get() & !mask
-            });
+            word.set(if value { word.get() | mask } else { word.get() & !mask });
         }
     }
 
@@ -55,10 +51,7 @@ impl Bits {
     }
 
     pub fn count(&self) -> usize {
-        self.0
-            .iter()
-            .map(|word| word.get().count_ones() as usize)
-            .sum()
+        self.0.iter().map(|word| word.get().count_ones() as usize).sum()
     }
 }
 
@@ -111,22 +104,14 @@ impl Eq for Chunk<'_> {}
 
 impl core::fmt::Debug for Chunk<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "chunk of {} {:?} from {:?}",
-            self.count.get(),
-            self.blueprint(),
-            self.first
-        )
+        write!(f, "chunk of {} {:?} from {:?}", self.count.get(), self.blueprint(), self.first)
     }
 }
 
 impl Chunk<'_> {
     /// What its objects are.
     pub fn blueprint(&self) -> Blueprint {
-        self.blueprint
-            .get()
-            .unwrap_or(Blueprint::Untyped { size_bits: 0 })
+        self.blueprint.get().unwrap_or(Blueprint::Untyped { size_bits: 0 })
     }
 
     /// The number of the object in `slot`.
@@ -148,12 +133,7 @@ impl Chunk<'_> {
     /// The class it belongs to now.
     fn classify(&self) -> Option<Class> {
         let room = self.free.count();
-        let clean = self
-            .free
-            .0
-            .iter()
-            .zip(&self.flag.0)
-            .any(|(f, c)| f.get() & c.get() != 0);
+        let clean = self.free.0.iter().zip(&self.flag.0).any(|(f, c)| f.get() & c.get() != 0);
         match (self.live.get() == 0, room, clean) {
             (true, 0, _) => Some(Class::Quarantine),
             (true, _, true) => Some(Class::EmptyClean),
@@ -219,12 +199,7 @@ impl<'a, 'p> KeyAdapter<'a> for ByRoom<'p> {
 }
 
 fn room_key(chunk: &Chunk<'_>) -> RoomKey {
-    (
-        chunk.class.get(),
-        chunk.recycles.get(),
-        chunk.blueprint(),
-        chunk.first.get(),
-    )
+    (chunk.class.get(), chunk.recycles.get(), chunk.blueprint(), chunk.first.get())
 }
 
 /// Less than every blueprint there is.
@@ -327,10 +302,7 @@ impl<'p> Chunks<'p> {
         blueprint: Blueprint,
     ) -> Option<&'p Chunk<'p>> {
         let key = (Some(class), recycles, blueprint, CPtr::NULL);
-        let chunk = self
-            .by_room
-            .lower_bound(Bound::Included(&key))
-            .clone_pointer()?;
+        let chunk = self.by_room.lower_bound(Bound::Included(&key)).clone_pointer()?;
         let found = (chunk.class.get(), chunk.recycles.get(), chunk.blueprint());
         (found == (Some(class), recycles, blueprint)).then_some(chunk)
     }
@@ -338,24 +310,17 @@ impl<'p> Chunks<'p> {
     /// A chunk without a live object, if there is one.
     pub fn unused(&self) -> Option<&'p Chunk<'p>> {
         let key = (Some(Class::EmptyClean), false, LEAST, CPtr::NULL);
-        self.by_room
-            .lower_bound(Bound::Included(&key))
-            .clone_pointer()
+        self.by_room.lower_bound(Bound::Included(&key)).clone_pointer()
     }
 
     /// The next chunk without a live object after this one.
     pub fn unused_after(&self, chunk: &'p Chunk<'p>) -> Option<&'p Chunk<'p>> {
-        self.by_room
-            .lower_bound(Bound::Excluded(&room_key(chunk)))
-            .clone_pointer()
+        self.by_room.lower_bound(Bound::Excluded(&room_key(chunk))).clone_pointer()
     }
 
     /// The chunk and the number of the object in `slot`.
     pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
-        let chunk = self
-            .by_slot
-            .upper_bound(Bound::Included(&slot))
-            .clone_pointer()?;
+        let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
         Some((chunk, chunk.index_of(slot)?))
     }
 
@@ -371,10 +336,7 @@ impl<'p> Chunks<'p> {
 
     /// How many chunks the tree of room holds, and how many ought to be in it.
     pub fn room_counts(&self) -> (usize, usize) {
-        let expected = self
-            .iter()
-            .filter(|chunk| chunk.classify().is_some())
-            .count();
+        let expected = self.iter().filter(|chunk| chunk.classify().is_some()).count();
         (self.by_room.iter().count(), expected)
     }
 }

@@ -68,11 +68,7 @@ impl CallCounts {
     /// What was made since `earlier`.
     pub fn since(&self, earlier: &CallCounts) -> CallCounts {
         let mut difference = *self;
-        difference
-            .0
-            .iter_mut()
-            .zip(earlier.0)
-            .for_each(|(now, then)| *now -= then);
+        difference.0.iter_mut().zip(earlier.0).for_each(|(now, then)| *now -= then);
         difference
     }
 }
@@ -86,10 +82,7 @@ pub struct Counted<K> {
 impl<K> Counted<K> {
     /// Starts counting at zero.
     pub fn new(inner: K) -> Self {
-        Counted {
-            inner,
-            counts: CallCounts::default(),
-        }
+        Counted { inner, counts: CallCounts::default() }
     }
 
     /// The counts so far.
@@ -130,8 +123,7 @@ impl<K: Kernel> Kernel for Counted<K> {
 
     #[inline]
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, rights: Rights) -> KernelResult {
-        self.count(Invocation::CNodeCopy)
-            .cnode_copy(dst, src, rights)
+        self.count(Invocation::CNodeCopy).cnode_copy(dst, src, rights)
     }
 
     #[inline]
@@ -142,8 +134,7 @@ impl<K: Kernel> Kernel for Counted<K> {
         rights: Rights,
         badge: usize,
     ) -> KernelResult {
-        self.count(Invocation::CNodeMint)
-            .cnode_mint_badge(dst, src, rights, badge)
+        self.count(Invocation::CNodeMint).cnode_mint_badge(dst, src, rights, badge)
     }
 
     #[inline]
@@ -154,8 +145,7 @@ impl<K: Kernel> Kernel for Counted<K> {
         guard: usize,
         guard_bits: u8,
     ) -> KernelResult {
-        self.count(Invocation::CNodeMint)
-            .cnode_mint_guard(dst, src, guard, guard_bits)
+        self.count(Invocation::CNodeMint).cnode_mint_guard(dst, src, guard, guard_bits)
     }
 
     #[inline]
@@ -177,8 +167,7 @@ impl<K: Kernel> Kernel for Counted<K> {
         rights: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        self.count(Invocation::PageMap)
-            .page_map(frame, vspace, vaddr, rights, cache)
+        self.count(Invocation::PageMap).page_map(frame, vspace, vaddr, rights, cache)
     }
 
     #[inline]
@@ -190,8 +179,7 @@ impl<K: Kernel> Kernel for Counted<K> {
         rights: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        self.count(Invocation::PageRemap)
-            .page_remap(frame, vspace, vaddr, rights, cache)
+        self.count(Invocation::PageRemap).page_remap(frame, vspace, vaddr, rights, cache)
     }
 
     #[inline]
@@ -201,14 +189,12 @@ impl<K: Kernel> Kernel for Counted<K> {
 
     #[inline]
     fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {
-        self.count(Invocation::PageGetAddress)
-            .page_get_address(frame)
+        self.count(Invocation::PageGetAddress).page_get_address(frame)
     }
 
     #[inline]
     fn table_map(&mut self, table: CPtr, level: u8, vspace: CPtr, vaddr: usize) -> KernelResult {
-        self.count(Invocation::TableMap)
-            .table_map(table, level, vspace, vaddr)
+        self.count(Invocation::TableMap).table_map(table, level, vspace, vaddr)
     }
 
     #[inline]
@@ -218,20 +204,17 @@ impl<K: Kernel> Kernel for Counted<K> {
 
     #[inline]
     fn asid_control_make_pool(&mut self, untyped: CPtr, dst: CapPath) -> KernelResult {
-        self.count(Invocation::AsidControlMakePool)
-            .asid_control_make_pool(untyped, dst)
+        self.count(Invocation::AsidControlMakePool).asid_control_make_pool(untyped, dst)
     }
 
     #[inline]
     fn asid_pool_assign(&mut self, pool: CPtr, vspace: CPtr) -> KernelResult {
-        self.count(Invocation::AsidPoolAssign)
-            .asid_pool_assign(pool, vspace)
+        self.count(Invocation::AsidPoolAssign).asid_pool_assign(pool, vspace)
     }
 
     #[inline]
     fn tcb_set_ipc_buffer(&mut self, tcb: CPtr, vaddr: usize, frame: CPtr) -> KernelResult {
-        self.count(Invocation::TcbSetIpcBuffer)
-            .tcb_set_ipc_buffer(tcb, vaddr, frame)
+        self.count(Invocation::TcbSetIpcBuffer).tcb_set_ipc_buffer(tcb, vaddr, frame)
     }
 
     #[inline]
@@ -242,8 +225,7 @@ impl<K: Kernel> Kernel for Counted<K> {
         cspace_root: CPtr,
         vspace: CPtr,
     ) -> KernelResult {
-        self.count(Invocation::TcbSetSpace)
-            .tcb_set_space(tcb, fault_endpoint, cspace_root, vspace)
+        self.count(Invocation::TcbSetSpace).tcb_set_space(tcb, fault_endpoint, cspace_root, vspace)
     }
 }
 

@@ -65,13 +65,7 @@ pub(crate) struct CSpace {
 impl CSpace {
     pub fn new(info: CSpaceInfo, word_bits: u8) -> CSpace {
         let virgin = info.first_free;
-        CSpace {
-            info,
-            word_bits,
-            virgin,
-            grown: None,
-            mounted: [1, 0, 0, 0, 0, 0, 0, 0],
-        }
+        CSpace { info, word_bits, virgin, grown: None, mounted: [1, 0, 0, 0, 0, 0, 0, 0] }
     }
 
     /// Bits that the second level resolves.
@@ -85,11 +79,7 @@ impl CSpace {
             Some(grown) if slot.bits() >> self.info.radix_bits != 0 => grown.guarded,
             _ => self.info.root,
         };
-        CapPath {
-            root,
-            index: slot.bits(),
-            depth: self.word_bits,
-        }
+        CapPath { root, index: slot.bits(), depth: self.word_bits }
     }
 
     /// How a retype names the CNode that holds `slot`, and the slot's number in it.
@@ -99,23 +89,9 @@ impl CSpace {
                 let (rest, index) = (self.rest_bits(), slot.bits() >> self.rest_bits());
                 let depth = self.word_bits - rest;
                 let offset = slot.bits() & ((1 << rest) - 1);
-                (
-                    CapPath {
-                        root: grown.guarded,
-                        index,
-                        depth,
-                    },
-                    offset,
-                )
+                (CapPath { root: grown.guarded, index, depth }, offset)
             }
-            _ => (
-                CapPath {
-                    root: self.info.root,
-                    index: 0,
-                    depth: 0,
-                },
-                slot.bits(),
-            ),
+            _ => (CapPath { root: self.info.root, index: 0, depth: 0 }, slot.bits()),
         }
     }
 
@@ -137,10 +113,7 @@ impl<'p> Allocator<'p> {
             return Err(Error::ZeroCount);
         }
         if count > RUN_LIMIT {
-            return Err(Error::TooMany {
-                count,
-                limit: RUN_LIMIT,
-            });
+            return Err(Error::TooMany { count, limit: RUN_LIMIT });
         }
         if self.slots.free < RESERVE + count {
             self.grow_slots(kernel)?;
@@ -180,9 +153,7 @@ impl<'p> Allocator<'p> {
     /// The CNode capability that resolves every CPtr of this CSpace with all bits of a word: what
     /// a new thread that shares the CSpace is given as its root.
     pub fn cspace_root(&self) -> CPtr {
-        self.cspace
-            .grown
-            .map_or(self.cspace.info.root, |grown| grown.guarded)
+        self.cspace.grown.map_or(self.cspace.info.root, |grown| grown.guarded)
     }
 
     /// Slots that are free or could be opened without a kernel call.
@@ -217,25 +188,13 @@ impl<'p> Allocator<'p> {
             None => self.replace_root(kernel)?,
         };
         let mount = self.cspace.free_mount().ok_or(Error::OutOfSlots(1))?;
-        let cnode = self.make_internal(
-            kernel,
-            Blueprint::CNode {
-                radix_bits: NODE_RADIX,
-            },
-        )?;
+        let cnode = self.make_internal(kernel, Blueprint::CNode { radix_bits: NODE_RADIX })?;
         let rest = self.cspace.rest_bits();
-        let dst = CapPath {
-            root: root.guarded,
-            index: mount,
-            depth: self.cspace.word_bits - rest,
-        };
+        let dst = CapPath { root: root.guarded, index: mount, depth: self.cspace.word_bits - rest };
         let src = self.path(cnode.slot());
         if let Err(error) = kernel.cnode_mint_guard(dst, src, 0, rest - NODE_RADIX) {
             self.abandon(kernel, cnode);
-            return Err(Error::Kernel {
-                invocation: Invocation::CNodeMint,
-                error,
-            });
+            return Err(Error::Kernel { invocation: Invocation::CNodeMint, error });
         }
         self.cspace.mounted[mount / 32] |= 1 << (mount % 32);
         // There is a node: it was checked above, and nothing since took one.
@@ -248,12 +207,7 @@ impl<'p> Allocator<'p> {
     /// Makes the root CNode of a grown CSpace, mounts the initial CNode in it and gives it to the
     /// thread.
     fn replace_root(&mut self, kernel: &mut impl Kernel) -> Result<Grown> {
-        let object = self.make_internal(
-            kernel,
-            Blueprint::CNode {
-                radix_bits: ROOT_RADIX,
-            },
-        )?;
+        let object = self.make_internal(kernel, Blueprint::CNode { radix_bits: ROOT_RADIX })?;
         let guarded = match self.take_reserved_slots(1) {
             Ok(slot) => slot,
             Err(error) => {
@@ -286,11 +240,7 @@ impl<'p> Allocator<'p> {
     ) -> Result<(), (Invocation, crate::kernel::KernelError)> {
         let (info, rest) = (self.cspace.info, self.cspace.rest_bits());
         let guard_bits = self.cspace.word_bits - ROOT_RADIX - rest;
-        let mount = CapPath {
-            root: object.slot(),
-            index: 0,
-            depth: ROOT_RADIX,
-        };
+        let mount = CapPath { root: object.slot(), index: 0, depth: ROOT_RADIX };
         kernel
             .cnode_mint_guard(self.path(guarded), self.path(object.slot()), 0, guard_bits)
             .and_then(|()| {

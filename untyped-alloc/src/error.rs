@@ -116,10 +116,7 @@ impl fmt::Display for Error {
             Error::NotAllocated(slot) => write!(f, "{slot:?} was not handed out"),
             Error::Stale(slot) => write!(f, "the object in {slot:?} was freed before"),
             Error::Misaligned { paddr, size_bits } => {
-                write!(
-                    f,
-                    "physical address {paddr:#x} is not aligned to {size_bits} bits"
-                )
+                write!(f, "physical address {paddr:#x} is not aligned to {size_bits} bits")
             }
             Error::NoUntypedAt(paddr) => write!(f, "no untyped covers physical address {paddr:#x}"),
             Error::AddressInUse(paddr) => write!(f, "physical address {paddr:#x} is in use"),

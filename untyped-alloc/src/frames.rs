@@ -83,24 +83,14 @@ impl<'p> Allocator<'p> {
         let blueprint = Blueprint::Frame { size_bits };
         let frame_count = self.live.of(&self.sizes, blueprint);
         let least = if size_bits == self.sizes.frame_bits[0] {
-            (frame_count / 8)
-                .next_power_of_two()
-                .clamp(LEAST_FRAMES, 256)
+            (frame_count / 8).next_power_of_two().clamp(LEAST_FRAMES, 256)
         } else {
             1
         };
         let (chunk, clean) = self.chunk_with_room(kernel, blueprint, want.max(least))?;
         let (first, count) = self.take_run(chunk, want, clean);
-        let frames = Frames {
-            first,
-            count,
-            size_bits,
-        };
-        Ok(if clean {
-            Taken::Clean(Clean(frames))
-        } else {
-            Taken::Dirty(Dirty(frames))
-        })
+        let frames = Frames { first, count, size_bits };
+        Ok(if clean { Taken::Clean(Clean(frames)) } else { Taken::Dirty(Dirty(frames)) })
     }
 
     /// Gives frames back. They must be mapped nowhere, and are dirty from now on.
@@ -108,24 +98,24 @@ impl<'p> Allocator<'p> {
     /// # Errors
     /// [`Error::NotAllocated`] unless every one of them was taken: none is given back then.
     pub fn give_frames(&mut self, frames: Frames) -> Result<()> {
-        self.give_run(
-            Blueprint::Frame {
-                size_bits: frames.size_bits,
-            },
-            frames,
-            false,
-        )
+        self.give_run(Blueprint::Frame { size_bits: frames.size_bits }, frames, false)
     }
 
-    /// Gives frames back that were never used: they stay clean.
-    pub fn give_clean_frames(&mut self, frames: Clean) -> Result<()> {
-        self.give_run(
-            Blueprint::Frame {
-                size_bits: frames.0.size_bits,
-            },
-            frames.0,
-            true,
-        )
+    /// Gives frames back that were never mapped since they were taken or scrubbed: they stay clean.
+    ///
+    /// # Errors
+    /// As [`Allocator::give_frames`].
+    pub fn give_unused_frames(&mut self, frames: Frames) -> Result<()> {
+        self.give_run(Blueprint::Frame { size_bits: frames.size_bits }, frames, true)
+    }
+
+    /// Whether a frame of 2^`size_bits` bytes can be had without reclaiming anything.
+    pub fn has_frames(&self, size_bits: u8) -> bool {
+        let blueprint = Blueprint::Frame { size_bits };
+        let ready = [Class::Clean, Class::EmptyClean, Class::Dirty, Class::EmptyDirty]
+            .into_iter()
+            .any(|class| self.chunks.with_room(class, true, blueprint).is_some());
+        ready || self.blocks.best_fit(size_bits).is_some()
     }
 
     /// Takes a paging structure of a level below the root. It is empty: the kernel clears one when
@@ -143,23 +133,13 @@ impl<'p> Allocator<'p> {
     /// # Errors
     /// [`Error::NotAllocated`] unless it was taken.
     pub fn give_table(&mut self, table: CPtr, level: u8) -> Result<()> {
-        let run = Frames {
-            first: table,
-            count: 1,
-            size_bits: 0,
-        };
+        let run = Frames { first: table, count: 1, size_bits: 0 };
         self.give_run(Blueprint::Table { level }, run, true)
     }
 
     /// Whether `frames` are all handed out.
     pub fn frames_are_taken(&self, frames: Frames) -> bool {
-        self.recycling_run(
-            Blueprint::Frame {
-                size_bits: frames.size_bits,
-            },
-            frames,
-        )
-        .is_ok()
+        self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames).is_ok()
     }
 
     /// A recycling chunk with an object to hand out, and whether that object is clean. Makes one
@@ -180,20 +160,12 @@ impl<'p> Allocator<'p> {
             .find_map(|class| self.chunks.with_room(class, true, blueprint));
         let count = count.next_power_of_two().min(self.sizes.retype_limit);
         let bits = self.chunk_bits(blueprint, count)?;
-        let fresh = self
-            .blocks
-            .best_fit(bits)
-            .is_some_and(|block| !block.dirty.get());
+        let fresh = self.blocks.best_fit(bits).is_some_and(|block| !block.dirty.get());
         if let (Some(chunk), false) = (recycled, fresh) {
             return Ok((chunk, false));
         }
         let slots_from = SlotsFrom::Anywhere;
-        let plan = ChunkPlan {
-            blueprint,
-            count,
-            recycles: true,
-            slots_from,
-        };
+        let plan = ChunkPlan { blueprint, count, recycles: true, slots_from };
         match self.obtain_largest_chunk(kernel, plan) {
             Ok(chunk) => Ok((chunk, true)),
             Err(error) => recycled.map(|chunk| (chunk, false)).ok_or(error),

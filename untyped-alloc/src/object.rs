@@ -46,10 +46,7 @@ impl Objects {
     /// One of them, to be freed by itself; `None` past the end.
     pub fn get(self, index: usize) -> Option<Object> {
         let slot = self.first.offset(index);
-        (index < self.count).then_some(Object {
-            slot,
-            serial: self.serial,
-        })
+        (index < self.count).then_some(Object { slot, serial: self.serial })
     }
 }
 
@@ -74,10 +71,7 @@ impl<'p> Allocator<'p> {
                 return Ok(self.hand_out_one(chunk));
             }
         }
-        let size_bits = self
-            .sizes
-            .size_bits(blueprint)
-            .ok_or(Error::NoSuchObject(blueprint))?;
+        let size_bits = self.sizes.size_bits(blueprint).ok_or(Error::NoSuchObject(blueprint))?;
         let plan = |count| ChunkPlan {
             blueprint,
             count,
@@ -100,12 +94,7 @@ impl<'p> Allocator<'p> {
         count: usize,
     ) -> Result<Objects> {
         let slots_from = SlotsFrom::Anywhere;
-        let plan = ChunkPlan {
-            blueprint,
-            count,
-            recycles: false,
-            slots_from,
-        };
+        let plan = ChunkPlan { blueprint, count, recycles: false, slots_from };
         let chunk = self.obtain_chunk(kernel, plan)?;
         Ok(self.hand_out_all(chunk))
     }
@@ -124,20 +113,12 @@ impl<'p> Allocator<'p> {
     ) -> Result<Objects> {
         let bits = self.chunk_bits(blueprint, count)?;
         if paddr & ((1 << bits) - 1) != 0 {
-            return Err(Error::Misaligned {
-                paddr,
-                size_bits: bits,
-            });
+            return Err(Error::Misaligned { paddr, size_bits: bits });
         }
         let block = self.free_up(kernel, paddr, bits)?;
         let first = self.take_slots(kernel, count)?;
         let slots_from = SlotsFrom::Anywhere;
-        let plan = ChunkPlan {
-            blueprint,
-            count,
-            recycles: false,
-            slots_from,
-        };
+        let plan = ChunkPlan { blueprint, count, recycles: false, slots_from };
         let made = self
             .split_down(kernel, block, paddr, bits)
             .and_then(|block| self.retype_into_chunk(kernel, block, plan, first));
@@ -162,14 +143,12 @@ impl<'p> Allocator<'p> {
             self.release_chunk(kernel, chunk)?;
         } else {
             let path = self.path(object.slot);
-            kernel.cnode_revoke(path).map_err(|error| Error::Kernel {
-                invocation: Invocation::CNodeRevoke,
-                error,
-            })?;
-            kernel.cnode_delete(path).map_err(|error| Error::Kernel {
-                invocation: Invocation::CNodeDelete,
-                error,
-            })?;
+            kernel
+                .cnode_revoke(path)
+                .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;
+            kernel
+                .cnode_delete(path)
+                .map_err(|error| Error::Kernel { invocation: Invocation::CNodeDelete, error })?;
             self.bury(chunk, index);
         }
         Ok(())
@@ -180,10 +159,8 @@ impl<'p> Allocator<'p> {
     /// # Errors
     /// As [`Allocator::free`]. Those of them that were freed singly before are passed over.
     pub fn free_many(&mut self, kernel: &mut impl Kernel, objects: Objects) -> Result<()> {
-        let (chunk, index) = self
-            .chunks
-            .find(objects.first)
-            .ok_or(Error::NotAllocated(objects.first))?;
+        let (chunk, index) =
+            self.chunks.find(objects.first).ok_or(Error::NotAllocated(objects.first))?;
         if chunk.serial.get() != objects.serial || index != 0 || chunk.recycles.get() {
             return Err(Error::Stale(objects.first));
         }
@@ -202,12 +179,7 @@ impl<'p> Allocator<'p> {
         blueprint: Blueprint,
     ) -> Result<Object> {
         let slots_from = SlotsFrom::Reserve;
-        let plan = ChunkPlan {
-            blueprint,
-            count: 1,
-            recycles: false,
-            slots_from,
-        };
+        let plan = ChunkPlan { blueprint, count: 1, recycles: false, slots_from };
         let chunk = self.obtain_chunk(kernel, plan)?;
         Ok(self.hand_out_one(chunk))
     }
@@ -242,21 +214,14 @@ impl<'p> Allocator<'p> {
         let (index, _) = chunk.first_run(1, true).unwrap_or((0, 1));
         self.chunks.hand_out(chunk, index, 1);
         self.live.add(&self.sizes, chunk.blueprint(), 1);
-        Object {
-            slot: chunk.first.get().offset(index),
-            serial: chunk.serial.get(),
-        }
+        Object { slot: chunk.first.get().offset(index), serial: chunk.serial.get() }
     }
 
     fn hand_out_all(&mut self, chunk: &'p Chunk<'p>) -> Objects {
         let count = usize::from(chunk.count.get());
         self.chunks.hand_out(chunk, 0, count);
         self.live.add(&self.sizes, chunk.blueprint(), count);
-        Objects {
-            first: chunk.first.get(),
-            count,
-            serial: chunk.serial.get(),
-        }
+        Objects { first: chunk.first.get(), count, serial: chunk.serial.get() }
     }
 
     /// Destroys all objects of a chunk with one call and makes its block and slots free.
@@ -271,17 +236,9 @@ impl<'p> Allocator<'p> {
         debug_assert_eq!(block.state.get(), State::Used(chunk));
         kernel
             .cnode_revoke(self.path(block.slot.get()))
-            .map_err(|error| Error::Kernel {
-                invocation: Invocation::CNodeRevoke,
-                error,
-            })?;
-        self.live.sub(
-            &self.sizes,
-            chunk.blueprint(),
-            usize::from(chunk.live.get()),
-        );
-        self.slots
-            .give(chunk.first.get(), usize::from(chunk.count.get()));
+            .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;
+        self.live.sub(&self.sizes, chunk.blueprint(), usize::from(chunk.live.get()));
+        self.slots.give(chunk.first.get(), usize::from(chunk.count.get()));
         self.chunks.remove(chunk);
         self.blocks.vacate(block);
         if block.device.get() {

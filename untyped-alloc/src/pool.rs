@@ -23,12 +23,7 @@ pub struct Pool<'p, T> {
 impl<'p, T: Default + 'p> Pool<'p, T> {
     /// An empty pool of nodes that are linked by the cell `next` returns.
     pub const fn new(next: NextFree<'p, T>) -> Self {
-        Pool {
-            next,
-            head: None,
-            free: 0,
-            total: 0,
-        }
+        Pool { next, head: None, free: 0, total: 0 }
     }
 
     /// Takes a node, with whatever its last user left in it; `None` when the pool is empty.

@@ -90,10 +90,7 @@ impl<'p> Allocator<'p> {
     fn unite(&mut self, kernel: &mut impl Kernel, block: &'p Block<'p>) -> Result<()> {
         kernel
             .cnode_revoke(self.path(block.slot.get()))
-            .map_err(|error| Error::Kernel {
-                invocation: Invocation::CNodeRevoke,
-                error,
-            })?;
+            .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;
         let (first, count) = self.blocks.unite(block);
         self.slots.give(first, count);
         Ok(())
@@ -138,11 +135,7 @@ impl<'p> Allocator<'p> {
                     } else {
                         // A sibling further on, or one before, is in the way: look at each in turn.
                         let next = leaf.paddr.get() + leaf.bytes();
-                        at = if parent.contains(next) {
-                            next
-                        } else {
-                            parent.paddr.get()
-                        };
+                        at = if parent.contains(next) { next } else { parent.paddr.get() };
                     }
                 }
             }

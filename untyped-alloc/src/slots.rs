@@ -90,19 +90,11 @@ impl<'a, 'p> KeyAdapter<'a> for ByBase<'p> {
 }
 
 /// The masks that keep, of a word, the bits at which an aligned run of 2, 4, 8, 16, 32 starts.
-const ALIGNED: [u32; 5] = [
-    0x5555_5555,
-    0x1111_1111,
-    0x0101_0101,
-    0x0001_0001,
-    0x0000_0001,
-];
+const ALIGNED: [u32; 5] = [0x5555_5555, 0x1111_1111, 0x0101_0101, 0x0001_0001, 0x0000_0001];
 
 /// The bits of `word` at which an aligned run of 2^`order` set bits starts, `order` ≤ 5.
 fn run_starts(word: u32, order: u32) -> u32 {
-    (0..order as usize).fold(word, |starts, step| {
-        starts & (starts >> (1 << step)) & ALIGNED[step]
-    })
+    (0..order as usize).fold(word, |starts, step| starts & (starts >> (1 << step)) & ALIGNED[step])
 }
 
 /// 1 + log2 of the largest aligned run of set bits in `word`, 0 when there is none.
@@ -110,13 +102,7 @@ fn best_of_word(word: u32) -> u8 {
     match word {
         0 => 0,
         u32::MAX => 6,
-        _ => {
-            (1..5)
-                .rev()
-                .find(|&order| run_starts(word, order) != 0)
-                .unwrap_or(0) as u8
-                + 1
-        }
+        _ => (1..5).rev().find(|&order| run_starts(word, order) != 0).unwrap_or(0) as u8 + 1,
     }
 }
 
@@ -158,19 +144,11 @@ impl SlotWindow<'_> {
             let high = (at + count - index * 32).min(32);
             let mask = (u32::MAX >> (32 - (high - low))) << low;
             let word = &self.words[index];
-            word.set(if free {
-                word.get() | mask
-            } else {
-                word.get() & !mask
-            });
+            word.set(if free { word.get() | mask } else { word.get() & !mask });
             self.best[WORDS + index].set(best_of_word(word.get()));
         }
         let change = count as u16;
-        self.free.set(if free {
-            self.free.get() + change
-        } else {
-            self.free.get() - change
-        });
+        self.free.set(if free { self.free.get() + change } else { self.free.get() - change });
 
         let (mut low, mut high) = ((WORDS + first) / 2, (WORDS + last) / 2);
         let mut whole_child = 6;
@@ -178,11 +156,7 @@ impl SlotWindow<'_> {
             for node in low..=high {
                 let (left, right) = (self.best[2 * node].get(), self.best[2 * node + 1].get());
                 let whole = left == whole_child && right == whole_child;
-                self.best[node].set(if whole {
-                    whole_child + 1
-                } else {
-                    left.max(right)
-                });
+                self.best[node].set(if whole { whole_child + 1 } else { left.max(right) });
             }
             (low, high, whole_child) = (low / 2, high / 2, whole_child + 1);
         }
@@ -242,9 +216,7 @@ impl<'p> Slots<'p> {
         debug_assert_eq!(window.free.get(), window.capacity.get());
         self.free -= usize::from(window.free.get());
         self.capacity -= usize::from(window.capacity.get());
-        self.by_room
-            .find_mut(&(window.best[1].get(), window.base.get()))
-            .remove();
+        self.by_room.find_mut(&(window.best[1].get(), window.base.get())).remove();
         self.by_base.find_mut(&window.base.get()).remove();
         self.pool.give(window);
     }
@@ -278,10 +250,7 @@ impl<'p> Slots<'p> {
 
     /// The window that holds `slot`.
     pub fn window_of(&self, slot: CPtr) -> Option<&'p SlotWindow<'p>> {
-        let window = self
-            .by_base
-            .upper_bound(Bound::Included(&slot))
-            .clone_pointer()?;
+        let window = self.by_base.upper_bound(Bound::Included(&slot)).clone_pointer()?;
         (slot.bits() - window.base.get().bits() < WINDOW_SLOTS).then_some(window)
     }
 
@@ -311,11 +280,7 @@ impl<'p> Slots<'p> {
     fn mark(&mut self, window: &'p SlotWindow<'p>, at: usize, count: usize, free: bool) {
         let key = (window.best[1].get(), window.base.get());
         window.mark(at, count, free);
-        self.free = if free {
-            self.free + count
-        } else {
-            self.free - count
-        };
+        self.free = if free { self.free + count } else { self.free - count };
         if window.best[1].get() != key.0 {
             // The key changed under the tree, so the node is found by walking the key it had.
             self.rekey(window, key);
@@ -341,24 +306,15 @@ mod tests {
         (0..=12)
             .rev()
             .find(|&order| {
-                (0..WINDOW_SLOTS)
-                    .step_by(1 << order)
-                    .any(|at| window.all(at, 1 << order, true))
+                (0..WINDOW_SLOTS).step_by(1 << order).any(|at| window.all(at, 1 << order, true))
             })
             .map_or(0, |order| order as u8 + 1)
     }
 
     #[test]
     fn best_of_word_is_the_largest_aligned_run() {
-        for (word, best) in [
-            (0, 0),
-            (1, 1),
-            (0b110, 1),
-            (0b11, 2),
-            (0xf0, 3),
-            (0xff00, 4),
-            (!0, 6),
-        ] {
+        for (word, best) in [(0, 0), (1, 1), (0b110, 1), (0b11, 2), (0xf0, 3), (0xff00, 4), (!0, 6)]
+        {
             assert_eq!(best_of_word(word), best, "{word:#b}");
         }
         assert_eq!(best_of_word(0xffff_0000), 5);
@@ -387,8 +343,7 @@ mod tests {
                 assert_eq!(window.best[1].get(), best_by_search(&window));
             }
         }
-        held.drain(..)
-            .for_each(|(at, count)| window.mark(at, count, true));
+        held.drain(..).for_each(|(at, count)| window.mark(at, count, true));
         assert_eq!(window.free.get(), 4096 - 129);
     }
 }

@@ -34,38 +34,16 @@ impl Allocator<'_> {
         for block in self.blocks.leaves() {
             let at = block.paddr.get();
             hold("leaves do not overlap", at, at >= end)?;
-            hold(
-                "blocks are aligned to their size",
-                at,
-                at & (block.bytes() - 1) == 0,
-            )?;
+            hold("blocks are aligned to their size", at, at & (block.bytes() - 1) == 0)?;
             end = at + (block.bytes() - 1);
             if let Some(parent) = block.parent.get() {
                 hold("a child lies in its parent", at, parent.contains(at))?;
-                let child_bits = State::Split {
-                    child_bits: block.size_bits.get(),
-                };
-                hold(
-                    "a leaf's parent is split to it",
-                    at,
-                    parent.state.get() == child_bits,
-                )?;
-                hold(
-                    "a parent has at most four busy children",
-                    at,
-                    parent.busy.get() <= 4,
-                )?;
+                let child_bits = State::Split { child_bits: block.size_bits.get() };
+                hold("a leaf's parent is split to it", at, parent.state.get() == child_bits)?;
+                hold("a parent has at most four busy children", at, parent.busy.get() <= 4)?;
             }
-            hold(
-                "a block's slot is taken",
-                at,
-                !self.slot_is_free(block.slot.get()),
-            )?;
-            let bytes = if block.device.get() {
-                &mut device
-            } else {
-                &mut total
-            };
+            hold("a block's slot is taken", at, !self.slot_is_free(block.slot.get()))?;
+            let bytes = if block.device.get() { &mut device } else { &mut total };
             *bytes += block.bytes();
             match block.state.get() {
                 State::Free if !block.device.get() => {
@@ -81,22 +59,10 @@ impl Allocator<'_> {
             }
         }
         let (in_free_tree, _) = self.blocks.tree_counts();
-        hold(
-            "the tree of free blocks holds the free leaves",
-            in_free_tree,
-            in_free_tree == free,
-        )?;
-        hold(
-            "free bytes are counted",
-            free_bytes,
-            free_bytes == self.blocks.free_bytes,
-        )?;
+        hold("the tree of free blocks holds the free leaves", in_free_tree, in_free_tree == free)?;
+        hold("free bytes are counted", free_bytes, free_bytes == self.blocks.free_bytes)?;
         hold("no RAM is lost", total, total == self.blocks.total_bytes)?;
-        hold(
-            "no device memory is lost",
-            device,
-            device == self.blocks.device_bytes,
-        )
+        hold("no device memory is lost", device, device == self.blocks.device_bytes)
     }
 
     fn validate_chunks(&self) -> Result<(), Violation> {
@@ -107,19 +73,11 @@ impl Allocator<'_> {
             hold("chunks do not share slots", at, chunk.first.get() >= end)?;
             end = chunk.first.get().offset(count);
             let states = (0..count).filter(|&index| chunk.is_live(index)).count();
-            hold(
-                "live objects are counted",
-                at,
-                states == usize::from(chunk.live.get()),
-            )?;
+            hold("live objects are counted", at, states == usize::from(chunk.live.get()))?;
             live += states;
             for index in 0..count {
                 let slot = chunk.first.get().offset(index);
-                hold(
-                    "an object's slot is taken",
-                    slot.bits(),
-                    !self.slot_is_free(slot),
-                )?;
+                hold("an object's slot is taken", slot.bits(), !self.slot_is_free(slot))?;
             }
             let block = chunk.block.get();
             let backed = block.is_some_and(|block| block.state.get() == State::Used(chunk));
@@ -139,36 +97,22 @@ impl Allocator<'_> {
             + counted.tables;
         hold("live objects of all types are counted", live, live == sum)?;
         let (in_tree, expected) = self.chunks.room_counts();
-        hold(
-            "the tree of room holds the chunks with room",
-            in_tree,
-            in_tree == expected,
-        )
+        hold("the tree of room holds the chunks with room", in_tree, in_tree == expected)
     }
 
     fn validate_slots(&self) -> Result<(), Violation> {
         let (mut free, mut capacity) = (0, 0);
         for window in self.slots.iter() {
             let at = window.base.get().bits();
-            hold(
-                "a window's free slots are counted",
-                at,
-                window.free_is_exact(),
-            )?;
+            hold("a window's free slots are counted", at, window.free_is_exact())?;
             free += usize::from(window.free.get());
             capacity += usize::from(window.capacity.get());
         }
         hold("free slots are counted", free, free == self.slots.free)?;
-        hold(
-            "slots are counted",
-            capacity,
-            capacity == self.slots.capacity,
-        )
+        hold("slots are counted", capacity, capacity == self.slots.capacity)
     }
 
     fn slot_is_free(&self, slot: CPtr) -> bool {
-        self.slots
-            .window_of(slot)
-            .is_some_and(|window| window.is_free(slot))
+        self.slots.window_of(slot).is_some_and(|window| window.is_free(slot))
     }
 }

@@ -1,2 +1,64 @@
 //! A virtual-memory manager for the seL4 microkernel.
+//!
+//! Capabilities to untyped memory go in; mapped memory comes out.
+//!
+//! ```text
+//!   vmm.rs           the manager: what it is made of        boot.rs          how it starts
+//!   space.rs         address spaces                         create.rs        making and destroying them
+//!   region.rs        who owns which addresses; holes        options.rs       what a caller can ask for
+//!   run.rs           which frames are mapped where
+//!
+//!   reserve.rs   map.rs   unmap.rs   protect.rs             one file for each operation
+//!   stack.rs   ipc_buffer.rs
+//!
+//!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
+//!   bookkeeping.rs   memory for the manager itself          error.rs  ids.rs
+//!   query.rs   stats.rs   validate.rs                       looking at it all
+//! ```
+//!
+//! Every operation first checks, then takes all it needs (which can fail cleanly), then makes its
+//! kernel calls, and records after each what is true.
 #![no_std]
+#![deny(unsafe_code)]
+
+mod bookkeeping;
+mod boot;
+mod error;
+mod ids;
+mod ipc_buffer;
+mod map;
+mod options;
+mod protect;
+mod query;
+mod region;
+mod reserve;
+mod run;
+mod scrub;
+#[cfg(feature = "sel4")]
+pub mod sel4_kernel;
+mod space;
+mod stack;
+mod stats;
+mod tables;
+mod unmap;
+mod validate;
+#[allow(clippy::module_inception)]
+mod vmm;
+
+pub use boot::BootInfo;
+pub use error::{Error, NodeKind, Result};
+pub use ids::{RegionId, SpaceId};
+pub use ipc_buffer::{IpcBuffer, IPC_BUFFER_BYTES};
+pub use options::{PageSize, Placement, RegionOptions};
+pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
+pub use query::{Mapping, RegionInfo};
+pub use region::{Kind, Name};
+pub use run::Source;
+pub use stack::Stack;
+pub use stats::{SpaceStats, Stats};
+pub use untyped_alloc::{
+    Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath, Invocation, Kernel,
+    KernelError, KernelResult, Memory, Object, ObjectSizes, Objects, Rights, UntypedInfo,
+    Violation,
+};
+pub use vmm::{Architecture, Vmm};

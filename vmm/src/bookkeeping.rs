@@ -1,0 +1,117 @@
+//! Memory for the manager itself.
+//!
+//! Book-keeping nodes come a page at a time: first from the pages given at boot, then from pages
+//! that the manager maps in its own space. Mapping one takes nodes too, so before every operation
+//! [`Vmm::refill`] brings each pool above what one such mapping can cost. Growing thus never needs
+//! to grow.
+
+use page_tables::PageRange;
+use untyped_alloc::{CachePolicy, Kernel, Memory, Rights};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::options::{PageSize, RegionOptions};
+use crate::region::Kind;
+use crate::vmm::Vmm;
+
+/// Pages of address space that are reserved for book-keeping at a time.
+const REGION_PAGES: usize = 256;
+
+/// Where the next page of nodes comes from.
+pub(crate) struct Bookkeeping {
+    /// Pages given at boot that are still unused.
+    pub boot: Option<PageRange>,
+    /// What is left of the region of our own that pages are mapped in.
+    pub mapped: Option<PageRange>,
+    /// Pages mapped so far.
+    pub mapped_pages: usize,
+    /// The page of our own space through which frames are cleared and copied.
+    pub window: PageRange,
+}
+
+/// A kind of node of this crate or of the allocator's.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted {
+    Allocator(untyped_alloc::NodeKind),
+    Own(NodeKind),
+}
+
+/// Takes the first page off a range.
+pub(crate) fn split_first(range: &mut Option<PageRange>) -> Option<PageRange> {
+    let whole = (*range)?;
+    *range = whole.part(1, whole.pages() - 1);
+    whole.part(0, 1)
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// What has fallen below the reserve.
+    fn wanting(&self) -> Option<Wanted> {
+        if let Some(kind) = self.alloc.wanting() {
+            return Some(Wanted::Allocator(kind));
+        }
+        let pools = &self.pools;
+        [
+            (pools.regions.free() < 4, NodeKind::Region),
+            (pools.runs.free() < 8, NodeKind::Run),
+            (pools.tables.free() < 8, NodeKind::Table),
+            (pools.spaces.free() < 1, NodeKind::Space),
+        ]
+        .into_iter()
+        .find_map(|(low, kind)| low.then_some(Wanted::Own(kind)))
+    }
+
+    /// Brings every pool above its reserve. Usually there is nothing to do.
+    ///
+    /// # Errors
+    /// When memory is out. The reserve is then left to what gives memory back.
+    #[inline]
+    pub(crate) fn refill(&mut self) -> Result {
+        while let Some(wanted) = self.wanting() {
+            let page = match split_first(&mut self.bookkeeping.boot) {
+                Some(page) => page,
+                None => self.map_bookkeeping_page()?,
+            };
+            self.adopt(page, wanted);
+        }
+        Ok(())
+    }
+
+    /// Makes a mapped page into nodes.
+    pub(crate) fn adopt(&mut self, page: PageRange, wanted: Wanted) {
+        let (memory, vaddr) = (&mut self.kernel, page.start().bits());
+        match wanted {
+            Wanted::Allocator(kind) => self.alloc.adopt_page(memory, vaddr, kind),
+            Wanted::Own(NodeKind::Region) => self.pools.regions.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Run) => self.pools.runs.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Table) => self.pools.tables.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Space) => self.pools.spaces.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Sharers | NodeKind::Copies) => {}
+        }
+    }
+
+    /// Maps one more page of our own. Takes nodes from the reserve only.
+    fn map_bookkeeping_page(&mut self) -> Result<PageRange> {
+        let page = self.next_own_page()?;
+        self.commit(self.own, page, Rights::READ_WRITE, CachePolicy::WriteBack, PageSize::Small)?;
+        self.bookkeeping.mapped = match self.bookkeeping.mapped {
+            Some(rest) => rest.part(1, rest.pages() - 1),
+            None => None,
+        };
+        self.bookkeeping.mapped_pages += 1;
+        Ok(page)
+    }
+
+    /// The next page of address space for our own use, not taken yet.
+    fn next_own_page(&mut self) -> Result<PageRange> {
+        if self.bookkeeping.mapped.is_none() {
+            let options = RegionOptions::new(REGION_PAGES)
+                .named("book-keeping")
+                .ceiling(Rights::READ_WRITE)
+                .kind(Kind::Bookkeeping);
+            let region = self.place_region(self.own, &options)?;
+            let start = region.start().bits();
+            self.bookkeeping.mapped = Some(self.geometry.range(start, REGION_PAGES)?);
+        }
+        let rest = self.bookkeeping.mapped.and_then(|rest| rest.part(0, 1));
+        rest.ok_or(Error::OutOfNodes(NodeKind::Region))
+    }
+}

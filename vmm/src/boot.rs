@@ -1,0 +1,167 @@
+//! Starting: from what the kernel tells the root task to a manager of its memory.
+
+use core::ops::Range;
+
+use page_tables::PageRange;
+use untyped_alloc::{
+    Allocator, CPtr, CSpaceInfo, CachePolicy, Counted, Kernel, Memory, Rights, UntypedInfo,
+};
+
+use crate::bookkeeping::{split_first, Bookkeeping, Wanted};
+use crate::error::{Error, NodeKind, Result};
+use crate::ids::SpaceId;
+use crate::options::RegionOptions;
+use crate::region::{Kind, Name, RegionSpec};
+use crate::space::{Space, Spaces};
+use crate::vmm::{Architecture, Pools, Vmm};
+
+/// What the kernel told the root task, in plain numbers. `sel4_kernel::boot_info` makes one of
+/// `sel4::BootInfo`.
+#[derive(Clone, Debug)]
+pub struct BootInfo<'a> {
+    /// Every untyped, in any order.
+    pub untypeds: &'a [UntypedInfo],
+    /// The initial CSpace.
+    pub cspace: CSpaceInfo,
+    /// The capability to the initial VSpace.
+    pub vspace: CPtr,
+    /// The capability that makes ASID pools.
+    pub asid_control: CPtr,
+    /// The initial ASID pool.
+    pub asid_pool: CPtr,
+    /// Addresses that are mapped already, each with a name: the program's image, the IPC buffer,
+    /// the boot information. Each is page-aligned, in bytes; none overlaps another.
+    pub mapped: &'a [(&'a str, Range<usize>)],
+    /// The paging structures that are there already, by level and an address they cover, with
+    /// their capabilities.
+    pub tables: &'a [(u8, usize, CPtr)],
+    /// Pages of the image that are the manager's for its book-keeping, in bytes: at least 64 KiB
+    /// on IA32. Page-aligned, unused, and inside `mapped`.
+    pub pool: Range<usize>,
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// A manager of all memory that `boot` tells of. No kernel call; large untypeds are left whole.
+    ///
+    /// # Errors
+    /// [`Error::BadBootInfo`] or [`Error::Address`] when an address makes no sense,
+    /// [`Error::Overlap`] when two ranges do, [`untyped_alloc::Error::NoUntyped`] without RAM,
+    /// [`untyped_alloc::Error::BadUntyped`], [`Error::OutOfNodes`] when the pool is too small.
+    pub fn new(kernel: K, architecture: Architecture, boot: &BootInfo<'_>) -> Result<Self> {
+        let geometry = architecture.geometry;
+        let bits = geometry.page_bits;
+        let pages = |range: &Range<usize>| -> Result<PageRange> {
+            let bytes = range.end.checked_sub(range.start).ok_or(Error::BadBootInfo(range.end))?;
+            Ok(geometry.range(range.start, bytes.div_ceil(1 << bits))?)
+        };
+        if !boot.untypeds.iter().any(|untyped| !untyped.is_device) {
+            return Err(untyped_alloc::Error::NoUntyped.into());
+        }
+        let mut pool = Some(pages(&boot.pool)?);
+        let mut kernel = Counted::new(kernel);
+        let mut pools = Pools::new();
+        let out = || Error::OutOfNodes(NodeKind::Space);
+        pools.spaces.adopt(&mut kernel, split_first(&mut pool).ok_or_else(out)?.start().bits());
+        let own = pools.spaces.take().ok_or_else(out)?;
+        let mut vmm = Vmm {
+            kernel,
+            geometry,
+            alloc: Allocator::new(architecture.sizes, boot.cspace),
+            pools,
+            spaces: Spaces::new(),
+            own,
+            bookkeeping: Bookkeeping {
+                boot: pool,
+                mapped: None,
+                mapped_pages: 0,
+                window: geometry.range(0, 1)?,
+            },
+            asid_control: boot.asid_control,
+            asid_pool: boot.asid_pool,
+            serial: 0,
+        };
+        vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
+        vmm.adopt_boot_page(Wanted::Own(NodeKind::Table))?;
+        vmm.adopt_boot_page(Wanted::Own(NodeKind::Run))?;
+        vmm.start_space(own, SpaceId(1), boot.vspace)?;
+        for (name, range) in boot.mapped {
+            let range = pages(range)?;
+            vmm.record_boot_region(name, range)?;
+        }
+        for &(level, address, table) in boot.tables {
+            vmm.record_boot_table(level, address, table)?;
+        }
+        for &untyped in boot.untypeds {
+            vmm.record_untyped(untyped)?;
+        }
+        let window = RegionOptions::new(1).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
+        let window = vmm.place_region(own, &window)?;
+        vmm.bookkeeping.window = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
+        Ok(vmm)
+    }
+
+    /// Starts a space with nothing in it but the page of the null pointer, which is never mapped.
+    pub(crate) fn start_space(&mut self, space: &'p Space<'p>, id: SpaceId, root: CPtr) -> Result {
+        let node = self.pools.region()?;
+        let null = RegionSpec {
+            pages: 1,
+            guard_below: 1,
+            guard_above: 0,
+            rights: Rights::empty(),
+            ceiling: Rights::empty(),
+            cache: CachePolicy::WriteBack,
+            kind: Kind::Boot,
+            name: Name::new("null page"),
+        };
+        let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);
+        space.id.set(id);
+        space.root.set(root);
+        space.object.set(None);
+        space.mapped_pages.set(0);
+        space.threads.set(0);
+        space.regions.borrow_mut().start(node, null, end, bits);
+        self.spaces.insert(space);
+        Ok(())
+    }
+
+    fn adopt_boot_page(&mut self, wanted: Wanted) -> Result {
+        let page = split_first(&mut self.bookkeeping.boot);
+        let page = page.ok_or(Error::OutOfNodes(match wanted {
+            Wanted::Own(kind) => kind,
+            Wanted::Allocator(_) => NodeKind::Region,
+        }))?;
+        self.adopt(page, wanted);
+        Ok(())
+    }
+
+    fn record_boot_region(&mut self, name: &str, range: PageRange) -> Result {
+        let options =
+            RegionOptions::new(range.pages()).named(name).at(range.start().bits()).kind(Kind::Boot);
+        self.place_region(self.own, &options).map(|_| ())
+    }
+
+    fn record_boot_table(&mut self, level: u8, address: usize, table: CPtr) -> Result {
+        let address = self.geometry.address(address)?;
+        let mut shadow = self.own.shadow.borrow_mut();
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let known = level == 0 || level > deepest;
+        if known || shadow.find(&self.geometry, level, address).is_some() {
+            return Err(Error::BadBootInfo(address.bits()));
+        }
+        let node = self.pools.table()?;
+        shadow.insert(&self.geometry, node, level, address, table.bits());
+        shadow.make_permanent(node);
+        Ok(())
+    }
+
+    fn record_untyped(&mut self, untyped: UntypedInfo) -> Result {
+        loop {
+            match self.alloc.add_untyped(untyped) {
+                Err(untyped_alloc::Error::OutOfNodes(kind)) => {
+                    self.adopt_boot_page(Wanted::Allocator(kind))?;
+                }
+                entered => return Ok(entered?),
+            }
+        }
+    }
+}

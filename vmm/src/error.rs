@@ -1,0 +1,195 @@
+//! Errors that say whose fault they are and carry the offending value.
+
+use core::fmt;
+
+use page_tables::AddressError;
+use untyped_alloc::{Blame, Invocation, KernelError, Rights};
+
+use crate::ids::{RegionId, SpaceId};
+
+/// Which kind of book-keeping node of this crate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NodeKind {
+    /// A region.
+    Region,
+    /// A run of frames.
+    Run,
+    /// A paging structure.
+    Table,
+    /// An address space.
+    Space,
+    /// The sharers of a chunk of frames.
+    Sharers,
+    /// A run of copied frame capabilities.
+    Copies,
+}
+
+/// Why a request to the manager was refused. Unless a variant says otherwise, everything is as it
+/// was before the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// A number is no address, or a range no range, of user space.
+    Address(AddressError),
+    /// There is no such address space, or no more.
+    NoSuchSpace(SpaceId),
+    /// There is no such region, or no more.
+    NoSuchRegion(RegionId),
+    /// The range overlaps an existing region.
+    Overlap {
+        /// The first page of what was asked for that is taken.
+        address: usize,
+        /// Where the region in the way starts.
+        region_start: usize,
+    },
+    /// No hole of the address space is large enough.
+    NoRoom {
+        /// Pages asked for, guards included.
+        pages: usize,
+        /// Alignment asked for, in bits.
+        align_bits: u8,
+    },
+    /// The range is not all inside the region (or inside any region).
+    OutsideRegion {
+        /// The first address outside.
+        address: usize,
+    },
+    /// The range touches a guard page.
+    Guard {
+        /// The first address of a guard.
+        address: usize,
+    },
+    /// Something is mapped there already.
+    AlreadyMapped {
+        /// The first address that is.
+        address: usize,
+    },
+    /// Nothing is mapped there.
+    NotMapped {
+        /// The first address that is not.
+        address: usize,
+    },
+    /// More rights than the ceiling allows.
+    RightsExceedCeiling {
+        /// What was asked for.
+        asked: Rights,
+        /// What is allowed.
+        ceiling: Rights,
+    },
+    /// The region is of a kind that this operation is not for: the program's own image, an IPC
+    /// buffer (released as such), a reservation that has regions inside.
+    WrongKind(RegionId),
+    /// The architecture has no frame of this size.
+    NoSuchFrameSize {
+        /// Logarithm of the size in bytes.
+        bits: u8,
+    },
+    /// The frame is device memory, or not aligned, and so no IPC buffer.
+    BadIpcBuffer {
+        /// The offending address: of the buffer, or physical.
+        address: usize,
+    },
+    /// The space is the manager's own, and cannot be destroyed.
+    OwnSpace(SpaceId),
+    /// A thread still uses the space.
+    SpaceInUse {
+        /// The space.
+        space: SpaceId,
+        /// How many threads are registered in it.
+        threads: usize,
+    },
+    /// The boot information cannot be used as it is: the offending address or number.
+    BadBootInfo(usize),
+    /// Book-keeping memory ran out, and no page could be had for more.
+    OutOfNodes(NodeKind),
+    /// The allocator could not serve; see there.
+    Allocator(untyped_alloc::Error),
+    /// The kernel refused an invocation. What the request had done so far was undone, or is
+    /// recorded as it is: `done` pages have their new state.
+    Kernel {
+        /// Which.
+        invocation: Invocation,
+        /// What it said.
+        error: KernelError,
+        /// Pages that were done before and stay done: always 0 for requests that map, as they undo
+        /// what they did.
+        done: usize,
+    },
+}
+
+/// What the manager returns.
+pub type Result<T = (), E = Error> = core::result::Result<T, E>;
+
+impl Error {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Error::Allocator(error) => error.blame(),
+            Error::OutOfNodes(_) | Error::NoRoom { .. } => Blame::Resource,
+            Error::Kernel { .. } => Blame::Manager,
+            _ => Blame::Caller,
+        }
+    }
+
+    /// For mapping a kernel's refusal: an error of `invocation`.
+    pub(crate) fn kernel(invocation: Invocation) -> impl Fn(KernelError) -> Error {
+        move |error| Error::Kernel { invocation, error, done: 0 }
+    }
+
+    /// The same error, saying that `done` pages were done before it.
+    pub(crate) fn after(self, done: usize) -> Error {
+        match self {
+            Error::Kernel { invocation, error, .. } => Error::Kernel { invocation, error, done },
+            other => other,
+        }
+    }
+}
+
+impl From<untyped_alloc::Error> for Error {
+    fn from(error: untyped_alloc::Error) -> Error {
+        Error::Allocator(error)
+    }
+}
+
+impl From<AddressError> for Error {
+    fn from(error: AddressError) -> Error {
+        Error::Address(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Address(error) => error.fmt(f),
+            Error::NoSuchSpace(space) => write!(f, "no such address space: {space:?}"),
+            Error::NoSuchRegion(region) => write!(f, "no such region: {region:?}"),
+            Error::Overlap { address, region_start } => {
+                write!(f, "{address:#x} belongs to the region at {region_start:#x}")
+            }
+            Error::NoRoom { pages, align_bits } => {
+                write!(f, "no hole of {pages} pages aligned to 2^{align_bits} bytes")
+            }
+            Error::OutsideRegion { address } => write!(f, "{address:#x} is outside the region"),
+            Error::Guard { address } => write!(f, "{address:#x} is a guard page"),
+            Error::AlreadyMapped { address } => write!(f, "{address:#x} is mapped already"),
+            Error::NotMapped { address } => write!(f, "nothing is mapped at {address:#x}"),
+            Error::RightsExceedCeiling { asked, ceiling } => {
+                write!(f, "rights {asked:?} exceed the ceiling {ceiling:?}")
+            }
+            Error::WrongKind(region) => write!(f, "{region:?} is of another kind"),
+            Error::NoSuchFrameSize { bits } => write!(f, "no frames of 2^{bits} bytes here"),
+            Error::BadIpcBuffer { address } => write!(f, "no IPC buffer can be at {address:#x}"),
+            Error::OwnSpace(space) => write!(f, "{space:?} is the manager's own"),
+            Error::SpaceInUse { space, threads } => {
+                write!(f, "{space:?} is used by {threads} threads")
+            }
+            Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
+            Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
+            Error::Allocator(error) => error.fmt(f),
+            Error::Kernel { invocation, error, done } => {
+                write!(f, "{invocation:?} refused after {done} pages: {error}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Error {}

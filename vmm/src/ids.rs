@@ -1,0 +1,56 @@
+//! What callers hold: small copyable ids that go stale with what they name.
+
+use core::fmt;
+
+use page_tables::VirtAddr;
+
+/// An address space. Never reused, so a stale one is refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpaceId(pub(crate) u32);
+
+/// A region: its space, where it starts, and a serial number that no other region has had.
+///
+/// It stays valid through partial unmaps and protects, and through splits (for the lower part).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RegionId {
+    pub(crate) space: SpaceId,
+    pub(crate) start: VirtAddr,
+    pub(crate) serial: u32,
+}
+
+impl SpaceId {
+    /// The id as a number, to be passed through a message.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The id that [`SpaceId::number`] gave. Any number makes an id; only those handed out are
+    /// accepted.
+    pub fn from_number(number: u32) -> SpaceId {
+        SpaceId(number)
+    }
+}
+
+impl RegionId {
+    /// The address space it lies in.
+    pub fn space(self) -> SpaceId {
+        self.space
+    }
+
+    /// Where it starts, guard pages included.
+    pub fn start(self) -> VirtAddr {
+        self.start
+    }
+}
+
+impl fmt::Debug for SpaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "space {}", self.0)
+    }
+}
+
+impl fmt::Debug for RegionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "region {:#x}#{} of {:?}", self.start.bits(), self.serial, self.space)
+    }
+}

@@ -1,0 +1,95 @@
+//! IPC buffers: for each thread a frame of its own, with an unmapped page on either side.
+//!
+//! ```text
+//!   ┊ guard ┊ buffer: 512 bytes of a 4K frame ┊ guard ┊
+//! ```
+//!
+//! The kernel writes messages into the *frame* behind the capability the thread was given, not to
+//! the address. So a frame must never go to anyone else while a thread still has it: releasing
+//! revokes the capability, which takes the buffer from the thread, before the frame is given back.
+
+use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+
+use crate::error::{Error, Result};
+use crate::ids::{RegionId, SpaceId};
+use crate::options::RegionOptions;
+use crate::region::Kind;
+use crate::run::RunInfo;
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// Size and alignment of an IPC buffer, in bytes (`seL4_IPCBufferSizeBits` is 9 on IA32).
+pub const IPC_BUFFER_BYTES: usize = 512;
+
+/// A thread's IPC buffer: a small id. Give it back with [`Vmm::release_ipc_buffer`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpcBuffer {
+    region: RegionId,
+    address: usize,
+    frame: CPtr,
+}
+
+impl IpcBuffer {
+    /// Its virtual address, in bytes; page-aligned.
+    pub fn address(self) -> usize {
+        self.address
+    }
+
+    /// The capability of the frame it lies in: the one that is mapped there.
+    pub fn frame(self) -> CPtr {
+        self.frame
+    }
+
+    /// Its region, guards included.
+    pub fn region(self) -> RegionId {
+        self.region
+    }
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Makes an IPC buffer in a space: a clear frame of its own, readable and writable, with a
+    /// guard page on either side.
+    ///
+    /// One kernel call when a frame is at hand, besides a page table.
+    pub fn allocate_ipc_buffer(&mut self, space: SpaceId, name: &str) -> Result<IpcBuffer> {
+        let options = RegionOptions::new(1).named(name).guarded(1, 1).kind(Kind::IpcBuffer);
+        let region = self.map(space, &options)?;
+        let address = region.start().bits() + self.geometry.page_bytes();
+        let run = self.ipc_buffer_run(self.space(space)?, address)?;
+        Ok(IpcBuffer { region, address, frame: run.frames.first })
+    }
+
+    /// Makes it the IPC buffer of the thread `tcb`. One kernel call. The thread must run in the
+    /// buffer's space.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegion`] when the buffer was released; [`Error::Kernel`].
+    pub fn set_ipc_buffer(&mut self, tcb: CPtr, buffer: IpcBuffer) -> Result {
+        self.region(buffer.region)?;
+        self.kernel
+            .tcb_set_ipc_buffer(tcb, buffer.address, buffer.frame)
+            .map_err(Error::kernel(Invocation::TcbSetIpcBuffer))
+    }
+
+    /// Takes the buffer from whatever thread has it, and gives frame and addresses back. Two kernel
+    /// calls. A thread that is still to run needs another buffer first.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegion`] when it was released before; [`Error::Kernel`], and then it is still
+    /// there, to be released again.
+    pub fn release_ipc_buffer(&mut self, buffer: IpcBuffer) -> Result {
+        let (space, region) = self.region(buffer.region)?;
+        if region.spec().kind != Kind::IpcBuffer {
+            return Err(Error::WrongKind(buffer.region));
+        }
+        let path = self.alloc.path(buffer.frame);
+        self.kernel.cnode_revoke(path).map_err(Error::kernel(Invocation::CNodeRevoke))?;
+        self.release_region(space, region)
+    }
+
+    fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {
+        let address = self.geometry.address(address)?;
+        let run = space.runs.borrow().at(address);
+        run.ok_or(Error::NotMapped { address: address.bits() })
+    }
+}

@@ -1,0 +1,325 @@
+//! Mapping fresh memory.
+//!
+//! ```text
+//!   acquire   frames in runs, entered in the map of runs;   fails cleanly: given back
+//!             dirty ones are scrubbed
+//!   tables    the page tables that are missing              fails cleanly: given back
+//!   map       one kernel call a page                        fails: what was mapped is unmapped
+//! ```
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{CachePolicy, Clean, Invocation, Kernel, Memory, Rights, Taken};
+
+use crate::error::{Error, Result};
+use crate::ids::{RegionId, SpaceId};
+use crate::options::{PageSize, RegionOptions};
+use crate::run::{offset, RunInfo, Source};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Reserves a region and maps fresh, clear memory in all of it.
+    ///
+    /// Costs one kernel call a page, one for each page table that is missing, and one retype for up
+    /// to 256 frames.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::reserve`]; [`Error::Allocator`] when memory or slots are out. Nothing is
+    /// left behind.
+    pub fn map(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
+        self.refill()?;
+        let space = self.space(space)?;
+        let region = self.place_region(space, options)?;
+        let mapped = match self.usable(region) {
+            Some(range) => {
+                let spec = region.spec();
+                self.commit_in_parts(space, range, spec.rights, spec.cache, options.page_size)
+            }
+            None => Ok(()),
+        };
+        match mapped {
+            Ok(()) => Ok(self.id_of(space, region)),
+            Err(error) => {
+                // Nothing is mapped, so there is nothing to unmap, unless undoing was refused too:
+                // then the region stays, and holds what the kernel would not let go.
+                let _ = self.release_region(space, region);
+                Err(error)
+            }
+        }
+    }
+
+    /// Maps fresh, clear memory in `pages` pages from the address `start` (bytes) on, which lie in
+    /// one region and have nothing mapped. Rights and cache policy are the region's.
+    ///
+    /// # Errors
+    /// [`Error::OutsideRegion`], [`Error::Guard`], [`Error::AlreadyMapped`], and what
+    /// [`Vmm::map`] can meet.
+    pub fn populate(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+        self.refill()?;
+        let space = self.space(space)?;
+        let (region, range) = self.caller_range(space, start, pages)?;
+        if let Some(run) = space.runs.borrow().first_in(range) {
+            return Err(Error::AlreadyMapped { address: run.start.bits().max(start) });
+        }
+        let spec = region.spec();
+        self.commit_in_parts(space, range, spec.rights, spec.cache, PageSize::Small)
+    }
+
+    fn commit_in_parts(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+        cache: CachePolicy,
+        size: PageSize,
+    ) -> Result {
+        if let PageSize::Large { bits } = size {
+            self.check_large(range, bits)?;
+        }
+        self.acquire(space, range, rights, cache, size, true)?;
+        self.install(space, range)
+    }
+
+    /// Maps fresh memory in `range`, where nothing is mapped, with nodes from the reserve only.
+    pub(crate) fn commit(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+        cache: CachePolicy,
+        size: PageSize,
+    ) -> Result {
+        self.acquire(space, range, rights, cache, size, false)?;
+        self.install(space, range)
+    }
+
+    fn check_large(&self, range: PageRange, bits: u8) -> Result {
+        if self.geometry.level_of_frame(bits).is_none() {
+            return Err(Error::NoSuchFrameSize { bits });
+        }
+        let misaligned = [range.start().bits(), range.end()]
+            .into_iter()
+            .find(|address| address & ((1 << bits) - 1) != 0);
+        match misaligned {
+            Some(address) => Err(page_tables::AddressError::Misaligned { address, bits }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Enters runs of clean frames for all of `range`, or for nothing. They are mapped by
+    /// [`Vmm::install`].
+    fn acquire(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+        cache: CachePolicy,
+        size: PageSize,
+        refill: bool,
+    ) -> Result {
+        let mut at = range.start();
+        while at.bits() < range.end() {
+            let acquired = if refill { self.refill() } else { Ok(()) }
+                .and_then(|()| self.acquire_run(space, at, range.end(), rights, cache, size));
+            match acquired {
+                Ok(end) => at = offset(at, end - at.bits()),
+                Err(error) => {
+                    self.give_up(space, range);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters one run of clean frames at `at`; returns where it ends.
+    fn acquire_run(
+        &mut self,
+        space: &'p Space<'p>,
+        at: VirtAddr,
+        end: usize,
+        rights: Rights,
+        cache: CachePolicy,
+        size: PageSize,
+    ) -> Result<usize> {
+        let bits = self.frame_size_at(space, at, end, size);
+        let want = (end - at.bits()) >> bits;
+        let taken = match self.alloc.take_frames(&mut self.kernel, bits, want) {
+            // The large page was a wish: its place can be filled with small ones.
+            Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
+                let small_end = end.min(at.bits() + (1 << bits));
+                return self.acquire_run(space, at, small_end, rights, cache, PageSize::Small);
+            }
+            taken => taken?,
+        };
+        let clean = match taken {
+            Taken::Clean(clean) => clean,
+            Taken::Dirty(dirty) => self.scrub(dirty)?,
+        };
+        self.enter_run(space, at, clean, rights, cache)
+    }
+
+    fn enter_run(
+        &mut self,
+        space: &'p Space<'p>,
+        at: VirtAddr,
+        clean: Clean,
+        rights: Rights,
+        cache: CachePolicy,
+    ) -> Result<usize> {
+        let node = match self.pools.run() {
+            Ok(node) => node,
+            Err(error) => {
+                self.alloc.give_unused_frames(clean.frames())?;
+                return Err(error);
+            }
+        };
+        let frames = clean.frames();
+        let info = RunInfo { start: at, frames, rights, cache, source: Source::Owned };
+        space.runs.borrow_mut().insert(node, info);
+        Ok(info.end())
+    }
+
+    /// The size of the frames to be mapped at `at`, in bits.
+    fn frame_size_at(&self, space: &Space<'p>, at: VirtAddr, end: usize, size: PageSize) -> u8 {
+        let small = self.geometry.page_bits;
+        match size {
+            PageSize::Small => small,
+            PageSize::Large { bits } => bits,
+            PageSize::Auto => {
+                let (mut best, mut bits) = (small, small);
+                while let Some(larger) = self.geometry.larger_frame(bits) {
+                    let fits = at.is_aligned(larger) && end - at.bits() >= 1 << larger;
+                    if fits && self.alloc.has_frames(larger) && self.is_vacant(space, at, larger) {
+                        best = larger;
+                    }
+                    bits = larger;
+                }
+                best
+            }
+        }
+    }
+
+    /// Gives back the frames of runs in `range` that were entered but never mapped.
+    fn give_up(&mut self, space: &'p Space<'p>, range: PageRange) {
+        loop {
+            let Some(run) = space.runs.borrow().first_in(range) else {
+                return;
+            };
+            self.forget_run(space, run, 0, run.frames.count);
+            // They were taken and not touched, so giving them back cannot be refused.
+            let _ = self.alloc.give_unused_frames(run.frames);
+        }
+    }
+
+    /// Takes frames out of the map of runs; at the most one end of the run stays.
+    pub(crate) fn forget_run(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+        first: usize,
+        count: usize,
+    ) {
+        let freed = space.runs.borrow_mut().carve(&run, first, count, &mut None);
+        if let Some(node) = freed {
+            self.pools.runs.give(node);
+        }
+    }
+
+    /// Maps all runs in `range`, none of which is mapped yet, and all of which lie inside it.
+    /// When that fails, they are unmapped and given back.
+    fn install(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else {
+                break;
+            };
+            if let Err((error, mapped_end)) = self.install_run(space, run) {
+                self.roll_back(space, range, mapped_end);
+                return Err(error);
+            }
+            let done = (run.end() - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(done, part.pages() - done);
+            self.join_run(space, run.start);
+        }
+        Ok(())
+    }
+
+    /// Maps one run. Fails with the error and the address up to which pages are mapped.
+    pub(crate) fn install_run(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+    ) -> Result<(), (Error, VirtAddr)> {
+        let bits = run.frames.size_bits;
+        let level = self
+            .geometry
+            .level_of_frame(bits)
+            .ok_or((Error::NoSuchFrameSize { bits }, run.start))?;
+        let vspace = space.root.get();
+        let mut index = 0;
+        while index < run.frames.count {
+            let start = run.address(index);
+            self.make_way(space, start, level).map_err(|error| (error, start))?;
+            let end = self.geometry.table_end(level, start).min(run.end());
+            let count = (end - start.bits()) >> bits;
+            let mut done = 0;
+            let mut outcome = Ok(());
+            while done < count {
+                let address = start.bits() + (done << bits);
+                let frame = run.frame(index + done);
+                outcome = self.kernel.page_map(frame, vspace, address, run.rights, run.cache);
+                if outcome.is_err() {
+                    break;
+                }
+                done += 1;
+            }
+            space.shadow.borrow_mut().use_entries(&self.geometry, level, start, done);
+            space
+                .mapped_pages
+                .set(space.mapped_pages.get() + (done << (bits - self.geometry.page_bits)));
+            outcome
+                .map_err(Error::kernel(Invocation::PageMap))
+                .map_err(|error| (error, run.address(index + done)))?;
+            index += count;
+        }
+        Ok(())
+    }
+
+    /// Undoes a mapping of `range` that got as far as `mapped_end`.
+    fn roll_back(&mut self, space: &'p Space<'p>, range: PageRange, mapped_end: VirtAddr) {
+        let done = (mapped_end.bits() - range.start().bits()) >> self.geometry.page_bits;
+        if let Some(unmapped) = range.part(done, range.pages() - done) {
+            self.give_up_from(space, unmapped);
+        }
+        if let Some(mapped) = range.part(0, done) {
+            // What the kernel will not unmap stays recorded as mapped.
+            let _ = self.unmap_range(space, mapped);
+        }
+        self.drop_empty_tables(space, range);
+    }
+
+    /// Gives back the frames in `range`, which starts in the midst of a run, that were never
+    /// mapped.
+    fn give_up_from(&mut self, space: &'p Space<'p>, range: PageRange) {
+        if let Some(run) = space.runs.borrow().at(range.start()) {
+            let (first, _) = run.indices_in(range);
+            if first != 0 {
+                let part = run.part(first, run.frames.count - first);
+                // Carving off the end of a run takes no node.
+                space.runs.borrow_mut().carve(&run, first, part.frames.count, &mut None);
+                let _ = self.alloc.give_unused_frames(part.frames);
+            }
+        }
+        self.give_up(space, range);
+    }
+
+    /// Joins the run at `start` with the one before it, if the two are really one.
+    pub(crate) fn join_run(&mut self, space: &'p Space<'p>, start: VirtAddr) {
+        let alloc = &self.alloc;
+        let same = |frames| alloc.frames_are_taken(frames);
+        if let Some(node) = space.runs.borrow_mut().join_before(start, same) {
+            self.pools.runs.give(node);
+        }
+    }
+}

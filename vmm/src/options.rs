@@ -1,0 +1,158 @@
+//! What a caller can ask for when it asks for a region.
+
+use untyped_alloc::{CachePolicy, Rights};
+
+use crate::ids::RegionId;
+use crate::region::{Kind, Name, RegionSpec};
+
+/// Where a region is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Placement {
+    /// Wherever there is room: the best fit.
+    #[default]
+    Anywhere,
+    /// With its first page (after the guard below) at this address, in bytes.
+    At(usize),
+    /// The lowest place, guards included, between two addresses. This is the one placement that
+    /// looks at the regions between them one by one.
+    Within {
+        /// The lowest address.
+        from: usize,
+        /// The address after the last.
+        to: usize,
+    },
+}
+
+/// What frames a region is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PageSize {
+    /// Pages of the smallest size.
+    #[default]
+    Small,
+    /// Large pages where alignment and length allow and memory of that shape is free without
+    /// reclaiming anything; small ones elsewhere.
+    Auto,
+    /// Large pages of 2^`bits` bytes and nothing else: refused unless address and length are
+    /// multiples of that.
+    Large {
+        /// Logarithm of the page size in bytes: 22 on IA32.
+        bits: u8,
+    },
+}
+
+/// A request for a region. Start with [`RegionOptions::new`] and change what differs.
+///
+/// ```
+/// use vmm::{Rights, RegionOptions};
+/// let heap = RegionOptions::new(16).named("heap").guarded(1, 1);
+/// let table = RegionOptions::new(4).at(0x1000_0000).rights(Rights::READ);
+/// # let _ = (heap, table);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RegionOptions {
+    pub(crate) pages: usize,
+    pub(crate) placement: Placement,
+    pub(crate) align_bits: u8,
+    pub(crate) guard_below: u16,
+    pub(crate) guard_above: u16,
+    pub(crate) rights: Rights,
+    pub(crate) ceiling: Option<Rights>,
+    pub(crate) cache: CachePolicy,
+    pub(crate) page_size: PageSize,
+    pub(crate) reservation: Option<RegionId>,
+    pub(crate) kind: Kind,
+    pub(crate) name: Name,
+}
+
+impl RegionOptions {
+    /// `pages` pages of the smallest size, anywhere, readable and writable, without guards.
+    pub fn new(pages: usize) -> RegionOptions {
+        RegionOptions {
+            pages,
+            placement: Placement::Anywhere,
+            align_bits: 0,
+            guard_below: 0,
+            guard_above: 0,
+            rights: Rights::READ_WRITE,
+            ceiling: None,
+            cache: CachePolicy::WriteBack,
+            page_size: PageSize::Small,
+            reservation: None,
+            kind: Kind::Memory,
+            name: Name::default(),
+        }
+    }
+
+    /// A name for people: its first 15 bytes.
+    pub fn named(self, name: &str) -> Self {
+        RegionOptions { name: Name::new(name), ..self }
+    }
+
+    /// At this address (bytes, page-aligned): of the first page that is not a guard.
+    pub fn at(self, address: usize) -> Self {
+        RegionOptions { placement: Placement::At(address), ..self }
+    }
+
+    /// Between these addresses (bytes).
+    pub fn within(self, from: usize, to: usize) -> Self {
+        RegionOptions { placement: Placement::Within { from, to }, ..self }
+    }
+
+    /// Aligned to 2^`bits` bytes: the first page that is not a guard.
+    pub fn aligned(self, bits: u8) -> Self {
+        RegionOptions { align_bits: bits, ..self }
+    }
+
+    /// Inside a reservation, under its ceiling.
+    pub fn inside(self, reservation: RegionId) -> Self {
+        RegionOptions { reservation: Some(reservation), ..self }
+    }
+
+    /// With pages on either side that are never mapped.
+    pub fn guarded(self, below: u16, above: u16) -> Self {
+        RegionOptions { guard_below: below, guard_above: above, ..self }
+    }
+
+    /// The rights its pages are mapped with. No rights at all is allowed: such pages fault.
+    pub fn rights(self, rights: Rights) -> Self {
+        RegionOptions { rights, ..self }
+    }
+
+    /// The most rights its pages can ever be given. Without it: reading and writing, or what the
+    /// reservation around it allows.
+    pub fn ceiling(self, ceiling: Rights) -> Self {
+        RegionOptions { ceiling: Some(ceiling), ..self }
+    }
+
+    /// How its pages are cached.
+    pub fn cached(self, cache: CachePolicy) -> Self {
+        RegionOptions { cache, ..self }
+    }
+
+    /// What frames it is made of.
+    pub fn page_size(self, page_size: PageSize) -> Self {
+        RegionOptions { page_size, ..self }
+    }
+
+    pub(crate) fn kind(self, kind: Kind) -> Self {
+        RegionOptions { kind, ..self }
+    }
+
+    /// Pages with guards; `None` when that is more than can be counted.
+    pub(crate) fn total_pages(&self) -> Option<usize> {
+        self.pages.checked_add(usize::from(self.guard_below) + usize::from(self.guard_above))
+    }
+
+    pub(crate) fn spec(&self, pages: usize, ceiling: Rights) -> RegionSpec {
+        RegionSpec {
+            pages,
+            guard_below: self.guard_below,
+            guard_above: self.guard_above,
+            rights: self.rights,
+            ceiling,
+            cache: self.cache,
+            kind: self.kind,
+            name: self.name,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Changing the rights of mapped pages, in place: there is no moment at which one is absent.
+
+use page_tables::PageRange;
+use untyped_alloc::{Invocation, Kernel, Memory, Rights};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::ids::SpaceId;
+use crate::run::RunInfo;
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Gives `pages` pages from the address `start` (bytes) on, all of them mapped and in one
+    /// region, new rights. One kernel call a page; pages that have these rights already cost none.
+    ///
+    /// # Errors
+    /// [`Error::RightsExceedCeiling`], [`Error::NotMapped`], [`Error::OutsideRegion`],
+    /// [`Error::Guard`]; [`Error::Kernel`] when a call was refused: the first `done` pages have the
+    /// new rights, the others their old ones.
+    pub fn protect(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+        rights: Rights,
+    ) -> Result {
+        let space = self.space(space)?;
+        let (region, range) = self.caller_range(space, start, pages)?;
+        let ceiling = region.spec().ceiling;
+        if !ceiling.contains(rights) {
+            return Err(Error::RightsExceedCeiling { asked: rights, ceiling });
+        }
+        self.check_mapped(space, range)?;
+        self.refill()?;
+        self.cut_run(space, range.start().bits())?;
+        if let Err(error) = self.cut_run(space, range.end()) {
+            self.join_run(space, range.start());
+            return Err(error);
+        }
+        let outcome = self.protect_runs(space, range, rights);
+        self.join_in(space, range);
+        outcome
+    }
+
+    /// Makes a run begin at `address`, if one covers it and begins before. Takes a node.
+    pub(crate) fn cut_run(&mut self, space: &'p Space<'p>, address: usize) -> Result {
+        let Ok(address) = self.geometry.address(address) else {
+            return Ok(());
+        };
+        let Some(run) = space.runs.borrow().at(address) else {
+            return Ok(());
+        };
+        if run.start == address {
+            return Ok(());
+        }
+        let first = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
+        let upper = run.part(first, run.frames.count - first);
+        let mut runs = space.runs.borrow_mut();
+        runs.carve(&run, first, upper.frames.count, &mut None);
+        runs.insert(node, upper);
+        Ok(())
+    }
+
+    /// Protects whole runs, one after the other.
+    fn protect_runs(&mut self, space: &'p Space<'p>, range: PageRange, rights: Rights) -> Result {
+        let (mut pages_done, mut rest) = (0, Some(range));
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else {
+                break;
+            };
+            let page_shift = run.frames.size_bits - self.geometry.page_bits;
+            if run.rights != rights {
+                let (done, outcome) = self.remap(space, &run, rights);
+                pages_done += done << page_shift;
+                if done != run.frames.count && done != 0 {
+                    // There are nodes: the reserve was full when this began.
+                    self.cut_run(space, run.address(done).bits())?;
+                }
+                if done != 0 {
+                    space.runs.borrow_mut().set_rights(run.start, rights);
+                }
+                outcome.map_err(|error| error.after(pages_done))?;
+            } else {
+                pages_done += run.frames.count << page_shift;
+            }
+            let past = (run.end() - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(past, part.pages().saturating_sub(past));
+        }
+        Ok(())
+    }
+
+    /// Remaps a run's frames with `rights`; returns how many were done.
+    fn remap(&mut self, space: &Space<'p>, run: &RunInfo, rights: Rights) -> (usize, Result) {
+        let (vspace, bits) = (space.root.get(), run.frames.size_bits);
+        for index in 0..run.frames.count {
+            let address = run.start.bits() + (index << bits);
+            let remapped =
+                self.kernel.page_remap(run.frame(index), vspace, address, rights, run.cache);
+            if let Err(error) = remapped {
+                return (index, Err(Error::kernel(Invocation::PageRemap)(error)));
+            }
+        }
+        (run.frames.count, Ok(()))
+    }
+
+    /// Joins the runs that begin in `range`, and the one after it, with those before them.
+    fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else {
+                break;
+            };
+            self.join_run(space, run.start);
+            let done = (run.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(done, part.pages() - done);
+        }
+        if let Ok(end) = self.geometry.address(range.end()) {
+            self.join_run(space, end);
+        }
+    }
+}

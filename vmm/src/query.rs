@@ -1,0 +1,216 @@
+//! Looking at a space: what is at an address, what comes next, all of it for a person to read.
+
+use core::fmt;
+
+use page_tables::PageRange;
+use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Rights};
+
+use crate::error::Result;
+use crate::ids::{RegionId, SpaceId};
+use crate::region::{Kind, Name, Region};
+use crate::run::Source;
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// What is known about a region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RegionInfo {
+    /// Its id.
+    pub id: RegionId,
+    /// All its pages, guards included.
+    pub range: PageRange,
+    /// Guard pages below.
+    pub guard_below: usize,
+    /// Guard pages above.
+    pub guard_above: usize,
+    /// The rights its pages are mapped with, unless they were protected since.
+    pub rights: Rights,
+    /// The most rights its pages can have.
+    pub ceiling: Rights,
+    /// How its pages are cached.
+    pub cache: CachePolicy,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its name.
+    pub name: Name,
+}
+
+/// What is known about a mapped address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mapping {
+    /// The first address of the page it lies in, in bytes.
+    pub page: usize,
+    /// Logarithm of that page's size in bytes.
+    pub size_bits: u8,
+    /// The capability mapped there.
+    pub frame: CPtr,
+    /// Its rights.
+    pub rights: Rights,
+    /// How it is cached.
+    pub cache: CachePolicy,
+    /// Where the frame comes from.
+    pub source: Source,
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// The region that covers an address (bytes), guards included. O(log regions).
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`].
+    pub fn region_at(&self, space: SpaceId, address: usize) -> Result<Option<RegionInfo>> {
+        let space = self.space(space)?;
+        let address = self.geometry.address(address)?;
+        let region = space.regions.borrow().at(address);
+        Ok(region.and_then(|region| self.describe(space, region)))
+    }
+
+    /// The first region that covers an address (bytes) or lies above it: to go through a space in
+    /// order, ask next for where this one ends.
+    ///
+    /// # Errors
+    /// As [`Vmm::region_at`].
+    pub fn next_region(&self, space: SpaceId, address: usize) -> Result<Option<RegionInfo>> {
+        let space = self.space(space)?;
+        let Ok(address) = self.geometry.address(address) else {
+            return Ok(None);
+        };
+        let region = space.regions.borrow().from(address);
+        Ok(region.and_then(|region| self.describe(space, region)))
+    }
+
+    /// What is known about a region.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchRegion`] when there is no such region any more.
+    pub fn region_info(&self, region: RegionId) -> Result<RegionInfo> {
+        let (space, node) = self.region(region)?;
+        self.describe(space, node).ok_or(crate::Error::NoSuchRegion(region))
+    }
+
+    /// What is mapped at an address (bytes), if anything: by the manager, not at boot. O(log runs).
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`].
+    pub fn mapping_at(&self, space: SpaceId, address: usize) -> Result<Option<Mapping>> {
+        let space = self.space(space)?;
+        let address = self.geometry.address(address)?;
+        let run = space.runs.borrow().at(address);
+        Ok(run.map(|run| {
+            let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+            Mapping {
+                page: run.address(index).bits(),
+                size_bits: run.frames.size_bits,
+                frame: run.frame(index),
+                rights: run.rights,
+                cache: run.cache,
+                source: run.source,
+            }
+        }))
+    }
+
+    /// The physical address behind a mapped address, both in bytes. One kernel call.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotMapped`], [`crate::Error::Kernel`].
+    pub fn physical_address(&mut self, space: SpaceId, address: usize) -> Result<usize> {
+        let mapping = self.mapping_at(space, address)?;
+        let mapping = mapping.ok_or(crate::Error::NotMapped { address })?;
+        let base = self
+            .kernel
+            .page_get_address(mapping.frame)
+            .map_err(crate::Error::kernel(untyped_alloc::Invocation::PageGetAddress))?;
+        Ok(base + (address - mapping.page))
+    }
+
+    /// Writes a space for a person: its regions in order, with the holes between them.
+    ///
+    /// # Errors
+    /// What `out` returns. A space that does not exist is said to not exist.
+    pub fn dump(&self, space: SpaceId, out: &mut dyn fmt::Write) -> fmt::Result {
+        let Ok(space) = self.space(space) else {
+            return writeln!(out, "{space:?}: no such space");
+        };
+        writeln!(
+            out,
+            "{:?}: {} pages mapped, {} page tables",
+            space.id.get(),
+            space.mapped_pages.get(),
+            space.shadow.borrow().len()
+        )?;
+        let mut end = 0;
+        for region in space.regions.borrow().iter() {
+            let Some(info) = self.describe(space, region) else {
+                continue;
+            };
+            let start = info.range.start().bits();
+            if start > end {
+                let pages = (start - end) >> self.geometry.page_bits;
+                writeln!(out, "  {end:#010x}  … {pages} pages free")?;
+            }
+            self.dump_region(space, &info, out)?;
+            end = info.range.end();
+        }
+        let pages = (self.geometry.user_end - end) >> self.geometry.page_bits;
+        writeln!(out, "  {end:#010x}  … {pages} pages free")
+    }
+
+    fn dump_region(
+        &self,
+        space: &Space<'p>,
+        info: &RegionInfo,
+        out: &mut dyn fmt::Write,
+    ) -> fmt::Result {
+        let right = |right, letter| {
+            if info.rights.contains(right) {
+                letter
+            } else {
+                '-'
+            }
+        };
+        let mapped = self.mapped_in(space, info.range);
+        write!(
+            out,
+            "  {:#010x}  {}{} {:4} pages, {mapped} mapped",
+            info.range.start().bits(),
+            right(Rights::READ, 'r'),
+            right(Rights::WRITE, 'w'),
+            info.range.pages(),
+        )?;
+        if info.guard_below + info.guard_above != 0 {
+            write!(out, ", guards {}+{}", info.guard_below, info.guard_above)?;
+        }
+        writeln!(out, "  {:?} {:?}", info.kind, info.name)
+    }
+
+    /// Pages of the smallest size that are mapped in a range.
+    fn mapped_in(&self, space: &Space<'p>, range: PageRange) -> usize {
+        let runs = space.runs.borrow();
+        let (mut pages, mut rest) = (0, Some(range));
+        while let Some(part) = rest {
+            let Some(run) = runs.first_in(part) else {
+                break;
+            };
+            let end = run.end().min(part.end());
+            pages += (end - run.start.bits().max(part.start().bits())) >> self.geometry.page_bits;
+            let past = (end - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(past, part.pages() - past);
+        }
+        pages
+    }
+
+    fn describe(&self, space: &Space<'p>, region: &Region<'p>) -> Option<RegionInfo> {
+        let spec = region.spec();
+        let range = self.geometry.range(region.start().bits(), spec.pages).ok()?;
+        Some(RegionInfo {
+            id: self.id_of(space, region),
+            range,
+            guard_below: usize::from(spec.guard_below),
+            guard_above: usize::from(spec.guard_above),
+            rights: spec.rights,
+            ceiling: spec.ceiling,
+            cache: spec.cache,
+            kind: spec.kind,
+            name: spec.name,
+        })
+    }
+}

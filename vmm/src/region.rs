@@ -1,0 +1,563 @@
+//! Regions: who owns which addresses of a space, and where its holes are.
+//!
+//! ```text
+//!   ├ null ┤      ├── image ──┤ ├ ipc ┤            ├ g ├── stack ──┤ g ┤
+//!   0      ▲                   ▲       ▲                                ▲          user end
+//!          hole after "null"   hole    hole after "ipc"                 hole after "stack"
+//! ```
+//!
+//! The regions of a space lie in one flat map ordered by address. Each carries the size of the hole
+//! behind it, and a second tree orders the holes by size, so the best fit is found in O(log n). The
+//! page of the null pointer is a region from the start; so every hole lies behind some region.
+//!
+//! A *reservation* is a range in which others place regions. It appears in the map as two marks
+//! without pages, one at either end. A hole belongs to the reservation it lies in (or to none, 0),
+//! and the tree of holes is ordered by that first: nobody else is given addresses there.
+//!
+//! ```text
+//!   ──┤ hole of 0 ├[ hole of R ├─ region ─┤ hole of R ]┤ hole of 0 ├──
+//! ```
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
+use page_tables::VirtAddr;
+use untyped_alloc::{CachePolicy, Rights};
+
+/// What a region is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Kind {
+    /// Memory that is mapped, unmapped and protected page by page.
+    #[default]
+    Memory,
+    /// A stack: memory with a guard below.
+    Stack,
+    /// An IPC buffer: released as such, and not touched otherwise.
+    IpcBuffer,
+    /// The program's image and what the kernel mapped for it at boot; and the null page.
+    Boot,
+    /// The manager's own book-keeping.
+    Bookkeeping,
+    /// A range in which others place regions.
+    Reservation,
+}
+
+/// How a region's node stands in the order at one address: marks stand before the region that may
+/// start there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) enum Mark {
+    /// The end of a reservation.
+    End,
+    /// The start of a reservation.
+    Start,
+    #[default]
+    Region,
+}
+
+/// A name of at most 15 bytes, for people.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Name {
+    len: u8,
+    bytes: [u8; 15],
+}
+
+impl Name {
+    /// The first 15 bytes of `text`, cut at a character's end.
+    pub fn new(text: &str) -> Name {
+        let mut name = Name::default();
+        let len = (0..=text.len().min(15)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        name.bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+        name.len = len as u8;
+        name
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or("")
+    }
+}
+
+impl core::fmt::Debug for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+/// A region, as it was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RegionSpec {
+    pub pages: usize,
+    pub guard_below: u16,
+    pub guard_above: u16,
+    pub rights: Rights,
+    pub ceiling: Rights,
+    pub cache: CachePolicy,
+    pub kind: Kind,
+    pub name: Name,
+}
+
+/// A region's node.
+#[derive(Default)]
+pub(crate) struct Region<'p> {
+    pub next_free: Cell<Option<&'p Region<'p>>>,
+    by_start: RBTreeLink,
+    by_hole: RBTreeLink,
+    start: Cell<VirtAddr>,
+    /// Pages, guards included; 0 for a mark.
+    pages: Cell<usize>,
+    /// Pages of the hole behind it.
+    hole: Cell<usize>,
+    /// The reservation that hole belongs to: its serial number, or 0.
+    owner: Cell<u32>,
+    serial: Cell<u32>,
+    mark: Cell<Mark>,
+    spec: Cell<Option<RegionSpec>>,
+}
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(core::mem::size_of::<Region<'_>>() <= 88);
+
+impl Region<'_> {
+    pub fn start(&self) -> VirtAddr {
+        self.start.get()
+    }
+
+    pub fn serial(&self) -> u32 {
+        self.serial.get()
+    }
+
+    pub fn is_mark(&self) -> bool {
+        self.mark.get() != Mark::Region
+    }
+
+    /// The reservation the region lies in, or 0: that of the hole behind it.
+    pub fn owner(&self) -> u32 {
+        self.owner.get()
+    }
+
+    /// What the region is. A mark answers for its reservation.
+    pub fn spec(&self) -> RegionSpec {
+        self.spec.get().unwrap_or(RegionSpec {
+            pages: 0,
+            guard_below: 0,
+            guard_above: 0,
+            rights: Rights::empty(),
+            ceiling: Rights::empty(),
+            cache: CachePolicy::WriteBack,
+            kind: Kind::Boot,
+            name: Name::default(),
+        })
+    }
+
+    pub fn set_spec(&self, spec: RegionSpec) {
+        self.spec.set(Some(spec));
+    }
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) ByStart<'p> = &'p Region<'p>: Region<'p> { by_start => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByHole<'p> = &'p Region<'p>: Region<'p> { by_hole => RBTreeLink }
+    );
+}
+use adapters::{ByHole, ByStart};
+
+type StartKey = (VirtAddr, Mark);
+type HoleKey = (u32, usize, VirtAddr, Mark);
+
+fn start_key(region: &Region<'_>) -> StartKey {
+    (region.start.get(), region.mark.get())
+}
+
+fn hole_key(region: &Region<'_>) -> HoleKey {
+    (region.owner.get(), region.hole.get(), region.start.get(), region.mark.get())
+}
+
+impl<'a> KeyAdapter<'a> for ByStart<'_> {
+    type Key = StartKey;
+    fn get_key(&self, region: &'a Region<'_>) -> StartKey {
+        start_key(region)
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByHole<'_> {
+    type Key = HoleKey;
+    fn get_key(&self, region: &'a Region<'_>) -> HoleKey {
+        hole_key(region)
+    }
+}
+
+/// A place for a region: behind this node, at this address.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    behind: &'p Region<'p>,
+    pub start: VirtAddr,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoPlace {
+    /// Nowhere is there a hole for it.
+    NoRoom,
+    /// This address is taken.
+    Taken { address: usize, region_start: usize },
+    /// This address is outside the reservation asked for, or inside one that was not asked for.
+    Outside { address: usize },
+}
+
+/// The regions of one space.
+pub(crate) struct Regions<'p> {
+    by_start: RBTree<ByStart<'p>>,
+    holes: RBTree<ByHole<'p>>,
+    page_bits: u8,
+    count: usize,
+}
+
+impl<'p> Regions<'p> {
+    /// A map without addresses.
+    pub fn new() -> Self {
+        Regions {
+            by_start: RBTree::new(ByStart::new()),
+            holes: RBTree::new(ByHole::new()),
+            page_bits: 12,
+            count: 0,
+        }
+    }
+
+    /// Starts an empty space up to the address `end`, with the null page in `node`.
+    pub fn start(&mut self, node: &'p Region<'p>, null: RegionSpec, end: usize, page_bits: u8) {
+        self.page_bits = page_bits;
+        self.count = 1;
+        node.start.set(VirtAddr::default());
+        node.pages.set(null.pages);
+        node.hole.set((end >> page_bits) - null.pages);
+        node.owner.set(0);
+        node.serial.set(0);
+        node.mark.set(Mark::Region);
+        node.spec.set(Some(null));
+        self.by_start.insert(node);
+        self.list_hole(node);
+    }
+
+    fn list_hole(&mut self, region: &'p Region<'p>) {
+        if region.hole.get() != 0 {
+            self.holes.insert(region);
+        }
+    }
+
+    fn unlist_hole(&mut self, region: &'p Region<'p>) {
+        if region.by_hole.is_linked() {
+            self.holes.find_mut(&hole_key(region)).remove();
+        }
+    }
+
+    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, owner: u32) {
+        self.unlist_hole(region);
+        region.hole.set(pages);
+        region.owner.set(owner);
+        self.list_hole(region);
+    }
+
+    /// Where the region ends and the hole behind it begins.
+    fn end(&self, region: &Region<'_>) -> usize {
+        region.start.get().bits() + (region.pages.get() << self.page_bits)
+    }
+
+    /// Where in the hole behind `region` `pages` pages fit, aligned to 2^`align_bits` and not
+    /// below `from`.
+    fn fit(
+        &self,
+        region: &'p Region<'p>,
+        pages: usize,
+        align_bits: u8,
+        from: usize,
+    ) -> Option<Place<'p>> {
+        let begin = self.end(region);
+        let end = begin + (region.hole.get() << self.page_bits);
+        let mask = (1usize << align_bits) - 1;
+        let start = begin.max(from).checked_add(mask)? & !mask;
+        let fits = start < end && (end - start) >> self.page_bits >= pages;
+        fits.then(|| Place {
+            behind: region,
+            start: crate::run::offset(region.start.get(), start - region.start.get().bits()),
+        })
+    }
+
+    /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
+    /// happens to. O(log n), and at the most 16 holes more when the alignment is large.
+    pub fn place_anywhere(&self, pages: usize, align_bits: u8, owner: u32) -> Option<Place<'p>> {
+        let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
+        let least = (owner, pages, VirtAddr::default(), Mark::End);
+        let mut cursor = self.holes.lower_bound(Bound::Included(&least));
+        let mut tries = 16;
+        while let Some(region) = cursor.clone_pointer().filter(|hole| hole.owner.get() == owner) {
+            if let Some(place) = self.fit(region, pages, align_bits, 0) {
+                return Some(place);
+            }
+            tries -= 1;
+            if tries == 0 {
+                break;
+            }
+            cursor.move_next();
+        }
+        let certain = (owner, pages.checked_add(slack)?, VirtAddr::default(), Mark::End);
+        let region = self.holes.lower_bound(Bound::Included(&certain)).clone_pointer()?;
+        if region.owner.get() != owner {
+            return None;
+        }
+        self.fit(region, pages, align_bits, 0)
+    }
+
+    /// The lowest place between the addresses `from` and `to`. O(log n + regions between them).
+    pub fn place_within(
+        &self,
+        pages: usize,
+        align_bits: u8,
+        owner: u32,
+        from: usize,
+        to: usize,
+    ) -> Option<Place<'p>> {
+        let start = VirtAddr::default().checked_add(from)?;
+        let mut cursor = self.by_start.upper_bound(Bound::Included(&(start, Mark::Region)));
+        while let Some(region) = cursor.clone_pointer() {
+            if self.end(region) >= to {
+                break;
+            }
+            if region.owner.get() == owner {
+                if let Some(place) = self.fit(region, pages, align_bits, from) {
+                    let end = place.start.bits() + (pages << self.page_bits);
+                    return (end <= to).then_some(place);
+                }
+            }
+            cursor.move_next();
+        }
+        None
+    }
+
+    /// The place that starts at `start`.
+    pub fn place_at(
+        &self,
+        start: VirtAddr,
+        pages: usize,
+        owner: u32,
+    ) -> Result<Place<'p>, NoPlace> {
+        let cursor = self.by_start.upper_bound(Bound::Included(&(start, Mark::Region)));
+        let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
+        let taken = |address: usize, region: &Region<'_>| NoPlace::Taken {
+            address,
+            region_start: region.start.get().bits(),
+        };
+        if self.end(behind) > start.bits() {
+            return Err(taken(start.bits(), behind));
+        }
+        if behind.owner.get() != owner {
+            return Err(NoPlace::Outside { address: start.bits() });
+        }
+        let hole_end = self.end(behind) + (behind.hole.get() << self.page_bits);
+        if (hole_end.saturating_sub(start.bits())) >> self.page_bits >= pages {
+            return Ok(Place { behind, start });
+        }
+        Err(match cursor.peek_next().get() {
+            Some(next) if next.is_mark() => NoPlace::Outside { address: hole_end },
+            Some(next) => taken(hole_end, next),
+            None => NoPlace::NoRoom,
+        })
+    }
+
+    /// Enters a region at a place; `node` comes from the pool.
+    pub fn insert(
+        &mut self,
+        node: &'p Region<'p>,
+        place: Place<'p>,
+        spec: RegionSpec,
+        serial: u32,
+    ) {
+        node.spec.set(Some(spec));
+        node.serial.set(serial);
+        self.enter(node, place, spec.pages, Mark::Region, place.behind.owner.get());
+    }
+
+    /// Enters a reservation at a place, as two marks.
+    pub fn insert_reservation(
+        &mut self,
+        marks: [&'p Region<'p>; 2],
+        place: Place<'p>,
+        spec: RegionSpec,
+        serial: u32,
+    ) {
+        let outer = place.behind.owner.get();
+        for mark in marks {
+            mark.spec.set(Some(spec));
+            mark.serial.set(serial);
+        }
+        self.enter(marks[0], place, 0, Mark::Start, serial);
+        let end = crate::run::offset(place.start, spec.pages << self.page_bits);
+        self.enter(marks[1], Place { behind: marks[0], start: end }, 0, Mark::End, outer);
+    }
+
+    /// Cuts the hole of `place` in two around a new node; the part behind the node belongs to
+    /// `owner`.
+    fn enter(
+        &mut self,
+        node: &'p Region<'p>,
+        place: Place<'p>,
+        pages: usize,
+        mark: Mark,
+        owner: u32,
+    ) {
+        let behind = place.behind;
+        let begin = self.end(behind);
+        let before = (place.start.bits() - begin) >> self.page_bits;
+        let after = behind.hole.get() - before - pages;
+        node.start.set(place.start);
+        node.pages.set(pages);
+        node.mark.set(mark);
+        self.set_hole(behind, before, behind.owner.get());
+        self.by_start.insert(node);
+        node.hole.set(after);
+        node.owner.set(owner);
+        self.list_hole(node);
+        self.count += 1;
+    }
+
+    /// Takes a region (or mark) out; its pages and the hole behind it join the hole before it.
+    pub fn remove(&mut self, region: &'p Region<'p>) -> &'p Region<'p> {
+        let cursor = self.by_start.find(&start_key(region));
+        let before = cursor.peek_prev().clone_pointer();
+        self.unlist_hole(region);
+        self.by_start.find_mut(&start_key(region)).remove();
+        self.count -= 1;
+        if let Some(before) = before {
+            let joined = before.hole.get() + region.pages.get() + region.hole.get();
+            self.set_hole(before, joined, before.owner.get());
+        }
+        region
+    }
+
+    /// The region that covers an address.
+    pub fn at(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
+        let cursor = self.by_start.upper_bound(Bound::Included(&(address, Mark::Region)));
+        let region = cursor.clone_pointer()?;
+        (address.bits() < self.end(region)).then_some(region)
+    }
+
+    /// The region or reservation that starts at `start` and has this serial number.
+    pub fn find(&self, start: VirtAddr, serial: u32) -> Option<&'p Region<'p>> {
+        [Mark::Region, Mark::Start].into_iter().find_map(|mark| {
+            let found = self.by_start.find(&(start, mark)).clone_pointer()?;
+            (found.serial.get() == serial).then_some(found)
+        })
+    }
+
+    /// The end mark of the reservation whose start mark is `start`, if no region lies inside.
+    pub fn end_of_empty(&self, start: &'p Region<'p>) -> Option<&'p Region<'p>> {
+        let next = self.by_start.find(&start_key(start)).peek_next().clone_pointer()?;
+        (next.serial.get() == start.serial.get() && next.mark.get() == Mark::End).then_some(next)
+    }
+
+    /// The first region (no mark) at or after an address, one that covers it included.
+    pub fn from(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
+        if let Some(region) = self.at(address) {
+            return Some(region);
+        }
+        let mut cursor = self.by_start.lower_bound(Bound::Included(&(address, Mark::End)));
+        while cursor.get().is_some_and(Region::is_mark) {
+            cursor.move_next();
+        }
+        cursor.clone_pointer()
+    }
+
+    /// The region (no mark) before the one that starts at `start`.
+    pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
+        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&(start, Mark::Region)));
+        while cursor.get().is_some_and(Region::is_mark) {
+            cursor.move_prev();
+        }
+        cursor.clone_pointer()
+    }
+
+    /// Cuts `region` in two at `pages` from its start; the upper part gets `node`, `serial` and
+    /// `upper`, the lower part keeps id and node and gets `lower`.
+    pub fn split(
+        &mut self,
+        region: &'p Region<'p>,
+        node: &'p Region<'p>,
+        lower: RegionSpec,
+        upper: RegionSpec,
+        serial: u32,
+    ) {
+        let (hole, owner) = (region.hole.get(), region.owner.get());
+        self.set_hole(region, 0, owner);
+        region.pages.set(lower.pages);
+        region.spec.set(Some(lower));
+        node.start.set(crate::run::offset(region.start.get(), lower.pages << self.page_bits));
+        node.pages.set(upper.pages);
+        node.spec.set(Some(upper));
+        node.serial.set(serial);
+        node.mark.set(Mark::Region);
+        self.by_start.insert(node);
+        self.set_hole(node, hole, owner);
+        self.count += 1;
+    }
+
+    /// Joins `upper` to `lower`, which ends where it starts; the node of `upper` is returned.
+    pub fn join(
+        &mut self,
+        lower: &'p Region<'p>,
+        upper: &'p Region<'p>,
+        joined: RegionSpec,
+    ) -> &'p Region<'p> {
+        let (hole, owner) = (upper.hole.get(), upper.owner.get());
+        self.unlist_hole(upper);
+        self.by_start.find_mut(&start_key(upper)).remove();
+        self.count -= 1;
+        lower.pages.set(joined.pages);
+        lower.spec.set(Some(joined));
+        self.set_hole(lower, hole, owner);
+        upper
+    }
+
+    /// Every node by address, marks included.
+    pub fn iter(&self) -> impl Iterator<Item = &'p Region<'p>> + '_ {
+        let mut cursor = self.by_start.front();
+        core::iter::from_fn(move || {
+            let region = cursor.clone_pointer();
+            cursor.move_next();
+            region
+        })
+    }
+
+    /// Takes every node out, in any order.
+    pub fn pop(&mut self) -> Option<&'p Region<'p>> {
+        let node = self.by_start.front_mut().remove()?;
+        self.unlist_hole(node);
+        self.count -= 1;
+        Some(node)
+    }
+
+    /// Nodes in the map, marks and the null page included.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// What [`Regions::iter`] and the tree of holes must agree on: holes listed.
+    pub fn holes_listed(&self) -> usize {
+        self.holes.iter().count()
+    }
+
+    /// The pages of the hole behind a region.
+    pub fn hole_behind(&self, region: &Region<'_>) -> usize {
+        region.hole.get()
+    }
+
+    /// The largest hole that belongs to no reservation, in pages.
+    pub fn largest_hole(&self) -> usize {
+        let past = (1, 0, VirtAddr::default(), Mark::End);
+        self.holes.upper_bound(Bound::Excluded(&past)).get().map_or(0, |node| node.hole.get())
+    }
+}

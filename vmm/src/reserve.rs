@@ -1,0 +1,244 @@
+//! Reserving addresses, and giving them back. No kernel call, except to unmap what is mapped.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{Kernel, Memory, Rights};
+
+use crate::error::{Error, Result};
+use crate::ids::{RegionId, SpaceId};
+use crate::options::{Placement, RegionOptions};
+use crate::region::{Kind, NoPlace, Place, Region};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Reserves addresses for a region without mapping anything there. No kernel call.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::Overlap`], [`Error::NoRoom`], [`Error::OutsideRegion`] (of the
+    /// reservation asked for, or inside one that was not), [`Error::RightsExceedCeiling`].
+    pub fn reserve(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
+        self.refill()?;
+        let space = self.space(space)?;
+        let region = self.place_region(space, options)?;
+        Ok(self.id_of(space, region))
+    }
+
+    /// Reserves a range in which other regions can be placed (with [`RegionOptions::inside`]), none
+    /// of which can have more rights than `ceiling` of the options, and where nothing else is put.
+    pub fn reserve_for_others(
+        &mut self,
+        space: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.refill()?;
+        let space = self.space(space)?;
+        let options = options.kind(Kind::Reservation);
+        let (place, pages, ceiling) = self.find_place(space, &options)?;
+        let marks = [self.pools.region()?, self.pools.region()?];
+        let serial = self.next_serial();
+        let spec = options.spec(pages, ceiling);
+        space.regions.borrow_mut().insert_reservation(marks, place, spec, serial);
+        Ok(self.id_of(space, marks[0]))
+    }
+
+    /// Gives a region back: unmaps what is mapped in it, then its addresses. A reservation must
+    /// have no region inside.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegion`]; [`Error::WrongKind`] for an IPC buffer, the boot image and a
+    /// reservation with regions inside; [`Error::Kernel`] when an unmap was refused: what is still
+    /// mapped is recorded, and releasing again goes on.
+    pub fn release(&mut self, region: RegionId) -> Result {
+        let (space, node) = self.region(region)?;
+        match node.spec().kind {
+            Kind::Memory | Kind::Stack => self.release_region(space, node),
+            Kind::Reservation => self.release_reservation(space, node, region),
+            Kind::IpcBuffer | Kind::Boot | Kind::Bookkeeping => Err(Error::WrongKind(region)),
+        }
+    }
+
+    pub(crate) fn release_region(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+    ) -> Result {
+        if let Some(range) = self.usable(region) {
+            self.unmap_range(space, range)?;
+        }
+        let node = space.regions.borrow_mut().remove(region);
+        self.pools.regions.give(node);
+        Ok(())
+    }
+
+    fn release_reservation(
+        &mut self,
+        space: &'p Space<'p>,
+        start: &'p Region<'p>,
+        id: RegionId,
+    ) -> Result {
+        let mut regions = space.regions.borrow_mut();
+        let end = regions.end_of_empty(start).ok_or(Error::WrongKind(id))?;
+        for mark in [end, start] {
+            let node = regions.remove(mark);
+            self.pools.regions.give(node);
+        }
+        Ok(())
+    }
+
+    /// Finds a place for a region and enters it. Takes one node.
+    pub(crate) fn place_region(
+        &mut self,
+        space: &'p Space<'p>,
+        options: &RegionOptions,
+    ) -> Result<&'p Region<'p>> {
+        let (place, pages, ceiling) = self.find_place(space, options)?;
+        let node = self.pools.region()?;
+        let serial = self.next_serial();
+        space.regions.borrow_mut().insert(node, place, options.spec(pages, ceiling), serial);
+        Ok(node)
+    }
+
+    /// A place for what `options` ask for, its pages with guards, and its ceiling.
+    fn find_place(
+        &self,
+        space: &'p Space<'p>,
+        options: &RegionOptions,
+    ) -> Result<(Place<'p>, usize, Rights)> {
+        let (owner, limit) = self.reservation(space, options)?;
+        let ceiling = options.ceiling.unwrap_or(limit);
+        for (asked, ceiling) in [(ceiling, limit), (options.rights, ceiling)] {
+            if !ceiling.contains(asked) {
+                return Err(Error::RightsExceedCeiling { asked, ceiling });
+            }
+        }
+        let pages = self.check_pages(options)?;
+        let guard = usize::from(options.guard_below) << self.geometry.page_bits;
+        let align_bits = options.align_bits.max(self.geometry.page_bits);
+        let regions = space.regions.borrow();
+        let place = match options.placement {
+            Placement::At(address) => {
+                let start = self.start_at(address, guard, pages, align_bits)?;
+                regions.place_at(start, pages, owner)
+            }
+            Placement::Anywhere if guard == 0 || align_bits == self.geometry.page_bits => {
+                regions.place_anywhere(pages, align_bits, owner).ok_or(NoPlace::NoRoom)
+            }
+            Placement::Within { from, to }
+                if guard == 0 || align_bits == self.geometry.page_bits =>
+            {
+                regions.place_within(pages, align_bits, owner, from, to).ok_or(NoPlace::NoRoom)
+            }
+            // What is aligned is the page after the guard: room for both, then the exact place.
+            placement => {
+                let slack = (1usize << (align_bits - self.geometry.page_bits)) - 1;
+                let bits = self.geometry.page_bits;
+                let all = pages.checked_add(slack).ok_or(NoPlace::NoRoom);
+                all.and_then(|all| match placement {
+                    Placement::Within { from, to } => {
+                        regions.place_within(all, bits, owner, from, to).ok_or(NoPlace::NoRoom)
+                    }
+                    _ => regions.place_anywhere(all, bits, owner).ok_or(NoPlace::NoRoom),
+                })
+                .and_then(|place| {
+                    let mask = (1usize << align_bits) - 1;
+                    let first = (place.start.bits() + guard + mask) & !mask;
+                    let start = crate::run::offset(place.start, first - guard - place.start.bits());
+                    regions.place_at(start, pages, owner)
+                })
+            }
+        };
+        let place = place.map_err(|why| match why {
+            NoPlace::NoRoom => Error::NoRoom { pages, align_bits },
+            NoPlace::Taken { address, region_start } => Error::Overlap { address, region_start },
+            NoPlace::Outside { address } => Error::OutsideRegion { address },
+        })?;
+        Ok((place, pages, ceiling))
+    }
+
+    /// The reservation asked for: its serial number (0 for none) and the ceiling it sets.
+    fn reservation(&self, space: &Space<'p>, options: &RegionOptions) -> Result<(u32, Rights)> {
+        let Some(id) = options.reservation else {
+            return Ok((0, Rights::READ_WRITE));
+        };
+        let (around, node) = self.region(id)?;
+        if around.id != space.id || !node.is_mark() {
+            return Err(Error::WrongKind(id));
+        }
+        Ok((id.serial, node.spec().ceiling))
+    }
+
+    /// Pages asked for, with guards.
+    fn check_pages(&self, options: &RegionOptions) -> Result<usize> {
+        let most = self.geometry.user_end >> self.geometry.page_bits;
+        match options.total_pages() {
+            _ if options.pages == 0 => {
+                let address = match options.placement {
+                    Placement::At(address) => address,
+                    Placement::Within { from, .. } => from,
+                    Placement::Anywhere => 0,
+                };
+                Err(Error::Address(page_tables::AddressError::Empty { address }))
+            }
+            Some(pages) if pages <= most && options.align_bits < 31 => Ok(pages),
+            _ => Err(Error::NoRoom { pages: options.pages, align_bits: options.align_bits }),
+        }
+    }
+
+    /// Where a region starts, guard included, whose first usable page is at `address`.
+    fn start_at(
+        &self,
+        address: usize,
+        guard: usize,
+        pages: usize,
+        align_bits: u8,
+    ) -> Result<VirtAddr> {
+        use page_tables::AddressError;
+        if address & ((1 << align_bits) - 1) != 0 {
+            return Err(AddressError::Misaligned { address, bits: align_bits }.into());
+        }
+        let start = address.checked_sub(guard).ok_or(Error::Guard { address: 0 })?;
+        Ok(self.geometry.range(start, pages)?.start())
+    }
+
+    /// The pages of a region that can be mapped: all but its guards. None for a mark.
+    pub(crate) fn usable(&self, region: &Region<'_>) -> Option<PageRange> {
+        let spec = region.spec();
+        let whole = self.geometry.range(region.start().bits(), spec.pages).ok()?;
+        let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
+        whole.part(usize::from(spec.guard_below), spec.pages.checked_sub(guards)?)
+    }
+
+    pub(crate) fn id_of(&self, space: &Space<'p>, region: &Region<'_>) -> RegionId {
+        RegionId { space: space.id.get(), start: region.start(), serial: region.serial() }
+    }
+
+    /// The region all of whose pages in `start..start + pages` a caller may map and unmap.
+    pub(crate) fn caller_range(
+        &self,
+        space: &'p Space<'p>,
+        start: usize,
+        pages: usize,
+    ) -> Result<(&'p Region<'p>, PageRange)> {
+        let range = self.geometry.range(start, pages)?;
+        let region = space
+            .regions
+            .borrow()
+            .at(range.start())
+            .ok_or(Error::OutsideRegion { address: start })?;
+        if !matches!(region.spec().kind, Kind::Memory | Kind::Stack) {
+            return Err(Error::WrongKind(self.id_of(space, region)));
+        }
+        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start })?;
+        if usable.covers(range) {
+            return Ok((region, range));
+        }
+        let end = region.start().bits() + (region.spec().pages << self.geometry.page_bits);
+        Err(if start < usable.start().bits() || start >= usable.end() {
+            Error::Guard { address: start }
+        } else if usable.end() < end {
+            Error::Guard { address: usable.end() }
+        } else {
+            Error::OutsideRegion { address: end }
+        })
+    }
+}

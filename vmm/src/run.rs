@@ -1,0 +1,281 @@
+//! Runs: frames with consecutive capabilities, mapped at consecutive addresses with the same rights.
+//!
+//! A run is what the manager remembers about mapped pages: 28 bytes on IA32 for up to 256 of them.
+//! Where pages are mapped one by one at scattered addresses, each costs one run. The runs of a
+//! space never overlap and are ordered by address.
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{CPtr, CachePolicy, Frames, Rights};
+
+/// Where a run's frames come from, and so where they go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Source {
+    /// From the allocator; this is their only mapping, by their own capabilities.
+    #[default]
+    Owned,
+    /// From the allocator; mapped elsewhere too. These capabilities may be copies.
+    Shared,
+    /// Brought by the caller, who keeps them.
+    Foreign,
+}
+
+/// A run of mapped frames.
+#[derive(Default)]
+pub(crate) struct Run<'p> {
+    pub next_free: Cell<Option<&'p Run<'p>>>,
+    by_start: RBTreeLink,
+    start: Cell<VirtAddr>,
+    /// The capability mapped at `start`; the others follow.
+    first: Cell<CPtr>,
+    count: Cell<u16>,
+    size_bits: Cell<u8>,
+    attributes: Cell<Attributes>,
+}
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(core::mem::size_of::<Run<'_>>() <= 28);
+
+/// Rights, cache policy and source in one byte.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Attributes(u8);
+
+impl Attributes {
+    fn new(rights: Rights, cache: CachePolicy, source: Source) -> Attributes {
+        Attributes(rights.bits() | (cache as u8) << 3 | (source as u8) << 5)
+    }
+
+    fn rights(self) -> Rights {
+        Rights::from_bits_truncate(self.0 & 7)
+    }
+
+    fn cache(self) -> CachePolicy {
+        match self.0 >> 3 & 3 {
+            0 => CachePolicy::WriteBack,
+            1 => CachePolicy::WriteThrough,
+            2 => CachePolicy::Uncached,
+            _ => CachePolicy::WriteCombining,
+        }
+    }
+
+    fn source(self) -> Source {
+        match self.0 >> 5 {
+            0 => Source::Owned,
+            1 => Source::Shared,
+            _ => Source::Foreign,
+        }
+    }
+}
+
+/// What a run records, as a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RunInfo {
+    pub start: VirtAddr,
+    pub frames: Frames,
+    pub rights: Rights,
+    pub cache: CachePolicy,
+    pub source: Source,
+}
+
+impl RunInfo {
+    /// The address after the last byte.
+    pub fn end(&self) -> usize {
+        self.start.bits() + (self.frames.count << self.frames.size_bits)
+    }
+
+    /// `count` frames from number `first` on.
+    pub fn part(&self, first: usize, count: usize) -> RunInfo {
+        RunInfo { start: self.address(first), frames: self.frames_part(first, count), ..*self }
+    }
+
+    /// Where frame number `index` is mapped.
+    pub fn address(&self, index: usize) -> VirtAddr {
+        offset(self.start, index << self.frames.size_bits)
+    }
+
+    /// The capability of frame number `index`.
+    pub fn frame(&self, index: usize) -> CPtr {
+        self.frames.first.offset(index)
+    }
+
+    fn frames_part(&self, first: usize, count: usize) -> Frames {
+        Frames { first: self.frame(first), count, size_bits: self.frames.size_bits }
+    }
+
+    /// The numbers of the frames that lie, even in part, in `range`: first and count.
+    pub fn indices_in(&self, range: PageRange) -> (usize, usize) {
+        let bits = self.frames.size_bits;
+        let from = range.start().bits().saturating_sub(self.start.bits()) >> bits;
+        let to = (range.end().min(self.end()) - 1 - self.start.bits()) >> bits;
+        (from, to - from + 1)
+    }
+
+    /// Whether `next` goes on where this one ends, in address, capability and everything else.
+    fn continues_with(&self, next: &RunInfo) -> bool {
+        self.end() == next.start.bits()
+            && self.frame(self.frames.count) == next.frames.first
+            && self.frames.count + next.frames.count <= 256
+            && RunInfo { start: next.start, frames: next.frames, ..*self } == *next
+            && self.frames.size_bits == next.frames.size_bits
+    }
+}
+
+/// An address further on, known to stay in user space.
+pub(crate) fn offset(address: VirtAddr, bytes: usize) -> VirtAddr {
+    address.checked_add(bytes).unwrap_or(address)
+}
+
+impl Run<'_> {
+    pub fn info(&self) -> RunInfo {
+        let attributes = self.attributes.get();
+        RunInfo {
+            start: self.start.get(),
+            frames: Frames {
+                first: self.first.get(),
+                count: usize::from(self.count.get()),
+                size_bits: self.size_bits.get(),
+            },
+            rights: attributes.rights(),
+            cache: attributes.cache(),
+            source: attributes.source(),
+        }
+    }
+
+    fn write(&self, info: RunInfo) {
+        self.start.set(info.start);
+        self.first.set(info.frames.first);
+        self.count.set(info.frames.count as u16);
+        self.size_bits.set(info.frames.size_bits);
+        self.attributes.set(Attributes::new(info.rights, info.cache, info.source));
+    }
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) ByStart<'p> = &'p Run<'p>: Run<'p> { by_start => RBTreeLink }
+    );
+}
+use adapters::ByStart;
+
+impl<'a> KeyAdapter<'a> for ByStart<'_> {
+    type Key = VirtAddr;
+    fn get_key(&self, run: &'a Run<'_>) -> VirtAddr {
+        run.start.get()
+    }
+}
+
+/// The runs of one space.
+pub(crate) struct Runs<'p> {
+    by_start: RBTree<ByStart<'p>>,
+}
+
+impl<'p> Runs<'p> {
+    pub fn new() -> Self {
+        Runs { by_start: RBTree::new(ByStart::new()) }
+    }
+
+    /// Enters a run in `node`.
+    pub fn insert(&mut self, node: &'p Run<'p>, info: RunInfo) {
+        node.write(info);
+        self.by_start.insert(node);
+    }
+
+    /// The first run that lies, even in part, in `range`.
+    pub fn first_in(&self, range: PageRange) -> Option<RunInfo> {
+        let at = self.by_start.upper_bound(Bound::Included(&range.start()));
+        let first = match at.get() {
+            Some(run) if run.info().end() > range.start().bits() => Some(run.info()),
+            Some(_) => at.peek_next().get().map(Run::info),
+            None => self.by_start.front().get().map(Run::info),
+        };
+        first.filter(|run| run.start.bits() < range.end())
+    }
+
+    /// The run that covers an address.
+    pub fn at(&self, address: VirtAddr) -> Option<RunInfo> {
+        let run = self.by_start.upper_bound(Bound::Included(&address)).get()?.info();
+        (address.bits() < run.end()).then_some(run)
+    }
+
+    /// Takes frames `first..first + count` out of the run that starts where `run` does. What is
+    /// left before them keeps the node; what is left after them needs `spare`. Returns the nodes
+    /// that are free now: at the most one, and `spare` if it was not used.
+    pub fn carve(
+        &mut self,
+        run: &RunInfo,
+        first: usize,
+        count: usize,
+        spare: &mut Option<&'p Run<'p>>,
+    ) -> Option<&'p Run<'p>> {
+        let node = self.by_start.find(&run.start).clone_pointer()?;
+        let after = run.frames.count - first - count;
+        let mut freed = None;
+        match (first, after) {
+            (0, 0) => freed = self.by_start.find_mut(&run.start).remove(),
+            // The order among the runs stays: what is left starts inside the old extent.
+            (0, _) => node.write(run.part(count, after)),
+            (_, 0) => node.write(run.part(0, first)),
+            _ => {
+                node.write(run.part(0, first));
+                if let Some(rest) = spare.take() {
+                    self.insert(rest, run.part(first + count, after));
+                }
+            }
+        }
+        freed
+    }
+
+    /// Whether carving these frames out leaves something on both sides, and so needs a node.
+    pub fn needs_spare(run: &RunInfo, first: usize, count: usize) -> bool {
+        first != 0 && first + count != run.frames.count
+    }
+
+    /// Joins the run at `start` with the one before it if they are really one, and if
+    /// `one_batch` says that the frames of both came together; returns the node that is free then.
+    pub fn join_before(
+        &mut self,
+        start: VirtAddr,
+        one_batch: impl Fn(Frames) -> bool,
+    ) -> Option<&'p Run<'p>> {
+        let cursor = self.by_start.find(&start);
+        let after = cursor.get()?.info();
+        let before_node = cursor.peek_prev().clone_pointer()?;
+        let before = before_node.info();
+        let count = before.frames.count + after.frames.count;
+        let frames = Frames { count, ..before.frames };
+        let one = before.source == Source::Owned && before.continues_with(&after);
+        if !one || !one_batch(frames) {
+            return None;
+        }
+        let freed = self.by_start.find_mut(&start).remove();
+        before_node.write(RunInfo { frames, ..before });
+        freed
+    }
+
+    /// Records new rights for the whole run that starts at `start`.
+    pub fn set_rights(&mut self, start: VirtAddr, rights: Rights) {
+        if let Some(run) = self.by_start.find(&start).get() {
+            run.write(RunInfo { rights, ..run.info() });
+        }
+    }
+
+    /// Takes every run out, lowest first.
+    pub fn pop(&mut self) -> Option<(&'p Run<'p>, RunInfo)> {
+        let node = self.by_start.front_mut().remove()?;
+        Some((node, node.info()))
+    }
+
+    /// Every run, by address.
+    pub fn iter(&self) -> impl Iterator<Item = RunInfo> + use<'_, 'p> {
+        self.by_start.iter().map(Run::info)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_start.is_empty()
+    }
+}

@@ -1,0 +1,102 @@
+//! Address spaces.
+
+use core::cell::{Cell, RefCell};
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
+use page_tables::Shadow;
+use untyped_alloc::{CPtr, Object};
+
+use crate::ids::SpaceId;
+use crate::region::Regions;
+use crate::run::Runs;
+
+/// One VSpace: its regions, its runs of mapped frames, the shadow of its paging structures.
+///
+/// The three are borrowed for one statement at a time and never across a kernel call, so that the
+/// manager can map book-keeping pages for itself in the midst of any operation.
+pub(crate) struct Space<'p> {
+    pub next_free: Cell<Option<&'p Space<'p>>>,
+    by_id: RBTreeLink,
+    pub id: Cell<SpaceId>,
+    /// The capability to its root paging structure.
+    pub root: Cell<CPtr>,
+    /// That structure as an object of ours; none for the space we were started in.
+    pub object: Cell<Option<Object>>,
+    pub regions: RefCell<Regions<'p>>,
+    pub runs: RefCell<Runs<'p>>,
+    pub shadow: RefCell<Shadow<'p>>,
+    /// Pages of the smallest size that are mapped.
+    pub mapped_pages: Cell<usize>,
+    /// Threads that were registered as running in it.
+    pub threads: Cell<usize>,
+}
+
+impl Default for Space<'_> {
+    fn default() -> Self {
+        Space {
+            next_free: Cell::new(None),
+            by_id: RBTreeLink::new(),
+            id: Cell::new(SpaceId(0)),
+            root: Cell::new(CPtr::NULL),
+            object: Cell::new(None),
+            regions: RefCell::new(Regions::new()),
+            runs: RefCell::new(Runs::new()),
+            shadow: RefCell::new(Shadow::new()),
+            mapped_pages: Cell::new(0),
+            threads: Cell::new(0),
+        }
+    }
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) ById<'p> = &'p Space<'p>: Space<'p> { by_id => RBTreeLink }
+    );
+}
+use adapters::ById;
+
+impl<'a> KeyAdapter<'a> for ById<'_> {
+    type Key = SpaceId;
+    fn get_key(&self, space: &'a Space<'_>) -> SpaceId {
+        space.id.get()
+    }
+}
+
+/// All spaces, by id.
+pub(crate) struct Spaces<'p>(RBTree<ById<'p>>);
+
+impl<'p> Spaces<'p> {
+    pub fn new() -> Self {
+        Spaces(RBTree::new(ById::new()))
+    }
+
+    pub fn insert(&mut self, space: &'p Space<'p>) {
+        self.0.insert(space);
+    }
+
+    pub fn remove(&mut self, id: SpaceId) -> Option<&'p Space<'p>> {
+        self.0.find_mut(&id).remove()
+    }
+
+    pub fn find(&self, id: SpaceId) -> Option<&'p Space<'p>> {
+        self.0.find(&id).clone_pointer()
+    }
+
+    /// The oldest space that is younger than `id`.
+    pub fn after(&self, id: SpaceId) -> Option<&'p Space<'p>> {
+        self.0.lower_bound(Bound::Excluded(&id)).clone_pointer()
+    }
+
+    /// Every space, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &'p Space<'p>> + '_ {
+        let mut cursor = self.0.front();
+        core::iter::from_fn(move || {
+            let space = cursor.clone_pointer();
+            cursor.move_next();
+            space
+        })
+    }
+}

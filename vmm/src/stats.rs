@@ -1,0 +1,116 @@
+//! What the manager knows about itself.
+
+use untyped_alloc::{CallCounts, Kernel, Memory};
+
+use crate::error::Result;
+use crate::ids::SpaceId;
+use crate::vmm::Vmm;
+
+/// A snapshot of the manager.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stats {
+    /// The allocator: RAM, slots, objects.
+    pub allocator: untyped_alloc::Stats,
+    /// Kernel calls made so far, by kind.
+    pub calls: CallCounts,
+    /// Address spaces.
+    pub spaces: usize,
+    /// Bytes of all book-keeping nodes, of the allocator's too, used and spare.
+    pub bookkeeping_bytes: usize,
+    /// Bytes of those that are used.
+    pub bookkeeping_bytes_used: usize,
+    /// Pages of RAM that were mapped for book-keeping, beyond the pool given at boot.
+    pub bookkeeping_pages: usize,
+    /// Page tables that are mapped but empty, kept to be used again.
+    pub kept_tables: usize,
+}
+
+impl Stats {
+    /// Bytes of RAM that can be had: free untypeds, objects ready to be handed out, page tables
+    /// kept empty, and what was mapped for book-keeping, which serves again.
+    pub fn free_bytes(&self) -> usize {
+        self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_pages) << 12)
+    }
+}
+
+/// A snapshot of one space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SpaceStats {
+    /// Pages of the smallest size that are mapped.
+    pub mapped_pages: usize,
+    /// Regions and marks of reservations, the null page included.
+    pub regions: usize,
+    /// Runs of frames.
+    pub runs: usize,
+    /// Paging structures below the root, empty ones included.
+    pub tables: usize,
+    /// Empty ones.
+    pub empty_tables: usize,
+    /// Pages of the largest hole.
+    pub largest_hole: usize,
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// A snapshot. O(untypeds + chunks + spaces).
+    pub fn stats(&self) -> Stats {
+        let pools = &self.pools;
+        let total = pools.regions.total_bytes()
+            + pools.runs.total_bytes()
+            + pools.tables.total_bytes()
+            + pools.spaces.total_bytes();
+        let allocator = self.alloc.stats();
+        Stats {
+            allocator,
+            calls: self.kernel.counts(),
+            spaces: self.spaces.iter().count(),
+            bookkeeping_bytes: allocator.bookkeeping_bytes + total,
+            bookkeeping_bytes_used: self.bookkeeping_bytes_used(),
+            bookkeeping_pages: self.bookkeeping.mapped_pages,
+            kept_tables: self.spaces.iter().map(|s| s.shadow.borrow().empty_len()).sum(),
+        }
+    }
+
+    /// Bytes of book-keeping nodes in use, the allocator's included. O(1).
+    pub fn bookkeeping_bytes_used(&self) -> usize {
+        let pools = &self.pools;
+        self.alloc.bookkeeping_bytes_used()
+            + pools.regions.used_bytes()
+            + pools.runs.used_bytes()
+            + pools.tables.used_bytes()
+            + pools.spaces.used_bytes()
+    }
+
+    /// A snapshot of a space. O(its runs).
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`].
+    pub fn space_stats(&self, space: SpaceId) -> Result<SpaceStats> {
+        let space = self.space(space)?;
+        let (regions, shadow) = (space.regions.borrow(), space.shadow.borrow());
+        Ok(SpaceStats {
+            mapped_pages: space.mapped_pages.get(),
+            regions: regions.count(),
+            runs: space.runs.borrow().iter().count(),
+            tables: shadow.len(),
+            empty_tables: shadow.empty_len(),
+            largest_hole: regions.largest_hole(),
+        })
+    }
+
+    /// Gives back all that is kept for speed: empty page tables, unused frames and other objects,
+    /// free buddies that were not united. Later requests pay for making and clearing it again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Allocator`] when the kernel refused a call; the rest was done.
+    pub fn trim(&mut self) -> Result {
+        let mut next = Some(SpaceId(0));
+        while let Some(id) = next {
+            let space = self.spaces.after(id);
+            if let Some(space) = space {
+                self.prune_tables_to(space, 0);
+            }
+            next = space.map(|space| space.id.get());
+        }
+        Ok(self.alloc.trim(&mut self.kernel)?)
+    }
+}

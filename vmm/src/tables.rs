@@ -1,0 +1,117 @@
+//! Page tables: made when something is to be mapped, kept a little when empty, given back.
+
+use page_tables::{PageRange, Table, VirtAddr};
+use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+
+use crate::error::{Error, Result};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// Empty page tables a space keeps: mapping again what was just unmapped is common, and making a
+/// table costs about as much as mapping a page.
+const KEPT_EMPTY: usize = 4;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Makes sure that an entry at `level` can be mapped at `address`: all tables above it are
+    /// there, and no empty one sits in its place.
+    pub(crate) fn make_way(
+        &mut self,
+        space: &'p Space<'p>,
+        address: VirtAddr,
+        level: u8,
+    ) -> Result {
+        if usize::from(level) + 1 < self.geometry.levels.len() {
+            let below = self.geometry.levels[usize::from(level)].entry_bits;
+            let pages = 1 << (below - self.geometry.page_bits);
+            let place = self.geometry.range(address.align_down(below).bits(), pages)?;
+            self.drop_tables_in(space, place)?;
+        }
+        loop {
+            let missing = space.shadow.borrow().missing(&self.geometry, level, address);
+            let Some(missing) = missing else {
+                return Ok(());
+            };
+            self.make_table(space, address, missing)?;
+        }
+    }
+
+    fn make_table(&mut self, space: &'p Space<'p>, address: VirtAddr, level: u8) -> Result {
+        let node = self.pools.table()?;
+        let table = match self.alloc.take_table(&mut self.kernel, level) {
+            Ok(table) => table,
+            Err(error) => {
+                self.pools.tables.give(node);
+                return Err(error.into());
+            }
+        };
+        let base = self.geometry.table_base(level, address);
+        let mapped = self.kernel.table_map(table, level, space.root.get(), base.bits());
+        if let Err(error) = mapped {
+            self.pools.tables.give(node);
+            self.alloc.give_table(table, level)?;
+            return Err(Error::kernel(Invocation::TableMap)(error));
+        }
+        let mut shadow = space.shadow.borrow_mut();
+        shadow.insert(&self.geometry, node, level, address, table.bits());
+        Ok(())
+    }
+
+    /// Unmaps an empty table and gives it back.
+    fn drop_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
+        let capability = CPtr::new(table.capability());
+        self.kernel
+            .table_unmap(capability, table.level())
+            .map_err(Error::kernel(Invocation::TableUnmap))?;
+        let level = table.level();
+        let node = space.shadow.borrow_mut().remove(&self.geometry, table);
+        self.pools.tables.give(node);
+        Ok(self.alloc.give_table(capability, level)?)
+    }
+
+    /// Gives back the empty tables in `range`; the tables that become empty by that as well.
+    fn drop_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        loop {
+            let empty = space.shadow.borrow().empty_in(&self.geometry, range);
+            let Some(table) = empty else { return Ok(()) };
+            self.drop_table(space, table)?;
+        }
+    }
+
+    /// As [`Vmm::drop_tables_in`], on a path that does not fail: a table that the kernel will not
+    /// let go stays recorded, empty and mapped, and is used or dropped another time.
+    pub(crate) fn drop_empty_tables(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let _ = self.drop_tables_in(space, range);
+    }
+
+    /// Gives empty tables back until the space keeps no more than it should.
+    pub(crate) fn prune_tables(&mut self, space: &'p Space<'p>) {
+        self.prune_tables_to(space, KEPT_EMPTY);
+    }
+
+    /// Gives empty tables back until at most `keep` are left.
+    pub(crate) fn prune_tables_to(&mut self, space: &'p Space<'p>, keep: usize) {
+        loop {
+            let shadow = space.shadow.borrow();
+            if shadow.empty_len() <= keep {
+                return;
+            }
+            let Some(table) = shadow.any_empty() else {
+                return;
+            };
+            drop(shadow);
+            if self.drop_table(space, table).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing but empty tables sits where a frame of 2^`bits` bytes would go.
+    pub(crate) fn is_vacant(&self, space: &Space<'p>, address: VirtAddr, bits: u8) -> bool {
+        let Some(level) = self.geometry.level_of_frame(bits) else {
+            return false;
+        };
+        let shadow = space.shadow.borrow();
+        let table = shadow.find(&self.geometry, level + 1, address);
+        table.is_none_or(|table| table.used() == 0 && !table.is_permanent())
+    }
+}

@@ -1,0 +1,126 @@
+//! Unmapping, and giving the memory back.
+
+use page_tables::PageRange;
+use untyped_alloc::{Invocation, Kernel, Memory};
+
+use crate::error::{Error, Result};
+use crate::ids::SpaceId;
+use crate::run::{RunInfo, Runs, Source};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Unmaps `pages` pages from the address `start` (bytes) on and gives their memory back. The
+    /// addresses stay with their region, whose id stays valid. One kernel call a page.
+    ///
+    /// # Errors
+    /// [`Error::OutsideRegion`], [`Error::Guard`]; [`Error::NotMapped`] where there is a hole;
+    /// [`Error::Kernel`] with how many pages were unmapped before.
+    pub fn unmap(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+        let space = self.space(space)?;
+        let (_, range) = self.caller_range(space, start, pages)?;
+        self.check_mapped(space, range)?;
+        // What is freed may be needed for this; only giving back may take from the reserve.
+        let _ = self.refill();
+        self.unmap_range(space, range)
+    }
+
+    /// Refuses a range in which a page is not mapped.
+    pub(crate) fn check_mapped(&self, space: &Space<'p>, range: PageRange) -> Result {
+        let runs = space.runs.borrow();
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let address = part.start().bits();
+            let run = runs.at(part.start()).ok_or(Error::NotMapped { address })?;
+            let done = (run.end().min(part.end()) - address) >> self.geometry.page_bits;
+            rest = part.part(done, part.pages() - done);
+        }
+        Ok(())
+    }
+
+    /// Unmaps whatever is mapped in `range`.
+    pub(crate) fn unmap_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let (mut done, mut rest) = (0, Some(range));
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else {
+                break;
+            };
+            let (first, count) = run.indices_in(part);
+            let piece = run.part(first, count);
+            self.unmap_part(space, run, first, count)
+                .map_err(|(error, pages)| error.after(done + pages))?;
+            done += count << (run.frames.size_bits - self.geometry.page_bits);
+            let past = (piece.end() - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(past, part.pages().saturating_sub(past));
+        }
+        self.prune_tables(space);
+        Ok(())
+    }
+
+    /// Unmaps `count` frames of a run from number `first` on. Fails with the error and how many
+    /// pages were unmapped before it.
+    fn unmap_part(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+        first: usize,
+        count: usize,
+    ) -> Result<(), (Error, usize)> {
+        // The node may be needed only after a refused call in the middle, but must be there then.
+        let mut spare = match first != 0 || first + count != run.frames.count || count > 1 {
+            true => self.pools.runs.take(),
+            false => None,
+        };
+        if spare.is_none() && Runs::needs_spare(&run, first, count) {
+            return Err((Error::OutOfNodes(crate::NodeKind::Run), 0));
+        }
+        let mut done = 0;
+        let mut outcome = Ok(());
+        while done < count {
+            outcome = self.kernel.page_unmap(run.frame(first + done));
+            if outcome.is_err() {
+                break;
+            }
+            done += 1;
+        }
+        if done != 0 {
+            self.record_unmapped(space, &run.part(first, done));
+            let freed = space.runs.borrow_mut().carve(&run, first, done, &mut spare);
+            freed.into_iter().for_each(|node| self.pools.runs.give(node));
+            self.give_back(&run.part(first, done));
+        }
+        spare.into_iter().for_each(|node| self.pools.runs.give(node));
+        let pages = done << (run.frames.size_bits - self.geometry.page_bits);
+        outcome.map_err(|error| (Error::kernel(Invocation::PageUnmap)(error), pages))
+    }
+
+    /// Brings the counts of page-table entries up to date for frames that are unmapped now.
+    pub(crate) fn record_unmapped(&self, space: &Space<'p>, piece: &RunInfo) {
+        let bits = piece.frames.size_bits;
+        let Some(level) = self.geometry.level_of_frame(bits) else {
+            return;
+        };
+        let mut shadow = space.shadow.borrow_mut();
+        let mut index = 0;
+        while index < piece.frames.count {
+            let start = piece.address(index);
+            let end = self.geometry.table_end(level, start).min(piece.end());
+            let count = (end - start.bits()) >> bits;
+            shadow.release_entries(&self.geometry, level, start, count);
+            index += count;
+        }
+        let pages = piece.frames.count << (bits - self.geometry.page_bits);
+        space.mapped_pages.set(space.mapped_pages.get() - pages);
+    }
+
+    /// Gives back frames that are mapped nowhere any more, each kind to where it came from.
+    fn give_back(&mut self, piece: &RunInfo) {
+        match piece.source {
+            Source::Owned | Source::Shared => {
+                // They are recorded as taken from the allocator, so it takes them.
+                let _ = self.alloc.give_frames(piece.frames);
+            }
+            Source::Foreign => {}
+        }
+    }
+}

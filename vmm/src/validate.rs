@@ -1,0 +1,138 @@
+//! Checking the whole state against itself: regions, runs and page tables of every space, and the
+//! allocator beneath.
+
+use page_tables::VirtAddr;
+use untyped_alloc::{Kernel, Memory, Violation};
+
+use crate::run::Source;
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// Checks one rule.
+fn hold(rule: &'static str, at: usize, holds: bool) -> Result<(), Violation> {
+    holds.then_some(()).ok_or(Violation { rule, at })
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Checks every invariant of the whole state. O(n log n); no kernel call.
+    ///
+    /// # Errors
+    /// The first invariant found broken: a bug, or memory that was overwritten.
+    pub fn validate(&self) -> Result<(), Violation> {
+        self.alloc.validate()?;
+        let (mut frames, mut tables) = (0, 0);
+        for space in self.spaces.iter() {
+            self.validate_regions(space)?;
+            frames += self.validate_runs(space)?;
+            tables += self.validate_tables(space)?;
+        }
+        let live = self.alloc.stats().live;
+        let taken: usize = live.frames.iter().sum();
+        hold("every frame handed out is in one run", frames, frames == taken)?;
+        hold("every table handed out is in one space", tables, tables == live.tables)
+    }
+
+    fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {
+        let regions = space.regions.borrow();
+        let (mut end, mut count, mut holes) = (0, 0, 0);
+        for region in regions.iter() {
+            let at = region.start().bits();
+            hold("regions and holes tile the space", at, at == end)?;
+            let pages = if region.is_mark() { 0 } else { region.spec().pages };
+            let hole = regions.hole_behind(region);
+            end = at + ((pages + hole) << self.geometry.page_bits);
+            holes += usize::from(hole != 0);
+            count += 1;
+            if !region.is_mark() {
+                let spec = region.spec();
+                let within = spec.ceiling.contains(spec.rights);
+                hold("a region's rights are under its ceiling", at, within)?;
+            }
+        }
+        hold("the last hole ends with user space", end, end == self.geometry.user_end)?;
+        hold("nodes of regions are counted", count, count == regions.count())?;
+        hold("every hole is listed", holes, holes == regions.holes_listed())
+    }
+
+    /// Returns how many frames of the allocator the runs of the space hold.
+    fn validate_runs(&self, space: &Space<'p>) -> Result<usize, Violation> {
+        let (mut end, mut pages, mut frames) = (0, 0, 0);
+        for run in space.runs.borrow().iter() {
+            let at = run.start.bits();
+            hold("runs do not overlap", at, at >= end)?;
+            hold("a page is aligned to its size", at, run.start.is_aligned(run.frames.size_bits))?;
+            end = run.end();
+            let region = space.regions.borrow().at(run.start);
+            let usable = region.and_then(|region| self.usable(region));
+            let inside =
+                usable.is_some_and(|usable| usable.contains(run.start) && usable.end() >= end);
+            hold("a run lies in one region and outside its guards", at, inside)?;
+            let ceiling = region.map(|region| region.spec().ceiling);
+            let under = ceiling.is_some_and(|ceiling| ceiling.contains(run.rights));
+            hold("a page's rights are under its region's ceiling", at, under)?;
+            if run.source == Source::Owned {
+                let taken = self.alloc.frames_are_taken(run.frames);
+                hold("a run's frames are taken from the allocator", at, taken)?;
+                frames += run.frames.count;
+            }
+            pages += (end - at) >> self.geometry.page_bits;
+        }
+        hold("mapped pages are counted", pages, pages == space.mapped_pages.get())?;
+        Ok(frames)
+    }
+
+    /// Returns how many tables of the allocator the space holds.
+    fn validate_tables(&self, space: &Space<'p>) -> Result<usize, Violation> {
+        let shadow = space.shadow.borrow();
+        let (mut ours, mut empty) = (0, 0);
+        for table in shadow.iter() {
+            let at = table.base().bits();
+            hold(
+                "a used count is the entries in use",
+                at,
+                self.entries(space, table) == table.used(),
+            )?;
+            ours += usize::from(!table.is_permanent());
+            empty += usize::from(!table.is_permanent() && table.used() == 0);
+        }
+        hold("empty tables are listed", empty, empty == shadow.empty_len())?;
+        for run in space.runs.borrow().iter() {
+            let level = self.geometry.level_of_frame(run.frames.size_bits).unwrap_or(0);
+            let at = run.start;
+            let missing = shadow.missing(&self.geometry, level, at).is_some();
+            hold("every mapped page has its tables", at.bits(), !missing)?;
+        }
+        Ok(ours)
+    }
+
+    /// Entries of a table that runs and other tables use, counted one by one.
+    fn entries(&self, space: &Space<'p>, table: &page_tables::Table<'p>) -> usize {
+        let level = table.level();
+        let entry_bits = self.geometry.levels[usize::from(level)].entry_bits;
+        let covers = |address: VirtAddr| self.geometry.table_base(level, address) == table.base();
+        let of_run = |run: crate::run::RunInfo| {
+            (0..run.frames.count).filter(|&index| covers(run.address(index))).count()
+        };
+        let pages =
+            (1 << self.geometry.levels[usize::from(level)].span_bits()) >> self.geometry.page_bits;
+        let end = self.geometry.table_end(level, table.base());
+        let pages = pages.min((end - table.base().bits()) >> self.geometry.page_bits);
+        let Ok(range) = self.geometry.range(table.base().bits(), pages) else {
+            return 0;
+        };
+        let (runs, mut count, mut rest) = (space.runs.borrow(), 0, Some(range));
+        while let Some(part) = rest {
+            let Some(run) = runs.first_in(part) else {
+                break;
+            };
+            if run.frames.size_bits == entry_bits {
+                count += of_run(run);
+            }
+            let past = (run.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(past, part.pages() - past);
+        }
+        let shadow = space.shadow.borrow();
+        let below = shadow.iter().filter(|below| below.level() == level + 1);
+        count + below.filter(|below| covers(below.base())).count()
+    }
+}
