@@ -39,12 +39,7 @@ pub enum AccessFault {
 impl<'p> ModelKernel<'p> {
     /// The table that translates addresses of threads with this VSpace (`setVMRoot`).
     fn active_root(&self, cap: Cap) -> Option<usize> {
-        let Cap::Table {
-            base,
-            level: 0,
-            mapped: Some(place),
-        } = cap
-        else {
+        let Cap::Table { base, level: 0, mapped: Some(place) } = cap else {
             return None;
         };
         (self.asids.root(place.asid) == Some(base)).then_some(base)
@@ -61,15 +56,12 @@ impl<'p> ModelKernel<'p> {
 
     /// Every mapping of that VSpace's user space, lowest address first.
     pub fn mappings(&self, vspace: CPtr) -> Vec<(usize, Mapping)> {
-        self.active_root(self.cap(vspace))
-            .map_or(Vec::new(), |root| self.mappings_of(root))
+        self.active_root(self.cap(vspace)).map_or(Vec::new(), |root| self.mappings_of(root))
     }
 
     /// Reads `buf.len()` bytes at `vaddr` as a thread in that VSpace would.
     pub fn read(&self, vspace: CPtr, vaddr: usize, buf: &mut [u8]) -> Result<(), AccessFault> {
-        let root = self
-            .active_root(self.cap(vspace))
-            .ok_or(AccessFault::NoVSpace)?;
+        let root = self.active_root(self.cap(vspace)).ok_or(AccessFault::NoVSpace)?;
         let mut done = 0;
         while done < buf.len() {
             let at = vaddr + done;
@@ -84,9 +76,7 @@ impl<'p> ModelKernel<'p> {
     /// Writes `bytes` at `vaddr` as a thread in that VSpace would. What comes before a page that
     /// faults is written.
     pub fn write(&mut self, vspace: CPtr, vaddr: usize, bytes: &[u8]) -> Result<(), AccessFault> {
-        let root = self
-            .active_root(self.cap(vspace))
-            .ok_or(AccessFault::NoVSpace)?;
+        let root = self.active_root(self.cap(vspace)).ok_or(AccessFault::NoVSpace)?;
         let mut done = 0;
         while done < bytes.len() {
             let at = vaddr + done;
@@ -100,14 +90,9 @@ impl<'p> ModelKernel<'p> {
 
     /// The physical address behind `vaddr`, if `wanted` is allowed there.
     fn translate(&self, root: usize, vaddr: usize, wanted: Rights) -> Result<usize, AccessFault> {
-        let mapping = self
-            .walk(root, vaddr)
-            .ok_or(AccessFault::NotMapped { vaddr })?;
+        let mapping = self.walk(root, vaddr).ok_or(AccessFault::NotMapped { vaddr })?;
         if !mapping.rights.contains(wanted) {
-            return Err(AccessFault::Rights {
-                vaddr,
-                rights: mapping.rights,
-            });
+            return Err(AccessFault::Rights { vaddr, rights: mapping.rights });
         }
         let paddr = mapping.paddr + (vaddr & ((1 << mapping.size_bits) - 1));
         match self.objects.get(mapping.paddr) {
@@ -151,10 +136,7 @@ impl<'p> Memory<'p> for ModelKernel<'p> {
     /// # Panics
     /// When a page is not mapped writable in the caller's VSpace, as the machine would fault.
     fn zero(&mut self, vaddr: usize, bytes: usize) {
-        assert!(
-            vaddr.is_multiple_of(PAGE) && bytes.is_multiple_of(4),
-            "zero: not aligned"
-        );
+        assert!(vaddr.is_multiple_of(PAGE) && bytes.is_multiple_of(4), "zero: not aligned");
         for at in (vaddr..vaddr + bytes).step_by(PAGE) {
             let paddr = self.own_page(at, Rights::WRITE, "zero");
             let part = (vaddr + bytes - at).min(PAGE);
@@ -169,14 +151,8 @@ impl<'p> Memory<'p> for ModelKernel<'p> {
     /// # Panics
     /// When a page is not mapped as needed in the caller's VSpace, and when the two overlap.
     fn copy(&mut self, dst: usize, src: usize, bytes: usize) {
-        assert!(
-            dst.is_multiple_of(PAGE) && src.is_multiple_of(PAGE),
-            "copy: not aligned"
-        );
-        assert!(
-            dst + bytes <= src || src + bytes <= dst,
-            "copy: the two overlap"
-        );
+        assert!(dst.is_multiple_of(PAGE) && src.is_multiple_of(PAGE), "copy: not aligned");
+        assert!(dst + bytes <= src || src + bytes <= dst, "copy: the two overlap");
         let mut page = [0; PAGE];
         for done in (0..bytes).step_by(PAGE) {
             let part = (bytes - done).min(PAGE);
@@ -191,13 +167,9 @@ impl<'p> Memory<'p> for ModelKernel<'p> {
     /// When the page is not mapped writable in the caller's VSpace, and when its frame was
     /// adopted before, at this address or another.
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {
-        assert!(
-            vaddr.is_multiple_of(PAGE),
-            "adopt: {vaddr:#x} is not aligned"
-        );
+        assert!(vaddr.is_multiple_of(PAGE), "adopt: {vaddr:#x} is not aligned");
         let paddr = self.own_page(vaddr, Rights::READ_WRITE, "adopt");
         self.adopted.insert(paddr, vaddr);
-        self.arena
-            .alloc_slice_fill_default(PAGE / size_of::<T>().max(1))
+        self.arena.alloc_slice_fill_default(PAGE / size_of::<T>().max(1))
     }
 }

@@ -61,10 +61,7 @@ impl Arch {
     /// The level of the tables whose entries map frames of 2^`size_bits` bytes.
     pub fn frame_level(&self, size_bits: u8) -> usize {
         let levels = &self.shifts[..self.leaf_level() + 1];
-        levels
-            .iter()
-            .position(|&shift| shift == size_bits)
-            .expect("a frame size")
+        levels.iter().position(|&shift| shift == size_bits).expect("a frame size")
     }
 
     /// The level of the tables that map the smallest frames.
@@ -88,27 +85,16 @@ impl Arch {
     pub const fn guard_of_word(&self, word: usize) -> (usize, u8) {
         let (size_shift, size_width) = self.guard_size_field();
         let guard_bits = (word >> size_shift) & mask(size_width);
-        (
-            (word >> 8) & mask(self.guard_bits) & mask(guard_bits as u8),
-            guard_bits as u8,
-        )
+        ((word >> 8) & mask(self.guard_bits) & mask(guard_bits as u8), guard_bits as u8)
     }
 
     /// Where the width of the guard lies in such a word: shift and bits.
     const fn guard_size_field(&self) -> (u8, u8) {
-        if self.sizes.word_bits == 32 {
-            (3, 5)
-        } else {
-            (2, 6)
-        }
+        if self.sizes.word_bits == 32 { (3, 5) } else { (2, 6) }
     }
 }
 
 /// The low `bits` bits set.
 pub(super) const fn mask(bits: u8) -> usize {
-    if bits >= usize::BITS as u8 {
-        usize::MAX
-    } else {
-        (1 << bits) - 1
-    }
+    if bits >= usize::BITS as u8 { usize::MAX } else { (1 << bits) - 1 }
 }

@@ -26,11 +26,7 @@ pub(super) struct Asids {
 impl Asids {
     pub(super) fn new(arch: &Arch) -> Asids {
         let pools = vec![None; 1 << arch.asid_high_bits];
-        Asids {
-            pools,
-            roots: BTreeMap::new(),
-            low_bits: arch.asid_low_bits,
-        }
+        Asids { pools, roots: BTreeMap::new(), low_bits: arch.asid_low_bits }
     }
 
     /// The VSpace root that `asid` names (`findVSpaceForASID`).
@@ -62,8 +58,7 @@ impl Asids {
         let entry = &mut self.pools[first >> self.low_bits];
         if *entry == Some(pool) {
             *entry = None;
-            self.roots
-                .retain(|&asid, _| asid >> self.low_bits != first >> self.low_bits);
+            self.roots.retain(|&asid, _| asid >> self.low_bits != first >> self.low_bits);
         }
     }
 
@@ -93,24 +88,15 @@ impl ModelKernel<'_> {
         let first = number.ok_or(KernelError::DeleteFirst)? << self.arch.asid_low_bits;
         let pool_bits = self.arch.sizes.asid_pool_bits;
         let base = match self.cap_in(source) {
-            Cap::Untyped {
-                base,
-                size_bits,
-                device: false,
-                ..
-            } if size_bits == pool_bits => base,
+            Cap::Untyped { base, size_bits, device: false, .. } if size_bits == pool_bits => base,
             _ => return Err(KernelError::InvalidCapability),
         };
         self.must_be_childless(source)?;
         let slot = self.slot_at(self.cap_in(root), dst.index, dst.depth)?;
         self.must_be_empty(slot)?;
 
-        self.slots.get_mut(source).cap = Cap::Untyped {
-            base,
-            size_bits: pool_bits,
-            used: 1 << pool_bits,
-            device: false,
-        };
+        self.slots.get_mut(source).cap =
+            Cap::Untyped { base, size_bits: pool_bits, used: 1 << pool_bits, device: false };
         self.contents.clear(base, 1 << pool_bits);
         self.tables.clear_range(base, 1 << pool_bits);
         self.objects.create(base, ObjectKind::AsidPool, pool_bits);
@@ -123,19 +109,10 @@ impl ModelKernel<'_> {
     pub(super) fn assign(&mut self, pool: CPtr, vspace: CPtr) -> KernelResult {
         let pool = self.invoked(pool);
         let slot = self.invoked(vspace);
-        let Cap::AsidPool {
-            base: pool_base,
-            first,
-        } = self.cap_in(pool)
-        else {
+        let Cap::AsidPool { base: pool_base, first } = self.cap_in(pool) else {
             return self.refuse_label(pool, 0);
         };
-        let Cap::Table {
-            base,
-            level: 0,
-            mapped: None,
-        } = self.cap_in(slot)
-        else {
+        let Cap::Table { base, level: 0, mapped: None } = self.cap_in(slot) else {
             return Err(KernelError::InvalidCapability);
         };
         match self.asids.pools[first >> self.arch.asid_low_bits] {
@@ -143,17 +120,10 @@ impl ModelKernel<'_> {
             Some(pool) if pool != pool_base => return Err(KernelError::InvalidCapability),
             Some(_) => {}
         }
-        let asid = self
-            .asids
-            .first_free(first)
-            .ok_or(KernelError::DeleteFirst)?;
+        let asid = self.asids.first_free(first).ok_or(KernelError::DeleteFirst)?;
         self.asids.set(asid, base);
         let mapped = Some(Place { asid, vaddr: 0 });
-        self.slots.get_mut(slot).cap = Cap::Table {
-            base,
-            level: 0,
-            mapped,
-        };
+        self.slots.get_mut(slot).cap = Cap::Table { base, level: 0, mapped };
         Ok(())
     }
 }

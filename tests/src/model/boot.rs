@@ -121,11 +121,7 @@ pub fn split_region(start: usize, end: usize, max_bits: u8) -> Vec<(usize, u8)> 
     let mut at = start;
     while at < end {
         let fits = (end - at).ilog2() as u8;
-        let aligned = if at == 0 {
-            u8::MAX
-        } else {
-            at.trailing_zeros() as u8
-        };
+        let aligned = if at == 0 { u8::MAX } else { at.trailing_zeros() as u8 };
         let bits = fits.min(aligned).min(max_bits);
         if bits >= 4 {
             pieces.push((at, bits));
@@ -201,13 +197,8 @@ impl<'p> ModelKernel<'p> {
             arena,
             adopted: Default::default(),
         };
-        Boot {
-            kernel,
-            cnode: 0,
-            next_paddr: config.kernel_base,
-            next_slot: slot::FIRST_VARIABLE,
-        }
-        .run(config)
+        Boot { kernel, cnode: 0, next_paddr: config.kernel_base, next_slot: slot::FIRST_VARIABLE }
+            .run(config)
     }
 }
 
@@ -228,36 +219,17 @@ impl<'p> Boot<'p> {
             guard_bits: sizes.word_bits - config.cnode_radix,
         };
         self.put(slot::CNODE, cnode);
-        self.put(
-            slot::IO_PORT,
-            Cap::IoPort {
-                first: 0,
-                last: u16::MAX,
-            },
-        );
+        self.put(slot::IO_PORT, Cap::IoPort { first: 0, last: u16::MAX });
         self.put(slot::DOMAIN, Cap::Domain);
         self.put(slot::IRQ_CONTROL, Cap::IrqControl);
 
         let root = self.object(ObjectKind::Table, sizes.table_bits);
-        let place = Place {
-            asid: INITIAL_ASID,
-            vaddr: 0,
-        };
-        let vspace = Cap::Table {
-            base: root,
-            level: 0,
-            mapped: Some(place),
-        };
+        let place = Place { asid: INITIAL_ASID, vaddr: 0 };
+        let vspace = Cap::Table { base: root, level: 0, mapped: Some(place) };
         self.put(slot::VSPACE, vspace);
         let image_tables = self.tables(root, all);
         let pool = self.object(ObjectKind::AsidPool, sizes.asid_pool_bits);
-        self.put(
-            slot::ASID_POOL,
-            Cap::AsidPool {
-                base: pool,
-                first: 0,
-            },
-        );
+        self.put(slot::ASID_POOL, Cap::AsidPool { base: pool, first: 0 });
         self.put(slot::ASID_CONTROL, Cap::AsidControl);
         self.kernel.asids.set_pool(0, pool);
         self.kernel.asids.set(INITIAL_ASID, root);
@@ -320,19 +292,10 @@ impl<'p> Boot<'p> {
             let mut vaddr = range.start & !(span - 1);
             while vaddr < range.end {
                 let base = self.object(ObjectKind::Table, arch.sizes.table_bits);
-                let mapped = Some(Place {
-                    asid: INITIAL_ASID,
-                    vaddr,
-                });
+                let mapped = Some(Place { asid: INITIAL_ASID, vaddr });
                 let parent = self.table_at(root, level - 1, vaddr);
-                self.kernel
-                    .tables
-                    .set(parent, arch.index(level - 1, vaddr), Entry::Table(base));
-                self.provide(Cap::Table {
-                    base,
-                    level: level as u8,
-                    mapped,
-                });
+                self.kernel.tables.set(parent, arch.index(level - 1, vaddr), Entry::Table(base));
+                self.provide(Cap::Table { base, level: level as u8, mapped });
                 vaddr += span;
             }
         }
@@ -355,30 +318,12 @@ impl<'p> Boot<'p> {
     fn frame(&mut self, root: usize, vaddr: usize, number: Option<usize>) {
         let arch = self.kernel.arch;
         let base = self.object(ObjectKind::Frame, PAGE_BITS);
-        let (rights, mapped) = (
-            VmRights::ReadWrite,
-            Some(Place {
-                asid: INITIAL_ASID,
-                vaddr,
-            }),
-        );
-        let cap = Cap::Frame {
-            base,
-            size_bits: PAGE_BITS,
-            rights,
-            device: false,
-            mapped,
-        };
+        let (rights, mapped) = (VmRights::ReadWrite, Some(Place { asid: INITIAL_ASID, vaddr }));
+        let cap = Cap::Frame { base, size_bits: PAGE_BITS, rights, device: false, mapped };
         let leaf = arch.leaf_level();
         let table = self.table_at(root, leaf, vaddr);
-        let entry = Entry::Page {
-            paddr: base,
-            rights,
-            cache: Default::default(),
-        };
-        self.kernel
-            .tables
-            .set(table, arch.index(leaf, vaddr), entry);
+        let entry = Entry::Page { paddr: base, rights, cache: Default::default() };
+        self.kernel.tables.set(table, arch.index(leaf, vaddr), entry);
         match number {
             Some(number) => self.put(number, cap),
             None => {
@@ -395,14 +340,9 @@ impl<'p> Boot<'p> {
         let kernel = &mut self.kernel;
         kernel.caller = tcb;
         kernel.tcbs.insert(tcb, Default::default());
-        kernel
-            .tcbs
-            .entry(tcb)
-            .and_modify(|state| state.ipc_buffer = ipc_buffer);
+        kernel.tcbs.entry(tcb).and_modify(|state| state.ipc_buffer = ipc_buffer);
         let buffer = kernel.slots.id(self.cnode, slot::IPC_BUFFER);
-        let copy = kernel
-            .derived(buffer, kernel.cap_in(buffer))
-            .expect("a frame can be copied");
+        let copy = kernel.derived(buffer, kernel.cap_in(buffer)).expect("a frame can be copied");
         for (number, source, cap) in [
             (tcb_slot::CSPACE, slot::CNODE, cspace),
             (tcb_slot::VSPACE, slot::VSPACE, vspace),
@@ -421,27 +361,11 @@ impl<'p> Boot<'p> {
         for (device, regions) in [(false, &config.ram), (true, &config.devices)] {
             for &(paddr, size_bits) in regions {
                 let end = paddr + (1 << size_bits);
-                assert!(
-                    paddr.is_multiple_of(1 << size_bits),
-                    "{paddr:#x} is not aligned"
-                );
-                assert!(
-                    end <= own.start || own.end <= paddr,
-                    "{paddr:#x} is the kernel's"
-                );
-                let cap = Cap::Untyped {
-                    base: paddr,
-                    size_bits,
-                    used: 1 << size_bits,
-                    device,
-                };
+                assert!(paddr.is_multiple_of(1 << size_bits), "{paddr:#x} is not aligned");
+                assert!(end <= own.start || own.end <= paddr, "{paddr:#x} is the kernel's");
+                let cap = Cap::Untyped { base: paddr, size_bits, used: 1 << size_bits, device };
                 let slot = self.provide(cap);
-                untypeds.push(BootUntyped {
-                    slot,
-                    paddr,
-                    size_bits,
-                    device,
-                });
+                untypeds.push(BootUntyped { slot, paddr, size_bits, device });
             }
         }
         untypeds

@@ -180,26 +180,18 @@ impl Cap {
     pub fn memory(&self, arch: &Arch) -> Option<(usize, u8)> {
         let sizes = &arch.sizes;
         match *self {
-            Cap::Untyped {
-                base, size_bits, ..
+            Cap::Untyped { base, size_bits, .. } | Cap::Frame { base, size_bits, .. } => {
+                Some((base, size_bits))
             }
-            | Cap::Frame {
-                base, size_bits, ..
-            } => Some((base, size_bits)),
             Cap::Endpoint { base, .. } => Some((base, sizes.endpoint_bits)),
             Cap::Notification { base, .. } => Some((base, sizes.notification_bits)),
             Cap::CNode { base, radix, .. }
-            | Cap::Zombie {
-                base,
-                remains: Remains::CNode { radix },
-                ..
-            } => Some((base, radix + sizes.slot_bits)),
-            Cap::Tcb { base }
-            | Cap::Zombie {
-                base,
-                remains: Remains::Tcb,
-                ..
-            } => Some((base, sizes.tcb_bits)),
+            | Cap::Zombie { base, remains: Remains::CNode { radix }, .. } => {
+                Some((base, radix + sizes.slot_bits))
+            }
+            Cap::Tcb { base } | Cap::Zombie { base, remains: Remains::Tcb, .. } => {
+                Some((base, sizes.tcb_bits))
+            }
             Cap::Table { base, .. } => Some((base, sizes.table_bits)),
             Cap::AsidPool { base, .. } => Some((base, sizes.asid_pool_bits)),
             Cap::Null | Cap::AsidControl | Cap::IrqControl | Cap::IoPort { .. } | Cap::Domain => {
@@ -214,46 +206,23 @@ impl Cap {
             bounds.0 <= inner.0 && inner.0 + mask(inner.1) <= bounds.0 + mask(bounds.1)
         };
         match (*self, *other) {
+            (Cap::Untyped { base, size_bits, .. }, _) => {
+                other.memory(arch).is_some_and(|inner| within((base, size_bits), inner))
+            }
             (
-                Cap::Untyped {
-                    base, size_bits, ..
-                },
-                _,
-            ) => other
-                .memory(arch)
-                .is_some_and(|inner| within((base, size_bits), inner)),
-            (
-                Cap::Frame {
-                    base: outer,
-                    size_bits: outer_bits,
-                    ..
-                },
-                Cap::Frame {
-                    base: inner,
-                    size_bits: inner_bits,
-                    ..
-                },
+                Cap::Frame { base: outer, size_bits: outer_bits, .. },
+                Cap::Frame { base: inner, size_bits: inner_bits, .. },
             ) => within((outer, outer_bits), (inner, inner_bits)),
             (Cap::Endpoint { base: a, .. }, Cap::Endpoint { base: b, .. })
             | (Cap::Notification { base: a, .. }, Cap::Notification { base: b, .. })
             | (Cap::Tcb { base: a }, Cap::Tcb { base: b })
             | (Cap::AsidPool { base: a, .. }, Cap::AsidPool { base: b, .. }) => a == b,
-            (
-                Cap::CNode {
-                    base: a, radix: m, ..
-                },
-                Cap::CNode {
-                    base: b, radix: n, ..
-                },
-            ) => a == b && m == n,
-            (
-                Cap::Table {
-                    base: a, level: m, ..
-                },
-                Cap::Table {
-                    base: b, level: n, ..
-                },
-            ) => a == b && m == n,
+            (Cap::CNode { base: a, radix: m, .. }, Cap::CNode { base: b, radix: n, .. }) => {
+                a == b && m == n
+            }
+            (Cap::Table { base: a, level: m, .. }, Cap::Table { base: b, level: n, .. }) => {
+                a == b && m == n
+            }
             (Cap::AsidControl, Cap::AsidControl)
             | (Cap::IrqControl, Cap::IrqControl)
             | (Cap::Domain, Cap::Domain) => true,
@@ -271,16 +240,8 @@ impl Cap {
             (Cap::Untyped { .. }, _) => false,
             (Cap::IoPort { .. }, Cap::IoPort { .. }) => true,
             (
-                Cap::Frame {
-                    base: a,
-                    size_bits: m,
-                    ..
-                },
-                Cap::Frame {
-                    base: b,
-                    size_bits: n,
-                    ..
-                },
+                Cap::Frame { base: a, size_bits: m, .. },
+                Cap::Frame { base: b, size_bits: n, .. },
             ) => a == b && m == n,
             _ => self.covers(other, arch),
         }
@@ -290,37 +251,15 @@ impl Cap {
     /// frames have any.
     pub fn masked(self, rights: Rights) -> Cap {
         match self {
-            Cap::Endpoint {
-                base,
-                badge,
-                rights: had,
-            } => Cap::Endpoint {
-                base,
-                badge,
-                rights: had & rights,
-            },
-            Cap::Notification {
-                base,
-                badge,
-                rights: had,
-            } => Cap::Notification {
-                base,
-                badge,
-                rights: had & rights,
-            },
-            Cap::Frame {
-                base,
-                size_bits,
-                rights: had,
-                device,
-                mapped,
-            } => Cap::Frame {
-                base,
-                size_bits,
-                rights: had.masked(rights),
-                device,
-                mapped,
-            },
+            Cap::Endpoint { base, badge, rights: had } => {
+                Cap::Endpoint { base, badge, rights: had & rights }
+            }
+            Cap::Notification { base, badge, rights: had } => {
+                Cap::Notification { base, badge, rights: had & rights }
+            }
+            Cap::Frame { base, size_bits, rights: had, device, mapped } => {
+                Cap::Frame { base, size_bits, rights: had.masked(rights), device, mapped }
+            }
             other => other,
         }
     }
@@ -330,41 +269,21 @@ impl Cap {
     /// neither stays as it is.
     pub fn with_data(self, word: usize, arch: &Arch) -> Cap {
         match self {
-            Cap::Endpoint {
-                base,
-                badge: 0,
-                rights,
-            } => Cap::Endpoint {
-                base,
-                badge: word & mask(arch.badge_bits),
-                rights,
-            },
-            Cap::Notification {
-                base,
-                badge: 0,
-                rights,
-            } => Cap::Notification {
-                base,
-                badge: word & mask(arch.badge_bits),
-                rights,
-            },
+            Cap::Endpoint { base, badge: 0, rights } => {
+                Cap::Endpoint { base, badge: word & mask(arch.badge_bits), rights }
+            }
+            Cap::Notification { base, badge: 0, rights } => {
+                Cap::Notification { base, badge: word & mask(arch.badge_bits), rights }
+            }
             Cap::CNode { base, radix, .. } => {
                 let (guard, guard_bits) = arch.guard_of_word(word);
                 if guard_bits + radix > arch.sizes.word_bits {
                     Cap::Null
                 } else {
-                    Cap::CNode {
-                        base,
-                        radix,
-                        guard,
-                        guard_bits,
-                    }
+                    Cap::CNode { base, radix, guard, guard_bits }
                 }
             }
-            Cap::IoPort {
-                first: least,
-                last: most,
-            } => {
+            Cap::IoPort { first: least, last: most } => {
                 let (first, last) = ((word >> 16) as u16, word as u16);
                 if least <= first && first <= last && last <= most {
                     Cap::IoPort { first, last }

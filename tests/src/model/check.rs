@@ -50,36 +50,18 @@ impl ModelKernel<'_> {
     pub fn check_manager(&self) {
         self.check();
         assert_eq!(self.dangling(), [], "entries that lead nowhere");
-        assert_eq!(
-            self.forgotten(),
-            [],
-            "mappings that no capability remembers"
-        );
-        assert!(
-            self.adopted_in_place(),
-            "adopted book-keeping is no longer mapped"
-        );
+        assert_eq!(self.forgotten(), [], "mappings that no capability remembers");
+        assert!(self.adopted_in_place(), "adopted book-keeping is no longer mapped");
     }
 
     fn check_links(&self) {
         for (id, slot) in self.slots.occupied() {
             if let Some(next) = slot.next {
-                assert_eq!(
-                    self.slots.get(next).prev,
-                    Some(id),
-                    "{next:?} does not know {id:?}"
-                );
+                assert_eq!(self.slots.get(next).prev, Some(id), "{next:?} does not know {id:?}");
             }
             if let Some(prev) = slot.prev {
-                assert_eq!(
-                    self.slots.get(prev).next,
-                    Some(id),
-                    "{prev:?} does not know {id:?}"
-                );
-                assert!(
-                    !self.cap_in(prev).is_null(),
-                    "{prev:?} is empty and in the list"
-                );
+                assert_eq!(self.slots.get(prev).next, Some(id), "{prev:?} does not know {id:?}");
+                assert!(!self.cap_in(prev).is_null(), "{prev:?} is empty and in the list");
             }
         }
     }
@@ -105,37 +87,22 @@ impl ModelKernel<'_> {
             .collect();
         by_address.sort();
         for (id, slot) in self.slots.occupied() {
-            let Cap::Untyped {
-                base,
-                size_bits,
-                used,
-                ..
-            } = slot.cap
-            else {
+            let Cap::Untyped { base, size_bits, used, .. } = slot.cap else {
                 continue;
             };
             let end = base + (1 << size_bits);
             let below: HashSet<SlotId> = self.descendants(id).into_iter().collect();
             let from = by_address.partition_point(|&((at, _), _)| at < base);
-            let inside = by_address[from..]
-                .iter()
-                .take_while(|&&((at, _), _)| at < end);
+            let inside = by_address[from..].iter().take_while(|&&((at, _), _)| at < end);
             for &((at, bits), other) in inside {
                 let same_memory = (at, bits) == (base, size_bits);
                 let larger = bits > size_bits;
                 if other == id || larger || same_memory && !below.contains(&other) {
                     continue;
                 }
-                assert!(
-                    below.contains(&other),
-                    "{other:?} is in {id:?} and not below it"
-                );
+                assert!(below.contains(&other), "{other:?} is in {id:?} and not below it");
                 let top = at + (1 << bits);
-                assert!(
-                    top <= base + used,
-                    "{other:?} ends at {top:#x}, above {:#x}",
-                    base + used
-                );
+                assert!(top <= base + used, "{other:?} ends at {top:#x}, above {:#x}", base + used);
             }
         }
     }
@@ -151,28 +118,16 @@ impl ModelKernel<'_> {
             };
             let object = self.objects.get(base);
             let object = object.unwrap_or_else(|| panic!("{id:?}: no object for {:?}", slot.cap));
-            assert_eq!(
-                (object.kind, object.size_bits),
-                (kind, bits),
-                "{id:?}: {:?}",
-                slot.cap
-            );
+            assert_eq!((object.kind, object.size_bits), (kind, bits), "{id:?}: {:?}", slot.cap);
             if let Cap::Zombie { .. } = slot.cap {
                 assert_eq!(zombies.insert(base, id), None, "two zombies of {base:#x}");
             }
             seen.insert(base);
         }
         for (base, object) in self.objects.iter() {
-            assert!(
-                seen.contains(&base),
-                "no capability to {object:?} at {base:#x}"
-            );
+            assert!(seen.contains(&base), "no capability to {object:?} at {base:#x}");
             let thread = object.kind == ObjectKind::Tcb;
-            assert_eq!(
-                thread,
-                self.tcbs.contains_key(&base),
-                "{base:#x}: {object:?}"
-            );
+            assert_eq!(thread, self.tcbs.contains_key(&base), "{base:#x}: {object:?}");
         }
     }
 
@@ -180,23 +135,14 @@ impl ModelKernel<'_> {
     fn check_places(&self) {
         for (id, slot) in self.slots.occupied() {
             let (mapped, bits) = match slot.cap {
-                Cap::Frame {
-                    mapped: Some(place),
-                    size_bits,
-                    ..
-                } => (place, size_bits),
-                Cap::Table {
-                    mapped: Some(place),
-                    level,
-                    ..
-                } if level > 0 => (place, self.arch.shifts[usize::from(level) - 1]),
+                Cap::Frame { mapped: Some(place), size_bits, .. } => (place, size_bits),
+                Cap::Table { mapped: Some(place), level, .. } if level > 0 => {
+                    (place, self.arch.shifts[usize::from(level) - 1])
+                }
                 _ => continue,
             };
             assert!(mapped.asid != 0, "{id:?} is mapped under no ASID");
-            assert!(
-                mapped.vaddr.is_multiple_of(1 << bits),
-                "{id:?} is mapped out of line"
-            );
+            assert!(mapped.vaddr.is_multiple_of(1 << bits), "{id:?} is mapped out of line");
         }
     }
 
@@ -212,16 +158,8 @@ impl ModelKernel<'_> {
                     }
                     _ => continue,
                 };
-                if self
-                    .objects
-                    .get(paddr)
-                    .is_none_or(|object| object.kind != kind)
-                {
-                    found.push(Dangling {
-                        table,
-                        index,
-                        paddr,
-                    });
+                if self.objects.get(paddr).is_none_or(|object| object.kind != kind) {
+                    found.push(Dangling { table, index, paddr });
                 }
             }
         }
@@ -232,12 +170,7 @@ impl ModelKernel<'_> {
     pub fn forgotten(&self) -> Vec<(usize, usize)> {
         let mut remembered = HashSet::new();
         for (_, slot) in self.slots.occupied() {
-            if let Cap::Frame {
-                base,
-                mapped: Some(place),
-                ..
-            } = slot.cap
-            {
+            if let Cap::Frame { base, mapped: Some(place), .. } = slot.cap {
                 remembered.insert((place.asid, place.vaddr, base));
             }
         }

@@ -24,10 +24,7 @@ impl Contents {
     /// Writes from `paddr` on, within one page.
     pub(super) fn write(&mut self, paddr: usize, bytes: &[u8]) {
         let at = paddr % PAGE;
-        let page = self
-            .pages
-            .entry(paddr - at)
-            .or_insert_with(|| Box::new([0; PAGE]));
+        let page = self.pages.entry(paddr - at).or_insert_with(|| Box::new([0; PAGE]));
         page[at..at + bytes.len()].copy_from_slice(bytes);
     }
 

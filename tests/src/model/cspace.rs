@@ -35,20 +35,12 @@ pub(super) struct Slots {
 
 const CHUNK_BITS: u8 = 5;
 const CHUNK: usize = 1 << CHUNK_BITS;
-static EMPTY: Slot = Slot {
-    cap: Cap::Null,
-    prev: None,
-    next: None,
-    revocable: false,
-    first_badged: false,
-};
+static EMPTY: Slot =
+    Slot { cap: Cap::Null, prev: None, next: None, revocable: false, first_badged: false };
 
 impl Slots {
     pub(super) fn new(slot_bits: u8) -> Slots {
-        Slots {
-            chunks: HashMap::default(),
-            slot_bits,
-        }
+        Slots { chunks: HashMap::default(), slot_bits }
     }
 
     /// The slot `index` of the CNode or thread at `base`.
@@ -58,9 +50,7 @@ impl Slots {
 
     pub(super) fn get(&self, id: SlotId) -> &Slot {
         let number = id.0 >> self.slot_bits;
-        self.chunks
-            .get(&(number >> CHUNK_BITS))
-            .map_or(&EMPTY, |chunk| &chunk[number % CHUNK])
+        self.chunks.get(&(number >> CHUNK_BITS)).map_or(&EMPTY, |chunk| &chunk[number % CHUNK])
     }
 
     pub(super) fn get_mut(&mut self, id: SlotId) -> &mut Slot {
@@ -92,22 +82,12 @@ impl ModelKernel<'_> {
         let mut node = root;
         let mut bits = bits;
         let mut found = None;
-        while let Cap::CNode {
-            base,
-            radix,
-            guard,
-            guard_bits,
-        } = node
-        {
+        while let Cap::CNode { base, radix, guard, guard_bits } = node {
             if guard_bits > bits || radix + guard_bits > bits {
                 return None;
             }
             let after_guard = bits - guard_bits;
-            let seen = if guard_bits == 0 {
-                0
-            } else {
-                index >> after_guard & mask(guard_bits)
-            };
+            let seen = if guard_bits == 0 { 0 } else { index >> after_guard & mask(guard_bits) };
             if seen != guard {
                 return None;
             }
@@ -128,11 +108,7 @@ impl ModelKernel<'_> {
     /// When there is no such slot. The kernel does not answer that with an error: the thread
     /// faults (`handleInvocation` in `src/api/syscall.c`), which is the end of a root task.
     pub(super) fn invoked(&self, cptr: CPtr) -> SlotId {
-        assert_eq!(
-            cptr.bits() & !self.arch.word_mask(),
-            0,
-            "{cptr:?} is wider than a word"
-        );
+        assert_eq!(cptr.bits() & !self.arch.word_mask(), 0, "{cptr:?} is wider than a word");
         match self.slot_of(cptr) {
             Some(slot) => slot,
             None => panic!("capability fault: {cptr:?} resolves to no slot"),
@@ -142,8 +118,7 @@ impl ModelKernel<'_> {
     /// The slot of a capability pointer, if any. Bits left over do not matter (`lookupSlot`).
     pub(super) fn slot_of(&self, cptr: CPtr) -> Option<SlotId> {
         let word_bits = self.arch.sizes.word_bits;
-        self.resolve(self.caller_cspace(), cptr.bits(), word_bits)
-            .map(|(slot, _)| slot)
+        self.resolve(self.caller_cspace(), cptr.bits(), word_bits).map(|(slot, _)| slot)
     }
 
     /// The slot at `index`, `depth` bits deep from the CNode capability `root`
@@ -168,11 +143,7 @@ impl ModelKernel<'_> {
     }
 
     pub(super) fn must_be_empty(&self, slot: SlotId) -> KernelResult {
-        if self.cap_in(slot).is_null() {
-            Ok(())
-        } else {
-            Err(KernelError::DeleteFirst)
-        }
+        if self.cap_in(slot).is_null() { Ok(()) } else { Err(KernelError::DeleteFirst) }
     }
 }
 

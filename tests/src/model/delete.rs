@@ -68,27 +68,13 @@ impl ModelKernel<'_> {
 
     /// Empties the last slot that the zombie `rest` in `slot` still has, and counts it off.
     fn empty_last_of(&mut self, slot: SlotId, rest: Cap) {
-        let Cap::Zombie {
-            base,
-            remains,
-            left,
-        } = rest
-        else {
-            unreachable!("not a zombie")
-        };
+        let Cap::Zombie { base, remains, left } = rest else { unreachable!("not a zombie") };
         let end = self.slots.id(base, left - 1);
         self.delete_to(end, Depth::Inner);
         // The deletion may have changed this very slot: emptied it, or put another zombie here.
         if self.cap_in(slot) == rest {
-            assert!(
-                self.cap_in(end).is_null(),
-                "a zombie's last slot is empty when counted off"
-            );
-            self.slots.get_mut(slot).cap = Cap::Zombie {
-                base,
-                remains,
-                left: left - 1,
-            };
+            assert!(self.cap_in(end).is_null(), "a zombie's last slot is empty when counted off");
+            self.slots.get_mut(slot).cap = Cap::Zombie { base, remains, left: left - 1 };
         }
     }
 
@@ -104,47 +90,26 @@ impl ModelKernel<'_> {
             _ if !last => {}
             Cap::CNode { base, radix, .. } => {
                 let left = mask(radix) + 1;
-                return Cap::Zombie {
-                    base,
-                    remains: Remains::CNode { radix },
-                    left,
-                };
+                return Cap::Zombie { base, remains: Remains::CNode { radix }, left };
             }
             Cap::Tcb { base } => {
                 assert_ne!(base, self.caller, "the calling thread was deleted");
-                return Cap::Zombie {
-                    base,
-                    remains: Remains::Tcb,
-                    left: TCB_SLOTS,
-                };
+                return Cap::Zombie { base, remains: Remains::Tcb, left: TCB_SLOTS };
             }
-            Cap::Frame {
-                base,
-                size_bits,
-                mapped,
-                ..
-            } => {
+            Cap::Frame { base, size_bits, mapped, .. } => {
                 if let Some(place) = mapped {
                     self.unmap_frame(base, size_bits, place);
                 }
                 self.objects.destroy(base);
             }
-            Cap::Table {
-                base,
-                level: 0,
-                mapped,
-            } => {
+            Cap::Table { base, level: 0, mapped } => {
                 if let Some(place) = mapped {
                     self.asids.forget(place.asid, base);
                 }
                 self.tables.clear(base);
                 self.objects.destroy(base);
             }
-            Cap::Table {
-                base,
-                level,
-                mapped,
-            } => {
+            Cap::Table { base, level, mapped } => {
                 if let Some(place) = mapped {
                     self.unmap_table(base, level, place);
                 }

@@ -38,16 +38,9 @@ type Predicate = Arc<dyn Fn(CallKind) -> bool + Send + Sync>;
 #[derive(Clone)]
 enum Fault {
     /// The call after so many more, of one kind or of any.
-    After {
-        calls: usize,
-        kind: Option<CallKind>,
-        error: KernelError,
-    },
+    After { calls: usize, kind: Option<CallKind>, error: KernelError },
     /// Every call the predicate picks.
-    When {
-        picks: Predicate,
-        error: KernelError,
-    },
+    When { picks: Predicate, error: KernelError },
 }
 
 impl fmt::Debug for Fault {
@@ -75,12 +68,8 @@ impl Meter {
         let error = match &mut self.fault {
             None => return Ok(()),
             Some(Fault::When { picks, error }) => picks(kind).then_some(*error),
-            Some(Fault::After {
-                kind: Some(only), ..
-            }) if *only != kind => None,
-            Some(Fault::After {
-                calls: calls @ 1.., ..
-            }) => {
+            Some(Fault::After { kind: Some(only), .. }) if *only != kind => None,
+            Some(Fault::After { calls: calls @ 1.., .. }) => {
                 *calls -= 1;
                 None
             }
@@ -128,30 +117,19 @@ impl ModelKernel<'_> {
     /// Sets the counters of calls, bytes and failures to zero.
     pub fn reset_counters(&mut self) {
         let fault = self.meter.fault.take();
-        self.meter = Meter {
-            fault,
-            ..Meter::default()
-        };
+        self.meter = Meter { fault, ..Meter::default() };
     }
 
     /// Makes the `nth` invocation from now on (1 is the next) return `error` without effect, once.
     pub fn fail_nth(&mut self, nth: usize, error: KernelError) {
         let calls = nth.checked_sub(1).expect("the first call is number 1");
-        self.meter.fault = Some(Fault::After {
-            calls,
-            kind: None,
-            error,
-        });
+        self.meter.fault = Some(Fault::After { calls, kind: None, error });
     }
 
     /// Makes the `nth` invocation of `kind` from now on return `error` without effect, once.
     pub fn fail_nth_of(&mut self, kind: CallKind, nth: usize, error: KernelError) {
         let calls = nth.checked_sub(1).expect("the first call is number 1");
-        self.meter.fault = Some(Fault::After {
-            calls,
-            kind: Some(kind),
-            error,
-        });
+        self.meter.fault = Some(Fault::After { calls, kind: Some(kind), error });
     }
 
     /// Makes every invocation that `picks` picks return `error` without effect, until
@@ -161,10 +139,7 @@ impl ModelKernel<'_> {
         picks: impl Fn(CallKind) -> bool + Send + Sync + 'static,
         error: KernelError,
     ) {
-        self.meter.fault = Some(Fault::When {
-            picks: Arc::new(picks),
-            error,
-        });
+        self.meter.fault = Some(Fault::When { picks: Arc::new(picks), error });
     }
 
     /// Lets invocations succeed again. Says whether a failure was still to come.

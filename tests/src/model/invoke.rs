@@ -82,19 +82,9 @@ impl ModelKernel<'_> {
             Cap::Zombie { .. } | Cap::IrqControl => Ok(Cap::Null),
             Cap::Untyped { .. } => self.must_be_childless(source).map(|()| cap),
             Cap::Table { mapped: None, .. } => Err(KernelError::IllegalOperation),
-            Cap::Frame {
-                base,
-                size_bits,
-                rights,
-                device,
-                ..
-            } => Ok(Cap::Frame {
-                base,
-                size_bits,
-                rights,
-                device,
-                mapped: None,
-            }),
+            Cap::Frame { base, size_bits, rights, device, .. } => {
+                Ok(Cap::Frame { base, size_bits, rights, device, mapped: None })
+            }
             _ => Ok(cap),
         }
     }

@@ -25,36 +25,21 @@ impl ModelKernel<'_> {
             return false;
         }
         match (parent.cap, child.cap) {
-            (
-                Cap::Endpoint { badge, .. },
-                Cap::Endpoint {
-                    badge: of_child, ..
-                },
-            )
-            | (
-                Cap::Notification { badge, .. },
-                Cap::Notification {
-                    badge: of_child, ..
-                },
-            ) => badge == 0 || badge == of_child && !child.first_badged,
+            (Cap::Endpoint { badge, .. }, Cap::Endpoint { badge: of_child, .. })
+            | (Cap::Notification { badge, .. }, Cap::Notification { badge: of_child, .. }) => {
+                badge == 0 || badge == of_child && !child.first_badged
+            }
             _ => true,
         }
     }
 
     /// The first child of the capability in `slot`, if it has children.
     pub(super) fn child(&self, slot: SlotId) -> Option<SlotId> {
-        self.slots
-            .get(slot)
-            .next
-            .filter(|&next| self.is_parent(slot, next))
+        self.slots.get(slot).next.filter(|&next| self.is_parent(slot, next))
     }
 
     pub(super) fn must_be_childless(&self, slot: SlotId) -> KernelResult {
-        if self.child(slot).is_none() {
-            Ok(())
-        } else {
-            Err(KernelError::RevokeFirst)
-        }
+        if self.child(slot).is_none() { Ok(()) } else { Err(KernelError::RevokeFirst) }
     }
 
     /// Whether this is the last capability to its object. Copies are always neighbours, so the
@@ -62,12 +47,8 @@ impl ModelKernel<'_> {
     pub(super) fn is_final(&self, slot: SlotId) -> bool {
         let this = self.slots.get(slot);
         let same = |a: Cap, b: Cap| a.same_object(&b, &self.arch);
-        !this
-            .prev
-            .is_some_and(|prev| same(self.cap_in(prev), this.cap))
-            && !this
-                .next
-                .is_some_and(|next| same(this.cap, self.cap_in(next)))
+        !this.prev.is_some_and(|prev| same(self.cap_in(prev), this.cap))
+            && !this.next.is_some_and(|next| same(this.cap, self.cap_in(next)))
     }
 
     /// Puts `cap` right after `parent`: how a retype makes children (`insertNewCap`).
@@ -90,26 +71,13 @@ impl ModelKernel<'_> {
         };
         // A copied untyped owns the memory from here on: nothing more comes from the source.
         if let (
-            Cap::Untyped {
-                base: a,
-                size_bits,
-                device,
-                ..
-            },
-            Cap::Untyped {
-                base: b,
-                size_bits: copy_bits,
-                ..
-            },
+            Cap::Untyped { base: a, size_bits, device, .. },
+            Cap::Untyped { base: b, size_bits: copy_bits, .. },
         ) = (original, cap)
             && (a, size_bits) == (b, copy_bits)
         {
-            self.slots.get_mut(source).cap = Cap::Untyped {
-                base: a,
-                size_bits,
-                used: 1 << size_bits,
-                device,
-            };
+            self.slots.get_mut(source).cap =
+                Cap::Untyped { base: a, size_bits, used: 1 << size_bits, device };
         }
         self.link_after(source, slot, cap, revocable);
     }
@@ -131,10 +99,7 @@ impl ModelKernel<'_> {
     /// A capability of the boot: in no list, but revocable (`write_slot` in `src/kernel/boot.c`).
     pub(super) fn insert_original(&mut self, slot: SlotId, cap: Cap) {
         let into = self.slots.get_mut(slot);
-        assert!(
-            into.cap.is_null(),
-            "two capabilities of the boot in one slot"
-        );
+        assert!(into.cap.is_null(), "two capabilities of the boot in one slot");
         into.cap = cap;
         into.revocable = true;
         into.first_badged = true;

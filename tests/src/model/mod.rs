@@ -88,9 +88,7 @@ impl ModelKernel<'_> {
 
     /// The capability at `cptr` in the caller's CSpace; `Null` where there is none or no slot.
     pub fn cap(&self, cptr: CPtr) -> Cap {
-        self.slot_of(cptr)
-            .map(|slot| self.cap_in(slot))
-            .unwrap_or_default()
+        self.slot_of(cptr).map(|slot| self.cap_in(slot)).unwrap_or_default()
     }
 
     /// The capability at the end of `path`; `None` where that is no slot.

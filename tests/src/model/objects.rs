@@ -45,19 +45,13 @@ impl Objects {
     pub(super) fn create(&mut self, base: usize, kind: ObjectKind, size_bits: u8) {
         let end = base + (1 << size_bits);
         if let Some((&other, object)) = self.by_base.range(..end).next_back() {
-            assert!(
-                other + (1 << object.size_bits) <= base,
-                "{kind:?} {base:#x} on {object:?}"
-            );
+            assert!(other + (1 << object.size_bits) <= base, "{kind:?} {base:#x} on {object:?}");
         }
         self.by_base.insert(base, Object { kind, size_bits });
     }
 
     pub(super) fn destroy(&mut self, base: usize) {
-        assert!(
-            self.by_base.remove(&base).is_some(),
-            "no object at {base:#x} to destroy"
-        );
+        assert!(self.by_base.remove(&base).is_some(), "no object at {base:#x} to destroy");
     }
 
     pub(super) fn get(&self, base: usize) -> Option<&Object> {
@@ -74,11 +68,7 @@ impl Cap {
     pub fn object_kind(&self) -> Option<ObjectKind> {
         use super::cap::Remains;
         Some(match self {
-            Cap::Tcb { .. }
-            | Cap::Zombie {
-                remains: Remains::Tcb,
-                ..
-            } => ObjectKind::Tcb,
+            Cap::Tcb { .. } | Cap::Zombie { remains: Remains::Tcb, .. } => ObjectKind::Tcb,
             Cap::CNode { .. } | Cap::Zombie { .. } => ObjectKind::CNode,
             Cap::Endpoint { .. } => ObjectKind::Endpoint,
             Cap::Notification { .. } => ObjectKind::Notification,
@@ -95,50 +85,23 @@ pub(super) fn new_cap(blueprint: Blueprint, base: usize, device: bool) -> Cap {
     use super::cap::VmRights::ReadWrite;
     use untyped_alloc::kernel::Rights;
     match blueprint {
-        Blueprint::Untyped { size_bits } => Cap::Untyped {
-            base,
-            size_bits,
-            used: 0,
-            device,
-        },
+        Blueprint::Untyped { size_bits } => Cap::Untyped { base, size_bits, used: 0, device },
         Blueprint::Tcb => Cap::Tcb { base },
-        Blueprint::Endpoint => Cap::Endpoint {
-            base,
-            badge: 0,
-            rights: Rights::all(),
-        },
-        Blueprint::Notification => Cap::Notification {
-            base,
-            badge: 0,
-            rights: Rights::READ_WRITE,
-        },
-        Blueprint::CNode { radix_bits } => Cap::CNode {
-            base,
-            radix: radix_bits,
-            guard: 0,
-            guard_bits: 0,
-        },
-        Blueprint::Frame { size_bits } => Cap::Frame {
-            base,
-            size_bits,
-            rights: ReadWrite,
-            device,
-            mapped: None,
-        },
-        Blueprint::Table { level } => Cap::Table {
-            base,
-            level,
-            mapped: None,
-        },
+        Blueprint::Endpoint => Cap::Endpoint { base, badge: 0, rights: Rights::all() },
+        Blueprint::Notification => Cap::Notification { base, badge: 0, rights: Rights::READ_WRITE },
+        Blueprint::CNode { radix_bits } => {
+            Cap::CNode { base, radix: radix_bits, guard: 0, guard_bits: 0 }
+        }
+        Blueprint::Frame { size_bits } => {
+            Cap::Frame { base, size_bits, rights: ReadWrite, device, mapped: None }
+        }
+        Blueprint::Table { level } => Cap::Table { base, level, mapped: None },
     }
 }
 
 impl ModelKernel<'_> {
     /// How many objects of `kind` are alive, those of the boot included. Linear: for tests' ends.
     pub fn live(&self, kind: ObjectKind) -> usize {
-        self.objects
-            .iter()
-            .filter(|(_, object)| object.kind == kind)
-            .count()
+        self.objects.iter().filter(|(_, object)| object.kind == kind).count()
     }
 }

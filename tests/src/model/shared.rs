@@ -34,8 +34,7 @@ impl Kernel for SharedModel<'_> {
         offset: usize,
         count: usize,
     ) -> KernelResult {
-        self.get()
-            .untyped_retype(untyped, blueprint, node, offset, count)
+        self.get().untyped_retype(untyped, blueprint, node, offset, count)
     }
 
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, rights: Rights) -> KernelResult {
@@ -127,8 +126,7 @@ impl Kernel for SharedModel<'_> {
         cspace_root: CPtr,
         vspace: CPtr,
     ) -> KernelResult {
-        self.get()
-            .tcb_set_space(tcb, fault_endpoint, cspace_root, vspace)
+        self.get().tcb_set_space(tcb, fault_endpoint, cspace_root, vspace)
     }
 }
 

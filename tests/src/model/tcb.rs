@@ -114,23 +114,15 @@ impl ModelKernel<'_> {
             return Err(KernelError::IllegalOperation);
         }
         let new_vspace = self.derived(vspace, self.cap_in(vspace))?;
-        if !matches!(
-            new_vspace,
-            Cap::Table {
-                level: 0,
-                mapped: Some(_),
-                ..
-            }
-        ) {
+        if !matches!(new_vspace, Cap::Table { level: 0, mapped: Some(_), .. }) {
             return Err(KernelError::IllegalOperation);
         }
         if let Some(state) = self.tcbs.get_mut(&base) {
             state.fault_endpoint = fault_endpoint.bits();
         }
-        for (number, source, new) in [
-            (tcb_slot::CSPACE, cspace, new_cspace),
-            (tcb_slot::VSPACE, vspace, new_vspace),
-        ] {
+        for (number, source, new) in
+            [(tcb_slot::CSPACE, cspace, new_cspace), (tcb_slot::VSPACE, vspace, new_vspace)]
+        {
             self.delete(self.slots.id(base, number));
             self.hold(base, number, thread, source, new);
         }
@@ -150,10 +142,8 @@ impl ModelKernel<'_> {
     /// Whether deleting this would take the kernel long: it is the last capability to something
     /// with slots (`slotCapLongRunningDelete`).
     fn long_to_delete(&self, slot: SlotId) -> bool {
-        let long = matches!(
-            self.cap_in(slot),
-            Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Zombie { .. }
-        );
+        let long =
+            matches!(self.cap_in(slot), Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Zombie { .. });
         long && self.is_final(slot)
     }
 }

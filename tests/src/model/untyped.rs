@@ -23,13 +23,7 @@ impl ModelKernel<'_> {
     ) -> KernelResult {
         let source = self.invoked(untyped);
         let root = self.invoked(node.root);
-        let Cap::Untyped {
-            base,
-            size_bits,
-            used,
-            device,
-        } = self.cap_in(source)
-        else {
+        let Cap::Untyped { base, size_bits, used, device } = self.cap_in(source) else {
             return self.refuse_label(source, 6);
         };
         self.check_blueprint(blueprint)?;
@@ -50,10 +44,7 @@ impl ModelKernel<'_> {
         if object_bits >= self.arch.sizes.word_bits || free >> object_bits < count {
             return Err(KernelError::NotEnoughMemory);
         }
-        let memory = matches!(
-            blueprint,
-            Blueprint::Frame { .. } | Blueprint::Untyped { .. }
-        );
+        let memory = matches!(blueprint, Blueprint::Frame { .. } | Blueprint::Untyped { .. });
         if device && !memory {
             return Err(KernelError::InvalidArgument);
         }
@@ -63,12 +54,7 @@ impl ModelKernel<'_> {
         }
         let first = (base + used_now).next_multiple_of(1 << object_bits);
         let used = first + (count << object_bits) - base;
-        self.slots.get_mut(source).cap = Cap::Untyped {
-            base,
-            size_bits,
-            used,
-            device,
-        };
+        self.slots.get_mut(source).cap = Cap::Untyped { base, size_bits, used, device };
         for i in 0..count {
             let object = first + (i << object_bits);
             let slot = self.slots.id(node_base, offset + i);

@@ -23,11 +23,7 @@ pub(super) enum Entry {
     /// The table below.
     Table(usize),
     /// A frame.
-    Page {
-        paddr: usize,
-        rights: VmRights,
-        cache: CachePolicy,
-    },
+    Page { paddr: usize, rights: VmRights, cache: CachePolicy },
 }
 
 /// The contents of all paging structures that have any, by address.
@@ -43,27 +39,18 @@ const KERNEL_TABLE: usize = usize::MAX - 0xffff;
 
 impl Tables {
     pub(super) fn new(arch: &Arch) -> Tables {
-        let mut tables = Tables {
-            by_base: BTreeMap::new(),
-            entries: 1 << arch.index_bits,
-        };
+        let mut tables = Tables { by_base: BTreeMap::new(), entries: 1 << arch.index_bits };
         // On x86_64 the kernel's part has all its levels. Their last entries are these.
         let leaf = arch.leaf_level();
         for level in 1..leaf.max(2) - 1 {
             let last = tables.entries - 1;
-            tables.set(
-                KERNEL_TABLE + level,
-                last,
-                Entry::Table(KERNEL_TABLE + level + 1),
-            );
+            tables.set(KERNEL_TABLE + level, last, Entry::Table(KERNEL_TABLE + level + 1));
         }
         tables
     }
 
     fn get(&self, table: usize, index: usize) -> Entry {
-        self.by_base
-            .get(&table)
-            .map_or(Entry::Empty, |entries| entries[index])
+        self.by_base.get(&table).map_or(Entry::Empty, |entries| entries[index])
     }
 
     pub(super) fn set(&mut self, table: usize, index: usize, entry: Entry) {
@@ -85,20 +72,12 @@ impl Tables {
 
     /// The entries of a table that are not empty.
     pub(super) fn used(&self, table: usize) -> impl Iterator<Item = (usize, Entry)> {
-        let entries = self
-            .by_base
-            .get(&table)
-            .into_iter()
-            .flatten()
-            .copied()
-            .enumerate();
+        let entries = self.by_base.get(&table).into_iter().flatten().copied().enumerate();
         entries.filter(|(_, entry)| *entry != Entry::Empty)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[Entry])> {
-        self.by_base
-            .iter()
-            .map(|(&base, entries)| (base, &entries[..]))
+        self.by_base.iter().map(|(&base, entries)| (base, &entries[..]))
     }
 }
 
@@ -137,11 +116,7 @@ impl ModelKernel<'_> {
                 return Entry::Table(KERNEL_TABLE + 1);
             }
             let (rights, cache) = (VmRights::KernelOnly, CachePolicy::WriteBack);
-            return Entry::Page {
-                paddr: KERNEL_TABLE,
-                rights,
-                cache,
-            };
+            return Entry::Page { paddr: KERNEL_TABLE, rights, cache };
         }
         self.tables.get(table, index)
     }
@@ -157,11 +132,7 @@ impl ModelKernel<'_> {
     /// `isValidNativeRoot`.
     fn root_of(cap: Cap) -> KernelResult<(usize, usize)> {
         match cap {
-            Cap::Table {
-                base,
-                level: 0,
-                mapped: Some(place),
-            } => Ok((base, place.asid)),
+            Cap::Table { base, level: 0, mapped: Some(place) } => Ok((base, place.asid)),
             _ => Err(KernelError::InvalidCapability),
         }
     }
@@ -188,14 +159,7 @@ impl ModelKernel<'_> {
     ) -> KernelResult {
         let slot = self.invoked(frame);
         let vspace = self.invoked(vspace);
-        let Cap::Frame {
-            base,
-            size_bits,
-            rights: most,
-            device,
-            mapped,
-        } = self.cap_in(slot)
-        else {
+        let Cap::Frame { base, size_bits, rights: most, device, mapped } = self.cap_in(slot) else {
             return self.refuse_label(slot, 3);
         };
         if mapped.is_some() {
@@ -213,19 +177,9 @@ impl ModelKernel<'_> {
         if self.entry(level, table, index) != Entry::Empty {
             return Err(KernelError::DeleteFirst);
         }
-        self.tables.set(
-            table,
-            index,
-            self.page_entry(base, size_bits, most.masked(rights), cache),
-        );
+        self.tables.set(table, index, self.page_entry(base, size_bits, most.masked(rights), cache));
         let mapped = Some(Place { asid, vaddr });
-        self.slots.get_mut(slot).cap = Cap::Frame {
-            base,
-            size_bits,
-            rights: most,
-            device,
-            mapped,
-        };
+        self.slots.get_mut(slot).cap = Cap::Frame { base, size_bits, rights: most, device, mapped };
         Ok(())
     }
 
@@ -242,14 +196,7 @@ impl ModelKernel<'_> {
     ) -> KernelResult {
         let slot = self.invoked(frame);
         let vspace = self.invoked(vspace);
-        let Cap::Frame {
-            base,
-            size_bits,
-            rights: most,
-            mapped,
-            ..
-        } = self.cap_in(slot)
-        else {
+        let Cap::Frame { base, size_bits, rights: most, mapped, .. } = self.cap_in(slot) else {
             return self.refuse_label(slot, 2);
         };
         let place = mapped.ok_or(KernelError::IllegalOperation)?;
@@ -263,11 +210,7 @@ impl ModelKernel<'_> {
         if matches!(self.entry(level, table, index), Entry::Table(_)) {
             return Err(KernelError::DeleteFirst);
         }
-        self.tables.set(
-            table,
-            index,
-            self.page_entry(base, size_bits, most.masked(rights), cache),
-        );
+        self.tables.set(table, index, self.page_entry(base, size_bits, most.masked(rights), cache));
         Ok(())
     }
 
@@ -275,25 +218,13 @@ impl ModelKernel<'_> {
     /// its own: it succeeds, but the caller finds its own message tag where the answer should be.
     pub(super) fn unmap_page(&mut self, frame: CPtr) -> KernelResult {
         let slot = self.invoked(frame);
-        let Cap::Frame {
-            base,
-            size_bits,
-            rights,
-            device,
-            mapped,
-        } = self.cap_in(slot)
-        else {
+        let Cap::Frame { base, size_bits, rights, device, mapped } = self.cap_in(slot) else {
             return self.refuse_label(slot, 0);
         };
         if let Some(place) = mapped {
             self.unmap_frame(base, size_bits, place);
-            self.slots.get_mut(slot).cap = Cap::Frame {
-                base,
-                size_bits,
-                rights,
-                device,
-                mapped: None,
-            };
+            self.slots.get_mut(slot).cap =
+                Cap::Frame { base, size_bits, rights, device, mapped: None };
         }
         Ok(())
     }
@@ -319,11 +250,7 @@ impl ModelKernel<'_> {
         let slot = self.invoked(table);
         let vspace = self.invoked(vspace);
         let (base, mapped) = match self.cap_in(slot) {
-            Cap::Table {
-                base,
-                level: l,
-                mapped,
-            } if l == level && l > 0 => (base, mapped),
+            Cap::Table { base, level: l, mapped } if l == level && l > 0 => (base, mapped),
             _ => return self.refuse_label(slot, 2),
         };
         if mapped.is_some() {
@@ -343,11 +270,8 @@ impl ModelKernel<'_> {
             return Err(KernelError::DeleteFirst);
         }
         self.tables.set(parent, index, Entry::Table(base));
-        self.slots.get_mut(slot).cap = Cap::Table {
-            base,
-            level,
-            mapped: Some(Place { asid, vaddr }),
-        };
+        self.slots.get_mut(slot).cap =
+            Cap::Table { base, level, mapped: Some(Place { asid, vaddr }) };
         Ok(())
     }
 
@@ -356,11 +280,7 @@ impl ModelKernel<'_> {
     pub(super) fn unmap_table_call(&mut self, table: CPtr, level: u8) -> KernelResult {
         let slot = self.invoked(table);
         let (base, mapped) = match self.cap_in(slot) {
-            Cap::Table {
-                base,
-                level: l,
-                mapped,
-            } if l == level && l > 0 => (base, mapped),
+            Cap::Table { base, level: l, mapped } if l == level && l > 0 => (base, mapped),
             _ => return self.refuse_label(slot, 0),
         };
         if !self.is_final(slot) {
@@ -370,11 +290,7 @@ impl ModelKernel<'_> {
             self.unmap_table(base, level, place);
             self.tables.clear(base);
         }
-        self.slots.get_mut(slot).cap = Cap::Table {
-            base,
-            level,
-            mapped: None,
-        };
+        self.slots.get_mut(slot).cap = Cap::Table { base, level, mapped: None };
         Ok(())
     }
 
@@ -390,9 +306,7 @@ impl ModelKernel<'_> {
 
     /// Empties the entry at `place`, if it is still this table's (`unmapPageTable` and its kin).
     pub(super) fn unmap_table(&mut self, base: usize, level: u8, place: Place) {
-        self.empty_entry(usize::from(level) - 1, place, |entry| {
-            entry == Entry::Table(base)
-        });
+        self.empty_entry(usize::from(level) - 1, place, |entry| entry == Entry::Table(base));
     }
 
     fn empty_entry(&mut self, level: usize, place: Place, ours: impl Fn(Entry) -> bool) {
@@ -416,16 +330,8 @@ impl ModelKernel<'_> {
         cache: CachePolicy,
     ) -> Entry {
         let no_pat = size_bits == 30 && cache == CachePolicy::WriteCombining;
-        let cache = if no_pat {
-            CachePolicy::WriteBack
-        } else {
-            cache
-        };
-        Entry::Page {
-            paddr,
-            rights,
-            cache,
-        }
+        let cache = if no_pat { CachePolicy::WriteBack } else { cache };
+        Entry::Page { paddr, rights, cache }
     }
 
     /// What the hardware finds for `vaddr` from the table `root` on.
@@ -434,18 +340,9 @@ impl ModelKernel<'_> {
         for level in 0..=self.arch.leaf_level() {
             match self.entry(level, table, self.arch.index(level, vaddr)) {
                 Entry::Table(next) => table = next,
-                Entry::Page {
-                    paddr,
-                    rights,
-                    cache,
-                } => {
+                Entry::Page { paddr, rights, cache } => {
                     let size_bits = self.arch.shifts[level];
-                    return Some(Mapping {
-                        paddr,
-                        rights: rights.rights(),
-                        cache,
-                        size_bits,
-                    });
+                    return Some(Mapping { paddr, rights: rights.rights(), cache, size_bits });
                 }
                 Entry::Empty => return None,
             }
@@ -465,22 +362,10 @@ impl ModelKernel<'_> {
             let vaddr = from + (index << self.arch.shifts[level]);
             match entry {
                 Entry::Table(next) => self.collect(next, level + 1, vaddr, found),
-                Entry::Page {
-                    paddr,
-                    rights,
-                    cache,
-                } => {
+                Entry::Page { paddr, rights, cache } => {
                     let size_bits = self.arch.shifts[level];
                     let rights = rights.rights();
-                    found.push((
-                        vaddr,
-                        Mapping {
-                            paddr,
-                            rights,
-                            cache,
-                            size_bits,
-                        },
-                    ));
+                    found.push((vaddr, Mapping { paddr, rights, cache, size_bits }));
                 }
                 Entry::Empty => {}
             }

@@ -19,13 +19,7 @@ fn what_is_written_is_read_through_every_mapping() {
     host.kernel.read(other, FREE + 0x5009, &mut read).unwrap();
     assert_eq!(&read, b"\0seL4\0");
     let denied = host.kernel.write(other, FREE + 0x5000, b"x");
-    assert_eq!(
-        denied,
-        Err(AccessFault::Rights {
-            vaddr: FREE + 0x5000,
-            rights: Rights::READ
-        })
-    );
+    assert_eq!(denied, Err(AccessFault::Rights { vaddr: FREE + 0x5000, rights: Rights::READ }));
 }
 
 #[test]
@@ -33,9 +27,7 @@ fn an_access_goes_on_to_the_next_page_and_faults_there() {
     let mut host = Host::small();
     host.table_over(OWN, FREE);
     host.frame_at(FREE);
-    let fault = AccessFault::NotMapped {
-        vaddr: FREE + 0x1000,
-    };
+    let fault = AccessFault::NotMapped { vaddr: FREE + 0x1000 };
     assert_eq!(host.kernel.write(OWN, FREE + 0xffe, b"abc"), Err(fault));
     let mut read = [0; 2];
     host.kernel.read(OWN, FREE + 0xffe, &mut read).unwrap();

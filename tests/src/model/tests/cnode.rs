@@ -8,41 +8,10 @@ fn a_copy_needs_an_empty_destination_before_anything_of_its_source() {
     let (frame, empty) = (host.make(FRAME), host.slot());
     let mut copy = |dst, src| host.kernel.cnode_copy(dst, src, RW);
     assert_eq!(copy(at(frame), at(empty)), Err(DeleteFirst));
-    assert_eq!(
-        copy(
-            CapPath {
-                depth: 0,
-                ..at(frame)
-            },
-            at(frame)
-        ),
-        Err(RangeError)
-    );
-    assert_eq!(
-        copy(
-            at(empty),
-            CapPath {
-                depth: 0,
-                ..at(frame)
-            }
-        ),
-        Err(RangeError)
-    );
-    assert_eq!(
-        copy(at(empty), at(empty)),
-        Err(FailedLookup),
-        "nothing to copy"
-    );
-    assert_eq!(
-        copy(
-            at(empty),
-            CapPath {
-                root: frame,
-                ..at(frame)
-            }
-        ),
-        Err(FailedLookup)
-    );
+    assert_eq!(copy(CapPath { depth: 0, ..at(frame) }, at(frame)), Err(RangeError));
+    assert_eq!(copy(at(empty), CapPath { depth: 0, ..at(frame) }), Err(RangeError));
+    assert_eq!(copy(at(empty), at(empty)), Err(FailedLookup), "nothing to copy");
+    assert_eq!(copy(at(empty), CapPath { root: frame, ..at(frame) }), Err(FailedLookup));
     assert_eq!(copy(at(empty), at(frame)), Ok(()));
 }
 
@@ -50,29 +19,12 @@ fn a_copy_needs_an_empty_destination_before_anything_of_its_source() {
 fn cnode_invocations_need_a_cnode() {
     let mut host = Host::small();
     let (frame, notification) = (host.make(FRAME), host.make(Blueprint::Notification));
-    for root in [
-        frame,
-        OWN,
-        POOL,
-        CPtr::new(slot::TCB),
-        CPtr::new(slot::DOMAIN),
-    ] {
+    for root in [frame, OWN, POOL, CPtr::new(slot::TCB), CPtr::new(slot::DOMAIN)] {
         let path = CapPath { root, ..at(frame) };
-        assert_eq!(
-            host.kernel.cnode_delete(path),
-            Err(IllegalOperation),
-            "{root:?}"
-        );
+        assert_eq!(host.kernel.cnode_delete(path), Err(IllegalOperation), "{root:?}");
     }
-    let path = CapPath {
-        root: notification,
-        ..at(frame)
-    };
-    assert_eq!(
-        host.kernel.cnode_delete(path),
-        Ok(()),
-        "a notification takes it for a signal"
-    );
+    let path = CapPath { root: notification, ..at(frame) };
+    assert_eq!(host.kernel.cnode_delete(path), Ok(()), "a notification takes it for a signal");
     assert!(!host.is_empty(frame));
 }
 
@@ -98,10 +50,7 @@ fn a_copied_frame_is_not_mapped() {
     host.table_over(OWN, FREE);
     let frame = host.frame_at(FREE);
     let copy = host.copy(frame).unwrap();
-    assert!(matches!(
-        host.kernel.cap(copy),
-        Cap::Frame { mapped: None, .. }
-    ));
+    assert!(matches!(host.kernel.cap(copy), Cap::Frame { mapped: None, .. }));
     assert_eq!(host.map(copy, OWN, FREE + 0x1000), Ok(()));
     assert_eq!(host.paddr_at(OWN, FREE), host.paddr_at(OWN, FREE + 0x1000));
     host.kernel.check_manager();
@@ -113,9 +62,7 @@ fn rights_only_shrink() {
     let frame = host.make(FRAME);
     let mut rights_of = |source, rights| {
         let copy = host.copy_with(source, rights).unwrap();
-        let Cap::Frame { rights, .. } = host.kernel.cap(copy) else {
-            panic!("a frame")
-        };
+        let Cap::Frame { rights, .. } = host.kernel.cap(copy) else { panic!("a frame") };
         (copy, rights)
     };
     let (read_only, rights) = rights_of(frame, Rights::READ);
@@ -123,11 +70,7 @@ fn rights_only_shrink() {
     assert_eq!(rights_of(read_only, RW).1, VmRights::ReadOnly);
     assert_eq!(rights_of(read_only, Rights::WRITE).1, VmRights::KernelOnly);
     let (nothing, rights) = rights_of(frame, Rights::WRITE);
-    assert_eq!(
-        rights,
-        VmRights::KernelOnly,
-        "x86 cannot write without reading"
-    );
+    assert_eq!(rights, VmRights::KernelOnly, "x86 cannot write without reading");
     assert_eq!(rights_of(nothing, RW).1, VmRights::KernelOnly);
 }
 
@@ -135,17 +78,9 @@ fn rights_only_shrink() {
 fn endpoint_rights_are_masked_bit_by_bit() {
     let mut host = Host::small();
     let endpoint = host.make(Blueprint::Endpoint);
-    let copy = host
-        .copy_with(endpoint, Rights::READ | Rights::GRANT)
-        .unwrap();
+    let copy = host.copy_with(endpoint, Rights::READ | Rights::GRANT).unwrap();
     let copy = host.copy_with(copy, RW).unwrap();
-    assert!(matches!(
-        host.kernel.cap(copy),
-        Cap::Endpoint {
-            rights: Rights::READ,
-            ..
-        }
-    ));
+    assert!(matches!(host.kernel.cap(copy), Cap::Endpoint { rights: Rights::READ, .. }));
 }
 
 #[test]
@@ -167,13 +102,7 @@ fn a_badge_has_28_bits() {
     let mut host = Host::small();
     let endpoint = host.make(Blueprint::Endpoint);
     let badged = host.mint(endpoint, 0xf123_4567).unwrap();
-    assert!(matches!(
-        host.kernel.cap(badged),
-        Cap::Endpoint {
-            badge: 0x123_4567,
-            ..
-        }
-    ));
+    assert!(matches!(host.kernel.cap(badged), Cap::Endpoint { badge: 0x123_4567, .. }));
 }
 
 #[test]
@@ -198,23 +127,9 @@ fn a_guard_is_cut_to_its_width_and_to_18_bits() {
     let mut host = Host::small();
     let node = host.make(cnode(4));
     let short = host.mint_guard(node, 0xff, 3).unwrap();
-    assert!(matches!(
-        host.kernel.cap(short),
-        Cap::CNode {
-            guard: 7,
-            guard_bits: 3,
-            ..
-        }
-    ));
+    assert!(matches!(host.kernel.cap(short), Cap::CNode { guard: 7, guard_bits: 3, .. }));
     let long = host.mint_guard(node, usize::MAX, 20).unwrap();
-    assert!(matches!(
-        host.kernel.cap(long),
-        Cap::CNode {
-            guard: 0x3_ffff,
-            guard_bits: 20,
-            ..
-        }
-    ));
+    assert!(matches!(host.kernel.cap(long), Cap::CNode { guard: 0x3_ffff, guard_bits: 20, .. }));
 }
 
 #[test]
@@ -223,14 +138,7 @@ fn a_guard_replaces_the_one_before() {
     let node = host.make(cnode(4));
     let first = host.mint_guard(node, 5, 3).unwrap();
     let second = host.mint_guard(first, 1, 2).unwrap();
-    assert!(matches!(
-        host.kernel.cap(second),
-        Cap::CNode {
-            guard: 1,
-            guard_bits: 2,
-            ..
-        }
-    ));
+    assert!(matches!(host.kernel.cap(second), Cap::CNode { guard: 1, guard_bits: 2, .. }));
 }
 
 #[test]
@@ -249,10 +157,7 @@ fn paging_structures_are_copied_only_where_mapped() {
 #[test]
 fn some_capabilities_have_no_copies() {
     let mut host = Host::small();
-    assert_eq!(
-        host.copy(CPtr::new(slot::IRQ_CONTROL)),
-        Err(IllegalOperation)
-    );
+    assert_eq!(host.copy(CPtr::new(slot::IRQ_CONTROL)), Err(IllegalOperation));
     assert!(host.copy(CPtr::new(slot::ASID_CONTROL)).is_ok());
     assert!(host.copy(CPtr::new(slot::DOMAIN)).is_ok());
 }

@@ -17,10 +17,7 @@ fn a_revoke_deletes_copies_of_copies_and_not_itself() {
     let copy = host.copy(frame).unwrap();
     let second = host.copy(copy).unwrap();
     host.revoke(copy);
-    assert!(
-        !host.is_empty(second),
-        "a copy has no children, only the original has"
-    );
+    assert!(!host.is_empty(second), "a copy has no children, only the original has");
     host.revoke(frame);
     assert!(host.is_empty(copy) && host.is_empty(second) && !host.is_empty(frame));
     host.kernel.check_manager();
@@ -44,11 +41,7 @@ fn an_object_lives_as_long_as_one_capability_to_it() {
     let frames = host.kernel.live(ObjectKind::Frame);
     host.delete(frame);
     assert_eq!(host.kernel.live(ObjectKind::Frame), frames);
-    assert_eq!(
-        host.retype(parent, FRAME, slot, 1),
-        Err(NotEnoughMemory),
-        "the copy is a child"
-    );
+    assert_eq!(host.retype(parent, FRAME, slot, 1), Err(NotEnoughMemory), "the copy is a child");
     host.delete(copy);
     assert_eq!(host.kernel.live(ObjectKind::Frame), frames - 1);
     assert!(host.starts_over(parent));
@@ -99,10 +92,7 @@ fn a_revoke_of_a_badge_leaves_other_badges() {
 fn the_same_badge_minted_twice_is_two_families() {
     let mut host = Host::small();
     let endpoint = host.make(Blueprint::Endpoint);
-    let (first, second) = (
-        host.mint(endpoint, 1).unwrap(),
-        host.mint(endpoint, 1).unwrap(),
-    );
+    let (first, second) = (host.mint(endpoint, 1).unwrap(), host.mint(endpoint, 1).unwrap());
     host.revoke(first);
     host.revoke(second);
     assert!(!host.is_empty(first) && !host.is_empty(second));
@@ -117,10 +107,7 @@ fn a_badge_whose_first_capability_is_gone_still_begins_a_family() {
     let first = host.mint(endpoint, 1).unwrap();
     host.delete(second);
     host.revoke(first);
-    assert!(
-        !host.is_empty(child_of_second),
-        "it is not first's, though the badge is the same"
-    );
+    assert!(!host.is_empty(child_of_second), "it is not first's, though the badge is the same");
     host.kernel.check();
 }
 

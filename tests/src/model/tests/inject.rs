@@ -19,10 +19,7 @@ fn the_nth_call_fails_once_and_without_effect() {
     let (parent, slot) = (host.untyped(RAM_64K), host.slots(2));
     host.kernel.fail_nth(2, NotEnoughMemory);
     assert_eq!(host.retype(parent, FRAME, slot, 1), Ok(()));
-    assert_eq!(
-        host.retype(parent, FRAME, slot.offset(1), 1),
-        Err(NotEnoughMemory)
-    );
+    assert_eq!(host.retype(parent, FRAME, slot.offset(1), 1), Err(NotEnoughMemory));
     assert!(host.is_empty(slot.offset(1)));
     assert_eq!(host.retype(parent, FRAME, slot.offset(1), 1), Ok(()));
     assert_eq!(host.kernel.injected_failures(), 1);
@@ -32,8 +29,7 @@ fn the_nth_call_fails_once_and_without_effect() {
 #[test]
 fn the_nth_call_of_a_kind_fails() {
     let mut host = Host::small();
-    host.kernel
-        .fail_nth_of(CallKind::CNodeDelete, 1, IllegalOperation);
+    host.kernel.fail_nth_of(CallKind::CNodeDelete, 1, IllegalOperation);
     let frame = host.make(FRAME);
     assert_eq!(host.kernel.cnode_delete(at(frame)), Err(IllegalOperation));
     assert_eq!(host.kernel.cnode_delete(at(frame)), Ok(()));
@@ -43,8 +39,7 @@ fn the_nth_call_of_a_kind_fails() {
 fn calls_fail_on_a_condition_until_disarmed() {
     let mut host = Host::small();
     let frame = host.make(FRAME);
-    host.kernel
-        .fail_when(|kind| kind == CallKind::CNodeDelete, RevokeFirst);
+    host.kernel.fail_when(|kind| kind == CallKind::CNodeDelete, RevokeFirst);
     for _ in 0..2 {
         assert_eq!(host.kernel.cnode_delete(at(frame)), Err(RevokeFirst));
     }

@@ -49,29 +49,17 @@ pub(super) fn cnode(radix_bits: u8) -> Blueprint {
 
 /// The slot of the initial CNode at `cptr`.
 pub(super) fn at(cptr: CPtr) -> CapPath {
-    CapPath {
-        root: CPtr::new(slot::CNODE),
-        index: cptr.bits(),
-        depth: 32,
-    }
+    CapPath { root: CPtr::new(slot::CNODE), index: cptr.bits(), depth: 32 }
 }
 
 /// The slot `index` of the CNode at `cptr`, which has 2^`depth` slots and no guard.
 pub(super) fn within(cptr: CPtr, index: usize, depth: u8) -> CapPath {
-    CapPath {
-        root: cptr,
-        index,
-        depth,
-    }
+    CapPath { root: cptr, index, depth }
 }
 
 /// The CNode at `cptr` itself, for a retype.
 pub(super) fn node(cptr: CPtr) -> CapPath {
-    CapPath {
-        root: cptr,
-        index: 0,
-        depth: 0,
-    }
+    CapPath { root: cptr, index: 0, depth: 0 }
 }
 
 impl Host {
@@ -108,8 +96,7 @@ impl Host {
         count: usize,
     ) -> KernelResult {
         let into = node(CPtr::new(slot::CNODE));
-        self.kernel
-            .untyped_retype(untyped, blueprint, into, first.bits(), count)
+        self.kernel.untyped_retype(untyped, blueprint, into, first.bits(), count)
     }
 
     /// One new object from the 4 MiB untyped.
@@ -120,8 +107,7 @@ impl Host {
     /// One new object.
     pub(super) fn make_from(&mut self, untyped: CPtr, blueprint: Blueprint) -> CPtr {
         let slot = self.slot();
-        self.retype(untyped, blueprint, slot, 1)
-            .expect("room for an object");
+        self.retype(untyped, blueprint, slot, 1).expect("room for an object");
         slot
     }
 
@@ -137,17 +123,13 @@ impl Host {
 
     pub(super) fn copy_with(&mut self, source: CPtr, rights: Rights) -> KernelResult<CPtr> {
         let slot = self.slot();
-        self.kernel
-            .cnode_copy(at(slot), at(source), rights)
-            .map(|()| slot)
+        self.kernel.cnode_copy(at(slot), at(source), rights).map(|()| slot)
     }
 
     /// A copy with a badge, in a new slot.
     pub(super) fn mint(&mut self, source: CPtr, badge: usize) -> KernelResult<CPtr> {
         let slot = self.slot();
-        self.kernel
-            .cnode_mint_badge(at(slot), at(source), Rights::all(), badge)
-            .map(|()| slot)
+        self.kernel.cnode_mint_badge(at(slot), at(source), Rights::all(), badge).map(|()| slot)
     }
 
     /// A copy with a guard, in a new slot.
@@ -158,39 +140,29 @@ impl Host {
         bits: u8,
     ) -> KernelResult<CPtr> {
         let slot = self.slot();
-        self.kernel
-            .cnode_mint_guard(at(slot), at(source), guard, bits)
-            .map(|()| slot)
+        self.kernel.cnode_mint_guard(at(slot), at(source), guard, bits).map(|()| slot)
     }
 
     pub(super) fn delete(&mut self, cptr: CPtr) {
-        self.kernel
-            .cnode_delete(at(cptr))
-            .expect("a delete succeeds");
+        self.kernel.cnode_delete(at(cptr)).expect("a delete succeeds");
     }
 
     pub(super) fn revoke(&mut self, cptr: CPtr) {
-        self.kernel
-            .cnode_revoke(at(cptr))
-            .expect("a revoke succeeds");
+        self.kernel.cnode_revoke(at(cptr)).expect("a revoke succeeds");
     }
 
     pub(super) fn map(&mut self, frame: CPtr, vspace: CPtr, vaddr: usize) -> KernelResult {
-        self.kernel
-            .page_map(frame, vspace, vaddr, RW, CachePolicy::WriteBack)
+        self.kernel.page_map(frame, vspace, vaddr, RW, CachePolicy::WriteBack)
     }
 
     pub(super) fn remap(&mut self, frame: CPtr, vspace: CPtr, rights: Rights) -> KernelResult {
-        self.kernel
-            .page_remap(frame, vspace, 0, rights, CachePolicy::WriteBack)
+        self.kernel.page_remap(frame, vspace, 0, rights, CachePolicy::WriteBack)
     }
 
     /// A page table, mapped over `vaddr`.
     pub(super) fn table_over(&mut self, vspace: CPtr, vaddr: usize) -> CPtr {
         let table = self.make(TABLE);
-        self.kernel
-            .table_map(table, 1, vspace, vaddr)
-            .expect("no table there");
+        self.kernel.table_map(table, 1, vspace, vaddr).expect("no table there");
         table
     }
 
@@ -204,17 +176,13 @@ impl Host {
     /// A new VSpace with an ASID.
     pub(super) fn vspace(&mut self) -> CPtr {
         let root = self.make(ROOT);
-        self.kernel
-            .asid_pool_assign(POOL, root)
-            .expect("an ASID is free");
+        self.kernel.asid_pool_assign(POOL, root).expect("an ASID is free");
         root
     }
 
     /// The physical address of a frame mapped at `vaddr`.
     pub(super) fn paddr_at(&self, vspace: CPtr, vaddr: usize) -> Option<usize> {
-        self.kernel
-            .mapping(vspace, vaddr)
-            .map(|mapping| mapping.paddr)
+        self.kernel.mapping(vspace, vaddr).map(|mapping| mapping.paddr)
     }
 
     /// The physical address of what is in a slot.

@@ -20,18 +20,10 @@ fn an_ipc_buffer_needs_a_frame_of_ram_before_its_address_counts() {
     let table = host.make(TABLE);
     for frame in [device, tcb, table, empty, OWN] {
         let result = host.kernel.tcb_set_ipc_buffer(tcb, FREE + 1, frame);
-        assert_eq!(
-            result,
-            Err(IllegalOperation),
-            "{:?}",
-            host.kernel.cap(frame)
-        );
+        assert_eq!(result, Err(IllegalOperation), "{:?}", host.kernel.cap(frame));
     }
     let parent = host.untyped(RAM_4M);
-    assert_eq!(
-        host.kernel.tcb_set_ipc_buffer(tcb, FREE, parent),
-        Err(RevokeFirst)
-    );
+    assert_eq!(host.kernel.tcb_set_ipc_buffer(tcb, FREE, parent), Err(RevokeFirst));
 }
 
 #[test]
@@ -56,46 +48,27 @@ fn a_thread_holds_a_copy_of_its_buffers_capability() {
     let mut host = Host::small();
     let (tcb, frame) = (host.make(Blueprint::Tcb), host.make(FRAME));
     host.kernel.tcb_set_ipc_buffer(tcb, FREE, frame).unwrap();
-    assert!(matches!(
-        host.kernel.tcb(tcb).unwrap().ipc_frame,
-        Cap::Frame { mapped: None, .. }
-    ));
+    assert!(matches!(host.kernel.tcb(tcb).unwrap().ipc_frame, Cap::Frame { mapped: None, .. }));
     host.revoke(frame);
-    assert_eq!(
-        host.kernel.tcb(tcb).unwrap().ipc_frame,
-        Cap::Null,
-        "a child like any other"
-    );
+    assert_eq!(host.kernel.tcb(tcb).unwrap().ipc_frame, Cap::Null, "a child like any other");
 }
 
 #[test]
 fn a_new_buffer_replaces_the_old_one() {
     let mut host = Host::small();
-    let (tcb, first, second) = (
-        host.make(Blueprint::Tcb),
-        host.make(FRAME),
-        host.make(FRAME),
-    );
+    let (tcb, first, second) = (host.make(Blueprint::Tcb), host.make(FRAME), host.make(FRAME));
     host.kernel.tcb_set_ipc_buffer(tcb, FREE, first).unwrap();
     host.delete(first);
     let frames = host.kernel.live(ObjectKind::Frame);
     host.kernel.tcb_set_ipc_buffer(tcb, FREE, second).unwrap();
     assert_eq!(host.kernel.live(ObjectKind::Frame), frames - 1);
-    assert_eq!(
-        host.kernel.tcb_set_ipc_buffer(tcb, FREE, second),
-        Ok(()),
-        "even by the same"
-    );
+    assert_eq!(host.kernel.tcb_set_ipc_buffer(tcb, FREE, second), Ok(()), "even by the same");
 }
 
 #[test]
 fn a_space_is_a_cnode_and_a_vspace_with_an_asid() {
     let mut host = Host::small();
-    let (tcb, cspace, root) = (
-        host.make(Blueprint::Tcb),
-        host.make(cnode(2)),
-        host.make(ROOT),
-    );
+    let (tcb, cspace, root) = (host.make(Blueprint::Tcb), host.make(cnode(2)), host.make(ROOT));
     let (frame, empty, table) = (host.make(FRAME), host.slot(), host.make(TABLE));
     let mut set = |c, v| host.kernel.tcb_set_space(tcb, CPtr::new(7), c, v);
     for wrong in [frame, empty, table, OWN] {
@@ -107,46 +80,27 @@ fn a_space_is_a_cnode_and_a_vspace_with_an_asid() {
     assert_eq!(set(cspace, OWN), Ok(()));
     let thread = host.kernel.tcb(tcb).unwrap();
     assert_eq!(thread.cspace, host.kernel.cap(cspace));
-    assert_eq!(
-        (thread.vspace, thread.fault_endpoint),
-        (host.kernel.cap(OWN), 7)
-    );
+    assert_eq!((thread.vspace, thread.fault_endpoint), (host.kernel.cap(OWN), 7));
 }
 
 #[test]
 fn a_space_is_not_replaced_while_the_thread_holds_its_cnodes_last_capability() {
     let mut host = Host::small();
-    let (tcb, first, second) = (
-        host.make(Blueprint::Tcb),
-        host.make(cnode(2)),
-        host.make(cnode(2)),
-    );
-    host.kernel
-        .tcb_set_space(tcb, CPtr::NULL, first, OWN)
-        .unwrap();
-    assert_eq!(
-        host.kernel.tcb_set_space(tcb, CPtr::NULL, second, OWN),
-        Ok(())
-    );
+    let (tcb, first, second) =
+        (host.make(Blueprint::Tcb), host.make(cnode(2)), host.make(cnode(2)));
+    host.kernel.tcb_set_space(tcb, CPtr::NULL, first, OWN).unwrap();
+    assert_eq!(host.kernel.tcb_set_space(tcb, CPtr::NULL, second, OWN), Ok(()));
     host.delete(second);
     let refused = host.kernel.tcb_set_space(tcb, CPtr::NULL, first, OWN);
     assert_eq!(refused, Err(IllegalOperation));
-    assert_eq!(
-        host.kernel.tcb_set_space(tcb, CPtr::NULL, OWN, OWN),
-        Err(IllegalOperation)
-    );
+    assert_eq!(host.kernel.tcb_set_space(tcb, CPtr::NULL, OWN, OWN), Err(IllegalOperation));
 }
 
 #[test]
 fn thread_invocations_need_a_thread() {
     let mut host = Host::small();
     let (frame, cspace) = (host.make(FRAME), host.make(cnode(1)));
-    assert_eq!(
-        host.kernel.tcb_set_ipc_buffer(frame, FREE, frame),
-        Err(IllegalOperation)
-    );
-    let set = host
-        .kernel
-        .tcb_set_space(CPtr::NULL, CPtr::NULL, cspace, OWN);
+    assert_eq!(host.kernel.tcb_set_ipc_buffer(frame, FREE, frame), Err(IllegalOperation));
+    let set = host.kernel.tcb_set_space(CPtr::NULL, CPtr::NULL, cspace, OWN);
     assert_eq!(set, Err(InvalidCapability));
 }

@@ -8,11 +8,7 @@ fn the_first_retype_of_a_boot_untyped_clears_all_of_it() {
     host.make_from(host.untyped(RAM_64K), FRAME);
     assert_eq!(host.kernel.bytes_cleared(), 1 << 16);
     host.make_from(host.untyped(RAM_64K), FRAME);
-    assert_eq!(
-        host.kernel.bytes_cleared(),
-        1 << 16,
-        "with a child nothing is cleared again"
-    );
+    assert_eq!(host.kernel.bytes_cleared(), 1 << 16, "with a child nothing is cleared again");
     host.kernel.check_manager();
 }
 
@@ -21,10 +17,7 @@ fn an_untyped_without_children_starts_over_at_its_next_retype() {
     let mut host = Host::small();
     let (parent, first) = (host.untyped(RAM_64K), host.slots(16));
     host.retype(parent, untyped(16), first, 1).unwrap();
-    assert_eq!(
-        host.retype(parent, FRAME, first.offset(1), 1),
-        Err(NotEnoughMemory)
-    );
+    assert_eq!(host.retype(parent, FRAME, first.offset(1), 1), Err(NotEnoughMemory));
     host.revoke(parent);
     assert_eq!(host.retype(parent, FRAME, first, 16), Ok(()));
     host.kernel.check_manager();
@@ -48,11 +41,7 @@ fn a_reset_clears_what_was_used_in_steps_of_256_bytes() {
     host.revoke(child);
     host.kernel.reset_counters();
     host.make_from(child, Blueprint::Endpoint);
-    assert_eq!(
-        host.kernel.bytes_cleared(),
-        512,
-        "17 endpoints are 272 bytes"
-    );
+    assert_eq!(host.kernel.bytes_cleared(), 512, "17 endpoints are 272 bytes");
 }
 
 #[test]
@@ -72,10 +61,7 @@ fn device_memory_is_never_cleared() {
     let device = host.untyped(DEVICE_4M);
     host.make_from(device, FRAME);
     host.revoke(device);
-    assert!(
-        host.retype(device, LARGE, CPtr::new(900), 1).is_ok(),
-        "but it starts over"
-    );
+    assert!(host.retype(device, LARGE, CPtr::new(900), 1).is_ok(), "but it starts over");
     assert_eq!(host.kernel.bytes_cleared(), 0);
 }
 
@@ -84,17 +70,10 @@ fn device_memory_becomes_frames_and_untypeds_only() {
     let mut host = Host::small();
     let (device, slot) = (host.untyped(DEVICE_4M), host.slot());
     for kind in [Blueprint::Tcb, Blueprint::Endpoint, cnode(4), TABLE, ROOT] {
-        assert_eq!(
-            host.retype(device, kind, slot, 1),
-            Err(InvalidArgument),
-            "{kind:?}"
-        );
+        assert_eq!(host.retype(device, kind, slot, 1), Err(InvalidArgument), "{kind:?}");
     }
     let child = host.make_from(device, untyped(13));
-    assert_eq!(
-        host.retype(child, Blueprint::Endpoint, slot, 1),
-        Err(InvalidArgument)
-    );
+    assert_eq!(host.retype(child, Blueprint::Endpoint, slot, 1), Err(InvalidArgument));
     assert_eq!(host.retype(child, FRAME, slot, 1), Ok(()));
 }
 
@@ -103,10 +82,7 @@ fn want_of_room_wins_over_the_device_rule() {
     let mut host = Host::small();
     let child = host.make_from(host.untyped(DEVICE_4M), untyped(8));
     let slot = host.slot();
-    assert_eq!(
-        host.retype(child, Blueprint::Tcb, slot, 1),
-        Err(NotEnoughMemory)
-    );
+    assert_eq!(host.retype(child, Blueprint::Tcb, slot, 1), Err(NotEnoughMemory));
 }
 
 #[test]
@@ -115,9 +91,7 @@ fn objects_of_one_retype_are_neighbours_in_memory_and_in_slots() {
     let child = host.make_untyped(16);
     let first = host.slots(4);
     host.retype(child, FRAME, first, 4).unwrap();
-    let bases: Vec<usize> = (0..4)
-        .map(|i| host.base(first.offset(i)) - host.base(child))
-        .collect();
+    let bases: Vec<usize> = (0..4).map(|i| host.base(first.offset(i)) - host.base(child)).collect();
     assert_eq!(bases, [0, 0x1000, 0x2000, 0x3000]);
 }
 
@@ -129,11 +103,7 @@ fn an_object_starts_at_the_next_multiple_of_its_size() {
     let frame = host.make_from(child, FRAME);
     let endpoint = host.make_from(child, Blueprint::Endpoint);
     assert_eq!(host.base(frame) - host.base(child), 0x1000);
-    assert_eq!(
-        host.base(endpoint) - host.base(child),
-        0x2000,
-        "what was skipped stays lost"
-    );
+    assert_eq!(host.base(endpoint) - host.base(child), 0x2000, "what was skipped stays lost");
 }
 
 #[test]
@@ -143,10 +113,7 @@ fn room_is_what_lies_above_the_watermark() {
     let first = host.slots(5);
     assert_eq!(host.retype(child, FRAME, first, 5), Err(NotEnoughMemory));
     host.retype(child, FRAME, first, 3).unwrap();
-    assert_eq!(
-        host.retype(child, FRAME, first.offset(3), 2),
-        Err(NotEnoughMemory)
-    );
+    assert_eq!(host.retype(child, FRAME, first.offset(3), 2), Err(NotEnoughMemory));
     assert_eq!(host.retype(child, FRAME, first.offset(3), 1), Ok(()));
 }
 
@@ -155,14 +122,8 @@ fn a_retype_makes_1_to_256_objects() {
     let mut host = Host::small();
     let child = host.make_untyped(16);
     let first = host.slots(257);
-    assert_eq!(
-        host.retype(child, Blueprint::Endpoint, first, 0),
-        Err(RangeError)
-    );
-    assert_eq!(
-        host.retype(child, Blueprint::Endpoint, first, 257),
-        Err(RangeError)
-    );
+    assert_eq!(host.retype(child, Blueprint::Endpoint, first, 0), Err(RangeError));
+    assert_eq!(host.retype(child, Blueprint::Endpoint, first, 257), Err(RangeError));
     assert_eq!(host.retype(child, Blueprint::Endpoint, first, 256), Ok(()));
 }
 
@@ -170,14 +131,8 @@ fn a_retype_makes_1_to_256_objects() {
 fn the_window_of_slots_must_lie_in_the_cnode() {
     let mut host = Host::small();
     let child = host.make_untyped(16);
-    assert_eq!(
-        host.retype(child, FRAME, CPtr::new(1024), 1),
-        Err(RangeError)
-    );
-    assert_eq!(
-        host.retype(child, FRAME, CPtr::new(1023), 2),
-        Err(RangeError)
-    );
+    assert_eq!(host.retype(child, FRAME, CPtr::new(1024), 1), Err(RangeError));
+    assert_eq!(host.retype(child, FRAME, CPtr::new(1023), 2), Err(RangeError));
     assert_eq!(host.retype(child, FRAME, CPtr::new(1023), 1), Ok(()));
 }
 
@@ -189,11 +144,7 @@ fn an_occupied_slot_anywhere_in_the_window_refuses_all_of_it() {
     host.retype(child, FRAME, first.offset(2), 1).unwrap();
     assert_eq!(host.retype(child, FRAME, first, 3), Err(DeleteFirst));
     assert!(host.is_empty(first));
-    assert_eq!(
-        host.retype(child, LARGE, first, 3),
-        Err(DeleteFirst),
-        "wins over want of room"
-    );
+    assert_eq!(host.retype(child, LARGE, first, 3), Err(DeleteFirst), "wins over want of room");
 }
 
 #[test]
@@ -205,15 +156,8 @@ fn sizes_have_bounds() {
     assert_eq!(retype(cnode(0)), Err(InvalidArgument));
     assert_eq!(retype(untyped(30)), Err(RangeError));
     assert_eq!(retype(cnode(30)), Err(RangeError));
-    assert_eq!(
-        retype(cnode(29)),
-        Err(NotEnoughMemory),
-        "2^33 bytes are more than a word counts"
-    );
-    assert_eq!(
-        retype(Blueprint::Frame { size_bits: 21 }),
-        Err(InvalidArgument)
-    );
+    assert_eq!(retype(cnode(29)), Err(NotEnoughMemory), "2^33 bytes are more than a word counts");
+    assert_eq!(retype(Blueprint::Frame { size_bits: 21 }), Err(InvalidArgument));
     assert_eq!(retype(Blueprint::Table { level: 2 }), Err(InvalidArgument));
 }
 
@@ -232,48 +176,15 @@ fn bad_sizes_win_over_bad_destinations() {
 fn a_destination_is_found_by_root_index_and_depth() {
     let mut host = Host::small();
     let (child, inner) = (host.make_untyped(16), host.make(cnode(2)));
-    let mut retype = |path, offset| {
-        host.kernel
-            .untyped_retype(child, Blueprint::Endpoint, path, offset, 1)
-    };
+    let mut retype =
+        |path, offset| host.kernel.untyped_retype(child, Blueprint::Endpoint, path, offset, 1);
     assert_eq!(retype(node(inner), 0), Ok(()));
-    assert_eq!(
-        retype(at(inner), 1),
-        Ok(()),
-        "the CNode whose capability is in that slot"
-    );
+    assert_eq!(retype(at(inner), 1), Ok(()), "the CNode whose capability is in that slot");
     assert_eq!(retype(at(inner), 4), Err(RangeError));
-    assert_eq!(
-        retype(
-            CapPath {
-                depth: 33,
-                ..at(inner)
-            },
-            2
-        ),
-        Err(RangeError)
-    );
-    assert_eq!(
-        retype(
-            CapPath {
-                depth: 31,
-                ..at(inner)
-            },
-            2
-        ),
-        Err(FailedLookup)
-    );
+    assert_eq!(retype(CapPath { depth: 33, ..at(inner) }, 2), Err(RangeError));
+    assert_eq!(retype(CapPath { depth: 31, ..at(inner) }, 2), Err(FailedLookup));
     assert_eq!(retype(at(child), 2), Err(FailedLookup), "no CNode there");
-    assert_eq!(
-        retype(
-            CapPath {
-                root: child,
-                ..at(inner)
-            },
-            2
-        ),
-        Err(FailedLookup)
-    );
+    assert_eq!(retype(CapPath { root: child, ..at(inner) }, 2), Err(FailedLookup));
     assert_eq!(retype(node(child), 2), Err(FailedLookup));
 }
 
@@ -283,10 +194,7 @@ fn only_untypeds_are_retyped() {
     let (frame, slot) = (host.make(FRAME), host.slot());
     assert_eq!(host.retype(frame, FRAME, slot, 1), Err(IllegalOperation));
     assert_eq!(host.retype(slot, FRAME, slot, 1), Err(InvalidCapability));
-    assert_eq!(
-        host.retype(CPtr::NULL, FRAME, slot, 1),
-        Err(InvalidCapability)
-    );
+    assert_eq!(host.retype(CPtr::NULL, FRAME, slot, 1), Err(InvalidCapability));
 }
 
 #[test]

@@ -8,11 +8,7 @@ fn a_frame_is_mapped_once_by_a_capability() {
     host.table_over(OWN, FREE);
     let frame = host.frame_at(FREE);
     assert_eq!(host.map(frame, OWN, FREE + 0x1000), Err(InvalidCapability));
-    assert_eq!(
-        host.map(frame, CPtr::NULL, 1),
-        Err(InvalidCapability),
-        "before anything else"
-    );
+    assert_eq!(host.map(frame, CPtr::NULL, 1), Err(InvalidCapability), "before anything else");
     host.kernel.page_unmap(frame).unwrap();
     assert_eq!(host.map(frame, OWN, FREE + 0x1000), Ok(()));
     host.kernel.check_manager();
@@ -23,15 +19,8 @@ fn a_vspace_needs_an_asid_to_map_in() {
     let mut host = Host::small();
     let (root, frame, table) = (host.make(ROOT), host.make(FRAME), host.make(TABLE));
     assert_eq!(host.map(frame, root, FREE), Err(InvalidCapability));
-    assert_eq!(
-        host.kernel.table_map(table, 1, root, FREE),
-        Err(InvalidCapability)
-    );
-    assert_eq!(
-        host.map(frame, table, FREE),
-        Err(InvalidCapability),
-        "a table is no VSpace"
-    );
+    assert_eq!(host.kernel.table_map(table, 1, root, FREE), Err(InvalidCapability));
+    assert_eq!(host.map(frame, table, FREE), Err(InvalidCapability), "a table is no VSpace");
 }
 
 #[test]
@@ -39,25 +28,10 @@ fn user_space_ends_where_the_kernel_begins() {
     let mut host = Host::small();
     let (frame, large, table) = (host.make(FRAME), host.make(FRAME), host.make(TABLE));
     assert_eq!(host.map(frame, OWN, 0xe000_0000), Err(InvalidArgument));
-    assert_eq!(
-        host.map(frame, OWN, 0xdfff_f001),
-        Err(InvalidArgument),
-        "before alignment"
-    );
-    assert_eq!(
-        host.map(frame, OWN, 0xdfff_f000),
-        Err(FailedLookup),
-        "its last page"
-    );
-    assert_eq!(
-        host.map(large, OWN, 0xdfff_e800),
-        Err(AlignmentError),
-        "before the look-up"
-    );
-    assert_eq!(
-        host.kernel.table_map(table, 1, OWN, 0xe000_0000),
-        Err(InvalidArgument)
-    );
+    assert_eq!(host.map(frame, OWN, 0xdfff_f001), Err(InvalidArgument), "before alignment");
+    assert_eq!(host.map(frame, OWN, 0xdfff_f000), Err(FailedLookup), "its last page");
+    assert_eq!(host.map(large, OWN, 0xdfff_e800), Err(AlignmentError), "before the look-up");
+    assert_eq!(host.kernel.table_map(table, 1, OWN, 0xe000_0000), Err(InvalidArgument));
     assert_eq!(host.kernel.table_map(table, 1, OWN, 0xdfff_ffff), Ok(()));
 }
 
@@ -75,38 +49,18 @@ fn a_small_frame_needs_a_table_and_an_empty_entry() {
 #[test]
 fn a_large_frame_needs_the_directorys_entry_empty() {
     let mut host = Host::new(&BootConfig::ia32());
-    let ram = host
-        .kernel
-        .facts()
-        .untypeds
-        .iter()
-        .position(|u| u.size_bits == 23)
-        .unwrap();
+    let ram = host.kernel.facts().untypeds.iter().position(|u| u.size_bits == 23).unwrap();
     let parent = host.untyped(ram);
     let (large, table) = (host.make_from(parent, LARGE), host.make_from(parent, TABLE));
     let small = host.make_from(parent, FRAME);
     host.kernel.table_map(table, 1, OWN, FREE).unwrap();
-    assert_eq!(
-        host.map(large, OWN, FREE),
-        Err(DeleteFirst),
-        "a table is there"
-    );
+    assert_eq!(host.map(large, OWN, FREE), Err(DeleteFirst), "a table is there");
     assert_eq!(host.map(large, OWN, FREE + 0x1000), Err(AlignmentError));
     assert_eq!(host.map(large, OWN, FREE + (1 << 22)), Ok(()));
-    assert_eq!(
-        host.map(small, OWN, FREE + (1 << 22)),
-        Err(FailedLookup),
-        "no table is there"
-    );
+    assert_eq!(host.map(small, OWN, FREE + (1 << 22)), Err(FailedLookup), "no table is there");
     host.kernel.table_unmap(table, 1).unwrap();
-    assert_eq!(
-        host.kernel.table_map(table, 1, OWN, FREE + (1 << 22)),
-        Err(DeleteFirst)
-    );
-    let mapping = host
-        .kernel
-        .mapping(OWN, FREE + (1 << 22) + 0x12_3456)
-        .unwrap();
+    assert_eq!(host.kernel.table_map(table, 1, OWN, FREE + (1 << 22)), Err(DeleteFirst));
+    let mapping = host.kernel.mapping(OWN, FREE + (1 << 22) + 0x12_3456).unwrap();
     assert_eq!((mapping.paddr, mapping.size_bits), (host.base(large), 22));
 }
 
@@ -116,11 +70,7 @@ fn the_last_page_of_the_address_space_slips_past_the_check() {
     let (frame, second) = (host.make(FRAME), host.make(FRAME));
     let (other, last) = (host.vspace(), 0xffff_f000);
     assert_eq!(host.map(frame, OWN, last), Ok(()), "its end wraps to 0");
-    assert_eq!(
-        host.map(second, other, last),
-        Err(DeleteFirst),
-        "one table for all VSpaces"
-    );
+    assert_eq!(host.map(second, other, last), Err(DeleteFirst), "one table for all VSpaces");
     host.kernel.page_unmap(frame).unwrap();
     assert_eq!(host.map(second, other, last), Ok(()));
     host.kernel.check();
@@ -129,13 +79,7 @@ fn the_last_page_of_the_address_space_slips_past_the_check() {
 #[test]
 fn a_large_frame_at_the_end_of_the_address_space_finds_the_kernels_table() {
     let mut host = Host::new(&BootConfig::ia32());
-    let ram = host
-        .kernel
-        .facts()
-        .untypeds
-        .iter()
-        .position(|u| u.size_bits == 23)
-        .unwrap();
+    let ram = host.kernel.facts().untypeds.iter().position(|u| u.size_bits == 23).unwrap();
     let large = host.make_from(host.untyped(ram), LARGE);
     assert_eq!(host.map(large, OWN, 0xffc0_0000), Err(DeleteFirst));
 }
@@ -150,14 +94,9 @@ fn a_mapping_has_the_rights_both_capability_and_call_allow() {
     assert_eq!(host.kernel.mapping(OWN, FREE).unwrap().rights, Rights::READ);
     host.kernel.page_unmap(read_only).unwrap();
     let write_only = Rights::WRITE | Rights::GRANT;
-    host.kernel
-        .page_map(frame, OWN, FREE, write_only, CachePolicy::Uncached)
-        .unwrap();
+    host.kernel.page_map(frame, OWN, FREE, write_only, CachePolicy::Uncached).unwrap();
     let mapping = host.kernel.mapping(OWN, FREE).unwrap();
-    assert_eq!(
-        (mapping.rights, mapping.cache),
-        (Rights::empty(), CachePolicy::Uncached)
-    );
+    assert_eq!((mapping.rights, mapping.cache), (Rights::empty(), CachePolicy::Uncached));
 }
 
 #[test]
@@ -167,19 +106,11 @@ fn a_remap_changes_rights_where_the_frame_is() {
     let (frame, other) = (host.frame_at(FREE), host.vspace());
     assert_eq!(host.remap(frame, OWN, Rights::READ), Ok(()));
     assert_eq!(host.kernel.mapping(OWN, FREE).unwrap().rights, Rights::READ);
-    assert_eq!(
-        host.remap(frame, OWN, RW),
-        Ok(()),
-        "the capability still has both"
-    );
+    assert_eq!(host.remap(frame, OWN, RW), Ok(()), "the capability still has both");
     assert_eq!(host.remap(frame, other, RW), Err(InvalidCapability));
     assert_eq!(host.remap(frame, frame, RW), Err(InvalidCapability));
     host.kernel.page_unmap(frame).unwrap();
-    assert_eq!(
-        host.remap(frame, frame, RW),
-        Err(IllegalOperation),
-        "before the VSpace"
-    );
+    assert_eq!(host.remap(frame, frame, RW), Err(IllegalOperation), "before the VSpace");
 }
 
 #[test]
@@ -194,24 +125,14 @@ fn a_remap_writes_an_entry_that_is_another_frames_by_now() {
     assert_eq!(host.remap(first, OWN, RW), Ok(()));
     assert_eq!(host.paddr_at(OWN, FREE), Some(host.base(first)));
     host.kernel.page_unmap(second).unwrap();
-    assert_eq!(
-        host.paddr_at(OWN, FREE),
-        Some(host.base(first)),
-        "it is not second's to empty"
-    );
+    assert_eq!(host.paddr_at(OWN, FREE), Some(host.base(first)), "it is not second's to empty");
     host.kernel.check();
 }
 
 #[test]
 fn a_large_frames_remap_respects_a_table() {
     let mut host = Host::new(&BootConfig::ia32());
-    let ram = host
-        .kernel
-        .facts()
-        .untypeds
-        .iter()
-        .position(|u| u.size_bits == 23)
-        .unwrap();
+    let ram = host.kernel.facts().untypeds.iter().position(|u| u.size_bits == 23).unwrap();
     let large = host.make_from(host.untyped(ram), LARGE);
     let vspace = host.make_from(host.untyped(ram), ROOT);
     host.kernel.asid_pool_assign(POOL, vspace).unwrap();
@@ -222,11 +143,7 @@ fn a_large_frames_remap_respects_a_table() {
     host.kernel.asid_pool_assign(POOL, next).unwrap();
     let table = host.make_from(host.untyped(ram), TABLE);
     host.kernel.table_map(table, 1, next, FREE).unwrap();
-    assert_eq!(
-        host.remap(large, next, RW),
-        Err(DeleteFirst),
-        "the new VSpace has the old ASID"
-    );
+    assert_eq!(host.remap(large, next, RW), Err(DeleteFirst), "the new VSpace has the old ASID");
 }
 
 #[test]
@@ -245,11 +162,7 @@ fn page_invocations_need_a_frame() {
     assert_eq!(host.kernel.page_unmap(table), Err(IllegalOperation));
     assert_eq!(host.kernel.page_get_address(table), Err(IllegalOperation));
     let ports = CPtr::new(slot::IO_PORT);
-    assert_eq!(
-        host.kernel.page_unmap(ports),
-        Err(TruncatedMessage),
-        "it wants a port first"
-    );
+    assert_eq!(host.kernel.page_unmap(ports), Err(TruncatedMessage), "it wants a port first");
 }
 
 #[test]
@@ -263,14 +176,8 @@ fn a_frame_tells_its_physical_address() {
 fn a_table_is_mapped_once_and_where_nothing_is() {
     let mut host = Host::small();
     let (first, second) = (host.table_over(OWN, FREE), host.make(TABLE));
-    assert_eq!(
-        host.kernel.table_map(second, 1, OWN, FREE + 0x3f_ffff),
-        Err(DeleteFirst)
-    );
-    assert_eq!(
-        host.kernel.table_map(first, 1, OWN, FREE + (1 << 22)),
-        Err(InvalidCapability)
-    );
+    assert_eq!(host.kernel.table_map(second, 1, OWN, FREE + 0x3f_ffff), Err(DeleteFirst));
+    assert_eq!(host.kernel.table_map(first, 1, OWN, FREE + (1 << 22)), Err(InvalidCapability));
     host.kernel.table_unmap(first, 1).unwrap();
     assert_eq!(host.kernel.table_map(second, 1, OWN, FREE), Ok(()));
 }
@@ -310,13 +217,7 @@ fn a_deleted_table_takes_its_mappings_with_it() {
     assert_eq!(host.paddr_at(OWN, FREE), None);
     host.table_over(OWN, FREE);
     assert_eq!(host.paddr_at(OWN, FREE), None);
-    assert!(matches!(
-        host.kernel.cap(frame),
-        Cap::Frame {
-            mapped: Some(_),
-            ..
-        }
-    ));
+    assert!(matches!(host.kernel.cap(frame), Cap::Frame { mapped: Some(_), .. }));
     host.kernel.check();
 }
 
@@ -337,16 +238,10 @@ fn a_capability_that_is_not_the_last_leaves_its_mapping_behind() {
     let frame = host.frame_at(FREE);
     let copy = host.copy(frame).unwrap();
     host.delete(frame);
-    assert!(
-        host.paddr_at(OWN, FREE).is_some(),
-        "Mode_finaliseCap unmaps only final ones"
-    );
+    assert!(host.paddr_at(OWN, FREE).is_some(), "Mode_finaliseCap unmaps only final ones");
     assert_eq!(host.kernel.forgotten().len(), 1);
     host.delete(copy);
-    assert!(
-        host.paddr_at(OWN, FREE).is_some(),
-        "and the last one knows nothing of it"
-    );
+    assert!(host.paddr_at(OWN, FREE).is_some(), "and the last one knows nothing of it");
     assert_eq!(host.kernel.dangling().len(), 1);
 }
 
@@ -382,10 +277,7 @@ fn a_destroyed_vspace_leaves_capabilities_that_remember_it() {
     host.map(frame, vspace, FREE).unwrap();
     host.delete(vspace);
     assert_eq!(host.map(frame, OWN, FREE), Err(InvalidCapability));
-    assert_eq!(
-        host.kernel.table_map(table, 1, OWN, FREE),
-        Err(InvalidCapability)
-    );
+    assert_eq!(host.kernel.table_map(table, 1, OWN, FREE), Err(InvalidCapability));
     host.kernel.page_unmap(frame).unwrap();
     host.kernel.table_unmap(table, 1).unwrap();
     host.kernel.table_map(table, 1, OWN, FREE).unwrap();
@@ -396,15 +288,9 @@ fn a_destroyed_vspace_leaves_capabilities_that_remember_it() {
 #[test]
 fn a_vspace_lives_as_long_as_a_thread_runs_in_it() {
     let mut host = Host::small();
-    let (vspace, tcb, cspace) = (
-        host.vspace(),
-        host.make(Blueprint::Tcb),
-        host.make(cnode(1)),
-    );
+    let (vspace, tcb, cspace) = (host.vspace(), host.make(Blueprint::Tcb), host.make(cnode(1)));
     let table = host.table_over(vspace, FREE);
-    host.kernel
-        .tcb_set_space(tcb, CPtr::NULL, cspace, vspace)
-        .unwrap();
+    host.kernel.tcb_set_space(tcb, CPtr::NULL, cspace, vspace).unwrap();
     let tables = host.kernel.live(ObjectKind::Table);
     host.delete(vspace);
     assert_eq!(host.kernel.live(ObjectKind::Table), tables);

@@ -1,0 +1,352 @@
+//! Which call comes next.
+
+use untyped_alloc::kernel::{Blueprint, CachePolicy, KernelError, KernelResult, Rights};
+
+use crate::call::{Call, SlotPath, Target};
+use crate::config::{Config, PASSIVE, SOURCES, VADDRS, WINDOW};
+use crate::guess::{Guesses, Kind};
+use crate::rng::Rng;
+
+/// How often, in a hundred, something is chosen because it should fit. The rest is chosen blindly.
+const FITTING: u32 = 88;
+
+/// Makes calls from a seed and from what became of the calls before.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    rng: Rng,
+    guesses: Guesses,
+    config: Config,
+}
+
+/// Whether something may lie in an active slot, from which it may be invoked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Active,
+    Passive,
+}
+
+impl Generator {
+    /// A sequence that works in `config`.
+    pub fn new(seed: u64, config: &Config) -> Generator {
+        Generator { rng: Rng::new(seed), guesses: Guesses::new(), config: *config }
+    }
+
+    /// The next call.
+    pub fn next_call(&mut self) -> Call {
+        match self.rng.below(100) {
+            0..=19 => self.retype(),
+            20..=22 => self.retype_into(),
+            23..=31 => self.copy(),
+            32..=34 => self.mint_badge(),
+            35..=38 => self.mint_guard(),
+            39..=49 => Call::Delete { slot: self.occupied_path() },
+            50..=53 => self.revoke(),
+            54..=66 => self.page_map(),
+            67..=71 => self.page_remap(),
+            72..=76 => Call::PageUnmap { frame: self.active(|kind| kind == Kind::Frame) },
+            77..=78 => Call::PageGetAddress { frame: self.active(|kind| kind == Kind::Frame) },
+            79..=85 => self.table_map(),
+            86..=88 => {
+                Call::TableUnmap { table: self.active(is_lower_table), level: self.table_level() }
+            }
+            89..=90 => self.make_pool(),
+            91..=93 => self.assign(),
+            94..=97 => self.set_ipc_buffer(),
+            _ => self.set_space(),
+        }
+    }
+
+    /// Tells what became of `call`.
+    pub fn note(&mut self, call: &Call, result: KernelResult<usize>) {
+        match (result, call) {
+            (Ok(_), _) => self.guesses.succeeded(call),
+            (
+                Err(KernelError::DeleteFirst),
+                Call::Retype { offset: slot, count: 1, .. }
+                | Call::Copy { dst: SlotPath::Direct { target: Target::Window(slot), .. }, .. },
+            ) if *slot < WINDOW => self.guesses.occupied(*slot),
+            _ => {}
+        }
+    }
+
+    fn retype(&mut self) -> Call {
+        let blueprint = self.blueprint();
+        let passive = matches!(blueprint, Blueprint::Endpoint | Blueprint::Notification);
+        let (first, end) = if passive { (PASSIVE, WINDOW) } else { (0, WINDOW) };
+        let mut offset = self.empty_slot(first, end);
+        let room = u32::from(end - offset);
+        let mut count =
+            if self.rng.chance(70) { 1 } else { 1 + self.rng.below(room.min(8)) as u16 };
+        if self.rng.chance(2) {
+            // Beyond the limits, where the kernel refuses before it touches a slot.
+            (offset, count) = (first, self.rng.pick(&[0, 257, u16::MAX]));
+        }
+        Call::Retype { untyped: self.untyped(), blueprint, offset, count }
+    }
+
+    fn retype_into(&mut self) -> Call {
+        let (untyped, blueprint) = (self.untyped(), self.blueprint());
+        let root = self.active(is_cnode);
+        let node = match self.rng.below(4) {
+            // Never at depth 0: that would be the caller's own CNode, and slot 0 of it is empty.
+            0 => SlotPath::Direct { target: root, depth: self.depth().max(1) },
+            1 => self.inside(root),
+            _ => SlotPath::Inside { root, index: 0, depth: 0 },
+        };
+        let (offset, count) = (self.rng.below(6) as u16, 1 + self.rng.below(3) as u16);
+        Call::RetypeInto { untyped, blueprint, node, offset, count }
+    }
+
+    fn copy(&mut self) -> Call {
+        let (dst, src) = self.two_paths(|kind| kind != Kind::Empty);
+        Call::Copy { dst, src, rights: self.rights() }
+    }
+
+    fn mint_badge(&mut self) -> Call {
+        let (dst, src) = self.two_paths(|kind| kind == Kind::Passive);
+        // 28 bits: a debug kernel stops at more.
+        let badge = self.rng.pick(&[0, 1, 1, 2, 3, 0x0fff_ffff, 0x1f << 3]);
+        Call::MintBadge { dst, src, rights: self.rights(), badge }
+    }
+
+    fn mint_guard(&mut self) -> Call {
+        let (dst, src) = self.two_paths(is_cnode);
+        let guard = self.rng.pick(&[0, 1, 2, 5]);
+        let guard_bits = self.rng.pick(&[0, 1, 2, 3, 8, 18]);
+        Call::MintGuard { dst, src, guard, guard_bits }
+    }
+
+    fn revoke(&mut self) -> Call {
+        // Untypeds above all, or the memory is used up soon.
+        let target = match self.rng.below(10) {
+            0..=2 => Target::Source(self.rng.below(SOURCES as u32) as u8),
+            3..=5 => {
+                Target::Window(self.slot(0, WINDOW, |kind| matches!(kind, Kind::Untyped { .. })))
+            }
+            _ => self.any_occupied(),
+        };
+        Call::Revoke { slot: SlotPath::Direct { target, depth: self.depth() } }
+    }
+
+    fn page_map(&mut self) -> Call {
+        let (frame, vspace) = (self.active(|kind| kind == Kind::Frame), self.vspace());
+        let (vaddr, rights, cache) = (self.vaddr(), self.rights(), self.cache());
+        Call::PageMap { frame, vspace, vaddr, rights, cache }
+    }
+
+    fn page_remap(&mut self) -> Call {
+        let (frame, vspace) = (self.active(|kind| kind == Kind::Frame), self.vspace());
+        let (vaddr, rights, cache) = (self.vaddr(), self.rights(), self.cache());
+        Call::PageRemap { frame, vspace, vaddr, rights, cache }
+    }
+
+    fn table_map(&mut self) -> Call {
+        let (table, level) = (self.active(is_lower_table), self.table_level());
+        Call::TableMap { table, level, vspace: self.vspace(), vaddr: self.vaddr() }
+    }
+
+    fn make_pool(&mut self) -> Call {
+        let bits = self.config.sizes.asid_pool_bits;
+        let untyped = self.active(|kind| kind == Kind::Untyped { size_bits: bits });
+        Call::MakePool { untyped, dst: self.empty_path(Where::Active) }
+    }
+
+    fn assign(&mut self) -> Call {
+        let pool = if self.rng.chance(60) {
+            Target::AsidPool
+        } else {
+            self.active(|kind| kind == Kind::Pool)
+        };
+        Call::Assign { pool, vspace: self.active(is_root) }
+    }
+
+    fn set_ipc_buffer(&mut self) -> Call {
+        let (tcb, frame) =
+            (self.active(|kind| kind == Kind::Tcb), self.in_window(|kind| kind == Kind::Frame));
+        Call::SetIpcBuffer { tcb, vaddr: self.rng.below(VADDRS as u32) as u8, frame }
+    }
+
+    fn set_space(&mut self) -> Call {
+        let (tcb, cspace) = (self.active(|kind| kind == Kind::Tcb), self.in_window(is_cnode));
+        let fault_endpoint = self.rng.below(8) as u16;
+        Call::SetSpace { tcb, fault_endpoint, cspace, vspace: self.vspace() }
+    }
+
+    /// A slot of the window where `wanted` should hold, from `from` on, or any below `end`.
+    fn slot(&mut self, from: u8, end: u8, wanted: impl Fn(Kind) -> bool) -> u8 {
+        let span = u32::from(end - from);
+        let start = self.rng.below(span);
+        let fitting = self.rng.chance(FITTING);
+        let slot = |i: u32| from + ((start + i) % span) as u8;
+        let found = (0..span).map(slot).find(|&slot| wanted(self.guesses.kind(slot)));
+        found.filter(|_| fitting).unwrap_or(slot(0))
+    }
+
+    /// Something to invoke.
+    fn active(&mut self, wanted: impl Fn(Kind) -> bool) -> Target {
+        if self.rng.chance(1) {
+            return self.rng.pick(&[Target::Null, Target::VSpace, Target::AsidPool]);
+        }
+        Target::Window(self.slot(0, PASSIVE, wanted))
+    }
+
+    /// Something to pass along.
+    fn in_window(&mut self, wanted: impl Fn(Kind) -> bool) -> Target {
+        if self.rng.chance(1) {
+            return self.rng.pick(&[Target::Null, Target::VSpace]);
+        }
+        Target::Window(self.slot(0, WINDOW, wanted))
+    }
+
+    fn any_occupied(&mut self) -> Target {
+        Target::Window(self.slot(0, WINDOW, |kind| kind != Kind::Empty))
+    }
+
+    fn empty_slot(&mut self, from: u8, end: u8) -> u8 {
+        self.slot(from, end, |kind| kind == Kind::Empty)
+    }
+
+    fn untyped(&mut self) -> Target {
+        if self.rng.chance(45) {
+            Target::Source(self.rng.below(SOURCES as u32) as u8)
+        } else {
+            self.active(|kind| matches!(kind, Kind::Untyped { .. }))
+        }
+    }
+
+    fn vspace(&mut self) -> Target {
+        if self.rng.chance(50) {
+            Target::VSpace
+        } else {
+            self.in_window(is_root)
+        }
+    }
+
+    fn occupied_path(&mut self) -> SlotPath {
+        if self.rng.chance(12) {
+            let root = self.active(is_cnode);
+            return self.inside(root);
+        }
+        SlotPath::Direct { target: self.any_occupied(), depth: self.depth() }
+    }
+
+    fn empty_path(&mut self, place: Where) -> SlotPath {
+        if self.rng.chance(15) {
+            let root = self.active(is_cnode);
+            return self.inside(root);
+        }
+        let from = if place == Where::Passive { PASSIVE } else { 0 };
+        let target = Target::Window(self.empty_slot(from, WINDOW));
+        SlotPath::Direct { target, depth: self.depth() }
+    }
+
+    /// A destination and a source. What comes from a passive slot, or from inside a CNode where
+    /// nobody knows what lies, stays passive.
+    fn two_paths(&mut self, wanted: impl Fn(Kind) -> bool) -> (SlotPath, SlotPath) {
+        let (src, place) = if self.rng.chance(12) {
+            let root = self.in_window(is_cnode);
+            (self.inside(root), Where::Passive)
+        } else if self.rng.chance(4) {
+            let target = Target::Source(self.rng.below(SOURCES as u32) as u8);
+            (SlotPath::Direct { target, depth: self.depth() }, Where::Active)
+        } else {
+            let slot = self.slot(0, WINDOW, wanted);
+            let place = if slot < PASSIVE { Where::Active } else { Where::Passive };
+            (SlotPath::Direct { target: Target::Window(slot), depth: self.depth() }, place)
+        };
+        (self.empty_path(place), src)
+    }
+
+    /// A slot inside the CNode at `root`.
+    fn inside(&mut self, root: Target) -> SlotPath {
+        let mut index = self.rng.below(4);
+        let mut depth = self.rng.pick(&[1, 2, 3]);
+        if let Target::Window(slot) = root {
+            if let Kind::CNode { radix, guard, guard_bits } = self.guesses.kind(slot) {
+                index = (guard << radix | index & ((1 << radix) - 1)) & 0xffff;
+                depth = radix + guard_bits;
+            }
+        }
+        if self.rng.chance(5) {
+            depth = self.rng.pick(&[0, 1, 2, 4, 32, 33]);
+        }
+        SlotPath::Inside { root, index: index as u16, depth }
+    }
+
+    /// How deep a path from the root CNode is. Only all bits of a word are right.
+    fn depth(&mut self) -> u8 {
+        let all = self.config.sizes.word_bits;
+        if self.rng.chance(3) {
+            self.rng.pick(&[0, 1, all - 1, all + 1, u8::MAX])
+        } else {
+            all
+        }
+    }
+
+    fn blueprint(&mut self) -> Blueprint {
+        let sizes = self.config.sizes;
+        match self.rng.below(100) {
+            0..=24 => {
+                let size_bits = self.rng.pick(&[12, 12, 12, 13, 14, 16, 4, 5, 8, 10, 22]);
+                Blueprint::Untyped { size_bits }
+            }
+            25..=54 => Blueprint::Frame { size_bits: sizes.frame_bits[0] },
+            55..=58 => Blueprint::Frame { size_bits: sizes.frame_bits[1] },
+            59..=68 => Blueprint::Table {
+                level: 1 + self.rng.below(u32::from(sizes.table_levels) - 1) as u8,
+            },
+            69..=75 => Blueprint::Table { level: 0 },
+            76..=82 => Blueprint::Tcb,
+            83..=89 => Blueprint::CNode { radix_bits: self.rng.pick(&[1, 1, 2, 2, 3, 4]) },
+            90..=93 => Blueprint::Endpoint,
+            94..=96 => Blueprint::Notification,
+            _ => self.rng.pick(&[
+                Blueprint::Untyped { size_bits: 3 },
+                Blueprint::Untyped { size_bits: sizes.untyped_max_bits },
+                Blueprint::Untyped { size_bits: sizes.untyped_max_bits + 1 },
+                Blueprint::CNode { radix_bits: 0 },
+                Blueprint::CNode { radix_bits: sizes.untyped_max_bits - 1 },
+                Blueprint::CNode { radix_bits: sizes.untyped_max_bits + 1 },
+            ]),
+        }
+    }
+
+    fn table_level(&mut self) -> u8 {
+        1 + self.rng.below(u32::from(self.config.sizes.table_levels) - 1) as u8
+    }
+
+    fn vaddr(&mut self) -> u8 {
+        let usual = if self.rng.chance(85) { 11 } else { VADDRS as u32 };
+        self.rng.below(usual) as u8
+    }
+
+    fn rights(&mut self) -> Rights {
+        if self.rng.chance(60) {
+            Rights::all()
+        } else {
+            Rights::from_bits_truncate(self.rng.below(8) as u8)
+        }
+    }
+
+    fn cache(&mut self) -> CachePolicy {
+        self.rng.pick(&[
+            CachePolicy::WriteBack,
+            CachePolicy::WriteBack,
+            CachePolicy::WriteThrough,
+            CachePolicy::Uncached,
+            CachePolicy::WriteCombining,
+        ])
+    }
+}
+
+fn is_cnode(kind: Kind) -> bool {
+    matches!(kind, Kind::CNode { .. })
+}
+
+fn is_root(kind: Kind) -> bool {
+    kind == Kind::Table { level: 0 }
+}
+
+fn is_lower_table(kind: Kind) -> bool {
+    matches!(kind, Kind::Table { level: 1.. })
+}
