@@ -35,6 +35,7 @@ mod reserve;
 mod run;
 mod scrub;
 #[cfg(feature = "sel4")]
+#[allow(unsafe_code)]
 pub mod sel4_kernel;
 mod space;
 mod stack;

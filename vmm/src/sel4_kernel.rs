@@ -1,1 +1,365 @@
+//! The adapter: the seam's two traits on the `sel4` bindings, and the way from `sel4::BootInfo` to a
+//! running manager. The one module of the memory crates with `unsafe` of its own.
+//!
+//! It keeps to names that our `sel4` crate and upstream's have in common, but for `frame_remap`
+//! and the unmapping of page tables, which newer kernels spell otherwise.
 
+use core::cell::UnsafeCell;
+use core::mem::{align_of, size_of};
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use sel4::init_thread::slot;
+use sel4::{
+    cap, cap_type, AbsoluteCPtr, CNodeCapData, Cap, CapRights, FrameObjectType, ObjectBlueprint,
+    TranslationTableObjectType, VmAttributes,
+};
+use untyped_alloc::{
+    Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Kernel, KernelError, KernelResult, Memory,
+    Rights, UntypedInfo,
+};
+
+use crate::boot::BootInfo;
+use crate::error::{Error, Result};
+use crate::vmm::{Architecture, Vmm};
+
+/// The kernel beneath this program.
+#[derive(Debug)]
+pub struct Sel4(());
+
+/// Book-keeping memory in the program's image: `PAGES` pages that the manager starts with, 16 at
+/// least on IA32.
+#[repr(C, align(4096))]
+pub struct BootPool<const PAGES: usize = 16> {
+    bytes: UnsafeCell<[[u8; 4096]; PAGES]>,
+    taken: AtomicBool,
+}
+
+// SAFETY: the bytes are reached only through the address range that `take` gives out once.
+unsafe impl<const PAGES: usize> Sync for BootPool<PAGES> {}
+
+impl<const PAGES: usize> BootPool<PAGES> {
+    /// Clear memory, for a `static`.
+    pub const fn new() -> Self {
+        BootPool { bytes: UnsafeCell::new([[0; 4096]; PAGES]), taken: AtomicBool::new(false) }
+    }
+
+    fn take(&'static self) -> Option<Range<usize>> {
+        let start = self.bytes.get() as usize;
+        let first = !self.taken.swap(true, Ordering::Relaxed);
+        first.then_some(start..start + PAGES * 4096)
+    }
+}
+
+impl<const PAGES: usize> Default for BootPool<PAGES> {
+    fn default() -> Self {
+        BootPool::new()
+    }
+}
+
+/// The most untypeds a boot information of this kernel has.
+const MOST_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
+
+/// Starts a manager of everything the kernel left to this root task.
+///
+/// The pool is its first book-keeping memory; it can be given once.
+///
+/// # Errors
+/// [`Error::BadBootInfo`] when the pool was given before; otherwise what [`Vmm::new`] says.
+pub fn start<const PAGES: usize>(
+    bootinfo: &sel4::BootInfoPtr,
+    pool: &'static BootPool<PAGES>,
+) -> Result<Vmm<'static, Sel4>> {
+    let pool = pool.take().ok_or(Error::BadBootInfo(pool as *const _ as usize))?;
+    let mut untypeds =
+        [UntypedInfo { slot: CPtr::NULL, paddr: 0, size_bits: 0, is_device: false }; MOST_UNTYPEDS];
+    let list = bootinfo.untyped_list();
+    let known = untypeds.get_mut(..list.len()).ok_or(Error::BadBootInfo(list.len()))?;
+    for (index, (entry, desc)) in known.iter_mut().zip(list).enumerate() {
+        *entry = UntypedInfo {
+            slot: CPtr::new(bootinfo.untyped().start() + index),
+            paddr: desc.paddr(),
+            size_bits: desc.size_bits() as u8,
+            is_device: desc.is_device(),
+        };
+    }
+
+    let page = FrameObjectType::GRANULE.bytes();
+    let ipc_buffer = bootinfo.ipc_buffer() as usize & !(page - 1);
+    // The kernel maps the IPC buffer right behind the image, and the boot information behind that.
+    let image = ipc_buffer - bootinfo.user_image_frames().len() * page..ipc_buffer;
+    let info = bootinfo.ptr() as usize & !(page - 1);
+    let end = bootinfo.ptr() as usize + bootinfo.footprint_size();
+    let info = info..end.next_multiple_of(page);
+    let mapped = [
+        ("image", image.clone()),
+        ("IPC buffer", ipc_buffer..ipc_buffer + page),
+        ("boot info", info.clone()),
+    ];
+
+    // One page table for each 4 MiB from the image to the boot information, in that order.
+    let span = FrameObjectType::LargePage.bytes();
+    let paging = bootinfo.inner().userImagePaging;
+    let first_span = image.start & !(span - 1);
+    let mut tables = [(1, 0, CPtr::NULL); 64];
+    let count = (paging.end - paging.start) as usize;
+    let known_tables = tables.get_mut(..count).ok_or(Error::BadBootInfo(count))?;
+    for (index, table) in known_tables.iter_mut().enumerate() {
+        *table = (1, first_span + index * span, CPtr::new(paging.start as usize + index));
+    }
+
+    let empty = bootinfo.empty();
+    let boot = BootInfo {
+        untypeds: known,
+        cspace: CSpaceInfo {
+            root: CPtr::new(slot::CNODE.index()),
+            radix_bits: bootinfo.inner().initThreadCNodeSizeBits as u8,
+            first_free: empty.start(),
+            end_free: empty.end(),
+            tcb: CPtr::new(slot::TCB.index()),
+            vspace: CPtr::new(slot::VSPACE.index()),
+        },
+        vspace: CPtr::new(slot::VSPACE.index()),
+        asid_control: CPtr::new(slot::ASID_CONTROL.index()),
+        asid_pool: CPtr::new(slot::ASID_POOL.index()),
+        mapped: &mapped,
+        tables: known_tables,
+        pool,
+    };
+    Vmm::new(Sel4(()), Architecture::IA32, &boot)
+}
+
+/// A typed capability of the `sel4` crate.
+#[inline]
+fn cap_at<T: sel4::CapType>(cptr: CPtr) -> Cap<T> {
+    Cap::from_bits(cptr.bits() as sel4::CPtrBits)
+}
+
+#[inline]
+fn path(path: CapPath) -> AbsoluteCPtr {
+    cap_at::<cap_type::CNode>(path.root)
+        .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
+}
+
+#[inline]
+fn rights(rights: Rights) -> CapRights {
+    CapRights::new(
+        false,
+        rights.contains(Rights::GRANT),
+        rights.contains(Rights::READ),
+        rights.contains(Rights::WRITE),
+    )
+}
+
+#[inline]
+fn attributes(cache: CachePolicy) -> VmAttributes {
+    match cache {
+        CachePolicy::WriteBack => VmAttributes::DEFAULT,
+        CachePolicy::WriteThrough => VmAttributes::WRITE_THROUGH,
+        CachePolicy::Uncached => VmAttributes::CACHE_DISABLED,
+        CachePolicy::WriteCombining => VmAttributes::WRITE_COMBINING,
+    }
+}
+
+fn refused(error: sel4::Error) -> KernelError {
+    match error {
+        sel4::Error::InvalidArgument => KernelError::InvalidArgument,
+        sel4::Error::InvalidCapability => KernelError::InvalidCapability,
+        sel4::Error::IllegalOperation => KernelError::IllegalOperation,
+        sel4::Error::RangeError => KernelError::RangeError,
+        sel4::Error::AlignmentError => KernelError::AlignmentError,
+        sel4::Error::FailedLookup => KernelError::FailedLookup,
+        sel4::Error::TruncatedMessage => KernelError::TruncatedMessage,
+        sel4::Error::DeleteFirst => KernelError::DeleteFirst,
+        sel4::Error::RevokeFirst => KernelError::RevokeFirst,
+        sel4::Error::NotEnoughMemory => KernelError::NotEnoughMemory,
+    }
+}
+
+/// The bindings' name for what the seam describes; `InvalidArgument` where there is no such object.
+fn blueprint(blueprint: Blueprint) -> KernelResult<ObjectBlueprint> {
+    Ok(match blueprint {
+        Blueprint::Untyped { size_bits } => {
+            ObjectBlueprint::Untyped { size_bits: usize::from(size_bits) }
+        }
+        Blueprint::Tcb => ObjectBlueprint::Tcb,
+        Blueprint::Endpoint => ObjectBlueprint::Endpoint,
+        Blueprint::Notification => ObjectBlueprint::Notification,
+        Blueprint::CNode { radix_bits } => {
+            ObjectBlueprint::CNode { size_bits: usize::from(radix_bits) }
+        }
+        Blueprint::Frame { size_bits } => FrameObjectType::from_bits(usize::from(size_bits))
+            .ok_or(KernelError::InvalidArgument)?
+            .blueprint(),
+        Blueprint::Table { level } => TranslationTableObjectType::from_level(usize::from(level))
+            .ok_or(KernelError::InvalidArgument)?
+            .blueprint(),
+    })
+}
+
+impl Kernel for Sel4 {
+    fn untyped_retype(
+        &mut self,
+        untyped: CPtr,
+        what: Blueprint,
+        node: CapPath,
+        offset: usize,
+        count: usize,
+    ) -> KernelResult {
+        cap_at::<cap_type::Untyped>(untyped)
+            .untyped_retype(&blueprint(what)?, &path(node), offset, count)
+            .map_err(refused)
+    }
+
+    fn cnode_copy(&mut self, dst: CapPath, src: CapPath, allowed: Rights) -> KernelResult {
+        path(dst).copy(&path(src), rights(allowed)).map_err(refused)
+    }
+
+    fn cnode_mint_badge(
+        &mut self,
+        dst: CapPath,
+        src: CapPath,
+        allowed: Rights,
+        badge: usize,
+    ) -> KernelResult {
+        path(dst).mint(&path(src), rights(allowed), badge as sel4::Badge).map_err(refused)
+    }
+
+    fn cnode_mint_guard(
+        &mut self,
+        dst: CapPath,
+        src: CapPath,
+        guard: usize,
+        guard_bits: u8,
+    ) -> KernelResult {
+        let data = CNodeCapData::new(guard as sel4::Word, usize::from(guard_bits));
+        path(dst).mint(&path(src), CapRights::all(), data.into_word()).map_err(refused)
+    }
+
+    fn cnode_delete(&mut self, slot: CapPath) -> KernelResult {
+        path(slot).delete().map_err(refused)
+    }
+
+    fn cnode_revoke(&mut self, slot: CapPath) -> KernelResult {
+        path(slot).revoke().map_err(refused)
+    }
+
+    #[inline]
+    fn page_map(
+        &mut self,
+        frame: CPtr,
+        vspace: CPtr,
+        vaddr: usize,
+        allowed: Rights,
+        cache: CachePolicy,
+    ) -> KernelResult {
+        cap_at::<cap_type::UnspecifiedPage>(frame)
+            .frame_map(cap_at(vspace), vaddr, rights(allowed), attributes(cache))
+            .map_err(refused)
+    }
+
+    #[inline]
+    fn page_remap(
+        &mut self,
+        frame: CPtr,
+        vspace: CPtr,
+        vaddr: usize,
+        allowed: Rights,
+        cache: CachePolicy,
+    ) -> KernelResult {
+        cap_at::<cap_type::UnspecifiedPage>(frame)
+            .frame_remap(cap_at(vspace), vaddr, rights(allowed), attributes(cache))
+            .map_err(refused)
+    }
+
+    #[inline]
+    fn page_unmap(&mut self, frame: CPtr) -> KernelResult {
+        cap_at::<cap_type::UnspecifiedPage>(frame).frame_unmap().map_err(refused)
+    }
+
+    fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {
+        cap_at::<cap_type::UnspecifiedPage>(frame).frame_get_address().map_err(refused)
+    }
+
+    fn table_map(&mut self, table: CPtr, level: u8, vspace: CPtr, vaddr: usize) -> KernelResult {
+        let ty = TranslationTableObjectType::from_level(usize::from(level))
+            .ok_or(KernelError::InvalidArgument)?;
+        let table: cap::UnspecifiedIntermediateTranslationTable = cap_at(table);
+        table
+            .generic_intermediate_translation_table_map(
+                ty,
+                cap_at(vspace),
+                vaddr,
+                VmAttributes::DEFAULT,
+            )
+            .map_err(refused)
+    }
+
+    fn table_unmap(&mut self, table: CPtr, level: u8) -> KernelResult {
+        let ty = TranslationTableObjectType::from_level(usize::from(level))
+            .ok_or(KernelError::InvalidArgument)?;
+        let table: cap::UnspecifiedIntermediateTranslationTable = cap_at(table);
+        table.generic_intermediate_translation_table_unmap(ty).map_err(refused)
+    }
+
+    fn asid_control_make_pool(&mut self, untyped: CPtr, dst: CapPath) -> KernelResult {
+        slot::ASID_CONTROL
+            .cap()
+            .asid_control_make_pool(cap_at(untyped), &path(dst))
+            .map_err(refused)
+    }
+
+    fn asid_pool_assign(&mut self, pool: CPtr, vspace: CPtr) -> KernelResult {
+        cap_at::<cap_type::AsidPool>(pool).asid_pool_assign(cap_at(vspace)).map_err(refused)
+    }
+
+    fn tcb_set_ipc_buffer(&mut self, tcb: CPtr, vaddr: usize, frame: CPtr) -> KernelResult {
+        cap_at::<cap_type::Tcb>(tcb)
+            .tcb_set_ipc_buffer(vaddr as sel4::Word, cap_at(frame))
+            .map_err(refused)
+    }
+
+    fn tcb_set_space(
+        &mut self,
+        tcb: CPtr,
+        fault_endpoint: CPtr,
+        cspace_root: CPtr,
+        vspace: CPtr,
+    ) -> KernelResult {
+        cap_at::<cap_type::Tcb>(tcb)
+            .tcb_set_space(
+                sel4::CPtr::from_bits(fault_endpoint.bits() as sel4::CPtrBits),
+                cap_at(cspace_root),
+                CNodeCapData::new(0, 0),
+                cap_at(vspace),
+            )
+            .map_err(refused)
+    }
+}
+
+#[allow(unsafe_code)]
+impl Memory<'static> for Sel4 {
+    fn zero(&mut self, vaddr: usize, bytes: usize) {
+        // SAFETY: the manager has just mapped these bytes, writable, at an address of its own that
+        // it hands out to nobody (or hands out only after this).
+        unsafe { core::ptr::write_bytes(vaddr as *mut u8, 0, bytes) }
+    }
+
+    fn copy(&mut self, dst: usize, src: usize, bytes: usize) {
+        // SAFETY: both are mapped at addresses of the manager's own, and do not overlap.
+        unsafe { core::ptr::copy_nonoverlapping(src as *const u8, dst as *mut u8, bytes) }
+    }
+
+    fn adopt<T: Default + 'static>(&mut self, vaddr: usize) -> &'static [T] {
+        const { assert!(size_of::<T>() != 0 && align_of::<T>() <= 4096) };
+        let count = 4096 / size_of::<T>();
+        let first = vaddr as *mut T;
+        for index in 0..count {
+            // SAFETY: the page at `vaddr` is mapped, writable, page-aligned and used by nothing
+            // else, now or later; `count` values of `T` fit in it.
+            unsafe { first.add(index).write(T::default()) };
+        }
+        // SAFETY: as above, and all `count` values are initialised now. The page stays mapped.
+        unsafe { core::slice::from_raw_parts(first, count) }
+    }
+}
