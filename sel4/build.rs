@@ -40,12 +40,7 @@ const KNOWN_KEYS: &[&str] = &[
 fn main() {
     println!("cargo:rerun-if-env-changed=SEL4_PREFIX");
     println!("cargo:rerun-if-changed=build.rs");
-    for cfg in [
-        "sel4_interface",
-        "sel4_debug_build",
-        "sel4_multi_node",
-        "sel4_iommu",
-    ] {
+    for cfg in ["sel4_interface", "sel4_debug_build", "sel4_multi_node", "sel4_iommu"] {
         println!("cargo:rustc-check-cfg=cfg({cfg})");
     }
     // On any other target the crate is one compile error that says so; it needs no kernel for it.
@@ -72,18 +67,11 @@ fn generate() -> Result<String, String> {
         .map_err(|e| format!("{} is not JSON: {e}. {ADVICE}", path.display()))?;
 
     let config = members(&interface, "config")?;
-    let is_set = |key: &str| {
-        config
-            .iter()
-            .any(|(name, value)| *name == key && is_true(value))
-    };
+    let is_set = |key: &str| config.iter().any(|(name, value)| *name == key && is_true(value));
     for (key, why) in [
         ("CONFIG_ARCH_IA32", "these bindings are for IA32"),
         ("CONFIG_SYSENTER", "system calls are made with sysenter"),
-        (
-            "CONFIG_FSGSBASE_GDT",
-            "a thread's IPC buffer is found through a segment selector",
-        ),
+        ("CONFIG_FSGSBASE_GDT", "a thread's IPC buffer is found through a segment selector"),
     ] {
         if !is_set(key) {
             return Err(format!("{} lacks {key}: {why}", path.display()));
@@ -96,10 +84,7 @@ fn generate() -> Result<String, String> {
     if is_set("CONFIG_IOMMU") {
         println!("cargo:rustc-cfg=sel4_iommu");
     }
-    if members(&interface, "constants")?
-        .iter()
-        .any(|(name, _)| *name == "TCBSetAffinity")
-    {
+    if members(&interface, "constants")?.iter().any(|(name, _)| *name == "TCBSetAffinity") {
         println!("cargo:rustc-cfg=sel4_multi_node");
     }
 
@@ -115,10 +100,7 @@ fn members<'a>(interface: &'a Value, key: &str) -> Result<Vec<(&'a str, &'a Valu
     let object = interface[key]
         .as_object()
         .ok_or_else(|| format!("interface.json has no object {key:?}; rebuild the kernel"))?;
-    Ok(object
-        .iter()
-        .map(|(name, value)| (name.as_str(), value))
-        .collect())
+    Ok(object.iter().map(|(name, value)| (name.as_str(), value)).collect())
 }
 
 fn is_true(value: &Value) -> bool {
@@ -133,9 +115,7 @@ fn write_constants(out: &mut String, constants: Vec<(&str, &Value)>) -> Result<(
     );
     out.push_str("#[allow(missing_docs, non_upper_case_globals)]\npub mod constants {\n");
     for (name, value) in constants {
-        let n = value
-            .as_i64()
-            .ok_or_else(|| format!("constant {name} is not an integer"))?;
+        let n = value.as_i64().ok_or_else(|| format!("constant {name} is not an integer"))?;
         let ty = if n < 0 { "i32" } else { "u32" };
         let _ = writeln!(out, "    pub const {name}: {ty} = {n};");
     }
@@ -162,10 +142,7 @@ fn write_config(out: &mut String, config: Vec<(&str, &Value)>) -> Result<(), Str
         }
     }
     for key in KNOWN_KEYS {
-        if !config
-            .iter()
-            .any(|(name, _)| name.strip_prefix("CONFIG_") == Some(key))
-        {
+        if !config.iter().any(|(name, _)| name.strip_prefix("CONFIG_") == Some(key)) {
             let _ = writeln!(out, "    pub const {key}: usize = 0;");
         }
     }
@@ -180,14 +157,9 @@ fn write_layout_assertions(out: &mut String, layouts: Vec<(&str, &Value)>) -> Re
     for (name, layout) in layouts {
         let size = number(&layout["size"], name)?;
         let align = number(&layout["align"], name)?;
-        let _ = writeln!(
-            out,
-            "const _: () = assert!(size_of::<crate::sys::{name}>() == {size});"
-        );
-        let _ = writeln!(
-            out,
-            "const _: () = assert!(align_of::<crate::sys::{name}>() == {align});"
-        );
+        let _ = writeln!(out, "const _: () = assert!(size_of::<crate::sys::{name}>() == {size});");
+        let _ =
+            writeln!(out, "const _: () = assert!(align_of::<crate::sys::{name}>() == {align});");
         for (field, place) in members(layout, "fields")? {
             let offset = number(&place["offset"], field)?;
             let _ = writeln!(

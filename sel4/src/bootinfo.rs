@@ -31,9 +31,7 @@ impl BootInfoPtr {
     /// The additional chunks of boot information, in the kernel's order. Chunks of a kind that this
     /// crate does not know are left out.
     pub fn extra(&self) -> BootInfoExtraIter<'_> {
-        BootInfoExtraIter {
-            rest: self.extra_bytes(),
-        }
+        BootInfoExtraIter { rest: self.extra_bytes() }
     }
 
     /// The bytes of boot information, from [`ptr`](Self::ptr) on, additional chunks included.
@@ -42,10 +40,7 @@ impl BootInfoPtr {
     }
 
     fn extra_bytes(&self) -> &[u8] {
-        let start = self
-            .ptr
-            .cast::<u8>()
-            .wrapping_add(FrameObjectType::GRANULE.bytes());
+        let start = self.ptr.cast::<u8>().wrapping_add(FrameObjectType::GRANULE.bytes());
         // SAFETY: additional boot information starts one page after the boot information and is
         // `extraLen` bytes long (bootinfo_types.h); `new`'s caller promised that it is mapped.
         unsafe { slice::from_raw_parts(start, self.inner().extraLen as usize) }
@@ -116,10 +111,7 @@ impl BootInfo {
     /// [`UntypedDesc::is_device`].
     pub fn untyped_list(&self) -> &[UntypedDesc] {
         let list: *const seL4_UntypedDesc = &raw const self.0.untypedList as *const _;
-        let len = self
-            .untyped()
-            .len()
-            .min(sys::interface::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS);
+        let len = self.untyped().len().min(sys::interface::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS);
         // SAFETY: the list is that long at least, and `UntypedDesc` is the kernel's descriptor,
         // which is packed, so that any address is aligned.
         unsafe { slice::from_raw_parts(list.cast::<UntypedDesc>(), len) }
@@ -138,14 +130,8 @@ impl BootInfo {
     /// The first run of descriptors that are (or are not) devices.
     fn untyped_run(&self, device: bool) -> Range<usize> {
         let list = self.untyped_list();
-        let start = list
-            .iter()
-            .position(|d| d.is_device() == device)
-            .unwrap_or(list.len());
-        let len = list[start..]
-            .iter()
-            .take_while(|d| d.is_device() == device)
-            .count();
+        let start = list.iter().position(|d| d.is_device() == device).unwrap_or(list.len());
+        let len = list[start..].iter().take_while(|d| d.is_device() == device).count();
         start..start + len
     }
 }
@@ -229,10 +215,7 @@ impl<'a> Iterator for BootInfoExtraIter<'a> {
                 sys::SEL4_BOOTINFO_HEADER_X86_VBE => BootInfoExtraId::X86Vbe,
                 _ => continue,
             };
-            return Some(BootInfoExtra {
-                id,
-                content_with_header,
-            });
+            return Some(BootInfoExtra { id, content_with_header });
         }
     }
 }

@@ -85,30 +85,17 @@ pub struct CapRightsBuilder {
 impl CapRightsBuilder {
     /// Starts with no right.
     pub const fn none() -> Self {
-        Self {
-            grant_reply: false,
-            grant: false,
-            read: false,
-            write: false,
-        }
+        Self { grant_reply: false, grant: false, read: false, write: false }
     }
 
     /// Starts with every right.
     pub const fn all() -> Self {
-        Self {
-            grant_reply: true,
-            grant: true,
-            read: true,
-            write: true,
-        }
+        Self { grant_reply: true, grant: true, read: true, write: true }
     }
 
     /// Has no effect: see [`CapRights`].
     pub const fn grant_reply(self, can: bool) -> Self {
-        Self {
-            grant_reply: can,
-            ..self
-        }
+        Self { grant_reply: can, ..self }
     }
 
     /// Whether capabilities may be passed on.

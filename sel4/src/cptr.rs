@@ -16,7 +16,8 @@ const _: () = assert!(WORD_SIZE == Word::BITS as usize);
 /// A capability pointer as the word the kernel knows it by.
 pub type CPtrBits = sys::seL4_CPtr;
 
-/// A capability's badge: 28 bits on IA32 ([`sys::seL4_BadgeBits`]); the kernel drops higher ones.
+/// A capability's badge: 28 bits on IA32 ([`sys::seL4_BadgeBits`]). A release kernel drops higher
+/// bits; a debug kernel stops on an assertion of its own.
 pub type Badge = Word;
 
 /// A capability pointer: an address in the caller's CSpace, resolved with all bits of a word.
@@ -90,11 +91,7 @@ pub struct Cap<T: CapType, C = NoExplicitInvocationContext> {
 impl<T: CapType> Cap<T> {
     /// The capability at this pointer.
     pub const fn from_cptr(cptr: CPtr) -> Self {
-        Cap {
-            cptr,
-            invocation_context: NoExplicitInvocationContext::new(),
-            _phantom: PhantomData,
-        }
+        Cap { cptr, invocation_context: NoExplicitInvocationContext::new(), _phantom: PhantomData }
     }
 
     /// The capability at the pointer of these bits.
@@ -116,11 +113,7 @@ impl<T: CapType, C> Cap<T, C> {
 
     /// Takes the capability to be of type `T1`.
     pub fn cast<T1: CapType>(self) -> Cap<T1, C> {
-        Cap {
-            cptr: self.cptr,
-            invocation_context: self.invocation_context,
-            _phantom: PhantomData,
-        }
+        Cap { cptr: self.cptr, invocation_context: self.invocation_context, _phantom: PhantomData }
     }
 
     /// Forgets the type.
@@ -130,11 +123,7 @@ impl<T: CapType, C> Cap<T, C> {
 
     /// The same capability, invoked through `invocation_context`.
     pub fn with<C1>(self, invocation_context: C1) -> Cap<T, C1> {
-        Cap {
-            cptr: self.cptr,
-            invocation_context,
-            _phantom: PhantomData,
-        }
+        Cap { cptr: self.cptr, invocation_context, _phantom: PhantomData }
     }
 
     /// The same capability, invoked as if no context had been given.

@@ -34,10 +34,8 @@ pub enum Error {
     NotEnoughMemory = sys::seL4_NotEnoughMemory,
 }
 
-const _: () = assert!(
-    sys::seL4_NumErrors == 11,
-    "the kernel has an error this crate does not know"
-);
+const _: () =
+    assert!(sys::seL4_NumErrors == 11, "the kernel has an error this crate does not know");
 
 /// The result of an invocation.
 pub type Result<T> = core::result::Result<T, Error>;

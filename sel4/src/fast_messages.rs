@@ -71,18 +71,12 @@ where
 
 impl FastMessages for &[Word] {
     fn prepare_in(self) -> [Option<Word>; NUM_FAST_MESSAGE_REGISTERS] {
-        assert!(
-            self.len() <= NUM_FAST_MESSAGE_REGISTERS,
-            "too many fast message words"
-        );
+        assert!(self.len() <= NUM_FAST_MESSAGE_REGISTERS, "too many fast message words");
         core::array::from_fn(|i| self.get(i).copied())
     }
 
     fn prepare_in_out(self) -> [Word; NUM_FAST_MESSAGE_REGISTERS] {
-        assert!(
-            self.len() <= NUM_FAST_MESSAGE_REGISTERS,
-            "too many fast message words"
-        );
+        assert!(self.len() <= NUM_FAST_MESSAGE_REGISTERS, "too many fast message words");
         core::array::from_fn(|i| self.get(i).copied().unwrap_or(0))
     }
 }

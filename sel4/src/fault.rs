@@ -148,11 +148,7 @@ impl Fault {
             }
             sys::seL4_Fault_UserException => Self::UserException(UserException::read(ipc_buffer)),
             sys::seL4_Fault_VMFault => {
-                assert_eq!(
-                    info.length(),
-                    sys::seL4_VMFault_Length as usize,
-                    "VM fault's length"
-                );
+                assert_eq!(info.length(), sys::seL4_VMFault_Length as usize, "VM fault's length");
                 Self::VmFault(VmFault::read(ipc_buffer))
             }
             label => panic!("message label {label} is no fault's"),

@@ -16,10 +16,7 @@ pub struct Slot<T: CapType = cap_type::Unspecified> {
 impl<T: CapType> Slot<T> {
     /// The slot of this number.
     pub const fn from_index(index: usize) -> Self {
-        Self {
-            index,
-            _phantom: PhantomData,
-        }
+        Self { index, _phantom: PhantomData }
     }
 
     /// Its number.
@@ -70,10 +67,7 @@ pub struct SlotRegion<T: CapType = cap_type::Unspecified> {
 impl<T: CapType> SlotRegion<T> {
     /// The slots of these numbers.
     pub(crate) const fn from_range(range: Range<usize>) -> Self {
-        Self {
-            range,
-            _phantom: PhantomData,
-        }
+        Self { range, _phantom: PhantomData }
     }
 
     /// The number of the first.
@@ -159,9 +153,6 @@ pub mod slot {
 /// thread is resumed.
 #[cfg(feature = "state")]
 pub fn suspend_self<T>() -> T {
-    slot::TCB
-        .cap()
-        .tcb_suspend()
-        .expect("the initial thread's TCB is in slot::TCB");
+    slot::TCB.cap().tcb_suspend().expect("the initial thread's TCB is in slot::TCB");
     unreachable!("a suspended thread was resumed")
 }

@@ -18,6 +18,12 @@ pub trait InvocationContext {
     fn with_context_leaf<T>(&mut self, f: impl FnOnce(&mut IpcBuffer) -> T) -> T {
         self.with_context(f)
     }
+
+    /// As `with_context_leaf`, but does nothing where that would panic.
+    #[doc(hidden)]
+    fn try_with_context_leaf<T>(&mut self, f: impl FnOnce(&mut IpcBuffer) -> T) -> Option<T> {
+        Some(self.with_context(f))
+    }
 }
 
 impl InvocationContext for IpcBuffer {
@@ -37,11 +43,19 @@ impl<U: InvocationContext> InvocationContext for &mut U {
     fn with_context_leaf<T>(&mut self, f: impl FnOnce(&mut IpcBuffer) -> T) -> T {
         U::with_context_leaf(self, f)
     }
+
+    fn try_with_context_leaf<T>(&mut self, f: impl FnOnce(&mut IpcBuffer) -> T) -> Option<T> {
+        U::try_with_context_leaf(self, f)
+    }
 }
 
 impl<U: InvocationContext> InvocationContext for &RefCell<U> {
     fn with_context<T>(&mut self, f: impl FnOnce(&mut IpcBuffer) -> T) -> T {
         self.borrow_mut().with_context(f)
+    }
+
+    fn try_with_context_leaf<T>(&mut self, f: impl FnOnce(&mut IpcBuffer) -> T) -> Option<T> {
+        self.try_borrow_mut().ok()?.try_with_context_leaf(f)
     }
 }
 

@@ -38,6 +38,7 @@
 //! `ioport_control_issue` (slot 7 is a capability to all ports, [`cap::IOPort`]), an authority
 //! argument that is honoured by `tcb_set_priority`. `UserContext::c_param` has no meaning on IA32,
 //! where C passes arguments on the stack; see [`UserContext::fastcall_param_mut`].
+//! `IpcBuffer::debug_error` is left out: errors are not put into words by the kernel.
 //! `try_with_ipc_buffer_slot` is left out: there is no slot in memory that could be lent.
 //! The attribute form `#[sel4_cfg(..)]` of upstream's configuration macros is left out; the
 //! constants are in [`config::consts`].

@@ -110,10 +110,7 @@ impl MessageInfoBuilder {
 
     /// Sets the mask of unwrapped capabilities.
     pub const fn caps_unwrapped(self, caps_unwrapped: usize) -> Self {
-        Self {
-            caps_unwrapped,
-            ..self
-        }
+        Self { caps_unwrapped, ..self }
     }
 
     /// Sets the number of capabilities.
@@ -128,11 +125,6 @@ impl MessageInfoBuilder {
 
     /// The message info.
     pub const fn build(self) -> MessageInfo {
-        MessageInfo::new(
-            self.label,
-            self.caps_unwrapped,
-            self.extra_caps,
-            self.length,
-        )
+        MessageInfo::new(self.label, self.caps_unwrapped, self.extra_caps, self.length)
     }
 }

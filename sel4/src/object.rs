@@ -153,9 +153,7 @@ impl ObjectBlueprint {
 
     /// The untyped that an ASID pool is made of.
     pub const fn asid_pool() -> Self {
-        Self::Untyped {
-            size_bits: sys::seL4_ASIDPoolBits as usize,
-        }
+        Self::Untyped { size_bits: sys::seL4_ASIDPoolBits as usize }
     }
 }
 

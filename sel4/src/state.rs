@@ -39,7 +39,7 @@ const LOW_BITS: Word = align_of::<seL4_IPCBuffer>() as Word - 1;
 
 const TAG_OFFSET: usize = offset_of!(seL4_IPCBuffer, tag);
 
-const _: () = assert!(FREE | EXCLUSIVE <= LOW_BITS);
+const _: () = assert!(FREE & EXCLUSIVE == 0 && FREE < LOW_BITS);
 
 /// Reads the word that this module keeps in the calling thread's IPC buffer.
 #[inline(always)]
@@ -109,10 +109,7 @@ pub fn set_ipc_buffer(ipc_buffer: &'static mut IpcBuffer) {
     }
     // SAFETY: the reference is static and exclusive, so nobody else can be looking at the buffer.
     unsafe { init_ipc_buffer(ipc_buffer) };
-    assert!(
-        load() == address | FREE,
-        "not the IPC buffer of the calling thread"
-    );
+    assert!(load() == address | FREE, "not the IPC buffer of the calling thread");
 }
 
 /// Prepares the IPC buffer at `ipc_buffer` for a thread that does not run yet, in place of the
@@ -124,18 +121,9 @@ pub fn set_ipc_buffer(ipc_buffer: &'static mut IpcBuffer) {
 /// # Safety
 /// `ipc_buffer` must be mapped writable, aligned to 512 bytes, and in use by no running thread.
 pub unsafe fn init_ipc_buffer(ipc_buffer: *mut IpcBuffer) {
-    assert!(
-        ipc_buffer as Word & LOW_BITS == 0,
-        "an IPC buffer is aligned to 512 bytes"
-    );
+    assert!(ipc_buffer as Word & LOW_BITS == 0, "an IPC buffer is aligned to 512 bytes");
     // SAFETY: the caller's promise.
-    unsafe {
-        (*ipc_buffer)
-            .inner()
-            .tag
-            .get()
-            .write(ipc_buffer as Word | FREE)
-    };
+    unsafe { (*ipc_buffer).inner().tag.get().write(ipc_buffer as Word | FREE) };
 }
 
 /// Calls `f` with the calling thread's IPC buffer. Calls may be nested.
@@ -145,11 +133,7 @@ pub unsafe fn init_ipc_buffer(ipc_buffer: *mut IpcBuffer) {
 /// capability panics.
 pub fn with_ipc_buffer<T>(f: impl FnOnce(&IpcBuffer) -> T) -> T {
     let word = load();
-    let borrows = if word & FREE != 0 {
-        0
-    } else {
-        word & EXCLUSIVE
-    };
+    let borrows = if word & FREE != 0 { 0 } else { word & EXCLUSIVE };
     if word == 0 || borrows >= EXCLUSIVE - 1 {
         not_free(word);
     }
@@ -201,5 +185,9 @@ impl InvocationContext for ImplicitInvocationContext {
         // SAFETY: the buffer is borrowed by nobody, and by the contract of this method `f` borrows
         // it by no other way while it runs.
         f(unsafe { &mut *free_ipc_buffer() })
+    }
+
+    fn try_with_context_leaf<T>(&mut self, f: impl FnOnce(&mut IpcBuffer) -> T) -> Option<T> {
+        (load() & FREE != 0).then(|| self.with_context_leaf(f))
     }
 }

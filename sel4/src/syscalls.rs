@@ -24,8 +24,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline(always)]
     pub(crate) fn invoke<R>(self, f: impl FnOnce(CPtr, &mut IpcBuffer) -> R) -> R {
         let cptr = self.cptr();
-        self.into_invocation_context()
-            .with_context_leaf(|ipc_buffer| f(cptr, ipc_buffer))
+        self.into_invocation_context().with_context_leaf(|ipc_buffer| f(cptr, ipc_buffer))
     }
 
     /// Sends a message and waits until it is received (`seL4_Send`). On an object that is no
@@ -70,9 +69,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
         self.invoke(|cptr, ipc_buffer| {
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: as in `recv`.
-            received(ipc_buffer, unsafe {
-                syscall::recv::<SysNBRecv>(cptr.bits())
-            })
+            received(ipc_buffer, unsafe { syscall::recv::<SysNBRecv>(cptr.bits()) })
         })
     }
 

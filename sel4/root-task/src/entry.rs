@@ -1,6 +1,6 @@
 //! The way from the kernel to `main`.
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 
 use sel4::sys::{IPCBUF_GDT_SELECTOR, TLS_GDT_SELECTOR};
 use sel4::{BootInfo, BootInfoPtr};
@@ -69,8 +69,5 @@ unsafe extern "C" fn start(bootinfo: *const BootInfo, tls_block: *mut u8) -> ! {
 
 /// Calls `main`, and says what it came to if it comes back.
 pub fn run_main<T: Termination>(main: impl FnOnce(&BootInfoPtr) -> T, bootinfo: &BootInfoPtr) {
-    // Keeps the frame below apart from the runtime's in a backtrace; costs nothing.
-    // SAFETY: the template is empty.
-    unsafe { asm!("", options(nomem, nostack, preserves_flags)) };
     main(bootinfo).report()
 }

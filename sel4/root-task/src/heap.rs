@@ -28,10 +28,7 @@ impl<const SIZE: usize> HeapMemory<SIZE> {
 
     /// Where it is.
     pub const fn bounds(&self) -> HeapBounds {
-        HeapBounds {
-            start: self.0.get().cast(),
-            size: SIZE,
-        }
+        HeapBounds { start: self.0.get().cast(), size: SIZE }
     }
 }
 
@@ -78,8 +75,7 @@ static HEAP: LockedHeap = LockedHeap {
 /// yields until it is free, which a thread of lower priority can never bring about; after a million
 /// turns that is reported by a panic.
 pub fn set_global_allocator_mutex_notification(notification: cap::Notification) {
-    HEAP.notification
-        .store(notification.bits(), Ordering::Release);
+    HEAP.notification.store(notification.bits(), Ordering::Release);
 }
 
 impl LockedHeap {
@@ -98,11 +94,7 @@ impl LockedHeap {
             return;
         }
         for _ in 0..1_000_000 {
-            if self
-                .lock
-                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-            {
+            if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                 return;
             }
             sel4::r#yield();
@@ -145,8 +137,7 @@ impl LockedHeap {
 // aligned to 2^n), and stay where they are until they are given back.
 unsafe impl GlobalAlloc for LockedHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.with(|heap| heap.alloc(layout))
-            .map_or(ptr::null_mut(), NonNull::as_ptr)
+        self.with(|heap| heap.alloc(layout)).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {

@@ -52,7 +52,7 @@ mod stack;
 #[cfg(target_arch = "x86")]
 mod termination;
 #[cfg(target_arch = "x86")]
-mod tls;
+pub mod tls;
 
 #[cfg(target_arch = "x86")]
 pub use exit::{exit, ExitCode};

@@ -51,10 +51,8 @@ struct Hook {
 // SAFETY: `hook` is read and written only between setting and clearing `taken`.
 unsafe impl Sync for Hook {}
 
-static HOOK: Hook = Hook {
-    taken: AtomicBool::new(false),
-    hook: core::cell::UnsafeCell::new(&print),
-};
+static HOOK: Hook =
+    Hook { taken: AtomicBool::new(false), hook: core::cell::UnsafeCell::new(&print) };
 
 fn print(info: &ExternalPanicInfo<'_>) {
     debug_println!("{info}");
@@ -70,11 +68,15 @@ pub fn set_hook(hook: PanicHook) {
     }
 }
 
+/// What a caught panic would carry: nothing, as none is caught.
+#[derive(Debug)]
+pub enum Payload {}
+
 /// Calls `f`. A panic in it ends the program, so this is always `Ok`.
 ///
 /// # Errors
 /// None.
-pub fn catch_unwind<R>(f: impl FnOnce() -> R + UnwindSafe) -> Result<R, ()> {
+pub fn catch_unwind<R>(f: impl FnOnce() -> R + UnwindSafe) -> Result<R, Payload> {
     Ok(f())
 }
 

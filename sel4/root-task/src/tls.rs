@@ -1,4 +1,5 @@
-//! Thread-local storage for the root task's own thread, for a program that has a TLS segment.
+//! Thread-local storage, for a program that has any. The initial thread's is there when `main` starts;
+//! for other threads there are [`block_size`] and [`lay_out`].
 //!
 //! IA32's layout (the ABI's variant II): the thread pointer GS points just behind the block, at a word
 //! that holds its own address, and variables lie at negative offsets from it.
@@ -69,24 +70,17 @@ fn segment() -> Option<&'static ProgramHeader> {
     // SAFETY: not null, so the linker put the program's header there, which is never written.
     let headers = unsafe {
         let header = &*header;
-        assert!(
-            header.magic == *b"\x7fELF",
-            "the program's ELF header is not in its image"
-        );
-        assert!(
-            header.phentsize as usize == size_of::<ProgramHeader>(),
-            "ELF header"
-        );
+        assert!(header.magic == *b"\x7fELF", "the program's ELF header is not in its image");
+        assert!(header.phentsize as usize == size_of::<ProgramHeader>(), "ELF header");
         let start = ptr::from_ref(header).byte_add(header.phoff as usize).cast();
         slice::from_raw_parts::<ProgramHeader>(start, header.phnum.into())
     };
-    headers
-        .iter()
-        .find(|segment| segment.ty == PT_TLS && segment.memsz != 0)
+    headers.iter().find(|segment| segment.ty == PT_TLS && segment.memsz != 0)
 }
 
-/// The bytes that [`initialize`] needs; 0 without a TLS segment.
-pub(crate) fn block_size() -> usize {
+/// The bytes that [`lay_out`] needs for one thread; 0 when the program has no thread-local
+/// variables. Beyond upstream.
+pub fn block_size() -> usize {
     segment().map_or(0, |segment| {
         let align = alignment(segment);
         (segment.memsz as usize).next_multiple_of(align) + align + THREAD_CONTROL_BLOCK
@@ -97,16 +91,16 @@ fn alignment(segment: &ProgramHeader) -> usize {
     (segment.align as usize).max(align_of::<Word>())
 }
 
-/// Lays out the thread's TLS block, if the program has a TLS segment, and makes GS point at it.
+/// Lays out the thread-local variables of a new thread at `block`, with their initial values, and
+/// says what its `tls_base` must be: set it in the thread's [`UserContext`]. Beyond upstream.
 ///
-/// Costs one TCB of the smallest RAM untyped that has room for it, and the last empty slot; both are
-/// free again afterwards.
+/// Nothing is written, and the answer is 0, when the program has no thread-local variables.
 ///
 /// # Safety
-/// `block` must be writable for [`block_size`] bytes, and for nobody else from now on.
-pub(crate) unsafe fn initialize(bootinfo: &BootInfoPtr, block: *mut u8) {
+/// `block` must be writable for [`block_size`] bytes, and for that thread alone from now on.
+pub unsafe fn lay_out(block: *mut u8) -> Word {
     let Some(segment) = segment() else {
-        return;
+        return 0;
     };
     let align = alignment(segment);
     let memsz = (segment.memsz as usize).next_multiple_of(align);
@@ -117,10 +111,24 @@ pub(crate) unsafe fn initialize(bootinfo: &BootInfoPtr, block: *mut u8) {
         let data = block.with_addr(thread_pointer - memsz);
         data.write_bytes(0, memsz + THREAD_CONTROL_BLOCK);
         data.copy_from_nonoverlapping(segment.vaddr as *const u8, segment.filesz as usize);
-        block
-            .with_addr(thread_pointer)
-            .cast::<usize>()
-            .write(thread_pointer);
+        block.with_addr(thread_pointer).cast::<usize>().write(thread_pointer);
+    }
+    thread_pointer as Word
+}
+
+/// Lays out the initial thread's TLS block, if the program has thread-local variables, and makes GS
+/// point at it.
+///
+/// Costs one TCB of the smallest RAM untyped that has room for it, and the last empty slot; both are
+/// free again afterwards.
+///
+/// # Safety
+/// As [`lay_out`].
+pub(crate) unsafe fn initialize(bootinfo: &BootInfoPtr, block: *mut u8) {
+    // SAFETY: the caller's promise.
+    let thread_pointer = unsafe { lay_out(block) };
+    if thread_pointer == 0 {
+        return;
     }
     if let Err(error) = set_tls_base(bootinfo, thread_pointer) {
         panic!("cannot set up thread-local storage: {error}");
@@ -128,7 +136,7 @@ pub(crate) unsafe fn initialize(bootinfo: &BootInfoPtr, block: *mut u8) {
 }
 
 /// Makes GS of the calling thread, the initial one, point at `thread_pointer`.
-fn set_tls_base(bootinfo: &BootInfoPtr, thread_pointer: usize) -> sel4::Result<()> {
+fn set_tls_base(bootinfo: &BootInfoPtr, thread_pointer: Word) -> sel4::Result<()> {
     let tcb_bits = ObjectBlueprint::Tcb.physical_size_bits();
     let (i, _) = bootinfo
         .untyped_list()
@@ -138,21 +146,15 @@ fn set_tls_base(bootinfo: &BootInfoPtr, thread_pointer: usize) -> sel4::Result<(
         .min_by_key(|(_, untyped)| untyped.size_bits())
         .ok_or(sel4::Error::NotEnoughMemory)?;
     let untyped = bootinfo.untyped().index(i).cap();
-    let free: Slot<cap_type::Tcb> = bootinfo
-        .empty()
-        .range()
-        .last()
-        .map(Slot::from_index)
-        .ok_or(sel4::Error::DeleteFirst)?;
+    let free: Slot<cap_type::Tcb> =
+        bootinfo.empty().range().last().map(Slot::from_index).ok_or(sel4::Error::DeleteFirst)?;
 
     let cnode = slot::CNODE.cap();
     let cnode_itself = cnode.absolute_cptr_for_self();
     untyped.untyped_retype(&ObjectBlueprint::Tcb, &cnode_itself, free.index(), 1)?;
     let mut registers = UserContext::default();
-    registers.inner_mut().tls_base = thread_pointer as Word;
+    registers.inner_mut().tls_base = thread_pointer;
     free.cap().tcb_write_all_registers(false, &mut registers)?;
-    slot::TCB
-        .cap()
-        .tcb_copy_registers(free.cap(), false, false, false, true)?;
+    slot::TCB.cap().tcb_copy_registers(free.cap(), false, false, false, true)?;
     cnode.absolute_cptr(free.cptr()).delete()
 }

@@ -31,21 +31,14 @@ impl<C: InvocationContext> AbsoluteCPtr<C> {
     ///
     /// # Errors
     /// As [`copy`](Self::copy); `IllegalOperation` when the badge or guard is not possible, such as a
-    /// second badge.
+    /// second badge. See [`Badge`](crate::Badge) for its bits.
     #[inline]
     pub fn mint(self, src: &AbsoluteCPtr, rights: CapRights, badge: Word) -> Result<()> {
         let [index, depth] = place(&self);
         let [src_index, src_depth] = place(src);
         self.into_root().invoke_with(
             CNodeMint,
-            [
-                index,
-                depth,
-                src_index,
-                src_depth,
-                rights.into_inner(),
-                badge,
-            ],
+            [index, depth, src_index, src_depth, rights.into_inner(), badge],
             [src.root().bits()],
         )?;
         Ok(())
@@ -103,16 +96,7 @@ impl<C: InvocationContext> AbsoluteCPtr<C> {
         let [src_index, src_depth] = place(src);
         self.into_root().invoke_with(
             CNodeRotate,
-            [
-                index,
-                depth,
-                dst_badge,
-                pivot_index,
-                pivot_depth,
-                pivot_badge,
-                src_index,
-                src_depth,
-            ],
+            [index, depth, dst_badge, pivot_index, pivot_depth, pivot_badge, src_index, src_depth],
             [pivot.root().bits(), src.root().bits()],
         )?;
         Ok(())
@@ -122,7 +106,8 @@ impl<C: InvocationContext> AbsoluteCPtr<C> {
     /// frame is unmapped. Deleting an empty slot succeeds. About 1100 instructions for a frame.
     ///
     /// # Errors
-    /// `FailedLookup` when it leads nowhere; `RevokeFirst` for an untyped with children.
+    /// `FailedLookup` when it leads nowhere. Deleting an untyped with children is not refused: the
+    /// children stay, and their memory can never be reused.
     #[inline]
     pub fn delete(self) -> Result<()> {
         let words = place(&self);
@@ -150,8 +135,7 @@ impl<C: InvocationContext> AbsoluteCPtr<C> {
     #[inline]
     pub fn cancel_badged_sends(self) -> Result<()> {
         let words = place(&self);
-        self.into_root()
-            .invoke_with(CNodeCancelBadgedSends, words, [])?;
+        self.into_root().invoke_with(CNodeCancelBadgedSends, words, [])?;
         Ok(())
     }
 

@@ -39,7 +39,10 @@ impl<T: CapTypeForFrameObject, C: InvocationContext> Cap<T, C> {
     /// keeps the signature the same as `frame_map`'s, and is not checked.
     ///
     /// # Errors
-    /// `IllegalOperation` or `InvalidCapability` when this capability is not mapped in `vspace`.
+    /// `IllegalOperation` when this capability is not mapped; `InvalidCapability` when it is mapped in
+    /// another VSpace; `FailedLookup` when the page table it was mapped through is gone;
+    /// `DeleteFirst` when a page table has taken a large page's place. What else may be mapped there
+    /// by now is not checked: it is overwritten.
     #[inline]
     pub fn frame_remap(
         self,
@@ -49,11 +52,7 @@ impl<T: CapTypeForFrameObject, C: InvocationContext> Cap<T, C> {
         attrs: VmAttributes,
     ) -> Result<()> {
         let _ = vaddr;
-        self.invoke_with(
-            X86PageRemap,
-            [rights.into_inner(), attrs.into_inner()],
-            [vspace.bits()],
-        )?;
+        self.invoke_with(X86PageRemap, [rights.into_inner(), attrs.into_inner()], [vspace.bits()])?;
         Ok(())
     }
 

@@ -40,15 +40,7 @@ impl<C: InvocationContext> cap::IrqControl<C> {
     ) -> Result<()> {
         self.invoke_with(
             X86IRQIssueIRQHandlerIOAPIC,
-            [
-                dst.path().bits(),
-                dst.path().depth() as Word,
-                ioapic,
-                pin,
-                level,
-                polarity,
-                vector,
-            ],
+            [dst.path().bits(), dst.path().depth() as Word, ioapic, pin, level, polarity, vector],
             [dst.root().bits()],
         )?;
         Ok(())

@@ -13,7 +13,6 @@ mod tcb;
 mod untyped;
 
 use crate::sys::syscall::{self, Answer};
-use crate::sys::SysCall;
 use crate::{CPtrBits, Cap, CapType, Error, InvocationContext, MessageInfo, Result, Word};
 
 /// The message words that travel in registers.
@@ -41,29 +40,26 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
         let mr1 = if WORDS > 1 { words[1] } else { 0 };
         let answer = if WORDS <= NUM_REGISTERS && CAPS == 0 {
             // SAFETY: an invocation; see above.
-            unsafe { syscall::send_recv::<SysCall>(cptr, info, mr0, mr1) }
+            unsafe { syscall::invoke(cptr, info, mr0, mr1) }
         } else {
-            return self
-                .into_invocation_context()
-                .with_context_leaf(|ipc_buffer| {
-                    let ipc_buffer = ipc_buffer.inner_mut();
-                    if WORDS > NUM_REGISTERS {
-                        ipc_buffer.msg[NUM_REGISTERS..WORDS]
-                            .copy_from_slice(&words[NUM_REGISTERS..]);
+            return self.into_invocation_context().with_context_leaf(|ipc_buffer| {
+                let ipc_buffer = ipc_buffer.inner_mut();
+                if WORDS > NUM_REGISTERS {
+                    ipc_buffer.msg[NUM_REGISTERS..WORDS].copy_from_slice(&words[NUM_REGISTERS..]);
+                }
+                ipc_buffer.caps_or_badges[..CAPS].copy_from_slice(&caps);
+                syscall::publish(ipc_buffer);
+                // SAFETY: an invocation; see above.
+                let answer = unsafe { syscall::invoke(cptr, info, mr0, mr1) };
+                match check(&answer) {
+                    Ok(()) => Ok((answer.mr0, answer.mr1)),
+                    Err(error) => {
+                        ipc_buffer.msg[0] = answer.mr0;
+                        ipc_buffer.msg[1] = answer.mr1;
+                        Err(error)
                     }
-                    ipc_buffer.caps_or_badges[..CAPS].copy_from_slice(&caps);
-                    syscall::publish(ipc_buffer);
-                    // SAFETY: an invocation; see above.
-                    let answer = unsafe { syscall::send_recv::<SysCall>(cptr, info, mr0, mr1) };
-                    match check(&answer) {
-                        Ok(()) => Ok((answer.mr0, answer.mr1)),
-                        Err(error) => {
-                            ipc_buffer.msg[0] = answer.mr0;
-                            ipc_buffer.msg[1] = answer.mr1;
-                            Err(error)
-                        }
-                    }
-                });
+                }
+            });
         };
         match check(&answer) {
             Ok(()) => Ok((answer.mr0, answer.mr1)),
@@ -87,14 +83,15 @@ fn refused(label: Word) -> Error {
     Error::from_sys(label).expect("the kernel answers with its own error numbers")
 }
 
-/// Puts the details of an error where [`Error`] says they are.
+/// Puts the details of an error where [`Error`] says they are, unless the IPC buffer is borrowed:
+/// the invocation itself did without it, and must not panic for want of it.
 #[cold]
 fn keep_details<T: CapType, C: InvocationContext>(
     cap: Cap<T, C>,
     answer: Answer,
     error: Error,
 ) -> Error {
-    cap.invoke(|_, ipc_buffer| {
+    cap.into_invocation_context().try_with_context_leaf(|ipc_buffer| {
         ipc_buffer.msg_regs_mut()[0] = answer.mr0;
         ipc_buffer.msg_regs_mut()[1] = answer.mr1;
     });

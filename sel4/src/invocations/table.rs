@@ -19,11 +19,7 @@ impl<C: InvocationContext> cap::PageTable<C> {
         vaddr: usize,
         attr: VmAttributes,
     ) -> Result<()> {
-        self.invoke_with(
-            X86PageTableMap,
-            [vaddr as Word, attr.into_inner()],
-            [vspace.bits()],
-        )?;
+        self.invoke_with(X86PageTableMap, [vaddr as Word, attr.into_inner()], [vspace.bits()])?;
         Ok(())
     }
 
@@ -70,9 +66,9 @@ impl<C: InvocationContext> cap::UnspecifiedIntermediateTranslationTable<C> {
     ) -> Result<()> {
         match ty {
             TranslationTableObjectType::PageDirectory => Err(Error::IllegalOperation),
-            TranslationTableObjectType::PageTable => self
-                .cast::<cap_type::PageTable>()
-                .page_table_map(vspace, vaddr, attr),
+            TranslationTableObjectType::PageTable => {
+                self.cast::<cap_type::PageTable>().page_table_map(vspace, vaddr, attr)
+            }
         }
     }
 

@@ -87,15 +87,10 @@ impl<C: InvocationContext> cap::Tcb<C> {
         transfer_frame: bool,
         transfer_integer: bool,
     ) -> Result<()> {
-        let flags = [
-            suspend_source,
-            resume_target,
-            transfer_frame,
-            transfer_integer,
-        ]
-        .into_iter()
-        .enumerate()
-        .fold(0, |flags, (bit, set)| flags | Word::from(set) << bit);
+        let flags = [suspend_source, resume_target, transfer_frame, transfer_integer]
+            .into_iter()
+            .enumerate()
+            .fold(0, |flags, (bit, set)| flags | Word::from(set) << bit);
         self.invoke_with(TCBCopyRegisters, [flags], [source.bits()])?;
         Ok(())
     }
@@ -123,7 +118,7 @@ impl<C: InvocationContext> cap::Tcb<C> {
     /// `authority` is for upstream's sake: seL4 5.0.0 takes the calling thread's maximum.
     ///
     /// # Errors
-    /// `IllegalOperation` or `RangeError` when it is above the calling thread's maximum.
+    /// `RangeError` when it is above the calling thread's maximum.
     pub fn tcb_set_priority(self, authority: cap::Tcb, priority: Word) -> Result<()> {
         let _ = authority;
         self.invoke_with(TCBSetPriority, [priority], [])?;
@@ -155,12 +150,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
     ) -> Result<()> {
         let bits = self.bits();
         let mut context = self.into_invocation_context();
-        cap::Tcb::from_bits(bits)
-            .with(&mut context)
-            .tcb_set_mc_priority(authority, mcp)?;
-        cap::Tcb::from_bits(bits)
-            .with(&mut context)
-            .tcb_set_priority(authority, priority)
+        cap::Tcb::from_bits(bits).with(&mut context).tcb_set_mc_priority(authority, mcp)?;
+        cap::Tcb::from_bits(bits).with(&mut context).tcb_set_priority(authority, priority)
     }
 
     /// Sets the thread's spaces and its IPC buffer: [`tcb_set_space`](Self::tcb_set_space), then
@@ -233,7 +224,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
     /// (`TCB_BindNotification`).
     ///
     /// # Errors
-    /// `IllegalOperation` when either is bound already or threads wait at the notification.
+    /// `IllegalOperation` when either is bound already, threads wait at the notification, or it may
+    /// not be received from.
     pub fn tcb_bind_notification(self, notification: cap::Notification) -> Result<()> {
         self.invoke_with(TCBBindNotification, [], [notification.bits()])?;
         Ok(())

@@ -13,9 +13,9 @@ impl<C: InvocationContext> cap::Untyped<C> {
     ///
     /// # Errors
     /// `NotEnoughMemory`; `DeleteFirst` when a slot is occupied; `RangeError` when the CNode has not
-    /// so many slots, the number is 0 or above the limit, or a size is impossible; `InvalidArgument`
-    /// for a type that cannot be made (of device memory, only frames and untypeds); `FailedLookup`
-    /// when `dst` leads nowhere.
+    /// so many slots, the number is 0 or above the limit, or a size is above 2^29; `InvalidArgument`
+    /// when a size is too small, or for a type that cannot be made (of device memory, only frames
+    /// and untypeds can); `FailedLookup` when `dst` leads nowhere.
     #[inline]
     pub fn untyped_retype(
         self,

@@ -23,7 +23,7 @@
 
 use core::arch::asm;
 
-use super::{seL4_CPtr, seL4_IPCBuffer, seL4_Word};
+use super::{seL4_CPtr, seL4_IPCBuffer, seL4_Word, SysCall};
 
 /// What a system call with an answer leaves in the registers.
 #[derive(Clone, Copy)]
@@ -56,12 +56,7 @@ pub(crate) unsafe fn send_recv<const SYS: i32>(
     mr0: seL4_Word,
     mr1: seL4_Word,
 ) -> Answer {
-    let mut answer = Answer {
-        badge: 0,
-        info: 0,
-        mr0: 0,
-        mr1: 0,
-    };
+    let mut answer = Answer { badge: 0, info: 0, mr0: 0, mr1: 0 };
     // SAFETY: the three registers that are no operands are restored; the stack is the caller's
     // at the end as at the start; the rest is the caller's promise.
     unsafe {
@@ -87,6 +82,47 @@ pub(crate) unsafe fn send_recv<const SYS: i32>(
             inout("eax") mr1 => answer.mr1,
             inout("edx") dest => answer.badge,
             inout("ecx") info => answer.info,
+            inout("edi") mr0 => answer.mr0,
+        );
+    }
+    answer
+}
+
+/// Invokes an object: a call whose answer has no badge.
+///
+/// # Safety
+/// As for [`send_recv`].
+#[inline(always)]
+pub(crate) unsafe fn invoke(
+    dest: seL4_CPtr,
+    info: seL4_Word,
+    mr0: seL4_Word,
+    mr1: seL4_Word,
+) -> Answer {
+    let mut answer = Answer { badge: 0, info: 0, mr0: 0, mr1: 0 };
+    // SAFETY: as in `send_recv`.
+    unsafe {
+        asm!(
+            "push ebp",
+            "push ebx",
+            "push esi",
+            "mov ebp, eax",
+            "mov ebx, edx",
+            "mov esi, ecx",
+            "mov eax, {sys}",
+            "mov ecx, esp",
+            "lea edx, [2f]",
+            "2:",
+            "sysenter",
+            "mov edx, ebp",
+            "mov eax, esi",
+            "pop esi",
+            "pop ebx",
+            "pop ebp",
+            sys = const SysCall,
+            inout("eax") mr1 => answer.info,
+            inout("edx") dest => answer.mr1,
+            inout("ecx") info => _,
             inout("edi") mr0 => answer.mr0,
         );
     }
@@ -137,12 +173,7 @@ pub(crate) unsafe fn send<const SYS: i32>(
 /// As for [`send_recv`].
 #[inline(always)]
 pub(crate) unsafe fn recv<const SYS: i32>(src: seL4_CPtr) -> Answer {
-    let mut answer = Answer {
-        badge: 0,
-        info: 0,
-        mr0: 0,
-        mr1: 0,
-    };
+    let mut answer = Answer { badge: 0, info: 0, mr0: 0, mr1: 0 };
     // SAFETY: as in `send_recv`.
     unsafe {
         asm!(

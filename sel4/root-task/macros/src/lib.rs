@@ -66,9 +66,7 @@ fn check_arguments(attr: TokenStream) -> Result<TokenStream, &'static str> {
         }
         // Groups are single tokens, so a comma at this level ends the expression, unless it stands
         // between the angle brackets of a path; such an expression wants parentheses.
-        tokens
-            .by_ref()
-            .find(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ','));
+        tokens.by_ref().find(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ','));
     }
     Ok(attr)
 }
@@ -86,7 +84,5 @@ fn joint_colon() -> TokenTree {
 }
 
 fn compile_error(message: &str) -> TokenStream {
-    format!("::core::compile_error!({message:?});")
-        .parse()
-        .expect("the text is Rust")
+    format!("::core::compile_error!({message:?});").parse().expect("the text is Rust")
 }
