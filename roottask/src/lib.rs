@@ -1,2 +1,26 @@
-//! The programs that boot.
+//! The programs that boot, and what they have in common.
+//!
+//! ```text
+//!   bin/hello.rs                    the least there is: start the manager, map, use, give back
+//!   bin/ipc-demo/                   the two threads of the IPC demo
+//!   bin/guest-tests/                tests that run on the real kernel
+//!   bin/upstream-spawn-thread.rs    a root task as upstream's users write it
+//!
+//!   failure.rs    what can go wrong in a program, and check!, check_eq!
+//!   thread.rs     a second thread with a stack and an IPC buffer from the manager
+//! ```
 #![no_std]
+
+#[cfg(target_arch = "x86")]
+mod failure;
+#[cfg(target_arch = "x86")]
+mod thread;
+
+#[cfg(target_arch = "x86")]
+pub use failure::{Failure, Outcome};
+#[cfg(target_arch = "x86")]
+pub use thread::{Entry, Thread, ThreadOptions};
+
+/// The manager of a root task on seL4.
+#[cfg(target_arch = "x86")]
+pub type Manager = vmm::Vmm<'static, vmm::sel4_kernel::Sel4>;

@@ -1,0 +1,100 @@
+//! What can go wrong in a program.
+
+use core::fmt;
+
+/// Why a program, or a test, did not come to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// A check did not hold.
+    Check {
+        /// What was checked, in source text.
+        what: &'static str,
+        /// The source file.
+        file: &'static str,
+        /// The line in it.
+        line: u32,
+    },
+    /// The manager refused a request.
+    Manager(vmm::Error),
+    /// The kernel refused an invocation.
+    Kernel(sel4::Error),
+    /// The manager's state contradicts itself.
+    Broken(vmm::Violation),
+}
+
+/// What a program's parts return.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Check { what, file, line } => write!(f, "{file}:{line}: not so: {what}"),
+            Failure::Manager(error) => write!(f, "the manager refused: {error}"),
+            Failure::Kernel(error) => write!(f, "the kernel refused: {error}"),
+            Failure::Broken(violation) => write!(f, "the manager is broken: {violation:?}"),
+        }
+    }
+}
+
+/// In words: this is what the runtime prints of a failed `main`.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<vmm::Error> for Failure {
+    fn from(error: vmm::Error) -> Failure {
+        Failure::Manager(error)
+    }
+}
+
+impl From<sel4::Error> for Failure {
+    fn from(error: sel4::Error) -> Failure {
+        Failure::Kernel(error)
+    }
+}
+
+impl From<vmm::Violation> for Failure {
+    fn from(violation: vmm::Violation) -> Failure {
+        Failure::Broken(violation)
+    }
+}
+
+/// Returns a [`Failure`] from the function around it unless the condition holds.
+#[macro_export]
+macro_rules! check {
+    ($condition:expr) => {
+        if !$condition {
+            return ::core::result::Result::Err($crate::Failure::Check {
+                what: ::core::stringify!($condition),
+                file: ::core::file!(),
+                line: ::core::line!(),
+            });
+        }
+    };
+}
+
+/// Prints the two values and returns a [`Failure`] from the function around it unless they are
+/// equal.
+#[macro_export]
+macro_rules! check_eq {
+    ($left:expr, $right:expr) => {
+        match (&$left, &$right) {
+            (left, right) => {
+                if !(*left == *right) {
+                    ::sel4_root_task::debug_println!("  left:  {left:x?}\n  right: {right:x?}");
+                    return ::core::result::Result::Err($crate::Failure::Check {
+                        what: ::core::concat!(
+                            ::core::stringify!($left),
+                            " == ",
+                            ::core::stringify!($right)
+                        ),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    });
+                }
+            }
+        }
+    };
+}

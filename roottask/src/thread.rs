@@ -1,0 +1,107 @@
+//! A second thread: in the root task's VSpace and CSpace, with a stack and an IPC buffer that the
+//! manager makes for it.
+
+use sel4::init_thread::slot;
+use sel4::{cap, CNodeCapData, CPtr, UserContext, Word};
+use vmm::{Blueprint, IpcBuffer, Object, Stack};
+
+use crate::{Manager, Outcome};
+
+/// Where a thread starts: a function of two words that are passed in registers.
+pub type Entry = extern "fastcall" fn(usize, usize) -> !;
+
+/// What a thread is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadOptions {
+    /// The name of its stack and IPC buffer, for people.
+    pub name: &'static str,
+    /// 0 to 255; the root task has 255.
+    pub priority: Word,
+    /// Pages of its stack.
+    pub stack_pages: usize,
+    /// Where its faults go: an endpoint in its CSpace, which is the root task's. 0 for none.
+    pub fault_endpoint: CPtr,
+}
+
+impl ThreadOptions {
+    /// A thread just below the root task's priority, so that it runs when the root task waits.
+    pub fn new(name: &'static str) -> ThreadOptions {
+        ThreadOptions { name, priority: 254, stack_pages: 4, fault_endpoint: slot::NULL.cptr() }
+    }
+}
+
+/// A thread, with what it was given.
+#[derive(Clone, Copy, Debug)]
+pub struct Thread {
+    tcb: Object,
+    stack: Stack,
+    buffer: IpcBuffer,
+}
+
+impl Thread {
+    /// Makes a thread that does not run yet.
+    ///
+    /// # Errors
+    /// What the manager or the kernel refuses; what was made before that is not given back.
+    pub fn new(vmm: &mut Manager, options: &ThreadOptions) -> Outcome<Thread> {
+        let space = vmm.own_space();
+        let thread = Thread {
+            tcb: vmm.allocate(Blueprint::Tcb)?,
+            stack: vmm.allocate_stack(space, options.stack_pages, options.name)?,
+            buffer: vmm.allocate_ipc_buffer(space, options.name)?,
+        };
+        let tcb = thread.tcb();
+        tcb.tcb_set_space(
+            options.fault_endpoint,
+            cap::CNode::from_bits(vmm.cspace_root().bits() as Word),
+            CNodeCapData::new(0, 0),
+            slot::VSPACE.cap(),
+        )?;
+        vmm.set_ipc_buffer(thread.tcb.slot(), thread.buffer)?;
+        tcb.tcb_set_sched_params(slot::TCB.cap(), options.priority, options.priority)?;
+        Ok(thread)
+    }
+
+    /// Lets it run, from `entry` on, with its whole stack before it.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn start(&self, entry: Entry, arguments: [usize; 2]) -> Outcome {
+        // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
+        unsafe { sel4::init_ipc_buffer(self.buffer.address() as *mut sel4::IpcBuffer) };
+        let mut context = UserContext::default();
+        *context.pc_mut() = entry as usize as Word;
+        // As after a call: 4 below a multiple of 16.
+        *context.sp_mut() = (self.stack.top() - 4) as Word;
+        for (index, argument) in arguments.into_iter().enumerate() {
+            *context.fastcall_param_mut(index) = argument as Word;
+        }
+        Ok(self.tcb().tcb_write_all_registers(true, &mut context)?)
+    }
+
+    /// Its thread control block.
+    pub fn tcb(&self) -> cap::Tcb {
+        cap::Tcb::from_bits(self.tcb.slot().bits() as Word)
+    }
+
+    /// Its stack.
+    pub fn stack(&self) -> Stack {
+        self.stack
+    }
+
+    /// Its IPC buffer.
+    pub fn buffer(&self) -> IpcBuffer {
+        self.buffer
+    }
+
+    /// Stops it and gives back all it was given.
+    ///
+    /// # Errors
+    /// What the manager or the kernel refuses.
+    pub fn release(self, vmm: &mut Manager) -> Outcome {
+        self.tcb().tcb_suspend()?;
+        vmm.release_ipc_buffer(self.buffer)?;
+        vmm.release(self.stack.region())?;
+        Ok(vmm.free(self.tcb)?)
+    }
+}
