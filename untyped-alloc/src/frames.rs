@@ -118,6 +118,21 @@ impl<'p> Allocator<'p> {
         ready || self.blocks.best_fit(size_bits).is_some()
     }
 
+    /// Destroys frames with one kernel call, mapped or not, if they are all that is handed out of
+    /// what came with them; says whether they were. Their memory goes back to the untyped.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`]; [`Error::Kernel`], and then they are still there.
+    pub fn destroy_if_whole(&mut self, kernel: &mut impl Kernel, frames: Frames) -> Result<bool> {
+        let blueprint = Blueprint::Frame { size_bits: frames.size_bits };
+        let (chunk, _) = self.recycling_run(blueprint, frames)?;
+        let whole = usize::from(chunk.live.get()) == frames.count;
+        if whole {
+            self.release_chunk(kernel, chunk)?;
+        }
+        Ok(whole)
+    }
+
     /// Takes a paging structure of a level below the root. It is empty: the kernel clears one when
     /// it is made and when it is unmapped.
     pub fn take_table(&mut self, kernel: &mut impl Kernel, level: u8) -> Result<CPtr> {

@@ -196,6 +196,22 @@ impl<'p> Allocator<'p> {
         false
     }
 
+    /// Destroys `count` objects in consecutive slots from `first` on, on a path that must not fail:
+    /// with one kernel call when they are all that is left of what they were allocated with.
+    pub fn abandon_run(&mut self, kernel: &mut impl Kernel, first: CPtr, count: usize) {
+        let Some((chunk, index)) = self.chunks.find(first) else { return };
+        if chunk.recycles.get() || !chunk.all_live(index, count) {
+            return;
+        }
+        let whole = usize::from(chunk.live.get()) == count;
+        if whole && self.release_chunk(kernel, chunk).is_ok() {
+            return;
+        }
+        for slot in (0..count).map(|index| first.offset(index)) {
+            self.abandon(kernel, Object { slot, serial: chunk.serial.get() });
+        }
+    }
+
     fn find_live(&self, slot: CPtr, serial: u32) -> Result<(&'p Chunk<'p>, usize)> {
         let (chunk, index) = self.chunks.find(slot).ok_or(Error::NotAllocated(slot))?;
         if chunk.serial.get() != serial || chunk.recycles.get() || !chunk.is_live(index) {

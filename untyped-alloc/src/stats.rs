@@ -136,6 +136,19 @@ impl Allocator<'_> {
         }
     }
 
+    /// Frames and paging structures that were taken from recycling batches and not given back.
+    /// O(chunks).
+    pub fn recycling_objects_taken(&self) -> (usize, usize) {
+        let (mut frames, mut tables) = (0, 0);
+        for chunk in self.chunks.iter().filter(|chunk| chunk.recycles.get()) {
+            match chunk.blueprint() {
+                Blueprint::Frame { .. } => frames += usize::from(chunk.live.get()),
+                _ => tables += usize::from(chunk.live.get()),
+            }
+        }
+        (frames, tables)
+    }
+
     /// Bytes of book-keeping nodes in use, spare ones not counted.
     pub fn bookkeeping_bytes_used(&self) -> usize {
         self.blocks.pool.used_bytes() + self.chunks.pool.used_bytes() + self.slots.pool.used_bytes()

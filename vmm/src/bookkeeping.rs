@@ -54,6 +54,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             (pools.runs.free() < 8, NodeKind::Run),
             (pools.tables.free() < 8, NodeKind::Table),
             (pools.spaces.free() < 1, NodeKind::Space),
+            // A run of 256 frames lies in 9 groups at the most.
+            (pools.sharers.free() < 9, NodeKind::Sharers),
+            (pools.copies.free() < 2, NodeKind::Copies),
         ]
         .into_iter()
         .find_map(|(low, kind)| low.then_some(Wanted::Own(kind)))
@@ -84,7 +87,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Wanted::Own(NodeKind::Run) => self.pools.runs.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Table) => self.pools.tables.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Space) => self.pools.spaces.adopt(memory, vaddr),
-            Wanted::Own(NodeKind::Sharers | NodeKind::Copies) => {}
+            Wanted::Own(NodeKind::Sharers) => self.pools.sharers.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Copies) => self.pools.copies.adopt(memory, vaddr),
         }
     }
 

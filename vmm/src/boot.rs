@@ -8,10 +8,12 @@ use untyped_alloc::{
 };
 
 use crate::bookkeeping::{split_first, Bookkeeping, Wanted};
+use crate::create::AsidPools;
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::SpaceId;
 use crate::options::RegionOptions;
 use crate::region::{Kind, Name, RegionSpec};
+use crate::share::Sharers;
 use crate::space::{Space, Spaces};
 use crate::vmm::{Architecture, Pools, Vmm};
 
@@ -25,8 +27,6 @@ pub struct BootInfo<'a> {
     pub cspace: CSpaceInfo,
     /// The capability to the initial VSpace.
     pub vspace: CPtr,
-    /// The capability that makes ASID pools.
-    pub asid_control: CPtr,
     /// The initial ASID pool.
     pub asid_pool: CPtr,
     /// Addresses that are mapped already, each with a name: the program's image, the IPC buffer,
@@ -76,9 +76,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 mapped_pages: 0,
                 window: geometry.range(0, 1)?,
             },
-            asid_control: boot.asid_control,
-            asid_pool: boot.asid_pool,
+            asids: AsidPools::new(boot.asid_pool),
+            sharers: Sharers::new(),
             serial: 0,
+            last_space: 1,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Table))?;

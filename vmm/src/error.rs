@@ -78,6 +78,22 @@ pub enum Error {
     /// The region is of a kind that this operation is not for: the program's own image, an IPC
     /// buffer (released as such), a reservation that has regions inside.
     WrongKind(RegionId),
+    /// The range cuts a large page that cannot be cut, or a large page would be misaligned.
+    LargePage {
+        /// The address of the page.
+        address: usize,
+    },
+    /// The memory is not the manager's to share, move or change: the caller brought it or asked
+    /// for it by physical address.
+    NotOurs {
+        /// Its address.
+        address: usize,
+    },
+    /// The memory is shared with another region, and what was asked for would take it from there.
+    Shared {
+        /// Its address.
+        address: usize,
+    },
     /// The architecture has no frame of this size.
     NoSuchFrameSize {
         /// Logarithm of the size in bytes.
@@ -176,6 +192,11 @@ impl fmt::Display for Error {
                 write!(f, "rights {asked:?} exceed the ceiling {ceiling:?}")
             }
             Error::WrongKind(region) => write!(f, "{region:?} is of another kind"),
+            Error::LargePage { address } => {
+                write!(f, "the large page at {address:#x} cannot be cut or misaligned")
+            }
+            Error::NotOurs { address } => write!(f, "the memory at {address:#x} is not ours"),
+            Error::Shared { address } => write!(f, "the memory at {address:#x} is shared"),
             Error::NoSuchFrameSize { bits } => write!(f, "no frames of 2^{bits} bytes here"),
             Error::BadIpcBuffer { address } => write!(f, "no IPC buffer can be at {address:#x}"),
             Error::OwnSpace(space) => write!(f, "{space:?} is the manager's own"),

@@ -55,7 +55,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let options = RegionOptions::new(1).named(name).guarded(1, 1).kind(Kind::IpcBuffer);
         let region = self.map(space, &options)?;
         let address = region.start().bits() + self.geometry.page_bytes();
-        let run = self.ipc_buffer_run(self.space(space)?, address)?;
+        let space = self.space(space)?;
+        let run = self.ipc_buffer_run(space, address)?;
+        space.threads.set(space.threads.get() + 1);
         Ok(IpcBuffer { region, address, frame: run.frames.first })
     }
 
@@ -84,7 +86,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let path = self.alloc.path(buffer.frame);
         self.kernel.cnode_revoke(path).map_err(Error::kernel(Invocation::CNodeRevoke))?;
-        self.release_region(space, region)
+        self.release_region(space, region)?;
+        space.threads.set(space.threads.get() - 1);
+        Ok(())
     }
 
     fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {

@@ -23,11 +23,14 @@
 
 mod bookkeeping;
 mod boot;
+mod create;
 mod error;
 mod ids;
 mod ipc_buffer;
+mod large;
 mod map;
 mod options;
+mod physical;
 mod protect;
 mod query;
 mod region;
@@ -37,6 +40,7 @@ mod scrub;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
 pub mod sel4_kernel;
+mod share;
 mod space;
 mod stack;
 mod stats;

@@ -201,14 +201,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back the frames of runs in `range` that were entered but never mapped.
-    fn give_up(&mut self, space: &'p Space<'p>, range: PageRange) {
+    pub(crate) fn give_up(&mut self, space: &'p Space<'p>, range: PageRange) {
         loop {
             let Some(run) = space.runs.borrow().first_in(range) else {
                 return;
             };
             self.forget_run(space, run, 0, run.frames.count);
-            // They were taken and not touched, so giving them back cannot be refused.
-            let _ = self.alloc.give_unused_frames(run.frames);
+            self.discard(&run);
         }
     }
 
@@ -228,7 +227,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps all runs in `range`, none of which is mapped yet, and all of which lie inside it.
     /// When that fails, they are unmapped and given back.
-    fn install(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn install(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else {
@@ -308,7 +307,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let part = run.part(first, run.frames.count - first);
                 // Carving off the end of a run takes no node.
                 space.runs.borrow_mut().carve(&run, first, part.frames.count, &mut None);
-                let _ = self.alloc.give_unused_frames(part.frames);
+                self.discard(&part);
             }
         }
         self.give_up(space, range);

@@ -32,6 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.check_mapped(space, range)?;
         self.refill()?;
+        self.cut_large(space, range)?;
         self.cut_run(space, range.start().bits())?;
         if let Err(error) = self.cut_run(space, range.end()) {
             self.join_run(space, range.start());

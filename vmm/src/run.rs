@@ -13,13 +13,15 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Rights};
 /// Where a run's frames come from, and so where they go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Source {
-    /// From the allocator; this is their only mapping, by their own capabilities.
+    /// From the allocator, mapped by their own capabilities. Others may share them.
     #[default]
     Owned,
-    /// From the allocator; mapped elsewhere too. These capabilities may be copies.
-    Shared,
+    /// Shared: these capabilities are copies, and the frames go with the last who has them.
+    Copy,
     /// Brought by the caller, who keeps them.
     Foreign,
+    /// From the allocator, at a physical address that was asked for.
+    Physical,
 }
 
 /// A run of mapped frames.
@@ -63,8 +65,9 @@ impl Attributes {
     fn source(self) -> Source {
         match self.0 >> 5 {
             0 => Source::Owned,
-            1 => Source::Shared,
-            _ => Source::Foreign,
+            1 => Source::Copy,
+            2 => Source::Foreign,
+            _ => Source::Physical,
         }
     }
 }
@@ -273,9 +276,5 @@ impl<'p> Runs<'p> {
     /// Every run, by address.
     pub fn iter(&self) -> impl Iterator<Item = RunInfo> + use<'_, 'p> {
         self.by_start.iter().map(Run::info)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.by_start.is_empty()
     }
 }

@@ -3,7 +3,7 @@
 //! A frame is mapped at the window, filled with zeros and unmapped: about 2.8 thousand instructions
 //! for 4 KiB, where having the kernel clear it (by revoking and retyping) costs 4.8 thousand.
 
-use untyped_alloc::{CachePolicy, Clean, Dirty, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Invocation, Kernel, Memory, Rights};
 
 use crate::error::{Error, Result};
 use crate::vmm::Vmm;
@@ -25,14 +25,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(dirty.scrubbed())
     }
 
-    fn scrub_one(&mut self, frame: untyped_alloc::CPtr) -> Result {
-        let window = self.bookkeeping.window;
-        let (vspace, address) = (self.own.root.get(), window.start().bits());
-        self.make_way(self.own, window.start(), self.geometry.levels.len() as u8 - 1)?;
+    fn scrub_one(&mut self, frame: CPtr) -> Result {
+        let address = self.map_at_window(frame)?;
+        self.kernel.zero(address, self.geometry.page_bytes());
+        self.unmap_at_window(frame)
+    }
+
+    /// Maps a frame of the smallest size at the window, writable; returns where that is.
+    pub(crate) fn map_at_window(&mut self, frame: CPtr) -> Result<usize> {
+        let window = self.bookkeeping.window.start();
+        self.make_way(self.own, window, self.geometry.levels.len() as u8 - 1)?;
         self.kernel
-            .page_map(frame, vspace, address, Rights::READ_WRITE, CachePolicy::WriteBack)
+            .page_map(
+                frame,
+                self.own.root.get(),
+                window.bits(),
+                Rights::READ_WRITE,
+                CachePolicy::WriteBack,
+            )
             .map_err(Error::kernel(Invocation::PageMap))?;
-        self.kernel.zero(address, window.bytes());
+        Ok(window.bits())
+    }
+
+    /// Unmaps the frame at the window.
+    pub(crate) fn unmap_at_window(&mut self, frame: CPtr) -> Result {
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))
     }
 }

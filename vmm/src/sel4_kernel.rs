@@ -120,7 +120,6 @@ pub fn start<const PAGES: usize>(
             vspace: CPtr::new(slot::VSPACE.index()),
         },
         vspace: CPtr::new(slot::VSPACE.index()),
-        asid_control: CPtr::new(slot::ASID_CONTROL.index()),
         asid_pool: CPtr::new(slot::ASID_POOL.index()),
         mapped: &mapped,
         tables: known_tables,

@@ -22,12 +22,14 @@ pub(crate) struct Space<'p> {
     pub root: Cell<CPtr>,
     /// That structure as an object of ours; none for the space we were started in.
     pub object: Cell<Option<Object>>,
+    /// The number of the ASID pool its identifier is from.
+    pub asid_pool: Cell<u8>,
     pub regions: RefCell<Regions<'p>>,
     pub runs: RefCell<Runs<'p>>,
     pub shadow: RefCell<Shadow<'p>>,
     /// Pages of the smallest size that are mapped.
     pub mapped_pages: Cell<usize>,
-    /// Threads that were registered as running in it.
+    /// IPC buffers in it: as many threads are taken to run in it.
     pub threads: Cell<usize>,
 }
 
@@ -39,6 +41,7 @@ impl Default for Space<'_> {
             id: Cell::new(SpaceId(0)),
             root: Cell::new(CPtr::NULL),
             object: Cell::new(None),
+            asid_pool: Cell::new(0),
             regions: RefCell::new(Regions::new()),
             runs: RefCell::new(Runs::new()),
             shadow: RefCell::new(Shadow::new()),

@@ -57,7 +57,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let total = pools.regions.total_bytes()
             + pools.runs.total_bytes()
             + pools.tables.total_bytes()
-            + pools.spaces.total_bytes();
+            + pools.spaces.total_bytes()
+            + pools.sharers.total_bytes()
+            + pools.copies.total_bytes();
         let allocator = self.alloc.stats();
         Stats {
             allocator,
@@ -78,6 +80,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             + pools.runs.used_bytes()
             + pools.tables.used_bytes()
             + pools.spaces.used_bytes()
+            + pools.sharers.used_bytes()
+            + pools.copies.used_bytes()
     }
 
     /// A snapshot of a space. O(its runs).

@@ -105,6 +105,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Gives back every table of a space in which nothing is mapped.
+    pub(crate) fn prune_all_tables(&mut self, space: &'p Space<'p>) -> Result {
+        loop {
+            let empty = space.shadow.borrow().any_empty();
+            let Some(table) = empty else { return Ok(()) };
+            self.drop_table(space, table)?;
+        }
+    }
+
     /// Whether nothing but empty tables sits where a frame of 2^`bits` bytes would go.
     pub(crate) fn is_vacant(&self, space: &Space<'p>, address: VirtAddr, bits: u8) -> bool {
         let Some(level) = self.geometry.level_of_frame(bits) else {

@@ -1,7 +1,7 @@
 //! Unmapping, and giving the memory back.
 
 use page_tables::PageRange;
-use untyped_alloc::{Invocation, Kernel, Memory};
+use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
 use crate::error::{Error, Result};
 use crate::ids::SpaceId;
@@ -20,6 +20,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let (_, range) = self.caller_range(space, start, pages)?;
         self.check_mapped(space, range)?;
+        self.cut_large(space, range)?;
         // What is freed may be needed for this; only giving back may take from the reserve.
         let _ = self.refill();
         self.unmap_range(space, range)
@@ -32,10 +33,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while let Some(part) = rest {
             let address = part.start().bits();
             let run = runs.at(part.start()).ok_or(Error::NotMapped { address })?;
-            let done = (run.end().min(part.end()) - address) >> self.geometry.page_bits;
-            rest = part.part(done, part.pages() - done);
+            rest = self.past(part, &run);
         }
         Ok(())
+    }
+
+    /// Refuses a range that cuts a large page.
+    pub(crate) fn check_uncut(&self, space: &Space<'p>, range: PageRange) -> Result {
+        let cut = [range.start().bits(), range.end()].into_iter().find_map(|edge| {
+            let edge = self.geometry.address(edge).ok()?;
+            let run = space.runs.borrow().at(edge)?;
+            let index = (edge.bits() - run.start.bits()) >> run.frames.size_bits;
+            let page = run.address(index);
+            (page != edge && edge.is_aligned(self.geometry.page_bits)).then_some(page)
+        });
+        cut.map_or(Ok(()), |page| Err(Error::LargePage { address: page.bits() }))
     }
 
     /// Unmaps whatever is mapped in `range`.
@@ -46,12 +58,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 break;
             };
             let (first, count) = run.indices_in(part);
-            let piece = run.part(first, count);
             self.unmap_part(space, run, first, count)
                 .map_err(|(error, pages)| error.after(done + pages))?;
             done += count << (run.frames.size_bits - self.geometry.page_bits);
-            let past = (piece.end() - part.start().bits()) >> self.geometry.page_bits;
-            rest = part.part(past, part.pages().saturating_sub(past));
+            rest = self.past(part, &run);
         }
         self.prune_tables(space);
         Ok(())
@@ -59,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Unmaps `count` frames of a run from number `first` on. Fails with the error and how many
     /// pages were unmapped before it.
-    fn unmap_part(
+    pub(crate) fn unmap_part(
         &mut self,
         space: &'p Space<'p>,
         run: RunInfo,
@@ -77,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut done = 0;
         let mut outcome = Ok(());
         while done < count {
-            outcome = self.kernel.page_unmap(run.frame(first + done));
+            outcome = self.unmap_frame(run.frame(first + done), run.source);
             if outcome.is_err() {
                 break;
             }
@@ -91,7 +101,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         spare.into_iter().for_each(|node| self.pools.runs.give(node));
         let pages = done << (run.frames.size_bits - self.geometry.page_bits);
-        outcome.map_err(|error| (Error::kernel(Invocation::PageUnmap)(error), pages))
+        outcome.map_err(|error| (error, pages))
+    }
+
+    #[inline]
+    fn unmap_frame(&mut self, frame: CPtr, source: Source) -> Result {
+        match source {
+            Source::Copy => self.delete_copy(frame),
+            _ => self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap)),
+        }
     }
 
     /// Brings the counts of page-table entries up to date for frames that are unmapped now.
@@ -113,14 +131,38 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() - pages);
     }
 
+    /// The part of `range` behind a run that begins before the part's end.
+    pub(crate) fn past(&self, range: PageRange, run: &RunInfo) -> Option<PageRange> {
+        let end = run.end().min(range.end());
+        let done = (end - range.start().bits()) >> self.geometry.page_bits;
+        range.part(done, range.pages() - done)
+    }
+
     /// Gives back frames that are mapped nowhere any more, each kind to where it came from.
     fn give_back(&mut self, piece: &RunInfo) {
         match piece.source {
-            Source::Owned | Source::Shared => {
-                // They are recorded as taken from the allocator, so it takes them.
-                let _ = self.alloc.give_frames(piece.frames);
+            Source::Owned => self.owner_leaves(piece.frames),
+            // Deleted and counted one by one already.
+            Source::Copy | Source::Foreign => {}
+            Source::Physical => {
+                self.alloc.abandon_run(&mut self.kernel, piece.frames.first, piece.frames.count);
             }
-            Source::Foreign => {}
+        }
+    }
+
+    /// Gives up frames that were to be mapped and were not.
+    pub(crate) fn discard(&mut self, piece: &RunInfo) {
+        match piece.source {
+            // They were taken and not touched, so giving them back cannot be refused.
+            Source::Owned => {
+                let _ = self.alloc.give_unused_frames(piece.frames);
+            }
+            Source::Copy => {
+                for index in 0..piece.frames.count {
+                    let _ = self.delete_copy(piece.frame(index));
+                }
+            }
+            Source::Foreign | Source::Physical => self.give_back(piece),
         }
     }
 }

@@ -8,6 +8,13 @@ use crate::run::Source;
 use crate::space::Space;
 use crate::vmm::Vmm;
 
+/// Frames that runs hold.
+#[derive(Default)]
+struct Held {
+    owned: usize,
+    copies: usize,
+}
+
 /// Checks one rule.
 fn hold(rule: &'static str, at: usize, holds: bool) -> Result<(), Violation> {
     holds.then_some(()).ok_or(Violation { rule, at })
@@ -20,16 +27,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The first invariant found broken: a bug, or memory that was overwritten.
     pub fn validate(&self) -> Result<(), Violation> {
         self.alloc.validate()?;
-        let (mut frames, mut tables) = (0, 0);
+        let (mut frames, mut tables) = (Held::default(), 0);
         for space in self.spaces.iter() {
             self.validate_regions(space)?;
-            frames += self.validate_runs(space)?;
+            self.validate_runs(space, &mut frames)?;
             tables += self.validate_tables(space)?;
         }
-        let live = self.alloc.stats().live;
-        let taken: usize = live.frames.iter().sum();
-        hold("every frame handed out is in one run", frames, frames == taken)?;
-        hold("every table handed out is in one space", tables, tables == live.tables)
+        let (orphans, copies) = self.sharers.totals();
+        let (taken_frames, taken_tables) = self.alloc.recycling_objects_taken();
+        let held = frames.owned + orphans;
+        hold(
+            "every frame taken is in one run, or left to its sharers",
+            held,
+            held == taken_frames,
+        )?;
+        hold("every copy is in one run", frames.copies, frames.copies == copies)?;
+        hold("every table taken is in one space", tables, tables == taken_tables)
     }
 
     fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {
@@ -54,9 +67,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("every hole is listed", holes, holes == regions.holes_listed())
     }
 
-    /// Returns how many frames of the allocator the runs of the space hold.
-    fn validate_runs(&self, space: &Space<'p>) -> Result<usize, Violation> {
-        let (mut end, mut pages, mut frames) = (0, 0, 0);
+    /// Adds up what the runs of the space hold.
+    fn validate_runs(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
+        let (mut end, mut pages) = (0, 0);
         for run in space.runs.borrow().iter() {
             let at = run.start.bits();
             hold("runs do not overlap", at, at >= end)?;
@@ -70,15 +83,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let ceiling = region.map(|region| region.spec().ceiling);
             let under = ceiling.is_some_and(|ceiling| ceiling.contains(run.rights));
             hold("a page's rights are under its region's ceiling", at, under)?;
-            if run.source == Source::Owned {
-                let taken = self.alloc.frames_are_taken(run.frames);
-                hold("a run's frames are taken from the allocator", at, taken)?;
-                frames += run.frames.count;
+            match run.source {
+                Source::Owned => {
+                    let taken = self.alloc.frames_are_taken(run.frames);
+                    hold("a run's frames are taken from the allocator", at, taken)?;
+                    held.owned += run.frames.count;
+                }
+                Source::Copy => held.copies += run.frames.count,
+                Source::Foreign | Source::Physical => {}
             }
             pages += (end - at) >> self.geometry.page_bits;
         }
-        hold("mapped pages are counted", pages, pages == space.mapped_pages.get())?;
-        Ok(frames)
+        hold("mapped pages are counted", pages, pages == space.mapped_pages.get())
     }
 
     /// Returns how many tables of the allocator the space holds.

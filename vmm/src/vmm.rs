@@ -7,10 +7,12 @@ use untyped_alloc::{
 };
 
 use crate::bookkeeping::Bookkeeping;
+use crate::create::AsidPools;
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::region::Region;
 use crate::run::Run;
+use crate::share::{Copies, SharerGroup, Sharers};
 use crate::space::{Space, Spaces};
 
 /// An architecture, as data: the sizes of kernel objects and the shape of page tables.
@@ -39,6 +41,8 @@ pub(crate) struct Pools<'p> {
     pub runs: Pool<'p, Run<'p>>,
     pub tables: Pool<'p, Table<'p>>,
     pub spaces: Pool<'p, Space<'p>>,
+    pub sharers: Pool<'p, SharerGroup<'p>>,
+    pub copies: Pool<'p, Copies<'p>>,
 }
 
 impl<'p> Pools<'p> {
@@ -48,6 +52,8 @@ impl<'p> Pools<'p> {
             runs: Pool::new(|node| &node.next_free),
             tables: Pool::new(|node| &node.next_free),
             spaces: Pool::new(|node| &node.next_free),
+            sharers: Pool::new(|node| &node.next_free),
+            copies: Pool::new(|node| &node.next_free),
         }
     }
 
@@ -78,9 +84,10 @@ pub struct Vmm<'p, K> {
     pub(crate) spaces: Spaces<'p>,
     pub(crate) own: &'p Space<'p>,
     pub(crate) bookkeeping: Bookkeeping,
-    pub(crate) asid_control: CPtr,
-    pub(crate) asid_pool: CPtr,
+    pub(crate) asids: AsidPools,
+    pub(crate) sharers: Sharers<'p>,
     pub(crate) serial: u32,
+    pub(crate) last_space: u32,
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {

@@ -1,0 +1,176 @@
+//! Making address spaces, and destroying them at the least number of kernel calls.
+//!
+//! A VSpace root is of no use before it has an address-space identifier (ASID). Identifiers come
+//! from pools of 1024 (IA32); a pool is made of 4 KiB of untyped memory, and the kernel has room
+//! for a fixed number of pools (4 on IA32, 8 on x86_64: `asidHighBits` in the kernel's
+//! `arch/machine/hardware.h`). Pools are made when the others are full and kept.
+
+use untyped_alloc::{Blueprint, CPtr, Invocation, Kernel, KernelError, Memory, Object};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::ids::SpaceId;
+use crate::run::Source;
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// The most ASID pools any architecture here has.
+const MOST_POOLS: usize = 8;
+
+/// One ASID pool.
+#[derive(Clone, Copy)]
+pub(crate) struct AsidPool {
+    capability: CPtr,
+    /// Whether an assignment from it was refused since a space last gave its identifier back.
+    full: bool,
+}
+
+/// The ASID pools there are.
+pub(crate) struct AsidPools([Option<AsidPool>; MOST_POOLS]);
+
+impl AsidPools {
+    /// With the pool the kernel made at boot.
+    pub fn new(initial: CPtr) -> AsidPools {
+        let mut pools = [None; MOST_POOLS];
+        pools[0] = Some(AsidPool { capability: initial, full: false });
+        AsidPools(pools)
+    }
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Makes an empty address space. Two kernel calls, besides a new ASID pool for every 1024th
+    /// space.
+    ///
+    /// # Errors
+    /// [`Error::Allocator`] when memory is out; [`Error::Kernel`] with `DeleteFirst` when the
+    /// kernel has no address-space identifier left (4096 on IA32).
+    pub fn create_space(&mut self) -> Result<SpaceId> {
+        self.refill()?;
+        let node = self.pools.spaces.take().ok_or(Error::OutOfNodes(NodeKind::Space))?;
+        match self.make_root() {
+            Ok((root, pool)) => {
+                self.last_space += 1;
+                let id = SpaceId(self.last_space);
+                if let Err(error) = self.start_space(node, id, root.slot()) {
+                    self.alloc.abandon(&mut self.kernel, root);
+                    self.pools.spaces.give(node);
+                    return Err(error);
+                }
+                node.object.set(Some(root));
+                node.asid_pool.set(pool);
+                Ok(id)
+            }
+            Err(error) => {
+                self.pools.spaces.give(node);
+                Err(error)
+            }
+        }
+    }
+
+    /// Destroys a space: unmaps and frees everything in it, its page tables, its root.
+    ///
+    /// Frames that came together and are all in it go with one call for up to 256 of them; others
+    /// cost one each; so does each page table.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`]; [`Error::OwnSpace`]; [`Error::SpaceInUse`] while IPC buffers of
+    /// threads are in it; [`Error::Kernel`] when a call was refused: what was destroyed before is
+    /// gone, the rest is recorded, and destroying again goes on.
+    pub fn destroy_space(&mut self, id: SpaceId) -> Result {
+        let space = self.space(id)?;
+        let Some(root) = space.object.get() else { return Err(Error::OwnSpace(id)) };
+        let threads = space.threads.get();
+        if threads != 0 {
+            return Err(Error::SpaceInUse { space: id, threads });
+        }
+        self.empty_space(space)?;
+        self.prune_all_tables(space)?;
+        self.alloc.free(&mut self.kernel, root)?;
+        if let Some(pool) = &mut self.asids.0[usize::from(space.asid_pool.get())] {
+            pool.full = false;
+        }
+        while let Some(node) = {
+            let node = space.regions.borrow_mut().pop();
+            node
+        } {
+            self.pools.regions.give(node);
+        }
+        if let Some(node) = self.spaces.remove(id) {
+            self.pools.spaces.give(node);
+        }
+        Ok(())
+    }
+
+    /// Frees all that is mapped in a space that is about to go.
+    fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
+        let mut done = 0;
+        loop {
+            let first = space.runs.borrow().iter().next();
+            let Some(run) = first else { return Ok(()) };
+            let pages = run.frames.count << (run.frames.size_bits - self.geometry.page_bits);
+            if run.source == Source::Owned
+                && !self.sharers.any_in(&run.frames)
+                && self.alloc.destroy_if_whole(&mut self.kernel, run.frames)?
+            {
+                self.record_unmapped(space, &run);
+                self.forget_run(space, run, 0, run.frames.count);
+            } else {
+                self.unmap_part(space, run, 0, run.frames.count)
+                    .map_err(|(error, pages)| error.after(done + pages))?;
+            }
+            done += pages;
+        }
+    }
+
+    /// A new root paging structure with an ASID, and the number of the pool that is from.
+    fn make_root(&mut self) -> Result<(Object, u8)> {
+        let root = self.alloc.allocate(&mut self.kernel, Blueprint::Table { level: 0 })?;
+        match self.assign_asid(root) {
+            Ok(pool) => Ok((root, pool)),
+            Err(error) => {
+                self.alloc.abandon(&mut self.kernel, root);
+                Err(error)
+            }
+        }
+    }
+
+    fn assign_asid(&mut self, root: Object) -> Result<u8> {
+        for index in 0..MOST_POOLS {
+            let pool = match self.asids.0[index] {
+                Some(pool) if pool.full => continue,
+                Some(pool) => pool,
+                None => self.make_asid_pool(index)?,
+            };
+            match self.kernel.asid_pool_assign(pool.capability, root.slot()) {
+                Ok(()) => return Ok(index as u8),
+                // The pool has no identifier left.
+                Err(KernelError::DeleteFirst) => {
+                    self.asids.0[index] = Some(AsidPool { full: true, ..pool });
+                }
+                Err(error) => return Err(Error::kernel(Invocation::AsidPoolAssign)(error)),
+            }
+        }
+        Err(Error::kernel(Invocation::AsidPoolAssign)(KernelError::DeleteFirst))
+    }
+
+    fn make_asid_pool(&mut self, index: usize) -> Result<AsidPool> {
+        let size_bits = self.alloc.sizes().asid_pool_bits;
+        let untyped = self.alloc.allocate(&mut self.kernel, Blueprint::Untyped { size_bits })?;
+        let slot = match self.alloc.take_slots(&mut self.kernel, 1) {
+            Ok(slot) => slot,
+            Err(error) => {
+                self.alloc.abandon(&mut self.kernel, untyped);
+                return Err(error.into());
+            }
+        };
+        let path = self.alloc.path(slot);
+        let made = self.kernel.asid_control_make_pool(untyped.slot(), path);
+        if let Err(error) = made {
+            self.alloc.give_slots(slot, 1)?;
+            self.alloc.abandon(&mut self.kernel, untyped);
+            return Err(Error::kernel(Invocation::AsidControlMakePool)(error));
+        }
+        let pool = AsidPool { capability: slot, full: false };
+        self.asids.0[index] = Some(pool);
+        Ok(pool)
+    }
+}

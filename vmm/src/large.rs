@@ -1,0 +1,210 @@
+//! Large pages that are cut: replaced by small ones with the same contents.
+//!
+//! ```text
+//!   own space, for a moment            the space of the large page
+//!
+//!   ┊ large, by a copied capability    ┊ large           ──►  ┊ 1024 small ones
+//!   ┊ window: each small frame in turn                        ┊ behind a new page table
+//! ```
+//!
+//! Everything that can run out (small frames, the page table, slots, addresses) is taken and the
+//! contents are copied before the large page is unmapped; so what can fail then is a refused call,
+//! and then the large page is mapped again.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights, Taken};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::options::RegionOptions;
+use crate::region::{Kind, Region};
+use crate::run::{offset, RunInfo, Runs, Source};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Replaces the large pages that `range` cuts (at most two) by small ones. Three kernel calls
+    /// for each small page.
+    ///
+    /// # Errors
+    /// [`Error::Shared`], [`Error::NotOurs`] when a page cannot be replaced; [`Error::Allocator`],
+    /// [`Error::Kernel`]: the page is as it was.
+    pub(crate) fn cut_large(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        loop {
+            match self.check_uncut(space, range) {
+                Err(Error::LargePage { address }) => {
+                    self.refill()?;
+                    self.demote(space, self.geometry.address(address)?)?;
+                }
+                checked => return checked,
+            }
+        }
+    }
+
+    /// Replaces the large page at `address` by pages of the smallest size.
+    fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        let not_mapped = Error::NotMapped { address: address.bits() };
+        let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
+        let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+        let large = run.part(index, 1);
+        match run.source {
+            Source::Owned if self.sharers.any_in(&large.frames) => {
+                return Err(Error::Shared { address: address.bits() })
+            }
+            Source::Owned => {}
+            Source::Copy => return Err(Error::Shared { address: address.bits() }),
+            Source::Foreign | Source::Physical => {
+                return Err(Error::NotOurs { address: address.bits() })
+            }
+        }
+        let mut small = Runs::new();
+        let filled = self
+            .take_small(&large, &mut small)
+            .and_then(|()| self.copy_contents(&large, &small))
+            .and_then(|()| self.swap(space, run, index, &mut small));
+        // Whatever was not put in place goes back.
+        while let Some((node, run)) = small.pop() {
+            self.pools.runs.give(node);
+            let _ = self.alloc.give_frames(run.frames);
+        }
+        filled
+    }
+
+    /// Takes the small frames that are to replace `large`. They will be overwritten as a whole, so
+    /// dirty ones serve as they are.
+    fn take_small(&mut self, large: &RunInfo, small: &mut Runs<'p>) -> Result {
+        let size_bits = self.geometry.page_bits;
+        let (mut at, end) = (large.start, large.end());
+        while at.bits() < end {
+            self.refill()?;
+            let want = (end - at.bits()) >> size_bits;
+            let frames = match self.alloc.take_frames(&mut self.kernel, size_bits, want)? {
+                Taken::Clean(clean) => clean.frames(),
+                Taken::Dirty(dirty) => dirty.frames(),
+            };
+            let info = RunInfo { start: at, frames, ..*large };
+            let Some(node) = self.pools.runs.take() else {
+                self.alloc.give_frames(frames)?;
+                return Err(Error::OutOfNodes(NodeKind::Run));
+            };
+            small.insert(node, info);
+            at = offset(at, info.end() - at.bits());
+        }
+        Ok(())
+    }
+
+    /// Copies what is in a large page to small frames. The large one is shared into our own space
+    /// for as long as that takes.
+    fn copy_contents(&mut self, large: &RunInfo, small: &Runs<'p>) -> Result {
+        let bits = large.frames.size_bits;
+        let pages = 1 << (bits - self.geometry.page_bits);
+        let options =
+            RegionOptions::new(pages).named("view of large").aligned(bits).kind(Kind::Bookkeeping);
+        let region = self.place_region(self.own, &options)?;
+        let copied = self.view(large, region).and_then(|view| {
+            for run in small.iter() {
+                for index in 0..run.frames.count {
+                    let from = view.bits() + (run.address(index).bits() - large.start.bits());
+                    self.copy_frame(run.frame(index), from)?;
+                }
+            }
+            Ok(())
+        });
+        // If the kernel will not unmap it, the view stays, recorded as what it is.
+        copied.and(self.release_region(self.own, region))
+    }
+
+    /// Maps a large page in a region of our own as well; returns where.
+    fn view(&mut self, large: &RunInfo, region: &'p Region<'p>) -> Result<VirtAddr> {
+        let frames = self.copy_frames(large)?;
+        let (start, source) = (region.start(), Source::Copy);
+        let view = RunInfo { start, frames, rights: Rights::READ, source, ..*large };
+        self.enter(self.own, view)?;
+        let pages = frames.count << (frames.size_bits - self.geometry.page_bits);
+        let range = self.geometry.range(start.bits(), pages)?;
+        self.install(self.own, range)?;
+        Ok(start)
+    }
+
+    /// Fills one small frame, through the window, with what is mapped at `from`.
+    fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
+        let window = self.map_at_window(frame)?;
+        self.kernel.copy(window, from, self.geometry.page_bytes());
+        self.unmap_at_window(frame)
+    }
+
+    /// Unmaps the large page and maps the small ones in its place.
+    fn swap(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+        index: usize,
+        small: &mut Runs<'p>,
+    ) -> Result {
+        let large = run.part(index, 1);
+        // The table that the small pages need cannot be mapped yet, but is made ready.
+        let level = self.geometry.levels.len() as u8 - 1;
+        let table = self.alloc.take_table(&mut self.kernel, level)?;
+        self.alloc.give_table(table, level)?;
+        let mut spare = Some(self.pools.run()?);
+        if let Err(error) = self.kernel.page_unmap(large.frames.first) {
+            spare.into_iter().for_each(|node| self.pools.runs.give(node));
+            return Err(Error::kernel(Invocation::PageUnmap)(error));
+        }
+        self.record_unmapped(space, &large);
+        let freed = space.runs.borrow_mut().carve(&run, index, 1, &mut spare);
+        for node in [freed, spare].into_iter().flatten() {
+            self.pools.runs.give(node);
+        }
+        while let Some((node, piece)) = small.pop() {
+            space.runs.borrow_mut().insert(node, piece);
+        }
+        let range = self
+            .geometry
+            .range(large.start.bits(), 1 << (large.frames.size_bits - self.geometry.page_bits))?;
+        match self.install(space, range) {
+            Ok(()) => {
+                self.owner_leaves(large.frames);
+                Ok(())
+            }
+            Err(error) => {
+                // The small ones are gone; the large one still has the contents.
+                self.put_back(space, large);
+                Err(error)
+            }
+        }
+    }
+
+    /// Maps a large page again that was unmapped a moment ago.
+    fn put_back(&mut self, space: &'p Space<'p>, large: RunInfo) {
+        let Some(node) = self.pools.runs.take() else { return };
+        space.runs.borrow_mut().insert(node, large);
+        if self.install_run(space, large).is_err() {
+            // Twice refused: it stays recorded, so that its frame is not lost and its addresses
+            // are not used; unmapping it gives it back.
+            let pages = large.frames.count << (large.frames.size_bits - self.geometry.page_bits);
+            space.mapped_pages.set(space.mapped_pages.get() + pages);
+            if let Some(level) = self.geometry.level_of_frame(large.frames.size_bits) {
+                let mut shadow = space.shadow.borrow_mut();
+                shadow.use_entries(&self.geometry, level, large.start, large.frames.count);
+            }
+        }
+    }
+
+    /// What frames a region got: how many of its pages lie in pages larger than the smallest.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegion`].
+    pub fn large_pages_in(&self, region: crate::RegionId) -> Result<usize> {
+        let (space, node) = self.region(region)?;
+        let (runs, mut rest, mut pages) = (space.runs.borrow(), self.usable(node), 0);
+        while let Some(part) = rest {
+            let Some(run) = runs.first_in(part) else { break };
+            let Frames { count, size_bits, .. } = run.frames;
+            if size_bits != self.geometry.page_bits {
+                pages += count << (size_bits - self.geometry.page_bits);
+            }
+            rest = self.past(part, &run);
+        }
+        Ok(pages)
+    }
+}

@@ -1,0 +1,121 @@
+//! Memory that is not the allocator's choice: at a physical address, or brought by the caller.
+
+use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects};
+
+use crate::error::{Error, Result};
+use crate::ids::{RegionId, SpaceId};
+use crate::options::RegionOptions;
+use crate::run::{offset, RunInfo, Source};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// The most frames one retype makes.
+const MOST_FRAMES: usize = 256;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Maps the memory at the physical address `paddr` (bytes, page-aligned) in a new region: device
+    /// registers, which want [`RegionOptions::cached`], or RAM that nothing uses. Releasing the
+    /// region gives the whole range back.
+    ///
+    /// It is found in O(log untypeds), and taken in as few aligned pieces as there are.
+    ///
+    /// # Errors
+    /// [`Error::Allocator`] with `Misaligned`, `NoUntypedAt` or `AddressInUse`; those of
+    /// [`Vmm::map`].
+    pub fn map_physical(
+        &mut self,
+        space: SpaceId,
+        paddr: usize,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.refill()?;
+        let bits = self.geometry.page_bits;
+        if paddr & (self.geometry.page_bytes() - 1) != 0 {
+            return Err(untyped_alloc::Error::Misaligned { paddr, size_bits: bits }.into());
+        }
+        let space = self.space(space)?;
+        self.map_into_new_region(space, options, |vmm, index, left| {
+            let at = paddr + (index << bits);
+            let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
+            let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
+            let count = (1usize << alignment).min(largest).min(MOST_FRAMES);
+            let blueprint = Blueprint::Frame { size_bits: bits };
+            let objects = vmm.alloc.allocate_at(&mut vmm.kernel, blueprint, at, count)?;
+            let frames = Frames { first: objects.first_slot(), count, size_bits: bits };
+            Ok((frames, Source::Physical))
+        })
+    }
+
+    /// Maps frames of the caller's, whose capabilities lie in consecutive slots from `first` on, in
+    /// a new region of as many pages. They are unmapped when the region goes, and never freed.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`]; [`Error::Kernel`] when a capability is no unmapped frame of the
+    /// smallest size.
+    pub fn map_foreign(
+        &mut self,
+        space: SpaceId,
+        first: CPtr,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.refill()?;
+        let (space, size_bits) = (self.space(space)?, self.geometry.page_bits);
+        self.map_into_new_region(space, options, |_, index, left| {
+            let frames = Frames { first: first.offset(index), count: left.min(256), size_bits };
+            Ok((frames, Source::Foreign))
+        })
+    }
+
+    /// Maps frames that were allocated as objects: as [`Vmm::map_foreign`]. They must be unmapped
+    /// before they are freed.
+    pub fn map_objects(
+        &mut self,
+        space: SpaceId,
+        frames: Objects,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        let options = RegionOptions { pages: frames.len(), ..*options };
+        self.map_foreign(space, frames.first_slot(), &options)
+    }
+
+    /// Reserves a region and maps in it what `next` brings: for the page number reached and the
+    /// pages left, the frames that come next.
+    fn map_into_new_region(
+        &mut self,
+        space: &'p Space<'p>,
+        options: &RegionOptions,
+        mut next: impl FnMut(&mut Self, usize, usize) -> Result<(Frames, Source)>,
+    ) -> Result<RegionId> {
+        let region = self.place_region(space, options)?;
+        let (spec, start) = (region.spec(), region.start());
+        let Some(range) = self.usable(region) else {
+            return Err(Error::OutsideRegion { address: start.bits() });
+        };
+        let mut index = 0;
+        let mut outcome = Ok(());
+        while index < range.pages() && outcome.is_ok() {
+            let left = range.pages() - index;
+            let brought = self.refill().and_then(|()| next(self, index, left));
+            outcome = brought.and_then(|(frames, source)| {
+                let start = offset(range.start(), index << self.geometry.page_bits);
+                let (rights, cache) = (spec.rights, spec.cache);
+                index += frames.count;
+                self.enter(space, RunInfo { start, frames, rights, cache, source })
+            });
+        }
+        let outcome = match outcome {
+            Ok(()) => self.install(space, range),
+            Err(error) => {
+                self.give_up(space, range);
+                Err(error)
+            }
+        };
+        match outcome {
+            Ok(()) => Ok(self.id_of(space, region)),
+            Err(error) => {
+                let _ = self.release_region(space, region);
+                Err(error)
+            }
+        }
+    }
+}

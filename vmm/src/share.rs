@@ -1,0 +1,401 @@
+//! Sharing: the same frames in several places, counted; the last to leave frees them.
+//!
+//! A frame capability remembers one mapping, so every further mapping needs a copy of it:
+//!
+//! ```text
+//!   owner's run   ──► frames' own capabilities  (slots 512, 513, 514)
+//!                          │ CNode_Copy
+//!   sharer's run  ──► copies                    (slots 900, 901, 902)
+//! ```
+//!
+//! Two things are remembered. [`Copies`]: which slots hold copies of which frames. [`Sharers`]: for
+//! a frame that has copies, how many, and whether the owner has left. Frames without copies have
+//! neither, and an unmapping learns so with one look-up for a run. When the owner leaves first, its
+//! frames stay taken until the last copy is deleted.
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
+use page_tables::PageRange;
+use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::ids::{RegionId, SpaceId};
+use crate::options::RegionOptions;
+use crate::region::Region;
+use crate::run::{offset, RunInfo, Source};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// Frames whose sharers one node counts: those in as many consecutive, aligned slots.
+const GROUP: usize = 32;
+
+/// How the frames of one group are shared.
+#[derive(Default)]
+pub(crate) struct SharerGroup<'p> {
+    pub next_free: Cell<Option<&'p SharerGroup<'p>>>,
+    by_slot: RBTreeLink,
+    base: Cell<usize>,
+    /// For each frame, how many copies there are, and [`OWNER_LEFT`].
+    counts: [Cell<u16>; GROUP],
+}
+
+/// Set in a count: the owner's own mapping is gone.
+const OWNER_LEFT: u16 = 1 << 15;
+/// The most copies of one frame.
+const MOST_COPIES: u16 = OWNER_LEFT - 1;
+
+/// Copied capabilities in consecutive slots.
+#[derive(Default)]
+pub(crate) struct Copies<'p> {
+    pub next_free: Cell<Option<&'p Copies<'p>>>,
+    by_slot: RBTreeLink,
+    first: Cell<CPtr>,
+    origin: Cell<CPtr>,
+    count: Cell<u16>,
+    /// Copies not deleted yet. The slots are given back together when there is none.
+    live: Cell<u16>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) GroupBySlot<'p> = &'p SharerGroup<'p>: SharerGroup<'p> { by_slot => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) CopiesBySlot<'p> = &'p Copies<'p>: Copies<'p> { by_slot => RBTreeLink }
+    );
+}
+use adapters::{CopiesBySlot, GroupBySlot};
+
+impl<'a> KeyAdapter<'a> for GroupBySlot<'_> {
+    type Key = usize;
+    fn get_key(&self, group: &'a SharerGroup<'_>) -> usize {
+        group.base.get()
+    }
+}
+
+impl<'a> KeyAdapter<'a> for CopiesBySlot<'_> {
+    type Key = CPtr;
+    fn get_key(&self, copies: &'a Copies<'_>) -> CPtr {
+        copies.first.get()
+    }
+}
+
+/// Who shares what.
+pub(crate) struct Sharers<'p> {
+    groups: RBTree<GroupBySlot<'p>>,
+    copies: RBTree<CopiesBySlot<'p>>,
+}
+
+impl<'p> Sharers<'p> {
+    pub fn new() -> Self {
+        Sharers {
+            groups: RBTree::new(GroupBySlot::new()),
+            copies: RBTree::new(CopiesBySlot::new()),
+        }
+    }
+
+    /// Whether any of these frames (by their own capabilities) has copies.
+    pub fn any_in(&self, frames: &Frames) -> bool {
+        if self.groups.is_empty() {
+            return false;
+        }
+        (0..frames.count).any(|index| self.count(frames.first.offset(index)) != 0)
+    }
+
+    /// How often the frame is copied, with [`OWNER_LEFT`].
+    fn count(&self, frame: CPtr) -> u16 {
+        let base = frame.bits() & !(GROUP - 1);
+        self.groups.find(&base).get().map_or(0, |group| group.counts[frame.bits() % GROUP].get())
+    }
+
+    /// The frame's own capability behind a copy.
+    fn origin(&self, copy: CPtr) -> Option<CPtr> {
+        let copies = self.copies.upper_bound(Bound::Included(&copy)).get()?;
+        let index = copy.bits().checked_sub(copies.first.get().bits())?;
+        (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
+    }
+
+    /// Frames that nobody's own run holds any more, but copies do; and copies in all.
+    pub fn totals(&self) -> (usize, usize) {
+        let counts = || self.groups.iter().flat_map(|group| group.counts.iter().map(Cell::get));
+        let orphans = counts().filter(|count| count & OWNER_LEFT != 0).count();
+        (orphans, counts().map(|count| usize::from(count & MOST_COPIES)).sum())
+    }
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Maps what is mapped in `pages` pages from the address `start` (bytes) of `space` on into a
+    /// new region of the space `into` as well, with the rights of `options`.
+    ///
+    /// The options' number of pages is taken from `pages`; their rights may not exceed the ceiling
+    /// of the region shared. Two kernel calls a page. Large pages stay large.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::unmap`] for the range and of [`Vmm::map`] for the new region;
+    /// [`Error::RightsExceedCeiling`]; [`Error::LargePage`] where the range cuts a large page or
+    /// the new place is not aligned to one; [`Error::NotOurs`] for memory that the caller
+    /// brought or asked for by physical address.
+    pub fn share(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+        into: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.refill()?;
+        let (from, into) = (self.space(space)?, self.space(into)?);
+        let (region, range) = self.caller_range(from, start, pages)?;
+        let limit = region.spec().ceiling;
+        let ceiling = options.ceiling.unwrap_or(limit);
+        if !limit.contains(ceiling) {
+            return Err(Error::RightsExceedCeiling { asked: ceiling, ceiling: limit });
+        }
+        self.check_shareable(from, range)?;
+        let options = RegionOptions { pages, ceiling: Some(ceiling), ..*options };
+        let target = self.place_region(into, &options)?;
+        match self.share_range(from, range, into, target, options.rights) {
+            Ok(()) => Ok(self.id_of(into, target)),
+            Err(error) => {
+                let _ = self.release_region(into, target);
+                Err(error)
+            }
+        }
+    }
+
+    /// Refuses a range with holes, cut large pages, or frames that are not the manager's.
+    fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result {
+        self.check_mapped(space, range)?;
+        self.check_uncut(space, range)?;
+        let (runs, mut rest) = (space.runs.borrow(), Some(range));
+        while let Some(part) = rest {
+            let Some(run) = runs.first_in(part) else { break };
+            if !matches!(run.source, Source::Owned | Source::Copy) {
+                return Err(Error::NotOurs { address: run.start.bits() });
+            }
+            rest = self.past(part, &run);
+        }
+        Ok(())
+    }
+
+    fn share_range(
+        &mut self,
+        from: &'p Space<'p>,
+        range: PageRange,
+        into: &'p Space<'p>,
+        target: &'p Region<'p>,
+        rights: Rights,
+    ) -> Result {
+        let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() })?;
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = from.runs.borrow().first_in(part) else { break };
+            let (first, count) = run.indices_in(part);
+            let piece = run.part(first, count);
+            let at = offset(to.start(), piece.start.bits() - range.start().bits());
+            let copied = match at.is_aligned(piece.frames.size_bits) {
+                true => self.refill().and_then(|()| self.copy_frames(&piece)),
+                false => Err(Error::LargePage { address: at.bits() }),
+            };
+            let entered = copied.and_then(|frames| {
+                let spec = target.spec();
+                let source = Source::Copy;
+                let info = RunInfo { start: at, frames, rights, cache: spec.cache, source };
+                self.enter(into, info)
+            });
+            if let Err(error) = entered {
+                self.give_up(into, to);
+                return Err(error);
+            }
+            rest = self.past(part, &run);
+        }
+        self.install(into, to)
+    }
+
+    /// Enters a run that is to be mapped; gives its frames up when there is no node.
+    pub(crate) fn enter(&mut self, space: &'p Space<'p>, info: RunInfo) -> Result {
+        match self.pools.run() {
+            Ok(node) => {
+                space.runs.borrow_mut().insert(node, info);
+                Ok(())
+            }
+            Err(error) => {
+                self.discard(&info);
+                Err(error)
+            }
+        }
+    }
+
+    /// Copies the capabilities of a run's frames into consecutive slots, and counts them.
+    pub(crate) fn copy_frames(&mut self, piece: &RunInfo) -> Result<Frames> {
+        let origin = match piece.source {
+            Source::Copy => {
+                let frame = piece.frames.first;
+                self.sharers.origin(frame).ok_or(Error::NotOurs { address: piece.start.bits() })?
+            }
+            _ => piece.frames.first,
+        };
+        let count = piece.frames.count;
+        self.make_groups(origin, count)?;
+        let Some(node) = self.pools.copies.take() else {
+            self.drop_groups(origin, count);
+            return Err(Error::OutOfNodes(NodeKind::Copies));
+        };
+        let first = match self.alloc.take_slots(&mut self.kernel, count) {
+            Ok(first) => first,
+            Err(error) => {
+                self.pools.copies.give(node);
+                self.drop_groups(origin, count);
+                return Err(error.into());
+            }
+        };
+        node.first.set(first);
+        node.origin.set(origin);
+        node.count.set(count as u16);
+        node.live.set(0);
+        self.sharers.copies.insert(node);
+        for index in 0..count {
+            let (frame, copy) = (origin.offset(index), first.offset(index));
+            let (dst, src) = (self.alloc.path(copy), self.alloc.path(frame));
+            let copied = match self.sharers.count(frame) & MOST_COPIES {
+                MOST_COPIES => Err(Error::NotOurs { address: piece.address(index).bits() }),
+                _ => self
+                    .kernel
+                    .cnode_copy(dst, src, Rights::all())
+                    .map_err(Error::kernel(Invocation::CNodeCopy)),
+            };
+            if let Err(error) = copied {
+                self.drop_copies(first, index);
+                self.drop_groups(origin, count);
+                return Err(error);
+            }
+            self.add(frame, 1);
+            node.live.set(node.live.get() + 1);
+        }
+        Ok(Frames { first, ..piece.frames })
+    }
+
+    /// Deletes `count` copies from `first` on; on a path that must not fail.
+    fn drop_copies(&mut self, first: CPtr, count: usize) {
+        if count == 0 {
+            self.finish_copies(first);
+        }
+        for index in 0..count {
+            let _ = self.delete_copy(first.offset(index));
+        }
+    }
+
+    /// Deletes one copy: a mapped one is unmapped by it. The frame is given back if nobody else has
+    /// it. One kernel call.
+    pub(crate) fn delete_copy(&mut self, copy: CPtr) -> Result {
+        let Some(origin) = self.sharers.origin(copy) else { return Ok(()) };
+        self.kernel
+            .cnode_delete(self.alloc.path(copy))
+            .map_err(Error::kernel(Invocation::CNodeDelete))?;
+        let left = self.sub(origin);
+        if left == OWNER_LEFT {
+            self.give_orphan(origin);
+        }
+        self.drop_groups(origin, 1);
+        let cursor = self.sharers.copies.upper_bound(Bound::Included(&copy));
+        if let Some(copies) = cursor.clone_pointer() {
+            copies.live.set(copies.live.get() - 1);
+            self.finish_copies(copies.first.get());
+        }
+        Ok(())
+    }
+
+    /// Gives the slots of copies back that are all deleted.
+    fn finish_copies(&mut self, first: CPtr) {
+        let Some(copies) = self.sharers.copies.find(&first).clone_pointer() else { return };
+        if copies.live.get() == 0 {
+            self.sharers.copies.find_mut(&first).remove();
+            // They were taken together and are empty.
+            let _ = self.alloc.give_slots(first, usize::from(copies.count.get()));
+            self.pools.copies.give(copies);
+        }
+    }
+
+    /// Gives back a frame whose owner left before and whose last copy is deleted now.
+    fn give_orphan(&mut self, origin: CPtr) {
+        self.set(origin, 0);
+        for level in self.geometry.levels {
+            let frames = Frames { first: origin, count: 1, size_bits: level.entry_bits };
+            if level.holds_frames && self.alloc.give_frames(frames).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The owner of frames has unmapped them: gives those back that have no copies, and leaves the
+    /// others to their sharers.
+    pub(crate) fn owner_leaves(&mut self, frames: Frames) {
+        if !self.sharers.any_in(&frames) {
+            // They are recorded as taken from the allocator, so it takes them.
+            let _ = self.alloc.give_frames(frames);
+            return;
+        }
+        for index in 0..frames.count {
+            let frame = frames.first.offset(index);
+            match self.sharers.count(frame) {
+                0 => {
+                    let one = Frames { first: frame, count: 1, ..frames };
+                    let _ = self.alloc.give_frames(one);
+                }
+                count => self.set(frame, count | OWNER_LEFT),
+            }
+        }
+    }
+
+    /// Makes sure that there are nodes to count the sharers of these frames.
+    fn make_groups(&mut self, first: CPtr, count: usize) -> Result {
+        let groups = first.bits() / GROUP..=(first.bits() + count - 1) / GROUP;
+        for base in groups.map(|group| group * GROUP) {
+            if self.sharers.groups.find(&base).is_null() {
+                let Some(node) = self.pools.sharers.take() else {
+                    self.drop_groups(first, count);
+                    return Err(Error::OutOfNodes(NodeKind::Sharers));
+                };
+                node.base.set(base);
+                node.counts.iter().for_each(|count| count.set(0));
+                self.sharers.groups.insert(node);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the nodes of groups in which nothing is shared any more.
+    fn drop_groups(&mut self, first: CPtr, count: usize) {
+        let groups = first.bits() / GROUP..=(first.bits() + count - 1) / GROUP;
+        for base in groups.map(|group| group * GROUP) {
+            let group = self.sharers.groups.find(&base).clone_pointer();
+            if group.is_some_and(|group| group.counts.iter().all(|count| count.get() == 0)) {
+                if let Some(node) = self.sharers.groups.find_mut(&base).remove() {
+                    self.pools.sharers.give(node);
+                }
+            }
+        }
+    }
+
+    fn set(&self, frame: CPtr, count: u16) {
+        let base = frame.bits() & !(GROUP - 1);
+        if let Some(group) = self.sharers.groups.find(&base).get() {
+            group.counts[frame.bits() % GROUP].set(count);
+        }
+    }
+
+    fn add(&self, frame: CPtr, by: u16) {
+        self.set(frame, self.sharers.count(frame) + by);
+    }
+
+    /// One copy less; returns the count that is left.
+    fn sub(&self, frame: CPtr) -> u16 {
+        let left = self.sharers.count(frame) - 1;
+        self.set(frame, left);
+        left
+    }
+}
