@@ -238,6 +238,10 @@ impl<'p, K: Memory<'p>> Memory<'p> for Counted<K> {
         self.inner.copy(dst, src, bytes);
     }
 
+    fn write(&mut self, vaddr: usize, bytes: &[u8]) {
+        self.inner.write(vaddr, bytes);
+    }
+
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {
         self.inner.adopt(vaddr)
     }

@@ -359,7 +359,7 @@ pub trait Kernel {
     ) -> KernelResult;
 }
 
-/// Memory that is mapped in the manager's own VSpace: the three things it does with contents.
+/// Memory that is mapped in the manager's own VSpace: what it does with contents.
 ///
 /// `'p` is how long book-keeping memory lives: `'static` in a root task, a test's arena on the host.
 pub trait Memory<'p> {
@@ -368,6 +368,9 @@ pub trait Memory<'p> {
 
     /// Copies `bytes` bytes from `src` to `dst`, both mapped, 4 KiB aligned and not overlapping.
     fn copy(&mut self, dst: usize, src: usize, bytes: usize);
+
+    /// Writes `bytes` at `vaddr`, all of it mapped writable; of any alignment.
+    fn write(&mut self, vaddr: usize, bytes: &[u8]);
 
     /// Turns the mapped page at `vaddr` (4 KiB, writable, used by nothing else from now on) into
     /// as many book-keeping nodes as fit.

@@ -119,6 +119,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.root.set(root);
         space.object.set(None);
         space.mapped_pages.set(0);
+        space.open_packed.set(None);
         space.threads.set(0);
         space.regions.borrow_mut().start(node, null, end, bits);
         self.spaces.insert(space);

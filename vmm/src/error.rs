@@ -94,6 +94,14 @@ pub enum Error {
         /// Its address.
         address: usize,
     },
+    /// A TLS image that cannot be: its alignment is no power of two or more than a page, or it has
+    /// more initial bytes than bytes.
+    BadTls {
+        /// Its bytes.
+        bytes: usize,
+        /// Its alignment in bytes.
+        align: usize,
+    },
     /// The architecture has no frame of this size.
     NoSuchFrameSize {
         /// Logarithm of the size in bytes.
@@ -192,6 +200,9 @@ impl fmt::Display for Error {
                 write!(f, "rights {asked:?} exceed the ceiling {ceiling:?}")
             }
             Error::WrongKind(region) => write!(f, "{region:?} is of another kind"),
+            Error::BadTls { bytes, align } => {
+                write!(f, "no TLS of {bytes} bytes aligned to {align} can be made of this image")
+            }
             Error::LargePage { address } => {
                 write!(f, "the large page at {address:#x} cannot be cut or misaligned")
             }

@@ -178,16 +178,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn put_back(&mut self, space: &'p Space<'p>, large: RunInfo) {
         let Some(node) = self.pools.runs.take() else { return };
         space.runs.borrow_mut().insert(node, large);
-        if self.install_run(space, large).is_err() {
-            // Twice refused: it stays recorded, so that its frame is not lost and its addresses
-            // are not used; unmapping it gives it back.
-            let pages = large.frames.count << (large.frames.size_bits - self.geometry.page_bits);
-            space.mapped_pages.set(space.mapped_pages.get() + pages);
-            if let Some(level) = self.geometry.level_of_frame(large.frames.size_bits) {
-                let mut shadow = space.shadow.borrow_mut();
-                shadow.use_entries(&self.geometry, level, large.start, large.frames.count);
-            }
-        }
+        self.restore_run(space, large);
     }
 
     /// What frames a region got: how many of its pages lie in pages larger than the smallest.

@@ -9,9 +9,11 @@
 //!   run.rs           which frames are mapped where
 //!
 //!   reserve.rs   map.rs   unmap.rs   protect.rs             one file for each operation
-//!   stack.rs   ipc_buffer.rs
+//!   share.rs   physical.rs   reshape.rs
+//!   stack.rs   ipc_buffer.rs   thread.rs
 //!
 //!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
+//!   large.rs         large pages that are cut
 //!   bookkeeping.rs   memory for the manager itself          error.rs  ids.rs
 //!   query.rs   stats.rs   validate.rs                       looking at it all
 //! ```
@@ -35,6 +37,7 @@ mod protect;
 mod query;
 mod region;
 mod reserve;
+mod reshape;
 mod run;
 mod scrub;
 #[cfg(feature = "sel4")]
@@ -45,6 +48,7 @@ mod space;
 mod stack;
 mod stats;
 mod tables;
+mod thread;
 mod unmap;
 mod validate;
 #[allow(clippy::module_inception)]
@@ -61,6 +65,7 @@ pub use region::{Kind, Name};
 pub use run::Source;
 pub use stack::Stack;
 pub use stats::{SpaceStats, Stats};
+pub use thread::{ThreadMemory, ThreadOptions, Tls, TlsImage};
 pub use untyped_alloc::{
     Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath, Invocation, Kernel,
     KernelError, KernelResult, Memory, Object, ObjectSizes, Objects, Rights, UntypedInfo,

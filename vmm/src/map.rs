@@ -285,6 +285,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
+    /// Maps a run again that is recorded and was unmapped a moment ago. What the kernel refuses to
+    /// map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
+    /// which succeeds for what is not mapped, gives it back.
+    pub(crate) fn restore_run(&mut self, space: &'p Space<'p>, run: RunInfo) {
+        let Err((_, mapped_end)) = self.install_run(space, run) else { return };
+        let done = (mapped_end.bits() - run.start.bits()) >> run.frames.size_bits;
+        let rest = run.part(done, run.frames.count - done);
+        let Some(level) = self.geometry.level_of_frame(rest.frames.size_bits) else { return };
+        let mut shadow = space.shadow.borrow_mut();
+        for index in 0..rest.frames.count {
+            shadow.use_entries(&self.geometry, level, rest.address(index), 1);
+        }
+        let pages = rest.frames.count << (rest.frames.size_bits - self.geometry.page_bits);
+        space.mapped_pages.set(space.mapped_pages.get() + pages);
+    }
+
     /// Undoes a mapping of `range` that got as far as `mapped_end`.
     fn roll_back(&mut self, space: &'p Space<'p>, range: PageRange, mapped_end: VirtAddr) {
         let done = (mapped_end.bits() - range.start().bits()) >> self.geometry.page_bits;

@@ -111,6 +111,8 @@ pub(crate) struct Region<'p> {
     owner: Cell<u32>,
     serial: Cell<u32>,
     mark: Cell<Mark>,
+    /// For a page of packed IPC buffers: how many were handed out, and which were given back.
+    pub packed: Cell<(u8, u8)>,
     spec: Cell<Option<RegionSpec>>,
 }
 
@@ -147,10 +149,6 @@ impl Region<'_> {
             kind: Kind::Boot,
             name: Name::default(),
         })
-    }
-
-    pub fn set_spec(&self, spec: RegionSpec) {
-        self.spec.set(Some(spec));
     }
 }
 
@@ -379,6 +377,7 @@ impl<'p> Regions<'p> {
     ) {
         node.spec.set(Some(spec));
         node.serial.set(serial);
+        node.packed.set((0, 0));
         self.enter(node, place, spec.pages, Mark::Region, place.behind.owner.get());
     }
 
@@ -468,15 +467,6 @@ impl<'p> Regions<'p> {
         let mut cursor = self.by_start.lower_bound(Bound::Included(&(address, Mark::End)));
         while cursor.get().is_some_and(Region::is_mark) {
             cursor.move_next();
-        }
-        cursor.clone_pointer()
-    }
-
-    /// The region (no mark) before the one that starts at `start`.
-    pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
-        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&(start, Mark::Region)));
-        while cursor.get().is_some_and(Region::is_mark) {
-            cursor.move_prev();
         }
         cursor.clone_pointer()
     }

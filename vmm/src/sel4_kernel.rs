@@ -349,6 +349,11 @@ impl Memory<'static> for Sel4 {
         unsafe { core::ptr::copy_nonoverlapping(src as *const u8, dst as *mut u8, bytes) }
     }
 
+    fn write(&mut self, vaddr: usize, bytes: &[u8]) {
+        // SAFETY: as for `copy`; `bytes` is no part of what the manager maps for a moment.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), vaddr as *mut u8, bytes.len()) }
+    }
+
     fn adopt<T: Default + 'static>(&mut self, vaddr: usize) -> &'static [T] {
         const { assert!(size_of::<T>() != 0 && align_of::<T>() <= 4096) };
         let count = 4096 / size_of::<T>();

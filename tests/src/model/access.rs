@@ -164,6 +164,16 @@ impl<'p> Memory<'p> for ModelKernel<'p> {
     }
 
     /// # Panics
+    /// When a byte is not mapped writable in the caller's VSpace.
+    fn write(&mut self, vaddr: usize, bytes: &[u8]) {
+        for (index, byte) in bytes.iter().enumerate() {
+            let (page, offset) = ((vaddr + index) / PAGE * PAGE, (vaddr + index) % PAGE);
+            let paddr = self.own_page(page, Rights::WRITE, "write");
+            self.contents.write(paddr + offset, &[*byte]);
+        }
+    }
+
+    /// # Panics
     /// When the page is not mapped writable in the caller's VSpace, and when its frame was
     /// adopted before, at this address or another.
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {

@@ -139,6 +139,10 @@ impl<'p> Memory<'p> for SharedModel<'p> {
         self.get().copy(dst, src, bytes);
     }
 
+    fn write(&mut self, vaddr: usize, bytes: &[u8]) {
+        Memory::write(&mut *self.get(), vaddr, bytes);
+    }
+
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {
         self.get().adopt(vaddr)
     }

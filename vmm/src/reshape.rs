@@ -1,0 +1,206 @@
+//! Splitting, merging and moving regions. What is mapped in them stays as it is.
+
+use untyped_alloc::{Invocation, Kernel, Memory};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::ids::RegionId;
+use crate::options::RegionOptions;
+use crate::region::{Kind, RegionSpec};
+use crate::run::{offset, RunInfo};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Splits a region: the first `pages` of its pages (guards below not counted) stay with its id,
+    /// the others get the id returned. No kernel call, unless a large page is cut.
+    ///
+    /// The guard below stays with the lower part, the guard above with the upper one.
+    ///
+    /// # Errors
+    /// [`Error::OutsideRegion`] when one part would have no page; [`Error::WrongKind`] for what is
+    /// not plain memory; what cutting a large page can meet.
+    pub fn split_region(&mut self, region: RegionId, pages: usize) -> Result<RegionId> {
+        self.refill()?;
+        let (space, node) = self.region(region)?;
+        let spec = node.spec();
+        if spec.kind != Kind::Memory || node.is_mark() {
+            return Err(Error::WrongKind(region));
+        }
+        let usable = self.usable(node).ok_or(Error::WrongKind(region))?;
+        let outside = Error::OutsideRegion { address: usable.end() };
+        let upper = usable.part(pages, usable.pages().saturating_sub(pages)).ok_or(outside)?;
+        if pages == 0 {
+            return Err(Error::OutsideRegion { address: usable.start().bits() });
+        }
+        self.cut_large(space, upper)?;
+        self.cut_run(space, upper.start().bits())?;
+        let free = self.pools.region()?;
+        let serial = self.next_serial();
+        let below = pages + usize::from(spec.guard_below);
+        let lower_spec = RegionSpec { pages: below, guard_above: 0, ..spec };
+        let upper_spec = RegionSpec { pages: spec.pages - below, guard_below: 0, ..spec };
+        space.regions.borrow_mut().split(node, free, lower_spec, upper_spec, serial);
+        Ok(self.id_of(space, free))
+    }
+
+    /// Merges two regions, the second of which begins where the first ends, and which are alike in
+    /// everything but their guards' far ends: the first id stays, the second goes stale. No kernel
+    /// call.
+    ///
+    /// # Errors
+    /// [`Error::OutsideRegion`] when they are not neighbours; [`Error::Guard`] when a guard lies
+    /// between them; [`Error::WrongKind`] when they differ or are not plain memory.
+    pub fn merge_regions(&mut self, lower: RegionId, upper: RegionId) -> Result {
+        let (space, first) = self.region(lower)?;
+        let (other_space, second) = self.region(upper)?;
+        let (a, b) = (first.spec(), second.spec());
+        let end = first.start().bits() + (a.pages << self.geometry.page_bits);
+        if !core::ptr::eq(space, other_space) || second.start().bits() != end {
+            return Err(Error::OutsideRegion { address: second.start().bits() });
+        }
+        if a.guard_above != 0 || b.guard_below != 0 {
+            return Err(Error::Guard { address: end });
+        }
+        let joined = RegionSpec { pages: a.pages + b.pages, guard_above: b.guard_above, ..a };
+        let like_first = RegionSpec {
+            pages: a.pages,
+            guard_below: a.guard_below,
+            guard_above: a.guard_above,
+            name: a.name,
+            ..b
+        };
+        let marks = first.is_mark() || second.is_mark() || first.owner() != second.owner();
+        if marks || a.kind != Kind::Memory || like_first != a {
+            return Err(Error::WrongKind(upper));
+        }
+        let node = space.regions.borrow_mut().join(first, second, joined);
+        self.pools.regions.give(node);
+        if let Ok(start) = self.geometry.address(end) {
+            self.join_run(space, start);
+        }
+        Ok(())
+    }
+
+    /// Moves a region to another place of its space, with all that is mapped in it. Two kernel
+    /// calls a page. Pages, guards, rights, cache policy and name stay; of `options` only the
+    /// placement counts. The old id goes stale.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::reserve`]; [`Error::LargePage`] when a large page would be misaligned;
+    /// [`Error::WrongKind`] for what is not plain memory or a stack. When the kernel refuses a
+    /// call, pages that were moved are moved back.
+    pub fn move_region(&mut self, region: RegionId, options: &RegionOptions) -> Result<RegionId> {
+        self.refill()?;
+        let (space, old) = self.region(region)?;
+        let spec = old.spec();
+        if !matches!(spec.kind, Kind::Memory | Kind::Stack) || old.is_mark() {
+            return Err(Error::WrongKind(region));
+        }
+        let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
+        let options = RegionOptions {
+            pages: spec.pages - guards,
+            guard_below: spec.guard_below,
+            guard_above: spec.guard_above,
+            rights: spec.rights,
+            ceiling: Some(spec.ceiling),
+            cache: spec.cache,
+            kind: spec.kind,
+            name: spec.name,
+            ..*options
+        };
+        let new = self.place_region(space, &options)?;
+        let (from, to) = (old.start().bits(), new.start().bits());
+        match self.move_runs(space, old, from, to) {
+            Ok(()) => {
+                self.release_region(space, old)?;
+                Ok(self.id_of(space, new))
+            }
+            Err(error) => {
+                // Back with what was moved. What the kernel will not let go stays where it is.
+                if self.move_runs(space, new, to, from).is_ok() {
+                    let _ = self.release_region(space, new);
+                }
+                self.prune_tables(space);
+                Err(error)
+            }
+        }
+    }
+
+    /// Moves every run of a region from the addresses at `from` to those at `to`.
+    fn move_runs(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &crate::region::Region<'p>,
+        from: usize,
+        to: usize,
+    ) -> Result {
+        let mut rest = self.usable(region);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else { break };
+            let start = offset(part.start(), run.start.bits() - part.start().bits());
+            let target = self.geometry.address(to + (start.bits() - from))?;
+            if !target.is_aligned(run.frames.size_bits) {
+                return Err(Error::LargePage { address: target.bits() });
+            }
+            self.refill()?;
+            self.move_run(space, run, RunInfo { start: target, ..run })?;
+            rest = self.past(part, &run);
+        }
+        Ok(())
+    }
+
+    /// Moves one run. When a call is refused, the run is where it was.
+    fn move_run(&mut self, space: &'p Space<'p>, run: RunInfo, moved: RunInfo) -> Result {
+        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
+        for index in 0..run.frames.count {
+            if let Err(error) = self.kernel.page_unmap(run.frame(index)) {
+                self.pools.runs.give(node);
+                return self.map_again(
+                    space,
+                    run,
+                    index,
+                    Error::kernel(Invocation::PageUnmap)(error),
+                );
+            }
+        }
+        self.record_unmapped(space, &run);
+        match self.install_run(space, moved) {
+            Ok(()) => {
+                space.runs.borrow_mut().insert(node, moved);
+                self.forget_run(space, run, 0, run.frames.count);
+                Ok(())
+            }
+            Err((error, mapped_end)) => {
+                self.pools.runs.give(node);
+                let done = (mapped_end.bits() - moved.start.bits()) >> run.frames.size_bits;
+                for index in 0..done {
+                    if let Err(again) = self.kernel.page_unmap(run.frame(index)) {
+                        return Err(Error::kernel(Invocation::PageUnmap)(again));
+                    }
+                }
+                if done != 0 {
+                    self.record_unmapped(space, &moved.part(0, done));
+                }
+                self.restore_run(space, run);
+                Err(error)
+            }
+        }
+    }
+
+    /// Maps the first `count` frames of a run again, that were unmapped a moment ago; returns
+    /// `error`.
+    fn map_again(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+        count: usize,
+        error: Error,
+    ) -> Result {
+        if count != 0 {
+            let part = run.part(0, count);
+            self.record_unmapped(space, &part);
+            self.restore_run(space, part);
+        }
+        Err(error)
+    }
+}

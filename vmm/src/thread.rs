@@ -1,0 +1,154 @@
+//! A thread's memory in one call: stack with guards, IPC buffer, thread-local storage.
+
+use untyped_alloc::{Kernel, Memory, Rights};
+
+use crate::error::{Error, Result};
+use crate::ids::{RegionId, SpaceId};
+use crate::ipc_buffer::IpcBuffer;
+use crate::options::RegionOptions;
+use crate::stack::Stack;
+use crate::vmm::Vmm;
+
+/// A program's thread-local storage, as its ELF segment `PT_TLS` describes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TlsImage<'a> {
+    /// What its variables start with (`.tdata`).
+    pub init: &'a [u8],
+    /// Bytes of all its variables, `init` included; the rest is zero (`.tbss`).
+    pub memory_bytes: usize,
+    /// Its alignment in bytes: a power of two, at most a page.
+    pub align: usize,
+}
+
+/// What a thread is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadOptions<'a> {
+    /// Pages of its stack.
+    pub stack_pages: usize,
+    /// Its program's thread-local storage, if it has any.
+    pub tls: Option<TlsImage<'a>>,
+    /// A name for people.
+    pub name: &'a str,
+}
+
+/// A thread's copy of the thread-local storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tls {
+    region: RegionId,
+    thread_pointer: usize,
+}
+
+impl Tls {
+    /// The thread pointer (GS base on IA32), in bytes: variables lie below it, its own address is
+    /// in the word there. x86's layout, the ABI's variant II.
+    pub fn thread_pointer(self) -> usize {
+        self.thread_pointer
+    }
+}
+
+/// A thread's memory. Give it back with [`Vmm::release_thread_memory`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadMemory {
+    /// Its stack.
+    pub stack: Stack,
+    /// Its IPC buffer, to be set with [`Vmm::set_ipc_buffer`].
+    pub ipc_buffer: IpcBuffer,
+    /// Its thread-local storage.
+    pub tls: Option<Tls>,
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Makes a thread's stack, IPC buffer and thread-local storage in a space.
+    ///
+    /// One kernel call a page, two more for each page of TLS in a space that is not the manager's.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`]; [`Error::BadTls`] for a TLS image that cannot be. Nothing is left
+    /// behind.
+    pub fn allocate_thread_memory(
+        &mut self,
+        space: SpaceId,
+        options: &ThreadOptions<'_>,
+    ) -> Result<ThreadMemory> {
+        let stack = self.allocate_stack(space, options.stack_pages, options.name)?;
+        let made = self.allocate_ipc_buffer(space, options.name).and_then(|ipc_buffer| {
+            let tls = options.tls.map(|image| self.allocate_tls(space, &image, options.name));
+            match tls.transpose() {
+                Ok(tls) => Ok(ThreadMemory { stack, ipc_buffer, tls }),
+                Err(error) => {
+                    let _ = self.release_ipc_buffer(ipc_buffer);
+                    Err(error)
+                }
+            }
+        });
+        if made.is_err() {
+            let _ = self.release(stack.region());
+        }
+        made
+    }
+
+    /// Gives a thread's memory back. The thread must not run any more.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegion`] when it was given back before; [`Error::Kernel`] when a call was
+    /// refused: calling again goes on with what is left.
+    pub fn release_thread_memory(&mut self, memory: ThreadMemory) -> Result {
+        let gone = |result: Result| match result {
+            Err(Error::NoSuchRegion(_)) => Ok(false),
+            other => other.map(|()| true),
+        };
+        let mut any = gone(self.release_ipc_buffer(memory.ipc_buffer))?;
+        if let Some(tls) = memory.tls {
+            any |= gone(self.release(tls.region))?;
+        }
+        any |= gone(self.release(memory.stack.region()))?;
+        any.then_some(()).ok_or(Error::NoSuchRegion(memory.stack.region()))
+    }
+
+    fn allocate_tls(&mut self, space: SpaceId, image: &TlsImage<'_>, name: &str) -> Result<Tls> {
+        let page = self.geometry.page_bytes();
+        let bad = Error::BadTls { bytes: image.memory_bytes, align: image.align };
+        let possible = image.align.is_power_of_two()
+            && image.align <= page
+            && image.init.len() <= image.memory_bytes;
+        if !possible {
+            return Err(bad);
+        }
+        let word = usize::from(self.alloc.sizes().word_bits / 8);
+        let below = image.memory_bytes.checked_next_multiple_of(image.align).ok_or(bad)?;
+        let pages = below.checked_add(word).ok_or(bad)?.div_ceil(page);
+        let region = self.map(space, &RegionOptions::new(pages).named(name))?;
+        match self.write_tls(region, pages, below, image, word) {
+            Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + below }),
+            Err(error) => {
+                let _ = self.release(region);
+                Err(error)
+            }
+        }
+    }
+
+    /// Fills a TLS region, whose thread pointer lies `below` bytes from its start: where it is, in
+    /// our own space; through a view of it otherwise.
+    fn write_tls(
+        &mut self,
+        region: RegionId,
+        pages: usize,
+        below: usize,
+        image: &TlsImage<'_>,
+        word: usize,
+    ) -> Result {
+        let (start, own) = (region.start().bits(), self.own_space());
+        let view = match region.space() == own {
+            true => None,
+            false => {
+                let options = RegionOptions::new(pages).named("view of TLS");
+                let options = options.rights(Rights::READ_WRITE);
+                Some(self.share(region.space(), start, pages, own, &options)?)
+            }
+        };
+        let at = view.map_or(start, |view| view.start().bits());
+        self.kernel.write(at, image.init);
+        self.kernel.write(at + below, &(start + below).to_le_bytes()[..word]);
+        view.map_or(Ok(()), |view| self.release(view))
+    }
+}
