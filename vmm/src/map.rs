@@ -329,10 +329,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.give_up(space, range);
     }
 
-    /// Joins the run at `start` with the one before it, if the two are really one.
+    /// Joins the run at `start` with the one before it, if the two are really one: of one batch of
+    /// frames, and in one region.
     pub(crate) fn join_run(&mut self, space: &'p Space<'p>, start: VirtAddr) {
+        let first_of_region = || {
+            let region = space.regions.borrow().at(start);
+            region.is_none_or(|region| region.start() == start)
+        };
         let alloc = &self.alloc;
-        let same = |frames| alloc.frames_are_taken(frames);
+        let same = |frames| alloc.frames_are_taken(frames) && !first_of_region();
         if let Some(node) = space.runs.borrow_mut().join_before(start, same) {
             self.pools.runs.give(node);
         }
