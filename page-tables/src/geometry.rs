@@ -86,12 +86,19 @@ impl Geometry {
 
     /// Where the structure of `level` that covers `address` begins.
     pub fn table_base(&self, level: u8, address: VirtAddr) -> VirtAddr {
-        address.align_down(self.levels[usize::from(level)].span_bits())
+        // The root covers everything: on IA32 more than an address type can count.
+        match level {
+            0 => VirtAddr(0),
+            _ => address.align_down(self.levels[usize::from(level)].span_bits()),
+        }
     }
 
     /// The first address after the structure of `level` that covers `address`, or the end of user
     /// space where that comes first.
     pub fn table_end(&self, level: u8, address: VirtAddr) -> usize {
+        if level == 0 {
+            return self.user_end;
+        }
         let base = self.table_base(level, address).bits();
         let span = 1usize << self.levels[usize::from(level)].span_bits();
         base.saturating_add(span).min(self.user_end)
