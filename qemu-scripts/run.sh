@@ -62,7 +62,7 @@ parse_options() {
     [[ -n $PROGRAM ]] || usage_error "no program was named"
     [[ $TIMEOUT =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "not a number of seconds: $TIMEOUT"
     check_memory
-    list_programs | grep -qFx -e "$PROGRAM" || usage_error "roottask/ has no program $PROGRAM"
+    grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
 }
 
 check_memory() {
