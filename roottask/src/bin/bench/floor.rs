@@ -1,0 +1,183 @@
+//! The floor: the same invocations as the manager's, in a loop, without any manager.
+//!
+//! It is made as low as it can be. Its frames are cut 256 a call from one untyped, so it never
+//! splits one; its page tables come from one retype; it works in the same VSpace and puts its
+//! capabilities into the same CNode, named in the same way, so that each invocation costs the
+//! kernel what it costs it for the manager. It checks every answer, as anybody must.
+//!
+//! Both sides use memory that the kernel need not clear at the retype: [`clear_all_memory`] has made
+//! it do so for all memory before anything is measured, and what a floor has used is not given back,
+//! or the manager would get it and pay for clearing it. (Clearing costs 4.8 thousand instructions
+//! for 4 KiB, on either side the same.)
+
+use sel4::init_thread::slot;
+use sel4::{
+    cap, CapRights, FrameObjectType, ObjectBlueprint, TranslationTableObjectType, VmAttributes,
+};
+use vmm::{Blueprint, CPtr, RegionOptions, Result};
+
+use roottask::Manager;
+
+/// The most frames one retype makes.
+pub const BATCH: usize = 256;
+
+/// The most batches of a floor: 8192 frames, and one of page tables.
+const MOST_BATCHES: usize = 33;
+
+/// Pages below one page table.
+const TABLE_PAGES: usize = 1024;
+
+/// Memory, slots and addresses for a raw loop: taken from the manager beforehand, so that both
+/// sides are measured in one run.
+pub struct Floor {
+    frames: cap::Untyped,
+    tables: cap::Untyped,
+    base: usize,
+    /// Where each batch of capabilities goes; the last one is for page tables.
+    slots: [CPtr; MOST_BATCHES],
+    batches: usize,
+    size: FrameObjectType,
+}
+
+impl Floor {
+    /// For `pages` frames of a size (a power of two, at most 8192), and their page tables.
+    pub fn new(vmm: &mut Manager, pages: usize, size: FrameObjectType) -> Result<Floor> {
+        // Page tables of its own: whole spans of 4 MiB that the manager maps nothing in.
+        let span = FrameObjectType::LargePage.bits() as u8;
+        let span_pages = (pages << (size.bits() - 12)).next_multiple_of(TABLE_PAGES);
+        let options = RegionOptions::new(span_pages).aligned(span).named("floor");
+        let region = vmm.reserve(vmm.own_space(), &options)?;
+        let mut untyped = |bits: u32| -> Result<cap::Untyped> {
+            let object = vmm.allocate(Blueprint::Untyped { size_bits: bits as u8 })?;
+            Ok(cap::Untyped::from_bits(object.slot().bits() as _))
+        };
+        let frames = untyped(pages.trailing_zeros() + size.bits() as u32)?;
+        let tables =
+            untyped(pages.div_ceil(TABLE_PAGES).next_power_of_two().trailing_zeros() + 12)?;
+        let batches = pages.div_ceil(BATCH);
+        let mut slots = [CPtr::NULL; MOST_BATCHES];
+        for first in &mut slots[..=batches] {
+            *first = vmm.take_slots(BATCH)?;
+        }
+        Ok(Floor { frames, tables, base: region.start().bits(), slots, batches, size })
+    }
+
+    fn retype(
+        &self,
+        untyped: cap::Untyped,
+        blueprint: ObjectBlueprint,
+        batch: usize,
+        count: usize,
+    ) {
+        let cnode = slot::CNODE.cap().absolute_cptr_for_self();
+        untyped
+            .untyped_retype(&blueprint, &cnode, self.slots[batch].bits(), count)
+            .expect("the floor's untyped has room");
+    }
+
+    /// Makes the frames of a batch, `count` of them: one call.
+    #[inline]
+    pub fn make_frames(&self, batch: usize, count: usize) {
+        self.retype(self.frames, self.size.blueprint(), batch, count);
+    }
+
+    /// Makes and maps all page tables that `pages` pages want: one call, and one for each.
+    #[inline]
+    pub fn make_tables(&self, pages: usize) {
+        let count = pages.div_ceil(TABLE_PAGES);
+        let table = TranslationTableObjectType::PageTable.blueprint();
+        self.retype(self.tables, table, self.batches, count);
+        for index in 0..count {
+            let slot = self.slots[self.batches].offset(index);
+            cap::PageTable::from_bits(slot.bits() as _)
+                .page_table_map(
+                    slot::VSPACE.cap(),
+                    self.base + (index << FrameObjectType::LargePage.bits()),
+                    VmAttributes::DEFAULT,
+                )
+                .expect("the floor's addresses have no page table yet");
+        }
+    }
+
+    /// The capability of a page's frame.
+    #[inline(always)]
+    pub fn frame(&self, page: usize) -> cap::UnspecifiedPage {
+        let slot = self.slots[page / BATCH].offset(page % BATCH);
+        cap::UnspecifiedPage::from_bits(slot.bits() as _)
+    }
+
+    /// Maps a page at its place.
+    #[inline(always)]
+    pub fn map(&self, page: usize) {
+        self.map_at(page, page);
+    }
+
+    /// Maps a page at the place of another.
+    #[inline(always)]
+    pub fn map_at(&self, page: usize, place: usize) {
+        self.frame(page)
+            .frame_map(
+                slot::VSPACE.cap(),
+                self.base + (place << self.size.bits()),
+                CapRights::read_write(),
+                VmAttributes::DEFAULT,
+            )
+            .expect("the floor's page is not mapped yet");
+    }
+
+    /// Unmaps a page.
+    #[inline(always)]
+    pub fn unmap(&self, page: usize) {
+        self.frame(page).frame_unmap().expect("unmapping is never refused");
+    }
+
+    /// Makes a page read-only.
+    #[inline(always)]
+    pub fn protect(&self, page: usize) {
+        self.frame(page)
+            .frame_remap(
+                slot::VSPACE.cap(),
+                self.base + (page << self.size.bits()),
+                CapRights::read_only(),
+                VmAttributes::DEFAULT,
+            )
+            .expect("the floor's page is mapped");
+    }
+
+    /// Makes a page the IPC buffer of a thread.
+    #[inline(always)]
+    pub fn set_ipc_buffer(&self, tcb: cap::Tcb, page: usize) {
+        let address = self.base + (page << self.size.bits());
+        tcb.tcb_set_ipc_buffer(address as _, self.frame(page).cast())
+            .expect("the page can be an IPC buffer");
+    }
+
+    /// Fills a page with zeros, at an address where it is mapped.
+    #[inline(always)]
+    pub fn zero(&self, place: usize) {
+        let page = (self.base + (place << self.size.bits())) as *mut u8;
+        // SAFETY: the addresses are the floor's own, reserved from the manager, and the caller has
+        // just mapped this page there, writable.
+        unsafe { page.write_bytes(0, self.size.bytes()) }
+    }
+}
+
+/// Has the kernel clear all memory: the first retype from a boot untyped does that. The smallest
+/// object is made of each and deleted again, in the slot `scratch`, which is empty.
+pub fn clear_all_memory(bootinfo: &sel4::BootInfoPtr) {
+    let scratch = bootinfo.empty().start();
+    let cnode = slot::CNODE.cap();
+    for (index, desc) in bootinfo.untyped_list().iter().enumerate() {
+        if desc.is_device() {
+            continue;
+        }
+        bootinfo
+            .untyped()
+            .index(index)
+            .cap()
+            .untyped_retype(&ObjectBlueprint::Endpoint, &cnode.absolute_cptr_for_self(), scratch, 1)
+            .expect("a boot untyped has room for an endpoint");
+        let made = cnode.absolute_cptr_from_bits_with_depth(scratch as _, sel4::WORD_SIZE);
+        made.delete().expect("the endpoint can be deleted");
+    }
+}

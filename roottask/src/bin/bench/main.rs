@@ -1,0 +1,55 @@
+//! What the manager's operations cost, beside what the kernel alone would cost.
+//!
+//! ```text
+//!   measure.rs   instructions of an operation; a row of the result
+//!   floor.rs     the same invocations without a manager
+//!   bulk.rs      many pages in one call          single.rs   one page, buffer, stack in a call
+//!   spaces.rs    address spaces               growth.rs    the same beside more and more others
+//! ```
+//!
+//! The program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh` makes
+//! a table and a file of them. Run it on the release kernel with instruction counting.
+
+#![no_std]
+#![no_main]
+
+mod bulk;
+mod floor;
+mod growth;
+mod measure;
+mod single;
+mod spaces;
+
+use roottask::Manager;
+use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
+use vmm::sel4_kernel::{start, BootPool};
+use vmm::Result;
+
+static POOL: BootPool = BootPool::new();
+
+#[root_task(stack_size = 256 * 1024)]
+fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never> {
+    floor::clear_all_memory(bootinfo);
+    let mut vmm = start(bootinfo, &POOL)?;
+    debug_println!("bench: begin");
+    run(&mut vmm)?;
+    debug_println!("bench: end");
+    exit(ExitCode::Success)
+}
+
+/// Runs all of it. The order matters: what maps fresh memory comes before anything is given back.
+fn run(vmm: &mut Manager) -> Result {
+    bulk::alloc_1024_frames(vmm)?;
+    let pages = bulk::fresh(vmm)?;
+    let regions = single::fresh(vmm)?;
+    single::scattered(vmm)?;
+    single::ipc_buffers(vmm)?;
+    single::stacks(vmm)?;
+    bulk::map_large(vmm)?;
+    single::used(vmm, regions)?;
+    bulk::used(vmm, pages)?;
+    single::reserve_release(vmm)?;
+    spaces::create_destroy(vmm)?;
+    growth::regions(vmm)?;
+    growth::spaces(vmm)
+}

@@ -1,0 +1,174 @@
+//! One page, buffer or stack in a call: the cost of each call noted by itself.
+
+use sel4::{cap, FrameObjectType};
+use vmm::{Blueprint, RegionId, RegionOptions, Result, Rights};
+
+use super::floor::{Floor, BATCH};
+use super::measure::{cost, Cost, Row, Samples};
+use roottask::Manager;
+
+/// How often each operation is done.
+const TIMES: usize = 1024;
+
+/// One fresh page at a time on the floor: a batch of frames when there is none left.
+fn fresh_floor(vmm: &mut Manager, samples: &mut Samples) -> Result<Floor> {
+    let floor = Floor::new(vmm, TIMES, FrameObjectType::_4k)?;
+    for page in 0..TIMES {
+        samples.take(|| {
+            if page == 0 {
+                floor.make_tables(TIMES);
+            }
+            if page % BATCH == 0 {
+                floor.make_frames(page / BATCH, BATCH);
+            }
+            floor.map(page);
+        });
+    }
+    Ok(floor)
+}
+
+/// Regions of one page each, and as many pages on the floor.
+pub struct Regions {
+    ids: [Option<RegionId>; TIMES],
+    floor: Floor,
+}
+
+fn row(name: &str, cost: &Cost, samples: &mut Samples, raw: &mut Samples, pages: Option<usize>) {
+    Row::new(name, "page", TIMES).print_single(cost, samples, Some(raw), pages);
+}
+
+/// Regions of one fresh page, each mapped and then protected by a call of its own.
+pub fn fresh(vmm: &mut Manager) -> Result<Regions> {
+    let (own, options) = (vmm.own_space(), RegionOptions::new(1));
+    let (mut samples, mut raw) = (Samples::new(), Samples::new());
+    let mut ids = [None; TIMES];
+    let (_, mapped) = cost(vmm, |vmm| {
+        ids.iter_mut().try_for_each(|id| {
+            *id = Some(samples.take(|| vmm.map(own, &options))?);
+            Ok(())
+        })
+    })?;
+    let floor = fresh_floor(vmm, &mut raw)?;
+    row("map_single_4k", &mapped, &mut samples, &mut raw, Some(TIMES));
+
+    let (mut samples, mut raw) = (Samples::new(), Samples::new());
+    let (_, protected) = cost(vmm, |vmm| {
+        ids.iter().flatten().try_for_each(|id| {
+            let start = id.start().bits();
+            samples.take(|| vmm.protect(own, start, 1, Rights::READ))
+        })
+    })?;
+    (0..TIMES).for_each(|page| raw.take(|| floor.protect(page)));
+    row("protect_single_4k", &protected, &mut samples, &mut raw, None);
+    Ok(Regions { ids, floor })
+}
+
+/// The same regions, each released by a call of its own.
+pub fn used(vmm: &mut Manager, Regions { ids, floor }: Regions) -> Result {
+    let (mut samples, mut raw) = (Samples::new(), Samples::new());
+    let (_, released) =
+        cost(vmm, |vmm| ids.iter().flatten().try_for_each(|id| samples.take(|| vmm.release(*id))))?;
+    (0..TIMES).for_each(|page| raw.take(|| floor.unmap(page)));
+    row("unmap_free_single_4k", &released, &mut samples, &mut raw, None);
+    Ok(())
+}
+
+/// Every second page of a reserved region, one call each.
+pub fn scattered(vmm: &mut Manager) -> Result {
+    let own = vmm.own_space();
+    let region = vmm.reserve(own, &RegionOptions::new(2 * TIMES))?;
+    let (mut samples, mut raw) = (Samples::new(), Samples::new());
+    let (_, mapped) = cost(vmm, |vmm| {
+        (0..TIMES).try_for_each(|page| {
+            let start = region.start().bits() + 2 * page * 4096;
+            samples.take(|| vmm.populate(own, start, 1))
+        })
+    })?;
+    fresh_floor(vmm, &mut raw)?;
+    row("map_scattered_4k", &mapped, &mut samples, &mut raw, Some(TIMES));
+    Ok(())
+}
+
+/// IPC buffers: made, and set on a thread.
+pub fn ipc_buffers(vmm: &mut Manager) -> Result {
+    const BUFFERS: usize = 512;
+    let (own, tcb) = (vmm.own_space(), vmm.allocate(Blueprint::Tcb)?.slot());
+    let (mut samples, mut raw) = (Samples::new(), Samples::new());
+    let (_, made) = cost(vmm, |vmm| {
+        (0..BUFFERS).try_for_each(|_| {
+            samples.take(|| {
+                let buffer = vmm.allocate_ipc_buffer(own, "buffer")?;
+                vmm.set_ipc_buffer(tcb, buffer)
+            })
+        })
+    })?;
+    let floor = Floor::new(vmm, BUFFERS, FrameObjectType::_4k)?;
+    for page in 0..BUFFERS {
+        raw.take(|| {
+            if page == 0 {
+                // Three pages for each buffer: as many page tables as the manager made.
+                floor.make_tables(BUFFERS);
+            }
+            if page % BATCH == 0 {
+                floor.make_frames(page / BATCH, BATCH);
+            }
+            floor.map(page);
+            floor.set_ipc_buffer(cap::Tcb::from_bits(tcb.bits() as _), page);
+        });
+    }
+    Row::new("ipc_buffer", "buffer", BUFFERS).print_single(
+        &made,
+        &mut samples,
+        Some(&mut raw),
+        Some(BUFFERS),
+    );
+    Ok(())
+}
+
+/// Stacks of 64 KiB with guard pages.
+pub fn stacks(vmm: &mut Manager) -> Result {
+    const STACKS: usize = 64;
+    const PAGES: usize = 16;
+    let own = vmm.own_space();
+    let (mut samples, mut raw) = (Samples::new(), Samples::new());
+    let (_, made) = cost(vmm, |vmm| {
+        (0..STACKS)
+            .try_for_each(|_| samples.take(|| vmm.allocate_stack(own, PAGES, "stack")).map(|_| ()))
+    })?;
+    let floor = Floor::new(vmm, STACKS * PAGES, FrameObjectType::_4k)?;
+    for stack in 0..STACKS {
+        raw.take(|| {
+            let first = stack * PAGES;
+            if stack == 0 {
+                floor.make_tables(STACKS * PAGES);
+            }
+            if first % BATCH == 0 {
+                floor.make_frames(first / BATCH, BATCH);
+            }
+            (first..first + PAGES).for_each(|page| floor.map(page));
+        });
+    }
+    Row::new("stack_64k", "stack", STACKS).print_single(
+        &made,
+        &mut samples,
+        Some(&mut raw),
+        Some(STACKS * PAGES),
+    );
+    Ok(())
+}
+
+/// Addresses reserved and given back: no kernel call, so there is no floor.
+pub fn reserve_release(vmm: &mut Manager) -> Result {
+    let (own, options) = (vmm.own_space(), RegionOptions::new(16));
+    let mut samples = Samples::new();
+    let (_, made) = cost(vmm, |vmm| {
+        (0..TIMES).try_for_each(|_| {
+            samples.take(|| {
+                let region: RegionId = vmm.reserve(own, &options)?;
+                vmm.release(region)
+            })
+        })
+    })?;
+    Row::new("reserve_release", "pair", TIMES).print_single(&made, &mut samples, None, None);
+    Ok(())
+}
