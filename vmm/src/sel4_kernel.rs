@@ -113,7 +113,7 @@ pub fn start<const PAGES: usize>(
         untypeds: known,
         cspace: CSpaceInfo {
             root: CPtr::new(slot::CNODE.index()),
-            radix_bits: bootinfo.inner().initThreadCNodeSizeBits as u8,
+            radix_bits: bootinfo.inner().initThreadCNodeSizeBits,
             first_free: empty.start(),
             end_free: empty.end(),
             tcb: CPtr::new(slot::TCB.index()),
