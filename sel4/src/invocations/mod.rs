@@ -13,6 +13,7 @@ mod tcb;
 mod untyped;
 
 use crate::sys::syscall::{self, Answer};
+use crate::sys::{seL4_NumErrors, X86PageUnmap};
 use crate::{CPtrBits, Cap, CapType, Error, InvocationContext, MessageInfo, Result, Word};
 
 /// The message words that travel in registers.
@@ -51,7 +52,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
                 syscall::publish(ipc_buffer);
                 // SAFETY: an invocation; see above.
                 let answer = unsafe { syscall::invoke(cptr, info, mr0, mr1) };
-                match check(&answer) {
+                match check(&answer, label) {
                     Ok(()) => Ok((answer.mr0, answer.mr1)),
                     Err(error) => {
                         ipc_buffer.msg[0] = answer.mr0;
@@ -61,7 +62,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
                 }
             });
         };
-        match check(&answer) {
+        match check(&answer, label) {
             Ok(()) => Ok((answer.mr0, answer.mr1)),
             Err(error) => Err(keep_details(self, answer, error)),
         }
@@ -69,19 +70,28 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
 }
 
 #[inline(always)]
-fn check(answer: &Answer) -> Result<()> {
+fn check(answer: &Answer, sent: Word) -> Result<()> {
     let label = MessageInfo::from_inner(answer.info).label();
     if label == 0 {
         Ok(())
     } else {
-        Err(refused(label))
+        refused(label, sent)
     }
 }
 
+/// What an answer's label that is not 0 means.
+///
+/// `Page_Unmap` of a frame that is not mapped does nothing, and forgets to answer
+/// (decodeX86FrameInvocation): registers come back as they were sent. Its label is no error's.
 #[cold]
-fn refused(label: Word) -> Error {
-    Error::from_sys(label).expect("the kernel answers with its own error numbers")
+fn refused(label: Word, sent: Word) -> Result<()> {
+    if label == sent && label == X86PageUnmap {
+        return Ok(());
+    }
+    Err(Error::from_sys(label).expect("the kernel answers with its own error numbers"))
 }
+
+const _: () = assert!(X86PageUnmap >= seL4_NumErrors);
 
 /// Puts the details of an error where [`Error`] says they are, unless the IPC buffer is borrowed:
 /// the invocation itself did without it, and must not panic for want of it.
