@@ -24,7 +24,8 @@ pub(crate) struct Bookkeeping {
     pub mapped: Option<PageRange>,
     /// Pages mapped so far.
     pub mapped_pages: usize,
-    /// The page of our own space through which frames are cleared and copied.
+    /// Two pages of our own space through which frames are cleared and copied: the window proper,
+    /// and the view that copies are made from.
     pub window: PageRange,
 }
 

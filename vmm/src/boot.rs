@@ -12,7 +12,7 @@ use crate::create::AsidPools;
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::SpaceId;
 use crate::options::RegionOptions;
-use crate::region::{Kind, Name, RegionSpec};
+use crate::region::{Backing, Kind, Name, RegionSpec};
 use crate::share::Sharers;
 use crate::space::{Space, Spaces};
 use crate::vmm::{Architecture, Pools, Vmm};
@@ -95,7 +95,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for &untyped in boot.untypeds {
             vmm.record_untyped(untyped)?;
         }
-        let window = RegionOptions::new(1).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
+        let window = RegionOptions::new(2).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
         let window = vmm.place_region(own, &window)?;
         vmm.bookkeeping.window = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
         Ok(vmm)
@@ -112,6 +112,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             ceiling: Rights::empty(),
             cache: CachePolicy::WriteBack,
             kind: Kind::Boot,
+            backing: Backing::Explicit,
             name: Name::new("null page"),
         };
         let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);

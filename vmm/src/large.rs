@@ -41,7 +41,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Replaces the large page at `address` by pages of the smallest size.
-    fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+    pub(crate) fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
         let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
         let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
@@ -117,7 +117,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn view(&mut self, large: &RunInfo, region: &'p Region<'p>) -> Result<VirtAddr> {
         let frames = self.copy_frames(large)?;
         let (start, source) = (region.start(), Source::Copy);
-        let view = RunInfo { start, frames, rights: Rights::READ, source, ..*large };
+        let view = RunInfo { start, frames, rights: Rights::READ, cow: false, source, ..*large };
         self.enter(self.own, view)?;
         let pages = frames.count << (frames.size_bits - self.geometry.page_bits);
         let range = self.geometry.range(start.bits(), pages)?;

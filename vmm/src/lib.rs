@@ -9,8 +9,10 @@
 //!   run.rs           which frames are mapped where
 //!
 //!   reserve.rs   map.rs   unmap.rs   protect.rs             one file for each operation
-//!   share.rs   physical.rs   reshape.rs
+//!   share.rs   cow.rs   physical.rs   reshape.rs
 //!   stack.rs   ipc_buffer.rs   thread.rs
+//!
+//!   fault.rs         page faults: classified, resolved, reported
 //!
 //!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
 //!   large.rs         large pages that are cut
@@ -25,8 +27,10 @@
 
 mod bookkeeping;
 mod boot;
+mod cow;
 mod create;
 mod error;
+mod fault;
 mod ids;
 mod ipc_buffer;
 mod large;
@@ -56,12 +60,13 @@ mod vmm;
 
 pub use boot::BootInfo;
 pub use error::{Error, NodeKind, Result};
+pub use fault::{classify, Access, FaultClass, FaultReport, PageFault, Resolution};
 pub use ids::{RegionId, SpaceId};
 pub use ipc_buffer::{IpcBuffer, IPC_BUFFER_BYTES};
 pub use options::{PageSize, Placement, RegionOptions};
 pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
 pub use query::{Mapping, RegionInfo};
-pub use region::{Kind, Name};
+pub use region::{Backing, Kind, Name};
 pub use run::Source;
 pub use stack::Stack;
 pub use stats::{SpaceStats, Stats};

@@ -175,7 +175,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         let frames = clean.frames();
-        let info = RunInfo { start: at, frames, rights, cache, source: Source::Owned };
+        let info = RunInfo { start: at, frames, rights, cow: false, cache, source: Source::Owned };
         space.runs.borrow_mut().insert(node, info);
         Ok(info.end())
     }
@@ -255,7 +255,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .geometry
             .level_of_frame(bits)
             .ok_or((Error::NoSuchFrameSize { bits }, run.start))?;
-        let vspace = space.root.get();
+        let (vspace, rights) = (space.root.get(), run.mapped_rights());
         let mut index = 0;
         while index < run.frames.count {
             let start = run.address(index);
@@ -267,7 +267,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             while done < count {
                 let address = start.bits() + (done << bits);
                 let frame = run.frame(index + done);
-                outcome = self.kernel.page_map(frame, vspace, address, run.rights, run.cache);
+                outcome = self.kernel.page_map(frame, vspace, address, rights, run.cache);
                 if outcome.is_err() {
                     break;
                 }

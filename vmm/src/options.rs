@@ -3,7 +3,7 @@
 use untyped_alloc::{CachePolicy, Rights};
 
 use crate::ids::RegionId;
-use crate::region::{Kind, Name, RegionSpec};
+use crate::region::{Backing, Kind, Name, RegionSpec};
 
 /// Where a region is to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,6 +61,7 @@ pub struct RegionOptions {
     pub(crate) page_size: PageSize,
     pub(crate) reservation: Option<RegionId>,
     pub(crate) kind: Kind,
+    pub(crate) backing: Backing,
     pub(crate) name: Name,
 }
 
@@ -79,6 +80,7 @@ impl RegionOptions {
             page_size: PageSize::Small,
             reservation: None,
             kind: Kind::Memory,
+            backing: Backing::Explicit,
             name: Name::default(),
         }
     }
@@ -134,6 +136,18 @@ impl RegionOptions {
         RegionOptions { page_size, ..self }
     }
 
+    /// What happens when a page of it is touched that is not mapped. An `around` that is no power of
+    /// two from 1 to 16 is rounded down to one.
+    pub fn backed(self, backing: Backing) -> Self {
+        let backing = match backing {
+            Backing::OnDemand { around } => {
+                Backing::OnDemand { around: 1 << around.clamp(1, 16).ilog2() }
+            }
+            other => other,
+        };
+        RegionOptions { backing, ..self }
+    }
+
     pub(crate) fn kind(self, kind: Kind) -> Self {
         RegionOptions { kind, ..self }
     }
@@ -152,6 +166,7 @@ impl RegionOptions {
             ceiling,
             cache: self.cache,
             kind: self.kind,
+            backing: self.backing,
             name: self.name,
         }
     }

@@ -100,7 +100,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let start = offset(range.start(), index << self.geometry.page_bits);
                 let (rights, cache) = (spec.rights, spec.cache);
                 index += frames.count;
-                self.enter(space, RunInfo { start, frames, rights, cache, source })
+                self.enter(space, RunInfo { start, frames, rights, cow: false, cache, source })
             });
         }
         let outcome = match outcome {

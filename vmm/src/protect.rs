@@ -72,7 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             };
             let page_shift = run.frames.size_bits - self.geometry.page_bits;
             if run.rights != rights {
-                let (done, outcome) = self.remap(space, &run, rights);
+                let (done, outcome) = self.remap(space, &RunInfo { rights, ..run });
                 pages_done += done << page_shift;
                 if done != run.frames.count && done != 0 {
                     // There are nodes: the reserve was full when this began.
@@ -91,9 +91,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Remaps a run's frames with `rights`; returns how many were done.
-    fn remap(&mut self, space: &Space<'p>, run: &RunInfo, rights: Rights) -> (usize, Result) {
+    /// Gives a run's frames the rights it says; returns how many were done.
+    pub(crate) fn remap(&mut self, space: &Space<'p>, run: &RunInfo) -> (usize, Result) {
         let (vspace, bits) = (space.root.get(), run.frames.size_bits);
+        let rights = run.mapped_rights();
         for index in 0..run.frames.count {
             let address = run.start.bits() + (index << bits);
             let remapped =

@@ -7,7 +7,7 @@ use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Rights};
 
 use crate::error::Result;
 use crate::ids::{RegionId, SpaceId};
-use crate::region::{Kind, Name, Region};
+use crate::region::{Backing, Kind, Name, Region};
 use crate::run::Source;
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -23,6 +23,8 @@ pub struct RegionInfo {
     pub guard_below: usize,
     /// Guard pages above.
     pub guard_above: usize,
+    /// What is mapped in it by itself, when it is touched.
+    pub backing: Backing,
     /// The rights its pages are mapped with, unless they were protected since.
     pub rights: Rights,
     /// The most rights its pages can have.
@@ -46,6 +48,8 @@ pub struct Mapping {
     pub frame: CPtr,
     /// Its rights.
     pub rights: Rights,
+    /// Whether the first write gets a frame of its own; until then it is mapped read-only.
+    pub copy_on_write: bool,
     /// How it is cached.
     pub cache: CachePolicy,
     /// Where the frame comes from.
@@ -102,6 +106,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 size_bits: run.frames.size_bits,
                 frame: run.frame(index),
                 rights: run.rights,
+                copy_on_write: run.cow,
                 cache: run.cache,
                 source: run.source,
             }
@@ -198,7 +203,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         pages
     }
 
-    fn describe(&self, space: &Space<'p>, region: &Region<'p>) -> Option<RegionInfo> {
+    pub(crate) fn describe(&self, space: &Space<'p>, region: &Region<'p>) -> Option<RegionInfo> {
         let spec = region.spec();
         let range = self.geometry.range(region.start().bits(), spec.pages).ok()?;
         Some(RegionInfo {
@@ -206,6 +211,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             range,
             guard_below: usize::from(spec.guard_below),
             guard_above: usize::from(spec.guard_above),
+            backing: spec.backing,
             rights: spec.rights,
             ceiling: spec.ceiling,
             cache: spec.cache,

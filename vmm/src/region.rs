@@ -42,6 +42,25 @@ pub enum Kind {
     Reservation,
 }
 
+/// What happens when a page of a region is touched that is not mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backing {
+    /// A fault that is reported: the region's pages are mapped by request.
+    #[default]
+    Explicit,
+    /// Fresh, clear memory is mapped: that page, and up to `around` − 1 unmapped ones around it in
+    /// the block of `around` pages (1 to 16, a power of two) that it lies in.
+    OnDemand {
+        /// Pages mapped for one fault, at most.
+        around: u8,
+    },
+    /// A pager outside is asked, by this token of its own.
+    Pager {
+        /// What the pager knows the region by.
+        token: u32,
+    },
+}
+
 /// How a region's node stands in the order at one address: marks stand before the region that may
 /// start there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -93,6 +112,7 @@ pub(crate) struct RegionSpec {
     pub ceiling: Rights,
     pub cache: CachePolicy,
     pub kind: Kind,
+    pub backing: Backing,
     pub name: Name,
 }
 
@@ -117,7 +137,7 @@ pub(crate) struct Region<'p> {
 }
 
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(core::mem::size_of::<Region<'_>>() <= 88);
+const _: () = assert!(core::mem::size_of::<Region<'_>>() <= 100);
 
 impl Region<'_> {
     pub fn start(&self) -> VirtAddr {
@@ -147,6 +167,7 @@ impl Region<'_> {
             ceiling: Rights::empty(),
             cache: CachePolicy::WriteBack,
             kind: Kind::Boot,
+            backing: Backing::Explicit,
             name: Name::default(),
         })
     }
@@ -467,6 +488,15 @@ impl<'p> Regions<'p> {
         let mut cursor = self.by_start.lower_bound(Bound::Included(&(address, Mark::End)));
         while cursor.get().is_some_and(Region::is_mark) {
             cursor.move_next();
+        }
+        cursor.clone_pointer()
+    }
+
+    /// The region (no mark) before the address `start`.
+    pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
+        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&(start, Mark::Region)));
+        while cursor.get().is_some_and(Region::is_mark) {
+            cursor.move_prev();
         }
         cursor.clone_pointer()
     }

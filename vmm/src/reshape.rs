@@ -105,6 +105,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             ceiling: Some(spec.ceiling),
             cache: spec.cache,
             kind: spec.kind,
+            backing: spec.backing,
             name: spec.name,
             ..*options
         };

@@ -40,17 +40,23 @@ pub(crate) struct Run<'p> {
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<Run<'_>>() <= 28);
 
-/// Rights, cache policy and source in one byte.
+/// Rights (two bits: frames know no grant), copy-on-write, cache policy and source in one byte.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Attributes(u8);
 
 impl Attributes {
-    fn new(rights: Rights, cache: CachePolicy, source: Source) -> Attributes {
-        Attributes(rights.bits() | (cache as u8) << 3 | (source as u8) << 5)
+    fn new(info: &RunInfo) -> Attributes {
+        let rights = info.rights.bits() & Rights::READ_WRITE.bits();
+        let (cow, cache, source) = (info.cow as u8, info.cache as u8, info.source as u8);
+        Attributes(rights | cow << 2 | cache << 3 | source << 5)
     }
 
     fn rights(self) -> Rights {
-        Rights::from_bits_truncate(self.0 & 7)
+        Rights::from_bits_truncate(self.0 & Rights::READ_WRITE.bits())
+    }
+
+    fn cow(self) -> bool {
+        self.0 & 1 << 2 != 0
     }
 
     fn cache(self) -> CachePolicy {
@@ -77,12 +83,25 @@ impl Attributes {
 pub(crate) struct RunInfo {
     pub start: VirtAddr,
     pub frames: Frames,
+    /// What its pages may be used for.
     pub rights: Rights,
+    /// The frames may have other users who must not see writes: the pages are mapped without the
+    /// right to write, and the first write gets a frame of its own.
+    pub cow: bool,
     pub cache: CachePolicy,
     pub source: Source,
 }
 
 impl RunInfo {
+    /// The rights its pages are mapped with.
+    pub fn mapped_rights(&self) -> Rights {
+        if self.cow {
+            self.rights.difference(Rights::WRITE)
+        } else {
+            self.rights
+        }
+    }
+
     /// The address after the last byte.
     pub fn end(&self) -> usize {
         self.start.bits() + (self.frames.count << self.frames.size_bits)
@@ -141,6 +160,7 @@ impl Run<'_> {
                 size_bits: self.size_bits.get(),
             },
             rights: attributes.rights(),
+            cow: attributes.cow(),
             cache: attributes.cache(),
             source: attributes.source(),
         }
@@ -151,7 +171,7 @@ impl Run<'_> {
         self.first.set(info.frames.first);
         self.count.set(info.frames.count as u16);
         self.size_bits.set(info.frames.size_bits);
-        self.attributes.set(Attributes::new(info.rights, info.cache, info.source));
+        self.attributes.set(Attributes::new(&info));
     }
 }
 
@@ -264,6 +284,13 @@ impl<'p> Runs<'p> {
     pub fn set_rights(&mut self, start: VirtAddr, rights: Rights) {
         if let Some(run) = self.by_start.find(&start).get() {
             run.write(RunInfo { rights, ..run.info() });
+        }
+    }
+
+    /// Records whether the whole run that starts at `start` is copy-on-write.
+    pub fn set_cow(&mut self, start: VirtAddr, cow: bool) {
+        if let Some(run) = self.by_start.find(&start).get() {
+            run.write(RunInfo { cow, ..run.info() });
         }
     }
 

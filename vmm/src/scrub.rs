@@ -33,7 +33,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps a frame of the smallest size at the window, writable; returns where that is.
     pub(crate) fn map_at_window(&mut self, frame: CPtr) -> Result<usize> {
-        let window = self.bookkeeping.window.start();
+        let window = self.bookkeeping.window.start(); // its first page
         self.make_way(self.own, window, self.geometry.levels.len() as u8 - 1)?;
         self.kernel
             .page_map(

@@ -112,6 +112,17 @@ impl<'p> Sharers<'p> {
         self.groups.find(&base).get().map_or(0, |group| group.counts[frame.bits() % GROUP].get())
     }
 
+    /// Whether nobody but this one run has the frame behind `frame`, its own capability or a copy.
+    pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
+        match source {
+            Source::Owned => self.count(frame) == 0,
+            Source::Copy => {
+                self.origin(frame).is_some_and(|origin| self.count(origin) == OWNER_LEFT | 1)
+            }
+            Source::Foreign | Source::Physical => true,
+        }
+    }
+
     /// The frame's own capability behind a copy.
     fn origin(&self, copy: CPtr) -> Option<CPtr> {
         let copies = self.copies.upper_bound(Bound::Included(&copy)).get()?;
@@ -156,6 +167,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::RightsExceedCeiling { asked: ceiling, ceiling: limit });
         }
         self.check_shareable(from, range)?;
+        self.break_cow_in(from, range)?;
         let options = RegionOptions { pages, ceiling: Some(ceiling), ..*options };
         let target = self.place_region(into, &options)?;
         match self.share_range(from, range, into, target, options.rights) {
@@ -168,7 +180,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses a range with holes, cut large pages, or frames that are not the manager's.
-    fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result {
         self.check_mapped(space, range)?;
         self.check_uncut(space, range)?;
         let (runs, mut rest) = (space.runs.borrow(), Some(range));
@@ -204,7 +216,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let entered = copied.and_then(|frames| {
                 let spec = target.spec();
                 let source = Source::Copy;
-                let info = RunInfo { start: at, frames, rights, cache: spec.cache, source };
+                let (cow, cache) = (false, spec.cache);
+                let info = RunInfo { start: at, frames, rights, cow, cache, source };
                 self.enter(into, info)
             });
             if let Err(error) = entered {

@@ -1,0 +1,335 @@
+//! Copy-on-write: a clone shares every frame until one of the two writes.
+//!
+//! ```text
+//!   clone    both sides' runs are marked; what could be written is mapped read-only
+//!   write    faults; the writer gets a frame of its own with the same contents
+//!   last     whoever is the only one left gets the right to write back, without a copy
+//! ```
+//!
+//! Who else has a frame is counted by sharing (see share.rs): a clone is a share whose two sides
+//! must not see each other's writes. So frames are counted right whatever the order of breaks,
+//! unmaps and ends of spaces.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{CachePolicy, Frames, Invocation, Kernel, Memory, Rights, Taken};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::ids::{RegionId, SpaceId};
+use crate::options::RegionOptions;
+use crate::region::{Kind, Region};
+use crate::run::{offset, RunInfo, Source};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Clones a region into a space, lazily: contents are copied a page at a time, when either side
+    /// writes. Of `options` only placement and reservation count; the rest is the region's.
+    ///
+    /// Three kernel calls a page that is mapped (large pages are cut first). Threads of both spaces
+    /// need a fault handler from now on.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotOurs`] for memory
+    /// the caller brought; those of [`Vmm::map`]. Nothing is left behind.
+    pub fn clone_region(
+        &mut self,
+        region: RegionId,
+        into: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.refill()?;
+        let (space, source) = self.region(region)?;
+        let into = self.space(into)?;
+        let spec = source.spec();
+        if !matches!(spec.kind, Kind::Memory | Kind::Stack) || source.is_mark() {
+            return Err(Error::WrongKind(region));
+        }
+        let usable = self.usable(source).ok_or(Error::WrongKind(region))?;
+        self.prepare_clone(space, usable)?;
+        let options = RegionOptions {
+            pages: usable.pages(),
+            guard_below: spec.guard_below,
+            guard_above: spec.guard_above,
+            rights: spec.rights,
+            ceiling: Some(spec.ceiling),
+            cache: spec.cache,
+            kind: spec.kind,
+            backing: spec.backing,
+            name: spec.name,
+            ..*options
+        };
+        let target = self.place_region(into, &options)?;
+        let cloned = self
+            .write_protect(space, usable)
+            .and_then(|()| self.clone_runs(space, usable, into, target));
+        match cloned {
+            Ok(()) => Ok(self.id_of(into, target)),
+            Err(error) => {
+                let _ = self.release_region(into, target);
+                // Nobody shares these frames now: they can be written again as before.
+                let _ = self.settle_range(space, usable);
+                Err(error)
+            }
+        }
+    }
+
+    /// Clones a whole space, lazily: its memory and stacks, each at its own address. IPC buffers,
+    /// which belong to threads, are left out, and so is what was mapped at boot.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::create_space`] and [`Vmm::clone_region`]. Nothing is left behind.
+    pub fn clone_space(&mut self, space: SpaceId) -> Result<SpaceId> {
+        self.space(space)?;
+        let clone = self.create_space()?;
+        let mut at = 0;
+        while let Some(info) = self.next_region(space, at)? {
+            at = info.range.end();
+            if !matches!(info.kind, Kind::Memory | Kind::Stack) {
+                continue;
+            }
+            let first = info.range.start().bits() + (info.guard_below << self.geometry.page_bits);
+            let options = RegionOptions::new(1).at(first);
+            if let Err(error) = self.clone_region(info.id, clone, &options) {
+                let _ = self.destroy_space(clone);
+                return Err(error);
+            }
+        }
+        Ok(clone)
+    }
+
+    /// Gives the right to write back to those pages of a region that nobody shares any more. One
+    /// kernel call each. Otherwise each gets it at its next write, by a fault.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegion`], [`Error::Kernel`].
+    pub fn settle(&mut self, region: RegionId) -> Result {
+        let (space, node) = self.region(region)?;
+        self.refill()?;
+        self.usable(node).map_or(Ok(()), |range| self.settle_range(space, range))
+    }
+
+    /// Refuses memory that is not ours to clone, and cuts large pages.
+    fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else { break };
+            if !matches!(run.source, Source::Owned | Source::Copy) {
+                return Err(Error::NotOurs { address: run.start.bits() });
+            }
+            if run.frames.size_bits != self.geometry.page_bits {
+                self.refill()?;
+                self.demote(space, run.start)?;
+                continue;
+            }
+            rest = self.past(part, &run);
+        }
+        Ok(())
+    }
+
+    /// Marks all runs in `range` copy-on-write, and takes the right to write from their pages.
+    fn write_protect(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else { break };
+            if !run.cow {
+                self.set_cow(space, run, true)?;
+            }
+            rest = self.past(part, &run);
+        }
+        Ok(())
+    }
+
+    /// Gives a whole run another mark, and its pages the rights that go with it.
+    fn set_cow(&mut self, space: &'p Space<'p>, run: RunInfo, cow: bool) -> Result {
+        let marked = RunInfo { cow, ..run };
+        let (done, outcome) = match marked.mapped_rights() == run.mapped_rights() {
+            true => (run.frames.count, Ok(())),
+            false => self.remap(space, &marked),
+        };
+        if done != 0 && done != run.frames.count {
+            self.refill()?;
+            self.cut_run(space, run.address(done).bits())?;
+        }
+        if done != 0 {
+            space.runs.borrow_mut().set_cow(run.start, cow);
+        }
+        outcome
+    }
+
+    fn clone_runs(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        into: &'p Space<'p>,
+        target: &'p Region<'p>,
+    ) -> Result {
+        let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() })?;
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else { break };
+            let start = offset(to.start(), run.start.bits() - range.start().bits());
+            let copied = self.refill().and_then(|()| self.copy_frames(&run));
+            let entered = copied.and_then(|frames| {
+                self.enter(into, RunInfo { start, frames, source: Source::Copy, ..run })
+            });
+            if let Err(error) = entered {
+                self.give_up(into, to);
+                return Err(error);
+            }
+            rest = self.past(part, &run);
+        }
+        self.install(into, to)
+    }
+
+    /// Gives the right to write back to pages in `range` that nobody shares.
+    fn settle_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else { break };
+            if run.cow {
+                let (first, count) = run.indices_in(part);
+                let exclusive =
+                    |index: usize| self.sharers.is_exclusive(run.frame(first + index), run.source);
+                let alike = exclusive(0);
+                let same = (1..count).find(|&index| exclusive(index) != alike).unwrap_or(count);
+                if alike {
+                    self.unmark(space, run.part(first, same))?;
+                }
+                rest = self.past(part, &run.part(first, same));
+            } else {
+                rest = self.past(part, &run);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the mark of copy-on-write from part of a run.
+    fn unmark(&mut self, space: &'p Space<'p>, piece: RunInfo) -> Result {
+        self.refill()?;
+        self.cut_run(space, piece.start.bits())?;
+        self.cut_run(space, piece.end())?;
+        self.set_cow(space, piece, false)
+    }
+
+    /// Breaks copy-on-write for every page of `range` that is under it.
+    pub(crate) fn break_cow_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else { break };
+            if run.cow {
+                let (first, _) = run.indices_in(part);
+                self.break_cow(space, run.address(first))?;
+                rest = self.past(part, &run.part(first, 1));
+            } else {
+                rest = self.past(part, &run);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the page at `address`, which is copy-on-write, a frame of its own with the same
+    /// contents; or, if nobody else has its frame, the right to write to that. Six kernel calls and
+    /// a copy; or one.
+    pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        let not_mapped = Error::NotMapped { address: address.bits() };
+        let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
+        let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+        let piece = run.part(index, 1);
+        if self.sharers.is_exclusive(piece.frames.first, piece.source) {
+            return self.unmark(space, piece);
+        }
+        self.refill()?;
+        let size_bits = self.geometry.page_bits;
+        // It will be overwritten as a whole, so a dirty frame serves as it is.
+        let frames = match self.alloc.take_frames(&mut self.kernel, size_bits, 1)? {
+            Taken::Clean(clean) => clean.frames(),
+            Taken::Dirty(dirty) => dirty.frames(),
+        };
+        let replaced = self.replace_frame(space, run, index, frames);
+        if replaced.is_err() && !self.is_mapped_with(space, address, frames) {
+            self.alloc.give_frames(frames)?;
+        }
+        replaced
+    }
+
+    fn is_mapped_with(&self, space: &Space<'p>, address: VirtAddr, frames: Frames) -> bool {
+        space.runs.borrow().at(address).is_some_and(|run| run.frame(0) == frames.first)
+    }
+
+    /// Puts a new frame in the place of one of a run's.
+    fn replace_frame(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+        index: usize,
+        frames: Frames,
+    ) -> Result {
+        let piece = run.part(index, 1);
+        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
+        let mut spare = self.pools.runs.take();
+        let copied = match spare {
+            Some(_) => self.copy_out(space, &piece, frames),
+            None => Err(Error::OutOfNodes(NodeKind::Run)),
+        };
+        if let Err(error) = copied {
+            self.pools.runs.give(node);
+            spare.into_iter().for_each(|node| self.pools.runs.give(node));
+            return Err(error);
+        }
+        // The old frame is mapped nowhere here any more, and its copy is gone.
+        let freed = space.runs.borrow_mut().carve(&run, index, 1, &mut spare);
+        for node in [freed, spare].into_iter().flatten() {
+            self.pools.runs.give(node);
+        }
+        if piece.source == Source::Owned {
+            self.owner_leaves(piece.frames);
+        }
+        let own = RunInfo { frames, cow: false, source: Source::Owned, ..piece };
+        space.runs.borrow_mut().insert(node, own);
+        let mapped = self.install_run(space, own).map_err(|(error, _)| error);
+        if mapped.is_err() {
+            // It stays recorded; the fault that follows maps it.
+            self.restore_run(space, own);
+        }
+        mapped
+    }
+
+    /// Copies the contents of a mapped page to `to`, by way of our own space, and takes the page
+    /// away: unmapped, and deleted if it is a copy. When a call is refused it is where it was.
+    fn copy_out(&mut self, space: &'p Space<'p>, piece: &RunInfo, to: Frames) -> Result {
+        let frame = piece.frames.first;
+        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.record_unmapped(space, piece);
+        let copied = self.copy_through_windows(piece, to).and_then(|()| match piece.source {
+            Source::Copy => self.delete_copy(frame),
+            _ => self.unmap_at_window(frame),
+        });
+        if copied.is_err() {
+            let _ = self.unmap_at_window(to.first);
+            let _ = self.unmap_at_window(frame);
+            self.restore_run(space, *piece);
+        }
+        copied
+    }
+
+    fn copy_through_windows(&mut self, piece: &RunInfo, to: Frames) -> Result {
+        let target = self.map_at_window(to.first)?;
+        let view = target + self.geometry.page_bytes();
+        self.make_way(
+            self.own,
+            self.geometry.address(view)?,
+            self.geometry.levels.len() as u8 - 1,
+        )?;
+        self.kernel
+            .page_map(
+                piece.frames.first,
+                self.own.root.get(),
+                view,
+                Rights::READ,
+                CachePolicy::WriteBack,
+            )
+            .map_err(Error::kernel(Invocation::PageMap))?;
+        self.kernel.copy(target, view, self.geometry.page_bytes());
+        self.unmap_at_window(to.first)
+    }
+}

@@ -1,0 +1,363 @@
+//! Page faults: classified by a pure function, resolved, or reported for a person to read.
+//!
+//! ```text
+//!   the kernel's message ──► PageFault ──► classify(region, page, access) ──► FaultClass
+//!                                                                               │
+//!        resolved: demand-zero, stack growth, copy-on-write, mapped meanwhile ◄─┤
+//!        handed on: a pager outside                                           ◄─┤
+//!        reported: guard, rights, nothing there                               ◄─┘
+//! ```
+
+use core::fmt;
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{Kernel, Memory, Rights};
+
+use crate::error::Result;
+use crate::ids::SpaceId;
+use crate::options::PageSize;
+use crate::query::{Mapping, RegionInfo};
+use crate::region::{Backing, Kind};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// What a thread was doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Fetching an instruction.
+    Execute,
+}
+
+/// A page fault, as the kernel's message tells it (manual, "Virtual Memory Faults").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageFault {
+    /// The address that was touched, in bytes.
+    pub address: usize,
+    /// How.
+    pub access: Access,
+    /// Whether a page was mapped there, and only its rights forbade it.
+    pub present: bool,
+    /// The instruction's address.
+    pub ip: usize,
+}
+
+impl PageFault {
+    /// From the words of the message: instruction pointer, address, whether it was a fetch, and the
+    /// fault status register: on x86 the page-fault error code (bit 0 present, 1 write, 4 fetch).
+    pub fn from_x86_words(ip: usize, address: usize, prefetch: usize, fsr: usize) -> PageFault {
+        let access = match (prefetch != 0 || fsr & 16 != 0, fsr & 2 != 0) {
+            (true, _) => Access::Execute,
+            (false, true) => Access::Write,
+            (false, false) => Access::Read,
+        };
+        PageFault { address, access, present: fsr & 1 != 0, ip }
+    }
+}
+
+/// What a page fault is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultClass {
+    /// The first touch of memory that is mapped on demand.
+    DemandZero {
+        /// Pages to be mapped at the most.
+        around: u8,
+    },
+    /// The same, for a stack that grows.
+    StackGrowth {
+        /// Pages to be mapped at the most.
+        around: u8,
+    },
+    /// The first write to a page that is shared copy-on-write.
+    CopyOnWrite,
+    /// The page is recorded with the rights for it: mapped since by another fault, or its mapping
+    /// was refused before. Mapping it (again) resolves the fault.
+    Recorded,
+    /// Memory that a pager outside provides.
+    Pager {
+        /// What the pager knows the region by.
+        token: u32,
+    },
+    /// A guard page: a stack overflow, or an access past the end.
+    Guard,
+    /// The page or region does not allow it.
+    BeyondRights,
+    /// Addresses that are reserved and have nothing mapped.
+    NotPopulated,
+    /// Addresses that belong to nobody.
+    NoRegion,
+    /// The program's image or what else the kernel mapped at boot, used otherwise than it allows.
+    Boot,
+    /// An address outside user space.
+    OutsideUserSpace,
+}
+
+/// Which class a fault at `address` is. Pure: what it depends on is all in its arguments.
+///
+/// `region` covers the address, `page` is mapped there; both as far as the manager knows. `in_user`
+/// says whether the address lies in user space.
+pub fn classify(
+    address: usize,
+    access: Access,
+    region: Option<&RegionInfo>,
+    page: Option<&Mapping>,
+    page_bytes: usize,
+    in_user: bool,
+) -> FaultClass {
+    if !in_user {
+        return FaultClass::OutsideUserSpace;
+    }
+    let Some(region) = region else { return FaultClass::NoRegion };
+    let first = region.range.start().bits() + region.guard_below * page_bytes;
+    let end = region.range.end() - region.guard_above * page_bytes;
+    if address < first || address >= end {
+        return FaultClass::Guard;
+    }
+    if region.kind == Kind::Boot {
+        return FaultClass::Boot;
+    }
+    let needed = match access {
+        Access::Write => Rights::WRITE,
+        // Without a no-execute attribute, what can be read can be run.
+        Access::Read | Access::Execute => Rights::READ,
+    };
+    if let Some(page) = page {
+        return match (page.rights.contains(needed), access) {
+            (false, _) => FaultClass::BeyondRights,
+            (true, Access::Write) if page.copy_on_write => FaultClass::CopyOnWrite,
+            (true, _) => FaultClass::Recorded,
+        };
+    }
+    if !region.rights.contains(needed) {
+        return FaultClass::BeyondRights;
+    }
+    match (region.backing, region.kind) {
+        (Backing::OnDemand { around }, Kind::Stack) => FaultClass::StackGrowth { around },
+        (Backing::OnDemand { around }, _) => FaultClass::DemandZero { around },
+        (Backing::Pager { token }, _) => FaultClass::Pager { token },
+        (Backing::Explicit, _) => FaultClass::NotPopulated,
+    }
+}
+
+/// What became of a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolution {
+    /// The thread can go on: reply to it.
+    Resolved(FaultClass),
+    /// A pager is to provide the page first.
+    AskPager {
+        /// What the pager knows the region by.
+        token: u32,
+        /// The page's number in the region, guards not counted.
+        page: usize,
+    },
+    /// Nothing can be done: the thread must not go on as if nothing had happened.
+    Unresolved(FaultClass),
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Which class a fault in a space is. O(log regions); no kernel call.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`].
+    pub fn classify_fault(&self, space: SpaceId, fault: &PageFault) -> Result<FaultClass> {
+        let Ok(address) = self.geometry.address(fault.address) else {
+            self.space(space)?;
+            return Ok(FaultClass::OutsideUserSpace);
+        };
+        let region = self.region_at(space, address.bits())?;
+        let page = self.mapping_at(space, address.bits())?;
+        let page_bytes = self.geometry.page_bytes();
+        Ok(classify(fault.address, fault.access, region.as_ref(), page.as_ref(), page_bytes, true))
+    }
+
+    /// Resolves a fault in a space if that can be done: after [`Resolution::Resolved`] the thread
+    /// is to be answered, and repeats its instruction.
+    ///
+    /// Cost: mapping the pages, or what [`Vmm::clone_region`] says of a first write.
+    ///
+    /// # Errors
+    /// [`crate::Error::Allocator`] when memory is out: the same fault can be resolved later.
+    pub fn resolve_fault(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
+        let class = self.classify_fault(space, fault)?;
+        let Ok(address) = self.geometry.address(fault.address) else {
+            return Ok(Resolution::Unresolved(class));
+        };
+        let node = self.space(space)?;
+        match class {
+            FaultClass::DemandZero { around } | FaultClass::StackGrowth { around } => {
+                self.fill(node, address, usize::from(around))?;
+            }
+            FaultClass::CopyOnWrite => {
+                self.refill()?;
+                self.break_cow(node, address.align_down(self.geometry.page_bits))?;
+            }
+            FaultClass::Recorded => self.map_recorded(node, address, fault)?,
+            FaultClass::Pager { token } => {
+                let region = self.region_at(space, address.bits())?;
+                let start = region.map_or(0, |region| {
+                    region.range.start().bits() + (region.guard_below << self.geometry.page_bits)
+                });
+                let page = (address.bits() - start) >> self.geometry.page_bits;
+                return Ok(Resolution::AskPager { token, page });
+            }
+            _ => return Ok(Resolution::Unresolved(class)),
+        }
+        Ok(Resolution::Resolved(class))
+    }
+
+    /// Maps fresh memory at a page and at the unmapped ones next to it, in the block of `around`
+    /// pages it lies in.
+    fn fill(&mut self, space: &'p Space<'p>, address: VirtAddr, around: usize) -> Result {
+        self.refill()?;
+        let Some(region) = space.regions.borrow().at(address) else { return Ok(()) };
+        let Some(usable) = self.usable(region) else { return Ok(()) };
+        let block_bits = self.geometry.page_bits + around.ilog2() as u8;
+        let block = self.geometry.range(address.align_down(block_bits).bits(), around);
+        let block = block.ok().and_then(|block| block.intersection(usable));
+        let range = self.unmapped_around(space, block.unwrap_or(usable), address);
+        let spec = region.spec();
+        let filled = self.commit(space, range, spec.rights, spec.cache, PageSize::Small);
+        match filled {
+            // One page may fit where more do not.
+            Err(error) if range.pages() > 1 && error.blame() == crate::Blame::Resource => {
+                let page = self.geometry.page_of(address);
+                self.commit(space, page, spec.rights, spec.cache, PageSize::Small)
+            }
+            filled => filled,
+        }
+    }
+
+    /// The largest range around `address`, inside `block`, in which nothing is mapped.
+    fn unmapped_around(&self, space: &Space<'p>, block: PageRange, address: VirtAddr) -> PageRange {
+        let bits = self.geometry.page_bits;
+        let page = (address.bits() - block.start().bits()) >> bits;
+        let mapped = |index: usize| {
+            let at = block.part(index, 1).map(PageRange::start);
+            at.is_some_and(|at| space.runs.borrow().at(at).is_some())
+        };
+        let first = (0..page).rev().find(|&index| mapped(index)).map_or(0, |index| index + 1);
+        let end = (page + 1..block.pages()).find(|&index| mapped(index)).unwrap_or(block.pages());
+        block.part(first, end - first).unwrap_or(self.geometry.page_of(address))
+    }
+
+    /// Maps a page again that is recorded as mapped, if the fault says that it is not.
+    fn map_recorded(
+        &mut self,
+        space: &'p Space<'p>,
+        address: VirtAddr,
+        fault: &PageFault,
+    ) -> Result {
+        let run = space.runs.borrow().at(address);
+        let Some(run) = run.filter(|_| !fault.present) else { return Ok(()) };
+        let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+        let piece = run.part(index, 1);
+        self.refill()?;
+        // Refused when the page is mapped after all, by an answer to another fault: fine as well.
+        let mapped = self.kernel.page_map(
+            piece.frames.first,
+            space.root.get(),
+            piece.start.bits(),
+            piece.mapped_rights(),
+            piece.cache,
+        );
+        match mapped {
+            Err(untyped_alloc::KernelError::FailedLookup) => {
+                self.record_unmapped(space, &piece);
+                self.install_run(space, piece).map_err(|(error, _)| error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a person needs to know about a fault that cannot be resolved. `thread` is a name.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`].
+    pub fn report_fault<'n>(
+        &self,
+        space: SpaceId,
+        fault: PageFault,
+        thread: &'n str,
+    ) -> Result<FaultReport<'n>> {
+        let class = self.classify_fault(space, &fault)?;
+        let address = fault.address.min(self.geometry.user_end - 1);
+        let here = self.region_at(space, address)?;
+        let node = self.space(space)?;
+        let next = |at: usize| self.next_region(space, at).ok().flatten();
+        let above = match here {
+            Some(region) => next(region.range.end()),
+            None => next(address),
+        };
+        let below = {
+            let regions = node.regions.borrow();
+            let start = here.map_or(address, |region| region.range.start().bits());
+            let start = self.geometry.address(start)?;
+            regions.before(start).and_then(|region| self.describe(node, region))
+        };
+        Ok(FaultReport { thread, fault, class, here, below, above })
+    }
+}
+
+/// A fault for a person: who, where, what, and what lies near.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultReport<'n> {
+    /// The thread's name.
+    pub thread: &'n str,
+    /// The fault.
+    pub fault: PageFault,
+    /// What it is.
+    pub class: FaultClass,
+    /// The region that covers the address, guards included.
+    pub here: Option<RegionInfo>,
+    /// The next region below.
+    pub below: Option<RegionInfo>,
+    /// The next region above.
+    pub above: Option<RegionInfo>,
+}
+
+impl fmt::Display for FaultReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PageFault { address, access, ip, .. } = self.fault;
+        let doing = match access {
+            Access::Read => "reading",
+            Access::Write => "writing",
+            Access::Execute => "executing",
+        };
+        writeln!(f, "{}: fault {doing} {address:#x}, instruction at {ip:#x}", self.thread)?;
+        let name = |region: &RegionInfo| region.name;
+        match (self.class, &self.here) {
+            (FaultClass::Guard, Some(region)) => {
+                let first = region.range.start().bits() + (region.guard_below << 12);
+                let end = region.range.end() - (region.guard_above << 12);
+                let (distance, side) = match address < first {
+                    true => (first - address, "below"),
+                    false => (address - end + 1, "above"),
+                };
+                let name = name(region);
+                writeln!(
+                    f,
+                    "  {address:#x} is {distance} bytes {side} {}: its guard",
+                    name.as_str()
+                )?;
+            }
+            (FaultClass::BeyondRights, Some(region)) => {
+                writeln!(f, "  {:?} does not allow it: {:?}", name(region), region.rights)?;
+            }
+            (class, Some(region)) => writeln!(f, "  in {:?}: {class:?}", name(region))?,
+            (class, None) => writeln!(f, "  {class:?}")?,
+        }
+        if let Some(region) = &self.below {
+            let distance = address.saturating_sub(region.range.end());
+            writeln!(f, "  below: {:?} {}, {distance} bytes away", name(region), region.range)?;
+        }
+        if let Some(region) = &self.above {
+            let distance = region.range.start().bits().saturating_sub(address);
+            writeln!(f, "  above: {:?} {}, {distance} bytes away", name(region), region.range)?;
+        }
+        Ok(())
+    }
+}
