@@ -35,19 +35,26 @@ impl Bits {
         self.0[bit / 32].get() >> (bit % 32) & 1 == 1
     }
 
+    /// The words that `count` ≥ 1 bits from `first` on lie in, each with a mask of them.
+    fn words(&self, first: usize, count: usize) -> impl Iterator<Item = (&Cell<u32>, u32)> {
+        let end = first + count;
+        (first / 32..=(end - 1) / 32).map(move |index| {
+            let low = first.saturating_sub(index * 32);
+            let high = (end - index * 32).min(32);
+            (&self.0[index], (u32::MAX >> (32 - (high - low))) << low)
+        })
+    }
+
     /// Sets or clears `count` ≥ 1 bits from `first` on.
     pub fn set(&self, first: usize, count: usize, value: bool) {
-        for index in first / 32..=(first + count - 1) / 32 {
-            let low = first.saturating_sub(index * 32);
-            let high = (first + count - index * 32).min(32);
-            let mask = (u32::MAX >> (32 - (high - low))) << low;
-            let word = &self.0[index];
+        for (word, mask) in self.words(first, count) {
             word.set(if value { word.get() | mask } else { word.get() & !mask });
         }
     }
 
-    fn all(&self, first: usize, count: usize, value: bool) -> bool {
-        (first..first + count).all(|bit| self.get(bit) == value)
+    /// Whether `count` ≥ 1 bits from `first` on are all clear.
+    fn none(&self, first: usize, count: usize) -> bool {
+        self.words(first, count).all(|(word, mask)| word.get() & mask == 0)
     }
 
     pub fn count(&self) -> usize {
@@ -125,22 +132,29 @@ impl Chunk<'_> {
     }
 
     pub fn all_live(&self, first: usize, count: usize) -> bool {
-        first + count <= usize::from(self.count.get())
-            && self.free.all(first, count, false)
-            && self.flag.all(first, count, false)
+        count != 0
+            && first + count <= usize::from(self.count.get())
+            && self.free.none(first, count)
+            && self.flag.none(first, count)
     }
 
     /// The class it belongs to now.
     fn classify(&self) -> Option<Class> {
-        let room = self.free.count();
-        let clean = self.free.0.iter().zip(&self.flag.0).any(|(f, c)| f.get() & c.get() != 0);
-        match (self.live.get() == 0, room, clean) {
-            (true, 0, _) => Some(Class::Quarantine),
-            (true, _, true) => Some(Class::EmptyClean),
-            (true, _, false) => Some(Class::EmptyDirty),
-            (false, 0, _) => None,
-            (false, _, true) => Some(Class::Clean),
-            (false, _, false) => Some(Class::Dirty),
+        let (mut room, mut clean) = (0, 0);
+        for (free, flag) in self.free.0.iter().zip(&self.flag.0) {
+            room |= free.get();
+            clean |= free.get() & flag.get();
+            if clean != 0 {
+                break;
+            }
+        }
+        match (self.live.get() == 0, room != 0, clean != 0) {
+            (true, false, _) => Some(Class::Quarantine),
+            (true, true, true) => Some(Class::EmptyClean),
+            (true, true, false) => Some(Class::EmptyDirty),
+            (false, false, _) => None,
+            (false, true, true) => Some(Class::Clean),
+            (false, true, false) => Some(Class::Dirty),
         }
     }
 
@@ -210,6 +224,9 @@ pub(crate) struct Chunks<'p> {
     pub pool: Pool<'p, Chunk<'p>>,
     by_slot: RBTree<BySlot<'p>>,
     by_room: RBTree<ByRoom<'p>>,
+    /// The chunk that was found to have room last. It serves until its class changes: a node that
+    /// is in no tree has none.
+    last: Cell<Option<&'p Chunk<'p>>>,
 }
 
 impl<'p> Chunks<'p> {
@@ -218,6 +235,7 @@ impl<'p> Chunks<'p> {
             pool: Pool::new(|node| &node.next_free),
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
+            last: Cell::new(None),
         }
     }
 
@@ -253,6 +271,7 @@ impl<'p> Chunks<'p> {
         if chunk.class.get().is_some() {
             self.by_room.find_mut(&room_key(chunk)).remove();
         }
+        chunk.class.set(None);
         chunk.block.set(None);
         self.pool.give(chunk);
     }
@@ -294,17 +313,25 @@ impl<'p> Chunks<'p> {
         }
     }
 
-    /// The first chunk of a class with this kind of object.
+    /// A chunk of a class with this kind of object: the last one again, else the first.
     pub fn with_room(
         &self,
         class: Class,
         recycles: bool,
         blueprint: Blueprint,
     ) -> Option<&'p Chunk<'p>> {
+        let fits = |chunk: &&'p Chunk<'p>| {
+            let found = (chunk.class.get(), chunk.recycles.get(), chunk.blueprint());
+            found == (Some(class), recycles, blueprint)
+        };
+        if let Some(chunk) = self.last.get().filter(fits) {
+            return Some(chunk);
+        }
         let key = (Some(class), recycles, blueprint, CPtr::NULL);
-        let chunk = self.by_room.lower_bound(Bound::Included(&key)).clone_pointer()?;
-        let found = (chunk.class.get(), chunk.recycles.get(), chunk.blueprint());
-        (found == (Some(class), recycles, blueprint)).then_some(chunk)
+        let first = self.by_room.lower_bound(Bound::Included(&key)).clone_pointer();
+        let chunk = first.filter(fits)?;
+        self.last.set(Some(chunk));
+        Some(chunk)
     }
 
     /// A chunk without a live object, if there is one.

@@ -81,13 +81,18 @@ impl<'p> Allocator<'p> {
             return Err(Error::ZeroCount);
         }
         let blueprint = Blueprint::Frame { size_bits };
-        let frame_count = self.live.of(&self.sizes, blueprint);
-        let least = if size_bits == self.sizes.frame_bits[0] {
-            (frame_count / 8).next_power_of_two().clamp(LEAST_FRAMES, 256)
-        } else {
-            1
+        let (chunk, clean) = match self.clean_chunk(blueprint) {
+            Some(chunk) => (chunk, true),
+            None => {
+                let least = if size_bits == self.sizes.frame_bits[0] {
+                    let frames = self.live.of(&self.sizes, blueprint);
+                    (frames / 8).next_power_of_two().clamp(LEAST_FRAMES, 256)
+                } else {
+                    1
+                };
+                self.chunk_with_room(kernel, blueprint, want.max(least))?
+            }
         };
-        let (chunk, clean) = self.chunk_with_room(kernel, blueprint, want.max(least))?;
         let (first, count) = self.take_run(chunk, want, clean);
         let frames = Frames { first, count, size_bits };
         Ok(if clean { Taken::Clean(Clean(frames)) } else { Taken::Dirty(Dirty(frames)) })
@@ -137,9 +142,14 @@ impl<'p> Allocator<'p> {
     /// it is made and when it is unmapped.
     pub fn take_table(&mut self, kernel: &mut impl Kernel, level: u8) -> Result<CPtr> {
         let blueprint = Blueprint::Table { level };
-        let tables = self.live.of(&self.sizes, blueprint);
-        let least = (tables / 2).next_power_of_two().clamp(1, 32);
-        let (chunk, clean) = self.chunk_with_room(kernel, blueprint, least)?;
+        let (chunk, clean) = match self.clean_chunk(blueprint) {
+            Some(chunk) => (chunk, true),
+            None => {
+                let tables = self.live.of(&self.sizes, blueprint);
+                let least = (tables / 2).next_power_of_two().clamp(1, 32);
+                self.chunk_with_room(kernel, blueprint, least)?
+            }
+        };
         Ok(self.take_run(chunk, 1, clean).0)
     }
 
@@ -157,19 +167,22 @@ impl<'p> Allocator<'p> {
         self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames).is_ok()
     }
 
-    /// A recycling chunk with an object to hand out, and whether that object is clean. Makes one
-    /// of about `count` objects when there is none.
+    /// A recycling chunk with a clean object to hand out, if there is one.
+    #[inline]
+    fn clean_chunk(&self, blueprint: Blueprint) -> Option<&'p Chunk<'p>> {
+        [Class::Clean, Class::EmptyClean]
+            .into_iter()
+            .find_map(|class| self.chunks.with_room(class, true, blueprint))
+    }
+
+    /// A recycling chunk with an object to hand out where no object is clean, and whether that
+    /// object is after all: makes a chunk of about `count` objects unless a dirty one is cheaper.
     fn chunk_with_room(
         &mut self,
         kernel: &mut impl Kernel,
         blueprint: Blueprint,
         count: usize,
     ) -> Result<(&'p Chunk<'p>, bool)> {
-        for class in [Class::Clean, Class::EmptyClean] {
-            if let Some(chunk) = self.chunks.with_room(class, true, blueprint) {
-                return Ok((chunk, true));
-            }
-        }
         let recycled = [Class::Dirty, Class::EmptyDirty]
             .into_iter()
             .find_map(|class| self.chunks.with_room(class, true, blueprint));
