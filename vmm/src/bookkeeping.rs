@@ -58,6 +58,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // A run of 256 frames lies in 9 groups at the most.
             (pools.sharers.free() < 9, NodeKind::Sharers),
             (pools.copies.free() < 2, NodeKind::Copies),
+            (pools.threads.free() < 1, NodeKind::Thread),
         ]
         .into_iter()
         .find_map(|(low, kind)| low.then_some(Wanted::Own(kind)))
@@ -90,6 +91,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Wanted::Own(NodeKind::Space) => self.pools.spaces.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Sharers) => self.pools.sharers.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Copies) => self.pools.copies.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Thread) => self.pools.threads.adopt(memory, vaddr),
         }
     }
 

@@ -12,9 +12,11 @@ use crate::create::AsidPools;
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::SpaceId;
 use crate::options::RegionOptions;
+use crate::quota::Quota;
 use crate::region::{Backing, Kind, Name, RegionSpec};
 use crate::share::Sharers;
 use crate::space::{Space, Spaces};
+use crate::threads::Threads;
 use crate::vmm::{Architecture, Pools, Vmm};
 
 /// What the kernel told the root task, in plain numbers. `sel4_kernel::boot_info` makes one of
@@ -78,6 +80,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             },
             asids: AsidPools::new(boot.asid_pool),
             sharers: Sharers::new(),
+            threads: Threads::new(),
             serial: 0,
             last_space: 1,
         };
@@ -120,6 +123,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.root.set(root);
         space.object.set(None);
         space.mapped_pages.set(0);
+        space.quota.set(Quota::UNLIMITED);
         space.open_packed.set(None);
         space.threads.set(0);
         space.regions.borrow_mut().start(node, null, end, bits);

@@ -16,6 +16,7 @@ use untyped_alloc::{CachePolicy, Frames, Invocation, Kernel, Memory, Rights, Tak
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::RegionOptions;
+use crate::quota::Resource;
 use crate::region::{Kind, Region};
 use crate::run::{offset, RunInfo, Source};
 use crate::space::Space;
@@ -58,6 +59,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             name: spec.name,
             ..*options
         };
+        let mapped = self.mapped_in(space, usable);
+        self.check_quota(into, Resource::Slots, mapped)?;
         let target = self.place_region(into, &options)?;
         let cloned = self
             .write_protect(space, usable)
@@ -238,6 +241,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if self.sharers.is_exclusive(piece.frames.first, piece.source) {
             return self.unmark(space, piece);
         }
+        self.check_quota(space, Resource::Frames, 1)?;
         self.refill()?;
         let size_bits = self.geometry.page_bits;
         // It will be overwritten as a whole, so a dirty frame serves as it is.

@@ -6,6 +6,8 @@ use page_tables::AddressError;
 use untyped_alloc::{Blame, Invocation, KernelError, Rights};
 
 use crate::ids::{RegionId, SpaceId};
+use crate::quota::Resource;
+use crate::threads::ThreadId;
 
 /// Which kind of book-keeping node of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +24,8 @@ pub enum NodeKind {
     Sharers,
     /// A run of copied frame capabilities.
     Copies,
+    /// A registered thread.
+    Thread,
 }
 
 /// Why a request to the manager was refused. Unless a variant says otherwise, everything is as it
@@ -34,6 +38,8 @@ pub enum Error {
     NoSuchSpace(SpaceId),
     /// There is no such region, or no more.
     NoSuchRegion(RegionId),
+    /// There is no such registered thread, or no more.
+    NoSuchThread(ThreadId),
     /// The range overlaps an existing region.
     Overlap {
         /// The first page of what was asked for that is taken.
@@ -123,6 +129,17 @@ pub enum Error {
     },
     /// The boot information cannot be used as it is: the offending address or number.
     BadBootInfo(usize),
+    /// The space may not have more.
+    OutOfQuota {
+        /// The space.
+        space: SpaceId,
+        /// Of what.
+        resource: Resource,
+        /// The most it may have.
+        limit: usize,
+        /// What it has.
+        used: usize,
+    },
     /// Book-keeping memory ran out, and no page could be had for more.
     OutOfNodes(NodeKind),
     /// The allocator could not serve; see there.
@@ -148,7 +165,9 @@ impl Error {
     pub fn blame(&self) -> Blame {
         match self {
             Error::Allocator(error) => error.blame(),
-            Error::OutOfNodes(_) | Error::NoRoom { .. } => Blame::Resource,
+            Error::OutOfNodes(_) | Error::NoRoom { .. } | Error::OutOfQuota { .. } => {
+                Blame::Resource
+            }
             Error::Kernel { .. } => Blame::Manager,
             _ => Blame::Caller,
         }
@@ -185,6 +204,9 @@ impl fmt::Display for Error {
         match self {
             Error::Address(error) => error.fmt(f),
             Error::NoSuchSpace(space) => write!(f, "no such address space: {space:?}"),
+            Error::NoSuchThread(thread) => {
+                write!(f, "no registered thread with badge {}", thread.badge())
+            }
             Error::NoSuchRegion(region) => write!(f, "no such region: {region:?}"),
             Error::Overlap { address, region_start } => {
                 write!(f, "{address:#x} belongs to the region at {region_start:#x}")
@@ -215,6 +237,9 @@ impl fmt::Display for Error {
                 write!(f, "{space:?} is used by {threads} threads")
             }
             Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
+            Error::OutOfQuota { space, resource, limit, used } => {
+                write!(f, "{space:?} is out of quota: {used} of {limit} {resource:?} used")
+            }
             Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
             Error::Allocator(error) => error.fmt(f),
             Error::Kernel { invocation, error, done } => {

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::ids::SpaceId;
 use crate::options::PageSize;
 use crate::query::{Mapping, RegionInfo};
+use crate::quota::Resource;
 use crate::region::{Backing, Kind};
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -220,7 +221,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let block = block.ok().and_then(|block| block.intersection(usable));
         let range = self.unmapped_around(space, block.unwrap_or(usable), address);
         let spec = region.spec();
-        let filled = self.commit(space, range, spec.rights, spec.cache, PageSize::Small);
+        self.check_quota(space, Resource::Frames, 1)?;
+        let filled = self
+            .check_quota(space, Resource::Frames, range.pages())
+            .and_then(|()| self.commit(space, range, spec.rights, spec.cache, PageSize::Small));
         match filled {
             // One page may fit where more do not.
             Err(error) if range.pages() > 1 && error.blame() == crate::Blame::Resource => {

@@ -13,11 +13,12 @@
 //!   stack.rs   ipc_buffer.rs   thread.rs
 //!
 //!   fault.rs         page faults: classified, resolved, reported
+//!   threads.rs       whose faults are whose
 //!
 //!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
 //!   large.rs         large pages that are cut
 //!   bookkeeping.rs   memory for the manager itself          error.rs  ids.rs
-//!   query.rs   stats.rs   validate.rs                       looking at it all
+//!   query.rs   stats.rs   validate.rs   quota.rs            looking at it all, and limiting it
 //! ```
 //!
 //! Every operation first checks, then takes all it needs (which can fail cleanly), then makes its
@@ -39,6 +40,7 @@ mod options;
 mod physical;
 mod protect;
 mod query;
+mod quota;
 mod region;
 mod reserve;
 mod reshape;
@@ -53,6 +55,7 @@ mod stack;
 mod stats;
 mod tables;
 mod thread;
+mod threads;
 mod unmap;
 mod validate;
 #[allow(clippy::module_inception)]
@@ -66,11 +69,13 @@ pub use ipc_buffer::{IpcBuffer, IPC_BUFFER_BYTES};
 pub use options::{PageSize, Placement, RegionOptions};
 pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
 pub use query::{Mapping, RegionInfo};
+pub use quota::{Quota, Resource};
 pub use region::{Backing, Kind, Name};
 pub use run::Source;
 pub use stack::Stack;
 pub use stats::{SpaceStats, Stats};
 pub use thread::{ThreadMemory, ThreadOptions, Tls, TlsImage};
+pub use threads::{Handled, ThreadId, ThreadInfo};
 pub use untyped_alloc::{
     Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath, Invocation, Kernel,
     KernelError, KernelResult, Memory, Object, ObjectSizes, Objects, Rights, UntypedInfo,

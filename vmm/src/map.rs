@@ -13,6 +13,7 @@ use untyped_alloc::{CachePolicy, Clean, Invocation, Kernel, Memory, Rights, Take
 use crate::error::{Error, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::{PageSize, RegionOptions};
+use crate::quota::Resource;
 use crate::run::{offset, RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -76,6 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let PageSize::Large { bits } = size {
             self.check_large(range, bits)?;
         }
+        self.check_quota(space, Resource::Frames, range.pages())?;
         self.acquire(space, range, rights, cache, size, true)?;
         self.install(space, range)
     }

@@ -188,7 +188,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Pages of the smallest size that are mapped in a range.
-    fn mapped_in(&self, space: &Space<'p>, range: PageRange) -> usize {
+    pub(crate) fn mapped_in(&self, space: &Space<'p>, range: PageRange) -> usize {
         let runs = space.runs.borrow();
         let (mut pages, mut rest) = (0, Some(range));
         while let Some(part) = rest {

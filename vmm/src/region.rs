@@ -186,15 +186,26 @@ mod adapters {
 }
 use adapters::{ByHole, ByStart};
 
-type StartKey = (VirtAddr, Mark);
-type HoleKey = (u32, usize, VirtAddr, Mark);
+/// Address and mark in one word, so that a step down a tree is one comparison: nodes start at pages,
+/// which leaves the low bits to the mark.
+type StartKey = usize;
+type HoleKey = (u32, usize, StartKey);
+
+fn key_at(address: VirtAddr, mark: Mark) -> StartKey {
+    (address.bits() & !3) | mark as usize
+}
 
 fn start_key(region: &Region<'_>) -> StartKey {
-    (region.start.get(), region.mark.get())
+    key_at(region.start.get(), region.mark.get())
 }
 
 fn hole_key(region: &Region<'_>) -> HoleKey {
-    (region.owner.get(), region.hole.get(), region.start.get(), region.mark.get())
+    (region.owner.get(), region.hole.get(), start_key(region))
+}
+
+/// Less than the keys of all holes of `owner` with at least `pages` pages.
+fn least_hole(owner: u32, pages: usize) -> HoleKey {
+    (owner, pages, key_at(VirtAddr::default(), Mark::End))
 }
 
 impl<'a> KeyAdapter<'a> for ByStart<'_> {
@@ -233,6 +244,8 @@ pub(crate) enum NoPlace {
 pub(crate) struct Regions<'p> {
     by_start: RBTree<ByStart<'p>>,
     holes: RBTree<ByHole<'p>>,
+    /// The region that was looked up last: the next look-up is often for the same. Always in the map.
+    last: Cell<Option<&'p Region<'p>>>,
     page_bits: u8,
     count: usize,
 }
@@ -243,6 +256,7 @@ impl<'p> Regions<'p> {
         Regions {
             by_start: RBTree::new(ByStart::new()),
             holes: RBTree::new(ByHole::new()),
+            last: Cell::new(None),
             page_bits: 12,
             count: 0,
         }
@@ -311,7 +325,7 @@ impl<'p> Regions<'p> {
     /// happens to. O(log n), and at the most 16 holes more when the alignment is large.
     pub fn place_anywhere(&self, pages: usize, align_bits: u8, owner: u32) -> Option<Place<'p>> {
         let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
-        let least = (owner, pages, VirtAddr::default(), Mark::End);
+        let least = least_hole(owner, pages);
         let mut cursor = self.holes.lower_bound(Bound::Included(&least));
         let mut tries = 16;
         while let Some(region) = cursor.clone_pointer().filter(|hole| hole.owner.get() == owner) {
@@ -324,7 +338,7 @@ impl<'p> Regions<'p> {
             }
             cursor.move_next();
         }
-        let certain = (owner, pages.checked_add(slack)?, VirtAddr::default(), Mark::End);
+        let certain = least_hole(owner, pages.checked_add(slack)?);
         let region = self.holes.lower_bound(Bound::Included(&certain)).clone_pointer()?;
         if region.owner.get() != owner {
             return None;
@@ -342,7 +356,7 @@ impl<'p> Regions<'p> {
         to: usize,
     ) -> Option<Place<'p>> {
         let start = VirtAddr::default().checked_add(from)?;
-        let mut cursor = self.by_start.upper_bound(Bound::Included(&(start, Mark::Region)));
+        let mut cursor = self.by_start.upper_bound(Bound::Included(&key_at(start, Mark::Region)));
         while let Some(region) = cursor.clone_pointer() {
             if self.end(region) >= to {
                 break;
@@ -365,7 +379,7 @@ impl<'p> Regions<'p> {
         pages: usize,
         owner: u32,
     ) -> Result<Place<'p>, NoPlace> {
-        let cursor = self.by_start.upper_bound(Bound::Included(&(start, Mark::Region)));
+        let cursor = self.by_start.upper_bound(Bound::Included(&key_at(start, Mark::Region)));
         let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
         let taken = |address: usize, region: &Region<'_>| NoPlace::Taken {
             address,
@@ -447,10 +461,11 @@ impl<'p> Regions<'p> {
 
     /// Takes a region (or mark) out; its pages and the hole behind it join the hole before it.
     pub fn remove(&mut self, region: &'p Region<'p>) -> &'p Region<'p> {
-        let cursor = self.by_start.find(&start_key(region));
+        let mut cursor = self.by_start.find_mut(&start_key(region));
         let before = cursor.peek_prev().clone_pointer();
+        cursor.remove();
         self.unlist_hole(region);
-        self.by_start.find_mut(&start_key(region)).remove();
+        self.last.set(None);
         self.count -= 1;
         if let Some(before) = before {
             let joined = before.hole.get() + region.pages.get() + region.hole.get();
@@ -461,15 +476,25 @@ impl<'p> Regions<'p> {
 
     /// The region that covers an address.
     pub fn at(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
-        let cursor = self.by_start.upper_bound(Bound::Included(&(address, Mark::Region)));
+        let covers = |region: &&'p Region<'p>| {
+            address >= region.start.get() && address.bits() < self.end(region)
+        };
+        if let Some(region) = self.last.get().filter(covers) {
+            return Some(region);
+        }
+        let cursor = self.by_start.upper_bound(Bound::Included(&key_at(address, Mark::Region)));
         let region = cursor.clone_pointer()?;
-        (address.bits() < self.end(region)).then_some(region)
+        if address.bits() >= self.end(region) {
+            return None;
+        }
+        self.last.set(Some(region));
+        Some(region)
     }
 
     /// The region or reservation that starts at `start` and has this serial number.
     pub fn find(&self, start: VirtAddr, serial: u32) -> Option<&'p Region<'p>> {
         [Mark::Region, Mark::Start].into_iter().find_map(|mark| {
-            let found = self.by_start.find(&(start, mark)).clone_pointer()?;
+            let found = self.by_start.find(&key_at(start, mark)).clone_pointer()?;
             (found.serial.get() == serial).then_some(found)
         })
     }
@@ -485,7 +510,7 @@ impl<'p> Regions<'p> {
         if let Some(region) = self.at(address) {
             return Some(region);
         }
-        let mut cursor = self.by_start.lower_bound(Bound::Included(&(address, Mark::End)));
+        let mut cursor = self.by_start.lower_bound(Bound::Included(&key_at(address, Mark::End)));
         while cursor.get().is_some_and(Region::is_mark) {
             cursor.move_next();
         }
@@ -494,7 +519,7 @@ impl<'p> Regions<'p> {
 
     /// The region (no mark) before the address `start`.
     pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
-        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&(start, Mark::Region)));
+        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&key_at(start, Mark::Region)));
         while cursor.get().is_some_and(Region::is_mark) {
             cursor.move_prev();
         }
@@ -535,6 +560,7 @@ impl<'p> Regions<'p> {
         let (hole, owner) = (upper.hole.get(), upper.owner.get());
         self.unlist_hole(upper);
         self.by_start.find_mut(&start_key(upper)).remove();
+        self.last.set(None);
         self.count -= 1;
         lower.pages.set(joined.pages);
         lower.spec.set(Some(joined));
@@ -556,6 +582,7 @@ impl<'p> Regions<'p> {
     pub fn pop(&mut self) -> Option<&'p Region<'p>> {
         let node = self.by_start.front_mut().remove()?;
         self.unlist_hole(node);
+        self.last.set(None);
         self.count -= 1;
         Some(node)
     }
@@ -577,7 +604,7 @@ impl<'p> Regions<'p> {
 
     /// The largest hole that belongs to no reservation, in pages.
     pub fn largest_hole(&self) -> usize {
-        let past = (1, 0, VirtAddr::default(), Mark::End);
+        let past = least_hole(1, 0);
         self.holes.upper_bound(Bound::Excluded(&past)).get().map_or(0, |node| node.hole.get())
     }
 }

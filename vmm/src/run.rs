@@ -195,17 +195,42 @@ impl<'a> KeyAdapter<'a> for ByStart<'_> {
 /// The runs of one space.
 pub(crate) struct Runs<'p> {
     by_start: RBTree<ByStart<'p>>,
+    /// Bytes in frames of the space's own.
+    owned_bytes: usize,
+    /// Copied capabilities.
+    copies: usize,
 }
 
 impl<'p> Runs<'p> {
     pub fn new() -> Self {
-        Runs { by_start: RBTree::new(ByStart::new()) }
+        Runs { by_start: RBTree::new(ByStart::new()), owned_bytes: 0, copies: 0 }
+    }
+
+    /// Pages of the smallest size (4 KiB) that are the space's own.
+    pub fn owned_pages(&self) -> usize {
+        self.owned_bytes >> 12
+    }
+
+    /// Capabilities that are copies.
+    pub fn copies(&self) -> usize {
+        self.copies
+    }
+
+    /// Counts `count` frames of a run, in or out.
+    fn count(&mut self, run: &RunInfo, count: usize, into: bool) {
+        let (total, by) = match run.source {
+            Source::Owned => (&mut self.owned_bytes, count << run.frames.size_bits),
+            Source::Copy => (&mut self.copies, count),
+            Source::Foreign | Source::Physical => return,
+        };
+        *total = if into { *total + by } else { *total - by };
     }
 
     /// Enters a run in `node`.
     pub fn insert(&mut self, node: &'p Run<'p>, info: RunInfo) {
         node.write(info);
         self.by_start.insert(node);
+        self.count(&info, info.frames.count, true);
     }
 
     /// The first run that lies, even in part, in `range`.
@@ -238,6 +263,9 @@ impl<'p> Runs<'p> {
         let node = self.by_start.find(&run.start).clone_pointer()?;
         let after = run.frames.count - first - count;
         let mut freed = None;
+        // What follows is either kept in a node of its own, and counted anew, or part of it.
+        let counted_anew = if first != 0 { after } else { 0 };
+        self.count(run, count + counted_anew, false);
         match (first, after) {
             (0, 0) => freed = self.by_start.find_mut(&run.start).remove(),
             // The order among the runs stays: what is left starts inside the old extent.
@@ -297,7 +325,9 @@ impl<'p> Runs<'p> {
     /// Takes every run out, lowest first.
     pub fn pop(&mut self) -> Option<(&'p Run<'p>, RunInfo)> {
         let node = self.by_start.front_mut().remove()?;
-        Some((node, node.info()))
+        let info = node.info();
+        self.count(&info, info.frames.count, false);
+        Some((node, info))
     }
 
     /// Every run, by address.

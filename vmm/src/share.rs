@@ -22,6 +22,7 @@ use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::RegionOptions;
+use crate::quota::Resource;
 use crate::region::Region;
 use crate::run::{offset, RunInfo, Source};
 use crate::space::Space;
@@ -169,6 +170,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_shareable(from, range)?;
         self.break_cow_in(from, range)?;
         let options = RegionOptions { pages, ceiling: Some(ceiling), ..*options };
+        self.check_quota(into, Resource::Slots, pages)?;
         let target = self.place_region(into, &options)?;
         match self.share_range(from, range, into, target, options.rights) {
             Ok(()) => Ok(self.id_of(into, target)),

@@ -7,6 +7,7 @@ use page_tables::Shadow;
 use untyped_alloc::{CPtr, Object};
 
 use crate::ids::{RegionId, SpaceId};
+use crate::quota::Quota;
 use crate::region::Regions;
 use crate::run::Runs;
 
@@ -29,6 +30,8 @@ pub(crate) struct Space<'p> {
     pub shadow: RefCell<Shadow<'p>>,
     /// Pages of the smallest size that are mapped.
     pub mapped_pages: Cell<usize>,
+    /// The most it may have.
+    pub quota: Cell<Quota>,
     /// The page of packed IPC buffers that has room.
     pub open_packed: Cell<Option<RegionId>>,
     /// IPC buffers in it: as many threads are taken to run in it.
@@ -48,6 +51,7 @@ impl Default for Space<'_> {
             runs: RefCell::new(Runs::new()),
             shadow: RefCell::new(Shadow::new()),
             mapped_pages: Cell::new(0),
+            quota: Cell::new(Quota::UNLIMITED),
             open_packed: Cell::new(None),
             threads: Cell::new(0),
         }

@@ -59,7 +59,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             + pools.tables.total_bytes()
             + pools.spaces.total_bytes()
             + pools.sharers.total_bytes()
-            + pools.copies.total_bytes();
+            + pools.copies.total_bytes()
+            + pools.threads.total_bytes();
         let allocator = self.alloc.stats();
         Stats {
             allocator,
@@ -82,6 +83,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             + pools.spaces.used_bytes()
             + pools.sharers.used_bytes()
             + pools.copies.used_bytes()
+            + pools.threads.used_bytes()
     }
 
     /// A snapshot of a space. O(its runs).

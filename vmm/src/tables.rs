@@ -4,6 +4,7 @@ use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
 use crate::error::{Error, Result};
+use crate::quota::Resource;
 use crate::space::Space;
 use crate::vmm::Vmm;
 
@@ -36,6 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn make_table(&mut self, space: &'p Space<'p>, address: VirtAddr, level: u8) -> Result {
+        self.check_quota(space, Resource::Tables, 1)?;
         let node = self.pools.table()?;
         let table = match self.alloc.take_table(&mut self.kernel, level) {
             Ok(table) => table,

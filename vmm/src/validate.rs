@@ -94,6 +94,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             pages += (end - at) >> self.geometry.page_bits;
         }
+        let runs = space.runs.borrow();
+        let of = |source| move |run: &crate::run::RunInfo| run.source == source;
+        let owned: usize =
+            runs.iter().filter(of(Source::Owned)).map(|run| run.end() - run.start.bits()).sum();
+        hold("owned pages are counted", owned, owned >> 12 == runs.owned_pages())?;
+        let copies: usize = runs.iter().filter(of(Source::Copy)).map(|run| run.frames.count).sum();
+        hold("copies are counted", copies, copies == runs.copies())?;
         hold("mapped pages are counted", pages, pages == space.mapped_pages.get())
     }
 

@@ -14,6 +14,7 @@ use crate::region::Region;
 use crate::run::Run;
 use crate::share::{Copies, SharerGroup, Sharers};
 use crate::space::{Space, Spaces};
+use crate::threads::{Thread, Threads};
 
 /// An architecture, as data: the sizes of kernel objects and the shape of page tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +44,7 @@ pub(crate) struct Pools<'p> {
     pub spaces: Pool<'p, Space<'p>>,
     pub sharers: Pool<'p, SharerGroup<'p>>,
     pub copies: Pool<'p, Copies<'p>>,
+    pub threads: Pool<'p, Thread<'p>>,
 }
 
 impl<'p> Pools<'p> {
@@ -54,6 +56,7 @@ impl<'p> Pools<'p> {
             spaces: Pool::new(|node| &node.next_free),
             sharers: Pool::new(|node| &node.next_free),
             copies: Pool::new(|node| &node.next_free),
+            threads: Pool::new(|node| &node.next_free),
         }
     }
 
@@ -86,6 +89,7 @@ pub struct Vmm<'p, K> {
     pub(crate) bookkeeping: Bookkeeping,
     pub(crate) asids: AsidPools,
     pub(crate) sharers: Sharers<'p>,
+    pub(crate) threads: Threads<'p>,
     pub(crate) serial: u32,
     pub(crate) last_space: u32,
 }
