@@ -319,7 +319,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives back the frames in `range`, which starts in the midst of a run, that were never
     /// mapped.
     fn give_up_from(&mut self, space: &'p Space<'p>, range: PageRange) {
-        if let Some(run) = space.runs.borrow().at(range.start()) {
+        let cut = space.runs.borrow().at(range.start());
+        if let Some(run) = cut {
             let (first, _) = run.indices_in(range);
             if first != 0 {
                 let part = run.part(first, run.frames.count - first);
