@@ -90,6 +90,7 @@ impl<'p> Allocator<'p> {
                 } else {
                     1
                 };
+                let least = least.min(self.most_spare(blueprint));
                 self.chunk_with_room(kernel, blueprint, want.max(least))?
             }
         };
@@ -147,6 +148,7 @@ impl<'p> Allocator<'p> {
             None => {
                 let tables = self.live.of(&self.sizes, blueprint);
                 let least = (tables / 2).next_power_of_two().clamp(1, 32);
+                let least = least.min(self.most_spare(blueprint));
                 self.chunk_with_room(kernel, blueprint, least)?
             }
         };
@@ -165,6 +167,13 @@ impl<'p> Allocator<'p> {
     /// Whether `frames` are all handed out.
     pub fn frames_are_taken(&self, frames: Frames) -> bool {
         self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames).is_ok()
+    }
+
+    /// How many objects may be made at once although fewer are needed: an eighth of what is free,
+    /// since memory in a chunk that is partly used can be had for nothing else.
+    fn most_spare(&self, blueprint: Blueprint) -> usize {
+        let size_bits = self.sizes.size_bits(blueprint).unwrap_or(0);
+        (self.blocks.free_bytes >> size_bits >> 3).max(1)
     }
 
     /// A recycling chunk with a clean object to hand out, if there is one.
@@ -186,7 +195,7 @@ impl<'p> Allocator<'p> {
         let recycled = [Class::Dirty, Class::EmptyDirty]
             .into_iter()
             .find_map(|class| self.chunks.with_room(class, true, blueprint));
-        let count = count.next_power_of_two().min(self.sizes.retype_limit);
+        let count = count.min(self.sizes.retype_limit).next_power_of_two();
         let bits = self.chunk_bits(blueprint, count)?;
         let fresh = self.blocks.best_fit(bits).is_some_and(|block| !block.dirty.get());
         if let (Some(chunk), false) = (recycled, fresh) {
