@@ -131,6 +131,8 @@ pub(crate) struct Region<'p> {
     owner: Cell<u32>,
     serial: Cell<u32>,
     mark: Cell<Mark>,
+    /// For a mark: in how many reservations its own lies, itself included.
+    depth: Cell<u16>,
     /// For a page of packed IPC buffers: how many were handed out, and which were given back.
     pub packed: Cell<(u8, u8)>,
     spec: Cell<Option<RegionSpec>>,
@@ -150,6 +152,11 @@ impl Region<'_> {
 
     pub fn is_mark(&self) -> bool {
         self.mark.get() != Mark::Region
+    }
+
+    /// In how many reservations the reservation of this mark lies, itself included; 0 for a region.
+    pub fn depth(&self) -> u16 {
+        self.depth.get()
     }
 
     /// The reservation the region lies in, or 0: that of the hole behind it.
@@ -186,17 +193,33 @@ mod adapters {
 }
 use adapters::{ByHole, ByStart};
 
+/// The most reservations that can lie one inside the other.
+pub(crate) const MOST_NESTED: u16 = 1000;
+
 /// Address and mark in one word, so that a step down a tree is one comparison: nodes start at pages,
-/// which leaves the low bits to the mark.
+/// which leaves 12 low bits to the mark. Where reservations begin or end at one address, the inner
+/// one begins after the outer one and ends before it.
 type StartKey = usize;
 type HoleKey = (u32, usize, StartKey);
 
-fn key_at(address: VirtAddr, mark: Mark) -> StartKey {
-    (address.bits() & !3) | mark as usize
+fn key_at(address: VirtAddr, mark: Mark, depth: u16) -> StartKey {
+    let rank = match mark {
+        Mark::End => 0x3ff - usize::from(depth),
+        Mark::Start => 0x400 + usize::from(depth),
+        Mark::Region => 0xfff,
+    };
+    (address.bits() & !0xfff) | rank
+}
+
+const _: () = assert!(MOST_NESTED < 0x3ff);
+
+/// Not less than the key of any node at this address.
+fn last_at(address: VirtAddr) -> StartKey {
+    key_at(address, Mark::Region, 0)
 }
 
 fn start_key(region: &Region<'_>) -> StartKey {
-    key_at(region.start.get(), region.mark.get())
+    key_at(region.start.get(), region.mark.get(), region.depth.get())
 }
 
 fn hole_key(region: &Region<'_>) -> HoleKey {
@@ -205,7 +228,7 @@ fn hole_key(region: &Region<'_>) -> HoleKey {
 
 /// Less than the keys of all holes of `owner` with at least `pages` pages.
 fn least_hole(owner: u32, pages: usize) -> HoleKey {
-    (owner, pages, key_at(VirtAddr::default(), Mark::End))
+    (owner, pages, 0)
 }
 
 impl<'a> KeyAdapter<'a> for ByStart<'_> {
@@ -227,6 +250,18 @@ impl<'a> KeyAdapter<'a> for ByHole<'_> {
 pub(crate) struct Place<'p> {
     behind: &'p Region<'p>,
     pub start: VirtAddr,
+}
+
+/// What a place is wanted for.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    /// Pages, guards included.
+    pub pages: usize,
+    /// Bytes of the guard below. What is aligned is the page after it.
+    pub guard: usize,
+    pub align_bits: u8,
+    /// The reservation it is to lie in, or 0.
+    pub owner: u32,
 }
 
 /// Why there is no place.
@@ -272,6 +307,7 @@ impl<'p> Regions<'p> {
         node.owner.set(0);
         node.serial.set(0);
         node.mark.set(Mark::Region);
+        node.depth.set(0);
         node.spec.set(Some(null));
         self.by_start.insert(node);
         self.list_hole(node);
@@ -301,20 +337,14 @@ impl<'p> Regions<'p> {
         region.start.get().bits() + (region.pages.get() << self.page_bits)
     }
 
-    /// Where in the hole behind `region` `pages` pages fit, aligned to 2^`align_bits` and not
-    /// below `from`.
-    fn fit(
-        &self,
-        region: &'p Region<'p>,
-        pages: usize,
-        align_bits: u8,
-        from: usize,
-    ) -> Option<Place<'p>> {
+    /// Where in the hole behind `region` the shape fits, not below `from`.
+    fn fit(&self, region: &'p Region<'p>, shape: Shape, from: usize) -> Option<Place<'p>> {
         let begin = self.end(region);
         let end = begin + (region.hole.get() << self.page_bits);
-        let mask = (1usize << align_bits) - 1;
-        let start = begin.max(from).checked_add(mask)? & !mask;
-        let fits = start < end && (end - start) >> self.page_bits >= pages;
+        let mask = (1usize << shape.align_bits) - 1;
+        let usable = begin.max(from).checked_add(shape.guard)?.checked_add(mask)? & !mask;
+        let start = usable - shape.guard;
+        let fits = start < end && (end - start) >> self.page_bits >= shape.pages;
         fits.then(|| Place {
             behind: region,
             start: crate::run::offset(region.start.get(), start - region.start.get().bits()),
@@ -323,13 +353,14 @@ impl<'p> Regions<'p> {
 
     /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
     /// happens to. O(log n), and at the most 16 holes more when the alignment is large.
-    pub fn place_anywhere(&self, pages: usize, align_bits: u8, owner: u32) -> Option<Place<'p>> {
+    pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
+        let Shape { pages, align_bits, owner, .. } = shape;
         let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
         let least = least_hole(owner, pages);
         let mut cursor = self.holes.lower_bound(Bound::Included(&least));
         let mut tries = 16;
         while let Some(region) = cursor.clone_pointer().filter(|hole| hole.owner.get() == owner) {
-            if let Some(place) = self.fit(region, pages, align_bits, 0) {
+            if let Some(place) = self.fit(region, shape, 0) {
                 return Some(place);
             }
             tries -= 1;
@@ -343,27 +374,20 @@ impl<'p> Regions<'p> {
         if region.owner.get() != owner {
             return None;
         }
-        self.fit(region, pages, align_bits, 0)
+        self.fit(region, shape, 0)
     }
 
     /// The lowest place between the addresses `from` and `to`. O(log n + regions between them).
-    pub fn place_within(
-        &self,
-        pages: usize,
-        align_bits: u8,
-        owner: u32,
-        from: usize,
-        to: usize,
-    ) -> Option<Place<'p>> {
+    pub fn place_within(&self, shape: Shape, from: usize, to: usize) -> Option<Place<'p>> {
         let start = VirtAddr::default().checked_add(from)?;
-        let mut cursor = self.by_start.upper_bound(Bound::Included(&key_at(start, Mark::Region)));
+        let mut cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
         while let Some(region) = cursor.clone_pointer() {
             if self.end(region) >= to {
                 break;
             }
-            if region.owner.get() == owner {
-                if let Some(place) = self.fit(region, pages, align_bits, from) {
-                    let end = place.start.bits() + (pages << self.page_bits);
+            if region.owner.get() == shape.owner {
+                if let Some(place) = self.fit(region, shape, from) {
+                    let end = place.start.bits() + (shape.pages << self.page_bits);
                     return (end <= to).then_some(place);
                 }
             }
@@ -379,7 +403,7 @@ impl<'p> Regions<'p> {
         pages: usize,
         owner: u32,
     ) -> Result<Place<'p>, NoPlace> {
-        let cursor = self.by_start.upper_bound(Bound::Included(&key_at(start, Mark::Region)));
+        let cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
         let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
         let taken = |address: usize, region: &Region<'_>| NoPlace::Taken {
             address,
@@ -413,21 +437,24 @@ impl<'p> Regions<'p> {
         node.spec.set(Some(spec));
         node.serial.set(serial);
         node.packed.set((0, 0));
+        node.depth.set(0);
         self.enter(node, place, spec.pages, Mark::Region, place.behind.owner.get());
     }
 
-    /// Enters a reservation at a place, as two marks.
+    /// Enters a reservation at a place, as two marks; `depth` is at the most [`MOST_NESTED`].
     pub fn insert_reservation(
         &mut self,
         marks: [&'p Region<'p>; 2],
         place: Place<'p>,
         spec: RegionSpec,
         serial: u32,
+        depth: u16,
     ) {
         let outer = place.behind.owner.get();
         for mark in marks {
             mark.spec.set(Some(spec));
             mark.serial.set(serial);
+            mark.depth.set(depth);
         }
         self.enter(marks[0], place, 0, Mark::Start, serial);
         let end = crate::run::offset(place.start, spec.pages << self.page_bits);
@@ -482,7 +509,7 @@ impl<'p> Regions<'p> {
         if let Some(region) = self.last.get().filter(covers) {
             return Some(region);
         }
-        let cursor = self.by_start.upper_bound(Bound::Included(&key_at(address, Mark::Region)));
+        let cursor = self.by_start.upper_bound(Bound::Included(&last_at(address)));
         let region = cursor.clone_pointer()?;
         if address.bits() >= self.end(region) {
             return None;
@@ -493,9 +520,19 @@ impl<'p> Regions<'p> {
 
     /// The region or reservation that starts at `start` and has this serial number.
     pub fn find(&self, start: VirtAddr, serial: u32) -> Option<&'p Region<'p>> {
-        [Mark::Region, Mark::Start].into_iter().find_map(|mark| {
-            let found = self.by_start.find(&key_at(start, mark)).clone_pointer()?;
-            (found.serial.get() == serial).then_some(found)
+        let is_it = |node: &&'p Region<'p>| node.serial.get() == serial;
+        let region = self.by_start.find(&last_at(start)).clone_pointer().filter(is_it);
+        region.or_else(|| {
+            let mut cursor =
+                self.by_start.lower_bound(Bound::Included(&key_at(start, Mark::Start, 0)));
+            let here = |node: &&'p Region<'p>| node.start.get() == start && node.is_mark();
+            while let Some(mark) = cursor.clone_pointer().filter(here) {
+                if is_it(&mark) {
+                    return Some(mark);
+                }
+                cursor.move_next();
+            }
+            None
         })
     }
 
@@ -510,7 +547,8 @@ impl<'p> Regions<'p> {
         if let Some(region) = self.at(address) {
             return Some(region);
         }
-        let mut cursor = self.by_start.lower_bound(Bound::Included(&key_at(address, Mark::End)));
+        let mut cursor =
+            self.by_start.lower_bound(Bound::Included(&key_at(address, Mark::End, MOST_NESTED)));
         while cursor.get().is_some_and(Region::is_mark) {
             cursor.move_next();
         }
@@ -519,7 +557,7 @@ impl<'p> Regions<'p> {
 
     /// The region (no mark) before the address `start`.
     pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
-        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&key_at(start, Mark::Region)));
+        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&last_at(start)));
         while cursor.get().is_some_and(Region::is_mark) {
             cursor.move_prev();
         }
@@ -545,6 +583,7 @@ impl<'p> Regions<'p> {
         node.spec.set(Some(upper));
         node.serial.set(serial);
         node.mark.set(Mark::Region);
+        node.depth.set(0);
         self.by_start.insert(node);
         self.set_hole(node, hole, owner);
         self.count += 1;

@@ -6,7 +6,7 @@ use untyped_alloc::{Kernel, Memory, Rights};
 use crate::error::{Error, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::{Placement, RegionOptions};
-use crate::region::{Kind, NoPlace, Place, Region};
+use crate::region::{Kind, NoPlace, Place, Region, Shape, MOST_NESTED};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
@@ -25,6 +25,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Reserves a range in which other regions can be placed (with [`RegionOptions::inside`]), none
     /// of which can have more rights than `ceiling` of the options, and where nothing else is put.
+    /// Up to 1000 can lie one inside the other.
     pub fn reserve_for_others(
         &mut self,
         space: SpaceId,
@@ -33,11 +34,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refill()?;
         let space = self.space(space)?;
         let options = options.kind(Kind::Reservation);
+        let depth = match options.reservation {
+            Some(outer) => self.region(outer)?.1.depth() + 1,
+            None => 1,
+        };
         let (place, pages, ceiling) = self.find_place(space, &options)?;
+        if depth > MOST_NESTED {
+            return Err(Error::NoRoom { pages, align_bits: options.align_bits });
+        }
         let marks = [self.pools.region()?, self.pools.region()?];
         let serial = self.next_serial();
         let spec = options.spec(pages, ceiling);
-        space.regions.borrow_mut().insert_reservation(marks, place, spec, serial);
+        space.regions.borrow_mut().insert_reservation(marks, place, spec, serial, depth);
         Ok(self.id_of(space, marks[0]))
     }
 
@@ -114,37 +122,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pages = self.check_pages(options)?;
         let guard = usize::from(options.guard_below) << self.geometry.page_bits;
         let align_bits = options.align_bits.max(self.geometry.page_bits);
+        let shape = Shape { pages, guard, align_bits, owner };
         let regions = space.regions.borrow();
         let place = match options.placement {
             Placement::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits)?;
                 regions.place_at(start, pages, owner)
             }
-            Placement::Anywhere if guard == 0 || align_bits == self.geometry.page_bits => {
-                regions.place_anywhere(pages, align_bits, owner).ok_or(NoPlace::NoRoom)
-            }
-            Placement::Within { from, to }
-                if guard == 0 || align_bits == self.geometry.page_bits =>
-            {
-                regions.place_within(pages, align_bits, owner, from, to).ok_or(NoPlace::NoRoom)
-            }
-            // What is aligned is the page after the guard: room for both, then the exact place.
-            placement => {
-                let slack = (1usize << (align_bits - self.geometry.page_bits)) - 1;
-                let bits = self.geometry.page_bits;
-                let all = pages.checked_add(slack).ok_or(NoPlace::NoRoom);
-                all.and_then(|all| match placement {
-                    Placement::Within { from, to } => {
-                        regions.place_within(all, bits, owner, from, to).ok_or(NoPlace::NoRoom)
-                    }
-                    _ => regions.place_anywhere(all, bits, owner).ok_or(NoPlace::NoRoom),
-                })
-                .and_then(|place| {
-                    let mask = (1usize << align_bits) - 1;
-                    let first = (place.start.bits() + guard + mask) & !mask;
-                    let start = crate::run::offset(place.start, first - guard - place.start.bits());
-                    regions.place_at(start, pages, owner)
-                })
+            Placement::Anywhere => regions.place_anywhere(shape).ok_or(NoPlace::NoRoom),
+            Placement::Within { from, to } => {
+                regions.place_within(shape, from, to).ok_or(NoPlace::NoRoom)
             }
         };
         let place = place.map_err(|why| match why {
