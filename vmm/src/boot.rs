@@ -13,7 +13,7 @@ use crate::error::{Error, NodeKind, Result};
 use crate::ids::SpaceId;
 use crate::options::RegionOptions;
 use crate::quota::Quota;
-use crate::region::{Backing, Kind, Name, RegionSpec};
+use crate::region::{Backing, Kind, Name, Region, RegionSpec};
 use crate::share::Sharers;
 use crate::space::{Space, Spaces};
 use crate::threads::Threads;
@@ -98,8 +98,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for &untyped in boot.untypeds {
             vmm.record_untyped(untyped)?;
         }
-        let window = RegionOptions::new(2).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
-        let window = vmm.place_region(own, &window)?;
+        let window = vmm.place_window(boot.tables)?;
         vmm.bookkeeping.window = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
         Ok(vmm)
     }
@@ -129,6 +128,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.regions.borrow_mut().start(node, null, end, bits);
         self.spaces.insert(space);
         Ok(())
+    }
+
+    /// The pages through which frames are cleared and copied: under a page table that is there already where one
+    /// has room, so that frames can be recycled when there is no memory for a table.
+    fn place_window(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
+        let options = RegionOptions::new(2).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        for &(_, address, _) in tables.iter().filter(|&&(level, ..)| level == deepest) {
+            let address = self.geometry.address(address)?;
+            let from = self.geometry.table_base(deepest, address).bits();
+            let to = self.geometry.table_end(deepest, address);
+            if let Ok(region) = self.place_region(self.own, &options.within(from, to)) {
+                return Ok(region);
+            }
+        }
+        self.place_region(self.own, &options)
     }
 
     fn adopt_boot_page(&mut self, wanted: Wanted) -> Result {
