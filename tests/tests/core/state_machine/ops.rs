@@ -1,0 +1,150 @@
+//! What can be requested. Numbers that name pages and things are small, so that requests meet.
+
+use proptest::prelude::*;
+
+use untyped_alloc::Rights;
+
+use crate::support::{PAGE, Target};
+
+/// Where, in one of the windows.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    window: u8,
+    page: u8,
+    /// Bytes off the page's start: usually none.
+    off: u16,
+}
+
+/// Pages of one window.
+const WINDOW: usize = 24;
+
+impl Spot {
+    /// The address, in bytes. It may be misaligned or outside user space.
+    pub fn address(self, target: Target) -> usize {
+        let page = usize::from(self.page) * PAGE;
+        let half = WINDOW / 2 * PAGE;
+        let base = match self.window {
+            // Half of it lies in one page table, half in the next.
+            0..=3 => (0x4000_0000 + (5 << target.large_bits())) - half,
+            // Half of it lies outside user space.
+            4 => target.user_end() - half,
+            5 => 0,
+            // Below and in the image.
+            _ => target.image() - half,
+        };
+        base + page + usize::from(self.off)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Where {
+    Anywhere,
+    At(Spot),
+    Within(Spot, Spot),
+}
+
+/// A request for a region.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    pub place: Where,
+    pub pages: usize,
+    pub below: u16,
+    pub above: u16,
+    pub align_bits: u8,
+    pub rights: Rights,
+    pub ceiling: Option<Rights>,
+    /// In one of the reservations, living or dead.
+    pub inside: Option<u8>,
+}
+
+/// A request. Numbers choose among what there is, modulo how much there is.
+#[derive(Clone, Debug)]
+pub enum Request {
+    Map { space: u8, wish: Wish },
+    Reserve { space: u8, wish: Wish },
+    ReserveForOthers { space: u8, wish: Wish },
+    Populate { space: u8, at: Spot, pages: usize },
+    Unmap { space: u8, at: Spot, pages: usize },
+    Protect { space: u8, at: Spot, pages: usize, rights: Rights },
+    Release { which: u8 },
+    ReleaseDead { which: u8 },
+    Stack { space: u8, pages: usize },
+    IpcBuffer { space: u8 },
+    SetIpcBuffer { thread: u8, buffer: u8 },
+    ReleaseIpcBuffer { which: u8 },
+    Write { which: u8, tag: u64 },
+    Thread,
+    EndThread { which: u8 },
+    Trim,
+}
+
+fn spot() -> impl Strategy<Value = Spot> {
+    let off = prop_oneof![30 => Just(0u16), 1 => 1..4096u16];
+    (0..7u8, 0..WINDOW as u8, off).prop_map(|(window, page, off)| Spot { window, page, off })
+}
+
+fn rights() -> impl Strategy<Value = Rights> {
+    prop_oneof![
+        6 => Just(Rights::READ_WRITE),
+        3 => Just(Rights::READ),
+        1 => Just(Rights::WRITE),
+        1 => Just(Rights::empty()),
+        1 => Just(Rights::all()),
+    ]
+}
+
+fn pages() -> impl Strategy<Value = usize> {
+    prop_oneof![20 => 1..12usize, 4 => 12..40usize, 1 => Just(0), 1 => Just(usize::MAX >> 12)]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let place = prop_oneof![
+        2 => Just(Where::Anywhere),
+        6 => spot().prop_map(Where::At),
+        2 => (spot(), spot()).prop_map(|(from, to)| Where::Within(from, to)),
+    ];
+    let guard = || prop_oneof![3 => Just(0u16), 1 => 1..3u16];
+    let align = prop_oneof![12 => Just(0u8), 3 => 12..16u8, 1 => Just(22u8), 1 => Just(40u8)];
+    let ceiling = prop_oneof![5 => Just(None), 1 => rights().prop_map(Some)];
+    let inside = prop_oneof![5 => Just(None), 2 => any::<u8>().prop_map(Some)];
+    (place, pages(), guard(), guard(), align, rights(), ceiling, inside).prop_map(
+        |(place, pages, below, above, align_bits, rights, ceiling, inside)| Wish {
+            place,
+            pages,
+            below,
+            above,
+            align_bits,
+            rights,
+            ceiling,
+            inside,
+        },
+    )
+}
+
+/// Any request.
+pub fn request() -> impl Strategy<Value = Request> {
+    let space = || any::<u8>();
+    let which = || any::<u8>();
+    prop_oneof![
+        12 => (space(), wish()).prop_map(|(space, wish)| Request::Map { space, wish }),
+        5 => (space(), wish()).prop_map(|(space, wish)| Request::Reserve { space, wish }),
+        3 => (space(), wish()).prop_map(|(space, wish)| Request::ReserveForOthers { space, wish }),
+        8 => (space(), spot(), pages())
+            .prop_map(|(space, at, pages)| Request::Populate { space, at, pages }),
+        12 => (space(), spot(), pages())
+            .prop_map(|(space, at, pages)| Request::Unmap { space, at, pages }),
+        10 => (space(), spot(), pages(), rights())
+            .prop_map(|(space, at, pages, rights)| Request::Protect { space, at, pages, rights }),
+        6 => which().prop_map(|which| Request::Release { which }),
+        1 => which().prop_map(|which| Request::ReleaseDead { which }),
+        2 => (space(), 1..6usize).prop_map(|(space, pages)| Request::Stack { space, pages }),
+        2 => space().prop_map(|space| Request::IpcBuffer { space }),
+        2 => (which(), which())
+            .prop_map(|(thread, buffer)| Request::SetIpcBuffer { thread, buffer }),
+        2 => which().prop_map(|which| Request::ReleaseIpcBuffer { which }),
+        10 => (which(), 1..u64::MAX).prop_map(|(which, tag)| Request::Write { which, tag }),
+        1 => Just(Request::Thread),
+        1 => which().prop_map(|which| Request::EndThread { which }),
+        1 => Just(Request::Trim),
+    ]
+}

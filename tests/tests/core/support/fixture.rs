@@ -1,0 +1,196 @@
+//! A manager on a model kernel.
+
+use std::cell::RefMut;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+
+use untyped_alloc::{CPtr, CSpaceInfo, UntypedInfo};
+use vmm::{BootInfo, Error, Result, SpaceId, Vmm};
+use vmm_tests::model::{Arena, Cap, Mapping, ModelKernel, SharedModel, slot};
+
+use super::{Machine, PAGE, Snapshot, Target};
+
+/// A manager, and the model kernel below it for looking at what is really so.
+pub struct Fixture<'a> {
+    pub vmm: Vmm<'a, SharedModel<'a>>,
+    pub machine: Machine,
+    /// The spaces there are; tests that make and destroy some keep this up to date.
+    pub spaces: Vec<SpaceId>,
+}
+
+impl Fixture<'static> {
+    /// A manager on this machine. Its arena is never freed.
+    pub fn new(machine: Machine) -> Fixture<'static> {
+        Fixture::boot(Box::leak(Box::new(Arena::new())), machine)
+    }
+
+    /// A manager on a machine where nothing runs out.
+    pub fn roomy(target: Target) -> Fixture<'static> {
+        Fixture::new(Machine::roomy(target))
+    }
+
+    /// A manager on a machine of 1 MiB.
+    pub fn small(target: Target) -> Fixture<'static> {
+        Fixture::new(Machine::small(target))
+    }
+}
+
+/// Everything [`BootInfo`] borrows.
+pub struct BootParts {
+    pub untypeds: Vec<UntypedInfo>,
+    pub cspace: CSpaceInfo,
+    pub mapped: Vec<(&'static str, Range<usize>)>,
+    pub tables: Vec<(u8, usize, CPtr)>,
+    pub pool: Range<usize>,
+}
+
+impl BootParts {
+    /// What the kernel's boot left, as the runtime of a root task would put it.
+    pub fn of(kernel: &ModelKernel<'_>, pool_pages: usize) -> BootParts {
+        let facts = kernel.facts();
+        let untypeds = facts.untypeds.iter().map(|untyped| UntypedInfo {
+            slot: CPtr::new(untyped.slot),
+            paddr: untyped.paddr,
+            size_bits: untyped.size_bits,
+            is_device: untyped.device,
+        });
+        let tables = facts.image_tables.clone().map(|slot| match kernel.cap(CPtr::new(slot)) {
+            Cap::Table { level, mapped: Some(place), .. } => (level, place.vaddr, CPtr::new(slot)),
+            other => panic!("{other:?} is no mapped table"),
+        });
+        BootParts {
+            untypeds: untypeds.collect(),
+            cspace: CSpaceInfo {
+                root: facts.cnode,
+                radix_bits: facts.cnode_radix,
+                first_free: facts.free.start,
+                end_free: facts.free.end,
+                tcb: facts.tcb,
+                vspace: facts.vspace,
+            },
+            mapped: vec![
+                ("image", facts.image.clone()),
+                ("ipc buffer", facts.ipc_buffer..facts.ipc_buffer + PAGE),
+                ("boot info", facts.boot_info..facts.boot_info + 2 * PAGE),
+            ],
+            tables: tables.collect(),
+            pool: facts.image.end - pool_pages * PAGE..facts.image.end,
+        }
+    }
+
+    pub fn info(&self) -> BootInfo<'_> {
+        BootInfo {
+            untypeds: &self.untypeds,
+            cspace: self.cspace,
+            vspace: CPtr::new(slot::VSPACE),
+            asid_pool: CPtr::new(slot::ASID_POOL),
+            mapped: &self.mapped,
+            tables: &self.tables,
+            pool: self.pool.clone(),
+        }
+    }
+}
+
+impl<'a> Fixture<'a> {
+    /// Boots the machine and starts a manager on it.
+    pub fn boot(arena: &'a Arena, machine: Machine) -> Fixture<'a> {
+        let kernel = ModelKernel::boot(arena, &machine.config);
+        let parts = BootParts::of(&kernel, machine.pool_pages);
+        let model = SharedModel::new(kernel);
+        let vmm = Vmm::new(model, machine.target.architecture(), &parts.info());
+        let vmm = vmm.expect("the manager starts");
+        let spaces = vec![vmm.own_space()];
+        Fixture { vmm, machine, spaces }
+    }
+
+    pub fn own(&self) -> SpaceId {
+        self.vmm.own_space()
+    }
+
+    pub fn target(&self) -> Target {
+        self.machine.target
+    }
+
+    /// The model kernel. Do not hold it across a request.
+    pub fn kernel(&self) -> RefMut<'_, ModelKernel<'a>> {
+        self.vmm.kernel().get()
+    }
+
+    /// Whether all that must always hold does: of the manager, of the kernel, and of both together.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn check(&self) {
+        if let Err(violation) = self.vmm.validate() {
+            panic!("{violation:?}");
+        }
+        self.kernel().check_manager();
+        let stats = self.vmm.stats();
+        assert_eq!(stats.allocator.total_bytes, self.machine.ram_bytes(), "RAM is lost");
+    }
+
+    /// What is mapped in a space beyond what was mapped at boot, as the hardware sees it.
+    pub fn mappings(&self, space: SpaceId) -> BTreeMap<usize, Mapping> {
+        let vspace = self.vmm.vspace(space).expect("a space");
+        let kernel = self.kernel();
+        let facts = kernel.facts();
+        let boot = facts.image.start..facts.boot_info + 2 * PAGE;
+        let own = vspace == facts.vspace;
+        let found = kernel.mappings(vspace).into_iter();
+        found.filter(|(vaddr, _)| !(own && boot.contains(vaddr))).collect()
+    }
+
+    /// Every physical page that is mapped in `spaces` is mapped once.
+    #[track_caller]
+    pub fn assert_no_frame_twice(&self, spaces: &[SpaceId]) {
+        let mut seen = HashSet::new();
+        for &space in spaces {
+            for (vaddr, mapping) in self.mappings(space) {
+                for at in (0..1usize << mapping.size_bits).step_by(PAGE) {
+                    let paddr = mapping.paddr + at;
+                    assert!(seen.insert(paddr), "{paddr:#x} at {vaddr:#x} is mapped elsewhere too");
+                }
+            }
+        }
+    }
+
+    /// Fills a page with a tag, as a thread in the space would.
+    #[track_caller]
+    pub fn write(&self, space: SpaceId, vaddr: usize, tag: u64) {
+        let vspace = self.vmm.vspace(space).expect("a space");
+        let words = tag.to_le_bytes().repeat(PAGE / 8);
+        self.kernel().write(vspace, vaddr, &words).expect("the page can be written");
+    }
+
+    /// The tag a page is filled with; 0 for a clear one.
+    #[track_caller]
+    pub fn read(&self, space: SpaceId, vaddr: usize) -> u64 {
+        let vspace = self.vmm.vspace(space).expect("a space");
+        let mut page = [0; PAGE];
+        self.kernel().read(vspace, vaddr, &mut page).expect("the page can be read");
+        let word = |at: usize| u64::from_le_bytes(page[at..at + 8].try_into().expect("8 bytes"));
+        let tag = word(0);
+        assert!((0..PAGE).step_by(8).all(|at| word(at) == tag), "{vaddr:#x} is torn");
+        tag
+    }
+
+    /// Makes a request that must be refused with `expected`, and leave everything as it was, with
+    /// no kernel call made.
+    #[track_caller]
+    pub fn refuses<T: core::fmt::Debug>(
+        &mut self,
+        expected: Error,
+        request: impl FnOnce(&mut Vmm<'a, SharedModel<'a>>) -> Result<T>,
+    ) {
+        let before = Snapshot::of(self);
+        let calls = self.vmm.kernel_calls();
+        match request(&mut self.vmm) {
+            Ok(done) => panic!("{done:?}, where {expected:?} was expected"),
+            Err(error) => assert_eq!(error, expected),
+        }
+        assert_eq!(self.vmm.kernel_calls().since(&calls).total(), 0, "a refusal made calls");
+        self.check();
+        before.assert_same(&Snapshot::of(self));
+    }
+}

@@ -1,0 +1,96 @@
+//! Machines to boot: how much memory, how many slots, how much book-keeping to start with.
+
+use vmm::Architecture;
+use vmm_tests::model::BootConfig;
+
+/// The architectures everything is tested on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    Ia32,
+    X86_64,
+}
+
+impl Target {
+    pub fn architecture(self) -> Architecture {
+        match self {
+            Target::Ia32 => Architecture::IA32,
+            Target::X86_64 => Architecture::X86_64,
+        }
+    }
+
+    /// Logarithm of the bytes one page table covers, which is a large page: 4 MiB or 2 MiB.
+    pub fn large_bits(self) -> u8 {
+        match self {
+            Target::Ia32 => 22,
+            Target::X86_64 => 21,
+        }
+    }
+
+    /// The first address that is not user space.
+    pub fn user_end(self) -> usize {
+        match self {
+            Target::Ia32 => 0xe000_0000,
+            Target::X86_64 => 0x7fff_ffff_f000,
+        }
+    }
+
+    /// Where the image is mapped.
+    pub fn image(self) -> usize {
+        self.boot_config().image_vaddr
+    }
+
+    fn boot_config(self) -> BootConfig {
+        match self {
+            Target::Ia32 => BootConfig::ia32(),
+            Target::X86_64 => BootConfig::x86_64(),
+        }
+    }
+}
+
+/// A machine, and how a manager starts on it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub target: Target,
+    pub config: BootConfig,
+    /// Pages of the image that are the manager's first book-keeping memory.
+    pub pool_pages: usize,
+}
+
+impl Machine {
+    /// 32 MiB in some 20 untypeds and 65536 slots: nothing ever runs out.
+    pub fn roomy(target: Target) -> Machine {
+        let config = BootConfig { image_pages: 72, ..target.boot_config() };
+        Machine { target, config, pool_pages: 64 }
+    }
+
+    /// 1 MiB of RAM in one untyped and some crumbs, 2048 slots, and book-keeping enough that the
+    /// manager maps none of its own.
+    pub fn small(target: Target) -> Machine {
+        Machine::with_ram(target, vec![(0x100_0000, 20), (0x80_0000, 14), (0x70_1000, 12)])
+    }
+
+    /// This RAM and nothing else, 2048 slots, ample book-keeping.
+    pub fn with_ram(target: Target, ram: Vec<(usize, u8)>) -> Machine {
+        let config = BootConfig {
+            cnode_radix: 11,
+            ram,
+            devices: vec![(0xf000_0000, 16)],
+            image_pages: 72,
+            ..target.boot_config()
+        };
+        Machine { target, config, pool_pages: 64 }
+    }
+
+    pub fn slots(self, cnode_radix: u8) -> Machine {
+        Machine { config: BootConfig { cnode_radix, ..self.config }, ..self }
+    }
+
+    pub fn pool(self, pool_pages: usize) -> Machine {
+        Machine { pool_pages, ..self }
+    }
+
+    /// All RAM there is, in bytes.
+    pub fn ram_bytes(&self) -> usize {
+        self.config.ram.iter().map(|&(_, bits)| 1 << bits).sum()
+    }
+}

@@ -1,0 +1,114 @@
+//! Everything that a request which failed must leave as it was.
+
+use std::collections::BTreeMap;
+
+use untyped_alloc::kernel::Rights;
+use vmm::{RegionInfo, SpaceId};
+use vmm_tests::model::{Mapping, ObjectKind};
+
+use super::{Fixture, PAGE};
+
+/// The visible state of a manager and the machine below it.
+///
+/// Not part of it are kernel calls made and bytes cleared, which only grow, and how free memory is
+/// cut: blocks that were split for a request that then failed may stay split until they are needed
+/// whole. [`Snapshot::settled`] takes a snapshot in which not even that may differ.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Snapshot {
+    /// By space: what is mapped, where, and what it holds.
+    pub pages: BTreeMap<SpaceId, BTreeMap<usize, (Mapping, Vec<u64>)>>,
+    /// By space: its regions, as the manager tells.
+    pub regions: BTreeMap<SpaceId, Vec<RegionInfo>>,
+    /// Memory that can be had, in bytes, with what book-keeping and tables kept empty hold.
+    pub free_bytes: usize,
+    pub live: String,
+    pub quarantined: usize,
+    pub bookkeeping_pages: usize,
+    /// Only in a settled one: free slots, bytes in free untypeds, book-keeping nodes in use, and
+    /// the kernel's objects by kind.
+    pub settled: Option<Settled>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settled {
+    free_slots: usize,
+    untyped_bytes: usize,
+    free_by_size: Vec<u32>,
+    bookkeeping_bytes_used: usize,
+    objects: Vec<(ObjectKind, usize)>,
+}
+
+const KINDS: [ObjectKind; 7] = [
+    ObjectKind::Tcb,
+    ObjectKind::Endpoint,
+    ObjectKind::Notification,
+    ObjectKind::CNode,
+    ObjectKind::Frame,
+    ObjectKind::Table,
+    ObjectKind::AsidPool,
+];
+
+impl Snapshot {
+    pub fn of(host: &Fixture<'_>) -> Snapshot {
+        let spaces = &host.spaces;
+        let stats = host.vmm.stats();
+        Snapshot {
+            pages: spaces.iter().map(|&space| (space, pages(host, space))).collect(),
+            regions: spaces.iter().map(|&space| (space, regions(host, space))).collect(),
+            free_bytes: stats.free_bytes(),
+            live: format!("{:?}", stats.allocator.live),
+            quarantined: stats.allocator.quarantined,
+            bookkeeping_pages: stats.bookkeeping_pages,
+            settled: None,
+        }
+    }
+
+    /// A snapshot after everything that is kept for speed was given back: then free memory, slots
+    /// and nodes depend on nothing but what callers hold.
+    pub fn settled(host: &mut Fixture<'_>) -> Snapshot {
+        // Slots are entered 4096 at a time, the first at the first request.
+        let slot = host.vmm.take_slots(1).expect("a slot");
+        host.vmm.give_slots(slot, 1).expect("it was taken");
+        host.vmm.trim().expect("trimming");
+        let allocator = host.vmm.stats().allocator;
+        let settled = Settled {
+            free_slots: allocator.free_slots,
+            untyped_bytes: allocator.untyped_bytes,
+            free_by_size: allocator.free_by_size.to_vec(),
+            bookkeeping_bytes_used: host.vmm.bookkeeping_bytes_used(),
+            objects: KINDS.map(|kind| (kind, host.kernel().live(kind))).to_vec(),
+        };
+        Snapshot { settled: Some(settled), ..Snapshot::of(host) }
+    }
+
+    /// # Panics
+    /// With the first difference.
+    #[track_caller]
+    pub fn assert_same(&self, now: &Snapshot) {
+        assert_eq!(self.pages, now.pages, "mapped pages changed");
+        assert_eq!(self.regions, now.regions, "regions changed");
+        assert_eq!(self.live, now.live, "live objects changed");
+        assert_eq!(self.settled, now.settled, "free memory, slots or nodes changed");
+        assert_eq!(self, now);
+    }
+}
+
+fn pages(host: &Fixture<'_>, space: SpaceId) -> BTreeMap<usize, (Mapping, Vec<u64>)> {
+    let readable = |mapping: &Mapping| mapping.rights.contains(Rights::READ);
+    let tags = |vaddr: usize, mapping: &Mapping| {
+        let pages = if readable(mapping) { 1usize << mapping.size_bits } else { 0 };
+        (0..pages).step_by(PAGE).map(|at| host.read(space, vaddr + at)).collect()
+    };
+    let found = host.mappings(space).into_iter();
+    found.map(|(vaddr, mapping)| (vaddr, (mapping, tags(vaddr, &mapping)))).collect()
+}
+
+fn regions(host: &Fixture<'_>, space: SpaceId) -> Vec<RegionInfo> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(info) = host.vmm.next_region(space, at).expect("a space") {
+        at = info.range.end();
+        found.push(info);
+    }
+    found
+}
