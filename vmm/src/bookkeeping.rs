@@ -24,9 +24,6 @@ pub(crate) struct Bookkeeping {
     pub mapped: Option<PageRange>,
     /// Pages mapped so far.
     pub mapped_pages: usize,
-    /// Two pages of our own space through which frames are cleared and copied: the window proper,
-    /// and the view that copies are made from.
-    pub window: PageRange,
 }
 
 /// A kind of node of this crate or of the allocator's.

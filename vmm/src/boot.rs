@@ -18,6 +18,7 @@ use crate::share::Sharers;
 use crate::space::{Space, Spaces};
 use crate::threads::Threads;
 use crate::vmm::{Architecture, Pools, Vmm};
+use crate::windows::Windows;
 
 /// What the kernel told the root task, in plain numbers. `sel4_kernel::boot_info` makes one of
 /// `sel4::BootInfo`.
@@ -72,12 +73,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             pools,
             spaces: Spaces::new(),
             own,
-            bookkeeping: Bookkeeping {
-                boot: pool,
-                mapped: None,
-                mapped_pages: 0,
-                window: geometry.range(0, 1)?,
-            },
+            bookkeeping: Bookkeeping { boot: pool, mapped: None, mapped_pages: 0 },
+            windows: Windows::new(geometry.range(0, 2)?),
+            quarantined: 0,
             asids: AsidPools::new(boot.asid_pool),
             sharers: Sharers::new(),
             threads: Threads::new(),
@@ -99,7 +97,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             vmm.record_untyped(untyped)?;
         }
         let window = vmm.place_window(boot.tables)?;
-        vmm.bookkeeping.window = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
+        let range = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
+        vmm.windows = Windows::new(range);
         Ok(vmm)
     }
 

@@ -11,7 +11,7 @@
 //! unmaps and ends of spaces.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CachePolicy, Frames, Invocation, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{Frames, Invocation, Kernel, Memory, Taken};
 
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::{RegionId, SpaceId};
@@ -21,6 +21,7 @@ use crate::region::{Kind, Region};
 use crate::run::{offset, RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
+use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Clones a region into a space, lazily: contents are copied a page at a time, when either side
@@ -68,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match cloned {
             Ok(()) => Ok(self.id_of(into, target)),
             Err(error) => {
-                let _ = self.release_region(into, target);
+                self.abandon_region(into, target);
                 // Nobody shares these frames now: they can be written again as before.
                 let _ = self.settle_range(space, usable);
                 Err(error)
@@ -251,7 +252,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let replaced = self.replace_frame(space, run, index, frames);
         if replaced.is_err() && !self.is_mapped_with(space, address, frames) {
-            self.alloc.give_frames(frames)?;
+            self.give_or_leave(frames);
         }
         replaced
     }
@@ -305,35 +306,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         self.record_unmapped(space, piece);
         let copied = self.copy_through_windows(piece, to).and_then(|()| match piece.source {
-            Source::Copy => self.delete_copy(frame),
-            _ => self.unmap_at_window(frame),
+            Source::Copy => {
+                // Deleting it unmaps it.
+                self.delete_copy(frame)?;
+                self.forget_window(Window::View);
+                Ok(())
+            }
+            _ => self.clear_window(Window::View),
         });
         if copied.is_err() {
-            let _ = self.unmap_at_window(to.first);
-            let _ = self.unmap_at_window(frame);
+            // Where that is refused again, the windows see to it before they are used again.
+            let _ = self.clear_window(Window::Target);
+            let _ = self.clear_window(Window::View);
             self.restore_run(space, *piece);
         }
         copied
     }
 
     fn copy_through_windows(&mut self, piece: &RunInfo, to: Frames) -> Result {
-        let target = self.map_at_window(to.first)?;
-        let view = target + self.geometry.page_bytes();
-        self.make_way(
-            self.own,
-            self.geometry.address(view)?,
-            self.geometry.levels.len() as u8 - 1,
-        )?;
-        self.kernel
-            .page_map(
-                piece.frames.first,
-                self.own.root.get(),
-                view,
-                Rights::READ,
-                CachePolicy::WriteBack,
-            )
-            .map_err(Error::kernel(Invocation::PageMap))?;
+        let target = self.map_at(Window::Target, to.first)?;
+        let view = self.map_at(Window::View, piece.frames.first)?;
         self.kernel.copy(target, view, self.geometry.page_bytes());
-        self.unmap_at_window(to.first)
+        self.clear_window(Window::Target)
     }
 }

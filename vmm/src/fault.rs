@@ -260,6 +260,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
         let piece = run.part(index, 1);
         self.refill()?;
+        if let Some(window) = self.window_holding(piece.frames.first) {
+            self.clear_window(window)?;
+        }
         // Refused when the page is mapped after all, by an answer to another fault: fine as well.
         let mapped = self.kernel.page_map(
             piece.frames.first,

@@ -20,6 +20,7 @@ use crate::region::{Kind, Region};
 use crate::run::{offset, RunInfo, Runs, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
+use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Replaces the large pages that `range` cuts (at most two) by small ones. Three kernel calls
@@ -64,7 +65,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Whatever was not put in place goes back.
         while let Some((node, run)) = small.pop() {
             self.pools.runs.give(node);
-            let _ = self.alloc.give_frames(run.frames);
+            self.give_or_leave(run.frames);
         }
         filled
     }
@@ -109,8 +110,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             Ok(())
         });
-        // If the kernel will not unmap it, the view stays, recorded as what it is.
-        copied.and(self.release_region(self.own, region))
+        self.abandon_region(self.own, region);
+        copied
     }
 
     /// Maps a large page in a region of our own as well; returns where.
@@ -127,9 +128,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Fills one small frame, through the window, with what is mapped at `from`.
     fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
-        let window = self.map_at_window(frame)?;
+        let window = self.map_at(Window::Target, frame)?;
         self.kernel.copy(window, from, self.geometry.page_bytes());
-        self.unmap_at_window(frame)
+        self.clear_window(Window::Target)
     }
 
     /// Unmaps the large page and maps the small ones in its place.

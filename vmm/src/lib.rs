@@ -9,6 +9,7 @@
 //!   run.rs           which frames are mapped where
 //!
 //!   reserve.rs   map.rs   unmap.rs   protect.rs             one file for each operation
+//!   page.rs                                               (mapping one page: the short way)
 //!   share.rs   cow.rs   physical.rs   reshape.rs
 //!   stack.rs   ipc_buffer.rs   thread.rs
 //!
@@ -16,6 +17,7 @@
 //!   threads.rs       whose faults are whose
 //!
 //!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
+//!   windows.rs       frames mapped for a moment             quarantine.rs    what would not go
 //!   large.rs         large pages that are cut
 //!   bookkeeping.rs   memory for the manager itself          error.rs  ids.rs
 //!   query.rs   stats.rs   validate.rs   quota.rs            looking at it all, and limiting it
@@ -37,8 +39,10 @@ mod ipc_buffer;
 mod large;
 mod map;
 mod options;
+mod page;
 mod physical;
 mod protect;
+mod quarantine;
 mod query;
 mod quota;
 mod region;
@@ -60,6 +64,7 @@ mod unmap;
 mod validate;
 #[allow(clippy::module_inception)]
 mod vmm;
+mod windows;
 
 pub use boot::BootInfo;
 pub use error::{Error, NodeKind, Result};

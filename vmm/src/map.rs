@@ -8,7 +8,7 @@
 //! ```
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CachePolicy, Clean, Invocation, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{CachePolicy, Clean, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::error::{Error, Result};
 use crate::ids::{RegionId, SpaceId};
@@ -43,7 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Err(error) => {
                 // Nothing is mapped, so there is nothing to unmap, unless undoing was refused too:
                 // then the region stays, and holds what the kernel would not let go.
-                let _ = self.release_region(space, region);
+                self.abandon_region(space, region);
                 Err(error)
             }
         }
@@ -78,6 +78,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.check_large(range, bits)?;
         }
         self.check_quota(space, Resource::Frames, range.pages())?;
+        if range.pages() == 1 {
+            return self.commit_page(space, range, rights, cache);
+        }
         self.acquire(space, range, rights, cache, size, true)?;
         self.install(space, range)
     }
@@ -91,6 +94,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         cache: CachePolicy,
         size: PageSize,
     ) -> Result {
+        if range.pages() == 1 {
+            return self.commit_page(space, range, rights, cache);
+        }
         self.acquire(space, range, rights, cache, size, false)?;
         self.install(space, range)
     }
@@ -340,7 +346,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             region.is_none_or(|region| region.start() == start)
         };
         let alloc = &self.alloc;
-        let same = |frames| alloc.frames_are_taken(frames) && !first_of_region();
+        let same = |frames: Frames| {
+            let last = frames.first.offset(frames.count - 1);
+            alloc.came_together(frames.first, last) && !first_of_region()
+        };
         if let Some(node) = space.runs.borrow_mut().join_before(start, same) {
             self.pools.runs.give(node);
         }

@@ -113,7 +113,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match outcome {
             Ok(()) => Ok(self.id_of(space, region)),
             Err(error) => {
-                let _ = self.release_region(space, region);
+                self.abandon_region(space, region);
                 Err(error)
             }
         }

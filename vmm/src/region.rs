@@ -40,6 +40,8 @@ pub enum Kind {
     Bookkeeping,
     /// A range in which others place regions.
     Reservation,
+    /// What the kernel would not unmap when its maker gave it up. It is tried again.
+    Quarantine,
 }
 
 /// What happens when a page of a region is touched that is not mapped.
@@ -177,6 +179,10 @@ impl Region<'_> {
             backing: Backing::Explicit,
             name: Name::default(),
         })
+    }
+
+    pub fn set_spec(&self, spec: RegionSpec) {
+        self.spec.set(Some(spec));
     }
 }
 

@@ -61,7 +61,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match node.spec().kind {
             Kind::Memory | Kind::Stack => self.release_region(space, node),
             Kind::Reservation => self.release_reservation(space, node, region),
-            Kind::IpcBuffer | Kind::Boot | Kind::Bookkeeping => Err(Error::WrongKind(region)),
+            Kind::IpcBuffer | Kind::Boot | Kind::Bookkeeping | Kind::Quarantine => {
+                Err(Error::WrongKind(region))
+            }
         }
     }
 

@@ -118,9 +118,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             Err(error) => {
                 // Back with what was moved. What the kernel will not let go stays where it is.
-                if self.move_runs(space, new, to, from).is_ok() {
-                    let _ = self.release_region(space, new);
-                }
+                let _ = self.move_runs(space, new, to, from);
+                self.abandon_region(space, new);
                 self.prune_tables(space);
                 Err(error)
             }

@@ -133,15 +133,6 @@ impl RunInfo {
         let to = (range.end().min(self.end()) - 1 - self.start.bits()) >> bits;
         (from, to - from + 1)
     }
-
-    /// Whether `next` goes on where this one ends, in address, capability and everything else.
-    fn continues_with(&self, next: &RunInfo) -> bool {
-        self.end() == next.start.bits()
-            && self.frame(self.frames.count) == next.frames.first
-            && self.frames.count + next.frames.count <= 256
-            && RunInfo { start: next.start, frames: next.frames, ..*self } == *next
-            && self.frames.size_bits == next.frames.size_bits
-    }
 }
 
 /// An address further on, known to stay in user space.
@@ -150,6 +141,29 @@ pub(crate) fn offset(address: VirtAddr, bytes: usize) -> VirtAddr {
 }
 
 impl Run<'_> {
+    /// The capability mapped at its start.
+    pub fn first(&self) -> CPtr {
+        self.first.get()
+    }
+
+    fn end(&self) -> usize {
+        self.start.get().bits() + (usize::from(self.count.get()) << self.size_bits.get())
+    }
+
+    fn covers(&self, address: VirtAddr) -> bool {
+        self.start.get() <= address && address.bits() < self.end()
+    }
+
+    /// Whether `next` goes on where this one ends, in address, capability and everything else.
+    fn continues_with(&self, next: &RunInfo) -> bool {
+        let count = usize::from(self.count.get());
+        self.end() == next.start.bits()
+            && self.first.get().offset(count) == next.frames.first
+            && count + next.frames.count <= 256
+            && self.size_bits.get() == next.frames.size_bits
+            && self.attributes.get() == Attributes::new(next)
+    }
+
     pub fn info(&self) -> RunInfo {
         let attributes = self.attributes.get();
         RunInfo {
@@ -195,6 +209,9 @@ impl<'a> KeyAdapter<'a> for ByStart<'_> {
 /// The runs of one space.
 pub(crate) struct Runs<'p> {
     by_start: RBTree<ByStart<'p>>,
+    /// The run used last, and an address up to which nothing lies behind it: what comes next is
+    /// often behind it or in it. Always in the tree.
+    last: Cell<Option<(&'p Run<'p>, usize)>>,
     /// Bytes in frames of the space's own.
     owned_bytes: usize,
     /// Copied capabilities.
@@ -203,7 +220,12 @@ pub(crate) struct Runs<'p> {
 
 impl<'p> Runs<'p> {
     pub fn new() -> Self {
-        Runs { by_start: RBTree::new(ByStart::new()), owned_bytes: 0, copies: 0 }
+        Runs {
+            by_start: RBTree::new(ByStart::new()),
+            last: Cell::new(None),
+            owned_bytes: 0,
+            copies: 0,
+        }
     }
 
     /// Pages of the smallest size (4 KiB) that are the space's own.
@@ -231,23 +253,65 @@ impl<'p> Runs<'p> {
         node.write(info);
         self.by_start.insert(node);
         self.count(&info, info.frames.count, true);
+        if let Some((last, clear_to)) = self.last.get() {
+            // Elsewhere it changes nothing behind the last run; there it is the last one now.
+            if last.end() <= info.start.bits() && info.start.bits() < clear_to {
+                self.last.set(Some((node, clear_to)));
+            }
+        }
     }
 
     /// The first run that lies, even in part, in `range`.
     pub fn first_in(&self, range: PageRange) -> Option<RunInfo> {
-        let at = self.by_start.upper_bound(Bound::Included(&range.start()));
-        let first = match at.get() {
-            Some(run) if run.info().end() > range.start().bits() => Some(run.info()),
-            Some(_) => at.peek_next().get().map(Run::info),
-            None => self.by_start.front().get().map(Run::info),
+        let start = range.start();
+        if let Some((last, clear_to)) = self.last.get() {
+            if last.covers(start) {
+                return Some(last.info());
+            }
+            if last.end() <= start.bits() && range.end() <= clear_to {
+                return None;
+            }
+        }
+        let at = self.by_start.upper_bound(Bound::Included(&start));
+        let next = match at.clone_pointer() {
+            Some(run) if run.covers(start) => {
+                self.last.set(Some((run, run.end())));
+                return Some(run.info());
+            }
+            Some(run) => {
+                let next = at.peek_next().get();
+                let clear_to = next.map_or(usize::MAX, |next| next.start.get().bits());
+                self.last.set(Some((run, clear_to)));
+                next
+            }
+            None => self.by_start.front().get(),
         };
-        first.filter(|run| run.start.bits() < range.end())
+        next.map(Run::info).filter(|run| run.start.bits() < range.end())
     }
 
     /// The run that covers an address.
     pub fn at(&self, address: VirtAddr) -> Option<RunInfo> {
-        let run = self.by_start.upper_bound(Bound::Included(&address)).get()?.info();
-        (address.bits() < run.end()).then_some(run)
+        if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {
+            return Some(last.info());
+        }
+        let run = self.by_start.upper_bound(Bound::Included(&address)).clone_pointer()?;
+        if !run.covers(address) {
+            return None;
+        }
+        self.last.set(Some((run, run.end())));
+        Some(run.info())
+    }
+
+    /// The run used last, if `next` goes on where it ends, in every respect that a run knows of.
+    pub fn last_before(&self, next: &RunInfo) -> Option<&'p Run<'p>> {
+        let (last, _) = self.last.get()?;
+        last.continues_with(next).then_some(last)
+    }
+
+    /// Makes a run longer by the one that goes on where it ends, which is in no node.
+    pub fn extend(&mut self, run: &'p Run<'p>, by: &RunInfo) {
+        run.count.set(run.count.get() + by.frames.count as u16);
+        self.count(by, by.frames.count, true);
     }
 
     /// Takes frames `first..first + count` out of the run that starts where `run` does. What is
@@ -267,7 +331,10 @@ impl<'p> Runs<'p> {
         let counted_anew = if first != 0 { after } else { 0 };
         self.count(run, count + counted_anew, false);
         match (first, after) {
-            (0, 0) => freed = self.by_start.find_mut(&run.start).remove(),
+            (0, 0) => {
+                freed = self.by_start.find_mut(&run.start).remove();
+                self.last.set(None);
+            }
             // The order among the runs stays: what is left starts inside the old extent.
             (0, _) => node.write(run.part(count, after)),
             (_, 0) => node.write(run.part(0, first)),
@@ -299,11 +366,12 @@ impl<'p> Runs<'p> {
         let before = before_node.info();
         let count = before.frames.count + after.frames.count;
         let frames = Frames { count, ..before.frames };
-        let one = before.source == Source::Owned && before.continues_with(&after);
+        let one = before.source == Source::Owned && before_node.continues_with(&after);
         if !one || !one_batch(frames) {
             return None;
         }
         let freed = self.by_start.find_mut(&start).remove();
+        self.last.set(None);
         before_node.write(RunInfo { frames, ..before });
         freed
     }
@@ -325,6 +393,7 @@ impl<'p> Runs<'p> {
     /// Takes every run out, lowest first.
     pub fn pop(&mut self) -> Option<(&'p Run<'p>, RunInfo)> {
         let node = self.by_start.front_mut().remove()?;
+        self.last.set(None);
         let info = node.info();
         self.count(&info, info.frames.count, false);
         Some((node, info))

@@ -3,10 +3,11 @@
 //! A frame is mapped at the window, filled with zeros and unmapped: about 2.8 thousand instructions
 //! for 4 KiB, where having the kernel clear it (by revoking and retyping) costs 4.8 thousand.
 
-use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, Clean, Dirty, Kernel, Memory};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::vmm::Vmm;
+use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Scrubs frames of the smallest size. Two kernel calls each.
@@ -18,7 +19,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let frames = dirty.frames();
         for index in 0..frames.count {
             if let Err(error) = self.scrub_one(frames.first.offset(index)) {
-                self.alloc.give_frames(frames)?;
+                self.give_or_leave(frames);
                 return Err(error);
             }
         }
@@ -26,29 +27,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn scrub_one(&mut self, frame: CPtr) -> Result {
-        let address = self.map_at_window(frame)?;
+        let address = self.map_at(Window::Target, frame)?;
         self.kernel.zero(address, self.geometry.page_bytes());
-        self.unmap_at_window(frame)
-    }
-
-    /// Maps a frame of the smallest size at the window, writable; returns where that is.
-    pub(crate) fn map_at_window(&mut self, frame: CPtr) -> Result<usize> {
-        let window = self.bookkeeping.window.start(); // its first page
-        self.make_way(self.own, window, self.geometry.levels.len() as u8 - 1)?;
-        self.kernel
-            .page_map(
-                frame,
-                self.own.root.get(),
-                window.bits(),
-                Rights::READ_WRITE,
-                CachePolicy::WriteBack,
-            )
-            .map_err(Error::kernel(Invocation::PageMap))?;
-        Ok(window.bits())
-    }
-
-    /// Unmaps the frame at the window.
-    pub(crate) fn unmap_at_window(&mut self, frame: CPtr) -> Result {
-        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))
+        self.clear_window(Window::Target)
     }
 }

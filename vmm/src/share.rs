@@ -56,6 +56,8 @@ pub(crate) struct Copies<'p> {
     count: Cell<u16>,
     /// Copies not deleted yet. The slots are given back together when there is none.
     live: Cell<u16>,
+    /// In quarantine: the kernel would not delete all of them when they were given up.
+    quarantined: Cell<bool>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
@@ -131,11 +133,13 @@ impl<'p> Sharers<'p> {
         (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
     }
 
-    /// Frames that nobody's own run holds any more, but copies do; and copies in all.
+    /// Frames that nobody's own run holds any more, but copies do; and copies in runs.
     pub fn totals(&self) -> (usize, usize) {
+        let stuck = self.copies.iter().filter(|copies| copies.quarantined.get());
+        let stuck: usize = stuck.map(|copies| usize::from(copies.live.get())).sum();
         let counts = || self.groups.iter().flat_map(|group| group.counts.iter().map(Cell::get));
         let orphans = counts().filter(|count| count & OWNER_LEFT != 0).count();
-        (orphans, counts().map(|count| usize::from(count & MOST_COPIES)).sum())
+        (orphans, counts().map(|count| usize::from(count & MOST_COPIES)).sum::<usize>() - stuck)
     }
 }
 
@@ -175,7 +179,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match self.share_range(from, range, into, target, options.rights) {
             Ok(()) => Ok(self.id_of(into, target)),
             Err(error) => {
-                let _ = self.release_region(into, target);
+                self.abandon_region(into, target);
                 Err(error)
             }
         }
@@ -272,6 +276,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         node.origin.set(origin);
         node.count.set(count as u16);
         node.live.set(0);
+        node.quarantined.set(false);
         self.sharers.copies.insert(node);
         for index in 0..count {
             let (frame, copy) = (origin.offset(index), first.offset(index));
@@ -294,14 +299,37 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Frames { first, ..piece.frames })
     }
 
-    /// Deletes `count` copies from `first` on; on a path that must not fail.
-    fn drop_copies(&mut self, first: CPtr, count: usize) {
+    /// Deletes the copies that were made for one run, the first `count` of which are there; on a
+    /// path that must not fail.
+    pub(crate) fn drop_copies(&mut self, first: CPtr, count: usize) {
         if count == 0 {
             self.finish_copies(first);
         }
-        for index in 0..count {
-            let _ = self.delete_copy(first.offset(index));
+        for index in (0..count).rev() {
+            if self.delete_copy(first.offset(index)).is_err() {
+                // The last ones are deleted first, so those left are counted by `live`.
+                if let Some(copies) = self.sharers.copies.find(&first).get() {
+                    copies.quarantined.set(true);
+                    self.quarantined += 1;
+                }
+                return;
+            }
         }
+    }
+
+    /// Tries again to delete the copies in quarantine.
+    pub(crate) fn retry_copies(&mut self) -> Result {
+        while self.quarantined != 0 {
+            let stuck = self.sharers.copies.iter().find(|copies| copies.quarantined.get());
+            let Some((first, live)) = stuck.map(|node| (node.first.get(), node.live.get())) else {
+                return Ok(());
+            };
+            for index in (0..usize::from(live)).rev() {
+                self.delete_copy(first.offset(index))?;
+            }
+            self.quarantined -= 1;
+        }
+        Ok(())
     }
 
     /// Deletes one copy: a mapped one is unmapped by it. The frame is given back if nobody else has

@@ -21,6 +21,9 @@ pub struct Stats {
     pub bookkeeping_bytes_used: usize,
     /// Pages of RAM that were mapped for book-keeping, beyond the pool given at boot.
     pub bookkeeping_pages: usize,
+    /// Regions and runs of copies that the kernel would not let go when they were given up, and
+    /// frames left behind with them: tried again by [`Vmm::trim`].
+    pub quarantined: usize,
     /// Page tables that are mapped but empty, kept to be used again.
     pub kept_tables: usize,
 }
@@ -69,6 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             bookkeeping_bytes: allocator.bookkeeping_bytes + total,
             bookkeeping_bytes_used: self.bookkeeping_bytes_used(),
             bookkeeping_pages: self.bookkeeping.mapped_pages,
+            quarantined: self.quarantined + self.windows.left_behind(),
             kept_tables: self.spaces.iter().map(|s| s.shadow.borrow().empty_len()).sum(),
         }
     }
@@ -109,6 +113,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`crate::Error::Allocator`] when the kernel refused a call; the rest was done.
     pub fn trim(&mut self) -> Result {
+        self.retry_quarantine()?;
         let mut next = Some(SpaceId(0));
         while let Some(id) = next {
             let space = self.spaces.after(id);

@@ -157,11 +157,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Source::Owned => {
                 let _ = self.alloc.give_unused_frames(piece.frames);
             }
-            Source::Copy => {
-                for index in 0..piece.frames.count {
-                    let _ = self.delete_copy(piece.frame(index));
-                }
-            }
+            Source::Copy => self.drop_copies(piece.frames.first, piece.frames.count),
             Source::Foreign | Source::Physical => self.give_back(piece),
         }
     }

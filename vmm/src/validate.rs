@@ -35,7 +35,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let (orphans, copies) = self.sharers.totals();
         let (taken_frames, taken_tables) = self.alloc.recycling_objects_taken();
-        let held = frames.owned + orphans;
+        let held = frames.owned + orphans + self.windows.left_behind();
         hold(
             "every frame taken is in one run, or left to its sharers",
             held,

@@ -15,6 +15,7 @@ use crate::run::Run;
 use crate::share::{Copies, SharerGroup, Sharers};
 use crate::space::{Space, Spaces};
 use crate::threads::{Thread, Threads};
+use crate::windows::Windows;
 
 /// An architecture, as data: the sizes of kernel objects and the shape of page tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +88,9 @@ pub struct Vmm<'p, K> {
     pub(crate) spaces: Spaces<'p>,
     pub(crate) own: &'p Space<'p>,
     pub(crate) bookkeeping: Bookkeeping,
+    pub(crate) windows: Windows,
+    /// Regions and runs of copies in quarantine.
+    pub(crate) quarantined: usize,
     pub(crate) asids: AsidPools,
     pub(crate) sharers: Sharers<'p>,
     pub(crate) threads: Threads<'p>,
@@ -176,6 +180,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     pub(crate) fn space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
+        if id == self.own.id.get() {
+            return Ok(self.own);
+        }
         self.spaces.find(id).ok_or(Error::NoSuchSpace(id))
     }
 

@@ -1,0 +1,48 @@
+//! What the kernel would not let go of when its maker gave it up.
+//!
+//! Giving up is not allowed to fail: an operation that is undone must leave nothing that its caller
+//! would have to see to. If the kernel refuses an unmap or a delete on that way, what is left goes
+//! to the quarantine: it is recorded, counts as used, shows in the statistics, and is tried again
+//! by [`Vmm::trim`].
+
+use untyped_alloc::{Kernel, Memory};
+
+use crate::error::Result;
+use crate::ids::SpaceId;
+use crate::region::{Kind, Region, RegionSpec};
+use crate::space::Space;
+use crate::vmm::Vmm;
+use crate::windows::Window;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Releases a region whose id nobody has.
+    pub(crate) fn abandon_region(&mut self, space: &'p Space<'p>, region: &'p Region<'p>) {
+        if self.release_region(space, region).is_err() {
+            region.set_spec(RegionSpec { kind: Kind::Quarantine, ..region.spec() });
+            self.quarantined += 1;
+        }
+    }
+
+    /// Tries again to give back what is in the quarantine. Nothing to do, as a rule.
+    pub(crate) fn retry_quarantine(&mut self) -> Result {
+        for window in [Window::Target, Window::View] {
+            self.clear_window(window)?;
+        }
+        self.retry_copies()?;
+        let mut space = self.spaces.after(SpaceId(0));
+        while let Some(node) = space.filter(|_| self.quarantined != 0) {
+            while let Some(region) = self.quarantined_region(node) {
+                self.release_region(node, region)?;
+                self.quarantined -= 1;
+            }
+            space = self.spaces.after(node.id.get());
+        }
+        Ok(())
+    }
+
+    fn quarantined_region(&self, space: &Space<'p>) -> Option<&'p Region<'p>> {
+        let regions = space.regions.borrow();
+        let found = regions.iter().find(|region| region.spec().kind == Kind::Quarantine);
+        found
+    }
+}

@@ -1,0 +1,109 @@
+//! Two pages of the manager's own space at which frames are mapped for a moment, to be cleared and
+//! copied.
+//!
+//! If the kernel refuses to unmap a frame there, the window remembers it, and unmaps it before it
+//! is used again. Whoever wanted to give such a frame back leaves it to the window instead.
+
+use page_tables::PageRange;
+use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
+
+use crate::error::{Error, Result};
+use crate::vmm::Vmm;
+
+/// One of the two pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Window {
+    /// Frames that are written to.
+    Target = 0,
+    /// Frames that are copied from.
+    View = 1,
+}
+
+/// A frame that is mapped at a window.
+#[derive(Clone, Copy)]
+struct Held {
+    frame: CPtr,
+    /// Nobody else has it: it is to be given back when it is unmapped.
+    left_to_us: bool,
+}
+
+/// The windows.
+pub(crate) struct Windows {
+    /// Both pages, next to each other.
+    pub range: PageRange,
+    held: [Option<Held>; 2],
+}
+
+impl Windows {
+    pub fn new(range: PageRange) -> Windows {
+        Windows { range, held: [None; 2] }
+    }
+
+    /// Frames that were left to a window.
+    pub fn left_behind(&self) -> usize {
+        self.held.iter().flatten().filter(|held| held.left_to_us).count()
+    }
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Maps a frame of the smallest size at a window; returns where that is.
+    pub(crate) fn map_at(&mut self, window: Window, frame: CPtr) -> Result<usize> {
+        self.clear_window(window)?;
+        let page = self.windows.range.part(window as usize, 1);
+        let address = page.map_or(self.windows.range.start(), PageRange::start);
+        let rights = match window {
+            Window::Target => Rights::READ_WRITE,
+            Window::View => Rights::READ,
+        };
+        self.make_way(self.own, address, self.geometry.levels.len() as u8 - 1)?;
+        let vspace = self.own.root.get();
+        self.kernel
+            .page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)
+            .map_err(Error::kernel(Invocation::PageMap))?;
+        self.windows.held[window as usize] = Some(Held { frame, left_to_us: false });
+        Ok(address.bits())
+    }
+
+    /// Unmaps what is mapped at a window, if anything.
+    pub(crate) fn clear_window(&mut self, window: Window) -> Result {
+        let Some(held) = self.windows.held[window as usize] else { return Ok(()) };
+        self.kernel.page_unmap(held.frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.forget_window(window);
+        if held.left_to_us {
+            let size_bits = self.geometry.page_bits;
+            let frames = Frames { first: held.frame, count: 1, size_bits };
+            self.alloc.give_frames(frames)?;
+        }
+        Ok(())
+    }
+
+    /// What was mapped at a window is not any more: its capability was deleted.
+    pub(crate) fn forget_window(&mut self, window: Window) {
+        self.windows.held[window as usize] = None;
+    }
+
+    /// Whether a frame is still mapped at a window.
+    pub(crate) fn window_holding(&self, frame: CPtr) -> Option<Window> {
+        [Window::Target, Window::View].into_iter().find(|&window| {
+            self.windows.held[window as usize].is_some_and(|held| held.frame == frame)
+        })
+    }
+
+    /// Gives frames of the smallest size back, of which one may still be mapped at a window: that
+    /// one is left to the window.
+    pub(crate) fn give_or_leave(&mut self, frames: Frames) {
+        for index in 0..frames.count {
+            let first = frames.first.offset(index);
+            match self.window_holding(first) {
+                Some(window) => {
+                    let held = Held { frame: first, left_to_us: true };
+                    self.windows.held[window as usize] = Some(held);
+                }
+                // They are recorded as taken from the allocator, so it takes them.
+                None => {
+                    let _ = self.alloc.give_frames(Frames { first, count: 1, ..frames });
+                }
+            }
+        }
+    }
+}
