@@ -8,13 +8,13 @@
 //! the address. So a frame must never go to anyone else while a thread still has it: releasing
 //! revokes the capability, which takes the buffer from the thread, before the frame is given back.
 
-use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 
 use crate::error::{Error, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::RegionOptions;
-use crate::region::{Kind, Region};
-use crate::run::RunInfo;
+use crate::region::{Kind, Region, RegionSpec};
+use crate::run::{RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
@@ -59,6 +59,54 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let run = self.ipc_buffer_run(space, address)?;
         space.threads.set(space.threads.get() + 1);
         Ok(IpcBuffer { region, address, frame: run.frames.first })
+    }
+
+    /// Makes an IPC buffer of memory that is mapped already, at `address` (bytes) in `region`: for a
+    /// thread whose buffer must lie in a certain place. The region is the buffer's from now on, and
+    /// goes with it.
+    ///
+    /// # Errors
+    /// [`Error::BadIpcBuffer`] when the address is not aligned to 512 bytes, the memory cannot be
+    /// written, is not cached like ordinary memory, or is device memory (then with its physical
+    /// address); [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`];
+    /// [`Error::Shared`] when another region has it too; [`Error::NotOurs`] when the caller
+    /// brought it.
+    pub fn ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {
+        let (space, node) = self.region(region)?;
+        if address & (IPC_BUFFER_BYTES - 1) != 0 {
+            return Err(Error::BadIpcBuffer { address });
+        }
+        let page = address & !(self.geometry.page_bytes() - 1);
+        let (around, range) = self.caller_range(space, page, 1)?;
+        if !core::ptr::eq(around, node) {
+            return Err(Error::OutsideRegion { address });
+        }
+        self.check_mapped(space, range)?;
+        let run = self.ipc_buffer_run(space, address)?;
+        let index = (address - run.start.bits()) >> run.frames.size_bits;
+        let piece = run.part(index, 1);
+        let frame = piece.frames.first;
+        match run.source {
+            Source::Owned if self.sharers.any_in(&piece.frames) || run.cow => {
+                return Err(Error::Shared { address })
+            }
+            Source::Owned => {}
+            Source::Copy => return Err(Error::Shared { address }),
+            Source::Foreign => return Err(Error::NotOurs { address }),
+            Source::Physical => {
+                let address = self
+                    .kernel
+                    .page_get_address(frame)
+                    .map_err(Error::kernel(Invocation::PageGetAddress))?;
+                return Err(Error::BadIpcBuffer { address });
+            }
+        }
+        if run.rights != Rights::READ_WRITE || run.cache != CachePolicy::WriteBack {
+            return Err(Error::BadIpcBuffer { address });
+        }
+        node.set_spec(RegionSpec { kind: Kind::IpcBuffer, ..node.spec() });
+        space.threads.set(space.threads.get() + 1);
+        Ok(IpcBuffer { region, address, frame })
     }
 
     /// Makes an IPC buffer that shares its page with up to seven others of the same space: for
