@@ -93,6 +93,8 @@ impl<'a> KeyAdapter<'a> for ByEmpty<'_> {
 pub struct Shadow<'p> {
     by_place: RBTree<ByPlace<'p>>,
     empty: RBTree<ByEmpty<'p>>,
+    /// The structure that was found last, which is still there: pages next to each other share one.
+    last: Cell<Option<&'p Table<'p>>>,
     count: usize,
     empty_count: usize,
 }
@@ -103,6 +105,7 @@ impl<'p> Shadow<'p> {
         Shadow {
             by_place: RBTree::new(ByPlace::new()),
             empty: RBTree::new(ByEmpty::new()),
+            last: Cell::new(None),
             count: 0,
             empty_count: 0,
         }
@@ -110,7 +113,13 @@ impl<'p> Shadow<'p> {
 
     /// The structure of `level` that covers `address`, if there is one.
     pub fn find(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<&'p Table<'p>> {
-        self.by_place.find(&(level, geometry.table_base(level, address))).clone_pointer()
+        let wanted = (level, geometry.table_base(level, address));
+        if let Some(table) = self.last.get().filter(|table| place(table) == wanted) {
+            return Some(table);
+        }
+        let table = self.by_place.find(&wanted).clone_pointer()?;
+        self.last.set(Some(table));
+        Some(table)
     }
 
     /// The first place on the way down to `level` that lacks a structure for `address`: the
@@ -155,6 +164,7 @@ impl<'p> Shadow<'p> {
             self.unlist(table);
         }
         self.by_place.find_mut(&place(table)).remove();
+        self.last.set(None);
         self.count -= 1;
         self.release_entries(geometry, table.level.get() - 1, table.base.get(), 1);
         table

@@ -224,8 +224,8 @@ pub(crate) struct Chunks<'p> {
     pub pool: Pool<'p, Chunk<'p>>,
     by_slot: RBTree<BySlot<'p>>,
     by_room: RBTree<ByRoom<'p>>,
-    /// The chunk that was found to have room last. It serves until its class changes: a node that
-    /// is in no tree has none.
+    /// The chunk that was found last, to be looked at first. A node that is in no tree has neither
+    /// class nor block.
     last: Cell<Option<&'p Chunk<'p>>>,
 }
 
@@ -347,8 +347,14 @@ impl<'p> Chunks<'p> {
 
     /// The chunk and the number of the object in `slot`.
     pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
+        let last = self.last.get().filter(|chunk| chunk.block.get().is_some());
+        if let Some((chunk, index)) = last.and_then(|chunk| Some((chunk, chunk.index_of(slot)?))) {
+            return Some((chunk, index));
+        }
         let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
-        Some((chunk, chunk.index_of(slot)?))
+        let index = chunk.index_of(slot)?;
+        self.last.set(Some(chunk));
+        Some((chunk, index))
     }
 
     /// Every chunk, by slot.

@@ -164,6 +164,12 @@ impl<'p> Allocator<'p> {
         self.give_run(Blueprint::Table { level }, run, true)
     }
 
+    /// Whether two frames came with one retype, so that their memory goes back together.
+    pub fn came_together(&self, one: CPtr, other: CPtr) -> bool {
+        let found = self.chunks.find(one);
+        found.is_some_and(|(chunk, _)| chunk.recycles.get() && chunk.index_of(other).is_some())
+    }
+
     /// Whether `frames` are all handed out.
     pub fn frames_are_taken(&self, frames: Frames) -> bool {
         self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames).is_ok()

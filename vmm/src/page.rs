@@ -6,10 +6,10 @@
 //! (mapped one after the other, as a heap or a stack grows) makes that run longer and costs no node.
 
 use page_tables::PageRange;
-use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::error::{Error, Result};
-use crate::run::{RunInfo, Source};
+use crate::run::{Run, RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
@@ -40,8 +40,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn install_page(&mut self, space: &'p Space<'p>, run: &RunInfo) -> Result {
         let deepest = self.geometry.levels.len() as u8 - 1;
         self.make_way(space, run.start, deepest)?;
-        let before = space.runs.borrow().last_before(run);
-        let before = before.filter(|before| self.is_one_run(space, before.first(), run));
+        let before = self.run_before(space, run);
         // Taken now, so that recording cannot fail.
         let node = if before.is_none() { Some(self.pools.run()?) } else { None };
         let (vspace, address) = (space.root.get(), run.start.bits());
@@ -61,11 +60,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Whether the page is in the region of the page before it, and its frame of the batch that
-    /// `first` is of: only then are they one run.
-    fn is_one_run(&self, space: &Space<'p>, first: CPtr, run: &RunInfo) -> bool {
-        let region = space.regions.borrow().at(run.start);
-        region.is_some_and(|region| region.start() != run.start)
-            && self.alloc.came_together(run.frames.first, first)
+    /// The run that the page makes longer: in its region, of its batch of frames.
+    fn run_before(&self, space: &Space<'p>, run: &RunInfo) -> Option<&'p Run<'p>> {
+        let region = space.regions.borrow().at(run.start)?;
+        if self.usable(region)?.start() == run.start {
+            return None;
+        }
+        let before = space.runs.borrow().before(run)?;
+        self.alloc.came_together(run.frames.first, before.first()).then_some(before)
     }
 }

@@ -302,10 +302,17 @@ impl<'p> Runs<'p> {
         Some(run.info())
     }
 
-    /// The run used last, if `next` goes on where it ends, in every respect that a run knows of.
-    pub fn last_before(&self, next: &RunInfo) -> Option<&'p Run<'p>> {
-        let (last, _) = self.last.get()?;
-        last.continues_with(next).then_some(last)
+    /// The run before `next`, which lies in no run, if `next` goes on where it ends in every respect
+    /// that a run knows of.
+    pub fn before(&self, next: &RunInfo) -> Option<&'p Run<'p>> {
+        let start = next.start.bits();
+        let behind =
+            |(last, clear_to): &(&Run<'_>, usize)| last.end() <= start && start < *clear_to;
+        let before = match self.last.get().filter(behind) {
+            Some((last, _)) => last,
+            None => self.by_start.upper_bound(Bound::Included(&next.start)).clone_pointer()?,
+        };
+        before.continues_with(next).then_some(before)
     }
 
     /// Makes a run longer by the one that goes on where it ends, which is in no node.
