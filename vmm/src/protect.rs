@@ -1,7 +1,8 @@
-//! Changing the rights of mapped pages, in place: there is no moment at which one is absent.
+//! Changing the rights of mapped pages in place. In another space than the manager's own there is no
+//! moment at which one is absent.
 
 use page_tables::PageRange;
-use untyped_alloc::{Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::SpaceId;
@@ -11,7 +12,8 @@ use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives `pages` pages from the address `start` (bytes) on, all of them mapped and in one
-    /// region, new rights. One kernel call a page; pages that have these rights already cost none.
+    /// region, new rights. One kernel call a page, two in the manager's own space; pages that have
+    /// these rights already cost none.
     ///
     /// # Errors
     /// [`Error::RightsExceedCeiling`], [`Error::NotMapped`], [`Error::OutsideRegion`],
@@ -97,13 +99,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let rights = run.mapped_rights();
         for index in 0..run.frames.count {
             let address = run.start.bits() + (index << bits);
-            let remapped =
-                self.kernel.page_remap(run.frame(index), vspace, address, rights, run.cache);
+            let frame = run.frame(index);
+            let remapped = if core::ptr::eq(space, self.own) {
+                self.renew(frame, address, rights, run.cache)
+            } else {
+                self.kernel
+                    .page_remap(frame, vspace, address, rights, run.cache)
+                    .map_err(Error::kernel(Invocation::PageRemap))
+            };
             if let Err(error) = remapped {
-                return (index, Err(Error::kernel(Invocation::PageRemap)(error)));
+                return (index, Err(error));
             }
         }
         (run.frames.count, Ok(()))
+    }
+
+    /// Maps a page of our own space with other rights, by unmapping it first.
+    ///
+    /// `Page_Remap` of 5.0.0 changes the page table and leaves the processor's TLB as it is
+    /// (invalidateLocalPageStructureCache in machine.h), so the old rights could go on being used.
+    /// Another space's are forgotten when it is switched to; in the space that runs only unmapping
+    /// makes the processor forget. For two kernel calls of this thread the page is not there.
+    fn renew(&mut self, frame: CPtr, address: usize, rights: Rights, cache: CachePolicy) -> Result {
+        let vspace = self.own.root.get();
+        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        // Its place is empty and has its page table, so this cannot be refused; what cannot be is
+        // tried twice before the page is lost.
+        self.kernel
+            .page_map(frame, vspace, address, rights, cache)
+            .or_else(|_| self.kernel.page_map(frame, vspace, address, rights, cache))
+            .map_err(Error::kernel(Invocation::PageMap))
     }
 
     /// Joins the runs that begin in `range`, and the one after it, with those before them.
