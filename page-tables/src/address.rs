@@ -119,9 +119,11 @@ impl PageRange {
     /// `pages` pages from page number `first` of this range on; `None` unless they all lie in it
     /// and there is at least one.
     pub fn part(self, first: usize, pages: usize) -> Option<PageRange> {
-        let inside = pages != 0 && first.checked_add(pages)? <= self.pages;
+        if pages == 0 || first.checked_add(pages)? > self.pages {
+            return None;
+        }
         let start = self.start + (first << self.page_bits);
-        inside.then_some(PageRange { start, pages, page_bits: self.page_bits })
+        Some(PageRange { start, pages, page_bits: self.page_bits })
     }
 }
 
