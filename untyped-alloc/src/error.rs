@@ -57,6 +57,8 @@ pub enum Error {
     NoUntypedAt(usize),
     /// The memory at this physical address is in use.
     AddressInUse(usize),
+    /// The memory at this physical address is a device's, and makes frames and untypeds alone.
+    DeviceMemory(usize),
     /// The boot information has no untyped memory that could be used.
     NoUntyped,
     /// The boot information describes something impossible (two untypeds overlap, a size the
@@ -95,6 +97,7 @@ impl Error {
             | Error::Misaligned { .. }
             | Error::NoUntypedAt(_)
             | Error::AddressInUse(_)
+            | Error::DeviceMemory(_)
             | Error::NoUntyped
             | Error::BadUntyped(_) => Blame::Caller,
             Error::OutOfMemory { .. } | Error::OutOfSlots(_) | Error::OutOfNodes(_) => {
@@ -120,6 +123,9 @@ impl fmt::Display for Error {
             }
             Error::NoUntypedAt(paddr) => write!(f, "no untyped covers physical address {paddr:#x}"),
             Error::AddressInUse(paddr) => write!(f, "physical address {paddr:#x} is in use"),
+            Error::DeviceMemory(paddr) => {
+                write!(f, "device memory at {paddr:#x} makes frames and untypeds alone")
+            }
             Error::NoUntyped => f.write_str("boot information without usable untyped memory"),
             Error::BadUntyped(paddr) => write!(f, "impossible boot untyped at {paddr:#x}"),
             Error::OutOfMemory { size_bits } => {

@@ -103,7 +103,8 @@ impl<'p> Allocator<'p> {
     /// is aligned to their total size: frames of RAM or of device memory, or untypeds.
     ///
     /// # Errors
-    /// [`Error::Misaligned`], [`Error::NoUntypedAt`], [`Error::AddressInUse`].
+    /// [`Error::Misaligned`], [`Error::NoUntypedAt`], [`Error::AddressInUse`],
+    /// [`Error::DeviceMemory`].
     pub fn allocate_at(
         &mut self,
         kernel: &mut impl Kernel,
@@ -114,6 +115,10 @@ impl<'p> Allocator<'p> {
         let bits = self.chunk_bits(blueprint, count)?;
         if paddr & ((1 << bits) - 1) != 0 {
             return Err(Error::Misaligned { paddr, size_bits: bits });
+        }
+        let plain = matches!(blueprint, Blueprint::Frame { .. } | Blueprint::Untyped { .. });
+        if !plain && self.blocks.leaf_at(paddr).is_some_and(|leaf| leaf.device.get()) {
+            return Err(Error::DeviceMemory(paddr));
         }
         let block = self.free_up(kernel, paddr, bits)?;
         let first = self.take_slots(kernel, count)?;
