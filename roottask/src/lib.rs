@@ -1,21 +1,27 @@
 //! The programs that boot, and what they have in common.
 //!
 //! ```text
+//!   bin/bench/                      what the manager's operations cost
 //!   bin/hello.rs                    the least there is: start the manager, map, use, give back
 //!   bin/ipc-demo/                   the two threads of the IPC demo
 //!   bin/guest-tests/                tests that run on the real kernel
 //!   bin/upstream-spawn-thread.rs    a root task as upstream's users write it
 //!
+//!   arguments.rs  what the command line of run.sh says
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
 //! ```
 #![no_std]
 
 #[cfg(target_arch = "x86")]
+mod arguments;
+#[cfg(target_arch = "x86")]
 mod failure;
 #[cfg(target_arch = "x86")]
 mod thread;
 
+#[cfg(target_arch = "x86")]
+pub use arguments::Arguments;
 #[cfg(target_arch = "x86")]
 pub use failure::{Failure, Outcome};
 #[cfg(target_arch = "x86")]

@@ -101,6 +101,15 @@ impl Thread {
     pub fn release(self, vmm: &mut Manager) -> Outcome {
         self.tcb().tcb_suspend()?;
         vmm.release_ipc_buffer(self.buffer)?;
+        self.release_without_buffer(vmm)
+    }
+
+    /// As [`Thread::release`], when the IPC buffer was released before.
+    ///
+    /// # Errors
+    /// What the manager or the kernel refuses.
+    pub fn release_without_buffer(self, vmm: &mut Manager) -> Outcome {
+        self.tcb().tcb_suspend()?;
         vmm.release(self.stack.region())?;
         Ok(vmm.free(self.tcb)?)
     }

@@ -1,0 +1,298 @@
+//! What a test has to work with.
+
+use alloc::vec::Vec;
+
+use roottask::{check_eq, Failure, Manager, Outcome, Thread, ThreadOptions};
+use sel4::init_thread::slot;
+use sel4::{
+    cap, AbsoluteCPtr, CPtr, Cap, CapType, Fault, MessageInfoBuilder, ObjectBlueprint, Word,
+};
+use vmm::sel4_kernel::{start, BootPool};
+use vmm::{Blueprint, Object, SpaceId};
+
+static POOL: BootPool = BootPool::new();
+
+/// The label of the message with which a child's body ends; faults have labels below 16.
+const DONE: Word = 0x800;
+
+/// The manager, and what a test has taken that is given back for it when it ends.
+pub struct Context {
+    pub vmm: Manager,
+    pub bootinfo: sel4::BootInfoPtr,
+    pub space: SpaceId,
+    children: Vec<Child>,
+    scratches: Vec<Scratch>,
+}
+
+/// What must be the same before and after a test.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Free {
+    /// Free bytes. Book-keeping pages and their page table stay, and count as free.
+    bytes: usize,
+    /// Pages mapped, other than for book-keeping.
+    mapped_pages: usize,
+    /// Largest block, free slots, regions: what book-keeping takes of these is in its pages, so
+    /// they are told only while there is none.
+    details: Option<(usize, usize, usize)>,
+}
+
+impl Context {
+    pub fn new(bootinfo: &sel4::BootInfoPtr) -> Outcome<Context> {
+        let vmm = start(bootinfo, &POOL)?;
+        let space = vmm.own_space();
+        let (children, scratches) = (Vec::new(), Vec::new());
+        Ok(Context { vmm, bootinfo: *bootinfo, space, children, scratches })
+    }
+
+    /// Runs a test, cleans up after it, and checks that it left nothing behind.
+    pub fn run(&mut self, test: fn(&mut Context) -> Outcome) -> Outcome {
+        self.vmm.trim()?;
+        let before = self.free()?;
+        let outcome = test(self);
+        let cleaned = self.clean_up();
+        outcome?;
+        cleaned?;
+        self.vmm.trim()?;
+        self.vmm.validate()?;
+        let after = self.free()?;
+        let details = before.details.and(after.details);
+        check_eq!(
+            Free { details, ..after },
+            Free { details: details.and(before.details), ..before }
+        );
+        Ok(())
+    }
+
+    fn free(&self) -> Outcome<Free> {
+        let (stats, space) = (self.vmm.stats(), self.vmm.space_stats(self.space)?);
+        let kept = stats.bookkeeping_pages;
+        let tables = stats.allocator.live.tables;
+        // What the CSpace has grown by stays as long as it holds book-keeping pages: a root of 256
+        // slots, and CNodes of 4096 slots.
+        let cnodes = match stats.allocator.live.cnodes {
+            0 => 0,
+            count => 4096 + (count - 1) * 65536,
+        };
+        let details =
+            (stats.allocator.largest_free_bytes, stats.allocator.free_slots, space.regions);
+        Ok(Free {
+            bytes: stats.allocator.free_bytes() + (kept + tables) * 4096 + cnodes,
+            mapped_pages: space.mapped_pages - kept,
+            details: (kept == 0).then_some(details),
+        })
+    }
+
+    fn clean_up(&mut self) -> Outcome {
+        while let Some(child) = self.children.pop() {
+            child.thread.release(&mut self.vmm)?;
+            self.vmm.free(child.endpoint)?;
+        }
+        while let Some(scratch) = self.scratches.pop() {
+            scratch.release(&mut self.vmm)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a child whose IPC buffer was released before: gives back the rest.
+    pub fn without_buffer(&mut self, child: Child) -> Outcome {
+        self.children.retain(|other| other.endpoint != child.endpoint);
+        child.thread.tcb().tcb_suspend()?;
+        child.thread.release_without_buffer(&mut self.vmm)?;
+        Ok(self.vmm.free(child.endpoint)?)
+    }
+
+    /// 2^`bits` bytes of untyped memory and `slots` empty slots, for a test's own objects.
+    pub fn scratch(&mut self, bits: u8, slots: usize) -> Outcome<Scratch> {
+        let scratch = Scratch {
+            untyped: self.vmm.allocate(Blueprint::Untyped { size_bits: bits })?,
+            first: self.vmm.take_slots(slots)?,
+            slots,
+        };
+        self.scratches.push(scratch);
+        Ok(scratch)
+    }
+
+    /// Starts a thread that runs when the test waits: `body` with `argument`.
+    pub fn spawn(&mut self, body: fn(usize) -> Word, argument: usize) -> Outcome<Child> {
+        let child = self.prepare(254, body, argument)?;
+        child.start()?;
+        Ok(child)
+    }
+
+    /// Makes a thread that does not run yet.
+    pub fn prepare(
+        &mut self,
+        priority: Word,
+        body: fn(usize) -> Word,
+        argument: usize,
+    ) -> Outcome<Child> {
+        let endpoint = self.vmm.allocate(Blueprint::Endpoint)?;
+        let fault_endpoint = CPtr::from_bits(endpoint.slot().bits() as Word);
+        let options = ThreadOptions { priority, fault_endpoint, ..ThreadOptions::new("child") };
+        let thread = Thread::new(&mut self.vmm, &options)?;
+        let child = Child { thread, endpoint };
+        self.children.push(child);
+        let job = Job { endpoint: child.endpoint(), body, argument };
+        // SAFETY: the low end of a stack that is mapped, writable and not in use yet.
+        unsafe { (thread.stack().bottom() as *mut Job).write(job) };
+        Ok(child)
+    }
+}
+
+/// Lets all children run until they wait, by standing back for a moment.
+pub fn let_children_run() -> Outcome {
+    let me = slot::TCB.cap();
+    me.tcb_set_priority(me, 1)?;
+    Ok(me.tcb_set_priority(me, 255)?)
+}
+
+/// A slot of the root task's CSpace, as CNode invocations name it.
+pub fn place(cptr: CPtr) -> AbsoluteCPtr {
+    slot::CNODE.cap().absolute_cptr(cptr)
+}
+
+/// A capability that the manager handed out.
+pub fn cap_of<T: CapType>(object: Object) -> Cap<T> {
+    Cap::from_bits(object.slot().bits() as Word)
+}
+
+/// Untyped memory and slots of a test's own.
+#[derive(Clone, Copy)]
+pub struct Scratch {
+    untyped: Object,
+    first: vmm::CPtr,
+    slots: usize,
+}
+
+impl Scratch {
+    pub fn untyped(&self) -> cap::Untyped {
+        cap_of(self.untyped)
+    }
+
+    /// Slot number `index`.
+    pub fn cptr(&self, index: usize) -> CPtr {
+        assert!(index < self.slots);
+        CPtr::from_bits(self.first.offset(index).bits() as Word)
+    }
+
+    /// Slot number `index`, as CNode invocations name it.
+    pub fn place(&self, index: usize) -> AbsoluteCPtr {
+        place(self.cptr(index))
+    }
+
+    /// The capability in slot number `index`.
+    pub fn cap<T: CapType>(&self, index: usize) -> Cap<T> {
+        self.cptr(index).cast()
+    }
+
+    /// Makes objects in the slots from number `index` on.
+    pub fn retype(
+        &self,
+        blueprint: ObjectBlueprint,
+        index: usize,
+        count: usize,
+    ) -> sel4::Result<()> {
+        let cnode = slot::CNODE.cap().absolute_cptr_for_self();
+        let offset = self.cptr(index).bits() as usize;
+        self.untyped().untyped_retype(&blueprint, &cnode, offset, count)
+    }
+
+    /// Makes an object in slot number `index`.
+    pub fn make<T: CapType>(&self, blueprint: ObjectBlueprint, index: usize) -> Outcome<Cap<T>> {
+        self.retype(blueprint, index, 1)?;
+        Ok(self.cap(index))
+    }
+
+    fn release(self, vmm: &mut Manager) -> Outcome {
+        // Deleting the last capability to a CNode or a thread first ends what holds others.
+        for index in 0..self.slots {
+            self.place(index).delete()?;
+        }
+        vmm.free(self.untyped)?;
+        Ok(vmm.give_slots(self.first, self.slots)?)
+    }
+}
+
+/// A thread that runs a function and says when it is done, or faults.
+#[derive(Clone, Copy)]
+pub struct Child {
+    pub thread: Thread,
+    endpoint: Object,
+}
+
+struct Job {
+    endpoint: cap::Endpoint,
+    body: fn(usize) -> Word,
+    argument: usize,
+}
+
+/// What became of a child.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Its body returned this.
+    Done(Word),
+    /// It faulted, and waits for an answer.
+    Fault(Fault),
+}
+
+impl Child {
+    pub fn start(&self) -> Outcome {
+        self.thread.start(run, [self.thread.stack().bottom(), 0])
+    }
+
+    fn endpoint(&self) -> cap::Endpoint {
+        cap_of(self.endpoint)
+    }
+
+    /// The endpoint its faults go to.
+    pub fn fault_endpoint(&self) -> CPtr {
+        self.endpoint().cptr()
+    }
+
+    /// Waits until it is done or faults.
+    pub fn wait(&self) -> Outcome<Event> {
+        let (info, _) = self.endpoint().recv(());
+        Ok(sel4::with_ipc_buffer(|buffer| match info.label() {
+            DONE => Event::Done(buffer.msg_regs()[0]),
+            _ => Event::Fault(Fault::new(buffer, &info)),
+        }))
+    }
+
+    /// Waits until it is done.
+    pub fn result(&self) -> Outcome<Word> {
+        match self.wait()? {
+            Event::Done(value) => Ok(value),
+            Event::Fault(fault) => Err(unexpected(&fault)),
+        }
+    }
+
+    /// Waits until it has a page fault.
+    pub fn vm_fault(&self) -> Outcome<sel4::VmFault> {
+        match self.wait()? {
+            Event::Fault(Fault::VmFault(fault)) => Ok(fault),
+            event => Err(unexpected(&event)),
+        }
+    }
+}
+
+/// Lets a thread that faulted try again: answers its fault.
+pub fn answer_fault() {
+    sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, MessageInfoBuilder::default().build()));
+}
+
+/// A failure, after printing what happened instead.
+pub fn unexpected(event: &dyn core::fmt::Debug) -> Failure {
+    sel4_root_task::debug_println!("  {event:x?}");
+    Failure::Check { what: "what the child did", file: file!(), line: line!() }
+}
+
+/// Where children start.
+extern "fastcall" fn run(job: usize, _: usize) -> ! {
+    // SAFETY: `Context::prepare` wrote it there, and nobody else touches it.
+    let job = unsafe { (job as *const Job).read() };
+    let value = (job.body)(job.argument);
+    loop {
+        let info = MessageInfoBuilder::default().label(DONE).length(1).build();
+        job.endpoint.call_with_mrs(info, [value]);
+    }
+}

@@ -1,0 +1,104 @@
+//! All memory used, and given back.
+
+use alloc::vec::Vec;
+
+use roottask::{check, check_eq, Outcome};
+use sel4::Word;
+use vmm::{Blame, Blueprint, RegionOptions};
+
+use crate::context::Context;
+use crate::probe::{set_word, word};
+
+crate::tests!("exhaustion":
+    more_memory_than_there_is_is_refused_whole,
+    all_memory_is_used_and_given_back,
+    all_memory_as_objects_is_used_and_given_back,
+    all_slots_are_used_and_given_back,
+);
+
+fn more_memory_than_there_is_is_refused_whole(context: &mut Context) -> Outcome {
+    let pages = context.vmm.stats().allocator.total_bytes / 4096 + 1;
+    let mapped_pages = |context: &Context| -> Outcome<usize> {
+        let (space, stats) = (context.vmm.space_stats(context.space)?, context.vmm.stats());
+        Ok(space.mapped_pages - stats.bookkeeping_pages)
+    };
+    let before = mapped_pages(context)?;
+    let mapped = context.vmm.map(context.space, &RegionOptions::new(pages));
+    check!(mapped.is_err_and(|error| error.blame() == Blame::Resource));
+    context.vmm.validate()?;
+    check_eq!(mapped_pages(context)?, before);
+    Ok(())
+}
+
+fn all_memory_is_used_and_given_back(context: &mut Context) -> Outcome {
+    let total = context.vmm.stats().free_bytes();
+    let mut regions = Vec::new();
+    let mut used = 0;
+    for pages in [1024, 64, 1] {
+        loop {
+            let mapped = context.vmm.map(context.space, &RegionOptions::new(pages));
+            let region = match mapped {
+                Ok(region) => region,
+                Err(error) => {
+                    check_eq!(error.blame(), Blame::Resource);
+                    break;
+                }
+            };
+            let last = region.start().bits() + pages * 4096 - 4;
+            check_eq!(word(last), 0);
+            set_word(last, region.start().bits() as Word);
+            regions.push((region, last));
+            used += pages * 4096;
+        }
+        context.vmm.validate()?;
+    }
+    // What is left went into page tables and book-keeping.
+    check!(used > total / 100 * 99);
+    check!(context.vmm.stats().free_bytes() < 1 << 20);
+    for &(region, last) in &regions {
+        check_eq!(word(last), region.start().bits() as Word);
+    }
+    for (region, _) in regions {
+        context.vmm.release(region)?;
+    }
+    context.vmm.validate()?;
+    Ok(())
+}
+
+fn all_memory_as_objects_is_used_and_given_back(context: &mut Context) -> Outcome {
+    let mut objects = Vec::new();
+    let mut used = 0;
+    for size_bits in (14..=27).rev() {
+        loop {
+            match context.vmm.allocate(Blueprint::Untyped { size_bits }) {
+                Ok(object) => objects.push(object),
+                Err(error) => {
+                    check_eq!(error.blame(), Blame::Resource);
+                    break;
+                }
+            }
+            used += 1 << size_bits;
+        }
+    }
+    // A book-keeping page among frames that were used and freed keeps these frames frames.
+    let stats = context.vmm.stats().allocator;
+    check!(used + stats.ready_bytes > stats.total_bytes / 100 * 99);
+    for object in objects {
+        context.vmm.free(object)?;
+    }
+    Ok(())
+}
+
+fn all_slots_are_used_and_given_back(context: &mut Context) -> Outcome {
+    let mut runs = Vec::new();
+    // The initial CNode has 65536 slots; the CSpace grows beyond it, which a program that does not
+    // want that leaves alone: so stop before.
+    while context.vmm.stats().allocator.free_slots > 512 {
+        runs.push(context.vmm.take_slots(256)?);
+    }
+    check!(runs.len() > 200);
+    for first in runs {
+        context.vmm.give_slots(first, 256)?;
+    }
+    Ok(())
+}

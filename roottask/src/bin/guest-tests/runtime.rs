@@ -1,0 +1,256 @@
+//! What the runtime prepares: stack, FS, heap, thread-local storage, memory functions.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::arch::x86::{__m128, _mm_add_ps, _mm_mul_ps, _mm_set1_ps, _mm_storeu_ps};
+use core::arch::{asm, global_asm};
+use core::hint::black_box;
+
+use roottask::{check, check_eq, Outcome};
+use sel4::{BootInfo, Word};
+
+use crate::context::Context;
+
+crate::tests!("runtime":
+    the_stack_is_aligned_for_sse,
+    a_second_threads_stack_is_aligned_for_sse,
+    sse_registers_survive_other_threads,
+    fs_leads_to_the_ipc_buffer,
+    initialised_and_clear_statics_are_so,
+    the_heap_gives_aligned_memory_and_takes_it_back,
+    the_heap_says_when_it_is_full,
+    thread_locals_start_with_their_values,
+    a_second_thread_has_thread_locals_of_its_own,
+    memory_functions_do_what_they_should,
+    the_boot_information_makes_sense,
+);
+
+/// Whether a vector spilled to the stack is aligned, and sums are right.
+#[inline(never)]
+fn use_sse(seed: f32) -> (usize, f32) {
+    // SAFETY: the target has SSE, as every processor that seL4 supports.
+    let vectors: [__m128; 4] = unsafe {
+        core::array::from_fn(|index| _mm_mul_ps(_mm_set1_ps(index as f32), _mm_set1_ps(seed)))
+    };
+    let vectors = black_box(&vectors);
+    let mut sums = [0f32; 4];
+    // SAFETY: as above; the destination is four floats.
+    unsafe {
+        let sum = vectors.iter().fold(_mm_set1_ps(0.0), |sum, &vector| _mm_add_ps(sum, vector));
+        _mm_storeu_ps(sums.as_mut_ptr(), sum);
+    }
+    (vectors.as_ptr() as usize % 16, sums[3])
+}
+
+fn the_stack_is_aligned_for_sse(_: &mut Context) -> Outcome {
+    let (misalignment, sum) = use_sse(2.0);
+    check_eq!(misalignment, 0);
+    check!(sum == 12.0);
+    Ok(())
+}
+
+fn sse_in_a_thread(seed: usize) -> Word {
+    let (misalignment, sum) = use_sse(seed as f32);
+    (sum as Word) << 8 | misalignment as Word
+}
+
+fn a_second_threads_stack_is_aligned_for_sse(context: &mut Context) -> Outcome {
+    check_eq!(context.spawn(sse_in_a_thread, 5)?.result()?, 30 << 8);
+    Ok(())
+}
+
+/// Keeps a value in an SSE register while others run; whether it is still there.
+fn keep_in_register(value: usize) -> Word {
+    let mut kept = value as Word;
+    for _ in 0..50 {
+        // SAFETY: the template uses its operands only, and a system call between the two moves is
+        // seL4_Yield, which keeps all registers but those named.
+        unsafe { asm!("movd xmm7, {0:e}", in(reg) kept, out("xmm7") _, options(nostack)) };
+        let before: Word;
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                "movd xmm7, {value:e}",
+                "push ebx",
+                "push esi",
+                "push edi",
+                "push ebp",
+                "xor esi, esi",
+                "xor edi, edi",
+                "mov ecx, esp",
+                "lea edx, [2f]",
+                "2: sysenter",
+                "pop ebp",
+                "pop edi",
+                "pop esi",
+                "pop ebx",
+                "movd eax, xmm7",
+                value = in(reg) kept,
+                inout("eax") sel4::sys::SysYield => before,
+                out("ecx") _,
+                out("edx") _,
+                out("xmm7") _,
+            );
+        }
+        kept = before;
+    }
+    kept
+}
+
+fn sse_registers_survive_other_threads(context: &mut Context) -> Outcome {
+    let children = [0x1111, 0x2222, 0x3333];
+    let mut started = Vec::new();
+    for value in children {
+        started.push(context.spawn(keep_in_register, value)?);
+    }
+    for (child, value) in started.iter().zip(children) {
+        check_eq!(child.result()? as usize, value);
+    }
+    Ok(())
+}
+
+fn fs_leads_to_the_ipc_buffer(context: &mut Context) -> Outcome {
+    let (selector, word): (Word, Word);
+    sel4::with_ipc_buffer_mut(|buffer| buffer.set_user_data(0x0f5_da7a));
+    // SAFETY: reads a selector, and a word of the IPC buffer (`userData`, behind tag and message).
+    unsafe {
+        asm!("mov {0:e}, fs", "mov {1:e}, dword ptr fs:[4 + 4 * 120]",
+            out(reg) selector, out(reg) word, options(nostack, readonly));
+    }
+    check_eq!(selector, sel4::sys::IPCBUF_GDT_SELECTOR);
+    check_eq!(word, 0x0f5_da7a);
+    let address = sel4::with_ipc_buffer(|buffer| core::ptr::from_ref(buffer));
+    check_eq!(address, context.bootinfo.ipc_buffer().cast_const());
+    Ok(())
+}
+
+static INITIALISED: [Word; 3] = [1, 0x8000_0000, Word::MAX];
+static CLEAR: [Word; 5000] = [0; 5000];
+
+fn initialised_and_clear_statics_are_so(_: &mut Context) -> Outcome {
+    check_eq!(*black_box(&INITIALISED), [1, 0x8000_0000, Word::MAX]);
+    check!(black_box(&CLEAR).iter().all(|&word| word == 0));
+    Ok(())
+}
+
+#[repr(align(1024))]
+struct Aligned([u8; 100]);
+
+fn the_heap_gives_aligned_memory_and_takes_it_back(_: &mut Context) -> Outcome {
+    for round in 0..200u32 {
+        let mut numbers: Vec<u32> = (0..2000).collect();
+        let aligned = Box::new(Aligned([round as u8; 100]));
+        check_eq!(core::ptr::from_ref(&*aligned) as usize % 1024, 0);
+        check!(aligned.0.iter().all(|&byte| byte == round as u8));
+        numbers.extend(2000..4000);
+        check!(numbers.iter().enumerate().all(|(index, &number)| number == index as u32));
+    }
+    Ok(())
+}
+
+fn the_heap_says_when_it_is_full(_: &mut Context) -> Outcome {
+    let mut bytes: Vec<u8> = Vec::new();
+    check!(bytes.try_reserve(1 << 20).is_err());
+    check!(bytes.try_reserve(64 * 1024).is_ok());
+    Ok(())
+}
+
+// Stable Rust has no word for thread-local variables without std; the linker has.
+global_asm!(
+    ".section .tdata,\"awT\",@progbits",
+    ".p2align 4",
+    "guest_tests_tls_first: .long 0x11223344",
+    "guest_tests_tls_second: .long 0x55667788",
+    ".section .tbss,\"awT\",@nobits",
+    ".p2align 6",
+    "guest_tests_tls_clear: .zero 64",
+    ".text",
+);
+
+/// The values of the three thread-local variables, and the address of the third.
+fn thread_locals() -> ([Word; 3], Word) {
+    let (first, second, clear, base): (Word, Word, Word, Word);
+    // SAFETY: GS leads to the thread's own block, with its own address in the first word.
+    unsafe {
+        asm!(
+            "mov {0:e}, dword ptr gs:[guest_tests_tls_first@ntpoff]",
+            "mov {1:e}, dword ptr gs:[guest_tests_tls_second@ntpoff]",
+            "mov {2:e}, dword ptr gs:[guest_tests_tls_clear@ntpoff]",
+            "mov {3:e}, dword ptr gs:[0]",
+            "lea {3:e}, [{3:e} + guest_tests_tls_clear@ntpoff]",
+            out(reg) first, out(reg) second, out(reg) clear, out(reg) base,
+            options(nostack, readonly),
+        );
+    }
+    ([first, second, clear], base)
+}
+
+/// Writes the first thread-local variable.
+fn set_first(value: Word) {
+    // SAFETY: as above; the variable is the thread's own.
+    unsafe {
+        asm!("mov dword ptr gs:[guest_tests_tls_first@ntpoff], {0:e}", in(reg) value,
+            options(nostack));
+    }
+}
+
+fn thread_locals_start_with_their_values(_: &mut Context) -> Outcome {
+    let (values, clear) = thread_locals();
+    check_eq!(values, [0x1122_3344, 0x5566_7788, 0]);
+    check_eq!(clear % 64, 0);
+    Ok(())
+}
+
+fn first_then_set(value: usize) -> Word {
+    let ([first, ..], _) = thread_locals();
+    set_first(value as Word);
+    first
+}
+
+fn a_second_thread_has_thread_locals_of_its_own(context: &mut Context) -> Outcome {
+    use sel4_root_task::tls;
+    let child = context.prepare(254, first_then_set, 77)?;
+    let mut block: Vec<u8> = Vec::with_capacity(tls::block_size());
+    // SAFETY: that many bytes, for the child alone; it has ended when they are given back.
+    let tls_base = unsafe { tls::lay_out(block.as_mut_ptr()) };
+    child.start()?;
+    let tcb = child.thread.tcb();
+    let mut registers = tcb.tcb_read_all_registers(true)?;
+    registers.inner_mut().tls_base = tls_base;
+    tcb.tcb_write_all_registers(true, &mut registers)?;
+    check_eq!(child.result()?, 0x1122_3344);
+    tcb.tcb_suspend()?;
+    check_eq!(thread_locals().0[0], 0x1122_3344);
+    Ok(())
+}
+
+fn memory_functions_do_what_they_should(_: &mut Context) -> Outcome {
+    let mut bytes: [u8; 300] = core::array::from_fn(|index| index as u8);
+    for (from, to, count) in [(0, 7, 250), (40, 3, 200), (5, 5, 9), (0, 1, 299), (1, 0, 299)] {
+        let (from, to, count) = black_box((from, to, count));
+        let expected: Vec<u8> = bytes[from..from + count].to_vec();
+        bytes.copy_within(from..from + count, to);
+        check!(bytes[to..to + count] == expected[..]);
+    }
+    for count in [0, 1, 3, 4, 17, 300] {
+        let count = black_box(count);
+        bytes[..count].fill(0xee);
+        check!(bytes[..count].iter().all(|&byte| byte == 0xee));
+    }
+    let (left, right) = black_box(([1u8, 2, 3, 4, 5], [1u8, 2, 3, 4, 6]));
+    check!(left[..] < right[..] && left[..4] == right[..4]);
+    Ok(())
+}
+
+fn the_boot_information_makes_sense(context: &mut Context) -> Outcome {
+    let bootinfo: &BootInfo = &context.bootinfo;
+    let (image, buffer) = (bootinfo.user_image_frames(), bootinfo.ipc_buffer() as usize);
+    let start = buffer - image.len() * 4096;
+    check!((start..buffer).contains(&(use_sse as *const () as usize)));
+    check_eq!(bootinfo.empty().end(), 1 << bootinfo.inner().initThreadCNodeSizeBits);
+    check!(bootinfo.untyped().end() <= bootinfo.empty().start());
+    check_eq!(bootinfo.device_untyped_range().start, bootinfo.kernel_untyped_range().end);
+    let extra: usize = context.bootinfo.extra().map(|part| part.content_with_header.len()).sum();
+    check!(4096 + extra <= context.bootinfo.footprint_size());
+    Ok(())
+}

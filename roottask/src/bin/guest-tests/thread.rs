@@ -1,0 +1,155 @@
+//! Threads: registers, priorities, their own IPC buffers and TLS.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use roottask::{check, check_eq, Outcome};
+use sel4::init_thread::slot;
+use sel4::{Error, Word};
+
+use crate::context::{let_children_run, Context};
+use crate::probe::load;
+
+crate::tests!("thread":
+    registers_are_read_as_they_were_written,
+    a_higher_priority_runs_first,
+    a_priority_above_the_maximum_is_refused,
+    a_suspended_thread_does_not_run,
+    each_thread_finds_its_own_ipc_buffer,
+    the_tls_base_is_where_gs_points,
+    one_cannot_read_ones_own_registers,
+    hundred_threads_run_at_once,
+);
+
+fn registers_are_read_as_they_were_written(context: &mut Context) -> Outcome {
+    let child = context.prepare(254, load, 0)?;
+    let tcb = child.thread.tcb();
+    let mut written = sel4::UserContext::default();
+    let inner = written.inner_mut();
+    (inner.eax, inner.ebx, inner.ecx, inner.edx) = (1, 2, 3, 4);
+    (inner.esi, inner.edi, inner.ebp, inner.eip, inner.esp) = (5, 6, 7, 0x8000, 0x9000);
+    tcb.tcb_write_all_registers(false, &mut written)?;
+    let read = tcb.tcb_read_all_registers(false)?;
+    let (read, written) = (read.inner(), written.inner());
+    check_eq!([read.eax, read.ebx, read.ecx, read.edx], [1, 2, 3, 4]);
+    check_eq!([read.esi, read.edi, read.ebp, read.eip, read.esp], [5, 6, 7, 0x8000, 0x9000]);
+    check_eq!([read.fs, read.gs], [written.fs, written.gs]);
+    check_eq!(tcb.tcb_read_registers(false, 1)?.inner().eip, 0x8000);
+    Ok(())
+}
+
+/// Numbers the calls of [`take_number`].
+static NEXT_NUMBER: AtomicUsize = AtomicUsize::new(0);
+
+fn take_number(_: usize) -> Word {
+    NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) as Word
+}
+
+fn a_higher_priority_runs_first(context: &mut Context) -> Outcome {
+    NEXT_NUMBER.store(0, Ordering::Relaxed);
+    let low = context.prepare(10, take_number, 0)?;
+    let high = context.prepare(20, take_number, 0)?;
+    let middle = context.prepare(1, take_number, 0)?;
+    let me = slot::TCB.cap();
+    middle.thread.tcb().tcb_set_priority(me, 15)?;
+    for child in [low, middle, high] {
+        child.start()?;
+    }
+    check_eq!(low.result()?, 2);
+    check_eq!(middle.result()?, 1);
+    check_eq!(high.result()?, 0);
+    Ok(())
+}
+
+fn a_priority_above_the_maximum_is_refused(context: &mut Context) -> Outcome {
+    let child = context.prepare(254, load, 0)?;
+    let (tcb, me) = (child.thread.tcb(), slot::TCB.cap());
+    check_eq!(tcb.tcb_set_priority(me, 256), Err(Error::RangeError));
+    check_eq!(tcb.tcb_set_mc_priority(me, 256), Err(Error::RangeError));
+    check_eq!(tcb.tcb_set_priority(me, 255), Ok(()));
+    Ok(())
+}
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+fn count_for_ever(_: usize) -> Word {
+    loop {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        sel4::r#yield();
+    }
+}
+
+fn a_suspended_thread_does_not_run(context: &mut Context) -> Outcome {
+    COUNT.store(0, Ordering::Relaxed);
+    let child = context.prepare(255, count_for_ever, 0)?;
+    child.start()?;
+    while COUNT.load(Ordering::Relaxed) == 0 {
+        sel4::r#yield();
+    }
+    child.thread.tcb().tcb_suspend()?;
+    let count = COUNT.load(Ordering::Relaxed);
+    (0..100).for_each(|_| sel4::r#yield());
+    check_eq!(COUNT.load(Ordering::Relaxed), count);
+    child.thread.tcb().tcb_resume()?;
+    while COUNT.load(Ordering::Relaxed) == count {
+        sel4::r#yield();
+    }
+    Ok(())
+}
+
+fn own_ipc_buffer(_: usize) -> Word {
+    sel4::with_ipc_buffer(|buffer| core::ptr::from_ref(buffer) as Word)
+}
+
+fn each_thread_finds_its_own_ipc_buffer(context: &mut Context) -> Outcome {
+    let mine = own_ipc_buffer(0) as usize;
+    check_eq!(mine, context.bootinfo.ipc_buffer() as usize);
+    for _ in 0..3 {
+        let child = context.spawn(own_ipc_buffer, 0)?;
+        check_eq!(child.result()? as usize, child.thread.buffer().address());
+        check_eq!(own_ipc_buffer(0) as usize, mine);
+    }
+    Ok(())
+}
+
+/// The first word behind GS.
+fn gs_word(_: usize) -> Word {
+    let word;
+    // SAFETY: the test gave the thread a TLS base that leads to a word.
+    unsafe { asm!("mov {}, dword ptr gs:[0]", out(reg) word, options(nostack, readonly)) };
+    word
+}
+
+static FIRST: [Word; 1] = [0xaaaa_0001];
+static SECOND: [Word; 1] = [0xbbbb_0002];
+
+fn the_tls_base_is_where_gs_points(context: &mut Context) -> Outcome {
+    for (base, expected) in [(&FIRST, 0xaaaa_0001), (&SECOND, 0xbbbb_0002)] {
+        let child = context.prepare(254, gs_word, 0)?;
+        child.start()?;
+        let tcb = child.thread.tcb();
+        let mut registers = tcb.tcb_read_all_registers(true)?;
+        registers.inner_mut().tls_base = base.as_ptr() as Word;
+        tcb.tcb_write_all_registers(true, &mut registers)?;
+        check_eq!(child.result()?, expected);
+    }
+    Ok(())
+}
+
+fn one_cannot_read_ones_own_registers(_: &mut Context) -> Outcome {
+    let read = slot::TCB.cap().tcb_read_all_registers(false);
+    check_eq!(read.map(|_| ()), Err(Error::IllegalOperation));
+    Ok(())
+}
+
+fn hundred_threads_run_at_once(context: &mut Context) -> Outcome {
+    COUNT.store(0, Ordering::Relaxed);
+    NEXT_NUMBER.store(0, Ordering::Relaxed);
+    for _ in 0..100 {
+        context.spawn(take_number, 0)?;
+    }
+    let_children_run()?;
+    check_eq!(NEXT_NUMBER.load(Ordering::Relaxed), 100);
+    check!(context.vmm.stats().allocator.live.tcbs >= 100);
+    Ok(())
+}
