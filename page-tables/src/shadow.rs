@@ -174,11 +174,16 @@ impl<'p> Shadow<'p> {
     /// used. Level 0 is not counted.
     pub fn use_entries(&mut self, geometry: &Geometry, level: u8, address: VirtAddr, count: usize) {
         if let Some(table) = self.counted(geometry, level, address) {
-            if self.is_listed_empty(table) {
-                self.unlist(table);
-            }
-            table.used.set(table.used.get() + count as u16);
+            self.use_table(table, count);
         }
+    }
+
+    /// As [`Shadow::use_entries`], for a structure that was found before.
+    pub fn use_table(&mut self, table: &'p Table<'p>, count: usize) {
+        if self.is_listed_empty(table) {
+            self.unlist(table);
+        }
+        table.used.set(table.used.get() + count as u16);
     }
 
     /// Records that `count` entries less are used.

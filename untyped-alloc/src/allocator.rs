@@ -96,13 +96,15 @@ impl<'p> Allocator<'p> {
     /// A page costs one chunk, a split from the largest block down (4 blocks for each 2 bits), and
     /// a CNode if the slots run out at that moment, with a split and a chunk of its own.
     pub fn wanting(&self) -> Option<NodeKind> {
-        [
-            (self.blocks.pool.free() < 96, NodeKind::Block),
-            (self.chunks.pool.free() < 6, NodeKind::Chunk),
-            (self.slots.pool.free() < 1, NodeKind::SlotWindow),
-        ]
-        .into_iter()
-        .find_map(|(low, kind)| low.then_some(kind))
+        if self.blocks.pool.free() < 96 {
+            Some(NodeKind::Block)
+        } else if self.chunks.pool.free() < 6 {
+            Some(NodeKind::Chunk)
+        } else if self.slots.pool.free() < 1 {
+            Some(NodeKind::SlotWindow)
+        } else {
+            None
+        }
     }
 
     /// Enters an untyped of the boot information. No kernel call.

@@ -35,26 +35,29 @@ impl Bits {
         self.0[bit / 32].get() >> (bit % 32) & 1 == 1
     }
 
-    /// The words that `count` ≥ 1 bits from `first` on lie in, each with a mask of them.
-    fn words(&self, first: usize, count: usize) -> impl Iterator<Item = (&Cell<u32>, u32)> {
-        let end = first + count;
-        (first / 32..=(end - 1) / 32).map(move |index| {
-            let low = first.saturating_sub(index * 32);
-            let high = (end - index * 32).min(32);
-            (&self.0[index], (u32::MAX >> (32 - (high - low))) << low)
-        })
-    }
-
-    /// Sets or clears `count` ≥ 1 bits from `first` on.
-    pub fn set(&self, first: usize, count: usize, value: bool) {
-        for (word, mask) in self.words(first, count) {
-            word.set(if value { word.get() | mask } else { word.get() & !mask });
+    /// Calls `f` for each word that some of `count` bits from `first` on lie in, with a mask of them.
+    #[inline]
+    fn each_word(&self, first: usize, count: usize, mut f: impl FnMut(&Cell<u32>, u32)) {
+        let (mut at, end) = (first, first + count);
+        while at < end {
+            let (low, bits) = (at % 32, (32 - at % 32).min(end - at));
+            f(&self.0[at / 32], (u32::MAX >> (32 - bits)) << low);
+            at += bits;
         }
     }
 
-    /// Whether `count` ≥ 1 bits from `first` on are all clear.
+    /// Sets or clears `count` bits from `first` on.
+    pub fn set(&self, first: usize, count: usize, value: bool) {
+        self.each_word(first, count, |word, mask| {
+            word.set(if value { word.get() | mask } else { word.get() & !mask });
+        });
+    }
+
+    /// Whether `count` bits from `first` on are all clear.
     fn none(&self, first: usize, count: usize) -> bool {
-        self.words(first, count).all(|(word, mask)| word.get() & mask == 0)
+        let mut any = 0;
+        self.each_word(first, count, |word, mask| any |= word.get() & mask);
+        any == 0
     }
 
     pub fn count(&self) -> usize {
@@ -156,6 +159,30 @@ impl Chunk<'_> {
             (false, true, true) => Some(Class::Clean),
             (false, true, false) => Some(Class::Dirty),
         }
+    }
+
+    /// Hands out the first clean object where that leaves the chunk in its class, which the rest of
+    /// the word it lies in mostly tells.
+    pub fn take_clean(&self) -> Option<usize> {
+        if self.class.get() != Some(Class::Clean) {
+            return None;
+        }
+        for (index, (free, flag)) in self.free.0.iter().zip(&self.flag.0).enumerate() {
+            let clean = free.get() & flag.get();
+            if clean == 0 {
+                continue;
+            }
+            let rest = clean & (clean - 1);
+            if rest == 0 {
+                return None;
+            }
+            let taken = clean ^ rest;
+            free.set(free.get() ^ taken);
+            flag.set(flag.get() ^ taken);
+            self.live.set(self.live.get() + 1);
+            return Some(index * 32 + taken.trailing_zeros() as usize);
+        }
+        None
     }
 
     /// The longest run of at most `want` free objects that starts at the first free object that is

@@ -216,6 +216,10 @@ impl<'p> Allocator<'p> {
     }
 
     fn take_run(&mut self, chunk: &'p Chunk<'p>, want: usize, clean: bool) -> (CPtr, usize) {
+        if let Some(index) = (want == 1 && clean).then(|| chunk.take_clean()).flatten() {
+            self.live.add(&self.sizes, chunk.blueprint(), 1);
+            return (chunk.first.get().offset(index), 1);
+        }
         // A chunk is found by its class, so there is such a run.
         let (first, count) = chunk.first_run(want, clean).unwrap_or((0, 1));
         self.chunks.hand_out(chunk, first, count);

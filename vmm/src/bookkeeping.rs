@@ -6,10 +6,10 @@
 //! to grow.
 
 use page_tables::PageRange;
-use untyped_alloc::{CachePolicy, Kernel, Memory, Rights};
+use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::error::{Error, NodeKind, Result};
-use crate::options::{PageSize, RegionOptions};
+use crate::options::RegionOptions;
 use crate::region::Kind;
 use crate::vmm::Vmm;
 
@@ -42,23 +42,31 @@ pub(crate) fn split_first(range: &mut Option<PageRange>) -> Option<PageRange> {
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// What has fallen below the reserve.
+    #[inline]
     fn wanting(&self) -> Option<Wanted> {
         if let Some(kind) = self.alloc.wanting() {
             return Some(Wanted::Allocator(kind));
         }
         let pools = &self.pools;
-        [
-            (pools.regions.free() < 4, NodeKind::Region),
-            (pools.runs.free() < 8, NodeKind::Run),
-            (pools.tables.free() < 8, NodeKind::Table),
-            (pools.spaces.free() < 1, NodeKind::Space),
+        let kind = if pools.regions.free() < 4 {
+            NodeKind::Region
+        } else if pools.runs.free() < 8 {
+            NodeKind::Run
+        } else if pools.tables.free() < 8 {
+            NodeKind::Table
+        } else if pools.spaces.free() < 1 {
+            NodeKind::Space
+        } else if pools.sharers.free() < 9 {
             // A run of 256 frames lies in 9 groups at the most.
-            (pools.sharers.free() < 9, NodeKind::Sharers),
-            (pools.copies.free() < 2, NodeKind::Copies),
-            (pools.threads.free() < 1, NodeKind::Thread),
-        ]
-        .into_iter()
-        .find_map(|(low, kind)| low.then_some(Wanted::Own(kind)))
+            NodeKind::Sharers
+        } else if pools.copies.free() < 2 {
+            NodeKind::Copies
+        } else if pools.threads.free() < 1 {
+            NodeKind::Thread
+        } else {
+            return None;
+        };
+        Some(Wanted::Own(kind))
     }
 
     /// Brings every pool above its reserve. Usually there is nothing to do.
@@ -67,6 +75,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// When memory is out. The reserve is then left to what gives memory back.
     #[inline]
     pub(crate) fn refill(&mut self) -> Result {
+        match self.wanting() {
+            None => Ok(()),
+            Some(_) => self.bring_up(),
+        }
+    }
+
+    #[cold]
+    fn bring_up(&mut self) -> Result {
         while let Some(wanted) = self.wanting() {
             let page = match split_first(&mut self.bookkeeping.boot) {
                 Some(page) => page,
@@ -95,7 +111,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps one more page of our own. Takes nodes from the reserve only.
     fn map_bookkeeping_page(&mut self) -> Result<PageRange> {
         let page = self.next_own_page()?;
-        self.commit(self.own, page, Rights::READ_WRITE, CachePolicy::WriteBack, PageSize::Small)?;
+        let region = self.own.regions.borrow().at(page.start());
+        self.commit(self.own, region.ok_or(Error::OutOfNodes(NodeKind::Region))?, page)?;
         self.bookkeeping.mapped = match self.bookkeeping.mapped {
             Some(rest) => rest.part(1, rest.pages() - 1),
             None => None,

@@ -11,11 +11,10 @@
 use core::fmt;
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{Kernel, Memory, Rights};
+use untyped_alloc::{Invocation, Kernel, KernelError, Memory, Rights};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::SpaceId;
-use crate::options::PageSize;
 use crate::query::{Mapping, RegionInfo};
 use crate::quota::Resource;
 use crate::region::{Backing, Kind};
@@ -117,11 +116,15 @@ pub fn classify(
     if address < first || address >= end {
         return FaultClass::Guard;
     }
-    if region.kind == Kind::Boot {
-        return FaultClass::Boot;
+    match region.kind {
+        Kind::Boot => return FaultClass::Boot,
+        // Given up by its owner, and only not let go by the kernel yet.
+        Kind::Quarantine => return FaultClass::NoRegion,
+        _ => {}
     }
     let needed = match access {
-        Access::Write => Rights::WRITE,
+        // The kernel maps what may be written but not read for nobody.
+        Access::Write => Rights::READ_WRITE,
         // Without a no-execute attribute, what can be read can be run.
         Access::Read | Access::Execute => Rights::READ,
     };
@@ -220,16 +223,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let block = self.geometry.range(address.align_down(block_bits).bits(), around);
         let block = block.ok().and_then(|block| block.intersection(usable));
         let range = self.unmapped_around(space, block.unwrap_or(usable), address);
-        let spec = region.spec();
         self.check_quota(space, Resource::Frames, 1)?;
         let filled = self
             .check_quota(space, Resource::Frames, range.pages())
-            .and_then(|()| self.commit(space, range, spec.rights, spec.cache, PageSize::Small));
+            .and_then(|()| self.commit(space, region, range));
         match filled {
             // One page may fit where more do not.
             Err(error) if range.pages() > 1 && error.blame() == crate::Blame::Resource => {
                 let page = self.geometry.page_of(address);
-                self.commit(space, page, spec.rights, spec.cache, PageSize::Small)
+                self.commit(space, region, page)
             }
             filled => filled,
         }
@@ -248,7 +250,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         block.part(first, end - first).unwrap_or(self.geometry.page_of(address))
     }
 
-    /// Maps a page again that is recorded as mapped, if the fault says that it is not.
+    /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
+    /// them before, or they are there since another fault was answered.
     fn map_recorded(
         &mut self,
         space: &'p Space<'p>,
@@ -256,27 +259,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         fault: &PageFault,
     ) -> Result {
         let run = space.runs.borrow().at(address);
-        let Some(run) = run.filter(|_| !fault.present) else { return Ok(()) };
+        let Some(run) = run else { return Ok(()) };
         let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
         let piece = run.part(index, 1);
-        self.refill()?;
-        if let Some(window) = self.window_holding(piece.frames.first) {
-            self.clear_window(window)?;
-        }
-        // Refused when the page is mapped after all, by an answer to another fault: fine as well.
-        let mapped = self.kernel.page_map(
-            piece.frames.first,
-            space.root.get(),
-            piece.start.bits(),
-            piece.mapped_rights(),
-            piece.cache,
-        );
-        match mapped {
-            Err(untyped_alloc::KernelError::FailedLookup) => {
-                self.record_unmapped(space, &piece);
-                self.install_run(space, piece).map_err(|(error, _)| error)
+        let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
+        let (vspace, rights) = (space.root.get(), piece.mapped_rights());
+        if fault.present {
+            match self.kernel.page_remap(frame, vspace, start, rights, cache) {
+                // It is not mapped (any more).
+                Err(KernelError::IllegalOperation) => {}
+                remapped => return remapped.map_err(Error::kernel(Invocation::PageRemap)),
             }
-            _ => Ok(()),
+        }
+        match self.kernel.page_map(frame, vspace, start, rights, cache) {
+            // Mapped meanwhile, by an answer to another fault.
+            Err(KernelError::InvalidCapability | KernelError::DeleteFirst) => Ok(()),
+            mapped => mapped.map_err(Error::kernel(Invocation::PageMap)),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::{PageSize, RegionOptions};
 use crate::quota::Resource;
+use crate::region::{Region, RegionSpec};
 use crate::run::{offset, RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -32,10 +33,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let region = self.place_region(space, options)?;
         let mapped = match self.usable(region) {
-            Some(range) => {
-                let spec = region.spec();
-                self.commit_in_parts(space, range, spec.rights, spec.cache, options.page_size)
-            }
+            Some(range) => self.commit_in_parts(space, region, range, options.page_size),
             None => Ok(()),
         };
         match mapped {
@@ -62,16 +60,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(run) = space.runs.borrow().first_in(range) {
             return Err(Error::AlreadyMapped { address: run.start.bits().max(start) });
         }
-        let spec = region.spec();
-        self.commit_in_parts(space, range, spec.rights, spec.cache, PageSize::Small)
+        self.commit_in_parts(space, region, range, PageSize::Small)
     }
 
     fn commit_in_parts(
         &mut self,
         space: &'p Space<'p>,
+        region: &'p Region<'p>,
         range: PageRange,
-        rights: Rights,
-        cache: CachePolicy,
         size: PageSize,
     ) -> Result {
         if let PageSize::Large { bits } = size {
@@ -79,8 +75,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.check_quota(space, Resource::Frames, range.pages())?;
         if range.pages() == 1 {
-            return self.commit_page(space, range, rights, cache);
+            return self.commit_page(space, region, range);
         }
+        let RegionSpec { rights, cache, .. } = region.spec();
         self.acquire(space, range, rights, cache, size, true)?;
         self.install(space, range)
     }
@@ -89,15 +86,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn commit(
         &mut self,
         space: &'p Space<'p>,
+        region: &'p Region<'p>,
         range: PageRange,
-        rights: Rights,
-        cache: CachePolicy,
-        size: PageSize,
     ) -> Result {
         if range.pages() == 1 {
-            return self.commit_page(space, range, rights, cache);
+            return self.commit_page(space, region, range);
         }
-        self.acquire(space, range, rights, cache, size, false)?;
+        let RegionSpec { rights, cache, .. } = region.spec();
+        self.acquire(space, range, rights, cache, PageSize::Small, false)?;
         self.install(space, range)
     }
 

@@ -5,31 +5,32 @@
 //! nothing to take out of any map when the kernel refuses. A page that continues the run before it
 //! (mapped one after the other, as a heap or a stack grows) makes that run longer and costs no node.
 
-use page_tables::PageRange;
-use untyped_alloc::{CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
+use page_tables::{PageRange, Table, VirtAddr};
+use untyped_alloc::{Invocation, Kernel, Memory, Taken};
 
 use crate::error::{Error, Result};
+use crate::region::{Region, RegionSpec};
 use crate::run::{Run, RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps a clear frame at `page`, where nothing is mapped. Takes at the most one node for the run
+    /// Maps a clear frame at `page` of `region`, where nothing is mapped. Takes at the most one node for the run
     /// and those for a page table. A failure leaves everything as it was.
     pub(crate) fn commit_page(
         &mut self,
         space: &'p Space<'p>,
+        region: &'p Region<'p>,
         page: PageRange,
-        rights: Rights,
-        cache: CachePolicy,
     ) -> Result {
         let clean = match self.alloc.take_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
             Taken::Clean(clean) => clean,
             Taken::Dirty(dirty) => self.scrub(dirty)?,
         };
+        let RegionSpec { rights, cache, .. } = region.spec();
         let (start, frames, source) = (page.start(), clean.frames(), Source::Owned);
         let run = RunInfo { start, frames, rights, cow: false, cache, source };
-        let mapped = self.install_page(space, &run);
+        let mapped = self.install_page(space, region, &run);
         if mapped.is_err() {
             self.discard(&run);
             self.drop_empty_tables(space, page);
@@ -37,10 +38,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mapped
     }
 
-    fn install_page(&mut self, space: &'p Space<'p>, run: &RunInfo) -> Result {
-        let deepest = self.geometry.levels.len() as u8 - 1;
-        self.make_way(space, run.start, deepest)?;
-        let before = self.run_before(space, run);
+    fn install_page(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        run: &RunInfo,
+    ) -> Result {
+        let table = self.table_at(space, run.start)?;
+        let before = self.run_before(space, region, run);
         // Taken now, so that recording cannot fail.
         let node = if before.is_none() { Some(self.pools.run()?) } else { None };
         let (vspace, address) = (space.root.get(), run.start.bits());
@@ -49,7 +54,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             node.into_iter().for_each(|node| self.pools.runs.give(node));
             return Err(Error::kernel(Invocation::PageMap)(error));
         }
-        space.shadow.borrow_mut().use_entries(&self.geometry, deepest, run.start, 1);
+        space.shadow.borrow_mut().use_table(table, 1);
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         let mut runs = space.runs.borrow_mut();
         match (before, node) {
@@ -60,10 +65,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
+    /// The deepest page table over an address, made if it is missing.
+    fn table_at(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result<&'p Table<'p>> {
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        loop {
+            if let Some(table) = space.shadow.borrow().find(&self.geometry, deepest, address) {
+                return Ok(table);
+            }
+            self.make_way(space, address, deepest)?;
+        }
+    }
+
     /// The run that the page makes longer: in its region, of its batch of frames.
-    fn run_before(&self, space: &Space<'p>, run: &RunInfo) -> Option<&'p Run<'p>> {
-        let region = space.regions.borrow().at(run.start)?;
-        if self.usable(region)?.start() == run.start {
+    fn run_before(
+        &self,
+        space: &Space<'p>,
+        region: &Region<'p>,
+        run: &RunInfo,
+    ) -> Option<&'p Run<'p>> {
+        if self.between_guards(region).0 == run.start.bits() {
             return None;
         }
         let before = space.runs.borrow().before(run)?;

@@ -197,6 +197,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         whole.part(usize::from(spec.guard_below), spec.pages.checked_sub(guards)?)
     }
 
+    /// Where the pages between the guards of a region (no mark) start and end, in bytes.
+    pub(crate) fn between_guards(&self, region: &Region<'_>) -> (usize, usize) {
+        let (spec, bits) = (region.spec(), self.geometry.page_bits);
+        let (start, end) = (region.start().bits(), region.start().bits() + (spec.pages << bits));
+        let guard = |pages: u16| usize::from(pages) << bits;
+        (start + guard(spec.guard_below), end - guard(spec.guard_above))
+    }
+
     pub(crate) fn id_of(&self, space: &Space<'p>, region: &Region<'_>) -> RegionId {
         RegionId { space: space.id.get(), start: region.start(), serial: region.serial() }
     }
@@ -217,10 +225,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !matches!(region.spec().kind, Kind::Memory | Kind::Stack) {
             return Err(Error::WrongKind(self.id_of(space, region)));
         }
-        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start })?;
-        if usable.covers(range) {
+        let (low, high) = self.between_guards(region);
+        if low <= start && range.end() <= high {
             return Ok((region, range));
         }
+        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start })?;
         let end = region.start().bits() + (region.spec().pages << self.geometry.page_bits);
         Err(if start < usable.start().bits() || start >= usable.end() {
             Error::Guard { address: start }
