@@ -7,7 +7,6 @@ import sys
 RATIO = {
     "map_bulk_4k": 1.05,
     "map_single_4k": 1.15,
-    "map_scattered_4k": 1.15,
     "unmap_free_bulk_4k": 1.05,
     "protect_bulk_4k": 1.05,
     "ipc_buffer": 1.15,

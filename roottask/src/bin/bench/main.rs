@@ -42,7 +42,8 @@ fn run(vmm: &mut Manager) -> Result {
     bulk::alloc_1024_frames(vmm)?;
     let pages = bulk::fresh(vmm)?;
     let regions = single::fresh(vmm)?;
-    single::scattered(vmm)?;
+    single::populated(vmm, "map_single_4k", 1)?;
+    single::populated(vmm, "map_scattered_4k", 2)?;
     single::ipc_buffers(vmm)?;
     single::stacks(vmm)?;
     bulk::map_large(vmm)?;

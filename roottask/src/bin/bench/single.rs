@@ -49,7 +49,7 @@ pub fn fresh(vmm: &mut Manager) -> Result<Regions> {
         })
     })?;
     let floor = fresh_floor(vmm, &mut raw)?;
-    row("map_single_4k", &mapped, &mut samples, &mut raw, Some(TIMES));
+    row("map_region_4k", &mapped, &mut samples, &mut raw, Some(TIMES));
 
     let (mut samples, mut raw) = (Samples::new(), Samples::new());
     let (_, protected) = cost(vmm, |vmm| {
@@ -73,19 +73,22 @@ pub fn used(vmm: &mut Manager, Regions { ids, floor }: Regions) -> Result {
     Ok(())
 }
 
-/// Every second page of a reserved region, one call each.
-pub fn scattered(vmm: &mut Manager) -> Result {
+/// Pages of a reserved region, one call each: one after the other, or every second one.
+///
+/// The floor does not look for addresses either, so the first of these is what it is the floor of;
+/// `map_region_4k` does, and makes a region, for each page.
+pub fn populated(vmm: &mut Manager, name: &str, step: usize) -> Result {
     let own = vmm.own_space();
-    let region = vmm.reserve(own, &RegionOptions::new(2 * TIMES))?;
+    let region = vmm.reserve(own, &RegionOptions::new(step * TIMES))?;
     let (mut samples, mut raw) = (Samples::new(), Samples::new());
     let (_, mapped) = cost(vmm, |vmm| {
         (0..TIMES).try_for_each(|page| {
-            let start = region.start().bits() + 2 * page * 4096;
+            let start = region.start().bits() + step * page * 4096;
             samples.take(|| vmm.populate(own, start, 1))
         })
     })?;
     fresh_floor(vmm, &mut raw)?;
-    row("map_scattered_4k", &mapped, &mut samples, &mut raw, Some(TIMES));
+    row(name, &mapped, &mut samples, &mut raw, Some(TIMES));
     Ok(())
 }
 
