@@ -43,19 +43,26 @@ fn row(name: &str, cost: &Cost, floor: u64, pages: Option<usize>) {
     Row::new(name, "page", PAGES).print(cost, Some(floor), pages);
 }
 
-/// Fresh pages: mapped, then protected.
+/// Fresh pages, mapped.
 pub fn fresh(vmm: &mut Manager) -> Result<Pages> {
     let (own, options) = (vmm.own_space(), RegionOptions::new(PAGES));
     let floor = Floor::new(vmm, PAGES, FrameObjectType::_4k)?;
     let (region, mapped) = cost(vmm, |vmm| vmm.map(own, &options))?;
     let raw = instructions(|| map_all(&floor, PAGES));
     row("map_bulk_4k", &mapped, raw, Some(PAGES));
+    Ok(Pages { region, floor })
+}
 
-    let start = region.start().bits();
-    let (_, protected) = cost(vmm, |vmm| vmm.protect(own, start, PAGES, Rights::READ))?;
+/// Pages of another space, protected.
+pub fn protect(vmm: &mut Manager) -> Result {
+    let space = vmm.create_space()?;
+    let floor = Floor::within(vmm, space, PAGES, FrameObjectType::_4k)?;
+    map_all(&floor, PAGES);
+    let start = vmm.map(space, &RegionOptions::new(PAGES))?.start().bits();
+    let (_, protected) = cost(vmm, |vmm| vmm.protect(space, start, PAGES, Rights::READ))?;
     let raw = instructions(|| (0..PAGES).for_each(|page| floor.protect(page)));
     row("protect_bulk_4k", &protected, raw, None);
-    Ok(Pages { region, floor })
+    Ok(())
 }
 
 /// The same pages unmapped and given back; then mapped again, being memory that was used.

@@ -14,7 +14,7 @@ use sel4::init_thread::slot;
 use sel4::{
     cap, CapRights, FrameObjectType, ObjectBlueprint, TranslationTableObjectType, VmAttributes,
 };
-use vmm::{Blueprint, CPtr, RegionOptions, Result};
+use vmm::{Blueprint, CPtr, RegionOptions, Result, SpaceId};
 
 use roottask::Manager;
 
@@ -30,6 +30,7 @@ const TABLE_PAGES: usize = 1024;
 /// Memory, slots and addresses for a raw loop: taken from the manager beforehand, so that both
 /// sides are measured in one run.
 pub struct Floor {
+    vspace: cap::VSpace,
     frames: cap::Untyped,
     tables: cap::Untyped,
     base: usize,
@@ -40,13 +41,26 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// For `pages` frames of a size (a power of two, at most 8192), and their page tables.
+    /// For `pages` frames of a size (a power of two, at most 8192), and their page tables, in the
+    /// manager's own space.
     pub fn new(vmm: &mut Manager, pages: usize, size: FrameObjectType) -> Result<Floor> {
+        let own = vmm.own_space();
+        Floor::within(vmm, own, pages, size)
+    }
+
+    /// As [`Floor::new`], in another space.
+    pub fn within(
+        vmm: &mut Manager,
+        space: SpaceId,
+        pages: usize,
+        size: FrameObjectType,
+    ) -> Result<Floor> {
+        let vspace = cap::VSpace::from_bits(vmm.vspace(space)?.bits() as _);
         // Page tables of its own: whole spans of 4 MiB that the manager maps nothing in.
         let span = FrameObjectType::LargePage.bits() as u8;
         let span_pages = (pages << (size.bits() - 12)).next_multiple_of(TABLE_PAGES);
         let options = RegionOptions::new(span_pages).aligned(span).named("floor");
-        let region = vmm.reserve(vmm.own_space(), &options)?;
+        let region = vmm.reserve(space, &options)?;
         let mut untyped = |bits: u32| -> Result<cap::Untyped> {
             let object = vmm.allocate(Blueprint::Untyped { size_bits: bits as u8 })?;
             Ok(cap::Untyped::from_bits(object.slot().bits() as _))
@@ -59,7 +73,7 @@ impl Floor {
         for first in &mut slots[..=batches] {
             *first = vmm.take_slots(BATCH)?;
         }
-        Ok(Floor { frames, tables, base: region.start().bits(), slots, batches, size })
+        Ok(Floor { vspace, frames, tables, base: region.start().bits(), slots, batches, size })
     }
 
     fn retype(
@@ -91,7 +105,7 @@ impl Floor {
             let slot = self.slots[self.batches].offset(index);
             cap::PageTable::from_bits(slot.bits() as _)
                 .page_table_map(
-                    slot::VSPACE.cap(),
+                    self.vspace,
                     self.base + (index << FrameObjectType::LargePage.bits()),
                     VmAttributes::DEFAULT,
                 )
@@ -117,7 +131,7 @@ impl Floor {
     pub fn map_at(&self, page: usize, place: usize) {
         self.frame(page)
             .frame_map(
-                slot::VSPACE.cap(),
+                self.vspace,
                 self.base + (place << self.size.bits()),
                 CapRights::read_write(),
                 VmAttributes::DEFAULT,
@@ -136,12 +150,27 @@ impl Floor {
     pub fn protect(&self, page: usize) {
         self.frame(page)
             .frame_remap(
-                slot::VSPACE.cap(),
+                self.vspace,
                 self.base + (page << self.size.bits()),
                 CapRights::read_only(),
                 VmAttributes::DEFAULT,
             )
             .expect("the floor's page is mapped");
+    }
+
+    /// Makes a page read-only in a way that the processor notices at once: in the space that runs,
+    /// `Page_Remap` of this kernel leaves the old rights in the TLB.
+    #[inline(always)]
+    pub fn renew(&self, page: usize) {
+        self.unmap(page);
+        self.frame(page)
+            .frame_map(
+                self.vspace,
+                self.base + (page << self.size.bits()),
+                CapRights::read_only(),
+                VmAttributes::DEFAULT,
+            )
+            .expect("the floor's page was unmapped");
     }
 
     /// Makes a page the IPC buffer of a thread.

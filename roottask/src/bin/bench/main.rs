@@ -41,6 +41,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never> {
 fn run(vmm: &mut Manager) -> Result {
     bulk::alloc_1024_frames(vmm)?;
     let pages = bulk::fresh(vmm)?;
+    bulk::protect(vmm)?;
     let regions = single::fresh(vmm)?;
     single::populated(vmm, "map_single_4k", 1)?;
     single::populated(vmm, "map_scattered_4k", 2)?;
