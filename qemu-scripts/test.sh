@@ -17,6 +17,8 @@ EOF
 
 KERNELS=(debug release)
 MEMORIES=(32M 512M 2G)
+# Programs that say by their exit code alone whether all was well.
+PROGRAMS=(hello upstream-spawn-thread)
 GUEST_TIMEOUT=300
 # The crates that are built for the target alone.
 TARGET_CRATES=(-p sel4 -p sel4-root-task -p roottask)
@@ -83,6 +85,11 @@ demo_check_works() {
     ! matches_in_order "$SCRIPTS/ipc-demo.expected" /dev/null
 }
 
+# The program that the README shows is one that is compiled and booted.
+readme_shows_hello() {
+    diff "$ROOT/roottask/src/bin/hello.rs" <(sed -n '/^```rust$/,/^```$/p' README.md | sed '1d;$d')
+}
+
 # Each host test counts.
 host_tests() {
     local log=$LOGS/host status=0 passed failed
@@ -136,15 +143,19 @@ script_lane() {
     check "run.sh refuses too little memory" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 1M
     check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
     check "the check of the demo's output" demo_check_works
+    check "README's program is hello.rs" readme_shows_hello
 }
 
 qemu_lane() {
-    local kernel memory
+    local kernel memory program
     for kernel in "${KERNELS[@]}"; do
         local -a options=()
         [[ $kernel == debug ]] || options=("--$kernel-kernel")
         for memory in "${MEMORIES[@]}"; do
             check "demo, $kernel kernel, $memory" "$SCRIPTS/demo.sh" --memory "$memory" "${options[@]}"
+        done
+        for program in "${PROGRAMS[@]}"; do
+            check "$program, $kernel kernel" "$SCRIPTS/run.sh" "$program" "${options[@]}"
         done
         guest_tests "$kernel" "${options[@]}"
     done
