@@ -1,6 +1,6 @@
 //! Where a sequence works.
 
-use untyped_alloc::kernel::{CPtr, ObjectSizes};
+use untyped_alloc::kernel::{CPtr, CapPath, Kernel, KernelResult, ObjectSizes};
 
 /// Slots of the window.
 pub const WINDOW: u8 = 64;
@@ -33,6 +33,26 @@ pub struct Config {
 }
 
 impl Config {
+    /// Empties the window and gives all memory of the untypeds back, so that another sequence can
+    /// start. What mappings were left behind stays: give that one other addresses.
+    ///
+    /// # Errors
+    /// None on seL4, as long as the root CNode is one.
+    pub fn clear(&self, kernel: &mut impl Kernel) -> KernelResult {
+        let at = |cptr: CPtr| CapPath {
+            root: self.root,
+            index: cptr.bits(),
+            depth: self.sizes.word_bits,
+        };
+        for source in self.sources {
+            kernel.cnode_revoke(at(source))?;
+        }
+        for slot in 0..usize::from(WINDOW) {
+            kernel.cnode_delete(at(self.window.offset(slot)))?;
+        }
+        Ok(())
+    }
+
     /// On IA32 with the boot's own capabilities, 64 free slots from `window` on, and addresses of
     /// 16 free MiB from `vaddr` on (a multiple of 4 MiB) and around the end of user space.
     pub const fn ia32(window: CPtr, sources: [CPtr; SOURCES], vaddr: usize) -> Config {

@@ -16,6 +16,8 @@ pub struct Generator {
     rng: Rng,
     guesses: Guesses,
     config: Config,
+    /// Whether something that should have been there was not found for the last call.
+    missed: bool,
 }
 
 /// Whether something may lie in an active slot, from which it may be invoked.
@@ -28,30 +30,42 @@ enum Where {
 impl Generator {
     /// A sequence that works in `config`.
     pub fn new(seed: u64, config: &Config) -> Generator {
-        Generator { rng: Rng::new(seed), guesses: Guesses::new(), config: *config }
+        Generator { rng: Rng::new(seed), guesses: Guesses::new(), config: *config, missed: false }
     }
 
     /// The next call.
     pub fn next_call(&mut self) -> Call {
-        match self.rng.below(100) {
-            0..=19 => self.retype(),
-            20..=22 => self.retype_into(),
-            23..=31 => self.copy(),
-            32..=34 => self.mint_badge(),
-            35..=38 => self.mint_guard(),
-            39..=49 => Call::Delete { slot: self.occupied_path() },
-            50..=53 => self.revoke(),
-            54..=66 => self.page_map(),
-            67..=71 => self.page_remap(),
-            72..=76 => Call::PageUnmap { frame: self.active(|kind| kind == Kind::Frame) },
-            77..=78 => Call::PageGetAddress { frame: self.active(|kind| kind == Kind::Frame) },
-            79..=85 => self.table_map(),
-            86..=88 => {
-                Call::TableUnmap { table: self.active(is_lower_table), level: self.table_level() }
+        // Most calls for which nothing fits are not worth making.
+        for _ in 0..8 {
+            self.missed = false;
+            let call = self.any_call();
+            if !self.missed {
+                return call;
             }
-            89..=90 => self.make_pool(),
-            91..=93 => self.assign(),
-            94..=97 => self.set_ipc_buffer(),
+        }
+        self.any_call()
+    }
+
+    fn any_call(&mut self) -> Call {
+        match self.rng.below(100) {
+            0..=22 => self.retype(),
+            23..=25 => self.retype_into(),
+            26..=34 => self.copy(),
+            35..=37 => self.mint_badge(),
+            38..=41 => self.mint_guard(),
+            42..=49 => Call::Delete { slot: self.occupied_path() },
+            50..=51 => self.revoke(),
+            52..=65 => self.page_map(),
+            66..=70 => self.page_remap(),
+            71..=75 => Call::PageUnmap { frame: self.active(is_mapped_frame) },
+            76..=77 => Call::PageGetAddress { frame: self.active(is_frame) },
+            78..=84 => self.table_map(),
+            85..=87 => {
+                Call::TableUnmap { table: self.active(is_mapped_table), level: self.table_level() }
+            }
+            88..=89 => self.make_pool(),
+            90..=92 => self.assign(),
+            93..=96 => self.set_ipc_buffer(),
             _ => self.set_space(),
         }
     }
@@ -60,6 +74,12 @@ impl Generator {
     pub fn note(&mut self, call: &Call, result: KernelResult<usize>) {
         match (result, call) {
             (Ok(_), _) => self.guesses.succeeded(call),
+            (Err(KernelError::InvalidCapability), _) => self.guesses.refused(call, true),
+            (Err(KernelError::IllegalOperation), _) => self.guesses.refused(call, false),
+            (
+                Err(KernelError::FailedLookup),
+                Call::Copy { src, .. } | Call::MintBadge { src, .. } | Call::MintGuard { src, .. },
+            ) => self.guesses.missing(*src),
             (
                 Err(KernelError::DeleteFirst),
                 Call::Retype { offset: slot, count: 1, .. }
@@ -81,11 +101,12 @@ impl Generator {
             // Beyond the limits, where the kernel refuses before it touches a slot.
             (offset, count) = (first, self.rng.pick(&[0, 257, u16::MAX]));
         }
-        Call::Retype { untyped: self.untyped(), blueprint, offset, count }
+        Call::Retype { untyped: self.untyped_for(blueprint), blueprint, offset, count }
     }
 
     fn retype_into(&mut self) -> Call {
-        let (untyped, blueprint) = (self.untyped(), self.blueprint());
+        let blueprint = self.blueprint();
+        let untyped = self.untyped_for(blueprint);
         let root = self.active(is_cnode);
         let node = match self.rng.below(4) {
             // Never at depth 0: that would be the caller's own CNode, and slot 0 of it is empty.
@@ -119,8 +140,8 @@ impl Generator {
     fn revoke(&mut self) -> Call {
         // Untypeds above all, or the memory is used up soon.
         let target = match self.rng.below(10) {
-            0..=2 => Target::Source(self.rng.below(SOURCES as u32) as u8),
-            3..=5 => {
+            0 => Target::Source(self.rng.below(SOURCES as u32) as u8),
+            1..=3 => {
                 Target::Window(self.slot(0, WINDOW, |kind| matches!(kind, Kind::Untyped { .. })))
             }
             _ => self.any_occupied(),
@@ -129,19 +150,21 @@ impl Generator {
     }
 
     fn page_map(&mut self) -> Call {
-        let (frame, vspace) = (self.active(|kind| kind == Kind::Frame), self.vspace());
-        let (vaddr, rights, cache) = (self.vaddr(), self.rights(), self.cache());
+        let unmapped = Kind::Frame { mapped: false };
+        let frame = self.active(|kind| kind == unmapped);
+        let (vspace, vaddr) = self.place();
+        let (rights, cache) = (self.rights(), self.cache());
         Call::PageMap { frame, vspace, vaddr, rights, cache }
     }
 
     fn page_remap(&mut self) -> Call {
-        let (frame, vspace) = (self.active(|kind| kind == Kind::Frame), self.vspace());
+        let (frame, vspace) = (self.active(is_mapped_frame), self.vspace());
         let (vaddr, rights, cache) = (self.vaddr(), self.rights(), self.cache());
         Call::PageRemap { frame, vspace, vaddr, rights, cache }
     }
 
     fn table_map(&mut self) -> Call {
-        let (table, level) = (self.active(is_lower_table), self.table_level());
+        let (table, level) = (self.active(is_unmapped_table), self.table_level());
         Call::TableMap { table, level, vspace: self.vspace(), vaddr: self.vaddr() }
     }
 
@@ -157,12 +180,11 @@ impl Generator {
         } else {
             self.active(|kind| kind == Kind::Pool)
         };
-        Call::Assign { pool, vspace: self.active(is_root) }
+        Call::Assign { pool, vspace: self.active(is_new_root) }
     }
 
     fn set_ipc_buffer(&mut self) -> Call {
-        let (tcb, frame) =
-            (self.active(|kind| kind == Kind::Tcb), self.in_window(|kind| kind == Kind::Frame));
+        let (tcb, frame) = (self.active(|kind| kind == Kind::Tcb), self.in_window(is_frame));
         Call::SetIpcBuffer { tcb, vaddr: self.rng.below(VADDRS as u32) as u8, frame }
     }
 
@@ -179,6 +201,7 @@ impl Generator {
         let fitting = self.rng.chance(FITTING);
         let slot = |i: u32| from + ((start + i) % span) as u8;
         let found = (0..span).map(slot).find(|&slot| wanted(self.guesses.kind(slot)));
+        self.missed |= fitting && found.is_none();
         found.filter(|_| fitting).unwrap_or(slot(0))
     }
 
@@ -206,12 +229,14 @@ impl Generator {
         self.slot(from, end, |kind| kind == Kind::Empty)
     }
 
-    fn untyped(&mut self) -> Target {
-        if self.rng.chance(45) {
-            Target::Source(self.rng.below(SOURCES as u32) as u8)
-        } else {
-            self.active(|kind| matches!(kind, Kind::Untyped { .. }))
+    /// An untyped with room for one object.
+    fn untyped_for(&mut self, blueprint: Blueprint) -> Target {
+        if self.rng.chance(50) {
+            // The first is the largest.
+            return Target::Source(self.rng.pick(&[0, 0, 0, 1, 1, 2, SOURCES as u8 - 1]));
         }
+        let least = self.config.sizes.size_bits(blueprint).unwrap_or(0);
+        self.active(|kind| matches!(kind, Kind::Untyped { size_bits } if size_bits >= least))
     }
 
     fn vspace(&mut self) -> Target {
@@ -220,6 +245,23 @@ impl Generator {
         } else {
             self.in_window(is_root)
         }
+    }
+
+    /// A VSpace and an address: below a table that was mapped, or anywhere.
+    fn place(&mut self) -> (Target, u8) {
+        if self.rng.chance(30) {
+            return (self.vspace(), self.vaddr());
+        }
+        let (vspace, table) = self.guesses.table(self.rng.next_u32());
+        let span = |number: u8| self.config.vaddrs[usize::from(number)] >> 22;
+        let mut vaddr = table;
+        for _ in 0..4 {
+            let other = self.rng.below(VADDRS as u32) as u8;
+            if span(other) == span(table) {
+                vaddr = other;
+            }
+        }
+        (vspace, vaddr)
     }
 
     fn occupied_path(&mut self) -> SlotPath {
@@ -287,7 +329,7 @@ impl Generator {
         let sizes = self.config.sizes;
         match self.rng.below(100) {
             0..=24 => {
-                let size_bits = self.rng.pick(&[12, 12, 12, 13, 14, 16, 4, 5, 8, 10, 22]);
+                let size_bits = self.rng.pick(&[12, 12, 12, 13, 14, 16, 16, 18, 4, 5, 8, 10, 22]);
                 Blueprint::Untyped { size_bits }
             }
             25..=54 => Blueprint::Frame { size_bits: sizes.frame_bits[0] },
@@ -343,10 +385,26 @@ fn is_cnode(kind: Kind) -> bool {
     matches!(kind, Kind::CNode { .. })
 }
 
-fn is_root(kind: Kind) -> bool {
-    kind == Kind::Table { level: 0 }
+fn is_frame(kind: Kind) -> bool {
+    matches!(kind, Kind::Frame { .. })
 }
 
-fn is_lower_table(kind: Kind) -> bool {
-    matches!(kind, Kind::Table { level: 1.. })
+fn is_mapped_frame(kind: Kind) -> bool {
+    kind == Kind::Frame { mapped: true }
+}
+
+fn is_root(kind: Kind) -> bool {
+    kind == Kind::Table { level: 0, mapped: true }
+}
+
+fn is_new_root(kind: Kind) -> bool {
+    kind == Kind::Table { level: 0, mapped: false }
+}
+
+fn is_mapped_table(kind: Kind) -> bool {
+    matches!(kind, Kind::Table { level: 1.., mapped: true })
+}
+
+fn is_unmapped_table(kind: Kind) -> bool {
+    matches!(kind, Kind::Table { level: 1.., mapped: false })
 }

@@ -10,12 +10,18 @@ use crate::config::WINDOW;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Empty,
+    /// Something.
+    Unknown,
     Untyped {
         size_bits: u8,
     },
-    Frame,
+    Frame {
+        mapped: bool,
+    },
+    /// Of level 0, `mapped` is to have an ASID.
     Table {
         level: u8,
+        mapped: bool,
     },
     Tcb,
     CNode {
@@ -36,11 +42,27 @@ const ORPHAN: u8 = u8::MAX;
 pub(crate) struct Guesses {
     kinds: [Kind; WINDOW as usize],
     parents: [u8; WINDOW as usize],
+    /// Where tables were mapped last: VSpace and number of the address.
+    tables: [(Target, u8); TABLES],
+    next_table: usize,
 }
+
+/// How many mapped tables are remembered.
+const TABLES: usize = 8;
 
 impl Guesses {
     pub(crate) fn new() -> Guesses {
-        Guesses { kinds: [Kind::Empty; WINDOW as usize], parents: [ORPHAN; WINDOW as usize] }
+        Guesses {
+            kinds: [Kind::Empty; WINDOW as usize],
+            parents: [ORPHAN; WINDOW as usize],
+            tables: [(Target::VSpace, 0); TABLES],
+            next_table: 0,
+        }
+    }
+
+    /// Where a table may be mapped: VSpace and number of the address.
+    pub(crate) fn table(&self, number: u32) -> (Target, u8) {
+        self.tables[number as usize % TABLES]
     }
 
     pub(crate) fn kind(&self, slot: u8) -> Kind {
@@ -68,6 +90,15 @@ impl Guesses {
             Call::Delete { slot: SlotPath::Direct { target: Target::Window(slot), .. } } => {
                 self.kinds[usize::from(slot)] = Kind::Empty;
             }
+            Call::PageMap { frame: Target::Window(slot), .. } => self.set_mapped(slot, true),
+            Call::PageUnmap { frame: Target::Window(slot) } => self.set_mapped(slot, false),
+            Call::TableMap { table: Target::Window(slot), vspace, vaddr, .. } => {
+                self.set_mapped(slot, true);
+                self.tables[self.next_table] = (vspace, vaddr);
+                self.next_table = (self.next_table + 1) % TABLES;
+            }
+            Call::TableUnmap { table: Target::Window(slot), .. } => self.set_mapped(slot, false),
+            Call::Assign { vspace: Target::Window(slot), .. } => self.set_mapped(slot, true),
             Call::Revoke { slot: SlotPath::Direct { target, .. } } => self.revoked(target),
             Call::MakePool {
                 untyped,
@@ -77,10 +108,51 @@ impl Guesses {
         }
     }
 
+    /// Learns that `call` found a slot empty, or else of the wrong kind.
+    pub(crate) fn refused(&mut self, call: &Call, empty: bool) {
+        let (Call::Retype { untyped: Target::Window(slot), .. }
+        | Call::RetypeInto { untyped: Target::Window(slot), .. }
+        | Call::PageRemap { frame: Target::Window(slot), .. }
+        | Call::PageUnmap { frame: Target::Window(slot) }
+        | Call::PageGetAddress { frame: Target::Window(slot) }
+        | Call::PageMap { frame: Target::Window(slot), .. }
+        | Call::TableMap { table: Target::Window(slot), .. }
+        | Call::TableUnmap { table: Target::Window(slot), .. }
+        | Call::MakePool { untyped: Target::Window(slot), .. }
+        | Call::Assign { vspace: Target::Window(slot), .. }
+        | Call::SetIpcBuffer { tcb: Target::Window(slot), .. }
+        | Call::SetSpace { tcb: Target::Window(slot), .. }) = *call
+        else {
+            return;
+        };
+        match call {
+            // A capability that is mapped already is refused like one that is not there.
+            Call::PageMap { .. } | Call::TableMap { .. } | Call::Assign { .. } if empty => {
+                self.set_mapped(slot, true);
+            }
+            _ => self.kinds[usize::from(slot)] = if empty { Kind::Empty } else { Kind::Unknown },
+        }
+    }
+
+    /// Learns that a copy's source is empty.
+    pub(crate) fn missing(&mut self, src: SlotPath) {
+        if let SlotPath::Direct { target: Target::Window(slot), .. } = src {
+            self.kinds[usize::from(slot)] = Kind::Empty;
+        }
+    }
+
     /// Learns that the window's slot `slot` was not empty though it was believed to be.
     pub(crate) fn occupied(&mut self, slot: u8) {
         if self.kind(slot) == Kind::Empty {
-            self.kinds[usize::from(slot)] = Kind::Frame;
+            self.kinds[usize::from(slot)] = Kind::Unknown;
+        }
+    }
+
+    fn set_mapped(&mut self, slot: u8, now: bool) {
+        if let Kind::Frame { mapped } | Kind::Table { mapped, .. } =
+            &mut self.kinds[usize::from(slot)]
+        {
+            *mapped = now;
         }
     }
 
@@ -96,7 +168,10 @@ impl Guesses {
     fn copied(&mut self, dst: SlotPath, src: SlotPath, change: impl Fn(Kind) -> Kind) {
         let SlotPath::Direct { target: Target::Window(slot), .. } = dst else { return };
         let kind = match src {
-            SlotPath::Direct { target: Target::Window(source), .. } => self.kind(source),
+            SlotPath::Direct { target: Target::Window(source), .. } => match self.kind(source) {
+                Kind::Frame { .. } => Kind::Frame { mapped: false },
+                other => other,
+            },
             SlotPath::Direct { target: Target::Source(_), .. } => Kind::Untyped { size_bits: 16 },
             _ => Kind::Passive,
         };
@@ -137,7 +212,7 @@ fn made(blueprint: Blueprint) -> Kind {
         Blueprint::CNode { radix_bits } => {
             Kind::CNode { radix: radix_bits, guard: 0, guard_bits: 0 }
         }
-        Blueprint::Frame { .. } => Kind::Frame,
-        Blueprint::Table { level } => Kind::Table { level },
+        Blueprint::Frame { .. } => Kind::Frame { mapped: false },
+        Blueprint::Table { level } => Kind::Table { level, mapped: false },
     }
 }

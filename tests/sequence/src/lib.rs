@@ -18,13 +18,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod answer;
 mod call;
 mod config;
 mod generate;
 mod guess;
 mod rng;
+mod scenario;
 
+pub use answer::Answer;
 pub use call::{Call, SlotPath, Target};
 pub use config::{Config, PASSIVE, SOURCES, VADDRS, WINDOW};
 pub use generate::Generator;
 pub use rng::Rng;
+pub use scenario::{Scenario, SCENARIOS};

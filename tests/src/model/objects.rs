@@ -104,4 +104,10 @@ impl ModelKernel<'_> {
     pub fn live(&self, kind: ObjectKind) -> usize {
         self.objects.iter().filter(|(_, object)| object.kind == kind).count()
     }
+
+    /// How many destroyed CNodes and threads still have slots that were not emptied.
+    pub fn zombies(&self) -> usize {
+        let caps = self.slots.occupied().map(|(_, slot)| slot.cap);
+        caps.filter(|cap| matches!(cap, Cap::Zombie { .. })).count()
+    }
 }

@@ -1,0 +1,27 @@
+//! Compares a root task's transcript with the model: `compare-transcript FILE`. See
+//! [`vmm_tests::transcript`].
+
+use std::process::ExitCode;
+
+use vmm_tests::transcript::Transcript;
+
+fn main() -> ExitCode {
+    let Some(file) = std::env::args().nth(1) else {
+        eprintln!("usage: compare-transcript FILE");
+        return ExitCode::from(2);
+    };
+    let compared = std::fs::read(&file)
+        .map_err(|error| format!("{file}: {error}"))
+        .and_then(|bytes| Transcript::parse(&String::from_utf8_lossy(&bytes)))
+        .and_then(|transcript| transcript.compare().map_err(|divergence| divergence.to_string()));
+    match compared {
+        Ok(calls) => {
+            println!("the model and the kernel agree on {calls} calls");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

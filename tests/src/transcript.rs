@@ -1,0 +1,290 @@
+//! Holds the model to the real kernel: replays on the model what a root task did and printed.
+//!
+//! A transcript is the root task's output. These lines count, in this order; others are skipped:
+//!
+//! ```text
+//! image ADDRESS PAGES                 where the image is mapped (hexadecimal), its pages
+//! untyped SLOT PADDR BITS DEVICE      each untyped of the boot (PADDR hexadecimal, DEVICE 0 or 1)
+//! window SLOT S0 S1 S2 S3             the sequences' slots, and the untypeds they start from
+//! sequence SEED STEPS VADDR           after `Config::clear`, a generator was started …
+//! scenario NAME VADDR                 … or a scenario was run …
+//! answers TEXT                        … these were the results, as `call_sequence::Answer` …
+//! mapped DIGITS                       … and then something was mapped (1) or not (0) in the
+//!                                     root task's own VSpace at each of `Config::vaddrs`
+//! ```
+//!
+//! Sequences follow each other on one machine, so what one leaves behind counts for the next.
+//! `mapped` may be left out.
+
+use std::fmt;
+
+use call_sequence::{Answer, Call, Config, Generator, Scenario};
+use untyped_alloc::kernel::CPtr;
+
+use crate::model::{Arch, Arena, BootConfig, ModelKernel};
+
+/// Where the model's own boot objects lie: above all that IA32 has, as nothing says where the
+/// kernel's are.
+const KERNEL_BASE: usize = 1 << 32;
+
+/// What a root task printed.
+#[derive(Clone, Debug, Default)]
+pub struct Transcript {
+    image: (usize, usize),
+    untypeds: Vec<(usize, usize, u8, bool)>,
+    window: Vec<usize>,
+    sequences: Vec<Sequence>,
+}
+
+/// Where calls come from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Random { seed: u64, steps: usize },
+    Scenario(&'static Scenario),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Random { seed, .. } => write!(f, "seed {seed}"),
+            Source::Scenario(scenario) => f.write_str(scenario.name),
+        }
+    }
+}
+
+impl Source {
+    fn steps(&self) -> usize {
+        match self {
+            Source::Random { steps, .. } => *steps,
+            Source::Scenario(scenario) => scenario.calls.len(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Sequence {
+    source: Source,
+    vaddr: usize,
+    answers: String,
+    mapped: Option<String>,
+}
+
+/// The first call that the two kernels answered differently.
+#[derive(Clone, Debug)]
+pub struct Divergence {
+    /// The sequence's seed, or the scenario's name.
+    pub source: String,
+    /// The number of the call in it.
+    pub step: usize,
+    /// The call.
+    pub call: Option<Call>,
+    /// What the model answered, and what the transcript says from there on.
+    pub model: String,
+    /// What the transcript says.
+    pub kernel: String,
+    /// The calls before it, with their answers.
+    pub before: Vec<(Call, String)>,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (call, answer) in &self.before {
+            writeln!(f, "  {answer:<10} {call:?}")?;
+        }
+        writeln!(f, "{}, step {}: {:?}", self.source, self.step, self.call)?;
+        write!(f, "model {}, kernel {}", self.model, self.kernel)
+    }
+}
+
+impl Transcript {
+    /// Reads a root task's output.
+    ///
+    /// # Errors
+    /// The line that cannot be read, or what is missing.
+    pub fn parse(text: &str) -> Result<Transcript, String> {
+        let mut transcript = Transcript::default();
+        for line in text.lines() {
+            let line = line.trim();
+            transcript.read_line(line).ok_or_else(|| format!("cannot read: {line}"))?;
+        }
+        if transcript.window.len() != 5 || transcript.untypeds.is_empty() {
+            return Err("the machine is not described".into());
+        }
+        Ok(transcript)
+    }
+
+    fn read_line(&mut self, line: &str) -> Option<()> {
+        let mut words = line.split(' ');
+        let kind = words.next()?;
+        let rest: Vec<&str> = words.collect();
+        let decimal = |i: usize| rest.get(i)?.parse::<usize>().ok();
+        let hex = |i: usize| usize::from_str_radix(rest.get(i)?, 16).ok();
+        match kind {
+            "image" => self.image = (hex(0)?, decimal(1)?),
+            "untyped" => {
+                self.untypeds.push((decimal(0)?, hex(1)?, decimal(2)? as u8, decimal(3)? == 1));
+            }
+            "window" => {
+                self.window = (0..5).map(decimal).collect::<Option<_>>()?;
+            }
+            "sequence" => {
+                let source = Source::Random { seed: decimal(0)? as u64, steps: decimal(1)? };
+                self.sequences.push(Sequence::new(source, hex(2)?));
+            }
+            "scenario" => {
+                let source = Source::Scenario(Scenario::named(rest.first()?)?);
+                self.sequences.push(Sequence::new(source, hex(1)?));
+            }
+            "answers" => self.sequences.last_mut()?.answers.push_str(rest.first()?),
+            "mapped" => self.sequences.last_mut()?.mapped = Some(rest.first()?.to_string()),
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The machine of the transcript.
+    fn machine(&self) -> BootConfig {
+        let of = |device| {
+            let wanted = self.untypeds.iter().filter(move |untyped| untyped.3 == device);
+            wanted.map(|&(_, paddr, bits, _)| (paddr, bits)).collect()
+        };
+        BootConfig {
+            arch: Arch::IA32,
+            cnode_radix: 16,
+            kernel_base: KERNEL_BASE,
+            ram: of(false),
+            devices: of(true),
+            image_vaddr: self.image.0,
+            image_pages: self.image.1,
+        }
+    }
+
+    /// Replays all sequences on the model, and compares call by call. How many calls there were.
+    ///
+    /// # Errors
+    /// The first difference.
+    ///
+    /// # Panics
+    /// When the model boots into other slots than the kernel did.
+    pub fn compare(&self) -> Result<usize, Box<Divergence>> {
+        let arena = Arena::new();
+        let mut kernel = ModelKernel::boot(&arena, &self.machine());
+        let slots: Vec<usize> = kernel.facts().untypeds.iter().map(|u| u.slot).collect();
+        let theirs: Vec<usize> = self.untypeds.iter().map(|untyped| untyped.0).collect();
+        assert_eq!(slots, theirs, "untypeds lie in other slots");
+        let sources = [1, 2, 3, 4].map(|i| CPtr::new(self.window[i]));
+        let mut calls = 0;
+        for sequence in &self.sequences {
+            let config = Config::ia32(CPtr::new(self.window[0]), sources, sequence.vaddr);
+            config.clear(&mut kernel).expect("a window can be cleared");
+            sequence.compare(&mut kernel, &config)?;
+            kernel.check();
+            calls += sequence.source.steps();
+        }
+        Ok(calls)
+    }
+}
+
+impl Sequence {
+    fn new(source: Source, vaddr: usize) -> Sequence {
+        Sequence { source, vaddr, answers: String::new(), mapped: None }
+    }
+
+    fn compare(
+        &self,
+        kernel: &mut ModelKernel<'_>,
+        config: &Config,
+    ) -> Result<(), Box<Divergence>> {
+        let seed = if let Source::Random { seed, .. } = self.source { seed } else { 0 };
+        let mut generator = Generator::new(seed, config);
+        let mut answers = &self.answers[..];
+        let mut before = Vec::new();
+        for step in 0..self.source.steps() {
+            let call = match self.source {
+                Source::Random { .. } => generator.next_call(),
+                Source::Scenario(scenario) => scenario.calls[step],
+            };
+            let result = call.run(kernel, config);
+            generator.note(&call, result);
+            let model = Answer(result).to_string();
+            let Some(rest) = answers.strip_prefix(&model) else {
+                return Err(Box::new(Divergence {
+                    source: self.source.to_string(),
+                    step,
+                    call: Some(call),
+                    model,
+                    kernel: answers.chars().take(12).collect(),
+                    before,
+                }));
+            };
+            answers = rest;
+            before.push((call, model));
+        }
+        let digit = |&vaddr: &usize| if is_mapped(kernel, vaddr) { '1' } else { '0' };
+        let model: String = config.vaddrs.iter().map(digit).collect();
+        match &self.mapped {
+            Some(theirs) if *theirs != model => Err(Box::new(Divergence {
+                source: self.source.to_string(),
+                step: self.source.steps(),
+                call: None,
+                model,
+                kernel: theirs.clone(),
+                before,
+            })),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What `PageDirectory_GetStatusBits` tells of an address: nothing of the kernel's part.
+fn is_mapped(kernel: &ModelKernel<'_>, vaddr: usize) -> bool {
+    vaddr < kernel.arch().user_top && kernel.mapping(kernel.facts().vspace, vaddr).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: &str = "image 8048000 4\nuntyped 18 800000 23 0\nuntyped 19 e0000000 22 1\n\
+                           window 20 18 18 18 19\n";
+
+    /// The transcript of the model itself.
+    fn transcript(seed: u64, steps: usize) -> String {
+        let parsed = Transcript::parse(MACHINE).unwrap();
+        let arena = Arena::new();
+        let mut kernel = ModelKernel::boot(&arena, &parsed.machine());
+        let sources = [18, 18, 18, 19].map(CPtr::new);
+        let config = Config::ia32(CPtr::new(20), sources, 0x4000_0000);
+        let mut generator = Generator::new(seed, &config);
+        config.clear(&mut kernel).unwrap();
+        let mut text = format!("{MACHINE}sequence {seed} {steps} 40000000\nanswers ");
+        for _ in 0..steps {
+            let call = generator.next_call();
+            let result = call.run(&mut kernel, &config);
+            generator.note(&call, result);
+            text += &Answer(result).to_string();
+        }
+        text
+    }
+
+    #[test]
+    fn the_model_agrees_with_itself() {
+        let transcript = Transcript::parse(&transcript(5, 500)).unwrap();
+        assert_eq!(transcript.compare().map_err(|d| d.to_string()), Ok(500));
+    }
+
+    #[test]
+    fn a_wrong_answer_is_found() {
+        let mut text = transcript(5, 500);
+        text.truncate(text.len() - 1);
+        text.push('?');
+        let divergence = Transcript::parse(&text).unwrap().compare().unwrap_err();
+        assert_eq!(divergence.step, 499);
+    }
+
+    #[test]
+    fn a_transcript_must_describe_its_machine() {
+        assert!(Transcript::parse("sequence 1 2").is_err());
+        assert!(Transcript::parse("untyped 18 x 23 0").is_err());
+    }
+}
