@@ -153,9 +153,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives up frames that were to be mapped and were not.
     pub(crate) fn discard(&mut self, piece: &RunInfo) {
         match piece.source {
-            // They were taken and not touched, so giving them back cannot be refused.
+            // They were taken, so giving them back cannot be refused. Some are to be mapped with
+            // contents, so none are taken for clean.
             Source::Owned => {
-                let _ = self.alloc.give_unused_frames(piece.frames);
+                let _ = self.alloc.give_frames(piece.frames);
             }
             Source::Copy => self.drop_copies(piece.frames.first, piece.frames.count),
             Source::Foreign | Source::Physical => self.give_back(piece),
