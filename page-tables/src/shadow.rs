@@ -180,6 +180,9 @@ impl<'p> Shadow<'p> {
 
     /// As [`Shadow::use_entries`], for a structure that was found before.
     pub fn use_table(&mut self, table: &'p Table<'p>, count: usize) {
+        if count == 0 {
+            return;
+        }
         if self.is_listed_empty(table) {
             self.unlist(table);
         }
