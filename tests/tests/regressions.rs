@@ -1,6 +1,21 @@
 //! What fuzzing found, one test each: the input is in the test's words, the rule in its name.
 
+#[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it
+#[path = "core/support/mod.rs"]
+mod support;
+
 use page_tables::Geometry;
+use support::{Fixture, Machine, PAGE, Target, on_both};
+use untyped_alloc::{
+    Allocator, Blueprint, CPtr, CSpaceInfo, Error as AllocError, KernelError, ObjectSizes, UntypedInfo,
+};
+use vmm::{Error, Invocation, PageSize, RegionOptions};
+use vmm_tests::model::{Arena, CallKind, ModelKernel};
+
+/// An address with nothing near it.
+const FREE: usize = 0x4000_0000;
+
+on_both![a_recycled_large_page_is_clear, a_page_table_that_a_failed_map_left_empty_is_known_to_be,];
 
 #[test]
 fn a_part_far_outside_a_range_is_none() {
@@ -8,4 +23,77 @@ fn a_part_far_outside_a_range_is_none() {
     // Its address would not fit in a word.
     assert_eq!(range.part(usize::MAX >> 12, 1), None);
     assert_eq!(range.part(usize::MAX, 1), None);
+}
+
+/// Scrubbing mapped the large frame at the window, which is not aligned for it.
+fn a_recycled_large_page_is_clear(target: Target) {
+    let mut fixture = Fixture::roomy(target);
+    let (own, bits) = (fixture.own(), target.large_bits());
+    let pages = 1 << (bits - 12);
+    let one = RegionOptions::new(pages).page_size(PageSize::Large { bits }).aligned(bits);
+    // Two of them come together, so the one that is given back cannot be reset with the other.
+    let two = RegionOptions::new(2 * pages).page_size(PageSize::Large { bits }).at(FREE);
+    fixture.vmm.map(own, &two).unwrap();
+    let last = FREE + (1 << bits) + (pages - 1) * PAGE;
+    fixture.write(own, last, 7);
+    fixture.vmm.unmap(own, FREE + (1 << bits), pages).unwrap();
+    let again = fixture.vmm.map(own, &one).unwrap();
+    assert_eq!(fixture.vmm.large_pages_in(again), Ok(pages), "it is large again");
+    assert_eq!(fixture.read(own, again.start().bits() + (pages - 1) * PAGE), 0);
+    fixture.check();
+}
+
+/// Counting no entries as used took the page table off the list of empty ones.
+fn a_page_table_that_a_failed_map_left_empty_is_known_to_be(target: Target) {
+    let mut fixture = Fixture::roomy(target);
+    let own = fixture.own();
+    fixture.kernel().fail_nth_of(CallKind::PageMap, 1, KernelError::InvalidCapability);
+    let refused = fixture.vmm.map(own, &RegionOptions::new(8).at(FREE));
+    assert!(matches!(refused, Err(Error::Kernel { invocation: Invocation::PageMap, .. })));
+    fixture.check();
+}
+
+/// The objects were gone, but what came after, uniting their memory, had failed: so they were said
+/// to be there still.
+#[test]
+fn device_objects_are_freed_though_their_memory_cannot_be_united() {
+    let mut fixture = Fixture::small(Target::Ia32);
+    let own = fixture.own();
+    let device = fixture.machine.config.devices[0].0;
+    let region = fixture.vmm.map_physical(own, device, &RegionOptions::new(2)).unwrap();
+    fixture.kernel().fail_nth_of(CallKind::CNodeRevoke, 2, KernelError::IllegalOperation);
+    fixture.vmm.release(region).unwrap();
+    fixture.check();
+    fixture.kernel().disarm();
+    fixture.vmm.map_physical(own, device, &RegionOptions::new(16)).unwrap();
+    fixture.check();
+}
+
+/// The kernel's refusal was passed on as if it were a bug of the manager's.
+#[test]
+fn a_page_table_in_device_memory_is_the_callers_mistake() {
+    let machine = Machine::small(Target::Ia32);
+    let arena = Arena::new();
+    let mut kernel = ModelKernel::boot(&arena, &machine.config);
+    let facts = kernel.facts().clone();
+    let cspace = CSpaceInfo {
+        root: facts.cnode,
+        radix_bits: facts.cnode_radix,
+        first_free: facts.free.start,
+        end_free: facts.free.end,
+        tcb: facts.tcb,
+        vspace: facts.vspace,
+    };
+    let mut alloc = Allocator::new(ObjectSizes::IA32, cspace);
+    let mut pages = facts.image.step_by(PAGE);
+    while let Some(kind) = alloc.wanting() {
+        alloc.adopt_page(&mut kernel, pages.next().unwrap(), kind);
+    }
+    let device = facts.untypeds.iter().find(|untyped| untyped.device).unwrap();
+    let (slot, paddr) = (CPtr::new(device.slot), device.paddr);
+    let info = UntypedInfo { slot, paddr, size_bits: device.size_bits, is_device: true };
+    alloc.add_untyped(info).unwrap();
+    let table = Blueprint::Table { level: 1 };
+    let refused = alloc.allocate_at(&mut kernel, table, paddr, 1);
+    assert_eq!(refused, Err(AllocError::DeviceMemory(paddr)));
 }

@@ -263,7 +263,9 @@ impl<'p> Allocator<'p> {
         self.chunks.remove(chunk);
         self.blocks.vacate(block);
         if block.device.get() {
-            self.unite_device(kernel, block)?;
+            // The objects are gone whatever comes of this; what stays cut is united when a request
+            // is for more of it.
+            let _ = self.unite_device(kernel, block);
         }
         Ok(())
     }
