@@ -69,6 +69,21 @@ fn device_objects_are_freed_though_their_memory_cannot_be_united() {
     fixture.check();
 }
 
+/// Device memory that a refused call left cut stayed so until somebody asked for more of it.
+#[test]
+fn trimming_unites_device_memory() {
+    let mut fixture = Fixture::small(Target::Ia32);
+    let own = fixture.own();
+    let device = fixture.machine.config.devices[0].0;
+    let untouched = fixture.vmm.stats().allocator.free_slots;
+    // The device's first piece is cut off, and then its frame is refused.
+    fixture.kernel().fail_nth_of(CallKind::UntypedRetype, 2, KernelError::IllegalOperation);
+    fixture.vmm.map_physical(own, device, &RegionOptions::new(1)).unwrap_err();
+    fixture.vmm.trim().unwrap();
+    assert_eq!(fixture.vmm.stats().allocator.free_slots, untouched);
+    fixture.check();
+}
+
 /// The kernel's refusal was passed on as if it were a bug of the manager's.
 #[test]
 fn a_page_table_in_device_memory_is_the_callers_mistake() {

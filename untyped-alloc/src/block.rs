@@ -291,6 +291,13 @@ impl<'p> Blocks<'p> {
         self.free.lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer()
     }
 
+    /// A split block of device memory whose children are all free: one that a refused call left
+    /// so. O(leaves).
+    pub fn idle_device(&self) -> Option<&'p Block<'p>> {
+        let devices = self.leaves().filter(|leaf| leaf.device.get());
+        devices.filter_map(|leaf| leaf.parent.get()).find(|parent| parent.busy.get() == 0)
+    }
+
     /// An idle block that is worth uniting to get 2^`size_bits` bytes: the smallest one that is
     /// large enough, else the largest there is.
     pub fn idle_for(&self, size_bits: u8) -> Option<&'p Block<'p>> {

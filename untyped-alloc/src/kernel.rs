@@ -296,7 +296,8 @@ pub trait Kernel {
     ) -> KernelResult;
 
     /// `CNode_Delete`: empties the slot; the last capability to an object destroys it. Deleting
-    /// an empty slot succeeds. A mapped frame is unmapped by it.
+    /// an empty slot succeeds. A frame is unmapped with its last capability alone: a mapped copy
+    /// that is deleted leaves its mapping behind.
     fn cnode_delete(&mut self, slot: CapPath) -> KernelResult;
 
     /// `CNode_Revoke`: deletes every capability derived from the one in the slot, not that one.

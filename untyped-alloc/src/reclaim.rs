@@ -78,7 +78,7 @@ impl<'p> Allocator<'p> {
             outcome = outcome.and(self.release_chunk(kernel, chunk));
         }
         outcome = outcome.and(self.shrink_slots(kernel));
-        while let Some(block) = self.blocks.idle_for(0) {
+        while let Some(block) = self.blocks.idle_for(0).or_else(|| self.blocks.idle_device()) {
             if let Err(error) = self.unite(kernel, block) {
                 return outcome.and(Err(error));
             }
