@@ -32,7 +32,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotOurs`] for memory
-    /// the caller brought; those of [`Vmm::map`]. Nothing is left behind.
+    /// the caller brought; [`Error::Shared`] for memory that is shared, whose other owners' writes
+    /// the clone would see; those of [`Vmm::map`]. Nothing is left behind.
     pub fn clone_region(
         &mut self,
         region: RegionId,
@@ -125,6 +126,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.demote(space, run.start)?;
                 continue;
             }
+            // A frame's users are under copy-on-write all together or not at all.
+            let shared = |&index: &usize| !self.sharers.is_exclusive(run.frame(index), run.source);
+            let first_shared = if run.cow { None } else { (0..run.frames.count).find(shared) };
+            if let Some(index) = first_shared {
+                return Err(Error::Shared { address: run.address(index).bits() });
+            }
             rest = self.past(part, &run);
         }
         Ok(())
@@ -146,12 +153,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives a whole run another mark, and its pages the rights that go with it.
     fn set_cow(&mut self, space: &'p Space<'p>, run: RunInfo, cow: bool) -> Result {
         let marked = RunInfo { cow, ..run };
+        // For the cut, should a call be refused in the midst.
+        self.refill()?;
         let (done, outcome) = match marked.mapped_rights() == run.mapped_rights() {
             true => (run.frames.count, Ok(())),
             false => self.remap(space, &marked),
         };
         if done != 0 && done != run.frames.count {
-            self.refill()?;
             self.cut_run(space, run.address(done).bits())?;
         }
         if done != 0 {
@@ -212,7 +220,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refill()?;
         self.cut_run(space, piece.start.bits())?;
         self.cut_run(space, piece.end())?;
-        self.set_cow(space, piece, false)
+        let outcome = self.set_cow(space, piece, false);
+        self.join_run(space, piece.start);
+        if let Ok(end) = self.geometry.address(piece.end()) {
+            self.join_run(space, end);
+        }
+        outcome
     }
 
     /// Breaks copy-on-write for every page of `range` that is under it.
@@ -233,7 +246,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives the page at `address`, which is copy-on-write, a frame of its own with the same
     /// contents; or, if nobody else has its frame, the right to write to that. Six kernel calls and
-    /// a copy; or one.
+    /// a copy (seven for what is a copied capability's); or one.
     pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
         let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
@@ -306,13 +319,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         self.record_unmapped(space, piece);
         let copied = self.copy_through_windows(piece, to).and_then(|()| match piece.source {
-            Source::Copy => {
-                // Deleting it unmaps it.
-                self.delete_copy(frame)?;
-                self.forget_window(Window::View);
-                Ok(())
-            }
-            _ => self.clear_window(Window::View),
+            Source::Copy => self.delete_copy(frame),
+            _ => Ok(()),
         });
         if copied.is_err() {
             // Where that is refused again, the windows see to it before they are used again.
@@ -327,6 +335,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let target = self.map_at(Window::Target, to.first)?;
         let view = self.map_at(Window::View, piece.frames.first)?;
         self.kernel.copy(target, view, self.geometry.page_bytes());
+        self.clear_window(Window::View)?;
         self.clear_window(Window::Target)
     }
 }

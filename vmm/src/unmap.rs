@@ -87,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut done = 0;
         let mut outcome = Ok(());
         while done < count {
-            outcome = self.unmap_frame(run.frame(first + done), run.source);
+            outcome = self.unmap_frame(space, &run, first + done);
             if outcome.is_err() {
                 break;
             }
@@ -105,11 +105,29 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[inline]
-    fn unmap_frame(&mut self, frame: CPtr, source: Source) -> Result {
-        match source {
-            Source::Copy => self.delete_copy(frame),
-            _ => self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap)),
+    fn unmap_frame(&mut self, space: &Space<'p>, run: &RunInfo, index: usize) -> Result {
+        match run.source {
+            Source::Copy => self.unmap_copy(space, &run.part(index, 1)),
+            _ => self.unmap_page(run.frame(index)),
         }
+    }
+
+    #[inline]
+    fn unmap_page(&mut self, frame: CPtr) -> Result {
+        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))
+    }
+
+    /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.
+    fn unmap_copy(&mut self, space: &Space<'p>, piece: &RunInfo) -> Result {
+        let frame = piece.frames.first;
+        self.unmap_page(frame)?;
+        let deleted = self.delete_copy(frame);
+        if deleted.is_err() {
+            let (root, at) = (space.root.get(), piece.start.bits());
+            // If that is refused as well, it stays recorded: a fault maps it, another try deletes it.
+            let _ = self.kernel.page_map(frame, root, at, piece.mapped_rights(), piece.cache);
+        }
+        deleted
     }
 
     /// Brings the counts of page-table entries up to date for frames that are unmapped now.
