@@ -324,6 +324,13 @@ pub struct FaultReport<'n> {
     pub above: Option<RegionInfo>,
 }
 
+/// For a person: what, where, and what lies near.
+///
+/// ```text
+/// worker-3: page fault, writing 0x1effc, instruction at 0x804900a
+///   0x1effc is 4 bytes below the stack of worker-3: its guard
+///   below: heap 0x10000..0x18000, 28668 bytes away
+/// ```
 impl fmt::Display for FaultReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PageFault { address, access, ip, .. } = self.fault;
@@ -332,37 +339,63 @@ impl fmt::Display for FaultReport<'_> {
             Access::Write => "writing",
             Access::Execute => "executing",
         };
-        writeln!(f, "{}: fault {doing} {address:#x}, instruction at {ip:#x}", self.thread)?;
-        let name = |region: &RegionInfo| region.name;
-        match (self.class, &self.here) {
-            (FaultClass::Guard, Some(region)) => {
-                let first = region.range.start().bits() + (region.guard_below << 12);
-                let end = region.range.end() - (region.guard_above << 12);
-                let (distance, side) = match address < first {
-                    true => (first - address, "below"),
-                    false => (address - end + 1, "above"),
-                };
-                let name = name(region);
-                writeln!(
-                    f,
-                    "  {address:#x} is {distance} bytes {side} {}: its guard",
-                    name.as_str()
-                )?;
-            }
-            (FaultClass::BeyondRights, Some(region)) => {
-                writeln!(f, "  {:?} does not allow it: {:?}", name(region), region.rights)?;
-            }
-            (class, Some(region)) => writeln!(f, "  in {:?}: {class:?}", name(region))?,
-            (class, None) => writeln!(f, "  {class:?}")?,
-        }
-        if let Some(region) = &self.below {
-            let distance = address.saturating_sub(region.range.end());
-            writeln!(f, "  below: {:?} {}, {distance} bytes away", name(region), region.range)?;
-        }
-        if let Some(region) = &self.above {
-            let distance = region.range.start().bits().saturating_sub(address);
-            writeln!(f, "  above: {:?} {}, {distance} bytes away", name(region), region.range)?;
+        writeln!(f, "{}: page fault, {doing} {address:#x}, instruction at {ip:#x}", self.thread)?;
+        write!(f, "  {address:#x} ")?;
+        self.say_where(f)?;
+        for (side, region) in [("below", &self.below), ("above", &self.above)] {
+            let Some(region) = region else { continue };
+            let (start, end) = (region.range.start().bits(), region.range.end());
+            let distance = address.saturating_sub(end).max(start.saturating_sub(address));
+            let called = Called(region);
+            writeln!(f, "  {side}: {called} {}, {distance} bytes away", region.range)?;
         }
         Ok(())
+    }
+}
+
+impl FaultReport<'_> {
+    fn say_where(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.fault.address;
+        let Some(region) = &self.here else {
+            return match self.class {
+                FaultClass::OutsideUserSpace => writeln!(f, "is the kernel's"),
+                _ => writeln!(f, "belongs to nobody"),
+            };
+        };
+        let called = Called(region);
+        let page_bytes = (region.range.end() - region.range.start().bits()) / region.range.pages();
+        let first = region.range.start().bits() + region.guard_below * page_bytes;
+        let end = region.range.end() - region.guard_above * page_bytes;
+        match self.class {
+            FaultClass::Guard if region.range.start().bits() == 0 => {
+                writeln!(f, "is in the page of the null pointer")
+            }
+            FaultClass::Guard if address < first => {
+                writeln!(f, "is {} bytes below {called}: its guard", first - address)
+            }
+            FaultClass::Guard => {
+                writeln!(f, "is {} bytes past the end of {called}: its guard", address - end)
+            }
+            FaultClass::BeyondRights => writeln!(f, "is in {called}, which does not allow it"),
+            FaultClass::NotPopulated => writeln!(f, "is in {called}, with nothing mapped there"),
+            class => writeln!(f, "is in {called}: {class:?}"),
+        }
+    }
+}
+
+/// What a person calls a region.
+struct Called<'r>(&'r RegionInfo);
+
+impl fmt::Display for Called<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.name.as_str();
+        match (self.0.kind, name) {
+            (Kind::Stack, "") => f.write_str("a stack"),
+            (Kind::Stack, name) => write!(f, "the stack of {name}"),
+            (Kind::IpcBuffer, "") => f.write_str("an IPC buffer"),
+            (Kind::IpcBuffer, name) => write!(f, "the IPC buffer of {name}"),
+            (_, "") => f.write_str("a region without a name"),
+            (_, name) => f.write_str(name),
+        }
     }
 }

@@ -14,6 +14,7 @@
 //!   stack.rs   ipc_buffer.rs   thread.rs
 //!
 //!   fault.rs         page faults: classified, resolved, reported
+//!   pager.rs         pages that a pager outside supplies
 //!   threads.rs       whose faults are whose
 //!
 //!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
@@ -40,6 +41,7 @@ mod large;
 mod map;
 mod options;
 mod page;
+mod pager;
 mod physical;
 mod protect;
 mod quarantine;
@@ -72,6 +74,7 @@ pub use fault::{classify, Access, FaultClass, FaultReport, PageFault, Resolution
 pub use ids::{RegionId, SpaceId};
 pub use ipc_buffer::{IpcBuffer, IPC_BUFFER_BYTES};
 pub use options::{PageSize, Placement, RegionOptions};
+pub use pager::Supply;
 pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
 pub use query::{Mapping, RegionInfo};
 pub use quota::{Quota, Resource};

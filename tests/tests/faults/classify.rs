@@ -1,0 +1,176 @@
+//! The class of a fault is a pure function: all of its domain that can differ is gone through.
+
+use untyped_alloc::{CPtr, CachePolicy, Rights};
+use vmm::{
+    Access, Backing, FaultClass, Kind, Mapping, PageFault, RegionInfo, RegionOptions, Source,
+    classify,
+};
+
+use crate::support::{Fixture, PAGE, Target};
+
+const ACCESSES: [Access; 3] = [Access::Read, Access::Write, Access::Execute];
+const RIGHTS: [Rights; 4] = [Rights::empty(), Rights::READ, Rights::WRITE, Rights::READ_WRITE];
+const KINDS: [Kind; 6] =
+    [Kind::Memory, Kind::Stack, Kind::IpcBuffer, Kind::Boot, Kind::Bookkeeping, Kind::Quarantine];
+const BACKINGS: [Backing; 3] =
+    [Backing::Explicit, Backing::OnDemand { around: 4 }, Backing::Pager { token: 7 }];
+
+/// Where in a region of three pages, with two guards below and one above, an address lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Position {
+    LowestGuard,
+    LastByteBelow,
+    FirstByte,
+    Middle,
+    LastByte,
+    FirstByteAbove,
+    LastGuard,
+}
+
+const POSITIONS: [Position; 7] = [
+    Position::LowestGuard,
+    Position::LastByteBelow,
+    Position::FirstByte,
+    Position::Middle,
+    Position::LastByte,
+    Position::FirstByteAbove,
+    Position::LastGuard,
+];
+
+impl Position {
+    fn address(self, region: &RegionInfo) -> usize {
+        let first = region.range.start().bits() + 2 * PAGE;
+        match self {
+            Position::LowestGuard => first - 2 * PAGE,
+            Position::LastByteBelow => first - 1,
+            Position::FirstByte => first,
+            Position::Middle => first + PAGE + 12,
+            Position::LastByte => first + 3 * PAGE - 1,
+            Position::FirstByteAbove => first + 3 * PAGE,
+            Position::LastGuard => first + 4 * PAGE - 1,
+        }
+    }
+
+    fn in_guard(self) -> bool {
+        !matches!(self, Position::FirstByte | Position::Middle | Position::LastByte)
+    }
+}
+
+/// Some region, to be changed.
+fn region() -> RegionInfo {
+    let mut host = Fixture::roomy(Target::Ia32);
+    let options = RegionOptions::new(3).guarded(2, 1);
+    let id = host.vmm.reserve(host.own(), &options).expect("there is room");
+    host.vmm.region_info(id).expect("it was reserved")
+}
+
+fn page(address: usize, rights: Rights, copy_on_write: bool) -> Mapping {
+    Mapping {
+        page: address & !(PAGE - 1),
+        size_bits: 12,
+        frame: CPtr::new(500),
+        rights,
+        copy_on_write,
+        cache: CachePolicy::WriteBack,
+        source: Source::Owned,
+    }
+}
+
+/// Whether user mode may: a page that cannot be read can neither be written nor run.
+fn allows(rights: Rights, access: Access) -> bool {
+    match access {
+        Access::Read | Access::Execute => rights.contains(Rights::READ),
+        Access::Write => rights.contains(Rights::READ) && rights.contains(Rights::WRITE),
+    }
+}
+
+fn expected(
+    region: &RegionInfo,
+    position: Position,
+    page: Option<&Mapping>,
+    access: Access,
+) -> FaultClass {
+    if position.in_guard() {
+        return FaultClass::Guard;
+    }
+    match (region.kind, page, region.backing) {
+        (Kind::Boot, ..) => FaultClass::Boot,
+        (Kind::Quarantine, ..) => FaultClass::NoRegion,
+        (_, Some(page), _) if !allows(page.rights, access) => FaultClass::BeyondRights,
+        (_, Some(page), _) if page.copy_on_write && access == Access::Write => {
+            FaultClass::CopyOnWrite
+        }
+        (_, Some(_), _) => FaultClass::Recorded,
+        _ if !allows(region.rights, access) => FaultClass::BeyondRights,
+        (Kind::Stack, None, Backing::OnDemand { around }) => FaultClass::StackGrowth { around },
+        (_, None, Backing::OnDemand { around }) => FaultClass::DemandZero { around },
+        (_, None, Backing::Pager { token }) => FaultClass::Pager { token },
+        (_, None, Backing::Explicit) => FaultClass::NotPopulated,
+    }
+}
+
+/// Every kind of region × backing × its rights × position × page × access.
+#[test]
+fn the_class_depends_on_region_page_access_and_position_as_stated() {
+    let some = region();
+    let mut seen = 0;
+    for kind in KINDS {
+        for backing in BACKINGS {
+            for rights in RIGHTS {
+                let region = RegionInfo { kind, backing, rights, ..some };
+                for position in POSITIONS {
+                    seen += all_pages(&region, position);
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 6 * 3 * 4 * 7 * 9 * 3);
+}
+
+fn all_pages(region: &RegionInfo, position: Position) -> usize {
+    let address = position.address(region);
+    let mapped = |cow| RIGHTS.map(|rights| Some(page(address, rights, cow)));
+    let pages = [mapped(false), mapped(true)].concat().into_iter().chain([None]);
+    let mut seen = 0;
+    for page in pages {
+        for access in ACCESSES {
+            assert_eq!(
+                classify(address, access, Some(region), page.as_ref(), PAGE, true),
+                expected(region, position, page.as_ref(), access),
+                "{access:?} at {position:?} of {region:?} with {page:?}"
+            );
+            seen += 1;
+        }
+    }
+    seen
+}
+
+#[test]
+fn outside_any_region_and_outside_user_space_nothing_else_counts() {
+    let region = region();
+    let address = Position::Middle.address(&region);
+    let page = page(address, Rights::READ_WRITE, true);
+    for access in ACCESSES {
+        let class = |region, in_user| classify(address, access, region, Some(&page), PAGE, in_user);
+        assert_eq!(class(None, true), FaultClass::NoRegion);
+        assert_eq!(class(Some(&region), false), FaultClass::OutsideUserSpace);
+        assert_eq!(class(None, false), FaultClass::OutsideUserSpace);
+    }
+}
+
+/// Bit 0 of the x86 page-fault error code says present, bit 1 write, bit 4 fetch.
+#[test]
+fn the_words_of_a_message_say_what_was_done() {
+    for fsr in 0..32 {
+        for prefetch in [0, 1] {
+            let fault = PageFault::from_x86_words(0x1000, 0x2004, prefetch, fsr);
+            let access = match (prefetch == 1 || fsr & 16 != 0, fsr & 2 != 0) {
+                (true, _) => Access::Execute,
+                (false, true) => Access::Write,
+                (false, false) => Access::Read,
+            };
+            let present = fsr & 1 != 0;
+            assert_eq!(fault, PageFault { address: 0x2004, access, present, ip: 0x1000 });
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Page faults, copy-on-write and pagers, on the model kernel, for both architectures.
+//!
+//! | file | what it holds the manager to |
+//! |---|---|
+//! | `classify.rs` | the class of a fault, for every kind of region, page, access and position |
+//! | `resolve.rs` | what each class of fault does to memory, and what it costs |
+//! | `report.rs` | what a person is told |
+//! | `world.rs` | threads that fault until they get on, and a plain reference of what they see |
+//! | `histories.rs` | random histories of clones, writes, unmaps … against that reference |
+//! | `refusals.rs` | every kernel call refused in turn: nothing is lost, and the fault resolves later |
+//! | `pager.rs` | pages that a pager outside supplies |
+
+#[path = "../core/support/mod.rs"]
+#[allow(dead_code, unused_imports, unused_macros)]
+mod support;
+
+mod classify;
+mod histories;
+mod pager;
+mod refusals;
+mod report;
+mod resolve;
+mod world;

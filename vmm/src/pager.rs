@@ -1,0 +1,178 @@
+//! Pages that a pager outside supplies.
+//!
+//! ```text
+//!   thread ── touches a page of a region with Backing::Pager{token} ──► fault
+//!   resolve_fault ── Resolution::AskPager{token, page} ──► whoever runs the handler asks the pager
+//!   pager ── "this page of mine" ──► supply_page ──► the thread is answered, and goes on
+//! ```
+//!
+//! The manager keeps no list of who waits: that is the handler's (see sel4_faults.rs). A pager that
+//! never answers costs its clients' threads and nobody else's.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{Frames, Invocation, Kernel, Memory};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::ids::SpaceId;
+use crate::quota::Resource;
+use crate::region::{Backing, Region, RegionSpec};
+use crate::run::{RunInfo, Source};
+use crate::space::Space;
+use crate::vmm::Vmm;
+
+/// How a pager gives a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Supply {
+    /// It keeps the page: both see each other's writes, and the frame goes with the last of them.
+    Share,
+    /// It gives the page away: unmapped where it was, and counted as the receiver's.
+    Transfer,
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Puts the page at `page` (bytes, page-aligned) of the space `from` at the address `address`
+    /// (bytes, anywhere in the page) of `space`, in a region that is backed by a pager. Its rights
+    /// and cache policy are that region's. Two kernel calls, and a page table where it is missing.
+    ///
+    /// # Errors
+    /// Where it is to be: [`Error::OutsideRegion`], [`Error::Guard`], [`Error::WrongKind`] for a
+    /// region without a pager, [`Error::AlreadyMapped`], [`Error::OutOfQuota`]. What is given:
+    /// those of [`Vmm::share`]; [`Error::RightsExceedCeiling`] when the pager's region does not
+    /// allow what the other does; [`Error::Shared`] for a transfer of what others have too.
+    pub fn supply_page(
+        &mut self,
+        space: SpaceId,
+        address: usize,
+        from: SpaceId,
+        page: usize,
+        supply: Supply,
+    ) -> Result {
+        self.refill()?;
+        let (into, from) = (self.space(space)?, self.space(from)?);
+        let (region, to) = self.paged_range(into, address)?;
+        let (source, range) = self.caller_range(from, page, 1)?;
+        self.check_shareable(from, range)?;
+        let (asked, ceiling) = (region.spec().ceiling, source.spec().ceiling);
+        if !ceiling.contains(asked) {
+            return Err(Error::RightsExceedCeiling { asked, ceiling });
+        }
+        match supply {
+            Supply::Share => self.share_page(from, range, into, region, to),
+            Supply::Transfer => self.transfer_page(from, range.start(), into, region, to),
+        }
+    }
+
+    /// The page around `address`, where nothing is mapped, and its region, which has a pager.
+    fn paged_range(
+        &self,
+        space: &'p Space<'p>,
+        address: usize,
+    ) -> Result<(&'p Region<'p>, PageRange)> {
+        let page = self.geometry.address(address)?.align_down(self.geometry.page_bits);
+        let (region, range) = self.caller_range(space, page.bits(), 1)?;
+        if !matches!(region.spec().backing, Backing::Pager { .. }) {
+            return Err(Error::WrongKind(self.id_of(space, region)));
+        }
+        match space.runs.borrow().at(page) {
+            Some(_) => Err(Error::AlreadyMapped { address: page.bits() }),
+            None => Ok((region, range)),
+        }
+    }
+
+    fn share_page(
+        &mut self,
+        from: &'p Space<'p>,
+        range: PageRange,
+        into: &'p Space<'p>,
+        region: &Region<'p>,
+        to: PageRange,
+    ) -> Result {
+        self.check_quota(into, Resource::Slots, 1)?;
+        self.break_cow_in(from, range)?;
+        self.refill()?;
+        let piece = self.page_at(from, range.start())?.1;
+        let frames = self.copy_frames(&piece)?;
+        self.enter(into, received(region, to, Source::Copy, frames))?;
+        self.install(into, to)
+    }
+
+    fn transfer_page(
+        &mut self,
+        from: &'p Space<'p>,
+        at: VirtAddr,
+        into: &'p Space<'p>,
+        region: &Region<'p>,
+        to: PageRange,
+    ) -> Result {
+        let (run, piece) = self.page_at(from, at)?;
+        let frame = piece.frames.first;
+        if !self.sharers.is_exclusive(frame, piece.source) {
+            return Err(Error::Shared { address: at.bits() });
+        }
+        let resource = match piece.source {
+            Source::Copy => Resource::Slots,
+            _ => Resource::Frames,
+        };
+        self.check_quota(into, resource, 1)?;
+        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
+        let mut spare = self.pools.runs.take();
+        let moved = received(region, to, piece.source, piece.frames);
+        let outcome = match spare {
+            Some(_) => self.move_page(from, &piece, into, moved),
+            None => Err(Error::OutOfNodes(NodeKind::Run)),
+        };
+        let mut node = Some(node);
+        if outcome.is_ok() {
+            let index = index_in(&run, at);
+            let freed = from.runs.borrow_mut().carve(&run, index, 1, &mut spare);
+            freed.into_iter().for_each(|node| self.pools.runs.give(node));
+            if let Some(node) = node.take() {
+                into.runs.borrow_mut().insert(node, moved);
+            }
+            self.prune_tables(from);
+        }
+        for node in [node, spare].into_iter().flatten() {
+            self.pools.runs.give(node);
+        }
+        outcome
+    }
+
+    /// Unmaps a page and maps it elsewhere; where that is refused it is where it was.
+    fn move_page(
+        &mut self,
+        from: &'p Space<'p>,
+        piece: &RunInfo,
+        into: &'p Space<'p>,
+        moved: RunInfo,
+    ) -> Result {
+        let frame = piece.frames.first;
+        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.record_unmapped(from, piece);
+        let mapped = self.install_run(into, moved).map_err(|(error, _)| error);
+        if mapped.is_err() {
+            self.restore_run(from, *piece);
+            self.drop_empty_tables(into, self.geometry.page_of(moved.start));
+        }
+        mapped
+    }
+
+    /// The run that covers an address, and the one page of it that does.
+    fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(RunInfo, RunInfo)> {
+        let run = space.runs.borrow().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
+        if run.frames.size_bits != self.geometry.page_bits {
+            return Err(Error::LargePage { address: run.address(index_in(&run, at)).bits() });
+        }
+        Ok((run, run.part(index_in(&run, at), 1)))
+    }
+}
+
+/// The number of the frame of a run that covers `at`.
+fn index_in(run: &RunInfo, at: VirtAddr) -> usize {
+    (at.bits() - run.start.bits()) >> run.frames.size_bits
+}
+
+/// What a page is where it is received.
+fn received(region: &Region<'_>, to: PageRange, source: Source, frames: Frames) -> RunInfo {
+    let RegionSpec { rights, cache, .. } = region.spec();
+    RunInfo { start: to.start(), frames, rights, cow: false, cache, source }
+}
