@@ -4,11 +4,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use roottask::{check, check_eq, Outcome};
 use sel4::{
-    cap, cap_type, CapRights, CapRightsBuilder, MessageInfoBuilder, ObjectBlueprint, Word,
+    cap, cap_type, CapRights, CapRightsBuilder, Fault, MessageInfoBuilder, ObjectBlueprint, Word,
     NUM_MESSAGE_REGISTERS,
 };
 
-use crate::context::{let_children_run, Context, Scratch};
+use crate::context::{let_children_run, unexpected, Context, Event, Scratch};
 
 crate::tests!("ipc":
     every_length_arrives_in_both_directions,
@@ -300,12 +300,8 @@ fn messages_to_a_deleted_endpoint_end_with_a_fault(context: &mut Context) -> Out
     // Who waits is woken, and finds no capability when it tries again.
     scratch.place(0).delete()?;
     let event = child.wait()?;
-    let cap_fault = match &event {
-        crate::context::Event::Fault(sel4::Fault::CapFault(fault)) => fault,
-        _ => {
-            check!(false);
-            return Ok(());
-        }
+    let Event::Fault(Fault::CapFault(cap_fault)) = event else {
+        return Err(unexpected(&event));
     };
     check_eq!(cap_fault.addr(), endpoint.bits());
     check_eq!(cap_fault.in_recv_phase(), 1);

@@ -119,7 +119,7 @@ fn fs_leads_to_the_ipc_buffer(context: &mut Context) -> Outcome {
     }
     check_eq!(selector, sel4::sys::IPCBUF_GDT_SELECTOR);
     check_eq!(word, 0x0f5_da7a);
-    let address = sel4::with_ipc_buffer(|buffer| core::ptr::from_ref(buffer));
+    let address = sel4::with_ipc_buffer(core::ptr::from_ref);
     check_eq!(address, context.bootinfo.ipc_buffer().cast_const());
     Ok(())
 }

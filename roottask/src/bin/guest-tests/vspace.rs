@@ -8,7 +8,7 @@ use sel4::{
 };
 use vmm::RegionOptions;
 
-use crate::context::{Context, Event};
+use crate::context::{unexpected, Context, Event};
 use crate::probe::load;
 
 crate::tests!("vspace":
@@ -141,9 +141,9 @@ fn a_thread_runs_in_a_directory_of_its_own(context: &mut Context) -> Outcome {
     let mut registers = UserContext::default();
     *registers.pc_mut() = CODE_ADDRESS as Word;
     tcb.tcb_write_all_registers(true, &mut registers)?;
-    let Event::Fault(Fault::UserException(fault)) = child.wait()? else {
-        check!(false);
-        return Ok(());
+    let event = child.wait()?;
+    let Event::Fault(Fault::UserException(fault)) = event else {
+        return Err(unexpected(&event));
     };
     check_eq!(fault.fault_ip() as usize, CODE_ADDRESS + 5);
     check_eq!(tcb.tcb_read_all_registers(true)?.inner().eax, 0x600d);
