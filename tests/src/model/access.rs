@@ -6,8 +6,8 @@ use super::ModelKernel;
 use super::cap::Cap;
 use super::contents::PAGE;
 use super::objects::ObjectKind;
+use super::paging::Mapping;
 use super::tcb::tcb_slot;
-use super::vspace::Mapping;
 
 /// Why user mode could not access an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +45,7 @@ impl<'p> ModelKernel<'p> {
         (self.asids.root(place.asid) == Some(base)).then_some(base)
     }
 
-    fn caller_root(&self) -> Option<usize> {
+    pub(super) fn caller_root(&self) -> Option<usize> {
         self.active_root(self.cap_in(self.slots.id(self.caller, tcb_slot::VSPACE)))
     }
 

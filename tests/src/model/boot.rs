@@ -21,8 +21,8 @@ use super::contents::Contents;
 use super::cspace::Slots;
 use super::inject::Meter;
 use super::objects::{ObjectKind, Objects};
+use super::paging::{Entry, Tables};
 use super::tcb::tcb_slot;
-use super::vspace::{Entry, Tables};
 use super::{Arena, ModelKernel};
 
 /// The slots of the initial CNode that are the same at every boot (`libsel4`'s
@@ -196,6 +196,7 @@ impl<'p> ModelKernel<'p> {
             facts: BootFacts::default(),
             arena,
             adopted: Default::default(),
+            stale: Default::default(),
         };
         Boot { kernel, cnode: 0, next_paddr: config.kernel_base, next_slot: slot::FIRST_VARIABLE }
             .run(config)

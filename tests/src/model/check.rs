@@ -6,7 +6,7 @@ use super::ModelKernel;
 use super::cap::Cap;
 use super::cspace::SlotId;
 use super::objects::ObjectKind;
-use super::vspace::Entry;
+use super::paging::Entry;
 
 /// An entry of a paging structure that leads to memory that is no longer what it was mapped as.
 ///

@@ -27,6 +27,7 @@ mod inject;
 mod invoke;
 mod mdb;
 mod objects;
+mod paging;
 mod shared;
 mod tcb;
 mod untyped;
@@ -47,9 +48,9 @@ pub use cap::{Cap, Place, Remains, VmRights};
 pub use check::Dangling;
 pub use inject::CallKind;
 pub use objects::ObjectKind;
+pub use paging::Mapping;
 pub use shared::SharedModel;
 pub use tcb::TcbView;
-pub use vspace::Mapping;
 
 use cspace::AddressHash;
 
@@ -62,7 +63,7 @@ pub struct ModelKernel<'p> {
     arch: Arch,
     slots: cspace::Slots,
     objects: objects::Objects,
-    tables: vspace::Tables,
+    tables: paging::Tables,
     asids: asid::Asids,
     tcbs: HashMap<usize, tcb::TcbState, AddressHash>,
     contents: contents::Contents,
@@ -73,6 +74,8 @@ pub struct ModelKernel<'p> {
     arena: &'p Arena,
     /// Pages of book-keeping: where each frame was adopted.
     adopted: BTreeMap<usize, usize>,
+    /// Translations of the caller's that were replaced and not flushed.
+    stale: BTreeMap<usize, Mapping>,
 }
 
 impl ModelKernel<'_> {

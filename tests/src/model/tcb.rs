@@ -126,6 +126,10 @@ impl ModelKernel<'_> {
             self.delete(self.slots.id(base, number));
             self.hold(base, number, thread, source, new);
         }
+        if base == self.caller {
+            // At the latest when the caller runs next with another VSpace, all is flushed.
+            self.stale.clear();
+        }
         Ok(())
     }
 

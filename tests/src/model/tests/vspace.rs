@@ -298,3 +298,38 @@ fn a_vspace_lives_as_long_as_a_thread_runs_in_it() {
     host.delete(tcb);
     assert_eq!(host.kernel.live(ObjectKind::Table), tables - 2);
 }
+
+#[test]
+fn a_remap_flushes_nothing() {
+    let mut host = Host::small();
+    host.table_over(OWN, FREE);
+    let frame = host.frame_at(FREE);
+    host.remap(frame, OWN, RW).unwrap();
+    assert_eq!(host.kernel.stale_translations().count(), 0, "it changed nothing");
+    host.remap(frame, OWN, Rights::READ).unwrap();
+    let stale: Vec<_> = host.kernel.stale_translations().collect();
+    assert_eq!((stale[0].0, stale[0].1.rights), (FREE, RW));
+    host.kernel.page_unmap(frame).unwrap();
+    assert_eq!(host.kernel.stale_translations().count(), 0);
+}
+
+#[test]
+fn unmapping_a_table_flushes_what_it_mapped() {
+    let mut host = Host::small();
+    let table = host.table_over(OWN, FREE);
+    let frame = host.frame_at(FREE + 0x3000);
+    host.remap(frame, OWN, Rights::READ).unwrap();
+    host.kernel.table_unmap(table, 1).unwrap();
+    assert_eq!(host.kernel.stale_translations().count(), 0);
+}
+
+#[test]
+fn a_remap_in_a_vspace_that_is_not_running_leaves_nothing_stale() {
+    let mut host = Host::small();
+    let vspace = host.vspace();
+    host.table_over(vspace, FREE);
+    let frame = host.make(FRAME);
+    host.map(frame, vspace, FREE).unwrap();
+    host.remap(frame, vspace, Rights::READ).unwrap();
+    assert_eq!(host.kernel.stale_translations().count(), 0);
+}
