@@ -112,11 +112,16 @@ impl<'p> Shadow<'p> {
     }
 
     /// The structure of `level` that covers `address`, if there is one.
+    #[inline(always)]
     pub fn find(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<&'p Table<'p>> {
         let wanted = (level, geometry.table_base(level, address));
-        if let Some(table) = self.last.get().filter(|table| place(table) == wanted) {
-            return Some(table);
+        match self.last.get() {
+            Some(table) if place(table) == wanted => Some(table),
+            _ => self.search(wanted),
         }
+    }
+
+    fn search(&self, wanted: Place) -> Option<&'p Table<'p>> {
         let table = self.by_place.find(&wanted).clone_pointer()?;
         self.last.set(Some(table));
         Some(table)
@@ -179,6 +184,7 @@ impl<'p> Shadow<'p> {
     }
 
     /// As [`Shadow::use_entries`], for a structure that was found before.
+    #[inline]
     pub fn use_table(&mut self, table: &'p Table<'p>, count: usize) {
         if count == 0 {
             return;

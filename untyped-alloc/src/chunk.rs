@@ -185,6 +185,19 @@ impl Chunk<'_> {
         None
     }
 
+    /// Hands out object number `index` if it is clean and that leaves the chunk in its class.
+    pub fn take_clean_at(&self, index: usize) -> bool {
+        let (free, flag) = (&self.free.0[index / 32], &self.flag.0[index / 32]);
+        let (clean, taken) = (free.get() & flag.get(), 1 << (index % 32));
+        if self.class.get() != Some(Class::Clean) || clean & taken == 0 || clean == taken {
+            return false;
+        }
+        free.set(free.get() ^ taken);
+        flag.set(flag.get() ^ taken);
+        self.live.set(self.live.get() + 1);
+        true
+    }
+
     /// The longest run of at most `want` free objects that starts at the first free object that is
     /// `clean` (or not): its first number and length.
     pub fn first_run(&self, want: usize, clean: bool) -> Option<(usize, usize)> {
@@ -374,14 +387,19 @@ impl<'p> Chunks<'p> {
 
     /// The chunk and the number of the object in `slot`.
     pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
-        let last = self.last.get().filter(|chunk| chunk.block.get().is_some());
-        if let Some((chunk, index)) = last.and_then(|chunk| Some((chunk, chunk.index_of(slot)?))) {
-            return Some((chunk, index));
+        if let Some(again) = self.find_again(slot) {
+            return Some(again);
         }
         let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
         let index = chunk.index_of(slot)?;
         self.last.set(Some(chunk));
         Some((chunk, index))
+    }
+
+    /// As [`Chunks::find`], if that is the chunk found last.
+    pub fn find_again(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
+        let chunk = self.last.get().filter(|chunk| chunk.block.get().is_some())?;
+        Some((chunk, chunk.index_of(slot)?))
     }
 
     /// Every chunk, by slot.

@@ -99,6 +99,22 @@ impl<'p> Allocator<'p> {
         Ok(if clean { Taken::Clean(Clean(frames)) } else { Taken::Dirty(Dirty(frames)) })
     }
 
+    /// Takes the frame of 2^`size_bits` bytes behind a run of frames that are taken, if it is of
+    /// their batch, clean and at hand. O(1): looks at the batch used last and nowhere else.
+    #[inline(always)]
+    pub fn take_frame_behind(&mut self, run: Frames) -> Option<Clean> {
+        let Frames { first, count, size_bits } = run;
+        let next = first.offset(count);
+        let (chunk, index) = self.chunks.find_again(next)?;
+        let blueprint = Blueprint::Frame { size_bits };
+        let same = chunk.recycles.get() && index >= count && chunk.blueprint() == blueprint;
+        if !same || !chunk.take_clean_at(index) {
+            return None;
+        }
+        self.live.add(&self.sizes, blueprint, 1);
+        Some(Clean(Frames { first: next, count: 1, size_bits }))
+    }
+
     /// Gives frames back. They must be mapped nowhere, and are dirty from now on.
     ///
     /// # Errors

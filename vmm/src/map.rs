@@ -54,6 +54,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::OutsideRegion`], [`Error::Guard`], [`Error::AlreadyMapped`], and what
     /// [`Vmm::map`] can meet.
     pub fn populate(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+        if pages == 1 {
+            if let Some(done) = self.follow(space, start) {
+                return done;
+            }
+        }
         self.refill()?;
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, start, pages)?;

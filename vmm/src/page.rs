@@ -3,12 +3,15 @@
 //! `map.rs` maps a range in rounds (all frames, all tables, all maps) and looks every run up again in
 //! each. One page needs no rounds: its frame is mapped first and recorded then, so that there is
 //! nothing to take out of any map when the kernel refuses. A page that continues the run before it
-//! (mapped one after the other, as a heap or a stack grows) makes that run longer and costs no node.
+//! (mapped one after the other, as a heap grows) makes that run longer and costs no node; if it is the
+//! very page behind the one used last, all it wants is at hand and nothing is searched.
 
 use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{Invocation, Kernel, Memory, Taken};
 
 use crate::error::{Error, Result};
+use crate::ids::SpaceId;
+use crate::quota::Resource;
 use crate::region::{Region, RegionSpec};
 use crate::run::{Run, RunInfo, Source};
 use crate::space::Space;
@@ -38,6 +41,40 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mapped
     }
 
+    /// Maps the page at `start` if it is the one behind the run used last and belongs to it: in the
+    /// same region, with the next frame of the same batch, through a page table that is there. It
+    /// takes no node, so the reserve is not looked at. `None` if it is not such a page, or if it is
+    /// not to be mapped at all: nothing was done then.
+    #[inline]
+    pub(crate) fn follow(&mut self, space: SpaceId, start: usize) -> Option<Result> {
+        let space = self.space(space).ok()?;
+        let address = self.geometry.address(start).ok()?;
+        let small = self.geometry.page_bits;
+        let before = space.runs.borrow().last_ending_at(address, small)?;
+        let region = space.regions.borrow().at(address)?;
+        let (low, high) = self.between_guards(region);
+        if !region.is_callers() || start <= low || start >= high {
+            return None;
+        }
+        self.check_quota(space, Resource::Frames, 1).ok()?;
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let table = space.shadow.borrow().find(&self.geometry, deepest, address)?;
+        let RegionSpec { rights, cache, .. } = region.spec();
+        if !before.takes_one_more(rights, cache, small) {
+            return None;
+        }
+        let frames = self.alloc.take_frame_behind(before.frames())?.frames();
+        let mapped = self.kernel.page_map(frames.first, space.root.get(), start, rights, cache);
+        if let Err(error) = mapped {
+            let _ = self.alloc.give_unused_frames(frames);
+            return Some(Err(Error::kernel(Invocation::PageMap)(error)));
+        }
+        space.shadow.borrow_mut().use_table(table, 1);
+        space.mapped_pages.set(space.mapped_pages.get() + 1);
+        space.runs.borrow_mut().extend(before, &frames);
+        Some(Ok(()))
+    }
+
     fn install_page(
         &mut self,
         space: &'p Space<'p>,
@@ -58,7 +95,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         let mut runs = space.runs.borrow_mut();
         match (before, node) {
-            (Some(before), _) => runs.extend(before, run),
+            (Some(before), _) => runs.extend(before, &run.frames),
             (None, Some(node)) => runs.insert(node, *run),
             (None, None) => {}
         }
@@ -87,6 +124,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         let before = space.runs.borrow().before(run)?;
-        self.alloc.came_together(run.frames.first, before.first()).then_some(before)
+        self.alloc.came_together(run.frames.first, before.frames().first).then_some(before)
     }
 }

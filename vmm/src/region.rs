@@ -166,6 +166,11 @@ impl Region<'_> {
         self.owner.get()
     }
 
+    /// Whether the caller may map, unmap and protect its pages one by one.
+    pub fn is_callers(&self) -> bool {
+        matches!(self.spec().kind, Kind::Memory | Kind::Stack)
+    }
+
     /// What the region is. A mark answers for its reservation.
     pub fn spec(&self) -> RegionSpec {
         self.spec.get().unwrap_or(RegionSpec {

@@ -222,7 +222,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .borrow()
             .at(range.start())
             .ok_or(Error::OutsideRegion { address: start })?;
-        if !matches!(region.spec().kind, Kind::Memory | Kind::Stack) {
+        if !region.is_callers() {
             return Err(Error::WrongKind(self.id_of(space, region)));
         }
         let (low, high) = self.between_guards(region);

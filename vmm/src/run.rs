@@ -141,9 +141,13 @@ pub(crate) fn offset(address: VirtAddr, bytes: usize) -> VirtAddr {
 }
 
 impl Run<'_> {
-    /// The capability mapped at its start.
-    pub fn first(&self) -> CPtr {
-        self.first.get()
+    /// Its frames.
+    pub fn frames(&self) -> Frames {
+        Frames {
+            first: self.first.get(),
+            count: usize::from(self.count.get()),
+            size_bits: self.size_bits.get(),
+        }
     }
 
     fn end(&self) -> usize {
@@ -152,6 +156,17 @@ impl Run<'_> {
 
     fn covers(&self, address: VirtAddr) -> bool {
         self.start.get() <= address && address.bits() < self.end()
+    }
+
+    /// Whether a fresh frame mapped like this could make it longer: it is not full, and alike.
+    #[inline(always)]
+    pub fn takes_one_more(&self, rights: Rights, cache: CachePolicy, size_bits: u8) -> bool {
+        let source = Source::Owned;
+        let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
+        let like = RunInfo { start: self.start.get(), frames, rights, cow: false, cache, source };
+        self.count.get() < 256
+            && self.size_bits.get() == size_bits
+            && self.attributes.get() == Attributes::new(&like)
     }
 
     /// Whether `next` goes on where this one ends, in address, capability and everything else.
@@ -168,11 +183,7 @@ impl Run<'_> {
         let attributes = self.attributes.get();
         RunInfo {
             start: self.start.get(),
-            frames: Frames {
-                first: self.first.get(),
-                count: usize::from(self.count.get()),
-                size_bits: self.size_bits.get(),
-            },
+            frames: self.frames(),
             rights: attributes.rights(),
             cow: attributes.cow(),
             cache: attributes.cache(),
@@ -315,10 +326,18 @@ impl<'p> Runs<'p> {
         before.continues_with(next).then_some(before)
     }
 
-    /// Makes a run longer by the one that goes on where it ends, which is in no node.
-    pub fn extend(&mut self, run: &'p Run<'p>, by: &RunInfo) {
-        run.count.set(run.count.get() + by.frames.count as u16);
-        self.count(by, by.frames.count, true);
+    /// The run used last, if it ends at `address` and a page is free behind it.
+    #[inline(always)]
+    pub fn last_ending_at(&self, address: VirtAddr, page_bits: u8) -> Option<&'p Run<'p>> {
+        let (last, clear_to) = self.last.get()?;
+        let free = clear_to > address.bits() && (clear_to - address.bits()) >> page_bits != 0;
+        (last.end() == address.bits() && free).then_some(last)
+    }
+
+    /// Makes a run of the space's own frames longer by those that go on where it ends.
+    pub fn extend(&mut self, run: &'p Run<'p>, by: &Frames) {
+        run.count.set(run.count.get() + by.count as u16);
+        self.owned_bytes += by.count << by.size_bits;
     }
 
     /// Takes frames `first..first + count` out of the run that starts where `run` does. What is

@@ -243,7 +243,7 @@ impl Kernel for Sel4 {
         path(slot).revoke().map_err(refused)
     }
 
-    #[inline]
+    #[inline(always)]
     fn page_map(
         &mut self,
         frame: CPtr,
@@ -257,7 +257,7 @@ impl Kernel for Sel4 {
             .map_err(refused)
     }
 
-    #[inline]
+    #[inline(always)]
     fn page_remap(
         &mut self,
         frame: CPtr,
@@ -271,7 +271,7 @@ impl Kernel for Sel4 {
             .map_err(refused)
     }
 
-    #[inline]
+    #[inline(always)]
     fn page_unmap(&mut self, frame: CPtr) -> KernelResult {
         cap_at::<cap_type::UnspecifiedPage>(frame).frame_unmap().map_err(refused)
     }
