@@ -120,17 +120,21 @@ impl<'p> Allocator<'p> {
         if !plain && self.blocks.leaf_at(paddr).is_some_and(|leaf| leaf.device.get()) {
             return Err(Error::DeviceMemory(paddr));
         }
-        let block = self.free_up(kernel, paddr, bits)?;
+        // Slots first: growing the CSpace could take the very memory.
         let first = self.take_slots(kernel, count)?;
         let slots_from = SlotsFrom::Anywhere;
         let plan = ChunkPlan { blueprint, count, recycles: false, slots_from };
         let made = self
-            .split_down(kernel, block, paddr, bits)
+            .free_up(kernel, paddr, bits)
+            .and_then(|block| self.split_down(kernel, block, paddr, bits))
             .and_then(|block| self.retype_into_chunk(kernel, block, plan, first));
         match made {
             Ok(chunk) => Ok(self.hand_out_all(chunk)),
             Err(error) => {
                 self.slots.give(first, count);
+                if let Some(leaf) = self.blocks.leaf_at(paddr).filter(|leaf| leaf.device.get()) {
+                    let _ = self.unite_device(kernel, leaf);
+                }
                 Err(error)
             }
         }
