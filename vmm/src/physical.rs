@@ -38,11 +38,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let at = paddr + (index << bits);
             let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
             let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
-            let count = (1usize << alignment).min(largest).min(MOST_FRAMES);
+            let mut count = (1usize << alignment).min(largest).min(MOST_FRAMES);
             let blueprint = Blueprint::Frame { size_bits: bits };
-            let objects = vmm.alloc.allocate_at(&mut vmm.kernel, blueprint, at, count)?;
-            let frames = Frames { first: objects.first_slot(), count, size_bits: bits };
-            Ok((frames, Source::Physical))
+            loop {
+                let in_use = match vmm.alloc.allocate_at(&mut vmm.kernel, blueprint, at, count) {
+                    Err(untyped_alloc::Error::AddressInUse(in_use)) => in_use,
+                    made => {
+                        let first = made?.first_slot();
+                        return Ok((Frames { first, count, size_bits: bits }, Source::Physical));
+                    }
+                };
+                // Untypeds are split four ways: what is free may be free in smaller pieces only.
+                if count == 1 || (at..at + (count << bits)).contains(&in_use) {
+                    return Err(untyped_alloc::Error::AddressInUse(in_use).into());
+                }
+                count /= 2;
+            }
         })
     }
 
