@@ -212,6 +212,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 rest = self.past(part, &run);
             }
         }
+        self.join_in(space, range);
         Ok(())
     }
 

@@ -132,7 +132,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Joins the runs that begin in `range`, and the one after it, with those before them.
-    fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
+    pub(crate) fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else {

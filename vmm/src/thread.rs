@@ -149,6 +149,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let at = view.map_or(start, |view| view.start().bits());
         self.kernel.write(at, image.init);
         self.kernel.write(at + below, &(start + below).to_le_bytes()[..word]);
-        view.map_or(Ok(()), |view| self.release(view))
+        if let Some(view) = view {
+            let (space, region) = self.region(view)?;
+            self.abandon_region(space, region);
+        }
+        Ok(())
     }
 }
