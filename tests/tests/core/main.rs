@@ -3,11 +3,13 @@
 //! | folder | what it holds the crates to |
 //! |---|---|
 //! | `support/` | machines, the fixture, snapshots: what all of them use |
+//! | `failures/` | every kernel call refused, every page, slot and node missing, one at a time |
 //! | `state_machine/` | random requests against a plain reference model, page by page |
 //!
 //! Tests name the assertions (A…) and invariants (I…) of `MODEL.md` that they check. What is right
 //! is never asked of the code under test: it is read from the model kernel's page tables and
 //! capabilities, or from a reference model that is a plain map.
 
+mod failures;
 mod state_machine;
 mod support;

@@ -166,13 +166,24 @@ impl<'a> Fixture<'a> {
     /// The tag a page is filled with; 0 for a clear one.
     #[track_caller]
     pub fn read(&self, space: SpaceId, vaddr: usize) -> u64 {
+        let words = self.words(space, vaddr);
+        assert!(words.iter().all(|&word| word == words[0]), "{vaddr:#x} is torn");
+        words[0]
+    }
+
+    /// All a page holds, word by word.
+    #[track_caller]
+    pub fn words(&self, space: SpaceId, vaddr: usize) -> Vec<u64> {
         let vspace = self.vmm.vspace(space).expect("a space");
         let mut page = [0; PAGE];
         self.kernel().read(vspace, vaddr, &mut page).expect("the page can be read");
-        let word = |at: usize| u64::from_le_bytes(page[at..at + 8].try_into().expect("8 bytes"));
-        let tag = word(0);
-        assert!((0..PAGE).step_by(8).all(|at| word(at) == tag), "{vaddr:#x} is torn");
-        tag
+        page.chunks(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect()
+    }
+
+    /// A number that tells contents of a page apart.
+    pub fn digest(&self, space: SpaceId, vaddr: usize) -> u64 {
+        let mix = |sum: u64, word: &u64| sum.wrapping_mul(0x0100_0000_01b3).wrapping_add(*word);
+        self.words(space, vaddr).iter().fold(0, mix)
     }
 
     /// Makes a request that must be refused with `expected`, and leave everything as it was, with

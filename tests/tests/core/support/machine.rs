@@ -81,6 +81,16 @@ impl Machine {
         Machine { target, config, pool_pages: 64 }
     }
 
+    /// For failures on purpose: 16 MiB so that there is a large page, 2048 slots, and a device.
+    pub fn failing(target: Target) -> Machine {
+        Machine::with_ram(target, vec![(0x100_0000, 24)]).slots(13)
+    }
+
+    /// The physical address of the first device.
+    pub fn device(&self) -> usize {
+        self.config.devices[0].0
+    }
+
     pub fn slots(self, cnode_radix: u8) -> Machine {
         Machine { config: BootConfig { cnode_radix, ..self.config }, ..self }
     }

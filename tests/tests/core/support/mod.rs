@@ -6,7 +6,7 @@ mod snapshot;
 
 pub use fixture::Fixture;
 pub use machine::{Machine, Target};
-pub use snapshot::Snapshot;
+pub use snapshot::{Essence, Snapshot};
 
 /// Bytes of the smallest page.
 pub const PAGE: usize = 4096;

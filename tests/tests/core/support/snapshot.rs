@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use untyped_alloc::kernel::Rights;
-use vmm::{RegionInfo, SpaceId};
+use vmm::{Kind, RegionInfo, SpaceId};
 use vmm_tests::model::{Mapping, ObjectKind};
 
 use super::{Fixture, PAGE};
@@ -36,6 +36,65 @@ pub struct Settled {
     free_by_size: Vec<u32>,
     bookkeeping_bytes_used: usize,
     objects: Vec<(ObjectKind, usize)>,
+}
+
+/// What of a settled [`Snapshot`] does not depend on which frames, blocks and ids were taken.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Essence {
+    /// By space: address, size, rights and contents of every page.
+    pages: Vec<Vec<(usize, u8, Rights, Vec<u64>)>>,
+    /// By space: ranges, guards and kinds of its regions.
+    regions: Vec<Vec<(usize, usize, usize, Kind)>>,
+    free_bytes: usize,
+    free_slots: usize,
+    live: String,
+    quarantined: usize,
+    bookkeeping_bytes_used: usize,
+    objects: Vec<(ObjectKind, usize)>,
+}
+
+impl Essence {
+    /// # Panics
+    /// With the first part that differs.
+    #[track_caller]
+    pub fn assert_is(&self, expected: &Essence, why: &str) {
+        assert_eq!(self.regions, expected.regions, "{why}: regions");
+        assert_eq!(self.pages, expected.pages, "{why}: pages");
+        assert_eq!(self.live, expected.live, "{why}: live objects");
+        assert_eq!(self.objects, expected.objects, "{why}: the kernel's objects");
+        let sums = |of: &Essence| {
+            (of.free_bytes, of.free_slots, of.quarantined, of.bookkeeping_bytes_used)
+        };
+        assert_eq!(sums(self), sums(expected), "{why}: bytes, slots, quarantined, node bytes");
+    }
+
+    /// Without what depends on how free frames are spread over batches.
+    pub fn outside(&self) -> Essence {
+        Essence { free_slots: 0, bookkeeping_bytes_used: 0, objects: Vec::new(), ..self.clone() }
+    }
+}
+
+impl Snapshot {
+    pub fn essence(&self) -> Essence {
+        let settled = self.settled.clone().expect("a settled snapshot");
+        let page = |(&at, (mapping, tags)): (&usize, &(Mapping, Vec<u64>))| {
+            (at, mapping.size_bits, mapping.rights, tags.clone())
+        };
+        let region = |info: &RegionInfo| {
+            let (start, pages) = (info.range.start().bits(), info.range.pages());
+            (start, pages, info.guard_below, info.kind)
+        };
+        Essence {
+            pages: self.pages.values().map(|pages| pages.iter().map(page).collect()).collect(),
+            regions: self.regions.values().map(|r| r.iter().map(region).collect()).collect(),
+            free_bytes: self.free_bytes,
+            free_slots: settled.free_slots,
+            live: self.live.clone(),
+            quarantined: self.quarantined,
+            bookkeeping_bytes_used: settled.bookkeeping_bytes_used,
+            objects: settled.objects,
+        }
+    }
 }
 
 const KINDS: [ObjectKind; 7] = [
@@ -97,7 +156,7 @@ fn pages(host: &Fixture<'_>, space: SpaceId) -> BTreeMap<usize, (Mapping, Vec<u6
     let readable = |mapping: &Mapping| mapping.rights.contains(Rights::READ);
     let tags = |vaddr: usize, mapping: &Mapping| {
         let pages = if readable(mapping) { 1usize << mapping.size_bits } else { 0 };
-        (0..pages).step_by(PAGE).map(|at| host.read(space, vaddr + at)).collect()
+        (0..pages).step_by(PAGE).map(|at| host.digest(space, vaddr + at)).collect()
     };
     let found = host.mappings(space).into_iter();
     found.map(|(vaddr, mapping)| (vaddr, (mapping, tags(vaddr, &mapping)))).collect()

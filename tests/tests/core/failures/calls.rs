@@ -1,0 +1,127 @@
+//! The n-th kernel call is refused.
+
+use std::cell::RefCell;
+use std::iter::successors;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use untyped_alloc::kernel::KernelError;
+use vmm::{Blame, Error};
+use vmm_tests::model::Arena;
+
+use super::scenario::{ALL, Leaves, Scenario, Things, take_down};
+use crate::support::{Essence, Fixture, Machine, Snapshot, Target, on_both};
+
+on_both!(a_refused_call_leaves_nothing_behind);
+
+/// `DeleteFirst` is not among them: where an identifier is assigned it says that a pool is full.
+const ERRORS: [KernelError; 4] = [
+    KernelError::IllegalOperation,
+    KernelError::InvalidCapability,
+    KernelError::RevokeFirst,
+    KernelError::NotEnoughMemory,
+];
+
+/// What is so before a scenario, before its request, and after it, when nothing fails.
+pub struct Expected {
+    pub booted: Essence,
+    pub before: Essence,
+    pub after: Essence,
+}
+
+impl Expected {
+    pub fn of(machine: &Machine, scenario: &Scenario) -> Expected {
+        let arena = Arena::new();
+        let mut host = Fixture::boot(&arena, machine.clone());
+        let booted = Snapshot::settled(&mut host).essence();
+        let mut things = (scenario.setup)(&mut host);
+        let before = Snapshot::settled(&mut host).essence();
+        (scenario.request)(&mut host, &mut things).expect("nothing fails");
+        host.check();
+        let after = Snapshot::settled(&mut host).essence();
+        let expected = Expected { booted, before, after };
+        expected.take_down(host, &things);
+        expected
+    }
+
+    /// Gives everything back, and compares with the state after the boot.
+    pub fn take_down(&self, mut host: Fixture<'_>, things: &Things) {
+        take_down(&mut host, things);
+        host.check();
+        Snapshot::settled(&mut host).essence().assert_is(&self.booted, "something leaked");
+    }
+}
+
+/// Whether the error is the kernel's refusal, passed on.
+fn is_refusal(error: &Error, code: KernelError) -> bool {
+    match *error {
+        Error::Kernel { error, .. } => error == code,
+        Error::Allocator(untyped_alloc::Error::Kernel { error, .. }) => error == code,
+        _ => false,
+    }
+}
+
+/// Runs the scenario with its n-th call refused; false when it has fewer.
+fn run(
+    machine: &Machine,
+    scenario: &Scenario,
+    expected: &Expected,
+    (nth, code): (usize, KernelError),
+    settle_between: bool,
+) -> bool {
+    let arena = Arena::new();
+    let mut host = Fixture::boot(&arena, machine.clone());
+    let mut things = (scenario.setup)(&mut host);
+    if Snapshot::settled(&mut host).essence() != expected.before {
+        panic!("the set-up differs from run to run");
+    }
+    host.kernel().fail_nth(nth, code);
+    let outcome = (scenario.request)(&mut host, &mut things);
+    let fired = !host.kernel().disarm();
+    host.check();
+    if let Err(error) = &outcome {
+        assert!(is_refusal(error, code), "{error:?} is not the refusal");
+        assert_eq!(error.blame(), Blame::Manager);
+        if settle_between {
+            let now = Snapshot::settled(&mut host).essence();
+            host.check();
+            if scenario.leaves == Leaves::Nothing {
+                now.assert_is(&expected.before, "something was left behind");
+            }
+        }
+        (scenario.request)(&mut host, &mut things).expect("it succeeds when repeated");
+        host.check();
+    }
+    let after = Snapshot::settled(&mut host).essence();
+    after.outside().assert_is(&expected.after.outside(), "it differs from an undisturbed run");
+    expected.take_down(host, &things);
+    fired
+}
+
+fn a_refused_call_leaves_nothing_behind(target: Target) {
+    let machine = Machine::failing(target);
+    for_each_scenario(|scenario, context| {
+        let expected = Expected::of(&machine, scenario);
+        for (code, settle_between) in ERRORS.iter().flat_map(|&e| [(e, false), (e, true)]) {
+            // Every call of a short request; ever fewer of one with hundreds of the same.
+            for nth in successors(Some(1), |nth| Some(nth + 1 + nth / 16)) {
+                *context.borrow_mut() = format!("call {nth} is {code:?}, {settle_between}");
+                if !run(&machine, scenario, &expected, (nth, code), settle_between) {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+/// Runs a test for each scenario, and fails with the names and contexts of all that failed.
+pub fn for_each_scenario(test: impl Fn(&Scenario, &RefCell<String>)) {
+    let failed: Vec<String> = ALL
+        .iter()
+        .filter_map(|scenario| {
+            let context = RefCell::new(String::new());
+            let outcome = catch_unwind(AssertUnwindSafe(|| test(scenario, &context)));
+            outcome.err().map(|_| format!("{}: {}", scenario.name, context.borrow()))
+        })
+        .collect();
+    assert!(failed.is_empty(), "failed: {failed:#?}");
+}

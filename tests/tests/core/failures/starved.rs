@@ -1,0 +1,1 @@
+//! n pages, slots or nodes are left.
