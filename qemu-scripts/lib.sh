@@ -84,14 +84,19 @@ choose_target_rust() {
 # target_cargo KERNEL COMMAND...: runs a cargo command (`cargo build`, "${TARGET_CLIPPY[@]}")
 # for the target and one kernel flavour. Each flavour has a target directory of its own, as
 # its interface goes into the bindings.
+#
+# The client programs, which travel in root tasks' images, are built before anything else.
 target_cargo() {
     local kernel=$1 sub=$2 verb=$3
+    local clients=$BUILD/target-$kernel/$TARGET/client
+    local common=(--config "$SCRIPTS/target.toml" --target "$TARGET" --target-dir "$BUILD/target-$kernel")
     shift 3
     (
         cd "$ROOT" || exit
-        env "${TARGET_ENV[@]}" "SEL4_PREFIX=$BUILD/kernel/$kernel" \
-            "$sub" "$verb" --config "$SCRIPTS/target.toml" --target "$TARGET" \
-            --target-dir "$BUILD/target-$kernel" "$@"
+        export SEL4_PREFIX=$BUILD/kernel/$kernel VMM_CLIENTS=$clients
+        env "${TARGET_ENV[@]}" cargo build --quiet --profile client -p vmm-clients --bins \
+            "${common[@]}" || exit
+        env "${TARGET_ENV[@]}" "$sub" "$verb" "${common[@]}" "$@"
     )
 }
 

@@ -22,6 +22,11 @@ PROGRAMS=(hello upstream-spawn-thread)
 GUEST_TIMEOUT=300
 # The crates that are built for the target alone.
 TARGET_CRATES=(-p sel4 -p sel4-root-task -p roottask)
+# Client programs bring a panic handler of their own: built together with root tasks, the features
+# of the one would be in the other.
+CLIENT_CRATES=(-p vmm-client -p vmm-clients)
+# Root tasks that tell what they do, and what they must tell (NAME.expected).
+TOLD_PROGRAMS=(service-demo)
 
 PASSED=0 FAILED=0
 
@@ -55,6 +60,18 @@ lock_is_current() { cargo metadata --locked --format-version 1 >/dev/null; }
 
 target_clippy() {
     target_cargo "$1" "${TARGET_CLIPPY[@]}" "${TARGET_CRATES[@]}" --lib --bins --examples -- -D warnings
+}
+
+client_clippy() {
+    target_cargo "$1" "${TARGET_CLIPPY[@]}" "${CLIENT_CRATES[@]}" --lib --bins -- -D warnings
+}
+
+# told_program NAME [OPTION]: a root task that tells all that it must.
+told_program() {
+    local name=$1 output=$LOGS/told
+    shift
+    "$SCRIPTS/run.sh" "$name" "$@" 2>&1 | tee "$output" || return
+    matches_in_order "$SCRIPTS/$name.expected" "$output"
 }
 
 target_docs() {
@@ -130,6 +147,7 @@ target_lane() {
     local kernel
     for kernel in "${KERNELS[@]}"; do
         check "clippy, target, $kernel kernel" target_clippy "$kernel"
+        check "clippy, clients, $kernel kernel" client_clippy "$kernel"
         check "all programs build, $kernel kernel" all_programs "$kernel"
     done
     check "documentation, target" target_docs
@@ -156,6 +174,9 @@ qemu_lane() {
         done
         for program in "${PROGRAMS[@]}"; do
             check "$program, $kernel kernel" "$SCRIPTS/run.sh" "$program" "${options[@]}"
+        done
+        for program in "${TOLD_PROGRAMS[@]}"; do
+            check "$program, $kernel kernel" told_program "$program" "${options[@]}"
         done
         guest_tests "$kernel" "${options[@]}"
     done

@@ -13,6 +13,7 @@ use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 use crate::error::{Error, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::RegionOptions;
+use crate::query::RegionInfo;
 use crate::region::{Kind, Region, RegionSpec};
 use crate::run::{RunInfo, Source};
 use crate::space::Space;
@@ -209,6 +210,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.take_page(space, region, buffer)?;
         space.threads.set(space.threads.get() - 1);
         Ok(())
+    }
+
+    /// The IPC buffer that lies in a region of that kind, and is not packed.
+    pub(crate) fn ipc_buffer_of(&self, region: &RegionInfo) -> Result<IpcBuffer> {
+        let below = region.guard_below << self.geometry.page_bits;
+        let address = region.range.start().bits() + below;
+        let run = self.ipc_buffer_run(self.space(region.id.space)?, address)?;
+        Ok(IpcBuffer { region: region.id, address, frame: run.frames.first })
     }
 
     fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {

@@ -11,11 +11,13 @@
 //!   reserve.rs   map.rs   unmap.rs   protect.rs             one file for each operation
 //!   page.rs                                               (mapping one page: the short way)
 //!   share.rs   cow.rs   physical.rs   reshape.rs
-//!   stack.rs   ipc_buffer.rs   thread.rs
+//!   stack.rs   ipc_buffer.rs   thread.rs   write.rs
 //!
 //!   fault.rs         page faults: classified, resolved, reported
 //!   pager.rs         pages that a pager outside supplies
 //!   threads.rs       whose faults are whose
+//!
+//!   service/         memory for programs that do not trust each other, by message
 //!
 //!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
 //!   windows.rs       frames mapped for a moment             quarantine.rs    what would not go
@@ -55,6 +57,7 @@ mod scrub;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
 pub mod sel4_kernel;
+pub mod service;
 mod share;
 mod space;
 mod stack;
@@ -67,6 +70,7 @@ mod validate;
 #[allow(clippy::module_inception)]
 mod vmm;
 mod windows;
+mod write;
 
 pub use boot::BootInfo;
 pub use error::{Error, NodeKind, Result};

@@ -1,0 +1,69 @@
+//! Shares memory with its child, and ends first.
+#![no_std]
+#![no_main]
+
+use vmm_client::protocol::{Amounts, Rights};
+use vmm_client::{client_program, say, Result, Service};
+use vmm_clients::{answer, question, tell, told, Words, GIFT, PAGES, WORDS};
+
+client_program!(main);
+
+/// `child` is the taker's number.
+fn main(service: Service, child: usize) -> Result {
+    let child = child as u32;
+    let gift = Amounts { frames: GIFT, ..Amounts::default() };
+    let before = service.limits()?.limits.frames;
+    service.give_quota(child, gift)?;
+    assert_eq!(service.limits()?.limits.frames, before - GIFT);
+    say!("gave my child {GIFT} pages of my quota");
+
+    let memory = service.allocate(PAGES, "exchange")?;
+    // SAFETY: allocate has mapped them, and nothing unmaps them before the end.
+    let words = unsafe { Words::new(memory.first, PAGES) };
+    (0..WORDS).for_each(|index| words.set(index, question(index)));
+    service.offer(child, memory.first, PAGES, Rights::READ_WRITE)?;
+    tell().signal();
+    told().wait();
+    let right = (0..WORDS).filter(|&index| words.get(index) == answer(question(index))).count();
+    say!("{right} words came back as they should");
+    assert_eq!(right, WORDS);
+
+    copy_on_write(service)?;
+    on_demand(service)?;
+    tell().signal();
+    Ok(())
+}
+
+/// A clone is another's memory from the first write on.
+fn copy_on_write(service: Service) -> Result {
+    let memory = service.allocate(2, "original")?;
+    // SAFETY: allocate has mapped them, and they are released at the end of this function.
+    let original = unsafe { Words::new(memory.first, 2) };
+    original.set(0, 1);
+    original.set(1024, 2);
+    let clone = service.clone_region(memory.handle)?;
+    // SAFETY: as above.
+    let copy = unsafe { Words::new(clone.first, 2) };
+    copy.set(0, 3);
+    original.set(1024, 4);
+    let found = [original.get(0), copy.get(0), original.get(1024), copy.get(1024)];
+    assert_eq!(found, [1, 3, 4, 2]);
+    say!("a copy-on-write clone was written to, on either side, unseen by the other");
+    service.release(clone.handle)?;
+    service.release(memory.handle)
+}
+
+/// Memory that is mapped as it is touched.
+fn on_demand(service: Service) -> Result {
+    let before = service.statistics()?.mapped_pages;
+    let memory = service.allocate_on_demand(64, 4, "on demand")?;
+    assert_eq!(service.statistics()?.mapped_pages, before);
+    // SAFETY: the service maps each page when it is touched.
+    let words = unsafe { Words::new(memory.first, 64) };
+    (0..64).step_by(16).for_each(|page| words.set(page * 1024, 1));
+    let mapped = service.statistics()?.mapped_pages - before;
+    say!("4 touches of memory on demand mapped {mapped} pages");
+    // Four each, less where a block of four begins before the region.
+    assert!((13..=16).contains(&mapped));
+    service.release(memory.handle)
+}

@@ -1,0 +1,111 @@
+//! Does all that it should not, and is ended for it.
+#![no_std]
+#![no_main]
+
+use vmm_client::protocol::{
+    Malformed, Refusal, RegionHandle, Request, Resource, Rights, FAULT_SLOT, MOST_WORDS,
+    SERVICE_SLOT,
+};
+use vmm_client::{client_program, say, Error, Result, Service};
+
+client_program!(main);
+
+/// Random messages to send.
+const MESSAGES: usize = 10_000;
+
+/// `victim` is the number of another client.
+fn main(service: Service, victim: usize) -> Result {
+    let victim = victim as u32;
+    beyond_quota(service)?;
+    anothers(service, victim)?;
+    let refused = random_messages(service, victim)?;
+    say!("sent {MESSAGES} random messages, {refused} of them refused");
+    wild_write(service)
+}
+
+/// More than it may have, in the ways there are.
+fn beyond_quota(service: Service) -> Result {
+    let limits = service.limits()?;
+    let rest = limits.limits.frames - limits.used.frames;
+    let memory = service.allocate(rest, "all of it")?;
+    match service.allocate(1, "one more") {
+        Err(Error::Refused(Refusal::OutOfQuota { resource: Resource::Frames, limit, used })) => {
+            say!("out of quota at {used} of {limit} pages");
+        }
+        other => panic!("one page more than the quota: {other:?}"),
+    }
+    service.release(memory.handle)
+}
+
+/// What is another's.
+fn anothers(service: Service, victim: u32) -> Result {
+    let guess = RegionHandle { start: 0x0804_8000, serial: 1 };
+    assert_eq!(service.release(guess), Err(Refusal::NoSuchRegion.into()));
+    assert_eq!(
+        service.accept(victim, 0, Rights::READ).map(|_| ()),
+        Err(Refusal::NoSuchOffer.into())
+    );
+    assert_eq!(service.kill(victim), Err(Refusal::NoSuchClient.into()));
+    let with_capability = service.send_raw(0x1000 | 13, &[], &[SERVICE_SLOT])?;
+    assert_eq!(with_capability, Err(Refusal::Malformed(Malformed::Capability)));
+    let with_another = service.send_raw(0x1000 | 13, &[], &[FAULT_SLOT])?;
+    assert_eq!(with_another, Err(Refusal::Malformed(Malformed::Capability)));
+    Ok(())
+}
+
+/// Messages of random words, and mutated ones that mean something. Returns how many were refused.
+fn random_messages(service: Service, victim: u32) -> Result<usize> {
+    let mut random = Random(0x2545_f491);
+    let mut refused = 0;
+    for _ in 0..MESSAGES {
+        let mut words = [0; MOST_WORDS + 8];
+        words.fill_with(|| random.word(victim));
+        let (label, length) = match random.next() % 4 {
+            0 => (random.next() & 0xf_ffff, random.next() as usize % words.len()),
+            _ => {
+                let number = 1 + random.next() % 18;
+                let length = [11, 2, 2, 3, 2, 2, 4, 1, 4, 3, 1, 1, 0, 0, 6, 1, 24, 1];
+                (0x1000 | number, length[number as usize - 1])
+            }
+        };
+        // These two it could mean: to end, and to talk the others down.
+        let meant = Request::parse(label, &words[..length]);
+        if matches!(meant, Ok(Request::Exit { .. } | Request::Say(_))) {
+            continue;
+        }
+        refused += usize::from(service.send_raw(label, &words[..length], &[])?.is_err());
+    }
+    Ok(refused)
+}
+
+/// Where nothing is its own.
+fn wild_write(service: Service) -> Result {
+    let wild = 0xb000_0000 as *mut u32;
+    // SAFETY: none: this is the crime. Nothing is mapped there, and the service ends the program.
+    unsafe { wild.write_volatile(0xdead) };
+    service.exit(0)
+}
+
+/// Marsaglia's xorshift.
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    /// A word of a message: small, an address that may be its own, another client, or anything.
+    fn word(&mut self, victim: u32) -> u32 {
+        match self.next() % 8 {
+            0..=2 => self.next() % 8,
+            3 => self.next() % 128,
+            4 => 0x0804_0000 + self.next() % 64 * 4096,
+            5 => self.next() % 64 * 4096,
+            6 => victim,
+            _ => self.next(),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The giver's child: changes what it shares, and goes on using it when the giver has ended.
+#![no_std]
+#![no_main]
+
+use vmm_client::protocol::{Refusal, Rights};
+use vmm_client::{client_program, say, Error, Result, Service};
+use vmm_clients::{answer, question, tell, told, Words, PAGES, WORDS};
+
+client_program!(main);
+
+/// `argument` is unused: the giver's number is the parent's.
+fn main(service: Service, _argument: usize) -> Result {
+    let parent = service.limits()?.parent;
+    told().wait();
+    let memory = service.accept(parent, 0, Rights::READ_WRITE)?;
+    // SAFETY: accept has mapped them, and nothing unmaps them before the end.
+    let words = unsafe { Words::new(memory.first, PAGES) };
+    let right = (0..WORDS).filter(|&index| words.get(index) == question(index)).count();
+    say!("{right} words received, each as it was sent");
+    assert_eq!(right, WORDS);
+    (0..WORDS).for_each(|index| words.set(index, answer(question(index))));
+    tell().signal();
+
+    told().wait();
+    let gone = Err(Error::Refused(Refusal::NoSuchClient));
+    while service.offer(parent, memory.first, 1, Rights::READ).map(|_| ()) != gone {
+        sel4::r#yield();
+    }
+    // Whoever gets the giver's memory now would write over it: it must be none of what is shared.
+    let other = service.allocate(PAGES, "other")?;
+    // SAFETY: allocate has mapped them.
+    let others = unsafe { Words::new(other.first, PAGES) };
+    let clear = (0..WORDS).filter(|&index| others.get(index) == 0).count();
+    (0..WORDS).for_each(|index| others.set(index, !0));
+    let right = (0..WORDS).filter(|&index| words.get(index) == answer(question(index))).count();
+    say!("the giver has ended, and {right} shared words are still there");
+    assert_eq!((right, clear), (WORDS, WORDS));
+    service.release(memory.handle)
+}

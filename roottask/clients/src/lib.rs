@@ -1,0 +1,13 @@
+//! What the client programs of service-demo have in common.
+//!
+//! ```text
+//!   bin/giver.rs   shares memory with its child, gives it quota, clones copy-on-write
+//!   bin/taker.rs   the child: uses what it was given, also after the giver has ended
+//!   bin/rogue.rs   does all that it should not
+//! ```
+#![no_std]
+
+#[cfg(target_arch = "x86")]
+mod exchange;
+#[cfg(target_arch = "x86")]
+pub use exchange::*;

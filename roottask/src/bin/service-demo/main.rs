@@ -1,0 +1,101 @@
+//! Programs that do not trust each other, and the service they have their memory from.
+//!
+//! ```text
+//!   main.rs     the course of it, from all memory free to all memory free
+//!   images.rs   the client programs' files, which travel in this image
+//!   server.rs   the loop: requests and faults on one endpoint
+//! ```
+//!
+//! The giver shares memory with its child, the taker, and ends first; the rogue breaks every rule
+//! there is and is ended while the others go on. What it takes to pass is counted by the server and
+//! does not rest on what the clients say of themselves.
+#![no_std]
+#![no_main]
+
+mod images;
+mod server;
+
+use roottask::{check, check_eq, Failure, Manager, Outcome};
+use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
+use vmm::sel4_kernel::{start, BootPool};
+use vmm::service::{ClientId, Limits};
+use vmm::{Blueprint, Quota, Rights};
+
+use server::{End, Server};
+
+static POOL: BootPool<32> = BootPool::new();
+
+/// What giver and taker may have together, and the rogue.
+const FAMILY: Limits = Limits { quota: Quota { frames: 300, tables: 16, slots: 64 }, objects: 4 };
+const CHILD: Limits = Limits { quota: Quota { frames: 64, tables: 8, slots: 32 }, objects: 2 };
+const ROGUE: Limits = Limits { quota: Quota { frames: 160, tables: 8, slots: 16 }, objects: 2 };
+
+/// What was free at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Free {
+    bytes: usize,
+    slots: usize,
+}
+
+fn free(vmm: &Manager) -> Free {
+    let stats = vmm.stats();
+    Free { bytes: stats.free_bytes(), slots: stats.allocator.free_slots }
+}
+
+#[root_task]
+fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
+    let mut vmm = start(bootinfo, &POOL)?;
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?;
+    let bells = vmm.allocate_many(Blueprint::Notification, 2)?;
+    let mut server = Server::new(&mut vmm, endpoint.slot())?;
+    vmm.trim()?;
+    debug_println!("service-demo: three programs that do not trust each other");
+    let before = free(&vmm);
+    debug_println!("before: {} bytes free, {} slots free", before.bytes, before.slots);
+
+    let giver = server.create(&mut vmm, "giver", FAMILY, None)?;
+    let taker = server.create(&mut vmm, "taker", CHILD, Some(giver))?;
+    let rogue = server.create(&mut vmm, "rogue", ROGUE, None)?;
+    for (client, file) in [(giver, images::GIVER), (taker, images::TAKER), (rogue, images::ROGUE)] {
+        server.load(&mut vmm, client, file)?;
+    }
+    let bell = |index| bells.get(index).map(|bell| bell.slot());
+    let bells_of = |client: ClientId| if client == giver { [0, 1] } else { [1, 0] };
+    for client in [giver, taker] {
+        let [tell, told] = bells_of(client);
+        for (slot, index, rights) in [(3, tell, Rights::WRITE), (4, told, Rights::READ)] {
+            let bell = bell(index).ok_or(Failure::Manager(vmm::Error::BadBootInfo(index)))?;
+            server.give(&mut vmm, client, slot, bell, rights)?;
+        }
+    }
+    vmm.validate()?;
+    server.start(giver, taker.number())?;
+    server.start(taker, 0)?;
+    server.start(rogue, taker.number())?;
+
+    server.run(&mut vmm)?;
+
+    check_eq!(server.end_of(giver), Some(End::Exited(0)));
+    check_eq!(server.end_of(taker), Some(End::Exited(0)));
+    check_eq!(server.end_of(rogue), Some(End::Fault));
+    let counts = server.counts();
+    debug_println!(
+        "{} requests, {} of them refused; {} faults resolved, {} not",
+        counts.requests,
+        counts.refused,
+        counts.resolved,
+        counts.unresolved
+    );
+    check!(counts.requests > 9_000);
+    check!(counts.refused > 1_000);
+    check!(counts.resolved >= 6);
+    check_eq!(counts.unresolved, 1);
+
+    vmm.trim()?;
+    vmm.validate()?;
+    let after = free(&vmm);
+    debug_println!("after:  {} bytes free, {} slots free", after.bytes, after.slots);
+    check_eq!(after, before);
+    debug_println!("service-demo: passed");
+    exit(ExitCode::Success)
+}

@@ -1,0 +1,270 @@
+//! The server's loop: requests and faults come to one endpoint, told apart by their badges.
+//!
+//! ```text
+//!   wait ──► badge of a client?   Service::handle ──► answer ──┐
+//!    ▲       badge of a thread?   Vmm::handle_fault ─► answer ─┤ or kill
+//!    └────────── nothing left of those that ended ◄────────────┘
+//!                otherwise: a piece of that work, then look whether somebody called
+//! ```
+
+use roottask::{Failure, Manager, Outcome};
+use sel4::init_thread::slot;
+use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, UserContext, Word};
+use sel4_root_task::debug_println;
+use vmm::service::protocol::{Message, MOST_WORDS};
+use vmm::service::{
+    ClientId, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
+};
+use vmm::{CPtr, Error, PageFault, Resolution, Rights};
+
+/// Below the server's, so that it answers before anybody goes on.
+const PRIORITY: Word = 100;
+/// The most clients here.
+const MOST_CLIENTS: usize = 3;
+
+/// How a client ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// By itself, with this code.
+    Exited(u32),
+    /// For a fault.
+    Fault,
+    /// By its parent.
+    Killed,
+}
+
+/// What the server counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Messages of clients.
+    pub requests: usize,
+    /// Those of them that were refused.
+    pub refused: usize,
+    /// Faults after which the thread went on.
+    pub resolved: usize,
+    /// Faults that ended a client.
+    pub unresolved: usize,
+}
+
+/// A client of the demo.
+#[derive(Clone, Copy)]
+struct Entry {
+    client: ClientId,
+    start: Option<Start>,
+    /// How it ended, and as which.
+    end: Option<(End, usize)>,
+}
+
+/// The server.
+pub struct Server {
+    endpoint: cap::Endpoint,
+    service: Service<'static>,
+    clients: [Option<Entry>; MOST_CLIENTS],
+    ended: usize,
+    counts: Counts,
+}
+
+impl Server {
+    /// A server without clients at this endpoint.
+    pub fn new(vmm: &mut Manager, endpoint: CPtr) -> Outcome<Server> {
+        Ok(Server {
+            endpoint: cap::Endpoint::from_bits(endpoint.bits() as Word),
+            service: Service::new(vmm, endpoint)?,
+            clients: [None; MOST_CLIENTS],
+            ended: 0,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Makes a client.
+    pub fn create(
+        &mut self,
+        vmm: &mut Manager,
+        name: &str,
+        limits: Limits,
+        parent: Option<ClientId>,
+    ) -> Outcome<ClientId> {
+        let client = self.service.create_client(vmm, name, limits, parent)?;
+        let free = self.clients.iter_mut().find(|entry| entry.is_none());
+        let free = free.ok_or(Failure::Manager(Error::BadBootInfo(MOST_CLIENTS)))?;
+        *free = Some(Entry { client, start: None, end: None });
+        Ok(client)
+    }
+
+    /// Loads its program.
+    pub fn load(&mut self, vmm: &mut Manager, client: ClientId, file: &[u8]) -> Outcome {
+        let loaded = self.service.load(vmm, client, &Program { file, stack_pages: 4 });
+        let start = loaded.map_err(|error| match error {
+            ImageError::Manager(error) => Failure::Manager(error),
+            other => {
+                debug_println!("loading {client:?}: {other}");
+                Failure::Manager(Error::BadBootInfo(file.as_ptr() as usize))
+            }
+        })?;
+        if let Some(entry) = self.entry(client) {
+            entry.start = Some(start);
+        }
+        Ok(())
+    }
+
+    /// Gives it a capability.
+    pub fn give(
+        &mut self,
+        vmm: &mut Manager,
+        client: ClientId,
+        slot: u32,
+        capability: CPtr,
+        rights: Rights,
+    ) -> Outcome {
+        Ok(self.service.give_capability(vmm, client, slot, capability, rights, None)?)
+    }
+
+    /// Lets it run.
+    pub fn start(&mut self, client: ClientId, argument: u32) -> Outcome {
+        let Some(start) = self.entry(client).and_then(|entry| entry.start) else { return Ok(()) };
+        let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
+        let mut context = UserContext::default();
+        *context.pc_mut() = start.entry as Word;
+        // As after a call: 4 below a multiple of 16.
+        *context.sp_mut() = (start.stack_top - 4) as Word;
+        *context.fastcall_param_mut(0) = start.ipc_buffer as Word;
+        *context.fastcall_param_mut(1) = argument;
+        tcb.tcb_set_sched_params(slot::TCB.cap(), PRIORITY, PRIORITY)?;
+        Ok(tcb.tcb_write_all_registers(true, &mut context)?)
+    }
+
+    /// Serves until every client has ended and all they had is given back.
+    pub fn run(&mut self, vmm: &mut Manager) -> Outcome {
+        let mut answer: Option<MessageInfo> = None;
+        let mut busy = false;
+        while busy || self.clients.iter().flatten().any(|entry| entry.end.is_none()) {
+            let (info, badge) = match (answer.take(), busy) {
+                (Some(answer), false) => self.endpoint.reply_recv(answer, ()),
+                (None, false) => self.endpoint.recv(()),
+                (answer, true) => {
+                    if let Some(answer) = answer {
+                        sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
+                    }
+                    busy = self.service.work(vmm)?;
+                    self.endpoint.nb_recv(())
+                }
+            };
+            if badge != 0 {
+                answer = self.answer(vmm, &info, badge as usize)?;
+                busy |= answer.is_none();
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers one message; `None` when its sender is not to go on.
+    fn answer(
+        &mut self,
+        vmm: &mut Manager,
+        info: &MessageInfo,
+        badge: usize,
+    ) -> Outcome<Option<MessageInfo>> {
+        let mut words = [0; MOST_WORDS + 1];
+        // One word too many is enough to be refused.
+        let length = info.length().min(words.len());
+        sel4::with_ipc_buffer(|buffer| {
+            words[..length].copy_from_slice(&buffer.msg_regs()[..length])
+        });
+        if badge & CLIENT_BADGE == 0 {
+            return self.fault(vmm, info.label(), &words[..length], badge);
+        }
+        let message = Incoming {
+            badge,
+            label: info.label(),
+            words: &words[..length],
+            capabilities: info.extra_caps(),
+        };
+        let outcome = self.service.handle(vmm, &message);
+        self.counts.requests += 1;
+        match outcome.event {
+            Some(Event::Said(client, line)) => {
+                let name = self.service.name(client).unwrap_or_default();
+                debug_println!("{}: {line}", name.as_str());
+            }
+            Some(Event::Exited(client, code)) => self.ends(client, End::Exited(code)),
+            Some(Event::Killed(client)) => self.ends(client, End::Killed),
+            None => {}
+        }
+        Ok(outcome.answer.map(|message| self.put(&message)))
+    }
+
+    /// Puts an answer into the IPC buffer.
+    fn put(&mut self, message: &Message) -> MessageInfo {
+        let words = message.words();
+        sel4::with_ipc_buffer_mut(|buffer| {
+            buffer.msg_regs_mut()[..words.len()].copy_from_slice(words);
+        });
+        // The answers of this version begin at 0x1100, its refusals are 0x1200.
+        self.counts.refused += usize::from(message.label() == 0x1200);
+        MessageInfoBuilder::default().label(message.label()).length(words.len()).build()
+    }
+
+    /// Answers a fault. A client has a capability to its fault endpoint too, so this may be a
+    /// message of its own making: then it is one about its own thread at the worst.
+    fn fault(
+        &mut self,
+        vmm: &mut Manager,
+        label: Word,
+        words: &[Word],
+        badge: usize,
+    ) -> Outcome<Option<MessageInfo>> {
+        let thread = vmm.thread(vmm::ThreadId::from_badge(badge))?;
+        let name = thread.name;
+        if label == sys::seL4_Fault_VMFault && words.len() == sys::seL4_VMFault_Length as usize {
+            let [ip, address, prefetch, fsr] = [0, 1, 2, 3].map(|index| words[index] as usize);
+            let fault = PageFault::from_x86_words(ip, address, prefetch, fsr);
+            match vmm.handle_fault(badge, &fault) {
+                Ok(handled) if matches!(handled.resolution, Resolution::Resolved(_)) => {
+                    self.counts.resolved += 1;
+                    return Ok(Some(MessageInfoBuilder::default().build()));
+                }
+                Ok(_) => {
+                    sel4_root_task::debug_print!("{}", vmm.report_thread_fault(&thread, fault)?)
+                }
+                Err(error) => debug_println!("{}: its fault: {error}", name.as_str()),
+            }
+        } else {
+            debug_println!("{}: fault {label} {words:x?}", name.as_str());
+        }
+        self.counts.unresolved += 1;
+        if let Some(client) = self.service.client_in(thread.space) {
+            self.service.kill(client)?;
+            self.ends(client, End::Fault);
+        }
+        Ok(None)
+    }
+
+    fn ends(&mut self, client: ClientId, end: End) {
+        let name = self.service.name(client).unwrap_or_default();
+        match end {
+            End::Exited(code) => debug_println!("server: {} exits with {code}", name.as_str()),
+            End::Fault => debug_println!("server: {} is ended for its fault", name.as_str()),
+            End::Killed => debug_println!("server: {} is ended by its parent", name.as_str()),
+        }
+        self.ended += 1;
+        let ended = self.ended;
+        if let Some(entry) = self.entry(client) {
+            entry.end = Some((end, ended));
+        }
+    }
+
+    fn entry(&mut self, client: ClientId) -> Option<&mut Entry> {
+        self.clients.iter_mut().flatten().find(|entry| entry.client == client)
+    }
+
+    /// How a client ended.
+    pub fn end_of(&self, client: ClientId) -> Option<End> {
+        let mut entries = self.clients.iter().flatten();
+        entries.find(|entry| entry.client == client)?.end.map(|(end, _)| end)
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+}

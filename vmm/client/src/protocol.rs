@@ -1,0 +1,651 @@
+//! The layout of every message, in this one file that both sides use.
+//!
+//! ```text
+//!   label (20 bits)          words (32 bits each)
+//!  ┌─────────┬───────────┐  ┌──────┬──────┬─ ─ ─
+//!  │ version │ number    │  │      │      │          of exactly the number's length
+//!  └─────────┴───────────┘  └──────┴──────┴─ ─ ─
+//!    19 … 12   11 … 0         numbers: requests from 0x001, answers from 0x100, refusals 0x200
+//! ```
+//!
+//! A message is refused unless its version is [`VERSION`], its number known, its length exact and
+//! each of its words possible: no bit is ignored. No message carries a capability. Addresses are
+//! bytes, lengths pages of 4 KiB. Pages, regions and tickets in a request are always the sender's:
+//! there is no way to name anybody else's.
+
+use bitflags::bitflags;
+
+pub use crate::refusal::Refusal;
+use crate::words::exactly;
+pub use crate::words::{Message, Text};
+
+/// The version of this layout.
+pub const VERSION: u32 = 1;
+/// The most words of a message.
+pub const MOST_WORDS: usize = 32;
+/// The most pages that one request maps, unmaps, protects, shares or clones: the service answers
+/// how far it got, and the client asks for the rest.
+pub const MOST_PAGES: u32 = 64;
+/// The most guard pages on one side of a region.
+pub const MOST_GUARDS: u32 = 16;
+/// The most regions a client has.
+pub const MOST_REGIONS: u32 = 256;
+/// The most offers of one client that are open.
+pub const MOST_OFFERS: u32 = 16;
+
+/// Logarithm of the slots of a client's CNode. Its CPtrs are slot numbers.
+pub const CNODE_BITS: u8 = 4;
+/// The slot of the service's endpoint, badged with who the client is.
+pub const SERVICE_SLOT: u32 = 1;
+/// The slot of the endpoint that the client's faults go to.
+pub const FAULT_SLOT: u32 = 2;
+/// The first slot that is the program's own: what it was given beyond that begins here.
+pub const FIRST_FREE_SLOT: u32 = 3;
+
+const VERSION_SHIFT: u32 = 12;
+const NUMBER_MASK: u32 = (1 << VERSION_SHIFT) - 1;
+const REFUSED: u32 = 0x200;
+
+bitflags! {
+    /// Rights on pages.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Rights: u32 {
+        /// They can be read (and run: IA32 has no other way).
+        const READ = 1;
+        /// They can be written.
+        const WRITE = 2;
+    }
+
+    /// What else a region can be.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Options: u32 {
+        /// A stack, which grows down when it is mapped on demand.
+        const STACK = 1;
+    }
+}
+
+impl Rights {
+    /// Reading and writing.
+    pub const READ_WRITE: Rights = Rights::READ.union(Rights::WRITE);
+}
+
+/// What is wrong with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Malformed {
+    /// Another version.
+    Version = 1,
+    /// An unknown number.
+    Number = 2,
+    /// Not the length that the number has.
+    Length = 3,
+    /// A bit that means nothing is set.
+    Bits = 4,
+    /// A word has a value that it cannot have.
+    Value = 5,
+    /// It came with a capability.
+    Capability = 6,
+}
+
+impl Malformed {
+    pub(crate) fn parse(word: u32) -> Result<Malformed, Malformed> {
+        Ok(match word {
+            1 => Malformed::Version,
+            2 => Malformed::Number,
+            3 => Malformed::Length,
+            4 => Malformed::Bits,
+            5 => Malformed::Value,
+            6 => Malformed::Capability,
+            _ => return Err(Malformed::Value),
+        })
+    }
+}
+
+/// What there are limits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Resource {
+    /// Pages of its own.
+    Frames = 1,
+    /// Page tables.
+    Tables = 2,
+    /// Capability slots: of objects, and of pages that others share with it.
+    Slots = 3,
+    /// Kernel objects that are neither pages nor page tables.
+    Objects = 4,
+}
+
+impl Resource {
+    pub(crate) fn parse(word: u32) -> Result<Resource, Malformed> {
+        Ok(match word {
+            1 => Resource::Frames,
+            2 => Resource::Tables,
+            3 => Resource::Slots,
+            4 => Resource::Objects,
+            _ => return Err(Malformed::Value),
+        })
+    }
+}
+
+/// How much of everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Amounts {
+    /// Pages.
+    pub frames: u32,
+    /// Page tables.
+    pub tables: u32,
+    /// Capability slots.
+    pub slots: u32,
+    /// Kernel objects.
+    pub objects: u32,
+}
+
+impl Amounts {
+    fn words(self) -> [u32; 4] {
+        [self.frames, self.tables, self.slots, self.objects]
+    }
+
+    fn parse([frames, tables, slots, objects]: [u32; 4]) -> Amounts {
+        Amounts { frames, tables, slots, objects }
+    }
+}
+
+/// A region of the sender's. Goes stale with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RegionHandle {
+    /// Where it starts, guards included.
+    pub start: u32,
+    /// A number that no other region has had.
+    pub serial: u32,
+}
+
+/// A name of up to 15 bytes.
+pub type Name = Text<4>;
+/// A line of text.
+pub type Line = Text<24>;
+
+/// What a new region is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reserve {
+    /// Pages, without guards.
+    pub pages: u32,
+    /// Its first page after the guard below; 0 for anywhere.
+    pub address: u32,
+    /// What its pages are mapped with.
+    pub rights: Rights,
+    /// The most they can ever have.
+    pub ceiling: Rights,
+    /// Pages mapped at a first touch: 1 to 16, a power of two; 0 when they are mapped by request.
+    pub around: u32,
+    /// Guard pages below and above, at most [`MOST_GUARDS`] each.
+    pub guards: (u32, u32),
+    /// What else it is.
+    pub options: Options,
+    /// For people.
+    pub name: Name,
+}
+
+/// What a client can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Addresses for a region. Answered with [`Answer::Region`].
+    Reserve(Reserve),
+    /// Fresh memory in pages of a region. [`Answer::Pages`]: so many of them from the first on.
+    Map {
+        /// The first page.
+        start: u32,
+        /// How many.
+        pages: u32,
+    },
+    /// Takes pages away; the region stays. [`Answer::Pages`].
+    Unmap {
+        /// The first page.
+        start: u32,
+        /// How many.
+        pages: u32,
+    },
+    /// New rights. [`Answer::Pages`].
+    Protect {
+        /// The first page.
+        start: u32,
+        /// How many.
+        pages: u32,
+        /// The rights.
+        rights: Rights,
+    },
+    /// Gives a region back. [`Answer::Pages`] says that it is not done, ask again;
+    /// [`Answer::Done`].
+    Release(RegionHandle),
+    /// What is at an address; with `next` the first region from there on. [`Answer::Info`], or
+    /// [`Answer::Done`] where there is nothing.
+    Query {
+        /// The address.
+        address: u32,
+        /// Whether to go on to the next region.
+        next: bool,
+    },
+    /// Offers pages to another client, which may accept once. [`Answer::Ticket`].
+    Offer {
+        /// The number of the client.
+        to: u32,
+        /// The first page, mapped.
+        start: u32,
+        /// How many, at most [`MOST_PAGES`].
+        pages: u32,
+        /// The most rights the other side can have.
+        rights: Rights,
+    },
+    /// Takes back an offer that was not accepted. [`Answer::Done`].
+    Withdraw {
+        /// Its ticket.
+        ticket: u32,
+    },
+    /// Maps what another client offered. [`Answer::Region`].
+    Accept {
+        /// The number of the client that offers.
+        from: u32,
+        /// The ticket; 0 for the oldest offer to the sender.
+        ticket: u32,
+        /// Where; 0 for anywhere.
+        address: u32,
+        /// With which rights.
+        rights: Rights,
+    },
+    /// Clones a region with at most [`MOST_PAGES`] pages mapped, copy-on-write.
+    /// [`Answer::Region`].
+    Clone {
+        /// The region.
+        region: RegionHandle,
+        /// Where; 0 for anywhere.
+        address: u32,
+    },
+    /// An IPC buffer for a new thread. [`Answer::Address`].
+    IpcBuffer {
+        /// The slot that gets the capability to its frame, for `TCB_SetIPCBuffer`; 0 for none.
+        slot: u32,
+    },
+    /// Gives such a buffer back, and takes it from the thread. [`Answer::Done`].
+    ReleaseIpcBuffer {
+        /// Its address.
+        address: u32,
+    },
+    /// What the sender has. [`Answer::Statistics`].
+    Statistics,
+    /// What it may have. [`Answer::Limits`].
+    Limits,
+    /// Moves part of what the sender may have to a child of its, or back. [`Answer::Done`].
+    Split {
+        /// The number of the child.
+        child: u32,
+        /// Whether from the child to the sender.
+        back: bool,
+        /// How much.
+        amounts: Amounts,
+    },
+    /// Ends a child. [`Answer::Done`].
+    Kill {
+        /// The number of the child.
+        child: u32,
+    },
+    /// A line for people to read. [`Answer::Done`].
+    Say(Line),
+    /// Ends the sender. Not answered.
+    Exit {
+        /// 0 when all went well.
+        code: u32,
+    },
+}
+
+/// What is at an address of the sender's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Info {
+    /// The region.
+    pub region: RegionHandle,
+    /// All its pages, guards included.
+    pub pages: u32,
+    /// Guard pages below and above.
+    pub guards: (u32, u32),
+    /// What its pages are mapped with.
+    pub rights: Rights,
+    /// The most they can have.
+    pub ceiling: Rights,
+    /// Pages mapped at a first touch, or 0.
+    pub around: u32,
+    /// The rights of the page at the address asked for; `None` when it is not mapped.
+    pub page: Option<Rights>,
+    /// For people.
+    pub name: Name,
+}
+
+/// What a client has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Statistics {
+    /// Pages mapped, shared ones included.
+    pub mapped_pages: u32,
+    /// Regions.
+    pub regions: u32,
+    /// Page tables.
+    pub tables: u32,
+    /// Pages of the largest hole.
+    pub largest_hole: u32,
+}
+
+/// Who a client is and what it may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Its number, by which others offer it memory.
+    pub own: u32,
+    /// The number of its parent, 0 for none.
+    pub parent: u32,
+    /// The most it may have; `u32::MAX` stands for as much as there is.
+    pub limits: Amounts,
+    /// What it has of that.
+    pub used: Amounts,
+}
+
+/// What the service answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// So many pages are done.
+    Pages(u32),
+    /// A region.
+    Region {
+        /// Its handle.
+        handle: RegionHandle,
+        /// Its first page after the guard below.
+        first: u32,
+        /// Its pages, without guards.
+        pages: u32,
+    },
+    /// The ticket of an offer.
+    Ticket(u32),
+    /// An address.
+    Address(u32),
+    /// What is at an address.
+    Info(Info),
+    /// What the client has.
+    Statistics(Statistics),
+    /// What it may have.
+    Limits(Limits),
+}
+
+fn rights(word: u32) -> Result<Rights, Malformed> {
+    Rights::from_bits(word).ok_or(Malformed::Bits)
+}
+
+fn flag(word: u32) -> Result<bool, Malformed> {
+    match word {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed::Bits),
+    }
+}
+
+fn guards(word: u32) -> Result<(u32, u32), Malformed> {
+    let (below, above) = (word & 0xffff, word >> 16);
+    let possible = below <= MOST_GUARDS && above <= MOST_GUARDS;
+    possible.then_some((below, above)).ok_or(Malformed::Value)
+}
+
+fn around(word: u32) -> Result<u32, Malformed> {
+    match word {
+        0 | 1 | 2 | 4 | 8 | 16 => Ok(word),
+        _ => Err(Malformed::Value),
+    }
+}
+
+fn message(number: u32, words: &[u32]) -> Message {
+    Message::new(VERSION << VERSION_SHIFT | number, words)
+}
+
+/// The number of a message of this version.
+fn number(label: u32) -> Result<u32, Malformed> {
+    if label >> VERSION_SHIFT != VERSION {
+        return Err(Malformed::Version);
+    }
+    Ok(label & NUMBER_MASK)
+}
+
+impl Request {
+    /// The message that asks for it.
+    pub fn encode(&self) -> Message {
+        match *self {
+            Request::Reserve(Reserve {
+                pages,
+                address,
+                rights,
+                ceiling,
+                around,
+                guards,
+                options,
+                name,
+            }) => {
+                let guards = guards.0 | guards.1 << 16;
+                let (rights, ceiling, options) = (rights.bits(), ceiling.bits(), options.bits());
+                let [a, b, c, d] = *name.words();
+                message(1, &[pages, address, rights, ceiling, around, guards, options, a, b, c, d])
+            }
+            Request::Map { start, pages } => message(2, &[start, pages]),
+            Request::Unmap { start, pages } => message(3, &[start, pages]),
+            Request::Protect { start, pages, rights } => message(4, &[start, pages, rights.bits()]),
+            Request::Release(RegionHandle { start, serial }) => message(5, &[start, serial]),
+            Request::Query { address, next } => message(6, &[address, next.into()]),
+            Request::Offer { to, start, pages, rights } => {
+                message(7, &[to, start, pages, rights.bits()])
+            }
+            Request::Withdraw { ticket } => message(8, &[ticket]),
+            Request::Accept { from, ticket, address, rights } => {
+                message(9, &[from, ticket, address, rights.bits()])
+            }
+            Request::Clone { region, address } => {
+                message(10, &[region.start, region.serial, address])
+            }
+            Request::IpcBuffer { slot } => message(11, &[slot]),
+            Request::ReleaseIpcBuffer { address } => message(12, &[address]),
+            Request::Statistics => message(13, &[]),
+            Request::Limits => message(14, &[]),
+            Request::Split { child, back, amounts } => {
+                let [a, b, c, d] = amounts.words();
+                message(15, &[child, back.into(), a, b, c, d])
+            }
+            Request::Kill { child } => message(16, &[child]),
+            Request::Say(line) => message(17, line.words()),
+            Request::Exit { code } => message(18, &[code]),
+        }
+    }
+
+    /// The request in a message.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(label: u32, words: &[u32]) -> Result<Request, Malformed> {
+        Ok(match number(label)? {
+            1 => {
+                let [pages, address, r, ceiling, a, g, options, name @ ..] = exactly::<11>(words)?;
+                Request::Reserve(Reserve {
+                    pages,
+                    address,
+                    rights: rights(r)?,
+                    ceiling: rights(ceiling)?,
+                    around: around(a)?,
+                    guards: guards(g)?,
+                    options: Options::from_bits(options).ok_or(Malformed::Bits)?,
+                    name: Text::from_words(name),
+                })
+            }
+            2 => {
+                let [start, pages] = exactly(words)?;
+                Request::Map { start, pages }
+            }
+            3 => {
+                let [start, pages] = exactly(words)?;
+                Request::Unmap { start, pages }
+            }
+            4 => {
+                let [start, pages, r] = exactly(words)?;
+                Request::Protect { start, pages, rights: rights(r)? }
+            }
+            5 => {
+                let [start, serial] = exactly(words)?;
+                Request::Release(RegionHandle { start, serial })
+            }
+            6 => {
+                let [address, next] = exactly(words)?;
+                Request::Query { address, next: flag(next)? }
+            }
+            7 => {
+                let [to, start, pages, r] = exactly(words)?;
+                Request::Offer { to, start, pages, rights: rights(r)? }
+            }
+            8 => {
+                let [ticket] = exactly(words)?;
+                Request::Withdraw { ticket }
+            }
+            9 => {
+                let [from, ticket, address, r] = exactly(words)?;
+                Request::Accept { from, ticket, address, rights: rights(r)? }
+            }
+            10 => {
+                let [start, serial, address] = exactly(words)?;
+                Request::Clone { region: RegionHandle { start, serial }, address }
+            }
+            11 => {
+                let [slot] = exactly(words)?;
+                Request::IpcBuffer { slot }
+            }
+            12 => {
+                let [address] = exactly(words)?;
+                Request::ReleaseIpcBuffer { address }
+            }
+            13 => {
+                let [] = exactly(words)?;
+                Request::Statistics
+            }
+            14 => {
+                let [] = exactly(words)?;
+                Request::Limits
+            }
+            15 => {
+                let [child, back, amounts @ ..] = exactly::<6>(words)?;
+                Request::Split { child, back: flag(back)?, amounts: Amounts::parse(amounts) }
+            }
+            16 => {
+                let [child] = exactly(words)?;
+                Request::Kill { child }
+            }
+            17 => Request::Say(Text::from_words(exactly(words)?)),
+            18 => {
+                let [code] = exactly(words)?;
+                Request::Exit { code }
+            }
+            _ => return Err(Malformed::Number),
+        })
+    }
+}
+
+/// Set in an [`Info`]'s word for the page when it is mapped.
+const PAGE_MAPPED: u32 = 1 << 31;
+
+impl Answer {
+    /// The message that says it.
+    pub fn encode(&self) -> Message {
+        match *self {
+            Answer::Done => message(0x100, &[]),
+            Answer::Pages(pages) => message(0x101, &[pages]),
+            Answer::Region { handle, first, pages } => {
+                message(0x102, &[handle.start, handle.serial, first, pages])
+            }
+            Answer::Ticket(ticket) => message(0x103, &[ticket]),
+            Answer::Address(address) => message(0x104, &[address]),
+            Answer::Info(Info { region, pages, guards, rights, ceiling, around, page, name }) => {
+                let guards = guards.0 | guards.1 << 16;
+                let page = page.map_or(0, |rights| PAGE_MAPPED | rights.bits());
+                let (rights, ceiling) = (rights.bits(), ceiling.bits());
+                let [a, b, c, d] = *name.words();
+                let RegionHandle { start, serial } = region;
+                message(
+                    0x105,
+                    &[start, serial, pages, guards, rights, ceiling, around, page, a, b, c, d],
+                )
+            }
+            Answer::Statistics(Statistics { mapped_pages, regions, tables, largest_hole }) => {
+                message(0x106, &[mapped_pages, regions, tables, largest_hole])
+            }
+            Answer::Limits(Limits { own, parent, limits, used }) => {
+                let ([a, b, c, d], [e, f, g, h]) = (limits.words(), used.words());
+                message(0x107, &[own, parent, a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+
+    /// The answer, or refusal, in a message.
+    ///
+    /// # Errors
+    /// What is wrong with the message.
+    pub fn parse(label: u32, words: &[u32]) -> Result<Result<Answer, Refusal>, Malformed> {
+        Ok(Ok(match number(label)? {
+            0x100 => {
+                let [] = exactly(words)?;
+                Answer::Done
+            }
+            0x101 => {
+                let [pages] = exactly(words)?;
+                Answer::Pages(pages)
+            }
+            0x102 => {
+                let [start, serial, first, pages] = exactly(words)?;
+                Answer::Region { handle: RegionHandle { start, serial }, first, pages }
+            }
+            0x103 => {
+                let [ticket] = exactly(words)?;
+                Answer::Ticket(ticket)
+            }
+            0x104 => {
+                let [address] = exactly(words)?;
+                Answer::Address(address)
+            }
+            0x105 => Answer::Info(Info::parse(exactly(words)?)?),
+            0x106 => {
+                let [mapped_pages, regions, tables, largest_hole] = exactly(words)?;
+                Answer::Statistics(Statistics { mapped_pages, regions, tables, largest_hole })
+            }
+            0x107 => {
+                let [own, parent, a, b, c, d, e, f, g, h] = exactly(words)?;
+                let (limits, used) = (Amounts::parse([a, b, c, d]), Amounts::parse([e, f, g, h]));
+                Answer::Limits(Limits { own, parent, limits, used })
+            }
+            REFUSED => return Ok(Err(Refusal::parse(exactly(words)?)?)),
+            _ => return Err(Malformed::Number),
+        }))
+    }
+}
+
+impl Info {
+    fn parse(words: [u32; 12]) -> Result<Info, Malformed> {
+        let [start, serial, pages, g, r, ceiling, a, page, name @ ..] = words;
+        let page = match page {
+            0 => None,
+            mapped if mapped & PAGE_MAPPED != 0 => Some(rights(mapped & !PAGE_MAPPED)?),
+            _ => return Err(Malformed::Value),
+        };
+        Ok(Info {
+            region: RegionHandle { start, serial },
+            pages,
+            guards: guards(g)?,
+            rights: rights(r)?,
+            ceiling: rights(ceiling)?,
+            around: around(a)?,
+            page,
+            name: Text::from_words(name),
+        })
+    }
+}
+
+impl Refusal {
+    /// The message that says it.
+    pub fn encode(&self) -> Message {
+        message(REFUSED, &self.words())
+    }
+}

@@ -1,0 +1,227 @@
+//! The service: memory for programs that do not trust each other.
+//!
+//! ```text
+//!   client ──message──► Incoming ──► Service::handle ──► Outcome: an answer, and what happened
+//!          (its badge,               │
+//!           words)                   │  clients.rs   who they are; accounts that are split
+//!                                    │  memory.rs    requests about the sender's own memory
+//!                                    │  offers.rs    memory passed from one to another
+//!                                    │  refusal.rs   the manager's errors as answers
+//!                                    │
+//!   a program starts ────────────────┤  image.rs     its ELF file, segment by segment
+//!                                    │  program.rs   its thread, CSpace, stack and IPC buffer
+//!   it ends: exit, kill, fault ──────┘  death.rs     all it had, given back in pieces
+//! ```
+//!
+//! What keeps clients apart is what a message can say. It names the sender's own addresses and
+//! numbers, which are looked up in the space that belongs to the badge, and nowhere else. The badge
+//! is the kernel's word for who sends.
+//!
+//! No request takes long: at most [`protocol::MOST_PAGES`] pages are touched, and what is left is
+//! asked for again. A client that ends is taken apart between other requests, by [`Service::work`].
+//!
+//! Nothing here makes a system call but through the manager's seam, so all of it runs on the model
+//! kernel too. What a server adds is the loop, and starting threads.
+
+mod clients;
+mod death;
+mod image;
+mod memory;
+mod offers;
+mod program;
+mod refusal;
+
+use intrusive_collections::RBTree;
+use untyped_alloc::{CPtr, Kernel, Memory, Pool};
+pub use vmm_client::protocol;
+use vmm_client::protocol::{Answer, Line, Malformed, Message, Refusal, Request};
+
+use crate::error::{Error, NodeKind, Result};
+use crate::options::RegionOptions;
+use crate::region::Kind;
+use crate::vmm::Vmm;
+
+use clients::{ByNumber, Client};
+pub use clients::{ClientId, Limits, CLIENT_BADGE};
+pub use image::ImageError;
+use offers::{ByTicket, Offer};
+pub use program::{Program, Start};
+
+/// A message from a client, as the kernel delivered it.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The badge.
+    pub badge: usize,
+    /// The label of its message info.
+    pub label: u32,
+    /// Its words.
+    pub words: &'a [u32],
+    /// Capabilities that came with it, unwrapped ones included.
+    pub capabilities: usize,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// What to answer. Without it the sender is gone, or was never there: do not answer.
+    pub answer: Option<Message>,
+    /// What a server may want to know of.
+    pub event: Option<Event>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A client has a line for people.
+    Said(ClientId, Line),
+    /// A client has ended itself, with this code.
+    Exited(ClientId, u32),
+    /// A client was ended by its parent.
+    Killed(ClientId),
+}
+
+/// Who its clients are and what they have offered each other.
+///
+/// One endpoint serves all of them. It is a companion of a [`Vmm`], and every method is to be given
+/// the same one.
+pub struct Service<'p> {
+    endpoint: CPtr,
+    clients: RBTree<ByNumber<'p>>,
+    offers: RBTree<ByTicket<'p>>,
+    free_clients: Pool<'p, Client<'p>>,
+    free_offers: Pool<'p, Offer<'p>>,
+    /// Clients that are being taken apart.
+    dying: Option<&'p Client<'p>>,
+}
+
+impl<'p> Service<'p> {
+    /// A service without clients, whose messages and faults come to `endpoint`.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`]: it takes two pages for its own book-keeping, for good.
+    pub fn new<K: Kernel + Memory<'p>>(vmm: &mut Vmm<'p, K>, endpoint: CPtr) -> Result<Self> {
+        let mut service = Service {
+            endpoint,
+            clients: RBTree::new(ByNumber::new()),
+            offers: RBTree::new(ByTicket::new()),
+            free_clients: Pool::new(|node| &node.next_free),
+            free_offers: Pool::new(|node| &node.next_free),
+            dying: None,
+        };
+        service.refill(vmm)?;
+        Ok(service)
+    }
+
+    /// Brings both pools above their reserve.
+    fn refill<K: Kernel + Memory<'p>>(&mut self, vmm: &mut Vmm<'p, K>) -> Result {
+        if self.free_clients.free() == 0 {
+            let page = bookkeeping_page(vmm)?;
+            self.free_clients.adopt(&mut vmm.kernel, page);
+        }
+        if self.free_offers.free() == 0 {
+            let page = bookkeeping_page(vmm)?;
+            self.free_offers.adopt(&mut vmm.kernel, page);
+        }
+        Ok(())
+    }
+
+    /// Answers a message of a client. A message of nobody's, or of a client that has ended, is not
+    /// answered.
+    pub fn handle<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        message: &Incoming<'_>,
+    ) -> Outcome {
+        let Some(client) = self.alive_by_badge(message.badge) else { return Outcome::default() };
+        let request = match message.capabilities {
+            0 => Request::parse(message.label, message.words),
+            _ => Err(Malformed::Capability),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(what) => return Outcome::answer(Err(Refusal::Malformed(what))),
+        };
+        let id = client.id();
+        match request {
+            Request::Say(line) => {
+                Outcome { event: Some(Event::Said(id, line)), ..Outcome::answer(Ok(Answer::Done)) }
+            }
+            Request::Exit { code } => {
+                self.begin_to_die(client);
+                Outcome { answer: None, event: Some(Event::Exited(id, code)) }
+            }
+            Request::Kill { child } => match self.child_of(client, child) {
+                Ok(child) => {
+                    self.begin_to_die(child);
+                    let event = Some(Event::Killed(child.id()));
+                    Outcome { event, ..Outcome::answer(Ok(Answer::Done)) }
+                }
+                Err(refusal) => Outcome::answer(Err(refusal)),
+            },
+            request => Outcome::answer(self.serve(vmm, client, request)),
+        }
+    }
+
+    /// Serves a request that is answered and nothing else.
+    fn serve<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        request: Request,
+    ) -> Result<Answer, Refusal> {
+        match request {
+            Request::Reserve(reserve) => memory::reserve(vmm, client, &reserve),
+            Request::Map { start, pages } => memory::map(vmm, client, start, pages),
+            Request::Unmap { start, pages } => memory::unmap(vmm, client, start, pages),
+            Request::Protect { start, pages, rights } => {
+                memory::protect(vmm, client, start, pages, rights)
+            }
+            Request::Release(region) => memory::release(vmm, client, region),
+            Request::Query { address, next } => memory::query(vmm, client, address, next),
+            Request::Clone { region, address } => {
+                memory::clone_region(vmm, client, region, address)
+            }
+            Request::IpcBuffer { slot } => memory::ipc_buffer(vmm, client, slot),
+            Request::ReleaseIpcBuffer { address } => {
+                memory::release_ipc_buffer(vmm, client, address)
+            }
+            Request::Statistics => memory::statistics(vmm, client),
+            Request::Offer { to, start, pages, rights } => {
+                self.offer(vmm, client, to, (start, pages), rights)
+            }
+            Request::Withdraw { ticket } => self.withdraw(client, ticket),
+            Request::Accept { from, ticket, address, rights } => {
+                self.accept(vmm, client, (from, ticket), address, rights)
+            }
+            Request::Limits => self.limits_of(vmm, client),
+            Request::Split { child, back, amounts } => {
+                self.split(vmm, client, child, back, amounts)
+            }
+            // Answered by `handle`.
+            Request::Say(_) | Request::Exit { .. } | Request::Kill { .. } => Ok(Answer::Done),
+        }
+    }
+}
+
+impl Outcome {
+    fn answer(answer: Result<Answer, Refusal>) -> Outcome {
+        let message = match answer {
+            Ok(answer) => answer.encode(),
+            Err(refusal) => refusal.encode(),
+        };
+        Outcome { answer: Some(message), event: None }
+    }
+}
+
+/// Maps a page of our own that stays; returns its address.
+fn bookkeeping_page<'p, K: Kernel + Memory<'p>>(vmm: &mut Vmm<'p, K>) -> Result<usize> {
+    let options = RegionOptions::new(1).named("service").kind(Kind::Bookkeeping);
+    let region = vmm.map(vmm.own_space(), &options)?;
+    vmm.bookkeeping.mapped_pages += 1;
+    Ok(region.start().bits())
+}
+
+/// What a pool that was just refilled has not run out of.
+fn no_node() -> Error {
+    Error::OutOfNodes(NodeKind::Space)
+}

@@ -1,0 +1,181 @@
+//! Memory passed from one client to another: offered by its owner, to one other, once.
+//!
+//! An offer holds nothing but the words of it. What lies at its addresses when it is accepted is
+//! what is shared, if all of it is mapped then; its giver can unmap or offer what it likes.
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, KeyAdapter, RBTreeLink};
+use untyped_alloc::{Kernel, Memory};
+use vmm_client::protocol::{self, Answer, Refusal, MOST_OFFERS, MOST_PAGES};
+
+use crate::options::RegionOptions;
+use crate::vmm::Vmm;
+
+use super::clients::Client;
+use super::memory::{made, placed, rights, room_for_region};
+use super::refusal::refuse;
+use super::{no_node, Service};
+
+/// An offer's node.
+#[derive(Default)]
+pub(crate) struct Offer<'p> {
+    pub next_free: Cell<Option<&'p Offer<'p>>>,
+    by_ticket: RBTreeLink,
+    from: Cell<u32>,
+    ticket: Cell<u32>,
+    to: Cell<u32>,
+    start: Cell<u32>,
+    pages: Cell<u32>,
+    rights: Cell<u32>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) ByTicket<'p> = &'p Offer<'p>: Offer<'p> { by_ticket => RBTreeLink }
+    );
+}
+pub(crate) use adapters::ByTicket;
+
+impl<'a> KeyAdapter<'a> for ByTicket<'_> {
+    type Key = (u32, u32);
+    fn get_key(&self, offer: &'a Offer<'_>) -> (u32, u32) {
+        (offer.from.get(), offer.ticket.get())
+    }
+}
+
+impl<'p> Service<'p> {
+    /// [`protocol::Request::Offer`].
+    pub(super) fn offer<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        to: u32,
+        (start, pages): (u32, u32),
+        rights: protocol::Rights,
+    ) -> Result<Answer, Refusal> {
+        if pages > MOST_PAGES {
+            return Err(Refusal::TooMuch { most: MOST_PAGES });
+        }
+        if client.open_offers.get() >= MOST_OFFERS {
+            return Err(Refusal::TooMuch { most: MOST_OFFERS });
+        }
+        if to == client.number.get() || self.alive(to).is_none() {
+            return Err(Refusal::NoSuchClient);
+        }
+        let space = vmm.space(client.space()).map_err(refuse)?;
+        let (_, range) = vmm.caller_range(space, start as usize, pages as usize).map_err(refuse)?;
+        vmm.check_shareable(space, range).map_err(refuse)?;
+        self.refill(vmm).map_err(refuse)?;
+        let node = self.free_offers.take().ok_or_else(|| refuse(no_node()))?;
+        let ticket = client.last_ticket.get().checked_add(1).ok_or(Refusal::Internal);
+        let ticket = match ticket {
+            Ok(ticket) => ticket,
+            Err(refusal) => {
+                self.free_offers.give(node);
+                return Err(refusal);
+            }
+        };
+        client.last_ticket.set(ticket);
+        client.open_offers.set(client.open_offers.get() + 1);
+        node.from.set(client.number.get());
+        node.ticket.set(ticket);
+        node.to.set(to);
+        node.start.set(start);
+        node.pages.set(pages);
+        node.rights.set(rights.bits());
+        self.offers.insert(node);
+        Ok(Answer::Ticket(ticket))
+    }
+
+    /// [`protocol::Request::Withdraw`].
+    pub(super) fn withdraw(
+        &mut self,
+        client: &'p Client<'p>,
+        ticket: u32,
+    ) -> Result<Answer, Refusal> {
+        let key = (client.number.get(), ticket);
+        if self.offers.find(&key).is_null() {
+            return Err(Refusal::NoSuchOffer);
+        }
+        self.drop_offer(client, key);
+        Ok(Answer::Done)
+    }
+
+    /// [`protocol::Request::Accept`]. What fails on the giver's side says nothing of its memory.
+    pub(super) fn accept<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        (from, ticket): (u32, u32),
+        address: u32,
+        wanted: protocol::Rights,
+    ) -> Result<Answer, Refusal> {
+        room_for_region(vmm, client)?;
+        let giver = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
+        let offer = self.offer_to(client.number.get(), from, ticket)?;
+        let offered = protocol::Rights::from_bits_truncate(offer.rights.get());
+        if !offered.contains(wanted) {
+            return Err(Refusal::BeyondRights);
+        }
+        let (start, pages) = (offer.start.get() as usize, offer.pages.get() as usize);
+        let space = vmm.space(giver.space()).map_err(|_| Refusal::NoSuchOffer)?;
+        let (region, range) =
+            vmm.caller_range(space, start, pages).map_err(|_| Refusal::NoSuchOffer)?;
+        if !region.spec().ceiling.contains(rights(offered)) {
+            return Err(Refusal::BeyondRights);
+        }
+        vmm.check_shareable(space, range).map_err(|_| Refusal::NoSuchOffer)?;
+        vmm.break_cow_in(space, range).map_err(|_| Refusal::NoSuchOffer)?;
+        let options = RegionOptions::new(pages)
+            .named("shared")
+            .rights(rights(wanted))
+            .ceiling(rights(offered));
+        let shared = vmm
+            .share(giver.space(), start, pages, client.space(), &placed(options, address))
+            .map_err(refuse)?;
+        self.drop_offer(giver, (from, offer.ticket.get()));
+        made(vmm, shared)
+    }
+
+    /// The offer of `from` to `to` with this ticket, or the oldest for 0.
+    fn offer_to(&self, to: u32, from: u32, ticket: u32) -> Result<&'p Offer<'p>, Refusal> {
+        let mut cursor = self.offers.lower_bound(Bound::Included(&(from, ticket)));
+        // A client has at most MOST_OFFERS of them.
+        while let Some(offer) = cursor.clone_pointer() {
+            let other = ticket != 0 && offer.ticket.get() != ticket;
+            if offer.from.get() != from || other {
+                break;
+            }
+            if offer.to.get() == to {
+                return Ok(offer);
+            }
+            cursor.move_next();
+        }
+        Err(Refusal::NoSuchOffer)
+    }
+
+    fn drop_offer(&mut self, giver: &Client<'p>, key: (u32, u32)) {
+        if let Some(node) = self.offers.find_mut(&key).remove() {
+            self.free_offers.give(node);
+            giver.open_offers.set(giver.open_offers.get() - 1);
+        }
+    }
+
+    /// Takes back all offers of a client.
+    pub(super) fn drop_offers_of(&mut self, client: &Client<'p>) {
+        let number = client.number.get();
+        loop {
+            let first = self.offers.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
+            match first {
+                Some(offer) if offer.from.get() == number => {
+                    self.drop_offer(client, (number, offer.ticket.get()));
+                }
+                _ => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A client's program: loaded, and its thread made ready to run.
+//!
+//! ```text
+//!   its CSpace, 16 slots               its space
+//!     1  the service, badged             code, constants, data    where its file says
+//!     2  its faults, badged              stack                    guard on either side
+//!     3  what it was given               IPC buffer               guard on either side
+//!     …
+//! ```
+//!
+//! It has no capability to its thread, its CSpace or its address space. It starts at its entry with
+//! the stack as after a call, the address of its IPC buffer in ecx and a word of its starter's in
+//! edx: `extern "fastcall" fn(usize, usize) -> !`, which `vmm_client::client_program!` makes.
+
+use untyped_alloc::{Blueprint, CPtr, CapPath, Invocation, Kernel, Memory, Rights};
+use vmm_client::protocol::{CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, SERVICE_SLOT};
+
+use crate::error::{Error, Result};
+use crate::vmm::Vmm;
+
+use super::clients::{Client, ClientId, Held};
+use super::image::{self, ImageError};
+use super::Service;
+
+/// What a client's program is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Its ELF file.
+    pub file: &'a [u8],
+    /// Pages of its stack.
+    pub stack_pages: usize,
+}
+
+/// What the registers of a new thread are to be. It does not run before they are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Start {
+    /// Its thread control block.
+    pub tcb: CPtr,
+    /// Its first instruction.
+    pub entry: usize,
+    /// The address behind its stack, page-aligned.
+    pub stack_top: usize,
+    /// The address of its IPC buffer.
+    pub ipc_buffer: usize,
+}
+
+impl<'p> Service<'p> {
+    /// Loads a program into a client's space and makes its thread, which does not run yet. Once for
+    /// each client.
+    ///
+    /// # Errors
+    /// [`ImageError`]. The client is half made then: [`Service::kill`] gives back what it has.
+    pub fn load<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: ClientId,
+        program: &Program<'_>,
+    ) -> Result<Start, ImageError> {
+        let node = self.alive(client.0).ok_or(Error::NoSuchSpace(client.space()))?;
+        if node.tcb.get().is_some() {
+            return Err(ImageError::Unsupported("the client runs a program already"));
+        }
+        let entry = image::load(vmm, client.space(), program.file)?;
+        let stack = vmm.allocate_stack(client.space(), program.stack_pages, "stack")?;
+        let buffer = vmm.allocate_ipc_buffer(client.space(), "IPC buffer")?;
+        node.buffer.set(buffer.address());
+        let cnode = self.allocate(vmm, node, Blueprint::CNode { radix_bits: CNODE_BITS })?;
+        node.cnode.set(Some(cnode));
+        let tcb = self.allocate(vmm, node, Blueprint::Tcb)?;
+        node.tcb.set(Some(tcb));
+        let name = node.name.get();
+        let thread =
+            vmm.register_thread(client.space(), tcb.slot(), self.endpoint, name.as_str())?;
+        node.thread.set(Some(thread));
+        let to_send = Rights::WRITE | Rights::GRANT;
+        self.put(vmm, node, SERVICE_SLOT, self.endpoint, to_send, Some(client.badge()))?;
+        let faults = vmm.thread(thread)?.fault_endpoint;
+        self.put(vmm, node, FAULT_SLOT, faults, to_send, None)?;
+        self.set_space(vmm, node, tcb.slot(), cnode.slot())?;
+        vmm.set_ipc_buffer(tcb.slot(), buffer)?;
+        Ok(Start { tcb: tcb.slot(), entry, stack_top: stack.top(), ipc_buffer: buffer.address() })
+    }
+
+    /// Gives a client a capability of the manager's CSpace: a copy with at most `rights`, and with
+    /// a badge if it is to have one, in a slot from [`FIRST_FREE_SLOT`] on.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`] without such a client, or before its program was loaded;
+    /// [`Error::Kernel`]: `DeleteFirst` when the slot is occupied, `RangeError` when it is not the
+    /// program's.
+    pub fn give_capability<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &mut Vmm<'p, K>,
+        client: ClientId,
+        slot: u32,
+        capability: CPtr,
+        rights: Rights,
+        badge: Option<usize>,
+    ) -> Result {
+        let node = self.alive(client.0).ok_or(Error::NoSuchSpace(client.space()))?;
+        if !(FIRST_FREE_SLOT..1 << CNODE_BITS).contains(&slot) {
+            let error = untyped_alloc::KernelError::RangeError;
+            return Err(Error::kernel(Invocation::CNodeCopy)(error));
+        }
+        self.put(vmm, node, slot, capability, rights, badge)
+    }
+
+    fn put<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &mut Vmm<'p, K>,
+        node: &Client<'p>,
+        slot: u32,
+        capability: CPtr,
+        rights: Rights,
+        badge: Option<usize>,
+    ) -> Result {
+        let cnode = node.cnode.get().ok_or(Error::NoSuchSpace(node.space()))?;
+        let to = CapPath { root: cnode.slot(), index: slot as usize, depth: CNODE_BITS };
+        let from = vmm.alloc.path(capability);
+        let made = match badge {
+            Some(badge) => vmm
+                .kernel
+                .cnode_mint_badge(to, from, rights, badge)
+                .map_err(Error::kernel(Invocation::CNodeMint)),
+            None => vmm
+                .kernel
+                .cnode_copy(to, from, rights)
+                .map_err(Error::kernel(Invocation::CNodeCopy)),
+        };
+        if made.is_ok() {
+            node.slots[slot as usize].set(Held::Given);
+        }
+        made
+    }
+
+    /// Gives a thread its CSpace and its space. The CNode needs a guard for its slot numbers to be
+    /// CPtrs; the thread keeps a copy of the capability that has it.
+    fn set_space<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &mut Vmm<'p, K>,
+        node: &Client<'p>,
+        tcb: CPtr,
+        cnode: CPtr,
+    ) -> Result {
+        let vspace = vmm.vspace(node.space())?;
+        let guarded = vmm.take_slots(1)?;
+        let (to, from) = (vmm.alloc.path(guarded), vmm.alloc.path(cnode));
+        let guard_bits = vmm.alloc.sizes().word_bits - CNODE_BITS;
+        let set = vmm
+            .kernel
+            .cnode_mint_guard(to, from, 0, guard_bits)
+            .map_err(Error::kernel(Invocation::CNodeMint))
+            .and_then(|()| {
+                let faults = CPtr::new(FAULT_SLOT as usize);
+                vmm.kernel
+                    .tcb_set_space(tcb, faults, guarded, vspace)
+                    .map_err(Error::kernel(Invocation::TcbSetSpace))
+            });
+        vmm.kernel.cnode_delete(to).map_err(Error::kernel(Invocation::CNodeDelete))?;
+        vmm.give_slots(guarded, 1)?;
+        set
+    }
+}

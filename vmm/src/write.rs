@@ -1,0 +1,69 @@
+//! Writing into the memory of any space, whatever its mappings allow: how a program is loaded.
+
+use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
+
+use crate::error::{Error, Result};
+use crate::ids::SpaceId;
+use crate::run::Source;
+use crate::vmm::Vmm;
+use crate::windows::Window;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Writes `bytes` at the address `start` of a space, where small pages of the manager's are
+    /// mapped, with any rights. Four kernel calls a page, besides breaking copy-on-write.
+    ///
+    /// # Errors
+    /// [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`] and [`Error::Guard`] for
+    /// the range; [`Error::LargePage`]; [`Error::NotOurs`] for memory that the caller brought;
+    /// [`Error::Kernel`], and then the pages before the one refused are written.
+    pub fn write(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {
+        if bytes.is_empty() {
+            self.space(space)?;
+            return Ok(());
+        }
+        let node = self.space(space)?;
+        let page = self.geometry.page_bytes();
+        let base = start & !(page - 1);
+        let end = start.checked_add(bytes.len()).ok_or(Error::OutsideRegion { address: start })?;
+        let (_, range) = self.caller_range(node, base, (end - base).div_ceil(page))?;
+        self.check_shareable(node, range)?;
+        self.break_cow_in(node, range)?;
+        let mut rest = bytes;
+        let mut at = start;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(page - at % page));
+            let address = self.geometry.address(at)?;
+            let run = node.runs.borrow().at(address);
+            let run = run.ok_or(Error::NotMapped { address: at })?;
+            if run.frames.size_bits != self.geometry.page_bits {
+                return Err(Error::LargePage { address: at });
+            }
+            debug_assert!(matches!(run.source, Source::Owned | Source::Copy));
+            let index = (address.bits() - run.start.bits()) / page;
+            self.write_frame(run.frame(index), at % page, now)?;
+            (rest, at) = (later, at + now.len());
+        }
+        Ok(())
+    }
+
+    /// Writes into a frame through a copy of its capability, as that can be mapped but once.
+    fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
+        self.refill()?;
+        let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
+        let (to, from) = (self.alloc.path(slot), self.alloc.path(frame));
+        let copied = self.kernel.cnode_copy(to, from, Rights::all());
+        let written = copied.map_err(Error::kernel(Invocation::CNodeCopy)).and_then(|()| {
+            let window = self.map_at(Window::Target, slot)?;
+            self.kernel.write(window + offset, bytes);
+            // Deleting a copy does not unmap it: the kernel does that with the last capability only.
+            self.clear_window(Window::Target)
+        });
+        // If the window could not be cleared, the copy stays until it is.
+        if self.window_holding(slot).is_some() {
+            return written;
+        }
+        self.kernel.cnode_delete(to).map_err(Error::kernel(Invocation::CNodeDelete))?;
+        self.alloc.give_slots(slot, 1)?;
+        written
+    }
+}
