@@ -212,9 +212,14 @@ impl<'p> Shadow<'p> {
         }
     }
 
-    /// An empty structure, the deepest level first, if there is one.
+    /// An empty structure, if there is one: the last by level and address, but not the one used last
+    /// while there is another, as what was just unmapped is often mapped again.
     pub fn any_empty(&self) -> Option<&'p Table<'p>> {
-        self.empty.back().clone_pointer()
+        let back = self.empty.back().clone_pointer()?;
+        match self.last.get() {
+            Some(last) if core::ptr::eq(last, back) => self.empty.front().clone_pointer(),
+            _ => Some(back),
+        }
     }
 
     /// The first empty structure that lies in `range`, at any level.
