@@ -489,12 +489,33 @@ impl<'p> Regions<'p> {
         node.start.set(place.start);
         node.pages.set(pages);
         node.mark.set(mark);
-        self.set_hole(behind, before, behind.owner.get());
-        self.by_start.insert(node);
         node.hole.set(after);
         node.owner.set(owner);
-        self.list_hole(node);
+        if before != 0 || !self.hand_on_hole(behind, node) {
+            self.set_hole(behind, before, behind.owner.get());
+            self.list_hole(node);
+        }
+        self.by_start.insert(node);
+        if pages != 0 {
+            self.last.set(Some(node));
+        }
         self.count += 1;
+    }
+
+    /// Puts `node` with the hole behind it where `behind` and its larger hole are in the order of
+    /// holes, which leaves `behind` with none, if that keeps the order: mostly, as most regions are
+    /// cut off the largest hole. Spares taking one out and finding a place for the other.
+    fn hand_on_hole(&mut self, behind: &'p Region<'p>, node: &'p Region<'p>) -> bool {
+        if node.hole.get() == 0 || node.owner.get() != behind.owner.get() {
+            return false;
+        }
+        let mut cursor = self.holes.find_mut(&hole_key(behind));
+        let in_order = |before: &Region<'_>| hole_key(before) < hole_key(node);
+        if !cursor.peek_prev().get().is_none_or(in_order) || cursor.replace_with(node).is_err() {
+            return false;
+        }
+        behind.hole.set(0);
+        true
     }
 
     /// Takes a region (or mark) out; its pages and the hole behind it join the hole before it.
@@ -531,6 +552,11 @@ impl<'p> Regions<'p> {
 
     /// The region or reservation that starts at `start` and has this serial number.
     pub fn find(&self, start: VirtAddr, serial: u32) -> Option<&'p Region<'p>> {
+        let is_it =
+            |region: &&'p Region<'p>| region.start.get() == start && region.serial.get() == serial;
+        if let Some(region) = self.last.get().filter(is_it) {
+            return Some(region);
+        }
         let is_it = |node: &&'p Region<'p>| node.serial.get() == serial;
         let region = self.by_start.find(&last_at(start)).clone_pointer().filter(is_it);
         region.or_else(|| {
