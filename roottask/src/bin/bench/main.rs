@@ -33,6 +33,11 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never> {
     let mut vmm = start(bootinfo, &POOL)?;
     debug_println!("bench: begin");
     run(&mut vmm)?;
+    // Figures of a manager that is in disorder would be worth nothing.
+    if let Err(violation) = vmm.validate() {
+        debug_println!("bench: {violation:?}");
+        exit(ExitCode::Failure)
+    }
     debug_println!("bench: end");
     exit(ExitCode::Success)
 }
