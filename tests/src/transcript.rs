@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use call_sequence::{Answer, Call, Config, Generator, Scenario};
+use call_sequence::{Answer, Call, Config, Scenario, Source};
 use untyped_alloc::kernel::CPtr;
 
 use crate::model::{Arch, Arena, BootConfig, ModelKernel};
@@ -34,31 +34,6 @@ pub struct Transcript {
     untypeds: Vec<(usize, usize, u8, bool)>,
     window: Vec<usize>,
     sequences: Vec<Sequence>,
-}
-
-/// Where calls come from.
-#[derive(Clone, Copy, Debug)]
-enum Source {
-    Random { seed: u64, steps: usize },
-    Scenario(&'static Scenario),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Random { seed, .. } => write!(f, "seed {seed}"),
-            Source::Scenario(scenario) => f.write_str(scenario.name),
-        }
-    }
-}
-
-impl Source {
-    fn steps(&self) -> usize {
-        match self {
-            Source::Random { steps, .. } => *steps,
-            Source::Scenario(scenario) => scenario.calls.len(),
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +78,7 @@ impl Transcript {
     /// The line that cannot be read, or what is missing.
     pub fn parse(text: &str) -> Result<Transcript, String> {
         let mut transcript = Transcript::default();
+        let text = without_kernel_messages(text);
         for line in text.lines() {
             let line = line.trim();
             transcript.read_line(line).ok_or_else(|| format!("cannot read: {line}"))?;
@@ -195,31 +171,26 @@ impl Sequence {
         kernel: &mut ModelKernel<'_>,
         config: &Config,
     ) -> Result<(), Box<Divergence>> {
-        let seed = if let Source::Random { seed, .. } = self.source { seed } else { 0 };
-        let mut generator = Generator::new(seed, config);
         let mut answers = &self.answers[..];
         let mut before = Vec::new();
-        for step in 0..self.source.steps() {
-            let call = match self.source {
-                Source::Random { .. } => generator.next_call(),
-                Source::Scenario(scenario) => scenario.calls[step],
-            };
-            let result = call.run(kernel, config);
-            generator.note(&call, result);
+        self.source.run(kernel, config, |_, step, call, result| {
             let model = Answer(result).to_string();
-            let Some(rest) = answers.strip_prefix(&model) else {
-                return Err(Box::new(Divergence {
-                    source: self.source.to_string(),
-                    step,
-                    call: Some(call),
-                    model,
-                    kernel: answers.chars().take(12).collect(),
-                    before,
-                }));
-            };
-            answers = rest;
-            before.push((call, model));
-        }
+            match answers.strip_prefix(&model) {
+                Some(rest) => answers = rest,
+                None => {
+                    return Err(Box::new(Divergence {
+                        source: self.source.to_string(),
+                        step,
+                        call: Some(*call),
+                        model,
+                        kernel: answers.chars().take(12).collect(),
+                        before: std::mem::take(&mut before),
+                    }));
+                }
+            }
+            before.push((*call, model));
+            Ok(())
+        })?;
         let digit = |&vaddr: &usize| if is_mapped(kernel, vaddr) { '1' } else { '0' };
         let model: String = config.vaddrs.iter().map(digit).collect();
         match &self.mapped {
@@ -236,6 +207,20 @@ impl Sequence {
     }
 }
 
+/// A debug kernel explains its refusals on the same serial line, in the middle of what the root
+/// task prints: `<<seL4 … >>`, a line feed, a carriage return.
+fn without_kernel_messages(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, message)) = rest.split_once("<<seL4") {
+        kept.push_str(before);
+        let after = message.split_once(">>").map_or("", |(_, after)| after);
+        let after = after.trim_start_matches('\r').strip_prefix('\n').unwrap_or(after);
+        rest = after.strip_prefix('\r').unwrap_or(after);
+    }
+    kept + rest
+}
+
 /// What `PageDirectory_GetStatusBits` tells of an address: nothing of the kernel's part.
 fn is_mapped(kernel: &ModelKernel<'_>, vaddr: usize) -> bool {
     vaddr < kernel.arch().user_top && kernel.mapping(kernel.facts().vspace, vaddr).is_some()
@@ -243,43 +228,63 @@ fn is_mapped(kernel: &ModelKernel<'_>, vaddr: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use call_sequence::{SCENARIOS, record};
+
     use super::*;
+    use crate::model::SharedModel;
 
     const MACHINE: &str = "image 8048000 4\nuntyped 18 800000 23 0\nuntyped 19 e0000000 22 1\n\
                            window 20 18 18 18 19\n";
 
     /// The transcript of the model itself.
-    fn transcript(seed: u64, steps: usize) -> String {
+    fn transcript(sources: &[Source]) -> String {
         let parsed = Transcript::parse(MACHINE).unwrap();
         let arena = Arena::new();
-        let mut kernel = ModelKernel::boot(&arena, &parsed.machine());
-        let sources = [18, 18, 18, 19].map(CPtr::new);
-        let config = Config::ia32(CPtr::new(20), sources, 0x4000_0000);
-        let mut generator = Generator::new(seed, &config);
-        config.clear(&mut kernel).unwrap();
-        let mut text = format!("{MACHINE}sequence {seed} {steps} 40000000\nanswers ");
-        for _ in 0..steps {
-            let call = generator.next_call();
-            let result = call.run(&mut kernel, &config);
-            generator.note(&call, result);
-            text += &Answer(result).to_string();
+        let shared = SharedModel::new(ModelKernel::boot(&arena, &parsed.machine()));
+        let untypeds = [18, 18, 18, 19].map(CPtr::new);
+        let config = Config::ia32(CPtr::new(20), untypeds, 0x4000_0000);
+        let mut text = MACHINE.to_string();
+        for source in sources {
+            let mapped = |vaddr| is_mapped(&shared.get(), vaddr);
+            record(source, &mut shared.clone(), &config, &mut text, mapped).unwrap();
         }
         text
     }
 
+    const RANDOM: Source = Source::Random { seed: 5, steps: 500 };
+
     #[test]
     fn the_model_agrees_with_itself() {
-        let transcript = Transcript::parse(&transcript(5, 500)).unwrap();
-        assert_eq!(transcript.compare().map_err(|d| d.to_string()), Ok(500));
+        let scenarios = SCENARIOS.iter().map(Source::Scenario);
+        let sources: Vec<Source> = scenarios.chain([RANDOM]).collect();
+        let calls = sources.iter().map(Source::steps).sum();
+        let transcript = Transcript::parse(&transcript(&sources)).unwrap();
+        assert_eq!(transcript.compare().map_err(|d| d.to_string()), Ok(calls));
     }
 
     #[test]
     fn a_wrong_answer_is_found() {
-        let mut text = transcript(5, 500);
-        text.truncate(text.len() - 1);
-        text.push('?');
-        let divergence = Transcript::parse(&text).unwrap().compare().unwrap_err();
+        let (head, tail) = transcript(&[RANDOM]).split_once("\nmapped ").map(own).unwrap();
+        let wrong = format!("{}?\nmapped {tail}", &head[..head.len() - 1]);
+        let divergence = Transcript::parse(&wrong).unwrap().compare().unwrap_err();
         assert_eq!(divergence.step, 499);
+    }
+
+    #[test]
+    fn a_wrong_mapping_is_found() {
+        let (head, _) = transcript(&[RANDOM]).split_once("\nmapped ").map(own).unwrap();
+        let wrong = format!("{head}\nmapped 11111111111111111111");
+        assert_eq!(Transcript::parse(&wrong).unwrap().compare().unwrap_err().call, None);
+    }
+
+    fn own((head, tail): (&str, &str)) -> (String, String) {
+        (head.into(), tail.into())
+    }
+
+    #[test]
+    fn a_debug_kernels_messages_are_skipped() {
+        let text = "mapped 1<<seL4(CPU 0) [decode/1]: no>>\n\r0<<seL4: no>>\n\r\nend";
+        assert_eq!(without_kernel_messages(text), "mapped 10\nend");
     }
 
     #[test]

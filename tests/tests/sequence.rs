@@ -1,8 +1,9 @@
 //! Random sequences of invocations on the model: it stays sound, and every kind of answer occurs.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
-use call_sequence::{Config, Generator};
+use call_sequence::{Config, Source};
 use untyped_alloc::kernel::{CPtr, Kernel, KernelError, KernelResult};
 use vmm_tests::model::{Arena, BootConfig, CallKind, ModelKernel};
 
@@ -22,7 +23,7 @@ fn machine(arena: &Arena) -> (ModelKernel<'_>, Config) {
     (kernel, config)
 }
 
-/// Runs `steps` calls, and `check` after every `every`th.
+/// Runs `steps` calls, and `each` after every one.
 fn run(
     seed: u64,
     steps: usize,
@@ -30,13 +31,11 @@ fn run(
     config: &Config,
     mut each: impl FnMut(usize, &mut ModelKernel<'_>, KernelResult<usize>),
 ) {
-    let mut generator = Generator::new(seed, config);
-    for step in 0..steps {
-        let call = generator.next_call();
-        let result = call.run(kernel, config);
-        generator.note(&call, result);
+    let sequence = Source::Random { seed, steps };
+    let Ok(()) = sequence.run(kernel, config, |kernel, step, _, result| {
         each(step, kernel, result);
-    }
+        Ok::<(), Infallible>(())
+    });
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod call;
 mod config;
 mod generate;
 mod guess;
+mod record;
 mod rng;
 mod scenario;
 
@@ -30,5 +31,6 @@ pub use answer::Answer;
 pub use call::{Call, SlotPath, Target};
 pub use config::{Config, PASSIVE, SOURCES, VADDRS, WINDOW};
 pub use generate::Generator;
+pub use record::{record, Source};
 pub use rng::Rng;
 pub use scenario::{Scenario, SCENARIOS};

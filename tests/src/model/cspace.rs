@@ -26,7 +26,7 @@ pub(super) struct Slot {
     pub(super) first_badged: bool,
 }
 
-/// Slots that were ever used, in chunks of [`CHUNK`].
+/// Slots in use and those around them, in chunks of [`CHUNK`].
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
     chunks: HashMap<usize, Vec<Slot>, AddressHash>,
@@ -57,6 +57,16 @@ impl Slots {
         let number = id.0 >> self.slot_bits;
         let chunk = self.chunks.entry(number >> CHUNK_BITS);
         &mut chunk.or_insert_with(|| vec![EMPTY; CHUNK])[number % CHUNK]
+    }
+
+    /// Forgets the chunk around an emptied slot, if it was the last in it: CNodes come and go, at
+    /// other addresses each time.
+    pub(super) fn release(&mut self, id: SlotId) {
+        let chunk = id.0 >> self.slot_bits >> CHUNK_BITS;
+        let empty = |slots: &Vec<Slot>| slots.iter().all(|slot| slot.cap.is_null());
+        if self.chunks.get(&chunk).is_some_and(empty) {
+            self.chunks.remove(&chunk);
+        }
     }
 
     /// Every slot that holds a capability, in no order.

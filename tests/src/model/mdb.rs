@@ -116,6 +116,7 @@ impl ModelKernel<'_> {
             next.prev = gone.prev;
             next.first_badged |= gone.first_badged;
         }
+        self.slots.release(slot);
     }
 
     /// Exchanges two slots, places in the list included (`cteSwap`).
