@@ -14,9 +14,9 @@ RATIO = {
 KERNEL_CALLS = {"alloc_1024_frames": 10}
 BYTES_PER_PAGE = {"map_bulk_4k": 4, "alloc_1024_frames": 4, "map_scattered_4k": 32}
 
-# A thousand times as many regions may cost this many times as much: twice the levels of a tree,
-# with something to spare. What is linear costs hundreds of times as much.
-GROWTH = 2
+# What grows with the logarithm costs at most this many times as much beside 10,000 as beside 10:
+# log 10,000 / log 10. What is linear costs hundreds of times as much.
+GROWTH = 4
 SPREAD = ("median", "p99", "worst")
 
 

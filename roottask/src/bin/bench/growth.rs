@@ -1,6 +1,6 @@
 //! The same operation beside ever more regions: its cost may grow with their logarithm.
 
-use vmm::{RegionOptions, Result};
+use vmm::{RegionOptions, Result, SpaceId};
 
 use super::measure::{cost, Cost, Row, Samples};
 use roottask::Manager;
@@ -11,41 +11,50 @@ const TIMES: usize = 64;
 /// Where the regions are put: page after page, each with a hole behind it.
 const BASE: usize = 0x8000_0000;
 
-/// Operations beside 10, 100, 1000 and 10,000 regions.
+/// As many of them lie below one page table.
+const TABLE_REGIONS: usize = 512;
+
+/// The address of a region.
+fn place(region: usize) -> usize {
+    BASE + region * 2 * 4096
+}
+
+/// Operations beside 10, 100, 1000 and 10,000 regions of a space that has no others.
 pub fn regions(vmm: &mut Manager) -> Result {
-    let own = vmm.own_space();
+    let space = vmm.create_space()?;
     let mut count = 0;
     for target in [10, 100, 1000, 10_000] {
         while count < target {
-            vmm.reserve(own, &RegionOptions::new(1).at(BASE + count * 2 * 4096))?;
+            vmm.reserve(space, &RegionOptions::new(1).at(place(count)))?;
             count += 1;
         }
-        beside_regions(vmm, target)?;
+        beside_regions(vmm, space, target)?;
     }
     Ok(())
 }
 
-fn beside_regions(vmm: &mut Manager, count: usize) -> Result {
-    let own = vmm.own_space();
+fn beside_regions(vmm: &mut Manager, space: SpaceId, count: usize) -> Result {
     let mut samples = Samples::new();
     let pair = RegionOptions::new(1);
     let (_, spent) = cost(vmm, |vmm| {
         (0..TIMES).try_for_each(|_| {
             samples.take(|| {
-                let region = vmm.reserve(own, &pair)?;
+                let region = vmm.reserve(space, &pair)?;
                 vmm.release(region)
             })
         })
     })?;
     print("reserve_release", count, &spent, &mut samples);
 
-    // A page in the midst of them: mapped from memory that was used before, and unmapped.
-    let start = BASE + count / 2 * 2 * 4096;
+    // Another region each time, so that none is found only for having been used last; of one page
+    // table, so that none is made. The memory was used before.
+    let first = count / 2 / TABLE_REGIONS * TABLE_REGIONS;
+    let near = |turn: usize| place(first + turn * 37 % (count - first).min(TABLE_REGIONS));
     let (mut mapping, mut unmapping) = (Samples::new(), Samples::new());
     let (_, spent) = cost(vmm, |vmm| {
-        (0..TIMES).try_for_each(|_| {
-            mapping.take(|| vmm.populate(own, start, 1))?;
-            unmapping.take(|| vmm.unmap(own, start, 1))
+        (0..TIMES).try_for_each(|turn| {
+            mapping.take(|| vmm.populate(space, near(turn), 1))?;
+            unmapping.take(|| vmm.unmap(space, near(turn), 1))
         })
     })?;
     print("populate", count, &spent, &mut mapping);
@@ -53,7 +62,10 @@ fn beside_regions(vmm: &mut Manager, count: usize) -> Result {
 
     let mut samples = Samples::new();
     let (_, spent) = cost(vmm, |vmm| {
-        (0..TIMES).try_for_each(|_| samples.take(|| vmm.region_at(own, start).map(|_| ())))
+        (0..TIMES).try_for_each(|turn| {
+            let address = place(turn * 7919 % count);
+            samples.take(|| vmm.region_at(space, address).map(|_| ()))
+        })
     })?;
     print("region_at", count, &spent, &mut samples);
     Ok(())
