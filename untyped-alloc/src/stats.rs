@@ -105,8 +105,10 @@ impl Allocator<'_> {
         for chunk in self.chunks.iter() {
             let free = chunk.free.count();
             let size_bits = self.sizes.size_bits(chunk.blueprint()).unwrap_or(0);
-            if !chunk.block.get().is_some_and(|block| block.device.get()) {
-                ready_bytes += free << size_bits;
+            if let Some(block) = chunk.block.get().filter(|block| !block.device.get()) {
+                // An unused chunk can be given back as a whole, with what of it is dead or rounding.
+                let unused = chunk.live.get() == 0 && free != 0;
+                ready_bytes += if unused { block.bytes() } else { free << size_bits };
             }
             if chunk.live.get() == 0 && free == 0 {
                 quarantined += chunk.flag.count();
