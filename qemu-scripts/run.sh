@@ -17,6 +17,7 @@ Options:
   --gdb              wait for a debugger, and print the command that attaches it
   --icount           count instructions for time: every run is the same (slower)
   --dev              build PROGRAM with cargo's dev profile (default: release)
+  --monitor SOCKET   let QEMU's monitor listen at this path
   --timeout SECONDS  end a run that hangs (default: 60; none with --gdb)
   --help             this text
 
@@ -33,6 +34,7 @@ EOF
 # Sets the variables below from the command line.
 parse_options() {
     PROGRAM="" KERNEL=debug MEMORY=512M GDB=false ICOUNT=false PROFILE=release TIMEOUT=60 ARGUMENTS=""
+    MONITOR=""
     while (($# > 0)); do
         case $1 in
             --help) usage && exit ;;
@@ -40,8 +42,9 @@ parse_options() {
             --gdb) GDB=true ;;
             --icount) ICOUNT=true ;;
             --dev) PROFILE=dev ;;
-            --memory | --timeout)
+            --memory | --timeout | --monitor)
                 (($# > 1)) || usage_error "$1 wants a value"
+                [[ $1 == --monitor ]] && MONITOR=$2
                 [[ $1 == --memory ]] && MEMORY=$2
                 [[ $1 == --timeout ]] && TIMEOUT=$2
                 shift
@@ -88,6 +91,7 @@ compose_qemu() {
     )
     # A comma would end the value; QEMU reads two as one.
     [[ -z $ARGUMENTS ]] || QEMU+=(-fw_cfg "name=opt/vmm/arguments,string=${ARGUMENTS//,/,,}")
+    [[ -z $MONITOR ]] || QEMU+=(-monitor "unix:${MONITOR//,/,,},server=on,wait=off")
     ! $ICOUNT || QEMU+=(-icount "shift=0,sleep=off" -nodefaults -vga none)
     if $GDB; then
         QEMU+=(-s -S)

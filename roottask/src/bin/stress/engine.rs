@@ -1,0 +1,235 @@
+//! One operation: numbered, timed, judged; progress while it goes well, a report when it does not.
+
+use core::fmt;
+
+use roottask::{check, Failure, Manager, Outcome};
+use sel4_root_task::{debug_print, debug_println};
+use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
+
+use crate::clock::{ticks, Clock};
+use crate::ledger::{End, Kind, Ledger};
+use crate::random::Random;
+use crate::settings::Settings;
+use crate::world::World;
+
+/// Operations between two looks at the clock.
+const LOOK: u64 = 32;
+
+/// A stress run.
+pub struct Stress {
+    /// What is driven.
+    pub vmm: Manager,
+    /// What decides.
+    pub random: Random,
+    /// What must be there.
+    pub world: World,
+    /// What this run is to be.
+    pub settings: Settings,
+    ledger: Ledger,
+    clock: Clock,
+    /// A page that the host's watchdog reads: the number of the operation that runs, its kind.
+    marker: usize,
+    phase: &'static str,
+    kind: Kind,
+    /// Operations so far, the one that runs included.
+    number: u64,
+    seconds: u64,
+    /// `number` when progress was told last.
+    told: u64,
+    calls: CallCounts,
+    over: bool,
+}
+
+/// The serial line.
+struct Console;
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        debug_print!("{text}");
+        Ok(())
+    }
+}
+
+impl Stress {
+    /// A run with a manager that has nothing to do yet.
+    pub fn new(mut vmm: Manager, settings: Settings) -> Outcome<Stress> {
+        let own = vmm.own_space();
+        let marker = vmm.map(own, &RegionOptions::new(1).named("marker"))?.start().bits();
+        let physical = vmm.physical_address(own, marker)?;
+        debug_println!("stress: marker at physical {physical:#x}");
+        let world = World::new(own, vmm.stats().free_bytes());
+        Ok(Stress {
+            vmm,
+            // The warm-up is the same for every seed.
+            random: Random::new(0),
+            world,
+            clock: Clock::new(settings.icount),
+            settings,
+            ledger: Ledger::new(),
+            marker,
+            phase: "warm-up",
+            kind: Kind::Query,
+            number: 0,
+            seconds: 0,
+            told: 0,
+            calls: CallCounts::default(),
+            over: false,
+        })
+    }
+
+    /// The warm-up is over: from here on the seed decides, and everything is counted.
+    pub fn begin_run(&mut self) {
+        self.random = Random::new(self.settings.seed);
+        self.ledger = Ledger::new();
+        self.clock = Clock::new(self.settings.icount);
+        self.calls = self.vmm.kernel_calls();
+        (self.number, self.told, self.seconds) = (0, 0, 0);
+    }
+
+    /// The phase that follows.
+    pub fn set_phase(&mut self, phase: &'static str) {
+        self.phase = phase;
+    }
+
+    /// Whether the run has come to its end.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Does a request that is right: it must be done, or refused because something is short.
+    pub fn attempt<T>(
+        &mut self,
+        kind: Kind,
+        request: impl FnOnce(&mut Manager) -> vmm::Result<T>,
+    ) -> Outcome<Option<T>> {
+        let (result, ticks) = self.time(kind, request)?;
+        let (value, end) = match result {
+            Ok(value) => (Some(value), End::Done),
+            Err(error) if error.blame() == Blame::Resource => (None, End::Short),
+            Err(error) => return Err(error.into()),
+        };
+        self.ledger.note(kind, self.number, end, ticks);
+        Ok(value)
+    }
+
+    /// Does a request that must be done.
+    pub fn must<T>(
+        &mut self,
+        kind: Kind,
+        request: impl FnOnce(&mut Manager) -> vmm::Result<T>,
+    ) -> Outcome<T> {
+        let (result, ticks) = self.time(kind, request)?;
+        self.ledger.note(kind, self.number, End::Done, ticks);
+        Ok(result?)
+    }
+
+    /// Does a request that is wrong, and must be refused so.
+    pub fn refused<T>(
+        &mut self,
+        kind: Kind,
+        expected: impl FnOnce(&Error) -> bool,
+        request: impl FnOnce(&mut Manager) -> vmm::Result<T>,
+    ) -> Outcome {
+        let (result, ticks) = self.time(kind, request)?;
+        let end = match result {
+            Ok(_) => {
+                debug_println!("stress: done, and should have been refused");
+                check!(false);
+                End::Done
+            }
+            Err(error) if expected(&error) => End::Refused,
+            // It may be short of something before it is looked at.
+            Err(error) if error.blame() == Blame::Resource => End::Short,
+            Err(error) => return Err(error.into()),
+        };
+        self.ledger.note(kind, self.number, end, ticks);
+        Ok(())
+    }
+
+    fn time<T>(
+        &mut self,
+        kind: Kind,
+        request: impl FnOnce(&mut Manager) -> vmm::Result<T>,
+    ) -> Outcome<(vmm::Result<T>, u64)> {
+        self.number += 1;
+        self.kind = kind;
+        self.mark();
+        if self.number % LOOK == 0 {
+            self.look_at_clock();
+        }
+        if self.number % self.settings.validate == 0 {
+            self.vmm.validate()?;
+        }
+        let start = ticks();
+        let result = request(&mut self.vmm);
+        let ticks = ticks() - start;
+        Ok((result, ticks))
+    }
+
+    /// Tells the watchdog where we are.
+    fn mark(&mut self) {
+        let words = self.marker as *mut u32;
+        // SAFETY: `marker` is a page that was mapped for this and is never given back.
+        unsafe {
+            words.write_volatile(self.number as u32);
+            words.add(1).write_volatile(self.kind as u32);
+        }
+    }
+
+    fn look_at_clock(&mut self) {
+        let seconds = self.clock.seconds();
+        if seconds != self.seconds {
+            self.tell_progress(seconds);
+        }
+        let done = self.settings.operations.is_some_and(|limit| self.number >= limit);
+        let late = self.settings.seconds.is_some_and(|limit| seconds >= limit);
+        self.over = done || late;
+    }
+
+    fn tell_progress(&mut self, seconds: u64) {
+        let rate = (self.number - self.told) / (seconds - self.seconds);
+        (self.told, self.seconds) = (self.number, seconds);
+        let stats = self.vmm.stats();
+        debug_println!(
+            "stress: {seconds} s, {} operations, {rate}/s, {}, {} pages live, {} KiB free, \
+             fragmentation {} permille, {} faults",
+            self.number,
+            self.phase,
+            self.live_pages(),
+            stats.free_bytes() >> 10,
+            stats.allocator.fragmentation_permille(),
+            self.ledger.faults(),
+        );
+    }
+
+    fn live_pages(&self) -> usize {
+        let pages =
+            |&space: &SpaceId| self.vmm.space_stats(space).map_or(0, |stats| stats.mapped_pages);
+        self.world.spaces.iter().map(pages).sum()
+    }
+
+    /// The account of the run.
+    pub fn print_summary(&self) {
+        self.ledger.print();
+        let calls = self.vmm.kernel_calls().since(&self.calls).total();
+        debug_println!("stress: {} operations, {calls} kernel calls", self.number);
+    }
+
+    /// Tells what failed where, and all there is to know of the state.
+    pub fn report_failure(&self, failure: &Failure) {
+        debug_println!("stress: the state:");
+        let stats = self.vmm.stats();
+        debug_println!("{stats:?}");
+        for &space in &self.world.spaces {
+            // The console takes everything.
+            let _ = self.vmm.dump(space, &mut Console);
+        }
+        debug_println!(
+            "stress: FAILED: seed {}, operation {} ({}), phase {}: {failure}",
+            self.settings.seed,
+            self.number,
+            self.kind.name(),
+            self.phase,
+        );
+    }
+}

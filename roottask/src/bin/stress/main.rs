@@ -1,0 +1,74 @@
+//! Memory stress: drives the manager through random requests, and holds it to what they must do.
+//!
+//! ```text
+//!   settings.rs   what stress.sh asked for            clock.rs     time, and what an operation cost
+//!   random.rs     the seed's numbers                  ledger.rs    operations by kind, told at the end
+//!
+//!   engine.rs     one operation: numbered, timed, judged; progress, failure
+//!   world.rs      what is mapped where, and what must be in it
+//!   contents.rs   the pattern: written through one mapping, read through another
+//!
+//!   phases/       what is done: churn, filling, fragmentation, …
+//!   warm_up.rs    what happens before the start is taken
+//!   balance.rs    at the end everything must be as it was at the start
+//! ```
+//!
+//! One seed gives one sequence of operations on a machine of one size: no decision depends on time,
+//! but for the end of a run that is limited by seconds.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod balance;
+mod clock;
+mod contents;
+mod engine;
+mod ledger;
+mod phases;
+mod random;
+mod settings;
+mod warm_up;
+mod world;
+
+use roottask::{Arguments, Outcome};
+use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
+use vmm::sel4_kernel::{start, BootPool};
+
+use balance::Balance;
+use engine::Stress;
+use settings::Settings;
+
+static POOL: BootPool<64> = BootPool::new();
+
+#[root_task(stack_size = 128 * 1024, heap_size = 1024 * 1024)]
+fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
+    let arguments = Arguments::read()?;
+    let settings = match Settings::parse(arguments.words()) {
+        Ok(settings) => settings,
+        Err(word) => {
+            debug_println!("stress: cannot make sense of {word:?}");
+            exit(ExitCode::Failure)
+        }
+    };
+    let mut stress = Stress::new(start(bootinfo, &POOL)?, settings)?;
+    let outcome = run(&mut stress);
+    if let Err(failure) = outcome {
+        stress.report_failure(&failure);
+    }
+    exit(match outcome {
+        Ok(()) => ExitCode::Success,
+        Err(_) => ExitCode::Failure,
+    })
+}
+
+fn run(stress: &mut Stress) -> Outcome {
+    warm_up::run(stress)?;
+    let start = Balance::take(stress)?;
+    stress.begin_run();
+    phases::run(stress)?;
+    stress.drain()?;
+    let end = Balance::take(stress)?;
+    stress.print_summary();
+    end.compare(&start)
+}

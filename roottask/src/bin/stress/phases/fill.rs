@@ -1,0 +1,83 @@
+//! Memory to the last page, and back.
+
+use alloc::vec::Vec;
+
+use roottask::{check, Outcome};
+use vmm::{RegionId, RegionOptions};
+
+use crate::contents::{check_page, stamp_page};
+use crate::engine::Stress;
+use crate::ledger::Kind;
+use crate::world::PAGE;
+
+/// The most pieces: what the program's own heap has room for.
+const MOST_PIECES: usize = 4096;
+/// What may be left when a single page is refused: objects of other kinds that wait for the next
+/// request of theirs, a last page table.
+const REST_BYTES: usize = 1 << 20;
+
+/// Pages in our own space, the first and last of which are stamped.
+struct Piece {
+    id: RegionId,
+    pages: usize,
+    stamp: u32,
+}
+
+/// Maps until a single page is refused, and gives everything back in a random order.
+pub fn run(stress: &mut Stress) -> Outcome {
+    let mut pieces = Vec::new();
+    fill(stress, &mut pieces)?;
+    stress.vmm.validate()?;
+    while !pieces.is_empty() {
+        let index = stress.random.below(pieces.len());
+        let piece = pieces.swap_remove(index);
+        check_piece(&piece)?;
+        stress.must(Kind::Release, |vmm| vmm.release(piece.id))?;
+    }
+    Ok(())
+}
+
+fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
+    let free = stress.vmm.stats().free_bytes() / PAGE;
+    // Small pieces on small machines; big ones where filling would take too long.
+    let mut most = (free / stress.random.within(16, 256)).max(1);
+    while pieces.len() < MOST_PIECES {
+        let pages = stress.random.size(most);
+        match map(stress, pages)? {
+            Some(piece) => pieces.push(piece),
+            None if pages > 1 => most = pages / 2,
+            None => {
+                check!(stress.vmm.stats().free_bytes() < REST_BYTES);
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn map(stress: &mut Stress, pages: usize) -> Outcome<Option<Piece>> {
+    let (own, stamp) = (stress.world.own(), stress.random.stamp());
+    let options = RegionOptions::new(pages).named("piece");
+    let made = stress.attempt(Kind::Map, |vmm| vmm.map(own, &options))?;
+    let Some(id) = made else { return Ok(None) };
+    let piece = Piece { id, pages, stamp };
+    for address in ends(&piece) {
+        check_page(address, 0)?;
+    }
+    for address in ends(&piece) {
+        stamp_page(address, stamp);
+    }
+    Ok(Some(piece))
+}
+
+fn ends(piece: &Piece) -> [usize; 2] {
+    let start = piece.id.start().bits();
+    [start, start + (piece.pages - 1) * PAGE]
+}
+
+fn check_piece(piece: &Piece) -> Outcome {
+    for address in ends(piece) {
+        check_page(address, piece.stamp)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! What is done, chosen by weight.
+//!
+//! ```text
+//!   churn.rs      maps, unmaps, protects of all sizes; splits, merges, moves; faults on demand
+//!   share.rs      the same frames in several places       cow.rs       clones, and writes to them
+//!   spaces.rs     address spaces                          large.rs     large pages, cut
+//!   fill.rs       memory to the last page                 fragment.rs  every second block freed
+//!   threads.rs    stacks, IPC buffers, thread memory      objects.rs   kernel objects and slots
+//!   refusals.rs   requests that are wrong; quotas
+//! ```
+//!
+//! Areas and spaces live on from one phase to the next; what else a phase makes it gives back.
+
+mod churn;
+mod cow;
+mod fill;
+mod fragment;
+mod large;
+mod objects;
+mod refusals;
+mod share;
+mod spaces;
+mod threads;
+
+use roottask::Outcome;
+
+use crate::engine::Stress;
+
+/// One of the things done.
+pub struct Phase {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// How often it comes, beside the others.
+    weight: usize,
+    /// Does it for a while.
+    pub run: fn(&mut Stress) -> Outcome,
+}
+
+/// All of them.
+pub const PHASES: [Phase; 10] = [
+    Phase { name: "churn", weight: 20, run: churn::run },
+    Phase { name: "share", weight: 10, run: share::run },
+    Phase { name: "cow", weight: 10, run: cow::run },
+    Phase { name: "spaces", weight: 4, run: spaces::run },
+    Phase { name: "large", weight: 2, run: large::run },
+    Phase { name: "fill", weight: 1, run: fill::run },
+    Phase { name: "fragment", weight: 3, run: fragment::run },
+    Phase { name: "threads", weight: 6, run: threads::run },
+    Phase { name: "objects", weight: 8, run: objects::run },
+    Phase { name: "refusals", weight: 3, run: refusals::run },
+];
+
+/// Runs phases until the run is over.
+pub fn run(stress: &mut Stress) -> Outcome {
+    let weights = {
+        let wanted = stress.settings.phases;
+        core::array::from_fn::<_, { PHASES.len() }, _>(|index| {
+            PHASES[index].weight * usize::from(wanted[index])
+        })
+    };
+    let total = weights.iter().sum();
+    while !stress.is_over() {
+        let mut ticket = stress.random.below(total);
+        for (phase, weight) in PHASES.iter().zip(weights) {
+            if ticket < weight {
+                stress.set_phase(phase.name);
+                (phase.run)(stress)?;
+                break;
+            }
+            ticket -= weight;
+        }
+    }
+    Ok(())
+}

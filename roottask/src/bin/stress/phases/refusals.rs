@@ -1,0 +1,122 @@
+//! Requests that are wrong, or more than is allowed: refused, with nothing changed.
+
+use roottask::{check_eq, Outcome};
+use vmm::{Error, PageSize, Quota, RegionOptions, Resource, Rights};
+
+use super::spaces;
+use crate::engine::Stress;
+use crate::ledger::Kind;
+use crate::world::PAGE;
+
+/// Each of them, on a random area, and a quota.
+pub fn run(stress: &mut Stress) -> Outcome {
+    for _ in 0..stress.random.within(4, 24) {
+        if stress.is_over() {
+            break;
+        }
+        let free = stress.vmm.stats().free_bytes();
+        match stress.random.below(7) {
+            0 => overlap(stress)?,
+            1 => beyond(stress)?,
+            2 => ceiling(stress)?,
+            3 => twice(stress)?,
+            4 => misaligned(stress)?,
+            5 => more_than_there_is(stress)?,
+            _ => {
+                quota(stress)?;
+                continue;
+            }
+        }
+        check_eq!(stress.vmm.stats().free_bytes(), free);
+    }
+    Ok(())
+}
+
+fn overlap(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let node = &stress.world.areas[area];
+    let (space, first) = (node.space(), node.first);
+    let options = RegionOptions::new(1 + stress.random.below(8)).at(first);
+    stress.refused(
+        Kind::Map,
+        |error| matches!(error, Error::Overlap { .. }),
+        |vmm| vmm.map(space, &options),
+    )
+}
+
+fn beyond(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let node = &stress.world.areas[area];
+    let (space, first, pages) = (node.space(), node.first, node.pages.len());
+    let out = |error: &Error| matches!(error, Error::OutsideRegion { .. } | Error::Guard { .. });
+    stress.refused(Kind::Unmap, out, |vmm| vmm.unmap(space, first, pages + 1))?;
+    stress.refused(Kind::Populate, out, |vmm| vmm.populate(space, first, pages + 1))
+}
+
+fn ceiling(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let node = &stress.world.areas[area];
+    let (space, first) = (node.space(), node.first);
+    stress.refused(
+        Kind::Protect,
+        |error| matches!(error, Error::RightsExceedCeiling { .. }),
+        |vmm| vmm.protect(space, first, 1, Rights::all()),
+    )
+}
+
+/// Maps what is mapped, unmaps what is not.
+fn twice(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let page = stress.random.below(stress.world.areas[area].pages.len());
+    let node = &stress.world.areas[area];
+    let (space, address) = (node.space(), node.address(page));
+    match node.pages[page] {
+        Some(_) => stress.refused(
+            Kind::Populate,
+            |error| matches!(error, Error::AlreadyMapped { .. }),
+            |vmm| vmm.populate(space, address, 1),
+        ),
+        None => stress.refused(
+            Kind::Unmap,
+            |error| matches!(error, Error::NotMapped { .. }),
+            |vmm| vmm.unmap(space, address, 1),
+        ),
+    }
+}
+
+fn misaligned(stress: &mut Stress) -> Outcome {
+    let space = stress.any_space();
+    let odd = RegionOptions::new(1).at(0x5000_0000 + 4 * stress.random.within(1, 1023));
+    let address = |error: &Error| matches!(error, Error::Address(_));
+    stress.refused(Kind::Map, address, |vmm| vmm.map(space, &odd))?;
+    let short = RegionOptions::new(1000).aligned(22).page_size(PageSize::Large { bits: 22 });
+    stress.refused(Kind::MapLarge, address, |vmm| vmm.map(space, &short))
+}
+
+fn more_than_there_is(stress: &mut Stress) -> Outcome {
+    let space = stress.any_space();
+    let options = RegionOptions::new(stress.vmm.stats().free_bytes() / PAGE + 1);
+    // Too large for every hole, on a machine with much memory.
+    stress.refused(
+        Kind::Map,
+        |error| error.blame() == vmm::Blame::Resource,
+        |vmm| vmm.map(space, &options),
+    )
+}
+
+/// A space that may have no more than it has.
+fn quota(stress: &mut Stress) -> Outcome {
+    spaces::create(stress)?;
+    let Some(space) = stress.foreign_space() else { return Ok(()) };
+    let usage = stress.vmm.usage(space)?;
+    let frames = usage.frames + stress.random.below(8);
+    let quota = Quota { frames, ..Quota::UNLIMITED };
+    stress.must(Kind::Quota, |vmm| vmm.set_quota(space, quota))?;
+    let options = RegionOptions::new(frames - usage.frames + 1);
+    stress.refused(
+        Kind::Map,
+        |error| matches!(error, Error::OutOfQuota { resource: Resource::Frames, .. }),
+        |vmm| vmm.map(space, &options),
+    )?;
+    stress.must(Kind::Quota, |vmm| vmm.set_quota(space, Quota::UNLIMITED))
+}

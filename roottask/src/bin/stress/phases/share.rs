@@ -1,0 +1,56 @@
+//! Sharing: the same frames in several places.
+
+use roottask::Outcome;
+use vmm::{RegionOptions, Rights};
+
+use super::churn;
+use crate::engine::Stress;
+use crate::ledger::Kind;
+use crate::world::{Area, Page, MOST_AREAS};
+
+/// A few dozen steps.
+pub fn run(stress: &mut Stress) -> Outcome {
+    for _ in 0..stress.random.within(16, 128) {
+        if stress.is_over() {
+            break;
+        }
+        step(stress)?;
+    }
+    Ok(())
+}
+
+fn step(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return churn::make_area(stress) };
+    match stress.random.below(8) {
+        0..=2 => share(stress, area),
+        3..=5 => {
+            let pages = stress.world.areas[area].pages.len();
+            let page = stress.random.below(pages);
+            stress.write_page(area, page)
+        }
+        6 => stress.check_area(area),
+        _ => stress.release_area(area),
+    }
+}
+
+/// Shares a part of an area into a space; the copy is an area as any other.
+fn share(stress: &mut Stress, area: usize) -> Outcome {
+    let Some(part) = stress.part_of(area, true) else { return Ok(()) };
+    if stress.world.areas.len() >= MOST_AREAS || !stress.world.has_room(part.len()) {
+        return churn::release(stress);
+    }
+    let into = stress.any_space();
+    let rights = if stress.random.once_in(4) { Rights::READ } else { Rights::READ_WRITE };
+    let options = RegionOptions::new(1).named("shared").rights(rights);
+    let node = &stress.world.areas[area];
+    let (space, start, count) = (node.space(), node.address(part.start), part.len());
+    let shared =
+        stress.attempt(Kind::Share, |vmm| vmm.share(space, start, count, into, &options))?;
+    let Some(id) = shared else { return Ok(()) };
+    let alike =
+        |page: &Option<Page>| page.as_ref().map(|page| Page { stamp: page.stamp.clone(), rights });
+    let pages = stress.world.areas[area].pages[part].iter().map(alike).collect();
+    let first = id.start().bits();
+    stress.world.areas.push(Area { id, first, rights, on_demand: false, pages });
+    stress.check_area(stress.world.areas.len() - 1)
+}

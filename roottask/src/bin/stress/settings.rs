@@ -1,0 +1,61 @@
+//! What stress.sh asked for: words `name=value`.
+
+use crate::phases::PHASES;
+
+/// What a run is to be.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Determines the operations.
+    pub seed: u64,
+    /// Ends the run after as many.
+    pub operations: Option<u64>,
+    /// Ends the run after as long.
+    pub seconds: Option<u64>,
+    /// Operations between two checks of the whole state.
+    pub validate: u64,
+    /// For each phase, whether it is wanted.
+    pub phases: [bool; PHASES.len()],
+    /// Instructions are counted for time.
+    pub icount: bool,
+}
+
+impl Settings {
+    /// From the words of the command line.
+    ///
+    /// # Errors
+    /// The first word that makes no sense.
+    pub fn parse<'w>(words: impl Iterator<Item = &'w str>) -> Result<Settings, &'w str> {
+        let mut settings = Settings {
+            seed: 1,
+            operations: None,
+            seconds: None,
+            validate: 1000,
+            phases: [true; PHASES.len()],
+            icount: false,
+        };
+        for word in words {
+            settings.take(word).ok_or(word)?;
+        }
+        Ok(settings)
+    }
+
+    fn take(&mut self, word: &str) -> Option<()> {
+        let (name, value) = word.split_once('=')?;
+        match name {
+            "seed" => self.seed = value.parse().ok()?,
+            "operations" => self.operations = Some(value.parse().ok()?),
+            "seconds" => self.seconds = Some(value.parse().ok()?),
+            "validate" => self.validate = value.parse().ok().filter(|&every| every != 0)?,
+            "icount" => self.icount = value.parse::<u8>().ok()? != 0,
+            "phases" => {
+                self.phases = [false; PHASES.len()];
+                for wanted in value.split(',') {
+                    let index = PHASES.iter().position(|phase| phase.name == wanted)?;
+                    self.phases[index] = true;
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
