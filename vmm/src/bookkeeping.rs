@@ -6,15 +6,19 @@
 //! to grow.
 
 use page_tables::PageRange;
-use untyped_alloc::{Kernel, Memory, Rights};
+use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::error::{Error, NodeKind, Result};
 use crate::options::RegionOptions;
 use crate::region::Kind;
+use crate::run::{RunInfo, Source};
 use crate::vmm::Vmm;
 
 /// Pages of address space that are reserved for book-keeping at a time.
 const REGION_PAGES: usize = 256;
+
+/// Frames that are taken for book-keeping at a time: 32 KiB.
+const FRAMES_AT_ONCE: usize = 8;
 
 /// Where the next page of nodes comes from.
 pub(crate) struct Bookkeeping {
@@ -22,8 +26,10 @@ pub(crate) struct Bookkeeping {
     pub boot: Option<PageRange>,
     /// What is left of the region of our own that pages are mapped in.
     pub mapped: Option<PageRange>,
-    /// Pages mapped so far.
-    pub mapped_pages: usize,
+    /// Frames for book-keeping that are not mapped yet.
+    pub frames: Option<Frames>,
+    /// Frames taken for book-keeping so far, mapped or not.
+    pub frames_taken: usize,
 }
 
 /// A kind of node of this crate or of the allocator's.
@@ -109,16 +115,50 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Maps one more page of our own. Takes nodes from the reserve only.
-    fn map_bookkeeping_page(&mut self) -> Result<PageRange> {
+    pub(crate) fn map_bookkeeping_page(&mut self) -> Result<PageRange> {
         let page = self.next_own_page()?;
-        let region = self.own.regions.borrow().at(page.start());
-        self.commit(self.own, region.ok_or(Error::OutOfNodes(NodeKind::Region))?, page)?;
+        let frames = self.next_own_frame()?;
+        let info = RunInfo {
+            start: page.start(),
+            frames,
+            rights: Rights::READ_WRITE,
+            cow: false,
+            cache: CachePolicy::WriteBack,
+            source: Source::Physical,
+        };
+        self.enter(self.own, info)?;
+        self.install(self.own, page)?;
         self.bookkeeping.mapped = match self.bookkeeping.mapped {
             Some(rest) => rest.part(1, rest.pages() - 1),
             None => None,
         };
-        self.bookkeeping.mapped_pages += 1;
         Ok(page)
+    }
+
+    /// The next frame for book-keeping. They come a few at a time from untypeds of their own: among
+    /// the frames of others, each would keep what it came with from being united again.
+    fn next_own_frame(&mut self) -> Result<Frames> {
+        let size_bits = self.geometry.page_bits;
+        let frames = match self.bookkeeping.frames.take() {
+            Some(frames) => frames,
+            None => {
+                let blueprint = Blueprint::Frame { size_bits };
+                let mut count = FRAMES_AT_ONCE;
+                let objects = loop {
+                    match self.alloc.allocate_many(&mut self.kernel, blueprint, count) {
+                        Err(error) if error.blame() == Blame::Resource && count > 1 => count /= 2,
+                        objects => break objects?,
+                    }
+                };
+                self.bookkeeping.frames_taken += count;
+                Frames { first: objects.first_slot(), count, size_bits }
+            }
+        };
+        if frames.count > 1 {
+            let (first, count) = (frames.first.offset(1), frames.count - 1);
+            self.bookkeeping.frames = Some(Frames { first, count, size_bits });
+        }
+        Ok(Frames { count: 1, ..frames })
     }
 
     /// The next page of address space for our own use, not taken yet.

@@ -73,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             pools,
             spaces: Spaces::new(),
             own,
-            bookkeeping: Bookkeeping { boot: pool, mapped: None, mapped_pages: 0 },
+            bookkeeping: Bookkeeping { boot: pool, mapped: None, frames: None, frames_taken: 0 },
             windows: Windows::new(geometry.range(0, 2)?),
             quarantined: 0,
             asids: AsidPools::new(boot.asid_pool),

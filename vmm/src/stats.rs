@@ -71,7 +71,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             spaces: self.spaces.iter().count(),
             bookkeeping_bytes: allocator.bookkeeping_bytes + total,
             bookkeeping_bytes_used: self.bookkeeping_bytes_used(),
-            bookkeeping_pages: self.bookkeeping.mapped_pages,
+            bookkeeping_pages: self.bookkeeping.frames_taken,
             quarantined: self.quarantined + self.windows.left_behind(),
             kept_tables: self.spaces.iter().map(|s| s.shadow.borrow().empty_len()).sum(),
         }

@@ -37,8 +37,6 @@ pub use vmm_client::protocol;
 use vmm_client::protocol::{Answer, Line, Malformed, Message, Refusal, Request};
 
 use crate::error::{Error, NodeKind, Result};
-use crate::options::RegionOptions;
-use crate::region::Kind;
 use crate::vmm::Vmm;
 
 use clients::{ByNumber, Client};
@@ -215,10 +213,7 @@ impl Outcome {
 
 /// Maps a page of our own that stays; returns its address.
 fn bookkeeping_page<'p, K: Kernel + Memory<'p>>(vmm: &mut Vmm<'p, K>) -> Result<usize> {
-    let options = RegionOptions::new(1).named("service").kind(Kind::Bookkeeping);
-    let region = vmm.map(vmm.own_space(), &options)?;
-    vmm.bookkeeping.mapped_pages += 1;
-    Ok(region.start().bits())
+    Ok(vmm.map_bookkeeping_page()?.start().bits())
 }
 
 /// What a pool that was just refilled has not run out of.
