@@ -20,6 +20,9 @@ MEMORIES=(32M 512M 2G)
 # Programs that say by their exit code alone whether all was well.
 PROGRAMS=(hello upstream-spawn-thread)
 GUEST_TIMEOUT=300
+# Short stress runs, on the kernels in turn.
+STRESS_SEEDS=(1 2 3)
+STRESS_OPERATIONS=8000
 # The crates that are built for the target alone.
 TARGET_CRATES=(-p sel4 -p sel4-root-task -p roottask)
 # Client programs bring a panic handler of their own: built together with root tasks, the features
@@ -160,8 +163,18 @@ script_lane() {
     check "run.sh refuses a nonsensical memory size" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 3X
     check "run.sh refuses too little memory" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 1M
     check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
+    check "stress.sh refuses an unknown phase" exits_with 2 "$SCRIPTS/stress.sh" --phases churn,bogus
     check "the check of the demo's output" demo_check_works
     check "README's program is hello.rs" readme_shows_hello
+}
+
+stress_lane() {
+    local seed kernel
+    for seed in "${STRESS_SEEDS[@]}"; do
+        kernel=${KERNELS[seed % ${#KERNELS[@]}]}
+        check "stress, seed $seed, $kernel kernel" "$SCRIPTS/stress.sh" --seed "$seed" \
+            --operations "$STRESS_OPERATIONS" --memory 32M --kernel "$kernel"
+    done
 }
 
 qemu_lane() {
@@ -200,6 +213,7 @@ main() {
         target_lane
         script_lane
         qemu_lane
+        stress_lane
     else
         fail "set-up"
     fi

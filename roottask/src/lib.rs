@@ -5,6 +5,7 @@
 //!   bin/hello.rs                    the least there is: start the manager, map, use, give back
 //!   bin/ipc-demo/                   the two threads of the IPC demo
 //!   bin/guest-tests/                tests that run on the real kernel
+//!   bin/stress/                     random requests, held to what they must do
 //!   bin/upstream-spawn-thread.rs    a root task as upstream's users write it
 //!
 //!   arguments.rs  what the command line of run.sh says
