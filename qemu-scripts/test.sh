@@ -164,6 +164,7 @@ script_lane() {
     check "run.sh refuses too little memory" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 1M
     check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
     check "stress.sh refuses an unknown phase" exits_with 2 "$SCRIPTS/stress.sh" --phases churn,bogus
+    check "compare.sh refuses an unknown option" exits_with 2 "$SCRIPTS/compare.sh" --bogus
     check "the check of the demo's output" demo_check_works
     check "README's program is hello.rs" readme_shows_hello
 }
@@ -193,6 +194,8 @@ qemu_lane() {
         done
         guest_tests "$kernel" "${options[@]}"
     done
+    check "model against kernel, 100000 calls" "$SCRIPTS/compare.sh" --calls 100000 --seed 1000
+    check "model against debug kernel, 4000 calls" "$SCRIPTS/compare.sh" --calls 4000 --debug-kernel
 }
 
 main() {

@@ -27,6 +27,18 @@ use crate::vmm::{Architecture, Vmm};
 #[derive(Debug)]
 pub struct Sel4(());
 
+impl Sel4 {
+    /// The kernel, for a program that makes invocations of the seam's by itself. A manager has its
+    /// own, from [`start`].
+    ///
+    /// # Safety
+    /// What is invoked through it must leave alone whatever other code of the program relies on:
+    /// memory that is unmapped, retyped or written through it must be nobody else's.
+    pub const unsafe fn new() -> Sel4 {
+        Sel4(())
+    }
+}
+
 /// Book-keeping memory in the program's image: `PAGES` pages that the manager starts with, 16 at
 /// least on IA32.
 #[repr(C, align(4096))]

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Holds the model kernel to the real one: the same invocations on both, compared call by call.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<EOF2
+Usage: ${0##*/} [--calls N] [--seed S] [--debug-kernel] [--timeout SECONDS]
+
+Boots a root task that makes invocations, legal and illegal, prints their results, and compares
+them with what the model kernel of tests/ answers to the same: results, errors, physical
+addresses, and which pages are mapped. The same seed makes the same calls.
+
+Options:
+  --calls N          random calls to make, rounded up to 2000 (default: 100000)
+  --seed S           the first seed (default: 0)
+  --debug-kernel     on the debug kernel; it also prints what it refuses, and is slower
+  --timeout SECONDS  the watchdog's patience (default: 600)
+  --help             this text
+
+Exit code: 0 if all calls agree, 1 if one does not (it is shown), 2 a mistake in the command line.
+EOF2
+}
+
+CALLS=100000 SEED=0 TIMEOUT=600
+KERNEL=(--release-kernel)
+while (($# > 0)); do
+    case $1 in
+        --help) usage && exit ;;
+        --debug-kernel) KERNEL=() ;;
+        --calls | --seed | --timeout)
+            (($# > 1)) || usage_error "$1 wants a value"
+            [[ $2 =~ ^[0-9]{1,9}$ ]] || usage_error "$1: not a number: $2"
+            [[ $1 == --calls ]] && CALLS=$2
+            [[ $1 == --seed ]] && SEED=$2
+            [[ $1 == --timeout ]] && TIMEOUT=$2
+            shift
+            ;;
+        *) usage_error "unknown option: $1" ;;
+    esac
+    shift
+done
+
+mkdir -p "$BUILD"
+transcript=$(mktemp "$BUILD/compare.XXXXXX")
+trap 'rm -f "$transcript"' EXIT
+echo "${0##*/}: $CALLS random calls from seed $SEED on the real kernel"
+"$SCRIPTS/run.sh" compare "${KERNEL[@]}" --timeout "$TIMEOUT" -- "$CALLS" "$SEED" >"$transcript" || {
+    tail -20 "$transcript" >&2
+    exit 1
+}
+cd "$ROOT"
+cargo run --quiet --release -p vmm-tests --bin compare-transcript -- "$transcript"
