@@ -1,0 +1,22 @@
+//! The service, on the model kernel.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
+//! | `requests` | what each request does, and each of its refusals |
+//! | `offers` | memory that two clients share, and who may have it |
+//! | `accounts` | limits: enforced, split, given back |
+//! | `programs` | ELF files, the capabilities of a program, its end |
+//! | `random` | random and mutated messages: no panic, nothing broken, nobody else's memory touched |
+
+#[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it
+#[path = "../core/support/mod.rs"]
+mod support;
+
+mod accounts;
+mod layout;
+mod offers;
+mod programs;
+mod random;
+mod requests;
+mod world;

@@ -1,0 +1,184 @@
+//! ELF files, the capabilities of a program, its end.
+
+use untyped_alloc::kernel::{CPtr, CapPath, Rights as CapRights};
+use vmm::service::protocol::{
+    Answer, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, Refusal, Request, SERVICE_SLOT,
+};
+use vmm::service::{ClientId, ImageError, Limits, Program, Start};
+use vmm::{Blueprint, Error};
+use vmm_tests::model::Cap;
+
+use crate::world::{AMPLE, World};
+
+/// An ELF file for IA32 with these segments: type, address, bytes of memory, flags (1 execute,
+/// 2 write, 4 read), contents.
+fn elf(segments: &[(u32, u32, u32, u32, &[u8])]) -> Vec<u8> {
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    let half = |file: &mut Vec<u8>, value: u16| file.extend(value.to_le_bytes());
+    let word = |file: &mut Vec<u8>, value: u32| file.extend(value.to_le_bytes());
+    half(&mut file, 2);
+    half(&mut file, 3);
+    for value in [1, 0x40_0010, 52, 0, 0] {
+        word(&mut file, value);
+    }
+    for value in [52, 32, segments.len() as u16, 0, 0, 0] {
+        half(&mut file, value);
+    }
+    let mut offset = 52 + 32 * segments.len() as u32;
+    for &(ty, address, size, flags, contents) in segments {
+        let bytes = contents.len() as u32;
+        for value in [ty, offset, address, address, bytes, size, flags, 0x1000] {
+            word(&mut file, value);
+        }
+        offset += bytes;
+    }
+    segments.iter().for_each(|(.., contents)| file.extend(*contents));
+    file
+}
+
+fn load(world: &mut World, client: ClientId, file: &[u8]) -> Result<Start, ImageError> {
+    world.service.load(&mut world.fixture.vmm, client, &Program { file, stack_pages: 2 })
+}
+
+/// A small program.
+pub fn program() -> Vec<u8> {
+    let code = vec![0x90; 5000];
+    elf(&[(1, 0x40_0010, 5000, 5, &code), (1, 0x40_3000, 0x2000, 6, b"data")])
+}
+
+fn bytes(world: &World, client: ClientId, address: usize, count: usize) -> Vec<u8> {
+    let vspace = world.fixture.vmm.vspace(client.space()).unwrap();
+    let mut found = vec![0; count];
+    world.fixture.kernel().read(vspace, address, &mut found).unwrap();
+    found
+}
+
+#[test]
+fn segments_are_mapped_by_their_flags_and_filled() {
+    let mut world = World::new();
+    let client = world.client(AMPLE, None);
+    let start = load(&mut world, client, &program()).unwrap();
+    world.fixture.check();
+    assert_eq!(start.entry, 0x40_0010);
+    assert_eq!(bytes(&world, client, 0x40_000f, 3), [0, 0x90, 0x90]);
+    assert_eq!(bytes(&world, client, 0x40_0010 + 4999, 2), [0x90, 0]);
+    assert_eq!(bytes(&world, client, 0x40_3000, 5), b"data\0");
+    assert!(!world.touch(client, 0x40_0000, 1), "code can be written");
+    assert!(world.touch(client, 0x40_4000, 1));
+    assert!(world.touch(client, start.stack_top as u32 - 4, 1));
+    assert!(!world.touch(client, start.stack_top as u32, 1), "no guard");
+    assert!(world.touch(client, start.ipc_buffer as u32, 1));
+    let protect = Request::Protect {
+        start: 0x40_0000,
+        pages: 1,
+        rights: vmm::service::protocol::Rights::READ_WRITE,
+    };
+    assert_eq!(world.ask(client, protect), Err(Refusal::BeyondRights));
+}
+
+#[test]
+fn a_program_has_the_capabilities_it_was_given_and_no_other() {
+    let mut world = World::new();
+    let client = world.client(AMPLE, None);
+    let start = load(&mut world, client, &program()).unwrap();
+    let bell = world.fixture.vmm.allocate(Blueprint::Notification).unwrap();
+    let vmm = &mut world.fixture.vmm;
+    let mut give = |slot| {
+        world.service.give_capability(vmm, client, slot, bell.slot(), CapRights::WRITE, None)
+    };
+    give(FIRST_FREE_SLOT).unwrap();
+    assert!(matches!(give(FIRST_FREE_SLOT), Err(Error::Kernel { .. })));
+    assert!(matches!(give(SERVICE_SLOT), Err(Error::Kernel { .. })));
+    assert!(matches!(give(1 << CNODE_BITS), Err(Error::Kernel { .. })));
+    let buffer = |slot| Request::IpcBuffer { slot };
+    assert_eq!(world.ask(client, buffer(FIRST_FREE_SLOT)), Err(Refusal::BadSlot));
+    let Ok(Answer::Address(address)) = world.ask(client, buffer(5)) else { panic!("no buffer") };
+
+    let view = world.fixture.kernel().tcb(start.tcb).unwrap();
+    assert_eq!(view.fault_endpoint, FAULT_SLOT as usize);
+    assert_eq!(view.ipc_buffer, start.ipc_buffer);
+    let slot = |world: &World, slot: u32| {
+        // The thread's own view of its CSpace, through the CNode that it was given.
+        let Cap::CNode { base, .. } = view.cspace else { panic!("{view:?}") };
+        let kernel = world.fixture.kernel();
+        let root = (0..4096)
+            .map(CPtr::new)
+            .find(|&at| matches!(kernel.cap(at), Cap::CNode { base: found, .. } if found == base));
+        let index = slot as usize;
+        kernel.cap_at(CapPath { root: root.unwrap(), index, depth: CNODE_BITS }).unwrap()
+    };
+    let found = |world: &World| {
+        (0..1u32 << CNODE_BITS).filter(|&at| !slot(world, at).is_null()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&world), [SERVICE_SLOT, FAULT_SLOT, FIRST_FREE_SLOT, 5]);
+    let release = Request::ReleaseIpcBuffer { address };
+    world.ask(client, release).unwrap();
+    assert_eq!(found(&world), [SERVICE_SLOT, FAULT_SLOT, FIRST_FREE_SLOT]);
+    let own = Request::ReleaseIpcBuffer { address: start.ipc_buffer as u32 };
+    assert_eq!(world.ask(client, own), Err(Refusal::WrongKind));
+}
+
+#[test]
+fn all_that_a_program_had_comes_back() {
+    let mut world = World::new();
+    let before = world.free_bytes();
+    for _ in 0..3 {
+        let client = world.client(AMPLE, None);
+        load(&mut world, client, &program()).unwrap();
+        world.ask(client, Request::IpcBuffer { slot: 7 }).unwrap();
+        world.memory(client, 70);
+        world.service.kill(client).unwrap();
+        assert!(world.service.kill(client).is_err());
+        world.work();
+    }
+    assert_eq!(world.free_bytes(), before);
+}
+
+/// Nothing in the file is trusted, and a load that fails leaves nothing that a kill does not take.
+#[test]
+fn a_file_that_cannot_be_is_refused() {
+    let mut world = World::new();
+    let before = world.free_bytes();
+    let good = program();
+    let mut wrong_machine = good.clone();
+    wrong_machine[18] = 62;
+    let files = [
+        vec![],
+        b"\x7fELF".to_vec(),
+        good[..80].to_vec(),
+        good[..200].to_vec(),
+        wrong_machine,
+        elf(&[(1, 0, 4096, 4, &[])]),
+        elf(&[(1, 0xffff_f000, 0x2000, 4, &[])]),
+        elf(&[(1, 0xdfff_f000, 0x2000, 4, &[])]),
+        elf(&[(1, 0x40_0000, 4, 4, b"more bytes than memory")]),
+        elf(&[(1, 0x40_0000, 0x1000, 4, &[]), (1, 0x40_0800, 0x1000, 6, &[])]),
+        elf(&[(1, 0x40_0000, 0x4000_0000, 6, &[])]),
+        elf(&[(3, 0x40_0000, 4, 4, b"ld")]),
+        elf(&[(7, 0x40_0000, 4, 4, b"tls")]),
+    ];
+    for (index, file) in files.iter().enumerate() {
+        let client = world.client(AMPLE, None);
+        assert!(load(&mut world, client, file).is_err(), "file {index}");
+        world.fixture.check();
+        world.service.kill(client).unwrap();
+        world.work();
+        assert_eq!(world.free_bytes(), before, "file {index}");
+    }
+}
+
+#[test]
+fn a_program_beyond_its_limits_is_not_loaded() {
+    let mut world = World::new();
+    for limits in [
+        Limits { objects: 1, ..AMPLE },
+        Limits { quota: vmm::Quota { frames: 5, ..AMPLE.quota }, ..AMPLE },
+    ] {
+        let client = world.client(limits, None);
+        let refused = load(&mut world, client, &program());
+        assert!(matches!(refused, Err(ImageError::Manager(Error::OutOfQuota { .. }))));
+        world.service.kill(client).unwrap();
+        world.work();
+    }
+}

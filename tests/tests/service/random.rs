@@ -1,0 +1,334 @@
+//! Random and mutated messages: no panic, nothing broken, nobody else's memory touched.
+//!
+//! `VMM_MESSAGES` says how many (200000 without it), `VMM_SEED` which.
+
+use std::collections::BTreeMap;
+
+use vmm::service::protocol::{
+    Amounts, Answer, MOST_PAGES, MOST_WORDS, Name, Options, Refusal, RegionHandle, Request,
+    Reserve, Rights, Text,
+};
+use vmm::service::{ClientId, Event, Limits, Program};
+use vmm::{Quota, SpaceId};
+
+use crate::world::{AMPLE, PAGE, World};
+
+/// Clients that send.
+const SENDERS: usize = 4;
+const LIMITS: Limits = Limits { quota: Quota { frames: 150, tables: 8, slots: 100 }, objects: 4 };
+
+/// Kernel calls that one message causes at the most: each of 64 pages may be copied, mapped,
+/// scrubbed (two calls) and broken out of copy-on-write, and memory be made for it.
+const MOST_CALLS: u64 = 500;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as u32
+    }
+
+    fn below(&mut self, end: u32) -> u32 {
+        self.next() % end
+    }
+
+    fn one_in(&mut self, times: u32) -> bool {
+        self.below(times) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+        (!of.is_empty()).then(|| of[self.below(of.len() as u32) as usize])
+    }
+
+    fn rights(&mut self) -> Rights {
+        Rights::from_bits_truncate(self.below(16) | 1)
+    }
+}
+
+/// What a sender knows, and what others know of it.
+struct Sender {
+    client: ClientId,
+    parent: Option<ClientId>,
+    regions: Vec<(RegionHandle, u32, u32)>,
+    buffers: Vec<u32>,
+}
+
+struct Storm {
+    world: World,
+    random: Random,
+    senders: Vec<Sender>,
+    /// Who sends nothing, and whose memory must stay as it is.
+    victim: ClientId,
+    kept: BTreeMap<usize, u64>,
+    /// The program that some of them run.
+    file: Vec<u8>,
+    most_calls: u64,
+    /// Requests that were granted, by number.
+    granted: BTreeMap<u32, usize>,
+    answered: usize,
+    refused: usize,
+}
+
+impl Storm {
+    fn new(seed: u64) -> Storm {
+        let mut world = World::new();
+        let victim = world.client(AMPLE, None);
+        let (_, start) = world.memory(victim, 20);
+        for page in 0..20 {
+            assert!(world.touch(victim, start + page * PAGE, u64::from(page) + 1));
+        }
+        let mut storm = Storm {
+            world,
+            random: Random(seed | 1),
+            senders: Vec::new(),
+            victim,
+            kept: BTreeMap::new(),
+            file: crate::programs::program(),
+            most_calls: 0,
+            granted: BTreeMap::new(),
+            answered: 0,
+            refused: 0,
+        };
+        storm.kept = storm.contents(victim.space());
+        assert_eq!(storm.kept.len(), 20);
+        storm.refill();
+        storm
+    }
+
+    fn contents(&self, space: SpaceId) -> BTreeMap<usize, u64> {
+        let fixture = &self.world.fixture;
+        let pages = fixture.mappings(space).into_keys();
+        pages.map(|page| (page, fixture.digest(space, page))).collect()
+    }
+
+    /// Brings the number of senders up, every third one a child of the one before.
+    fn refill(&mut self) {
+        while self.senders.len() < SENDERS {
+            let parent = self.senders.last().filter(|_| self.random.one_in(3));
+            let small = Limits { quota: Quota { frames: 40, tables: 4, slots: 40 }, objects: 2 };
+            let limits = if parent.is_some() { small } else { LIMITS };
+            let parent = parent.map(|parent| parent.client);
+            let vmm = &mut self.world.fixture.vmm;
+            let made = self.world.service.create_client(vmm, "sender", limits, parent);
+            // A parent may be short of what its child would take.
+            let (client, parent) = match made {
+                Ok(client) => (client, parent),
+                Err(_) => {
+                    let made = self.world.service.create_client(vmm, "sender", limits, None);
+                    (made.unwrap(), None)
+                }
+            };
+            self.world.fixture.spaces.push(client.space());
+            if self.random.one_in(2) {
+                let program = Program { file: &self.file, stack_pages: 1 };
+                let vmm = &mut self.world.fixture.vmm;
+                self.world.service.load(vmm, client, &program).unwrap();
+            }
+            self.senders.push(Sender { client, parent, regions: Vec::new(), buffers: Vec::new() });
+        }
+    }
+
+    /// A request that could be meant.
+    fn request(&mut self, sender: usize) -> Request {
+        let whose = if self.random.one_in(8) {
+            self.random.below(self.senders.len() as u32) as usize
+        } else {
+            sender
+        };
+        let random = &mut self.random;
+        let known = random.pick(&self.senders[whose].regions);
+        let guess = (RegionHandle { start: PAGE, serial: 1 }, PAGE, 1);
+        let (region, first, pages) = known.unwrap_or(guess);
+        let own = self.senders[sender].client;
+        let children = self.senders.iter().filter(|other| other.parent == Some(own));
+        let child = children.map(|child| child.client.number()).next();
+        let buffer = random.pick(&self.senders[whose].buffers).unwrap_or(first);
+        let client = |random: &mut Random| match random.below(6) {
+            0 => self.victim.number(),
+            1 => random.below(20),
+            _ => self.senders[random.below(self.senders.len() as u32) as usize].client.number(),
+        };
+        let skipped = random.below(pages.max(1));
+        let beyond = u32::from(random.one_in(20));
+        let start = first + skipped * PAGE;
+        let some = 1 + random.below((pages - skipped + beyond).max(1));
+        let rights = random.rights();
+        let size = if random.one_in(20) { 200 } else { 20 };
+        match random.below(40) {
+            0..=5 => Request::Reserve(Reserve {
+                pages: 1 + random.below(size),
+                address: if random.one_in(4) { random.below(0xe_0000) * PAGE } else { 0 },
+                rights,
+                ceiling: if random.one_in(4) { random.rights() } else { Rights::READ_WRITE },
+                around: [0, 0, 1, 4, 16][random.below(5) as usize],
+                guards: (random.below(3), random.below(3)),
+                options: Options::from_bits_truncate(random.below(2)),
+                name: Name::from_words([random.next(); 4]),
+            }),
+            6..=12 => Request::Map { start: first, pages },
+            13..=15 => Request::Map { start, pages: some },
+            16..=17 => Request::Unmap { start, pages: some },
+            18..=19 => Request::Protect { start, pages: some, rights },
+            20..=21 => Request::Release(region),
+            22 if pages > MOST_PAGES => Request::Release(region),
+            22 => Request::Unmap { start: first, pages },
+            23 => Request::Query { address: start, next: random.one_in(2) },
+            24..=26 => Request::Offer { to: client(random), start, pages: 1, rights },
+            27 if random.one_in(4) => Request::Withdraw { ticket: random.below(20) },
+            27..=30 => Request::Accept {
+                from: client(random),
+                ticket: if random.one_in(3) { random.below(9) } else { 0 },
+                address: 0,
+                rights,
+            },
+            31..=32 => Request::Clone { region, address: 0 },
+            33 => Request::IpcBuffer { slot: random.below(18) },
+            34 => Request::ReleaseIpcBuffer { address: buffer },
+            35 => Request::Statistics,
+            36 => Request::Limits,
+            37 => Request::Split {
+                child: child.unwrap_or(client(random)),
+                back: random.one_in(2),
+                amounts: Amounts {
+                    frames: random.below(9),
+                    tables: random.below(2),
+                    slots: random.below(9),
+                    objects: random.below(2),
+                },
+            },
+            38 => Request::Say(Text::from_words([random.next(); 24])),
+            _ if random.one_in(5) => Request::Exit { code: random.next() },
+            _ => Request::Kill { child: child.unwrap_or(client(random)) },
+        }
+    }
+
+    /// A message: meant, meant and then mutated, or of random words.
+    fn message(&mut self, sender: usize) -> (u32, Vec<u32>, usize) {
+        if self.random.one_in(10) {
+            let length = self.random.below(MOST_WORDS as u32 + 8);
+            let words = (0..length).map(|_| self.random.next()).collect();
+            return (self.random.next() & 0xf_ffff, words, self.random.below(4) as usize);
+        }
+        let message = self.request(sender).encode();
+        let (mut label, mut words) = (message.label(), message.words().to_vec());
+        while self.random.one_in(3) {
+            match self.random.below(5) {
+                0 => label ^= 1 << self.random.below(20),
+                1 => words.push(self.random.next()),
+                2 => drop(words.pop()),
+                3 if !words.is_empty() => {
+                    let place = self.random.below(words.len() as u32) as usize;
+                    words[place] ^= 1 << self.random.below(32);
+                }
+                _ if !words.is_empty() => {
+                    let place = self.random.below(words.len() as u32) as usize;
+                    words[place] = self.random.next();
+                }
+                _ => {}
+            }
+        }
+        (label, words, 0)
+    }
+
+    fn step(&mut self) {
+        if self.random.one_in(4) {
+            let _ = self.world.service.work(&mut self.world.fixture.vmm).unwrap();
+        }
+        let sender = self.random.below(self.senders.len() as u32) as usize;
+        let client = self.senders[sender].client;
+        if self.random.one_in(5) {
+            self.touch(sender);
+        }
+        let (label, words, capabilities) = self.message(sender);
+        let before = self.world.fixture.vmm.kernel_calls();
+        let outcome = self.world.send(client.badge(), label, &words, capabilities);
+        let calls = self.world.fixture.vmm.kernel_calls().since(&before).total();
+        assert!(calls <= MOST_CALLS, "{calls} kernel calls for {label:#x} {words:x?}");
+        self.most_calls = self.most_calls.max(calls);
+        if let Some(Event::Exited(gone, _) | Event::Killed(gone)) = outcome.event {
+            self.senders.retain(|sender| sender.client != gone);
+            self.refill();
+        }
+        let Some(answer) = outcome.answer else {
+            assert_eq!(outcome.event.map(|_| ()), Some(()), "{label:#x} {words:x?} no answer");
+            return;
+        };
+        self.answered += 1;
+        let answer = Answer::parse(answer.label(), answer.words()).expect("a sound answer");
+        if answer.is_ok() {
+            *self.granted.entry(label & 0xfff).or_default() += 1;
+        }
+        let Some(sender) = self.senders.iter_mut().find(|sender| sender.client == client) else {
+            return;
+        };
+        match answer {
+            Ok(Answer::Region { handle, first, pages }) => {
+                sender.regions.push((handle, first, pages));
+            }
+            Ok(Answer::Address(address)) => sender.buffers.push(address),
+            Ok(Answer::Done) if words.len() == 1 => {
+                sender.buffers.retain(|&known| known != words[0]);
+            }
+            Ok(Answer::Done) if words.len() == 2 => {
+                sender.regions.retain(|(known, ..)| [known.start, known.serial] != words[..]);
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                assert_ne!(refusal, Refusal::Internal, "{label:#x} {words:x?}");
+                self.refused += 1;
+            }
+        }
+    }
+
+    /// The sender's thread writes somewhere.
+    fn touch(&mut self, sender: usize) {
+        let known = self.random.pick(&self.senders[sender].regions);
+        let Some((_, first, pages)) = known else { return };
+        let address = first.wrapping_add(self.random.below(pages.max(1)) * PAGE);
+        let tag = u64::from(self.random.next());
+        self.world.touch(self.senders[sender].client, address, tag);
+    }
+
+    fn check(&mut self) {
+        self.world.fixture.check();
+        let kept = self.contents(self.victim.space());
+        assert_eq!(kept, self.kept, "another client's memory has changed");
+    }
+
+    fn end(mut self, before: (usize, usize)) {
+        let clients = self.senders.iter().map(|sender| sender.client);
+        for client in clients.chain([self.victim]).collect::<Vec<_>>() {
+            self.world.service.kill(client).unwrap();
+        }
+        self.world.work();
+        assert_eq!(self.world.free_bytes().0, before.0, "memory is lost");
+        // The service keeps its book-keeping; slots of it are all that may be missing.
+        assert!(self.refused > 0 && self.answered > self.refused);
+    }
+}
+
+#[test]
+fn no_message_breaks_anything_or_anybody() {
+    let (messages, seed) = (setting("VMM_MESSAGES", 200_000), setting("VMM_SEED", 0x5ea1_4500));
+    let before = World::new().free_bytes();
+    let mut storm = Storm::new(seed);
+    for message in 0..messages {
+        storm.step();
+        if message % 2000 == 1999 {
+            storm.check();
+        }
+    }
+    storm.check();
+    let Storm { answered, refused, most_calls, .. } = storm;
+    println!("{messages} messages: {answered} answered, {refused} refused");
+    println!("granted, by number: {:?}", storm.granted);
+    println!("{most_calls} kernel calls for one of them at the most");
+    storm.end(before);
+}
