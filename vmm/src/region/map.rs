@@ -1,0 +1,440 @@
+//! The map of a space's regions, and the index of its holes.
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, RBTree};
+use page_tables::VirtAddr;
+
+use super::adapters::{ByHole, ByStart};
+use super::{
+    hole_key, key_at, last_at, least_hole, start_key, Mark, Region, RegionSpec, MOST_NESTED,
+};
+
+/// A place for a region: behind this node, at this address.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    behind: &'p Region<'p>,
+    pub start: VirtAddr,
+}
+
+/// What a place is wanted for.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    /// Pages, guards included.
+    pub pages: usize,
+    /// Bytes of the guard below. What is aligned is the page after it.
+    pub guard: usize,
+    pub align_bits: u8,
+    /// The reservation it is to lie in, or 0.
+    pub owner: u32,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoPlace {
+    /// Nowhere is there a hole for it.
+    NoRoom,
+    /// This address is taken.
+    Taken { address: usize, region_start: usize },
+    /// This address is outside the reservation asked for, or inside one that was not asked for.
+    Outside { address: usize },
+}
+
+/// The regions of one space.
+pub(crate) struct Regions<'p> {
+    by_start: RBTree<ByStart<'p>>,
+    holes: RBTree<ByHole<'p>>,
+    /// The region that was looked up last: the next look-up is often for the same. Always in the map.
+    last: Cell<Option<&'p Region<'p>>>,
+    page_bits: u8,
+    count: usize,
+}
+
+impl<'p> Regions<'p> {
+    /// A map without addresses.
+    pub fn new() -> Self {
+        Regions {
+            by_start: RBTree::new(ByStart::new()),
+            holes: RBTree::new(ByHole::new()),
+            last: Cell::new(None),
+            page_bits: 12,
+            count: 0,
+        }
+    }
+
+    /// Starts an empty space up to the address `end`, with the null page in `node`.
+    pub fn start(&mut self, node: &'p Region<'p>, null: RegionSpec, end: usize, page_bits: u8) {
+        self.page_bits = page_bits;
+        self.count = 1;
+        node.start.set(VirtAddr::default());
+        node.pages.set(null.pages);
+        node.hole.set((end >> page_bits) - null.pages);
+        node.owner.set(0);
+        node.serial.set(0);
+        node.mark.set(Mark::Region);
+        node.depth.set(0);
+        node.spec.set(Some(null));
+        self.by_start.insert(node);
+        self.list_hole(node);
+    }
+
+    fn list_hole(&mut self, region: &'p Region<'p>) {
+        if region.hole.get() != 0 {
+            self.holes.insert(region);
+        }
+    }
+
+    fn unlist_hole(&mut self, region: &'p Region<'p>) {
+        if region.by_hole.is_linked() {
+            self.holes.find_mut(&hole_key(region)).remove();
+        }
+    }
+
+    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, owner: u32) {
+        self.unlist_hole(region);
+        region.hole.set(pages);
+        region.owner.set(owner);
+        self.list_hole(region);
+    }
+
+    /// Where the region ends and the hole behind it begins.
+    fn end(&self, region: &Region<'_>) -> usize {
+        region.start.get().bits() + (region.pages.get() << self.page_bits)
+    }
+
+    /// Where in the hole behind `region` the shape fits, not below `from`.
+    fn fit(&self, region: &'p Region<'p>, shape: Shape, from: usize) -> Option<Place<'p>> {
+        let begin = self.end(region);
+        let end = begin + (region.hole.get() << self.page_bits);
+        let mask = (1usize << shape.align_bits) - 1;
+        let usable = begin.max(from).checked_add(shape.guard)?.checked_add(mask)? & !mask;
+        let start = usable - shape.guard;
+        let fits = start < end && (end - start) >> self.page_bits >= shape.pages;
+        fits.then(|| Place {
+            behind: region,
+            start: crate::run::offset(region.start.get(), start - region.start.get().bits()),
+        })
+    }
+
+    /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
+    /// happens to. O(log n), and at the most 16 holes more when the alignment is large.
+    pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
+        let Shape { pages, align_bits, owner, .. } = shape;
+        let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
+        let least = least_hole(owner, pages);
+        let mut cursor = self.holes.lower_bound(Bound::Included(&least));
+        let mut tries = 16;
+        while let Some(region) = cursor.clone_pointer().filter(|hole| hole.owner.get() == owner) {
+            if let Some(place) = self.fit(region, shape, 0) {
+                return Some(place);
+            }
+            tries -= 1;
+            if tries == 0 {
+                break;
+            }
+            cursor.move_next();
+        }
+        let certain = least_hole(owner, pages.checked_add(slack)?);
+        let region = self.holes.lower_bound(Bound::Included(&certain)).clone_pointer()?;
+        if region.owner.get() != owner {
+            return None;
+        }
+        self.fit(region, shape, 0)
+    }
+
+    /// The lowest place between the addresses `from` and `to`. O(log n + regions between them).
+    pub fn place_within(&self, shape: Shape, from: usize, to: usize) -> Option<Place<'p>> {
+        let start = VirtAddr::default().checked_add(from)?;
+        let mut cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
+        while let Some(region) = cursor.clone_pointer() {
+            if self.end(region) >= to {
+                break;
+            }
+            if region.owner.get() == shape.owner {
+                if let Some(place) = self.fit(region, shape, from) {
+                    let end = place.start.bits() + (shape.pages << self.page_bits);
+                    return (end <= to).then_some(place);
+                }
+            }
+            cursor.move_next();
+        }
+        None
+    }
+
+    /// The place that starts at `start`.
+    pub fn place_at(
+        &self,
+        start: VirtAddr,
+        pages: usize,
+        owner: u32,
+    ) -> Result<Place<'p>, NoPlace> {
+        let cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
+        let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
+        let taken = |address: usize, region: &Region<'_>| NoPlace::Taken {
+            address,
+            region_start: region.start.get().bits(),
+        };
+        if self.end(behind) > start.bits() {
+            return Err(taken(start.bits(), behind));
+        }
+        if behind.owner.get() != owner {
+            return Err(NoPlace::Outside { address: start.bits() });
+        }
+        let hole_end = self.end(behind) + (behind.hole.get() << self.page_bits);
+        if (hole_end.saturating_sub(start.bits())) >> self.page_bits >= pages {
+            return Ok(Place { behind, start });
+        }
+        Err(match cursor.peek_next().get() {
+            Some(next) if next.is_mark() => NoPlace::Outside { address: hole_end },
+            Some(next) => taken(hole_end, next),
+            None => NoPlace::NoRoom,
+        })
+    }
+
+    /// Enters a region at a place; `node` comes from the pool.
+    pub fn insert(
+        &mut self,
+        node: &'p Region<'p>,
+        place: Place<'p>,
+        spec: RegionSpec,
+        serial: u32,
+    ) {
+        node.spec.set(Some(spec));
+        node.serial.set(serial);
+        node.packed.set((0, 0));
+        node.depth.set(0);
+        self.enter(node, place, spec.pages, Mark::Region, place.behind.owner.get());
+    }
+
+    /// Enters a reservation at a place, as two marks; `depth` is at the most [`MOST_NESTED`].
+    pub fn insert_reservation(
+        &mut self,
+        marks: [&'p Region<'p>; 2],
+        place: Place<'p>,
+        spec: RegionSpec,
+        serial: u32,
+        depth: u16,
+    ) {
+        let outer = place.behind.owner.get();
+        for mark in marks {
+            mark.spec.set(Some(spec));
+            mark.serial.set(serial);
+            mark.depth.set(depth);
+        }
+        self.enter(marks[0], place, 0, Mark::Start, serial);
+        let end = crate::run::offset(place.start, spec.pages << self.page_bits);
+        self.enter(marks[1], Place { behind: marks[0], start: end }, 0, Mark::End, outer);
+    }
+
+    /// Cuts the hole of `place` in two around a new node; the part behind the node belongs to
+    /// `owner`.
+    fn enter(
+        &mut self,
+        node: &'p Region<'p>,
+        place: Place<'p>,
+        pages: usize,
+        mark: Mark,
+        owner: u32,
+    ) {
+        let behind = place.behind;
+        let begin = self.end(behind);
+        let before = (place.start.bits() - begin) >> self.page_bits;
+        let after = behind.hole.get() - before - pages;
+        node.start.set(place.start);
+        node.pages.set(pages);
+        node.mark.set(mark);
+        node.hole.set(after);
+        node.owner.set(owner);
+        if before != 0 || !self.hand_on_hole(behind, node) {
+            self.set_hole(behind, before, behind.owner.get());
+            self.list_hole(node);
+        }
+        self.by_start.insert(node);
+        if pages != 0 {
+            self.last.set(Some(node));
+        }
+        self.count += 1;
+    }
+
+    /// Puts `node` with the hole behind it where `behind` and its larger hole are in the order of
+    /// holes, which leaves `behind` with none, if that keeps the order: mostly, as most regions are
+    /// cut off the largest hole. Spares taking one out and finding a place for the other.
+    fn hand_on_hole(&mut self, behind: &'p Region<'p>, node: &'p Region<'p>) -> bool {
+        if node.hole.get() == 0 || node.owner.get() != behind.owner.get() {
+            return false;
+        }
+        let mut cursor = self.holes.find_mut(&hole_key(behind));
+        let in_order = |before: &Region<'_>| hole_key(before) < hole_key(node);
+        if !cursor.peek_prev().get().is_none_or(in_order) || cursor.replace_with(node).is_err() {
+            return false;
+        }
+        behind.hole.set(0);
+        true
+    }
+
+    /// Takes a region (or mark) out; its pages and the hole behind it join the hole before it.
+    pub fn remove(&mut self, region: &'p Region<'p>) -> &'p Region<'p> {
+        let mut cursor = self.by_start.find_mut(&start_key(region));
+        let before = cursor.peek_prev().clone_pointer();
+        cursor.remove();
+        self.unlist_hole(region);
+        self.last.set(None);
+        self.count -= 1;
+        if let Some(before) = before {
+            let joined = before.hole.get() + region.pages.get() + region.hole.get();
+            self.set_hole(before, joined, before.owner.get());
+        }
+        region
+    }
+
+    /// The region that covers an address.
+    pub fn at(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
+        let covers = |region: &&'p Region<'p>| {
+            address >= region.start.get() && address.bits() < self.end(region)
+        };
+        if let Some(region) = self.last.get().filter(covers) {
+            return Some(region);
+        }
+        let cursor = self.by_start.upper_bound(Bound::Included(&last_at(address)));
+        let region = cursor.clone_pointer()?;
+        if address.bits() >= self.end(region) {
+            return None;
+        }
+        self.last.set(Some(region));
+        Some(region)
+    }
+
+    /// The region or reservation that starts at `start` and has this serial number.
+    pub fn find(&self, start: VirtAddr, serial: u32) -> Option<&'p Region<'p>> {
+        let is_it =
+            |region: &&'p Region<'p>| region.start.get() == start && region.serial.get() == serial;
+        if let Some(region) = self.last.get().filter(is_it) {
+            return Some(region);
+        }
+        let is_it = |node: &&'p Region<'p>| node.serial.get() == serial;
+        let region = self.by_start.find(&last_at(start)).clone_pointer().filter(is_it);
+        region.or_else(|| {
+            let mut cursor =
+                self.by_start.lower_bound(Bound::Included(&key_at(start, Mark::Start, 0)));
+            let here = |node: &&'p Region<'p>| node.start.get() == start && node.is_mark();
+            while let Some(mark) = cursor.clone_pointer().filter(here) {
+                if is_it(&mark) {
+                    return Some(mark);
+                }
+                cursor.move_next();
+            }
+            None
+        })
+    }
+
+    /// The end mark of the reservation whose start mark is `start`, if no region lies inside.
+    pub fn end_of_empty(&self, start: &'p Region<'p>) -> Option<&'p Region<'p>> {
+        let next = self.by_start.find(&start_key(start)).peek_next().clone_pointer()?;
+        (next.serial.get() == start.serial.get() && next.mark.get() == Mark::End).then_some(next)
+    }
+
+    /// The first region (no mark) at or after an address, one that covers it included.
+    pub fn from(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
+        if let Some(region) = self.at(address) {
+            return Some(region);
+        }
+        let mut cursor =
+            self.by_start.lower_bound(Bound::Included(&key_at(address, Mark::End, MOST_NESTED)));
+        while cursor.get().is_some_and(Region::is_mark) {
+            cursor.move_next();
+        }
+        cursor.clone_pointer()
+    }
+
+    /// The region (no mark) before the address `start`.
+    pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
+        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&last_at(start)));
+        while cursor.get().is_some_and(Region::is_mark) {
+            cursor.move_prev();
+        }
+        cursor.clone_pointer()
+    }
+
+    /// Cuts `region` in two at `pages` from its start; the upper part gets `node`, `serial` and
+    /// `upper`, the lower part keeps id and node and gets `lower`.
+    pub fn split(
+        &mut self,
+        region: &'p Region<'p>,
+        node: &'p Region<'p>,
+        lower: RegionSpec,
+        upper: RegionSpec,
+        serial: u32,
+    ) {
+        let (hole, owner) = (region.hole.get(), region.owner.get());
+        self.set_hole(region, 0, owner);
+        region.pages.set(lower.pages);
+        region.spec.set(Some(lower));
+        node.start.set(crate::run::offset(region.start.get(), lower.pages << self.page_bits));
+        node.pages.set(upper.pages);
+        node.spec.set(Some(upper));
+        node.serial.set(serial);
+        node.mark.set(Mark::Region);
+        node.depth.set(0);
+        self.by_start.insert(node);
+        self.set_hole(node, hole, owner);
+        self.count += 1;
+    }
+
+    /// Joins `upper` to `lower`, which ends where it starts; the node of `upper` is returned.
+    pub fn join(
+        &mut self,
+        lower: &'p Region<'p>,
+        upper: &'p Region<'p>,
+        joined: RegionSpec,
+    ) -> &'p Region<'p> {
+        let (hole, owner) = (upper.hole.get(), upper.owner.get());
+        self.unlist_hole(upper);
+        self.by_start.find_mut(&start_key(upper)).remove();
+        self.last.set(None);
+        self.count -= 1;
+        lower.pages.set(joined.pages);
+        lower.spec.set(Some(joined));
+        self.set_hole(lower, hole, owner);
+        upper
+    }
+
+    /// Every node by address, marks included.
+    pub fn iter(&self) -> impl Iterator<Item = &'p Region<'p>> + '_ {
+        let mut cursor = self.by_start.front();
+        core::iter::from_fn(move || {
+            let region = cursor.clone_pointer();
+            cursor.move_next();
+            region
+        })
+    }
+
+    /// Takes every node out, in any order.
+    pub fn pop(&mut self) -> Option<&'p Region<'p>> {
+        let node = self.by_start.front_mut().remove()?;
+        self.unlist_hole(node);
+        self.last.set(None);
+        self.count -= 1;
+        Some(node)
+    }
+
+    /// Nodes in the map, marks and the null page included.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// What [`Regions::iter`] and the tree of holes must agree on: holes listed.
+    pub fn holes_listed(&self) -> usize {
+        self.holes.iter().count()
+    }
+
+    /// The pages of the hole behind a region.
+    pub fn hole_behind(&self, region: &Region<'_>) -> usize {
+        region.hole.get()
+    }
+
+    /// The largest hole that belongs to no reservation, in pages.
+    pub fn largest_hole(&self) -> usize {
+        let past = least_hole(1, 0);
+        self.holes.upper_bound(Bound::Excluded(&past)).get().map_or(0, |node| node.hole.get())
+    }
+}
