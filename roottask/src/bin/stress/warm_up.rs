@@ -1,20 +1,72 @@
 //! What happens before the start is taken: the manager's own pages come to their largest number.
 //!
 //! Book-keeping grows by pages that are never given back (they serve again), and the CSpace by a root
-//! that stays. Neither is a leak, and both must be part of the start, or they would look like one.
+//! that stays. Neither is a leak, and both must be part of the start, or they would look like one. So
+//! the warm-up has at one time more of everything than the phases ever have.
+
+use alloc::vec::Vec;
 
 use roottask::Outcome;
+use vmm::{Blueprint, RegionOptions};
 
 use crate::engine::Stress;
+use crate::ledger::Kind;
 use crate::phases::PHASES;
 
-/// Does each phase a few times, whatever was asked for, and gives everything back.
+/// The most regions there are at a time.
+pub const MOST_REGIONS: usize = 2048;
+/// More regions that are shared than there ever are.
+const SHARED: usize = 1024;
+/// More page tables in use than there ever are.
+const TABLES: usize = 256;
+/// More objects of their own than there ever are.
+const OBJECTS: usize = 768;
+/// More spaces than there ever are.
+const SPACES: usize = 32;
+
+/// Does each phase once, whatever was asked for, then has much of everything; gives it all back.
 pub fn run(stress: &mut Stress) -> Outcome {
-    for _ in 0..3 {
-        for phase in &PHASES {
-            stress.set_phase(phase.name);
-            (phase.run)(stress)?;
-        }
+    for phase in &PHASES {
+        stress.set_phase(phase.name);
+        (phase.run)(stress)?;
     }
-    stress.drain()
+    stress.drain()?;
+    stress.set_phase("warm-up");
+    stretch(stress)
+}
+
+fn stretch(stress: &mut Stress) -> Outcome {
+    let own = stress.world.own();
+    let (mut regions, mut spaces, mut objects) = (Vec::new(), Vec::new(), Vec::new());
+    let page = RegionOptions::new(1).named("warm-up");
+    for number in 0..MOST_REGIONS {
+        let options = match number < TABLES {
+            true => page.aligned(22),
+            false => page,
+        };
+        regions.extend(stress.attempt(Kind::Map, |vmm| vmm.map(own, &options))?);
+    }
+    for number in 0..SHARED.min(regions.len()) {
+        // From all over memory, so that hardly two are counted together.
+        let start = regions[number * 7 % regions.len()].start().bits();
+        let share = |vmm: &mut roottask::Manager| vmm.share(own, start, 1, own, &page);
+        regions.extend(stress.attempt(Kind::Share, share)?);
+    }
+    for _ in 0..SPACES {
+        spaces.extend(stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?);
+    }
+    for number in 0..OBJECTS {
+        let blueprint = Blueprint::Untyped { size_bits: 4 + (number % 9) as u8 };
+        objects.extend(stress.attempt(Kind::Allocate, |vmm| vmm.allocate(blueprint))?);
+    }
+    for object in objects {
+        stress.must(Kind::Free, |vmm| vmm.free(object))?;
+    }
+    for space in spaces {
+        stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(space))?;
+    }
+    for region in regions {
+        stress.must(Kind::Release, |vmm| vmm.release(region))?;
+    }
+    Ok(())
 }

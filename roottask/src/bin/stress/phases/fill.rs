@@ -8,10 +8,11 @@ use vmm::{RegionId, RegionOptions};
 use crate::contents::{check_page, stamp_page};
 use crate::engine::Stress;
 use crate::ledger::Kind;
+use crate::warm_up;
 use crate::world::PAGE;
 
-/// The most pieces: what the program's own heap has room for.
-const MOST_PIECES: usize = 4096;
+/// The most pieces: as many as the warm-up has made book-keeping for.
+const MOST_PIECES: usize = warm_up::MOST_REGIONS;
 /// What may be left when a single page is refused: objects of other kinds that wait for the next
 /// request of theirs, a last page table.
 const REST_BYTES: usize = 1 << 20;
@@ -41,8 +42,14 @@ fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
     let free = stress.vmm.stats().free_bytes() / PAGE;
     // Small pieces on small machines; big ones where filling would take too long.
     let mut most = (free / stress.random.within(16, 256)).max(1);
-    while pieces.len() < MOST_PIECES {
-        let pages = stress.random.size(most);
+    let mut coarse = false;
+    loop {
+        if !coarse && pieces.len() + 64 > MOST_PIECES {
+            // The last ones take what is left, so that the last page is reached all the same.
+            most = (stress.vmm.stats().free_bytes() / PAGE / 4).max(1);
+            coarse = true;
+        }
+        let pages = if coarse { most } else { stress.random.size(most) };
         match map(stress, pages)? {
             Some(piece) => pieces.push(piece),
             None if pages > 1 => most = pages / 2,
