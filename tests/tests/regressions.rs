@@ -7,7 +7,8 @@ mod support;
 use page_tables::Geometry;
 use support::{Fixture, Machine, PAGE, Target, on_both};
 use untyped_alloc::{
-    Allocator, Blueprint, CPtr, CSpaceInfo, Error as AllocError, KernelError, ObjectSizes, UntypedInfo,
+    Allocator, Blueprint, CPtr, CSpaceInfo, Error as AllocError, KernelError, ObjectSizes,
+    UntypedInfo,
 };
 use vmm::{Error, Invocation, PageSize, RegionOptions};
 use vmm_tests::model::{Arena, CallKind, ModelKernel};

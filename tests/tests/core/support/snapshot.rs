@@ -72,6 +72,29 @@ impl Essence {
     pub fn outside(&self) -> Essence {
         Essence { free_slots: 0, bookkeeping_bytes_used: 0, objects: Vec::new(), ..self.clone() }
     }
+
+    /// Pages and regions alone, not the manager's own, and not where they are.
+    pub fn callers(&self) -> Essence {
+        let own: Vec<_> = self
+            .regions
+            .iter()
+            .map(|regions| {
+                let own = regions.iter().filter(|(.., kind)| *kind == Kind::Bookkeeping);
+                own.map(|&(start, pages, ..)| start..start + pages * PAGE).collect::<Vec<_>>()
+            })
+            .collect();
+        let mut callers = Essence { free_bytes: 0, live: String::new(), ..self.outside() };
+        for (pages, own) in callers.pages.iter_mut().zip(&own) {
+            pages.retain(|(at, ..)| !own.iter().any(|range| range.contains(at)));
+            pages.iter_mut().for_each(|(at, ..)| *at = 0);
+        }
+        for regions in &mut callers.regions {
+            regions.retain(|(.., kind)| *kind != Kind::Bookkeeping);
+            regions.iter_mut().for_each(|(start, ..)| *start = 0);
+            regions.sort_by_key(|&(_, pages, guard, kind)| (pages, guard, kind as u8));
+        }
+        callers
+    }
 }
 
 impl Snapshot {
