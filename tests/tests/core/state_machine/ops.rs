@@ -36,6 +36,15 @@ impl Spot {
     }
 }
 
+/// Which pages: mostly of a region that there is.
+#[derive(Clone, Copy, Debug)]
+pub enum Pages {
+    /// From a page of a region on, both by number.
+    Of { region: u8, page: u8, pages: usize },
+    /// Anywhere.
+    At { spot: Spot, pages: usize },
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum Where {
     Anywhere,
@@ -63,9 +72,9 @@ pub enum Request {
     Map { space: u8, wish: Wish },
     Reserve { space: u8, wish: Wish },
     ReserveForOthers { space: u8, wish: Wish },
-    Populate { space: u8, at: Spot, pages: usize },
-    Unmap { space: u8, at: Spot, pages: usize },
-    Protect { space: u8, at: Spot, pages: usize, rights: Rights },
+    Populate { space: u8, pages: Pages },
+    Unmap { space: u8, pages: Pages },
+    Protect { space: u8, pages: Pages, rights: Rights },
     Release { which: u8 },
     ReleaseDead { which: u8 },
     Stack { space: u8, pages: usize },
@@ -76,6 +85,12 @@ pub enum Request {
     Thread,
     EndThread { which: u8 },
     Trim,
+    CreateSpace,
+    DestroySpace { which: u8 },
+    Share { space: u8, pages: Pages, into: u8, wish: Wish },
+    Split { which: u8, pages: usize },
+    Merge { lower: u8, upper: u8 },
+    Move { which: u8, wish: Wish },
 }
 
 fn spot() -> impl Strategy<Value = Spot> {
@@ -94,7 +109,16 @@ fn rights() -> impl Strategy<Value = Rights> {
 }
 
 fn pages() -> impl Strategy<Value = usize> {
-    prop_oneof![20 => 1..12usize, 4 => 12..40usize, 1 => Just(0), 1 => Just(usize::MAX >> 12)]
+    prop_oneof![40 => 1..12usize, 8 => 12..40usize, 1 => Just(0), 1 => Just(usize::MAX >> 12)]
+}
+
+fn some_pages() -> impl Strategy<Value = Pages> {
+    let few = prop_oneof![8 => 1..5usize, 1 => 5..30usize];
+    prop_oneof![
+        5 => (any::<u8>(), 0..12u8, few)
+            .prop_map(|(region, page, pages)| Pages::Of { region, page, pages }),
+        1 => (spot(), pages()).prop_map(|(spot, pages)| Pages::At { spot, pages }),
+    ]
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -104,9 +128,9 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => (spot(), spot()).prop_map(|(from, to)| Where::Within(from, to)),
     ];
     let guard = || prop_oneof![3 => Just(0u16), 1 => 1..3u16];
-    let align = prop_oneof![12 => Just(0u8), 3 => 12..16u8, 1 => Just(22u8), 1 => Just(40u8)];
+    let align = prop_oneof![16 => Just(0u8), 3 => 12..16u8, 1 => Just(22u8), 1 => Just(40u8)];
     let ceiling = prop_oneof![5 => Just(None), 1 => rights().prop_map(Some)];
-    let inside = prop_oneof![5 => Just(None), 2 => any::<u8>().prop_map(Some)];
+    let inside = prop_oneof![8 => Just(None), 1 => any::<u8>().prop_map(Some)];
     (place, pages(), guard(), guard(), align, rights(), ceiling, inside).prop_map(
         |(place, pages, below, above, align_bits, rights, ceiling, inside)| Wish {
             place,
@@ -129,12 +153,12 @@ pub fn request() -> impl Strategy<Value = Request> {
         12 => (space(), wish()).prop_map(|(space, wish)| Request::Map { space, wish }),
         5 => (space(), wish()).prop_map(|(space, wish)| Request::Reserve { space, wish }),
         3 => (space(), wish()).prop_map(|(space, wish)| Request::ReserveForOthers { space, wish }),
-        8 => (space(), spot(), pages())
-            .prop_map(|(space, at, pages)| Request::Populate { space, at, pages }),
-        12 => (space(), spot(), pages())
-            .prop_map(|(space, at, pages)| Request::Unmap { space, at, pages }),
-        10 => (space(), spot(), pages(), rights())
-            .prop_map(|(space, at, pages, rights)| Request::Protect { space, at, pages, rights }),
+        8 => (space(), some_pages())
+            .prop_map(|(space, pages)| Request::Populate { space, pages }),
+        14 => (space(), some_pages())
+            .prop_map(|(space, pages)| Request::Unmap { space, pages }),
+        10 => (space(), some_pages(), rights())
+            .prop_map(|(space, pages, rights)| Request::Protect { space, pages, rights }),
         6 => which().prop_map(|which| Request::Release { which }),
         1 => which().prop_map(|which| Request::ReleaseDead { which }),
         2 => (space(), 1..6usize).prop_map(|(space, pages)| Request::Stack { space, pages }),
@@ -146,5 +170,12 @@ pub fn request() -> impl Strategy<Value = Request> {
         1 => Just(Request::Thread),
         1 => which().prop_map(|which| Request::EndThread { which }),
         1 => Just(Request::Trim),
+        3 => Just(Request::CreateSpace),
+        1 => which().prop_map(|which| Request::DestroySpace { which }),
+        8 => (space(), some_pages(), space(), wish())
+            .prop_map(|(space, pages, into, wish)| Request::Share { space, pages, into, wish }),
+        4 => (which(), 0..8usize).prop_map(|(which, pages)| Request::Split { which, pages }),
+        4 => (which(), which()).prop_map(|(lower, upper)| Request::Merge { lower, upper }),
+        4 => (which(), wish()).prop_map(|(which, wish)| Request::Move { which, wish }),
     ]
 }

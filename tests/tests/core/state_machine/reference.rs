@@ -15,8 +15,8 @@ use crate::support::{PAGE, Target};
 pub struct Page {
     /// What it was mapped with, or protected to.
     pub rights: Rights,
-    /// What was last written to it; 0 when it is fresh.
-    pub tag: u64,
+    /// Which memory it is: pages that are shared have the same.
+    pub frame: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,8 @@ pub struct Space {
 pub struct Reference {
     pub target: Target,
     pub spaces: Vec<Space>,
+    /// What was last written to each frame that ever was; 0 for a fresh one.
+    pub tags: Vec<u64>,
     /// Ids of regions and reservations that are no more.
     pub dead: Vec<RegionId>,
     pub buffers: Vec<IpcBuffer>,
@@ -82,6 +84,16 @@ pub enum Verdict {
     /// Region starts, guards included, any of which will do.
     Places(Vec<usize>),
     Refused(Vec<Error>),
+}
+
+impl Verdict {
+    /// The places that are right, and the errors that are.
+    pub fn split(self) -> (Vec<usize>, Vec<Error>) {
+        match self {
+            Verdict::Places(places) => (places, Vec::new()),
+            Verdict::Refused(errors) => (Vec::new(), errors),
+        }
+    }
 }
 
 impl Space {

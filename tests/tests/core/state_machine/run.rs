@@ -1,6 +1,7 @@
 //! Making requests of the manager and of the reference, and comparing.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use untyped_alloc::kernel::Rights;
 use vmm::{
@@ -8,7 +9,7 @@ use vmm::{
 };
 use vmm_tests::model::{Arena, Cap, SharedModel};
 
-use super::ops::{Request, Where, Wish};
+use super::ops::{Pages, Request, Where, Wish};
 use super::reference::{Page, Reference, Region, Reservation, Space, Verdict};
 use crate::support::{Fixture, Machine, PAGE, Snapshot};
 
@@ -56,6 +57,7 @@ pub fn run(machine: &Machine, requests: &[Request]) {
         dead: Vec::new(),
         buffers: Vec::new(),
         threads: Vec::new(),
+        tags: Vec::new(),
     };
     let mut run = Run { host, reference };
     for (step, request) in requests.iter().enumerate() {
@@ -128,14 +130,17 @@ impl<'a> Run<'a> {
             Request::Map { space, wish } => self.place(space, &wish, Vmm::map, true),
             Request::Reserve { space, wish } => self.place(space, &wish, Vmm::reserve, false),
             Request::ReserveForOthers { space, wish } => self.reserve_for_others(space, &wish),
-            Request::Populate { space, at, pages } => {
-                self.populate(space, at.address(self.host.target()), pages);
+            Request::Populate { space, pages } => {
+                let (start, pages) = self.pages(space, pages);
+                self.populate(space, start, pages);
             }
-            Request::Unmap { space, at, pages } => {
-                self.unmap(space, at.address(self.host.target()), pages);
+            Request::Unmap { space, pages } => {
+                let (start, pages) = self.pages(space, pages);
+                self.unmap(space, start, pages);
             }
-            Request::Protect { space, at, pages, rights } => {
-                self.protect(space, at.address(self.host.target()), pages, rights);
+            Request::Protect { space, pages, rights } => {
+                let (start, pages) = self.pages(space, pages);
+                self.protect(space, start, pages, rights);
             }
             Request::Release { which } => self.release(which),
             Request::ReleaseDead { which } => {
@@ -164,11 +169,39 @@ impl<'a> Run<'a> {
                 }
             }
             Request::Trim => self.host.vmm.trim().expect("trimming"),
+            Request::CreateSpace => self.create_space(),
+            Request::DestroySpace { which } => self.destroy_space(self.space_number(which)),
+            Request::Share { space, pages, into, wish } => {
+                let (start, pages) = self.pages(space, pages);
+                self.share(space, start, pages, into, &wish);
+            }
+            Request::Split { which, pages } => self.split(which, pages),
+            Request::Merge { lower, upper } => self.merge(lower, upper),
+            Request::Move { which, wish } => self.move_region(which, &wish),
         }
     }
 
     fn space_number(&self, which: u8) -> usize {
         usize::from(which) % self.reference.spaces.len()
+    }
+
+    /// Start and number of the pages that are meant.
+    fn pages(&self, space: u8, pages: Pages) -> (usize, usize) {
+        match pages {
+            Pages::At { spot, pages } => (spot.address(self.host.target()), pages),
+            Pages::Of { region, page, pages } => {
+                let space = &self.reference.spaces[self.space_number(space)];
+                let memory = |region: &&Region| region.kind == Kind::Memory;
+                let regions: Vec<Region> = space.regions.values().filter(memory).copied().collect();
+                let Some(region) = pick(&regions, region) else { return (PAGE, pages) };
+                // Sometimes from a guard on, sometimes one page too many.
+                let page = usize::from(page) % region.pages;
+                (
+                    region.start + page * PAGE,
+                    pages.min(region.pages - page + usize::from(page == 3)),
+                )
+            }
+        }
     }
 
     /// Holds an answer against what was expected; `None` when memory is short, and may be.
@@ -212,10 +245,7 @@ impl<'a> Run<'a> {
         let free = self.host.vmm.stats().free_bytes();
         let answer = request(&mut self.host.vmm, self.reference.spaces[number].id, &options);
         let pages = if mapped { wish.pages } else { 0 };
-        let (places, refusals) = match verdict {
-            Verdict::Places(places) => (places, vec![]),
-            Verdict::Refused(errors) => (vec![], errors),
-        };
+        let (places, refusals) = verdict.split();
         let need = Need { pages, tables: mapped, free };
         let Some(id) = self.judge(answer, &refusals, need) else { return };
         let start = id.start().bits();
@@ -236,13 +266,19 @@ impl<'a> Run<'a> {
     }
 
     fn enter(&mut self, number: usize, region: Region, mapped: bool) {
-        let space = &mut self.reference.spaces[number];
         if mapped {
-            for page in region.usable().step_by(PAGE) {
-                space.pages.insert(page, Page { rights: region.rights, tag: 0 });
-            }
+            self.map_fresh(number, region.usable(), region.rights);
         }
-        space.regions.insert(region.start, region);
+        self.reference.spaces[number].regions.insert(region.start, region);
+    }
+
+    fn map_fresh(&mut self, number: usize, range: Range<usize>, rights: Rights) {
+        let Reference { spaces, tags, .. } = &mut self.reference;
+        for page in range.step_by(PAGE) {
+            let frame = tags.len() as u32;
+            tags.push(0);
+            spaces[number].pages.insert(page, Page { rights, frame });
+        }
     }
 
     /// One of the reservations, a region, or a dead id.
@@ -264,11 +300,8 @@ impl<'a> Run<'a> {
         let inside = wish.inside.and_then(|which| self.some_id(which));
         let options = options(&wish, inside, &self.host);
         let id = self.reference.spaces[number].id;
-        let (places, refusals) =
-            match self.reference.place(&self.reference.spaces[number], &wish, inside) {
-                Verdict::Places(places) => (places, vec![]),
-                Verdict::Refused(errors) => (vec![], errors),
-            };
+        let verdict = self.reference.place(&self.reference.spaces[number], &wish, inside);
+        let (places, refusals) = verdict.split();
         let answer = self.host.vmm.reserve_for_others(id, &options);
         let Some(id) = self.judge(answer, &refusals, Need::NOTHING) else { return };
         let start = id.start().bits();
@@ -295,10 +328,7 @@ impl<'a> Run<'a> {
         let answer = self.host.vmm.populate(space.id, start, pages);
         let need = Need { pages, tables: !self.has_tables(number, start, pages), free };
         if let (Some(()), Ok(region)) = (self.judge(answer, &refusals, need), region) {
-            let space = &mut self.reference.spaces[number];
-            for page in range.step_by(PAGE) {
-                space.pages.insert(page, Page { rights: region.rights, tag: 0 });
-            }
+            self.map_fresh(number, range, region.rights);
         }
     }
 
@@ -353,13 +383,14 @@ impl<'a> Run<'a> {
 
     /// Everything a caller could try to release: regions of all kinds, reservations.
     fn release(&mut self, which: u8) {
-        let spaces = || self.reference.spaces.iter();
-        let regions = spaces().flat_map(|space| space.regions.values());
-        let mut ids: Vec<RegionId> = regions.map(|region| region.id).collect();
-        ids.extend(spaces().flat_map(|space| &space.reservations).map(|found| found.id));
-        if let Some(id) = pick(&ids, which) {
-            self.release_id(id);
-        }
+        let spaces = self.reference.spaces.iter();
+        let reservations = spaces.flat_map(|space| &space.reservations).map(|found| found.id);
+        let reservations: Vec<RegionId> = reservations.collect();
+        let id = match pick(&reservations, which) {
+            Some(id) if which % 4 == 0 => id,
+            _ => self.some_region(which).1.id,
+        };
+        self.release_id(id);
     }
 
     fn release_id(&mut self, id: RegionId) {
@@ -476,8 +507,207 @@ impl<'a> Run<'a> {
         if count != 0 {
             let (space, (vaddr, page)) = &mut writable[usize::from(which) % count];
             self.host.write(*space, **vaddr, tag);
-            page.tag = tag;
+            self.reference.tags[page.frame as usize] = tag;
         }
+    }
+
+    fn create_space(&mut self) {
+        if self.reference.spaces.len() == 4 {
+            return;
+        }
+        let free = self.host.vmm.stats().free_bytes();
+        let answer = self.host.vmm.create_space();
+        let Some(id) = self.judge(answer, &[], Need { pages: 2, tables: true, free }) else {
+            return;
+        };
+        self.host.spaces.push(id);
+        let null = self.host.vmm.region_at(id, 0).expect("a space").expect("the null page");
+        let region = Region {
+            id: null.id,
+            start: 0,
+            pages: 1,
+            below: null.guard_below,
+            above: null.guard_above,
+            rights: null.rights,
+            ceiling: null.ceiling,
+            kind: null.kind,
+            inside: None,
+        };
+        let regions = BTreeMap::from([(0, region)]);
+        let (reservations, pages) = (Vec::new(), BTreeMap::new());
+        self.reference.spaces.push(Space { id, regions, reservations, pages });
+    }
+
+    fn destroy_space(&mut self, number: usize) {
+        let space = &self.reference.spaces[number];
+        let id = space.id;
+        let buffers = space.regions.values().filter(|region| region.kind == Kind::IpcBuffer);
+        let refusals = match buffers.count() {
+            _ if number == 0 => vec![Error::OwnSpace(id)],
+            0 => vec![],
+            threads => vec![Error::SpaceInUse { space: id, threads }],
+        };
+        let answer = self.host.vmm.destroy_space(id);
+        if self.judge(answer, &refusals, Need::NOTHING).is_some() {
+            self.reference.spaces.remove(number);
+            self.reference.dead.retain(|dead| dead.space() != id);
+            self.host.spaces.retain(|&other| other != id);
+            let options = RegionOptions::new(1);
+            self.host.refuses(Error::NoSuchSpace(id), |vmm| vmm.map(id, &options));
+        }
+    }
+
+    fn share(&mut self, space: u8, start: usize, pages: usize, into: u8, wish: &Wish) {
+        let (number, into) = (self.space_number(space), self.space_number(into));
+        let inside = wish.inside.and_then(|which| self.some_id(which));
+        let region = self.reference.pages_of(&self.reference.spaces[number], start, pages).copied();
+        let mut wish = Wish { pages, ..*wish };
+        let limit = region.map_or(Rights::READ_WRITE, |region| region.ceiling);
+        let ceiling = wish.ceiling.unwrap_or(limit);
+        wish.ceiling = Some(ceiling);
+        let options = options(&wish, inside, &self.host);
+        let verdict = match region {
+            Err(error) => Verdict::Refused(vec![error]),
+            Ok(_) if !limit.contains(ceiling) => {
+                Verdict::Refused(vec![Error::RightsExceedCeiling {
+                    asked: ceiling,
+                    ceiling: limit,
+                }])
+            }
+            Ok(_) => match self.hole(number, start, pages) {
+                Some(error) => Verdict::Refused(vec![error]),
+                None => self.reference.place(&self.reference.spaces[into], &wish, inside),
+            },
+        };
+        let (places, refusals) = verdict.split();
+        let free = self.host.vmm.stats().free_bytes();
+        let (from_id, into_id) = (self.reference.spaces[number].id, self.reference.spaces[into].id);
+        let answer = self.host.vmm.share(from_id, start, pages, into_id, &options);
+        let need = Need { pages: 0, tables: true, free };
+        let Some(id) = self.judge(answer, &refusals, need) else { return };
+        let at = id.start().bits();
+        assert!(places.contains(&at), "{at:#x}, right were {places:#x?}");
+        let (below, above) = (usize::from(wish.below), usize::from(wish.above));
+        let region = Region {
+            id,
+            start: at,
+            pages: pages + below + above,
+            below,
+            above,
+            rights: wish.rights,
+            ceiling,
+            kind: Kind::Memory,
+            inside,
+        };
+        for page in 0..pages {
+            let frame = self.reference.spaces[number].pages[&(start + page * PAGE)].frame;
+            let there = Page { rights: wish.rights, frame };
+            let vaddr = at + (below + page) * PAGE;
+            self.reference.spaces[into].pages.insert(vaddr, there);
+        }
+        self.enter(into, region, false);
+    }
+
+    /// A region by number, with the number of its space: of any kind.
+    fn some_region(&self, which: u8) -> (usize, Region) {
+        let spaces = self.reference.spaces.iter().enumerate();
+        let all =
+            spaces.flat_map(|(number, space)| space.regions.values().map(move |r| (number, *r)));
+        let all: Vec<(usize, Region)> = all.collect();
+        let memory: Vec<_> = all.iter().filter(|(_, r)| r.kind == Kind::Memory).copied().collect();
+        let chosen = if which < 220 { pick(&memory, which) } else { None };
+        chosen.or(pick(&all, which)).expect("there is always the null page")
+    }
+
+    fn split(&mut self, which: u8, pages: usize) {
+        let (number, region) = self.some_region(which);
+        let usable = region.usable();
+        let refusals = match region.kind {
+            Kind::Memory if pages >= usable.len() / PAGE => {
+                vec![Error::OutsideRegion { address: usable.end }]
+            }
+            Kind::Memory if pages == 0 => vec![Error::OutsideRegion { address: usable.start }],
+            Kind::Memory => vec![],
+            _ => vec![Error::WrongKind(region.id)],
+        };
+        let answer = self.host.vmm.split_region(region.id, pages);
+        let Some(id) = self.judge(answer, &refusals, Need::NOTHING) else { return };
+        let start = usable.start + pages * PAGE;
+        assert_eq!(id.start().bits(), start);
+        let lower = Region { pages: region.below + pages, above: 0, ..region };
+        let upper = Region { id, start, pages: region.pages - lower.pages, below: 0, ..region };
+        let space = &mut self.reference.spaces[number];
+        space.regions.insert(lower.start, lower);
+        space.regions.insert(upper.start, upper);
+    }
+
+    fn merge(&mut self, lower: u8, upper: u8) {
+        let (number, a) = self.some_region(lower);
+        // Mostly the next one, which may be a neighbour.
+        let next = self.reference.spaces[number].regions.range(a.start + 1..).next();
+        let (other, b) = match next {
+            Some((_, &next)) if upper < 200 => (number, next),
+            _ => self.some_region(upper),
+        };
+        let alike = (a.rights, a.ceiling, a.inside) == (b.rights, b.ceiling, b.inside)
+            && (a.kind, b.kind) == (Kind::Memory, Kind::Memory);
+        let refusals = if number != other || a.end() != b.start {
+            vec![Error::OutsideRegion { address: b.start }]
+        } else if a.above != 0 || b.below != 0 {
+            vec![Error::Guard { address: b.start }]
+        } else if alike {
+            vec![]
+        } else {
+            vec![Error::WrongKind(b.id)]
+        };
+        let answer = self.host.vmm.merge_regions(a.id, b.id);
+        if self.judge(answer, &refusals, Need::NOTHING).is_some() {
+            let space = &mut self.reference.spaces[number];
+            space.regions.remove(&b.start);
+            let joined = Region { pages: a.pages + b.pages, above: b.above, ..a };
+            space.regions.insert(a.start, joined);
+            self.reference.dead.push(b.id);
+        }
+    }
+
+    fn move_region(&mut self, which: u8, wish: &Wish) {
+        let (number, region) = self.some_region(which);
+        let inside = wish.inside.and_then(|which| self.some_id(which));
+        let pages = region.pages - region.below - region.above;
+        let wish = Wish {
+            place: wish.place,
+            align_bits: wish.align_bits,
+            inside: wish.inside,
+            pages,
+            below: region.below as u16,
+            above: region.above as u16,
+            rights: region.rights,
+            ceiling: Some(region.ceiling),
+        };
+        let options = options(&wish, inside, &self.host);
+        let verdict = match region.kind {
+            Kind::Memory | Kind::Stack => {
+                self.reference.place(&self.reference.spaces[number], &wish, inside)
+            }
+            _ => Verdict::Refused(vec![Error::WrongKind(region.id)]),
+        };
+        let (places, refusals) = verdict.split();
+        let free = self.host.vmm.stats().free_bytes();
+        let answer = self.host.vmm.move_region(region.id, &options);
+        let need = Need { pages: 0, tables: true, free };
+        let Some(id) = self.judge(answer, &refusals, need) else { return };
+        let start = id.start().bits();
+        assert!(places.contains(&start), "{start:#x}, right were {places:#x?}");
+        let space = &mut self.reference.spaces[number];
+        space.regions.remove(&region.start);
+        let moved: Vec<usize> = space.pages.range(region.usable()).map(|(&page, _)| page).collect();
+        let moved: Vec<(usize, Page)> = moved
+            .into_iter()
+            .map(|at| (at - region.start + start, space.pages.remove(&at).expect("it is there")))
+            .collect();
+        space.pages.extend(moved);
+        space.regions.insert(start, Region { id, start, inside, ..region });
+        self.reference.dead.push(region.id);
     }
 
     /// Compares everything the hardware sees with the reference; `contents` too if so wanted.
@@ -501,14 +731,29 @@ impl<'a> Run<'a> {
             if contents {
                 let readable = space.pages.iter().filter(|(_, p)| p.rights.contains(Rights::READ));
                 for (&vaddr, page) in readable {
-                    assert_eq!(self.host.read(space.id, vaddr), page.tag, "at {vaddr:#x}");
+                    let tag = self.reference.tags[page.frame as usize];
+                    assert_eq!(self.host.read(space.id, vaddr), tag, "at {vaddr:#x}");
                 }
             }
             self.compare_regions(space);
         }
-        let spaces: Vec<_> = self.reference.spaces.iter().map(|space| space.id).collect();
-        self.host.assert_no_frame_twice(&spaces);
+        self.compare_frames();
         self.compare_threads();
+    }
+
+    /// Pages that are one memory have one physical address, and no other page has it.
+    fn compare_frames(&self) {
+        let (mut paddr_of, mut frame_of) = (BTreeMap::new(), BTreeMap::new());
+        for space in &self.reference.spaces {
+            let found = self.host.mappings(space.id);
+            for (vaddr, page) in &space.pages {
+                let paddr = found[vaddr].paddr;
+                let here = (*paddr_of.entry(page.frame).or_insert(paddr), paddr);
+                assert_eq!(here.0, here.1, "{vaddr:#x} of {:?} is other memory", space.id);
+                let frame = *frame_of.entry(paddr).or_insert(page.frame);
+                assert_eq!(frame, page.frame, "{vaddr:#x} of {:?} is somebody's", space.id);
+            }
+        }
     }
 
     fn compare_regions(&self, space: &Space) {
@@ -563,5 +808,8 @@ impl<'a> Run<'a> {
             .collect();
         ids.into_iter().for_each(|id| self.release_id(id));
         self.compare(true);
+        while self.reference.spaces.len() > 1 {
+            self.destroy_space(1);
+        }
     }
 }
