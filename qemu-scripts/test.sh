@@ -29,7 +29,7 @@ TARGET_CRATES=(-p sel4 -p sel4-root-task -p roottask)
 # of the one would be in the other.
 CLIENT_CRATES=(-p vmm-client -p vmm-clients)
 # Root tasks that tell what they do, and what they must tell (NAME.expected).
-TOLD_PROGRAMS=(service-demo)
+TOLD_PROGRAMS=(service-demo fault-demo)
 
 PASSED=0 FAILED=0
 

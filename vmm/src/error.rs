@@ -40,6 +40,11 @@ pub enum Error {
     NoSuchRegion(RegionId),
     /// There is no such registered thread, or no more.
     NoSuchThread(ThreadId),
+    /// No fault waits for a pager under this ticket, or no more.
+    NoSuchRequest {
+        /// The ticket.
+        ticket: u32,
+    },
     /// The range overlaps an existing region.
     Overlap {
         /// The first page of what was asked for that is taken.
@@ -207,6 +212,7 @@ impl fmt::Display for Error {
             Error::NoSuchThread(thread) => {
                 write!(f, "no registered thread with badge {}", thread.badge())
             }
+            Error::NoSuchRequest { ticket } => write!(f, "no fault waits under ticket {ticket}"),
             Error::NoSuchRegion(region) => write!(f, "no such region: {region:?}"),
             Error::Overlap { address, region_start } => {
                 write!(f, "{address:#x} belongs to the region at {region_start:#x}")

@@ -378,6 +378,7 @@ impl FaultReport<'_> {
             }
             FaultClass::BeyondRights => writeln!(f, "is in {called}, which does not allow it"),
             FaultClass::NotPopulated => writeln!(f, "is in {called}, with nothing mapped there"),
+            FaultClass::Pager { .. } => writeln!(f, "is in {called}, whose pages a pager supplies"),
             class => writeln!(f, "is in {called}: {class:?}"),
         }
     }

@@ -15,7 +15,8 @@
 //!
 //!   fault.rs         page faults: classified, resolved, reported
 //!   pager.rs         pages that a pager outside supplies
-//!   threads.rs       whose faults are whose
+//!   threads.rs       whose faults are whose            waiting.rs       which wait for a pager
+//!   sel4_faults/     the messages: a handler in a thread of its own, or fed from another loop
 //!
 //!   service/         memory for programs that do not trust each other, by message
 //!
@@ -56,6 +57,9 @@ mod run;
 mod scrub;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
+pub mod sel4_faults;
+#[cfg(feature = "sel4")]
+#[allow(unsafe_code)]
 pub mod sel4_kernel;
 pub mod service;
 mod share;
@@ -69,6 +73,7 @@ mod unmap;
 mod validate;
 #[allow(clippy::module_inception)]
 mod vmm;
+mod waiting;
 mod windows;
 mod write;
 
@@ -78,8 +83,8 @@ pub use fault::{classify, Access, FaultClass, FaultReport, PageFault, Resolution
 pub use ids::{RegionId, SpaceId};
 pub use ipc_buffer::{IpcBuffer, IPC_BUFFER_BYTES};
 pub use options::{PageSize, Placement, RegionOptions};
-pub use pager::Supply;
 pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
+pub use pager::Supply;
 pub use query::{Mapping, RegionInfo};
 pub use quota::{Quota, Resource};
 pub use region::{Backing, Kind, Name};
@@ -94,3 +99,4 @@ pub use untyped_alloc::{
     Violation,
 };
 pub use vmm::{Architecture, Vmm};
+pub use waiting::PageRequest;

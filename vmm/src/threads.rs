@@ -20,14 +20,15 @@ use crate::fault::{FaultReport, PageFault, Resolution};
 use crate::ids::SpaceId;
 use crate::region::Name;
 use crate::vmm::Vmm;
+use crate::waiting::{Requests, Waiting};
 
 /// A registered thread: the badge of its fault messages. Never reused while the manager lives, up
-/// to 2^28 registrations.
+/// to 2^27 registrations.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ThreadId(u32);
 
-/// The most a badge can be on IA32: 28 bits.
-const MOST_BADGE: u32 = (1 << 28) - 1;
+/// The most a badge can be: IA32 has 28 bits, and the highest tells pagers apart.
+const MOST_BADGE: u32 = (1 << 27) - 1;
 
 impl ThreadId {
     /// The badge of its fault messages.
@@ -63,6 +64,9 @@ pub(crate) struct Thread<'p> {
     by_badge: RBTreeLink,
     badge: Cell<u32>,
     info: Cell<Option<ThreadInfo>>,
+    /// Linked while a fault of it waits for a pager; see waiting.rs.
+    pub by_request: RBTreeLink,
+    pub waiting: Cell<Option<Waiting>>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
@@ -86,11 +90,12 @@ impl<'a> KeyAdapter<'a> for ByBadge<'_> {
 pub(crate) struct Threads<'p> {
     by_badge: RBTree<ByBadge<'p>>,
     last: u32,
+    pub requests: Requests<'p>,
 }
 
 impl Threads<'_> {
     pub fn new() -> Self {
-        Threads { by_badge: RBTree::new(ByBadge::new()), last: 0 }
+        Threads { by_badge: RBTree::new(ByBadge::new()), last: 0, requests: Requests::new() }
     }
 }
 
@@ -142,7 +147,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    fn mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
+    pub(crate) fn mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
         let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
         let (dst, src) = (self.alloc.path(slot), self.alloc.path(endpoint));
         let minted = self.kernel.cnode_mint_badge(dst, src, Rights::all(), badge as usize);
@@ -155,12 +160,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Forgets a thread, and deletes its capability to the fault endpoint. One kernel call.
+    /// Forgets a thread, and deletes its capability to the fault endpoint; and the one to answer it,
+    /// if it waits for a pager. One kernel call, or two.
     ///
     /// # Errors
     /// [`Error::NoSuchThread`]; [`Error::Kernel`], and then it is still registered.
     pub fn unregister_thread(&mut self, thread: ThreadId) -> Result {
         let info = self.thread(thread)?;
+        self.forget_request_of(thread)?;
         self.kernel
             .cnode_delete(self.alloc.path(info.fault_endpoint))
             .map_err(Error::kernel(Invocation::CNodeDelete))?;
@@ -182,6 +189,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn thread(&self, thread: ThreadId) -> Result<ThreadInfo> {
         let node = self.threads.by_badge.find(&thread.0).get();
         node.and_then(|node| node.info.get()).ok_or(Error::NoSuchThread(thread))
+    }
+
+    pub(crate) fn thread_node(&self, thread: ThreadId) -> Result<&'p Thread<'p>> {
+        let node = self.threads.by_badge.find(&thread.0).clone_pointer();
+        node.ok_or(Error::NoSuchThread(thread))
     }
 
     /// The registered thread with the lowest badge above `thread`'s, if there is one: to go through

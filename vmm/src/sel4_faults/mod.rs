@@ -1,0 +1,45 @@
+//! Answering faults by message: the side of [`crate::FaultClass`] that talks to the kernel.
+//!
+//! ```text
+//!   message.rs     what a message says: a page fault, another fault, nothing we know
+//!   handler.rs     a message in, an answer out: to be fed from any loop
+//!   policy.rs      what is told of a fault that cannot be resolved, and what becomes of its thread
+//!   pagers.rs      pagers outside: asked without waiting for them, answered for when they answer
+//!   shared.rs      a manager that two threads of the root task use
+//!   thread.rs      a thread that does nothing but answer faults
+//! ```
+//!
+//! In a loop of one's own:
+//!
+//! ```ignore
+//! let mut handler = FaultHandler::new(endpoint, |vmm, incident| Verdict::Suspend);
+//! let (mut info, mut badge) = endpoint.recv(());
+//! loop {
+//!     (info, badge) = match handler.handle(&mut vmm, &info, badge) {
+//!         Some(answer) => endpoint.reply_recv(answer, ()), // one system call for a fault
+//!         None => endpoint.recv(()),
+//!     };
+//! }
+//! ```
+//!
+//! In a thread of its own: [`start`].
+//!
+//! The handler runs in the manager's VSpace; the threads whose faults it answers run in any. They are
+//! registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.
+
+mod handler;
+mod message;
+mod pagers;
+mod policy;
+mod shared;
+mod thread;
+
+pub use handler::FaultHandler;
+pub use message::{decode, ThreadFault};
+pub use pagers::{PagerCall, MOST_PAGERS, PAGER_BADGE};
+pub use policy::{Incident, Verdict};
+pub use shared::{ManagerGuard, SharedManager};
+pub use thread::{start, HandlerError, HandlerOptions, HandlerThread};
+
+/// The manager of a root task on seL4.
+pub type Manager = crate::Vmm<'static, crate::sel4_kernel::Sel4>;

@@ -1,0 +1,274 @@
+//! Pagers outside: asked without waiting for them, and answered for when they answer.
+//!
+//! ```text
+//!   thread ─fault─► handler ── keeps the right to answer it (CNode_SaveCaller), one slot a thread
+//!                      │ nb_send: ticket, token, page, write
+//!                      ▼
+//!                   pager's endpoint (dropped if it does not wait) or notification (never lost)
+//!
+//!   pager ─call─► handler: SUPPLY ticket, its page  ──► supply_page, thread answered
+//!                          REFUSE ticket            ──► the policy decides
+//!                          NEXT after a ticket      ──► the oldest request it has not seen
+//! ```
+//!
+//! The handler never blocks on a pager: it sends without waiting, and a request stays until it is
+//! answered, in the thread's own node. So a pager that is slow, dead or wrong stops the threads that
+//! wait for it and nobody else. One that may be busy when a fault comes is told by a notification (to
+//! which it can bind its TCB), or asks with NEXT after each answer.
+//!
+//! The calls go through a capability to the handler's own endpoint with a badge that says which pager
+//! it is, so that it can answer its own requests only, and give pages of its own space only.
+
+use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
+
+use super::{FaultHandler, Incident, Manager, ThreadFault, Verdict};
+use crate::error::{Error, NodeKind, Result};
+use crate::fault::Access;
+use crate::ids::SpaceId;
+use crate::pager::Supply;
+use crate::waiting::PageRequest;
+use crate::{CPtr, Invocation, Kernel};
+
+/// The most pagers of one handler.
+pub const MOST_PAGERS: usize = 16;
+
+/// The bit that pagers' badges have and threads' have not; the others are the pager's number.
+pub const PAGER_BADGE: usize = 1 << 27;
+
+/// The label of a pager's call. All answers have label 0 and, as their first word, 0 for done or 1
+/// for refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum PagerCall {
+    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), page number,
+    /// and 1 for a write.
+    Next = 0x520,
+    /// Words: ticket, the address of a page in the pager's space, 0 to share it or 1 to give it away.
+    Supply = 0x521,
+    /// Word: ticket.
+    Refuse = 0x522,
+}
+
+impl PagerCall {
+    /// The label of the message that tells a pager of a request: ticket, token, page number, and 1
+    /// for a write.
+    pub const REQUEST_LABEL: u32 = 0x523;
+
+    fn from_label(label: u32) -> Option<PagerCall> {
+        [PagerCall::Next, PagerCall::Supply, PagerCall::Refuse]
+            .into_iter()
+            .find(|&call| call as u32 == label)
+    }
+}
+
+/// A pager.
+#[derive(Clone, Copy)]
+struct Pager {
+    token: u32,
+    /// Where it is told: an endpoint or a notification.
+    endpoint: CPtr,
+    /// Its space: where the pages are that it supplies.
+    space: SpaceId,
+    /// Its capability to the handler's endpoint.
+    calls: CPtr,
+}
+
+impl Pager {
+    /// Deletes its capability to the handler's endpoint, and the copies of it.
+    fn release(self, vmm: &mut Manager) -> Result {
+        let path = vmm.allocator().path(self.calls);
+        let kernel = vmm.kernel_mut();
+        kernel.cnode_revoke(path).map_err(Error::kernel(Invocation::CNodeRevoke))?;
+        kernel.cnode_delete(path).map_err(Error::kernel(Invocation::CNodeDelete))?;
+        vmm.give_slots(self.calls, 1)
+    }
+}
+
+/// The pagers of a handler.
+pub(super) struct Pagers([Option<Pager>; MOST_PAGERS]);
+
+impl Pagers {
+    pub fn new() -> Pagers {
+        Pagers([None; MOST_PAGERS])
+    }
+
+    fn find(&self, token: u32) -> Option<&Pager> {
+        self.0.iter().flatten().find(|pager| pager.token == token)
+    }
+
+    pub fn has(&self, token: u32) -> bool {
+        self.find(token).is_some()
+    }
+
+    /// Gives all of them up.
+    pub fn release(&mut self, vmm: &mut Manager) -> Result {
+        self.0.iter_mut().filter_map(Option::take).try_for_each(|pager| pager.release(vmm))
+    }
+
+    /// Tells a pager of a request, without waiting for it.
+    pub fn tell(&self, request: &PageRequest) {
+        let Some(pager) = self.find(request.token) else { return };
+        let write = request.fault.access == Access::Write;
+        put([request.ticket, request.token, request.page as u32, u32::from(write)]);
+        let info = MessageInfoBuilder::default().label(PagerCall::REQUEST_LABEL).length(4).build();
+        cap::Endpoint::from_bits(pager.endpoint.bits() as Word).nb_send(info);
+    }
+}
+
+/// Puts the words of a message into the IPC buffer.
+fn put<const N: usize>(words: [Word; N]) {
+    sel4::with_ipc_buffer_mut(|buffer| buffer.msg_regs_mut()[..N].copy_from_slice(&words));
+}
+
+/// An answer to a pager's call.
+fn answer<const N: usize>(words: [Word; N]) -> MessageInfo {
+    put(words);
+    MessageInfoBuilder::default().length(N).build()
+}
+
+impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
+    /// Makes whoever waits at `endpoint` (or is signalled by that notification) the pager of all
+    /// regions with the backing [`crate::Backing::Pager`] and this token, which supplies pages of
+    /// `space`. Returns the capability by which it calls: in the manager's CSpace, to be used there
+    /// or copied to another.
+    ///
+    /// # Errors
+    /// [`Error::OutOfNodes`] when there are [`MOST_PAGERS`], or one with this token;
+    /// [`Error::NoSuchSpace`], [`Error::Allocator`], [`Error::Kernel`].
+    pub fn add_pager(
+        &mut self,
+        vmm: &mut Manager,
+        token: u32,
+        endpoint: CPtr,
+        space: SpaceId,
+    ) -> Result<CPtr> {
+        vmm.space(space)?;
+        let full = Error::OutOfNodes(NodeKind::Thread);
+        if self.pagers.has(token) {
+            return Err(full);
+        }
+        let number = self.pagers.0.iter().position(Option::is_none).ok_or(full)?;
+        let calls = vmm.mint(self.endpoint, (PAGER_BADGE | number) as u32)?;
+        self.pagers.0[number] = Some(Pager { token, endpoint, space, calls });
+        Ok(calls)
+    }
+
+    /// Takes a pager away: what waits for it goes to the policy, as do later faults in its regions.
+    /// Copies of its capability to the handler's endpoint are deleted.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRequest`] (with ticket 0) when there is none with this token;
+    /// [`Error::Kernel`].
+    pub fn remove_pager(&mut self, vmm: &mut Manager, token: u32) -> Result {
+        let number = self.pagers.0.iter().position(|p| p.is_some_and(|p| p.token == token));
+        let number = number.ok_or(Error::NoSuchRequest { ticket: 0 })?;
+        let pager = self.pagers.0[number].take();
+        while let Some(request) = vmm.next_request(token, 0) {
+            self.refuse(vmm, token, request.ticket)?;
+        }
+        pager.map_or(Ok(()), |pager| pager.release(vmm))
+    }
+
+    /// Gives up all pagers, when no message is answered any more. What waits for them goes with the
+    /// threads, when they are unregistered.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`].
+    pub fn release(mut self, vmm: &mut Manager) -> Result {
+        self.pagers.release(vmm)
+    }
+
+    /// Gives a thread the page that it waits for: `page` (bytes, page-aligned) of the space `from`.
+    /// The thread goes on.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRequest`]; those of [`crate::Vmm::supply_page`]: the thread still waits.
+    pub fn supply(
+        &mut self,
+        vmm: &mut Manager,
+        token: u32,
+        ticket: u32,
+        from: SpaceId,
+        page: usize,
+        supply: Supply,
+    ) -> Result {
+        let request = vmm.request(token, ticket)?;
+        let thread = vmm.thread(request.thread)?;
+        match vmm.supply_page(thread.space, request.fault.address, from, page, supply) {
+            // Another thread's request for the same page was answered before.
+            Ok(()) | Err(Error::AlreadyMapped { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let (_, reply) = vmm.end_request(token, ticket)?;
+        // An answer uses the right up, so that the slot is empty again.
+        reply_to(reply);
+        vmm.give_slots(reply, 1)
+    }
+
+    /// Refuses the page that a thread waits for: what becomes of the thread is for the policy.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRequest`]; [`Error::Kernel`].
+    pub fn refuse(&mut self, vmm: &mut Manager, token: u32, ticket: u32) -> Result {
+        let (request, reply) = vmm.end_request(token, ticket)?;
+        let fault = ThreadFault::Page(request.fault);
+        if self.unresolved(vmm, request.thread.badge(), fault, None, true).is_some() {
+            reply_to(reply);
+        } else {
+            // It was deleted with the thread's wait, as a rule; deleting it again succeeds.
+            let path = vmm.allocator().path(reply);
+            let deleted = vmm.kernel_mut().cnode_delete(path);
+            deleted.map_err(Error::kernel(Invocation::CNodeDelete))?;
+        }
+        vmm.give_slots(reply, 1)
+    }
+
+    /// Answers a pager's call.
+    pub(super) fn pager_call(
+        &mut self,
+        vmm: &mut Manager,
+        info: &MessageInfo,
+        badge: usize,
+    ) -> MessageInfo {
+        const DONE: Word = 0;
+        const REFUSED: Word = 1;
+        let pager = self.pagers.0.get(badge & !PAGER_BADGE).copied().flatten();
+        let call = PagerCall::from_label(info.label());
+        let (Some(pager), Some(call)) = (pager, call) else { return answer([REFUSED]) };
+        let words = sel4::with_ipc_buffer(|buffer| {
+            let words = buffer.msg_regs();
+            [words[0], words[1], words[2]]
+        });
+        let [ticket, page, how] = words;
+        let wanted = match call {
+            PagerCall::Supply => 3,
+            PagerCall::Next | PagerCall::Refuse => 1,
+        };
+        if info.length() != wanted {
+            return answer([REFUSED]);
+        }
+        let done = match (call, how) {
+            (PagerCall::Next, _) => {
+                let Some(request) = vmm.next_request(pager.token, ticket) else {
+                    return answer([DONE, 0, 0, 0]);
+                };
+                let write = request.fault.access == Access::Write;
+                return answer([DONE, request.ticket, request.page as Word, write.into()]);
+            }
+            (PagerCall::Refuse, _) => self.refuse(vmm, pager.token, ticket).is_ok(),
+            (PagerCall::Supply, 0 | 1) => {
+                let supply = if how == 0 { Supply::Share } else { Supply::Transfer };
+                let (token, space) = (pager.token, pager.space);
+                self.supply(vmm, token, ticket, space, page as usize, supply).is_ok()
+            }
+            (PagerCall::Supply, _) => false,
+        };
+        answer([if done { DONE } else { REFUSED }])
+    }
+}
+
+/// Answers a thread by the right kept in a slot: it repeats its instruction. If it is gone, so is the
+/// right, and the kernel ignores a message to an empty slot.
+fn reply_to(reply: CPtr) {
+    cap::Endpoint::from_bits(reply.bits() as Word).nb_send(MessageInfoBuilder::default().build());
+}

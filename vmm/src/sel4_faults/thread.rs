@@ -1,0 +1,202 @@
+//! A thread that does nothing but answer faults.
+
+use core::fmt;
+use core::mem::{align_of, size_of};
+
+use sel4::init_thread::slot;
+use sel4::{cap, UserContext, Word};
+
+use super::pagers::Pagers;
+use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
+use crate::error::Error;
+use crate::ipc_buffer::IpcBuffer;
+use crate::stack::Stack;
+use crate::{Blueprint, CPtr, Kernel, Object};
+
+/// What the thread is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct HandlerOptions<'a> {
+    /// A name for people.
+    pub name: &'a str,
+    /// Its priority, 0 to 255: at least that of the threads whose faults it answers.
+    pub priority: Word,
+    /// Pages of its stack: 8 are enough, but for what the policy does.
+    pub stack_pages: usize,
+}
+
+impl Default for HandlerOptions<'_> {
+    fn default() -> Self {
+        HandlerOptions { name: "fault handler", priority: 255, stack_pages: 8 }
+    }
+}
+
+/// Why no thread was started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HandlerError {
+    /// The manager refused.
+    Manager(Error),
+    /// The kernel refused to set up the thread.
+    Kernel(sel4::Error),
+}
+
+impl From<Error> for HandlerError {
+    fn from(error: Error) -> Self {
+        HandlerError::Manager(error)
+    }
+}
+
+impl From<sel4::Error> for HandlerError {
+    fn from(error: sel4::Error) -> Self {
+        HandlerError::Kernel(error)
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HandlerError::Manager(error) => error.fmt(f),
+            HandlerError::Kernel(error) => write!(f, "the kernel refused: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for HandlerError {}
+
+/// A thread that answers faults.
+#[derive(Clone, Copy, Debug)]
+pub struct HandlerThread {
+    endpoint: Object,
+    tcb: Object,
+    stack: Stack,
+    buffer: IpcBuffer,
+    /// Where its handler's pagers are, in its stack.
+    pagers: usize,
+}
+
+impl HandlerThread {
+    /// The endpoint it answers: what [`crate::Vmm::register_thread`] is given.
+    pub fn endpoint(&self) -> CPtr {
+        self.endpoint.slot()
+    }
+
+    /// Stops it, and gives back all it was given. Threads that are registered with its endpoint are
+    /// not answered any more. `vmm` is from the lock: so the handler is not in the midst of anything.
+    ///
+    /// # Errors
+    /// What the manager or the kernel refuses.
+    pub fn stop(self, vmm: &mut Manager) -> Result<(), HandlerError> {
+        tcb(self.tcb).tcb_suspend()?;
+        // SAFETY: `start` put them there; the thread has stopped, and not in their midst, as the
+        // caller holds the lock. The stack is there until it is released below.
+        unsafe { &mut *(self.pagers as *mut Pagers) }.release(vmm)?;
+        vmm.release_ipc_buffer(self.buffer)?;
+        vmm.release(self.stack.region())?;
+        vmm.free(self.tcb)?;
+        Ok(vmm.free(self.endpoint)?)
+    }
+}
+
+/// What the thread starts with: at the top of its stack.
+struct Start<P> {
+    shared: &'static SharedManager,
+    handler: FaultHandler<P>,
+    tcb: CPtr,
+    cspace_root: CPtr,
+}
+
+/// Starts a thread that answers the faults of all threads that are registered with its endpoint: it
+/// makes endpoint, stack, IPC buffer and TCB by means of the manager, in the manager's own VSpace and
+/// CSpace. `prepare` can add pagers before it runs.
+///
+/// The thread has no thread-local storage, so `policy` must use none.
+///
+/// # Errors
+/// What the manager or the kernel refuses; what was made before that is not given back.
+pub fn start<P>(
+    shared: &'static SharedManager,
+    options: &HandlerOptions<'_>,
+    policy: P,
+    prepare: impl FnOnce(&mut Manager, &mut FaultHandler<P>) -> Result<(), Error>,
+) -> Result<HandlerThread, HandlerError>
+where
+    P: FnMut(&mut Manager, &Incident<'_>) -> Verdict + Send + 'static,
+{
+    let vmm = &mut *shared.lock();
+    let own = vmm.own_space();
+    let mut thread = HandlerThread {
+        endpoint: vmm.allocate(Blueprint::Endpoint)?,
+        tcb: vmm.allocate(Blueprint::Tcb)?,
+        stack: vmm.allocate_stack(own, options.stack_pages, options.name)?,
+        buffer: vmm.allocate_ipc_buffer(own, options.name)?,
+        pagers: 0,
+    };
+    let mut handler = FaultHandler::new(thread.endpoint(), policy);
+    prepare(vmm, &mut handler)?;
+    let cspace_root = vmm.cspace_root();
+    let control = tcb(thread.tcb);
+    let vspace = vmm.vspace(own)?;
+    let set = vmm.kernel_mut().tcb_set_space(thread.tcb.slot(), CPtr::NULL, cspace_root, vspace);
+    set.map_err(Error::kernel(crate::Invocation::TcbSetSpace))?;
+    vmm.set_ipc_buffer(thread.tcb.slot(), thread.buffer)?;
+    control.tcb_set_sched_params(slot::TCB.cap(), options.priority, options.priority)?;
+
+    let start = Start { shared, handler, tcb: thread.tcb.slot(), cspace_root };
+    const { assert!(size_of::<Start<P>>() <= 2048 && align_of::<Start<P>>() <= 16) };
+    let at = (thread.stack.top() - size_of::<Start<P>>()) & !15;
+    // SAFETY: the upper end of a stack that is mapped, writable and not in use yet; half a page of it
+    // at the most. The value stays there for as long as the thread runs.
+    let start = unsafe {
+        (at as *mut Start<P>).write(start);
+        &mut *(at as *mut Start<P>)
+    };
+    thread.pagers = &raw mut start.handler.pagers as usize;
+    // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
+    unsafe { sel4::init_ipc_buffer(thread.buffer.address() as *mut sel4::IpcBuffer) };
+    let mut context = UserContext::default();
+    *context.pc_mut() = run::<P> as *const () as usize as Word;
+    // As after a call: 4 below a multiple of 16.
+    *context.sp_mut() = (at - 4) as Word;
+    *context.fastcall_param_mut(0) = at as Word;
+    control.tcb_write_all_registers(true, &mut context)?;
+    Ok(thread)
+}
+
+fn tcb(object: Object) -> cap::Tcb {
+    cap::Tcb::from_bits(object.slot().bits() as Word)
+}
+
+/// Where the thread starts.
+extern "fastcall" fn run<P>(start: usize, _: usize) -> !
+where
+    P: FnMut(&mut Manager, &Incident<'_>) -> Verdict,
+{
+    // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone while
+    // it runs.
+    let Start { shared, handler, tcb, cspace_root } = unsafe { &mut *(start as *mut Start<P>) };
+    let endpoint = cap::Endpoint::from_bits(handler.endpoint.bits() as Word);
+    let (mut info, mut badge) = endpoint.recv(());
+    loop {
+        let answer = {
+            let vmm = &mut *shared.lock();
+            follow_cspace(vmm, *tcb, cspace_root);
+            handler.handle(vmm, &info, badge)
+        };
+        (info, badge) = match answer {
+            Some(answer) => endpoint.reply_recv(answer, ()),
+            None => endpoint.recv(()),
+        };
+    }
+}
+
+/// Gives the thread the CSpace that the manager has now: it grows by a new root.
+fn follow_cspace(vmm: &mut Manager, tcb: CPtr, known: &mut CPtr) {
+    let root = vmm.cspace_root();
+    if root != *known {
+        let set = vmm
+            .vspace(vmm.own_space())
+            .map(|vspace| vmm.kernel_mut().tcb_set_space(tcb, CPtr::NULL, root, vspace));
+        if matches!(set, Ok(Ok(()))) {
+            *known = root;
+        }
+    }
+}

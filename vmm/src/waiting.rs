@@ -1,0 +1,152 @@
+//! Faults that wait for a pager.
+//!
+//! A thread has one fault at a time, so what waits is kept in the threads' own nodes: however many
+//! faults a pager leaves unanswered, nobody else lacks room. The requests of each pager are ordered by
+//! ticket, which grows with time.
+//!
+//! ```text
+//!   fault ──► begin_request ──► ticket, token, page ──► the pager
+//!                │  the right to answer the thread, in a slot of its own
+//!                ▼
+//!   end_request(ticket) ──► that slot: whoever runs the handler answers the thread by it
+//! ```
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
+use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+
+use crate::error::{Error, Result};
+use crate::fault::PageFault;
+use crate::threads::{Thread, ThreadId};
+use crate::vmm::Vmm;
+
+/// A page that a thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageRequest {
+    /// What it is answered by. Never 0, and greater than those of all requests before it.
+    pub ticket: u32,
+    /// What the pager knows the region by.
+    pub token: u32,
+    /// The page's number in the region, guards not counted.
+    pub page: usize,
+    /// The thread.
+    pub thread: ThreadId,
+    /// Its fault.
+    pub fault: PageFault,
+}
+
+/// A request, and where the right to answer its thread is kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Waiting {
+    request: PageRequest,
+    reply: CPtr,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) ByRequest<'p> = &'p Thread<'p>: Thread<'p> { by_request => RBTreeLink }
+    );
+}
+use adapters::ByRequest;
+
+impl<'a> KeyAdapter<'a> for ByRequest<'_> {
+    /// Token and ticket.
+    type Key = (u32, u32);
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32) {
+        let waiting = thread.waiting.get();
+        waiting.map_or((0, 0), |waiting| (waiting.request.token, waiting.request.ticket))
+    }
+}
+
+/// All requests that wait.
+pub(crate) struct Requests<'p> {
+    by_request: RBTree<ByRequest<'p>>,
+    last_ticket: u32,
+}
+
+impl Requests<'_> {
+    pub fn new() -> Self {
+        Requests { by_request: RBTree::new(ByRequest::new()), last_ticket: 0 }
+    }
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Takes an empty slot for the right to answer a thread (`CNode_SaveCaller` puts it there), to be
+    /// given to [`Vmm::begin_request`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchThread`]; [`Error::Allocator`] when slots are out.
+    pub fn reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
+        // A thread that faults again was set going by others, which took the right away.
+        self.forget_request_of(thread)?;
+        self.take_slots(1)
+    }
+
+    /// Records that a thread's fault waits for the page number `page` of the pager `token`, and that
+    /// the right to answer it is in the slot `reply`. No kernel call.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchThread`].
+    pub fn begin_request(
+        &mut self,
+        thread: ThreadId,
+        fault: PageFault,
+        token: u32,
+        page: usize,
+        reply: CPtr,
+    ) -> Result<PageRequest> {
+        let node = self.thread_node(thread)?;
+        self.forget_request_of(thread)?;
+        let requests = &mut self.threads.requests;
+        requests.last_ticket = requests.last_ticket.checked_add(1).unwrap_or(1);
+        let request = PageRequest { ticket: requests.last_ticket, token, page, thread, fault };
+        node.waiting.set(Some(Waiting { request, reply }));
+        requests.by_request.insert(node);
+        Ok(request)
+    }
+
+    /// The oldest request to the pager `token` that is younger than `ticket` (0: of all), if there
+    /// is one. O(log requests).
+    pub fn next_request(&self, token: u32, ticket: u32) -> Option<PageRequest> {
+        let requests = &self.threads.requests.by_request;
+        let node = requests.lower_bound(Bound::Excluded(&(token, ticket))).get()?;
+        let request = node.waiting.get()?.request;
+        (request.token == token).then_some(request)
+    }
+
+    /// The request to the pager `token` with this ticket.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRequest`], for another pager's tickets too.
+    pub fn request(&self, token: u32, ticket: u32) -> Result<PageRequest> {
+        let node = self.threads.requests.by_request.find(&(token, ticket)).get();
+        let waiting = node.and_then(|node| node.waiting.get());
+        waiting.map(|waiting| waiting.request).ok_or(Error::NoSuchRequest { ticket })
+    }
+
+    /// Ends a request; returns it and the slot of the right to answer its thread. Empty it, by
+    /// answering or by deleting the capability, and give it back with [`Vmm::give_slots`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRequest`].
+    pub fn end_request(&mut self, token: u32, ticket: u32) -> Result<(PageRequest, CPtr)> {
+        let node = self.threads.requests.by_request.find_mut(&(token, ticket)).remove();
+        let waiting = node.and_then(|node| node.waiting.take());
+        waiting
+            .map(|waiting| (waiting.request, waiting.reply))
+            .ok_or(Error::NoSuchRequest { ticket })
+    }
+
+    /// Forgets the request of a thread, if it has one, with the right to answer it.
+    pub(crate) fn forget_request_of(&mut self, thread: ThreadId) -> Result {
+        let Some(waiting) = self.thread_node(thread)?.waiting.get() else { return Ok(()) };
+        // Deleting from a slot that is empty succeeds.
+        self.kernel
+            .cnode_delete(self.alloc.path(waiting.reply))
+            .map_err(Error::kernel(Invocation::CNodeDelete))?;
+        self.end_request(waiting.request.token, waiting.request.ticket)?;
+        self.give_slots(waiting.reply, 1)
+    }
+}
