@@ -6,7 +6,7 @@
 //!   spaces.rs     address spaces                          large.rs     large pages, cut
 //!   fill.rs       memory to the last page                 fragment.rs  every second block freed
 //!   threads.rs    stacks, IPC buffers, thread memory      objects.rs   kernel objects and slots
-//!   refusals.rs   requests that are wrong; quotas
+//!   slots.rs      no capability slot left                 refusals.rs  requests that are wrong; quotas
 //! ```
 //!
 //! Areas and spaces live on from one phase to the next; what else a phase makes it gives back.
@@ -19,6 +19,7 @@ mod large;
 mod objects;
 mod refusals;
 mod share;
+mod slots;
 mod spaces;
 mod threads;
 
@@ -37,7 +38,7 @@ pub struct Phase {
 }
 
 /// All of them.
-pub const PHASES: [Phase; 10] = [
+pub const PHASES: [Phase; 11] = [
     Phase { name: "churn", weight: 20, run: churn::run },
     Phase { name: "share", weight: 10, run: share::run },
     Phase { name: "cow", weight: 10, run: cow::run },
@@ -47,6 +48,7 @@ pub const PHASES: [Phase; 10] = [
     Phase { name: "fragment", weight: 3, run: fragment::run },
     Phase { name: "threads", weight: 6, run: threads::run },
     Phase { name: "objects", weight: 8, run: objects::run },
+    Phase { name: "slots", weight: 1, run: slots::run },
     Phase { name: "refusals", weight: 3, run: refusals::run },
 ];
 
