@@ -28,6 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for window in [Window::Target, Window::View] {
             self.clear_window(window)?;
         }
+        self.drop_stuck()?;
         self.retry_copies()?;
         let mut space = self.spaces.after(SpaceId(0));
         while let Some(node) = space.filter(|_| self.quarantined != 0) {

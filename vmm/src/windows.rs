@@ -32,11 +32,13 @@ pub(crate) struct Windows {
     /// Both pages, next to each other.
     pub range: PageRange,
     held: [Option<Held>; 2],
+    /// The slot of a capability that was made for a moment and that the kernel would not delete.
+    stuck: Option<CPtr>,
 }
 
 impl Windows {
     pub fn new(range: PageRange) -> Windows {
-        Windows { range, held: [None; 2] }
+        Windows { range, held: [None; 2], stuck: None }
     }
 
     /// Frames that were left to a window.
@@ -105,5 +107,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 }
             }
         }
+    }
+
+    /// Deletes a capability that was made for a moment, and gives its slot back. If the kernel
+    /// refuses, it is remembered, and deleted before the next one is made.
+    pub(crate) fn drop_temporary(&mut self, slot: CPtr) -> Result {
+        self.windows.stuck = Some(slot);
+        self.drop_stuck()
+    }
+
+    /// Deletes the capability that was remembered, if there is one: to be called before another is
+    /// made.
+    pub(crate) fn drop_stuck(&mut self) -> Result {
+        let Some(slot) = self.windows.stuck else { return Ok(()) };
+        // Deleting a copy does not unmap it: the kernel does that with the last capability only.
+        if let Some(window) = self.window_holding(slot) {
+            self.clear_window(window)?;
+        }
+        self.kernel
+            .cnode_delete(self.alloc.path(slot))
+            .map_err(Error::kernel(Invocation::CNodeDelete))?;
+        self.windows.stuck = None;
+        Ok(self.alloc.give_slots(slot, 1)?)
     }
 }

@@ -49,21 +49,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Writes into a frame through a copy of its capability, as that can be mapped but once.
     fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
         self.refill()?;
+        self.drop_stuck()?;
         let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
         let (to, from) = (self.alloc.path(slot), self.alloc.path(frame));
         let copied = self.kernel.cnode_copy(to, from, Rights::all());
         let written = copied.map_err(Error::kernel(Invocation::CNodeCopy)).and_then(|()| {
             let window = self.map_at(Window::Target, slot)?;
             self.kernel.write(window + offset, bytes);
-            // Deleting a copy does not unmap it: the kernel does that with the last capability only.
-            self.clear_window(Window::Target)
+            Ok(())
         });
-        // If the window could not be cleared, the copy stays until it is.
-        if self.window_holding(slot).is_some() {
-            return written;
-        }
-        self.kernel.cnode_delete(to).map_err(Error::kernel(Invocation::CNodeDelete))?;
-        self.alloc.give_slots(slot, 1)?;
-        written
+        let dropped = self.drop_temporary(slot);
+        written.and(dropped)
     }
 }

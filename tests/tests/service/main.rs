@@ -7,6 +7,7 @@
 //! | `offers` | memory that two clients share, and who may have it |
 //! | `accounts` | limits: enforced, split, given back |
 //! | `programs` | ELF files, the capabilities of a program, its end |
+//! | `refusals` | every kernel call refused in turn: all comes back |
 //! | `random` | random and mutated messages: no panic, nothing broken, nobody else's memory touched |
 
 #[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it
@@ -18,5 +19,6 @@ mod layout;
 mod offers;
 mod programs;
 mod random;
+mod refusals;
 mod requests;
 mod world;

@@ -208,7 +208,12 @@ impl<'p> Service<'p> {
             None => None,
         };
         let space = vmm.create_space()?;
-        let node = self.free_clients.take().ok_or_else(no_node)?;
+        let number = space.0 as usize;
+        let node = self.free_clients.take().filter(|_| number < CLIENT_BADGE);
+        let Some(node) = node else {
+            vmm.destroy_space(space)?;
+            return Err(no_node());
+        };
         vmm.set_quota(space, limits.quota)?;
         node.number.set(space.0);
         node.state.set(State::Alive);

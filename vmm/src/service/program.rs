@@ -18,9 +18,9 @@ use vmm_client::protocol::{CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, SERVICE_SLOT
 use crate::error::{Error, Result};
 use crate::vmm::Vmm;
 
-use super::clients::{Client, ClientId, Held};
+use super::clients::{Client, ClientId, Held, CLIENT_BADGE};
 use super::image::{self, ImageError};
-use super::Service;
+use super::{no_node, Service};
 
 /// What a client's program is to be.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,10 @@ impl<'p> Service<'p> {
         let thread =
             vmm.register_thread(client.space(), tcb.slot(), self.endpoint, name.as_str())?;
         node.thread.set(Some(thread));
+        // Its faults must not look like a client's requests, after 2^27 threads.
+        if thread.badge() & CLIENT_BADGE != 0 {
+            return Err(no_node().into());
+        }
         let to_send = Rights::WRITE | Rights::GRANT;
         self.put(vmm, node, SERVICE_SLOT, self.endpoint, to_send, Some(client.badge()))?;
         let faults = vmm.thread(thread)?.fault_endpoint;
@@ -143,6 +147,7 @@ impl<'p> Service<'p> {
         cnode: CPtr,
     ) -> Result {
         let vspace = vmm.vspace(node.space())?;
+        vmm.drop_stuck()?;
         let guarded = vmm.take_slots(1)?;
         let (to, from) = (vmm.alloc.path(guarded), vmm.alloc.path(cnode));
         let guard_bits = vmm.alloc.sizes().word_bits - CNODE_BITS;
@@ -156,8 +161,7 @@ impl<'p> Service<'p> {
                     .tcb_set_space(tcb, faults, guarded, vspace)
                     .map_err(Error::kernel(Invocation::TcbSetSpace))
             });
-        vmm.kernel.cnode_delete(to).map_err(Error::kernel(Invocation::CNodeDelete))?;
-        vmm.give_slots(guarded, 1)?;
-        set
+        let dropped = vmm.drop_temporary(guarded);
+        set.and(dropped)
     }
 }
