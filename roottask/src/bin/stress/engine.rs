@@ -37,6 +37,8 @@ pub struct Stress {
     /// `number` when progress was told last.
     told: u64,
     calls: CallCounts,
+    /// Whether the warm-up is over, which no limit ends.
+    warm: bool,
     over: bool,
 }
 
@@ -73,6 +75,7 @@ impl Stress {
             seconds: 0,
             told: 0,
             calls: CallCounts::default(),
+            warm: false,
             over: false,
         })
     }
@@ -84,6 +87,7 @@ impl Stress {
         self.clock = Clock::new(self.settings.icount);
         self.calls = self.vmm.kernel_calls();
         (self.number, self.told, self.seconds) = (0, 0, 0);
+        self.warm = true;
     }
 
     /// The phase that follows.
@@ -183,7 +187,7 @@ impl Stress {
         }
         let done = self.settings.operations.is_some_and(|limit| self.number >= limit);
         let late = self.settings.seconds.is_some_and(|limit| seconds >= limit);
-        self.over = done || late;
+        self.over = self.warm && (done || late);
     }
 
     fn tell_progress(&mut self, seconds: u64) {

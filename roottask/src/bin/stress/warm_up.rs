@@ -20,7 +20,7 @@ const SHARED: usize = 1024;
 /// More page tables in use than there ever are.
 const TABLES: usize = 256;
 /// More objects of their own than there ever are.
-const OBJECTS: usize = 768;
+const OBJECTS: usize = 4096;
 /// More spaces than there ever are.
 const SPACES: usize = 32;
 
