@@ -6,6 +6,7 @@
 //!   bin/ipc-demo/                   the two threads of the IPC demo
 //!   bin/fault-demo/                 what happens when memory is touched that is not there
 //!   bin/guest-tests/                tests that run on the real kernel
+//!   bin/service-demo/               client programs and the service they have their memory from
 //!   bin/stress/                     random requests, held to what they must do
 //!   bin/upstream-spawn-thread.rs    a root task as upstream's users write it
 //!

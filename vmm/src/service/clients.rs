@@ -57,7 +57,9 @@ impl ClientId {
 /// The most a client may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Limits {
-    /// Pages, page tables, and slots of pages that others share with it.
+    /// Pages, page tables, and slots of pages that others share with it. Those pages have their
+    /// owner's quota, but stay when the owner goes; so a client keeps at the most as much memory
+    /// from being free as it may have frames and slots.
     pub quota: Quota,
     /// Kernel objects that are neither pages nor page tables: its thread and its CNode.
     pub objects: usize,
@@ -208,8 +210,10 @@ impl<'p> Service<'p> {
             None => None,
         };
         let space = vmm.create_space()?;
-        let number = space.0 as usize;
-        let node = self.free_clients.take().filter(|_| number < CLIENT_BADGE);
+        let node = match (space.0 as usize) < CLIENT_BADGE {
+            true => self.free_clients.take(),
+            false => None,
+        };
         let Some(node) = node else {
             vmm.destroy_space(space)?;
             return Err(no_node());
