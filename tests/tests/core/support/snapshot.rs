@@ -38,11 +38,14 @@ pub struct Settled {
     objects: Vec<(ObjectKind, usize)>,
 }
 
+/// Address, size, rights and contents of a page.
+type Page = (usize, u8, Rights, Vec<u64>);
+
 /// What of a settled [`Snapshot`] does not depend on which frames, blocks and ids were taken.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Essence {
-    /// By space: address, size, rights and contents of every page.
-    pages: Vec<Vec<(usize, u8, Rights, Vec<u64>)>>,
+    /// By space: every page.
+    pages: Vec<Vec<Page>>,
     /// By space: ranges, guards and kinds of its regions.
     regions: Vec<Vec<(usize, usize, usize, Kind)>>,
     free_bytes: usize,
