@@ -4,7 +4,7 @@
 
 use vmm_client::protocol::{
     Malformed, Refusal, RegionHandle, Request, Resource, Rights, FAULT_SLOT, MOST_WORDS,
-    SERVICE_SLOT,
+    SERVICE_SLOT, VERSION,
 };
 use vmm_client::{client_program, say, Error, Result, Service};
 
@@ -46,18 +46,19 @@ fn anothers(service: Service, victim: u32) -> Result {
         Err(Refusal::NoSuchOffer.into())
     );
     assert_eq!(service.kill(victim), Err(Refusal::NoSuchClient.into()));
-    let with_capability = service.send_raw(0x1000 | 13, &[], &[SERVICE_SLOT])?;
-    assert_eq!(with_capability, Err(Refusal::Malformed(Malformed::Capability)));
-    let with_another = service.send_raw(0x1000 | 13, &[], &[FAULT_SLOT])?;
-    assert_eq!(with_another, Err(Refusal::Malformed(Malformed::Capability)));
+    let label = Request::Statistics.encode().label();
+    for capability in [SERVICE_SLOT, FAULT_SLOT] {
+        let answer = service.send_raw(label, &[], &[capability])?;
+        assert_eq!(answer, Err(Refusal::Malformed(Malformed::Capability)));
+    }
     Ok(())
 }
 
 /// Messages of random words, and mutated ones that mean something. Returns how many were refused.
 fn random_messages(service: Service, victim: u32) -> Result<usize> {
     let mut random = Random(0x2545_f491);
-    let mut refused = 0;
-    for _ in 0..MESSAGES {
+    let (mut sent, mut refused) = (0, 0);
+    while sent < MESSAGES {
         let mut words = [0; MOST_WORDS + 8];
         words.fill_with(|| random.word(victim));
         let (label, length) = match random.next() % 4 {
@@ -65,7 +66,7 @@ fn random_messages(service: Service, victim: u32) -> Result<usize> {
             _ => {
                 let number = 1 + random.next() % 18;
                 let length = [11, 2, 2, 3, 2, 2, 4, 1, 4, 3, 1, 1, 0, 0, 6, 1, 24, 1];
-                (0x1000 | number, length[number as usize - 1])
+                (VERSION << 12 | number, length[number as usize - 1])
             }
         };
         // These two it could mean: to end, and to talk the others down.
@@ -73,6 +74,7 @@ fn random_messages(service: Service, victim: u32) -> Result<usize> {
         if matches!(meant, Ok(Request::Exit { .. } | Request::Say(_))) {
             continue;
         }
+        sent += 1;
         refused += usize::from(service.send_raw(label, &words[..length], &[])?.is_err());
     }
     Ok(refused)

@@ -86,7 +86,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         counts.resolved,
         counts.unresolved
     );
-    check!(counts.requests > 9_000);
+    check!(counts.requests > 10_000);
     check!(counts.refused > 1_000);
     check!(counts.resolved >= 6);
     check_eq!(counts.unresolved, 1);

@@ -11,7 +11,7 @@ use roottask::{Failure, Manager, Outcome};
 use sel4::init_thread::slot;
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, UserContext, Word};
 use sel4_root_task::debug_println;
-use vmm::service::protocol::{Message, MOST_WORDS};
+use vmm::service::protocol::{Answer, Message, MOST_WORDS};
 use vmm::service::{
     ClientId, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
 };
@@ -199,8 +199,8 @@ impl Server {
         sel4::with_ipc_buffer_mut(|buffer| {
             buffer.msg_regs_mut()[..words.len()].copy_from_slice(words);
         });
-        // The answers of this version begin at 0x1100, its refusals are 0x1200.
-        self.counts.refused += usize::from(message.label() == 0x1200);
+        let refused = matches!(Answer::parse(message.label(), words), Ok(Err(_)));
+        self.counts.refused += usize::from(refused);
         MessageInfoBuilder::default().label(message.label()).length(words.len()).build()
     }
 
