@@ -3,7 +3,8 @@
 Usage: stress.py SILENCE REPEAT COMMAND...
 
 The guest names the physical address of a page in which it keeps the number of its operation and that
-operation's kind. When nothing was heard for SILENCE seconds, QEMU's monitor is asked for both.
+operation's kind. When nothing was heard for SILENCE seconds since, QEMU's monitor is asked for the
+number.
 """
 
 import os
@@ -17,6 +18,8 @@ import tempfile
 import time
 
 HUNG = 124
+# Seconds until the guest is heard for the first time: set-up may have to build everything.
+SET_UP = 3600
 MARKER = re.compile(rb"stress: marker at physical 0x([0-9a-f]+)")
 FAILED = re.compile(rb"stress: FAILED: .*operation (\d+) ")
 PROGRESS = re.compile(rb"stress: \d+ s, (\d+) operations")
@@ -43,7 +46,7 @@ def operation_of(monitor, marker):
         answer = ask_monitor(monitor, f"xp /1wd 0x{marker}")
     except OSError:
         return None
-    found = re.findall(r"[0-9a-f]{8,16}: (\d+)", answer)
+    found = re.findall(r"[0-9a-f]{8,16}:\s+(\d+)", answer)
     return int(found[-1]) if found else None
 
 
@@ -65,7 +68,8 @@ class Watch:
         """Returns the exit code."""
         output, rest = self.process.stdout.fileno(), b""
         while True:
-            if not select.select([output], [], [], self.silence)[0]:
+            patience = self.silence if self.marker else SET_UP
+            if not select.select([output], [], [], patience)[0]:
                 return self.hung()
             data = os.read(output, 65536)
             if not data:
@@ -116,6 +120,8 @@ class Watch:
 
 def main():
     """Watches the command that is given."""
+    # Ended from outside, it ends what it started, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     watch = Watch(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
     try:
         sys.exit(watch.run())

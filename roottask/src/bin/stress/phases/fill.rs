@@ -15,7 +15,7 @@ use crate::world::PAGE;
 const MOST_PIECES: usize = warm_up::MOST_REGIONS;
 /// What may be left when a single page is refused: objects of other kinds that wait for the next
 /// request of theirs, a last page table.
-const REST_BYTES: usize = 1 << 20;
+const REST_BYTES: usize = 1 << 19;
 
 /// Pages in our own space, the first and last of which are stamped.
 struct Piece {
@@ -54,7 +54,7 @@ fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
             Some(piece) => pieces.push(piece),
             None if pages > 1 => most = pages / 2,
             None => {
-                check!(stress.vmm.stats().free_bytes() < REST_BYTES);
+                check!(stress.vmm.stats().allocator.free_bytes() < REST_BYTES);
                 break;
             }
         }
