@@ -1,10 +1,12 @@
-//! Memory to the last page, and back.
+//! Memory to the last page, and back. While there is none left, others go on: what frees must succeed,
+//! and what needs memory be refused whole.
 
 use alloc::vec::Vec;
 
 use roottask::{check, Outcome};
 use vmm::{RegionId, RegionOptions};
 
+use super::{churn, cow, share};
 use crate::contents::{check_page, stamp_page};
 use crate::engine::Stress;
 use crate::ledger::Kind;
@@ -28,6 +30,10 @@ struct Piece {
 pub fn run(stress: &mut Stress) -> Outcome {
     let mut pieces = Vec::new();
     fill(stress, &mut pieces)?;
+    stress.vmm.validate()?;
+    churn::run(stress)?;
+    share::run(stress)?;
+    cow::run(stress)?;
     stress.vmm.validate()?;
     while !pieces.is_empty() {
         let index = stress.random.below(pieces.len());
