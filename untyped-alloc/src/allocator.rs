@@ -138,7 +138,7 @@ impl<'p> Allocator<'p> {
     ) -> Result<&'p Chunk<'p>> {
         let bits = self.chunk_bits(plan.blueprint, plan.count)?;
         let first = match plan.slots_from {
-            SlotsFrom::Anywhere => self.take_slots(kernel, plan.count)?,
+            SlotsFrom::Anywhere => self.take_object_slots(kernel, plan.count)?,
             SlotsFrom::Reserve => self.take_reserved_slots(plan.count)?,
         };
         let made = match self.cut_block(kernel, bits) {

@@ -109,6 +109,18 @@ impl<'p> Allocator<'p> {
     /// Takes `count` consecutive empty slots (1 to 256), growing the CSpace when there is need.
     /// They lie in one CNode. At the most 8 kernel calls, usually none.
     pub fn take_slots(&mut self, kernel: &mut impl Kernel, count: usize) -> Result<CPtr> {
+        let first = self.take_object_slots(kernel, count)?;
+        self.slots.lend(first, count);
+        Ok(first)
+    }
+
+    /// As [`Allocator::take_slots`], for objects of the allocator's own, which a caller cannot give
+    /// back.
+    pub(crate) fn take_object_slots(
+        &mut self,
+        kernel: &mut impl Kernel,
+        count: usize,
+    ) -> Result<CPtr> {
         if count == 0 {
             return Err(Error::ZeroCount);
         }
@@ -137,9 +149,10 @@ impl<'p> Allocator<'p> {
     /// Gives consecutive slots back. They must be empty.
     ///
     /// # Errors
-    /// [`Error::NotAllocated`] unless all of them were taken: nothing is given back then.
+    /// [`Error::NotAllocated`] unless all of them were taken by [`Allocator::take_slots`]: nothing
+    /// is given back then.
     pub fn give_slots(&mut self, first: CPtr, count: usize) -> Result<()> {
-        match count != 0 && self.slots.give(first, count) {
+        match count != 0 && self.slots.give_lent(first, count) {
             true => Ok(()),
             false => Err(Error::NotAllocated(first)),
         }
@@ -225,7 +238,7 @@ impl<'p> Allocator<'p> {
                 // Revoking what the object was made of deletes the guarded capability as well. If
                 // even that is refused, the slot is not empty and cannot be given back.
                 if self.abandon(kernel, object) {
-                    let _ = self.give_slots(guarded, 1);
+                    self.slots.give(guarded, 1);
                 }
                 Err(Error::Kernel { invocation, error })
             }

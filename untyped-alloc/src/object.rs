@@ -121,7 +121,7 @@ impl<'p> Allocator<'p> {
             return Err(Error::DeviceMemory(paddr));
         }
         // Slots first: growing the CSpace could take the very memory.
-        let first = self.take_slots(kernel, count)?;
+        let first = self.take_object_slots(kernel, count)?;
         let slots_from = SlotsFrom::Anywhere;
         let plan = ChunkPlan { blueprint, count, recycles: false, slots_from };
         let made = self

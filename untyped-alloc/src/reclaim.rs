@@ -68,8 +68,7 @@ impl<'p> Allocator<'p> {
     /// each, and later the clearing of what they were.
     ///
     /// # Errors
-    /// [`Error::Kernel`] if the kernel refused a call; everything else was done, and the rest can
-    /// be tried again.
+    /// [`Error::Kernel`] if the kernel refused a call; what is left can be tried again.
     pub fn trim(&mut self, kernel: &mut impl Kernel) -> Result<()> {
         let mut outcome = Ok(());
         let mut next = self.chunks.unused();
@@ -77,13 +76,22 @@ impl<'p> Allocator<'p> {
             next = self.chunks.unused_after(chunk);
             outcome = outcome.and(self.release_chunk(kernel, chunk));
         }
-        outcome = outcome.and(self.shrink_slots(kernel));
-        while let Some(block) = self.blocks.idle_for(0).or_else(|| self.blocks.idle_device()) {
-            if let Err(error) = self.unite(kernel, block) {
-                return outcome.and(Err(error));
+        // Split blocks hold slots of CNodes that could go, and those hold blocks that are split.
+        while outcome.is_ok() {
+            outcome = self.unite_all(kernel);
+            if self.slots.unused().is_none() {
+                break;
             }
+            outcome = outcome.and_then(|()| self.shrink_slots(kernel));
         }
         outcome
+    }
+
+    fn unite_all(&mut self, kernel: &mut impl Kernel) -> Result<()> {
+        while let Some(block) = self.blocks.idle_for(0).or_else(|| self.blocks.idle_device()) {
+            self.unite(kernel, block)?;
+        }
+        Ok(())
     }
 
     /// Destroys the free children of an idle block. One kernel call.

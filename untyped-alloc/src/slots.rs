@@ -43,6 +43,8 @@ pub(crate) struct SlotWindow<'p> {
     pub capacity: Cell<u16>,
     pub free: Cell<u16>,
     words: [Cell<u32>; WORDS],
+    /// A set bit: the slot was handed to a caller, who alone may give it back.
+    lent: [Cell<u32>; WORDS],
     best: [Cell<u8>; 2 * WORDS],
 }
 
@@ -57,6 +59,7 @@ impl Default for SlotWindow<'_> {
             capacity: Cell::new(0),
             free: Cell::new(0),
             words: [const { Cell::new(0) }; WORDS],
+            lent: [const { Cell::new(0) }; WORDS],
             best: [const { Cell::new(0) }; 2 * WORDS],
         }
     }
@@ -113,7 +116,7 @@ impl SlotWindow<'_> {
         self.cnode.set(None);
         self.capacity.set((to - from) as u16);
         self.free.set(0);
-        self.words.iter().for_each(|word| word.set(0));
+        self.words.iter().chain(&self.lent).for_each(|word| word.set(0));
         self.best.iter().for_each(|best| best.set(0));
         self.mark(from, to - from, true);
     }
@@ -121,6 +124,24 @@ impl SlotWindow<'_> {
     /// Whether every one of `count` slots from `at` on has the state `free`.
     fn all(&self, at: usize, count: usize, free: bool) -> bool {
         (at..at + count).all(|bit| (self.words[bit / 32].get() >> (bit % 32) & 1 == 1) == free)
+    }
+
+    /// Whether every one of `count` slots from `at` on was handed to a caller.
+    fn all_lent(&self, at: usize, count: usize) -> bool {
+        (at..at + count).all(|bit| self.lent[bit / 32].get() >> (bit % 32) & 1 == 1)
+    }
+
+    /// Records that `count` slots from `at` on are a caller's, or no more.
+    fn lend(&self, at: usize, count: usize, lent: bool) {
+        for bit in at..at + count {
+            let (word, mask) = (&self.lent[bit / 32], 1 << (bit % 32));
+            word.set(if lent { word.get() | mask } else { word.get() & !mask });
+        }
+    }
+
+    /// Whether no free slot counts as a caller's.
+    pub fn lent_are_taken(&self) -> bool {
+        self.words.iter().zip(&self.lent).all(|(free, lent)| free.get() & lent.get() == 0)
     }
 
     /// Whether the slot is free.
@@ -241,11 +262,31 @@ impl<'p> Slots<'p> {
             return false;
         };
         let at = first.bits() - window.base.get().bits();
-        if at + count > WINDOW_SLOTS || !window.all(at, count, false) {
+        if count > WINDOW_SLOTS - at || !window.all(at, count, false) {
             return false;
         }
         self.mark(window, at, count, true);
         true
+    }
+
+    /// Records that these slots, which were just taken, are a caller's.
+    pub fn lend(&self, first: CPtr, count: usize) {
+        if let Some(window) = self.window_of(first) {
+            window.lend(first.bits() - window.base.get().bits(), count, true);
+        }
+    }
+
+    /// Takes slots back from a caller. Returns false, and does nothing, unless all are lent.
+    pub fn give_lent(&mut self, first: CPtr, count: usize) -> bool {
+        let Some(window) = self.window_of(first) else {
+            return false;
+        };
+        let at = first.bits() - window.base.get().bits();
+        if count > WINDOW_SLOTS - at || !window.all_lent(at, count) {
+            return false;
+        }
+        window.lend(at, count, false);
+        self.give(first, count)
     }
 
     /// The window that holds `slot`.

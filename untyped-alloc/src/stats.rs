@@ -70,7 +70,8 @@ pub struct Stats {
     pub free_by_size: [u32; 64],
     /// Device memory that came in as untypeds.
     pub device_bytes: usize,
-    /// RAM that the kernel was made to clear so far.
+    /// RAM that the kernel was made to clear so far, at the most: an untyped counts as a whole,
+    /// although the kernel clears only as much as was used of it.
     pub cleared_bytes: u64,
     /// Live objects by type.
     pub live: LiveObjects,

@@ -105,6 +105,7 @@ impl Allocator<'_> {
         for window in self.slots.iter() {
             let at = window.base.get().bits();
             hold("a window's free slots are counted", at, window.free_is_exact())?;
+            hold("a caller's slots are taken", at, window.lent_are_taken())?;
             free += usize::from(window.free.get());
             capacity += usize::from(window.capacity.get());
         }

@@ -3,6 +3,7 @@
 //! | folder | what it holds the crates to |
 //! |---|---|
 //! | `support/` | machines, the fixture, snapshots: what all of them use |
+//! | `allocator/` | the untyped allocator by itself |
 //! | `failures/` | every kernel call refused, every page, slot and node missing, one at a time |
 //! | `state_machine/` | random requests against a plain reference model, page by page |
 //!
@@ -10,6 +11,7 @@
 //! is never asked of the code under test: it is read from the model kernel's page tables and
 //! capabilities, or from a reference model that is a plain map.
 
+mod allocator;
 mod failures;
 mod state_machine;
 mod support;

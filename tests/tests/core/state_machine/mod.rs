@@ -15,38 +15,22 @@ mod reference;
 mod run;
 
 use proptest::collection::vec;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, Target, explore_with, on_both};
 
 on_both!(requests_do_what_the_reference_says, so_do_they_when_memory_is_short);
 
 /// Runs sequences of up to `most` requests on `machine`.
-fn explore(machine: Machine, most: usize, cases: u32) {
-    let mut config = Config { failure_persistence: None, ..Config::default() };
-    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
-        config.rng_seed = RngSeed::Fixed(0x5e14);
-    }
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
-    config.max_shrink_iters = 20_000;
-    let requests = vec(ops::request(), 1..most);
-    let outcome = TestRunner::new(config).run(&requests, |requests| {
-        run::run(&machine, &requests);
-        Ok(())
-    });
-    if let Err(error) = outcome {
-        panic!("{error}");
-    }
+fn explore(machine: &Machine, most: usize, cases: u32) {
+    explore_with(vec(ops::request(), 1..most), cases, |requests| run::run(machine, &requests));
 }
 
 fn requests_do_what_the_reference_says(target: Target) {
-    explore(Machine::roomy(target), 80, 200);
+    explore(&Machine::roomy(target), 80, 200);
 }
 
 fn so_do_they_when_memory_is_short(target: Target) {
     // 26 pages in three untypeds: page tables alone can take half of them.
     let ram = vec![(0x100_0000, 16), (0x80_0000, 15), (0x70_2000, 13)];
-    explore(Machine::with_ram(target, ram), 60, 200);
+    explore(&Machine::with_ram(target, ram), 60, 200);
 }

@@ -4,9 +4,32 @@ mod fixture;
 mod machine;
 mod snapshot;
 
-pub use fixture::Fixture;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+pub use fixture::{BootParts, Fixture};
 pub use machine::{Machine, Target};
 pub use snapshot::{Essence, Snapshot};
+
+/// Runs `test` on values made by `strategy`, and shrinks what fails. The same values every time,
+/// unless `PROPTEST_RNG_SEED` says otherwise; `cases` of them, unless `PROPTEST_CASES` does.
+pub fn explore_with<S: Strategy>(strategy: S, cases: u32, test: impl Fn(S::Value)) {
+    let mut config = Config { failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
+        config.rng_seed = RngSeed::Fixed(0x5e14);
+    }
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    config.max_shrink_iters = 20_000;
+    let outcome = TestRunner::new(config).run(&strategy, |value| {
+        test(value);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
 
 /// Bytes of the smallest page.
 pub const PAGE: usize = 4096;

@@ -1,0 +1,292 @@
+//! Random requests against a list of what is live.
+//!
+//! After each request: what is live is in the slots it should be in and is the right kind of
+//! object, no two live things share memory or slots, and memory and slots add up.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use untyped_alloc::{Blame, Blueprint, CPtr, Error, Frames, Object, Objects, Taken};
+use vmm_tests::model::Arena;
+
+use super::bench::{Bench, FRAME};
+use crate::support::{Machine, Target, explore_with, on_both};
+
+on_both!(nothing_is_lost_or_given_twice, nor_is_it_when_everything_is_short);
+
+#[derive(Clone, Debug)]
+enum Request {
+    Allocate(u8),
+    Many { kind: u8, count: usize },
+    At { page: u8, count_bits: u8, device: bool },
+    Frames { want: usize },
+    Table,
+    Slots { count: usize },
+    Give { which: u8, part: u8 },
+    GiveAgain { which: u8 },
+    Trim,
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let count = || prop_oneof![6 => 1..9usize, 2 => 9..70usize, 1 => Just(256usize)];
+    prop_oneof![
+        6 => any::<u8>().prop_map(Request::Allocate),
+        3 => (any::<u8>(), count()).prop_map(|(kind, count)| Request::Many { kind, count }),
+        2 => (0..64u8, 0..4u8, any::<bool>())
+            .prop_map(|(page, count_bits, device)| Request::At { page, count_bits, device }),
+        5 => count().prop_map(|want| Request::Frames { want }),
+        2 => Just(Request::Table),
+        3 => count().prop_map(|count| Request::Slots { count }),
+        14 => (any::<u8>(), any::<u8>()).prop_map(|(which, part)| Request::Give { which, part }),
+        1 => any::<u8>().prop_map(|which| Request::GiveAgain { which }),
+        1 => Just(Request::Trim),
+    ]
+}
+
+/// Something that was handed out.
+#[derive(Clone, Debug)]
+enum Live {
+    One(Object, Blueprint),
+    /// With those of them that were freed singly.
+    Many(Objects, Blueprint, Vec<usize>),
+    Frames(Frames),
+    Table(CPtr),
+    Slots(CPtr, usize),
+}
+
+struct Run<'a> {
+    bench: Bench<'a>,
+    live: Vec<Live>,
+    dead: Vec<Live>,
+}
+
+const KINDS: [Blueprint; 7] = [
+    Blueprint::Endpoint,
+    Blueprint::Tcb,
+    Blueprint::Notification,
+    Blueprint::CNode { radix_bits: 4 },
+    Blueprint::Untyped { size_bits: 11 },
+    FRAME,
+    Blueprint::Table { level: 0 },
+];
+
+impl Live {
+    /// Slots, each with what it should hold; `None` for an empty one.
+    fn slots(&self) -> Vec<(CPtr, Option<Blueprint>)> {
+        match self {
+            Live::One(object, kind) => vec![(object.slot(), Some(*kind))],
+            Live::Many(many, kind, freed) => (0..many.len())
+                .map(|n| (many.first_slot().offset(n), (!freed.contains(&n)).then_some(*kind)))
+                .collect(),
+            Live::Frames(run) => {
+                (0..run.count).map(|n| (run.first.offset(n), Some(FRAME))).collect()
+            }
+            Live::Table(slot) => vec![(*slot, Some(Blueprint::Table { level: 1 }))],
+            Live::Slots(first, count) => (0..*count).map(|n| (first.offset(n), None)).collect(),
+        }
+    }
+}
+
+impl Run<'_> {
+    fn step(&mut self, request: &Request) {
+        let Bench { alloc, kernel, .. } = &mut self.bench;
+        let free = alloc.stats().free_bytes();
+        let made = match *request {
+            Request::Allocate(kind) => {
+                let kind = KINDS[usize::from(kind) % KINDS.len()];
+                alloc.allocate(kernel, kind).map(|object| Live::One(object, kind))
+            }
+            Request::Many { kind, count } => {
+                let kind = KINDS[usize::from(kind) % KINDS.len()];
+                alloc.allocate_many(kernel, kind, count).map(|many| Live::Many(many, kind, vec![]))
+            }
+            Request::At { page, count_bits, device } => {
+                return self.allocate_at(page, count_bits, device);
+            }
+            Request::Frames { want } => alloc.take_frames(kernel, 12, want).map(|taken| {
+                let run = match taken {
+                    Taken::Clean(clean) => clean.frames(),
+                    Taken::Dirty(dirty) => dirty.frames(),
+                };
+                assert!((1..=want).contains(&run.count));
+                Live::Frames(run)
+            }),
+            Request::Table => alloc.take_table(kernel, 1).map(Live::Table),
+            Request::Slots { count } => {
+                alloc.take_slots(kernel, count).map(|first| Live::Slots(first, count))
+            }
+            Request::Give { which, part } => return self.give(which, part),
+            Request::GiveAgain { which } => return self.give_again(which),
+            Request::Trim => return alloc.trim(kernel).expect("trimming"),
+        };
+        match made {
+            Ok(live) => self.live.push(live),
+            Err(error) => {
+                assert_eq!(error.blame(), Blame::Resource, "{error:?}");
+                // Of another size it is memory for a CNode that is out.
+                let frames = matches!(request, Request::Frames { .. });
+                if frames && error == (Error::OutOfMemory { size_bits: 12 }) {
+                    assert!(free < 1 << 17, "no frame with {free} bytes free");
+                }
+            }
+        }
+    }
+
+    fn allocate_at(&mut self, page: u8, count_bits: u8, device: bool) {
+        let count = 1 << count_bits;
+        let (base, pages) = match device {
+            true => (self.bench.machine.device(), 16),
+            false => (self.bench.machine.config.ram[0].0, 64),
+        };
+        let paddr = base + (usize::from(page) % pages & !(count - 1)) * 4096;
+        let range = paddr..paddr + count * 4096;
+        let used = self.memory();
+        let taken = used.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start);
+        let Bench { alloc, kernel, .. } = &mut self.bench;
+        match alloc.allocate_at(kernel, FRAME, paddr, count) {
+            Ok(frames) => {
+                assert!(!taken, "{range:x?} is in use");
+                assert_eq!(self.bench.memory(frames.first_slot()).0, paddr);
+                self.live.push(Live::Many(frames, FRAME, vec![]));
+            }
+            Err(Error::AddressInUse(_)) => {}
+            Err(error) => assert_eq!(error.blame(), Blame::Resource, "{error:?}"),
+        }
+    }
+
+    /// Gives one of the live things back, or part of it.
+    fn give(&mut self, which: u8, part: u8) {
+        if self.live.is_empty() {
+            return;
+        }
+        let live = self.live.swap_remove(usize::from(which) % self.live.len());
+        let Bench { alloc, kernel, .. } = &mut self.bench;
+        let part = usize::from(part);
+        match live.clone() {
+            Live::One(object, _) => alloc.free(kernel, object).expect("it is live"),
+            Live::Many(many, kind, mut freed) if part % 2 == 0 && many.len() > freed.len() + 1 => {
+                let index = part % many.len();
+                let one = many.get(index).expect("one of them");
+                match alloc.free(kernel, one) {
+                    Ok(()) => freed.push(index),
+                    Err(error) => {
+                        assert!(freed.contains(&index), "{error:?}");
+                        assert_eq!(error, Error::Stale(one.slot()));
+                    }
+                }
+                return self.live.push(Live::Many(many, kind, freed));
+            }
+            Live::Many(many, ..) => alloc.free_many(kernel, many).expect("they are live"),
+            Live::Frames(run) if part % 2 == 0 && run.count > 1 => {
+                let cut = 1 + part % (run.count - 1);
+                alloc.give_frames(Frames { count: cut, ..run }).expect("they are live");
+                let (first, count) = (run.first.offset(cut), run.count - cut);
+                return self.live.push(Live::Frames(Frames { first, count, ..run }));
+            }
+            Live::Frames(run) => alloc.give_frames(run).expect("they are live"),
+            Live::Table(table) => alloc.give_table(table, 1).expect("it is live"),
+            Live::Slots(first, count) => alloc.give_slots(first, count).expect("they are taken"),
+        }
+        self.dead.push(live);
+    }
+
+    /// What was given back cannot be given back again, unless it was handed out again since.
+    fn give_again(&mut self, which: u8) {
+        if self.dead.is_empty() {
+            return;
+        }
+        let dead = self.dead[usize::from(which) % self.dead.len()].clone();
+        let live: Vec<CPtr> =
+            self.live.iter().flat_map(Live::slots).map(|(slot, _)| slot).collect();
+        if dead.slots().iter().any(|(slot, _)| live.contains(slot)) {
+            return;
+        }
+        let Bench { alloc, kernel, .. } = &mut self.bench;
+        let answer = match dead {
+            Live::One(object, _) => alloc.free(kernel, object),
+            Live::Many(many, ..) => alloc.free_many(kernel, many),
+            Live::Frames(run) => alloc.give_frames(run),
+            Live::Table(table) => alloc.give_table(table, 1),
+            Live::Slots(first, count) => alloc.give_slots(first, count),
+        };
+        let error = answer.expect_err("it was given back before");
+        assert!(matches!(error, Error::Stale(_) | Error::NotAllocated(_)), "{error:?}");
+    }
+
+    /// Physical memory of all that is live: where each piece begins and ends.
+    fn memory(&self) -> BTreeMap<usize, usize> {
+        let slots = self.live.iter().flat_map(Live::slots);
+        let held = slots.filter(|(_, kind)| kind.is_some());
+        held.map(|(slot, _)| self.bench.memory(slot)).map(|(at, bytes)| (at, at + bytes)).collect()
+    }
+
+    fn check(&self) {
+        self.bench.check();
+        let mut slots: Vec<CPtr> = Vec::new();
+        for (slot, kind) in self.live.iter().flat_map(Live::slots) {
+            match kind {
+                Some(kind) => assert!(self.bench.holds(slot, kind), "{slot:?} is no {kind:?}"),
+                None => assert!(self.bench.kernel.is_empty_slot(slot), "{slot:?} is not empty"),
+            }
+            slots.push(slot);
+        }
+        let count = slots.len();
+        slots.sort();
+        slots.dedup();
+        assert_eq!(slots.len(), count, "a slot was handed out twice");
+        let memory = self.memory();
+        let mut end = 0;
+        for (&at, &to) in &memory {
+            assert!(at >= end, "{at:#x} was handed out twice");
+            end = to;
+        }
+        let ram = self.bench.machine.config.ram.iter();
+        let is_ram =
+            |at: usize| ram.clone().any(|&(base, bits)| (base..base + (1 << bits)).contains(&at));
+        let used: usize =
+            memory.iter().filter(|&(&at, _)| is_ram(at)).map(|(at, to)| to - at).sum();
+        let stats = self.bench.alloc.stats();
+        assert!(stats.free_bytes() + used <= stats.total_bytes, "more is free than there is");
+    }
+}
+
+fn run(machine: &Machine, requests: &[Request]) {
+    let arena = Arena::new();
+    let mut bench = Bench::boot(&arena, machine.clone());
+    let slot = bench.alloc.take_slots(&mut bench.kernel, 1).expect("a slot");
+    bench.alloc.give_slots(slot, 1).expect("taken");
+    let before = bench.alloc.stats();
+    let mut run = Run { bench, live: Vec::new(), dead: Vec::new() };
+    for request in requests {
+        run.step(request);
+        run.check();
+    }
+    while !run.live.is_empty() {
+        run.give(0, 1);
+    }
+    let Bench { alloc, kernel, .. } = &mut run.bench;
+    alloc.trim(kernel).expect("trimming");
+    run.bench.check();
+    let after = run.bench.alloc.stats();
+    if run.bench.alloc.grown_root().is_none() {
+        assert_eq!(after.free_by_size, before.free_by_size, "all blocks are whole again");
+        assert_eq!(after.free_slots, before.free_slots, "all slots are free again");
+        assert_eq!(after.live, before.live);
+    }
+}
+
+fn explore(machine: &Machine, most: usize) {
+    explore_with(vec(request(), 1..most), 250, |requests| run(machine, &requests));
+}
+
+fn nothing_is_lost_or_given_twice(target: Target) {
+    let ram = vec![(0x100_0000, 22), (0x80_0000, 18), (0x70_1000, 12)];
+    explore(&Machine::with_ram(target, ram).slots(13), 60);
+}
+
+fn nor_is_it_when_everything_is_short(target: Target) {
+    let ram = vec![(0x100_0000, 18), (0x80_0000, 15), (0x70_1000, 12)];
+    explore(&Machine::with_ram(target, ram).slots(9), 60);
+}
