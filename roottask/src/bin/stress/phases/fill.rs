@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use roottask::{check, Outcome};
 use vmm::{RegionId, RegionOptions};
 
-use super::{churn, cow, share};
+use super::{churn, cow, objects, share, spaces, threads};
 use crate::contents::{check_page, stamp_page};
 use crate::engine::Stress;
 use crate::ledger::Kind;
@@ -31,9 +31,9 @@ pub fn run(stress: &mut Stress) -> Outcome {
     let mut pieces = Vec::new();
     fill(stress, &mut pieces)?;
     stress.vmm.validate()?;
-    churn::run(stress)?;
-    share::run(stress)?;
-    cow::run(stress)?;
+    for others in [churn::run, share::run, cow::run, spaces::run, threads::run, objects::run] {
+        others(stress)?;
+    }
     stress.vmm.validate()?;
     while !pieces.is_empty() {
         let index = stress.random.below(pieces.len());
