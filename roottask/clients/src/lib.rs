@@ -1,9 +1,10 @@
-//! What the client programs of service-demo have in common.
+//! The client programs that travel in the images of root tasks, and what they have in common.
 //!
 //! ```text
 //!   bin/giver.rs   shares memory with its child, gives it quota, clones copy-on-write
 //!   bin/taker.rs   the child: uses what it was given, also after the giver has ended
 //!   bin/rogue.rs   does all that it should not
+//!   bin/meter.rs   measures requests, for the benchmark
 //! ```
 #![no_std]
 

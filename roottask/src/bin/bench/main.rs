@@ -4,6 +4,7 @@
 //!   measure.rs   instructions of an operation; a row of the result
 //!   floor.rs     the same invocations without a manager
 //!   bulk.rs      many pages in one call          single.rs   one page, buffer, stack in a call
+//!   service.rs   requests of client programs, and the life of one
 //!   spaces.rs    address spaces               growth.rs    the same beside more and more others
 //! ```
 //!
@@ -17,6 +18,7 @@ mod bulk;
 mod floor;
 mod growth;
 mod measure;
+mod service;
 mod single;
 mod spaces;
 
@@ -57,6 +59,7 @@ fn run(vmm: &mut Manager) -> Result {
     bulk::used(vmm, pages)?;
     single::reserve_release(vmm)?;
     spaces::create_destroy(vmm)?;
+    service::run(vmm)?;
     growth::regions(vmm)?;
     growth::spaces(vmm)
 }

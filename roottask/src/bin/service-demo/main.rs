@@ -3,8 +3,8 @@
 //! ```text
 //!   main.rs     the course of it, from all memory free to all memory free
 //!   images.rs   the client programs' files, which travel in this image
-//!   server.rs   the loop: requests and faults on one endpoint
 //! ```
+//! The server's loop is `roottask::Server`.
 //!
 //! The giver shares memory with its child, the taker, and ends first; the rogue breaks every rule
 //! there is and is ended while the others go on. What it takes to pass is counted by the server and
@@ -13,15 +13,12 @@
 #![no_main]
 
 mod images;
-mod server;
 
-use roottask::{check, check_eq, Failure, Manager, Outcome};
+use roottask::{check, check_eq, End, Failure, Manager, Outcome, Server};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4_kernel::{start, BootPool};
 use vmm::service::{ClientId, Limits};
 use vmm::{Blueprint, Quota, Rights};
-
-use server::{End, Server};
 
 static POOL: BootPool<32> = BootPool::new();
 

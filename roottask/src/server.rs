@@ -1,4 +1,5 @@
-//! The server's loop: requests and faults come to one endpoint, told apart by their badges.
+//! A server of client programs: requests and faults come to one endpoint, told apart by their
+//! badges.
 //!
 //! ```text
 //!   wait ──► badge of a client?   Service::handle ──► answer ──┐
@@ -7,7 +8,6 @@
 //!                otherwise: a piece of that work, then look whether somebody called
 //! ```
 
-use roottask::{Failure, Manager, Outcome};
 use sel4::init_thread::slot;
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, UserContext, Word};
 use sel4_root_task::debug_println;
@@ -17,9 +17,11 @@ use vmm::service::{
 };
 use vmm::{CPtr, Error, PageFault, Resolution, Rights};
 
+use crate::{Failure, Manager, Outcome};
+
 /// Below the server's, so that it answers before anybody goes on.
 const PRIORITY: Word = 100;
-/// The most clients here.
+/// The most clients at a time.
 const MOST_CLIENTS: usize = 3;
 
 /// How a client ended.
@@ -46,13 +48,12 @@ pub struct Counts {
     pub unresolved: usize,
 }
 
-/// A client of the demo.
+/// A client.
 #[derive(Clone, Copy)]
 struct Entry {
     client: ClientId,
     start: Option<Start>,
-    /// How it ended, and as which.
-    end: Option<(End, usize)>,
+    end: Option<End>,
 }
 
 /// The server.
@@ -60,23 +61,43 @@ pub struct Server {
     endpoint: cap::Endpoint,
     service: Service<'static>,
     clients: [Option<Entry>; MOST_CLIENTS],
-    ended: usize,
+    told: Told,
     counts: Counts,
+}
+
+/// How much a server prints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// What clients say, and how they end.
+    All,
+    /// Nothing but faults that end a client.
+    Faults,
 }
 
 impl Server {
     /// A server without clients at this endpoint.
+    ///
+    /// # Errors
+    /// What the manager refuses.
     pub fn new(vmm: &mut Manager, endpoint: CPtr) -> Outcome<Server> {
         Ok(Server {
             endpoint: cap::Endpoint::from_bits(endpoint.bits() as Word),
             service: Service::new(vmm, endpoint)?,
             clients: [None; MOST_CLIENTS],
-            ended: 0,
+            told: Told::All,
             counts: Counts::default(),
         })
     }
 
+    /// The same, printing this much.
+    pub fn telling(self, told: Told) -> Server {
+        Server { told, ..self }
+    }
+
     /// Makes a client.
+    ///
+    /// # Errors
+    /// What the manager refuses; `BadBootInfo` when there are as many as there can be.
     pub fn create(
         &mut self,
         vmm: &mut Manager,
@@ -85,13 +106,17 @@ impl Server {
         parent: Option<ClientId>,
     ) -> Outcome<ClientId> {
         let client = self.service.create_client(vmm, name, limits, parent)?;
-        let free = self.clients.iter_mut().find(|entry| entry.is_none());
+        let over = |entry: &Entry| entry.end.is_some();
+        let free = self.clients.iter_mut().find(|entry| entry.as_ref().is_none_or(over));
         let free = free.ok_or(Failure::Manager(Error::BadBootInfo(MOST_CLIENTS)))?;
         *free = Some(Entry { client, start: None, end: None });
         Ok(client)
     }
 
     /// Loads its program.
+    ///
+    /// # Errors
+    /// What the manager refuses; `BadBootInfo` for a file that cannot be loaded.
     pub fn load(&mut self, vmm: &mut Manager, client: ClientId, file: &[u8]) -> Outcome {
         let loaded = self.service.load(vmm, client, &Program { file, stack_pages: 4 });
         let start = loaded.map_err(|error| match error {
@@ -108,6 +133,9 @@ impl Server {
     }
 
     /// Gives it a capability.
+    ///
+    /// # Errors
+    /// What the manager refuses.
     pub fn give(
         &mut self,
         vmm: &mut Manager,
@@ -119,7 +147,10 @@ impl Server {
         Ok(self.service.give_capability(vmm, client, slot, capability, rights, None)?)
     }
 
-    /// Lets it run.
+    /// Lets it run. Without a program nothing happens.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
     pub fn start(&mut self, client: ClientId, argument: u32) -> Outcome {
         let Some(start) = self.entry(client).and_then(|entry| entry.start) else { return Ok(()) };
         let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
@@ -134,6 +165,9 @@ impl Server {
     }
 
     /// Serves until every client has ended and all they had is given back.
+    ///
+    /// # Errors
+    /// What the kernel refuses of giving back.
     pub fn run(&mut self, vmm: &mut Manager) -> Outcome {
         let mut answer: Option<MessageInfo> = None;
         let mut busy = false;
@@ -182,13 +216,13 @@ impl Server {
         let outcome = self.service.handle(vmm, &message);
         self.counts.requests += 1;
         match outcome.event {
-            Some(Event::Said(client, line)) => {
+            Some(Event::Said(client, line)) if self.told == Told::All => {
                 let name = self.service.name(client).unwrap_or_default();
                 debug_println!("{}: {line}", name.as_str());
             }
             Some(Event::Exited(client, code)) => self.ends(client, End::Exited(code)),
             Some(Event::Killed(client)) => self.ends(client, End::Killed),
-            None => {}
+            _ => {}
         }
         Ok(outcome.answer.map(|message| self.put(&message)))
     }
@@ -241,15 +275,15 @@ impl Server {
 
     fn ends(&mut self, client: ClientId, end: End) {
         let name = self.service.name(client).unwrap_or_default();
+        let name = name.as_str();
         match end {
-            End::Exited(code) => debug_println!("server: {} exits with {code}", name.as_str()),
-            End::Fault => debug_println!("server: {} is ended for its fault", name.as_str()),
-            End::Killed => debug_println!("server: {} is ended by its parent", name.as_str()),
+            _ if self.told != Told::All => {}
+            End::Exited(code) => debug_println!("server: {name} exits with {code}"),
+            End::Fault => debug_println!("server: {name} is ended for its fault"),
+            End::Killed => debug_println!("server: {name} is ended by its parent"),
         }
-        self.ended += 1;
-        let ended = self.ended;
         if let Some(entry) = self.entry(client) {
-            entry.end = Some((end, ended));
+            entry.end = Some(end);
         }
     }
 
@@ -260,7 +294,7 @@ impl Server {
     /// How a client ended.
     pub fn end_of(&self, client: ClientId) -> Option<End> {
         let mut entries = self.clients.iter().flatten();
-        entries.find(|entry| entry.client == client)?.end.map(|(end, _)| end)
+        entries.find(|entry| entry.client == client)?.end
     }
 
     /// What was counted.

@@ -1,0 +1,85 @@
+//! Requests of client programs, as the client sees them, and the life of a program.
+
+use roottask::{End, Failure, Manager, Outcome, Server, Told};
+use vmm::service::Limits;
+use vmm::{Blueprint, Quota, RegionOptions, Result};
+
+use super::measure::{cost, Cost, Row};
+
+/// The client program that measures.
+static METER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/meter"));
+/// Requests, or pages, that the client measures.
+const TIMES: usize = 256;
+/// Programs started and ended.
+const LIVES: usize = 32;
+
+const LIMITS: Limits = Limits { quota: Quota { frames: 400, tables: 8, slots: 0 }, objects: 2 };
+
+/// `service_null`, `service_map_1`, `service_map_256`, `process_start_end`.
+///
+/// The floor of the requests that map is the same in the library, in a space of its own. Their
+/// kernel calls are those of the client's whole life, less those of a life without such requests:
+/// taking the pages away again is counted.
+pub fn run(vmm: &mut Manager) -> Result {
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?;
+    let served = measure(vmm, endpoint.slot());
+    served.map_err(|failure| match failure {
+        Failure::Manager(error) => error,
+        // Whatever else it is, it has been printed, and there are no figures.
+        _ => vmm::Error::BadBootInfo(0),
+    })?;
+    vmm.free(endpoint)
+}
+
+fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
+    let mut server = Server::new(vmm, endpoint)?.telling(Told::Faults);
+    // Once for all that is made at a first time.
+    life(vmm, &mut server, 3)?;
+    let before = vmm.kernel_calls().total();
+    life(vmm, &mut server, 1)?;
+    let idle = vmm.kernel_calls().total() - before;
+    let floors = [None, Some(in_library(vmm, 1)?), Some(in_library(vmm, TIMES)?)];
+    let rows = [("service_null", "call"), ("service_map_1", "page"), ("service_map_256", "page")];
+    for (what, ((name, unit), floor)) in rows.into_iter().zip(floors).enumerate() {
+        let before = vmm.kernel_calls();
+        let instructions = u64::from(life(vmm, &mut server, what as u32 + 1)?);
+        let calls = vmm.kernel_calls().since(&before);
+        let page_maps = calls.of(vmm::Invocation::PageMap);
+        let calls = calls.total().saturating_sub(idle);
+        let cost = Cost { instructions, calls, page_maps, bytes: 0 };
+        Row::new(name, unit, TIMES).print(&cost, floor, None);
+    }
+    let mut lived = Ok(());
+    let (_, lives) = cost(vmm, |vmm| {
+        lived = (0..LIVES).try_for_each(|_| life(vmm, &mut server, 0).map(|_| ()));
+        Ok(())
+    })?;
+    lived?;
+    Row::new("process_start_end", "process", LIVES).print(&lives, None, None);
+    Ok(())
+}
+
+/// Starts a client, serves it to its end, and returns its exit code.
+fn life(vmm: &mut Manager, server: &mut Server, what: u32) -> Outcome<u32> {
+    let client = server.create(vmm, "meter", LIMITS, None)?;
+    server.load(vmm, client, METER)?;
+    server.start(client, what)?;
+    server.run(vmm)?;
+    match server.end_of(client) {
+        Some(End::Exited(code)) => Ok(code),
+        _ => Err(Failure::Manager(vmm::Error::NoSuchSpace(client.space()))),
+    }
+}
+
+/// Instructions of mapping as many pages in the library, `step` of them at a time.
+fn in_library(vmm: &mut Manager, step: usize) -> Result<u64> {
+    let space = vmm.create_space()?;
+    let region = vmm.reserve(space, &RegionOptions::new(TIMES))?;
+    let (_, mapped) = cost(vmm, |vmm| {
+        (0..TIMES)
+            .step_by(step)
+            .try_for_each(|page| vmm.populate(space, region.start().bits() + page * 4096, step))
+    })?;
+    vmm.destroy_space(space)?;
+    Ok(mapped.instructions)
+}
