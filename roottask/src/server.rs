@@ -247,7 +247,8 @@ impl Server {
         words: &[Word],
         badge: usize,
     ) -> Outcome<Option<MessageInfo>> {
-        let thread = vmm.thread(vmm::ThreadId::from_badge(badge))?;
+        // No thread that is known: nobody waits for an answer.
+        let Ok(thread) = vmm.thread(vmm::ThreadId::from_badge(badge)) else { return Ok(None) };
         let name = thread.name;
         if label == sys::seL4_Fault_VMFault && words.len() == sys::seL4_VMFault_Length as usize {
             let [ip, address, prefetch, fsr] = [0, 1, 2, 3].map(|index| words[index] as usize);

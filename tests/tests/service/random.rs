@@ -11,6 +11,7 @@ use vmm::service::protocol::{
 use vmm::service::{ClientId, Event, Limits, Program};
 use vmm::{Quota, SpaceId};
 
+use crate::support::{Machine, Target};
 use crate::world::{AMPLE, PAGE, World};
 
 /// Clients that send.
@@ -67,6 +68,8 @@ struct Storm {
     /// Who sends nothing, and whose memory must stay as it is.
     victim: ClientId,
     kept: BTreeMap<usize, u64>,
+    /// What a sender may have.
+    limits: Limits,
     /// The program that some of them run.
     file: Vec<u8>,
     most_calls: u64,
@@ -74,11 +77,13 @@ struct Storm {
     granted: BTreeMap<u32, usize>,
     answered: usize,
     refused: usize,
+    /// Refused because all memory was taken.
+    short: usize,
 }
 
 impl Storm {
-    fn new(seed: u64) -> Storm {
-        let mut world = World::new();
+    fn new(machine: Machine, limits: Limits, seed: u64) -> Storm {
+        let mut world = World::on(machine);
         let victim = world.client(AMPLE, None);
         let (_, start) = world.memory(victim, 20);
         for page in 0..20 {
@@ -91,10 +96,12 @@ impl Storm {
             victim,
             kept: BTreeMap::new(),
             file: crate::programs::program(),
+            limits,
             most_calls: 0,
             granted: BTreeMap::new(),
             answered: 0,
             refused: 0,
+            short: 0,
         };
         storm.kept = storm.contents(victim.space());
         assert_eq!(storm.kept.len(), 20);
@@ -113,23 +120,28 @@ impl Storm {
         while self.senders.len() < SENDERS {
             let parent = self.senders.last().filter(|_| self.random.one_in(3));
             let small = Limits { quota: Quota { frames: 40, tables: 4, slots: 40 }, objects: 2 };
-            let limits = if parent.is_some() { small } else { LIMITS };
+            let limits = if parent.is_some() { small } else { self.limits };
             let parent = parent.map(|parent| parent.client);
             let vmm = &mut self.world.fixture.vmm;
             let made = self.world.service.create_client(vmm, "sender", limits, parent);
             // A parent may be short of what its child would take.
-            let (client, parent) = match made {
-                Ok(client) => (client, parent),
-                Err(_) => {
+            let made = match made {
+                Err(_) if parent.is_some() => {
                     let made = self.world.service.create_client(vmm, "sender", limits, None);
-                    (made.unwrap(), None)
+                    made.map(|client| (client, None))
                 }
+                made => made.map(|client| (client, parent)),
             };
+            // All memory may be taken.
+            let Ok((client, parent)) = made else { return };
             self.world.fixture.spaces.push(client.space());
             if self.random.one_in(2) {
                 let program = Program { file: &self.file, stack_pages: 1 };
                 let vmm = &mut self.world.fixture.vmm;
-                self.world.service.load(vmm, client, &program).unwrap();
+                if self.world.service.load(vmm, client, &program).is_err() {
+                    self.world.service.kill(client).unwrap();
+                    return;
+                }
             }
             self.senders.push(Sender { client, parent, regions: Vec::new(), buffers: Vec::new() });
         }
@@ -241,6 +253,10 @@ impl Storm {
         if self.random.one_in(4) {
             let _ = self.world.service.work(&mut self.world.fixture.vmm).unwrap();
         }
+        if self.senders.is_empty() {
+            self.refill();
+            return;
+        }
         let sender = self.random.below(self.senders.len() as u32) as usize;
         let client = self.senders[sender].client;
         if self.random.one_in(5) {
@@ -283,6 +299,7 @@ impl Storm {
             Err(refusal) => {
                 assert_ne!(refusal, Refusal::Internal, "{label:#x} {words:x?}");
                 self.refused += 1;
+                self.short += usize::from(refusal == Refusal::OutOfMemory);
             }
         }
     }
@@ -314,11 +331,10 @@ impl Storm {
     }
 }
 
-#[test]
-fn no_message_breaks_anything_or_anybody() {
-    let (messages, seed) = (setting("VMM_MESSAGES", 200_000), setting("VMM_SEED", 0x5ea1_4500));
-    let before = World::new().free_bytes();
-    let mut storm = Storm::new(seed);
+/// Returns how often memory was short.
+fn storm(machine: Machine, limits: Limits, messages: u64) -> usize {
+    let before = World::on(machine.clone()).free_bytes();
+    let mut storm = Storm::new(machine, limits, setting("VMM_SEED", 0x5ea1_4500));
     for message in 0..messages {
         storm.step();
         if message % 2000 == 1999 {
@@ -326,9 +342,23 @@ fn no_message_breaks_anything_or_anybody() {
         }
     }
     storm.check();
-    let Storm { answered, refused, most_calls, .. } = storm;
+    let Storm { answered, refused, short, most_calls, .. } = storm;
     println!("{messages} messages: {answered} answered, {refused} refused");
     println!("granted, by number: {:?}", storm.granted);
     println!("{most_calls} kernel calls for one of them at the most");
     storm.end(before);
+    short
+}
+
+#[test]
+fn no_message_breaks_anything_or_anybody() {
+    storm(Machine::roomy(Target::Ia32), LIMITS, setting("VMM_MESSAGES", 200_000));
+}
+
+/// 1 MiB for all, and each may have all of it.
+#[test]
+fn no_message_breaks_anything_when_memory_is_short() {
+    let messages = setting("VMM_MESSAGES", 200_000) / 4;
+    let short = storm(Machine::small(Target::Ia32), AMPLE, messages);
+    assert!(short > 0, "memory was never short");
 }
