@@ -1,4 +1,4 @@
-//! The giver's child: changes what it shares, and goes on using it when the giver has ended.
+//! The giver's child: changes what it shares, and goes on using it when all others have ended.
 #![no_std]
 #![no_main]
 
@@ -8,8 +8,8 @@ use vmm_clients::{answer, question, tell, told, Words, PAGES, WORDS};
 
 client_program!(main);
 
-/// `argument` is unused: the giver's number is the parent's.
-fn main(service: Service, _argument: usize) -> Result {
+/// `rogue` is the rogue's number; the giver's is the parent's.
+fn main(service: Service, rogue: usize) -> Result {
     let parent = service.limits()?.parent;
     told().wait();
     let memory = service.accept(parent, 0, Rights::READ_WRITE)?;
@@ -23,17 +23,22 @@ fn main(service: Service, _argument: usize) -> Result {
 
     told().wait();
     let gone = Err(Error::Refused(Refusal::NoSuchClient));
-    while service.offer(parent, memory.first, 1, Rights::READ).map(|_| ()) != gone {
-        sel4::r#yield();
+    for other in [parent, rogue as u32] {
+        while let Ok(ticket) = service.offer(other, memory.first, 1, Rights::READ) {
+            // The rogue may have guessed it in the meantime; reading is all it was offered.
+            let _ = service.withdraw(ticket);
+            sel4::r#yield();
+        }
+        assert_eq!(service.offer(other, memory.first, 1, Rights::READ).map(|_| ()), gone);
     }
-    // Whoever gets the giver's memory now would write over it: it must be none of what is shared.
+    // Whoever gets their memory now would write over it: it must be none of what is shared.
     let other = service.allocate(PAGES, "other")?;
     // SAFETY: allocate has mapped them.
     let others = unsafe { Words::new(other.first, PAGES) };
     let clear = (0..WORDS).filter(|&index| others.get(index) == 0).count();
     (0..WORDS).for_each(|index| others.set(index, !0));
     let right = (0..WORDS).filter(|&index| words.get(index) == answer(question(index))).count();
-    say!("the giver has ended, and {right} shared words are still there");
+    say!("giver and rogue have ended, and {right} shared words are still there");
     assert_eq!((right, clear), (WORDS, WORDS));
     service.release(memory.handle)
 }

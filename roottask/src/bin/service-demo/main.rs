@@ -67,7 +67,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     }
     vmm.validate()?;
     server.start(giver, taker.number())?;
-    server.start(taker, 0)?;
+    server.start(taker, rogue.number())?;
     server.start(rogue, taker.number())?;
 
     server.run(&mut vmm)?;
