@@ -162,7 +162,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The next page of address space for our own use, not taken yet.
-    fn next_own_page(&mut self) -> Result<PageRange> {
+    pub(crate) fn next_own_page(&mut self) -> Result<PageRange> {
         if self.bookkeeping.mapped.is_none() {
             let options = RegionOptions::new(REGION_PAGES)
                 .named("book-keeping")

@@ -99,6 +99,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let window = vmm.place_window(boot.tables)?;
         let range = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
         vmm.windows = Windows::new(range);
+        // Addresses for book-keeping, so that where they lie does not depend on when they are needed.
+        vmm.next_own_page()?;
         Ok(vmm)
     }
 
