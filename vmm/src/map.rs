@@ -269,8 +269,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while index < run.frames.count {
             let start = run.address(index);
             self.make_way(space, start, level).map_err(|error| (error, start))?;
-            let end = self.geometry.table_end(level, start).min(run.end());
-            let count = (end - start.bits()) >> bits;
+            let count = match bits == self.geometry.page_bits {
+                true => {
+                    let end = self.geometry.table_end(level, start).min(run.end());
+                    (end - start.bits()) >> bits
+                }
+                // Each larger page may have an empty table in its place, which is in the way.
+                false => 1,
+            };
             let mut done = 0;
             let mut outcome = Ok(());
             while done < count {
