@@ -10,6 +10,7 @@ RATIO = {
     "unmap_free_bulk_4k": 1.05,
     "protect_bulk_4k": 1.05,
     "ipc_buffer": 1.15,
+    "fault_demand_zero": 1.15,
 }
 KERNEL_CALLS = {"alloc_1024_frames": 10}
 BYTES_PER_PAGE = {"map_bulk_4k": 4, "alloc_1024_frames": 4, "map_scattered_4k": 32}

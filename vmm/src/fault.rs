@@ -10,13 +10,12 @@
 
 use core::fmt;
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::VirtAddr;
 use untyped_alloc::{Invocation, Kernel, KernelError, Memory, Rights};
 
 use crate::error::{Error, Result};
 use crate::ids::SpaceId;
 use crate::query::{Mapping, RegionInfo};
-use crate::quota::Resource;
 use crate::region::{Backing, Kind};
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -30,6 +29,19 @@ pub enum Access {
     Write,
     /// Fetching an instruction.
     Execute,
+}
+
+impl Access {
+    /// The rights a page must have for it.
+    #[inline]
+    pub(crate) fn needs(self) -> Rights {
+        match self {
+            // The kernel maps what may be written but not read for nobody.
+            Access::Write => Rights::READ_WRITE,
+            // Without a no-execute attribute, what can be read can be run.
+            Access::Read | Access::Execute => Rights::READ,
+        }
+    }
 }
 
 /// A page fault, as the kernel's message tells it (manual, "Virtual Memory Faults").
@@ -122,12 +134,7 @@ pub fn classify(
         Kind::Quarantine => return FaultClass::NoRegion,
         _ => {}
     }
-    let needed = match access {
-        // The kernel maps what may be written but not read for nobody.
-        Access::Write => Rights::READ_WRITE,
-        // Without a no-execute attribute, what can be read can be run.
-        Access::Read | Access::Execute => Rights::READ,
-    };
+    let needed = access.needs();
     if let Some(page) = page {
         return match (page.rights.contains(needed), access) {
             (false, _) => FaultClass::BeyondRights,
@@ -186,6 +193,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`crate::Error::Allocator`] when memory is out: the same fault can be resolved later.
     pub fn resolve_fault(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
+        if let Some(class) = self.touch_next(space, fault) {
+            return Ok(Resolution::Resolved(class));
+        }
+        match self.first_touch(space, fault) {
+            Some(resolved) => resolved.map(Resolution::Resolved),
+            None => self.resolve_classified(space, fault),
+        }
+    }
+
+    fn resolve_classified(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
         let class = self.classify_fault(space, fault)?;
         let Ok(address) = self.geometry.address(fault.address) else {
             return Ok(Resolution::Unresolved(class));
@@ -211,43 +228,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             _ => return Ok(Resolution::Unresolved(class)),
         }
         Ok(Resolution::Resolved(class))
-    }
-
-    /// Maps fresh memory at a page and at the unmapped ones next to it, in the block of `around`
-    /// pages it lies in.
-    fn fill(&mut self, space: &'p Space<'p>, address: VirtAddr, around: usize) -> Result {
-        self.refill()?;
-        let Some(region) = space.regions.borrow().at(address) else { return Ok(()) };
-        let Some(usable) = self.usable(region) else { return Ok(()) };
-        let block_bits = self.geometry.page_bits + around.ilog2() as u8;
-        let block = self.geometry.range(address.align_down(block_bits).bits(), around);
-        let block = block.ok().and_then(|block| block.intersection(usable));
-        let range = self.unmapped_around(space, block.unwrap_or(usable), address);
-        self.check_quota(space, Resource::Frames, 1)?;
-        let filled = self
-            .check_quota(space, Resource::Frames, range.pages())
-            .and_then(|()| self.commit(space, region, range));
-        match filled {
-            // One page may fit where more do not.
-            Err(error) if range.pages() > 1 && error.blame() == crate::Blame::Resource => {
-                let page = self.geometry.page_of(address);
-                self.commit(space, region, page)
-            }
-            filled => filled,
-        }
-    }
-
-    /// The largest range around `address`, inside `block`, in which nothing is mapped.
-    fn unmapped_around(&self, space: &Space<'p>, block: PageRange, address: VirtAddr) -> PageRange {
-        let bits = self.geometry.page_bits;
-        let page = (address.bits() - block.start().bits()) >> bits;
-        let mapped = |index: usize| {
-            let at = block.part(index, 1).map(PageRange::start);
-            at.is_some_and(|at| space.runs.borrow().at(at).is_some())
-        };
-        let first = (0..page).rev().find(|&index| mapped(index)).map_or(0, |index| index + 1);
-        let end = (page + 1..block.pages()).find(|&index| mapped(index)).unwrap_or(block.pages());
-        block.part(first, end - first).unwrap_or(self.geometry.page_of(address))
     }
 
     /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused

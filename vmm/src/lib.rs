@@ -5,7 +5,7 @@
 //! ```text
 //!   vmm.rs           the manager: what it is made of        boot.rs          how it starts
 //!   space.rs         address spaces                         create.rs        making and destroying them
-//!   region.rs        who owns which addresses; holes        options.rs       what a caller can ask for
+//!   region.rs        regions and their names                region/map.rs    who owns which addresses; holes
 //!   run.rs           which frames are mapped where
 //!
 //!   reserve.rs   map.rs   unmap.rs   protect.rs             one file for each operation
@@ -14,6 +14,7 @@
 //!   stack.rs   ipc_buffer.rs   thread.rs   write.rs
 //!
 //!   fault.rs         page faults: classified, resolved, reported
+//!   demand.rs        memory that is mapped when it is touched
 //!   pager.rs         pages that a pager outside supplies
 //!   threads.rs       whose faults are whose            waiting.rs       which wait for a pager
 //!   sel4_faults/     the messages: a handler in a thread of its own, or fed from another loop
@@ -36,6 +37,7 @@ mod bookkeeping;
 mod boot;
 mod cow;
 mod create;
+mod demand;
 mod error;
 mod fault;
 mod ids;

@@ -56,6 +56,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !region.is_callers() || start <= low || start >= high {
             return None;
         }
+        self.lengthen(space, region, before, address)
+    }
+
+    /// Maps the page at `address`, which is behind the run `before` and in the same region, if the
+    /// rest of what [`Vmm::follow`] wants is so.
+    #[inline(always)]
+    pub(crate) fn lengthen(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        before: &'p Run<'p>,
+        address: VirtAddr,
+    ) -> Option<Result> {
+        let (start, small) = (address.bits(), self.geometry.page_bits);
         self.check_quota(space, Resource::Frames, 1).ok()?;
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, address)?;

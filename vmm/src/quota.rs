@@ -38,6 +38,7 @@ impl Quota {
         Quota { frames: usize::MAX, tables: usize::MAX, slots: usize::MAX };
 
     /// How much of one resource.
+    #[inline]
     pub fn of(&self, resource: Resource) -> usize {
         match resource {
             Resource::Frames => self.frames,
@@ -83,12 +84,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses what would take a space over its limit.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check_quota(&self, space: &Space<'p>, resource: Resource, more: usize) -> Result {
-        let limit = space.quota.get().of(resource);
-        if limit == usize::MAX {
-            return Ok(());
+        match space.quota.get().of(resource) {
+            usize::MAX => Ok(()),
+            limit => self.check_limit(space, resource, limit, more),
         }
+    }
+
+    #[inline(never)]
+    fn check_limit(
+        &self,
+        space: &Space<'p>,
+        resource: Resource,
+        limit: usize,
+        more: usize,
+    ) -> Result {
         let used = self.usage_of(space).of(resource);
         if more > limit.saturating_sub(used) {
             return Err(Error::OutOfQuota { space: space.id.get(), resource, limit, used });

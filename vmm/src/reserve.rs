@@ -198,6 +198,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Where the pages between the guards of a region (no mark) start and end, in bytes.
+    #[inline(always)]
     pub(crate) fn between_guards(&self, region: &Region<'_>) -> (usize, usize) {
         let (spec, bits) = (region.spec(), self.geometry.page_bits);
         let (start, end) = (region.start().bits(), region.start().bits() + (spec.pages << bits));

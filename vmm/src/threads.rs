@@ -203,6 +203,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         node.get().map(|node| ThreadId(node.badge.get()))
     }
 
+    /// The space a thread runs in.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchThread`].
+    #[inline]
+    pub fn space_of_thread(&self, thread: ThreadId) -> Result<SpaceId> {
+        let node = self.threads.by_badge.find(&thread.0).get();
+        let space = node.and_then(|node| node.info.get()).map(|info| info.space);
+        space.ok_or(Error::NoSuchThread(thread))
+    }
+
     /// Answers a fault message with this badge: resolves it if that can be done. After
     /// [`Resolution::Resolved`] reply to it with an empty message, and the thread goes on.
     ///

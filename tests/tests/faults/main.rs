@@ -9,6 +9,7 @@
 //! | `histories.rs` | random histories of clones, writes, unmaps … against that reference |
 //! | `refusals.rs` | every kernel call refused in turn: nothing is lost, and the fault resolves later |
 //! | `pager.rs` | pages that a pager outside supplies |
+//! | `waiting.rs` | faults that wait for one |
 
 #[path = "../core/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
@@ -20,4 +21,5 @@ mod pager;
 mod refusals;
 mod report;
 mod resolve;
+mod waiting;
 mod world;

@@ -288,13 +288,21 @@ impl<'p> Regions<'p> {
     }
 
     /// The region that covers an address.
+    #[inline(always)]
     pub fn at(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
-        let covers = |region: &&'p Region<'p>| {
-            address >= region.start.get() && address.bits() < self.end(region)
-        };
-        if let Some(region) = self.last.get().filter(covers) {
-            return Some(region);
+        match self.last.get() {
+            Some(last) if self.covers(last, address) => Some(last),
+            _ => self.find_at(address),
         }
+    }
+
+    #[inline(always)]
+    fn covers(&self, region: &Region<'_>, address: VirtAddr) -> bool {
+        address >= region.start.get() && address.bits() < self.end(region)
+    }
+
+    #[inline(never)]
+    fn find_at(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
         let cursor = self.by_start.upper_bound(Bound::Included(&last_at(address)));
         let region = cursor.clone_pointer()?;
         if address.bits() >= self.end(region) {

@@ -44,11 +44,17 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         if badge & PAGER_BADGE != 0 {
             return Some(self.pager_call(vmm, info, badge));
         }
-        let fault = sel4::with_ipc_buffer(|buffer| decode(buffer, info))?;
+        // Exclusively, which is the cheaper way to borrow it.
+        let fault = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info))?;
         let ThreadFault::Page(page_fault) = fault else {
             return self.unresolved(vmm, badge, fault, None, false);
         };
-        let error = match vmm.handle_fault(badge, &page_fault).map(|handled| handled.resolution) {
+        let space = vmm.space_of_thread(ThreadId::from_badge(badge)).ok()?;
+        // The commonest, on the shortest way.
+        if vmm.touch_next(space, &page_fault).is_some() {
+            return Some(MessageInfoBuilder::default().build());
+        }
+        let error = match vmm.resolve_fault(space, &page_fault) {
             Ok(Resolution::Resolved(_)) => return Some(MessageInfoBuilder::default().build()),
             Ok(Resolution::Unresolved(_)) => None,
             Ok(Resolution::AskPager { token, page }) => {

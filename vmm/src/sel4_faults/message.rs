@@ -41,25 +41,35 @@ pub enum ThreadFault {
 /// a capability to the endpoint can send anything by it.
 #[inline]
 pub fn decode(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
-    let label = info.label();
-    if label == sys::seL4_Fault_VMFault {
-        if info.length() != sys::seL4_VMFault_Length as usize {
-            return None;
-        }
-    } else if !matches!(
-        label,
+    if info.label() == sys::seL4_Fault_VMFault {
+        return (info.length() == sys::seL4_VMFault_Length as usize).then(|| page_fault(buffer));
+    }
+    other_fault(buffer, info)
+}
+
+/// A VM fault's words, in the order of `seL4_VMFault_Msg`: what [`sel4::VmFault`] copies out first.
+#[inline]
+fn page_fault(buffer: &IpcBuffer) -> ThreadFault {
+    let words = buffer.msg_regs();
+    let word = |index: u32| words[index as usize] as usize;
+    ThreadFault::Page(PageFault::from_x86_words(
+        word(sys::seL4_VMFault_IP),
+        word(sys::seL4_VMFault_Addr),
+        word(sys::seL4_VMFault_PrefetchFault),
+        word(sys::seL4_VMFault_FSR),
+    ))
+}
+
+#[inline(never)]
+fn other_fault(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
+    if !matches!(
+        info.label(),
         sys::seL4_Fault_CapFault | sys::seL4_Fault_UnknownSyscall | sys::seL4_Fault_UserException
     ) {
         return None;
     }
     Some(match Fault::new(buffer, info) {
-        Fault::NullFault(_) => return None,
-        Fault::VmFault(fault) => ThreadFault::Page(PageFault::from_x86_words(
-            fault.ip() as usize,
-            fault.addr() as usize,
-            fault.prefetch_fault() as usize,
-            fault.fsr() as usize,
-        )),
+        Fault::NullFault(_) | Fault::VmFault(_) => return None,
         Fault::CapFault(fault) => ThreadFault::Capability {
             ip: fault.ip() as usize,
             cptr: fault.addr() as usize,

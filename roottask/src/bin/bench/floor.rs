@@ -181,6 +181,20 @@ impl Floor {
             .expect("the page can be an IPC buffer");
     }
 
+    /// The address of a place.
+    pub fn address(&self, place: usize) -> usize {
+        self.base + (place << self.size.bits())
+    }
+
+    /// Copies a page, at addresses where both are mapped.
+    #[inline(always)]
+    pub fn copy(&self, target: usize, from: usize) {
+        let (to, from) = (self.address(target) as *mut u8, self.address(from) as *const u8);
+        // SAFETY: the addresses are the floor's own, reserved from the manager, and the caller has
+        // just mapped a page at each.
+        unsafe { core::ptr::copy_nonoverlapping(from, to, self.size.bytes()) }
+    }
+
     /// Fills a page with zeros, at an address where it is mapped.
     #[inline(always)]
     pub fn zero(&self, place: usize) {

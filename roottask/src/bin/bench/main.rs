@@ -6,6 +6,7 @@
 //!   bulk.rs      many pages in one call          single.rs   one page, buffer, stack in a call
 //!   service.rs   requests of client programs, and the life of one
 //!   spaces.rs    address spaces               growth.rs    the same beside more and more others
+//!   faults.rs    page faults, as the faulting thread sees them
 //! ```
 //!
 //! The program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh` makes
@@ -15,6 +16,7 @@
 #![no_main]
 
 mod bulk;
+mod faults;
 mod floor;
 mod growth;
 mod measure;
@@ -54,6 +56,7 @@ fn run(vmm: &mut Manager) -> Result {
     single::populated(vmm, "map_scattered_4k", 2)?;
     single::ipc_buffers(vmm)?;
     single::stacks(vmm)?;
+    faults::run(vmm)?;
     bulk::map_large(vmm)?;
     single::used(vmm, regions)?;
     bulk::used(vmm, pages)?;
