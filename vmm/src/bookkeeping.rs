@@ -30,6 +30,8 @@ pub(crate) struct Bookkeeping {
     pub frames: Option<Frames>,
     /// Frames taken for book-keeping so far, mapped or not.
     pub frames_taken: usize,
+    /// Of them, those that are mapped.
+    pub mapped_pages: usize,
 }
 
 /// A kind of node of this crate or of the allocator's.
@@ -128,6 +130,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         self.enter(self.own, info)?;
         self.install(self.own, page)?;
+        self.bookkeeping.mapped_pages += 1;
         self.bookkeeping.mapped = match self.bookkeeping.mapped {
             Some(rest) => rest.part(1, rest.pages() - 1),
             None => None,

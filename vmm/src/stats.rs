@@ -21,6 +21,8 @@ pub struct Stats {
     pub bookkeeping_bytes_used: usize,
     /// Pages of RAM that were mapped for book-keeping, beyond the pool given at boot.
     pub bookkeeping_pages: usize,
+    /// Frames of RAM that were taken for that: the mapped ones and a few more.
+    pub bookkeeping_frames: usize,
     /// Regions and runs of copies that the kernel would not let go when they were given up, and
     /// frames left behind with them: tried again by [`Vmm::trim`].
     pub quarantined: usize,
@@ -32,7 +34,7 @@ impl Stats {
     /// Bytes of RAM that can be had: free untypeds, objects ready to be handed out, page tables
     /// kept empty, and what was mapped for book-keeping, which serves again.
     pub fn free_bytes(&self) -> usize {
-        self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_pages) << 12)
+        self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_frames) << 12)
     }
 }
 
@@ -71,7 +73,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             spaces: self.spaces.iter().count(),
             bookkeeping_bytes: allocator.bookkeeping_bytes + total,
             bookkeeping_bytes_used: self.bookkeeping_bytes_used(),
-            bookkeeping_pages: self.bookkeeping.frames_taken,
+            bookkeeping_pages: self.bookkeeping.mapped_pages,
+            bookkeeping_frames: self.bookkeeping.frames_taken,
             quarantined: self.quarantined + self.windows.left_behind(),
             kept_tables: self.spaces.iter().map(|s| s.shadow.borrow().empty_len()).sum(),
         }

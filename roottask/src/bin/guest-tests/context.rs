@@ -65,7 +65,7 @@ impl Context {
 
     fn free(&self) -> Outcome<Free> {
         let (stats, space) = (self.vmm.stats(), self.vmm.space_stats(self.space)?);
-        let kept = stats.bookkeeping_pages;
+        let (kept, frames) = (stats.bookkeeping_pages, stats.bookkeeping_frames);
         let tables = stats.allocator.live.tables;
         // What the CSpace has grown by stays as long as it holds book-keeping pages: a root of 256
         // slots, and CNodes of 4096 slots.
@@ -76,7 +76,7 @@ impl Context {
         let details =
             (stats.allocator.largest_free_bytes, stats.allocator.free_slots, space.regions);
         Ok(Free {
-            bytes: stats.allocator.free_bytes() + (kept + tables) * 4096 + cnodes,
+            bytes: stats.allocator.free_bytes() + (frames + tables) * 4096 + cnodes,
             mapped_pages: space.mapped_pages - kept,
             details: (kept == 0).then_some(details),
         })
