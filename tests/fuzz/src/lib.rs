@@ -1,0 +1,21 @@
+//! Coverage-guided fuzzing: bytes become operations, and every operation is judged.
+//!
+//! | module | what an input is |
+//! |---|---|
+//! | [`vmm_ops`] | operations over several spaces, some with a kernel call that fails, against [`reference`] |
+//! | [`alloc_ops`] | the same for the allocator alone |
+//! | [`addresses`] | addresses and ranges, against arithmetic in 128 bits |
+//!
+//! `qemu-scripts/fuzz.sh` builds and runs them. A finding is a panic; the fuzzer leaves the input in
+//! a file, and the target repeats it when it is given that file.
+#![forbid(unsafe_code)]
+
+pub mod addresses;
+pub mod alloc_ops;
+pub mod bytes;
+pub mod machine;
+pub mod reference;
+pub mod vmm_ops;
+
+#[cfg(test)]
+mod tests;
