@@ -152,6 +152,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         size: PageSize,
     ) -> Result<usize> {
         let bits = self.frame_size_at(space, at, end, size);
+        // Where the next larger page could begin, it is asked again.
+        let end = match self.geometry.larger_frame(bits).filter(|_| size == PageSize::Auto) {
+            Some(larger) => end.min((at.bits() | ((1 << larger) - 1)).saturating_add(1)),
+            None => end,
+        };
         let want = (end - at.bits()) >> bits;
         let taken = match self.alloc.take_frames(&mut self.kernel, bits, want) {
             // The large page was a wish: its place can be filled with small ones.
