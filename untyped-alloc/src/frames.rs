@@ -206,6 +206,18 @@ impl<'p> Allocator<'p> {
             .find_map(|class| self.chunks.with_room(class, true, blueprint))
     }
 
+    /// The number of objects to make where `count` are needed: a power of two, the next higher one
+    /// unless that is too many more.
+    fn round(&self, blueprint: Blueprint, count: usize) -> usize {
+        let up = count.next_power_of_two();
+        let too_many = up - count > self.most_spare(blueprint);
+        if too_many {
+            up / 2
+        } else {
+            up
+        }
+    }
+
     /// A recycling chunk with an object to hand out where no object is clean, and whether that
     /// object is after all: makes a chunk of about `count` objects unless a dirty one is cheaper.
     fn chunk_with_room(
@@ -217,7 +229,7 @@ impl<'p> Allocator<'p> {
         let recycled = [Class::Dirty, Class::EmptyDirty]
             .into_iter()
             .find_map(|class| self.chunks.with_room(class, true, blueprint));
-        let count = count.min(self.sizes.retype_limit).next_power_of_two();
+        let count = self.round(blueprint, count.min(self.sizes.retype_limit));
         let bits = self.chunk_bits(blueprint, count)?;
         let fresh = self.blocks.best_fit(bits).is_some_and(|block| !block.dirty.get());
         if let (Some(chunk), false) = (recycled, fresh) {
