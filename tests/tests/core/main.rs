@@ -5,6 +5,7 @@
 //! | `support/` | machines, the fixture, snapshots: what all of them use |
 //! | `allocator/` | the untyped allocator by itself |
 //! | `failures/` | every kernel call refused, every page, slot and node missing, one at a time |
+//! | `manager/` | the manager, operation by operation |
 //! | `state_machine/` | random requests against a plain reference model, page by page |
 //!
 //! Tests name the assertions (A…) and invariants (I…) of `MODEL.md` that they check. What is right
@@ -13,5 +14,6 @@
 
 mod allocator;
 mod failures;
+mod manager;
 mod state_machine;
 mod support;

@@ -140,7 +140,7 @@ impl Run<'_> {
             true => (self.bench.machine.device(), 16),
             false => (self.bench.machine.config.ram[0].0, 64),
         };
-        let paddr = base + (usize::from(page) % pages & !(count - 1)) * 4096;
+        let paddr = base + ((usize::from(page) % pages) & !(count - 1)) * 4096;
         let range = paddr..paddr + count * 4096;
         let used = self.memory();
         let taken = used.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start);

@@ -358,7 +358,9 @@ impl<'a> Run<'a> {
         let answer = self.host.vmm.unmap(space.id, start, pages);
         if self.judge(answer, &refusals, Need::NOTHING).is_some() {
             let pages = (start..start + pages * PAGE).step_by(PAGE);
-            pages.for_each(|page| drop(self.reference.spaces[number].pages.remove(&page)));
+            for page in pages {
+                self.reference.spaces[number].pages.remove(&page);
+            }
         }
     }
 
@@ -387,7 +389,7 @@ impl<'a> Run<'a> {
         let reservations = spaces.flat_map(|space| &space.reservations).map(|found| found.id);
         let reservations: Vec<RegionId> = reservations.collect();
         let id = match pick(&reservations, which) {
-            Some(id) if which % 4 == 0 => id,
+            Some(id) if which.is_multiple_of(4) => id,
             _ => self.some_region(which).1.id,
         };
         self.release_id(id);

@@ -76,6 +76,12 @@ impl Essence {
         Essence { free_slots: 0, bookkeeping_bytes_used: 0, objects: Vec::new(), ..self.clone() }
     }
 
+    /// Regions for the manager's own use; one, the window, is there from the start.
+    pub fn own_regions(&self) -> usize {
+        let regions = self.regions.iter().flatten();
+        regions.filter(|(.., kind)| *kind == Kind::Bookkeeping).count()
+    }
+
     /// Pages and regions alone, not the manager's own, and not where they are.
     pub fn callers(&self) -> Essence {
         let own: Vec<_> = self

@@ -1,0 +1,124 @@
+//! Starting.
+
+use untyped_alloc::{Error as AllocError, NodeKind as AllocNodeKind, UntypedInfo};
+use vmm::{AddressError, Blame, CPtr, Error, RegionOptions, Result, Vmm};
+use vmm_tests::model::{Arena, ModelKernel, SharedModel};
+
+use super::FREE;
+use crate::support::{BootParts, Fixture, Machine, PAGE, Target, on_both};
+
+on_both!(
+    starting_makes_no_kernel_call,
+    what_the_boot_mapped_is_recorded,
+    nothing_is_ever_mapped_over_it,
+    a_machine_without_ram_is_refused,
+    a_pool_that_is_too_small_is_refused,
+    boot_information_that_makes_no_sense_is_refused,
+    the_smallest_pool_grows_by_its_own_pages,
+);
+
+/// Starts on a roomy machine with what `change` makes of its boot information.
+fn start(target: Target, change: impl FnOnce(&mut BootParts)) -> Result<()> {
+    let arena = Arena::new();
+    let machine = Machine::roomy(target);
+    let kernel = ModelKernel::boot(&arena, &machine.config);
+    let mut parts = BootParts::of(&kernel, machine.pool_pages);
+    change(&mut parts);
+    Vmm::new(SharedModel::new(kernel), target.architecture(), &parts.info()).map(drop)
+}
+
+fn starting_makes_no_kernel_call(target: Target) {
+    let host = Fixture::roomy(target);
+    assert_eq!(host.kernel().total_calls(), 0);
+    host.check();
+}
+
+fn what_the_boot_mapped_is_recorded(target: Target) {
+    let host = Fixture::roomy(target);
+    let kernel = host.kernel();
+    for (vaddr, _) in kernel.mappings(kernel.facts().vspace) {
+        let region = host.vmm.region_at(host.own(), vaddr).expect("a space");
+        assert!(region.is_some(), "{vaddr:#x} is nobody's");
+    }
+    let null = host.vmm.region_at(host.own(), 0).expect("a space");
+    assert!(null.is_some(), "the page of the null pointer is never mapped");
+}
+
+fn nothing_is_ever_mapped_over_it(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let image = host.kernel().facts().image.clone();
+    let own = host.own();
+    for (at, region_start) in [(image.start, image.start), (image.end - PAGE, image.start), (0, 0)]
+    {
+        let error = Error::Overlap { address: at, region_start };
+        host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).at(at)));
+    }
+}
+
+fn a_machine_without_ram_is_refused(target: Target) {
+    let nothing = start(target, |parts| parts.untypeds.clear());
+    assert_eq!(nothing, Err(Error::Allocator(AllocError::NoUntyped)));
+    let devices = start(target, |parts| parts.untypeds.retain(|untyped| untyped.is_device));
+    assert_eq!(devices, Err(Error::Allocator(AllocError::NoUntyped)));
+    assert_eq!(AllocError::NoUntyped.blame(), Blame::Caller);
+}
+
+fn a_pool_that_is_too_small_is_refused(target: Target) {
+    let arena = Arena::new();
+    let machine = Machine::roomy(target);
+    let enough = (1..64).find(|&pages| {
+        let kernel = ModelKernel::boot(&arena, &machine.config);
+        let parts = BootParts::of(&kernel, pages);
+        let started = Vmm::new(SharedModel::new(kernel), target.architecture(), &parts.info());
+        let kind = |error: &Error| match error {
+            Error::OutOfNodes(_) => true,
+            Error::Allocator(error) => *error == AllocError::OutOfNodes(AllocNodeKind::Block),
+            _ => false,
+        };
+        if let Err(error) = started.as_ref().map(drop) {
+            assert!(kind(error), "{error:?}");
+            assert_eq!(error.blame(), Blame::Resource);
+        }
+        started.is_ok()
+    });
+    assert!(enough.is_some_and(|pages| (2..=16).contains(&pages)), "{enough:?}");
+}
+
+fn boot_information_that_makes_no_sense_is_refused(target: Target) {
+    let end = target.user_end();
+    let bits = 12;
+    let misaligned = start(target, |parts| parts.mapped[0].1.start += 8);
+    assert!(matches!(misaligned, Err(Error::Address(AddressError::Misaligned { bits: 12, .. }))));
+    let empty = start(target, |parts| parts.mapped[1].1 = FREE..FREE);
+    assert_eq!(empty, Err(AddressError::Empty { address: FREE }.into()));
+    let inverted =
+        start(target, |parts| parts.mapped[1].1 = std::ops::Range { start: 8192, end: 4096 });
+    assert_eq!(inverted, Err(Error::BadBootInfo(4096)));
+    let outside = start(target, |parts| parts.mapped[1].1 = end..end + PAGE);
+    assert_eq!(outside, Err(AddressError::OutsideUserSpace { address: end + PAGE, end }.into()));
+    let twice = start(target, |parts| parts.mapped.push(parts.mapped[0].clone()));
+    assert!(matches!(twice, Err(Error::Overlap { .. })), "{twice:?}");
+    let table = start(target, |parts| parts.tables.push(parts.tables[0]));
+    assert!(matches!(table, Err(Error::BadBootInfo(_))), "a table twice: {table:?}");
+    let level = start(target, |parts| parts.tables.push((9, FREE, CPtr::new(40))));
+    assert_eq!(level, Err(Error::BadBootInfo(FREE)));
+    let untyped = UntypedInfo { slot: CPtr::new(40), paddr: 8, size_bits: 12, is_device: false };
+    let odd = start(target, |parts| parts.untypeds.push(untyped));
+    assert_eq!(odd, Err(Error::Allocator(AllocError::BadUntyped(8))));
+    let twice = start(target, |parts| parts.untypeds.push(parts.untypeds[0]));
+    assert!(matches!(twice, Err(Error::Allocator(AllocError::BadUntyped(_)))));
+    let pool = start(target, |parts| parts.pool = FREE + 8..FREE + 8 + 16 * PAGE);
+    assert_eq!(pool, Err(AddressError::Misaligned { address: FREE + 8, bits }.into()));
+}
+
+fn the_smallest_pool_grows_by_its_own_pages(target: Target) {
+    let mut host = Fixture::new(Machine::roomy(target).pool(16));
+    let own = host.own();
+    // Every other page, so that each costs a region and a run of its own.
+    for page in 0..600 {
+        let options = RegionOptions::new(1).at(FREE + page * 2 * PAGE);
+        host.vmm.map(own, &options).expect("memory");
+    }
+    assert!(host.vmm.stats().bookkeeping_pages > 0);
+    host.check();
+}

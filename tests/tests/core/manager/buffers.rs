@@ -1,0 +1,151 @@
+//! IPC buffers and stacks.
+
+use vmm::{Blueprint, Error, RegionOptions, Rights};
+use vmm_tests::model::{AccessFault, Cap};
+
+use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
+
+on_both!(
+    an_ipc_buffer_has_a_frame_of_its_own,
+    with_an_unmapped_page_on_either_side,
+    a_thread_is_given_the_capability_that_is_mapped,
+    releasing_takes_the_buffer_from_the_thread,
+    the_frame_of_a_released_buffer_is_clear_for_its_next_owner,
+    a_buffer_is_not_touched_otherwise,
+    packed_buffers_share_a_page_and_no_byte,
+    a_stack_has_guards,
+);
+
+fn an_ipc_buffer_has_a_frame_of_its_own(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let buffers: Vec<_> =
+        (0..6).map(|_| host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory")).collect();
+    let mapped = host.mappings(own);
+    let mut frames: Vec<usize> =
+        buffers.iter().map(|buffer| mapped[&buffer.address()].paddr).collect();
+    for buffer in &buffers {
+        assert_eq!(buffer.address() % PAGE, 0);
+        assert_eq!(mapped[&buffer.address()].rights, Rights::READ_WRITE);
+        let Cap::Frame { base, device: false, .. } = host.kernel().cap(buffer.frame()) else {
+            panic!("its capability is no frame of RAM");
+        };
+        assert_eq!(base, mapped[&buffer.address()].paddr);
+    }
+    frames.sort();
+    frames.dedup();
+    assert_eq!(frames.len(), 6, "six frames");
+    host.check();
+}
+
+fn with_an_unmapped_page_on_either_side(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    for _ in 0..3 {
+        host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+        host.vmm.map(own, &RegionOptions::new(1)).expect("memory");
+    }
+    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory").address();
+    let vspace = host.vmm.vspace(own).expect("a space");
+    for vaddr in [buffer - 1, buffer - PAGE, buffer + PAGE, buffer + 2 * PAGE - 1] {
+        let read = host.kernel().read(vspace, vaddr, &mut [0]);
+        assert_eq!(read, Err(AccessFault::NotMapped { vaddr }));
+    }
+}
+
+fn a_thread_is_given_the_capability_that_is_mapped(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let thread = host.vmm.allocate(Blueprint::Tcb).expect("memory");
+    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+    host.vmm.set_ipc_buffer(thread.slot(), buffer).expect("a thread and a buffer");
+    let view = host.kernel().tcb(thread.slot()).expect("a thread");
+    assert_eq!(view.ipc_buffer, buffer.address());
+    let paddr = host.mappings(own)[&buffer.address()].paddr;
+    assert!(matches!(view.ipc_frame, Cap::Frame { base, .. } if base == paddr));
+}
+
+fn releasing_takes_the_buffer_from_the_thread(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let thread = host.vmm.allocate(Blueprint::Tcb).expect("memory");
+    let before = Snapshot::settled(&mut host);
+    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+    host.vmm.set_ipc_buffer(thread.slot(), buffer).expect("a thread and a buffer");
+    host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+    assert_eq!(host.kernel().tcb(thread.slot()).expect("a thread").ipc_frame, Cap::Null);
+    before.assert_same(&Snapshot::settled(&mut host));
+    let error = Error::NoSuchRegion(buffer.region());
+    host.refuses(error, |vmm| vmm.release_ipc_buffer(buffer));
+    host.refuses(error, |vmm| vmm.set_ipc_buffer(thread.slot(), buffer));
+}
+
+fn the_frame_of_a_released_buffer_is_clear_for_its_next_owner(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    // One frame of the batch stays in use, so that the batch is not given back.
+    let buffers: Vec<_> =
+        (0..4).map(|_| host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory")).collect();
+    buffers.iter().for_each(|buffer| host.write(own, buffer.address(), 9));
+    for buffer in &buffers[1..] {
+        host.vmm.release_ipc_buffer(*buffer).expect("a buffer");
+    }
+    let region = host.vmm.map(own, &RegionOptions::new(40)).expect("memory").start().bits();
+    assert!((0..40).all(|page| host.read(own, region + page * PAGE) == 0));
+    assert_eq!(host.read(own, buffers[0].address()), 9);
+    host.check();
+}
+
+fn a_buffer_is_not_touched_otherwise(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+    let (region, at) = (buffer.region(), buffer.address());
+    let error = Error::WrongKind(region);
+    host.refuses(error, |vmm| vmm.release(region));
+    host.refuses(error, |vmm| vmm.unmap(own, at, 1));
+    host.refuses(error, |vmm| vmm.protect(own, at, 1, Rights::READ));
+    host.refuses(error, |vmm| vmm.populate(own, at, 1));
+    host.refuses(error, |vmm| vmm.split_region(region, 1));
+    host.refuses(error, |vmm| vmm.move_region(region, &RegionOptions::new(1)));
+}
+
+fn packed_buffers_share_a_page_and_no_byte(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let before = Snapshot::settled(&mut host);
+    let buffers: Vec<_> =
+        (0..9).map(|_| host.vmm.allocate_packed_ipc_buffer(own).expect("memory")).collect();
+    let mut addresses: Vec<usize> = buffers.iter().map(|buffer| buffer.address()).collect();
+    assert_eq!(host.mappings(own).len(), 2, "eight in the first page, one in the second");
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 9);
+    assert!(addresses.iter().all(|address| address % 512 == 0));
+    host.check();
+    for buffer in buffers {
+        host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+        let again = host.vmm.release_ipc_buffer(buffer);
+        assert_eq!(again, Err(Error::NoSuchRegion(buffer.region())));
+        host.check();
+    }
+    before.assert_same(&Snapshot::settled(&mut host));
+}
+
+fn a_stack_has_guards(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let before = Snapshot::settled(&mut host);
+    let stack = host.vmm.allocate_stack(own, 3, "stack").expect("memory");
+    assert_eq!(stack.top() - stack.bottom(), 3 * PAGE);
+    let mapped: Vec<usize> = host.mappings(own).into_keys().collect();
+    assert_eq!(mapped, (stack.bottom()..stack.top()).step_by(PAGE).collect::<Vec<_>>());
+    for guard in [stack.bottom() - PAGE, stack.top()] {
+        let region = host.vmm.region_at(own, guard).expect("a space").expect("a region");
+        assert_eq!(region.id, stack.region());
+        let error = Error::Guard { address: guard };
+        host.refuses(error, |vmm| vmm.populate(own, guard, 1));
+    }
+    host.vmm.release(stack.region()).expect("a stack");
+    before.assert_same(&Snapshot::settled(&mut host));
+}

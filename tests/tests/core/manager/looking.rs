@@ -1,0 +1,118 @@
+//! Queries, dump, statistics.
+
+use vmm::{Blueprint, Error, Kind, RegionOptions, Rights, Source};
+
+use super::{FREE, tagged};
+use crate::support::{Fixture, PAGE, Target, on_both};
+
+on_both!(
+    a_region_is_found_by_any_of_its_addresses,
+    regions_come_in_order,
+    a_mapping_is_what_the_hardware_has,
+    a_physical_address_is_the_frame_s,
+    a_dump_names_what_is_there,
+    statistics_add_up,
+    kernel_calls_are_counted,
+    every_error_can_be_read,
+);
+
+fn a_region_is_found_by_any_of_its_addresses(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(3).at(FREE).guarded(1, 2).named("a name of its own");
+    let region = host.vmm.map(own, &options.ceiling(Rights::READ_WRITE)).expect("memory");
+    for address in [FREE - PAGE, FREE, FREE + 3 * PAGE - 1, FREE + 5 * PAGE - 1] {
+        let info = host.vmm.region_at(own, address).expect("a space").expect("a region");
+        assert_eq!(info.id, region);
+        assert_eq!((info.guard_below, info.guard_above, info.range.pages()), (1, 2, 6));
+        assert_eq!((info.kind, info.name.as_str()), (Kind::Memory, "a name of its o"));
+        assert_eq!((info.rights, info.ceiling), (Rights::READ_WRITE, Rights::READ_WRITE));
+    }
+    for address in [FREE - PAGE - 1, FREE + 5 * PAGE] {
+        assert_eq!(host.vmm.region_at(own, address), Ok(None));
+    }
+}
+
+fn regions_come_in_order(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let regions: Vec<_> =
+        [5, 1, 9].map(|n| tagged(&mut host, FREE + n * PAGE, 2)).into_iter().collect();
+    let mut found = Vec::new();
+    let mut at = FREE;
+    while let Some(info) = host.vmm.next_region(own, at).expect("a space") {
+        found.push(info.id);
+        at = info.range.end();
+    }
+    assert_eq!(found, [regions[1], regions[0], regions[2]]);
+    assert_eq!(host.vmm.next_region(own, usize::MAX), Ok(None));
+}
+
+fn a_mapping_is_what_the_hardware_has(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 4);
+    host.vmm.protect(own, FREE + PAGE, 1, Rights::READ).expect("mapped");
+    for (at, real) in host.mappings(own) {
+        let told = host.vmm.mapping_at(own, at + 77).expect("a space").expect("mapped");
+        assert_eq!((told.page, told.size_bits, told.rights), (at, 12, real.rights));
+        assert_eq!(told.source, Source::Owned);
+    }
+    assert_eq!(host.vmm.mapping_at(own, FREE + 4 * PAGE), Ok(None));
+}
+
+fn a_physical_address_is_the_frame_s(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 4);
+    for (at, real) in host.mappings(own) {
+        assert_eq!(host.vmm.physical_address(own, at + 9), Ok(real.paddr + 9));
+    }
+    let error = Error::NotMapped { address: FREE + 4 * PAGE };
+    host.refuses(error, |vmm| vmm.physical_address(own, FREE + 4 * PAGE));
+}
+
+fn a_dump_names_what_is_there(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(3).at(FREE).guarded(1, 1).named("heap");
+    host.vmm.map(own, &options).expect("memory");
+    let mut text = String::new();
+    host.vmm.dump(own, &mut text).expect("a string takes it");
+    for part in ["heap", "image", "null page", "pages free", "0x3ffff000", "3 mapped"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+}
+
+fn statistics_add_up(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let all = host.vmm.stats();
+    assert_eq!(all.free_bytes(), host.machine.ram_bytes());
+    tagged(&mut host, FREE, 5);
+    host.vmm.allocate(Blueprint::Table { level: 0 }).expect("memory");
+    let stats = host.vmm.stats();
+    let space = host.vmm.space_stats(own).expect("a space");
+    let boot = host.kernel().facts().image_tables.len();
+    let tables = space.tables - boot;
+    assert_eq!(all.free_bytes() - stats.free_bytes(), (5 + 1 + tables) * PAGE);
+    assert_eq!((space.mapped_pages, space.runs), (5, 1));
+    assert_eq!(stats.spaces, 1);
+    assert!(stats.bookkeeping_bytes_used <= stats.bookkeeping_bytes);
+    host.check();
+}
+
+fn kernel_calls_are_counted(target: Target) {
+    let mut host = Fixture::small(target);
+    tagged(&mut host, FREE, 5);
+    assert_eq!(host.vmm.kernel_calls().total(), host.kernel().total_calls());
+}
+
+fn every_error_can_be_read(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let error = host.vmm.map(own, &RegionOptions::new(1).at(0)).expect_err("the null page");
+    assert_eq!(error.to_string(), "0x0 belongs to the region at 0x0");
+    let error = host.vmm.map(own, &RegionOptions::new(1).at(8)).expect_err("misaligned");
+    assert_eq!(error.to_string(), "0x8 is not aligned to 2^12 bytes");
+}

@@ -1,0 +1,272 @@
+//! Mapping, unmapping, protecting, releasing.
+
+use vmm::{CachePolicy, PageSize, RegionOptions, Rights};
+use vmm_tests::model::{AccessFault, CallKind};
+
+use super::{FREE, tagged};
+use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_both};
+
+on_both!(
+    every_space_has_memory_of_its_own,
+    fresh_memory_is_clear,
+    so_is_memory_that_was_another_s,
+    populating_fills_what_was_reserved,
+    unmapping_a_part_leaves_the_rest,
+    protecting_is_in_place_and_keeps_contents,
+    protecting_again_costs_nothing,
+    a_region_is_cached_as_asked,
+    releasing_gives_everything_back,
+    a_page_table_serves_again,
+    empty_page_tables_are_given_back_in_the_end,
+    a_large_page_is_one_entry,
+    a_large_page_over_kept_tables_can_be_mapped,
+    cutting_a_large_page_keeps_contents,
+    large_pages_where_they_fit,
+    a_large_page_that_was_used_is_clear_again,
+    mapping_a_thousand_pages_costs_what_it_must,
+);
+
+fn fresh_memory_is_clear(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let at = FREE + (1 << target.large_bits()) - 3 * PAGE;
+    host.vmm.map(own, &RegionOptions::new(7).at(at)).expect("memory");
+    for (page, mapping) in host.mappings(own) {
+        assert_eq!(host.read(own, page), 0);
+        assert_eq!((mapping.rights, mapping.size_bits), (Rights::READ_WRITE, 12));
+    }
+    assert_eq!(host.mappings(own).len(), 7);
+    host.check();
+}
+
+fn so_is_memory_that_was_another_s(target: Target) {
+    // 16 pages: what the one gives back is all the other can get.
+    let machine = Machine::with_ram(target, vec![(0x100_0000, 16)]);
+    let mut host = Fixture::new(machine);
+    let own = host.own();
+    tagged(&mut host, FREE, 10);
+    host.vmm.unmap(own, FREE, 9).expect("mapped");
+    host.vmm.populate(own, FREE, 9).expect("memory");
+    assert!((0..9).all(|page| host.read(own, FREE + page * PAGE) == 0));
+    assert_eq!(host.read(own, FREE + 9 * PAGE), 10, "and the neighbour is as it was");
+    host.check();
+}
+
+fn every_space_has_memory_of_its_own(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let spaces: Vec<_> = (0..3).map(|_| host.vmm.create_space().expect("memory")).collect();
+    for (n, &space) in spaces.iter().chain([&own]).enumerate() {
+        host.vmm.map(space, &RegionOptions::new(4).at(FREE)).expect("memory");
+        (0..4).for_each(|page| host.write(space, FREE + page * PAGE, n as u64 + 1));
+    }
+    host.assert_no_frame_twice(&[own, spaces[0], spaces[1], spaces[2]]);
+    for (n, &space) in spaces.iter().chain([&own]).enumerate() {
+        assert!((0..4).all(|page| host.read(space, FREE + page * PAGE) == n as u64 + 1));
+    }
+    host.check();
+}
+
+fn populating_fills_what_was_reserved(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(6).at(FREE).rights(Rights::READ);
+    host.vmm.reserve(own, &options).expect("room");
+    host.vmm.populate(own, FREE + PAGE, 2).expect("memory");
+    host.vmm.populate(own, FREE + 4 * PAGE, 1).expect("memory");
+    let mapped = host.mappings(own);
+    assert_eq!(mapped.keys().map(|at| (at - FREE) / PAGE).collect::<Vec<_>>(), [1, 2, 4]);
+    assert!(mapped.values().all(|mapping| mapping.rights == Rights::READ));
+    host.check();
+}
+
+fn unmapping_a_part_leaves_the_rest(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let region = tagged(&mut host, FREE, 8);
+    let free = host.vmm.stats().free_bytes();
+    host.vmm.unmap(own, FREE + 2 * PAGE, 3).expect("mapped");
+    assert_eq!(host.vmm.stats().free_bytes(), free + 3 * PAGE);
+    for page in [0, 1, 5, 6, 7] {
+        assert_eq!(host.read(own, FREE + page * PAGE), page as u64 + 1);
+    }
+    assert_eq!(host.mappings(own).len(), 5);
+    assert_eq!(host.vmm.region_info(region).expect("the id is valid").range.pages(), 8);
+    host.check();
+}
+
+fn protecting_is_in_place_and_keeps_contents(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let region = tagged(&mut host, FREE, 5);
+    let frames = host.mappings(own);
+    host.vmm.protect(own, FREE + PAGE, 2, Rights::READ).expect("mapped");
+    for page in 0..5 {
+        let at = FREE + page * PAGE;
+        assert_eq!(host.read(own, at), page as u64 + 1);
+        let vspace = host.vmm.vspace(own).expect("a space");
+        let written = host.kernel().write(vspace, at, &[1]);
+        match page {
+            1 | 2 => {
+                assert_eq!(written, Err(AccessFault::Rights { vaddr: at, rights: Rights::READ }))
+            }
+            _ => written.expect("its rights are as they were"),
+        }
+        assert_eq!(host.mappings(own)[&at].paddr, frames[&at].paddr);
+    }
+    assert!(host.vmm.region_info(region).is_ok(), "the id is valid");
+    host.vmm.protect(own, FREE, 5, Rights::READ_WRITE).expect("mapped");
+    assert!(host.mappings(own).values().all(|mapping| mapping.rights == Rights::READ_WRITE));
+    assert_eq!(host.vmm.space_stats(own).expect("a space").runs, 1, "the runs are joined again");
+    host.check();
+}
+
+fn protecting_again_costs_nothing(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 5);
+    let calls = host.kernel().total_calls();
+    host.vmm.protect(own, FREE, 5, Rights::READ_WRITE).expect("mapped");
+    assert_eq!(host.kernel().total_calls(), calls);
+}
+
+fn a_region_is_cached_as_asked(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let policies = [CachePolicy::Uncached, CachePolicy::WriteThrough, CachePolicy::WriteCombining];
+    for (page, cache) in policies.into_iter().enumerate() {
+        let at = FREE + page * PAGE;
+        host.vmm.map(own, &RegionOptions::new(1).at(at).cached(cache)).expect("memory");
+        assert_eq!(host.mappings(own)[&at].cache, cache);
+        host.vmm.protect(own, at, 1, Rights::READ).expect("mapped");
+        assert_eq!(host.mappings(own)[&at].cache, cache, "protecting keeps it");
+    }
+}
+
+fn releasing_gives_everything_back(target: Target) {
+    let mut host = Fixture::small(target);
+    let before = Snapshot::settled(&mut host);
+    let regions: Vec<_> = (0..5).map(|n| tagged(&mut host, FREE + n * 0x40_0000, 20)).collect();
+    for region in regions {
+        host.vmm.release(region).expect("a region");
+        host.check();
+    }
+    before.assert_same(&Snapshot::settled(&mut host));
+}
+
+fn a_page_table_serves_again(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let region = tagged(&mut host, FREE, 3);
+    host.vmm.release(region).expect("a region");
+    let tables = host.kernel().calls(CallKind::TableMap);
+    tagged(&mut host, FREE + 8 * PAGE, 3);
+    assert_eq!(host.kernel().calls(CallKind::TableMap), tables, "the table was kept");
+    assert_eq!(host.vmm.space_stats(own).expect("a space").empty_tables, 0);
+    host.check();
+}
+
+fn empty_page_tables_are_given_back_in_the_end(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let before = host.vmm.space_stats(own).expect("a space").tables;
+    let regions: Vec<_> =
+        (0..9).map(|n| tagged(&mut host, FREE + (n << target.large_bits()), 1)).collect();
+    regions.into_iter().for_each(|region| host.vmm.release(region).expect("a region"));
+    let kept = host.vmm.space_stats(own).expect("a space").empty_tables;
+    assert!((1..=4).contains(&kept), "{kept} are kept");
+    host.vmm.trim().expect("trimming");
+    assert_eq!(host.vmm.space_stats(own).expect("a space").tables, before);
+    host.check();
+}
+
+fn large(target: Target, count: usize) -> RegionOptions {
+    let bits = target.large_bits();
+    RegionOptions::new(count << (bits - 12)).at(FREE).page_size(PageSize::Large { bits })
+}
+
+fn a_large_page_is_one_entry(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, bits) = (host.own(), target.large_bits());
+    let region = host.vmm.map(own, &large(target, 2)).expect("memory");
+    let mapped = host.mappings(own);
+    let pages: Vec<_> = mapped.iter().map(|(at, mapping)| (*at, mapping.size_bits)).collect();
+    assert_eq!(pages, [(FREE, bits), (FREE + (1 << bits), bits)]);
+    assert_eq!(host.vmm.large_pages_in(region), Ok(2 << (bits - 12)), "all its pages are large");
+    assert_eq!(host.kernel().calls(CallKind::PageMap), 2);
+    host.check();
+    host.vmm.release(region).expect("a region");
+    host.check();
+}
+
+fn a_large_page_over_kept_tables_can_be_mapped(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    for large in 0..3 {
+        let region = tagged(&mut host, FREE + (large << target.large_bits()) + PAGE, 1);
+        host.vmm.release(region).expect("a region");
+    }
+    assert!(host.vmm.stats().kept_tables > 0);
+    host.vmm.map(own, &large(target, 3)).expect("empty tables make way");
+    assert_eq!(host.mappings(own).len(), 3);
+    host.check();
+}
+
+fn cutting_a_large_page_keeps_contents(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, pages) = (host.own(), 1usize << (target.large_bits() - 12));
+    host.vmm.map(own, &large(target, 1)).expect("memory");
+    for page in [0, 1, 2, 3, pages - 1] {
+        host.write(own, FREE + page * PAGE, page as u64 + 7);
+    }
+    host.vmm.unmap(own, FREE + 2 * PAGE, 1).expect("mapped");
+    let mapped = host.mappings(own);
+    assert_eq!(mapped.len(), pages - 1);
+    assert!(!mapped.contains_key(&(FREE + 2 * PAGE)));
+    for page in [0, 1, 3, pages - 1] {
+        assert_eq!(host.read(own, FREE + page * PAGE), page as u64 + 7);
+    }
+    host.vmm.protect(own, FREE + 3 * PAGE, 1, Rights::READ).expect("mapped");
+    assert_eq!(host.mappings(own)[&(FREE + 3 * PAGE)].rights, Rights::READ);
+    host.check();
+}
+
+fn a_large_page_that_was_used_is_clear_again(target: Target) {
+    // One block of two large pages' size: the one that is released is the one that is taken.
+    let ram = vec![(0x100_0000, target.large_bits() + 1), (0x80_0000, 16)];
+    let mut host = Fixture::new(Machine::with_ram(target, ram));
+    let (own, pages) = (host.own(), 1usize << (target.large_bits() - 12));
+    for round in 0..3 {
+        let region = host.vmm.map(own, &large(target, 2)).expect("memory");
+        for page in [0, 1, pages - 1, pages, 2 * pages - 1] {
+            assert_eq!(host.read(own, FREE + page * PAGE), 0, "round {round}");
+            host.write(own, FREE + page * PAGE, 7);
+        }
+        host.vmm.release(region).expect("a region");
+        host.check();
+    }
+}
+
+fn large_pages_where_they_fit(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, bits) = (host.own(), target.large_bits());
+    let at = FREE + (1 << bits) - 2 * PAGE;
+    let pages = (1 << (bits - 12)) + 5;
+    let options = RegionOptions::new(pages).at(at).page_size(PageSize::Auto);
+    let region = host.vmm.map(own, &options).expect("memory");
+    assert_eq!(host.vmm.large_pages_in(region), Ok(1 << (bits - 12)));
+    let mapped = host.mappings(own);
+    assert_eq!(mapped.len(), 1 + 5, "one large page, two small ones before it and three after");
+    assert_eq!(mapped[&(FREE + (1 << bits))].size_bits, bits);
+    host.check();
+}
+
+fn mapping_a_thousand_pages_costs_what_it_must(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    host.vmm.map(own, &RegionOptions::new(1024).at(FREE)).expect("memory");
+    let kernel = host.kernel();
+    assert_eq!(kernel.calls(CallKind::PageMap), 1024);
+    let others = kernel.total_calls() - 1024 - kernel.calls(CallKind::TableMap);
+    assert!(others <= 12, "{others} calls for frames and tables");
+}

@@ -1,0 +1,36 @@
+//! The manager, operation by operation.
+//!
+//! ```text
+//!   boot.rs       how it starts, and what it refuses to start with
+//!   places.rs     where regions go: anywhere, fixed, within, aligned, guarded, reserved
+//!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
+//!   buffers.rs    IPC buffers and stacks
+//!   looking.rs    queries, dump, statistics
+//!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
+//! ```
+//!
+//! Checks A1–A12 of `MODEL.md` one by one.
+
+mod boot;
+mod buffers;
+mod looking;
+mod memory;
+mod places;
+mod refusals;
+
+use vmm::{RegionId, RegionOptions};
+
+use crate::support::{Fixture, PAGE};
+
+/// An address with nothing near it.
+const FREE: usize = 0x4000_0000;
+
+/// A region of `pages` mapped pages at an address of our own space, page n filled with n + 1.
+fn tagged(host: &mut Fixture<'_>, at: usize, pages: usize) -> RegionId {
+    let own = host.own();
+    let region = host.vmm.map(own, &RegionOptions::new(pages).at(at)).expect("memory");
+    for page in 0..pages {
+        host.write(own, at + page * PAGE, page as u64 + 1);
+    }
+    region
+}

@@ -1,0 +1,175 @@
+//! Where regions go.
+
+use vmm::{Error, Placement, RegionOptions, Rights};
+
+use super::FREE;
+use crate::support::{Fixture, PAGE, Target, on_both};
+
+on_both!(
+    a_region_goes_where_it_is_told,
+    anywhere_is_the_smallest_hole_that_fits,
+    within_is_the_lowest_place,
+    what_is_aligned_is_the_first_page_after_the_guard,
+    guards_belong_to_the_region,
+    the_last_page_of_user_space_can_be_mapped,
+    a_reservation_keeps_others_out,
+    a_reservation_caps_the_rights_inside,
+    reservations_nest_to_their_very_ends,
+    a_reservation_goes_when_it_is_empty,
+    addresses_given_back_are_used_again,
+);
+
+fn a_region_goes_where_it_is_told(target: Target) {
+    let mut host = Fixture::small(target);
+    let region = host.vmm.reserve(host.vmm.own_space(), &RegionOptions::new(3).at(FREE));
+    let info = host.vmm.region_info(region.expect("room")).expect("a region");
+    assert_eq!((info.range.start().bits(), info.range.pages()), (FREE, 3));
+    assert_eq!(host.mappings(host.own()).len(), 0, "reserving maps nothing");
+    assert_eq!(host.vmm.stats().calls.total(), 0);
+}
+
+fn anywhere_is_the_smallest_hole_that_fits(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    // Holes of 9, 5 and 3 pages.
+    for page in [0, 10, 16, 20] {
+        host.vmm.reserve(own, &RegionOptions::new(1).at(FREE + page * PAGE)).expect("room");
+    }
+    for (pages, hole) in [(4, 11), (3, 17), (8, 1)] {
+        let region = host.vmm.reserve(own, &RegionOptions::new(pages)).expect("room");
+        assert_eq!(region.start().bits(), FREE + hole * PAGE, "{pages} pages");
+    }
+    host.check();
+}
+
+fn within_is_the_lowest_place(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    host.vmm.reserve(own, &RegionOptions::new(2).at(FREE)).expect("room");
+    let options = RegionOptions::new(2).within(FREE - PAGE, FREE + 4 * PAGE);
+    let region = host.vmm.reserve(own, &options).expect("room");
+    assert_eq!(region.start().bits(), FREE + 2 * PAGE);
+    let error = Error::NoRoom { pages: 2, align_bits: 12 };
+    host.refuses(error, |vmm| vmm.reserve(own, &options));
+    let exact = RegionOptions::new(1).within(FREE - PAGE, FREE);
+    let region = host.vmm.reserve(own, &exact).expect("room");
+    assert_eq!(region.start().bits(), FREE - PAGE);
+}
+
+fn what_is_aligned_is_the_first_page_after_the_guard(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(2).aligned(16).guarded(1, 1);
+    let tight = options.within(FREE - PAGE, FREE + 3 * PAGE);
+    for options in [options, options.at(FREE + 0x10_0000), tight] {
+        let region = host.vmm.map(own, &options).expect("room");
+        let first = region.start().bits() + PAGE;
+        assert_eq!(first % (1 << 16), 0);
+        assert!(host.mappings(own).contains_key(&first));
+    }
+    host.check();
+}
+
+fn guards_belong_to_the_region(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(2).at(FREE).guarded(2, 1);
+    let region = host.vmm.map(own, &options).expect("room");
+    assert_eq!(region.start().bits(), FREE - 2 * PAGE);
+    let mapped: Vec<usize> = host.mappings(own).into_keys().collect();
+    assert_eq!(mapped, [FREE, FREE + PAGE], "guards are not mapped");
+    for at in [FREE - 2 * PAGE, FREE - PAGE, FREE + 2 * PAGE] {
+        let error = Error::Overlap { address: at, region_start: FREE - 2 * PAGE };
+        host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).at(at)));
+    }
+}
+
+fn the_last_page_of_user_space_can_be_mapped(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, last) = (host.own(), target.user_end() - PAGE);
+    host.vmm.map(own, &RegionOptions::new(1).at(last)).expect("room");
+    host.write(own, last, 5);
+    host.check();
+}
+
+fn a_reservation_keeps_others_out(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let reservation = RegionOptions::new(8).at(FREE);
+    let reservation = host.vmm.reserve_for_others(own, &reservation).expect("room");
+    let outside = RegionOptions::new(1).at(FREE + PAGE);
+    let error = Error::OutsideRegion { address: FREE + PAGE };
+    host.refuses(error, |vmm| vmm.map(own, &outside));
+    for _ in 0..8 {
+        let region = host.vmm.map(own, &RegionOptions::new(1)).expect("room elsewhere");
+        assert!(!(FREE..FREE + 8 * PAGE).contains(&region.start().bits()));
+    }
+    let inside = RegionOptions::new(8).inside(reservation);
+    let region = host.vmm.map(own, &inside).expect("room inside");
+    assert_eq!(region.start().bits(), FREE);
+    let error = Error::NoRoom { pages: 1, align_bits: 12 };
+    host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(reservation)));
+    let past = RegionOptions::new(1).at(FREE + 8 * PAGE).inside(reservation);
+    let error = Error::OutsideRegion { address: FREE + 8 * PAGE };
+    host.refuses(error, |vmm| vmm.map(own, &past));
+}
+
+fn a_reservation_caps_the_rights_inside(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(8).at(FREE).rights(Rights::READ).ceiling(Rights::READ);
+    let reservation = host.vmm.reserve_for_others(own, &options).expect("room");
+    let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling: Rights::READ };
+    host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(reservation)));
+    let options = RegionOptions::new(1).inside(reservation).rights(Rights::READ);
+    let region = host.vmm.map(own, &options).expect("room");
+    let start = region.start().bits();
+    host.refuses(error, |vmm| vmm.protect(own, start, 1, Rights::READ_WRITE));
+}
+
+fn reservations_nest_to_their_very_ends(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let outer = host.vmm.reserve_for_others(own, &RegionOptions::new(8).at(FREE)).expect("room");
+    let low = RegionOptions::new(2).at(FREE).inside(outer);
+    let low = host.vmm.reserve_for_others(own, &low).expect("room");
+    let high = RegionOptions::new(2).at(FREE + 6 * PAGE).inside(outer);
+    let high = host.vmm.reserve_for_others(own, &high).expect("room");
+    host.check();
+    for (reservation, at) in [(low, 0), (outer, 2), (high, 6)] {
+        let options = RegionOptions::new(2).inside(reservation);
+        let region = host.vmm.map(own, &options).expect("room");
+        assert_eq!(region.start().bits(), FREE + at * PAGE);
+        host.check();
+        host.vmm.release(region).expect("a region");
+    }
+    for reservation in [low, high, outer] {
+        host.vmm.release(reservation).expect("it is empty");
+        host.check();
+    }
+}
+
+fn a_reservation_goes_when_it_is_empty(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let reservation = RegionOptions::new(8).at(FREE);
+    let reservation = host.vmm.reserve_for_others(own, &reservation).expect("room");
+    let inside = RegionOptions::new(2).inside(reservation);
+    let region = host.vmm.map(own, &inside).expect("room");
+    host.refuses(Error::WrongKind(reservation), |vmm| vmm.release(reservation));
+    host.vmm.release(region).expect("a region");
+    host.vmm.release(reservation).expect("it is empty");
+    host.refuses(Error::NoSuchRegion(reservation), |vmm| vmm.release(reservation));
+    host.vmm.map(own, &RegionOptions::new(8).at(FREE)).expect("its addresses are free");
+}
+
+fn addresses_given_back_are_used_again(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    assert_eq!(Placement::default(), Placement::Anywhere);
+    let first = host.vmm.reserve(own, &RegionOptions::new(4).at(FREE)).expect("room");
+    host.vmm.release(first).expect("a region");
+    let second = host.vmm.reserve(own, &RegionOptions::new(4).at(FREE)).expect("room");
+    assert_ne!(first, second, "an id is never used again");
+    host.refuses(Error::NoSuchRegion(first), |vmm| vmm.release(first));
+}

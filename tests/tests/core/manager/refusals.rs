@@ -1,0 +1,268 @@
+//! Bad input: an error of its own for each, with the offending value; everything is as it was, no
+//! kernel call was made, and everything still works.
+
+use vmm::{
+    AddressError, Blueprint, CPtr, Error, PageSize, RegionOptions, Rights, SpaceId, ThreadOptions,
+    TlsImage,
+};
+
+use super::{FREE, tagged};
+use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+
+on_both!(
+    ranges_that_are_no_ranges,
+    ranges_that_leave_their_region,
+    ranges_with_holes_and_without,
+    rights_beyond_the_ceiling,
+    ids_that_are_stale_foreign_or_of_another_kind,
+    spaces_that_are_not_there_or_in_use,
+    more_memory_than_there_is,
+    more_room_than_there_is,
+    large_pages_that_cannot_be,
+    memory_that_is_not_ours_to_share,
+    thread_storage_that_cannot_be,
+);
+
+fn ranges_that_are_no_ranges(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, end) = (host.own(), target.user_end());
+    let too_many = usize::MAX / PAGE;
+    for (start, pages, error) in [
+        (FREE + 1, 1, AddressError::Misaligned { address: FREE + 1, bits: 12 }),
+        (FREE, 0, AddressError::Empty { address: FREE }),
+        (FREE, too_many, AddressError::Wraps { address: FREE, pages: too_many }),
+        (FREE, usize::MAX, AddressError::Wraps { address: FREE, pages: usize::MAX }),
+        (end, 1, AddressError::OutsideUserSpace { address: end + PAGE, end }),
+        (end - PAGE, 2, AddressError::OutsideUserSpace { address: end + PAGE, end }),
+    ] {
+        let error = Error::Address(error);
+        host.refuses(error, |vmm| vmm.populate(own, start, pages));
+        host.refuses(error, |vmm| vmm.unmap(own, start, pages));
+        host.refuses(error, |vmm| vmm.protect(own, start, pages, Rights::READ));
+        let options = RegionOptions::new(1);
+        host.refuses(error, |vmm| vmm.share(own, start, pages, own, &options));
+    }
+    let misaligned = AddressError::Misaligned { address: FREE + PAGE, bits: 16 };
+    let options = RegionOptions::new(1).at(FREE + PAGE).aligned(16);
+    host.refuses(misaligned.into(), |vmm| vmm.map(own, &options));
+    let empty = AddressError::Empty { address: FREE };
+    host.refuses(empty.into(), |vmm| vmm.map(own, &RegionOptions::new(0).at(FREE)));
+    let outside = AddressError::OutsideUserSpace { address: end + 8 * PAGE, end };
+    host.refuses(outside.into(), |vmm| vmm.map(own, &RegionOptions::new(8).at(end)));
+    let below = RegionOptions::new(1).at(0).guarded(1, 0);
+    host.refuses(Error::Guard { address: 0 }, |vmm| vmm.map(own, &below));
+    host.refuses(AddressError::OutsideUserSpace { address: end, end }.into(), |vmm| {
+        vmm.region_at(own, end)
+    });
+    tagged(&mut host, FREE, 2);
+}
+
+fn ranges_that_leave_their_region(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 4);
+    tagged(&mut host, FREE + 4 * PAGE, 4);
+    host.vmm.map(own, &RegionOptions::new(2).at(FREE + 0x10_0000).guarded(1, 1)).expect("memory");
+    let guarded = FREE + 0x10_0000;
+    for (start, pages, error) in [
+        (FREE - PAGE, 2, Error::OutsideRegion { address: FREE - PAGE }),
+        (FREE + 2 * PAGE, 4, Error::OutsideRegion { address: FREE + 4 * PAGE }),
+        (guarded - PAGE, 1, Error::Guard { address: guarded - PAGE }),
+        (guarded, 3, Error::Guard { address: guarded + 2 * PAGE }),
+        (guarded + 2 * PAGE, 1, Error::Guard { address: guarded + 2 * PAGE }),
+    ] {
+        host.refuses(error, |vmm| vmm.unmap(own, start, pages));
+        host.refuses(error, |vmm| vmm.populate(own, start, pages));
+        host.refuses(error, |vmm| vmm.protect(own, start, pages, Rights::READ));
+        host.refuses(error, |vmm| vmm.share(own, start, pages, own, &RegionOptions::new(1)));
+    }
+    host.vmm.unmap(own, FREE, 4).expect("everything still works");
+}
+
+fn ranges_with_holes_and_without(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 6);
+    host.vmm.unmap(own, FREE + 3 * PAGE, 1).expect("mapped");
+    let hole = Error::NotMapped { address: FREE + 3 * PAGE };
+    host.refuses(hole, |vmm| vmm.unmap(own, FREE, 6));
+    host.refuses(hole, |vmm| vmm.protect(own, FREE + 2 * PAGE, 3, Rights::READ));
+    host.refuses(hole, |vmm| vmm.share(own, FREE, 6, own, &RegionOptions::new(1)));
+    let taken = Error::AlreadyMapped { address: FREE + 4 * PAGE };
+    host.refuses(taken, |vmm| vmm.populate(own, FREE + 3 * PAGE, 2));
+    host.vmm.populate(own, FREE + 3 * PAGE, 1).expect("everything still works");
+}
+
+fn rights_beyond_the_ceiling(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let read_only = RegionOptions::new(2).at(FREE).rights(Rights::READ).ceiling(Rights::READ);
+    host.vmm.map(own, &read_only).expect("memory");
+    let ceiling = Rights::READ;
+    let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling };
+    host.refuses(error, |vmm| vmm.protect(own, FREE, 1, Rights::READ_WRITE));
+    let more = RegionOptions::new(1).ceiling(Rights::READ_WRITE);
+    host.refuses(error, |vmm| vmm.share(own, FREE, 1, own, &more));
+    host.refuses(error, |vmm| vmm.share(own, FREE, 1, own, &RegionOptions::new(1)));
+    let all = Error::RightsExceedCeiling { asked: Rights::all(), ceiling: Rights::READ_WRITE };
+    host.refuses(all, |vmm| vmm.map(own, &RegionOptions::new(1).rights(Rights::all())));
+    host.refuses(all, |vmm| vmm.map(own, &RegionOptions::new(1).ceiling(Rights::all())));
+    host.vmm.protect(own, FREE, 1, Rights::empty()).expect("fewer are fine");
+}
+
+fn ids_that_are_stale_foreign_or_of_another_kind(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let mut other = Fixture::small(target);
+    tagged(&mut other, FREE + 0x10_0000, 1);
+    let foreign = tagged(&mut other, FREE, 2);
+    let stale = tagged(&mut host, FREE, 2);
+    host.vmm.release(stale).expect("a region");
+    for id in [stale, foreign] {
+        let error = Error::NoSuchRegion(id);
+        host.refuses(error, |vmm| vmm.release(id));
+        host.refuses(error, |vmm| vmm.region_info(id));
+        host.refuses(error, |vmm| vmm.split_region(id, 1));
+        host.refuses(error, |vmm| vmm.merge_regions(id, id));
+        host.refuses(error, |vmm| vmm.move_region(id, &RegionOptions::new(1)));
+        host.refuses(error, |vmm| vmm.clone_region(id, own, &RegionOptions::new(1)));
+        host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(id)));
+        host.refuses(error, |vmm| vmm.large_pages_in(id));
+    }
+    let image = host.vmm.region_at(own, target.image()).expect("a space").expect("the image").id;
+    let error = Error::WrongKind(image);
+    host.refuses(error, |vmm| vmm.release(image));
+    host.refuses(error, |vmm| vmm.unmap(own, target.image(), 1));
+    host.refuses(error, |vmm| vmm.protect(own, target.image(), 1, Rights::READ));
+    host.refuses(error, |vmm| vmm.split_region(image, 1));
+    let memory = tagged(&mut host, FREE, 2);
+    let inside = RegionOptions::new(1).inside(memory);
+    host.refuses(Error::WrongKind(memory), |vmm| vmm.map(own, &inside));
+    let region = tagged(&mut host, FREE + 4 * PAGE, 2);
+    let apart = Error::OutsideRegion { address: FREE + 4 * PAGE };
+    host.refuses(apart, |vmm| vmm.merge_regions(memory, region));
+    let whole = Error::OutsideRegion { address: FREE + 2 * PAGE };
+    host.refuses(whole, |vmm| vmm.split_region(memory, 2));
+    host.refuses(Error::OutsideRegion { address: FREE }, |vmm| vmm.split_region(memory, 0));
+    host.vmm.release(memory).expect("everything still works");
+}
+
+fn spaces_that_are_not_there_or_in_use(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let none = SpaceId::from_number(77);
+    let error = Error::NoSuchSpace(none);
+    let options = RegionOptions::new(1);
+    tagged(&mut host, FREE, 1);
+    host.refuses(error, |vmm| vmm.map(none, &options));
+    host.refuses(error, |vmm| vmm.reserve(none, &options));
+    host.refuses(error, |vmm| vmm.reserve_for_others(none, &options));
+    host.refuses(error, |vmm| vmm.populate(none, FREE, 1));
+    host.refuses(error, |vmm| vmm.unmap(none, FREE, 1));
+    host.refuses(error, |vmm| vmm.protect(none, FREE, 1, Rights::READ));
+    host.refuses(error, |vmm| vmm.share(own, FREE, 1, none, &options));
+    host.refuses(error, |vmm| vmm.destroy_space(none));
+    host.refuses(error, |vmm| vmm.allocate_ipc_buffer(none, ""));
+    host.refuses(error, |vmm| vmm.allocate_stack(none, 1, ""));
+    host.refuses(error, |vmm| vmm.space_stats(none));
+    host.refuses(error, |vmm| vmm.vspace(none));
+    host.refuses(Error::OwnSpace(own), |vmm| vmm.destroy_space(own));
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    let buffer = host.vmm.allocate_ipc_buffer(space, "ipc").expect("memory");
+    host.refuses(Error::SpaceInUse { space, threads: 1 }, |vmm| vmm.destroy_space(space));
+    host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+    host.vmm.destroy_space(space).expect("everything still works");
+    host.spaces.pop();
+    host.refuses(Error::NoSuchSpace(space), |vmm| vmm.destroy_space(space));
+}
+
+fn more_memory_than_there_is(target: Target) {
+    let mut host = Fixture::new(Machine::with_ram(target, vec![(0x100_0000, 16)]));
+    let own = host.own();
+    let before = host.vmm.stats().free_bytes();
+    let options = RegionOptions::new(17).at(FREE);
+    let error = host.vmm.map(own, &options).expect_err("there are 16 pages");
+    assert_eq!(error, Error::Allocator(untyped_alloc::Error::OutOfMemory { size_bits: 12 }));
+    host.check();
+    assert!(host.mappings(own).is_empty());
+    host.vmm.trim().expect("trimming");
+    assert_eq!(host.vmm.stats().free_bytes(), before);
+    tagged(&mut host, FREE, 8);
+}
+
+fn more_room_than_there_is(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, all) = (host.own(), target.user_end() / PAGE);
+    for pages in [all, all + 1, usize::MAX] {
+        let error = Error::NoRoom { pages, align_bits: if pages == all { 12 } else { 0 } };
+        host.refuses(error, |vmm| vmm.reserve(own, &RegionOptions::new(pages)));
+    }
+    let error = Error::NoRoom { pages: 1, align_bits: 60 };
+    host.refuses(error, |vmm| vmm.reserve(own, &RegionOptions::new(1).aligned(60)));
+    let error = Error::NoRoom { pages: 2, align_bits: 12 };
+    let backwards = RegionOptions::new(2).within(FREE, FREE - PAGE);
+    host.refuses(error, |vmm| vmm.reserve(own, &backwards));
+}
+
+fn large_pages_that_cannot_be(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, bits) = (host.own(), target.large_bits());
+    let pages = 1 << (bits - 12);
+    let odd = PageSize::Large { bits: 15 };
+    let options = RegionOptions::new(pages).at(FREE).page_size(odd);
+    host.refuses(Error::NoSuchFrameSize { bits: 15 }, |vmm| vmm.map(own, &options));
+    let large = PageSize::Large { bits };
+    let address = FREE + PAGE;
+    let options = RegionOptions::new(pages).at(address).page_size(large);
+    let error = Error::Address(AddressError::Misaligned { address, bits });
+    host.refuses(error, |vmm| vmm.map(own, &options));
+    let address = FREE + 3 * PAGE;
+    let options = RegionOptions::new(3).at(FREE).page_size(large);
+    let error = Error::Address(AddressError::Misaligned { address, bits });
+    host.refuses(error, |vmm| vmm.map(own, &options));
+    host.vmm.map(own, &RegionOptions::new(pages).at(FREE).page_size(large)).expect("memory");
+    let error = Error::LargePage { address: FREE };
+    let options = RegionOptions::new(1);
+    host.refuses(error, |vmm| vmm.share(own, FREE + PAGE, 3, own, &options));
+}
+
+fn memory_that_is_not_ours_to_share(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let frame = Blueprint::Frame { size_bits: 12 };
+    let frames = host.vmm.allocate_many(frame, 2).expect("memory");
+    host.vmm.map_objects(own, frames, &RegionOptions::new(2).at(FREE)).expect("frames");
+    let device = host.machine.device();
+    let options = RegionOptions::new(1).at(FREE + 8 * PAGE);
+    host.vmm.map_physical(own, device, &options).expect("a device");
+    let options = RegionOptions::new(1);
+    host.refuses(Error::NotOurs { address: FREE }, |vmm| vmm.share(own, FREE, 2, own, &options));
+    let error = Error::NotOurs { address: FREE + 8 * PAGE };
+    host.refuses(error, |vmm| vmm.share(own, FREE + 8 * PAGE, 1, own, &options));
+    host.check();
+    let error = untyped_alloc::Error::Misaligned { paddr: device + 1, size_bits: 12 };
+    host.refuses(error.into(), |vmm| vmm.map_physical(own, device + 1, &options));
+    let error = untyped_alloc::Error::NoUntypedAt(0x5000_0000);
+    host.refuses(error.into(), |vmm| vmm.map_physical(own, 0x5000_0000, &options));
+    let error = untyped_alloc::Error::AddressInUse(device);
+    host.refuses(error.into(), |vmm| vmm.map_physical(own, device, &options));
+}
+
+fn thread_storage_that_cannot_be(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let nothing = CPtr::NULL;
+    assert_eq!(nothing.bits(), 0);
+    for (bytes, align, init) in [(8, 3, &b""[..]), (8, 8192, b""), (2, 4, b"four")] {
+        let tls = Some(TlsImage { init, memory_bytes: bytes, align });
+        let options = ThreadOptions { stack_pages: 1, tls, name: "thread" };
+        let before = host.vmm.stats().free_bytes();
+        let error = host.vmm.allocate_thread_memory(own, &options).expect_err("no such TLS");
+        assert_eq!(error, Error::BadTls { bytes, align });
+        host.check();
+        assert!(host.mappings(own).is_empty());
+        host.vmm.trim().expect("trimming");
+        assert_eq!(host.vmm.stats().free_bytes(), before);
+    }
+}
