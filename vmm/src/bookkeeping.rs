@@ -128,8 +128,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             cache: CachePolicy::WriteBack,
             source: Source::Physical,
         };
-        self.enter(self.own, info)?;
-        self.install(self.own, page)?;
+        let mapped = self.enter(self.own, info).and_then(|()| self.install(self.own, page));
+        if let Err(error) = mapped {
+            // The frame was given up, and so destroyed.
+            self.bookkeeping.frames_taken -= 1;
+            return Err(error);
+        }
         self.bookkeeping.mapped_pages += 1;
         self.bookkeeping.mapped = match self.bookkeeping.mapped {
             Some(rest) => rest.part(1, rest.pages() - 1),
