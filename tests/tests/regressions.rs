@@ -54,43 +54,9 @@ fn a_page_table_that_a_failed_map_left_empty_is_known_to_be(target: Target) {
     fixture.check();
 }
 
-/// The objects were gone, but what came after, uniting their memory, had failed: so they were said
-/// to be there still.
-#[test]
-fn device_objects_are_freed_though_their_memory_cannot_be_united() {
-    let mut fixture = Fixture::small(Target::Ia32);
-    let own = fixture.own();
-    let device = fixture.machine.config.devices[0].0;
-    let region = fixture.vmm.map_physical(own, device, &RegionOptions::new(2)).unwrap();
-    fixture.kernel().fail_nth_of(CallKind::CNodeRevoke, 2, KernelError::IllegalOperation);
-    fixture.vmm.release(region).unwrap();
-    fixture.check();
-    fixture.kernel().disarm();
-    fixture.vmm.map_physical(own, device, &RegionOptions::new(16)).unwrap();
-    fixture.check();
-}
-
-/// Device memory that a refused call left cut stayed so until somebody asked for more of it.
-#[test]
-fn trimming_unites_device_memory() {
-    let mut fixture = Fixture::small(Target::Ia32);
-    let own = fixture.own();
-    let device = fixture.machine.config.devices[0].0;
-    let untouched = fixture.vmm.stats().allocator.free_slots;
-    // The device's first piece is cut off, and then its frame is refused.
-    fixture.kernel().fail_nth_of(CallKind::UntypedRetype, 2, KernelError::IllegalOperation);
-    fixture.vmm.map_physical(own, device, &RegionOptions::new(1)).unwrap_err();
-    fixture.vmm.trim().unwrap();
-    assert_eq!(fixture.vmm.stats().allocator.free_slots, untouched);
-    fixture.check();
-}
-
-/// The kernel's refusal was passed on as if it were a bug of the manager's.
-#[test]
-fn a_page_table_in_device_memory_is_the_callers_mistake() {
-    let machine = Machine::small(Target::Ia32);
-    let arena = Arena::new();
-    let mut kernel = ModelKernel::boot(&arena, &machine.config);
+/// An allocator that owns nothing but 64 KiB of device memory; and where that is.
+fn with_a_device(arena: &Arena) -> (ModelKernel<'_>, Allocator<'_>, usize) {
+    let mut kernel = ModelKernel::boot(arena, &Machine::small(Target::Ia32).config);
     let facts = kernel.facts().clone();
     let cspace = CSpaceInfo {
         root: facts.cnode,
@@ -109,7 +75,47 @@ fn a_page_table_in_device_memory_is_the_callers_mistake() {
     let (slot, paddr) = (CPtr::new(device.slot), device.paddr);
     let info = UntypedInfo { slot, paddr, size_bits: device.size_bits, is_device: true };
     alloc.add_untyped(info).unwrap();
-    let table = Blueprint::Table { level: 1 };
-    let refused = alloc.allocate_at(&mut kernel, table, paddr, 1);
+    (kernel, alloc, paddr)
+}
+
+const FRAME: Blueprint = Blueprint::Frame { size_bits: 12 };
+
+/// The objects were gone, but what came after, uniting their memory, had failed: so they were said
+/// to be there still.
+#[test]
+fn device_objects_are_freed_though_their_memory_cannot_be_united() {
+    let arena = Arena::new();
+    let (mut kernel, mut alloc, paddr) = with_a_device(&arena);
+    let frames = alloc.allocate_at(&mut kernel, FRAME, paddr, 2).unwrap();
+    kernel.fail_nth_of(CallKind::CNodeRevoke, 2, KernelError::IllegalOperation);
+    alloc.free_many(&mut kernel, frames).unwrap();
+    assert!(!kernel.disarm(), "uniting was refused");
+    assert!(kernel.is_empty_slot(frames.first_slot()));
+    alloc.allocate_at(&mut kernel, FRAME, paddr, 16).unwrap();
+    assert_eq!(alloc.validate(), Ok(()));
+}
+
+/// Device memory that a refused call left cut stayed so until somebody asked for more of it.
+#[test]
+fn trimming_unites_device_memory() {
+    let arena = Arena::new();
+    let (mut kernel, mut alloc, paddr) = with_a_device(&arena);
+    let untouched = alloc.stats().free_slots;
+    let frames = alloc.allocate_at(&mut kernel, FRAME, paddr, 1).unwrap();
+    kernel.fail_nth_of(CallKind::CNodeRevoke, 2, KernelError::IllegalOperation);
+    alloc.free_many(&mut kernel, frames).unwrap();
+    assert!(!kernel.disarm(), "uniting was refused");
+    assert!(alloc.stats().free_slots < untouched, "it is cut still");
+    alloc.trim(&mut kernel).unwrap();
+    assert_eq!(alloc.stats().free_slots, untouched);
+    assert_eq!(alloc.validate(), Ok(()));
+}
+
+/// The kernel's refusal was passed on as if it were a bug of the manager's.
+#[test]
+fn a_page_table_in_device_memory_is_the_callers_mistake() {
+    let arena = Arena::new();
+    let (mut kernel, mut alloc, paddr) = with_a_device(&arena);
+    let refused = alloc.allocate_at(&mut kernel, Blueprint::Table { level: 1 }, paddr, 1);
     assert_eq!(refused, Err(AllocError::DeviceMemory(paddr)));
 }
