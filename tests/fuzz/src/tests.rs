@@ -27,10 +27,10 @@ fn addresses() {
 
 #[test]
 fn alloc_ops() {
-    run(crate::alloc_ops::run, (200, 300), (2, 30));
+    run(crate::alloc_ops::run, (200, 300), (1, 30));
 }
 
 #[test]
 fn vmm_ops() {
-    run(crate::vmm_ops::run, (300, 300), (4, 160));
+    run(crate::vmm_ops::run, (300, 300), (3, 120));
 }
