@@ -6,6 +6,7 @@
 //! | `allocator/` | the untyped allocator by itself |
 //! | `failures/` | every kernel call refused, every page, slot and node missing, one at a time |
 //! | `manager/` | the manager, operation by operation |
+//! | `small_scope.rs` | every sequence of requests up to a length, over a few pages |
 //! | `state_machine/` | random requests against a plain reference model, page by page |
 //!
 //! Tests name the assertions (A…) and invariants (I…) of `MODEL.md` that they check. What is right
@@ -15,5 +16,6 @@
 mod allocator;
 mod failures;
 mod manager;
+mod small_scope;
 mod state_machine;
 mod support;

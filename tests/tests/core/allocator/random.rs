@@ -12,9 +12,14 @@ use untyped_alloc::{Blame, Blueprint, CPtr, Error, Frames, Object, Objects, Take
 use vmm_tests::model::Arena;
 
 use super::bench::{Bench, FRAME};
+use crate::small_scope::every_sequence;
 use crate::support::{Machine, Target, explore_with, on_both};
 
-on_both!(nothing_is_lost_or_given_twice, nor_is_it_when_everything_is_short);
+on_both!(
+    nothing_is_lost_or_given_twice,
+    nor_is_it_when_everything_is_short,
+    nor_by_any_short_sequence,
+);
 
 #[derive(Clone, Debug)]
 enum Request {
@@ -279,6 +284,33 @@ fn run(machine: &Machine, requests: &[Request]) {
 
 fn explore(machine: &Machine, most: usize) {
     explore_with(vec(request(), 1..most), 250, |requests| run(machine, &requests));
+}
+
+/// Small scope, all of it, over 11 pages and a device of 16.
+fn nor_by_any_short_sequence(target: Target) {
+    let machine =
+        Machine::with_ram(target, vec![(0x100_0000, 15), (0x70_0000, 13), (0x60_0000, 12)]);
+    let alphabet = [
+        Request::Allocate(0),
+        Request::Allocate(1),
+        Request::Allocate(5),
+        Request::Many { kind: 1, count: 3 },
+        Request::Many { kind: 5, count: 3 },
+        Request::At { page: 2, count_bits: 1, device: false },
+        Request::At { page: 3, count_bits: 0, device: true },
+        Request::Frames { want: 1 },
+        Request::Frames { want: 5 },
+        Request::Table,
+        Request::Slots { count: 3 },
+        Request::Give { which: 0, part: 1 },
+        Request::Give { which: 1, part: 2 },
+        Request::GiveAgain { which: 0 },
+        Request::Trim,
+    ];
+    let machine = machine.small_image();
+    every_sequence(&format!("allocator, {target:?}"), &alphabet, |requests| {
+        run(&machine, requests)
+    });
 }
 
 fn nothing_is_lost_or_given_twice(target: Target) {

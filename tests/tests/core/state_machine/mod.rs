@@ -10,9 +10,9 @@
 //! Checks A1–A12 and I1–I9 of `MODEL.md`. `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many
 //! and which.
 
-mod ops;
+pub mod ops;
 mod reference;
-mod run;
+pub mod run;
 
 use proptest::collection::vec;
 

@@ -9,10 +9,10 @@ use crate::support::{PAGE, Target};
 /// Where, in one of the windows.
 #[derive(Clone, Copy, Debug)]
 pub struct Spot {
-    window: u8,
-    page: u8,
+    pub window: u8,
+    pub page: u8,
     /// Bytes off the page's start: usually none.
-    off: u16,
+    pub off: u16,
 }
 
 /// Pages of one window.

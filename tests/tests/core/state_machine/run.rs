@@ -7,7 +7,7 @@ use untyped_alloc::kernel::Rights;
 use vmm::{
     Blame, Blueprint, Error, IpcBuffer, Kind, RegionId, RegionOptions, Result, SpaceId, Stack, Vmm,
 };
-use vmm_tests::model::{Arena, Cap, SharedModel};
+use vmm_tests::model::{Arena, Cap, Mapping, SharedModel};
 
 use super::ops::{Pages, Request, Where, Wish};
 use super::reference::{Page, Reference, Region, Reservation, Space, Verdict};
@@ -40,16 +40,30 @@ impl Need {
     }
 }
 
+/// What is mapped in a space.
+type Mapped = BTreeMap<usize, Mapping>;
+
 struct Run<'a> {
     host: Fixture<'a>,
     reference: Reference,
 }
 
-/// Runs a sequence of requests and takes everything down again.
+/// Runs a sequence of requests, comparing after each, and takes everything down again.
 pub fn run(machine: &Machine, requests: &[Request]) {
+    run_from(machine, &initial(machine), requests, 0);
+}
+
+/// The state of the machine before any request.
+pub fn initial(machine: &Machine) -> Snapshot {
     let arena = Arena::new();
-    let mut host = Fixture::boot(&arena, machine.clone());
-    let initial = Snapshot::settled(&mut host);
+    Snapshot::settled(&mut Fixture::boot(&arena, machine.clone()))
+}
+
+/// Runs a sequence of requests, comparing after each from number `first` on, and takes everything
+/// down again, back to the `initial` state.
+pub fn run_from(machine: &Machine, initial: &Snapshot, requests: &[Request], first: usize) {
+    let arena = Arena::new();
+    let host = Fixture::boot(&arena, machine.clone());
     let spaces = vec![space_at_boot(&host)];
     let reference = Reference {
         target: machine.target,
@@ -62,7 +76,9 @@ pub fn run(machine: &Machine, requests: &[Request]) {
     let mut run = Run { host, reference };
     for (step, request) in requests.iter().enumerate() {
         run.step(request);
-        run.compare(step % INTERVAL == 0);
+        if step >= first {
+            run.compare(step % INTERVAL == 0);
+        }
     }
     run.compare(true);
     run.take_down();
@@ -716,8 +732,9 @@ impl<'a> Run<'a> {
     fn compare(&self, contents: bool) {
         self.host.check();
         assert_eq!(self.host.vmm.stats().bookkeeping_pages, 0, "the pool is large enough");
-        for space in &self.reference.spaces {
-            let found = self.host.mappings(space.id);
+        let spaces = &self.reference.spaces;
+        let found: Vec<Mapped> = spaces.iter().map(|space| self.host.mappings(space.id)).collect();
+        for (space, found) in spaces.iter().zip(&found) {
             let seen = |rights: Rights| match rights.contains(Rights::READ) {
                 true => rights & Rights::READ_WRITE,
                 false => Rights::empty(),
@@ -739,15 +756,14 @@ impl<'a> Run<'a> {
             }
             self.compare_regions(space);
         }
-        self.compare_frames();
+        self.compare_frames(&found);
         self.compare_threads();
     }
 
     /// Pages that are one memory have one physical address, and no other page has it.
-    fn compare_frames(&self) {
+    fn compare_frames(&self, found: &[Mapped]) {
         let (mut paddr_of, mut frame_of) = (BTreeMap::new(), BTreeMap::new());
-        for space in &self.reference.spaces {
-            let found = self.host.mappings(space.id);
+        for (space, found) in self.reference.spaces.iter().zip(found) {
             for (vaddr, page) in &space.pages {
                 let paddr = found[vaddr].paddr;
                 let here = (*paddr_of.entry(page.frame).or_insert(paddr), paddr);
