@@ -1,5 +1,6 @@
 """Makes a table, a JSON file and a verdict of the benchmark's output. Called by bench.sh."""
 
+import argparse
 import json
 import sys
 
@@ -48,7 +49,8 @@ def row(raw):
 
 def read_rows(path):
     """The rows between the markers; none if the output is not complete."""
-    lines = [line.strip() for line in open(path, encoding="utf-8", errors="replace")]
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = [line.strip() for line in file]
     try:
         begin, end = lines.index("bench: begin"), lines.index("bench: end")
     except ValueError:
@@ -104,34 +106,133 @@ def measure_faults(rows):
     yield from growth_faults(rows)
 
 
-def comparison_faults(rows, path, margin):
-    """Rows that got worse than the margin (percent) since the file was written."""
-    before = {entry["name"]: entry for entry in json.load(open(path, encoding="utf-8"))}
+# What fails a comparison.
+COUNTS = ("got worse", "unknown")
+
+
+def judged(entry):
+    """What a row is judged by: its ratio to the floor, or where it has none, its instructions."""
+    return "instructions" if entry["ratio"] is None else "ratio"
+
+
+def compare_row(name, old, new, margin):
+    """What differs by more than the margin (percent), as pairs of a kind and a text.
+
+    Kernel calls and bytes are told and do not count: they also depend on where in memory the image
+    ends. The measures limit them.
+    """
+    if new is None:
+        yield "got worse", f"{name}: there is no such row any more"
+        return
+    for key in (judged(old), "kernel_calls", "bytes_per_page"):
+        before, now = old[key], new[key]
+        cost = key == judged(old)
+        if before is None and now is None:
+            continue
+        if before is None or now is None:
+            yield "got worse" if cost else "differs", f"{name}: {key} {now}, was {before}"
+        elif now > before * (1 + margin / 100):
+            yield "got worse" if cost else "differs", f"{name}: {key} {now}, was {before}"
+        elif now < before * (1 - margin / 100):
+            yield "got better" if cost else "differs", f"{name}: {key} {now}, was {before}"
+
+
+def compare(rows, before, margin):
+    """What differs by more than the margin between rows and those of before."""
     now = {entry["name"]: entry for entry in rows}
-    for name, old in before.items():
-        key = "instructions" if old["ratio"] is None else "ratio"
-        new = now.get(name, {}).get(key)
-        if new is None:
-            yield f"{name}: no {key} any more"
-        elif new > old[key] * (1 + margin / 100):
-            yield f"{name}: {key} {new}, was {old[key]}"
+    for entry in before:
+        yield from compare_row(entry["name"], entry, now.get(entry["name"]), margin)
+    known = {entry["name"] for entry in before}
+    for name in now:
+        if name not in known:
+            yield "unknown", f"{name}: nothing to compare this row with"
 
 
-def main(output, json_path, compare_path, margin):
-    rows = read_rows(output)
+def load(path):
+    """Rows to compare with, and the tools that they were made with (of --json's nothing is known)."""
+    with open(path, encoding="utf-8") as file:
+        saved = json.load(file)
+    return (saved, None) if isinstance(saved, list) else (saved["rows"], saved["made_with"])
+
+
+def save(path, rows, made_with):
+    """Writes what load reads: a line for each tool and each row, so that differences can be read."""
+    tools = ",\n".join(f"    {json.dumps(name)}: {json.dumps(made_with[name])}" for name in made_with)
+    lines = ",\n".join(f"    {json.dumps(entry)}" for entry in rows)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'{{\n  "made_with": {{\n{tools}\n  }},\n  "rows": [\n{lines}\n  ]\n}}\n')
+
+
+def differing_tools(made_with, now):
+    """What is different, as a text; empty where nothing is, or nothing is known."""
+    names = [name for name in now if made_with and made_with.get(name) != now[name]]
+    return "; ".join(f"{name}: {now[name]}, then {made_with.get(name)}" for name in names)
+
+
+def name_of(fault):
+    """The row that a measure is not held in."""
+    return fault.partition(":")[0]
+
+
+def compare_with(path, rows, arguments):
+    """Prints what differs from a saved result; returns whether anything does that counts."""
+    before, made_with = load(path)
+    others = differing_tools(made_with, dict(arguments.tools))
+    # Compilers give different code for the same source.
+    margin = arguments.other_margin if others else arguments.margin
+    print(f"compared with {path}, no row may be {margin:g} % worse"
+          + (f", as it was made with other tools ({others})" if others else ""))
+    differences = list(compare(rows, before, margin))
+    if not others:
+        not_held = {name_of(fault) for fault in measure_faults(before)}
+        lost = [fault for fault in measure_faults(rows) if name_of(fault) not in not_held]
+        differences += [("got worse", f"{fault}, which was held") for fault in lost]
+    for kind, difference in differences:
+        print(f"{kind}: {difference}")
+    if any(kind != "differs" for kind, _ in differences):
+        print("if that is as it should be, renew what is compared with: bench.sh --renew")
+    return any(kind in COUNTS for kind, _ in differences)
+
+
+def judge(rows, arguments):
+    """Prints what is wrong; returns whether anything is that counts."""
+    not_held = list(measure_faults(rows))
+    for fault in not_held:
+        print(f"measure not held: {fault}")
+    failed = bool(not_held) and not arguments.only_compare
+    if arguments.compare:
+        failed |= compare_with(arguments.compare, rows, arguments)
+    return failed
+
+
+def parse_arguments(words):
+    """What bench.sh passes on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json")
+    parser.add_argument("--save")
+    parser.add_argument("--compare")
+    parser.add_argument("--margin", type=float, default=1)
+    parser.add_argument("--other-margin", type=float, default=15)
+    parser.add_argument("--only-compare", action="store_true")
+    parser.add_argument("output")
+    parser.add_argument("tools", nargs="*", type=lambda word: tuple(word.split("=", 1)))
+    return parser.parse_args(words)
+
+
+def main(words):
+    """Returns the exit code."""
+    arguments = parse_arguments(words)
+    rows = read_rows(arguments.output)
     show(rows)
-    if json_path:
-        with open(json_path, "w", encoding="utf-8") as file:
+    failed = judge(rows, arguments)
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=2)
             file.write("\n")
-    faults = [("measure not held", fault) for fault in measure_faults(rows)]
-    if compare_path:
-        worse = comparison_faults(rows, compare_path, float(margin))
-        faults += [("got worse", fault) for fault in worse]
-    for kind, fault in faults:
-        print(f"{kind}: {fault}")
-    return 1 if faults else 0
+    if arguments.save:
+        save(arguments.save, rows, dict(arguments.tools))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -5,44 +5,81 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# The result that test.sh compares with.
+BASELINE=$SCRIPTS/bench-baseline.json
+
 usage() {
     cat <<EOF2
-Usage: ${0##*/} [--json FILE] [--compare FILE [--margin PERCENT]]
+Usage: ${0##*/} [options]
 
 Prints for each operation its instructions (user and kernel), those of a raw loop of the same
 invocations in the same run (the floor), their ratio, kernel calls, and bytes of book-keeping
 for each page. All figures are for one unit: a page, a buffer, a call. Every run gives the same.
 
 Options:
-  --json FILE        write the rows to FILE, as a list of objects
-  --compare FILE     fail if a row got worse than in FILE (written by --json before): its ratio,
-                     or where there is no floor its instructions
-  --margin PERCENT   by how much a row may get worse (default: 1)
-  --help             this text
+  --json FILE             write the rows to FILE, as a list of objects
+  --save FILE             write the rows to FILE for a later comparison, with the compilers, the kernel
+                          and the QEMU that they were made with
+  --renew                 the same as --save ${BASELINE#"$ROOT"/}
+  --compare FILE          fail if a row got worse than in FILE (written by --save or --json before) in its ratio,
+                          or where there is no floor in its instructions; if one is missing or not
+                          in FILE; or if a measure that was held is not
+  --baseline              the same as --compare ${BASELINE#"$ROOT"/}
+  --margin PERCENT        by how much a row may get worse (default: 1)
+  --other-margin PERCENT  the same where FILE was made with other tools (default: 15)
+  --only-compare          tell which measures are not held, but fail for the comparison alone
+  --help                  this text
 
 Exit code: 0 if all measures of DESIGN.md are held and nothing got worse, 1 if not, 2 a mistake
 in the command line.
 EOF2
 }
 
-JSON="" COMPARE="" MARGIN=1
-while (($# > 0)); do
-    case $1 in
-        --help) usage && exit ;;
-        --json | --compare | --margin)
-            (($# > 1)) || usage_error "$1 wants a value"
-            [[ $1 == --json ]] && JSON=$2
-            [[ $1 == --compare ]] && COMPARE=$2
-            [[ $1 == --margin ]] && MARGIN=$2
-            shift
-            ;;
-        *) usage_error "unknown option: $1" ;;
-    esac
-    shift
-done
-[[ -z $COMPARE || -r $COMPARE ]] || usage_error "cannot read $COMPARE"
-[[ $MARGIN =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage_error "not a percentage: $MARGIN"
+parse_options() {
+    local compare=""
+    JUDGE=() MARGIN=1 OTHER_MARGIN=15
+    while (($# > 0)); do
+        case $1 in
+            --help) usage && exit ;;
+            --only-compare) JUDGE+=("$1") ;;
+            --renew) JUDGE+=(--save "$BASELINE") ;;
+            --baseline) compare=$BASELINE ;;
+            --json | --save | --compare | --margin | --other-margin)
+                (($# > 1)) || usage_error "$1 wants a value"
+                case $1 in
+                    --compare) compare=$2 ;;
+                    --margin) MARGIN=$2 ;;
+                    --other-margin) OTHER_MARGIN=$2 ;;
+                    *) JUDGE+=("$1" "$2") ;;
+                esac
+                shift
+                ;;
+            *) usage_error "unknown option: $1" ;;
+        esac
+        shift
+    done
+    is_percentage "$MARGIN"
+    is_percentage "$OTHER_MARGIN"
+    JUDGE+=(--margin "$MARGIN" --other-margin "$OTHER_MARGIN")
+    if [[ -n $compare ]]; then
+        [[ -r $compare ]] || usage_error "cannot read $compare"
+        JUDGE+=(--compare "$compare")
+    elif [[ " ${JUDGE[*]} " == *" --only-compare "* ]]; then
+        usage_error "--only-compare wants --compare or --baseline"
+    fi
+}
 
+is_percentage() { [[ $1 =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage_error "not a percentage: $1"; }
+
+# What the figures depend on besides this repository, a line `name=value` each.
+tools() {
+    echo "rustc=$(target_rustc_version)"
+    echo "kernel=seL4 $(kernel_version release), release"
+    echo "kernel's compiler=$("${CC:-gcc}" --version | head -n 1)"
+    echo "QEMU=$(qemu_version | grep -Eo '^[0-9]+\.[0-9]+')"
+}
+
+parse_options "$@"
 mkdir -p "$BUILD"
 output=$(mktemp "$BUILD/bench.XXXXXX")
 trap 'rm -f "$output"' EXIT
@@ -50,4 +87,6 @@ trap 'rm -f "$output"' EXIT
     cat "$output" >&2
     exit 1
 }
-python3 "$SCRIPTS/bench.py" "$output" "$JSON" "$COMPARE" "$MARGIN"
+choose_target_rust
+mapfile -t made_with < <(tools)
+python3 "$SCRIPTS/bench.py" "${JUDGE[@]}" "$output" "${made_with[@]}"

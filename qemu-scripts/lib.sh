@@ -81,6 +81,18 @@ choose_target_rust() {
     fi
 }
 
+# What programs for the target are compiled with. After choose_target_rust.
+# shellcheck disable=SC2016 # expanded by the inner shell
+target_rustc_version() { env -C "$ROOT" "${TARGET_ENV[@]}" bash -c '"${RUSTC:-rustc}" --version'; }
+
+# kernel_version KERNEL: the version of its sources.
+kernel_version() {
+    python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["version"])' \
+        "$BUILD/kernel/$1/interface.json"
+}
+
+qemu_version() { qemu-system-i386 --version | sed -n '1s/^QEMU emulator version //p'; }
+
 # target_cargo KERNEL COMMAND...: runs a cargo command (`cargo build`, "${TARGET_CLIPPY[@]}")
 # for the target and one kernel flavour. Each flavour has a target directory of its own, as
 # its interface goes into the bindings.

@@ -192,9 +192,16 @@ script_lane() {
     check "fuzz.sh refuses no time at all" exits_with 2 "$SCRIPTS/fuzz.sh" --seconds 0
     check "miri.sh refuses an unknown option" exits_with 2 "$SCRIPTS/miri.sh" --bogus
     check "stress.sh refuses an unknown phase" exits_with 2 "$SCRIPTS/stress.sh" --phases churn,bogus
+    check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
+    check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
     check "compare.sh refuses an unknown option" exits_with 2 "$SCRIPTS/compare.sh" --bogus
     check "the check of the demo's output" demo_check_works
     check "README's program is hello.rs" readme_shows_hello
+}
+
+# Instructions are exact, so this depends on no clock.
+bench_lane() {
+    check "bench, compared with the saved result" "$SCRIPTS/bench.sh" --baseline --only-compare
 }
 
 stress_lane() {
@@ -245,6 +252,7 @@ main() {
         target_lane
         script_lane
         qemu_lane
+        bench_lane
         stress_lane
     else
         fail "set-up"

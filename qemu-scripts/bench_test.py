@@ -1,0 +1,157 @@
+"""Tests of bench.py: what a comparison refuses, and what it accepts."""
+
+import contextlib
+import copy
+import io
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import bench
+
+TOOLS = ["rustc=rustc 1.0.0", "QEMU=7.2"]
+# As the guest prints them, with every row that a measure asks for.
+RAW = [
+    {"name": name, "unit": "page", "count": 100, "pages": 100, "bytes": 100,
+     "instructions": 100_000, "floor": 100_000, "kernel_calls": 100}
+    for name in {**bench.RATIO, **bench.BYTES_PER_PAGE}
+] + [
+    {"name": "no_floor", "unit": "call", "count": 10, "instructions": 10_000, "kernel_calls": 10},
+]
+RAW[[raw["name"] for raw in RAW].index("alloc_1024_frames")]["count"] = 10
+
+
+class Comparison(unittest.TestCase):
+    """A result, saved, and another that is compared with it."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.saved = self.folder / "saved.json"
+        self.raw = copy.deepcopy(RAW)
+        code, printed = self.run_bench("--save", self.saved)
+        self.assertEqual(code, 0, printed)
+
+    def run_bench(self, *options, tools=TOOLS):
+        """The exit code, and what was printed."""
+        output = self.folder / "output"
+        lines = ["noise", "bench: begin", *map(json.dumps, self.raw), "bench: end"]
+        output.write_text("\n".join(lines), encoding="utf-8")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = bench.main([*map(str, options), str(output), *tools])
+        return code, printed.getvalue()
+
+    def compare(self, *options, tools=TOOLS):
+        """As run_bench, compared with what was saved."""
+        return self.run_bench("--compare", self.saved, *options, tools=tools)
+
+    def row(self, name):
+        """The guest's row of that name."""
+        return next(raw for raw in self.raw if raw["name"] == name)
+
+    def assert_refused(self, word, result):
+        """Refused, for a reason in which the word occurs."""
+        code, printed = result
+        self.assertEqual(code, 1, printed)
+        self.assertIn(word, printed)
+
+    def test_the_same_result_is_accepted(self):
+        self.assertEqual(self.compare()[0], 0)
+
+    def test_a_worse_ratio_is_refused(self):
+        self.row("map_bulk_4k")["instructions"] = 102_000
+        self.assert_refused("got worse: map_bulk_4k: ratio 1.02, was 1.0", self.compare())
+
+    def test_what_is_within_the_margin_is_accepted(self):
+        self.row("map_bulk_4k")["instructions"] = 102_000
+        self.assertEqual(self.compare("--margin", 2.5)[0], 0)
+
+    def test_more_instructions_are_refused_where_there_is_no_floor(self):
+        self.row("no_floor")["instructions"] = 10_200
+        self.assert_refused("got worse: no_floor: instructions 1020, was 1000", self.compare())
+
+    def test_a_slower_kernel_is_no_worse_ratio(self):
+        raw = self.row("map_bulk_4k")
+        raw["instructions"], raw["floor"] = 200_000, 200_000
+        self.assertEqual(self.compare()[0], 0)
+
+    def test_kernel_calls_and_bytes_are_told_and_do_not_count(self):
+        self.row("no_floor")["kernel_calls"] = 11
+        self.row("ipc_buffer")["bytes"] = 110
+        code, printed = self.compare()
+        self.assertEqual(code, 0)
+        self.assertIn("differs: no_floor: kernel_calls 1.1, was 1", printed)
+
+    def test_a_measure_that_was_held_counts(self):
+        self.row("map_scattered_4k")["bytes"] = 3300
+        refused = self.compare("--only-compare")
+        self.assert_refused("got worse: map_scattered_4k: bytes_per_page 33, at most 32", refused)
+
+    def test_a_measure_that_was_held_with_other_tools_does_not_count(self):
+        self.row("map_scattered_4k")["bytes"] = 3300
+        other = ["rustc=rustc 2.0.0", "QEMU=7.2"]
+        self.assertEqual(self.compare("--only-compare", tools=other)[0], 0)
+
+    def test_a_row_that_is_gone_is_refused(self):
+        self.raw.remove(self.row("no_floor"))
+        self.assert_refused("got worse: no_floor: there is no such row any more", self.compare())
+
+    def test_a_floor_that_is_gone_is_refused(self):
+        del self.row("ipc_buffer")["floor"]
+        self.assert_refused("got worse: ipc_buffer: ratio None, was 1.0", self.compare())
+
+    def test_a_row_that_is_new_is_refused(self):
+        self.raw.append({**self.row("no_floor"), "name": "new"})
+        self.assert_refused("unknown: new", self.compare())
+
+    def test_what_got_better_is_told_and_accepted(self):
+        self.row("no_floor")["instructions"] = 9_000
+        code, printed = self.compare()
+        self.assertEqual(code, 0)
+        self.assertIn("got better: no_floor", printed)
+
+    def test_other_tools_have_the_other_margin(self):
+        self.row("no_floor")["instructions"] = 11_000
+        other = ["rustc=rustc 2.0.0", "QEMU=7.2"]
+        code, printed = self.compare(tools=other)
+        self.assertEqual(code, 0)
+        self.assertIn("rustc: rustc 2.0.0, then rustc 1.0.0", printed)
+        self.row("no_floor")["instructions"] = 11_600
+        self.assert_refused("got worse: no_floor", self.compare(tools=other))
+
+    def test_rows_without_tools_can_be_compared_with(self):
+        code, _ = self.run_bench("--json", self.saved)
+        self.assertEqual(code, 0)
+        self.assertIsInstance(json.loads(self.saved.read_text(encoding="utf-8")), list)
+        self.assertEqual(self.compare()[0], 0)
+        self.row("no_floor")["instructions"] = 10_200
+        self.assert_refused("got worse: no_floor", self.compare())
+
+    def test_a_measure_that_is_not_held_is_told_and_fails_unless_only_comparing(self):
+        self.row("map_bulk_4k")["instructions"] = 106_000
+        self.run_bench("--save", self.saved)
+        self.assert_refused("measure not held: map_bulk_4k: ratio 1.06", self.compare())
+        code, printed = self.compare("--only-compare")
+        self.assertEqual(code, 0)
+        self.assertIn("measure not held: map_bulk_4k", printed)
+
+    def test_only_comparing_still_compares(self):
+        self.row("no_floor")["instructions"] = 10_200
+        self.assert_refused("got worse: no_floor", self.compare("--only-compare"))
+
+    def test_output_that_is_not_complete_is_refused(self):
+        output = self.folder / "output"
+        output.write_text("bench: begin\n", encoding="utf-8")
+        with self.assertRaises(SystemExit) as ended:
+            bench.main([str(output)])
+        self.assertNotIn(ended.exception.code, (0, None))
+
+
+if __name__ == "__main__":
+    unittest.main()
