@@ -16,6 +16,8 @@
 //!        └──► everything else: destroyed when freed                      object.rs
 //!
 //!   slots    consecutive runs of capability slots; grows the CSpace      slots.rs, cspace.rs
+//!
+//!   looking at it all                                                    stats.rs, dump.rs, validate.rs
 //! ```
 //!
 //! The crate knows nothing of virtual addresses. It makes its invocations through the trait
@@ -29,6 +31,7 @@ mod block;
 mod chunk;
 mod counted;
 mod cspace;
+mod dump;
 mod error;
 mod frames;
 pub mod kernel;

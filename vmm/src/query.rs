@@ -144,16 +144,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         )?;
         let mut end = 0;
         for region in space.regions.borrow().iter() {
-            let Some(info) = self.describe(space, region) else {
-                continue;
-            };
-            let start = info.range.start().bits();
+            let start = region.start().bits();
             if start > end {
                 let pages = (start - end) >> self.geometry.page_bits;
                 writeln!(out, "  {end:#010x}  … {pages} pages free")?;
             }
-            self.dump_region(space, &info, out)?;
-            end = info.range.end();
+            end = start;
+            let spec = region.spec();
+            if region.is_start() {
+                let (pages, name) = (spec.pages, spec.name);
+                writeln!(out, "  {start:#010x}  [  {pages:4} pages reserved  {name:?}")?;
+            } else if region.is_mark() {
+                writeln!(out, "  {start:#010x}  ]  end of {:?}", spec.name)?;
+            } else if let Some(info) = self.describe(space, region) {
+                self.dump_region(space, &info, out)?;
+                end = info.range.end();
+            }
         }
         let pages = (self.geometry.user_end - end) >> self.geometry.page_bits;
         writeln!(out, "  {end:#010x}  … {pages} pages free")

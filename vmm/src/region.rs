@@ -156,6 +156,11 @@ impl Region<'_> {
         self.mark.get() != Mark::Region
     }
 
+    /// Whether a reservation starts here.
+    pub fn is_start(&self) -> bool {
+        self.mark.get() == Mark::Start
+    }
+
     /// In how many reservations the reservation of this mark lies, itself included; 0 for a region.
     pub fn depth(&self) -> u16 {
         self.depth.get()

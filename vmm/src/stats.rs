@@ -1,6 +1,8 @@
 //! What the manager knows about itself.
 
-use untyped_alloc::{CallCounts, Kernel, Memory};
+use core::fmt;
+
+use untyped_alloc::{CallCounts, Invocation, Kernel, Memory};
 
 use crate::error::Result;
 use crate::ids::SpaceId;
@@ -35,6 +37,59 @@ impl Stats {
     /// kept empty, and what was mapped for book-keeping, which serves again.
     pub fn free_bytes(&self) -> usize {
         self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_frames) << 12)
+    }
+}
+
+/// For a person, a line for each thing; `READING.md` explains them.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (memory, live) = (&self.allocator, &self.allocator.live);
+        writeln!(f, "memory: {} of {} bytes free", self.free_bytes(), memory.total_bytes)?;
+        writeln!(
+            f,
+            "  in untypeds {}, in objects that are ready {}, in {} empty page tables and {} frames \
+             for book-keeping",
+            memory.untyped_bytes, memory.ready_bytes, self.kept_tables, self.bookkeeping_frames
+        )?;
+        write!(f, "  free untypeds:")?;
+        let mut sizes = memory.free_by_size.iter().enumerate().filter(|(_, &count)| count != 0);
+        sizes.try_for_each(|(bits, count)| write!(f, " {count}x2^{bits}"))?;
+        let (whole, thousandths) = (memory.largest_free_bytes, memory.fragmentation_permille());
+        writeln!(f, "; the largest has {whole} bytes, fragmentation {thousandths}/1000")?;
+        writeln!(
+            f,
+            "  {} bytes cleared by retyping, at the most; {} bytes of device memory",
+            memory.cleared_bytes, memory.device_bytes
+        )?;
+        let frames = live.frames;
+        writeln!(
+            f,
+            "in use: frames {}+{}+{}, page tables {}, VSpaces {}, CNodes {}, threads {}, \
+             endpoints {}, notifications {}, untypeds {}",
+            frames[0],
+            frames[1],
+            frames[2],
+            live.tables,
+            live.vspaces,
+            live.cnodes,
+            live.tcbs,
+            live.endpoints,
+            live.notifications,
+            live.untypeds
+        )?;
+        writeln!(f, "spaces: {}; slots: {} free", self.spaces, memory.free_slots)?;
+        writeln!(
+            f,
+            "book-keeping: {} of {} bytes of nodes in use, {} pages mapped for them",
+            self.bookkeeping_bytes_used, self.bookkeeping_bytes, self.bookkeeping_pages
+        )?;
+        let quarantined = self.quarantined + memory.quarantined;
+        writeln!(f, "quarantine: {quarantined}")?;
+        write!(f, "kernel calls: {}:", self.calls.total())?;
+        let made = Invocation::ALL.iter().map(|&kind| (kind, self.calls.of(kind)));
+        let mut made = made.filter(|&(_, count)| count != 0);
+        made.try_for_each(|(kind, count)| write!(f, " {kind:?} {count}"))?;
+        writeln!(f)
     }
 }
 

@@ -11,6 +11,9 @@ on_both!(
     a_mapping_is_what_the_hardware_has,
     a_physical_address_is_the_frame_s,
     a_dump_names_what_is_there,
+    a_dump_shows_a_reservation_around_what_lies_in_it,
+    a_dump_of_untypeds_adds_up_to_all_memory,
+    a_dump_of_slots_counts_them,
     statistics_add_up,
     kernel_calls_are_counted,
     every_error_can_be_read,
@@ -84,6 +87,67 @@ fn a_dump_names_what_is_there(target: Target) {
     }
 }
 
+fn a_dump_shows_a_reservation_around_what_lies_in_it(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let reserved = RegionOptions::new(8).at(FREE).named("others");
+    let reservation = host.vmm.reserve_for_others(own, &reserved).expect("room");
+    let inside = RegionOptions::new(2).at(FREE + 3 * PAGE).inside(reservation).named("one");
+    host.vmm.map(own, &inside).expect("room inside");
+    let mut text = String::new();
+    host.vmm.dump(own, &mut text).expect("a string takes it");
+    let from = text.find("  0x40000000  [").expect("its start");
+    let lines: Vec<&str> = text[from..].lines().take(5).collect();
+    assert_eq!(
+        lines,
+        [
+            "  0x40000000  [     8 pages reserved  \"others\"",
+            "  0x40000000  … 3 pages free",
+            "  0x40003000  rw    2 pages, 2 mapped  Memory \"one\"",
+            "  0x40005000  … 3 pages free",
+            "  0x40008000  ]  end of \"others\"",
+        ]
+    );
+}
+
+/// I10: leaves add up to all memory, and the free ones to what is free.
+fn a_dump_of_untypeds_adds_up_to_all_memory(target: Target) {
+    let mut host = Fixture::small(target);
+    tagged(&mut host, FREE, 5);
+    host.vmm.allocate(Blueprint::Endpoint).expect("memory");
+    let mut text = String::new();
+    host.vmm.allocator().dump_untypeds(&mut text).expect("a string takes it");
+    let (mut all, mut free) = (0, 0);
+    for line in text.lines().filter(|line| line.contains(" 2^") && !line.ends_with("split")) {
+        let bits = line.split("2^").nth(1).and_then(|rest| rest.split(' ').next());
+        let bytes = 1usize << bits.and_then(|bits| bits.parse::<u32>().ok()).expect("a size");
+        all += bytes;
+        free += if line.contains(" free") { bytes } else { 0 };
+    }
+    let stats = host.vmm.stats().allocator;
+    assert_eq!((all, free), (stats.total_bytes, stats.untyped_bytes), "{text}");
+    for part in ["split", "5 of ", " frames of 2^12 in use", "1 of 32 endpoints in use, 31 ready"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert!(text.ends_with("  and 1 untypeds of device memory that is not in use\n"), "{text}");
+}
+
+/// I13: what is not free is taken.
+fn a_dump_of_slots_counts_them(target: Target) {
+    let mut host = Fixture::small(target);
+    host.vmm.take_slots(7).expect("slots");
+    let mut text = String::new();
+    host.vmm.allocator().dump_slots(&mut text).expect("a string takes it");
+    let numbers: Vec<usize> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|word| word.parse().ok())
+        .take(3)
+        .collect();
+    let [free, capacity, virgin] = numbers[..] else { panic!("three numbers in {text}") };
+    assert_eq!(free + virgin, host.vmm.stats().allocator.free_slots);
+    assert_eq!(capacity - free, 7, "{text}");
+}
+
 fn statistics_add_up(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -99,6 +163,11 @@ fn statistics_add_up(target: Target) {
     assert_eq!((space.mapped_pages, space.runs), (5, 1));
     assert_eq!(stats.spaces, 1);
     assert!(stats.bookkeeping_bytes_used <= stats.bookkeeping_bytes);
+    let text = stats.to_string();
+    let free = format!("memory: {} of {} bytes free", stats.free_bytes(), all.free_bytes());
+    for part in [&free, "frames 5+0+0,", "VSpaces 1,", "spaces: 1;", "quarantine: 0", "PageMap 5"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
     host.check();
 }
 
