@@ -15,10 +15,11 @@ Options:
   --release-kernel   the kernel without debug output and checks (default: the debug kernel)
   --memory SIZE      of the machine, 16M to 4G, such as 32M, 512M, 2G (default: 512M)
   --gdb              wait for a debugger, and print the command that attaches it
+  --gdb-socket PATH  wait for a debugger at this path (debug.sh does it all)
   --icount           count instructions for time: every run is the same (slower)
   --dev              build PROGRAM with cargo's dev profile (default: release)
   --monitor SOCKET   let QEMU's monitor listen at this path
-  --timeout SECONDS  end a run that hangs (default: 60; none with --gdb)
+  --timeout SECONDS  end a run that hangs (default: 60; none with a debugger)
   --help             this text
 
 ARGUMENTS reach the guest as the QEMU firmware configuration file opt/vmm/arguments.
@@ -34,7 +35,7 @@ EOF
 # Sets the variables below from the command line.
 parse_options() {
     PROGRAM="" KERNEL=debug MEMORY=512M GDB=false ICOUNT=false PROFILE=release TIMEOUT=60 ARGUMENTS=""
-    MONITOR=""
+    MONITOR="" GDB_SOCKET=""
     while (($# > 0)); do
         case $1 in
             --help) usage && exit ;;
@@ -42,8 +43,9 @@ parse_options() {
             --gdb) GDB=true ;;
             --icount) ICOUNT=true ;;
             --dev) PROFILE=dev ;;
-            --memory | --timeout | --monitor)
+            --memory | --timeout | --monitor | --gdb-socket)
                 (($# > 1)) || usage_error "$1 wants a value"
+                [[ $1 == --gdb-socket ]] && GDB_SOCKET=$2
                 [[ $1 == --monitor ]] && MONITOR=$2
                 [[ $1 == --memory ]] && MEMORY=$2
                 [[ $1 == --timeout ]] && TIMEOUT=$2
@@ -95,6 +97,8 @@ compose_qemu() {
     ! $ICOUNT || QEMU+=(-icount "shift=0,sleep=off" -nodefaults -vga none)
     if $GDB; then
         QEMU+=(-s -S)
+    elif [[ -n $GDB_SOCKET ]]; then
+        QEMU+=(-S -gdb "unix:${GDB_SOCKET//,/,,},server=on,wait=off")
     else
         # In the foreground, or Ctrl-C would not reach QEMU.
         QEMU=(timeout --foreground --kill-after=5 "$TIMEOUT" "${QEMU[@]}")

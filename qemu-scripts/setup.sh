@@ -19,7 +19,8 @@ Environment:
 EOF
 }
 
-# The Debian packages of which something is not there, in MISSING.
+# The Debian packages of which something is not there, in MISSING. A debugger, which must know
+# Python, is for tests and for debug.sh.
 find_missing_packages() {
     MISSING=()
     command -v qemu-system-i386 >/dev/null || MISSING+=(qemu-system-x86)
@@ -33,6 +34,9 @@ find_missing_packages() {
     command -v python3 >/dev/null || MISSING+=(python3)
     if ! kernel_python_is_there && ! python3 -c 'import pip' 2>/dev/null; then
         MISSING+=(python3-pip)
+    fi
+    if [[ $WANTED != "" ]] && ! gdb -nx -batch -ex 'python pass' >/dev/null 2>&1; then
+        MISSING+=(gdb)
     fi
     # With rustup there is hope of doing without it.
     if use_debian_rust && ! rustup_may_help && ! ldconfig_knows libLLVM.so.19; then
@@ -88,9 +92,10 @@ find_rust_tools() {
 }
 
 main() {
-    case ${1-} in
+    WANTED=${1-}
+    case $WANTED in
         --help) usage && exit ;;
-        "" | --tests) ;;
+        "" | --tests | --debugger) ;;
         *) usage_error "unknown option: $1" ;;
     esac
     cd "$ROOT"
@@ -100,7 +105,7 @@ main() {
     find_missing_packages
     ((${#MISSING[@]} == 0)) || install_packages "${MISSING[@]}"
     find_target_rust
-    [[ ${1-} != --tests ]] || find_rust_tools
+    [[ $WANTED != --tests ]] || find_rust_tools
     fetch_crates
     python3 "$SCRIPTS/kernel/build.py"
 }

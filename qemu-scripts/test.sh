@@ -18,7 +18,7 @@ EOF
 KERNELS=(debug release)
 MEMORIES=(32M 512M 2G)
 # Programs that say by their exit code alone whether all was well.
-PROGRAMS=(hello upstream-spawn-thread)
+PROGRAMS=(hello upstream-spawn-thread dump-demo)
 GUEST_TIMEOUT=300
 # Short stress runs, on the kernels in turn.
 STRESS_SEEDS=(1 2 3)
@@ -92,6 +92,37 @@ told_program() {
     matches_in_order "$SCRIPTS/$name.expected" "$output"
 }
 
+# The debugger reads of a stopped program what the program tells of itself: regions, untypeds, slots.
+# A moment earlier it must read something else, or this comparison could not fail.
+debugger_agrees() {
+    local told=$LOGS/told read=$LOGS/read
+    "$SCRIPTS/debug.sh" dump-demo --commands "$SCRIPTS/dump-demo.gdb" --output "$told" "$@" |
+        tee "$read" || return
+    local shown='/^-- dump of space 1$/,/^-- statistics$/p'
+    plain_lines <"$told" | sed -n "$shown" >"$told.shown"
+    sed -n '/^-- too early$/,/^-- in time$/p' "$read" | sed -n "$shown" >"$read.early"
+    sed -n '/^-- in time$/,$p' "$read" | sed -n "$shown" >"$read.shown"
+    echo "$(wc -l <"$told.shown") lines told, of which $(grep -c ' pages, ' "$told.shown") are regions"
+    [[ -s $told.shown && -s $read.early ]] || return
+    diff "$told.shown" "$read.shown" || return
+    ! diff "$told.shown" "$read.early"
+}
+
+# It reads the root task's memory also when the processor is in the kernel, in another's address space.
+debugger_in_a_client() {
+    local commands=$LOGS/commands read=$LOGS/read
+    cat >"$commands" <<'EOF'
+python gdb.execute(f"break c_handle_syscall if $cr3 != {Program.cr3}")
+continue
+vmm spaces
+vmm regions 3
+EOF
+    "$SCRIPTS/debug.sh" service-demo --commands "$commands" --output /dev/null | tee "$read" || return
+    # The root task's space and three clients'; of one of these its stack.
+    [[ $(grep -c '^space [1-4]: [0-9]* pages mapped.* root in slot' "$read") == 4 ]] || return
+    grep -q '  rw .* pages, .* mapped, guards 1+1  Stack "stack"$' "$read"
+}
+
 target_docs() {
     RUSTDOCFLAGS="-D warnings" target_cargo debug cargo doc --no-deps "${TARGET_CRATES[@]}" --lib
 }
@@ -122,6 +153,7 @@ demo_check_works() {
 
 # The program that the README shows is one that is compiled and booted.
 readme_shows_hello() {
+    # shellcheck disable=SC2016 # backquotes of Markdown
     diff "$ROOT/roottask/src/bin/hello.rs" <(sed -n '/^```rust$/,/^```$/p' README.md | sed '1d;$d')
 }
 
@@ -195,6 +227,9 @@ script_lane() {
     check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
     check "compare.sh refuses an unknown option" exits_with 2 "$SCRIPTS/compare.sh" --bogus
+    check "debug.sh refuses an unknown program" exits_with 2 "$SCRIPTS/debug.sh" no-such-program
+    check "debug.sh refuses commands that are not there" exits_with 2 \
+        "$SCRIPTS/debug.sh" hello --commands /nonexistent
     check "the check of the demo's output" demo_check_works
     check "README's program is hello.rs" readme_shows_hello
 }
@@ -228,7 +263,9 @@ qemu_lane() {
             check "$program, $kernel kernel" told_program "$program" "${options[@]}"
         done
         guest_tests "$kernel" "${options[@]}"
+        check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"
     done
+    check "debugger, stopped in a client's space" debugger_in_a_client
     check "model against kernel, 100000 calls" "$SCRIPTS/compare.sh" --calls 100000 --seed 1000
     check "model against debug kernel, 4000 calls" "$SCRIPTS/compare.sh" --calls 4000 --debug-kernel
 }

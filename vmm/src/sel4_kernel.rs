@@ -7,7 +7,8 @@
 use core::cell::UnsafeCell;
 use core::mem::{align_of, size_of};
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sel4::init_thread::slot;
 use sel4::{
@@ -68,6 +69,11 @@ impl<const PAGES: usize> Default for BootPool<PAGES> {
         BootPool::new()
     }
 }
+
+/// Where the manager's node for its own space lies, 0 before [`start`]: for debuggers, which find the
+/// manager by it (`qemu-scripts/debug.sh`). Nothing else reads it.
+#[used]
+static OWN_SPACE: AtomicUsize = AtomicUsize::new(0);
 
 /// The most untypeds a boot information of this kernel has.
 const MOST_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
@@ -137,7 +143,9 @@ pub fn start<const PAGES: usize>(
         tables: known_tables,
         pool,
     };
-    Vmm::new(Sel4(()), Architecture::IA32, &boot)
+    let vmm = Vmm::new(Sel4(()), Architecture::IA32, &boot)?;
+    OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
+    Ok(vmm)
 }
 
 /// A typed capability of the `sel4` crate.
@@ -353,17 +361,17 @@ impl Memory<'static> for Sel4 {
     fn zero(&mut self, vaddr: usize, bytes: usize) {
         // SAFETY: the manager has just mapped these bytes, writable, at an address of its own that
         // it hands out to nobody (or hands out only after this).
-        unsafe { core::ptr::write_bytes(vaddr as *mut u8, 0, bytes) }
+        unsafe { ptr::write_bytes(vaddr as *mut u8, 0, bytes) }
     }
 
     fn copy(&mut self, dst: usize, src: usize, bytes: usize) {
         // SAFETY: both are mapped at addresses of the manager's own, and do not overlap.
-        unsafe { core::ptr::copy_nonoverlapping(src as *const u8, dst as *mut u8, bytes) }
+        unsafe { ptr::copy_nonoverlapping(src as *const u8, dst as *mut u8, bytes) }
     }
 
     fn write(&mut self, vaddr: usize, bytes: &[u8]) {
         // SAFETY: as for `copy`; `bytes` is no part of what the manager maps for a moment.
-        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), vaddr as *mut u8, bytes.len()) }
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), vaddr as *mut u8, bytes.len()) }
     }
 
     fn adopt<T: Default + 'static>(&mut self, vaddr: usize) -> &'static [T] {

@@ -1,0 +1,421 @@
+"""Commands for gdb that show the virtual-memory manager of the program it is attached to.
+
+`debug.sh` starts gdb with this file. The manager's state is read through the types that the compiler
+describes in the program's file, so nothing here knows a layout; only names of fields are known.
+"""
+
+import struct
+from contextlib import contextmanager
+
+import gdb
+
+MANAGER = "vmm::vmm::Vmm<vmm::sel4_kernel::Sel4>"
+OWN_SPACE = "vmm::sel4_kernel::OWN_SPACE"
+PAGE_BITS = 12
+KINDS = {  # as untyped-alloc's dump.rs has them
+    "Tcb": "threads",
+    "Endpoint": "endpoints",
+    "Notification": "notifications",
+    "Untyped": "untypeds of 2^{size_bits}",
+    "CNode": "CNodes of 2^{radix_bits} slots",
+    "Frame": "frames of 2^{size_bits}",
+    "Table": "page tables of level {level}",
+}
+
+
+class Program:
+    """What is known of the root task: its file, and where its page tables are."""
+
+    cr3 = None  # of the root task, from its first instruction on
+
+    @staticmethod
+    def segments():
+        """The writable segments of the root task's image: (address, bytes)."""
+        with open(gdb.current_progspace().filename, "rb") as file:
+            header = file.read(52)
+            table, size, count = struct.unpack_from("<28xI10xHH", header)
+            for number in range(count):
+                file.seek(table + number * size)
+                kind, _, start, _, _, length, flags = struct.unpack("<7I", file.read(28))
+                if kind == 1 and flags & 2:
+                    yield start, length
+
+    @staticmethod
+    def entry():
+        """The address of the root task's first instruction."""
+        with open(gdb.current_progspace().filename, "rb") as file:
+            return struct.unpack_from("<24xI", file.read(52))[0]
+
+
+@contextmanager
+def root_task():
+    """While this lasts memory is the root task's, whichever program was stopped."""
+    if Program.cr3 is None:
+        raise gdb.GdbError("the root task has not begun: attach with debug.sh")
+    current = int(gdb.parse_and_eval("$cr3"))
+    elsewhere = current != Program.cr3
+    if elsewhere:
+        gdb.execute(f"set $cr3 = {Program.cr3}")
+        gdb.execute("maintenance flush dcache", to_string=True)
+    language = gdb.parameter("language")
+    gdb.execute("set language rust", to_string=True)
+    try:
+        yield
+    finally:
+        gdb.execute(f"set language {language}", to_string=True)
+        if elsewhere:
+            gdb.execute(f"set $cr3 = {current}")
+            gdb.execute("maintenance flush dcache", to_string=True)
+
+
+def plain(value):
+    """What cells and one-field structures hold."""
+    while value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT:
+        fields = value.type.fields()
+        name = value.type.name or ""
+        if name.startswith("core::cell::"):
+            value = value["value"]
+        elif len(fields) == 1 and fields[0].name in ("__0", "0", "bits"):
+            value = value[fields[0]]
+        else:
+            break
+    return value
+
+
+def number(value):
+    """An integer, or a newtype of one."""
+    return int(plain(value))
+
+
+def variant(value):
+    """The name of an enum's variant, and its value: Option, State, Blueprint, Kind ..."""
+    value = plain(value)
+    if value.type.code == gdb.TYPE_CODE_ENUM:
+        return str(value).rsplit("::", 1)[-1], value
+    for field in value.type.fields():
+        if not field.artificial and field.name:
+            return field.name, value[field]
+    raise gdb.GdbError(f"no variant of {value.type}")
+
+
+def option(value):
+    """What an Option holds, or None."""
+    name, inner = variant(value)
+    return inner[inner.type.fields()[0]] if name == "Some" else None
+
+
+def tree(root, link, node_type):
+    """The nodes of an intrusive tree in order: `root` is the tree, `link` the field in a node."""
+    node_type = gdb.lookup_type(node_type)
+    offset = next(field.bitpos // 8 for field in node_type.fields() if field.name == link)
+    link_type = gdb.lookup_type("intrusive_collections::rbtree::Link").pointer()
+
+    def walk(at):
+        while at:
+            here = gdb.Value(at).cast(link_type).dereference()
+            yield from walk(address(here["left"]))
+            yield gdb.Value(at - offset).cast(node_type.pointer()).dereference()
+            at = address(here["right"])
+
+    yield from walk(address(root["root"]))
+
+
+def is_top(root):
+    """Whether an Option<NonNull<Link>> is none or a link without a parent."""
+    at = address(root)
+    link = gdb.lookup_type("intrusive_collections::rbtree::Link").pointer()
+    return at == 0 or number(gdb.Value(at).cast(link)["parent_color"]) <= 1
+
+
+def address(value):
+    """The address in an Option<NonNull<_>>, 0 for none."""
+    return int.from_bytes(bytes_of(value), "little")
+
+
+def bytes_of(value):
+    where = int(value.address)
+    return gdb.selected_inferior().read_memory(where, value.type.sizeof).tobytes()
+
+
+class Vmm:
+    """The manager of the stopped program."""
+
+    def __init__(self):
+        own = number(gdb.parse_and_eval(OWN_SPACE + ".v"))
+        if own == 0:
+            raise gdb.GdbError("no manager has been started yet")
+        # It was moved to where it is, and stacks still hold copies of what it was, whole or not. Of
+        # the whole ones it is the one that has made the most kernel calls; where none was made since,
+        # the one that counts slots as they are.
+        candidates = [vmm for vmm in self.candidates(own) if self.is_whole(vmm)]
+        if not candidates:
+            raise gdb.GdbError("the manager is not in the program's image")
+        self.vmm = max(candidates, key=self.age)
+
+    @staticmethod
+    def candidates(own):
+        """What points to the manager's own space as a manager does."""
+        kind = gdb.lookup_type(MANAGER)
+        offset = next(field.bitpos // 8 for field in kind.fields() if field.name == "own")
+        wanted = struct.pack("<I", own)
+        for start, length in Program.segments():
+            memory = gdb.selected_inferior().read_memory(start, length).tobytes()
+            at = memory.find(wanted)
+            while at >= 0:
+                base = at - offset
+                if at % 4 == 0 and 0 <= base <= length - kind.sizeof:
+                    yield gdb.Value(start + base).cast(kind.pointer()).dereference()
+                at = memory.find(wanted, at + 1)
+
+    @classmethod
+    def is_whole(cls, vmm):
+        """Whether nothing in it was overwritten, as far as can be told: constants from its first
+        field to its last, tops of trees, and numbers that cannot be large."""
+        alloc, pools = vmm["alloc"], vmm["pools"]
+        pools = [pools[field] for field in pools.type.fields()]
+        pools += [alloc[part]["pool"] for part in ("blocks", "chunks", "slots")]
+        blocks = alloc["blocks"]
+        trees = [blocks["leaves"], blocks["free"], blocks["idle"], alloc["chunks"]["by_slot"]]
+        trees += [alloc["slots"]["by_base"], plain_struct(vmm["spaces"])]
+        try:
+            return (
+                number(vmm["geometry"]["page_bits"]) == PAGE_BITS
+                and all(calls < 1 << 32 for calls in cls.calls(vmm))
+                and all(number(pool["free"]) <= number(pool["total"]) for pool in pools)
+                and all(gdb.find_pc_line(number(pool["next"])).symtab for pool in pools)
+                and all(is_top(tree["root"]) for tree in trees)
+            )
+        except gdb.MemoryError:
+            return False
+
+    @staticmethod
+    def calls(vmm):
+        """Kernel calls made, by kind."""
+        counts = plain(vmm["kernel"]["counts"])
+        return [number(counts[index]) for index in range(counts.type.range()[1] + 1)]
+
+    @classmethod
+    def age(cls, vmm):
+        slots = vmm["alloc"]["slots"]
+        windows = tree(slots["by_base"], "by_base", "untyped_alloc::slots::SlotWindow")
+        exact = sum(number(window["free"]) for window in windows) == number(slots["free"])
+        return sum(cls.calls(vmm)), number(vmm["serial"]), exact
+
+    def spaces(self):
+        return tree(plain_struct(self.vmm["spaces"]), "by_id", "vmm::space::Space")
+
+    def space(self, wanted):
+        for space in self.spaces():
+            if number(space["id"]) == wanted:
+                return space
+        raise gdb.GdbError(f"there is no space {wanted}; `vmm spaces` lists them")
+
+    def user_end(self):
+        return number(self.vmm["geometry"]["user_end"])
+
+
+def plain_struct(value):
+    """The tree in `Spaces`, a structure of one field."""
+    return value[value.type.fields()[0]]
+
+
+def runs_of(space):
+    """Runs of a space: (start, pages, attributes, first slot)."""
+    runs = space["runs"]["value"]["value"]
+    for run in tree(runs["by_start"], "by_start", "vmm::run::Run"):
+        bits = number(run["size_bits"])
+        pages = number(run["count"]) << (bits - PAGE_BITS)
+        yield number(run["start"]), pages, bits, number(run["attributes"]), number(run["first"])
+
+
+def name_of(spec):
+    name = spec["name"]
+    length = number(name["len"])
+    return bytes_of(name["bytes"])[:length].decode(errors="replace")
+
+
+def letters(rights):
+    return ("r" if rights & READ else "-") + ("w" if rights & WRITE else "-")
+
+
+WRITE, READ = 1, 2  # as untyped-alloc has them
+
+
+def print_spaces(vmm):
+    for space in vmm.spaces():
+        tables = number(space["shadow"]["value"]["value"]["count"])
+        regions = number(space["regions"]["value"]["value"]["count"])
+        print(
+            f"space {number(space['id'])}: {number(space['mapped_pages'])} pages mapped, "
+            f"{tables} page tables, {regions} regions and marks, root in slot {number(space['root']):#x}"
+        )
+
+
+def print_regions(vmm, space):
+    """As `Vmm::dump` prints a space."""
+    tables = number(space["shadow"]["value"]["value"]["count"])
+    pages = number(space["mapped_pages"])
+    print(f"space {number(space['id'])}: {pages} pages mapped, {tables} page tables")
+    runs, end = list(runs_of(space)), 0
+    regions = space["regions"]["value"]["value"]
+    for region in tree(regions["by_start"], "by_start", "vmm::region::Region"):
+        start, spec = number(region["start"]), option(region["spec"])
+        if start > end:
+            print(f"  {end:#010x}  … {(start - end) >> PAGE_BITS} pages free")
+        mark, size = variant(region["mark"])[0], number(spec["pages"])
+        end = start
+        if mark == "Start":
+            print(f'  {start:#010x}  [  {size:4} pages reserved  "{name_of(spec)}"')
+        elif mark == "End":
+            print(f'  {start:#010x}  ]  end of "{name_of(spec)}"')
+        else:
+            end = start + (size << PAGE_BITS)
+            print_region(spec, start, end, runs)
+    print(f"  {end:#010x}  … {(vmm.user_end() - end) >> PAGE_BITS} pages free")
+
+
+def print_region(spec, start, end, runs):
+    mapped = 0
+    for first, pages, *_ in runs:
+        last = first + (pages << PAGE_BITS)
+        mapped += max(0, min(last, end) - max(first, start)) >> PAGE_BITS
+    below, above = number(spec["guard_below"]), number(spec["guard_above"])
+    guards = f", guards {below}+{above}" if below + above else ""
+    kind = variant(spec["kind"])[0]
+    print(
+        f"  {start:#010x}  {letters(rights_of(spec))} {(end - start) >> PAGE_BITS:4} pages, "
+        f'{mapped} mapped{guards}  {kind} "{name_of(spec)}"'
+    )
+
+
+def rights_of(spec):
+    return int.from_bytes(bytes_of(spec["rights"]), "little")
+
+
+def print_runs(space):
+    for start, pages, bits, attributes, first in runs_of(space):
+        cow = ", copy-on-write" if attributes & 4 else ""
+        source = ("own", "copies", "the caller's", "physical")[attributes >> 5 & 3]
+        print(
+            f"  {start:#010x}  {letters(attributes)} {pages:4} pages of 2^{bits}, {source}, "
+            f"from slot {first:#x} on{cow}"
+        )
+
+
+def ancestors(block):
+    """What a block was split off, innermost first."""
+    while (above := option(block["parent"])) is not None:
+        block = above.dereference()
+        yield block
+
+
+def print_untypeds(vmm):
+    """As `Allocator::dump_untypeds` prints them."""
+    blocks, devices, told = vmm.vmm["alloc"]["blocks"], 0, set()
+    total, free = number(blocks["total_bytes"]), number(blocks["free_bytes"])
+    print(f"untypeds: {free} of {total} bytes of RAM in no object")
+    for leaf in tree(blocks["leaves"], "by_address", "untyped_alloc::block::Block"):
+        above = list(ancestors(leaf))
+        if number(leaf["device"]) and not above and variant(leaf["state"])[0] == "Free":
+            devices += 1
+            continue
+        for depth, block in enumerate([*reversed(above), leaf]):
+            if int(block.address) not in told:
+                told.add(int(block.address))
+                print("  " * (depth + 1) + describe_block(block))
+    print(f"  and {devices} untypeds of device memory that is not in use")
+
+
+def describe_block(block):
+    state, inner = variant(block["state"])
+    device = number(block["device"])
+    if state == "Free":
+        what = "free, to be cleared" if number(block["dirty"]) and not device else "free"
+    elif state == "Split":
+        what = "split"
+    else:
+        what = describe_chunk(inner[inner.type.fields()[0]].dereference())
+    place = f"{number(block['paddr']):#010x} 2^{number(block['size_bits'])}"
+    return f"{place} {what}" + (", device" if device else "")
+
+
+def describe_chunk(chunk):
+    count = number(chunk["count"])
+    mask = (1 << count) - 1
+    free, flag = (int.from_bytes(bytes_of(chunk[f]), "little") & mask for f in ("free", "flag"))
+    kind, details = variant(option(chunk["blueprint"]))
+    numbers = {}
+    if details.type.code == gdb.TYPE_CODE_STRUCT:
+        numbers = {field.name: number(details[field]) for field in details.type.fields()}
+    name = KINDS[kind].format(**numbers)
+    if kind == "Table" and numbers["level"] == 0:
+        name = "VSpace roots"
+    ready, clear = free.bit_count(), (free & flag).bit_count()
+    return f"{number(chunk['live'])} of {count} {name} in use, {ready} ready, {clear} of them clear"
+
+
+def print_slots(vmm):
+    """As `Allocator::dump_slots` prints them."""
+    alloc = vmm.vmm["alloc"]
+    slots, cspace = alloc["slots"], alloc["cspace"]
+    virgin = number(cspace["info"]["end_free"]) - number(cspace["virgin"])
+    free, capacity = number(slots["free"]), number(slots["capacity"])
+    print(f"slots: {free} of {capacity} free, {virgin} more not looked at yet")
+    for window in tree(slots["by_base"], "by_base", "untyped_alloc::slots::SlotWindow"):
+        whose = "the initial CNode" if option(window["cnode"]) is None else "a CNode of ours"
+        free, capacity = number(window["free"]), number(window["capacity"])
+        print(f"  {number(window['base']):#010x}  {free} of {capacity} free, in {whose}")
+
+
+class Command(gdb.Command):
+    """Shows the manager: vmm spaces, vmm regions SPACE, vmm runs SPACE, vmm untypeds, vmm slots.
+
+SPACE is a number that `vmm spaces` lists; without one it is the manager's own.
+While the manager is in the midst of a request, what it changes may be half done."""
+
+    SUBJECTS = ("spaces", "regions", "runs", "untypeds", "slots")
+
+    def __init__(self):
+        super().__init__("vmm", gdb.COMMAND_DATA)
+
+    def complete(self, text, word):
+        return [subject for subject in self.SUBJECTS if subject.startswith(word)]
+
+    def invoke(self, argument, from_tty):
+        words = gdb.string_to_argv(argument)
+        if not words or words[0] not in self.SUBJECTS or len(words) > 2:
+            raise gdb.GdbError("vmm " + " | ".join(self.SUBJECTS) + "  (`help vmm` says more)")
+        subject = words[0]
+        with root_task():
+            vmm = Vmm()
+            if subject in ("regions", "runs"):
+                own = number(vmm.vmm["own"].dereference()["id"])
+                space = vmm.space(int(words[1], 0) if len(words) > 1 else own)
+            if subject == "spaces":
+                print_spaces(vmm)
+            elif subject == "regions":
+                print_regions(vmm, space)
+            elif subject == "runs":
+                print_runs(space)
+            elif subject == "untypeds":
+                print_untypeds(vmm)
+            else:
+                print_slots(vmm)
+
+
+class Begin(gdb.Command):
+    """Runs the machine to the root task's first instruction. debug.sh does it."""
+
+    def __init__(self):
+        super().__init__("vmm-begin", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument, from_tty):
+        gdb.execute(f"thbreak *{Program.entry():#x}", to_string=True)
+        gdb.execute("continue", to_string=True)
+        if int(gdb.parse_and_eval("$pc")) != Program.entry():
+            raise gdb.GdbError("the machine stopped before the root task began")
+        Program.cr3 = int(gdb.parse_and_eval("$cr3"))
+
+
+Command()
+Begin()

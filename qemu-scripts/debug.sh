@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Boots a root task under gdb, with its symbols and the kernel's and with commands that show the
+# virtual-memory manager.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<EOF
+Usage: ${0##*/} PROGRAM [--commands FILE] [options of run.sh] [-- ARGUMENTS...]
+
+Boots PROGRAM in QEMU and stops at its first instruction, in gdb. What the program prints appears
+between what gdb prints. PROGRAM is built with cargo's dev profile, so that every variable can be seen.
+
+Besides gdb's own there are these commands, with the program stopped anywhere:
+  vmm spaces           the address spaces
+  vmm regions [SPACE]  the regions of one, as Vmm::dump prints them
+  vmm runs [SPACE]     which capabilities are mapped where
+  vmm untypeds         the tree of untyped memory, and what it was made into
+  vmm slots            the capability slots
+
+  --commands FILE   no terminal: do the gdb commands of FILE after that stop, then end
+  --output FILE     put what the program prints there
+  --help            this text
+
+Exit code: gdb's; 1 when nothing could be started, 2 for a mistake in the command line.
+EOF
+}
+
+parse_options() {
+    PROGRAM="" KERNEL=debug COMMANDS="" OUTPUT="" RUN_OPTIONS=()
+    while (($# > 0)); do
+        case $1 in
+            --help) usage && exit ;;
+            --commands | --output)
+                (($# > 1)) || usage_error "$1 wants a file"
+                [[ $1 == --output ]] && OUTPUT=$2
+                [[ $1 == --commands ]] && COMMANDS=$2
+                shift
+                ;;
+            --gdb | --gdb-socket | --timeout) usage_error "$1 is this script's own" ;;
+            --release-kernel)
+                KERNEL=release
+                RUN_OPTIONS+=("$1")
+                ;;
+            --memory | --monitor)
+                (($# > 1)) || usage_error "$1 wants a value"
+                RUN_OPTIONS+=("$1" "$2")
+                shift
+                ;;
+            --)
+                RUN_OPTIONS+=("$@")
+                break
+                ;;
+            -*) RUN_OPTIONS+=("$1") ;;
+            *)
+                [[ -z $PROGRAM ]] || usage_error "more than one program: $PROGRAM, $1"
+                PROGRAM=$1
+                ;;
+        esac
+        shift
+    done
+    [[ -n $PROGRAM ]] || usage_error "no program was named"
+    [[ -z $COMMANDS || -r $COMMANDS ]] || usage_error "cannot read $COMMANDS"
+    grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
+}
+
+# Starts the machine, waiting for gdb, and sets MACHINE to what ends it.
+start_machine() {
+    local -a command=("$SCRIPTS/run.sh" "$PROGRAM" --dev --gdb-socket "$FOLDER/gdb" "${RUN_OPTIONS[@]}")
+    # In a session of its own: Ctrl-C is for gdb.
+    if [[ -n $OUTPUT ]]; then
+        setsid "${command[@]}" </dev/null >"$OUTPUT" &
+    else
+        setsid "${command[@]}" </dev/null &
+    fi
+    MACHINE=$!
+    while [[ ! -S $FOLDER/gdb ]]; do
+        if ! kill -0 "$MACHINE" 2>/dev/null; then
+            wait "$MACHINE" || exit # with run.sh's code; it has said why
+            die "$PROGRAM ended before gdb came"
+        fi
+        sleep 0.1
+    done
+}
+
+end_machine() {
+    [[ -z ${MACHINE-} ]] || kill -- "-$MACHINE" 2>/dev/null || true
+    rm -rf "$FOLDER"
+}
+
+main() {
+    parse_options "$@"
+    "$SCRIPTS/setup.sh" --debugger
+    FOLDER=$(mktemp -d)
+    trap end_machine EXIT
+    start_machine
+    local elf=$BUILD/target-$KERNEL/$TARGET/debug/$PROGRAM
+    local -a gdb=(
+        gdb -q "$elf" -iex 'set confirm off' -iex 'set debuginfod enabled off'
+        -ex "add-symbol-file $BUILD/kernel/$KERNEL/kernel.elf"
+        -ex "target remote $FOLDER/gdb" -ex "source $SCRIPTS/debug.py" -ex vmm-begin
+    )
+    if [[ -n $COMMANDS ]]; then
+        # Without a terminal nobody could answer, and a mistake must not go unseen.
+        timeout 120 "${gdb[@]}" -nx -batch -x "$COMMANDS" </dev/null
+    else
+        "${gdb[@]}"
+    fi
+}
+
+main "$@"

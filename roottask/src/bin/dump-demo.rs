@@ -1,0 +1,90 @@
+//! What the manager shows of itself: two spaces, the allocator, the statistics.
+//!
+//! It stops nowhere by itself. Under `qemu-scripts/debug.sh` a breakpoint at `almost_all_mapped` or at
+//! `all_shown` holds it where it can be looked at: at the latter what it printed is still so.
+#![no_std]
+#![no_main]
+
+use roottask::{check_eq, Manager, Outcome};
+use sel4::DebugWrite;
+use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
+use vmm::sel4_kernel::{start, BootPool};
+use vmm::{Blueprint, Error, PageSize, RegionOptions, Rights, SpaceId};
+
+static POOL: BootPool<32> = BootPool::new();
+
+/// Everything is mapped but the last region.
+#[inline(never)]
+fn almost_all_mapped() {
+    core::hint::black_box(());
+}
+
+/// Everything was printed, and nothing has changed since.
+#[inline(never)]
+fn all_shown() {
+    core::hint::black_box(());
+}
+
+#[root_task]
+fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
+    let mut vmm = start(bootinfo, &POOL)?;
+    let own = vmm.own_space();
+    let other = fill(&mut vmm)?;
+    almost_all_mapped();
+    vmm.map(other, &RegionOptions::new(5).named("the last"))?;
+    vmm.validate()?;
+    show(&vmm, own, other).map_err(|_| Error::BadBootInfo(0))?;
+    all_shown();
+    check_eq!(vmm.validate(), Ok(()));
+    debug_println!("dump-demo: passed");
+    exit(ExitCode::Success)
+}
+
+/// A little of everything: guards, a ceiling, holes, rights that differ, large pages, memory that two
+/// spaces share, objects of which some were given back. Returns the second space.
+fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
+    let own = vmm.own_space();
+    let heap = vmm.map(own, &RegionOptions::new(300).named("heap").guarded(1, 1))?;
+    let first = heap.start().bits() + 4096;
+    vmm.unmap(own, first + 16 * 4096, 8)?;
+    vmm.protect(own, first, 4, Rights::READ)?;
+    vmm.reserve(own, &RegionOptions::new(64).named("later").at(0x2000_0000))?;
+    let inside = RegionOptions::new(1024).at(0x3000_0000).named("for others");
+    let reservation = vmm.reserve_for_others(own, &inside)?;
+    vmm.map(own, &RegionOptions::new(3).at(0x3001_0000).inside(reservation).named("of another"))?;
+    let large = RegionOptions::new(1024).page_size(PageSize::Large { bits: 22 }).aligned(22);
+    vmm.map(own, &large.named("large"))?;
+    vmm.allocate_stack(own, 4, "worker-1")?;
+    vmm.allocate_ipc_buffer(own, "worker-1")?;
+
+    let other = vmm.create_space()?;
+    vmm.share(own, first, 4, other, &RegionOptions::new(4).named("shared").rights(Rights::READ))?;
+    vmm.map(other, &RegionOptions::new(20).named("code").rights(Rights::READ).at(0x40_0000))?;
+    let gone = vmm.create_space()?;
+    vmm.map(gone, &RegionOptions::new(10).named("gone"))?;
+    vmm.destroy_space(gone)?;
+
+    let threads = vmm.allocate_many(Blueprint::Tcb, 5)?;
+    let endpoints = [vmm.allocate(Blueprint::Endpoint)?, vmm.allocate(Blueprint::Endpoint)?];
+    vmm.allocate(Blueprint::Untyped { size_bits: 16 })?;
+    vmm.free(endpoints[0])?;
+    vmm.free_many(threads)?;
+    vmm.take_slots(3)?;
+    Ok(other)
+}
+
+/// Prints all of it, each part between two lines of its own.
+fn show(vmm: &Manager, own: SpaceId, other: SpaceId) -> core::fmt::Result {
+    for space in [own, other] {
+        debug_println!("-- dump of {space:?}");
+        vmm.dump(space, &mut DebugWrite)?;
+    }
+    debug_println!("-- untypeds");
+    vmm.allocator().dump_untypeds(&mut DebugWrite)?;
+    debug_println!("-- slots");
+    vmm.allocator().dump_slots(&mut DebugWrite)?;
+    debug_println!("-- statistics");
+    debug_println!("{}", vmm.stats());
+    debug_println!("-- end");
+    Ok(())
+}
