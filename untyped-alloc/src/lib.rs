@@ -20,6 +20,8 @@
 //!   looking at it all                                                    stats.rs, dump.rs, validate.rs
 //! ```
 //!
+//! What physical memory is used for, block by block: inventory.rs.
+//!
 //! The crate knows nothing of virtual addresses. It makes its invocations through the trait
 //! [`Kernel`], passed to each call that needs it, and keeps its book-keeping in nodes that its
 //! owner gives it a page at a time ([`Allocator::adopt_page`]).
@@ -34,6 +36,7 @@ mod cspace;
 mod dump;
 mod error;
 mod frames;
+mod inventory;
 pub mod kernel;
 mod object;
 mod pool;
@@ -46,6 +49,7 @@ pub use allocator::{Allocator, CSpaceInfo, UntypedInfo};
 pub use counted::{CallCounts, Counted, Invocation};
 pub use error::{Blame, Error, NodeKind, Result};
 pub use frames::{Clean, Dirty, Frames, Taken};
+pub use inventory::{Batch, BlockInfo, ObjectState, Usage};
 pub use kernel::{
     Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelError, KernelResult, Memory, ObjectSizes,
     Rights,

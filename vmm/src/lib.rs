@@ -96,9 +96,9 @@ pub use stats::{SpaceStats, Stats};
 pub use thread::{ThreadMemory, ThreadOptions, Tls, TlsImage};
 pub use threads::{Handled, ThreadId, ThreadInfo};
 pub use untyped_alloc::{
-    Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath, Invocation, Kernel,
-    KernelError, KernelResult, Memory, Object, ObjectSizes, Objects, Rights, UntypedInfo,
-    Violation,
+    Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
+    Invocation, Kernel, KernelError, KernelResult, Memory, Object, ObjectSizes, ObjectState,
+    Objects, Rights, UntypedInfo, Usage, Violation,
 };
 pub use vmm::{Architecture, Vmm};
 pub use waiting::PageRequest;

@@ -5,6 +5,7 @@
 //!   objects.rs    allocating and freeing, one and many          cost.rs   calls and cleared bytes
 //!   frames.rs     frames and page tables that are recycled      slots.rs  slots, and CSpace growth
 //!   physical.rs   memory at a physical address                  refusals.rs   bad input
+//!   inventory.rs  going through physical memory
 //!   random.rs     random requests against a list of what is live
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod bench;
 mod cost;
 mod frames;
+mod inventory;
 mod objects;
 mod physical;
 mod random;

@@ -1,0 +1,101 @@
+//! Going through physical memory: what every part of it is used for.
+
+use crate::allocator::Allocator;
+use crate::block::State;
+use crate::chunk::Chunk;
+use crate::kernel::{Blueprint, CPtr};
+
+/// What is known about an untyped that is not split any further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlockInfo<'p> {
+    /// Its physical address, in bytes; a multiple of its size.
+    pub paddr: usize,
+    /// Logarithm of its size in bytes.
+    pub size_bits: u8,
+    /// Whether it is device memory.
+    pub device: bool,
+    /// What became of it.
+    pub usage: Usage<'p>,
+}
+
+/// What became of an untyped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Usage<'p> {
+    /// Nothing is made of it.
+    Free {
+        /// Whether its next retype needs no clearing.
+        clean: bool,
+    },
+    /// It was retyped into objects of one kind.
+    Objects(Batch<'p>),
+}
+
+/// Objects that were made by one retype. They lie one behind the other from the start of their untyped
+/// on, which can be larger than they are together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Batch<'p> {
+    /// What they are.
+    pub blueprint: Blueprint,
+    /// How many were made, those that are gone included.
+    pub count: usize,
+    /// Logarithm of the size of one, in bytes.
+    pub size_bits: u8,
+    chunk: &'p Chunk<'p>,
+}
+
+/// What an object of a batch is at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObjectState {
+    /// Handed out.
+    Live,
+    /// Ready to be handed out.
+    Ready {
+        /// Whether it is full of zeros.
+        clean: bool,
+    },
+    /// Destroyed; its memory comes back when the last of its batch is.
+    Gone,
+}
+
+impl Batch<'_> {
+    /// The capability slot of object number `index`, and what it is at the moment; `None` beyond the
+    /// last.
+    pub fn object(&self, index: usize) -> Option<(CPtr, ObjectState)> {
+        if index >= self.count {
+            return None;
+        }
+        let state = match (self.chunk.free.get(index), self.chunk.flag.get(index)) {
+            (true, clean) => ObjectState::Ready { clean },
+            (false, false) => ObjectState::Live,
+            (false, true) => ObjectState::Gone,
+        };
+        Some((self.chunk.first.get().offset(index), state))
+    }
+}
+
+impl<'p> Allocator<'p> {
+    /// All memory that came in, as untypeds that do not overlap, by rising physical address. What lies
+    /// between two of them did not come in. No kernel call; a step is O(log untypeds) at the most.
+    pub fn inventory(&self) -> impl Iterator<Item = BlockInfo<'p>> + '_ {
+        self.blocks.leaves().map(|block| BlockInfo {
+            paddr: block.paddr.get(),
+            size_bits: block.size_bits.get(),
+            device: block.device.get(),
+            usage: match block.state.get() {
+                State::Used(chunk) => Usage::Objects(self.batch(chunk)),
+                // A leaf is not split.
+                State::Free | State::Split { .. } => Usage::Free { clean: !block.dirty.get() },
+            },
+        })
+    }
+
+    fn batch(&self, chunk: &'p Chunk<'p>) -> Batch<'p> {
+        let blueprint = chunk.blueprint();
+        Batch {
+            blueprint,
+            count: usize::from(chunk.count.get()),
+            size_bits: self.sizes.size_bits(blueprint).unwrap_or(0),
+            chunk,
+        }
+    }
+}
