@@ -42,6 +42,20 @@ impl Clock {
         clock
     }
 
+    /// Ticks so far.
+    pub fn ticks(&self) -> u64 {
+        ticks() - self.start
+    }
+
+    /// What a tick is.
+    pub fn unit(&self) -> &'static str {
+        if self.icount {
+            "instructions"
+        } else {
+            "ticks of the time-stamp counter"
+        }
+    }
+
     /// Seconds so far. To be asked at least once a minute.
     pub fn seconds(&mut self) -> u64 {
         if self.icount {

@@ -9,6 +9,7 @@ use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
 use crate::clock::{ticks, Clock};
 use crate::ledger::{End, Kind, Ledger};
 use crate::random::Random;
+use crate::reporter::{Moment, Reporter};
 use crate::settings::Settings;
 use crate::world::World;
 
@@ -26,6 +27,8 @@ pub struct Stress {
     /// What this run is to be.
     pub settings: Settings,
     ledger: Ledger,
+    /// Where a report is wanted.
+    reporter: Option<Reporter>,
     clock: Clock,
     /// A page that the host's watchdog reads: the number of the operation that runs, its kind.
     marker: usize,
@@ -60,6 +63,7 @@ impl Stress {
         let physical = vmm.physical_address(own, marker)?;
         debug_println!("stress: marker at physical {physical:#x}");
         let world = World::new(own, vmm.stats().free_bytes());
+        let reporter = settings.report.then(|| Reporter::new(&vmm));
         Ok(Stress {
             vmm,
             // The warm-up is the same for every seed.
@@ -68,6 +72,7 @@ impl Stress {
             clock: Clock::new(settings.icount),
             settings,
             ledger: Ledger::new(),
+            reporter,
             marker,
             phase: "warm-up",
             kind: Kind::Query,
@@ -83,11 +88,15 @@ impl Stress {
     /// The warm-up is over: from here on the seed decides, and everything is counted.
     pub fn begin_run(&mut self) {
         self.random = Random::new(self.settings.seed);
-        self.ledger = Ledger::new();
+        self.ledger.clear();
         self.clock = Clock::new(self.settings.icount);
         self.calls = self.vmm.kernel_calls();
         (self.number, self.told, self.seconds) = (0, 0, 0);
         self.warm = true;
+        let moment = self.moment();
+        if let Some(reporter) = &mut self.reporter {
+            reporter.begin(&mut self.vmm, &self.settings, self.clock.unit(), &moment);
+        }
     }
 
     /// The phase that follows.
@@ -143,7 +152,7 @@ impl Stress {
             }
             Err(error) if expected(&error) => End::Refused,
             // It may be short of something before it is looked at.
-            Err(error) if error.blame() == Blame::Resource => End::Short,
+            Err(error) if error.blame() == Blame::Resource => End::WrongAndShort,
             Err(error) => return Err(error.into()),
         };
         self.ledger.note(kind, self.number, end, ticks);
@@ -185,6 +194,9 @@ impl Stress {
         if seconds != self.seconds {
             self.tell_progress(seconds);
         }
+        if self.warm && self.reporter.is_some() {
+            self.look_for_report();
+        }
         let done = self.settings.operations.is_some_and(|limit| self.number >= limit);
         let late = self.settings.seconds.is_some_and(|limit| seconds >= limit);
         self.over = self.warm && (done || late);
@@ -206,6 +218,31 @@ impl Stress {
         );
     }
 
+    fn look_for_report(&mut self) {
+        let moment = self.moment();
+        if let Some(reporter) = &mut self.reporter {
+            reporter.look(&mut self.vmm, &moment);
+        }
+    }
+
+    /// Draws physical memory in the report, if one is wanted.
+    pub fn report_map(&mut self, name: &str) {
+        let moment = self.moment();
+        if let Some(reporter) = &mut self.reporter {
+            reporter.print_map(&mut self.vmm, name, &moment);
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            number: self.number,
+            phase: self.phase,
+            ticks: self.clock.ticks(),
+            live_pages: self.live_pages(),
+            faults: self.ledger.faults(),
+        }
+    }
+
     fn live_pages(&self) -> usize {
         let pages =
             |&space: &SpaceId| self.vmm.space_stats(space).map_or(0, |stats| stats.mapped_pages);
@@ -213,14 +250,18 @@ impl Stress {
     }
 
     /// The account of the run.
-    pub fn print_summary(&self) {
-        self.ledger.print();
-        let calls = self.vmm.kernel_calls().since(&self.calls).total();
-        debug_println!("stress: {} operations, {calls} kernel calls", self.number);
+    pub fn print_summary(&mut self) {
+        self.ledger.print(self.clock.unit());
+        let calls = self.vmm.kernel_calls().since(&self.calls);
+        debug_println!("stress: {} operations, {} kernel calls", self.number, calls.total());
+        if let Some(reporter) = &mut self.reporter {
+            reporter.end(&self.ledger, &calls);
+        }
     }
 
     /// Tells what failed where, and all there is to know of the state.
-    pub fn report_failure(&self, failure: &Failure) {
+    pub fn report_failure(&mut self, failure: &Failure) {
+        self.report_map("failure");
         debug_println!("stress: the state:");
         let stats = self.vmm.stats();
         debug_println!("{stats:?}");

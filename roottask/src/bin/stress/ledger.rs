@@ -1,6 +1,11 @@
 //! Operations by kind: how many, how many refused as they should be, and what the worst one cost.
 
-use sel4_root_task::debug_println;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use sel4_root_task::{debug_print, debug_println};
+
+use crate::histogram::Histogram;
 
 macro_rules! kinds {
     ($($kind:ident $name:literal),* $(,)?) => {
@@ -46,6 +51,8 @@ pub enum End {
     Short,
     /// It was wrong, and refused as it must be.
     Refused,
+    /// It was wrong, but something was short before that was found.
+    WrongAndShort,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -53,6 +60,8 @@ struct Entry {
     done: u64,
     short: u64,
     refused: u64,
+    /// Of those that were wrong, how many something was short for.
+    wrong_and_short: u64,
     worst: u64,
     worst_at: u64,
 }
@@ -60,12 +69,23 @@ struct Entry {
 /// The account of a run.
 pub struct Ledger {
     entries: [Entry; Kind::NAMES.len()],
+    /// One for each kind; had once.
+    costs: Vec<Histogram>,
 }
 
 impl Ledger {
     /// Nothing done yet.
     pub fn new() -> Ledger {
-        Ledger { entries: [Entry::default(); Kind::NAMES.len()] }
+        Ledger {
+            entries: [Entry::default(); Kind::NAMES.len()],
+            costs: vec![Histogram::new(); Kind::NAMES.len()],
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.entries.fill(Entry::default());
+        self.costs.iter_mut().for_each(Histogram::clear);
     }
 
     /// Notes the operation with this number.
@@ -75,7 +95,9 @@ impl Ledger {
             End::Done => entry.done += 1,
             End::Short => entry.short += 1,
             End::Refused => entry.refused += 1,
+            End::WrongAndShort => entry.wrong_and_short += 1,
         }
+        self.costs[kind as usize].count(ticks);
         if ticks > entry.worst {
             (entry.worst, entry.worst_at) = (ticks, number);
         }
@@ -86,23 +108,51 @@ impl Ledger {
         self.entries[Kind::Fault as usize].done
     }
 
-    /// One line for each kind there was.
-    pub fn print(&self) {
+    /// One line for each kind there was; `unit` is what costs are in.
+    pub fn print(&self, unit: &str) {
         debug_println!(
-            "stress: {:<20} {:>10} {:>9} {:>9} {:>14}  in operation",
+            "stress: {:<20} {:>10} {:>9} {:>9} {:>14}  in operation; cost in {unit}",
             "operation",
             "done",
             "short",
             "refused",
-            "worst (ticks)"
+            "worst cost",
         );
+        let (mut wrong, mut met) = (0, 0);
         for (entry, name) in self.entries.iter().zip(Kind::NAMES) {
-            let Entry { done, short, refused, worst, worst_at } = entry;
+            let Entry { done, refused, worst, worst_at, .. } = entry;
+            let short = entry.short + entry.wrong_and_short;
             if done + short + refused != 0 {
                 debug_println!(
                     "stress: {name:<20} {done:>10} {short:>9} {refused:>9} {worst:>14}  {worst_at}"
                 );
             }
+            (wrong, met) = (wrong + refused + entry.wrong_and_short, met + refused);
+        }
+        debug_println!(
+            "stress: {wrong} requests were wrong: {met} refused as they must be, {} because something \
+             was short before",
+            wrong - met
+        );
+    }
+
+    /// The same and all costs, for the report.
+    pub fn print_data(&self) {
+        for ((entry, costs), name) in self.entries.iter().zip(&self.costs).zip(Kind::NAMES) {
+            let Entry { done, short, refused, wrong_and_short, worst, worst_at } = entry;
+            if done + short + refused + wrong_and_short == 0 {
+                continue;
+            }
+            debug_print!(
+                "stress-data: {{\"operation\":\"{name}\",\"done\":{done},\"short\":{short},\
+                 \"refused\":{refused},\"wrong_and_short\":{wrong_and_short},\"worst\":{worst},\
+                 \"worst_at\":{worst_at},\"costs\":["
+            );
+            for (index, (first, next, count)) in costs.buckets().enumerate() {
+                let comma = if index == 0 { "" } else { "," };
+                debug_print!("{comma}[{first},{next},{count}]");
+            }
+            debug_println!("]}}");
         }
     }
 }

@@ -4,6 +4,9 @@
 //!   settings.rs   what stress.sh asked for            clock.rs     time, and what an operation cost
 //!   random.rs     the seed's numbers                  ledger.rs    operations by kind, told at the end
 //!
+//!   histogram.rs  costs, counted                      memory_map.rs  physical memory, drawn
+//!   reporter.rs   the data of a report, as it arises
+//!
 //!   engine.rs     one operation: numbered, timed, judged; progress, failure
 //!   world.rs      what is mapped where, and what must be in it
 //!   contents.rs   the pattern: written through one mapping, read through another
@@ -24,9 +27,12 @@ mod balance;
 mod clock;
 mod contents;
 mod engine;
+mod histogram;
 mod ledger;
+mod memory_map;
 mod phases;
 mod random;
+mod reporter;
 mod settings;
 mod warm_up;
 mod world;
@@ -67,8 +73,10 @@ fn run(stress: &mut Stress) -> Outcome {
     let start = Balance::take(stress)?;
     stress.begin_run();
     phases::run(stress)?;
+    stress.report_map("last operation");
     stress.drain()?;
     let end = Balance::take(stress)?;
+    stress.report_map("end");
     stress.print_summary();
     end.compare(&start)
 }

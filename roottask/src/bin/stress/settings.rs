@@ -17,6 +17,8 @@ pub struct Settings {
     pub phases: [bool; PHASES.len()],
     /// Instructions are counted for time.
     pub icount: bool,
+    /// The data of a report is wanted.
+    pub report: bool,
 }
 
 impl Settings {
@@ -32,6 +34,7 @@ impl Settings {
             validate: 1000,
             phases: [true; PHASES.len()],
             icount: false,
+            report: false,
         };
         for word in words {
             settings.take(word).ok_or(word)?;
@@ -47,6 +50,7 @@ impl Settings {
             "seconds" => self.seconds = Some(value.parse().ok()?),
             "validate" => self.validate = value.parse().ok().filter(|&every| every != 0)?,
             "icount" => self.icount = value.parse::<u8>().ok()? != 0,
+            "report" => self.report = value.parse::<u8>().ok()? != 0,
             "phases" => {
                 self.phases = [false; PHASES.len()];
                 for wanted in value.split(',') {
