@@ -31,6 +31,9 @@ CLIENT_CRATES=(-p vmm-client -p vmm-clients)
 # Root tasks that tell what they do, and what they must tell (NAME.expected).
 TOLD_PROGRAMS=(service-demo fault-demo)
 
+# What may differ between two runs: numbers, with what they are padded with, and lists of them.
+NUMBERS='s/ +[0-9]+x2\^[0-9]+//g; s/ *(0x[0-9a-f]+|[0-9]+)/ #/g'
+
 PASSED=0 FAILED=0
 
 pass() {
@@ -90,6 +93,17 @@ told_program() {
     shift
     "$SCRIPTS/run.sh" "$name" "$@" 2>&1 | tee "$output" || return
     matches_in_order "$SCRIPTS/$name.expected" "$output"
+}
+
+# READING.md explains lines that dump-demo prints: each of its examples, but for the numbers.
+reading_shows_dump_demo() {
+    local told=$LOGS/told shown=$LOGS/shown
+    "$SCRIPTS/run.sh" dump-demo | plain_lines | sed -E "$NUMBERS" >"$told" || return
+    # shellcheck disable=SC2016 # backquotes of Markdown
+    sed -n '/^## The dump of an address space/,/^## The stress report/p' READING.md |
+        sed -n '/^```text$/,/^```$/p' | grep -Ev '^```|of 2\^.* from slot' | sed -E "$NUMBERS" >"$shown"
+    (($(wc -l <"$shown") > 30)) || return
+    ! grep -vxFf "$told" "$shown"
 }
 
 # The debugger reads of a stopped program what the program tells of itself: regions, untypeds, slots.
@@ -265,6 +279,7 @@ qemu_lane() {
         guest_tests "$kernel" "${options[@]}"
         check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"
     done
+    check "READING.md shows what dump-demo prints" reading_shows_dump_demo
     check "debugger, stopped in a client's space" debugger_in_a_client
     check "model against kernel, 100000 calls" "$SCRIPTS/compare.sh" --calls 100000 --seed 1000
     check "model against debug kernel, 4000 calls" "$SCRIPTS/compare.sh" --calls 4000 --debug-kernel
