@@ -216,7 +216,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.refill()?;
                 self.break_cow(node, address.align_down(self.geometry.page_bits))?;
             }
-            FaultClass::Recorded => self.map_recorded(node, address, fault)?,
+            FaultClass::Recorded => self.map_recorded(node, address)?,
             FaultClass::Pager { token } => {
                 let region = self.region_at(space, address.bits())?;
                 let start = region.map_or(0, |region| {
@@ -232,30 +232,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
     /// them before, or they are there since another fault was answered.
-    fn map_recorded(
-        &mut self,
-        space: &'p Space<'p>,
-        address: VirtAddr,
-        fault: &PageFault,
-    ) -> Result {
+    fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let run = space.runs.borrow().at(address);
         let Some(run) = run else { return Ok(()) };
         let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
         let piece = run.part(index, 1);
         let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
         let (vspace, rights) = (space.root.get(), piece.mapped_rights());
-        if fault.present {
-            match self.kernel.page_remap(frame, vspace, start, rights, cache) {
-                // It is not mapped (any more).
-                Err(KernelError::IllegalOperation) => {}
-                remapped => return remapped.map_err(Error::kernel(Invocation::PageRemap)),
-            }
+        // As a rule it is mapped by now: several threads touched it before the first was answered.
+        match self.kernel.page_remap(frame, vspace, start, rights, cache) {
+            // It is not mapped (any more).
+            Err(KernelError::IllegalOperation) => {}
+            remapped => return remapped.map_err(Error::kernel(Invocation::PageRemap)),
         }
-        match self.kernel.page_map(frame, vspace, start, rights, cache) {
-            // Mapped meanwhile, by an answer to another fault.
-            Err(KernelError::InvalidCapability | KernelError::DeleteFirst) => Ok(()),
-            mapped => mapped.map_err(Error::kernel(Invocation::PageMap)),
-        }
+        let mapped = self.kernel.page_map(frame, vspace, start, rights, cache);
+        mapped.map_err(Error::kernel(Invocation::PageMap))
     }
 
     /// What a person needs to know about a fault that cannot be resolved. `thread` is a name.
