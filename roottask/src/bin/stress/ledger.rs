@@ -32,7 +32,9 @@ kinds! {
     Allocate "allocate", Free "free", TakeSlots "take slots", GiveSlots "give slots",
     Stack "stack", IpcBuffer "IPC buffer", SetIpcBuffer "set IPC buffer",
     ReleaseIpcBuffer "release IPC buffer", ThreadMemory "thread memory",
-    ReleaseThread "release thread", Query "query", Trim "trim", Quota "quota",
+    ReleaseThread "release thread", Register "register thread", Unregister "unregister thread",
+    ThreadFault "thread fault", ThreadEnd "thread end", PagerCall "pager call",
+    AddPager "add pager", RemovePager "remove pager", Supply "supply page", Write "write", Query "query", Trim "trim", Quota "quota",
 }
 
 impl Kind {
@@ -103,9 +105,9 @@ impl Ledger {
         }
     }
 
-    /// How many faults were resolved.
+    /// How many faults were resolved: as if a thread had made them, and those of threads.
     pub fn faults(&self) -> u64 {
-        self.entries[Kind::Fault as usize].done
+        [Kind::Fault, Kind::ThreadFault].map(|kind| self.entries[kind as usize].done).iter().sum()
     }
 
     /// One line for each kind there was; `unit` is what costs are in.

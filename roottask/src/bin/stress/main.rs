@@ -10,6 +10,8 @@
 //!   engine.rs     one operation: numbered, timed, judged; progress, failure
 //!   world.rs      what is mapped where, and what must be in it
 //!   contents.rs   the pattern: written through one mapping, read through another
+//!   workers.rs    threads that do as a list says          desk.rs      where their faults are answered
+//!   fields.rs     memory that they touch
 //!
 //!   phases/       what is done: churn, filling, fragmentation, …
 //!   warm_up.rs    what happens before the start is taken
@@ -26,7 +28,9 @@ extern crate alloc;
 mod balance;
 mod clock;
 mod contents;
+mod desk;
 mod engine;
+mod fields;
 mod histogram;
 mod ledger;
 mod memory_map;
@@ -35,6 +39,7 @@ mod random;
 mod reporter;
 mod settings;
 mod warm_up;
+mod workers;
 mod world;
 
 use roottask::{Arguments, Outcome};

@@ -5,7 +5,9 @@
 //!   share.rs      the same frames in several places       cow.rs       clones, and writes to them
 //!   spaces.rs     address spaces                          large.rs     large pages, cut
 //!   fill.rs       memory to the last page                 fragment.rs  every second block freed
-//!   threads.rs    stacks, IPC buffers, thread memory      objects.rs   kernel objects and slots
+//!   threads.rs    stacks, IPC buffers, thread memory      storm.rs     threads that fault, all at once
+//!   objects.rs    kernel objects and slots                stacks.rs    stacks that grow to their guards
+//!   pagers.rs     pages from outside, or never
 //!   slots.rs      no capability slot left                 refusals.rs  requests that are wrong; quotas
 //! ```
 //!
@@ -17,10 +19,13 @@ mod fill;
 mod fragment;
 mod large;
 mod objects;
+mod pagers;
 mod refusals;
 mod share;
 mod slots;
 mod spaces;
+mod stacks;
+mod storm;
 mod threads;
 
 use roottask::Outcome;
@@ -38,7 +43,7 @@ pub struct Phase {
 }
 
 /// All of them.
-pub const PHASES: [Phase; 11] = [
+pub const PHASES: [Phase; 14] = [
     Phase { name: "churn", weight: 20, run: churn::run },
     Phase { name: "share", weight: 10, run: share::run },
     Phase { name: "cow", weight: 10, run: cow::run },
@@ -47,6 +52,9 @@ pub const PHASES: [Phase; 11] = [
     Phase { name: "fill", weight: 1, run: fill::run },
     Phase { name: "fragment", weight: 3, run: fragment::run },
     Phase { name: "threads", weight: 6, run: threads::run },
+    Phase { name: "storm", weight: 6, run: storm::run },
+    Phase { name: "stacks", weight: 4, run: stacks::run },
+    Phase { name: "pagers", weight: 4, run: pagers::run },
     Phase { name: "objects", weight: 8, run: objects::run },
     Phase { name: "slots", weight: 1, run: slots::run },
     Phase { name: "refusals", weight: 3, run: refusals::run },

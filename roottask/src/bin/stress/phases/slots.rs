@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use roottask::Outcome;
+use vmm::CPtr;
 
 use super::{churn, share};
 use crate::engine::Stress;
@@ -15,14 +16,7 @@ const GIVEN: usize = 12;
 
 /// Takes all slots, does what goes without or is refused, and gives them back.
 pub fn run(stress: &mut Stress) -> Outcome {
-    let mut runs = Vec::new();
-    let mut count = RUN;
-    while count > 0 {
-        match stress.attempt(Kind::TakeSlots, |vmm| vmm.take_slots(count))? {
-            Some(first) => runs.push((first, count)),
-            None => count /= 2,
-        }
-    }
+    let mut runs = take_all(stress)?;
     for _ in 0..stress.random.below(GIVEN) {
         let (first, count) = runs[runs.len() - 1];
         stress.must(Kind::GiveSlots, |vmm| vmm.give_slots(first, count))?;
@@ -33,6 +27,24 @@ pub fn run(stress: &mut Stress) -> Outcome {
         churn::run(stress)?;
         share::run(stress)?;
     }
+    give_all(stress, runs)
+}
+
+/// Takes all slots there are: where each run of them begins, and how long it is.
+pub fn take_all(stress: &mut Stress) -> Outcome<Vec<(CPtr, usize)>> {
+    let mut runs = Vec::new();
+    let mut count = RUN;
+    while count > 0 {
+        match stress.attempt(Kind::TakeSlots, |vmm| vmm.take_slots(count))? {
+            Some(first) => runs.push((first, count)),
+            None => count /= 2,
+        }
+    }
+    Ok(runs)
+}
+
+/// Gives such runs back in a random order, and the memory that the CSpace grew by.
+pub fn give_all(stress: &mut Stress, mut runs: Vec<(CPtr, usize)>) -> Outcome {
     while !runs.is_empty() {
         let (first, count) = runs.swap_remove(stress.random.below(runs.len()));
         stress.must(Kind::GiveSlots, |vmm| vmm.give_slots(first, count))?;

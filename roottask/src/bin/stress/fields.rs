@@ -1,0 +1,165 @@
+//! Memory that threads touch, and what must be in it.
+//!
+//! ```text
+//!   a page:   stamp │ word of thread 0 │ word of thread 1 │ …
+//! ```
+//!
+//! The stamp is there before the threads run, and is not written by them. Every thread has a word of
+//! its own in each page. As it goes, it checks the stamps and its own words; afterwards every page is
+//! read through another mapping.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use roottask::{check, check_eq, Outcome};
+use vmm::{Backing, RegionId, RegionOptions, Rights, SpaceId};
+
+use crate::contents::word;
+use crate::engine::Stress;
+use crate::ledger::Kind;
+use crate::workers::{Touch, MOST_TOUCHES};
+use crate::world::PAGE;
+
+/// The most threads that touch the same fields.
+pub const MOST_THREADS: usize = 6;
+/// The most pages of a field.
+pub const MOST_PAGES: usize = 64;
+/// Words of a page that are looked at: the stamp, and one of each thread.
+const WORDS: usize = 1 + MOST_THREADS;
+
+/// What the first words of a page are.
+pub type Words = [u32; WORDS];
+
+/// A region that is touched.
+pub struct Field {
+    /// Its id.
+    pub id: RegionId,
+    /// Its first address that is no guard, in bytes.
+    pub first: usize,
+    /// What its pages must hold.
+    pub pages: Vec<Words>,
+    /// Whether stamps come with the pages, from a pager.
+    pub is_paged: bool,
+}
+
+impl Field {
+    /// A field of which nothing is there yet.
+    pub fn reserve(
+        stress: &mut Stress,
+        space: SpaceId,
+        pages: usize,
+        backing: Backing,
+    ) -> Outcome<Option<Field>> {
+        let options = RegionOptions::new(pages).named("field").guarded(1, 1).backed(backing);
+        let made = stress.attempt(Kind::Reserve, |vmm| vmm.reserve(space, &options))?;
+        let field = |id: RegionId| Field {
+            id,
+            first: id.start().bits() + PAGE,
+            pages: vec![[0; WORDS]; pages],
+            is_paged: matches!(backing, Backing::Pager { .. }),
+        };
+        Ok(made.map(field))
+    }
+
+    /// Reads all of a field through a clone of it.
+    pub fn check_by_clone(&self, stress: &mut Stress) -> Outcome {
+        let (id, own, options) = (self.id, stress.world.own(), RegionOptions::new(1));
+        let clone = stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, &options))?;
+        let Some(clone) = clone else { return Ok(()) };
+        for (page, words) in self.pages.iter().enumerate() {
+            let at = clone.start().bits() + (1 + page) * PAGE;
+            match stress.vmm.mapping_at(own, at)? {
+                Some(_) => check_words(at, words)?,
+                None => self.check_absent(page)?,
+            }
+        }
+        stress.must(Kind::Release, |vmm| vmm.release(clone))
+    }
+
+    /// Reads all of a field by sharing what is mapped of it.
+    pub fn check_by_share(&self, stress: &mut Stress) -> Outcome {
+        let (space, own) = (self.id.space(), stress.world.own());
+        let is_mapped = |stress: &Stress, page: usize| -> Outcome<bool> {
+            Ok(stress.vmm.mapping_at(space, self.first + page * PAGE)?.is_some())
+        };
+        let mut page = 0;
+        while page < self.pages.len() {
+            if !is_mapped(stress, page)? {
+                self.check_absent(page)?;
+                page += 1;
+                continue;
+            }
+            let mut end = page + 1;
+            while end < self.pages.len() && is_mapped(stress, end)? {
+                end += 1;
+            }
+            let (start, count) = (self.first + page * PAGE, end - page);
+            let options = RegionOptions::new(1).named("look").rights(Rights::READ);
+            let shared =
+                stress.attempt(Kind::Share, |vmm| vmm.share(space, start, count, own, &options))?;
+            if let Some(shared) = shared {
+                for (index, words) in self.pages[page..end].iter().enumerate() {
+                    check_words(shared.start().bits() + index * PAGE, words)?;
+                }
+                stress.must(Kind::Release, |vmm| vmm.release(shared))?;
+            }
+            page = end;
+        }
+        Ok(())
+    }
+
+    /// A page that is not there holds nothing that a thread has written.
+    fn check_absent(&self, page: usize) -> Outcome {
+        let [stamp, ref words @ ..] = self.pages[page];
+        check_eq!(*words, [0; MOST_THREADS]);
+        check!(stamp == 0 || self.is_paged);
+        Ok(())
+    }
+}
+
+fn check_words(at: usize, words: &Words) -> Outcome {
+    let found: Words = core::array::from_fn(|index| word(at + 4 * index));
+    check_eq!(found, *words);
+    Ok(())
+}
+
+/// What thread `number` is to do: it reads first words, and reads and writes its own ones; page by
+/// page upwards or downwards, or anywhere.
+pub fn list(stress: &mut Stress, fields: &[Field], number: usize) -> Vec<Touch> {
+    let mut list = Vec::new();
+    let mut now: Vec<Vec<Words>> = fields.iter().map(|field| field.pages.clone()).collect();
+    let most = stress.random.size(MOST_TOUCHES);
+    while list.len() < most && !fields.is_empty() {
+        let index = stress.random.below(fields.len());
+        let (field, pages) = (&fields[index], fields[index].pages.len());
+        let (way, from) = (stress.random.below(3), stress.random.below(pages));
+        for step in 0..stress.random.size((most - list.len()).min(pages)) {
+            let page = match way {
+                0 => (from + step) % pages,
+                1 => (from + pages - step) % pages,
+                _ => stress.random.below(pages),
+            };
+            let what = stress.random.below(4);
+            let write = what > 1;
+            let place = if what == 0 { 0 } else { 1 + number };
+            if write {
+                now[index][page][place] = stress.random.stamp();
+            }
+            let (address, value) = (field.first + page * PAGE + 4 * place, now[index][page][place]);
+            list.push(Touch { address, value, write });
+        }
+    }
+    list
+}
+
+/// Takes note of what a thread has written that has done so much of its list.
+pub fn take_note(fields: &mut [Field], done: &[Touch]) {
+    for touch in done.iter().filter(|touch| touch.write) {
+        for field in fields.iter_mut() {
+            let offset = touch.address.wrapping_sub(field.first);
+            if let Some(words) = field.pages.get_mut(offset / PAGE) {
+                words[offset % PAGE / 4] = touch.value;
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Stacks that threads grow by recursing, page by page, down to their guards.
+//!
+//! A thread's end is that it hits its guard, and is reported for that and for nothing else. Then all
+//! of the stack is mapped, the guard is not, and every word that was pushed is there.
+
+use alloc::vec::Vec;
+
+use roottask::{check, check_eq, Failure, Outcome};
+use sel4_root_task::debug_println;
+use vmm::sel4_faults::ThreadFault;
+use vmm::{Error, FaultClass, RegionOptions, Rights, SpaceId, Stack};
+
+use crate::contents::word;
+use crate::desk::{Desk, Note};
+use crate::engine::Stress;
+use crate::ledger::Kind;
+use crate::workers::{restore_own_priority, set_own_priority, Program, Worker};
+use crate::world::PAGE;
+
+/// The most threads at a time.
+const MOST_THREADS: usize = 4;
+/// The most pages of a stack.
+const MOST_PAGES: usize = 48;
+/// The most bytes of a level: with the two words that are pushed, no guard is passed over.
+const MOST_STEP: usize = PAGE - 8;
+
+/// A thread and the stack that it grows, beside the one it was made with.
+struct Digger {
+    worker: Worker,
+    stack: Stack,
+    pages: usize,
+    step: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Alive,
+    /// At its guard.
+    Down,
+    /// Stopped because something was short.
+    Short,
+}
+
+/// A few threads dig, in our own space or another.
+pub fn run(stress: &mut Stress) -> Outcome {
+    for _ in 0..stress.random.within(1, 4) {
+        if stress.is_over() {
+            break;
+        }
+        dig(stress)?;
+    }
+    Ok(())
+}
+
+fn dig(stress: &mut Stress) -> Outcome {
+    let Some(mut desk) = Desk::open(stress)? else { return Ok(()) };
+    let own = stress.world.own();
+    let space = match stress.random.once_in(2) {
+        true => Some(own),
+        false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
+    };
+    if let Some(space) = space {
+        if let Some(program) = Program::load(stress, space)? {
+            let mut diggers = diggers(stress, &desk, space)?;
+            serve(stress, &mut desk, &program, &mut diggers)?;
+            for digger in diggers {
+                check_stack(stress, &digger, &program)?;
+                digger.worker.release(stress)?;
+                stress.must(Kind::Release, |vmm| vmm.release(digger.stack.region()))?;
+            }
+            program.release(stress)?;
+        }
+        if space != own {
+            stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(space))?;
+        }
+    }
+    desk.close(stress)
+}
+
+fn diggers(stress: &mut Stress, desk: &Desk, space: SpaceId) -> Outcome<Vec<Digger>> {
+    let count = stress.random.within(1, MOST_THREADS);
+    let mut diggers = Vec::new();
+    for priority in stress.priorities(count) {
+        let (pages, around) = (stress.random.size(MOST_PAGES), 1 << stress.random.below(5));
+        let step = stress.random.size(MOST_STEP) & !3;
+        let made = stress.attempt(Kind::Stack, |vmm| {
+            vmm.allocate_growing_stack(space, pages, around, "digger")
+        })?;
+        let Some(stack) = made else { continue };
+        match Worker::make(stress, desk.endpoint(), space, 1, priority)? {
+            Some(worker) => {
+                diggers.push(Digger { worker, stack, pages, step, state: State::Alive })
+            }
+            None => stress.must(Kind::Release, |vmm| vmm.release(stack.region()))?,
+        }
+    }
+    Ok(diggers)
+}
+
+/// Answers faults until every thread has come to its guard.
+fn serve(
+    stress: &mut Stress,
+    desk: &mut Desk,
+    program: &Program,
+    diggers: &mut [Digger],
+) -> Outcome {
+    set_own_priority(stress.own_priority(MOST_THREADS))?;
+    for digger in diggers.iter() {
+        digger.worker.start_digging(program.address(), digger.stack, digger.step)?;
+    }
+    let mut answer = None;
+    while diggers.iter().any(|digger| digger.state == State::Alive) {
+        let message = desk.receive(answer.take());
+        let handled = desk.handle(stress, &message)?;
+        answer = handled.answer;
+        if let Some(note) = handled.incident {
+            let digger = diggers.iter_mut().find(|it| it.worker.id() == note.thread);
+            let Some(digger) = digger else {
+                return Err(Failure::Manager(Error::NoSuchThread(note.thread)));
+            };
+            digger.state = judge(&note, digger)?;
+        }
+    }
+    restore_own_priority()
+}
+
+/// A thread is stopped at its guard, unless something is short.
+fn judge(note: &Note, digger: &Digger) -> Outcome<State> {
+    let guard = digger.stack.bottom() - PAGE..digger.stack.bottom();
+    match (note.fault, note.class, note.error) {
+        (ThreadFault::Page(fault), Some(FaultClass::Guard), None)
+            if guard.contains(&fault.address) =>
+        {
+            Ok(State::Down)
+        }
+        (_, Some(FaultClass::StackGrowth { .. }), Some(_)) => Ok(State::Short),
+        _ => {
+            debug_println!("stress: {note:x?}, guard {guard:x?}");
+            let thread_was_stopped_at_its_guard = false;
+            check!(thread_was_stopped_at_its_guard);
+            Ok(State::Short)
+        }
+    }
+}
+
+fn check_stack(stress: &mut Stress, digger: &Digger, program: &Program) -> Outcome {
+    let (space, bottom) = (digger.stack.region().space(), digger.stack.bottom());
+    check!(stress.vmm.mapping_at(space, bottom - PAGE)?.is_none());
+    if digger.state != State::Down {
+        return Ok(());
+    }
+    for page in 0..digger.pages {
+        check!(stress.vmm.mapping_at(space, bottom + page * PAGE)?.is_some());
+    }
+    let (own, pages) = (stress.world.own(), digger.pages);
+    let options = RegionOptions::new(1).named("look").rights(Rights::READ);
+    let shared =
+        stress.attempt(Kind::Share, |vmm| vmm.share(space, bottom, pages, own, &options))?;
+    let Some(shared) = shared else { return Ok(()) };
+    check_words(digger, shared.start().bits(), program.return_address())?;
+    stress.must(Kind::Release, |vmm| vmm.release(shared))
+}
+
+/// Goes through what was pushed, level by level: where the stack pointer was, and where the call
+/// returns to. `view` is where the stack's bottom is seen.
+fn check_words(digger: &Digger, view: usize, return_address: usize) -> Outcome {
+    let (bottom, mut at) = (digger.stack.bottom(), digger.stack.top());
+    let pushed = |at: &mut usize, value: usize| -> Outcome<bool> {
+        *at -= 4;
+        if *at < bottom {
+            return Ok(false);
+        }
+        check_eq!(word(view + (*at - bottom)) as usize, value);
+        Ok(true)
+    };
+    loop {
+        at -= digger.step;
+        let pointer = at;
+        if !pushed(&mut at, pointer)? || !pushed(&mut at, return_address)? {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Fault storms: several threads at once touch memory that comes when it is touched.
+//!
+//! ```text
+//!   place 0: own space or another      place 1: its clone, copy-on-write
+//!     field  on demand, 1 to 16 pages     the same fields at the same addresses
+//!     field  there, then shared with
+//!            the clone
+//!     threads, each with its list         threads, each with its list
+//!         └───────────── faults ──────┬──────┘
+//!                                     ▼
+//!                       our loop: ReplyRecv, one fault after another
+//! ```
+//!
+//! When all have ended, every page is read through another mapping: it must hold what the threads of
+//! its place wrote, as far as each got, and nothing of the other place's.
+
+use alloc::vec::Vec;
+
+use roottask::{check, check_eq, Failure, Outcome};
+use sel4_root_task::debug_println;
+use vmm::{Backing, CPtr, Quota, RegionOptions, SpaceId};
+
+use super::slots;
+use crate::desk::{Desk, Note};
+use crate::engine::Stress;
+use crate::fields::{self, Field, MOST_PAGES, MOST_THREADS};
+use crate::ledger::Kind;
+use crate::workers::{
+    end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
+};
+use crate::world::PAGE;
+
+/// A space, or a part of our own, with fields and the program.
+struct Place {
+    space: SpaceId,
+    code: usize,
+    fields: Vec<Field>,
+}
+
+/// A thread, and what it is to do.
+struct Member {
+    worker: Worker,
+    place: usize,
+    list: Vec<Touch>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// It runs, or its fault is not answered yet.
+    Alive,
+    /// It was stopped because something was short.
+    Short,
+    /// It has come to the end of its list.
+    Done,
+    /// It was stopped for no reason, in the midst of a fault.
+    Killed,
+}
+
+/// What is made short while a storm goes on.
+enum Shortage {
+    None,
+    Quota(SpaceId),
+    Slots(Vec<(CPtr, usize)>),
+}
+
+/// A storm or two.
+pub fn run(stress: &mut Stress) -> Outcome {
+    for _ in 0..stress.random.within(1, 3) {
+        if stress.is_over() {
+            break;
+        }
+        storm(stress)?;
+    }
+    Ok(())
+}
+
+fn storm(stress: &mut Stress) -> Outcome {
+    let Some(mut desk) = Desk::open(stress)? else { return Ok(()) };
+    let own = stress.world.own();
+    let space = match stress.random.once_in(2) {
+        true => Some(own),
+        false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
+    };
+    if let Some(space) = space {
+        if let Some(program) = Program::load(stress, space)? {
+            let mut places = places(stress, space, program.address())?;
+            let mut members = muster(stress, &desk, &mut places)?;
+            serve(stress, &mut desk, &places, &mut members)?;
+            expect(&mut places, &members)?;
+            check_places(stress, &places)?;
+            for member in members {
+                member.worker.release(stress)?;
+            }
+            give_back(stress, places)?;
+            program.release(stress)?;
+        }
+        if space != own {
+            stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(space))?;
+        }
+    }
+    desk.close(stress)
+}
+
+/// The place in `space`, and as a rule its clone.
+fn places(stress: &mut Stress, space: SpaceId, code: usize) -> Outcome<Vec<Place>> {
+    let mut place = Place { space, code, fields: Vec::new() };
+    for _ in 0..stress.random.within(1, 4) {
+        place.fields.extend(field(stress, space)?);
+    }
+    let clone = match stress.random.below(3) {
+        0 => None,
+        _ if space == stress.world.own() => clone_fields(stress, &place)?,
+        _ => clone_space(stress, &place)?,
+    };
+    Ok([Some(place), clone].into_iter().flatten().collect())
+}
+
+/// A region of which some pages are there, and the others come as they are touched.
+fn field(stress: &mut Stress, space: SpaceId) -> Outcome<Option<Field>> {
+    let (pages, around) = (stress.random.size(MOST_PAGES), 1 << stress.random.below(5));
+    let made = Field::reserve(stress, space, pages, Backing::OnDemand { around })?;
+    let Some(mut field) = made else { return Ok(None) };
+    if stress.random.once_in(2) {
+        stamp_part(stress, &mut field)?;
+    }
+    Ok(Some(field))
+}
+
+/// Maps some pages of a field, and writes to them.
+fn stamp_part(stress: &mut Stress, field: &mut Field) -> Outcome {
+    let first = stress.random.below(field.pages.len());
+    let count = stress.random.within(1, field.pages.len() - first);
+    let (space, start) = (field.id.space(), field.first + first * PAGE);
+    let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, count))?;
+    if done.is_none() {
+        return Ok(());
+    }
+    for page in first..first + count {
+        let (at, stamp) = (field.first + page * PAGE, stress.random.stamp());
+        let write =
+            stress.attempt(Kind::Write, |vmm| vmm.write(space, at, &stamp.to_le_bytes()))?;
+        if write.is_some() {
+            field.pages[page][0] = stamp;
+        }
+    }
+    Ok(())
+}
+
+/// The fields of our own space once more in it.
+fn clone_fields(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
+    let (space, options) = (place.space, RegionOptions::new(1));
+    let mut clone = Place { space, code: place.code, fields: Vec::new() };
+    for field in &place.fields {
+        let made =
+            stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(field.id, space, &options))?;
+        let Some(id) = made else { break };
+        let (first, pages) = (id.start().bits() + PAGE, field.pages.clone());
+        clone.fields.push(Field { id, first, pages, is_paged: false });
+    }
+    Ok(Some(clone))
+}
+
+/// A clone of a space.
+fn clone_space(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
+    let from = place.space;
+    let made = stress.attempt(Kind::CloneSpace, |vmm| vmm.clone_space(from))?;
+    let Some(space) = made else { return Ok(None) };
+    let mut clone = Place { space, code: place.code, fields: Vec::new() };
+    for field in &place.fields {
+        let region = stress.vmm.region_at(space, field.first)?;
+        check!(region.is_some());
+        let Some(region) = region else { continue };
+        let (id, first, pages) = (region.id, field.first, field.pages.clone());
+        clone.fields.push(Field { id, first, pages, is_paged: false });
+    }
+    Ok(Some(clone))
+}
+
+/// Threads for the places, with their lists. None of them runs yet.
+fn muster(stress: &mut Stress, desk: &Desk, places: &mut [Place]) -> Outcome<Vec<Member>> {
+    let count = stress.random.within(2, MOST_THREADS);
+    let mut members = Vec::new();
+    for (number, priority) in stress.priorities(count).into_iter().enumerate() {
+        let place = stress.random.below(places.len());
+        let list = fields::list(stress, &places[place].fields, number);
+        let space = places[place].space;
+        let made = Worker::make(stress, desk.endpoint(), space, 1, priority)?;
+        let Some(worker) = made else { continue };
+        match worker.take_list(stress, &list)? {
+            true => members.push(Member { worker, place, list, state: State::Alive }),
+            false => worker.release(stress)?,
+        }
+    }
+    Ok(members)
+}
+
+/// Lets all threads run, and answers their faults until none is left that goes on.
+fn serve(
+    stress: &mut Stress,
+    desk: &mut Desk,
+    places: &[Place],
+    members: &mut [Member],
+) -> Outcome {
+    let mut shortage = shortage(stress, places)?;
+    // The message at which its sender is killed.
+    let mut until_kill = stress.random.once_in(3).then(|| stress.random.size(64));
+    set_own_priority(stress.own_priority(MOST_THREADS))?;
+    for member in members.iter() {
+        member.worker.start_touching(places[member.place].code)?;
+    }
+    let mut answer = None;
+    loop {
+        let over = members.iter().all(|member| member.state != State::Alive);
+        if over && !relieve(stress, &mut shortage, members)? {
+            break;
+        }
+        let message = desk.receive(answer.take());
+        until_kill = until_kill.and_then(|left| left.checked_sub(1));
+        if until_kill == Some(0) {
+            let victim = find(members, message.badge)?;
+            victim.worker.stop()?;
+            victim.state = State::Killed;
+            continue;
+        }
+        let handled = desk.handle(stress, &message)?;
+        answer = handled.answer;
+        if let Some(note) = handled.incident {
+            let member = find(members, note.thread.badge())?;
+            member.state = judge(&note, places[member.place].code, member)?;
+        }
+    }
+    restore_own_priority()
+}
+
+fn find(members: &mut [Member], badge: usize) -> Outcome<&mut Member> {
+    let found = members.iter_mut().find(|member| member.worker.badge() == badge);
+    found.ok_or(Failure::Manager(vmm::Error::NoSuchThread(vmm::ThreadId::from_badge(badge))))
+}
+
+/// What a thread that was stopped has come to. Nothing is as it should be but the end of its list,
+/// and a lack.
+fn judge(note: &Note, code: usize, member: &Member) -> Outcome<State> {
+    match (end_of(code, &note.fault), note.error) {
+        (Some(Ended::Done), _) => {
+            check_eq!(member.worker.progress()?, member.list.len());
+            Ok(State::Done)
+        }
+        (None, Some(_)) => Ok(State::Short),
+        _ => {
+            let at = member.worker.progress()?;
+            debug_println!("stress: {note:x?}, in touch {at}: {:x?}", member.list.get(at));
+            let storm_went_as_it_should = false;
+            check!(storm_went_as_it_should);
+            Ok(State::Short)
+        }
+    }
+}
+
+/// Makes something short, as a rule nothing.
+fn shortage(stress: &mut Stress, places: &[Place]) -> Outcome<Shortage> {
+    let own = stress.world.own();
+    match stress.random.below(128) {
+        0 => Ok(Shortage::Slots(slots::take_all(stress)?)),
+        1..=32 => {
+            let space = places[stress.random.below(places.len())].space;
+            let room = stress.random.size(64);
+            if space == own {
+                return Ok(Shortage::None);
+            }
+            let frames = stress.vmm.usage(space)?.frames + room - 1;
+            let quota = Quota { frames, ..Quota::UNLIMITED };
+            stress.must(Kind::Quota, |vmm| vmm.set_quota(space, quota))?;
+            Ok(Shortage::Quota(space))
+        }
+        _ => Ok(Shortage::None),
+    }
+}
+
+/// Ends a shortage, and lets those go on that were stopped by it. Says whether anybody does.
+fn relieve(stress: &mut Stress, shortage: &mut Shortage, members: &mut [Member]) -> Outcome<bool> {
+    match core::mem::replace(shortage, Shortage::None) {
+        Shortage::None => return Ok(false),
+        Shortage::Quota(space) => {
+            stress.must(Kind::Quota, |vmm| vmm.set_quota(space, Quota::UNLIMITED))?
+        }
+        Shortage::Slots(runs) => slots::give_all(stress, runs)?,
+    }
+    let mut any = false;
+    for member in members.iter_mut().filter(|member| member.state == State::Short) {
+        member.state = State::Alive;
+        member.worker.resume()?;
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Takes note of what the threads have written, as far as each got.
+fn expect(places: &mut [Place], members: &[Member]) -> Outcome {
+    for member in members {
+        let done = &member.list[..member.worker.progress()?];
+        fields::take_note(&mut places[member.place].fields, done);
+    }
+    Ok(())
+}
+
+fn check_places(stress: &mut Stress, places: &[Place]) -> Outcome {
+    for field in places.iter().flat_map(|place| &place.fields) {
+        match stress.random.once_in(4) {
+            true => field.check_by_clone(stress)?,
+            false => field.check_by_share(stress)?,
+        }
+    }
+    Ok(())
+}
+
+fn give_back(stress: &mut Stress, places: Vec<Place>) -> Outcome {
+    let first = places[0].space;
+    for place in places {
+        match place.space == first {
+            true => {
+                for field in place.fields {
+                    stress.must(Kind::Release, |vmm| vmm.release(field.id))?;
+                }
+            }
+            false => stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(place.space))?,
+        }
+    }
+    Ok(())
+}
