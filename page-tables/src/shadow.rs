@@ -50,6 +50,14 @@ impl Table<'_> {
         usize::from(self.used.get())
     }
 
+    /// Records one more entry of a structure that has some: it is not among the empty ones, so only
+    /// its count changes.
+    #[inline(always)]
+    pub fn use_one_more(&self) {
+        debug_assert!(self.used.get() != 0 || self.permanent.get());
+        self.used.set(self.used.get() + 1);
+    }
+
     /// Whether it is never given back: it came with the VSpace.
     pub fn is_permanent(&self) -> bool {
         self.permanent.get()

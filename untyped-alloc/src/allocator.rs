@@ -182,7 +182,8 @@ impl<'p> Allocator<'p> {
             self.chunks.pool.give(chunk);
             return Err(error);
         }
-        self.serial = self.serial.wrapping_add(1);
+        // 0 is no chunk's.
+        self.serial = self.serial.checked_add(1).unwrap_or(1);
         chunk.serial.set(self.serial);
         self.blocks.occupy(block, State::Used(chunk));
         self.chunks.enter(chunk, block, plan.blueprint, plan.recycles, first, plan.count);

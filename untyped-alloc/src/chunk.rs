@@ -53,6 +53,14 @@ impl Bits {
         });
     }
 
+    /// Sets the first `count` bits and clears the others.
+    fn set_first(&self, count: usize) {
+        for (index, word) in self.0.iter().enumerate() {
+            let bits = count.saturating_sub(index * 32).min(32) as u32;
+            word.set(u32::MAX.checked_shr(32 - bits).unwrap_or(0));
+        }
+    }
+
     /// Whether `count` bits from `first` on are all clear.
     fn none(&self, first: usize, count: usize) -> bool {
         let mut any = 0;
@@ -186,16 +194,32 @@ impl Chunk<'_> {
     }
 
     /// Hands out object number `index` if it is clean and that leaves the chunk in its class.
+    #[inline(always)]
     pub fn take_clean_at(&self, index: usize) -> bool {
-        let (free, flag) = (&self.free.0[index / 32], &self.flag.0[index / 32]);
+        let word = index / 32;
+        let (Some(free), Some(flag)) = (self.free.0.get(word), self.flag.0.get(word)) else {
+            return false;
+        };
         let (clean, taken) = (free.get() & flag.get(), 1 << (index % 32));
-        if self.class.get() != Some(Class::Clean) || clean & taken == 0 || clean == taken {
+        if self.class.get() != Some(Class::Clean) || clean & taken == 0 {
+            return false;
+        }
+        if clean == taken && self.is_last_clean_word(word) {
             return false;
         }
         free.set(free.get() ^ taken);
         flag.set(flag.get() ^ taken);
         self.live.set(self.live.get() + 1);
         true
+    }
+
+    /// Whether no word but this one has a clean object.
+    #[inline(never)]
+    fn is_last_clean_word(&self, word: usize) -> bool {
+        let words = CHUNK_LIMIT / 32;
+        // The next one first, as objects are mostly handed out in order.
+        let mut others = (1..words).map(|distance| (word + distance) % words);
+        others.all(|other| self.free.0[other].get() & self.flag.0[other].get() == 0)
     }
 
     /// The longest run of at most `want` free objects that starts at the first free object that is
@@ -298,11 +322,11 @@ impl<'p> Chunks<'p> {
         chunk.live.set(0);
         chunk.class.set(None);
         for bits in [&chunk.free, &chunk.flag] {
-            bits.set(0, CHUNK_LIMIT, false);
-            bits.set(0, count, true);
+            bits.set_first(count);
         }
         self.by_slot.insert(chunk);
         self.sort(chunk);
+        self.last.set(Some(chunk));
     }
 
     /// Takes a chunk out of the trees and gives its node back.
@@ -313,6 +337,7 @@ impl<'p> Chunks<'p> {
         }
         chunk.class.set(None);
         chunk.block.set(None);
+        chunk.serial.set(0);
         self.pool.give(chunk);
     }
 
@@ -322,6 +347,16 @@ impl<'p> Chunks<'p> {
         chunk.flag.set(first, count, false);
         chunk.live.set(chunk.live.get() + count as u16);
         self.sort(chunk);
+    }
+
+    /// Hands out object number `index` if it is clean; that may move the chunk to another class.
+    #[cold]
+    pub fn take_last_clean(&mut self, chunk: &'p Chunk<'p>, index: usize) -> bool {
+        let clean = index < CHUNK_LIMIT && chunk.free.get(index) && chunk.flag.get(index);
+        if clean {
+            self.hand_out(chunk, index, 1);
+        }
+        clean
     }
 
     /// Takes back `count` live objects from number `first` on: into `free` and `flag`, as given.
@@ -387,19 +422,14 @@ impl<'p> Chunks<'p> {
 
     /// The chunk and the number of the object in `slot`.
     pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
-        if let Some(again) = self.find_again(slot) {
-            return Some(again);
+        let again = self.last.get().filter(|chunk| chunk.block.get().is_some());
+        if let Some((chunk, index)) = again.and_then(|chunk| Some((chunk, chunk.index_of(slot)?))) {
+            return Some((chunk, index));
         }
         let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
         let index = chunk.index_of(slot)?;
         self.last.set(Some(chunk));
         Some((chunk, index))
-    }
-
-    /// As [`Chunks::find`], if that is the chunk found last.
-    pub fn find_again(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
-        let chunk = self.last.get().filter(|chunk| chunk.block.get().is_some())?;
-        Some((chunk, chunk.index_of(slot)?))
     }
 
     /// Every chunk, by slot.

@@ -20,6 +20,16 @@ pub struct Frames {
     pub size_bits: u8,
 }
 
+/// A batch of frames, to take more of. When it is gone there is nothing more to be had of it.
+#[derive(Clone, Copy)]
+pub struct FrameBatch<'p> {
+    chunk: &'p Chunk<'p>,
+    serial: u32,
+    /// The number, in the batch, of the first frame of the run that it was found by.
+    origin: usize,
+    size_bits: u8,
+}
+
 /// Frames full of zeros that nobody has used.
 #[must_use = "frames that are dropped are lost: map them or give them back"]
 #[derive(PartialEq, Eq, Debug)]
@@ -99,20 +109,28 @@ impl<'p> Allocator<'p> {
         Ok(if clean { Taken::Clean(Clean(frames)) } else { Taken::Dirty(Dirty(frames)) })
     }
 
-    /// Takes the frame of 2^`size_bits` bytes behind a run of frames that are taken, if it is of
-    /// their batch, clean and at hand. O(1): looks at the batch used last and nowhere else.
+    /// The batch that a run of frames, which are taken, is of.
+    pub fn batch_of(&self, run: Frames) -> Option<FrameBatch<'p>> {
+        let (chunk, origin) = self.chunks.find(run.first)?;
+        let blueprint = Blueprint::Frame { size_bits: run.size_bits };
+        let ours = chunk.recycles.get() && chunk.blueprint() == blueprint;
+        let (serial, size_bits) = (chunk.serial.get(), run.size_bits);
+        ours.then_some(FrameBatch { chunk, serial, origin, size_bits })
+    }
+
+    /// Takes the frame that comes `distance` after the first of the run that the batch was found by, if
+    /// it is clean and at hand. O(1).
     #[inline(always)]
-    pub fn take_frame_behind(&mut self, run: Frames) -> Option<Clean> {
-        let Frames { first, count, size_bits } = run;
-        let next = first.offset(count);
-        let (chunk, index) = self.chunks.find_again(next)?;
-        let blueprint = Blueprint::Frame { size_bits };
-        let same = chunk.recycles.get() && index >= count && chunk.blueprint() == blueprint;
-        if !same || !chunk.take_clean_at(index) {
+    pub fn take_of_batch(&mut self, batch: FrameBatch<'p>, distance: usize) -> Option<Clean> {
+        let FrameBatch { chunk, serial, origin, size_bits } = batch;
+        let index = origin + distance;
+        let taken = chunk.serial.get() == serial
+            && (chunk.take_clean_at(index) || self.chunks.take_last_clean(chunk, index));
+        if !taken {
             return None;
         }
-        self.live.add(&self.sizes, blueprint, 1);
-        Some(Clean(Frames { first: next, count: 1, size_bits }))
+        self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
+        Some(Clean(Frames { first: chunk.first.get().offset(index), count: 1, size_bits }))
     }
 
     /// Gives frames back. They must be mapped nowhere, and are dirty from now on.

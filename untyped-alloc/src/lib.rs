@@ -48,7 +48,7 @@ mod validate;
 pub use allocator::{Allocator, CSpaceInfo, UntypedInfo};
 pub use counted::{CallCounts, Counted, Invocation};
 pub use error::{Blame, Error, NodeKind, Result};
-pub use frames::{Clean, Dirty, Frames, Taken};
+pub use frames::{Clean, Dirty, FrameBatch, Frames, Taken};
 pub use inventory::{Batch, BlockInfo, ObjectState, Usage};
 pub use kernel::{
     Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelError, KernelResult, Memory, ObjectSizes,

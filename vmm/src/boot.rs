@@ -1,5 +1,6 @@
 //! Starting: from what the kernel tells the root task to a manager of its memory.
 
+use core::cell::Cell;
 use core::ops::Range;
 
 use page_tables::PageRange;
@@ -12,6 +13,7 @@ use crate::create::AsidPools;
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::SpaceId;
 use crate::options::RegionOptions;
+use crate::page::NO_STREAK;
 use crate::quota::Quota;
 use crate::region::{Backing, Kind, Name, Region, RegionSpec};
 use crate::share::Sharers;
@@ -87,6 +89,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             threads: Threads::new(),
             serial: 0,
             last_space: 1,
+            streak_at: Cell::new(NO_STREAK),
+            streak: None,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Table))?;

@@ -21,15 +21,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// page, or the kernel refused: nothing was done then.
     #[inline(always)]
     pub(crate) fn touch_next(&mut self, space: SpaceId, fault: &PageFault) -> Option<FaultClass> {
-        let space = self.space(space).ok()?;
-        let page = self.geometry.address(fault.address).ok()?.align_down(self.geometry.page_bits);
-        let before = space.runs.borrow().last_ending_at(page, self.geometry.page_bits)?;
-        let region = space.regions.borrow().at(page)?;
-        let (low, high) = self.between_guards(region);
-        let class = one_by_one(&region.spec(), fault)?;
-        let inside = low < page.bits() && page.bits() < high;
-        let mapped = inside && matches!(self.lengthen(space, region, before, page), Some(Ok(())));
-        mapped.then_some(class)
+        let page = fault.address & !(self.geometry.page_bytes() - 1);
+        if !self.is_streak(space, page) {
+            self.begin_streak(space, page)?;
+        }
+        let class = one_by_one(&self.streak_region()?.spec(), fault)?;
+        matches!(self.go_on(), Some(Ok(()))).then_some(class)
     }
 
     /// Maps the page that was touched, if it is one that nothing is mapped at, of a region that is

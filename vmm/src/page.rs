@@ -3,11 +3,17 @@
 //! `map.rs` maps a range in rounds (all frames, all tables, all maps) and looks every run up again in
 //! each. One page needs no rounds: its frame is mapped first and recorded then, so that there is
 //! nothing to take out of any map when the kernel refuses. A page that continues the run before it
-//! (mapped one after the other, as a heap grows) makes that run longer and costs no node; if it is the
-//! very page behind the one used last, all it wants is at hand and nothing is searched.
+//! (mapped one after the other, as a heap grows) makes that run longer and costs no node.
+//!
+//! Pages mapped one behind the other are a *streak*. Whether a page may be mapped, and with what rights
+//! in which table, is found out for its first page and holds for those that follow, up to where the
+//! region, the page table, the run or the quota ends: as long as nobody else has looked up a space, or a
+//! region of one. Looking one up ends the streak, so whatever is done to a space in between does.
 
 use page_tables::{PageRange, Table, VirtAddr};
-use untyped_alloc::{Invocation, Kernel, Memory, Taken};
+use untyped_alloc::{
+    CPtr, CachePolicy, FrameBatch, Frames, Invocation, Kernel, KernelError, Memory, Rights, Taken,
+};
 
 use crate::error::{Error, Result};
 use crate::ids::SpaceId;
@@ -16,6 +22,28 @@ use crate::region::{Region, RegionSpec};
 use crate::run::{Run, RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
+
+/// In place of an address: there is no streak. The null page is nobody's.
+pub(crate) const NO_STREAK: usize = 0;
+
+/// What the pages of a streak have in common. Where the next one goes is kept beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Streak<'p> {
+    pub space: &'p Space<'p>,
+    pub region: &'p Region<'p>,
+    /// The run that they make longer.
+    pub run: &'p Run<'p>,
+    /// What its frames are of.
+    pub batch: FrameBatch<'p>,
+    /// The page table that they are in, which is not empty.
+    pub table: &'p Table<'p>,
+    /// Bytes from one page to the next.
+    pub step: usize,
+    /// The address before which the streak ends.
+    pub end: usize,
+    pub rights: Rights,
+    pub cache: CachePolicy,
+}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a clear frame at `page` of `region`, where nothing is mapped. Takes at the most one node for the run
@@ -41,52 +69,86 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mapped
     }
 
-    /// Maps the page at `start` if it is the one behind the run used last and belongs to it: in the
-    /// same region, with the next frame of the same batch, through a page table that is there. It
-    /// takes no node, so the reserve is not looked at. `None` if it is not such a page, or if it is
-    /// not to be mapped at all: nothing was done then.
-    #[inline]
-    pub(crate) fn follow(&mut self, space: SpaceId, start: usize) -> Option<Result> {
-        let space = self.space(space).ok()?;
-        let address = self.geometry.address(start).ok()?;
-        let small = self.geometry.page_bits;
-        let before = space.runs.borrow().last_ending_at(address, small)?;
-        let region = space.regions.borrow().at(address)?;
-        let (low, high) = self.between_guards(region);
-        if !region.is_callers() || start <= low || start >= high {
-            return None;
+    /// Maps the page at `start` if that makes the run used last longer: it is behind it, in the same
+    /// region, its frame is the next of the same batch, and it has its page table. It takes no node,
+    /// so the reserve is not looked at. `None` if it is not such a page, or if it is not to be mapped
+    /// at all: nothing was done then.
+    #[inline(always)]
+    pub(crate) fn follow(&mut self, id: SpaceId, start: usize) -> Option<Result> {
+        if !self.is_streak(id, start) {
+            self.begin_streak(id, start)?;
         }
-        self.lengthen(space, region, before, address)
+        self.go_on()
     }
 
-    /// Maps the page at `address`, which is behind the run `before` and in the same region, if the
-    /// rest of what [`Vmm::follow`] wants is so.
+    /// Whether the page at `start` of a space is the one that goes on where the last one ended.
     #[inline(always)]
-    pub(crate) fn lengthen(
-        &mut self,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
-        before: &'p Run<'p>,
-        address: VirtAddr,
-    ) -> Option<Result> {
-        let (start, small) = (address.bits(), self.geometry.page_bits);
-        self.check_quota(space, Resource::Frames, 1).ok()?;
+    pub(crate) fn is_streak(&self, id: SpaceId, start: usize) -> bool {
+        self.streak_at.get() == start
+            && self.streak.as_ref().is_some_and(|it| it.space.id.get() == id)
+    }
+
+    /// The region the streak is in, if there is one.
+    #[inline(always)]
+    pub(crate) fn streak_region(&self) -> Option<&'p Region<'p>> {
+        self.streak.as_ref().map(|streak| streak.region)
+    }
+
+    /// Finds out once what holds for all pages that go on from `start`.
+    #[inline(never)]
+    pub(crate) fn begin_streak(&mut self, id: SpaceId, start: usize) -> Option<()> {
+        let space = self.space(id).ok()?;
+        let address = self.geometry.address(start).ok()?;
+        let bits = self.geometry.page_bits;
+        let (run, clear_to) = space.runs.borrow().last_ending_at(address)?;
+        let region = space.regions.borrow().at(address)?;
+        let (low, high) = self.between_guards(region);
+        if !region.is_callers() || start <= low {
+            return None;
+        }
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, address)?;
         let RegionSpec { rights, cache, .. } = region.spec();
-        if !before.takes_one_more(rights, cache, small) {
+        let batch = self.alloc.batch_of(run.frames())?;
+        let room = run.room_for_more(rights, cache, bits)?;
+        let room = room.min(self.quota_left(space, Resource::Frames));
+        let end = high.min(clear_to).min(self.geometry.table_end(deepest, address));
+        let end = end.min(start.saturating_add(room.saturating_mul(1 << bits)));
+        if start >= end {
             return None;
         }
-        let frames = self.alloc.take_frame_behind(before.frames())?.frames();
-        let mapped = self.kernel.page_map(frames.first, space.root.get(), start, rights, cache);
+        self.streak =
+            Some(Streak { space, region, run, batch, table, step: 1 << bits, end, rights, cache });
+        self.streak_at.set(start);
+        Some(())
+    }
+
+    /// Maps the next page of the streak, which there is; `None` if its frame is not at hand.
+    #[inline(always)]
+    pub(crate) fn go_on(&mut self) -> Option<Result> {
+        let Streak { space, run, batch, table, step, end, rights, cache, .. } = self.streak?;
+        let frame = self.alloc.take_of_batch(batch, run.count())?.frames().first;
+        let start = self.streak_at.get();
+        let mapped = self.kernel.page_map(frame, space.root.get(), start, rights, cache);
         if let Err(error) = mapped {
-            let _ = self.alloc.give_unused_frames(frames);
-            return Some(Err(Error::kernel(Invocation::PageMap)(error)));
+            return Some(Err(self.end_streak(frame, error)));
         }
-        space.shadow.borrow_mut().use_table(table, 1);
+        let next = start + step;
+        self.streak_at.set(if next < end { next } else { NO_STREAK });
+        table.use_one_more();
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        space.runs.borrow_mut().extend(before, &frames);
+        space.runs.borrow().extend(run, step);
         Some(Ok(()))
+    }
+
+    /// The kernel refused to map a frame that was to go on the streak.
+    #[cold]
+    fn end_streak(&mut self, first: CPtr, refusal: KernelError) -> Error {
+        self.streak_at.set(NO_STREAK);
+        let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
+        // It was taken, so it can be given back.
+        let _ = self.alloc.give_unused_frames(frame);
+        Error::kernel(Invocation::PageMap)(refusal)
     }
 
     fn install_page(
@@ -107,10 +169,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         space.shadow.borrow_mut().use_table(table, 1);
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        let mut runs = space.runs.borrow_mut();
         match (before, node) {
-            (Some(before), _) => runs.extend(before, &run.frames),
-            (None, Some(node)) => runs.insert(node, *run),
+            (Some(before), _) => space.runs.borrow().extend(before, self.geometry.page_bytes()),
+            (None, Some(node)) => space.runs.borrow_mut().insert(node, *run),
             (None, None) => {}
         }
         Ok(())

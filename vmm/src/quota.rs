@@ -83,6 +83,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// How much more of a resource a space may have.
+    pub(crate) fn quota_left(&self, space: &Space<'p>, resource: Resource) -> usize {
+        match space.quota.get().of(resource) {
+            usize::MAX => usize::MAX,
+            limit => limit.saturating_sub(self.usage_of(space).of(resource)),
+        }
+    }
+
     /// Refuses what would take a space over its limit.
     #[inline(always)]
     pub(crate) fn check_quota(&self, space: &Space<'p>, resource: Resource, more: usize) -> Result {

@@ -24,6 +24,9 @@ pub enum Source {
     Physical,
 }
 
+/// The most frames of one run: as many as one batch has.
+pub(crate) const MOST_FRAMES: usize = 256;
+
 /// A run of mapped frames.
 #[derive(Default)]
 pub(crate) struct Run<'p> {
@@ -150,6 +153,12 @@ impl Run<'_> {
         }
     }
 
+    /// How many they are.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        usize::from(self.count.get())
+    }
+
     fn end(&self) -> usize {
         self.start.get().bits() + (usize::from(self.count.get()) << self.size_bits.get())
     }
@@ -158,15 +167,19 @@ impl Run<'_> {
         self.start.get() <= address && address.bits() < self.end()
     }
 
-    /// Whether a fresh frame mapped like this could make it longer: it is not full, and alike.
-    #[inline(always)]
-    pub fn takes_one_more(&self, rights: Rights, cache: CachePolicy, size_bits: u8) -> bool {
+    /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
+    pub fn room_for_more(
+        &self,
+        rights: Rights,
+        cache: CachePolicy,
+        size_bits: u8,
+    ) -> Option<usize> {
         let source = Source::Owned;
         let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
         let like = RunInfo { start: self.start.get(), frames, rights, cow: false, cache, source };
-        self.count.get() < 256
-            && self.size_bits.get() == size_bits
-            && self.attributes.get() == Attributes::new(&like)
+        let alike =
+            self.size_bits.get() == size_bits && self.attributes.get() == Attributes::new(&like);
+        alike.then(|| MOST_FRAMES - usize::from(self.count.get()))
     }
 
     /// Whether `next` goes on where this one ends, in address, capability and everything else.
@@ -174,7 +187,7 @@ impl Run<'_> {
         let count = usize::from(self.count.get());
         self.end() == next.start.bits()
             && self.first.get().offset(count) == next.frames.first
-            && count + next.frames.count <= 256
+            && count + next.frames.count <= MOST_FRAMES
             && self.size_bits.get() == next.frames.size_bits
             && self.attributes.get() == Attributes::new(next)
     }
@@ -224,9 +237,9 @@ pub(crate) struct Runs<'p> {
     /// often behind it or in it. Always in the tree.
     last: Cell<Option<(&'p Run<'p>, usize)>>,
     /// Bytes in frames of the space's own.
-    owned_bytes: usize,
+    owned_bytes: Cell<usize>,
     /// Copied capabilities.
-    copies: usize,
+    copies: Cell<usize>,
 }
 
 impl<'p> Runs<'p> {
@@ -234,29 +247,29 @@ impl<'p> Runs<'p> {
         Runs {
             by_start: RBTree::new(ByStart::new()),
             last: Cell::new(None),
-            owned_bytes: 0,
-            copies: 0,
+            owned_bytes: Cell::new(0),
+            copies: Cell::new(0),
         }
     }
 
     /// Pages of the smallest size (4 KiB) that are the space's own.
     pub fn owned_pages(&self) -> usize {
-        self.owned_bytes >> 12
+        self.owned_bytes.get() >> 12
     }
 
     /// Capabilities that are copies.
     pub fn copies(&self) -> usize {
-        self.copies
+        self.copies.get()
     }
 
     /// Counts `count` frames of a run, in or out.
-    fn count(&mut self, run: &RunInfo, count: usize, into: bool) {
+    fn count(&self, run: &RunInfo, count: usize, into: bool) {
         let (total, by) = match run.source {
-            Source::Owned => (&mut self.owned_bytes, count << run.frames.size_bits),
-            Source::Copy => (&mut self.copies, count),
+            Source::Owned => (&self.owned_bytes, count << run.frames.size_bits),
+            Source::Copy => (&self.copies, count),
             Source::Foreign | Source::Physical => return,
         };
-        *total = if into { *total + by } else { *total - by };
+        total.set(if into { total.get() + by } else { total.get() - by });
     }
 
     /// Enters a run in `node`.
@@ -326,18 +339,18 @@ impl<'p> Runs<'p> {
         before.continues_with(next).then_some(before)
     }
 
-    /// The run used last, if it ends at `address` and a page is free behind it.
-    #[inline(always)]
-    pub fn last_ending_at(&self, address: VirtAddr, page_bits: u8) -> Option<&'p Run<'p>> {
-        let (last, clear_to) = self.last.get()?;
-        let free = clear_to > address.bits() && (clear_to - address.bits()) >> page_bits != 0;
-        (last.end() == address.bits() && free).then_some(last)
+    /// The run used last, if it ends at `address`; and up to where nothing lies behind it, as far as
+    /// is known.
+    pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p Run<'p>, usize)> {
+        self.last.get().filter(|(last, _)| last.end() == address.bits())
     }
 
-    /// Makes a run of the space's own frames longer by those that go on where it ends.
-    pub fn extend(&mut self, run: &'p Run<'p>, by: &Frames) {
-        run.count.set(run.count.get() + by.count as u16);
-        self.owned_bytes += by.count << by.size_bits;
+    /// Makes a run of the space's own frames longer by the one that goes on where it ends, of
+    /// `bytes`.
+    #[inline(always)]
+    pub fn extend(&self, run: &'p Run<'p>, bytes: usize) {
+        run.count.set(run.count.get() + 1);
+        self.owned_bytes.set(self.owned_bytes.get() + bytes);
     }
 
     /// Takes frames `first..first + count` out of the run that starts where `run` does. What is

@@ -4,7 +4,9 @@
 use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory, Violation};
 
-use crate::run::Source;
+use crate::page::NO_STREAK;
+use crate::quota::Resource;
+use crate::run::{Source, MOST_FRAMES};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
@@ -42,7 +44,41 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             held == taken_frames,
         )?;
         hold("every copy is in one run", frames.copies, frames.copies == copies)?;
-        hold("every table taken is in one space", tables, tables == taken_tables)
+        hold("every table taken is in one space", tables, tables == taken_tables)?;
+        self.validate_streak()
+    }
+
+    /// What a streak takes for granted must be so for all of its pages.
+    fn validate_streak(&self) -> Result<(), Violation> {
+        let at = self.streak_at.get();
+        let Some(streak) = self.streak.as_ref().filter(|_| at != NO_STREAK) else { return Ok(()) };
+        let space = streak.space;
+        let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
+        hold("a streak is in a space that there is", at, there)?;
+        let pages = (streak.end.saturating_sub(at)) >> self.geometry.page_bits;
+        let range = self.geometry.range(at, pages.max(1));
+        let range = range.map_err(|_| Violation { rule: "a streak is in user space", at })?;
+        let run = space.runs.borrow().iter().find(|run| run.end() == at);
+        hold("a streak goes on where its run ends", at, run == Some(streak.run.info()))?;
+        hold("a streak has a run with room", at, streak.run.count() + pages <= MOST_FRAMES)?;
+        let region = space.regions.borrow().at(range.start());
+        let inside = region.is_some_and(|region| {
+            let usable = self.usable(region).and_then(|usable| usable.intersection(range));
+            core::ptr::eq(region, streak.region) && usable == Some(range)
+        });
+        hold("a streak stays in its region", at, inside)?;
+        let spec = streak.region.spec();
+        let alike = (spec.rights, spec.cache) == (streak.rights, streak.cache);
+        hold("a streak has its region's rights", at, alike)?;
+        let vacant = space.runs.borrow().first_in(range).is_none();
+        hold("nothing is mapped where a streak goes", at, vacant)?;
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let table = space.shadow.borrow().find(&self.geometry, deepest, range.start());
+        let covered = table.is_some_and(|table| core::ptr::eq(table, streak.table))
+            && self.geometry.table_end(deepest, range.start()) >= range.end();
+        hold("a streak stays in its page table", at, covered)?;
+        let left = self.quota_left(space, Resource::Frames);
+        hold("a streak stays under the quota", at, pages <= left)
     }
 
     fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {

@@ -1,5 +1,7 @@
 //! The manager: what it is made of, and how its parts are reached.
 
+use core::cell::Cell;
+
 use page_tables::{Geometry, Table};
 use untyped_alloc::{
     Allocator, Blueprint, CPtr, CallCounts, Counted, Kernel, Memory, Object, ObjectSizes, Objects,
@@ -10,6 +12,7 @@ use crate::bookkeeping::Bookkeeping;
 use crate::create::AsidPools;
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::{RegionId, SpaceId};
+use crate::page::{Streak, NO_STREAK};
 use crate::region::Region;
 use crate::run::Run;
 use crate::share::{Copies, SharerGroup, Sharers};
@@ -96,6 +99,9 @@ pub struct Vmm<'p, K> {
     pub(crate) threads: Threads<'p>,
     pub(crate) serial: u32,
     pub(crate) last_space: u32,
+    /// Where the page goes that goes on a streak, or [`NO_STREAK`].
+    pub(crate) streak_at: Cell<usize>,
+    pub(crate) streak: Option<Streak<'p>>,
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -179,7 +185,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.alloc.give_slots(first, count)?)
     }
 
+    /// A space by its id. Whoever looks one up may change it: no streak goes on after that.
     pub(crate) fn space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
+        self.streak_at.set(NO_STREAK);
         if id == self.own.id.get() {
             return Ok(self.own);
         }

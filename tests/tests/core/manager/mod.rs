@@ -4,12 +4,13 @@
 //!   boot.rs       how it starts, and what it refuses to start with
 //!   places.rs     where regions go: anywhere, fixed, within, aligned, guarded, reserved
 //!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
+//!   streaks.rs    pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
 //!   looking.rs    queries, dump, statistics
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one.
+//! Checks A1–A12 of `MODEL.md` one by one, and I14.
 
 mod boot;
 mod buffers;
@@ -17,6 +18,7 @@ mod looking;
 mod memory;
 mod places;
 mod refusals;
+mod streaks;
 
 use vmm::{RegionId, RegionOptions};
 

@@ -1,0 +1,176 @@
+//! Pages mapped one behind the other, and what comes in between.
+
+use untyped_alloc::KernelError;
+use vmm::{Blueprint, Error, Quota, RegionId, RegionOptions, Result, Rights, SpaceId, Vmm};
+use vmm_tests::model::{CallKind, SharedModel};
+
+use super::FREE;
+use crate::support::{Fixture, PAGE, Target, on_both};
+
+on_both!(
+    page_after_page_is_as_pages_at_once,
+    a_streak_ends_with_its_region,
+    a_streak_ends_where_something_is_mapped,
+    a_streak_ends_with_the_quota,
+    a_refused_page_leaves_the_streak_as_it_was,
+    what_comes_between_is_seen,
+    memory_that_others_take_is_not_mapped_twice,
+);
+
+type Manager<'a> = Vmm<'a, SharedModel<'a>>;
+
+/// Maps the pages `from..to` of the region at [`FREE`], one call each. Nothing in between looks up a
+/// space, so it is one streak as far as it goes.
+#[track_caller]
+fn one_by_one(host: &mut Fixture<'_>, space: SpaceId, from: usize, to: usize) {
+    for page in from..to {
+        host.vmm.populate(space, FREE + page * PAGE, 1).expect("memory");
+        host.vmm.validate().expect("I14, and all others");
+    }
+}
+
+fn page_after_page_is_as_pages_at_once(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    // More than a batch of frames and than a page table has entries.
+    let pages = 1100;
+    host.vmm.reserve(own, &RegionOptions::new(pages).at(FREE)).expect("room");
+    one_by_one(&mut host, own, 0, pages);
+    let mapped = host.mappings(own);
+    assert_eq!(mapped.len(), pages);
+    for page in 0..pages {
+        let mapping = mapped[&(FREE + page * PAGE)];
+        assert_eq!((mapping.size_bits, mapping.rights), (12, Rights::READ_WRITE));
+        assert_eq!(host.read(own, FREE + page * PAGE), 0);
+    }
+    assert_eq!(host.vmm.usage(own).expect("a space").frames, pages);
+    host.assert_no_frame_twice(&[own]);
+    host.check();
+}
+
+fn a_streak_ends_with_its_region(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(4).at(FREE).guarded(0, 1);
+    host.vmm.reserve(own, &options).expect("room");
+    host.vmm.reserve(own, &RegionOptions::new(4).at(FREE + 5 * PAGE)).expect("room");
+    one_by_one(&mut host, own, 0, 4);
+    let guard = FREE + 4 * PAGE;
+    host.refuses(Error::Guard { address: guard }, |vmm| vmm.populate(own, guard, 1));
+    one_by_one(&mut host, own, 5, 9);
+    let end = FREE + 9 * PAGE;
+    host.refuses(Error::OutsideRegion { address: end }, |vmm| vmm.populate(own, end, 1));
+}
+
+fn a_streak_ends_where_something_is_mapped(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
+    let ahead = FREE + 5 * PAGE;
+    host.vmm.populate(own, ahead, 1).expect("memory");
+    one_by_one(&mut host, own, 0, 5);
+    host.refuses(Error::AlreadyMapped { address: ahead }, |vmm| vmm.populate(own, ahead, 1));
+    one_by_one(&mut host, own, 6, 8);
+}
+
+fn a_streak_ends_with_the_quota(target: Target) {
+    let mut host = Fixture::small(target);
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    host.vmm.reserve(space, &RegionOptions::new(8).at(FREE)).expect("room");
+    host.vmm.set_quota(space, Quota { frames: 5, ..Quota::UNLIMITED }).expect("a space");
+    one_by_one(&mut host, space, 0, 5);
+    let resource = vmm::Resource::Frames;
+    let error = Error::OutOfQuota { space, resource, limit: 5, used: 5 };
+    host.refuses(error, |vmm| vmm.populate(space, FREE + 5 * PAGE, 1));
+}
+
+fn a_refused_page_leaves_the_streak_as_it_was(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
+    one_by_one(&mut host, own, 0, 4);
+    let used = host.vmm.stats().free_bytes();
+    for _ in 0..3 {
+        host.kernel().fail_when(|kind| kind == CallKind::PageMap, KernelError::NotEnoughMemory);
+        let refused = host.vmm.populate(own, FREE + 4 * PAGE, 1);
+        let code = KernelError::NotEnoughMemory;
+        assert!(
+            matches!(refused, Err(Error::Kernel { error, .. }) if error == code),
+            "{refused:?}"
+        );
+        host.kernel().disarm();
+        host.check();
+        assert_eq!(host.vmm.stats().free_bytes(), used, "a frame was lost");
+    }
+    one_by_one(&mut host, own, 4, 8);
+    assert_eq!(host.mappings(own).len(), 8);
+}
+
+/// Whatever is done between two pages of a streak, the second is mapped as if there were none.
+fn what_comes_between_is_seen(target: Target) {
+    type Between = fn(&mut Manager<'_>, SpaceId, RegionId) -> Result;
+    let between: &[(&str, Between)] = &[
+        ("unmap the last", |vmm, space, _| vmm.unmap(space, FREE + 3 * PAGE, 1)),
+        ("unmap all", |vmm, space, _| vmm.unmap(space, FREE, 4)),
+        ("protect the last", |vmm, space, _| vmm.protect(space, FREE + 3 * PAGE, 1, Rights::READ)),
+        ("protect all", |vmm, space, _| vmm.protect(space, FREE, 4, Rights::READ)),
+        ("clone", |vmm, space, region| {
+            let clone = RegionOptions::new(1).at(FREE + 64 * PAGE);
+            vmm.clone_region(region, space, &clone).map(|_| ())
+        }),
+        ("share the last", |vmm, space, _| {
+            let options = RegionOptions::new(1).at(FREE + 64 * PAGE);
+            vmm.share(space, FREE + 3 * PAGE, 1, space, &options).map(|_| ())
+        }),
+        ("split behind", |vmm, _, region| vmm.split_region(region, 4).map(|_| ())),
+        ("split before", |vmm, _, region| vmm.split_region(region, 2).map(|_| ())),
+        ("map the next but one", |vmm, space, _| vmm.populate(space, FREE + 5 * PAGE, 1)),
+        ("allocate", |vmm, _, _| vmm.allocate(Blueprint::Tcb).map(|_| ())),
+        ("take slots", |vmm, _, _| vmm.take_slots(200).map(|_| ())),
+        ("map elsewhere", |vmm, space, _| vmm.map(space, &RegionOptions::new(40)).map(|_| ())),
+        ("another space", |vmm, _, _| {
+            let other = vmm.create_space()?;
+            vmm.map(other, &RegionOptions::new(9).at(FREE))?;
+            vmm.destroy_space(other)
+        }),
+    ];
+    for (what, between) in between {
+        let mut host = Fixture::roomy(target);
+        let own = host.own();
+        let region = host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
+        one_by_one(&mut host, own, 0, 4);
+        between(&mut host.vmm, own, region).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        host.vmm.validate().unwrap_or_else(|violation| panic!("{what}: {violation:?}"));
+        let rights = |host: &Fixture<'_>, page: usize| {
+            host.mappings(own).get(&(FREE + page * PAGE)).map(|mapping| mapping.rights)
+        };
+        let before: Vec<_> = (0..4).map(|page| rights(&host, page)).collect();
+        one_by_one(&mut host, own, 4, 5);
+        assert_eq!(rights(&host, 4), Some(Rights::READ_WRITE), "{what}");
+        let after: Vec<_> = (0..4).map(|page| rights(&host, page)).collect();
+        assert_eq!(before, after, "{what}");
+        assert_eq!(host.read(own, FREE + 4 * PAGE), 0, "{what}");
+        host.check();
+    }
+}
+
+/// Frames of the batch that the streak takes from go elsewhere in between.
+fn memory_that_others_take_is_not_mapped_twice(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let other = host.vmm.create_space().expect("memory");
+    host.spaces.push(other);
+    for space in [own, other] {
+        host.vmm.reserve(space, &RegionOptions::new(300).at(FREE)).expect("room");
+    }
+    for page in 0..300 {
+        // Runs of different lengths, in turn.
+        let space = if page * page % 7 < 3 { own } else { other };
+        host.vmm.populate(space, FREE + page * PAGE, 1).expect("memory");
+        host.vmm.validate().expect("I14, and all others");
+    }
+    assert_eq!(host.mappings(own).len() + host.mappings(other).len(), 300);
+    host.assert_no_frame_twice(&[own, other]);
+    host.check();
+}
