@@ -2,20 +2,22 @@
 //! badges.
 //!
 //! ```text
-//!   wait ──► badge of a client?   Service::handle ──► answer ──┐
-//!    ▲       badge of a thread?   Vmm::handle_fault ─► answer ─┤ or kill
-//!    └────────── nothing left of those that ended ◄────────────┘
+//!   wait ──► badge of a client?   Service::handle ────► answer, or keep the right to answer ──┐
+//!    ▲       badge of a thread?   sel4_faults::receive ─► answer, ask its pager, or kill ─────┤
+//!    │                            Service::next_due: answer those who waited ◄────────────────┘
+//!    └────────── nothing left of those that ended
 //!                otherwise: a piece of that work, then look whether somebody called
 //! ```
 
 use sel4::init_thread::slot;
-use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, UserContext, Word};
-use sel4_root_task::debug_println;
+use sel4::{cap, MessageInfo, MessageInfoBuilder, UserContext, Word};
+use sel4_root_task::{debug_print, debug_println};
+use vmm::sel4_faults::{answer_kept, keep_caller, receive, report, Received, ThreadFault};
 use vmm::service::protocol::{Answer, Message, MOST_WORDS};
 use vmm::service::{
-    ClientId, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
+    ClientId, Due, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
 };
-use vmm::{CPtr, Error, PageFault, Resolution, Rights};
+use vmm::{CPtr, Error, Rights, ThreadId};
 
 use crate::{Failure, Manager, Outcome};
 
@@ -180,6 +182,7 @@ impl Server {
                         sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
                     }
                     busy = self.service.work(vmm)?;
+                    self.settle_due(vmm)?;
                     self.endpoint.nb_recv(())
                 }
             };
@@ -191,22 +194,24 @@ impl Server {
         Ok(())
     }
 
-    /// Answers one message; `None` when its sender is not to go on.
+    /// Answers one message; `None` when its sender is not to go on, or not yet.
     fn answer(
         &mut self,
         vmm: &mut Manager,
         info: &MessageInfo,
         badge: usize,
     ) -> Outcome<Option<MessageInfo>> {
+        if badge & CLIENT_BADGE == 0 {
+            let resolved = self.fault(vmm, info, badge)?;
+            self.settle_due(vmm)?;
+            return Ok(resolved.then(|| MessageInfoBuilder::default().build()));
+        }
         let mut words = [0; MOST_WORDS + 1];
         // One word too many is enough to be refused.
         let length = info.length().min(words.len());
         sel4::with_ipc_buffer(|buffer| {
             words[..length].copy_from_slice(&buffer.msg_regs()[..length])
         });
-        if badge & CLIENT_BADGE == 0 {
-            return self.fault(vmm, info.label(), &words[..length], badge);
-        }
         let message = Incoming {
             badge,
             label: info.label(),
@@ -215,6 +220,9 @@ impl Server {
         };
         let outcome = self.service.handle(vmm, &message);
         self.counts.requests += 1;
+        if let Some(slot) = outcome.keep {
+            keep_caller(vmm, slot)?;
+        }
         match outcome.event {
             Some(Event::Said(client, line)) if self.told == Told::All => {
                 let name = self.service.name(client).unwrap_or_default();
@@ -224,7 +232,31 @@ impl Server {
             Some(Event::Killed(client)) => self.ends(client, End::Killed),
             _ => {}
         }
+        self.settle_due(vmm)?;
         Ok(outcome.answer.map(|message| self.put(&message)))
+    }
+
+    /// Does what is due for others than the one whose message came.
+    fn settle_due(&mut self, vmm: &mut Manager) -> Outcome {
+        while let Some(due) = self.service.next_due(vmm)? {
+            match due {
+                Due::Answer { slot, message } => {
+                    let answer = match message {
+                        Some(message) => self.put(&message),
+                        // A thread that waited for its page.
+                        None => {
+                            self.counts.resolved += 1;
+                            MessageInfoBuilder::default().build()
+                        }
+                    };
+                    answer_kept(slot, answer);
+                }
+                Due::Unresolved { thread, fault, error } => {
+                    self.unresolved(vmm, thread, ThreadFault::Page(fault), error, error.is_none())?
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Puts an answer into the IPC buffer.
@@ -238,40 +270,54 @@ impl Server {
         MessageInfoBuilder::default().label(message.label()).length(words.len()).build()
     }
 
-    /// Answers a fault. A client has a capability to its fault endpoint too, so this may be a
-    /// message of its own making: then it is one about its own thread at the worst.
-    fn fault(
+    /// Takes a fault; says whether its thread is to be answered at once. A client has a capability
+    /// to its fault endpoint too, so this may be a message of its own making: then it is one about
+    /// its own thread at the worst.
+    fn fault(&mut self, vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Outcome<bool> {
+        let thread = ThreadId::from_badge(badge);
+        let (fault, error) = match receive(vmm, info, badge) {
+            Received::Resolved => {
+                self.counts.resolved += 1;
+                return Ok(true);
+            }
+            // Nobody waits for an answer.
+            Received::Nothing => return Ok(false),
+            Received::Unresolved { fault, error } => (fault, error),
+            Received::AskPager { fault, token, page } => {
+                let asked = self.service.ask_pager(vmm, thread, fault, token, page);
+                match asked {
+                    Ok(Some(slot)) => {
+                        keep_caller(vmm, slot)?;
+                        return Ok(false);
+                    }
+                    Ok(None) => (ThreadFault::Page(fault), None),
+                    Err(error) => (ThreadFault::Page(fault), Some(error)),
+                }
+            }
+        };
+        self.unresolved(vmm, thread, fault, error, false)?;
+        Ok(false)
+    }
+
+    /// Reports a fault that cannot be resolved, and ends the client whose it is.
+    fn unresolved(
         &mut self,
         vmm: &mut Manager,
-        label: Word,
-        words: &[Word],
-        badge: usize,
-    ) -> Outcome<Option<MessageInfo>> {
-        // No thread that is known: nobody waits for an answer.
-        let Ok(thread) = vmm.thread(vmm::ThreadId::from_badge(badge)) else { return Ok(None) };
-        let name = thread.name;
-        if label == sys::seL4_Fault_VMFault && words.len() == sys::seL4_VMFault_Length as usize {
-            let [ip, address, prefetch, fsr] = [0, 1, 2, 3].map(|index| words[index] as usize);
-            let fault = PageFault::from_x86_words(ip, address, prefetch, fsr);
-            match vmm.handle_fault(badge, &fault) {
-                Ok(handled) if matches!(handled.resolution, Resolution::Resolved(_)) => {
-                    self.counts.resolved += 1;
-                    return Ok(Some(MessageInfoBuilder::default().build()));
-                }
-                Ok(_) => {
-                    sel4_root_task::debug_print!("{}", vmm.report_thread_fault(&thread, fault)?)
-                }
-                Err(error) => debug_println!("{}: its fault: {error}", name.as_str()),
-            }
-        } else {
-            debug_println!("{}: fault {label} {words:x?}", name.as_str());
-        }
+        thread: ThreadId,
+        fault: ThreadFault,
+        error: Option<Error>,
+        refused_by_pager: bool,
+    ) -> Outcome {
+        let space = report(vmm, thread, (fault, error, refused_by_pager), |_, incident| {
+            debug_print!("{incident}");
+            incident.thread.space
+        });
         self.counts.unresolved += 1;
-        if let Some(client) = self.service.client_in(thread.space) {
+        if let Some(client) = space.and_then(|space| self.service.client_in(space)) {
             self.service.kill(client)?;
             self.ends(client, End::Fault);
         }
-        Ok(None)
+        Ok(())
     }
 
     fn ends(&mut self, client: ClientId, end: End) {

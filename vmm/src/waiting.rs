@@ -1,8 +1,9 @@
 //! Faults that wait for a pager.
 //!
 //! A thread has one fault at a time, so what waits is kept in the threads' own nodes: however many
-//! faults a pager leaves unanswered, nobody else lacks room. The requests of each pager are ordered by
-//! ticket, which grows with time.
+//! faults a pager leaves unanswered, nobody else lacks room. The requests of each pager are a queue,
+//! ordered by ticket, which grows with time. A pager with one token has the queue of that number; one
+//! that has a token for each region (the service's pagers) has a queue of another number.
 //!
 //! ```text
 //!   fault ──► begin_request ──► ticket, token, page ──► the pager
@@ -24,6 +25,8 @@ use crate::vmm::Vmm;
 pub struct PageRequest {
     /// What it is answered by. Never 0, and greater than those of all requests before it.
     pub ticket: u32,
+    /// The queue it is in.
+    pub queue: u32,
     /// What the pager knows the region by.
     pub token: u32,
     /// The page's number in the region, guards not counted.
@@ -52,11 +55,11 @@ mod adapters {
 use adapters::ByRequest;
 
 impl<'a> KeyAdapter<'a> for ByRequest<'_> {
-    /// Token and ticket.
+    /// Queue and ticket.
     type Key = (u32, u32);
     fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32) {
         let waiting = thread.waiting.get();
-        waiting.map_or((0, 0), |waiting| (waiting.request.token, waiting.request.ticket))
+        waiting.map_or((0, 0), |waiting| (waiting.request.queue, waiting.request.ticket))
     }
 }
 
@@ -97,31 +100,44 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: usize,
         reply: CPtr,
     ) -> Result<PageRequest> {
+        self.begin_request_in(token, thread, fault, (token, page), reply)
+    }
+
+    /// As [`Vmm::begin_request`], in a queue of another number than the token.
+    pub(crate) fn begin_request_in(
+        &mut self,
+        queue: u32,
+        thread: ThreadId,
+        fault: PageFault,
+        (token, page): (u32, usize),
+        reply: CPtr,
+    ) -> Result<PageRequest> {
         let node = self.thread_node(thread)?;
         self.forget_request_of(thread)?;
         let requests = &mut self.threads.requests;
         requests.last_ticket = requests.last_ticket.checked_add(1).unwrap_or(1);
-        let request = PageRequest { ticket: requests.last_ticket, token, page, thread, fault };
+        let ticket = requests.last_ticket;
+        let request = PageRequest { ticket, queue, token, page, thread, fault };
         node.waiting.set(Some(Waiting { request, reply }));
         requests.by_request.insert(node);
         Ok(request)
     }
 
-    /// The oldest request to the pager `token` that is younger than `ticket` (0: of all), if there
-    /// is one. O(log requests).
-    pub fn next_request(&self, token: u32, ticket: u32) -> Option<PageRequest> {
+    /// The oldest request in a queue that is younger than `ticket` (0: of all), if there is one.
+    /// O(log requests).
+    pub fn next_request(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
         let requests = &self.threads.requests.by_request;
-        let node = requests.lower_bound(Bound::Excluded(&(token, ticket))).get()?;
+        let node = requests.lower_bound(Bound::Excluded(&(queue, ticket))).get()?;
         let request = node.waiting.get()?.request;
-        (request.token == token).then_some(request)
+        (request.queue == queue).then_some(request)
     }
 
-    /// The request to the pager `token` with this ticket.
+    /// The request in a queue with this ticket.
     ///
     /// # Errors
-    /// [`Error::NoSuchRequest`], for another pager's tickets too.
-    pub fn request(&self, token: u32, ticket: u32) -> Result<PageRequest> {
-        let node = self.threads.requests.by_request.find(&(token, ticket)).get();
+    /// [`Error::NoSuchRequest`], for tickets of other queues too.
+    pub fn request(&self, queue: u32, ticket: u32) -> Result<PageRequest> {
+        let node = self.threads.requests.by_request.find(&(queue, ticket)).get();
         let waiting = node.and_then(|node| node.waiting.get());
         waiting.map(|waiting| waiting.request).ok_or(Error::NoSuchRequest { ticket })
     }
@@ -131,8 +147,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::NoSuchRequest`].
-    pub fn end_request(&mut self, token: u32, ticket: u32) -> Result<(PageRequest, CPtr)> {
-        let node = self.threads.requests.by_request.find_mut(&(token, ticket)).remove();
+    pub fn end_request(&mut self, queue: u32, ticket: u32) -> Result<(PageRequest, CPtr)> {
+        let node = self.threads.requests.by_request.find_mut(&(queue, ticket)).remove();
         let waiting = node.and_then(|node| node.waiting.take());
         waiting
             .map(|waiting| (waiting.request, waiting.reply))
@@ -146,7 +162,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel
             .cnode_delete(self.alloc.path(waiting.reply))
             .map_err(Error::kernel(Invocation::CNodeDelete))?;
-        self.end_request(waiting.request.token, waiting.request.ticket)?;
+        self.end_request(waiting.request.queue, waiting.request.ticket)?;
         self.give_slots(waiting.reply, 1)
     }
 }

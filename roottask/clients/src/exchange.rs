@@ -1,4 +1,4 @@
-//! The capabilities of giver and taker, and what they write for each other.
+//! The capabilities of giver and taker, and what programs write for each other.
 
 use sel4::cap::Notification;
 use vmm_client::protocol::FIRST_FREE_SLOT;
@@ -7,6 +7,10 @@ use vmm_client::protocol::FIRST_FREE_SLOT;
 pub const PAGES: u32 = 4;
 /// Words of those.
 pub const WORDS: usize = PAGES as usize * 1024;
+/// Pages of the memory that the pager supplies the reader with.
+pub const READ_PAGES: u32 = 8;
+/// The one of them that it refuses.
+pub const REFUSED_PAGE: u32 = 7;
 /// How much quota the giver gives its child: pages.
 pub const GIFT: u32 = 8;
 
@@ -28,6 +32,11 @@ pub const fn question(index: usize) -> u32 {
 /// What the taker makes of it.
 pub const fn answer(question: u32) -> u32 {
     question.rotate_left(7) ^ 0x5ea1_4000
+}
+
+/// What the pager writes into page `page`.
+pub const fn written(page: u32) -> u32 {
+    0x9a6e_0000 | page
 }
 
 /// Words of memory that this program has mapped.

@@ -4,6 +4,8 @@
 //!   bin/giver.rs   shares memory with its child, gives it quota, clones copy-on-write
 //!   bin/taker.rs   the child: uses what it was given, also after the giver has ended
 //!   bin/rogue.rs   does all that it should not
+//!   bin/pager.rs   supplies the pages of the reader's memory, refuses one, ends while others wait
+//!   bin/reader.rs  touches memory that the pager supplies
 //!   bin/meter.rs   measures requests, for the benchmark
 //! ```
 #![no_std]

@@ -1,8 +1,8 @@
 //! Messages: what is encoded is what is parsed, and nothing else is accepted.
 
 use vmm::service::protocol::{
-    Amounts, Answer, Info, Limits, Line, MOST_WORDS, Malformed, Message, Name, Options, Refusal,
-    RegionHandle, Request, Reserve, Resource, Rights, Statistics, VERSION,
+    Amounts, Answer, Info, Limits, Line, MOST_WORDS, Malformed, Message, Name, NewThread, Options,
+    PagedFault, Refusal, RegionHandle, Request, Reserve, Resource, Rights, Statistics, VERSION,
 };
 
 fn requests() -> Vec<Request> {
@@ -36,6 +36,15 @@ fn requests() -> Vec<Request> {
         Request::Kill { child: 3 },
         Request::Say(Line::new("a line")),
         Request::Exit { code: 9 },
+        Request::OfferPaging { to: 2, key: 7, pages: 1, rights: Rights::READ },
+        Request::AcceptPaging { from: 2, ticket: 1, address: 0, rights: Rights::READ },
+        Request::NextFault { after: 3 },
+        Request::Supply { ticket: 3, page: 0x1000, give: true },
+        Request::Refuse { ticket: 3 },
+        Request::Thread(NewThread { entry: 0x1000, argument: 1, stack_pages: 2, slot: 5 }),
+        Request::EndThread { thread: 0x1000 },
+        Request::CloneMore { region, into: region, page: 64 },
+        Request::AcceptMore { from: 2, ticket: 1, region },
     ]
 }
 
@@ -62,6 +71,8 @@ fn answers() -> Vec<Answer> {
         Answer::Info(Info { page: None, ..info }),
         Answer::Statistics(Statistics { mapped_pages: 1, regions: 2, tables: 3, largest_hole: 4 }),
         Answer::Limits(Limits { own: 2, parent: 0, limits: amounts, used: amounts }),
+        Answer::Part { handle: region, first: 0x2000, pages: 300, done: 64 },
+        Answer::Fault(PagedFault { ticket: 1, client: 2, key: 3, page: 4, write: true }),
     ]
 }
 
@@ -83,6 +94,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::TooMuch { most: 1 },
         Refusal::BadSlot,
         Refusal::Internal,
+        Refusal::NoSuchFault,
+        Refusal::NoSuchThread,
+        Refusal::NotTaken,
+        Refusal::Shared { address: 1 },
     ]
 }
 
@@ -138,7 +153,7 @@ fn another_version_or_an_unknown_number_is_refused() {
         let label = message.label() + (1 << 12);
         assert_eq!(Request::parse(label, message.words()), Err(Malformed::Version));
     }
-    for number in [0, 19, 0xff, 0x100, 0x200, 0xfff] {
+    for number in [0, 28, 0xff, 0x100, 0x200, 0xfff] {
         let label = VERSION << 12 | number;
         assert_eq!(Request::parse(label, &[]), Err(Malformed::Number));
     }

@@ -5,6 +5,7 @@
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does, and each of its refusals |
 //! | `offers` | memory that two clients share, and who may have it |
+//! | `paging` | pages that one client supplies to another |
 //! | `accounts` | limits: enforced, split, given back |
 //! | `programs` | ELF files, the capabilities of a program, its end |
 //! | `refusals` | every kernel call refused in turn: all comes back |
@@ -17,6 +18,7 @@ mod support;
 mod accounts;
 mod layout;
 mod offers;
+mod paging;
 mod programs;
 mod random;
 mod refusals;

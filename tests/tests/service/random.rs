@@ -8,8 +8,8 @@ use vmm::service::protocol::{
     Amounts, Answer, MOST_PAGES, MOST_WORDS, Name, Options, Refusal, RegionHandle, Request,
     Reserve, Rights, Text,
 };
-use vmm::service::{ClientId, Event, Limits, Program};
-use vmm::{Quota, SpaceId};
+use vmm::service::{ClientId, Due, Event, Limits, Program};
+use vmm::{Access, FaultClass, PageFault, Quota, SpaceId};
 
 use crate::support::{Machine, Target};
 use crate::world::{AMPLE, PAGE, World};
@@ -58,6 +58,8 @@ struct Sender {
     client: ClientId,
     parent: Option<ClientId>,
     regions: Vec<(RegionHandle, u32, u32)>,
+    /// Those of them that another pages.
+    paged: Vec<(RegionHandle, u32, u32)>,
     buffers: Vec<u32>,
 }
 
@@ -75,6 +77,10 @@ struct Storm {
     most_calls: u64,
     /// Requests that were granted, by number.
     granted: BTreeMap<u32, usize>,
+    /// Tickets of faults that pagers were told of, and which pager.
+    faults: Vec<(ClientId, u32)>,
+    /// Threads that waited for a pager and went on, and that did not.
+    paged: [usize; 2],
     answered: usize,
     refused: usize,
     /// Refused because all memory was taken.
@@ -99,6 +105,8 @@ impl Storm {
             limits,
             most_calls: 0,
             granted: BTreeMap::new(),
+            faults: Vec::new(),
+            paged: [0; 2],
             answered: 0,
             refused: 0,
             short: 0,
@@ -143,7 +151,8 @@ impl Storm {
                     return;
                 }
             }
-            self.senders.push(Sender { client, parent, regions: Vec::new(), buffers: Vec::new() });
+            let (regions, paged, buffers) = (Vec::new(), Vec::new(), Vec::new());
+            self.senders.push(Sender { client, parent, regions, paged, buffers });
         }
     }
 
@@ -173,7 +182,26 @@ impl Storm {
         let some = 1 + random.below((pages - skipped + beyond).max(1));
         let rights = random.rights();
         let size = if random.one_in(20) { 200 } else { 20 };
-        match random.below(40) {
+        let told =
+            self.faults.iter().copied().filter(|&(pager, _)| pager == own || random.one_in(9));
+        let told = told.last().map_or(0, |(_, ticket)| ticket);
+        let fault = told.wrapping_add(random.below(8) / 7);
+        match random.below(54) {
+            40..=41 => Request::OfferPaging {
+                to: client(random),
+                key: random.next(),
+                pages: 1 + random.below(12),
+                rights,
+            },
+            42..=44 => Request::AcceptPaging {
+                from: client(random),
+                ticket: if random.one_in(3) { random.below(9) } else { 0 },
+                address: 0,
+                rights,
+            },
+            45..=47 => Request::NextFault { after: if random.one_in(4) { fault } else { 0 } },
+            48..=52 => Request::Supply { ticket: fault, page: start, give: random.one_in(2) },
+            53 => Request::Refuse { ticket: fault },
             0..=5 => Request::Reserve(Reserve {
                 pages: 1 + random.below(size),
                 address: if random.one_in(4) { random.below(0xe_0000) * PAGE } else { 0 },
@@ -252,6 +280,7 @@ impl Storm {
     fn step(&mut self) {
         if self.random.one_in(4) {
             let _ = self.world.service.work(&mut self.world.fixture.vmm).unwrap();
+            self.settle_dues();
         }
         if self.senders.is_empty() {
             self.refill();
@@ -272,8 +301,10 @@ impl Storm {
             self.senders.retain(|sender| sender.client != gone);
             self.refill();
         }
+        self.settle_dues();
         let Some(answer) = outcome.answer else {
-            assert_eq!(outcome.event.map(|_| ()), Some(()), "{label:#x} {words:x?} no answer");
+            let said = outcome.event.is_some() || outcome.keep.is_some();
+            assert!(said, "{label:#x} {words:x?} no answer");
             return;
         };
         self.answered += 1;
@@ -287,8 +318,12 @@ impl Storm {
         match answer {
             Ok(Answer::Region { handle, first, pages }) => {
                 sender.regions.push((handle, first, pages));
+                if label & 0xfff == 20 {
+                    sender.paged.push((handle, first, pages));
+                }
             }
             Ok(Answer::Address(address)) => sender.buffers.push(address),
+            Ok(Answer::Fault(fault)) => self.faults.push((client, fault.ticket)),
             Ok(Answer::Done) if words.len() == 1 => {
                 sender.buffers.retain(|&known| known != words[0]);
             }
@@ -304,13 +339,53 @@ impl Storm {
         }
     }
 
+    /// What a server does for others.
+    fn settle_dues(&mut self) {
+        loop {
+            let next = self.world.service.next_due(&mut self.world.fixture.vmm).unwrap();
+            let Some(due) = next else { break };
+            match due {
+                Due::Answer { message: None, .. } => self.paged[0] += 1,
+                Due::Answer { message: Some(message), .. } => {
+                    let answer = Answer::parse(message.label(), message.words());
+                    if let Ok(Ok(Answer::Fault(fault))) = answer {
+                        // Whoever it was that waited knows the ticket now.
+                        let clients = self.senders.iter().map(|sender| sender.client);
+                        self.faults.extend(clients.map(|client| (client, fault.ticket)));
+                    }
+                }
+                Due::Unresolved { thread, .. } => {
+                    self.paged[1] += 1;
+                    let space = self.world.fixture.vmm.space_of_thread(thread).unwrap();
+                    if let Some(client) = self.world.service.client_in(space) {
+                        self.world.service.kill(client).unwrap();
+                        self.senders.retain(|sender| sender.client != client);
+                    }
+                }
+            }
+        }
+        let known = self.faults.len().saturating_sub(16);
+        self.faults.drain(..known);
+    }
+
     /// The sender's thread writes somewhere.
     fn touch(&mut self, sender: usize) {
-        let known = self.random.pick(&self.senders[sender].regions);
+        let paged = self.senders[sender].paged.last().copied().filter(|_| self.random.one_in(2));
+        let known = paged.or_else(|| self.random.pick(&self.senders[sender].regions));
         let Some((_, first, pages)) = known else { return };
         let address = first.wrapping_add(self.random.below(pages.max(1)) * PAGE);
         let tag = u64::from(self.random.next());
-        self.world.touch(self.senders[sender].client, address, tag);
+        let client = self.senders[sender].client;
+        let fault =
+            PageFault { address: address as usize, access: Access::Write, present: false, ip: 0 };
+        let class = self.world.fixture.vmm.classify_fault(client.space(), &fault).unwrap();
+        match (class, self.world.thread(client)) {
+            (FaultClass::Pager { .. }, Some(thread)) => {
+                self.world.wait_for_page(thread, address, Access::Write);
+                self.settle_dues();
+            }
+            _ => drop(self.world.touch(client, address, tag)),
+        }
     }
 
     fn check(&mut self) {
@@ -324,6 +399,7 @@ impl Storm {
         for client in clients.chain([self.victim]).collect::<Vec<_>>() {
             self.world.service.kill(client).unwrap();
         }
+        while self.world.service.work(&mut self.world.fixture.vmm).unwrap() {}
         self.world.work();
         assert_eq!(self.world.free_bytes().0, before.0, "memory is lost");
         // The service keeps its book-keeping; slots of it are all that may be missing.
@@ -342,8 +418,10 @@ fn storm(machine: Machine, limits: Limits, messages: u64) -> usize {
         }
     }
     storm.check();
-    let Storm { answered, refused, short, most_calls, .. } = storm;
+    let Storm { answered, refused, short, most_calls, paged, .. } = storm;
+    assert!(paged.iter().all(|&often| often > 0), "no pages from pagers: {paged:?}");
     println!("{messages} messages: {answered} answered, {refused} refused");
+    println!("{} threads got a page of a pager's, {} did not", paged[0], paged[1]);
     println!("granted, by number: {:?}", storm.granted);
     println!("{most_calls} kernel calls for one of them at the most");
     storm.end(before);

@@ -1,8 +1,9 @@
 //! Every kernel call refused in turn, at every moment of clients' lives: all comes back.
 
 use untyped_alloc::KernelError;
-use vmm::service::protocol::{Request, Rights};
+use vmm::service::protocol::{Answer, Request, Rights};
 use vmm::service::{ClientId, Program};
+use vmm::{Access, PageFault, Resolution};
 use vmm_tests::model::CallKind;
 
 use crate::programs::program;
@@ -23,6 +24,7 @@ fn two_lives(world: &mut World) {
     }
     if let [giver, taker] = clients[..] {
         passed_on(world, giver, taker);
+        paged(world, giver, taker);
     }
     for client in clients {
         world.service.kill(client).unwrap();
@@ -49,11 +51,64 @@ fn passed_on(world: &mut World, giver: ClientId, taker: ClientId) {
     }
 }
 
+/// Two pages of the one's supplied by the other, a third refused, a fourth waited for.
+fn paged(world: &mut World, client: ClientId, pager: ClientId) {
+    let rights = Rights::READ_WRITE;
+    let offer = Request::OfferPaging { to: client.number(), key: 1, pages: 4, rights };
+    let _ = world.ask(pager, offer);
+    let accept = Request::AcceptPaging { from: pager.number(), ticket: 0, address: 0, rights };
+    let Ok(Answer::Region { first: paged, .. }) = world.ask(client, accept) else { return };
+    let Ok(Answer::Region { first, .. }) = world.ask(pager, plain(3)) else { return };
+    let _ = world.ask(pager, Request::Map { start: first, pages: 3 });
+    let Some(thread) = world.thread(client) else { return };
+    for page in 0..4 {
+        let next = Request::NextFault { after: 0 }.encode();
+        // In turn the pager waits first, or the thread.
+        if page % 2 == 0 {
+            world.send(pager.badge(), next.label(), next.words(), 0);
+            dues(world);
+        }
+        let address = (paged + page * PAGE) as usize;
+        let fault = PageFault { address, access: Access::Read, present: false, ip: 0 };
+        let vmm = &mut world.fixture.vmm;
+        if let Ok(Resolution::AskPager { token, page }) = vmm.resolve_fault(client.space(), &fault)
+        {
+            let _ = world.service.ask_pager(vmm, thread, fault, token, page);
+        }
+        dues(world);
+        // Tickets count up, and nothing but these faults has one.
+        let (ticket, page) = (page + 1, first + page * PAGE);
+        match ticket {
+            1 | 2 => drop(world.ask(pager, Request::Supply { ticket, page, give: ticket == 1 })),
+            3 => drop(world.ask(pager, Request::Refuse { ticket })),
+            _ => {}
+        }
+        dues(world);
+    }
+}
+
+/// What is due, as a server would do it: what is refused is tried again.
+fn dues(world: &mut World) {
+    let mut refused = 0;
+    while refused < 3 {
+        match world.service.next_due(&mut world.fixture.vmm) {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(_) => refused += 1,
+        }
+        world.fixture.check();
+    }
+    panic!("one call is refused, not three");
+}
+
 /// Takes clients apart although some calls are refused, as a server would: by trying again.
 fn work(world: &mut World) {
     for _ in 0..100 {
         match world.service.work(&mut world.fixture.vmm) {
-            Ok(false) => return,
+            Ok(false) => {
+                dues(world);
+                return;
+            }
             Ok(true) | Err(_) => world.fixture.check(),
         }
     }

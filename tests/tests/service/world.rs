@@ -4,8 +4,8 @@ use untyped_alloc::kernel::Rights as PageRights;
 use vmm::service::protocol::{
     Answer, Name, Options, Refusal, RegionHandle, Request, Reserve, Rights,
 };
-use vmm::service::{ClientId, Incoming, Limits, Outcome, Service};
-use vmm::{Access, Blueprint, PageFault, Quota, Resolution};
+use vmm::service::{ClientId, Due, Incoming, Limits, Outcome, Service};
+use vmm::{Access, Blueprint, CPtr, PageFault, Quota, Resolution, ThreadId};
 
 use crate::support::{Fixture, Machine, Target};
 
@@ -96,6 +96,7 @@ impl World {
         while self.service.work(&mut self.fixture.vmm).unwrap() {
             pieces += 1;
         }
+        assert!(self.dues().is_empty());
         let gone = |space: &vmm::SpaceId| self.fixture.vmm.vspace(*space).is_ok();
         self.fixture.spaces.retain(gone);
         self.fixture.check();
@@ -124,6 +125,45 @@ impl World {
             }
         }
         panic!("a fault at {address:#x} was resolved and comes again");
+    }
+
+    /// What a server is to do for others than the one it answers.
+    pub fn dues(&mut self) -> Vec<Due> {
+        let next = || self.service.next_due(&mut self.fixture.vmm).unwrap();
+        std::iter::from_fn(next).collect()
+    }
+
+    /// The thread of a client that has a program.
+    pub fn thread(&self, client: ClientId) -> Option<ThreadId> {
+        let vmm = &self.fixture.vmm;
+        let mut at = ThreadId::from_badge(0);
+        while let Some(thread) = vmm.next_thread(at) {
+            if vmm.space_of_thread(thread) == Ok(client.space()) {
+                return Some(thread);
+            }
+            at = thread;
+        }
+        None
+    }
+
+    /// A client's thread touches a page that a pager is to supply; returns the slot in which the
+    /// right to answer it is kept, if it waits now.
+    pub fn wait_for_page(
+        &mut self,
+        thread: ThreadId,
+        address: u32,
+        access: Access,
+    ) -> Option<CPtr> {
+        let fault = PageFault { address: address as usize, access, present: false, ip: 0 };
+        let vmm = &mut self.fixture.vmm;
+        let space = vmm.space_of_thread(thread).unwrap();
+        match vmm.resolve_fault(space, &fault).unwrap() {
+            Resolution::AskPager { token, page } => {
+                let asked = self.service.ask_pager(vmm, thread, fault, token, page);
+                asked.unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn free_bytes(&mut self) -> (usize, usize) {

@@ -5,8 +5,8 @@ use core::fmt;
 use sel4::{cap, MessageInfoBuilder, Word};
 
 use crate::protocol::{
-    Amounts, Answer, Info, Limits, Line, Malformed, Name, Options, Refusal, RegionHandle, Request,
-    Reserve, Rights, Statistics, MOST_WORDS, SERVICE_SLOT,
+    Amounts, Answer, Info, Limits, Line, Malformed, Name, Options, PagedFault, Refusal,
+    RegionHandle, Request, Reserve, Rights, Statistics, MOST_WORDS, SERVICE_SLOT,
 };
 
 /// Why a call failed.
@@ -210,6 +210,46 @@ impl Service {
     /// Maps what another client offered: the offer with this ticket, or the oldest for 0.
     pub fn accept(&self, from: u32, ticket: u32, rights: Rights) -> Result<Memory> {
         self.region(&Request::Accept { from, ticket, address: 0, rights })
+    }
+
+    /// Offers another client to be the pager of a region of `pages` pages, which this client is told
+    /// of as `key`; returns the ticket.
+    pub fn offer_paging(&self, to: u32, key: u32, pages: u32, rights: Rights) -> Result<u32> {
+        match self.call(&Request::OfferPaging { to, key, pages, rights })? {
+            Answer::Ticket(ticket) => Ok(ticket),
+            _ => Err(Error::Answer),
+        }
+    }
+
+    /// Reserves a region whose pages another client supplies that offered it.
+    pub fn accept_paging(&self, from: u32, ticket: u32, rights: Rights) -> Result<Memory> {
+        self.region(&Request::AcceptPaging { from, ticket, address: 0, rights })
+    }
+
+    /// Waits for the oldest fault, younger than the one with the ticket `after` (0: of all), that
+    /// this client is to supply the page for. `None` when there is nothing more to page.
+    pub fn next_fault(&self, after: u32) -> Result<Option<PagedFault>> {
+        match self.call(&Request::NextFault { after })? {
+            Answer::Fault(fault) => Ok(Some(fault)),
+            Answer::Done => Ok(None),
+            _ => Err(Error::Answer),
+        }
+    }
+
+    /// Supplies the page that a thread waits for: the page at the address `page` of this client's,
+    /// which both have then.
+    pub fn share_page(&self, ticket: u32, page: usize) -> Result {
+        self.done(&Request::Supply { ticket, page: page as u32, give: false })
+    }
+
+    /// The same, giving the page away: it is unmapped here.
+    pub fn give_page(&self, ticket: u32, page: usize) -> Result {
+        self.done(&Request::Supply { ticket, page: page as u32, give: true })
+    }
+
+    /// Refuses the page that a thread waits for.
+    pub fn refuse_page(&self, ticket: u32) -> Result {
+        self.done(&Request::Refuse { ticket })
     }
 
     /// Clones a region, copy-on-write.

@@ -20,7 +20,7 @@ use crate::words::exactly;
 pub use crate::words::{Message, Text};
 
 /// The version of this layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The most words of a message.
 pub const MOST_WORDS: usize = 32;
 /// The most pages that one request maps, unmaps, protects, shares or clones: the service answers
@@ -32,6 +32,8 @@ pub const MOST_GUARDS: u32 = 16;
 pub const MOST_REGIONS: u32 = 256;
 /// The most offers of one client that are open.
 pub const MOST_OFFERS: u32 = 16;
+/// The most threads a client has, its first one included.
+pub const MOST_THREADS: u32 = 8;
 
 /// Logarithm of the slots of a client's CNode. Its CPtrs are slot numbers.
 pub const CNODE_BITS: u8 = 4;
@@ -230,7 +232,7 @@ pub enum Request {
         to: u32,
         /// The first page, mapped.
         start: u32,
-        /// How many, at most [`MOST_PAGES`].
+        /// How many, all of one region.
         pages: u32,
         /// The most rights the other side can have.
         rights: Rights,
@@ -240,7 +242,8 @@ pub enum Request {
         /// Its ticket.
         ticket: u32,
     },
-    /// Maps what another client offered. [`Answer::Region`].
+    /// Maps what another client offered. [`Answer::Part`]: the first piece of it is mapped, and
+    /// [`Request::AcceptMore`] maps the rest.
     Accept {
         /// The number of the client that offers.
         from: u32,
@@ -251,8 +254,8 @@ pub enum Request {
         /// With which rights.
         rights: Rights,
     },
-    /// Clones a region with at most [`MOST_PAGES`] pages mapped, copy-on-write.
-    /// [`Answer::Region`].
+    /// Clones a region of the sender's own memory, copy-on-write. [`Answer::Part`]: the first piece
+    /// of it is cloned, and [`Request::CloneMore`] clones the rest.
     Clone {
         /// The region.
         region: RegionHandle,
@@ -294,6 +297,93 @@ pub enum Request {
         /// 0 when all went well.
         code: u32,
     },
+    /// Offers to be the pager of a region of another client's, which may accept once: its pages
+    /// come from the sender, one at a time, when they are touched. [`Answer::Ticket`].
+    OfferPaging {
+        /// The number of the client.
+        to: u32,
+        /// What the sender knows the region by.
+        key: u32,
+        /// Pages of the region, at least 1.
+        pages: u32,
+        /// The most rights the other side can have.
+        rights: Rights,
+    },
+    /// Reserves a region whose pages another client supplies that offered it.
+    /// [`Answer::Region`].
+    AcceptPaging {
+        /// The number of the client that offers.
+        from: u32,
+        /// The ticket; 0 for the oldest offer of this kind to the sender.
+        ticket: u32,
+        /// Where; 0 for anywhere.
+        address: u32,
+        /// With which rights.
+        rights: Rights,
+    },
+    /// Waits until a thread touches a page that the sender is to supply. [`Answer::Fault`]; or
+    /// [`Answer::Done`] when there is nothing more to page: no region and no open offer.
+    NextFault {
+        /// Only younger ones than the fault with this ticket; 0 for the oldest.
+        after: u32,
+    },
+    /// Supplies the page that a thread waits for, which goes on. [`Answer::Done`].
+    Supply {
+        /// The ticket of the fault.
+        ticket: u32,
+        /// A page of the sender's own.
+        page: u32,
+        /// Whether it is given away: unmapped here, and the other's from now on. Else both have it.
+        give: bool,
+    },
+    /// Refuses the page that a thread waits for: what becomes of the thread is the service's to
+    /// say. [`Answer::Done`].
+    Refuse {
+        /// The ticket of the fault.
+        ticket: u32,
+    },
+    /// A further thread of the sender's program. [`Answer::Address`]: of its IPC buffer, by which
+    /// it is known.
+    Thread(NewThread),
+    /// Ends a thread that was made so, and gives back its memory. [`Answer::Done`], or no answer
+    /// when it is the thread that asks.
+    EndThread {
+        /// The address of its IPC buffer.
+        thread: u32,
+    },
+    /// Goes on cloning. [`Answer::Pages`]: so many pages from `page` on are done, holes included.
+    CloneMore {
+        /// What is cloned.
+        region: RegionHandle,
+        /// The clone.
+        into: RegionHandle,
+        /// The first page that is not done.
+        page: u32,
+    },
+    /// Goes on accepting an offer. [`Answer::Pages`]: so many more are mapped.
+    AcceptMore {
+        /// The number of the client that offers.
+        from: u32,
+        /// The ticket.
+        ticket: u32,
+        /// The region that [`Request::Accept`] made for it.
+        region: RegionHandle,
+    },
+}
+
+/// What a new thread is to be. It begins with the address of its IPC buffer in ecx, and
+/// `argument` in edx.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewThread {
+    /// Its first instruction.
+    pub entry: u32,
+    /// A word for it.
+    pub argument: u32,
+    /// Pages of its stack, 1 to [`MOST_PAGES`].
+    pub stack_pages: u32,
+    /// An empty slot of the sender's CNode, for the capability to the endpoint that the thread's
+    /// faults go to.
+    pub slot: u32,
 }
 
 /// What is at an address of the sender's.
@@ -343,6 +433,21 @@ pub struct Limits {
     pub used: Amounts,
 }
 
+/// A thread that waits for a page of its pager's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PagedFault {
+    /// What it is answered by. Greater than those before it.
+    pub ticket: u32,
+    /// The number of the client whose thread it is.
+    pub client: u32,
+    /// What the pager called the region when it offered to page it.
+    pub key: u32,
+    /// The page's number in the region.
+    pub page: u32,
+    /// Whether it was to be written.
+    pub write: bool,
+}
+
 /// What the service answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
@@ -359,8 +464,21 @@ pub enum Answer {
         /// Its pages, without guards.
         pages: u32,
     },
+    /// A region of which some pages are done.
+    Part {
+        /// Its handle.
+        handle: RegionHandle,
+        /// Its first page after the guard below.
+        first: u32,
+        /// Its pages, without guards.
+        pages: u32,
+        /// How many of them are done, from the first on, holes included.
+        done: u32,
+    },
     /// The ticket of an offer.
     Ticket(u32),
+    /// A thread waits for a page.
+    Fault(PagedFault),
     /// An address.
     Address(u32),
     /// What is at an address.
@@ -453,6 +571,25 @@ impl Request {
             Request::Kill { child } => message(16, &[child]),
             Request::Say(line) => message(17, line.words()),
             Request::Exit { code } => message(18, &[code]),
+            Request::OfferPaging { to, key, pages, rights } => {
+                message(19, &[to, key, pages, rights.bits()])
+            }
+            Request::AcceptPaging { from, ticket, address, rights } => {
+                message(20, &[from, ticket, address, rights.bits()])
+            }
+            Request::NextFault { after } => message(21, &[after]),
+            Request::Supply { ticket, page, give } => message(22, &[ticket, page, give.into()]),
+            Request::Refuse { ticket } => message(23, &[ticket]),
+            Request::Thread(NewThread { entry, argument, stack_pages, slot }) => {
+                message(24, &[entry, argument, stack_pages, slot])
+            }
+            Request::EndThread { thread } => message(25, &[thread]),
+            Request::CloneMore { region, into, page } => {
+                message(26, &[region.start, region.serial, into.start, into.serial, page])
+            }
+            Request::AcceptMore { from, ticket, region } => {
+                message(27, &[from, ticket, region.start, region.serial])
+            }
         }
     }
 
@@ -540,6 +677,50 @@ impl Request {
                 let [code] = exactly(words)?;
                 Request::Exit { code }
             }
+            19 => {
+                let [to, key, pages, r] = exactly(words)?;
+                if pages == 0 {
+                    return Err(Malformed::Value);
+                }
+                Request::OfferPaging { to, key, pages, rights: rights(r)? }
+            }
+            20 => {
+                let [from, ticket, address, r] = exactly(words)?;
+                Request::AcceptPaging { from, ticket, address, rights: rights(r)? }
+            }
+            21 => {
+                let [after] = exactly(words)?;
+                Request::NextFault { after }
+            }
+            22 => {
+                let [ticket, page, give] = exactly(words)?;
+                Request::Supply { ticket, page, give: flag(give)? }
+            }
+            23 => {
+                let [ticket] = exactly(words)?;
+                Request::Refuse { ticket }
+            }
+            24 => {
+                let [entry, argument, stack_pages, slot] = exactly(words)?;
+                if !(1..=MOST_PAGES).contains(&stack_pages) {
+                    return Err(Malformed::Value);
+                }
+                Request::Thread(NewThread { entry, argument, stack_pages, slot })
+            }
+            25 => {
+                let [thread] = exactly(words)?;
+                Request::EndThread { thread }
+            }
+            26 => {
+                let [start, serial, into, into_serial, page] = exactly(words)?;
+                let region = RegionHandle { start, serial };
+                let into = RegionHandle { start: into, serial: into_serial };
+                Request::CloneMore { region, into, page }
+            }
+            27 => {
+                let [from, ticket, start, serial] = exactly(words)?;
+                Request::AcceptMore { from, ticket, region: RegionHandle { start, serial } }
+            }
             _ => return Err(Malformed::Number),
         })
     }
@@ -572,6 +753,12 @@ impl Answer {
             }
             Answer::Statistics(Statistics { mapped_pages, regions, tables, largest_hole }) => {
                 message(0x106, &[mapped_pages, regions, tables, largest_hole])
+            }
+            Answer::Part { handle, first, pages, done } => {
+                message(0x108, &[handle.start, handle.serial, first, pages, done])
+            }
+            Answer::Fault(PagedFault { ticket, client, key, page, write }) => {
+                message(0x109, &[ticket, client, key, page, write.into()])
             }
             Answer::Limits(Limits { own, parent, limits, used }) => {
                 let ([a, b, c, d], [e, f, g, h]) = (limits.words(), used.words());
@@ -615,6 +802,14 @@ impl Answer {
                 let [own, parent, a, b, c, d, e, f, g, h] = exactly(words)?;
                 let (limits, used) = (Amounts::parse([a, b, c, d]), Amounts::parse([e, f, g, h]));
                 Answer::Limits(Limits { own, parent, limits, used })
+            }
+            0x108 => {
+                let [start, serial, first, pages, done] = exactly(words)?;
+                Answer::Part { handle: RegionHandle { start, serial }, first, pages, done }
+            }
+            0x109 => {
+                let [ticket, client, key, page, write] = exactly(words)?;
+                Answer::Fault(PagedFault { ticket, client, key, page, write: flag(write)? })
             }
             REFUSED => return Ok(Err(Refusal::parse(exactly(words)?)?)),
             _ => return Err(Malformed::Number),

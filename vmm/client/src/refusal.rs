@@ -16,6 +16,18 @@ pub enum Refusal {
     NoSuchClient,
     /// No such offer was made to the sender, or what was offered is no longer there.
     NoSuchOffer,
+    /// No thread waits for the sender under this ticket, or no more.
+    NoSuchFault,
+    /// No thread of the sender's is known by this address.
+    NoSuchThread,
+    /// The page was not taken: whoever waited for it has one by now, or may have no more. Its thread
+    /// does not wait any longer, and the page is still the sender's.
+    NotTaken,
+    /// The memory is shared with others, whose writes a clone could not be kept from: copy it.
+    Shared {
+        /// The first such address.
+        address: u32,
+    },
     /// The sender is at its limit.
     OutOfQuota {
         /// Of what.
@@ -53,7 +65,8 @@ pub enum Refusal {
     BeyondRights,
     /// The region is of a kind this cannot be asked for.
     WrongKind,
-    /// More than one request can have: pages of an offer or a clone, regions, open offers.
+    /// More than one request can have: regions, open offers, threads, pages of an
+    /// offer to page.
     TooMuch {
         /// The most.
         most: u32,
@@ -84,6 +97,10 @@ impl Refusal {
             Refusal::TooMuch { most } => [14, most, 0, 0],
             Refusal::BadSlot => [15, 0, 0, 0],
             Refusal::Internal => [16, 0, 0, 0],
+            Refusal::NoSuchFault => [17, 0, 0, 0],
+            Refusal::NoSuchThread => [18, 0, 0, 0],
+            Refusal::NotTaken => [19, 0, 0, 0],
+            Refusal::Shared { address } => [20, address, 0, 0],
         }
     }
 
@@ -105,6 +122,10 @@ impl Refusal {
             14 => Refusal::TooMuch { most: a },
             15 => Refusal::BadSlot,
             16 => Refusal::Internal,
+            17 => Refusal::NoSuchFault,
+            18 => Refusal::NoSuchThread,
+            19 => Refusal::NotTaken,
+            20 => Refusal::Shared { address: a },
             _ => return Err(Malformed::Value),
         };
         // What a refusal does not use is zero.
@@ -119,6 +140,10 @@ impl fmt::Display for Refusal {
             Refusal::NoSuchRegion => f.write_str("no such region"),
             Refusal::NoSuchClient => f.write_str("no such client"),
             Refusal::NoSuchOffer => f.write_str("no such offer"),
+            Refusal::NoSuchFault => f.write_str("nobody waits under this ticket"),
+            Refusal::NoSuchThread => f.write_str("no such thread"),
+            Refusal::NotTaken => f.write_str("whoever waited has one, or may have no more"),
+            Refusal::Shared { address } => write!(f, "{address:#x} is shared with others"),
             Refusal::OutOfQuota { resource, limit, used } => {
                 write!(f, "out of quota: {used} of {limit} {resource:?} used")
             }

@@ -44,29 +44,21 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         if badge & PAGER_BADGE != 0 {
             return Some(self.pager_call(vmm, info, badge));
         }
-        // Exclusively, which is the cheaper way to borrow it.
-        let fault = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info))?;
-        let ThreadFault::Page(page_fault) = fault else {
-            return self.unresolved(vmm, badge, fault, None, false);
-        };
-        let space = vmm.space_of_thread(ThreadId::from_badge(badge)).ok()?;
-        // The commonest, on the shortest way.
-        if vmm.touch_next(space, &page_fault).is_some() {
-            return Some(MessageInfoBuilder::default().build());
-        }
-        let error = match vmm.resolve_fault(space, &page_fault) {
-            Ok(Resolution::Resolved(_)) => return Some(MessageInfoBuilder::default().build()),
-            Ok(Resolution::Unresolved(_)) => None,
-            Ok(Resolution::AskPager { token, page }) => {
-                match self.ask(vmm, ThreadId::from_badge(badge), page_fault, token, page) {
+        match receive(vmm, info, badge) {
+            Received::Resolved => Some(MessageInfoBuilder::default().build()),
+            Received::Nothing => None,
+            Received::Unresolved { fault, error } => {
+                self.unresolved(vmm, badge, fault, error, false)
+            }
+            Received::AskPager { fault, token, page } => {
+                let error = match self.ask(vmm, ThreadId::from_badge(badge), fault, token, page) {
                     Ok(true) => return None,
                     Ok(false) => None,
                     Err(error) => Some(error),
-                }
+                };
+                self.unresolved(vmm, badge, ThreadFault::Page(fault), error, false)
             }
-            Err(error) => Some(error),
-        };
-        self.unresolved(vmm, badge, fault, error, false)
+        }
     }
 
     /// Keeps the right to answer a thread, and tells its pager what it waits for. Returns `false`
@@ -83,8 +75,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
             return Ok(false);
         }
         let reply = vmm.reply_slot(thread)?;
-        let saved = place(vmm, reply).save_caller();
-        if saved.is_err() {
+        if keep_caller(vmm, reply).is_err() {
             vmm.give_slots(reply, 1)?;
             return Ok(false);
         }
@@ -102,36 +93,116 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         error: Option<Error>,
         refused_by_pager: bool,
     ) -> Option<MessageInfo> {
-        let id = ThreadId::from_badge(badge);
+        let thread = ThreadId::from_badge(badge);
+        let policy = &mut self.policy;
         // Of a thread that is not registered (any more) nothing is known, and nobody asks.
-        let thread: ThreadInfo = vmm.thread(id).ok()?;
-        let report = match fault {
-            ThreadFault::Page(fault) => vmm.report_thread_fault(&thread, fault).ok(),
-            _ => None,
-        };
-        let registers = registers(&thread);
-        let incident =
-            Incident { id, thread: &thread, fault, error, refused_by_pager, report, registers };
-        let tcb = cap::Tcb::from_bits(thread.tcb.bits() as Word);
-        match (self.policy)(vmm, &incident) {
-            Verdict::Resume => return Some(MessageInfoBuilder::default().build()),
-            Verdict::Killed => {}
-            // A TCB capability that is not one any more has nothing to suspend.
-            Verdict::Suspend => {
-                let _ = tcb.tcb_suspend();
+        report(vmm, thread, (fault, error, refused_by_pager), |vmm, incident| {
+            let tcb = cap::Tcb::from_bits(incident.thread.tcb.bits() as Word);
+            match policy(vmm, incident) {
+                Verdict::Resume => return Some(MessageInfoBuilder::default().build()),
+                Verdict::Killed => {}
+                // A TCB capability that is not one any more has nothing to suspend.
+                Verdict::Suspend => {
+                    let _ = tcb.tcb_suspend();
+                }
+                Verdict::HandTo(endpoint) => {
+                    let _ = tcb.tcb_suspend();
+                    incident.hand_to(endpoint);
+                }
             }
-            Verdict::HandTo(endpoint) => {
-                let _ = tcb.tcb_suspend();
-                incident.hand_to(endpoint);
-            }
-        }
-        None
+            None
+        })?
     }
 }
 
-/// A slot of the manager's CSpace, as CNode invocations name it.
-fn place(vmm: &Manager, slot: CPtr) -> sel4::AbsoluteCPtr {
+/// What a message at a fault endpoint came to, for loops that have a policy and pagers of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Received {
+    /// A fault that is resolved: the thread is to be answered with an empty message.
+    Resolved,
+    /// A fault that a pager is to be asked for: keep the right to answer the thread meanwhile, with
+    /// [`keep_caller`].
+    AskPager {
+        /// The fault.
+        fault: PageFault,
+        /// What the pager knows the region by.
+        token: u32,
+        /// The page's number in the region, guards not counted.
+        page: usize,
+    },
+    /// A fault that cannot be resolved: see [`report`].
+    Unresolved {
+        /// The fault.
+        fault: ThreadFault,
+        /// Why a fault that could be resolved was not.
+        error: Option<Error>,
+    },
+    /// No fault, or one of no thread that is registered: nobody is to be answered.
+    Nothing,
+}
+
+/// Takes a message that was received with a thread's badge, and resolves the fault it tells of if
+/// that can be done. Its words are still in the IPC buffer.
+#[inline]
+pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received {
+    // Exclusively, which is the cheaper way to borrow it.
+    let Some(fault) = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info)) else {
+        return Received::Nothing;
+    };
+    let ThreadFault::Page(page_fault) = fault else {
+        return Received::Unresolved { fault, error: None };
+    };
+    let Ok(space) = vmm.space_of_thread(ThreadId::from_badge(badge)) else {
+        return Received::Nothing;
+    };
+    // The commonest, on the shortest way.
+    if vmm.touch_next(space, &page_fault).is_some() {
+        return Received::Resolved;
+    }
+    match vmm.resolve_fault(space, &page_fault) {
+        Ok(Resolution::Resolved(_)) => Received::Resolved,
+        Ok(Resolution::AskPager { token, page }) => {
+            Received::AskPager { fault: page_fault, token, page }
+        }
+        Ok(Resolution::Unresolved(_)) => Received::Unresolved { fault, error: None },
+        Err(error) => Received::Unresolved { fault, error: Some(error) },
+    }
+}
+
+/// Tells `to` of a fault that cannot be resolved: what it is, why not, and whether a pager refused
+/// the page. `None` when the thread is not registered (any more).
+pub fn report<T>(
+    vmm: &mut Manager,
+    id: ThreadId,
+    (fault, error, refused_by_pager): (ThreadFault, Option<Error>, bool),
+    to: impl FnOnce(&mut Manager, &Incident<'_>) -> T,
+) -> Option<T> {
+    let thread: ThreadInfo = vmm.thread(id).ok()?;
+    let report = match fault {
+        ThreadFault::Page(fault) => vmm.report_thread_fault(&thread, fault).ok(),
+        _ => None,
+    };
+    let registers = registers(&thread);
+    let incident =
+        Incident { id, thread: &thread, fault, error, refused_by_pager, report, registers };
+    Some(to(vmm, &incident))
+}
+
+/// Keeps the right to answer the caller whose message was received last in an empty slot of the
+/// manager's, to be used later with [`answer_kept`]. One kernel call.
+///
+/// # Errors
+/// What the kernel refuses: the slot is not empty.
+pub fn keep_caller(vmm: &Manager, slot: CPtr) -> sel4::Result<()> {
     let path = vmm.allocator().path(slot);
     cap::CNode::from_bits(path.root.bits() as Word)
         .absolute_cptr_from_bits_with_depth(path.index as Word, usize::from(path.depth))
+        .save_caller()
+}
+
+/// Answers whom a slot keeps the right to answer, with what is in the IPC buffer; the slot is empty
+/// afterwards. A thread that faulted repeats its instruction. If whoever it was is gone, so is the
+/// right, and the kernel ignores a message to an empty slot.
+pub fn answer_kept(slot: CPtr, answer: MessageInfo) {
+    cap::Endpoint::from_bits(slot.bits() as Word).nb_send(answer);
 }

@@ -22,7 +22,8 @@
 //! }
 //! ```
 //!
-//! In a thread of its own: [`start`].
+//! In a thread of its own: [`start`]. In a loop with a policy and pagers of its own (a server of the
+//! [service](crate::service) is one): [`receive`], [`report`].
 //!
 //! The handler runs in the manager's VSpace; the threads whose faults it answers run in any. They are
 //! registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.
@@ -34,7 +35,7 @@ mod policy;
 mod shared;
 mod thread;
 
-pub use handler::FaultHandler;
+pub use handler::{answer_kept, keep_caller, receive, report, FaultHandler, Received};
 pub use message::{decode, ThreadFault};
 pub use pagers::{PagerCall, MOST_PAGERS, PAGER_BADGE};
 pub use policy::{Incident, Verdict};

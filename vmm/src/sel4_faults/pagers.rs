@@ -21,7 +21,7 @@
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
 
-use super::{FaultHandler, Incident, Manager, ThreadFault, Verdict};
+use super::{answer_kept, FaultHandler, Incident, Manager, ThreadFault, Verdict};
 use crate::error::{Error, NodeKind, Result};
 use crate::fault::Access;
 use crate::ids::SpaceId;
@@ -201,7 +201,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         }
         let (_, reply) = vmm.end_request(token, ticket)?;
         // An answer uses the right up, so that the slot is empty again.
-        reply_to(reply);
+        answer_kept(reply, MessageInfoBuilder::default().build());
         vmm.give_slots(reply, 1)
     }
 
@@ -213,7 +213,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         let (request, reply) = vmm.end_request(token, ticket)?;
         let fault = ThreadFault::Page(request.fault);
         if self.unresolved(vmm, request.thread.badge(), fault, None, true).is_some() {
-            reply_to(reply);
+            answer_kept(reply, MessageInfoBuilder::default().build());
         } else {
             // It was deleted with the thread's wait, as a rule; deleting it again succeeds.
             let path = vmm.allocator().path(reply);
@@ -265,10 +265,4 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         };
         answer([if done { DONE } else { REFUSED }])
     }
-}
-
-/// Answers a thread by the right kept in a slot: it repeats its instruction. If it is gone, so is the
-/// right, and the kernel ignores a message to an empty slot.
-fn reply_to(reply: CPtr) {
-    cap::Endpoint::from_bits(reply.bits() as Word).nb_send(MessageInfoBuilder::default().build());
 }

@@ -43,7 +43,7 @@ pub struct Incident<'a> {
     pub fault: ThreadFault,
     /// Why a fault that could be resolved was not: memory or quota is out, its pager refused.
     pub error: Option<Error>,
-    /// Whether its pager refused the page.
+    /// Whether its pager refused the page, or ended before it answered.
     pub refused_by_pager: bool,
     /// Of a page fault: what lies where.
     pub report: Option<FaultReport<'a>>,
@@ -99,7 +99,7 @@ impl fmt::Display for Incident<'_> {
             }
         }
         if self.refused_by_pager {
-            writeln!(f, "  its pager refused the page")?;
+            writeln!(f, "  its pager refused the page, or has ended")?;
         }
         if let Some(error) = self.error {
             writeln!(f, "  not resolved: {error}")?;

@@ -16,7 +16,7 @@
 use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
-use untyped_alloc::{Blueprint, Kernel, Memory, Object};
+use untyped_alloc::{Blueprint, CPtr, Kernel, Memory, Object};
 use vmm_client::protocol::{self, Amounts, Answer, Refusal, Resource};
 
 use crate::error::Result;
@@ -148,6 +148,14 @@ pub(crate) struct Client<'p> {
     /// Kernel objects that it has.
     pub(super) objects: Cell<usize>,
     pub(super) open_offers: Cell<u32>,
+    /// Regions of others whose pages it supplies.
+    pub(super) paged: Cell<u32>,
+    /// While a thread of its waits for the next fault: where the right to answer it is kept, and
+    /// the ticket after which.
+    pub(super) waits: Cell<Option<(CPtr, u32)>>,
+    /// In the list of pagers for which there may be something.
+    pub(super) poked: Cell<bool>,
+    pub(super) next_poked: Cell<Option<&'p Client<'p>>>,
     pub(super) last_ticket: Cell<u32>,
     pub(super) name: Cell<Name>,
     pub(super) tcb: Cell<Option<Object>>,
@@ -226,6 +234,8 @@ impl<'p> Service<'p> {
         node.limits.set(limits);
         node.objects.set(0);
         node.open_offers.set(0);
+        node.paged.set(0);
+        node.waits.set(None);
         node.last_ticket.set(0);
         node.name.set(Name::new(name));
         node.tcb.set(None);
@@ -398,6 +408,7 @@ impl<'p> Service<'p> {
                 self.set_limits(vmm, parent, parent.limits.get().plus(node.limits.get()));
             }
             self.clients.find_mut(&node.number.get()).remove();
+            self.unpoke(node);
             self.free_clients.give(node);
         }
     }

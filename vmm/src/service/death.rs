@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   begin_to_die   its messages are not answered any more, its offers are gone
+//!   next_due       threads that wait for a page of its: their faults are not resolved
 //!   work           thread · fault capability · CNode · IPC buffers · memory, 64 pages at a time
 //!                  · the space itself · the account, when no child is left
 //! ```
@@ -18,6 +19,7 @@ use crate::vmm::Vmm;
 
 use super::clients::{Client, ClientId, State};
 use super::memory::unmap_some;
+use super::paging::drop_kept;
 use super::Service;
 
 impl<'p> Service<'p> {
@@ -46,10 +48,17 @@ impl<'p> Service<'p> {
     /// [`Error::Kernel`] when a call was refused: call again.
     pub fn work<K: Kernel + Memory<'p>>(&mut self, vmm: &mut Vmm<'p, K>) -> Result<bool> {
         let Some(client) = self.dying else { return Ok(false) };
+        // Those that wait for its pages get none; where the server has a policy, it asked before.
+        if let Some(request) = self.next_abandoned(vmm)? {
+            let space = vmm.space_of_thread(request.thread)?;
+            let _ = self.kill(ClientId(space.0));
+            return Ok(true);
+        }
         self.stop(vmm, client)?;
         if self.take_memory(vmm, client)? {
             vmm.destroy_space(client.space())?;
             self.dying = client.next_dying.take();
+            self.drop_pagings_of(client);
             self.forget(vmm, client);
         }
         Ok(self.dying.is_some())
@@ -74,6 +83,10 @@ impl<'p> Service<'p> {
             vmm.free(cnode)?;
             client.cnode.set(None);
             client.objects.set(client.objects.get() - 1);
+        }
+        if let Some((slot, _)) = client.waits.get() {
+            drop_kept(vmm, slot)?;
+            client.waits.set(None);
         }
         Ok(())
     }

@@ -150,19 +150,24 @@ pub(super) fn protect<'p, K: Kernel + Memory<'p>>(
     Ok(Answer::Pages(pages))
 }
 
+/// Returns the token of the region's pager too, when all of it is gone.
 pub(super) fn release<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     client: &Client<'p>,
     handle: RegionHandle,
-) -> Answered {
+) -> Result<(Answer, Option<u32>), Refusal> {
     let info = region_of(vmm, client, handle)?;
     let space = vmm.space(client.space()).map_err(refuse)?;
     let done = unmap_some(vmm, space, info.range).map_err(refuse)?;
     if done == MOST_PAGES as usize {
-        return Ok(Answer::Pages(MOST_PAGES));
+        return Ok((Answer::Pages(MOST_PAGES), None));
     }
     vmm.release(info.id).map_err(refuse)?;
-    Ok(Answer::Done)
+    let token = match info.backing {
+        Backing::Pager { token } => Some(token),
+        _ => None,
+    };
+    Ok((Answer::Done, token))
 }
 
 /// Unmaps what is mapped in a range, up to [`MOST_PAGES`] pages of it; returns how many.
@@ -226,6 +231,10 @@ pub(super) fn clone_region<'p, K: Kernel + Memory<'p>>(
 ) -> Answered {
     room_for_region(vmm, client)?;
     let info = region_of(vmm, client, region)?;
+    // What it holds is its pager's to say, now and later.
+    if matches!(info.backing, Backing::Pager { .. }) {
+        return Err(Refusal::WrongKind);
+    }
     let mapped = vmm.mapped_in(vmm.space(client.space()).map_err(refuse)?, info.range);
     if mapped > MOST_PAGES as usize {
         return Err(Refusal::TooMuch { most: MOST_PAGES });

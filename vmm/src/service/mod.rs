@@ -5,7 +5,8 @@
 //!          (its badge,               │
 //!           words)                   │  clients.rs   who they are; accounts that are split
 //!                                    │  memory.rs    requests about the sender's own memory
-//!                                    │  offers.rs    memory passed from one to another
+//!                                    │  offers.rs    what one offers another: memory, to page
+//!                                    │  paging.rs    pages that one supplies to another
 //!                                    │  refusal.rs   the manager's errors as answers
 //!                                    │
 //!   a program starts ────────────────┤  image.rs     its ELF file, segment by segment
@@ -28,6 +29,7 @@ mod death;
 mod image;
 mod memory;
 mod offers;
+mod paging;
 mod program;
 mod refusal;
 
@@ -38,11 +40,14 @@ use vmm_client::protocol::{Answer, Line, Malformed, Message, Refusal, Request};
 
 use crate::error::{Error, NodeKind, Result};
 use crate::vmm::Vmm;
+use crate::waiting::PageRequest;
 
 use clients::{ByNumber, Client};
 pub use clients::{ClientId, Limits, CLIENT_BADGE};
 pub use image::ImageError;
 use offers::{ByTicket, Offer};
+pub use paging::Due;
+use paging::{ByToken, Paging};
 pub use program::{Program, Start};
 
 /// A message from a client, as the kernel delivered it.
@@ -61,10 +66,14 @@ pub struct Incoming<'a> {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
-    /// What to answer. Without it the sender is gone, or was never there: do not answer.
+    /// What to answer. Without it (and without `keep`) the sender is gone, or was never there: do
+    /// not answer.
     pub answer: Option<Message>,
     /// What a server may want to know of.
     pub event: Option<Event>,
+    /// The sender is answered later: put the right to answer it into this empty slot
+    /// (`CNode_SaveCaller`). There is no answer then.
+    pub keep: Option<CPtr>,
 }
 
 /// What happened.
@@ -88,15 +97,26 @@ pub struct Service<'p> {
     offers: RBTree<ByTicket<'p>>,
     free_clients: Pool<'p, Client<'p>>,
     free_offers: Pool<'p, Offer<'p>>,
+    pagings: RBTree<ByToken<'p>>,
+    free_pagings: Pool<'p, Paging<'p>>,
+    last_token: u32,
     /// Clients that are being taken apart.
     dying: Option<&'p Client<'p>>,
+    /// Pagers for which there may be something.
+    poked: Option<&'p Client<'p>>,
+    /// Whom `next_due` had answered.
+    answered: Option<CPtr>,
+    /// The right to answer a thread whose page is there.
+    goes_on: Option<CPtr>,
+    /// A fault that was not resolved when its pager answered.
+    unresolved: Option<(PageRequest, Option<Error>)>,
 }
 
 impl<'p> Service<'p> {
     /// A service without clients, whose messages and faults come to `endpoint`.
     ///
     /// # Errors
-    /// Those of [`Vmm::map`]: it takes two pages for its own book-keeping, for good.
+    /// Those of [`Vmm::map`]: it takes three pages for its own book-keeping, for good.
     pub fn new<K: Kernel + Memory<'p>>(vmm: &mut Vmm<'p, K>, endpoint: CPtr) -> Result<Self> {
         let mut service = Service {
             endpoint,
@@ -104,13 +124,20 @@ impl<'p> Service<'p> {
             offers: RBTree::new(ByTicket::new()),
             free_clients: Pool::new(|node| &node.next_free),
             free_offers: Pool::new(|node| &node.next_free),
+            pagings: RBTree::new(ByToken::new()),
+            free_pagings: Pool::new(|node| &node.next_free),
+            last_token: 0,
             dying: None,
+            poked: None,
+            answered: None,
+            goes_on: None,
+            unresolved: None,
         };
         service.refill(vmm)?;
         Ok(service)
     }
 
-    /// Brings both pools above their reserve.
+    /// Brings the pools above their reserve.
     fn refill<K: Kernel + Memory<'p>>(&mut self, vmm: &mut Vmm<'p, K>) -> Result {
         if self.free_clients.free() == 0 {
             let page = bookkeeping_page(vmm)?;
@@ -119,6 +146,10 @@ impl<'p> Service<'p> {
         if self.free_offers.free() == 0 {
             let page = bookkeeping_page(vmm)?;
             self.free_offers.adopt(&mut vmm.kernel, page);
+        }
+        if self.free_pagings.free() == 0 {
+            let page = bookkeeping_page(vmm)?;
+            self.free_pagings.adopt(&mut vmm.kernel, page);
         }
         Ok(())
     }
@@ -146,8 +177,9 @@ impl<'p> Service<'p> {
             }
             Request::Exit { code } => {
                 self.begin_to_die(client);
-                Outcome { answer: None, event: Some(Event::Exited(id, code)) }
+                Outcome { event: Some(Event::Exited(id, code)), ..Outcome::default() }
             }
+            Request::NextFault { after } => self.next_fault(vmm, client, after),
             Request::Kill { child } => match self.child_of(client, child) {
                 Ok(child) => {
                     self.begin_to_die(child);
@@ -174,7 +206,11 @@ impl<'p> Service<'p> {
             Request::Protect { start, pages, rights } => {
                 memory::protect(vmm, client, start, pages, rights)
             }
-            Request::Release(region) => memory::release(vmm, client, region),
+            Request::Release(region) => {
+                let (answer, token) = memory::release(vmm, client, region)?;
+                token.into_iter().for_each(|token| self.drop_paging(client, token));
+                Ok(answer)
+            }
             Request::Query { address, next } => memory::query(vmm, client, address, next),
             Request::Clone { region, address } => {
                 memory::clone_region(vmm, client, region, address)
@@ -191,12 +227,27 @@ impl<'p> Service<'p> {
             Request::Accept { from, ticket, address, rights } => {
                 self.accept(vmm, client, (from, ticket), address, rights)
             }
+            Request::OfferPaging { to, key, pages, rights } => {
+                self.offer_paging(vmm, client, to, key, (pages, rights))
+            }
+            Request::AcceptPaging { from, ticket, address, rights } => {
+                self.accept_paging(vmm, client, (from, ticket), address, rights)
+            }
+            Request::Supply { ticket, page, give } => self.supply(vmm, client, ticket, page, give),
+            Request::Refuse { ticket } => self.refuse_page(vmm, client, ticket),
             Request::Limits => self.limits_of(vmm, client),
             Request::Split { child, back, amounts } => {
                 self.split(vmm, client, child, back, amounts)
             }
             // Answered by `handle`.
-            Request::Say(_) | Request::Exit { .. } | Request::Kill { .. } => Ok(Answer::Done),
+            Request::Say(_)
+            | Request::Exit { .. }
+            | Request::Kill { .. }
+            | Request::NextFault { .. } => Ok(Answer::Done),
+            Request::Thread(_)
+            | Request::EndThread { .. }
+            | Request::CloneMore { .. }
+            | Request::AcceptMore { .. } => Err(Refusal::WrongKind),
         }
     }
 }
@@ -207,7 +258,7 @@ impl Outcome {
             Ok(answer) => answer.encode(),
             Err(refusal) => refusal.encode(),
         };
-        Outcome { answer: Some(message), event: None }
+        Outcome { answer: Some(message), ..Outcome::default() }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Memory passed from one client to another: offered by its owner, to one other, once.
+//! What one client offers another, once: memory of its own, or to be the pager of a region.
 //!
-//! An offer holds nothing but the words of it. What lies at its addresses when it is accepted is
+//! An offer of memory holds nothing but the words of it. What lies at its addresses when it is accepted is
 //! what is shared, if all of it is mapped then; its giver can unmap or offer what it likes.
 
 use core::cell::Cell;
@@ -17,6 +17,21 @@ use super::memory::{made, placed, rights, room_for_region};
 use super::refusal::refuse;
 use super::{no_node, Service};
 
+/// What is offered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Offered {
+    /// The giver's memory from this address on.
+    Memory(u32),
+    /// To page a region, which the pager calls this.
+    Paging(u32),
+}
+
+impl Default for Offered {
+    fn default() -> Self {
+        Offered::Memory(0)
+    }
+}
+
 /// An offer's node.
 #[derive(Default)]
 pub(crate) struct Offer<'p> {
@@ -25,7 +40,7 @@ pub(crate) struct Offer<'p> {
     from: Cell<u32>,
     ticket: Cell<u32>,
     to: Cell<u32>,
-    start: Cell<u32>,
+    what: Cell<Offered>,
     pages: Cell<u32>,
     rights: Cell<u32>,
 }
@@ -60,31 +75,53 @@ impl<'p> Service<'p> {
         if pages > MOST_PAGES {
             return Err(Refusal::TooMuch { most: MOST_PAGES });
         }
+        self.may_offer(client, to)?;
+        let space = vmm.space(client.space()).map_err(refuse)?;
+        let (_, range) = vmm.caller_range(space, start as usize, pages as usize).map_err(refuse)?;
+        vmm.check_shareable(space, range).map_err(refuse)?;
+        self.make_offer(vmm, client, to, Offered::Memory(start), (pages, rights))
+    }
+
+    /// [`protocol::Request::OfferPaging`].
+    pub(super) fn offer_paging<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        to: u32,
+        key: u32,
+        (pages, rights): (u32, protocol::Rights),
+    ) -> Result<Answer, Refusal> {
+        self.may_offer(client, to)?;
+        self.make_offer(vmm, client, to, Offered::Paging(key), (pages, rights))
+    }
+
+    fn may_offer(&self, client: &Client<'p>, to: u32) -> Result<(), Refusal> {
         if client.open_offers.get() >= MOST_OFFERS {
             return Err(Refusal::TooMuch { most: MOST_OFFERS });
         }
         if to == client.number.get() || self.alive(to).is_none() {
             return Err(Refusal::NoSuchClient);
         }
-        let space = vmm.space(client.space()).map_err(refuse)?;
-        let (_, range) = vmm.caller_range(space, start as usize, pages as usize).map_err(refuse)?;
-        vmm.check_shareable(space, range).map_err(refuse)?;
+        Ok(())
+    }
+
+    fn make_offer<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        to: u32,
+        what: Offered,
+        (pages, rights): (u32, protocol::Rights),
+    ) -> Result<Answer, Refusal> {
         self.refill(vmm).map_err(refuse)?;
+        let ticket = client.last_ticket.get().checked_add(1).ok_or(Refusal::Internal)?;
         let node = self.free_offers.take().ok_or_else(|| refuse(no_node()))?;
-        let ticket = client.last_ticket.get().checked_add(1).ok_or(Refusal::Internal);
-        let ticket = match ticket {
-            Ok(ticket) => ticket,
-            Err(refusal) => {
-                self.free_offers.give(node);
-                return Err(refusal);
-            }
-        };
         client.last_ticket.set(ticket);
         client.open_offers.set(client.open_offers.get() + 1);
         node.from.set(client.number.get());
         node.ticket.set(ticket);
         node.to.set(to);
-        node.start.set(start);
+        node.what.set(what);
         node.pages.set(pages);
         node.rights.set(rights.bits());
         self.offers.insert(node);
@@ -116,12 +153,13 @@ impl<'p> Service<'p> {
     ) -> Result<Answer, Refusal> {
         room_for_region(vmm, client)?;
         let giver = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
-        let offer = self.offer_to(client.number.get(), from, ticket)?;
+        let offer = self.offer_to(client.number.get(), (from, ticket), false)?;
         let offered = protocol::Rights::from_bits_truncate(offer.rights.get());
         if !offered.contains(wanted) {
             return Err(Refusal::BeyondRights);
         }
-        let (start, pages) = (offer.start.get() as usize, offer.pages.get() as usize);
+        let Offered::Memory(start) = offer.what.get() else { return Err(Refusal::NoSuchOffer) };
+        let (start, pages) = (start as usize, offer.pages.get() as usize);
         let space = vmm.space(giver.space()).map_err(|_| Refusal::NoSuchOffer)?;
         let (region, range) =
             vmm.caller_range(space, start, pages).map_err(|_| Refusal::NoSuchOffer)?;
@@ -141,8 +179,55 @@ impl<'p> Service<'p> {
         made(vmm, shared)
     }
 
-    /// The offer of `from` to `to` with this ticket, or the oldest for 0.
-    fn offer_to(&self, to: u32, from: u32, ticket: u32) -> Result<&'p Offer<'p>, Refusal> {
+    /// [`protocol::Request::AcceptPaging`].
+    pub(super) fn accept_paging<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        (from, ticket): (u32, u32),
+        address: u32,
+        wanted: protocol::Rights,
+    ) -> Result<Answer, Refusal> {
+        room_for_region(vmm, client)?;
+        let pager = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
+        let offer = self.offer_to(client.number.get(), (from, ticket), true)?;
+        let offered = protocol::Rights::from_bits_truncate(offer.rights.get());
+        if !offered.contains(wanted) {
+            return Err(Refusal::BeyondRights);
+        }
+        let Offered::Paging(key) = offer.what.get() else { return Err(Refusal::NoSuchOffer) };
+        let options = RegionOptions::new(offer.pages.get() as usize)
+            .named("paged")
+            .rights(rights(wanted))
+            .ceiling(rights(offered));
+        let region = self
+            .reserve_paged(vmm, client, (pager, key), &placed(options, address))
+            .map_err(refuse)?;
+        self.drop_offer(pager, (from, offer.ticket.get()));
+        made(vmm, region)
+    }
+
+    /// Whether a client has offered others to page for them that live.
+    pub(super) fn offers_paging(&self, client: &Client<'p>) -> bool {
+        let number = client.number.get();
+        let mut cursor = self.offers.lower_bound(Bound::Included(&(number, 0)));
+        while let Some(offer) = cursor.get().filter(|offer| offer.from.get() == number) {
+            let paging = matches!(offer.what.get(), Offered::Paging(_));
+            if paging && self.alive(offer.to.get()).is_some() {
+                return true;
+            }
+            cursor.move_next();
+        }
+        false
+    }
+
+    /// The offer of `from` to `to` with this ticket, or the oldest for 0: to page, or of memory.
+    fn offer_to(
+        &self,
+        to: u32,
+        (from, ticket): (u32, u32),
+        paging: bool,
+    ) -> Result<&'p Offer<'p>, Refusal> {
         let mut cursor = self.offers.lower_bound(Bound::Included(&(from, ticket)));
         // A client has at most MOST_OFFERS of them.
         while let Some(offer) = cursor.clone_pointer() {
@@ -150,7 +235,8 @@ impl<'p> Service<'p> {
             if offer.from.get() != from || other {
                 break;
             }
-            if offer.to.get() == to {
+            let is_paging = matches!(offer.what.get(), Offered::Paging(_));
+            if offer.to.get() == to && is_paging == paging {
                 return Ok(offer);
             }
             cursor.move_next();
@@ -162,6 +248,8 @@ impl<'p> Service<'p> {
         if let Some(node) = self.offers.find_mut(&key).remove() {
             self.free_offers.give(node);
             giver.open_offers.set(giver.open_offers.get() - 1);
+            // It may wait for faults of what nobody accepts any more.
+            self.poke_number(key.0);
         }
     }
 

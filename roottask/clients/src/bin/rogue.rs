@@ -10,6 +10,9 @@ use vmm_client::{client_program, say, Error, Result, Service};
 
 client_program!(main);
 
+/// Words of each request, by its number from 1 on.
+const LENGTHS: [usize; 27] =
+    [11, 2, 2, 3, 2, 2, 4, 1, 4, 3, 1, 1, 0, 0, 6, 1, 24, 1, 4, 4, 1, 3, 1, 4, 1, 5, 4];
 /// Random messages to send.
 const MESSAGES: usize = 10_000;
 
@@ -64,14 +67,16 @@ fn random_messages(service: Service, victim: u32) -> Result<usize> {
         let (label, length) = match random.next() % 4 {
             0 => (random.next() & 0xf_ffff, random.next() as usize % words.len()),
             _ => {
-                let number = 1 + random.next() % 18;
-                let length = [11, 2, 2, 3, 2, 2, 4, 1, 4, 3, 1, 1, 0, 0, 6, 1, 24, 1];
-                (VERSION << 12 | number, length[number as usize - 1])
+                let number = 1 + random.next() % LENGTHS.len() as u32;
+                (VERSION << 12 | number, LENGTHS[number as usize - 1])
             }
         };
-        // These two it could mean: to end, and to talk the others down.
-        let meant = Request::parse(label, &words[..length]);
-        if matches!(meant, Ok(Request::Exit { .. } | Request::Say(_))) {
+        // These it could mean: to end, by itself or by a thread that runs anywhere; to wait for
+        // faults that never come; to talk the others down.
+        if let Ok(
+            Request::Exit { .. } | Request::Thread(_) | Request::NextFault { .. } | Request::Say(_),
+        ) = Request::parse(label, &words[..length])
+        {
             continue;
         }
         sent += 1;

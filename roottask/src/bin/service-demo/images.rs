@@ -6,3 +6,7 @@ pub static GIVER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/giver"))
 pub static TAKER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/taker"));
 /// Breaks the rules.
 pub static ROGUE: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/rogue"));
+/// Supplies others with pages.
+pub static PAGER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/pager"));
+/// Has its pages from the pager.
+pub static READER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/reader"));

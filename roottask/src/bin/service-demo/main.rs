@@ -7,7 +7,7 @@
 //! The server's loop is `roottask::Server`.
 //!
 //! The giver shares memory with its child, the taker, and ends first; the rogue breaks every rule
-//! there is and is ended while the others go on. What it takes to pass is counted by the server and
+//! there is and is ended while the others go on. Then the pager supplies the reader's pages. What it takes to pass is counted by the server and
 //! does not rest on what the clients say of themselves.
 #![no_std]
 #![no_main]
@@ -26,6 +26,7 @@ static POOL: BootPool<32> = BootPool::new();
 const FAMILY: Limits = Limits { quota: Quota { frames: 300, tables: 16, slots: 64 }, objects: 4 };
 const CHILD: Limits = Limits { quota: Quota { frames: 64, tables: 8, slots: 32 }, objects: 2 };
 const ROGUE: Limits = Limits { quota: Quota { frames: 160, tables: 8, slots: 16 }, objects: 2 };
+const PAGED: Limits = Limits { quota: Quota { frames: 32, tables: 8, slots: 8 }, objects: 2 };
 
 /// What was free at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +89,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     check!(counts.resolved >= 6);
     check_eq!(counts.unresolved, 1);
 
+    paging(&mut vmm, &mut server)?;
+
     vmm.trim()?;
     vmm.validate()?;
     let after = free(&vmm);
@@ -95,4 +98,31 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     check_eq!(after, before);
     debug_println!("service-demo: passed");
     exit(ExitCode::Success)
+}
+
+/// A program that has its pages from another: as it touches them, until one is refused. A third
+/// waits for a page that never comes, until its pager ends.
+fn paging(vmm: &mut Manager, server: &mut Server) -> Outcome {
+    debug_println!("service-demo: a program that supplies the pages of others");
+    let pager = server.create(vmm, "pager", PAGED, None)?;
+    let reader = server.create(vmm, "reader", PAGED, None)?;
+    let waiter = server.create(vmm, "waiter", PAGED, None)?;
+    for (client, file) in
+        [(pager, images::PAGER), (reader, images::READER), (waiter, images::READER)]
+    {
+        server.load(vmm, client, file)?;
+    }
+    let before = server.counts();
+    server.start(pager, reader.number() | waiter.number() << 16)?;
+    server.start(reader, pager.number())?;
+    server.start(waiter, pager.number())?;
+    server.run(vmm)?;
+    check_eq!(server.end_of(pager), Some(End::Exited(0)));
+    check_eq!(server.end_of(reader), Some(End::Fault));
+    check_eq!(server.end_of(waiter), Some(End::Fault));
+    let counts = server.counts();
+    // Seven pages; one that was refused, one whose pager ended.
+    check_eq!(counts.resolved - before.resolved, 7);
+    check_eq!(counts.unresolved - before.unresolved, 2);
+    Ok(())
 }
