@@ -76,6 +76,23 @@ fn an_offer_whose_memory_is_gone_is_none() {
     assert_eq!(world.ask(taker, accept), Err(Refusal::NoSuchOffer));
 }
 
+/// Found by a stress run: a client shared what it had not offered, but had got at the same addresses.
+#[test]
+fn an_offer_is_not_about_what_came_after_its_memory() {
+    let (mut world, giver, taker) = World::two();
+    let (handle, start) = world.memory(giver, 1);
+    let offer = Request::Offer { to: taker.number(), start, pages: 1, rights: ALL };
+    world.ask(giver, offer).unwrap();
+    world.ask(giver, Request::Release(handle)).unwrap();
+    let (_, later) = world.memory(giver, 1);
+    assert_eq!(later, start, "it lies where the other did");
+    let accept = Request::Accept { from: giver.number(), ticket: 0, address: 0, rights: ALL };
+    assert_eq!(world.ask(taker, accept), Err(Refusal::NoSuchOffer));
+    world.ask(giver, Request::Withdraw { ticket: 1 }).unwrap();
+    world.ask(giver, offer).unwrap();
+    world.ask(taker, accept).unwrap();
+}
+
 #[test]
 fn shared_memory_outlives_its_giver() {
     let mut world = World::new();

@@ -1,7 +1,9 @@
 //! What one client offers another, once: memory of its own, or to be the pager of a region.
 //!
-//! An offer of memory holds nothing but the words of it. What lies at its addresses when it is accepted is
-//! what is shared, if all of it is mapped then; its giver can unmap or offer what it likes.
+//! An offer of memory holds nothing but the words of it, and which region they were about. What that
+//! region has at these addresses when the offer is accepted is what is shared, if all of it is mapped
+//! then; its giver can unmap or offer what it likes. Another region that has come to lie there was
+//! not offered.
 
 use core::cell::Cell;
 
@@ -20,15 +22,15 @@ use super::{no_node, Service};
 /// What is offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Offered {
-    /// The giver's memory from this address on.
-    Memory(u32),
+    /// The giver's memory from this address on, in the region with this serial number.
+    Memory(u32, u32),
     /// To page a region, which the pager calls this.
     Paging(u32),
 }
 
 impl Default for Offered {
     fn default() -> Self {
-        Offered::Memory(0)
+        Offered::Memory(0, 0)
     }
 }
 
@@ -77,9 +79,11 @@ impl<'p> Service<'p> {
         }
         self.may_offer(client, to)?;
         let space = vmm.space(client.space()).map_err(refuse)?;
-        let (_, range) = vmm.caller_range(space, start as usize, pages as usize).map_err(refuse)?;
+        let (region, range) =
+            vmm.caller_range(space, start as usize, pages as usize).map_err(refuse)?;
         vmm.check_shareable(space, range).map_err(refuse)?;
-        self.make_offer(vmm, client, to, Offered::Memory(start), (pages, rights))
+        let what = Offered::Memory(start, region.serial());
+        self.make_offer(vmm, client, to, what, (pages, rights))
     }
 
     /// [`protocol::Request::OfferPaging`].
@@ -158,11 +162,16 @@ impl<'p> Service<'p> {
         if !offered.contains(wanted) {
             return Err(Refusal::BeyondRights);
         }
-        let Offered::Memory(start) = offer.what.get() else { return Err(Refusal::NoSuchOffer) };
+        let Offered::Memory(start, serial) = offer.what.get() else {
+            return Err(Refusal::NoSuchOffer);
+        };
         let (start, pages) = (start as usize, offer.pages.get() as usize);
         let space = vmm.space(giver.space()).map_err(|_| Refusal::NoSuchOffer)?;
         let (region, range) =
             vmm.caller_range(space, start, pages).map_err(|_| Refusal::NoSuchOffer)?;
+        if region.serial() != serial {
+            return Err(Refusal::NoSuchOffer);
+        }
         if !region.spec().ceiling.contains(rights(offered)) {
             return Err(Refusal::BeyondRights);
         }
