@@ -7,6 +7,7 @@
 //!   bin/pager.rs   supplies the pages of the reader's memory, refuses one, ends while others wait
 //!   bin/reader.rs  touches memory that the pager supplies
 //!   bin/meter.rs   measures requests, for the benchmark
+//!   bin/busy.rs    asks for memory in all ways, for stress runs
 //! ```
 #![no_std]
 

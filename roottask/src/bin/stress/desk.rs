@@ -5,8 +5,9 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 
 use roottask::{Manager, Outcome};
-use sel4::{cap, sys, MessageInfo, Word};
+use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4_faults::{FaultHandler, Incident, ThreadFault, Verdict, PAGER_BADGE};
+use vmm::service::protocol::{self, MOST_WORDS};
 use vmm::{Blueprint, CPtr, Error, FaultClass, Object, ThreadId};
 
 use crate::engine::Stress;
@@ -29,29 +30,86 @@ pub struct Note {
     pub refused_by_pager: bool,
 }
 
-/// The most words of a message that is looked at.
-const WORDS: usize = 16;
+/// The first words of a message, taken out of the IPC buffer: the serial line and the clock use it too.
+struct Words([Word; WORDS]);
 
-/// A message as it came. Its words are kept, since the serial line and the clock use the IPC buffer.
+/// The longest message that is looked at, and a word more.
+const WORDS: usize = 1 + MOST_WORDS;
+
+impl Words {
+    fn take() -> Words {
+        let mut words = Words([0; WORDS]);
+        sel4::with_ipc_buffer(|buffer| {
+            let count = words.0.len();
+            words.0.copy_from_slice(&buffer.msg_regs()[..count]);
+        });
+        words
+    }
+
+    fn put_back(&self) {
+        sel4::with_ipc_buffer_mut(|buffer| {
+            buffer.msg_regs_mut()[..self.0.len()].copy_from_slice(&self.0);
+        });
+    }
+}
+
+/// What is to be answered.
+pub struct Answer(MessageInfo, Words);
+
+impl Answer {
+    /// Nothing: a thread that has faulted goes on.
+    pub fn empty() -> Answer {
+        Answer(MessageInfoBuilder::default().build(), Words([0; WORDS]))
+    }
+
+    /// What the service answers.
+    pub fn new(message: &protocol::Message) -> Answer {
+        let mut words = Words([0; WORDS]);
+        words.0[..message.words().len()].copy_from_slice(message.words());
+        let info = MessageInfoBuilder::default().label(message.label());
+        Answer(info.length(message.words().len()).build(), words)
+    }
+}
+
+/// A message as it came.
 pub struct Message {
     /// What it is.
     pub info: MessageInfo,
     /// Whose.
     pub badge: usize,
-    words: [Word; WORDS],
+    words: Words,
 }
 
 impl Message {
     fn new((info, badge): (MessageInfo, Word)) -> Message {
-        let mut words = [0; WORDS];
-        sel4::with_ipc_buffer(|buffer| words.copy_from_slice(&buffer.msg_regs()[..WORDS]));
-        Message { info, badge: badge as usize, words }
+        Message { info, badge: badge as usize, words: Words::take() }
     }
 
-    fn put_back(&self) {
-        sel4::with_ipc_buffer_mut(|buffer| {
-            buffer.msg_regs_mut()[..WORDS].copy_from_slice(&self.words);
-        });
+    /// Its words. Of one that is too long for any purpose, the first.
+    pub fn words(&self) -> &[Word] {
+        &self.words.0[..self.info.length().min(WORDS)]
+    }
+
+    /// Answers whoever waits for it, and waits for the next message.
+    pub fn receive(endpoint: cap::Endpoint, answer: Option<Answer>) -> Message {
+        Message::new(match answer {
+            Some(Answer(info, words)) => {
+                words.put_back();
+                endpoint.reply_recv(info, ())
+            }
+            None => endpoint.recv(()),
+        })
+    }
+
+    /// Answers whoever waits for it. Then everybody runs who has a higher priority; if that brings no
+    /// message, and everybody has, nobody will send any.
+    pub fn poll(endpoint: cap::Endpoint, answer: Option<Answer>) -> Option<Message> {
+        if let Some(Answer(info, words)) = answer {
+            words.put_back();
+            sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, info));
+        }
+        let received = endpoint.nb_recv(());
+        (received.1 != 0).then(|| Message::new(received))
     }
 
     fn kind(&self) -> Kind {
@@ -66,7 +124,7 @@ impl Message {
 /// What became of a message.
 pub struct Handled {
     /// What to answer to its sender.
-    pub answer: Option<MessageInfo>,
+    pub answer: Option<Answer>,
     /// What was told of a thread that was stopped: the sender, or one whose pager refused.
     pub incident: Option<Note>,
 }
@@ -118,30 +176,23 @@ impl Desk {
         cap::Endpoint::from_bits(self.endpoint.slot().bits() as Word)
     }
 
-    /// Answers whoever waits for it, and waits for the next message.
-    pub fn receive(&self, answer: Option<MessageInfo>) -> Message {
-        Message::new(match answer {
-            Some(answer) => self.receiver().reply_recv(answer, ()),
-            None => self.receiver().recv(()),
-        })
+    /// As [`Message::receive`].
+    pub fn receive(&self, answer: Option<Answer>) -> Message {
+        Message::receive(self.receiver(), answer)
     }
 
-    /// Answers whoever waits for it. Then everybody runs who has a higher priority; if that brings no
-    /// message, and everybody has, nobody will send any.
-    pub fn poll(&self, answer: Option<MessageInfo>) -> Option<Message> {
-        if let Some(answer) = answer {
-            sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
-        }
-        let received = self.receiver().nb_recv(());
-        (received.1 != 0).then(|| Message::new(received))
+    /// As [`Message::poll`].
+    pub fn poll(&self, answer: Option<Answer>) -> Option<Message> {
+        Message::poll(self.receiver(), answer)
     }
 
     /// Has the handler look at a message: one operation.
     pub fn handle(&mut self, stress: &mut Stress, message: &Message) -> Outcome<Handled> {
         let (handler, note) = (&mut self.handler, &self.note);
         let answer = stress.attempt(message.kind(), |vmm| {
-            message.put_back();
+            message.words.put_back();
             let answer = handler.handle(vmm, &message.info, message.badge as Word);
+            let answer = answer.map(|info| Answer(info, Words::take()));
             match note.get().and_then(|note| note.error) {
                 Some(error) => Err(error),
                 None => Ok(answer),

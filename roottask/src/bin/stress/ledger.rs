@@ -34,7 +34,9 @@ kinds! {
     ReleaseIpcBuffer "release IPC buffer", ThreadMemory "thread memory",
     ReleaseThread "release thread", Register "register thread", Unregister "unregister thread",
     ThreadFault "thread fault", ThreadEnd "thread end", PagerCall "pager call",
-    AddPager "add pager", RemovePager "remove pager", Supply "supply page", Write "write", Query "query", Trim "trim", Quota "quota",
+    AddPager "add pager", RemovePager "remove pager", Supply "supply page",
+    CreateClient "create client", LoadClient "load client", ClientRequest "client's request",
+    ClientFault "client's fault", ClientEnd "client's end", Write "write", Query "query", Trim "trim", Quota "quota",
 }
 
 impl Kind {
@@ -107,7 +109,10 @@ impl Ledger {
 
     /// How many faults were resolved: as if a thread had made them, and those of threads.
     pub fn faults(&self) -> u64 {
-        [Kind::Fault, Kind::ThreadFault].map(|kind| self.entries[kind as usize].done).iter().sum()
+        [Kind::Fault, Kind::ThreadFault, Kind::ClientFault]
+            .map(|kind| self.entries[kind as usize].done)
+            .iter()
+            .sum()
     }
 
     /// One line for each kind there was; `unit` is what costs are in.

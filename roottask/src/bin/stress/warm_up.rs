@@ -7,11 +7,11 @@
 use alloc::vec::Vec;
 
 use roottask::Outcome;
-use vmm::{Blueprint, RegionOptions};
+use vmm::{Blueprint, CPtr, RegionOptions};
 
 use crate::engine::Stress;
 use crate::ledger::Kind;
-use crate::phases::PHASES;
+use crate::phases::{stretch_clients, PHASES};
 
 /// The most regions there are at a time.
 pub const MOST_REGIONS: usize = 2048;
@@ -23,6 +23,8 @@ const TABLES: usize = 256;
 const OBJECTS: usize = 4096;
 /// More spaces than there ever are.
 const SPACES: usize = 32;
+/// More threads whose faults are answered than there ever are.
+const THREADS: usize = 64;
 
 /// Does each phase once, whatever was asked for, then has much of everything; gives it all back.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -55,6 +57,8 @@ fn stretch(stress: &mut Stress) -> Outcome {
     for _ in 0..SPACES {
         spaces.extend(stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?);
     }
+    stretch_clients(stress)?;
+    stretch_threads(stress)?;
     for number in 0..OBJECTS {
         let blueprint = Blueprint::Untyped { size_bits: 4 + (number % 9) as u8 };
         objects.extend(stress.attempt(Kind::Allocate, |vmm| vmm.allocate(blueprint))?);
@@ -69,4 +73,20 @@ fn stretch(stress: &mut Stress) -> Outcome {
         stress.must(Kind::Release, |vmm| vmm.release(region))?;
     }
     Ok(())
+}
+
+/// What is kept of threads does not ask whether there is one.
+fn stretch_threads(stress: &mut Stress) -> Outcome {
+    let own = stress.world.own();
+    let endpoint = stress.must(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Endpoint))?;
+    let mut threads = Vec::new();
+    for _ in 0..THREADS {
+        threads.extend(stress.attempt(Kind::Register, |vmm| {
+            vmm.register_thread(own, CPtr::NULL, endpoint.slot(), "warm-up")
+        })?);
+    }
+    for thread in threads {
+        stress.must(Kind::Unregister, |vmm| vmm.unregister_thread(thread))?;
+    }
+    stress.must(Kind::Free, |vmm| vmm.free(endpoint))
 }

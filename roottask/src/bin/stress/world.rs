@@ -14,6 +14,7 @@ use vmm::{RegionId, Rights, SpaceId};
 
 use crate::engine::Stress;
 use crate::ledger::Kind;
+use crate::phases::Host;
 
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
@@ -89,6 +90,8 @@ pub struct World {
     pub areas: Vec<Area>,
     /// The most pages that areas may have mapped together.
     pub most_pages: usize,
+    /// The service, which has its memory for good.
+    pub host: Option<Host>,
 }
 
 /// The most areas there are at a time.
@@ -102,7 +105,7 @@ impl World {
         let mut spaces = Vec::with_capacity(MOST_SPACES);
         spaces.push(own);
         let most_pages = (free_bytes / PAGE / 4).min(4096);
-        World { spaces, areas: Vec::with_capacity(2 * MOST_AREAS), most_pages }
+        World { spaces, areas: Vec::with_capacity(2 * MOST_AREAS), most_pages, host: None }
     }
 
     /// The manager's own space.

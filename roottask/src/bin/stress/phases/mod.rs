@@ -7,13 +7,14 @@
 //!   fill.rs       memory to the last page                 fragment.rs  every second block freed
 //!   threads.rs    stacks, IPC buffers, thread memory      storm.rs     threads that fault, all at once
 //!   objects.rs    kernel objects and slots                stacks.rs    stacks that grow to their guards
-//!   pagers.rs     pages from outside, or never
+//!   pagers.rs     pages from outside, or never            clients.rs   programs, killed in mid-request
 //!   slots.rs      no capability slot left                 refusals.rs  requests that are wrong; quotas
 //! ```
 //!
 //! Areas and spaces live on from one phase to the next; what else a phase makes it gives back.
 
 mod churn;
+mod clients;
 mod cow;
 mod fill;
 mod fragment;
@@ -28,6 +29,7 @@ mod stacks;
 mod storm;
 mod threads;
 
+pub use clients::{stretch as stretch_clients, Host};
 use roottask::Outcome;
 
 use crate::engine::Stress;
@@ -43,7 +45,7 @@ pub struct Phase {
 }
 
 /// All of them.
-pub const PHASES: [Phase; 14] = [
+pub const PHASES: [Phase; 15] = [
     Phase { name: "churn", weight: 20, run: churn::run },
     Phase { name: "share", weight: 10, run: share::run },
     Phase { name: "cow", weight: 10, run: cow::run },
@@ -55,6 +57,7 @@ pub const PHASES: [Phase; 14] = [
     Phase { name: "storm", weight: 6, run: storm::run },
     Phase { name: "stacks", weight: 4, run: stacks::run },
     Phase { name: "pagers", weight: 4, run: pagers::run },
+    Phase { name: "clients", weight: 4, run: clients::run },
     Phase { name: "objects", weight: 8, run: objects::run },
     Phase { name: "slots", weight: 1, run: slots::run },
     Phase { name: "refusals", weight: 3, run: refusals::run },

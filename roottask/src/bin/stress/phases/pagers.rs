@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::arch::asm;
 
 use roottask::{check, check_eq, Failure, Outcome};
-use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
+use sel4::{cap, MessageInfoBuilder, Word};
 use sel4_root_task::debug_println;
 use vmm::sel4_faults::{PagerCall, ThreadFault, PAGER_BADGE};
 use vmm::{
@@ -280,7 +280,7 @@ impl Session {
 
     /// Answers messages until nobody can go on.
     fn serve(&mut self, stress: &mut Stress) -> Outcome {
-        let mut answer: Option<MessageInfo> = None;
+        let mut answer = None;
         while let Some(message) = self.desk.poll(answer.take()) {
             self.until_kill = self.until_kill.and_then(|left| left.checked_sub(1));
             if self.until_kill == Some(0) {
