@@ -154,16 +154,8 @@ impl Server {
     /// # Errors
     /// What the kernel refuses.
     pub fn start(&mut self, client: ClientId, argument: u32) -> Outcome {
-        let Some(start) = self.entry(client).and_then(|entry| entry.start) else { return Ok(()) };
-        let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
-        let mut context = UserContext::default();
-        *context.pc_mut() = start.entry as Word;
-        // As after a call: 4 below a multiple of 16.
-        *context.sp_mut() = (start.stack_top - 4) as Word;
-        *context.fastcall_param_mut(0) = start.ipc_buffer as Word;
-        *context.fastcall_param_mut(1) = argument;
-        tcb.tcb_set_sched_params(slot::TCB.cap(), PRIORITY, PRIORITY)?;
-        Ok(tcb.tcb_write_all_registers(true, &mut context)?)
+        let start = self.entry(client).and_then(|entry| entry.start);
+        start.map_or(Ok(()), |start| set_going(&start, argument))
     }
 
     /// Serves until every client has ended and all they had is given back.
@@ -230,6 +222,7 @@ impl Server {
             }
             Some(Event::Exited(client, code)) => self.ends(client, End::Exited(code)),
             Some(Event::Killed(client)) => self.ends(client, End::Killed),
+            Some(Event::Thread { start, argument, .. }) => set_going(&start, argument)?,
             _ => {}
         }
         self.settle_due(vmm)?;
@@ -348,4 +341,18 @@ impl Server {
     pub fn counts(&self) -> Counts {
         self.counts
     }
+}
+
+/// Writes a new thread's registers, and lets it run.
+fn set_going(start: &Start, argument: u32) -> Outcome {
+    let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
+    let mut context = UserContext::default();
+    *context.pc_mut() = start.entry as Word;
+    // As after a call: 4 below a multiple of 16.
+    *context.sp_mut() = (start.stack_top - 4) as Word;
+    *context.fastcall_param_mut(0) = start.ipc_buffer as Word;
+    *context.fastcall_param_mut(1) = argument;
+    context.inner_mut().tls_base = start.thread_pointer as Word;
+    tcb.tcb_set_sched_params(slot::TCB.cap(), PRIORITY, PRIORITY)?;
+    Ok(tcb.tcb_write_all_registers(true, &mut context)?)
 }

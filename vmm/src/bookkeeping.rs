@@ -126,12 +126,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             rights: Rights::READ_WRITE,
             cow: false,
             cache: CachePolicy::WriteBack,
-            source: Source::Physical,
+            // Given up, it is not destroyed: what came with it would keep its memory from use.
+            source: Source::Foreign,
         };
         let mapped = self.enter(self.own, info).and_then(|()| self.install(self.own, page));
         if let Err(error) = mapped {
-            // The frame was given up, and so destroyed.
-            self.bookkeeping.frames_taken -= 1;
+            let count = 1 + self.bookkeeping.frames.map_or(0, |rest| rest.count);
+            self.bookkeeping.frames = Some(Frames { count, ..frames });
             return Err(error);
         }
         self.bookkeeping.mapped_pages += 1;

@@ -30,6 +30,8 @@ pub enum Resource {
     Tables,
     /// Capability slots.
     Slots,
+    /// Kernel objects that are neither pages nor page tables: those of the service's clients.
+    Objects,
 }
 
 impl Quota {
@@ -44,6 +46,8 @@ impl Quota {
             Resource::Frames => self.frames,
             Resource::Tables => self.tables,
             Resource::Slots => self.slots,
+            // Counted by who allocates them for a space: see `crate::service::Limits`.
+            Resource::Objects => usize::MAX,
         }
     }
 }

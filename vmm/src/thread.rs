@@ -105,7 +105,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         any.then_some(()).ok_or(Error::NoSuchRegion(memory.stack.region()))
     }
 
-    fn allocate_tls(&mut self, space: SpaceId, image: &TlsImage<'_>, name: &str) -> Result<Tls> {
+    /// Makes a copy of thread-local storage in its space, copy-on-write: what the original holds now
+    /// is what the new thread's variables start with.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::clone_region`] and [`Vmm::write`]. Nothing is left behind.
+    pub(crate) fn clone_tls(&mut self, original: Tls) -> Result<Tls> {
+        let space = original.region.space();
+        let region = self.clone_region(original.region, space, &RegionOptions::new(1))?;
+        let below = original.thread_pointer - original.region.start().bits();
+        let thread_pointer = region.start().bits() + below;
+        let word = usize::from(self.alloc.sizes().word_bits / 8);
+        match self.write(space, thread_pointer, &thread_pointer.to_le_bytes()[..word]) {
+            Ok(()) => Ok(Tls { region, thread_pointer }),
+            Err(error) => {
+                let _ = self.release(region);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn allocate_tls(
+        &mut self,
+        space: SpaceId,
+        image: &TlsImage<'_>,
+        name: &str,
+    ) -> Result<Tls> {
         let page = self.geometry.page_bytes();
         let bad = Error::BadTls { bytes: image.memory_bytes, align: image.align };
         let possible = image.align.is_power_of_two()

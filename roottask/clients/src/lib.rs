@@ -6,6 +6,7 @@
 //!   bin/rogue.rs   does all that it should not
 //!   bin/pager.rs   supplies the pages of the reader's memory, refuses one, ends while others wait
 //!   bin/reader.rs  touches memory that the pager supplies
+//!   bin/twins.rs   two threads of one program, with thread-local variables
 //!   bin/meter.rs   measures requests, for the benchmark
 //!   bin/busy.rs    asks for memory in all ways, for stress runs
 //! ```

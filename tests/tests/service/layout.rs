@@ -42,7 +42,7 @@ fn requests() -> Vec<Request> {
         Request::Supply { ticket: 3, page: 0x1000, give: true },
         Request::Refuse { ticket: 3 },
         Request::Thread(NewThread { entry: 0x1000, argument: 1, stack_pages: 2, slot: 5 }),
-        Request::EndThread { thread: 0x1000 },
+        Request::EndThread { thread: 0x1000, own: true },
         Request::CloneMore { region, into: region, page: 64 },
         Request::AcceptMore { from: 2, ticket: 1, region },
     ]

@@ -8,6 +8,7 @@
 //! | `paging` | pages that one client supplies to another |
 //! | `accounts` | limits: enforced, split, given back |
 //! | `programs` | ELF files, the capabilities of a program, its end |
+//! | `workers` | further threads of a program |
 //! | `refusals` | every kernel call refused in turn: all comes back |
 //! | `random` | random and mutated messages: no panic, nothing broken, nobody else's memory touched |
 
@@ -23,4 +24,5 @@ mod programs;
 mod random;
 mod refusals;
 mod requests;
+mod workers;
 mod world;

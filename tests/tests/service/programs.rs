@@ -12,7 +12,7 @@ use crate::world::{AMPLE, World};
 
 /// An ELF file for IA32 with these segments: type, address, bytes of memory, flags (1 execute,
 /// 2 write, 4 read), contents.
-fn elf(segments: &[(u32, u32, u32, u32, &[u8])]) -> Vec<u8> {
+pub fn elf(segments: &[(u32, u32, u32, u32, &[u8])]) -> Vec<u8> {
     let mut file = b"\x7fELF\x01\x01\x01".to_vec();
     file.resize(16, 0);
     let half = |file: &mut Vec<u8>, value: u16| file.extend(value.to_le_bytes());
@@ -37,7 +37,7 @@ fn elf(segments: &[(u32, u32, u32, u32, &[u8])]) -> Vec<u8> {
     file
 }
 
-fn load(world: &mut World, client: ClientId, file: &[u8]) -> Result<Start, ImageError> {
+pub fn load(world: &mut World, client: ClientId, file: &[u8]) -> Result<Start, ImageError> {
     world.service.load(&mut world.fixture.vmm, client, &Program { file, stack_pages: 2 })
 }
 
@@ -47,7 +47,12 @@ pub fn program() -> Vec<u8> {
     elf(&[(1, 0x40_0010, 5000, 5, &code), (1, 0x40_3000, 0x2000, 6, b"data")])
 }
 
-fn bytes(world: &World, client: ClientId, address: usize, count: usize) -> Vec<u8> {
+/// The same with thread-local storage.
+pub fn with_tls() -> Vec<u8> {
+    elf(&[(1, 0x40_0010, 5000, 5, &[0x90; 5000]), (7, 0x40_0010, 60, 4, b"variables")])
+}
+
+pub fn bytes(world: &World, client: ClientId, address: usize, count: usize) -> Vec<u8> {
     let vspace = world.fixture.vmm.vspace(client.space()).unwrap();
     let mut found = vec![0; count];
     world.fixture.kernel().read(vspace, address, &mut found).unwrap();
@@ -156,7 +161,9 @@ fn a_file_that_cannot_be_is_refused() {
         elf(&[(1, 0x40_0000, 0x1000, 4, &[]), (1, 0x40_0800, 0x1000, 6, &[])]),
         elf(&[(1, 0x40_0000, 0x4000_0000, 6, &[])]),
         elf(&[(3, 0x40_0000, 4, 4, b"ld")]),
-        elf(&[(7, 0x40_0000, 4, 4, b"tls")]),
+        elf(&[(7, 0x40_0000, 17 * 4096, 4, b"tls")]),
+        elf(&[(7, 0x40_0000, 2, 4, b"tls")]),
+        elf(&[(7, 0x40_0000, 4, 4, b"tls"), (7, 0x40_1000, 4, 4, b"tls")]),
     ];
     for (index, file) in files.iter().enumerate() {
         let client = world.client(AMPLE, None);

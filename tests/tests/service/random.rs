@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use vmm::service::protocol::{
-    Amounts, Answer, MOST_PAGES, MOST_WORDS, Name, Options, Refusal, RegionHandle, Request,
-    Reserve, Rights, Text,
+    Amounts, Answer, MOST_PAGES, MOST_WORDS, Name, NewThread, Options, Refusal, RegionHandle,
+    Request, Reserve, Rights, Text,
 };
 use vmm::service::{ClientId, Due, Event, Limits, Program};
 use vmm::{Access, FaultClass, PageFault, Quota, SpaceId};
@@ -101,7 +101,7 @@ impl Storm {
             senders: Vec::new(),
             victim,
             kept: BTreeMap::new(),
-            file: crate::programs::program(),
+            file: crate::programs::with_tls(),
             limits,
             most_calls: 0,
             granted: BTreeMap::new(),
@@ -186,7 +186,14 @@ impl Storm {
             self.faults.iter().copied().filter(|&(pager, _)| pager == own || random.one_in(9));
         let told = told.last().map_or(0, |(_, ticket)| ticket);
         let fault = told.wrapping_add(random.below(8) / 7);
-        match random.below(54) {
+        match random.below(57) {
+            54..=55 => Request::Thread(NewThread {
+                entry: random.next(),
+                argument: random.next(),
+                stack_pages: 1 + random.below(3),
+                slot: random.below(18),
+            }),
+            56 => Request::EndThread { thread: buffer, own: random.one_in(4) },
             40..=41 => Request::OfferPaging {
                 to: client(random),
                 key: random.next(),

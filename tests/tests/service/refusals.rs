@@ -1,12 +1,12 @@
 //! Every kernel call refused in turn, at every moment of clients' lives: all comes back.
 
 use untyped_alloc::KernelError;
-use vmm::service::protocol::{Answer, Request, Rights};
+use vmm::service::protocol::{Answer, NewThread, Request, Rights};
 use vmm::service::{ClientId, Program};
 use vmm::{Access, PageFault, Resolution};
 use vmm_tests::model::CallKind;
 
-use crate::programs::program;
+use crate::programs::with_tls;
 use crate::world::{AMPLE, PAGE, World, plain};
 
 /// The lives of two clients, with a bit of everything. What is refused is not tried again.
@@ -17,7 +17,7 @@ fn two_lives(world: &mut World) {
         let Ok(client) = world.service.create_client(vmm, "test", AMPLE, None) else { continue };
         world.fixture.spaces.push(client.space());
         clients.push(client);
-        let file = program();
+        let file = with_tls();
         let program = Program { file: &file, stack_pages: 1 };
         let _ = world.service.load(&mut world.fixture.vmm, client, &program);
         world.fixture.check();
@@ -33,7 +33,7 @@ fn two_lives(world: &mut World) {
 
 /// Memory made, cloned, passed on, given back.
 fn passed_on(world: &mut World, giver: ClientId, taker: ClientId) {
-    use vmm::service::protocol::Answer::Region;
+    use Answer::Region;
     let Ok(Region { handle, first, .. }) = world.ask(giver, plain(3)) else { return };
     let _ = world.ask(giver, Request::Map { start: first, pages: 3 });
     let rights = Rights::READ_WRITE;
@@ -42,6 +42,11 @@ fn passed_on(world: &mut World, giver: ClientId, taker: ClientId) {
     let accept = Request::Accept { from: giver.number(), ticket: 0, address: 0, rights };
     let _ = world.ask(taker, accept);
     let _ = world.ask(giver, Request::IpcBuffer { slot: 5 });
+    let asked = NewThread { entry: 0, argument: 0, stack_pages: 2, slot: 6 };
+    if let Ok(Answer::Address(thread)) = world.ask(giver, Request::Thread(asked)) {
+        let _ = world.ask(giver, Request::Thread(NewThread { slot: 7, ..asked }));
+        let _ = world.ask(giver, Request::EndThread { thread, own: false });
+    }
     let _ = world.ask(giver, Request::Unmap { start: first, pages: 1 });
     let _ = world.ask(giver, Request::Release(handle));
     let Ok(Region { handle: region, first, .. }) = world.ask(taker, plain(2)) else { return };

@@ -5,7 +5,7 @@ use core::fmt;
 use sel4::{cap, MessageInfoBuilder, Word};
 
 use crate::protocol::{
-    Amounts, Answer, Info, Limits, Line, Malformed, Name, Options, PagedFault, Refusal,
+    Amounts, Answer, Info, Limits, Line, Malformed, Name, NewThread, Options, PagedFault, Refusal,
     RegionHandle, Request, Reserve, Rights, Statistics, MOST_WORDS, SERVICE_SLOT,
 };
 
@@ -52,6 +52,10 @@ pub struct Memory {
     /// Its pages, without guards.
     pub pages: u32,
 }
+
+/// A further thread of this program: the address of its IPC buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Thread(pub u32);
 
 /// The service, as this client reaches it: through the endpoint in [`SERVICE_SLOT`].
 #[derive(Clone, Copy, Debug)]
@@ -268,6 +272,30 @@ impl Service {
     /// Gives such a buffer back.
     pub fn release_ipc_buffer(&self, address: usize) -> Result {
         self.done(&Request::ReleaseIpcBuffer { address: address as u32 })
+    }
+
+    /// Starts a further thread of this program, with a stack of `stack_pages` pages, an IPC buffer
+    /// and thread-local storage of its own; returns what it is known by. It begins at `entry`, which
+    /// [`client_thread!`](crate::client_thread) makes, and is told `argument`. `slot` is an empty one
+    /// of the program's CNode: the service puts the endpoint there that the thread's faults go to.
+    pub fn spawn(
+        &self,
+        entry: extern "fastcall" fn(usize, usize) -> !,
+        argument: usize,
+        stack_pages: u32,
+        slot: u32,
+    ) -> Result<Thread> {
+        let (entry, argument) = (entry as usize as u32, argument as u32);
+        let thread = NewThread { entry, argument, stack_pages, slot };
+        match self.call(&Request::Thread(thread))? {
+            Answer::Address(address) => Ok(Thread(address)),
+            _ => Err(Error::Answer),
+        }
+    }
+
+    /// Ends a thread that was started so, wherever it is, and gives back all it had.
+    pub fn end_thread(&self, thread: Thread) -> Result {
+        self.done(&Request::EndThread { thread: thread.0, own: false })
     }
 
     /// What this client has.

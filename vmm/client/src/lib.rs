@@ -7,7 +7,7 @@
 //!
 //!   with the feature `sel4`:
 //!   client.rs    typed calls; long work is asked for in pieces until it is done
-//!   runtime.rs   how a client program starts, panics and ends; `client_program!`
+//!   runtime.rs   how a client program starts, panics and ends; `client_program!`, `client_thread!`
 //! ```
 //!
 //! The crate has no dependency on the manager: a client knows messages, not address spaces.
@@ -30,4 +30,4 @@ pub mod runtime;
 mod words;
 
 #[cfg(all(feature = "sel4", target_arch = "x86"))]
-pub use client::{Error, Memory, Result, Service};
+pub use client::{Error, Memory, Result, Service, Thread};

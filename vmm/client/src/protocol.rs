@@ -345,11 +345,12 @@ pub enum Request {
     /// A further thread of the sender's program. [`Answer::Address`]: of its IPC buffer, by which
     /// it is known.
     Thread(NewThread),
-    /// Ends a thread that was made so, and gives back its memory. [`Answer::Done`], or no answer
-    /// when it is the thread that asks.
+    /// Ends a thread that was made so, and gives back its memory. [`Answer::Done`].
     EndThread {
         /// The address of its IPC buffer.
         thread: u32,
+        /// Whether it is the thread that asks: then it is not answered.
+        own: bool,
     },
     /// Goes on cloning. [`Answer::Pages`]: so many pages from `page` on are done, holes included.
     CloneMore {
@@ -583,7 +584,7 @@ impl Request {
             Request::Thread(NewThread { entry, argument, stack_pages, slot }) => {
                 message(24, &[entry, argument, stack_pages, slot])
             }
-            Request::EndThread { thread } => message(25, &[thread]),
+            Request::EndThread { thread, own } => message(25, &[thread, own.into()]),
             Request::CloneMore { region, into, page } => {
                 message(26, &[region.start, region.serial, into.start, into.serial, page])
             }
@@ -708,8 +709,8 @@ impl Request {
                 Request::Thread(NewThread { entry, argument, stack_pages, slot })
             }
             25 => {
-                let [thread] = exactly(words)?;
-                Request::EndThread { thread }
+                let [thread, own] = exactly(words)?;
+                Request::EndThread { thread, own: flag(own)? }
             }
             26 => {
                 let [start, serial, into, into_serial, page] = exactly(words)?;

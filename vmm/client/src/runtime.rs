@@ -15,14 +15,14 @@
 //!
 //! The program begins at `_start`, an `extern "fastcall"` function: ecx is the address of the IPC
 //! buffer, edx a word that whoever started the program chose; the stack is as after a call, and FS
-//! points at the IPC buffer. A main that returns ends the program: with 0 for `Ok`, and for an error
+//! points at the IPC buffer, GS at the thread-local storage, if the program has any. A main that returns ends the program: with 0 for `Ok`, and for an error
 //! with [`FAILED`] after saying it. A panic says where it was and ends it with [`PANICKED`].
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
 use crate::client::{Result, Service};
-use crate::protocol::Line;
+use crate::protocol::{Line, Request};
 
 /// The exit code of a main that returned an error.
 pub const FAILED: u32 = 1;
@@ -43,6 +43,29 @@ pub unsafe fn start(main: fn(Service, usize) -> Result, ipc_buffer: usize, argum
             print(format_args!("failed: {error}"));
             service.exit(FAILED)
         }
+    }
+}
+
+/// What a further thread does: `main`, and then it is gone with all it had. An error ends the whole
+/// program with [`FAILED`], after saying it.
+///
+/// # Safety
+/// As for [`start`].
+pub unsafe fn start_thread(
+    main: fn(Service, usize) -> Result,
+    ipc_buffer: usize,
+    argument: usize,
+) -> ! {
+    // SAFETY: by the caller's promise.
+    sel4::set_ipc_buffer(unsafe { &mut *(ipc_buffer as *mut sel4::IpcBuffer) });
+    let service = Service::default();
+    if let Err(error) = main(service, argument) {
+        print(format_args!("failed: {error}"));
+        service.exit(FAILED)
+    }
+    loop {
+        // Not answered, unless the kernel refused it: then it is asked again.
+        let _ = service.call(&Request::EndThread { thread: ipc_buffer as u32, own: true });
     }
 }
 
@@ -86,6 +109,18 @@ pub fn print(line: fmt::Arguments<'_>) {
 #[macro_export]
 macro_rules! say {
     ($($arg:tt)*) => { $crate::runtime::print(::core::format_args!($($arg)*)) };
+}
+
+/// Makes a `fn(Service, usize) -> Result` the main of further threads: defines `$entry` for
+/// [`Service::spawn`](crate::Service::spawn).
+#[macro_export]
+macro_rules! client_thread {
+    ($entry:ident, $main:path) => {
+        extern "fastcall" fn $entry(ipc_buffer: usize, argument: usize) -> ! {
+            // SAFETY: the service passes a new thread the address of its IPC buffer.
+            unsafe { $crate::runtime::start_thread($main, ipc_buffer, argument) }
+        }
+    };
 }
 
 /// Makes a `fn(Service, usize) -> Result` a client program's main: defines its entry and its panic

@@ -23,10 +23,11 @@ use crate::error::Result;
 use crate::ids::SpaceId;
 use crate::quota::Quota;
 use crate::region::Name;
-use crate::threads::ThreadId;
+use crate::thread::Tls;
 use crate::vmm::Vmm;
 
 use super::refusal::{narrow, refuse};
+use super::workers::Worker;
 use super::{no_node, Service};
 
 /// Set in the badge of every client's capability to the service, and in no badge of a fault: those
@@ -61,7 +62,7 @@ pub struct Limits {
     /// owner's quota, but stay when the owner goes; so a client keeps at the most as much memory
     /// from being free as it may have frames and slots.
     pub quota: Quota,
-    /// Kernel objects that are neither pages nor page tables: its thread and its CNode.
+    /// Kernel objects that are neither pages nor page tables: its threads and its CNode.
     pub objects: usize,
 }
 
@@ -132,6 +133,8 @@ pub(super) enum Held {
     Given,
     /// The frame of the IPC buffer at this address.
     IpcBuffer(usize),
+    /// The endpoint that a further thread's faults go to.
+    Faults,
 }
 
 /// A client's node.
@@ -158,11 +161,11 @@ pub(crate) struct Client<'p> {
     pub(super) next_poked: Cell<Option<&'p Client<'p>>>,
     pub(super) last_ticket: Cell<u32>,
     pub(super) name: Cell<Name>,
-    pub(super) tcb: Cell<Option<Object>>,
     pub(super) cnode: Cell<Option<Object>>,
-    pub(super) thread: Cell<Option<ThreadId>>,
-    /// The address of its thread's IPC buffer, 0 when there is none.
-    pub(super) buffer: Cell<usize>,
+    /// Its threads, the first one first.
+    pub(super) threads: [Cell<Option<Worker>>; protocol::MOST_THREADS as usize],
+    /// What new threads' local storage begins with, if its program has any.
+    pub(super) tls: Cell<Option<Tls>>,
     /// What is in the slots of its CNode.
     pub(super) slots: [Cell<Held>; 1 << protocol::CNODE_BITS],
     pub(super) next_dying: Cell<Option<&'p Client<'p>>>,
@@ -238,10 +241,9 @@ impl<'p> Service<'p> {
         node.waits.set(None);
         node.last_ticket.set(0);
         node.name.set(Name::new(name));
-        node.tcb.set(None);
         node.cnode.set(None);
-        node.thread.set(None);
-        node.buffer.set(0);
+        node.threads.iter().for_each(|thread| thread.set(None));
+        node.tls.set(None);
         node.slots.iter().for_each(|slot| slot.set(Held::Nothing));
         self.clients.insert(node);
         if let (Some(parent), Some(rest)) = (parent, rest) {
@@ -321,8 +323,7 @@ impl<'p> Service<'p> {
                     (crate::Resource::Tables, limits.quota.tables, used.quota.tables)
                 }
                 Resource::Slots => (crate::Resource::Slots, limits.quota.slots, used.quota.slots),
-                // The manager's quotas know no objects; their slots are what comes nearest.
-                Resource::Objects => (crate::Resource::Slots, limits.objects, used.objects),
+                Resource::Objects => (crate::Resource::Objects, limits.objects, used.objects),
             };
             crate::Error::OutOfQuota { space: node.space(), resource, limit, used }
         })
@@ -348,7 +349,7 @@ impl<'p> Service<'p> {
     ) -> Result<Object> {
         let (used, limit) = (node.objects.get(), node.limits.get().objects);
         if used >= limit {
-            let (space, resource) = (node.space(), crate::Resource::Slots);
+            let (space, resource) = (node.space(), crate::Resource::Objects);
             return Err(crate::Error::OutOfQuota { space, resource, limit, used });
         }
         let object = vmm.allocate(blueprint)?;

@@ -3,7 +3,7 @@
 //! ```text
 //!   begin_to_die   its messages are not answered any more, its offers are gone
 //!   next_due       threads that wait for a page of its: their faults are not resolved
-//!   work           thread · fault capability · CNode · IPC buffers · memory, 64 pages at a time
+//!   work           threads · fault capabilities · CNode · IPC buffers · memory, 64 pages at a time
 //!                  · the space itself · the account, when no child is left
 //! ```
 //!
@@ -64,20 +64,14 @@ impl<'p> Service<'p> {
         Ok(self.dying.is_some())
     }
 
-    /// Destroys a client's thread, and what its thread had.
+    /// Destroys a client's threads, and what they had but memory.
     fn stop<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         client: &Client<'p>,
     ) -> Result {
-        if let Some(tcb) = client.tcb.get() {
-            vmm.free(tcb)?;
-            client.tcb.set(None);
-            client.objects.set(client.objects.get() - 1);
-        }
-        if let Some(thread) = client.thread.get() {
-            vmm.unregister_thread(thread)?;
-            client.thread.set(None);
+        for index in 0..client.threads.len() {
+            self.stop_worker(vmm, client, index)?;
         }
         if let Some(cnode) = client.cnode.get() {
             vmm.free(cnode)?;

@@ -1,7 +1,8 @@
 //! A program's ELF file: its segments mapped where it wants them, with the rights it says.
 //!
 //! The file is data: nothing in it is trusted. Segments that overlap, lie outside user space, or
-//! have more bytes than memory are refused, by the checks that any request for a region meets.
+//! have more bytes than memory are refused, by the checks that any request for a region meets. Of
+//! thread-local storage (`PT_TLS`) each thread gets a block of its own.
 
 use core::fmt;
 
@@ -14,6 +15,7 @@ use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::error::Error;
 use crate::options::RegionOptions;
+use crate::thread::TlsImage;
 use crate::vmm::Vmm;
 use crate::SpaceId;
 
@@ -22,8 +24,7 @@ use crate::SpaceId;
 pub enum ImageError {
     /// It is no ELF file, or cut off.
     Elf(elf::ParseError),
-    /// It is none for this machine, not an executable, or wants what is not here: an interpreter
-    /// or thread-local storage.
+    /// It is none for this machine, not an executable, or wants what is not here: an interpreter.
     Unsupported(&'static str),
     /// The manager refused.
     Manager(Error),
@@ -53,18 +54,30 @@ impl fmt::Display for ImageError {
 
 impl core::error::Error for ImageError {}
 
-/// Loads a program into a space; returns the address of its entry.
-pub(super) fn load<'p, K: Kernel + Memory<'p>>(
+/// The most pages of a thread's block of thread-local storage.
+const MOST_TLS_PAGES: usize = 16;
+
+/// What was loaded.
+pub(super) struct Loaded<'f> {
+    /// The address of the entry.
+    pub entry: usize,
+    /// What threads' local storage begins with, if the program has any.
+    pub tls: Option<TlsImage<'f>>,
+}
+
+/// Loads a program into a space.
+pub(super) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
-    file: &[u8],
-) -> Result<usize, ImageError> {
+    file: &'f [u8],
+) -> Result<Loaded<'f>, ImageError> {
     let elf = ElfBytes::<LittleEndian>::minimal_parse(file)?;
     let header = &elf.ehdr;
     if (header.class, header.e_machine, header.e_type) != (Class::ELF32, EM_386, ET_EXEC) {
         return Err(ImageError::Unsupported("not an executable for IA32"));
     }
     let segments = elf.segments().ok_or(ImageError::Unsupported("no segments"))?;
+    let mut tls = None;
     for segment in segments.iter() {
         match segment.p_type {
             PT_LOAD if segment.p_memsz != 0 => {
@@ -72,12 +85,32 @@ pub(super) fn load<'p, K: Kernel + Memory<'p>>(
             }
             PT_INTERP => return Err(ImageError::Unsupported("it wants an interpreter")),
             PT_TLS if segment.p_memsz != 0 => {
-                return Err(ImageError::Unsupported("it has thread-local storage"))
+                if tls.is_some() {
+                    return Err(ImageError::Unsupported("two segments of thread-local storage"));
+                }
+                tls = Some(tls_image(vmm, &segment, elf.segment_data(&segment)?)?);
             }
             _ => {}
         }
     }
-    Ok(header.e_entry as usize)
+    Ok(Loaded { entry: header.e_entry as usize, tls })
+}
+
+/// What a segment says of thread-local storage; alignment 0 says none, as 1 does.
+fn tls_image<'p, 'f, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    segment: &ProgramHeader,
+    init: &'f [u8],
+) -> Result<TlsImage<'f>, ImageError> {
+    let image = TlsImage {
+        init,
+        memory_bytes: usize::try_from(segment.p_memsz).unwrap_or(usize::MAX),
+        align: usize::try_from(segment.p_align.max(1)).unwrap_or(usize::MAX),
+    };
+    match image.memory_bytes <= MOST_TLS_PAGES * vmm.geometry.page_bytes() {
+        true => Ok(image),
+        false => Err(ImageError::Unsupported("too much thread-local storage")),
+    }
 }
 
 /// Maps one segment, with its rights as the ceiling, and fills it through a window.

@@ -19,6 +19,7 @@ use crate::vmm::Vmm;
 
 use super::clients::{Client, Held};
 use super::refusal::{narrow, refuse};
+use super::Service;
 
 type Answered = Result<Answer, Refusal>;
 
@@ -50,8 +51,17 @@ pub(super) fn room_for_region<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
     client: &Client<'p>,
 ) -> Result<(), Refusal> {
+    room_for_regions(vmm, client, 1)
+}
+
+/// Refuses a client that would have too many regions with so many more.
+pub(super) fn room_for_regions<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    client: &Client<'p>,
+    more: u32,
+) -> Result<(), Refusal> {
     let regions = vmm.space(client.space()).map_err(refuse)?.regions.borrow().count();
-    match regions < MOST_REGIONS as usize {
+    match regions + more as usize <= MOST_REGIONS as usize {
         true => Ok(()),
         false => Err(Refusal::TooMuch { most: MOST_REGIONS }),
     }
@@ -282,8 +292,8 @@ pub(super) fn release_ipc_buffer<'p, K: Kernel + Memory<'p>>(
     let address = address as usize;
     let info = vmm.region_at(client.space(), address).map_err(refuse)?;
     let info = info.ok_or(Refusal::NoSuchRegion)?;
-    // The one that its thread runs with goes with the thread.
-    if info.kind != Kind::IpcBuffer || address == client.buffer.get() {
+    // One that a thread runs with goes with the thread.
+    if info.kind != Kind::IpcBuffer || Service::is_threads_buffer(client, address) {
         return Err(Refusal::WrongKind);
     }
     let buffer = vmm.ipc_buffer_of(&info).map_err(refuse)?;

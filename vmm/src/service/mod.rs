@@ -10,7 +10,8 @@
 //!                                    │  refusal.rs   the manager's errors as answers
 //!                                    │
 //!   a program starts ────────────────┤  image.rs     its ELF file, segment by segment
-//!                                    │  program.rs   its thread, CSpace, stack and IPC buffer
+//!                                    │  program.rs   its CSpace, and what it begins with
+//!                                    │  workers.rs   its threads, the first and further ones
 //!   it ends: exit, kill, fault ──────┘  death.rs     all it had, given back in pieces
 //! ```
 //!
@@ -32,6 +33,7 @@ mod offers;
 mod paging;
 mod program;
 mod refusal;
+mod workers;
 
 use intrusive_collections::RBTree;
 use untyped_alloc::{CPtr, Kernel, Memory, Pool};
@@ -85,6 +87,17 @@ pub enum Event {
     Exited(ClientId, u32),
     /// A client was ended by its parent.
     Killed(ClientId),
+    /// A further thread of a client's has ended itself.
+    ThreadEnded(ClientId),
+    /// A client has a further thread, which does not run yet: write its registers and set it going.
+    Thread {
+        /// The client.
+        client: ClientId,
+        /// What its registers are to be.
+        start: Start,
+        /// A word for it.
+        argument: u32,
+    },
 }
 
 /// Who its clients are and what they have offered each other.
@@ -180,6 +193,7 @@ impl<'p> Service<'p> {
                 Outcome { event: Some(Event::Exited(id, code)), ..Outcome::default() }
             }
             Request::NextFault { after } => self.next_fault(vmm, client, after),
+            Request::Thread(thread) => self.new_thread(vmm, client, &thread),
             Request::Kill { child } => match self.child_of(client, child) {
                 Ok(child) => {
                     self.begin_to_die(child);
@@ -187,6 +201,12 @@ impl<'p> Service<'p> {
                     Outcome { event, ..Outcome::answer(Ok(Answer::Done)) }
                 }
                 Err(refusal) => Outcome::answer(Err(refusal)),
+            },
+            Request::EndThread { thread, own } => match self.end_thread(vmm, client, thread) {
+                Ok(()) if own => {
+                    Outcome { event: Some(Event::ThreadEnded(id)), ..Outcome::default() }
+                }
+                ended => Outcome::answer(ended.map(|()| Answer::Done)),
             },
             request => Outcome::answer(self.serve(vmm, client, request)),
         }
@@ -243,11 +263,10 @@ impl<'p> Service<'p> {
             Request::Say(_)
             | Request::Exit { .. }
             | Request::Kill { .. }
-            | Request::NextFault { .. } => Ok(Answer::Done),
-            Request::Thread(_)
+            | Request::Thread(_)
             | Request::EndThread { .. }
-            | Request::CloneMore { .. }
-            | Request::AcceptMore { .. } => Err(Refusal::WrongKind),
+            | Request::NextFault { .. } => Ok(Answer::Done),
+            Request::CloneMore { .. } | Request::AcceptMore { .. } => Err(Refusal::WrongKind),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!     1  the service, badged             code, constants, data    where its file says
 //!     2  its faults, badged              stack                    guard on either side
 //!     3  what it was given               IPC buffer               guard on either side
-//!     …
+//!     …                                  thread-local storage     a block for each thread
 //! ```
 //!
 //! It has no capability to its thread, its CSpace or its address space. It starts at its entry with
@@ -18,9 +18,9 @@ use vmm_client::protocol::{CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, SERVICE_SLOT
 use crate::error::{Error, Result};
 use crate::vmm::Vmm;
 
-use super::clients::{Client, ClientId, Held, CLIENT_BADGE};
+use super::clients::{Client, ClientId, Held};
 use super::image::{self, ImageError};
-use super::{no_node, Service};
+use super::Service;
 
 /// What a client's program is to be.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,8 @@ pub struct Start {
     pub stack_top: usize,
     /// The address of its IPC buffer.
     pub ipc_buffer: usize,
+    /// Its thread pointer (GS base), or 0: its program has no thread-local storage.
+    pub thread_pointer: usize,
 }
 
 impl<'p> Service<'p> {
@@ -57,32 +59,19 @@ impl<'p> Service<'p> {
         program: &Program<'_>,
     ) -> Result<Start, ImageError> {
         let node = self.alive(client.0).ok_or(Error::NoSuchSpace(client.space()))?;
-        if node.tcb.get().is_some() {
+        if node.cnode.get().is_some() {
             return Err(ImageError::Unsupported("the client runs a program already"));
         }
-        let entry = image::load(vmm, client.space(), program.file)?;
-        let stack = vmm.allocate_stack(client.space(), program.stack_pages, "stack")?;
-        let buffer = vmm.allocate_ipc_buffer(client.space(), "IPC buffer")?;
-        node.buffer.set(buffer.address());
+        let image::Loaded { entry, tls } = image::load(vmm, client.space(), program.file)?;
         let cnode = self.allocate(vmm, node, Blueprint::CNode { radix_bits: CNODE_BITS })?;
         node.cnode.set(Some(cnode));
-        let tcb = self.allocate(vmm, node, Blueprint::Tcb)?;
-        node.tcb.set(Some(tcb));
-        let name = node.name.get();
-        let thread =
-            vmm.register_thread(client.space(), tcb.slot(), self.endpoint, name.as_str())?;
-        node.thread.set(Some(thread));
-        // Its faults must not look like a client's requests, after 2^27 threads.
-        if thread.badge() & CLIENT_BADGE != 0 {
-            return Err(no_node().into());
-        }
         let to_send = Rights::WRITE | Rights::GRANT;
         self.put(vmm, node, SERVICE_SLOT, self.endpoint, to_send, Some(client.badge()))?;
-        let faults = vmm.thread(thread)?.fault_endpoint;
-        self.put(vmm, node, FAULT_SLOT, faults, to_send, None)?;
-        self.set_space(vmm, node, tcb.slot(), cnode.slot())?;
-        vmm.set_ipc_buffer(tcb.slot(), buffer)?;
-        Ok(Start { tcb: tcb.slot(), entry, stack_top: stack.top(), ipc_buffer: buffer.address() })
+        let start = self.make_thread(vmm, node, program.stack_pages, FAULT_SLOT, tls)?;
+        if let Some(image) = tls {
+            node.tls.set(Some(vmm.allocate_tls(client.space(), &image, "TLS image")?));
+        }
+        Ok(Start { entry, ..start })
     }
 
     /// Gives a client a capability of the manager's CSpace: a copy with at most `rights`, and with
@@ -109,7 +98,7 @@ impl<'p> Service<'p> {
         self.put(vmm, node, slot, capability, rights, badge)
     }
 
-    fn put<K: Kernel + Memory<'p>>(
+    pub(super) fn put<K: Kernel + Memory<'p>>(
         &self,
         vmm: &mut Vmm<'p, K>,
         node: &Client<'p>,
@@ -137,15 +126,16 @@ impl<'p> Service<'p> {
         made
     }
 
-    /// Gives a thread its CSpace and its space. The CNode needs a guard for its slot numbers to be
+    /// Gives a thread its CSpace, with its faults' endpoint in `fault_slot`, and its space. The CNode needs a guard for its slot numbers to be
     /// CPtrs; the thread keeps a copy of the capability that has it.
-    fn set_space<K: Kernel + Memory<'p>>(
+    pub(super) fn set_space<K: Kernel + Memory<'p>>(
         &self,
         vmm: &mut Vmm<'p, K>,
         node: &Client<'p>,
         tcb: CPtr,
-        cnode: CPtr,
+        fault_slot: u32,
     ) -> Result {
+        let cnode = node.cnode.get().ok_or(Error::NoSuchSpace(node.space()))?.slot();
         let vspace = vmm.vspace(node.space())?;
         vmm.drop_stuck()?;
         let guarded = vmm.take_slots(1)?;
@@ -156,7 +146,7 @@ impl<'p> Service<'p> {
             .cnode_mint_guard(to, from, 0, guard_bits)
             .map_err(Error::kernel(Invocation::CNodeMint))
             .and_then(|()| {
-                let faults = CPtr::new(FAULT_SLOT as usize);
+                let faults = CPtr::new(fault_slot as usize);
                 vmm.kernel
                     .tcb_set_space(tcb, faults, guarded, vspace)
                     .map_err(Error::kernel(Invocation::TcbSetSpace))

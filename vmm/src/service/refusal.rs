@@ -34,6 +34,7 @@ pub(super) fn refuse(error: Error) -> Refusal {
                 crate::Resource::Frames => Resource::Frames,
                 crate::Resource::Tables => Resource::Tables,
                 crate::Resource::Slots => Resource::Slots,
+                crate::Resource::Objects => Resource::Objects,
             };
             Refusal::OutOfQuota { resource, limit: narrow(limit), used: narrow(used) }
         }

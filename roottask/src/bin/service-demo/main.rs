@@ -90,6 +90,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     check_eq!(counts.unresolved, 1);
 
     paging(&mut vmm, &mut server)?;
+    threads(&mut vmm, &mut server)?;
 
     vmm.trim()?;
     vmm.validate()?;
@@ -124,5 +125,16 @@ fn paging(vmm: &mut Manager, server: &mut Server) -> Outcome {
     // Seven pages; one that was refused, one whose pager ended.
     check_eq!(counts.resolved - before.resolved, 7);
     check_eq!(counts.unresolved - before.unresolved, 2);
+    Ok(())
+}
+
+/// A program with two threads.
+fn threads(vmm: &mut Manager, server: &mut Server) -> Outcome {
+    debug_println!("service-demo: a program with two threads");
+    let twins = server.create(vmm, "twins", Limits { objects: 3, ..PAGED }, None)?;
+    server.load(vmm, twins, images::TWINS)?;
+    server.start(twins, 0)?;
+    server.run(vmm)?;
+    check_eq!(server.end_of(twins), Some(End::Exited(0)));
     Ok(())
 }
