@@ -8,6 +8,8 @@ SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$SCRIPTS")
 BUILD=$ROOT/build
 TARGET=i686-unknown-linux-gnu
+# What draws the plots of a report.
+REPORT_PYTHON=$BUILD/report/python
 # Debian's Rust, unpacked; used where the installed Rust has no core library for the target.
 DEBIAN_RUST=$BUILD/rust-debian
 RUST_CHOICES="auto debian"

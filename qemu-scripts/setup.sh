@@ -7,12 +7,17 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
     cat <<EOF
-Usage: ${0##*/} [--help]
+Usage: ${0##*/} [--tests | --debugger | --report]
 
 Installs what is missing of: QEMU, a C compiler, Python with pip (with apt-get; root rights
 are needed only then), the Rust core library for $TARGET (with rustup, or from Debian's
 packages, unpacked below build/), the sources of the crates and of the kernel (with cargo).
 Then builds the kernels.
+
+Options:
+  --tests      also what the tests call: rustfmt, clippy, a debugger, a browser (Chromium), and --report's
+  --debugger   also gdb
+  --report     also what draws the plots of a stress report (matplotlib, with pip, below build/)
 
 Environment:
   VMM_RUST=debian   use Debian's Rust for the target even where the installed one would do
@@ -20,7 +25,7 @@ EOF
 }
 
 # The Debian packages of which something is not there, in MISSING. A debugger, which must know
-# Python, is for tests and for debug.sh.
+# Python, is for tests and for debug.sh; a browser is for the tests of the report.
 find_missing_packages() {
     MISSING=()
     command -v qemu-system-i386 >/dev/null || MISSING+=(qemu-system-x86)
@@ -32,16 +37,39 @@ find_missing_packages() {
         MISSING+=(libc6-dev)
     fi
     command -v python3 >/dev/null || MISSING+=(python3)
-    if ! kernel_python_is_there && ! python3 -c 'import pip' 2>/dev/null; then
+    if { ! kernel_python_is_there || wants_report_python; } && ! python3 -c 'import pip' 2>/dev/null; then
         MISSING+=(python3-pip)
     fi
-    if [[ $WANTED != "" ]] && ! gdb -nx -batch -ex 'python pass' >/dev/null 2>&1; then
+    if wants_one_of --tests --debugger && ! gdb -nx -batch -ex 'python pass' >/dev/null 2>&1; then
         MISSING+=(gdb)
+    fi
+    if wants_one_of --tests; then
+        command -v chromium >/dev/null || MISSING+=(chromium)
+        command -v chromedriver >/dev/null || MISSING+=(chromium-driver)
     fi
     # With rustup there is hope of doing without it.
     if use_debian_rust && ! rustup_may_help && ! ldconfig_knows libLLVM.so.19; then
         MISSING+=(libllvm19)
     fi
+}
+
+# Whether this is what set-up was asked for.
+wants_one_of() { [[ " $* " == *" $WANTED "* ]]; }
+
+# Whether the packages that draw a report's plots are wanted and not there yet.
+wants_report_python() {
+    wants_one_of --tests --report &&
+        ! cmp -s "$SCRIPTS/report/requirements.txt" "$REPORT_PYTHON/requirements.txt"
+}
+
+install_report_python() {
+    local wanted=$SCRIPTS/report/requirements.txt
+    rm -rf "$REPORT_PYTHON"
+    mkdir -p "$(dirname "$REPORT_PYTHON")"
+    quietly "installing what draws the plots of a report (matplotlib)" \
+        python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --require-hashes --target "$REPORT_PYTHON" -r "$wanted"
+    cp "$wanted" "$REPORT_PYTHON/requirements.txt"
 }
 
 rustup_may_help() { [[ ${VMM_RUST:-auto} == auto ]] && command -v rustup >/dev/null; }
@@ -95,7 +123,7 @@ main() {
     WANTED=${1-}
     case $WANTED in
         --help) usage && exit ;;
-        "" | --tests | --debugger) ;;
+        "" | --tests | --debugger | --report) ;;
         *) usage_error "unknown option: $1" ;;
     esac
     cd "$ROOT"
@@ -105,7 +133,8 @@ main() {
     find_missing_packages
     ((${#MISSING[@]} == 0)) || install_packages "${MISSING[@]}"
     find_target_rust
-    [[ $WANTED != --tests ]] || find_rust_tools
+    ! wants_one_of --tests || find_rust_tools
+    ! wants_report_python || install_report_python
     fetch_crates
     python3 "$SCRIPTS/kernel/build.py"
 }

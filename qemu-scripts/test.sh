@@ -239,6 +239,9 @@ script_lane() {
     check "miri.sh refuses an unknown option" exits_with 2 "$SCRIPTS/miri.sh" --bogus
     check "stress.sh refuses an unknown phase" exits_with 2 "$SCRIPTS/stress.sh" --phases churn,bogus
     check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
+    check "stress.sh refuses a report that cannot be written" exits_with 2 \
+        "$SCRIPTS/stress.sh" --report /nonexistent/report.html
+    check "the watch over a stress run" python3 "$SCRIPTS/stress_test.py"
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
     check "compare.sh refuses an unknown option" exits_with 2 "$SCRIPTS/compare.sh" --bogus
     check "debug.sh refuses an unknown program" exits_with 2 "$SCRIPTS/debug.sh" no-such-program
@@ -260,6 +263,7 @@ stress_lane() {
         check "stress, seed $seed, $kernel kernel" "$SCRIPTS/stress.sh" --seed "$seed" \
             --operations "$STRESS_OPERATIONS" --memory 32M --kernel "$kernel"
     done
+    check "the report of a stress run, in a browser" python3 "$SCRIPTS/report/report_test.py"
 }
 
 qemu_lane() {

@@ -1,0 +1,199 @@
+"""Tests of the report of a stress run: made by a short run, and looked at in a browser."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import figures
+from webdriver import Browser
+
+HERE = Path(__file__).resolve().parent
+STRESS = HERE.parent / "stress.sh"
+PLOTS = ["plot-history", "plot-costs", "plot-ratios"]
+SCHEMES = ("light", "dark")
+WIDTHS = (1200, 700, 320)
+LOOKS = (HERE / "looks.js").read_text(encoding="utf-8")
+# What the run prints of each kind: its name, done, short, refused, worst, and where that was.
+KIND = re.compile(r"^stress: (\S.*?) +(\d+) +(\d+) +(\d+) +(\d+)  (\d+)$", re.MULTILINE)
+
+
+def plain(text):
+    """A number of the page as digits alone."""
+    return text.replace(",", "").replace("–", "0")
+
+
+def mebibytes(text):
+    """A number of bytes of the page in MiB."""
+    sizes = {"bytes": 2**-20, "KiB": 2**-10, "MiB": 1, "GiB": 2**10}
+    number, _, unit = plain(text).partition(" ")
+    return float(number) * sizes.get(unit, 0)
+
+
+class Numbers(unittest.TestCase):
+    """What is read off the data."""
+
+    OPERATION = {"costs": [[10, 11, 50], [16, 18, 49], [64, 72, 1]], "worst": 70}
+
+    def test_quantiles_are_at_most_what_is_said(self):
+        self.assertEqual(figures.quantile(self.OPERATION, 0.5), 10)
+        self.assertEqual(figures.quantile(self.OPERATION, 0.51), 17)
+        self.assertEqual(figures.quantile(self.OPERATION, 0.99), 17)
+
+    def test_no_quantile_is_above_the_worst(self):
+        self.assertEqual(figures.quantile(self.OPERATION, 1), 70)
+
+    def test_verdicts(self):
+        same, different = [["free bytes", 1, 1]], [["free bytes", 2, 1]]
+        for status, balance, end, well, word in (
+            (0, same, "", True, "Passed"),
+            (0, [], "", False, "Not known"),
+            (1, different, "", False, "did not give back everything"),
+            (1, [], "stress: FAILED: seed 1, operation 7", False, "FAILED: seed 1, operation 7"),
+            (124, [], "stress: HUNG in operation 7", False, "HUNG in operation 7"),
+            (1, [], "", False, "ended with exit code 1"),
+        ):
+            data = {"status": status, "balance": balance, "end": end, "operations": [], "run": {"seed": 1}}
+            self.assertEqual(figures.verdict(data)[0], well)
+            self.assertIn(word, figures.verdict(data)[1])
+
+    def test_bytes_are_written_in_units(self):
+        written = [figures.in_bytes(count) for count in (0, 1023, 1024, 1536, 3 << 20, 1 << 30)]
+        self.assertEqual(written, ["0 bytes", "1,023 bytes", "1 KiB", "1.5 KiB", "3 MiB", "1 GiB"])
+
+
+class Page(unittest.TestCase):
+    """A page, in a browser."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        # A folder to keep it in can be named, to look at what was tested.
+        cls.page = Path(os.environ.get("REPORT_TEST_FOLDER", folder.name)) / "report.html"
+        command = [str(STRESS), "--operations", "3000", "--memory", "32M", "--kernel", "release",
+                   "--seed", "3", "--icount", "--report", str(cls.page)]
+        cls.printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        cls.browser = cls.enterClassContext(Browser())
+        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        cls.browser.devtools("Network.enable")
+        cls.browser.devtools("Network.emulateNetworkConditions", **offline)
+
+    def setUp(self):
+        self.browser.resize(1200)
+        self.browser.open("about:blank")
+        self.browser.requested()
+        self.browser.open(self.page.as_uri())
+
+    def look(self, function, *arguments):
+        """What a function of looks.js returns."""
+        return self.browser.run(f"{LOOKS}\nreturn {function}(...arguments);", *arguments)
+
+    def each_way(self):
+        """In each colour scheme and each width of the window."""
+        for scheme in SCHEMES:
+            for width in WIDTHS:
+                self.browser.prefer(scheme)
+                self.browser.resize(width)
+                with self.subTest(scheme=scheme, width=width):
+                    yield
+
+    def test_all_plots_are_there(self):
+        for _ in self.each_way():
+            self.assertEqual(self.look("missingPlots", PLOTS, 4), [])
+        self.browser.run("document.getElementById('plot-costs').remove();"
+                         "document.querySelector('svg.map').style.display = 'none';")
+        self.assertEqual(len(self.look("missingPlots", PLOTS, 4)), 2, "what is missing is found")
+
+    def test_text_can_be_read(self):
+        for _ in self.each_way():
+            self.assertEqual(self.look("faintTexts"), [])
+        self.browser.run("document.documentElement.style.setProperty('--soft', '#777')")
+        self.assertNotEqual(self.look("faintTexts"), [], "faint text is found")
+
+    def test_marks_can_be_seen(self):
+        for _ in self.each_way():
+            self.assertEqual(self.look("faintMarks"), [])
+        self.browser.run("document.documentElement.style.setProperty('--cost', 'var(--paper)');"
+                         "document.querySelector('#plot-costs path').style.fill = 'black';")
+        self.assertEqual(len(self.look("faintMarks")), 2, "faint and black marks are found")
+
+    def test_the_schemes_differ(self):
+        papers = []
+        for scheme in SCHEMES:
+            self.browser.prefer(scheme)
+            papers.append(self.browser.run("return getComputedStyle(document.body).backgroundColor"))
+        self.assertNotEqual(*papers)
+
+    def test_nothing_is_wider_than_the_window(self):
+        for _ in self.each_way():
+            self.assertEqual(self.look("overflowing"), [])
+        self.browser.run("document.querySelector('h2').style.width = '2000px'")
+        self.assertNotEqual(self.look("overflowing"), [], "what is too wide is found")
+
+    def test_nothing_is_asked_of_the_network(self):
+        allowed = {self.page.as_uri(), "data:,"}
+        requested = self.browser.requested()
+        self.assertIn(self.page.as_uri(), requested)
+        self.assertLessEqual(set(requested), allowed)
+        self.browser.run("new Image().src = 'http://127.0.0.1:9/picture.png'")
+        self.assertFalse(set(self.browser.requested()) <= allowed, "requests are found")
+
+    def test_the_verdict_comes_first(self):
+        first = self.browser.run("return document.querySelector('.verdict.good')?.innerText")
+        self.assertRegex(first or "", r"^Passed: 3,\d{3} operations on seed 3, ")
+
+    def test_operations_are_those_that_the_run_told(self):
+        told = {name: (done, short, refused, worst, at)
+                for name, done, short, refused, worst, at in KIND.findall(self.printed)}
+        self.assertGreater(len(told), 20)
+        rows = {row[0]: list(map(plain, row[1:])) for row in self.look("tableOf", "operations")}
+        costs = {row[0]: list(map(plain, row[1:])) for row in self.look("tableOf", "costs")}
+        self.assertEqual(set(rows), {*told, "all"})
+        self.assertEqual(set(costs), set(told))
+        for name, (done, short, refused, worst, at) in told.items():
+            # What was wrong, and short of something before, stands with the short in the summary.
+            wrong_and_short = int(rows[name][2]) - int(rows[name][3])
+            self.assertEqual(rows[name][0], done, name)
+            self.assertEqual(int(rows[name][1]) + wrong_and_short, int(short), name)
+            self.assertEqual(rows[name][3], refused, name)
+            self.assertEqual(costs[name][3:], [worst, at], name)
+
+    def test_kernel_calls_add_up_to_what_the_run_told(self):
+        total = re.search(r"stress: \d+ operations, (\d+) kernel calls", self.printed).group(1)
+        rows = self.look("tableOf", "calls")
+        self.assertEqual(rows[-1][:2], ["all", f"{int(total):,}"])
+
+    def test_the_balance_is_that_of_the_run(self):
+        rows = self.look("tableOf", "balance")
+        self.assertEqual([row[0] for row in rows], [
+            "free bytes", "free slots", "largest block", "book-keeping pages", "book-keeping used", "spaces",
+        ])
+        for what, before, after, verdict in rows:
+            self.assertRegex(self.printed, f"stress: {what} +{before.replace(',', '')} ")
+            self.assertEqual((before, verdict), (after, "the same"))
+
+    def test_the_map_accounts_for_all_memory(self):
+        rows = self.look("tableOf", "map")
+        self.assertEqual(len(rows), 11)
+        self.assertTrue(all(len(row) == 5 for row in rows), "what for, and four moments")
+        for moment in range(1, 5):
+            self.assertAlmostEqual(sum(mebibytes(row[moment]) for row in rows), 32, delta=0.5)
+
+    def test_it_says_how_it_was_made(self):
+        rows = dict(self.look("tableOf", "about"))
+        self.assertEqual((rows["seed"], rows["memory of the machine"]), ("3", "32M"))
+        for name, pattern in (
+            ("kernel", r"^seL4 \d+\.\d+\.\d+, IA32, release$"), ("QEMU", r"^\d+\.\d+"),
+            ("compiler", r"^rustc \d+\.\d+"), ("date", r"^\d{4}-\d\d-\d\d "), ("revision", r"."),
+        ):
+            self.assertRegex(rows[name], pattern)
+
+
+if __name__ == "__main__":
+    unittest.main()
