@@ -1,5 +1,6 @@
 """Tests of the report of a stress run: made by a short run, and looked at in a browser."""
 
+import json
 import os
 import re
 import subprocess
@@ -67,18 +68,17 @@ class Numbers(unittest.TestCase):
         self.assertEqual(written, ["0 bytes", "1,023 bytes", "1 KiB", "1.5 KiB", "3 MiB", "1 GiB"])
 
 
-class Page(unittest.TestCase):
-    """A page, in a browser."""
+class InBrowser:
+    """A page, in a browser that has no network. To be made by make_page, at cls.page."""
 
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         # A folder to keep it in can be named, to look at what was tested.
-        cls.page = Path(os.environ.get("REPORT_TEST_FOLDER", folder.name)) / "report.html"
-        command = [str(STRESS), "--operations", "3000", "--memory", "32M", "--kernel", "release",
-                   "--seed", "3", "--icount", "--report", str(cls.page)]
-        cls.printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        cls.folder = Path(os.environ.get("REPORT_TEST_FOLDER", folder.name))
+        cls.page = cls.folder / f"{cls.__name__}.html"
+        cls.make_page()
         cls.browser = cls.enterClassContext(Browser())
         offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
         cls.browser.devtools("Network.enable")
@@ -95,30 +95,39 @@ class Page(unittest.TestCase):
         return self.browser.run(f"{LOOKS}\nreturn {function}(...arguments);", *arguments)
 
     def each_way(self):
-        """In each colour scheme and each width of the window."""
+        """Shows the page in each colour scheme and each width of the window, and says in which."""
         for scheme in SCHEMES:
             for width in WIDTHS:
                 self.browser.prefer(scheme)
                 self.browser.resize(width)
-                with self.subTest(scheme=scheme, width=width):
-                    yield
+                yield f"{scheme}, {width} wide"
+
+
+class FinishedRun(InBrowser, unittest.TestCase):
+    """The page of a run that went well."""
+
+    @classmethod
+    def make_page(cls):
+        command = [str(STRESS), "--operations", "3000", "--memory", "32M", "--kernel", "release",
+                   "--seed", "3", "--icount", "--report", str(cls.page)]
+        cls.printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
     def test_all_plots_are_there(self):
-        for _ in self.each_way():
-            self.assertEqual(self.look("missingPlots", PLOTS, 4), [])
+        for way in self.each_way():
+            self.assertEqual(self.look("missingPlots", PLOTS, 4), [], way)
         self.browser.run("document.getElementById('plot-costs').remove();"
                          "document.querySelector('svg.map').style.display = 'none';")
         self.assertEqual(len(self.look("missingPlots", PLOTS, 4)), 2, "what is missing is found")
 
     def test_text_can_be_read(self):
-        for _ in self.each_way():
-            self.assertEqual(self.look("faintTexts"), [])
+        for way in self.each_way():
+            self.assertEqual(self.look("faintTexts"), [], way)
         self.browser.run("document.documentElement.style.setProperty('--soft', '#777')")
         self.assertNotEqual(self.look("faintTexts"), [], "faint text is found")
 
     def test_marks_can_be_seen(self):
-        for _ in self.each_way():
-            self.assertEqual(self.look("faintMarks"), [])
+        for way in self.each_way():
+            self.assertEqual(self.look("faintMarks"), [], way)
         self.browser.run("document.documentElement.style.setProperty('--cost', 'var(--paper)');"
                          "document.querySelector('#plot-costs path').style.fill = 'black';")
         self.assertEqual(len(self.look("faintMarks")), 2, "faint and black marks are found")
@@ -131,8 +140,8 @@ class Page(unittest.TestCase):
         self.assertNotEqual(*papers)
 
     def test_nothing_is_wider_than_the_window(self):
-        for _ in self.each_way():
-            self.assertEqual(self.look("overflowing"), [])
+        for way in self.each_way():
+            self.assertEqual(self.look("overflowing"), [], way)
         self.browser.run("document.querySelector('h2').style.width = '2000px'")
         self.assertNotEqual(self.look("overflowing"), [], "what is too wide is found")
 
@@ -193,6 +202,40 @@ class Page(unittest.TestCase):
             ("compiler", r"^rustc \d+\.\d+"), ("date", r"^\d{4}-\d\d-\d\d "), ("revision", r"."),
         ):
             self.assertRegex(rows[name], pattern)
+
+class UnfinishedRun(InBrowser, unittest.TestCase):
+    """The page of a run that hung soon."""
+
+    @classmethod
+    def make_page(cls):
+        run = {"seed": 9, "validate": 1, "icount": False, "unit": "ticks", "total_bytes": 1 << 20,
+               "bookkeeping_bytes": 0}
+        sample = [0, 0, 4096, 4096, 4096, 0, 1, 0, 7, "churn", 0.0]
+        data = {"run": run, "samples": [sample], "maps": {}, "operations": [], "balance": [],
+                "status": 124, "end": "stress: HUNG in operation 77: nothing was heard for 60 seconds",
+                "repeat": "stress.sh --seed 9 --operations 77"}
+        told = cls.folder / "unfinished.json"
+        told.write_text(json.dumps(data), encoding="utf-8")
+        build = HERE.parent.parent / "build" / "report"
+        places = {"PYTHONPATH": str(build / "python"), "MPLCONFIGDIR": str(build / "matplotlib")}
+        subprocess.run([sys.executable, str(HERE / "page.py"), "--data", str(told), "--output", str(cls.page),
+                        "seed=9 <&>"], env={**os.environ, **places}, check=True)
+
+    def test_it_says_what_happened_and_how_to_repeat_it(self):
+        first = self.browser.run("return document.querySelector('.verdict.bad')?.innerText")
+        self.assertEqual(first, "HUNG in operation 77: nothing was heard for 60 seconds")
+        text = self.browser.run("return document.body.innerText")
+        self.assertIn("qemu-scripts/stress.sh --seed 9 --operations 77", text)
+        self.assertEqual(text.count("Not told"), 3, "no balance, no maps, no costs")
+
+    def test_it_looks_as_it_should(self):
+        for way in self.each_way():
+            self.assertEqual(self.look("missingPlots", ["plot-history"], 0), [], way)
+            self.assertEqual(self.look("faintTexts"), [], way)
+            self.assertEqual(self.look("overflowing"), [], way)
+
+    def test_what_is_text_stays_text(self):
+        self.assertEqual(self.look("tableOf", "about"), [["seed", "9 <&>"]])
 
 
 if __name__ == "__main__":
