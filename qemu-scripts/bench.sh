@@ -25,7 +25,7 @@ Options:
                           or where there is no floor in its instructions; if one is missing or not
                           in FILE; or if a measure that was held is not
   --baseline              the same as --compare ${BASELINE#"$ROOT"/}
-  --margin PERCENT        by how much a row may get worse (default: 1)
+  --margin PERCENT        by how much a row may get worse (default: 3)
   --other-margin PERCENT  the same where FILE was made with other tools (default: 15)
   --only-compare          tell which measures are not held, but fail for the comparison alone
   --help                  this text
@@ -37,7 +37,7 @@ EOF2
 
 parse_options() {
     local compare=""
-    JUDGE=() MARGIN=1 OTHER_MARGIN=15
+    JUDGE=() MARGIN=3 OTHER_MARGIN=15
     while (($# > 0)); do
         case $1 in
             --help) usage && exit ;;

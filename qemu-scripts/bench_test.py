@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
 import bench
 
+MARGINS = ["--margin", "1", "--other-margin", "15"]
 TOOLS = ["rustc=rustc 1.0.0", "QEMU=7.2"]
 # As the guest prints them, with every row that a measure asks for.
 RAW = [
@@ -44,7 +45,7 @@ class Comparison(unittest.TestCase):
         output.write_text("\n".join(lines), encoding="utf-8")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            code = bench.main([*map(str, options), str(output), *tools])
+            code = bench.main([*MARGINS, *map(str, options), str(output), *tools])
         return code, printed.getvalue()
 
     def compare(self, *options, tools=TOOLS):
@@ -149,7 +150,7 @@ class Comparison(unittest.TestCase):
         output = self.folder / "output"
         output.write_text("bench: begin\n", encoding="utf-8")
         with self.assertRaises(SystemExit) as ended:
-            bench.main([str(output)])
+            bench.main([*MARGINS, str(output)])
         self.assertNotIn(ended.exception.code, (0, None))
 
 
