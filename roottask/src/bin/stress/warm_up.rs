@@ -28,6 +28,8 @@ const THREADS: usize = 64;
 
 /// Does each phase once, whatever was asked for, then has much of everything; gives it all back.
 pub fn run(stress: &mut Stress) -> Outcome {
+    // First of all the service, which other phases need while there is memory.
+    stretch_clients(stress)?;
     for phase in &PHASES {
         stress.set_phase(phase.name);
         (phase.run)(stress)?;
@@ -57,7 +59,6 @@ fn stretch(stress: &mut Stress) -> Outcome {
     for _ in 0..SPACES {
         spaces.extend(stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?);
     }
-    stretch_clients(stress)?;
     stretch_threads(stress)?;
     for number in 0..OBJECTS {
         let blueprint = Blueprint::Untyped { size_bits: 4 + (number % 9) as u8 };

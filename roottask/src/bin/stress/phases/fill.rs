@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use roottask::{check, Outcome};
 use vmm::{RegionId, RegionOptions};
 
-use super::{churn, cow, objects, share, spaces, threads};
+use super::{churn, clients, cow, objects, share, spaces, stacks, storm, threads};
 use crate::contents::{check_page, stamp_page};
 use crate::engine::Stress;
 use crate::ledger::Kind;
@@ -34,14 +34,26 @@ pub fn run(stress: &mut Stress) -> Outcome {
     for others in [churn::run, share::run, cow::run, spaces::run, threads::run, objects::run] {
         others(stress)?;
     }
+    // With so much free that some of what they do goes well.
+    for _ in 0..stress.random.below(4).min(pieces.len()) {
+        release(stress, &mut pieces)?;
+    }
+    for others in [storm::run, stacks::run, clients::run] {
+        others(stress)?;
+    }
     stress.vmm.validate()?;
     while !pieces.is_empty() {
-        let index = stress.random.below(pieces.len());
-        let piece = pieces.swap_remove(index);
-        check_piece(&piece)?;
-        stress.must(Kind::Release, |vmm| vmm.release(piece.id))?;
+        release(stress, &mut pieces)?;
     }
     Ok(())
+}
+
+/// Gives any of the pieces back.
+fn release(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
+    let index = stress.random.below(pieces.len());
+    let piece = pieces.swap_remove(index);
+    check_piece(&piece)?;
+    stress.must(Kind::Release, |vmm| vmm.release(piece.id))
 }
 
 fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {

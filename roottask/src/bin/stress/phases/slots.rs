@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use roottask::Outcome;
 use vmm::CPtr;
 
-use super::{churn, share};
+use super::{churn, clients, share, stacks, storm};
 use crate::engine::Stress;
 use crate::ledger::Kind;
 
@@ -26,6 +26,9 @@ pub fn run(stress: &mut Stress) -> Outcome {
     for _ in 0..4 {
         churn::run(stress)?;
         share::run(stress)?;
+    }
+    for others in [storm::run, stacks::run, clients::run] {
+        others(stress)?;
     }
     give_all(stress, runs)
 }
