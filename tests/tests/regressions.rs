@@ -11,7 +11,7 @@ use untyped_alloc::{
     Allocator, Blueprint, CPtr, CSpaceInfo, Error as AllocError, KernelError, ObjectSizes,
     UntypedInfo,
 };
-use vmm::{Error, Invocation, PageSize, RegionOptions};
+use vmm::{Error, Invocation, PageSize, Quota, RegionOptions, Resource};
 use vmm_tests::model::{Arena, CallKind, ModelKernel};
 
 /// An address with nothing near it.
@@ -21,6 +21,7 @@ on_both![
     a_recycled_large_page_is_clear,
     a_page_table_that_a_failed_map_left_empty_is_known_to_be,
     an_empty_page_table_is_in_the_way_of_no_large_page_of_a_run,
+    a_share_that_is_refused_copies_nothing,
 ];
 
 #[test]
@@ -144,4 +145,22 @@ fn a_page_table_in_device_memory_is_the_callers_mistake() {
     let (mut kernel, mut alloc, paddr) = with_a_device(&arena);
     let refused = alloc.allocate_at(&mut kernel, Blueprint::Table { level: 1 }, paddr, 1);
     assert_eq!(refused, Err(AllocError::DeviceMemory(paddr)));
+}
+
+/// Copy-on-write ended for what was to be shared before it was known that there is room for it, and
+/// that its quota allows it. Found by the enumeration of short sequences.
+fn a_share_that_is_refused_copies_nothing(target: Target) {
+    let mut fixture = Fixture::roomy(target);
+    let own = fixture.own();
+    let region = fixture.vmm.map(own, &RegionOptions::new(2).at(FREE)).unwrap();
+    let anywhere = RegionOptions::new(2);
+    fixture.vmm.clone_region(region, own, &anywhere).unwrap();
+    let taken = Error::Overlap { address: FREE, region_start: FREE };
+    fixture.refuses(taken, |vmm| vmm.share(own, FREE, 2, own, &anywhere.at(FREE)));
+    let used = fixture.vmm.usage(own).unwrap();
+    let limit = used.frames + 1;
+    fixture.vmm.set_quota(own, Quota { frames: limit, ..Quota::UNLIMITED }).unwrap();
+    let resource = Resource::Frames;
+    let beyond = Error::OutOfQuota { space: own, resource, limit, used: used.frames };
+    fixture.refuses(beyond, |vmm| vmm.share(own, FREE, 2, own, &anywhere));
 }

@@ -172,11 +172,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::RightsExceedCeiling { asked: ceiling, ceiling: limit });
         }
         self.check_shareable(from, range)?;
-        self.break_cow_in(from, range)?;
         let options = RegionOptions { pages, ceiling: Some(ceiling), ..*options };
         self.check_quota(into, Resource::Slots, pages)?;
+        self.check_quota(from, Resource::Frames, self.copies_to_make(from, range))?;
         let target = self.place_region(into, &options)?;
-        match self.share_range(from, range, into, target, options.rights) {
+        let broken = self.break_cow_in(from, range);
+        match broken.and_then(|()| self.share_range(from, range, into, target, options.rights)) {
             Ok(()) => Ok(self.id_of(into, target)),
             Err(error) => {
                 self.abandon_region(into, target);
@@ -198,6 +199,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             rest = self.past(part, &run);
         }
         Ok(())
+    }
+
+    /// How many pages of a range copy-on-write will give a frame of its own.
+    fn copies_to_make(&self, space: &Space<'p>, range: PageRange) -> usize {
+        let (runs, mut count, mut rest) = (space.runs.borrow(), 0, Some(range));
+        while let Some(part) = rest {
+            let Some(run) = runs.first_in(part) else { break };
+            if run.cow {
+                let (first, len) = run.indices_in(part);
+                let shared =
+                    |index: &usize| !self.sharers.is_exclusive(run.frame(*index), run.source);
+                count += (first..first + len).filter(shared).count();
+            }
+            rest = self.past(part, &run);
+        }
+        count
     }
 
     fn share_range(
