@@ -149,18 +149,16 @@ impl ModelKernel<'_> {
     /// Entries that lead to memory that is no longer a frame, or a frame of another size.
     pub fn dangling(&self) -> Vec<Dangling> {
         let mut found = Vec::new();
-        for (table, entries) in self.tables.iter() {
-            for (index, entry) in entries.iter().enumerate() {
-                let (paddr, kind) = match *entry {
-                    Entry::Page { paddr, .. } => (paddr, ObjectKind::Frame),
-                    Entry::Table(paddr) if self.objects.get(table).is_some() => {
-                        (paddr, ObjectKind::Table)
-                    }
-                    _ => continue,
-                };
-                if self.objects.get(paddr).is_none_or(|object| object.kind != kind) {
-                    found.push(Dangling { table, index, paddr });
+        for (table, index, entry) in self.tables.iter() {
+            let (paddr, kind) = match entry {
+                Entry::Page { paddr, .. } => (paddr, ObjectKind::Frame),
+                Entry::Table(paddr) if self.objects.get(table).is_some() => {
+                    (paddr, ObjectKind::Table)
                 }
+                _ => continue,
+            };
+            if self.objects.get(paddr).is_none_or(|object| object.kind != kind) {
+                found.push(Dangling { table, index, paddr });
             }
         }
         found

@@ -28,6 +28,16 @@ impl Contents {
         page[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
+    /// What is not zero: where it is, and a digest of each page.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let mix = |sum: u64, word: &[u8]| {
+            let word = word.try_into().map_or(0, u64::from_le_bytes);
+            sum.rotate_left(5).wrapping_mul(0x0100_0000_01b3).wrapping_add(word)
+        };
+        let digests = self.pages.iter().map(move |(&at, page)| (at, page.chunks(8).fold(0, mix)));
+        digests.filter(|&(_, digest)| digest != 0)
+    }
+
     /// Makes `bytes` bytes from `paddr` on zero. Only whole pages are kept, and only whole pages
     /// are frames, so the part of a page that an untyped's end leaves over is nobody's.
     pub(super) fn clear(&mut self, paddr: usize, bytes: usize) {

@@ -34,6 +34,7 @@ mod check;
 mod contents;
 mod cspace;
 mod delete;
+mod fingerprint;
 mod inject;
 mod invoke;
 mod mdb;

@@ -21,10 +21,33 @@ pub(super) enum Entry {
     Page { paddr: usize, rights: VmRights, cache: CachePolicy },
 }
 
+/// The contents of a paging structure, and which of its entries are not empty: going through these
+/// is what most of the time of the tests was spent on.
+#[derive(Clone, Debug)]
+struct Table {
+    entries: Vec<Entry>,
+    used: [u64; MOST_ENTRIES / 64],
+}
+
+/// IA32 has 1024 entries in a table, x86_64 has 512.
+const MOST_ENTRIES: usize = 1024;
+
+impl Table {
+    fn used(&self) -> impl Iterator<Item = (usize, Entry)> + '_ {
+        let words = self.used.iter().enumerate();
+        let bits = |(at, &word): (usize, &u64)| {
+            let rest = |rest: u64| (rest != 0).then_some(rest);
+            let rests = std::iter::successors(rest(word), move |&left| rest(left & (left - 1)));
+            rests.map(move |rest| at * 64 + rest.trailing_zeros() as usize)
+        };
+        words.flat_map(bits).map(|index| (index, self.entries[index]))
+    }
+}
+
 /// The contents of all paging structures that have any, by address.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
-    by_base: BTreeMap<usize, Vec<Entry>>,
+    by_base: BTreeMap<usize, Table>,
     entries: usize,
 }
 
@@ -45,12 +68,16 @@ impl Tables {
     }
 
     fn get(&self, table: usize, index: usize) -> Entry {
-        self.by_base.get(&table).map_or(Entry::Empty, |entries| entries[index])
+        self.by_base.get(&table).map_or(Entry::Empty, |table| table.entries[index])
     }
 
     pub(super) fn set(&mut self, table: usize, index: usize, entry: Entry) {
-        let entries = self.by_base.entry(table);
-        entries.or_insert_with(|| vec![Entry::Empty; self.entries])[index] = entry;
+        let new =
+            || Table { entries: vec![Entry::Empty; self.entries], used: [0; MOST_ENTRIES / 64] };
+        let table = self.by_base.entry(table).or_insert_with(new);
+        table.entries[index] = entry;
+        let (word, bit) = (&mut table.used[index / 64], 1 << (index % 64));
+        *word = if entry == Entry::Empty { *word & !bit } else { *word | bit };
     }
 
     /// Makes all entries of one table empty.
@@ -67,12 +94,14 @@ impl Tables {
 
     /// The entries of a table that are not empty.
     pub(super) fn used(&self, table: usize) -> impl Iterator<Item = (usize, Entry)> {
-        let entries = self.by_base.get(&table).into_iter().flatten().copied().enumerate();
-        entries.filter(|(_, entry)| *entry != Entry::Empty)
+        self.by_base.get(&table).into_iter().flat_map(Table::used)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[Entry])> {
-        self.by_base.iter().map(|(&base, entries)| (base, &entries[..]))
+    /// Every entry that is not empty: its table, its number, itself.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize, Entry)> {
+        self.by_base
+            .iter()
+            .flat_map(|(&base, table)| table.used().map(move |(index, entry)| (base, index, entry)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! object, no two live things share memory or slots, and memory and slots add up.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -95,6 +96,20 @@ impl Live {
 }
 
 impl Run<'_> {
+    /// A number that stands for the state, but for serial numbers, which only grow.
+    fn fingerprint(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        let (alloc, mut text) = (&self.bench.alloc, String::new());
+        alloc.dump_untypeds(&mut text).expect("a string takes it");
+        alloc.dump_slots(&mut text).expect("a string takes it");
+        (text, self.bench.kernel.fingerprint()).hash(&mut hash);
+        for list in [&self.live, &self.dead] {
+            list.iter().for_each(|thing| thing.slots().hash(&mut hash));
+            list.len().hash(&mut hash);
+        }
+        hash.finish()
+    }
+
     fn step(&mut self, request: &Request) {
         let Bench { alloc, kernel, .. } = &mut self.bench;
         let free = alloc.stats().free_bytes();
@@ -257,7 +272,8 @@ impl Run<'_> {
     }
 }
 
-fn run(machine: &Machine, requests: &[Request]) {
+/// Returns a number that stands for the state after the last request.
+fn run(machine: &Machine, requests: &[Request]) -> u64 {
     let arena = Arena::new();
     let mut bench = Bench::boot(&arena, machine.clone());
     let slot = bench.alloc.take_slots(&mut bench.kernel, 1).expect("a slot");
@@ -268,6 +284,7 @@ fn run(machine: &Machine, requests: &[Request]) {
         run.step(request);
         run.check();
     }
+    let state = run.fingerprint();
     while !run.live.is_empty() {
         run.give(0, 1);
     }
@@ -280,10 +297,13 @@ fn run(machine: &Machine, requests: &[Request]) {
         assert_eq!(after.free_slots, before.free_slots, "all slots are free again");
         assert_eq!(after.live, before.live);
     }
+    state
 }
 
 fn explore(machine: &Machine, most: usize) {
-    explore_with(vec(request(), 1..most), 250, |requests| run(machine, &requests));
+    explore_with(vec(request(), 1..most), 250, |requests| {
+        run(machine, &requests);
+    });
 }
 
 /// Small scope, all of it, over 11 pages and a device of 16.

@@ -69,28 +69,109 @@ pub struct Wish {
 /// A request. Numbers choose among what there is, modulo how much there is.
 #[derive(Clone, Debug)]
 pub enum Request {
-    Map { space: u8, wish: Wish },
-    Reserve { space: u8, wish: Wish },
-    ReserveForOthers { space: u8, wish: Wish },
-    Populate { space: u8, pages: Pages },
-    Unmap { space: u8, pages: Pages },
-    Protect { space: u8, pages: Pages, rights: Rights },
-    Release { which: u8 },
-    ReleaseDead { which: u8 },
-    Stack { space: u8, pages: usize },
-    IpcBuffer { space: u8 },
-    SetIpcBuffer { thread: u8, buffer: u8 },
-    ReleaseIpcBuffer { which: u8 },
-    Write { which: u8, tag: u64 },
+    Map {
+        space: u8,
+        wish: Wish,
+    },
+    Reserve {
+        space: u8,
+        wish: Wish,
+    },
+    ReserveForOthers {
+        space: u8,
+        wish: Wish,
+    },
+    Populate {
+        space: u8,
+        pages: Pages,
+    },
+    Unmap {
+        space: u8,
+        pages: Pages,
+    },
+    Protect {
+        space: u8,
+        pages: Pages,
+        rights: Rights,
+    },
+    Release {
+        which: u8,
+    },
+    ReleaseDead {
+        which: u8,
+    },
+    Stack {
+        space: u8,
+        pages: usize,
+    },
+    IpcBuffer {
+        space: u8,
+    },
+    SetIpcBuffer {
+        thread: u8,
+        buffer: u8,
+    },
+    ReleaseIpcBuffer {
+        which: u8,
+    },
+    Write {
+        which: u8,
+        tag: u64,
+    },
     Thread,
-    EndThread { which: u8 },
+    EndThread {
+        which: u8,
+    },
     Trim,
     CreateSpace,
-    DestroySpace { which: u8 },
-    Share { space: u8, pages: Pages, into: u8, wish: Wish },
-    Split { which: u8, pages: usize },
-    Merge { lower: u8, upper: u8 },
-    Move { which: u8, wish: Wish },
+    DestroySpace {
+        which: u8,
+    },
+    Share {
+        space: u8,
+        pages: Pages,
+        into: u8,
+        wish: Wish,
+    },
+    Split {
+        which: u8,
+        pages: usize,
+    },
+    Merge {
+        lower: u8,
+        upper: u8,
+    },
+    Move {
+        which: u8,
+        wish: Wish,
+    },
+    /// Reserves memory that is mapped when it is touched, up to `around` pages a time.
+    ReserveLazily {
+        space: u8,
+        wish: Wish,
+        around: u8,
+    },
+    /// A thread of the space touches the first of these pages.
+    Touch {
+        space: u8,
+        pages: Pages,
+        write: bool,
+        tag: u64,
+    },
+    /// Clones a region, lazily.
+    Clone {
+        which: u8,
+        into: u8,
+        wish: Wish,
+    },
+    Settle {
+        which: u8,
+    },
+    /// Allows a space so many pages more than it has, and so many copied capabilities; or any number.
+    Limit {
+        space: u8,
+        more: Option<u8>,
+    },
 }
 
 fn spot() -> impl Strategy<Value = Spot> {
@@ -177,5 +258,14 @@ pub fn request() -> impl Strategy<Value = Request> {
         4 => (which(), 0..8usize).prop_map(|(which, pages)| Request::Split { which, pages }),
         4 => (which(), which()).prop_map(|(lower, upper)| Request::Merge { lower, upper }),
         4 => (which(), wish()).prop_map(|(which, wish)| Request::Move { which, wish }),
+        5 => (space(), wish(), 0..5u32)
+            .prop_map(|(space, wish, bits)| Request::ReserveLazily { space, wish, around: 1 << bits }),
+        16 => (space(), some_pages(), any::<bool>(), 1..u64::MAX)
+            .prop_map(|(space, pages, write, tag)| Request::Touch { space, pages, write, tag }),
+        8 => (which(), space(), wish())
+            .prop_map(|(which, into, wish)| Request::Clone { which, into, wish }),
+        2 => which().prop_map(|which| Request::Settle { which }),
+        2 => (space(), prop_oneof![Just(None), (0..6u8).prop_map(Some)])
+            .prop_map(|(space, more)| Request::Limit { space, more }),
     ]
 }

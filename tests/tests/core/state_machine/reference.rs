@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use page_tables::AddressError;
 use untyped_alloc::Rights;
-use vmm::{Error, IpcBuffer, Kind, Object, RegionId, SpaceId};
+use vmm::{Error, IpcBuffer, Kind, Object, Quota, RegionId, Resource, SpaceId};
 
 use super::ops::{Where, Wish};
 use crate::support::{PAGE, Target};
@@ -17,6 +17,10 @@ pub struct Page {
     pub rights: Rights,
     /// Which memory it is: pages that are shared have the same.
     pub frame: u32,
+    /// Whether the first write gets memory of its own.
+    pub cow: bool,
+    /// Whether it counts among the pages its space owns, or among the copied capabilities.
+    pub owned: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,8 @@ pub struct Region {
     pub kind: Kind,
     /// The reservation it lies in.
     pub inside: Option<RegionId>,
+    /// How many pages a touch maps at the most; 0 for none.
+    pub around: usize,
 }
 
 impl Region {
@@ -65,6 +71,7 @@ pub struct Space {
     pub regions: BTreeMap<usize, Region>,
     pub reservations: Vec<Reservation>,
     pub pages: BTreeMap<usize, Page>,
+    pub quota: Quota,
 }
 
 pub struct Reference {
@@ -125,6 +132,24 @@ impl Space {
             .collect()
     }
 
+    /// Pages and copied capabilities that count against the quota.
+    pub fn used(&self, resource: Resource) -> usize {
+        let counts = |page: &&Page| page.owned == (resource == Resource::Frames);
+        self.pages.values().filter(counts).count()
+    }
+
+    /// Whether `more` would be too much.
+    pub fn beyond_quota(&self, resource: Resource, more: usize) -> Option<Error> {
+        let (used, limit) = (self.used(resource), self.quota.of(resource));
+        let space = self.id;
+        (more > limit.saturating_sub(used)).then_some(Error::OutOfQuota {
+            space,
+            resource,
+            limit,
+            used,
+        })
+    }
+
     pub fn is_reservation_empty(&self, id: RegionId) -> bool {
         let region_inside = self.regions.values().any(|region| region.inside == Some(id));
         !region_inside && !self.reservations.iter().any(|inner| inner.inside == Some(id))
@@ -136,6 +161,37 @@ fn refused(error: Error) -> Verdict {
 }
 
 impl Reference {
+    /// How many pages show this memory.
+    pub fn users(&self, frame: u32) -> usize {
+        let pages = self.spaces.iter().flat_map(|space| space.pages.values());
+        pages.filter(|page| page.frame == frame).count()
+    }
+
+    /// The first write to a page under copy-on-write: memory of its own with the same contents, or
+    /// what it has if nobody else has that.
+    pub fn break_cow(&mut self, number: usize, at: usize) {
+        let old = self.spaces[number].pages[&at].frame;
+        let alone = self.users(old) == 1;
+        let fresh = self.tags.len() as u32;
+        let page = self.spaces[number].pages.get_mut(&at).expect("a page");
+        page.cow = false;
+        if !alone {
+            (page.frame, page.owned) = (fresh, true);
+            self.tags.push(self.tags[old as usize]);
+        }
+    }
+
+    /// Ends copy-on-write for what nobody else has.
+    pub fn settle(&mut self, number: usize, range: std::ops::Range<usize>) {
+        let pages: Vec<usize> = self.spaces[number].pages.range(range).map(|(&at, _)| at).collect();
+        for at in pages {
+            let page = self.spaces[number].pages[&at];
+            if page.cow && self.users(page.frame) == 1 {
+                self.break_cow(number, at);
+            }
+        }
+    }
+
     pub fn reservation(&self, id: RegionId) -> Option<&Reservation> {
         self.spaces.iter().flat_map(|space| &space.reservations).find(|found| found.id == id)
     }

@@ -1,11 +1,14 @@
 //! Making requests of the manager and of the reference, and comparing.
 
+mod lazy;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use untyped_alloc::kernel::Rights;
 use vmm::{
-    Blame, Blueprint, Error, IpcBuffer, Kind, RegionId, RegionOptions, Result, SpaceId, Stack, Vmm,
+    Backing, Blame, Blueprint, Error, IpcBuffer, Kind, Quota, RegionId, RegionOptions, Resource,
+    Result, SpaceId, Stack, Vmm,
 };
 use vmm_tests::model::{Arena, Cap, Mapping, SharedModel};
 
@@ -61,7 +64,9 @@ pub fn initial(machine: &Machine) -> Snapshot {
 
 /// Runs a sequence of requests, comparing after each from number `first` on, and takes everything
 /// down again, back to the `initial` state.
-pub fn run_from(machine: &Machine, initial: &Snapshot, requests: &[Request], first: usize) {
+///
+/// Returns a number that stands for the state after the last request.
+pub fn run_from(machine: &Machine, initial: &Snapshot, requests: &[Request], first: usize) -> u64 {
     let arena = Arena::new();
     let host = Fixture::boot(&arena, machine.clone());
     let spaces = vec![space_at_boot(&host)];
@@ -76,13 +81,15 @@ pub fn run_from(machine: &Machine, initial: &Snapshot, requests: &[Request], fir
     let mut run = Run { host, reference };
     for (step, request) in requests.iter().enumerate() {
         run.step(request);
-        if step >= first {
+        if (first..requests.len() - 1).contains(&step) {
             run.compare(step % INTERVAL == 0);
         }
     }
     run.compare(true);
+    let state = run.fingerprint();
     run.take_down();
     initial.assert_same(&Snapshot::settled(&mut run.host));
+    state
 }
 
 /// The regions of the boot are taken from the manager; they must cover what the kernel mapped.
@@ -102,10 +109,12 @@ fn space_at_boot(host: &Fixture<'_>) -> Space {
             ceiling: info.ceiling,
             kind: info.kind,
             inside: None,
+            around: 0,
         };
         regions.insert(start, region);
     }
-    let space = Space { id, regions, reservations: Vec::new(), pages: BTreeMap::new() };
+    let (reservations, pages, quota) = (Vec::new(), BTreeMap::new(), Quota::UNLIMITED);
+    let space = Space { id, regions, reservations, pages, quota };
     let kernel = host.kernel();
     for (vaddr, _) in kernel.mappings(kernel.facts().vspace) {
         assert!(space.region_at(vaddr).is_some(), "{vaddr:#x} is in no region");
@@ -143,8 +152,18 @@ fn pick<T: Copy>(from: &[T], which: u8) -> Option<T> {
 impl<'a> Run<'a> {
     fn step(&mut self, request: &Request) {
         match *request {
-            Request::Map { space, wish } => self.place(space, &wish, Vmm::map, true),
-            Request::Reserve { space, wish } => self.place(space, &wish, Vmm::reserve, false),
+            Request::Map { space, wish } => self.place(space, &wish, Vmm::map, true, 0),
+            Request::Reserve { space, wish } => self.place(space, &wish, Vmm::reserve, false, 0),
+            Request::ReserveLazily { space, wish, around } => {
+                self.place(space, &wish, Vmm::reserve, false, around)
+            }
+            Request::Touch { space, pages, write, tag } => {
+                let (start, _) = self.pages(space, pages);
+                self.touch(space, start, write, tag);
+            }
+            Request::Clone { which, into, wish } => self.clone_region(which, into, &wish),
+            Request::Settle { which } => self.settle(which),
+            Request::Limit { space, more } => self.limit(space, more),
             Request::ReserveForOthers { space, wish } => self.reserve_for_others(space, &wish),
             Request::Populate { space, pages } => {
                 let (start, pages) = self.pages(space, pages);
@@ -253,14 +272,19 @@ impl<'a> Run<'a> {
         wish: &Wish,
         request: impl FnOnce(&mut Vmm<'a, SharedModel<'a>>, SpaceId, &RegionOptions) -> Result<RegionId>,
         mapped: bool,
+        around: u8,
     ) {
         let number = self.space_number(space);
         let inside = wish.inside.and_then(|which| self.some_id(which));
-        let options = options(wish, inside, &self.host);
+        let mut options = options(wish, inside, &self.host);
+        if around != 0 {
+            options = options.backed(Backing::OnDemand { around });
+        }
         let verdict = self.reference.place(&self.reference.spaces[number], wish, inside);
+        let pages = if mapped { wish.pages } else { 0 };
+        let verdict = self.within_quota(number, pages, verdict);
         let free = self.host.vmm.stats().free_bytes();
         let answer = request(&mut self.host.vmm, self.reference.spaces[number].id, &options);
-        let pages = if mapped { wish.pages } else { 0 };
         let (places, refusals) = verdict.split();
         let need = Need { pages, tables: mapped, free };
         let Some(id) = self.judge(answer, &refusals, need) else { return };
@@ -277,6 +301,7 @@ impl<'a> Run<'a> {
             ceiling: wish.ceiling.or(limit).unwrap_or(Rights::READ_WRITE),
             kind: Kind::Memory,
             inside,
+            around: around.into(),
         };
         self.enter(number, region, mapped);
     }
@@ -293,7 +318,8 @@ impl<'a> Run<'a> {
         for page in range.step_by(PAGE) {
             let frame = tags.len() as u32;
             tags.push(0);
-            spaces[number].pages.insert(page, Page { rights, frame });
+            let page_there = Page { rights, frame, cow: false, owned: true };
+            spaces[number].pages.insert(page, page_there);
         }
     }
 
@@ -337,7 +363,7 @@ impl<'a> Run<'a> {
             Err(error) => vec![error],
             Ok(_) => match space.pages.range(range.clone()).next() {
                 Some((&address, _)) => vec![Error::AlreadyMapped { address }],
-                None => vec![],
+                None => space.beyond_quota(Resource::Frames, pages).into_iter().collect(),
             },
         };
         let free = self.host.vmm.stats().free_bytes();
@@ -459,7 +485,9 @@ impl<'a> Run<'a> {
         let (below, above) = (1, 1);
         let (rights, ceiling) = (Rights::READ_WRITE, Rights::READ_WRITE);
         let pages = pages + 2;
-        let region = Region { id, start, pages, below, above, rights, ceiling, kind, inside: None };
+        let (inside, around) = (None, 0);
+        let region =
+            Region { id, start, pages, below, above, rights, ceiling, kind, inside, around };
         self.enter(number, region, true);
     }
 
@@ -468,7 +496,10 @@ impl<'a> Run<'a> {
         let free = self.host.vmm.stats().free_bytes();
         let id = self.reference.spaces[number].id;
         let answer = self.host.vmm.allocate_stack(id, pages, "stack");
-        let Some(stack) = self.judge(answer, &[], Need { pages, tables: true, free }) else {
+        let refusals = self.reference.spaces[number].beyond_quota(Resource::Frames, pages);
+        let Some(stack) =
+            self.judge(answer, refusals.as_slice(), Need { pages, tables: true, free })
+        else {
             return;
         };
         self.enter_chosen(number, Stack::region(stack), pages, Kind::Stack);
@@ -481,7 +512,10 @@ impl<'a> Run<'a> {
         let free = self.host.vmm.stats().free_bytes();
         let id = self.reference.spaces[number].id;
         let answer = self.host.vmm.allocate_ipc_buffer(id, "ipc");
-        let Some(buffer) = self.judge(answer, &[], Need { pages: 1, tables: true, free }) else {
+        let refusals = self.reference.spaces[number].beyond_quota(Resource::Frames, 1);
+        let Some(buffer) =
+            self.judge(answer, refusals.as_slice(), Need { pages: 1, tables: true, free })
+        else {
             return;
         };
         self.enter_chosen(number, buffer.region(), 1, Kind::IpcBuffer);
@@ -519,7 +553,8 @@ impl<'a> Run<'a> {
             let id = *id;
             pages.iter_mut().map(move |page| (id, page))
         });
-        let writable = pages.filter(|(_, (_, page))| page.rights.contains(Rights::READ_WRITE));
+        let now = |page: &Page| page.rights.contains(Rights::READ_WRITE) && !page.cow;
+        let writable = pages.filter(|(_, (_, page))| now(page));
         let mut writable: Vec<_> = writable.collect();
         let count = writable.len();
         if count != 0 {
@@ -550,10 +585,11 @@ impl<'a> Run<'a> {
             ceiling: null.ceiling,
             kind: null.kind,
             inside: None,
+            around: 0,
         };
         let regions = BTreeMap::from([(0, region)]);
-        let (reservations, pages) = (Vec::new(), BTreeMap::new());
-        self.reference.spaces.push(Space { id, regions, reservations, pages });
+        let (reservations, pages, quota) = (Vec::new(), BTreeMap::new(), Quota::UNLIMITED);
+        self.reference.spaces.push(Space { id, regions, reservations, pages, quota });
     }
 
     fn destroy_space(&mut self, number: usize) {
@@ -594,14 +630,17 @@ impl<'a> Run<'a> {
             }
             Ok(_) => match self.hole(number, start, pages) {
                 Some(error) => Verdict::Refused(vec![error]),
-                None => self.reference.place(&self.reference.spaces[into], &wish, inside),
+                None => self.may_share(number, start, pages, into, &wish, inside),
             },
         };
         let (places, refusals) = verdict.split();
         let free = self.host.vmm.stats().free_bytes();
         let (from_id, into_id) = (self.reference.spaces[number].id, self.reference.spaces[into].id);
         let answer = self.host.vmm.share(from_id, start, pages, into_id, &options);
-        let need = Need { pages: 0, tables: true, free };
+        let need = Need { pages: self.own_copies(number, start, pages), tables: true, free };
+        if answer.is_ok() || refusals.is_empty() {
+            self.follow_breaks(number, start, pages, answer.is_ok());
+        }
         let Some(id) = self.judge(answer, &refusals, need) else { return };
         let at = id.start().bits();
         assert!(places.contains(&at), "{at:#x}, right were {places:#x?}");
@@ -616,10 +655,11 @@ impl<'a> Run<'a> {
             ceiling,
             kind: Kind::Memory,
             inside,
+            around: 0,
         };
         for page in 0..pages {
             let frame = self.reference.spaces[number].pages[&(start + page * PAGE)].frame;
-            let there = Page { rights: wish.rights, frame };
+            let there = Page { rights: wish.rights, frame, cow: false, owned: false };
             let vaddr = at + (below + page) * PAGE;
             self.reference.spaces[into].pages.insert(vaddr, there);
         }
@@ -667,8 +707,8 @@ impl<'a> Run<'a> {
             Some((_, &next)) if upper < 200 => (number, next),
             _ => self.some_region(upper),
         };
-        let alike = (a.rights, a.ceiling, a.inside) == (b.rights, b.ceiling, b.inside)
-            && (a.kind, b.kind) == (Kind::Memory, Kind::Memory);
+        let like = |r: &Region| (r.rights, r.ceiling, r.inside, r.around);
+        let alike = like(&a) == like(&b) && (a.kind, b.kind) == (Kind::Memory, Kind::Memory);
         let refusals = if number != other || a.end() != b.start {
             vec![Error::OutsideRegion { address: b.start }]
         } else if a.above != 0 || b.below != 0 {
@@ -739,7 +779,11 @@ impl<'a> Run<'a> {
                 true => rights & Rights::READ_WRITE,
                 false => Rights::empty(),
             };
-            let expected = space.pages.iter().map(|(&at, page)| (at, seen(page.rights)));
+            let now = |page: &Page| match page.cow {
+                true => seen(page.rights) - Rights::WRITE,
+                false => seen(page.rights),
+            };
+            let expected = space.pages.iter().map(|(&at, page)| (at, now(page)));
             let rights = found.iter().map(|(&at, mapping)| (at, mapping.rights));
             assert_eq!(
                 rights.collect::<BTreeMap<_, _>>(),
@@ -755,6 +799,7 @@ impl<'a> Run<'a> {
                 }
             }
             self.compare_regions(space);
+            self.compare_usage(space);
         }
         self.compare_frames(&found);
         self.compare_threads();

@@ -2,6 +2,7 @@
 
 use std::cell::RefMut;
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use untyped_alloc::{CPtr, CSpaceInfo, UntypedInfo};
@@ -184,6 +185,30 @@ impl<'a> Fixture<'a> {
     pub fn digest(&self, space: SpaceId, vaddr: usize) -> u64 {
         let mix = |sum: u64, word: &u64| sum.wrapping_mul(0x0100_0000_01b3).wrapping_add(*word);
         self.words(space, vaddr).iter().fold(0, mix)
+    }
+
+    /// Hashes what can be seen of manager and kernel, but for ids, serial numbers and counters that
+    /// only grow.
+    pub fn fingerprint(&self, hash: &mut impl Hasher) {
+        let mut text = String::new();
+        for &space in &self.spaces {
+            let first = text.len();
+            self.vmm.dump(space, &mut text).expect("a string takes it");
+            // Its number.
+            let line = text[first..].find('\n').expect("a first line");
+            text.drain(first..first + line);
+            let stats = self.vmm.space_stats(space).expect("a space");
+            (stats.runs, stats.tables, stats.empty_tables).hash(hash);
+            for vaddr in self.mappings(space).into_keys() {
+                let page = self.vmm.mapping_at(space, vaddr).expect("a space").expect("a page");
+                (page.frame, page.rights.bits(), page.copy_on_write, page.source as u8).hash(hash);
+            }
+        }
+        self.vmm.allocator().dump_untypeds(&mut text).expect("a string takes it");
+        self.vmm.allocator().dump_slots(&mut text).expect("a string takes it");
+        let stats = self.vmm.stats();
+        (stats.bookkeeping_bytes_used, stats.quarantined, stats.kept_tables).hash(hash);
+        (text, self.kernel().fingerprint()).hash(hash);
     }
 
     /// Makes a request that must be refused with `expected`, and leave everything as it was, with
