@@ -206,8 +206,9 @@ impl Stress {
         let rate = (self.number - self.told) / (seconds - self.seconds);
         (self.told, self.seconds) = (self.number, seconds);
         let stats = self.vmm.stats();
+        let stage = if self.warm { "" } else { "warm-up: " };
         debug_println!(
-            "stress: {seconds} s, {} operations, {rate}/s, {}, {} pages live, {} KiB free, \
+            "stress: {seconds} s, {} operations, {rate}/s, {stage}{}, {} pages live, {} KiB free, \
              fragmentation {} permille, {} faults",
             self.number,
             self.phase,
@@ -254,6 +255,12 @@ impl Stress {
         self.ledger.print(self.clock.unit());
         let calls = self.vmm.kernel_calls().since(&self.calls);
         debug_println!("stress: {} operations, {} kernel calls", self.number, calls.total());
+        self.report_end();
+    }
+
+    /// Tells the report that it is over.
+    fn report_end(&mut self) {
+        let calls = self.vmm.kernel_calls().since(&self.calls);
         if let Some(reporter) = &mut self.reporter {
             reporter.end(&self.ledger, &calls);
         }
@@ -262,6 +269,7 @@ impl Stress {
     /// Tells what failed where, and all there is to know of the state.
     pub fn report_failure(&mut self, failure: &Failure) {
         self.report_map("failure");
+        self.report_end();
         debug_println!("stress: the state:");
         let stats = self.vmm.stats();
         debug_println!("{stats:?}");

@@ -39,13 +39,16 @@ pub struct Reporter {
     left: u64,
     /// Free bytes on the fullest map so far.
     fullest: usize,
+    /// Whether the operations were told.
+    ended: bool,
 }
 
 impl Reporter {
     /// To be made before the run begins.
     pub fn new(vmm: &Manager) -> Reporter {
         let map = MemoryMap::new(vmm);
-        Reporter { map, interval: INTERVAL, next: 0, left: SAMPLES, fullest: usize::MAX }
+        let fullest = usize::MAX;
+        Reporter { map, interval: INTERVAL, next: 0, left: SAMPLES, fullest, ended: false }
     }
 
     /// The run begins.
@@ -111,8 +114,11 @@ impl Reporter {
         self.map.print(vmm);
     }
 
-    /// The run is over.
+    /// The run is over. Said once.
     pub fn end(&mut self, ledger: &Ledger, calls: &CallCounts) {
+        if core::mem::replace(&mut self.ended, true) {
+            return;
+        }
         ledger.print_data();
         debug_print!("stress-data: {{\"calls\":{{");
         for (index, &invocation) in Invocation::ALL.iter().enumerate() {
