@@ -1,13 +1,14 @@
 //! Asks for memory in all the ways there are, and holds the service to what it gave: for stress runs.
-//! It may be ended in the midst of anything.
+//! A second thread pages for others. It may be ended in the midst of anything.
 #![no_std]
 #![no_main]
 
-use vmm_client::protocol::{Refusal, Rights, MOST_PAGES};
-use vmm_client::{client_program, Error, Memory, Result, Service};
+use vmm_client::protocol::{PagedFault, Refusal, Rights, FIRST_FREE_SLOT, MOST_PAGES};
+use vmm_client::{client_program, client_thread, Error, Memory, Result, Service};
 use vmm_clients::Words;
 
 client_program!(main);
+client_thread!(pager, page_for_others);
 
 /// Of the argument: what decides, how much is done, and whether the end is a crime.
 const ROUNDS: usize = 0xff;
@@ -18,6 +19,13 @@ const MOST_HELD: usize = 6;
 const MOST_OFFERS: usize = 6;
 /// The most pages of a region: several requests' worth.
 const LONGEST: u32 = 3 * MOST_PAGES;
+
+/// The most pages of a region that is paged for another.
+const MOST_PAGED: u32 = 8;
+/// How far the numbers of those are who are asked for anything, and offered it.
+const NEAR: u32 = 3;
+/// Of so many pages that it is asked for, a pager refuses one.
+const REFUSES: u32 = 32;
 
 /// Memory with its pattern: `base` and the page's number in the first word, their complement in the
 /// next.
@@ -41,7 +49,11 @@ struct Life {
 fn main(service: Service, argument: usize) -> Result {
     let own = service.limits()?.own;
     let held = [const { None }; MOST_HELD];
-    let mut life = Life { service, own, random: Random(argument as u32 | 1), held, offers: 0 };
+    let random = Random(argument as u32 | 1);
+    let mut life = Life { service, own, random, held, offers: 0 };
+    if life.random.below(2) == 0 {
+        life.start_pager()?;
+    }
     for _ in 0..argument & ROUNDS {
         life.round()?;
     }
@@ -65,7 +77,8 @@ impl Life {
                 held.check();
                 Ok(())
             }
-            (0..=2, None) => self.on_demand(place),
+            (0..=1, None) => self.on_demand(place),
+            (2, None) => self.accept_paging(place),
             (3, None) => self.accept(place),
             (_, None) => self.allocate(place),
         }
@@ -140,12 +153,14 @@ impl Life {
 
     /// Offers the first pages to another client, which may accept it whenever it likes.
     fn offer(&mut self, place: usize) -> Result {
-        let other = self.neighbour();
+        let other = neighbour(&mut self.random, self.own);
         let Some(held) = &mut self.held[place] else { return Ok(()) };
         if self.offers == MOST_OFFERS {
             return Ok(());
         }
         let pages = held.memory.pages.min(MOST_PAGES);
+        // What has a pager is there when it was looked at.
+        held.check();
         let offered = self.service.offer(other, held.memory.first, pages, Rights::READ);
         if unless_short(offered)?.is_some() {
             held.shared = true;
@@ -154,9 +169,29 @@ impl Life {
         Ok(())
     }
 
+    /// A second thread that pages for others.
+    fn start_pager(&mut self) -> Result {
+        let numbers = self.random.next() as usize;
+        let started = self.service.spawn(pager, numbers, 2, FIRST_FREE_SLOT);
+        unless_short(started).map(|_| ())
+    }
+
+    /// Memory that another client pages, if one has offered it. Each page comes as it is looked at,
+    /// unless its pager refuses it or ends: then this program is ended.
+    fn accept_paging(&mut self, place: usize) -> Result {
+        for other in self.own.saturating_sub(NEAR)..=self.own + NEAR {
+            let taken = unless_short(self.service.accept_paging(other, 0, Rights::READ_WRITE))?;
+            if let Some(memory) = taken {
+                self.held[place] = Some(Held { memory, base: paged_base(other), shared: true });
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what another client has offered: it has a pattern.
     fn accept(&mut self, place: usize) -> Result {
-        let other = self.neighbour();
+        let other = neighbour(&mut self.random, self.own);
         let taken = unless_short(self.service.accept(other, 0, Rights::READ))?;
         let Some(memory) = taken else { return Ok(()) };
         let mut held = Held { memory, base: 0, shared: true };
@@ -171,14 +206,66 @@ impl Life {
         held.check();
         self.service.release(held.memory.handle)
     }
+}
 
-    /// A client that was started about when this one was, if there is one of that number.
-    fn neighbour(&mut self) -> u32 {
-        let away = 1 + self.random.below(3);
-        match self.random.below(2) {
-            0 => self.own + away,
-            _ => self.own.saturating_sub(away),
+/// A client that was started about when this one was, if there is one of that number.
+fn neighbour(random: &mut Random, own: u32) -> u32 {
+    let away = 1 + random.below(NEAR);
+    match random.below(2) {
+        0 => own + away,
+        _ => own.saturating_sub(away),
+    }
+}
+
+/// The pattern of memory that a client pages.
+fn paged_base(pager: u32) -> u32 {
+    pager.wrapping_mul(0x9e37_79b9)
+}
+
+/// What the second thread does: it offers to page, and does, until there is nothing more to page.
+fn page_for_others(service: Service, numbers: usize) -> Result {
+    let own = service.limits()?.own;
+    let mut random = Random(numbers as u32 | 1);
+    for key in 0..1 + random.below(3) {
+        let (other, pages) = (neighbour(&mut random, own), 1 + random.below(MOST_PAGED));
+        unless_short(service.offer_paging(other, key, pages, Rights::READ_WRITE))?;
+    }
+    while let Some(fault) = service.next_fault(0)? {
+        supply(service, own, &fault, &mut random)?;
+    }
+    Ok(())
+}
+
+/// Gives or shares a page with the pattern, or refuses it.
+fn supply(service: Service, own: u32, fault: &PagedFault, random: &mut Random) -> Result {
+    let memory = match random.below(REFUSES) {
+        0 => None,
+        _ => unless_short(service.allocate(1, "supplied"))?,
+    };
+    let Some(memory) = memory else {
+        return gone_or(service.refuse_page(fault.ticket)).map(|_| ());
+    };
+    let page = Held { memory, base: paged_base(own) ^ fault.page, shared: true };
+    page.write(page.words(), 0);
+    let taken = match random.below(2) {
+        0 => gone_or(service.give_page(fault.ticket, memory.first))?,
+        _ => gone_or(service.share_page(fault.ticket, memory.first))?,
+    };
+    match taken {
+        true => Ok(()),
+        false => service.release(memory.handle),
+    }
+}
+
+/// Whether a page was taken, or refused: whoever asked for it may be gone, or have it from an answer
+/// before, or have no room for it.
+fn gone_or(result: Result) -> Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(Error::Refused(Refusal::NoSuchFault | Refusal::NotTaken | Refusal::OutOfMemory)) => {
+            Ok(false)
         }
+        Err(error) => Err(error),
     }
 }
 

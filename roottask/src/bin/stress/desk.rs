@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use roottask::{Manager, Outcome};
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};
-use vmm::sel4_faults::{FaultHandler, Incident, ThreadFault, Verdict, PAGER_BADGE};
+use vmm::sel4_faults::{answer_kept, FaultHandler, Incident, ThreadFault, Verdict, PAGER_BADGE};
 use vmm::service::protocol::{self, MOST_WORDS};
 use vmm::{Blueprint, CPtr, Error, FaultClass, Object, ThreadId};
 
@@ -68,6 +68,13 @@ impl Answer {
         words.0[..message.words().len()].copy_from_slice(message.words());
         let info = MessageInfoBuilder::default().label(message.label());
         Answer(info.length(message.words().len()).build(), words)
+    }
+
+    /// Answers whom a slot keeps the right to answer.
+    pub fn send_kept(self, slot: CPtr) {
+        let Answer(info, words) = self;
+        words.put_back();
+        answer_kept(slot, info);
     }
 }
 

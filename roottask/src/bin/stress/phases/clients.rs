@@ -9,9 +9,10 @@
 //!                                   └─ another one takes its place, while it is taken apart
 //! ```
 //!
-//! The programs hold the service to what it gave them, share memory, and exhaust their quotas. Who is
-//! not killed must come to its end and find all as it was; who writes where nothing is its own must be
-//! ended for that.
+//! The programs hold the service to what it gave them, share memory, page for each other with a second
+//! thread each, and exhaust their quotas. Who is not killed must come to its end and find all as it
+//! was; who writes where nothing is its own must be ended for that, and who waits for a page of one
+//! that ends, with it.
 
 use alloc::vec::Vec;
 
@@ -19,9 +20,10 @@ use roottask::{check, check_eq, Outcome};
 use sel4::init_thread::slot;
 use sel4::{cap, sys, UserContext, Word};
 use sel4_root_task::debug_println;
+use vmm::sel4_faults::keep_caller;
 use vmm::service::protocol::Refusal;
 use vmm::service::{
-    ClientId, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
+    ClientId, Due, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
 };
 use vmm::{
     Blueprint, CPtr, Error, FaultClass, PageFault, Quota, RegionOptions, Resolution, ThreadId,
@@ -40,6 +42,9 @@ const WILD: u32 = 0x100;
 const MOST_CLIENTS: usize = 4;
 /// The most that are started in the place of others.
 const MOST_AGAIN: usize = 4;
+/// The most threads of a client, and what else it has: a CNode.
+const THREADS: usize = 2;
+const OBJECTS: usize = THREADS + 1;
 /// More clients than there ever are at a time, with those that are being taken apart.
 const STRETCH: usize = 12;
 
@@ -69,6 +74,8 @@ enum End {
     Wild,
     /// A page could not be had that it touched.
     Short,
+    /// Its pager refused a page that it touched, or ended.
+    Abandoned,
     /// As was planned for it.
     Killed,
 }
@@ -88,6 +95,8 @@ struct Session<'h> {
     host: &'h mut Host,
     clients: Vec<Client>,
     priorities: Vec<Word>,
+    /// How many more clients may be started.
+    more: usize,
     /// Whether there is something left of those that ended.
     busy: bool,
 }
@@ -120,7 +129,7 @@ fn host(stress: &mut Stress) -> Outcome<Host> {
 /// Has more clients at a time than there ever are.
 pub fn stretch(stress: &mut Stress) -> Outcome {
     let mut host = host(stress)?;
-    let limits = Limits { quota: Quota::UNLIMITED, objects: 2 };
+    let limits = Limits { quota: Quota::UNLIMITED, objects: OBJECTS };
     for _ in 0..STRETCH {
         let service = &mut host.service;
         let made = stress.attempt(Kind::CreateClient, |vmm| {
@@ -138,10 +147,11 @@ pub fn stretch(stress: &mut Stress) -> Outcome {
 
 fn session(stress: &mut Stress, host: &mut Host) -> Outcome {
     let count = stress.random.within(1, MOST_CLIENTS);
-    let priorities = stress.priorities(count + MOST_AGAIN);
+    let more = count + MOST_AGAIN;
+    let priorities = stress.priorities(THREADS * more);
     let spaces = stress.vmm.stats().spaces;
-    let mut session = Session { host, clients: Vec::new(), priorities, busy: false };
-    set_own_priority(stress.own_priority(count + MOST_AGAIN))?;
+    let mut session = Session { host, clients: Vec::new(), priorities, more, busy: false };
+    set_own_priority(stress.own_priority(THREADS * more))?;
     for _ in 0..count {
         session.start(stress)?;
     }
@@ -158,7 +168,7 @@ fn check_end(client: &Client) -> Outcome {
         0 => End::Exited(0),
         _ => End::Wild,
     };
-    if !matches!(client.end, Some(End::Killed | End::Short)) {
+    if !matches!(client.end, Some(End::Killed | End::Short | End::Abandoned)) {
         check_eq!(client.end, Some(expected));
     }
     Ok(())
@@ -167,10 +177,11 @@ fn check_end(client: &Client) -> Outcome {
 impl Session<'_> {
     /// Starts a client, if memory and priorities allow one more.
     fn start(&mut self, stress: &mut Stress) -> Outcome {
-        let Some(priority) = self.priorities.pop() else { return Ok(()) };
+        let Some(more) = self.more.checked_sub(1) else { return Ok(()) };
+        self.more = more;
         let frames = stress.random.within(64, 512);
         let quota = Quota { frames, tables: 16, slots: 128 };
-        let limits = Limits { quota, objects: 2 };
+        let limits = Limits { quota, objects: OBJECTS };
         let service = &mut self.host.service;
         let made = stress
             .attempt(Kind::CreateClient, |vmm| service.create_client(vmm, "busy", limits, None))?;
@@ -189,7 +200,14 @@ impl Session<'_> {
         let argument = self.argument(stress);
         let kill = stress.random.once_in(2).then(|| plan(stress));
         self.clients.push(Client { id, argument, kill, messages: 0, end: None });
-        let_run(&start, argument, priority)
+        self.let_run(&start, argument)
+    }
+
+    /// Lets a client's thread run, at a priority that no other has.
+    fn let_run(&mut self, start: &Start, argument: u32) -> Outcome {
+        check!(!self.priorities.is_empty());
+        let priority = self.priorities.pop().unwrap_or_default();
+        let_run(start, argument, priority)
     }
 
     /// How much it does, by which numbers, and how it ends.
@@ -216,6 +234,7 @@ impl Session<'_> {
             if let Some(message) = message {
                 answer = self.take(stress, &message)?;
             }
+            self.settle_due(stress)?;
         }
         Ok(())
     }
@@ -275,10 +294,16 @@ impl Session<'_> {
         };
         let service = &mut self.host.service;
         let outcome = stress.must(Kind::ClientRequest, |vmm| Ok(service.handle(vmm, &incoming)))?;
+        if let Some(slot) = outcome.keep {
+            keep_caller(&stress.vmm, slot)?;
+        }
         match outcome.event {
             Some(Event::Exited(_, code)) => self.ends(stress, index, End::Exited(code))?,
             // It speaks when it fails.
             Some(Event::Said(_, line)) => debug_println!("busy: {line}"),
+            Some(Event::Thread { start, argument, .. }) => {
+                self.let_run(&start, argument)?;
+            }
             _ => {}
         }
         let Some(answer) = outcome.answer else { return Ok(None) };
@@ -300,6 +325,20 @@ impl Session<'_> {
         let handled = stress.attempt(Kind::ClientFault, |vmm| vmm.handle_fault(badge, &fault))?;
         let end = match handled.map(|handled| handled.resolution) {
             Some(Resolution::Resolved(_)) => return Ok(Some(Answer::empty())),
+            Some(Resolution::AskPager { token, page }) => {
+                let (service, thread) = (&mut self.host.service, ThreadId::from_badge(badge));
+                let asked = stress.attempt(Kind::PagerCall, |vmm| {
+                    service.ask_pager(vmm, thread, fault, token, page)
+                })?;
+                match asked {
+                    Some(Some(slot)) => {
+                        keep_caller(&stress.vmm, slot)?;
+                        return Ok(None);
+                    }
+                    Some(None) => End::Abandoned,
+                    None => End::Short,
+                }
+            }
             None => End::Short,
             Some(resolution) => {
                 check_eq!(resolution, Resolution::Unresolved(FaultClass::NoRegion));
@@ -310,6 +349,25 @@ impl Session<'_> {
         self.host.service.kill(self.clients[index].id)?;
         self.ends(stress, index, end)?;
         Ok(None)
+    }
+
+    /// Does what is due for others than whose message came: pages have come, or never will.
+    fn settle_due(&mut self, stress: &mut Stress) -> Outcome {
+        while let Some(due) = self.host.service.next_due(&mut stress.vmm)? {
+            match due {
+                Due::Answer { slot, message } => {
+                    let answer = message.map_or(Answer::empty(), |message| Answer::new(&message));
+                    answer.send_kept(slot);
+                }
+                Due::Unresolved { thread, error, .. } => {
+                    let end = if error.is_none() { End::Abandoned } else { End::Short };
+                    let Some(index) = self.sender(stress, thread.badge()) else { continue };
+                    self.host.service.kill(self.clients[index].id)?;
+                    self.ends(stress, index, end)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A client has ended: what it had is taken back, and another may come.
