@@ -11,7 +11,10 @@ use untyped_alloc::{
     Allocator, Blueprint, CPtr, CSpaceInfo, Error as AllocError, KernelError, ObjectSizes,
     UntypedInfo,
 };
-use vmm::{Error, Invocation, PageSize, Quota, RegionOptions, Resource};
+use vmm::{
+    Access, Backing, Error, FaultClass, Invocation, PageFault, PageSize, Quota, RegionOptions,
+    Resolution, Resource,
+};
 use vmm_tests::model::{Arena, CallKind, ModelKernel};
 
 /// An address with nothing near it.
@@ -79,6 +82,23 @@ fn an_empty_page_table_is_in_the_way_of_no_large_page_of_a_run(target: Target) {
         assert_eq!(fixture.vmm.space_stats(own).unwrap().empty_tables, kept - 1, "it made way");
         fixture.check();
     }
+}
+
+/// Mapping it was tried first, and refused, for each thread but one that had touched the page. Found by
+/// a stress run: its threads fault all at once.
+fn a_page_that_another_fault_has_brought_takes_no_refused_call(target: Target) {
+    let mut fixture = Fixture::roomy(target);
+    let own = fixture.own();
+    let lazy = RegionOptions::new(4).backed(Backing::OnDemand { around: 1 }).at(FREE);
+    fixture.vmm.reserve(own, &lazy).unwrap();
+    let fault = PageFault { address: FREE, access: Access::Write, present: false, ip: 0 };
+    fixture.vmm.resolve_fault(own, &fault).unwrap();
+    let before = fixture.vmm.kernel_calls();
+    let again = fixture.vmm.resolve_fault(own, &fault);
+    assert_eq!(again, Ok(Resolution::Resolved(FaultClass::Recorded)));
+    let calls = fixture.vmm.kernel_calls().since(&before);
+    assert_eq!((calls.total(), calls.of(Invocation::PageRemap)), (1, 1));
+    fixture.check();
 }
 
 /// An allocator that owns nothing but 64 KiB of device memory; and where that is.
