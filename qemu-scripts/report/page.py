@@ -28,8 +28,9 @@ MOMENTS = {
 
 
 def section(identity, heading, *parts):
-    """A part of the page."""
-    return f'<section id="{identity}">\n<h2>{heading}</h2>\n' + "\n".join(parts) + "\n</section>\n"
+    """A part of the page: what to call it in an address, its heading, and the whole of it."""
+    whole = f'<section id="{identity}">\n<h2>{heading}</h2>\n' + "\n".join(parts) + "\n</section>\n"
+    return identity, heading, whole
 
 
 def paragraph(text):
@@ -47,10 +48,11 @@ def table(heads, rows, text_columns=()):
         return f"<td{kind}>{value if isinstance(value, str) else f'{value:,}' if value else '–'}</td>"
 
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    head = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
     body = "\n".join(
         "<tr>" + "".join(cell(at, value) for at, value in enumerate(row)) + "</tr>" for row in rows
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+    return f'<div class="wide"><table>{head}<tbody>\n{body}\n</tbody></table></div>'
 
 
 def facts(data):
@@ -99,16 +101,13 @@ def history_section(data):
         "are ready to be handed out. Fragmentation is one minus the largest free untyped's share "
         "of all free untypeds: buddies are united only when it pays, so it is high most of the time. It "
         "falls when an allocation or trimming unites them, and also when hardly any untypeds are free. "
-        "Grey bands: phases that fill memory to the last page. "
-        f"{plural_samples(data)} Seconds above are "
-        + ("those of the guest, an instruction being a nanosecond." if data["run"]["icount"]
-           else "of the host's clock.")
+        + ("Grey bands: phases that fill memory to the last page. "
+           if "fill" in figures.series(data)["phase"] else "")
+        + f"{figures.plural(len(data['samples']), 'sample')}; what happened between two of them is not seen. "
+        + ("Seconds above are those of the guest, an instruction being a nanosecond." if data["run"]["icount"]
+           else "Seconds above are of the host's clock.")
     )
     return section("history", "Free memory and fragmentation", figure(plots.history(data), caption))
-
-
-def plural_samples(data):
-    return f"{len(data['samples']):,} samples; what happens between two of them is not seen."
 
 
 def map_section(data):
@@ -169,7 +168,7 @@ def cost_section(data):
 def operation_section(data):
     """Operations by kind and how they ended."""
     if not data["operations"]:
-        return ""
+        return None
     wrong, met = figures.wrong_requests(data)
     text = (
         f"{figures.plural(wrong, 'request')} were wrong on purpose, of which {met:,} were refused with the error "
@@ -190,14 +189,16 @@ def call_section(data):
     made = sorted(((count, name) for name, count in data["calls"].items() if count), reverse=True)
     total = sum(count for count, _ in made)
     if not total:
-        return ""
+        return None
     rows = [(name, count, f"{100 * count / total:.1f} %") for count, name in made]
     rows.append(("all", total, "100 %"))
     return section("calls", "Kernel calls", table(("invocation", "times", "share"), rows))
 
 
 def benchmark_section(path):
-    """The ratios of the benchmark."""
+    """The ratios of the benchmark, if there are any."""
+    if not path:
+        return None
     rows, made_with = bench.load(path)
     not_held = list(bench.measure_faults(rows))
     caption = (
@@ -224,9 +225,10 @@ def make_page(data, benchmark, about):
     well, verdict = figures.verdict(data)
     sections = [
         balance_section(data), history_section(data), map_section(data), cost_section(data),
-        operation_section(data), call_section(data), benchmark_section(benchmark) if benchmark else "",
-        about_section(data, about),
+        operation_section(data), call_section(data), benchmark_section(benchmark), about_section(data, about),
     ]
+    sections = [one for one in sections if one]
+    links = " ".join(f'<a href="#{identity}">{heading}</a>' for identity, heading, _ in sections)
     style = (HERE / "page.css").read_text(encoding="utf-8")
     for letter in memory_map.USES:
         variable = "--use-none" if letter == "." else f"--use-{letter}"
@@ -235,7 +237,8 @@ def make_page(data, benchmark, about):
     template = string.Template((HERE / "page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(f"Stress run, seed {data['run']['seed']}"), style=style, mood="good" if well else "bad",
-        verdict=escape(verdict), facts=facts(data), sections="\n".join(sections),
+        verdict=escape(verdict), facts=facts(data), links=links,
+        sections="\n".join(whole for _, _, whole in sections),
     )
 
 
