@@ -21,6 +21,7 @@ use vmm_tests::model::{Arena, CallKind, ModelKernel};
 const FREE: usize = 0x4000_0000;
 
 on_both![
+    a_page_that_another_fault_has_brought_takes_no_refused_call,
     a_recycled_large_page_is_clear,
     a_page_table_that_a_failed_map_left_empty_is_known_to_be,
     an_empty_page_table_is_in_the_way_of_no_large_page_of_a_run,
