@@ -15,9 +15,9 @@ use sel4_root_task::{debug_print, debug_println};
 use vmm::sel4_faults::{answer_kept, keep_caller, receive, report, Received, ThreadFault};
 use vmm::service::protocol::{Answer, Message, MOST_WORDS};
 use vmm::service::{
-    ClientId, Due, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
+    ClientId, Due, Event, ImageError, Incoming, Program, Service, Start, CLIENT_BADGE,
 };
-use vmm::{CPtr, Error, Rights, ThreadId};
+use vmm::{CPtr, Error, Quota, Rights, ThreadId};
 
 use crate::{Failure, Manager, Outcome};
 
@@ -104,7 +104,7 @@ impl Server {
         &mut self,
         vmm: &mut Manager,
         name: &str,
-        limits: Limits,
+        limits: Quota,
         parent: Option<ClientId>,
     ) -> Outcome<ClientId> {
         let client = self.service.create_client(vmm, name, limits, parent)?;

@@ -136,6 +136,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.quota.set(Quota::UNLIMITED);
         space.open_packed.set(None);
         space.threads.set(0);
+        space.objects.set(0);
         space.regions.borrow_mut().start(node, null, end, bits);
         self.spaces.insert(space);
         Ok(())

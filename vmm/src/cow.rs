@@ -40,15 +40,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: SpaceId,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.refill()?;
-        let (space, source) = self.region(region)?;
-        let into = self.space(into)?;
-        let spec = source.spec();
-        if !matches!(spec.kind, Kind::Memory | Kind::Stack) || source.is_mark() {
-            return Err(Error::WrongKind(region));
+        let clone = self.reserve_like(region, into, options)?;
+        match self.clone_pages(region, 0, clone, usize::MAX) {
+            Ok(_) => Ok(clone),
+            Err(error) => {
+                let (space, target) = self.region(clone)?;
+                self.abandon_region(space, target);
+                Err(error)
+            }
         }
-        let usable = self.usable(source).ok_or(Error::WrongKind(region))?;
-        self.prepare_clone(space, usable)?;
+    }
+
+    /// Reserves a region that is like another but for its place, with nothing mapped: what
+    /// [`Vmm::clone_pages`] clones into. Of `options` only placement and reservation count.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] for what is not plain memory or a stack; those of [`Vmm::reserve`].
+    pub fn reserve_like(
+        &mut self,
+        region: RegionId,
+        into: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.refill()?;
+        let (_, source) = self.region(region)?;
+        let into = self.space(into)?;
+        let usable = self.clonable(region, source)?;
+        let spec = source.spec();
         let options = RegionOptions {
             pages: usable.pages(),
             guard_below: spec.guard_below,
@@ -61,21 +79,99 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             name: spec.name,
             ..*options
         };
-        let mapped = self.mapped_in(space, usable);
-        self.check_quota(into, Resource::Slots, mapped)?;
         let target = self.place_region(into, &options)?;
+        Ok(self.id_of(into, target))
+    }
+
+    /// Clones part of a region, as [`Vmm::clone_region`] does all of it: from its page number `page`
+    /// on (guards not counted), until `most` pages that are mapped are cloned, to the same places of
+    /// the region `into`. Returns how many pages are done, holes included; the rest is for further
+    /// calls. Each part shows what it held when it was cloned.
+    ///
+    /// # Errors
+    /// As for [`Vmm::clone_region`]; [`Error::OutsideRegion`] for a page that is not in both;
+    /// [`Error::RightsExceedCeiling`] when `into` allows less; [`Error::AlreadyMapped`] where
+    /// something is mapped in it; [`Error::OutOfQuota`]. Nothing is left of this part.
+    pub fn clone_pages(
+        &mut self,
+        region: RegionId,
+        page: usize,
+        into: RegionId,
+        most: usize,
+    ) -> Result<usize> {
+        self.refill()?;
+        let (space, source) = self.region(region)?;
+        let (into_space, target) = self.region(into)?;
+        let (from, to) = (self.clonable(region, source)?, self.clonable(into, target)?);
+        let (asked, ceiling) = (source.spec().ceiling, target.spec().ceiling);
+        if !ceiling.contains(asked) {
+            return Err(Error::RightsExceedCeiling { asked, ceiling });
+        }
+        if source.spec().cache != target.spec().cache {
+            return Err(Error::WrongKind(into));
+        }
+        let outside = |range: PageRange| Error::OutsideRegion { address: range.end() };
+        let Some(rest) = from
+            .pages()
+            .checked_sub(page)
+            .ok_or(outside(from))
+            .map(|rest| from.part(page, rest))?
+        else {
+            return Ok(0);
+        };
+        let part = self.with_mapped(space, rest, most);
+        let to = to.part(page, part.pages()).ok_or(outside(to))?;
+        if let Some(run) = into_space.runs.borrow().first_in(to) {
+            let address = run.start.bits().max(to.start().bits());
+            return Err(Error::AlreadyMapped { address });
+        }
+        self.prepare_clone(space, part)?;
+        let mapped = self.mapped_in(space, part);
+        self.check_quota(into_space, Resource::Slots, mapped)?;
+        self.check_quota(into_space, Resource::Frames, mapped)?;
+        self.refill()?;
+        self.cut_run(space, part.start().bits())?;
+        self.cut_run(space, part.end())?;
         let cloned = self
-            .write_protect(space, usable)
-            .and_then(|()| self.clone_runs(space, usable, into, target));
+            .write_protect(space, part)
+            .and_then(|()| self.clone_runs(space, part, into_space, to));
         match cloned {
-            Ok(()) => Ok(self.id_of(into, target)),
+            Ok(()) => {
+                self.join_in(space, part);
+                self.join_in(into_space, to);
+                Ok(part.pages())
+            }
             Err(error) => {
-                self.abandon_region(into, target);
                 // Nobody shares these frames now: they can be written again as before.
-                let _ = self.settle_range(space, usable);
+                let _ = self.settle_range(space, part);
                 Err(error)
             }
         }
+    }
+
+    /// The pages of a region that can be cloned, or cloned into.
+    fn clonable(&self, id: RegionId, region: &Region<'p>) -> Result<PageRange> {
+        let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_mark();
+        let usable = if plain { self.usable(region) } else { None };
+        usable.ok_or(Error::WrongKind(id))
+    }
+
+    /// The part of `range`, from its start on, in which `most` pages are mapped, or all of it.
+    fn with_mapped(&self, space: &Space<'p>, range: PageRange, most: usize) -> PageRange {
+        let (mut left, mut rest) = (most, Some(range));
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else { break };
+            let start = run.start.bits().max(part.start().bits());
+            let end = run.end().min(part.end());
+            let pages = (end - start) >> self.geometry.page_bits;
+            if pages > left {
+                let before = (start - range.start().bits()) >> self.geometry.page_bits;
+                return range.part(0, before + left).unwrap_or(range);
+            }
+            left -= pages;
+            rest = self.past(part, &run);
+        }
+        range
     }
 
     /// Clones a whole space, lazily: its memory and stacks, each at its own address. IPC buffers,
@@ -173,9 +269,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &'p Space<'p>,
         range: PageRange,
         into: &'p Space<'p>,
-        target: &'p Region<'p>,
+        to: PageRange,
     ) -> Result {
-        let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() })?;
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -256,7 +351,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if self.sharers.is_exclusive(piece.frames.first, piece.source) {
             return self.unmark(space, piece);
         }
-        self.check_quota(space, Resource::Frames, 1)?;
+        // It was paid for when the clone was made: what is shared counts as what is its own.
         self.refill()?;
         let size_bits = self.geometry.page_bits;
         // It will be overwritten as a whole, so a dirty frame serves as it is.

@@ -129,7 +129,7 @@ pub enum Error {
     SpaceInUse {
         /// The space.
         space: SpaceId,
-        /// How many threads are registered in it.
+        /// How many threads are registered in it, and objects allocated for it.
         threads: usize,
     },
     /// The boot information cannot be used as it is: the offending address or number.
@@ -240,7 +240,7 @@ impl fmt::Display for Error {
             Error::BadIpcBuffer { address } => write!(f, "no IPC buffer can be at {address:#x}"),
             Error::OwnSpace(space) => write!(f, "{space:?} is the manager's own"),
             Error::SpaceInUse { space, threads } => {
-                write!(f, "{space:?} is used by {threads} threads")
+                write!(f, "{space:?} is used by {threads} threads or objects")
             }
             Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
             Error::OutOfQuota { space, resource, limit, used } => {

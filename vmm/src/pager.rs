@@ -88,6 +88,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         to: PageRange,
     ) -> Result {
         self.check_quota(into, Resource::Slots, 1)?;
+        self.check_quota(into, Resource::Frames, 1)?;
         self.break_cow_in(from, range)?;
         self.refill()?;
         let piece = self.page_at(from, range.start())?.1;
@@ -109,11 +110,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !self.sharers.is_exclusive(frame, piece.source) {
             return Err(Error::Shared { address: at.bits() });
         }
-        let resource = match piece.source {
-            Source::Copy => Resource::Slots,
-            _ => Resource::Frames,
-        };
-        self.check_quota(into, resource, 1)?;
+        if piece.source == Source::Copy {
+            self.check_quota(into, Resource::Slots, 1)?;
+        }
+        self.check_quota(into, Resource::Frames, 1)?;
         let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
         let mut spare = self.pools.runs.take();
         let moved = received(region, to, piece.source, piece.frames);

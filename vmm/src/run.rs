@@ -240,6 +240,8 @@ pub(crate) struct Runs<'p> {
     owned_bytes: Cell<usize>,
     /// Copied capabilities.
     copies: Cell<usize>,
+    /// Bytes in their frames.
+    copied_bytes: Cell<usize>,
 }
 
 impl<'p> Runs<'p> {
@@ -249,6 +251,7 @@ impl<'p> Runs<'p> {
             last: Cell::new(None),
             owned_bytes: Cell::new(0),
             copies: Cell::new(0),
+            copied_bytes: Cell::new(0),
         }
     }
 
@@ -262,14 +265,25 @@ impl<'p> Runs<'p> {
         self.copies.get()
     }
 
+    /// Pages of the smallest size in the frames of copied capabilities.
+    pub fn copied_pages(&self) -> usize {
+        self.copied_bytes.get() >> 12
+    }
+
     /// Counts `count` frames of a run, in or out.
     fn count(&self, run: &RunInfo, count: usize, into: bool) {
-        let (total, by) = match run.source {
-            Source::Owned => (&self.owned_bytes, count << run.frames.size_bits),
-            Source::Copy => (&self.copies, count),
-            Source::Foreign | Source::Physical => return,
+        let change = |total: &Cell<usize>, by: usize| {
+            total.set(if into { total.get() + by } else { total.get() - by });
         };
-        total.set(if into { total.get() + by } else { total.get() - by });
+        let bytes = count << run.frames.size_bits;
+        match run.source {
+            Source::Owned => change(&self.owned_bytes, bytes),
+            Source::Copy => {
+                change(&self.copies, count);
+                change(&self.copied_bytes, bytes);
+            }
+            Source::Foreign | Source::Physical => {}
+        }
     }
 
     /// Enters a run in `node`.

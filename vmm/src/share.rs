@@ -23,7 +23,7 @@ use crate::error::{Error, NodeKind, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::RegionOptions;
 use crate::quota::Resource;
-use crate::region::Region;
+use crate::region::RegionSpec;
 use crate::run::{offset, RunInfo, Source};
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -174,16 +174,58 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_shareable(from, range)?;
         let options = RegionOptions { pages, ceiling: Some(ceiling), ..*options };
         self.check_quota(into, Resource::Slots, pages)?;
-        self.check_quota(from, Resource::Frames, self.copies_to_make(from, range))?;
+        self.check_quota(into, Resource::Frames, pages)?;
         let target = self.place_region(into, &options)?;
-        let broken = self.break_cow_in(from, range);
-        match broken.and_then(|()| self.share_range(from, range, into, target, options.rights)) {
+        let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() });
+        let shared = to.and_then(|to| {
+            self.break_cow_in(from, range)?;
+            self.share_range(from, range, into, (to, target.spec()))
+        });
+        match shared {
             Ok(()) => Ok(self.id_of(into, target)),
             Err(error) => {
                 self.abandon_region(into, target);
                 Err(error)
             }
         }
+    }
+
+    /// As [`Vmm::share`], into a region that there is: from its page number `page` on (guards not
+    /// counted), where nothing is mapped, with its rights.
+    ///
+    /// # Errors
+    /// As for [`Vmm::share`]; [`Error::WrongKind`] for a region that is not plain memory or a stack;
+    /// [`Error::OutsideRegion`] for pages that are not all in it; [`Error::AlreadyMapped`].
+    pub fn share_into(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+        into: RegionId,
+        page: usize,
+    ) -> Result {
+        self.refill()?;
+        let from = self.space(space)?;
+        let (into_space, target) = self.region(into)?;
+        let (region, range) = self.caller_range(from, start, pages)?;
+        if !target.is_callers() {
+            return Err(Error::WrongKind(into));
+        }
+        let (asked, ceiling) = (target.spec().ceiling, region.spec().ceiling);
+        if !ceiling.contains(asked) {
+            return Err(Error::RightsExceedCeiling { asked, ceiling });
+        }
+        let to = self.usable(target).and_then(|usable| usable.part(page, pages));
+        let to = to.ok_or(Error::OutsideRegion { address: into.start.bits() })?;
+        if let Some(run) = into_space.runs.borrow().first_in(to) {
+            let address = run.start.bits().max(to.start().bits());
+            return Err(Error::AlreadyMapped { address });
+        }
+        self.check_shareable(from, range)?;
+        self.check_quota(into_space, Resource::Slots, pages)?;
+        self.check_quota(into_space, Resource::Frames, pages)?;
+        self.break_cow_in(from, range)?;
+        self.share_range(from, range, into_space, (to, target.spec()))
     }
 
     /// Refuses a range with holes, cut large pages, or frames that are not the manager's.
@@ -201,31 +243,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// How many pages of a range copy-on-write will give a frame of its own.
-    fn copies_to_make(&self, space: &Space<'p>, range: PageRange) -> usize {
-        let (runs, mut count, mut rest) = (space.runs.borrow(), 0, Some(range));
-        while let Some(part) = rest {
-            let Some(run) = runs.first_in(part) else { break };
-            if run.cow {
-                let (first, len) = run.indices_in(part);
-                let shared =
-                    |index: &usize| !self.sharers.is_exclusive(run.frame(*index), run.source);
-                count += (first..first + len).filter(shared).count();
-            }
-            rest = self.past(part, &run);
-        }
-        count
-    }
-
     fn share_range(
         &mut self,
         from: &'p Space<'p>,
         range: PageRange,
         into: &'p Space<'p>,
-        target: &'p Region<'p>,
-        rights: Rights,
+        (to, spec): (PageRange, RegionSpec),
     ) -> Result {
-        let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() })?;
+        let RegionSpec { rights, cache, .. } = spec;
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = from.runs.borrow().first_in(part) else { break };
@@ -237,9 +262,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 false => Err(Error::LargePage { address: at.bits() }),
             };
             let entered = copied.and_then(|frames| {
-                let spec = target.spec();
-                let source = Source::Copy;
-                let (cow, cache) = (false, spec.cache);
+                let (source, cow) = (Source::Copy, false);
                 let info = RunInfo { start: at, frames, rights, cow, cache, source };
                 self.enter(into, info)
             });

@@ -36,6 +36,8 @@ pub(crate) struct Space<'p> {
     pub open_packed: Cell<Option<RegionId>>,
     /// IPC buffers in it: as many threads are taken to run in it.
     pub threads: Cell<usize>,
+    /// Kernel objects that were allocated for it.
+    pub objects: Cell<usize>,
 }
 
 impl Default for Space<'_> {
@@ -54,6 +56,7 @@ impl Default for Space<'_> {
             quota: Cell::new(Quota::UNLIMITED),
             open_packed: Cell::new(None),
             threads: Cell::new(0),
+            objects: Cell::new(0),
         }
     }
 }

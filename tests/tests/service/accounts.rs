@@ -1,12 +1,11 @@
 //! Limits: enforced, split, given back.
 
 use vmm::Quota;
-use vmm::service::Limits;
 use vmm::service::protocol::{Amounts, Answer, Refusal, Request, Resource, Rights};
 
 use crate::world::{AMPLE, PAGE, World, plain};
 
-const SMALL: Limits = Limits { quota: Quota { frames: 10, tables: 2, slots: 3 }, objects: 1 };
+const SMALL: Quota = Quota { frames: 10, tables: 2, slots: 3, objects: 1 };
 
 fn limit_of_frames(world: &mut World, client: vmm::service::ClientId) -> u32 {
     match world.ask(client, Request::Limits) {
@@ -108,7 +107,7 @@ fn only_a_parent_splits_with_or_ends_its_child() {
 fn limits_come_back_over_the_account_of_a_parent_that_ended() {
     let mut world = World::new();
     let head = world.client(AMPLE, None);
-    let parent = world.client(Limits { objects: 4, ..AMPLE_HALF }, Some(head));
+    let parent = world.client(Quota { objects: 4, ..AMPLE_HALF }, Some(head));
     let child = world.client(SMALL, Some(parent));
     assert_eq!(limit_of_frames(&mut world, head), 500);
     world.service.kill(parent).unwrap();
@@ -120,14 +119,13 @@ fn limits_come_back_over_the_account_of_a_parent_that_ended() {
     assert_eq!(limit_of_frames(&mut world, head), 1000);
 }
 
-const AMPLE_HALF: Limits =
-    Limits { quota: Quota { frames: 500, tables: 50, slots: 500 }, objects: 5 };
+const AMPLE_HALF: Quota = Quota { frames: 500, tables: 50, slots: 500, objects: 5 };
 
 #[test]
 fn a_child_cannot_be_given_what_its_parent_has_not() {
     let mut world = World::new();
     let parent = world.client(SMALL, None);
-    let more = Limits { objects: 2, ..SMALL };
+    let more = Quota { objects: 2, ..SMALL };
     let made = world.service.create_client(&mut world.fixture.vmm, "child", more, Some(parent));
     assert!(matches!(made, Err(vmm::Error::OutOfQuota { .. })));
     world.fixture.check();

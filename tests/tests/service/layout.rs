@@ -44,7 +44,7 @@ fn requests() -> Vec<Request> {
         Request::Thread(NewThread { entry: 0x1000, argument: 1, stack_pages: 2, slot: 5 }),
         Request::EndThread { thread: 0x1000, own: true },
         Request::CloneMore { region, into: region, page: 64 },
-        Request::AcceptMore { from: 2, ticket: 1, region },
+        Request::AcceptMore { from: 2, region },
     ]
 }
 

@@ -6,6 +6,7 @@
 //! | `requests` | what each request does, and each of its refusals |
 //! | `offers` | memory that two clients share, and who may have it |
 //! | `paging` | pages that one client supplies to another |
+//! | `pieces` | long work in pieces, and what it leaves when it ends half-way |
 //! | `accounts` | limits: enforced, split, given back |
 //! | `programs` | ELF files, the capabilities of a program, its end |
 //! | `workers` | further threads of a program |
@@ -20,6 +21,7 @@ mod accounts;
 mod layout;
 mod offers;
 mod paging;
+mod pieces;
 mod programs;
 mod random;
 mod refusals;

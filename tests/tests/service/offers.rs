@@ -48,8 +48,9 @@ fn what_cannot_be_offered_is_refused() {
         let refused = world.ask(giver, offer(nobody, start, 1));
         assert_eq!(refused, Err(Refusal::NoSuchClient));
     }
-    let too_much = world.ask(giver, offer(to, start, MOST_PAGES + 1));
-    assert_eq!(too_much, Err(Refusal::TooMuch { most: MOST_PAGES }));
+    let beyond = world.ask(giver, offer(to, start, MOST_PAGES + 2));
+    let address = start + (MOST_PAGES + 1) * PAGE;
+    assert_eq!(beyond, Err(Refusal::BadAddress { address }));
     world.ask(giver, Request::Unmap { start, pages: 1 }).unwrap();
     let hole = world.ask(giver, offer(to, start, 2));
     assert_eq!(hole, Err(Refusal::NotMapped { address: start }));

@@ -3,7 +3,7 @@
 use vmm::service::protocol::{
     Answer, MOST_OFFERS, PagedFault, Refusal, RegionHandle, Request, Rights,
 };
-use vmm::service::{ClientId, Due, Limits, Program};
+use vmm::service::{ClientId, Due, Program};
 use vmm::{Access, CPtr, Error, Quota, ThreadId};
 
 use crate::programs::program;
@@ -22,7 +22,7 @@ struct Scene {
     first: u32,
 }
 
-fn runs(world: &mut World, limits: Limits) -> (ClientId, ThreadId) {
+fn runs(world: &mut World, limits: Quota) -> (ClientId, ThreadId) {
     let client = world.client(limits, None);
     let file = program();
     let program = Program { file: &file, stack_pages: 1 };
@@ -35,7 +35,7 @@ impl Scene {
         Scene::with(AMPLE, ALL)
     }
 
-    fn with(limits: Limits, rights: Rights) -> Scene {
+    fn with(limits: Quota, rights: Rights) -> Scene {
         let mut world = World::new();
         let pager = world.client(AMPLE, None);
         let (client, thread) = runs(&mut world, limits);
@@ -272,8 +272,8 @@ fn a_page_that_is_refused_is_a_fault_that_is_not_resolved() {
 #[test]
 fn a_page_beyond_the_receivers_quota_stays_with_its_pager() {
     let before = World::new().free_bytes();
-    let quota = Quota { frames: 8, tables: 4, slots: 0 };
-    let mut scene = Scene::with(Limits { quota, ..AMPLE }, ALL);
+    let quota = Quota { frames: 8, slots: 0, ..AMPLE };
+    let mut scene = Scene::with(quota, ALL);
     let (_, page) = scene.world.memory(scene.pager, 1);
     scene.touch(0);
     let ticket = scene.fault().ticket;

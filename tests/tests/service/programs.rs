@@ -4,8 +4,8 @@ use untyped_alloc::kernel::{CPtr, CapPath, Rights as CapRights};
 use vmm::service::protocol::{
     Answer, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, Refusal, Request, SERVICE_SLOT,
 };
-use vmm::service::{ClientId, ImageError, Limits, Program, Start};
-use vmm::{Blueprint, Error};
+use vmm::service::{ClientId, ImageError, Program, Start};
+use vmm::{Blueprint, Error, Quota};
 use vmm_tests::model::Cap;
 
 use crate::world::{AMPLE, World};
@@ -178,10 +178,7 @@ fn a_file_that_cannot_be_is_refused() {
 #[test]
 fn a_program_beyond_its_limits_is_not_loaded() {
     let mut world = World::new();
-    for limits in [
-        Limits { objects: 1, ..AMPLE },
-        Limits { quota: vmm::Quota { frames: 5, ..AMPLE.quota }, ..AMPLE },
-    ] {
+    for limits in [Quota { objects: 1, ..AMPLE }, Quota { frames: 5, ..AMPLE }] {
         let client = world.client(limits, None);
         let refused = load(&mut world, client, &program());
         assert!(matches!(refused, Err(ImageError::Manager(Error::OutOfQuota { .. }))));

@@ -8,7 +8,7 @@ use vmm::service::protocol::{
     Amounts, Answer, MOST_PAGES, MOST_WORDS, Name, NewThread, Options, Refusal, RegionHandle,
     Request, Reserve, Rights, Text,
 };
-use vmm::service::{ClientId, Due, Event, Limits, Program};
+use vmm::service::{ClientId, Due, Event, Program};
 use vmm::{Access, FaultClass, PageFault, Quota, SpaceId};
 
 use crate::support::{Machine, Target};
@@ -16,7 +16,7 @@ use crate::world::{AMPLE, PAGE, World};
 
 /// Clients that send.
 const SENDERS: usize = 4;
-const LIMITS: Limits = Limits { quota: Quota { frames: 150, tables: 8, slots: 100 }, objects: 4 };
+const LIMITS: Quota = Quota { frames: 150, tables: 8, slots: 100, objects: 4 };
 
 /// Kernel calls that one message causes at the most: each of 64 pages may be copied, mapped,
 /// scrubbed (two calls) and broken out of copy-on-write, and memory be made for it.
@@ -71,7 +71,7 @@ struct Storm {
     victim: ClientId,
     kept: BTreeMap<usize, u64>,
     /// What a sender may have.
-    limits: Limits,
+    limits: Quota,
     /// The program that some of them run.
     file: Vec<u8>,
     most_calls: u64,
@@ -88,7 +88,7 @@ struct Storm {
 }
 
 impl Storm {
-    fn new(machine: Machine, limits: Limits, seed: u64) -> Storm {
+    fn new(machine: Machine, limits: Quota, seed: u64) -> Storm {
         let mut world = World::on(machine);
         let victim = world.client(AMPLE, None);
         let (_, start) = world.memory(victim, 20);
@@ -127,7 +127,7 @@ impl Storm {
     fn refill(&mut self) {
         while self.senders.len() < SENDERS {
             let parent = self.senders.last().filter(|_| self.random.one_in(3));
-            let small = Limits { quota: Quota { frames: 40, tables: 4, slots: 40 }, objects: 2 };
+            let small = Quota { frames: 40, tables: 4, slots: 40, objects: 2 };
             let limits = if parent.is_some() { small } else { self.limits };
             let parent = parent.map(|parent| parent.client);
             let vmm = &mut self.world.fixture.vmm;
@@ -165,6 +165,9 @@ impl Storm {
         };
         let random = &mut self.random;
         let known = random.pick(&self.senders[whose].regions);
+        // Rather one that was made just now.
+        let other = self.senders[whose].regions.last().copied();
+        let other = if random.one_in(4) { known } else { other };
         let guess = (RegionHandle { start: PAGE, serial: 1 }, PAGE, 1);
         let (region, first, pages) = known.unwrap_or(guess);
         let own = self.senders[sender].client;
@@ -186,7 +189,16 @@ impl Storm {
             self.faults.iter().copied().filter(|&(pager, _)| pager == own || random.one_in(9));
         let told = told.last().map_or(0, |(_, ticket)| ticket);
         let fault = told.wrapping_add(random.below(8) / 7);
-        match random.below(57) {
+        match random.below(61) {
+            57..=58 => Request::CloneMore {
+                region,
+                into: other.map_or(region, |(other, ..)| other),
+                page: if random.one_in(3) { random.below(200) } else { MOST_PAGES },
+            },
+            59..=60 => Request::AcceptMore {
+                from: client(random),
+                region: other.map_or(region, |(other, ..)| other),
+            },
             54..=55 => Request::Thread(NewThread {
                 entry: random.next(),
                 argument: random.next(),
@@ -227,7 +239,8 @@ impl Storm {
             22 if pages > MOST_PAGES => Request::Release(region),
             22 => Request::Unmap { start: first, pages },
             23 => Request::Query { address: start, next: random.one_in(2) },
-            24..=26 => Request::Offer { to: client(random), start, pages: 1, rights },
+            24 => Request::Offer { to: client(random), start: first, pages, rights },
+            25..=26 => Request::Offer { to: client(random), start, pages: 1, rights },
             27 if random.one_in(4) => Request::Withdraw { ticket: random.below(20) },
             27..=30 => Request::Accept {
                 from: client(random),
@@ -323,7 +336,9 @@ impl Storm {
             return;
         };
         match answer {
-            Ok(Answer::Region { handle, first, pages }) => {
+            Ok(
+                Answer::Region { handle, first, pages } | Answer::Part { handle, first, pages, .. },
+            ) => {
                 sender.regions.push((handle, first, pages));
                 if label & 0xfff == 20 {
                     sender.paged.push((handle, first, pages));
@@ -414,8 +429,8 @@ impl Storm {
     }
 }
 
-/// Returns how often memory was short.
-fn storm(machine: Machine, limits: Limits, messages: u64) -> usize {
+/// Returns how often memory was short, and threads that got a page of a pager's, and that did not.
+fn storm(machine: Machine, limits: Quota, messages: u64) -> (usize, [usize; 2]) {
     let before = World::on(machine.clone()).free_bytes();
     let mut storm = Storm::new(machine, limits, setting("VMM_SEED", 0x5ea1_4500));
     for message in 0..messages {
@@ -426,24 +441,25 @@ fn storm(machine: Machine, limits: Limits, messages: u64) -> usize {
     }
     storm.check();
     let Storm { answered, refused, short, most_calls, paged, .. } = storm;
-    assert!(paged.iter().all(|&often| often > 0), "no pages from pagers: {paged:?}");
     println!("{messages} messages: {answered} answered, {refused} refused");
     println!("{} threads got a page of a pager's, {} did not", paged[0], paged[1]);
     println!("granted, by number: {:?}", storm.granted);
     println!("{most_calls} kernel calls for one of them at the most");
     storm.end(before);
-    short
+    (short, paged)
 }
 
 #[test]
 fn no_message_breaks_anything_or_anybody() {
-    storm(Machine::roomy(Target::Ia32), LIMITS, setting("VMM_MESSAGES", 200_000));
+    let messages = setting("VMM_MESSAGES", 200_000);
+    let (_, paged) = storm(Machine::roomy(Target::Ia32), LIMITS, messages);
+    assert!(paged.iter().all(|&often| often > 0), "no pages from pagers: {paged:?}");
 }
 
 /// 1 MiB for all, and each may have all of it.
 #[test]
 fn no_message_breaks_anything_when_memory_is_short() {
     let messages = setting("VMM_MESSAGES", 200_000) / 4;
-    let short = storm(Machine::small(Target::Ia32), AMPLE, messages);
+    let (short, _) = storm(Machine::small(Target::Ia32), AMPLE, messages);
     assert!(short > 0, "memory was never short");
 }

@@ -1,7 +1,7 @@
 //! Every kernel call refused in turn, at every moment of clients' lives: all comes back.
 
 use untyped_alloc::KernelError;
-use vmm::service::protocol::{Answer, NewThread, Request, Rights};
+use vmm::service::protocol::{Answer, MOST_PAGES, NewThread, Request, Rights};
 use vmm::service::{ClientId, Program};
 use vmm::{Access, PageFault, Resolution};
 use vmm_tests::model::CallKind;
@@ -120,13 +120,48 @@ fn work(world: &mut World) {
     panic!("the end of clients never comes");
 }
 
+/// A region of more than one piece, cloned and passed on.
+fn long_lives(world: &mut World) {
+    const LONG: u32 = MOST_PAGES + 2;
+    let vmm = &mut world.fixture.vmm;
+    let made = [(); 2].map(|()| world.service.create_client(vmm, "test", AMPLE, None));
+    let clients: Vec<ClientId> = made.into_iter().flatten().collect();
+    world.fixture.spaces.extend(clients.iter().map(|client| client.space()));
+    if let [giver, taker] = clients[..] {
+        long_work(world, giver, taker, LONG);
+    }
+    for client in clients {
+        world.service.kill(client).unwrap();
+    }
+}
+
+fn long_work(world: &mut World, giver: ClientId, taker: ClientId, pages: u32) {
+    let Ok(Answer::Region { handle, first, .. }) = world.ask(giver, plain(pages)) else { return };
+    let rest = first + MOST_PAGES * PAGE;
+    let _ = world.ask(giver, Request::Map { start: first, pages: MOST_PAGES });
+    let _ = world.ask(giver, Request::Map { start: rest, pages: pages - MOST_PAGES });
+    let clone = world.ask(giver, Request::Clone { region: handle, address: 0 });
+    if let Ok(Answer::Part { handle: into, done, .. }) = clone {
+        let _ = world.ask(giver, Request::CloneMore { region: handle, into, page: done });
+        let _ = world.ask(giver, Request::Release(into));
+    }
+    let rights = Rights::READ;
+    let offer = Request::Offer { to: taker.number(), start: first, pages, rights };
+    let _ = world.ask(giver, offer);
+    let from = giver.number();
+    let accepted = world.ask(taker, Request::Accept { from, ticket: 0, address: 0, rights });
+    if let Ok(Answer::Part { handle: region, .. }) = accepted {
+        let _ = world.ask(taker, Request::AcceptMore { from, region });
+    }
+}
+
 /// Runs the lives with the n-th call refused that `arm` is about, for all n.
-fn each_refused(arm: impl Fn(&mut World, usize)) {
+fn each_refused(lives: impl Fn(&mut World), arm: impl Fn(&mut World, usize)) {
     for nth in 1..2000 {
         let mut world = World::new();
         let before = world.free_bytes();
         arm(&mut world, nth);
-        two_lives(&mut world);
+        lives(&mut world);
         work(&mut world);
         let unharmed = world.fixture.kernel().disarm();
         work(&mut world);
@@ -143,15 +178,22 @@ fn each_refused(arm: impl Fn(&mut World, usize)) {
 
 #[test]
 fn whatever_call_is_refused_all_comes_back() {
-    each_refused(|world, nth| {
+    each_refused(two_lives, |world, nth| {
         world.fixture.kernel().fail_nth(nth, KernelError::NotEnoughMemory);
     });
 }
 
 #[test]
 fn whatever_delete_is_refused_all_comes_back() {
-    each_refused(|world, nth| {
+    each_refused(two_lives, |world, nth| {
         let kind = CallKind::CNodeDelete;
         world.fixture.kernel().fail_nth_of(kind, nth, KernelError::IllegalOperation);
+    });
+}
+
+#[test]
+fn whatever_call_of_long_work_is_refused_all_comes_back() {
+    each_refused(long_lives, |world, nth| {
+        world.fixture.kernel().fail_nth(nth, KernelError::NotEnoughMemory);
     });
 }

@@ -1,11 +1,12 @@
 //! Further threads of a program: A34, A35.
 
 use untyped_alloc::kernel::CapPath;
+use vmm::Quota;
 use vmm::service::protocol::{
     Answer, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MOST_PAGES, MOST_THREADS, Malformed,
     NewThread, Refusal, Request, Resource, SERVICE_SLOT,
 };
-use vmm::service::{ClientId, Event, Limits, Start};
+use vmm::service::{ClientId, Event, Start};
 
 use crate::programs::{bytes, elf, load, program};
 use crate::world::{AMPLE, World};
@@ -114,16 +115,14 @@ fn a_thread_that_cannot_be_is_refused() {
 #[test]
 fn a_thread_beyond_the_limits_leaves_nothing() {
     let mut world = World::new();
-    let client = world.client(Limits { objects: 2, ..AMPLE }, None);
+    let client = world.client(Quota { objects: 2, ..AMPLE }, None);
     load(&mut world, client, &program()).unwrap();
     let had = used(&mut world, client);
     let refused = world.ask(client, thread(5));
     let resource = Resource::Objects;
     assert_eq!(refused, Err(Refusal::OutOfQuota { resource, limit: 2, used: 2 }));
     assert_eq!(used(&mut world, client), had);
-    let (frames, more) = (had.0, AMPLE.quota);
-    let limits = Limits { quota: vmm::Quota { frames: frames as usize + 2, ..more }, ..AMPLE };
-    let client = world.client(limits, None);
+    let client = world.client(Quota { frames: had.0 as usize + 2, ..AMPLE }, None);
     load(&mut world, client, &program()).unwrap();
     let refused = world.ask(client, thread(5));
     assert!(matches!(refused, Err(Refusal::OutOfQuota { resource: Resource::Frames, .. })));

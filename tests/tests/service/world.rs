@@ -4,7 +4,7 @@ use untyped_alloc::kernel::Rights as PageRights;
 use vmm::service::protocol::{
     Answer, Name, Options, Refusal, RegionHandle, Request, Reserve, Rights,
 };
-use vmm::service::{ClientId, Due, Incoming, Limits, Outcome, Service};
+use vmm::service::{ClientId, Due, Incoming, Outcome, Service};
 use vmm::{Access, Blueprint, CPtr, PageFault, Quota, Resolution, ThreadId};
 
 use crate::support::{Fixture, Machine, Target};
@@ -12,8 +12,7 @@ use crate::support::{Fixture, Machine, Target};
 pub const PAGE: u32 = 4096;
 
 /// Limits that nothing here reaches.
-pub const AMPLE: Limits =
-    Limits { quota: Quota { frames: 1000, tables: 100, slots: 1000 }, objects: 10 };
+pub const AMPLE: Quota = Quota { frames: 1000, tables: 100, slots: 1000, objects: 10 };
 
 pub struct World {
     pub fixture: Fixture<'static>,
@@ -32,7 +31,7 @@ impl World {
         World { fixture, service }
     }
 
-    pub fn client(&mut self, limits: Limits, parent: Option<ClientId>) -> ClientId {
+    pub fn client(&mut self, limits: Quota, parent: Option<ClientId>) -> ClientId {
         let client = self.service.create_client(&mut self.fixture.vmm, "test", limits, parent);
         let client = client.unwrap();
         self.fixture.spaces.push(client.space());
@@ -73,6 +72,7 @@ impl World {
     pub fn region(&mut self, client: ClientId, request: Request) -> (RegionHandle, u32) {
         match self.ask(client, request).unwrap() {
             Answer::Region { handle, first, .. } => (handle, first),
+            Answer::Part { handle, first, pages, done } if done == pages => (handle, first),
             other => panic!("{other:?} is no region"),
         }
     }

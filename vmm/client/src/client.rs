@@ -134,6 +134,30 @@ impl Service {
         }
     }
 
+    /// Asks for a region, and for more of it until all its pages are done.
+    fn region_in_pieces(
+        &self,
+        request: &Request,
+        more: impl Fn(RegionHandle, u32) -> Request,
+    ) -> Result<Memory> {
+        let Answer::Part { handle, first, pages, mut done } = self.call(request)? else {
+            return Err(Error::Answer);
+        };
+        while done < pages {
+            let error = match self.call(&more(handle, done)) {
+                Ok(Answer::Pages(some)) if (1..=pages - done).contains(&some) => {
+                    done += some;
+                    continue;
+                }
+                Ok(_) => Error::Answer,
+                Err(error) => error,
+            };
+            self.release(handle)?;
+            return Err(error);
+        }
+        Ok(Memory { handle, first: first as usize, pages })
+    }
+
     /// Addresses for a region.
     pub fn reserve(&self, reserve: Reserve) -> Result<Memory> {
         self.region(&Request::Reserve(reserve))
@@ -212,8 +236,11 @@ impl Service {
     }
 
     /// Maps what another client offered: the offer with this ticket, or the oldest for 0.
+    /// Nothing is mapped after an error.
     pub fn accept(&self, from: u32, ticket: u32, rights: Rights) -> Result<Memory> {
-        self.region(&Request::Accept { from, ticket, address: 0, rights })
+        self.region_in_pieces(&Request::Accept { from, ticket, address: 0, rights }, |region, _| {
+            Request::AcceptMore { from, region }
+        })
     }
 
     /// Offers another client to be the pager of a region of `pages` pages, which this client is told
@@ -256,9 +283,12 @@ impl Service {
         self.done(&Request::Refuse { ticket })
     }
 
-    /// Clones a region, copy-on-write.
+    /// Clones a region, copy-on-write. There is no clone after an error. What other threads of this
+    /// program write meanwhile may be in it or not.
     pub fn clone_region(&self, region: RegionHandle) -> Result<Memory> {
-        self.region(&Request::Clone { region, address: 0 })
+        self.region_in_pieces(&Request::Clone { region, address: 0 }, |into, page| {
+            Request::CloneMore { region, into, page }
+        })
     }
 
     /// An IPC buffer for a new thread, the capability to its frame in `slot`.

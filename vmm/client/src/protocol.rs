@@ -24,7 +24,8 @@ pub const VERSION: u32 = 2;
 /// The most words of a message.
 pub const MOST_WORDS: usize = 32;
 /// The most pages that one request maps, unmaps, protects, shares or clones: the service answers
-/// how far it got, and the client asks for the rest.
+/// how far it got, and the client asks for the rest. So no request of one client keeps the faults of
+/// others waiting for long.
 pub const MOST_PAGES: u32 = 64;
 /// The most guard pages on one side of a region.
 pub const MOST_GUARDS: u32 = 16;
@@ -365,8 +366,6 @@ pub enum Request {
     AcceptMore {
         /// The number of the client that offers.
         from: u32,
-        /// The ticket.
-        ticket: u32,
         /// The region that [`Request::Accept`] made for it.
         region: RegionHandle,
     },
@@ -588,8 +587,8 @@ impl Request {
             Request::CloneMore { region, into, page } => {
                 message(26, &[region.start, region.serial, into.start, into.serial, page])
             }
-            Request::AcceptMore { from, ticket, region } => {
-                message(27, &[from, ticket, region.start, region.serial])
+            Request::AcceptMore { from, region } => {
+                message(27, &[from, region.start, region.serial])
             }
         }
     }
@@ -719,8 +718,8 @@ impl Request {
                 Request::CloneMore { region, into, page }
             }
             27 => {
-                let [from, ticket, start, serial] = exactly(words)?;
-                Request::AcceptMore { from, ticket, region: RegionHandle { start, serial } }
+                let [from, start, serial] = exactly(words)?;
+                Request::AcceptMore { from, region: RegionHandle { start, serial } }
             }
             _ => return Err(Malformed::Number),
         })

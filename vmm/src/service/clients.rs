@@ -16,8 +16,8 @@
 use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
-use untyped_alloc::{Blueprint, CPtr, Kernel, Memory, Object};
-use vmm_client::protocol::{self, Amounts, Answer, Refusal, Resource};
+use untyped_alloc::{CPtr, Kernel, Memory, Object};
+use vmm_client::protocol::{self, Amounts, Answer, Refusal};
 
 use crate::error::Result;
 use crate::ids::SpaceId;
@@ -55,60 +55,18 @@ impl ClientId {
     }
 }
 
-/// The most a client may have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Limits {
-    /// Pages, page tables, and slots of pages that others share with it. Those pages have their
-    /// owner's quota, but stay when the owner goes; so a client keeps at the most as much memory
-    /// from being free as it may have frames and slots.
-    pub quota: Quota,
-    /// Kernel objects that are neither pages nor page tables: its threads and its CNode.
-    pub objects: usize,
+/// Limits as a message tells them.
+fn amounts(quota: Quota) -> Amounts {
+    let Quota { frames, tables, slots, objects } = quota;
+    let [frames, tables, slots, objects] = [frames, tables, slots, objects].map(narrow);
+    Amounts { frames, tables, slots, objects }
 }
 
-impl Limits {
-    fn amounts(self) -> Amounts {
-        let Quota { frames, tables, slots, .. } = self.quota;
-        Amounts {
-            frames: narrow(frames),
-            tables: narrow(tables),
-            slots: narrow(slots),
-            objects: narrow(self.objects),
-        }
-    }
-
-    fn of(amounts: Amounts) -> Limits {
-        let Amounts { frames, tables, slots, objects } = amounts;
-        let [frames, tables, slots] = [frames, tables, slots].map(|word| word as usize);
-        Limits { quota: Quota { frames, tables, slots }, objects: objects as usize }
-    }
-
-    /// Each of the four changed by `by`, or the first that cannot be.
-    fn each(
-        self,
-        by: Limits,
-        change: fn(usize, usize) -> Option<usize>,
-    ) -> Result<Limits, Resource> {
-        let one = |resource, from, by| change(from, by).ok_or(resource);
-        Ok(Limits {
-            quota: Quota {
-                frames: one(Resource::Frames, self.quota.frames, by.quota.frames)?,
-                tables: one(Resource::Tables, self.quota.tables, by.quota.tables)?,
-                slots: one(Resource::Slots, self.quota.slots, by.quota.slots)?,
-            },
-            objects: one(Resource::Objects, self.objects, by.objects)?,
-        })
-    }
-
-    /// More by `by`; what is unlimited stays so.
-    fn plus(self, by: Limits) -> Limits {
-        self.each(by, |a, b| Some(a.saturating_add(b))).unwrap_or(self)
-    }
-
-    /// Less by `by`; what is unlimited stays so.
-    fn minus(self, by: Limits) -> Result<Limits, Resource> {
-        self.each(by, |a, b| if a == usize::MAX { Some(a) } else { a.checked_sub(b) })
-    }
+fn quota_of(amounts: Amounts) -> Quota {
+    let Amounts { frames, tables, slots, objects } = amounts;
+    let [frames, tables, slots, objects] =
+        [frames, tables, slots, objects].map(|word| word as usize);
+    Quota { frames, tables, slots, objects }
 }
 
 /// Where a client is in its life.
@@ -147,9 +105,7 @@ pub(crate) struct Client<'p> {
     /// 0 for none.
     pub(super) parent: Cell<u32>,
     pub(super) children: Cell<u32>,
-    pub(super) limits: Cell<Limits>,
-    /// Kernel objects that it has.
-    pub(super) objects: Cell<usize>,
+    pub(super) limits: Cell<Quota>,
     pub(super) open_offers: Cell<u32>,
     /// Regions of others whose pages it supplies.
     pub(super) paged: Cell<u32>,
@@ -208,7 +164,7 @@ impl<'p> Service<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         name: &str,
-        limits: Limits,
+        limits: Quota,
         parent: Option<ClientId>,
     ) -> Result<ClientId> {
         self.refill(vmm)?;
@@ -229,13 +185,12 @@ impl<'p> Service<'p> {
             vmm.destroy_space(space)?;
             return Err(no_node());
         };
-        vmm.set_quota(space, limits.quota)?;
+        vmm.set_quota(space, limits)?;
         node.number.set(space.0);
         node.state.set(State::Alive);
         node.parent.set(parent.map_or(0, |parent| parent.number.get()));
         node.children.set(0);
         node.limits.set(limits);
-        node.objects.set(0);
         node.open_offers.set(0);
         node.paged.set(0);
         node.waits.set(None);
@@ -276,9 +231,9 @@ impl<'p> Service<'p> {
         &self,
         vmm: &Vmm<'p, K>,
         client: ClientId,
-    ) -> Result<(Limits, Limits)> {
+    ) -> Result<(Quota, Quota)> {
         let node = self.alive(client.0).ok_or(crate::Error::NoSuchSpace(client.space()))?;
-        Ok((node.limits.get(), self.used(vmm, node)?))
+        Ok((node.limits.get(), vmm.usage(node.space())?))
     }
 
     pub(super) fn alive_by_badge(&self, badge: usize) -> Option<&'p Client<'p>> {
@@ -300,31 +255,17 @@ impl<'p> Service<'p> {
         (child.parent.get() == parent.number.get()).then_some(child).ok_or(Refusal::NoSuchClient)
     }
 
-    fn used<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>, node: &Client<'p>) -> Result<Limits> {
-        let quota = vmm.usage(node.space())?;
-        Ok(Limits { quota, objects: node.objects.get() })
-    }
-
     /// What a client may have when it gives `less` of it away, which it must not use itself.
     fn without<K: Kernel + Memory<'p>>(
         &self,
         vmm: &Vmm<'p, K>,
         node: &Client<'p>,
-        less: Limits,
-    ) -> Result<Limits> {
-        let (limits, used) = (node.limits.get(), self.used(vmm, node)?);
+        less: Quota,
+    ) -> Result<Quota> {
+        let (limits, used) = (node.limits.get(), vmm.usage(node.space())?);
         let rest = limits.minus(less).and_then(|rest| rest.minus(used).map(|_| rest));
         rest.map_err(|resource| {
-            let (resource, limit, used) = match resource {
-                Resource::Frames => {
-                    (crate::Resource::Frames, limits.quota.frames, used.quota.frames)
-                }
-                Resource::Tables => {
-                    (crate::Resource::Tables, limits.quota.tables, used.quota.tables)
-                }
-                Resource::Slots => (crate::Resource::Slots, limits.quota.slots, used.quota.slots),
-                Resource::Objects => (crate::Resource::Objects, limits.objects, used.objects),
-            };
+            let (limit, used) = (limits.of(resource), used.of(resource));
             crate::Error::OutOfQuota { space: node.space(), resource, limit, used }
         })
     }
@@ -333,28 +274,11 @@ impl<'p> Service<'p> {
         &self,
         vmm: &mut Vmm<'p, K>,
         node: &Client<'p>,
-        limits: Limits,
+        limits: Quota,
     ) {
         node.limits.set(limits);
         // An account without a client has no space any more.
-        let _ = vmm.set_quota(node.space(), limits.quota);
-    }
-
-    /// Allocates a kernel object that counts as the client's.
-    pub(super) fn allocate<K: Kernel + Memory<'p>>(
-        &self,
-        vmm: &mut Vmm<'p, K>,
-        node: &Client<'p>,
-        blueprint: Blueprint,
-    ) -> Result<Object> {
-        let (used, limit) = (node.objects.get(), node.limits.get().objects);
-        if used >= limit {
-            let (space, resource) = (node.space(), crate::Resource::Objects);
-            return Err(crate::Error::OutOfQuota { space, resource, limit, used });
-        }
-        let object = vmm.allocate(blueprint)?;
-        node.objects.set(used + 1);
-        Ok(object)
+        let _ = vmm.set_quota(node.space(), limits);
     }
 
     /// [`protocol::Request::Limits`].
@@ -363,12 +287,12 @@ impl<'p> Service<'p> {
         vmm: &Vmm<'p, K>,
         node: &Client<'p>,
     ) -> Result<Answer, Refusal> {
-        let used = self.used(vmm, node).map_err(refuse)?;
+        let used = vmm.usage(node.space()).map_err(refuse)?;
         Ok(Answer::Limits(protocol::Limits {
             own: node.number.get(),
             parent: node.parent.get(),
-            limits: node.limits.get().amounts(),
-            used: used.amounts(),
+            limits: amounts(node.limits.get()),
+            used: amounts(used),
         }))
     }
 
@@ -383,7 +307,7 @@ impl<'p> Service<'p> {
     ) -> Result<Answer, Refusal> {
         let child = self.child_of(node, child)?;
         let (giver, taker) = if back { (child, node) } else { (node, child) };
-        let amounts = Limits::of(amounts);
+        let amounts = quota_of(amounts);
         let rest = self.without(vmm, giver, amounts).map_err(refuse)?;
         self.set_limits(vmm, giver, rest);
         self.set_limits(vmm, taker, taker.limits.get().plus(amounts));

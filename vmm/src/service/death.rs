@@ -74,9 +74,8 @@ impl<'p> Service<'p> {
             self.stop_worker(vmm, client, index)?;
         }
         if let Some(cnode) = client.cnode.get() {
-            vmm.free(cnode)?;
+            vmm.free_for(client.space(), cnode)?;
             client.cnode.set(None);
-            client.objects.set(client.objects.get() - 1);
         }
         if let Some((slot, _)) = client.waits.get() {
             drop_kept(vmm, slot)?;

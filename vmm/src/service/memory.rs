@@ -68,7 +68,7 @@ pub(super) fn room_for_regions<'p, K: Kernel + Memory<'p>>(
 }
 
 /// The region of the sender's own space that a handle names.
-fn region_of<'p, K: Kernel + Memory<'p>>(
+pub(super) fn region_of<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
     client: &Client<'p>,
     handle: RegionHandle,
@@ -92,6 +92,18 @@ pub(super) fn made<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, region: RegionI
         first: narrow(info.range.start().bits() + below),
         pages: narrow(info.range.pages() - info.guard_below - info.guard_above),
     })
+}
+
+/// The answer about a region of which so many pages are done.
+pub(super) fn made_in_part<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    region: RegionId,
+    done: u32,
+) -> Answered {
+    match made(vmm, region)? {
+        Answer::Region { handle, first, pages } => Ok(Answer::Part { handle, first, pages, done }),
+        other => Ok(other),
+    }
 }
 
 fn handle_of(region: RegionId) -> RegionHandle {
@@ -240,18 +252,41 @@ pub(super) fn clone_region<'p, K: Kernel + Memory<'p>>(
     address: u32,
 ) -> Answered {
     room_for_region(vmm, client)?;
-    let info = region_of(vmm, client, region)?;
-    // What it holds is its pager's to say, now and later.
-    if matches!(info.backing, Backing::Pager { .. }) {
-        return Err(Refusal::WrongKind);
-    }
-    let mapped = vmm.mapped_in(vmm.space(client.space()).map_err(refuse)?, info.range);
-    if mapped > MOST_PAGES as usize {
-        return Err(Refusal::TooMuch { most: MOST_PAGES });
-    }
+    let from = clonable(vmm, client, region)?;
     let options = placed(RegionOptions::new(1), address);
-    let clone = vmm.clone_region(info.id, client.space(), &options).map_err(refuse)?;
-    made(vmm, clone)
+    let into = vmm.reserve_like(from, client.space(), &options).map_err(refuse)?;
+    match vmm.clone_pages(from, 0, into, MOST_PAGES as usize) {
+        Ok(done) => made_in_part(vmm, into, narrow(done)),
+        Err(error) => {
+            vmm.release(into).map_err(refuse)?;
+            Err(refuse(error))
+        }
+    }
+}
+
+pub(super) fn clone_more<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    client: &Client<'p>,
+    (from, into): (RegionHandle, RegionHandle),
+    page: u32,
+) -> Answered {
+    let (from, into) = (clonable(vmm, client, from)?, clonable(vmm, client, into)?);
+    let done = vmm.clone_pages(from, page as usize, into, MOST_PAGES as usize).map_err(refuse)?;
+    Ok(Answer::Pages(narrow(done)))
+}
+
+/// A region of the sender's that can be cloned. What one holds that another client pages is that
+/// one's to say, now and later.
+fn clonable<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    client: &Client<'p>,
+    handle: RegionHandle,
+) -> Result<RegionId, Refusal> {
+    let info = region_of(vmm, client, handle)?;
+    match info.backing {
+        Backing::Pager { .. } => Err(Refusal::WrongKind),
+        _ => Ok(info.id),
+    }
 }
 
 pub(super) fn ipc_buffer<'p, K: Kernel + Memory<'p>>(

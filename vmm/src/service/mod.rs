@@ -45,7 +45,7 @@ use crate::vmm::Vmm;
 use crate::waiting::PageRequest;
 
 use clients::{ByNumber, Client};
-pub use clients::{ClientId, Limits, CLIENT_BADGE};
+pub use clients::{ClientId, CLIENT_BADGE};
 pub use image::ImageError;
 use offers::{ByTicket, Offer};
 pub use paging::Due;
@@ -235,6 +235,9 @@ impl<'p> Service<'p> {
             Request::Clone { region, address } => {
                 memory::clone_region(vmm, client, region, address)
             }
+            Request::CloneMore { region, into, page } => {
+                memory::clone_more(vmm, client, (region, into), page)
+            }
             Request::IpcBuffer { slot } => memory::ipc_buffer(vmm, client, slot),
             Request::ReleaseIpcBuffer { address } => {
                 memory::release_ipc_buffer(vmm, client, address)
@@ -247,6 +250,7 @@ impl<'p> Service<'p> {
             Request::Accept { from, ticket, address, rights } => {
                 self.accept(vmm, client, (from, ticket), address, rights)
             }
+            Request::AcceptMore { from, region } => self.accept_more(vmm, client, from, region),
             Request::OfferPaging { to, key, pages, rights } => {
                 self.offer_paging(vmm, client, to, key, (pages, rights))
             }
@@ -266,7 +270,6 @@ impl<'p> Service<'p> {
             | Request::Thread(_)
             | Request::EndThread { .. }
             | Request::NextFault { .. } => Ok(Answer::Done),
-            Request::CloneMore { .. } | Request::AcceptMore { .. } => Err(Refusal::WrongKind),
         }
     }
 }

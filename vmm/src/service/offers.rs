@@ -4,18 +4,23 @@
 //! region has at these addresses when the offer is accepted is what is shared, if all of it is mapped
 //! then; its giver can unmap or offer what it likes. Another region that has come to lie there was
 //! not offered.
+//!
+//! However long it is, it is accepted in pieces: the first with a region for all of it, the others
+//! into that. The offer is over with the last piece. Until then it can be accepted anew, with another
+//! region.
 
 use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTreeLink};
 use untyped_alloc::{Kernel, Memory};
-use vmm_client::protocol::{self, Answer, Refusal, MOST_OFFERS, MOST_PAGES};
+use vmm_client::protocol::{self, Answer, Refusal, RegionHandle, MOST_OFFERS, MOST_PAGES};
 
+use crate::ids::RegionId;
 use crate::options::RegionOptions;
 use crate::vmm::Vmm;
 
 use super::clients::Client;
-use super::memory::{made, placed, rights, room_for_region};
+use super::memory::{made, made_in_part, placed, region_of, rights, room_for_region};
 use super::refusal::refuse;
 use super::{no_node, Service};
 
@@ -45,6 +50,8 @@ pub(crate) struct Offer<'p> {
     what: Cell<Offered>,
     pages: Cell<u32>,
     rights: Cell<u32>,
+    /// The region that it is being accepted into, and how many pages are.
+    into: Cell<Option<(RegionId, u32)>>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
@@ -74,14 +81,13 @@ impl<'p> Service<'p> {
         (start, pages): (u32, u32),
         rights: protocol::Rights,
     ) -> Result<Answer, Refusal> {
-        if pages > MOST_PAGES {
-            return Err(Refusal::TooMuch { most: MOST_PAGES });
-        }
         self.may_offer(client, to)?;
         let space = vmm.space(client.space()).map_err(refuse)?;
         let (region, range) =
             vmm.caller_range(space, start as usize, pages as usize).map_err(refuse)?;
-        vmm.check_shareable(space, range).map_err(refuse)?;
+        // The rest is looked at when it is accepted.
+        let first = range.part(0, pages.min(MOST_PAGES) as usize).unwrap_or(range);
+        vmm.check_shareable(space, first).map_err(refuse)?;
         let what = Offered::Memory(start, region.serial());
         self.make_offer(vmm, client, to, what, (pages, rights))
     }
@@ -128,6 +134,7 @@ impl<'p> Service<'p> {
         node.what.set(what);
         node.pages.set(pages);
         node.rights.set(rights.bits());
+        node.into.set(None);
         self.offers.insert(node);
         Ok(Answer::Ticket(ticket))
     }
@@ -146,7 +153,7 @@ impl<'p> Service<'p> {
         Ok(Answer::Done)
     }
 
-    /// [`protocol::Request::Accept`]. What fails on the giver's side says nothing of its memory.
+    /// [`protocol::Request::Accept`].
     pub(super) fn accept<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -162,30 +169,77 @@ impl<'p> Service<'p> {
         if !offered.contains(wanted) {
             return Err(Refusal::BeyondRights);
         }
-        let Offered::Memory(start, serial) = offer.what.get() else {
-            return Err(Refusal::NoSuchOffer);
-        };
-        let (start, pages) = (start as usize, offer.pages.get() as usize);
-        let space = vmm.space(giver.space()).map_err(|_| Refusal::NoSuchOffer)?;
-        let (region, range) =
-            vmm.caller_range(space, start, pages).map_err(|_| Refusal::NoSuchOffer)?;
-        if region.serial() != serial {
-            return Err(Refusal::NoSuchOffer);
-        }
-        if !region.spec().ceiling.contains(rights(offered)) {
-            return Err(Refusal::BeyondRights);
-        }
-        vmm.check_shareable(space, range).map_err(|_| Refusal::NoSuchOffer)?;
-        vmm.break_cow_in(space, range).map_err(|_| Refusal::NoSuchOffer)?;
-        let options = RegionOptions::new(pages)
+        let options = RegionOptions::new(offer.pages.get() as usize)
             .named("shared")
             .rights(rights(wanted))
             .ceiling(rights(offered));
-        let shared = vmm
-            .share(giver.space(), start, pages, client.space(), &placed(options, address))
-            .map_err(refuse)?;
-        self.drop_offer(giver, (from, offer.ticket.get()));
-        made(vmm, shared)
+        let region = vmm.reserve(client.space(), &placed(options, address)).map_err(refuse)?;
+        match self.accept_piece(vmm, (giver, offer), region, 0) {
+            Ok(done) => made_in_part(vmm, region, done),
+            Err(refusal) => {
+                vmm.release(region).map_err(refuse)?;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// [`protocol::Request::AcceptMore`].
+    pub(super) fn accept_more<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        from: u32,
+        handle: RegionHandle,
+    ) -> Result<Answer, Refusal> {
+        let region = region_of(vmm, client, handle)?.id;
+        let giver = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
+        let mut cursor = self.offers.lower_bound(Bound::Included(&(from, 0)));
+        while let Some(offer) = cursor.clone_pointer().filter(|offer| offer.from.get() == from) {
+            match offer.into.get() {
+                Some((into, done)) if into == region => {
+                    let now_done = self.accept_piece(vmm, (giver, offer), region, done)?;
+                    return Ok(Answer::Pages(now_done - done));
+                }
+                _ => cursor.move_next(),
+            }
+        }
+        Err(Refusal::NoSuchOffer)
+    }
+
+    /// Shares a piece of what was offered, `done` pages of which are; returns how many are then.
+    /// What fails on the giver's side says nothing of its memory.
+    fn accept_piece<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (giver, offer): (&'p Client<'p>, &'p Offer<'p>),
+        into: RegionId,
+        done: u32,
+    ) -> Result<u32, Refusal> {
+        let Offered::Memory(start, serial) = offer.what.get() else {
+            return Err(Refusal::NoSuchOffer);
+        };
+        let pages = (offer.pages.get() - done).min(MOST_PAGES);
+        let at = start as usize + ((done as usize) << vmm.geometry.page_bits);
+        let gone = |_| Refusal::NoSuchOffer;
+        let space = vmm.space(giver.space()).map_err(gone)?;
+        let (region, range) = vmm.caller_range(space, at, pages as usize).map_err(gone)?;
+        if region.serial() != serial {
+            return Err(Refusal::NoSuchOffer);
+        }
+        let offered = protocol::Rights::from_bits_truncate(offer.rights.get());
+        if !region.spec().ceiling.contains(rights(offered)) {
+            return Err(Refusal::BeyondRights);
+        }
+        vmm.check_shareable(space, range).map_err(gone)?;
+        vmm.break_cow_in(space, range).map_err(gone)?;
+        let (from, page) = (giver.space(), done as usize);
+        vmm.share_into(from, at, pages as usize, into, page).map_err(refuse)?;
+        let done = done + pages;
+        offer.into.set(Some((into, done)));
+        if done == offer.pages.get() {
+            self.drop_offer(giver, (offer.from.get(), offer.ticket.get()));
+        }
+        Ok(done)
     }
 
     /// [`protocol::Request::AcceptPaging`].

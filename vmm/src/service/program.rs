@@ -63,7 +63,8 @@ impl<'p> Service<'p> {
             return Err(ImageError::Unsupported("the client runs a program already"));
         }
         let image::Loaded { entry, tls } = image::load(vmm, client.space(), program.file)?;
-        let cnode = self.allocate(vmm, node, Blueprint::CNode { radix_bits: CNODE_BITS })?;
+        let cnode =
+            vmm.allocate_for(client.space(), Blueprint::CNode { radix_bits: CNODE_BITS })?;
         node.cnode.set(Some(cnode));
         let to_send = Rights::WRITE | Rights::GRANT;
         self.put(vmm, node, SERVICE_SLOT, self.endpoint, to_send, Some(client.badge()))?;

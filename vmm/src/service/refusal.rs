@@ -23,11 +23,11 @@ pub(super) fn refuse(error: Error) -> Refusal {
         }
         Error::AlreadyMapped { address } => Refusal::AlreadyMapped { address: narrow(address) },
         Error::NotMapped { address } => Refusal::NotMapped { address: narrow(address) },
+        Error::Shared { address } => Refusal::Shared { address: narrow(address) },
         Error::RightsExceedCeiling { .. } => Refusal::BeyondRights,
         Error::WrongKind(_)
         | Error::LargePage { .. }
         | Error::NotOurs { .. }
-        | Error::Shared { .. }
         | Error::BadIpcBuffer { .. } => Refusal::WrongKind,
         Error::OutOfQuota { resource, limit, used, .. } => {
             let resource = match resource {

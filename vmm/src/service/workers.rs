@@ -135,7 +135,7 @@ impl<'p> Service<'p> {
             memory.tls = Some(vmm.clone_tls(original)?);
             update(&|worker| worker.memory = Some(memory));
         }
-        let tcb = self.allocate(vmm, client, Blueprint::Tcb)?;
+        let tcb = vmm.allocate_for(space, Blueprint::Tcb)?;
         update(&|worker| worker.tcb = Some(tcb));
         let thread = vmm.register_thread(space, tcb.slot(), self.endpoint, name.as_str())?;
         update(&|worker| worker.thread = Some(thread));
@@ -207,8 +207,7 @@ impl<'p> Service<'p> {
     ) -> Result {
         let Some(mut worker) = client.threads[index].get() else { return Ok(()) };
         if let Some(tcb) = worker.tcb.take() {
-            vmm.free(tcb)?;
-            client.objects.set(client.objects.get() - 1);
+            vmm.free_for(client.space(), tcb)?;
             client.threads[index].set(Some(worker));
         }
         if let Some(thread) = worker.thread.take() {

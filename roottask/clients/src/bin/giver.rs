@@ -2,11 +2,16 @@
 #![no_std]
 #![no_main]
 
-use vmm_client::protocol::{Amounts, Rights};
+use vmm_client::protocol::{Amounts, Rights, MOST_PAGES};
 use vmm_client::{client_program, say, Result, Service};
 use vmm_clients::{answer, question, tell, told, Words, GIFT, PAGES, WORDS};
 
 client_program!(main);
+
+/// Pages to clone: more than one piece of that.
+const LONG: u32 = MOST_PAGES + 16;
+/// The first word of the last of them.
+const LAST: usize = (LONG as usize - 1) * 1024;
 
 /// `child` is the taker's number.
 fn main(service: Service, child: usize) -> Result {
@@ -36,17 +41,17 @@ fn main(service: Service, child: usize) -> Result {
 
 /// A clone is another's memory from the first write on.
 fn copy_on_write(service: Service) -> Result {
-    let memory = service.allocate(2, "original")?;
+    let memory = service.allocate(LONG, "original")?;
     // SAFETY: allocate has mapped them, and they are released at the end of this function.
-    let original = unsafe { Words::new(memory.first, 2) };
+    let original = unsafe { Words::new(memory.first, LONG) };
     original.set(0, 1);
-    original.set(1024, 2);
+    original.set(LAST, 2);
     let clone = service.clone_region(memory.handle)?;
     // SAFETY: as above.
-    let copy = unsafe { Words::new(clone.first, 2) };
+    let copy = unsafe { Words::new(clone.first, LONG) };
     copy.set(0, 3);
-    original.set(1024, 4);
-    let found = [original.get(0), copy.get(0), original.get(1024), copy.get(1024)];
+    original.set(LAST, 4);
+    let found = [original.get(0), copy.get(0), original.get(LAST), copy.get(LAST)];
     assert_eq!(found, [1, 3, 4, 2]);
     say!("a copy-on-write clone was written to, on either side, unseen by the other");
     service.release(clone.handle)?;

@@ -1,7 +1,6 @@
 //! Requests of client programs, as the client sees them, and the life of a program.
 
 use roottask::{End, Failure, Manager, Outcome, Server, Told};
-use vmm::service::Limits;
 use vmm::{Blueprint, Quota, RegionOptions, Result};
 
 use super::measure::{cost, Cost, Row};
@@ -13,7 +12,7 @@ const TIMES: usize = 256;
 /// Programs started and ended.
 const LIVES: usize = 32;
 
-const LIMITS: Limits = Limits { quota: Quota { frames: 400, tables: 8, slots: 0 }, objects: 2 };
+const LIMITS: Quota = Quota { frames: 400, tables: 8, slots: 0, objects: 2 };
 
 /// `service_null`, `service_map_1`, `service_map_256`, `process_start_end`.
 ///

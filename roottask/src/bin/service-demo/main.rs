@@ -17,16 +17,16 @@ mod images;
 use roottask::{check, check_eq, End, Failure, Manager, Outcome, Server};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4_kernel::{start, BootPool};
-use vmm::service::{ClientId, Limits};
+use vmm::service::ClientId;
 use vmm::{Blueprint, Quota, Rights};
 
 static POOL: BootPool<32> = BootPool::new();
 
 /// What giver and taker may have together, and the rogue.
-const FAMILY: Limits = Limits { quota: Quota { frames: 300, tables: 16, slots: 64 }, objects: 4 };
-const CHILD: Limits = Limits { quota: Quota { frames: 64, tables: 8, slots: 32 }, objects: 2 };
-const ROGUE: Limits = Limits { quota: Quota { frames: 160, tables: 8, slots: 16 }, objects: 2 };
-const PAGED: Limits = Limits { quota: Quota { frames: 32, tables: 8, slots: 8 }, objects: 2 };
+const FAMILY: Quota = Quota { frames: 300, tables: 16, slots: 128, objects: 4 };
+const CHILD: Quota = Quota { frames: 64, tables: 8, slots: 32, objects: 2 };
+const ROGUE: Quota = Quota { frames: 160, tables: 8, slots: 16, objects: 2 };
+const PAGED: Quota = Quota { frames: 32, tables: 8, slots: 8, objects: 2 };
 
 /// What was free at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +131,7 @@ fn paging(vmm: &mut Manager, server: &mut Server) -> Outcome {
 /// A program with two threads.
 fn threads(vmm: &mut Manager, server: &mut Server) -> Outcome {
     debug_println!("service-demo: a program with two threads");
-    let twins = server.create(vmm, "twins", Limits { objects: 3, ..PAGED }, None)?;
+    let twins = server.create(vmm, "twins", Quota { objects: 3, ..PAGED }, None)?;
     server.load(vmm, twins, images::TWINS)?;
     server.start(twins, 0)?;
     server.run(vmm)?;

@@ -23,7 +23,7 @@ use sel4_root_task::debug_println;
 use vmm::sel4_faults::keep_caller;
 use vmm::service::protocol::Refusal;
 use vmm::service::{
-    ClientId, Due, Event, ImageError, Incoming, Limits, Program, Service, Start, CLIENT_BADGE,
+    ClientId, Due, Event, ImageError, Incoming, Program, Service, Start, CLIENT_BADGE,
 };
 use vmm::{
     Blueprint, CPtr, Error, FaultClass, PageFault, Quota, RegionOptions, Resolution, ThreadId,
@@ -129,7 +129,7 @@ fn host(stress: &mut Stress) -> Outcome<Host> {
 /// Has more clients at a time than there ever are.
 pub fn stretch(stress: &mut Stress) -> Outcome {
     let mut host = host(stress)?;
-    let limits = Limits { quota: Quota::UNLIMITED, objects: OBJECTS };
+    let limits = Quota { objects: OBJECTS, ..Quota::UNLIMITED };
     for _ in 0..STRETCH {
         let service = &mut host.service;
         let made = stress.attempt(Kind::CreateClient, |vmm| {
@@ -180,8 +180,7 @@ impl Session<'_> {
         let Some(more) = self.more.checked_sub(1) else { return Ok(()) };
         self.more = more;
         let frames = stress.random.within(64, 512);
-        let quota = Quota { frames, tables: 16, slots: 128 };
-        let limits = Limits { quota, objects: OBJECTS };
+        let limits = Quota { frames, tables: 16, slots: 128, objects: OBJECTS };
         let service = &mut self.host.service;
         let made = stress
             .attempt(Kind::CreateClient, |vmm| service.create_client(vmm, "busy", limits, None))?;
