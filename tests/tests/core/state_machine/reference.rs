@@ -132,9 +132,9 @@ impl Space {
             .collect()
     }
 
-    /// Pages and copied capabilities that count against the quota.
+    /// Pages, whoever's they are (A39), and copied capabilities that count against the quota.
     pub fn used(&self, resource: Resource) -> usize {
-        let counts = |page: &&Page| page.owned == (resource == Resource::Frames);
+        let counts = |page: &&Page| resource == Resource::Frames || !page.owned;
         self.pages.values().filter(counts).count()
     }
 

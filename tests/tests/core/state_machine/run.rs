@@ -630,7 +630,7 @@ impl<'a> Run<'a> {
             }
             Ok(_) => match self.hole(number, start, pages) {
                 Some(error) => Verdict::Refused(vec![error]),
-                None => self.may_share(number, start, pages, into, &wish, inside),
+                None => self.may_share(pages, into, &wish, inside),
             },
         };
         let (places, refusals) = verdict.split();

@@ -37,7 +37,7 @@ impl Run<'_> {
         let more = more.map(usize::from);
         let limit = |of| more.map_or(usize::MAX, |more| space.used(of) + more);
         let (frames, slots) = (limit(Resource::Frames), limit(Resource::Slots));
-        space.quota = Quota { frames, slots, tables: usize::MAX };
+        space.quota = Quota { frames, slots, ..Quota::UNLIMITED };
         self.host.vmm.set_quota(space.id, space.quota).expect("a space");
     }
 
@@ -51,26 +51,16 @@ impl Run<'_> {
     /// What is left to be said of sharing these pages, which are there.
     pub(super) fn may_share(
         &self,
-        number: usize,
-        start: usize,
         pages: usize,
         into: usize,
         wish: &Wish,
         inside: Option<RegionId>,
     ) -> Verdict {
-        let (from, to) = (&self.reference.spaces[number], &self.reference.spaces[into]);
-        let copies = self.own_copies(number, start, pages);
-        let mut refusals: Vec<Error> =
-            to.beyond_quota(Resource::Slots, pages).into_iter().collect();
-        refusals.extend(from.beyond_quota(Resource::Frames, copies));
-        match self.reference.place(to, wish, inside) {
-            Verdict::Places(_) if !refusals.is_empty() => Verdict::Refused(refusals),
-            Verdict::Places(places) => Verdict::Places(places),
-            Verdict::Refused(others) => {
-                refusals.extend(others);
-                Verdict::Refused(refusals)
-            }
-        }
+        let to = &self.reference.spaces[into];
+        let beyond = |resource| to.beyond_quota(resource, pages);
+        let refusals: Vec<Error> =
+            [Resource::Slots, Resource::Frames].into_iter().filter_map(beyond).collect();
+        refused_or(refusals, self.reference.place(to, wish, inside))
     }
 
     /// Copy-on-write ends for pages that are shared: for all of them, or, when memory ran out, for
@@ -141,14 +131,13 @@ impl Run<'_> {
         }
         let pages = self.reference.spaces[number].pages.range(region.usable());
         let shared = |page: &Page| !page.cow && self.reference.users(page.frame) > 1;
-        if let Some((&address, _)) = pages.clone().find(|(_, page)| shared(page)) {
-            return Verdict::Refused(vec![Error::Shared { address }]);
-        }
-        let to = &self.reference.spaces[into];
-        match to.beyond_quota(Resource::Slots, pages.count()) {
-            Some(error) => Verdict::Refused(vec![error]),
-            None => self.reference.place(to, wish, inside),
-        }
+        let shared = pages.clone().find(|(_, page)| shared(page));
+        let shared = shared.map(|(&address, _)| Error::Shared { address });
+        let (to, count) = (&self.reference.spaces[into], pages.count());
+        let beyond = |resource| to.beyond_quota(resource, count);
+        let beyond = [Resource::Slots, Resource::Frames].into_iter().filter_map(beyond);
+        let refusals: Vec<Error> = shared.into_iter().chain(beyond).collect();
+        refused_or(refusals, self.reference.place(to, wish, inside))
     }
 
     pub(super) fn settle(&mut self, which: u8) {
@@ -164,12 +153,9 @@ impl Run<'_> {
         let at = address & !(PAGE - 1);
         let nothing = at..at;
         if let Some(page) = space.pages.get(&at) {
-            let copies = write && page.cow && self.reference.users(page.frame) > 1;
-            let beyond = space.beyond_quota(Resource::Frames, 1).filter(|_| copies);
-            return match beyond {
-                _ if !page.rights.contains(needed) => Touched::Stopped,
-                Some(error) => Touched::Short(error),
-                None => Touched::Done { fresh: nothing },
+            return match page.rights.contains(needed) {
+                true => Touched::Done { fresh: nothing },
+                false => Touched::Stopped,
             };
         }
         let on_demand = |region: &&Region| {
@@ -288,5 +274,17 @@ impl Run<'_> {
             buffer.address().hash(&mut hash);
         }
         hash.finish()
+    }
+}
+
+/// What is refused for these reasons, if there is one, or for those of its place.
+fn refused_or(mut refusals: Vec<Error>, place: Verdict) -> Verdict {
+    match place {
+        Verdict::Places(_) if !refusals.is_empty() => Verdict::Refused(refusals),
+        Verdict::Places(places) => Verdict::Places(places),
+        Verdict::Refused(others) => {
+            refusals.extend(others);
+            Verdict::Refused(refusals)
+        }
     }
 }
