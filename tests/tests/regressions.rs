@@ -6,7 +6,7 @@
 mod support;
 
 use page_tables::Geometry;
-use support::{Fixture, Machine, PAGE, Target, on_both};
+use support::{Fixture, Machine, PAGE, Snapshot, Target, on_both};
 use untyped_alloc::{
     Allocator, Blueprint, CPtr, CSpaceInfo, Error as AllocError, KernelError, ObjectSizes,
     UntypedInfo,
@@ -26,6 +26,7 @@ on_both![
     a_page_table_that_a_failed_map_left_empty_is_known_to_be,
     an_empty_page_table_is_in_the_way_of_no_large_page_of_a_run,
     a_share_that_is_refused_copies_nothing,
+    a_clone_of_a_space_that_fails_leaves_it_writable,
 ];
 
 #[test]
@@ -184,4 +185,20 @@ fn a_share_that_is_refused_copies_nothing(target: Target) {
     let resource = Resource::Frames;
     let beyond = Error::OutOfQuota { space: own, resource, limit, used: used.frames };
     fixture.refuses(beyond, |vmm| vmm.share(own, FREE, 2, own, &anywhere));
+}
+
+/// What was cloned before a region could not be stayed under copy-on-write, to be freed of it by a fault
+/// that perhaps nobody answers. Found by fuzzing.
+fn a_clone_of_a_space_that_fails_leaves_it_writable(target: Target) {
+    let mut fixture = Fixture::roomy(target);
+    let space = fixture.vmm.create_space().unwrap();
+    fixture.spaces.push(space);
+    for n in 0..3 {
+        fixture.vmm.map(space, &RegionOptions::new(1).at(FREE + 2 * n * PAGE)).unwrap();
+    }
+    let before = Snapshot::settled(&mut fixture);
+    fixture.kernel().fail_nth_of(CallKind::PageMap, 3, KernelError::InvalidCapability);
+    fixture.vmm.clone_space(space).expect_err("the third region cannot be mapped");
+    fixture.check();
+    before.assert_same(&Snapshot::settled(&mut fixture));
 }

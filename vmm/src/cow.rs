@@ -192,10 +192,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let options = RegionOptions::new(1).at(first);
             if let Err(error) = self.clone_region(info.id, clone, &options) {
                 let _ = self.destroy_space(clone);
+                self.settle_before(space, at);
                 return Err(error);
             }
         }
         Ok(clone)
+    }
+
+    /// Settles the regions below `end`: nobody may answer the faults of their threads, once there is
+    /// no clone.
+    fn settle_before(&mut self, space: SpaceId, end: usize) {
+        let mut at = 0;
+        while let Ok(Some(info)) = self.next_region(space, at) {
+            at = info.range.end();
+            if at > end {
+                break;
+            }
+            let _ = self.settle(info.id);
+        }
     }
 
     /// Gives the right to write back to those pages of a region that nobody shares any more. One
