@@ -4,10 +4,10 @@
 //! It shares nothing with the manager but the types of its interface. Where a request can be wrong
 //! in several ways at once, any of them will do as the answer; that it is refused is certain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use vmm::{Backing, Geometry, PageSize, Quota};
 use vmm::{CachePolicy, Kind, Placement, RegionId, RegionOptions, Rights, SpaceId};
-use vmm::{Geometry, PageSize};
 
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
@@ -37,6 +37,10 @@ pub struct Page {
     pub cell: CellId,
     /// Whose it is.
     pub origin: Origin,
+    /// Whether its capability is a copy, and so counts as a slot, not as a frame.
+    pub copy: bool,
+    /// Whether the first write gets a frame of its own.
+    pub cow: bool,
 }
 
 /// A region. Numbers are page numbers, guards included.
@@ -60,6 +64,8 @@ pub struct Region {
     pub kind: Kind,
     /// The reservation it lies in.
     pub owner: Option<RegionId>,
+    /// What a touch maps.
+    pub backing: Backing,
 }
 
 impl Region {
@@ -85,6 +91,8 @@ pub struct Space {
     pub pages: BTreeMap<usize, Page>,
     /// IPC buffers in it.
     pub threads: usize,
+    /// The most it may have.
+    pub quota: Quota,
     /// What is not the input's: the boot's and the book-keeping's ranges, by page and end.
     pub obstacles: Vec<(usize, usize)>,
 }
@@ -92,8 +100,8 @@ pub struct Space {
 impl Space {
     /// An empty one.
     pub fn new(id: SpaceId) -> Space {
-        let (regions, pages) = (Vec::new(), BTreeMap::new());
-        Space { id, regions, pages, threads: 0, obstacles: vec![(0, 1)] }
+        let (regions, pages, quota) = (Vec::new(), BTreeMap::new(), Quota::UNLIMITED);
+        Space { id, regions, pages, threads: 0, quota, obstacles: vec![(0, 1)] }
     }
 
     /// The region with this id.
@@ -174,6 +182,8 @@ pub struct Ask {
     pub size: PageSize,
     /// Inside which reservation.
     pub inside: Option<RegionId>,
+    /// What a touch maps.
+    pub backing: Backing,
 }
 
 impl Ask {
@@ -185,6 +195,7 @@ impl Ask {
             .rights(self.rights)
             .cached(self.cache)
             .page_size(self.size)
+            .backed(self.backing)
             .named("fuzz");
         options = match self.placement {
             Placement::Anywhere => options,
@@ -243,6 +254,34 @@ impl World {
     /// The region with this id.
     pub fn region(&self, id: RegionId) -> Option<&Region> {
         self.space(id.space())?.region(id)
+    }
+
+    /// How many pages show a cell.
+    pub fn users(&self, cell: CellId) -> usize {
+        let pages = self.spaces.iter().flat_map(|space| space.pages.values());
+        pages.filter(|page| page.cell == cell).count()
+    }
+
+    /// The same for every cell.
+    pub fn all_users(&self) -> HashMap<CellId, usize> {
+        let mut users = HashMap::new();
+        for page in self.spaces.iter().flat_map(|space| space.pages.values()) {
+            *users.entry(page.cell).or_default() += 1;
+        }
+        users
+    }
+
+    /// The first write to a page under copy-on-write: a frame of its own with the same contents, or
+    /// what it has if nobody else has that.
+    pub fn break_cow(&mut self, id: SpaceId, number: usize) {
+        let old = self.space_mut(id).pages[&number].cell;
+        let shared = self.users(old) > 1;
+        let own = shared.then(|| self.cell(self.cells[old]));
+        let page = self.space_mut(id).pages.get_mut(&number).expect("it is mapped");
+        page.cow = false;
+        if let Some(own) = own {
+            (page.cell, page.copy) = (own, false);
+        }
     }
 
     /// What is wrong with an id.
@@ -390,6 +429,7 @@ impl World {
             cache: ask.cache,
             kind,
             owner: ask.inside,
+            backing: ask.backing,
         };
         self.space_mut(id.space()).regions.push(region);
     }
@@ -404,7 +444,8 @@ impl World {
         holds: Option<[u64; 2]>,
     ) {
         for number in range.0..range.1 {
-            let page = Page { rights, cache, cell: self.cell(holds), origin };
+            let page =
+                Page { rights, cache, cell: self.cell(holds), origin, copy: false, cow: false };
             let before = self.space_mut(space).pages.insert(number, page);
             assert!(before.is_none(), "page {number:#x} was mapped before");
         }

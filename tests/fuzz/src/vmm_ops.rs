@@ -7,7 +7,8 @@
 //!                                                       and every page compared
 //! ```
 //!
-//! An operation that fails for an injected reason is made once more without it. At the end
+//! An operation that fails for an injected reason is made once more without it. Where all calls from
+//! one on failed, undoing failed too: then only what `MODEL.md` says of that is held to. At the end
 //! everything is given back, and nothing may be left.
 
 mod apply;
@@ -16,6 +17,7 @@ mod decode;
 mod execute;
 mod finish;
 mod judge;
+mod lazy;
 mod want;
 
 use vmm::{IpcBuffer, KernelError, Object, Objects, RegionId, SpaceId, ThreadMemory};
@@ -69,7 +71,16 @@ pub struct Run<'p> {
 }
 
 /// A kernel call that is to fail.
-type Fault = Option<(usize, KernelError)>;
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    /// Its number, counted from 1.
+    nth: usize,
+    error: KernelError,
+    /// Whether all after it fail, too.
+    lasts: bool,
+}
+
+type Fault = Option<Failing>;
 
 /// Runs one input.
 pub fn run(data: &[u8]) {

@@ -39,6 +39,8 @@ type Predicate = Arc<dyn Fn(CallKind) -> bool + Send + Sync>;
 enum Fault {
     /// The call after so many more, of one kind or of any.
     After { calls: usize, kind: Option<CallKind>, error: KernelError },
+    /// Every call after so many more.
+    From { calls: usize, error: KernelError },
     /// Every call the predicate picks.
     When { picks: Predicate, error: KernelError },
 }
@@ -47,6 +49,7 @@ impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::After { calls, kind, error } => write!(f, "{error:?} after {calls} of {kind:?}"),
+            Fault::From { calls, error } => write!(f, "{error:?} on all after {calls}"),
             Fault::When { error, .. } => write!(f, "{error:?} on a condition"),
         }
     }
@@ -68,6 +71,11 @@ impl Meter {
         let error = match &mut self.fault {
             None => return Ok(()),
             Some(Fault::When { picks, error }) => picks(kind).then_some(*error),
+            Some(Fault::From { calls: calls @ 1.., .. }) => {
+                *calls -= 1;
+                None
+            }
+            Some(Fault::From { error, .. }) => Some(*error),
             Some(Fault::After { kind: Some(only), .. }) if *only != kind => None,
             Some(Fault::After { calls: calls @ 1.., .. }) => {
                 *calls -= 1;
@@ -130,6 +138,13 @@ impl ModelKernel<'_> {
     pub fn fail_nth_of(&mut self, kind: CallKind, nth: usize, error: KernelError) {
         let calls = nth.checked_sub(1).expect("the first call is number 1");
         self.meter.fault = Some(Fault::After { calls, kind: Some(kind), error });
+    }
+
+    /// Makes the `nth` invocation from now on (1 is the next) and all after it return `error` without
+    /// effect, until [`ModelKernel::disarm`].
+    pub fn fail_from(&mut self, nth: usize, error: KernelError) {
+        let calls = nth.checked_sub(1).expect("the first call is number 1");
+        self.meter.fault = Some(Fault::From { calls, error });
     }
 
     /// Makes every invocation that `picks` picks return `error` without effect, until

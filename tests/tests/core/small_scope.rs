@@ -85,7 +85,7 @@ fn alphabet() -> Vec<Request> {
         Request::IpcBuffer { space: other },
         Request::ReleaseIpcBuffer { which: 0 },
         Request::Trim,
-        Request::ReserveLazily { space, wish: at(0, 4), around: 1 },
+        Request::ReserveLazily { space, wish: Wish { below: 1, above: 1, ..at(1, 2) }, around: 1 },
         Request::ReserveLazily { space: other, wish: at(0, 4), around: 4 },
         Request::Touch { space, pages: pages(0, 1), write: true, tag: 0x3333 },
         Request::Touch { space, pages: pages(1, 1), write: true, tag: 0x4444 },

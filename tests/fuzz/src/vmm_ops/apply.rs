@@ -7,7 +7,7 @@ use super::execute::{Made, thread_options};
 use super::want::{moved, plain};
 use super::{Buffer, Run, Thing, Thread};
 use crate::machine::DEVICE;
-use crate::reference::{Ask, Origin, PAGE, Region, Space};
+use crate::reference::{Ask, Origin, PAGE, Page, Region, Space};
 
 /// What fresh memory holds.
 const CLEAR: Option<[u64; 2]> = Some([0, 0]);
@@ -48,14 +48,14 @@ impl Run<'_> {
                 let source = self.world.space(from).expect("it was shared from");
                 let limit = source.region_at(start / PAGE).expect("from a region").ceiling;
                 let shown = source.pages.range(start / PAGE..start / PAGE + pages);
-                let shown: Vec<_> = shown.map(|(_, page)| *page).collect();
+                let numbers: Vec<usize> = shown.map(|(&number, _)| number).collect();
+                let shown = self.break_cow_of(from, &numbers);
                 let ceiling = Some(ask.ceiling.unwrap_or(limit));
                 self.world.enter(id, &Ask { pages, ceiling, ..ask }, Kind::Memory);
                 let first = self.world.region(id).expect("just entered").usable().0;
                 let pages = &mut self.world.space_mut(id.space()).pages;
                 for (index, page) in shown.into_iter().enumerate() {
-                    let page =
-                        crate::reference::Page { rights: ask.rights, cache: ask.cache, ..page };
+                    let page = Page { rights: ask.rights, cache: ask.cache, copy: true, ..page };
                     pages.insert(first + index, page);
                 }
             }
@@ -129,7 +129,7 @@ impl Run<'_> {
                 }
             }
             (Op::Write(number), _) => self.write(number),
-            _ => {}
+            (op, made) => self.apply_lazy(op, made),
         }
         debug_assert!(self.world.space(own).is_some());
     }
@@ -283,7 +283,7 @@ impl Run<'_> {
 
     /// Writes to page `number` of all that can be written, as the program would.
     fn write(&mut self, number: usize) {
-        let writable = |page: &crate::reference::Page| page.rights.contains(Rights::READ_WRITE);
+        let writable = |page: &Page| page.rights.contains(Rights::READ_WRITE) && !page.cow;
         let pages: Vec<_> = self
             .world
             .spaces

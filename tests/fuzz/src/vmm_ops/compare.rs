@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use untyped_alloc::{CPtr, Rights};
-use vmm::{Kind, RegionInfo, SpaceId};
+use vmm::{Kind, RegionInfo, Source, SpaceId};
 
 use super::{Run, Thing};
 use crate::machine::{CHECKED, CHECKED_EACH};
-use crate::reference::{CellId, PAGE};
+use crate::reference::{CellId, Origin, PAGE, Page};
 
 /// What user mode may do with a page of these rights (`maskVMRights` in the kernel).
 fn effective(rights: Rights) -> Rights {
@@ -106,6 +106,7 @@ impl Run<'_> {
             assert_eq!(facts, (region.pages, region.guards.0, region.guards.1), "{region:?}");
             let facts = (info.rights, info.ceiling, info.cache, info.kind);
             assert_eq!(facts, (region.rights, region.ceiling, region.cache, region.kind));
+            assert_eq!(info.backing, region.backing, "{region:?}");
         }
     }
 
@@ -128,10 +129,16 @@ impl Run<'_> {
                 count += 1;
                 holders.see(paddr, Some(page.cell));
                 let facts = (mapping.rights, mapping.cache);
-                assert_eq!(facts, (effective(page.rights), page.cache), "{vaddr:#x} of {id:?}");
+                let rights = match page.cow {
+                    true => effective(page.rights) - Rights::WRITE,
+                    false => effective(page.rights),
+                };
+                assert_eq!(facts, (rights, page.cache), "{vaddr:#x} of {id:?}");
                 let told = self.vmm.mapping_at(id, vaddr).expect("alive").expect("is mapped");
                 assert_eq!((told.rights, told.cache), (page.rights, page.cache), "{vaddr:#x}");
                 assert_eq!((told.page, told.size_bits), (start, mapping.size_bits), "{vaddr:#x}");
+                assert_eq!(told.copy_on_write, page.cow, "{vaddr:#x} of {id:?}: copy-on-write");
+                assert_eq!(told.source == Source::Copy, page.copy, "{vaddr:#x} of {id:?}");
                 if mapping.rights.contains(Rights::READ) {
                     self.compare_contents(vspace, vaddr, page.cell);
                 }
@@ -184,6 +191,10 @@ impl Run<'_> {
             let own = space.id == self.vmm.own_space();
             let spare = if own { stats.bookkeeping_pages } else { 0 };
             assert_eq!(told.mapped_pages, space.pages.len() + spare, "pages of {:?}", space.id);
+            let owned = |page: &&Page| page.origin == Origin::Owned && !page.copy;
+            let usage = self.vmm.usage(space.id).expect("the space is alive");
+            let frames = space.pages.values().filter(owned).count();
+            assert_eq!(usage.frames, frames + spare, "frames of {:?}", space.id);
         }
     }
 }

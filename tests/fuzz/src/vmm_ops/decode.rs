@@ -2,10 +2,11 @@
 //! requests that collide are the ones that tell something.
 
 use vmm::{
-    Blueprint, CachePolicy, KernelError, Kind, PageSize, Placement, RegionId, Rights, SpaceId,
+    Backing, Blueprint, CachePolicy, KernelError, Kind, PageSize, Placement, RegionId, Rights,
+    SpaceId, Supply,
 };
 
-use super::{Fault, Run};
+use super::{Failing, Fault, Run};
 use crate::bytes::Bytes;
 use crate::machine::{DEVICE, RAM};
 use crate::reference::{Ask, PAGE};
@@ -41,6 +42,17 @@ pub enum Op {
     TakeSlots(usize),
     Write(usize),
     Trim,
+    CloneRegion(RegionId, SpaceId, Ask),
+    CloneSpace(SpaceId),
+    Settle(RegionId),
+    /// A thread touches an address, to write or to read.
+    Touch(SpaceId, usize, bool),
+    /// A pager, which is a space here, gives the page at an address of its own.
+    Supply(SpaceId, usize, SpaceId, usize, Supply),
+    /// So much more than there is, of frames, page tables and slots.
+    Quota(SpaceId, [usize; 3]),
+    /// The manager writes to the first word of a page.
+    Poke(SpaceId, usize, u8),
 }
 
 /// The window that most addresses lie in: 24 pages around the end of what one page table covers.
@@ -60,14 +72,15 @@ impl Run<'_> {
             RevokeFirst,
         ];
         bytes.one_in(4).then(|| {
-            let late = bytes.one_in(4);
-            (1 + bytes.below(if late { 256 } else { 12 }), bytes.pick(&errors))
+            let (late, lasts) = (bytes.one_in(4), bytes.one_in(3));
+            let nth = 1 + bytes.below(if late { 256 } else { 12 });
+            Failing { nth, error: bytes.pick(&errors), lasts }
         })
     }
 
     pub(super) fn decode(&self, bytes: &mut Bytes<'_>) -> Op {
         let space = self.a_space(bytes);
-        match bytes.below(36) {
+        match bytes.below(50) {
             0..=4 => Op::Map(space, self.an_ask(bytes)),
             5 => Op::Reserve(space, self.an_ask(bytes)),
             6 => Op::ReserveForOthers(space, self.an_ask(bytes)),
@@ -100,7 +113,24 @@ impl Run<'_> {
                 1 => Op::DestroySpace(space),
                 _ => Op::Write(bytes.below(256)),
             },
-            _ => Op::CreateSpace,
+            35 => Op::CreateSpace,
+            36..=37 => Op::Reserve(space, Ask { backing: backing(bytes), ..self.an_ask(bytes) }),
+            38..=40 => {
+                let region = self.a_region(bytes, space);
+                Op::CloneRegion(region, self.a_space(bytes), self.an_ask(bytes))
+            }
+            41..=42 => match bytes.below(4) {
+                0 => Op::CloneSpace(space),
+                1 => Op::Settle(self.a_region(bytes, space)),
+                2 => Op::Poke(space, self.an_address(bytes, space), bytes.byte()),
+                _ => Op::Quota(space, [few(bytes), few(bytes), few(bytes)]),
+            },
+            43..=47 => Op::Touch(space, self.an_address(bytes, space), !bytes.one_in(4)),
+            _ => {
+                let (at, from) = (self.an_address(bytes, space), self.a_space(bytes));
+                let how = bytes.pick(&[Supply::Share, Supply::Transfer]);
+                Op::Supply(space, at, from, self.an_address(bytes, from), how)
+            }
         }
     }
 
@@ -166,6 +196,7 @@ impl Run<'_> {
             cache: CachePolicy::WriteBack,
             size: PageSize::Small,
             inside: None,
+            backing: Backing::Explicit,
         };
         if style.is_multiple_of(8) {
             let large = 22 - self.is_x86_64() as u8;
@@ -246,6 +277,21 @@ fn pages(bytes: &mut Bytes<'_>) -> usize {
         2 => bytes.pick(&[512, 1024]),
         3 => 16 + bytes.below(256),
         few => 1 + few % 8,
+    }
+}
+
+fn backing(bytes: &mut Bytes<'_>) -> Backing {
+    match bytes.below(4) {
+        0 => Backing::Pager { token: bytes.below(3) as u32 },
+        _ => Backing::OnDemand { around: 1 << bytes.below(5) },
+    }
+}
+
+/// How much more a quota allows: mostly any amount.
+fn few(bytes: &mut Bytes<'_>) -> usize {
+    match bytes.below(3) {
+        0 => bytes.below(8),
+        _ => usize::MAX,
     }
 }
 

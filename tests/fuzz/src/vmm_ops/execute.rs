@@ -18,6 +18,8 @@ pub enum Made {
     Object(Object),
     Objects(Objects),
     Slots(vmm::CPtr),
+    /// Whether a thread gets on.
+    Touched(bool),
 }
 
 /// What thread-local storage starts with.
@@ -108,6 +110,20 @@ impl<'p> Run<'p> {
             Op::TakeSlots(count) => vmm.take_slots(count).map(Made::Slots),
             Op::Write(_) => Ok(Made::Nothing),
             Op::Trim => vmm.trim().map(nothing),
+            Op::CloneRegion(region, into, ask) => {
+                vmm.clone_region(region, into, &ask.options()).map(Made::Region)
+            }
+            Op::CloneSpace(space) => vmm.clone_space(space).map(Made::Space),
+            Op::Settle(region) => vmm.settle(region).map(nothing),
+            Op::Touch(space, address, write) => self.touch(space, address, write),
+            Op::Supply(space, at, from, page, how) => {
+                vmm.supply_page(space, at, from, page, how).map(nothing)
+            }
+            Op::Quota(space, more) => {
+                let quota = self.quota(space, more)?;
+                self.vmm.set_quota(space, quota).map(nothing)
+            }
+            Op::Poke(space, address, value) => vmm.write(space, address, &[value; 8]).map(nothing),
         }
     }
 

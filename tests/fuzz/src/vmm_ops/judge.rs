@@ -4,7 +4,7 @@ use vmm::{Blame, Error, Result};
 
 use super::decode::Op;
 use super::execute::Made;
-use super::{Fault, Run};
+use super::{Failing, Fault, Run};
 use crate::machine;
 use crate::reference::Want;
 
@@ -27,11 +27,20 @@ impl<'p> Run<'p> {
     /// Returns whether it failed for the injected reason.
     fn attempt(&mut self, op: Op, fault: Fault) -> bool {
         let want = self.want(op);
-        if let Some((nth, error)) = fault {
-            self.vmm.kernel_mut().fail_nth(nth, error);
+        let failures = self.vmm.kernel().injected_failures();
+        match fault {
+            Some(Failing { nth, error, lasts: false }) => {
+                self.vmm.kernel_mut().fail_nth(nth, error);
+            }
+            Some(Failing { nth, error, lasts: true }) => {
+                self.vmm.kernel_mut().fail_from(nth, error);
+            }
+            None => {}
         }
         let result = self.execute(op);
-        let fired = !self.vmm.kernel_mut().disarm() && fault.is_some();
+        self.vmm.kernel_mut().disarm();
+        let fired = self.vmm.kernel().injected_failures() != failures;
+        let lasts = fired && fault.is_some_and(|fault| fault.lasts);
         if self.trace {
             let fault = fault.filter(|_| fired);
             eprintln!("{op:x?}, fault {fault:x?}\n    => {result:x?}");
@@ -49,6 +58,10 @@ impl<'p> Run<'p> {
             }
             self.vmm.kernel().check_manager();
             self.vmm.trim().expect("nothing fails now");
+            self.follow_cow();
+        }
+        if lasts {
+            self.heal(op);
         }
         self.compare();
         fired && result.is_err()
@@ -58,7 +71,8 @@ impl<'p> Run<'p> {
         let refused = |want: &Want, error: &Error| {
             let name = name(error);
             let known = want.must.iter().chain(&want.may).any(|known| *known == name);
-            let short = error.blame() == Blame::Resource && name != "NoRoom";
+            let exact = ["NoRoom", "OutOfQuota"].contains(&name.as_str());
+            let short = error.blame() == Blame::Resource && !exact;
             known || short || fired && name != "NoRoom" && error.blame() != Blame::Caller
         };
         let right = |want: &Want| match result {

@@ -18,6 +18,7 @@ pub(super) fn plain(pages: usize, guards: (u16, u16)) -> Ask {
         cache: CachePolicy::WriteBack,
         size: vmm::PageSize::Small,
         inside: None,
+        backing: vmm::Backing::Explicit,
     }
 }
 
@@ -29,6 +30,7 @@ pub(super) fn moved(region: &Region, ask: &Ask) -> Ask {
         rights: region.rights,
         ceiling: Some(region.ceiling),
         cache: region.cache,
+        backing: region.backing,
         ..*ask
     }
 }
@@ -51,6 +53,11 @@ impl Run<'_> {
             | Op::PackedBuffer(id)
             | Op::Thread(id, ..)
             | Op::Physical(id, ..)
+            | Op::CloneSpace(id)
+            | Op::Touch(id, ..)
+            | Op::Supply(id, ..)
+            | Op::Quota(id, ..)
+            | Op::Poke(id, ..)
             | Op::DestroySpace(id) => Some(id),
             Op::MapThing(id, number, _) => self.frames(number).map(|_| id),
             _ => None,
@@ -65,20 +72,31 @@ impl Run<'_> {
             (Op::Map(_, ask), Some(space)) => {
                 world.want_place(&mut want, space, &ask);
                 self.want_large(&mut want, &ask);
+                self.want_frames(&mut want, space, ask.pages);
             }
             (Op::Reserve(_, ask) | Op::ReserveForOthers(_, ask), Some(space)) => {
                 world.want_place(&mut want, space, &ask);
             }
             (Op::Stack(_, pages) | Op::Thread(_, pages, _), Some(space)) => {
                 world.want_place(&mut want, space, &plain(pages, (1, 1)));
+                self.want_frames(&mut want, space, pages);
+                if matches!(op, Op::Thread(..)) {
+                    want.may.push("OutOfQuota");
+                }
             }
             (Op::Buffer(_) | Op::PackedBuffer(_), Some(space)) => {
                 world.want_place(&mut want, space, &plain(1, (1, 1)));
+                // A packed one may find room in a page that is there.
+                match op {
+                    Op::Buffer(_) => self.want_frames(&mut want, space, 1),
+                    _ => want.may.push("OutOfQuota"),
+                }
             }
             (Op::Populate(_, start, pages), Some(space)) => {
                 if let Some(range) = world.want_range(&mut want, space, start, pages) {
                     let any = space.pages.range(range.0..range.1).next().is_some();
                     want.refuse(any, "AlreadyMapped");
+                    self.want_frames(&mut want, space, pages);
                 }
             }
             (Op::Unmap(_, start, pages), Some(space)) => {
@@ -108,6 +126,15 @@ impl Run<'_> {
                 world.want_place(&mut want, space, &Ask { pages: count, ..ask });
                 want.refuse(self.is_mapped(number), "Kernel");
             }
+            (
+                Op::CloneRegion(..)
+                | Op::CloneSpace(_)
+                | Op::Settle(_)
+                | Op::Touch(..)
+                | Op::Supply(..)
+                | Op::Poke(..),
+                _,
+            ) => self.want_lazy(&mut want, op),
             (Op::Release(id), _) => self.want_release(&mut want, id),
             (Op::Split(id, pages), _) => {
                 if let Some(region) = self.want_kind(&mut want, id, &[Kind::Memory]) {
@@ -159,6 +186,7 @@ impl Run<'_> {
             }
             _ => {}
         }
+        self.want_tables(&mut want);
         want
     }
 
@@ -211,6 +239,8 @@ impl Run<'_> {
         want.refuse(shown.any(|origin| origin != Origin::Owned), "NotOurs");
         let ask = Ask { pages, ceiling: Some(ceiling), ..*ask };
         self.world.want_place(want, target, &ask);
+        self.want_slots(want, target, pages);
+        self.want_frames(want, space, self.copies_to_make(space, range));
         let vspace = self.vmm.vspace(space.id).expect("the space is alive");
         let large = (range.0..range.1).any(|page| {
             let mapping = self.vmm.kernel().mapping(vspace, page * PAGE);
@@ -221,7 +251,12 @@ impl Run<'_> {
         }
     }
 
-    fn want_kind(&self, want: &mut Want, id: RegionId, kinds: &[Kind]) -> Option<Region> {
+    pub(super) fn want_kind(
+        &self,
+        want: &mut Want,
+        id: RegionId,
+        kinds: &[Kind],
+    ) -> Option<Region> {
         match self.world.region(id) {
             Some(region) => {
                 let wrong = !kinds.contains(&region.kind);
@@ -260,7 +295,7 @@ impl Run<'_> {
             want.must.extend(["OutsideRegion", "Guard"]);
         }
         want.refuse(a.guards.1 != 0 || b.guards.0 != 0, "Guard");
-        let like = |r: &Region| (r.rights, r.ceiling, r.cache, r.kind, r.owner);
+        let like = |r: &Region| (r.rights, r.ceiling, r.cache, r.kind, r.owner, r.backing);
         want.refuse(like(&a) != like(&b) || a.kind != Kind::Memory, "WrongKind");
         // Names differ, which the reference does not know of: those of TLS and of views.
         want.may.push("WrongKind");
