@@ -58,6 +58,16 @@ installed_rust_has_target() {
     return 1
 }
 
+# Whether programs for the host can have words of 32 bits: gcc-multilib is there.
+gcc_links_32_bits() {
+    local folder status=0
+    folder=$(mktemp -d)
+    gcc -m32 -x c - -o "$folder/nothing" <<<'int main(void) { return 0; }' 2>/dev/null &&
+        "$folder/nothing" || status=$?
+    rm -rf "$folder"
+    return "$status"
+}
+
 # VMM_RUST=debian forces Debian's Rust, to try that way where the other one works.
 use_debian_rust() {
     case ${VMM_RUST:-auto} in

@@ -47,6 +47,10 @@ find_missing_packages() {
         command -v chromium >/dev/null || MISSING+=(chromium)
         command -v chromedriver >/dev/null || MISSING+=(chromium-driver)
     fi
+    # Host tests with the words of the target, where the processor can run them.
+    if [[ $WANTED == --tests && $(uname -m) == x86_64 ]] && ! gcc_links_32_bits; then
+        MISSING+=(gcc-multilib)
+    fi
     # With rustup there is hope of doing without it.
     if use_debian_rust && ! rustup_may_help && ! ldconfig_knows libLLVM.so.19; then
         MISSING+=(libllvm19)

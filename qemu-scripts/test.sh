@@ -184,6 +184,17 @@ host_tests() {
     ((passed + failed > 0)) || fail "cargo test (no test ran)"
 }
 
+# The host tests again, on words of 32 bits, as the crates run on. The enumerations are short here.
+host_tests_32() {
+    if ! installed_rust_has_target; then
+        say "skipped: the installed Rust has no library for $TARGET"
+    elif ! gcc_links_32_bits; then
+        say "skipped: gcc cannot make programs of 32 bits here"
+    else
+        SMALL_SCOPE_SECONDS=2 cargo test --no-fail-fast --target "$TARGET" --target-dir "$BUILD/host32"
+    fi
+}
+
 # guest_tests KERNEL [OPTION]: each test in the guest counts, and its closing line must agree.
 guest_tests() {
     local kernel=$1 log=$LOGS/guest status=0 passed failed
@@ -214,6 +225,7 @@ thorough_lane() {
     for target in addresses alloc_ops vmm_ops; do
         check_if_possible "fuzzing $target" "$SCRIPTS/fuzz.sh" "$target" --seconds 15
     done
+    check_if_possible "host tests on 32 bits" host_tests_32
     check_if_possible "Miri" "$SCRIPTS/miri.sh"
 }
 

@@ -3,8 +3,16 @@
 
 use std::process::ExitCode;
 
+#[cfg(target_pointer_width = "64")]
 use vmm_tests::transcript::Transcript;
 
+#[cfg(not(target_pointer_width = "64"))]
+fn main() -> ExitCode {
+    eprintln!("a host of 64 bits is needed");
+    ExitCode::from(2)
+}
+
+#[cfg(target_pointer_width = "64")]
 fn main() -> ExitCode {
     let Some(file) = std::env::args().nth(1) else {
         eprintln!("usage: compare-transcript FILE");

@@ -39,6 +39,7 @@ impl Arch {
         badge_bits: 28,
     };
 
+    #[cfg(target_pointer_width = "64")]
     /// x86_64: four levels of 512 entries. Eight ASID pools of 512 ASIDs.
     ///
     /// 5.0.0 lets user space have all below its kernel window, non-canonical addresses included.

@@ -82,6 +82,7 @@ impl BootConfig {
     }
 
     /// The same on x86_64.
+    #[cfg(target_pointer_width = "64")]
     pub fn x86_64() -> BootConfig {
         BootConfig {
             arch: Arch::X86_64,

@@ -11,5 +11,6 @@ mod support;
 mod tcb;
 mod untyped;
 mod vspace;
+#[cfg(target_pointer_width = "64")]
 mod x86_64;
 mod zombies;

@@ -7,6 +7,8 @@ use vmm_tests::model::BootConfig;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
     Ia32,
+    /// Its addresses do not fit in a word of a host of 32 bits.
+    #[cfg(target_pointer_width = "64")]
     X86_64,
 }
 
@@ -14,6 +16,7 @@ impl Target {
     pub fn architecture(self) -> Architecture {
         match self {
             Target::Ia32 => Architecture::IA32,
+            #[cfg(target_pointer_width = "64")]
             Target::X86_64 => Architecture::X86_64,
         }
     }
@@ -22,6 +25,7 @@ impl Target {
     pub fn large_bits(self) -> u8 {
         match self {
             Target::Ia32 => 22,
+            #[cfg(target_pointer_width = "64")]
             Target::X86_64 => 21,
         }
     }
@@ -30,6 +34,7 @@ impl Target {
     pub fn user_end(self) -> usize {
         match self {
             Target::Ia32 => 0xe000_0000,
+            #[cfg(target_pointer_width = "64")]
             Target::X86_64 => 0x7fff_ffff_f000,
         }
     }
@@ -42,6 +47,7 @@ impl Target {
     fn boot_config(self) -> BootConfig {
         match self {
             Target::Ia32 => BootConfig::ia32(),
+            #[cfg(target_pointer_width = "64")]
             Target::X86_64 => BootConfig::x86_64(),
         }
     }

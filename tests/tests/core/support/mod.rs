@@ -40,6 +40,7 @@ macro_rules! on_both {
         mod ia32 {
             $(#[test] fn $name() { super::$name($crate::support::Target::Ia32) })*
         }
+        #[cfg(target_pointer_width = "64")]
         mod x86_64 {
             $(#[test] fn $name() { super::$name($crate::support::Target::X86_64) })*
         }
