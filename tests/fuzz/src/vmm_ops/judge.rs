@@ -58,6 +58,9 @@ impl<'p> Run<'p> {
             }
             self.vmm.kernel().check_manager();
             self.vmm.trim().expect("nothing fails now");
+        }
+        // What was refused has changed nothing; what was short may have.
+        if fired || matches!(result, Err(Error::Allocator(_) | Error::OutOfNodes(_))) {
             self.follow_cow();
         }
         if lasts {
