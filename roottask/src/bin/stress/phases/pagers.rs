@@ -320,25 +320,18 @@ impl Session {
         let Some(client) = client else {
             return Err(Failure::Manager(Error::NoSuchThread(note.thread)));
         };
-        client.state = match end_of(self.code, &note.fault) {
-            Some(Ended::Done) => {
-                check_eq!(client.worker.progress()?, client.list.len());
-                State::Done
-            }
-            None if note.refused_by_pager => {
-                check!(matches!(note.class, Some(FaultClass::Pager { .. })));
-                let page = page_of(&self.fields[PAGED], &note.fault);
-                let action = page.map(|page| self.pager.actions[page]);
-                check_eq!(action, Some(Action::Refuse));
-                State::Refused
-            }
-            _ => {
-                debug_println!("stress: {note:x?}");
-                let thread_was_stopped_as_it_should_be = false;
-                check!(thread_was_stopped_as_it_should_be);
-                State::Killed
-            }
-        };
+        let page = page_of(&self.fields[PAGED], &note.fault);
+        let action = page.map(|page| self.pager.actions[page]);
+        let done = end_of(self.code, &note.fault) == Some(Ended::Done)
+            && client.worker.progress()? == client.list.len();
+        let refused = note.refused_by_pager
+            && note.class == Some(FaultClass::Pager { token: TOKEN })
+            && action == Some(Action::Refuse);
+        if !done && !refused {
+            debug_println!("stress: {note:x?}, {action:?}");
+        }
+        check!(done || refused);
+        client.state = if done { State::Done } else { State::Refused };
         Ok(())
     }
 

@@ -128,20 +128,18 @@ fn serve(
 /// A thread is stopped at its guard, unless something is short.
 fn judge(note: &Note, digger: &Digger) -> Outcome<State> {
     let guard = digger.stack.bottom() - PAGE..digger.stack.bottom();
-    match (note.fault, note.class, note.error) {
-        (ThreadFault::Page(fault), Some(FaultClass::Guard), None)
-            if guard.contains(&fault.address) =>
-        {
-            Ok(State::Down)
-        }
-        (_, Some(FaultClass::StackGrowth { .. }), Some(_)) => Ok(State::Short),
-        _ => {
-            debug_println!("stress: {note:x?}, guard {guard:x?}");
-            let thread_was_stopped_at_its_guard = false;
-            check!(thread_was_stopped_at_its_guard);
-            Ok(State::Short)
-        }
+    let at_guard = match note.fault {
+        ThreadFault::Page(fault) => guard.contains(&fault.address),
+        _ => false,
+    };
+    let down = at_guard && note.class == Some(FaultClass::Guard) && note.error.is_none();
+    let grows = matches!(note.class, Some(FaultClass::StackGrowth { .. }));
+    let short = grows && note.error.is_some();
+    if !down && !short {
+        debug_println!("stress: {note:x?}, guard {guard:x?}");
     }
+    check!(down || short);
+    Ok(if down { State::Down } else { State::Short })
 }
 
 fn check_stack(stress: &mut Stress, digger: &Digger, program: &Program) -> Outcome {

@@ -16,7 +16,7 @@
 
 use alloc::vec::Vec;
 
-use roottask::{check, check_eq, Failure, Outcome};
+use roottask::{check, Failure, Outcome};
 use sel4_root_task::debug_println;
 use vmm::{Backing, CPtr, Quota, RegionOptions, SpaceId};
 
@@ -241,20 +241,14 @@ fn find(members: &mut [Member], badge: usize) -> Outcome<&mut Member> {
 /// What a thread that was stopped has come to. Nothing is as it should be but the end of its list,
 /// and a lack.
 fn judge(note: &Note, code: usize, member: &Member) -> Outcome<State> {
-    match (end_of(code, &note.fault), note.error) {
-        (Some(Ended::Done), _) => {
-            check_eq!(member.worker.progress()?, member.list.len());
-            Ok(State::Done)
-        }
-        (None, Some(_)) => Ok(State::Short),
-        _ => {
-            let at = member.worker.progress()?;
-            debug_println!("stress: {note:x?}, in touch {at}: {:x?}", member.list.get(at));
-            let storm_went_as_it_should = false;
-            check!(storm_went_as_it_should);
-            Ok(State::Short)
-        }
+    let (end, at) = (end_of(code, &note.fault), member.worker.progress()?);
+    let done = end == Some(Ended::Done) && at == member.list.len();
+    let short = end.is_none() && note.error.is_some();
+    if !done && !short {
+        debug_println!("stress: {note:x?}, in touch {at}: {:x?}", member.list.get(at));
     }
+    check!(done || short);
+    Ok(if done { State::Done } else { State::Short })
 }
 
 /// Makes something short, as a rule nothing.
