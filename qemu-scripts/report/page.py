@@ -151,11 +151,11 @@ def cost_section(data):
     caption = (
         "Each row is a kind of operation, the cheapest at the bottom; the shape is thick where many of them lie. "
         "Operations of one kind differ in size: a map may be of one page or of thousands, and a request that "
-        f"is refused is cheap. The dearest of all was <i>{dearest['operation']}</i>, operation "
+        f"is refused is cheap. The dearest of all was <i>{escape(dearest['operation'])}</i>, operation "
         f"{dearest['worst_at']:,}, with {dearest['worst']:,} {unit}. {counted}"
     )
     rows = [
-        (one["operation"], figures.attempts(one), figures.quantile(one, 0.5), figures.quantile(one, 0.99),
+        (escape(one["operation"]), figures.attempts(one), figures.quantile(one, 0.5), figures.quantile(one, 0.99),
          one["worst"], one["worst_at"])
         for one in sorted(data["operations"], key=lambda one: -figures.quantile(one, 0.5))
     ]
@@ -176,7 +176,7 @@ def operation_section(data):
         + (f"; for the other {wrong - met:,} something was short before that was found." if wrong > met else ".")
     )
     rows = [
-        (one["operation"], one["done"], one["short"], one["refused"] + one["wrong_and_short"], one["refused"])
+        (escape(one["operation"]), one["done"], one["short"], one["refused"] + one["wrong_and_short"], one["refused"])
         for one in data["operations"]
     ]
     rows.append(("all", *(sum(row[at] for row in rows) for at in range(1, 5))))

@@ -113,12 +113,15 @@ def show_seconds(plot, at, seconds):
     above = plot.secondary_xaxis("top")
     step = next(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 1e9)
                 if seconds[-1] / step <= 8)
-    ticks, labels, following = [], [], 0.0
+    ticks, labels, following, apart = [], [], 0.0, at[-1] / 20
     for operation, second in zip(at, seconds):
         if second >= following:
-            ticks.append(operation)
-            labels.append(f"{following:g} s")
-            following += step * max(1, (second - following) // step + 1)
+            passed = following + step * ((second - following) // step)
+            following = passed + step
+            # Where operations are slow, seconds lie too close together to name each.
+            if not ticks or operation - ticks[-1] >= apart:
+                ticks.append(operation)
+                labels.append(f"{passed:g} s")
     above.set_xticks(ticks, labels)
     above.tick_params(labelsize=8)
     above.spines["top"].set_visible(False)

@@ -14,8 +14,8 @@ use crate::settings::Settings;
 const INTERVAL: u64 = 128;
 /// After as many samples the interval is doubled, so that a long run does not drown in them.
 const SAMPLES: u64 = 500;
-/// How much less must be free than on the map before, in fractions of all RAM, to be worth a new one.
-const FULLER: usize = 64;
+/// By which part less must be free than on the fullest map so far, to be worth another.
+const FULLER: usize = 8;
 
 /// Where a run is.
 pub struct Moment {
@@ -74,8 +74,7 @@ impl Reporter {
             self.sample(vmm, moment);
         }
         let stats = vmm.stats();
-        let less = stats.allocator.total_bytes / FULLER;
-        if stats.free_bytes() + less < self.fullest {
+        if stats.free_bytes() < self.fullest - self.fullest / FULLER {
             self.fullest = stats.free_bytes();
             self.print_map(vmm, "fullest", moment);
         }
