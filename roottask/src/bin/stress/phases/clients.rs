@@ -87,6 +87,8 @@ struct Client {
     /// With which of its messages it is killed, and how.
     kill: Option<(usize, Kill)>,
     messages: usize,
+    /// Whether it had anything to say: it speaks when something is not as it must be.
+    spoke: bool,
     end: Option<End>,
 }
 
@@ -168,6 +170,7 @@ fn check_end(client: &Client) -> Outcome {
         0 => End::Exited(0),
         _ => End::Wild,
     };
+    check!(!client.spoke);
     if !matches!(client.end, Some(End::Killed | End::Short | End::Abandoned)) {
         check_eq!(client.end, Some(expected));
     }
@@ -198,7 +201,7 @@ impl Session<'_> {
         };
         let argument = self.argument(stress);
         let kill = stress.random.once_in(2).then(|| plan(stress));
-        self.clients.push(Client { id, argument, kill, messages: 0, end: None });
+        self.clients.push(Client { id, argument, kill, messages: 0, spoke: false, end: None });
         self.let_run(&start, argument)
     }
 
@@ -298,11 +301,11 @@ impl Session<'_> {
         }
         match outcome.event {
             Some(Event::Exited(_, code)) => self.ends(stress, index, End::Exited(code))?,
-            // It speaks when it fails.
-            Some(Event::Said(_, line)) => debug_println!("busy: {line}"),
-            Some(Event::Thread { start, argument, .. }) => {
-                self.let_run(&start, argument)?;
+            Some(Event::Said(_, line)) => {
+                self.clients[index].spoke = true;
+                debug_println!("busy: {line}");
             }
+            Some(Event::Thread { start, argument, .. }) => self.let_run(&start, argument)?,
             _ => {}
         }
         let Some(answer) = outcome.answer else { return Ok(None) };
