@@ -48,7 +48,7 @@ impl Thread {
         let thread = Thread {
             tcb: vmm.allocate(Blueprint::Tcb)?,
             stack: vmm.allocate_stack(space, options.stack_pages, options.name)?,
-            buffer: vmm.allocate_ipc_buffer(space, options.name)?,
+            buffer: vmm.allocate_ipc_buffer(space)?,
         };
         let tcb = thread.tcb();
         tcb.tcb_set_space(

@@ -120,15 +120,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn map_bookkeeping_page(&mut self) -> Result<PageRange> {
         let page = self.next_own_page()?;
         let frames = self.next_own_frame()?;
-        let info = RunInfo {
-            start: page.start(),
-            frames,
-            rights: Rights::READ_WRITE,
-            cow: false,
-            cache: CachePolicy::WriteBack,
-            // Given up, it is not destroyed: what came with it would keep its memory from use.
-            source: Source::Foreign,
-        };
+        let (rights, cache) = (Rights::READ_WRITE, CachePolicy::WriteBack);
+        let fresh = RunInfo::fresh(page.start(), frames, rights, cache);
+        // Given up, it is not destroyed: what came with it would keep its memory from use.
+        let info = RunInfo { source: Source::Foreign, ..fresh };
         let mapped = self.enter(self.own, info).and_then(|()| self.install(self.own, page));
         if let Err(error) = mapped {
             let count = 1 + self.bookkeeping.frames.map_or(0, |rest| rest.count);

@@ -135,6 +135,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(0);
         space.quota.set(Quota::UNLIMITED);
         space.open_packed.set(None);
+        space.open_arena.set(None);
         space.threads.set(0);
         space.objects.set(0);
         space.regions.borrow_mut().start(node, null, end, bits);

@@ -360,7 +360,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
         let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
-        let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+        let index = run.index_of(address);
         let piece = run.part(index, 1);
         if self.sharers.is_exclusive(piece.frames.first, piece.source) {
             return self.unmark(space, piece);

@@ -40,6 +40,11 @@ pub enum Error {
     NoSuchRegion(RegionId),
     /// There is no such registered thread, or no more.
     NoSuchThread(ThreadId),
+    /// There is no such IPC buffer, or no more.
+    NoSuchIpcBuffer {
+        /// Its address.
+        address: usize,
+    },
     /// No fault waits for a pager under this ticket, or no more.
     NoSuchRequest {
         /// The ticket.
@@ -212,6 +217,7 @@ impl fmt::Display for Error {
             Error::NoSuchThread(thread) => {
                 write!(f, "no registered thread with badge {}", thread.badge())
             }
+            Error::NoSuchIpcBuffer { address } => write!(f, "no such IPC buffer: {address:#x}"),
             Error::NoSuchRequest { ticket } => write!(f, "no fault waits under ticket {ticket}"),
             Error::NoSuchRegion(region) => write!(f, "no such region: {region:?}"),
             Error::Overlap { address, region_start } => {

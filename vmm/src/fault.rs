@@ -15,6 +15,7 @@ use untyped_alloc::{Invocation, Kernel, KernelError, Memory, Rights};
 
 use crate::error::{Error, Result};
 use crate::ids::SpaceId;
+use crate::ipc_buffer::ARENA_NAME;
 use crate::query::{Mapping, RegionInfo};
 use crate::region::{Backing, Kind};
 use crate::space::Space;
@@ -142,6 +143,10 @@ pub fn classify(
             (true, _) => FaultClass::Recorded,
         };
     }
+    if region.kind == Kind::IpcBuffer {
+        // Between two buffers, or where one was.
+        return FaultClass::Guard;
+    }
     if !region.rights.contains(needed) {
         return FaultClass::BeyondRights;
     }
@@ -235,8 +240,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let run = space.runs.borrow().at(address);
         let Some(run) = run else { return Ok(()) };
-        let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
-        let piece = run.part(index, 1);
+        let piece = run.part(run.index_of(address), 1);
         let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
         let (vspace, rights) = (space.root.get(), piece.mapped_rights());
         // As a rule it is mapped by now: several threads touched it before the first was answered.
@@ -344,6 +348,9 @@ impl FaultReport<'_> {
             FaultClass::Guard if address < first => {
                 writeln!(f, "is {} bytes below {called}: its guard", first - address)
             }
+            FaultClass::Guard if address < end => {
+                writeln!(f, "is in {called}, where none is: a guard")
+            }
             FaultClass::Guard => {
                 writeln!(f, "is {} bytes past the end of {called}: its guard", address - end)
             }
@@ -365,6 +372,7 @@ impl fmt::Display for Called<'_> {
             (Kind::Stack, "") => f.write_str("a stack"),
             (Kind::Stack, name) => write!(f, "the stack of {name}"),
             (Kind::IpcBuffer, "") => f.write_str("an IPC buffer"),
+            (Kind::IpcBuffer, ARENA_NAME) => write!(f, "the {ARENA_NAME}"),
             (Kind::IpcBuffer, name) => write!(f, "the IPC buffer of {name}"),
             (_, "") => f.write_str("a region without a name"),
             (_, name) => f.write_str(name),

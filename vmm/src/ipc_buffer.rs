@@ -1,8 +1,13 @@
 //! IPC buffers: for each thread a frame of its own, with an unmapped page on either side.
 //!
 //! ```text
-//!   ┊ guard ┊ buffer: 512 bytes of a 4K frame ┊ guard ┊
+//!   ┊ guard ┊ buffer: 512 bytes of a 4K frame ┊ guard ┊ buffer ┊ guard ┊ … 127 in an arena
 //! ```
+//!
+//! They lie in *arenas*: regions of a space in which one buffer follows the other, so that one more
+//! costs hardly more than the two kernel calls that are needed. What is given back is not handed out
+//! again: its frame goes at once, its two pages of addresses when all buffers of the arena are back. So
+//! an address names one buffer for as long as its arena lives.
 //!
 //! The kernel writes messages into the *frame* behind the capability the thread was given, not to
 //! the address. So a frame must never go to anyone else while a thread still has it: releasing
@@ -14,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::ids::{RegionId, SpaceId};
 use crate::options::RegionOptions;
 use crate::query::RegionInfo;
+use crate::quota::Resource;
 use crate::region::{Kind, Region, RegionSpec};
 use crate::run::{RunInfo, Source};
 use crate::space::Space;
@@ -21,6 +27,13 @@ use crate::vmm::Vmm;
 
 /// Size and alignment of an IPC buffer, in bytes (`seL4_IPCBufferSizeBits` is 9 on IA32).
 pub const IPC_BUFFER_BYTES: usize = 512;
+
+/// Buffers of an arena: it lies below one page table, with the guard below the first.
+const ARENA_BUFFERS: usize = 127;
+/// What an arena is called.
+pub(crate) const ARENA_NAME: &str = "IPC buffers";
+/// Its alignment, in bits.
+const ARENA_BITS: u8 = 20;
 
 /// A thread's IPC buffer: a small id. Give it back with [`Vmm::release_ipc_buffer`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +54,7 @@ impl IpcBuffer {
         self.frame
     }
 
-    /// Its region, guards included.
+    /// The region it lies in, with guards and perhaps with others.
     pub fn region(self) -> RegionId {
         self.region
     }
@@ -52,14 +65,122 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// guard page on either side.
     ///
     /// One kernel call when a frame is at hand, besides a page table.
-    pub fn allocate_ipc_buffer(&mut self, space: SpaceId, name: &str) -> Result<IpcBuffer> {
-        let options = RegionOptions::new(1).named(name).guarded(1, 1).kind(Kind::IpcBuffer);
-        let region = self.map(space, &options)?;
-        let address = region.start().bits() + self.geometry.page_bytes();
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`]; [`Error::NoRoom`] where not even three pages of addresses are free;
+    /// [`Error::OutOfQuota`]; [`Error::Allocator`] when memory or slots are out.
+    pub fn allocate_ipc_buffer(&mut self, space: SpaceId) -> Result<IpcBuffer> {
+        let node = self.peek_space(space)?;
+        let mapped = node.open_arena.get().and_then(|arena| {
+            let mapped = self.follow_in_arena(node, arena)?;
+            Some(mapped.map(|frame| (arena, frame)))
+        });
+        let (arena, frame) = match mapped {
+            Some(mapped) => mapped?,
+            None => self.map_in_arena(space)?,
+        };
+        let address = self.next_in_arena(arena);
+        let (out, back) = arena.arena.get().unwrap_or_default();
+        arena.arena.set(Some((out + 1, back)));
+        let full = usize::from(out) + 1 == self.arena_room(arena);
+        if full {
+            node.open_arena.set(None);
+        }
+        node.threads.set(node.threads.get() + 1);
+        Ok(IpcBuffer { region: self.id_of(node, arena), address, frame })
+    }
+
+    /// Where the next buffer of an arena goes.
+    #[inline(always)]
+    fn next_in_arena(&self, arena: &Region<'p>) -> usize {
+        let (out, _) = arena.arena.get().unwrap_or_default();
+        arena.start().bits() + ((1 + 2 * usize::from(out)) << self.geometry.page_bits)
+    }
+
+    /// For how many buffers an arena is, each with the guard above it.
+    fn arena_room(&self, arena: &Region<'p>) -> usize {
+        arena.spec().pages / 2
+    }
+
+    /// Maps the next buffer of an arena if the one before it is the last one of its run, the frame
+    /// behind that is at hand, and all else is there. `None` if not: nothing was done then.
+    #[inline(always)]
+    fn follow_in_arena(
+        &mut self,
+        space: &'p Space<'p>,
+        arena: &'p Region<'p>,
+    ) -> Option<Result<CPtr>> {
+        let address = self.next_in_arena(arena);
+        if !self.is_streak(space.id.get(), address) {
+            self.begin_in_arena(space, arena, address)?;
+        }
+        let run = self.streak_run()?;
+        let frames = run.frames();
+        Some(self.go_on()?.map(|()| frames.first.offset(frames.count)))
+    }
+
+    #[inline(never)]
+    fn begin_in_arena(
+        &mut self,
+        space: &'p Space<'p>,
+        arena: &'p Region<'p>,
+        address: usize,
+    ) -> Option<()> {
+        let address = self.geometry.address(address).ok()?;
+        let run = space.runs.borrow().ending_at(address)?;
+        let (low, high) = self.between_guards(arena);
+        // Buffers are handed out in order, so nothing is mapped further on.
+        (address.bits() > low).then_some(())?;
+        self.go_on_from(space, arena, run, address, high)
+    }
+
+    /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns the
+    /// arena and the frame.
+    fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, CPtr)> {
+        self.refill()?;
         let space = self.space(space)?;
-        let run = self.ipc_buffer_run(space, address)?;
-        space.threads.set(space.threads.get() + 1);
-        Ok(IpcBuffer { region, address, frame: run.frames.first })
+        self.check_quota(space, Resource::Frames, 1)?;
+        let arena = match space.open_arena.get() {
+            Some(arena) => arena,
+            None => self.open_arena(space)?,
+        };
+        let page = self.geometry.range(self.next_in_arena(arena), 1)?;
+        if let Err(error) = self.commit_page(space, arena, page) {
+            self.close_empty_arena(space, arena);
+            return Err(error);
+        }
+        let run = self.ipc_buffer_run(space, page.start().bits())?;
+        Ok((arena, run.frame(run.index_of(page.start()))))
+    }
+
+    /// Makes an arena: for 127 buffers, or for one where addresses are short.
+    fn open_arena(&mut self, space: &'p Space<'p>) -> Result<&'p Region<'p>> {
+        let options = |buffers: usize, bits| {
+            let pages = RegionOptions::new(2 * buffers).guarded(1, 0).aligned(bits);
+            pages.named(ARENA_NAME).kind(Kind::IpcBuffer)
+        };
+        let arena = match self.place_region(space, &options(ARENA_BUFFERS, ARENA_BITS)) {
+            Err(Error::NoRoom { .. }) => self.place_region(space, &options(1, 0))?,
+            placed => placed?,
+        };
+        arena.arena.set(Some((0, 0)));
+        space.open_arena.set(Some(arena));
+        Ok(arena)
+    }
+
+    /// Gives the addresses of an arena back if all its buffers are.
+    fn close_empty_arena(&mut self, space: &'p Space<'p>, arena: &'p Region<'p>) {
+        let (out, back) = arena.arena.get().unwrap_or_default();
+        if out != back {
+            return;
+        }
+        if space.open_arena.get().is_some_and(|open| core::ptr::eq(open, arena)) {
+            space.open_arena.set(None);
+        }
+        // The node may be any region's next.
+        arena.arena.set(None);
+        let node = space.regions.borrow_mut().remove(arena);
+        self.pools.regions.give(node);
     }
 
     /// Makes an IPC buffer of memory that is mapped already, at `address` (bytes) in `region`: for a
@@ -84,8 +205,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.check_mapped(space, range)?;
         let run = self.ipc_buffer_run(space, address)?;
-        let index = (address - run.start.bits()) >> run.frames.size_bits;
-        let piece = run.part(index, 1);
+        let piece = run.part(run.index_of(range.start()), 1);
         let frame = piece.frames.first;
         match run.source {
             Source::Owned if self.sharers.any_in(&piece.frames) || run.cow => {
@@ -153,10 +273,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         buffer: IpcBuffer,
     ) -> Result {
         let (handed_out, back) = region.packed.get();
-        let bit = 1 << ((buffer.address & (self.geometry.page_bytes() - 1)) / IPC_BUFFER_BYTES);
-        if back & bit != 0 {
-            return Err(Error::NoSuchRegion(buffer.region));
-        }
+        let bit = self.packed_bit(buffer.address);
         if u32::from(handed_out) == (back | bit).count_ones() {
             self.take_page(space, region, buffer)?;
             if space.open_packed.get() == Some(buffer.region) {
@@ -178,29 +295,58 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let path = self.alloc.path(buffer.frame);
         self.kernel.cnode_revoke(path).map_err(Error::kernel(Invocation::CNodeRevoke))?;
-        self.release_region(space, region)
+        let Some((out, back)) = region.arena.get() else {
+            return self.release_region(space, region);
+        };
+        // The run that it is in may be cut in two.
+        let _ = self.refill();
+        let page = self.geometry.range(buffer.address, 1)?;
+        self.unmap_range(space, page)?;
+        region.arena.set(Some((out, back + 1)));
+        self.close_empty_arena(space, region);
+        Ok(())
+    }
+
+    /// The bit for a packed buffer among those of its page.
+    fn packed_bit(&self, address: usize) -> u8 {
+        1 << ((address & (self.geometry.page_bytes() - 1)) / IPC_BUFFER_BYTES)
+    }
+
+    /// The space and region of a buffer that was not given back yet.
+    fn live_ipc_buffer(&self, buffer: IpcBuffer) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
+        let gone = Error::NoSuchIpcBuffer { address: buffer.address };
+        let (space, region) = self.peek_region(buffer.region).map_err(|_| gone)?;
+        let (_, back) = region.packed.get();
+        let packed_back = back & self.packed_bit(buffer.address) != 0;
+        let at = self.geometry.address(buffer.address)?;
+        let run = space.runs.borrow().at(at).filter(|_| !packed_back).ok_or(gone)?;
+        match run.frame(run.index_of(at)) == buffer.frame {
+            true => Ok((space, region)),
+            false => Err(gone),
+        }
     }
 
     /// Makes it the IPC buffer of the thread `tcb`. One kernel call. The thread must run in the
     /// buffer's space.
     ///
     /// # Errors
-    /// [`Error::NoSuchRegion`] when the buffer was released; [`Error::Kernel`].
+    /// [`Error::NoSuchIpcBuffer`] when it was released; [`Error::Kernel`].
     pub fn set_ipc_buffer(&mut self, tcb: CPtr, buffer: IpcBuffer) -> Result {
-        self.region(buffer.region)?;
+        self.live_ipc_buffer(buffer)?;
         self.kernel
             .tcb_set_ipc_buffer(tcb, buffer.address, buffer.frame)
             .map_err(Error::kernel(Invocation::TcbSetIpcBuffer))
     }
 
-    /// Takes the buffer from whatever thread has it, and gives frame and addresses back. Two kernel
-    /// calls. A thread that is still to run needs another buffer first.
+    /// Takes the buffer from whatever thread has it, and gives its frame back. Two kernel calls. A
+    /// thread that is still to run needs another buffer first.
     ///
     /// # Errors
-    /// [`Error::NoSuchRegion`] when it was released before; [`Error::Kernel`], and then it is still
+    /// [`Error::NoSuchIpcBuffer`] when it was released before; [`Error::Kernel`], and then it is still
     /// there, to be released again.
     pub fn release_ipc_buffer(&mut self, buffer: IpcBuffer) -> Result {
-        let (space, region) = self.region(buffer.region)?;
+        let (space, region) = self.live_ipc_buffer(buffer)?;
+        self.space(buffer.region.space)?;
         if region.spec().kind != Kind::IpcBuffer {
             return Err(Error::WrongKind(buffer.region));
         }
@@ -212,12 +358,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// The IPC buffer that lies in a region of that kind, and is not packed.
+    /// The first IPC buffer that lies in a region of that kind, which is not of packed ones.
     pub(crate) fn ipc_buffer_of(&self, region: &RegionInfo) -> Result<IpcBuffer> {
-        let below = region.guard_below << self.geometry.page_bits;
-        let address = region.range.start().bits() + below;
-        let run = self.ipc_buffer_run(self.space(region.id.space)?, address)?;
-        Ok(IpcBuffer { region: region.id, address, frame: run.frames.first })
+        let space = self.space(region.id.space)?;
+        let first = space.runs.borrow().first_in(region.range);
+        let missing = Error::NotMapped { address: region.range.start().bits() };
+        let run = first.ok_or(missing)?;
+        Ok(IpcBuffer { region: region.id, address: run.start.bits(), frame: run.frames.first })
+    }
+
+    /// The IPC buffer, not a packed one, at an address.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchIpcBuffer`].
+    pub(crate) fn ipc_buffer_at(&self, space: SpaceId, address: usize) -> Result<IpcBuffer> {
+        let none = Error::NoSuchIpcBuffer { address };
+        let space = self.space(space)?;
+        let at = self.geometry.address(address).map_err(|_| none)?;
+        let region = space.regions.borrow().at(at).ok_or(none)?;
+        let run = space.runs.borrow().at(at).ok_or(none)?;
+        let index = run.index_of(at);
+        match region.spec().kind == Kind::IpcBuffer && run.address(index) == at {
+            true => {
+                let region = self.id_of(space, region);
+                Ok(IpcBuffer { region, address, frame: run.frame(index) })
+            }
+            false => Err(none),
+        }
     }
 
     fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {

@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
         let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
-        let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+        let index = run.index_of(address);
         let large = run.part(index, 1);
         match run.source {
             Source::Owned if self.sharers.any_in(&large.frames) => {

@@ -15,7 +15,7 @@ use crate::ids::{RegionId, SpaceId};
 use crate::options::{PageSize, RegionOptions};
 use crate::quota::Resource;
 use crate::region::{Region, RegionSpec};
-use crate::run::{offset, RunInfo, Source};
+use crate::run::{offset, RunInfo};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
@@ -189,7 +189,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         let frames = clean.frames();
-        let info = RunInfo { start: at, frames, rights, cow: false, cache, source: Source::Owned };
+        let info = RunInfo::fresh(at, frames, rights, cache);
         space.runs.borrow_mut().insert(node, info);
         Ok(info.end())
     }
@@ -264,7 +264,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &'p Space<'p>,
         run: RunInfo,
     ) -> Result<(), (Error, VirtAddr)> {
-        let bits = run.frames.size_bits;
+        let (bits, step_bits) = (run.frames.size_bits, run.step_bits());
         let level = self
             .geometry
             .level_of_frame(bits)
@@ -277,7 +277,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let count = match bits == self.geometry.page_bits {
                 true => {
                     let end = self.geometry.table_end(level, start).min(run.end());
-                    (end - start.bits()) >> bits
+                    (end - start.bits()).div_ceil(1 << step_bits)
                 }
                 // Each larger page may have an empty table in its place, which is in the way.
                 false => 1,
@@ -285,7 +285,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let mut done = 0;
             let mut outcome = Ok(());
             while done < count {
-                let address = start.bits() + (done << bits);
+                let address = start.bits() + (done << step_bits);
                 let frame = run.frame(index + done);
                 outcome = self.kernel.page_map(frame, vspace, address, rights, run.cache);
                 if outcome.is_err() {
@@ -310,7 +310,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// which succeeds for what is not mapped, gives it back.
     pub(crate) fn restore_run(&mut self, space: &'p Space<'p>, run: RunInfo) {
         let Err((_, mapped_end)) = self.install_run(space, run) else { return };
-        let done = (mapped_end.bits() - run.start.bits()) >> run.frames.size_bits;
+        let done = run.index_of(mapped_end);
         let rest = run.part(done, run.frames.count - done);
         let Some(level) = self.geometry.level_of_frame(rest.frames.size_bits) else { return };
         let mut shadow = space.shadow.borrow_mut();

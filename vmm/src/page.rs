@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::ids::SpaceId;
 use crate::quota::Resource;
 use crate::region::{Region, RegionSpec};
-use crate::run::{Run, RunInfo, Source};
+use crate::run::{Run, RunInfo};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
@@ -37,7 +37,7 @@ pub(crate) struct Streak<'p> {
     pub batch: FrameBatch<'p>,
     /// The page table that they are in, which is not empty.
     pub table: &'p Table<'p>,
-    /// Bytes from one page to the next.
+    /// Bytes from one page's address to the next one's.
     pub step: usize,
     /// The address before which the streak ends.
     pub end: usize,
@@ -59,8 +59,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Taken::Dirty(dirty) => self.scrub(dirty)?,
         };
         let RegionSpec { rights, cache, .. } = region.spec();
-        let (start, frames, source) = (page.start(), clean.frames(), Source::Owned);
-        let run = RunInfo { start, frames, rights, cow: false, cache, source };
+        let fresh = RunInfo::fresh(page.start(), clean.frames(), rights, cache);
+        let run = RunInfo { apart: region.arena.get().is_some(), ..fresh };
         let mapped = self.install_page(space, region, &run);
         if mapped.is_err() {
             self.discard(&run);
@@ -94,31 +94,51 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.streak.as_ref().map(|streak| streak.region)
     }
 
+    /// The run that the streak makes longer, if there is one.
+    #[inline(always)]
+    pub(crate) fn streak_run(&self) -> Option<&'p Run<'p>> {
+        self.streak.as_ref().map(|streak| streak.run)
+    }
+
     /// Finds out once what holds for all pages that go on from `start`.
     #[inline(never)]
     pub(crate) fn begin_streak(&mut self, id: SpaceId, start: usize) -> Option<()> {
         let space = self.space(id).ok()?;
         let address = self.geometry.address(start).ok()?;
-        let bits = self.geometry.page_bits;
         let (run, clear_to) = space.runs.borrow().last_ending_at(address)?;
         let region = space.regions.borrow().at(address)?;
         let (low, high) = self.between_guards(region);
         if !region.is_callers() || start <= low {
             return None;
         }
+        self.go_on_from(space, region, run, address, high.min(clear_to))
+    }
+
+    /// Begins a streak of pages from `address` on, which make a run of the region longer; nothing is
+    /// mapped before `clear_to`. Where pages lie apart, so do those of the streak.
+    pub(crate) fn go_on_from(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        run: &'p Run<'p>,
+        address: VirtAddr,
+        clear_to: usize,
+    ) -> Option<()> {
+        let (start, bits) = (address.bits(), self.geometry.page_bits);
+        let apart = region.arena.get().is_some();
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, address)?;
         let RegionSpec { rights, cache, .. } = region.spec();
         let batch = self.alloc.batch_of(run.frames())?;
-        let room = run.room_for_more(rights, cache, bits)?;
+        let room = run.room_for_more(rights, cache, bits, apart)?;
         let room = room.min(self.quota_left(space, Resource::Frames));
-        let end = high.min(clear_to).min(self.geometry.table_end(deepest, address));
-        let end = end.min(start.saturating_add(room.saturating_mul(1 << bits)));
+        let step = self.geometry.page_bytes() << u8::from(apart);
+        let end = clear_to.min(self.geometry.table_end(deepest, address));
+        let end = end.min(start.saturating_add(room.saturating_mul(step)));
         if start >= end {
             return None;
         }
-        self.streak =
-            Some(Streak { space, region, run, batch, table, step: 1 << bits, end, rights, cache });
+        self.streak = Some(Streak { space, region, run, batch, table, step, end, rights, cache });
         self.streak_at.set(start);
         Some(())
     }
@@ -137,7 +157,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.streak_at.set(if next < end { next } else { NO_STREAK });
         table.use_one_more();
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        space.runs.borrow().extend(run, step);
+        space.runs.borrow().extend(run, self.geometry.page_bytes());
         Some(Ok(()))
     }
 

@@ -123,7 +123,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let mut node = Some(node);
         if outcome.is_ok() {
-            let index = index_in(&run, at);
+            let index = run.index_of(at);
             let freed = from.runs.borrow_mut().carve(&run, index, 1, &mut spare);
             freed.into_iter().for_each(|node| self.pools.runs.give(node));
             if let Some(node) = node.take() {
@@ -160,19 +160,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(RunInfo, RunInfo)> {
         let run = space.runs.borrow().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
         if run.frames.size_bits != self.geometry.page_bits {
-            return Err(Error::LargePage { address: run.address(index_in(&run, at)).bits() });
+            return Err(Error::LargePage { address: run.address(run.index_of(at)).bits() });
         }
-        Ok((run, run.part(index_in(&run, at), 1)))
+        Ok((run, run.part(run.index_of(at), 1)))
     }
-}
-
-/// The number of the frame of a run that covers `at`.
-fn index_in(run: &RunInfo, at: VirtAddr) -> usize {
-    (at.bits() - run.start.bits()) >> run.frames.size_bits
 }
 
 /// What a page is where it is received.
 fn received(region: &Region<'_>, to: PageRange, source: Source, frames: Frames) -> RunInfo {
     let RegionSpec { rights, cache, .. } = region.spec();
-    RunInfo { start: to.start(), frames, rights, cow: false, cache, source }
+    RunInfo { source, ..RunInfo::fresh(to.start(), frames, rights, cache) }
 }

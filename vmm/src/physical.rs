@@ -111,7 +111,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let start = offset(range.start(), index << self.geometry.page_bits);
                 let (rights, cache) = (spec.rights, spec.cache);
                 index += frames.count;
-                self.enter(space, RunInfo { start, frames, rights, cow: false, cache, source })
+                self.enter(
+                    space,
+                    RunInfo { source, ..RunInfo::fresh(start, frames, rights, cache) },
+                )
             });
         }
         let outcome = match outcome {

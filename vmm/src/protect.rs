@@ -56,7 +56,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if run.start == address {
             return Ok(());
         }
-        let first = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+        let first = run.index_of(address);
         let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
         let upper = run.part(first, run.frames.count - first);
         let mut runs = space.runs.borrow_mut();

@@ -100,7 +100,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let address = self.geometry.address(address)?;
         let run = space.runs.borrow().at(address);
         Ok(run.map(|run| {
-            let index = (address.bits() - run.start.bits()) >> run.frames.size_bits;
+            let index = run.index_of(address);
             Mapping {
                 page: run.address(index).bits(),
                 size_bits: run.frames.size_bits,
@@ -202,7 +202,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 break;
             };
             let end = run.end().min(part.end());
-            pages += (end - run.start.bits().max(part.start().bits())) >> self.geometry.page_bits;
+            pages += match run.apart {
+                true => run.indices_in(part).1,
+                false => {
+                    (end - run.start.bits().max(part.start().bits())) >> self.geometry.page_bits
+                }
+            };
             let past = (end - part.start().bits()) >> self.geometry.page_bits;
             rest = part.part(past, part.pages() - past);
         }

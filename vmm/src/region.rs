@@ -137,6 +137,8 @@ pub(crate) struct Region<'p> {
     depth: Cell<u16>,
     /// For a page of packed IPC buffers: how many were handed out, and which were given back.
     pub packed: Cell<(u8, u8)>,
+    /// For an arena of IPC buffers: how many were handed out, and how many were given back.
+    pub arena: Cell<Option<(u8, u8)>>,
     spec: Cell<Option<RegionSpec>>,
 }
 

@@ -3,6 +3,14 @@
 //! A run is what the manager remembers about mapped pages: 28 bytes on IA32 for up to 256 of them.
 //! Where pages are mapped one by one at scattered addresses, each costs one run. The runs of a
 //! space never overlap and are ordered by address.
+//!
+//! The pages of IPC buffers lie *apart*: behind each comes one page where nothing is ever mapped, the
+//! guard. It counts as the run's, so that one run does for many buffers too.
+//!
+//! ```text
+//!   ├page├page├page┤           ├page├╌╌╌╌├page├╌╌╌╌├page├╌╌╌╌┤
+//!   start          end         start          apart          end
+//! ```
 
 use core::cell::Cell;
 
@@ -43,7 +51,8 @@ pub(crate) struct Run<'p> {
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<Run<'_>>() <= 28);
 
-/// Rights (two bits: frames know no grant), copy-on-write, cache policy and source in one byte.
+/// Rights (two bits: frames know no grant), copy-on-write, cache policy, source and whether its pages
+/// lie apart, in one byte.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Attributes(u8);
 
@@ -51,7 +60,7 @@ impl Attributes {
     fn new(info: &RunInfo) -> Attributes {
         let rights = info.rights.bits() & Rights::READ_WRITE.bits();
         let (cow, cache, source) = (info.cow as u8, info.cache as u8, info.source as u8);
-        Attributes(rights | cow << 2 | cache << 3 | source << 5)
+        Attributes(rights | cow << 2 | cache << 3 | source << 5 | (info.apart as u8) << 7)
     }
 
     fn rights(self) -> Rights {
@@ -72,12 +81,16 @@ impl Attributes {
     }
 
     fn source(self) -> Source {
-        match self.0 >> 5 {
+        match self.0 >> 5 & 3 {
             0 => Source::Owned,
             1 => Source::Copy,
             2 => Source::Foreign,
             _ => Source::Physical,
         }
+    }
+
+    fn apart(self) -> bool {
+        self.0 & 1 << 7 != 0
     }
 }
 
@@ -93,9 +106,32 @@ pub(crate) struct RunInfo {
     pub cow: bool,
     pub cache: CachePolicy,
     pub source: Source,
+    /// Behind each page comes one where nothing is mapped.
+    pub apart: bool,
 }
 
 impl RunInfo {
+    /// Fresh frames of a space's own, mapped page behind page.
+    pub fn fresh(start: VirtAddr, frames: Frames, rights: Rights, cache: CachePolicy) -> RunInfo {
+        let source = Source::Owned;
+        RunInfo { start, frames, rights, cow: false, cache, source, apart: false }
+    }
+
+    /// Logarithm of the distance from one page to the next, in bytes.
+    pub fn step_bits(&self) -> u8 {
+        self.frames.size_bits + u8::from(self.apart)
+    }
+
+    /// The number of the frame that is mapped at `address`, which is in the run.
+    pub fn index_of(&self, address: VirtAddr) -> usize {
+        (address.bits() - self.start.bits()) >> self.step_bits()
+    }
+
+    /// Its bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.frames.count << self.frames.size_bits
+    }
+
     /// The rights its pages are mapped with.
     pub fn mapped_rights(&self) -> Rights {
         if self.cow {
@@ -105,9 +141,9 @@ impl RunInfo {
         }
     }
 
-    /// The address after the last byte.
+    /// The address after the last byte, or where pages lie apart after what keeps the last one so.
     pub fn end(&self) -> usize {
-        self.start.bits() + (self.frames.count << self.frames.size_bits)
+        self.start.bits() + (self.frames.count << self.step_bits())
     }
 
     /// `count` frames from number `first` on.
@@ -117,7 +153,7 @@ impl RunInfo {
 
     /// Where frame number `index` is mapped.
     pub fn address(&self, index: usize) -> VirtAddr {
-        offset(self.start, index << self.frames.size_bits)
+        offset(self.start, index << self.step_bits())
     }
 
     /// The capability of frame number `index`.
@@ -131,10 +167,12 @@ impl RunInfo {
 
     /// The numbers of the frames that lie, even in part, in `range`: first and count.
     pub fn indices_in(&self, range: PageRange) -> (usize, usize) {
-        let bits = self.frames.size_bits;
-        let from = range.start().bits().saturating_sub(self.start.bits()) >> bits;
+        let bits = self.step_bits();
+        let distance = range.start().bits().saturating_sub(self.start.bits());
+        let behind_page = self.apart && distance >> self.frames.size_bits & 1 == 1;
+        let from = (distance >> bits) + usize::from(behind_page);
         let to = (range.end().min(self.end()) - 1 - self.start.bits()) >> bits;
-        (from, to - from + 1)
+        (from, to + 1 - from)
     }
 }
 
@@ -160,11 +198,21 @@ impl Run<'_> {
     }
 
     fn end(&self) -> usize {
-        self.start.get().bits() + (usize::from(self.count.get()) << self.size_bits.get())
+        self.start.get().bits() + (usize::from(self.count.get()) << self.step_bits())
+    }
+
+    fn step_bits(&self) -> u8 {
+        self.size_bits.get() + u8::from(self.attributes.get().apart())
     }
 
     fn covers(&self, address: VirtAddr) -> bool {
         self.start.get() <= address && address.bits() < self.end()
+    }
+
+    /// Whether one of its pages is at `address`, which it covers.
+    fn maps(&self, address: VirtAddr) -> bool {
+        let distance = address.bits() - self.start.get().bits();
+        !self.attributes.get().apart() || distance >> self.size_bits.get() & 1 == 0
     }
 
     /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
@@ -173,10 +221,10 @@ impl Run<'_> {
         rights: Rights,
         cache: CachePolicy,
         size_bits: u8,
+        apart: bool,
     ) -> Option<usize> {
-        let source = Source::Owned;
         let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
-        let like = RunInfo { start: self.start.get(), frames, rights, cow: false, cache, source };
+        let like = RunInfo { apart, ..RunInfo::fresh(self.start.get(), frames, rights, cache) };
         let alike =
             self.size_bits.get() == size_bits && self.attributes.get() == Attributes::new(&like);
         alike.then(|| MOST_FRAMES - usize::from(self.count.get()))
@@ -201,6 +249,7 @@ impl Run<'_> {
             cow: attributes.cow(),
             cache: attributes.cache(),
             source: attributes.source(),
+            apart: attributes.apart(),
         }
     }
 
@@ -330,14 +379,14 @@ impl<'p> Runs<'p> {
     /// The run that covers an address.
     pub fn at(&self, address: VirtAddr) -> Option<RunInfo> {
         if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {
-            return Some(last.info());
+            return last.maps(address).then(|| last.info());
         }
         let run = self.by_start.upper_bound(Bound::Included(&address)).clone_pointer()?;
         if !run.covers(address) {
             return None;
         }
         self.last.set(Some((run, run.end())));
-        Some(run.info())
+        run.maps(address).then(|| run.info())
     }
 
     /// The run before `next`, which lies in no run, if `next` goes on where it ends in every respect
@@ -357,6 +406,15 @@ impl<'p> Runs<'p> {
     /// is known.
     pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p Run<'p>, usize)> {
         self.last.get().filter(|(last, _)| last.end() == address.bits())
+    }
+
+    /// The run that ends at `address`.
+    pub fn ending_at(&self, address: VirtAddr) -> Option<&'p Run<'p>> {
+        let before = match self.last_ending_at(address) {
+            Some((last, _)) => last,
+            None => self.by_start.upper_bound(Bound::Excluded(&address)).clone_pointer()?,
+        };
+        (before.end() == address.bits()).then_some(before)
     }
 
     /// Makes a run of the space's own frames longer by the one that goes on where it ends, of

@@ -9,7 +9,7 @@ use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Invocation, Kernel,
 use crate::error::{Error, Result};
 use crate::options::RegionOptions;
 use crate::region::{Kind, Region};
-use crate::run::{RunInfo, Source};
+use crate::run::RunInfo;
 use crate::vmm::Vmm;
 use crate::windows::Window;
 
@@ -60,7 +60,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// or are mapped in the region still.
     fn scrub_in(&mut self, region: &'p Region<'p>, frames: Frames) -> Result {
         let (start, rights, cache) = (region.start(), Rights::READ_WRITE, CachePolicy::WriteBack);
-        let run = RunInfo { start, frames, rights, cow: false, cache, source: Source::Owned };
+        let run = RunInfo::fresh(start, frames, rights, cache);
         let bytes = frames.count << frames.size_bits;
         let pages = bytes >> self.geometry.page_bits;
         let range = self.geometry.range(start.bits(), pages)?;

@@ -262,8 +262,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 false => Err(Error::LargePage { address: at.bits() }),
             };
             let entered = copied.and_then(|frames| {
-                let (source, cow) = (Source::Copy, false);
-                let info = RunInfo { start: at, frames, rights, cow, cache, source };
+                let fresh = RunInfo::fresh(at, frames, rights, cache);
+                let info = RunInfo { source: Source::Copy, ..fresh };
                 self.enter(into, info)
             });
             if let Err(error) = entered {

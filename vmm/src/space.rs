@@ -8,7 +8,7 @@ use untyped_alloc::{CPtr, Object};
 
 use crate::ids::{RegionId, SpaceId};
 use crate::quota::Quota;
-use crate::region::Regions;
+use crate::region::{Region, Regions};
 use crate::run::Runs;
 
 /// One VSpace: its regions, its runs of mapped frames, the shadow of its paging structures.
@@ -34,6 +34,8 @@ pub(crate) struct Space<'p> {
     pub quota: Cell<Quota>,
     /// The page of packed IPC buffers that has room.
     pub open_packed: Cell<Option<RegionId>>,
+    /// The arena of IPC buffers that has room.
+    pub open_arena: Cell<Option<&'p Region<'p>>>,
     /// IPC buffers in it: as many threads are taken to run in it.
     pub threads: Cell<usize>,
     /// Kernel objects that were allocated for it.
@@ -55,6 +57,7 @@ impl Default for Space<'_> {
             mapped_pages: Cell::new(0),
             quota: Cell::new(Quota::UNLIMITED),
             open_packed: Cell::new(None),
+            open_arena: Cell::new(None),
             threads: Cell::new(0),
             objects: Cell::new(0),
         }

@@ -71,7 +71,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &ThreadOptions<'_>,
     ) -> Result<ThreadMemory> {
         let stack = self.allocate_stack(space, options.stack_pages, options.name)?;
-        let made = self.allocate_ipc_buffer(space, options.name).and_then(|ipc_buffer| {
+        let made = self.allocate_ipc_buffer(space).and_then(|ipc_buffer| {
             let tls = options.tls.map(|image| self.allocate_tls(space, &image, options.name));
             match tls.transpose() {
                 Ok(tls) => Ok(ThreadMemory { stack, ipc_buffer, tls }),
@@ -94,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// refused: calling again goes on with what is left.
     pub fn release_thread_memory(&mut self, memory: ThreadMemory) -> Result {
         let gone = |result: Result| match result {
-            Err(Error::NoSuchRegion(_)) => Ok(false),
+            Err(Error::NoSuchRegion(_) | Error::NoSuchIpcBuffer { .. }) => Ok(false),
             other => other.map(|()| true),
         };
         let mut any = gone(self.release_ipc_buffer(memory.ipc_buffer))?;

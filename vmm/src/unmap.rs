@@ -43,8 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let cut = [range.start().bits(), range.end()].into_iter().find_map(|edge| {
             let edge = self.geometry.address(edge).ok()?;
             let run = space.runs.borrow().at(edge)?;
-            let index = (edge.bits() - run.start.bits()) >> run.frames.size_bits;
-            let page = run.address(index);
+            let page = run.address(run.index_of(edge));
             (page != edge && edge.is_aligned(self.geometry.page_bits)).then_some(page)
         });
         cut.map_or(Ok(()), |page| Err(Error::LargePage { address: page.bits() }))
@@ -141,7 +140,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while index < piece.frames.count {
             let start = piece.address(index);
             let end = self.geometry.table_end(level, start).min(piece.end());
-            let count = (end - start.bits()) >> bits;
+            let count = (end - start.bits()).div_ceil(1 << piece.step_bits());
             shadow.release_entries(&self.geometry, level, start, count);
             index += count;
         }

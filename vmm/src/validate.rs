@@ -6,6 +6,7 @@ use untyped_alloc::{Kernel, Memory, Violation};
 
 use crate::page::NO_STREAK;
 use crate::quota::Resource;
+use crate::region::Region;
 use crate::run::{Source, MOST_FRAMES};
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -55,11 +56,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = streak.space;
         let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
         hold("a streak is in a space that there is", at, there)?;
-        let pages = (streak.end.saturating_sub(at)) >> self.geometry.page_bits;
-        let range = self.geometry.range(at, pages.max(1));
+        let bytes = streak.end.saturating_sub(at);
+        let range = self.geometry.range(at, (bytes >> self.geometry.page_bits).max(1));
         let range = range.map_err(|_| Violation { rule: "a streak is in user space", at })?;
         let run = space.runs.borrow().iter().find(|run| run.end() == at);
         hold("a streak goes on where its run ends", at, run == Some(streak.run.info()))?;
+        let pages = bytes.div_ceil(streak.step);
         hold("a streak has a run with room", at, streak.run.count() + pages <= MOST_FRAMES)?;
         let region = space.regions.borrow().at(range.start());
         let inside = region.is_some_and(|region| {
@@ -92,6 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             end = at + ((pages + hole) << self.geometry.page_bits);
             holes += usize::from(hole != 0);
             count += 1;
+            self.validate_arena(space, region)?;
             if !region.is_mark() {
                 let spec = region.spec();
                 let within = spec.ceiling.contains(spec.rights);
@@ -101,6 +104,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("the last hole ends with user space", end, end == self.geometry.user_end)?;
         hold("nodes of regions are counted", count, count == regions.count())?;
         hold("every hole is listed", holes, holes == regions.holes_listed())
+    }
+
+    /// An arena has as many buffers as were handed out and not given back.
+    fn validate_arena(&self, space: &Space<'p>, region: &Region<'p>) -> Result<(), Violation> {
+        let at = region.start().bits();
+        let open = space.open_arena.get().is_some_and(|open| core::ptr::eq(open, region));
+        let Some((out, back)) = region.arena.get() else {
+            return hold("only an arena is open as one", at, !open);
+        };
+        let usable = self.usable(region).ok_or(Violation { rule: "an arena has pages", at })?;
+        let live = usize::from(out) - usize::from(back);
+        hold("buffers are counted", at, live == self.mapped_in(space, usable))?;
+        hold("an arena has a buffer", at, live != 0)?;
+        hold("an open arena has room", at, !open || usize::from(out) < usable.pages() / 2)
     }
 
     /// Adds up what the runs of the space hold.
@@ -128,12 +145,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Source::Copy => held.copies += run.frames.count,
                 Source::Foreign | Source::Physical => {}
             }
-            pages += (end - at) >> self.geometry.page_bits;
+            pages += run.bytes() >> self.geometry.page_bits;
         }
         let runs = space.runs.borrow();
         let of = |source| move |run: &crate::run::RunInfo| run.source == source;
-        let owned: usize =
-            runs.iter().filter(of(Source::Owned)).map(|run| run.end() - run.start.bits()).sum();
+        let owned: usize = runs.iter().filter(of(Source::Owned)).map(|run| run.bytes()).sum();
         hold("owned pages are counted", owned, owned >> 12 == runs.owned_pages())?;
         let copies: usize = runs.iter().filter(of(Source::Copy)).map(|run| run.frames.count).sum();
         hold("copies are counted", copies, copies == runs.copies())?;

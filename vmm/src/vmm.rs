@@ -188,6 +188,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// A space by its id. Whoever looks one up may change it: no streak goes on after that.
     pub(crate) fn space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
         self.streak_at.set(NO_STREAK);
+        self.peek_space(id)
+    }
+
+    /// As [`Vmm::space`], for who changes nothing that a streak takes for granted.
+    pub(crate) fn peek_space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
         if id == self.own.id.get() {
             return Ok(self.own);
         }
@@ -195,7 +200,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     pub(crate) fn region(&self, id: RegionId) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
-        let space = self.space(id.space)?;
+        self.streak_at.set(NO_STREAK);
+        self.peek_region(id)
+    }
+
+    /// As [`Vmm::region`], for who changes nothing that a streak takes for granted.
+    pub(crate) fn peek_region(&self, id: RegionId) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
+        let space = self.peek_space(id.space)?;
         let region = space.regions.borrow().find(id.start, id.serial);
         region.map(|region| (space, region)).ok_or(Error::NoSuchRegion(id))
     }

@@ -39,8 +39,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(Error::LargePage { address: at });
             }
             debug_assert!(matches!(run.source, Source::Owned | Source::Copy));
-            let index = (address.bits() - run.start.bits()) / page;
-            self.write_frame(run.frame(index), at % page, now)?;
+            self.write_frame(run.frame(run.index_of(address)), at % page, now)?;
             (rest, at) = (later, at + now.len());
         }
         Ok(())

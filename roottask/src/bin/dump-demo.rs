@@ -55,7 +55,7 @@ fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     let large = RegionOptions::new(1024).page_size(PageSize::Large { bits: 22 }).aligned(22);
     vmm.map(own, &large.named("large"))?;
     vmm.allocate_stack(own, 4, "worker-1")?;
-    vmm.allocate_ipc_buffer(own, "worker-1")?;
+    vmm.allocate_ipc_buffer(own)?;
 
     let other = vmm.create_space()?;
     vmm.share(own, first, 4, other, &RegionOptions::new(4).named("shared").rights(Rights::READ))?;

@@ -101,6 +101,7 @@ fn expected(
             FaultClass::CopyOnWrite
         }
         (_, Some(_), _) => FaultClass::Recorded,
+        (Kind::IpcBuffer, None, _) => FaultClass::Guard,
         _ if !allows(region.rights, access) => FaultClass::BeyondRights,
         (Kind::Stack, None, Backing::OnDemand { around }) => FaultClass::StackGrowth { around },
         (_, None, Backing::OnDemand { around }) => FaultClass::DemandZero { around },

@@ -127,7 +127,7 @@ where
         endpoint: vmm.allocate(Blueprint::Endpoint)?,
         tcb: vmm.allocate(Blueprint::Tcb)?,
         stack: vmm.allocate_stack(own, options.stack_pages, options.name)?,
-        buffer: vmm.allocate_ipc_buffer(own, options.name)?,
+        buffer: vmm.allocate_ipc_buffer(own)?,
         pagers: 0,
     };
     let mut handler = FaultHandler::new(thread.endpoint(), policy);

@@ -98,6 +98,8 @@ impl<'p> Service<'p> {
                     let buffer = vmm.ipc_buffer_of(&region)?;
                     vmm.release_ipc_buffer(buffer)?;
                     pages += 1;
+                    // There may be others in it.
+                    at = region.range.start().bits();
                 }
                 _ => pages += unmap_some(vmm, vmm.space(id)?, region.range)?,
             }

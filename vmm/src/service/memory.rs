@@ -299,7 +299,7 @@ pub(super) fn ipc_buffer<'p, K: Kernel + Memory<'p>>(
         0 => None,
         slot => Some(free_slot(client, slot).ok_or(Refusal::BadSlot)?),
     };
-    let buffer = vmm.allocate_ipc_buffer(client.space(), "IPC buffer").map_err(refuse)?;
+    let buffer = vmm.allocate_ipc_buffer(client.space()).map_err(refuse)?;
     if let Some((cnode, held)) = place {
         let path = CapPath { root: cnode.slot(), index: slot as usize, depth: CNODE_BITS };
         let frame = vmm.alloc.path(buffer.frame());
@@ -331,10 +331,7 @@ pub(super) fn release_ipc_buffer<'p, K: Kernel + Memory<'p>>(
     if info.kind != Kind::IpcBuffer || Service::is_threads_buffer(client, address) {
         return Err(Refusal::WrongKind);
     }
-    let buffer = vmm.ipc_buffer_of(&info).map_err(refuse)?;
-    if buffer.address() != address {
-        return Err(Refusal::BadAddress { address: narrow(address) });
-    }
+    let buffer = vmm.ipc_buffer_at(client.space(), address).map_err(refuse)?;
     vmm.release_ipc_buffer(buffer).map_err(refuse)?;
     // The frame was revoked, and so the copy in the CNode is gone.
     if let Some(held) = client.slots.iter().find(|held| held.get() == Held::IpcBuffer(address)) {

@@ -18,9 +18,9 @@ pub(super) fn refuse(error: Error) -> Refusal {
         Error::NoSuchRegion(_) => Refusal::NoSuchRegion,
         Error::Overlap { address, .. } => Refusal::Overlap { address: narrow(address) },
         Error::NoRoom { .. } => Refusal::NoRoom,
-        Error::OutsideRegion { address } | Error::Guard { address } => {
-            Refusal::BadAddress { address: narrow(address) }
-        }
+        Error::OutsideRegion { address }
+        | Error::Guard { address }
+        | Error::NoSuchIpcBuffer { address } => Refusal::BadAddress { address: narrow(address) },
         Error::AlreadyMapped { address } => Refusal::AlreadyMapped { address: narrow(address) },
         Error::NotMapped { address } => Refusal::NotMapped { address: narrow(address) },
         Error::Shared { address } => Refusal::Shared { address: narrow(address) },

@@ -100,7 +100,7 @@ pub fn ipc_buffers(vmm: &mut Manager) -> Result {
     let (_, made) = cost(vmm, |vmm| {
         (0..BUFFERS).try_for_each(|_| {
             samples.take(|| {
-                let buffer = vmm.allocate_ipc_buffer(own, "buffer")?;
+                let buffer = vmm.allocate_ipc_buffer(own)?;
                 vmm.set_ipc_buffer(tcb, buffer)
             })
         })

@@ -98,7 +98,7 @@ impl Worker {
     ) -> Outcome<Worker> {
         let own = vmm.own_space();
         let tcb = vmm.allocate(Blueprint::Tcb)?;
-        let buffer = vmm.allocate_ipc_buffer(own, name)?;
+        let buffer = vmm.allocate_ipc_buffer(own)?;
         let id = vmm.register_thread(own, tcb.slot(), handler.endpoint(), name)?;
         let fault_endpoint = vmm.thread(id)?.fault_endpoint;
         let (root, vspace) = (vmm.cspace_root(), vmm.vspace(own)?);

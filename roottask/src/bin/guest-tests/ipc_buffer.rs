@@ -27,7 +27,7 @@ fn no_two_share_a_frame(context: &mut Context) -> Outcome {
     let mut buffers = Vec::new();
     frames.push(slot::IPC_BUFFER.cap().frame_get_address()?);
     for _ in 0..24 {
-        let buffer = context.vmm.allocate_ipc_buffer(context.space, "buffer")?;
+        let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
         let physical = context.vmm.physical_address(context.space, buffer.address())?;
         check_eq!(buffer.address() % 512, 0);
         check!(!frames.contains(&(physical & !4095)));
@@ -41,7 +41,7 @@ fn no_two_share_a_frame(context: &mut Context) -> Outcome {
 }
 
 fn the_pages_on_either_side_fault(context: &mut Context) -> Outcome {
-    let buffer = context.vmm.allocate_ipc_buffer(context.space, "buffer")?;
+    let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
     for address in [buffer.address() - 4, buffer.address() + 4096] {
         check_eq!(context.spawn(load, address)?.vm_fault()?.addr() as usize, address);
         check_eq!(context.vmm.mapping_at(context.space, address)?, None);
@@ -55,7 +55,7 @@ fn a_new_one_is_clear(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &RegionOptions::new(16))?;
     words(region.start().bits(), 16).fill(0xdead);
     context.vmm.release(region)?;
-    let buffer = context.vmm.allocate_ipc_buffer(context.space, "buffer")?;
+    let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
     check!(words(buffer.address(), 1).iter().all(|&word| word == 0));
     Ok(context.vmm.release_ipc_buffer(buffer)?)
 }
@@ -96,7 +96,7 @@ fn releasing_takes_it_from_its_thread(context: &mut Context) -> Outcome {
 }
 
 fn it_is_not_released_or_unmapped_as_memory(context: &mut Context) -> Outcome {
-    let buffer = context.vmm.allocate_ipc_buffer(context.space, "buffer")?;
+    let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
     let wrong_kind = Err(vmm::Error::WrongKind(buffer.region()));
     check_eq!(context.vmm.release(buffer.region()), wrong_kind);
     check_eq!(context.vmm.unmap(context.space, buffer.address(), 1), wrong_kind);
@@ -104,9 +104,9 @@ fn it_is_not_released_or_unmapped_as_memory(context: &mut Context) -> Outcome {
 }
 
 fn releasing_twice_is_refused(context: &mut Context) -> Outcome {
-    let buffer = context.vmm.allocate_ipc_buffer(context.space, "buffer")?;
+    let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
     context.vmm.release_ipc_buffer(buffer)?;
-    let gone = Err(vmm::Error::NoSuchRegion(buffer.region()));
+    let gone = Err(vmm::Error::NoSuchIpcBuffer { address: buffer.address() });
     check_eq!(context.vmm.release_ipc_buffer(buffer), gone);
     let child = context.prepare(254, receive, 0)?;
     let tcb = vmm::CPtr::new(child.thread.tcb().bits() as usize);
@@ -123,7 +123,7 @@ fn a_thread_can_be_given_another(context: &mut Context) -> Outcome {
     let scratch = context.scratch(12, 1)?;
     let endpoint: cap::Endpoint = scratch.make(ObjectBlueprint::Endpoint, 0)?;
     let child = context.prepare(254, sum_of_message, endpoint.bits() as usize)?;
-    let other = context.vmm.allocate_ipc_buffer(context.space, "other")?;
+    let other = context.vmm.allocate_ipc_buffer(context.space)?;
     let tcb = vmm::CPtr::new(child.thread.tcb().bits() as usize);
     child.start()?;
     child.thread.tcb().tcb_suspend()?;

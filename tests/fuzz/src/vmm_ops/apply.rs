@@ -90,7 +90,7 @@ impl Run<'_> {
                 let stack = memory.stack.region();
                 self.enter_mapped(stack, &plain(pages, (1, 1)), Kind::Stack, Origin::Owned, CLEAR);
                 self.enter_buffer(memory.ipc_buffer, false);
-                let mut regions = vec![stack, memory.ipc_buffer.region()];
+                let mut regions = vec![stack];
                 if let Some(pointer) = memory.tls.map(|tls| tls.thread_pointer()) {
                     regions.push(self.enter_tls(stack.space(), pointer, tls));
                 }
@@ -183,24 +183,47 @@ impl Run<'_> {
 
     fn enter_buffer(&mut self, handle: vmm::IpcBuffer, packed: bool) {
         let id = handle.region();
-        let same = |buffer: &&Buffer| buffer.handle.region() == id && packed;
-        let before = self.buffers.iter().filter(same).count();
-        if before == 0 {
-            self.enter_mapped(id, &plain(1, (1, 1)), Kind::IpcBuffer, Origin::Owned, CLEAR);
+        let before = self.buffers.iter().filter(|buffer| buffer.handle.region() == id).count();
+        let first = id.start().bits() + PAGE;
+        match packed {
+            true if before == 0 => {
+                self.enter_mapped(id, &plain(1, (1, 1)), Kind::IpcBuffer, Origin::Owned, CLEAR);
+            }
+            true => {}
+            false => self.enter_in_arena(id, before, first + before * 2 * PAGE),
         }
-        let address = id.start().bits() + PAGE + before * 512;
-        assert_eq!(handle.address(), address, "buffers of a page follow each other");
+        let address = first + before * if packed { 512 } else { 2 * PAGE };
+        assert_eq!(handle.address(), address, "buffers follow each other");
         self.world.space_mut(id.space()).threads += 1;
         self.buffers.push(Buffer { handle, packed, live: true });
+    }
+
+    /// Enters the page of a buffer, and its arena if it is the first.
+    fn enter_in_arena(&mut self, id: RegionId, before: usize, address: usize) {
+        if before == 0 {
+            let pages = self.vmm.region_info(id).expect("just made").range.pages();
+            // Where addresses are short, an arena has one buffer.
+            let ask = if pages == 3 { plain(2, (1, 0)) } else { plain(2 * 127, (1, 0)) };
+            let align_bits = if pages == 3 { 0 } else { 20 };
+            self.world.enter(id, &Ask { align_bits, ..ask }, Kind::IpcBuffer);
+            self.regions.push(id);
+        }
+        let (page, how) = (address / PAGE, plain(1, (0, 0)));
+        let range = (page, page + 1);
+        self.world.fill(id.space(), range, (how.rights, how.cache), Origin::Owned, CLEAR);
     }
 
     fn forget_buffer(&mut self, number: usize) {
         let Some(buffer) = self.buffers.get_mut(number) else { return };
         buffer.live = false;
-        let (id, packed) = (buffer.handle.region(), buffer.packed);
+        let (id, packed, page) =
+            (buffer.handle.region(), buffer.packed, buffer.handle.address() / PAGE);
         self.world.space_mut(id.space()).threads -= 1;
+        if !packed {
+            self.world.space_mut(id.space()).pages.remove(&page);
+        }
         let mut others = self.buffers.iter().filter(|other| other.handle.region() == id);
-        if !packed || others.all(|other| !other.live) {
+        if others.all(|other| !other.live) {
             self.forget_region(id);
         }
     }
@@ -231,14 +254,16 @@ impl Run<'_> {
     /// Forgets what is gone of a thread's memory.
     fn forget_thread(&mut self, number: usize) {
         let Some(thread) = self.threads.get(number).cloned() else { return };
+        let handle = thread.memory.ipc_buffer;
+        let space = handle.region().space();
+        let gone = !matches!(self.vmm.mapping_at(space, handle.address()), Ok(Some(_)));
+        let same = |buffer: &Buffer| buffer.handle == handle && buffer.live;
+        if let Some(number) = self.buffers.iter().position(same).filter(|_| gone) {
+            self.forget_buffer(number);
+        }
         for id in thread.regions {
-            if self.vmm.region_info(id).is_ok() {
-                continue;
-            }
-            let same = |buffer: &Buffer| buffer.handle.region() == id && buffer.live;
-            match self.buffers.iter().position(same) {
-                Some(number) => self.forget_buffer(number),
-                None => self.forget_region(id),
+            if self.vmm.region_info(id).is_err() {
+                self.forget_region(id);
             }
         }
     }

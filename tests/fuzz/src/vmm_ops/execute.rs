@@ -65,7 +65,7 @@ impl<'p> Run<'p> {
             Op::Stack(space, pages) => {
                 vmm.allocate_stack(space, pages, "fuzz").map(|stack| Made::Region(stack.region()))
             }
-            Op::Buffer(space) => vmm.allocate_ipc_buffer(space, "fuzz").map(Made::Buffer),
+            Op::Buffer(space) => vmm.allocate_ipc_buffer(space).map(Made::Buffer),
             Op::PackedBuffer(space) => vmm.allocate_packed_ipc_buffer(space).map(Made::Buffer),
             Op::ReleaseBuffer(number) => match self.buffers.get(number) {
                 Some(buffer) => vmm.release_ipc_buffer(buffer.handle).map(nothing),

@@ -153,23 +153,21 @@ impl Run<'_> {
                 }
             }
             (Op::ReleaseBuffer(number), _) => {
-                if let Some(buffer) = self.buffers.get(number).filter(|buffer| !buffer.live) {
-                    let gone = world.space(buffer.handle.region().space()).is_none();
-                    want.must.push(if gone { "NoSuchSpace" } else { "NoSuchRegion" });
-                }
+                let dead = self.buffers.get(number).is_some_and(|buffer| !buffer.live);
+                want.refuse(dead, "NoSuchIpcBuffer");
             }
             (Op::SetBuffer(thing, number), _) => {
                 let tcb = self.things.get(thing);
                 let tcb = matches!(tcb, Some((Thing::One(_, vmm::Blueprint::Tcb), true)));
                 let buffer = self.buffers.get(number).filter(|_| tcb);
-                if let Some(why) = buffer.and_then(|buffer| world.stale(buffer.handle.region())) {
-                    want.must.push(why);
-                }
+                want.refuse(buffer.is_some_and(|buffer| !buffer.live), "NoSuchIpcBuffer");
             }
             (Op::ReleaseThread(number), _) => {
                 if let Some(thread) = self.threads.get(number) {
                     let gone = world.space(thread.regions[0].space()).is_none();
-                    let any = thread.regions.iter().any(|&id| world.region(id).is_some());
+                    let buffer = thread.memory.ipc_buffer;
+                    let live = self.buffers.iter().any(|it| it.handle == buffer && it.live);
+                    let any = live || thread.regions.iter().any(|&id| world.region(id).is_some());
                     want.refuse(!any, if gone { "NoSuchSpace" } else { "NoSuchRegion" });
                 }
             }

@@ -119,7 +119,7 @@ fn large_page(host: &mut Fixture<'_>) -> Things {
 
 fn a_buffer(host: &mut Fixture<'_>) -> Things {
     let thread = host.vmm.allocate(Blueprint::Tcb).expect("a thread");
-    let buffer = host.vmm.allocate_ipc_buffer(host.own(), "ipc").expect("a buffer");
+    let buffer = host.vmm.allocate_ipc_buffer(host.own()).expect("a buffer");
     Things { object: Some(thread), buffer: Some(buffer), ..Things::default() }
 }
 
@@ -140,7 +140,7 @@ fn cow_pair(host: &mut Fixture<'_>) -> Things {
 /// Gives everything back that there is, whatever of it was given back before.
 pub fn take_down(host: &mut Fixture<'_>, things: &Things) {
     let gone = |result: Result| match result {
-        Err(Error::NoSuchRegion(_)) | Ok(()) => {}
+        Err(Error::NoSuchRegion(_) | Error::NoSuchIpcBuffer { .. }) | Ok(()) => {}
         Err(error) => panic!("{error:?}"),
     };
     if let Some(memory) = things.memory {
@@ -289,7 +289,7 @@ pub const ALL: &[Scenario] = &[
         leaves: Leaves::Nothing,
         setup: a_space,
         request: |host, things| {
-            things.buffer = Some(host.vmm.allocate_ipc_buffer(things.space(), "ipc")?);
+            things.buffer = Some(host.vmm.allocate_ipc_buffer(things.space())?);
             Ok(())
         },
     },

@@ -14,13 +14,18 @@ on_both!(
     a_buffer_is_not_touched_otherwise,
     packed_buffers_share_a_page_and_no_byte,
     a_stack_has_guards,
+    buffers_follow_each_other_in_arenas,
+    an_arena_goes_with_its_last_buffer,
+    an_address_is_not_handed_out_twice,
+    where_addresses_are_short_one_buffer_does,
+    what_is_no_arena_gives_no_buffer,
 );
 
 fn an_ipc_buffer_has_a_frame_of_its_own(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let buffers: Vec<_> =
-        (0..6).map(|_| host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory")).collect();
+        (0..6).map(|_| host.vmm.allocate_ipc_buffer(own).expect("memory")).collect();
     let mapped = host.mappings(own);
     let mut frames: Vec<usize> =
         buffers.iter().map(|buffer| mapped[&buffer.address()].paddr).collect();
@@ -42,10 +47,10 @@ fn with_an_unmapped_page_on_either_side(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     for _ in 0..3 {
-        host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+        host.vmm.allocate_ipc_buffer(own).expect("memory");
         host.vmm.map(own, &RegionOptions::new(1)).expect("memory");
     }
-    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory").address();
+    let buffer = host.vmm.allocate_ipc_buffer(own).expect("memory").address();
     let vspace = host.vmm.vspace(own).expect("a space");
     for vaddr in [buffer - 1, buffer - PAGE, buffer + PAGE, buffer + 2 * PAGE - 1] {
         let read = host.kernel().read(vspace, vaddr, &mut [0]);
@@ -57,7 +62,7 @@ fn a_thread_is_given_the_capability_that_is_mapped(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let thread = host.vmm.allocate(Blueprint::Tcb).expect("memory");
-    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+    let buffer = host.vmm.allocate_ipc_buffer(own).expect("memory");
     host.vmm.set_ipc_buffer(thread.slot(), buffer).expect("a thread and a buffer");
     let view = host.kernel().tcb(thread.slot()).expect("a thread");
     assert_eq!(view.ipc_buffer, buffer.address());
@@ -70,12 +75,12 @@ fn releasing_takes_the_buffer_from_the_thread(target: Target) {
     let own = host.own();
     let thread = host.vmm.allocate(Blueprint::Tcb).expect("memory");
     let before = Snapshot::settled(&mut host);
-    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+    let buffer = host.vmm.allocate_ipc_buffer(own).expect("memory");
     host.vmm.set_ipc_buffer(thread.slot(), buffer).expect("a thread and a buffer");
     host.vmm.release_ipc_buffer(buffer).expect("a buffer");
     assert_eq!(host.kernel().tcb(thread.slot()).expect("a thread").ipc_frame, Cap::Null);
     before.assert_same(&Snapshot::settled(&mut host));
-    let error = Error::NoSuchRegion(buffer.region());
+    let error = Error::NoSuchIpcBuffer { address: buffer.address() };
     host.refuses(error, |vmm| vmm.release_ipc_buffer(buffer));
     host.refuses(error, |vmm| vmm.set_ipc_buffer(thread.slot(), buffer));
 }
@@ -85,7 +90,7 @@ fn the_frame_of_a_released_buffer_is_clear_for_its_next_owner(target: Target) {
     let own = host.own();
     // One frame of the batch stays in use, so that the batch is not given back.
     let buffers: Vec<_> =
-        (0..4).map(|_| host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory")).collect();
+        (0..4).map(|_| host.vmm.allocate_ipc_buffer(own).expect("memory")).collect();
     buffers.iter().for_each(|buffer| host.write(own, buffer.address(), 9));
     for buffer in &buffers[1..] {
         host.vmm.release_ipc_buffer(*buffer).expect("a buffer");
@@ -99,7 +104,7 @@ fn the_frame_of_a_released_buffer_is_clear_for_its_next_owner(target: Target) {
 fn a_buffer_is_not_touched_otherwise(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
-    let buffer = host.vmm.allocate_ipc_buffer(own, "ipc").expect("memory");
+    let buffer = host.vmm.allocate_ipc_buffer(own).expect("memory");
     let (region, at) = (buffer.region(), buffer.address());
     let error = Error::WrongKind(region);
     host.refuses(error, |vmm| vmm.release(region));
@@ -126,7 +131,7 @@ fn packed_buffers_share_a_page_and_no_byte(target: Target) {
     for buffer in buffers {
         host.vmm.release_ipc_buffer(buffer).expect("a buffer");
         let again = host.vmm.release_ipc_buffer(buffer);
-        assert_eq!(again, Err(Error::NoSuchRegion(buffer.region())));
+        assert_eq!(again, Err(Error::NoSuchIpcBuffer { address: buffer.address() }));
         host.check();
     }
     before.assert_same(&Snapshot::settled(&mut host));
@@ -148,4 +153,117 @@ fn a_stack_has_guards(target: Target) {
     }
     host.vmm.release(stack.region()).expect("a stack");
     before.assert_same(&Snapshot::settled(&mut host));
+}
+
+/// Buffers of an arena: 1 MiB of addresses, a guard below each and one above the last.
+const ARENA: usize = 127;
+
+fn buffers_follow_each_other_in_arenas(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    let buffers: Vec<_> = (0..2 * ARENA + 1)
+        .map(|_| {
+            let buffer = host.vmm.allocate_ipc_buffer(space).expect("memory");
+            host.vmm.validate().expect("I15, and all others");
+            buffer
+        })
+        .collect();
+    assert_eq!(host.vmm.usage(space).expect("a space").frames, buffers.len());
+    let mapped = host.mappings(space);
+    assert_eq!(mapped.len(), buffers.len());
+    host.assert_no_frame_twice(&[space]);
+    for arena in buffers.chunks(ARENA) {
+        for (index, buffer) in arena.iter().enumerate() {
+            assert_eq!(buffer.region(), arena[0].region());
+            assert_eq!(buffer.address(), arena[0].address() + 2 * index * PAGE);
+            assert_eq!(mapped[&buffer.address()].rights, Rights::READ_WRITE);
+            for guard in [buffer.address() - PAGE, buffer.address() + PAGE] {
+                assert!(!mapped.contains_key(&guard), "{guard:#x} is no guard");
+            }
+        }
+    }
+    assert_ne!(buffers[0].region(), buffers[ARENA].region());
+    host.check();
+}
+
+fn an_arena_goes_with_its_last_buffer(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    // A batch of frames that stays, so that no other is made.
+    host.vmm.map(own, &RegionOptions::new(1)).expect("memory");
+    let before = Snapshot::settled(&mut host);
+    let mut buffers: Vec<_> =
+        (0..ARENA + 3).map(|_| host.vmm.allocate_ipc_buffer(own).expect("memory")).collect();
+    // From the middle outwards, so that runs are cut and come to nothing.
+    while !buffers.is_empty() {
+        let buffer = buffers.remove(buffers.len() / 2);
+        host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+        host.vmm.validate().expect("I15, and all others");
+        let error = Error::NoSuchIpcBuffer { address: buffer.address() };
+        host.refuses(error, |vmm| vmm.release_ipc_buffer(buffer));
+        let left = buffers.iter().any(|other| other.region() == buffer.region());
+        assert_eq!(host.vmm.region_info(buffer.region()).is_ok(), left);
+    }
+    before.assert_same(&Snapshot::settled(&mut host));
+}
+
+fn an_address_is_not_handed_out_twice(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let thread = host.vmm.allocate(Blueprint::Tcb).expect("memory");
+    let stays = host.vmm.allocate_ipc_buffer(own).expect("memory");
+    let mut old = Vec::new();
+    for _ in 0..2 * ARENA {
+        let buffer = host.vmm.allocate_ipc_buffer(own).expect("memory");
+        assert!(!old.contains(&buffer.address()), "{:#x} was somebody's", buffer.address());
+        if buffer.region() == stays.region() {
+            old.push(buffer.address());
+        }
+        host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+        let error = Error::NoSuchIpcBuffer { address: buffer.address() };
+        host.refuses(error, |vmm| vmm.set_ipc_buffer(thread.slot(), buffer));
+    }
+    assert_eq!(old.len(), ARENA - 1);
+    host.vmm.release_ipc_buffer(stays).expect("a buffer");
+    host.check();
+}
+
+fn where_addresses_are_short_one_buffer_does(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    // All holes are filled but for three pages.
+    let hole = host.vmm.reserve(own, &RegionOptions::new(3)).expect("room");
+    let mut pages = host.vmm.geometry().user_end / PAGE;
+    while pages != 0 {
+        if host.vmm.reserve(own, &RegionOptions::new(pages)).is_err() {
+            pages /= 2;
+        }
+    }
+    host.vmm.release(hole).expect("it is reserved");
+    let buffer = host.vmm.allocate_ipc_buffer(own).expect("three pages");
+    assert_eq!(buffer.address(), hole.start().bits() + PAGE);
+    assert_eq!(host.vmm.region_info(buffer.region()).expect("a region").range.pages(), 3);
+    let none = host.vmm.allocate_ipc_buffer(own);
+    assert_eq!(none, Err(Error::NoRoom { pages: 3, align_bits: 12 }));
+    host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+    let again = host.vmm.allocate_ipc_buffer(own).expect("three pages");
+    assert_eq!(again.address(), buffer.address());
+    host.check();
+}
+
+fn what_is_no_arena_gives_no_buffer(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let first = host.vmm.allocate_ipc_buffer(own).expect("memory");
+    // The guard between two buffers belongs to neither, and to no caller.
+    let second = host.vmm.allocate_ipc_buffer(own).expect("memory");
+    let guard = first.address() + PAGE;
+    let error = Error::WrongKind(first.region());
+    host.refuses(error, |vmm| vmm.populate(own, guard, 1));
+    host.refuses(error, |vmm| vmm.ipc_buffer_in(first.region(), first.address()));
+    assert_eq!(host.vmm.mapping_at(own, guard), Ok(None));
+    let found = host.vmm.mapping_at(own, second.address() + 5).expect("an address");
+    assert_eq!(found.map(|page| page.page), Some(second.address()));
+    assert_eq!(found.map(|page| page.frame), Some(second.frame()));
 }

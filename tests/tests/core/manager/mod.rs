@@ -10,7 +10,7 @@
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, and I14.
+//! Checks A1–A12 of `MODEL.md` one by one, I14 and I15.
 
 mod boot;
 mod buffers;

@@ -162,14 +162,14 @@ fn spaces_that_are_not_there_or_in_use(target: Target) {
     host.refuses(error, |vmm| vmm.protect(none, FREE, 1, Rights::READ));
     host.refuses(error, |vmm| vmm.share(own, FREE, 1, none, &options));
     host.refuses(error, |vmm| vmm.destroy_space(none));
-    host.refuses(error, |vmm| vmm.allocate_ipc_buffer(none, ""));
+    host.refuses(error, |vmm| vmm.allocate_ipc_buffer(none));
     host.refuses(error, |vmm| vmm.allocate_stack(none, 1, ""));
     host.refuses(error, |vmm| vmm.space_stats(none));
     host.refuses(error, |vmm| vmm.vspace(none));
     host.refuses(Error::OwnSpace(own), |vmm| vmm.destroy_space(own));
     let space = host.vmm.create_space().expect("memory");
     host.spaces.push(space);
-    let buffer = host.vmm.allocate_ipc_buffer(space, "ipc").expect("memory");
+    let buffer = host.vmm.allocate_ipc_buffer(space).expect("memory");
     host.refuses(Error::SpaceInUse { space, threads: 1 }, |vmm| vmm.destroy_space(space));
     host.vmm.release_ipc_buffer(buffer).expect("a buffer");
     host.vmm.destroy_space(space).expect("everything still works");

@@ -82,6 +82,8 @@ pub struct Reference {
     /// Ids of regions and reservations that are no more.
     pub dead: Vec<RegionId>,
     pub buffers: Vec<IpcBuffer>,
+    /// Those of arenas that there are, given back or not.
+    pub handed_out: Vec<IpcBuffer>,
     /// Threads, and the address and region of the buffer each has.
     pub threads: Vec<(Object, Option<IpcBuffer>)>,
 }

@@ -75,6 +75,7 @@ pub fn run_from(machine: &Machine, initial: &Snapshot, requests: &[Request], fir
         spaces,
         dead: Vec::new(),
         buffers: Vec::new(),
+        handed_out: Vec::new(),
         threads: Vec::new(),
         tags: Vec::new(),
     };
@@ -141,6 +142,20 @@ fn options(wish: &Wish, inside: Option<RegionId>, host: &Fixture<'_>) -> RegionO
     match inside {
         Some(id) => options.inside(id),
         None => options,
+    }
+}
+
+/// Where the manager chooses.
+fn anywhere(pages: usize) -> Wish {
+    Wish {
+        place: Where::Anywhere,
+        pages,
+        below: 0,
+        above: 0,
+        align_bits: 0,
+        rights: Rights::READ_WRITE,
+        ceiling: None,
+        inside: None,
     }
 }
 
@@ -465,30 +480,22 @@ impl<'a> Run<'a> {
         self.reference.dead.push(id);
     }
 
-    /// Enters a region that the manager itself chose the place of.
-    fn enter_chosen(&mut self, number: usize, id: RegionId, pages: usize, kind: Kind) {
-        let wish = Wish {
-            place: Where::Anywhere,
-            pages,
-            below: 1,
-            above: 1,
-            align_bits: 0,
-            rights: Rights::READ_WRITE,
-            ceiling: None,
-            inside: None,
-        };
+    /// Enters a region that the manager itself chose the place of, as this wish would.
+    fn enter_chosen(&mut self, number: usize, id: RegionId, wish: &Wish, kind: Kind) {
+        let Wish { pages, .. } = *wish;
         let start = id.start().bits();
-        match self.reference.place(&self.reference.spaces[number], &wish, None) {
+        match self.reference.place(&self.reference.spaces[number], wish, None) {
             Verdict::Places(places) if places.contains(&start) => {}
             _ => panic!("{start:#x} is no place for {pages} pages"),
         }
-        let (below, above) = (1, 1);
+        let (below, above) = (usize::from(wish.below), usize::from(wish.above));
         let (rights, ceiling) = (Rights::READ_WRITE, Rights::READ_WRITE);
-        let pages = pages + 2;
+        let pages = pages + below + above;
         let (inside, around) = (None, 0);
         let region =
             Region { id, start, pages, below, above, rights, ceiling, kind, inside, around };
-        self.enter(number, region, true);
+        // Of an arena each buffer is mapped by itself.
+        self.enter(number, region, kind != Kind::IpcBuffer);
     }
 
     fn stack(&mut self, space: u8, pages: usize) {
@@ -502,7 +509,8 @@ impl<'a> Run<'a> {
         else {
             return;
         };
-        self.enter_chosen(number, Stack::region(stack), pages, Kind::Stack);
+        let wish = Wish { below: 1, above: 1, ..anywhere(pages) };
+        self.enter_chosen(number, Stack::region(stack), &wish, Kind::Stack);
         let region = self.reference.spaces[number].region_at(stack.bottom()).expect("a region");
         assert_eq!(region.usable(), stack.bottom()..stack.top());
     }
@@ -511,14 +519,24 @@ impl<'a> Run<'a> {
         let number = self.space_number(space);
         let free = self.host.vmm.stats().free_bytes();
         let id = self.reference.spaces[number].id;
-        let answer = self.host.vmm.allocate_ipc_buffer(id, "ipc");
+        let answer = self.host.vmm.allocate_ipc_buffer(id);
         let refusals = self.reference.spaces[number].beyond_quota(Resource::Frames, 1);
         let Some(buffer) =
             self.judge(answer, refusals.as_slice(), Need { pages: 1, tables: true, free })
         else {
             return;
         };
-        self.enter_chosen(number, buffer.region(), 1, Kind::IpcBuffer);
+        let arena = buffer.region();
+        let known = self.reference.spaces[number].regions.values().any(|it| it.id == arena);
+        if !known {
+            let wish = Wish { below: 1, align_bits: 20, ..anywhere(2 * 127) };
+            self.enter_chosen(number, arena, &wish, Kind::IpcBuffer);
+        }
+        let out = self.reference.handed_out.iter().filter(|other| other.region() == arena).count();
+        let address = arena.start().bits() + (1 + 2 * out) * PAGE;
+        assert_eq!(buffer.address(), address, "buffers follow each other");
+        self.reference.handed_out.push(buffer);
+        self.map_fresh(number, address..address + PAGE, Rights::READ_WRITE);
         self.reference.buffers.push(buffer);
     }
 
@@ -538,13 +556,18 @@ impl<'a> Run<'a> {
         let spaces = &self.reference.spaces;
         let number = spaces.iter().position(|space| space.id == id.space()).expect("a space");
         let region = spaces[number].regions.values().find(|region| region.id == id).copied();
-        self.forget(number, id, region);
+        self.reference.spaces[number].pages.remove(&buffer.address());
         self.reference.buffers.retain(|other| *other != buffer);
+        // The addresses go with the last one.
+        if !self.reference.buffers.iter().any(|other| other.region() == id) {
+            self.reference.handed_out.retain(|other| other.region() != id);
+            self.forget(number, id, region);
+        }
         for (_, has) in &mut self.reference.threads {
             *has = has.filter(|other| *other != buffer);
         }
         let refused = self.host.vmm.release_ipc_buffer(buffer);
-        assert_eq!(refused, Err(Error::NoSuchRegion(id)));
+        assert_eq!(refused, Err(Error::NoSuchIpcBuffer { address: buffer.address() }));
     }
 
     fn write(&mut self, which: u8, tag: u64) {
@@ -595,7 +618,7 @@ impl<'a> Run<'a> {
     fn destroy_space(&mut self, number: usize) {
         let space = &self.reference.spaces[number];
         let id = space.id;
-        let buffers = space.regions.values().filter(|region| region.kind == Kind::IpcBuffer);
+        let buffers = self.reference.buffers.iter().filter(|buffer| buffer.region().space() == id);
         let refusals = match buffers.count() {
             _ if number == 0 => vec![Error::OwnSpace(id)],
             0 => vec![],

@@ -85,7 +85,7 @@ fn fault(stress: &mut Stress, space: SpaceId, address: usize) -> Outcome<Option<
 
 /// An IPC buffer, which a thread may have.
 fn buffer(stress: &mut Stress, space: SpaceId) -> Outcome<Option<Thing>> {
-    let made = stress.attempt(Kind::IpcBuffer, |vmm| vmm.allocate_ipc_buffer(space, "buffer"))?;
+    let made = stress.attempt(Kind::IpcBuffer, |vmm| vmm.allocate_ipc_buffer(space))?;
     let Some(buffer) = made else { return Ok(None) };
     let tcb = match stress.random.once_in(2) {
         true => stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Tcb))?,
