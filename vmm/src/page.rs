@@ -23,8 +23,8 @@ use crate::run::{Run, RunInfo};
 use crate::space::Space;
 use crate::vmm::Vmm;
 
-/// In place of an address: there is no streak. The null page is nobody's.
-pub(crate) const NO_STREAK: usize = 0;
+/// In place of an address: there is no streak. Callers may well ask for this address.
+pub(crate) const NO_STREAK: usize = usize::MAX;
 
 /// What the pages of a streak have in common. Where the next one goes is kept beside it.
 #[derive(Clone, Copy)]
@@ -85,6 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[inline(always)]
     pub(crate) fn is_streak(&self, id: SpaceId, start: usize) -> bool {
         self.streak_at.get() == start
+            && start != NO_STREAK
             && self.streak.as_ref().is_some_and(|it| it.space.id.get() == id)
     }
 

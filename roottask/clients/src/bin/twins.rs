@@ -54,7 +54,7 @@ fn main(service: Service, _: usize) -> Result {
         assert_eq!(FOUND.swap(0, Ordering::AcqRel), INITIAL);
         assert_eq!(exchange(7), 7);
         match ends {
-            1 => while service.query(thread.0 as usize)?.is_some() {},
+            1 => while service.limits()?.used.objects > before.0.objects {},
             _ => service.end_thread(thread)?,
         }
         let again = service.end_thread(thread);

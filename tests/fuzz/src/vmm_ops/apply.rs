@@ -190,10 +190,14 @@ impl Run<'_> {
                 self.enter_mapped(id, &plain(1, (1, 1)), Kind::IpcBuffer, Origin::Owned, CLEAR);
             }
             true => {}
-            false => self.enter_in_arena(id, before, first + before * 2 * PAGE),
+            false => self.enter_in_arena(id, before, handle.address()),
         }
-        let address = first + before * if packed { 512 } else { 2 * PAGE };
-        assert_eq!(handle.address(), address, "buffers follow each other");
+        let step = if packed { 512 } else { 2 * PAGE };
+        let index = (handle.address() - first) / step;
+        assert_eq!(handle.address(), first + index * step, "buffers follow each other");
+        // One that was made for a thread, of which something else was short, is not handed out again.
+        assert!(index == before || !packed && index > before, "buffer {index} after {before}");
+        assert!(self.buffers.iter().all(|other| other.handle != handle), "handed out twice");
         self.world.space_mut(id.space()).threads += 1;
         self.buffers.push(Buffer { handle, packed, live: true });
     }

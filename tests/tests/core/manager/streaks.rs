@@ -1,7 +1,10 @@
 //! Pages mapped one behind the other, and what comes in between.
 
 use untyped_alloc::KernelError;
-use vmm::{Blueprint, Error, Quota, RegionId, RegionOptions, Result, Rights, SpaceId, Vmm};
+use vmm::{
+    Access, Blame, Blueprint, Error, PageFault, Quota, RegionId, RegionOptions, Resolution, Result,
+    Rights, SpaceId, Vmm,
+};
 use vmm_tests::model::{CallKind, SharedModel};
 
 use super::FREE;
@@ -15,6 +18,7 @@ on_both!(
     a_refused_page_leaves_the_streak_as_it_was,
     what_comes_between_is_seen,
     memory_that_others_take_is_not_mapped_twice,
+    where_there_is_no_streak_no_address_goes_on,
 );
 
 type Manager<'a> = Vmm<'a, SharedModel<'a>>;
@@ -151,6 +155,27 @@ fn what_comes_between_is_seen(target: Target) {
         let after: Vec<_> = (0..4).map(|page| rights(&host, page)).collect();
         assert_eq!(before, after, "{what}");
         assert_eq!(host.read(own, FREE + 4 * PAGE), 0, "{what}");
+        host.check();
+    }
+}
+
+/// Whatever stands for no streak inside the manager is a number that somebody may ask for.
+fn where_there_is_no_streak_no_address_goes_on(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
+    one_by_one(&mut host, own, 0, 3);
+    for start in [0, 1, PAGE, usize::MAX, usize::MAX - PAGE + 1, FREE + 4 * PAGE + 1] {
+        // Ends the streak, if there is one.
+        host.vmm.usage(own).expect("a space");
+        let calls = host.vmm.kernel_calls();
+        let refused = host.vmm.populate(own, start, 1).expect_err("nobody's address");
+        assert_eq!(refused.blame(), Blame::Caller, "{start:#x}: {refused:?}");
+        assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0, "{start:#x}");
+        let fault = PageFault { address: start, access: Access::Write, present: false, ip: 0 };
+        let resolved = host.vmm.resolve_fault(own, &fault).expect("a space");
+        assert!(matches!(resolved, Resolution::Unresolved(_)), "{start:#x}: {resolved:?}");
+        assert_eq!(host.mappings(own).len(), 3);
         host.check();
     }
 }
