@@ -16,11 +16,11 @@ use crate::world::{AMPLE, PAGE, World};
 
 /// Clients that send.
 const SENDERS: usize = 4;
-const LIMITS: Quota = Quota { frames: 150, tables: 8, slots: 100, objects: 4 };
+const LIMITS: Quota = Quota { frames: 400, tables: 8, slots: 300, objects: 4 };
 
-/// Kernel calls that one message causes at the most: each of 64 pages may be copied, mapped,
-/// scrubbed (two calls) and broken out of copy-on-write, and memory be made for it.
-const MOST_CALLS: u64 = 500;
+/// Kernel calls that one message causes at the most: each of 64 pages may be broken out of
+/// copy-on-write (seven calls), copied and mapped, and memory be made for it.
+const MOST_CALLS: u64 = 64 * 9 + 30;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -61,6 +61,8 @@ struct Sender {
     /// Those of them that another pages.
     paged: Vec<(RegionHandle, u32, u32)>,
     buffers: Vec<u32>,
+    /// The rest of what it asked for and got a piece of.
+    rest: Vec<Request>,
 }
 
 struct Storm {
@@ -85,6 +87,24 @@ struct Storm {
     refused: usize,
     /// Refused because all memory was taken.
     short: usize,
+}
+
+/// What is left to be asked for after a piece.
+fn rest_of(label: u32, words: &[u32], answer: Result<Answer, Refusal>) -> Option<Request> {
+    let rest = |start, pages, some| (start + some * PAGE, pages - some);
+    match (Request::parse(label, words).ok()?, answer.ok()?) {
+        (Request::Map { start, pages }, Answer::Pages(some)) if some < pages => {
+            let (start, pages) = rest(start, pages, some);
+            Some(Request::Map { start, pages })
+        }
+        (Request::Clone { region, .. }, Answer::Part { handle: into, pages, done, .. }) => {
+            (done < pages).then_some(Request::CloneMore { region, into, page: done })
+        }
+        (Request::Accept { from, .. }, Answer::Part { handle: region, pages, done, .. }) => {
+            (done < pages).then_some(Request::AcceptMore { from, region })
+        }
+        _ => None,
+    }
 }
 
 impl Storm {
@@ -152,12 +172,16 @@ impl Storm {
                 }
             }
             let (regions, paged, buffers) = (Vec::new(), Vec::new(), Vec::new());
-            self.senders.push(Sender { client, parent, regions, paged, buffers });
+            let rest = Vec::new();
+            self.senders.push(Sender { client, parent, regions, paged, buffers, rest });
         }
     }
 
     /// A request that could be meant.
     fn request(&mut self, sender: usize) -> Request {
+        if let Some(rest) = self.senders[sender].rest.pop() {
+            return rest;
+        }
         let whose = if self.random.one_in(8) {
             self.random.below(self.senders.len() as u32) as usize
         } else {
@@ -335,6 +359,7 @@ impl Storm {
         let Some(sender) = self.senders.iter_mut().find(|sender| sender.client == client) else {
             return;
         };
+        sender.rest.extend(rest_of(label, &words, answer));
         match answer {
             Ok(
                 Answer::Region { handle, first, pages } | Answer::Part { handle, first, pages, .. },

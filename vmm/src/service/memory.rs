@@ -144,9 +144,7 @@ pub(super) fn map<'p, K: Kernel + Memory<'p>>(
     start: u32,
     pages: u32,
 ) -> Answered {
-    let pages = pages.min(MOST_PAGES);
-    vmm.populate(client.space(), start as usize, pages as usize).map_err(refuse)?;
-    Ok(Answer::Pages(pages))
+    piece(pages, |pages| vmm.populate(client.space(), start as usize, pages))
 }
 
 pub(super) fn unmap<'p, K: Kernel + Memory<'p>>(
@@ -155,9 +153,7 @@ pub(super) fn unmap<'p, K: Kernel + Memory<'p>>(
     start: u32,
     pages: u32,
 ) -> Answered {
-    let pages = pages.min(MOST_PAGES);
-    vmm.unmap(client.space(), start as usize, pages as usize).map_err(refuse)?;
-    Ok(Answer::Pages(pages))
+    piece(pages, |pages| vmm.unmap(client.space(), start as usize, pages))
 }
 
 pub(super) fn protect<'p, K: Kernel + Memory<'p>>(
@@ -167,8 +163,14 @@ pub(super) fn protect<'p, K: Kernel + Memory<'p>>(
     pages: u32,
     to: protocol::Rights,
 ) -> Answered {
+    piece(pages, |pages| vmm.protect(client.space(), start as usize, pages, rights(to)))
+}
+
+/// Does as many of the pages as one request may have.
+#[inline]
+fn piece(pages: u32, work: impl FnOnce(usize) -> crate::Result) -> Answered {
     let pages = pages.min(MOST_PAGES);
-    vmm.protect(client.space(), start as usize, pages as usize, rights(to)).map_err(refuse)?;
+    work(pages as usize).map_err(refuse)?;
     Ok(Answer::Pages(pages))
 }
 

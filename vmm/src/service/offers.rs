@@ -162,18 +162,9 @@ impl<'p> Service<'p> {
         address: u32,
         wanted: protocol::Rights,
     ) -> Result<Answer, Refusal> {
-        room_for_region(vmm, client)?;
-        let giver = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
-        let offer = self.offer_to(client.number.get(), (from, ticket), false)?;
-        let offered = protocol::Rights::from_bits_truncate(offer.rights.get());
-        if !offered.contains(wanted) {
-            return Err(Refusal::BeyondRights);
-        }
-        let options = RegionOptions::new(offer.pages.get() as usize)
-            .named("shared")
-            .rights(rights(wanted))
-            .ceiling(rights(offered));
-        let region = vmm.reserve(client.space(), &placed(options, address)).map_err(refuse)?;
+        let (giver, offer, options) =
+            self.to_accept(vmm, client, (from, ticket), (address, wanted), false)?;
+        let region = vmm.reserve(client.space(), &options.named("shared")).map_err(refuse)?;
         match self.accept_piece(vmm, (giver, offer), region, 0) {
             Ok(done) => made_in_part(vmm, region, done),
             Err(refusal) => {
@@ -251,23 +242,35 @@ impl<'p> Service<'p> {
         address: u32,
         wanted: protocol::Rights,
     ) -> Result<Answer, Refusal> {
+        let (pager, offer, options) =
+            self.to_accept(vmm, client, (from, ticket), (address, wanted), true)?;
+        let Offered::Paging(key) = offer.what.get() else { return Err(Refusal::NoSuchOffer) };
+        let options = options.named("paged");
+        let region = self.reserve_paged(vmm, client, (pager, key), &options).map_err(refuse)?;
+        self.drop_offer(pager, (from, offer.ticket.get()));
+        made(vmm, region)
+    }
+
+    /// The offer that a client may accept with these rights, who made it, and the region it asks for.
+    fn to_accept<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &Vmm<'p, K>,
+        client: &Client<'p>,
+        (from, ticket): (u32, u32),
+        (address, wanted): (u32, protocol::Rights),
+        paging: bool,
+    ) -> Result<(&'p Client<'p>, &'p Offer<'p>, RegionOptions), Refusal> {
         room_for_region(vmm, client)?;
-        let pager = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
-        let offer = self.offer_to(client.number.get(), (from, ticket), true)?;
+        let giver = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
+        let offer = self.offer_to(client.number.get(), (from, ticket), paging)?;
         let offered = protocol::Rights::from_bits_truncate(offer.rights.get());
         if !offered.contains(wanted) {
             return Err(Refusal::BeyondRights);
         }
-        let Offered::Paging(key) = offer.what.get() else { return Err(Refusal::NoSuchOffer) };
         let options = RegionOptions::new(offer.pages.get() as usize)
-            .named("paged")
             .rights(rights(wanted))
             .ceiling(rights(offered));
-        let region = self
-            .reserve_paged(vmm, client, (pager, key), &placed(options, address))
-            .map_err(refuse)?;
-        self.drop_offer(pager, (from, offer.ticket.get()));
-        made(vmm, region)
+        Ok((giver, offer, placed(options, address)))
     }
 
     /// Whether a client has offered others to page for them that live.
