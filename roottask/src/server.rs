@@ -13,7 +13,7 @@ use sel4::init_thread::slot;
 use sel4::{cap, MessageInfo, MessageInfoBuilder, UserContext, Word};
 use sel4_root_task::{debug_print, debug_println};
 use vmm::sel4_faults::{answer_kept, keep_caller, receive, report, Received, ThreadFault};
-use vmm::service::protocol::{Answer, Message, MOST_WORDS};
+use vmm::service::protocol::{Message, MOST_WORDS};
 use vmm::service::{
     ClientId, Due, Event, ImageError, Incoming, Program, Service, Start, CLIENT_BADGE,
 };
@@ -226,7 +226,7 @@ impl Server {
             _ => {}
         }
         self.settle_due(vmm)?;
-        Ok(outcome.answer.map(|message| self.put(&message)))
+        Ok(outcome.answer.as_ref().map(|message| self.put(message)))
     }
 
     /// Does what is due for others than the one whose message came.
@@ -258,8 +258,7 @@ impl Server {
         sel4::with_ipc_buffer_mut(|buffer| {
             buffer.msg_regs_mut()[..words.len()].copy_from_slice(words);
         });
-        let refused = matches!(Answer::parse(message.label(), words), Ok(Err(_)));
-        self.counts.refused += usize::from(refused);
+        self.counts.refused += usize::from(message.is_refusal());
         MessageInfoBuilder::default().label(message.label()).length(words.len()).build()
     }
 

@@ -117,10 +117,12 @@ fn a_request_is_parsed_as_it_was_encoded() {
 fn an_answer_is_parsed_as_it_was_encoded() {
     for answer in answers() {
         let message = answer.encode();
+        assert!(!message.is_refusal());
         assert_eq!(Answer::parse(message.label(), message.words()), Ok(Ok(answer)));
     }
     for refusal in refusals() {
         let message = refusal.encode();
+        assert!(message.is_refusal());
         assert_eq!(Answer::parse(message.label(), message.words()), Ok(Err(refusal)));
     }
 }

@@ -1,7 +1,10 @@
 //! The client's side of the memory service.
 //!
 //! ```text
-//!   protocol.rs  requests, answers and refusals as words; both sides use it
+//!   protocol.rs  requests, answers and refusals as words: the layout that both sides use
+//!   request.rs   what a client can ask for
+//!   answer.rs    what the service answers
+//!   items.rs     what both speak of
 //!   refusal.rs   why a request was refused
 //!   words.rs     words in and out of a message
 //!
@@ -14,8 +17,10 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+mod answer;
 #[cfg(all(feature = "sel4", target_arch = "x86"))]
 mod client;
+mod items;
 // What compiled code calls in place of a C library: the root task's own file, as there is one way
 // to write it.
 #[cfg(all(feature = "sel4", target_arch = "x86"))]
@@ -24,6 +29,7 @@ mod client;
 mod mem;
 pub mod protocol;
 mod refusal;
+mod request;
 #[cfg(all(feature = "sel4", target_arch = "x86"))]
 #[allow(unsafe_code)]
 pub mod runtime;

@@ -23,7 +23,8 @@ pub enum Refusal {
     /// The page was not taken: whoever waited for it has one by now, or may have no more. Its thread
     /// does not wait any longer, and the page is still the sender's.
     NotTaken,
-    /// The memory is shared with others, whose writes a clone could not be kept from: copy it.
+    /// The memory is shared with others: a clone would show what they write, and it is not the
+    /// sender's alone to give away. A copy is.
     Shared {
         /// The first such address.
         address: u32,
