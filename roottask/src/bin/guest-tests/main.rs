@@ -8,7 +8,7 @@
 //!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs signal.rs fault.rs
 //!                   io_port.rs
 //!   the runtime     runtime.rs
-//!   the manager     memory.rs ipc_buffer.rs refusal.rs exhaustion.rs
+//!   the manager     memory.rs survival.rs ipc_buffer.rs refusal.rs exhaustion.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -35,6 +35,7 @@ mod probe;
 mod refusal;
 mod runtime;
 mod signal;
+mod survival;
 mod thread;
 mod untyped;
 mod vspace;
@@ -77,6 +78,7 @@ const ALL: &[&[Test]] = &[
     io_port::TESTS,
     runtime::TESTS,
     memory::TESTS,
+    survival::TESTS,
     ipc_buffer::TESTS,
     refusal::TESTS,
     exhaustion::TESTS,

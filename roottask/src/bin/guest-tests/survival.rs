@@ -1,0 +1,306 @@
+//! What is written stays, and nobody else sees it: through all that is done to memory, and from
+//! owner to owner.
+
+use alloc::vec::Vec;
+
+use roottask::{check, check_eq, Entry, Outcome};
+use sel4::init_thread::slot;
+use sel4::{cap, CNodeCapData, MessageInfoBuilder, UserContext, Word};
+use vmm::{Blueprint, Object, PageSize, RegionOptions, Rights, ThreadMemory, ThreadOptions};
+use vmm::{TlsImage, Vmm};
+
+use crate::context::{cap_of, Context};
+use crate::probe::{load, set_word, word, words};
+
+crate::tests!("survival":
+    contents_survive_sharing_and_the_end_of_their_owner,
+    contents_survive_splitting_merging_and_moving,
+    contents_survive_unmapping_what_is_around_them,
+    contents_survive_the_cutting_of_a_large_page,
+    a_clone_and_its_origin_keep_what_they_had,
+    a_released_frame_is_clear_for_another_space,
+    a_hundred_threads_have_memory_of_their_own,
+    all_memory_as_pages_ten_times_is_the_same_each_time,
+);
+
+const PAGE: usize = 4096;
+
+/// Writes to each page what tells it from all others.
+fn mark(start: usize, pages: usize, salt: Word) {
+    for page in 0..pages {
+        words(start + page * PAGE, 1).fill(salt + page as Word);
+    }
+}
+
+/// Whether pages `from..to` hold what [`mark`] wrote, every word of them.
+fn is_marked(start: usize, from: usize, to: usize, salt: Word) -> bool {
+    let whole =
+        |page: usize| words(start + page * PAGE, 1).iter().all(|&w| w == salt + page as Word);
+    (from..to).all(whole)
+}
+
+fn contents_survive_sharing_and_the_end_of_their_owner(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let owner = vmm.map(space, &RegionOptions::new(9))?;
+    let start = owner.start().bits();
+    mark(start, 9, 0x51a0);
+    let view = vmm.share(space, start + 2 * PAGE, 5, space, &RegionOptions::new(5))?;
+    let there = view.start().bits();
+    check!(is_marked(there, 0, 5, 0x51a2));
+    // What is written at the one address is read at the other.
+    mark(there, 5, 0x7e57);
+    check!(is_marked(start + 2 * PAGE, 0, 5, 0x7e57));
+    check!(is_marked(start, 0, 2, 0x51a0) && is_marked(start, 7, 9, 0x51a0));
+    vmm.release(owner)?;
+    check!(is_marked(there, 0, 5, 0x7e57));
+    // Nobody else is given these frames while they are shared.
+    let other = vmm.map(space, &RegionOptions::new(32))?;
+    mark(other.start().bits(), 32, 0);
+    check!(is_marked(there, 0, 5, 0x7e57));
+    vmm.release(other)?;
+    Ok(vmm.release(view)?)
+}
+
+fn contents_survive_splitting_merging_and_moving(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let lower = vmm.map(space, &RegionOptions::new(12).at(0x4000_0000 - 5 * PAGE))?;
+    let start = lower.start().bits();
+    mark(start, 12, 0x5b00);
+    let upper = vmm.split_region(lower, 7)?;
+    check!(is_marked(start, 0, 12, 0x5b00));
+    vmm.merge_regions(lower, upper)?;
+    check!(is_marked(start, 0, 12, 0x5b00));
+    let upper = vmm.split_region(lower, 3)?;
+    let moved = vmm.move_region(upper, &RegionOptions::new(1).at(0x5000_0000))?;
+    check!(is_marked(start, 0, 3, 0x5b00) && is_marked(0x5000_0000, 0, 9, 0x5b03));
+    check_eq!(vmm.mapping_at(space, start + 3 * PAGE)?, None);
+    vmm.release(lower)?;
+    check!(is_marked(0x5000_0000, 0, 9, 0x5b03));
+    Ok(vmm.release(moved)?)
+}
+
+fn contents_survive_unmapping_what_is_around_them(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    // More than one batch of frames.
+    let region = vmm.map(space, &RegionOptions::new(600))?;
+    let start = region.start().bits();
+    mark(start, 600, 0x9000);
+    for (from, pages) in [(0, 1), (599, 1), (100, 90), (250, 12), (300, 256)] {
+        vmm.unmap(space, start + from * PAGE, pages)?;
+    }
+    // Whoever has these frames next.
+    let next = vmm.map(space, &RegionOptions::new(360))?;
+    mark(next.start().bits(), 360, 0);
+    for (from, to) in [(1, 100), (190, 250), (262, 300), (556, 599)] {
+        check!(is_marked(start, from, to, 0x9000));
+    }
+    vmm.release(next)?;
+    Ok(vmm.release(region)?)
+}
+
+fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcome {
+    let options = RegionOptions::new(2048).aligned(22).page_size(PageSize::Large { bits: 22 });
+    let region = context.vmm.map(context.space, &options)?;
+    let start = region.start().bits();
+    mark(start, 2048, 0x1a_0000);
+    context.vmm.unmap(context.space, start + 700 * PAGE, 3)?;
+    let size = |context: &Context, page| -> Outcome<_> {
+        let mapping = context.vmm.mapping_at(context.space, start + page * PAGE)?;
+        Ok(mapping.map(|mapping| mapping.size_bits))
+    };
+    check_eq!(size(context, 699)?, Some(12));
+    check_eq!(size(context, 701)?, None);
+    check_eq!(size(context, 1024)?, Some(22));
+    check!(is_marked(start, 0, 700, 0x1a_0000) && is_marked(start, 703, 2048, 0x1a_0000));
+    context.vmm.protect(context.space, start + 1500 * PAGE, 1, Rights::READ)?;
+    check_eq!(size(context, 1024)?, Some(12));
+    check!(is_marked(start, 0, 700, 0x1a_0000) && is_marked(start, 703, 2048, 0x1a_0000));
+    let gone = start + 701 * PAGE;
+    check_eq!(context.spawn(load, gone)?.vm_fault()?.addr() as usize, gone);
+    Ok(context.vmm.release(region)?)
+}
+
+/// The clone is looked at through a view of it in our own space, which its other side cannot write.
+fn a_clone_and_its_origin_keep_what_they_had(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let other = vmm.create_space()?;
+    let origin = vmm.map(space, &RegionOptions::new(6))?;
+    let start = origin.start().bits();
+    mark(start, 6, 0xc0);
+    let clone = vmm.clone_region(origin, other, &RegionOptions::new(1))?;
+    check!(is_marked(start, 0, 6, 0xc0));
+    // To be shared, the clone's pages get frames of their own.
+    let view = vmm.share(other, clone.start().bits(), 6, space, &RegionOptions::new(6))?;
+    vmm.settle(origin)?;
+    mark(start, 6, 0xdead_0000);
+    check!(is_marked(view.start().bits(), 0, 6, 0xc0));
+    vmm.destroy_space(other)?;
+    check!(is_marked(view.start().bits(), 0, 6, 0xc0) && is_marked(start, 0, 6, 0xdead_0000));
+    vmm.release(view)?;
+    Ok(vmm.release(origin)?)
+}
+
+fn a_released_frame_is_clear_for_another_space(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let frames = |vmm: &mut roottask::Manager, space, start: usize| -> Outcome<Vec<usize>> {
+        let mut found = Vec::new();
+        for page in 0..16 {
+            found.push(vmm.physical_address(space, start + page * PAGE)?);
+        }
+        Ok(found)
+    };
+    let other = vmm.create_space()?;
+    let secret = vmm.map(space, &RegionOptions::new(17))?;
+    let start = secret.start().bits();
+    mark(start, 17, 0x5ec2_e700);
+    let before = frames(vmm, space, start)?;
+    // One stays in use, so that the others are used again as frames.
+    vmm.unmap(space, start, 16)?;
+    let next = vmm.map(other, &RegionOptions::new(16))?;
+    let after = frames(vmm, other, next.start().bits())?;
+    check!(after.iter().any(|frame| before.contains(frame)));
+    let view = RegionOptions::new(16).rights(Rights::READ);
+    let view = vmm.share(other, next.start().bits(), 16, space, &view)?;
+    check!(words(view.start().bits(), 16).iter().all(|&word| word == 0));
+    vmm.release(view)?;
+    vmm.release(secret)?;
+    Ok(vmm.destroy_space(other)?)
+}
+
+const THREADS: usize = 100;
+/// What the threads' storage starts with.
+const INITIAL: &[u8; 8] = b"survival";
+const STORAGE: usize = 64;
+const WORDS: usize = 30;
+
+/// What a thread is told, at the low end of its stack.
+struct Job {
+    endpoint: cap::Endpoint,
+    number: Word,
+    storage: usize,
+}
+
+/// Fills its storage and its IPC buffer with its number, lets the others do so, too, and sends it.
+extern "fastcall" fn number_itself(job: usize, _: usize) -> ! {
+    // SAFETY: it was written there for this thread alone.
+    let Job { endpoint, number, storage } = unsafe { (job as *const Job).read() };
+    let initial = [word(storage), word(storage + 4)];
+    let clear = (8..STORAGE).step_by(4).all(|at| word(storage + at) == 0);
+    let itself = word(storage + STORAGE) as usize == storage + STORAGE;
+    let as_it_should = initial.map(Word::to_le_bytes).concat() == INITIAL && clear && itself;
+    (0..STORAGE).step_by(4).for_each(|at| set_word(storage + at, number));
+    sel4::with_ipc_buffer_mut(|buffer| buffer.msg_regs_mut()[..WORDS].fill(number));
+    sel4::r#yield();
+    let kept = (0..STORAGE).step_by(4).all(|at| word(storage + at) == number);
+    let label = Word::from(as_it_should && kept);
+    endpoint.send(MessageInfoBuilder::default().label(label).length(WORDS).build());
+    loop {
+        sel4::r#yield();
+    }
+}
+
+fn a_hundred_threads_have_memory_of_their_own(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?;
+    let tcbs = vmm.allocate_many(Blueprint::Tcb, THREADS)?;
+    let image = TlsImage { init: INITIAL, memory_bytes: STORAGE, align: 16 };
+    let options = ThreadOptions { stack_pages: 2, tls: Some(image), name: "one of many" };
+    let mut memory = Vec::new();
+    for number in 0..THREADS {
+        let made = vmm.allocate_thread_memory(space, &options)?;
+        let tcb = tcbs.get(number).ok_or(vmm::Error::BadBootInfo(number))?;
+        start(vmm, tcb, &made, cap_of(endpoint), number as Word)?;
+        memory.push(made);
+    }
+    vmm.validate()?;
+    let mut heard = [false; THREADS];
+    for _ in 0..THREADS {
+        let (info, _) = cap_of::<sel4::cap_type::Endpoint>(endpoint).recv(());
+        check_eq!((info.label(), info.length()), (1, WORDS));
+        let number = sel4::with_ipc_buffer(|buffer| {
+            let message = &buffer.msg_regs()[..WORDS];
+            message.iter().all(|&word| word == message[0]).then_some(message[0] as usize)
+        });
+        let Some(number) = number.filter(|&number| number < THREADS) else {
+            return Err(crate::context::unexpected(&number));
+        };
+        check!(!core::mem::replace(&mut heard[number], true));
+    }
+    for (number, made) in memory.into_iter().enumerate() {
+        let tcb = tcbs.get(number).ok_or(vmm::Error::BadBootInfo(number))?;
+        cap_of::<sel4::cap_type::Tcb>(tcb).tcb_suspend()?;
+        vmm.release_thread_memory(made)?;
+        check_eq!(vmm.release_thread_memory(made).is_err(), true);
+    }
+    vmm.free_many(tcbs)?;
+    Ok(vmm.free(endpoint)?)
+}
+
+/// Starts a thread with this memory, below the root task's priority.
+fn start(
+    vmm: &mut roottask::Manager,
+    tcb: Object,
+    memory: &ThreadMemory,
+    endpoint: cap::Endpoint,
+    number: Word,
+) -> Outcome {
+    let storage = memory.tls.map_or(0, |tls| tls.thread_pointer()) - STORAGE;
+    let job = memory.stack.bottom();
+    // SAFETY: the low end of a stack that is mapped, writable and not in use yet; the buffer is the
+    // thread's, which does not run yet.
+    unsafe {
+        (job as *mut Job).write(Job { endpoint, number, storage });
+        sel4::init_ipc_buffer(memory.ipc_buffer.address() as *mut sel4::IpcBuffer);
+    }
+    vmm.set_ipc_buffer(tcb.slot(), memory.ipc_buffer)?;
+    let tcb: cap::Tcb = cap_of(tcb);
+    let root = cap::CNode::from_bits(vmm.cspace_root().bits() as Word);
+    tcb.tcb_set_space(slot::NULL.cptr(), root, CNodeCapData::new(0, 0), slot::VSPACE.cap())?;
+    tcb.tcb_set_sched_params(slot::TCB.cap(), 254, 254)?;
+    let mut registers = UserContext::default();
+    *registers.pc_mut() = (number_itself as Entry) as usize as Word;
+    *registers.sp_mut() = (memory.stack.top() - 4) as Word;
+    *registers.fastcall_param_mut(0) = job as Word;
+    Ok(tcb.tcb_write_all_registers(true, &mut registers)?)
+}
+
+/// All RAM as small pages, and back: ten rounds leave what the first left. (The first may leave
+/// book-keeping behind, and slots that the CSpace has grown by.)
+fn all_memory_as_pages_ten_times_is_the_same_each_time(context: &mut Context) -> Outcome {
+    let mut first = None;
+    for _ in 0..10 {
+        let mapped = fill_and_empty(context)?;
+        context.vmm.trim()?;
+        context.vmm.validate()?;
+        let stats = context.vmm.stats();
+        let mut left = stats;
+        // These alone grow with every call.
+        (left.calls, left.allocator.cleared_bytes) = (Default::default(), 0);
+        let (mapped_first, left_first) = *first.get_or_insert((mapped, left));
+        check_eq!(mapped, mapped_first);
+        check_eq!(left, left_first);
+    }
+    Ok(())
+}
+
+/// Maps small pages until there are no more, and gives them back; returns how many there were.
+fn fill_and_empty(context: &mut Context) -> Outcome<usize> {
+    let (vmm, space): (&mut Vmm<'static, _>, _) = (&mut context.vmm, context.space);
+    let mut regions = Vec::new();
+    let mut count = 0;
+    for pages in [4096, 256, 16, 1] {
+        while let Ok(region) = vmm.map(space, &RegionOptions::new(pages)) {
+            let last = region.start().bits() + (pages - 1) * PAGE;
+            check_eq!(word(last), 0);
+            set_word(last, count as Word + 1);
+            regions.push((region, last, count as Word + 1));
+            count += pages;
+        }
+    }
+    check!(count > vmm.stats().allocator.total_bytes / PAGE / 100 * 98);
+    for (region, last, mark) in regions {
+        check_eq!(word(last), mark);
+        vmm.release(region)?;
+    }
+    Ok(count)
+}
