@@ -15,7 +15,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`] and [`Error::Guard`] for
     /// the range; [`Error::LargePage`]; [`Error::NotOurs`] for memory that the caller brought;
-    /// [`Error::Kernel`], and then the pages before the one refused are written.
+    /// [`Error::Kernel`], and then the pages before the one refused are written, and perhaps that
+    /// one.
     pub fn write(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {
         if bytes.is_empty() {
             self.space(space)?;

@@ -62,6 +62,7 @@ impl<'p> Run<'p> {
         // What was refused has changed nothing; what was short may have.
         if fired || matches!(result, Err(Error::Allocator(_) | Error::OutOfNodes(_))) {
             self.follow_cow();
+            self.follow_poke(op);
         }
         if lasts {
             self.heal(op);

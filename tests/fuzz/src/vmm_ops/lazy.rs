@@ -32,6 +32,7 @@ impl Run<'_> {
             frames: used.frames.saturating_add(more[0]),
             tables: used.tables.saturating_add(more[1]),
             slots: used.slots.saturating_add(more[2]),
+            ..Quota::UNLIMITED
         })
     }
 
@@ -401,6 +402,15 @@ impl Run<'_> {
                 page.expect("it is mapped").cow = true;
             }
         }
+    }
+
+    /// What failed after the manager had written is written nevertheless.
+    pub(super) fn follow_poke(&mut self, op: Op) {
+        let Op::Poke(id, address, _) = op else { return };
+        let Some(space) = self.world.space(id) else { return };
+        let pages = address / PAGE..=address.saturating_add(7) / PAGE;
+        let cells: Vec<_> = space.pages.range(pages).map(|(_, page)| page.cell).collect();
+        cells.into_iter().for_each(|cell| self.world.cells[cell] = None);
     }
 
     /// Where every call from one on failed, a page may be recorded that is not mapped, or not with
