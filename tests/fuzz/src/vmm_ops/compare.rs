@@ -191,9 +191,9 @@ impl Run<'_> {
             let own = space.id == self.vmm.own_space();
             let spare = if own { stats.bookkeeping_pages } else { 0 };
             assert_eq!(told.mapped_pages, space.pages.len() + spare, "pages of {:?}", space.id);
-            let owned = |page: &&Page| page.origin == Origin::Owned && !page.copy;
+            let counts = |page: &&Page| page.origin == Origin::Owned;
             let usage = self.vmm.usage(space.id).expect("the space is alive");
-            let frames = space.pages.values().filter(owned).count();
+            let frames = space.pages.values().filter(counts).count();
             assert_eq!(usage.frames, frames + spare, "frames of {:?}", space.id);
         }
     }

@@ -37,12 +37,12 @@ impl Run<'_> {
     }
 
     fn is_beyond(&self, space: &Space, resource: Resource, more: usize) -> bool {
-        let owned = |page: &&Page| page.origin == Origin::Owned && !page.copy;
+        let counts = |page: &&Page| page.origin == Origin::Owned;
         let used = match resource {
             Resource::Frames => {
                 let own = space.id == self.vmm.own_space();
                 let spare = if own { self.vmm.stats().bookkeeping_pages } else { 0 };
-                space.pages.values().filter(owned).count() + spare
+                space.pages.values().filter(counts).count() + spare
             }
             // Large pages count as one.
             _ => self.vmm.usage(space.id).expect("the space is alive").of(resource),
@@ -70,12 +70,6 @@ impl Run<'_> {
         }
     }
 
-    /// How many pages of a range get frames of their own before they are shared.
-    pub(super) fn copies_to_make(&self, space: &Space, range: (usize, usize)) -> usize {
-        let (users, pages) = (self.world.all_users(), space.pages.range(range.0..range.1));
-        pages.filter(|(_, page)| page.cow && users[&page.cell] > 1).count()
-    }
-
     pub(super) fn want_lazy(&self, want: &mut Want, op: Op) {
         let world = &self.world;
         match op {
@@ -87,6 +81,7 @@ impl Run<'_> {
                 if let Some(into) = world.space(into) {
                     world.want_place(want, into, &moved(&region, &ask));
                     self.want_slots(want, into, pages);
+                    self.want_frames(want, into, pages);
                 }
             }
             Op::CloneSpace(id) => {
@@ -125,7 +120,6 @@ impl Run<'_> {
                 world.want_mapped(want, space, range);
                 self.want_ours(want, space, range);
                 self.want_small(want, space, range);
-                self.want_frames(want, space, self.copies_to_make(space, range));
             }
             _ => {}
         }
@@ -185,13 +179,14 @@ impl Run<'_> {
         match how {
             Supply::Share => {
                 self.want_slots(want, space, 1);
-                let copies = usize::from(shown.cow && !alone);
-                self.want_frames(want, from, copies);
+                self.want_frames(want, space, 1);
             }
             Supply::Transfer => {
                 want.refuse(!alone, "Shared");
-                let resource = if shown.copy { Resource::Slots } else { Resource::Frames };
-                want.refuse(self.is_beyond(space, resource, 1), "OutOfQuota");
+                if shown.copy {
+                    self.want_slots(want, space, 1);
+                }
+                self.want_frames(want, space, 1);
             }
         }
     }
@@ -199,11 +194,9 @@ impl Run<'_> {
     fn expect_touch(&self, space: &Space, number: usize, write: bool) -> Touch {
         let needed = if write { Rights::READ_WRITE } else { Rights::READ };
         if let Some(page) = space.pages.get(&number) {
-            let copies = write && page.cow && self.world.users(page.cell) > 1;
-            return match copies && self.is_beyond(space, Resource::Frames, 1) {
-                _ if !page.rights.contains(needed) => Touch::Stopped,
-                true => Touch::OutOfQuota,
-                false => Touch::Done(number..number),
+            return match page.rights.contains(needed) {
+                true => Touch::Done(number..number),
+                false => Touch::Stopped,
             };
         }
         let Some(region) = space.region_at(number) else { return Touch::Stopped };

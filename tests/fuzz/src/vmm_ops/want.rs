@@ -238,7 +238,7 @@ impl Run<'_> {
         let ask = Ask { pages, ceiling: Some(ceiling), ..*ask };
         self.world.want_place(want, target, &ask);
         self.want_slots(want, target, pages);
-        self.want_frames(want, space, self.copies_to_make(space, range));
+        self.want_frames(want, target, pages);
         let vspace = self.vmm.vspace(space.id).expect("the space is alive");
         let large = (range.0..range.1).any(|page| {
             let mapping = self.vmm.kernel().mapping(vspace, page * PAGE);
