@@ -13,7 +13,7 @@ use untyped_alloc::{
 };
 use vmm::{
     Access, Backing, Error, FaultClass, Invocation, PageFault, PageSize, Quota, RegionOptions,
-    Resolution, Resource,
+    Resolution, Resource, ThreadOptions,
 };
 use vmm_tests::model::{Arena, CallKind, ModelKernel};
 
@@ -27,6 +27,7 @@ on_both![
     an_empty_page_table_is_in_the_way_of_no_large_page_of_a_run,
     a_share_that_is_refused_copies_nothing,
     a_clone_of_a_space_that_fails_leaves_it_writable,
+    a_stack_that_cannot_be_given_back_is_given_back_later,
 ];
 
 #[test]
@@ -201,4 +202,24 @@ fn a_clone_of_a_space_that_fails_leaves_it_writable(target: Target) {
     fixture.vmm.clone_space(space).expect_err("the third region cannot be mapped");
     fixture.check();
     before.assert_same(&Snapshot::settled(&mut fixture));
+}
+
+/// Where the kernel refused to make a thread's buffer and then to unmap its stack, the stack stayed
+/// as a region whose id nobody had. Found by fuzzing.
+fn a_stack_that_cannot_be_given_back_is_given_back_later(target: Target) {
+    let thread = ThreadOptions { stack_pages: 8, tls: None, name: "thread" };
+    for nth in 1.. {
+        let mut fixture = Fixture::roomy(target);
+        let own = fixture.own();
+        let before = Snapshot::settled(&mut fixture);
+        fixture.kernel().fail_from(nth, KernelError::InvalidCapability);
+        let made = fixture.vmm.allocate_thread_memory(own, &thread);
+        fixture.kernel().disarm();
+        if made.is_ok() {
+            assert!(nth > 10, "{nth} calls");
+            return;
+        }
+        fixture.check();
+        before.assert_same(&Snapshot::settled(&mut fixture));
+    }
 }

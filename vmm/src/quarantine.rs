@@ -8,7 +8,7 @@
 use untyped_alloc::{Kernel, Memory};
 
 use crate::error::Result;
-use crate::ids::SpaceId;
+use crate::ids::{RegionId, SpaceId};
 use crate::region::{Kind, Region, RegionSpec};
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -20,6 +20,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if self.release_region(space, region).is_err() {
             region.set_spec(RegionSpec { kind: Kind::Quarantine, ..region.spec() });
             self.quarantined += 1;
+        }
+    }
+
+    /// The same for a region that was just made by a request of its own.
+    pub(crate) fn give_up_region(&mut self, id: RegionId) {
+        if let Ok((space, region)) = self.region(id) {
+            self.abandon_region(space, region);
         }
     }
 

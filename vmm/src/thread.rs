@@ -71,18 +71,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &ThreadOptions<'_>,
     ) -> Result<ThreadMemory> {
         let stack = self.allocate_stack(space, options.stack_pages, options.name)?;
-        let made = self.allocate_ipc_buffer(space).and_then(|ipc_buffer| {
-            let tls = options.tls.map(|image| self.allocate_tls(space, &image, options.name));
-            match tls.transpose() {
-                Ok(tls) => Ok(ThreadMemory { stack, ipc_buffer, tls }),
-                Err(error) => {
-                    let _ = self.release_ipc_buffer(ipc_buffer);
-                    Err(error)
-                }
+        let tls = options.tls.map(|image| self.allocate_tls(space, &image, options.name));
+        // The buffer comes last, as it alone cannot go to the quarantine.
+        let made = tls.transpose().and_then(|tls| match self.allocate_ipc_buffer(space) {
+            Ok(ipc_buffer) => Ok(ThreadMemory { stack, ipc_buffer, tls }),
+            Err(error) => {
+                tls.into_iter().for_each(|tls| self.give_up_region(tls.region));
+                Err(error)
             }
         });
         if made.is_err() {
-            let _ = self.release(stack.region());
+            self.give_up_region(stack.region());
         }
         made
     }
@@ -119,7 +118,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match self.write(space, thread_pointer, &thread_pointer.to_le_bytes()[..word]) {
             Ok(()) => Ok(Tls { region, thread_pointer }),
             Err(error) => {
-                let _ = self.release(region);
+                self.give_up_region(region);
                 Err(error)
             }
         }
@@ -146,7 +145,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match self.write_tls(region, pages, below, image, word) {
             Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + below }),
             Err(error) => {
-                let _ = self.release(region);
+                self.give_up_region(region);
                 Err(error)
             }
         }
