@@ -37,7 +37,7 @@ class StressTest(unittest.TestCase):
         printing = "".join(f"printf '%s\\n' '{line}'\n" for line in lines)
         guest.write_text(f"{printing}{end}\n", encoding="utf-8")
         return [
-            sys.executable, str(SCRIPT), "--silence", "2", "--repeat", "stress.sh --seed 1",
+            sys.executable, str(SCRIPT), "--silence", "4", "--repeat", "stress.sh --seed 1",
             "--data", str(self.data), "sh", str(guest), "--", "seed=1",
         ]
 
