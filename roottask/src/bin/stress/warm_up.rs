@@ -7,20 +7,26 @@
 use alloc::vec::Vec;
 
 use roottask::Outcome;
-use vmm::{Blueprint, CPtr, RegionOptions};
+use vmm::{Blueprint, CPtr, RegionId, RegionOptions};
 
 use crate::engine::Stress;
 use crate::ledger::Kind;
 use crate::phases::{stretch_clients, PHASES};
+use crate::world::PAGE;
 
 /// The most regions there are at a time.
 pub const MOST_REGIONS: usize = 2048;
 /// More regions that are shared than there ever are.
 const SHARED: usize = 1024;
+/// More pages, each a run of its own, that are copied together than there ever are.
+const SCATTERED: usize = 2048;
 /// More page tables in use than there ever are.
 const TABLES: usize = 256;
 /// More objects of their own than there ever are.
 const OBJECTS: usize = 4096;
+/// How many frames a batch has at least while memory is plenty: there are as many batches at the most as
+/// this goes into memory, and those of [`OBJECTS`].
+const BATCH: usize = 16;
 /// More spaces than there ever are.
 const SPACES: usize = 32;
 /// More threads whose faults are answered than there ever are.
@@ -56,10 +62,12 @@ fn stretch(stress: &mut Stress) -> Outcome {
         let share = |vmm: &mut roottask::Manager| vmm.share(own, start, 1, own, &page);
         regions.extend(stress.attempt(Kind::Share, share)?);
     }
+    regions.extend(stretch_copies(stress)?.into_iter().flatten());
     for _ in 0..SPACES {
         spaces.extend(stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?);
     }
     stretch_threads(stress)?;
+    stretch_batches(stress)?;
     for number in 0..OBJECTS {
         let blueprint = Blueprint::Untyped { size_bits: 4 + (number % 9) as u8 };
         objects.extend(stress.attempt(Kind::Allocate, |vmm| vmm.allocate(blueprint))?);
@@ -72,6 +80,35 @@ fn stretch(stress: &mut Stress) -> Outcome {
     }
     for region in regions {
         stress.must(Kind::Release, |vmm| vmm.release(region))?;
+    }
+    Ok(())
+}
+
+/// Frames that are mapped in falling order make a run each, and a clone of them copies run by run.
+fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
+    let own = stress.world.own();
+    let options = RegionOptions::new(SCATTERED).named("warm-up");
+    let region = stress.must(Kind::Reserve, |vmm| vmm.reserve(own, &options))?;
+    for page in (0..SCATTERED).rev() {
+        let address = region.start().bits() + page * PAGE;
+        stress.attempt(Kind::Populate, |vmm| vmm.populate(own, address, 1))?;
+    }
+    let clone = |vmm: &mut roottask::Manager| vmm.clone_region(region, own, &RegionOptions::new(1));
+    Ok([Some(region), stress.attempt(Kind::CloneRegion, clone)?])
+}
+
+/// Batches of one object of a page: untypeds are split as small as batches of frames ever want them.
+fn stretch_batches(stress: &mut Stress) -> Outcome {
+    let most = stress.vmm.stats().free_bytes() / PAGE / BATCH + OBJECTS / 2;
+    let mut batches = Vec::with_capacity(most);
+    for _ in 0..most {
+        let blueprint = Blueprint::Untyped { size_bits: 12 };
+        let batch = stress.attempt(Kind::Allocate, |vmm| vmm.allocate_many(blueprint, 1))?;
+        let Some(batch) = batch else { break };
+        batches.push(batch);
+    }
+    for batch in batches {
+        stress.must(Kind::Free, |vmm| vmm.free_many(batch))?;
     }
     Ok(())
 }
