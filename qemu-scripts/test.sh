@@ -165,6 +165,19 @@ demo_check_works() {
     ! matches_in_order "$SCRIPTS/ipc-demo.expected" /dev/null
 }
 
+# The judge of the numbers must miss one that no test names, and find one that there is not.
+numbers_check_works() {
+    local folder=$LOGS/numbers
+    mkdir -p "$folder/tests"
+    printf '%s\n' '- **A1** one' '- **I1** two' >"$folder/MODEL.md"
+    printf '%s\n' '//! Checks A1–I1.' '/// A1, I1.' >"$folder/tests/both.rs"
+    python3 "$SCRIPTS/numbers.py" "$folder/MODEL.md" "$folder/tests" || return
+    echo '- **A2** three' >>"$folder/MODEL.md"
+    exits_with 1 python3 "$SCRIPTS/numbers.py" "$folder/MODEL.md" "$folder/tests" || return
+    echo '/// A2, A3.' >"$folder/tests/more.rs"
+    exits_with 1 python3 "$SCRIPTS/numbers.py" "$folder/MODEL.md" "$folder/tests"
+}
+
 # The program that the README shows is one that is compiled and booted.
 readme_shows_hello() {
     # shellcheck disable=SC2016 # backquotes of Markdown
@@ -240,6 +253,9 @@ target_lane() {
 }
 
 script_lane() {
+    check "tests name what MODEL.md numbers" python3 "$SCRIPTS/numbers.py" MODEL.md tests/tests \
+        roottask/src/bin/guest-tests
+    check "the check of these numbers" numbers_check_works
     check "run.sh --help" exits_with 0 "$SCRIPTS/run.sh" --help
     check "run.sh refuses an unknown option" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --bogus
     check "run.sh refuses an unknown program" exits_with 2 "$SCRIPTS/run.sh" no-such-program

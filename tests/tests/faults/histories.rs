@@ -80,10 +80,12 @@ fn explore(machine: Machine, cases: u32, refuse: bool) {
     }
 }
 
+/// A9, I6, I7.
 fn clones_keep_what_they_were_made_of(target: Target) {
     explore(Machine::roomy(target), 150, false);
 }
 
+/// A9, A13.
 fn so_they_do_when_kernel_calls_are_refused(target: Target) {
     explore(Machine::roomy(target), 150, true);
 }

@@ -71,6 +71,7 @@ fn a_fault_asks_the_pager_for_the_page_by_number(target: Target) {
     scene.host.check();
 }
 
+/// A8.
 fn a_shared_page_shows_each_other_s_writes(target: Target) {
     let mut scene = Scene::new(target);
     scene.supply(2, 1, Supply::Share).expect("it can be");

@@ -39,6 +39,7 @@ fn is_marked(start: usize, from: usize, to: usize, salt: Word) -> bool {
     (from..to).all(whole)
 }
 
+/// A7, A8.
 fn contents_survive_sharing_and_the_end_of_their_owner(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
     let owner = vmm.map(space, &RegionOptions::new(9))?;
@@ -61,6 +62,7 @@ fn contents_survive_sharing_and_the_end_of_their_owner(context: &mut Context) ->
     Ok(vmm.release(view)?)
 }
 
+/// A6, A7.
 fn contents_survive_splitting_merging_and_moving(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
     let lower = vmm.map(space, &RegionOptions::new(12).at(0x4000_0000 - 5 * PAGE))?;
@@ -79,6 +81,7 @@ fn contents_survive_splitting_merging_and_moving(context: &mut Context) -> Outco
     Ok(vmm.release(moved)?)
 }
 
+/// A6, A7.
 fn contents_survive_unmapping_what_is_around_them(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
     // More than one batch of frames.
@@ -98,6 +101,7 @@ fn contents_survive_unmapping_what_is_around_them(context: &mut Context) -> Outc
     Ok(vmm.release(region)?)
 }
 
+/// A7.
 fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcome {
     let options = RegionOptions::new(2048).aligned(22).page_size(PageSize::Large { bits: 22 });
     let region = context.vmm.map(context.space, &options)?;
@@ -120,7 +124,7 @@ fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcom
     Ok(context.vmm.release(region)?)
 }
 
-/// The clone is looked at through a view of it in our own space, which its other side cannot write.
+/// A9. The clone is looked at through a view of it in our own space, which its other side cannot write.
 fn a_clone_and_its_origin_keep_what_they_had(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
     let other = vmm.create_space()?;
@@ -140,6 +144,7 @@ fn a_clone_and_its_origin_keep_what_they_had(context: &mut Context) -> Outcome {
     Ok(vmm.release(origin)?)
 }
 
+/// A3.
 fn a_released_frame_is_clear_for_another_space(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
     let frames = |vmm: &mut roottask::Manager, space, start: usize| -> Outcome<Vec<usize>> {

@@ -15,6 +15,7 @@ on_both!(
     frames_at_hand_cost_nothing,
 );
 
+/// A21.
 fn a_thousand_frames_cost_ten_calls(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 24)]).slots(13));
     bench.frames(1024);
@@ -33,6 +34,7 @@ fn endpoints_come_many_at_a_time(target: Target) {
     assert!(calls <= 5, "{calls} retypes");
 }
 
+/// A20.
 fn a_small_need_clears_the_smallest_untyped(target: Target) {
     let ram = vec![(0x100_0000, 24), (0x80_0000, 16), (0x70_0000, 12)];
     let mut bench = Bench::new(Machine::with_ram(target, ram));
@@ -42,6 +44,7 @@ fn a_small_need_clears_the_smallest_untyped(target: Target) {
     bench.check();
 }
 
+/// A20.
 fn the_best_fit_is_taken(target: Target) {
     let ram = vec![(0x100_0000, 20), (0x80_0000, 16), (0x70_0000, 14), (0x60_0000, 13)];
     let mut bench = Bench::new(Machine::with_ram(target, ram));
@@ -53,6 +56,7 @@ fn the_best_fit_is_taken(target: Target) {
     bench.check();
 }
 
+/// A20.
 fn what_was_split_serves_before_another_untyped_is_cleared(target: Target) {
     let ram = vec![(0x100_0000, 20), (0x200_0000, 20)];
     let mut bench = Bench::new(Machine::with_ram(target, ram));

@@ -15,6 +15,7 @@ on_both!(
     all_memory_can_become_frames,
 );
 
+/// A22.
 fn fresh_frames_are_clean(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let taken = bench.alloc.take_frames(&mut bench.kernel, 12, 10).expect("memory");
@@ -25,6 +26,7 @@ fn fresh_frames_are_clean(target: Target) {
     bench.check();
 }
 
+/// A22.
 fn used_frames_are_dirty_and_unused_ones_stay_clean(target: Target) {
     // All memory is 16 pages, so that what is given back is what is taken next.
     let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 16)]));
@@ -51,6 +53,7 @@ fn frames_come_back_one_by_one(target: Target) {
     assert_eq!(bench.alloc.stats().free_bytes(), before);
 }
 
+/// A24.
 fn frames_are_given_back_once(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let run = bench.frames(6)[0];

@@ -38,6 +38,7 @@ fn every_kind_of_object_can_be_had(target: Target) {
     }
 }
 
+/// A21.
 fn objects_made_together_lie_together(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let frames = bench.alloc.allocate_many(&mut bench.kernel, FRAME, 7).expect("memory");
@@ -52,6 +53,7 @@ fn objects_made_together_lie_together(target: Target) {
     bench.check();
 }
 
+/// A23, A24.
 fn a_freed_object_is_gone_and_its_id_stale(target: Target) {
     for kind in kinds() {
         let mut bench = Bench::new(Machine::small(target));
@@ -96,6 +98,7 @@ fn what_was_freed_singly_is_passed_over(target: Target) {
     bench.check();
 }
 
+/// A25, A26.
 fn everything_comes_back_whole(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     bench.alloc.take_slots(&mut bench.kernel, 1).expect("a slot");
@@ -115,6 +118,7 @@ fn everything_comes_back_whole(target: Target) {
     bench.check();
 }
 
+/// A29, I12.
 fn statistics_count_what_is_live(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     bench.alloc.allocate_many(&mut bench.kernel, Blueprint::Endpoint, 3).expect("memory");

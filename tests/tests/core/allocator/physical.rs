@@ -16,6 +16,7 @@ on_both!(
 
 const DEVICE: usize = 0xf000_0000;
 
+/// A28.
 fn any_page_of_a_device_can_be_had(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     for page in [3, 0, 15, 7] {
@@ -42,6 +43,7 @@ fn a_device_comes_back_whole(target: Target) {
     }
 }
 
+/// A28.
 fn ram_can_be_had_by_address(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let paddr = 0x104_2000;
@@ -51,6 +53,7 @@ fn ram_can_be_had_by_address(target: Target) {
     bench.check();
 }
 
+/// A26, A28.
 fn ram_that_is_free_in_pieces_is_united(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 16)]));
     let frames = bench.frames(16);
@@ -61,6 +64,7 @@ fn ram_that_is_free_in_pieces_is_united(target: Target) {
     bench.check();
 }
 
+/// A28.
 fn memory_in_use_is_not_given_twice(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let paddr = DEVICE + 0x4000;

@@ -333,11 +333,13 @@ fn nor_by_any_short_sequence(target: Target) {
     });
 }
 
+/// A25, A27, I10, I11, I12, I13.
 fn nothing_is_lost_or_given_twice(target: Target) {
     let ram = vec![(0x100_0000, 22), (0x80_0000, 18), (0x70_1000, 12)];
     explore(&Machine::with_ram(target, ram).slots(13), 60);
 }
 
+/// A25, I10, I11, I12, I13.
 fn nor_is_it_when_everything_is_short(target: Target) {
     let ram = vec![(0x100_0000, 18), (0x80_0000, 15), (0x70_1000, 12)];
     explore(&Machine::with_ram(target, ram).slots(9), 60);

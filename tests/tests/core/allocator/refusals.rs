@@ -76,6 +76,7 @@ fn requests_that_make_no_sense(target: Target) {
     assert!(bench.alloc.take_frames(&mut bench.kernel, 12, usize::MAX).is_ok());
 }
 
+/// A24.
 fn ids_that_are_not_ours(target: Target) {
     let mut bench = warm(Machine::small(target));
     // Ids of another allocator, on a machine of its own.
@@ -100,6 +101,7 @@ fn ids_that_are_not_ours(target: Target) {
     refuses(&mut bench, error, Blame::Caller, |b| b.alloc.give_table(nothing, 1));
 }
 
+/// A28.
 fn addresses_that_are_not_there(target: Target) {
     let mut bench = warm(Machine::small(target));
     let at = |paddr: usize, count: usize| {

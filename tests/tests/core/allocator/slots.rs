@@ -13,6 +13,7 @@ on_both!(
     objects_in_a_grown_cspace_work,
 );
 
+/// A27.
 fn slots_come_empty_and_consecutive(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let mut taken: Vec<(usize, usize)> = Vec::new();
@@ -27,6 +28,7 @@ fn slots_come_empty_and_consecutive(target: Target) {
     }
 }
 
+/// A24, A27, I13.
 fn slots_are_given_back_once(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let first = bench.alloc.take_slots(&mut bench.kernel, 8).expect("slots");
@@ -59,6 +61,7 @@ fn slots_that_were_never_handed_out_are_refused(target: Target) {
     assert!(bench.kernel.is_empty_slot(slot));
 }
 
+/// A27.
 fn the_cspace_grows_and_shrinks(target: Target) {
     // 1 MiB, and hardly more slots than the boot left.
     let mut bench = Bench::new(Machine::small(target).slots(9));

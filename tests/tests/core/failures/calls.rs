@@ -114,6 +114,7 @@ fn run(
     fired
 }
 
+/// A13, A14, A16; I9.
 fn a_refused_call_leaves_nothing_behind(target: Target) {
     let machine = Machine::failing(target);
     for_each_scenario(|scenario, context| {

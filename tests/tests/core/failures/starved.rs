@@ -150,14 +150,17 @@ fn starve(machine: &Machine, load: Load) {
     });
 }
 
+/// A15, A16.
 fn want_of_memory_leaves_nothing_behind(target: Target) {
     starve(&Machine::failing(target), Ballast::of_memory);
 }
 
+/// A15, A16.
 fn want_of_slots_leaves_nothing_behind(target: Target) {
     starve(&Machine::failing(target).slots(11), Ballast::of_slots);
 }
 
+/// A15, A16.
 /// Nodes are made of memory, so without it a request can fail however many there are.
 fn want_of_nodes_leaves_nothing_behind(target: Target) {
     let machine = Machine::failing(target).pool(24);

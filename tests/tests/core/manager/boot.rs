@@ -27,12 +27,14 @@ fn start(target: Target, change: impl FnOnce(&mut BootParts)) -> Result<()> {
     Vmm::new(SharedModel::new(kernel), target.architecture(), &parts.info()).map(drop)
 }
 
+/// A11.
 fn starting_makes_no_kernel_call(target: Target) {
     let host = Fixture::roomy(target);
     assert_eq!(host.kernel().total_calls(), 0);
     host.check();
 }
 
+/// I1.
 fn what_the_boot_mapped_is_recorded(target: Target) {
     let host = Fixture::roomy(target);
     let kernel = host.kernel();
@@ -44,6 +46,7 @@ fn what_the_boot_mapped_is_recorded(target: Target) {
     assert!(null.is_some(), "the page of the null pointer is never mapped");
 }
 
+/// A5, A11.
 fn nothing_is_ever_mapped_over_it(target: Target) {
     let mut host = Fixture::roomy(target);
     let image = host.kernel().facts().image.clone();

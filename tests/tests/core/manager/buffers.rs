@@ -21,6 +21,7 @@ on_both!(
     what_is_no_arena_gives_no_buffer,
 );
 
+/// A12.
 fn an_ipc_buffer_has_a_frame_of_its_own(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -43,6 +44,7 @@ fn an_ipc_buffer_has_a_frame_of_its_own(target: Target) {
     host.check();
 }
 
+/// A5, A12.
 fn with_an_unmapped_page_on_either_side(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -70,6 +72,7 @@ fn a_thread_is_given_the_capability_that_is_mapped(target: Target) {
     assert!(matches!(view.ipc_frame, Cap::Frame { base, .. } if base == paddr));
 }
 
+/// A12.
 fn releasing_takes_the_buffer_from_the_thread(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -85,6 +88,7 @@ fn releasing_takes_the_buffer_from_the_thread(target: Target) {
     host.refuses(error, |vmm| vmm.set_ipc_buffer(thread.slot(), buffer));
 }
 
+/// A3, A12.
 fn the_frame_of_a_released_buffer_is_clear_for_its_next_owner(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -137,6 +141,7 @@ fn packed_buffers_share_a_page_and_no_byte(target: Target) {
     before.assert_same(&Snapshot::settled(&mut host));
 }
 
+/// A5.
 fn a_stack_has_guards(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();

@@ -36,6 +36,7 @@ fn a_region_is_found_by_any_of_its_addresses(target: Target) {
     }
 }
 
+/// I1.
 fn regions_come_in_order(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -51,6 +52,7 @@ fn regions_come_in_order(target: Target) {
     assert_eq!(host.vmm.next_region(own, usize::MAX), Ok(None));
 }
 
+/// I4.
 fn a_mapping_is_what_the_hardware_has(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -148,6 +150,7 @@ fn a_dump_of_slots_counts_them(target: Target) {
     assert_eq!(capacity - free, 7, "{text}");
 }
 
+/// A29, I8.
 fn statistics_add_up(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();

@@ -26,6 +26,7 @@ on_both!(
     mapping_a_thousand_pages_costs_what_it_must,
 );
 
+/// A3.
 fn fresh_memory_is_clear(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -39,6 +40,7 @@ fn fresh_memory_is_clear(target: Target) {
     host.check();
 }
 
+/// A3.
 fn so_is_memory_that_was_another_s(target: Target) {
     // 16 pages: what the one gives back is all the other can get.
     let machine = Machine::with_ram(target, vec![(0x100_0000, 16)]);
@@ -67,6 +69,7 @@ fn every_space_has_memory_of_its_own(target: Target) {
     host.check();
 }
 
+/// A6.
 fn populating_fills_what_was_reserved(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -80,6 +83,7 @@ fn populating_fills_what_was_reserved(target: Target) {
     host.check();
 }
 
+/// A6, A7.
 fn unmapping_a_part_leaves_the_rest(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -95,6 +99,7 @@ fn unmapping_a_part_leaves_the_rest(target: Target) {
     host.check();
 }
 
+/// A4, A7.
 fn protecting_is_in_place_and_keeps_contents(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -143,6 +148,7 @@ fn a_region_is_cached_as_asked(target: Target) {
     }
 }
 
+/// A6.
 fn releasing_gives_everything_back(target: Target) {
     let mut host = Fixture::small(target);
     let before = Snapshot::settled(&mut host);
@@ -154,6 +160,7 @@ fn releasing_gives_everything_back(target: Target) {
     before.assert_same(&Snapshot::settled(&mut host));
 }
 
+/// I5.
 fn a_page_table_serves_again(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -166,6 +173,7 @@ fn a_page_table_serves_again(target: Target) {
     host.check();
 }
 
+/// I5.
 fn empty_page_tables_are_given_back_in_the_end(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -212,6 +220,7 @@ fn a_large_page_over_kept_tables_can_be_mapped(target: Target) {
     host.check();
 }
 
+/// A7.
 fn cutting_a_large_page_keeps_contents(target: Target) {
     let mut host = Fixture::roomy(target);
     let (own, pages) = (host.own(), 1usize << (target.large_bits() - 12));
@@ -231,6 +240,7 @@ fn cutting_a_large_page_keeps_contents(target: Target) {
     host.check();
 }
 
+/// A3.
 fn a_large_page_that_was_used_is_clear_again(target: Target) {
     // One block of two large pages' size: the one that is released is the one that is taken.
     let ram = vec![(0x100_0000, target.large_bits() + 1), (0x80_0000, 16)];

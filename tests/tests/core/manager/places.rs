@@ -19,6 +19,7 @@ on_both!(
     addresses_given_back_are_used_again,
 );
 
+/// A1.
 fn a_region_goes_where_it_is_told(target: Target) {
     let mut host = Fixture::small(target);
     let region = host.vmm.reserve(host.vmm.own_space(), &RegionOptions::new(3).at(FREE));
@@ -28,6 +29,7 @@ fn a_region_goes_where_it_is_told(target: Target) {
     assert_eq!(host.vmm.stats().calls.total(), 0);
 }
 
+/// A1, I1.
 fn anywhere_is_the_smallest_hole_that_fits(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -42,6 +44,7 @@ fn anywhere_is_the_smallest_hole_that_fits(target: Target) {
     host.check();
 }
 
+/// A1.
 fn within_is_the_lowest_place(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -56,6 +59,7 @@ fn within_is_the_lowest_place(target: Target) {
     assert_eq!(region.start().bits(), FREE - PAGE);
 }
 
+/// A1.
 fn what_is_aligned_is_the_first_page_after_the_guard(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -70,6 +74,7 @@ fn what_is_aligned_is_the_first_page_after_the_guard(target: Target) {
     host.check();
 }
 
+/// A5.
 fn guards_belong_to_the_region(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -92,6 +97,7 @@ fn the_last_page_of_user_space_can_be_mapped(target: Target) {
     host.check();
 }
 
+/// A2.
 fn a_reservation_keeps_others_out(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -114,6 +120,7 @@ fn a_reservation_keeps_others_out(target: Target) {
     host.refuses(error, |vmm| vmm.map(own, &past));
 }
 
+/// A2, I2.
 fn a_reservation_caps_the_rights_inside(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -163,6 +170,7 @@ fn a_reservation_goes_when_it_is_empty(target: Target) {
     host.vmm.map(own, &RegionOptions::new(8).at(FREE)).expect("its addresses are free");
 }
 
+/// A6, I1.
 fn addresses_given_back_are_used_again(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();

@@ -23,6 +23,7 @@ on_both!(
     thread_storage_that_cannot_be,
 );
 
+/// A11.
 fn ranges_that_are_no_ranges(target: Target) {
     let mut host = Fixture::small(target);
     let (own, end) = (host.own(), target.user_end());
@@ -57,6 +58,7 @@ fn ranges_that_are_no_ranges(target: Target) {
     tagged(&mut host, FREE, 2);
 }
 
+/// A11, I3.
 fn ranges_that_leave_their_region(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -79,6 +81,7 @@ fn ranges_that_leave_their_region(target: Target) {
     host.vmm.unmap(own, FREE, 4).expect("everything still works");
 }
 
+/// A11.
 fn ranges_with_holes_and_without(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -93,6 +96,7 @@ fn ranges_with_holes_and_without(target: Target) {
     host.vmm.populate(own, FREE + 3 * PAGE, 1).expect("everything still works");
 }
 
+/// A4, A11, I2.
 fn rights_beyond_the_ceiling(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -110,6 +114,7 @@ fn rights_beyond_the_ceiling(target: Target) {
     host.vmm.protect(own, FREE, 1, Rights::empty()).expect("fewer are fine");
 }
 
+/// A11.
 fn ids_that_are_stale_foreign_or_of_another_kind(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -147,6 +152,7 @@ fn ids_that_are_stale_foreign_or_of_another_kind(target: Target) {
     host.vmm.release(memory).expect("everything still works");
 }
 
+/// A11.
 fn spaces_that_are_not_there_or_in_use(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -227,6 +233,7 @@ fn large_pages_that_cannot_be(target: Target) {
     host.refuses(error, |vmm| vmm.share(own, FREE + PAGE, 3, own, &options));
 }
 
+/// A10.
 fn memory_that_is_not_ours_to_share(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
