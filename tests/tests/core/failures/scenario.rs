@@ -137,6 +137,14 @@ fn cow_pair(host: &mut Fixture<'_>) -> Things {
     Things { other: Some(other), ..things }
 }
 
+/// Ten pages in our own space, and a region like theirs in another that has nothing mapped.
+fn pages_and_place(host: &mut Fixture<'_>) -> Things {
+    let things = pages_and_space(host);
+    let options = RegionOptions::new(10).at(0x5000_0000);
+    let other = host.vmm.reserve_like(things.region(), things.space(), &options);
+    Things { other: Some(other.expect("there is room")), ..things }
+}
+
 /// Gives everything back that there is, whatever of it was given back before.
 pub fn take_down(host: &mut Fixture<'_>, things: &Things) {
     let gone = |result: Result| match result {
@@ -366,6 +374,26 @@ pub const ALL: &[Scenario] = &[
         request: |host, things| {
             let options = RegionOptions::new(10).at(0x5000_0000);
             host.vmm.clone_region(things.region(), things.space(), &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "clone the middle of a region into another",
+        leaves: Leaves::Nothing,
+        setup: pages_and_place,
+        request: |host, things| {
+            let into = things.other.expect("set up");
+            let done = host.vmm.clone_pages(things.region(), 2, into, 5)?;
+            assert_eq!(done, 5);
+            Ok(())
+        },
+    },
+    Scenario {
+        name: "share into the middle of a region",
+        leaves: Leaves::Nothing,
+        setup: pages_and_place,
+        request: |host, things| {
+            let (own, from) = (host.own(), edge(host.target()) + 2 * PAGE);
+            host.vmm.share_into(own, from, 6, things.other.expect("set up"), 3)
         },
     },
     Scenario {
