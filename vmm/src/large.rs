@@ -30,6 +30,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Shared`], [`Error::NotOurs`] when a page cannot be replaced; [`Error::Allocator`],
     /// [`Error::Kernel`]: the page is as it was.
     pub(crate) fn cut_large(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        // Both edges before either is cut.
+        for edge in [range.start().bits(), range.end()] {
+            let run = self.geometry.address(edge).ok().and_then(|at| space.runs.borrow().at(at));
+            if let Some(run) = run {
+                let index = (edge - run.start.bits()) >> run.frames.size_bits;
+                if run.address(index).bits() != edge {
+                    self.check_divisible(&run.part(index, 1))?;
+                }
+            }
+        }
         loop {
             match self.check_uncut(space, range) {
                 Err(Error::LargePage { address }) => {
@@ -47,16 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
         let index = run.index_of(address);
         let large = run.part(index, 1);
-        match run.source {
-            Source::Owned if self.sharers.any_in(&large.frames) => {
-                return Err(Error::Shared { address: address.bits() })
-            }
-            Source::Owned => {}
-            Source::Copy => return Err(Error::Shared { address: address.bits() }),
-            Source::Foreign | Source::Physical => {
-                return Err(Error::NotOurs { address: address.bits() })
-            }
-        }
+        self.check_divisible(&large)?;
         let mut small = Runs::new();
         let filled = self
             .take_small(&large, &mut small)
@@ -68,6 +69,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.give_or_leave(run.frames);
         }
         filled
+    }
+
+    /// Refuses a large page that is not one owner's alone.
+    fn check_divisible(&self, large: &RunInfo) -> Result {
+        let address = large.start.bits();
+        match large.source {
+            Source::Owned if self.sharers.any_in(&large.frames) => Err(Error::Shared { address }),
+            Source::Owned => Ok(()),
+            Source::Copy => Err(Error::Shared { address }),
+            Source::Foreign | Source::Physical => Err(Error::NotOurs { address }),
+        }
     }
 
     /// Takes the small frames that are to replace `large`. They will be overwritten as a whole, so

@@ -70,6 +70,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: SpaceId,
         options: &ThreadOptions<'_>,
     ) -> Result<ThreadMemory> {
+        if let Some(image) = &options.tls {
+            self.layout_tls(image)?;
+        }
         let stack = self.allocate_stack(space, options.stack_pages, options.name)?;
         let tls = options.tls.map(|image| self.allocate_tls(space, &image, options.name));
         // The buffer comes last, as it alone cannot go to the quarantine.
@@ -130,6 +133,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         image: &TlsImage<'_>,
         name: &str,
     ) -> Result<Tls> {
+        let (below, pages) = self.layout_tls(image)?;
+        let word = usize::from(self.alloc.sizes().word_bits / 8);
+        let region = self.map(space, &RegionOptions::new(pages).named(name))?;
+        match self.write_tls(region, pages, below, image, word) {
+            Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + below }),
+            Err(error) => {
+                self.give_up_region(region);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many bytes of TLS lie below the thread pointer, and its pages with the word there.
+    fn layout_tls(&self, image: &TlsImage<'_>) -> Result<(usize, usize)> {
         let page = self.geometry.page_bytes();
         let bad = Error::BadTls { bytes: image.memory_bytes, align: image.align };
         let possible = image.align.is_power_of_two()
@@ -141,14 +158,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let word = usize::from(self.alloc.sizes().word_bits / 8);
         let below = image.memory_bytes.checked_next_multiple_of(image.align).ok_or(bad)?;
         let pages = below.checked_add(word).ok_or(bad)?.div_ceil(page);
-        let region = self.map(space, &RegionOptions::new(pages).named(name))?;
-        match self.write_tls(region, pages, below, image, word) {
-            Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + below }),
-            Err(error) => {
-                self.give_up_region(region);
-                Err(error)
-            }
-        }
+        Ok((below, pages))
     }
 
     /// Fills a TLS region, whose thread pointer lies `below` bytes from its start: where it is, in

@@ -19,6 +19,8 @@ on_both!(
     more_memory_than_there_is,
     more_room_than_there_is,
     large_pages_that_cannot_be,
+    large_pages_that_are_shared_are_not_cut,
+    ids_that_were_given_back_before,
     memory_that_is_not_ours_to_share,
     thread_storage_that_cannot_be,
 );
@@ -233,6 +235,47 @@ fn large_pages_that_cannot_be(target: Target) {
     host.refuses(error, |vmm| vmm.share(own, FREE + PAGE, 3, own, &options));
 }
 
+/// A11: nor is another, that the same range cuts.
+fn large_pages_that_are_shared_are_not_cut(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, bits) = (host.own(), target.large_bits());
+    let pages = 1 << (bits - 12);
+    let large = RegionOptions::new(2 * pages).at(FREE).page_size(PageSize::Large { bits });
+    host.vmm.map(own, &large).expect("memory");
+    let (second, options) = (FREE + (1 << bits), RegionOptions::new(pages).aligned(bits));
+    let view = host.vmm.share(own, second, pages, own, &options).expect("room");
+    let shared = Error::Shared { address: second };
+    let cuts_both = FREE + PAGE;
+    host.refuses(shared, |vmm| vmm.unmap(own, cuts_both, pages));
+    host.refuses(shared, |vmm| vmm.protect(own, cuts_both, pages, Rights::READ));
+    host.refuses(shared, |vmm| vmm.unmap(own, second + PAGE, 1));
+    let copy = Error::Shared { address: view.start().bits() };
+    host.refuses(copy, |vmm| vmm.unmap(own, view.start().bits() + PAGE, 1));
+    host.vmm.release(view).expect("a region");
+    host.vmm.unmap(own, cuts_both, pages).expect("nobody shares it any more");
+    host.check();
+}
+
+/// A11, A24: twice is once too often.
+fn ids_that_were_given_back_before(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let region = tagged(&mut host, FREE, 1);
+    let object = host.vmm.allocate(Blueprint::Endpoint).expect("memory");
+    let options = ThreadOptions { stack_pages: 1, tls: None, name: "thread" };
+    let thread = host.vmm.allocate_thread_memory(own, &options).expect("memory");
+    host.vmm.release(region).expect("once");
+    host.vmm.free(object).expect("once");
+    host.vmm.release_thread_memory(thread).expect("once");
+    host.refuses(Error::NoSuchRegion(region), |vmm| vmm.release(region));
+    host.refuses(Error::NoSuchRegion(region), |vmm| vmm.settle(region));
+    let twice = host.vmm.free(object).expect_err("twice");
+    assert_eq!(twice.blame(), vmm::Blame::Caller, "{twice:?}");
+    let stack = thread.stack.region();
+    host.refuses(Error::NoSuchRegion(stack), |vmm| vmm.release_thread_memory(thread));
+    tagged(&mut host, FREE, 1);
+}
+
 /// A10.
 fn memory_that_is_not_ours_to_share(target: Target) {
     let mut host = Fixture::small(target);
@@ -264,12 +307,7 @@ fn thread_storage_that_cannot_be(target: Target) {
     for (bytes, align, init) in [(8, 3, &b""[..]), (8, 8192, b""), (2, 4, b"four")] {
         let tls = Some(TlsImage { init, memory_bytes: bytes, align });
         let options = ThreadOptions { stack_pages: 1, tls, name: "thread" };
-        let before = host.vmm.stats().free_bytes();
-        let error = host.vmm.allocate_thread_memory(own, &options).expect_err("no such TLS");
-        assert_eq!(error, Error::BadTls { bytes, align });
-        host.check();
-        assert!(host.mappings(own).is_empty());
-        host.vmm.trim().expect("trimming");
-        assert_eq!(host.vmm.stats().free_bytes(), before);
+        let error = Error::BadTls { bytes, align };
+        host.refuses(error, |vmm| vmm.allocate_thread_memory(own, &options));
     }
 }
