@@ -48,6 +48,10 @@ invocations! {
     TcbSetIpcBuffer,
     /// `TCB_SetSpace`.
     TcbSetSpace,
+    /// `TCB_SetPriority`.
+    TcbSetPriority,
+    /// `TCB_Resume`, and the `Yield` after it.
+    TcbResume,
 }
 
 /// How often each invocation was made, refused ones included.
@@ -226,6 +230,16 @@ impl<K: Kernel> Kernel for Counted<K> {
         vspace: CPtr,
     ) -> KernelResult {
         self.count(Invocation::TcbSetSpace).tcb_set_space(tcb, fault_endpoint, cspace_root, vspace)
+    }
+
+    #[inline]
+    fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
+        self.count(Invocation::TcbSetPriority).tcb_set_priority(tcb, priority)
+    }
+
+    #[inline]
+    fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {
+        self.count(Invocation::TcbResume).tcb_resume(tcb)
     }
 }
 

@@ -358,6 +358,13 @@ pub trait Kernel {
         cspace_root: CPtr,
         vspace: CPtr,
     ) -> KernelResult;
+
+    /// `TCB_SetPriority`: 0 to 255, at most what the calling thread may give.
+    fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult;
+
+    /// `TCB_Resume`, and then `Yield`: a thread of at least the caller's priority runs until it
+    /// blocks before this returns.
+    fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult;
 }
 
 /// Memory that is mapped in the manager's own VSpace: what it does with contents.

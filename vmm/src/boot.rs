@@ -91,6 +91,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             last_space: 1,
             streak_at: Cell::new(NO_STREAK),
             streak: None,
+            flusher: None,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Table))?;

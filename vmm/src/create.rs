@@ -85,9 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.empty_space(space)?;
         self.prune_all_tables(space)?;
         self.alloc.free(&mut self.kernel, root)?;
-        if let Some(pool) = &mut self.asids.0[usize::from(space.asid_pool.get())] {
-            pool.full = false;
-        }
+        self.asid_is_free(space.asid_pool.get());
         while let Some(node) = {
             let node = space.regions.borrow_mut().pop();
             node
@@ -121,8 +119,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// An identifier of a pool is free again.
+    pub(crate) fn asid_is_free(&mut self, pool: u8) {
+        if let Some(pool) = &mut self.asids.0[usize::from(pool)] {
+            pool.full = false;
+        }
+    }
+
     /// A new root paging structure with an ASID, and the number of the pool that is from.
-    fn make_root(&mut self) -> Result<(Object, u8)> {
+    pub(crate) fn make_root(&mut self) -> Result<(Object, u8)> {
         let root = self.alloc.allocate(&mut self.kernel, Blueprint::Table { level: 0 })?;
         match self.assign_asid(root) {
             Ok(pool) => Ok((root, pool)),

@@ -72,14 +72,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn allocate_ipc_buffer(&mut self, space: SpaceId) -> Result<IpcBuffer> {
         let node = self.peek_space(space)?;
         let mapped = node.open_arena.get().and_then(|arena| {
-            let mapped = self.follow_in_arena(node, arena)?;
-            Some(mapped.map(|frame| (arena, frame)))
+            let address = self.next_in_arena(arena);
+            let mapped = self.follow_in_arena(node, arena, address)?;
+            Some(mapped.map(|frame| (arena, address, frame)))
         });
-        let (arena, frame) = match mapped {
+        let (arena, address, frame) = match mapped {
             Some(mapped) => mapped?,
             None => self.map_in_arena(space)?,
         };
-        let address = self.next_in_arena(arena);
         let (out, back) = arena.arena.get().unwrap_or_default();
         arena.arena.set(Some((out + 1, back)));
         let full = usize::from(out) + 1 == self.arena_room(arena);
@@ -99,7 +99,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// For how many buffers an arena is, each with the guard above it.
     fn arena_room(&self, arena: &Region<'p>) -> usize {
-        arena.spec().pages / 2
+        arena.pages() / 2
     }
 
     /// Maps the next buffer of an arena if the one before it is the last one of its run, the frame
@@ -109,8 +109,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &mut self,
         space: &'p Space<'p>,
         arena: &'p Region<'p>,
+        address: usize,
     ) -> Option<Result<CPtr>> {
-        let address = self.next_in_arena(arena);
         if !self.is_streak(space.id.get(), address) {
             self.begin_in_arena(space, arena, address)?;
         }
@@ -135,8 +135,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns the
-    /// arena and the frame.
-    fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, CPtr)> {
+    /// arena, the buffer's address and its frame.
+    fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
         self.refill()?;
         let space = self.space(space)?;
         self.check_quota(space, Resource::Frames, 1)?;
@@ -144,13 +144,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Some(arena) => arena,
             None => self.open_arena(space)?,
         };
-        let page = self.geometry.range(self.next_in_arena(arena), 1)?;
+        let address = self.next_in_arena(arena);
+        let page = self.geometry.range(address, 1)?;
         if let Err(error) = self.commit_page(space, arena, page) {
             self.close_empty_arena(space, arena);
             return Err(error);
         }
-        let run = self.ipc_buffer_run(space, page.start().bits())?;
-        Ok((arena, run.frame(run.index_of(page.start()))))
+        let run = self.ipc_buffer_run(space, address)?;
+        Ok((arena, address, run.frame(run.index_of(page.start()))))
     }
 
     /// Makes an arena: for 127 buffers, or for one where addresses are short.
@@ -317,10 +318,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let gone = Error::NoSuchIpcBuffer { address: buffer.address };
         let (space, region) = self.peek_region(buffer.region).map_err(|_| gone)?;
         let (_, back) = region.packed.get();
-        let packed_back = back & self.packed_bit(buffer.address) != 0;
+        if back != 0 && back & self.packed_bit(buffer.address) != 0 {
+            return Err(gone);
+        }
         let at = self.geometry.address(buffer.address)?;
-        let run = space.runs.borrow().at(at).filter(|_| !packed_back).ok_or(gone)?;
-        match run.frame(run.index_of(at)) == buffer.frame {
+        match space.runs.borrow().frame_at(at) == Some(buffer.frame) {
             true => Ok((space, region)),
             false => Err(gone),
         }

@@ -23,7 +23,7 @@
 //!
 //!   tables.rs        page tables: made, kept, given back    scrub.rs         dirty frames made clean
 //!   windows.rs       frames mapped for a moment             quarantine.rs    what would not go
-//!   large.rs         large pages that are cut
+//!   large.rs         large pages that are cut               flush.rs         the TLB of the own space
 //!   bookkeeping.rs   memory for the manager itself          error.rs  ids.rs
 //!   query.rs   stats.rs   validate.rs   quota.rs            looking at it all, and limiting it
 //! ```
@@ -40,6 +40,7 @@ mod create;
 mod demand;
 mod error;
 mod fault;
+mod flush;
 mod ids;
 mod ipc_buffer;
 mod large;

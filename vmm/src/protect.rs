@@ -1,5 +1,5 @@
-//! Changing the rights of mapped pages in place. In another space than the manager's own there is no
-//! moment at which one is absent.
+//! Changing the rights of mapped pages in place: at no moment is one absent. For the manager's own
+//! space that takes [`Vmm::protect_in_place`].
 
 use page_tables::PageRange;
 use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
@@ -12,8 +12,9 @@ use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives `pages` pages from the address `start` (bytes) on, all of them mapped and in one
-    /// region, new rights. One kernel call a page, two in the manager's own space; pages that have
-    /// these rights already cost none.
+    /// region, new rights. One kernel call a page; in the manager's own space one more for each run of
+    /// up to 256 (or for each page, without [`Vmm::protect_in_place`]). Pages that have these rights
+    /// already cost none.
     ///
     /// # Errors
     /// [`Error::RightsExceedCeiling`], [`Error::NotMapped`], [`Error::OutsideRegion`],
@@ -95,31 +96,44 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives a run's frames the rights it says; returns how many were done.
     pub(crate) fn remap(&mut self, space: &Space<'p>, run: &RunInfo) -> (usize, Result) {
+        let own = core::ptr::eq(space, self.own);
+        if own && self.flusher.is_none() {
+            return self.renew_all(run);
+        }
         let (vspace, bits) = (space.root.get(), run.frames.size_bits);
+        let (rights, mut done) = (run.mapped_rights(), 0);
+        let mut outcome = Ok(());
+        while done < run.frames.count {
+            let address = run.start.bits() + (done << bits);
+            outcome = self.kernel.page_remap(run.frame(done), vspace, address, rights, run.cache);
+            if outcome.is_err() {
+                break;
+            }
+            done += 1;
+        }
+        if own && done != 0 && !self.flush() {
+            // There is no known reason to refuse it. If it is, this does it too; in the page table
+            // they all have the new rights, so that is what is recorded.
+            if let (_, Err(error)) = self.renew_all(&run.part(0, done)) {
+                return (done, Err(error));
+            }
+        }
+        (done, outcome.map_err(Error::kernel(Invocation::PageRemap)))
+    }
+
+    /// Gives a run's frames, in our own space, the rights it says, by unmapping and mapping each:
+    /// between the two it is not there.
+    fn renew_all(&mut self, run: &RunInfo) -> (usize, Result) {
         let rights = run.mapped_rights();
         for index in 0..run.frames.count {
-            let address = run.start.bits() + (index << bits);
-            let frame = run.frame(index);
-            let remapped = if core::ptr::eq(space, self.own) {
-                self.renew(frame, address, rights, run.cache)
-            } else {
-                self.kernel
-                    .page_remap(frame, vspace, address, rights, run.cache)
-                    .map_err(Error::kernel(Invocation::PageRemap))
-            };
-            if let Err(error) = remapped {
+            let address = run.address(index).bits();
+            if let Err(error) = self.renew(run.frame(index), address, rights, run.cache) {
                 return (index, Err(error));
             }
         }
         (run.frames.count, Ok(()))
     }
 
-    /// Maps a page of our own space with other rights, by unmapping it first.
-    ///
-    /// `Page_Remap` of 5.0.0 changes the page table and leaves the processor's TLB as it is
-    /// (invalidateLocalPageStructureCache in machine.h), so the old rights could go on being used.
-    /// Another space's are forgotten when it is switched to; in the space that runs only unmapping
-    /// makes the processor forget. For two kernel calls of this thread the page is not there.
     fn renew(&mut self, frame: CPtr, address: usize, rights: Rights, cache: CachePolicy) -> Result {
         let vspace = self.own.root.get();
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;

@@ -150,6 +150,11 @@ impl Region<'_> {
         self.start.get()
     }
 
+    /// Its pages, guards included; 0 for a mark.
+    pub fn pages(&self) -> usize {
+        self.pages.get()
+    }
+
     pub fn serial(&self) -> u32 {
         self.serial.get()
     }

@@ -389,6 +389,15 @@ impl<'p> Runs<'p> {
         run.maps(address).then(|| run.info())
     }
 
+    /// The capability that is mapped at an address.
+    pub fn frame_at(&self, address: VirtAddr) -> Option<CPtr> {
+        if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {
+            let index = (address.bits() - last.start.get().bits()) >> last.step_bits();
+            return last.maps(address).then(|| last.first.get().offset(index));
+        }
+        self.at(address).map(|run| run.frame(run.index_of(address)))
+    }
+
     /// The run before `next`, which lies in no run, if `next` goes on where it ends in every respect
     /// that a run knows of.
     pub fn before(&self, next: &RunInfo) -> Option<&'p Run<'p>> {

@@ -143,7 +143,8 @@ pub fn start<const PAGES: usize>(
         tables: known_tables,
         pool,
     };
-    let vmm = Vmm::new(Sel4(()), Architecture::IA32, &boot)?;
+    let mut vmm = Vmm::new(Sel4(()), Architecture::IA32, &boot)?;
+    vmm.protect_in_place(u8::MAX)?;
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)
 }
@@ -353,6 +354,19 @@ impl Kernel for Sel4 {
                 cap_at(vspace),
             )
             .map_err(refused)
+    }
+
+    fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
+        let tcb = cap_at::<cap_type::Tcb>(tcb);
+        // This kernel asks for no authority; others take the thread's own as well as any.
+        tcb.tcb_set_priority(tcb, priority.into()).map_err(refused)
+    }
+
+    fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {
+        cap_at::<cap_type::Tcb>(tcb).tcb_resume().map_err(refused)?;
+        // It runs at once if its priority is the higher one, and now if it is the same.
+        sel4::r#yield();
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use untyped_alloc::{
 use crate::bookkeeping::Bookkeeping;
 use crate::create::AsidPools;
 use crate::error::{Error, NodeKind, Result};
+use crate::flush::Flusher;
 use crate::ids::{RegionId, SpaceId};
 use crate::page::{Streak, NO_STREAK};
 use crate::region::Region;
@@ -102,6 +103,7 @@ pub struct Vmm<'p, K> {
     /// Where the page goes that goes on a streak, or [`NO_STREAK`].
     pub(crate) streak_at: Cell<usize>,
     pub(crate) streak: Option<Streak<'p>>,
+    pub(crate) flusher: Option<Flusher>,
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {

@@ -38,7 +38,7 @@ pub enum AccessFault {
 
 impl<'p> ModelKernel<'p> {
     /// The table that translates addresses of threads with this VSpace (`setVMRoot`).
-    fn active_root(&self, cap: Cap) -> Option<usize> {
+    pub(super) fn active_root(&self, cap: Cap) -> Option<usize> {
         let Cap::Table { base, level: 0, mapped: Some(place) } = cap else {
             return None;
         };

@@ -27,10 +27,12 @@ pub enum CallKind {
     AsidPoolAssign,
     TcbSetIpcBuffer,
     TcbSetSpace,
+    TcbSetPriority,
+    TcbResume,
 }
 
 /// How many kinds of invocations there are.
-const KINDS: usize = CallKind::TcbSetSpace as usize + 1;
+const KINDS: usize = CallKind::TcbResume as usize + 1;
 
 type Predicate = Arc<dyn Fn(CallKind) -> bool + Send + Sync>;
 

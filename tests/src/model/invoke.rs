@@ -216,4 +216,14 @@ impl Kernel for ModelKernel<'_> {
         self.meter.enter(CallKind::TcbSetSpace)?;
         self.set_space(tcb, fault_endpoint, cspace_root, vspace)
     }
+
+    fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
+        self.meter.enter(CallKind::TcbSetPriority)?;
+        self.set_priority(tcb, priority)
+    }
+
+    fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {
+        self.meter.enter(CallKind::TcbResume)?;
+        self.resume(tcb)
+    }
 }

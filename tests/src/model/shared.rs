@@ -128,6 +128,14 @@ impl Kernel for SharedModel<'_> {
     ) -> KernelResult {
         self.get().tcb_set_space(tcb, fault_endpoint, cspace_root, vspace)
     }
+
+    fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
+        self.get().tcb_set_priority(tcb, priority)
+    }
+
+    fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {
+        self.get().tcb_resume(tcb)
+    }
 }
 
 impl<'p> Memory<'p> for SharedModel<'p> {

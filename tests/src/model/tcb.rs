@@ -14,6 +14,7 @@ use super::cspace::SlotId;
 pub(super) struct TcbState {
     pub(super) fault_endpoint: usize,
     pub(super) ipc_buffer: usize,
+    pub(super) priority: u8,
 }
 
 /// Slots of a thread control block, by number.
@@ -128,6 +129,34 @@ impl ModelKernel<'_> {
         }
         if base == self.caller {
             // At the latest when the caller runs next with another VSpace, all is flushed.
+            self.stale.clear();
+        }
+        Ok(())
+    }
+
+    /// `decodeSetPriority`, where the caller may give any. The label's one word is the priority.
+    pub(super) fn set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
+        let thread = self.invoked(tcb);
+        let Cap::Tcb { base } = self.cap_in(thread) else {
+            return self.refuse_label(thread, 1);
+        };
+        if let Some(state) = self.tcbs.get_mut(&base) {
+            state.priority = priority;
+        }
+        Ok(())
+    }
+
+    /// `TCBResume` of a thread without a program, and the `Yield` after it. It runs if no priority is
+    /// above its own, which is so at 255, and stops at its first instruction. If its VSpace is not
+    /// the caller's, `setVMRoot` has the processor forget the caller's translations.
+    pub(super) fn resume(&mut self, tcb: CPtr) -> KernelResult {
+        let thread = self.invoked(tcb);
+        let Cap::Tcb { base } = self.cap_in(thread) else {
+            return self.refuse_label(thread, 0);
+        };
+        let runs = self.tcbs.get(&base).is_some_and(|state| state.priority == u8::MAX);
+        let root = self.active_root(self.cap_in(self.slots.id(base, tcb_slot::VSPACE)));
+        if runs && base != self.caller && root != self.caller_root() {
             self.stale.clear();
         }
         Ok(())

@@ -14,6 +14,7 @@ crate::tests!("memory":
     what_the_manager_says_is_where_the_kernel_maps,
     contents_survive_protecting,
     a_protected_page_faults_on_writing,
+    a_page_of_our_own_is_protected_in_place,
     a_page_without_rights_faults_on_reading,
     guard_pages_fault,
     a_stack_overflow_hits_the_guard,
@@ -79,6 +80,30 @@ fn a_protected_page_faults_on_writing(context: &mut Context) -> Outcome {
     check_eq!(context.spawn(store, start + 4092)?.result()?, STORED);
     check_eq!(context.spawn(store, start + 8192)?.result()?, STORED);
     check_eq!(word(start + 4096), 1);
+    Ok(context.vmm.release(region)?)
+}
+
+/// Nothing is unmapped, and yet the processor uses no right that it knew before.
+fn a_page_of_our_own_is_protected_in_place(context: &mut Context) -> Outcome {
+    const PAGES: usize = 40;
+    let region = context.vmm.map(context.space, &RegionOptions::new(PAGES))?;
+    let start = region.start().bits();
+    for (rights, right) in [(Rights::READ, false), (Rights::READ_WRITE, true)] {
+        // The processor knows these pages as they were until now.
+        check!(words(start, PAGES).iter().all(|&word| word <= PAGES as Word));
+        let calls = context.vmm.kernel_calls();
+        context.vmm.protect(context.space, start, PAGES, rights)?;
+        let calls = context.vmm.kernel_calls().since(&calls);
+        check_eq!(calls.of(Invocation::PageRemap), PAGES as u64);
+        check_eq!((calls.of(Invocation::PageUnmap), calls.of(Invocation::PageMap)), (0, 0));
+        for page in [0, 1, PAGES / 2, PAGES - 1] {
+            let stored = context.spawn(store, start + page * 4096)?;
+            match right {
+                true => check_eq!(stored.result()?, STORED),
+                false => check_eq!(stored.vm_fault()?.addr() as usize, start + page * 4096),
+            }
+        }
+    }
     Ok(context.vmm.release(region)?)
 }
 

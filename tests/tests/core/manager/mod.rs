@@ -4,6 +4,7 @@
 //!   boot.rs       how it starts, and what it refuses to start with
 //!   places.rs     where regions go: anywhere, fixed, within, aligned, guarded, reserved
 //!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
+//!   in_place.rs   protecting pages of the manager's own space
 //!   streaks.rs    pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
 //!   looking.rs    queries, dump, statistics
@@ -14,6 +15,7 @@
 
 mod boot;
 mod buffers;
+mod in_place;
 mod looking;
 mod memory;
 mod places;

@@ -127,6 +127,7 @@ impl<'a> Fixture<'a> {
             panic!("{violation:?}");
         }
         self.kernel().check_manager();
+        assert_eq!(self.kernel().stale_translations().next(), None, "the TLB is behind");
         let stats = self.vmm.stats();
         assert_eq!(stats.allocator.total_bytes, self.machine.ram_bytes(), "RAM is lost");
     }
