@@ -27,6 +27,11 @@ impl<'p> Run<'p> {
     /// Returns whether it failed for the injected reason.
     fn attempt(&mut self, op: Op, fault: Fault) -> bool {
         let want = self.want(op);
+        // An unfinished clone of a space is left behind where destroying it is refused (MODEL.md).
+        let fault = fault.map(|fault| Failing {
+            lasts: fault.lasts && !matches!(op, Op::CloneSpace(_) | Op::DestroySpace(_)),
+            ..fault
+        });
         let failures = self.vmm.kernel().injected_failures();
         match fault {
             Some(Failing { nth, error, lasts: false }) => {
