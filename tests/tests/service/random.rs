@@ -226,7 +226,7 @@ impl Storm {
             54..=55 => Request::Thread(NewThread {
                 entry: random.next(),
                 argument: random.next(),
-                stack_pages: 1 + random.below(3),
+                stack_pages: if random.one_in(6) { MOST_PAGES } else { 1 + random.below(3) },
                 slot: random.below(18),
             }),
             56 => Request::EndThread { thread: buffer, own: random.one_in(4) },
