@@ -32,7 +32,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn cut_large(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         // Both edges before either is cut.
         for edge in [range.start().bits(), range.end()] {
-            let run = self.geometry.address(edge).ok().and_then(|at| space.runs.borrow().at(at));
+            let at = self.geometry.address(edge).ok();
+            let run = at.and_then(|at| space.runs.borrow().across(at));
             if let Some(run) = run {
                 let index = (edge - run.start.bits()) >> run.frames.size_bits;
                 if run.address(index).bits() != edge {

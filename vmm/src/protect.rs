@@ -51,12 +51,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Ok(address) = self.geometry.address(address) else {
             return Ok(());
         };
-        let Some(run) = space.runs.borrow().at(address) else {
+        let Some(run) = space.runs.borrow().across(address) else {
             return Ok(());
         };
-        if run.start == address {
-            return Ok(());
-        }
         let first = run.index_of(address);
         let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
         let upper = run.part(first, run.frames.count - first);

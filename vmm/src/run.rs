@@ -389,6 +389,21 @@ impl<'p> Runs<'p> {
         run.maps(address).then(|| run.info())
     }
 
+    /// The run that goes on across an address: it begins before and ends behind it. Where one is known
+    /// to begin or end there, nothing is searched.
+    pub fn across(&self, address: VirtAddr) -> Option<RunInfo> {
+        if let Some((last, _)) = self.last.get() {
+            if last.start.get() == address || last.end() == address.bits() {
+                return None;
+            }
+            if last.covers(address) {
+                return Some(last.info());
+            }
+        }
+        let before = self.by_start.upper_bound(Bound::Excluded(&address)).clone_pointer()?;
+        before.covers(address).then(|| before.info())
+    }
+
     /// The capability that is mapped at an address.
     pub fn frame_at(&self, address: VirtAddr) -> Option<CPtr> {
         if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {

@@ -42,7 +42,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn check_uncut(&self, space: &Space<'p>, range: PageRange) -> Result {
         let cut = [range.start().bits(), range.end()].into_iter().find_map(|edge| {
             let edge = self.geometry.address(edge).ok()?;
-            let run = space.runs.borrow().at(edge)?;
+            let run = space.runs.borrow().across(edge)?;
             let page = run.address(run.index_of(edge));
             (page != edge && edge.is_aligned(self.geometry.page_bits)).then_some(page)
         });
