@@ -28,6 +28,7 @@ on_both![
     a_share_that_is_refused_copies_nothing,
     a_clone_of_a_space_that_fails_leaves_it_writable,
     a_stack_that_cannot_be_given_back_is_given_back_later,
+    what_a_destroyed_space_had_in_quarantine_is_gone_too,
 ];
 
 #[test]
@@ -220,6 +221,30 @@ fn a_stack_that_cannot_be_given_back_is_given_back_later(target: Target) {
             return;
         }
         fixture.check();
+        before.assert_same(&Snapshot::settled(&mut fixture));
+    }
+}
+
+/// What the kernel would not let go was counted for good when its space went.
+fn what_a_destroyed_space_had_in_quarantine_is_gone_too(target: Target) {
+    let mut met = 0;
+    for nth in 1.. {
+        let mut fixture = Fixture::roomy(target);
+        let before = Snapshot::settled(&mut fixture);
+        let space = fixture.vmm.create_space().unwrap();
+        fixture.spaces.push(space);
+        fixture.kernel().fail_from(nth, KernelError::InvalidCapability);
+        let mapped = fixture.vmm.map(space, &RegionOptions::new(3).at(FREE));
+        fixture.kernel().disarm();
+        if mapped.is_ok() {
+            assert!(met > 0, "nothing went to the quarantine");
+            return;
+        }
+        met += usize::from(fixture.vmm.stats().quarantined != 0);
+        fixture.check();
+        fixture.vmm.destroy_space(space).expect("nothing fails now");
+        fixture.spaces.pop();
+        assert_eq!(fixture.vmm.stats().quarantined, 0);
         before.assert_same(&Snapshot::settled(&mut fixture));
     }
 }

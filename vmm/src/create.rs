@@ -9,6 +9,7 @@ use untyped_alloc::{Blueprint, CPtr, Invocation, Kernel, KernelError, Memory, Ob
 
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::SpaceId;
+use crate::region::Kind;
 use crate::run::Source;
 use crate::space::Space;
 use crate::vmm::Vmm;
@@ -90,6 +91,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let node = space.regions.borrow_mut().pop();
             node
         } {
+            self.quarantined -= usize::from(node.spec().kind == Kind::Quarantine);
             self.pools.regions.give(node);
         }
         if let Some(node) = self.spaces.remove(id) {
