@@ -33,16 +33,7 @@ fn spot(page: u8) -> Spot {
 }
 
 fn at(page: u8, pages: usize) -> Wish {
-    Wish {
-        place: Where::At(spot(page)),
-        pages,
-        below: 0,
-        above: 0,
-        align_bits: 0,
-        rights: Rights::READ_WRITE,
-        ceiling: None,
-        inside: None,
-    }
+    Wish { place: Where::At(spot(page)), ..Wish::anywhere(pages) }
 }
 
 fn pages(page: u8, pages: usize) -> Pages {
@@ -55,7 +46,7 @@ fn alphabet() -> Vec<Request> {
     let space = 0;
     let (own, other) = (0, 1);
     let guarded = Wish { below: 1, above: 1, ..at(1, 1) };
-    let anywhere = Wish { place: Where::Anywhere, ..at(0, 1) };
+    let anywhere = Wish::anywhere(1);
     let inside = Wish { inside: Some(0), ..at(1, 2) };
     vec![
         Request::Map { space, wish: at(0, 1) },

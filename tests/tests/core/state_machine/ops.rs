@@ -66,6 +66,22 @@ pub struct Wish {
     pub inside: Option<u8>,
 }
 
+impl Wish {
+    /// Without guards, where the manager chooses.
+    pub fn anywhere(pages: usize) -> Wish {
+        Wish {
+            place: Where::Anywhere,
+            pages,
+            below: 0,
+            above: 0,
+            align_bits: 0,
+            rights: Rights::READ_WRITE,
+            ceiling: None,
+            inside: None,
+        }
+    }
+}
+
 /// A request. Numbers choose among what there is, modulo how much there is.
 #[derive(Clone, Debug)]
 pub enum Request {

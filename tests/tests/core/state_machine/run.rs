@@ -145,20 +145,6 @@ fn options(wish: &Wish, inside: Option<RegionId>, host: &Fixture<'_>) -> RegionO
     }
 }
 
-/// Where the manager chooses.
-fn anywhere(pages: usize) -> Wish {
-    Wish {
-        place: Where::Anywhere,
-        pages,
-        below: 0,
-        above: 0,
-        align_bits: 0,
-        rights: Rights::READ_WRITE,
-        ceiling: None,
-        inside: None,
-    }
-}
-
 /// Chooses by number.
 fn pick<T: Copy>(from: &[T], which: u8) -> Option<T> {
     (!from.is_empty()).then(|| from[usize::from(which) % from.len()])
@@ -509,7 +495,7 @@ impl<'a> Run<'a> {
         else {
             return;
         };
-        let wish = Wish { below: 1, above: 1, ..anywhere(pages) };
+        let wish = Wish { below: 1, above: 1, ..Wish::anywhere(pages) };
         self.enter_chosen(number, Stack::region(stack), &wish, Kind::Stack);
         let region = self.reference.spaces[number].region_at(stack.bottom()).expect("a region");
         assert_eq!(region.usable(), stack.bottom()..stack.top());
@@ -529,7 +515,7 @@ impl<'a> Run<'a> {
         let arena = buffer.region();
         let known = self.reference.spaces[number].regions.values().any(|it| it.id == arena);
         if !known {
-            let wish = Wish { below: 1, align_bits: 20, ..anywhere(2 * 127) };
+            let wish = Wish { below: 1, align_bits: 20, ..Wish::anywhere(2 * 127) };
             self.enter_chosen(number, arena, &wish, Kind::IpcBuffer);
         }
         let out = self.reference.handed_out.iter().filter(|other| other.region() == arena).count();
