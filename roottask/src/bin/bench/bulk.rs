@@ -13,7 +13,9 @@ const PAGES: usize = 8192;
 /// 1024 fresh frames: how few kernel calls that takes, beside mapping each.
 pub fn alloc_1024_frames(vmm: &mut Manager) -> Result {
     const FRAMES: usize = 1024;
-    let (own, options) = (vmm.own_space(), RegionOptions::new(FRAMES));
+    // Below one page table, as the floor's are, wherever the image ends.
+    let span = FrameObjectType::LargePage.bits() as u8;
+    let (own, options) = (vmm.own_space(), RegionOptions::new(FRAMES).aligned(span));
     let (_, mut cost) = cost(vmm, |vmm| vmm.map(own, &options))?;
     let floor = Floor::new(vmm, FRAMES, FrameObjectType::_4k)?;
     let raw = instructions(|| map_all(&floor, FRAMES));
