@@ -134,7 +134,7 @@ EOF
     "$SCRIPTS/debug.sh" service-demo --commands "$commands" --output /dev/null | tee "$read" || return
     # The root task's space and three clients'; of one of these its stack.
     [[ $(grep -c '^space [1-4]: [0-9]* pages mapped.* root in slot' "$read") == 4 ]] || return
-    grep -q '  rw .* pages, .* mapped, guards 1+1  Stack "stack"$' "$read"
+    grep -q '  rw .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read"
 }
 
 target_docs() {
@@ -171,11 +171,11 @@ numbers_check_works() {
     mkdir -p "$folder/tests"
     printf '%s\n' '- **A1** one' '- **I1** two' >"$folder/MODEL.md"
     printf '%s\n' '//! Checks A1–I1.' '/// A1, I1.' >"$folder/tests/both.rs"
-    python3 "$SCRIPTS/numbers.py" "$folder/MODEL.md" "$folder/tests" || return
+    python3 "$SCRIPTS/model_numbers.py" "$folder/MODEL.md" "$folder/tests" || return
     echo '- **A2** three' >>"$folder/MODEL.md"
-    exits_with 1 python3 "$SCRIPTS/numbers.py" "$folder/MODEL.md" "$folder/tests" || return
+    exits_with 1 python3 "$SCRIPTS/model_numbers.py" "$folder/MODEL.md" "$folder/tests" || return
     echo '/// A2, A3.' >"$folder/tests/more.rs"
-    exits_with 1 python3 "$SCRIPTS/numbers.py" "$folder/MODEL.md" "$folder/tests"
+    exits_with 1 python3 "$SCRIPTS/model_numbers.py" "$folder/MODEL.md" "$folder/tests"
 }
 
 # The program that the README shows is one that is compiled and booted.
@@ -253,7 +253,7 @@ target_lane() {
 }
 
 script_lane() {
-    check "tests name what MODEL.md numbers" python3 "$SCRIPTS/numbers.py" MODEL.md tests/tests \
+    check "tests name what MODEL.md numbers" python3 "$SCRIPTS/model_numbers.py" MODEL.md tests/tests \
         roottask/src/bin/guest-tests
     check "the check of these numbers" numbers_check_works
     check "run.sh --help" exits_with 0 "$SCRIPTS/run.sh" --help

@@ -1,7 +1,7 @@
 """Whether the tests name what MODEL.md numbers: every assertion and invariant by some test, and none
 that there is not. What a header says of a whole suite ("A1–A12") names no test, and does not count.
 
-Usage: numbers.py MODEL FOLDER...
+Usage: model_numbers.py MODEL FOLDER...
 """
 
 import pathlib
