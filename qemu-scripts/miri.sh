@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 TOOLCHAIN=nightly
 # So long each step may take: several times what it needs on an idle machine.
-SECONDS_EACH=120
+SECONDS_EACH=240
 
 usage() {
     cat <<EOF

@@ -32,5 +32,5 @@ fn alloc_ops() {
 
 #[test]
 fn vmm_ops() {
-    run(crate::vmm_ops::run, (300, 300), (3, 120));
+    run(crate::vmm_ops::run, (300, 300), (1, 100));
 }

@@ -272,7 +272,7 @@ impl Stress {
         self.report_end();
         debug_println!("stress: the state:");
         let stats = self.vmm.stats();
-        debug_println!("{stats:?}");
+        debug_println!("{stats}");
         for &space in &self.world.spaces {
             // The console takes everything.
             let _ = self.vmm.dump(space, &mut Console);
