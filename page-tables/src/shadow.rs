@@ -54,8 +54,13 @@ impl Table<'_> {
     /// its count changes.
     #[inline(always)]
     pub fn use_one_more(&self) {
-        debug_assert!(self.used.get() != 0 || self.permanent.get());
+        debug_assert!(!self.is_listed_empty());
         self.used.set(self.used.get() + 1);
+    }
+
+    /// Whether it is kept with no entry in use, to be used again or given back.
+    pub fn is_listed_empty(&self) -> bool {
+        self.by_empty.is_linked()
     }
 
     /// Whether it is never given back: it came with the VSpace.
@@ -164,7 +169,7 @@ impl<'p> Shadow<'p> {
 
     /// Marks a structure as one that came with the VSpace: it is never empty.
     pub fn make_permanent(&mut self, table: &'p Table<'p>) {
-        if self.is_listed_empty(table) {
+        if table.is_listed_empty() {
             self.unlist(table);
         }
         table.permanent.set(true);
@@ -173,7 +178,7 @@ impl<'p> Shadow<'p> {
     /// Forgets a structure that was just unmapped or destroyed; its node goes back to a pool. The
     /// one above it gets one entry less.
     pub fn remove(&mut self, geometry: &Geometry, table: &'p Table<'p>) -> &'p Table<'p> {
-        if self.is_listed_empty(table) {
+        if table.is_listed_empty() {
             self.unlist(table);
         }
         self.by_place.find_mut(&place(table)).remove();
@@ -197,7 +202,7 @@ impl<'p> Shadow<'p> {
         if count == 0 {
             return;
         }
-        if self.is_listed_empty(table) {
+        if table.is_listed_empty() {
             self.unlist(table);
         }
         table.used.set(table.used.get() + count as u16);
@@ -267,10 +272,6 @@ impl<'p> Shadow<'p> {
 
     fn counted(&self, geometry: &Geometry, level: u8, address: VirtAddr) -> Option<&'p Table<'p>> {
         (level != 0).then(|| self.find(geometry, level, address)).flatten()
-    }
-
-    fn is_listed_empty(&self, table: &Table<'_>) -> bool {
-        table.by_empty.is_linked()
     }
 
     fn unlist(&mut self, table: &'p Table<'p>) {

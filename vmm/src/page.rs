@@ -129,6 +129,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let apart = region.arena.get().is_some();
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, address)?;
+        // A table that is kept empty is on the list of empty ones: only the long way takes it off.
+        if table.is_listed_empty() {
+            return None;
+        }
         let RegionSpec { rights, cache, .. } = region.spec();
         let batch = self.alloc.batch_of(run.frames())?;
         let room = run.room_for_more(rights, cache, bits, apart)?;

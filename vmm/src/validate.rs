@@ -79,6 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let covered = table.is_some_and(|table| core::ptr::eq(table, streak.table))
             && self.geometry.table_end(deepest, range.start()) >= range.end();
         hold("a streak stays in its page table", at, covered)?;
+        hold("the page table of a streak is in use", at, !streak.table.is_listed_empty())?;
         let left = self.quota_left(space, Resource::Frames);
         hold("a streak stays under the quota", at, pages <= left)
     }
@@ -168,7 +169,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.entries(space, table) == table.used(),
             )?;
             ours += usize::from(!table.is_permanent());
-            empty += usize::from(!table.is_permanent() && table.used() == 0);
+            let is_empty = !table.is_permanent() && table.used() == 0;
+            hold(
+                "the empty tables are those on the list",
+                at,
+                is_empty == table.is_listed_empty(),
+            )?;
+            empty += usize::from(is_empty);
         }
         hold("empty tables are listed", empty, empty == shadow.empty_len())?;
         for run in space.runs.borrow().iter() {

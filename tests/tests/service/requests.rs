@@ -201,3 +201,28 @@ fn a_client_that_exits_is_not_answered_any_more() {
     assert!(world.work() >= 2, "100 pages in one piece");
     assert_eq!(world.free_bytes(), before);
 }
+
+/// Its heap grows over the line between two page tables and shrinks, again and again: the short way for
+/// consecutive pages once broke the list of empty tables by that, and with it the server.
+#[test]
+fn a_heap_that_grows_and_shrinks_over_a_line_harms_nobody() {
+    let mut world = World::new();
+    let client = world.client(AMPLE, None);
+    let line = 0x4040_0000;
+    let start = line - 4 * PAGE;
+    world.region(
+        client,
+        Request::Reserve(Reserve { address: start, around: 1, ..plain_reserve(8) }),
+    );
+    for _ in 0..4 {
+        for page in 0..6 {
+            assert!(world.touch(client, start + page * PAGE, 7));
+            world.fixture.check();
+        }
+        for (start, pages) in [(line, 2), (start, 4)] {
+            let unmapped = world.ask(client, Request::Unmap { start, pages });
+            assert_eq!(unmapped, Ok(Answer::Pages(pages)));
+            world.fixture.check();
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use untyped_alloc::KernelError;
 use vmm::{
-    Access, Blame, Blueprint, Error, PageFault, Quota, RegionId, RegionOptions, Resolution, Result,
-    Rights, SpaceId, Vmm,
+    Access, Backing, Blame, Blueprint, Error, PageFault, Quota, RegionId, RegionOptions,
+    Resolution, Result, Rights, SpaceId, Vmm,
 };
 use vmm_tests::model::{CallKind, SharedModel};
 
@@ -19,6 +19,8 @@ on_both!(
     what_comes_between_is_seen,
     memory_that_others_take_is_not_mapped_twice,
     where_there_is_no_streak_no_address_goes_on,
+    a_kept_table_ahead_is_taken_into_use,
+    a_heap_grows_and_shrinks_over_a_line_again_and_again,
 );
 
 type Manager<'a> = Vmm<'a, SharedModel<'a>>;
@@ -197,5 +199,56 @@ fn memory_that_others_take_is_not_mapped_twice(target: Target) {
     }
     assert_eq!(host.mappings(own).len() + host.mappings(other).len(), 300);
     host.assert_no_frame_twice(&[own, other]);
+    host.check();
+}
+
+/// An address at which a page table begins, with nothing near it.
+fn line(target: Target) -> usize {
+    FREE + (1 << target.large_bits())
+}
+
+/// The heap grew over the line before and shrank again: behind the line lies a table that is kept.
+fn a_kept_table_ahead_is_taken_into_use(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, line) = (host.own(), line(target));
+    let heap = host.vmm.reserve(own, &RegionOptions::new(8).at(line - 4 * PAGE)).expect("room");
+    host.vmm.populate(own, line, 1).expect("memory");
+    host.vmm.unmap(own, line, 1).expect("it is mapped");
+    for page in 0..5 {
+        host.vmm.populate(own, line - 4 * PAGE + page * PAGE, 1).expect("memory");
+        host.vmm.validate().expect("I5, I14");
+    }
+    host.write(own, line, 42);
+    host.vmm.trim().expect("no call is refused");
+    assert_eq!(host.read(own, line), 42, "the page is not lost with its table");
+    host.vmm.release(heap).expect("no call is refused");
+    host.check();
+}
+
+fn a_heap_grows_and_shrinks_over_a_line_again_and_again(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, line) = (host.own(), line(target));
+    let start = line - 4 * PAGE;
+    let lazy = RegionOptions::new(8).at(start).backed(Backing::OnDemand { around: 1 });
+    let heap = host.vmm.reserve(own, &lazy).expect("room");
+    for round in 0..6 {
+        for page in 0..6 {
+            let address = start + page * PAGE;
+            if round % 2 == 0 {
+                host.vmm.populate(own, address, 1).expect("memory");
+            } else {
+                let access = Access::Write;
+                let fault = PageFault { address, access, present: false, ip: 0 };
+                let resolved = host.vmm.resolve_fault(own, &fault).expect("memory");
+                assert!(matches!(resolved, Resolution::Resolved(_)));
+            }
+            host.vmm.validate().expect("I5, I14");
+        }
+        // From the top, as a heap shrinks; the table behind the line first.
+        host.vmm.unmap(own, line, 2).expect("it is mapped");
+        host.vmm.validate().expect("I5, I14");
+        host.vmm.unmap(own, start, 4).expect("it is mapped");
+    }
+    host.vmm.release(heap).expect("no call is refused");
     host.check();
 }
