@@ -20,6 +20,7 @@ use crate::share::Sharers;
 use crate::space::{Space, Spaces};
 use crate::threads::Threads;
 use crate::vmm::{Architecture, Pools, Vmm};
+use crate::waiting::Requests;
 use crate::windows::Windows;
 
 /// What the kernel told the root task, in plain numbers. `sel4_kernel::boot_info` makes one of
@@ -87,6 +88,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             asids: AsidPools::new(boot.asid_pool),
             sharers: Sharers::new(),
             threads: Threads::new(),
+            requests: Requests::new(),
             serial: 0,
             last_space: 1,
             streak_at: Cell::new(NO_STREAK),

@@ -35,6 +35,26 @@ impl AsidPools {
         pools[0] = Some(AsidPool { capability: initial, full: false });
         AsidPools(pools)
     }
+
+    /// The number of the first pool that may have an identifier left, and its capability; that is
+    /// none for one that is to be made first. `None` when all are full.
+    pub fn usable(&self) -> Option<(u8, Option<CPtr>)> {
+        let usable = |pool: &Option<AsidPool>| !pool.is_some_and(|pool| pool.full);
+        let index = self.0.iter().position(usable)?;
+        Some((index as u8, self.0[index].map(|pool| pool.capability)))
+    }
+
+    /// Records a pool that was just made.
+    pub fn insert(&mut self, index: u8, capability: CPtr) {
+        self.0[usize::from(index)] = Some(AsidPool { capability, full: false });
+    }
+
+    /// Records whether a pool has no identifier left.
+    pub fn set_full(&mut self, index: u8, full: bool) {
+        if let Some(pool) = &mut self.0[usize::from(index)] {
+            pool.full = full;
+        }
+    }
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -123,9 +143,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// An identifier of a pool is free again.
     pub(crate) fn asid_is_free(&mut self, pool: u8) {
-        if let Some(pool) = &mut self.asids.0[usize::from(pool)] {
-            pool.full = false;
-        }
+        self.asids.set_full(pool, false);
     }
 
     /// A new root paging structure with an ASID, and the number of the pool that is from.
@@ -141,25 +159,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn assign_asid(&mut self, root: Object) -> Result<u8> {
-        for index in 0..MOST_POOLS {
-            let pool = match self.asids.0[index] {
-                Some(pool) if pool.full => continue,
+        while let Some((index, pool)) = self.asids.usable() {
+            let pool = match pool {
                 Some(pool) => pool,
                 None => self.make_asid_pool(index)?,
             };
-            match self.kernel.asid_pool_assign(pool.capability, root.slot()) {
-                Ok(()) => return Ok(index as u8),
+            match self.kernel.asid_pool_assign(pool, root.slot()) {
+                Ok(()) => return Ok(index),
                 // The pool has no identifier left.
-                Err(KernelError::DeleteFirst) => {
-                    self.asids.0[index] = Some(AsidPool { full: true, ..pool });
-                }
+                Err(KernelError::DeleteFirst) => self.asids.set_full(index, true),
                 Err(error) => return Err(Error::kernel(Invocation::AsidPoolAssign)(error)),
             }
         }
         Err(Error::kernel(Invocation::AsidPoolAssign)(KernelError::DeleteFirst))
     }
 
-    fn make_asid_pool(&mut self, index: usize) -> Result<AsidPool> {
+    fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
         let untyped = self.alloc.allocate(&mut self.kernel, Blueprint::Untyped { size_bits })?;
         let slot = match self.alloc.take_slots(&mut self.kernel, 1) {
@@ -176,8 +191,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.alloc.abandon(&mut self.kernel, untyped);
             return Err(Error::kernel(Invocation::AsidControlMakePool)(error));
         }
-        let pool = AsidPool { capability: slot, full: false };
-        self.asids.0[index] = Some(pool);
-        Ok(pool)
+        self.asids.insert(index, slot);
+        Ok(slot)
     }
 }

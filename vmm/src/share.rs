@@ -17,7 +17,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::PageRange;
-use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Pool, Rights};
 
 use crate::error::{Error, NodeKind, Result};
 use crate::ids::{RegionId, SpaceId};
@@ -44,7 +44,25 @@ pub(crate) struct SharerGroup<'p> {
 /// Set in a count: the owner's own mapping is gone.
 const OWNER_LEFT: u16 = 1 << 15;
 /// The most copies of one frame.
-const MOST_COPIES: u16 = OWNER_LEFT - 1;
+pub(crate) const MOST_COPIES: u16 = OWNER_LEFT - 1;
+
+/// How often a frame is copied, and whether its owner's own mapping is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Count(u16);
+
+impl Count {
+    /// Not shared: there is no copy, and the owner has it (or it is free).
+    pub const NONE: Count = Count(0);
+    /// The owner has left, and no copy is left either: it is to be given back.
+    pub const ORPHAN: Count = Count(OWNER_LEFT);
+    /// The owner has left, and just one copy is left.
+    const ORPHAN_OF_ONE: Count = Count(OWNER_LEFT | 1);
+
+    /// How many copies there are.
+    pub fn copies(self) -> u16 {
+        self.0 & MOST_COPIES
+    }
+}
 
 /// Copied capabilities in consecutive slots.
 #[derive(Default)]
@@ -106,31 +124,138 @@ impl<'p> Sharers<'p> {
         if self.groups.is_empty() {
             return false;
         }
-        (0..frames.count).any(|index| self.count(frames.first.offset(index)) != 0)
+        (0..frames.count).any(|index| self.count(frames.first.offset(index)) != Count::NONE)
     }
 
-    /// How often the frame is copied, with [`OWNER_LEFT`].
-    fn count(&self, frame: CPtr) -> u16 {
+    /// How often the frame behind its own capability `frame` is copied, and whether its owner has left.
+    pub fn count(&self, frame: CPtr) -> Count {
         let base = frame.bits() & !(GROUP - 1);
-        self.groups.find(&base).get().map_or(0, |group| group.counts[frame.bits() % GROUP].get())
+        let group = self.groups.find(&base).get();
+        group.map_or(Count::NONE, |group| Count(group.counts[frame.bits() % GROUP].get()))
     }
 
     /// Whether nobody but this one run has the frame behind `frame`, its own capability or a copy.
     pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
         match source {
-            Source::Owned => self.count(frame) == 0,
+            Source::Owned => self.count(frame) == Count::NONE,
             Source::Copy => {
-                self.origin(frame).is_some_and(|origin| self.count(origin) == OWNER_LEFT | 1)
+                self.origin(frame).is_some_and(|origin| self.count(origin) == Count::ORPHAN_OF_ONE)
             }
             Source::Foreign | Source::Physical => true,
         }
     }
 
     /// The frame's own capability behind a copy.
-    fn origin(&self, copy: CPtr) -> Option<CPtr> {
+    pub fn origin(&self, copy: CPtr) -> Option<CPtr> {
         let copies = self.copies.upper_bound(Bound::Included(&copy)).get()?;
         let index = copy.bits().checked_sub(copies.first.get().bits())?;
         (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
+    }
+
+    /// Makes sure that there are nodes to count the sharers of `count` frames from `first` on; takes
+    /// one node for each [`GROUP`] of slots in which nothing is counted yet.
+    ///
+    /// # Errors
+    /// When the pool is empty; nothing was taken from it then.
+    pub fn insert_groups(
+        &mut self,
+        pool: &mut Pool<'p, SharerGroup<'p>>,
+        first: CPtr,
+        count: usize,
+    ) -> Result<(), OutOfGroups> {
+        for base in bases(first, count) {
+            if self.groups.find(&base).is_null() {
+                let Some(node) = pool.take() else {
+                    self.remove_unused_groups(pool, first, count);
+                    return Err(OutOfGroups);
+                };
+                node.base.set(base);
+                node.counts.iter().for_each(|count| count.set(0));
+                self.groups.insert(node);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the nodes of groups in which nothing is shared any more.
+    pub fn remove_unused_groups(
+        &mut self,
+        pool: &mut Pool<'p, SharerGroup<'p>>,
+        first: CPtr,
+        count: usize,
+    ) {
+        for base in bases(first, count) {
+            let group = self.groups.find(&base).clone_pointer();
+            if group.is_some_and(|group| group.counts.iter().all(|count| count.get() == 0)) {
+                if let Some(node) = self.groups.find_mut(&base).remove() {
+                    pool.give(node);
+                }
+            }
+        }
+    }
+
+    fn set(&self, frame: CPtr, count: u16) {
+        let base = frame.bits() & !(GROUP - 1);
+        if let Some(group) = self.groups.find(&base).get() {
+            group.counts[frame.bits() % GROUP].set(count);
+        }
+    }
+
+    /// Counts the owner's own mapping of a frame out; its copies stay.
+    pub fn owner_left(&self, frame: CPtr) {
+        self.set(frame, self.count(frame).0 | OWNER_LEFT);
+    }
+
+    /// Forgets a frame whose owner left and that has no copy any more.
+    pub fn forget_orphan(&self, frame: CPtr) {
+        self.set(frame, 0);
+    }
+
+    /// Enters `count` slots from `first` on, empty yet, for copies of the capabilities from `origin`
+    /// on.
+    pub fn insert_copies(&mut self, node: &'p Copies<'p>, first: CPtr, origin: CPtr, count: usize) {
+        node.first.set(first);
+        node.origin.set(origin);
+        node.count.set(count as u16);
+        node.live.set(0);
+        node.quarantined.set(false);
+        self.copies.insert(node);
+    }
+
+    /// Counts one more copy, just made, of those that `copies` is about.
+    pub fn copied(&self, copies: &Copies<'p>, frame: CPtr) {
+        self.set(frame, self.count(frame).0 + 1);
+        copies.live.set(copies.live.get() + 1);
+    }
+
+    /// Counts a copy, just deleted, out; returns the count of its frame that is left.
+    pub fn uncopied(&self, copy: CPtr, origin: CPtr) -> Count {
+        let left = self.count(origin).0 - 1;
+        self.set(origin, left);
+        if let Some(copies) = self.copies.upper_bound(Bound::Included(&copy)).get() {
+            copies.live.set(copies.live.get() - 1);
+        }
+        Count(left)
+    }
+
+    /// Takes out the node that a copy's slot belongs to, once all its copies are deleted.
+    pub fn remove_deleted_copies(&mut self, copy: CPtr) -> Option<&'p Copies<'p>> {
+        let mut cursor = self.copies.upper_bound_mut(Bound::Included(&copy));
+        cursor.get().filter(|copies| copies.live.get() == 0)?;
+        cursor.remove()
+    }
+
+    /// Says that the copies which `first` begins could not all be deleted when they were given up.
+    /// Returns whether there are any.
+    pub fn quarantine_copies(&self, first: CPtr) -> bool {
+        let copies = self.copies.find(&first).get();
+        copies.map(|copies| copies.quarantined.set(true)).is_some()
+    }
+
+    /// Copies in quarantine: their first slot, and how many are left.
+    pub fn quarantined_copies(&self) -> Option<(CPtr, usize)> {
+        let stuck = self.copies.iter().find(|copies| copies.quarantined.get())?;
+        Some((stuck.first.get(), usize::from(stuck.live.get())))
     }
 
     /// Frames that nobody's own run holds any more, but copies do; and copies in runs.
@@ -140,6 +265,22 @@ impl<'p> Sharers<'p> {
         let counts = || self.groups.iter().flat_map(|group| group.counts.iter().map(Cell::get));
         let orphans = counts().filter(|count| count & OWNER_LEFT != 0).count();
         (orphans, counts().map(|count| usize::from(count & MOST_COPIES)).sum::<usize>() - stuck)
+    }
+}
+
+/// The pool of groups is empty.
+pub(crate) struct OutOfGroups;
+
+/// The first slots of the groups that `count` slots from `first` on lie in.
+fn bases(first: CPtr, count: usize) -> impl Iterator<Item = usize> {
+    let groups = first.bits() / GROUP..=(first.bits() + count - 1) / GROUP;
+    groups.map(|group| group * GROUP)
+}
+
+impl Copies<'_> {
+    /// Its slots: the first, and how many.
+    pub fn slots(&self) -> (CPtr, usize) {
+        (self.first.get(), usize::from(self.count.get()))
     }
 }
 
@@ -299,7 +440,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             _ => piece.frames.first,
         };
         let count = piece.frames.count;
-        self.make_groups(origin, count)?;
+        self.sharers
+            .insert_groups(&mut self.pools.sharers, origin, count)
+            .map_err(|_| Error::OutOfNodes(NodeKind::Sharers))?;
         let Some(node) = self.pools.copies.take() else {
             self.drop_groups(origin, count);
             return Err(Error::OutOfNodes(NodeKind::Copies));
@@ -312,16 +455,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(error.into());
             }
         };
-        node.first.set(first);
-        node.origin.set(origin);
-        node.count.set(count as u16);
-        node.live.set(0);
-        node.quarantined.set(false);
-        self.sharers.copies.insert(node);
+        self.sharers.insert_copies(node, first, origin, count);
         for index in 0..count {
             let (frame, copy) = (origin.offset(index), first.offset(index));
             let (dst, src) = (self.alloc.path(copy), self.alloc.path(frame));
-            let copied = match self.sharers.count(frame) & MOST_COPIES {
+            let copied = match self.sharers.count(frame).copies() {
                 MOST_COPIES => Err(Error::NotOurs { address: piece.address(index).bits() }),
                 _ => self
                     .kernel
@@ -333,8 +471,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.drop_groups(origin, count);
                 return Err(error);
             }
-            self.add(frame, 1);
-            node.live.set(node.live.get() + 1);
+            self.sharers.copied(node, frame);
         }
         Ok(Frames { first, ..piece.frames })
     }
@@ -347,11 +484,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         for index in (0..count).rev() {
             if self.delete_copy(first.offset(index)).is_err() {
-                // The last ones are deleted first, so those left are counted by `live`.
-                if let Some(copies) = self.sharers.copies.find(&first).get() {
-                    copies.quarantined.set(true);
-                    self.quarantined += 1;
-                }
+                // The last ones are deleted first, so those left are known by their number.
+                self.quarantined += usize::from(self.sharers.quarantine_copies(first));
                 return;
             }
         }
@@ -360,11 +494,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Tries again to delete the copies in quarantine.
     pub(crate) fn retry_copies(&mut self) -> Result {
         while self.quarantined != 0 {
-            let stuck = self.sharers.copies.iter().find(|copies| copies.quarantined.get());
-            let Some((first, live)) = stuck.map(|node| (node.first.get(), node.live.get())) else {
-                return Ok(());
-            };
-            for index in (0..usize::from(live)).rev() {
+            let Some((first, live)) = self.sharers.quarantined_copies() else { return Ok(()) };
+            for index in (0..live).rev() {
                 self.delete_copy(first.offset(index))?;
             }
             self.quarantined -= 1;
@@ -380,33 +511,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel
             .cnode_delete(self.alloc.path(copy))
             .map_err(Error::kernel(Invocation::CNodeDelete))?;
-        let left = self.sub(origin);
-        if left == OWNER_LEFT {
+        if self.sharers.uncopied(copy, origin) == Count::ORPHAN {
             self.give_orphan(origin);
         }
         self.drop_groups(origin, 1);
-        let cursor = self.sharers.copies.upper_bound(Bound::Included(&copy));
-        if let Some(copies) = cursor.clone_pointer() {
-            copies.live.set(copies.live.get() - 1);
-            self.finish_copies(copies.first.get());
-        }
+        self.finish_copies(copy);
         Ok(())
     }
 
     /// Gives the slots of copies back that are all deleted.
-    fn finish_copies(&mut self, first: CPtr) {
-        let Some(copies) = self.sharers.copies.find(&first).clone_pointer() else { return };
-        if copies.live.get() == 0 {
-            self.sharers.copies.find_mut(&first).remove();
-            // They were taken together and are empty.
-            let _ = self.alloc.give_slots(first, usize::from(copies.count.get()));
-            self.pools.copies.give(copies);
-        }
+    fn finish_copies(&mut self, copy: CPtr) {
+        let Some(copies) = self.sharers.remove_deleted_copies(copy) else { return };
+        let (first, count) = copies.slots();
+        // They were taken together and are empty.
+        let _ = self.alloc.give_slots(first, count);
+        self.pools.copies.give(copies);
+    }
+
+    fn drop_groups(&mut self, first: CPtr, count: usize) {
+        self.sharers.remove_unused_groups(&mut self.pools.sharers, first, count);
     }
 
     /// Gives back a frame whose owner left before and whose last copy is deleted now.
     fn give_orphan(&mut self, origin: CPtr) {
-        self.set(origin, 0);
+        self.sharers.forget_orphan(origin);
         for level in self.geometry.levels {
             let frames = Frames { first: origin, count: 1, size_bits: level.entry_bits };
             if level.holds_frames && self.alloc.give_frames(frames).is_ok() {
@@ -426,60 +554,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for index in 0..frames.count {
             let frame = frames.first.offset(index);
             match self.sharers.count(frame) {
-                0 => {
+                Count::NONE => {
                     let one = Frames { first: frame, count: 1, ..frames };
                     let _ = self.alloc.give_frames(one);
                 }
-                count => self.set(frame, count | OWNER_LEFT),
+                _ => self.sharers.owner_left(frame),
             }
         }
-    }
-
-    /// Makes sure that there are nodes to count the sharers of these frames.
-    fn make_groups(&mut self, first: CPtr, count: usize) -> Result {
-        let groups = first.bits() / GROUP..=(first.bits() + count - 1) / GROUP;
-        for base in groups.map(|group| group * GROUP) {
-            if self.sharers.groups.find(&base).is_null() {
-                let Some(node) = self.pools.sharers.take() else {
-                    self.drop_groups(first, count);
-                    return Err(Error::OutOfNodes(NodeKind::Sharers));
-                };
-                node.base.set(base);
-                node.counts.iter().for_each(|count| count.set(0));
-                self.sharers.groups.insert(node);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives back the nodes of groups in which nothing is shared any more.
-    fn drop_groups(&mut self, first: CPtr, count: usize) {
-        let groups = first.bits() / GROUP..=(first.bits() + count - 1) / GROUP;
-        for base in groups.map(|group| group * GROUP) {
-            let group = self.sharers.groups.find(&base).clone_pointer();
-            if group.is_some_and(|group| group.counts.iter().all(|count| count.get() == 0)) {
-                if let Some(node) = self.sharers.groups.find_mut(&base).remove() {
-                    self.pools.sharers.give(node);
-                }
-            }
-        }
-    }
-
-    fn set(&self, frame: CPtr, count: u16) {
-        let base = frame.bits() & !(GROUP - 1);
-        if let Some(group) = self.sharers.groups.find(&base).get() {
-            group.counts[frame.bits() % GROUP].set(count);
-        }
-    }
-
-    fn add(&self, frame: CPtr, by: u16) {
-        self.set(frame, self.sharers.count(frame) + by);
-    }
-
-    /// One copy less; returns the count that is left.
-    fn sub(&self, frame: CPtr) -> u16 {
-        let left = self.sharers.count(frame) - 1;
-        self.set(frame, left);
-        left
     }
 }

@@ -20,7 +20,7 @@ use crate::fault::{FaultReport, PageFault, Resolution};
 use crate::ids::SpaceId;
 use crate::region::Name;
 use crate::vmm::Vmm;
-use crate::waiting::{Requests, Waiting};
+use crate::waiting::Waiting;
 
 /// A registered thread: the badge of its fault messages. Never reused while the manager lives, up
 /// to 2^27 registrations.
@@ -90,12 +90,48 @@ impl<'a> KeyAdapter<'a> for ByBadge<'_> {
 pub(crate) struct Threads<'p> {
     by_badge: RBTree<ByBadge<'p>>,
     last: u32,
-    pub requests: Requests<'p>,
 }
 
-impl Threads<'_> {
+impl<'p> Threads<'p> {
     pub fn new() -> Self {
-        Threads { by_badge: RBTree::new(ByBadge::new()), last: 0, requests: Requests::new() }
+        Threads { by_badge: RBTree::new(ByBadge::new()), last: 0 }
+    }
+
+    /// The badge that the next thread is registered with, while there are any.
+    pub fn next_badge(&self) -> Option<u32> {
+        (self.last < MOST_BADGE).then_some(self.last + 1)
+    }
+
+    /// Registers a thread with the badge that [`Threads::next_badge`] gave.
+    pub fn insert(&mut self, node: &'p Thread<'p>, badge: u32, info: ThreadInfo) {
+        node.badge.set(badge);
+        node.info.set(Some(info));
+        self.by_badge.insert(node);
+        self.last = badge;
+    }
+
+    /// Takes a thread out.
+    pub fn remove(&mut self, thread: ThreadId) -> Option<&'p Thread<'p>> {
+        let node = self.by_badge.find_mut(&thread.0).remove()?;
+        node.info.set(None);
+        Some(node)
+    }
+
+    /// What is known of a thread.
+    #[inline]
+    pub fn info(&self, thread: ThreadId) -> Option<ThreadInfo> {
+        self.by_badge.find(&thread.0).get().and_then(|node| node.info.get())
+    }
+
+    /// A thread's node.
+    pub fn node(&self, thread: ThreadId) -> Option<&'p Thread<'p>> {
+        self.by_badge.find(&thread.0).clone_pointer()
+    }
+
+    /// The thread with the lowest badge above `thread`'s.
+    pub fn after(&self, thread: ThreadId) -> Option<ThreadId> {
+        let node = self.by_badge.lower_bound(Bound::Excluded(&thread.0)).get();
+        node.map(|node| ThreadId(node.badge.get()))
     }
 }
 
@@ -124,19 +160,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<ThreadId> {
         self.refill()?;
         let node = self.space(space)?;
-        let badge = self.threads.last + 1;
-        if badge > MOST_BADGE {
-            return Err(Error::OutOfNodes(NodeKind::Thread));
-        }
+        let badge = self.threads.next_badge().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
         let thread = self.pools.threads.take().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
         let minted = self.mint(endpoint, badge);
         match minted {
             Ok(fault_endpoint) => {
                 let name = Name::new(name);
-                thread.badge.set(badge);
-                thread.info.set(Some(ThreadInfo { space, tcb, fault_endpoint, name }));
-                self.threads.by_badge.insert(thread);
-                self.threads.last = badge;
+                let info = ThreadInfo { space, tcb, fault_endpoint, name };
+                self.threads.insert(thread, badge, info);
                 node.threads.set(node.threads.get() + 1);
                 Ok(ThreadId(badge))
             }
@@ -172,8 +203,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .cnode_delete(self.alloc.path(info.fault_endpoint))
             .map_err(Error::kernel(Invocation::CNodeDelete))?;
         self.alloc.give_slots(info.fault_endpoint, 1)?;
-        if let Some(node) = self.threads.by_badge.find_mut(&thread.0).remove() {
-            node.info.set(None);
+        if let Some(node) = self.threads.remove(thread) {
             self.pools.threads.give(node);
         }
         if let Ok(space) = self.space(info.space) {
@@ -187,20 +217,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchThread`].
     pub fn thread(&self, thread: ThreadId) -> Result<ThreadInfo> {
-        let node = self.threads.by_badge.find(&thread.0).get();
-        node.and_then(|node| node.info.get()).ok_or(Error::NoSuchThread(thread))
+        self.threads.info(thread).ok_or(Error::NoSuchThread(thread))
     }
 
     pub(crate) fn thread_node(&self, thread: ThreadId) -> Result<&'p Thread<'p>> {
-        let node = self.threads.by_badge.find(&thread.0).clone_pointer();
-        node.ok_or(Error::NoSuchThread(thread))
+        self.threads.node(thread).ok_or(Error::NoSuchThread(thread))
     }
 
     /// The registered thread with the lowest badge above `thread`'s, if there is one: to go through
     /// them all, begin with `ThreadId::from_badge(0)`.
     pub fn next_thread(&self, thread: ThreadId) -> Option<ThreadId> {
-        let node = self.threads.by_badge.lower_bound(Bound::Excluded(&thread.0));
-        node.get().map(|node| ThreadId(node.badge.get()))
+        self.threads.after(thread)
     }
 
     /// The space a thread runs in.
@@ -209,9 +236,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchThread`].
     #[inline]
     pub fn space_of_thread(&self, thread: ThreadId) -> Result<SpaceId> {
-        let node = self.threads.by_badge.find(&thread.0).get();
-        let space = node.and_then(|node| node.info.get()).map(|info| info.space);
-        space.ok_or(Error::NoSuchThread(thread))
+        self.threads.info(thread).map(|info| info.space).ok_or(Error::NoSuchThread(thread))
     }
 
     /// Answers a fault message with this badge: resolves it if that can be done. After

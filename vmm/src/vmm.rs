@@ -19,6 +19,7 @@ use crate::run::Run;
 use crate::share::{Copies, SharerGroup, Sharers};
 use crate::space::{Space, Spaces};
 use crate::threads::{Thread, Threads};
+use crate::waiting::Requests;
 use crate::windows::Windows;
 
 /// An architecture, as data: the sizes of kernel objects and the shape of page tables.
@@ -98,6 +99,7 @@ pub struct Vmm<'p, K> {
     pub(crate) asids: AsidPools,
     pub(crate) sharers: Sharers<'p>,
     pub(crate) threads: Threads<'p>,
+    pub(crate) requests: Requests<'p>,
     pub(crate) serial: u32,
     pub(crate) last_space: u32,
     /// Where the page goes that goes on a streak, or [`NO_STREAK`].

@@ -69,9 +69,47 @@ pub(crate) struct Requests<'p> {
     last_ticket: u32,
 }
 
-impl Requests<'_> {
+impl<'p> Requests<'p> {
     pub fn new() -> Self {
         Requests { by_request: RBTree::new(ByRequest::new()), last_ticket: 0 }
+    }
+
+    /// A ticket greater than all before it. Never 0.
+    pub fn next_ticket(&mut self) -> u32 {
+        self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
+        self.last_ticket
+    }
+
+    /// Has a thread, which does not wait, wait for `request`; the right to answer it is in `reply`.
+    pub fn insert(&mut self, thread: &'p Thread<'p>, request: PageRequest, reply: CPtr) {
+        thread.waiting.set(Some(Waiting { request, reply }));
+        self.by_request.insert(thread);
+    }
+
+    /// The oldest request of a queue that is younger than `ticket`.
+    pub fn after(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
+        let node = self.by_request.lower_bound(Bound::Excluded(&(queue, ticket))).get()?;
+        let request = node.waiting.get()?.request;
+        (request.queue == queue).then_some(request)
+    }
+
+    /// The request of a queue with this ticket.
+    pub fn find(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
+        let node = self.by_request.find(&(queue, ticket)).get()?;
+        node.waiting.get().map(|waiting| waiting.request)
+    }
+
+    /// Ends a request; returns it with the slot of the right to answer its thread.
+    pub fn remove(&mut self, queue: u32, ticket: u32) -> Option<(PageRequest, CPtr)> {
+        let node = self.by_request.find_mut(&(queue, ticket)).remove()?;
+        node.waiting.take().map(|waiting| (waiting.request, waiting.reply))
+    }
+}
+
+impl Waiting {
+    /// What is waited for, and the slot of the right to answer.
+    pub fn parts(&self) -> (PageRequest, CPtr) {
+        (self.request, self.reply)
     }
 }
 
@@ -114,22 +152,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<PageRequest> {
         let node = self.thread_node(thread)?;
         self.forget_request_of(thread)?;
-        let requests = &mut self.threads.requests;
-        requests.last_ticket = requests.last_ticket.checked_add(1).unwrap_or(1);
-        let ticket = requests.last_ticket;
+        let ticket = self.requests.next_ticket();
         let request = PageRequest { ticket, queue, token, page, thread, fault };
-        node.waiting.set(Some(Waiting { request, reply }));
-        requests.by_request.insert(node);
+        self.requests.insert(node, request, reply);
         Ok(request)
     }
 
     /// The oldest request in a queue that is younger than `ticket` (0: of all), if there is one.
     /// O(log requests).
     pub fn next_request(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
-        let requests = &self.threads.requests.by_request;
-        let node = requests.lower_bound(Bound::Excluded(&(queue, ticket))).get()?;
-        let request = node.waiting.get()?.request;
-        (request.queue == queue).then_some(request)
+        self.requests.after(queue, ticket)
     }
 
     /// The request in a queue with this ticket.
@@ -137,9 +169,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchRequest`], for tickets of other queues too.
     pub fn request(&self, queue: u32, ticket: u32) -> Result<PageRequest> {
-        let node = self.threads.requests.by_request.find(&(queue, ticket)).get();
-        let waiting = node.and_then(|node| node.waiting.get());
-        waiting.map(|waiting| waiting.request).ok_or(Error::NoSuchRequest { ticket })
+        self.requests.find(queue, ticket).ok_or(Error::NoSuchRequest { ticket })
     }
 
     /// Ends a request; returns it and the slot of the right to answer its thread. Empty it, by
@@ -148,21 +178,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchRequest`].
     pub fn end_request(&mut self, queue: u32, ticket: u32) -> Result<(PageRequest, CPtr)> {
-        let node = self.threads.requests.by_request.find_mut(&(queue, ticket)).remove();
-        let waiting = node.and_then(|node| node.waiting.take());
-        waiting
-            .map(|waiting| (waiting.request, waiting.reply))
-            .ok_or(Error::NoSuchRequest { ticket })
+        self.requests.remove(queue, ticket).ok_or(Error::NoSuchRequest { ticket })
     }
 
     /// Forgets the request of a thread, if it has one, with the right to answer it.
     pub(crate) fn forget_request_of(&mut self, thread: ThreadId) -> Result {
         let Some(waiting) = self.thread_node(thread)?.waiting.get() else { return Ok(()) };
+        let (request, reply) = waiting.parts();
         // Deleting from a slot that is empty succeeds.
         self.kernel
-            .cnode_delete(self.alloc.path(waiting.reply))
+            .cnode_delete(self.alloc.path(reply))
             .map_err(Error::kernel(Invocation::CNodeDelete))?;
-        self.end_request(waiting.request.queue, waiting.request.ticket)?;
-        self.give_slots(waiting.reply, 1)
+        self.end_request(request.queue, request.ticket)?;
+        self.give_slots(reply, 1)
     }
 }

@@ -4,7 +4,7 @@
 //! If the kernel refuses to unmap a frame there, the window remembers it, and unmaps it before it
 //! is used again. Whoever wanted to give such a frame back leaves it to the window instead.
 
-use page_tables::PageRange;
+use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
 
 use crate::error::{Error, Result};
@@ -30,15 +30,48 @@ struct Held {
 /// The windows.
 pub(crate) struct Windows {
     /// Both pages, next to each other.
-    pub range: PageRange,
+    range: PageRange,
     held: [Option<Held>; 2],
     /// The slot of a capability that was made for a moment and that the kernel would not delete.
-    stuck: Option<CPtr>,
+    pub stuck: Option<CPtr>,
 }
 
 impl Windows {
     pub fn new(range: PageRange) -> Windows {
         Windows { range, held: [None; 2], stuck: None }
+    }
+
+    /// Where a window is.
+    pub fn page(&self, window: Window) -> VirtAddr {
+        self.range.part(window as usize, 1).map_or(self.range.start(), PageRange::start)
+    }
+
+    /// The frame that is mapped at a window, and whether it is to be given back with that.
+    pub fn held(&self, window: Window) -> Option<(CPtr, bool)> {
+        self.held[window as usize].map(|held| (held.frame, held.left_to_us))
+    }
+
+    /// Records that a frame is mapped at a window.
+    pub fn hold(&mut self, window: Window, frame: CPtr) {
+        self.held[window as usize] = Some(Held { frame, left_to_us: false });
+    }
+
+    /// Leaves the frame that is mapped at a window to it: nobody else has it.
+    pub fn leave(&mut self, window: Window) {
+        if let Some(held) = &mut self.held[window as usize] {
+            held.left_to_us = true;
+        }
+    }
+
+    /// Records that nothing is mapped at a window any more.
+    pub fn forget(&mut self, window: Window) {
+        self.held[window as usize] = None;
+    }
+
+    /// The window at which a frame is still mapped.
+    pub fn holding(&self, frame: CPtr) -> Option<Window> {
+        let is_it = |window: &Window| self.held(*window).is_some_and(|(held, _)| held == frame);
+        [Window::Target, Window::View].into_iter().find(is_it)
     }
 
     /// Frames that were left to a window.
@@ -51,8 +84,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a frame of the smallest size at a window; returns where that is.
     pub(crate) fn map_at(&mut self, window: Window, frame: CPtr) -> Result<usize> {
         self.clear_window(window)?;
-        let page = self.windows.range.part(window as usize, 1);
-        let address = page.map_or(self.windows.range.start(), PageRange::start);
+        let address = self.windows.page(window);
         let rights = match window {
             Window::Target => Rights::READ_WRITE,
             Window::View => Rights::READ,
@@ -62,33 +94,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel
             .page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)
             .map_err(Error::kernel(Invocation::PageMap))?;
-        self.windows.held[window as usize] = Some(Held { frame, left_to_us: false });
+        self.windows.hold(window, frame);
         Ok(address.bits())
     }
 
     /// Unmaps what is mapped at a window, if anything.
     pub(crate) fn clear_window(&mut self, window: Window) -> Result {
-        let Some(held) = self.windows.held[window as usize] else { return Ok(()) };
-        self.kernel.page_unmap(held.frame).map_err(Error::kernel(Invocation::PageUnmap))?;
-        self.forget_window(window);
-        if held.left_to_us {
+        let Some((frame, left_to_us)) = self.windows.held(window) else { return Ok(()) };
+        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.windows.forget(window);
+        if left_to_us {
             let size_bits = self.geometry.page_bits;
-            let frames = Frames { first: held.frame, count: 1, size_bits };
+            let frames = Frames { first: frame, count: 1, size_bits };
             self.alloc.give_frames(frames)?;
         }
         Ok(())
-    }
-
-    /// What was mapped at a window is not any more: its capability was deleted.
-    pub(crate) fn forget_window(&mut self, window: Window) {
-        self.windows.held[window as usize] = None;
-    }
-
-    /// Whether a frame is still mapped at a window.
-    pub(crate) fn window_holding(&self, frame: CPtr) -> Option<Window> {
-        [Window::Target, Window::View].into_iter().find(|&window| {
-            self.windows.held[window as usize].is_some_and(|held| held.frame == frame)
-        })
     }
 
     /// Gives frames of the smallest size back, of which one may still be mapped at a window: that
@@ -96,11 +116,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn give_or_leave(&mut self, frames: Frames) {
         for index in 0..frames.count {
             let first = frames.first.offset(index);
-            match self.window_holding(first) {
-                Some(window) => {
-                    let held = Held { frame: first, left_to_us: true };
-                    self.windows.held[window as usize] = Some(held);
-                }
+            match self.windows.holding(first) {
+                Some(window) => self.windows.leave(window),
                 // They are recorded as taken from the allocator, so it takes them.
                 None => {
                     let _ = self.alloc.give_frames(Frames { first, count: 1, ..frames });
@@ -121,7 +138,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn drop_stuck(&mut self) -> Result {
         let Some(slot) = self.windows.stuck else { return Ok(()) };
         // Deleting a copy does not unmap it: the kernel does that with the last capability only.
-        if let Some(window) = self.window_holding(slot) {
+        if let Some(window) = self.windows.holding(slot) {
             self.clear_window(window)?;
         }
         self.kernel
