@@ -8,10 +8,12 @@
 use page_tables::PageRange;
 use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Rights};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::options::RegionOptions;
-use crate::region::Kind;
-use crate::run::{RunInfo, Source};
+use crate::state::extent::RunInfo;
+use crate::state::reserve::{split_first, Wanted};
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::mapping::Source;
+use crate::types::options::RegionOptions;
+use crate::types::region::Kind;
 use crate::vmm::Vmm;
 
 /// Pages of address space that are reserved for book-keeping at a time.
@@ -20,38 +22,10 @@ const REGION_PAGES: usize = 256;
 /// Frames that are taken for book-keeping at a time: 32 KiB.
 const FRAMES_AT_ONCE: usize = 8;
 
-/// Where the next page of nodes comes from.
-pub(crate) struct Bookkeeping {
-    /// Pages given at boot that are still unused.
-    pub boot: Option<PageRange>,
-    /// What is left of the region of our own that pages are mapped in.
-    pub mapped: Option<PageRange>,
-    /// Frames for book-keeping that are not mapped yet.
-    pub frames: Option<Frames>,
-    /// Frames taken for book-keeping so far, mapped or not.
-    pub frames_taken: usize,
-    /// Of them, those that are mapped.
-    pub mapped_pages: usize,
-}
-
-/// A kind of node of this crate or of the allocator's.
-#[derive(Clone, Copy)]
-pub(crate) enum Wanted {
-    Allocator(untyped_alloc::NodeKind),
-    Own(NodeKind),
-}
-
-/// Takes the first page off a range.
-pub(crate) fn split_first(range: &mut Option<PageRange>) -> Option<PageRange> {
-    let whole = (*range)?;
-    *range = whole.part(1, whole.pages() - 1);
-    whole.part(0, 1)
-}
-
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// What has fallen below the reserve.
     #[inline]
-    fn wanting(&self) -> Option<Wanted> {
+    pub(crate) fn wanting(&self) -> Option<Wanted> {
         if let Some(kind) = self.alloc.wanting() {
             return Some(Wanted::Allocator(kind));
         }
@@ -90,7 +64,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[cold]
-    fn bring_up(&mut self) -> Result {
+    pub(crate) fn bring_up(&mut self) -> Result {
         while let Some(wanted) = self.wanting() {
             let page = match split_first(&mut self.bookkeeping.boot) {
                 Some(page) => page,
@@ -140,7 +114,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The next frame for book-keeping. They come a few at a time from untypeds of their own: among
     /// the frames of others, each would keep what it came with from being united again.
-    fn next_own_frame(&mut self) -> Result<Frames> {
+    pub(crate) fn next_own_frame(&mut self) -> Result<Frames> {
         let size_bits = self.geometry.page_bits;
         let frames = match self.bookkeeping.frames.take() {
             Some(frames) => frames,

@@ -4,47 +4,25 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use page_tables::PageRange;
-use untyped_alloc::{
-    Allocator, CPtr, CSpaceInfo, CachePolicy, Counted, Kernel, Memory, Rights, UntypedInfo,
-};
+use untyped_alloc::{Allocator, CPtr, CachePolicy, Counted, Kernel, Memory, Rights, UntypedInfo};
 
-use crate::bookkeeping::{split_first, Bookkeeping, Wanted};
-use crate::create::AsidPools;
-use crate::error::{Error, NodeKind, Result};
-use crate::ids::SpaceId;
-use crate::options::RegionOptions;
-use crate::page::NO_STREAK;
-use crate::quota::Quota;
-use crate::region::{Backing, Kind, Name, Region, RegionSpec};
-use crate::share::Sharers;
-use crate::space::{Space, Spaces};
-use crate::threads::Threads;
-use crate::vmm::{Architecture, Pools, Vmm};
-use crate::waiting::Requests;
-use crate::windows::Windows;
-
-/// What the kernel told the root task, in plain numbers. `sel4_kernel::boot_info` makes one of
-/// `sel4::BootInfo`.
-#[derive(Clone, Debug)]
-pub struct BootInfo<'a> {
-    /// Every untyped, in any order.
-    pub untypeds: &'a [UntypedInfo],
-    /// The initial CSpace.
-    pub cspace: CSpaceInfo,
-    /// The capability to the initial VSpace.
-    pub vspace: CPtr,
-    /// The initial ASID pool.
-    pub asid_pool: CPtr,
-    /// Addresses that are mapped already, each with a name: the program's image, the IPC buffer,
-    /// the boot information. Each is page-aligned, in bytes; none overlaps another.
-    pub mapped: &'a [(&'a str, Range<usize>)],
-    /// The paging structures that are there already, by level and an address they cover, with
-    /// their capabilities.
-    pub tables: &'a [(u8, usize, CPtr)],
-    /// Pages of the image that are the manager's for its book-keeping, in bytes: at least 64 KiB
-    /// on IA32. Page-aligned, unused, and inside `mapped`.
-    pub pool: Range<usize>,
-}
+use crate::state::append_cursor::NO_STREAK;
+use crate::state::asids::AsidPools;
+use crate::state::refcounts::Sharers;
+use crate::state::region::Region;
+use crate::state::requests::Requests;
+use crate::state::reserve::{split_first, Bookkeeping, Wanted};
+use crate::state::space::{Space, Spaces};
+use crate::state::temp_slots::Windows;
+use crate::state::threads::Threads;
+use crate::types::architecture::Architecture;
+use crate::types::boot::BootInfo;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::ids::SpaceId;
+use crate::types::options::RegionOptions;
+use crate::types::quota::Quota;
+use crate::types::region::{Backing, Kind, Name, RegionSpec};
+use crate::vmm::{Pools, Vmm};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// A manager of all memory that `boot` tells of. No kernel call; large untypeds are left whole.
@@ -148,7 +126,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The pages through which frames are cleared and copied: under a page table that is there already where one
     /// has room, so that frames can be recycled when there is no memory for a table.
-    fn place_window(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
+    pub(crate) fn place_window(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
         let options = RegionOptions::new(2).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
         let deepest = self.geometry.levels.len() as u8 - 1;
         for &(_, address, _) in tables.iter().filter(|&&(level, ..)| level == deepest) {
@@ -162,7 +140,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.place_region(self.own, &options)
     }
 
-    fn adopt_boot_page(&mut self, wanted: Wanted) -> Result {
+    pub(crate) fn adopt_boot_page(&mut self, wanted: Wanted) -> Result {
         let page = split_first(&mut self.bookkeeping.boot);
         let page = page.ok_or(Error::OutOfNodes(match wanted {
             Wanted::Own(kind) => kind,
@@ -172,13 +150,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn record_boot_region(&mut self, name: &str, range: PageRange) -> Result {
+    pub(crate) fn record_boot_region(&mut self, name: &str, range: PageRange) -> Result {
         let options =
             RegionOptions::new(range.pages()).named(name).at(range.start().bits()).kind(Kind::Boot);
         self.place_region(self.own, &options).map(|_| ())
     }
 
-    fn record_boot_table(&mut self, level: u8, address: usize, table: CPtr) -> Result {
+    pub(crate) fn record_boot_table(&mut self, level: u8, address: usize, table: CPtr) -> Result {
         let address = self.geometry.address(address)?;
         let mut shadow = self.own.shadow.borrow_mut();
         let deepest = self.geometry.levels.len() as u8 - 1;
@@ -192,7 +170,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn record_untyped(&mut self, untyped: UntypedInfo) -> Result {
+    pub(crate) fn record_untyped(&mut self, untyped: UntypedInfo) -> Result {
         loop {
             match self.alloc.add_untyped(untyped) {
                 Err(untyped_alloc::Error::OutOfNodes(kind)) => {

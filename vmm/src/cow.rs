@@ -13,15 +13,17 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Frames, Invocation, Kernel, Memory, Taken};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::ids::{RegionId, SpaceId};
-use crate::options::RegionOptions;
-use crate::quota::Resource;
-use crate::region::{Kind, Region};
-use crate::run::{offset, RunInfo, Source};
-use crate::space::Space;
+use crate::state::extent::{offset, RunInfo};
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::state::temp_slots::Window;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::mapping::Source;
+use crate::types::options::RegionOptions;
+use crate::types::quota::Resource;
+use crate::types::region::Kind;
 use crate::vmm::Vmm;
-use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Clones a region into a space, lazily: contents are copied a page at a time, when either side
@@ -150,14 +152,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The pages of a region that can be cloned, or cloned into.
-    fn clonable(&self, id: RegionId, region: &Region<'p>) -> Result<PageRange> {
+    pub(crate) fn clonable(&self, id: RegionId, region: &Region<'p>) -> Result<PageRange> {
         let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_mark();
         let usable = if plain { self.usable(region) } else { None };
         usable.ok_or(Error::WrongKind(id))
     }
 
     /// The part of `range`, from its start on, in which `most` pages are mapped, or all of it.
-    fn with_mapped(&self, space: &Space<'p>, range: PageRange, most: usize) -> PageRange {
+    pub(crate) fn with_mapped(
+        &self,
+        space: &Space<'p>,
+        range: PageRange,
+        most: usize,
+    ) -> PageRange {
         let (mut left, mut rest) = (most, Some(range));
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -201,7 +208,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Settles the regions below `end`: nobody may answer the faults of their threads, once there is
     /// no clone.
-    fn settle_before(&mut self, space: SpaceId, end: usize) {
+    pub(crate) fn settle_before(&mut self, space: SpaceId, end: usize) {
         let mut at = 0;
         while let Ok(Some(info)) = self.next_region(space, at) {
             at = info.range.end();
@@ -224,7 +231,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses memory that is not ours to clone, and cuts large pages.
-    fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -248,7 +255,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Marks all runs in `range` copy-on-write, and takes the right to write from their pages.
-    fn write_protect(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn write_protect(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -261,7 +268,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives a whole run another mark, and its pages the rights that go with it.
-    fn set_cow(&mut self, space: &'p Space<'p>, run: RunInfo, cow: bool) -> Result {
+    pub(crate) fn set_cow(&mut self, space: &'p Space<'p>, run: RunInfo, cow: bool) -> Result {
         let marked = RunInfo { cow, ..run };
         // For the cut, should a call be refused in the midst.
         self.refill()?;
@@ -278,7 +285,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         outcome
     }
 
-    fn clone_runs(
+    pub(crate) fn clone_runs(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
@@ -303,7 +310,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives the right to write back to pages in `range` that nobody shares.
-    fn settle_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn settle_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -326,7 +333,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Takes the mark of copy-on-write from part of a run.
-    fn unmark(&mut self, space: &'p Space<'p>, piece: RunInfo) -> Result {
+    pub(crate) fn unmark(&mut self, space: &'p Space<'p>, piece: RunInfo) -> Result {
         self.refill()?;
         self.cut_run(space, piece.start.bits())?;
         self.cut_run(space, piece.end())?;
@@ -380,12 +387,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         replaced
     }
 
-    fn is_mapped_with(&self, space: &Space<'p>, address: VirtAddr, frames: Frames) -> bool {
+    pub(crate) fn is_mapped_with(
+        &self,
+        space: &Space<'p>,
+        address: VirtAddr,
+        frames: Frames,
+    ) -> bool {
         space.runs.borrow().at(address).is_some_and(|run| run.frame(0) == frames.first)
     }
 
     /// Puts a new frame in the place of one of a run's.
-    fn replace_frame(
+    pub(crate) fn replace_frame(
         &mut self,
         space: &'p Space<'p>,
         run: RunInfo,
@@ -424,7 +436,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Copies the contents of a mapped page to `to`, by way of our own space, and takes the page
     /// away: unmapped, and deleted if it is a copy. When a call is refused it is where it was.
-    fn copy_out(&mut self, space: &'p Space<'p>, piece: &RunInfo, to: Frames) -> Result {
+    pub(crate) fn copy_out(&mut self, space: &'p Space<'p>, piece: &RunInfo, to: Frames) -> Result {
         let frame = piece.frames.first;
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         self.record_unmapped(space, piece);
@@ -441,7 +453,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         copied
     }
 
-    fn copy_through_windows(&mut self, piece: &RunInfo, to: Frames) -> Result {
+    pub(crate) fn copy_through_windows(&mut self, piece: &RunInfo, to: Frames) -> Result {
         let target = self.map_at(Window::Target, to.first)?;
         let view = self.map_at(Window::View, piece.frames.first)?;
         self.kernel.copy(target, view, self.geometry.page_bytes());

@@ -7,55 +7,12 @@
 
 use untyped_alloc::{Blueprint, CPtr, Invocation, Kernel, KernelError, Memory, Object};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::ids::SpaceId;
-use crate::region::Kind;
-use crate::run::Source;
-use crate::space::Space;
+use crate::state::space::Space;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
+use crate::types::region::Kind;
 use crate::vmm::Vmm;
-
-/// The most ASID pools any architecture here has.
-const MOST_POOLS: usize = 8;
-
-/// One ASID pool.
-#[derive(Clone, Copy)]
-pub(crate) struct AsidPool {
-    capability: CPtr,
-    /// Whether an assignment from it was refused since a space last gave its identifier back.
-    full: bool,
-}
-
-/// The ASID pools there are.
-pub(crate) struct AsidPools([Option<AsidPool>; MOST_POOLS]);
-
-impl AsidPools {
-    /// With the pool the kernel made at boot.
-    pub fn new(initial: CPtr) -> AsidPools {
-        let mut pools = [None; MOST_POOLS];
-        pools[0] = Some(AsidPool { capability: initial, full: false });
-        AsidPools(pools)
-    }
-
-    /// The number of the first pool that may have an identifier left, and its capability; that is
-    /// none for one that is to be made first. `None` when all are full.
-    pub fn usable(&self) -> Option<(u8, Option<CPtr>)> {
-        let usable = |pool: &Option<AsidPool>| !pool.is_some_and(|pool| pool.full);
-        let index = self.0.iter().position(usable)?;
-        Some((index as u8, self.0[index].map(|pool| pool.capability)))
-    }
-
-    /// Records a pool that was just made.
-    pub fn insert(&mut self, index: u8, capability: CPtr) {
-        self.0[usize::from(index)] = Some(AsidPool { capability, full: false });
-    }
-
-    /// Records whether a pool has no identifier left.
-    pub fn set_full(&mut self, index: u8, full: bool) {
-        if let Some(pool) = &mut self.0[usize::from(index)] {
-            pool.full = full;
-        }
-    }
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes an empty address space. Two kernel calls, besides a new ASID pool for every 1024th
@@ -121,7 +78,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Frees all that is mapped in a space that is about to go.
-    fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
+    pub(crate) fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
         let mut done = 0;
         loop {
             let first = space.runs.borrow().iter().next();
@@ -158,7 +115,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    fn assign_asid(&mut self, root: Object) -> Result<u8> {
+    pub(crate) fn assign_asid(&mut self, root: Object) -> Result<u8> {
         while let Some((index, pool)) = self.asids.usable() {
             let pool = match pool {
                 Some(pool) => pool,
@@ -174,7 +131,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Err(Error::kernel(Invocation::AsidPoolAssign)(KernelError::DeleteFirst))
     }
 
-    fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
+    pub(crate) fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
         let untyped = self.alloc.allocate(&mut self.kernel, Blueprint::Untyped { size_bits })?;
         let slot = match self.alloc.take_slots(&mut self.kernel, 1) {

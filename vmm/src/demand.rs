@@ -7,12 +7,12 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
-use crate::error::Result;
-use crate::fault::{FaultClass, PageFault};
-use crate::ids::SpaceId;
-use crate::quota::Resource;
-use crate::region::{Backing, Kind, RegionSpec};
-use crate::space::Space;
+use crate::state::space::Space;
+use crate::types::error::Result;
+use crate::types::fault::{FaultClass, PageFault};
+use crate::types::ids::SpaceId;
+use crate::types::quota::Resource;
+use crate::types::region::{Backing, Kind, RegionSpec};
 use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -86,7 +86,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The largest range around `address`, inside `block`, in which nothing is mapped.
-    fn unmapped_around(&self, space: &Space<'p>, block: PageRange, address: VirtAddr) -> PageRange {
+    pub(crate) fn unmapped_around(
+        &self,
+        space: &Space<'p>,
+        block: PageRange,
+        address: VirtAddr,
+    ) -> PageRange {
         let bits = self.geometry.page_bits;
         let page = (address.bits() - block.start().bits()) >> bits;
         let mapped = |index: usize| {

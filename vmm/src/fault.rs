@@ -11,168 +11,14 @@
 use core::fmt;
 
 use page_tables::VirtAddr;
-use untyped_alloc::{Invocation, Kernel, KernelError, Memory, Rights};
+use untyped_alloc::{Invocation, Kernel, KernelError, Memory};
 
-use crate::error::{Error, Result};
-use crate::ids::SpaceId;
-use crate::ipc_buffer::ARENA_NAME;
-use crate::query::{Mapping, RegionInfo};
-use crate::region::{Backing, Kind};
-use crate::space::Space;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::fault::{classify, Access, FaultClass, PageFault, Resolution};
+use crate::types::ids::SpaceId;
+use crate::types::region::{Kind, RegionInfo, ARENA_NAME};
 use crate::vmm::Vmm;
-
-/// What a thread was doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
-    /// Reading.
-    Read,
-    /// Writing.
-    Write,
-    /// Fetching an instruction.
-    Execute,
-}
-
-impl Access {
-    /// The rights a page must have for it.
-    #[inline]
-    pub(crate) fn needs(self) -> Rights {
-        match self {
-            // The kernel maps what may be written but not read for nobody.
-            Access::Write => Rights::READ_WRITE,
-            // Without a no-execute attribute, what can be read can be run.
-            Access::Read | Access::Execute => Rights::READ,
-        }
-    }
-}
-
-/// A page fault, as the kernel's message tells it (manual, "Virtual Memory Faults").
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageFault {
-    /// The address that was touched, in bytes.
-    pub address: usize,
-    /// How.
-    pub access: Access,
-    /// Whether a page was mapped there, and only its rights forbade it.
-    pub present: bool,
-    /// The instruction's address.
-    pub ip: usize,
-}
-
-impl PageFault {
-    /// From the words of the message: instruction pointer, address, whether it was a fetch, and the
-    /// fault status register: on x86 the page-fault error code (bit 0 present, 1 write, 4 fetch).
-    pub fn from_x86_words(ip: usize, address: usize, prefetch: usize, fsr: usize) -> PageFault {
-        let access = match (prefetch != 0 || fsr & 16 != 0, fsr & 2 != 0) {
-            (true, _) => Access::Execute,
-            (false, true) => Access::Write,
-            (false, false) => Access::Read,
-        };
-        PageFault { address, access, present: fsr & 1 != 0, ip }
-    }
-}
-
-/// What a page fault is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FaultClass {
-    /// The first touch of memory that is mapped on demand.
-    DemandZero {
-        /// Pages to be mapped at the most.
-        around: u8,
-    },
-    /// The same, for a stack that grows.
-    StackGrowth {
-        /// Pages to be mapped at the most.
-        around: u8,
-    },
-    /// The first write to a page that is shared copy-on-write.
-    CopyOnWrite,
-    /// The page is recorded with the rights for it: mapped since by another fault, or its mapping
-    /// was refused before. Mapping it (again) resolves the fault.
-    Recorded,
-    /// Memory that a pager outside provides.
-    Pager {
-        /// What the pager knows the region by.
-        token: u32,
-    },
-    /// A guard page: a stack overflow, or an access past the end.
-    Guard,
-    /// The page or region does not allow it.
-    BeyondRights,
-    /// Addresses that are reserved and have nothing mapped.
-    NotPopulated,
-    /// Addresses that belong to nobody.
-    NoRegion,
-    /// The program's image or what else the kernel mapped at boot, used otherwise than it allows.
-    Boot,
-    /// An address outside user space.
-    OutsideUserSpace,
-}
-
-/// Which class a fault at `address` is. Pure: what it depends on is all in its arguments.
-///
-/// `region` covers the address, `page` is mapped there; both as far as the manager knows. `in_user`
-/// says whether the address lies in user space.
-pub fn classify(
-    address: usize,
-    access: Access,
-    region: Option<&RegionInfo>,
-    page: Option<&Mapping>,
-    page_bytes: usize,
-    in_user: bool,
-) -> FaultClass {
-    if !in_user {
-        return FaultClass::OutsideUserSpace;
-    }
-    let Some(region) = region else { return FaultClass::NoRegion };
-    let first = region.range.start().bits() + region.guard_below * page_bytes;
-    let end = region.range.end() - region.guard_above * page_bytes;
-    if address < first || address >= end {
-        return FaultClass::Guard;
-    }
-    match region.kind {
-        Kind::Boot => return FaultClass::Boot,
-        // Given up by its owner, and only not let go by the kernel yet.
-        Kind::Quarantine => return FaultClass::NoRegion,
-        _ => {}
-    }
-    let needed = access.needs();
-    if let Some(page) = page {
-        return match (page.rights.contains(needed), access) {
-            (false, _) => FaultClass::BeyondRights,
-            (true, Access::Write) if page.copy_on_write => FaultClass::CopyOnWrite,
-            (true, _) => FaultClass::Recorded,
-        };
-    }
-    if region.kind == Kind::IpcBuffer {
-        // Between two buffers, or where one was.
-        return FaultClass::Guard;
-    }
-    if !region.rights.contains(needed) {
-        return FaultClass::BeyondRights;
-    }
-    match (region.backing, region.kind) {
-        (Backing::OnDemand { around }, Kind::Stack) => FaultClass::StackGrowth { around },
-        (Backing::OnDemand { around }, _) => FaultClass::DemandZero { around },
-        (Backing::Pager { token }, _) => FaultClass::Pager { token },
-        (Backing::Explicit, _) => FaultClass::NotPopulated,
-    }
-}
-
-/// What became of a fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Resolution {
-    /// The thread can go on: reply to it.
-    Resolved(FaultClass),
-    /// A pager is to provide the page first.
-    AskPager {
-        /// What the pager knows the region by.
-        token: u32,
-        /// The page's number in the region, guards not counted.
-        page: usize,
-    },
-    /// Nothing can be done: the thread must not go on as if nothing had happened.
-    Unresolved(FaultClass),
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Which class a fault in a space is. O(log regions); no kernel call.
@@ -207,7 +53,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    fn resolve_classified(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
+    pub(crate) fn resolve_classified(
+        &mut self,
+        space: SpaceId,
+        fault: &PageFault,
+    ) -> Result<Resolution> {
         let class = self.classify_fault(space, fault)?;
         let Ok(address) = self.geometry.address(fault.address) else {
             return Ok(Resolution::Unresolved(class));
@@ -237,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
     /// them before, or they are there since another fault was answered.
-    fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+    pub(crate) fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let run = space.runs.borrow().at(address);
         let Some(run) = run else { return Ok(()) };
         let piece = run.part(run.index_of(address), 1);

@@ -20,14 +20,8 @@
 
 use untyped_alloc::{Blueprint, Invocation, Kernel, Memory, Object};
 
-use crate::error::{Error, Result};
+use crate::types::error::{Error, Result};
 use crate::vmm::Vmm;
-
-/// The thread, and what it was made of.
-#[derive(Clone, Copy)]
-pub(crate) struct Flusher {
-    tcb: Object,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// From now on, pages of the manager's own space are protected in place: at no moment is one
@@ -59,7 +53,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn make_flusher(&mut self, root: Object, priority: u8) -> Result<Flusher> {
+    pub(crate) fn make_flusher(&mut self, root: Object, priority: u8) -> Result<Object> {
         let endpoint = self.allocate_alone(Blueprint::Endpoint)?;
         let made = self.make_flushing_thread(root, endpoint, priority);
         if made.is_err() {
@@ -68,12 +62,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         made
     }
 
-    fn make_flushing_thread(
+    pub(crate) fn make_flushing_thread(
         &mut self,
         root: Object,
         endpoint: Object,
         priority: u8,
-    ) -> Result<Flusher> {
+    ) -> Result<Object> {
         let tcb = self.allocate_alone(Blueprint::Tcb)?;
         let cspace = self.alloc.cspace_root();
         let set = self
@@ -88,18 +82,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.alloc.abandon(&mut self.kernel, tcb);
             return Err(error);
         }
-        Ok(Flusher { tcb })
+        Ok(tcb)
     }
 
     /// An object that came with no others. It stays as long as the manager does, and the memory of
     /// others of its batch would not come back.
-    fn allocate_alone(&mut self, blueprint: Blueprint) -> Result<Object> {
+    pub(crate) fn allocate_alone(&mut self, blueprint: Blueprint) -> Result<Object> {
         let alone = self.alloc.allocate_many(&mut self.kernel, blueprint, 1)?;
         Ok(alone.get(0).ok_or(untyped_alloc::Error::ZeroCount)?)
     }
 
     /// Has the processor forget what it knows of the space that runs; says whether it did.
     pub(crate) fn flush(&mut self) -> bool {
-        self.flusher.is_some_and(|flusher| self.kernel.tcb_resume(flusher.tcb.slot()).is_ok())
+        self.flusher.is_some_and(|flusher| self.kernel.tcb_resume(flusher.slot()).is_ok())
     }
 }

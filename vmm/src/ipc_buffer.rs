@@ -15,50 +15,23 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 
-use crate::error::{Error, Result};
-use crate::ids::{RegionId, SpaceId};
-use crate::options::RegionOptions;
-use crate::query::RegionInfo;
-use crate::quota::Resource;
-use crate::region::{Kind, Region, RegionSpec};
-use crate::run::{RunInfo, Source};
-use crate::space::Space;
+use crate::state::extent::RunInfo;
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::mapping::Source;
+use crate::types::options::RegionOptions;
+use crate::types::quota::Resource;
+use crate::types::region::{Kind, RegionInfo, RegionSpec, ARENA_NAME};
+use crate::types::thread::{IpcBuffer, IPC_BUFFER_BYTES};
 use crate::vmm::Vmm;
-
-/// Size and alignment of an IPC buffer, in bytes (`seL4_IPCBufferSizeBits` is 9 on IA32).
-pub const IPC_BUFFER_BYTES: usize = 512;
 
 /// Buffers of an arena: it lies below one page table, with the guard below the first.
 const ARENA_BUFFERS: usize = 127;
-/// What an arena is called.
-pub(crate) const ARENA_NAME: &str = "IPC buffers";
+
 /// Its alignment, in bits.
 const ARENA_BITS: u8 = 20;
-
-/// A thread's IPC buffer: a small id. Give it back with [`Vmm::release_ipc_buffer`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct IpcBuffer {
-    region: RegionId,
-    address: usize,
-    frame: CPtr,
-}
-
-impl IpcBuffer {
-    /// Its virtual address, in bytes; page-aligned.
-    pub fn address(self) -> usize {
-        self.address
-    }
-
-    /// The capability of the frame it lies in: the one that is mapped there.
-    pub fn frame(self) -> CPtr {
-        self.frame
-    }
-
-    /// The region it lies in, with guards and perhaps with others.
-    pub fn region(self) -> RegionId {
-        self.region
-    }
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes an IPC buffer in a space: a clear frame of its own, readable and writable, with a
@@ -92,20 +65,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Where the next buffer of an arena goes.
     #[inline(always)]
-    fn next_in_arena(&self, arena: &Region<'p>) -> usize {
+    pub(crate) fn next_in_arena(&self, arena: &Region<'p>) -> usize {
         let (out, _) = arena.arena.get().unwrap_or_default();
         arena.start().bits() + ((1 + 2 * usize::from(out)) << self.geometry.page_bits)
     }
 
     /// For how many buffers an arena is, each with the guard above it.
-    fn arena_room(&self, arena: &Region<'p>) -> usize {
+    pub(crate) fn arena_room(&self, arena: &Region<'p>) -> usize {
         arena.pages() / 2
     }
 
     /// Maps the next buffer of an arena if the one before it is the last one of its run, the frame
     /// behind that is at hand, and all else is there. `None` if not: nothing was done then.
     #[inline(always)]
-    fn follow_in_arena(
+    pub(crate) fn follow_in_arena(
         &mut self,
         space: &'p Space<'p>,
         arena: &'p Region<'p>,
@@ -120,7 +93,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[inline(never)]
-    fn begin_in_arena(
+    pub(crate) fn begin_in_arena(
         &mut self,
         space: &'p Space<'p>,
         arena: &'p Region<'p>,
@@ -136,7 +109,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns the
     /// arena, the buffer's address and its frame.
-    fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
+    pub(crate) fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
         self.refill()?;
         let space = self.space(space)?;
         self.check_quota(space, Resource::Frames, 1)?;
@@ -155,7 +128,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Makes an arena: for 127 buffers, or for one where addresses are short.
-    fn open_arena(&mut self, space: &'p Space<'p>) -> Result<&'p Region<'p>> {
+    pub(crate) fn open_arena(&mut self, space: &'p Space<'p>) -> Result<&'p Region<'p>> {
         let options = |buffers: usize, bits| {
             let pages = RegionOptions::new(2 * buffers).guarded(1, 0).aligned(bits);
             pages.named(ARENA_NAME).kind(Kind::IpcBuffer)
@@ -170,7 +143,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives the addresses of an arena back if all its buffers are.
-    fn close_empty_arena(&mut self, space: &'p Space<'p>, arena: &'p Region<'p>) {
+    pub(crate) fn close_empty_arena(&mut self, space: &'p Space<'p>, arena: &'p Region<'p>) {
         let (out, back) = arena.arena.get().unwrap_or_default();
         if out != back {
             return;
@@ -249,7 +222,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.next_packed(node, page, region)
     }
 
-    fn next_packed(
+    pub(crate) fn next_packed(
         &mut self,
         space: &'p Space<'p>,
         region: &Region<'p>,
@@ -267,7 +240,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives a packed buffer back, and the page if it was the last of it.
-    fn release_packed(
+    pub(crate) fn release_packed(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -288,7 +261,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Takes the page from whatever threads have it, and gives frame and addresses back.
-    fn take_page(
+    pub(crate) fn take_page(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -309,12 +282,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The bit for a packed buffer among those of its page.
-    fn packed_bit(&self, address: usize) -> u8 {
+    pub(crate) fn packed_bit(&self, address: usize) -> u8 {
         1 << ((address & (self.geometry.page_bytes() - 1)) / IPC_BUFFER_BYTES)
     }
 
     /// The space and region of a buffer that was not given back yet.
-    fn live_ipc_buffer(&self, buffer: IpcBuffer) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
+    pub(crate) fn live_ipc_buffer(
+        &self,
+        buffer: IpcBuffer,
+    ) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
         let gone = Error::NoSuchIpcBuffer { address: buffer.address };
         let (space, region) = self.peek_region(buffer.region).map_err(|_| gone)?;
         let (_, back) = region.packed.get();
@@ -389,7 +365,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {
+    pub(crate) fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {
         let address = self.geometry.address(address)?;
         let run = space.runs.borrow().at(address);
         run.ok_or(Error::NotMapped { address: address.bits() })

@@ -14,13 +14,15 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::options::RegionOptions;
-use crate::region::{Kind, Region};
-use crate::run::{offset, RunInfo, Runs, Source};
-use crate::space::Space;
+use crate::state::extent::{offset, RunInfo, Runs};
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::state::temp_slots::Window;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::mapping::Source;
+use crate::types::options::RegionOptions;
+use crate::types::region::Kind;
 use crate::vmm::Vmm;
-use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Replaces the large pages that `range` cuts (at most two) by small ones. Three kernel calls
@@ -73,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses a large page that is not one owner's alone.
-    fn check_divisible(&self, large: &RunInfo) -> Result {
+    pub(crate) fn check_divisible(&self, large: &RunInfo) -> Result {
         let address = large.start.bits();
         match large.source {
             Source::Owned if self.sharers.any_in(&large.frames) => Err(Error::Shared { address }),
@@ -85,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Takes the small frames that are to replace `large`. They will be overwritten as a whole, so
     /// dirty ones serve as they are.
-    fn take_small(&mut self, large: &RunInfo, small: &mut Runs<'p>) -> Result {
+    pub(crate) fn take_small(&mut self, large: &RunInfo, small: &mut Runs<'p>) -> Result {
         let size_bits = self.geometry.page_bits;
         let (mut at, end) = (large.start, large.end());
         while at.bits() < end {
@@ -108,7 +110,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Copies what is in a large page to small frames. The large one is shared into our own space
     /// for as long as that takes.
-    fn copy_contents(&mut self, large: &RunInfo, small: &Runs<'p>) -> Result {
+    pub(crate) fn copy_contents(&mut self, large: &RunInfo, small: &Runs<'p>) -> Result {
         let bits = large.frames.size_bits;
         let pages = 1 << (bits - self.geometry.page_bits);
         let options =
@@ -128,7 +130,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Maps a large page in a region of our own as well; returns where.
-    fn view(&mut self, large: &RunInfo, region: &'p Region<'p>) -> Result<VirtAddr> {
+    pub(crate) fn view(&mut self, large: &RunInfo, region: &'p Region<'p>) -> Result<VirtAddr> {
         let frames = self.copy_frames(large)?;
         let (start, source) = (region.start(), Source::Copy);
         let view = RunInfo { start, frames, rights: Rights::READ, cow: false, source, ..*large };
@@ -140,14 +142,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Fills one small frame, through the window, with what is mapped at `from`.
-    fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
+    pub(crate) fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
         let window = self.map_at(Window::Target, frame)?;
         self.kernel.copy(window, from, self.geometry.page_bytes());
         self.clear_window(Window::Target)
     }
 
     /// Unmaps the large page and maps the small ones in its place.
-    fn swap(
+    pub(crate) fn swap(
         &mut self,
         space: &'p Space<'p>,
         run: RunInfo,
@@ -189,7 +191,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Maps a large page again that was unmapped a moment ago.
-    fn put_back(&mut self, space: &'p Space<'p>, large: RunInfo) {
+    pub(crate) fn put_back(&mut self, space: &'p Space<'p>, large: RunInfo) {
         let Some(node) = self.pools.runs.take() else { return };
         space.runs.borrow_mut().insert(node, large);
         self.restore_run(space, large);

@@ -10,13 +10,14 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CachePolicy, Clean, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
-use crate::error::{Error, Result};
-use crate::ids::{RegionId, SpaceId};
-use crate::options::{PageSize, RegionOptions};
-use crate::quota::Resource;
-use crate::region::{Region, RegionSpec};
-use crate::run::{offset, RunInfo};
-use crate::space::Space;
+use crate::state::extent::{offset, RunInfo};
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::options::{PageSize, RegionOptions};
+use crate::types::quota::Resource;
+use crate::types::region::RegionSpec;
 use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -68,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.commit_in_parts(space, region, range, PageSize::Small)
     }
 
-    fn commit_in_parts(
+    pub(crate) fn commit_in_parts(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -102,7 +103,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.install(space, range)
     }
 
-    fn check_large(&self, range: PageRange, bits: u8) -> Result {
+    pub(crate) fn check_large(&self, range: PageRange, bits: u8) -> Result {
         if self.geometry.level_of_frame(bits).is_none() {
             return Err(Error::NoSuchFrameSize { bits });
         }
@@ -117,7 +118,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Enters runs of clean frames for all of `range`, or for nothing. They are mapped by
     /// [`Vmm::install`].
-    fn acquire(
+    pub(crate) fn acquire(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
@@ -142,7 +143,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Enters one run of clean frames at `at`; returns where it ends.
-    fn acquire_run(
+    pub(crate) fn acquire_run(
         &mut self,
         space: &'p Space<'p>,
         at: VirtAddr,
@@ -173,7 +174,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.enter_run(space, at, clean, rights, cache)
     }
 
-    fn enter_run(
+    pub(crate) fn enter_run(
         &mut self,
         space: &'p Space<'p>,
         at: VirtAddr,
@@ -195,7 +196,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The size of the frames to be mapped at `at`, in bits.
-    fn frame_size_at(&self, space: &Space<'p>, at: VirtAddr, end: usize, size: PageSize) -> u8 {
+    pub(crate) fn frame_size_at(
+        &self,
+        space: &Space<'p>,
+        at: VirtAddr,
+        end: usize,
+        size: PageSize,
+    ) -> u8 {
         let small = self.geometry.page_bits;
         match size {
             PageSize::Small => small,
@@ -322,7 +329,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Undoes a mapping of `range` that got as far as `mapped_end`.
-    fn roll_back(&mut self, space: &'p Space<'p>, range: PageRange, mapped_end: VirtAddr) {
+    pub(crate) fn roll_back(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        mapped_end: VirtAddr,
+    ) {
         let done = (mapped_end.bits() - range.start().bits()) >> self.geometry.page_bits;
         if let Some(unmapped) = range.part(done, range.pages() - done) {
             self.give_up_from(space, unmapped);
@@ -336,7 +348,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives back the frames in `range`, which starts in the midst of a run, that were never
     /// mapped.
-    fn give_up_from(&mut self, space: &'p Space<'p>, range: PageRange) {
+    pub(crate) fn give_up_from(&mut self, space: &'p Space<'p>, range: PageRange) {
         let cut = space.runs.borrow().at(range.start());
         if let Some(run) = cut {
             let (first, _) = run.indices_in(range);

@@ -11,39 +11,17 @@
 //! region of one. Looking one up ends the streak, so whatever is done to a space in between does.
 
 use page_tables::{PageRange, Table, VirtAddr};
-use untyped_alloc::{
-    CPtr, CachePolicy, FrameBatch, Frames, Invocation, Kernel, KernelError, Memory, Rights, Taken,
-};
+use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory, Taken};
 
-use crate::error::{Error, Result};
-use crate::ids::SpaceId;
-use crate::quota::Resource;
-use crate::region::{Region, RegionSpec};
-use crate::run::{Run, RunInfo};
-use crate::space::Space;
+use crate::state::append_cursor::{Streak, NO_STREAK};
+use crate::state::extent::{Run, RunInfo};
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
+use crate::types::quota::Resource;
+use crate::types::region::RegionSpec;
 use crate::vmm::Vmm;
-
-/// In place of an address: there is no streak. Callers may well ask for this address.
-pub(crate) const NO_STREAK: usize = usize::MAX;
-
-/// What the pages of a streak have in common. Where the next one goes is kept beside it.
-#[derive(Clone, Copy)]
-pub(crate) struct Streak<'p> {
-    pub space: &'p Space<'p>,
-    pub region: &'p Region<'p>,
-    /// The run that they make longer.
-    pub run: &'p Run<'p>,
-    /// What its frames are of.
-    pub batch: FrameBatch<'p>,
-    /// The page table that they are in, which is not empty.
-    pub table: &'p Table<'p>,
-    /// Bytes from one page's address to the next one's.
-    pub step: usize,
-    /// The address before which the streak ends.
-    pub end: usize,
-    pub rights: Rights,
-    pub cache: CachePolicy,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a clear frame at `page` of `region`, where nothing is mapped. Takes at the most one node for the run
@@ -168,7 +146,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The kernel refused to map a frame that was to go on the streak.
     #[cold]
-    fn end_streak(&mut self, first: CPtr, refusal: KernelError) -> Error {
+    pub(crate) fn end_streak(&mut self, first: CPtr, refusal: KernelError) -> Error {
         self.streak_at.set(NO_STREAK);
         let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
         // It was taken, so it can be given back.
@@ -176,7 +154,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Error::kernel(Invocation::PageMap)(refusal)
     }
 
-    fn install_page(
+    pub(crate) fn install_page(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -203,7 +181,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The deepest page table over an address, made if it is missing.
-    fn table_at(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result<&'p Table<'p>> {
+    pub(crate) fn table_at(
+        &mut self,
+        space: &'p Space<'p>,
+        address: VirtAddr,
+    ) -> Result<&'p Table<'p>> {
         let deepest = self.geometry.levels.len() as u8 - 1;
         loop {
             if let Some(table) = space.shadow.borrow().find(&self.geometry, deepest, address) {
@@ -214,7 +196,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The run that the page makes longer: in its region, of its batch of frames.
-    fn run_before(
+    pub(crate) fn run_before(
         &self,
         space: &Space<'p>,
         region: &Region<'p>,

@@ -12,22 +12,16 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Frames, Invocation, Kernel, Memory};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::ids::SpaceId;
-use crate::quota::Resource;
-use crate::region::{Backing, Region, RegionSpec};
-use crate::run::{RunInfo, Source};
-use crate::space::Space;
+use crate::state::extent::RunInfo;
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::fault::Supply;
+use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
+use crate::types::quota::Resource;
+use crate::types::region::{Backing, RegionSpec};
 use crate::vmm::Vmm;
-
-/// How a pager gives a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Supply {
-    /// It keeps the page: both see each other's writes, and the frame goes with the last of them.
-    Share,
-    /// It gives the page away: unmapped where it was, and counted as the receiver's.
-    Transfer,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Puts the page at `page` (bytes, page-aligned) of the space `from` at the address `address`
@@ -63,7 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The page around `address`, where nothing is mapped, and its region, which has a pager.
-    fn paged_range(
+    pub(crate) fn paged_range(
         &self,
         space: &'p Space<'p>,
         address: usize,
@@ -79,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    fn share_page(
+    pub(crate) fn share_page(
         &mut self,
         from: &'p Space<'p>,
         range: PageRange,
@@ -97,7 +91,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.install(into, to)
     }
 
-    fn transfer_page(
+    pub(crate) fn transfer_page(
         &mut self,
         from: &'p Space<'p>,
         at: VirtAddr,
@@ -138,7 +132,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps a page and maps it elsewhere; where that is refused it is where it was.
-    fn move_page(
+    pub(crate) fn move_page(
         &mut self,
         from: &'p Space<'p>,
         piece: &RunInfo,
@@ -157,7 +151,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The run that covers an address, and the one page of it that does.
-    fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(RunInfo, RunInfo)> {
+    pub(crate) fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(RunInfo, RunInfo)> {
         let run = space.runs.borrow().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
         if run.frames.size_bits != self.geometry.page_bits {
             return Err(Error::LargePage { address: run.address(run.index_of(at)).bits() });

@@ -4,10 +4,10 @@
 use page_tables::PageRange;
 use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::ids::SpaceId;
-use crate::run::RunInfo;
-use crate::space::Space;
+use crate::state::extent::RunInfo;
+use crate::state::space::Space;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::ids::SpaceId;
 use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -64,7 +64,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Protects whole runs, one after the other.
-    fn protect_runs(&mut self, space: &'p Space<'p>, range: PageRange, rights: Rights) -> Result {
+    pub(crate) fn protect_runs(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+    ) -> Result {
         let (mut pages_done, mut rest) = (0, Some(range));
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else {
@@ -120,7 +125,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives a run's frames, in our own space, the rights it says, by unmapping and mapping each:
     /// between the two it is not there.
-    fn renew_all(&mut self, run: &RunInfo) -> (usize, Result) {
+    pub(crate) fn renew_all(&mut self, run: &RunInfo) -> (usize, Result) {
         let rights = run.mapped_rights();
         for index in 0..run.frames.count {
             let address = run.address(index).bits();
@@ -131,7 +136,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (run.frames.count, Ok(()))
     }
 
-    fn renew(&mut self, frame: CPtr, address: usize, rights: Rights, cache: CachePolicy) -> Result {
+    pub(crate) fn renew(
+        &mut self,
+        frame: CPtr,
+        address: usize,
+        rights: Rights,
+        cache: CachePolicy,
+    ) -> Result {
         let vspace = self.own.root.get();
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         // Its place is empty and has its page table, so this cannot be refused; what cannot be is

@@ -7,12 +7,13 @@
 
 use untyped_alloc::{Kernel, Memory};
 
-use crate::error::Result;
-use crate::ids::{RegionId, SpaceId};
-use crate::region::{Kind, Region, RegionSpec};
-use crate::space::Space;
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::state::temp_slots::Window;
+use crate::types::error::Result;
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::region::{Kind, RegionSpec};
 use crate::vmm::Vmm;
-use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Releases a region whose id nobody has.
@@ -48,7 +49,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn quarantined_region(&self, space: &Space<'p>) -> Option<&'p Region<'p>> {
+    pub(crate) fn quarantined_region(&self, space: &Space<'p>) -> Option<&'p Region<'p>> {
         let regions = space.regions.borrow();
         let found = regions.iter().find(|region| region.spec().kind == Kind::Quarantine);
         found

@@ -3,58 +3,15 @@
 use core::fmt;
 
 use page_tables::PageRange;
-use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Rights};
+use untyped_alloc::{Kernel, Memory, Rights};
 
-use crate::error::Result;
-use crate::ids::{RegionId, SpaceId};
-use crate::region::{Backing, Kind, Name, Region};
-use crate::run::Source;
-use crate::space::Space;
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::types::error::Result;
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::mapping::Mapping;
+use crate::types::region::RegionInfo;
 use crate::vmm::Vmm;
-
-/// What is known about a region.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RegionInfo {
-    /// Its id.
-    pub id: RegionId,
-    /// All its pages, guards included.
-    pub range: PageRange,
-    /// Guard pages below.
-    pub guard_below: usize,
-    /// Guard pages above.
-    pub guard_above: usize,
-    /// What is mapped in it by itself, when it is touched.
-    pub backing: Backing,
-    /// The rights its pages are mapped with, unless they were protected since.
-    pub rights: Rights,
-    /// The most rights its pages can have.
-    pub ceiling: Rights,
-    /// How its pages are cached.
-    pub cache: CachePolicy,
-    /// What it is for.
-    pub kind: Kind,
-    /// Its name.
-    pub name: Name,
-}
-
-/// What is known about a mapped address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mapping {
-    /// The first address of the page it lies in, in bytes.
-    pub page: usize,
-    /// Logarithm of that page's size in bytes.
-    pub size_bits: u8,
-    /// The capability mapped there.
-    pub frame: CPtr,
-    /// Its rights.
-    pub rights: Rights,
-    /// Whether the first write gets a frame of its own; until then it is mapped read-only.
-    pub copy_on_write: bool,
-    /// How it is cached.
-    pub cache: CachePolicy,
-    /// Where the frame comes from.
-    pub source: Source,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The region that covers an address (bytes), guards included. O(log regions).
@@ -165,7 +122,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         writeln!(out, "  {end:#010x}  … {pages} pages free")
     }
 
-    fn dump_region(
+    pub(crate) fn dump_region(
         &self,
         space: &Space<'p>,
         info: &RegionInfo,

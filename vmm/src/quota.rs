@@ -11,92 +11,11 @@
 
 use untyped_alloc::{Blueprint, Kernel, Memory, Object};
 
-use crate::error::{Error, Result};
-use crate::ids::SpaceId;
-use crate::space::Space;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
+use crate::types::quota::{Quota, Resource};
 use crate::vmm::Vmm;
-
-/// What a space has, or the most it may have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Quota {
-    /// Pages of the smallest size: its own, shared or not, and those that others share with it.
-    pub frames: usize,
-    /// Page tables, empty ones that it keeps included; its root is not counted.
-    pub tables: usize,
-    /// Capability slots of the frames that others share with it.
-    pub slots: usize,
-    /// Kernel objects that were allocated for it: threads, CNodes, endpoints, …
-    pub objects: usize,
-}
-
-/// What there is a quota for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Resource {
-    /// Pages.
-    Frames,
-    /// Page tables.
-    Tables,
-    /// Capability slots.
-    Slots,
-    /// Kernel objects that are neither pages nor page tables.
-    Objects,
-}
-
-impl Resource {
-    /// All of them.
-    pub const ALL: [Resource; 4] =
-        [Resource::Frames, Resource::Tables, Resource::Slots, Resource::Objects];
-}
-
-impl Quota {
-    /// As much as there is.
-    pub const UNLIMITED: Quota =
-        Quota { frames: usize::MAX, tables: usize::MAX, slots: usize::MAX, objects: usize::MAX };
-
-    /// How much of one resource.
-    #[inline]
-    pub fn of(&self, resource: Resource) -> usize {
-        match resource {
-            Resource::Frames => self.frames,
-            Resource::Tables => self.tables,
-            Resource::Slots => self.slots,
-            Resource::Objects => self.objects,
-        }
-    }
-
-    /// More of everything by `more`. What is unlimited stays so.
-    pub fn plus(self, more: Quota) -> Quota {
-        let sum = |resource| self.of(resource).saturating_add(more.of(resource));
-        Quota::from_each(sum)
-    }
-
-    /// Less of everything by `less`; or the first resource of which there is not as much. What is
-    /// unlimited stays so.
-    ///
-    /// # Errors
-    /// That resource.
-    pub fn minus(self, less: Quota) -> core::result::Result<Quota, Resource> {
-        let short = |&resource: &Resource| {
-            self.of(resource) != usize::MAX && self.of(resource) < less.of(resource)
-        };
-        if let Some(resource) = Resource::ALL.into_iter().find(short) {
-            return Err(resource);
-        }
-        Ok(Quota::from_each(|resource| match self.of(resource) {
-            usize::MAX => usize::MAX,
-            limit => limit - less.of(resource),
-        }))
-    }
-
-    fn from_each(of: impl Fn(Resource) -> usize) -> Quota {
-        Quota {
-            frames: of(Resource::Frames),
-            tables: of(Resource::Tables),
-            slots: of(Resource::Slots),
-            objects: of(Resource::Objects),
-        }
-    }
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Limits a space. A limit below what it has takes nothing away, but allows no more.
@@ -147,7 +66,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn usage_of(&self, space: &Space<'p>) -> Quota {
+    pub(crate) fn usage_of(&self, space: &Space<'p>) -> Quota {
         let runs = space.runs.borrow();
         Quota {
             frames: runs.owned_pages() + runs.copied_pages(),
@@ -175,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[inline(never)]
-    fn check_limit(
+    pub(crate) fn check_limit(
         &self,
         space: &Space<'p>,
         resource: Resource,

@@ -3,11 +3,13 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Kernel, Memory, Rights};
 
-use crate::error::{Error, Result};
-use crate::ids::{RegionId, SpaceId};
-use crate::options::{Placement, RegionOptions};
-use crate::region::{Kind, NoPlace, Place, Region, Shape, MOST_NESTED};
-use crate::space::Space;
+use crate::state::region::Region;
+use crate::state::region_map::{NoPlace, Place, Shape};
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::options::{Placement, RegionOptions};
+use crate::types::region::{Kind, MOST_NESTED};
 use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -80,7 +82,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn release_reservation(
+    pub(crate) fn release_reservation(
         &mut self,
         space: &'p Space<'p>,
         start: &'p Region<'p>,
@@ -109,7 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// A place for what `options` ask for, its pages with guards, and its ceiling.
-    fn find_place(
+    pub(crate) fn find_place(
         &self,
         space: &'p Space<'p>,
         options: &RegionOptions,
@@ -145,7 +147,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The reservation asked for: its serial number (0 for none) and the ceiling it sets.
-    fn reservation(&self, space: &Space<'p>, options: &RegionOptions) -> Result<(u32, Rights)> {
+    pub(crate) fn reservation(
+        &self,
+        space: &Space<'p>,
+        options: &RegionOptions,
+    ) -> Result<(u32, Rights)> {
         let Some(id) = options.reservation else {
             return Ok((0, Rights::READ_WRITE));
         };
@@ -157,7 +163,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Pages asked for, with guards.
-    fn check_pages(&self, options: &RegionOptions) -> Result<usize> {
+    pub(crate) fn check_pages(&self, options: &RegionOptions) -> Result<usize> {
         let most = self.geometry.user_end >> self.geometry.page_bits;
         match options.total_pages() {
             _ if options.pages == 0 => {
@@ -174,7 +180,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Where a region starts, guard included, whose first usable page is at `address`.
-    fn start_at(
+    pub(crate) fn start_at(
         &self,
         address: usize,
         guard: usize,

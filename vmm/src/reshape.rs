@@ -2,12 +2,12 @@
 
 use untyped_alloc::{Invocation, Kernel, Memory};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::ids::RegionId;
-use crate::options::RegionOptions;
-use crate::region::{Kind, RegionSpec};
-use crate::run::{offset, RunInfo};
-use crate::space::Space;
+use crate::state::extent::{offset, RunInfo};
+use crate::state::space::Space;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::ids::RegionId;
+use crate::types::options::RegionOptions;
+use crate::types::region::{Kind, RegionSpec};
 use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -127,10 +127,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Moves every run of a region from the addresses at `from` to those at `to`.
-    fn move_runs(
+    pub(crate) fn move_runs(
         &mut self,
         space: &'p Space<'p>,
-        region: &crate::region::Region<'p>,
+        region: &crate::state::region::Region<'p>,
         from: usize,
         to: usize,
     ) -> Result {
@@ -150,7 +150,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Moves one run. When a call is refused, the run is where it was.
-    fn move_run(&mut self, space: &'p Space<'p>, run: RunInfo, moved: RunInfo) -> Result {
+    pub(crate) fn move_run(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+        moved: RunInfo,
+    ) -> Result {
         let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
         for index in 0..run.frames.count {
             if let Err(error) = self.kernel.page_unmap(run.frame(index)) {
@@ -189,7 +194,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps the first `count` frames of a run again, that were unmapped a moment ago; returns
     /// `error`.
-    fn map_again(
+    pub(crate) fn map_again(
         &mut self,
         space: &'p Space<'p>,
         run: RunInfo,

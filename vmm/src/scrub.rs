@@ -6,12 +6,13 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Invocation, Kernel, Memory, Rights};
 
-use crate::error::{Error, Result};
-use crate::options::RegionOptions;
-use crate::region::{Kind, Region};
-use crate::run::RunInfo;
+use crate::state::extent::RunInfo;
+use crate::state::region::Region;
+use crate::state::temp_slots::Window;
+use crate::types::error::{Error, Result};
+use crate::types::options::RegionOptions;
+use crate::types::region::Kind;
 use crate::vmm::Vmm;
-use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Scrubs frames. Two kernel calls each.
@@ -33,12 +34,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(dirty.scrubbed())
     }
 
-    fn scrub_one(&mut self, frame: CPtr) -> Result {
+    pub(crate) fn scrub_one(&mut self, frame: CPtr) -> Result {
         let address = self.map_at(Window::Target, frame)?;
         self.kernel.zero(address, self.geometry.page_bytes());
         self.clear_window(Window::Target)
     }
-    fn scrub_large(&mut self, dirty: Dirty) -> Result<Clean> {
+
+    pub(crate) fn scrub_large(&mut self, dirty: Dirty) -> Result<Clean> {
         let Frames { count, size_bits, .. } = dirty.frames();
         let options = RegionOptions::new(count << (size_bits - self.geometry.page_bits))
             .named("scrubbing")
@@ -58,7 +60,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Scrubs frames in a region of our own that is as large. After a failure they were given back,
     /// or are mapped in the region still.
-    fn scrub_in(&mut self, region: &'p Region<'p>, frames: Frames) -> Result {
+    pub(crate) fn scrub_in(&mut self, region: &'p Region<'p>, frames: Frames) -> Result {
         let (start, rights, cache) = (region.start(), Rights::READ_WRITE, CachePolicy::WriteBack);
         let run = RunInfo::fresh(start, frames, rights, cache);
         let bytes = frames.count << frames.size_bits;

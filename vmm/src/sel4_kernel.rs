@@ -20,9 +20,9 @@ use untyped_alloc::{
     Rights, UntypedInfo,
 };
 
-use crate::boot::BootInfo;
-use crate::error::{Error, Result};
-use crate::vmm::{Architecture, Vmm};
+use crate::BootInfo;
+use crate::{Architecture, Vmm};
+use crate::{Error, Result};
 
 /// The kernel beneath this program.
 #[derive(Debug)]

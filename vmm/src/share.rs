@@ -13,276 +13,19 @@
 //! neither, and an unmapping learns so with one look-up for a run. When the owner leaves first, its
 //! frames stay taken until the last copy is deleted.
 
-use core::cell::Cell;
-
-use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::PageRange;
-use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Pool, Rights};
+use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::ids::{RegionId, SpaceId};
-use crate::options::RegionOptions;
-use crate::quota::Resource;
-use crate::region::RegionSpec;
-use crate::run::{offset, RunInfo, Source};
-use crate::space::Space;
+use crate::state::extent::{offset, RunInfo};
+use crate::state::refcounts::{Count, MOST_COPIES};
+use crate::state::space::Space;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::mapping::Source;
+use crate::types::options::RegionOptions;
+use crate::types::quota::Resource;
+use crate::types::region::RegionSpec;
 use crate::vmm::Vmm;
-
-/// Frames whose sharers one node counts: those in as many consecutive, aligned slots.
-const GROUP: usize = 32;
-
-/// How the frames of one group are shared.
-#[derive(Default)]
-pub(crate) struct SharerGroup<'p> {
-    pub next_free: Cell<Option<&'p SharerGroup<'p>>>,
-    by_slot: RBTreeLink,
-    base: Cell<usize>,
-    /// For each frame, how many copies there are, and [`OWNER_LEFT`].
-    counts: [Cell<u16>; GROUP],
-}
-
-/// Set in a count: the owner's own mapping is gone.
-const OWNER_LEFT: u16 = 1 << 15;
-/// The most copies of one frame.
-pub(crate) const MOST_COPIES: u16 = OWNER_LEFT - 1;
-
-/// How often a frame is copied, and whether its owner's own mapping is gone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Count(u16);
-
-impl Count {
-    /// Not shared: there is no copy, and the owner has it (or it is free).
-    pub const NONE: Count = Count(0);
-    /// The owner has left, and no copy is left either: it is to be given back.
-    pub const ORPHAN: Count = Count(OWNER_LEFT);
-    /// The owner has left, and just one copy is left.
-    const ORPHAN_OF_ONE: Count = Count(OWNER_LEFT | 1);
-
-    /// How many copies there are.
-    pub fn copies(self) -> u16 {
-        self.0 & MOST_COPIES
-    }
-}
-
-/// Copied capabilities in consecutive slots.
-#[derive(Default)]
-pub(crate) struct Copies<'p> {
-    pub next_free: Cell<Option<&'p Copies<'p>>>,
-    by_slot: RBTreeLink,
-    first: Cell<CPtr>,
-    origin: Cell<CPtr>,
-    count: Cell<u16>,
-    /// Copies not deleted yet. The slots are given back together when there is none.
-    live: Cell<u16>,
-    /// In quarantine: the kernel would not delete all of them when they were given up.
-    quarantined: Cell<bool>,
-}
-
-#[allow(unsafe_code)] // what the adapter macro expands to
-mod adapters {
-    use super::*;
-    use intrusive_collections::intrusive_adapter;
-    intrusive_adapter!(
-        pub(crate) GroupBySlot<'p> = &'p SharerGroup<'p>: SharerGroup<'p> { by_slot => RBTreeLink }
-    );
-    intrusive_adapter!(
-        pub(crate) CopiesBySlot<'p> = &'p Copies<'p>: Copies<'p> { by_slot => RBTreeLink }
-    );
-}
-use adapters::{CopiesBySlot, GroupBySlot};
-
-impl<'a> KeyAdapter<'a> for GroupBySlot<'_> {
-    type Key = usize;
-    fn get_key(&self, group: &'a SharerGroup<'_>) -> usize {
-        group.base.get()
-    }
-}
-
-impl<'a> KeyAdapter<'a> for CopiesBySlot<'_> {
-    type Key = CPtr;
-    fn get_key(&self, copies: &'a Copies<'_>) -> CPtr {
-        copies.first.get()
-    }
-}
-
-/// Who shares what.
-pub(crate) struct Sharers<'p> {
-    groups: RBTree<GroupBySlot<'p>>,
-    copies: RBTree<CopiesBySlot<'p>>,
-}
-
-impl<'p> Sharers<'p> {
-    pub fn new() -> Self {
-        Sharers {
-            groups: RBTree::new(GroupBySlot::new()),
-            copies: RBTree::new(CopiesBySlot::new()),
-        }
-    }
-
-    /// Whether any of these frames (by their own capabilities) has copies.
-    pub fn any_in(&self, frames: &Frames) -> bool {
-        if self.groups.is_empty() {
-            return false;
-        }
-        (0..frames.count).any(|index| self.count(frames.first.offset(index)) != Count::NONE)
-    }
-
-    /// How often the frame behind its own capability `frame` is copied, and whether its owner has left.
-    pub fn count(&self, frame: CPtr) -> Count {
-        let base = frame.bits() & !(GROUP - 1);
-        let group = self.groups.find(&base).get();
-        group.map_or(Count::NONE, |group| Count(group.counts[frame.bits() % GROUP].get()))
-    }
-
-    /// Whether nobody but this one run has the frame behind `frame`, its own capability or a copy.
-    pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
-        match source {
-            Source::Owned => self.count(frame) == Count::NONE,
-            Source::Copy => {
-                self.origin(frame).is_some_and(|origin| self.count(origin) == Count::ORPHAN_OF_ONE)
-            }
-            Source::Foreign | Source::Physical => true,
-        }
-    }
-
-    /// The frame's own capability behind a copy.
-    pub fn origin(&self, copy: CPtr) -> Option<CPtr> {
-        let copies = self.copies.upper_bound(Bound::Included(&copy)).get()?;
-        let index = copy.bits().checked_sub(copies.first.get().bits())?;
-        (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
-    }
-
-    /// Makes sure that there are nodes to count the sharers of `count` frames from `first` on; takes
-    /// one node for each [`GROUP`] of slots in which nothing is counted yet.
-    ///
-    /// # Errors
-    /// When the pool is empty; nothing was taken from it then.
-    pub fn insert_groups(
-        &mut self,
-        pool: &mut Pool<'p, SharerGroup<'p>>,
-        first: CPtr,
-        count: usize,
-    ) -> Result<(), OutOfGroups> {
-        for base in bases(first, count) {
-            if self.groups.find(&base).is_null() {
-                let Some(node) = pool.take() else {
-                    self.remove_unused_groups(pool, first, count);
-                    return Err(OutOfGroups);
-                };
-                node.base.set(base);
-                node.counts.iter().for_each(|count| count.set(0));
-                self.groups.insert(node);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives back the nodes of groups in which nothing is shared any more.
-    pub fn remove_unused_groups(
-        &mut self,
-        pool: &mut Pool<'p, SharerGroup<'p>>,
-        first: CPtr,
-        count: usize,
-    ) {
-        for base in bases(first, count) {
-            let group = self.groups.find(&base).clone_pointer();
-            if group.is_some_and(|group| group.counts.iter().all(|count| count.get() == 0)) {
-                if let Some(node) = self.groups.find_mut(&base).remove() {
-                    pool.give(node);
-                }
-            }
-        }
-    }
-
-    fn set(&self, frame: CPtr, count: u16) {
-        let base = frame.bits() & !(GROUP - 1);
-        if let Some(group) = self.groups.find(&base).get() {
-            group.counts[frame.bits() % GROUP].set(count);
-        }
-    }
-
-    /// Counts the owner's own mapping of a frame out; its copies stay.
-    pub fn owner_left(&self, frame: CPtr) {
-        self.set(frame, self.count(frame).0 | OWNER_LEFT);
-    }
-
-    /// Forgets a frame whose owner left and that has no copy any more.
-    pub fn forget_orphan(&self, frame: CPtr) {
-        self.set(frame, 0);
-    }
-
-    /// Enters `count` slots from `first` on, empty yet, for copies of the capabilities from `origin`
-    /// on.
-    pub fn insert_copies(&mut self, node: &'p Copies<'p>, first: CPtr, origin: CPtr, count: usize) {
-        node.first.set(first);
-        node.origin.set(origin);
-        node.count.set(count as u16);
-        node.live.set(0);
-        node.quarantined.set(false);
-        self.copies.insert(node);
-    }
-
-    /// Counts one more copy, just made, of those that `copies` is about.
-    pub fn copied(&self, copies: &Copies<'p>, frame: CPtr) {
-        self.set(frame, self.count(frame).0 + 1);
-        copies.live.set(copies.live.get() + 1);
-    }
-
-    /// Counts a copy, just deleted, out; returns the count of its frame that is left.
-    pub fn uncopied(&self, copy: CPtr, origin: CPtr) -> Count {
-        let left = self.count(origin).0 - 1;
-        self.set(origin, left);
-        if let Some(copies) = self.copies.upper_bound(Bound::Included(&copy)).get() {
-            copies.live.set(copies.live.get() - 1);
-        }
-        Count(left)
-    }
-
-    /// Takes out the node that a copy's slot belongs to, once all its copies are deleted.
-    pub fn remove_deleted_copies(&mut self, copy: CPtr) -> Option<&'p Copies<'p>> {
-        let mut cursor = self.copies.upper_bound_mut(Bound::Included(&copy));
-        cursor.get().filter(|copies| copies.live.get() == 0)?;
-        cursor.remove()
-    }
-
-    /// Says that the copies which `first` begins could not all be deleted when they were given up.
-    /// Returns whether there are any.
-    pub fn quarantine_copies(&self, first: CPtr) -> bool {
-        let copies = self.copies.find(&first).get();
-        copies.map(|copies| copies.quarantined.set(true)).is_some()
-    }
-
-    /// Copies in quarantine: their first slot, and how many are left.
-    pub fn quarantined_copies(&self) -> Option<(CPtr, usize)> {
-        let stuck = self.copies.iter().find(|copies| copies.quarantined.get())?;
-        Some((stuck.first.get(), usize::from(stuck.live.get())))
-    }
-
-    /// Frames that nobody's own run holds any more, but copies do; and copies in runs.
-    pub fn totals(&self) -> (usize, usize) {
-        let stuck = self.copies.iter().filter(|copies| copies.quarantined.get());
-        let stuck: usize = stuck.map(|copies| usize::from(copies.live.get())).sum();
-        let counts = || self.groups.iter().flat_map(|group| group.counts.iter().map(Cell::get));
-        let orphans = counts().filter(|count| count & OWNER_LEFT != 0).count();
-        (orphans, counts().map(|count| usize::from(count & MOST_COPIES)).sum::<usize>() - stuck)
-    }
-}
-
-/// The pool of groups is empty.
-pub(crate) struct OutOfGroups;
-
-/// The first slots of the groups that `count` slots from `first` on lie in.
-fn bases(first: CPtr, count: usize) -> impl Iterator<Item = usize> {
-    let groups = first.bits() / GROUP..=(first.bits() + count - 1) / GROUP;
-    groups.map(|group| group * GROUP)
-}
-
-impl Copies<'_> {
-    /// Its slots: the first, and how many.
-    pub fn slots(&self) -> (CPtr, usize) {
-        (self.first.get(), usize::from(self.count.get()))
-    }
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps what is mapped in `pages` pages from the address `start` (bytes) of `space` on into a
@@ -384,7 +127,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn share_range(
+    pub(crate) fn share_range(
         &mut self,
         from: &'p Space<'p>,
         range: PageRange,
@@ -520,7 +263,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives the slots of copies back that are all deleted.
-    fn finish_copies(&mut self, copy: CPtr) {
+    pub(crate) fn finish_copies(&mut self, copy: CPtr) {
         let Some(copies) = self.sharers.remove_deleted_copies(copy) else { return };
         let (first, count) = copies.slots();
         // They were taken together and are empty.
@@ -528,12 +271,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.pools.copies.give(copies);
     }
 
-    fn drop_groups(&mut self, first: CPtr, count: usize) {
+    pub(crate) fn drop_groups(&mut self, first: CPtr, count: usize) {
         self.sharers.remove_unused_groups(&mut self.pools.sharers, first, count);
     }
 
     /// Gives back a frame whose owner left before and whose last copy is deleted now.
-    fn give_orphan(&mut self, origin: CPtr) {
+    pub(crate) fn give_orphan(&mut self, origin: CPtr) {
         self.sharers.forget_orphan(origin);
         for level in self.geometry.levels {
             let frames = Frames { first: origin, count: 1, size_bits: level.entry_bits };

@@ -2,36 +2,12 @@
 
 use untyped_alloc::{Kernel, Memory};
 
-use crate::error::Result;
-use crate::ids::{RegionId, SpaceId};
-use crate::options::RegionOptions;
-use crate::region::{Backing, Kind};
+use crate::types::error::Result;
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::options::RegionOptions;
+use crate::types::region::{Backing, Kind};
+use crate::types::thread::Stack;
 use crate::vmm::Vmm;
-
-/// A stack that grows downwards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stack {
-    region: RegionId,
-    bottom: usize,
-    top: usize,
-}
-
-impl Stack {
-    /// Its region: what [`Vmm::release`] is given.
-    pub fn region(self) -> RegionId {
-        self.region
-    }
-
-    /// The lowest address that can be used, in bytes. The page below is the guard.
-    pub fn bottom(self) -> usize {
-        self.bottom
-    }
-
-    /// The address after the highest, page-aligned: the first stack pointer.
-    pub fn top(self) -> usize {
-        self.top
-    }
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a stack of `pages` pages with one guard page on either side. Give it back with
@@ -59,7 +35,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.stack_in(region, pages))
     }
 
-    fn stack_in(&self, region: RegionId, pages: usize) -> Stack {
+    pub(crate) fn stack_in(&self, region: RegionId, pages: usize) -> Stack {
         let bottom = region.start().bits() + self.geometry.page_bytes();
         Stack { region, bottom, top: bottom + (pages << self.geometry.page_bits) }
     }

@@ -3,9 +3,9 @@
 use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
-use crate::error::{Error, Result};
-use crate::quota::Resource;
-use crate::space::Space;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::quota::Resource;
 use crate::vmm::Vmm;
 
 /// Empty page tables a space keeps: mapping again what was just unmapped is common, and making a
@@ -36,7 +36,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    fn make_table(&mut self, space: &'p Space<'p>, address: VirtAddr, level: u8) -> Result {
+    pub(crate) fn make_table(
+        &mut self,
+        space: &'p Space<'p>,
+        address: VirtAddr,
+        level: u8,
+    ) -> Result {
         self.check_quota(space, Resource::Tables, 1)?;
         let node = self.pools.table()?;
         let table = match self.alloc.take_table(&mut self.kernel, level) {
@@ -59,7 +64,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps an empty table and gives it back.
-    fn drop_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
+    pub(crate) fn drop_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
         let capability = CPtr::new(table.capability());
         self.kernel
             .table_unmap(capability, table.level())
@@ -71,7 +76,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back the empty tables in `range`; the tables that become empty by that as well.
-    fn drop_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn drop_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         loop {
             let empty = space.shadow.borrow().empty_in(&self.geometry, range);
             let Some(table) = empty else { return Ok(()) };

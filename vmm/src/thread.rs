@@ -2,60 +2,11 @@
 
 use untyped_alloc::{Kernel, Memory, Rights};
 
-use crate::error::{Error, Result};
-use crate::ids::{RegionId, SpaceId};
-use crate::ipc_buffer::IpcBuffer;
-use crate::options::RegionOptions;
-use crate::stack::Stack;
+use crate::types::error::{Error, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::options::RegionOptions;
+use crate::types::thread::{ThreadMemory, ThreadOptions, Tls, TlsImage};
 use crate::vmm::Vmm;
-
-/// A program's thread-local storage, as its ELF segment `PT_TLS` describes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TlsImage<'a> {
-    /// What its variables start with (`.tdata`).
-    pub init: &'a [u8],
-    /// Bytes of all its variables, `init` included; the rest is zero (`.tbss`).
-    pub memory_bytes: usize,
-    /// Its alignment in bytes: a power of two, at most a page.
-    pub align: usize,
-}
-
-/// What a thread is given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ThreadOptions<'a> {
-    /// Pages of its stack.
-    pub stack_pages: usize,
-    /// Its program's thread-local storage, if it has any.
-    pub tls: Option<TlsImage<'a>>,
-    /// A name for people.
-    pub name: &'a str,
-}
-
-/// A thread's copy of the thread-local storage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tls {
-    region: RegionId,
-    thread_pointer: usize,
-}
-
-impl Tls {
-    /// The thread pointer (GS base on IA32), in bytes: variables lie below it, its own address is
-    /// in the word there. x86's layout, the ABI's variant II.
-    pub fn thread_pointer(self) -> usize {
-        self.thread_pointer
-    }
-}
-
-/// A thread's memory. Give it back with [`Vmm::release_thread_memory`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ThreadMemory {
-    /// Its stack.
-    pub stack: Stack,
-    /// Its IPC buffer, to be set with [`Vmm::set_ipc_buffer`].
-    pub ipc_buffer: IpcBuffer,
-    /// Its thread-local storage.
-    pub tls: Option<Tls>,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a thread's stack, IPC buffer and thread-local storage in a space.
@@ -146,7 +97,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// How many bytes of TLS lie below the thread pointer, and its pages with the word there.
-    fn layout_tls(&self, image: &TlsImage<'_>) -> Result<(usize, usize)> {
+    pub(crate) fn layout_tls(&self, image: &TlsImage<'_>) -> Result<(usize, usize)> {
         let page = self.geometry.page_bytes();
         let bad = Error::BadTls { bytes: image.memory_bytes, align: image.align };
         let possible = image.align.is_power_of_two()
@@ -163,7 +114,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Fills a TLS region, whose thread pointer lies `below` bytes from its start: where it is, in
     /// our own space; through a view of it otherwise.
-    fn write_tls(
+    pub(crate) fn write_tls(
         &mut self,
         region: RegionId,
         pages: usize,

@@ -10,139 +10,16 @@
 //!                                               ◄─────────────┘ unresolved: a report
 //! ```
 
-use core::cell::Cell;
-
-use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::fault::{FaultReport, PageFault, Resolution};
-use crate::ids::SpaceId;
-use crate::region::Name;
+use crate::fault::FaultReport;
+use crate::state::threads::Thread;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::fault::{Handled, PageFault};
+use crate::types::ids::{SpaceId, ThreadId};
+use crate::types::region::Name;
+use crate::types::thread::ThreadInfo;
 use crate::vmm::Vmm;
-use crate::waiting::Waiting;
-
-/// A registered thread: the badge of its fault messages. Never reused while the manager lives, up
-/// to 2^27 registrations.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ThreadId(u32);
-
-/// The most a badge can be: IA32 has 28 bits, and the highest tells pagers apart.
-const MOST_BADGE: u32 = (1 << 27) - 1;
-
-impl ThreadId {
-    /// The badge of its fault messages.
-    pub fn badge(self) -> usize {
-        self.0 as usize
-    }
-
-    /// The thread whose badge this would be. Any number makes an id; only registered ones are
-    /// accepted.
-    pub fn from_badge(badge: usize) -> ThreadId {
-        ThreadId(badge as u32)
-    }
-}
-
-/// What is known of a registered thread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ThreadInfo {
-    /// The space it runs in.
-    pub space: SpaceId,
-    /// Its thread control block.
-    pub tcb: CPtr,
-    /// The badged capability to the fault endpoint: what `TCB_SetSpace` is given, where the thread
-    /// shares the manager's CSpace.
-    pub fault_endpoint: CPtr,
-    /// Its name.
-    pub name: Name,
-}
-
-/// A thread's node.
-#[derive(Default)]
-pub(crate) struct Thread<'p> {
-    pub next_free: Cell<Option<&'p Thread<'p>>>,
-    by_badge: RBTreeLink,
-    badge: Cell<u32>,
-    info: Cell<Option<ThreadInfo>>,
-    /// Linked while a fault of it waits for a pager; see waiting.rs.
-    pub by_request: RBTreeLink,
-    pub waiting: Cell<Option<Waiting>>,
-}
-
-#[allow(unsafe_code)] // what the adapter macro expands to
-mod adapters {
-    use super::*;
-    use intrusive_collections::intrusive_adapter;
-    intrusive_adapter!(
-        pub(crate) ByBadge<'p> = &'p Thread<'p>: Thread<'p> { by_badge => RBTreeLink }
-    );
-}
-use adapters::ByBadge;
-
-impl<'a> KeyAdapter<'a> for ByBadge<'_> {
-    type Key = u32;
-    fn get_key(&self, thread: &'a Thread<'_>) -> u32 {
-        thread.badge.get()
-    }
-}
-
-/// All registered threads, by badge.
-pub(crate) struct Threads<'p> {
-    by_badge: RBTree<ByBadge<'p>>,
-    last: u32,
-}
-
-impl<'p> Threads<'p> {
-    pub fn new() -> Self {
-        Threads { by_badge: RBTree::new(ByBadge::new()), last: 0 }
-    }
-
-    /// The badge that the next thread is registered with, while there are any.
-    pub fn next_badge(&self) -> Option<u32> {
-        (self.last < MOST_BADGE).then_some(self.last + 1)
-    }
-
-    /// Registers a thread with the badge that [`Threads::next_badge`] gave.
-    pub fn insert(&mut self, node: &'p Thread<'p>, badge: u32, info: ThreadInfo) {
-        node.badge.set(badge);
-        node.info.set(Some(info));
-        self.by_badge.insert(node);
-        self.last = badge;
-    }
-
-    /// Takes a thread out.
-    pub fn remove(&mut self, thread: ThreadId) -> Option<&'p Thread<'p>> {
-        let node = self.by_badge.find_mut(&thread.0).remove()?;
-        node.info.set(None);
-        Some(node)
-    }
-
-    /// What is known of a thread.
-    #[inline]
-    pub fn info(&self, thread: ThreadId) -> Option<ThreadInfo> {
-        self.by_badge.find(&thread.0).get().and_then(|node| node.info.get())
-    }
-
-    /// A thread's node.
-    pub fn node(&self, thread: ThreadId) -> Option<&'p Thread<'p>> {
-        self.by_badge.find(&thread.0).clone_pointer()
-    }
-
-    /// The thread with the lowest badge above `thread`'s.
-    pub fn after(&self, thread: ThreadId) -> Option<ThreadId> {
-        let node = self.by_badge.lower_bound(Bound::Excluded(&thread.0)).get();
-        node.map(|node| ThreadId(node.badge.get()))
-    }
-}
-
-/// What became of a registered thread's fault.
-#[derive(Clone, Copy, Debug)]
-pub struct Handled {
-    /// The thread.
-    pub thread: ThreadInfo,
-    /// What became of its fault.
-    pub resolution: Resolution,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Registers a thread that runs in `space`: mints a capability to the fault endpoint `endpoint`

@@ -3,10 +3,11 @@
 use page_tables::PageRange;
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
-use crate::error::{Error, Result};
-use crate::ids::SpaceId;
-use crate::run::{RunInfo, Runs, Source};
-use crate::space::Space;
+use crate::state::extent::{RunInfo, Runs};
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
 use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -104,7 +105,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[inline]
-    fn unmap_frame(&mut self, space: &Space<'p>, run: &RunInfo, index: usize) -> Result {
+    pub(crate) fn unmap_frame(&mut self, space: &Space<'p>, run: &RunInfo, index: usize) -> Result {
         match run.source {
             Source::Copy => self.unmap_copy(space, &run.part(index, 1)),
             _ => self.unmap_page(run.frame(index)),
@@ -112,12 +113,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[inline]
-    fn unmap_page(&mut self, frame: CPtr) -> Result {
+    pub(crate) fn unmap_page(&mut self, frame: CPtr) -> Result {
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))
     }
 
     /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.
-    fn unmap_copy(&mut self, space: &Space<'p>, piece: &RunInfo) -> Result {
+    pub(crate) fn unmap_copy(&mut self, space: &Space<'p>, piece: &RunInfo) -> Result {
         let frame = piece.frames.first;
         self.unmap_page(frame)?;
         let deleted = self.delete_copy(frame);
@@ -156,7 +157,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back frames that are mapped nowhere any more, each kind to where it came from.
-    fn give_back(&mut self, piece: &RunInfo) {
+    pub(crate) fn give_back(&mut self, piece: &RunInfo) {
         match piece.source {
             Source::Owned => self.owner_leaves(piece.frames),
             // Deleted and counted one by one already.

@@ -4,16 +4,18 @@
 use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory, Violation};
 
-use crate::page::NO_STREAK;
-use crate::quota::Resource;
-use crate::region::Region;
-use crate::run::{Source, MOST_FRAMES};
-use crate::space::Space;
+use crate::state::append_cursor::NO_STREAK;
+use crate::state::extent::MOST_FRAMES;
+use crate::state::region::Region;
+use crate::state::space::Space;
+use crate::types::error::Result;
+use crate::types::mapping::Source;
+use crate::types::quota::Resource;
 use crate::vmm::Vmm;
 
 /// Frames that runs hold.
 #[derive(Default)]
-struct Held {
+pub(crate) struct Held {
     owned: usize,
     copies: usize,
 }
@@ -50,7 +52,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// What a streak takes for granted must be so for all of its pages.
-    fn validate_streak(&self) -> Result<(), Violation> {
+    pub(crate) fn validate_streak(&self) -> Result<(), Violation> {
         let at = self.streak_at.get();
         let Some(streak) = self.streak.as_ref().filter(|_| at != NO_STREAK) else { return Ok(()) };
         let space = streak.space;
@@ -84,7 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("a streak stays under the quota", at, pages <= left)
     }
 
-    fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {
+    pub(crate) fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {
         let regions = space.regions.borrow();
         let (mut end, mut count, mut holes) = (0, 0, 0);
         for region in regions.iter() {
@@ -108,7 +110,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// An arena has as many buffers as were handed out and not given back.
-    fn validate_arena(&self, space: &Space<'p>, region: &Region<'p>) -> Result<(), Violation> {
+    pub(crate) fn validate_arena(
+        &self,
+        space: &Space<'p>,
+        region: &Region<'p>,
+    ) -> Result<(), Violation> {
         let at = region.start().bits();
         let open = space.open_arena.get().is_some_and(|open| core::ptr::eq(open, region));
         let Some((out, back)) = region.arena.get() else {
@@ -122,7 +128,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Adds up what the runs of the space hold.
-    fn validate_runs(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
+    pub(crate) fn validate_runs(
+        &self,
+        space: &Space<'p>,
+        held: &mut Held,
+    ) -> Result<(), Violation> {
         let (mut end, mut pages) = (0, 0);
         for run in space.runs.borrow().iter() {
             let at = run.start.bits();
@@ -149,7 +159,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             pages += run.bytes() >> self.geometry.page_bits;
         }
         let runs = space.runs.borrow();
-        let of = |source| move |run: &crate::run::RunInfo| run.source == source;
+        let of = |source| move |run: &crate::state::extent::RunInfo| run.source == source;
         let owned: usize = runs.iter().filter(of(Source::Owned)).map(|run| run.bytes()).sum();
         hold("owned pages are counted", owned, owned >> 12 == runs.owned_pages())?;
         let copies: usize = runs.iter().filter(of(Source::Copy)).map(|run| run.frames.count).sum();
@@ -158,7 +168,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Returns how many tables of the allocator the space holds.
-    fn validate_tables(&self, space: &Space<'p>) -> Result<usize, Violation> {
+    pub(crate) fn validate_tables(&self, space: &Space<'p>) -> Result<usize, Violation> {
         let shadow = space.shadow.borrow();
         let (mut ours, mut empty) = (0, 0);
         for table in shadow.iter() {
@@ -188,11 +198,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Entries of a table that runs and other tables use, counted one by one.
-    fn entries(&self, space: &Space<'p>, table: &page_tables::Table<'p>) -> usize {
+    pub(crate) fn entries(&self, space: &Space<'p>, table: &page_tables::Table<'p>) -> usize {
         let level = table.level();
         let entry_bits = self.geometry.levels[usize::from(level)].entry_bits;
         let covers = |address: VirtAddr| self.geometry.table_base(level, address) == table.base();
-        let of_run = |run: crate::run::RunInfo| {
+        let of_run = |run: crate::state::extent::RunInfo| {
             (0..run.frames.count).filter(|&index| covers(run.address(index))).count()
         };
         let pages =

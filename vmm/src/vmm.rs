@@ -4,43 +4,21 @@ use core::cell::Cell;
 
 use page_tables::{Geometry, Table};
 use untyped_alloc::{
-    Allocator, Blueprint, CPtr, CallCounts, Counted, Kernel, Memory, Object, ObjectSizes, Objects,
-    Pool,
+    Allocator, Blueprint, CPtr, CallCounts, Counted, Kernel, Memory, Object, Objects, Pool,
 };
 
-use crate::bookkeeping::Bookkeeping;
-use crate::create::AsidPools;
-use crate::error::{Error, NodeKind, Result};
-use crate::flush::Flusher;
-use crate::ids::{RegionId, SpaceId};
-use crate::page::{Streak, NO_STREAK};
-use crate::region::Region;
-use crate::run::Run;
-use crate::share::{Copies, SharerGroup, Sharers};
-use crate::space::{Space, Spaces};
-use crate::threads::{Thread, Threads};
-use crate::waiting::Requests;
-use crate::windows::Windows;
-
-/// An architecture, as data: the sizes of kernel objects and the shape of page tables.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Architecture {
-    /// Sizes of kernel objects.
-    pub sizes: ObjectSizes,
-    /// Levels and sizes of paging structures.
-    pub geometry: Geometry,
-}
-
-impl Architecture {
-    /// IA32 of seL4 5.0.0.
-    pub const IA32: Architecture =
-        Architecture { sizes: ObjectSizes::IA32, geometry: Geometry::IA32 };
-
-    /// x86_64 of seL4 5.0.0.
-    #[cfg(target_pointer_width = "64")]
-    pub const X86_64: Architecture =
-        Architecture { sizes: ObjectSizes::X86_64, geometry: Geometry::X86_64 };
-}
+use crate::state::append_cursor::{Streak, NO_STREAK};
+use crate::state::asids::AsidPools;
+use crate::state::extent::Run;
+use crate::state::refcounts::{Copies, SharerGroup, Sharers};
+use crate::state::region::Region;
+use crate::state::requests::Requests;
+use crate::state::reserve::Bookkeeping;
+use crate::state::space::{Space, Spaces};
+use crate::state::temp_slots::Windows;
+use crate::state::threads::{Thread, Threads};
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::ids::{RegionId, SpaceId};
 
 /// Nodes of this crate that are free.
 pub(crate) struct Pools<'p> {
@@ -105,7 +83,8 @@ pub struct Vmm<'p, K> {
     /// Where the page goes that goes on a streak, or [`NO_STREAK`].
     pub(crate) streak_at: Cell<usize>,
     pub(crate) streak: Option<Streak<'p>>,
-    pub(crate) flusher: Option<Flusher>,
+    /// The thread that empties the TLB, if there is one.
+    pub(crate) flusher: Option<Object>,
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {

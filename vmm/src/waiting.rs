@@ -12,106 +12,12 @@
 //!   end_request(ticket) ──► that slot: whoever runs the handler answers the thread by it
 //! ```
 
-use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
-use crate::error::{Error, Result};
-use crate::fault::PageFault;
-use crate::threads::{Thread, ThreadId};
+use crate::types::error::{Error, Result};
+use crate::types::fault::{PageFault, PageRequest};
+use crate::types::ids::ThreadId;
 use crate::vmm::Vmm;
-
-/// A page that a thread waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageRequest {
-    /// What it is answered by. Never 0, and greater than those of all requests before it.
-    pub ticket: u32,
-    /// The queue it is in.
-    pub queue: u32,
-    /// What the pager knows the region by.
-    pub token: u32,
-    /// The page's number in the region, guards not counted.
-    pub page: usize,
-    /// The thread.
-    pub thread: ThreadId,
-    /// Its fault.
-    pub fault: PageFault,
-}
-
-/// A request, and where the right to answer its thread is kept.
-#[derive(Clone, Copy)]
-pub(crate) struct Waiting {
-    request: PageRequest,
-    reply: CPtr,
-}
-
-#[allow(unsafe_code)] // what the adapter macro expands to
-mod adapters {
-    use super::*;
-    use intrusive_collections::intrusive_adapter;
-    intrusive_adapter!(
-        pub(crate) ByRequest<'p> = &'p Thread<'p>: Thread<'p> { by_request => RBTreeLink }
-    );
-}
-use adapters::ByRequest;
-
-impl<'a> KeyAdapter<'a> for ByRequest<'_> {
-    /// Queue and ticket.
-    type Key = (u32, u32);
-    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32) {
-        let waiting = thread.waiting.get();
-        waiting.map_or((0, 0), |waiting| (waiting.request.queue, waiting.request.ticket))
-    }
-}
-
-/// All requests that wait.
-pub(crate) struct Requests<'p> {
-    by_request: RBTree<ByRequest<'p>>,
-    last_ticket: u32,
-}
-
-impl<'p> Requests<'p> {
-    pub fn new() -> Self {
-        Requests { by_request: RBTree::new(ByRequest::new()), last_ticket: 0 }
-    }
-
-    /// A ticket greater than all before it. Never 0.
-    pub fn next_ticket(&mut self) -> u32 {
-        self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
-        self.last_ticket
-    }
-
-    /// Has a thread, which does not wait, wait for `request`; the right to answer it is in `reply`.
-    pub fn insert(&mut self, thread: &'p Thread<'p>, request: PageRequest, reply: CPtr) {
-        thread.waiting.set(Some(Waiting { request, reply }));
-        self.by_request.insert(thread);
-    }
-
-    /// The oldest request of a queue that is younger than `ticket`.
-    pub fn after(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
-        let node = self.by_request.lower_bound(Bound::Excluded(&(queue, ticket))).get()?;
-        let request = node.waiting.get()?.request;
-        (request.queue == queue).then_some(request)
-    }
-
-    /// The request of a queue with this ticket.
-    pub fn find(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
-        let node = self.by_request.find(&(queue, ticket)).get()?;
-        node.waiting.get().map(|waiting| waiting.request)
-    }
-
-    /// Ends a request; returns it with the slot of the right to answer its thread.
-    pub fn remove(&mut self, queue: u32, ticket: u32) -> Option<(PageRequest, CPtr)> {
-        let node = self.by_request.find_mut(&(queue, ticket)).remove()?;
-        node.waiting.take().map(|waiting| (waiting.request, waiting.reply))
-    }
-}
-
-impl Waiting {
-    /// What is waited for, and the slot of the right to answer.
-    pub fn parts(&self) -> (PageRequest, CPtr) {
-        (self.request, self.reply)
-    }
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Takes an empty slot for the right to answer a thread (`CNode_SaveCaller` puts it there), to be

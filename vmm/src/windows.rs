@@ -4,81 +4,11 @@
 //! If the kernel refuses to unmap a frame there, the window remembers it, and unmaps it before it
 //! is used again. Whoever wanted to give such a frame back leaves it to the window instead.
 
-use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
 
-use crate::error::{Error, Result};
+use crate::state::temp_slots::Window;
+use crate::types::error::{Error, Result};
 use crate::vmm::Vmm;
-
-/// One of the two pages.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Window {
-    /// Frames that are written to.
-    Target = 0,
-    /// Frames that are copied from.
-    View = 1,
-}
-
-/// A frame that is mapped at a window.
-#[derive(Clone, Copy)]
-struct Held {
-    frame: CPtr,
-    /// Nobody else has it: it is to be given back when it is unmapped.
-    left_to_us: bool,
-}
-
-/// The windows.
-pub(crate) struct Windows {
-    /// Both pages, next to each other.
-    range: PageRange,
-    held: [Option<Held>; 2],
-    /// The slot of a capability that was made for a moment and that the kernel would not delete.
-    pub stuck: Option<CPtr>,
-}
-
-impl Windows {
-    pub fn new(range: PageRange) -> Windows {
-        Windows { range, held: [None; 2], stuck: None }
-    }
-
-    /// Where a window is.
-    pub fn page(&self, window: Window) -> VirtAddr {
-        self.range.part(window as usize, 1).map_or(self.range.start(), PageRange::start)
-    }
-
-    /// The frame that is mapped at a window, and whether it is to be given back with that.
-    pub fn held(&self, window: Window) -> Option<(CPtr, bool)> {
-        self.held[window as usize].map(|held| (held.frame, held.left_to_us))
-    }
-
-    /// Records that a frame is mapped at a window.
-    pub fn hold(&mut self, window: Window, frame: CPtr) {
-        self.held[window as usize] = Some(Held { frame, left_to_us: false });
-    }
-
-    /// Leaves the frame that is mapped at a window to it: nobody else has it.
-    pub fn leave(&mut self, window: Window) {
-        if let Some(held) = &mut self.held[window as usize] {
-            held.left_to_us = true;
-        }
-    }
-
-    /// Records that nothing is mapped at a window any more.
-    pub fn forget(&mut self, window: Window) {
-        self.held[window as usize] = None;
-    }
-
-    /// The window at which a frame is still mapped.
-    pub fn holding(&self, frame: CPtr) -> Option<Window> {
-        let is_it = |window: &Window| self.held(*window).is_some_and(|(held, _)| held == frame);
-        [Window::Target, Window::View].into_iter().find(is_it)
-    }
-
-    /// Frames that were left to a window.
-    pub fn left_behind(&self) -> usize {
-        self.held.iter().flatten().filter(|held| held.left_to_us).count()
-    }
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a frame of the smallest size at a window; returns where that is.

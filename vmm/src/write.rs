@@ -2,11 +2,11 @@
 
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
 
-use crate::error::{Error, Result};
-use crate::ids::SpaceId;
-use crate::run::Source;
+use crate::state::temp_slots::Window;
+use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
 use crate::vmm::Vmm;
-use crate::windows::Window;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Writes `bytes` at the address `start` of a space, where small pages of the manager's are
@@ -47,7 +47,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Writes into a frame through a copy of its capability, as that can be mapped but once.
-    fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
+    pub(crate) fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
         self.refill()?;
         self.drop_stuck()?;
         let slot = self.alloc.take_slots(&mut self.kernel, 1)?;

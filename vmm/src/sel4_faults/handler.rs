@@ -5,10 +5,10 @@ use sel4::{cap, Badge, MessageInfo, MessageInfoBuilder, Word};
 use super::pagers::Pagers;
 use super::policy::{registers, Incident, Verdict};
 use super::{decode, Manager, ThreadFault, PAGER_BADGE};
-use crate::error::{Error, Result};
-use crate::fault::{PageFault, Resolution};
-use crate::threads::{ThreadId, ThreadInfo};
 use crate::CPtr;
+use crate::{Error, Result};
+use crate::{PageFault, Resolution};
+use crate::{ThreadId, ThreadInfo};
 
 /// Answers the messages of one endpoint: faults of registered threads, and calls of pagers. What it
 /// cannot resolve goes to `P`, which says what becomes of the thread.

@@ -3,7 +3,7 @@
 use sel4::sys;
 use sel4::{Fault, IpcBuffer, MessageInfo};
 
-use crate::fault::PageFault;
+use crate::PageFault;
 
 /// A fault of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -22,12 +22,12 @@
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
 
 use super::{answer_kept, FaultHandler, Incident, Manager, ThreadFault, Verdict};
-use crate::error::{Error, NodeKind, Result};
-use crate::fault::Access;
-use crate::ids::SpaceId;
-use crate::pager::Supply;
-use crate::waiting::PageRequest;
+use crate::Access;
+use crate::PageRequest;
+use crate::SpaceId;
+use crate::Supply;
 use crate::{CPtr, Invocation, Kernel};
+use crate::{Error, NodeKind, Result};
 
 /// The most pagers of one handler.
 pub const MOST_PAGERS: usize = 16;

@@ -5,10 +5,10 @@ use core::fmt;
 use sel4::{MessageInfoBuilder, UserContext, Word};
 
 use super::ThreadFault;
-use crate::error::Error;
-use crate::fault::FaultReport;
-use crate::threads::{ThreadId, ThreadInfo};
 use crate::CPtr;
+use crate::Error;
+use crate::FaultReport;
+use crate::{ThreadId, ThreadInfo};
 
 /// What becomes of a thread whose fault cannot be resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,9 +8,9 @@ use sel4::{cap, UserContext, Word};
 
 use super::pagers::Pagers;
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
-use crate::error::Error;
-use crate::ipc_buffer::IpcBuffer;
-use crate::stack::Stack;
+use crate::Error;
+use crate::IpcBuffer;
+use crate::Stack;
 use crate::{Blueprint, CPtr, Kernel, Object};
 
 /// What the thread is to be.

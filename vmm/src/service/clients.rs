@@ -19,12 +19,12 @@ use intrusive_collections::{KeyAdapter, RBTreeLink};
 use untyped_alloc::{CPtr, Kernel, Memory, Object};
 use vmm_client::protocol::{self, Amounts, Answer, Refusal};
 
-use crate::error::Result;
-use crate::ids::SpaceId;
-use crate::quota::Quota;
-use crate::region::Name;
-use crate::thread::Tls;
-use crate::vmm::Vmm;
+use crate::Name;
+use crate::Quota;
+use crate::Result;
+use crate::SpaceId;
+use crate::Tls;
+use crate::Vmm;
 
 use super::refusal::{narrow, refuse};
 use super::workers::Worker;

@@ -13,9 +13,9 @@
 use untyped_alloc::{Kernel, Memory};
 use vmm_client::protocol::MOST_PAGES;
 
-use crate::error::{Error, Result};
-use crate::region::Kind;
-use crate::vmm::Vmm;
+use crate::Kind;
+use crate::Vmm;
+use crate::{Error, Result};
 
 use super::clients::{Client, ClientId, State};
 use super::memory::unmap_some;

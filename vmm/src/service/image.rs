@@ -13,11 +13,11 @@ use elf::segment::ProgramHeader;
 use elf::ElfBytes;
 use untyped_alloc::{Kernel, Memory, Rights};
 
-use crate::error::Error;
-use crate::options::RegionOptions;
-use crate::thread::TlsImage;
-use crate::vmm::Vmm;
+use crate::Error;
+use crate::RegionOptions;
 use crate::SpaceId;
+use crate::TlsImage;
+use crate::Vmm;
 
 /// Why a program's file cannot be loaded.
 #[derive(Debug)]

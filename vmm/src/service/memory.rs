@@ -10,12 +10,12 @@ use vmm_client::protocol::{
 };
 use vmm_client::protocol::{Refusal, Statistics};
 
-use crate::ids::RegionId;
-use crate::options::RegionOptions;
-use crate::query::RegionInfo;
-use crate::region::{Backing, Kind};
-use crate::space::Space;
-use crate::vmm::Vmm;
+use crate::state::space::Space;
+use crate::RegionId;
+use crate::RegionInfo;
+use crate::RegionOptions;
+use crate::Vmm;
+use crate::{Backing, Kind};
 
 use super::clients::{Client, Held};
 use super::refusal::{narrow, refuse};

@@ -40,9 +40,9 @@ use untyped_alloc::{CPtr, Kernel, Memory, Pool};
 pub use vmm_client::protocol;
 use vmm_client::protocol::{Answer, Line, Malformed, Message, Refusal, Request};
 
-use crate::error::{Error, NodeKind, Result};
-use crate::vmm::Vmm;
-use crate::waiting::PageRequest;
+use crate::PageRequest;
+use crate::Vmm;
+use crate::{Error, NodeKind, Result};
 
 use clients::{ByNumber, Client};
 pub use clients::{ClientId, CLIENT_BADGE};

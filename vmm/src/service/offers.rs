@@ -15,9 +15,9 @@ use intrusive_collections::{Bound, KeyAdapter, RBTreeLink};
 use untyped_alloc::{Kernel, Memory};
 use vmm_client::protocol::{self, Answer, Refusal, RegionHandle, MOST_OFFERS, MOST_PAGES};
 
-use crate::ids::RegionId;
-use crate::options::RegionOptions;
-use crate::vmm::Vmm;
+use crate::RegionId;
+use crate::RegionOptions;
+use crate::Vmm;
 
 use super::clients::Client;
 use super::memory::{made, made_in_part, placed, region_of, rights, room_for_region};

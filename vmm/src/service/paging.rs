@@ -22,15 +22,15 @@ use intrusive_collections::{Bound, KeyAdapter, RBTreeLink};
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 use vmm_client::protocol::{Answer, Message, PagedFault, Refusal};
 
-use crate::error::{Error, Result};
-use crate::fault::{Access, PageFault};
-use crate::ids::{RegionId, SpaceId};
-use crate::options::RegionOptions;
-use crate::pager::Supply;
-use crate::region::Backing;
-use crate::threads::ThreadId;
-use crate::vmm::Vmm;
-use crate::waiting::PageRequest;
+use crate::Backing;
+use crate::PageRequest;
+use crate::RegionOptions;
+use crate::Supply;
+use crate::ThreadId;
+use crate::Vmm;
+use crate::{Access, PageFault};
+use crate::{Error, Result};
+use crate::{RegionId, SpaceId};
 
 use super::clients::{Client, State, CLIENT_BADGE};
 use super::refusal::{narrow, refuse};

@@ -15,8 +15,8 @@
 use untyped_alloc::{Blueprint, CPtr, CapPath, Invocation, Kernel, Memory, Rights};
 use vmm_client::protocol::{CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, SERVICE_SLOT};
 
-use crate::error::{Error, Result};
-use crate::vmm::Vmm;
+use crate::Vmm;
+use crate::{Error, Result};
 
 use super::clients::{Client, ClientId, Held};
 use super::image::{self, ImageError};

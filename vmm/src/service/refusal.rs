@@ -4,7 +4,7 @@ use page_tables::AddressError;
 use untyped_alloc::Blame;
 use vmm_client::protocol::{Refusal, Resource};
 
-use crate::error::Error;
+use crate::Error;
 
 /// A number in a message: what is larger than a word there is the largest.
 pub(super) fn narrow(value: usize) -> u32 {

@@ -15,10 +15,10 @@ use vmm_client::protocol::{
     Answer, NewThread, Refusal, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MOST_THREADS,
 };
 
-use crate::error::{Error, Result};
-use crate::thread::{ThreadMemory, ThreadOptions, TlsImage};
-use crate::threads::ThreadId;
-use crate::vmm::Vmm;
+use crate::ThreadId;
+use crate::Vmm;
+use crate::{Error, Result};
+use crate::{ThreadMemory, ThreadOptions, TlsImage};
 
 use super::clients::{Client, Held, CLIENT_BADGE};
 use super::memory::room_for_regions;

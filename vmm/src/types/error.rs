@@ -5,9 +5,8 @@ use core::fmt;
 use page_tables::AddressError;
 use untyped_alloc::{Blame, Invocation, KernelError, Rights};
 
-use crate::ids::{RegionId, SpaceId};
-use crate::quota::Resource;
-use crate::threads::ThreadId;
+use crate::types::ids::{RegionId, SpaceId, ThreadId};
+use crate::types::quota::Resource;
 
 /// Which kind of book-keeping node of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,10 +5,10 @@ use core::cell::Cell;
 use intrusive_collections::{Bound, RBTree};
 use page_tables::VirtAddr;
 
-use super::adapters::{ByHole, ByStart};
-use super::{
-    hole_key, key_at, last_at, least_hole, start_key, Mark, Region, RegionSpec, MOST_NESTED,
-};
+use super::extent::offset;
+use super::region::adapters::{ByHole, ByStart};
+use super::region::{hole_key, key_at, last_at, least_hole, start_key, Mark, Region};
+use crate::types::region::{RegionSpec, MOST_NESTED};
 
 /// A place for a region: behind this node, at this address.
 #[derive(Clone, Copy)]
@@ -112,7 +112,7 @@ impl<'p> Regions<'p> {
         let fits = start < end && (end - start) >> self.page_bits >= shape.pages;
         fits.then(|| Place {
             behind: region,
-            start: crate::run::offset(region.start.get(), start - region.start.get().bits()),
+            start: offset(region.start.get(), start - region.start.get().bits()),
         })
     }
 
@@ -222,7 +222,7 @@ impl<'p> Regions<'p> {
             mark.depth.set(depth);
         }
         self.enter(marks[0], place, 0, Mark::Start, serial);
-        let end = crate::run::offset(place.start, spec.pages << self.page_bits);
+        let end = offset(place.start, spec.pages << self.page_bits);
         self.enter(marks[1], Place { behind: marks[0], start: end }, 0, Mark::End, outer);
     }
 
@@ -377,7 +377,7 @@ impl<'p> Regions<'p> {
         self.set_hole(region, 0, owner);
         region.pages.set(lower.pages);
         region.spec.set(Some(lower));
-        node.start.set(crate::run::offset(region.start.get(), lower.pages << self.page_bits));
+        node.start.set(offset(region.start.get(), lower.pages << self.page_bits));
         node.pages.set(upper.pages);
         node.spec.set(Some(upper));
         node.serial.set(serial);

@@ -2,8 +2,8 @@
 
 use untyped_alloc::{CachePolicy, Rights};
 
-use crate::ids::RegionId;
-use crate::region::{Backing, Kind, Name, RegionSpec};
+use crate::types::ids::RegionId;
+use crate::types::region::{Backing, Kind, Name, RegionSpec};
 
 /// Where a region is to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

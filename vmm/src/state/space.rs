@@ -6,10 +6,11 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::Shadow;
 use untyped_alloc::{CPtr, Object};
 
-use crate::ids::{RegionId, SpaceId};
-use crate::quota::Quota;
-use crate::region::{Region, Regions};
-use crate::run::Runs;
+use super::extent::Runs;
+use super::region::Region;
+use super::region_map::Regions;
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::quota::Quota;
 
 /// One VSpace: its regions, its runs of mapped frames, the shadow of its paging structures.
 ///

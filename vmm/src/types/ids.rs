@@ -4,6 +4,24 @@ use core::fmt;
 
 use page_tables::VirtAddr;
 
+/// A registered thread: the badge of its fault messages. Never reused while the manager lives, up
+/// to 2^27 registrations.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ThreadId(pub(crate) u32);
+
+impl ThreadId {
+    /// The badge of its fault messages.
+    pub fn badge(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The thread whose badge this would be. Any number makes an id; only registered ones are
+    /// accepted.
+    pub fn from_badge(badge: usize) -> ThreadId {
+        ThreadId(badge as u32)
+    }
+}
+
 /// An address space. Never reused, so a stale one is refused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpaceId(pub(crate) u32);

@@ -18,19 +18,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Rights};
 
-/// Where a run's frames come from, and so where they go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Source {
-    /// From the allocator, mapped by their own capabilities. Others may share them.
-    #[default]
-    Owned,
-    /// Shared: these capabilities are copies, and the frames go with the last who has them.
-    Copy,
-    /// Brought by the caller, who keeps them.
-    Foreign,
-    /// From the allocator, at a physical address that was asked for.
-    Physical,
-}
+use crate::types::mapping::Source;
 
 /// The most frames of one run: as many as one batch has.
 pub(crate) const MOST_FRAMES: usize = 256;

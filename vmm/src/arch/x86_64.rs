@@ -1,0 +1,12 @@
+//! x86_64 of seL4 5.0.0: four levels of tables, pages of 4 KiB, 2 MiB and 1 GiB.
+
+use page_tables::Geometry;
+use untyped_alloc::ObjectSizes;
+
+use crate::types::architecture::Architecture;
+
+impl Architecture {
+    /// x86_64 of seL4 5.0.0.
+    pub const X86_64: Architecture =
+        Architecture { sizes: ObjectSizes::X86_64, geometry: Geometry::X86_64 };
+}

@@ -1,0 +1,16 @@
+//! What the manager remembers: trees, counts and marks, each a type with methods of its own.
+//!
+//! Pure: nothing here knows the kernel or the manager, and each type is tested by itself. Nodes come
+//! from pools that their callers bring.
+
+pub(crate) mod append_cursor;
+pub(crate) mod asids;
+pub(crate) mod extent;
+pub(crate) mod refcounts;
+pub(crate) mod region;
+pub(crate) mod region_map;
+pub(crate) mod requests;
+pub(crate) mod reserve;
+pub(crate) mod space;
+pub(crate) mod temp_slots;
+pub(crate) mod threads;

@@ -1,0 +1,13 @@
+//! An architecture as data.
+
+use page_tables::Geometry;
+use untyped_alloc::ObjectSizes;
+
+/// An architecture, as data: the sizes of kernel objects and the shape of page tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Architecture {
+    /// Sizes of kernel objects.
+    pub sizes: ObjectSizes,
+    /// Levels and sizes of paging structures.
+    pub geometry: Geometry,
+}

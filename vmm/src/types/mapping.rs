@@ -1,0 +1,36 @@
+//! What is told of a mapped address.
+
+use untyped_alloc::{CPtr, CachePolicy, Rights};
+
+/// Where a run's frames come from, and so where they go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Source {
+    /// From the allocator, mapped by their own capabilities. Others may share them.
+    #[default]
+    Owned,
+    /// Shared: these capabilities are copies, and the frames go with the last who has them.
+    Copy,
+    /// Brought by the caller, who keeps them.
+    Foreign,
+    /// From the allocator, at a physical address that was asked for.
+    Physical,
+}
+
+/// What is known about a mapped address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mapping {
+    /// The first address of the page it lies in, in bytes.
+    pub page: usize,
+    /// Logarithm of that page's size in bytes.
+    pub size_bits: u8,
+    /// The capability mapped there.
+    pub frame: CPtr,
+    /// Its rights.
+    pub rights: Rights,
+    /// Whether the first write gets a frame of its own; until then it is mapped read-only.
+    pub copy_on_write: bool,
+    /// How it is cached.
+    pub cache: CachePolicy,
+    /// Where the frame comes from.
+    pub source: Source,
+}

@@ -1,0 +1,15 @@
+//! The words that callers use: ids, options, errors, and what they are told.
+//!
+//! Plain values without a kernel call. Nothing here knows the manager.
+
+pub(crate) mod architecture;
+pub(crate) mod boot;
+pub(crate) mod error;
+pub(crate) mod fault;
+pub(crate) mod ids;
+pub(crate) mod mapping;
+pub(crate) mod options;
+pub(crate) mod quota;
+pub(crate) mod region;
+pub(crate) mod stats;
+pub(crate) mod thread;

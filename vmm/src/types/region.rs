@@ -1,0 +1,119 @@
+//! Regions as callers know them: kinds, backing, names, and what is told of one.
+
+use page_tables::PageRange;
+use untyped_alloc::{CachePolicy, Rights};
+
+use crate::types::ids::RegionId;
+
+/// What an arena is called.
+pub(crate) const ARENA_NAME: &str = "IPC buffers";
+
+/// What a region is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Kind {
+    /// Memory that is mapped, unmapped and protected page by page.
+    #[default]
+    Memory,
+    /// A stack: memory with a guard below.
+    Stack,
+    /// An IPC buffer: released as such, and not touched otherwise.
+    IpcBuffer,
+    /// The program's image and what the kernel mapped for it at boot; and the null page.
+    Boot,
+    /// The manager's own book-keeping.
+    Bookkeeping,
+    /// A range in which others place regions.
+    Reservation,
+    /// What the kernel would not unmap when its maker gave it up. It is tried again.
+    Quarantine,
+}
+
+/// What happens when a page of a region is touched that is not mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backing {
+    /// A fault that is reported: the region's pages are mapped by request.
+    #[default]
+    Explicit,
+    /// Fresh, clear memory is mapped: that page, and up to `around` − 1 unmapped ones around it in
+    /// the block of `around` pages (1 to 16, a power of two) that it lies in.
+    OnDemand {
+        /// Pages mapped for one fault, at most.
+        around: u8,
+    },
+    /// A pager outside is asked, by this token of its own.
+    Pager {
+        /// What the pager knows the region by.
+        token: u32,
+    },
+}
+
+/// A name of at most 15 bytes, for people.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Name {
+    len: u8,
+    bytes: [u8; 15],
+}
+
+impl Name {
+    /// The first 15 bytes of `text`, cut at a character's end.
+    pub fn new(text: &str) -> Name {
+        let mut name = Name::default();
+        let len = (0..=text.len().min(15)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        name.bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+        name.len = len as u8;
+        name
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or("")
+    }
+}
+
+impl core::fmt::Debug for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+/// A region, as it was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RegionSpec {
+    pub pages: usize,
+    pub guard_below: u16,
+    pub guard_above: u16,
+    pub rights: Rights,
+    pub ceiling: Rights,
+    pub cache: CachePolicy,
+    pub kind: Kind,
+    pub backing: Backing,
+    pub name: Name,
+}
+
+/// The most reservations that can lie one inside the other.
+pub(crate) const MOST_NESTED: u16 = 1000;
+
+/// What is known about a region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RegionInfo {
+    /// Its id.
+    pub id: RegionId,
+    /// All its pages, guards included.
+    pub range: PageRange,
+    /// Guard pages below.
+    pub guard_below: usize,
+    /// Guard pages above.
+    pub guard_above: usize,
+    /// What is mapped in it by itself, when it is touched.
+    pub backing: Backing,
+    /// The rights its pages are mapped with, unless they were protected since.
+    pub rights: Rights,
+    /// The most rights its pages can have.
+    pub ceiling: Rights,
+    /// How its pages are cached.
+    pub cache: CachePolicy,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its name.
+    pub name: Name,
+}

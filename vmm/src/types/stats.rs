@@ -1,0 +1,107 @@
+//! Statistics: what the manager and one space have.
+
+use core::fmt;
+
+use untyped_alloc::{CallCounts, Invocation};
+
+/// A snapshot of the manager.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stats {
+    /// The allocator: RAM, slots, objects.
+    pub allocator: untyped_alloc::Stats,
+    /// Kernel calls made so far, by kind.
+    pub calls: CallCounts,
+    /// Address spaces.
+    pub spaces: usize,
+    /// Bytes of all book-keeping nodes, of the allocator's too, used and spare.
+    pub bookkeeping_bytes: usize,
+    /// Bytes of those that are used.
+    pub bookkeeping_bytes_used: usize,
+    /// Pages of RAM that were mapped for book-keeping, beyond the pool given at boot.
+    pub bookkeeping_pages: usize,
+    /// Frames of RAM that were taken for that: the mapped ones and a few more.
+    pub bookkeeping_frames: usize,
+    /// Regions and runs of copies that the kernel would not let go when they were given up, and
+    /// frames left behind with them: tried again by [`crate::Vmm::trim`].
+    pub quarantined: usize,
+    /// Page tables that are mapped but empty, kept to be used again.
+    pub kept_tables: usize,
+}
+
+impl Stats {
+    /// Bytes of RAM that can be had: free untypeds, objects ready to be handed out, page tables
+    /// kept empty, and what was mapped for book-keeping, which serves again.
+    pub fn free_bytes(&self) -> usize {
+        self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_frames) << 12)
+    }
+}
+
+/// For a person, a line for each thing; `READING.md` explains them.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (memory, live) = (&self.allocator, &self.allocator.live);
+        writeln!(f, "memory: {} of {} bytes free", self.free_bytes(), memory.total_bytes)?;
+        writeln!(
+            f,
+            "  in untypeds {}, in objects that are ready {}, in {} empty page tables and {} frames \
+             for book-keeping",
+            memory.untyped_bytes, memory.ready_bytes, self.kept_tables, self.bookkeeping_frames
+        )?;
+        write!(f, "  free untypeds:")?;
+        let mut sizes = memory.free_by_size.iter().enumerate().filter(|(_, &count)| count != 0);
+        sizes.try_for_each(|(bits, count)| write!(f, " {count}x2^{bits}"))?;
+        let (whole, thousandths) = (memory.largest_free_bytes, memory.fragmentation_permille());
+        writeln!(f, "; the largest has {whole} bytes, fragmentation {thousandths}/1000")?;
+        writeln!(
+            f,
+            "  {} bytes cleared by retyping, at the most; {} bytes of device memory",
+            memory.cleared_bytes, memory.device_bytes
+        )?;
+        let frames = live.frames;
+        writeln!(
+            f,
+            "in use: frames {}+{}+{}, page tables {}, VSpaces {}, CNodes {}, threads {}, \
+             endpoints {}, notifications {}, untypeds {}",
+            frames[0],
+            frames[1],
+            frames[2],
+            live.tables,
+            live.vspaces,
+            live.cnodes,
+            live.tcbs,
+            live.endpoints,
+            live.notifications,
+            live.untypeds
+        )?;
+        writeln!(f, "spaces: {}; slots: {} free", self.spaces, memory.free_slots)?;
+        writeln!(
+            f,
+            "book-keeping: {} of {} bytes of nodes in use, {} pages mapped for them",
+            self.bookkeeping_bytes_used, self.bookkeeping_bytes, self.bookkeeping_pages
+        )?;
+        let quarantined = self.quarantined + memory.quarantined;
+        writeln!(f, "quarantine: {quarantined}")?;
+        write!(f, "kernel calls: {}:", self.calls.total())?;
+        let made = Invocation::ALL.iter().map(|&kind| (kind, self.calls.of(kind)));
+        let mut made = made.filter(|&(_, count)| count != 0);
+        made.try_for_each(|(kind, count)| write!(f, " {kind:?} {count}"))?;
+        writeln!(f)
+    }
+}
+
+/// A snapshot of one space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SpaceStats {
+    /// Pages of the smallest size that are mapped.
+    pub mapped_pages: usize,
+    /// Regions and marks of reservations, the null page included.
+    pub regions: usize,
+    /// Runs of frames.
+    pub runs: usize,
+    /// Paging structures below the root, empty ones included.
+    pub tables: usize,
+    /// Empty ones.
+    pub empty_tables: usize,
+    /// Pages of the largest hole.
+    pub largest_hole: usize,
+}

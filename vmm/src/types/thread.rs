@@ -1,0 +1,121 @@
+//! A thread's memory as callers hold it: stack, IPC buffer, thread-local storage.
+
+use untyped_alloc::CPtr;
+
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::region::Name;
+
+/// Size and alignment of an IPC buffer, in bytes (`seL4_IPCBufferSizeBits` is 9 on IA32).
+pub const IPC_BUFFER_BYTES: usize = 512;
+
+/// A thread's IPC buffer: a small id. Give it back with [`crate::Vmm::release_ipc_buffer`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpcBuffer {
+    pub(crate) region: RegionId,
+    pub(crate) address: usize,
+    pub(crate) frame: CPtr,
+}
+
+impl IpcBuffer {
+    /// Its virtual address, in bytes; page-aligned.
+    pub fn address(self) -> usize {
+        self.address
+    }
+
+    /// The capability of the frame it lies in: the one that is mapped there.
+    pub fn frame(self) -> CPtr {
+        self.frame
+    }
+
+    /// The region it lies in, with guards and perhaps with others.
+    pub fn region(self) -> RegionId {
+        self.region
+    }
+}
+
+/// A program's thread-local storage, as its ELF segment `PT_TLS` describes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TlsImage<'a> {
+    /// What its variables start with (`.tdata`).
+    pub init: &'a [u8],
+    /// Bytes of all its variables, `init` included; the rest is zero (`.tbss`).
+    pub memory_bytes: usize,
+    /// Its alignment in bytes: a power of two, at most a page.
+    pub align: usize,
+}
+
+/// What a thread is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadOptions<'a> {
+    /// Pages of its stack.
+    pub stack_pages: usize,
+    /// Its program's thread-local storage, if it has any.
+    pub tls: Option<TlsImage<'a>>,
+    /// A name for people.
+    pub name: &'a str,
+}
+
+/// A thread's copy of the thread-local storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tls {
+    pub(crate) region: RegionId,
+    pub(crate) thread_pointer: usize,
+}
+
+impl Tls {
+    /// The thread pointer (GS base on IA32), in bytes: variables lie below it, its own address is
+    /// in the word there. x86's layout, the ABI's variant II.
+    pub fn thread_pointer(self) -> usize {
+        self.thread_pointer
+    }
+}
+
+/// A thread's memory. Give it back with [`crate::Vmm::release_thread_memory`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadMemory {
+    /// Its stack.
+    pub stack: Stack,
+    /// Its IPC buffer, to be set with [`crate::Vmm::set_ipc_buffer`].
+    pub ipc_buffer: IpcBuffer,
+    /// Its thread-local storage.
+    pub tls: Option<Tls>,
+}
+
+/// A stack that grows downwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stack {
+    pub(crate) region: RegionId,
+    pub(crate) bottom: usize,
+    pub(crate) top: usize,
+}
+
+impl Stack {
+    /// Its region: what [`crate::Vmm::release`] is given.
+    pub fn region(self) -> RegionId {
+        self.region
+    }
+
+    /// The lowest address that can be used, in bytes. The page below is the guard.
+    pub fn bottom(self) -> usize {
+        self.bottom
+    }
+
+    /// The address after the highest, page-aligned: the first stack pointer.
+    pub fn top(self) -> usize {
+        self.top
+    }
+}
+
+/// What is known of a registered thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadInfo {
+    /// The space it runs in.
+    pub space: SpaceId,
+    /// Its thread control block.
+    pub tcb: CPtr,
+    /// The badged capability to the fault endpoint: what `TCB_SetSpace` is given, where the thread
+    /// shares the manager's CSpace.
+    pub fault_endpoint: CPtr,
+    /// Its name.
+    pub name: Name,
+}
