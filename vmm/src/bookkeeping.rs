@@ -8,13 +8,13 @@
 use page_tables::PageRange;
 use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::RunInfo;
 use crate::state::reserve::{split_first, Wanted};
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::region::Kind;
-use crate::vmm::Vmm;
 
 /// Pages of address space that are reserved for book-keeping at a time.
 const REGION_PAGES: usize = 256;

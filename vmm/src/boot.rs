@@ -6,6 +6,8 @@ use core::ops::Range;
 use page_tables::PageRange;
 use untyped_alloc::{Allocator, CPtr, CachePolicy, Counted, Kernel, Memory, Rights, UntypedInfo};
 
+use crate::manager::pools::Pools;
+use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::NO_STREAK;
 use crate::state::asids::AsidPools;
 use crate::state::refcounts::Sharers;
@@ -22,7 +24,6 @@ use crate::types::ids::SpaceId;
 use crate::types::options::RegionOptions;
 use crate::types::quota::Quota;
 use crate::types::region::{Backing, Kind, Name, RegionSpec};
-use crate::vmm::{Pools, Vmm};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// A manager of all memory that `boot` tells of. No kernel call; large untypeds are left whole.

@@ -13,6 +13,7 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Frames, Invocation, Kernel, Memory, Taken};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, RunInfo};
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -23,7 +24,6 @@ use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::quota::Resource;
 use crate::types::region::Kind;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Clones a region into a space, lazily: contents are copied a page at a time, when either side
@@ -156,29 +156,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_mark();
         let usable = if plain { self.usable(region) } else { None };
         usable.ok_or(Error::WrongKind(id))
-    }
-
-    /// The part of `range`, from its start on, in which `most` pages are mapped, or all of it.
-    pub(crate) fn with_mapped(
-        &self,
-        space: &Space<'p>,
-        range: PageRange,
-        most: usize,
-    ) -> PageRange {
-        let (mut left, mut rest) = (most, Some(range));
-        while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            let start = run.start.bits().max(part.start().bits());
-            let end = run.end().min(part.end());
-            let pages = (end - start) >> self.geometry.page_bits;
-            if pages > left {
-                let before = (start - range.start().bits()) >> self.geometry.page_bits;
-                return range.part(0, before + left).unwrap_or(range);
-            }
-            left -= pages;
-            rest = self.past(part, &run);
-        }
-        range
     }
 
     /// Clones a whole space, lazily: its memory and stacks, each at its own address. IPC buffers,

@@ -7,12 +7,12 @@
 
 use untyped_alloc::{Blueprint, CPtr, Invocation, Kernel, KernelError, Memory, Object};
 
+use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
 use crate::types::region::Kind;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes an empty address space. Two kernel calls, besides a new ASID pool for every 1024th

@@ -7,13 +7,13 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::fault::{FaultClass, PageFault};
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 use crate::types::region::{Backing, Kind, RegionSpec};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the page that was touched, if it is the one behind the run used last, and of a region that

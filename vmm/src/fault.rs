@@ -13,12 +13,12 @@ use core::fmt;
 use page_tables::VirtAddr;
 use untyped_alloc::{Invocation, Kernel, KernelError, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::fault::{classify, Access, FaultClass, PageFault, Resolution};
 use crate::types::ids::SpaceId;
 use crate::types::region::{Kind, RegionInfo, ARENA_NAME};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Which class a fault in a space is. O(log regions); no kernel call.

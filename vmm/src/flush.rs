@@ -20,8 +20,8 @@
 
 use untyped_alloc::{Blueprint, Invocation, Kernel, Memory, Object};
 
+use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// From now on, pages of the manager's own space are protected in place: at no moment is one

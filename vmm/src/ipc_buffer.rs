@@ -15,6 +15,7 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::RunInfo;
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -25,7 +26,6 @@ use crate::types::options::RegionOptions;
 use crate::types::quota::Resource;
 use crate::types::region::{Kind, RegionInfo, RegionSpec, ARENA_NAME};
 use crate::types::thread::{IpcBuffer, IPC_BUFFER_BYTES};
-use crate::vmm::Vmm;
 
 /// Buffers of an arena: it lies below one page table, with the guard below the first.
 const ARENA_BUFFERS: usize = 127;

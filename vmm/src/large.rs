@@ -14,6 +14,7 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, RunInfo, Runs};
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -22,7 +23,6 @@ use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::region::Kind;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Replaces the large pages that `range` cuts (at most two) by small ones. Three kernel calls

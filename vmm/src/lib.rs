@@ -17,6 +17,7 @@ mod fault;
 mod flush;
 mod ipc_buffer;
 mod large;
+mod manager;
 mod map;
 mod page;
 mod pager;
@@ -52,6 +53,7 @@ mod windows;
 mod write;
 
 pub use fault::FaultReport;
+pub use manager::vmm::Vmm;
 pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
 pub use types::architecture::Architecture;
 pub use types::boot::BootInfo;
@@ -73,4 +75,3 @@ pub use untyped_alloc::{
     Invocation, Kernel, KernelError, KernelResult, Memory, Object, ObjectSizes, ObjectState,
     Objects, Rights, UntypedInfo, Usage, Violation,
 };
-pub use vmm::Vmm;

@@ -10,6 +10,7 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CachePolicy, Clean, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, RunInfo};
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -18,7 +19,6 @@ use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::{PageSize, RegionOptions};
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reserves a region and maps fresh, clear memory in all of it.

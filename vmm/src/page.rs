@@ -13,6 +13,7 @@
 use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory, Taken};
 
+use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::{Streak, NO_STREAK};
 use crate::state::extent::{Run, RunInfo};
 use crate::state::region::Region;
@@ -21,7 +22,6 @@ use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a clear frame at `page` of `region`, where nothing is mapped. Takes at the most one node for the run

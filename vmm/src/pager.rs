@@ -12,6 +12,7 @@
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Frames, Invocation, Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::RunInfo;
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -21,7 +22,6 @@ use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
 use crate::types::quota::Resource;
 use crate::types::region::{Backing, RegionSpec};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Puts the page at `page` (bytes, page-aligned) of the space `from` at the address `address`

@@ -2,13 +2,13 @@
 
 use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, RunInfo};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the memory at the physical address `paddr` (bytes, page-aligned) in a new region: device

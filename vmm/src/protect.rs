@@ -4,11 +4,11 @@
 use page_tables::PageRange;
 use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::RunInfo;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives `pages` pages from the address `start` (bytes) on, all of them mapped and in one

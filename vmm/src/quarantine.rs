@@ -7,13 +7,13 @@
 
 use untyped_alloc::{Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::state::temp_slots::Window;
 use crate::types::error::Result;
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::region::{Kind, RegionSpec};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Releases a region whose id nobody has.

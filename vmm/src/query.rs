@@ -2,88 +2,14 @@
 
 use core::fmt;
 
-use page_tables::PageRange;
 use untyped_alloc::{Kernel, Memory, Rights};
 
-use crate::state::region::Region;
+use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
-use crate::types::error::Result;
-use crate::types::ids::{RegionId, SpaceId};
-use crate::types::mapping::Mapping;
+use crate::types::ids::SpaceId;
 use crate::types::region::RegionInfo;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// The region that covers an address (bytes), guards included. O(log regions).
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`].
-    pub fn region_at(&self, space: SpaceId, address: usize) -> Result<Option<RegionInfo>> {
-        let space = self.space(space)?;
-        let address = self.geometry.address(address)?;
-        let region = space.regions.borrow().at(address);
-        Ok(region.and_then(|region| self.describe(space, region)))
-    }
-
-    /// The first region that covers an address (bytes) or lies above it: to go through a space in
-    /// order, ask next for where this one ends.
-    ///
-    /// # Errors
-    /// As [`Vmm::region_at`].
-    pub fn next_region(&self, space: SpaceId, address: usize) -> Result<Option<RegionInfo>> {
-        let space = self.space(space)?;
-        let Ok(address) = self.geometry.address(address) else {
-            return Ok(None);
-        };
-        let region = space.regions.borrow().from(address);
-        Ok(region.and_then(|region| self.describe(space, region)))
-    }
-
-    /// What is known about a region.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchRegion`] when there is no such region any more.
-    pub fn region_info(&self, region: RegionId) -> Result<RegionInfo> {
-        let (space, node) = self.region(region)?;
-        self.describe(space, node).ok_or(crate::Error::NoSuchRegion(region))
-    }
-
-    /// What is mapped at an address (bytes), if anything: by the manager, not at boot. O(log runs).
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`].
-    pub fn mapping_at(&self, space: SpaceId, address: usize) -> Result<Option<Mapping>> {
-        let space = self.space(space)?;
-        let address = self.geometry.address(address)?;
-        let run = space.runs.borrow().at(address);
-        Ok(run.map(|run| {
-            let index = run.index_of(address);
-            Mapping {
-                page: run.address(index).bits(),
-                size_bits: run.frames.size_bits,
-                frame: run.frame(index),
-                rights: run.rights,
-                copy_on_write: run.cow,
-                cache: run.cache,
-                source: run.source,
-            }
-        }))
-    }
-
-    /// The physical address behind a mapped address, both in bytes. One kernel call.
-    ///
-    /// # Errors
-    /// [`crate::Error::NotMapped`], [`crate::Error::Kernel`].
-    pub fn physical_address(&mut self, space: SpaceId, address: usize) -> Result<usize> {
-        let mapping = self.mapping_at(space, address)?;
-        let mapping = mapping.ok_or(crate::Error::NotMapped { address })?;
-        let base = self
-            .kernel
-            .page_get_address(mapping.frame)
-            .map_err(crate::Error::kernel(untyped_alloc::Invocation::PageGetAddress))?;
-        Ok(base + (address - mapping.page))
-    }
-
     /// Writes a space for a person: its regions in order, with the holes between them.
     ///
     /// # Errors
@@ -148,43 +74,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             write!(out, ", guards {}+{}", info.guard_below, info.guard_above)?;
         }
         writeln!(out, "  {:?} {:?}", info.kind, info.name)
-    }
-
-    /// Pages of the smallest size that are mapped in a range.
-    pub(crate) fn mapped_in(&self, space: &Space<'p>, range: PageRange) -> usize {
-        let runs = space.runs.borrow();
-        let (mut pages, mut rest) = (0, Some(range));
-        while let Some(part) = rest {
-            let Some(run) = runs.first_in(part) else {
-                break;
-            };
-            let end = run.end().min(part.end());
-            pages += match run.apart {
-                true => run.indices_in(part).1,
-                false => {
-                    (end - run.start.bits().max(part.start().bits())) >> self.geometry.page_bits
-                }
-            };
-            let past = (end - part.start().bits()) >> self.geometry.page_bits;
-            rest = part.part(past, part.pages() - past);
-        }
-        pages
-    }
-
-    pub(crate) fn describe(&self, space: &Space<'p>, region: &Region<'p>) -> Option<RegionInfo> {
-        let spec = region.spec();
-        let range = self.geometry.range(region.start().bits(), spec.pages).ok()?;
-        Some(RegionInfo {
-            id: self.id_of(space, region),
-            range,
-            guard_below: usize::from(spec.guard_below),
-            guard_above: usize::from(spec.guard_above),
-            backing: spec.backing,
-            rights: spec.rights,
-            ceiling: spec.ceiling,
-            cache: spec.cache,
-            kind: spec.kind,
-            name: spec.name,
-        })
     }
 }

@@ -11,38 +11,12 @@
 
 use untyped_alloc::{Blueprint, Kernel, Memory, Object};
 
-use crate::state::space::Space;
-use crate::types::error::{Error, Result};
+use crate::manager::vmm::Vmm;
+use crate::types::error::Result;
 use crate::types::ids::SpaceId;
-use crate::types::quota::{Quota, Resource};
-use crate::vmm::Vmm;
+use crate::types::quota::Resource;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Limits a space. A limit below what it has takes nothing away, but allows no more.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchSpace`].
-    pub fn set_quota(&mut self, space: SpaceId, quota: Quota) -> Result {
-        self.space(space)?.quota.set(quota);
-        Ok(())
-    }
-
-    /// The limits of a space.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchSpace`].
-    pub fn quota(&self, space: SpaceId) -> Result<Quota> {
-        Ok(self.space(space)?.quota.get())
-    }
-
-    /// What a space has.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchSpace`].
-    pub fn usage(&self, space: SpaceId) -> Result<Quota> {
-        Ok(self.usage_of(self.space(space)?))
-    }
-
     /// Allocates a kernel object that counts as a space's. As [`Vmm::allocate`].
     ///
     /// # Errors
@@ -63,48 +37,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let node = self.space(space)?;
         self.free(object)?;
         node.objects.set(node.objects.get().saturating_sub(1));
-        Ok(())
-    }
-
-    pub(crate) fn usage_of(&self, space: &Space<'p>) -> Quota {
-        let runs = space.runs.borrow();
-        Quota {
-            frames: runs.owned_pages() + runs.copied_pages(),
-            tables: space.shadow.borrow().len(),
-            slots: runs.copies(),
-            objects: space.objects.get(),
-        }
-    }
-
-    /// How much more of a resource a space may have.
-    pub(crate) fn quota_left(&self, space: &Space<'p>, resource: Resource) -> usize {
-        match space.quota.get().of(resource) {
-            usize::MAX => usize::MAX,
-            limit => limit.saturating_sub(self.usage_of(space).of(resource)),
-        }
-    }
-
-    /// Refuses what would take a space over its limit.
-    #[inline(always)]
-    pub(crate) fn check_quota(&self, space: &Space<'p>, resource: Resource, more: usize) -> Result {
-        match space.quota.get().of(resource) {
-            usize::MAX => Ok(()),
-            limit => self.check_limit(space, resource, limit, more),
-        }
-    }
-
-    #[inline(never)]
-    pub(crate) fn check_limit(
-        &self,
-        space: &Space<'p>,
-        resource: Resource,
-        limit: usize,
-        more: usize,
-    ) -> Result {
-        let used = self.usage_of(space).of(resource);
-        if more > limit.saturating_sub(used) {
-            return Err(Error::OutOfQuota { space: space.id.get(), resource, limit, used });
-        }
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! Reserving addresses, and giving them back. No kernel call, except to unmap what is mapped.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::region_map::{NoPlace, Place, Shape};
 use crate::state::space::Space;
@@ -10,7 +11,6 @@ use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::{Placement, RegionOptions};
 use crate::types::region::{Kind, MOST_NESTED};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reserves addresses for a region without mapping anything there. No kernel call.
@@ -193,57 +193,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let start = address.checked_sub(guard).ok_or(Error::Guard { address: 0 })?;
         Ok(self.geometry.range(start, pages)?.start())
-    }
-
-    /// The pages of a region that can be mapped: all but its guards. None for a mark.
-    pub(crate) fn usable(&self, region: &Region<'_>) -> Option<PageRange> {
-        let spec = region.spec();
-        let whole = self.geometry.range(region.start().bits(), spec.pages).ok()?;
-        let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
-        whole.part(usize::from(spec.guard_below), spec.pages.checked_sub(guards)?)
-    }
-
-    /// Where the pages between the guards of a region (no mark) start and end, in bytes.
-    #[inline(always)]
-    pub(crate) fn between_guards(&self, region: &Region<'_>) -> (usize, usize) {
-        let (spec, bits) = (region.spec(), self.geometry.page_bits);
-        let (start, end) = (region.start().bits(), region.start().bits() + (spec.pages << bits));
-        let guard = |pages: u16| usize::from(pages) << bits;
-        (start + guard(spec.guard_below), end - guard(spec.guard_above))
-    }
-
-    pub(crate) fn id_of(&self, space: &Space<'p>, region: &Region<'_>) -> RegionId {
-        RegionId { space: space.id.get(), start: region.start(), serial: region.serial() }
-    }
-
-    /// The region all of whose pages in `start..start + pages` a caller may map and unmap.
-    pub(crate) fn caller_range(
-        &self,
-        space: &'p Space<'p>,
-        start: usize,
-        pages: usize,
-    ) -> Result<(&'p Region<'p>, PageRange)> {
-        let range = self.geometry.range(start, pages)?;
-        let region = space
-            .regions
-            .borrow()
-            .at(range.start())
-            .ok_or(Error::OutsideRegion { address: start })?;
-        if !region.is_callers() {
-            return Err(Error::WrongKind(self.id_of(space, region)));
-        }
-        let (low, high) = self.between_guards(region);
-        if low <= start && range.end() <= high {
-            return Ok((region, range));
-        }
-        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start })?;
-        let end = region.start().bits() + (region.spec().pages << self.geometry.page_bits);
-        Err(if start < usable.start().bits() || start >= usable.end() {
-            Error::Guard { address: start }
-        } else if usable.end() < end {
-            Error::Guard { address: usable.end() }
-        } else {
-            Error::OutsideRegion { address: end }
-        })
     }
 }

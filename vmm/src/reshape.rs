@@ -2,13 +2,13 @@
 
 use untyped_alloc::{Invocation, Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, RunInfo};
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::RegionId;
 use crate::types::options::RegionOptions;
 use crate::types::region::{Kind, RegionSpec};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Splits a region: the first `pages` of its pages (guards below not counted) stay with its id,

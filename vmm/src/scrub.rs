@@ -6,13 +6,13 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Invocation, Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::RunInfo;
 use crate::state::region::Region;
 use crate::state::temp_slots::Window;
 use crate::types::error::{Error, Result};
 use crate::types::options::RegionOptions;
 use crate::types::region::Kind;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Scrubs frames. Two kernel calls each.

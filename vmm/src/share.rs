@@ -16,6 +16,7 @@
 use page_tables::PageRange;
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, RunInfo};
 use crate::state::refcounts::{Count, MOST_COPIES};
 use crate::state::space::Space;
@@ -25,7 +26,6 @@ use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps what is mapped in `pages` pages from the address `start` (bytes) of `space` on into a

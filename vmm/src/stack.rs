@@ -2,12 +2,12 @@
 
 use untyped_alloc::{Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::types::error::Result;
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::RegionOptions;
 use crate::types::region::{Backing, Kind};
 use crate::types::thread::Stack;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a stack of `pages` pages with one guard page on either side. Give it back with

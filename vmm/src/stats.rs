@@ -2,10 +2,10 @@
 
 use untyped_alloc::{Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::types::error::Result;
 use crate::types::ids::SpaceId;
 use crate::types::stats::{SpaceStats, Stats};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// A snapshot. O(untypeds + chunks + spaces).

@@ -3,10 +3,10 @@
 use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::quota::Resource;
-use crate::vmm::Vmm;
 
 /// Empty page tables a space keeps: mapping again what was just unmapped is common, and making a
 /// table costs about as much as mapping a page.

@@ -2,11 +2,11 @@
 
 use untyped_alloc::{Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::RegionOptions;
 use crate::types::thread::{ThreadMemory, ThreadOptions, Tls, TlsImage};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a thread's stack, IPC buffer and thread-local storage in a space.

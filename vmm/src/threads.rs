@@ -13,13 +13,12 @@
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
 
 use crate::fault::FaultReport;
-use crate::state::threads::Thread;
+use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::fault::{Handled, PageFault};
 use crate::types::ids::{SpaceId, ThreadId};
 use crate::types::region::Name;
 use crate::types::thread::ThreadInfo;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Registers a thread that runs in `space`: mints a capability to the fault endpoint `endpoint`
@@ -87,33 +86,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             space.threads.set(space.threads.get() - 1);
         }
         Ok(())
-    }
-
-    /// What is known of a thread.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchThread`].
-    pub fn thread(&self, thread: ThreadId) -> Result<ThreadInfo> {
-        self.threads.info(thread).ok_or(Error::NoSuchThread(thread))
-    }
-
-    pub(crate) fn thread_node(&self, thread: ThreadId) -> Result<&'p Thread<'p>> {
-        self.threads.node(thread).ok_or(Error::NoSuchThread(thread))
-    }
-
-    /// The registered thread with the lowest badge above `thread`'s, if there is one: to go through
-    /// them all, begin with `ThreadId::from_badge(0)`.
-    pub fn next_thread(&self, thread: ThreadId) -> Option<ThreadId> {
-        self.threads.after(thread)
-    }
-
-    /// The space a thread runs in.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchThread`].
-    #[inline]
-    pub fn space_of_thread(&self, thread: ThreadId) -> Result<SpaceId> {
-        self.threads.info(thread).map(|info| info.space).ok_or(Error::NoSuchThread(thread))
     }
 
     /// Answers a fault message with this badge: resolves it if that can be done. After

@@ -3,12 +3,12 @@
 use page_tables::PageRange;
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::state::extent::{RunInfo, Runs};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps `pages` pages from the address `start` (bytes) on and gives their memory back. The
@@ -147,13 +147,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let pages = piece.frames.count << (bits - self.geometry.page_bits);
         space.mapped_pages.set(space.mapped_pages.get() - pages);
-    }
-
-    /// The part of `range` behind a run that begins before the part's end.
-    pub(crate) fn past(&self, range: PageRange, run: &RunInfo) -> Option<PageRange> {
-        let end = run.end().min(range.end());
-        let done = (end - range.start().bits()) >> self.geometry.page_bits;
-        range.part(done, range.pages() - done)
     }
 
     /// Gives back frames that are mapped nowhere any more, each kind to where it came from.

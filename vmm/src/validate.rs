@@ -4,6 +4,7 @@
 use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory, Violation};
 
+use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::NO_STREAK;
 use crate::state::extent::MOST_FRAMES;
 use crate::state::region::Region;
@@ -11,7 +12,6 @@ use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::mapping::Source;
 use crate::types::quota::Resource;
-use crate::vmm::Vmm;
 
 /// Frames that runs hold.
 #[derive(Default)]

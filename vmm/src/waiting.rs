@@ -14,10 +14,10 @@
 
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
+use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 use crate::types::fault::{PageFault, PageRequest};
 use crate::types::ids::ThreadId;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Takes an empty slot for the right to answer a thread (`CNode_SaveCaller` puts it there), to be

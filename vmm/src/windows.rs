@@ -6,9 +6,9 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::temp_slots::Window;
 use crate::types::error::{Error, Result};
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a frame of the smallest size at a window; returns where that is.

@@ -2,11 +2,11 @@
 
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
 
+use crate::manager::vmm::Vmm;
 use crate::state::temp_slots::Window;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
-use crate::vmm::Vmm;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Writes `bytes` at the address `start` of a space, where small pages of the manager's are

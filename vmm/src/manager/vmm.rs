@@ -1,0 +1,180 @@
+//! The manager: what it is made of, and how its parts are reached.
+
+use core::cell::Cell;
+
+use page_tables::{Geometry, PageRange};
+use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Object};
+
+use crate::manager::pools::Pools;
+use crate::state::append_cursor::{Streak, NO_STREAK};
+use crate::state::asids::AsidPools;
+use crate::state::refcounts::Sharers;
+use crate::state::region::Region;
+use crate::state::requests::Requests;
+use crate::state::reserve::Bookkeeping;
+use crate::state::space::{Space, Spaces};
+use crate::state::temp_slots::Windows;
+use crate::state::threads::Threads;
+use crate::types::error::{Error, Result};
+use crate::types::ids::{RegionId, SpaceId};
+
+/// The virtual-memory manager of one root task: untyped memory, capability slots, and the address
+/// spaces that are made of them.
+///
+/// `K` is the kernel: `sel4_kernel::Sel4` on seL4. `'p` is how long book-keeping memory lives.
+/// Operations are O(log n) in regions, untypeds and spaces, plus the pages they touch. One that
+/// fails leaves everything as it was, unless its error says otherwise, and can be repeated.
+pub struct Vmm<'p, K> {
+    pub(crate) kernel: Counted<K>,
+    pub(crate) geometry: Geometry,
+    pub(crate) alloc: Allocator<'p>,
+    pub(crate) pools: Pools<'p>,
+    pub(crate) spaces: Spaces<'p>,
+    pub(crate) own: &'p Space<'p>,
+    pub(crate) bookkeeping: Bookkeeping,
+    pub(crate) windows: Windows,
+    /// Regions and runs of copies in quarantine.
+    pub(crate) quarantined: usize,
+    pub(crate) asids: AsidPools,
+    pub(crate) sharers: Sharers<'p>,
+    pub(crate) threads: Threads<'p>,
+    pub(crate) requests: Requests<'p>,
+    pub(crate) serial: u32,
+    pub(crate) last_space: u32,
+    /// Where the page goes that goes on a streak, or [`NO_STREAK`].
+    pub(crate) streak_at: Cell<usize>,
+    pub(crate) streak: Option<Streak<'p>>,
+    /// The thread that empties the TLB, if there is one.
+    pub(crate) flusher: Option<Object>,
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// The pages of a region that can be mapped: all but its guards. None for a mark.
+    pub(crate) fn usable(&self, region: &Region<'_>) -> Option<PageRange> {
+        let spec = region.spec();
+        let whole = self.geometry.range(region.start().bits(), spec.pages).ok()?;
+        let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
+        whole.part(usize::from(spec.guard_below), spec.pages.checked_sub(guards)?)
+    }
+
+    /// Where the pages between the guards of a region (no mark) start and end, in bytes.
+    #[inline(always)]
+    pub(crate) fn between_guards(&self, region: &Region<'_>) -> (usize, usize) {
+        let (spec, bits) = (region.spec(), self.geometry.page_bits);
+        let (start, end) = (region.start().bits(), region.start().bits() + (spec.pages << bits));
+        let guard = |pages: u16| usize::from(pages) << bits;
+        (start + guard(spec.guard_below), end - guard(spec.guard_above))
+    }
+
+    pub(crate) fn id_of(&self, space: &Space<'p>, region: &Region<'_>) -> RegionId {
+        RegionId { space: space.id.get(), start: region.start(), serial: region.serial() }
+    }
+
+    /// The region all of whose pages in `start..start + pages` a caller may map and unmap.
+    pub(crate) fn caller_range(
+        &self,
+        space: &'p Space<'p>,
+        start: usize,
+        pages: usize,
+    ) -> Result<(&'p Region<'p>, PageRange)> {
+        let range = self.geometry.range(start, pages)?;
+        let region = space
+            .regions
+            .borrow()
+            .at(range.start())
+            .ok_or(Error::OutsideRegion { address: start })?;
+        if !region.is_callers() {
+            return Err(Error::WrongKind(self.id_of(space, region)));
+        }
+        let (low, high) = self.between_guards(region);
+        if low <= start && range.end() <= high {
+            return Ok((region, range));
+        }
+        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start })?;
+        let end = region.start().bits() + (region.spec().pages << self.geometry.page_bits);
+        Err(if start < usable.start().bits() || start >= usable.end() {
+            Error::Guard { address: start }
+        } else if usable.end() < end {
+            Error::Guard { address: usable.end() }
+        } else {
+            Error::OutsideRegion { address: end }
+        })
+    }
+
+    /// The space the manager itself runs in.
+    pub fn own_space(&self) -> SpaceId {
+        self.own.id.get()
+    }
+
+    /// The paging geometry.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The allocator beneath, for looking at it.
+    pub fn allocator(&self) -> &Allocator<'p> {
+        &self.alloc
+    }
+
+    /// The kernel beneath. What is invoked on it directly is not counted, and must not touch what
+    /// the manager has handed out.
+    pub fn kernel(&self) -> &K {
+        self.kernel.inner()
+    }
+
+    /// The kernel beneath, to be invoked. As [`Vmm::kernel`].
+    pub fn kernel_mut(&mut self) -> &mut K {
+        self.kernel.inner_mut()
+    }
+
+    /// Kernel calls made so far, by kind.
+    pub fn kernel_calls(&self) -> CallCounts {
+        self.kernel.counts()
+    }
+
+    /// The capability to a space's root paging structure: what a thread is given as its VSpace.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`].
+    pub fn vspace(&self, space: SpaceId) -> Result<CPtr> {
+        Ok(self.space(space)?.root.get())
+    }
+
+    /// The CNode capability that resolves every CPtr of the manager's CSpace: the root to give to a
+    /// thread that shares it.
+    pub fn cspace_root(&self) -> CPtr {
+        self.alloc.cspace_root()
+    }
+
+    /// A space by its id. Whoever looks one up may change it: no streak goes on after that.
+    pub(crate) fn space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
+        self.streak_at.set(NO_STREAK);
+        self.peek_space(id)
+    }
+
+    /// As [`Vmm::space`], for who changes nothing that a streak takes for granted.
+    pub(crate) fn peek_space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
+        if id == self.own.id.get() {
+            return Ok(self.own);
+        }
+        self.spaces.find(id).ok_or(Error::NoSuchSpace(id))
+    }
+
+    pub(crate) fn region(&self, id: RegionId) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
+        self.streak_at.set(NO_STREAK);
+        self.peek_region(id)
+    }
+
+    /// As [`Vmm::region`], for who changes nothing that a streak takes for granted.
+    pub(crate) fn peek_region(&self, id: RegionId) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
+        let space = self.peek_space(id.space)?;
+        let region = space.regions.borrow().find(id.start, id.serial);
+        region.map(|region| (space, region)).ok_or(Error::NoSuchRegion(id))
+    }
+
+    pub(crate) fn next_serial(&mut self) -> u32 {
+        // 0 stands for no reservation and for the null page.
+        self.serial = self.serial.checked_add(1).unwrap_or(1);
+        self.serial
+    }
+}
