@@ -10,12 +10,10 @@
 
 use core::fmt;
 
-use page_tables::VirtAddr;
-use untyped_alloc::{Invocation, Kernel, KernelError, Memory};
+use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::space::Space;
-use crate::types::error::{Error, Result};
+use crate::types::error::Result;
 use crate::types::fault::{classify, Access, FaultClass, PageFault, Resolution};
 use crate::types::ids::SpaceId;
 use crate::types::region::{Kind, RegionInfo, ARENA_NAME};
@@ -83,24 +81,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             _ => return Ok(Resolution::Unresolved(class)),
         }
         Ok(Resolution::Resolved(class))
-    }
-
-    /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
-    /// them before, or they are there since another fault was answered.
-    pub(crate) fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
-        let run = space.runs.borrow().at(address);
-        let Some(run) = run else { return Ok(()) };
-        let piece = run.part(run.index_of(address), 1);
-        let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
-        let (vspace, rights) = (space.root.get(), piece.mapped_rights());
-        // As a rule it is mapped by now: several threads touched it before the first was answered.
-        match self.kernel.page_remap(frame, vspace, start, rights, cache) {
-            // It is not mapped (any more).
-            Err(KernelError::IllegalOperation) => {}
-            remapped => return remapped.map_err(Error::kernel(Invocation::PageRemap)),
-        }
-        let mapped = self.kernel.page_map(frame, vspace, start, rights, cache);
-        mapped.map_err(Error::kernel(Invocation::PageMap))
     }
 
     /// What a person needs to know about a fault that cannot be resolved. `thread` is a name.

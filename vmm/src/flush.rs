@@ -91,9 +91,4 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let alone = self.alloc.allocate_many(&mut self.kernel, blueprint, 1)?;
         Ok(alone.get(0).ok_or(untyped_alloc::Error::ZeroCount)?)
     }
-
-    /// Has the processor forget what it knows of the space that runs; says whether it did.
-    pub(crate) fn flush(&mut self) -> bool {
-        self.flusher.is_some_and(|flusher| self.kernel.tcb_resume(flusher.slot()).is_ok())
-    }
 }

@@ -22,13 +22,12 @@ mod map;
 mod page;
 mod pager;
 mod physical;
+mod primitives;
 mod protect;
-mod quarantine;
 mod query;
 mod quota;
 mod reserve;
 mod reshape;
-mod scrub;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
 pub mod sel4_faults;
@@ -40,7 +39,6 @@ mod share;
 mod stack;
 mod state;
 mod stats;
-mod tables;
 mod thread;
 mod threads;
 mod types;
@@ -49,7 +47,6 @@ mod validate;
 #[allow(clippy::module_inception)]
 mod vmm;
 mod waiting;
-mod windows;
 mod write;
 
 pub use fault::FaultReport;

@@ -10,7 +10,7 @@
 //! region, the page table, the run or the quota ends: as long as nobody else has looked up a space, or a
 //! region of one. Looking one up ends the streak, so whatever is done to a space in between does.
 
-use page_tables::{PageRange, Table, VirtAddr};
+use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory, Taken};
 
 use crate::manager::vmm::Vmm;
@@ -178,21 +178,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             (None, None) => {}
         }
         Ok(())
-    }
-
-    /// The deepest page table over an address, made if it is missing.
-    pub(crate) fn table_at(
-        &mut self,
-        space: &'p Space<'p>,
-        address: VirtAddr,
-    ) -> Result<&'p Table<'p>> {
-        let deepest = self.geometry.levels.len() as u8 - 1;
-        loop {
-            if let Some(table) = space.shadow.borrow().find(&self.geometry, deepest, address) {
-                return Ok(table);
-            }
-            self.make_way(space, address, deepest)?;
-        }
     }
 
     /// The run that the page makes longer: in its region, of its batch of frames.

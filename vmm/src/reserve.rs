@@ -1,15 +1,11 @@
 //! Reserving addresses, and giving them back. No kernel call, except to unmap what is mapped.
 
-use page_tables::VirtAddr;
-use untyped_alloc::{Kernel, Memory, Rights};
+use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::region::Region;
-use crate::state::region_map::{NoPlace, Place, Shape};
-use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
-use crate::types::options::{Placement, RegionOptions};
+use crate::types::options::RegionOptions;
 use crate::types::region::{Kind, MOST_NESTED};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -67,131 +63,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Err(Error::WrongKind(region))
             }
         }
-    }
-
-    pub(crate) fn release_region(
-        &mut self,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
-    ) -> Result {
-        if let Some(range) = self.usable(region) {
-            self.unmap_range(space, range)?;
-        }
-        let node = space.regions.borrow_mut().remove(region);
-        self.pools.regions.give(node);
-        Ok(())
-    }
-
-    pub(crate) fn release_reservation(
-        &mut self,
-        space: &'p Space<'p>,
-        start: &'p Region<'p>,
-        id: RegionId,
-    ) -> Result {
-        let mut regions = space.regions.borrow_mut();
-        let end = regions.end_of_empty(start).ok_or(Error::WrongKind(id))?;
-        for mark in [end, start] {
-            let node = regions.remove(mark);
-            self.pools.regions.give(node);
-        }
-        Ok(())
-    }
-
-    /// Finds a place for a region and enters it. Takes one node.
-    pub(crate) fn place_region(
-        &mut self,
-        space: &'p Space<'p>,
-        options: &RegionOptions,
-    ) -> Result<&'p Region<'p>> {
-        let (place, pages, ceiling) = self.find_place(space, options)?;
-        let node = self.pools.region()?;
-        let serial = self.next_serial();
-        space.regions.borrow_mut().insert(node, place, options.spec(pages, ceiling), serial);
-        Ok(node)
-    }
-
-    /// A place for what `options` ask for, its pages with guards, and its ceiling.
-    pub(crate) fn find_place(
-        &self,
-        space: &'p Space<'p>,
-        options: &RegionOptions,
-    ) -> Result<(Place<'p>, usize, Rights)> {
-        let (owner, limit) = self.reservation(space, options)?;
-        let ceiling = options.ceiling.unwrap_or(limit);
-        for (asked, ceiling) in [(ceiling, limit), (options.rights, ceiling)] {
-            if !ceiling.contains(asked) {
-                return Err(Error::RightsExceedCeiling { asked, ceiling });
-            }
-        }
-        let pages = self.check_pages(options)?;
-        let guard = usize::from(options.guard_below) << self.geometry.page_bits;
-        let align_bits = options.align_bits.max(self.geometry.page_bits);
-        let shape = Shape { pages, guard, align_bits, owner };
-        let regions = space.regions.borrow();
-        let place = match options.placement {
-            Placement::At(address) => {
-                let start = self.start_at(address, guard, pages, align_bits)?;
-                regions.place_at(start, pages, owner)
-            }
-            Placement::Anywhere => regions.place_anywhere(shape).ok_or(NoPlace::NoRoom),
-            Placement::Within { from, to } => {
-                regions.place_within(shape, from, to).ok_or(NoPlace::NoRoom)
-            }
-        };
-        let place = place.map_err(|why| match why {
-            NoPlace::NoRoom => Error::NoRoom { pages, align_bits },
-            NoPlace::Taken { address, region_start } => Error::Overlap { address, region_start },
-            NoPlace::Outside { address } => Error::OutsideRegion { address },
-        })?;
-        Ok((place, pages, ceiling))
-    }
-
-    /// The reservation asked for: its serial number (0 for none) and the ceiling it sets.
-    pub(crate) fn reservation(
-        &self,
-        space: &Space<'p>,
-        options: &RegionOptions,
-    ) -> Result<(u32, Rights)> {
-        let Some(id) = options.reservation else {
-            return Ok((0, Rights::READ_WRITE));
-        };
-        let (around, node) = self.region(id)?;
-        if around.id != space.id || !node.is_mark() {
-            return Err(Error::WrongKind(id));
-        }
-        Ok((id.serial, node.spec().ceiling))
-    }
-
-    /// Pages asked for, with guards.
-    pub(crate) fn check_pages(&self, options: &RegionOptions) -> Result<usize> {
-        let most = self.geometry.user_end >> self.geometry.page_bits;
-        match options.total_pages() {
-            _ if options.pages == 0 => {
-                let address = match options.placement {
-                    Placement::At(address) => address,
-                    Placement::Within { from, .. } => from,
-                    Placement::Anywhere => 0,
-                };
-                Err(Error::Address(page_tables::AddressError::Empty { address }))
-            }
-            Some(pages) if pages <= most && options.align_bits < 31 => Ok(pages),
-            _ => Err(Error::NoRoom { pages: options.pages, align_bits: options.align_bits }),
-        }
-    }
-
-    /// Where a region starts, guard included, whose first usable page is at `address`.
-    pub(crate) fn start_at(
-        &self,
-        address: usize,
-        guard: usize,
-        pages: usize,
-        align_bits: u8,
-    ) -> Result<VirtAddr> {
-        use page_tables::AddressError;
-        if address & ((1 << align_bits) - 1) != 0 {
-            return Err(AddressError::Misaligned { address, bits: align_bits }.into());
-        }
-        let start = address.checked_sub(guard).ok_or(Error::Guard { address: 0 })?;
-        Ok(self.geometry.range(start, pages)?.start())
     }
 }

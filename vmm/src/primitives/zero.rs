@@ -34,13 +34,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(dirty.scrubbed())
     }
 
-    pub(crate) fn scrub_one(&mut self, frame: CPtr) -> Result {
+    fn scrub_one(&mut self, frame: CPtr) -> Result {
         let address = self.map_at(Window::Target, frame)?;
         self.kernel.zero(address, self.geometry.page_bytes());
         self.clear_window(Window::Target)
     }
 
-    pub(crate) fn scrub_large(&mut self, dirty: Dirty) -> Result<Clean> {
+    fn scrub_large(&mut self, dirty: Dirty) -> Result<Clean> {
         let Frames { count, size_bits, .. } = dirty.frames();
         let options = RegionOptions::new(count << (size_bits - self.geometry.page_bits))
             .named("scrubbing")
@@ -60,7 +60,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Scrubs frames in a region of our own that is as large. After a failure they were given back,
     /// or are mapped in the region still.
-    pub(crate) fn scrub_in(&mut self, region: &'p Region<'p>, frames: Frames) -> Result {
+    fn scrub_in(&mut self, region: &'p Region<'p>, frames: Frames) -> Result {
         let (start, rights, cache) = (region.start(), Rights::READ_WRITE, CachePolicy::WriteBack);
         let run = RunInfo::fresh(start, frames, rights, cache);
         let bytes = frames.count << frames.size_bits;

@@ -13,6 +13,21 @@ use crate::types::quota::Resource;
 const KEPT_EMPTY: usize = 4;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// The deepest page table over an address, made if it is missing.
+    pub(crate) fn table_at(
+        &mut self,
+        space: &'p Space<'p>,
+        address: VirtAddr,
+    ) -> Result<&'p Table<'p>> {
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        loop {
+            if let Some(table) = space.shadow.borrow().find(&self.geometry, deepest, address) {
+                return Ok(table);
+            }
+            self.make_way(space, address, deepest)?;
+        }
+    }
+
     /// Makes sure that an entry at `level` can be mapped at `address`: all tables above it are
     /// there, and no empty one sits in its place.
     pub(crate) fn make_way(
@@ -36,12 +51,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    pub(crate) fn make_table(
-        &mut self,
-        space: &'p Space<'p>,
-        address: VirtAddr,
-        level: u8,
-    ) -> Result {
+    fn make_table(&mut self, space: &'p Space<'p>, address: VirtAddr, level: u8) -> Result {
         self.check_quota(space, Resource::Tables, 1)?;
         let node = self.pools.table()?;
         let table = match self.alloc.take_table(&mut self.kernel, level) {
@@ -64,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps an empty table and gives it back.
-    pub(crate) fn drop_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
+    fn drop_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
         let capability = CPtr::new(table.capability());
         self.kernel
             .table_unmap(capability, table.level())
@@ -76,7 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back the empty tables in `range`; the tables that become empty by that as well.
-    pub(crate) fn drop_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    fn drop_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         loop {
             let empty = space.shadow.borrow().empty_in(&self.geometry, range);
             let Some(table) = empty else { return Ok(()) };

@@ -1,8 +1,4 @@
-//! Two pages of the manager's own space at which frames are mapped for a moment, to be cleared and
-//! copied.
-//!
-//! If the kernel refuses to unmap a frame there, the window remembers it, and unmaps it before it
-//! is used again. Whoever wanted to give such a frame back leaves it to the window instead.
+//! Frames mapped for a moment, to be cleared and copied.
 
 use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
 

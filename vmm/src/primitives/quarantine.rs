@@ -11,11 +11,39 @@ use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::state::temp_slots::Window;
-use crate::types::error::Result;
+use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::region::{Kind, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    pub(crate) fn release_region(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+    ) -> Result {
+        if let Some(range) = self.usable(region) {
+            self.unmap_range(space, range)?;
+        }
+        let node = space.regions.borrow_mut().remove(region);
+        self.pools.regions.give(node);
+        Ok(())
+    }
+
+    pub(crate) fn release_reservation(
+        &mut self,
+        space: &'p Space<'p>,
+        start: &'p Region<'p>,
+        id: RegionId,
+    ) -> Result {
+        let mut regions = space.regions.borrow_mut();
+        let end = regions.end_of_empty(start).ok_or(Error::WrongKind(id))?;
+        for mark in [end, start] {
+            let node = regions.remove(mark);
+            self.pools.regions.give(node);
+        }
+        Ok(())
+    }
+
     /// Releases a region whose id nobody has.
     pub(crate) fn abandon_region(&mut self, space: &'p Space<'p>, region: &'p Region<'p>) {
         if self.release_region(space, region).is_err() {
@@ -49,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    pub(crate) fn quarantined_region(&self, space: &Space<'p>) -> Option<&'p Region<'p>> {
+    fn quarantined_region(&self, space: &Space<'p>) -> Option<&'p Region<'p>> {
         let regions = space.regions.borrow();
         let found = regions.iter().find(|region| region.spec().kind == Kind::Quarantine);
         found

@@ -1,0 +1,182 @@
+//! Records of mapped frames: entered, cut, joined, taken out.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{CachePolicy, Clean, Frames, Kernel, Memory, Rights};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::RunInfo;
+use crate::state::space::Space;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::mapping::Source;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Enters a run that is to be mapped; gives its frames up when there is no node.
+    pub(crate) fn enter(&mut self, space: &'p Space<'p>, info: RunInfo) -> Result {
+        match self.pools.run() {
+            Ok(node) => {
+                space.runs.borrow_mut().insert(node, info);
+                Ok(())
+            }
+            Err(error) => {
+                self.discard(&info);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn enter_run(
+        &mut self,
+        space: &'p Space<'p>,
+        at: VirtAddr,
+        clean: Clean,
+        rights: Rights,
+        cache: CachePolicy,
+    ) -> Result<usize> {
+        let node = match self.pools.run() {
+            Ok(node) => node,
+            Err(error) => {
+                self.alloc.give_unused_frames(clean.frames())?;
+                return Err(error);
+            }
+        };
+        let frames = clean.frames();
+        let info = RunInfo::fresh(at, frames, rights, cache);
+        space.runs.borrow_mut().insert(node, info);
+        Ok(info.end())
+    }
+
+    /// Gives back the frames of runs in `range` that were entered but never mapped.
+    pub(crate) fn give_up(&mut self, space: &'p Space<'p>, range: PageRange) {
+        loop {
+            let Some(run) = space.runs.borrow().first_in(range) else {
+                return;
+            };
+            self.forget_run(space, run, 0, run.frames.count);
+            self.discard(&run);
+        }
+    }
+
+    /// Takes frames out of the map of runs; at the most one end of the run stays.
+    pub(crate) fn forget_run(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+        first: usize,
+        count: usize,
+    ) {
+        let freed = space.runs.borrow_mut().carve(&run, first, count, &mut None);
+        if let Some(node) = freed {
+            self.pools.runs.give(node);
+        }
+    }
+
+    /// Gives back the frames in `range`, which starts in the midst of a run, that were never
+    /// mapped.
+    pub(crate) fn give_up_from(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let cut = space.runs.borrow().at(range.start());
+        if let Some(run) = cut {
+            let (first, _) = run.indices_in(range);
+            if first != 0 {
+                let part = run.part(first, run.frames.count - first);
+                // Carving off the end of a run takes no node.
+                space.runs.borrow_mut().carve(&run, first, part.frames.count, &mut None);
+                self.discard(&part);
+            }
+        }
+        self.give_up(space, range);
+    }
+
+    /// Joins the run at `start` with the one before it, if the two are really one: of one batch of
+    /// frames, and in one region.
+    pub(crate) fn join_run(&mut self, space: &'p Space<'p>, start: VirtAddr) {
+        let first_of_region = || {
+            let region = space.regions.borrow().at(start);
+            region.is_none_or(|region| region.start() == start)
+        };
+        let alloc = &self.alloc;
+        let same = |frames: Frames| {
+            let last = frames.first.offset(frames.count - 1);
+            alloc.came_together(frames.first, last) && !first_of_region()
+        };
+        if let Some(node) = space.runs.borrow_mut().join_before(start, same) {
+            self.pools.runs.give(node);
+        }
+    }
+
+    /// Brings the counts of page-table entries up to date for frames that are unmapped now.
+    pub(crate) fn record_unmapped(&self, space: &Space<'p>, piece: &RunInfo) {
+        let bits = piece.frames.size_bits;
+        let Some(level) = self.geometry.level_of_frame(bits) else {
+            return;
+        };
+        let mut shadow = space.shadow.borrow_mut();
+        let mut index = 0;
+        while index < piece.frames.count {
+            let start = piece.address(index);
+            let end = self.geometry.table_end(level, start).min(piece.end());
+            let count = (end - start.bits()).div_ceil(1 << piece.step_bits());
+            shadow.release_entries(&self.geometry, level, start, count);
+            index += count;
+        }
+        let pages = piece.frames.count << (bits - self.geometry.page_bits);
+        space.mapped_pages.set(space.mapped_pages.get() - pages);
+    }
+
+    /// Gives back frames that are mapped nowhere any more, each kind to where it came from.
+    pub(crate) fn give_back(&mut self, piece: &RunInfo) {
+        match piece.source {
+            Source::Owned => self.owner_leaves(piece.frames),
+            // Deleted and counted one by one already.
+            Source::Copy | Source::Foreign => {}
+            Source::Physical => {
+                self.alloc.abandon_run(&mut self.kernel, piece.frames.first, piece.frames.count);
+            }
+        }
+    }
+
+    /// Gives up frames that were to be mapped and were not.
+    pub(crate) fn discard(&mut self, piece: &RunInfo) {
+        match piece.source {
+            // They were taken, so giving them back cannot be refused. Some are to be mapped with
+            // contents, so none are taken for clean.
+            Source::Owned => {
+                let _ = self.alloc.give_frames(piece.frames);
+            }
+            Source::Copy => self.drop_copies(piece.frames.first, piece.frames.count),
+            Source::Foreign | Source::Physical => self.give_back(piece),
+        }
+    }
+
+    /// Makes a run begin at `address`, if one covers it and begins before. Takes a node.
+    pub(crate) fn cut_run(&mut self, space: &'p Space<'p>, address: usize) -> Result {
+        let Ok(address) = self.geometry.address(address) else {
+            return Ok(());
+        };
+        let Some(run) = space.runs.borrow().across(address) else {
+            return Ok(());
+        };
+        let first = run.index_of(address);
+        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
+        let upper = run.part(first, run.frames.count - first);
+        let mut runs = space.runs.borrow_mut();
+        runs.carve(&run, first, upper.frames.count, &mut None);
+        runs.insert(node, upper);
+        Ok(())
+    }
+
+    /// Joins the runs that begin in `range`, and the one after it, with those before them.
+    pub(crate) fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else {
+                break;
+            };
+            self.join_run(space, run.start);
+            let done = (run.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(done, part.pages() - done);
+        }
+        if let Ok(end) = self.geometry.address(range.end()) {
+            self.join_run(space, end);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Mapping the frames of runs that are recorded already.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{Invocation, Kernel, Memory};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::RunInfo;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Maps all runs in `range`, none of which is mapped yet, and all of which lie inside it.
+    /// When that fails, they are unmapped and given back.
+    pub(crate) fn install(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else {
+                break;
+            };
+            if let Err((error, mapped_end)) = self.install_run(space, run) {
+                self.roll_back(space, range, mapped_end);
+                return Err(error);
+            }
+            let done = (run.end() - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(done, part.pages() - done);
+            self.join_run(space, run.start);
+        }
+        Ok(())
+    }
+
+    /// Maps one run. Fails with the error and the address up to which pages are mapped.
+    pub(crate) fn install_run(
+        &mut self,
+        space: &'p Space<'p>,
+        run: RunInfo,
+    ) -> Result<(), (Error, VirtAddr)> {
+        let (bits, step_bits) = (run.frames.size_bits, run.step_bits());
+        let level = self
+            .geometry
+            .level_of_frame(bits)
+            .ok_or((Error::NoSuchFrameSize { bits }, run.start))?;
+        let (vspace, rights) = (space.root.get(), run.mapped_rights());
+        let mut index = 0;
+        while index < run.frames.count {
+            let start = run.address(index);
+            self.make_way(space, start, level).map_err(|error| (error, start))?;
+            let count = match bits == self.geometry.page_bits {
+                true => {
+                    let end = self.geometry.table_end(level, start).min(run.end());
+                    (end - start.bits()).div_ceil(1 << step_bits)
+                }
+                // Each larger page may have an empty table in its place, which is in the way.
+                false => 1,
+            };
+            let mut done = 0;
+            let mut outcome = Ok(());
+            while done < count {
+                let address = start.bits() + (done << step_bits);
+                let frame = run.frame(index + done);
+                outcome = self.kernel.page_map(frame, vspace, address, rights, run.cache);
+                if outcome.is_err() {
+                    break;
+                }
+                done += 1;
+            }
+            space.shadow.borrow_mut().use_entries(&self.geometry, level, start, done);
+            space
+                .mapped_pages
+                .set(space.mapped_pages.get() + (done << (bits - self.geometry.page_bits)));
+            outcome
+                .map_err(Error::kernel(Invocation::PageMap))
+                .map_err(|error| (error, run.address(index + done)))?;
+            index += count;
+        }
+        Ok(())
+    }
+
+    /// Maps a run again that is recorded and was unmapped a moment ago. What the kernel refuses to
+    /// map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
+    /// which succeeds for what is not mapped, gives it back.
+    pub(crate) fn restore_run(&mut self, space: &'p Space<'p>, run: RunInfo) {
+        let Err((_, mapped_end)) = self.install_run(space, run) else { return };
+        let done = run.index_of(mapped_end);
+        let rest = run.part(done, run.frames.count - done);
+        let Some(level) = self.geometry.level_of_frame(rest.frames.size_bits) else { return };
+        let mut shadow = space.shadow.borrow_mut();
+        for index in 0..rest.frames.count {
+            shadow.use_entries(&self.geometry, level, rest.address(index), 1);
+        }
+        let pages = rest.frames.count << (rest.frames.size_bits - self.geometry.page_bits);
+        space.mapped_pages.set(space.mapped_pages.get() + pages);
+    }
+
+    /// Undoes a mapping of `range` that got as far as `mapped_end`.
+    fn roll_back(&mut self, space: &'p Space<'p>, range: PageRange, mapped_end: VirtAddr) {
+        let done = (mapped_end.bits() - range.start().bits()) >> self.geometry.page_bits;
+        if let Some(unmapped) = range.part(done, range.pages() - done) {
+            self.give_up_from(space, unmapped);
+        }
+        if let Some(mapped) = range.part(0, done) {
+            // What the kernel will not unmap stays recorded as mapped.
+            let _ = self.unmap_range(space, mapped);
+        }
+        self.drop_empty_tables(space, range);
+    }
+}

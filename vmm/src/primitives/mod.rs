@@ -1,0 +1,15 @@
+//! Single steps: one kind of kernel call, and the record of what it did.
+//!
+//! A step takes nodes from the reserve and never refills it: the rooms above do that before they
+//! begin, and the book-keeping's own growth is made of these steps.
+
+pub(crate) mod copies;
+pub(crate) mod extents;
+pub(crate) mod install;
+pub(crate) mod place;
+pub(crate) mod quarantine;
+pub(crate) mod remap;
+pub(crate) mod tables;
+pub(crate) mod temp_slots;
+pub(crate) mod unmap;
+pub(crate) mod zero;

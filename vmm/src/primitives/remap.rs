@@ -1,0 +1,118 @@
+//! New rights for pages where they are, and the TLB of the own space.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, KernelError, Memory, Rights};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::RunInfo;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Has the processor forget what it knows of the space that runs; says whether it did.
+    fn flush(&mut self) -> bool {
+        self.flusher.is_some_and(|flusher| self.kernel.tcb_resume(flusher.slot()).is_ok())
+    }
+
+    /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
+    /// them before, or they are there since another fault was answered.
+    pub(crate) fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        let run = space.runs.borrow().at(address);
+        let Some(run) = run else { return Ok(()) };
+        let piece = run.part(run.index_of(address), 1);
+        let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
+        let (vspace, rights) = (space.root.get(), piece.mapped_rights());
+        // As a rule it is mapped by now: several threads touched it before the first was answered.
+        match self.kernel.page_remap(frame, vspace, start, rights, cache) {
+            // It is not mapped (any more).
+            Err(KernelError::IllegalOperation) => {}
+            remapped => return remapped.map_err(Error::kernel(Invocation::PageRemap)),
+        }
+        let mapped = self.kernel.page_map(frame, vspace, start, rights, cache);
+        mapped.map_err(Error::kernel(Invocation::PageMap))
+    }
+
+    /// Protects whole runs, one after the other.
+    pub(crate) fn protect_runs(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+    ) -> Result {
+        let (mut pages_done, mut rest) = (0, Some(range));
+        while let Some(part) = rest {
+            let Some(run) = space.runs.borrow().first_in(part) else {
+                break;
+            };
+            let page_shift = run.frames.size_bits - self.geometry.page_bits;
+            if run.rights != rights {
+                let (done, outcome) = self.remap(space, &RunInfo { rights, ..run });
+                pages_done += done << page_shift;
+                if done != run.frames.count && done != 0 {
+                    // There are nodes: the reserve was full when this began.
+                    self.cut_run(space, run.address(done).bits())?;
+                }
+                if done != 0 {
+                    space.runs.borrow_mut().set_rights(run.start, rights);
+                }
+                outcome.map_err(|error| error.after(pages_done))?;
+            } else {
+                pages_done += run.frames.count << page_shift;
+            }
+            let past = (run.end() - part.start().bits()) >> self.geometry.page_bits;
+            rest = part.part(past, part.pages().saturating_sub(past));
+        }
+        Ok(())
+    }
+
+    /// Gives a run's frames the rights it says; returns how many were done.
+    pub(crate) fn remap(&mut self, space: &Space<'p>, run: &RunInfo) -> (usize, Result) {
+        let own = core::ptr::eq(space, self.own);
+        if own && self.flusher.is_none() {
+            return self.renew_all(run);
+        }
+        let (vspace, bits) = (space.root.get(), run.frames.size_bits);
+        let (rights, mut done) = (run.mapped_rights(), 0);
+        let mut outcome = Ok(());
+        while done < run.frames.count {
+            let address = run.start.bits() + (done << bits);
+            outcome = self.kernel.page_remap(run.frame(done), vspace, address, rights, run.cache);
+            if outcome.is_err() {
+                break;
+            }
+            done += 1;
+        }
+        if own && done != 0 && !self.flush() {
+            // There is no known reason to refuse it. If it is, this does it too; in the page table
+            // they all have the new rights, so that is what is recorded.
+            if let (_, Err(error)) = self.renew_all(&run.part(0, done)) {
+                return (done, Err(error));
+            }
+        }
+        (done, outcome.map_err(Error::kernel(Invocation::PageRemap)))
+    }
+
+    /// Gives a run's frames, in our own space, the rights it says, by unmapping and mapping each:
+    /// between the two it is not there.
+    fn renew_all(&mut self, run: &RunInfo) -> (usize, Result) {
+        let rights = run.mapped_rights();
+        for index in 0..run.frames.count {
+            let address = run.address(index).bits();
+            if let Err(error) = self.renew(run.frame(index), address, rights, run.cache) {
+                return (index, Err(error));
+            }
+        }
+        (run.frames.count, Ok(()))
+    }
+
+    fn renew(&mut self, frame: CPtr, address: usize, rights: Rights, cache: CachePolicy) -> Result {
+        let vspace = self.own.root.get();
+        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        // Its place is empty and has its page table, so this cannot be refused; what cannot be is
+        // tried twice before the page is lost.
+        self.kernel
+            .page_map(frame, vspace, address, rights, cache)
+            .or_else(|_| self.kernel.page_map(frame, vspace, address, rights, cache))
+            .map_err(Error::kernel(Invocation::PageMap))
+    }
+}
