@@ -44,8 +44,6 @@ mod threads;
 mod types;
 mod unmap;
 mod validate;
-#[allow(clippy::module_inception)]
-mod vmm;
 mod waiting;
 mod write;
 

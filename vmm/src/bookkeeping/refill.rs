@@ -25,7 +25,7 @@ const FRAMES_AT_ONCE: usize = 8;
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// What has fallen below the reserve.
     #[inline]
-    pub(crate) fn wanting(&self) -> Option<Wanted> {
+    fn wanting(&self) -> Option<Wanted> {
         if let Some(kind) = self.alloc.wanting() {
             return Some(Wanted::Allocator(kind));
         }
@@ -64,7 +64,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[cold]
-    pub(crate) fn bring_up(&mut self) -> Result {
+    fn bring_up(&mut self) -> Result {
         while let Some(wanted) = self.wanting() {
             let page = match split_first(&mut self.bookkeeping.boot) {
                 Some(page) => page,
@@ -114,7 +114,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The next frame for book-keeping. They come a few at a time from untypeds of their own: among
     /// the frames of others, each would keep what it came with from being united again.
-    pub(crate) fn next_own_frame(&mut self) -> Result<Frames> {
+    fn next_own_frame(&mut self) -> Result<Frames> {
         let size_bits = self.geometry.page_bits;
         let frames = match self.bookkeeping.frames.take() {
             Some(frames) => frames,

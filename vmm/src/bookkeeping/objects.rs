@@ -1,4 +1,4 @@
-//! The manager: what it is made of, and how its parts are reached.
+//! Kernel objects and slots for callers.
 
 use untyped_alloc::{Blueprint, CPtr, Kernel, Memory, Object, Objects};
 
