@@ -9,12 +9,9 @@
 
 mod arch;
 mod bookkeeping;
-mod boot;
 mod cow;
-mod create;
 mod demand;
 mod fault;
-mod flush;
 mod ipc_buffer;
 mod large;
 mod manager;
@@ -25,7 +22,6 @@ mod physical;
 mod primitives;
 mod protect;
 mod query;
-mod quota;
 mod reserve;
 mod reshape;
 #[cfg(feature = "sel4")]
@@ -36,6 +32,7 @@ pub mod sel4_faults;
 pub mod sel4_kernel;
 pub mod service;
 mod share;
+mod spaces;
 mod stack;
 mod state;
 mod stats;

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use page_tables::PageRange;
-use untyped_alloc::{Allocator, CPtr, CachePolicy, Counted, Kernel, Memory, Rights, UntypedInfo};
+use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, UntypedInfo};
 
 use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
@@ -14,7 +14,7 @@ use crate::state::refcounts::Sharers;
 use crate::state::region::Region;
 use crate::state::requests::Requests;
 use crate::state::reserve::{split_first, Bookkeeping, Wanted};
-use crate::state::space::{Space, Spaces};
+use crate::state::space::Spaces;
 use crate::state::temp_slots::Windows;
 use crate::state::threads::Threads;
 use crate::types::architecture::Architecture;
@@ -22,8 +22,7 @@ use crate::types::boot::BootInfo;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
 use crate::types::options::RegionOptions;
-use crate::types::quota::Quota;
-use crate::types::region::{Backing, Kind, Name, RegionSpec};
+use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// A manager of all memory that `boot` tells of. No kernel call; large untypeds are left whole.
@@ -96,38 +95,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(vmm)
     }
 
-    /// Starts a space with nothing in it but the page of the null pointer, which is never mapped.
-    pub(crate) fn start_space(&mut self, space: &'p Space<'p>, id: SpaceId, root: CPtr) -> Result {
-        let node = self.pools.region()?;
-        let null = RegionSpec {
-            pages: 1,
-            guard_below: 1,
-            guard_above: 0,
-            rights: Rights::empty(),
-            ceiling: Rights::empty(),
-            cache: CachePolicy::WriteBack,
-            kind: Kind::Boot,
-            backing: Backing::Explicit,
-            name: Name::new("null page"),
-        };
-        let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);
-        space.id.set(id);
-        space.root.set(root);
-        space.object.set(None);
-        space.mapped_pages.set(0);
-        space.quota.set(Quota::UNLIMITED);
-        space.open_packed.set(None);
-        space.open_arena.set(None);
-        space.threads.set(0);
-        space.objects.set(0);
-        space.regions.borrow_mut().start(node, null, end, bits);
-        self.spaces.insert(space);
-        Ok(())
-    }
-
     /// The pages through which frames are cleared and copied: under a page table that is there already where one
     /// has room, so that frames can be recycled when there is no memory for a table.
-    pub(crate) fn place_window(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
+    fn place_window(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
         let options = RegionOptions::new(2).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
         let deepest = self.geometry.levels.len() as u8 - 1;
         for &(_, address, _) in tables.iter().filter(|&&(level, ..)| level == deepest) {
@@ -141,7 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.place_region(self.own, &options)
     }
 
-    pub(crate) fn adopt_boot_page(&mut self, wanted: Wanted) -> Result {
+    fn adopt_boot_page(&mut self, wanted: Wanted) -> Result {
         let page = split_first(&mut self.bookkeeping.boot);
         let page = page.ok_or(Error::OutOfNodes(match wanted {
             Wanted::Own(kind) => kind,
@@ -151,13 +121,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    pub(crate) fn record_boot_region(&mut self, name: &str, range: PageRange) -> Result {
+    fn record_boot_region(&mut self, name: &str, range: PageRange) -> Result {
         let options =
             RegionOptions::new(range.pages()).named(name).at(range.start().bits()).kind(Kind::Boot);
         self.place_region(self.own, &options).map(|_| ())
     }
 
-    pub(crate) fn record_boot_table(&mut self, level: u8, address: usize, table: CPtr) -> Result {
+    fn record_boot_table(&mut self, level: u8, address: usize, table: CPtr) -> Result {
         let address = self.geometry.address(address)?;
         let mut shadow = self.own.shadow.borrow_mut();
         let deepest = self.geometry.levels.len() as u8 - 1;
@@ -171,7 +141,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    pub(crate) fn record_untyped(&mut self, untyped: UntypedInfo) -> Result {
+    fn record_untyped(&mut self, untyped: UntypedInfo) -> Result {
         loop {
             match self.alloc.add_untyped(untyped) {
                 Err(untyped_alloc::Error::OutOfNodes(kind)) => {

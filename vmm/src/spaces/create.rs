@@ -5,14 +5,17 @@
 //! for a fixed number of pools (4 on IA32, 8 on x86_64: `asidHighBits` in the kernel's
 //! `arch/machine/hardware.h`). Pools are made when the others are full and kept.
 
-use untyped_alloc::{Blueprint, CPtr, Invocation, Kernel, KernelError, Memory, Object};
+use untyped_alloc::{
+    Blueprint, CPtr, CachePolicy, Invocation, Kernel, KernelError, Memory, Object, Rights,
+};
 
 use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
-use crate::types::region::Kind;
+use crate::types::quota::Quota;
+use crate::types::region::{Backing, Kind, Name, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes an empty address space. Two kernel calls, besides a new ASID pool for every 1024th
@@ -78,7 +81,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Frees all that is mapped in a space that is about to go.
-    pub(crate) fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
+    fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
         let mut done = 0;
         loop {
             let first = space.runs.borrow().iter().next();
@@ -115,7 +118,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    pub(crate) fn assign_asid(&mut self, root: Object) -> Result<u8> {
+    fn assign_asid(&mut self, root: Object) -> Result<u8> {
         while let Some((index, pool)) = self.asids.usable() {
             let pool = match pool {
                 Some(pool) => pool,
@@ -131,7 +134,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Err(Error::kernel(Invocation::AsidPoolAssign)(KernelError::DeleteFirst))
     }
 
-    pub(crate) fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
+    fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
         let untyped = self.alloc.allocate(&mut self.kernel, Blueprint::Untyped { size_bits })?;
         let slot = match self.alloc.take_slots(&mut self.kernel, 1) {
@@ -150,5 +153,34 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.asids.insert(index, slot);
         Ok(slot)
+    }
+
+    /// Starts a space with nothing in it but the page of the null pointer, which is never mapped.
+    pub(crate) fn start_space(&mut self, space: &'p Space<'p>, id: SpaceId, root: CPtr) -> Result {
+        let node = self.pools.region()?;
+        let null = RegionSpec {
+            pages: 1,
+            guard_below: 1,
+            guard_above: 0,
+            rights: Rights::empty(),
+            ceiling: Rights::empty(),
+            cache: CachePolicy::WriteBack,
+            kind: Kind::Boot,
+            backing: Backing::Explicit,
+            name: Name::new("null page"),
+        };
+        let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);
+        space.id.set(id);
+        space.root.set(root);
+        space.object.set(None);
+        space.mapped_pages.set(0);
+        space.quota.set(Quota::UNLIMITED);
+        space.open_packed.set(None);
+        space.open_arena.set(None);
+        space.threads.set(0);
+        space.objects.set(0);
+        space.regions.borrow_mut().start(node, null, end, bits);
+        self.spaces.insert(space);
+        Ok(())
     }
 }

@@ -53,7 +53,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    pub(crate) fn make_flusher(&mut self, root: Object, priority: u8) -> Result<Object> {
+    fn make_flusher(&mut self, root: Object, priority: u8) -> Result<Object> {
         let endpoint = self.allocate_alone(Blueprint::Endpoint)?;
         let made = self.make_flushing_thread(root, endpoint, priority);
         if made.is_err() {
@@ -62,7 +62,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         made
     }
 
-    pub(crate) fn make_flushing_thread(
+    fn make_flushing_thread(
         &mut self,
         root: Object,
         endpoint: Object,
@@ -87,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// An object that came with no others. It stays as long as the manager does, and the memory of
     /// others of its batch would not come back.
-    pub(crate) fn allocate_alone(&mut self, blueprint: Blueprint) -> Result<Object> {
+    fn allocate_alone(&mut self, blueprint: Blueprint) -> Result<Object> {
         let alone = self.alloc.allocate_many(&mut self.kernel, blueprint, 1)?;
         Ok(alone.get(0).ok_or(untyped_alloc::Error::ZeroCount)?)
     }

@@ -1,0 +1,6 @@
+//! Address spaces: the one that the manager starts in, and those that it makes and destroys.
+
+pub(crate) mod boot;
+pub(crate) mod create;
+pub(crate) mod flusher;
+pub(crate) mod objects;
