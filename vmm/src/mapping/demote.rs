@@ -75,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses a large page that is not one owner's alone.
-    pub(crate) fn check_divisible(&self, large: &RunInfo) -> Result {
+    fn check_divisible(&self, large: &RunInfo) -> Result {
         let address = large.start.bits();
         match large.source {
             Source::Owned if self.sharers.any_in(&large.frames) => Err(Error::Shared { address }),
@@ -87,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Takes the small frames that are to replace `large`. They will be overwritten as a whole, so
     /// dirty ones serve as they are.
-    pub(crate) fn take_small(&mut self, large: &RunInfo, small: &mut Runs<'p>) -> Result {
+    fn take_small(&mut self, large: &RunInfo, small: &mut Runs<'p>) -> Result {
         let size_bits = self.geometry.page_bits;
         let (mut at, end) = (large.start, large.end());
         while at.bits() < end {
@@ -110,7 +110,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Copies what is in a large page to small frames. The large one is shared into our own space
     /// for as long as that takes.
-    pub(crate) fn copy_contents(&mut self, large: &RunInfo, small: &Runs<'p>) -> Result {
+    fn copy_contents(&mut self, large: &RunInfo, small: &Runs<'p>) -> Result {
         let bits = large.frames.size_bits;
         let pages = 1 << (bits - self.geometry.page_bits);
         let options =
@@ -142,7 +142,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Fills one small frame, through the window, with what is mapped at `from`.
-    pub(crate) fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
+    fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
         let window = self.map_at(Window::Target, frame)?;
         self.kernel.copy(window, from, self.geometry.page_bytes());
         self.clear_window(Window::Target)
@@ -191,7 +191,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Maps a large page again that was unmapped a moment ago.
-    pub(crate) fn put_back(&mut self, space: &'p Space<'p>, large: RunInfo) {
+    fn put_back(&mut self, space: &'p Space<'p>, large: RunInfo) {
         let Some(node) = self.pools.runs.take() else { return };
         space.runs.borrow_mut().insert(node, large);
         self.restore_run(space, large);

@@ -8,10 +8,10 @@
 //! ```
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CachePolicy, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::offset;
+use crate::state::extent::{offset, Run, RunInfo};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -21,6 +21,69 @@ use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Maps a clear frame at `page` of `region`, where nothing is mapped. Takes at the most one node for the run
+    /// and those for a page table. A failure leaves everything as it was.
+    pub(crate) fn commit_page(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        page: PageRange,
+    ) -> Result {
+        let clean = match self.alloc.take_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
+            Taken::Clean(clean) => clean,
+            Taken::Dirty(dirty) => self.scrub(dirty)?,
+        };
+        let RegionSpec { rights, cache, .. } = region.spec();
+        let fresh = RunInfo::fresh(page.start(), clean.frames(), rights, cache);
+        let run = RunInfo { apart: region.arena.get().is_some(), ..fresh };
+        let mapped = self.install_page(space, region, &run);
+        if mapped.is_err() {
+            self.discard(&run);
+            self.drop_empty_tables(space, page);
+        }
+        mapped
+    }
+
+    fn install_page(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        run: &RunInfo,
+    ) -> Result {
+        let table = self.table_at(space, run.start)?;
+        let before = self.run_before(space, region, run);
+        // Taken now, so that recording cannot fail.
+        let node = if before.is_none() { Some(self.pools.run()?) } else { None };
+        let (vspace, address) = (space.root.get(), run.start.bits());
+        let mapped = self.kernel.page_map(run.frames.first, vspace, address, run.rights, run.cache);
+        if let Err(error) = mapped {
+            node.into_iter().for_each(|node| self.pools.runs.give(node));
+            return Err(Error::kernel(Invocation::PageMap)(error));
+        }
+        space.shadow.borrow_mut().use_table(table, 1);
+        space.mapped_pages.set(space.mapped_pages.get() + 1);
+        match (before, node) {
+            (Some(before), _) => space.runs.borrow().extend(before, self.geometry.page_bytes()),
+            (None, Some(node)) => space.runs.borrow_mut().insert(node, *run),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The run that the page makes longer: in its region, of its batch of frames.
+    fn run_before(
+        &self,
+        space: &Space<'p>,
+        region: &Region<'p>,
+        run: &RunInfo,
+    ) -> Option<&'p Run<'p>> {
+        if self.between_guards(region).0 == run.start.bits() {
+            return None;
+        }
+        let before = space.runs.borrow().before(run)?;
+        self.alloc.came_together(run.frames.first, before.frames().first).then_some(before)
+    }
+
     /// Reserves a region and maps fresh, clear memory in all of it.
     ///
     /// Costs one kernel call a page, one for each page table that is missing, and one retype for up
@@ -69,7 +132,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.commit_in_parts(space, region, range, PageSize::Small)
     }
 
-    pub(crate) fn commit_in_parts(
+    fn commit_in_parts(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -103,7 +166,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.install(space, range)
     }
 
-    pub(crate) fn check_large(&self, range: PageRange, bits: u8) -> Result {
+    fn check_large(&self, range: PageRange, bits: u8) -> Result {
         if self.geometry.level_of_frame(bits).is_none() {
             return Err(Error::NoSuchFrameSize { bits });
         }
@@ -118,7 +181,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Enters runs of clean frames for all of `range`, or for nothing. They are mapped by
     /// [`Vmm::install`].
-    pub(crate) fn acquire(
+    fn acquire(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
@@ -143,7 +206,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Enters one run of clean frames at `at`; returns where it ends.
-    pub(crate) fn acquire_run(
+    fn acquire_run(
         &mut self,
         space: &'p Space<'p>,
         at: VirtAddr,
@@ -175,13 +238,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The size of the frames to be mapped at `at`, in bits.
-    pub(crate) fn frame_size_at(
-        &self,
-        space: &Space<'p>,
-        at: VirtAddr,
-        end: usize,
-        size: PageSize,
-    ) -> u8 {
+    fn frame_size_at(&self, space: &Space<'p>, at: VirtAddr, end: usize, size: PageSize) -> u8 {
         let small = self.geometry.page_bits;
         match size {
             PageSize::Small => small,

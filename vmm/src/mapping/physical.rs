@@ -3,7 +3,7 @@
 use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, RunInfo};
+use crate::state::extent::{offset, RunInfo, MOST_FRAMES};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -36,7 +36,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let at = paddr + (index << bits);
             let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
             let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
-            let mut count = (1usize << alignment).min(largest).min(256);
+            let mut count = (1usize << alignment).min(largest).min(MOST_FRAMES);
             let blueprint = Blueprint::Frame { size_bits: bits };
             loop {
                 let in_use = match vmm.alloc.allocate_at(&mut vmm.kernel, blueprint, at, count) {
@@ -89,7 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Reserves a region and maps in it what `next` brings: for the page number reached and the
     /// pages left, the frames that come next.
-    pub(crate) fn map_into_new_region(
+    fn map_into_new_region(
         &mut self,
         space: &'p Space<'p>,
         options: &RegionOptions,

@@ -10,12 +10,12 @@
 //! region, the page table, the run or the quota ends: as long as nobody else has looked up a space, or a
 //! region of one. Looking one up ends the streak, so whatever is done to a space in between does.
 
-use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory, Taken};
+use page_tables::VirtAddr;
+use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::{Streak, NO_STREAK};
-use crate::state::extent::{Run, RunInfo};
+use crate::state::extent::Run;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -24,29 +24,6 @@ use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps a clear frame at `page` of `region`, where nothing is mapped. Takes at the most one node for the run
-    /// and those for a page table. A failure leaves everything as it was.
-    pub(crate) fn commit_page(
-        &mut self,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
-        page: PageRange,
-    ) -> Result {
-        let clean = match self.alloc.take_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
-            Taken::Clean(clean) => clean,
-            Taken::Dirty(dirty) => self.scrub(dirty)?,
-        };
-        let RegionSpec { rights, cache, .. } = region.spec();
-        let fresh = RunInfo::fresh(page.start(), clean.frames(), rights, cache);
-        let run = RunInfo { apart: region.arena.get().is_some(), ..fresh };
-        let mapped = self.install_page(space, region, &run);
-        if mapped.is_err() {
-            self.discard(&run);
-            self.drop_empty_tables(space, page);
-        }
-        mapped
-    }
-
     /// Maps the page at `start` if that makes the run used last longer: it is behind it, in the same
     /// region, its frame is the next of the same batch, and it has its page table. It takes no node,
     /// so the reserve is not looked at. `None` if it is not such a page, or if it is not to be mapped
@@ -146,51 +123,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The kernel refused to map a frame that was to go on the streak.
     #[cold]
-    pub(crate) fn end_streak(&mut self, first: CPtr, refusal: KernelError) -> Error {
+    fn end_streak(&mut self, first: CPtr, refusal: KernelError) -> Error {
         self.streak_at.set(NO_STREAK);
         let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
         // It was taken, so it can be given back.
         let _ = self.alloc.give_unused_frames(frame);
         Error::kernel(Invocation::PageMap)(refusal)
-    }
-
-    pub(crate) fn install_page(
-        &mut self,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
-        run: &RunInfo,
-    ) -> Result {
-        let table = self.table_at(space, run.start)?;
-        let before = self.run_before(space, region, run);
-        // Taken now, so that recording cannot fail.
-        let node = if before.is_none() { Some(self.pools.run()?) } else { None };
-        let (vspace, address) = (space.root.get(), run.start.bits());
-        let mapped = self.kernel.page_map(run.frames.first, vspace, address, run.rights, run.cache);
-        if let Err(error) = mapped {
-            node.into_iter().for_each(|node| self.pools.runs.give(node));
-            return Err(Error::kernel(Invocation::PageMap)(error));
-        }
-        space.shadow.borrow_mut().use_table(table, 1);
-        space.mapped_pages.set(space.mapped_pages.get() + 1);
-        match (before, node) {
-            (Some(before), _) => space.runs.borrow().extend(before, self.geometry.page_bytes()),
-            (None, Some(node)) => space.runs.borrow_mut().insert(node, *run),
-            (None, None) => {}
-        }
-        Ok(())
-    }
-
-    /// The run that the page makes longer: in its region, of its batch of frames.
-    pub(crate) fn run_before(
-        &self,
-        space: &Space<'p>,
-        region: &Region<'p>,
-        run: &RunInfo,
-    ) -> Option<&'p Run<'p>> {
-        if self.between_guards(region).0 == run.start.bits() {
-            return None;
-        }
-        let before = space.runs.borrow().before(run)?;
-        self.alloc.came_together(run.frames.first, before.frames().first).then_some(before)
     }
 }

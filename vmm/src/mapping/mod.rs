@@ -1,0 +1,8 @@
+//! Memory that is mapped, protected and unmapped: one file for each operation.
+
+pub(crate) mod append;
+pub(crate) mod demote;
+pub(crate) mod map;
+pub(crate) mod physical;
+pub(crate) mod protect;
+pub(crate) mod unmap;
