@@ -18,8 +18,7 @@ mod mapping;
 mod pager;
 mod primitives;
 mod query;
-mod reserve;
-mod reshape;
+mod regions;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
 pub mod sel4_faults;

@@ -127,7 +127,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Moves every run of a region from the addresses at `from` to those at `to`.
-    pub(crate) fn move_runs(
+    fn move_runs(
         &mut self,
         space: &'p Space<'p>,
         region: &crate::state::region::Region<'p>,
@@ -150,12 +150,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Moves one run. When a call is refused, the run is where it was.
-    pub(crate) fn move_run(
-        &mut self,
-        space: &'p Space<'p>,
-        run: RunInfo,
-        moved: RunInfo,
-    ) -> Result {
+    fn move_run(&mut self, space: &'p Space<'p>, run: RunInfo, moved: RunInfo) -> Result {
         let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
         for index in 0..run.frames.count {
             if let Err(error) = self.kernel.page_unmap(run.frame(index)) {
@@ -194,7 +189,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps the first `count` frames of a run again, that were unmapped a moment ago; returns
     /// `error`.
-    pub(crate) fn map_again(
+    fn map_again(
         &mut self,
         space: &'p Space<'p>,
         run: RunInfo,

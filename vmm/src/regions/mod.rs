@@ -1,0 +1,4 @@
+//! Regions of addresses: reserved, released, split, merged, moved.
+
+pub(crate) mod reserve;
+pub(crate) mod reshape;
