@@ -9,7 +9,6 @@
 
 mod arch;
 mod bookkeeping;
-mod cow;
 mod demand;
 mod fault;
 mod ipc_buffer;
@@ -26,7 +25,7 @@ pub mod sel4_faults;
 #[allow(unsafe_code)]
 pub mod sel4_kernel;
 pub mod service;
-mod share;
+mod sharing;
 mod spaces;
 mod stack;
 mod state;
@@ -36,7 +35,6 @@ mod threads;
 mod types;
 mod validate;
 mod waiting;
-mod write;
 
 pub use fault::FaultReport;
 pub use manager::vmm::Vmm;

@@ -1,17 +1,4 @@
-//! Sharing: the same frames in several places, counted; the last to leave frees them.
-//!
-//! A frame capability remembers one mapping, so every further mapping needs a copy of it:
-//!
-//! ```text
-//!   owner's run   ──► frames' own capabilities  (slots 512, 513, 514)
-//!                          │ CNode_Copy
-//!   sharer's run  ──► copies                    (slots 900, 901, 902)
-//! ```
-//!
-//! Two things are remembered. [`Copies`]: which slots hold copies of which frames. [`Sharers`]: for
-//! a frame that has copies, how many, and whether the owner has left. Frames without copies have
-//! neither, and an unmapping learns so with one look-up for a run. When the owner leaves first, its
-//! frames stay taken until the last copy is deleted.
+//! Sharing: the same frames in several places, counted.
 
 use page_tables::PageRange;
 use untyped_alloc::{Kernel, Memory};
@@ -111,7 +98,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.share_range(from, range, into_space, (to, target.spec()))
     }
 
-    pub(crate) fn share_range(
+    fn share_range(
         &mut self,
         from: &'p Space<'p>,
         range: PageRange,

@@ -185,7 +185,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Settles the regions below `end`: nobody may answer the faults of their threads, once there is
     /// no clone.
-    pub(crate) fn settle_before(&mut self, space: SpaceId, end: usize) {
+    fn settle_before(&mut self, space: SpaceId, end: usize) {
         let mut at = 0;
         while let Ok(Some(info)) = self.next_region(space, at) {
             at = info.range.end();
@@ -208,7 +208,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses memory that is not ours to clone, and cuts large pages.
-    pub(crate) fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -232,7 +232,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Marks all runs in `range` copy-on-write, and takes the right to write from their pages.
-    pub(crate) fn write_protect(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    fn write_protect(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -262,7 +262,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         outcome
     }
 
-    pub(crate) fn clone_runs(
+    fn clone_runs(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
@@ -287,7 +287,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives the right to write back to pages in `range` that nobody shares.
-    pub(crate) fn settle_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    fn settle_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
             let Some(run) = space.runs.borrow().first_in(part) else { break };
@@ -310,7 +310,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Takes the mark of copy-on-write from part of a run.
-    pub(crate) fn unmark(&mut self, space: &'p Space<'p>, piece: RunInfo) -> Result {
+    fn unmark(&mut self, space: &'p Space<'p>, piece: RunInfo) -> Result {
         self.refill()?;
         self.cut_run(space, piece.start.bits())?;
         self.cut_run(space, piece.end())?;
@@ -364,17 +364,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         replaced
     }
 
-    pub(crate) fn is_mapped_with(
-        &self,
-        space: &Space<'p>,
-        address: VirtAddr,
-        frames: Frames,
-    ) -> bool {
+    fn is_mapped_with(&self, space: &Space<'p>, address: VirtAddr, frames: Frames) -> bool {
         space.runs.borrow().at(address).is_some_and(|run| run.frame(0) == frames.first)
     }
 
     /// Puts a new frame in the place of one of a run's.
-    pub(crate) fn replace_frame(
+    fn replace_frame(
         &mut self,
         space: &'p Space<'p>,
         run: RunInfo,
@@ -413,7 +408,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Copies the contents of a mapped page to `to`, by way of our own space, and takes the page
     /// away: unmapped, and deleted if it is a copy. When a call is refused it is where it was.
-    pub(crate) fn copy_out(&mut self, space: &'p Space<'p>, piece: &RunInfo, to: Frames) -> Result {
+    fn copy_out(&mut self, space: &'p Space<'p>, piece: &RunInfo, to: Frames) -> Result {
         let frame = piece.frames.first;
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         self.record_unmapped(space, piece);
@@ -430,7 +425,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         copied
     }
 
-    pub(crate) fn copy_through_windows(&mut self, piece: &RunInfo, to: Frames) -> Result {
+    fn copy_through_windows(&mut self, piece: &RunInfo, to: Frames) -> Result {
         let target = self.map_at(Window::Target, to.first)?;
         let view = self.map_at(Window::View, piece.frames.first)?;
         self.kernel.copy(target, view, self.geometry.page_bytes());

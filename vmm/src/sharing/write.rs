@@ -47,7 +47,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Writes into a frame through a copy of its capability, as that can be mapped but once.
-    pub(crate) fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
+    fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
         self.refill()?;
         self.drop_stuck()?;
         let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
