@@ -9,12 +9,10 @@
 
 mod arch;
 mod bookkeeping;
-mod demand;
-mod fault;
+mod faults;
 mod ipc_buffer;
 mod manager;
 mod mapping;
-mod pager;
 mod primitives;
 mod query;
 mod regions;
@@ -31,12 +29,10 @@ mod stack;
 mod state;
 mod stats;
 mod thread;
-mod threads;
 mod types;
 mod validate;
-mod waiting;
 
-pub use fault::FaultReport;
+pub use faults::report::FaultReport;
 pub use manager::vmm::Vmm;
 pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
 pub use types::architecture::Architecture;

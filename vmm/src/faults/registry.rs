@@ -1,21 +1,9 @@
-//! Threads whose faults are ours to answer.
-//!
-//! A thread is registered with the space it runs in. It gets a capability to the fault endpoint with
-//! a badge of its own, so a fault message says whose it is:
-//!
-//! ```text
-//!   thread ──fault──► endpoint (badge 7) ──► handler ──► Vmm::handle_fault(7, …)
-//!                                               │             │ resolved: reply, it goes on
-//!                                               │             │ pager: ask, reply later
-//!                                               ◄─────────────┘ unresolved: a report
-//! ```
+//! Threads whose faults are ours to answer: registered and forgotten.
 
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
 
-use crate::fault::FaultReport;
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, NodeKind, Result};
-use crate::types::fault::{Handled, PageFault};
 use crate::types::ids::{SpaceId, ThreadId};
 use crate::types::region::Name;
 use crate::types::thread::ThreadInfo;
@@ -86,29 +74,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             space.threads.set(space.threads.get() - 1);
         }
         Ok(())
-    }
-
-    /// Answers a fault message with this badge: resolves it if that can be done. After
-    /// [`Resolution::Resolved`] reply to it with an empty message, and the thread goes on.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchThread`]; those of [`Vmm::resolve_fault`].
-    pub fn handle_fault(&mut self, badge: usize, fault: &PageFault) -> Result<Handled> {
-        let thread = self.thread(ThreadId::from_badge(badge))?;
-        let resolution = self.resolve_fault(thread.space, fault)?;
-        Ok(Handled { thread, resolution })
-    }
-
-    /// The report of a registered thread's fault, for a person. `name` is from
-    /// [`ThreadInfo::name`].
-    ///
-    /// # Errors
-    /// [`Error::NoSuchSpace`].
-    pub fn report_thread_fault<'n>(
-        &self,
-        thread: &'n ThreadInfo,
-        fault: PageFault,
-    ) -> Result<FaultReport<'n>> {
-        self.report_fault(thread.space, fault, thread.name.as_str())
     }
 }

@@ -23,6 +23,12 @@ use crate::types::mapping::Source;
 use crate::types::quota::Resource;
 use crate::types::region::{Backing, RegionSpec};
 
+/// What a page is where it is received.
+fn received(region: &Region<'_>, to: PageRange, source: Source, frames: Frames) -> RunInfo {
+    let RegionSpec { rights, cache, .. } = region.spec();
+    RunInfo { source, ..RunInfo::fresh(to.start(), frames, rights, cache) }
+}
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Puts the page at `page` (bytes, page-aligned) of the space `from` at the address `address`
     /// (bytes, anywhere in the page) of `space`, in a region that is backed by a pager. Its rights
@@ -57,7 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The page around `address`, where nothing is mapped, and its region, which has a pager.
-    pub(crate) fn paged_range(
+    fn paged_range(
         &self,
         space: &'p Space<'p>,
         address: usize,
@@ -73,7 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    pub(crate) fn share_page(
+    fn share_page(
         &mut self,
         from: &'p Space<'p>,
         range: PageRange,
@@ -91,7 +97,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.install(into, to)
     }
 
-    pub(crate) fn transfer_page(
+    fn transfer_page(
         &mut self,
         from: &'p Space<'p>,
         at: VirtAddr,
@@ -132,7 +138,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps a page and maps it elsewhere; where that is refused it is where it was.
-    pub(crate) fn move_page(
+    fn move_page(
         &mut self,
         from: &'p Space<'p>,
         piece: &RunInfo,
@@ -151,17 +157,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The run that covers an address, and the one page of it that does.
-    pub(crate) fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(RunInfo, RunInfo)> {
+    fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(RunInfo, RunInfo)> {
         let run = space.runs.borrow().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
         if run.frames.size_bits != self.geometry.page_bits {
             return Err(Error::LargePage { address: run.address(run.index_of(at)).bits() });
         }
         Ok((run, run.part(run.index_of(at), 1)))
     }
-}
-
-/// What a page is where it is received.
-fn received(region: &Region<'_>, to: PageRange, source: Source, frames: Frames) -> RunInfo {
-    let RegionSpec { rights, cache, .. } = region.spec();
-    RunInfo { source, ..RunInfo::fresh(to.start(), frames, rights, cache) }
 }

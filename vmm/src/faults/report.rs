@@ -14,103 +14,11 @@ use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::Result;
-use crate::types::fault::{classify, Access, FaultClass, PageFault, Resolution};
+use crate::types::fault::{Access, FaultClass, PageFault};
 use crate::types::ids::SpaceId;
-use crate::types::region::{Kind, RegionInfo, ARENA_NAME};
-
-impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Which class a fault in a space is. O(log regions); no kernel call.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchSpace`].
-    pub fn classify_fault(&self, space: SpaceId, fault: &PageFault) -> Result<FaultClass> {
-        let Ok(address) = self.geometry.address(fault.address) else {
-            self.space(space)?;
-            return Ok(FaultClass::OutsideUserSpace);
-        };
-        let region = self.region_at(space, address.bits())?;
-        let page = self.mapping_at(space, address.bits())?;
-        let page_bytes = self.geometry.page_bytes();
-        Ok(classify(fault.address, fault.access, region.as_ref(), page.as_ref(), page_bytes, true))
-    }
-
-    /// Resolves a fault in a space if that can be done: after [`Resolution::Resolved`] the thread
-    /// is to be answered, and repeats its instruction.
-    ///
-    /// Cost: mapping the pages, or what [`Vmm::clone_region`] says of a first write.
-    ///
-    /// # Errors
-    /// [`crate::Error::Allocator`] when memory is out: the same fault can be resolved later.
-    pub fn resolve_fault(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
-        if let Some(class) = self.touch_next(space, fault) {
-            return Ok(Resolution::Resolved(class));
-        }
-        match self.first_touch(space, fault) {
-            Some(resolved) => resolved.map(Resolution::Resolved),
-            None => self.resolve_classified(space, fault),
-        }
-    }
-
-    pub(crate) fn resolve_classified(
-        &mut self,
-        space: SpaceId,
-        fault: &PageFault,
-    ) -> Result<Resolution> {
-        let class = self.classify_fault(space, fault)?;
-        let Ok(address) = self.geometry.address(fault.address) else {
-            return Ok(Resolution::Unresolved(class));
-        };
-        let node = self.space(space)?;
-        match class {
-            FaultClass::DemandZero { around } | FaultClass::StackGrowth { around } => {
-                self.fill(node, address, usize::from(around))?;
-            }
-            FaultClass::CopyOnWrite => {
-                self.refill()?;
-                self.break_cow(node, address.align_down(self.geometry.page_bits))?;
-            }
-            FaultClass::Recorded => self.map_recorded(node, address)?,
-            FaultClass::Pager { token } => {
-                let region = self.region_at(space, address.bits())?;
-                let start = region.map_or(0, |region| {
-                    region.range.start().bits() + (region.guard_below << self.geometry.page_bits)
-                });
-                let page = (address.bits() - start) >> self.geometry.page_bits;
-                return Ok(Resolution::AskPager { token, page });
-            }
-            _ => return Ok(Resolution::Unresolved(class)),
-        }
-        Ok(Resolution::Resolved(class))
-    }
-
-    /// What a person needs to know about a fault that cannot be resolved. `thread` is a name.
-    ///
-    /// # Errors
-    /// [`crate::Error::NoSuchSpace`].
-    pub fn report_fault<'n>(
-        &self,
-        space: SpaceId,
-        fault: PageFault,
-        thread: &'n str,
-    ) -> Result<FaultReport<'n>> {
-        let class = self.classify_fault(space, &fault)?;
-        let address = fault.address.min(self.geometry.user_end - 1);
-        let here = self.region_at(space, address)?;
-        let node = self.space(space)?;
-        let next = |at: usize| self.next_region(space, at).ok().flatten();
-        let above = match here {
-            Some(region) => next(region.range.end()),
-            None => next(address),
-        };
-        let below = {
-            let regions = node.regions.borrow();
-            let start = here.map_or(address, |region| region.range.start().bits());
-            let start = self.geometry.address(start)?;
-            regions.before(start).and_then(|region| self.describe(node, region))
-        };
-        Ok(FaultReport { thread, fault, class, here, below, above })
-    }
-}
+use crate::types::region::Kind;
+use crate::types::region::{RegionInfo, ARENA_NAME};
+use crate::types::thread::ThreadInfo;
 
 /// A fault for a person: who, where, what, and what lies near.
 #[derive(Clone, Copy, Debug)]
@@ -207,5 +115,48 @@ impl fmt::Display for Called<'_> {
             (_, "") => f.write_str("a region without a name"),
             (_, name) => f.write_str(name),
         }
+    }
+}
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// The report of a registered thread's fault, for a person. `name` is from
+    /// [`ThreadInfo::name`].
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`].
+    pub fn report_thread_fault<'n>(
+        &self,
+        thread: &'n ThreadInfo,
+        fault: PageFault,
+    ) -> Result<FaultReport<'n>> {
+        self.report_fault(thread.space, fault, thread.name.as_str())
+    }
+
+    /// What a person needs to know about a fault that cannot be resolved. `thread` is a name.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`].
+    pub fn report_fault<'n>(
+        &self,
+        space: SpaceId,
+        fault: PageFault,
+        thread: &'n str,
+    ) -> Result<FaultReport<'n>> {
+        let class = self.classify_fault(space, &fault)?;
+        let address = fault.address.min(self.geometry.user_end - 1);
+        let here = self.region_at(space, address)?;
+        let node = self.space(space)?;
+        let next = |at: usize| self.next_region(space, at).ok().flatten();
+        let above = match here {
+            Some(region) => next(region.range.end()),
+            None => next(address),
+        };
+        let below = {
+            let regions = node.regions.borrow();
+            let start = here.map_or(address, |region| region.range.start().bits());
+            let start = self.geometry.address(start)?;
+            regions.before(start).and_then(|region| self.describe(node, region))
+        };
+        Ok(FaultReport { thread, fault, class, here, below, above })
     }
 }

@@ -15,6 +15,18 @@ use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 use crate::types::region::{Backing, Kind, RegionSpec};
 
+/// The class of the first touch of a page of such a region, if that maps this one page.
+#[inline(always)]
+fn one_by_one(region: &RegionSpec, fault: &PageFault) -> Option<FaultClass> {
+    let one = matches!(region.backing, Backing::OnDemand { around: 1 });
+    match region.kind {
+        _ if !one || !region.rights.contains(fault.access.needs()) => None,
+        Kind::Memory => Some(FaultClass::DemandZero { around: 1 }),
+        Kind::Stack => Some(FaultClass::StackGrowth { around: 1 }),
+        _ => None,
+    }
+}
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the page that was touched, if it is the one behind the run used last, and of a region that
     /// is mapped on demand and page by page: memory that is touched in order. `None` if it is no such
@@ -86,12 +98,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The largest range around `address`, inside `block`, in which nothing is mapped.
-    pub(crate) fn unmapped_around(
-        &self,
-        space: &Space<'p>,
-        block: PageRange,
-        address: VirtAddr,
-    ) -> PageRange {
+    fn unmapped_around(&self, space: &Space<'p>, block: PageRange, address: VirtAddr) -> PageRange {
         let bits = self.geometry.page_bits;
         let page = (address.bits() - block.start().bits()) >> bits;
         let mapped = |index: usize| {
@@ -101,17 +108,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let first = (0..page).rev().find(|&index| mapped(index)).map_or(0, |index| index + 1);
         let end = (page + 1..block.pages()).find(|&index| mapped(index)).unwrap_or(block.pages());
         block.part(first, end - first).unwrap_or(self.geometry.page_of(address))
-    }
-}
-
-/// The class of the first touch of a page of such a region, if that maps this one page.
-#[inline(always)]
-fn one_by_one(region: &RegionSpec, fault: &PageFault) -> Option<FaultClass> {
-    let one = matches!(region.backing, Backing::OnDemand { around: 1 });
-    match region.kind {
-        _ if !one || !region.rights.contains(fault.access.needs()) => None,
-        Kind::Memory => Some(FaultClass::DemandZero { around: 1 }),
-        Kind::Stack => Some(FaultClass::StackGrowth { around: 1 }),
-        _ => None,
     }
 }

@@ -1,0 +1,8 @@
+//! Page faults: what they are, what resolves them, who is asked, and what a person is told.
+
+pub(crate) mod demand;
+pub(crate) mod pager;
+pub(crate) mod registry;
+pub(crate) mod report;
+pub(crate) mod requests;
+pub(crate) mod resolve;
