@@ -10,7 +10,6 @@
 mod arch;
 mod bookkeeping;
 mod faults;
-mod ipc_buffer;
 mod manager;
 mod mapping;
 mod primitives;
@@ -25,10 +24,9 @@ pub mod sel4_kernel;
 pub mod service;
 mod sharing;
 mod spaces;
-mod stack;
 mod state;
 mod stats;
-mod thread;
+mod threads;
 mod types;
 mod validate;
 

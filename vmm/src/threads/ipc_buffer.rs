@@ -24,7 +24,8 @@ use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::quota::Resource;
-use crate::types::region::{Kind, RegionInfo, RegionSpec, ARENA_NAME};
+use crate::types::region::{Kind, RegionSpec};
+use crate::types::region::{RegionInfo, ARENA_NAME};
 use crate::types::thread::{IpcBuffer, IPC_BUFFER_BYTES};
 
 /// Buffers of an arena: it lies below one page table, with the guard below the first.
@@ -65,20 +66,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Where the next buffer of an arena goes.
     #[inline(always)]
-    pub(crate) fn next_in_arena(&self, arena: &Region<'p>) -> usize {
+    fn next_in_arena(&self, arena: &Region<'p>) -> usize {
         let (out, _) = arena.arena.get().unwrap_or_default();
         arena.start().bits() + ((1 + 2 * usize::from(out)) << self.geometry.page_bits)
     }
 
     /// For how many buffers an arena is, each with the guard above it.
-    pub(crate) fn arena_room(&self, arena: &Region<'p>) -> usize {
+    fn arena_room(&self, arena: &Region<'p>) -> usize {
         arena.pages() / 2
     }
 
     /// Maps the next buffer of an arena if the one before it is the last one of its run, the frame
     /// behind that is at hand, and all else is there. `None` if not: nothing was done then.
     #[inline(always)]
-    pub(crate) fn follow_in_arena(
+    fn follow_in_arena(
         &mut self,
         space: &'p Space<'p>,
         arena: &'p Region<'p>,
@@ -93,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[inline(never)]
-    pub(crate) fn begin_in_arena(
+    fn begin_in_arena(
         &mut self,
         space: &'p Space<'p>,
         arena: &'p Region<'p>,
@@ -109,7 +110,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns the
     /// arena, the buffer's address and its frame.
-    pub(crate) fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
+    fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
         self.refill()?;
         let space = self.space(space)?;
         self.check_quota(space, Resource::Frames, 1)?;
@@ -143,7 +144,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives the addresses of an arena back if all its buffers are.
-    pub(crate) fn close_empty_arena(&mut self, space: &'p Space<'p>, arena: &'p Region<'p>) {
+    fn close_empty_arena(&mut self, space: &'p Space<'p>, arena: &'p Region<'p>) {
         let (out, back) = arena.arena.get().unwrap_or_default();
         if out != back {
             return;
@@ -222,7 +223,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.next_packed(node, page, region)
     }
 
-    pub(crate) fn next_packed(
+    fn next_packed(
         &mut self,
         space: &'p Space<'p>,
         region: &Region<'p>,
@@ -240,7 +241,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives a packed buffer back, and the page if it was the last of it.
-    pub(crate) fn release_packed(
+    fn release_packed(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -261,7 +262,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Takes the page from whatever threads have it, and gives frame and addresses back.
-    pub(crate) fn take_page(
+    fn take_page(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -282,15 +283,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The bit for a packed buffer among those of its page.
-    pub(crate) fn packed_bit(&self, address: usize) -> u8 {
+    fn packed_bit(&self, address: usize) -> u8 {
         1 << ((address & (self.geometry.page_bytes() - 1)) / IPC_BUFFER_BYTES)
     }
 
     /// The space and region of a buffer that was not given back yet.
-    pub(crate) fn live_ipc_buffer(
-        &self,
-        buffer: IpcBuffer,
-    ) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
+    fn live_ipc_buffer(&self, buffer: IpcBuffer) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
         let gone = Error::NoSuchIpcBuffer { address: buffer.address };
         let (space, region) = self.peek_region(buffer.region).map_err(|_| gone)?;
         let (_, back) = region.packed.get();
@@ -365,7 +363,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    pub(crate) fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {
+    fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {
         let address = self.geometry.address(address)?;
         let run = space.runs.borrow().at(address);
         run.ok_or(Error::NotMapped { address: address.bits() })

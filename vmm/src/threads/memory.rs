@@ -97,7 +97,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// How many bytes of TLS lie below the thread pointer, and its pages with the word there.
-    pub(crate) fn layout_tls(&self, image: &TlsImage<'_>) -> Result<(usize, usize)> {
+    fn layout_tls(&self, image: &TlsImage<'_>) -> Result<(usize, usize)> {
         let page = self.geometry.page_bytes();
         let bad = Error::BadTls { bytes: image.memory_bytes, align: image.align };
         let possible = image.align.is_power_of_two()
@@ -114,7 +114,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Fills a TLS region, whose thread pointer lies `below` bytes from its start: where it is, in
     /// our own space; through a view of it otherwise.
-    pub(crate) fn write_tls(
+    fn write_tls(
         &mut self,
         region: RegionId,
         pages: usize,

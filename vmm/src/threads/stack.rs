@@ -9,6 +9,10 @@ use crate::types::options::RegionOptions;
 use crate::types::region::{Backing, Kind};
 use crate::types::thread::Stack;
 
+fn stack_options(pages: usize, name: &str) -> RegionOptions {
+    RegionOptions::new(pages).named(name).guarded(1, 1).kind(Kind::Stack)
+}
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a stack of `pages` pages with one guard page on either side. Give it back with
     /// [`Vmm::release`].
@@ -35,12 +39,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.stack_in(region, pages))
     }
 
-    pub(crate) fn stack_in(&self, region: RegionId, pages: usize) -> Stack {
+    fn stack_in(&self, region: RegionId, pages: usize) -> Stack {
         let bottom = region.start().bits() + self.geometry.page_bytes();
         Stack { region, bottom, top: bottom + (pages << self.geometry.page_bits) }
     }
-}
-
-fn stack_options(pages: usize, name: &str) -> RegionOptions {
-    RegionOptions::new(pages).named(name).guarded(1, 1).kind(Kind::Stack)
 }
