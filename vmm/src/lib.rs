@@ -2,6 +2,25 @@
 //!
 //! Capabilities to untyped memory go in; mapped memory comes out.
 //!
+//! Each folder is a room, and a room uses only the rooms above it in this list:
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `types` | the words that callers use: ids, options, errors, what they are told |
+//! | `arch` | what differs between architectures: sizes, geometry, fault words |
+//! | `state` | what the manager remembers, as types with methods: pure, without a kernel |
+//! | `manager` | [`Vmm`] itself: its parts, its look-ups, its limits |
+//! | `primitives` | single steps: one kind of kernel call, and the record of it |
+//! | `bookkeeping` | memory for the manager itself: the reserve, and how it is refilled |
+//! | `spaces` | address spaces: the own one, and those that are made and destroyed |
+//! | `mapping` | memory that is mapped, protected and unmapped |
+//! | `regions` | regions of addresses: reserved, released, split, merged, moved |
+//! | `sharing` | frames with several users: shared, cloned copy-on-write, written through |
+//! | `faults` | page faults: decided, resolved, handed to pagers, reported |
+//! | `threads` | what a thread needs: stack, IPC buffer, thread-local storage |
+//! | `inspect` | statistics, dumps, and the check of every invariant |
+//! | `sel4` | the adapter to the kernel, behind the feature `sel4` |
+//!
 //! Every operation first checks, then takes all it needs (which can fail cleanly), then makes its
 //! kernel calls, and records after each what is true.
 #![no_std]
@@ -10,10 +29,10 @@
 mod arch;
 mod bookkeeping;
 mod faults;
+mod inspect;
 mod manager;
 mod mapping;
 mod primitives;
-mod query;
 mod regions;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
@@ -25,10 +44,8 @@ pub mod service;
 mod sharing;
 mod spaces;
 mod state;
-mod stats;
 mod threads;
 mod types;
-mod validate;
 
 pub use faults::report::FaultReport;
 pub use manager::vmm::Vmm;

@@ -21,7 +21,7 @@ pub(crate) struct Held {
 }
 
 /// Checks one rule.
-fn hold(rule: &'static str, at: usize, holds: bool) -> Result<(), Violation> {
+pub(crate) fn hold(rule: &'static str, at: usize, holds: bool) -> Result<(), Violation> {
     holds.then_some(()).ok_or(Violation { rule, at })
 }
 
@@ -52,7 +52,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// What a streak takes for granted must be so for all of its pages.
-    pub(crate) fn validate_streak(&self) -> Result<(), Violation> {
+    fn validate_streak(&self) -> Result<(), Violation> {
         let at = self.streak_at.get();
         let Some(streak) = self.streak.as_ref().filter(|_| at != NO_STREAK) else { return Ok(()) };
         let space = streak.space;
@@ -86,7 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("a streak stays under the quota", at, pages <= left)
     }
 
-    pub(crate) fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {
+    fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {
         let regions = space.regions.borrow();
         let (mut end, mut count, mut holes) = (0, 0, 0);
         for region in regions.iter() {
@@ -110,11 +110,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// An arena has as many buffers as were handed out and not given back.
-    pub(crate) fn validate_arena(
-        &self,
-        space: &Space<'p>,
-        region: &Region<'p>,
-    ) -> Result<(), Violation> {
+    fn validate_arena(&self, space: &Space<'p>, region: &Region<'p>) -> Result<(), Violation> {
         let at = region.start().bits();
         let open = space.open_arena.get().is_some_and(|open| core::ptr::eq(open, region));
         let Some((out, back)) = region.arena.get() else {
@@ -128,11 +124,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Adds up what the runs of the space hold.
-    pub(crate) fn validate_runs(
-        &self,
-        space: &Space<'p>,
-        held: &mut Held,
-    ) -> Result<(), Violation> {
+    fn validate_runs(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
         let (mut end, mut pages) = (0, 0);
         for run in space.runs.borrow().iter() {
             let at = run.start.bits();
@@ -168,7 +160,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Returns how many tables of the allocator the space holds.
-    pub(crate) fn validate_tables(&self, space: &Space<'p>) -> Result<usize, Violation> {
+    fn validate_tables(&self, space: &Space<'p>) -> Result<usize, Violation> {
         let shadow = space.shadow.borrow();
         let (mut ours, mut empty) = (0, 0);
         for table in shadow.iter() {
@@ -198,7 +190,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Entries of a table that runs and other tables use, counted one by one.
-    pub(crate) fn entries(&self, space: &Space<'p>, table: &page_tables::Table<'p>) -> usize {
+    fn entries(&self, space: &Space<'p>, table: &page_tables::Table<'p>) -> usize {
         let level = table.level();
         let entry_bits = self.geometry.levels[usize::from(level)].entry_bits;
         let covers = |address: VirtAddr| self.geometry.table_base(level, address) == table.base();

@@ -1,4 +1,4 @@
-//! Looking at a space: what is at an address, what comes next, all of it for a person to read.
+//! An address space, written for a person.
 
 use core::fmt;
 
@@ -48,7 +48,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         writeln!(out, "  {end:#010x}  … {pages} pages free")
     }
 
-    pub(crate) fn dump_region(
+    fn dump_region(
         &self,
         space: &Space<'p>,
         info: &RegionInfo,

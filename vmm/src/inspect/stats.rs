@@ -1,4 +1,4 @@
-//! What the manager knows about itself.
+//! Snapshots of what there is, and giving back what is kept for speed.
 
 use untyped_alloc::{Kernel, Memory};
 

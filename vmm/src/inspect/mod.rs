@@ -1,0 +1,5 @@
+//! Looking at the whole: statistics, dumps, and the check of every invariant.
+
+pub(crate) mod dump;
+pub(crate) mod stats;
+pub(crate) mod validate;
