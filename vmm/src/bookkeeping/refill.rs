@@ -9,7 +9,7 @@ use page_tables::PageRange;
 use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
+use crate::state::extent::Extent;
 use crate::state::reserve::{split_first, Wanted};
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
@@ -25,24 +25,24 @@ const FRAMES_AT_ONCE: usize = 8;
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// What has fallen below the reserve.
     #[inline]
-    fn wanting(&self) -> Option<Wanted> {
+    fn below_reserve(&self) -> Option<Wanted> {
         if let Some(kind) = self.alloc.wanting() {
             return Some(Wanted::Allocator(kind));
         }
         let pools = &self.pools;
         let kind = if pools.regions.free() < 4 {
             NodeKind::Region
-        } else if pools.runs.free() < 8 {
-            NodeKind::Run
+        } else if pools.extents.free() < 8 {
+            NodeKind::Extent
         } else if pools.tables.free() < 8 {
             NodeKind::Table
         } else if pools.spaces.free() < 1 {
             NodeKind::Space
-        } else if pools.sharers.free() < 9 {
+        } else if pools.refcounts.free() < 9 {
             // A run of 256 frames lies in 9 groups at the most.
-            NodeKind::Sharers
+            NodeKind::Refcounts
         } else if pools.copies.free() < 2 {
-            NodeKind::Copies
+            NodeKind::CapCopies
         } else if pools.threads.free() < 1 {
             NodeKind::Thread
         } else {
@@ -57,15 +57,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// When memory is out. The reserve is then left to what gives memory back.
     #[inline]
     pub(crate) fn refill(&mut self) -> Result {
-        match self.wanting() {
+        match self.below_reserve() {
             None => Ok(()),
-            Some(_) => self.bring_up(),
+            Some(_) => self.refill_slowly(),
         }
     }
 
     #[cold]
-    fn bring_up(&mut self) -> Result {
-        while let Some(wanted) = self.wanting() {
+    fn refill_slowly(&mut self) -> Result {
+        while let Some(wanted) = self.below_reserve() {
             let page = match split_first(&mut self.bookkeeping.boot) {
                 Some(page) => page,
                 None => self.map_bookkeeping_page()?,
@@ -81,11 +81,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match wanted {
             Wanted::Allocator(kind) => self.alloc.adopt_page(memory, vaddr, kind),
             Wanted::Own(NodeKind::Region) => self.pools.regions.adopt(memory, vaddr),
-            Wanted::Own(NodeKind::Run) => self.pools.runs.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Extent) => self.pools.extents.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Table) => self.pools.tables.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Space) => self.pools.spaces.adopt(memory, vaddr),
-            Wanted::Own(NodeKind::Sharers) => self.pools.sharers.adopt(memory, vaddr),
-            Wanted::Own(NodeKind::Copies) => self.pools.copies.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Refcounts) => self.pools.refcounts.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::CapCopies) => self.pools.copies.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Thread) => self.pools.threads.adopt(memory, vaddr),
         }
     }
@@ -95,10 +95,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = self.next_own_page()?;
         let frames = self.next_own_frame()?;
         let (rights, cache) = (Rights::READ_WRITE, CachePolicy::WriteBack);
-        let fresh = RunInfo::fresh(page.start(), frames, rights, cache);
+        let fresh = Extent::fresh(page.start(), frames, rights, cache);
         // Given up, it is not destroyed: what came with it would keep its memory from use.
-        let info = RunInfo { source: Source::Foreign, ..fresh };
-        let mapped = self.enter(self.own, info).and_then(|()| self.install(self.own, page));
+        let info = Extent { source: Source::Foreign, ..fresh };
+        let mapped = self.enter(self.own, info).and_then(|()| self.map_extents(self.own, page));
         if let Err(error) = mapped {
             let count = 1 + self.bookkeeping.frames.map_or(0, |rest| rest.count);
             self.bookkeeping.frames = Some(Frames { count, ..frames });

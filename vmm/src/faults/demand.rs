@@ -58,7 +58,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let page = self.geometry.page_of(address);
         // This look-up, unlike that of one address, is what `touch_next` begins with.
-        if space.runs.borrow().first_in(page).is_some() {
+        if space.extents.borrow().first_in(page).is_some() {
             return None;
         }
         let mapped = self
@@ -103,7 +103,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = (address.bits() - block.start().bits()) >> bits;
         let mapped = |index: usize| {
             let at = block.part(index, 1).map(PageRange::start);
-            at.is_some_and(|at| space.runs.borrow().at(at).is_some())
+            at.is_some_and(|at| space.extents.borrow().at(at).is_some())
         };
         let first = (0..page).rev().find(|&index| mapped(index)).map_or(0, |index| index + 1);
         let end = (page + 1..block.pages()).find(|&index| mapped(index)).unwrap_or(block.pages());

@@ -13,7 +13,7 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Frames, Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
+use crate::state::extent::Extent;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
@@ -24,9 +24,9 @@ use crate::types::quota::Resource;
 use crate::types::region::{Backing, RegionSpec};
 
 /// What a page is where it is received.
-fn received(region: &Region<'_>, to: PageRange, source: Source, frames: Frames) -> RunInfo {
+fn received(region: &Region<'_>, to: PageRange, source: Source, frames: Frames) -> Extent {
     let RegionSpec { rights, cache, .. } = region.spec();
-    RunInfo { source, ..RunInfo::fresh(to.start(), frames, rights, cache) }
+    Extent { source, ..Extent::fresh(to.start(), frames, rights, cache) }
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -73,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !matches!(region.spec().backing, Backing::Pager { .. }) {
             return Err(Error::WrongKind(self.id_of(space, region)));
         }
-        match space.runs.borrow().at(page) {
+        match space.extents.borrow().at(page) {
             Some(_) => Err(Error::AlreadyMapped { address: page.bits() }),
             None => Ok((region, range)),
         }
@@ -94,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let piece = self.page_at(from, range.start())?.1;
         let frames = self.copy_frames(&piece)?;
         self.enter(into, received(region, to, Source::Copy, frames))?;
-        self.install(into, to)
+        self.map_extents(into, to)
     }
 
     fn transfer_page(
@@ -105,34 +105,34 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region: &Region<'p>,
         to: PageRange,
     ) -> Result {
-        let (run, piece) = self.page_at(from, at)?;
+        let (extent, piece) = self.page_at(from, at)?;
         let frame = piece.frames.first;
-        if !self.sharers.is_exclusive(frame, piece.source) {
+        if !self.refcounts.is_exclusive(frame, piece.source) {
             return Err(Error::Shared { address: at.bits() });
         }
         if piece.source == Source::Copy {
             self.check_quota(into, Resource::Slots, 1)?;
         }
         self.check_quota(into, Resource::Frames, 1)?;
-        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
-        let mut spare = self.pools.runs.take();
+        let node = self.pools.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))?;
+        let mut spare = self.pools.extents.take();
         let moved = received(region, to, piece.source, piece.frames);
         let outcome = match spare {
             Some(_) => self.move_page(from, &piece, into, moved),
-            None => Err(Error::OutOfNodes(NodeKind::Run)),
+            None => Err(Error::OutOfNodes(NodeKind::Extent)),
         };
         let mut node = Some(node);
         if outcome.is_ok() {
-            let index = run.index_of(at);
-            let freed = from.runs.borrow_mut().carve(&run, index, 1, &mut spare);
-            freed.into_iter().for_each(|node| self.pools.runs.give(node));
+            let index = extent.index_of(at);
+            let freed = from.extents.borrow_mut().remove_range(&extent, index, 1, &mut spare);
+            freed.into_iter().for_each(|node| self.pools.extents.give(node));
             if let Some(node) = node.take() {
-                into.runs.borrow_mut().insert(node, moved);
+                into.extents.borrow_mut().insert(node, moved);
             }
             self.prune_tables(from);
         }
         for node in [node, spare].into_iter().flatten() {
-            self.pools.runs.give(node);
+            self.pools.extents.give(node);
         }
         outcome
     }
@@ -141,27 +141,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn move_page(
         &mut self,
         from: &'p Space<'p>,
-        piece: &RunInfo,
+        piece: &Extent,
         into: &'p Space<'p>,
-        moved: RunInfo,
+        moved: Extent,
     ) -> Result {
         let frame = piece.frames.first;
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         self.record_unmapped(from, piece);
-        let mapped = self.install_run(into, moved).map_err(|(error, _)| error);
+        let mapped = self.map_extent(into, moved).map_err(|(error, _)| error);
         if mapped.is_err() {
-            self.restore_run(from, *piece);
-            self.drop_empty_tables(into, self.geometry.page_of(moved.start));
+            self.restore_extent(from, *piece);
+            self.try_free_empty_tables_in(into, self.geometry.page_of(moved.start));
         }
         mapped
     }
 
     /// The run that covers an address, and the one page of it that does.
-    fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(RunInfo, RunInfo)> {
-        let run = space.runs.borrow().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
-        if run.frames.size_bits != self.geometry.page_bits {
-            return Err(Error::LargePage { address: run.address(run.index_of(at)).bits() });
+    fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(Extent, Extent)> {
+        let extent =
+            space.extents.borrow().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
+        if extent.frames.size_bits != self.geometry.page_bits {
+            return Err(Error::LargePage { address: extent.address(extent.index_of(at)).bits() });
         }
-        Ok((run, run.part(run.index_of(at), 1)))
+        Ok((extent, extent.part(extent.index_of(at), 1)))
     }
 }

@@ -15,7 +15,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchThread`]; [`Error::Allocator`] when slots are out.
     pub fn reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
         // A thread that faults again was set going by others, which took the right away.
-        self.forget_request_of(thread)?;
+        self.remove_request_of(thread)?;
         self.take_slots(1)
     }
 
@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         reply: CPtr,
     ) -> Result<PageRequest> {
         let node = self.thread_node(thread)?;
-        self.forget_request_of(thread)?;
+        self.remove_request_of(thread)?;
         let ticket = self.requests.next_ticket();
         let request = PageRequest { ticket, queue, token, page, thread, fault };
         self.requests.insert(node, request, reply);
@@ -76,7 +76,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Forgets the request of a thread, if it has one, with the right to answer it.
-    pub(crate) fn forget_request_of(&mut self, thread: ThreadId) -> Result {
+    pub(crate) fn remove_request_of(&mut self, thread: ThreadId) -> Result {
         let Some(waiting) = self.thread_node(thread)?.waiting.get() else { return Ok(()) };
         let (request, reply) = waiting.parts();
         // Deleting from a slot that is empty succeeds.

@@ -12,10 +12,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn stats(&self) -> Stats {
         let pools = &self.pools;
         let total = pools.regions.total_bytes()
-            + pools.runs.total_bytes()
+            + pools.extents.total_bytes()
             + pools.tables.total_bytes()
             + pools.spaces.total_bytes()
-            + pools.sharers.total_bytes()
+            + pools.refcounts.total_bytes()
             + pools.copies.total_bytes()
             + pools.threads.total_bytes();
         let allocator = self.alloc.stats();
@@ -27,7 +27,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             bookkeeping_bytes_used: self.bookkeeping_bytes_used(),
             bookkeeping_pages: self.bookkeeping.mapped_pages,
             bookkeeping_frames: self.bookkeeping.frames_taken,
-            quarantined: self.quarantined + self.windows.left_behind(),
+            quarantined: self.quarantined + self.temp_slots.left_behind(),
             kept_tables: self.spaces.iter().map(|s| s.shadow.borrow().empty_len()).sum(),
         }
     }
@@ -37,10 +37,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pools = &self.pools;
         self.alloc.bookkeeping_bytes_used()
             + pools.regions.used_bytes()
-            + pools.runs.used_bytes()
+            + pools.extents.used_bytes()
             + pools.tables.used_bytes()
             + pools.spaces.used_bytes()
-            + pools.sharers.used_bytes()
+            + pools.refcounts.used_bytes()
             + pools.copies.used_bytes()
             + pools.threads.used_bytes()
     }
@@ -55,7 +55,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(SpaceStats {
             mapped_pages: space.mapped_pages.get(),
             regions: regions.count(),
-            runs: space.runs.borrow().iter().count(),
+            extents: space.extents.borrow().iter().count(),
             tables: shadow.len(),
             empty_tables: shadow.empty_len(),
             largest_hole: regions.largest_hole(),

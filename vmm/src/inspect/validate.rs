@@ -6,7 +6,7 @@ use untyped_alloc::{Kernel, Memory, Violation};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::NO_STREAK;
-use crate::state::extent::MOST_FRAMES;
+use crate::state::extent::MAX_FRAMES;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -35,14 +35,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (mut frames, mut tables) = (Held::default(), 0);
         for space in self.spaces.iter() {
             self.validate_regions(space)?;
-            self.validate_runs(space, &mut frames)?;
+            self.validate_extents(space, &mut frames)?;
             tables += self.validate_tables(space)?;
         }
-        let (orphans, copies) = self.sharers.totals();
+        let (orphans, copies) = self.refcounts.totals();
         let (taken_frames, taken_tables) = self.alloc.recycling_objects_taken();
-        let held = frames.owned + orphans + self.windows.left_behind();
+        let held = frames.owned + orphans + self.temp_slots.left_behind();
         hold(
-            "every frame taken is in one run, or left to its sharers",
+            "every frame taken is in one extent, or left to its sharers",
             held,
             held == taken_frames,
         )?;
@@ -61,10 +61,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let bytes = streak.end.saturating_sub(at);
         let range = self.geometry.range(at, (bytes >> self.geometry.page_bits).max(1));
         let range = range.map_err(|_| Violation { rule: "a streak is in user space", at })?;
-        let run = space.runs.borrow().iter().find(|run| run.end() == at);
-        hold("a streak goes on where its run ends", at, run == Some(streak.run.info()))?;
+        let extent = space.extents.borrow().iter().find(|extent| extent.end() == at);
+        hold("a streak goes on where its extent ends", at, extent == Some(streak.extent.info()))?;
         let pages = bytes.div_ceil(streak.step);
-        hold("a streak has a run with room", at, streak.run.count() + pages <= MOST_FRAMES)?;
+        hold("a streak has a extent with room", at, streak.extent.count() + pages <= MAX_FRAMES)?;
         let region = space.regions.borrow().at(range.start());
         let inside = region.is_some_and(|region| {
             let usable = self.usable(region).and_then(|usable| usable.intersection(range));
@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let spec = streak.region.spec();
         let alike = (spec.rights, spec.cache) == (streak.rights, streak.cache);
         hold("a streak has its region's rights", at, alike)?;
-        let vacant = space.runs.borrow().first_in(range).is_none();
+        let vacant = space.extents.borrow().first_in(range).is_none();
         hold("nothing is mapped where a streak goes", at, vacant)?;
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, range.start());
@@ -124,38 +124,44 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Adds up what the runs of the space hold.
-    fn validate_runs(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
+    fn validate_extents(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
         let (mut end, mut pages) = (0, 0);
-        for run in space.runs.borrow().iter() {
-            let at = run.start.bits();
-            hold("runs do not overlap", at, at >= end)?;
-            hold("a page is aligned to its size", at, run.start.is_aligned(run.frames.size_bits))?;
-            end = run.end();
-            let region = space.regions.borrow().at(run.start);
+        for extent in space.extents.borrow().iter() {
+            let at = extent.start.bits();
+            hold("extents do not overlap", at, at >= end)?;
+            hold(
+                "a page is aligned to its size",
+                at,
+                extent.start.is_aligned(extent.frames.size_bits),
+            )?;
+            end = extent.end();
+            let region = space.regions.borrow().at(extent.start);
             let usable = region.and_then(|region| self.usable(region));
             let inside =
-                usable.is_some_and(|usable| usable.contains(run.start) && usable.end() >= end);
-            hold("a run lies in one region and outside its guards", at, inside)?;
+                usable.is_some_and(|usable| usable.contains(extent.start) && usable.end() >= end);
+            hold("a extent lies in one region and outside its guards", at, inside)?;
             let ceiling = region.map(|region| region.spec().ceiling);
-            let under = ceiling.is_some_and(|ceiling| ceiling.contains(run.rights));
+            let under = ceiling.is_some_and(|ceiling| ceiling.contains(extent.rights));
             hold("a page's rights are under its region's ceiling", at, under)?;
-            match run.source {
+            match extent.source {
                 Source::Owned => {
-                    let taken = self.alloc.frames_are_taken(run.frames);
-                    hold("a run's frames are taken from the allocator", at, taken)?;
-                    held.owned += run.frames.count;
+                    let taken = self.alloc.frames_are_taken(extent.frames);
+                    hold("a extent's frames are taken from the allocator", at, taken)?;
+                    held.owned += extent.frames.count;
                 }
-                Source::Copy => held.copies += run.frames.count,
+                Source::Copy => held.copies += extent.frames.count,
                 Source::Foreign | Source::Physical => {}
             }
-            pages += run.bytes() >> self.geometry.page_bits;
+            pages += extent.bytes() >> self.geometry.page_bits;
         }
-        let runs = space.runs.borrow();
-        let of = |source| move |run: &crate::state::extent::RunInfo| run.source == source;
-        let owned: usize = runs.iter().filter(of(Source::Owned)).map(|run| run.bytes()).sum();
-        hold("owned pages are counted", owned, owned >> 12 == runs.owned_pages())?;
-        let copies: usize = runs.iter().filter(of(Source::Copy)).map(|run| run.frames.count).sum();
-        hold("copies are counted", copies, copies == runs.copies())?;
+        let extents = space.extents.borrow();
+        let of = |source| move |extent: &crate::state::extent::Extent| extent.source == source;
+        let owned: usize =
+            extents.iter().filter(of(Source::Owned)).map(|extent| extent.bytes()).sum();
+        hold("owned pages are counted", owned, owned >> 12 == extents.owned_pages())?;
+        let copies: usize =
+            extents.iter().filter(of(Source::Copy)).map(|extent| extent.frames.count).sum();
+        hold("copies are counted", copies, copies == extents.copies())?;
         hold("mapped pages are counted", pages, pages == space.mapped_pages.get())
     }
 
@@ -180,9 +186,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             empty += usize::from(is_empty);
         }
         hold("empty tables are listed", empty, empty == shadow.empty_len())?;
-        for run in space.runs.borrow().iter() {
-            let level = self.geometry.level_of_frame(run.frames.size_bits).unwrap_or(0);
-            let at = run.start;
+        for extent in space.extents.borrow().iter() {
+            let level = self.geometry.level_of_frame(extent.frames.size_bits).unwrap_or(0);
+            let at = extent.start;
             let missing = shadow.missing(&self.geometry, level, at).is_some();
             hold("every mapped page has its tables", at.bits(), !missing)?;
         }
@@ -194,8 +200,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let level = table.level();
         let entry_bits = self.geometry.levels[usize::from(level)].entry_bits;
         let covers = |address: VirtAddr| self.geometry.table_base(level, address) == table.base();
-        let of_run = |run: crate::state::extent::RunInfo| {
-            (0..run.frames.count).filter(|&index| covers(run.address(index))).count()
+        let of_run = |extent: crate::state::extent::Extent| {
+            (0..extent.frames.count).filter(|&index| covers(extent.address(index))).count()
         };
         let pages =
             (1 << self.geometry.levels[usize::from(level)].span_bits()) >> self.geometry.page_bits;
@@ -204,15 +210,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Ok(range) = self.geometry.range(table.base().bits(), pages) else {
             return 0;
         };
-        let (runs, mut count, mut rest) = (space.runs.borrow(), 0, Some(range));
+        let (extents, mut count, mut rest) = (space.extents.borrow(), 0, Some(range));
         while let Some(part) = rest {
-            let Some(run) = runs.first_in(part) else {
+            let Some(extent) = extents.first_in(part) else {
                 break;
             };
-            if run.frames.size_bits == entry_bits {
-                count += of_run(run);
+            if extent.frames.size_bits == entry_bits {
+                count += of_run(extent);
             }
-            let past = (run.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
+            let past =
+                (extent.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
             rest = part.part(past, part.pages() - past);
         }
         let shadow = space.shadow.borrow();

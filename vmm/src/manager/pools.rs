@@ -3,8 +3,8 @@
 use page_tables::Table;
 use untyped_alloc::Pool;
 
-use crate::state::extent::Run;
-use crate::state::refcounts::{Copies, SharerGroup};
+use crate::state::extent::ExtentNode;
+use crate::state::refcounts::{CapCopies, RefcountGroup};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::state::threads::Thread;
@@ -13,11 +13,11 @@ use crate::types::error::{Error, NodeKind, Result};
 /// Nodes of this crate that are free.
 pub(crate) struct Pools<'p> {
     pub regions: Pool<'p, Region<'p>>,
-    pub runs: Pool<'p, Run<'p>>,
+    pub extents: Pool<'p, ExtentNode<'p>>,
     pub tables: Pool<'p, Table<'p>>,
     pub spaces: Pool<'p, Space<'p>>,
-    pub sharers: Pool<'p, SharerGroup<'p>>,
-    pub copies: Pool<'p, Copies<'p>>,
+    pub refcounts: Pool<'p, RefcountGroup<'p>>,
+    pub copies: Pool<'p, CapCopies<'p>>,
     pub threads: Pool<'p, Thread<'p>>,
 }
 
@@ -25,10 +25,10 @@ impl<'p> Pools<'p> {
     pub fn new() -> Self {
         Pools {
             regions: Pool::new(|node| &node.next_free),
-            runs: Pool::new(|node| &node.next_free),
+            extents: Pool::new(|node| &node.next_free),
             tables: Pool::new(|node| &node.next_free),
             spaces: Pool::new(|node| &node.next_free),
-            sharers: Pool::new(|node| &node.next_free),
+            refcounts: Pool::new(|node| &node.next_free),
             copies: Pool::new(|node| &node.next_free),
             threads: Pool::new(|node| &node.next_free),
         }
@@ -38,8 +38,8 @@ impl<'p> Pools<'p> {
         self.regions.take().ok_or(Error::OutOfNodes(NodeKind::Region))
     }
 
-    pub fn run(&mut self) -> Result<&'p Run<'p>> {
-        self.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))
+    pub fn extent(&mut self) -> Result<&'p ExtentNode<'p>> {
+        self.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))
     }
 
     pub fn table(&mut self) -> Result<&'p Table<'p>> {

@@ -4,7 +4,7 @@ use page_tables::PageRange;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
+use crate::state::extent::Extent;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -54,17 +54,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn mapping_at(&self, space: SpaceId, address: usize) -> Result<Option<Mapping>> {
         let space = self.space(space)?;
         let address = self.geometry.address(address)?;
-        let run = space.runs.borrow().at(address);
-        Ok(run.map(|run| {
-            let index = run.index_of(address);
+        let extent = space.extents.borrow().at(address);
+        Ok(extent.map(|extent| {
+            let index = extent.index_of(address);
             Mapping {
-                page: run.address(index).bits(),
-                size_bits: run.frames.size_bits,
-                frame: run.frame(index),
-                rights: run.rights,
-                copy_on_write: run.cow,
-                cache: run.cache,
-                source: run.source,
+                page: extent.address(index).bits(),
+                size_bits: extent.frames.size_bits,
+                frame: extent.frame(index),
+                rights: extent.rights,
+                copy_on_write: extent.cow,
+                cache: extent.cache,
+                source: extent.source,
             }
         }))
     }
@@ -85,17 +85,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Pages of the smallest size that are mapped in a range.
     pub(crate) fn mapped_in(&self, space: &Space<'p>, range: PageRange) -> usize {
-        let runs = space.runs.borrow();
+        let extents = space.extents.borrow();
         let (mut pages, mut rest) = (0, Some(range));
         while let Some(part) = rest {
-            let Some(run) = runs.first_in(part) else {
+            let Some(extent) = extents.first_in(part) else {
                 break;
             };
-            let end = run.end().min(part.end());
-            pages += match run.apart {
-                true => run.indices_in(part).1,
+            let end = extent.end().min(part.end());
+            pages += match extent.strided {
+                true => extent.indices_in(part).1,
                 false => {
-                    (end - run.start.bits().max(part.start().bits())) >> self.geometry.page_bits
+                    (end - extent.start.bits().max(part.start().bits())) >> self.geometry.page_bits
                 }
             };
             let past = (end - part.start().bits()) >> self.geometry.page_bits;
@@ -122,8 +122,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The part of `range` behind a run that begins before the part's end.
-    pub(crate) fn past(&self, range: PageRange, run: &RunInfo) -> Option<PageRange> {
-        let end = run.end().min(range.end());
+    pub(crate) fn past(&self, range: PageRange, extent: &Extent) -> Option<PageRange> {
+        let end = extent.end().min(range.end());
         let done = (end - range.start().bits()) >> self.geometry.page_bits;
         range.part(done, range.pages() - done)
     }
@@ -137,16 +137,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> PageRange {
         let (mut left, mut rest) = (most, Some(range));
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            let start = run.start.bits().max(part.start().bits());
-            let end = run.end().min(part.end());
+            let Some(extent) = space.extents.borrow().first_in(part) else { break };
+            let start = extent.start.bits().max(part.start().bits());
+            let end = extent.end().min(part.end());
             let pages = (end - start) >> self.geometry.page_bits;
             if pages > left {
                 let before = (start - range.start().bits()) >> self.geometry.page_bits;
                 return range.part(0, before + left).unwrap_or(range);
             }
             left -= pages;
-            rest = self.past(part, &run);
+            rest = self.past(part, &extent);
         }
         range
     }

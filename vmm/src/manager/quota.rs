@@ -35,11 +35,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn usage_of(&self, space: &Space<'p>) -> Quota {
-        let runs = space.runs.borrow();
+        let extents = space.extents.borrow();
         Quota {
-            frames: runs.owned_pages() + runs.copied_pages(),
+            frames: extents.owned_pages() + extents.copied_pages(),
             tables: space.shadow.borrow().len(),
-            slots: runs.copies(),
+            slots: extents.copies(),
             objects: space.objects.get(),
         }
     }

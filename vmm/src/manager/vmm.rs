@@ -8,12 +8,12 @@ use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Object
 use crate::manager::pools::Pools;
 use crate::state::append_cursor::{Streak, NO_STREAK};
 use crate::state::asids::AsidPools;
-use crate::state::refcounts::Sharers;
+use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
 use crate::state::requests::Requests;
 use crate::state::reserve::Bookkeeping;
 use crate::state::space::{Space, Spaces};
-use crate::state::temp_slots::Windows;
+use crate::state::temp_slots::TempSlots;
 use crate::state::threads::Threads;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -32,11 +32,11 @@ pub struct Vmm<'p, K> {
     pub(crate) spaces: Spaces<'p>,
     pub(crate) own: &'p Space<'p>,
     pub(crate) bookkeeping: Bookkeeping,
-    pub(crate) windows: Windows,
+    pub(crate) temp_slots: TempSlots,
     /// Regions and runs of copies in quarantine.
     pub(crate) quarantined: usize,
     pub(crate) asids: AsidPools,
-    pub(crate) sharers: Sharers<'p>,
+    pub(crate) refcounts: FrameRefcounts<'p>,
     pub(crate) threads: Threads<'p>,
     pub(crate) requests: Requests<'p>,
     pub(crate) serial: u32,

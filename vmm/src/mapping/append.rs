@@ -15,7 +15,7 @@ use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::{Streak, NO_STREAK};
-use crate::state::extent::Run;
+use crate::state::extent::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -52,8 +52,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The run that the streak makes longer, if there is one.
     #[inline(always)]
-    pub(crate) fn streak_run(&self) -> Option<&'p Run<'p>> {
-        self.streak.as_ref().map(|streak| streak.run)
+    pub(crate) fn append_extent(&self) -> Option<&'p ExtentNode<'p>> {
+        self.streak.as_ref().map(|streak| streak.extent)
     }
 
     /// Finds out once what holds for all pages that go on from `start`.
@@ -61,13 +61,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn begin_streak(&mut self, id: SpaceId, start: usize) -> Option<()> {
         let space = self.space(id).ok()?;
         let address = self.geometry.address(start).ok()?;
-        let (run, clear_to) = space.runs.borrow().last_ending_at(address)?;
+        let (extent, clear_to) = space.extents.borrow().last_ending_at(address)?;
         let region = space.regions.borrow().at(address)?;
         let (low, high) = self.between_guards(region);
         if !region.is_callers() || start <= low {
             return None;
         }
-        self.go_on_from(space, region, run, address, high.min(clear_to))
+        self.go_on_from(space, region, extent, address, high.min(clear_to))
     }
 
     /// Begins a streak of pages from `address` on, which make a run of the region longer; nothing is
@@ -76,12 +76,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
-        run: &'p Run<'p>,
+        extent: &'p ExtentNode<'p>,
         address: VirtAddr,
         clear_to: usize,
     ) -> Option<()> {
         let (start, bits) = (address.bits(), self.geometry.page_bits);
-        let apart = region.arena.get().is_some();
+        let strided = region.arena.get().is_some();
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, address)?;
         // A table that is kept empty is on the list of empty ones: only the long way takes it off.
@@ -89,16 +89,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         let RegionSpec { rights, cache, .. } = region.spec();
-        let batch = self.alloc.batch_of(run.frames())?;
-        let room = run.room_for_more(rights, cache, bits, apart)?;
+        let batch = self.alloc.batch_of(extent.frames())?;
+        let room = extent.room_for_more(rights, cache, bits, strided)?;
         let room = room.min(self.quota_left(space, Resource::Frames));
-        let step = self.geometry.page_bytes() << u8::from(apart);
+        let step = self.geometry.page_bytes() << u8::from(strided);
         let end = clear_to.min(self.geometry.table_end(deepest, address));
         let end = end.min(start.saturating_add(room.saturating_mul(step)));
         if start >= end {
             return None;
         }
-        self.streak = Some(Streak { space, region, run, batch, table, step, end, rights, cache });
+        self.streak =
+            Some(Streak { space, region, extent, batch, table, step, end, rights, cache });
         self.streak_at.set(start);
         Some(())
     }
@@ -106,8 +107,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the next page of the streak, which there is; `None` if its frame is not at hand.
     #[inline(always)]
     pub(crate) fn go_on(&mut self) -> Option<Result> {
-        let Streak { space, run, batch, table, step, end, rights, cache, .. } = self.streak?;
-        let frame = self.alloc.take_of_batch(batch, run.count())?.frames().first;
+        let Streak { space, extent, batch, table, step, end, rights, cache, .. } = self.streak?;
+        let frame = self.alloc.take_of_batch(batch, extent.count())?.frames().first;
         let start = self.streak_at.get();
         let mapped = self.kernel.page_map(frame, space.root.get(), start, rights, cache);
         if let Err(error) = mapped {
@@ -117,7 +118,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.streak_at.set(if next < end { next } else { NO_STREAK });
         table.use_one_more();
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        space.runs.borrow().extend(run, self.geometry.page_bytes());
+        space.extents.borrow().extend(extent, self.geometry.page_bytes());
         Some(Ok(()))
     }
 

@@ -15,10 +15,10 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, RunInfo, Runs};
+use crate::state::extent::{offset, Extent, Extents};
 use crate::state::region::Region;
 use crate::state::space::Space;
-use crate::state::temp_slots::Window;
+use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
@@ -35,11 +35,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Both edges before either is cut.
         for edge in [range.start().bits(), range.end()] {
             let at = self.geometry.address(edge).ok();
-            let run = at.and_then(|at| space.runs.borrow().across(at));
-            if let Some(run) = run {
-                let index = (edge - run.start.bits()) >> run.frames.size_bits;
-                if run.address(index).bits() != edge {
-                    self.check_divisible(&run.part(index, 1))?;
+            let extent = at.and_then(|at| space.extents.borrow().across(at));
+            if let Some(extent) = extent {
+                let index = (edge - extent.start.bits()) >> extent.frames.size_bits;
+                if extent.address(index).bits() != edge {
+                    self.check_divisible(&extent.part(index, 1))?;
                 }
             }
         }
@@ -57,28 +57,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Replaces the large page at `address` by pages of the smallest size.
     pub(crate) fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
-        let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
-        let index = run.index_of(address);
-        let large = run.part(index, 1);
+        let extent = space.extents.borrow().at(address).ok_or(not_mapped)?;
+        let index = extent.index_of(address);
+        let large = extent.part(index, 1);
         self.check_divisible(&large)?;
-        let mut small = Runs::new();
+        let mut small = Extents::new();
         let filled = self
             .take_small(&large, &mut small)
             .and_then(|()| self.copy_contents(&large, &small))
-            .and_then(|()| self.swap(space, run, index, &mut small));
+            .and_then(|()| self.swap(space, extent, index, &mut small));
         // Whatever was not put in place goes back.
-        while let Some((node, run)) = small.pop() {
-            self.pools.runs.give(node);
-            self.give_or_leave(run.frames);
+        while let Some((node, extent)) = small.pop() {
+            self.pools.extents.give(node);
+            self.free_or_leave(extent.frames);
         }
         filled
     }
 
     /// Refuses a large page that is not one owner's alone.
-    fn check_divisible(&self, large: &RunInfo) -> Result {
+    fn check_divisible(&self, large: &Extent) -> Result {
         let address = large.start.bits();
         match large.source {
-            Source::Owned if self.sharers.any_in(&large.frames) => Err(Error::Shared { address }),
+            Source::Owned if self.refcounts.any_in(&large.frames) => Err(Error::Shared { address }),
             Source::Owned => Ok(()),
             Source::Copy => Err(Error::Shared { address }),
             Source::Foreign | Source::Physical => Err(Error::NotOurs { address }),
@@ -87,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Takes the small frames that are to replace `large`. They will be overwritten as a whole, so
     /// dirty ones serve as they are.
-    fn take_small(&mut self, large: &RunInfo, small: &mut Runs<'p>) -> Result {
+    fn take_small(&mut self, large: &Extent, small: &mut Extents<'p>) -> Result {
         let size_bits = self.geometry.page_bits;
         let (mut at, end) = (large.start, large.end());
         while at.bits() < end {
@@ -97,10 +97,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Taken::Clean(clean) => clean.frames(),
                 Taken::Dirty(dirty) => dirty.frames(),
             };
-            let info = RunInfo { start: at, frames, ..*large };
-            let Some(node) = self.pools.runs.take() else {
+            let info = Extent { start: at, frames, ..*large };
+            let Some(node) = self.pools.extents.take() else {
                 self.alloc.give_frames(frames)?;
-                return Err(Error::OutOfNodes(NodeKind::Run));
+                return Err(Error::OutOfNodes(NodeKind::Extent));
             };
             small.insert(node, info);
             at = offset(at, info.end() - at.bits());
@@ -110,91 +110,91 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Copies what is in a large page to small frames. The large one is shared into our own space
     /// for as long as that takes.
-    fn copy_contents(&mut self, large: &RunInfo, small: &Runs<'p>) -> Result {
+    fn copy_contents(&mut self, large: &Extent, small: &Extents<'p>) -> Result {
         let bits = large.frames.size_bits;
         let pages = 1 << (bits - self.geometry.page_bits);
         let options =
             RegionOptions::new(pages).named("view of large").aligned(bits).kind(Kind::Bookkeeping);
         let region = self.place_region(self.own, &options)?;
         let copied = self.view(large, region).and_then(|view| {
-            for run in small.iter() {
-                for index in 0..run.frames.count {
-                    let from = view.bits() + (run.address(index).bits() - large.start.bits());
-                    self.copy_frame(run.frame(index), from)?;
+            for extent in small.iter() {
+                for index in 0..extent.frames.count {
+                    let from = view.bits() + (extent.address(index).bits() - large.start.bits());
+                    self.copy_frame(extent.frame(index), from)?;
                 }
             }
             Ok(())
         });
-        self.abandon_region(self.own, region);
+        self.free_region_or_quarantine(self.own, region);
         copied
     }
 
     /// Maps a large page in a region of our own as well; returns where.
-    pub(crate) fn view(&mut self, large: &RunInfo, region: &'p Region<'p>) -> Result<VirtAddr> {
+    pub(crate) fn view(&mut self, large: &Extent, region: &'p Region<'p>) -> Result<VirtAddr> {
         let frames = self.copy_frames(large)?;
         let (start, source) = (region.start(), Source::Copy);
-        let view = RunInfo { start, frames, rights: Rights::READ, cow: false, source, ..*large };
+        let view = Extent { start, frames, rights: Rights::READ, cow: false, source, ..*large };
         self.enter(self.own, view)?;
         let pages = frames.count << (frames.size_bits - self.geometry.page_bits);
         let range = self.geometry.range(start.bits(), pages)?;
-        self.install(self.own, range)?;
+        self.map_extents(self.own, range)?;
         Ok(start)
     }
 
     /// Fills one small frame, through the window, with what is mapped at `from`.
     fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
-        let window = self.map_at(Window::Target, frame)?;
+        let window = self.map_temporarily(TempSlot::Target, frame)?;
         self.kernel.copy(window, from, self.geometry.page_bytes());
-        self.clear_window(Window::Target)
+        self.unmap_temporary(TempSlot::Target)
     }
 
     /// Unmaps the large page and maps the small ones in its place.
     pub(crate) fn swap(
         &mut self,
         space: &'p Space<'p>,
-        run: RunInfo,
+        extent: Extent,
         index: usize,
-        small: &mut Runs<'p>,
+        small: &mut Extents<'p>,
     ) -> Result {
-        let large = run.part(index, 1);
+        let large = extent.part(index, 1);
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
         let table = self.alloc.take_table(&mut self.kernel, level)?;
         self.alloc.give_table(table, level)?;
-        let mut spare = Some(self.pools.run()?);
+        let mut spare = Some(self.pools.extent()?);
         if let Err(error) = self.kernel.page_unmap(large.frames.first) {
-            spare.into_iter().for_each(|node| self.pools.runs.give(node));
+            spare.into_iter().for_each(|node| self.pools.extents.give(node));
             return Err(Error::kernel(Invocation::PageUnmap)(error));
         }
         self.record_unmapped(space, &large);
-        let freed = space.runs.borrow_mut().carve(&run, index, 1, &mut spare);
+        let freed = space.extents.borrow_mut().remove_range(&extent, index, 1, &mut spare);
         for node in [freed, spare].into_iter().flatten() {
-            self.pools.runs.give(node);
+            self.pools.extents.give(node);
         }
         while let Some((node, piece)) = small.pop() {
-            space.runs.borrow_mut().insert(node, piece);
+            space.extents.borrow_mut().insert(node, piece);
         }
         let range = self
             .geometry
             .range(large.start.bits(), 1 << (large.frames.size_bits - self.geometry.page_bits))?;
-        match self.install(space, range) {
+        match self.map_extents(space, range) {
             Ok(()) => {
-                self.owner_leaves(large.frames);
+                self.owner_gone(large.frames);
                 Ok(())
             }
             Err(error) => {
                 // The small ones are gone; the large one still has the contents.
-                self.put_back(space, large);
+                self.remap_large(space, large);
                 Err(error)
             }
         }
     }
 
     /// Maps a large page again that was unmapped a moment ago.
-    fn put_back(&mut self, space: &'p Space<'p>, large: RunInfo) {
-        let Some(node) = self.pools.runs.take() else { return };
-        space.runs.borrow_mut().insert(node, large);
-        self.restore_run(space, large);
+    fn remap_large(&mut self, space: &'p Space<'p>, large: Extent) {
+        let Some(node) = self.pools.extents.take() else { return };
+        space.extents.borrow_mut().insert(node, large);
+        self.restore_extent(space, large);
     }
 
     /// What frames a region got: how many of its pages lie in pages larger than the smallest.
@@ -203,14 +203,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchRegion`].
     pub fn large_pages_in(&self, region: crate::RegionId) -> Result<usize> {
         let (space, node) = self.region(region)?;
-        let (runs, mut rest, mut pages) = (space.runs.borrow(), self.usable(node), 0);
+        let (extents, mut rest, mut pages) = (space.extents.borrow(), self.usable(node), 0);
         while let Some(part) = rest {
-            let Some(run) = runs.first_in(part) else { break };
-            let Frames { count, size_bits, .. } = run.frames;
+            let Some(extent) = extents.first_in(part) else { break };
+            let Frames { count, size_bits, .. } = extent.frames;
             if size_bits != self.geometry.page_bits {
                 pages += count << (size_bits - self.geometry.page_bits);
             }
-            rest = self.past(part, &run);
+            rest = self.past(part, &extent);
         }
         Ok(pages)
     }

@@ -1,7 +1,7 @@
 //! Mapping fresh memory.
 //!
 //! ```text
-//!   acquire   frames in runs, entered in the map of runs;   fails cleanly: given back
+//!   alloc_extents   frames in runs, entered in the map of runs;   fails cleanly: given back
 //!             dirty ones are scrubbed
 //!   tables    the page tables that are missing              fails cleanly: given back
 //!   map       one kernel call a page                        fails: what was mapped is unmapped
@@ -11,7 +11,7 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, Run, RunInfo};
+use crate::state::extent::{offset, Extent, ExtentNode};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -31,57 +31,58 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let clean = match self.alloc.take_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
             Taken::Clean(clean) => clean,
-            Taken::Dirty(dirty) => self.scrub(dirty)?,
+            Taken::Dirty(dirty) => self.zero_frames(dirty)?,
         };
         let RegionSpec { rights, cache, .. } = region.spec();
-        let fresh = RunInfo::fresh(page.start(), clean.frames(), rights, cache);
-        let run = RunInfo { apart: region.arena.get().is_some(), ..fresh };
-        let mapped = self.install_page(space, region, &run);
+        let fresh = Extent::fresh(page.start(), clean.frames(), rights, cache);
+        let extent = Extent { strided: region.arena.get().is_some(), ..fresh };
+        let mapped = self.map_page(space, region, &extent);
         if mapped.is_err() {
-            self.discard(&run);
-            self.drop_empty_tables(space, page);
+            self.free_unused(&extent);
+            self.try_free_empty_tables_in(space, page);
         }
         mapped
     }
 
-    fn install_page(
+    fn map_page(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
-        run: &RunInfo,
+        extent: &Extent,
     ) -> Result {
-        let table = self.table_at(space, run.start)?;
-        let before = self.run_before(space, region, run);
+        let table = self.table_at(space, extent.start)?;
+        let before = self.extent_before(space, region, extent);
         // Taken now, so that recording cannot fail.
-        let node = if before.is_none() { Some(self.pools.run()?) } else { None };
-        let (vspace, address) = (space.root.get(), run.start.bits());
-        let mapped = self.kernel.page_map(run.frames.first, vspace, address, run.rights, run.cache);
+        let node = if before.is_none() { Some(self.pools.extent()?) } else { None };
+        let (vspace, address) = (space.root.get(), extent.start.bits());
+        let mapped =
+            self.kernel.page_map(extent.frames.first, vspace, address, extent.rights, extent.cache);
         if let Err(error) = mapped {
-            node.into_iter().for_each(|node| self.pools.runs.give(node));
+            node.into_iter().for_each(|node| self.pools.extents.give(node));
             return Err(Error::kernel(Invocation::PageMap)(error));
         }
         space.shadow.borrow_mut().use_table(table, 1);
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         match (before, node) {
-            (Some(before), _) => space.runs.borrow().extend(before, self.geometry.page_bytes()),
-            (None, Some(node)) => space.runs.borrow_mut().insert(node, *run),
+            (Some(before), _) => space.extents.borrow().extend(before, self.geometry.page_bytes()),
+            (None, Some(node)) => space.extents.borrow_mut().insert(node, *extent),
             (None, None) => {}
         }
         Ok(())
     }
 
     /// The run that the page makes longer: in its region, of its batch of frames.
-    fn run_before(
+    fn extent_before(
         &self,
         space: &Space<'p>,
         region: &Region<'p>,
-        run: &RunInfo,
-    ) -> Option<&'p Run<'p>> {
-        if self.between_guards(region).0 == run.start.bits() {
+        extent: &Extent,
+    ) -> Option<&'p ExtentNode<'p>> {
+        if self.between_guards(region).0 == extent.start.bits() {
             return None;
         }
-        let before = space.runs.borrow().before(run)?;
-        self.alloc.came_together(run.frames.first, before.frames().first).then_some(before)
+        let before = space.extents.borrow().before(extent)?;
+        self.alloc.came_together(extent.frames.first, before.frames().first).then_some(before)
     }
 
     /// Reserves a region and maps fresh, clear memory in all of it.
@@ -105,7 +106,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Err(error) => {
                 // Nothing is mapped, so there is nothing to unmap, unless undoing was refused too:
                 // then the region stays, and holds what the kernel would not let go.
-                self.abandon_region(space, region);
+                self.free_region_or_quarantine(space, region);
                 Err(error)
             }
         }
@@ -126,8 +127,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refill()?;
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, start, pages)?;
-        if let Some(run) = space.runs.borrow().first_in(range) {
-            return Err(Error::AlreadyMapped { address: run.start.bits().max(start) });
+        if let Some(extent) = space.extents.borrow().first_in(range) {
+            return Err(Error::AlreadyMapped { address: extent.start.bits().max(start) });
         }
         self.commit_in_parts(space, region, range, PageSize::Small)
     }
@@ -147,8 +148,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return self.commit_page(space, region, range);
         }
         let RegionSpec { rights, cache, .. } = region.spec();
-        self.acquire(space, range, rights, cache, size, true)?;
-        self.install(space, range)
+        self.alloc_extents(space, range, rights, cache, size, true)?;
+        self.map_extents(space, range)
     }
 
     /// Maps fresh memory in `range`, where nothing is mapped, with nodes from the reserve only.
@@ -162,8 +163,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return self.commit_page(space, region, range);
         }
         let RegionSpec { rights, cache, .. } = region.spec();
-        self.acquire(space, range, rights, cache, PageSize::Small, false)?;
-        self.install(space, range)
+        self.alloc_extents(space, range, rights, cache, PageSize::Small, false)?;
+        self.map_extents(space, range)
     }
 
     fn check_large(&self, range: PageRange, bits: u8) -> Result {
@@ -180,8 +181,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Enters runs of clean frames for all of `range`, or for nothing. They are mapped by
-    /// [`Vmm::install`].
-    fn acquire(
+    /// [`Vmm::map_extents`].
+    fn alloc_extents(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
@@ -193,11 +194,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut at = range.start();
         while at.bits() < range.end() {
             let acquired = if refill { self.refill() } else { Ok(()) }
-                .and_then(|()| self.acquire_run(space, at, range.end(), rights, cache, size));
+                .and_then(|()| self.alloc_extent(space, at, range.end(), rights, cache, size));
             match acquired {
                 Ok(end) => at = offset(at, end - at.bits()),
                 Err(error) => {
-                    self.give_up(space, range);
+                    self.free_unused_in(space, range);
                     return Err(error);
                 }
             }
@@ -206,7 +207,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Enters one run of clean frames at `at`; returns where it ends.
-    fn acquire_run(
+    fn alloc_extent(
         &mut self,
         space: &'p Space<'p>,
         at: VirtAddr,
@@ -226,15 +227,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // The large page was a wish: its place can be filled with small ones.
             Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
                 let small_end = end.min(at.bits() + (1 << bits));
-                return self.acquire_run(space, at, small_end, rights, cache, PageSize::Small);
+                return self.alloc_extent(space, at, small_end, rights, cache, PageSize::Small);
             }
             taken => taken?,
         };
         let clean = match taken {
             Taken::Clean(clean) => clean,
-            Taken::Dirty(dirty) => self.scrub(dirty)?,
+            Taken::Dirty(dirty) => self.zero_frames(dirty)?,
         };
-        self.enter_run(space, at, clean, rights, cache)
+        self.record_zeroed(space, at, clean, rights, cache)
     }
 
     /// The size of the frames to be mapped at `at`, in bits.

@@ -3,7 +3,7 @@
 use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, RunInfo, MOST_FRAMES};
+use crate::state::extent::{offset, Extent, MAX_FRAMES};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -36,7 +36,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let at = paddr + (index << bits);
             let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
             let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
-            let mut count = (1usize << alignment).min(largest).min(MOST_FRAMES);
+            let mut count = (1usize << alignment).min(largest).min(MAX_FRAMES);
             let blueprint = Blueprint::Frame { size_bits: bits };
             loop {
                 let in_use = match vmm.alloc.allocate_at(&mut vmm.kernel, blueprint, at, count) {
@@ -109,23 +109,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let start = offset(range.start(), index << self.geometry.page_bits);
                 let (rights, cache) = (spec.rights, spec.cache);
                 index += frames.count;
-                self.enter(
-                    space,
-                    RunInfo { source, ..RunInfo::fresh(start, frames, rights, cache) },
-                )
+                self.enter(space, Extent { source, ..Extent::fresh(start, frames, rights, cache) })
             });
         }
         let outcome = match outcome {
-            Ok(()) => self.install(space, range),
+            Ok(()) => self.map_extents(space, range),
             Err(error) => {
-                self.give_up(space, range);
+                self.free_unused_in(space, range);
                 Err(error)
             }
         };
         match outcome {
             Ok(()) => Ok(self.id_of(space, region)),
             Err(error) => {
-                self.abandon_region(space, region);
+                self.free_region_or_quarantine(space, region);
                 Err(error)
             }
         }

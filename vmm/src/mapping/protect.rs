@@ -33,12 +33,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_mapped(space, range)?;
         self.refill()?;
         self.cut_large(space, range)?;
-        self.cut_run(space, range.start().bits())?;
-        if let Err(error) = self.cut_run(space, range.end()) {
-            self.join_run(space, range.start());
+        self.split_extent(space, range.start().bits())?;
+        if let Err(error) = self.split_extent(space, range.end()) {
+            self.join_extent(space, range.start());
             return Err(error);
         }
-        let outcome = self.protect_runs(space, range, rights);
+        let outcome = self.protect_extents(space, range, rights);
         self.join_in(space, range);
         outcome
     }

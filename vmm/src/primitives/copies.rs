@@ -3,68 +3,70 @@
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
-use crate::state::refcounts::{Count, MOST_COPIES};
+use crate::state::extent::Extent;
+use crate::state::refcounts::{Count, MAX_COPIES};
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Copies the capabilities of a run's frames into consecutive slots, and counts them.
-    pub(crate) fn copy_frames(&mut self, piece: &RunInfo) -> Result<Frames> {
+    pub(crate) fn copy_frames(&mut self, piece: &Extent) -> Result<Frames> {
         let origin = match piece.source {
             Source::Copy => {
                 let frame = piece.frames.first;
-                self.sharers.origin(frame).ok_or(Error::NotOurs { address: piece.start.bits() })?
+                self.refcounts
+                    .origin(frame)
+                    .ok_or(Error::NotOurs { address: piece.start.bits() })?
             }
             _ => piece.frames.first,
         };
         let count = piece.frames.count;
-        self.sharers
-            .insert_groups(&mut self.pools.sharers, origin, count)
-            .map_err(|_| Error::OutOfNodes(NodeKind::Sharers))?;
+        self.refcounts
+            .insert_groups(&mut self.pools.refcounts, origin, count)
+            .map_err(|_| Error::OutOfNodes(NodeKind::Refcounts))?;
         let Some(node) = self.pools.copies.take() else {
-            self.drop_groups(origin, count);
-            return Err(Error::OutOfNodes(NodeKind::Copies));
+            self.remove_unused_groups(origin, count);
+            return Err(Error::OutOfNodes(NodeKind::CapCopies));
         };
         let first = match self.alloc.take_slots(&mut self.kernel, count) {
             Ok(first) => first,
             Err(error) => {
                 self.pools.copies.give(node);
-                self.drop_groups(origin, count);
+                self.remove_unused_groups(origin, count);
                 return Err(error.into());
             }
         };
-        self.sharers.insert_copies(node, first, origin, count);
+        self.refcounts.insert_copies(node, first, origin, count);
         for index in 0..count {
             let (frame, copy) = (origin.offset(index), first.offset(index));
             let (dst, src) = (self.alloc.path(copy), self.alloc.path(frame));
-            let copied = match self.sharers.count(frame).copies() {
-                MOST_COPIES => Err(Error::NotOurs { address: piece.address(index).bits() }),
+            let copied = match self.refcounts.count(frame).copies() {
+                MAX_COPIES => Err(Error::NotOurs { address: piece.address(index).bits() }),
                 _ => self
                     .kernel
                     .cnode_copy(dst, src, Rights::all())
                     .map_err(Error::kernel(Invocation::CNodeCopy)),
             };
             if let Err(error) = copied {
-                self.drop_copies(first, index);
-                self.drop_groups(origin, count);
+                self.delete_copies(first, index);
+                self.remove_unused_groups(origin, count);
                 return Err(error);
             }
-            self.sharers.copied(node, frame);
+            self.refcounts.copied(node, frame);
         }
         Ok(Frames { first, ..piece.frames })
     }
 
     /// Deletes the copies that were made for one run, the first `count` of which are there; on a
     /// path that must not fail.
-    pub(crate) fn drop_copies(&mut self, first: CPtr, count: usize) {
+    pub(crate) fn delete_copies(&mut self, first: CPtr, count: usize) {
         if count == 0 {
-            self.finish_copies(first);
+            self.free_copy_slots(first);
         }
         for index in (0..count).rev() {
             if self.delete_copy(first.offset(index)).is_err() {
                 // The last ones are deleted first, so those left are known by their number.
-                self.quarantined += usize::from(self.sharers.quarantine_copies(first));
+                self.quarantined += usize::from(self.refcounts.quarantine_copies(first));
                 return;
             }
         }
@@ -73,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Tries again to delete the copies in quarantine.
     pub(crate) fn retry_copies(&mut self) -> Result {
         while self.quarantined != 0 {
-            let Some((first, live)) = self.sharers.quarantined_copies() else { return Ok(()) };
+            let Some((first, live)) = self.refcounts.quarantined_copies() else { return Ok(()) };
             for index in (0..live).rev() {
                 self.delete_copy(first.offset(index))?;
             }
@@ -86,34 +88,34 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// to its frame (`Mode_finaliseCap`), and would leave this one's mapping behind. The frame is
     /// given back if nobody else has it. One kernel call.
     pub(crate) fn delete_copy(&mut self, copy: CPtr) -> Result {
-        let Some(origin) = self.sharers.origin(copy) else { return Ok(()) };
+        let Some(origin) = self.refcounts.origin(copy) else { return Ok(()) };
         self.kernel
             .cnode_delete(self.alloc.path(copy))
             .map_err(Error::kernel(Invocation::CNodeDelete))?;
-        if self.sharers.uncopied(copy, origin) == Count::ORPHAN {
-            self.give_orphan(origin);
+        if self.refcounts.uncopied(copy, origin) == Count::ORPHAN {
+            self.free_orphan(origin);
         }
-        self.drop_groups(origin, 1);
-        self.finish_copies(copy);
+        self.remove_unused_groups(origin, 1);
+        self.free_copy_slots(copy);
         Ok(())
     }
 
     /// Gives the slots of copies back that are all deleted.
-    fn finish_copies(&mut self, copy: CPtr) {
-        let Some(copies) = self.sharers.remove_deleted_copies(copy) else { return };
+    fn free_copy_slots(&mut self, copy: CPtr) {
+        let Some(copies) = self.refcounts.remove_deleted_copies(copy) else { return };
         let (first, count) = copies.slots();
         // They were taken together and are empty.
         let _ = self.alloc.give_slots(first, count);
         self.pools.copies.give(copies);
     }
 
-    fn drop_groups(&mut self, first: CPtr, count: usize) {
-        self.sharers.remove_unused_groups(&mut self.pools.sharers, first, count);
+    fn remove_unused_groups(&mut self, first: CPtr, count: usize) {
+        self.refcounts.remove_unused_groups(&mut self.pools.refcounts, first, count);
     }
 
     /// Gives back a frame whose owner left before and whose last copy is deleted now.
-    fn give_orphan(&mut self, origin: CPtr) {
-        self.sharers.forget_orphan(origin);
+    fn free_orphan(&mut self, origin: CPtr) {
+        self.refcounts.remove_orphan(origin);
         for level in self.geometry.levels {
             let frames = Frames { first: origin, count: 1, size_bits: level.entry_bits };
             if level.holds_frames && self.alloc.give_frames(frames).is_ok() {
@@ -123,21 +125,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The owner of frames has unmapped them: gives those back that have no copies, and leaves the
-    /// others to their sharers.
-    pub(crate) fn owner_leaves(&mut self, frames: Frames) {
-        if !self.sharers.any_in(&frames) {
+    /// others to their refcounts.
+    pub(crate) fn owner_gone(&mut self, frames: Frames) {
+        if !self.refcounts.any_in(&frames) {
             // They are recorded as taken from the allocator, so it takes them.
             let _ = self.alloc.give_frames(frames);
             return;
         }
         for index in 0..frames.count {
             let frame = frames.first.offset(index);
-            match self.sharers.count(frame) {
+            match self.refcounts.count(frame) {
                 Count::NONE => {
                     let one = Frames { first: frame, count: 1, ..frames };
                     let _ = self.alloc.give_frames(one);
                 }
-                _ => self.sharers.owner_left(frame),
+                _ => self.refcounts.owner_gone(frame),
             }
         }
     }

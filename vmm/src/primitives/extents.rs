@@ -4,27 +4,27 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CachePolicy, Clean, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
+use crate::state::extent::Extent;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Enters a run that is to be mapped; gives its frames up when there is no node.
-    pub(crate) fn enter(&mut self, space: &'p Space<'p>, info: RunInfo) -> Result {
-        match self.pools.run() {
+    pub(crate) fn enter(&mut self, space: &'p Space<'p>, info: Extent) -> Result {
+        match self.pools.extent() {
             Ok(node) => {
-                space.runs.borrow_mut().insert(node, info);
+                space.extents.borrow_mut().insert(node, info);
                 Ok(())
             }
             Err(error) => {
-                self.discard(&info);
+                self.free_unused(&info);
                 Err(error)
             }
         }
     }
 
-    pub(crate) fn enter_run(
+    pub(crate) fn record_zeroed(
         &mut self,
         space: &'p Space<'p>,
         at: VirtAddr,
@@ -32,7 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         rights: Rights,
         cache: CachePolicy,
     ) -> Result<usize> {
-        let node = match self.pools.run() {
+        let node = match self.pools.extent() {
             Ok(node) => node,
             Err(error) => {
                 self.alloc.give_unused_frames(clean.frames())?;
@@ -40,55 +40,60 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         let frames = clean.frames();
-        let info = RunInfo::fresh(at, frames, rights, cache);
-        space.runs.borrow_mut().insert(node, info);
+        let info = Extent::fresh(at, frames, rights, cache);
+        space.extents.borrow_mut().insert(node, info);
         Ok(info.end())
     }
 
     /// Gives back the frames of runs in `range` that were entered but never mapped.
-    pub(crate) fn give_up(&mut self, space: &'p Space<'p>, range: PageRange) {
+    pub(crate) fn free_unused_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         loop {
-            let Some(run) = space.runs.borrow().first_in(range) else {
+            let Some(extent) = space.extents.borrow().first_in(range) else {
                 return;
             };
-            self.forget_run(space, run, 0, run.frames.count);
-            self.discard(&run);
+            self.remove_extent(space, extent, 0, extent.frames.count);
+            self.free_unused(&extent);
         }
     }
 
     /// Takes frames out of the map of runs; at the most one end of the run stays.
-    pub(crate) fn forget_run(
+    pub(crate) fn remove_extent(
         &mut self,
         space: &'p Space<'p>,
-        run: RunInfo,
+        extent: Extent,
         first: usize,
         count: usize,
     ) {
-        let freed = space.runs.borrow_mut().carve(&run, first, count, &mut None);
+        let freed = space.extents.borrow_mut().remove_range(&extent, first, count, &mut None);
         if let Some(node) = freed {
-            self.pools.runs.give(node);
+            self.pools.extents.give(node);
         }
     }
 
     /// Gives back the frames in `range`, which starts in the midst of a run, that were never
     /// mapped.
-    pub(crate) fn give_up_from(&mut self, space: &'p Space<'p>, range: PageRange) {
-        let cut = space.runs.borrow().at(range.start());
-        if let Some(run) = cut {
-            let (first, _) = run.indices_in(range);
+    pub(crate) fn free_unused_from(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let cut = space.extents.borrow().at(range.start());
+        if let Some(extent) = cut {
+            let (first, _) = extent.indices_in(range);
             if first != 0 {
-                let part = run.part(first, run.frames.count - first);
+                let part = extent.part(first, extent.frames.count - first);
                 // Carving off the end of a run takes no node.
-                space.runs.borrow_mut().carve(&run, first, part.frames.count, &mut None);
-                self.discard(&part);
+                space.extents.borrow_mut().remove_range(
+                    &extent,
+                    first,
+                    part.frames.count,
+                    &mut None,
+                );
+                self.free_unused(&part);
             }
         }
-        self.give_up(space, range);
+        self.free_unused_in(space, range);
     }
 
     /// Joins the run at `start` with the one before it, if the two are really one: of one batch of
     /// frames, and in one region.
-    pub(crate) fn join_run(&mut self, space: &'p Space<'p>, start: VirtAddr) {
+    pub(crate) fn join_extent(&mut self, space: &'p Space<'p>, start: VirtAddr) {
         let first_of_region = || {
             let region = space.regions.borrow().at(start);
             region.is_none_or(|region| region.start() == start)
@@ -98,13 +103,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let last = frames.first.offset(frames.count - 1);
             alloc.came_together(frames.first, last) && !first_of_region()
         };
-        if let Some(node) = space.runs.borrow_mut().join_before(start, same) {
-            self.pools.runs.give(node);
+        if let Some(node) = space.extents.borrow_mut().join_before(start, same) {
+            self.pools.extents.give(node);
         }
     }
 
     /// Brings the counts of page-table entries up to date for frames that are unmapped now.
-    pub(crate) fn record_unmapped(&self, space: &Space<'p>, piece: &RunInfo) {
+    pub(crate) fn record_unmapped(&self, space: &Space<'p>, piece: &Extent) {
         let bits = piece.frames.size_bits;
         let Some(level) = self.geometry.level_of_frame(bits) else {
             return;
@@ -123,9 +128,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back frames that are mapped nowhere any more, each kind to where it came from.
-    pub(crate) fn give_back(&mut self, piece: &RunInfo) {
+    pub(crate) fn free_unmapped(&mut self, piece: &Extent) {
         match piece.source {
-            Source::Owned => self.owner_leaves(piece.frames),
+            Source::Owned => self.owner_gone(piece.frames),
             // Deleted and counted one by one already.
             Source::Copy | Source::Foreign => {}
             Source::Physical => {
@@ -135,32 +140,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives up frames that were to be mapped and were not.
-    pub(crate) fn discard(&mut self, piece: &RunInfo) {
+    pub(crate) fn free_unused(&mut self, piece: &Extent) {
         match piece.source {
             // They were taken, so giving them back cannot be refused. Some are to be mapped with
             // contents, so none are taken for clean.
             Source::Owned => {
                 let _ = self.alloc.give_frames(piece.frames);
             }
-            Source::Copy => self.drop_copies(piece.frames.first, piece.frames.count),
-            Source::Foreign | Source::Physical => self.give_back(piece),
+            Source::Copy => self.delete_copies(piece.frames.first, piece.frames.count),
+            Source::Foreign | Source::Physical => self.free_unmapped(piece),
         }
     }
 
     /// Makes a run begin at `address`, if one covers it and begins before. Takes a node.
-    pub(crate) fn cut_run(&mut self, space: &'p Space<'p>, address: usize) -> Result {
+    pub(crate) fn split_extent(&mut self, space: &'p Space<'p>, address: usize) -> Result {
         let Ok(address) = self.geometry.address(address) else {
             return Ok(());
         };
-        let Some(run) = space.runs.borrow().across(address) else {
+        let Some(extent) = space.extents.borrow().across(address) else {
             return Ok(());
         };
-        let first = run.index_of(address);
-        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
-        let upper = run.part(first, run.frames.count - first);
-        let mut runs = space.runs.borrow_mut();
-        runs.carve(&run, first, upper.frames.count, &mut None);
-        runs.insert(node, upper);
+        let first = extent.index_of(address);
+        let node = self.pools.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))?;
+        let upper = extent.part(first, extent.frames.count - first);
+        let mut extents = space.extents.borrow_mut();
+        extents.remove_range(&extent, first, upper.frames.count, &mut None);
+        extents.insert(node, upper);
         Ok(())
     }
 
@@ -168,15 +173,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else {
+            let Some(extent) = space.extents.borrow().first_in(part) else {
                 break;
             };
-            self.join_run(space, run.start);
-            let done = (run.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
+            self.join_extent(space, extent.start);
+            let done =
+                (extent.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
             rest = part.part(done, part.pages() - done);
         }
         if let Ok(end) = self.geometry.address(range.end()) {
-            self.join_run(space, end);
+            self.join_extent(space, end);
         }
     }
 }

@@ -4,49 +4,49 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
+use crate::state::extent::Extent;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps all runs in `range`, none of which is mapped yet, and all of which lie inside it.
     /// When that fails, they are unmapped and given back.
-    pub(crate) fn install(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn map_extents(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else {
+            let Some(extent) = space.extents.borrow().first_in(part) else {
                 break;
             };
-            if let Err((error, mapped_end)) = self.install_run(space, run) {
+            if let Err((error, mapped_end)) = self.map_extent(space, extent) {
                 self.roll_back(space, range, mapped_end);
                 return Err(error);
             }
-            let done = (run.end() - part.start().bits()) >> self.geometry.page_bits;
+            let done = (extent.end() - part.start().bits()) >> self.geometry.page_bits;
             rest = part.part(done, part.pages() - done);
-            self.join_run(space, run.start);
+            self.join_extent(space, extent.start);
         }
         Ok(())
     }
 
     /// Maps one run. Fails with the error and the address up to which pages are mapped.
-    pub(crate) fn install_run(
+    pub(crate) fn map_extent(
         &mut self,
         space: &'p Space<'p>,
-        run: RunInfo,
+        extent: Extent,
     ) -> Result<(), (Error, VirtAddr)> {
-        let (bits, step_bits) = (run.frames.size_bits, run.step_bits());
+        let (bits, step_bits) = (extent.frames.size_bits, extent.step_bits());
         let level = self
             .geometry
             .level_of_frame(bits)
-            .ok_or((Error::NoSuchFrameSize { bits }, run.start))?;
-        let (vspace, rights) = (space.root.get(), run.mapped_rights());
+            .ok_or((Error::NoSuchFrameSize { bits }, extent.start))?;
+        let (vspace, rights) = (space.root.get(), extent.mapped_rights());
         let mut index = 0;
-        while index < run.frames.count {
-            let start = run.address(index);
-            self.make_way(space, start, level).map_err(|error| (error, start))?;
+        while index < extent.frames.count {
+            let start = extent.address(index);
+            self.ensure_tables(space, start, level).map_err(|error| (error, start))?;
             let count = match bits == self.geometry.page_bits {
                 true => {
-                    let end = self.geometry.table_end(level, start).min(run.end());
+                    let end = self.geometry.table_end(level, start).min(extent.end());
                     (end - start.bits()).div_ceil(1 << step_bits)
                 }
                 // Each larger page may have an empty table in its place, which is in the way.
@@ -56,8 +56,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let mut outcome = Ok(());
             while done < count {
                 let address = start.bits() + (done << step_bits);
-                let frame = run.frame(index + done);
-                outcome = self.kernel.page_map(frame, vspace, address, rights, run.cache);
+                let frame = extent.frame(index + done);
+                outcome = self.kernel.page_map(frame, vspace, address, rights, extent.cache);
                 if outcome.is_err() {
                     break;
                 }
@@ -69,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 .set(space.mapped_pages.get() + (done << (bits - self.geometry.page_bits)));
             outcome
                 .map_err(Error::kernel(Invocation::PageMap))
-                .map_err(|error| (error, run.address(index + done)))?;
+                .map_err(|error| (error, extent.address(index + done)))?;
             index += count;
         }
         Ok(())
@@ -78,10 +78,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a run again that is recorded and was unmapped a moment ago. What the kernel refuses to
     /// map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
     /// which succeeds for what is not mapped, gives it back.
-    pub(crate) fn restore_run(&mut self, space: &'p Space<'p>, run: RunInfo) {
-        let Err((_, mapped_end)) = self.install_run(space, run) else { return };
-        let done = run.index_of(mapped_end);
-        let rest = run.part(done, run.frames.count - done);
+    pub(crate) fn restore_extent(&mut self, space: &'p Space<'p>, extent: Extent) {
+        let Err((_, mapped_end)) = self.map_extent(space, extent) else { return };
+        let done = extent.index_of(mapped_end);
+        let rest = extent.part(done, extent.frames.count - done);
         let Some(level) = self.geometry.level_of_frame(rest.frames.size_bits) else { return };
         let mut shadow = space.shadow.borrow_mut();
         for index in 0..rest.frames.count {
@@ -95,12 +95,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn roll_back(&mut self, space: &'p Space<'p>, range: PageRange, mapped_end: VirtAddr) {
         let done = (mapped_end.bits() - range.start().bits()) >> self.geometry.page_bits;
         if let Some(unmapped) = range.part(done, range.pages() - done) {
-            self.give_up_from(space, unmapped);
+            self.free_unused_from(space, unmapped);
         }
         if let Some(mapped) = range.part(0, done) {
             // What the kernel will not unmap stays recorded as mapped.
             let _ = self.unmap_range(space, mapped);
         }
-        self.drop_empty_tables(space, range);
+        self.try_free_empty_tables_in(space, range);
     }
 }

@@ -10,7 +10,7 @@ use untyped_alloc::{Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::space::Space;
-use crate::state::temp_slots::Window;
+use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::region::{Kind, RegionSpec};
@@ -45,7 +45,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Releases a region whose id nobody has.
-    pub(crate) fn abandon_region(&mut self, space: &'p Space<'p>, region: &'p Region<'p>) {
+    pub(crate) fn free_region_or_quarantine(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+    ) {
         if self.release_region(space, region).is_err() {
             region.set_spec(RegionSpec { kind: Kind::Quarantine, ..region.spec() });
             self.quarantined += 1;
@@ -53,18 +57,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The same for a region that was just made by a request of its own.
-    pub(crate) fn give_up_region(&mut self, id: RegionId) {
+    pub(crate) fn free_or_quarantine(&mut self, id: RegionId) {
         if let Ok((space, region)) = self.region(id) {
-            self.abandon_region(space, region);
+            self.free_region_or_quarantine(space, region);
         }
     }
 
     /// Tries again to give back what is in the quarantine. Nothing to do, as a rule.
     pub(crate) fn retry_quarantine(&mut self) -> Result {
-        for window in [Window::Target, Window::View] {
-            self.clear_window(window)?;
+        for window in [TempSlot::Target, TempSlot::View] {
+            self.unmap_temporary(window)?;
         }
-        self.drop_stuck()?;
+        self.retry_stuck()?;
         self.retry_copies()?;
         let mut space = self.spaces.after(SpaceId(0));
         while let Some(node) = space.filter(|_| self.quarantined != 0) {

@@ -4,7 +4,7 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, KernelError, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
+use crate::state::extent::Extent;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 
@@ -17,9 +17,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
     /// them before, or they are there since another fault was answered.
     pub(crate) fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
-        let run = space.runs.borrow().at(address);
-        let Some(run) = run else { return Ok(()) };
-        let piece = run.part(run.index_of(address), 1);
+        let extent = space.extents.borrow().at(address);
+        let Some(extent) = extent else { return Ok(()) };
+        let piece = extent.part(extent.index_of(address), 1);
         let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
         let (vspace, rights) = (space.root.get(), piece.mapped_rights());
         // As a rule it is mapped by now: several threads touched it before the first was answered.
@@ -33,7 +33,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Protects whole runs, one after the other.
-    pub(crate) fn protect_runs(
+    pub(crate) fn protect_extents(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
@@ -41,42 +41,43 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let (mut pages_done, mut rest) = (0, Some(range));
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else {
+            let Some(extent) = space.extents.borrow().first_in(part) else {
                 break;
             };
-            let page_shift = run.frames.size_bits - self.geometry.page_bits;
-            if run.rights != rights {
-                let (done, outcome) = self.remap(space, &RunInfo { rights, ..run });
+            let page_shift = extent.frames.size_bits - self.geometry.page_bits;
+            if extent.rights != rights {
+                let (done, outcome) = self.remap(space, &Extent { rights, ..extent });
                 pages_done += done << page_shift;
-                if done != run.frames.count && done != 0 {
+                if done != extent.frames.count && done != 0 {
                     // There are nodes: the reserve was full when this began.
-                    self.cut_run(space, run.address(done).bits())?;
+                    self.split_extent(space, extent.address(done).bits())?;
                 }
                 if done != 0 {
-                    space.runs.borrow_mut().set_rights(run.start, rights);
+                    space.extents.borrow_mut().set_rights(extent.start, rights);
                 }
                 outcome.map_err(|error| error.after(pages_done))?;
             } else {
-                pages_done += run.frames.count << page_shift;
+                pages_done += extent.frames.count << page_shift;
             }
-            let past = (run.end() - part.start().bits()) >> self.geometry.page_bits;
+            let past = (extent.end() - part.start().bits()) >> self.geometry.page_bits;
             rest = part.part(past, part.pages().saturating_sub(past));
         }
         Ok(())
     }
 
     /// Gives a run's frames the rights it says; returns how many were done.
-    pub(crate) fn remap(&mut self, space: &Space<'p>, run: &RunInfo) -> (usize, Result) {
+    pub(crate) fn remap(&mut self, space: &Space<'p>, extent: &Extent) -> (usize, Result) {
         let own = core::ptr::eq(space, self.own);
         if own && self.flusher.is_none() {
-            return self.renew_all(run);
+            return self.unmap_then_map_all(extent);
         }
-        let (vspace, bits) = (space.root.get(), run.frames.size_bits);
-        let (rights, mut done) = (run.mapped_rights(), 0);
+        let (vspace, bits) = (space.root.get(), extent.frames.size_bits);
+        let (rights, mut done) = (extent.mapped_rights(), 0);
         let mut outcome = Ok(());
-        while done < run.frames.count {
-            let address = run.start.bits() + (done << bits);
-            outcome = self.kernel.page_remap(run.frame(done), vspace, address, rights, run.cache);
+        while done < extent.frames.count {
+            let address = extent.start.bits() + (done << bits);
+            outcome =
+                self.kernel.page_remap(extent.frame(done), vspace, address, rights, extent.cache);
             if outcome.is_err() {
                 break;
             }
@@ -85,7 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if own && done != 0 && !self.flush() {
             // There is no known reason to refuse it. If it is, this does it too; in the page table
             // they all have the new rights, so that is what is recorded.
-            if let (_, Err(error)) = self.renew_all(&run.part(0, done)) {
+            if let (_, Err(error)) = self.unmap_then_map_all(&extent.part(0, done)) {
                 return (done, Err(error));
             }
         }
@@ -94,18 +95,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives a run's frames, in our own space, the rights it says, by unmapping and mapping each:
     /// between the two it is not there.
-    fn renew_all(&mut self, run: &RunInfo) -> (usize, Result) {
-        let rights = run.mapped_rights();
-        for index in 0..run.frames.count {
-            let address = run.address(index).bits();
-            if let Err(error) = self.renew(run.frame(index), address, rights, run.cache) {
+    fn unmap_then_map_all(&mut self, extent: &Extent) -> (usize, Result) {
+        let rights = extent.mapped_rights();
+        for index in 0..extent.frames.count {
+            let address = extent.address(index).bits();
+            if let Err(error) =
+                self.unmap_then_map(extent.frame(index), address, rights, extent.cache)
+            {
                 return (index, Err(error));
             }
         }
-        (run.frames.count, Ok(()))
+        (extent.frames.count, Ok(()))
     }
 
-    fn renew(&mut self, frame: CPtr, address: usize, rights: Rights, cache: CachePolicy) -> Result {
+    fn unmap_then_map(
+        &mut self,
+        frame: CPtr,
+        address: usize,
+        rights: Rights,
+        cache: CachePolicy,
+    ) -> Result {
         let vspace = self.own.root.get();
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         // Its place is empty and has its page table, so this cannot be refused; what cannot be is

@@ -24,13 +24,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if let Some(table) = space.shadow.borrow().find(&self.geometry, deepest, address) {
                 return Ok(table);
             }
-            self.make_way(space, address, deepest)?;
+            self.ensure_tables(space, address, deepest)?;
         }
     }
 
     /// Makes sure that an entry at `level` can be mapped at `address`: all tables above it are
     /// there, and no empty one sits in its place.
-    pub(crate) fn make_way(
+    pub(crate) fn ensure_tables(
         &mut self,
         space: &'p Space<'p>,
         address: VirtAddr,
@@ -40,7 +40,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let below = self.geometry.levels[usize::from(level)].entry_bits;
             let pages = 1 << (below - self.geometry.page_bits);
             let place = self.geometry.range(address.align_down(below).bits(), pages)?;
-            self.drop_tables_in(space, place)?;
+            self.free_empty_tables_in(space, place)?;
         }
         loop {
             let missing = space.shadow.borrow().missing(&self.geometry, level, address);
@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps an empty table and gives it back.
-    fn drop_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
+    fn free_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
         let capability = CPtr::new(table.capability());
         self.kernel
             .table_unmap(capability, table.level())
@@ -86,18 +86,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back the empty tables in `range`; the tables that become empty by that as well.
-    fn drop_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    fn free_empty_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         loop {
             let empty = space.shadow.borrow().empty_in(&self.geometry, range);
             let Some(table) = empty else { return Ok(()) };
-            self.drop_table(space, table)?;
+            self.free_table(space, table)?;
         }
     }
 
-    /// As [`Vmm::drop_tables_in`], on a path that does not fail: a table that the kernel will not
+    /// As [`Vmm::free_empty_tables_in`], on a path that does not fail: a table that the kernel will not
     /// let go stays recorded, empty and mapped, and is used or dropped another time.
-    pub(crate) fn drop_empty_tables(&mut self, space: &'p Space<'p>, range: PageRange) {
-        let _ = self.drop_tables_in(space, range);
+    pub(crate) fn try_free_empty_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let _ = self.free_empty_tables_in(space, range);
     }
 
     /// Gives empty tables back until the space keeps no more than it should.
@@ -116,7 +116,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return;
             };
             drop(shadow);
-            if self.drop_table(space, table).is_err() {
+            if self.free_table(space, table).is_err() {
                 return;
             }
         }
@@ -127,7 +127,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         loop {
             let empty = space.shadow.borrow().any_empty();
             let Some(table) = empty else { return Ok(()) };
-            self.drop_table(space, table)?;
+            self.free_table(space, table)?;
         }
     }
 

@@ -3,32 +3,32 @@
 use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::temp_slots::Window;
+use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a frame of the smallest size at a window; returns where that is.
-    pub(crate) fn map_at(&mut self, window: Window, frame: CPtr) -> Result<usize> {
-        self.clear_window(window)?;
-        let address = self.windows.page(window);
+    pub(crate) fn map_temporarily(&mut self, window: TempSlot, frame: CPtr) -> Result<usize> {
+        self.unmap_temporary(window)?;
+        let address = self.temp_slots.page(window);
         let rights = match window {
-            Window::Target => Rights::READ_WRITE,
-            Window::View => Rights::READ,
+            TempSlot::Target => Rights::READ_WRITE,
+            TempSlot::View => Rights::READ,
         };
-        self.make_way(self.own, address, self.geometry.levels.len() as u8 - 1)?;
+        self.ensure_tables(self.own, address, self.geometry.levels.len() as u8 - 1)?;
         let vspace = self.own.root.get();
         self.kernel
             .page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)
             .map_err(Error::kernel(Invocation::PageMap))?;
-        self.windows.hold(window, frame);
+        self.temp_slots.hold(window, frame);
         Ok(address.bits())
     }
 
     /// Unmaps what is mapped at a window, if anything.
-    pub(crate) fn clear_window(&mut self, window: Window) -> Result {
-        let Some((frame, left_to_us)) = self.windows.held(window) else { return Ok(()) };
+    pub(crate) fn unmap_temporary(&mut self, window: TempSlot) -> Result {
+        let Some((frame, left_to_us)) = self.temp_slots.held(window) else { return Ok(()) };
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
-        self.windows.forget(window);
+        self.temp_slots.forget(window);
         if left_to_us {
             let size_bits = self.geometry.page_bits;
             let frames = Frames { first: frame, count: 1, size_bits };
@@ -39,11 +39,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives frames of the smallest size back, of which one may still be mapped at a window: that
     /// one is left to the window.
-    pub(crate) fn give_or_leave(&mut self, frames: Frames) {
+    pub(crate) fn free_or_leave(&mut self, frames: Frames) {
         for index in 0..frames.count {
             let first = frames.first.offset(index);
-            match self.windows.holding(first) {
-                Some(window) => self.windows.leave(window),
+            match self.temp_slots.holding(first) {
+                Some(window) => self.temp_slots.leave(window),
                 // They are recorded as taken from the allocator, so it takes them.
                 None => {
                     let _ = self.alloc.give_frames(Frames { first, count: 1, ..frames });
@@ -54,23 +54,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Deletes a capability that was made for a moment, and gives its slot back. If the kernel
     /// refuses, it is remembered, and deleted before the next one is made.
-    pub(crate) fn drop_temporary(&mut self, slot: CPtr) -> Result {
-        self.windows.stuck = Some(slot);
-        self.drop_stuck()
+    pub(crate) fn delete_temporary(&mut self, slot: CPtr) -> Result {
+        self.temp_slots.stuck = Some(slot);
+        self.retry_stuck()
     }
 
     /// Deletes the capability that was remembered, if there is one: to be called before another is
     /// made.
-    pub(crate) fn drop_stuck(&mut self) -> Result {
-        let Some(slot) = self.windows.stuck else { return Ok(()) };
+    pub(crate) fn retry_stuck(&mut self) -> Result {
+        let Some(slot) = self.temp_slots.stuck else { return Ok(()) };
         // Deleting a copy does not unmap it: the kernel does that with the last capability only.
-        if let Some(window) = self.windows.holding(slot) {
-            self.clear_window(window)?;
+        if let Some(window) = self.temp_slots.holding(slot) {
+            self.unmap_temporary(window)?;
         }
         self.kernel
             .cnode_delete(self.alloc.path(slot))
             .map_err(Error::kernel(Invocation::CNodeDelete))?;
-        self.windows.stuck = None;
+        self.temp_slots.stuck = None;
         Ok(self.alloc.give_slots(slot, 1)?)
     }
 }

@@ -4,7 +4,7 @@ use page_tables::PageRange;
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{RunInfo, Runs};
+use crate::state::extent::{Extent, Extents};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
@@ -14,25 +14,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result {
         self.check_mapped(space, range)?;
         self.check_uncut(space, range)?;
-        let (runs, mut rest) = (space.runs.borrow(), Some(range));
+        let (extents, mut rest) = (space.extents.borrow(), Some(range));
         while let Some(part) = rest {
-            let Some(run) = runs.first_in(part) else { break };
-            if !matches!(run.source, Source::Owned | Source::Copy) {
-                return Err(Error::NotOurs { address: run.start.bits() });
+            let Some(extent) = extents.first_in(part) else { break };
+            if !matches!(extent.source, Source::Owned | Source::Copy) {
+                return Err(Error::NotOurs { address: extent.start.bits() });
             }
-            rest = self.past(part, &run);
+            rest = self.past(part, &extent);
         }
         Ok(())
     }
 
     /// Refuses a range in which a page is not mapped.
     pub(crate) fn check_mapped(&self, space: &Space<'p>, range: PageRange) -> Result {
-        let runs = space.runs.borrow();
+        let extents = space.extents.borrow();
         let mut rest = Some(range);
         while let Some(part) = rest {
             let address = part.start().bits();
-            let run = runs.at(part.start()).ok_or(Error::NotMapped { address })?;
-            rest = self.past(part, &run);
+            let extent = extents.at(part.start()).ok_or(Error::NotMapped { address })?;
+            rest = self.past(part, &extent);
         }
         Ok(())
     }
@@ -41,8 +41,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn check_uncut(&self, space: &Space<'p>, range: PageRange) -> Result {
         let cut = [range.start().bits(), range.end()].into_iter().find_map(|edge| {
             let edge = self.geometry.address(edge).ok()?;
-            let run = space.runs.borrow().across(edge)?;
-            let page = run.address(run.index_of(edge));
+            let extent = space.extents.borrow().across(edge)?;
+            let page = extent.address(extent.index_of(edge));
             (page != edge && edge.is_aligned(self.geometry.page_bits)).then_some(page)
         });
         cut.map_or(Ok(()), |page| Err(Error::LargePage { address: page.bits() }))
@@ -52,14 +52,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn unmap_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let (mut done, mut rest) = (0, Some(range));
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else {
+            let Some(extent) = space.extents.borrow().first_in(part) else {
                 break;
             };
-            let (first, count) = run.indices_in(part);
-            self.unmap_part(space, run, first, count)
+            let (first, count) = extent.indices_in(part);
+            self.unmap_part(space, extent, first, count)
                 .map_err(|(error, pages)| error.after(done + pages))?;
-            done += count << (run.frames.size_bits - self.geometry.page_bits);
-            rest = self.past(part, &run);
+            done += count << (extent.frames.size_bits - self.geometry.page_bits);
+            rest = self.past(part, &extent);
         }
         self.prune_tables(space);
         Ok(())
@@ -70,43 +70,43 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn unmap_part(
         &mut self,
         space: &'p Space<'p>,
-        run: RunInfo,
+        extent: Extent,
         first: usize,
         count: usize,
     ) -> Result<(), (Error, usize)> {
         // The node may be needed only after a refused call in the middle, but must be there then.
-        let mut spare = match first != 0 || first + count != run.frames.count || count > 1 {
-            true => self.pools.runs.take(),
+        let mut spare = match first != 0 || first + count != extent.frames.count || count > 1 {
+            true => self.pools.extents.take(),
             false => None,
         };
-        if spare.is_none() && Runs::needs_spare(&run, first, count) {
-            return Err((Error::OutOfNodes(crate::NodeKind::Run), 0));
+        if spare.is_none() && Extents::needs_spare(&extent, first, count) {
+            return Err((Error::OutOfNodes(crate::NodeKind::Extent), 0));
         }
         let mut done = 0;
         let mut outcome = Ok(());
         while done < count {
-            outcome = self.unmap_frame(space, &run, first + done);
+            outcome = self.unmap_frame(space, &extent, first + done);
             if outcome.is_err() {
                 break;
             }
             done += 1;
         }
         if done != 0 {
-            self.record_unmapped(space, &run.part(first, done));
-            let freed = space.runs.borrow_mut().carve(&run, first, done, &mut spare);
-            freed.into_iter().for_each(|node| self.pools.runs.give(node));
-            self.give_back(&run.part(first, done));
+            self.record_unmapped(space, &extent.part(first, done));
+            let freed = space.extents.borrow_mut().remove_range(&extent, first, done, &mut spare);
+            freed.into_iter().for_each(|node| self.pools.extents.give(node));
+            self.free_unmapped(&extent.part(first, done));
         }
-        spare.into_iter().for_each(|node| self.pools.runs.give(node));
-        let pages = done << (run.frames.size_bits - self.geometry.page_bits);
+        spare.into_iter().for_each(|node| self.pools.extents.give(node));
+        let pages = done << (extent.frames.size_bits - self.geometry.page_bits);
         outcome.map_err(|error| (error, pages))
     }
 
     #[inline]
-    fn unmap_frame(&mut self, space: &Space<'p>, run: &RunInfo, index: usize) -> Result {
-        match run.source {
-            Source::Copy => self.unmap_copy(space, &run.part(index, 1)),
-            _ => self.unmap_page(run.frame(index)),
+    fn unmap_frame(&mut self, space: &Space<'p>, extent: &Extent, index: usize) -> Result {
+        match extent.source {
+            Source::Copy => self.unmap_copy(space, &extent.part(index, 1)),
+            _ => self.unmap_page(extent.frame(index)),
         }
     }
 
@@ -116,7 +116,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.
-    fn unmap_copy(&mut self, space: &Space<'p>, piece: &RunInfo) -> Result {
+    fn unmap_copy(&mut self, space: &Space<'p>, piece: &Extent) -> Result {
         let frame = piece.frames.first;
         self.unmap_page(frame)?;
         let deleted = self.delete_copy(frame);

@@ -6,7 +6,7 @@ use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::RegionOptions;
-use crate::types::region::{Kind, MOST_NESTED};
+use crate::types::region::{Kind, MAX_NESTED};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reserves addresses for a region without mapping anything there. No kernel call.
@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => 1,
         };
         let (place, pages, ceiling) = self.find_place(space, &options)?;
-        if depth > MOST_NESTED {
+        if depth > MAX_NESTED {
             return Err(Error::NoRoom { pages, align_bits: options.align_bits });
         }
         let marks = [self.pools.region()?, self.pools.region()?];

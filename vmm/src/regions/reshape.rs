@@ -3,7 +3,7 @@
 use untyped_alloc::{Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, RunInfo};
+use crate::state::extent::{offset, Extent};
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::RegionId;
@@ -33,7 +33,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::OutsideRegion { address: usable.start().bits() });
         }
         self.cut_large(space, upper)?;
-        self.cut_run(space, upper.start().bits())?;
+        self.split_extent(space, upper.start().bits())?;
         let free = self.pools.region()?;
         let serial = self.next_serial();
         let below = pages + usize::from(spec.guard_below);
@@ -76,7 +76,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let node = space.regions.borrow_mut().join(first, second, joined);
         self.pools.regions.give(node);
         if let Ok(start) = self.geometry.address(end) {
-            self.join_run(space, start);
+            self.join_extent(space, start);
         }
         Ok(())
     }
@@ -111,15 +111,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let new = self.place_region(space, &options)?;
         let (from, to) = (old.start().bits(), new.start().bits());
-        match self.move_runs(space, old, from, to) {
+        match self.move_extents(space, old, from, to) {
             Ok(()) => {
                 self.release_region(space, old)?;
                 Ok(self.id_of(space, new))
             }
             Err(error) => {
                 // Back with what was moved. What the kernel will not let go stays where it is.
-                let _ = self.move_runs(space, new, to, from);
-                self.abandon_region(space, new);
+                let _ = self.move_extents(space, new, to, from);
+                self.free_region_or_quarantine(space, new);
                 self.prune_tables(space);
                 Err(error)
             }
@@ -127,7 +127,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Moves every run of a region from the addresses at `from` to those at `to`.
-    fn move_runs(
+    fn move_extents(
         &mut self,
         space: &'p Space<'p>,
         region: &crate::state::region::Region<'p>,
@@ -136,52 +136,52 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let mut rest = self.usable(region);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            let start = offset(part.start(), run.start.bits() - part.start().bits());
+            let Some(extent) = space.extents.borrow().first_in(part) else { break };
+            let start = offset(part.start(), extent.start.bits() - part.start().bits());
             let target = self.geometry.address(to + (start.bits() - from))?;
-            if !target.is_aligned(run.frames.size_bits) {
+            if !target.is_aligned(extent.frames.size_bits) {
                 return Err(Error::LargePage { address: target.bits() });
             }
             self.refill()?;
-            self.move_run(space, run, RunInfo { start: target, ..run })?;
-            rest = self.past(part, &run);
+            self.move_extent(space, extent, Extent { start: target, ..extent })?;
+            rest = self.past(part, &extent);
         }
         Ok(())
     }
 
     /// Moves one run. When a call is refused, the run is where it was.
-    fn move_run(&mut self, space: &'p Space<'p>, run: RunInfo, moved: RunInfo) -> Result {
-        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
-        for index in 0..run.frames.count {
-            if let Err(error) = self.kernel.page_unmap(run.frame(index)) {
-                self.pools.runs.give(node);
+    fn move_extent(&mut self, space: &'p Space<'p>, extent: Extent, moved: Extent) -> Result {
+        let node = self.pools.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))?;
+        for index in 0..extent.frames.count {
+            if let Err(error) = self.kernel.page_unmap(extent.frame(index)) {
+                self.pools.extents.give(node);
                 return self.map_again(
                     space,
-                    run,
+                    extent,
                     index,
                     Error::kernel(Invocation::PageUnmap)(error),
                 );
             }
         }
-        self.record_unmapped(space, &run);
-        match self.install_run(space, moved) {
+        self.record_unmapped(space, &extent);
+        match self.map_extent(space, moved) {
             Ok(()) => {
-                space.runs.borrow_mut().insert(node, moved);
-                self.forget_run(space, run, 0, run.frames.count);
+                space.extents.borrow_mut().insert(node, moved);
+                self.remove_extent(space, extent, 0, extent.frames.count);
                 Ok(())
             }
             Err((error, mapped_end)) => {
-                self.pools.runs.give(node);
-                let done = (mapped_end.bits() - moved.start.bits()) >> run.frames.size_bits;
+                self.pools.extents.give(node);
+                let done = (mapped_end.bits() - moved.start.bits()) >> extent.frames.size_bits;
                 for index in 0..done {
-                    if let Err(again) = self.kernel.page_unmap(run.frame(index)) {
+                    if let Err(again) = self.kernel.page_unmap(extent.frame(index)) {
                         return Err(Error::kernel(Invocation::PageUnmap)(again));
                     }
                 }
                 if done != 0 {
                     self.record_unmapped(space, &moved.part(0, done));
                 }
-                self.restore_run(space, run);
+                self.restore_extent(space, extent);
                 Err(error)
             }
         }
@@ -192,14 +192,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn map_again(
         &mut self,
         space: &'p Space<'p>,
-        run: RunInfo,
+        extent: Extent,
         count: usize,
         error: Error,
     ) -> Result {
         if count != 0 {
-            let part = run.part(0, count);
+            let part = extent.part(0, count);
             self.record_unmapped(space, &part);
-            self.restore_run(space, part);
+            self.restore_extent(space, part);
         }
         Err(error)
     }

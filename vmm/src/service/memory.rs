@@ -202,7 +202,7 @@ pub(super) fn unmap_some<'p, K: Kernel + Memory<'p>>(
 ) -> crate::Result<usize> {
     let mut done = 0;
     while done < MOST_PAGES as usize {
-        let run = space.runs.borrow().first_in(range);
+        let run = space.extents.borrow().first_in(range);
         let Some(run) = run else { break };
         let (first, count) = run.indices_in(range);
         let piece = run.part(first, count.min(MOST_PAGES as usize - done));

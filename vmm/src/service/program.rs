@@ -138,7 +138,7 @@ impl<'p> Service<'p> {
     ) -> Result {
         let cnode = node.cnode.get().ok_or(Error::NoSuchSpace(node.space()))?.slot();
         let vspace = vmm.vspace(node.space())?;
-        vmm.drop_stuck()?;
+        vmm.retry_stuck()?;
         let guarded = vmm.take_slots(1)?;
         let (to, from) = (vmm.alloc.path(guarded), vmm.alloc.path(cnode));
         let guard_bits = vmm.alloc.sizes().word_bits - CNODE_BITS;
@@ -152,7 +152,7 @@ impl<'p> Service<'p> {
                     .tcb_set_space(tcb, faults, guarded, vspace)
                     .map_err(Error::kernel(Invocation::TcbSetSpace))
             });
-        let dropped = vmm.drop_temporary(guarded);
+        let dropped = vmm.delete_temporary(guarded);
         set.and(dropped)
     }
 }

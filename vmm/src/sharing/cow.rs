@@ -14,10 +14,10 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Frames, Invocation, Kernel, Memory, Taken};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, RunInfo};
+use crate::state::extent::{offset, Extent};
 use crate::state::region::Region;
 use crate::state::space::Space;
-use crate::state::temp_slots::Window;
+use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Source;
@@ -47,7 +47,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Ok(_) => Ok(clone),
             Err(error) => {
                 let (space, target) = self.region(clone)?;
-                self.abandon_region(space, target);
+                self.free_region_or_quarantine(space, target);
                 Err(error)
             }
         }
@@ -123,8 +123,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let part = self.with_mapped(space, rest, most);
         let to = to.part(page, part.pages()).ok_or(outside(to))?;
-        if let Some(run) = into_space.runs.borrow().first_in(to) {
-            let address = run.start.bits().max(to.start().bits());
+        if let Some(extent) = into_space.extents.borrow().first_in(to) {
+            let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address });
         }
         self.prepare_clone(space, part)?;
@@ -132,11 +132,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_quota(into_space, Resource::Slots, mapped)?;
         self.check_quota(into_space, Resource::Frames, mapped)?;
         self.refill()?;
-        self.cut_run(space, part.start().bits())?;
-        self.cut_run(space, part.end())?;
+        self.split_extent(space, part.start().bits())?;
+        self.split_extent(space, part.end())?;
         let cloned = self
             .write_protect(space, part)
-            .and_then(|()| self.clone_runs(space, part, into_space, to));
+            .and_then(|()| self.clone_extents(space, part, into_space, to));
         match cloned {
             Ok(()) => {
                 self.join_in(space, part);
@@ -145,7 +145,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             Err(error) => {
                 // Nobody shares these frames now: they can be written again as before.
-                let _ = self.settle_range(space, part);
+                let _ = self.restore_write_access_in(space, part);
                 Err(error)
             }
         }
@@ -176,7 +176,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let options = RegionOptions::new(1).at(first);
             if let Err(error) = self.clone_region(info.id, clone, &options) {
                 let _ = self.destroy_space(clone);
-                self.settle_before(space, at);
+                self.restore_write_access_below(space, at);
                 return Err(error);
             }
         }
@@ -185,7 +185,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Settles the regions below `end`: nobody may answer the faults of their threads, once there is
     /// no clone.
-    fn settle_before(&mut self, space: SpaceId, end: usize) {
+    fn restore_write_access_below(&mut self, space: SpaceId, end: usize) {
         let mut at = 0;
         while let Ok(Some(info)) = self.next_region(space, at) {
             at = info.range.end();
@@ -204,29 +204,31 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn settle(&mut self, region: RegionId) -> Result {
         let (space, node) = self.region(region)?;
         self.refill()?;
-        self.usable(node).map_or(Ok(()), |range| self.settle_range(space, range))
+        self.usable(node).map_or(Ok(()), |range| self.restore_write_access_in(space, range))
     }
 
     /// Refuses memory that is not ours to clone, and cuts large pages.
     fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            if !matches!(run.source, Source::Owned | Source::Copy) {
-                return Err(Error::NotOurs { address: run.start.bits() });
+            let Some(extent) = space.extents.borrow().first_in(part) else { break };
+            if !matches!(extent.source, Source::Owned | Source::Copy) {
+                return Err(Error::NotOurs { address: extent.start.bits() });
             }
-            if run.frames.size_bits != self.geometry.page_bits {
+            if extent.frames.size_bits != self.geometry.page_bits {
                 self.refill()?;
-                self.demote(space, run.start)?;
+                self.demote(space, extent.start)?;
                 continue;
             }
             // A frame's users are under copy-on-write all together or not at all.
-            let shared = |&index: &usize| !self.sharers.is_exclusive(run.frame(index), run.source);
-            let first_shared = if run.cow { None } else { (0..run.frames.count).find(shared) };
+            let shared =
+                |&index: &usize| !self.refcounts.is_exclusive(extent.frame(index), extent.source);
+            let first_shared =
+                if extent.cow { None } else { (0..extent.frames.count).find(shared) };
             if let Some(index) = first_shared {
-                return Err(Error::Shared { address: run.address(index).bits() });
+                return Err(Error::Shared { address: extent.address(index).bits() });
             }
-            rest = self.past(part, &run);
+            rest = self.past(part, &extent);
         }
         Ok(())
     }
@@ -235,34 +237,34 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn write_protect(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            if !run.cow {
-                self.set_cow(space, run, true)?;
+            let Some(extent) = space.extents.borrow().first_in(part) else { break };
+            if !extent.cow {
+                self.set_cow(space, extent, true)?;
             }
-            rest = self.past(part, &run);
+            rest = self.past(part, &extent);
         }
         Ok(())
     }
 
     /// Gives a whole run another mark, and its pages the rights that go with it.
-    pub(crate) fn set_cow(&mut self, space: &'p Space<'p>, run: RunInfo, cow: bool) -> Result {
-        let marked = RunInfo { cow, ..run };
+    pub(crate) fn set_cow(&mut self, space: &'p Space<'p>, extent: Extent, cow: bool) -> Result {
+        let marked = Extent { cow, ..extent };
         // For the cut, should a call be refused in the midst.
         self.refill()?;
-        let (done, outcome) = match marked.mapped_rights() == run.mapped_rights() {
-            true => (run.frames.count, Ok(())),
+        let (done, outcome) = match marked.mapped_rights() == extent.mapped_rights() {
+            true => (extent.frames.count, Ok(())),
             false => self.remap(space, &marked),
         };
-        if done != 0 && done != run.frames.count {
-            self.cut_run(space, run.address(done).bits())?;
+        if done != 0 && done != extent.frames.count {
+            self.split_extent(space, extent.address(done).bits())?;
         }
         if done != 0 {
-            space.runs.borrow_mut().set_cow(run.start, cow);
+            space.extents.borrow_mut().set_cow(extent.start, cow);
         }
         outcome
     }
 
-    fn clone_runs(
+    fn clone_extents(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
@@ -271,38 +273,39 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            let start = offset(to.start(), run.start.bits() - range.start().bits());
-            let copied = self.refill().and_then(|()| self.copy_frames(&run));
+            let Some(extent) = space.extents.borrow().first_in(part) else { break };
+            let start = offset(to.start(), extent.start.bits() - range.start().bits());
+            let copied = self.refill().and_then(|()| self.copy_frames(&extent));
             let entered = copied.and_then(|frames| {
-                self.enter(into, RunInfo { start, frames, source: Source::Copy, ..run })
+                self.enter(into, Extent { start, frames, source: Source::Copy, ..extent })
             });
             if let Err(error) = entered {
-                self.give_up(into, to);
+                self.free_unused_in(into, to);
                 return Err(error);
             }
-            rest = self.past(part, &run);
+            rest = self.past(part, &extent);
         }
-        self.install(into, to)
+        self.map_extents(into, to)
     }
 
     /// Gives the right to write back to pages in `range` that nobody shares.
-    fn settle_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    fn restore_write_access_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            if run.cow {
-                let (first, count) = run.indices_in(part);
-                let exclusive =
-                    |index: usize| self.sharers.is_exclusive(run.frame(first + index), run.source);
+            let Some(extent) = space.extents.borrow().first_in(part) else { break };
+            if extent.cow {
+                let (first, count) = extent.indices_in(part);
+                let exclusive = |index: usize| {
+                    self.refcounts.is_exclusive(extent.frame(first + index), extent.source)
+                };
                 let alike = exclusive(0);
                 let same = (1..count).find(|&index| exclusive(index) != alike).unwrap_or(count);
                 if alike {
-                    self.unmark(space, run.part(first, same))?;
+                    self.unmark_cow(space, extent.part(first, same))?;
                 }
-                rest = self.past(part, &run.part(first, same));
+                rest = self.past(part, &extent.part(first, same));
             } else {
-                rest = self.past(part, &run);
+                rest = self.past(part, &extent);
             }
         }
         self.join_in(space, range);
@@ -310,14 +313,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Takes the mark of copy-on-write from part of a run.
-    fn unmark(&mut self, space: &'p Space<'p>, piece: RunInfo) -> Result {
+    fn unmark_cow(&mut self, space: &'p Space<'p>, piece: Extent) -> Result {
         self.refill()?;
-        self.cut_run(space, piece.start.bits())?;
-        self.cut_run(space, piece.end())?;
+        self.split_extent(space, piece.start.bits())?;
+        self.split_extent(space, piece.end())?;
         let outcome = self.set_cow(space, piece, false);
-        self.join_run(space, piece.start);
+        self.join_extent(space, piece.start);
         if let Ok(end) = self.geometry.address(piece.end()) {
-            self.join_run(space, end);
+            self.join_extent(space, end);
         }
         outcome
     }
@@ -326,13 +329,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn break_cow_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = space.runs.borrow().first_in(part) else { break };
-            if run.cow {
-                let (first, _) = run.indices_in(part);
-                self.break_cow(space, run.address(first))?;
-                rest = self.past(part, &run.part(first, 1));
+            let Some(extent) = space.extents.borrow().first_in(part) else { break };
+            if extent.cow {
+                let (first, _) = extent.indices_in(part);
+                self.break_cow(space, extent.address(first))?;
+                rest = self.past(part, &extent.part(first, 1));
             } else {
-                rest = self.past(part, &run);
+                rest = self.past(part, &extent);
             }
         }
         Ok(())
@@ -343,11 +346,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// a copy (seven for what is a copied capability's); or one.
     pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
-        let run = space.runs.borrow().at(address).ok_or(not_mapped)?;
-        let index = run.index_of(address);
-        let piece = run.part(index, 1);
-        if self.sharers.is_exclusive(piece.frames.first, piece.source) {
-            return self.unmark(space, piece);
+        let extent = space.extents.borrow().at(address).ok_or(not_mapped)?;
+        let index = extent.index_of(address);
+        let piece = extent.part(index, 1);
+        if self.refcounts.is_exclusive(piece.frames.first, piece.source) {
+            return self.unmark_cow(space, piece);
         }
         // It was paid for when the clone was made: what is shared counts as what is its own.
         self.refill()?;
@@ -357,79 +360,79 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Taken::Clean(clean) => clean.frames(),
             Taken::Dirty(dirty) => dirty.frames(),
         };
-        let replaced = self.replace_frame(space, run, index, frames);
+        let replaced = self.replace_frame(space, extent, index, frames);
         if replaced.is_err() && !self.is_mapped_with(space, address, frames) {
-            self.give_or_leave(frames);
+            self.free_or_leave(frames);
         }
         replaced
     }
 
     fn is_mapped_with(&self, space: &Space<'p>, address: VirtAddr, frames: Frames) -> bool {
-        space.runs.borrow().at(address).is_some_and(|run| run.frame(0) == frames.first)
+        space.extents.borrow().at(address).is_some_and(|extent| extent.frame(0) == frames.first)
     }
 
     /// Puts a new frame in the place of one of a run's.
     fn replace_frame(
         &mut self,
         space: &'p Space<'p>,
-        run: RunInfo,
+        extent: Extent,
         index: usize,
         frames: Frames,
     ) -> Result {
-        let piece = run.part(index, 1);
-        let node = self.pools.runs.take().ok_or(Error::OutOfNodes(NodeKind::Run))?;
-        let mut spare = self.pools.runs.take();
+        let piece = extent.part(index, 1);
+        let node = self.pools.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))?;
+        let mut spare = self.pools.extents.take();
         let copied = match spare {
             Some(_) => self.copy_out(space, &piece, frames),
-            None => Err(Error::OutOfNodes(NodeKind::Run)),
+            None => Err(Error::OutOfNodes(NodeKind::Extent)),
         };
         if let Err(error) = copied {
-            self.pools.runs.give(node);
-            spare.into_iter().for_each(|node| self.pools.runs.give(node));
+            self.pools.extents.give(node);
+            spare.into_iter().for_each(|node| self.pools.extents.give(node));
             return Err(error);
         }
         // The old frame is mapped nowhere here any more, and its copy is gone.
-        let freed = space.runs.borrow_mut().carve(&run, index, 1, &mut spare);
+        let freed = space.extents.borrow_mut().remove_range(&extent, index, 1, &mut spare);
         for node in [freed, spare].into_iter().flatten() {
-            self.pools.runs.give(node);
+            self.pools.extents.give(node);
         }
         if piece.source == Source::Owned {
-            self.owner_leaves(piece.frames);
+            self.owner_gone(piece.frames);
         }
-        let own = RunInfo { frames, cow: false, source: Source::Owned, ..piece };
-        space.runs.borrow_mut().insert(node, own);
-        let mapped = self.install_run(space, own).map_err(|(error, _)| error);
+        let own = Extent { frames, cow: false, source: Source::Owned, ..piece };
+        space.extents.borrow_mut().insert(node, own);
+        let mapped = self.map_extent(space, own).map_err(|(error, _)| error);
         if mapped.is_err() {
             // It stays recorded; the fault that follows maps it.
-            self.restore_run(space, own);
+            self.restore_extent(space, own);
         }
         mapped
     }
 
     /// Copies the contents of a mapped page to `to`, by way of our own space, and takes the page
     /// away: unmapped, and deleted if it is a copy. When a call is refused it is where it was.
-    fn copy_out(&mut self, space: &'p Space<'p>, piece: &RunInfo, to: Frames) -> Result {
+    fn copy_out(&mut self, space: &'p Space<'p>, piece: &Extent, to: Frames) -> Result {
         let frame = piece.frames.first;
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         self.record_unmapped(space, piece);
-        let copied = self.copy_through_windows(piece, to).and_then(|()| match piece.source {
+        let copied = self.copy_through_temp_slots(piece, to).and_then(|()| match piece.source {
             Source::Copy => self.delete_copy(frame),
             _ => Ok(()),
         });
         if copied.is_err() {
             // Where that is refused again, the windows see to it before they are used again.
-            let _ = self.clear_window(Window::Target);
-            let _ = self.clear_window(Window::View);
-            self.restore_run(space, *piece);
+            let _ = self.unmap_temporary(TempSlot::Target);
+            let _ = self.unmap_temporary(TempSlot::View);
+            self.restore_extent(space, *piece);
         }
         copied
     }
 
-    fn copy_through_windows(&mut self, piece: &RunInfo, to: Frames) -> Result {
-        let target = self.map_at(Window::Target, to.first)?;
-        let view = self.map_at(Window::View, piece.frames.first)?;
+    fn copy_through_temp_slots(&mut self, piece: &Extent, to: Frames) -> Result {
+        let target = self.map_temporarily(TempSlot::Target, to.first)?;
+        let view = self.map_temporarily(TempSlot::View, piece.frames.first)?;
         self.kernel.copy(target, view, self.geometry.page_bytes());
-        self.clear_window(Window::View)?;
-        self.clear_window(Window::Target)
+        self.unmap_temporary(TempSlot::View)?;
+        self.unmap_temporary(TempSlot::Target)
     }
 }

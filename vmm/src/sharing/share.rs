@@ -4,7 +4,7 @@ use page_tables::PageRange;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, RunInfo};
+use crate::state::extent::{offset, Extent};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -54,7 +54,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match shared {
             Ok(()) => Ok(self.id_of(into, target)),
             Err(error) => {
-                self.abandon_region(into, target);
+                self.free_region_or_quarantine(into, target);
                 Err(error)
             }
         }
@@ -87,8 +87,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let to = self.usable(target).and_then(|usable| usable.part(page, pages));
         let to = to.ok_or(Error::OutsideRegion { address: into.start.bits() })?;
-        if let Some(run) = into_space.runs.borrow().first_in(to) {
-            let address = run.start.bits().max(to.start().bits());
+        if let Some(extent) = into_space.extents.borrow().first_in(to) {
+            let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address });
         }
         self.check_shareable(from, range)?;
@@ -108,25 +108,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let RegionSpec { rights, cache, .. } = spec;
         let mut rest = Some(range);
         while let Some(part) = rest {
-            let Some(run) = from.runs.borrow().first_in(part) else { break };
-            let (first, count) = run.indices_in(part);
-            let piece = run.part(first, count);
+            let Some(extent) = from.extents.borrow().first_in(part) else { break };
+            let (first, count) = extent.indices_in(part);
+            let piece = extent.part(first, count);
             let at = offset(to.start(), piece.start.bits() - range.start().bits());
             let copied = match at.is_aligned(piece.frames.size_bits) {
                 true => self.refill().and_then(|()| self.copy_frames(&piece)),
                 false => Err(Error::LargePage { address: at.bits() }),
             };
             let entered = copied.and_then(|frames| {
-                let fresh = RunInfo::fresh(at, frames, rights, cache);
-                let info = RunInfo { source: Source::Copy, ..fresh };
+                let fresh = Extent::fresh(at, frames, rights, cache);
+                let info = Extent { source: Source::Copy, ..fresh };
                 self.enter(into, info)
             });
             if let Err(error) = entered {
-                self.give_up(into, to);
+                self.free_unused_in(into, to);
                 return Err(error);
             }
-            rest = self.past(part, &run);
+            rest = self.past(part, &extent);
         }
-        self.install(into, to)
+        self.map_extents(into, to)
     }
 }

@@ -3,7 +3,7 @@
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::temp_slots::Window;
+use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
@@ -34,13 +34,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(page - at % page));
             let address = self.geometry.address(at)?;
-            let run = node.runs.borrow().at(address);
-            let run = run.ok_or(Error::NotMapped { address: at })?;
-            if run.frames.size_bits != self.geometry.page_bits {
+            let extent = node.extents.borrow().at(address);
+            let extent = extent.ok_or(Error::NotMapped { address: at })?;
+            if extent.frames.size_bits != self.geometry.page_bits {
                 return Err(Error::LargePage { address: at });
             }
-            debug_assert!(matches!(run.source, Source::Owned | Source::Copy));
-            self.write_frame(run.frame(run.index_of(address)), at % page, now)?;
+            debug_assert!(matches!(extent.source, Source::Owned | Source::Copy));
+            self.write_frame(extent.frame(extent.index_of(address)), at % page, now)?;
             (rest, at) = (later, at + now.len());
         }
         Ok(())
@@ -49,16 +49,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Writes into a frame through a copy of its capability, as that can be mapped but once.
     fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
         self.refill()?;
-        self.drop_stuck()?;
+        self.retry_stuck()?;
         let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
         let (to, from) = (self.alloc.path(slot), self.alloc.path(frame));
         let copied = self.kernel.cnode_copy(to, from, Rights::all());
         let written = copied.map_err(Error::kernel(Invocation::CNodeCopy)).and_then(|()| {
-            let window = self.map_at(Window::Target, slot)?;
+            let window = self.map_temporarily(TempSlot::Target, slot)?;
             self.kernel.write(window + offset, bytes);
             Ok(())
         });
-        let dropped = self.drop_temporary(slot);
+        let dropped = self.delete_temporary(slot);
         written.and(dropped)
     }
 }

@@ -10,12 +10,12 @@ use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::NO_STREAK;
 use crate::state::asids::AsidPools;
-use crate::state::refcounts::Sharers;
+use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
 use crate::state::requests::Requests;
 use crate::state::reserve::{split_first, Bookkeeping, Wanted};
 use crate::state::space::Spaces;
-use crate::state::temp_slots::Windows;
+use crate::state::temp_slots::TempSlots;
 use crate::state::threads::Threads;
 use crate::types::architecture::Architecture;
 use crate::types::boot::BootInfo;
@@ -61,10 +61,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 frames_taken: 0,
                 mapped_pages: 0,
             },
-            windows: Windows::new(geometry.range(0, 2)?),
+            temp_slots: TempSlots::new(geometry.range(0, 2)?),
             quarantined: 0,
             asids: AsidPools::new(boot.asid_pool),
-            sharers: Sharers::new(),
+            refcounts: FrameRefcounts::new(),
             threads: Threads::new(),
             requests: Requests::new(),
             serial: 0,
@@ -75,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Table))?;
-        vmm.adopt_boot_page(Wanted::Own(NodeKind::Run))?;
+        vmm.adopt_boot_page(Wanted::Own(NodeKind::Extent))?;
         vmm.start_space(own, SpaceId(1), boot.vspace)?;
         for (name, range) in boot.mapped {
             let range = pages(range)?;
@@ -87,9 +87,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for &untyped in boot.untypeds {
             vmm.record_untyped(untyped)?;
         }
-        let window = vmm.place_window(boot.tables)?;
+        let window = vmm.place_temp_slots(boot.tables)?;
         let range = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
-        vmm.windows = Windows::new(range);
+        vmm.temp_slots = TempSlots::new(range);
         // Addresses for book-keeping, so that where they lie does not depend on when they are needed.
         vmm.next_own_page()?;
         Ok(vmm)
@@ -97,7 +97,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The pages through which frames are cleared and copied: under a page table that is there already where one
     /// has room, so that frames can be recycled when there is no memory for a table.
-    fn place_window(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
+    fn place_temp_slots(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
         let options = RegionOptions::new(2).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
         let deepest = self.geometry.levels.len() as u8 - 1;
         for &(_, address, _) in tables.iter().filter(|&&(level, ..)| level == deepest) {

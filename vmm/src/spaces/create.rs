@@ -84,17 +84,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
         let mut done = 0;
         loop {
-            let first = space.runs.borrow().iter().next();
-            let Some(run) = first else { return Ok(()) };
-            let pages = run.frames.count << (run.frames.size_bits - self.geometry.page_bits);
-            if run.source == Source::Owned
-                && !self.sharers.any_in(&run.frames)
-                && self.alloc.destroy_if_whole(&mut self.kernel, run.frames)?
+            let first = space.extents.borrow().iter().next();
+            let Some(extent) = first else { return Ok(()) };
+            let pages = extent.frames.count << (extent.frames.size_bits - self.geometry.page_bits);
+            if extent.source == Source::Owned
+                && !self.refcounts.any_in(&extent.frames)
+                && self.alloc.destroy_if_whole(&mut self.kernel, extent.frames)?
             {
-                self.record_unmapped(space, &run);
-                self.forget_run(space, run, 0, run.frames.count);
+                self.record_unmapped(space, &extent);
+                self.remove_extent(space, extent, 0, extent.frames.count);
             } else {
-                self.unmap_part(space, run, 0, run.frames.count)
+                self.unmap_part(space, extent, 0, extent.frames.count)
                     .map_err(|(error, pages)| error.after(done + pages))?;
             }
             done += pages;

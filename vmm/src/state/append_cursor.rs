@@ -3,7 +3,7 @@
 use page_tables::Table;
 use untyped_alloc::{CachePolicy, FrameBatch, Rights};
 
-use crate::state::extent::Run;
+use crate::state::extent::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
 
@@ -16,7 +16,7 @@ pub(crate) struct Streak<'p> {
     pub space: &'p Space<'p>,
     pub region: &'p Region<'p>,
     /// The run that they make longer.
-    pub run: &'p Run<'p>,
+    pub extent: &'p ExtentNode<'p>,
     /// What its frames are of.
     pub batch: FrameBatch<'p>,
     /// The page table that they are in, which is not empty.

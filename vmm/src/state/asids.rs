@@ -3,7 +3,7 @@
 use untyped_alloc::CPtr;
 
 /// The most ASID pools any architecture here has.
-const MOST_POOLS: usize = 8;
+const MAX_POOLS: usize = 8;
 
 /// One ASID pool.
 #[derive(Clone, Copy)]
@@ -14,12 +14,12 @@ pub(crate) struct AsidPool {
 }
 
 /// The ASID pools there are.
-pub(crate) struct AsidPools([Option<AsidPool>; MOST_POOLS]);
+pub(crate) struct AsidPools([Option<AsidPool>; MAX_POOLS]);
 
 impl AsidPools {
     /// With the pool the kernel made at boot.
     pub fn new(initial: CPtr) -> AsidPools {
-        let mut pools = [None; MOST_POOLS];
+        let mut pools = [None; MAX_POOLS];
         pools[0] = Some(AsidPool { capability: initial, full: false });
         AsidPools(pools)
     }

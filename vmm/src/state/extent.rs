@@ -1,4 +1,4 @@
-//! Runs: frames with consecutive capabilities, mapped at consecutive addresses with the same rights.
+//! Extents: frames with consecutive capabilities, mapped at consecutive addresses with the same rights.
 //!
 //! A run is what the manager remembers about mapped pages: 28 bytes on IA32 for up to 256 of them.
 //! Where pages are mapped one by one at scattered addresses, each costs one run. The runs of a
@@ -21,12 +21,12 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Rights};
 use crate::types::mapping::Source;
 
 /// The most frames of one run: as many as one batch has.
-pub(crate) const MOST_FRAMES: usize = 256;
+pub(crate) const MAX_FRAMES: usize = 256;
 
 /// A run of mapped frames.
 #[derive(Default)]
-pub(crate) struct Run<'p> {
-    pub next_free: Cell<Option<&'p Run<'p>>>,
+pub(crate) struct ExtentNode<'p> {
+    pub next_free: Cell<Option<&'p ExtentNode<'p>>>,
     by_start: RBTreeLink,
     start: Cell<VirtAddr>,
     /// The capability mapped at `start`; the others follow.
@@ -37,7 +37,7 @@ pub(crate) struct Run<'p> {
 }
 
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(core::mem::size_of::<Run<'_>>() <= 28);
+const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28);
 
 /// Rights (two bits: frames know no grant), copy-on-write, cache policy, source and whether its pages
 /// lie apart, in one byte.
@@ -45,10 +45,10 @@ const _: () = assert!(core::mem::size_of::<Run<'_>>() <= 28);
 struct Attributes(u8);
 
 impl Attributes {
-    fn new(info: &RunInfo) -> Attributes {
+    fn new(info: &Extent) -> Attributes {
         let rights = info.rights.bits() & Rights::READ_WRITE.bits();
         let (cow, cache, source) = (info.cow as u8, info.cache as u8, info.source as u8);
-        Attributes(rights | cow << 2 | cache << 3 | source << 5 | (info.apart as u8) << 7)
+        Attributes(rights | cow << 2 | cache << 3 | source << 5 | (info.strided as u8) << 7)
     }
 
     fn rights(self) -> Rights {
@@ -77,14 +77,14 @@ impl Attributes {
         }
     }
 
-    fn apart(self) -> bool {
+    fn strided(self) -> bool {
         self.0 & 1 << 7 != 0
     }
 }
 
 /// What a run records, as a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct RunInfo {
+pub(crate) struct Extent {
     pub start: VirtAddr,
     pub frames: Frames,
     /// What its pages may be used for.
@@ -95,19 +95,19 @@ pub(crate) struct RunInfo {
     pub cache: CachePolicy,
     pub source: Source,
     /// Behind each page comes one where nothing is mapped.
-    pub apart: bool,
+    pub strided: bool,
 }
 
-impl RunInfo {
+impl Extent {
     /// Fresh frames of a space's own, mapped page behind page.
-    pub fn fresh(start: VirtAddr, frames: Frames, rights: Rights, cache: CachePolicy) -> RunInfo {
+    pub fn fresh(start: VirtAddr, frames: Frames, rights: Rights, cache: CachePolicy) -> Extent {
         let source = Source::Owned;
-        RunInfo { start, frames, rights, cow: false, cache, source, apart: false }
+        Extent { start, frames, rights, cow: false, cache, source, strided: false }
     }
 
     /// Logarithm of the distance from one page to the next, in bytes.
     pub fn step_bits(&self) -> u8 {
-        self.frames.size_bits + u8::from(self.apart)
+        self.frames.size_bits + u8::from(self.strided)
     }
 
     /// The number of the frame that is mapped at `address`, which is in the run.
@@ -135,8 +135,8 @@ impl RunInfo {
     }
 
     /// `count` frames from number `first` on.
-    pub fn part(&self, first: usize, count: usize) -> RunInfo {
-        RunInfo { start: self.address(first), frames: self.frames_part(first, count), ..*self }
+    pub fn part(&self, first: usize, count: usize) -> Extent {
+        Extent { start: self.address(first), frames: self.frames_part(first, count), ..*self }
     }
 
     /// Where frame number `index` is mapped.
@@ -157,7 +157,7 @@ impl RunInfo {
     pub fn indices_in(&self, range: PageRange) -> (usize, usize) {
         let bits = self.step_bits();
         let distance = range.start().bits().saturating_sub(self.start.bits());
-        let behind_page = self.apart && distance >> self.frames.size_bits & 1 == 1;
+        let behind_page = self.strided && distance >> self.frames.size_bits & 1 == 1;
         let from = (distance >> bits) + usize::from(behind_page);
         let to = (range.end().min(self.end()) - 1 - self.start.bits()) >> bits;
         (from, to + 1 - from)
@@ -169,7 +169,7 @@ pub(crate) fn offset(address: VirtAddr, bytes: usize) -> VirtAddr {
     address.checked_add(bytes).unwrap_or(address)
 }
 
-impl Run<'_> {
+impl ExtentNode<'_> {
     /// Its frames.
     pub fn frames(&self) -> Frames {
         Frames {
@@ -190,7 +190,7 @@ impl Run<'_> {
     }
 
     fn step_bits(&self) -> u8 {
-        self.size_bits.get() + u8::from(self.attributes.get().apart())
+        self.size_bits.get() + u8::from(self.attributes.get().strided())
     }
 
     fn covers(&self, address: VirtAddr) -> bool {
@@ -200,7 +200,7 @@ impl Run<'_> {
     /// Whether one of its pages is at `address`, which it covers.
     fn maps(&self, address: VirtAddr) -> bool {
         let distance = address.bits() - self.start.get().bits();
-        !self.attributes.get().apart() || distance >> self.size_bits.get() & 1 == 0
+        !self.attributes.get().strided() || distance >> self.size_bits.get() & 1 == 0
     }
 
     /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
@@ -209,39 +209,39 @@ impl Run<'_> {
         rights: Rights,
         cache: CachePolicy,
         size_bits: u8,
-        apart: bool,
+        strided: bool,
     ) -> Option<usize> {
         let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
-        let like = RunInfo { apart, ..RunInfo::fresh(self.start.get(), frames, rights, cache) };
+        let like = Extent { strided, ..Extent::fresh(self.start.get(), frames, rights, cache) };
         let alike =
             self.size_bits.get() == size_bits && self.attributes.get() == Attributes::new(&like);
-        alike.then(|| MOST_FRAMES - usize::from(self.count.get()))
+        alike.then(|| MAX_FRAMES - usize::from(self.count.get()))
     }
 
     /// Whether `next` goes on where this one ends, in address, capability and everything else.
-    fn continues_with(&self, next: &RunInfo) -> bool {
+    fn continues_with(&self, next: &Extent) -> bool {
         let count = usize::from(self.count.get());
         self.end() == next.start.bits()
             && self.first.get().offset(count) == next.frames.first
-            && count + next.frames.count <= MOST_FRAMES
+            && count + next.frames.count <= MAX_FRAMES
             && self.size_bits.get() == next.frames.size_bits
             && self.attributes.get() == Attributes::new(next)
     }
 
-    pub fn info(&self) -> RunInfo {
+    pub fn info(&self) -> Extent {
         let attributes = self.attributes.get();
-        RunInfo {
+        Extent {
             start: self.start.get(),
             frames: self.frames(),
             rights: attributes.rights(),
             cow: attributes.cow(),
             cache: attributes.cache(),
             source: attributes.source(),
-            apart: attributes.apart(),
+            strided: attributes.strided(),
         }
     }
 
-    fn write(&self, info: RunInfo) {
+    fn write(&self, info: Extent) {
         self.start.set(info.start);
         self.first.set(info.frames.first);
         self.count.set(info.frames.count as u16);
@@ -255,24 +255,24 @@ mod adapters {
     use super::*;
     use intrusive_collections::intrusive_adapter;
     intrusive_adapter!(
-        pub(crate) ByStart<'p> = &'p Run<'p>: Run<'p> { by_start => RBTreeLink }
+        pub(crate) ByStart<'p> = &'p ExtentNode<'p>: ExtentNode<'p> { by_start => RBTreeLink }
     );
 }
 use adapters::ByStart;
 
 impl<'a> KeyAdapter<'a> for ByStart<'_> {
     type Key = VirtAddr;
-    fn get_key(&self, run: &'a Run<'_>) -> VirtAddr {
-        run.start.get()
+    fn get_key(&self, extent: &'a ExtentNode<'_>) -> VirtAddr {
+        extent.start.get()
     }
 }
 
 /// The runs of one space.
-pub(crate) struct Runs<'p> {
+pub(crate) struct Extents<'p> {
     by_start: RBTree<ByStart<'p>>,
     /// The run used last, and an address up to which nothing lies behind it: what comes next is
     /// often behind it or in it. Always in the tree.
-    last: Cell<Option<(&'p Run<'p>, usize)>>,
+    last: Cell<Option<(&'p ExtentNode<'p>, usize)>>,
     /// Bytes in frames of the space's own.
     owned_bytes: Cell<usize>,
     /// Copied capabilities.
@@ -281,9 +281,9 @@ pub(crate) struct Runs<'p> {
     copied_bytes: Cell<usize>,
 }
 
-impl<'p> Runs<'p> {
+impl<'p> Extents<'p> {
     pub fn new() -> Self {
-        Runs {
+        Extents {
             by_start: RBTree::new(ByStart::new()),
             last: Cell::new(None),
             owned_bytes: Cell::new(0),
@@ -308,12 +308,12 @@ impl<'p> Runs<'p> {
     }
 
     /// Counts `count` frames of a run, in or out.
-    fn count(&self, run: &RunInfo, count: usize, into: bool) {
+    fn count(&self, extent: &Extent, count: usize, into: bool) {
         let change = |total: &Cell<usize>, by: usize| {
             total.set(if into { total.get() + by } else { total.get() - by });
         };
-        let bytes = count << run.frames.size_bits;
-        match run.source {
+        let bytes = count << extent.frames.size_bits;
+        match extent.source {
             Source::Owned => change(&self.owned_bytes, bytes),
             Source::Copy => {
                 change(&self.copies, count);
@@ -324,7 +324,7 @@ impl<'p> Runs<'p> {
     }
 
     /// Enters a run in `node`.
-    pub fn insert(&mut self, node: &'p Run<'p>, info: RunInfo) {
+    pub fn insert(&mut self, node: &'p ExtentNode<'p>, info: Extent) {
         node.write(info);
         self.by_start.insert(node);
         self.count(&info, info.frames.count, true);
@@ -337,7 +337,7 @@ impl<'p> Runs<'p> {
     }
 
     /// The first run that lies, even in part, in `range`.
-    pub fn first_in(&self, range: PageRange) -> Option<RunInfo> {
+    pub fn first_in(&self, range: PageRange) -> Option<Extent> {
         let start = range.start();
         if let Some((last, clear_to)) = self.last.get() {
             if last.covers(start) {
@@ -349,37 +349,37 @@ impl<'p> Runs<'p> {
         }
         let at = self.by_start.upper_bound(Bound::Included(&start));
         let next = match at.clone_pointer() {
-            Some(run) if run.covers(start) => {
-                self.last.set(Some((run, run.end())));
-                return Some(run.info());
+            Some(extent) if extent.covers(start) => {
+                self.last.set(Some((extent, extent.end())));
+                return Some(extent.info());
             }
-            Some(run) => {
+            Some(extent) => {
                 let next = at.peek_next().get();
                 let clear_to = next.map_or(usize::MAX, |next| next.start.get().bits());
-                self.last.set(Some((run, clear_to)));
+                self.last.set(Some((extent, clear_to)));
                 next
             }
             None => self.by_start.front().get(),
         };
-        next.map(Run::info).filter(|run| run.start.bits() < range.end())
+        next.map(ExtentNode::info).filter(|extent| extent.start.bits() < range.end())
     }
 
     /// The run that covers an address.
-    pub fn at(&self, address: VirtAddr) -> Option<RunInfo> {
+    pub fn at(&self, address: VirtAddr) -> Option<Extent> {
         if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {
             return last.maps(address).then(|| last.info());
         }
-        let run = self.by_start.upper_bound(Bound::Included(&address)).clone_pointer()?;
-        if !run.covers(address) {
+        let extent = self.by_start.upper_bound(Bound::Included(&address)).clone_pointer()?;
+        if !extent.covers(address) {
             return None;
         }
-        self.last.set(Some((run, run.end())));
-        run.maps(address).then(|| run.info())
+        self.last.set(Some((extent, extent.end())));
+        extent.maps(address).then(|| extent.info())
     }
 
     /// The run that goes on across an address: it begins before and ends behind it. Where one is known
     /// to begin or end there, nothing is searched.
-    pub fn across(&self, address: VirtAddr) -> Option<RunInfo> {
+    pub fn across(&self, address: VirtAddr) -> Option<Extent> {
         if let Some((last, _)) = self.last.get() {
             if last.start.get() == address || last.end() == address.bits() {
                 return None;
@@ -398,15 +398,15 @@ impl<'p> Runs<'p> {
             let index = (address.bits() - last.start.get().bits()) >> last.step_bits();
             return last.maps(address).then(|| last.first.get().offset(index));
         }
-        self.at(address).map(|run| run.frame(run.index_of(address)))
+        self.at(address).map(|extent| extent.frame(extent.index_of(address)))
     }
 
     /// The run before `next`, which lies in no run, if `next` goes on where it ends in every respect
     /// that a run knows of.
-    pub fn before(&self, next: &RunInfo) -> Option<&'p Run<'p>> {
+    pub fn before(&self, next: &Extent) -> Option<&'p ExtentNode<'p>> {
         let start = next.start.bits();
         let behind =
-            |(last, clear_to): &(&Run<'_>, usize)| last.end() <= start && start < *clear_to;
+            |(last, clear_to): &(&ExtentNode<'_>, usize)| last.end() <= start && start < *clear_to;
         let before = match self.last.get().filter(behind) {
             Some((last, _)) => last,
             None => self.by_start.upper_bound(Bound::Included(&next.start)).clone_pointer()?,
@@ -416,12 +416,12 @@ impl<'p> Runs<'p> {
 
     /// The run used last, if it ends at `address`; and up to where nothing lies behind it, as far as
     /// is known.
-    pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p Run<'p>, usize)> {
+    pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p ExtentNode<'p>, usize)> {
         self.last.get().filter(|(last, _)| last.end() == address.bits())
     }
 
     /// The run that ends at `address`.
-    pub fn ending_at(&self, address: VirtAddr) -> Option<&'p Run<'p>> {
+    pub fn ending_at(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
         let before = match self.last_ending_at(address) {
             Some((last, _)) => last,
             None => self.by_start.upper_bound(Bound::Excluded(&address)).clone_pointer()?,
@@ -432,39 +432,39 @@ impl<'p> Runs<'p> {
     /// Makes a run of the space's own frames longer by the one that goes on where it ends, of
     /// `bytes`.
     #[inline(always)]
-    pub fn extend(&self, run: &'p Run<'p>, bytes: usize) {
-        run.count.set(run.count.get() + 1);
+    pub fn extend(&self, extent: &'p ExtentNode<'p>, bytes: usize) {
+        extent.count.set(extent.count.get() + 1);
         self.owned_bytes.set(self.owned_bytes.get() + bytes);
     }
 
     /// Takes frames `first..first + count` out of the run that starts where `run` does. What is
     /// left before them keeps the node; what is left after them needs `spare`. Returns the nodes
     /// that are free now: at the most one, and `spare` if it was not used.
-    pub fn carve(
+    pub fn remove_range(
         &mut self,
-        run: &RunInfo,
+        extent: &Extent,
         first: usize,
         count: usize,
-        spare: &mut Option<&'p Run<'p>>,
-    ) -> Option<&'p Run<'p>> {
-        let node = self.by_start.find(&run.start).clone_pointer()?;
-        let after = run.frames.count - first - count;
+        spare: &mut Option<&'p ExtentNode<'p>>,
+    ) -> Option<&'p ExtentNode<'p>> {
+        let node = self.by_start.find(&extent.start).clone_pointer()?;
+        let after = extent.frames.count - first - count;
         let mut freed = None;
         // What follows is either kept in a node of its own, and counted anew, or part of it.
         let counted_anew = if first != 0 { after } else { 0 };
-        self.count(run, count + counted_anew, false);
+        self.count(extent, count + counted_anew, false);
         match (first, after) {
             (0, 0) => {
-                freed = self.by_start.find_mut(&run.start).remove();
+                freed = self.by_start.find_mut(&extent.start).remove();
                 self.last.set(None);
             }
             // The order among the runs stays: what is left starts inside the old extent.
-            (0, _) => node.write(run.part(count, after)),
-            (_, 0) => node.write(run.part(0, first)),
+            (0, _) => node.write(extent.part(count, after)),
+            (_, 0) => node.write(extent.part(0, first)),
             _ => {
-                node.write(run.part(0, first));
+                node.write(extent.part(0, first));
                 if let Some(rest) = spare.take() {
-                    self.insert(rest, run.part(first + count, after));
+                    self.insert(rest, extent.part(first + count, after));
                 }
             }
         }
@@ -472,8 +472,8 @@ impl<'p> Runs<'p> {
     }
 
     /// Whether carving these frames out leaves something on both sides, and so needs a node.
-    pub fn needs_spare(run: &RunInfo, first: usize, count: usize) -> bool {
-        first != 0 && first + count != run.frames.count
+    pub fn needs_spare(extent: &Extent, first: usize, count: usize) -> bool {
+        first != 0 && first + count != extent.frames.count
     }
 
     /// Joins the run at `start` with the one before it if they are really one, and if
@@ -482,7 +482,7 @@ impl<'p> Runs<'p> {
         &mut self,
         start: VirtAddr,
         one_batch: impl Fn(Frames) -> bool,
-    ) -> Option<&'p Run<'p>> {
+    ) -> Option<&'p ExtentNode<'p>> {
         let cursor = self.by_start.find(&start);
         let after = cursor.get()?.info();
         let before_node = cursor.peek_prev().clone_pointer()?;
@@ -495,26 +495,26 @@ impl<'p> Runs<'p> {
         }
         let freed = self.by_start.find_mut(&start).remove();
         self.last.set(None);
-        before_node.write(RunInfo { frames, ..before });
+        before_node.write(Extent { frames, ..before });
         freed
     }
 
     /// Records new rights for the whole run that starts at `start`.
     pub fn set_rights(&mut self, start: VirtAddr, rights: Rights) {
-        if let Some(run) = self.by_start.find(&start).get() {
-            run.write(RunInfo { rights, ..run.info() });
+        if let Some(extent) = self.by_start.find(&start).get() {
+            extent.write(Extent { rights, ..extent.info() });
         }
     }
 
     /// Records whether the whole run that starts at `start` is copy-on-write.
     pub fn set_cow(&mut self, start: VirtAddr, cow: bool) {
-        if let Some(run) = self.by_start.find(&start).get() {
-            run.write(RunInfo { cow, ..run.info() });
+        if let Some(extent) = self.by_start.find(&start).get() {
+            extent.write(Extent { cow, ..extent.info() });
         }
     }
 
     /// Takes every run out, lowest first.
-    pub fn pop(&mut self) -> Option<(&'p Run<'p>, RunInfo)> {
+    pub fn pop(&mut self) -> Option<(&'p ExtentNode<'p>, Extent)> {
         let node = self.by_start.front_mut().remove()?;
         self.last.set(None);
         let info = node.info();
@@ -523,7 +523,7 @@ impl<'p> Runs<'p> {
     }
 
     /// Every run, by address.
-    pub fn iter(&self) -> impl Iterator<Item = RunInfo> + use<'_, 'p> {
-        self.by_start.iter().map(Run::info)
+    pub fn iter(&self) -> impl Iterator<Item = Extent> + use<'_, 'p> {
+        self.by_start.iter().map(ExtentNode::info)
     }
 }

@@ -8,7 +8,7 @@
 //!   sharer's run  ──► copies                    (slots 900, 901, 902)
 //! ```
 //!
-//! Two things are remembered. [`Copies`]: which slots hold copies of which frames. [`Sharers`]: for
+//! Two things are remembered. [`Copies`]: which slots hold copies of which frames. [`FrameRefcounts`]: for
 //! a frame that has copies, how many, and whether the owner has left. Frames without copies have
 //! neither, and an unmapping learns so with one look-up for a run. When the owner leaves first, its
 //! frames stay taken until the last copy is deleted.
@@ -26,8 +26,8 @@ const GROUP: usize = 32;
 
 /// How the frames of one group are shared.
 #[derive(Default)]
-pub(crate) struct SharerGroup<'p> {
-    pub next_free: Cell<Option<&'p SharerGroup<'p>>>,
+pub(crate) struct RefcountGroup<'p> {
+    pub next_free: Cell<Option<&'p RefcountGroup<'p>>>,
     by_slot: RBTreeLink,
     base: Cell<usize>,
     /// For each frame, how many copies there are, and [`OWNER_LEFT`].
@@ -38,7 +38,7 @@ pub(crate) struct SharerGroup<'p> {
 const OWNER_LEFT: u16 = 1 << 15;
 
 /// The most copies of one frame.
-pub(crate) const MOST_COPIES: u16 = OWNER_LEFT - 1;
+pub(crate) const MAX_COPIES: u16 = OWNER_LEFT - 1;
 
 /// How often a frame is copied, and whether its owner's own mapping is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,14 +54,14 @@ impl Count {
 
     /// How many copies there are.
     pub fn copies(self) -> u16 {
-        self.0 & MOST_COPIES
+        self.0 & MAX_COPIES
     }
 }
 
 /// Copied capabilities in consecutive slots.
 #[derive(Default)]
-pub(crate) struct Copies<'p> {
-    pub next_free: Cell<Option<&'p Copies<'p>>>,
+pub(crate) struct CapCopies<'p> {
+    pub next_free: Cell<Option<&'p CapCopies<'p>>>,
     by_slot: RBTreeLink,
     first: Cell<CPtr>,
     origin: Cell<CPtr>,
@@ -77,10 +77,10 @@ mod adapters {
     use super::*;
     use intrusive_collections::intrusive_adapter;
     intrusive_adapter!(
-        pub(crate) GroupBySlot<'p> = &'p SharerGroup<'p>: SharerGroup<'p> { by_slot => RBTreeLink }
+        pub(crate) GroupBySlot<'p> = &'p RefcountGroup<'p>: RefcountGroup<'p> { by_slot => RBTreeLink }
     );
     intrusive_adapter!(
-        pub(crate) CopiesBySlot<'p> = &'p Copies<'p>: Copies<'p> { by_slot => RBTreeLink }
+        pub(crate) CopiesBySlot<'p> = &'p CapCopies<'p>: CapCopies<'p> { by_slot => RBTreeLink }
     );
 }
 
@@ -88,27 +88,27 @@ use adapters::{CopiesBySlot, GroupBySlot};
 
 impl<'a> KeyAdapter<'a> for GroupBySlot<'_> {
     type Key = usize;
-    fn get_key(&self, group: &'a SharerGroup<'_>) -> usize {
+    fn get_key(&self, group: &'a RefcountGroup<'_>) -> usize {
         group.base.get()
     }
 }
 
 impl<'a> KeyAdapter<'a> for CopiesBySlot<'_> {
     type Key = CPtr;
-    fn get_key(&self, copies: &'a Copies<'_>) -> CPtr {
+    fn get_key(&self, copies: &'a CapCopies<'_>) -> CPtr {
         copies.first.get()
     }
 }
 
 /// Who shares what.
-pub(crate) struct Sharers<'p> {
+pub(crate) struct FrameRefcounts<'p> {
     groups: RBTree<GroupBySlot<'p>>,
     copies: RBTree<CopiesBySlot<'p>>,
 }
 
-impl<'p> Sharers<'p> {
+impl<'p> FrameRefcounts<'p> {
     pub fn new() -> Self {
-        Sharers {
+        FrameRefcounts {
             groups: RBTree::new(GroupBySlot::new()),
             copies: RBTree::new(CopiesBySlot::new()),
         }
@@ -154,7 +154,7 @@ impl<'p> Sharers<'p> {
     /// When the pool is empty; nothing was taken from it then.
     pub fn insert_groups(
         &mut self,
-        pool: &mut Pool<'p, SharerGroup<'p>>,
+        pool: &mut Pool<'p, RefcountGroup<'p>>,
         first: CPtr,
         count: usize,
     ) -> Result<(), OutOfGroups> {
@@ -175,7 +175,7 @@ impl<'p> Sharers<'p> {
     /// Gives back the nodes of groups in which nothing is shared any more.
     pub fn remove_unused_groups(
         &mut self,
-        pool: &mut Pool<'p, SharerGroup<'p>>,
+        pool: &mut Pool<'p, RefcountGroup<'p>>,
         first: CPtr,
         count: usize,
     ) {
@@ -197,18 +197,24 @@ impl<'p> Sharers<'p> {
     }
 
     /// Counts the owner's own mapping of a frame out; its copies stay.
-    pub fn owner_left(&self, frame: CPtr) {
+    pub fn owner_gone(&self, frame: CPtr) {
         self.set(frame, self.count(frame).0 | OWNER_LEFT);
     }
 
     /// Forgets a frame whose owner left and that has no copy any more.
-    pub fn forget_orphan(&self, frame: CPtr) {
+    pub fn remove_orphan(&self, frame: CPtr) {
         self.set(frame, 0);
     }
 
     /// Enters `count` slots from `first` on, empty yet, for copies of the capabilities from `origin`
     /// on.
-    pub fn insert_copies(&mut self, node: &'p Copies<'p>, first: CPtr, origin: CPtr, count: usize) {
+    pub fn insert_copies(
+        &mut self,
+        node: &'p CapCopies<'p>,
+        first: CPtr,
+        origin: CPtr,
+        count: usize,
+    ) {
         node.first.set(first);
         node.origin.set(origin);
         node.count.set(count as u16);
@@ -218,7 +224,7 @@ impl<'p> Sharers<'p> {
     }
 
     /// Counts one more copy, just made, of those that `copies` is about.
-    pub fn copied(&self, copies: &Copies<'p>, frame: CPtr) {
+    pub fn copied(&self, copies: &CapCopies<'p>, frame: CPtr) {
         self.set(frame, self.count(frame).0 + 1);
         copies.live.set(copies.live.get() + 1);
     }
@@ -234,7 +240,7 @@ impl<'p> Sharers<'p> {
     }
 
     /// Takes out the node that a copy's slot belongs to, once all its copies are deleted.
-    pub fn remove_deleted_copies(&mut self, copy: CPtr) -> Option<&'p Copies<'p>> {
+    pub fn remove_deleted_copies(&mut self, copy: CPtr) -> Option<&'p CapCopies<'p>> {
         let mut cursor = self.copies.upper_bound_mut(Bound::Included(&copy));
         cursor.get().filter(|copies| copies.live.get() == 0)?;
         cursor.remove()
@@ -259,7 +265,7 @@ impl<'p> Sharers<'p> {
         let stuck: usize = stuck.map(|copies| usize::from(copies.live.get())).sum();
         let counts = || self.groups.iter().flat_map(|group| group.counts.iter().map(Cell::get));
         let orphans = counts().filter(|count| count & OWNER_LEFT != 0).count();
-        (orphans, counts().map(|count| usize::from(count & MOST_COPIES)).sum::<usize>() - stuck)
+        (orphans, counts().map(|count| usize::from(count & MAX_COPIES)).sum::<usize>() - stuck)
     }
 }
 
@@ -272,7 +278,7 @@ fn bases(first: CPtr, count: usize) -> impl Iterator<Item = usize> {
     groups.map(|group| group * GROUP)
 }
 
-impl Copies<'_> {
+impl CapCopies<'_> {
     /// Its slots: the first, and how many.
     pub fn slots(&self) -> (CPtr, usize) {
         (self.first.get(), usize::from(self.count.get()))

@@ -24,12 +24,12 @@ use intrusive_collections::{KeyAdapter, RBTreeLink};
 use page_tables::VirtAddr;
 use untyped_alloc::{CachePolicy, Rights};
 
-use crate::types::region::{Backing, Kind, Name, RegionSpec, MOST_NESTED};
+use crate::types::region::{Backing, Kind, Name, RegionSpec, MAX_NESTED};
 
 /// How a region's node stands in the order at one address: marks stand before the region that may
 /// start there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub(crate) enum Mark {
+pub(crate) enum ReservationEdge {
     /// The end of a reservation.
     End,
     /// The start of a reservation.
@@ -52,7 +52,7 @@ pub(crate) struct Region<'p> {
     /// The reservation that hole belongs to: its serial number, or 0.
     pub(super) owner: Cell<u32>,
     pub(super) serial: Cell<u32>,
-    pub(super) mark: Cell<Mark>,
+    pub(super) mark: Cell<ReservationEdge>,
     /// For a mark: in how many reservations its own lies, itself included.
     pub(super) depth: Cell<u16>,
     /// For a page of packed IPC buffers: how many were handed out, and which were given back.
@@ -80,12 +80,12 @@ impl Region<'_> {
     }
 
     pub fn is_mark(&self) -> bool {
-        self.mark.get() != Mark::Region
+        self.mark.get() != ReservationEdge::Region
     }
 
     /// Whether a reservation starts here.
     pub fn is_start(&self) -> bool {
-        self.mark.get() == Mark::Start
+        self.mark.get() == ReservationEdge::Start
     }
 
     /// In how many reservations the reservation of this mark lies, itself included; 0 for a region.
@@ -142,20 +142,20 @@ use adapters::{ByHole, ByStart};
 pub(super) type StartKey = usize;
 pub(super) type HoleKey = (u32, usize, StartKey);
 
-pub(super) fn key_at(address: VirtAddr, mark: Mark, depth: u16) -> StartKey {
+pub(super) fn key_at(address: VirtAddr, mark: ReservationEdge, depth: u16) -> StartKey {
     let rank = match mark {
-        Mark::End => 0x3ff - usize::from(depth),
-        Mark::Start => 0x400 + usize::from(depth),
-        Mark::Region => 0xfff,
+        ReservationEdge::End => 0x3ff - usize::from(depth),
+        ReservationEdge::Start => 0x400 + usize::from(depth),
+        ReservationEdge::Region => 0xfff,
     };
     (address.bits() & !0xfff) | rank
 }
 
-const _: () = assert!(MOST_NESTED < 0x3ff);
+const _: () = assert!(MAX_NESTED < 0x3ff);
 
 /// Not less than the key of any node at this address.
 pub(super) fn last_at(address: VirtAddr) -> StartKey {
-    key_at(address, Mark::Region, 0)
+    key_at(address, ReservationEdge::Region, 0)
 }
 
 pub(super) fn start_key(region: &Region<'_>) -> StartKey {

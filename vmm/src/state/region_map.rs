@@ -7,8 +7,8 @@ use page_tables::VirtAddr;
 
 use super::extent::offset;
 use super::region::adapters::{ByHole, ByStart};
-use super::region::{hole_key, key_at, last_at, least_hole, start_key, Mark, Region};
-use crate::types::region::{RegionSpec, MOST_NESTED};
+use super::region::{hole_key, key_at, last_at, least_hole, start_key, Region, ReservationEdge};
+use crate::types::region::{RegionSpec, MAX_NESTED};
 
 /// A place for a region: behind this node, at this address.
 #[derive(Clone, Copy)]
@@ -71,7 +71,7 @@ impl<'p> Regions<'p> {
         node.hole.set((end >> page_bits) - null.pages);
         node.owner.set(0);
         node.serial.set(0);
-        node.mark.set(Mark::Region);
+        node.mark.set(ReservationEdge::Region);
         node.depth.set(0);
         node.spec.set(Some(null));
         self.by_start.insert(node);
@@ -203,10 +203,10 @@ impl<'p> Regions<'p> {
         node.serial.set(serial);
         node.packed.set((0, 0));
         node.depth.set(0);
-        self.enter(node, place, spec.pages, Mark::Region, place.behind.owner.get());
+        self.enter(node, place, spec.pages, ReservationEdge::Region, place.behind.owner.get());
     }
 
-    /// Enters a reservation at a place, as two marks; `depth` is at the most [`MOST_NESTED`].
+    /// Enters a reservation at a place, as two marks; `depth` is at the most [`MAX_NESTED`].
     pub fn insert_reservation(
         &mut self,
         marks: [&'p Region<'p>; 2],
@@ -221,9 +221,15 @@ impl<'p> Regions<'p> {
             mark.serial.set(serial);
             mark.depth.set(depth);
         }
-        self.enter(marks[0], place, 0, Mark::Start, serial);
+        self.enter(marks[0], place, 0, ReservationEdge::Start, serial);
         let end = offset(place.start, spec.pages << self.page_bits);
-        self.enter(marks[1], Place { behind: marks[0], start: end }, 0, Mark::End, outer);
+        self.enter(
+            marks[1],
+            Place { behind: marks[0], start: end },
+            0,
+            ReservationEdge::End,
+            outer,
+        );
     }
 
     /// Cuts the hole of `place` in two around a new node; the part behind the node belongs to
@@ -233,7 +239,7 @@ impl<'p> Regions<'p> {
         node: &'p Region<'p>,
         place: Place<'p>,
         pages: usize,
-        mark: Mark,
+        mark: ReservationEdge,
         owner: u32,
     ) {
         let behind = place.behind;
@@ -322,8 +328,11 @@ impl<'p> Regions<'p> {
         let is_it = |node: &&'p Region<'p>| node.serial.get() == serial;
         let region = self.by_start.find(&last_at(start)).clone_pointer().filter(is_it);
         region.or_else(|| {
-            let mut cursor =
-                self.by_start.lower_bound(Bound::Included(&key_at(start, Mark::Start, 0)));
+            let mut cursor = self.by_start.lower_bound(Bound::Included(&key_at(
+                start,
+                ReservationEdge::Start,
+                0,
+            )));
             let here = |node: &&'p Region<'p>| node.start.get() == start && node.is_mark();
             while let Some(mark) = cursor.clone_pointer().filter(here) {
                 if is_it(&mark) {
@@ -338,7 +347,8 @@ impl<'p> Regions<'p> {
     /// The end mark of the reservation whose start mark is `start`, if no region lies inside.
     pub fn end_of_empty(&self, start: &'p Region<'p>) -> Option<&'p Region<'p>> {
         let next = self.by_start.find(&start_key(start)).peek_next().clone_pointer()?;
-        (next.serial.get() == start.serial.get() && next.mark.get() == Mark::End).then_some(next)
+        (next.serial.get() == start.serial.get() && next.mark.get() == ReservationEdge::End)
+            .then_some(next)
     }
 
     /// The first region (no mark) at or after an address, one that covers it included.
@@ -346,8 +356,11 @@ impl<'p> Regions<'p> {
         if let Some(region) = self.at(address) {
             return Some(region);
         }
-        let mut cursor =
-            self.by_start.lower_bound(Bound::Included(&key_at(address, Mark::End, MOST_NESTED)));
+        let mut cursor = self.by_start.lower_bound(Bound::Included(&key_at(
+            address,
+            ReservationEdge::End,
+            MAX_NESTED,
+        )));
         while cursor.get().is_some_and(Region::is_mark) {
             cursor.move_next();
         }
@@ -381,7 +394,7 @@ impl<'p> Regions<'p> {
         node.pages.set(upper.pages);
         node.spec.set(Some(upper));
         node.serial.set(serial);
-        node.mark.set(Mark::Region);
+        node.mark.set(ReservationEdge::Region);
         node.depth.set(0);
         self.by_start.insert(node);
         self.set_hole(node, hole, owner);

@@ -6,7 +6,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::Shadow;
 use untyped_alloc::{CPtr, Object};
 
-use super::extent::Runs;
+use super::extent::Extents;
 use super::region::Region;
 use super::region_map::Regions;
 use crate::types::ids::{RegionId, SpaceId};
@@ -27,7 +27,7 @@ pub(crate) struct Space<'p> {
     /// The number of the ASID pool its identifier is from.
     pub asid_pool: Cell<u8>,
     pub regions: RefCell<Regions<'p>>,
-    pub runs: RefCell<Runs<'p>>,
+    pub extents: RefCell<Extents<'p>>,
     pub shadow: RefCell<Shadow<'p>>,
     /// Pages of the smallest size that are mapped.
     pub mapped_pages: Cell<usize>,
@@ -53,7 +53,7 @@ impl Default for Space<'_> {
             object: Cell::new(None),
             asid_pool: Cell::new(0),
             regions: RefCell::new(Regions::new()),
-            runs: RefCell::new(Runs::new()),
+            extents: RefCell::new(Extents::new()),
             shadow: RefCell::new(Shadow::new()),
             mapped_pages: Cell::new(0),
             quota: Cell::new(Quota::UNLIMITED),

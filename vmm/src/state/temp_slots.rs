@@ -9,7 +9,7 @@ use untyped_alloc::CPtr;
 
 /// One of the two pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Window {
+pub(crate) enum TempSlot {
     /// Frames that are written to.
     Target = 0,
     /// Frames that are copied from.
@@ -24,8 +24,8 @@ pub(crate) struct Held {
     left_to_us: bool,
 }
 
-/// The windows.
-pub(crate) struct Windows {
+/// The temp_slots.
+pub(crate) struct TempSlots {
     /// Both pages, next to each other.
     range: PageRange,
     held: [Option<Held>; 2],
@@ -33,42 +33,42 @@ pub(crate) struct Windows {
     pub stuck: Option<CPtr>,
 }
 
-impl Windows {
-    pub fn new(range: PageRange) -> Windows {
-        Windows { range, held: [None; 2], stuck: None }
+impl TempSlots {
+    pub fn new(range: PageRange) -> TempSlots {
+        TempSlots { range, held: [None; 2], stuck: None }
     }
 
     /// Where a window is.
-    pub fn page(&self, window: Window) -> VirtAddr {
+    pub fn page(&self, window: TempSlot) -> VirtAddr {
         self.range.part(window as usize, 1).map_or(self.range.start(), PageRange::start)
     }
 
     /// The frame that is mapped at a window, and whether it is to be given back with that.
-    pub fn held(&self, window: Window) -> Option<(CPtr, bool)> {
+    pub fn held(&self, window: TempSlot) -> Option<(CPtr, bool)> {
         self.held[window as usize].map(|held| (held.frame, held.left_to_us))
     }
 
     /// Records that a frame is mapped at a window.
-    pub fn hold(&mut self, window: Window, frame: CPtr) {
+    pub fn hold(&mut self, window: TempSlot, frame: CPtr) {
         self.held[window as usize] = Some(Held { frame, left_to_us: false });
     }
 
     /// Leaves the frame that is mapped at a window to it: nobody else has it.
-    pub fn leave(&mut self, window: Window) {
+    pub fn leave(&mut self, window: TempSlot) {
         if let Some(held) = &mut self.held[window as usize] {
             held.left_to_us = true;
         }
     }
 
     /// Records that nothing is mapped at a window any more.
-    pub fn forget(&mut self, window: Window) {
+    pub fn forget(&mut self, window: TempSlot) {
         self.held[window as usize] = None;
     }
 
     /// The window at which a frame is still mapped.
-    pub fn holding(&self, frame: CPtr) -> Option<Window> {
-        let is_it = |window: &Window| self.held(*window).is_some_and(|(held, _)| held == frame);
-        [Window::Target, Window::View].into_iter().find(is_it)
+    pub fn holding(&self, frame: CPtr) -> Option<TempSlot> {
+        let is_it = |window: &TempSlot| self.held(*window).is_some_and(|(held, _)| held == frame);
+        [TempSlot::Target, TempSlot::View].into_iter().find(is_it)
     }
 
     /// Frames that were left to a window.

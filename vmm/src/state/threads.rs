@@ -39,7 +39,7 @@ impl Waiting {
 }
 
 /// The most a badge can be: IA32 has 28 bits, and the highest tells pagers apart.
-const MOST_BADGE: u32 = (1 << 27) - 1;
+const MAX_BADGE: u32 = (1 << 27) - 1;
 
 /// A thread's node.
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl<'p> Threads<'p> {
 
     /// The badge that the next thread is registered with, while there are any.
     pub fn next_badge(&self) -> Option<u32> {
-        (self.last < MOST_BADGE).then_some(self.last + 1)
+        (self.last < MAX_BADGE).then_some(self.last + 1)
     }
 
     /// Registers a thread with the badge that [`Threads::next_badge`] gave.

@@ -16,7 +16,7 @@
 use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::RunInfo;
+use crate::state::extent::Extent;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -88,8 +88,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !self.is_streak(space.id.get(), address) {
             self.begin_in_arena(space, arena, address)?;
         }
-        let run = self.streak_run()?;
-        let frames = run.frames();
+        let extent = self.append_extent()?;
+        let frames = extent.frames();
         Some(self.go_on()?.map(|()| frames.first.offset(frames.count)))
     }
 
@@ -101,11 +101,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         address: usize,
     ) -> Option<()> {
         let address = self.geometry.address(address).ok()?;
-        let run = space.runs.borrow().ending_at(address)?;
+        let extent = space.extents.borrow().ending_at(address)?;
         let (low, high) = self.between_guards(arena);
         // Buffers are handed out in order, so nothing is mapped further on.
         (address.bits() > low).then_some(())?;
-        self.go_on_from(space, arena, run, address, high)
+        self.go_on_from(space, arena, extent, address, high)
     }
 
     /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns the
@@ -124,8 +124,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.close_empty_arena(space, arena);
             return Err(error);
         }
-        let run = self.ipc_buffer_run(space, address)?;
-        Ok((arena, address, run.frame(run.index_of(page.start()))))
+        let extent = self.ipc_buffer_extent(space, address)?;
+        Ok((arena, address, extent.frame(extent.index_of(page.start()))))
     }
 
     /// Makes an arena: for 127 buffers, or for one where addresses are short.
@@ -179,11 +179,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::OutsideRegion { address });
         }
         self.check_mapped(space, range)?;
-        let run = self.ipc_buffer_run(space, address)?;
-        let piece = run.part(run.index_of(range.start()), 1);
+        let extent = self.ipc_buffer_extent(space, address)?;
+        let piece = extent.part(extent.index_of(range.start()), 1);
         let frame = piece.frames.first;
-        match run.source {
-            Source::Owned if self.sharers.any_in(&piece.frames) || run.cow => {
+        match extent.source {
+            Source::Owned if self.refcounts.any_in(&piece.frames) || extent.cow => {
                 return Err(Error::Shared { address })
             }
             Source::Owned => {}
@@ -197,7 +197,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(Error::BadIpcBuffer { address });
             }
         }
-        if run.rights != Rights::READ_WRITE || run.cache != CachePolicy::WriteBack {
+        if extent.rights != Rights::READ_WRITE || extent.cache != CachePolicy::WriteBack {
             return Err(Error::BadIpcBuffer { address });
         }
         node.set_spec(RegionSpec { kind: Kind::IpcBuffer, ..node.spec() });
@@ -230,14 +230,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         id: RegionId,
     ) -> Result<IpcBuffer> {
         let page = id.start().bits() + self.geometry.page_bytes();
-        let run = self.ipc_buffer_run(space, page)?;
+        let extent = self.ipc_buffer_extent(space, page)?;
         let (handed_out, back) = region.packed.get();
         region.packed.set((handed_out + 1, back));
         let full = usize::from(handed_out) + 1 == self.geometry.page_bytes() / IPC_BUFFER_BYTES;
         space.open_packed.set(if full { None } else { Some(id) });
         space.threads.set(space.threads.get() + 1);
         let address = page + usize::from(handed_out) * IPC_BUFFER_BYTES;
-        Ok(IpcBuffer { region: id, address, frame: run.frames.first })
+        Ok(IpcBuffer { region: id, address, frame: extent.frames.first })
     }
 
     /// Gives a packed buffer back, and the page if it was the last of it.
@@ -296,7 +296,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(gone);
         }
         let at = self.geometry.address(buffer.address)?;
-        match space.runs.borrow().frame_at(at) == Some(buffer.frame) {
+        match space.extents.borrow().frame_at(at) == Some(buffer.frame) {
             true => Ok((space, region)),
             false => Err(gone),
         }
@@ -337,10 +337,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The first IPC buffer that lies in a region of that kind, which is not of packed ones.
     pub(crate) fn ipc_buffer_of(&self, region: &RegionInfo) -> Result<IpcBuffer> {
         let space = self.space(region.id.space)?;
-        let first = space.runs.borrow().first_in(region.range);
+        let first = space.extents.borrow().first_in(region.range);
         let missing = Error::NotMapped { address: region.range.start().bits() };
-        let run = first.ok_or(missing)?;
-        Ok(IpcBuffer { region: region.id, address: run.start.bits(), frame: run.frames.first })
+        let extent = first.ok_or(missing)?;
+        Ok(IpcBuffer {
+            region: region.id,
+            address: extent.start.bits(),
+            frame: extent.frames.first,
+        })
     }
 
     /// The IPC buffer, not a packed one, at an address.
@@ -352,20 +356,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let at = self.geometry.address(address).map_err(|_| none)?;
         let region = space.regions.borrow().at(at).ok_or(none)?;
-        let run = space.runs.borrow().at(at).ok_or(none)?;
-        let index = run.index_of(at);
-        match region.spec().kind == Kind::IpcBuffer && run.address(index) == at {
+        let extent = space.extents.borrow().at(at).ok_or(none)?;
+        let index = extent.index_of(at);
+        match region.spec().kind == Kind::IpcBuffer && extent.address(index) == at {
             true => {
                 let region = self.id_of(space, region);
-                Ok(IpcBuffer { region, address, frame: run.frame(index) })
+                Ok(IpcBuffer { region, address, frame: extent.frame(index) })
             }
             false => Err(none),
         }
     }
 
-    fn ipc_buffer_run(&self, space: &Space<'p>, address: usize) -> Result<RunInfo> {
+    fn ipc_buffer_extent(&self, space: &Space<'p>, address: usize) -> Result<Extent> {
         let address = self.geometry.address(address)?;
-        let run = space.runs.borrow().at(address);
-        run.ok_or(Error::NotMapped { address: address.bits() })
+        let extent = space.extents.borrow().at(address);
+        extent.ok_or(Error::NotMapped { address: address.bits() })
     }
 }

@@ -30,12 +30,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let made = tls.transpose().and_then(|tls| match self.allocate_ipc_buffer(space) {
             Ok(ipc_buffer) => Ok(ThreadMemory { stack, ipc_buffer, tls }),
             Err(error) => {
-                tls.into_iter().for_each(|tls| self.give_up_region(tls.region));
+                tls.into_iter().for_each(|tls| self.free_or_quarantine(tls.region));
                 Err(error)
             }
         });
         if made.is_err() {
-            self.give_up_region(stack.region());
+            self.free_or_quarantine(stack.region());
         }
         made
     }
@@ -72,7 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match self.write(space, thread_pointer, &thread_pointer.to_le_bytes()[..word]) {
             Ok(()) => Ok(Tls { region, thread_pointer }),
             Err(error) => {
-                self.give_up_region(region);
+                self.free_or_quarantine(region);
                 Err(error)
             }
         }
@@ -90,7 +90,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match self.write_tls(region, pages, below, image, word) {
             Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + below }),
             Err(error) => {
-                self.give_up_region(region);
+                self.free_or_quarantine(region);
                 Err(error)
             }
         }
@@ -136,7 +136,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel.write(at + below, &(start + below).to_le_bytes()[..word]);
         if let Some(view) = view {
             let (space, region) = self.region(view)?;
-            self.abandon_region(space, region);
+            self.free_region_or_quarantine(space, region);
         }
         Ok(())
     }

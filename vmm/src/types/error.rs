@@ -13,16 +13,16 @@ use crate::types::quota::Resource;
 pub enum NodeKind {
     /// A region.
     Region,
-    /// A run of frames.
-    Run,
+    /// An extent of frames.
+    Extent,
     /// A paging structure.
     Table,
     /// An address space.
     Space,
-    /// The sharers of a chunk of frames.
-    Sharers,
-    /// A run of copied frame capabilities.
-    Copies,
+    /// The reference counts of a group of frames.
+    Refcounts,
+    /// Copied frame capabilities in consecutive slots.
+    CapCopies,
     /// A registered thread.
     Thread,
 }

@@ -91,7 +91,7 @@ pub(crate) struct RegionSpec {
 }
 
 /// The most reservations that can lie one inside the other.
-pub(crate) const MOST_NESTED: u16 = 1000;
+pub(crate) const MAX_NESTED: u16 = 1000;
 
 /// What is known about a region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -96,8 +96,8 @@ pub struct SpaceStats {
     pub mapped_pages: usize,
     /// Regions and marks of reservations, the null page included.
     pub regions: usize,
-    /// Runs of frames.
-    pub runs: usize,
+    /// Extents of frames.
+    pub extents: usize,
     /// Paging structures below the root, empty ones included.
     pub tables: usize,
     /// Empty ones.
