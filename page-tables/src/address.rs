@@ -116,6 +116,14 @@ impl PageRange {
         (pages != 0).then_some(PageRange { start, pages, page_bits: self.page_bits })
     }
 
+    /// The part from `address` (bytes, page-aligned) on; all of it for an address before it, `None`
+    /// for one at its end or behind it.
+    pub fn from(self, address: usize) -> Option<PageRange> {
+        let start = self.start.max(address);
+        let pages = self.end().checked_sub(start)? >> self.page_bits;
+        (pages != 0).then_some(PageRange { start, pages, page_bits: self.page_bits })
+    }
+
     /// `pages` pages from page number `first` of this range on; `None` unless they all lie in it
     /// and there is at least one.
     pub fn part(self, first: usize, pages: usize) -> Option<PageRange> {

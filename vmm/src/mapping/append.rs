@@ -15,7 +15,7 @@ use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::{Streak, NO_STREAK};
-use crate::state::extent::ExtentNode;
+use crate::state::extents::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};

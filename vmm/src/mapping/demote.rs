@@ -15,7 +15,8 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, Extent, Extents};
+use crate::state::extent::{offset, Extent};
+use crate::state::extents::Extents;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::state::temp_slots::TempSlot;

@@ -11,7 +11,8 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, Extent, ExtentNode};
+use crate::state::extent::{offset, Extent};
+use crate::state::extents::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};

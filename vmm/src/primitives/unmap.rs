@@ -4,7 +4,8 @@ use page_tables::PageRange;
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{Extent, Extents};
+use crate::state::extent::Extent;
+use crate::state::extents::Extents;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;

@@ -3,7 +3,7 @@
 use page_tables::Table;
 use untyped_alloc::{CachePolicy, FrameBatch, Rights};
 
-use crate::state::extent::ExtentNode;
+use crate::state::extents::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
 

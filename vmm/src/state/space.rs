@@ -6,7 +6,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::Shadow;
 use untyped_alloc::{CPtr, Object};
 
-use super::extent::Extents;
+use super::extents::Extents;
 use super::region::Region;
 use super::region_map::Regions;
 use crate::types::ids::{RegionId, SpaceId};

@@ -163,7 +163,7 @@ fn statistics_add_up(target: Target) {
     let boot = host.kernel().facts().image_tables.len();
     let tables = space.tables - boot;
     assert_eq!(all.free_bytes() - stats.free_bytes(), (5 + 1 + tables) * PAGE);
-    assert_eq!((space.mapped_pages, space.runs), (5, 1));
+    assert_eq!((space.mapped_pages, space.extents), (5, 1));
     assert_eq!(stats.spaces, 1);
     assert!(stats.bookkeeping_bytes_used <= stats.bookkeeping_bytes);
     let text = stats.to_string();

@@ -122,7 +122,7 @@ fn protecting_is_in_place_and_keeps_contents(target: Target) {
     assert!(host.vmm.region_info(region).is_ok(), "the id is valid");
     host.vmm.protect(own, FREE, 5, Rights::READ_WRITE).expect("mapped");
     assert!(host.mappings(own).values().all(|mapping| mapping.rights == Rights::READ_WRITE));
-    assert_eq!(host.vmm.space_stats(own).expect("a space").runs, 1, "the runs are joined again");
+    assert_eq!(host.vmm.space_stats(own).expect("a space").extents, 1, "the runs are joined again");
     host.check();
 }
 

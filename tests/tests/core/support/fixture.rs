@@ -199,7 +199,7 @@ impl<'a> Fixture<'a> {
             let line = text[first..].find('\n').expect("a first line");
             text.drain(first..first + line);
             let stats = self.vmm.space_stats(space).expect("a space");
-            (stats.runs, stats.tables, stats.empty_tables).hash(hash);
+            (stats.extents, stats.tables, stats.empty_tables).hash(hash);
             for vaddr in self.mappings(space).into_keys() {
                 let page = self.vmm.mapping_at(space, vaddr).expect("a space").expect("a page");
                 (page.frame, page.rights.bits(), page.copy_on_write, page.source as u8).hash(hash);
