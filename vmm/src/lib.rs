@@ -47,15 +47,14 @@ mod state;
 mod threads;
 mod types;
 
+pub use faults::decide::classify;
 pub use faults::report::FaultReport;
 pub use manager::vmm::Vmm;
 pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
 pub use types::architecture::Architecture;
 pub use types::boot::BootInfo;
 pub use types::error::{Error, NodeKind, Result};
-pub use types::fault::{
-    classify, Access, FaultClass, Handled, PageFault, PageRequest, Resolution, Supply,
-};
+pub use types::fault::{Access, FaultClass, Handled, PageFault, PageRequest, Resolution, Supply};
 pub use types::ids::{RegionId, SpaceId, ThreadId};
 pub use types::mapping::{Mapping, Source};
 pub use types::options::{PageSize, Placement, RegionOptions};

@@ -10,7 +10,7 @@ use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Right
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::reserve::{split_first, Wanted};
+use crate::state::reserve::{split_first, Reserve, Wanted};
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
@@ -30,18 +30,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Some(Wanted::Allocator(kind));
         }
         let pools = &self.pools;
-        let kind = if pools.regions.free() < 4 {
+        let kind = if pools.regions.free() < Reserve::REGIONS {
             NodeKind::Region
-        } else if pools.extents.free() < 8 {
+        } else if pools.extents.free() < Reserve::EXTENTS {
             NodeKind::Extent
-        } else if pools.tables.free() < 8 {
+        } else if pools.tables.free() < Reserve::TABLES {
             NodeKind::Table
         } else if pools.spaces.free() < 1 {
             NodeKind::Space
-        } else if pools.refcounts.free() < 9 {
-            // A run of 256 frames lies in 9 groups at the most.
+        } else if pools.refcounts.free() < Reserve::REFCOUNTS {
             NodeKind::Refcounts
-        } else if pools.copies.free() < 2 {
+        } else if pools.copies.free() < Reserve::CAP_COPIES {
             NodeKind::CapCopies
         } else if pools.threads.free() < 1 {
             NodeKind::Thread
@@ -56,11 +55,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// When memory is out. The reserve is then left to what gives memory back.
     #[inline]
-    pub(crate) fn refill(&mut self) -> Result {
-        match self.below_reserve() {
-            None => Ok(()),
-            Some(_) => self.refill_slowly(),
+    pub(crate) fn refill(&mut self) -> Result<Reserve> {
+        if self.below_reserve().is_some() {
+            self.refill_slowly()?;
         }
+        Ok(Reserve::full())
+    }
+
+    /// As [`Vmm::refill`], for a step that gives memory back: where the reserve cannot be refilled,
+    /// such a step may take of it what there is.
+    pub(crate) fn refill_to_free(&mut self) -> Reserve {
+        self.refill().unwrap_or_else(|_| Reserve::as_it_is())
     }
 
     #[cold]
@@ -92,13 +97,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps one more page of our own. Takes nodes from the reserve only.
     pub(crate) fn map_bookkeeping_page(&mut self) -> Result<PageRange> {
-        let page = self.next_own_page()?;
+        let reserve = &mut Reserve::as_it_is();
+        let page = self.next_own_page(reserve)?;
         let frames = self.next_own_frame()?;
         let (rights, cache) = (Rights::READ_WRITE, CachePolicy::WriteBack);
         let fresh = Extent::fresh(page.start(), frames, rights, cache);
         // Given up, it is not destroyed: what came with it would keep its memory from use.
         let info = Extent { source: Source::Foreign, ..fresh };
-        let mapped = self.enter(self.own, info).and_then(|()| self.map_extents(self.own, page));
+        let mapped = self
+            .record_extent(reserve, self.own, info)
+            .and_then(|()| self.map_or_free_extent(reserve, self.own, info));
         if let Err(error) = mapped {
             let count = 1 + self.bookkeeping.frames.map_or(0, |rest| rest.count);
             self.bookkeeping.frames = Some(Frames { count, ..frames });
@@ -139,13 +147,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The next page of address space for our own use, not taken yet.
-    pub(crate) fn next_own_page(&mut self) -> Result<PageRange> {
+    pub(crate) fn next_own_page(&mut self, reserve: &mut Reserve) -> Result<PageRange> {
         if self.bookkeeping.mapped.is_none() {
             let options = RegionOptions::new(REGION_PAGES)
                 .named("book-keeping")
                 .ceiling(Rights::READ_WRITE)
                 .kind(Kind::Bookkeeping);
-            let region = self.place_region(self.own, &options)?;
+            let region = self.place_region(reserve, self.own, &options)?;
             let start = region.start().bits();
             self.bookkeeping.mapped = Some(self.geometry.range(start, REGION_PAGES)?);
         }

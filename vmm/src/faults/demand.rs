@@ -1,112 +1,91 @@
 //! Memory that is mapped when it is touched.
-//!
-//! The commonest fault by far is the first touch of one page, and of the page behind the one touched
-//! last. There is a short way for each: `first_touch` and `touch_next`. They decide by the same rules
-//! as [`crate::classify`], on what the region's node says.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{Kernel, Memory};
+use untyped_alloc::{Blame, Kernel, Memory};
 
+use super::decide::{decide, Covering};
 use crate::manager::vmm::Vmm;
+use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::fault::{FaultClass, PageFault};
 use crate::types::ids::SpaceId;
-use crate::types::quota::Resource;
-use crate::types::region::{Backing, Kind, RegionSpec};
-
-/// The class of the first touch of a page of such a region, if that maps this one page.
-#[inline(always)]
-fn one_by_one(region: &RegionSpec, fault: &PageFault) -> Option<FaultClass> {
-    let one = matches!(region.backing, Backing::OnDemand { around: 1 });
-    match region.kind {
-        _ if !one || !region.rights.contains(fault.access.needs()) => None,
-        Kind::Memory => Some(FaultClass::DemandZero { around: 1 }),
-        Kind::Stack => Some(FaultClass::StackGrowth { around: 1 }),
-        _ => None,
-    }
-}
+use crate::types::options::PageSize;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps the page that was touched, if it is the one behind the run used last, and of a region that
-    /// is mapped on demand and page by page: memory that is touched in order. `None` if it is no such
-    /// page, or the kernel refused: nothing was done then.
+    /// Maps the page that was touched, if the append cursor is at it or can be put there, and its
+    /// region is mapped on demand and page by page: memory that is touched in order. `None` if it is
+    /// no such page, or the kernel refused: nothing was done then.
     #[inline(always)]
-    pub(crate) fn touch_next(&mut self, space: SpaceId, fault: &PageFault) -> Option<FaultClass> {
-        let page = fault.address & !(self.geometry.page_bytes() - 1);
-        if !self.is_streak(space, page) {
-            self.begin_streak(space, page)?;
-        }
-        let class = one_by_one(&self.streak_region()?.spec(), fault)?;
-        matches!(self.go_on(), Some(Ok(()))).then_some(class)
-    }
-
-    /// Maps the page that was touched, if it is one that nothing is mapped at, of a region that is
-    /// mapped on demand and page by page. `None` if it is no such page: nothing was done then.
-    pub(crate) fn first_touch(
+    pub(super) fn append_touched(
         &mut self,
-        id: SpaceId,
+        space: SpaceId,
         fault: &PageFault,
-    ) -> Option<Result<FaultClass>> {
-        let space = self.space(id).ok()?;
-        let address = self.geometry.address(fault.address).ok()?;
-        let region = space.regions.borrow().at(address)?;
-        let (low, high) = self.between_guards(region);
-        let class = one_by_one(&region.spec(), fault)?;
-        if address.bits() < low || address.bits() >= high {
-            return None;
+    ) -> Option<FaultClass> {
+        let page = fault.address & !(self.geometry.page_bytes() - 1);
+        if !self.is_append(space, page) {
+            self.begin_append(space, page)?;
         }
-        let page = self.geometry.page_of(address);
-        // This look-up, unlike that of one address, is what `touch_next` begins with.
-        if space.extents.borrow().first_in(page).is_some() {
-            return None;
+        let cursor = self.append_cursor.as_ref()?;
+        // The cursor's pages lie between the guards, and nothing is mapped at them.
+        let covering = Covering { spec: cursor.region.spec(), low: page, high: cursor.end };
+        let class = decide(fault.address, fault.access, Some(covering), None);
+        match class {
+            FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 } => {
+                matches!(self.append(), Some(Ok(()))).then_some(class)
+            }
+            _ => None,
         }
-        let mapped = self
-            .check_quota(space, Resource::Frames, 1)
-            .and_then(|()| self.refill())
-            .and_then(|()| self.commit_page(space, region, page));
-        Some(mapped.map(|()| class))
     }
 
-    /// Maps fresh memory at a page and at the unmapped ones next to it, in the block of `around`
-    /// pages it lies in.
-    pub(crate) fn fill(
+    /// Maps the page that was touched, in `region`, where nothing is mapped; and up to `around` - 1
+    /// unmapped ones next to it, in the block of `around` pages that it lies in.
+    pub(super) fn map_touched(
         &mut self,
         space: &'p Space<'p>,
+        region: &'p Region<'p>,
         address: VirtAddr,
-        around: usize,
+        around: u8,
     ) -> Result {
-        self.refill()?;
-        let Some(region) = space.regions.borrow().at(address) else { return Ok(()) };
-        let Some(usable) = self.usable(region) else { return Ok(()) };
-        let block_bits = self.geometry.page_bits + around.ilog2() as u8;
-        let block = self.geometry.range(address.align_down(block_bits).bits(), around);
-        let block = block.ok().and_then(|block| block.intersection(usable));
-        let range = self.unmapped_around(space, block.unwrap_or(usable), address);
-        self.check_quota(space, Resource::Frames, 1)?;
-        let filled = self
-            .check_quota(space, Resource::Frames, range.pages())
-            .and_then(|()| self.commit(space, region, range));
-        match filled {
+        let page = self.geometry.page_of(address);
+        let range = match around {
+            1 => page,
+            _ => self.unmapped_around(space, region, address, usize::from(around)),
+        };
+        match self.commit(space, region, range, PageSize::Small) {
             // One page may fit where more do not.
-            Err(error) if range.pages() > 1 && error.blame() == crate::Blame::Resource => {
-                let page = self.geometry.page_of(address);
-                self.commit(space, region, page)
+            Err(error) if range.pages() > 1 && error.blame() == Blame::Resource => {
+                self.commit(space, region, page, PageSize::Small)
             }
-            filled => filled,
+            committed => committed,
         }
     }
 
-    /// The largest range around `address`, inside `block`, in which nothing is mapped.
-    fn unmapped_around(&self, space: &Space<'p>, block: PageRange, address: VirtAddr) -> PageRange {
-        let bits = self.geometry.page_bits;
-        let page = (address.bits() - block.start().bits()) >> bits;
+    /// The largest range around `address` in which nothing is mapped, inside its block of `around`
+    /// pages and its region.
+    fn unmapped_around(
+        &self,
+        space: &Space<'p>,
+        region: &Region<'p>,
+        address: VirtAddr,
+        around: usize,
+    ) -> PageRange {
+        let (bits, page) = (self.geometry.page_bits, self.geometry.page_of(address));
+        let start = address.align_down(bits + around.ilog2() as u8).bits();
+        // The last block may reach out of user space.
+        let pages = around.min((self.geometry.user_end - start) >> bits);
+        let block = self.geometry.range(start, pages).ok();
+        let usable = self.usable(region);
+        let block = block.zip(usable).and_then(|(block, usable)| block.intersection(usable));
+        let Some(block) = block else { return page };
+        let touched = (page.start().bits() - block.start().bits()) >> bits;
         let mapped = |index: usize| {
             let at = block.part(index, 1).map(PageRange::start);
-            at.is_some_and(|at| space.extents.borrow().at(at).is_some())
+            at.is_some_and(|at| space.extents().at(at).is_some())
         };
-        let first = (0..page).rev().find(|&index| mapped(index)).map_or(0, |index| index + 1);
-        let end = (page + 1..block.pages()).find(|&index| mapped(index)).unwrap_or(block.pages());
-        block.part(first, end - first).unwrap_or(self.geometry.page_of(address))
+        let first = (0..touched).rev().find(|&index| mapped(index)).map_or(0, |index| index + 1);
+        let end = (touched + 1..block.pages()).find(|&index| mapped(index));
+        let end = end.unwrap_or(block.pages());
+        block.part(first, end - first).unwrap_or(page)
     }
 }

@@ -1,5 +1,6 @@
 //! Page faults: what they are, what resolves them, who is asked, and what a person is told.
 
+pub(crate) mod decide;
 pub(crate) mod demand;
 pub(crate) mod pager;
 pub(crate) mod registry;

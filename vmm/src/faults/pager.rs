@@ -15,6 +15,7 @@ use untyped_alloc::{Frames, Invocation, Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::region::Region;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::fault::Supply;
@@ -47,7 +48,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: usize,
         supply: Supply,
     ) -> Result {
-        self.refill()?;
+        let _reserve = &mut self.refill()?;
         let (into, from) = (self.space(space)?, self.space(from)?);
         let (region, to) = self.paged_range(into, address)?;
         let (source, range) = self.caller_range(from, page, 1)?;
@@ -73,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !matches!(region.spec().backing, Backing::Pager { .. }) {
             return Err(Error::WrongKind(self.id_of(space, region)));
         }
-        match space.extents.borrow().at(page) {
+        match space.extents().at(page) {
             Some(_) => Err(Error::AlreadyMapped { address: page.bits() }),
             None => Ok((region, range)),
         }
@@ -90,10 +91,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_quota(into, Resource::Slots, 1)?;
         self.check_quota(into, Resource::Frames, 1)?;
         self.break_cow_in(from, range)?;
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let piece = self.page_at(from, range.start())?.1;
-        let frames = self.copy_frames(&piece)?;
-        self.enter(into, received(region, to, Source::Copy, frames))?;
+        let frames = self.copy_frames(reserve, &piece)?;
+        self.record_extent(reserve, into, received(region, to, Source::Copy, frames))?;
         self.map_extents(into, to)
     }
 
@@ -105,6 +106,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region: &Region<'p>,
         to: PageRange,
     ) -> Result {
+        let reserve = &mut self.refill()?;
         let (extent, piece) = self.page_at(from, at)?;
         let frame = piece.frames.first;
         if !self.refcounts.is_exclusive(frame, piece.source) {
@@ -114,25 +116,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.check_quota(into, Resource::Slots, 1)?;
         }
         self.check_quota(into, Resource::Frames, 1)?;
-        let node = self.pools.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))?;
-        let mut spare = self.pools.extents.take();
+        let node = self.pools.extent(reserve)?;
+        let mut spare = self.pools.extent(reserve).ok();
         let moved = received(region, to, piece.source, piece.frames);
         let outcome = match spare {
-            Some(_) => self.move_page(from, &piece, into, moved),
+            Some(_) => self.move_page(reserve, from, &piece, into, moved),
             None => Err(Error::OutOfNodes(NodeKind::Extent)),
         };
         let mut node = Some(node);
         if outcome.is_ok() {
             let index = extent.index_of(at);
-            let freed = from.extents.borrow_mut().remove_range(&extent, index, 1, &mut spare);
-            freed.into_iter().for_each(|node| self.pools.extents.give(node));
+            let freed = from.extents_mut().remove_range(&extent, index, 1, &mut spare);
+            freed.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
             if let Some(node) = node.take() {
-                into.extents.borrow_mut().insert(node, moved);
+                into.extents_mut().insert(node, moved);
             }
             self.prune_tables(from);
         }
         for node in [node, spare].into_iter().flatten() {
-            self.pools.extents.give(node);
+            self.pools.spare_extent(reserve, node);
         }
         outcome
     }
@@ -140,6 +142,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps a page and maps it elsewhere; where that is refused it is where it was.
     fn move_page(
         &mut self,
+        reserve: &mut Reserve,
         from: &'p Space<'p>,
         piece: &Extent,
         into: &'p Space<'p>,
@@ -148,9 +151,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let frame = piece.frames.first;
         self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
         self.record_unmapped(from, piece);
-        let mapped = self.map_extent(into, moved).map_err(|(error, _)| error);
+        let mapped = self.map_extent(reserve, into, moved).map_err(|(error, _)| error);
         if mapped.is_err() {
-            self.restore_extent(from, *piece);
+            self.restore_extent(reserve, from, *piece);
             self.try_free_empty_tables_in(into, self.geometry.page_of(moved.start));
         }
         mapped
@@ -158,8 +161,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The run that covers an address, and the one page of it that does.
     fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(Extent, Extent)> {
-        let extent =
-            space.extents.borrow().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
+        let extent = space.extents().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
         if extent.frames.size_bits != self.geometry.page_bits {
             return Err(Error::LargePage { address: extent.address(extent.index_of(at)).bits() });
         }

@@ -22,7 +22,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         endpoint: CPtr,
         name: &str,
     ) -> Result<ThreadId> {
-        self.refill()?;
+        let _reserve = &mut self.refill()?;
         let node = self.space(space)?;
         let badge = self.threads.next_badge().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
         let thread = self.pools.threads.take().ok_or(Error::OutOfNodes(NodeKind::Thread))?;

@@ -152,7 +152,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => next(address),
         };
         let below = {
-            let regions = node.regions.borrow();
+            let regions = node.regions();
             let start = here.map_or(address, |region| region.range.start().bits());
             let start = self.geometry.address(start)?;
             regions.before(start).and_then(|region| self.describe(node, region))

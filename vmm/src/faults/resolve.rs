@@ -1,10 +1,14 @@
 //! Resolving a page fault.
 
+use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory};
 
+use super::decide::{decide, Covering, Present};
 use crate::manager::vmm::Vmm;
+use crate::state::region::Region;
+use crate::state::space::Space;
 use crate::types::error::Result;
-use crate::types::fault::{classify, FaultClass, Handled, PageFault, Resolution};
+use crate::types::fault::{FaultClass, Handled, PageFault, Resolution};
 use crate::types::ids::{SpaceId, ThreadId};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -19,19 +23,35 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Handled { thread, resolution })
     }
 
-    /// Which class a fault in a space is. O(log regions); no kernel call.
+    /// Decides which class a fault in a space is. O(log regions); no kernel call.
     ///
     /// # Errors
     /// [`crate::Error::NoSuchSpace`].
     pub fn classify_fault(&self, space: SpaceId, fault: &PageFault) -> Result<FaultClass> {
+        let space = self.space(space)?;
         let Ok(address) = self.geometry.address(fault.address) else {
-            self.space(space)?;
             return Ok(FaultClass::OutsideUserSpace);
         };
-        let region = self.region_at(space, address.bits())?;
-        let page = self.mapping_at(space, address.bits())?;
-        let page_bytes = self.geometry.page_bytes();
-        Ok(classify(fault.address, fault.access, region.as_ref(), page.as_ref(), page_bytes, true))
+        Ok(self.decide_at(space, address, fault).0)
+    }
+
+    /// The class of a fault, and the region it is in.
+    fn decide_at(
+        &self,
+        space: &Space<'p>,
+        address: VirtAddr,
+        fault: &PageFault,
+    ) -> (FaultClass, Option<&'p Region<'p>>) {
+        let region = space.regions().at(address);
+        let covering = region.map(|region| {
+            let (low, high) = self.between_guards(region);
+            Covering { spec: region.spec(), low, high }
+        });
+        // This look-up, unlike that of an address, is what an append cursor begins with.
+        let extent = space.extents().first_in(self.geometry.page_of(address));
+        let extent = extent.filter(|extent| extent.maps(address));
+        let page = extent.map(|extent| Present { rights: extent.rights, cow: extent.cow });
+        (decide(address.bits(), fault.access, covering, page), region)
     }
 
     /// Resolves a fault in a space if that can be done: after [`Resolution::Resolved`] the thread
@@ -41,37 +61,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`crate::Error::Allocator`] when memory is out: the same fault can be resolved later.
+    #[inline]
     pub fn resolve_fault(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
-        if let Some(class) = self.touch_next(space, fault) {
-            return Ok(Resolution::Resolved(class));
-        }
-        match self.first_touch(space, fault) {
-            Some(resolved) => resolved.map(Resolution::Resolved),
-            None => self.resolve_classified(space, fault),
+        match self.append_touched(space, fault) {
+            Some(class) => Ok(Resolution::Resolved(class)),
+            None => self.resolve_decided(space, fault),
         }
     }
 
-    fn resolve_classified(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
-        let class = self.classify_fault(space, fault)?;
+    #[inline(never)]
+    fn resolve_decided(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
+        let space = self.space(space)?;
         let Ok(address) = self.geometry.address(fault.address) else {
-            return Ok(Resolution::Unresolved(class));
+            return Ok(Resolution::Unresolved(FaultClass::OutsideUserSpace));
         };
-        let node = self.space(space)?;
+        let (class, region) = self.decide_at(space, address, fault);
+        let Some(region) = region else { return Ok(Resolution::Unresolved(class)) };
         match class {
             FaultClass::DemandZero { around } | FaultClass::StackGrowth { around } => {
-                self.fill(node, address, usize::from(around))?;
+                self.map_touched(space, region, address, around)?;
             }
             FaultClass::CopyOnWrite => {
-                self.refill()?;
-                self.break_cow(node, address.align_down(self.geometry.page_bits))?;
+                self.break_cow(space, address.align_down(self.geometry.page_bits))?;
             }
-            FaultClass::Recorded => self.map_recorded(node, address)?,
+            FaultClass::Recorded => self.map_recorded(space, address)?,
             FaultClass::Pager { token } => {
-                let region = self.region_at(space, address.bits())?;
-                let start = region.map_or(0, |region| {
-                    region.range.start().bits() + (region.guard_below << self.geometry.page_bits)
-                });
-                let page = (address.bits() - start) >> self.geometry.page_bits;
+                let (low, _) = self.between_guards(region);
+                let page = (address.bits() - low) >> self.geometry.page_bits;
                 return Ok(Resolution::AskPager { token, page });
             }
             _ => return Ok(Resolution::Unresolved(class)),

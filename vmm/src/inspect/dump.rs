@@ -26,7 +26,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             space.shadow.borrow().len()
         )?;
         let mut end = 0;
-        for region in space.regions.borrow().iter() {
+        for region in space.regions().iter() {
             let start = region.start().bits();
             if start > end {
                 let pages = (start - end) >> self.geometry.page_bits;

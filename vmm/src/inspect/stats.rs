@@ -51,11 +51,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::NoSuchSpace`].
     pub fn space_stats(&self, space: SpaceId) -> Result<SpaceStats> {
         let space = self.space(space)?;
-        let (regions, shadow) = (space.regions.borrow(), space.shadow.borrow());
+        let (regions, shadow) = (space.regions(), space.shadow.borrow());
         Ok(SpaceStats {
             mapped_pages: space.mapped_pages.get(),
             regions: regions.count(),
-            extents: space.extents.borrow().iter().count(),
+            extents: space.extents().iter().count(),
             tables: shadow.len(),
             empty_tables: shadow.empty_len(),
             largest_hole: regions.largest_hole(),

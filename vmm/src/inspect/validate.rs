@@ -5,8 +5,9 @@ use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory, Violation};
 
 use crate::manager::vmm::Vmm;
-use crate::state::append_cursor::NO_STREAK;
+use crate::state::append_cursor::AppendCursor;
 use crate::state::extent::MAX_FRAMES;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -48,46 +49,49 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         )?;
         hold("every copy is in one run", frames.copies, frames.copies == copies)?;
         hold("every table taken is in one space", tables, tables == taken_tables)?;
-        self.validate_streak()
+        self.validate_append_cursor()
     }
 
-    /// What a streak takes for granted must be so for all of its pages.
-    fn validate_streak(&self) -> Result<(), Violation> {
-        let at = self.streak_at.get();
-        let Some(streak) = self.streak.as_ref().filter(|_| at != NO_STREAK) else { return Ok(()) };
-        let space = streak.space;
+    /// I14: what an append cursor takes for granted must be so for all of its pages, as long as its
+    /// space's generation is that of its beginning.
+    fn validate_append_cursor(&self) -> Result<(), Violation> {
+        let Some(cursor) = self.append_cursor.filter(AppendCursor::is_valid) else { return Ok(()) };
+        let (space, at) = (cursor.space, cursor.at);
         let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
-        hold("a streak is in a space that there is", at, there)?;
-        let bytes = streak.end.saturating_sub(at);
+        hold("an append cursor is in a space that there is", at, there)?;
+        let bytes = cursor.end - at;
         let range = self.geometry.range(at, (bytes >> self.geometry.page_bits).max(1));
-        let range = range.map_err(|_| Violation { rule: "a streak is in user space", at })?;
-        let extent = space.extents.borrow().iter().find(|extent| extent.end() == at);
-        hold("a streak goes on where its extent ends", at, extent == Some(streak.extent.info()))?;
-        let pages = bytes.div_ceil(streak.step);
-        hold("a streak has a extent with room", at, streak.extent.count() + pages <= MAX_FRAMES)?;
-        let region = space.regions.borrow().at(range.start());
+        let range =
+            range.map_err(|_| Violation { rule: "appended pages are in user space", at })?;
+        let extent = space.extents().iter().find(|extent| extent.end() == at);
+        let goes_on = extent == Some(cursor.extent.info());
+        hold("an append cursor is where its extent ends", at, goes_on)?;
+        let pages = bytes.div_ceil(cursor.step);
+        let room = cursor.extent.count() + pages <= MAX_FRAMES;
+        hold("the extent of an append cursor has room", at, room)?;
+        let region = space.regions().at(range.start());
         let inside = region.is_some_and(|region| {
             let usable = self.usable(region).and_then(|usable| usable.intersection(range));
-            core::ptr::eq(region, streak.region) && usable == Some(range)
+            core::ptr::eq(region, cursor.region) && usable == Some(range)
         });
-        hold("a streak stays in its region", at, inside)?;
-        let spec = streak.region.spec();
-        let alike = (spec.rights, spec.cache) == (streak.rights, streak.cache);
-        hold("a streak has its region's rights", at, alike)?;
-        let vacant = space.extents.borrow().first_in(range).is_none();
-        hold("nothing is mapped where a streak goes", at, vacant)?;
+        hold("appended pages stay in their region", at, inside)?;
+        let spec = cursor.region.spec();
+        let alike = (spec.rights, spec.cache) == (cursor.rights, cursor.cache);
+        hold("appended pages have their region's rights", at, alike)?;
+        let vacant = space.extents().first_in(range).is_none();
+        hold("nothing is mapped where pages are appended", at, vacant)?;
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, range.start());
-        let covered = table.is_some_and(|table| core::ptr::eq(table, streak.table))
+        let covered = table.is_some_and(|table| core::ptr::eq(table, cursor.table))
             && self.geometry.table_end(deepest, range.start()) >= range.end();
-        hold("a streak stays in its page table", at, covered)?;
-        hold("the page table of a streak is in use", at, !streak.table.is_listed_empty())?;
+        hold("appended pages stay in their page table", at, covered)?;
+        hold("the page table of an append cursor is in use", at, !cursor.table.is_listed_empty())?;
         let left = self.quota_left(space, Resource::Frames);
-        hold("a streak stays under the quota", at, pages <= left)
+        hold("appended pages stay under the quota", at, pages <= left)
     }
 
     fn validate_regions(&self, space: &Space<'p>) -> Result<(), Violation> {
-        let regions = space.regions.borrow();
+        let regions = space.regions();
         let (mut end, mut count, mut holes) = (0, 0, 0);
         for region in regions.iter() {
             let at = region.start().bits();
@@ -126,7 +130,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Adds up what the runs of the space hold.
     fn validate_extents(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
         let (mut end, mut pages) = (0, 0);
-        for extent in space.extents.borrow().iter() {
+        for extent in space.extents().iter() {
             let at = extent.start.bits();
             hold("extents do not overlap", at, at >= end)?;
             hold(
@@ -135,7 +139,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 extent.start.is_aligned(extent.frames.size_bits),
             )?;
             end = extent.end();
-            let region = space.regions.borrow().at(extent.start);
+            let region = space.regions().at(extent.start);
             let usable = region.and_then(|region| self.usable(region));
             let inside =
                 usable.is_some_and(|usable| usable.contains(extent.start) && usable.end() >= end);
@@ -154,7 +158,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             pages += extent.bytes() >> self.geometry.page_bits;
         }
-        let extents = space.extents.borrow();
+        let extents = space.extents();
         let of = |source| move |extent: &crate::state::extent::Extent| extent.source == source;
         let owned: usize =
             extents.iter().filter(of(Source::Owned)).map(|extent| extent.bytes()).sum();
@@ -186,7 +190,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             empty += usize::from(is_empty);
         }
         hold("empty tables are listed", empty, empty == shadow.empty_len())?;
-        for extent in space.extents.borrow().iter() {
+        for extent in space.extents().iter() {
             let level = self.geometry.level_of_frame(extent.frames.size_bits).unwrap_or(0);
             let at = extent.start;
             let missing = shadow.missing(&self.geometry, level, at).is_some();
@@ -210,17 +214,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Ok(range) = self.geometry.range(table.base().bits(), pages) else {
             return 0;
         };
-        let (extents, mut count, mut rest) = (space.extents.borrow(), 0, Some(range));
-        while let Some(part) = rest {
-            let Some(extent) = extents.first_in(part) else {
-                break;
-            };
+        let (mut count, mut cursor) = (0, ExtentCursor::over(range));
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
             if extent.frames.size_bits == entry_bits {
                 count += of_run(extent);
             }
-            let past =
-                (extent.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
-            rest = part.part(past, part.pages() - past);
         }
         let shadow = space.shadow.borrow();
         let below = shadow.iter().filter(|below| below.level() == level + 1);

@@ -6,6 +6,7 @@ use untyped_alloc::Pool;
 use crate::state::extents::ExtentNode;
 use crate::state::refcounts::{CapCopies, RefcountGroup};
 use crate::state::region::Region;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::state::threads::Thread;
 use crate::types::error::{Error, NodeKind, Result};
@@ -34,15 +35,27 @@ impl<'p> Pools<'p> {
         }
     }
 
-    pub fn region(&mut self) -> Result<&'p Region<'p>> {
+    /// Takes a region's node.
+    pub fn region(&mut self, reserve: &mut Reserve) -> Result<&'p Region<'p>> {
+        reserve.spend_region();
         self.regions.take().ok_or(Error::OutOfNodes(NodeKind::Region))
     }
 
-    pub fn extent(&mut self) -> Result<&'p ExtentNode<'p>> {
+    /// Takes an extent's node.
+    pub fn extent(&mut self, reserve: &mut Reserve) -> Result<&'p ExtentNode<'p>> {
+        reserve.spend_extent();
         self.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))
     }
 
-    pub fn table(&mut self) -> Result<&'p Table<'p>> {
+    /// Gives an extent's node back that was taken for this step and not needed.
+    pub fn spare_extent(&mut self, reserve: &mut Reserve, node: &'p ExtentNode<'p>) {
+        reserve.credit_extent();
+        self.extents.give(node);
+    }
+
+    /// Takes a table's node.
+    pub fn table(&mut self, reserve: &mut Reserve) -> Result<&'p Table<'p>> {
+        reserve.spend_table();
         self.tables.take().ok_or(Error::OutOfNodes(NodeKind::Table))
     }
 }

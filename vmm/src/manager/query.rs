@@ -4,7 +4,7 @@ use page_tables::PageRange;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::Extent;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -20,7 +20,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn region_at(&self, space: SpaceId, address: usize) -> Result<Option<RegionInfo>> {
         let space = self.space(space)?;
         let address = self.geometry.address(address)?;
-        let region = space.regions.borrow().at(address);
+        let region = space.regions().at(address);
         Ok(region.and_then(|region| self.describe(space, region)))
     }
 
@@ -34,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Ok(address) = self.geometry.address(address) else {
             return Ok(None);
         };
-        let region = space.regions.borrow().from(address);
+        let region = space.regions().from(address);
         Ok(region.and_then(|region| self.describe(space, region)))
     }
 
@@ -54,7 +54,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn mapping_at(&self, space: SpaceId, address: usize) -> Result<Option<Mapping>> {
         let space = self.space(space)?;
         let address = self.geometry.address(address)?;
-        let extent = space.extents.borrow().at(address);
+        let extent = space.extents().at(address);
         Ok(extent.map(|extent| {
             let index = extent.index_of(address);
             Mapping {
@@ -85,21 +85,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Pages of the smallest size that are mapped in a range.
     pub(crate) fn mapped_in(&self, space: &Space<'p>, range: PageRange) -> usize {
-        let extents = space.extents.borrow();
-        let (mut pages, mut rest) = (0, Some(range));
-        while let Some(part) = rest {
-            let Some(extent) = extents.first_in(part) else {
-                break;
-            };
-            let end = extent.end().min(part.end());
+        let (mut pages, mut cursor) = (0, ExtentCursor::over(range));
+        while let Some(Visited { extent, count, .. }) = cursor.next(space) {
+            let (start, end) = (extent.start.bits(), extent.end());
             pages += match extent.strided {
-                true => extent.indices_in(part).1,
+                true => count,
+                // A large page may lie in it only in part.
                 false => {
-                    (end - extent.start.bits().max(part.start().bits())) >> self.geometry.page_bits
+                    let inside = end.min(range.end()) - start.max(range.start().bits());
+                    inside >> self.geometry.page_bits
                 }
             };
-            let past = (end - part.start().bits()) >> self.geometry.page_bits;
-            rest = part.part(past, part.pages() - past);
         }
         pages
     }
@@ -121,33 +117,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         })
     }
 
-    /// The part of `range` behind a run that begins before the part's end.
-    pub(crate) fn past(&self, range: PageRange, extent: &Extent) -> Option<PageRange> {
-        let end = extent.end().min(range.end());
-        let done = (end - range.start().bits()) >> self.geometry.page_bits;
-        range.part(done, range.pages() - done)
-    }
-
-    /// The part of `range`, from its start on, in which `most` pages are mapped, or all of it.
+    /// The part of `range`, from its start on, in which `most` pages are mapped, or all of it; `None`
+    /// if it begins with a mapped page and `most` is 0.
     pub(crate) fn with_mapped(
         &self,
         space: &Space<'p>,
         range: PageRange,
         most: usize,
-    ) -> PageRange {
-        let (mut left, mut rest) = (most, Some(range));
-        while let Some(part) = rest {
-            let Some(extent) = space.extents.borrow().first_in(part) else { break };
-            let start = extent.start.bits().max(part.start().bits());
-            let end = extent.end().min(part.end());
+    ) -> Option<PageRange> {
+        let (mut left, mut cursor) = (most, ExtentCursor::over(range));
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            let start = extent.start.bits().max(range.start().bits());
+            let end = extent.end().min(range.end());
             let pages = (end - start) >> self.geometry.page_bits;
             if pages > left {
                 let before = (start - range.start().bits()) >> self.geometry.page_bits;
-                return range.part(0, before + left).unwrap_or(range);
+                return range.part(0, before + left);
             }
             left -= pages;
-            rest = self.past(part, &extent);
         }
-        range
+        Some(range)
     }
 }

@@ -14,7 +14,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchSpace`].
     pub fn set_quota(&mut self, space: SpaceId, quota: Quota) -> Result {
-        self.space(space)?.quota.set(quota);
+        self.space(space)?.set_quota(quota);
         Ok(())
     }
 
@@ -23,7 +23,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchSpace`].
     pub fn quota(&self, space: SpaceId) -> Result<Quota> {
-        Ok(self.space(space)?.quota.get())
+        Ok(self.space(space)?.quota())
     }
 
     /// What a space has.
@@ -35,7 +35,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn usage_of(&self, space: &Space<'p>) -> Quota {
-        let extents = space.extents.borrow();
+        let extents = space.extents();
         Quota {
             frames: extents.owned_pages() + extents.copied_pages(),
             tables: space.shadow.borrow().len(),
@@ -46,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// How much more of a resource a space may have.
     pub(crate) fn quota_left(&self, space: &Space<'p>, resource: Resource) -> usize {
-        match space.quota.get().of(resource) {
+        match space.quota().of(resource) {
             usize::MAX => usize::MAX,
             limit => limit.saturating_sub(self.usage_of(space).of(resource)),
         }
@@ -55,7 +55,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Refuses what would take a space over its limit.
     #[inline(always)]
     pub(crate) fn check_quota(&self, space: &Space<'p>, resource: Resource, more: usize) -> Result {
-        match space.quota.get().of(resource) {
+        match space.quota().of(resource) {
             usize::MAX => Ok(()),
             limit => self.check_limit(space, resource, limit, more),
         }

@@ -1,12 +1,10 @@
 //! The manager: what it is made of, and how its parts are reached.
 
-use core::cell::Cell;
-
 use page_tables::{Geometry, PageRange};
 use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Object};
 
 use crate::manager::pools::Pools;
-use crate::state::append_cursor::{Streak, NO_STREAK};
+use crate::state::append_cursor::AppendCursor;
 use crate::state::asids::AsidPools;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
@@ -41,9 +39,8 @@ pub struct Vmm<'p, K> {
     pub(crate) requests: Requests<'p>,
     pub(crate) serial: u32,
     pub(crate) last_space: u32,
-    /// Where the page goes that goes on a streak, or [`NO_STREAK`].
-    pub(crate) streak_at: Cell<usize>,
-    pub(crate) streak: Option<Streak<'p>>,
+    /// Where the page goes that goes on where the last one ended.
+    pub(crate) append_cursor: Option<AppendCursor<'p>>,
     /// The thread that empties the TLB, if there is one.
     pub(crate) flusher: Option<Object>,
 }
@@ -78,11 +75,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         pages: usize,
     ) -> Result<(&'p Region<'p>, PageRange)> {
         let range = self.geometry.range(start, pages)?;
-        let region = space
-            .regions
-            .borrow()
-            .at(range.start())
-            .ok_or(Error::OutsideRegion { address: start })?;
+        let region =
+            space.regions().at(range.start()).ok_or(Error::OutsideRegion { address: start })?;
         if !region.is_callers() {
             return Err(Error::WrongKind(self.id_of(space, region)));
         }
@@ -146,32 +140,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.alloc.cspace_root()
     }
 
-    /// A space by its id. Whoever looks one up may change it: no streak goes on after that.
+    /// Looks a space up.
     pub(crate) fn space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
-        self.streak_at.set(NO_STREAK);
-        self.peek_space(id)
-    }
-
-    /// As [`Vmm::space`], for who changes nothing that a streak takes for granted.
-    pub(crate) fn peek_space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
         if id == self.own.id.get() {
             return Ok(self.own);
         }
         self.spaces.find(id).ok_or(Error::NoSuchSpace(id))
     }
 
+    /// Looks a region up, with its space.
     pub(crate) fn region(&self, id: RegionId) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
-        self.streak_at.set(NO_STREAK);
-        self.peek_region(id)
-    }
-
-    /// As [`Vmm::region`], for who changes nothing that a streak takes for granted.
-    pub(crate) fn peek_region(&self, id: RegionId) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
-        let space = self.peek_space(id.space)?;
-        let region = space.regions.borrow().find(id.start, id.serial);
+        let space = self.space(id.space)?;
+        let region = space.regions().find(id.start, id.serial);
         region.map(|region| (space, region)).ok_or(Error::NoSuchRegion(id))
     }
 
+    /// A serial number for a region.
     pub(crate) fn next_serial(&mut self) -> u32 {
         // 0 stands for no reservation and for the null page.
         self.serial = self.serial.checked_add(1).unwrap_or(1);

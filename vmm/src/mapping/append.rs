@@ -1,20 +1,14 @@
-//! Mapping one fresh page: the commonest request, and so the shortest way.
+//! Appending: mapping the page behind the one that was mapped last.
 //!
-//! `map.rs` maps a range in rounds (all frames, all tables, all maps) and looks every run up again in
-//! each. One page needs no rounds: its frame is mapped first and recorded then, so that there is
-//! nothing to take out of any map when the kernel refuses. A page that continues the run before it
-//! (mapped one after the other, as a heap grows) makes that run longer and costs no node.
-//!
-//! Pages mapped one behind the other are a *streak*. Whether a page may be mapped, and with what rights
-//! in which table, is found out for its first page and holds for those that follow, up to where the
-//! region, the page table, the run or the quota ends: as long as nobody else has looked up a space, or a
-//! region of one. Looking one up ends the streak, so whatever is done to a space in between does.
+//! Memory is mostly mapped and touched in order, as a heap grows. What must be found out for a page
+//! then holds for the next one too, and an append cursor keeps it (see `state/append_cursor.rs`):
+//! a page that is appended costs the kernel call and a few comparisons, and takes no node.
 
 use page_tables::VirtAddr;
 use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::append_cursor::{Streak, NO_STREAK};
+use crate::state::append_cursor::AppendCursor;
 use crate::state::extents::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -24,55 +18,42 @@ use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps the page at `start` if that makes the run used last longer: it is behind it, in the same
-    /// region, its frame is the next of the same batch, and it has its page table. It takes no node,
-    /// so the reserve is not looked at. `None` if it is not such a page, or if it is not to be mapped
-    /// at all: nothing was done then.
+    /// Maps the page at `start` (bytes) if it goes on where an extent of its region ends, the next
+    /// frame of that extent's batch is at hand, and its page table is there and in use. `None` if it
+    /// is no such page, or not to be mapped at all: nothing was done then.
     #[inline(always)]
-    pub(crate) fn follow(&mut self, id: SpaceId, start: usize) -> Option<Result> {
-        if !self.is_streak(id, start) {
-            self.begin_streak(id, start)?;
+    pub(crate) fn append_page(&mut self, id: SpaceId, start: usize) -> Option<Result> {
+        if !self.is_append(id, start) {
+            self.begin_append(id, start)?;
         }
-        self.go_on()
+        self.append()
     }
 
-    /// Whether the page at `start` of a space is the one that goes on where the last one ended.
+    /// Whether the page at `start` of a space is the one that the append cursor is at.
     #[inline(always)]
-    pub(crate) fn is_streak(&self, id: SpaceId, start: usize) -> bool {
-        self.streak_at.get() == start
-            && start != NO_STREAK
-            && self.streak.as_ref().is_some_and(|it| it.space.id.get() == id)
+    pub(crate) fn is_append(&self, id: SpaceId, start: usize) -> bool {
+        self.append_cursor.as_ref().is_some_and(|cursor| {
+            cursor.at == start && cursor.space.id.get() == id && cursor.is_valid()
+        })
     }
 
-    /// The region the streak is in, if there is one.
-    #[inline(always)]
-    pub(crate) fn streak_region(&self) -> Option<&'p Region<'p>> {
-        self.streak.as_ref().map(|streak| streak.region)
-    }
-
-    /// The run that the streak makes longer, if there is one.
-    #[inline(always)]
-    pub(crate) fn append_extent(&self) -> Option<&'p ExtentNode<'p>> {
-        self.streak.as_ref().map(|streak| streak.extent)
-    }
-
-    /// Finds out once what holds for all pages that go on from `start`.
+    /// Puts the append cursor at `start`, if memory of a caller's region goes on there.
     #[inline(never)]
-    pub(crate) fn begin_streak(&mut self, id: SpaceId, start: usize) -> Option<()> {
+    pub(crate) fn begin_append(&mut self, id: SpaceId, start: usize) -> Option<()> {
         let space = self.space(id).ok()?;
         let address = self.geometry.address(start).ok()?;
-        let (extent, clear_to) = space.extents.borrow().last_ending_at(address)?;
-        let region = space.regions.borrow().at(address)?;
+        let (extent, clear_to) = space.extents().last_ending_at(address)?;
+        let region = space.regions().at(address)?;
         let (low, high) = self.between_guards(region);
         if !region.is_callers() || start <= low {
             return None;
         }
-        self.go_on_from(space, region, extent, address, high.min(clear_to))
+        self.begin_append_to(space, region, extent, address, high.min(clear_to))
     }
 
-    /// Begins a streak of pages from `address` on, which make a run of the region longer; nothing is
-    /// mapped before `clear_to`. Where pages lie apart, so do those of the streak.
-    pub(crate) fn go_on_from(
+    /// Puts the append cursor at `address`, where an extent of the region ends; nothing is mapped
+    /// from there to `clear_to`. Where the extent is strided, so are the pages to come.
+    pub(crate) fn begin_append_to(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
@@ -80,7 +61,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         address: VirtAddr,
         clear_to: usize,
     ) -> Option<()> {
-        let (start, bits) = (address.bits(), self.geometry.page_bits);
+        let (at, bits) = (address.bits(), self.geometry.page_bits);
         let strided = region.arena.get().is_some();
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = space.shadow.borrow().find(&self.geometry, deepest, address)?;
@@ -94,40 +75,48 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let room = room.min(self.quota_left(space, Resource::Frames));
         let step = self.geometry.page_bytes() << u8::from(strided);
         let end = clear_to.min(self.geometry.table_end(deepest, address));
-        let end = end.min(start.saturating_add(room.saturating_mul(step)));
-        if start >= end {
-            return None;
-        }
-        self.streak =
-            Some(Streak { space, region, extent, batch, table, step, end, rights, cache });
-        self.streak_at.set(start);
-        Some(())
+        let end = end.min(at.saturating_add(room.saturating_mul(step)));
+        let generation = space.generation();
+        self.append_cursor = Some(AppendCursor {
+            space,
+            generation,
+            region,
+            extent,
+            batch,
+            table,
+            step,
+            at,
+            end,
+            rights,
+            cache,
+        });
+        (at < end).then_some(())
     }
 
-    /// Maps the next page of the streak, which there is; `None` if its frame is not at hand.
+    /// Maps the page that the append cursor is at; `None` if its frame is not at hand.
     #[inline(always)]
-    pub(crate) fn go_on(&mut self) -> Option<Result> {
-        let Streak { space, extent, batch, table, step, end, rights, cache, .. } = self.streak?;
+    pub(crate) fn append(&mut self) -> Option<Result> {
+        let cursor = self.append_cursor.as_mut()?;
+        let AppendCursor { space, extent, batch, table, at, rights, cache, .. } = *cursor;
         let frame = self.alloc.take_of_batch(batch, extent.count())?.frames().first;
-        let start = self.streak_at.get();
-        let mapped = self.kernel.page_map(frame, space.root.get(), start, rights, cache);
+        let mapped = self.kernel.page_map(frame, space.root.get(), at, rights, cache);
         if let Err(error) = mapped {
-            return Some(Err(self.end_streak(frame, error)));
+            return Some(Err(self.end_append(frame, error)));
         }
-        let next = start + step;
-        self.streak_at.set(if next < end { next } else { NO_STREAK });
+        cursor.advance();
         table.use_one_more();
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        space.extents.borrow().extend(extent, self.geometry.page_bytes());
+        // No generation is raised: this is the change that the cursor is for.
+        space.extents().extend(extent, self.geometry.page_bytes());
         Some(Ok(()))
     }
 
-    /// The kernel refused to map a frame that was to go on the streak.
+    /// The kernel refused to map a frame that was to be appended.
     #[cold]
-    fn end_streak(&mut self, first: CPtr, refusal: KernelError) -> Error {
-        self.streak_at.set(NO_STREAK);
+    fn end_append(&mut self, first: CPtr, refusal: KernelError) -> Error {
+        self.append_cursor = None;
         let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
-        // It was taken, so it can be given back.
+        // It was allocated, so it can be freed.
         let _ = self.alloc.give_unused_frames(frame);
         Error::kernel(Invocation::PageMap)(refusal)
     }

@@ -16,11 +16,13 @@ use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
+use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::extents::Extents;
 use crate::state::region::Region;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::state::temp_slots::TempSlot;
-use crate::types::error::{Error, NodeKind, Result};
+use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::region::Kind;
@@ -36,7 +38,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Both edges before either is cut.
         for edge in [range.start().bits(), range.end()] {
             let at = self.geometry.address(edge).ok();
-            let extent = at.and_then(|at| space.extents.borrow().across(at));
+            let extent = at.and_then(|at| space.extents().across(at));
             if let Some(extent) = extent {
                 let index = (edge - extent.start.bits()) >> extent.frames.size_bits;
                 if extent.address(index).bits() != edge {
@@ -47,7 +49,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         loop {
             match self.check_uncut(space, range) {
                 Err(Error::LargePage { address }) => {
-                    self.refill()?;
                     self.demote(space, self.geometry.address(address)?)?;
                 }
                 checked => return checked,
@@ -58,7 +59,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Replaces the large page at `address` by pages of the smallest size.
     pub(crate) fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
-        let extent = space.extents.borrow().at(address).ok_or(not_mapped)?;
+        let extent = space.extents().at(address).ok_or(not_mapped)?;
         let index = extent.index_of(address);
         let large = extent.part(index, 1);
         self.check_divisible(&large)?;
@@ -92,18 +93,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let size_bits = self.geometry.page_bits;
         let (mut at, end) = (large.start, large.end());
         while at.bits() < end {
-            self.refill()?;
+            let reserve = &mut self.refill()?;
             let want = (end - at.bits()) >> size_bits;
             let frames = match self.alloc.take_frames(&mut self.kernel, size_bits, want)? {
                 Taken::Clean(clean) => clean.frames(),
                 Taken::Dirty(dirty) => dirty.frames(),
             };
             let info = Extent { start: at, frames, ..*large };
-            let Some(node) = self.pools.extents.take() else {
-                self.alloc.give_frames(frames)?;
-                return Err(Error::OutOfNodes(NodeKind::Extent));
-            };
-            small.insert(node, info);
+            match self.pools.extent(reserve) {
+                Ok(node) => small.insert(node, info),
+                Err(error) => {
+                    self.alloc.give_frames(frames)?;
+                    return Err(error);
+                }
+            }
             at = offset(at, info.end() - at.bits());
         }
         Ok(())
@@ -116,35 +119,39 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pages = 1 << (bits - self.geometry.page_bits);
         let options =
             RegionOptions::new(pages).named("view of large").aligned(bits).kind(Kind::Bookkeeping);
-        let region = self.place_region(self.own, &options)?;
-        let copied = self.view(large, region).and_then(|view| {
+        let reserve = &mut self.refill()?;
+        let region = self.place_region(reserve, self.own, &options)?;
+        let copied = self.view(reserve, large, region).and_then(|view| {
             for extent in small.iter() {
                 for index in 0..extent.frames.count {
                     let from = view.bits() + (extent.address(index).bits() - large.start.bits());
-                    self.copy_frame(extent.frame(index), from)?;
+                    self.copy_frame(reserve, extent.frame(index), from)?;
                 }
             }
             Ok(())
         });
-        self.free_region_or_quarantine(self.own, region);
+        self.free_region_or_quarantine(reserve, self.own, region);
         copied
     }
 
     /// Maps a large page in a region of our own as well; returns where.
-    pub(crate) fn view(&mut self, large: &Extent, region: &'p Region<'p>) -> Result<VirtAddr> {
-        let frames = self.copy_frames(large)?;
+    fn view(
+        &mut self,
+        reserve: &mut Reserve,
+        large: &Extent,
+        region: &'p Region<'p>,
+    ) -> Result<VirtAddr> {
+        let frames = self.copy_frames(reserve, large)?;
         let (start, source) = (region.start(), Source::Copy);
         let view = Extent { start, frames, rights: Rights::READ, cow: false, source, ..*large };
-        self.enter(self.own, view)?;
-        let pages = frames.count << (frames.size_bits - self.geometry.page_bits);
-        let range = self.geometry.range(start.bits(), pages)?;
-        self.map_extents(self.own, range)?;
+        self.record_extent(reserve, self.own, view)?;
+        self.map_or_free_extent(reserve, self.own, view)?;
         Ok(start)
     }
 
     /// Fills one small frame, through the window, with what is mapped at `from`.
-    fn copy_frame(&mut self, frame: CPtr, from: usize) -> Result {
-        let window = self.map_temporarily(TempSlot::Target, frame)?;
+    fn copy_frame(&mut self, reserve: &mut Reserve, frame: CPtr, from: usize) -> Result {
+        let window = self.map_temporarily(reserve, TempSlot::Target, frame)?;
         self.kernel.copy(window, from, self.geometry.page_bytes());
         self.unmap_temporary(TempSlot::Target)
     }
@@ -158,22 +165,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         small: &mut Extents<'p>,
     ) -> Result {
         let large = extent.part(index, 1);
+        let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
         let table = self.alloc.take_table(&mut self.kernel, level)?;
         self.alloc.give_table(table, level)?;
-        let mut spare = Some(self.pools.extent()?);
+        let mut spare = Some(self.pools.extent(reserve)?);
         if let Err(error) = self.kernel.page_unmap(large.frames.first) {
-            spare.into_iter().for_each(|node| self.pools.extents.give(node));
+            spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
             return Err(Error::kernel(Invocation::PageUnmap)(error));
         }
         self.record_unmapped(space, &large);
-        let freed = space.extents.borrow_mut().remove_range(&extent, index, 1, &mut spare);
+        let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
         for node in [freed, spare].into_iter().flatten() {
-            self.pools.extents.give(node);
+            self.pools.spare_extent(reserve, node);
         }
+        // The small ones are recorded where the large one was, and mapped nowhere yet.
         while let Some((node, piece)) = small.pop() {
-            space.extents.borrow_mut().insert(node, piece);
+            space.extents_mut().insert(node, piece);
         }
         let range = self
             .geometry
@@ -193,9 +202,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps a large page again that was unmapped a moment ago.
     fn remap_large(&mut self, space: &'p Space<'p>, large: Extent) {
-        let Some(node) = self.pools.extents.take() else { return };
-        space.extents.borrow_mut().insert(node, large);
-        self.restore_extent(space, large);
+        let reserve = &mut Reserve::as_it_is();
+        let Ok(node) = self.pools.extent(reserve) else { return };
+        space.extents_mut().insert(node, large);
+        self.restore_extent(reserve, space, large);
     }
 
     /// What frames a region got: how many of its pages lie in pages larger than the smallest.
@@ -204,14 +214,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchRegion`].
     pub fn large_pages_in(&self, region: crate::RegionId) -> Result<usize> {
         let (space, node) = self.region(region)?;
-        let (extents, mut rest, mut pages) = (space.extents.borrow(), self.usable(node), 0);
-        while let Some(part) = rest {
-            let Some(extent) = extents.first_in(part) else { break };
+        let Some(range) = self.usable(node) else { return Ok(0) };
+        let (mut pages, mut cursor) = (0, ExtentCursor::over(range));
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
             let Frames { count, size_bits, .. } = extent.frames;
             if size_bits != self.geometry.page_bits {
                 pages += count << (size_bits - self.geometry.page_bits);
             }
-            rest = self.past(part, &extent);
         }
         Ok(pages)
     }

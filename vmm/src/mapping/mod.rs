@@ -1,6 +1,7 @@
 //! Memory that is mapped, protected and unmapped: one file for each operation.
 
 pub(crate) mod append;
+pub(crate) mod commit;
 pub(crate) mod demote;
 pub(crate) mod map;
 pub(crate) mod physical;

@@ -4,6 +4,7 @@ use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent, MAX_FRAMES};
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -26,7 +27,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         paddr: usize,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.refill()?;
         let bits = self.geometry.page_bits;
         if paddr & (self.geometry.page_bytes() - 1) != 0 {
             return Err(untyped_alloc::Error::Misaligned { paddr, size_bits: bits }.into());
@@ -67,10 +67,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         first: CPtr,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.refill()?;
         let (space, size_bits) = (self.space(space)?, self.geometry.page_bits);
         self.map_into_new_region(space, options, |_, index, left| {
-            let frames = Frames { first: first.offset(index), count: left.min(256), size_bits };
+            let frames =
+                Frames { first: first.offset(index), count: left.min(MAX_FRAMES), size_bits };
             Ok((frames, Source::Foreign))
         })
     }
@@ -95,7 +95,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
         mut next: impl FnMut(&mut Self, usize, usize) -> Result<(Frames, Source)>,
     ) -> Result<RegionId> {
-        let region = self.place_region(space, options)?;
+        let reserve = &mut self.refill()?;
+        let region = self.place_region(reserve, space, options)?;
         let (spec, start) = (region.spec(), region.start());
         let Some(range) = self.usable(region) else {
             return Err(Error::OutsideRegion { address: start.bits() });
@@ -104,12 +105,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut outcome = Ok(());
         while index < range.pages() && outcome.is_ok() {
             let left = range.pages() - index;
-            let brought = self.refill().and_then(|()| next(self, index, left));
-            outcome = brought.and_then(|(frames, source)| {
+            let brought = self.refill().and_then(|reserve| Ok((reserve, next(self, index, left)?)));
+            outcome = brought.and_then(|(mut reserve, (frames, source))| {
                 let start = offset(range.start(), index << self.geometry.page_bits);
                 let (rights, cache) = (spec.rights, spec.cache);
                 index += frames.count;
-                self.enter(space, Extent { source, ..Extent::fresh(start, frames, rights, cache) })
+                self.record_extent(
+                    &mut reserve,
+                    space,
+                    Extent { source, ..Extent::fresh(start, frames, rights, cache) },
+                )
             });
         }
         let outcome = match outcome {
@@ -122,7 +127,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match outcome {
             Ok(()) => Ok(self.id_of(space, region)),
             Err(error) => {
-                self.free_region_or_quarantine(space, region);
+                let reserve = &mut Reserve::as_it_is();
+                self.free_region_or_quarantine(reserve, space, region);
                 Err(error)
             }
         }

@@ -31,14 +31,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::RightsExceedCeiling { asked: rights, ceiling });
         }
         self.check_mapped(space, range)?;
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         self.cut_large(space, range)?;
-        self.split_extent(space, range.start().bits())?;
-        if let Err(error) = self.split_extent(space, range.end()) {
+        self.split_extent(reserve, space, range.start().bits())?;
+        if let Err(error) = self.split_extent(reserve, space, range.end()) {
+            // Nothing was done yet: the first cut is undone.
             self.join_extent(space, range.start());
             return Err(error);
         }
-        let outcome = self.protect_extents(space, range, rights);
+        let outcome = self.protect_extents(reserve, space, range, rights);
         self.join_in(space, range);
         outcome
     }

@@ -19,7 +19,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_mapped(space, range)?;
         self.cut_large(space, range)?;
         // What is freed may be needed for this; only giving back may take from the reserve.
-        let _ = self.refill();
-        self.unmap_range(space, range)
+        let reserve = &mut self.refill_to_free();
+        self.unmap_range(reserve, space, range)
     }
 }

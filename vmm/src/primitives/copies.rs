@@ -5,12 +5,13 @@ use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::refcounts::{Count, MAX_COPIES};
+use crate::state::reserve::Reserve;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Copies the capabilities of a run's frames into consecutive slots, and counts them.
-    pub(crate) fn copy_frames(&mut self, piece: &Extent) -> Result<Frames> {
+    pub(crate) fn copy_frames(&mut self, _reserve: &mut Reserve, piece: &Extent) -> Result<Frames> {
         let origin = match piece.source {
             Source::Copy => {
                 let frame = piece.frames.first;

@@ -5,34 +5,44 @@ use untyped_alloc::{CachePolicy, Clean, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
-use crate::types::error::{Error, NodeKind, Result};
+use crate::types::error::Result;
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Enters a run that is to be mapped; gives its frames up when there is no node.
-    pub(crate) fn enter(&mut self, space: &'p Space<'p>, info: Extent) -> Result {
-        match self.pools.extent() {
+    /// Records an extent that is to be mapped; frees its frames where there is no node for it.
+    pub(crate) fn record_extent(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+    ) -> Result {
+        match self.pools.extent(reserve) {
             Ok(node) => {
-                space.extents.borrow_mut().insert(node, info);
+                space.extents_mut().insert(node, extent);
                 Ok(())
             }
             Err(error) => {
-                self.free_unused(&info);
+                self.free_unused(&extent);
                 Err(error)
             }
         }
     }
 
+    /// Records an extent of fresh, clear frames at `at`; returns where it ends. Where there is no
+    /// node for it, the frames go back as clear as they are.
     pub(crate) fn record_zeroed(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         at: VirtAddr,
         clean: Clean,
         rights: Rights,
         cache: CachePolicy,
     ) -> Result<usize> {
-        let node = match self.pools.extent() {
+        let node = match self.pools.extent(reserve) {
             Ok(node) => node,
             Err(error) => {
                 self.alloc.give_unused_frames(clean.frames())?;
@@ -41,16 +51,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let frames = clean.frames();
         let info = Extent::fresh(at, frames, rights, cache);
-        space.extents.borrow_mut().insert(node, info);
+        space.extents_mut().insert(node, info);
         Ok(info.end())
     }
 
     /// Gives back the frames of runs in `range` that were entered but never mapped.
     pub(crate) fn free_unused_in(&mut self, space: &'p Space<'p>, range: PageRange) {
-        loop {
-            let Some(extent) = space.extents.borrow().first_in(range) else {
-                return;
-            };
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
             self.remove_extent(space, extent, 0, extent.frames.count);
             self.free_unused(&extent);
         }
@@ -64,7 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         first: usize,
         count: usize,
     ) {
-        let freed = space.extents.borrow_mut().remove_range(&extent, first, count, &mut None);
+        let freed = space.extents_mut().remove_range(&extent, first, count, &mut None);
         if let Some(node) = freed {
             self.pools.extents.give(node);
         }
@@ -73,18 +81,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives back the frames in `range`, which starts in the midst of a run, that were never
     /// mapped.
     pub(crate) fn free_unused_from(&mut self, space: &'p Space<'p>, range: PageRange) {
-        let cut = space.extents.borrow().at(range.start());
+        let cut = space.extents().at(range.start());
         if let Some(extent) = cut {
             let (first, _) = extent.indices_in(range);
             if first != 0 {
                 let part = extent.part(first, extent.frames.count - first);
                 // Carving off the end of a run takes no node.
-                space.extents.borrow_mut().remove_range(
-                    &extent,
-                    first,
-                    part.frames.count,
-                    &mut None,
-                );
+                space.extents_mut().remove_range(&extent, first, part.frames.count, &mut None);
                 self.free_unused(&part);
             }
         }
@@ -95,7 +98,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// frames, and in one region.
     pub(crate) fn join_extent(&mut self, space: &'p Space<'p>, start: VirtAddr) {
         let first_of_region = || {
-            let region = space.regions.borrow().at(start);
+            let region = space.regions().at(start);
             region.is_none_or(|region| region.start() == start)
         };
         let alloc = &self.alloc;
@@ -103,7 +106,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let last = frames.first.offset(frames.count - 1);
             alloc.came_together(frames.first, last) && !first_of_region()
         };
-        if let Some(node) = space.extents.borrow_mut().join_before(start, same) {
+        if let Some(node) = space.extents_mut().join_before(start, same) {
             self.pools.extents.give(node);
         }
     }
@@ -152,18 +155,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Makes a run begin at `address`, if one covers it and begins before. Takes a node.
-    pub(crate) fn split_extent(&mut self, space: &'p Space<'p>, address: usize) -> Result {
+    /// Makes an extent begin at `address` (bytes), if one covers it and begins before. Takes a node.
+    pub(crate) fn split_extent(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        address: usize,
+    ) -> Result {
         let Ok(address) = self.geometry.address(address) else {
             return Ok(());
         };
-        let Some(extent) = space.extents.borrow().across(address) else {
+        let Some(extent) = space.extents().across(address) else {
             return Ok(());
         };
         let first = extent.index_of(address);
-        let node = self.pools.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))?;
+        let node = self.pools.extent(reserve)?;
         let upper = extent.part(first, extent.frames.count - first);
-        let mut extents = space.extents.borrow_mut();
+        let mut extents = space.extents_mut();
         extents.remove_range(&extent, first, upper.frames.count, &mut None);
         extents.insert(node, upper);
         Ok(())
@@ -171,15 +179,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Joins the runs that begin in `range`, and the one after it, with those before them.
     pub(crate) fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
-        let mut rest = Some(range);
-        while let Some(part) = rest {
-            let Some(extent) = space.extents.borrow().first_in(part) else {
-                break;
-            };
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
             self.join_extent(space, extent.start);
-            let done =
-                (extent.end().min(part.end()) - part.start().bits()) >> self.geometry.page_bits;
-            rest = part.part(done, part.pages() - done);
         }
         if let Ok(end) = self.geometry.address(range.end()) {
             self.join_extent(space, end);

@@ -5,32 +5,32 @@ use untyped_alloc::{Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps all runs in `range`, none of which is mapped yet, and all of which lie inside it.
-    /// When that fails, they are unmapped and given back.
-    pub(crate) fn map_extents(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
-        let mut rest = Some(range);
-        while let Some(part) = rest {
-            let Some(extent) = space.extents.borrow().first_in(part) else {
-                break;
-            };
-            if let Err((error, mapped_end)) = self.map_extent(space, extent) {
-                self.roll_back(space, range, mapped_end);
-                return Err(error);
+    /// Maps an extent that is recorded and not mapped yet. Where that fails it is unmapped, taken
+    /// out of the record, and its frames are freed.
+    pub(crate) fn map_or_free_extent(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+    ) -> Result {
+        self.map_extent(reserve, space, extent).map_err(|(error, mapped_end)| {
+            let pages = (extent.end() - extent.start.bits()) >> self.geometry.page_bits;
+            if let Ok(range) = self.geometry.range(extent.start.bits(), pages) {
+                self.roll_back(reserve, space, range, mapped_end);
             }
-            let done = (extent.end() - part.start().bits()) >> self.geometry.page_bits;
-            rest = part.part(done, part.pages() - done);
-            self.join_extent(space, extent.start);
-        }
-        Ok(())
+            error
+        })
     }
 
     /// Maps one run. Fails with the error and the address up to which pages are mapped.
     pub(crate) fn map_extent(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         extent: Extent,
     ) -> Result<(), (Error, VirtAddr)> {
@@ -43,7 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut index = 0;
         while index < extent.frames.count {
             let start = extent.address(index);
-            self.ensure_tables(space, start, level).map_err(|error| (error, start))?;
+            self.ensure_tables(reserve, space, start, level).map_err(|error| (error, start))?;
             let count = match bits == self.geometry.page_bits {
                 true => {
                     let end = self.geometry.table_end(level, start).min(extent.end());
@@ -78,8 +78,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a run again that is recorded and was unmapped a moment ago. What the kernel refuses to
     /// map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
     /// which succeeds for what is not mapped, gives it back.
-    pub(crate) fn restore_extent(&mut self, space: &'p Space<'p>, extent: Extent) {
-        let Err((_, mapped_end)) = self.map_extent(space, extent) else { return };
+    pub(crate) fn restore_extent(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+    ) {
+        let Err((_, mapped_end)) = self.map_extent(reserve, space, extent) else { return };
         let done = extent.index_of(mapped_end);
         let rest = extent.part(done, extent.frames.count - done);
         let Some(level) = self.geometry.level_of_frame(rest.frames.size_bits) else { return };
@@ -92,14 +97,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Undoes a mapping of `range` that got as far as `mapped_end`.
-    fn roll_back(&mut self, space: &'p Space<'p>, range: PageRange, mapped_end: VirtAddr) {
+    pub(crate) fn roll_back(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        range: PageRange,
+        mapped_end: VirtAddr,
+    ) {
         let done = (mapped_end.bits() - range.start().bits()) >> self.geometry.page_bits;
         if let Some(unmapped) = range.part(done, range.pages() - done) {
             self.free_unused_from(space, unmapped);
         }
         if let Some(mapped) = range.part(0, done) {
             // What the kernel will not unmap stays recorded as mapped.
-            let _ = self.unmap_range(space, mapped);
+            let _ = self.unmap_range(reserve, space, mapped);
         }
         self.try_free_empty_tables_in(space, range);
     }

@@ -6,6 +6,7 @@ use untyped_alloc::{Kernel, Memory, Rights};
 use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::region_map::{NoPlace, Place, Shape};
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::options::{Placement, RegionOptions};
@@ -14,13 +15,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Finds a place for a region and enters it. Takes one node.
     pub(crate) fn place_region(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         options: &RegionOptions,
     ) -> Result<&'p Region<'p>> {
         let (place, pages, ceiling) = self.find_place(space, options)?;
-        let node = self.pools.region()?;
+        let node = self.pools.region(reserve)?;
         let serial = self.next_serial();
-        space.regions.borrow_mut().insert(node, place, options.spec(pages, ceiling), serial);
+        space.regions_mut().insert(node, place, options.spec(pages, ceiling), serial);
         Ok(node)
     }
 
@@ -41,7 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let guard = usize::from(options.guard_below) << self.geometry.page_bits;
         let align_bits = options.align_bits.max(self.geometry.page_bits);
         let shape = Shape { pages, guard, align_bits, owner };
-        let regions = space.regions.borrow();
+        let regions = space.regions();
         let place = match options.placement {
             Placement::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits)?;

@@ -9,6 +9,7 @@ use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
@@ -16,26 +17,29 @@ use crate::types::ids::{RegionId, SpaceId};
 use crate::types::region::{Kind, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Unmaps what is mapped in a region, and gives its addresses back.
     pub(crate) fn release_region(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
     ) -> Result {
         if let Some(range) = self.usable(region) {
-            self.unmap_range(space, range)?;
+            self.unmap_range(reserve, space, range)?;
         }
-        let node = space.regions.borrow_mut().remove(region);
+        let node = space.regions_mut().remove(region);
         self.pools.regions.give(node);
         Ok(())
     }
 
+    /// Takes out the two edges of a reservation in which no region lies.
     pub(crate) fn release_reservation(
         &mut self,
         space: &'p Space<'p>,
         start: &'p Region<'p>,
         id: RegionId,
     ) -> Result {
-        let mut regions = space.regions.borrow_mut();
+        let mut regions = space.regions_mut();
         let end = regions.end_of_empty(start).ok_or(Error::WrongKind(id))?;
         for mark in [end, start] {
             let node = regions.remove(mark);
@@ -47,11 +51,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Releases a region whose id nobody has.
     pub(crate) fn free_region_or_quarantine(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
     ) {
-        if self.release_region(space, region).is_err() {
-            region.set_spec(RegionSpec { kind: Kind::Quarantine, ..region.spec() });
+        if self.release_region(reserve, space, region).is_err() {
+            let spec = RegionSpec { kind: Kind::Quarantine, ..region.spec() };
+            space.regions_mut().set_spec(region, spec);
             self.quarantined += 1;
         }
     }
@@ -59,7 +65,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The same for a region that was just made by a request of its own.
     pub(crate) fn free_or_quarantine(&mut self, id: RegionId) {
         if let Ok((space, region)) = self.region(id) {
-            self.free_region_or_quarantine(space, region);
+            self.free_region_or_quarantine(&mut Reserve::as_it_is(), space, region);
         }
     }
 
@@ -73,7 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut space = self.spaces.after(SpaceId(0));
         while let Some(node) = space.filter(|_| self.quarantined != 0) {
             while let Some(region) = self.quarantined_region(node) {
-                self.release_region(node, region)?;
+                self.release_region(&mut Reserve::as_it_is(), node, region)?;
                 self.quarantined -= 1;
             }
             space = self.spaces.after(node.id.get());
@@ -82,7 +88,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn quarantined_region(&self, space: &Space<'p>) -> Option<&'p Region<'p>> {
-        let regions = space.regions.borrow();
+        let regions = space.regions();
         let found = regions.iter().find(|region| region.spec().kind == Kind::Quarantine);
         found
     }

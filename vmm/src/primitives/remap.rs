@@ -5,6 +5,8 @@ use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, KernelError, Memory, 
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 
@@ -17,7 +19,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
     /// them before, or they are there since another fault was answered.
     pub(crate) fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
-        let extent = space.extents.borrow().at(address);
+        let extent = space.extents().at(address);
         let Some(extent) = extent else { return Ok(()) };
         let piece = extent.part(extent.index_of(address), 1);
         let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
@@ -35,32 +37,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Protects whole runs, one after the other.
     pub(crate) fn protect_extents(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         range: PageRange,
         rights: Rights,
     ) -> Result {
-        let (mut pages_done, mut rest) = (0, Some(range));
-        while let Some(part) = rest {
-            let Some(extent) = space.extents.borrow().first_in(part) else {
-                break;
-            };
+        let (mut pages_done, mut cursor) = (0, ExtentCursor::over(range));
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
             let page_shift = extent.frames.size_bits - self.geometry.page_bits;
             if extent.rights != rights {
                 let (done, outcome) = self.remap(space, &Extent { rights, ..extent });
                 pages_done += done << page_shift;
                 if done != extent.frames.count && done != 0 {
-                    // There are nodes: the reserve was full when this began.
-                    self.split_extent(space, extent.address(done).bits())?;
+                    // Refused in the midst, which ends it: so this happens once.
+                    self.split_extent(reserve, space, extent.address(done).bits())?;
                 }
                 if done != 0 {
-                    space.extents.borrow_mut().set_rights(extent.start, rights);
+                    space.extents_mut().set_rights(extent.start, rights);
                 }
                 outcome.map_err(|error| error.after(pages_done))?;
             } else {
                 pages_done += extent.frames.count << page_shift;
             }
-            let past = (extent.end() - part.start().bits()) >> self.geometry.page_bits;
-            rest = part.part(past, part.pages().saturating_sub(past));
         }
         Ok(())
     }

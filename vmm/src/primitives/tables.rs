@@ -4,6 +4,7 @@ use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::quota::Resource;
@@ -16,6 +17,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The deepest page table over an address, made if it is missing.
     pub(crate) fn table_at(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         address: VirtAddr,
     ) -> Result<&'p Table<'p>> {
@@ -24,7 +26,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if let Some(table) = space.shadow.borrow().find(&self.geometry, deepest, address) {
                 return Ok(table);
             }
-            self.ensure_tables(space, address, deepest)?;
+            self.ensure_tables(reserve, space, address, deepest)?;
         }
     }
 
@@ -32,6 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// there, and no empty one sits in its place.
     pub(crate) fn ensure_tables(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         address: VirtAddr,
         level: u8,
@@ -47,13 +50,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let Some(missing) = missing else {
                 return Ok(());
             };
-            self.make_table(space, address, missing)?;
+            self.make_table(reserve, space, address, missing)?;
         }
     }
 
-    fn make_table(&mut self, space: &'p Space<'p>, address: VirtAddr, level: u8) -> Result {
+    fn make_table(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        address: VirtAddr,
+        level: u8,
+    ) -> Result {
         self.check_quota(space, Resource::Tables, 1)?;
-        let node = self.pools.table()?;
+        let node = self.pools.table(reserve)?;
         let table = match self.alloc.take_table(&mut self.kernel, level) {
             Ok(table) => table,
             Err(error) => {

@@ -3,19 +3,25 @@
 use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::state::reserve::Reserve;
 use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a frame of the smallest size at a window; returns where that is.
-    pub(crate) fn map_temporarily(&mut self, window: TempSlot, frame: CPtr) -> Result<usize> {
+    pub(crate) fn map_temporarily(
+        &mut self,
+        reserve: &mut Reserve,
+        window: TempSlot,
+        frame: CPtr,
+    ) -> Result<usize> {
         self.unmap_temporary(window)?;
         let address = self.temp_slots.page(window);
         let rights = match window {
             TempSlot::Target => Rights::READ_WRITE,
             TempSlot::View => Rights::READ,
         };
-        self.ensure_tables(self.own, address, self.geometry.levels.len() as u8 - 1)?;
+        self.ensure_tables(reserve, self.own, address, self.geometry.levels.len() as u8 - 1)?;
         let vspace = self.own.root.get();
         self.kernel
             .page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)

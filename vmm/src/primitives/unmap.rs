@@ -5,7 +5,9 @@ use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::extents::Extents;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
@@ -15,25 +17,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result {
         self.check_mapped(space, range)?;
         self.check_uncut(space, range)?;
-        let (extents, mut rest) = (space.extents.borrow(), Some(range));
-        while let Some(part) = rest {
-            let Some(extent) = extents.first_in(part) else { break };
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
             if !matches!(extent.source, Source::Owned | Source::Copy) {
                 return Err(Error::NotOurs { address: extent.start.bits() });
             }
-            rest = self.past(part, &extent);
         }
         Ok(())
     }
 
     /// Refuses a range in which a page is not mapped.
     pub(crate) fn check_mapped(&self, space: &Space<'p>, range: PageRange) -> Result {
-        let extents = space.extents.borrow();
-        let mut rest = Some(range);
+        let (extents, mut rest) = (space.extents(), Some(range));
         while let Some(part) = rest {
             let address = part.start().bits();
             let extent = extents.at(part.start()).ok_or(Error::NotMapped { address })?;
-            rest = self.past(part, &extent);
+            rest = part.from(extent.end());
         }
         Ok(())
     }
@@ -42,7 +41,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn check_uncut(&self, space: &Space<'p>, range: PageRange) -> Result {
         let cut = [range.start().bits(), range.end()].into_iter().find_map(|edge| {
             let edge = self.geometry.address(edge).ok()?;
-            let extent = space.extents.borrow().across(edge)?;
+            let extent = space.extents().across(edge)?;
             let page = extent.address(extent.index_of(edge));
             (page != edge && edge.is_aligned(self.geometry.page_bits)).then_some(page)
         });
@@ -50,17 +49,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps whatever is mapped in `range`.
-    pub(crate) fn unmap_range(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
-        let (mut done, mut rest) = (0, Some(range));
-        while let Some(part) = rest {
-            let Some(extent) = space.extents.borrow().first_in(part) else {
-                break;
-            };
-            let (first, count) = extent.indices_in(part);
-            self.unmap_part(space, extent, first, count)
+    pub(crate) fn unmap_range(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        range: PageRange,
+    ) -> Result {
+        let (mut done, mut cursor) = (0, ExtentCursor::over(range));
+        while let Some(Visited { extent, first, count }) = cursor.next(space) {
+            self.unmap_part(reserve, space, extent, first, count)
                 .map_err(|(error, pages)| error.after(done + pages))?;
             done += count << (extent.frames.size_bits - self.geometry.page_bits);
-            rest = self.past(part, &extent);
         }
         self.prune_tables(space);
         Ok(())
@@ -70,6 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// pages were unmapped before it.
     pub(crate) fn unmap_part(
         &mut self,
+        reserve: &mut Reserve,
         space: &'p Space<'p>,
         extent: Extent,
         first: usize,
@@ -77,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<(), (Error, usize)> {
         // The node may be needed only after a refused call in the middle, but must be there then.
         let mut spare = match first != 0 || first + count != extent.frames.count || count > 1 {
-            true => self.pools.extents.take(),
+            true => self.pools.extent(reserve).ok(),
             false => None,
         };
         if spare.is_none() && Extents::needs_spare(&extent, first, count) {
@@ -94,11 +94,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         if done != 0 {
             self.record_unmapped(space, &extent.part(first, done));
-            let freed = space.extents.borrow_mut().remove_range(&extent, first, done, &mut spare);
+            let freed = space.extents_mut().remove_range(&extent, first, done, &mut spare);
             freed.into_iter().for_each(|node| self.pools.extents.give(node));
             self.free_unmapped(&extent.part(first, done));
         }
-        spare.into_iter().for_each(|node| self.pools.extents.give(node));
+        spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
         let pages = done << (extent.frames.size_bits - self.geometry.page_bits);
         outcome.map_err(|error| (error, pages))
     }

@@ -9,6 +9,7 @@ use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Invocation, Kernel,
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::region::Region;
+use crate::state::reserve::Reserve;
 use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 use crate::types::options::RegionOptions;
@@ -20,13 +21,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::Kernel`], or what making the window's page table can meet; the frames were given
     /// back then.
-    pub(crate) fn zero_frames(&mut self, dirty: Dirty) -> Result<Clean> {
+    pub(crate) fn zero_frames(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Clean> {
         let frames = dirty.frames();
         if frames.size_bits != self.geometry.page_bits {
-            return self.zero_large(dirty);
+            return self.zero_large(reserve, dirty);
         }
         for index in 0..frames.count {
-            if let Err(error) = self.zero_small(frames.first.offset(index)) {
+            if let Err(error) = self.zero_small(reserve, frames.first.offset(index)) {
                 self.free_or_leave(frames);
                 return Err(error);
             }
@@ -34,40 +35,38 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(dirty.scrubbed())
     }
 
-    fn zero_small(&mut self, frame: CPtr) -> Result {
-        let address = self.map_temporarily(TempSlot::Target, frame)?;
+    fn zero_small(&mut self, reserve: &mut Reserve, frame: CPtr) -> Result {
+        let address = self.map_temporarily(reserve, TempSlot::Target, frame)?;
         self.kernel.zero(address, self.geometry.page_bytes());
         self.unmap_temporary(TempSlot::Target)
     }
 
-    fn zero_large(&mut self, dirty: Dirty) -> Result<Clean> {
+    fn zero_large(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Clean> {
         let Frames { count, size_bits, .. } = dirty.frames();
         let options = RegionOptions::new(count << (size_bits - self.geometry.page_bits))
             .named("scrubbing")
             .aligned(size_bits)
             .kind(Kind::Bookkeeping);
-        let region = match self.place_region(self.own, &options) {
+        let region = match self.place_region(reserve, self.own, &options) {
             Ok(region) => region,
             Err(error) => {
                 self.alloc.give_frames(dirty.frames())?;
                 return Err(error);
             }
         };
-        let scrubbed = self.zero_in(region, dirty.frames());
-        self.free_region_or_quarantine(self.own, region);
+        let scrubbed = self.zero_in(reserve, region, dirty.frames());
+        self.free_region_or_quarantine(reserve, self.own, region);
         scrubbed.map(|()| dirty.scrubbed())
     }
 
     /// Scrubs frames in a region of our own that is as large. After a failure they were given back,
     /// or are mapped in the region still.
-    fn zero_in(&mut self, region: &'p Region<'p>, frames: Frames) -> Result {
+    fn zero_in(&mut self, reserve: &mut Reserve, region: &'p Region<'p>, frames: Frames) -> Result {
         let (start, rights, cache) = (region.start(), Rights::READ_WRITE, CachePolicy::WriteBack);
         let extent = Extent::fresh(start, frames, rights, cache);
         let bytes = frames.count << frames.size_bits;
-        let pages = bytes >> self.geometry.page_bits;
-        let range = self.geometry.range(start.bits(), pages)?;
-        self.enter(self.own, extent)?;
-        self.map_extents(self.own, range)?;
+        self.record_extent(reserve, self.own, extent)?;
+        self.map_or_free_extent(reserve, self.own, extent)?;
         self.kernel.zero(start.bits(), bytes);
         for index in 0..frames.count {
             if let Err(error) = self.kernel.page_unmap(extent.frame(index)) {

@@ -3,6 +3,7 @@
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
+use crate::state::reserve::Reserve;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::RegionOptions;
@@ -15,9 +16,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Address`], [`Error::Overlap`], [`Error::NoRoom`], [`Error::OutsideRegion`] (of the
     /// reservation asked for, or inside one that was not), [`Error::RightsExceedCeiling`].
     pub fn reserve(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let space = self.space(space)?;
-        let region = self.place_region(space, options)?;
+        let region = self.place_region(reserve, space, options)?;
         Ok(self.id_of(space, region))
     }
 
@@ -29,7 +30,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: SpaceId,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let space = self.space(space)?;
         let options = options.kind(Kind::Reservation);
         let depth = match options.reservation {
@@ -40,10 +41,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if depth > MAX_NESTED {
             return Err(Error::NoRoom { pages, align_bits: options.align_bits });
         }
-        let marks = [self.pools.region()?, self.pools.region()?];
+        let marks = [self.pools.region(reserve)?, self.pools.region(reserve)?];
         let serial = self.next_serial();
         let spec = options.spec(pages, ceiling);
-        space.regions.borrow_mut().insert_reservation(marks, place, spec, serial, depth);
+        space.regions_mut().insert_reservation(marks, place, spec, serial, depth);
         Ok(self.id_of(space, marks[0]))
     }
 
@@ -57,7 +58,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn release(&mut self, region: RegionId) -> Result {
         let (space, node) = self.region(region)?;
         match node.spec().kind {
-            Kind::Memory | Kind::Stack => self.release_region(space, node),
+            Kind::Memory | Kind::Stack => {
+                self.release_region(&mut Reserve::as_it_is(), space, node)
+            }
             Kind::Reservation => self.release_reservation(space, node, region),
             Kind::IpcBuffer | Kind::Boot | Kind::Bookkeeping | Kind::Quarantine => {
                 Err(Error::WrongKind(region))

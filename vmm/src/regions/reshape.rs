@@ -3,9 +3,11 @@
 use untyped_alloc::{Invocation, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, Extent};
+use crate::state::extent::Extent;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
-use crate::types::error::{Error, NodeKind, Result};
+use crate::types::error::{Error, Result};
 use crate::types::ids::RegionId;
 use crate::types::options::RegionOptions;
 use crate::types::region::{Kind, RegionSpec};
@@ -20,7 +22,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::OutsideRegion`] when one part would have no page; [`Error::WrongKind`] for what is
     /// not plain memory; what cutting a large page can meet.
     pub fn split_region(&mut self, region: RegionId, pages: usize) -> Result<RegionId> {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let (space, node) = self.region(region)?;
         let spec = node.spec();
         if spec.kind != Kind::Memory || node.is_mark() {
@@ -33,13 +35,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::OutsideRegion { address: usable.start().bits() });
         }
         self.cut_large(space, upper)?;
-        self.split_extent(space, upper.start().bits())?;
-        let free = self.pools.region()?;
+        self.split_extent(reserve, space, upper.start().bits())?;
+        let free = self.pools.region(reserve)?;
         let serial = self.next_serial();
         let below = pages + usize::from(spec.guard_below);
         let lower_spec = RegionSpec { pages: below, guard_above: 0, ..spec };
         let upper_spec = RegionSpec { pages: spec.pages - below, guard_below: 0, ..spec };
-        space.regions.borrow_mut().split(node, free, lower_spec, upper_spec, serial);
+        space.regions_mut().split(node, free, lower_spec, upper_spec, serial);
         Ok(self.id_of(space, free))
     }
 
@@ -73,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if marks || a.kind != Kind::Memory || like_first != a {
             return Err(Error::WrongKind(upper));
         }
-        let node = space.regions.borrow_mut().join(first, second, joined);
+        let node = space.regions_mut().join(first, second, joined);
         self.pools.regions.give(node);
         if let Ok(start) = self.geometry.address(end) {
             self.join_extent(space, start);
@@ -90,7 +92,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::WrongKind`] for what is not plain memory or a stack. When the kernel refuses a
     /// call, pages that were moved are moved back.
     pub fn move_region(&mut self, region: RegionId, options: &RegionOptions) -> Result<RegionId> {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let (space, old) = self.region(region)?;
         let spec = old.spec();
         if !matches!(spec.kind, Kind::Memory | Kind::Stack) || old.is_mark() {
@@ -109,24 +111,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             name: spec.name,
             ..*options
         };
-        let new = self.place_region(space, &options)?;
+        let new = self.place_region(reserve, space, &options)?;
         let (from, to) = (old.start().bits(), new.start().bits());
         match self.move_extents(space, old, from, to) {
             Ok(()) => {
-                self.release_region(space, old)?;
+                // Nothing is mapped in it any more.
+                self.release_region(reserve, space, old)?;
                 Ok(self.id_of(space, new))
             }
             Err(error) => {
                 // Back with what was moved. What the kernel will not let go stays where it is.
                 let _ = self.move_extents(space, new, to, from);
-                self.free_region_or_quarantine(space, new);
+                self.free_region_or_quarantine(reserve, space, new);
                 self.prune_tables(space);
                 Err(error)
             }
         }
     }
 
-    /// Moves every run of a region from the addresses at `from` to those at `to`.
+    /// Moves every extent of a region from the addresses at `from` to those at `to`.
     fn move_extents(
         &mut self,
         space: &'p Space<'p>,
@@ -134,44 +137,52 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         from: usize,
         to: usize,
     ) -> Result {
-        let mut rest = self.usable(region);
-        while let Some(part) = rest {
-            let Some(extent) = space.extents.borrow().first_in(part) else { break };
-            let start = offset(part.start(), extent.start.bits() - part.start().bits());
-            let target = self.geometry.address(to + (start.bits() - from))?;
+        let Some(range) = self.usable(region) else { return Ok(()) };
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            let target = self.geometry.address(to + (extent.start.bits() - from))?;
             if !target.is_aligned(extent.frames.size_bits) {
                 return Err(Error::LargePage { address: target.bits() });
             }
-            self.refill()?;
-            self.move_extent(space, extent, Extent { start: target, ..extent })?;
-            rest = self.past(part, &extent);
+            let reserve = &mut self.refill()?;
+            self.move_extent(reserve, space, extent, Extent { start: target, ..extent })?;
         }
         Ok(())
     }
 
-    /// Moves one run. When a call is refused, the run is where it was.
-    fn move_extent(&mut self, space: &'p Space<'p>, extent: Extent, moved: Extent) -> Result {
-        let node = self.pools.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))?;
+    /// Moves one extent. Where a call is refused, the extent is where it was.
+    fn move_extent(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+        moved: Extent,
+    ) -> Result {
+        // Taken first: once the pages are moved, recording that must not fail.
+        let node = self.pools.extent(reserve)?;
         for index in 0..extent.frames.count {
             if let Err(error) = self.kernel.page_unmap(extent.frame(index)) {
-                self.pools.extents.give(node);
-                return self.map_again(
-                    space,
-                    extent,
-                    index,
-                    Error::kernel(Invocation::PageUnmap)(error),
-                );
+                self.pools.spare_extent(reserve, node);
+                if index != 0 {
+                    // Those unmapped so far are mapped again, where they were.
+                    let part = extent.part(0, index);
+                    self.record_unmapped(space, &part);
+                    self.restore_extent(reserve, space, part);
+                }
+                return Err(Error::kernel(Invocation::PageUnmap)(error));
             }
         }
+        // None of its pages is mapped now, and the record says so but for the extent itself.
         self.record_unmapped(space, &extent);
-        match self.map_extent(space, moved) {
+        match self.map_extent(reserve, space, moved) {
             Ok(()) => {
-                space.extents.borrow_mut().insert(node, moved);
+                space.extents_mut().insert(node, moved);
                 self.remove_extent(space, extent, 0, extent.frames.count);
                 Ok(())
             }
             Err((error, mapped_end)) => {
-                self.pools.extents.give(node);
+                self.pools.spare_extent(reserve, node);
+                // Back: what is mapped at the new place is unmapped, then all of it mapped at the old.
                 let done = (mapped_end.bits() - moved.start.bits()) >> extent.frames.size_bits;
                 for index in 0..done {
                     if let Err(again) = self.kernel.page_unmap(extent.frame(index)) {
@@ -181,26 +192,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 if done != 0 {
                     self.record_unmapped(space, &moved.part(0, done));
                 }
-                self.restore_extent(space, extent);
+                self.restore_extent(reserve, space, extent);
                 Err(error)
             }
         }
-    }
-
-    /// Maps the first `count` frames of a run again, that were unmapped a moment ago; returns
-    /// `error`.
-    fn map_again(
-        &mut self,
-        space: &'p Space<'p>,
-        extent: Extent,
-        count: usize,
-        error: Error,
-    ) -> Result {
-        if count != 0 {
-            let part = extent.part(0, count);
-            self.record_unmapped(space, &part);
-            self.restore_extent(space, part);
-        }
-        Err(error)
     }
 }

@@ -155,10 +155,6 @@ pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received 
     let Ok(space) = vmm.space_of_thread(ThreadId::from_badge(badge)) else {
         return Received::Nothing;
     };
-    // The commonest, on the shortest way.
-    if vmm.touch_next(space, &page_fault).is_some() {
-        return Received::Resolved;
-    }
     match vmm.resolve_fault(space, &page_fault) {
         Ok(Resolution::Resolved(_)) => Received::Resolved,
         Ok(Resolution::AskPager { token, page }) => {

@@ -60,7 +60,7 @@ pub(super) fn room_for_regions<'p, K: Kernel + Memory<'p>>(
     client: &Client<'p>,
     more: u32,
 ) -> Result<(), Refusal> {
-    let regions = vmm.space(client.space()).map_err(refuse)?.regions.borrow().count();
+    let regions = vmm.space(client.space()).map_err(refuse)?.regions().count();
     match regions + more as usize <= MOST_REGIONS as usize {
         true => Ok(()),
         false => Err(Refusal::TooMuch { most: MOST_REGIONS }),
@@ -202,14 +202,14 @@ pub(super) fn unmap_some<'p, K: Kernel + Memory<'p>>(
 ) -> crate::Result<usize> {
     let mut done = 0;
     while done < MOST_PAGES as usize {
-        let run = space.extents.borrow().first_in(range);
+        let run = space.extents().first_in(range);
         let Some(run) = run else { break };
         let (first, count) = run.indices_in(range);
         let piece = run.part(first, count.min(MOST_PAGES as usize - done));
         let pages = piece.frames.count << (piece.frames.size_bits - vmm.geometry.page_bits);
         let piece = vmm.geometry.range(piece.start.bits(), pages)?;
-        let _ = vmm.refill();
-        vmm.unmap_range(space, piece)?;
+        let reserve = &mut vmm.refill_to_free();
+        vmm.unmap_range(reserve, space, piece)?;
         done += pages;
     }
     Ok(done)
@@ -347,7 +347,7 @@ pub(super) fn statistics<'p, K: Kernel + Memory<'p>>(
     client: &Client<'p>,
 ) -> Answered {
     let space = vmm.space(client.space()).map_err(refuse)?;
-    let (regions, shadow) = (space.regions.borrow(), space.shadow.borrow());
+    let (regions, shadow) = (space.regions(), space.shadow.borrow());
     Ok(Answer::Statistics(Statistics {
         mapped_pages: narrow(space.mapped_pages.get()),
         regions: narrow(regions.count()),

@@ -1,7 +1,10 @@
 //! Frames with several users: shared, cloned copy-on-write, written through.
 //!
-//! Invariant I16: a frame's users are under copy-on-write all together or not at all.
+//! Invariant I16: a frame's users are under copy-on-write all together or not at all. A share ends
+//! copy-on-write for its pages first; a clone refuses pages that are shared without it.
 
-pub(crate) mod cow;
+pub(crate) mod break_cow;
+pub(crate) mod clone;
 pub(crate) mod share;
 pub(crate) mod write;
+pub(crate) mod write_access;

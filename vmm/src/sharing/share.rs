@@ -5,6 +5,7 @@ use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
+use crate::state::extent_cursor::ExtentCursor;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -33,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: SpaceId,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let (from, into) = (self.space(space)?, self.space(into)?);
         let (region, range) = self.caller_range(from, start, pages)?;
         let limit = region.spec().ceiling;
@@ -45,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let options = RegionOptions { pages, ceiling: Some(ceiling), ..*options };
         self.check_quota(into, Resource::Slots, pages)?;
         self.check_quota(into, Resource::Frames, pages)?;
-        let target = self.place_region(into, &options)?;
+        let target = self.place_region(reserve, into, &options)?;
         let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() });
         let shared = to.and_then(|to| {
             self.break_cow_in(from, range)?;
@@ -54,7 +55,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match shared {
             Ok(()) => Ok(self.id_of(into, target)),
             Err(error) => {
-                self.free_region_or_quarantine(into, target);
+                self.free_region_or_quarantine(reserve, into, target);
                 Err(error)
             }
         }
@@ -74,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: RegionId,
         page: usize,
     ) -> Result {
-        self.refill()?;
+        let _reserve = &mut self.refill()?;
         let from = self.space(space)?;
         let (into_space, target) = self.region(into)?;
         let (region, range) = self.caller_range(from, start, pages)?;
@@ -87,7 +88,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let to = self.usable(target).and_then(|usable| usable.part(page, pages));
         let to = to.ok_or(Error::OutsideRegion { address: into.start.bits() })?;
-        if let Some(extent) = into_space.extents.borrow().first_in(to) {
+        if let Some(extent) = into_space.extents().first_in(to) {
             let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address });
         }
@@ -106,26 +107,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (to, spec): (PageRange, RegionSpec),
     ) -> Result {
         let RegionSpec { rights, cache, .. } = spec;
-        let mut rest = Some(range);
-        while let Some(part) = rest {
-            let Some(extent) = from.extents.borrow().first_in(part) else { break };
-            let (first, count) = extent.indices_in(part);
-            let piece = extent.part(first, count);
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(visited) = cursor.next(from) {
+            let piece = visited.part();
             let at = offset(to.start(), piece.start.bits() - range.start().bits());
-            let copied = match at.is_aligned(piece.frames.size_bits) {
-                true => self.refill().and_then(|()| self.copy_frames(&piece)),
-                false => Err(Error::LargePage { address: at.bits() }),
-            };
-            let entered = copied.and_then(|frames| {
+            let recorded = self.refill().and_then(|mut reserve| {
+                if !at.is_aligned(piece.frames.size_bits) {
+                    return Err(Error::LargePage { address: at.bits() });
+                }
+                let frames = self.copy_frames(&mut reserve, &piece)?;
                 let fresh = Extent::fresh(at, frames, rights, cache);
-                let info = Extent { source: Source::Copy, ..fresh };
-                self.enter(into, info)
+                let shared = Extent { source: Source::Copy, ..fresh };
+                self.record_extent(&mut reserve, into, shared)
             });
-            if let Err(error) = entered {
+            if let Err(error) = recorded {
+                // None of them is mapped yet.
                 self.free_unused_in(into, to);
                 return Err(error);
             }
-            rest = self.past(part, &extent);
         }
         self.map_extents(into, to)
     }

@@ -34,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(page - at % page));
             let address = self.geometry.address(at)?;
-            let extent = node.extents.borrow().at(address);
+            let extent = node.extents().at(address);
             let extent = extent.ok_or(Error::NotMapped { address: at })?;
             if extent.frames.size_bits != self.geometry.page_bits {
                 return Err(Error::LargePage { address: at });
@@ -48,13 +48,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Writes into a frame through a copy of its capability, as that can be mapped but once.
     fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         self.retry_stuck()?;
         let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
         let (to, from) = (self.alloc.path(slot), self.alloc.path(frame));
         let copied = self.kernel.cnode_copy(to, from, Rights::all());
         let written = copied.map_err(Error::kernel(Invocation::CNodeCopy)).and_then(|()| {
-            let window = self.map_temporarily(TempSlot::Target, slot)?;
+            let window = self.map_temporarily(reserve, TempSlot::Target, slot)?;
             self.kernel.write(window + offset, bytes);
             Ok(())
         });

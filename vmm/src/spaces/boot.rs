@@ -1,6 +1,5 @@
 //! Starting: from what the kernel tells the root task to a manager of its memory.
 
-use core::cell::Cell;
 use core::ops::Range;
 
 use page_tables::PageRange;
@@ -8,11 +7,11 @@ use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, UntypedInfo};
 
 use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
-use crate::state::append_cursor::NO_STREAK;
 use crate::state::asids::AsidPools;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
 use crate::state::requests::Requests;
+use crate::state::reserve::Reserve;
 use crate::state::reserve::{split_first, Bookkeeping, Wanted};
 use crate::state::space::Spaces;
 use crate::state::temp_slots::TempSlots;
@@ -69,14 +68,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             requests: Requests::new(),
             serial: 0,
             last_space: 1,
-            streak_at: Cell::new(NO_STREAK),
-            streak: None,
+            append_cursor: None,
             flusher: None,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Table))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Extent))?;
-        vmm.start_space(own, SpaceId(1), boot.vspace)?;
+        vmm.start_space(&mut Reserve::as_it_is(), own, SpaceId(1), boot.vspace)?;
         for (name, range) in boot.mapped {
             let range = pages(range)?;
             vmm.record_boot_region(name, range)?;
@@ -91,7 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let range = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
         vmm.temp_slots = TempSlots::new(range);
         // Addresses for book-keeping, so that where they lie does not depend on when they are needed.
-        vmm.next_own_page()?;
+        vmm.next_own_page(&mut Reserve::as_it_is())?;
         Ok(vmm)
     }
 
@@ -104,11 +102,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let address = self.geometry.address(address)?;
             let from = self.geometry.table_base(deepest, address).bits();
             let to = self.geometry.table_end(deepest, address);
-            if let Ok(region) = self.place_region(self.own, &options.within(from, to)) {
+            if let Ok(region) =
+                self.place_region(&mut Reserve::as_it_is(), self.own, &options.within(from, to))
+            {
                 return Ok(region);
             }
         }
-        self.place_region(self.own, &options)
+        self.place_region(&mut Reserve::as_it_is(), self.own, &options)
     }
 
     fn adopt_boot_page(&mut self, wanted: Wanted) -> Result {
@@ -124,7 +124,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn record_boot_region(&mut self, name: &str, range: PageRange) -> Result {
         let options =
             RegionOptions::new(range.pages()).named(name).at(range.start().bits()).kind(Kind::Boot);
-        self.place_region(self.own, &options).map(|_| ())
+        self.place_region(&mut Reserve::as_it_is(), self.own, &options).map(|_| ())
     }
 
     fn record_boot_table(&mut self, level: u8, address: usize, table: CPtr) -> Result {
@@ -135,7 +135,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if known || shadow.find(&self.geometry, level, address).is_some() {
             return Err(Error::BadBootInfo(address.bits()));
         }
-        let node = self.pools.table()?;
+        let node = self.pools.table(&mut Reserve::as_it_is())?;
         shadow.insert(&self.geometry, node, level, address, table.bits());
         shadow.make_permanent(node);
         Ok(())

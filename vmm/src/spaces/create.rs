@@ -10,6 +10,7 @@ use untyped_alloc::{
 };
 
 use crate::manager::vmm::Vmm;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
@@ -25,13 +26,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Allocator`] when memory is out; [`Error::Kernel`] with `DeleteFirst` when the
     /// kernel has no address-space identifier left (4096 on IA32).
     pub fn create_space(&mut self) -> Result<SpaceId> {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let node = self.pools.spaces.take().ok_or(Error::OutOfNodes(NodeKind::Space))?;
         match self.make_root() {
             Ok((root, pool)) => {
                 self.last_space += 1;
                 let id = SpaceId(self.last_space);
-                if let Err(error) = self.start_space(node, id, root.slot()) {
+                if let Err(error) = self.start_space(reserve, node, id, root.slot()) {
                     self.alloc.abandon(&mut self.kernel, root);
                     self.pools.spaces.give(node);
                     return Err(error);
@@ -68,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.alloc.free(&mut self.kernel, root)?;
         self.asid_is_free(space.asid_pool.get());
         while let Some(node) = {
-            let node = space.regions.borrow_mut().pop();
+            let node = space.regions_mut().pop();
             node
         } {
             self.quarantined -= usize::from(node.spec().kind == Kind::Quarantine);
@@ -84,7 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
         let mut done = 0;
         loop {
-            let first = space.extents.borrow().iter().next();
+            let first = space.extents().iter().next();
             let Some(extent) = first else { return Ok(()) };
             let pages = extent.frames.count << (extent.frames.size_bits - self.geometry.page_bits);
             if extent.source == Source::Owned
@@ -94,7 +95,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.record_unmapped(space, &extent);
                 self.remove_extent(space, extent, 0, extent.frames.count);
             } else {
-                self.unmap_part(space, extent, 0, extent.frames.count)
+                self.unmap_part(&mut Reserve::as_it_is(), space, extent, 0, extent.frames.count)
                     .map_err(|(error, pages)| error.after(done + pages))?;
             }
             done += pages;
@@ -156,8 +157,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Starts a space with nothing in it but the page of the null pointer, which is never mapped.
-    pub(crate) fn start_space(&mut self, space: &'p Space<'p>, id: SpaceId, root: CPtr) -> Result {
-        let node = self.pools.region()?;
+    pub(crate) fn start_space(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        id: SpaceId,
+        root: CPtr,
+    ) -> Result {
+        let node = self.pools.region(reserve)?;
         let null = RegionSpec {
             pages: 1,
             guard_below: 1,
@@ -174,12 +181,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.root.set(root);
         space.object.set(None);
         space.mapped_pages.set(0);
-        space.quota.set(Quota::UNLIMITED);
+        space.set_quota(Quota::UNLIMITED);
         space.open_packed.set(None);
         space.open_arena.set(None);
         space.threads.set(0);
         space.objects.set(0);
-        space.regions.borrow_mut().start(node, null, end, bits);
+        space.regions_mut().start(node, null, end, bits);
         self.spaces.insert(space);
         Ok(())
     }

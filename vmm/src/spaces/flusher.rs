@@ -39,7 +39,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if self.flusher.is_some() {
             return Ok(());
         }
-        self.refill()?;
+        let _reserve = &mut self.refill()?;
         let (root, pool) = self.make_root()?;
         let made = self.make_flusher(root, priority);
         match made {

@@ -1,30 +1,60 @@
-//! Where pages that are mapped one behind the other go on.
+//! An append cursor: where pages that are mapped one behind the other go on.
+//!
+//! Whether a page may be mapped, and with what rights in which table, is found out for its first
+//! page and holds for those that follow, up to where the region, the page table, the extent or the
+//! quota ends: as long as the space's generation is the same (invariant I14).
+//!
+//! ```text
+//!   region   ├───────────────────────────────┤ guard
+//!   extent      ├──────────┤
+//!   table    ──────────────────────────┤
+//!   cursor                 at ───► end
+//! ```
 
 use page_tables::Table;
 use untyped_alloc::{CachePolicy, FrameBatch, Rights};
 
-use crate::state::extents::ExtentNode;
-use crate::state::region::Region;
-use crate::state::space::Space;
+use super::extents::ExtentNode;
+use super::region::Region;
+use super::space::Space;
 
-/// In place of an address: there is no streak. Callers may well ask for this address.
-pub(crate) const NO_STREAK: usize = usize::MAX;
-
-/// What the pages of a streak have in common. Where the next one goes is kept beside it.
+/// What the pages that are appended have in common, and where the next one goes.
 #[derive(Clone, Copy)]
-pub(crate) struct Streak<'p> {
+pub(crate) struct AppendCursor<'p> {
+    /// The space, which stays as long as its generation does.
     pub space: &'p Space<'p>,
+    /// Its generation when all this was found out.
+    pub generation: u32,
+    /// The region, which allows it.
     pub region: &'p Region<'p>,
-    /// The run that they make longer.
+    /// The extent that they make longer.
     pub extent: &'p ExtentNode<'p>,
-    /// What its frames are of.
+    /// The batch that its frames are of.
     pub batch: FrameBatch<'p>,
-    /// The page table that they are in, which is not empty.
+    /// The page table that they are in. It is not empty: pages of the space keep it so.
     pub table: &'p Table<'p>,
     /// Bytes from one page's address to the next one's.
     pub step: usize,
-    /// The address before which the streak ends.
+    /// The address of the next page, in bytes.
+    pub at: usize,
+    /// The address before which the cursor ends.
     pub end: usize,
+    /// The rights that the region's pages are mapped with.
     pub rights: Rights,
+    /// How they are cached.
     pub cache: CachePolicy,
+}
+
+impl<'p> AppendCursor<'p> {
+    /// Whether what was found out still holds, and there is a page left.
+    #[inline(always)]
+    pub fn is_valid(&self) -> bool {
+        self.at < self.end && self.generation == self.space.generation()
+    }
+
+    /// Goes past a page that was mapped.
+    #[inline(always)]
+    pub fn advance(&mut self) {
+        self.at += self.step;
+    }
 }

@@ -1,10 +1,10 @@
-//! The extents of one space, ordered by address, and a cursor over a range of them.
+//! The extents of one space, ordered by address.
 //!
 //! An extent is what the manager remembers about mapped pages: 28 bytes on IA32 for up to 256 of
 //! them. Where pages are mapped one by one at scattered addresses, each costs one extent. Extents
 //! never overlap.
 
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::{PageRange, VirtAddr};
@@ -428,64 +428,5 @@ impl<'p> Extents<'p> {
     /// Every run, by address.
     pub fn iter(&self) -> impl Iterator<Item = Extent> + use<'_, 'p> {
         self.by_start.iter().map(ExtentNode::info)
-    }
-}
-
-/// A walk over the extents that lie, even in part, in a range of pages, lowest first.
-///
-/// It remembers an address and borrows nothing, so that kernel calls, and changes to what lies
-/// behind it, come between two steps. What is changed before it is not visited again.
-///
-/// ```text
-///   range        ├──────────────────────────────┤
-///   extents   ├────┤    ├───┤   ├──────────────────┤
-///   parts        ├─┤    ├───┤   ├───────────────┤
-/// ```
-#[derive(Clone, Copy)]
-pub(crate) struct ExtentCursor {
-    rest: Option<PageRange>,
-}
-
-/// An extent that lies in the range of a cursor, and the frames of it that do.
-#[derive(Clone, Copy)]
-pub(crate) struct Visited {
-    /// All of the extent.
-    pub extent: Extent,
-    /// The number of its first frame in the range.
-    pub first: usize,
-    /// How many of its frames lie in the range, even in part: 0 if only a gap of a strided one does.
-    pub count: usize,
-}
-
-impl Visited {
-    /// The frames in the range, as an extent of their own.
-    pub fn part(&self) -> Extent {
-        self.extent.part(self.first, self.count)
-    }
-}
-
-impl ExtentCursor {
-    /// A walk over the extents in `range`.
-    pub fn over(range: PageRange) -> ExtentCursor {
-        ExtentCursor { rest: Some(range) }
-    }
-
-    /// The next extent; the cursor goes past it. O(log extents), or O(1) behind the one used last.
-    pub fn next(&mut self, extents: &RefCell<Extents<'_>>) -> Option<Visited> {
-        let rest = self.rest?;
-        let Some(extent) = extents.borrow().first_in(rest) else {
-            self.rest = None;
-            return None;
-        };
-        let (first, count) = extent.indices_in(rest);
-        self.go_to(extent.end());
-        Some(Visited { extent, first, count })
-    }
-
-    /// Goes back or forth to an address in its range, which a page begins at: what lies before it
-    /// is not visited (again).
-    pub fn go_to(&mut self, address: usize) {
-        let Some(rest) = self.rest else { return };
-        self.rest = rest.from(address);
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod append_cursor;
 pub(crate) mod asids;
 pub(crate) mod extent;
+pub(crate) mod extent_cursor;
 pub(crate) mod extents;
 pub(crate) mod refcounts;
 pub(crate) mod region;

@@ -118,7 +118,7 @@ impl Region<'_> {
         })
     }
 
-    pub fn set_spec(&self, spec: RegionSpec) {
+    pub(super) fn set_spec(&self, spec: RegionSpec) {
         self.spec.set(Some(spec));
     }
 }

@@ -419,6 +419,11 @@ impl<'p> Regions<'p> {
         upper
     }
 
+    /// Makes of a region what `spec` says; its pages and guards stay.
+    pub fn set_spec(&mut self, region: &'p Region<'p>, spec: RegionSpec) {
+        region.set_spec(spec);
+    }
+
     /// Every node by address, marks included.
     pub fn iter(&self) -> impl Iterator<Item = &'p Region<'p>> + '_ {
         let mut cursor = self.by_start.front();

@@ -1,6 +1,6 @@
 //! Address spaces.
 
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, Ref, RefCell, RefMut};
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::Shadow;
@@ -12,10 +12,13 @@ use super::region_map::Regions;
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::quota::Quota;
 
-/// One VSpace: its regions, its runs of mapped frames, the shadow of its paging structures.
+/// One VSpace: its regions, its extents of mapped frames, the shadow of its paging structures.
 ///
 /// The three are borrowed for one statement at a time and never across a kernel call, so that the
 /// manager can map book-keeping pages for itself in the midst of any operation.
+///
+/// Whoever may change regions, extents or the quota raises the *generation* by that. An append
+/// cursor (see `append_cursor.rs`) holds what it found out only for as long as that is unchanged.
 pub(crate) struct Space<'p> {
     pub next_free: Cell<Option<&'p Space<'p>>>,
     by_id: RBTreeLink,
@@ -26,13 +29,14 @@ pub(crate) struct Space<'p> {
     pub object: Cell<Option<Object>>,
     /// The number of the ASID pool its identifier is from.
     pub asid_pool: Cell<u8>,
-    pub regions: RefCell<Regions<'p>>,
-    pub extents: RefCell<Extents<'p>>,
+    regions: RefCell<Regions<'p>>,
+    extents: RefCell<Extents<'p>>,
     pub shadow: RefCell<Shadow<'p>>,
     /// Pages of the smallest size that are mapped.
     pub mapped_pages: Cell<usize>,
     /// The most it may have.
-    pub quota: Cell<Quota>,
+    quota: Cell<Quota>,
+    generation: Cell<u32>,
     /// The page of packed IPC buffers that has room.
     pub open_packed: Cell<Option<RegionId>>,
     /// The arena of IPC buffers that has room.
@@ -57,11 +61,62 @@ impl Default for Space<'_> {
             shadow: RefCell::new(Shadow::new()),
             mapped_pages: Cell::new(0),
             quota: Cell::new(Quota::UNLIMITED),
+            generation: Cell::new(0),
             open_packed: Cell::new(None),
             open_arena: Cell::new(None),
             threads: Cell::new(0),
             objects: Cell::new(0),
         }
+    }
+}
+
+impl<'p> Space<'p> {
+    /// Its regions, to be looked at.
+    #[inline(always)]
+    pub fn regions(&self) -> Ref<'_, Regions<'p>> {
+        self.regions.borrow()
+    }
+
+    /// Its regions, to be changed.
+    pub fn regions_mut(&self) -> RefMut<'_, Regions<'p>> {
+        self.raise_generation();
+        self.regions.borrow_mut()
+    }
+
+    /// Its extents, to be looked at; or one to be made longer by the page that an append cursor
+    /// foresaw.
+    #[inline(always)]
+    pub fn extents(&self) -> Ref<'_, Extents<'p>> {
+        self.extents.borrow()
+    }
+
+    /// Its extents, to be changed.
+    pub fn extents_mut(&self) -> RefMut<'_, Extents<'p>> {
+        self.raise_generation();
+        self.extents.borrow_mut()
+    }
+
+    /// The most it may have.
+    #[inline(always)]
+    pub fn quota(&self) -> Quota {
+        self.quota.get()
+    }
+
+    /// Limits it.
+    pub fn set_quota(&self, quota: Quota) {
+        self.raise_generation();
+        self.quota.set(quota);
+    }
+
+    /// A number that differs from that of before once regions, extents or the quota may have
+    /// changed. It is used again after 2^32 changes.
+    #[inline(always)]
+    pub fn generation(&self) -> u32 {
+        self.generation.get()
+    }
+
+    fn raise_generation(&self) {
+        self.generation.set(self.generation.get().wrapping_add(1));
     }
 }
 

@@ -18,6 +18,7 @@ use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::region::Region;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -44,10 +45,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchSpace`]; [`Error::NoRoom`] where not even three pages of addresses are free;
     /// [`Error::OutOfQuota`]; [`Error::Allocator`] when memory or slots are out.
     pub fn allocate_ipc_buffer(&mut self, space: SpaceId) -> Result<IpcBuffer> {
-        let node = self.peek_space(space)?;
+        let node = self.space(space)?;
         let mapped = node.open_arena.get().and_then(|arena| {
             let address = self.next_in_arena(arena);
-            let mapped = self.follow_in_arena(node, arena, address)?;
+            let mapped = self.append_in_arena(node, arena, address)?;
             Some(mapped.map(|frame| (arena, address, frame)))
         });
         let (arena, address, frame) = match mapped {
@@ -79,18 +80,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the next buffer of an arena if the one before it is the last one of its run, the frame
     /// behind that is at hand, and all else is there. `None` if not: nothing was done then.
     #[inline(always)]
-    fn follow_in_arena(
+    fn append_in_arena(
         &mut self,
         space: &'p Space<'p>,
         arena: &'p Region<'p>,
         address: usize,
     ) -> Option<Result<CPtr>> {
-        if !self.is_streak(space.id.get(), address) {
+        if !self.is_append(space.id.get(), address) {
             self.begin_in_arena(space, arena, address)?;
         }
-        let extent = self.append_extent()?;
-        let frames = extent.frames();
-        Some(self.go_on()?.map(|()| frames.first.offset(frames.count)))
+        let frames = self.append_cursor.as_ref()?.extent.frames();
+        Some(self.append()?.map(|()| frames.first.offset(frames.count)))
     }
 
     #[inline(never)]
@@ -101,26 +101,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         address: usize,
     ) -> Option<()> {
         let address = self.geometry.address(address).ok()?;
-        let extent = space.extents.borrow().ending_at(address)?;
+        let extent = space.extents().ending_at(address)?;
         let (low, high) = self.between_guards(arena);
         // Buffers are handed out in order, so nothing is mapped further on.
         (address.bits() > low).then_some(())?;
-        self.go_on_from(space, arena, extent, address, high)
+        self.begin_append_to(space, arena, extent, address, high)
     }
 
     /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns the
     /// arena, the buffer's address and its frame.
     fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
-        self.refill()?;
+        let reserve = &mut self.refill()?;
         let space = self.space(space)?;
         self.check_quota(space, Resource::Frames, 1)?;
         let arena = match space.open_arena.get() {
             Some(arena) => arena,
-            None => self.open_arena(space)?,
+            None => self.open_arena(reserve, space)?,
         };
         let address = self.next_in_arena(arena);
         let page = self.geometry.range(address, 1)?;
-        if let Err(error) = self.commit_page(space, arena, page) {
+        if let Err(error) = self.commit_page(reserve, space, arena, page) {
             self.close_empty_arena(space, arena);
             return Err(error);
         }
@@ -129,13 +129,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Makes an arena: for 127 buffers, or for one where addresses are short.
-    pub(crate) fn open_arena(&mut self, space: &'p Space<'p>) -> Result<&'p Region<'p>> {
+    fn open_arena(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+    ) -> Result<&'p Region<'p>> {
         let options = |buffers: usize, bits| {
             let pages = RegionOptions::new(2 * buffers).guarded(1, 0).aligned(bits);
             pages.named(ARENA_NAME).kind(Kind::IpcBuffer)
         };
-        let arena = match self.place_region(space, &options(ARENA_BUFFERS, ARENA_BITS)) {
-            Err(Error::NoRoom { .. }) => self.place_region(space, &options(1, 0))?,
+        let arena = match self.place_region(reserve, space, &options(ARENA_BUFFERS, ARENA_BITS)) {
+            Err(Error::NoRoom { .. }) => self.place_region(reserve, space, &options(1, 0))?,
             placed => placed?,
         };
         arena.arena.set(Some((0, 0)));
@@ -154,7 +158,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         // The node may be any region's next.
         arena.arena.set(None);
-        let node = space.regions.borrow_mut().remove(arena);
+        let node = space.regions_mut().remove(arena);
         self.pools.regions.give(node);
     }
 
@@ -200,7 +204,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if extent.rights != Rights::READ_WRITE || extent.cache != CachePolicy::WriteBack {
             return Err(Error::BadIpcBuffer { address });
         }
-        node.set_spec(RegionSpec { kind: Kind::IpcBuffer, ..node.spec() });
+        let spec = RegionSpec { kind: Kind::IpcBuffer, ..node.spec() };
+        space.regions_mut().set_spec(node, spec);
         space.threads.set(space.threads.get() + 1);
         Ok(IpcBuffer { region, address, frame })
     }
@@ -271,12 +276,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let path = self.alloc.path(buffer.frame);
         self.kernel.cnode_revoke(path).map_err(Error::kernel(Invocation::CNodeRevoke))?;
         let Some((out, back)) = region.arena.get() else {
-            return self.release_region(space, region);
+            return self.release_region(&mut Reserve::as_it_is(), space, region);
         };
         // The run that it is in may be cut in two.
-        let _ = self.refill();
+        let reserve = &mut self.refill_to_free();
         let page = self.geometry.range(buffer.address, 1)?;
-        self.unmap_range(space, page)?;
+        self.unmap_range(reserve, space, page)?;
         region.arena.set(Some((out, back + 1)));
         self.close_empty_arena(space, region);
         Ok(())
@@ -290,13 +295,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The space and region of a buffer that was not given back yet.
     fn live_ipc_buffer(&self, buffer: IpcBuffer) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
         let gone = Error::NoSuchIpcBuffer { address: buffer.address };
-        let (space, region) = self.peek_region(buffer.region).map_err(|_| gone)?;
+        let (space, region) = self.region(buffer.region).map_err(|_| gone)?;
         let (_, back) = region.packed.get();
         if back != 0 && back & self.packed_bit(buffer.address) != 0 {
             return Err(gone);
         }
         let at = self.geometry.address(buffer.address)?;
-        match space.extents.borrow().frame_at(at) == Some(buffer.frame) {
+        match space.extents().frame_at(at) == Some(buffer.frame) {
             true => Ok((space, region)),
             false => Err(gone),
         }
@@ -337,7 +342,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The first IPC buffer that lies in a region of that kind, which is not of packed ones.
     pub(crate) fn ipc_buffer_of(&self, region: &RegionInfo) -> Result<IpcBuffer> {
         let space = self.space(region.id.space)?;
-        let first = space.extents.borrow().first_in(region.range);
+        let first = space.extents().first_in(region.range);
         let missing = Error::NotMapped { address: region.range.start().bits() };
         let extent = first.ok_or(missing)?;
         Ok(IpcBuffer {
@@ -355,8 +360,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let none = Error::NoSuchIpcBuffer { address };
         let space = self.space(space)?;
         let at = self.geometry.address(address).map_err(|_| none)?;
-        let region = space.regions.borrow().at(at).ok_or(none)?;
-        let extent = space.extents.borrow().at(at).ok_or(none)?;
+        let region = space.regions().at(at).ok_or(none)?;
+        let extent = space.extents().at(at).ok_or(none)?;
         let index = extent.index_of(at);
         match region.spec().kind == Kind::IpcBuffer && extent.address(index) == at {
             true => {
@@ -369,7 +374,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn ipc_buffer_extent(&self, space: &Space<'p>, address: usize) -> Result<Extent> {
         let address = self.geometry.address(address)?;
-        let extent = space.extents.borrow().at(address);
+        let extent = space.extents().at(address);
         extent.ok_or(Error::NotMapped { address: address.bits() })
     }
 }

@@ -3,6 +3,7 @@
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::state::reserve::Reserve;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::RegionOptions;
@@ -136,7 +137,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel.write(at + below, &(start + below).to_le_bytes()[..word]);
         if let Some(view) = view {
             let (space, region) = self.region(view)?;
-            self.free_region_or_quarantine(space, region);
+            self.free_region_or_quarantine(&mut Reserve::as_it_is(), space, region);
         }
         Ok(())
     }

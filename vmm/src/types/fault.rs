@@ -3,9 +3,6 @@
 use untyped_alloc::Rights;
 
 use crate::types::ids::ThreadId;
-use crate::types::mapping::Mapping;
-use crate::types::region::RegionInfo;
-use crate::types::region::{Backing, Kind};
 use crate::types::thread::ThreadInfo;
 
 /// How a pager gives a page.
@@ -115,56 +112,6 @@ pub enum FaultClass {
     Boot,
     /// An address outside user space.
     OutsideUserSpace,
-}
-
-/// Which class a fault at `address` is. Pure: what it depends on is all in its arguments.
-///
-/// `region` covers the address, `page` is mapped there; both as far as the manager knows. `in_user`
-/// says whether the address lies in user space.
-pub fn classify(
-    address: usize,
-    access: Access,
-    region: Option<&RegionInfo>,
-    page: Option<&Mapping>,
-    page_bytes: usize,
-    in_user: bool,
-) -> FaultClass {
-    if !in_user {
-        return FaultClass::OutsideUserSpace;
-    }
-    let Some(region) = region else { return FaultClass::NoRegion };
-    let first = region.range.start().bits() + region.guard_below * page_bytes;
-    let end = region.range.end() - region.guard_above * page_bytes;
-    if address < first || address >= end {
-        return FaultClass::Guard;
-    }
-    match region.kind {
-        Kind::Boot => return FaultClass::Boot,
-        // Given up by its owner, and only not let go by the kernel yet.
-        Kind::Quarantine => return FaultClass::NoRegion,
-        _ => {}
-    }
-    let needed = access.needs();
-    if let Some(page) = page {
-        return match (page.rights.contains(needed), access) {
-            (false, _) => FaultClass::BeyondRights,
-            (true, Access::Write) if page.copy_on_write => FaultClass::CopyOnWrite,
-            (true, _) => FaultClass::Recorded,
-        };
-    }
-    if region.kind == Kind::IpcBuffer {
-        // Between two buffers, or where one was.
-        return FaultClass::Guard;
-    }
-    if !region.rights.contains(needed) {
-        return FaultClass::BeyondRights;
-    }
-    match (region.backing, region.kind) {
-        (Backing::OnDemand { around }, Kind::Stack) => FaultClass::StackGrowth { around },
-        (Backing::OnDemand { around }, _) => FaultClass::DemandZero { around },
-        (Backing::Pager { token }, _) => FaultClass::Pager { token },
-        (Backing::Explicit, _) => FaultClass::NotPopulated,
-    }
 }
 
 /// What became of a fault.

@@ -1,0 +1,221 @@
+//! Committing memory: frames allocated, recorded and mapped.
+//!
+//! ```text
+//!   alloc_extents   frames in extents, recorded; dirty ones are zeroed    fails: freed
+//!   map_extents     the page tables that are missing, and the pages       fails: unmapped, freed
+//! ```
+//!
+//! One page takes a shorter way, `commit_page`, and a page behind the last one a still shorter one:
+//! see `append.rs`.
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::{offset, Extent};
+use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extents::ExtentNode;
+use crate::state::region::Region;
+use crate::state::reserve::Reserve;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::options::PageSize;
+use crate::types::quota::Resource;
+use crate::types::region::RegionSpec;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Maps fresh memory in `range` of `region`, where nothing is mapped, in pages of `size`. A
+    /// failure leaves everything as it was.
+    pub(crate) fn commit(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        range: PageRange,
+        size: PageSize,
+    ) -> Result {
+        self.check_quota(space, Resource::Frames, range.pages())?;
+        if range.pages() == 1 {
+            let reserve = &mut self.refill()?;
+            return self.commit_page(reserve, space, region, range);
+        }
+        let RegionSpec { rights, cache, .. } = region.spec();
+        self.alloc_extents(space, range, rights, cache, size)?;
+        self.map_extents(space, range)
+    }
+
+    /// Maps a clear frame at `page` of `region`, where nothing is mapped: the commonest request, and
+    /// so the shortest way. Its frame is mapped first and recorded then, so nothing is to be taken
+    /// out of any record where the kernel refuses. A page that goes on where an extent ends makes
+    /// that one longer and costs no node. A failure leaves everything as it was.
+    pub(crate) fn commit_page(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        page: PageRange,
+    ) -> Result {
+        let clean = match self.alloc.take_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
+            Taken::Clean(clean) => clean,
+            Taken::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+        };
+        let RegionSpec { rights, cache, .. } = region.spec();
+        let fresh = Extent::fresh(page.start(), clean.frames(), rights, cache);
+        let extent = Extent { strided: region.arena.get().is_some(), ..fresh };
+        let mapped = self.map_page(reserve, space, region, &extent);
+        if mapped.is_err() {
+            self.free_unused(&extent);
+            self.try_free_empty_tables_in(space, page);
+        }
+        mapped
+    }
+
+    fn map_page(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        extent: &Extent,
+    ) -> Result {
+        let table = self.table_at(reserve, space, extent.start)?;
+        let before = self.extent_before(space, region, extent);
+        // Taken now, so that recording cannot fail.
+        let node = if before.is_none() { Some(self.pools.extent(reserve)?) } else { None };
+        let (vspace, address) = (space.root.get(), extent.start.bits());
+        let mapped =
+            self.kernel.page_map(extent.frames.first, vspace, address, extent.rights, extent.cache);
+        if let Err(error) = mapped {
+            node.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
+            return Err(Error::kernel(Invocation::PageMap)(error));
+        }
+        space.shadow.borrow_mut().use_table(table, 1);
+        space.mapped_pages.set(space.mapped_pages.get() + 1);
+        match (before, node) {
+            (Some(before), _) => space.extents_mut().extend(before, self.geometry.page_bytes()),
+            (None, Some(node)) => space.extents_mut().insert(node, *extent),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The extent that the page makes longer: in its region, of its batch of frames.
+    fn extent_before(
+        &self,
+        space: &Space<'p>,
+        region: &Region<'p>,
+        extent: &Extent,
+    ) -> Option<&'p ExtentNode<'p>> {
+        if self.between_guards(region).0 == extent.start.bits() {
+            return None;
+        }
+        let before = space.extents().before(extent)?;
+        self.alloc.came_together(extent.frames.first, before.frames().first).then_some(before)
+    }
+
+    /// Records extents of clear frames for all of `range`, or for nothing. They are mapped by
+    /// [`Vmm::map_extents`].
+    fn alloc_extents(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+        cache: CachePolicy,
+        size: PageSize,
+    ) -> Result {
+        let mut at = range.start();
+        while at.bits() < range.end() {
+            let allocated = self.refill().and_then(|mut reserve| {
+                self.alloc_extent(&mut reserve, space, at, range.end(), rights, cache, size)
+            });
+            match allocated {
+                Ok(end) => at = offset(at, end - at.bits()),
+                Err(error) => {
+                    self.free_unused_in(space, range);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records one extent of clear frames at `at`; returns where it ends.
+    #[allow(clippy::too_many_arguments)] // what an extent is made of
+    fn alloc_extent(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        at: VirtAddr,
+        end: usize,
+        rights: Rights,
+        cache: CachePolicy,
+        size: PageSize,
+    ) -> Result<usize> {
+        let bits = self.frame_size_at(space, at, end, size);
+        // Where the next larger page could begin, it is asked again.
+        let end = match self.geometry.larger_frame(bits).filter(|_| size == PageSize::Auto) {
+            Some(larger) => end.min((at.bits() | ((1 << larger) - 1)).saturating_add(1)),
+            None => end,
+        };
+        let want = (end - at.bits()) >> bits;
+        let taken = match self.alloc.take_frames(&mut self.kernel, bits, want) {
+            // A large page was preferred, not asked for: small ones do as well.
+            Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
+                let small_end = end.min(at.bits() + (1 << bits));
+                return self.alloc_extent(
+                    reserve,
+                    space,
+                    at,
+                    small_end,
+                    rights,
+                    cache,
+                    PageSize::Small,
+                );
+            }
+            taken => taken?,
+        };
+        let clean = match taken {
+            Taken::Clean(clean) => clean,
+            Taken::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+        };
+        self.record_zeroed(reserve, space, at, clean, rights, cache)
+    }
+
+    /// The size of the frames to be mapped at `at`, in bits.
+    fn frame_size_at(&self, space: &Space<'p>, at: VirtAddr, end: usize, size: PageSize) -> u8 {
+        let small = self.geometry.page_bits;
+        match size {
+            PageSize::Small => small,
+            PageSize::Large { bits } => bits,
+            PageSize::Auto => {
+                let (mut best, mut bits) = (small, small);
+                while let Some(larger) = self.geometry.larger_frame(bits) {
+                    let fits = at.is_aligned(larger) && end - at.bits() >= 1 << larger;
+                    if fits && self.alloc.has_frames(larger) && self.is_vacant(space, at, larger) {
+                        best = larger;
+                    }
+                    bits = larger;
+                }
+                best
+            }
+        }
+    }
+
+    /// Maps all extents in `range`, none of which is mapped yet, and all of which lie inside it.
+    /// Where that fails, they are unmapped and their frames freed.
+    pub(crate) fn map_extents(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            // Each extent may need tables of its own, and these chunks: a reserve for each.
+            let mapped = match self.refill() {
+                Ok(mut reserve) => self.map_extent(&mut reserve, space, extent),
+                Err(error) => Err((error, extent.start)),
+            };
+            if let Err((error, mapped_end)) = mapped {
+                let mut reserve = self.refill_to_free();
+                self.roll_back(&mut reserve, space, range, mapped_end);
+                return Err(error);
+            }
+            self.join_extent(space, extent.start);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Breaking copy-on-write: the writer of a shared page gets a frame of its own.
+//!
+//! ```text
+//!   first write    a fault; the page gets a new frame with the same contents
+//!   last user      gets the right to write back, without a copy
+//! ```
+
+use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::{Frames, Invocation, Kernel, Memory, Taken};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::reserve::Reserve;
+use crate::state::space::Space;
+use crate::state::temp_slots::TempSlot;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::mapping::Source;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Breaks copy-on-write for every page of `range` that is under it.
+    pub(crate) fn break_cow_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, first, .. }) = cursor.next(space) {
+            if extent.cow {
+                self.break_cow(space, extent.address(first))?;
+                // One page at a time: the others of the extent are looked up anew.
+                cursor.go_to(extent.part(first, 1).end());
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the page at `address`, which is copy-on-write, a frame of its own with the same
+    /// contents; or, if nobody else has its frame, the right to write to that. Six kernel calls and
+    /// a copy (seven for what is a copied capability's); or one.
+    pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        let not_mapped = Error::NotMapped { address: address.bits() };
+        let extent = space.extents().at(address).ok_or(not_mapped)?;
+        let index = extent.index_of(address);
+        let piece = extent.part(index, 1);
+        if self.refcounts.is_exclusive(piece.frames.first, piece.source) {
+            return self.unmark_cow(space, piece);
+        }
+        // It was paid for when the clone was made: what is shared counts as what is its own.
+        let reserve = &mut self.refill()?;
+        let size_bits = self.geometry.page_bits;
+        // It will be overwritten as a whole, so a dirty frame serves as it is.
+        let frames = match self.alloc.take_frames(&mut self.kernel, size_bits, 1)? {
+            Taken::Clean(clean) => clean.frames(),
+            Taken::Dirty(dirty) => dirty.frames(),
+        };
+        let replaced = self.replace_frame(reserve, space, extent, index, frames);
+        if replaced.is_err() && !self.is_mapped_with(space, address, frames) {
+            self.free_or_leave(frames);
+        }
+        replaced
+    }
+
+    fn is_mapped_with(&self, space: &Space<'p>, address: VirtAddr, frames: Frames) -> bool {
+        space.extents().at(address).is_some_and(|extent| extent.frame(0) == frames.first)
+    }
+
+    /// Puts a new frame in the place of one of an extent's.
+    fn replace_frame(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+        index: usize,
+        frames: Frames,
+    ) -> Result {
+        let piece = extent.part(index, 1);
+        let node = self.pools.extent(reserve)?;
+        let mut spare = self.pools.extent(reserve).ok();
+        let copied = match spare {
+            Some(_) => self.copy_out(reserve, space, &piece, frames),
+            None => Err(Error::OutOfNodes(NodeKind::Extent)),
+        };
+        if let Err(error) = copied {
+            for node in [Some(node), spare].into_iter().flatten() {
+                self.pools.spare_extent(reserve, node);
+            }
+            return Err(error);
+        }
+        // The old frame is mapped nowhere here any more, and its copy is gone.
+        let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
+        for node in [freed, spare].into_iter().flatten() {
+            self.pools.spare_extent(reserve, node);
+        }
+        if piece.source == Source::Owned {
+            self.owner_gone(piece.frames);
+        }
+        let own = Extent { frames, cow: false, source: Source::Owned, ..piece };
+        space.extents_mut().insert(node, own);
+        let mapped = self.map_extent(reserve, space, own).map_err(|(error, _)| error);
+        if mapped.is_err() {
+            // It stays recorded; the fault that follows maps it.
+            self.restore_extent(reserve, space, own);
+        }
+        mapped
+    }
+
+    /// Copies the contents of a mapped page to `to`, by way of our own space, and takes the page
+    /// away: unmapped, and deleted if it is a copy. When a call is refused it is where it was.
+    fn copy_out(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        piece: &Extent,
+        to: Frames,
+    ) -> Result {
+        let frame = piece.frames.first;
+        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.record_unmapped(space, piece);
+        let copied =
+            self.copy_through_temp_slots(reserve, piece, to).and_then(|()| match piece.source {
+                Source::Copy => self.delete_copy(frame),
+                _ => Ok(()),
+            });
+        if copied.is_err() {
+            // Where that is refused again, the slots see to it before they are used again.
+            let _ = self.unmap_temporary(TempSlot::Target);
+            let _ = self.unmap_temporary(TempSlot::View);
+            self.restore_extent(reserve, space, *piece);
+        }
+        copied
+    }
+
+    fn copy_through_temp_slots(
+        &mut self,
+        reserve: &mut Reserve,
+        piece: &Extent,
+        to: Frames,
+    ) -> Result {
+        let target = self.map_temporarily(reserve, TempSlot::Target, to.first)?;
+        let view = self.map_temporarily(reserve, TempSlot::View, piece.frames.first)?;
+        self.kernel.copy(target, view, self.geometry.page_bytes());
+        self.unmap_temporary(TempSlot::View)?;
+        self.unmap_temporary(TempSlot::Target)
+    }
+}

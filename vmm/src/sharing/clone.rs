@@ -1,0 +1,250 @@
+//! Cloning, lazily: a clone shares every frame until one of the two sides writes.
+//!
+//! ```text
+//!   clone    both sides' extents are marked; what could be written is mapped read-only
+//!   write    faults; see break_cow.rs
+//! ```
+//!
+//! Reference counts say who else has a frame: a clone is a share whose two sides must not see each
+//! other's writes. So frames are counted right whatever the order of breaks, unmaps and ends of
+//! spaces.
+
+use page_tables::PageRange;
+use untyped_alloc::{Kernel, Memory};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::{offset, Extent};
+use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::region::Region;
+use crate::state::reserve::Reserve;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::mapping::Source;
+use crate::types::options::RegionOptions;
+use crate::types::quota::Resource;
+use crate::types::region::Kind;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Clones a region into a space, lazily: contents are copied a page at a time, when either side
+    /// writes. Of `options` only placement and reservation count; the rest is the region's.
+    ///
+    /// Three kernel calls a page that is mapped (large pages are cut first). Threads of both spaces
+    /// need a fault handler from now on.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotOurs`] for memory
+    /// the caller brought; [`Error::Shared`] for memory that is shared, whose other owners' writes
+    /// the clone would see; those of [`Vmm::map`]. Nothing is left behind.
+    pub fn clone_region(
+        &mut self,
+        region: RegionId,
+        into: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        let clone = self.reserve_like(region, into, options)?;
+        match self.clone_pages(region, 0, clone, usize::MAX) {
+            Ok(_) => Ok(clone),
+            Err(error) => {
+                let (space, target) = self.region(clone)?;
+                self.free_region_or_quarantine(&mut Reserve::as_it_is(), space, target);
+                Err(error)
+            }
+        }
+    }
+
+    /// Reserves a region that is like another but for its place, with nothing mapped: what
+    /// [`Vmm::clone_pages`] clones into. Of `options` only placement and reservation count.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] for what is not plain memory or a stack; those of [`Vmm::reserve`].
+    pub fn reserve_like(
+        &mut self,
+        region: RegionId,
+        into: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        let reserve = &mut self.refill()?;
+        let (_, source) = self.region(region)?;
+        let into = self.space(into)?;
+        let usable = self.clonable(region, source)?;
+        let spec = source.spec();
+        let options = RegionOptions {
+            pages: usable.pages(),
+            guard_below: spec.guard_below,
+            guard_above: spec.guard_above,
+            rights: spec.rights,
+            ceiling: Some(spec.ceiling),
+            cache: spec.cache,
+            kind: spec.kind,
+            backing: spec.backing,
+            name: spec.name,
+            ..*options
+        };
+        let target = self.place_region(reserve, into, &options)?;
+        Ok(self.id_of(into, target))
+    }
+
+    /// Clones part of a region, as [`Vmm::clone_region`] does all of it: from its page number `page`
+    /// on (guards not counted), until `most` pages that are mapped are cloned, to the same places of
+    /// the region `into`. Returns how many pages are done, holes included; the rest is for further
+    /// calls. Each part shows what it held when it was cloned.
+    ///
+    /// # Errors
+    /// As for [`Vmm::clone_region`]; [`Error::OutsideRegion`] for a page that is not in both;
+    /// [`Error::RightsExceedCeiling`] when `into` allows less; [`Error::AlreadyMapped`] where
+    /// something is mapped in it; [`Error::OutOfQuota`]. Nothing is left of this part.
+    pub fn clone_pages(
+        &mut self,
+        region: RegionId,
+        page: usize,
+        into: RegionId,
+        most: usize,
+    ) -> Result<usize> {
+        let (space, source) = self.region(region)?;
+        let (into_space, target) = self.region(into)?;
+        let (from, to) = (self.clonable(region, source)?, self.clonable(into, target)?);
+        let (asked, ceiling) = (source.spec().ceiling, target.spec().ceiling);
+        if !ceiling.contains(asked) {
+            return Err(Error::RightsExceedCeiling { asked, ceiling });
+        }
+        if source.spec().cache != target.spec().cache {
+            return Err(Error::WrongKind(into));
+        }
+        let outside = |range: PageRange| Error::OutsideRegion { address: range.end() };
+        let Some(rest) = from
+            .pages()
+            .checked_sub(page)
+            .ok_or(outside(from))
+            .map(|rest| from.part(page, rest))?
+        else {
+            return Ok(0);
+        };
+        // None where a page is mapped at once and none is to be cloned.
+        let Some(part) = self.with_mapped(space, rest, most) else { return Ok(0) };
+        let to = to.part(page, part.pages()).ok_or(outside(to))?;
+        if let Some(extent) = into_space.extents().first_in(to) {
+            let address = extent.start.bits().max(to.start().bits());
+            return Err(Error::AlreadyMapped { address });
+        }
+        // 1. Only small pages of frames that are ours, each shared by nobody or under copy-on-write.
+        self.prepare_clone(space, part)?;
+        let mapped = self.mapped_in(space, part);
+        self.check_quota(into_space, Resource::Slots, mapped)?;
+        self.check_quota(into_space, Resource::Frames, mapped)?;
+        // 2. Extents begin and end with the part: what is marked now is all of them.
+        let reserve = &mut self.refill()?;
+        self.split_extent(reserve, space, part.start().bits())?;
+        self.split_extent(reserve, space, part.end())?;
+        // 3. All pages of the part are write-protected and marked, and then copied: at no moment can
+        //    one side write to a page that the other has already.
+        let cloned = self
+            .write_protect(space, part)
+            .and_then(|()| self.clone_extents(space, part, into_space, to));
+        match cloned {
+            Ok(()) => {
+                self.join_in(space, part);
+                self.join_in(into_space, to);
+                Ok(part.pages())
+            }
+            Err(error) => {
+                // The copies are gone, so nobody shares these frames: they can be written as before.
+                let _ = self.restore_write_access_in(space, part);
+                Err(error)
+            }
+        }
+    }
+
+    /// The pages of a region that can be cloned, or cloned into.
+    pub(crate) fn clonable(&self, id: RegionId, region: &Region<'p>) -> Result<PageRange> {
+        let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_mark();
+        let usable = if plain { self.usable(region) } else { None };
+        usable.ok_or(Error::WrongKind(id))
+    }
+
+    /// Clones a whole space, lazily: its memory and stacks, each at its own address. IPC buffers,
+    /// which belong to threads, are left out, and so is what was mapped at boot.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::create_space`] and [`Vmm::clone_region`]. Nothing is left behind.
+    pub fn clone_space(&mut self, space: SpaceId) -> Result<SpaceId> {
+        self.space(space)?;
+        let clone = self.create_space()?;
+        let mut at = 0;
+        while let Some(info) = self.next_region(space, at)? {
+            at = info.range.end();
+            if !matches!(info.kind, Kind::Memory | Kind::Stack) {
+                continue;
+            }
+            let first = info.range.start().bits() + (info.guard_below << self.geometry.page_bits);
+            let options = RegionOptions::new(1).at(first);
+            if let Err(error) = self.clone_region(info.id, clone, &options) {
+                let _ = self.destroy_space(clone);
+                self.restore_write_access_below(space, at);
+                return Err(error);
+            }
+        }
+        Ok(clone)
+    }
+
+    /// Refuses memory that is not ours to clone, and cuts large pages.
+    fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, first, count }) = cursor.next(space) {
+            if !matches!(extent.source, Source::Owned | Source::Copy) {
+                return Err(Error::NotOurs { address: extent.start.bits() });
+            }
+            if extent.frames.size_bits != self.geometry.page_bits {
+                self.demote(space, extent.start)?;
+                // The small pages that took its place are to be looked at.
+                cursor.go_to(extent.start.bits());
+                continue;
+            }
+            // I16: a frame's users are under copy-on-write all together or not at all.
+            let shared =
+                |&index: &usize| !self.refcounts.is_exclusive(extent.frame(index), extent.source);
+            let mut frames = first..first + count;
+            let first_shared = if extent.cow { None } else { frames.find(shared) };
+            if let Some(index) = first_shared {
+                return Err(Error::Shared { address: extent.address(index).bits() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks all extents in `range` copy-on-write, and takes the right to write from their pages.
+    fn write_protect(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            if !extent.cow {
+                self.set_cow(space, extent, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the frames' capabilities of all extents in `range`, and maps the copies in `to`.
+    fn clone_extents(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        into: &'p Space<'p>,
+        to: PageRange,
+    ) -> Result {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            let start = offset(to.start(), extent.start.bits() - range.start().bits());
+            let recorded = self.refill().and_then(|mut reserve| {
+                let frames = self.copy_frames(&mut reserve, &extent)?;
+                let clone = Extent { start, frames, source: Source::Copy, ..extent };
+                self.record_extent(&mut reserve, into, clone)
+            });
+            if let Err(error) = recorded {
+                // None of them is mapped yet.
+                self.free_unused_in(into, to);
+                return Err(error);
+            }
+        }
+        self.map_extents(into, to)
+    }
+}
