@@ -9,12 +9,24 @@ use crate::types::region::{Backing, Kind, RegionInfo, RegionSpec};
 /// What is known about the region that covers a fault's address.
 #[derive(Clone, Copy)]
 pub(crate) struct Covering {
-    /// What the region is.
-    pub spec: RegionSpec,
+    /// What the region is for.
+    pub kind: Kind,
+    /// What is mapped in it by itself.
+    pub backing: Backing,
+    /// The rights its pages are mapped with.
+    pub rights: Rights,
     /// The first address behind its guard below, in bytes.
     pub low: usize,
     /// The first address of its guard above, in bytes.
     pub high: usize,
+}
+
+impl Covering {
+    /// Of a region whose pages between the guards lie at `low..high`.
+    #[inline(always)]
+    pub fn of(spec: &RegionSpec, low: usize, high: usize) -> Covering {
+        Covering { kind: spec.kind, backing: spec.backing, rights: spec.rights, low, high }
+    }
 }
 
 /// What is known about the page that is mapped at a fault's address.
@@ -35,11 +47,13 @@ pub(crate) fn decide(
     region: Option<Covering>,
     page: Option<Present>,
 ) -> FaultClass {
-    let Some(Covering { spec, low, high }) = region else { return FaultClass::NoRegion };
+    let Some(Covering { kind, backing, rights, low, high }) = region else {
+        return FaultClass::NoRegion;
+    };
     if address < low || address >= high {
         return FaultClass::Guard;
     }
-    match spec.kind {
+    match kind {
         Kind::Boot => return FaultClass::Boot,
         // Given up by its owner, and only not let go by the kernel yet.
         Kind::Quarantine => return FaultClass::NoRegion,
@@ -53,14 +67,14 @@ pub(crate) fn decide(
             (true, _) => FaultClass::Recorded,
         };
     }
-    if spec.kind == Kind::IpcBuffer {
+    if kind == Kind::IpcBuffer {
         // Between two buffers, or where one was.
         return FaultClass::Guard;
     }
-    if !spec.rights.contains(needed) {
+    if !rights.contains(needed) {
         return FaultClass::BeyondRights;
     }
-    match (spec.backing, spec.kind) {
+    match (backing, kind) {
         (Backing::OnDemand { around }, Kind::Stack) => FaultClass::StackGrowth { around },
         (Backing::OnDemand { around }, _) => FaultClass::DemandZero { around },
         (Backing::Pager { token }, _) => FaultClass::Pager { token },
@@ -84,7 +98,9 @@ pub fn classify(
         return FaultClass::OutsideUserSpace;
     }
     let region = region.map(|region| Covering {
-        spec: region.spec(),
+        kind: region.kind,
+        backing: region.backing,
+        rights: region.rights,
         low: region.range.start().bits() + region.guard_below * page_bytes,
         high: region.range.end() - region.guard_above * page_bytes,
     });

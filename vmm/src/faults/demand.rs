@@ -28,7 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let cursor = self.append_cursor.as_ref()?;
         // The cursor's pages lie between the guards, and nothing is mapped at them.
-        let covering = Covering { spec: cursor.region.spec(), low: page, high: cursor.end };
+        let covering = Covering::of(&cursor.region.spec(), page, cursor.end);
         let class = decide(fault.address, fault.access, Some(covering), None);
         match class {
             FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 } => {

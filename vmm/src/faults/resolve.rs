@@ -36,6 +36,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The class of a fault, and the region it is in.
+    #[inline(always)]
     fn decide_at(
         &self,
         space: &Space<'p>,
@@ -45,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let region = space.regions().at(address);
         let covering = region.map(|region| {
             let (low, high) = self.between_guards(region);
-            Covering { spec: region.spec(), low, high }
+            Covering::of(&region.spec(), low, high)
         });
         // This look-up, unlike that of an address, is what an append cursor begins with.
         let extent = space.extents().first_in(self.geometry.page_of(address));

@@ -141,6 +141,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Looks a space up.
+    #[inline]
     pub(crate) fn space(&self, id: SpaceId) -> Result<&'p Space<'p>> {
         if id == self.own.id.get() {
             return Ok(self.own);
@@ -149,6 +150,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Looks a region up, with its space.
+    #[inline]
     pub(crate) fn region(&self, id: RegionId) -> Result<(&'p Space<'p>, &'p Region<'p>)> {
         let space = self.space(id.space)?;
         let region = space.regions().find(id.start, id.serial);

@@ -5,11 +5,22 @@ use untyped_alloc::Frames;
 
 use crate::types::error::NodeKind;
 
-/// Nodes that the pools hold, at the least, before a step takes any.
+/// What one step may take from the pools: a token for nodes that were made ready.
 ///
-/// One step of an operation, and then the growth of the book-keeping by a page for each kind of
-/// node, must find enough: so growing never needs to grow.
+/// The pools hold this much, at the least, before a step takes any: enough for the step, and then
+/// for the growth of the book-keeping by a page for each kind of node. So growing never needs to
+/// grow. Who takes nodes asks for the token, so a refill that is forgotten does not compile; and
+/// debug builds count, so a step that takes more than the token promises fails in every suite. In
+/// release builds it is nothing.
+#[must_use]
 pub(crate) struct Reserve {
+    #[cfg(debug_assertions)]
+    left: Nodes,
+}
+
+/// Nodes that a step may still take.
+#[cfg(debug_assertions)]
+struct Nodes {
     regions: usize,
     extents: usize,
     tables: usize,
@@ -30,39 +41,55 @@ impl Reserve {
     pub const CAP_COPIES: usize = 2;
 
     /// Of pools that were just brought above the reserve.
+    #[inline(always)]
     pub fn full() -> Reserve {
         Reserve::as_it_is()
     }
 
     /// Of pools as they are: for a step that gives memory back or undoes, and takes what there is.
+    #[inline(always)]
     pub fn as_it_is() -> Reserve {
-        Reserve { regions: Self::REGIONS, extents: Self::EXTENTS, tables: Self::TABLES }
+        Reserve {
+            #[cfg(debug_assertions)]
+            left: Nodes { regions: Self::REGIONS, extents: Self::EXTENTS, tables: Self::TABLES },
+        }
     }
 
     /// A region's node is taken.
+    #[inline(always)]
     pub fn spend_region(&mut self) {
-        spend(&mut self.regions);
+        #[cfg(debug_assertions)]
+        spend(&mut self.left.regions);
     }
 
     /// An extent's node is taken.
+    #[inline(always)]
     pub fn spend_extent(&mut self) {
-        spend(&mut self.extents);
+        #[cfg(debug_assertions)]
+        spend(&mut self.left.extents);
     }
 
     /// An extent's node that was taken is back.
+    #[inline(always)]
     pub fn credit_extent(&mut self) {
-        self.extents += 1;
+        #[cfg(debug_assertions)]
+        {
+            self.left.extents += 1;
+        }
     }
 
     /// A table's node is taken.
+    #[inline(always)]
     pub fn spend_table(&mut self) {
-        spend(&mut self.tables);
+        #[cfg(debug_assertions)]
+        spend(&mut self.left.tables);
     }
 }
 
+#[cfg(debug_assertions)]
 fn spend(left: &mut usize) {
-    debug_assert!(*left != 0, "one step takes more than the reserve holds");
-    *left = left.saturating_sub(1);
+    assert!(*left != 0, "one step takes more than the reserve holds");
+    *left -= 1;
 }
 
 /// Where the next page of nodes comes from.

@@ -78,6 +78,7 @@ impl<'p> Space<'p> {
     }
 
     /// Its regions, to be changed.
+    #[inline(always)]
     pub fn regions_mut(&self) -> RefMut<'_, Regions<'p>> {
         self.raise_generation();
         self.regions.borrow_mut()
@@ -91,6 +92,7 @@ impl<'p> Space<'p> {
     }
 
     /// Its extents, to be changed.
+    #[inline(always)]
     pub fn extents_mut(&self) -> RefMut<'_, Extents<'p>> {
         self.raise_generation();
         self.extents.borrow_mut()
@@ -115,6 +117,7 @@ impl<'p> Space<'p> {
         self.generation.get()
     }
 
+    #[inline(always)]
     fn raise_generation(&self) {
         self.generation.set(self.generation.get().wrapping_add(1));
     }

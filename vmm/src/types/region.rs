@@ -117,20 +117,3 @@ pub struct RegionInfo {
     /// Its name.
     pub name: Name,
 }
-
-impl RegionInfo {
-    /// What the region is.
-    pub(crate) fn spec(&self) -> RegionSpec {
-        RegionSpec {
-            pages: self.range.pages(),
-            guard_below: self.guard_below as u16,
-            guard_above: self.guard_above as u16,
-            rights: self.rights,
-            ceiling: self.ceiling,
-            cache: self.cache,
-            kind: self.kind,
-            backing: self.backing,
-            name: self.name,
-        }
-    }
-}
