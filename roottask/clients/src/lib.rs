@@ -1,18 +1,24 @@
 //! The client programs that travel in the images of root tasks, and what they have in common.
 //!
 //! ```text
+//!   exchange.rs    words, and the capabilities and values that two programs agree on
+//!   random.rs      random numbers
+//!
 //!   bin/giver.rs   shares memory with its child, gives it quota, clones copy-on-write
-//!   bin/taker.rs   the child: uses what it was given, also after the giver has ended
+//!   bin/taker.rs   the child: uses this memory, also after the giver has ended
 //!   bin/rogue.rs   does all that it should not
 //!   bin/pager.rs   supplies the pages of the reader's memory, refuses one, ends while others wait
 //!   bin/reader.rs  touches memory that the pager supplies
 //!   bin/twins.rs   two threads of one program, with thread-local variables
 //!   bin/meter.rs   measures requests, for the benchmark
-//!   bin/busy.rs    asks for memory in all ways, for stress runs
+//!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```
 #![no_std]
 
 #[cfg(target_arch = "x86")]
 mod exchange;
+mod random;
+
 #[cfg(target_arch = "x86")]
 pub use exchange::*;
+pub use random::Random;

@@ -1,4 +1,4 @@
-//! How a client program starts, speaks, panics and ends.
+//! The life of a client program: how it starts, says lines, panics and ends.
 //!
 //! ```ignore
 //! #![no_std]
@@ -14,14 +14,16 @@
 //! ```
 //!
 //! The program begins at `_start`, an `extern "fastcall"` function: ecx is the address of the IPC
-//! buffer, edx a word that whoever started the program chose; the stack is as after a call, and FS
-//! points at the IPC buffer, GS at the thread-local storage, if the program has any. A main that returns ends the program: with 0 for `Ok`, and for an error
-//! with [`FAILED`] after saying it. A panic says where it was and ends it with [`PANICKED`].
+//! buffer, edx a word chosen by the starter of the program; the stack is as after a call, FS points
+//! at the IPC buffer, and GS at the thread-local storage, if the program has any. A main that
+//! returns ends the program: with 0 for `Ok`, and for an error with [`FAILED`] after saying it. A
+//! panic says where it was and ends the program with [`PANICKED`].
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
-use crate::client::{Result, Service};
+use crate::calls::error::Result;
+use crate::calls::service::Service;
 use crate::protocol::{Line, Request};
 
 /// The exit code of a main that returned an error.
@@ -29,10 +31,10 @@ pub const FAILED: u32 = 1;
 /// The exit code of a panic.
 pub const PANICKED: u32 = 101;
 
-/// What `_start` does.
+/// Runs a program: `_start` calls it.
 ///
 /// # Safety
-/// `ipc_buffer` must be the address of the calling thread's IPC buffer, which nobody else uses.
+/// `ipc_buffer` must be the address of the calling thread's IPC buffer, which no other code uses.
 pub unsafe fn start(main: fn(Service, usize) -> Result, ipc_buffer: usize, argument: usize) -> ! {
     // SAFETY: by the caller's promise.
     sel4::set_ipc_buffer(unsafe { &mut *(ipc_buffer as *mut sel4::IpcBuffer) });
@@ -46,8 +48,8 @@ pub unsafe fn start(main: fn(Service, usize) -> Result, ipc_buffer: usize, argum
     }
 }
 
-/// What a further thread does: `main`, and then it is gone with all it had. An error ends the whole
-/// program with [`FAILED`], after saying it.
+/// Runs a further thread: its `main`, and then its end, which frees all that it had. An error ends
+/// the whole program with [`FAILED`], after saying it.
 ///
 /// # Safety
 /// As for [`start`].
@@ -64,7 +66,7 @@ pub unsafe fn start_thread(
         service.exit(FAILED)
     }
     loop {
-        // Not answered, unless the kernel refused it: then it is asked again.
+        // There is no answer, unless the kernel refused to end the thread: then it asks again.
         let _ = service.call(&Request::EndThread { thread: ipc_buffer as u32, own: true });
     }
 }
@@ -78,9 +80,9 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
     Service::default().exit(PANICKED)
 }
 
-/// A line under way to the service.
+/// A line that is being written, before it goes to the service.
 struct Pending {
-    bytes: [u8; 96],
+    bytes: [u8; Line::BYTES],
     len: usize,
 }
 
@@ -95,13 +97,14 @@ impl Write for Pending {
     }
 }
 
-/// Has the service say a line; what is beyond 96 bytes is cut off. See [`say!`](crate::say).
+/// Has the service say a line; bytes beyond [`Line::BYTES`] are cut off. See [`say!`](crate::say).
 pub fn print(line: fmt::Arguments<'_>) {
-    let mut pending = Pending { bytes: [0; 96], len: 0 };
-    // Writing does not fail; a `Display` may, and then half a line is better than none.
+    let mut pending = Pending { bytes: [0; Line::BYTES], len: 0 };
+    // Writing to `Pending` does not fail; a `Display` may, and then half a line is better than
+    // none.
     let _ = pending.write_fmt(line);
     let text = core::str::from_utf8(&pending.bytes[..pending.len]).unwrap_or("");
-    // The service refuses no line that is well-formed, and there is nobody else to tell.
+    // The service refuses no well-formed line, and there is nobody else to report an error to.
     let _ = Service::default().say(Line::new(text));
 }
 
@@ -111,8 +114,8 @@ macro_rules! say {
     ($($arg:tt)*) => { $crate::runtime::print(::core::format_args!($($arg)*)) };
 }
 
-/// Makes a `fn(Service, usize) -> Result` the main of further threads: defines `$entry` for
-/// [`Service::spawn`](crate::Service::spawn).
+/// Defines `$entry`, for [`Service::spawn`](crate::Service::spawn): the entry of further threads
+/// whose main is `$main`, a `fn(Service, usize) -> Result`.
 #[macro_export]
 macro_rules! client_thread {
     ($entry:ident, $main:path) => {
@@ -123,15 +126,15 @@ macro_rules! client_thread {
     };
 }
 
-/// Makes a `fn(Service, usize) -> Result` a client program's main: defines its entry and its panic
-/// handler. See [`runtime`](crate::runtime).
+/// Defines the entry and the panic handler of a client program whose main is `$main`, a
+/// `fn(Service, usize) -> Result`. See [`runtime`](crate::runtime).
 #[macro_export]
 macro_rules! client_program {
     ($main:path) => {
         /// The entry.
         #[unsafe(no_mangle)]
         extern "fastcall" fn _start(ipc_buffer: usize, argument: usize) -> ! {
-            // SAFETY: whoever starts a client program passes the address of its IPC buffer.
+            // SAFETY: the starter of a client program passes the address of its IPC buffer.
             unsafe { $crate::runtime::start($main, ipc_buffer, argument) }
         }
 

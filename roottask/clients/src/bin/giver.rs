@@ -4,14 +4,14 @@
 
 use vmm_client::protocol::{Amounts, Rights, MOST_PAGES};
 use vmm_client::{client_program, say, Result, Service};
-use vmm_clients::{answer, question, tell, told, Words, GIFT, PAGES, WORDS};
+use vmm_clients::{answer, incoming, outgoing, question, Words, GIFT, PAGES, PAGE_WORDS, WORDS};
 
 client_program!(main);
 
-/// Pages to clone: more than one piece of that.
+/// Pages to clone: more than one request clones.
 const LONG: u32 = MOST_PAGES + 16;
-/// The first word of the last of them.
-const LAST: usize = (LONG as usize - 1) * 1024;
+/// The first word of the last of these pages.
+const LAST: usize = (LONG as usize - 1) * PAGE_WORDS;
 
 /// `child` is the taker's number.
 fn main(service: Service, child: usize) -> Result {
@@ -27,19 +27,19 @@ fn main(service: Service, child: usize) -> Result {
     let words = unsafe { Words::new(memory.first, PAGES) };
     (0..WORDS).for_each(|index| words.set(index, question(index)));
     service.offer(child, memory.first, PAGES, Rights::READ_WRITE)?;
-    tell().signal();
-    told().wait();
+    outgoing().signal();
+    incoming().wait();
     let right = (0..WORDS).filter(|&index| words.get(index) == answer(question(index))).count();
     say!("{right} words came back as they should");
     assert_eq!(right, WORDS);
 
     copy_on_write(service)?;
     on_demand(service)?;
-    tell().signal();
+    outgoing().signal();
     Ok(())
 }
 
-/// A clone is another's memory from the first write on.
+/// Writes to a region and its clone: neither shows what is written to the other.
 fn copy_on_write(service: Service) -> Result {
     let memory = service.allocate(LONG, "original")?;
     // SAFETY: allocate has mapped them, and they are released at the end of this function.
@@ -58,14 +58,14 @@ fn copy_on_write(service: Service) -> Result {
     service.release(memory.handle)
 }
 
-/// Memory that is mapped as it is touched.
+/// Touches memory that is mapped when it is touched.
 fn on_demand(service: Service) -> Result {
     let before = service.statistics()?.mapped_pages;
     let memory = service.allocate_on_demand(64, 4, "on demand")?;
     assert_eq!(service.statistics()?.mapped_pages, before);
     // SAFETY: the service maps each page when it is touched.
     let words = unsafe { Words::new(memory.first, 64) };
-    (0..64).step_by(16).for_each(|page| words.set(page * 1024, 1));
+    (0..64).step_by(16).for_each(|page| words.set(page * PAGE_WORDS, 1));
     let mapped = service.statistics()?.mapped_pages - before;
     say!("4 touches of memory on demand mapped {mapped} pages");
     // Four each, less where a block of four begins before the region.

@@ -1,24 +1,25 @@
-//! What requests cost, as the client that makes them sees it: for the benchmark.
+//! Measures the cost of requests, as the client that sends them sees it: for the benchmark.
 #![no_std]
 #![no_main]
 
 use core::arch::x86::_rdtsc;
 
+use vmm_client::protocol::PAGE_BYTES;
 use vmm_client::{client_program, Memory, Result, Service};
 
 client_program!(main);
 
-/// How often each request is made, and how many pages are mapped.
+/// How often each request is sent, and the number of pages that are mapped.
 const TIMES: u32 = 256;
 
-/// Measures what `what` says, and exits with the ticks of all of it: 0 nothing, 1 a request that
-/// does nothing, 2 mapping pages one by one, 3 mapping them at once.
+/// Measures the request that `what` selects, and exits with the ticks of all of it: 0 nothing, 1 a
+/// request that does nothing, 2 mapping pages one by one, 3 mapping them at once.
 fn main(service: Service, what: usize) -> Result {
     let memory = match what {
         0 => service.exit(0),
         _ => service.allocate_on_demand(TIMES, 1, "measured")?,
     };
-    // The first time brings caches of the service up.
+    // The first time fills the service's caches.
     measure(service, memory, 1)?;
     let ticks = measure(service, memory, what)?;
     service.exit(ticks)
@@ -28,7 +29,8 @@ fn measure(service: Service, memory: Memory, what: usize) -> Result<u32> {
     let start = now();
     match what {
         1 => (0..TIMES).try_for_each(|_| service.limits().map(|_| ()))?,
-        2 => (0..TIMES).try_for_each(|page| service.map(memory.first + page as usize * 4096, 1))?,
+        2 => (0..TIMES as usize)
+            .try_for_each(|page| service.map(memory.first + page * PAGE_BYTES, 1))?,
         _ => service.map(memory.first, TIMES)?,
     }
     Ok((now() - start) as u32)

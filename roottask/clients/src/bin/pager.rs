@@ -1,4 +1,5 @@
-//! Supplies pages of another program's memory as that touches them, and ends while a third waits.
+//! Supplies pages of another program's memory when that program touches them, and ends while a
+//! third program waits.
 #![no_std]
 #![no_main]
 
@@ -8,7 +9,7 @@ use vmm_clients::{written, Words, READ_PAGES, REFUSED_PAGE};
 
 client_program!(main);
 
-/// What this program calls the two regions.
+/// The keys of the two regions: the one that is read, and the one that is never paged.
 const READ: u32 = 7;
 const NEVER: u32 = 8;
 
@@ -34,9 +35,9 @@ fn main(service: Service, clients: usize) -> Result {
         // SAFETY: allocate has mapped it, and it is written before it is given away.
         let words = unsafe { Words::new(memory.first, 1) };
         words.set(0, written(fault.page));
-        // Either way will do.
+        // Both ways must give the reader its page.
         match fault.page % 2 {
-            0 => service.give_page(fault.ticket, memory.first)?,
+            0 => service.transfer_page(fault.ticket, memory.first)?,
             _ => service.share_page(fault.ticket, memory.first)?,
         }
         supplied += 1;

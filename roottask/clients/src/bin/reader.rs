@@ -1,10 +1,10 @@
-//! Touches memory that another program pages, page after page, and one that it refuses.
+//! Touches memory that another program pages, page after page, and a page that the pager refuses.
 #![no_std]
 #![no_main]
 
 use vmm_client::protocol::{Refusal, Rights};
 use vmm_client::{client_program, say, Error, Memory, Result, Service};
-use vmm_clients::{written, Words, READ_PAGES, REFUSED_PAGE};
+use vmm_clients::{written, Words, PAGE_WORDS, READ_PAGES, REFUSED_PAGE};
 
 client_program!(main);
 
@@ -15,20 +15,20 @@ fn main(service: Service, pager: usize) -> Result {
     let words = unsafe { Words::new(memory.first, memory.pages) };
     let pages = memory.pages.min(REFUSED_PAGE);
     let right = (0..pages).filter(|&page| {
-        let word = page as usize * 1024;
+        let word = page as usize * PAGE_WORDS;
         let found = words.get(word);
         words.set(word + 1, found);
         found == written(page) && words.get(word + 1) == found
     });
     say!("touched {} pages, and found what the pager had written", right.count());
-    // The pager of longer memory refuses this one; that of shorter memory never answered.
+    // The pager refuses this page of its longer region, and never answers for its shorter one.
     if memory.pages == READ_PAGES {
-        words.get(REFUSED_PAGE as usize * 1024);
+        words.get(REFUSED_PAGE as usize * PAGE_WORDS);
     }
     service.exit(1)
 }
 
-/// Accepts what is offered, as soon as it is.
+/// Accepts the offer to page as soon as it is made.
 fn accept(service: Service, pager: u32) -> Result<Memory> {
     loop {
         match service.accept_paging(pager, 0, Rights::READ_WRITE) {

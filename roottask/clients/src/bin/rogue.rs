@@ -4,9 +4,10 @@
 
 use vmm_client::protocol::{
     Malformed, Refusal, RegionHandle, Request, Resource, Rights, FAULT_SLOT, MOST_WORDS,
-    SERVICE_SLOT, VERSION,
+    PAGE_BYTES, SERVICE_SLOT, VERSION,
 };
 use vmm_client::{client_program, say, Error, Result, Service};
+use vmm_clients::Random;
 
 client_program!(main);
 
@@ -26,7 +27,7 @@ fn main(service: Service, victim: usize) -> Result {
     wild_write(service)
 }
 
-/// More than it may have, in the ways there are.
+/// Asks for more memory than it may have.
 fn beyond_quota(service: Service) -> Result {
     let limits = service.limits()?;
     let rest = limits.limits.frames - limits.used.frames;
@@ -40,7 +41,7 @@ fn beyond_quota(service: Service) -> Result {
     service.release(memory.handle)
 }
 
-/// What is another's.
+/// Asks for regions, offers and clients that are not its own.
 fn anothers(service: Service, victim: u32) -> Result {
     let guess = RegionHandle { start: 0x0804_8000, serial: 1 };
     assert_eq!(service.release(guess), Err(Refusal::NoSuchRegion.into()));
@@ -57,22 +58,23 @@ fn anothers(service: Service, victim: u32) -> Result {
     Ok(())
 }
 
-/// Messages of random words, and mutated ones that mean something. Returns how many were refused.
+/// Sends messages of random words, with labels of any number and of known numbers. Returns how many
+/// were refused.
 fn random_messages(service: Service, victim: u32) -> Result<usize> {
-    let mut random = Random(0x2545_f491);
+    let mut random = Random::new(0x2545_f491);
     let (mut sent, mut refused) = (0, 0);
     while sent < MESSAGES {
         let mut words = [0; MOST_WORDS + 8];
-        words.fill_with(|| random.word(victim));
-        let (label, length) = match random.next() % 4 {
-            0 => (random.next() & 0xf_ffff, random.next() as usize % words.len()),
+        words.fill_with(|| random_word(&mut random, victim));
+        let (label, length) = match random.below(4) {
+            0 => (random.number() & 0xf_ffff, random.number() as usize % words.len()),
             _ => {
-                let number = 1 + random.next() % LENGTHS.len() as u32;
+                let number = 1 + random.below(LENGTHS.len() as u32);
                 (VERSION << 12 | number, LENGTHS[number as usize - 1])
             }
         };
-        // These it could mean: to end, by itself or by a thread that runs anywhere; to wait for
-        // faults that never come; to talk the others down.
+        // These would be obeyed, and spoil the test: they end the program, by themselves or by a
+        // thread that runs anywhere; wait for faults that never come; drown what the others say.
         if let Ok(
             Request::Exit { .. } | Request::Thread(_) | Request::NextFault { .. } | Request::Say(_),
         ) = Request::parse(label, &words[..length])
@@ -85,34 +87,23 @@ fn random_messages(service: Service, victim: u32) -> Result<usize> {
     Ok(refused)
 }
 
-/// Where nothing is its own.
+/// Writes to an address where nothing is mapped.
 fn wild_write(service: Service) -> Result {
     let wild = 0xb000_0000 as *mut u32;
-    // SAFETY: none: this is the crime. Nothing is mapped there, and the service ends the program.
+    // SAFETY: none: this is the offence. Nothing is mapped there, and the service ends the program.
     unsafe { wild.write_volatile(0xdead) };
     service.exit(0)
 }
 
-/// Marsaglia's xorshift.
-struct Random(u32);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0
-    }
-
-    /// A word of a message: small, an address that may be its own, another client, or anything.
-    fn word(&mut self, victim: u32) -> u32 {
-        match self.next() % 8 {
-            0..=2 => self.next() % 8,
-            3 => self.next() % 128,
-            4 => 0x0804_0000 + self.next() % 64 * 4096,
-            5 => self.next() % 64 * 4096,
-            6 => victim,
-            _ => self.next(),
-        }
+/// A word of a message: small, an address that may be its own, another client, or anything.
+fn random_word(random: &mut Random, victim: u32) -> u32 {
+    let page = PAGE_BYTES as u32;
+    match random.below(8) {
+        0..=2 => random.below(8),
+        3 => random.below(128),
+        4 => 0x0804_0000 + random.below(64) * page,
+        5 => random.below(64) * page,
+        6 => victim,
+        _ => random.number(),
     }
 }

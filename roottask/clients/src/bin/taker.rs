@@ -4,14 +4,14 @@
 
 use vmm_client::protocol::{Refusal, Rights};
 use vmm_client::{client_program, say, Error, Result, Service};
-use vmm_clients::{answer, question, tell, told, Words, PAGES, WORDS};
+use vmm_clients::{answer, incoming, outgoing, question, Words, PAGES, WORDS};
 
 client_program!(main);
 
 /// `rogue` is the rogue's number; the giver's is the parent's.
 fn main(service: Service, rogue: usize) -> Result {
     let parent = service.limits()?.parent;
-    told().wait();
+    incoming().wait();
     let memory = service.accept(parent, 0, Rights::READ_WRITE)?;
     // SAFETY: accept has mapped them, and nothing unmaps them before the end.
     let words = unsafe { Words::new(memory.first, PAGES) };
@@ -19,19 +19,19 @@ fn main(service: Service, rogue: usize) -> Result {
     say!("{right} words received, each as it was sent");
     assert_eq!(right, WORDS);
     (0..WORDS).for_each(|index| words.set(index, answer(question(index))));
-    tell().signal();
+    outgoing().signal();
 
-    told().wait();
+    incoming().wait();
     let gone = Err(Error::Refused(Refusal::NoSuchClient));
     for other in [parent, rogue as u32] {
         while let Ok(ticket) = service.offer(other, memory.first, 1, Rights::READ) {
-            // The rogue may have guessed it in the meantime; reading is all it was offered.
+            // The rogue may have guessed the ticket by now; it can only read the page.
             let _ = service.withdraw(ticket);
             sel4::r#yield();
         }
         assert_eq!(service.offer(other, memory.first, 1, Rights::READ).map(|_| ()), gone);
     }
-    // Whoever gets their memory now would write over it: it must be none of what is shared.
+    // The new memory is written to, so a frame of it that were still shared would show below.
     let other = service.allocate(PAGES, "other")?;
     // SAFETY: allocate has mapped them.
     let others = unsafe { Words::new(other.first, PAGES) };

@@ -11,12 +11,12 @@ use vmm_client::{client_program, client_thread, say, Error, Result, Service};
 client_program!(main);
 client_thread!(second_entry, second);
 
-/// What the variable of each thread starts with.
+/// The first value of each thread's variable.
 const INITIAL: u32 = 0x1122_3344;
-/// What the second thread found in its own, and that it waits.
+/// The value that the second thread found in its own variable; 0 until it has.
 static FOUND: AtomicU32 = AtomicU32::new(0);
 
-// Stable Rust has no word for thread-local variables without std; the linker has.
+// Stable Rust has no thread-local variables without std, but the linker has.
 global_asm!(
     ".section .tdata,\"awT\",@progbits",
     ".p2align 2",
@@ -27,10 +27,10 @@ global_asm!(
     ".text",
 );
 
-/// The thread's own variable, replaced by `value`; returns what it was.
+/// Replaces the thread's own variable by `value`; returns the old value.
 fn exchange(value: u32) -> u32 {
     let found: u32;
-    // SAFETY: GS leads to the thread's own block, where nobody else looks.
+    // SAFETY: GS points at the thread's own block, which no other thread accesses.
     unsafe {
         asm!(
             "mov {0:e}, dword ptr gs:[twins_variable@ntpoff]",
@@ -45,7 +45,7 @@ fn main(service: Service, _: usize) -> Result {
     assert_eq!(exchange(7), INITIAL);
     let before = (service.limits()?.used, service.statistics()?.regions);
     let memory = service.allocate_on_demand(4, 1, "both")?;
-    // It ends by itself the first time, and is ended the second.
+    // The thread ends by itself the first time, and is ended the second time.
     for ends in [1, 0] {
         let thread = service.spawn(second_entry, memory.first + ends, 2, FIRST_FREE_SLOT)?;
         while FOUND.load(Ordering::Acquire) == 0 {
@@ -70,11 +70,12 @@ fn main(service: Service, _: usize) -> Result {
     Ok(())
 }
 
-/// `memory` is on demand; its lowest bit says whether to end.
+/// The second thread. `memory` is the address of memory on demand; its lowest bit says whether to
+/// end.
 fn second(service: Service, memory: usize) -> Result {
     let (ends, first) = (memory & 1 != 0, (memory & !1) as *mut u32);
-    // Faults of its own, and messages of its own.
-    // SAFETY: the service maps it when it is touched, and the other thread does not.
+    // The thread has faults of its own, and messages of its own.
+    // SAFETY: the service maps the page when it is touched, and the other thread does not touch it.
     unsafe { first.write_volatile(service.limits()?.own) };
     let found = exchange(9);
     assert_eq!(exchange(9), 9);

@@ -1,11 +1,12 @@
-//! What the service answers.
+//! The answers of the service.
 
-use crate::items::{Amounts, Name, RegionHandle, Rights};
+use super::items::{Amounts, RegionHandle, Rights};
+use super::text::Name;
 
-/// What the service answers.
+/// An answer of the service to a request that it did not refuse.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// It is done.
+    /// The request is done.
     Done,
     /// So many pages are done.
     Pages(u32),
@@ -13,7 +14,7 @@ pub enum Answer {
     Region {
         /// Its handle.
         handle: RegionHandle,
-        /// Its first page after the guard below.
+        /// The address of its first page after the guard below.
         first: u32,
         /// Its pages, without guards.
         pages: u32,
@@ -22,28 +23,28 @@ pub enum Answer {
     Part {
         /// Its handle.
         handle: RegionHandle,
-        /// Its first page after the guard below.
+        /// The address of its first page after the guard below.
         first: u32,
         /// Its pages, without guards.
         pages: u32,
-        /// How many of them are done, from the first on, holes included.
+        /// How many of them are done, from the first page on, holes included.
         done: u32,
     },
     /// The ticket of an offer.
     Ticket(u32),
-    /// A thread waits for a page.
+    /// A thread that waits for a page.
     Fault(PagedFault),
     /// An address.
     Address(u32),
-    /// What is at an address.
+    /// The region, and the page, at an address.
     Info(Info),
-    /// What the client has.
+    /// The memory that the client has.
     Statistics(Statistics),
-    /// What it may have.
+    /// The limits of the client.
     Limits(Limits),
 }
 
-/// What is at an address of the sender's.
+/// The region, and the page, at an address of the sender's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Info {
     /// The region.
@@ -52,22 +53,22 @@ pub struct Info {
     pub pages: u32,
     /// Guard pages below and above.
     pub guards: (u32, u32),
-    /// What its pages are mapped with.
+    /// The rights that its pages are mapped with.
     pub rights: Rights,
-    /// The most they can have.
+    /// The most rights that its pages can have.
     pub ceiling: Rights,
-    /// Pages mapped at a first touch, or 0.
+    /// Pages mapped at a first touch; 0 when pages are mapped by request only.
     pub around: u32,
-    /// The rights of the page at the address asked for; `None` when it is not mapped.
+    /// The rights of the page at the address of the request; `None` when it is not mapped.
     pub page: Option<Rights>,
-    /// For people.
+    /// The name, for people.
     pub name: Name,
 }
 
-/// What a client has.
+/// The memory that a client has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Statistics {
-    /// Pages mapped, shared ones included.
+    /// Mapped pages, shared ones included.
     pub mapped_pages: u32,
     /// Regions.
     pub regions: u32,
@@ -77,30 +78,31 @@ pub struct Statistics {
     pub largest_hole: u32,
 }
 
-/// Who a client is and what it may have.
+/// The number of a client, and its limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Its number, by which others offer it memory.
+    /// Its number, by which other clients offer memory to it.
     pub own: u32,
     /// The number of its parent, 0 for none.
     pub parent: u32,
-    /// The most it may have; `u32::MAX` stands for as much as there is.
+    /// The most that it may have; `u32::MAX` stands for as much as there is.
     pub limits: Amounts,
-    /// What it has of that.
+    /// The part of it that it has.
     pub used: Amounts,
 }
 
-/// A thread that waits for a page of its pager's.
+/// A thread that waits for a page that the sender is to supply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PagedFault {
-    /// What it is answered by. Greater than those before it.
+    /// Names the fault in the request that supplies or refuses the page. Greater than the tickets
+    /// of earlier faults.
     pub ticket: u32,
-    /// The number of the client whose thread it is.
+    /// The number of the client that the thread belongs to.
     pub client: u32,
-    /// What the pager called the region when it offered to page it.
+    /// The key of the region, which the sender chose when it offered to page the region.
     pub key: u32,
     /// The page's number in the region.
     pub page: u32,
-    /// Whether it was to be written.
+    /// Whether the thread was about to write.
     pub write: bool,
 }

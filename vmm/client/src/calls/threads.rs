@@ -1,0 +1,39 @@
+//! Calls on threads and their IPC buffers.
+
+use super::error::Result;
+use super::service::{Service, Thread};
+use crate::protocol::{NewThread, Request};
+
+impl Service {
+    /// Allocates an IPC buffer for a new thread and returns its address. The capability to its
+    /// frame goes to `slot`, or nowhere for 0.
+    pub fn ipc_buffer(&self, slot: u32) -> Result<usize> {
+        Ok(self.address(&Request::IpcBuffer { slot })? as usize)
+    }
+
+    /// Frees such a buffer.
+    pub fn release_ipc_buffer(&self, address: usize) -> Result {
+        self.done(&Request::ReleaseIpcBuffer { address: address as u32 })
+    }
+
+    /// Starts a further thread of this program, with a stack of `stack_pages` pages, an IPC buffer
+    /// and thread-local storage of its own. It begins at `entry`, which
+    /// [`client_thread!`](crate::client_thread) makes, with `argument`. `slot` is an empty slot of
+    /// the program's CNode: the service puts the endpoint there that receives the thread's faults.
+    pub fn spawn(
+        &self,
+        entry: extern "fastcall" fn(usize, usize) -> !,
+        argument: usize,
+        stack_pages: u32,
+        slot: u32,
+    ) -> Result<Thread> {
+        let (entry, argument) = (entry as usize as u32, argument as u32);
+        let thread = NewThread { entry, argument, stack_pages, slot };
+        Ok(Thread(self.address(&Request::Thread(thread))?))
+    }
+
+    /// Ends a thread that was started so, wherever it is, and frees all that it had.
+    pub fn end_thread(&self, thread: Thread) -> Result {
+        self.done(&Request::EndThread { thread: thread.0, own: false })
+    }
+}

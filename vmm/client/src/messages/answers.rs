@@ -1,0 +1,121 @@
+//! Answers to messages, and messages to answers or refusals.
+
+use super::fields::{around, flag, guards, guards_word, rights};
+use super::message::{exactly, message, number, Message, REFUSED};
+use crate::types::answer::{Answer, Info, Limits, PagedFault, Statistics};
+use crate::types::items::{Amounts, RegionHandle};
+use crate::types::malformed::Malformed;
+use crate::types::refusal::Refusal;
+use crate::types::text::Text;
+
+/// The bit in an [`Info`]'s word for the page that says that the page is mapped.
+const PAGE_MAPPED: u32 = 1 << 31;
+
+impl Answer {
+    /// The message of this answer.
+    pub fn encode(&self) -> Message {
+        match *self {
+            Answer::Done => message(0x100, &[]),
+            Answer::Pages(pages) => message(0x101, &[pages]),
+            Answer::Region { handle, first, pages } => {
+                message(0x102, &[handle.start, handle.serial, first, pages])
+            }
+            Answer::Ticket(ticket) => message(0x103, &[ticket]),
+            Answer::Address(address) => message(0x104, &[address]),
+            Answer::Info(Info { region, pages, guards, rights, ceiling, around, page, name }) => {
+                let guards = guards_word(guards);
+                let page = page.map_or(0, |rights| PAGE_MAPPED | rights.bits());
+                let (rights, ceiling) = (rights.bits(), ceiling.bits());
+                let [a, b, c, d] = *name.words();
+                let RegionHandle { start, serial } = region;
+                message(
+                    0x105,
+                    &[start, serial, pages, guards, rights, ceiling, around, page, a, b, c, d],
+                )
+            }
+            Answer::Statistics(Statistics { mapped_pages, regions, tables, largest_hole }) => {
+                message(0x106, &[mapped_pages, regions, tables, largest_hole])
+            }
+            Answer::Part { handle, first, pages, done } => {
+                message(0x108, &[handle.start, handle.serial, first, pages, done])
+            }
+            Answer::Fault(PagedFault { ticket, client, key, page, write }) => {
+                message(0x109, &[ticket, client, key, page, write.into()])
+            }
+            Answer::Limits(Limits { own, parent, limits, used }) => {
+                let ([a, b, c, d], [e, f, g, h]) = (limits.words(), used.words());
+                message(0x107, &[own, parent, a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+
+    /// The answer, or the refusal, in a message.
+    ///
+    /// # Errors
+    /// What is wrong with the message.
+    pub fn parse(label: u32, words: &[u32]) -> Result<Result<Answer, Refusal>, Malformed> {
+        Ok(Ok(match number(label)? {
+            0x100 => {
+                let [] = exactly(words)?;
+                Answer::Done
+            }
+            0x101 => {
+                let [pages] = exactly(words)?;
+                Answer::Pages(pages)
+            }
+            0x102 => {
+                let [start, serial, first, pages] = exactly(words)?;
+                Answer::Region { handle: RegionHandle { start, serial }, first, pages }
+            }
+            0x103 => {
+                let [ticket] = exactly(words)?;
+                Answer::Ticket(ticket)
+            }
+            0x104 => {
+                let [address] = exactly(words)?;
+                Answer::Address(address)
+            }
+            0x105 => Answer::Info(Info::parse(exactly(words)?)?),
+            0x106 => {
+                let [mapped_pages, regions, tables, largest_hole] = exactly(words)?;
+                Answer::Statistics(Statistics { mapped_pages, regions, tables, largest_hole })
+            }
+            0x107 => {
+                let [own, parent, a, b, c, d, e, f, g, h] = exactly(words)?;
+                let (limits, used) = (Amounts::parse([a, b, c, d]), Amounts::parse([e, f, g, h]));
+                Answer::Limits(Limits { own, parent, limits, used })
+            }
+            0x108 => {
+                let [start, serial, first, pages, done] = exactly(words)?;
+                Answer::Part { handle: RegionHandle { start, serial }, first, pages, done }
+            }
+            0x109 => {
+                let [ticket, client, key, page, write] = exactly(words)?;
+                Answer::Fault(PagedFault { ticket, client, key, page, write: flag(write)? })
+            }
+            REFUSED => return Ok(Err(Refusal::parse(exactly(words)?)?)),
+            _ => return Err(Malformed::Number),
+        }))
+    }
+}
+
+impl Info {
+    fn parse(words: [u32; 12]) -> Result<Info, Malformed> {
+        let [start, serial, pages, g, r, ceiling, a, page, name @ ..] = words;
+        let page = match page {
+            0 => None,
+            mapped if mapped & PAGE_MAPPED != 0 => Some(rights(mapped & !PAGE_MAPPED)?),
+            _ => return Err(Malformed::Value),
+        };
+        Ok(Info {
+            region: RegionHandle { start, serial },
+            pages,
+            guards: guards(g)?,
+            rights: rights(r)?,
+            ceiling: rights(ceiling)?,
+            around: around(a)?,
+            page,
+            name: Text::from_words(name),
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! A message, its label and its length.
+
+use crate::types::limits::{MOST_WORDS, VERSION};
+use crate::types::malformed::Malformed;
+
+const VERSION_SHIFT: u32 = 12;
+const NUMBER_MASK: u32 = (1 << VERSION_SHIFT) - 1;
+/// The number of every refusal.
+pub(super) const REFUSED: u32 = 0x200;
+
+/// A message: a label and up to [`MOST_WORDS`] words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Message {
+    label: u32,
+    len: usize,
+    words: [u32; MOST_WORDS],
+}
+
+impl Message {
+    /// Makes a message of a label and words. Words beyond [`MOST_WORDS`] are left out; no message
+    /// of this crate has that many.
+    pub fn new(label: u32, words: &[u32]) -> Message {
+        let mut message =
+            Message { label, len: words.len().min(MOST_WORDS), words: [0; MOST_WORDS] };
+        message.words[..message.len].copy_from_slice(&words[..message.len]);
+        message
+    }
+
+    /// The label, as seL4's message info carries it (20 bits).
+    pub fn label(&self) -> u32 {
+        self.label
+    }
+
+    /// The words.
+    pub fn words(&self) -> &[u32] {
+        &self.words[..self.len]
+    }
+
+    /// Whether it is a refusal.
+    pub fn is_refusal(&self) -> bool {
+        number(self.label) == Ok(REFUSED)
+    }
+}
+
+/// The message of this version with a number and words.
+pub(super) fn message(number: u32, words: &[u32]) -> Message {
+    Message::new(VERSION << VERSION_SHIFT | number, words)
+}
+
+/// The number in the label of a message of this version.
+pub(super) fn number(label: u32) -> Result<u32, Malformed> {
+    if label >> VERSION_SHIFT != VERSION {
+        return Err(Malformed::Version);
+    }
+    Ok(label & NUMBER_MASK)
+}
+
+/// Exactly `N` words, or the refusal of another length.
+pub(super) fn exactly<const N: usize>(words: &[u32]) -> Result<[u32; N], Malformed> {
+    words.try_into().map_err(|_| Malformed::Length)
+}

@@ -1,0 +1,209 @@
+//! Requests to messages and back.
+
+use super::fields::{around, flag, guards, guards_word, rights};
+use super::message::{exactly, message, number, Message};
+use crate::types::items::{Amounts, Options, RegionHandle};
+use crate::types::limits::MOST_PAGES;
+use crate::types::malformed::Malformed;
+use crate::types::request::{NewThread, Request, Reserve};
+use crate::types::text::Text;
+
+impl Request {
+    /// The message of this request.
+    pub fn encode(&self) -> Message {
+        match *self {
+            Request::Reserve(Reserve {
+                pages,
+                address,
+                rights,
+                ceiling,
+                around,
+                guards,
+                options,
+                name,
+            }) => {
+                let guards = guards_word(guards);
+                let (rights, ceiling, options) = (rights.bits(), ceiling.bits(), options.bits());
+                let [a, b, c, d] = *name.words();
+                message(1, &[pages, address, rights, ceiling, around, guards, options, a, b, c, d])
+            }
+            Request::Map { start, pages } => message(2, &[start, pages]),
+            Request::Unmap { start, pages } => message(3, &[start, pages]),
+            Request::Protect { start, pages, rights } => message(4, &[start, pages, rights.bits()]),
+            Request::Release(RegionHandle { start, serial }) => message(5, &[start, serial]),
+            Request::Query { address, next } => message(6, &[address, next.into()]),
+            Request::Offer { to, start, pages, rights } => {
+                message(7, &[to, start, pages, rights.bits()])
+            }
+            Request::Withdraw { ticket } => message(8, &[ticket]),
+            Request::Accept { from, ticket, address, rights } => {
+                message(9, &[from, ticket, address, rights.bits()])
+            }
+            Request::Clone { region, address } => {
+                message(10, &[region.start, region.serial, address])
+            }
+            Request::IpcBuffer { slot } => message(11, &[slot]),
+            Request::ReleaseIpcBuffer { address } => message(12, &[address]),
+            Request::Statistics => message(13, &[]),
+            Request::Limits => message(14, &[]),
+            Request::Split { child, back, amounts } => {
+                let [a, b, c, d] = amounts.words();
+                message(15, &[child, back.into(), a, b, c, d])
+            }
+            Request::Kill { child } => message(16, &[child]),
+            Request::Say(line) => message(17, line.words()),
+            Request::Exit { code } => message(18, &[code]),
+            Request::OfferPaging { to, key, pages, rights } => {
+                message(19, &[to, key, pages, rights.bits()])
+            }
+            Request::AcceptPaging { from, ticket, address, rights } => {
+                message(20, &[from, ticket, address, rights.bits()])
+            }
+            Request::NextFault { after } => message(21, &[after]),
+            Request::Supply { ticket, page, give } => message(22, &[ticket, page, give.into()]),
+            Request::Refuse { ticket } => message(23, &[ticket]),
+            Request::Thread(NewThread { entry, argument, stack_pages, slot }) => {
+                message(24, &[entry, argument, stack_pages, slot])
+            }
+            Request::EndThread { thread, own } => message(25, &[thread, own.into()]),
+            Request::CloneMore { region, into, page } => {
+                message(26, &[region.start, region.serial, into.start, into.serial, page])
+            }
+            Request::AcceptMore { from, region } => {
+                message(27, &[from, region.start, region.serial])
+            }
+        }
+    }
+
+    /// The request in a message.
+    ///
+    /// # Errors
+    /// What is wrong with the message.
+    pub fn parse(label: u32, words: &[u32]) -> Result<Request, Malformed> {
+        Ok(match number(label)? {
+            1 => {
+                let [pages, address, r, ceiling, a, g, options, name @ ..] = exactly::<11>(words)?;
+                Request::Reserve(Reserve {
+                    pages,
+                    address,
+                    rights: rights(r)?,
+                    ceiling: rights(ceiling)?,
+                    around: around(a)?,
+                    guards: guards(g)?,
+                    options: Options::from_bits(options).ok_or(Malformed::Bits)?,
+                    name: Text::from_words(name),
+                })
+            }
+            2 => {
+                let [start, pages] = exactly(words)?;
+                Request::Map { start, pages }
+            }
+            3 => {
+                let [start, pages] = exactly(words)?;
+                Request::Unmap { start, pages }
+            }
+            4 => {
+                let [start, pages, r] = exactly(words)?;
+                Request::Protect { start, pages, rights: rights(r)? }
+            }
+            5 => {
+                let [start, serial] = exactly(words)?;
+                Request::Release(RegionHandle { start, serial })
+            }
+            6 => {
+                let [address, next] = exactly(words)?;
+                Request::Query { address, next: flag(next)? }
+            }
+            7 => {
+                let [to, start, pages, r] = exactly(words)?;
+                Request::Offer { to, start, pages, rights: rights(r)? }
+            }
+            8 => {
+                let [ticket] = exactly(words)?;
+                Request::Withdraw { ticket }
+            }
+            9 => {
+                let [from, ticket, address, r] = exactly(words)?;
+                Request::Accept { from, ticket, address, rights: rights(r)? }
+            }
+            10 => {
+                let [start, serial, address] = exactly(words)?;
+                Request::Clone { region: RegionHandle { start, serial }, address }
+            }
+            11 => {
+                let [slot] = exactly(words)?;
+                Request::IpcBuffer { slot }
+            }
+            12 => {
+                let [address] = exactly(words)?;
+                Request::ReleaseIpcBuffer { address }
+            }
+            13 => {
+                let [] = exactly(words)?;
+                Request::Statistics
+            }
+            14 => {
+                let [] = exactly(words)?;
+                Request::Limits
+            }
+            15 => {
+                let [child, back, amounts @ ..] = exactly::<6>(words)?;
+                Request::Split { child, back: flag(back)?, amounts: Amounts::parse(amounts) }
+            }
+            16 => {
+                let [child] = exactly(words)?;
+                Request::Kill { child }
+            }
+            17 => Request::Say(Text::from_words(exactly(words)?)),
+            18 => {
+                let [code] = exactly(words)?;
+                Request::Exit { code }
+            }
+            19 => {
+                let [to, key, pages, r] = exactly(words)?;
+                if pages == 0 {
+                    return Err(Malformed::Value);
+                }
+                Request::OfferPaging { to, key, pages, rights: rights(r)? }
+            }
+            20 => {
+                let [from, ticket, address, r] = exactly(words)?;
+                Request::AcceptPaging { from, ticket, address, rights: rights(r)? }
+            }
+            21 => {
+                let [after] = exactly(words)?;
+                Request::NextFault { after }
+            }
+            22 => {
+                let [ticket, page, give] = exactly(words)?;
+                Request::Supply { ticket, page, give: flag(give)? }
+            }
+            23 => {
+                let [ticket] = exactly(words)?;
+                Request::Refuse { ticket }
+            }
+            24 => {
+                let [entry, argument, stack_pages, slot] = exactly(words)?;
+                if !(1..=MOST_PAGES).contains(&stack_pages) {
+                    return Err(Malformed::Value);
+                }
+                Request::Thread(NewThread { entry, argument, stack_pages, slot })
+            }
+            25 => {
+                let [thread, own] = exactly(words)?;
+                Request::EndThread { thread, own: flag(own)? }
+            }
+            26 => {
+                let [start, serial, into, into_serial, page] = exactly(words)?;
+                let region = RegionHandle { start, serial };
+                let into = RegionHandle { start: into, serial: into_serial };
+                Request::CloneMore { region, into, page }
+            }
+            27 => {
+                let [from, start, serial] = exactly(words)?;
+                Request::AcceptMore { from, region: RegionHandle { start, serial } }
+            }
+            _ => return Err(Malformed::Number),
+        })
+    }
+}

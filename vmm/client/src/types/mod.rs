@@ -1,0 +1,20 @@
+//! The words that requests, answers and refusals are made of. Nothing here knows what a message
+//! looks like.
+//!
+//! ```text
+//!   limits.rs     the version, the limits of the protocol, the slots that a client starts with
+//!   malformed.rs  what can be wrong with a message
+//!   text.rs       names and lines
+//!   items.rs      rights, options, resources, amounts, the handle of a region
+//!   refusal.rs    the reasons why a request is refused
+//!   request.rs    the requests
+//!   answer.rs     the answers
+//! ```
+
+pub(crate) mod answer;
+pub(crate) mod items;
+pub(crate) mod limits;
+pub(crate) mod malformed;
+pub(crate) mod refusal;
+pub(crate) mod request;
+pub(crate) mod text;
