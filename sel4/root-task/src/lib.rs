@@ -21,8 +21,8 @@
 //!                                └► exit (exit.rs)
 //! ```
 //!
-//! Beside that it brings what a program without a C library lacks: `memcpy` and its kin (mem.rs), and
-//! with the feature `alloc` a heap (heap.rs).
+//! Beside that it links what a program without a C library lacks, `memcpy` and its kin (sel4-mem),
+//! and with the feature `alloc` a heap (heap.rs).
 //!
 //! Names are upstream's (rust-sel4's `sel4-root-task`). Beyond upstream: [`exit`], and output on
 //! release kernels too. There is no unwinding: a panic ends the program.
@@ -44,8 +44,6 @@ mod exit;
 #[cfg(all(target_arch = "x86", feature = "alloc"))]
 mod heap;
 #[cfg(target_arch = "x86")]
-mod mem;
-#[cfg(target_arch = "x86")]
 pub mod panicking;
 #[cfg(target_arch = "x86")]
 mod stack;
@@ -53,6 +51,8 @@ mod stack;
 mod termination;
 #[cfg(target_arch = "x86")]
 pub mod tls;
+
+use sel4_mem as _;
 
 #[cfg(target_arch = "x86")]
 pub use exit::{exit, ExitCode};

@@ -17,18 +17,16 @@
 
 #[cfg(all(feature = "sel4", target_arch = "x86"))]
 mod calls;
-// The functions that compiled code calls in place of a C library's: the root task's own file, as
-// there is one way to write them.
-#[cfg(all(feature = "sel4", target_arch = "x86"))]
-#[path = "../../../sel4/root-task/src/mem.rs"]
-#[allow(unsafe_code)]
-mod mem;
 mod messages;
 pub mod protocol;
 #[cfg(all(feature = "sel4", target_arch = "x86"))]
 #[allow(unsafe_code)]
 pub mod runtime;
 mod types;
+
+// A program without a C library needs what compiled code calls in place of one.
+#[cfg(all(feature = "sel4", target_arch = "x86"))]
+use sel4_mem as _;
 
 #[cfg(all(feature = "sel4", target_arch = "x86"))]
 pub use calls::error::{Error, Result};

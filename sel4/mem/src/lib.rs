@@ -1,14 +1,16 @@
-//! `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp`: what compiled code calls and no C library here
-//! brings. Also `rust_eh_personality` and `_Unwind_Resume`, which the prebuilt `core` names and a
-//! program that aborts on panic never calls.
+//! `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp`: functions that compiled code calls and that no
+//! C library brings here. Also `rust_eh_personality` and `_Unwind_Resume`, which the prebuilt
+//! `core` names and a program that aborts on panic never calls. Root tasks and client programs link
+//! them:
+//! `use sel4_mem as _;`.
 //!
-//! In assembly, since a loop in Rust may be compiled into a call of the very function it is in, and
-//! since link-time optimization leaves assembly alone. C calling convention: arguments on the stack,
-//! the result in eax; eax, ecx and edx are free, the direction flag is clear.
+//! They are in assembly, since a loop in Rust may be compiled into a call of the very function it
+//! is in, and since link-time optimization leaves assembly alone. C calling convention: arguments
+//! on the stack, the result in eax; eax, ecx and edx are free, the direction flag is clear.
+#![no_std]
 
-use core::arch::global_asm;
-
-global_asm!(
+#[cfg(target_arch = "x86")]
+core::arch::global_asm!(
     // memcpy(to, from, bytes): words, then the rest.
     ".globl memcpy",
     ".type memcpy, @function",
@@ -29,8 +31,9 @@ global_asm!(
     "    pop edi",
     "    ret",
     ".size memcpy, . - memcpy",
-    // memmove(to, from, bytes): from the end when `to` lies inside [from, from + bytes). By a loop, not
-    // with the direction flag: the kernel does not clear it, and must not be interrupted into with it.
+    // memmove(to, from, bytes): from the end when `to` lies inside [from, from + bytes). By a loop,
+    // not with the direction flag: the kernel does not clear it, and must not be interrupted into
+    // with it.
     ".globl memmove",
     ".type memmove, @function",
     "memmove:",
@@ -79,7 +82,8 @@ global_asm!(
     "    pop edi",
     "    ret",
     ".size memset, . - memset",
-    // memcmp(a, b, bytes): words while they are equal, then bytes; the sign of the first difference.
+    // memcmp(a, b, bytes): words while they are equal, then bytes; the sign of the first
+    // difference.
     ".globl memcmp",
     ".type memcmp, @function",
     ".globl bcmp",
