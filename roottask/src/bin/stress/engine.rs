@@ -7,10 +7,10 @@ use sel4_root_task::{debug_print, debug_println};
 use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
 
 use crate::clock::{ticks, Clock};
+use crate::input::Random;
+use crate::input::Settings;
 use crate::ledger::{End, Kind, Ledger};
-use crate::random::Random;
 use crate::reporter::{Moment, Reporter};
-use crate::settings::Settings;
 use crate::world::World;
 
 /// Operations between two looks at the clock.

@@ -1,10 +1,11 @@
 //! Memory stress: drives the manager through random requests, and holds it to what they must do.
 //!
 //! ```text
-//!   settings.rs   what stress.sh asked for            clock.rs     time, and what an operation cost
-//!   random.rs     the seed's numbers                  ledger.rs    operations by kind, told at the end
+//!   input/        what decides a run: settings, and the seed's numbers
 //!
-//!   histogram.rs  costs, counted                      memory_map.rs  physical memory, drawn
+//!   clock.rs      time, and what an operation cost      histogram.rs  costs, counted
+//!   ledger.rs     operations by kind, told at the end
+//!   memory_map.rs physical memory, drawn
 //!   reporter.rs   the data of a report, as it arises
 //!
 //!   engine.rs     one operation: numbered, timed, judged; progress, failure
@@ -32,12 +33,11 @@ mod desk;
 mod engine;
 mod fields;
 mod histogram;
+mod input;
 mod ledger;
 mod memory_map;
 mod phases;
-mod random;
 mod reporter;
-mod settings;
 mod warm_up;
 mod workers;
 mod world;
@@ -48,14 +48,14 @@ use vmm::sel4_kernel::{start, BootPool};
 
 use balance::Balance;
 use engine::Stress;
-use settings::Settings;
+use input::Settings;
 
 static POOL: BootPool<64> = BootPool::new();
 
 #[root_task(stack_size = 128 * 1024, heap_size = 1024 * 1024)]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let arguments = Arguments::read()?;
-    let settings = match Settings::parse(arguments.words()) {
+    let settings = match Settings::parse(arguments.words(), &phases::names()) {
         Ok(settings) => settings,
         Err(word) => {
             debug_println!("stress: cannot make sense of {word:?}");

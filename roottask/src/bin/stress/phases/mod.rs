@@ -63,10 +63,15 @@ pub const PHASES: [Phase; 15] = [
     Phase { name: "refusals", weight: 3, run: refusals::run },
 ];
 
+/// The names of the phases, in their order.
+pub fn names() -> [&'static str; PHASES.len()] {
+    PHASES.each_ref().map(|phase| phase.name)
+}
+
 /// Runs phases until the run is over.
 pub fn run(stress: &mut Stress) -> Outcome {
     let weights = {
-        let wanted = stress.settings.phases;
+        let wanted = &stress.settings.phases;
         core::array::from_fn::<_, { PHASES.len() }, _>(|index| {
             PHASES[index].weight * usize::from(wanted[index])
         })

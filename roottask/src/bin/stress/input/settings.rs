@@ -1,6 +1,7 @@
 //! What stress.sh asked for: words `name=value`.
 
-use crate::phases::PHASES;
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// What a run is to be.
 #[derive(Clone, Debug)]
@@ -13,8 +14,8 @@ pub struct Settings {
     pub seconds: Option<u64>,
     /// Operations between two checks of the whole state.
     pub validate: u64,
-    /// For each phase, whether it is wanted.
-    pub phases: [bool; PHASES.len()],
+    /// For each phase, in the order of their names, whether it is wanted.
+    pub phases: Vec<bool>,
     /// Instructions are counted for time.
     pub icount: bool,
     /// The data of a report is wanted.
@@ -22,27 +23,30 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// From the words of the command line.
+    /// Reads the words of the command line; `phases` are the names of all phases that there are.
     ///
     /// # Errors
     /// The first word that makes no sense.
-    pub fn parse<'w>(words: impl Iterator<Item = &'w str>) -> Result<Settings, &'w str> {
+    pub fn parse<'w>(
+        words: impl Iterator<Item = &'w str>,
+        phases: &[&str],
+    ) -> Result<Settings, &'w str> {
         let mut settings = Settings {
             seed: 1,
             operations: None,
             seconds: None,
             validate: 1000,
-            phases: [true; PHASES.len()],
+            phases: vec![true; phases.len()],
             icount: false,
             report: false,
         };
         for word in words {
-            settings.take(word).ok_or(word)?;
+            settings.take(word, phases).ok_or(word)?;
         }
         Ok(settings)
     }
 
-    fn take(&mut self, word: &str) -> Option<()> {
+    fn take(&mut self, word: &str, phases: &[&str]) -> Option<()> {
         let (name, value) = word.split_once('=')?;
         match name {
             "seed" => self.seed = value.parse().ok()?,
@@ -52,9 +56,9 @@ impl Settings {
             "icount" => self.icount = value.parse::<u8>().ok()? != 0,
             "report" => self.report = value.parse::<u8>().ok()? != 0,
             "phases" => {
-                self.phases = [false; PHASES.len()];
+                self.phases.fill(false);
                 for wanted in value.split(',') {
-                    let index = PHASES.iter().position(|phase| phase.name == wanted)?;
+                    let index = phases.iter().position(|&name| name == wanted)?;
                     self.phases[index] = true;
                 }
             }
