@@ -11,7 +11,7 @@ use roottask::{check_eq, Manager, Outcome};
 use vmm::{RegionOptions, Rights};
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::{Area, PAGE};
 
 /// Where in a page a stamp lies.

@@ -11,7 +11,7 @@ use vmm::service::protocol::{self, MOST_WORDS};
 use vmm::{Blueprint, CPtr, Error, FaultClass, Object, ThreadId};
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 
 type Policy = Box<dyn FnMut(&mut Manager, &Incident<'_>) -> Verdict>;
 

@@ -6,10 +6,9 @@ use roottask::{check, Failure, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
 
-use crate::clock::{ticks, Clock};
 use crate::input::Random;
 use crate::input::Settings;
-use crate::ledger::{End, Kind, Ledger};
+use crate::measure::{ticks, Clock, End, Kind, OpStats};
 use crate::reporter::{Moment, Reporter};
 use crate::world::World;
 
@@ -26,7 +25,7 @@ pub struct Stress {
     pub world: World,
     /// What this run is to be.
     pub settings: Settings,
-    ledger: Ledger,
+    op_stats: OpStats,
     /// Where a report is wanted.
     reporter: Option<Reporter>,
     clock: Clock,
@@ -71,7 +70,7 @@ impl Stress {
             world,
             clock: Clock::new(settings.icount),
             settings,
-            ledger: Ledger::new(),
+            op_stats: OpStats::new(),
             reporter,
             marker,
             phase: "warm-up",
@@ -88,7 +87,7 @@ impl Stress {
     /// The warm-up is over: from here on the seed decides, and everything is counted.
     pub fn begin_run(&mut self) {
         self.random = Random::new(self.settings.seed);
-        self.ledger.clear();
+        self.op_stats.clear();
         self.clock = Clock::new(self.settings.icount);
         self.calls = self.vmm.kernel_calls();
         (self.number, self.told, self.seconds) = (0, 0, 0);
@@ -121,7 +120,7 @@ impl Stress {
             Err(error) if error.blame() == Blame::Resource => (None, End::Short),
             Err(error) => return Err(error.into()),
         };
-        self.ledger.note(kind, self.number, end, ticks);
+        self.op_stats.note(kind, self.number, end, ticks);
         Ok(value)
     }
 
@@ -132,7 +131,7 @@ impl Stress {
         request: impl FnOnce(&mut Manager) -> vmm::Result<T>,
     ) -> Outcome<T> {
         let (result, ticks) = self.time(kind, request)?;
-        self.ledger.note(kind, self.number, End::Done, ticks);
+        self.op_stats.note(kind, self.number, End::Done, ticks);
         Ok(result?)
     }
 
@@ -155,7 +154,7 @@ impl Stress {
             Err(error) if error.blame() == Blame::Resource => End::WrongAndShort,
             Err(error) => return Err(error.into()),
         };
-        self.ledger.note(kind, self.number, end, ticks);
+        self.op_stats.note(kind, self.number, end, ticks);
         Ok(())
     }
 
@@ -215,7 +214,7 @@ impl Stress {
             self.live_pages(),
             stats.free_bytes() >> 10,
             stats.allocator.fragmentation_permille(),
-            self.ledger.faults(),
+            self.op_stats.faults(),
         );
     }
 
@@ -240,7 +239,7 @@ impl Stress {
             phase: self.phase,
             ticks: self.clock.ticks(),
             live_pages: self.live_pages(),
-            faults: self.ledger.faults(),
+            faults: self.op_stats.faults(),
         }
     }
 
@@ -252,7 +251,7 @@ impl Stress {
 
     /// The account of the run.
     pub fn print_summary(&mut self) {
-        self.ledger.print(self.clock.unit());
+        self.op_stats.print(self.clock.unit());
         let calls = self.vmm.kernel_calls().since(&self.calls);
         debug_println!("stress: {} operations, {} kernel calls", self.number, calls.total());
         self.report_end();
@@ -262,7 +261,7 @@ impl Stress {
     fn report_end(&mut self) {
         let calls = self.vmm.kernel_calls().since(&self.calls);
         if let Some(reporter) = &mut self.reporter {
-            reporter.end(&self.ledger, &calls);
+            reporter.end(&self.op_stats, &calls);
         }
     }
 

@@ -16,7 +16,7 @@ use vmm::{Backing, RegionId, RegionOptions, Rights, SpaceId};
 
 use crate::contents::word;
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::workers::{Touch, MOST_TOUCHES};
 use crate::world::PAGE;
 

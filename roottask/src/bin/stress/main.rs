@@ -2,9 +2,8 @@
 //!
 //! ```text
 //!   input/        what decides a run: settings, and the seed's numbers
+//!   measure/      time, costs, and how the operations of each kind ended
 //!
-//!   clock.rs      time, and what an operation cost      histogram.rs  costs, counted
-//!   ledger.rs     operations by kind, told at the end
 //!   memory_map.rs physical memory, drawn
 //!   reporter.rs   the data of a report, as it arises
 //!
@@ -27,14 +26,12 @@
 extern crate alloc;
 
 mod balance;
-mod clock;
 mod contents;
 mod desk;
 mod engine;
 mod fields;
-mod histogram;
 mod input;
-mod ledger;
+mod measure;
 mod memory_map;
 mod phases;
 mod reporter;

@@ -1,13 +1,13 @@
 //! The data of the report, printed as it arises: one JSON object a line, behind `stress-data: `.
 //!
-//! Nothing is kept for it but what the ledger has anyway, and it allocates nothing while the run goes on.
+//! Nothing is kept for it but what is counted anyway, and nothing is allocated.
 
 use roottask::Manager;
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{CallCounts, Invocation};
 
 use crate::input::Settings;
-use crate::ledger::Ledger;
+use crate::measure::OpStats;
 use crate::memory_map::MemoryMap;
 
 /// Operations between two samples, at first.
@@ -114,11 +114,11 @@ impl Reporter {
     }
 
     /// The run is over. Said once.
-    pub fn end(&mut self, ledger: &Ledger, calls: &CallCounts) {
+    pub fn end(&mut self, op_stats: &OpStats, calls: &CallCounts) {
         if core::mem::replace(&mut self.ended, true) {
             return;
         }
-        ledger.print_data();
+        op_stats.print_data();
         debug_print!("stress-data: {{\"calls\":{{");
         for (index, &invocation) in Invocation::ALL.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };

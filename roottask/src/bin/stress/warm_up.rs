@@ -10,7 +10,7 @@ use roottask::Outcome;
 use vmm::{Blueprint, CPtr, RegionId, RegionOptions};
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::phases::{stretch_clients, PHASES};
 use crate::world::PAGE;
 

@@ -26,7 +26,7 @@ use vmm::{
 };
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::PAGE;
 
 global_asm!(

@@ -13,7 +13,7 @@ use roottask::{check, Outcome};
 use vmm::{RegionId, Rights, SpaceId};
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::phases::Host;
 
 /// Bytes of a page.

@@ -8,7 +8,7 @@ use vmm::{Access, Backing, PageFault, RegionId, RegionOptions, Resolution, Right
 
 use crate::contents::check_page;
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::{Area, Page, PAGE};
 
 /// The most pages of an area.

@@ -31,7 +31,7 @@ use vmm::{
 
 use crate::desk::{Answer, Message};
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::workers::{restore_own_priority, set_own_priority};
 
 /// The program.

@@ -10,7 +10,7 @@ use vmm::{Access, Error, FaultClass, PageFault, RegionOptions, Resolution, Right
 
 use super::{churn, spaces};
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::{Area, Page, MOST_AREAS, MOST_SPACES};
 
 /// A few dozen steps.

@@ -9,7 +9,7 @@ use vmm::{RegionId, RegionOptions};
 use super::{churn, clients, cow, objects, share, spaces, stacks, storm, threads};
 use crate::contents::{check_page, stamp_page};
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::warm_up;
 use crate::world::PAGE;
 

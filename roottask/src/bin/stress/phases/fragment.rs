@@ -6,7 +6,7 @@ use roottask::Outcome;
 use vmm::{Blueprint, Object, PageSize, RegionOptions};
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 
 /// The most blocks.
 const MOST: usize = 256;

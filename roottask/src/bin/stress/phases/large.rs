@@ -7,7 +7,7 @@ use vmm::{PageSize, RegionId, RegionOptions, Rights};
 
 use crate::contents::{check_page, stamp_page};
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::PAGE;
 
 /// Pages of the smallest size in a large one.

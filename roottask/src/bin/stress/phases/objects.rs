@@ -6,7 +6,7 @@ use roottask::Outcome;
 use vmm::{Blame, Blueprint, CPtr, Object, Objects};
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 
 /// What is held for a while.
 enum Thing {

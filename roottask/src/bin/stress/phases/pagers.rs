@@ -26,7 +26,7 @@ use crate::contents::set_word;
 use crate::desk::{Desk, Note};
 use crate::engine::Stress;
 use crate::fields::{self, Field, MOST_THREADS};
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::workers::{
     end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
 };

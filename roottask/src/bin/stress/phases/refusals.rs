@@ -5,7 +5,7 @@ use vmm::{Error, PageSize, Quota, RegionOptions, Resource, Rights};
 
 use super::spaces;
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::PAGE;
 
 /// A CNode by which the CSpace grows: 4096 slots of 16 bytes.

@@ -5,7 +5,7 @@ use vmm::{RegionOptions, Rights};
 
 use super::churn;
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::{Area, Page, MOST_AREAS};
 
 /// A few dozen steps.

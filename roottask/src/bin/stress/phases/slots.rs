@@ -7,7 +7,7 @@ use vmm::CPtr;
 
 use super::{churn, clients, share, stacks, storm};
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 
 /// Slots taken at a time.
 const RUN: usize = 256;

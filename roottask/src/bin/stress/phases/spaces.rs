@@ -5,7 +5,7 @@ use vmm::Error;
 
 use super::churn;
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::MOST_SPACES;
 
 /// A few spaces, with areas in them.

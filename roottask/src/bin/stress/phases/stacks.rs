@@ -13,7 +13,7 @@ use vmm::{Error, FaultClass, RegionOptions, Rights, SpaceId, Stack};
 use crate::contents::word;
 use crate::desk::{Desk, Note};
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::workers::{restore_own_priority, set_own_priority, Program, Worker};
 use crate::world::PAGE;
 

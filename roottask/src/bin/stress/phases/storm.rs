@@ -24,7 +24,7 @@ use super::slots;
 use crate::desk::{Desk, Note};
 use crate::engine::Stress;
 use crate::fields::{self, Field, MOST_PAGES, MOST_THREADS};
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::workers::{
     end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
 };

@@ -9,7 +9,7 @@ use vmm::{
 };
 
 use crate::engine::Stress;
-use crate::ledger::Kind;
+use crate::measure::Kind;
 use crate::world::PAGE;
 
 /// What is held for a while.

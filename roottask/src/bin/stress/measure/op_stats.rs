@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use sel4_root_task::{debug_print, debug_println};
 
-use crate::histogram::Histogram;
+use super::histogram::Histogram;
 
 macro_rules! kinds {
     ($($kind:ident $name:literal),* $(,)?) => {
@@ -71,16 +71,16 @@ struct Entry {
 }
 
 /// The account of a run.
-pub struct Ledger {
+pub struct OpStats {
     entries: [Entry; Kind::NAMES.len()],
     /// One for each kind; had once.
     costs: Vec<Histogram>,
 }
 
-impl Ledger {
+impl OpStats {
     /// Nothing done yet.
-    pub fn new() -> Ledger {
-        Ledger {
+    pub fn new() -> OpStats {
+        OpStats {
             entries: [Entry::default(); Kind::NAMES.len()],
             costs: vec![Histogram::new(); Kind::NAMES.len()],
         }
