@@ -14,11 +14,11 @@ use alloc::vec::Vec;
 use roottask::{check, check_eq, Outcome};
 use vmm::{Backing, RegionId, RegionOptions, Rights, SpaceId};
 
-use crate::contents::word;
+use crate::engine::contents::word;
 use crate::engine::Stress;
 use crate::measure::Kind;
+use crate::model::PAGE;
 use crate::workers::{Touch, MOST_TOUCHES};
-use crate::world::PAGE;
 
 /// The most threads that touch the same fields.
 pub const MOST_THREADS: usize = 6;
@@ -63,7 +63,7 @@ impl Field {
 
     /// Reads all of a field through a clone of it.
     pub fn check_by_clone(&self, stress: &mut Stress) -> Outcome {
-        let (id, own, options) = (self.id, stress.world.own(), RegionOptions::new(1));
+        let (id, own, options) = (self.id, stress.expected.own(), RegionOptions::new(1));
         let clone = stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, &options))?;
         let Some(clone) = clone else { return Ok(()) };
         for (page, words) in self.pages.iter().enumerate() {
@@ -78,7 +78,7 @@ impl Field {
 
     /// Reads all of a field by sharing what is mapped of it.
     pub fn check_by_share(&self, stress: &mut Stress) -> Outcome {
-        let (space, own) = (self.id.space(), stress.world.own());
+        let (space, own) = (self.id.space(), stress.expected.own());
         let is_mapped = |stress: &Stress, page: usize| -> Outcome<bool> {
             Ok(stress.vmm.mapping_at(space, self.first + page * PAGE)?.is_some())
         };

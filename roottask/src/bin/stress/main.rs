@@ -4,12 +4,10 @@
 //!   input/        what decides a run: settings, and the seed's numbers
 //!   measure/      time, costs, and how the operations of each kind ended
 //!
-//!   memory_map.rs physical memory, drawn
-//!   reporter.rs   the data of a report, as it arises
+//!   model/        what is mapped where, and what must be in it
+//!   report/       the data of a report, as it arises
+//!   engine/       one operation: numbered, timed, judged; contents, written and read
 //!
-//!   engine.rs     one operation: numbered, timed, judged; progress, failure
-//!   world.rs      what is mapped where, and what must be in it
-//!   contents.rs   the pattern: written through one mapping, read through another
 //!   workers.rs    threads that do as a list says          desk.rs      where their faults are answered
 //!   fields.rs     memory that they touch
 //!
@@ -26,18 +24,16 @@
 extern crate alloc;
 
 mod balance;
-mod contents;
 mod desk;
 mod engine;
 mod fields;
 mod input;
 mod measure;
-mod memory_map;
+mod model;
 mod phases;
-mod reporter;
+mod report;
 mod warm_up;
 mod workers;
-mod world;
 
 use roottask::{Arguments, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};

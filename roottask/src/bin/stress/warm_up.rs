@@ -11,11 +11,9 @@ use vmm::{Blueprint, CPtr, RegionId, RegionOptions};
 
 use crate::engine::Stress;
 use crate::measure::Kind;
+use crate::model::{MAX_REGIONS, PAGE};
 use crate::phases::{stretch_clients, PHASES};
-use crate::world::PAGE;
 
-/// The most regions there are at a time.
-pub const MOST_REGIONS: usize = 2048;
 /// More regions that are shared than there ever are.
 const SHARED: usize = 1024;
 /// More pages, each a run of its own, that are copied together than there ever are.
@@ -46,10 +44,10 @@ pub fn run(stress: &mut Stress) -> Outcome {
 }
 
 fn stretch(stress: &mut Stress) -> Outcome {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let (mut regions, mut spaces, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     let page = RegionOptions::new(1).named("warm-up");
-    for number in 0..MOST_REGIONS {
+    for number in 0..MAX_REGIONS {
         let options = match number < TABLES {
             true => page.aligned(22),
             false => page,
@@ -86,7 +84,7 @@ fn stretch(stress: &mut Stress) -> Outcome {
 
 /// Frames that are mapped in falling order make a run each, and a clone of them copies run by run.
 fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let options = RegionOptions::new(SCATTERED).named("warm-up");
     let region = stress.must(Kind::Reserve, |vmm| vmm.reserve(own, &options))?;
     for page in (0..SCATTERED).rev() {
@@ -115,7 +113,7 @@ fn stretch_batches(stress: &mut Stress) -> Outcome {
 
 /// What is kept of threads does not ask whether there is one.
 fn stretch_threads(stress: &mut Stress) -> Outcome {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let endpoint = stress.must(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Endpoint))?;
     let mut threads = Vec::new();
     for _ in 0..THREADS {

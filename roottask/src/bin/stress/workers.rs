@@ -27,7 +27,7 @@ use vmm::{
 
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::PAGE;
+use crate::model::PAGE;
 
 global_asm!(
     ".pushsection .rodata",

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use roottask::{check, check_eq, Outcome};
 use vmm::{Access, Backing, PageFault, RegionId, RegionOptions, Resolution, Rights};
 
-use crate::contents::check_page;
+use crate::engine::contents::check_page;
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::{Area, Page, PAGE};
+use crate::model::{Area, Page, PAGE};
 
 /// The most pages of an area.
 const MOST_PAGES: usize = 128;
@@ -44,7 +44,7 @@ fn step(stress: &mut Stress) -> Outcome {
 /// Makes an area of a random shape, mapped or not.
 pub fn make_area(stress: &mut Stress) -> Outcome {
     let pages = stress.random.size(MOST_PAGES);
-    if !stress.world.has_room(pages) {
+    if !stress.expected.has_room(pages) {
         return release(stress);
     }
     let space = stress.any_space();
@@ -77,8 +77,8 @@ pub fn make_area(stress: &mut Stress) -> Outcome {
     let first = id.start().bits() + usize::from(below) * PAGE;
     let page = || is_mapped.then(|| Page::clear(rights));
     let pages = (0..pages).map(|_| page()).collect();
-    stress.world.areas.push(Area { id, first, rights, on_demand, pages });
-    let area = stress.world.areas.len() - 1;
+    stress.expected.areas.push(Area { id, first, rights, on_demand, pages });
+    let area = stress.expected.areas.len() - 1;
     if is_mapped && stress.random.once_in(2) {
         stress.check_area(area)?;
     }
@@ -87,7 +87,7 @@ pub fn make_area(stress: &mut Stress) -> Outcome {
 
 /// Writes to a few pages of an area.
 fn stamp_some(stress: &mut Stress, area: usize) -> Outcome {
-    let pages = stress.world.areas[area].pages.len();
+    let pages = stress.expected.areas[area].pages.len();
     for _ in 0..stress.random.size(8.min(pages)) {
         let page = stress.random.below(pages);
         stress.write_page(area, page)?;
@@ -98,16 +98,16 @@ fn stamp_some(stress: &mut Stress, area: usize) -> Outcome {
 fn populate(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return make_area(stress) };
     let Some(part) = stress.part_of(area, false) else { return Ok(()) };
-    if stress.world.pages() + part.len() > stress.world.most_pages {
+    if stress.expected.pages() + part.len() > stress.expected.max_pages {
         return Ok(());
     }
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, start, rights) = (node.space(), node.address(part.start), node.rights);
     let pages = part.len();
     let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, pages))?;
     if done.is_some() {
         for page in part {
-            stress.world.areas[area].pages[page] = Some(Page::clear(rights));
+            stress.expected.areas[area].pages[page] = Some(Page::clear(rights));
         }
         stamp_some(stress, area)?;
     }
@@ -120,10 +120,10 @@ fn unmap(stress: &mut Stress) -> Outcome {
     if stress.random.once_in(4) {
         stress.check_part(area, part.clone())?;
     }
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, start, pages) = (node.space(), node.address(part.start), part.len());
     stress.must(Kind::Unmap, |vmm| vmm.unmap(space, start, pages))?;
-    stress.world.areas[area].pages[part].fill(None);
+    stress.expected.areas[area].pages[part].fill(None);
     Ok(())
 }
 
@@ -132,11 +132,11 @@ fn protect(stress: &mut Stress) -> Outcome {
     let Some(part) = stress.part_of(area, true) else { return Ok(()) };
     let choices = [Rights::READ, Rights::READ_WRITE, Rights::READ_WRITE, Rights::empty()];
     let rights = choices[stress.random.below(choices.len())];
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, start, pages) = (node.space(), node.address(part.start), part.len());
     let done = stress.attempt(Kind::Protect, |vmm| vmm.protect(space, start, pages, rights))?;
     if done.is_some() {
-        for page in stress.world.areas[area].pages[part.clone()].iter_mut().flatten() {
+        for page in stress.expected.areas[area].pages[part.clone()].iter_mut().flatten() {
             page.rights = rights;
         }
         stress.write_page(area, part.start)?;
@@ -146,25 +146,25 @@ fn protect(stress: &mut Stress) -> Outcome {
 
 /// Splits an area in two; returns the number of the upper part.
 fn split_at(stress: &mut Stress, area: usize, at: usize) -> Outcome<Option<usize>> {
-    let id = stress.world.areas[area].id;
+    let id = stress.expected.areas[area].id;
     let upper = stress.attempt(Kind::Split, |vmm| vmm.split_region(id, at))?;
     let Some(upper) = upper else { return Ok(None) };
-    let lower = &mut stress.world.areas[area];
+    let lower = &mut stress.expected.areas[area];
     let (first, rights, on_demand) = (lower.address(at), lower.rights, lower.on_demand);
     let pages = lower.pages.split_off(at);
     check_eq!(upper.start().bits(), first);
-    stress.world.areas.push(Area { id: upper, first, rights, on_demand, pages });
-    Ok(Some(stress.world.areas.len() - 1))
+    stress.expected.areas.push(Area { id: upper, first, rights, on_demand, pages });
+    Ok(Some(stress.expected.areas.len() - 1))
 }
 
 fn place_to_split(stress: &mut Stress) -> Option<(usize, usize)> {
     let area = stress.any_area()?;
-    let pages = stress.world.areas[area].pages.len();
+    let pages = stress.expected.areas[area].pages.len();
     (pages > 1).then(|| (area, stress.random.within(1, pages - 1)))
 }
 
 fn split(stress: &mut Stress) -> Outcome {
-    if !stress.world.has_room(0) {
+    if !stress.expected.has_room(0) {
         return Ok(());
     }
     if let Some((area, at)) = place_to_split(stress) {
@@ -176,10 +176,10 @@ fn split(stress: &mut Stress) -> Outcome {
 fn split_and_merge(stress: &mut Stress) -> Outcome {
     let Some((area, at)) = place_to_split(stress) else { return Ok(()) };
     let Some(upper) = split_at(stress, area, at)? else { return Ok(()) };
-    let (low, high) = (stress.world.areas[area].id, stress.world.areas[upper].id);
+    let (low, high) = (stress.expected.areas[area].id, stress.expected.areas[upper].id);
     stress.must(Kind::Merge, |vmm| vmm.merge_regions(low, high))?;
-    let mut upper = stress.world.areas.swap_remove(upper);
-    stress.world.areas[area].pages.append(&mut upper.pages);
+    let mut upper = stress.expected.areas.swap_remove(upper);
+    stress.expected.areas[area].pages.append(&mut upper.pages);
     stress.refused(
         Kind::Release,
         |error| matches!(error, vmm::Error::NoSuchRegion(stale) if *stale == high),
@@ -189,13 +189,13 @@ fn split_and_merge(stress: &mut Stress) -> Outcome {
 
 fn move_area(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (id, below) = (node.id, node.first - node.id.start().bits());
     let options = RegionOptions::new(1).aligned(12 + stress.random.below(6) as u8);
     let moved = stress.attempt(Kind::Move, |vmm| vmm.move_region(id, &options))?;
     if let Some(moved) = moved {
-        stress.world.areas[area].id = moved;
-        stress.world.areas[area].first = moved.start().bits() + below;
+        stress.expected.areas[area].id = moved;
+        stress.expected.areas[area].first = moved.start().bits() + below;
         stress.check_area(area)?;
     }
     Ok(())
@@ -204,14 +204,14 @@ fn move_area(stress: &mut Stress) -> Outcome {
 /// Touches a page that is not there.
 fn fault(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     if !node.on_demand {
         return Ok(());
     }
     let page = stress.random.below(node.pages.len());
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, address) = (node.space(), node.address(page) + 4 * stress.random.below(1024));
-    if node.pages[page].is_some() || !stress.world.has_room(16) {
+    if node.pages[page].is_some() || !stress.expected.has_room(16) {
         return Ok(());
     }
     let fault = PageFault { address, access: Access::Read, present: false, ip: 0 };
@@ -219,14 +219,14 @@ fn fault(stress: &mut Stress) -> Outcome {
     let Some(answer) = answer else { return Ok(()) };
     check!(matches!(answer, Resolution::Resolved(_)));
     take_note_of_new_pages(stress, area)?;
-    check!(stress.world.areas[area].pages[page].is_some());
+    check!(stress.expected.areas[area].pages[page].is_some());
     stress.write_page(area, page)
 }
 
 /// Pages that a fault brought: up to 15 beside the one that was touched, all clear.
 fn take_note_of_new_pages(stress: &mut Stress, area: usize) -> Outcome {
-    let own = stress.world.own();
-    let node = &mut stress.world.areas[area];
+    let own = stress.expected.own();
+    let node = &mut stress.expected.areas[area];
     let mut new: Vec<usize> = vec![];
     for index in 0..node.pages.len() {
         let mapping = stress.vmm.mapping_at(node.space(), node.address(index))?;
@@ -247,12 +247,12 @@ fn take_note_of_new_pages(stress: &mut Stress, area: usize) -> Outcome {
 /// Compares what the manager says of a page with what must be there.
 fn look(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return Ok(()) };
-    let pages = stress.world.areas[area].pages.len();
+    let pages = stress.expected.areas[area].pages.len();
     let index = stress.random.below(pages);
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, address, id) = (node.space(), node.address(index), node.id);
     let mapping = stress.must(Kind::Query, |vmm| vmm.mapping_at(space, address))?;
-    let expected = stress.world.areas[area].pages[index].as_ref().map(|page| page.rights);
+    let expected = stress.expected.areas[area].pages[index].as_ref().map(|page| page.rights);
     check_eq!(mapping.map(|mapping| mapping.rights), expected);
     let found: Option<RegionId> =
         stress.must(Kind::Query, |vmm| vmm.region_at(space, address))?.map(|region| region.id);

@@ -25,12 +25,10 @@ use vmm::service::protocol::Refusal;
 use vmm::service::{
     ClientId, Due, Event, ImageError, Incoming, Program, Service, Start, CLIENT_BADGE,
 };
-use vmm::{
-    Blueprint, CPtr, Error, FaultClass, PageFault, Quota, RegionOptions, Resolution, ThreadId,
-};
+use vmm::{Blueprint, Error, FaultClass, PageFault, Quota, RegionOptions, Resolution, ThreadId};
 
 use crate::desk::{Answer, Message};
-use crate::engine::Stress;
+use crate::engine::{Host, Stress};
 use crate::measure::Kind;
 use crate::workers::{restore_own_priority, set_own_priority};
 
@@ -47,12 +45,6 @@ const THREADS: usize = 2;
 const OBJECTS: usize = THREADS + 1;
 /// More clients than there ever are at a time, with those that are being taken apart.
 const STRETCH: usize = 12;
-
-/// The service. It keeps two pages for good, and so is made once.
-pub struct Host {
-    service: Service<'static>,
-    endpoint: CPtr,
-}
 
 /// When a client is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,14 +103,14 @@ pub fn run(stress: &mut Stress) -> Outcome {
         }
         let mut host = host(stress)?;
         session(stress, &mut host)?;
-        stress.world.host = Some(host);
+        stress.host = Some(host);
     }
     Ok(())
 }
 
 /// The service; made at the first time, in the warm-up.
 fn host(stress: &mut Stress) -> Outcome<Host> {
-    if let Some(host) = stress.world.host.take() {
+    if let Some(host) = stress.host.take() {
         return Ok(host);
     }
     // By itself: those that are made with others keep the memory of the others from being free.
@@ -143,7 +135,7 @@ pub fn stretch(stress: &mut Stress) -> Outcome {
         }
     }
     while stress.must(Kind::ClientEnd, |vmm| host.service.work(vmm))? {}
-    stress.world.host = Some(host);
+    stress.host = Some(host);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use vmm::{Access, Error, FaultClass, PageFault, RegionOptions, Resolution, Right
 use super::{churn, spaces};
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::{Area, Page, MOST_AREAS, MOST_SPACES};
+use crate::model::{Area, Page, MAX_AREAS, MAX_SPACES};
 
 /// A few dozen steps.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -34,12 +34,12 @@ fn step(stress: &mut Stress) -> Outcome {
         2 => clone_space(stress, area),
         3..=5 => write_fault(stress, area),
         6..=8 => {
-            let pages = stress.world.areas[area].pages.len();
+            let pages = stress.expected.areas[area].pages.len();
             let page = stress.random.below(pages);
             stress.write_page(area, page)
         }
         9 => {
-            let id = stress.world.areas[area].id;
+            let id = stress.expected.areas[area].id;
             stress.attempt(Kind::Settle, |vmm| vmm.settle(id)).map(|_| ())
         }
         10 => stress.check_area(area),
@@ -48,8 +48,9 @@ fn step(stress: &mut Stress) -> Outcome {
 }
 
 fn foreign_area(stress: &mut Stress) -> Option<usize> {
-    let own = stress.world.own();
-    (0..4).find_map(|_| stress.any_area().filter(|&area| stress.world.areas[area].space() != own))
+    let own = stress.expected.own();
+    (0..4)
+        .find_map(|_| stress.any_area().filter(|&area| stress.expected.areas[area].space() != own))
 }
 
 /// The same pages with the same contents, and a life of their own.
@@ -61,7 +62,7 @@ fn copy(pages: &[Option<Page>]) -> alloc::vec::Vec<Option<Page>> {
 
 fn clone_region(stress: &mut Stress, area: usize) -> Outcome {
     let Some(into) = stress.foreign_space() else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (id, options) = (node.id, RegionOptions::new(1));
     if node.is_shared() {
         return stress.refused(
@@ -70,34 +71,34 @@ fn clone_region(stress: &mut Stress, area: usize) -> Outcome {
             |vmm| vmm.clone_region(id, into, &options),
         );
     }
-    if stress.world.areas.len() >= MOST_AREAS || !stress.world.has_room(node.pages.len()) {
+    if stress.expected.areas.len() >= MAX_AREAS || !stress.expected.has_room(node.pages.len()) {
         return churn::release(stress);
     }
     let clone = stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, into, &options))?;
     let Some(clone) = clone else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let first = clone.start().bits() + (node.first - id.start().bits());
     let (rights, on_demand, pages) = (node.rights, node.on_demand, copy(&node.pages));
-    stress.world.areas.push(Area { id: clone, first, rights, on_demand, pages });
+    stress.expected.areas.push(Area { id: clone, first, rights, on_demand, pages });
     Ok(())
 }
 
 fn clone_space(stress: &mut Stress, area: usize) -> Outcome {
-    let space = stress.world.areas[area].space();
-    if stress.world.spaces.len() >= MOST_SPACES {
+    let space = stress.expected.areas[area].space();
+    if stress.expected.spaces.len() >= MAX_SPACES {
         return spaces::destroy(stress);
     }
     let mine = |area: &&Area| area.space() == space;
-    let count = stress.world.areas.iter().filter(mine).count();
-    let pages = stress.world.areas.iter().filter(mine).map(|area| area.pages.len()).sum();
-    if stress.world.areas.iter().filter(mine).any(Area::is_shared) {
+    let count = stress.expected.areas.iter().filter(mine).count();
+    let pages = stress.expected.areas.iter().filter(mine).map(|area| area.pages.len()).sum();
+    if stress.expected.areas.iter().filter(mine).any(Area::is_shared) {
         return stress.refused(
             Kind::CloneSpace,
             |error| matches!(error, Error::Shared { .. }),
             |vmm| vmm.clone_space(space),
         );
     }
-    if stress.world.areas.len() + count > MOST_AREAS || !stress.world.has_room(pages) {
+    if stress.expected.areas.len() + count > MAX_AREAS || !stress.expected.has_room(pages) {
         return stress.release_area(area);
     }
     let clone = stress.attempt(Kind::CloneSpace, |vmm| vmm.clone_space(space))?;
@@ -109,9 +110,9 @@ fn clone_space(stress: &mut Stress, area: usize) -> Outcome {
 
 /// Each area of a space has its like at the same address of the clone.
 fn take_note_of_clone(stress: &mut Stress, space: SpaceId, clone: SpaceId) -> Outcome {
-    stress.world.spaces.push(clone);
-    for index in 0..stress.world.areas.len() {
-        let node = &stress.world.areas[index];
+    stress.expected.spaces.push(clone);
+    for index in 0..stress.expected.areas.len() {
+        let node = &stress.expected.areas[index];
         if node.space() != space {
             continue;
         }
@@ -120,7 +121,7 @@ fn take_note_of_clone(stress: &mut Stress, space: SpaceId, clone: SpaceId) -> Ou
         let Some(found) = found else { continue };
         let (first, rights, on_demand) = (node.first, node.rights, node.on_demand);
         let pages = copy(&node.pages);
-        stress.world.areas.push(Area { id: found.id, first, rights, on_demand, pages });
+        stress.expected.areas.push(Area { id: found.id, first, rights, on_demand, pages });
     }
     Ok(())
 }
@@ -128,7 +129,7 @@ fn take_note_of_clone(stress: &mut Stress, space: SpaceId, clone: SpaceId) -> Ou
 /// Answers the fault that a write to a page would be.
 fn write_fault(stress: &mut Stress, area: usize) -> Outcome {
     let Some(part) = stress.part_of(area, true) else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, address) = (node.space(), node.address(part.start));
     let may_write =
         node.pages[part.start].as_ref().is_some_and(|page| page.rights.contains(Rights::WRITE));

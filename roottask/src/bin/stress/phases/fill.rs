@@ -7,14 +7,13 @@ use roottask::{check, Outcome};
 use vmm::{RegionId, RegionOptions};
 
 use super::{churn, clients, cow, objects, share, spaces, stacks, storm, threads};
-use crate::contents::{check_page, stamp_page};
+use crate::engine::contents::{check_page, stamp_page};
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::warm_up;
-use crate::world::PAGE;
+use crate::model::{MAX_REGIONS, PAGE};
 
 /// The most pieces: as many as the warm-up has made book-keeping for.
-const MOST_PIECES: usize = warm_up::MOST_REGIONS;
+const MOST_PIECES: usize = MAX_REGIONS;
 /// What may be left when a single page is refused: objects of other kinds that wait for the next
 /// request of theirs, a last page table.
 const REST_BYTES: usize = 1 << 19;
@@ -81,7 +80,7 @@ fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
 }
 
 fn map(stress: &mut Stress, pages: usize) -> Outcome<Option<Piece>> {
-    let (own, stamp) = (stress.world.own(), stress.random.stamp());
+    let (own, stamp) = (stress.expected.own(), stress.random.stamp());
     let options = RegionOptions::new(pages).named("piece");
     let made = stress.attempt(Kind::Map, |vmm| vmm.map(own, &options))?;
     let Some(id) = made else { return Ok(None) };

@@ -52,7 +52,7 @@ fn allocate(stress: &mut Stress, size_bits: u8) -> Outcome<Vec<Object>> {
 
 /// Untypeds larger than the holes, and a large page.
 fn ask_for_big_ones(stress: &mut Stress, size_bits: u8) -> Outcome {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let mut bigs = Vec::new();
     for _ in 0..4 {
         let blueprint = Blueprint::Untyped { size_bits };

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use roottask::{check, Outcome};
 use vmm::{PageSize, RegionId, RegionOptions, Rights};
 
-use crate::contents::{check_page, stamp_page};
+use crate::engine::contents::{check_page, stamp_page};
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::PAGE;
+use crate::model::PAGE;
 
 /// Pages of the smallest size in a large one.
 const SMALL: usize = 1024;
@@ -42,7 +42,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 }
 
 fn make(stress: &mut Stress) -> Outcome<Option<Big>> {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let large = stress.random.once_in(2);
     let (pages, size) = match large {
         true => (SMALL * stress.random.within(1, 2), PageSize::Large { bits: 22 }),
@@ -66,7 +66,7 @@ fn make(stress: &mut Stress) -> Outcome<Option<Big>> {
 
 /// Unmaps or protects a part; a large page that is cut falls back to small ones.
 fn cut(stress: &mut Stress, big: &mut Big) -> Outcome {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let (first, start) = (stress.random.below(big.pages), big.id.start().bits());
     let count = stress.random.size((big.pages - first).min(64));
     let part = first..first + count;

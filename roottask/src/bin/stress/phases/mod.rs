@@ -29,7 +29,7 @@ mod stacks;
 mod storm;
 mod threads;
 
-pub use clients::{stretch as stretch_clients, Host};
+pub use clients::stretch as stretch_clients;
 use roottask::Outcome;
 
 use crate::engine::Stress;

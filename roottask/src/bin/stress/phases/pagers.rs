@@ -22,15 +22,15 @@ use vmm::{
     Backing, Blueprint, Error, FaultClass, Object, RegionId, RegionOptions, SpaceId, Supply,
 };
 
-use crate::contents::set_word;
 use crate::desk::{Desk, Note};
+use crate::engine::contents::set_word;
 use crate::engine::Stress;
 use crate::fields::{self, Field, MOST_THREADS};
 use crate::measure::Kind;
+use crate::model::PAGE;
 use crate::workers::{
     end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
 };
-use crate::world::PAGE;
 
 /// What the pager that works knows its field by.
 const TOKEN: u32 = 0x7061;
@@ -124,7 +124,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
         if stress.is_over() {
             break;
         }
-        let own = stress.world.own();
+        let own = stress.expected.own();
         let space = match stress.random.once_in(2) {
             true => Some(own),
             false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
@@ -156,7 +156,7 @@ fn in_space(stress: &mut Stress, mut desk: Desk, space: SpaceId, code: usize) ->
         // Nothing of this is much, on any machine.
         return Err(Failure::Manager(Error::NoSuchSpace(space)));
     };
-    let own = stress.world.own();
+    let own = stress.expected.own();
     stress.must(Kind::AddPager, |vmm| {
         desk.handler().add_pager(vmm, DEAF_TOKEN, deaf.slot(), own).map(|_| ())
     })?;
@@ -188,7 +188,7 @@ fn fields(stress: &mut Stress, space: SpaceId) -> Outcome<Option<[Field; 3]>> {
 
 /// Makes the pager: its store, its brief, its thread, which does not run yet.
 fn pager(stress: &mut Stress, desk: &mut Desk, priority: Word) -> Outcome<Option<Pager>> {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let news = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Notification))?;
     let (store, brief) = (RegionOptions::new(MOST_PAGES), RegionOptions::new(1));
     let store = stress.attempt(Kind::Map, |vmm| vmm.map(own, &store.named("store")))?;
@@ -359,7 +359,7 @@ impl Session {
     fn help(&mut self, stress: &mut Stress) -> Outcome<bool> {
         let Some(request) = stress.vmm.next_request(TOKEN, 0) else { return Ok(false) };
         let (own, page) =
-            (stress.world.own(), self.pager.store.start().bits() + request.page * PAGE);
+            (stress.expected.own(), self.pager.store.start().bits() + request.page * PAGE);
         let how = if stress.random.once_in(2) { Supply::Share } else { Supply::Transfer };
         let (handler, ticket) = (self.desk.handler(), request.ticket);
         stress.attempt(Kind::Supply, |vmm| handler.supply(vmm, TOKEN, ticket, own, page, how))?;

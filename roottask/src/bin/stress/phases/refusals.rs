@@ -6,7 +6,7 @@ use vmm::{Error, PageSize, Quota, RegionOptions, Resource, Rights};
 use super::spaces;
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::PAGE;
+use crate::model::PAGE;
 
 /// A CNode by which the CSpace grows: 4096 slots of 16 bytes.
 const CNODE_BYTES: usize = 4096 * 16;
@@ -44,7 +44,7 @@ fn memory_to_be_had(stress: &Stress) -> usize {
 
 fn overlap(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, first) = (node.space(), node.first);
     let options = RegionOptions::new(1 + stress.random.below(8)).at(first);
     stress.refused(
@@ -56,7 +56,7 @@ fn overlap(stress: &mut Stress) -> Outcome {
 
 fn beyond(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, first, pages) = (node.space(), node.first, node.pages.len());
     let out = |error: &Error| matches!(error, Error::OutsideRegion { .. } | Error::Guard { .. });
     stress.refused(Kind::Unmap, out, |vmm| vmm.unmap(space, first, pages + 1))?;
@@ -65,7 +65,7 @@ fn beyond(stress: &mut Stress) -> Outcome {
 
 fn ceiling(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return Ok(()) };
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, first) = (node.space(), node.first);
     stress.refused(
         Kind::Protect,
@@ -77,8 +77,8 @@ fn ceiling(stress: &mut Stress) -> Outcome {
 /// Maps what is mapped, unmaps what is not.
 fn twice(stress: &mut Stress) -> Outcome {
     let Some(area) = stress.any_area() else { return Ok(()) };
-    let page = stress.random.below(stress.world.areas[area].pages.len());
-    let node = &stress.world.areas[area];
+    let page = stress.random.below(stress.expected.areas[area].pages.len());
+    let node = &stress.expected.areas[area];
     let (space, address) = (node.space(), node.address(page));
     match node.pages[page] {
         Some(_) => stress.refused(

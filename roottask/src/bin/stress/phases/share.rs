@@ -6,7 +6,7 @@ use vmm::{RegionOptions, Rights};
 use super::churn;
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::{Area, Page, MOST_AREAS};
+use crate::model::{Area, Page, MAX_AREAS};
 
 /// A few dozen steps.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -24,7 +24,7 @@ fn step(stress: &mut Stress) -> Outcome {
     match stress.random.below(8) {
         0..=2 => share(stress, area),
         3..=5 => {
-            let pages = stress.world.areas[area].pages.len();
+            let pages = stress.expected.areas[area].pages.len();
             let page = stress.random.below(pages);
             stress.write_page(area, page)
         }
@@ -36,21 +36,21 @@ fn step(stress: &mut Stress) -> Outcome {
 /// Shares a part of an area into a space; the copy is an area as any other.
 fn share(stress: &mut Stress, area: usize) -> Outcome {
     let Some(part) = stress.part_of(area, true) else { return Ok(()) };
-    if stress.world.areas.len() >= MOST_AREAS || !stress.world.has_room(part.len()) {
+    if stress.expected.areas.len() >= MAX_AREAS || !stress.expected.has_room(part.len()) {
         return churn::release(stress);
     }
     let into = stress.any_space();
     let rights = if stress.random.once_in(4) { Rights::READ } else { Rights::READ_WRITE };
     let options = RegionOptions::new(1).named("shared").rights(rights);
-    let node = &stress.world.areas[area];
+    let node = &stress.expected.areas[area];
     let (space, start, count) = (node.space(), node.address(part.start), part.len());
     let shared =
         stress.attempt(Kind::Share, |vmm| vmm.share(space, start, count, into, &options))?;
     let Some(id) = shared else { return Ok(()) };
     let alike =
         |page: &Option<Page>| page.as_ref().map(|page| Page { stamp: page.stamp.clone(), rights });
-    let pages = stress.world.areas[area].pages[part].iter().map(alike).collect();
+    let pages = stress.expected.areas[area].pages[part].iter().map(alike).collect();
     let first = id.start().bits();
-    stress.world.areas.push(Area { id, first, rights, on_demand: false, pages });
-    stress.check_area(stress.world.areas.len() - 1)
+    stress.expected.areas.push(Area { id, first, rights, on_demand: false, pages });
+    stress.check_area(stress.expected.areas.len() - 1)
 }

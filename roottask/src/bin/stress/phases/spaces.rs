@@ -6,7 +6,7 @@ use vmm::Error;
 use super::churn;
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::MOST_SPACES;
+use crate::model::MAX_SPACES;
 
 /// A few spaces, with areas in them.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -26,12 +26,12 @@ pub fn run(stress: &mut Stress) -> Outcome {
 
 /// Makes a space, or destroys one where there are enough.
 pub fn create(stress: &mut Stress) -> Outcome {
-    if stress.world.spaces.len() >= MOST_SPACES {
+    if stress.expected.spaces.len() >= MAX_SPACES {
         return destroy(stress);
     }
     if let Some(space) = stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())? {
-        check!(!stress.world.spaces.contains(&space));
-        stress.world.spaces.push(space);
+        check!(!stress.expected.spaces.contains(&space));
+        stress.expected.spaces.push(space);
     }
     Ok(())
 }

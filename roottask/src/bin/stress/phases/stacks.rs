@@ -10,12 +10,12 @@ use sel4_root_task::debug_println;
 use vmm::sel4_faults::ThreadFault;
 use vmm::{Error, FaultClass, RegionOptions, Rights, SpaceId, Stack};
 
-use crate::contents::word;
 use crate::desk::{Desk, Note};
+use crate::engine::contents::word;
 use crate::engine::Stress;
 use crate::measure::Kind;
+use crate::model::PAGE;
 use crate::workers::{restore_own_priority, set_own_priority, Program, Worker};
-use crate::world::PAGE;
 
 /// The most threads at a time.
 const MOST_THREADS: usize = 4;
@@ -55,7 +55,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 
 fn dig(stress: &mut Stress) -> Outcome {
     let Some(mut desk) = Desk::open(stress)? else { return Ok(()) };
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let space = match stress.random.once_in(2) {
         true => Some(own),
         false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
@@ -151,7 +151,7 @@ fn check_stack(stress: &mut Stress, digger: &Digger, program: &Program) -> Outco
     for page in 0..digger.pages {
         check!(stress.vmm.mapping_at(space, bottom + page * PAGE)?.is_some());
     }
-    let (own, pages) = (stress.world.own(), digger.pages);
+    let (own, pages) = (stress.expected.own(), digger.pages);
     let options = RegionOptions::new(1).named("look").rights(Rights::READ);
     let shared =
         stress.attempt(Kind::Share, |vmm| vmm.share(space, bottom, pages, own, &options))?;

@@ -25,10 +25,10 @@ use crate::desk::{Desk, Note};
 use crate::engine::Stress;
 use crate::fields::{self, Field, MOST_PAGES, MOST_THREADS};
 use crate::measure::Kind;
+use crate::model::PAGE;
 use crate::workers::{
     end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
 };
-use crate::world::PAGE;
 
 /// A space, or a part of our own, with fields and the program.
 struct Place {
@@ -77,7 +77,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 
 fn storm(stress: &mut Stress) -> Outcome {
     let Some(mut desk) = Desk::open(stress)? else { return Ok(()) };
-    let own = stress.world.own();
+    let own = stress.expected.own();
     let space = match stress.random.once_in(2) {
         true => Some(own),
         false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
@@ -110,7 +110,7 @@ fn places(stress: &mut Stress, space: SpaceId, code: usize) -> Outcome<Vec<Place
     }
     let clone = match stress.random.below(3) {
         0 => None,
-        _ if space == stress.world.own() => clone_fields(stress, &place)?,
+        _ if space == stress.expected.own() => clone_fields(stress, &place)?,
         _ => clone_space(stress, &place)?,
     };
     Ok([Some(place), clone].into_iter().flatten().collect())
@@ -253,7 +253,7 @@ fn judge(note: &Note, code: usize, member: &Member) -> Outcome<State> {
 
 /// Makes something short, as a rule nothing.
 fn shortage(stress: &mut Stress, places: &[Place]) -> Outcome<Shortage> {
-    let own = stress.world.own();
+    let own = stress.expected.own();
     match stress.random.below(128) {
         0 => Ok(Shortage::Slots(slots::take_all(stress)?)),
         1..=32 => {

@@ -10,7 +10,7 @@ use vmm::{
 
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::world::PAGE;
+use crate::model::PAGE;
 
 /// What is held for a while.
 enum Thing {

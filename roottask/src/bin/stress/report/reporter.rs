@@ -6,9 +6,9 @@ use roottask::Manager;
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{CallCounts, Invocation};
 
+use super::memory_map::MemoryMap;
 use crate::input::Settings;
 use crate::measure::OpStats;
-use crate::memory_map::MemoryMap;
 
 /// Operations between two samples, at first.
 const INTERVAL: u64 = 128;

@@ -6,11 +6,11 @@ use roottask::{check, Failure, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
 
-use crate::input::Random;
-use crate::input::Settings;
+use super::host::Host;
+use crate::input::{Random, Settings};
 use crate::measure::{ticks, Clock, End, Kind, OpStats};
-use crate::reporter::{Moment, Reporter};
-use crate::world::World;
+use crate::model::Expected;
+use crate::report::{Moment, Reporter};
 
 /// Operations between two looks at the clock.
 const LOOK: u64 = 32;
@@ -22,7 +22,9 @@ pub struct Stress {
     /// What decides.
     pub random: Random,
     /// What must be there.
-    pub world: World,
+    pub expected: Expected,
+    /// The service, once it was made.
+    pub host: Option<Host>,
     /// What this run is to be.
     pub settings: Settings,
     op_stats: OpStats,
@@ -61,13 +63,14 @@ impl Stress {
         let marker = vmm.map(own, &RegionOptions::new(1).named("marker"))?.start().bits();
         let physical = vmm.physical_address(own, marker)?;
         debug_println!("stress: marker at physical {physical:#x}");
-        let world = World::new(own, vmm.stats().free_bytes());
+        let expected = Expected::new(own, vmm.stats().free_bytes());
         let reporter = settings.report.then(|| Reporter::new(&vmm));
         Ok(Stress {
             vmm,
             // The warm-up is the same for every seed.
             random: Random::new(0),
-            world,
+            expected,
+            host: None,
             clock: Clock::new(settings.icount),
             settings,
             op_stats: OpStats::new(),
@@ -246,7 +249,7 @@ impl Stress {
     fn live_pages(&self) -> usize {
         let pages =
             |&space: &SpaceId| self.vmm.space_stats(space).map_or(0, |stats| stats.mapped_pages);
-        self.world.spaces.iter().map(pages).sum()
+        self.expected.spaces.iter().map(pages).sum()
     }
 
     /// The account of the run.
@@ -272,7 +275,7 @@ impl Stress {
         debug_println!("stress: the state:");
         let stats = self.vmm.stats();
         debug_println!("{stats}");
-        for &space in &self.world.spaces {
+        for &space in &self.expected.spaces {
             // The console takes everything.
             let _ = self.vmm.dump(space, &mut Console);
         }

@@ -11,7 +11,7 @@ use roottask::Manager;
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{Batch, BlockInfo, Blueprint, Kernel, Kind, ObjectState, Usage};
 
-use crate::world::PAGE;
+use crate::model::PAGE;
 
 /// The most squares of a map.
 const SQUARES: usize = 2048;

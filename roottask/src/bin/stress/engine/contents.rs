@@ -4,15 +4,14 @@
 //! stamps it has had. A page without a stamp is clear. Pages of other spaces are written and read by
 //! sharing them with our own for a moment, and read by cloning them to it as well.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use roottask::{check_eq, Manager, Outcome};
 use vmm::{RegionOptions, Rights};
 
-use crate::engine::Stress;
+use super::stress::Stress;
 use crate::measure::Kind;
-use crate::world::{Area, PAGE};
+use crate::model::{Page, PAGE};
 
 /// Where in a page a stamp lies.
 fn place(stamp: u32) -> usize {
@@ -60,21 +59,14 @@ fn check_clear(address: usize) -> Outcome {
     Ok(())
 }
 
-impl Area {
-    fn stamps(&self, part: Range<usize>) -> Vec<u32> {
-        let stamp = |page: &Option<crate::world::Page>| page.as_ref().map(|page| page.stamp.get());
-        self.pages[part].iter().filter_map(stamp).collect()
-    }
-}
-
 impl Stress {
     /// Writes a new stamp to a page that is mapped.
     pub fn write_page(&mut self, area: usize, page: usize) -> Outcome {
         let stamp = self.random.stamp();
-        let area = &self.world.areas[area];
+        let area = &self.expected.areas[area];
         let (space, address) = (area.space(), area.address(page));
         let Some(holder) = area.pages[page].clone() else { return Ok(()) };
-        let own = self.world.own();
+        let own = self.expected.own();
         if space == own && holder.rights.contains(Rights::READ_WRITE) {
             stamp_page(address, stamp);
         } else {
@@ -90,9 +82,9 @@ impl Stress {
 
     /// Checks what is in a part of an area, all of whose pages are mapped.
     pub fn check_part(&mut self, index: usize, part: Range<usize>) -> Outcome {
-        let own = self.world.own();
-        let area = &self.world.areas[index];
-        let readable = |page: &crate::world::Page| page.rights.contains(Rights::READ);
+        let own = self.expected.own();
+        let area = &self.expected.areas[index];
+        let readable = |page: &Page| page.rights.contains(Rights::READ);
         if area.space() == own && area.pages[part.clone()].iter().flatten().all(readable) {
             let first = area.address(part.start);
             return check_pages(first, &area.stamps(part));
@@ -112,14 +104,14 @@ impl Stress {
     }
 
     fn check_by_clone(&mut self, index: usize) -> Outcome {
-        let own = self.world.own();
-        let area = &self.world.areas[index];
+        let own = self.expected.own();
+        let area = &self.expected.areas[index];
         let id = area.id;
         let offset = area.first - id.start().bits();
         let options = RegionOptions::new(1);
         let clone = self.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, &options))?;
         let Some(clone) = clone else { return Ok(()) };
-        let area = &self.world.areas[index];
+        let area = &self.expected.areas[index];
         let first = clone.start().bits() + offset;
         for (number, page) in area.pages.iter().enumerate() {
             let Some(page) = page else { continue };
@@ -133,11 +125,11 @@ impl Stress {
     /// Checks what is in an area.
     pub fn check_area(&mut self, index: usize) -> Outcome {
         let mut page = 0;
-        while page < self.world.areas[index].pages.len() {
-            let run = self.world.areas[index].run_around(page);
-            page = run.end;
-            if self.world.areas[index].pages[run.start].is_some() {
-                self.check_part(index, run)?;
+        while page < self.expected.areas[index].pages.len() {
+            let extent = self.expected.areas[index].extent_around(page);
+            page = extent.end;
+            if self.expected.areas[index].pages[extent.start].is_some() {
+                self.check_part(index, extent)?;
             }
         }
         Ok(())

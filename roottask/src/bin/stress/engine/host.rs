@@ -1,0 +1,12 @@
+//! The service that client programs ask, with its endpoint.
+
+use vmm::service::Service;
+use vmm::CPtr;
+
+/// The service. It keeps two pages for good, and so is made once in a run.
+pub struct Host {
+    /// What answers requests.
+    pub service: Service<'static>,
+    /// Where they arrive.
+    pub endpoint: CPtr,
+}

@@ -1,0 +1,16 @@
+//! The engine: operations on the manager, each numbered, timed and judged.
+//!
+//! ```text
+//!   stress.rs     one operation; progress while it goes well, a report when it does not
+//!   areas.rs      areas and spaces: chosen, released, destroyed
+//!   contents.rs   the pattern: written through one mapping, read through another
+//!   host.rs       the service that clients ask, which lives as long as the run
+//! ```
+
+mod areas;
+pub mod contents;
+pub mod host;
+pub mod stress;
+
+pub use host::Host;
+pub use stress::Stress;
