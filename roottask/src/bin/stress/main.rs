@@ -7,9 +7,7 @@
 //!   model/        what is mapped where, and what must be in it
 //!   report/       the data of a report, as it arises
 //!   engine/       one operation: numbered, timed, judged; contents, written and read
-//!
-//!   workers.rs    threads that do as a list says          desk.rs      where their faults are answered
-//!   fields.rs     memory that they touch
+//!   threads/      threads that touch memory, and the server that answers their faults
 //!
 //!   phases/       what is done: churn, filling, fragmentation, …
 //!   warm_up.rs    what happens before the start is taken
@@ -24,16 +22,14 @@
 extern crate alloc;
 
 mod balance;
-mod desk;
 mod engine;
-mod fields;
 mod input;
 mod measure;
 mod model;
 mod phases;
 mod report;
+mod threads;
 mod warm_up;
-mod workers;
 
 use roottask::{Arguments, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};

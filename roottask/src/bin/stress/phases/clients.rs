@@ -27,10 +27,10 @@ use vmm::service::{
 };
 use vmm::{Blueprint, Error, FaultClass, PageFault, Quota, RegionOptions, Resolution, ThreadId};
 
-use crate::desk::{Answer, Message};
 use crate::engine::{Host, Stress};
 use crate::measure::Kind;
-use crate::workers::{restore_own_priority, set_own_priority};
+use crate::threads::{restore_own_priority, set_own_priority};
+use crate::threads::{Answer, Message};
 
 /// The program.
 static BUSY: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/busy"));

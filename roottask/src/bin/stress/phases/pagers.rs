@@ -22,22 +22,22 @@ use vmm::{
     Backing, Blueprint, Error, FaultClass, Object, RegionId, RegionOptions, SpaceId, Supply,
 };
 
-use crate::desk::{Desk, Note};
 use crate::engine::contents::set_word;
 use crate::engine::Stress;
-use crate::fields::{self, Field, MOST_THREADS};
 use crate::measure::Kind;
 use crate::model::PAGE;
-use crate::workers::{
+use crate::threads::touch_areas::{self, TouchArea, MAX_THREADS};
+use crate::threads::{
     end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
 };
+use crate::threads::{FaultServer, Note};
 
-/// What the pager that works knows its field by.
+/// What the pager that works knows its area by.
 const TOKEN: u32 = 0x7061;
-/// What one knows its field by that does not even listen.
+/// What one knows its area by that does not even listen.
 const DEAF_TOKEN: u32 = 0xdeaf;
-/// The most pages of a field that has a pager.
-const MOST_PAGES: usize = 32;
+/// The most pages of an area that has a pager.
+const MAX_PAGES: usize = 32;
 /// Pages of the pager's stack.
 const STACK_PAGES: usize = 4;
 
@@ -68,7 +68,7 @@ struct Brief {
     news: Word,
     calls: Word,
     store: usize,
-    actions: [Action; MOST_PAGES],
+    actions: [Action; MAX_PAGES],
     /// Answers that it did not expect.
     surprises: u32,
 }
@@ -79,12 +79,12 @@ struct Pager {
     news: Object,
     store: RegionId,
     brief: RegionId,
-    actions: [Action; MOST_PAGES],
+    actions: [Action; MAX_PAGES],
     /// Whether its thread has ended.
     dead: bool,
 }
 
-/// A thread that touches, and which of the fields it may.
+/// A thread that touches, and which of the areas it may.
 struct Client {
     worker: Worker,
     list: Vec<Touch>,
@@ -103,15 +103,15 @@ enum State {
     Killed,
 }
 
-/// The fields: one behind the pager, one without, one behind a pager that does not listen.
+/// The areas: one behind the pager, one without, one behind a pager that does not listen.
 const PAGED: usize = 0;
 const PLAIN: usize = 1;
 const DEAF: usize = 2;
 
 /// All of a session.
 struct Session {
-    desk: Desk,
-    fields: [Field; 3],
+    fault_server: FaultServer,
+    areas: [TouchArea; 3],
     pager: Pager,
     clients: Vec<Client>,
     code: usize,
@@ -131,8 +131,8 @@ pub fn run(stress: &mut Stress) -> Outcome {
         };
         let Some(space) = space else { continue };
         if let Some(program) = Program::load(stress, space)? {
-            if let Some(desk) = Desk::open(stress)? {
-                in_space(stress, desk, space, program.address())?;
+            if let Some(fault_server) = FaultServer::open(stress)? {
+                in_space(stress, fault_server, space, program.address())?;
             }
             program.release(stress)?;
         }
@@ -143,26 +143,31 @@ pub fn run(stress: &mut Stress) -> Outcome {
     Ok(())
 }
 
-fn in_space(stress: &mut Stress, mut desk: Desk, space: SpaceId, code: usize) -> Outcome {
-    let count = stress.random.within(1, MOST_THREADS);
+fn in_space(
+    stress: &mut Stress,
+    mut fault_server: FaultServer,
+    space: SpaceId,
+    code: usize,
+) -> Outcome {
+    let count = stress.random.within(1, MAX_THREADS);
     let mut priorities = stress.priorities(1 + count);
     let deaf = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Endpoint))?;
-    let fields = fields(stress, space)?;
+    let areas = areas(stress, space)?;
     let pager = match priorities.pop() {
-        Some(priority) => pager(stress, &mut desk, priority)?,
+        Some(priority) => pager(stress, &mut fault_server, priority)?,
         None => None,
     };
-    let (Some(deaf), Some(mut fields), Some(pager)) = (deaf, fields, pager) else {
+    let (Some(deaf), Some(mut areas), Some(pager)) = (deaf, areas, pager) else {
         // Nothing of this is much, on any machine.
         return Err(Failure::Manager(Error::NoSuchSpace(space)));
     };
     let own = stress.expected.own();
     stress.must(Kind::AddPager, |vmm| {
-        desk.handler().add_pager(vmm, DEAF_TOKEN, deaf.slot(), own).map(|_| ())
+        fault_server.handler().add_pager(vmm, DEAF_TOKEN, deaf.slot(), own).map(|_| ())
     })?;
-    stamp(stress, &pager, &mut fields[PAGED]);
+    stamp(stress, &pager, &mut areas[PAGED]);
     let until_kill = stress.random.once_in(3).then(|| stress.random.size(64));
-    let mut session = Session { desk, fields, pager, clients: Vec::new(), code, until_kill };
+    let mut session = Session { fault_server, areas, pager, clients: Vec::new(), code, until_kill };
     for (number, priority) in priorities.into_iter().enumerate() {
         session.add_client(stress, space, number, priority)?;
     }
@@ -171,34 +176,39 @@ fn in_space(stress: &mut Stress, mut desk: Desk, space: SpaceId, code: usize) ->
     stress.must(Kind::Free, |vmm| vmm.free(deaf))
 }
 
-fn fields(stress: &mut Stress, space: SpaceId) -> Outcome<Option<[Field; 3]>> {
+fn areas(stress: &mut Stress, space: SpaceId) -> Outcome<Option<[TouchArea; 3]>> {
     let around = 1 << stress.random.below(5);
     let backings = [
         Backing::Pager { token: TOKEN },
         Backing::OnDemand { around },
         Backing::Pager { token: DEAF_TOKEN },
     ];
-    let mut fields = Vec::new();
+    let mut areas = Vec::new();
     for backing in backings {
-        let pages = stress.random.size(MOST_PAGES);
-        fields.extend(Field::reserve(stress, space, pages, backing)?);
+        let pages = stress.random.size(MAX_PAGES);
+        areas.extend(TouchArea::reserve(stress, space, pages, backing)?);
     }
-    Ok(fields.try_into().ok())
+    Ok(areas.try_into().ok())
 }
 
 /// Makes the pager: its store, its brief, its thread, which does not run yet.
-fn pager(stress: &mut Stress, desk: &mut Desk, priority: Word) -> Outcome<Option<Pager>> {
+fn pager(
+    stress: &mut Stress,
+    fault_server: &mut FaultServer,
+    priority: Word,
+) -> Outcome<Option<Pager>> {
     let own = stress.expected.own();
     let news = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Notification))?;
-    let (store, brief) = (RegionOptions::new(MOST_PAGES), RegionOptions::new(1));
+    let (store, brief) = (RegionOptions::new(MAX_PAGES), RegionOptions::new(1));
     let store = stress.attempt(Kind::Map, |vmm| vmm.map(own, &store.named("store")))?;
     let brief = stress.attempt(Kind::Map, |vmm| vmm.map(own, &brief.named("brief")))?;
-    let worker = Worker::make(stress, desk.endpoint(), own, STACK_PAGES, priority)?;
+    let worker = Worker::make(stress, fault_server.endpoint(), own, STACK_PAGES, priority)?;
     let (Some(news), Some(store), Some(brief), Some(worker)) = (news, store, brief, worker) else {
         return Ok(None);
     };
-    let calls = stress
-        .must(Kind::AddPager, |vmm| desk.handler().add_pager(vmm, TOKEN, news.slot(), own))?;
+    let calls = stress.must(Kind::AddPager, |vmm| {
+        fault_server.handler().add_pager(vmm, TOKEN, news.slot(), own)
+    })?;
     let actions = core::array::from_fn(|_| action(stress));
     let written = Brief {
         news: news.slot().bits() as Word,
@@ -225,8 +235,8 @@ fn action(stress: &mut Stress) -> Action {
 }
 
 /// Puts stamps into the pager's store.
-fn stamp(stress: &mut Stress, pager: &Pager, field: &mut Field) {
-    for (page, words) in field.pages.iter_mut().enumerate() {
+fn stamp(stress: &mut Stress, pager: &Pager, area: &mut TouchArea) {
+    for (page, words) in area.pages.iter_mut().enumerate() {
         words[0] = stress.random.stamp();
         set_word(pager.store.start().bits() + page * PAGE, words[0]);
     }
@@ -247,8 +257,8 @@ impl Session {
             1..=2 => PLAIN..PLAIN + 1,
             _ => PAGED..PLAIN + 1,
         };
-        let list = fields::list(stress, &self.fields[which], number);
-        let made = Worker::make(stress, self.desk.endpoint(), space, 1, priority)?;
+        let list = touch_areas::list(stress, &self.areas[which], number);
+        let made = Worker::make(stress, self.fault_server.endpoint(), space, 1, priority)?;
         let Some(worker) = made else { return Ok(()) };
         match worker.take_list(stress, &list)? {
             true => self.clients.push(Client { worker, list, state: State::Alive }),
@@ -281,13 +291,13 @@ impl Session {
     /// Answers messages until nobody can go on.
     fn serve(&mut self, stress: &mut Stress) -> Outcome {
         let mut answer = None;
-        while let Some(message) = self.desk.poll(answer.take()) {
+        while let Some(message) = self.fault_server.poll(answer.take()) {
             self.until_kill = self.until_kill.and_then(|left| left.checked_sub(1));
             if self.until_kill == Some(0) {
                 self.kill(message.badge)?;
                 continue;
             }
-            let handled = self.desk.handle(stress, &message)?;
+            let handled = self.fault_server.handle(stress, &message)?;
             answer = handled.answer;
             if let Some(note) = handled.incident {
                 self.take(&note)?;
@@ -320,7 +330,7 @@ impl Session {
         let Some(client) = client else {
             return Err(Failure::Manager(Error::NoSuchThread(note.thread)));
         };
-        let page = page_of(&self.fields[PAGED], &note.fault);
+        let page = page_of(&self.areas[PAGED], &note.fault);
         let action = page.map(|page| self.pager.actions[page]);
         let done = end_of(self.code, &note.fault) == Some(Ended::Done)
             && client.worker.progress()? == client.list.len();
@@ -361,7 +371,7 @@ impl Session {
         let (own, page) =
             (stress.expected.own(), self.pager.store.start().bits() + request.page * PAGE);
         let how = if stress.random.once_in(2) { Supply::Share } else { Supply::Transfer };
-        let (handler, ticket) = (self.desk.handler(), request.ticket);
+        let (handler, ticket) = (self.fault_server.handler(), request.ticket);
         stress.attempt(Kind::Supply, |vmm| handler.supply(vmm, TOKEN, ticket, own, page, how))?;
         stress.refused(
             Kind::Supply,
@@ -375,17 +385,17 @@ impl Session {
     fn check_contents(&mut self, stress: &mut Stress) -> Outcome {
         for client in &self.clients {
             let done = &client.list[..client.worker.progress()?];
-            fields::take_note(&mut self.fields, done);
+            touch_areas::take_note(&mut self.areas, done);
         }
-        self.fields.iter().try_for_each(|field| field.check_by_share(stress))
+        self.areas.iter().try_for_each(|area| area.check_by_share(stress))
     }
 
     /// Gives all back, in one of the orders there are: with requests that wait still, as a rule.
     fn give_back(self, stress: &mut Stress) -> Outcome {
-        let Session { mut desk, fields, pager, clients, .. } = self;
+        let Session { mut fault_server, areas, pager, clients, .. } = self;
         let remove_first = stress.random.once_in(2);
         if remove_first {
-            let handler = desk.handler();
+            let handler = fault_server.handler();
             stress.must(Kind::RemovePager, |vmm| handler.remove_pager(vmm, TOKEN))?;
             check!(stress.vmm.next_request(TOKEN, 0).is_none());
         }
@@ -398,13 +408,13 @@ impl Session {
         }
         check!(stress.vmm.next_request(TOKEN, 0).is_none());
         check!(stress.vmm.next_request(DEAF_TOKEN, 0).is_none());
-        let mut regions = [store, brief, fields[0].id, fields[1].id, fields[2].id].to_vec();
+        let mut regions = [store, brief, areas[0].id, areas[1].id, areas[2].id].to_vec();
         while !regions.is_empty() {
             let index = stress.random.below(regions.len());
             let region = regions.swap_remove(index);
             stress.must(Kind::Release, |vmm| vmm.release(region))?;
         }
-        desk.close(stress)?;
+        fault_server.close(stress)?;
         stress.must(Kind::Free, |vmm| vmm.free(news))
     }
 }
@@ -423,11 +433,11 @@ fn waiting(stress: &Stress, client: &Client) -> Option<(u32, usize)> {
     None
 }
 
-/// Which page of a field a fault is about.
-fn page_of(field: &Field, fault: &ThreadFault) -> Option<usize> {
+/// Which page of an area a fault is about.
+fn page_of(area: &TouchArea, fault: &ThreadFault) -> Option<usize> {
     let ThreadFault::Page(fault) = fault else { return None };
-    let page = fault.address.checked_sub(field.first)? / PAGE;
-    (page < field.pages.len()).then_some(page)
+    let page = fault.address.checked_sub(area.first)? / PAGE;
+    (page < area.pages.len()).then_some(page)
 }
 
 /// The pager's thread: it does as its brief says.

@@ -10,12 +10,12 @@ use sel4_root_task::debug_println;
 use vmm::sel4_faults::ThreadFault;
 use vmm::{Error, FaultClass, RegionOptions, Rights, SpaceId, Stack};
 
-use crate::desk::{Desk, Note};
 use crate::engine::contents::word;
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
-use crate::workers::{restore_own_priority, set_own_priority, Program, Worker};
+use crate::threads::{restore_own_priority, set_own_priority, Program, Worker};
+use crate::threads::{FaultServer, Note};
 
 /// The most threads at a time.
 const MOST_THREADS: usize = 4;
@@ -54,7 +54,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 }
 
 fn dig(stress: &mut Stress) -> Outcome {
-    let Some(mut desk) = Desk::open(stress)? else { return Ok(()) };
+    let Some(mut fault_server) = FaultServer::open(stress)? else { return Ok(()) };
     let own = stress.expected.own();
     let space = match stress.random.once_in(2) {
         true => Some(own),
@@ -62,8 +62,8 @@ fn dig(stress: &mut Stress) -> Outcome {
     };
     if let Some(space) = space {
         if let Some(program) = Program::load(stress, space)? {
-            let mut diggers = diggers(stress, &desk, space)?;
-            serve(stress, &mut desk, &program, &mut diggers)?;
+            let mut diggers = diggers(stress, &fault_server, space)?;
+            serve(stress, &mut fault_server, &program, &mut diggers)?;
             for digger in diggers {
                 check_stack(stress, &digger, &program)?;
                 digger.worker.release(stress)?;
@@ -75,10 +75,14 @@ fn dig(stress: &mut Stress) -> Outcome {
             stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(space))?;
         }
     }
-    desk.close(stress)
+    fault_server.close(stress)
 }
 
-fn diggers(stress: &mut Stress, desk: &Desk, space: SpaceId) -> Outcome<Vec<Digger>> {
+fn diggers(
+    stress: &mut Stress,
+    fault_server: &FaultServer,
+    space: SpaceId,
+) -> Outcome<Vec<Digger>> {
     let count = stress.random.within(1, MOST_THREADS);
     let mut diggers = Vec::new();
     for priority in stress.priorities(count) {
@@ -88,7 +92,7 @@ fn diggers(stress: &mut Stress, desk: &Desk, space: SpaceId) -> Outcome<Vec<Digg
             vmm.allocate_growing_stack(space, pages, around, "digger")
         })?;
         let Some(stack) = made else { continue };
-        match Worker::make(stress, desk.endpoint(), space, 1, priority)? {
+        match Worker::make(stress, fault_server.endpoint(), space, 1, priority)? {
             Some(worker) => {
                 diggers.push(Digger { worker, stack, pages, step, state: State::Alive })
             }
@@ -101,7 +105,7 @@ fn diggers(stress: &mut Stress, desk: &Desk, space: SpaceId) -> Outcome<Vec<Digg
 /// Answers faults until every thread has come to its guard.
 fn serve(
     stress: &mut Stress,
-    desk: &mut Desk,
+    fault_server: &mut FaultServer,
     program: &Program,
     diggers: &mut [Digger],
 ) -> Outcome {
@@ -111,8 +115,8 @@ fn serve(
     }
     let mut answer = None;
     while diggers.iter().any(|digger| digger.state == State::Alive) {
-        let message = desk.receive(answer.take());
-        let handled = desk.handle(stress, &message)?;
+        let message = fault_server.receive(answer.take());
+        let handled = fault_server.handle(stress, &message)?;
         answer = handled.answer;
         if let Some(note) = handled.incident {
             let digger = diggers.iter_mut().find(|it| it.worker.id() == note.thread);

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   place 0: own space or another      place 1: its clone, copy-on-write
-//!     field  on demand, 1 to 16 pages     the same fields at the same addresses
-//!     field  there, then shared with
+//!     area  on demand, 1 to 16 pages     the same areas at the same addresses
+//!     area  there, then shared with
 //!            the clone
 //!     threads, each with its list         threads, each with its list
 //!         └───────────── faults ──────┬──────┘
@@ -21,20 +21,20 @@ use sel4_root_task::debug_println;
 use vmm::{Backing, CPtr, Quota, RegionOptions, SpaceId};
 
 use super::slots;
-use crate::desk::{Desk, Note};
 use crate::engine::Stress;
-use crate::fields::{self, Field, MOST_PAGES, MOST_THREADS};
 use crate::measure::Kind;
 use crate::model::PAGE;
-use crate::workers::{
+use crate::threads::touch_areas::{self, TouchArea, MAX_PAGES, MAX_THREADS};
+use crate::threads::{
     end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
 };
+use crate::threads::{FaultServer, Note};
 
-/// A space, or a part of our own, with fields and the program.
+/// A space, or a part of our own, with areas and the program.
 struct Place {
     space: SpaceId,
     code: usize,
-    fields: Vec<Field>,
+    areas: Vec<TouchArea>,
 }
 
 /// A thread, and what it is to do.
@@ -76,7 +76,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 }
 
 fn storm(stress: &mut Stress) -> Outcome {
-    let Some(mut desk) = Desk::open(stress)? else { return Ok(()) };
+    let Some(mut fault_server) = FaultServer::open(stress)? else { return Ok(()) };
     let own = stress.expected.own();
     let space = match stress.random.once_in(2) {
         true => Some(own),
@@ -85,8 +85,8 @@ fn storm(stress: &mut Stress) -> Outcome {
     if let Some(space) = space {
         if let Some(program) = Program::load(stress, space)? {
             let mut places = places(stress, space, program.address())?;
-            let mut members = muster(stress, &desk, &mut places)?;
-            serve(stress, &mut desk, &places, &mut members)?;
+            let mut members = muster(stress, &fault_server, &mut places)?;
+            serve(stress, &mut fault_server, &places, &mut members)?;
             expect(&mut places, &members)?;
             check_places(stress, &places)?;
             for member in members {
@@ -99,64 +99,64 @@ fn storm(stress: &mut Stress) -> Outcome {
             stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(space))?;
         }
     }
-    desk.close(stress)
+    fault_server.close(stress)
 }
 
 /// The place in `space`, and as a rule its clone.
 fn places(stress: &mut Stress, space: SpaceId, code: usize) -> Outcome<Vec<Place>> {
-    let mut place = Place { space, code, fields: Vec::new() };
+    let mut place = Place { space, code, areas: Vec::new() };
     for _ in 0..stress.random.within(1, 4) {
-        place.fields.extend(field(stress, space)?);
+        place.areas.extend(area(stress, space)?);
     }
     let clone = match stress.random.below(3) {
         0 => None,
-        _ if space == stress.expected.own() => clone_fields(stress, &place)?,
+        _ if space == stress.expected.own() => clone_areas(stress, &place)?,
         _ => clone_space(stress, &place)?,
     };
     Ok([Some(place), clone].into_iter().flatten().collect())
 }
 
 /// A region of which some pages are there, and the others come as they are touched.
-fn field(stress: &mut Stress, space: SpaceId) -> Outcome<Option<Field>> {
-    let (pages, around) = (stress.random.size(MOST_PAGES), 1 << stress.random.below(5));
-    let made = Field::reserve(stress, space, pages, Backing::OnDemand { around })?;
-    let Some(mut field) = made else { return Ok(None) };
+fn area(stress: &mut Stress, space: SpaceId) -> Outcome<Option<TouchArea>> {
+    let (pages, around) = (stress.random.size(MAX_PAGES), 1 << stress.random.below(5));
+    let made = TouchArea::reserve(stress, space, pages, Backing::OnDemand { around })?;
+    let Some(mut area) = made else { return Ok(None) };
     if stress.random.once_in(2) {
-        stamp_part(stress, &mut field)?;
+        stamp_part(stress, &mut area)?;
     }
-    Ok(Some(field))
+    Ok(Some(area))
 }
 
-/// Maps some pages of a field, and writes to them.
-fn stamp_part(stress: &mut Stress, field: &mut Field) -> Outcome {
-    let first = stress.random.below(field.pages.len());
-    let count = stress.random.within(1, field.pages.len() - first);
-    let (space, start) = (field.id.space(), field.first + first * PAGE);
+/// Maps some pages of a area, and writes to them.
+fn stamp_part(stress: &mut Stress, area: &mut TouchArea) -> Outcome {
+    let first = stress.random.below(area.pages.len());
+    let count = stress.random.within(1, area.pages.len() - first);
+    let (space, start) = (area.id.space(), area.first + first * PAGE);
     let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, count))?;
     if done.is_none() {
         return Ok(());
     }
     for page in first..first + count {
-        let (at, stamp) = (field.first + page * PAGE, stress.random.stamp());
+        let (at, stamp) = (area.first + page * PAGE, stress.random.stamp());
         let write =
             stress.attempt(Kind::Write, |vmm| vmm.write(space, at, &stamp.to_le_bytes()))?;
         if write.is_some() {
-            field.pages[page][0] = stamp;
+            area.pages[page][0] = stamp;
         }
     }
     Ok(())
 }
 
-/// The fields of our own space once more in it.
-fn clone_fields(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
+/// The areas of our own space once more in it.
+fn clone_areas(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
     let (space, options) = (place.space, RegionOptions::new(1));
-    let mut clone = Place { space, code: place.code, fields: Vec::new() };
-    for field in &place.fields {
+    let mut clone = Place { space, code: place.code, areas: Vec::new() };
+    for area in &place.areas {
         let made =
-            stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(field.id, space, &options))?;
+            stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(area.id, space, &options))?;
         let Some(id) = made else { break };
-        let (first, pages) = (id.start().bits() + PAGE, field.pages.clone());
-        clone.fields.push(Field { id, first, pages, is_paged: false });
+        let (first, pages) = (id.start().bits() + PAGE, area.pages.clone());
+        clone.areas.push(TouchArea { id, first, pages, is_paged: false });
     }
     Ok(Some(clone))
 }
@@ -166,26 +166,30 @@ fn clone_space(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
     let from = place.space;
     let made = stress.attempt(Kind::CloneSpace, |vmm| vmm.clone_space(from))?;
     let Some(space) = made else { return Ok(None) };
-    let mut clone = Place { space, code: place.code, fields: Vec::new() };
-    for field in &place.fields {
-        let region = stress.vmm.region_at(space, field.first)?;
+    let mut clone = Place { space, code: place.code, areas: Vec::new() };
+    for area in &place.areas {
+        let region = stress.vmm.region_at(space, area.first)?;
         check!(region.is_some());
         let Some(region) = region else { continue };
-        let (id, first, pages) = (region.id, field.first, field.pages.clone());
-        clone.fields.push(Field { id, first, pages, is_paged: false });
+        let (id, first, pages) = (region.id, area.first, area.pages.clone());
+        clone.areas.push(TouchArea { id, first, pages, is_paged: false });
     }
     Ok(Some(clone))
 }
 
 /// Threads for the places, with their lists. None of them runs yet.
-fn muster(stress: &mut Stress, desk: &Desk, places: &mut [Place]) -> Outcome<Vec<Member>> {
-    let count = stress.random.within(2, MOST_THREADS);
+fn muster(
+    stress: &mut Stress,
+    fault_server: &FaultServer,
+    places: &mut [Place],
+) -> Outcome<Vec<Member>> {
+    let count = stress.random.within(2, MAX_THREADS);
     let mut members = Vec::new();
     for (number, priority) in stress.priorities(count).into_iter().enumerate() {
         let place = stress.random.below(places.len());
-        let list = fields::list(stress, &places[place].fields, number);
+        let list = touch_areas::list(stress, &places[place].areas, number);
         let space = places[place].space;
-        let made = Worker::make(stress, desk.endpoint(), space, 1, priority)?;
+        let made = Worker::make(stress, fault_server.endpoint(), space, 1, priority)?;
         let Some(worker) = made else { continue };
         match worker.take_list(stress, &list)? {
             true => members.push(Member { worker, place, list, state: State::Alive }),
@@ -198,14 +202,14 @@ fn muster(stress: &mut Stress, desk: &Desk, places: &mut [Place]) -> Outcome<Vec
 /// Lets all threads run, and answers their faults until none is left that goes on.
 fn serve(
     stress: &mut Stress,
-    desk: &mut Desk,
+    fault_server: &mut FaultServer,
     places: &[Place],
     members: &mut [Member],
 ) -> Outcome {
     let mut shortage = shortage(stress, places)?;
     // The message at which its sender is killed.
     let mut until_kill = stress.random.once_in(3).then(|| stress.random.size(64));
-    set_own_priority(stress.own_priority(MOST_THREADS))?;
+    set_own_priority(stress.own_priority(MAX_THREADS))?;
     for member in members.iter() {
         member.worker.start_touching(places[member.place].code)?;
     }
@@ -215,7 +219,7 @@ fn serve(
         if over && !relieve(stress, &mut shortage, members)? {
             break;
         }
-        let message = desk.receive(answer.take());
+        let message = fault_server.receive(answer.take());
         until_kill = until_kill.and_then(|left| left.checked_sub(1));
         if until_kill == Some(0) {
             let victim = find(members, message.badge)?;
@@ -223,7 +227,7 @@ fn serve(
             victim.state = State::Killed;
             continue;
         }
-        let handled = desk.handle(stress, &message)?;
+        let handled = fault_server.handle(stress, &message)?;
         answer = handled.answer;
         if let Some(note) = handled.incident {
             let member = find(members, note.thread.badge())?;
@@ -293,16 +297,16 @@ fn relieve(stress: &mut Stress, shortage: &mut Shortage, members: &mut [Member])
 fn expect(places: &mut [Place], members: &[Member]) -> Outcome {
     for member in members {
         let done = &member.list[..member.worker.progress()?];
-        fields::take_note(&mut places[member.place].fields, done);
+        touch_areas::take_note(&mut places[member.place].areas, done);
     }
     Ok(())
 }
 
 fn check_places(stress: &mut Stress, places: &[Place]) -> Outcome {
-    for field in places.iter().flat_map(|place| &place.fields) {
+    for area in places.iter().flat_map(|place| &place.areas) {
         match stress.random.once_in(4) {
-            true => field.check_by_clone(stress)?,
-            false => field.check_by_share(stress)?,
+            true => area.check_by_clone(stress)?,
+            false => area.check_by_share(stress)?,
         }
     }
     Ok(())
@@ -313,8 +317,8 @@ fn give_back(stress: &mut Stress, places: Vec<Place>) -> Outcome {
     for place in places {
         match place.space == first {
             true => {
-                for field in place.fields {
-                    stress.must(Kind::Release, |vmm| vmm.release(field.id))?;
+                for area in place.areas {
+                    stress.must(Kind::Release, |vmm| vmm.release(area.id))?;
                 }
             }
             false => stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(place.space))?,

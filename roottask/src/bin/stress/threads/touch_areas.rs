@@ -14,24 +14,24 @@ use alloc::vec::Vec;
 use roottask::{check, check_eq, Outcome};
 use vmm::{Backing, RegionId, RegionOptions, Rights, SpaceId};
 
+use super::worker::{Touch, MAX_TOUCHES};
 use crate::engine::contents::word;
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
-use crate::workers::{Touch, MOST_TOUCHES};
 
-/// The most threads that touch the same fields.
-pub const MOST_THREADS: usize = 6;
-/// The most pages of a field.
-pub const MOST_PAGES: usize = 64;
+/// The most threads that touch the same areas.
+pub const MAX_THREADS: usize = 6;
+/// The most pages of a area.
+pub const MAX_PAGES: usize = 64;
 /// Words of a page that are looked at: the stamp, and one of each thread.
-const WORDS: usize = 1 + MOST_THREADS;
+const WORDS: usize = 1 + MAX_THREADS;
 
 /// What the first words of a page are.
 pub type Words = [u32; WORDS];
 
 /// A region that is touched.
-pub struct Field {
+pub struct TouchArea {
     /// Its id.
     pub id: RegionId,
     /// Its first address that is no guard, in bytes.
@@ -42,26 +42,26 @@ pub struct Field {
     pub is_paged: bool,
 }
 
-impl Field {
-    /// A field of which nothing is there yet.
+impl TouchArea {
+    /// An area of which nothing is there yet.
     pub fn reserve(
         stress: &mut Stress,
         space: SpaceId,
         pages: usize,
         backing: Backing,
-    ) -> Outcome<Option<Field>> {
-        let options = RegionOptions::new(pages).named("field").guarded(1, 1).backed(backing);
+    ) -> Outcome<Option<TouchArea>> {
+        let options = RegionOptions::new(pages).named("touched").guarded(1, 1).backed(backing);
         let made = stress.attempt(Kind::Reserve, |vmm| vmm.reserve(space, &options))?;
-        let field = |id: RegionId| Field {
+        let area = |id: RegionId| TouchArea {
             id,
             first: id.start().bits() + PAGE,
             pages: vec![[0; WORDS]; pages],
             is_paged: matches!(backing, Backing::Pager { .. }),
         };
-        Ok(made.map(field))
+        Ok(made.map(area))
     }
 
-    /// Reads all of a field through a clone of it.
+    /// Reads all of an area through a clone of it.
     pub fn check_by_clone(&self, stress: &mut Stress) -> Outcome {
         let (id, own, options) = (self.id, stress.expected.own(), RegionOptions::new(1));
         let clone = stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, &options))?;
@@ -76,7 +76,7 @@ impl Field {
         stress.must(Kind::Release, |vmm| vmm.release(clone))
     }
 
-    /// Reads all of a field by sharing what is mapped of it.
+    /// Reads all of an area by sharing what is mapped of it.
     pub fn check_by_share(&self, stress: &mut Stress) -> Outcome {
         let (space, own) = (self.id.space(), stress.expected.own());
         let is_mapped = |stress: &Stress, page: usize| -> Outcome<bool> {
@@ -111,7 +111,7 @@ impl Field {
     /// A page that is not there holds nothing that a thread has written.
     fn check_absent(&self, page: usize) -> Outcome {
         let [stamp, ref words @ ..] = self.pages[page];
-        check_eq!(*words, [0; MOST_THREADS]);
+        check_eq!(*words, [0; MAX_THREADS]);
         check!(stamp == 0 || self.is_paged);
         Ok(())
     }
@@ -125,13 +125,13 @@ fn check_words(at: usize, words: &Words) -> Outcome {
 
 /// What thread `number` is to do: it reads first words, and reads and writes its own ones; page by
 /// page upwards or downwards, or anywhere.
-pub fn list(stress: &mut Stress, fields: &[Field], number: usize) -> Vec<Touch> {
+pub fn list(stress: &mut Stress, areas: &[TouchArea], number: usize) -> Vec<Touch> {
     let mut list = Vec::new();
-    let mut now: Vec<Vec<Words>> = fields.iter().map(|field| field.pages.clone()).collect();
-    let most = stress.random.size(MOST_TOUCHES);
-    while list.len() < most && !fields.is_empty() {
-        let index = stress.random.below(fields.len());
-        let (field, pages) = (&fields[index], fields[index].pages.len());
+    let mut now: Vec<Vec<Words>> = areas.iter().map(|area| area.pages.clone()).collect();
+    let most = stress.random.size(MAX_TOUCHES);
+    while list.len() < most && !areas.is_empty() {
+        let index = stress.random.below(areas.len());
+        let (area, pages) = (&areas[index], areas[index].pages.len());
         let (way, from) = (stress.random.below(3), stress.random.below(pages));
         for step in 0..stress.random.size((most - list.len()).min(pages)) {
             let page = match way {
@@ -145,7 +145,7 @@ pub fn list(stress: &mut Stress, fields: &[Field], number: usize) -> Vec<Touch> 
             if write {
                 now[index][page][place] = stress.random.stamp();
             }
-            let (address, value) = (field.first + page * PAGE + 4 * place, now[index][page][place]);
+            let (address, value) = (area.first + page * PAGE + 4 * place, now[index][page][place]);
             list.push(Touch { address, value, write });
         }
     }
@@ -153,11 +153,11 @@ pub fn list(stress: &mut Stress, fields: &[Field], number: usize) -> Vec<Touch> 
 }
 
 /// Takes note of what a thread has written that has done so much of its list.
-pub fn take_note(fields: &mut [Field], done: &[Touch]) {
+pub fn take_note(areas: &mut [TouchArea], done: &[Touch]) {
     for touch in done.iter().filter(|touch| touch.write) {
-        for field in fields.iter_mut() {
-            let offset = touch.address.wrapping_sub(field.first);
-            if let Some(words) = field.pages.get_mut(offset / PAGE) {
+        for area in areas.iter_mut() {
+            let offset = touch.address.wrapping_sub(area.first);
+            if let Some(words) = area.pages.get_mut(offset / PAGE) {
                 words[offset % PAGE / 4] = touch.value;
             }
         }

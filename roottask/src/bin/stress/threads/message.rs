@@ -1,0 +1,117 @@
+//! Messages of threads, taken out of the IPC buffer, and answers to them.
+
+use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};
+use vmm::sel4_faults::{answer_kept, PAGER_BADGE};
+use vmm::service::protocol::{self, MOST_WORDS};
+use vmm::CPtr;
+
+use crate::measure::Kind;
+
+/// The first words of a message, taken out of the IPC buffer: the serial line and the clock use it too.
+struct Words([Word; WORDS]);
+
+/// The longest message that is looked at, and a word more.
+const WORDS: usize = 1 + MOST_WORDS;
+
+impl Words {
+    fn take() -> Words {
+        let mut words = Words([0; WORDS]);
+        sel4::with_ipc_buffer(|buffer| {
+            let count = words.0.len();
+            words.0.copy_from_slice(&buffer.msg_regs()[..count]);
+        });
+        words
+    }
+
+    fn put_back(&self) {
+        sel4::with_ipc_buffer_mut(|buffer| {
+            buffer.msg_regs_mut()[..self.0.len()].copy_from_slice(&self.0);
+        });
+    }
+}
+
+/// What is to be answered.
+pub struct Answer(MessageInfo, Words);
+
+impl Answer {
+    /// Nothing: a thread that has faulted goes on.
+    pub fn empty() -> Answer {
+        Answer(MessageInfoBuilder::default().build(), Words([0; WORDS]))
+    }
+
+    /// The answer that the handler has put into the IPC buffer.
+    pub fn take(info: MessageInfo) -> Answer {
+        Answer(info, Words::take())
+    }
+
+    /// What the service answers.
+    pub fn new(message: &protocol::Message) -> Answer {
+        let mut words = Words([0; WORDS]);
+        words.0[..message.words().len()].copy_from_slice(message.words());
+        let info = MessageInfoBuilder::default().label(message.label());
+        Answer(info.length(message.words().len()).build(), words)
+    }
+
+    /// Answers whom a slot keeps the right to answer.
+    pub fn send_kept(self, slot: CPtr) {
+        let Answer(info, words) = self;
+        words.put_back();
+        answer_kept(slot, info);
+    }
+}
+
+/// A message as it came.
+pub struct Message {
+    /// What it is.
+    pub info: MessageInfo,
+    /// Whose.
+    pub badge: usize,
+    words: Words,
+}
+
+impl Message {
+    fn new((info, badge): (MessageInfo, Word)) -> Message {
+        Message { info, badge: badge as usize, words: Words::take() }
+    }
+
+    /// Its words. Of one that is too long for any purpose, the first.
+    pub fn words(&self) -> &[Word] {
+        &self.words.0[..self.info.length().min(WORDS)]
+    }
+
+    /// Answers whoever waits for it, and waits for the next message.
+    pub fn receive(endpoint: cap::Endpoint, answer: Option<Answer>) -> Message {
+        Message::new(match answer {
+            Some(Answer(info, words)) => {
+                words.put_back();
+                endpoint.reply_recv(info, ())
+            }
+            None => endpoint.recv(()),
+        })
+    }
+
+    /// Answers whoever waits for it. Then everybody runs who has a higher priority; if that brings no
+    /// message, and everybody has, nobody will send any.
+    pub fn poll(endpoint: cap::Endpoint, answer: Option<Answer>) -> Option<Message> {
+        if let Some(Answer(info, words)) = answer {
+            words.put_back();
+            sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, info));
+        }
+        let received = endpoint.nb_recv(());
+        (received.1 != 0).then(|| Message::new(received))
+    }
+
+    /// Puts its words back into the IPC buffer, where the handler reads them.
+    pub fn put_back(&self) {
+        self.words.put_back();
+    }
+
+    /// The operation that an answer to it counts as.
+    pub fn kind(&self) -> Kind {
+        match self.badge & PAGER_BADGE != 0 {
+            true => Kind::PagerCall,
+            false if self.info.label() == sys::seL4_Fault_VMFault => Kind::ThreadFault,
+            false => Kind::ThreadEnd,
+        }
+    }
+}
