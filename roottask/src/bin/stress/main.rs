@@ -1,17 +1,17 @@
 //! Memory stress: drives the manager through random requests, and holds it to what they must do.
 //!
+//! Each folder uses only those above it:
+//!
 //! ```text
-//!   input/        what decides a run: settings, and the seed's numbers
-//!   measure/      time, costs, and how the operations of each kind ended
-//!
-//!   model/        what is mapped where, and what must be in it
-//!   report/       the data of a report, as it arises
-//!   engine/       one operation: numbered, timed, judged; contents, written and read
-//!   threads/      threads that touch memory, and the server that answers their faults
-//!
-//!   phases/       what is done: churn, filling, fragmentation, …
-//!   warm_up.rs    what happens before the start is taken
-//!   balance.rs    at the end everything must be as it was at the start
+//!   input/     what decides a run: the settings, and the numbers that follow from the seed
+//!   measure/   time, costs, and how the operations of each kind ended
+//!   model/     what is mapped where, and what must be in it
+//!   report/    the data of a report, printed as it arises
+//!   engine/    one operation: numbered, timed, judged; contents, written and read
+//!   threads/   threads that touch memory, and the server that answers their faults
+//!   host/      the service and its client programs
+//!   phases/    what is done: churn, filling, fragmentation, …
+//!   course/    the warm-up before the phases, and the balance after them
 //! ```
 //!
 //! One seed gives one sequence of operations on a machine of one size: no decision depends on time,
@@ -21,21 +21,22 @@
 
 extern crate alloc;
 
-mod balance;
+mod course;
 mod engine;
+mod host;
 mod input;
 mod measure;
 mod model;
 mod phases;
 mod report;
 mod threads;
-mod warm_up;
 
 use roottask::{Arguments, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4_kernel::{start, BootPool};
 
-use balance::Balance;
+use course::balance::Balance;
+use course::warm_up;
 use engine::Stress;
 use input::Settings;
 

@@ -1,6 +1,8 @@
 //! What is done, chosen by weight.
 //!
 //! ```text
+//!   table.rs      all of them with their weights, and their course
+//!
 //!   churn.rs      maps, unmaps, protects of all sizes; splits, merges, moves; faults on demand
 //!   share.rs      the same frames in several places       cow.rs       clones, and writes to them
 //!   spaces.rs     address spaces                          large.rs     large pages, cut
@@ -9,10 +11,12 @@
 //!   objects.rs    kernel objects and slots                stacks.rs    stacks that grow to their guards
 //!   pagers.rs     pages from outside, or never            clients.rs   programs, killed in mid-request
 //!   slots.rs      no capability slot left                 refusals.rs  requests that are wrong; quotas
+//!   all_slots.rs  all capability slots, taken and given back
 //! ```
 //!
 //! Areas and spaces live on from one phase to the next; what else a phase makes it gives back.
 
+mod all_slots;
 mod churn;
 mod clients;
 mod cow;
@@ -27,66 +31,7 @@ mod slots;
 mod spaces;
 mod stacks;
 mod storm;
+mod table;
 mod threads;
 
-pub use clients::stretch as stretch_clients;
-use roottask::Outcome;
-
-use crate::engine::Stress;
-
-/// One of the things done.
-pub struct Phase {
-    /// What it is called on the command line.
-    pub name: &'static str,
-    /// How often it comes, beside the others.
-    weight: usize,
-    /// Does it for a while.
-    pub run: fn(&mut Stress) -> Outcome,
-}
-
-/// All of them.
-pub const PHASES: [Phase; 15] = [
-    Phase { name: "churn", weight: 20, run: churn::run },
-    Phase { name: "share", weight: 10, run: share::run },
-    Phase { name: "cow", weight: 10, run: cow::run },
-    Phase { name: "spaces", weight: 4, run: spaces::run },
-    Phase { name: "large", weight: 2, run: large::run },
-    Phase { name: "fill", weight: 1, run: fill::run },
-    Phase { name: "fragment", weight: 3, run: fragment::run },
-    Phase { name: "threads", weight: 6, run: threads::run },
-    Phase { name: "storm", weight: 6, run: storm::run },
-    Phase { name: "stacks", weight: 4, run: stacks::run },
-    Phase { name: "pagers", weight: 4, run: pagers::run },
-    Phase { name: "clients", weight: 4, run: clients::run },
-    Phase { name: "objects", weight: 8, run: objects::run },
-    Phase { name: "slots", weight: 1, run: slots::run },
-    Phase { name: "refusals", weight: 3, run: refusals::run },
-];
-
-/// The names of the phases, in their order.
-pub fn names() -> [&'static str; PHASES.len()] {
-    PHASES.each_ref().map(|phase| phase.name)
-}
-
-/// Runs phases until the run is over.
-pub fn run(stress: &mut Stress) -> Outcome {
-    let weights = {
-        let wanted = &stress.settings.phases;
-        core::array::from_fn::<_, { PHASES.len() }, _>(|index| {
-            PHASES[index].weight * usize::from(wanted[index])
-        })
-    };
-    let total = weights.iter().sum();
-    while !stress.is_over() {
-        let mut ticket = stress.random.below(total);
-        for (phase, weight) in PHASES.iter().zip(weights) {
-            if ticket < weight {
-                stress.set_phase(phase.name);
-                (phase.run)(stress)?;
-                break;
-            }
-            ticket -= weight;
-        }
-    }
-    Ok(())
-}
+pub use table::{names, run, PHASES};

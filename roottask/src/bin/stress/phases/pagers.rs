@@ -28,9 +28,9 @@ use crate::measure::Kind;
 use crate::model::PAGE;
 use crate::threads::touch_areas::{self, TouchArea, MAX_THREADS};
 use crate::threads::{
-    end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
+    end_of, restore_own_priority, set_own_priority, Ended, FaultServer, Note, Program, Touch,
+    Worker,
 };
-use crate::threads::{FaultServer, Note};
 
 /// What the pager that works knows its area by.
 const TOKEN: u32 = 0x7061;

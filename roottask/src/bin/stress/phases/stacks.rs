@@ -14,8 +14,7 @@ use crate::engine::contents::word;
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
-use crate::threads::{restore_own_priority, set_own_priority, Program, Worker};
-use crate::threads::{FaultServer, Note};
+use crate::threads::{restore_own_priority, set_own_priority, FaultServer, Note, Program, Worker};
 
 /// The most threads at a time.
 const MOST_THREADS: usize = 4;

@@ -20,15 +20,15 @@ use roottask::{check, Failure, Outcome};
 use sel4_root_task::debug_println;
 use vmm::{Backing, CPtr, Quota, RegionOptions, SpaceId};
 
-use super::slots;
+use super::all_slots;
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
 use crate::threads::touch_areas::{self, TouchArea, MAX_PAGES, MAX_THREADS};
 use crate::threads::{
-    end_of, restore_own_priority, set_own_priority, Ended, Program, Touch, Worker,
+    end_of, restore_own_priority, set_own_priority, Ended, FaultServer, Note, Program, Touch,
+    Worker,
 };
-use crate::threads::{FaultServer, Note};
 
 /// A space, or a part of our own, with areas and the program.
 struct Place {
@@ -127,7 +127,7 @@ fn area(stress: &mut Stress, space: SpaceId) -> Outcome<Option<TouchArea>> {
     Ok(Some(area))
 }
 
-/// Maps some pages of a area, and writes to them.
+/// Maps some pages of an area, and writes to them.
 fn stamp_part(stress: &mut Stress, area: &mut TouchArea) -> Outcome {
     let first = stress.random.below(area.pages.len());
     let count = stress.random.within(1, area.pages.len() - first);
@@ -259,7 +259,7 @@ fn judge(note: &Note, code: usize, member: &Member) -> Outcome<State> {
 fn shortage(stress: &mut Stress, places: &[Place]) -> Outcome<Shortage> {
     let own = stress.expected.own();
     match stress.random.below(128) {
-        0 => Ok(Shortage::Slots(slots::take_all(stress)?)),
+        0 => Ok(Shortage::Slots(all_slots::take(stress)?)),
         1..=32 => {
             let space = places[stress.random.below(places.len())].space;
             let room = stress.random.size(64);
@@ -282,7 +282,7 @@ fn relieve(stress: &mut Stress, shortage: &mut Shortage, members: &mut [Member])
         Shortage::Quota(space) => {
             stress.must(Kind::Quota, |vmm| vmm.set_quota(space, Quota::UNLIMITED))?
         }
-        Shortage::Slots(runs) => slots::give_all(stress, runs)?,
+        Shortage::Slots(runs) => all_slots::give_back(stress, runs)?,
     }
     let mut any = false;
     for member in members.iter_mut().filter(|member| member.state == State::Short) {

@@ -22,7 +22,7 @@ use crate::model::PAGE;
 
 /// The most threads that touch the same areas.
 pub const MAX_THREADS: usize = 6;
-/// The most pages of a area.
+/// The most pages of an area.
 pub const MAX_PAGES: usize = 64;
 /// Words of a page that are looked at: the stamp, and one of each thread.
 const WORDS: usize = 1 + MAX_THREADS;

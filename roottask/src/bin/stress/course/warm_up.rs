@@ -10,9 +10,10 @@ use roottask::Outcome;
 use vmm::{Blueprint, CPtr, RegionId, RegionOptions};
 
 use crate::engine::Stress;
+use crate::host::service;
 use crate::measure::Kind;
 use crate::model::{MAX_REGIONS, PAGE};
-use crate::phases::{stretch_clients, PHASES};
+use crate::phases::PHASES;
 
 /// More regions that are shared than there ever are.
 const SHARED: usize = 1024;
@@ -33,7 +34,7 @@ const THREADS: usize = 64;
 /// Does each phase once, whatever was asked for, then has much of everything; gives it all back.
 pub fn run(stress: &mut Stress) -> Outcome {
     // First of all the service, which other phases need while there is memory.
-    stretch_clients(stress)?;
+    service::stretch(stress)?;
     for phase in &PHASES {
         stress.set_phase(phase.name);
         (phase.run)(stress)?;

@@ -1,0 +1,43 @@
+//! The service: made at the first use, and stretched in the warm-up.
+
+use roottask::Outcome;
+use vmm::service::Service;
+use vmm::{Blueprint, Quota, RegionOptions};
+
+use super::session::OBJECTS;
+use crate::engine::{Host, Stress};
+use crate::measure::Kind;
+
+/// More clients than there ever are at a time, with those that are being taken apart.
+const STRETCH: usize = 12;
+
+/// Takes the service out of the run; makes it at the first time, in the warm-up. The caller puts it back.
+pub fn take(stress: &mut Stress) -> Outcome<Host> {
+    if let Some(host) = stress.host.take() {
+        return Ok(host);
+    }
+    // By itself: those that are made with others keep the memory of the others from being free.
+    let endpoints = stress.must(Kind::Allocate, |vmm| vmm.allocate_many(Blueprint::Endpoint, 1))?;
+    let endpoint = endpoints.first_slot();
+    let service = stress.must(Kind::Map, |vmm| Service::new(vmm, endpoint))?;
+    Ok(Host { service, endpoint })
+}
+
+/// Has more clients at a time than there ever are.
+pub fn stretch(stress: &mut Stress) -> Outcome {
+    let mut host = take(stress)?;
+    let limits = Quota { objects: OBJECTS, ..Quota::UNLIMITED };
+    for _ in 0..STRETCH {
+        let service = &mut host.service;
+        let made = stress.attempt(Kind::CreateClient, |vmm| {
+            service.create_client(vmm, "warm-up", limits, None)
+        })?;
+        if let Some(client) = made {
+            stress.attempt(Kind::Map, |vmm| vmm.map(client.space(), &RegionOptions::new(1)))?;
+            host.service.kill(client)?;
+        }
+    }
+    while stress.must(Kind::ClientEnd, |vmm| host.service.work(vmm))? {}
+    stress.host = Some(host);
+    Ok(())
+}
