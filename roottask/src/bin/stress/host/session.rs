@@ -15,9 +15,9 @@ use crate::threads::{restore_own_priority, set_own_priority, Answer, Message};
 /// The program.
 static BUSY: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/busy"));
 /// The most clients that are started in a session; as many live at a time.
-const MOST_CLIENTS: usize = 4;
+const MAX_CLIENTS: usize = 4;
 /// The most that are started in the place of others.
-const MOST_AGAIN: usize = 4;
+const MAX_AGAIN: usize = 4;
 /// The most threads of a client.
 const THREADS: usize = 2;
 /// The most objects of a client: its threads, and a CNode.
@@ -39,8 +39,8 @@ pub struct Session<'h> {
 
 /// Serves a few clients until nothing is left of them.
 pub fn session(stress: &mut Stress, host: &mut Host) -> Outcome {
-    let count = stress.random.within(1, MOST_CLIENTS);
-    let more = count + MOST_AGAIN;
+    let count = stress.random.within(1, MAX_CLIENTS);
+    let more = count + MAX_AGAIN;
     let priorities = stress.priorities(THREADS * more);
     let spaces = stress.vmm.stats().spaces;
     let mut session = Session { host, clients: Vec::new(), priorities, more, busy: false };

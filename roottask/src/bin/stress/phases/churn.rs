@@ -12,7 +12,7 @@ use crate::measure::Kind;
 use crate::model::{Area, Page, PAGE};
 
 /// The most pages of an area.
-const MOST_PAGES: usize = 128;
+const MAX_PAGES: usize = 128;
 
 /// A hundred or so steps.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -43,7 +43,7 @@ fn step(stress: &mut Stress) -> Outcome {
 
 /// Makes an area of a random shape, mapped or not.
 pub fn make_area(stress: &mut Stress) -> Outcome {
-    let pages = stress.random.size(MOST_PAGES);
+    let pages = stress.random.size(MAX_PAGES);
     if !stress.expected.has_room(pages) {
         return release(stress);
     }

@@ -13,7 +13,7 @@ use crate::measure::Kind;
 use crate::model::{MAX_REGIONS, PAGE};
 
 /// The most pieces: as many as the warm-up has made book-keeping for.
-const MOST_PIECES: usize = MAX_REGIONS;
+const MAX_PIECES: usize = MAX_REGIONS;
 /// What may be left when a single page is refused: objects of other kinds that wait for the next
 /// request of theirs, a last page table.
 const REST_BYTES: usize = 1 << 19;
@@ -61,7 +61,7 @@ fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
     let mut most = (free / stress.random.within(16, 256)).max(1);
     let mut coarse = false;
     loop {
-        if !coarse && pieces.len() + 64 > MOST_PIECES {
+        if !coarse && pieces.len() + 64 > MAX_PIECES {
             // The last ones take what is left, so that the last page is reached all the same.
             most = (stress.vmm.stats().free_bytes() / PAGE / 4).max(1);
             coarse = true;

@@ -17,11 +17,11 @@ use crate::model::PAGE;
 use crate::threads::{restore_own_priority, set_own_priority, FaultServer, Note, Program, Worker};
 
 /// The most threads at a time.
-const MOST_THREADS: usize = 4;
+const MAX_THREADS: usize = 4;
 /// The most pages of a stack.
-const MOST_PAGES: usize = 48;
+const MAX_PAGES: usize = 48;
 /// The most bytes of a level: with the two words that are pushed, no guard is passed over.
-const MOST_STEP: usize = PAGE - 8;
+const MAX_STEP: usize = PAGE - 8;
 
 /// A thread and the stack that it grows, beside the one it was made with.
 struct Digger {
@@ -82,11 +82,11 @@ fn diggers(
     fault_server: &FaultServer,
     space: SpaceId,
 ) -> Outcome<Vec<Digger>> {
-    let count = stress.random.within(1, MOST_THREADS);
+    let count = stress.random.within(1, MAX_THREADS);
     let mut diggers = Vec::new();
     for priority in stress.priorities(count) {
-        let (pages, around) = (stress.random.size(MOST_PAGES), 1 << stress.random.below(5));
-        let step = stress.random.size(MOST_STEP) & !3;
+        let (pages, around) = (stress.random.size(MAX_PAGES), 1 << stress.random.below(5));
+        let step = stress.random.size(MAX_STEP) & !3;
         let made = stress.attempt(Kind::Stack, |vmm| {
             vmm.allocate_growing_stack(space, pages, around, "digger")
         })?;
@@ -108,7 +108,7 @@ fn serve(
     program: &Program,
     diggers: &mut [Digger],
 ) -> Outcome {
-    set_own_priority(stress.own_priority(MOST_THREADS))?;
+    set_own_priority(stress.own_priority(MAX_THREADS))?;
     for digger in diggers.iter() {
         digger.worker.start_digging(program.address(), digger.stack, digger.step)?;
     }
@@ -122,14 +122,14 @@ fn serve(
             let Some(digger) = digger else {
                 return Err(Failure::Manager(Error::NoSuchThread(note.thread)));
             };
-            digger.state = judge(&note, digger)?;
+            digger.state = check_incident(&note, digger)?;
         }
     }
     restore_own_priority()
 }
 
 /// A thread is stopped at its guard, unless something is short.
-fn judge(note: &Note, digger: &Digger) -> Outcome<State> {
+fn check_incident(note: &Note, digger: &Digger) -> Outcome<State> {
     let guard = digger.stack.bottom() - PAGE..digger.stack.bottom();
     let at_guard = match note.fault {
         ThreadFault::Page(fault) => guard.contains(&fault.address),

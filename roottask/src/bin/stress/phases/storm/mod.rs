@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   place 0: own space or another      place 1: its clone, copy-on-write
-//!     area  on demand, 1 to 16 pages     the same areas at the same addresses
+//!     area  on demand, 1 to 16 pages      the same areas at the same addresses
 //!     area  there, then shared with
 //!            the clone
 //!     threads, each with its list         threads, each with its list
@@ -14,28 +14,23 @@
 //! When all have ended, every page is read through another mapping: it must hold what the threads of
 //! its place wrote, as far as each got, and nothing of the other place's.
 
+mod places;
+
 use alloc::vec::Vec;
 
 use roottask::{check, Failure, Outcome};
 use sel4_root_task::debug_println;
-use vmm::{Backing, CPtr, Quota, RegionOptions, SpaceId};
+use vmm::{CPtr, Quota, SpaceId};
 
 use super::all_slots;
 use crate::engine::Stress;
 use crate::measure::Kind;
-use crate::model::PAGE;
-use crate::threads::touch_areas::{self, TouchArea, MAX_PAGES, MAX_THREADS};
+use crate::threads::touch_areas::{self, MAX_THREADS};
 use crate::threads::{
     end_of, restore_own_priority, set_own_priority, Ended, FaultServer, Note, Program, Touch,
     Worker,
 };
-
-/// A space, or a part of our own, with areas and the program.
-struct Place {
-    space: SpaceId,
-    code: usize,
-    areas: Vec<TouchArea>,
-}
+use places::Place;
 
 /// A thread, and what it is to do.
 struct Member {
@@ -84,15 +79,15 @@ fn storm(stress: &mut Stress) -> Outcome {
     };
     if let Some(space) = space {
         if let Some(program) = Program::load(stress, space)? {
-            let mut places = places(stress, space, program.address())?;
+            let mut places = places::make(stress, space, program.address())?;
             let mut members = muster(stress, &fault_server, &mut places)?;
             serve(stress, &mut fault_server, &places, &mut members)?;
             expect(&mut places, &members)?;
-            check_places(stress, &places)?;
+            places::check(stress, &places)?;
             for member in members {
                 member.worker.release(stress)?;
             }
-            give_back(stress, places)?;
+            places::give_back(stress, places)?;
             program.release(stress)?;
         }
         if space != own {
@@ -100,81 +95,6 @@ fn storm(stress: &mut Stress) -> Outcome {
         }
     }
     fault_server.close(stress)
-}
-
-/// The place in `space`, and as a rule its clone.
-fn places(stress: &mut Stress, space: SpaceId, code: usize) -> Outcome<Vec<Place>> {
-    let mut place = Place { space, code, areas: Vec::new() };
-    for _ in 0..stress.random.within(1, 4) {
-        place.areas.extend(area(stress, space)?);
-    }
-    let clone = match stress.random.below(3) {
-        0 => None,
-        _ if space == stress.expected.own() => clone_areas(stress, &place)?,
-        _ => clone_space(stress, &place)?,
-    };
-    Ok([Some(place), clone].into_iter().flatten().collect())
-}
-
-/// A region of which some pages are there, and the others come as they are touched.
-fn area(stress: &mut Stress, space: SpaceId) -> Outcome<Option<TouchArea>> {
-    let (pages, around) = (stress.random.size(MAX_PAGES), 1 << stress.random.below(5));
-    let made = TouchArea::reserve(stress, space, pages, Backing::OnDemand { around })?;
-    let Some(mut area) = made else { return Ok(None) };
-    if stress.random.once_in(2) {
-        stamp_part(stress, &mut area)?;
-    }
-    Ok(Some(area))
-}
-
-/// Maps some pages of an area, and writes to them.
-fn stamp_part(stress: &mut Stress, area: &mut TouchArea) -> Outcome {
-    let first = stress.random.below(area.pages.len());
-    let count = stress.random.within(1, area.pages.len() - first);
-    let (space, start) = (area.id.space(), area.first + first * PAGE);
-    let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, count))?;
-    if done.is_none() {
-        return Ok(());
-    }
-    for page in first..first + count {
-        let (at, stamp) = (area.first + page * PAGE, stress.random.stamp());
-        let write =
-            stress.attempt(Kind::Write, |vmm| vmm.write(space, at, &stamp.to_le_bytes()))?;
-        if write.is_some() {
-            area.pages[page][0] = stamp;
-        }
-    }
-    Ok(())
-}
-
-/// The areas of our own space once more in it.
-fn clone_areas(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
-    let (space, options) = (place.space, RegionOptions::new(1));
-    let mut clone = Place { space, code: place.code, areas: Vec::new() };
-    for area in &place.areas {
-        let made =
-            stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(area.id, space, &options))?;
-        let Some(id) = made else { break };
-        let (first, pages) = (id.start().bits() + PAGE, area.pages.clone());
-        clone.areas.push(TouchArea { id, first, pages, is_paged: false });
-    }
-    Ok(Some(clone))
-}
-
-/// A clone of a space.
-fn clone_space(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
-    let from = place.space;
-    let made = stress.attempt(Kind::CloneSpace, |vmm| vmm.clone_space(from))?;
-    let Some(space) = made else { return Ok(None) };
-    let mut clone = Place { space, code: place.code, areas: Vec::new() };
-    for area in &place.areas {
-        let region = stress.vmm.region_at(space, area.first)?;
-        check!(region.is_some());
-        let Some(region) = region else { continue };
-        let (id, first, pages) = (region.id, area.first, area.pages.clone());
-        clone.areas.push(TouchArea { id, first, pages, is_paged: false });
-    }
-    Ok(Some(clone))
 }
 
 /// Threads for the places, with their lists. None of them runs yet.
@@ -231,7 +151,7 @@ fn serve(
         answer = handled.answer;
         if let Some(note) = handled.incident {
             let member = find(members, note.thread.badge())?;
-            member.state = judge(&note, places[member.place].code, member)?;
+            member.state = check_incident(&note, places[member.place].code, member)?;
         }
     }
     restore_own_priority()
@@ -244,7 +164,7 @@ fn find(members: &mut [Member], badge: usize) -> Outcome<&mut Member> {
 
 /// What a thread that was stopped has come to. Nothing is as it should be but the end of its list,
 /// and a lack.
-fn judge(note: &Note, code: usize, member: &Member) -> Outcome<State> {
+fn check_incident(note: &Note, code: usize, member: &Member) -> Outcome<State> {
     let (end, at) = (end_of(code, &note.fault), member.worker.progress()?);
     let done = end == Some(Ended::Done) && at == member.list.len();
     let short = end.is_none() && note.error.is_some();
@@ -298,31 +218,6 @@ fn expect(places: &mut [Place], members: &[Member]) -> Outcome {
     for member in members {
         let done = &member.list[..member.worker.progress()?];
         touch_areas::take_note(&mut places[member.place].areas, done);
-    }
-    Ok(())
-}
-
-fn check_places(stress: &mut Stress, places: &[Place]) -> Outcome {
-    for area in places.iter().flat_map(|place| &place.areas) {
-        match stress.random.once_in(4) {
-            true => area.check_by_clone(stress)?,
-            false => area.check_by_share(stress)?,
-        }
-    }
-    Ok(())
-}
-
-fn give_back(stress: &mut Stress, places: Vec<Place>) -> Outcome {
-    let first = places[0].space;
-    for place in places {
-        match place.space == first {
-            true => {
-                for area in place.areas {
-                    stress.must(Kind::Release, |vmm| vmm.release(area.id))?;
-                }
-            }
-            false => stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(place.space))?,
-        }
     }
     Ok(())
 }

@@ -1,89 +1,24 @@
-//! Pagers outside: they supply pages, refuse some, never answer for others, answer nonsense, and die.
-//!
-//! ```text
-//!   worker ──fault──► our loop ──signal──► pager, a thread of our own space
-//!                        ◄── what is there to do? ──┤
-//!                        ── ticket, page ──►        │  actions[page]
-//!      goes on ◄──       ◄── ticket, a page ────────┘
-//! ```
-//!
-//! We have the lowest priority. So when we run and there is no message, nobody can go on: who has not
-//! ended then waits for a page that its pager does not answer for. Workers that need no pager, or none
-//! of its bad pages, must have come to their ends.
+//! A session: a pager, threads that want its pages, and what becomes of them.
 
 use alloc::vec::Vec;
-use core::arch::asm;
 
 use roottask::{check, check_eq, Failure, Outcome};
-use sel4::{cap, MessageInfoBuilder, Word};
+use sel4::Word;
 use sel4_root_task::debug_println;
-use vmm::sel4_faults::{PagerCall, ThreadFault, PAGER_BADGE};
-use vmm::{
-    Backing, Blueprint, Error, FaultClass, Object, RegionId, RegionOptions, SpaceId, Supply,
-};
+use vmm::sel4_faults::{ThreadFault, PAGER_BADGE};
+use vmm::{Backing, Blueprint, Error, FaultClass, SpaceId, Supply};
 
-use crate::engine::contents::set_word;
+use super::pager::{self, Action, Pager, MAX_PAGES, TOKEN};
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
 use crate::threads::touch_areas::{self, TouchArea, MAX_THREADS};
 use crate::threads::{
-    end_of, restore_own_priority, set_own_priority, Ended, FaultServer, Note, Program, Touch,
-    Worker,
+    end_of, restore_own_priority, set_own_priority, Ended, FaultServer, Note, Touch, Worker,
 };
 
-/// What the pager that works knows its area by.
-const TOKEN: u32 = 0x7061;
 /// What one knows its area by that does not even listen.
 const DEAF_TOKEN: u32 = 0xdeaf;
-/// The most pages of an area that has a pager.
-const MAX_PAGES: usize = 32;
-/// Pages of the pager's stack.
-const STACK_PAGES: usize = 4;
-
-/// Where a pager has nothing.
-const NOWHERE: usize = 0xd000_0000;
-
-/// What a pager does when it is asked for a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-enum Action {
-    /// It shares a page of its store.
-    Share,
-    /// It gives that page away.
-    Give,
-    /// It answers what nobody asked and offers what it does not have, is refused, and then shares.
-    Nonsense,
-    /// It refuses.
-    Refuse,
-    /// It goes on to the next request.
-    Ignore,
-    /// It ends, by an instruction that does not exist.
-    Die,
-}
-
-/// What a pager's thread needs to know, and what it has to say.
-#[repr(C)]
-struct Brief {
-    news: Word,
-    calls: Word,
-    store: usize,
-    actions: [Action; MAX_PAGES],
-    /// Answers that it did not expect.
-    surprises: u32,
-}
-
-/// A pager and what it has.
-struct Pager {
-    worker: Worker,
-    news: Object,
-    store: RegionId,
-    brief: RegionId,
-    actions: [Action; MAX_PAGES],
-    /// Whether its thread has ended.
-    dead: bool,
-}
-
 /// A thread that touches, and which of the areas it may.
 struct Client {
     worker: Worker,
@@ -118,32 +53,8 @@ struct Session {
     until_kill: Option<usize>,
 }
 
-/// A session or two.
-pub fn run(stress: &mut Stress) -> Outcome {
-    for _ in 0..stress.random.within(1, 3) {
-        if stress.is_over() {
-            break;
-        }
-        let own = stress.expected.own();
-        let space = match stress.random.once_in(2) {
-            true => Some(own),
-            false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
-        };
-        let Some(space) = space else { continue };
-        if let Some(program) = Program::load(stress, space)? {
-            if let Some(fault_server) = FaultServer::open(stress)? {
-                in_space(stress, fault_server, space, program.address())?;
-            }
-            program.release(stress)?;
-        }
-        if space != own {
-            stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(space))?;
-        }
-    }
-    Ok(())
-}
-
-fn in_space(
+/// Has threads in a space whose pages come from a pager, or do not.
+pub fn in_space(
     stress: &mut Stress,
     mut fault_server: FaultServer,
     space: SpaceId,
@@ -154,7 +65,7 @@ fn in_space(
     let deaf = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Endpoint))?;
     let areas = areas(stress, space)?;
     let pager = match priorities.pop() {
-        Some(priority) => pager(stress, &mut fault_server, priority)?,
+        Some(priority) => pager::make(stress, &mut fault_server, priority)?,
         None => None,
     };
     let (Some(deaf), Some(mut areas), Some(pager)) = (deaf, areas, pager) else {
@@ -165,7 +76,7 @@ fn in_space(
     stress.must(Kind::AddPager, |vmm| {
         fault_server.handler().add_pager(vmm, DEAF_TOKEN, deaf.slot(), own).map(|_| ())
     })?;
-    stamp(stress, &pager, &mut areas[PAGED]);
+    pager::stamp(stress, &pager, &mut areas[PAGED]);
     let until_kill = stress.random.once_in(3).then(|| stress.random.size(64));
     let mut session = Session { fault_server, areas, pager, clients: Vec::new(), code, until_kill };
     for (number, priority) in priorities.into_iter().enumerate() {
@@ -189,57 +100,6 @@ fn areas(stress: &mut Stress, space: SpaceId) -> Outcome<Option<[TouchArea; 3]>>
         areas.extend(TouchArea::reserve(stress, space, pages, backing)?);
     }
     Ok(areas.try_into().ok())
-}
-
-/// Makes the pager: its store, its brief, its thread, which does not run yet.
-fn pager(
-    stress: &mut Stress,
-    fault_server: &mut FaultServer,
-    priority: Word,
-) -> Outcome<Option<Pager>> {
-    let own = stress.expected.own();
-    let news = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Notification))?;
-    let (store, brief) = (RegionOptions::new(MAX_PAGES), RegionOptions::new(1));
-    let store = stress.attempt(Kind::Map, |vmm| vmm.map(own, &store.named("store")))?;
-    let brief = stress.attempt(Kind::Map, |vmm| vmm.map(own, &brief.named("brief")))?;
-    let worker = Worker::make(stress, fault_server.endpoint(), own, STACK_PAGES, priority)?;
-    let (Some(news), Some(store), Some(brief), Some(worker)) = (news, store, brief, worker) else {
-        return Ok(None);
-    };
-    let calls = stress.must(Kind::AddPager, |vmm| {
-        fault_server.handler().add_pager(vmm, TOKEN, news.slot(), own)
-    })?;
-    let actions = core::array::from_fn(|_| action(stress));
-    let written = Brief {
-        news: news.slot().bits() as Word,
-        calls: calls.bits() as Word,
-        store: store.start().bits(),
-        actions,
-        surprises: 0,
-    };
-    // SAFETY: the region is ours and mapped, and its only other user does not run yet.
-    unsafe { (brief.start().bits() as *mut Brief).write(written) };
-    Ok(Some(Pager { worker, news, store, brief, actions, dead: false }))
-}
-
-/// As a rule a page is supplied.
-fn action(stress: &mut Stress) -> Action {
-    match stress.random.below(64) {
-        0 => Action::Die,
-        1..=2 => Action::Refuse,
-        3..=4 => Action::Ignore,
-        5..=8 => Action::Nonsense,
-        9..=32 => Action::Give,
-        _ => Action::Share,
-    }
-}
-
-/// Puts stamps into the pager's store.
-fn stamp(stress: &mut Stress, pager: &Pager, area: &mut TouchArea) {
-    for (page, words) in area.pages.iter_mut().enumerate() {
-        words[0] = stress.random.stamp();
-        set_word(pager.store.start().bits() + page * PAGE, words[0]);
-    }
 }
 
 impl Session {
@@ -270,8 +130,7 @@ impl Session {
     /// Lets all run, and does something about those who wait when nobody runs any more.
     fn course(&mut self, stress: &mut Stress) -> Outcome {
         set_own_priority(stress.lowest_priority())?;
-        let brief = self.pager.brief.start().bits();
-        self.pager.worker.start_at(serve, brief)?;
+        self.pager.start()?;
         for client in &self.clients {
             client.worker.start_touching(self.code)?;
         }
@@ -359,9 +218,7 @@ impl Session {
                 check!(ignored || self.pager.dead);
             }
         }
-        // SAFETY: the brief is mapped; the pager does not run while we do.
-        let surprises = unsafe { (*(self.pager.brief.start().bits() as *const Brief)).surprises };
-        check_eq!(surprises, 0);
+        check_eq!(self.pager.surprises(), 0);
         Ok(())
     }
 
@@ -438,52 +295,4 @@ fn page_of(area: &TouchArea, fault: &ThreadFault) -> Option<usize> {
     let ThreadFault::Page(fault) = fault else { return None };
     let page = fault.address.checked_sub(area.first)? / PAGE;
     (page < area.pages.len()).then_some(page)
-}
-
-/// The pager's thread: it does as its brief says.
-extern "fastcall" fn serve(brief: usize, _: usize) -> ! {
-    let brief = brief as *mut Brief;
-    // SAFETY: `pager` wrote it there, and nobody else uses it while this thread runs.
-    let brief = unsafe { &mut *brief };
-    let news = cap::Notification::from_bits(brief.news);
-    let mut last = 0;
-    loop {
-        news.wait();
-        loop {
-            let [_, ticket, page, _] = call(brief.calls, PagerCall::Next, &[last]);
-            if ticket == 0 {
-                break;
-            }
-            last = ticket;
-            brief.surprises += u32::from(!answer(brief, ticket, page as usize));
-        }
-    }
-}
-
-/// Answers for one page; says whether all went as it should.
-fn answer(brief: &Brief, ticket: Word, page: usize) -> bool {
-    const SHARE: Word = 0;
-    const GIVE: Word = 1;
-    let supply_for = |ticket: Word, address: usize, how: Word| {
-        call(brief.calls, PagerCall::Supply, &[ticket, address as Word, how])[0] == 0
-    };
-    let supply = |address, how| supply_for(ticket, address, how);
-    let address = brief.store + page * PAGE;
-    match brief.actions[page] {
-        Action::Share => supply(address, SHARE),
-        Action::Give => supply(address, GIVE),
-        // Where another thread's request brought the page before, this one is answered by anything.
-        Action::Nonsense => {
-            !supply_for(!ticket, address, GIVE) && (supply(NOWHERE, GIVE) || supply(address, SHARE))
-        }
-        Action::Refuse => call(brief.calls, PagerCall::Refuse, &[ticket])[0] == 0,
-        Action::Ignore => true,
-        // SAFETY: it ends this thread, by an exception.
-        Action::Die => unsafe { asm!("ud2", options(noreturn)) },
-    }
-}
-
-fn call(calls: Word, call: PagerCall, words: &[Word]) -> [Word; 4] {
-    let info = MessageInfoBuilder::default().label(call as Word).length(words.len()).build();
-    cap::Endpoint::from_bits(calls).call_with_mrs(info, words).msg
 }
