@@ -4,12 +4,14 @@
 //!   stress.rs     one operation; progress while it goes well, a report when it does not
 //!   areas.rs      areas and spaces: chosen, released, destroyed
 //!   contents.rs   the pattern: written through one mapping, read through another
+//!   lines.rs      places across the lines between page tables
 //!   host.rs       the service that clients ask, which lives as long as the run
 //! ```
 
 mod areas;
 pub mod contents;
 pub mod host;
+pub mod lines;
 pub mod stress;
 
 pub use host::Host;

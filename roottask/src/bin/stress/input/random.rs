@@ -48,6 +48,13 @@ impl Random {
         choices.get(self.below(choices.len())).copied()
     }
 
+    /// Brings them into any order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+
     /// Not zero.
     pub fn stamp(&mut self) -> u32 {
         self.next() | 1

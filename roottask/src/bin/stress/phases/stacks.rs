@@ -87,9 +87,14 @@ fn diggers(
     for priority in stress.priorities(count) {
         let (pages, around) = (stress.random.size(MAX_PAGES), 1 << stress.random.below(5));
         let step = stress.random.size(MAX_STEP) & !3;
+        let fence = match stress.random.once_in(2) {
+            true => stress.fence(space, pages)?,
+            false => [None; 2],
+        };
         let made = stress.attempt(Kind::Stack, |vmm| {
             vmm.allocate_growing_stack(space, pages, around, "digger")
         })?;
+        stress.take_down(fence)?;
         let Some(stack) = made else { continue };
         match Worker::make(stress, fault_server.endpoint(), space, 1, priority)? {
             Some(worker) => {

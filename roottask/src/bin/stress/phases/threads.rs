@@ -57,8 +57,13 @@ fn stack(stress: &mut Stress, space: SpaceId) -> Outcome<Option<Thing>> {
 /// A stack that grows to its guard, by faults from the top down.
 fn growing_stack(stress: &mut Stress, space: SpaceId) -> Outcome<Option<Thing>> {
     let (pages, around) = (stress.random.size(32), 1 << stress.random.below(5));
+    let fence = match stress.random.once_in(2) {
+        true => stress.fence(space, pages)?,
+        false => [None; 2],
+    };
     let stack = stress
         .attempt(Kind::Stack, |vmm| vmm.allocate_growing_stack(space, pages, around, "growing"))?;
+    stress.take_down(fence)?;
     let Some(stack) = stack else { return Ok(None) };
     let mut address = stack.top() - 4;
     while address >= stack.bottom() {

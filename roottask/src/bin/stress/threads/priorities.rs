@@ -30,10 +30,7 @@ impl Stress {
     /// Different priorities for as many threads, in any order.
     pub fn priorities(&mut self, count: usize) -> Vec<Word> {
         let mut priorities: Vec<Word> = (0..count).map(|rank| LOWEST + 2 * rank as Word).collect();
-        for last in (1..count).rev() {
-            let other = self.random.below(last + 1);
-            priorities.swap(last, other);
-        }
+        self.random.shuffle(&mut priorities);
         priorities
     }
 

@@ -1,0 +1,123 @@
+//! Maps, unmaps and protects of all sizes, in all spaces.
+//!
+//! ```text
+//!   make.rs      areas made and released          faults.rs   pages that come because they are touched
+//!   reshape.rs   areas split, merged, moved       regrow.rs   grown over a page table's line, and again
+//! ```
+
+mod faults;
+mod make;
+mod regrow;
+mod reshape;
+
+use roottask::{check_eq, Outcome};
+use vmm::{RegionId, Rights};
+
+use crate::engine::Stress;
+use crate::measure::Kind;
+use crate::model::Page;
+use faults::fault;
+use make::stamp_some;
+pub use make::{make_area, release};
+use reshape::{move_area, split, split_and_merge};
+
+/// A hundred or so steps.
+pub fn run(stress: &mut Stress) -> Outcome {
+    for _ in 0..stress.random.within(32, 256) {
+        if stress.is_over() {
+            break;
+        }
+        step(stress)?;
+    }
+    Ok(())
+}
+
+fn step(stress: &mut Stress) -> Outcome {
+    match stress.random.below(26) {
+        0..=4 => make_area(stress),
+        5..=7 => populate(stress),
+        8..=10 => unmap(stress),
+        11..=13 => protect(stress),
+        14 => split(stress),
+        15 => split_and_merge(stress),
+        16 => move_area(stress),
+        17..=18 => fault(stress),
+        19 => look(stress),
+        20..=21 => check_some(stress),
+        22..=23 => regrow::run(stress),
+        _ => release(stress),
+    }
+}
+
+fn populate(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return make_area(stress) };
+    let Some(part) = stress.part_of(area, false) else { return Ok(()) };
+    if stress.expected.pages() + part.len() > stress.expected.max_pages {
+        return Ok(());
+    }
+    let node = &stress.expected.areas[area];
+    let (space, start, rights) = (node.space(), node.address(part.start), node.rights);
+    let pages = part.len();
+    let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, pages))?;
+    if done.is_some() {
+        for page in part {
+            stress.expected.areas[area].pages[page] = Some(Page::clear(rights));
+        }
+        stamp_some(stress, area)?;
+    }
+    Ok(())
+}
+
+fn unmap(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let Some(part) = stress.part_of(area, true) else { return Ok(()) };
+    if stress.random.once_in(4) {
+        stress.check_part(area, part.clone())?;
+    }
+    let node = &stress.expected.areas[area];
+    let (space, start, pages) = (node.space(), node.address(part.start), part.len());
+    stress.must(Kind::Unmap, |vmm| vmm.unmap(space, start, pages))?;
+    stress.expected.areas[area].pages[part].fill(None);
+    Ok(())
+}
+
+fn protect(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let Some(part) = stress.part_of(area, true) else { return Ok(()) };
+    let choices = [Rights::READ, Rights::READ_WRITE, Rights::READ_WRITE, Rights::empty()];
+    let rights = choices[stress.random.below(choices.len())];
+    let node = &stress.expected.areas[area];
+    let (space, start, pages) = (node.space(), node.address(part.start), part.len());
+    let done = stress.attempt(Kind::Protect, |vmm| vmm.protect(space, start, pages, rights))?;
+    if done.is_some() {
+        for page in stress.expected.areas[area].pages[part.clone()].iter_mut().flatten() {
+            page.rights = rights;
+        }
+        stress.write_page(area, part.start)?;
+    }
+    Ok(())
+}
+
+/// Compares what the manager says of a page with what must be there.
+fn look(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let pages = stress.expected.areas[area].pages.len();
+    let index = stress.random.below(pages);
+    let node = &stress.expected.areas[area];
+    let (space, address, id) = (node.space(), node.address(index), node.id);
+    let mapping = stress.must(Kind::Query, |vmm| vmm.mapping_at(space, address))?;
+    let expected = stress.expected.areas[area].pages[index].as_ref().map(|page| page.rights);
+    check_eq!(mapping.map(|mapping| mapping.rights), expected);
+    let found: Option<RegionId> =
+        stress.must(Kind::Query, |vmm| vmm.region_at(space, address))?.map(|region| region.id);
+    check_eq!(found, Some(id));
+    Ok(())
+}
+
+fn check_some(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    match stress.part_of(area, true) {
+        Some(part) => stress.check_part(area, part),
+        None => Ok(()),
+    }
+}
