@@ -16,6 +16,7 @@ use vmm::{Backing, RegionId, RegionOptions, Rights, SpaceId};
 
 use super::worker::{Touch, MAX_TOUCHES};
 use crate::engine::contents::word;
+use crate::engine::lines::pages_below_line;
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
@@ -43,15 +44,23 @@ pub struct TouchArea {
 }
 
 impl TouchArea {
-    /// An area of which nothing is there yet.
+    /// Reserves an area of which nothing is there yet; as a rule across a line between two page
+    /// tables, where there is room.
     pub fn reserve(
         stress: &mut Stress,
         space: SpaceId,
         pages: usize,
         backing: Backing,
     ) -> Outcome<Option<TouchArea>> {
-        let options = RegionOptions::new(pages).named("touched").guarded(1, 1).backed(backing);
-        let made = stress.attempt(Kind::Reserve, |vmm| vmm.reserve(space, &options))?;
+        let anywhere = RegionOptions::new(pages).named("touched").guarded(1, 1).backed(backing);
+        let mut made = None;
+        if !stress.random.once_in(3) {
+            let across = stress.across_line(anywhere, pages, (1, 1));
+            made = stress.attempt(Kind::Reserve, |vmm| vmm.reserve(space, &across))?;
+        }
+        if made.is_none() {
+            made = stress.attempt(Kind::Reserve, |vmm| vmm.reserve(space, &anywhere))?;
+        }
         let area = |id: RegionId| TouchArea {
             id,
             first: id.start().bits() + PAGE,
@@ -59,6 +68,23 @@ impl TouchArea {
             is_paged: matches!(backing, Backing::Pager { .. }),
         };
         Ok(made.map(area))
+    }
+
+    /// How many of its pages lie below a line between two page tables, if it lies across one.
+    pub fn below_line(&self, stress: &Stress) -> Option<usize> {
+        pages_below_line(stress, self.first, self.pages.len())
+    }
+
+    /// Maps and unmaps pages behind the line, so that its page table is kept, empty.
+    pub fn leave_empty_table(&self, stress: &mut Stress) -> Outcome {
+        let Some(below) = self.below_line(stress) else { return Ok(()) };
+        let (space, start) = (self.id.space(), self.first + below * PAGE);
+        let pages = stress.random.size(self.pages.len() - below);
+        let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, pages))?;
+        if done.is_some() {
+            stress.must(Kind::Unmap, |vmm| vmm.unmap(space, start, pages))?;
+        }
+        Ok(())
     }
 
     /// Reads all of an area through a clone of it.
@@ -132,8 +158,14 @@ pub fn list(stress: &mut Stress, areas: &[TouchArea], number: usize) -> Vec<Touc
     while list.len() < most && !areas.is_empty() {
         let index = stress.random.below(areas.len());
         let (area, pages) = (&areas[index], areas[index].pages.len());
-        let (way, from) = (stress.random.below(3), stress.random.below(pages));
-        for step in 0..stress.random.size((most - list.len()).min(pages)) {
+        let (mut way, mut from) = (stress.random.below(3), stress.random.below(pages));
+        let mut steps = stress.random.size(pages);
+        // As a rule upwards over the line, where there is one.
+        if let (Some(below), false) = (area.below_line(stress), stress.random.once_in(3)) {
+            let before = stress.random.size(below);
+            (way, from, steps) = (0, below - before, before + stress.random.size(pages - below));
+        }
+        for step in 0..steps.min(most - list.len()) {
             let page = match way {
                 0 => (from + step) % pages,
                 1 => (from + pages - step) % pages,

@@ -97,7 +97,11 @@ fn areas(stress: &mut Stress, space: SpaceId) -> Outcome<Option<[TouchArea; 3]>>
     let mut areas = Vec::new();
     for backing in backings {
         let pages = stress.random.size(MAX_PAGES);
-        areas.extend(TouchArea::reserve(stress, space, pages, backing)?);
+        let area = TouchArea::reserve(stress, space, pages, backing)?;
+        if let (Some(area), false) = (&area, stress.random.once_in(3)) {
+            area.leave_empty_table(stress)?;
+        }
+        areas.extend(area);
     }
     Ok(areas.try_into().ok())
 }

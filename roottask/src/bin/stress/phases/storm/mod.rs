@@ -103,7 +103,8 @@ fn muster(
     fault_server: &FaultServer,
     places: &mut [Place],
 ) -> Outcome<Vec<Member>> {
-    let count = stress.random.within(2, MAX_THREADS);
+    // One alone takes frame after frame of one batch, as a heap does that grows.
+    let count = if stress.random.once_in(4) { 1 } else { stress.random.within(2, MAX_THREADS) };
     let mut members = Vec::new();
     for (number, priority) in stress.priorities(count).into_iter().enumerate() {
         let place = stress.random.below(places.len());
@@ -146,6 +147,9 @@ fn serve(
             victim.worker.stop()?;
             victim.state = State::Killed;
             continue;
+        }
+        if stress.random.once_in(64) {
+            stress.must(Kind::Trim, |vmm| vmm.trim())?;
         }
         let handled = fault_server.handle(stress, &message)?;
         answer = handled.answer;

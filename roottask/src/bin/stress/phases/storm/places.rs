@@ -36,9 +36,14 @@ pub fn make(stress: &mut Stress, space: SpaceId, code: usize) -> Outcome<Vec<Pla
 
 /// A region of which some pages are there, and the others come as they are touched.
 fn area(stress: &mut Stress, space: SpaceId) -> Outcome<Option<TouchArea>> {
-    let (pages, around) = (stress.random.size(MAX_PAGES), 1 << stress.random.below(5));
+    let pages = stress.random.size(MAX_PAGES);
+    // Page by page above all: there the manager has its shortest way.
+    let around = if stress.random.once_in(2) { 1 } else { 1 << stress.random.below(5) };
     let made = TouchArea::reserve(stress, space, pages, Backing::OnDemand { around })?;
     let Some(mut area) = made else { return Ok(None) };
+    if !stress.random.once_in(4) {
+        area.leave_empty_table(stress)?;
+    }
     if stress.random.once_in(2) {
         stamp_part(stress, &mut area)?;
     }
