@@ -5,11 +5,13 @@
 //! ```text
 //!   refusals.rs  which refusals are expected
 //!   held.rs      memory with a pattern
+//!   heap.rs      a heap across the line between two page tables
 //!   paging.rs    the second thread; which clients are asked
 //! ```
 #![no_std]
 #![no_main]
 
+mod heap;
 mod held;
 mod paging;
 mod refusals;
@@ -18,6 +20,7 @@ use vmm_client::protocol::{Rights, FIRST_FREE_SLOT, MOST_PAGES};
 use vmm_client::{client_program, client_thread, Memory, Result, Service};
 use vmm_clients::{Random, PAGE_WORDS};
 
+use heap::heap;
 use held::Held;
 use paging::{neighbour, page_for_others, paged_base, NEAR};
 use refusals::unless_short;
@@ -80,6 +83,7 @@ impl Life {
             (0..=1, None) => self.on_demand(place),
             (2, None) => self.accept_paging(place),
             (3, None) => self.accept(place),
+            (4, None) => heap(&self.service, &mut self.random),
             (_, None) => self.allocate(place),
         }
     }
