@@ -8,7 +8,8 @@
 //!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs signal.rs fault.rs
 //!                   io_port.rs
 //!   the runtime     runtime.rs
-//!   the manager     memory.rs survival.rs ipc_buffer.rs refusal.rs exhaustion.rs
+//!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
+//!                   exhaustion.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -30,6 +31,7 @@ mod frame;
 mod io_port;
 mod ipc;
 mod ipc_buffer;
+mod kept_tables;
 mod memory;
 mod probe;
 mod refusal;
@@ -78,6 +80,7 @@ const ALL: &[&[Test]] = &[
     io_port::TESTS,
     runtime::TESTS,
     memory::TESTS,
+    kept_tables::TESTS,
     survival::TESTS,
     ipc_buffer::TESTS,
     refusal::TESTS,
