@@ -42,8 +42,8 @@ fn shrink(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// Holds the pages to the words that were written to them, before and after all that is kept was given
-/// back.
+/// Holds the pages to the words that were written to them, before and after all that is kept was
+/// given back.
 fn check_through_trim(context: &mut Context, written: impl Fn(usize) -> Word) -> Outcome {
     for trimmed in [false, true] {
         if trimmed {

@@ -2,8 +2,8 @@
 //!
 //! What is compared is the state after all was given back and [`vmm::Vmm::trim`] was called. What
 //! legitimately stays then is the manager's own: pages of book-keeping, which are never given back,
-//! and the root of a grown CSpace. The warm-up brings both to their largest, so that they are part of
-//! the start.
+//! and the root of a grown CSpace. The warm-up brings both to their largest, so that they are part
+//! of the start.
 
 use roottask::{check, Outcome};
 use sel4_root_task::debug_println;

@@ -1,8 +1,8 @@
 //! What happens before the start is taken: the manager's own pages come to their largest number.
 //!
-//! Book-keeping grows by pages that are never given back (they serve again), and the CSpace by a root
-//! that stays. Neither is a leak, and both must be part of the start, or they would look like one. So
-//! the warm-up has at one time more of everything than the phases ever have.
+//! Book-keeping grows by pages that are never given back (they serve again), and the CSpace by a
+//! root that stays. Neither is a leak, and both must be part of the start, or they would look like
+//! one. So the warm-up has at one time more of everything than the phases ever have.
 
 use alloc::vec::Vec;
 
@@ -23,8 +23,8 @@ const SCATTERED: usize = 2048;
 const TABLES: usize = 256;
 /// More objects of their own than there ever are.
 const OBJECTS: usize = 4096;
-/// How many frames a batch has at least while memory is plenty: there are as many batches at the most as
-/// this goes into memory, and those of [`OBJECTS`].
+/// How many frames a batch has at least while memory is plenty: there are as many batches at the
+/// most as this goes into memory, and those of [`OBJECTS`].
 const BATCH: usize = 16;
 /// More spaces than there ever are.
 const SPACES: usize = 32;
@@ -96,7 +96,8 @@ fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
     Ok([Some(region), stress.attempt(Kind::CloneRegion, clone)?])
 }
 
-/// Batches of one object of a page: untypeds are split as small as batches of frames ever want them.
+/// Batches of one object of a page: untypeds are split as small as batches of frames ever want
+/// them.
 fn stretch_batches(stress: &mut Stress) -> Outcome {
     let most = stress.vmm.stats().free_bytes() / PAGE / BATCH + OBJECTS / 2;
     let mut batches = Vec::with_capacity(most);

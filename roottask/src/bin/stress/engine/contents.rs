@@ -1,8 +1,8 @@
 //! The pattern: written through one mapping, read through another.
 //!
 //! A stamp is one word. Where in its page it lies depends on its value, so that a frame shows which
-//! stamps it has had. A page without a stamp is clear. Pages of other spaces are written and read by
-//! sharing them with our own for a moment, and read by cloning them to it as well.
+//! stamps it has had. A page without a stamp is clear. Pages of other spaces are written and read
+//! by sharing them with our own for a moment, and read by cloning them to it as well.
 
 use core::ops::Range;
 
@@ -20,8 +20,8 @@ fn place(stamp: u32) -> usize {
 
 /// Reads a word that is mapped readable in our own space.
 pub fn word(address: usize) -> u32 {
-    // SAFETY: callers pass addresses of regions that the manager mapped for the stress run, readable
-    // and not under copy-on-write, and that nothing in Rust's view of memory lies in.
+    // SAFETY: callers pass addresses of regions that the manager mapped for the stress run,
+    // readable and not under copy-on-write, and that nothing in Rust's view of memory lies in.
     unsafe { (address as *const u32).read_volatile() }
 }
 

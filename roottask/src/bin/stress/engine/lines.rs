@@ -6,8 +6,9 @@
 //!                           line
 //! ```
 //!
-//! What is remembered of one page table must not be used for the next. Regions that are placed anywhere
-//! hardly ever lie across such a line, so that some are put there: on few lines, at which many meet.
+//! What the manager remembers of one page table must not be used for the next one. Regions that are
+//! placed anywhere hardly ever lie across such a line. So some regions are placed there: on few
+//! lines, at which many regions meet.
 
 use roottask::Outcome;
 use vmm::{RegionId, RegionOptions, SpaceId};
@@ -36,9 +37,9 @@ fn line_after(stress: &Stress, address: usize) -> usize {
 }
 
 impl Stress {
-    /// Places a region across a line: at least one of its `pages` lies on either side, which are those
-    /// between `below` and `above` more. What has one page only, or finds no room there, is refused or
-    /// lies elsewhere, as its options said before.
+    /// Asks for a place across a line: at least one of the region's `pages` lies on either side of
+    /// it. `below` and `above` are its guard pages. The options of a region of one page stay as
+    /// they are.
     pub fn across_line(
         &mut self,
         options: RegionOptions,
@@ -56,9 +57,9 @@ impl Stress {
         options.within(line - before * PAGE, line + (pages - 1 + above) * PAGE)
     }
 
-    /// Leaves a hole of so many pages, and two on either side, across a line, and takes the addresses
-    /// around it. What is placed anywhere next, with two guards, goes there: the hole fits best. The
-    /// fence is to be taken down then.
+    /// Makes a hole for so many pages and their two guards across a line, by taking the addresses
+    /// around it. A stack that is placed anywhere goes there next, because the hole fits best. Then
+    /// [`Stress::take_down`] gives the addresses back.
     pub fn fence(&mut self, space: SpaceId, pages: usize) -> Outcome<[Option<RegionId>; 2]> {
         let options = RegionOptions::new(pages + 4).named("fence");
         let options = self.across_line(options, pages, (2, 2));

@@ -11,7 +11,8 @@ use crate::measure::Kind;
 /// More clients than there ever are at a time, with those that are being taken apart.
 const STRETCH: usize = 12;
 
-/// Takes the service out of the run; makes it at the first time, in the warm-up. The caller puts it back.
+/// Takes the service out of the run; makes it at the first time, in the warm-up. The caller puts it
+/// back.
 pub fn take(stress: &mut Stress) -> Outcome<Host> {
     if let Some(host) = stress.host.take() {
         return Ok(host);

@@ -1,7 +1,7 @@
 //! How often an operation cost how much, in fixed memory.
 //!
-//! Buckets are log-linear: each power of two is divided into eight, so that a bucket is at most an eighth
-//! of its lower end wide, and small costs have a bucket each.
+//! Buckets are log-linear: each power of two is divided into eight, so that a bucket is at most an
+//! eighth of its lower end wide, and small costs have a bucket each.
 //!
 //! ```text
 //!   cost      0 1 … 7 | 8 9 … 15 | 16–17 18–19 … 30–31 | 32–35 …

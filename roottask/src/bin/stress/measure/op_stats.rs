@@ -36,7 +36,8 @@ kinds! {
     ThreadFault "thread fault", ThreadEnd "thread end", PagerCall "pager call",
     AddPager "add pager", RemovePager "remove pager", Supply "supply page",
     CreateClient "create client", LoadClient "load client", ClientRequest "client's request",
-    ClientFault "client's fault", ClientEnd "client's end", Write "write", Query "query", Trim "trim", Quota "quota",
+    ClientFault "client's fault", ClientEnd "client's end", Write "write", Query "query",
+    Trim "trim", Quota "quota",
 }
 
 impl Kind {

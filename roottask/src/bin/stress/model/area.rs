@@ -1,8 +1,8 @@
 //! A region of plain memory, and what must be in each of its pages.
 //!
-//! Two pages that show the same frame hold the same [`Stamp`]; a copy-on-write clone has stamps of its
-//! own from the start, whatever the manager shares beneath. So a page is shared exactly if its stamp
-//! has more than one holder.
+//! Two pages that show the same frame hold the same [`Stamp`]; a copy-on-write clone has stamps of
+//! its own from the start, whatever the manager shares beneath. So a page is shared exactly if its
+//! stamp has more than one holder.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;

@@ -9,10 +9,10 @@
 //!                                   └─ another one takes its place, while it is taken apart
 //! ```
 //!
-//! The programs hold the service to what it gave them, share memory, page for each other with a second
-//! thread each, and exhaust their quotas. Who is not killed must come to its end and find all as it
-//! was; who writes where nothing is its own must be ended for that, and who waits for a page of one
-//! that ends, with it.
+//! The programs hold the service to what it gave them, share memory, page for each other with a
+//! second thread each, and exhaust their quotas. Who is not killed must come to its end and find
+//! all as it was; who writes where nothing is its own must be ended for that, and who waits for a
+//! page of one that ends, with it.
 
 use roottask::Outcome;
 

@@ -1,5 +1,5 @@
-//! Memory to the last page, and back. While there is none left, others go on: what frees must succeed,
-//! and what needs memory be refused whole.
+//! Memory to the last page, and back. While there is none left, others go on: what frees must
+//! succeed, and what needs memory be refused whole.
 
 use alloc::vec::Vec;
 

@@ -3,15 +3,22 @@
 //! ```text
 //!   table.rs      all of them with their weights, and their course
 //!
-//!   churn.rs      maps, unmaps, protects of all sizes; splits, merges, moves; faults on demand
-//!   share.rs      the same frames in several places       cow.rs       clones, and writes to them
-//!   spaces.rs     address spaces                          large.rs     large pages, cut
-//!   fill.rs       memory to the last page                 fragment.rs  every second block freed
-//!   threads.rs    stacks, IPC buffers, thread memory      storm.rs     threads that fault, all at once
-//!   objects.rs    kernel objects and slots                stacks.rs    stacks that grow to their guards
-//!   pagers.rs     pages from outside, or never            clients.rs   programs, killed in mid-request
-//!   slots.rs      no capability slot left                 refusals.rs  requests that are wrong; quotas
+//!   churn/        maps, unmaps, protects of all sizes; splits, merges, moves; faults on demand
+//!   share.rs      the same frames in several places
+//!   cow.rs        clones, and writes to them
+//!   spaces.rs     address spaces
+//!   large.rs      large pages, cut
+//!   fill.rs       memory to the last page
+//!   fragment.rs   every second block freed
+//!   threads.rs    stacks, IPC buffers, thread memory
+//!   storm/        threads that fault, all at once
+//!   objects.rs    kernel objects and slots
+//!   stacks.rs     stacks that grow to their guards
+//!   pagers/       pages from outside, or never
+//!   clients.rs    programs, killed in mid-request
+//!   slots.rs      no capability slot left
 //!   all_slots.rs  all capability slots, taken and given back
+//!   refusals.rs   requests that are wrong; quotas
 //! ```
 //!
 //! Areas and spaces live on from one phase to the next; what else a phase makes it gives back.

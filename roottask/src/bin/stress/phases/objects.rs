@@ -72,7 +72,10 @@ fn slots(stress: &mut Stress) -> Outcome<Option<Thing>> {
 
 /// Gives it back; twice is refused.
 fn give_back(stress: &mut Stress, thing: Thing) -> Outcome {
-    let stale = |error: &vmm::Error| matches!(error, vmm::Error::Allocator(error) if error.blame() == Blame::Caller);
+    let stale = |error: &vmm::Error| match error {
+        vmm::Error::Allocator(error) => error.blame() == Blame::Caller,
+        _ => false,
+    };
     let twice = stress.random.once_in(8);
     match thing {
         Thing::One(object) => {

@@ -35,8 +35,8 @@ pub fn run(stress: &mut Stress) -> Outcome {
     Ok(())
 }
 
-/// Bytes that can be had, with those of CNodes: where many slots are needed for what is refused in the
-/// end, the CSpace stays grown until it is trimmed.
+/// Bytes that can be had, with those of CNodes: where many slots are needed for what is refused in
+/// the end, the CSpace stays grown until it is trimmed.
 fn memory_to_be_had(stress: &Stress) -> usize {
     let stats = stress.vmm.stats();
     stats.free_bytes() + stats.allocator.live.cnodes * CNODE_BYTES

@@ -1,7 +1,7 @@
 //! Stacks that threads grow by recursing, page by page, down to their guards.
 //!
-//! A thread's end is that it hits its guard, and is reported for that and for nothing else. Then all
-//! of the stack is mapped, the guard is not, and every word that was pushed is there.
+//! A thread's end is that it hits its guard, and is reported for that and for nothing else. Then
+//! all of the stack is mapped, the guard is not, and every word that was pushed is there.
 
 use alloc::vec::Vec;
 

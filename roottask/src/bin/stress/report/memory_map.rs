@@ -1,8 +1,8 @@
 //! What physical memory is used for, drawn with few squares.
 //!
-//! RAM from address 0 to its end is cut into equal squares, at most [`SQUARES`] of them and none smaller
-//! than a page. Each is drawn as the letter of what takes the most of its bytes; the bytes of each
-//! letter are told exactly beside it.
+//! RAM from address 0 to its end is cut into equal squares, at most [`SQUARES`] of them and none
+//! smaller than a page. Each is drawn as the letter of what takes the most of its bytes; the bytes
+//! of each letter are told exactly beside it.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -62,7 +62,8 @@ impl MemoryMap {
         MemoryMap { bookkeeping, square_bits: square.ilog2(), end }
     }
 
-    /// Prints the map as it is now, as the fields `square_bytes`, `bytes` and `squares` of an object.
+    /// Prints the map as it is now, as the fields `square_bytes`, `bytes` and `squares` of an
+    /// object.
     pub fn print(&mut self, vmm: &mut Manager) {
         self.find_bookkeeping(vmm);
         debug_print!("\"square_bytes\":{},\"squares\":\"", 1usize << self.square_bits);
@@ -120,8 +121,8 @@ impl MemoryMap {
         self.bookkeeping[page / 32] >> (page % 32) & 1 == 1
     }
 
-    /// Notes where the pages lie that the manager has mapped for itself. The kernel is asked past the
-    /// manager, or the calls would be counted as the manager's.
+    /// Notes where the pages lie that the manager has mapped for itself. The kernel is asked past
+    /// the manager, or the calls would be counted as the manager's.
     fn find_bookkeeping(&mut self, vmm: &mut Manager) {
         self.bookkeeping.fill(0);
         let (own, mut at) = (vmm.own_space(), 0);

@@ -46,7 +46,7 @@ pub struct FaultServer {
 }
 
 impl FaultServer {
-    /// A desk at which nothing was answered yet.
+    /// Makes the endpoint and its handler.
     pub fn open(stress: &mut Stress) -> Outcome<Option<FaultServer>> {
         let endpoint = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Endpoint))?;
         let Some(endpoint) = endpoint else { return Ok(None) };

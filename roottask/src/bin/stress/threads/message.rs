@@ -7,7 +7,8 @@ use vmm::CPtr;
 
 use crate::measure::Kind;
 
-/// The first words of a message, taken out of the IPC buffer: the serial line and the clock use it too.
+/// The first words of a message, taken out of the IPC buffer: the serial line and the clock use it
+/// too.
 struct Words([Word; WORDS]);
 
 /// The longest message that is looked at, and a word more.
@@ -90,8 +91,8 @@ impl Message {
         })
     }
 
-    /// Answers whoever waits for it. Then everybody runs who has a higher priority; if that brings no
-    /// message, and everybody has, nobody will send any.
+    /// Answers whoever waits for it. Then everybody runs who has a higher priority; if that brings
+    /// no message, and everybody has, nobody will send any.
     pub fn poll(endpoint: cap::Endpoint, answer: Option<Answer>) -> Option<Message> {
         if let Some(Answer(info, words)) = answer {
             words.put_back();

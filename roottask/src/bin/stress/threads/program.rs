@@ -1,7 +1,7 @@
 //! The program of the threads: a few instructions that run in any space.
 //!
-//! It has two ends, both of which are exceptions: one when the list is done, one when a word was not
-//! as the list said.
+//! It has two ends, both of which are exceptions: one when the list is done, one when a word was
+//! not as the list said.
 
 use core::arch::global_asm;
 
@@ -64,7 +64,8 @@ fn offset(instruction: *const u8) -> usize {
 
 /// The program's bytes.
 fn program() -> &'static [u8] {
-    // SAFETY: the bytes between the two symbols are the program, in a section that is never written.
+    // SAFETY: the bytes between the two symbols are the program, in a section that is never
+    // written.
     unsafe { core::slice::from_raw_parts(&raw const worker_touch, offset(&raw const worker_end)) }
 }
 

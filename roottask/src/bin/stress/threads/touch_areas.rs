@@ -4,9 +4,9 @@
 //!   a page:   stamp │ word of thread 0 │ word of thread 1 │ …
 //! ```
 //!
-//! The stamp is there before the threads run, and is not written by them. Every thread has a word of
-//! its own in each page. As it goes, it checks the stamps and its own words; afterwards every page is
-//! read through another mapping.
+//! The stamp is there before the threads run, and is not written by them. Every thread has a word
+//! of its own in each page. As it goes, it checks the stamps and its own words; afterwards every
+//! page is read through another mapping.
 
 use alloc::vec;
 use alloc::vec::Vec;

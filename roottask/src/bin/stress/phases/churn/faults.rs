@@ -33,8 +33,8 @@ pub fn fault(stress: &mut Stress) -> Outcome {
     stress.write_page(area, page)
 }
 
-/// Has the fault resolved that reading an address of a space would be, where memory comes on demand.
-/// Says whether there was enough for it.
+/// Has the fault resolved that reading an address of a space would be, where memory comes on
+/// demand. Says whether there was enough for it.
 pub fn touch(stress: &mut Stress, space: SpaceId, address: usize) -> Outcome<bool> {
     let fault = PageFault { address, access: Access::Read, present: false, ip: 0 };
     let answer = stress.attempt(Kind::Fault, |vmm| vmm.resolve_fault(space, &fault))?;

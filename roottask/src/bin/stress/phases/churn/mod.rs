@@ -1,8 +1,10 @@
 //! Maps, unmaps and protects of all sizes, in all spaces.
 //!
 //! ```text
-//!   make.rs      areas made and released          faults.rs   pages that come because they are touched
-//!   reshape.rs   areas split, merged, moved       regrow.rs   grown over a page table's line, and again
+//!   make.rs      areas made and released
+//!   reshape.rs   areas split, merged, moved
+//!   faults.rs    pages that come because they are touched
+//!   regrow.rs    areas grown over a page table's line, again and again
 //! ```
 
 mod faults;

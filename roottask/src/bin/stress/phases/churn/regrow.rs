@@ -1,13 +1,13 @@
 //! Areas that grow page by page over the line between two page tables, shrink, and grow again.
 //!
 //! ```text
-//!   a round:   … ■ ■ ■ ■ ■ ■ │ ■ ■ ■ …     behind the line is unmapped alone: its table is kept, empty
-//!              … ■ ■ ■ ■ ■ ■ │ · · · …     as a rule some pages before it are, too
-//!              … ■ ■ ■ · · · │ · · · …     and all come back, one by one, upwards, downwards, or anyhow
+//!   a round:   … ■ ■ ■ ■ ■ ■ │ ■ ■ ■ …   behind the line all is unmapped: the table is kept, empty
+//!              … ■ ■ ■ ■ ■ ■ │ · · · …   as a rule some pages before it are unmapped, too
+//!              … ■ ■ ■ · · · │ · · · …   all come back one by one: upwards, downwards, or anyhow
 //! ```
 //!
-//! By requests or by faults; and what is kept for speed may be given back in the midst of it. Nothing
-//! asks for a page between two that are mapped, because asking ends the manager's shortest way.
+//! Pages come by requests or by faults, and tables that are kept may be given back in the midst. No
+//! page is looked up between two that are mapped, because that ends the manager's shortest way.
 
 use alloc::vec::Vec;
 use core::ops::Range;

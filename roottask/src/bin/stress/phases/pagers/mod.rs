@@ -1,4 +1,5 @@
-//! Pagers outside: they supply pages, refuse some, never answer for others, answer nonsense, and die.
+//! Pagers outside: they supply pages, refuse some, never answer for others, answer nonsense, and
+//! die.
 //!
 //! ```text
 //!   worker ──fault──► our loop ──signal──► pager, a thread of our own space
@@ -7,9 +8,9 @@
 //!      goes on ◄──       ◄── ticket, a page ────────┘
 //! ```
 //!
-//! We have the lowest priority. So when we run and there is no message, nobody can go on: who has not
-//! ended then waits for a page that its pager does not answer for. Workers that need no pager, or none
-//! of its bad pages, must have come to their ends.
+//! We have the lowest priority. So when we run and there is no message, nobody can go on: who has
+//! not ended then waits for a page that its pager does not answer for. Workers that need no pager,
+//! or none of its bad pages, must have come to their ends.
 
 mod pager;
 mod session;

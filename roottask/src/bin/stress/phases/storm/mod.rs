@@ -11,8 +11,8 @@
 //!                       our loop: ReplyRecv, one fault after another
 //! ```
 //!
-//! When all have ended, every page is read through another mapping: it must hold what the threads of
-//! its place wrote, as far as each got, and nothing of the other place's.
+//! When all have ended, every page is read through another mapping: it must hold what the threads
+//! of its place wrote, as far as each got, and nothing of the other place's.
 
 mod places;
 
