@@ -4,6 +4,7 @@
 //!   boot.rs       how it starts, and what it refuses to start with
 //!   places.rs     where regions go: anywhere, fixed, within, aligned, guarded, reserved
 //!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
+//!   first_try.rs  what can be met is met the first time, at any length
 //!   in_place.rs   protecting pages of the manager's own space
 //!   streaks.rs    pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
@@ -15,6 +16,7 @@
 
 mod boot;
 mod buffers;
+mod first_try;
 mod in_place;
 mod looking;
 mod memory;
