@@ -1,20 +1,16 @@
-//! Addresses and ranges that are checked where they are made.
+//! Virtual addresses and page ranges, and the reasons why a number is none.
 //!
-//! A [`VirtAddr`] lies in user space, a [`PageRange`] is aligned, not empty, and ends in user space.
-//! Only a [`Geometry`] makes them from numbers, so code that
-//! has one need not check again.
+//! Numbers become addresses and ranges in a [`Geometry`](crate::Geometry) alone, which refuses what
+//! lies outside user space. A [`PageRange`] is aligned, has at least one page and lies in user
+//! space, and so do all its parts. A [`VirtAddr`] from a geometry or from a range lies in user
+//! space too; one from [`VirtAddr::checked_add`] need not.
 
 use core::fmt;
 
-use crate::geometry::Geometry;
-
-/// A virtual address in user space, in bytes.
+/// A virtual address, in bytes: in user space, unless [`VirtAddr::checked_add`] led out of it. The
+/// default is address 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct VirtAddr(pub(crate) usize);
-
-/// A physical address, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct PhysAddr(pub usize);
 
 impl VirtAddr {
     /// The address as a number.
@@ -22,8 +18,8 @@ impl VirtAddr {
         self.0
     }
 
-    /// The address `bytes` further on; `None` past the end of the word. It may lie outside user
-    /// space: [`Geometry::address`] tells.
+    /// The address `bytes` further on; `None` past the end of the word. The result can lie outside
+    /// user space, and then [`Geometry::address`](crate::Geometry::address) refuses its bits.
     pub const fn checked_add(self, bytes: usize) -> Option<VirtAddr> {
         match self.0.checked_add(bytes) {
             Some(sum) => Some(VirtAddr(sum)),
@@ -49,12 +45,6 @@ impl fmt::Debug for VirtAddr {
 }
 
 impl fmt::Display for VirtAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0)
-    }
-}
-
-impl fmt::Debug for PhysAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
     }
@@ -196,45 +186,3 @@ impl fmt::Display for AddressError {
 }
 
 impl core::error::Error for AddressError {}
-
-impl Geometry {
-    /// An address in user space.
-    ///
-    /// # Errors
-    /// [`AddressError::OutsideUserSpace`].
-    pub const fn address(&self, address: usize) -> Result<VirtAddr, AddressError> {
-        if address >= self.user_end {
-            return Err(AddressError::OutsideUserSpace { address, end: self.user_end });
-        }
-        Ok(VirtAddr(address))
-    }
-
-    /// `pages` whole pages of the smallest size from the address `start` (bytes) on.
-    ///
-    /// # Errors
-    /// Every [`AddressError`].
-    pub const fn range(&self, start: usize, pages: usize) -> Result<PageRange, AddressError> {
-        if start & ((1 << self.page_bits) - 1) != 0 {
-            return Err(AddressError::Misaligned { address: start, bits: self.page_bits });
-        }
-        if pages == 0 {
-            return Err(AddressError::Empty { address: start });
-        }
-        let end = match pages.checked_mul(1 << self.page_bits) {
-            Some(bytes) => start.checked_add(bytes),
-            None => None,
-        };
-        match end {
-            None => Err(AddressError::Wraps { address: start, pages }),
-            Some(end) if end > self.user_end => {
-                Err(AddressError::OutsideUserSpace { address: end, end: self.user_end })
-            }
-            Some(_) => Ok(PageRange::new(start, pages, self.page_bits)),
-        }
-    }
-
-    /// The page that holds an address.
-    pub const fn page_of(&self, address: VirtAddr) -> PageRange {
-        PageRange::new(address.align_down(self.page_bits).0, 1, self.page_bits)
-    }
-}

@@ -1,4 +1,4 @@
-//! What an architecture's paging looks like, as data.
+//! The paging of an architecture as data, and the addresses and ranges that it allows.
 //!
 //! ```text
 //!   IA32                                       x86_64
@@ -71,6 +71,47 @@ impl Geometry {
         1 << self.page_bits
     }
 
+    /// Makes a number (bytes) an address in user space.
+    ///
+    /// # Errors
+    /// [`AddressError::OutsideUserSpace`].
+    pub const fn address(&self, address: usize) -> Result<VirtAddr, AddressError> {
+        if address >= self.user_end {
+            return Err(AddressError::OutsideUserSpace { address, end: self.user_end });
+        }
+        Ok(VirtAddr(address))
+    }
+
+    /// Makes a range of `pages` whole pages of the smallest size from the address `start` (bytes)
+    /// on.
+    ///
+    /// # Errors
+    /// Every [`AddressError`].
+    pub const fn range(&self, start: usize, pages: usize) -> Result<PageRange, AddressError> {
+        if start & ((1 << self.page_bits) - 1) != 0 {
+            return Err(AddressError::Misaligned { address: start, bits: self.page_bits });
+        }
+        if pages == 0 {
+            return Err(AddressError::Empty { address: start });
+        }
+        let end = match pages.checked_mul(1 << self.page_bits) {
+            Some(bytes) => start.checked_add(bytes),
+            None => None,
+        };
+        match end {
+            None => Err(AddressError::Wraps { address: start, pages }),
+            Some(end) if end > self.user_end => {
+                Err(AddressError::OutsideUserSpace { address: end, end: self.user_end })
+            }
+            Some(_) => Ok(PageRange::new(start, pages, self.page_bits)),
+        }
+    }
+
+    /// The smallest page that holds an address of user space.
+    pub const fn page_of(&self, address: VirtAddr) -> PageRange {
+        PageRange::new(address.align_down(self.page_bits).0, 1, self.page_bits)
+    }
+
     /// The level whose entries map frames of 2^`size_bits` bytes, or `None` where the architecture
     /// has no such frame.
     pub fn level_of_frame(&self, size_bits: u8) -> Option<u8> {
@@ -116,11 +157,5 @@ impl Geometry {
             at = end;
             Some(part)
         })
-    }
-
-    /// The part of user space that has no page below `first`: everything a VSpace can map without
-    /// the page of the null pointer.
-    pub const fn user_range(&self) -> Result<PageRange, AddressError> {
-        self.range(0, self.user_end >> self.page_bits)
     }
 }

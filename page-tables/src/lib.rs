@@ -1,13 +1,15 @@
 //! Addresses, paging geometry, and the shadow of a VSpace's paging structures, for seL4.
 //!
 //! ```text
-//!   address.rs    virtual and physical addresses, page ranges: checked where they are made
-//!   geometry.rs   what an architecture's page tables look like, as data: IA32, x86_64
-//!   shadow.rs     which paging structures a VSpace has, and how many entries of each are used
+//!   address.rs    virtual addresses, ranges of pages, and why a number is none
+//!   geometry.rs   the page tables of an architecture as data (IA32, x86_64); it makes numbers into
+//!                 addresses and ranges, and says where paging structures begin and end
+//!   shadow.rs     the paging structures that a VSpace has, and how many entries of each are used
 //! ```
 //!
-//! The crate knows nothing of where memory comes from, and makes no kernel call: it is told what
-//! was mapped, and answers what is missing and what has become empty.
+//! The files use those above them only. The crate knows nothing of where memory comes from, and
+//! makes no kernel call: it is told which pages were mapped, and answers which structures are
+//! missing and which have become empty.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -15,6 +17,6 @@ mod address;
 mod geometry;
 mod shadow;
 
-pub use address::{AddressError, PageRange, PhysAddr, VirtAddr};
+pub use address::{AddressError, PageRange, VirtAddr};
 pub use geometry::{Geometry, Level};
 pub use shadow::{Shadow, Table};

@@ -1,4 +1,4 @@
-//! The shadow of a VSpace's paging structures: what the kernel has, as far as we made it.
+//! The shadow of a VSpace: a record of the paging structures below its root.
 //!
 //! The kernel tells nobody which page tables a VSpace has or how full they are. So each is recorded
 //! here with its capability and a count of its used entries (frames, or structures of the next
@@ -113,7 +113,7 @@ pub struct Shadow<'p> {
 }
 
 impl<'p> Shadow<'p> {
-    /// Of a VSpace with a root and nothing else.
+    /// The shadow of a VSpace with a root and nothing else.
     pub fn new() -> Self {
         Shadow {
             by_place: RBTree::new(ByPlace::new()),
@@ -175,8 +175,8 @@ impl<'p> Shadow<'p> {
         table.permanent.set(true);
     }
 
-    /// Forgets a structure that was just unmapped or destroyed; its node goes back to a pool. The
-    /// one above it gets one entry less.
+    /// Takes the record of a structure away that was just unmapped or destroyed, and returns its
+    /// node, which goes back to a pool. The structure above it gets one entry less.
     pub fn remove(&mut self, geometry: &Geometry, table: &'p Table<'p>) -> &'p Table<'p> {
         if table.is_listed_empty() {
             self.unlist(table);
@@ -225,8 +225,8 @@ impl<'p> Shadow<'p> {
         }
     }
 
-    /// An empty structure, if there is one: the last by level and address, but not the one used last
-    /// while there is another, as what was just unmapped is often mapped again.
+    /// An empty structure, if there is one: the last by level and address, but not the one used
+    /// last while there is another, as pages that were just unmapped are often mapped again.
     pub fn any_empty(&self) -> Option<&'p Table<'p>> {
         let back = self.empty.back().clone_pointer()?;
         match self.last.get() {

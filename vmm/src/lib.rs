@@ -50,7 +50,7 @@ mod types;
 pub use faults::decide::classify;
 pub use faults::report::FaultReport;
 pub use manager::vmm::Vmm;
-pub use page_tables::{AddressError, Geometry, PageRange, PhysAddr, VirtAddr};
+pub use page_tables::{AddressError, Geometry, PageRange, VirtAddr};
 pub use types::architecture::Architecture;
 pub use types::boot::BootInfo;
 pub use types::error::{Error, NodeKind, Result};
