@@ -2,31 +2,17 @@
 
 use crate::block::{Block, Blocks, State};
 use crate::chunk::{Chunk, Chunks, CHUNK_LIMIT};
-use crate::counted::Invocation;
 use crate::cspace::CSpace;
-pub use crate::cspace::CSpaceInfo;
-use crate::error::{Error, NodeKind, Result};
-use crate::kernel::{Blueprint, CPtr, Kernel, Memory, ObjectSizes};
+use crate::kernel::{Kernel, Memory};
 use crate::slots::Slots;
-use crate::stats::LiveObjects;
+use crate::types::Invocation;
+use crate::types::{Blueprint, CPtr, ObjectSizes};
+use crate::types::{CSpaceInfo, Error, LiveObjects, NodeKind, Result, UntypedInfo};
 
 /// How many children a split makes at the most, in bits. Four at once halve the calls and the
 /// capability slots that splitting in two would cost on the way down, and still leave blocks of
 /// every size behind.
 const SPLIT_BITS: u8 = 2;
-
-/// One untyped of the boot information.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UntypedInfo {
-    /// Its capability.
-    pub slot: CPtr,
-    /// Its physical address, in bytes; aligned to its size.
-    pub paddr: usize,
-    /// Logarithm of its size in bytes.
-    pub size_bits: u8,
-    /// Whether it is device memory: never cleared, and good for frames alone.
-    pub is_device: bool,
-}
 
 /// Where a chunk's capabilities are put.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,8 @@ use core::cell::Cell;
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 
 use crate::chunk::Chunk;
-use crate::kernel::CPtr;
 use crate::pool::Pool;
+use crate::types::CPtr;
 
 /// What a block is at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

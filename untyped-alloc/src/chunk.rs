@@ -20,8 +20,8 @@ use core::cell::Cell;
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 
 use crate::block::Block;
-use crate::kernel::{Blueprint, CPtr};
 use crate::pool::Pool;
+use crate::types::{Blueprint, CPtr};
 
 /// The most objects of one chunk: as many as one retype makes.
 pub(crate) const CHUNK_LIMIT: usize = 256;

@@ -14,11 +14,11 @@
 //! root and see the initial CNode alone.
 
 use crate::allocator::Allocator;
-use crate::counted::Invocation;
-use crate::error::{Error, NodeKind, Result};
-use crate::kernel::{Blueprint, CPtr, CapPath, Kernel};
-use crate::object::Object;
+use crate::kernel::Kernel;
 use crate::slots::{SlotWindow, RUN_LIMIT, WINDOW_SLOTS};
+use crate::types::Invocation;
+use crate::types::{Blueprint, CPtr, CapPath};
+use crate::types::{CSpaceInfo, Error, KernelError, NodeKind, Object, Result};
 
 /// Logarithm of the root CNode's slots: as many second-level CNodes there can be.
 const ROOT_RADIX: u8 = 8;
@@ -26,23 +26,6 @@ const ROOT_RADIX: u8 = 8;
 const NODE_RADIX: u8 = WINDOW_SLOTS.trailing_zeros() as u8;
 /// Slots that only growing the CSpace and splitting blocks may take.
 const RESERVE: usize = 64;
-
-/// The initial CSpace.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CSpaceInfo {
-    /// The capability to the initial CNode, in itself.
-    pub root: CPtr,
-    /// Logarithm of its number of slots; its guard resolves all other bits.
-    pub radix_bits: u8,
-    /// Its first slot that is free.
-    pub first_free: usize,
-    /// The slot after its last free one.
-    pub end_free: usize,
-    /// The thread whose CSpace this is: it gets the new root when the CSpace grows.
-    pub tcb: CPtr,
-    /// That thread's VSpace, which is set together with the CSpace.
-    pub vspace: CPtr,
-}
 
 /// The root of the grown CSpace.
 #[derive(Clone, Copy)]
@@ -250,7 +233,7 @@ impl<'p> Allocator<'p> {
         kernel: &mut impl Kernel,
         object: Object,
         guarded: CPtr,
-    ) -> Result<(), (Invocation, crate::kernel::KernelError)> {
+    ) -> Result<(), (Invocation, KernelError)> {
         let (info, rest) = (self.cspace.info, self.cspace.rest_bits());
         let guard_bits = self.cspace.word_bits - ROOT_RADIX - rest;
         let mount = CapPath { root: object.slot(), index: 0, depth: ROOT_RADIX };

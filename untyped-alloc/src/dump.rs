@@ -5,7 +5,7 @@ use core::fmt;
 use crate::allocator::Allocator;
 use crate::block::{Block, State};
 use crate::chunk::Chunk;
-use crate::kernel::Blueprint;
+use crate::types::Blueprint;
 
 /// What a chunk's objects are, as people call them.
 struct Name(Blueprint);

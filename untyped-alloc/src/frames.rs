@@ -6,19 +6,9 @@
 
 use crate::allocator::{Allocator, ChunkPlan, SlotsFrom};
 use crate::chunk::{Chunk, Class};
-use crate::error::{Error, Result};
-use crate::kernel::{Blueprint, CPtr, Kernel};
-
-/// A run of frames: capabilities in consecutive slots.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Frames {
-    /// The first frame's capability.
-    pub first: CPtr,
-    /// How many there are, 1 to 256.
-    pub count: usize,
-    /// Logarithm of the size of one, in bytes.
-    pub size_bits: u8,
-}
+use crate::kernel::Kernel;
+use crate::types::{Blueprint, CPtr};
+use crate::types::{Clean, Dirty, Error, Frames, Result, Taken};
 
 /// A batch of frames, to take more of. When it is gone there is nothing more to be had of it.
 #[derive(Clone, Copy)]
@@ -28,45 +18,6 @@ pub struct FrameBatch<'p> {
     /// The number, in the batch, of the first frame of the run that it was found by.
     origin: usize,
     size_bits: u8,
-}
-
-/// Frames full of zeros that nobody has used.
-#[must_use = "frames that are dropped are lost: map them or give them back"]
-#[derive(PartialEq, Eq, Debug)]
-pub struct Clean(Frames);
-
-/// Frames with somebody's data in them.
-#[must_use = "frames that are dropped are lost: scrub them or give them back"]
-#[derive(PartialEq, Eq, Debug)]
-pub struct Dirty(Frames);
-
-impl Clean {
-    /// The frames, to be mapped.
-    pub fn frames(&self) -> Frames {
-        self.0
-    }
-}
-
-impl Dirty {
-    /// The frames, to be scrubbed.
-    pub fn frames(&self) -> Frames {
-        self.0
-    }
-
-    /// The frames, now that every byte of them has been set to zero. Whoever calls this has done
-    /// so.
-    pub fn scrubbed(self) -> Clean {
-        Clean(self.0)
-    }
-}
-
-/// What was taken.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Taken {
-    /// Frames that can be mapped as they are.
-    Clean(Clean),
-    /// Frames that must be scrubbed first.
-    Dirty(Dirty),
 }
 
 /// The fewest frames that are made at once: one retype for one frame costs 1103 instructions, for
@@ -106,7 +57,7 @@ impl<'p> Allocator<'p> {
         };
         let (first, count) = self.take_run(chunk, want, clean);
         let frames = Frames { first, count, size_bits };
-        Ok(if clean { Taken::Clean(Clean(frames)) } else { Taken::Dirty(Dirty(frames)) })
+        Ok(if clean { Taken::Clean(Clean::new(frames)) } else { Taken::Dirty(Dirty::new(frames)) })
     }
 
     /// The batch that a run of frames, which are taken, is of.
@@ -130,7 +81,7 @@ impl<'p> Allocator<'p> {
             return None;
         }
         self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
-        Some(Clean(Frames { first: chunk.first.get().offset(index), count: 1, size_bits }))
+        Some(Clean::new(Frames { first: chunk.first.get().offset(index), count: 1, size_bits }))
     }
 
     /// Gives frames back. They must be mapped nowhere, and are dirty from now on.

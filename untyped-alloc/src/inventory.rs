@@ -3,7 +3,7 @@
 use crate::allocator::Allocator;
 use crate::block::State;
 use crate::chunk::Chunk;
-use crate::kernel::{Blueprint, CPtr};
+use crate::types::{Blueprint, CPtr};
 
 /// What is known about an untyped that is not split any further.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -31,10 +31,8 @@
 mod allocator;
 mod block;
 mod chunk;
-mod counted;
 mod cspace;
 mod dump;
-mod error;
 mod frames;
 mod inventory;
 pub mod kernel;
@@ -43,18 +41,17 @@ mod pool;
 mod reclaim;
 mod slots;
 mod stats;
+mod types;
 mod validate;
 
-pub use allocator::{Allocator, CSpaceInfo, UntypedInfo};
-pub use counted::{CallCounts, Counted, Invocation};
-pub use error::{Blame, Error, NodeKind, Result};
-pub use frames::{Clean, Dirty, FrameBatch, Frames, Taken};
+pub use allocator::Allocator;
+pub use frames::FrameBatch;
 pub use inventory::{Batch, BlockInfo, ObjectState, Usage};
-pub use kernel::{
-    Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelError, KernelResult, Memory, ObjectSizes,
-    Rights,
-};
-pub use object::{Object, Objects};
+pub use kernel::{CallCounts, Counted, Kernel, Memory};
 pub use pool::{NextFree, Pool};
-pub use stats::Stats;
+pub use types::{
+    Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Clean, Dirty, Error, Frames,
+    Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes, Objects,
+    Result, Rights, Stats, Taken, UntypedInfo,
+};
 pub use validate::Violation;

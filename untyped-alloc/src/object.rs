@@ -3,52 +3,10 @@
 use crate::allocator::{Allocator, ChunkPlan, SlotsFrom};
 use crate::block::State;
 use crate::chunk::{Chunk, Class};
-use crate::counted::Invocation;
-use crate::error::{Error, Result};
-use crate::kernel::{Blueprint, CPtr, Kernel};
-
-/// An object handed out: a small id that goes stale when the object is freed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Object {
-    slot: CPtr,
-    serial: u32,
-}
-
-impl Object {
-    /// The slot of its capability.
-    pub fn slot(self) -> CPtr {
-        self.slot
-    }
-}
-
-/// Objects of one type in consecutive slots, made by one retype and freed together.
-///
-/// Frames among them are physically contiguous, in the order of their slots.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Objects {
-    first: CPtr,
-    count: usize,
-    serial: u32,
-}
-
-impl Objects {
-    /// The slot of the first object's capability.
-    pub fn first_slot(self) -> CPtr {
-        self.first
-    }
-
-    /// How many they are.
-    #[allow(clippy::len_without_is_empty)] // never empty: zero objects are refused
-    pub fn len(self) -> usize {
-        self.count
-    }
-
-    /// One of them, to be freed by itself; `None` past the end.
-    pub fn get(self, index: usize) -> Option<Object> {
-        let slot = self.first.offset(index);
-        (index < self.count).then_some(Object { slot, serial: self.serial })
-    }
-}
+use crate::kernel::Kernel;
+use crate::types::Invocation;
+use crate::types::{Blueprint, CPtr};
+use crate::types::{Error, Object, Objects, Result};
 
 /// How many small objects are made at once; larger ones are made singly, so that their memory comes
 /// back with each.
@@ -147,11 +105,11 @@ impl<'p> Allocator<'p> {
     /// [`Error::NotAllocated`] or [`Error::Stale`] when there is no such object;
     /// [`Error::Kernel`] when the kernel refuses: the object is still there, free it again.
     pub fn free(&mut self, kernel: &mut impl Kernel, object: Object) -> Result<()> {
-        let (chunk, index) = self.find_live(object.slot, object.serial)?;
+        let (chunk, index) = self.find_live(object.slot(), object.serial())?;
         if chunk.live.get() == 1 && chunk.free.count() == 0 {
             self.release_chunk(kernel, chunk)?;
         } else {
-            let path = self.path(object.slot);
+            let path = self.path(object.slot());
             kernel
                 .cnode_revoke(path)
                 .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;
@@ -168,17 +126,19 @@ impl<'p> Allocator<'p> {
     /// # Errors
     /// As [`Allocator::free`]. Those of them that were freed singly before are passed over.
     pub fn free_many(&mut self, kernel: &mut impl Kernel, objects: Objects) -> Result<()> {
-        let (chunk, index) =
-            self.chunks.find(objects.first).ok_or(Error::NotAllocated(objects.first))?;
-        if chunk.serial.get() != objects.serial || index != 0 || chunk.recycles.get() {
-            return Err(Error::Stale(objects.first));
+        let (chunk, index) = self
+            .chunks
+            .find(objects.first_slot())
+            .ok_or(Error::NotAllocated(objects.first_slot()))?;
+        if chunk.serial.get() != objects.serial() || index != 0 || chunk.recycles.get() {
+            return Err(Error::Stale(objects.first_slot()));
         }
         self.release_chunk(kernel, chunk)
     }
 
     /// Whether the id still names an object.
     pub fn is_allocated(&self, object: Object) -> bool {
-        self.find_live(object.slot, object.serial).is_ok()
+        self.find_live(object.slot(), object.serial()).is_ok()
     }
 
     /// Makes an object that growing the CSpace needs.
@@ -199,7 +159,7 @@ impl<'p> Allocator<'p> {
         if self.free(kernel, object).is_ok() {
             return true;
         }
-        if let Ok((chunk, index)) = self.find_live(object.slot, object.serial) {
+        if let Ok((chunk, index)) = self.find_live(object.slot(), object.serial()) {
             self.bury(chunk, index);
         }
         false
@@ -217,7 +177,7 @@ impl<'p> Allocator<'p> {
             return;
         }
         for slot in (0..count).map(|index| first.offset(index)) {
-            self.abandon(kernel, Object { slot, serial: chunk.serial.get() });
+            self.abandon(kernel, Object::new(slot, chunk.serial.get()));
         }
     }
 
@@ -239,14 +199,14 @@ impl<'p> Allocator<'p> {
         let (index, _) = chunk.first_run(1, true).unwrap_or((0, 1));
         self.chunks.hand_out(chunk, index, 1);
         self.live.add(&self.sizes, chunk.blueprint(), 1);
-        Object { slot: chunk.first.get().offset(index), serial: chunk.serial.get() }
+        Object::new(chunk.first.get().offset(index), chunk.serial.get())
     }
 
     fn hand_out_all(&mut self, chunk: &'p Chunk<'p>) -> Objects {
         let count = usize::from(chunk.count.get());
         self.chunks.hand_out(chunk, 0, count);
         self.live.add(&self.sizes, chunk.blueprint(), count);
-        Objects { first: chunk.first.get(), count, serial: chunk.serial.get() }
+        Objects::new(chunk.first.get(), count, chunk.serial.get())
     }
 
     /// Destroys all objects of a chunk with one call and makes its block and slots free.

@@ -4,9 +4,9 @@
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::block::{Block, State};
 use crate::chunk::Chunk;
-use crate::counted::Invocation;
-use crate::error::{Error, Result};
 use crate::kernel::Kernel;
+use crate::types::Invocation;
+use crate::types::{Error, Result};
 
 impl<'p> Allocator<'p> {
     /// A new chunk, reclaiming memory until there is a block for it.

@@ -19,9 +19,8 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 
-use crate::kernel::CPtr;
-use crate::object::Object;
 use crate::pool::Pool;
+use crate::types::{CPtr, Object};
 
 /// Slots in one window.
 pub(crate) const WINDOW_SLOTS: usize = 4096;

@@ -2,7 +2,7 @@
 
 use crate::allocator::Allocator;
 use crate::block::State;
-use crate::kernel::CPtr;
+use crate::types::CPtr;
 
 /// An invariant that does not hold: a bug, or memory that was overwritten.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-use crate::counted::Invocation;
-use crate::kernel::{Blueprint, CPtr, KernelError};
+use super::blueprint::Blueprint;
+use super::capability::CPtr;
+use super::invocation::Invocation;
+use super::kernel_error::KernelError;
 
 /// Whose fault an error is, and so what to do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,58 +1,8 @@
-//! Counting kernel calls by kind, once, at the seam.
+//! A kernel that counts the calls made through it, by invocation.
 
-use crate::kernel::{Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelResult, Memory, Rights};
+use crate::types::{Blueprint, CPtr, CachePolicy, CapPath, Invocation, KernelResult, Rights};
 
-macro_rules! invocations {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// The invocations of the seam, for counting and for errors.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub enum Invocation {
-            $($(#[$doc])* $name),*
-        }
-
-        impl Invocation {
-            /// All of them, in the order they are counted.
-            pub const ALL: &'static [Invocation] = &[$(Invocation::$name),*];
-        }
-    };
-}
-
-invocations! {
-    /// `Untyped_Retype`.
-    UntypedRetype,
-    /// `CNode_Copy`.
-    CNodeCopy,
-    /// `CNode_Mint`.
-    CNodeMint,
-    /// `CNode_Delete`.
-    CNodeDelete,
-    /// `CNode_Revoke`.
-    CNodeRevoke,
-    /// `Page_Map`.
-    PageMap,
-    /// `Page_Remap`.
-    PageRemap,
-    /// `Page_Unmap`.
-    PageUnmap,
-    /// `Page_GetAddress`.
-    PageGetAddress,
-    /// `PageTable_Map` and its kin.
-    TableMap,
-    /// `PageTable_Unmap` and its kin.
-    TableUnmap,
-    /// `ASIDControl_MakePool`.
-    AsidControlMakePool,
-    /// `ASIDPool_Assign`.
-    AsidPoolAssign,
-    /// `TCB_SetIPCBuffer`.
-    TcbSetIpcBuffer,
-    /// `TCB_SetSpace`.
-    TcbSetSpace,
-    /// `TCB_SetPriority`.
-    TcbSetPriority,
-    /// `TCB_Resume`, and the `Yield` after it.
-    TcbResume,
-}
+use super::seam::{Kernel, Memory};
 
 /// How often each invocation was made, refused ones included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,0 +1,134 @@
+//! The traits [`Kernel`] and [`Memory`].
+
+#[cfg(doc)]
+use crate::types::KernelError;
+use crate::types::{Blueprint, CPtr, CachePolicy, CapPath, KernelResult, Rights};
+
+/// The kernel, as far as memory management needs it: one method an invocation.
+///
+/// A capability argument is a [`CPtr`] in the caller's CSpace; a slot argument is a [`CapPath`].
+pub trait Kernel {
+    /// `Untyped_Retype`: makes `count` objects in the consecutive slots of the CNode at `node`,
+    /// from slot number `offset` on. Clears the untyped first if it was used and has no children.
+    fn untyped_retype(
+        &mut self,
+        untyped: CPtr,
+        blueprint: Blueprint,
+        node: CapPath,
+        offset: usize,
+        count: usize,
+    ) -> KernelResult;
+
+    /// `CNode_Copy`: a copy of the capability at `src`, with at most `rights`, in the empty slot
+    /// `dst`. A copied frame capability starts unmapped.
+    fn cnode_copy(&mut self, dst: CapPath, src: CapPath, rights: Rights) -> KernelResult;
+
+    /// `CNode_Mint` with a badge (endpoints and notifications; 28 bits on IA32).
+    fn cnode_mint_badge(
+        &mut self,
+        dst: CapPath,
+        src: CapPath,
+        rights: Rights,
+        badge: usize,
+    ) -> KernelResult;
+
+    /// `CNode_Mint` of a CNode capability with a guard: `guard_bits` bits (0 to 18 on IA32) of
+    /// value `guard`.
+    fn cnode_mint_guard(
+        &mut self,
+        dst: CapPath,
+        src: CapPath,
+        guard: usize,
+        guard_bits: u8,
+    ) -> KernelResult;
+
+    /// `CNode_Delete`: empties the slot; the last capability to an object destroys it. Deleting
+    /// an empty slot succeeds. A frame is unmapped with its last capability alone: a mapped copy
+    /// that is deleted leaves its mapping behind.
+    fn cnode_delete(&mut self, slot: CapPath) -> KernelResult;
+
+    /// `CNode_Revoke`: deletes every capability derived from the one in the slot, not that one.
+    fn cnode_revoke(&mut self, slot: CapPath) -> KernelResult;
+
+    /// `Page_Map`: maps the frame at `vaddr` with `rights` (less what its capability lacks).
+    /// Refused when this capability is mapped already, when the entry is occupied, or (with
+    /// [`KernelError::FailedLookup`]) when a paging structure is missing.
+    fn page_map(
+        &mut self,
+        frame: CPtr,
+        vspace: CPtr,
+        vaddr: usize,
+        rights: Rights,
+        cache: CachePolicy,
+    ) -> KernelResult;
+
+    /// `Page_Remap`: gives a mapped frame new rights and attributes where it is.
+    fn page_remap(
+        &mut self,
+        frame: CPtr,
+        vspace: CPtr,
+        vaddr: usize,
+        rights: Rights,
+        cache: CachePolicy,
+    ) -> KernelResult;
+
+    /// `Page_Unmap`: takes the mapping of this capability away. Succeeds when there is none.
+    fn page_unmap(&mut self, frame: CPtr) -> KernelResult;
+
+    /// `Page_GetAddress`: the physical address of the frame, in bytes.
+    fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize>;
+
+    /// Maps a paging structure of `level` (≥ 1) over `vaddr` (`PageTable_Map` and its kin).
+    fn table_map(&mut self, table: CPtr, level: u8, vspace: CPtr, vaddr: usize) -> KernelResult;
+
+    /// Unmaps a paging structure of `level`; the kernel clears it, and what was mapped through it
+    /// is no longer mapped.
+    fn table_unmap(&mut self, table: CPtr, level: u8) -> KernelResult;
+
+    /// `ASIDControl_MakePool`: turns an untyped of the pool's size into an ASID pool whose
+    /// capability goes to the empty slot `dst`.
+    fn asid_control_make_pool(&mut self, untyped: CPtr, dst: CapPath) -> KernelResult;
+
+    /// `ASIDPool_Assign`: gives a new VSpace root its address-space identifier, without which
+    /// nothing can be mapped in it.
+    fn asid_pool_assign(&mut self, pool: CPtr, vspace: CPtr) -> KernelResult;
+
+    /// `TCB_SetIPCBuffer`: the thread's IPC buffer is at `vaddr`, in the frame `frame`.
+    fn tcb_set_ipc_buffer(&mut self, tcb: CPtr, vaddr: usize, frame: CPtr) -> KernelResult;
+
+    /// `TCB_SetSpace`: the thread's fault endpoint (a CPtr of *its* CSpace), CSpace and VSpace.
+    /// Guard data is left as the CNode capability has it.
+    fn tcb_set_space(
+        &mut self,
+        tcb: CPtr,
+        fault_endpoint: CPtr,
+        cspace_root: CPtr,
+        vspace: CPtr,
+    ) -> KernelResult;
+
+    /// `TCB_SetPriority`: 0 to 255, at most what the calling thread may give.
+    fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult;
+
+    /// `TCB_Resume`, and then `Yield`: a thread of at least the caller's priority runs until it
+    /// blocks before this returns.
+    fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult;
+}
+
+/// Memory that is mapped in the manager's own VSpace: what it does with contents.
+///
+/// `'p` is how long book-keeping memory lives: `'static` in a root task, the lifetime of a test's
+/// arena on the host.
+pub trait Memory<'p> {
+    /// Fills `bytes` bytes (a multiple of 4) at `vaddr` (mapped writable, 4 KiB aligned) with zero.
+    fn zero(&mut self, vaddr: usize, bytes: usize);
+
+    /// Copies `bytes` bytes from `src` to `dst`, both mapped, 4 KiB aligned and not overlapping.
+    fn copy(&mut self, dst: usize, src: usize, bytes: usize);
+
+    /// Writes `bytes` at `vaddr`, all of it mapped writable; of any alignment.
+    fn write(&mut self, vaddr: usize, bytes: &[u8]);
+
+    /// Turns the mapped page at `vaddr` (4 KiB, writable, used by nothing else from now on) into
+    /// as many book-keeping nodes as fit.
+    fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T];
+}

@@ -1,0 +1,121 @@
+//! The kinds of kernel objects, and their sizes on each architecture.
+
+/// What an untyped is retyped into.
+///
+/// Sizes are in bits (the logarithm of bytes, or of slots for a CNode). Paging structures are named
+/// by level, 0 being the root of a VSpace, so that one seam serves every architecture.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Blueprint {
+    /// An untyped of 2^`size_bits` bytes, 4 ≤ `size_bits` ≤ 29 on IA32.
+    Untyped {
+        /// Logarithm of its size in bytes.
+        size_bits: u8,
+    },
+    /// A thread control block.
+    Tcb,
+    /// An endpoint.
+    Endpoint,
+    /// A notification.
+    Notification,
+    /// A CNode of 2^`radix_bits` slots, 1 ≤ `radix_bits`.
+    CNode {
+        /// Logarithm of its number of slots.
+        radix_bits: u8,
+    },
+    /// A frame of 2^`size_bits` bytes; only the sizes the architecture has (12 and 22 on IA32).
+    Frame {
+        /// Logarithm of its size in bytes.
+        size_bits: u8,
+    },
+    /// A paging structure: level 0 is a VSpace root (IA32's page directory), 1 the next below it
+    /// (IA32's page table), and so on.
+    Table {
+        /// Its level, counted from the root.
+        level: u8,
+    },
+}
+
+/// The sizes of kernel objects on one architecture, in bits. Source: the `seL4_*Bits` constants of
+/// libsel4 for that architecture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObjectSizes {
+    /// Bits of a word, and so of a capability pointer.
+    pub word_bits: u8,
+    /// One CNode slot.
+    pub slot_bits: u8,
+    /// A thread control block.
+    pub tcb_bits: u8,
+    /// An endpoint.
+    pub endpoint_bits: u8,
+    /// A notification.
+    pub notification_bits: u8,
+    /// Any paging structure; they have one size on x86.
+    pub table_bits: u8,
+    /// How many levels of paging structures there are.
+    pub table_levels: u8,
+    /// The frame sizes there are, smallest first; unused entries are 0.
+    pub frame_bits: [u8; 3],
+    /// The untyped an ASID pool is made of.
+    pub asid_pool_bits: u8,
+    /// The smallest untyped.
+    pub untyped_min_bits: u8,
+    /// The largest untyped.
+    pub untyped_max_bits: u8,
+    /// The most objects one retype makes (`CONFIG_RETYPE_FAN_OUT_LIMIT`).
+    pub retype_limit: usize,
+}
+
+impl ObjectSizes {
+    /// IA32 of seL4 5.0.0, as configured here.
+    pub const IA32: ObjectSizes = ObjectSizes {
+        word_bits: 32,
+        slot_bits: 4,
+        tcb_bits: 10,
+        endpoint_bits: 4,
+        notification_bits: 4,
+        table_bits: 12,
+        table_levels: 2,
+        frame_bits: [12, 22, 0],
+        asid_pool_bits: 12,
+        untyped_min_bits: 4,
+        untyped_max_bits: 29,
+        retype_limit: 256,
+    };
+
+    /// x86_64 of seL4 5.0.0: described so that the core is tested on a second geometry.
+    pub const X86_64: ObjectSizes = ObjectSizes {
+        word_bits: 64,
+        slot_bits: 5,
+        tcb_bits: 11,
+        endpoint_bits: 4,
+        notification_bits: 5,
+        table_bits: 12,
+        table_levels: 4,
+        frame_bits: [12, 21, 30],
+        asid_pool_bits: 12,
+        untyped_min_bits: 4,
+        untyped_max_bits: 47,
+        retype_limit: 256,
+    };
+
+    /// The size of what `blueprint` describes, in bits, or `None` where the architecture has no
+    /// such object.
+    pub fn size_bits(&self, blueprint: Blueprint) -> Option<u8> {
+        match blueprint {
+            Blueprint::Untyped { size_bits } => (self.untyped_min_bits..=self.untyped_max_bits)
+                .contains(&size_bits)
+                .then_some(size_bits),
+            Blueprint::Tcb => Some(self.tcb_bits),
+            Blueprint::Endpoint => Some(self.endpoint_bits),
+            Blueprint::Notification => Some(self.notification_bits),
+            Blueprint::CNode { radix_bits } => {
+                let size_bits = radix_bits.checked_add(self.slot_bits)?;
+                (radix_bits >= 1 && size_bits <= self.untyped_max_bits).then_some(size_bits)
+            }
+            Blueprint::Frame { size_bits } => {
+                (size_bits != 0 && self.frame_bits.contains(&size_bits)).then_some(size_bits)
+            }
+            Blueprint::Table { level } => (level < self.table_levels).then_some(self.table_bits),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Runs of frames that were handed out, clean or dirty by type.
+
+use super::capability::CPtr;
+
+/// A run of frames: capabilities in consecutive slots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frames {
+    /// The first frame's capability.
+    pub first: CPtr,
+    /// How many there are, 1 to 256.
+    pub count: usize,
+    /// Logarithm of the size of one, in bytes.
+    pub size_bits: u8,
+}
+
+/// Frames full of zeros that nobody has used.
+#[must_use = "frames that are dropped are lost: map them or give them back"]
+#[derive(PartialEq, Eq, Debug)]
+pub struct Clean(Frames);
+
+/// Frames with somebody's data in them.
+#[must_use = "frames that are dropped are lost: scrub them or give them back"]
+#[derive(PartialEq, Eq, Debug)]
+pub struct Dirty(Frames);
+
+impl Clean {
+    /// Whoever calls this knows that every byte of the frames is zero.
+    pub(crate) const fn new(frames: Frames) -> Clean {
+        Clean(frames)
+    }
+
+    /// The frames, to be mapped.
+    pub fn frames(&self) -> Frames {
+        self.0
+    }
+}
+
+impl Dirty {
+    pub(crate) const fn new(frames: Frames) -> Dirty {
+        Dirty(frames)
+    }
+
+    /// The frames, to be scrubbed.
+    pub fn frames(&self) -> Frames {
+        self.0
+    }
+
+    /// The frames, now that every byte of them has been set to zero. Whoever calls this has done
+    /// so.
+    pub fn scrubbed(self) -> Clean {
+        Clean(self.0)
+    }
+}
+
+/// What was taken.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// Frames that can be mapped as they are.
+    Clean(Clean),
+    /// Frames that must be scrubbed first.
+    Dirty(Dirty),
+}

@@ -1,0 +1,33 @@
+//! Rights and cache policy of a mapping.
+
+bitflags::bitflags! {
+    /// Rights on a capability or a mapping (manual, "Access rights").
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    pub struct Rights: u8 {
+        /// The frame may be written, the endpoint sent to.
+        const WRITE = 1;
+        /// The frame may be read, the endpoint received from.
+        const READ = 2;
+        /// Capabilities may be passed on through the endpoint.
+        const GRANT = 4;
+    }
+}
+
+impl Rights {
+    /// Reading and writing, without grant: all there is for a frame.
+    pub const READ_WRITE: Rights = Rights::READ.union(Rights::WRITE);
+}
+
+/// How a mapping is cached. A frame of device memory wants `Uncached`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum CachePolicy {
+    /// Ordinary memory.
+    #[default]
+    WriteBack,
+    /// Writes go through to memory at once.
+    WriteThrough,
+    /// No caching, for device registers.
+    Uncached,
+    /// Writes are gathered, for frame buffers.
+    WriteCombining,
+}

@@ -1,0 +1,31 @@
+//! Plain data: the words that callers and the kernel use. No state, no kernel call.
+//!
+//! - What the kernel knows: `capability.rs` (pointers and paths), `blueprint.rs` (kinds and sizes
+//!   of objects), `mapping.rs` (rights, cache policy), `kernel_error.rs`, `invocation.rs`.
+//! - What an allocator starts with: `boot.rs` (untypeds, the initial CSpace).
+//! - What it hands out: `object.rs` (ids of objects), `frames.rs` (runs of frames, zero or dirty).
+//! - What it says: `error.rs` (whose fault an error is), `live.rs` and `stats.rs` (its figures).
+
+mod blueprint;
+mod boot;
+mod capability;
+mod error;
+mod frames;
+mod invocation;
+mod kernel_error;
+mod live;
+mod mapping;
+mod object;
+mod stats;
+
+pub use blueprint::{Blueprint, ObjectSizes};
+pub use boot::{CSpaceInfo, UntypedInfo};
+pub use capability::{CPtr, CapPath};
+pub use error::{Blame, Error, NodeKind, Result};
+pub use frames::{Clean, Dirty, Frames, Taken};
+pub use invocation::Invocation;
+pub use kernel_error::{KernelError, KernelResult};
+pub use live::LiveObjects;
+pub use mapping::{CachePolicy, Rights};
+pub use object::{Object, Objects};
+pub use stats::Stats;

@@ -1,0 +1,65 @@
+//! Ids of kernel objects that were handed out.
+
+use super::capability::CPtr;
+
+/// An object handed out: a small id that goes stale when the object is freed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Object {
+    slot: CPtr,
+    serial: u32,
+}
+
+impl Object {
+    pub(crate) const fn new(slot: CPtr, serial: u32) -> Object {
+        Object { slot, serial }
+    }
+
+    /// The serial number of the chunk that it was handed out from. Where the slot's chunk has
+    /// another one, the id is stale.
+    pub(crate) const fn serial(self) -> u32 {
+        self.serial
+    }
+
+    /// The slot of its capability.
+    pub fn slot(self) -> CPtr {
+        self.slot
+    }
+}
+
+/// Objects of one type in consecutive slots, made by one retype and freed together.
+///
+/// Frames among them are physically contiguous, in the order of their slots.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Objects {
+    first: CPtr,
+    count: usize,
+    serial: u32,
+}
+
+impl Objects {
+    pub(crate) const fn new(first: CPtr, count: usize, serial: u32) -> Objects {
+        Objects { first, count, serial }
+    }
+
+    /// The serial number of the chunk that they were handed out from.
+    pub(crate) const fn serial(self) -> u32 {
+        self.serial
+    }
+
+    /// The slot of the first object's capability.
+    pub fn first_slot(self) -> CPtr {
+        self.first
+    }
+
+    /// How many they are.
+    #[allow(clippy::len_without_is_empty)] // never empty: zero objects are refused
+    pub fn len(self) -> usize {
+        self.count
+    }
+
+    /// One of them, to be freed by itself; `None` past the end.
+    pub fn get(self, index: usize) -> Option<Object> {
+        let slot = self.first.offset(index);
+        (index < self.count).then_some(Object { slot, serial: self.serial })
+    }
+}

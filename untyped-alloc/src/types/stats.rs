@@ -1,0 +1,47 @@
+//! The figures that an allocator reports of itself.
+
+use super::live::LiveObjects;
+
+/// A snapshot of the allocator. Bytes are of RAM unless they say otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stats {
+    /// All RAM that came in as untypeds.
+    pub total_bytes: usize,
+    /// RAM in free untypeds.
+    pub untyped_bytes: usize,
+    /// RAM in objects that are ready to be handed out (clean or dirty frames, page tables, …).
+    pub ready_bytes: usize,
+    /// The largest free untyped, 0 when there is none. Uniting may make a larger one.
+    pub largest_free_bytes: usize,
+    /// Free untypeds by size: entry n counts those of 2^n bytes.
+    pub free_by_size: [u32; 64],
+    /// Device memory that came in as untypeds.
+    pub device_bytes: usize,
+    /// RAM that the kernel was made to clear so far, at the most: an untyped counts as a whole,
+    /// although the kernel clears only as much as was used of it.
+    pub cleared_bytes: u64,
+    /// Live objects by type.
+    pub live: LiveObjects,
+    /// Capability slots that are free, without growing the CSpace.
+    pub free_slots: usize,
+    /// Objects that were freed but that the kernel refused to destroy.
+    pub quarantined: usize,
+    /// Memory in book-keeping nodes, used and spare.
+    pub bookkeeping_bytes: usize,
+}
+
+impl Stats {
+    /// RAM that can be had: in free untypeds and in objects that are ready.
+    pub fn free_bytes(&self) -> usize {
+        self.untyped_bytes + self.ready_bytes
+    }
+
+    /// One minus the largest free block's share of free untyped memory, in thousandths: 0 when all
+    /// that is free is one block.
+    pub fn fragmentation_permille(&self) -> usize {
+        if self.untyped_bytes == 0 {
+            return 0;
+        }
+        1000 - (self.largest_free_bytes as u64 * 1000 / self.untyped_bytes as u64) as usize
+    }
+}
