@@ -175,8 +175,8 @@ class Vmm:
         pools = [pools[field] for field in pools.type.fields()]
         pools += [alloc[part]["pool"] for part in ("blocks", "chunks", "slots")]
         blocks = alloc["blocks"]
-        trees = [blocks["leaves"], blocks["free"], blocks["idle"], alloc["chunks"]["by_slot"]]
-        trees += [alloc["slots"]["by_base"], plain_struct(vmm["spaces"])]
+        trees = [blocks["leaves"], blocks["free"], blocks["coalescible"]]
+        trees += [alloc["chunks"]["by_slot"], alloc["slots"]["by_base"], plain_struct(vmm["spaces"])]
         try:
             return (
                 number(vmm["geometry"]["page_bits"]) == PAGE_BITS
@@ -197,7 +197,7 @@ class Vmm:
     @classmethod
     def age(cls, vmm):
         slots = vmm["alloc"]["slots"]
-        windows = tree(slots["by_base"], "by_base", "untyped_alloc::slots::SlotWindow")
+        windows = tree(slots["by_base"], "by_base", SLOT_WINDOW)
         exact = sum(number(window["free"]) for window in windows) == number(slots["free"])
         return sum(cls.calls(vmm)), number(vmm["serial"]), exact
 
@@ -239,6 +239,7 @@ def letters(rights):
 
 
 WRITE, READ = 1, 2  # as untyped-alloc has them
+SLOT_WINDOW = "untyped_alloc::state::slot_window::SlotWindow"
 
 
 def print_spaces(vmm):
@@ -314,7 +315,7 @@ def print_untypeds(vmm):
     blocks, devices, told = vmm.vmm["alloc"]["blocks"], 0, set()
     total, free = number(blocks["total_bytes"]), number(blocks["free_bytes"])
     print(f"untypeds: {free} of {total} bytes of RAM in no object")
-    for leaf in tree(blocks["leaves"], "by_address", "untyped_alloc::block::Block"):
+    for leaf in tree(blocks["leaves"], "by_address", "untyped_alloc::state::nodes::Block"):
         above = list(ancestors(leaf))
         if number(leaf["device"]) and not above and variant(leaf["state"])[0] == "Free":
             devices += 1
@@ -342,7 +343,8 @@ def describe_block(block):
 def describe_chunk(chunk):
     count = number(chunk["count"])
     mask = (1 << count) - 1
-    free, flag = (int.from_bytes(bytes_of(chunk[f]), "little") & mask for f in ("free", "flag"))
+    maps = chunk["objects"]
+    free, flag = (int.from_bytes(bytes_of(maps[f]), "little") & mask for f in ("free", "flag"))
     kind, details = variant(option(chunk["blueprint"]))
     numbers = {}
     if details.type.code == gdb.TYPE_CODE_STRUCT:
@@ -358,10 +360,10 @@ def print_slots(vmm):
     """As `Allocator::dump_slots` prints them."""
     alloc = vmm.vmm["alloc"]
     slots, cspace = alloc["slots"], alloc["cspace"]
-    virgin = number(cspace["info"]["end_free"]) - number(cspace["virgin"])
+    unopened = number(cspace["info"]["end_free"]) - number(cspace["unopened"])
     free, capacity = number(slots["free"]), number(slots["capacity"])
-    print(f"slots: {free} of {capacity} free, {virgin} more not looked at yet")
-    for window in tree(slots["by_base"], "by_base", "untyped_alloc::slots::SlotWindow"):
+    print(f"slots: {free} of {capacity} free, {unopened} more not looked at yet")
+    for window in tree(slots["by_base"], "by_base", SLOT_WINDOW):
         whose = "the initial CNode" if option(window["cnode"]) is None else "a CNode of ours"
         free, capacity = number(window["free"]), number(window["capacity"])
         print(f"  {number(window['base']):#010x}  {free} of {capacity} free, in {whose}")

@@ -1,10 +1,10 @@
 //! The allocator: what it is made of, how it starts, how a chunk comes to be and goes.
 
-use crate::block::{Block, Blocks, State};
-use crate::chunk::{Chunk, Chunks, CHUNK_LIMIT};
-use crate::cspace::CSpace;
 use crate::kernel::{Kernel, Memory};
-use crate::slots::Slots;
+use crate::state::CSpace;
+use crate::state::Slots;
+use crate::state::{Block, BlockState, Blocks};
+use crate::state::{Chunk, Chunks, NewChunk, MAX_OBJECTS};
 use crate::types::Invocation;
 use crate::types::{Blueprint, CPtr, ObjectSizes};
 use crate::types::{CSpaceInfo, Error, LiveObjects, NodeKind, Result, UntypedInfo};
@@ -108,11 +108,11 @@ impl<'p> Allocator<'p> {
         let last = info.paddr.checked_add((1 << bits) - 1).ok_or(bad)?;
         let below = self.blocks.leaf_at(info.paddr);
         let above = self.blocks.leaf_from(info.paddr);
-        if below.is_some() || above.is_some_and(|block| block.paddr.get() <= last) {
+        if below.is_some() || above.is_some_and(|block| block.paddr() <= last) {
             return Err(bad);
         }
         let node = self.blocks.pool.take().ok_or(Error::OutOfNodes(NodeKind::Block))?;
-        self.blocks.enter_boot(node, info.slot, info.paddr, bits, info.is_device);
+        self.blocks.insert_boot(node, info);
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl<'p> Allocator<'p> {
             Err(error) => Err(error),
         };
         if made.is_err() {
-            self.slots.give(first, plan.count);
+            self.slots.free(first, plan.count);
         }
         made
     }
@@ -143,7 +143,7 @@ impl<'p> Allocator<'p> {
         if count == 0 {
             return Err(Error::ZeroCount);
         }
-        let limit = CHUNK_LIMIT.min(self.sizes.retype_limit);
+        let limit = MAX_OBJECTS.min(self.sizes.retype_limit);
         if count > limit {
             return Err(Error::TooMany { count, limit });
         }
@@ -170,9 +170,10 @@ impl<'p> Allocator<'p> {
         }
         // 0 is no chunk's.
         self.serial = self.serial.checked_add(1).unwrap_or(1);
-        chunk.serial.set(self.serial);
-        self.blocks.occupy(block, State::Used(chunk));
-        self.chunks.enter(chunk, block, plan.blueprint, plan.recycles, first, plan.count);
+        self.blocks.mark_used(block, BlockState::Used(chunk));
+        let ChunkPlan { blueprint, count, recycles, .. } = plan;
+        let serial = self.serial;
+        self.chunks.insert(chunk, NewChunk { block, blueprint, recycles, first, count, serial });
         Ok(chunk)
     }
 
@@ -186,9 +187,9 @@ impl<'p> Allocator<'p> {
     ) -> Result<()> {
         let (node, offset) = self.cspace.node(first);
         kernel
-            .untyped_retype(block.slot.get(), blueprint, node, offset, count)
+            .untyped_retype(block.slot(), blueprint, node, offset, count)
             .map_err(|error| Error::Kernel { invocation: Invocation::UntypedRetype, error })?;
-        if block.dirty.get() && !block.device.get() {
+        if block.is_dirty() && !block.is_device() {
             self.cleared_bytes += block.bytes() as u64;
         }
         Ok(())
@@ -197,7 +198,7 @@ impl<'p> Allocator<'p> {
     /// A free block of exactly 2^`bits` bytes, split off the best fit.
     fn cut_block(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<&'p Block<'p>> {
         let fit = self.blocks.best_fit(bits).ok_or(Error::OutOfMemory { size_bits: bits })?;
-        let paddr = fit.paddr.get();
+        let paddr = fit.paddr();
         self.split_down(kernel, fit, paddr, bits)
     }
 
@@ -209,9 +210,9 @@ impl<'p> Allocator<'p> {
         paddr: usize,
         bits: u8,
     ) -> Result<&'p Block<'p>> {
-        while block.size_bits.get() > bits {
-            let step = SPLIT_BITS.min(block.size_bits.get() - bits);
-            self.split(kernel, block, block.size_bits.get() - step)?;
+        while block.size_bits() > bits {
+            let step = SPLIT_BITS.min(block.size_bits() - bits);
+            self.split(kernel, block, block.size_bits() - step)?;
             block = self.blocks.leaf_at(paddr).ok_or(Error::NoUntypedAt(paddr))?;
         }
         Ok(block)
@@ -223,7 +224,7 @@ impl<'p> Allocator<'p> {
         block: &'p Block<'p>,
         child_bits: u8,
     ) -> Result<()> {
-        let count = 1usize << (block.size_bits.get() - child_bits);
+        let count = 1usize << (block.size_bits() - child_bits);
         let first = self.take_reserved_slots(count)?;
         let mut children = [None; 1 << SPLIT_BITS];
         for child in &mut children[..count] {
@@ -237,10 +238,10 @@ impl<'p> Allocator<'p> {
             }
         };
         match split {
-            Ok(()) => self.blocks.divide(block, child_bits, first, &children[..count]),
+            Ok(()) => self.blocks.split(block, child_bits, first, &children[..count]),
             Err(_) => {
                 children.into_iter().flatten().for_each(|child| self.blocks.pool.give(child));
-                self.slots.give(first, count);
+                self.slots.free(first, count);
             }
         }
         split

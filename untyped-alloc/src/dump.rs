@@ -3,9 +3,9 @@
 use core::fmt;
 
 use crate::allocator::Allocator;
-use crate::block::{Block, State};
-use crate::chunk::Chunk;
-use crate::types::Blueprint;
+use crate::state::Chunk;
+use crate::state::{Block, BlockState};
+use crate::types::{Blueprint, ObjectState};
 
 /// What a chunk's objects are, as people call them.
 struct Name(Blueprint);
@@ -27,7 +27,7 @@ impl fmt::Display for Name {
 
 /// In how many blocks a block lies.
 fn depth(block: &Block<'_>) -> usize {
-    core::iter::successors(block.parent.get(), |parent| parent.parent.get()).count()
+    core::iter::successors(block.parent(), |parent| parent.parent()).count()
 }
 
 impl<'p> Allocator<'p> {
@@ -43,12 +43,13 @@ impl<'p> Allocator<'p> {
         writeln!(
             out,
             "untypeds: {} of {} bytes of RAM in no object",
-            blocks.free_bytes, blocks.total_bytes
+            blocks.free_bytes(),
+            blocks.total_bytes()
         )?;
         let mut devices = 0;
         for leaf in blocks.leaves() {
             // There are dozens of these, and rarely one is used.
-            if leaf.device.get() && leaf.parent.get().is_none() && leaf.state.get() == State::Free {
+            if leaf.is_device() && leaf.parent().is_none() && leaf.state() == BlockState::Free {
                 devices += 1;
                 continue;
             }
@@ -68,14 +69,14 @@ impl<'p> Allocator<'p> {
     /// # Errors
     /// What `out` returns.
     pub fn dump_slots(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let (free, capacity) = (self.slots.free, self.slots.capacity);
-        let virgin = self.cspace.virgin_slots();
-        writeln!(out, "slots: {free} of {capacity} free, {virgin} more not looked at yet")?;
+        let (free, capacity) = (self.slots.free_count(), self.slots.capacity());
+        let unopened = self.cspace.unopened_slots();
+        writeln!(out, "slots: {free} of {capacity} free, {unopened} more not looked at yet")?;
         for window in self.slots.iter() {
-            let (base, free) = (window.base.get().bits(), window.free.get());
+            let (base, free) = (window.base().bits(), window.free_count());
             let whose =
-                if window.cnode.get().is_some() { "a CNode of ours" } else { "the initial CNode" };
-            writeln!(out, "  {base:#010x}  {free} of {} free, in {whose}", window.capacity.get())?;
+                if window.cnode().is_some() { "a CNode of ours" } else { "the initial CNode" };
+            writeln!(out, "  {base:#010x}  {free} of {} free, in {whose}", window.capacity())?;
         }
         Ok(())
     }
@@ -83,8 +84,8 @@ impl<'p> Allocator<'p> {
 
 /// The outermost block, at `level` or deeper, that was split and begins where `leaf` does.
 fn first_ancestor<'p>(leaf: &'p Block<'p>, level: usize) -> Option<&'p Block<'p>> {
-    let begins = |block: &&Block<'_>| block.paddr.get() == leaf.paddr.get();
-    let ancestors = core::iter::successors(leaf.parent.get(), |block| block.parent.get());
+    let begins = |block: &&Block<'_>| block.paddr() == leaf.paddr();
+    let ancestors = core::iter::successors(leaf.parent(), |block| block.parent());
     ancestors.take_while(|block| begins(block) && depth(block) >= level).last()
 }
 
@@ -92,21 +93,21 @@ fn dump_block(block: &Block<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     for _ in 0..=depth(block) {
         out.write_str("  ")?;
     }
-    write!(out, "{:#010x} 2^{} ", block.paddr.get(), block.size_bits.get())?;
-    match block.state.get() {
-        State::Free if block.device.get() => out.write_str("free")?,
-        State::Free if block.dirty.get() => out.write_str("free, to be cleared")?,
-        State::Free => out.write_str("free")?,
-        State::Split { .. } => out.write_str("split")?,
-        State::Used(chunk) => dump_chunk(chunk, out)?,
+    write!(out, "{:#010x} 2^{} ", block.paddr(), block.size_bits())?;
+    match block.state() {
+        BlockState::Free if block.is_device() => out.write_str("free")?,
+        BlockState::Free if block.is_dirty() => out.write_str("free, to be cleared")?,
+        BlockState::Free => out.write_str("free")?,
+        BlockState::Split { .. } => out.write_str("split")?,
+        BlockState::Used(chunk) => dump_chunk(chunk, out)?,
     }
-    writeln!(out, "{}", if block.device.get() { ", device" } else { "" })
+    writeln!(out, "{}", if block.is_device() { ", device" } else { "" })
 }
 
 fn dump_chunk(chunk: &Chunk<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
-    let count = usize::from(chunk.count.get());
-    let ready = (0..count).filter(|&index| chunk.free.get(index));
-    let clear = ready.clone().filter(|&index| chunk.flag.get(index)).count();
-    let (live, ready, name) = (chunk.live.get(), ready.count(), Name(chunk.blueprint()));
+    let count = chunk.count();
+    let zeroed = ObjectState::Ready { clean: true };
+    let clear = (0..count).filter(|&index| chunk.state(index) == zeroed).count();
+    let (live, ready, name) = (chunk.live(), chunk.ready(), Name(chunk.blueprint()));
     write!(out, "{live} of {count} {name} in use, {ready} ready, {clear} of them clear")
 }

@@ -5,10 +5,10 @@
 //! type, and whoever maps frames for an owner asks for [`Clean`] ones.
 
 use crate::allocator::{Allocator, ChunkPlan, SlotsFrom};
-use crate::chunk::{Chunk, Class};
 use crate::kernel::Kernel;
+use crate::state::{Chunk, Class};
 use crate::types::{Blueprint, CPtr};
-use crate::types::{Clean, Dirty, Error, Frames, Result, Taken};
+use crate::types::{Clean, Dirty, Error, Frames, ObjectState, Result, Taken};
 
 /// A batch of frames, to take more of. When it is gone there is nothing more to be had of it.
 #[derive(Clone, Copy)]
@@ -64,8 +64,8 @@ impl<'p> Allocator<'p> {
     pub fn batch_of(&self, run: Frames) -> Option<FrameBatch<'p>> {
         let (chunk, origin) = self.chunks.find(run.first)?;
         let blueprint = Blueprint::Frame { size_bits: run.size_bits };
-        let ours = chunk.recycles.get() && chunk.blueprint() == blueprint;
-        let (serial, size_bits) = (chunk.serial.get(), run.size_bits);
+        let ours = chunk.recycles() && chunk.blueprint() == blueprint;
+        let (serial, size_bits) = (chunk.serial(), run.size_bits);
         ours.then_some(FrameBatch { chunk, serial, origin, size_bits })
     }
 
@@ -75,13 +75,13 @@ impl<'p> Allocator<'p> {
     pub fn take_of_batch(&mut self, batch: FrameBatch<'p>, distance: usize) -> Option<Clean> {
         let FrameBatch { chunk, serial, origin, size_bits } = batch;
         let index = origin + distance;
-        let taken = chunk.serial.get() == serial
-            && (chunk.take_clean_at(index) || self.chunks.take_last_clean(chunk, index));
+        let taken = chunk.serial() == serial
+            && (chunk.alloc_zeroed_at(index) || self.chunks.alloc_last_zeroed(chunk, index));
         if !taken {
             return None;
         }
         self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
-        Some(Clean::new(Frames { first: chunk.first.get().offset(index), count: 1, size_bits }))
+        Some(Clean::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
     }
 
     /// Gives frames back. They must be mapped nowhere, and are dirty from now on.
@@ -103,7 +103,7 @@ impl<'p> Allocator<'p> {
     /// Whether a frame of 2^`size_bits` bytes can be had without reclaiming anything.
     pub fn has_frames(&self, size_bits: u8) -> bool {
         let blueprint = Blueprint::Frame { size_bits };
-        let ready = [Class::Clean, Class::EmptyClean, Class::Dirty, Class::EmptyDirty]
+        let ready = [Class::Zeroed, Class::EmptyZeroed, Class::Dirty, Class::EmptyDirty]
             .into_iter()
             .any(|class| self.chunks.with_room(class, true, blueprint).is_some());
         ready || self.blocks.best_fit(size_bits).is_some()
@@ -117,7 +117,7 @@ impl<'p> Allocator<'p> {
     pub fn destroy_if_whole(&mut self, kernel: &mut impl Kernel, frames: Frames) -> Result<bool> {
         let blueprint = Blueprint::Frame { size_bits: frames.size_bits };
         let (chunk, _) = self.recycling_run(blueprint, frames)?;
-        let whole = usize::from(chunk.live.get()) == frames.count;
+        let whole = chunk.live() == frames.count;
         if whole {
             self.release_chunk(kernel, chunk)?;
         }
@@ -152,7 +152,7 @@ impl<'p> Allocator<'p> {
     /// Whether two frames came with one retype, so that their memory goes back together.
     pub fn came_together(&self, one: CPtr, other: CPtr) -> bool {
         let found = self.chunks.find(one);
-        found.is_some_and(|(chunk, _)| chunk.recycles.get() && chunk.index_of(other).is_some())
+        found.is_some_and(|(chunk, _)| chunk.recycles() && chunk.index_of(other).is_some())
     }
 
     /// Whether `frames` are all handed out.
@@ -164,13 +164,13 @@ impl<'p> Allocator<'p> {
     /// since memory in a chunk that is partly used can be had for nothing else.
     fn most_spare(&self, blueprint: Blueprint) -> usize {
         let size_bits = self.sizes.size_bits(blueprint).unwrap_or(0);
-        (self.blocks.free_bytes >> size_bits >> 3).max(1)
+        (self.blocks.free_bytes() >> size_bits >> 3).max(1)
     }
 
     /// A recycling chunk with a clean object to hand out, if there is one.
     #[inline]
     fn clean_chunk(&self, blueprint: Blueprint) -> Option<&'p Chunk<'p>> {
-        [Class::Clean, Class::EmptyClean]
+        [Class::Zeroed, Class::EmptyZeroed]
             .into_iter()
             .find_map(|class| self.chunks.with_room(class, true, blueprint))
     }
@@ -200,7 +200,7 @@ impl<'p> Allocator<'p> {
             .find_map(|class| self.chunks.with_room(class, true, blueprint));
         let count = self.round(blueprint, count.min(self.sizes.retype_limit));
         let bits = self.chunk_bits(blueprint, count)?;
-        let fresh = self.blocks.best_fit(bits).is_some_and(|block| !block.dirty.get());
+        let fresh = self.blocks.best_fit(bits).is_some_and(|block| !block.is_dirty());
         if let (Some(chunk), false) = (recycled, fresh) {
             return Ok((chunk, false));
         }
@@ -213,21 +213,21 @@ impl<'p> Allocator<'p> {
     }
 
     fn take_run(&mut self, chunk: &'p Chunk<'p>, want: usize, clean: bool) -> (CPtr, usize) {
-        if let Some(index) = (want == 1 && clean).then(|| chunk.take_clean()).flatten() {
+        if let Some(index) = (want == 1 && clean).then(|| chunk.alloc_zeroed()).flatten() {
             self.live.add(&self.sizes, chunk.blueprint(), 1);
-            return (chunk.first.get().offset(index), 1);
+            return (chunk.slot_of(index), 1);
         }
         // A chunk is found by its class, so there is such a run.
         let (first, count) = chunk.first_run(want, clean).unwrap_or((0, 1));
-        self.chunks.hand_out(chunk, first, count);
+        self.chunks.alloc(chunk, first, count);
         self.live.add(&self.sizes, chunk.blueprint(), count);
-        (chunk.first.get().offset(first), count)
+        (chunk.first().offset(first), count)
     }
 
     fn recycling_run(&self, blueprint: Blueprint, run: Frames) -> Result<(&'p Chunk<'p>, usize)> {
         let refused = Error::NotAllocated(run.first);
         let (chunk, index) = self.chunks.find(run.first).ok_or(refused)?;
-        let ours = chunk.recycles.get() && chunk.blueprint() == blueprint;
+        let ours = chunk.recycles() && chunk.blueprint() == blueprint;
         (ours && run.count != 0 && chunk.all_live(index, run.count))
             .then_some((chunk, index))
             .ok_or(refused)
@@ -236,7 +236,7 @@ impl<'p> Allocator<'p> {
     fn give_run(&mut self, blueprint: Blueprint, run: Frames, clean: bool) -> Result<()> {
         let (chunk, index) = self.recycling_run(blueprint, run)?;
         self.live.sub(&self.sizes, blueprint, run.count);
-        self.chunks.take_back(chunk, index, run.count, true, clean);
+        self.chunks.free(chunk, index, run.count, ObjectState::Ready { clean });
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! Going through physical memory: what every part of it is used for.
 
 use crate::allocator::Allocator;
-use crate::block::State;
-use crate::chunk::Chunk;
-use crate::types::{Blueprint, CPtr};
+use crate::state::BlockState;
+use crate::state::Chunk;
+use crate::types::{Blueprint, CPtr, ObjectState};
 
 /// What is known about an untyped that is not split any further.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,20 +43,6 @@ pub struct Batch<'p> {
     chunk: &'p Chunk<'p>,
 }
 
-/// What an object of a batch is at the moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ObjectState {
-    /// Handed out.
-    Live,
-    /// Ready to be handed out.
-    Ready {
-        /// Whether it is full of zeros.
-        clean: bool,
-    },
-    /// Destroyed; its memory comes back when the last of its batch is.
-    Gone,
-}
-
 impl Batch<'_> {
     /// The capability slot of object number `index`, and what it is at the moment; `None` beyond the
     /// last.
@@ -64,12 +50,7 @@ impl Batch<'_> {
         if index >= self.count {
             return None;
         }
-        let state = match (self.chunk.free.get(index), self.chunk.flag.get(index)) {
-            (true, clean) => ObjectState::Ready { clean },
-            (false, false) => ObjectState::Live,
-            (false, true) => ObjectState::Gone,
-        };
-        Some((self.chunk.first.get().offset(index), state))
+        Some((self.chunk.slot_of(index), self.chunk.state(index)))
     }
 }
 
@@ -78,13 +59,15 @@ impl<'p> Allocator<'p> {
     /// between two of them did not come in. No kernel call; a step is O(log untypeds) at the most.
     pub fn inventory(&self) -> impl Iterator<Item = BlockInfo<'p>> + '_ {
         self.blocks.leaves().map(|block| BlockInfo {
-            paddr: block.paddr.get(),
-            size_bits: block.size_bits.get(),
-            device: block.device.get(),
-            usage: match block.state.get() {
-                State::Used(chunk) => Usage::Objects(self.batch(chunk)),
+            paddr: block.paddr(),
+            size_bits: block.size_bits(),
+            device: block.is_device(),
+            usage: match block.state() {
+                BlockState::Used(chunk) => Usage::Objects(self.batch(chunk)),
                 // A leaf is not split.
-                State::Free | State::Split { .. } => Usage::Free { clean: !block.dirty.get() },
+                BlockState::Free | BlockState::Split { .. } => {
+                    Usage::Free { clean: !block.is_dirty() }
+                }
             },
         })
     }
@@ -93,7 +76,7 @@ impl<'p> Allocator<'p> {
         let blueprint = chunk.blueprint();
         Batch {
             blueprint,
-            count: usize::from(chunk.count.get()),
+            count: chunk.count(),
             size_bits: self.sizes.size_bits(blueprint).unwrap_or(0),
             chunk,
         }

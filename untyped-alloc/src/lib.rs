@@ -29,29 +29,26 @@
 #![deny(unsafe_code)]
 
 mod allocator;
-mod block;
-mod chunk;
 mod cspace;
 mod dump;
 mod frames;
 mod inventory;
 pub mod kernel;
 mod object;
-mod pool;
 mod reclaim;
-mod slots;
+mod state;
 mod stats;
 mod types;
 mod validate;
 
 pub use allocator::Allocator;
 pub use frames::FrameBatch;
-pub use inventory::{Batch, BlockInfo, ObjectState, Usage};
+pub use inventory::{Batch, BlockInfo, Usage};
 pub use kernel::{CallCounts, Counted, Kernel, Memory};
-pub use pool::{NextFree, Pool};
+pub use state::{NextFree, Pool};
 pub use types::{
     Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Clean, Dirty, Error, Frames,
-    Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes, Objects,
-    Result, Rights, Stats, Taken, UntypedInfo,
+    Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes, ObjectState,
+    Objects, Result, Rights, Stats, Taken, UntypedInfo,
 };
 pub use validate::Violation;

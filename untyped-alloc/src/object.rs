@@ -1,12 +1,12 @@
 //! Objects of any type, by blueprint: allocated one or many, destroyed when freed.
 
 use crate::allocator::{Allocator, ChunkPlan, SlotsFrom};
-use crate::block::State;
-use crate::chunk::{Chunk, Class};
 use crate::kernel::Kernel;
+use crate::state::BlockState;
+use crate::state::{Chunk, Class};
 use crate::types::Invocation;
 use crate::types::{Blueprint, CPtr};
-use crate::types::{Error, Object, Objects, Result};
+use crate::types::{Error, Object, ObjectState, Objects, Result};
 
 /// How many small objects are made at once; larger ones are made singly, so that their memory comes
 /// back with each.
@@ -24,7 +24,7 @@ impl<'p> Allocator<'p> {
     ///
     /// Its memory is clear. A frame obtained here is destroyed when freed, never recycled.
     pub fn allocate(&mut self, kernel: &mut impl Kernel, blueprint: Blueprint) -> Result<Object> {
-        for class in [Class::Clean, Class::EmptyClean] {
+        for class in [Class::Zeroed, Class::EmptyZeroed] {
             if let Some(chunk) = self.chunks.with_room(class, false, blueprint) {
                 return Ok(self.hand_out_one(chunk));
             }
@@ -75,7 +75,7 @@ impl<'p> Allocator<'p> {
             return Err(Error::Misaligned { paddr, size_bits: bits });
         }
         let plain = matches!(blueprint, Blueprint::Frame { .. } | Blueprint::Untyped { .. });
-        if !plain && self.blocks.leaf_at(paddr).is_some_and(|leaf| leaf.device.get()) {
+        if !plain && self.blocks.leaf_at(paddr).is_some_and(|leaf| leaf.is_device()) {
             return Err(Error::DeviceMemory(paddr));
         }
         // Slots first: growing the CSpace could take the very memory.
@@ -89,8 +89,8 @@ impl<'p> Allocator<'p> {
         match made {
             Ok(chunk) => Ok(self.hand_out_all(chunk)),
             Err(error) => {
-                self.slots.give(first, count);
-                if let Some(leaf) = self.blocks.leaf_at(paddr).filter(|leaf| leaf.device.get()) {
+                self.slots.free(first, count);
+                if let Some(leaf) = self.blocks.leaf_at(paddr).filter(|leaf| leaf.is_device()) {
                     let _ = self.unite_device(kernel, leaf);
                 }
                 Err(error)
@@ -106,7 +106,7 @@ impl<'p> Allocator<'p> {
     /// [`Error::Kernel`] when the kernel refuses: the object is still there, free it again.
     pub fn free(&mut self, kernel: &mut impl Kernel, object: Object) -> Result<()> {
         let (chunk, index) = self.find_live(object.slot(), object.serial())?;
-        if chunk.live.get() == 1 && chunk.free.count() == 0 {
+        if chunk.live() == 1 && chunk.ready() == 0 {
             self.release_chunk(kernel, chunk)?;
         } else {
             let path = self.path(object.slot());
@@ -130,7 +130,7 @@ impl<'p> Allocator<'p> {
             .chunks
             .find(objects.first_slot())
             .ok_or(Error::NotAllocated(objects.first_slot()))?;
-        if chunk.serial.get() != objects.serial() || index != 0 || chunk.recycles.get() {
+        if chunk.serial() != objects.serial() || index != 0 || chunk.recycles() {
             return Err(Error::Stale(objects.first_slot()));
         }
         self.release_chunk(kernel, chunk)
@@ -169,21 +169,21 @@ impl<'p> Allocator<'p> {
     /// with one kernel call when they are all that is left of what they were allocated with.
     pub fn abandon_run(&mut self, kernel: &mut impl Kernel, first: CPtr, count: usize) {
         let Some((chunk, index)) = self.chunks.find(first) else { return };
-        if chunk.recycles.get() || !chunk.all_live(index, count) {
+        if chunk.recycles() || !chunk.all_live(index, count) {
             return;
         }
-        let whole = usize::from(chunk.live.get()) == count;
+        let whole = chunk.live() == count;
         if whole && self.release_chunk(kernel, chunk).is_ok() {
             return;
         }
         for slot in (0..count).map(|index| first.offset(index)) {
-            self.abandon(kernel, Object::new(slot, chunk.serial.get()));
+            self.abandon(kernel, Object::new(slot, chunk.serial()));
         }
     }
 
     fn find_live(&self, slot: CPtr, serial: u32) -> Result<(&'p Chunk<'p>, usize)> {
         let (chunk, index) = self.chunks.find(slot).ok_or(Error::NotAllocated(slot))?;
-        if chunk.serial.get() != serial || chunk.recycles.get() || !chunk.is_live(index) {
+        if chunk.serial() != serial || chunk.recycles() || !chunk.is_live(index) {
             return Err(Error::Stale(slot));
         }
         Ok((chunk, index))
@@ -192,21 +192,21 @@ impl<'p> Allocator<'p> {
     /// Marks a live object dead.
     fn bury(&mut self, chunk: &'p Chunk<'p>, index: usize) {
         self.live.sub(&self.sizes, chunk.blueprint(), 1);
-        self.chunks.take_back(chunk, index, 1, false, true);
+        self.chunks.free(chunk, index, 1, ObjectState::Gone);
     }
 
     fn hand_out_one(&mut self, chunk: &'p Chunk<'p>) -> Object {
         let (index, _) = chunk.first_run(1, true).unwrap_or((0, 1));
-        self.chunks.hand_out(chunk, index, 1);
+        self.chunks.alloc(chunk, index, 1);
         self.live.add(&self.sizes, chunk.blueprint(), 1);
-        Object::new(chunk.first.get().offset(index), chunk.serial.get())
+        Object::new(chunk.slot_of(index), chunk.serial())
     }
 
     fn hand_out_all(&mut self, chunk: &'p Chunk<'p>) -> Objects {
-        let count = usize::from(chunk.count.get());
-        self.chunks.hand_out(chunk, 0, count);
+        let count = chunk.count();
+        self.chunks.alloc(chunk, 0, count);
         self.live.add(&self.sizes, chunk.blueprint(), count);
-        Objects::new(chunk.first.get(), count, chunk.serial.get())
+        Objects::new(chunk.first(), count, chunk.serial())
     }
 
     /// Destroys all objects of a chunk with one call and makes its block and slots free.
@@ -215,18 +215,18 @@ impl<'p> Allocator<'p> {
         kernel: &mut impl Kernel,
         chunk: &'p Chunk<'p>,
     ) -> Result<()> {
-        let Some(block) = chunk.block.get() else {
+        let Some(block) = chunk.block() else {
             return Ok(());
         };
-        debug_assert_eq!(block.state.get(), State::Used(chunk));
+        debug_assert_eq!(block.state(), BlockState::Used(chunk));
         kernel
-            .cnode_revoke(self.path(block.slot.get()))
+            .cnode_revoke(self.path(block.slot()))
             .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;
-        self.live.sub(&self.sizes, chunk.blueprint(), usize::from(chunk.live.get()));
-        self.slots.give(chunk.first.get(), usize::from(chunk.count.get()));
+        self.live.sub(&self.sizes, chunk.blueprint(), chunk.live());
+        self.slots.free(chunk.first(), chunk.count());
         self.chunks.remove(chunk);
-        self.blocks.vacate(block);
-        if block.device.get() {
+        self.blocks.mark_free(block);
+        if block.is_device() {
             // The objects are gone whatever comes of this; what stays cut is united when a request
             // is for more of it.
             let _ = self.unite_device(kernel, block);

@@ -2,9 +2,9 @@
 //! kernel calls, and what they free must be cleared before it is used again.
 
 use crate::allocator::{Allocator, ChunkPlan};
-use crate::block::{Block, State};
-use crate::chunk::Chunk;
 use crate::kernel::Kernel;
+use crate::state::Chunk;
+use crate::state::{Block, BlockState};
 use crate::types::Invocation;
 use crate::types::{Error, Result};
 
@@ -50,8 +50,8 @@ impl<'p> Allocator<'p> {
     /// One step towards a free block of 2^`bits` bytes; false when there is nothing left to do.
     /// One kernel call.
     fn reclaim(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<bool> {
-        let idle = self.blocks.idle_for(bits);
-        if let Some(block) = idle.filter(|block| block.size_bits.get() >= bits) {
+        let idle = self.blocks.coalescible_for(bits);
+        if let Some(block) = idle.filter(|block| block.size_bits() >= bits) {
             return self.unite(kernel, block).map(|()| true);
         }
         if let Some(chunk) = self.chunks.unused() {
@@ -88,7 +88,9 @@ impl<'p> Allocator<'p> {
     }
 
     fn unite_all(&mut self, kernel: &mut impl Kernel) -> Result<()> {
-        while let Some(block) = self.blocks.idle_for(0).or_else(|| self.blocks.idle_device()) {
+        while let Some(block) =
+            self.blocks.coalescible_for(0).or_else(|| self.blocks.coalescible_device())
+        {
             self.unite(kernel, block)?;
         }
         Ok(())
@@ -97,10 +99,10 @@ impl<'p> Allocator<'p> {
     /// Destroys the free children of an idle block. One kernel call.
     fn unite(&mut self, kernel: &mut impl Kernel, block: &'p Block<'p>) -> Result<()> {
         kernel
-            .cnode_revoke(self.path(block.slot.get()))
+            .cnode_revoke(self.path(block.slot()))
             .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;
-        let (first, count) = self.blocks.unite(block);
-        self.slots.give(first, count);
+        let (first, count) = self.blocks.coalesce(block);
+        self.slots.free(first, count);
         Ok(())
     }
 
@@ -111,10 +113,10 @@ impl<'p> Allocator<'p> {
         kernel: &mut impl Kernel,
         block: &'p Block<'p>,
     ) -> Result<()> {
-        let mut parent = block.parent.get();
-        while let Some(block) = parent.filter(|parent| parent.busy.get() == 0) {
+        let mut parent = block.parent();
+        while let Some(block) = parent.filter(|parent| parent.busy_children() == 0) {
             self.unite(kernel, block)?;
-            parent = block.parent.get();
+            parent = block.parent();
         }
         Ok(())
     }
@@ -131,19 +133,21 @@ impl<'p> Allocator<'p> {
         let mut at = paddr;
         loop {
             let leaf = self.blocks.leaf_at(at).ok_or(Error::NoUntypedAt(at))?;
-            match leaf.state.get() {
-                State::Used(chunk) if chunk.live.get() == 0 => self.release_chunk(kernel, chunk)?,
-                State::Used(_) => return Err(Error::AddressInUse(at)),
-                _ if leaf.size_bits.get() >= bits => return Ok(leaf),
+            match leaf.state() {
+                BlockState::Used(chunk) if chunk.live() == 0 => {
+                    self.release_chunk(kernel, chunk)?
+                }
+                BlockState::Used(_) => return Err(Error::AddressInUse(at)),
+                _ if leaf.size_bits() >= bits => return Ok(leaf),
                 _ => {
-                    let parent = leaf.parent.get().ok_or(Error::NoUntypedAt(end))?;
-                    if parent.busy.get() == 0 {
+                    let parent = leaf.parent().ok_or(Error::NoUntypedAt(end))?;
+                    if parent.busy_children() == 0 {
                         self.unite(kernel, parent)?;
                         at = paddr;
                     } else {
                         // A sibling further on, or one before, is in the way: look at each in turn.
-                        let next = leaf.paddr.get() + leaf.bytes();
-                        at = if parent.contains(next) { next } else { parent.paddr.get() };
+                        let next = leaf.paddr() + leaf.bytes();
+                        at = if parent.contains(next) { next } else { parent.paddr() };
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Checking the whole state against itself.
 
 use crate::allocator::Allocator;
-use crate::block::State;
+use crate::state::BlockState;
 use crate::types::CPtr;
 
 /// An invariant that does not hold: a bug, or memory that was overwritten.
@@ -32,58 +32,58 @@ impl Allocator<'_> {
     fn validate_blocks(&self) -> Result<(), Violation> {
         let (mut free, mut free_bytes, mut total, mut device, mut end) = (0, 0, 0, 0, 0usize);
         for block in self.blocks.leaves() {
-            let at = block.paddr.get();
+            let at = block.paddr();
             hold("leaves do not overlap", at, at >= end)?;
             hold("blocks are aligned to their size", at, at & (block.bytes() - 1) == 0)?;
             end = at + (block.bytes() - 1);
-            if let Some(parent) = block.parent.get() {
+            if let Some(parent) = block.parent() {
                 hold("a child lies in its parent", at, parent.contains(at))?;
-                let child_bits = State::Split { child_bits: block.size_bits.get() };
-                hold("a leaf's parent is split to it", at, parent.state.get() == child_bits)?;
-                hold("a parent has at most four busy children", at, parent.busy.get() <= 4)?;
+                let child_bits = BlockState::Split { child_bits: block.size_bits() };
+                hold("a leaf's parent is split to it", at, parent.state() == child_bits)?;
+                hold("a parent has at most four busy children", at, parent.busy_children() <= 4)?;
             }
-            hold("a block's slot is taken", at, !self.slot_is_free(block.slot.get()))?;
-            let bytes = if block.device.get() { &mut device } else { &mut total };
+            hold("a block's slot is taken", at, !self.slot_is_free(block.slot()))?;
+            let bytes = if block.is_device() { &mut device } else { &mut total };
             *bytes += block.bytes();
-            match block.state.get() {
-                State::Free if !block.device.get() => {
+            match block.state() {
+                BlockState::Free if !block.is_device() => {
                     free += 1;
                     free_bytes += block.bytes();
                 }
-                State::Used(chunk) => {
-                    let mutual = chunk.block.get() == Some(block);
+                BlockState::Used(chunk) => {
+                    let mutual = chunk.block() == Some(block);
                     hold("a used block and its chunk know each other", at, mutual)?;
                 }
-                State::Free => {}
-                State::Split { .. } => hold("a split block is no leaf", at, false)?,
+                BlockState::Free => {}
+                BlockState::Split { .. } => hold("a split block is no leaf", at, false)?,
             }
         }
         let (in_free_tree, _) = self.blocks.tree_counts();
         hold("the tree of free blocks holds the free leaves", in_free_tree, in_free_tree == free)?;
-        hold("free bytes are counted", free_bytes, free_bytes == self.blocks.free_bytes)?;
-        hold("no RAM is lost", total, total == self.blocks.total_bytes)?;
-        hold("no device memory is lost", device, device == self.blocks.device_bytes)
+        hold("free bytes are counted", free_bytes, free_bytes == self.blocks.free_bytes())?;
+        hold("no RAM is lost", total, total == self.blocks.total_bytes())?;
+        hold("no device memory is lost", device, device == self.blocks.device_bytes())
     }
 
     fn validate_chunks(&self) -> Result<(), Violation> {
         let (mut end, mut live) = (CPtr::NULL, 0);
         for chunk in self.chunks.iter() {
-            let at = chunk.first.get().bits();
-            let count = usize::from(chunk.count.get());
-            hold("chunks do not share slots", at, chunk.first.get() >= end)?;
-            end = chunk.first.get().offset(count);
+            let at = chunk.first().bits();
+            let count = chunk.count();
+            hold("chunks do not share slots", at, chunk.first() >= end)?;
+            end = chunk.first().offset(count);
             let states = (0..count).filter(|&index| chunk.is_live(index)).count();
-            hold("live objects are counted", at, states == usize::from(chunk.live.get()))?;
+            hold("live objects are counted", at, states == chunk.live())?;
             live += states;
             for index in 0..count {
-                let slot = chunk.first.get().offset(index);
+                let slot = chunk.slot_of(index);
                 hold("an object's slot is taken", slot.bits(), !self.slot_is_free(slot))?;
             }
-            let block = chunk.block.get();
-            let backed = block.is_some_and(|block| block.state.get() == State::Used(chunk));
+            let block = chunk.block();
+            let backed = block.is_some_and(|block| block.state() == BlockState::Used(chunk));
             hold("a chunk's block is used by it", at, backed)?;
             let needed = self.chunk_bits(chunk.blueprint(), count).unwrap_or(0);
-            let fits = block.is_some_and(|block| block.size_bits.get() == needed);
+            let fits = block.is_some_and(|block| block.size_bits() == needed);
             hold("a chunk's block has its size", at, fits)?;
         }
         let counted = self.live;
@@ -103,14 +103,14 @@ impl Allocator<'_> {
     fn validate_slots(&self) -> Result<(), Violation> {
         let (mut free, mut capacity) = (0, 0);
         for window in self.slots.iter() {
-            let at = window.base.get().bits();
+            let at = window.base().bits();
             hold("a window's free slots are counted", at, window.free_is_exact())?;
             hold("a caller's slots are taken", at, window.lent_are_taken())?;
-            free += usize::from(window.free.get());
-            capacity += usize::from(window.capacity.get());
+            free += window.free_count();
+            capacity += window.capacity();
         }
-        hold("free slots are counted", free, free == self.slots.free)?;
-        hold("slots are counted", capacity, capacity == self.slots.capacity)
+        hold("free slots are counted", free, free == self.slots.free_count())?;
+        hold("slots are counted", capacity, capacity == self.slots.capacity())
     }
 
     fn slot_is_free(&self, slot: CPtr) -> bool {

@@ -27,5 +27,5 @@ pub use invocation::Invocation;
 pub use kernel_error::{KernelError, KernelResult};
 pub use live::LiveObjects;
 pub use mapping::{CachePolicy, Rights};
-pub use object::{Object, Objects};
+pub use object::{Object, ObjectState, Objects};
 pub use stats::Stats;

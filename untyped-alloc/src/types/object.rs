@@ -63,3 +63,17 @@ impl Objects {
         (index < self.count).then_some(Object { slot, serial: self.serial })
     }
 }
+
+/// The state of an object that a retype made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObjectState {
+    /// Handed out.
+    Live,
+    /// Ready to be handed out.
+    Ready {
+        /// Whether it is full of zeros.
+        clean: bool,
+    },
+    /// Destroyed; its memory comes back when the last of its batch is.
+    Gone,
+}

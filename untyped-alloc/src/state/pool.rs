@@ -41,11 +41,15 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
         self.free += 1;
     }
 
-    /// Adds the nodes that fit in the mapped page at `vaddr` (4 KiB).
-    pub fn adopt(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
-        let nodes = memory.adopt::<T>(vaddr);
+    /// Adds nodes that are in no pool yet.
+    pub fn add(&mut self, nodes: &'p [T]) {
         self.total += nodes.len();
         nodes.iter().for_each(|node| self.give(node));
+    }
+
+    /// Adds the nodes that fit in the mapped page at `vaddr` (of the smallest size).
+    pub fn adopt(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
+        self.add(memory.adopt::<T>(vaddr));
     }
 
     /// How many nodes are free.

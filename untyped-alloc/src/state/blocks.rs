@@ -1,0 +1,273 @@
+//! The buddy tree of untypeds.
+//!
+//! ```text
+//!   2^20  split                      a block is one untyped capability; a split retypes it in one
+//!    ├─ 2^18 used ── a chunk         call into up to four untypeds of the same size; `busy` counts
+//!    ├─ 2^18 split                   the children that are not free
+//!    │   ├─ 2^16 free
+//!    │   └─ …                        leaves (free or used) are ordered by physical address,
+//!    ├─ 2^18 free                    free ones also by (size, dirty, address): the first that is
+//!    └─ 2^18 free                    large enough is the best fit
+//! ```
+//!
+//! A block is *dirty* when its next retype will make the kernel clear it (4.8 thousand
+//! instructions for 4 KiB): boot untypeds, and blocks that were used before. Children fresh from a
+//! split are clean, because the split itself has cleared their parent. A split block with no busy
+//! child is *coalescible*: revoking its capability makes it one free block again.
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree};
+
+use super::nodes::{Block, BlockState, ByAddress, ByFit};
+use super::pool::Pool;
+use crate::types::{CPtr, UntypedInfo};
+
+type FitKey = (u8, bool, usize);
+
+fn fit_key(block: &Block<'_>) -> FitKey {
+    (block.size_bits(), block.is_dirty(), block.paddr())
+}
+
+impl<'a, 'p> KeyAdapter<'a> for ByFit<'p> {
+    type Key = FitKey;
+    fn get_key(&self, block: &'a Block<'p>) -> FitKey {
+        fit_key(block)
+    }
+}
+
+impl<'a, 'p> KeyAdapter<'a> for ByAddress<'p> {
+    type Key = usize;
+    fn get_key(&self, block: &'a Block<'p>) -> usize {
+        block.paddr()
+    }
+}
+
+/// All blocks: of RAM, and of device memory.
+pub struct Blocks<'p> {
+    /// Spare nodes.
+    pub pool: Pool<'p, Block<'p>>,
+    /// Free RAM blocks. Device blocks are never found by fit, only by address.
+    free: RBTree<ByFit<'p>>,
+    /// Split RAM blocks without a busy child.
+    coalescible: RBTree<ByFit<'p>>,
+    leaves: RBTree<ByAddress<'p>>,
+    free_bytes: usize,
+    total_bytes: usize,
+    device_bytes: usize,
+}
+
+impl<'p> Blocks<'p> {
+    /// No block at all.
+    pub fn new() -> Self {
+        Blocks {
+            pool: Pool::new(|node| &node.next_free),
+            free: RBTree::new(ByFit::new()),
+            coalescible: RBTree::new(ByFit::new()),
+            leaves: RBTree::new(ByAddress::new()),
+            free_bytes: 0,
+            total_bytes: 0,
+            device_bytes: 0,
+        }
+    }
+
+    /// Bytes of RAM in free blocks.
+    pub fn free_bytes(&self) -> usize {
+        self.free_bytes
+    }
+
+    /// Bytes of RAM in all.
+    pub fn total_bytes(&self) -> usize {
+        self.total_bytes
+    }
+
+    /// Bytes of device memory in all.
+    pub fn device_bytes(&self) -> usize {
+        self.device_bytes
+    }
+
+    /// Records a new leaf that is free. `node` comes from the pool.
+    fn insert(
+        &mut self,
+        node: &'p Block<'p>,
+        parent: Option<&'p Block<'p>>,
+        slot: CPtr,
+        paddr: usize,
+        size_bits: u8,
+    ) {
+        node.parent.set(parent);
+        node.slot.set(slot);
+        node.paddr.set(paddr);
+        node.size_bits.set(size_bits);
+        node.busy.set(0);
+        if let Some(parent) = parent {
+            node.dirty.set(false);
+            node.device.set(parent.is_device());
+        }
+        self.leaves.insert(node);
+        self.insert_free(node);
+    }
+
+    /// Records an untyped of the boot information, which overlaps no other. `node` comes from the
+    /// pool.
+    pub fn insert_boot(&mut self, node: &'p Block<'p>, info: UntypedInfo) {
+        // The kernel clears a boot untyped at its first retype, whatever it held.
+        node.dirty.set(true);
+        node.device.set(info.is_device);
+        self.insert(node, None, info.slot, info.paddr, info.size_bits);
+        let total = if info.is_device { &mut self.device_bytes } else { &mut self.total_bytes };
+        *total += node.bytes();
+    }
+
+    fn insert_free(&mut self, block: &'p Block<'p>) {
+        block.state.set(BlockState::Free);
+        if !block.is_device() {
+            self.free_bytes += block.bytes();
+            self.free.insert(block);
+        }
+    }
+
+    fn remove_free(&mut self, block: &'p Block<'p>) {
+        if !block.is_device() {
+            self.free_bytes -= block.bytes();
+            self.free.find_mut(&fit_key(block)).remove();
+        }
+    }
+
+    /// Takes a free block out of the free ones for the use `state`; its parent gets a busy child.
+    pub fn mark_used(&mut self, block: &'p Block<'p>, state: BlockState<'p>) {
+        debug_assert_eq!(block.state(), BlockState::Free);
+        self.remove_free(block);
+        block.state.set(state);
+        if let Some(parent) = block.parent() {
+            if parent.busy.replace(parent.busy.get() + 1) == 0 {
+                self.remove_coalescible(parent);
+            }
+        }
+    }
+
+    fn insert_coalescible(&mut self, block: &'p Block<'p>) {
+        if !block.is_device() {
+            self.coalescible.insert(block);
+        }
+    }
+
+    fn remove_coalescible(&mut self, block: &'p Block<'p>) {
+        if !block.is_device() {
+            self.coalescible.find_mut(&fit_key(block)).remove();
+        }
+    }
+
+    /// Makes a block free again whose capability has no children any more. Its next retype clears
+    /// it.
+    pub fn mark_free(&mut self, block: &'p Block<'p>) {
+        block.dirty.set(true);
+        self.insert_free(block);
+        if let Some(parent) = block.parent() {
+            parent.busy.set(parent.busy.get() - 1);
+            if parent.busy.get() == 0 {
+                self.insert_coalescible(parent);
+            }
+        }
+    }
+
+    /// Records that the free `block` was split into the `children` (nodes of the pool), which are
+    /// free and whose capabilities lie in consecutive slots.
+    pub fn split(
+        &mut self,
+        block: &'p Block<'p>,
+        child_bits: u8,
+        first_slot: CPtr,
+        children: &[Option<&'p Block<'p>>],
+    ) {
+        // Out of the tree of free blocks first: `dirty` is part of the key that it is found by.
+        self.mark_used(block, BlockState::Split { child_bits });
+        self.leaves.find_mut(&block.paddr()).remove();
+        block.dirty.set(true);
+        self.insert_coalescible(block);
+        for (index, child) in children.iter().flatten().enumerate() {
+            let paddr = block.paddr() + (index << child_bits);
+            self.insert(child, Some(block), first_slot.offset(index), paddr, child_bits);
+        }
+    }
+
+    /// Records that the children of the coalescible `block` are gone; returns the first child's
+    /// slot and how many there were.
+    pub fn coalesce(&mut self, block: &'p Block<'p>) -> (CPtr, usize) {
+        let BlockState::Split { child_bits } = block.state() else {
+            unreachable!("only split blocks are coalescible")
+        };
+        self.remove_coalescible(block);
+        let count = 1 << (block.size_bits() - child_bits);
+        let mut first_slot = CPtr::NULL;
+        // Downwards, so that the first child's slot is the one that stays.
+        for index in (0..count).rev() {
+            let paddr = block.paddr() + (index << child_bits);
+            if let Some(child) = self.leaves.find_mut(&paddr).remove() {
+                self.remove_free(child);
+                first_slot = child.slot();
+                self.pool.give(child);
+            }
+        }
+        self.leaves.insert(block);
+        // As for any block that becomes free: counted, and one busy child less above.
+        self.mark_free(block);
+        (first_slot, count)
+    }
+
+    /// The best fit for 2^`size_bits` bytes: the smallest free RAM block that is large enough, a
+    /// clean one before a dirty one, the lowest address first.
+    pub fn best_fit(&self, size_bits: u8) -> Option<&'p Block<'p>> {
+        self.free.lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer()
+    }
+
+    /// A split block of device memory whose children are all free: one that a refused call left
+    /// so. O(leaves).
+    pub fn coalescible_device(&self) -> Option<&'p Block<'p>> {
+        let devices = self.leaves().filter(|leaf| leaf.is_device());
+        devices.filter_map(|leaf| leaf.parent()).find(|parent| parent.busy_children() == 0)
+    }
+
+    /// A block that is worth coalescing to get 2^`size_bits` bytes: the smallest coalescible one
+    /// that is large enough, else the largest there is.
+    pub fn coalescible_for(&self, size_bits: u8) -> Option<&'p Block<'p>> {
+        let key = (size_bits, false, 0);
+        let fitting = self.coalescible.lower_bound(Bound::Included(&key)).clone_pointer();
+        fitting.or_else(|| self.coalescible.back().clone_pointer())
+    }
+
+    /// The leaf (free or used) that covers a physical address.
+    pub fn leaf_at(&self, paddr: usize) -> Option<&'p Block<'p>> {
+        let block = self.leaves.upper_bound(Bound::Included(&paddr)).clone_pointer()?;
+        block.contains(paddr).then_some(block)
+    }
+
+    /// The first leaf at or above a physical address.
+    pub fn leaf_from(&self, paddr: usize) -> Option<&'p Block<'p>> {
+        self.leaves.lower_bound(Bound::Included(&paddr)).clone_pointer()
+    }
+
+    /// The largest free RAM block, in bits; 0 when none is free.
+    pub fn largest_free_bits(&self) -> u8 {
+        self.free.back().get().map_or(0, |block| block.size_bits())
+    }
+
+    /// Every leaf, in the order of physical addresses.
+    pub fn leaves(&self) -> impl Iterator<Item = &'p Block<'p>> + '_ {
+        let mut cursor = self.leaves.front();
+        core::iter::from_fn(move || {
+            let block = cursor.clone_pointer();
+            cursor.move_next();
+            block
+        })
+    }
+
+    /// How many free and coalescible blocks the trees hold, for checking them against the leaves.
+    pub fn tree_counts(&self) -> (usize, usize) {
+        (self.free.iter().count(), self.coalescible.iter().count())
+    }
+}
+
+impl Default for Blocks<'_> {
+    fn default() -> Self {
+        Blocks::new()
+    }
+}

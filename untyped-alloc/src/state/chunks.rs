@@ -1,0 +1,216 @@
+//! All chunks, by slot and by room.
+//!
+//! A chunk is the objects that one untyped was retyped into in one call, in consecutive slots:
+//! retyping one frame a call costs 1103 instructions, 256 in one call 93 each. It is no slab, which
+//! promises objects that keep their constructed state while they are free; a free object here is
+//! zeroed, dirty or destroyed. There are two kinds:
+//!
+//! - one that *recycles*: its objects (frames, page tables) are allocated again after they come
+//!   back; a frame that comes back is dirty;
+//! - one that *destroys*: an object that comes back is deleted and retired, and its memory returns
+//!   when no object of the chunk is left.
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, KeyAdapter, RBTree};
+
+use super::nodes::{Block, ByRoom, BySlot, Chunk, Class, LEAST_BLUEPRINT};
+use super::object_map::MAX_OBJECTS;
+use super::pool::Pool;
+use crate::types::{Blueprint, CPtr, ObjectState};
+
+impl<'a, 'p> KeyAdapter<'a> for BySlot<'p> {
+    type Key = CPtr;
+    fn get_key(&self, chunk: &'a Chunk<'p>) -> CPtr {
+        chunk.first()
+    }
+}
+
+type RoomKey = (Option<Class>, bool, Blueprint, CPtr);
+
+impl<'a, 'p> KeyAdapter<'a> for ByRoom<'p> {
+    type Key = RoomKey;
+    fn get_key(&self, chunk: &'a Chunk<'p>) -> RoomKey {
+        room_key(chunk)
+    }
+}
+
+fn room_key(chunk: &Chunk<'_>) -> RoomKey {
+    (chunk.class.get(), chunk.recycles(), chunk.blueprint(), chunk.first())
+}
+
+/// What is recorded of a chunk when it is made.
+#[derive(Clone, Copy)]
+pub struct NewChunk<'p> {
+    /// The block that was retyped.
+    pub block: &'p Block<'p>,
+    /// What into.
+    pub blueprint: Blueprint,
+    /// Whether objects that come back are allocated again.
+    pub recycles: bool,
+    /// The slot of the first object.
+    pub first: CPtr,
+    /// How many objects, 1 to 256.
+    pub count: usize,
+    /// A number that no chunk in these slots had before; not 0.
+    pub serial: u32,
+}
+
+/// All chunks.
+pub struct Chunks<'p> {
+    /// Spare nodes.
+    pub pool: Pool<'p, Chunk<'p>>,
+    by_slot: RBTree<BySlot<'p>>,
+    by_room: RBTree<ByRoom<'p>>,
+    /// The chunk that was found last, to be looked at first. A node that is in no tree has neither
+    /// class nor block.
+    last: Cell<Option<&'p Chunk<'p>>>,
+}
+
+impl<'p> Chunks<'p> {
+    /// No chunk at all.
+    pub fn new() -> Self {
+        Chunks {
+            pool: Pool::new(|node| &node.next_free),
+            by_slot: RBTree::new(BySlot::new()),
+            by_room: RBTree::new(ByRoom::new()),
+            last: Cell::new(None),
+        }
+    }
+
+    /// Records a chunk that was just made; all its objects are ready and zeroed. `node` comes from
+    /// the pool.
+    pub fn insert(&mut self, node: &'p Chunk<'p>, new: NewChunk<'p>) {
+        node.block.set(Some(new.block));
+        node.blueprint.set(Some(new.blueprint));
+        node.recycles.set(new.recycles);
+        node.first.set(new.first);
+        node.serial.set(new.serial);
+        node.count.set(new.count as u16);
+        node.live.set(0);
+        node.class.set(None);
+        node.objects.reset(new.count);
+        self.by_slot.insert(node);
+        self.sort(node);
+        self.last.set(Some(node));
+    }
+
+    /// Takes a chunk out of the trees and gives its node back.
+    pub fn remove(&mut self, chunk: &'p Chunk<'p>) {
+        self.by_slot.find_mut(&chunk.first()).remove();
+        if chunk.class.get().is_some() {
+            self.by_room.find_mut(&room_key(chunk)).remove();
+        }
+        chunk.class.set(None);
+        chunk.block.set(None);
+        chunk.serial.set(0);
+        self.pool.give(chunk);
+    }
+
+    /// Allocates `count` ready objects from number `first` on.
+    pub fn alloc(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize) {
+        chunk.objects.set(first, count, ObjectState::Live);
+        chunk.live.set(chunk.live.get() + count as u16);
+        self.sort(chunk);
+    }
+
+    /// Allocates object number `index` if it is zeroed; that may move the chunk to another class.
+    #[cold]
+    pub fn alloc_last_zeroed(&mut self, chunk: &'p Chunk<'p>, index: usize) -> bool {
+        let zeroed = ObjectState::Ready { clean: true };
+        let found = index < MAX_OBJECTS && chunk.state(index) == zeroed;
+        if found {
+            self.alloc(chunk, index, 1);
+        }
+        found
+    }
+
+    /// Takes back `count` live objects from number `first` on, which are ready or gone from now on.
+    #[inline]
+    pub fn free(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize, state: ObjectState) {
+        chunk.objects.set(first, count, state);
+        chunk.live.set(chunk.live.get() - count as u16);
+        self.sort(chunk);
+    }
+
+    fn sort(&mut self, chunk: &'p Chunk<'p>) {
+        let class = chunk.classify();
+        if class == chunk.class.get() {
+            return;
+        }
+        // Out of the tree while its key is the one that it was put there by.
+        if chunk.class.get().is_some() {
+            self.by_room.find_mut(&room_key(chunk)).remove();
+        }
+        chunk.class.set(class);
+        if class.is_some() {
+            self.by_room.insert(chunk);
+        }
+    }
+
+    /// A chunk of a class with this kind of object: the last one again, else the first.
+    pub fn with_room(
+        &self,
+        class: Class,
+        recycles: bool,
+        blueprint: Blueprint,
+    ) -> Option<&'p Chunk<'p>> {
+        let fits = |chunk: &&'p Chunk<'p>| {
+            let found = (chunk.class.get(), chunk.recycles(), chunk.blueprint());
+            found == (Some(class), recycles, blueprint)
+        };
+        if let Some(chunk) = self.last.get().filter(fits) {
+            return Some(chunk);
+        }
+        let key = (Some(class), recycles, blueprint, CPtr::NULL);
+        let first = self.by_room.lower_bound(Bound::Included(&key)).clone_pointer();
+        let chunk = first.filter(fits)?;
+        self.last.set(Some(chunk));
+        Some(chunk)
+    }
+
+    /// A chunk without a live object, if there is one.
+    pub fn unused(&self) -> Option<&'p Chunk<'p>> {
+        let key = (Some(Class::EmptyZeroed), false, LEAST_BLUEPRINT, CPtr::NULL);
+        self.by_room.lower_bound(Bound::Included(&key)).clone_pointer()
+    }
+
+    /// The next chunk without a live object after this one.
+    pub fn unused_after(&self, chunk: &'p Chunk<'p>) -> Option<&'p Chunk<'p>> {
+        self.by_room.lower_bound(Bound::Excluded(&room_key(chunk))).clone_pointer()
+    }
+
+    /// The chunk and the number of the object in `slot`.
+    pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
+        let again = self.last.get().filter(|chunk| chunk.block().is_some());
+        if let Some((chunk, index)) = again.and_then(|chunk| Some((chunk, chunk.index_of(slot)?))) {
+            return Some((chunk, index));
+        }
+        let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
+        let index = chunk.index_of(slot)?;
+        self.last.set(Some(chunk));
+        Some((chunk, index))
+    }
+
+    /// Every chunk, by slot.
+    pub fn iter(&self) -> impl Iterator<Item = &'p Chunk<'p>> + '_ {
+        let mut cursor = self.by_slot.front();
+        core::iter::from_fn(move || {
+            let chunk = cursor.clone_pointer();
+            cursor.move_next();
+            chunk
+        })
+    }
+
+    /// How many chunks the tree of room holds, and how many ought to be in it.
+    pub fn room_counts(&self) -> (usize, usize) {
+        let expected = self.iter().filter(|chunk| chunk.classify().is_some()).count();
+        (self.by_room.iter().count(), expected)
+    }
+}
+
+impl Default for Chunks<'_> {
+    fn default() -> Self {
+        Chunks::new()
+    }
+}

@@ -1,0 +1,175 @@
+//! Where slots lie before and after the CSpace has grown past the initial CNode.
+//!
+//! ```text
+//!   at boot                      grown
+//!
+//!   initial CNode                root CNode: 256 slots
+//!   guard 16 bits, 16 bits        ├─ 0: the initial CNode, without its guard   CPtr 0x0000ssss
+//!                                 ├─ 1: CNode of 4096 slots                    CPtr 0x00010sss
+//!                                 └─ …                                         CPtr 0x00jj0sss
+//! ```
+//!
+//! Capability pointers of before stay valid, because the initial CNode is mounted where they lead.
+//! It also stays the cheaper way to name its own slots. Threads made before the growth keep the old
+//! root and see the initial CNode alone.
+
+use super::slot_window::WINDOW_SLOTS;
+use crate::types::{CPtr, CSpaceInfo, CapPath, Object};
+
+/// The root of the grown CSpace.
+#[derive(Clone, Copy)]
+pub struct Growth {
+    /// The root CNode.
+    pub object: Object,
+    /// The capability to it with the guard that leads to it, from where CPtrs resolve.
+    pub guarded: CPtr,
+}
+
+/// Slots of the initial CNode that are in no window yet: what one window can hold of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnopenedWindow {
+    /// The first slot of the window, ours or not.
+    pub base: usize,
+    /// The first slot that is ours.
+    pub from: usize,
+    /// The slot after the last that is ours.
+    pub to: usize,
+}
+
+/// The layout of the CSpace.
+pub struct CSpace {
+    info: CSpaceInfo,
+    word_bits: u8,
+    /// The first slot of the initial CNode that is in no window yet.
+    unopened: usize,
+    grown: Option<Growth>,
+    /// Which slots of the grown root are taken.
+    mounted: [u32; CSpace::MAX_MOUNTS / 32],
+}
+
+impl CSpace {
+    /// Logarithm of the root CNode's slots.
+    pub const ROOT_RADIX: u8 = 8;
+    /// Logarithm of a second-level CNode's slots: one window.
+    pub const NODE_RADIX: u8 = WINDOW_SLOTS.trailing_zeros() as u8;
+    /// As many second-level CNodes there can be, the initial one included.
+    pub const MAX_MOUNTS: usize = 1 << CSpace::ROOT_RADIX;
+
+    /// A CSpace that has not grown, with no window open. A word has `word_bits` bits.
+    pub fn new(info: CSpaceInfo, word_bits: u8) -> CSpace {
+        // Number 0 is the initial CNode's.
+        let mounted = [1, 0, 0, 0, 0, 0, 0, 0];
+        CSpace { info, word_bits, unopened: info.first_free, grown: None, mounted }
+    }
+
+    /// What there was at boot.
+    pub fn info(&self) -> &CSpaceInfo {
+        &self.info
+    }
+
+    /// The root of the grown CSpace, if it has grown.
+    pub fn growth(&self) -> Option<Growth> {
+        self.grown
+    }
+
+    /// Records that the CSpace has grown: `growth` is the thread's root now.
+    pub fn set_growth(&mut self, growth: Growth) {
+        self.grown = Some(growth);
+    }
+
+    /// The CNode capability that resolves every CPtr of this CSpace with all bits of a word.
+    pub fn root(&self) -> CPtr {
+        self.grown.map_or(self.info.root, |grown| grown.guarded)
+    }
+
+    /// Bits that the second level resolves.
+    fn rest_bits(&self) -> u8 {
+        self.info.radix_bits.max(CSpace::NODE_RADIX)
+    }
+
+    /// The guard of the grown root, in bits (all of them 0).
+    pub fn root_guard_bits(&self) -> u8 {
+        self.word_bits - CSpace::ROOT_RADIX - self.rest_bits()
+    }
+
+    /// The guard of the initial CNode below the grown root, in bits (all of them 0).
+    pub fn initial_guard_bits(&self) -> u8 {
+        self.rest_bits() - self.info.radix_bits
+    }
+
+    /// The guard of a CNode of ours below the grown root, in bits (all of them 0).
+    pub fn node_guard_bits(&self) -> u8 {
+        self.rest_bits() - CSpace::NODE_RADIX
+    }
+
+    /// The grown root, where it alone leads to `slot`: the slot is not in the initial CNode.
+    fn second_level(&self, slot: CPtr) -> Option<Growth> {
+        self.grown.filter(|_| slot.bits() >> self.info.radix_bits != 0)
+    }
+
+    /// How a CNode invocation names `slot`.
+    pub fn path(&self, slot: CPtr) -> CapPath {
+        let root = self.second_level(slot).map_or(self.info.root, |grown| grown.guarded);
+        CapPath { root, index: slot.bits(), depth: self.word_bits }
+    }
+
+    /// How a retype names the CNode that holds `slot`, and the slot's number in it.
+    pub fn node(&self, slot: CPtr) -> (CapPath, usize) {
+        match self.second_level(slot) {
+            Some(grown) => {
+                let (rest, index) = (self.rest_bits(), slot.bits() >> self.rest_bits());
+                let depth = self.word_bits - rest;
+                let offset = slot.bits() & ((1 << rest) - 1);
+                (CapPath { root: grown.guarded, index, depth }, offset)
+            }
+            None => (CapPath { root: self.info.root, index: 0, depth: 0 }, slot.bits()),
+        }
+    }
+
+    /// How many slots of the initial CNode are in no window yet.
+    pub fn unopened_slots(&self) -> usize {
+        self.info.end_free - self.unopened
+    }
+
+    /// The next slots of the initial CNode to be opened as a window; `None` when all are open.
+    pub fn unopened_window(&self) -> Option<UnopenedWindow> {
+        let (from, end) = (self.unopened, self.info.end_free);
+        let base = from & !(WINDOW_SLOTS - 1);
+        (from < end).then(|| UnopenedWindow { base, from, to: end.min(base + WINDOW_SLOTS) })
+    }
+
+    /// Records that the slots of the initial CNode up to `to` are in windows.
+    pub fn set_opened(&mut self, to: usize) {
+        self.unopened = to;
+    }
+
+    /// A slot of the grown root that is empty, by number; `None` when all are taken.
+    pub fn free_mount(&self) -> Option<usize> {
+        (0..CSpace::MAX_MOUNTS).find(|&at| self.mounted[at / 32] >> (at % 32) & 1 == 0)
+    }
+
+    /// How a CNode invocation names slot `mount` of the grown root, which is `root`.
+    pub fn mount_path(&self, root: Growth, mount: usize) -> CapPath {
+        CapPath { root: root.guarded, index: mount, depth: self.word_bits - self.rest_bits() }
+    }
+
+    /// The first CPtr that slot `mount` of the grown root leads to.
+    pub fn mount_base(&self, mount: usize) -> CPtr {
+        CPtr::new(mount << self.rest_bits())
+    }
+
+    /// The slot of the grown root that leads to `slot`, by number.
+    pub fn mount_of(&self, slot: CPtr) -> usize {
+        slot.bits() >> self.rest_bits()
+    }
+
+    /// Records that slot `mount` of the grown root is taken.
+    pub fn insert_mount(&mut self, mount: usize) {
+        self.mounted[mount / 32] |= 1 << (mount % 32);
+    }
+
+    /// Records that slot `mount` of the grown root is empty.
+    pub fn remove_mount(&mut self, mount: usize) {
+        self.mounted[mount / 32] &= !(1 << (mount % 32));
+    }
+}

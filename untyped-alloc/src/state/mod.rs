@@ -1,0 +1,32 @@
+//! What the allocator remembers: pure data structures with no kernel call, each tested by itself.
+//!
+//! - `pool.rs`: free lists of book-keeping nodes, which all the trees here are made of.
+//! - `nodes.rs`: the node of a block (one untyped) and that of a chunk, which point at each other.
+//! - `blocks.rs`: the buddy tree of untypeds; `chunks.rs`: all chunks, by slot and by room.
+//! - `object_map.rs`: the state of each object of a chunk, in two bitmaps.
+//! - `slot_window.rs`: 4096 capability slots; `slots.rs`: all windows, by address and by room.
+//! - `cspace.rs`: where slots lie before and after the CSpace has grown.
+//!
+//! A method here finds something or records one change that is true already; it says so when it
+//! finds nothing, and cannot fail otherwise. The caller makes the kernel call first.
+
+mod blocks;
+mod chunks;
+mod cspace;
+mod nodes;
+mod object_map;
+mod pool;
+mod slot_window;
+mod slots;
+
+pub use blocks::Blocks;
+pub use chunks::{Chunks, NewChunk};
+pub use cspace::{CSpace, Growth};
+pub use nodes::{Block, BlockState, Chunk, Class};
+pub use object_map::MAX_OBJECTS;
+pub use pool::{NextFree, Pool};
+pub use slot_window::{SlotWindow, MAX_RUN, WINDOW_SLOTS};
+pub use slots::Slots;
+
+#[cfg(test)]
+mod tests;

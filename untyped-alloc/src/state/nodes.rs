@@ -1,0 +1,316 @@
+//! The two kinds of nodes that point at each other: a block, which is one untyped capability, and a
+//! chunk, which is the objects that one block was retyped into.
+
+use core::cell::Cell;
+
+use intrusive_collections::RBTreeLink;
+
+use super::object_map::ObjectMap;
+use crate::types::{Blueprint, CPtr, ObjectState};
+
+/// The state of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BlockState<'p> {
+    /// In the tree of free blocks; no capability is derived from it.
+    Free,
+    /// Retyped into smaller blocks of this size.
+    Split {
+        /// Logarithm of the size of one of them, in bytes.
+        child_bits: u8,
+    },
+    /// Retyped into the objects of a chunk.
+    Used(&'p Chunk<'p>),
+}
+
+/// One untyped capability.
+pub struct Block<'p> {
+    pub(super) next_free: Cell<Option<&'p Block<'p>>>,
+    by_fit: RBTreeLink,
+    by_address: RBTreeLink,
+    pub(super) parent: Cell<Option<&'p Block<'p>>>,
+    pub(super) state: Cell<BlockState<'p>>,
+    pub(super) slot: Cell<CPtr>,
+    pub(super) paddr: Cell<usize>,
+    pub(super) size_bits: Cell<u8>,
+    pub(super) dirty: Cell<bool>,
+    pub(super) device: Cell<bool>,
+    /// Children that are not free, for a split block: 0 to 4.
+    pub(super) busy: Cell<u8>,
+}
+
+impl Default for Block<'_> {
+    fn default() -> Self {
+        Block {
+            next_free: Cell::new(None),
+            by_fit: RBTreeLink::new(),
+            by_address: RBTreeLink::new(),
+            parent: Cell::new(None),
+            state: Cell::new(BlockState::Free),
+            slot: Cell::new(CPtr::NULL),
+            paddr: Cell::new(0),
+            size_bits: Cell::new(0),
+            dirty: Cell::new(false),
+            device: Cell::new(false),
+            busy: Cell::new(0),
+        }
+    }
+}
+
+impl core::fmt::Debug for Block<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "untyped {:#x}+2^{}", self.paddr(), self.size_bits())
+    }
+}
+
+impl PartialEq for Block<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Block<'_> {}
+
+impl<'p> Block<'p> {
+    /// The block that it was split off; `None` for an untyped of the boot information.
+    pub fn parent(&self) -> Option<&'p Block<'p>> {
+        self.parent.get()
+    }
+
+    /// What became of it.
+    pub fn state(&self) -> BlockState<'p> {
+        self.state.get()
+    }
+
+    /// The slot of its capability.
+    pub fn slot(&self) -> CPtr {
+        self.slot.get()
+    }
+
+    /// Its physical address, in bytes; a multiple of its size.
+    pub fn paddr(&self) -> usize {
+        self.paddr.get()
+    }
+
+    /// Logarithm of its size in bytes.
+    pub fn size_bits(&self) -> u8 {
+        self.size_bits.get()
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> usize {
+        1 << self.size_bits()
+    }
+
+    /// Whether its next retype makes the kernel clear it.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty.get()
+    }
+
+    /// Whether it is device memory.
+    pub fn is_device(&self) -> bool {
+        self.device.get()
+    }
+
+    /// How many of its children are not free, for a split block.
+    pub fn busy_children(&self) -> u8 {
+        self.busy.get()
+    }
+
+    /// Whether the physical address lies in it.
+    pub fn contains(&self, paddr: usize) -> bool {
+        paddr >= self.paddr() && paddr - self.paddr() < self.bytes()
+    }
+}
+
+/// Objects made by one retype. Costs its 112 bytes for 256 frames: under half a byte a page.
+#[derive(Default)]
+pub struct Chunk<'p> {
+    pub(super) next_free: Cell<Option<&'p Chunk<'p>>>,
+    by_slot: RBTreeLink,
+    by_room: RBTreeLink,
+    pub(super) block: Cell<Option<&'p Block<'p>>>,
+    pub(super) blueprint: Cell<Option<Blueprint>>,
+    pub(super) first: Cell<CPtr>,
+    pub(super) serial: Cell<u32>,
+    pub(super) count: Cell<u16>,
+    pub(super) live: Cell<u16>,
+    pub(super) recycles: Cell<bool>,
+    /// What its place in the tree of room is sorted by; `None` when it is not in it.
+    pub(super) class: Cell<Option<Class>>,
+    pub(super) objects: ObjectMap,
+}
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(core::mem::size_of::<Chunk<'_>>() <= 120);
+
+/// Why a chunk is worth finding.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Class {
+    /// Partly used, with a zeroed object to allocate.
+    Zeroed,
+    /// Partly used, with only dirty objects to allocate.
+    Dirty,
+    /// Unused; its first ready object is zeroed.
+    EmptyZeroed,
+    /// Unused, all dirty.
+    EmptyDirty,
+    /// Unused and with nothing to allocate, but the kernel refused to destroy it: retried.
+    Quarantine,
+}
+
+impl PartialEq for Chunk<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Chunk<'_> {}
+
+impl core::fmt::Debug for Chunk<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "chunk of {} {:?} from {:?}", self.count(), self.blueprint(), self.first)
+    }
+}
+
+impl<'p> Chunk<'p> {
+    /// The block that its objects were made from; `None` for a node that is in no tree.
+    pub fn block(&self) -> Option<&'p Block<'p>> {
+        self.block.get()
+    }
+
+    /// What its objects are.
+    pub fn blueprint(&self) -> Blueprint {
+        self.blueprint.get().unwrap_or(LEAST_BLUEPRINT)
+    }
+
+    /// The slot of its first object.
+    pub fn first(&self) -> CPtr {
+        self.first.get()
+    }
+
+    /// The slot of object number `index`.
+    pub fn slot_of(&self, index: usize) -> CPtr {
+        self.first().offset(index)
+    }
+
+    /// A number that no other chunk in these slots had before; 0 for a node that is in no tree.
+    pub fn serial(&self) -> u32 {
+        self.serial.get()
+    }
+
+    /// How many objects were made, 1 to 256.
+    pub fn count(&self) -> usize {
+        usize::from(self.count.get())
+    }
+
+    /// How many of them are live.
+    pub fn live(&self) -> usize {
+        usize::from(self.live.get())
+    }
+
+    /// Whether objects that come back are allocated again, rather than destroyed.
+    pub fn recycles(&self) -> bool {
+        self.recycles.get()
+    }
+
+    /// The number of the object in `slot`.
+    pub fn index_of(&self, slot: CPtr) -> Option<usize> {
+        let index = slot.bits().checked_sub(self.first().bits())?;
+        (index < self.count()).then_some(index)
+    }
+
+    /// The state of object number `index`, which is less than their count.
+    pub fn state(&self, index: usize) -> ObjectState {
+        self.objects.state(index)
+    }
+
+    /// Whether object number `index`, which is less than their count, is live.
+    pub fn is_live(&self, index: usize) -> bool {
+        self.state(index) == ObjectState::Live
+    }
+
+    /// Whether `count` objects from number `first` on exist and are all live, and `count` is not 0.
+    pub fn all_live(&self, first: usize, count: usize) -> bool {
+        count != 0
+            && first + count <= self.count()
+            && self.objects.none_ready_or_retired(first, count)
+    }
+
+    /// How many objects are ready to be allocated.
+    pub fn ready(&self) -> usize {
+        self.objects.ready()
+    }
+
+    /// How many objects are retired but not destroyed, for a chunk of class
+    /// [`Class::Quarantine`]; 0 for another.
+    pub fn quarantined(&self) -> usize {
+        let waits = self.live() == 0 && self.ready() == 0;
+        if waits {
+            self.objects.flagged()
+        } else {
+            0
+        }
+    }
+
+    /// The longest run of at most `want` ready objects of one kind (`zeroed` or not) that starts at
+    /// the first of that kind: its first number and length.
+    pub fn first_run(&self, want: usize, zeroed: bool) -> Option<(usize, usize)> {
+        self.objects.first_run(want, zeroed)
+    }
+
+    /// Allocates the first zeroed object where that leaves the chunk in its class, which the rest
+    /// of the word it lies in mostly tells.
+    pub fn alloc_zeroed(&self) -> Option<usize> {
+        if self.class.get() != Some(Class::Zeroed) {
+            return None;
+        }
+        let index = self.objects.alloc_zeroed()?;
+        self.live.set(self.live.get() + 1);
+        Some(index)
+    }
+
+    /// Allocates object number `index` if it is zeroed and that leaves the chunk in its class.
+    #[inline(always)]
+    pub fn alloc_zeroed_at(&self, index: usize) -> bool {
+        if self.class.get() != Some(Class::Zeroed) || !self.objects.alloc_zeroed_at(index) {
+            return false;
+        }
+        self.live.set(self.live.get() + 1);
+        true
+    }
+
+    /// The class it belongs to now.
+    pub(super) fn classify(&self) -> Option<Class> {
+        let (ready, zeroed) = self.objects.room();
+        match (self.live() == 0, ready, zeroed) {
+            (true, false, _) => Some(Class::Quarantine),
+            (true, true, true) => Some(Class::EmptyZeroed),
+            (true, true, false) => Some(Class::EmptyDirty),
+            (false, false, _) => None,
+            (false, true, true) => Some(Class::Zeroed),
+            (false, true, false) => Some(Class::Dirty),
+        }
+    }
+}
+
+/// The least of all blueprints: no kernel object is an untyped of one byte.
+pub(super) const LEAST_BLUEPRINT: Blueprint = Blueprint::Untyped { size_bits: 0 };
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::{intrusive_adapter, RBTreeLink};
+    intrusive_adapter!(
+        pub ByFit<'p> = &'p Block<'p>: Block<'p> { by_fit => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub ByAddress<'p> = &'p Block<'p>: Block<'p> { by_address => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub BySlot<'p> = &'p Chunk<'p>: Chunk<'p> { by_slot => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub ByRoom<'p> = &'p Chunk<'p>: Chunk<'p> { by_room => RBTreeLink }
+    );
+}
+pub(super) use adapters::{ByAddress, ByFit, ByRoom, BySlot};

@@ -1,0 +1,199 @@
+//! The state of each object of a chunk, in two bitmaps.
+//!
+//! ```text
+//!                          alloc                 free
+//!   ready, zeroed or dirty ─────► live ──────────────► ready, dirty     (objects are recycled)
+//!   free = 1, flag: zeroed        free = 0, flag = 0
+//!                                       ──────────────► retired         (objects are destroyed)
+//!                                                       free = 0, flag = 1
+//! ```
+
+use core::cell::Cell;
+
+use crate::types::ObjectState;
+
+/// The most objects of one chunk: as many as one retype makes.
+pub const MAX_OBJECTS: usize = 256;
+
+const WORDS: usize = MAX_OBJECTS / 32;
+
+/// 256 bits, shared by reference.
+#[derive(Default)]
+struct Bits([Cell<u32>; WORDS]);
+
+impl Bits {
+    fn get(&self, bit: usize) -> bool {
+        self.0[bit / 32].get() >> (bit % 32) & 1 == 1
+    }
+
+    /// Calls `f` for each word that some of `count` bits from `first` on lie in, with a mask of
+    /// them.
+    #[inline]
+    fn each_word(&self, first: usize, count: usize, mut f: impl FnMut(&Cell<u32>, u32)) {
+        let (mut at, end) = (first, first + count);
+        while at < end {
+            let (low, bits) = (at % 32, (32 - at % 32).min(end - at));
+            f(&self.0[at / 32], (u32::MAX >> (32 - bits)) << low);
+            at += bits;
+        }
+    }
+
+    /// Sets or clears `count` bits from `first` on.
+    fn set(&self, first: usize, count: usize, value: bool) {
+        self.each_word(first, count, |word, mask| {
+            word.set(if value { word.get() | mask } else { word.get() & !mask });
+        });
+    }
+
+    /// Sets the first `count` bits and clears the others.
+    fn set_first(&self, count: usize) {
+        for (index, word) in self.0.iter().enumerate() {
+            let bits = count.saturating_sub(index * 32).min(32) as u32;
+            word.set(u32::MAX.checked_shr(32 - bits).unwrap_or(0));
+        }
+    }
+
+    /// Whether `count` bits from `first` on are all clear.
+    fn none(&self, first: usize, count: usize) -> bool {
+        let mut any = 0;
+        self.each_word(first, count, |word, mask| any |= word.get() & mask);
+        any == 0
+    }
+
+    fn count(&self) -> usize {
+        self.0.iter().map(|word| word.get().count_ones() as usize).sum()
+    }
+}
+
+/// The states of up to 256 objects. Objects from the chunk's count on are neither ready nor retired.
+#[derive(Default)]
+pub struct ObjectMap {
+    /// A set bit: the object is ready to be allocated.
+    free: Bits,
+    /// With `free`: the object is full of zeros. Without: it is retired.
+    flag: Bits,
+}
+
+impl ObjectMap {
+    /// Starts over: the first `count` objects are ready and zeroed.
+    pub fn reset(&self, count: usize) {
+        self.free.set_first(count);
+        self.flag.set_first(count);
+    }
+
+    /// The state of object number `index` (below 256).
+    pub fn state(&self, index: usize) -> ObjectState {
+        match (self.free.get(index), self.flag.get(index)) {
+            (true, clean) => ObjectState::Ready { clean },
+            (false, false) => ObjectState::Live,
+            (false, true) => ObjectState::Gone,
+        }
+    }
+
+    /// Gives `count` objects from number `first` on a state.
+    #[inline]
+    pub fn set(&self, first: usize, count: usize, state: ObjectState) {
+        let (free, flag) = match state {
+            ObjectState::Ready { clean } => (true, clean),
+            ObjectState::Live => (false, false),
+            ObjectState::Gone => (false, true),
+        };
+        self.free.set(first, count, free);
+        self.flag.set(first, count, flag);
+    }
+
+    /// Whether `count` objects from number `first` on are neither ready nor retired.
+    pub fn none_ready_or_retired(&self, first: usize, count: usize) -> bool {
+        self.free.none(first, count) && self.flag.none(first, count)
+    }
+
+    /// How many objects are ready.
+    pub fn ready(&self) -> usize {
+        self.free.count()
+    }
+
+    /// How many objects are flagged: the retired ones, where no object is ready.
+    pub fn flagged(&self) -> usize {
+        self.flag.count()
+    }
+
+    /// Whether some object is ready, and whether some ready object is zeroed.
+    pub fn room(&self) -> (bool, bool) {
+        let (mut ready, mut zeroed) = (0, 0);
+        for (free, flag) in self.free.0.iter().zip(&self.flag.0) {
+            ready |= free.get();
+            zeroed |= free.get() & flag.get();
+            if zeroed != 0 {
+                break;
+            }
+        }
+        (ready != 0, zeroed != 0)
+    }
+
+    /// Allocates the first zeroed object, unless the word it lies in has no other.
+    pub fn alloc_zeroed(&self) -> Option<usize> {
+        for (index, (free, flag)) in self.free.0.iter().zip(&self.flag.0).enumerate() {
+            let zeroed = free.get() & flag.get();
+            if zeroed == 0 {
+                continue;
+            }
+            let rest = zeroed & (zeroed - 1);
+            if rest == 0 {
+                return None;
+            }
+            let taken = zeroed ^ rest;
+            free.set(free.get() ^ taken);
+            flag.set(flag.get() ^ taken);
+            return Some(index * 32 + taken.trailing_zeros() as usize);
+        }
+        None
+    }
+
+    /// Allocates object number `index` if it is zeroed and not the last such one.
+    #[inline(always)]
+    pub fn alloc_zeroed_at(&self, index: usize) -> bool {
+        let word = index / 32;
+        let (Some(free), Some(flag)) = (self.free.0.get(word), self.flag.0.get(word)) else {
+            return false;
+        };
+        let (zeroed, taken) = (free.get() & flag.get(), 1 << (index % 32));
+        if zeroed & taken == 0 || (zeroed == taken && self.is_last_zeroed_word(word)) {
+            return false;
+        }
+        free.set(free.get() ^ taken);
+        flag.set(flag.get() ^ taken);
+        true
+    }
+
+    /// Whether no word but this one has a zeroed object.
+    #[inline(never)]
+    fn is_last_zeroed_word(&self, word: usize) -> bool {
+        // The next one first, as objects are mostly allocated in order.
+        let mut others = (1..WORDS).map(|distance| (word + distance) % WORDS);
+        others.all(|other| self.free.0[other].get() & self.flag.0[other].get() == 0)
+    }
+
+    /// The longest run of at most `want` ready objects of one kind (`zeroed` or not) that starts at
+    /// the first of that kind: its first number and length.
+    pub fn first_run(&self, want: usize, zeroed: bool) -> Option<(usize, usize)> {
+        let pick = |word: usize| {
+            let (free, flag) = (self.free.0[word].get(), self.flag.0[word].get());
+            free & if zeroed { flag } else { !flag }
+        };
+        let word = (0..WORDS).find(|&word| pick(word) != 0)?;
+        let first = word * 32 + pick(word).trailing_zeros() as usize;
+        let mut end = first;
+        while end < MAX_OBJECTS && end - first < want {
+            // The run goes on for as many set bits as follow in this word.
+            let ones = (pick(end / 32) >> (end % 32)).trailing_ones() as usize;
+            if ones == 0 {
+                break;
+            }
+            end += ones;
+            if end % 32 != 0 {
+                break;
+            }
+        }
+        Some((first, (end - first).min(want)))
+    }
+}

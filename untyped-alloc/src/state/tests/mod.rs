@@ -1,0 +1,3 @@
+//! Tests of the room by itself: each structure against a plain model, with no kernel.
+
+mod slots;

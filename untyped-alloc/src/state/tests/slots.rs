@@ -1,0 +1,51 @@
+//! Windows of slots and the tree over them.
+
+extern crate std;
+
+use crate::state::slot_window::{best_of_word, SlotWindow, WINDOW_SLOTS};
+use crate::types::CPtr;
+
+/// The largest aligned run by looking at every position: the oracle of `best`.
+fn best_by_search(window: &SlotWindow<'_>) -> u8 {
+    (0..=12)
+        .rev()
+        .find(|&order| {
+            (0..WINDOW_SLOTS).step_by(1 << order).any(|at| window.all(at, 1 << order, true))
+        })
+        .map_or(0, |order| order as u8 + 1)
+}
+
+#[test]
+fn best_of_word_is_the_largest_aligned_run() {
+    for (word, best) in [(0, 0), (1, 1), (0b110, 1), (0b11, 2), (0xf0, 3), (0xff00, 4), (!0, 6)] {
+        assert_eq!(best_of_word(word), best, "{word:#b}");
+    }
+    assert_eq!(best_of_word(0xffff_0000), 5);
+}
+
+#[test]
+fn the_tree_agrees_with_a_search_under_random_takes_and_gives() {
+    let window = SlotWindow::default();
+    window.reset(CPtr::new(0x1_0000), 129, 4096);
+    let (mut held, mut seed) = (std::vec::Vec::new(), 1u32);
+    for step in 0..if cfg!(miri) { 200 } else { 4000 } {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let count = 1 + (seed >> 24) as usize * (seed as usize >> 22 & 1);
+        let order = count.next_power_of_two().trailing_zeros();
+        if seed >> 16 & 3 != 0 && u32::from(window.best()) > order {
+            let at = window.find(order);
+            assert_eq!(at % (1 << order), 0, "aligned");
+            assert!(window.all(at, count, true), "handed out only when free");
+            window.mark(at, count, false);
+            held.push((at, count));
+        } else if !held.is_empty() {
+            let (at, count) = held.swap_remove(seed as usize % held.len());
+            window.mark(at, count, true);
+        }
+        if step % 40 == 0 {
+            assert_eq!(window.best(), best_by_search(&window));
+        }
+    }
+    held.drain(..).for_each(|(at, count)| window.mark(at, count, true));
+    assert_eq!(window.free_count(), 4096 - 129);
+}
