@@ -30,20 +30,17 @@
 
 mod allocator;
 mod cspace;
-mod dump;
 mod frames;
-mod inventory;
+mod inspect;
 pub mod kernel;
 mod object;
 mod reclaim;
 mod state;
-mod stats;
 mod types;
-mod validate;
 
 pub use allocator::Allocator;
 pub use frames::FrameBatch;
-pub use inventory::{Batch, BlockInfo, Usage};
+pub use inspect::{Batch, BlockInfo, Usage, Violation};
 pub use kernel::{CallCounts, Counted, Kernel, Memory};
 pub use state::{NextFree, Pool};
 pub use types::{
@@ -51,4 +48,3 @@ pub use types::{
     Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes, ObjectState,
     Objects, Result, Rights, Stats, Taken, UntypedInfo,
 };
-pub use validate::Violation;
