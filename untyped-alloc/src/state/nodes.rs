@@ -229,10 +229,11 @@ impl<'p> Chunk<'p> {
         self.state(index) == ObjectState::Live
     }
 
-    /// Whether `count` objects from number `first` on exist and are all live, and `count` is not 0.
+    /// Whether `count` objects from number `first` on (below their count) exist and are all live,
+    /// and `count` is not 0.
     pub fn all_live(&self, first: usize, count: usize) -> bool {
         count != 0
-            && first + count <= self.count()
+            && count <= self.count() - first
             && self.objects.none_ready_or_retired(first, count)
     }
 

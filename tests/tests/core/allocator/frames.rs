@@ -61,6 +61,9 @@ fn frames_are_given_back_once(target: Target) {
     let beyond = Frames { count: run.count + 1, ..run };
     assert_eq!(bench.alloc.give_frames(beyond), refused, "one of them was not taken");
     assert_eq!(bench.alloc.give_frames(Frames { count: usize::MAX, ..run }), refused);
+    // Counted from its second frame on, the end of such a run is not even a number.
+    let second = Frames { first: run.first.offset(1), count: usize::MAX, ..run };
+    assert_eq!(bench.alloc.give_frames(second), Err(Error::NotAllocated(second.first)));
     assert_eq!(bench.alloc.give_frames(Frames { count: 0, ..run }), refused);
     assert_eq!(bench.alloc.give_frames(Frames { size_bits: 22, ..run }), refused);
     bench.alloc.give_frames(run).expect("they were taken");
