@@ -1,4 +1,4 @@
-//! Checking the whole state against itself.
+//! Checks of the whole state against itself.
 
 use crate::allocator::Allocator;
 use crate::state::BlockState;
@@ -31,6 +31,7 @@ impl Allocator<'_> {
 
     fn validate_blocks(&self) -> Result<(), Violation> {
         let (mut free, mut free_bytes, mut total, mut device, mut end) = (0, 0, 0, 0, 0usize);
+        let mut coalescible = 0;
         for block in self.blocks.leaves() {
             let at = block.paddr();
             hold("leaves do not overlap", at, at >= end)?;
@@ -41,6 +42,9 @@ impl Allocator<'_> {
                 let child_bits = BlockState::Split { child_bits: block.size_bits() };
                 hold("a leaf's parent is split to it", at, parent.state() == child_bits)?;
                 hold("a parent has at most four busy children", at, parent.busy_children() <= 4)?;
+                // All children of such a block are leaves, so it is counted at its first.
+                let begins = parent.paddr() == at && parent.busy_children() == 0;
+                coalescible += usize::from(begins && !parent.is_device());
             }
             hold("a block's slot is taken", at, !self.slot_is_free(block.slot()))?;
             let bytes = if block.is_device() { &mut device } else { &mut total };
@@ -58,8 +62,10 @@ impl Allocator<'_> {
                 BlockState::Split { .. } => hold("a split block is no leaf", at, false)?,
             }
         }
-        let (in_free_tree, _) = self.blocks.tree_counts();
+        let (in_free_tree, in_other) = self.blocks.tree_counts();
         hold("the tree of free blocks holds the free leaves", in_free_tree, in_free_tree == free)?;
+        let exact = in_other == coalescible;
+        hold("the tree of coalescible blocks holds those without a busy child", in_other, exact)?;
         hold("free bytes are counted", free_bytes, free_bytes == self.blocks.free_bytes())?;
         hold("no RAM is lost", total, total == self.blocks.total_bytes())?;
         hold("no device memory is lost", device, device == self.blocks.device_bytes())
