@@ -4,23 +4,34 @@
 //! its own, and go back in again.
 //!
 //! ```text
-//!   boot untypeds                                                        kernel.rs    the seam
-//!        │                                                               pool.rs      nodes
+//!   boot untypeds
+//!        │
 //!        ▼
-//!   blocks   buddy tree of untypeds, split four ways a call,             block.rs
-//!        │   merged only when it pays                                    reclaim.rs
+//!   blocks   buddy tree of untypeds, split four ways a call, coalesced only when it pays
+//!        │
 //!        ▼
-//!   chunks   one untyped retyped in one call into up to 256              chunk.rs
-//!        │   objects in consecutive slots, with a bitmap
-//!        ├──► frames and paging structures: reused object by object      frames.rs
-//!        └──► everything else: destroyed when freed                      object.rs
+//!   chunks   one untyped retyped in one call into up to 256 objects in consecutive slots
+//!        ├──► frames and paging structures: recycled object by object
+//!        └──► everything else: destroyed when freed
 //!
-//!   slots    consecutive runs of capability slots; grows the CSpace      slots.rs, cspace.rs
-//!
-//!   looking at it all                                                    stats.rs, dump.rs, validate.rs
+//!   slots    consecutive runs of capability slots; grows the CSpace
 //! ```
 //!
-//! What physical memory is used for, block by block: inventory.rs.
+//! The folders are rooms on floors, the lowest first. A room uses only rooms that stand before it:
+//!
+//! | room | what lives in it |
+//! |---|---|
+//! | `types/` | plain data: capability pointers, blueprints, ids, errors, figures |
+//! | [`kernel`] | the seam: the traits [`Kernel`] and [`Memory`], and the kernel that counts |
+//! | `state/` | pure structures: pools of nodes, blocks, chunks, slots, the CSpace |
+//! | `allocator/` | [`Allocator`], its look-ups, its book-keeping memory: no kernel call |
+//! | `primitives/` | one kernel call and its record: retype, split, coalesce, release |
+//! | `reclaim/` | freeing objects, and taking apart what is kept for speed |
+//! | `slots/` | allocating slots, growing and shrinking the CSpace |
+//! | `chunks/` | obtaining a new chunk, whatever that takes; trimming |
+//! | `objects/` | operations: objects of any kind, anywhere or at a physical address |
+//! | `frames/` | operations: frames and paging structures, which are recycled |
+//! | `inspect/` | figures, inventory, dump, validation |
 //!
 //! The crate knows nothing of virtual addresses. It makes its invocations through the trait
 //! [`Kernel`], passed to each call that needs it, and keeps its book-keeping in nodes that its
@@ -29,12 +40,14 @@
 #![deny(unsafe_code)]
 
 mod allocator;
-mod cspace;
+mod chunks;
 mod frames;
 mod inspect;
 pub mod kernel;
-mod object;
+mod objects;
+mod primitives;
 mod reclaim;
+mod slots;
 mod state;
 mod types;
 

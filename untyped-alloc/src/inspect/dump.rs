@@ -1,4 +1,4 @@
-//! Writing the allocator for a person: its untypeds as a tree, and its slots.
+//! The allocator as text for a person: its untypeds as a tree, and its slots.
 
 use core::fmt;
 
@@ -31,10 +31,10 @@ fn depth(block: &Block<'_>) -> usize {
 }
 
 impl<'p> Allocator<'p> {
-    /// Writes the tree of untypeds: each with its physical address and size in bytes, below it what
-    /// it was split into; and of each batch of objects how many are in use, how many are ready to be
-    /// handed out, and how many of these are clear. Device memory that is not in use is counted only.
-    /// O(untypeds).
+    /// Writes the tree of untypeds: each with its physical address and size in bytes, below it the
+    /// untypeds that it was split into; and of each chunk how many objects are in use, how many are
+    /// ready to be allocated, and how many of these are clear. Device memory that is not in use is
+    /// counted only. O(untypeds).
     ///
     /// # Errors
     /// What `out` returns.

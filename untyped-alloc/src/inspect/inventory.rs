@@ -1,8 +1,7 @@
-//! Going through physical memory: what every part of it is used for.
+//! The inventory of physical memory: what each part of it is used for.
 
 use crate::allocator::Allocator;
-use crate::state::BlockState;
-use crate::state::Chunk;
+use crate::state::{BlockState, Chunk};
 use crate::types::{Blueprint, CPtr, ObjectState};
 
 /// What is known about an untyped that is not split any further.
@@ -30,8 +29,8 @@ pub enum Usage<'p> {
     Objects(Batch<'p>),
 }
 
-/// Objects that were made by one retype. They lie one behind the other from the start of their untyped
-/// on, which can be larger than they are together.
+/// Objects that were made by one retype. They lie one behind the other from the start of their
+/// untyped on, which can be larger than they are together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Batch<'p> {
     /// What they are.
@@ -44,8 +43,7 @@ pub struct Batch<'p> {
 }
 
 impl Batch<'_> {
-    /// The capability slot of object number `index`, and what it is at the moment; `None` beyond the
-    /// last.
+    /// The capability slot of object number `index`, and its state; `None` beyond the last.
     pub fn object(&self, index: usize) -> Option<(CPtr, ObjectState)> {
         if index >= self.count {
             return None;
@@ -55,7 +53,7 @@ impl Batch<'_> {
 }
 
 impl<'p> Allocator<'p> {
-    /// All memory that came in, as untypeds that do not overlap, by rising physical address. What lies
+    /// All memory that came in, as untypeds that do not overlap, by rising physical address. Memory
     /// between two of them did not come in. No kernel call; a step is O(log untypeds) at the most.
     pub fn inventory(&self) -> impl Iterator<Item = BlockInfo<'p>> + '_ {
         self.blocks.leaves().map(|block| BlockInfo {

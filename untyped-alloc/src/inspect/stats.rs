@@ -1,4 +1,4 @@
-//! What the allocator knows about itself.
+//! The allocator's figures.
 
 use crate::allocator::Allocator;
 use crate::state::BlockState;
@@ -12,7 +12,7 @@ impl Allocator<'_> {
             let free = chunk.ready();
             let size_bits = self.sizes.size_bits(chunk.blueprint()).unwrap_or(0);
             if let Some(block) = chunk.block().filter(|block| !block.is_device()) {
-                // An unused chunk can be given back as a whole, with what of it is retired or rounding.
+                // An unused chunk goes back as a whole, with its retired objects and the rounding.
                 let unused = chunk.live() == 0 && free != 0;
                 ready_bytes += if unused { block.bytes() } else { free << size_bits };
             }
@@ -36,14 +36,11 @@ impl Allocator<'_> {
             live: self.live,
             free_slots: self.free_slots(),
             quarantined,
-            bookkeeping_bytes: self.blocks.pool.total_bytes()
-                + self.chunks.pool.total_bytes()
-                + self.slots.pool.total_bytes(),
+            bookkeeping_bytes: self.bookkeeping_bytes(),
         }
     }
 
-    /// Frames and paging structures that were taken from recycling batches and not given back.
-    /// O(chunks).
+    /// How many frames and how many paging structures that recycle are allocated. O(chunks).
     pub fn recycling_objects_taken(&self) -> (usize, usize) {
         let (mut frames, mut tables) = (0, 0);
         for chunk in self.chunks.iter().filter(|chunk| chunk.recycles()) {
@@ -53,10 +50,5 @@ impl Allocator<'_> {
             }
         }
         (frames, tables)
-    }
-
-    /// Bytes of book-keeping nodes in use, spare ones not counted.
-    pub fn bookkeeping_bytes_used(&self) -> usize {
-        self.blocks.pool.used_bytes() + self.chunks.pool.used_bytes() + self.slots.pool.used_bytes()
     }
 }

@@ -65,7 +65,7 @@ impl Bits {
     }
 }
 
-/// The states of up to 256 objects. Objects from the chunk's count on are neither ready nor retired.
+/// The states of up to 256 objects. Those from the chunk's count on are neither ready nor retired.
 #[derive(Default)]
 pub struct ObjectMap {
     /// A set bit: the object is ready to be allocated.

@@ -1,0 +1,14 @@
+//! The allocator itself: what it is made of, and every answer that it gives without a kernel call.
+//!
+//! - `parts.rs`: [`Allocator`], how it starts, the untypeds that it is given.
+//! - `nodes.rs`: its book-keeping memory.
+//! - `plan.rs`: what a new chunk is to be, and how large.
+//! - `queries.rs`: look-ups of slots, objects and frames.
+
+mod nodes;
+mod parts;
+mod plan;
+mod queries;
+
+pub use parts::Allocator;
+pub(crate) use plan::ChunkPlan;

@@ -1,0 +1,69 @@
+//! What an allocator is made of, and how it starts.
+
+use crate::state::{Blocks, CSpace, Chunks, Slots};
+use crate::types::{CSpaceInfo, Error, LiveObjects, NodeKind, ObjectSizes, Result, UntypedInfo};
+
+/// Untyped memory and capability slots of one CSpace.
+///
+/// Everything is O(log n) in the number of untypeds, chunks and slots, unless it says otherwise.
+/// An operation that fails leaves what was there before, and can be repeated.
+pub struct Allocator<'p> {
+    pub(crate) sizes: ObjectSizes,
+    pub(crate) cspace: CSpace,
+    pub(crate) slots: Slots<'p>,
+    pub(crate) blocks: Blocks<'p>,
+    pub(crate) chunks: Chunks<'p>,
+    pub(crate) live: LiveObjects,
+    pub(crate) cleared_bytes: u64,
+    serial: u32,
+}
+
+impl<'p> Allocator<'p> {
+    /// An allocator that owns nothing yet: give it book-keeping pages and untypeds next.
+    pub fn new(sizes: ObjectSizes, cspace: CSpaceInfo) -> Self {
+        Allocator {
+            sizes,
+            cspace: CSpace::new(cspace, sizes.word_bits),
+            slots: Slots::new(),
+            blocks: Blocks::new(),
+            chunks: Chunks::new(),
+            live: LiveObjects::default(),
+            cleared_bytes: 0,
+            serial: 0,
+        }
+    }
+
+    /// The object sizes of the architecture.
+    pub fn sizes(&self) -> &ObjectSizes {
+        &self.sizes
+    }
+
+    /// Adds an untyped of the boot information. No kernel call.
+    ///
+    /// # Errors
+    /// [`Error::BadUntyped`] when its size or alignment is impossible or it overlaps one that is
+    /// known; [`Error::OutOfNodes`] when a page of blocks must be adopted first.
+    pub fn add_untyped(&mut self, info: UntypedInfo) -> Result<()> {
+        let bits = info.size_bits;
+        let sizes = self.sizes.untyped_min_bits..=self.sizes.untyped_max_bits;
+        let bad = Error::BadUntyped(info.paddr);
+        if !sizes.contains(&bits) || info.paddr & ((1 << bits) - 1) != 0 {
+            return Err(bad);
+        }
+        let last = info.paddr.checked_add((1 << bits) - 1).ok_or(bad)?;
+        let below = self.blocks.leaf_at(info.paddr);
+        let above = self.blocks.leaf_from(info.paddr);
+        if below.is_some() || above.is_some_and(|block| block.paddr() <= last) {
+            return Err(bad);
+        }
+        let node = self.blocks.pool.take().ok_or(Error::OutOfNodes(NodeKind::Block))?;
+        self.blocks.insert_boot(node, info);
+        Ok(())
+    }
+
+    /// A number that no chunk had before. 0 is never one: nodes that are in no tree have it.
+    pub(crate) fn next_serial(&mut self) -> u32 {
+        self.serial = self.serial.checked_add(1).unwrap_or(1);
+        self.serial
+    }
+}

@@ -1,0 +1,58 @@
+//! What a new chunk is to be, and how large.
+
+use super::Allocator;
+use crate::state::MAX_OBJECTS;
+use crate::types::{Blueprint, Error, Result};
+
+/// What a new chunk is to be.
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkPlan {
+    /// What its objects are.
+    pub blueprint: Blueprint,
+    /// How many, 1 to 256.
+    pub count: usize,
+    /// Whether objects that come back are allocated again, rather than destroyed.
+    pub recycles: bool,
+}
+
+impl Allocator<'_> {
+    /// The size of the block that `count` objects need, in bits.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchObject`], [`Error::ZeroCount`], [`Error::TooMany`]; [`Error::OutOfMemory`]
+    /// when no untyped is that large.
+    pub(crate) fn chunk_bits(&self, blueprint: Blueprint, count: usize) -> Result<u8> {
+        let size_bits = self.sizes.size_bits(blueprint).ok_or(Error::NoSuchObject(blueprint))?;
+        if count == 0 {
+            return Err(Error::ZeroCount);
+        }
+        let limit = MAX_OBJECTS.min(self.sizes.retype_limit);
+        if count > limit {
+            return Err(Error::TooMany { count, limit });
+        }
+        let bits = size_bits + count.next_power_of_two().trailing_zeros() as u8;
+        if bits > self.sizes.untyped_max_bits {
+            return Err(Error::OutOfMemory { size_bits: bits });
+        }
+        Ok(bits.max(self.sizes.untyped_min_bits))
+    }
+
+    /// How many objects may be made at once although fewer are needed: an eighth of what is free,
+    /// since memory in a chunk that is partly used can be had for nothing else.
+    pub(crate) fn max_spare(&self, blueprint: Blueprint) -> usize {
+        let size_bits = self.sizes.size_bits(blueprint).unwrap_or(0);
+        (self.blocks.free_bytes() >> size_bits >> 3).max(1)
+    }
+
+    /// The number of objects to make where `count` are needed: a power of two, the next higher one
+    /// unless that is too many more.
+    pub(crate) fn round(&self, blueprint: Blueprint, count: usize) -> usize {
+        let up = count.next_power_of_two();
+        let too_many = up - count > self.max_spare(blueprint);
+        if too_many {
+            up / 2
+        } else {
+            up
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Look-ups of slots, objects and frames.
+
+use super::Allocator;
+use crate::state::{Chunk, Class};
+use crate::types::{Blueprint, CPtr, CapPath, Error, Frames, Object, Result};
+
+impl<'p> Allocator<'p> {
+    /// How a CNode invocation names a slot of this CSpace.
+    pub fn path(&self, slot: CPtr) -> CapPath {
+        self.cspace.path(slot)
+    }
+
+    /// The CNode capability that resolves every CPtr of this CSpace with all bits of a word: what
+    /// a new thread that shares the CSpace is given as its root.
+    pub fn cspace_root(&self) -> CPtr {
+        self.cspace.root()
+    }
+
+    /// The CNode object at the root of the grown CSpace, if it has grown.
+    pub fn grown_root(&self) -> Option<Object> {
+        self.cspace.growth().map(|growth| growth.object)
+    }
+
+    /// Slots that are free or could be opened without a kernel call.
+    pub fn free_slots(&self) -> usize {
+        self.slots.free_count() + self.cspace.unopened_slots()
+    }
+
+    /// Whether the id still names an object.
+    pub fn is_allocated(&self, object: Object) -> bool {
+        self.find_live(object).is_ok()
+    }
+
+    /// Whether a frame of 2^`size_bits` bytes can be had without reclaiming anything.
+    pub fn has_frames(&self, size_bits: u8) -> bool {
+        let blueprint = Blueprint::Frame { size_bits };
+        let ready = [Class::Zeroed, Class::EmptyZeroed, Class::Dirty, Class::EmptyDirty]
+            .into_iter()
+            .any(|class| self.chunks.with_room(class, true, blueprint).is_some());
+        ready || self.blocks.best_fit(size_bits).is_some()
+    }
+
+    /// Whether `frames` are all handed out.
+    pub fn frames_are_taken(&self, frames: Frames) -> bool {
+        self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames).is_ok()
+    }
+
+    /// Whether two frames came with one retype, so that their memory goes back together.
+    pub fn came_together(&self, one: CPtr, other: CPtr) -> bool {
+        let found = self.chunks.find(one);
+        found.is_some_and(|(chunk, _)| chunk.recycles() && chunk.index_of(other).is_some())
+    }
+
+    /// The chunk and the number of a live object that is destroyed when freed.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`] or [`Error::Stale`] when there is no such object.
+    pub(crate) fn find_live(&self, object: Object) -> Result<(&'p Chunk<'p>, usize)> {
+        let slot = object.slot();
+        let (chunk, index) = self.chunks.find(slot).ok_or(Error::NotAllocated(slot))?;
+        if chunk.serial() != object.serial() || chunk.recycles() || !chunk.is_live(index) {
+            return Err(Error::Stale(slot));
+        }
+        Ok((chunk, index))
+    }
+
+    /// The chunk and the first number of a run of live objects that are recycled.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`] unless all of them are live and of this kind.
+    pub(crate) fn recycling_run(
+        &self,
+        blueprint: Blueprint,
+        run: Frames,
+    ) -> Result<(&'p Chunk<'p>, usize)> {
+        let refused = Error::NotAllocated(run.first);
+        let (chunk, index) = self.chunks.find(run.first).ok_or(refused)?;
+        let ours = chunk.recycles() && chunk.blueprint() == blueprint;
+        (ours && run.count != 0 && chunk.all_live(index, run.count))
+            .then_some((chunk, index))
+            .ok_or(refused)
+    }
+}

@@ -1,0 +1,45 @@
+//! Obtaining a new chunk.
+
+use crate::allocator::{Allocator, ChunkPlan};
+use crate::kernel::Kernel;
+use crate::state::Chunk;
+use crate::types::{Error, Result};
+
+impl<'p> Allocator<'p> {
+    /// Makes a chunk without reclaiming: slots, a retype, and what splitting down to its block
+    /// costs.
+    fn make_chunk(&mut self, kernel: &mut impl Kernel, plan: ChunkPlan) -> Result<&'p Chunk<'p>> {
+        let bits = self.chunk_bits(plan.blueprint, plan.count)?;
+        // Slots first: growing the CSpace can split the very block that would be found.
+        let first = self.alloc_object_slots(kernel, plan.count)?;
+        self.make_chunk_at(kernel, plan, bits, first)
+    }
+
+    /// A new chunk, reclaiming memory until there is a block for it.
+    pub(crate) fn obtain_chunk(
+        &mut self,
+        kernel: &mut impl Kernel,
+        plan: ChunkPlan,
+    ) -> Result<&'p Chunk<'p>> {
+        self.reclaiming(kernel, plan, |alloc, kernel| alloc.make_chunk(kernel, plan))
+    }
+
+    /// A new chunk of as many objects as `plan` says, or of half, a quarter … as many when there
+    /// is no block for more, reclaiming only when there is none for a single object.
+    pub(crate) fn obtain_largest_chunk(
+        &mut self,
+        kernel: &mut impl Kernel,
+        plan: ChunkPlan,
+    ) -> Result<&'p Chunk<'p>> {
+        let mut count = plan.count;
+        while count > 1 {
+            let bits = self.chunk_bits(plan.blueprint, count)?;
+            let fits = self.blocks.best_fit(bits).is_some();
+            match fits.then(|| self.make_chunk(kernel, ChunkPlan { count, ..plan })) {
+                None | Some(Err(Error::OutOfMemory { .. } | Error::OutOfSlots(_))) => count /= 2,
+                Some(made) => return made,
+            }
+        }
+        self.obtain_chunk(kernel, ChunkPlan { count: 1, ..plan })
+    }
+}

@@ -1,0 +1,42 @@
+//! The next frame of the same chunk, in constant time.
+
+use crate::allocator::Allocator;
+use crate::state::Chunk;
+use crate::types::{Blueprint, Clean, Frames};
+
+/// A batch of frames, made by one retype, to allocate more of. Once its memory went back, there is
+/// nothing to be had of it.
+#[derive(Clone, Copy)]
+pub struct FrameBatch<'p> {
+    chunk: &'p Chunk<'p>,
+    serial: u32,
+    /// The number in the batch of the first frame of the run that it was found by.
+    origin: usize,
+    size_bits: u8,
+}
+
+impl<'p> Allocator<'p> {
+    /// Finds the batch of a run of allocated frames.
+    pub fn batch_of(&self, run: Frames) -> Option<FrameBatch<'p>> {
+        let (chunk, origin) = self.chunks.find(run.first)?;
+        let blueprint = Blueprint::Frame { size_bits: run.size_bits };
+        let ours = chunk.recycles() && chunk.blueprint() == blueprint;
+        let (serial, size_bits) = (chunk.serial(), run.size_bits);
+        ours.then_some(FrameBatch { chunk, serial, origin, size_bits })
+    }
+
+    /// Allocates the frame that comes `distance` after the first of the run that the batch was
+    /// found by, if it is zeroed and ready. O(1).
+    #[inline(always)]
+    pub fn take_of_batch(&mut self, batch: FrameBatch<'p>, distance: usize) -> Option<Clean> {
+        let FrameBatch { chunk, serial, origin, size_bits } = batch;
+        let index = origin + distance;
+        let taken = chunk.serial() == serial
+            && (chunk.alloc_zeroed_at(index) || self.chunks.alloc_last_zeroed(chunk, index));
+        if !taken {
+            return None;
+        }
+        self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
+        Some(Clean::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
+    }
+}

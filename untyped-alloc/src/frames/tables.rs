@@ -1,0 +1,32 @@
+//! Allocating and freeing paging structures.
+
+use crate::allocator::Allocator;
+use crate::kernel::Kernel;
+use crate::types::{Blueprint, CPtr, Frames, Result};
+
+impl Allocator<'_> {
+    /// Allocates a paging structure of a level below the root. It is empty: the kernel clears one
+    /// when it is made and when it is unmapped.
+    pub fn take_table(&mut self, kernel: &mut impl Kernel, level: u8) -> Result<CPtr> {
+        let blueprint = Blueprint::Table { level };
+        let (chunk, clean) = match self.chunk_with_zeroed(blueprint) {
+            Some(chunk) => (chunk, true),
+            None => {
+                let tables = self.live.of(&self.sizes, blueprint);
+                let least = (tables / 2).next_power_of_two().clamp(1, 32);
+                let least = least.min(self.max_spare(blueprint));
+                self.chunk_with_room(kernel, blueprint, least)?
+            }
+        };
+        Ok(self.alloc_run(chunk, 1, clean).0)
+    }
+
+    /// Frees a paging structure, which is mapped nowhere.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`] unless it was allocated.
+    pub fn give_table(&mut self, table: CPtr, level: u8) -> Result<()> {
+        let run = Frames { first: table, count: 1, size_bits: 0 };
+        self.free_run(Blueprint::Table { level }, run, true)
+    }
+}

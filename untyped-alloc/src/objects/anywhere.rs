@@ -1,0 +1,50 @@
+//! Allocating objects wherever there is memory.
+
+use crate::allocator::{Allocator, ChunkPlan};
+use crate::kernel::Kernel;
+use crate::state::Class;
+use crate::types::{Blueprint, Error, Object, Objects, Result};
+
+/// How many objects of 2^`size_bits` bytes are made at once: large ones singly, so that the memory
+/// of each comes back with it.
+fn count_at_once(size_bits: u8) -> usize {
+    if size_bits <= 6 {
+        32
+    } else {
+        1
+    }
+}
+
+impl Allocator<'_> {
+    /// Allocates one object. Usually one kernel call, none for most endpoints and notifications
+    /// (made 32 at a time), up to 13 more when a large untyped must be split.
+    ///
+    /// Its memory is clear. A frame obtained here is destroyed when freed, never recycled.
+    pub fn allocate(&mut self, kernel: &mut impl Kernel, blueprint: Blueprint) -> Result<Object> {
+        for class in [Class::Zeroed, Class::EmptyZeroed] {
+            if let Some(chunk) = self.chunks.with_room(class, false, blueprint) {
+                return Ok(self.alloc_one(chunk));
+            }
+        }
+        let size_bits = self.sizes.size_bits(blueprint).ok_or(Error::NoSuchObject(blueprint))?;
+        let plan = |count| ChunkPlan { blueprint, count, recycles: false };
+        let chunk = match self.obtain_chunk(kernel, plan(count_at_once(size_bits))) {
+            Err(Error::OutOfMemory { .. }) => self.obtain_chunk(kernel, plan(1))?,
+            made => made?,
+        };
+        Ok(self.alloc_one(chunk))
+    }
+
+    /// Allocates `count` (1 to 256) objects with one retype. The block behind them is rounded up to
+    /// a power of two.
+    pub fn allocate_many(
+        &mut self,
+        kernel: &mut impl Kernel,
+        blueprint: Blueprint,
+        count: usize,
+    ) -> Result<Objects> {
+        let plan = ChunkPlan { blueprint, count, recycles: false };
+        let chunk = self.obtain_chunk(kernel, plan)?;
+        Ok(self.alloc_all(chunk))
+    }
+}

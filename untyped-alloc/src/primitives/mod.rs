@@ -1,0 +1,13 @@
+//! One kernel call and its record, each. Nothing here looks for memory or makes slots.
+//!
+//! - `retype.rs`: a free block becomes smaller blocks or the objects of a chunk.
+//! - `coalesce.rs`: the free children of a block become that block again.
+//! - `release.rs`: the objects of a chunk become a free block.
+//! - `objects.rs`: objects of a chunk change hands: no kernel call.
+//! - `reserved_slots.rs`: slots without growing the CSpace: no kernel call.
+
+mod coalesce;
+mod objects;
+mod release;
+mod reserved_slots;
+mod retype;

@@ -1,0 +1,130 @@
+//! Retyping: a free block becomes smaller blocks or the objects of a chunk.
+
+use crate::allocator::{Allocator, ChunkPlan};
+use crate::kernel::Kernel;
+use crate::state::{Block, BlockState, Chunk, NewChunk};
+use crate::types::{Blueprint, CPtr, Error, Invocation, NodeKind, Result};
+
+/// How many children a split makes at the most, in bits. Four at once halve the calls and the
+/// capability slots that splitting in two would cost on the way down, and still leave blocks of
+/// every size behind.
+const MAX_SPLIT_BITS: u8 = 2;
+
+impl<'p> Allocator<'p> {
+    /// Makes a chunk whose capabilities go to the slots from `first` on: one retype, besides what
+    /// splitting down to its block of 2^`bits` bytes costs. Frees the slots when it fails.
+    pub(crate) fn make_chunk_at(
+        &mut self,
+        kernel: &mut impl Kernel,
+        plan: ChunkPlan,
+        bits: u8,
+        first: CPtr,
+    ) -> Result<&'p Chunk<'p>> {
+        let made = match self.split_best_fit(kernel, bits) {
+            Ok(block) => self.retype_into_chunk(kernel, block, plan, first),
+            Err(error) => Err(error),
+        };
+        if made.is_err() {
+            // No capability was made. Blocks that were split on the way stay split: they are free,
+            // and coalesced when that pays.
+            self.slots.free(first, plan.count);
+        }
+        made
+    }
+
+    /// Retypes the whole of a free block into a chunk whose capabilities go to the slots from
+    /// `first` on.
+    pub(crate) fn retype_into_chunk(
+        &mut self,
+        kernel: &mut impl Kernel,
+        block: &'p Block<'p>,
+        plan: ChunkPlan,
+        first: CPtr,
+    ) -> Result<&'p Chunk<'p>> {
+        // The node first, so that nothing can fail once the objects are there.
+        let chunk = self.chunks.pool.take().ok_or(Error::OutOfNodes(NodeKind::Chunk))?;
+        let ChunkPlan { blueprint, count, recycles } = plan;
+        if let Err(error) = self.retype(kernel, block, blueprint, first, count) {
+            self.chunks.pool.give(chunk);
+            return Err(error);
+        }
+        let serial = self.next_serial();
+        self.blocks.mark_used(block, BlockState::Used(chunk));
+        self.chunks.insert(chunk, NewChunk { block, blueprint, recycles, first, count, serial });
+        Ok(chunk)
+    }
+
+    fn retype(
+        &mut self,
+        kernel: &mut impl Kernel,
+        block: &'p Block<'p>,
+        blueprint: Blueprint,
+        first: CPtr,
+        count: usize,
+    ) -> Result<()> {
+        let (node, offset) = self.cspace.node(first);
+        kernel
+            .untyped_retype(block.slot(), blueprint, node, offset, count)
+            .map_err(|error| Error::Kernel { invocation: Invocation::UntypedRetype, error })?;
+        if block.is_dirty() && !block.is_device() {
+            self.cleared_bytes += block.bytes() as u64;
+        }
+        Ok(())
+    }
+
+    /// A free block of exactly 2^`bits` bytes, split off the best fit.
+    fn split_best_fit(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<&'p Block<'p>> {
+        let fit = self.blocks.best_fit(bits).ok_or(Error::OutOfMemory { size_bits: bits })?;
+        let paddr = fit.paddr();
+        self.split_down(kernel, fit, paddr, bits)
+    }
+
+    /// Splits a free block until there is a free one of 2^`bits` bytes that covers `paddr`: one
+    /// kernel call for each two bits.
+    pub(crate) fn split_down(
+        &mut self,
+        kernel: &mut impl Kernel,
+        mut block: &'p Block<'p>,
+        paddr: usize,
+        bits: u8,
+    ) -> Result<&'p Block<'p>> {
+        while block.size_bits() > bits {
+            let step = MAX_SPLIT_BITS.min(block.size_bits() - bits);
+            self.split(kernel, block, block.size_bits() - step)?;
+            block = self.blocks.leaf_at(paddr).ok_or(Error::NoUntypedAt(paddr))?;
+        }
+        Ok(block)
+    }
+
+    fn split(
+        &mut self,
+        kernel: &mut impl Kernel,
+        block: &'p Block<'p>,
+        child_bits: u8,
+    ) -> Result<()> {
+        // Slots and nodes first, so that nothing can fail once the children are there.
+        let count = 1usize << (block.size_bits() - child_bits);
+        let first = self.alloc_reserved_slots(count)?;
+        let mut children = [None; 1 << MAX_SPLIT_BITS];
+        for child in &mut children[..count] {
+            *child = self.blocks.pool.take();
+        }
+        // The pool gave a node for the last child only if it gave one for each.
+        let split = match children[count - 1] {
+            None => Err(Error::OutOfNodes(NodeKind::Block)),
+            Some(_) => {
+                let blueprint = Blueprint::Untyped { size_bits: child_bits };
+                self.retype(kernel, block, blueprint, first, count)
+            }
+        };
+        match split {
+            Ok(()) => self.blocks.split(block, child_bits, first, &children[..count]),
+            Err(_) => {
+                // The block is as it was: its slots and nodes go back.
+                children.into_iter().flatten().for_each(|child| self.blocks.pool.give(child));
+                self.slots.free(first, count);
+            }
+        }
+        split
+    }
+}

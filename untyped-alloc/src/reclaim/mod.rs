@@ -1,0 +1,11 @@
+//! Getting memory back, by freeing objects and by taking apart what is kept for speed. The latter
+//! only when it pays: releasing a chunk and coalescing are kernel calls, and what they free must be
+//! cleared before it is used again.
+//!
+//! - `free.rs`: objects are destroyed.
+//! - `step.rs`: memory of any place, one step at a time until a chunk can be made.
+//! - `place.rs`: memory at a physical address.
+
+mod free;
+mod place;
+mod step;

@@ -1,0 +1,41 @@
+//! Reclaiming the memory at a physical address.
+
+use crate::allocator::Allocator;
+use crate::kernel::Kernel;
+use crate::state::{Block, BlockState};
+use crate::types::{Error, Result};
+
+impl<'p> Allocator<'p> {
+    /// Makes the memory at `paddr` one free block of at least 2^`bits` bytes, coalescing and
+    /// releasing just what stands in its way.
+    pub(crate) fn free_up(
+        &mut self,
+        kernel: &mut impl Kernel,
+        paddr: usize,
+        bits: u8,
+    ) -> Result<&'p Block<'p>> {
+        let end = paddr + ((1 << bits) - 1);
+        let mut at = paddr;
+        loop {
+            let leaf = self.blocks.leaf_at(at).ok_or(Error::NoUntypedAt(at))?;
+            match leaf.state() {
+                BlockState::Used(chunk) if chunk.live() == 0 => {
+                    self.release_chunk(kernel, chunk)?;
+                }
+                BlockState::Used(_) => return Err(Error::AddressInUse(at)),
+                _ if leaf.size_bits() >= bits => return Ok(leaf),
+                _ => {
+                    let parent = leaf.parent().ok_or(Error::NoUntypedAt(end))?;
+                    if parent.busy_children() == 0 {
+                        self.coalesce(kernel, parent)?;
+                        at = paddr;
+                    } else {
+                        // A sibling further on, or one before, is in the way: look at each in turn.
+                        let next = leaf.paddr() + leaf.bytes();
+                        at = if parent.contains(next) { next } else { parent.paddr() };
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Reclaiming memory of any place, one step at a time until a chunk can be made.
+
+use crate::allocator::{Allocator, ChunkPlan};
+use crate::kernel::Kernel;
+use crate::state::Chunk;
+use crate::types::{Error, Result};
+
+impl<'p> Allocator<'p> {
+    /// Makes a chunk with `make`, reclaiming memory until there is a block for it.
+    pub(crate) fn reclaiming<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        plan: ChunkPlan,
+        make: impl Fn(&mut Self, &mut K) -> Result<&'p Chunk<'p>>,
+    ) -> Result<&'p Chunk<'p>> {
+        let bits = self.chunk_bits(plan.blueprint, plan.count)?;
+        loop {
+            match make(self, kernel) {
+                // Of another size it is memory for a CNode that is short.
+                Err(Error::OutOfMemory { size_bits }) => {
+                    if !self.reclaim_step(kernel, bits.max(size_bits))? {
+                        return Err(Error::OutOfMemory { size_bits });
+                    }
+                }
+                made => return made,
+            }
+        }
+    }
+
+    /// One step towards a free block of 2^`bits` bytes; false when there is nothing left to do.
+    /// One kernel call.
+    fn reclaim_step(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<bool> {
+        let coalescible = self.blocks.coalescible_for(bits);
+        if let Some(block) = coalescible.filter(|block| block.size_bits() >= bits) {
+            return self.coalesce(kernel, block).map(|()| true);
+        }
+        if let Some(chunk) = self.chunks.unused() {
+            return self.release_chunk(kernel, chunk).map(|()| true);
+        }
+        match coalescible {
+            Some(block) => self.coalesce(kernel, block).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
