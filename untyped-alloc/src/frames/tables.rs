@@ -24,7 +24,7 @@ impl Allocator<'_> {
     /// Frees a paging structure, which is mapped nowhere.
     ///
     /// # Errors
-    /// [`Error::NotAllocated`] unless it was allocated.
+    /// [`Error::NotAllocated`](crate::Error::NotAllocated) unless it was allocated.
     pub fn give_table(&mut self, table: CPtr, level: u8) -> Result<()> {
         let run = Frames { first: table, count: 1, size_bits: 0 };
         self.free_run(Blueprint::Table { level }, run, true)
