@@ -51,6 +51,10 @@ mod slots;
 mod state;
 mod types;
 
+#[cfg(feature = "state-tests")]
+#[doc(hidden)]
+pub use state::tests::slots_model;
+
 pub use allocator::Allocator;
 pub use frames::FrameBatch;
 pub use inspect::{Batch, BlockInfo, Usage, Violation};

@@ -5,6 +5,7 @@
 //! | [`vmm_ops`] | operations over several spaces, some with a kernel call that fails, against [`reference`] |
 //! | [`alloc_ops`] | the same for the allocator alone |
 //! | [`addresses`] | addresses and ranges, against arithmetic in 128 bits |
+//! | [`slots_state`] | the allocator's slots by themselves, against one state for each slot |
 //!
 //! `qemu-scripts/fuzz.sh` builds and runs them. A finding is a panic; the fuzzer leaves the input in
 //! a file, and the target repeats it when it is given that file.
@@ -15,6 +16,7 @@ pub mod alloc_ops;
 pub mod bytes;
 pub mod machine;
 pub mod reference;
+pub mod slots_state;
 pub mod vmm_ops;
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ fn alloc_ops() {
 }
 
 #[test]
+fn slots_state() {
+    run(crate::slots_state::run, (100, 300), (1, 40));
+}
+
+#[test]
 fn vmm_ops() {
     run(crate::vmm_ops::run, (300, 300), (1, 100));
 }

@@ -28,5 +28,5 @@ pub use pool::{NextFree, Pool};
 pub use slot_window::{SlotWindow, MAX_RUN, WINDOW_SLOTS};
 pub use slots::Slots;
 
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, feature = "state-tests"))]
+pub mod tests;

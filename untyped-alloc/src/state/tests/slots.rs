@@ -1,7 +1,9 @@
-//! Windows of slots and the tree over them.
+//! Windows of slots and the trees over them.
 
-extern crate std;
+use proptest::prelude::*;
 
+use super::slots_model::{run, Op};
+use super::{explore, std};
 use crate::state::slot_window::{best_of_word, SlotWindow, WINDOW_SLOTS};
 use crate::types::CPtr;
 
@@ -48,4 +50,28 @@ fn the_tree_agrees_with_a_search_under_random_takes_and_gives() {
     }
     held.drain(..).for_each(|(at, count)| window.mark(at, count, true));
     assert_eq!(window.free_count(), 4096 - 129);
+}
+
+/// A count of slots, often next to a power of two.
+fn count() -> impl Strategy<Value = usize> {
+    prop_oneof![1..5usize, 30..35usize, 62..66usize, 127..131usize, 254..257usize]
+}
+
+fn operation() -> impl Strategy<Value = Op> {
+    let bound = || prop_oneof![Just(0usize), 0..70usize, 4000..4097usize, Just(4096usize)];
+    prop_oneof![
+        3 => (0..5usize, bound(), bound(), any::<bool>())
+            .prop_map(|(place, from, to, ours)| Op::Insert { place, from, to, ours }),
+        1 => Just(Op::RemoveUnused),
+        9 => (count(), any::<bool>()).prop_map(|(count, lend)| Op::Alloc { count, lend }),
+        4 => (any::<usize>(), count()).prop_map(|(which, count)| Op::Free { which, count }),
+        4 => (any::<usize>(), 0..6usize, count())
+            .prop_map(|(near, offset, count)| Op::FreeLent { near, offset, count }),
+        1 => any::<usize>().prop_map(|which| Op::FreeAgain { which }),
+    ]
+}
+
+#[test]
+fn slots_agree_with_one_state_for_each() {
+    explore(operation(), (150, 120), run);
 }

@@ -1,0 +1,131 @@
+//! The layout of the CSpace against a walk from CNode to CNode, as the kernel resolves a CPtr.
+
+use std::collections::BTreeSet;
+use std::vec::Vec;
+
+use super::std;
+use crate::state::{CSpace, Growth, WINDOW_SLOTS};
+use crate::types::{CPtr, CSpaceInfo, CapPath, Object};
+
+const ROOT: CPtr = CPtr::new(2);
+const GUARDED: CPtr = CPtr::new(77);
+
+/// Word sizes and radixes of the initial CNode: smaller than a window, just one, and larger.
+const SHAPES: [(u8, u8); 6] = [(32, 9), (32, 12), (32, 16), (64, 11), (64, 12), (64, 19)];
+
+fn cspace(word_bits: u8, radix_bits: u8, first_free: usize, end_free: usize) -> CSpace {
+    let (tcb, vspace) = (CPtr::new(1), CPtr::new(3));
+    let info = CSpaceInfo { root: ROOT, radix_bits, first_free, end_free, tcb, vspace };
+    CSpace::new(info, word_bits)
+}
+
+fn grown(word_bits: u8, radix_bits: u8) -> (CSpace, Growth) {
+    let mut cspace = cspace(word_bits, radix_bits, 100, 1 << radix_bits);
+    let growth = Growth { object: Object::new(CPtr::new(70), 1), guarded: GUARDED };
+    cspace.set_growth(growth);
+    (cspace, growth)
+}
+
+/// Takes `bits` bits off the top of an address of which `left` are still to be resolved.
+fn resolve(address: usize, left: &mut u8, bits: u8) -> usize {
+    *left -= bits;
+    (address >> *left) & ((1 << bits) - 1)
+}
+
+/// Where a CPtr leads in the grown CSpace: slot of the root, and slot of the CNode there.
+fn walk(cspace: &CSpace, cptr: CPtr, word_bits: u8, radix_bits: u8) -> (usize, usize) {
+    let (address, mut left) = (cptr.bits(), word_bits);
+    assert_eq!(resolve(address, &mut left, cspace.root_guard_bits()), 0, "the root's guard");
+    let mount = resolve(address, &mut left, 8);
+    let (guard_bits, radix) = match mount {
+        0 => (cspace.initial_guard_bits(), radix_bits),
+        _ => (cspace.node_guard_bits(), 12),
+    };
+    assert_eq!(resolve(address, &mut left, guard_bits), 0, "the guard at {mount}");
+    let slot = resolve(address, &mut left, radix);
+    assert_eq!(left, 0, "every bit is resolved");
+    (mount, slot)
+}
+
+#[test]
+fn every_pointer_leads_to_its_slot_in_the_grown_cspace() {
+    for (word_bits, radix_bits) in SHAPES {
+        let (cspace, growth) = grown(word_bits, radix_bits);
+        let last = (1 << radix_bits) - 1;
+        for slot in [0, 1, 255, 256, last] {
+            // A pointer of before.
+            let at = CPtr::new(slot);
+            assert_eq!(walk(&cspace, at, word_bits, radix_bits), (0, slot));
+            let root = CapPath { root: ROOT, index: slot, depth: word_bits };
+            assert_eq!(cspace.path(at), root, "the old root is the shorter way");
+            assert_eq!(cspace.node(at), (CapPath { root: ROOT, index: 0, depth: 0 }, slot));
+        }
+        for mount in [1, 2, 127, 255] {
+            for slot in [0, 1, 2048, 4095] {
+                let at = cspace.mount_base(mount).offset(slot);
+                assert_eq!(walk(&cspace, at, word_bits, radix_bits), (mount, slot));
+                assert_eq!(cspace.mount_of(at), mount);
+                let whole = CapPath { root: GUARDED, index: at.bits(), depth: word_bits };
+                assert_eq!(cspace.path(at), whole);
+                let (node, offset) = cspace.node(at);
+                // As far as the CNode's capability lies in the root, and no further.
+                let depth = cspace.root_guard_bits() + 8;
+                assert_eq!((node, offset), (CapPath { root: GUARDED, index: mount, depth }, slot));
+                assert_eq!(cspace.mount_path(growth, mount), node);
+            }
+        }
+        assert_eq!(cspace.root(), GUARDED);
+    }
+}
+
+#[test]
+fn before_it_has_grown_the_initial_cnode_is_named() {
+    for (word_bits, radix_bits) in SHAPES {
+        let cspace = cspace(word_bits, radix_bits, 100, 200);
+        let at = CPtr::new((1 << radix_bits) - 1);
+        assert_eq!(cspace.path(at), CapPath { root: ROOT, index: at.bits(), depth: word_bits });
+        assert_eq!(cspace.node(at), (CapPath { root: ROOT, index: 0, depth: 0 }, at.bits()));
+        assert!(cspace.root() == ROOT && cspace.growth().is_none());
+    }
+}
+
+#[test]
+fn windows_of_the_initial_cnode_tile_its_free_slots() {
+    let ends = [1, 100, 4095, 4096, 4097, 8191, 8192, 12_000, 16_384];
+    for first in [0, 1, 99, 4095, 4096, 4097, 9000] {
+        for end in ends.into_iter().filter(|&end| end >= first) {
+            let (mut cspace, mut opened) = (cspace(32, 14, first, end), Vec::new());
+            while let Some(window) = cspace.unopened_window() {
+                assert_eq!(cspace.unopened_slots(), end - first - opened.len());
+                assert!(window.from < window.to && window.base % WINDOW_SLOTS == 0);
+                assert!(window.base <= window.from && window.to <= window.base + WINDOW_SLOTS);
+                opened.extend(window.from..window.to);
+                cspace.set_opened(window.to);
+            }
+            assert!(opened.into_iter().eq(first..end), "{first}..{end}");
+            assert_eq!(cspace.unopened_slots(), 0);
+        }
+    }
+}
+
+#[test]
+fn mounts_agree_with_the_set_of_taken_ones() {
+    let (mut cspace, _) = grown(32, 12);
+    let (mut taken, mut seed) = (BTreeSet::from([0]), 1u32);
+    for _ in 0..2000 {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let lowest = (0..256).find(|mount| !taken.contains(mount));
+        assert_eq!(cspace.free_mount(), lowest);
+        match lowest.filter(|_| seed >> 30 != 0) {
+            Some(mount) => {
+                cspace.insert_mount(mount);
+                taken.insert(mount);
+            }
+            None => {
+                let mount = 1 + (seed >> 8) as usize % 255;
+                cspace.remove_mount(mount);
+                taken.remove(&mount);
+            }
+        }
+    }
+}
