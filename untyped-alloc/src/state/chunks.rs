@@ -14,8 +14,8 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree};
 
-use super::nodes::{Block, ByRoom, BySlot, Chunk, Class, LEAST_BLUEPRINT};
-use super::object_map::MAX_OBJECTS;
+use super::nodes::{Block, ByRoom, BySlot, Chunk, MIN_BLUEPRINT};
+use super::object_map::{Class, MAX_OBJECTS};
 use super::pool::Pool;
 use crate::types::{Blueprint, CPtr, ObjectState};
 
@@ -171,7 +171,7 @@ impl<'p> Chunks<'p> {
 
     /// A chunk without a live object, if there is one.
     pub fn unused(&self) -> Option<&'p Chunk<'p>> {
-        let key = (Some(Class::EmptyZeroed), false, LEAST_BLUEPRINT, CPtr::NULL);
+        let key = (Some(Class::EmptyZeroed), false, MIN_BLUEPRINT, CPtr::NULL);
         self.by_room.lower_bound(Bound::Included(&key)).clone_pointer()
     }
 

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use intrusive_collections::RBTreeLink;
 
-use super::object_map::ObjectMap;
+use super::object_map::{Class, ObjectMap};
 use crate::types::{Blueprint, CPtr, ObjectState};
 
 /// The state of a block.
@@ -143,21 +143,6 @@ pub struct Chunk<'p> {
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<Chunk<'_>>() <= 120);
 
-/// Why a chunk is worth finding.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Class {
-    /// Partly used, with a zeroed object to allocate.
-    Zeroed,
-    /// Partly used, with only dirty objects to allocate.
-    Dirty,
-    /// Unused; its first ready object is zeroed.
-    EmptyZeroed,
-    /// Unused, all dirty.
-    EmptyDirty,
-    /// Unused and with nothing to allocate, but the kernel refused to destroy it: retried.
-    Quarantine,
-}
-
 impl PartialEq for Chunk<'_> {
     fn eq(&self, other: &Self) -> bool {
         core::ptr::eq(self, other)
@@ -180,7 +165,7 @@ impl<'p> Chunk<'p> {
 
     /// What its objects are.
     pub fn blueprint(&self) -> Blueprint {
-        self.blueprint.get().unwrap_or(LEAST_BLUEPRINT)
+        self.blueprint.get().unwrap_or(MIN_BLUEPRINT)
     }
 
     /// The slot of its first object.
@@ -282,20 +267,12 @@ impl<'p> Chunk<'p> {
 
     /// The class it belongs to now.
     pub(super) fn classify(&self) -> Option<Class> {
-        let (ready, zeroed) = self.objects.room();
-        match (self.live() == 0, ready, zeroed) {
-            (true, false, _) => Some(Class::Quarantine),
-            (true, true, true) => Some(Class::EmptyZeroed),
-            (true, true, false) => Some(Class::EmptyDirty),
-            (false, false, _) => None,
-            (false, true, true) => Some(Class::Zeroed),
-            (false, true, false) => Some(Class::Dirty),
-        }
+        self.objects.classify(self.live() == 0)
     }
 }
 
 /// The least of all blueprints: no kernel object is an untyped of one byte.
-pub(super) const LEAST_BLUEPRINT: Blueprint = Blueprint::Untyped { size_bits: 0 };
+pub(super) const MIN_BLUEPRINT: Blueprint = Blueprint::Untyped { size_bits: 0 };
 
 #[allow(unsafe_code)] // what the adapter macro expands to
 mod adapters {

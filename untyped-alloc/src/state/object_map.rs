@@ -17,6 +17,21 @@ pub const MAX_OBJECTS: usize = 256;
 
 const WORDS: usize = MAX_OBJECTS / 32;
 
+/// Why a chunk is worth finding.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Class {
+    /// Partly used, with a zeroed object to allocate.
+    Zeroed,
+    /// Partly used, with only dirty objects to allocate.
+    Dirty,
+    /// Unused; its first ready object is zeroed.
+    EmptyZeroed,
+    /// Unused, all dirty.
+    EmptyDirty,
+    /// Unused and with nothing to allocate, but the kernel refused to destroy it: retried.
+    Quarantine,
+}
+
 /// 256 bits, shared by reference.
 #[derive(Default)]
 struct Bits([Cell<u32>; WORDS]);
@@ -128,6 +143,19 @@ impl ObjectMap {
             }
         }
         (ready != 0, zeroed != 0)
+    }
+
+    /// The class of a chunk with these objects, of which none is live if it is `unused`.
+    pub fn classify(&self, unused: bool) -> Option<Class> {
+        let (ready, zeroed) = self.room();
+        match (unused, ready, zeroed) {
+            (true, false, _) => Some(Class::Quarantine),
+            (true, true, true) => Some(Class::EmptyZeroed),
+            (true, true, false) => Some(Class::EmptyDirty),
+            (false, false, _) => None,
+            (false, true, true) => Some(Class::Zeroed),
+            (false, true, false) => Some(Class::Dirty),
+        }
     }
 
     /// Allocates the first zeroed object, unless the word it lies in has no other.

@@ -14,12 +14,12 @@ pub struct Frames {
 }
 
 /// Frames full of zeros that nobody has used.
-#[must_use = "frames that are dropped are lost: map them or give them back"]
+#[must_use = "frames that are dropped are lost: map them or free them"]
 #[derive(PartialEq, Eq, Debug)]
 pub struct Clean(Frames);
 
 /// Frames with somebody's data in them.
-#[must_use = "frames that are dropped are lost: scrub them or give them back"]
+#[must_use = "frames that are dropped are lost: zero them or free them"]
 #[derive(PartialEq, Eq, Debug)]
 pub struct Dirty(Frames);
 
@@ -40,7 +40,7 @@ impl Dirty {
         Dirty(frames)
     }
 
-    /// The frames, to be scrubbed.
+    /// The frames, to be zeroed.
     pub fn frames(&self) -> Frames {
         self.0
     }
@@ -52,11 +52,11 @@ impl Dirty {
     }
 }
 
-/// What was taken.
+/// Frames that were allocated.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Taken {
     /// Frames that can be mapped as they are.
     Clean(Clean),
-    /// Frames that must be scrubbed first.
+    /// Frames that must be zeroed first.
     Dirty(Dirty),
 }

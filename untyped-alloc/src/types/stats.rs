@@ -11,7 +11,7 @@ pub struct Stats {
     pub untyped_bytes: usize,
     /// RAM in objects that are ready to be handed out (clean or dirty frames, page tables, …).
     pub ready_bytes: usize,
-    /// The largest free untyped, 0 when there is none. Uniting may make a larger one.
+    /// The largest free untyped, 0 when there is none. Coalescing may make a larger one.
     pub largest_free_bytes: usize,
     /// Free untypeds by size: entry n counts those of 2^n bytes.
     pub free_by_size: [u32; 64],

@@ -108,7 +108,7 @@ fn all_memory_can_become_frames(target: Target) {
         runs.into_iter().for_each(|run| bench.alloc.give_frames(run).expect("taken"));
         // Frames that nobody has become something else.
         let big = Blueprint::Untyped { size_bits: 18 };
-        let big = bench.alloc.allocate(&mut bench.kernel, big).expect("memory is united");
+        let big = bench.alloc.allocate(&mut bench.kernel, big).expect("memory is coalesced");
         bench.alloc.free(&mut bench.kernel, big).expect("it is live");
     }
 }

@@ -3,7 +3,7 @@
 use untyped_alloc::{Blueprint, Error};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, PAGE, Target, on_both};
 
 on_both!(
     every_kind_of_object_can_be_had,
@@ -46,7 +46,7 @@ fn objects_made_together_lie_together(target: Target) {
     for index in 0..7 {
         let frame = frames.get(index).expect("one of seven").slot();
         assert_eq!(frame, frames.first_slot().offset(index));
-        assert_eq!(bench.memory(frame), (first + index * 4096, 4096));
+        assert_eq!(bench.memory(frame), (first + index * PAGE, PAGE));
     }
     assert_eq!(frames.get(7), None);
     assert_eq!(frames.len(), 7);
@@ -78,7 +78,7 @@ fn the_last_of_many_gives_their_memory_back(target: Target) {
     let before = bench.alloc.stats().free_bytes();
     let many = bench.alloc.allocate_many(&mut bench.kernel, FRAME, 4).expect("memory");
     for index in 0..4 {
-        assert_eq!(bench.alloc.stats().free_bytes(), before - 4 * 4096, "as long as one lives");
+        assert_eq!(bench.alloc.stats().free_bytes(), before - 4 * PAGE, "as long as one lives");
         let one = many.get(index).expect("one of four");
         bench.alloc.free(&mut bench.kernel, one).expect("it is live");
         bench.check();

@@ -3,13 +3,13 @@
 use untyped_alloc::{Blueprint, Error};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, PAGE, Target, on_both};
 
 on_both!(
     any_page_of_a_device_can_be_had,
     a_device_comes_back_whole,
     ram_can_be_had_by_address,
-    ram_that_is_free_in_pieces_is_united,
+    ram_that_is_free_in_pieces_is_coalesced,
     memory_in_use_is_not_given_twice,
     slots_that_must_grow_do_not_take_the_memory,
 );
@@ -20,9 +20,9 @@ const DEVICE: usize = 0xf000_0000;
 fn any_page_of_a_device_can_be_had(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     for page in [3, 0, 15, 7] {
-        let paddr = DEVICE + page * 4096;
+        let paddr = DEVICE + page * PAGE;
         let frame = bench.alloc.allocate_at(&mut bench.kernel, FRAME, paddr, 1).expect("free");
-        assert_eq!(bench.memory(frame.first_slot()), (paddr, 4096));
+        assert_eq!(bench.memory(frame.first_slot()), (paddr, PAGE));
         bench.check();
     }
     assert_eq!(bench.kernel.bytes_cleared(), 0, "device memory is never cleared");
@@ -35,7 +35,7 @@ fn a_device_comes_back_whole(target: Target) {
     for _ in 0..3 {
         let page = bench.alloc.allocate_at(&mut bench.kernel, FRAME, DEVICE + 0x5000, 1);
         bench.alloc.free_many(&mut bench.kernel, page.expect("free")).expect("live");
-        assert_eq!(bench.alloc.free_slots(), before, "what it was split into is united");
+        assert_eq!(bench.alloc.free_slots(), before, "what it was split into is coalesced");
         let all = bench.alloc.allocate_at(&mut bench.kernel, FRAME, DEVICE, 16).expect("whole");
         assert_eq!(bench.memory(all.first_slot()).0, DEVICE);
         bench.alloc.free_many(&mut bench.kernel, all).expect("live");
@@ -48,13 +48,13 @@ fn ram_can_be_had_by_address(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let paddr = 0x104_2000;
     let frames = bench.alloc.allocate_at(&mut bench.kernel, FRAME, paddr, 2).expect("free");
-    assert_eq!(bench.memory(frames.first_slot()), (paddr, 4096));
-    assert_eq!(bench.memory(frames.first_slot().offset(1)), (paddr + 4096, 4096));
+    assert_eq!(bench.memory(frames.first_slot()), (paddr, PAGE));
+    assert_eq!(bench.memory(frames.first_slot().offset(1)), (paddr + PAGE, PAGE));
     bench.check();
 }
 
 /// A26, A28.
-fn ram_that_is_free_in_pieces_is_united(target: Target) {
+fn ram_that_is_free_in_pieces_is_coalesced(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 16)]));
     let frames = bench.frames(16);
     frames.into_iter().for_each(|run| bench.alloc.give_frames(run).expect("taken"));

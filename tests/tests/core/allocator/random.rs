@@ -14,7 +14,7 @@ use vmm_tests::model::Arena;
 
 use super::bench::{Bench, FRAME};
 use crate::small_scope::every_sequence;
-use crate::support::{Machine, Target, explore_with, on_both};
+use crate::support::{Machine, PAGE, Target, explore_with, on_both};
 
 on_both!(
     nothing_is_lost_or_given_twice,
@@ -160,8 +160,8 @@ impl Run<'_> {
             true => (self.bench.machine.device(), 16),
             false => (self.bench.machine.config.ram[0].0, 64),
         };
-        let paddr = base + ((usize::from(page) % pages) & !(count - 1)) * 4096;
-        let range = paddr..paddr + count * 4096;
+        let paddr = base + ((usize::from(page) % pages) & !(count - 1)) * PAGE;
+        let range = paddr..paddr + count * PAGE;
         let used = self.memory();
         let taken = used.range(..range.end).next_back().is_some_and(|(_, &end)| end > range.start);
         let Bench { alloc, kernel, .. } = &mut self.bench;
