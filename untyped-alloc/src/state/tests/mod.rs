@@ -30,7 +30,7 @@ fn explore<T: core::fmt::Debug>(
     property: impl Fn(std::vec::Vec<T>),
 ) {
     use proptest::test_runner::{Config, TestRunner};
-    let (cases, length) = if cfg!(miri) { (2, 20) } else { (cases, length) };
+    let (cases, length) = if cfg!(miri) { (1, 12) } else { (cases, length) };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let sequences = proptest::collection::vec(operation, 0..length);
     let outcome = TestRunner::new(config).run(&sequences, |operations| {
