@@ -1,6 +1,8 @@
 //! A kernel that counts the calls made through it, by invocation.
 
-use crate::types::{Blueprint, CPtr, CachePolicy, CapPath, Invocation, KernelResult, Rights};
+use crate::types::{
+    Blueprint, CPtr, CachePolicy, CapPath, Invocation, KernelResult, Refused, Rights,
+};
 
 use super::seam::{Kernel, Memory};
 
@@ -61,136 +63,67 @@ impl<K> Counted<K> {
     }
 }
 
-impl<K: Kernel> Kernel for Counted<K> {
-    #[inline]
-    fn untyped_retype(
-        &mut self,
-        untyped: CPtr,
-        blueprint: Blueprint,
-        node: CapPath,
-        offset: usize,
-        count: usize,
-    ) -> KernelResult {
-        self.count(Invocation::UntypedRetype)
-            .untyped_retype(untyped, blueprint, node, offset, count)
-    }
+/// The invocations, each once: as the seam has it, and as a method of [`Counted`] whose error names
+/// the invocation too.
+macro_rules! counted {
+    ($($invocation:ident => fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl<K: Kernel> Kernel for Counted<K> {
+            $(
+                #[inline]
+                fn $name(&mut self, $($argument: $type),*) -> KernelResult<$answer> {
+                    self.count(Invocation::$invocation).$name($($argument),*)
+                }
+            )*
+        }
 
-    #[inline]
-    fn cnode_copy(&mut self, dst: CapPath, src: CapPath, rights: Rights) -> KernelResult {
-        self.count(Invocation::CNodeCopy).cnode_copy(dst, src, rights)
-    }
+        /// The invocations of [`Kernel`] with errors that say which of them was refused.
+        impl<K: Kernel> Counted<K> {
+            $(
+                #[doc = concat!("As [`Kernel::", stringify!($name), "`].")]
+                ///
+                /// # Errors
+                /// What the kernel answers, with the invocation.
+                #[inline]
+                pub fn $name(&mut self, $($argument: $type),*) -> Result<$answer, Refused> {
+                    let answer = self.count(Invocation::$invocation).$name($($argument),*);
+                    answer.map_err(|error| Refused { invocation: Invocation::$invocation, error })
+                }
+            )*
+        }
+    };
+}
 
-    #[inline]
-    fn cnode_mint_badge(
-        &mut self,
-        dst: CapPath,
-        src: CapPath,
-        rights: Rights,
-        badge: usize,
-    ) -> KernelResult {
-        self.count(Invocation::CNodeMint).cnode_mint_badge(dst, src, rights, badge)
-    }
-
-    #[inline]
-    fn cnode_mint_guard(
-        &mut self,
-        dst: CapPath,
-        src: CapPath,
-        guard: usize,
-        guard_bits: u8,
-    ) -> KernelResult {
-        self.count(Invocation::CNodeMint).cnode_mint_guard(dst, src, guard, guard_bits)
-    }
-
-    #[inline]
-    fn cnode_delete(&mut self, slot: CapPath) -> KernelResult {
-        self.count(Invocation::CNodeDelete).cnode_delete(slot)
-    }
-
-    #[inline]
-    fn cnode_revoke(&mut self, slot: CapPath) -> KernelResult {
-        self.count(Invocation::CNodeRevoke).cnode_revoke(slot)
-    }
-
-    #[inline]
-    fn page_map(
-        &mut self,
-        frame: CPtr,
-        vspace: CPtr,
-        vaddr: usize,
-        rights: Rights,
-        cache: CachePolicy,
-    ) -> KernelResult {
-        self.count(Invocation::PageMap).page_map(frame, vspace, vaddr, rights, cache)
-    }
-
-    #[inline]
-    fn page_remap(
-        &mut self,
-        frame: CPtr,
-        vspace: CPtr,
-        vaddr: usize,
-        rights: Rights,
-        cache: CachePolicy,
-    ) -> KernelResult {
-        self.count(Invocation::PageRemap).page_remap(frame, vspace, vaddr, rights, cache)
-    }
-
-    #[inline]
-    fn page_unmap(&mut self, frame: CPtr) -> KernelResult {
-        self.count(Invocation::PageUnmap).page_unmap(frame)
-    }
-
-    #[inline]
-    fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {
-        self.count(Invocation::PageGetAddress).page_get_address(frame)
-    }
-
-    #[inline]
-    fn table_map(&mut self, table: CPtr, level: u8, vspace: CPtr, vaddr: usize) -> KernelResult {
-        self.count(Invocation::TableMap).table_map(table, level, vspace, vaddr)
-    }
-
-    #[inline]
-    fn table_unmap(&mut self, table: CPtr, level: u8) -> KernelResult {
-        self.count(Invocation::TableUnmap).table_unmap(table, level)
-    }
-
-    #[inline]
-    fn asid_control_make_pool(&mut self, untyped: CPtr, dst: CapPath) -> KernelResult {
-        self.count(Invocation::AsidControlMakePool).asid_control_make_pool(untyped, dst)
-    }
-
-    #[inline]
-    fn asid_pool_assign(&mut self, pool: CPtr, vspace: CPtr) -> KernelResult {
-        self.count(Invocation::AsidPoolAssign).asid_pool_assign(pool, vspace)
-    }
-
-    #[inline]
-    fn tcb_set_ipc_buffer(&mut self, tcb: CPtr, vaddr: usize, frame: CPtr) -> KernelResult {
-        self.count(Invocation::TcbSetIpcBuffer).tcb_set_ipc_buffer(tcb, vaddr, frame)
-    }
-
-    #[inline]
-    fn tcb_set_space(
-        &mut self,
-        tcb: CPtr,
-        fault_endpoint: CPtr,
-        cspace_root: CPtr,
-        vspace: CPtr,
-    ) -> KernelResult {
-        self.count(Invocation::TcbSetSpace).tcb_set_space(tcb, fault_endpoint, cspace_root, vspace)
-    }
-
-    #[inline]
-    fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
-        self.count(Invocation::TcbSetPriority).tcb_set_priority(tcb, priority)
-    }
-
-    #[inline]
-    fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {
-        self.count(Invocation::TcbResume).tcb_resume(tcb)
-    }
+counted! {
+    UntypedRetype => fn untyped_retype(
+        untyped: CPtr, blueprint: Blueprint, node: CapPath, offset: usize, count: usize
+    ) -> ();
+    CNodeCopy => fn cnode_copy(dst: CapPath, src: CapPath, rights: Rights) -> ();
+    CNodeMint => fn cnode_mint_badge(
+        dst: CapPath, src: CapPath, rights: Rights, badge: usize
+    ) -> ();
+    CNodeMint => fn cnode_mint_guard(
+        dst: CapPath, src: CapPath, guard: usize, guard_bits: u8
+    ) -> ();
+    CNodeDelete => fn cnode_delete(slot: CapPath) -> ();
+    CNodeRevoke => fn cnode_revoke(slot: CapPath) -> ();
+    PageMap => fn page_map(
+        frame: CPtr, vspace: CPtr, vaddr: usize, rights: Rights, cache: CachePolicy
+    ) -> ();
+    PageRemap => fn page_remap(
+        frame: CPtr, vspace: CPtr, vaddr: usize, rights: Rights, cache: CachePolicy
+    ) -> ();
+    PageUnmap => fn page_unmap(frame: CPtr) -> ();
+    PageGetAddress => fn page_get_address(frame: CPtr) -> usize;
+    TableMap => fn table_map(table: CPtr, level: u8, vspace: CPtr, vaddr: usize) -> ();
+    TableUnmap => fn table_unmap(table: CPtr, level: u8) -> ();
+    AsidControlMakePool => fn asid_control_make_pool(untyped: CPtr, dst: CapPath) -> ();
+    AsidPoolAssign => fn asid_pool_assign(pool: CPtr, vspace: CPtr) -> ();
+    TcbSetIpcBuffer => fn tcb_set_ipc_buffer(tcb: CPtr, vaddr: usize, frame: CPtr) -> ();
+    TcbSetSpace => fn tcb_set_space(
+        tcb: CPtr, fault_endpoint: CPtr, cspace_root: CPtr, vspace: CPtr
+    ) -> ();
+    TcbSetPriority => fn tcb_set_priority(tcb: CPtr, priority: u8) -> ();
+    TcbResume => fn tcb_resume(tcb: CPtr) -> ();
 }
 
 impl<'p, K: Memory<'p>> Memory<'p> for Counted<K> {

@@ -16,7 +16,7 @@ mod counted;
 mod seam;
 
 pub use crate::types::{
-    Blueprint, CPtr, CachePolicy, CapPath, KernelError, KernelResult, ObjectSizes, Rights,
+    Blueprint, CPtr, CachePolicy, CapPath, KernelError, KernelResult, ObjectSizes, Refused, Rights,
 };
 pub use counted::{CallCounts, Counted};
 pub use seam::{Kernel, Memory};

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::invocation::Invocation;
+
 /// The kernel's answer to an invocation it refuses (`seL4_Error`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum KernelError {
@@ -48,3 +50,12 @@ impl core::error::Error for KernelError {}
 
 /// What an invocation returns.
 pub type KernelResult<T = ()> = Result<T, KernelError>;
+
+/// An invocation that the kernel refused, and what it answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// The invocation.
+    pub invocation: Invocation,
+    /// The kernel's answer.
+    pub error: KernelError,
+}

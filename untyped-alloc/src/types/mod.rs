@@ -24,7 +24,7 @@ pub use capability::{CPtr, CapPath};
 pub use error::{Blame, Error, NodeKind, Result};
 pub use frames::{Clean, Dirty, Frames, Taken};
 pub use invocation::Invocation;
-pub use kernel_error::{KernelError, KernelResult};
+pub use kernel_error::{KernelError, KernelResult, Refused};
 pub use live::LiveObjects;
 pub use mapping::{CachePolicy, Rights};
 pub use object::{Object, ObjectState, Objects};

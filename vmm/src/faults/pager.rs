@@ -10,7 +10,7 @@
 //! never answers costs its clients' threads and nobody else's.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{Frames, Invocation, Kernel, Memory};
+use untyped_alloc::{Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -149,7 +149,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         moved: Extent,
     ) -> Result {
         let frame = piece.frames.first;
-        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.kernel.page_unmap(frame)?;
         self.record_unmapped(from, piece);
         let mapped = self.map_extent(reserve, into, moved).map_err(|(error, _)| error);
         if mapped.is_err() {

@@ -1,6 +1,6 @@
 //! Threads whose faults are ours to answer: registered and forgotten.
 
-use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, NodeKind, Result};
@@ -24,7 +24,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<ThreadId> {
         let _reserve = &mut self.refill()?;
         let node = self.space(space)?;
-        let badge = self.threads.next_badge().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
+        let badge = self.threads.next_badge().ok_or(Error::OutOfBadges)?;
         let thread = self.pools.threads.take().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
         let minted = self.mint(endpoint, badge);
         match minted {
@@ -50,7 +50,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Ok(()) => Ok(slot),
             Err(error) => {
                 self.alloc.give_slots(slot, 1)?;
-                Err(Error::kernel(Invocation::CNodeMint)(error))
+                Err(Error::from(error))
             }
         }
     }
@@ -63,9 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn unregister_thread(&mut self, thread: ThreadId) -> Result {
         let info = self.thread(thread)?;
         self.remove_request_of(thread)?;
-        self.kernel
-            .cnode_delete(self.alloc.path(info.fault_endpoint))
-            .map_err(Error::kernel(Invocation::CNodeDelete))?;
+        self.kernel.cnode_delete(self.alloc.path(info.fault_endpoint))?;
         self.alloc.give_slots(info.fault_endpoint, 1)?;
         if let Some(node) = self.threads.remove(thread) {
             self.pools.threads.give(node);

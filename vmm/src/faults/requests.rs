@@ -1,6 +1,6 @@
 //! Faults that wait for a pager.
 
-use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+use untyped_alloc::{CPtr, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
@@ -80,9 +80,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Some(waiting) = self.thread_node(thread)?.waiting.get() else { return Ok(()) };
         let (request, reply) = waiting.parts();
         // Deleting from a slot that is empty succeeds.
-        self.kernel
-            .cnode_delete(self.alloc.path(reply))
-            .map_err(Error::kernel(Invocation::CNodeDelete))?;
+        self.kernel.cnode_delete(self.alloc.path(reply))?;
         self.end_request(request.queue, request.ticket)?;
         self.give_slots(reply, 1)
     }

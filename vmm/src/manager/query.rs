@@ -76,10 +76,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn physical_address(&mut self, space: SpaceId, address: usize) -> Result<usize> {
         let mapping = self.mapping_at(space, address)?;
         let mapping = mapping.ok_or(crate::Error::NotMapped { address })?;
-        let base = self
-            .kernel
-            .page_get_address(mapping.frame)
-            .map_err(crate::Error::kernel(untyped_alloc::Invocation::PageGetAddress))?;
+        let base = self.kernel.page_get_address(mapping.frame)?;
         Ok(base + (address - mapping.page))
     }
 

@@ -5,7 +5,7 @@
 //! a page that is appended costs the kernel call and a few comparisons, and takes no node.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{CPtr, Frames, Invocation, Kernel, KernelError, Memory};
+use untyped_alloc::{CPtr, Frames, Kernel, Memory, Refused};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
@@ -113,11 +113,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The kernel refused to map a frame that was to be appended.
     #[cold]
-    fn end_append(&mut self, first: CPtr, refusal: KernelError) -> Error {
+    fn end_append(&mut self, first: CPtr, refusal: Refused) -> Error {
         self.append_cursor = None;
         let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
         // It was allocated, so it can be freed.
         let _ = self.alloc.give_unused_frames(frame);
-        Error::kernel(Invocation::PageMap)(refusal)
+        Error::from(refusal)
     }
 }

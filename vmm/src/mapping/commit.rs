@@ -9,7 +9,7 @@
 //! see `append.rs`.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CachePolicy, Invocation, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{CachePolicy, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -85,7 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.kernel.page_map(extent.frames.first, vspace, address, extent.rights, extent.cache);
         if let Err(error) = mapped {
             node.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
-            return Err(Error::kernel(Invocation::PageMap)(error));
+            return Err(Error::from(error));
         }
         space.shadow.borrow_mut().use_table(table, 1);
         space.mapped_pages.set(space.mapped_pages.get() + 1);

@@ -12,7 +12,7 @@
 //! and then the large page is mapped again.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{CPtr, Frames, Kernel, Memory, Rights, Taken};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -173,7 +173,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut spare = Some(self.pools.extent(reserve)?);
         if let Err(error) = self.kernel.page_unmap(large.frames.first) {
             spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
-            return Err(Error::kernel(Invocation::PageUnmap)(error));
+            return Err(Error::from(error));
         }
         self.record_unmapped(space, &large);
         let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);

@@ -1,6 +1,6 @@
 //! Copies of frame capabilities: made, counted, deleted.
 
-use untyped_alloc::{CPtr, Frames, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -42,11 +42,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let (frame, copy) = (origin.offset(index), first.offset(index));
             let (dst, src) = (self.alloc.path(copy), self.alloc.path(frame));
             let copied = match self.refcounts.count(frame).copies() {
-                MAX_COPIES => Err(Error::NotOurs { address: piece.address(index).bits() }),
-                _ => self
-                    .kernel
-                    .cnode_copy(dst, src, Rights::all())
-                    .map_err(Error::kernel(Invocation::CNodeCopy)),
+                MAX_COPIES => Err(Error::SharedTooOften { address: piece.address(index).bits() }),
+                _ => self.kernel.cnode_copy(dst, src, Rights::all()).map_err(Error::from),
             };
             if let Err(error) = copied {
                 self.delete_copies(first, index);
@@ -90,9 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// given back if nobody else has it. One kernel call.
     pub(crate) fn delete_copy(&mut self, copy: CPtr) -> Result {
         let Some(origin) = self.refcounts.origin(copy) else { return Ok(()) };
-        self.kernel
-            .cnode_delete(self.alloc.path(copy))
-            .map_err(Error::kernel(Invocation::CNodeDelete))?;
+        self.kernel.cnode_delete(self.alloc.path(copy))?;
         if self.refcounts.uncopied(copy, origin) == Count::ORPHAN {
             self.free_orphan(origin);
         }

@@ -1,7 +1,7 @@
 //! Mapping the frames of runs that are recorded already.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{Invocation, Kernel, Memory};
+use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -67,9 +67,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             space
                 .mapped_pages
                 .set(space.mapped_pages.get() + (done << (bits - self.geometry.page_bits)));
-            outcome
-                .map_err(Error::kernel(Invocation::PageMap))
-                .map_err(|error| (error, extent.address(index + done)))?;
+            outcome.map_err(Error::from).map_err(|error| (error, extent.address(index + done)))?;
             index += count;
         }
         Ok(())

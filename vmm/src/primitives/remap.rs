@@ -1,7 +1,7 @@
 //! New rights for pages where they are, and the TLB of the own space.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, KernelError, Memory, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Kernel, KernelError, Memory, Refused, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -27,11 +27,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // As a rule it is mapped by now: several threads touched it before the first was answered.
         match self.kernel.page_remap(frame, vspace, start, rights, cache) {
             // It is not mapped (any more).
-            Err(KernelError::IllegalOperation) => {}
-            remapped => return remapped.map_err(Error::kernel(Invocation::PageRemap)),
+            Err(Refused { error: KernelError::IllegalOperation, .. }) => {}
+            remapped => return remapped.map_err(Error::from),
         }
         let mapped = self.kernel.page_map(frame, vspace, start, rights, cache);
-        mapped.map_err(Error::kernel(Invocation::PageMap))
+        mapped.map_err(Error::from)
     }
 
     /// Protects whole runs, one after the other.
@@ -88,7 +88,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return (done, Err(error));
             }
         }
-        (done, outcome.map_err(Error::kernel(Invocation::PageRemap)))
+        (done, outcome.map_err(Error::from))
     }
 
     /// Gives a run's frames, in our own space, the rights it says, by unmapping and mapping each:
@@ -114,12 +114,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         cache: CachePolicy,
     ) -> Result {
         let vspace = self.own.root.get();
-        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.kernel.page_unmap(frame)?;
         // Its place is empty and has its page table, so this cannot be refused; what cannot be is
         // tried twice before the page is lost.
         self.kernel
             .page_map(frame, vspace, address, rights, cache)
             .or_else(|_| self.kernel.page_map(frame, vspace, address, rights, cache))
-            .map_err(Error::kernel(Invocation::PageMap))
+            .map_err(Error::from)
     }
 }

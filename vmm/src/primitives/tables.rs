@@ -1,7 +1,7 @@
 //! Page tables: made when something is to be mapped, kept a little when empty, given back.
 
 use page_tables::{PageRange, Table, VirtAddr};
-use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+use untyped_alloc::{CPtr, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
@@ -75,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Err(error) = mapped {
             self.pools.tables.give(node);
             self.alloc.give_table(table, level)?;
-            return Err(Error::kernel(Invocation::TableMap)(error));
+            return Err(Error::from(error));
         }
         let mut shadow = space.shadow.borrow_mut();
         shadow.insert(&self.geometry, node, level, address, table.bits());
@@ -85,9 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps an empty table and gives it back.
     fn free_table(&mut self, space: &'p Space<'p>, table: &'p Table<'p>) -> Result {
         let capability = CPtr::new(table.capability());
-        self.kernel
-            .table_unmap(capability, table.level())
-            .map_err(Error::kernel(Invocation::TableUnmap))?;
+        self.kernel.table_unmap(capability, table.level())?;
         let level = table.level();
         let node = space.shadow.borrow_mut().remove(&self.geometry, table);
         self.pools.tables.give(node);

@@ -1,11 +1,11 @@
 //! Frames mapped for a moment, to be cleared and copied.
 
-use untyped_alloc::{CPtr, CachePolicy, Frames, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
 use crate::state::temp_slots::TempSlot;
-use crate::types::error::{Error, Result};
+use crate::types::error::Result;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a frame of the smallest size at a window; returns where that is.
@@ -23,9 +23,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         self.ensure_tables(reserve, self.own, address, self.geometry.levels.len() as u8 - 1)?;
         let vspace = self.own.root.get();
-        self.kernel
-            .page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)
-            .map_err(Error::kernel(Invocation::PageMap))?;
+        self.kernel.page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)?;
         self.temp_slots.hold(window, frame);
         Ok(address.bits())
     }
@@ -33,7 +31,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps what is mapped at a window, if anything.
     pub(crate) fn unmap_temporary(&mut self, window: TempSlot) -> Result {
         let Some((frame, left_to_us)) = self.temp_slots.held(window) else { return Ok(()) };
-        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.kernel.page_unmap(frame)?;
         self.temp_slots.forget(window);
         if left_to_us {
             let size_bits = self.geometry.page_bits;
@@ -73,9 +71,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(window) = self.temp_slots.holding(slot) {
             self.unmap_temporary(window)?;
         }
-        self.kernel
-            .cnode_delete(self.alloc.path(slot))
-            .map_err(Error::kernel(Invocation::CNodeDelete))?;
+        self.kernel.cnode_delete(self.alloc.path(slot))?;
         self.temp_slots.stuck = None;
         Ok(self.alloc.give_slots(slot, 1)?)
     }

@@ -1,7 +1,7 @@
 //! Unmapping frames, and recording that.
 
 use page_tables::PageRange;
-use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+use untyped_alloc::{CPtr, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -113,7 +113,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     #[inline]
     fn unmap_page(&mut self, frame: CPtr) -> Result {
-        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))
+        self.kernel.page_unmap(frame).map_err(Error::from)
     }
 
     /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.

@@ -4,7 +4,7 @@
 //! for 4 KiB, where having the kernel clear it (by revoking and retyping) costs 4.8 thousand. A
 //! large frame does not fit the window: it gets a place of its own for a moment.
 
-use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -76,7 +76,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     self.remove_extent(self.own, extent, 0, index);
                     self.alloc.give_frames(done.frames)?;
                 }
-                return Err(Error::kernel(Invocation::PageUnmap)(error));
+                return Err(Error::from(error));
             }
         }
         self.record_unmapped(self.own, &extent);

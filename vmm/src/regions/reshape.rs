@@ -1,6 +1,6 @@
 //! Splitting, merging and moving regions. What is mapped in them stays as it is.
 
-use untyped_alloc::{Invocation, Kernel, Memory};
+use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -169,7 +169,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     self.record_unmapped(space, &part);
                     self.restore_extent(reserve, space, part);
                 }
-                return Err(Error::kernel(Invocation::PageUnmap)(error));
+                return Err(Error::from(error));
             }
         }
         // None of its pages is mapped now, and the record says so but for the extent itself.
@@ -186,7 +186,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let done = (mapped_end.bits() - moved.start.bits()) >> extent.frames.size_bits;
                 for index in 0..done {
                     if let Err(again) = self.kernel.page_unmap(extent.frame(index)) {
-                        return Err(Error::kernel(Invocation::PageUnmap)(again));
+                        return Err(Error::from(again));
                     }
                 }
                 if done != 0 {

@@ -19,7 +19,7 @@
 use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTreeLink};
-use untyped_alloc::{CPtr, Invocation, Kernel, Memory};
+use untyped_alloc::{CPtr, Kernel, Memory};
 use vmm_client::protocol::{Answer, Message, PagedFault, Refusal};
 
 use crate::Backing;
@@ -421,8 +421,6 @@ fn push<'p>(poked: &mut Option<&'p Client<'p>>, pager: &'p Client<'p>) {
 /// Gives back a slot for the right to answer somebody, used or not.
 pub(super) fn drop_kept<'p, K: Kernel + Memory<'p>>(vmm: &mut Vmm<'p, K>, slot: CPtr) -> Result {
     // Deleting from a slot that is empty succeeds.
-    vmm.kernel
-        .cnode_delete(vmm.alloc.path(slot))
-        .map_err(Error::kernel(Invocation::CNodeDelete))?;
+    vmm.kernel.cnode_delete(vmm.alloc.path(slot))?;
     vmm.give_slots(slot, 1)
 }

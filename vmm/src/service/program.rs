@@ -112,14 +112,10 @@ impl<'p> Service<'p> {
         let to = CapPath { root: cnode.slot(), index: slot as usize, depth: CNODE_BITS };
         let from = vmm.alloc.path(capability);
         let made = match badge {
-            Some(badge) => vmm
-                .kernel
-                .cnode_mint_badge(to, from, rights, badge)
-                .map_err(Error::kernel(Invocation::CNodeMint)),
-            None => vmm
-                .kernel
-                .cnode_copy(to, from, rights)
-                .map_err(Error::kernel(Invocation::CNodeCopy)),
+            Some(badge) => {
+                vmm.kernel.cnode_mint_badge(to, from, rights, badge).map_err(Error::from)
+            }
+            None => vmm.kernel.cnode_copy(to, from, rights).map_err(Error::from),
         };
         if made.is_ok() {
             node.slots[slot as usize].set(Held::Given);
@@ -142,16 +138,13 @@ impl<'p> Service<'p> {
         let guarded = vmm.take_slots(1)?;
         let (to, from) = (vmm.alloc.path(guarded), vmm.alloc.path(cnode));
         let guard_bits = vmm.alloc.sizes().word_bits - CNODE_BITS;
-        let set = vmm
-            .kernel
-            .cnode_mint_guard(to, from, 0, guard_bits)
-            .map_err(Error::kernel(Invocation::CNodeMint))
-            .and_then(|()| {
-                let faults = CPtr::new(fault_slot as usize);
-                vmm.kernel
-                    .tcb_set_space(tcb, faults, guarded, vspace)
-                    .map_err(Error::kernel(Invocation::TcbSetSpace))
-            });
+        let set =
+            vmm.kernel.cnode_mint_guard(to, from, 0, guard_bits).map_err(Error::from).and_then(
+                |()| {
+                    let faults = CPtr::new(fault_slot as usize);
+                    vmm.kernel.tcb_set_space(tcb, faults, guarded, vspace).map_err(Error::from)
+                },
+            );
         let dropped = vmm.delete_temporary(guarded);
         set.and(dropped)
     }

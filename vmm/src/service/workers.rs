@@ -10,7 +10,7 @@
 //! badge for its faults. A client has no capability to its threads: what it can do with one is say
 //! where it begins, and end it. All of it counts as the client's.
 
-use untyped_alloc::{Blueprint, CapPath, Invocation, Kernel, Memory, Object, Rights};
+use untyped_alloc::{Blueprint, CapPath, Kernel, Memory, Object, Rights};
 use vmm_client::protocol::{
     Answer, NewThread, Refusal, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MOST_THREADS,
 };
@@ -184,7 +184,7 @@ impl<'p> Service<'p> {
         if let (Some(cnode), Held::Faults) = (client.cnode.get(), held_in(client, worker.slot)) {
             let path =
                 CapPath { root: cnode.slot(), index: worker.slot as usize, depth: CNODE_BITS };
-            vmm.kernel.cnode_delete(path).map_err(Error::kernel(Invocation::CNodeDelete))?;
+            vmm.kernel.cnode_delete(path)?;
             client.slots[worker.slot as usize].set(Held::Nothing);
         }
         if let Some(memory) = worker.memory {

@@ -6,7 +6,7 @@
 //! ```
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{Frames, Invocation, Kernel, Memory, Taken};
+use untyped_alloc::{Frames, Kernel, Memory, Taken};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -111,7 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         to: Frames,
     ) -> Result {
         let frame = piece.frames.first;
-        self.kernel.page_unmap(frame).map_err(Error::kernel(Invocation::PageUnmap))?;
+        self.kernel.page_unmap(frame)?;
         self.record_unmapped(space, piece);
         let copied =
             self.copy_through_temp_slots(reserve, piece, to).and_then(|()| match piece.source {

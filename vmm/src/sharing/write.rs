@@ -1,6 +1,6 @@
 //! Writing into the memory of any space, whatever its mappings allow: how a program is loaded.
 
-use untyped_alloc::{CPtr, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::temp_slots::TempSlot;
@@ -53,7 +53,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
         let (to, from) = (self.alloc.path(slot), self.alloc.path(frame));
         let copied = self.kernel.cnode_copy(to, from, Rights::all());
-        let written = copied.map_err(Error::kernel(Invocation::CNodeCopy)).and_then(|()| {
+        let written = copied.map_err(Error::from).and_then(|()| {
             let window = self.map_temporarily(reserve, TempSlot::Target, slot)?;
             self.kernel.write(window + offset, bytes);
             Ok(())

@@ -6,7 +6,7 @@
 //! `arch/machine/hardware.h`). Pools are made when the others are full and kept.
 
 use untyped_alloc::{
-    Blueprint, CPtr, CachePolicy, Invocation, Kernel, KernelError, Memory, Object, Rights,
+    Blueprint, CPtr, CachePolicy, Kernel, KernelError, Memory, Object, Refused, Rights,
 };
 
 use crate::manager::vmm::Vmm;
@@ -23,8 +23,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// space.
     ///
     /// # Errors
-    /// [`Error::Allocator`] when memory is out; [`Error::Kernel`] with `DeleteFirst` when the
-    /// kernel has no address-space identifier left (4096 on IA32).
+    /// [`Error::Allocator`] when memory is out; [`Error::OutOfAsids`] when the kernel has no
+    /// identifier for an address space left (4096 on IA32); [`Error::Kernel`].
     pub fn create_space(&mut self) -> Result<SpaceId> {
         let reserve = &mut self.refill()?;
         let node = self.pools.spaces.take().ok_or(Error::OutOfNodes(NodeKind::Space))?;
@@ -128,11 +128,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             match self.kernel.asid_pool_assign(pool, root.slot()) {
                 Ok(()) => return Ok(index),
                 // The pool has no identifier left.
-                Err(KernelError::DeleteFirst) => self.asids.set_full(index, true),
-                Err(error) => return Err(Error::kernel(Invocation::AsidPoolAssign)(error)),
+                Err(Refused { error: KernelError::DeleteFirst, .. }) => {
+                    self.asids.set_full(index, true);
+                }
+                Err(error) => return Err(Error::from(error)),
             }
         }
-        Err(Error::kernel(Invocation::AsidPoolAssign)(KernelError::DeleteFirst))
+        Err(Error::OutOfAsids)
     }
 
     fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
@@ -150,7 +152,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Err(error) = made {
             self.alloc.give_slots(slot, 1)?;
             self.alloc.abandon(&mut self.kernel, untyped);
-            return Err(Error::kernel(Invocation::AsidControlMakePool)(error));
+            // The slot is empty: what is occupied is the kernel's last place for a pool.
+            return Err(match error.error {
+                KernelError::DeleteFirst => Error::OutOfAsids,
+                _ => error.into(),
+            });
         }
         self.asids.insert(index, slot);
         Ok(slot)

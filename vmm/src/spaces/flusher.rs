@@ -18,7 +18,7 @@
 //!
 //! The next `TCB_Resume` takes it from the endpoint and lets it run again.
 
-use untyped_alloc::{Blueprint, Invocation, Kernel, Memory, Object};
+use untyped_alloc::{Blueprint, Kernel, Memory, Object};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
@@ -73,10 +73,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let set = self
             .kernel
             .tcb_set_space(tcb.slot(), endpoint.slot(), cspace, root.slot())
-            .map_err(Error::kernel(Invocation::TcbSetSpace))
+            .map_err(Error::from)
             .and_then(|()| {
                 let set = self.kernel.tcb_set_priority(tcb.slot(), priority);
-                set.map_err(Error::kernel(Invocation::TcbSetPriority))
+                set.map_err(Error::from)
             });
         if let Err(error) = set {
             self.alloc.abandon(&mut self.kernel, tcb);

@@ -13,7 +13,7 @@
 //! the address. So a frame must never go to anyone else while a thread still has it: releasing
 //! revokes the capability, which takes the buffer from the thread, before the frame is given back.
 
-use untyped_alloc::{CPtr, CachePolicy, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -194,10 +194,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Source::Copy => return Err(Error::Shared { address }),
             Source::Foreign => return Err(Error::NotOurs { address }),
             Source::Physical => {
-                let address = self
-                    .kernel
-                    .page_get_address(frame)
-                    .map_err(Error::kernel(Invocation::PageGetAddress))?;
+                let address = self.kernel.page_get_address(frame)?;
                 return Err(Error::BadIpcBuffer { address });
             }
         }
@@ -274,7 +271,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         buffer: IpcBuffer,
     ) -> Result {
         let path = self.alloc.path(buffer.frame);
-        self.kernel.cnode_revoke(path).map_err(Error::kernel(Invocation::CNodeRevoke))?;
+        self.kernel.cnode_revoke(path)?;
         let Some((out, back)) = region.arena.get() else {
             return self.release_region(&mut Reserve::as_it_is(), space, region);
         };
@@ -314,9 +311,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchIpcBuffer`] when it was released; [`Error::Kernel`].
     pub fn set_ipc_buffer(&mut self, tcb: CPtr, buffer: IpcBuffer) -> Result {
         self.live_ipc_buffer(buffer)?;
-        self.kernel
-            .tcb_set_ipc_buffer(tcb, buffer.address, buffer.frame)
-            .map_err(Error::kernel(Invocation::TcbSetIpcBuffer))
+        self.kernel.tcb_set_ipc_buffer(tcb, buffer.address, buffer.frame).map_err(Error::from)
     }
 
     /// Takes the buffer from whatever thread has it, and gives its frame back. Two kernel calls. A

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use page_tables::AddressError;
-use untyped_alloc::{Blame, Invocation, KernelError, Rights};
+use untyped_alloc::{Blame, Invocation, KernelError, Refused, Rights};
 
 use crate::types::ids::{RegionId, SpaceId, ThreadId};
 use crate::types::quota::Resource;
@@ -138,6 +138,15 @@ pub enum Error {
     },
     /// The boot information cannot be used as it is: the offending address or number.
     BadBootInfo(usize),
+    /// The kernel has no identifier for an address space left: 4096 on IA32, the own one included.
+    OutOfAsids,
+    /// No badge for a registered thread is left.
+    OutOfBadges,
+    /// The frame has as many copied capabilities as are counted: 32,767.
+    SharedTooOften {
+        /// An address at which it is mapped.
+        address: usize,
+    },
     /// The space may not have more.
     OutOfQuota {
         /// The space.
@@ -174,9 +183,12 @@ impl Error {
     pub fn blame(&self) -> Blame {
         match self {
             Error::Allocator(error) => error.blame(),
-            Error::OutOfNodes(_) | Error::NoRoom { .. } | Error::OutOfQuota { .. } => {
-                Blame::Resource
-            }
+            Error::OutOfNodes(_)
+            | Error::NoRoom { .. }
+            | Error::OutOfAsids
+            | Error::OutOfBadges
+            | Error::SharedTooOften { .. }
+            | Error::OutOfQuota { .. } => Blame::Resource,
             Error::Kernel { .. } => Blame::Manager,
             _ => Blame::Caller,
         }
@@ -193,6 +205,12 @@ impl Error {
             Error::Kernel { invocation, error, .. } => Error::Kernel { invocation, error, done },
             other => other,
         }
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(Refused { invocation, error }: Refused) -> Error {
+        Error::Kernel { invocation, error, done: 0 }
     }
 }
 
@@ -248,6 +266,11 @@ impl fmt::Display for Error {
                 write!(f, "{space:?} is used by {threads} threads or objects")
             }
             Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
+            Error::OutOfAsids => f.write_str("no identifier for an address space is left"),
+            Error::OutOfBadges => f.write_str("no badge for a registered thread is left"),
+            Error::SharedTooOften { address } => {
+                write!(f, "the memory at {address:#x} is shared as often as can be counted")
+            }
             Error::OutOfQuota { space, resource, limit, used } => {
                 write!(f, "{space:?} is out of quota: {used} of {limit} {resource:?} used")
             }
