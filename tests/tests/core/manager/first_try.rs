@@ -1,6 +1,6 @@
 //! A request that can be met is met the first time, whatever was there before and however long it is.
 
-use vmm::{Error, RegionOptions};
+use vmm::{Blame, Error, RegionOptions};
 use vmm_tests::model::Arena;
 
 use super::FREE;
@@ -11,6 +11,8 @@ on_both!(
     beside_any_number_of_used_spans_too,
     sparse_regions_are_cloned_at_once,
     what_is_refused_for_want_of_memory_leaves_all_of_it,
+    identifiers_for_spaces_run_out_and_come_back,
+    a_page_that_is_shared_too_often_says_so,
 );
 
 /// 512 MiB as a boot leaves them: blocks of all sizes, few nodes, 65,536 slots.
@@ -92,4 +94,44 @@ fn what_is_refused_for_want_of_memory_leaves_all_of_it(target: Target) {
     let half = host.vmm.map(own, &RegionOptions::new((8 << 20) / PAGE));
     assert!(half.is_ok(), "{half:?}");
     host.check();
+}
+
+/// What is used up blames a resource, and comes back with what used it.
+fn identifiers_for_spaces_run_out_and_come_back(target: Target) {
+    let arena = Arena::new();
+    let mut host = Fixture::boot(&arena, like_a_boot(target));
+    let mut spaces = Vec::new();
+    let refused = loop {
+        match host.vmm.create_space() {
+            Ok(space) => spaces.push(space),
+            Err(error) => break error,
+        }
+        assert!(spaces.len() <= 8 * 1024, "there is no end");
+    };
+    assert_eq!((refused, refused.blame()), (Error::OutOfAsids, Blame::Resource));
+    assert!(spaces.len() > 1024, "more than one pool was used");
+    let last = spaces.pop().expect("many");
+    host.vmm.destroy_space(last).expect("nothing is in it");
+    host.vmm.create_space().expect("an identifier is free again");
+    assert_eq!(host.vmm.create_space(), Err(Error::OutOfAsids));
+}
+
+/// 32,767 copies of one frame are counted; the next is refused as what it is.
+fn a_page_that_is_shared_too_often_says_so(target: Target) {
+    let arena = Arena::new();
+    let mut host = Fixture::boot(&arena, like_a_boot(target));
+    let own = host.own();
+    let page = host.vmm.map(own, &RegionOptions::new(1)).expect("memory").start().bits();
+    let sharers = 32_767;
+    let target_region = host.vmm.reserve(own, &RegionOptions::new(sharers + 1)).expect("room");
+    for index in 0..sharers {
+        let shared = host.vmm.share_into(own, page, 1, target_region, index);
+        shared.unwrap_or_else(|error| panic!("sharer {index}: {error}"));
+    }
+    let refused = host.vmm.share_into(own, page, 1, target_region, sharers).unwrap_err();
+    assert_eq!(refused, Error::SharedTooOften { address: page });
+    assert_eq!(refused.blame(), Blame::Resource);
+    // One less, and there is room for one.
+    host.vmm.unmap(own, target_region.start().bits(), 1).expect("it is mapped");
+    host.vmm.share_into(own, page, 1, target_region, sharers).expect("counted");
 }
