@@ -63,5 +63,5 @@ pub use state::{NextFree, Pool};
 pub use types::{
     Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Clean, Dirty, Error, Frames,
     Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes, ObjectState,
-    Objects, Refused, Result, Rights, Stats, Taken, UntypedInfo,
+    Objects, Refused, Result, Rights, Stats, Taken, UntypedInfo, MAX_BATCH,
 };

@@ -1,7 +1,7 @@
 //! What a new chunk is to be, and how large.
 
 use super::Allocator;
-use crate::state::MAX_OBJECTS;
+use crate::types::MAX_BATCH;
 use crate::types::{Blueprint, Error, Result};
 
 /// What a new chunk is to be.
@@ -26,7 +26,7 @@ impl Allocator<'_> {
         if count == 0 {
             return Err(Error::ZeroCount);
         }
-        let limit = MAX_OBJECTS.min(self.sizes.retype_limit);
+        let limit = MAX_BATCH.min(self.sizes.retype_limit);
         if count > limit {
             return Err(Error::TooMany { count, limit });
         }

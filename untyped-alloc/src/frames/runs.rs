@@ -2,7 +2,7 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
-use crate::state::MAX_OBJECTS;
+use crate::types::MAX_BATCH;
 use crate::types::{Blueprint, Clean, Dirty, Error, Frames, Result, Taken};
 
 /// The fewest frames that are made at once: one retype for one frame costs 1103 instructions, for
@@ -32,7 +32,7 @@ impl Allocator<'_> {
             None => {
                 let least = if size_bits == self.sizes.frame_bits[0] {
                     let frames = self.live.of(&self.sizes, blueprint);
-                    (frames / 8).next_power_of_two().clamp(MIN_FRAMES, MAX_OBJECTS)
+                    (frames / 8).next_power_of_two().clamp(MIN_FRAMES, MAX_BATCH)
                 } else {
                     1
                 };

@@ -2,7 +2,7 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
-use crate::state::MAX_RUN;
+use crate::types::MAX_BATCH;
 use crate::types::{CPtr, Error, Result};
 
 /// Slots that only growing the CSpace and splitting blocks may take.
@@ -27,8 +27,8 @@ impl Allocator<'_> {
         if count == 0 {
             return Err(Error::ZeroCount);
         }
-        if count > MAX_RUN {
-            return Err(Error::TooMany { count, limit: MAX_RUN });
+        if count > MAX_BATCH {
+            return Err(Error::TooMany { count, limit: MAX_BATCH });
         }
         // Growing takes slots itself, so it comes before the last ones are gone.
         if self.slots.free_count() < RESERVE + count {

@@ -15,8 +15,9 @@ use core::cell::Cell;
 use intrusive_collections::{Bound, KeyAdapter, RBTree};
 
 use super::nodes::{Block, ByRoom, BySlot, Chunk, MIN_BLUEPRINT};
-use super::object_map::{Class, MAX_OBJECTS};
+use super::object_map::Class;
 use super::pool::Pool;
+use crate::types::MAX_BATCH;
 use crate::types::{Blueprint, CPtr, ObjectState};
 
 impl<'a, 'p> KeyAdapter<'a> for BySlot<'p> {
@@ -118,7 +119,7 @@ impl<'p> Chunks<'p> {
     #[cold]
     pub fn alloc_last_zeroed(&mut self, chunk: &'p Chunk<'p>, index: usize) -> bool {
         let zeroed = ObjectState::Ready { clean: true };
-        let found = index < MAX_OBJECTS && chunk.state(index) == zeroed;
+        let found = index < MAX_BATCH && chunk.state(index) == zeroed;
         if found {
             self.alloc(chunk, index, 1);
         }

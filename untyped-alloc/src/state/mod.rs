@@ -23,9 +23,9 @@ pub use blocks::Blocks;
 pub use chunks::{Chunks, NewChunk};
 pub use cspace::{CSpace, Growth};
 pub use nodes::{Block, BlockState, Chunk};
-pub use object_map::{Class, MAX_OBJECTS};
+pub use object_map::Class;
 pub use pool::{NextFree, Pool};
-pub use slot_window::{SlotWindow, MAX_RUN, WINDOW_SLOTS};
+pub use slot_window::{SlotWindow, WINDOW_SLOTS};
 pub use slots::Slots;
 
 #[cfg(any(test, feature = "state-tests"))]

@@ -10,12 +10,9 @@
 
 use core::cell::Cell;
 
-use crate::types::ObjectState;
+use crate::types::{ObjectState, MAX_BATCH};
 
-/// The most objects of one chunk: as many as one retype makes.
-pub const MAX_OBJECTS: usize = 256;
-
-const WORDS: usize = MAX_OBJECTS / 32;
+const WORDS: usize = MAX_BATCH / 32;
 
 /// Why a chunk is worth finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -211,7 +208,7 @@ impl ObjectMap {
         let word = (0..WORDS).find(|&word| pick(word) != 0)?;
         let first = word * 32 + pick(word).trailing_zeros() as usize;
         let mut end = first;
-        while end < MAX_OBJECTS && end - first < want {
+        while end < MAX_BATCH && end - first < want {
             // The run goes on for as many set bits as follow in this word.
             let ones = (pick(end / 32) >> (end % 32)).trailing_ones() as usize;
             if ones == 0 {

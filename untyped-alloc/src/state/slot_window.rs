@@ -24,9 +24,6 @@ use crate::types::{CPtr, Object};
 pub const WINDOW_SLOTS: usize = 4096;
 const WORDS: usize = WINDOW_SLOTS / 32;
 
-/// The most consecutive slots that one request can have: as many as one retype fills.
-pub const MAX_RUN: usize = 256;
-
 /// The value in the tree of a word whose slots are all free.
 const WHOLE_WORD: u8 = 1 + 32usize.trailing_zeros() as u8;
 

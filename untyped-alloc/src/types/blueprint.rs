@@ -1,5 +1,9 @@
 //! The kinds of kernel objects, and their sizes on each architecture.
 
+/// The most objects that one retype makes (`CONFIG_RETYPE_FAN_OUT_LIMIT` of the kernel), and so the
+/// most of one chunk, of one extent, and of the slots that one request can have.
+pub const MAX_BATCH: usize = 256;
+
 /// What an untyped is retyped into.
 ///
 /// Sizes are in bits (the logarithm of bytes, or of slots for a CNode). Paging structures are named
@@ -79,7 +83,7 @@ impl ObjectSizes {
         asid_pool_bits: 12,
         untyped_min_bits: 4,
         untyped_max_bits: 29,
-        retype_limit: 256,
+        retype_limit: MAX_BATCH,
     };
 
     /// x86_64 of seL4 5.0.0: described so that the core is tested on a second geometry.
@@ -95,7 +99,7 @@ impl ObjectSizes {
         asid_pool_bits: 12,
         untyped_min_bits: 4,
         untyped_max_bits: 47,
-        retype_limit: 256,
+        retype_limit: MAX_BATCH,
     };
 
     /// The size of what `blueprint` describes, in bits, or `None` where the architecture has no

@@ -18,7 +18,7 @@ mod mapping;
 mod object;
 mod stats;
 
-pub use blueprint::{Blueprint, ObjectSizes};
+pub use blueprint::{Blueprint, ObjectSizes, MAX_BATCH};
 pub use boot::{CSpaceInfo, UntypedInfo};
 pub use capability::{CPtr, CapPath};
 pub use error::{Blame, Error, NodeKind, Result};

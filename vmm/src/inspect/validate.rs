@@ -2,11 +2,10 @@
 //! allocator beneath.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{Kernel, Memory, Violation};
+use untyped_alloc::{Kernel, Memory, Violation, MAX_BATCH};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
-use crate::state::extent::MAX_FRAMES;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -67,7 +66,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let goes_on = extent == Some(cursor.extent.info());
         hold("an append cursor is where its extent ends", at, goes_on)?;
         let pages = bytes.div_ceil(cursor.step);
-        let room = cursor.extent.count() + pages <= MAX_FRAMES;
+        let room = cursor.extent.count() + pages <= MAX_BATCH;
         hold("the extent of an append cursor has room", at, room)?;
         let region = space.regions().at(range.start());
         let inside = region.is_some_and(|region| {

@@ -1,9 +1,9 @@
 //! Memory that is not the allocator's choice: at a physical address, or brought by the caller.
 
-use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects};
+use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects, MAX_BATCH};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, Extent, MAX_FRAMES};
+use crate::state::extent::{offset, Extent};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -36,7 +36,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let at = paddr + (index << bits);
             let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
             let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
-            let mut count = (1usize << alignment).min(largest).min(MAX_FRAMES);
+            let mut count = (1usize << alignment).min(largest).min(MAX_BATCH);
             let blueprint = Blueprint::Frame { size_bits: bits };
             loop {
                 let in_use = match vmm.alloc.allocate_at(&mut vmm.kernel, blueprint, at, count) {
@@ -70,7 +70,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (space, size_bits) = (self.space(space)?, self.geometry.page_bits);
         self.map_into_new_region(space, options, |_, index, left| {
             let frames =
-                Frames { first: first.offset(index), count: left.min(MAX_FRAMES), size_bits };
+                Frames { first: first.offset(index), count: left.min(MAX_BATCH), size_bits };
             Ok((frames, Source::Foreign))
         })
     }

@@ -14,9 +14,6 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Rights};
 
 use crate::types::mapping::Source;
 
-/// The most frames of one extent: as many as one batch of the allocator has.
-pub(crate) const MAX_FRAMES: usize = 256;
-
 /// Frames with consecutive capabilities that are mapped at consecutive addresses with the same
 /// rights: what is remembered of them, as a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

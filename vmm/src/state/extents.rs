@@ -8,9 +8,9 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CPtr, CachePolicy, Frames, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Frames, Rights, MAX_BATCH};
 
-use super::extent::{Extent, MAX_FRAMES};
+use super::extent::Extent;
 use crate::types::mapping::Source;
 
 /// The node of one extent.
@@ -118,7 +118,7 @@ impl ExtentNode<'_> {
         let like = Extent { strided, ..Extent::fresh(self.start.get(), frames, rights, cache) };
         let alike =
             self.size_bits.get() == size_bits && self.attributes.get() == Attributes::new(&like);
-        alike.then(|| MAX_FRAMES - usize::from(self.count.get()))
+        alike.then(|| MAX_BATCH - usize::from(self.count.get()))
     }
 
     /// Whether `next` goes on where this one ends, in address, capability and everything else.
@@ -126,7 +126,7 @@ impl ExtentNode<'_> {
         let count = usize::from(self.count.get());
         self.end() == next.start.bits()
             && self.first.get().offset(count) == next.frames.first
-            && count + next.frames.count <= MAX_FRAMES
+            && count + next.frames.count <= MAX_BATCH
             && self.size_bits.get() == next.frames.size_bits
             && self.attributes.get() == Attributes::new(next)
     }

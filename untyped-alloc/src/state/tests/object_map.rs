@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use std::vec::Vec;
 
 use super::{explore, std};
-use crate::state::object_map::{ObjectMap, MAX_OBJECTS};
+use crate::state::object_map::ObjectMap;
 use crate::types::ObjectState::{self, Gone, Live, Ready};
+use crate::types::MAX_BATCH;
 
 const ZEROED: ObjectState = Ready { clean: true };
 const DIRTY: ObjectState = Ready { clean: false };
@@ -23,9 +24,9 @@ fn index() -> impl Strategy<Value = usize> {
     prop_oneof![
         0..40usize,
         (0..=8usize, 0..3usize).prop_map(|(word, near)| (word * 32 + near).saturating_sub(1)),
-        0..MAX_OBJECTS,
+        0..MAX_BATCH,
     ]
-    .prop_map(|index| index.min(MAX_OBJECTS - 1))
+    .prop_map(|index| index.min(MAX_BATCH - 1))
 }
 
 fn operation() -> impl Strategy<Value = Op> {
@@ -33,10 +34,10 @@ fn operation() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => index().prop_map(|last| Op::Reset(last + 1)),
         6 => (index(), index(), state).prop_map(|(first, count, state)| {
-            Op::Set(first, count.min(MAX_OBJECTS - first), state)
+            Op::Set(first, count.min(MAX_BATCH - first), state)
         }),
         3 => Just(Op::AllocZeroed),
-        3 => prop_oneof![index(), Just(MAX_OBJECTS), Just(usize::MAX)].prop_map(Op::AllocZeroedAt),
+        3 => prop_oneof![index(), Just(MAX_BATCH), Just(usize::MAX)].prop_map(Op::AllocZeroedAt),
     ]
 }
 
@@ -68,7 +69,7 @@ fn check(map: &ObjectMap, model: &[ObjectState]) {
 }
 
 fn run(operations: Vec<Op>) {
-    let (map, mut model) = (ObjectMap::default(), Vec::from([Live; MAX_OBJECTS]));
+    let (map, mut model) = (ObjectMap::default(), Vec::from([Live; MAX_BATCH]));
     for operation in operations {
         let zeroed = |model: &[ObjectState]| model.iter().filter(|&&state| state == ZEROED).count();
         match operation {

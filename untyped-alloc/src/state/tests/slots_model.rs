@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::std;
-use crate::state::{SlotWindow, Slots, MAX_RUN, WINDOW_SLOTS};
+use crate::state::{SlotWindow, Slots, WINDOW_SLOTS};
+use crate::types::MAX_BATCH;
 use crate::types::{CPtr, Object};
 
 /// So many windows there are nodes for.
@@ -136,7 +137,7 @@ impl Run<'_> {
         match operation {
             Op::Insert { place, from, to, ours } => self.insert(place, from, to, ours),
             Op::RemoveUnused => self.remove_unused(),
-            Op::Alloc { count, lend } => self.alloc(count.clamp(1, MAX_RUN), lend),
+            Op::Alloc { count, lend } => self.alloc(count.clamp(1, MAX_BATCH), lend),
             Op::Free { which, count } => self.free(which, count),
             Op::FreeLent { near, offset, count } => self.free_lent(near, offset, count.max(1)),
             Op::FreeAgain { which } => self.free_again(which),
