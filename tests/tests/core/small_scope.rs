@@ -3,7 +3,7 @@
 //!
 //! First all sequences of one request, then all of two, and so on as long as the time allows:
 //! `SMALL_SCOPE_SECONDS` for each test, 10 unless it is set. Each is compared with the reference model
-//! of `state_machine/` after its last request (what comes before is a shorter sequence that was
+//! ([`vmm_tests::expected`]) after its last request (what comes before is a shorter sequence that was
 //! compared itself), and taken down to the state it began with.
 //!
 //! Sequences that lead to the same state go on in the same way, so of these one is gone on with. Two
@@ -20,24 +20,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use untyped_alloc::Rights;
+use vmm_tests::expected::{Fill, Order, Pages, RegionRequest, Request, TestAddress};
 
-use crate::state_machine::ops::{Pages, Request, Spot, Where, Wish};
 use crate::state_machine::run;
 use crate::support::{Machine, Target, on_both};
 
 on_both!(every_short_sequence_does_what_the_reference_says);
 
-/// Pages of the window: numbers 10 to 13 of the first of `ops.rs`, of which 12 begins a page table.
-fn spot(page: u8) -> Spot {
-    Spot { window: 0, page: 10 + page, off: 0 }
+/// Pages of the window: numbers 10 to 13 of the first of `request.rs`, of which 12 begins a page table.
+fn address(page: u8) -> TestAddress {
+    TestAddress::page(10 + page)
 }
 
-fn at(page: u8, pages: usize) -> Wish {
-    Wish { place: Where::At(spot(page)), ..Wish::anywhere(pages) }
+fn at(page: u8, pages: usize) -> RegionRequest {
+    RegionRequest::at(address(page), pages)
 }
 
 fn pages(page: u8, pages: usize) -> Pages {
-    Pages::At { spot: spot(page), pages }
+    Pages::At { address: address(page), pages }
 }
 
 /// The requests that sequences are made of. What needs no choice among things has none; "which" is
@@ -45,9 +45,9 @@ fn pages(page: u8, pages: usize) -> Pages {
 fn alphabet() -> Vec<Request> {
     let space = 0;
     let (own, other) = (0, 1);
-    let guarded = Wish { below: 1, above: 1, ..at(1, 1) };
-    let anywhere = Wish::anywhere(1);
-    let inside = Wish { inside: Some(0), ..at(1, 2) };
+    let guarded = RegionRequest { below: 1, above: 1, ..at(1, 1) };
+    let anywhere = RegionRequest::anywhere(1);
+    let inside = RegionRequest { inside: Some(0), ..at(1, 2) };
     vec![
         Request::Map { space, wish: at(0, 1) },
         Request::Map { space, wish: at(1, 2) },
@@ -57,7 +57,7 @@ fn alphabet() -> Vec<Request> {
         Request::Map { space: other, wish: anywhere },
         Request::Reserve { space, wish: at(0, 4) },
         Request::ReserveForOthers { space, wish: at(0, 4) },
-        Request::ReserveForOthers { space, wish: Wish { inside: Some(0), ..at(0, 3) } },
+        Request::ReserveForOthers { space, wish: RegionRequest { inside: Some(0), ..at(0, 3) } },
         Request::Populate { space, pages: pages(1, 2) },
         Request::Unmap { space, pages: pages(0, 1) },
         Request::Unmap { space, pages: pages(1, 2) },
@@ -68,27 +68,41 @@ fn alphabet() -> Vec<Request> {
         Request::Write { which: 0, tag: 0x1111 },
         Request::Write { which: 1, tag: 0x2222 },
         Request::CreateSpace,
-        Request::DestroySpace { which: other },
+        Request::DestroySpace { space: other },
         Request::Share { space: own, pages: pages(1, 2), into: other, wish: at(1, 2) },
         Request::Split { which: 0, pages: 1 },
         Request::Merge { lower: 0, upper: 0 },
         Request::Move { which: 0, wish: at(2, 1) },
-        Request::IpcBuffer { space: other },
+        Request::IpcBuffer { space: other, packed: false },
         Request::ReleaseIpcBuffer { which: 0 },
         Request::Trim,
-        Request::ReserveLazily { space, wish: Wish { below: 1, above: 1, ..at(1, 2) }, around: 1 },
-        Request::ReserveLazily { space: other, wish: at(0, 4), around: 4 },
-        Request::Touch { space, pages: pages(0, 1), write: true, tag: 0x3333 },
-        Request::Touch { space, pages: pages(1, 1), write: true, tag: 0x4444 },
-        Request::Touch { space: other, pages: pages(1, 1), write: true, tag: 0x5555 },
-        Request::Touch { space: other, pages: pages(2, 1), write: false, tag: 0 },
+        Request::Reserve { space, wish: RegionRequest { below: 1, above: 1, ..at(1, 2) }.lazy(1) },
+        Request::Reserve { space: other, wish: at(0, 4).lazy(4) },
+        touch(space, 0, true, 0x3333),
+        touch(space, 1, true, 0x4444),
+        touch(other, 1, true, 0x5555),
+        touch(other, 2, false, 0),
         Request::Clone { which: 0, into: other, wish: at(0, 0) },
         Request::Clone { which: 1, into: own, wish: anywhere },
         Request::Settle { which: 0 },
         Request::Unmap { space: other, pages: pages(1, 1) },
-        Request::Limit { space, more: Some(1) },
-        Request::Limit { space: other, more: Some(2) },
+        Request::Limit { space, more: [Some(1), None, Some(1)] },
+        Request::Limit { space: other, more: [Some(2), None, Some(2)] },
+        // A heap over the line: it grows page by page, and shrinks behind the line.
+        Request::Reserve { space, wish: at(0, 4).lazy(1) },
+        grow(Fill::Populate, Order::Up),
+        grow(Fill::Touch, Order::Up),
+        grow(Fill::Both, Order::Down),
+        Request::Shrink { space, pages: pages(2, 2) },
     ]
+}
+
+fn touch(space: u8, page: u8, write: bool, tag: u64) -> Request {
+    Request::Touch { space, pages: pages(page, 1), off: 0, write, tag }
+}
+
+fn grow(fill: Fill, order: Order) -> Request {
+    Request::PageByPage { space: 0, pages: pages(0, 4), fill, order, other: address(2) }
 }
 
 fn budget() -> Duration {

@@ -1,20 +1,16 @@
-//! Random requests over regions and spaces, each answer predicted by a plain reference model.
+//! Random requests over regions and spaces, each answer foreseen by the reference model.
 //!
 //! ```text
-//!   ops.rs         what can be requested, and how it is made up: addresses from a few dozen pages
-//!                  around a page table's end, the end of user space, address 0 and the image
-//!   reference.rs   who owns which page, with which rights and contents: plain maps, plain loops
-//!   run.rs         makes a request of both, compares the answers and all that is mapped
+//!   strategy.rs    how requests are made up: addresses from a few dozen pages around a page table's
+//!                  end, the end of user space, address 0 and the image; heaps that grow and shrink
+//!   run.rs         one sequence of them, compared after each and taken down
 //! ```
 //!
-//! Checks A1–A12 and I1–I9 of `MODEL.md`. `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many
-//! and which.
+//! What is right is said by [`vmm_tests::expected`]. Checks A1–A12 and I1–I9 of `MODEL.md`.
+//! `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many and which.
 
-pub mod ops;
-mod reference;
 pub mod run;
-
-use proptest::collection::vec;
+pub mod strategy;
 
 use crate::support::{Machine, Target, explore_with, on_both};
 
@@ -22,7 +18,7 @@ on_both!(requests_do_what_the_reference_says, so_do_they_when_memory_is_short);
 
 /// Runs sequences of up to `most` requests on `machine`.
 fn explore(machine: &Machine, most: usize, cases: u32) {
-    explore_with(vec(ops::request(), 1..most), cases, |requests| run::run(machine, &requests));
+    explore_with(strategy::requests(most), cases, |requests| run::run(machine, &requests));
 }
 
 fn requests_do_what_the_reference_says(target: Target) {

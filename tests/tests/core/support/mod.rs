@@ -1,15 +1,10 @@
-//! What all suites use: machines to boot, a manager on a model kernel, snapshots to compare.
-
-mod fixture;
-mod machine;
-mod snapshot;
+//! What all suites use: machines to boot, a manager on a model kernel, snapshots to compare (all of
+//! the library), and how a test is made for each architecture and for random values.
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-pub use fixture::{BootParts, Fixture};
-pub use machine::{Machine, Target};
-pub use snapshot::{Essence, Snapshot};
+pub use vmm_tests::support::{BootParts, Essence, Fixture, Machine, PAGE, Snapshot, Target};
 
 /// Runs `test` on values made by `strategy`, and shrinks what fails. The same values every time,
 /// unless `PROPTEST_RNG_SEED` says otherwise; `cases` of them, unless `PROPTEST_CASES` does.
@@ -30,9 +25,6 @@ pub fn explore_with<S: Strategy>(strategy: S, cases: u32, test: impl Fn(S::Value
         panic!("{error}");
     }
 }
-
-/// Bytes of the smallest page.
-pub const PAGE: usize = 4096;
 
 /// Makes a test of each function, which takes a [`Target`], for each architecture.
 macro_rules! on_both {

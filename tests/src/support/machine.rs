@@ -1,11 +1,12 @@
 //! Machines to boot: how much memory, how many slots, how much book-keeping to start with.
 
+use crate::model::BootConfig;
 use vmm::Architecture;
-use vmm_tests::model::BootConfig;
 
 /// The architectures everything is tested on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
+    /// 32 bits.
     Ia32,
     /// Its addresses do not fit in a word of a host of 32 bits.
     #[cfg(target_pointer_width = "64")]
@@ -13,6 +14,7 @@ pub enum Target {
 }
 
 impl Target {
+    /// The manager's description of it.
     pub fn architecture(self) -> Architecture {
         match self {
             Target::Ia32 => Architecture::IA32,
@@ -56,7 +58,9 @@ impl Target {
 /// A machine, and how a manager starts on it.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// Its architecture.
     pub target: Target,
+    /// What the model kernel boots with.
     pub config: BootConfig,
     /// Pages of the image that are the manager's first book-keeping memory.
     pub pool_pages: usize,
@@ -97,10 +101,12 @@ impl Machine {
         self.config.devices[0].0
     }
 
+    /// With a CNode of 2^`cnode_radix` slots.
     pub fn slots(self, cnode_radix: u8) -> Machine {
         Machine { config: BootConfig { cnode_radix, ..self.config }, ..self }
     }
 
+    /// With so many pages of first book-keeping memory.
     pub fn pool(self, pool_pages: usize) -> Machine {
         Machine { pool_pages, ..self }
     }

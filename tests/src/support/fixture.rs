@@ -5,15 +5,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
+use crate::model::{Arena, Cap, Mapping, ModelKernel, SharedModel, slot};
 use untyped_alloc::{CPtr, CSpaceInfo, UntypedInfo};
 use vmm::{BootInfo, Error, Result, SpaceId, Vmm};
-use vmm_tests::model::{Arena, Cap, Mapping, ModelKernel, SharedModel, slot};
 
 use super::{Machine, PAGE, Snapshot, Target};
 
+/// The manager on the model kernel.
+pub type Manager<'a> = Vmm<'a, SharedModel<'a>>;
+
 /// A manager, and the model kernel below it for looking at what is really so.
 pub struct Fixture<'a> {
-    pub vmm: Vmm<'a, SharedModel<'a>>,
+    /// The manager.
+    pub vmm: Manager<'a>,
+    /// What it was booted on.
     pub machine: Machine,
     /// The spaces there are; tests that make and destroy some keep this up to date.
     pub spaces: Vec<SpaceId>,
@@ -38,10 +43,15 @@ impl Fixture<'static> {
 
 /// Everything [`BootInfo`] borrows.
 pub struct BootParts {
+    /// The untypeds.
     pub untypeds: Vec<UntypedInfo>,
+    /// The CSpace.
     pub cspace: CSpaceInfo,
+    /// Names and addresses of what is mapped.
     pub mapped: Vec<(&'static str, Range<usize>)>,
+    /// Level, address and capability of the paging structures.
     pub tables: Vec<(u8, usize, CPtr)>,
+    /// The addresses of the manager's first book-keeping memory.
     pub pool: Range<usize>,
 }
 
@@ -79,6 +89,7 @@ impl BootParts {
         }
     }
 
+    /// The same, as the manager takes it.
     pub fn info(&self) -> BootInfo<'_> {
         BootInfo {
             untypeds: &self.untypeds,
@@ -104,10 +115,12 @@ impl<'a> Fixture<'a> {
         Fixture { vmm, machine, spaces }
     }
 
+    /// The manager's own space.
     pub fn own(&self) -> SpaceId {
         self.vmm.own_space()
     }
 
+    /// The architecture.
     pub fn target(&self) -> Target {
         self.machine.target
     }

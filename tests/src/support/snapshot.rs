@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::{Mapping, ObjectKind};
 use untyped_alloc::kernel::Rights;
 use vmm::{Kind, RegionInfo, SpaceId};
-use vmm_tests::model::{Mapping, ObjectKind};
 
 use super::{Fixture, PAGE};
 
@@ -21,14 +21,18 @@ pub struct Snapshot {
     pub regions: BTreeMap<SpaceId, Vec<RegionInfo>>,
     /// Memory that can be had, in bytes, with what book-keeping and tables kept empty hold.
     pub free_bytes: usize,
+    /// Live objects by kind.
     pub live: String,
+    /// Objects and runs in quarantine.
     pub quarantined: usize,
+    /// Pages that the manager mapped for itself.
     pub bookkeeping_pages: usize,
     /// Only in a settled one: free slots, bytes in free untypeds, book-keeping nodes in use, and
     /// the kernel's objects by kind.
     pub settled: Option<Settled>,
 }
 
+/// What depends on nothing but what callers hold, once nothing is kept for speed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Settled {
     free_slots: usize,
@@ -107,6 +111,10 @@ impl Essence {
 }
 
 impl Snapshot {
+    /// What of a settled one can be compared with another machine's.
+    ///
+    /// # Panics
+    /// When it is not settled.
     pub fn essence(&self) -> Essence {
         let settled = self.settled.clone().expect("a settled snapshot");
         let page = |(&at, (mapping, tags)): (&usize, &(Mapping, Vec<u64>))| {
@@ -140,6 +148,7 @@ const KINDS: [ObjectKind; 7] = [
 ];
 
 impl Snapshot {
+    /// A snapshot of the state as it is.
     pub fn of(host: &Fixture<'_>) -> Snapshot {
         let spaces = &host.spaces;
         let stats = host.vmm.stats();

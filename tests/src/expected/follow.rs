@@ -1,0 +1,98 @@
+//! What is left of a request that did not come to its end.
+//!
+//! Here, and here alone, the reference asks the manager what it has recorded: which of several right
+//! states a request was left in is not foreseen. Each thing that is learnt is checked to be one of them.
+
+use untyped_alloc::Rights;
+use vmm::{Access, PageFault, Resolution, SpaceId};
+
+use super::Run;
+use super::state::Page;
+
+impl Run<'_> {
+    /// Follows a step: `fired` if a kernel call failed as it was to, `midst` if it may have done a part.
+    pub(super) fn follow(&mut self, fired: bool, midst: bool) {
+        if fired {
+            // What the kernel would not let go waits in the quarantine.
+            if let Err(violation) = self.host.vmm.validate() {
+                panic!("{violation:?}");
+            }
+            self.host.vmm.trim().expect("nothing fails now");
+        }
+        // What was refused has changed nothing; what was short may have.
+        if fired || midst {
+            self.follow_cow();
+        }
+        if fired && self.lasts {
+            self.heal();
+        }
+        if fired || midst {
+            self.see_managers_regions();
+        }
+    }
+
+    /// Forgets the pages of a space that are not mapped any more.
+    pub(super) fn see_what_is_left(&mut self, id: SpaceId) {
+        let vmm = &self.host.vmm;
+        let Some(space) = self.state.spaces.iter_mut().find(|space| space.id == id) else { return };
+        space.pages.retain(|&at, _| vmm.mapping_at(id, at).is_ok_and(|found| found.is_some()));
+    }
+
+    fn all_pages(&self) -> Vec<(SpaceId, usize, Page)> {
+        let spaces = self.state.spaces.iter();
+        let pages =
+            spaces.flat_map(|space| space.pages.iter().map(|(&at, &page)| (space.id, at, page)));
+        pages.collect()
+    }
+
+    /// Pages may have got memory of their own although what was to follow failed, and the mark of
+    /// copy-on-write may have come or gone where nobody else has the memory.
+    fn follow_cow(&mut self) {
+        for (id, at, page) in self.all_pages() {
+            let told = self.host.vmm.mapping_at(id, at).ok().flatten();
+            let Some(cow) = told.map(|told| told.copy_on_write) else { continue };
+            if page.cow && !cow {
+                self.state.break_cow(id, at);
+            } else if cow && !page.cow {
+                assert_eq!(self.state.users(page.cell), 1, "{at:#x} of {id:?} is shared");
+                let page = self.state.space_mut(id).pages.get_mut(&at);
+                page.expect("it is mapped").cow = true;
+            }
+        }
+    }
+
+    /// Where every call from one on failed, a page may be recorded that is not mapped, or not with
+    /// its rights: the fault that follows sees to that. Pages that were moved may be lost.
+    fn heal(&mut self) {
+        if let Some(space) = self.suspect {
+            self.see_what_is_left(space);
+        }
+        for (id, at, page) in self.all_pages() {
+            self.heal_page(id, at, page);
+        }
+    }
+
+    fn heal_page(&mut self, id: SpaceId, at: usize, page: Page) {
+        let vspace = self.host.vmm.vspace(id).expect("alive");
+        let wanted = match page.cow {
+            true => page.rights & Rights::READ,
+            false => page.rights & Rights::READ_WRITE,
+        };
+        let found = self.host.kernel().mapping(vspace, at);
+        let right = |rights: Rights| !wanted.contains(Rights::READ) || rights == wanted;
+        if found.is_some_and(|found| right(found.rights)) {
+            return;
+        }
+        if !wanted.contains(Rights::READ) {
+            // No touch can bring it back. Unmapping it must do.
+            self.host.vmm.unmap(id, at, 1).expect("nothing fails now");
+            self.state.space_mut(id).pages.remove(&at);
+            return;
+        }
+        let write = wanted.contains(Rights::WRITE);
+        let access = if write { Access::Write } else { Access::Read };
+        let fault = PageFault { address: at, access, present: found.is_some(), ip: 0 };
+        let resolved = self.host.vmm.resolve_fault(id, &fault).expect("nothing fails now");
+        assert!(matches!(resolved, Resolution::Resolved(_)), "{at:#x} of {id:?} is lost");
+    }
+}

@@ -1,0 +1,127 @@
+//! Clones: regions and spaces whose pages are copied when they are written to.
+
+use vmm::{Error, RegionId, SpaceId};
+
+use super::super::answer::{Expected, Need, Outcome, Refusal};
+use super::super::{Page, Region, RegionRequest, Run};
+use crate::support::PAGE;
+
+impl Run<'_> {
+    pub(super) fn clone_region(&mut self, which: u8, into: u8, wish: &RegionRequest) -> Outcome {
+        if self.is_full() {
+            return Ok(());
+        }
+        let (id, target) = (self.state.region_by(which), self.state.target);
+        let into = self.state.space_by(into);
+        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
+        let region = self.state.region(id).copied();
+        let wish = region.map_or(*wish, |region| wish.like(&region));
+        let expect = |run: &Self| {
+            let dead = run.space(into).err().map(|expected| expected.refusals);
+            let dead = dead.into_iter().flatten();
+            let region = match run.region(id) {
+                Ok(region) => region,
+                Err(expected) => return expected.or(dead),
+            };
+            if !region.is_memory() {
+                return Expected::refused(Error::WrongKind(id)).or(dead);
+            }
+            let (forbidden, pages) = run.forbidden(&region);
+            match run.space(into) {
+                Ok(to) => {
+                    let place = run.place(to, &wish, inside);
+                    let expected = place.or(forbidden).or(run.beyond_copies(to, pages));
+                    run.perhaps_quota(expected, to)
+                }
+                Err(expected) => expected.or(forbidden),
+            }
+        };
+        let (places, fitting) = (expect(self).places, expect(self).is_success());
+        let options = wish.options(target, inside);
+        self.suspect = Some(id.space());
+        let need = Need::pages(0);
+        let answer = self.call(need, expect, |vmm| vmm.clone_region(id, into, &options));
+        if let (Err(_), true, false, Some(region)) = (&answer, fitting, self.rules.lenient, region)
+        {
+            self.state.settle(id.space(), region.usable());
+        }
+        let (made, region) = (answer?, region.expect("it was cloned"));
+        let clone = self.enter(made, &wish, inside, region.kind, &places);
+        self.enter_clone(&region, &clone);
+        Ok(())
+    }
+
+    /// What forbids to clone a region, and how many pages it has.
+    fn forbidden(&self, region: &Region) -> (Vec<Refusal>, usize) {
+        let space = self.state.space(region.id.space()).expect("its region is alive");
+        let usable = region.usable();
+        let mut why: Vec<Refusal> = Vec::new();
+        why.extend(self.not_ours(space, usable.start, usable.len() / PAGE));
+        let users = self.state.all_users();
+        let pages = space.pages.range(usable);
+        let shared = |page: &Page| !page.cow && users[&page.cell] > 1;
+        if let Some((&address, _)) = pages.clone().find(|(_, page)| shared(page)) {
+            why.push(match self.rules.lenient {
+                // Large pages are looked at first.
+                true => Refusal::Named("Shared"),
+                false => Error::Shared { address }.into(),
+            });
+        }
+        (why, pages.count())
+    }
+
+    fn enter_clone(&mut self, region: &Region, clone: &Region) {
+        let (from, to) = (region.usable(), clone.usable().start);
+        let origin = self.state.space_mut(region.id.space());
+        let mut cloned = Vec::new();
+        for (&at, page) in origin.pages.range_mut(from.clone()) {
+            page.cow = true;
+            cloned.push((at - from.start + to, Page { copy: true, ..*page }));
+        }
+        self.state.space_mut(clone.id.space()).pages.extend(cloned);
+    }
+
+    pub(super) fn clone_space(&mut self, space: u8) -> Outcome {
+        let id = self.state.space_by(space);
+        if self.state.spaces.len() >= self.rules.most_spaces || self.is_full() {
+            return Ok(());
+        }
+        let expect = |run: &Self| {
+            let space = match run.space(id) {
+                Ok(space) => space,
+                Err(expected) => return expected,
+            };
+            let memory = space.regions.values().filter(|region| region.is_memory());
+            let why = memory.flat_map(|region| run.forbidden(region).0);
+            // What lies in our own space beside the image may have no room anywhere else.
+            let own = (id == run.host.own()).then_some("Overlap");
+            run.perhaps_quota(Expected::unless(why), space).perhaps(own)
+        };
+        let clone = self.call(Need::pages(2), expect, |vmm| vmm.clone_space(id))?;
+        self.enter_cloned_space(id, clone);
+        Ok(())
+    }
+
+    fn enter_cloned_space(&mut self, id: SpaceId, clone: SpaceId) {
+        self.enter_space(clone);
+        self.state.space_mut(clone).regions.retain(|_, region| region.is_the_managers());
+        let regions = self.state.space(id).expect("it was cloned").regions.clone();
+        for region in regions.values().filter(|region| region.is_memory()) {
+            let found = self.host.vmm.region_at(clone, region.start).expect("alive");
+            let id = found.expect("it was cloned").id;
+            let copy = Region { id, inside: None, ..*region };
+            self.state.space_mut(clone).regions.insert(copy.start, copy);
+            self.enter_clone(region, &copy);
+        }
+    }
+
+    /// Ends copy-on-write where nobody else has the memory.
+    pub(super) fn settle(&mut self, which: u8) -> Outcome {
+        let id: RegionId = self.state.region_by(which);
+        let expect = |run: &Self| Expected::unless(run.state.stale(id));
+        self.call(Need::NOTHING, expect, |vmm| vmm.settle(id))?;
+        let region = *self.state.region(id).expect("it was settled");
+        self.state.settle(id.space(), region.usable());
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Each request: which answers are right, how it is made of the manager, what it changes.
+//!
+//! A request is a method of [`Run`]. It finds out what its numbers mean, says what is right, makes the
+//! call through [`Run::call`], which holds the answer against that, and enters in the state what was
+//! done. Where a kernel call failed it enters the part that was done; those that enter none undo it.
+
+mod clones;
+mod objects;
+mod pages;
+mod regions;
+mod reshape;
+mod share;
+mod spaces;
+mod threads;
+mod touch;
+mod write;
+
+use super::answer::Outcome;
+use super::{Request, Run};
+
+impl Run<'_> {
+    /// Makes a request of the manager and of the reference.
+    pub(super) fn make(&mut self, request: Request) -> Outcome {
+        match request {
+            Request::Map { space, wish } => self.map(space, &wish),
+            Request::Reserve { space, wish } => self.reserve(space, &wish),
+            Request::ReserveForOthers { space, wish } => self.reserve_for_others(space, &wish),
+            Request::Populate { space, pages } => self.populate(space, pages),
+            Request::PageByPage { space, pages, fill, order, other } => {
+                self.page_by_page(space, pages, (fill, order), other)
+            }
+            Request::Unmap { space, pages } => self.unmap(space, pages),
+            Request::Shrink { space, pages } => self.shrink(space, pages),
+            Request::Protect { space, pages, rights } => self.protect(space, pages, rights),
+            Request::Release { which } => self.release(which),
+            Request::ReleaseDead { which } => self.release_dead(which),
+            Request::Share { space, pages, into, wish } => self.share(space, pages, into, &wish),
+            Request::Split { which, pages } => self.split(which, pages),
+            Request::Merge { lower, upper } => self.merge(lower, upper),
+            Request::Move { which, wish } => self.move_region(which, &wish),
+            Request::Clone { which, into, wish } => self.clone_region(which, into, &wish),
+            Request::CloneSpace { space } => self.clone_space(space),
+            Request::Settle { which } => self.settle(which),
+            Request::Touch { space, pages, off, write, tag } => {
+                self.touch(space, pages, off, write, tag)
+            }
+            Request::Supply { space, pages, from, given, how } => {
+                self.supply(space, pages, from, given, how)
+            }
+            Request::Limit { space, more } => self.limit(space, more),
+            Request::Write { which, tag } => self.write(which, tag),
+            Request::Poke { space, pages, off, value } => self.poke(space, pages, off, value),
+            Request::Stack { space, pages } => self.stack(space, pages),
+            Request::IpcBuffer { space, packed } => self.ipc_buffer(space, packed),
+            Request::SetIpcBuffer { thread, buffer } => self.set_ipc_buffer(thread, buffer),
+            Request::ReleaseIpcBuffer { which } => self.release_ipc_buffer(which),
+            Request::ThreadMemory { space, stack, tls } => self.thread_memory(space, stack, tls),
+            Request::ReleaseThreadMemory { which } => self.release_thread_memory(which),
+            Request::Physical { space, paddr, wish } => self.physical(space, paddr, &wish),
+            Request::Allocate { blueprint } => self.allocate(blueprint),
+            Request::AllocateMany { blueprint, count } => self.allocate_many(blueprint, count),
+            Request::TakeSlots { count } => self.take_slots(count),
+            Request::MapObjects { space, which, wish } => self.map_objects(space, which, &wish),
+            Request::Free { which, threads } => self.free(which, threads),
+            Request::Trim => self.trim(),
+            Request::CreateSpace => self.create_space(),
+            Request::DestroySpace { space } => self.destroy_space(space),
+        }
+    }
+}

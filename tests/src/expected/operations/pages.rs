@@ -1,0 +1,184 @@
+//! Pages of a region: mapped, all at once or one by one, unmapped, protected.
+
+use untyped_alloc::Rights;
+use vmm::{Error, Resource, SpaceId};
+
+use super::super::answer::{Expected, Need, Outcome, Refusal};
+use super::super::{Fill, Order, Pages, Run, Space, TestAddress};
+use crate::support::PAGE;
+
+/// What pages that are touched one by one are filled with.
+const TAG: u64 = 0x7a90;
+
+impl Run<'_> {
+    pub(super) fn populate(&mut self, space: u8, pages: Pages) -> Outcome {
+        let (id, start, pages) = self.state.pages_by(space, pages);
+        self.populate_at(id, start, pages)
+    }
+
+    fn populate_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
+        let expect = |run: &Self| {
+            let space = match run.space(id) {
+                Ok(space) => space,
+                Err(expected) => return expected,
+            };
+            if let Err(error) = run.state.pages_of(space, start, pages) {
+                return Expected::refused(error);
+            }
+            let expected = match space.pages.range(start..start + pages * PAGE).next() {
+                Some((&address, _)) => Expected::refused(Error::AlreadyMapped { address }),
+                None => Expected::unless(run.beyond(space, Resource::Frames, pages)),
+            };
+            run.perhaps_quota(expected, space)
+        };
+        let tables = !self.has_tables(id, start, pages);
+        let need = Need { tables, ..Need::pages(pages) };
+        self.call(need, expect, |vmm| vmm.populate(id, start, pages))?;
+        let space = self.state.space(id).expect("pages were mapped in it");
+        let region = *space.region_at(start).expect("pages were mapped in it");
+        self.state.map_fresh(id, start..start + pages * PAGE, &region);
+        Ok(())
+    }
+
+    /// Whether there is a page table for each page of a range: another page is mapped through it.
+    pub(super) fn has_tables(&self, id: SpaceId, start: usize, pages: usize) -> bool {
+        let bits = self.state.target.large_bits();
+        let Some(space) = self.state.space(id) else { return true };
+        let spans = start >> bits..=start.saturating_add(pages.saturating_mul(PAGE)) >> bits;
+        spans.take(64).all(|span| space.pages.keys().any(|page| page >> bits == span))
+    }
+
+    /// Maps pages one by one, as a heap or a stack grows: nothing is looked up in between, so short
+    /// cuts for consecutive pages go on from one to the next.
+    pub(super) fn page_by_page(
+        &mut self,
+        space: u8,
+        pages: Pages,
+        (fill, order): (Fill, Order),
+        other: TestAddress,
+    ) -> Outcome {
+        let (id, start, pages) = self.state.pages_by(space, pages);
+        let pages = pages.min(WALK);
+        let Ok(vspace) = self.host.vmm.vspace(id) else { return Ok(()) };
+        for step in 0..pages {
+            let page = if order == Order::Down { pages - 1 - step } else { step };
+            let turns = (order == Order::Turns).then_some(other.bits(self.state.target));
+            for (number, base) in [Some(start), turns].into_iter().flatten().enumerate() {
+                let at = base.saturating_add(page * PAGE);
+                let space = self.state.space(id).expect("it has a root");
+                if space.pages.contains_key(&at) {
+                    continue;
+                }
+                let touch = match fill {
+                    Fill::Populate => false,
+                    Fill::Touch => true,
+                    Fill::Both => (step + number) % 2 == 1,
+                };
+                match touch {
+                    true => self.touch_at(id, Some(vspace), at, true, TAG + page as u64)?,
+                    false => self.populate_at(id, at, 1)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unmap(&mut self, space: u8, pages: Pages) -> Outcome {
+        let (id, start, pages) = self.state.pages_by(space, pages);
+        self.unmap_at(id, start, pages)
+    }
+
+    fn unmap_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
+        let expect = |run: &Self| {
+            let space = match run.space(id) {
+                Ok(space) => space,
+                Err(expected) => return expected,
+            };
+            match run.state.pages_of(space, start, pages) {
+                Err(error) => Expected::refused(error),
+                Ok(_) => run.cut(space, start, pages, Expected::unless(space.hole(start, pages))),
+            }
+        };
+        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.unmap(id, start, pages));
+        let done = match answer {
+            Ok(()) => pages,
+            Err(halt) if halt.fired => halt.done(),
+            Err(_) => 0,
+        };
+        if done != 0 {
+            let range = start..start + done * PAGE;
+            self.state.space_mut(id).pages.retain(|at, _| !range.contains(at));
+        }
+        answer
+    }
+
+    /// Unmaps what is mapped of a range, page by page from the last.
+    pub(super) fn shrink(&mut self, space: u8, pages: Pages) -> Outcome {
+        let (id, start, pages) = self.state.pages_by(space, pages);
+        for page in (0..pages.min(WALK)).rev() {
+            let at = start.saturating_add(page * PAGE);
+            if self.state.space(id).is_some_and(|space| space.pages.contains_key(&at)) {
+                self.unmap_at(id, at, 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cutting a large page is refused where it is shared.
+    fn cut(&self, space: &Space, start: usize, pages: usize, expected: Expected) -> Expected {
+        let cut = [start, start + pages * PAGE].into_iter().any(|edge| {
+            let bits = self.size_at(space.id, edge);
+            bits.is_some_and(|bits| !edge.is_multiple_of(1 << bits))
+        });
+        expected.perhaps(cut.then_some("Shared"))
+    }
+
+    /// Logarithm of the bytes of the page that is mapped at an address.
+    pub(super) fn size_at(&self, id: SpaceId, address: usize) -> Option<u8> {
+        if !self.rules.lenient {
+            return None;
+        }
+        let vspace = self.host.vmm.vspace(id).ok()?;
+        self.host.kernel().mapping(vspace, address).map(|mapping| mapping.size_bits)
+    }
+
+    /// The refusal of large pages in a range, if there is one.
+    pub(super) fn has_large(&self, id: SpaceId, start: usize, pages: usize) -> Option<Refusal> {
+        let mut range = (0..pages).map(|page| start + page * PAGE);
+        let large = range.any(|at| self.size_at(id, at).is_some_and(|bits| bits > 12));
+        large.then_some(Refusal::Named("LargePage"))
+    }
+
+    pub(super) fn protect(&mut self, space: u8, pages: Pages, rights: Rights) -> Outcome {
+        let (id, start, pages) = self.state.pages_by(space, pages);
+        let expect = |run: &Self| {
+            let space = match run.space(id) {
+                Ok(space) => space,
+                Err(expected) => return expected,
+            };
+            match run.state.pages_of(space, start, pages) {
+                Err(error) => Expected::refused(error),
+                Ok(region) if !region.ceiling.contains(rights) => {
+                    let ceiling = region.ceiling;
+                    Expected::refused(Error::RightsExceedCeiling { asked: rights, ceiling })
+                }
+                Ok(_) => run.cut(space, start, pages, Expected::unless(space.hole(start, pages))),
+            }
+        };
+        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.protect(id, start, pages, rights));
+        let done = match answer {
+            Ok(()) => pages,
+            Err(halt) if halt.fired => halt.done(),
+            Err(_) => 0,
+        };
+        if done != 0 {
+            let changed = start..start + done * PAGE;
+            let pages = self.state.space_mut(id).pages.range_mut(changed);
+            pages.for_each(|(_, page)| page.rights = rights);
+        }
+        answer
+    }
+}
+
+/// Pages that are mapped or unmapped one by one in one request at the most.
+const WALK: usize = 24;

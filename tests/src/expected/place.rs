@@ -1,0 +1,247 @@
+//! Where a region may go, and which ranges are a caller's.
+
+use page_tables::AddressError;
+use untyped_alloc::Rights;
+use vmm::{Error, Kind, RegionId, RegionOptions};
+
+use super::answer::{Expected, Refusal};
+use super::request::{RegionRequest, Where};
+use super::state::{Region, Space, State};
+use crate::support::{PAGE, Target};
+
+impl RegionRequest {
+    /// The same for the manager.
+    pub fn options(&self, target: Target, inside: Option<RegionId>) -> RegionOptions {
+        let mut options = RegionOptions::new(self.pages)
+            .guarded(self.below, self.above)
+            .aligned(self.align_bits)
+            .rights(self.rights)
+            .cached(self.cache)
+            .page_size(self.size)
+            .backed(self.backing)
+            .named("wish");
+        options = match self.place {
+            Where::Anywhere => options,
+            Where::At(address) => options.at(address.bits(target)),
+            Where::Within(from, to) => options.within(from.bits(target), to.bits(target)),
+        };
+        options = self.ceiling.map_or(options, |ceiling| options.ceiling(ceiling));
+        inside.map_or(options, |id| options.inside(id))
+    }
+
+    /// What a region asks for when it is moved or cloned: only the place is asked for anew.
+    pub fn like(&self, region: &Region) -> RegionRequest {
+        RegionRequest {
+            pages: region.usable().len() / PAGE,
+            below: region.below as u16,
+            above: region.above as u16,
+            rights: region.rights,
+            ceiling: Some(region.ceiling),
+            cache: region.cache,
+            backing: region.backing,
+            ..*self
+        }
+    }
+}
+
+/// A hole that fits, or not: from, to, and the reservation it lies in.
+type Hole = (usize, usize, Option<RegionId>);
+
+/// What a place must be like.
+struct Fit {
+    inside: Option<RegionId>,
+    align: usize,
+    guard: usize,
+    bytes: usize,
+}
+
+impl Fit {
+    /// The lowest start in a hole, not below `from`, if there is room.
+    fn lowest(&self, &(hole, to, owner): &Hole, from: usize) -> Option<usize> {
+        let first = hole.max(from).checked_add(self.guard)?.checked_next_multiple_of(self.align)?;
+        let start = first.checked_sub(self.guard)?;
+        (owner == self.inside && start.checked_add(self.bytes)? <= to).then_some(start)
+    }
+}
+
+impl State {
+    /// What is wrong with the id of a region.
+    pub fn stale(&self, id: RegionId) -> Option<Error> {
+        match self.space(id.space()) {
+            None => Some(Error::NoSuchSpace(id.space())),
+            Some(space) => space.region(id).is_none().then_some(Error::NoSuchRegion(id)),
+        }
+    }
+
+    /// The most that the rights of a region inside this reservation can be, or what is wrong with it.
+    fn limit(&self, space: &Space, inside: Option<RegionId>) -> Result<Rights, Error> {
+        let Some(id) = inside else { return Ok(Rights::READ_WRITE) };
+        if let Some(error) = self.stale(id) {
+            return Err(error);
+        }
+        let found = space.reservations.iter().find(|found| found.id == id);
+        found.map(|found| found.ceiling).ok_or(Error::WrongKind(id))
+    }
+
+    /// The ceiling that a region asked for so has.
+    pub fn ceiling(&self, wish: &RegionRequest, inside: Option<RegionId>) -> Rights {
+        let around = inside.and_then(|id| self.region(id)).map(|found| found.ceiling);
+        wish.ceiling.or(around).unwrap_or(Rights::READ_WRITE)
+    }
+
+    /// Where a wish may go. `inside` is what its number stands for.
+    pub fn place(&self, space: &Space, wish: &RegionRequest, inside: Option<RegionId>) -> Expected {
+        let limit = match self.limit(space, inside) {
+            Ok(limit) => limit,
+            Err(error) => return Expected::refused(error),
+        };
+        let ceiling = wish.ceiling.unwrap_or(limit);
+        if !limit.contains(ceiling) {
+            return Expected::refused(Error::RightsExceedCeiling {
+                asked: ceiling,
+                ceiling: limit,
+            });
+        }
+        if !ceiling.contains(wish.rights) {
+            return Expected::refused(Error::RightsExceedCeiling { asked: wish.rights, ceiling });
+        }
+        let (end, total) = (self.target.user_end(), wish.total());
+        let align_bits = wish.align_bits.max(12);
+        if wish.pages == 0 {
+            let address = match wish.place {
+                Where::Anywhere => 0,
+                Where::At(from) | Where::Within(from, _) => from.bits(self.target),
+            };
+            return Expected::refused(Error::from(AddressError::Empty { address }));
+        }
+        if total > end / PAGE || wish.align_bits >= 31 {
+            let (pages, align_bits) = (wish.pages, wish.align_bits);
+            return Expected::refused(Error::NoRoom { pages, align_bits });
+        }
+        let no_room = Error::NoRoom { pages: total, align_bits };
+        let guard = usize::from(wish.below) * PAGE;
+        let fit = Fit { inside, align: 1 << align_bits, guard, bytes: total * PAGE };
+        match wish.place {
+            Where::At(address) => self.place_at(space, address.bits(self.target), wish, inside),
+            Where::Anywhere => {
+                let holes = space.holes(end);
+                let fitting: Vec<_> =
+                    holes.iter().filter_map(|hole| Some((fit.lowest(hole, 0)?, hole))).collect();
+                // The best fit, unless an alignment makes small holes a gamble.
+                let best = fitting.iter().map(|(_, (from, to, _))| to - from).min();
+                let plain = align_bits == 12;
+                let right = |hole: &Hole| !plain || Some(hole.1 - hole.0) == best;
+                let starts = fitting.iter().filter(|(_, hole)| right(hole)).map(|(at, _)| *at);
+                let places: Vec<usize> = starts.collect();
+                if places.is_empty() {
+                    return Expected::refused(no_room);
+                }
+                Expected { places, ..Expected::success() }
+            }
+            Where::Within(from, to) => {
+                let (from, to) = (from.bits(self.target), to.bits(self.target));
+                let holes = space.holes(end);
+                match holes.iter().find_map(|hole| fit.lowest(hole, from)) {
+                    Some(start) if start + total * PAGE <= to => {
+                        Expected { places: vec![start], ..Expected::success() }
+                    }
+                    _ => Expected::refused(no_room),
+                }
+            }
+        }
+    }
+
+    fn place_at(
+        &self,
+        space: &Space,
+        address: usize,
+        wish: &RegionRequest,
+        inside: Option<RegionId>,
+    ) -> Expected {
+        let bits = wish.align_bits.max(12);
+        if !address.is_multiple_of(1 << bits) {
+            return Expected::refused(Error::from(AddressError::Misaligned { address, bits }));
+        }
+        let Some(start) = address.checked_sub(usize::from(wish.below) * PAGE) else {
+            return Expected::refused(Error::Guard { address: 0 });
+        };
+        let pages = wish.total();
+        if let Err(error) = self.range(start, pages) {
+            return Expected::refused(error);
+        }
+        let range = start..start + pages * PAGE;
+        // What lies at an address changes at these alone.
+        let edges = |it: &Region| [it.start, it.end()];
+        let cuts = space.regions.values().chain(&space.reservations).flat_map(edges);
+        let mut cuts: Vec<usize> = cuts.filter(|at| range.contains(at)).collect();
+        cuts.push(start);
+        cuts.sort_unstable();
+        for at in cuts {
+            let mut refusals: Vec<Refusal> = Vec::new();
+            if let Some(region) = space.region_at(at) {
+                let region_start = region.start;
+                refusals.push(Error::Overlap { address: at, region_start }.into());
+            }
+            // Where a region lies in somebody else's reservation, either is true.
+            if space.reservation_at(at) != inside {
+                refusals.push(Error::OutsideRegion { address: at }.into());
+            }
+            if !refusals.is_empty() {
+                return Expected { refusals, ..Expected::default() };
+            }
+        }
+        Expected { places: vec![start], ..Expected::success() }
+    }
+
+    /// Whether a place may not be found although there is one: where an alignment is asked for, a hole
+    /// that fits may not be tried.
+    pub fn may_miss(&self, space: &Space, wish: &RegionRequest, inside: Option<RegionId>) -> bool {
+        let bits = wish.align_bits.max(12);
+        match wish.place {
+            Where::At(_) => false,
+            Where::Within(..) => wish.below != 0 && bits != 12,
+            Where::Anywhere => {
+                let bytes = wish.total().saturating_mul(PAGE);
+                let certain = bytes.saturating_add((1usize << bits.min(31)) - PAGE);
+                let holes = space.holes(self.target.user_end());
+                !holes.iter().any(|hole| hole.2 == inside && hole.1 - hole.0 >= certain)
+            }
+        }
+    }
+
+    /// Whether these are pages of user space.
+    pub fn range(&self, start: usize, pages: usize) -> Result<(), Error> {
+        let end = self.target.user_end();
+        let refused = if !start.is_multiple_of(PAGE) {
+            AddressError::Misaligned { address: start, bits: 12 }
+        } else if pages == 0 {
+            AddressError::Empty { address: start }
+        } else {
+            match pages.checked_mul(PAGE).and_then(|bytes| start.checked_add(bytes)) {
+                None => AddressError::Wraps { address: start, pages },
+                Some(last) if last > end => AddressError::OutsideUserSpace { address: last, end },
+                Some(_) => return Ok(()),
+            }
+        };
+        Err(refused.into())
+    }
+
+    /// Whether these pages are a caller's to map and unmap: all in one region, and no guard.
+    pub fn pages_of(&self, space: &Space, start: usize, pages: usize) -> Result<Region, Error> {
+        self.range(start, pages)?;
+        let region = *space.region_at(start).ok_or(Error::OutsideRegion { address: start })?;
+        if !matches!(region.kind, Kind::Memory | Kind::Stack) {
+            return Err(Error::WrongKind(region.id));
+        }
+        let usable = region.usable();
+        let first_bad = match usable.contains(&start) {
+            true if start + pages * PAGE <= usable.end => return Ok(region),
+            true => usable.end,
+            false => start,
+        };
+        match first_bad >= region.end() {
+            true => Err(Error::OutsideRegion { address: first_bad }),
+            false => Err(Error::Guard { address: first_bad }),
+        }
+    }
+}
