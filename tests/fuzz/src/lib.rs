@@ -2,7 +2,7 @@
 //!
 //! | module | what an input is |
 //! |---|---|
-//! | [`vmm_ops`] | operations over several spaces, some with a kernel call that fails, against [`reference`] |
+//! | [`vmm_ops`] | operations over several spaces, some with a kernel call that fails, against [`vmm_tests::expected`] |
 //! | [`alloc_ops`] | the same for the allocator alone |
 //! | [`addresses`] | addresses and ranges, against arithmetic in 128 bits |
 //! | [`slots_state`] | the allocator's slots by themselves, against one state for each slot |
@@ -15,7 +15,6 @@ pub mod addresses;
 pub mod alloc_ops;
 pub mod bytes;
 pub mod machine;
-pub mod reference;
 pub mod slots_state;
 pub mod vmm_ops;
 

@@ -1,13 +1,10 @@
 //! A small machine for an input to work on.
 
 use untyped_alloc::{CPtr, CSpaceInfo, UntypedInfo};
-use vmm::{Architecture, BootInfo, Vmm};
-use vmm_tests::model::{Arch, Arena, BootConfig, BootUntyped, ModelKernel};
+use vmm_tests::model::{Arch, BootConfig, BootUntyped, ModelKernel};
+use vmm_tests::support::{Machine, Target};
 
 use crate::bytes::Bytes;
-
-/// The manager on the model kernel.
-pub type Manager<'p> = Vmm<'p, ModelKernel<'p>>;
 
 /// Pages of the image; the first few are the program's, the others are for book-keeping.
 const IMAGE_PAGES: usize = 72;
@@ -43,44 +40,14 @@ pub fn config(bytes: &mut Bytes<'_>) -> BootConfig {
     BootConfig { ram, devices, cnode_radix, image_pages: IMAGE_PAGES, ..base }
 }
 
-/// Boots a manager on such a machine.
-pub fn boot<'p>(arena: &'p Arena, config: &BootConfig) -> Manager<'p> {
-    let kernel = ModelKernel::boot(arena, config);
-    let facts = kernel.facts().clone();
-    let architecture = match config.arch {
-        Arch::IA32 => Architecture::IA32,
-        _ => Architecture::X86_64,
+/// The same for a manager to start on.
+pub fn machine(bytes: &mut Bytes<'_>) -> Machine {
+    let config = config(bytes);
+    let target = match config.arch {
+        Arch::IA32 => Target::Ia32,
+        _ => Target::X86_64,
     };
-    let untypeds: Vec<UntypedInfo> = facts.untypeds.iter().map(untyped).collect();
-    let page = 4096;
-    let mapped = [
-        ("image", facts.image.clone()),
-        ("IPC buffer", facts.ipc_buffer..facts.ipc_buffer + page),
-        ("boot info", facts.boot_info..facts.boot_info + 2 * page),
-    ];
-    let all = facts.image.start..facts.boot_info + 2 * page;
-    let mut tables = Vec::new();
-    let mut slot = facts.image_tables.start;
-    for level in 1..=config.arch.leaf_level() {
-        let span = 1 << config.arch.shifts[level - 1];
-        let mut at = all.start & !(span - 1);
-        while at < all.end {
-            tables.push((level as u8, at, CPtr::new(slot)));
-            slot += 1;
-            at += span;
-        }
-    }
-    assert_eq!(slot, facts.image_tables.end, "the model's own tables");
-    let boot = BootInfo {
-        untypeds: &untypeds,
-        cspace: cspace(&kernel),
-        vspace: facts.vspace,
-        asid_pool: CPtr::new(vmm_tests::model::slot::ASID_POOL),
-        mapped: &mapped,
-        tables: &tables,
-        pool: facts.image.start + PROGRAM_PAGES * page..facts.image.end,
-    };
-    Vmm::new(kernel, architecture, &boot).expect("the machine is large enough")
+    Machine { target, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
 }
 
 /// An untyped of the boot, as the allocator is told of it.

@@ -1,113 +1,97 @@
-//! Operations over several spaces through the manager.
+//! Requests over several spaces through the manager.
 //!
 //! ```text
-//!   bytes ──► operation ──► manager on the model kernel, perhaps with a kernel call that fails
-//!                 │                                │
-//!                 └──► reference: may it? ◄────────┴──► validate(), the model's own check,
-//!                                                       and every page compared
+//!   bytes ──► request ──► manager on the model kernel, perhaps with a kernel call that fails
+//!               │                                │
+//!               └──► vmm_tests::expected ◄───────┴──► validate(), the model's own check,
+//!                                                     and every page compared
 //! ```
 //!
-//! An operation that fails for an injected reason is made once more without it. Where all calls from
+//! A request that fails for an injected reason is made once more without it. Where all calls from
 //! one on failed, undoing failed too: then only what `MODEL.md` says of that is held to. At the end
 //! everything is given back, and nothing may be left.
 
-mod apply;
-mod compare;
 mod decode;
-mod execute;
-mod finish;
-mod judge;
-mod lazy;
-mod want;
 
-use vmm::{IpcBuffer, KernelError, Object, Objects, RegionId, SpaceId, ThreadMemory};
+use vmm_tests::expected::{Failing, Look, Request, Rules, Run};
 use vmm_tests::model::Arena;
+use vmm_tests::support::Fixture;
 
 use crate::bytes::Bytes;
-use crate::machine::{self, Manager};
-use crate::reference::World;
+use crate::machine::{self, CHECKED, CHECKED_EACH};
 
-/// Operations of one input at the most: long ones say little more and take long to check.
+/// Requests of one input at the most: long ones say little more and take long to check.
 const MOST_STEPS: usize = 64;
-
-/// An IPC buffer that was made.
-#[derive(Clone, Copy, Debug)]
-struct Buffer {
-    handle: IpcBuffer,
-    packed: bool,
-    live: bool,
-}
-
-/// A thread's memory that was made, and its parts' regions.
-#[derive(Clone, Debug)]
-struct Thread {
-    memory: ThreadMemory,
-    regions: Vec<RegionId>,
-}
-
-/// Objects that were allocated.
-#[derive(Clone, Copy, Debug)]
-enum Thing {
-    One(Object, vmm::Blueprint),
-    Many(Objects, vmm::Blueprint),
-    /// Slots and how many.
-    Slots(vmm::CPtr, usize),
-}
-
-/// A manager, the reference, and what was handed out.
-pub struct Run<'p> {
-    vmm: Manager<'p>,
-    world: World,
-    /// Every id there was, the stale ones too.
-    spaces: Vec<SpaceId>,
-    regions: Vec<RegionId>,
-    buffers: Vec<Buffer>,
-    threads: Vec<Thread>,
-    things: Vec<(Thing, bool)>,
-    /// Whether foreign frames were mapped before, by number of the thing: they are dirty then.
-    used: Vec<usize>,
-    steps: usize,
-    trace: bool,
-}
-
-/// A kernel call that is to fail.
-#[derive(Clone, Copy, Debug)]
-struct Failing {
-    /// Its number, counted from 1.
-    nth: usize,
-    error: KernelError,
-    /// Whether all after it fail, too.
-    lasts: bool,
-}
-
-type Fault = Option<Failing>;
 
 /// Runs one input.
 pub fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let config = machine::config(&mut bytes);
+    let machine = machine::machine(&mut bytes);
     let arena = Arena::new();
-    let vmm = machine::boot(&arena, &config);
-    let (own, geometry) = (vmm.own_space(), *vmm.geometry());
-    let mut run = Run {
-        vmm,
-        world: World::new(own, geometry),
-        spaces: vec![own],
-        regions: Vec::new(),
-        buffers: Vec::new(),
-        threads: Vec::new(),
-        things: Vec::new(),
-        used: Vec::new(),
-        steps: 0,
-        trace: std::env::var_os("VMM_FUZZ_TRACE").is_some(),
-    };
-    run.compare();
+    let trace = std::env::var_os("VMM_FUZZ_TRACE").is_some();
+    let host = Fixture::boot(&arena, machine);
+    let mut run = Run::new(host, Rules { trace, ..Rules::LENIENT });
+    let mut steps = 0;
+    compare(&mut run, &mut steps);
     for _ in 0..MOST_STEPS {
         if bytes.is_empty() {
             break;
         }
-        let (fault, op) = (run.decode_fault(&mut bytes), run.decode(&mut bytes));
-        run.step(op, fault);
+        let failing = decode::failing(&mut bytes);
+        let request = decode::request(&mut bytes, run.state.target);
+        let failed = step(&mut run, &mut steps, request, failing);
+        if failed {
+            step(&mut run, &mut steps, request, None);
+        }
     }
-    run.give_all_back();
+    give_all_back(&mut run, &mut steps);
+}
+
+/// Makes one request; says whether it failed for the injected reason.
+fn step(run: &mut Run<'_>, steps: &mut usize, request: Request, failing: Option<Failing>) -> bool {
+    let outcome = run.step(request, failing);
+    let fired = outcome.is_err_and(|halt| halt.fired);
+    if fired && CHECKED {
+        run.host.kernel().check_manager();
+    }
+    compare(run, steps);
+    fired
+}
+
+fn compare(run: &mut Run<'_>, steps: &mut usize) {
+    if !CHECKED {
+        return;
+    }
+    *steps += 1;
+    if run.rules.trace || steps.is_multiple_of(CHECKED_EACH) {
+        run.host.kernel().check_manager();
+    }
+    run.compare(Look::AtEnds);
+}
+
+/// Gives everything back, and looks for what is left.
+fn give_all_back(run: &mut Run<'_>, steps: &mut usize) {
+    run.give_all_back(false, &mut |run| compare(run, steps));
+    run.host.vmm.trim().expect("no call is refused");
+    assert_eq!(run.host.vmm.validate(), Ok(()));
+    if CHECKED {
+        run.compare(Look::AtEnds);
+        run.host.kernel().check_manager();
+        nothing_is_left(run);
+    }
+}
+
+fn nothing_is_left(run: &Run<'_>) {
+    let stats = run.host.vmm.stats();
+    let live = stats.allocator.live;
+    assert_eq!(live.frames[0], stats.bookkeeping_pages, "frames that live are book-keeping");
+    assert_eq!(live.frames[1] + live.frames[2], 0, "no large frame lives");
+    assert_eq!(stats.allocator.quarantined, 0, "nothing is in quarantine");
+    let kernel = run.host.kernel();
+    let empty = (kernel.facts().free.clone())
+        .filter(|&slot| kernel.is_empty_slot(vmm::CPtr::new(slot)))
+        .count();
+    if run.host.vmm.allocator().grown_root().is_none() {
+        assert_eq!(empty, stats.allocator.free_slots, "slots that are empty are free");
+    }
 }

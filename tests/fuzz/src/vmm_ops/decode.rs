@@ -1,272 +1,241 @@
-//! Bytes to operations. What an operation names mostly exists, and lies close to the others:
-//! requests that collide are the ones that tell something.
+//! Bytes to requests. What a request names mostly exists, and lies close to the others: requests
+//! that collide are the ones that tell something.
 
-use vmm::{
-    Backing, Blueprint, CachePolicy, KernelError, Kind, PageSize, Placement, RegionId, Rights,
-    SpaceId, Supply,
+use vmm::{Backing, Blueprint, CachePolicy, KernelError, PageSize, Rights, Supply};
+use vmm_tests::expected::{
+    Failing, Fill, Order, Pages, RegionRequest, Request, STALE, TestAddress, WINDOW, Where,
 };
+use vmm_tests::support::Target;
 
-use super::{Failing, Fault, Run};
 use crate::bytes::Bytes;
 use crate::machine::{DEVICE, RAM};
-use crate::reference::{Ask, PAGE};
 
-/// One request to the manager. Buffers, threads and things are named by number.
-#[derive(Clone, Copy, Debug)]
-pub enum Op {
-    CreateSpace,
-    DestroySpace(SpaceId),
-    Map(SpaceId, Ask),
-    Reserve(SpaceId, Ask),
-    ReserveForOthers(SpaceId, Ask),
-    Release(RegionId),
-    Populate(SpaceId, usize, usize),
-    Unmap(SpaceId, usize, usize),
-    Protect(SpaceId, usize, usize, Rights),
-    Share(SpaceId, usize, usize, SpaceId, Ask),
-    Split(RegionId, usize),
-    Merge(RegionId, RegionId),
-    Move(RegionId, Ask),
-    Stack(SpaceId, usize),
-    Buffer(SpaceId),
-    PackedBuffer(SpaceId),
-    ReleaseBuffer(usize),
-    SetBuffer(usize, usize),
-    Thread(SpaceId, usize, usize),
-    ReleaseThread(usize),
-    Physical(SpaceId, usize, Ask),
-    Allocate(Blueprint),
-    AllocateMany(Blueprint, usize),
-    MapThing(SpaceId, usize, Ask),
-    Free(usize),
-    TakeSlots(usize),
-    Write(usize),
-    Trim,
-    CloneRegion(RegionId, SpaceId, Ask),
-    CloneSpace(SpaceId),
-    Settle(RegionId),
-    /// A thread touches an address, to write or to read.
-    Touch(SpaceId, usize, bool),
-    /// A pager, which is a space here, gives the page at an address of its own.
-    Supply(SpaceId, usize, SpaceId, usize, Supply),
-    /// So much more than there is, of frames, page tables and slots.
-    Quota(SpaceId, [usize; 3]),
-    /// The manager writes to the first word of a page.
-    Poke(SpaceId, usize, u8),
+const PAGE: usize = 4096;
+
+/// A kernel call that is to fail, once in four requests.
+pub fn failing(bytes: &mut Bytes<'_>) -> Option<Failing> {
+    use KernelError::*;
+    let errors = [
+        IllegalOperation,
+        NotEnoughMemory,
+        InvalidCapability,
+        DeleteFirst,
+        FailedLookup,
+        RevokeFirst,
+    ];
+    bytes.one_in(4).then(|| {
+        let (late, lasts) = (bytes.one_in(4), bytes.one_in(3));
+        let nth = 1 + bytes.below(if late { 256 } else { 12 });
+        Failing { nth, error: bytes.pick(&errors), lasts }
+    })
 }
 
-/// The window that most addresses lie in: 24 pages around the end of what one page table covers.
-const WINDOW: usize = 0x1040_0000 - 12 * PAGE;
-/// Where large pages are put: a few of 4 MiB.
-const LARGE: usize = 0x2000_0000;
-
-impl Run<'_> {
-    pub(super) fn decode_fault(&self, bytes: &mut Bytes<'_>) -> Fault {
-        use KernelError::*;
-        let errors = [
-            IllegalOperation,
-            NotEnoughMemory,
-            InvalidCapability,
-            DeleteFirst,
-            FailedLookup,
-            RevokeFirst,
-        ];
-        bytes.one_in(4).then(|| {
-            let (late, lasts) = (bytes.one_in(4), bytes.one_in(3));
-            let nth = 1 + bytes.below(if late { 256 } else { 12 });
-            Failing { nth, error: bytes.pick(&errors), lasts }
-        })
-    }
-
-    pub(super) fn decode(&self, bytes: &mut Bytes<'_>) -> Op {
-        let space = self.a_space(bytes);
-        match bytes.below(50) {
-            0..=4 => Op::Map(space, self.an_ask(bytes)),
-            5 => Op::Reserve(space, self.an_ask(bytes)),
-            6 => Op::ReserveForOthers(space, self.an_ask(bytes)),
-            7..=8 => Op::Release(self.a_region(bytes, space)),
-            9 => Op::Populate(space, self.an_address(bytes, space), pages(bytes)),
-            10..=12 => Op::Unmap(space, self.an_address(bytes, space), pages(bytes)),
-            13..=14 => {
-                Op::Protect(space, self.an_address(bytes, space), pages(bytes), rights(bytes))
-            }
-            15..=17 => {
-                let (start, pages) = (self.an_address(bytes, space), pages(bytes));
-                Op::Share(space, start, pages, self.a_space(bytes), self.an_ask(bytes))
-            }
-            18 => Op::Split(self.a_region(bytes, space), pages(bytes)),
-            19 => Op::Merge(self.a_region(bytes, space), self.a_region(bytes, space)),
-            20..=21 => Op::Move(self.a_region(bytes, space), self.an_ask(bytes)),
-            22 => Op::Stack(space, pages(bytes)),
-            23 => Op::Buffer(space),
-            24 => Op::PackedBuffer(space),
-            25 => Op::ReleaseBuffer(bytes.below(self.buffers.len())),
-            26 => Op::SetBuffer(bytes.below(self.things.len()), bytes.below(self.buffers.len())),
-            27 => Op::Thread(space, pages(bytes), bytes.pick(&[0, 8, 4092, 4096, 9000])),
-            28 => Op::ReleaseThread(bytes.below(self.threads.len())),
-            29 => Op::Physical(space, physical(bytes), self.an_ask(bytes)),
-            30 => self.an_allocation(bytes),
-            31 => Op::MapThing(space, bytes.below(self.things.len()), self.an_ask(bytes)),
-            32 => Op::Free(bytes.below(self.things.len())),
-            33..=34 => match bytes.below(6) {
-                0 => Op::Trim,
-                1 => Op::DestroySpace(space),
-                _ => Op::Write(bytes.below(256)),
-            },
-            35 => Op::CreateSpace,
-            36..=37 => Op::Reserve(space, Ask { backing: backing(bytes), ..self.an_ask(bytes) }),
-            38..=40 => {
-                let region = self.a_region(bytes, space);
-                Op::CloneRegion(region, self.a_space(bytes), self.an_ask(bytes))
-            }
-            41..=42 => match bytes.below(4) {
-                0 => Op::CloneSpace(space),
-                1 => Op::Settle(self.a_region(bytes, space)),
-                2 => Op::Poke(space, self.an_address(bytes, space), bytes.byte()),
-                _ => Op::Quota(space, [few(bytes), few(bytes), few(bytes)]),
-            },
-            43..=47 => Op::Touch(space, self.an_address(bytes, space), !bytes.one_in(4)),
+/// Any request.
+pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
+    let wish = |bytes: &mut Bytes<'_>| wish(bytes, target);
+    let space = number(bytes);
+    match bytes.below(56) {
+        0..=4 => Request::Map { space, wish: wish(bytes) },
+        5 => Request::Reserve { space, wish: wish(bytes) },
+        6 => Request::ReserveForOthers { space, wish: wish(bytes) },
+        7..=8 => Request::Release { which: number(bytes) },
+        9 => Request::Populate { space, pages: range(bytes) },
+        10..=12 => Request::Unmap { space, pages: range(bytes) },
+        13..=14 => Request::Protect { space, pages: range(bytes), rights: rights(bytes) },
+        15..=17 => {
+            let pages = range(bytes);
+            Request::Share { space, pages, into: number(bytes), wish: wish(bytes) }
+        }
+        18 => Request::Split { which: number(bytes), pages: pages(bytes) },
+        19 => Request::Merge { lower: number(bytes), upper: number(bytes) },
+        20..=21 => Request::Move { which: number(bytes), wish: wish(bytes) },
+        22 => Request::Stack { space, pages: pages(bytes) },
+        23 => Request::IpcBuffer { space, packed: false },
+        24 => Request::IpcBuffer { space, packed: true },
+        25 => Request::ReleaseIpcBuffer { which: number(bytes) },
+        26 => Request::SetIpcBuffer { thread: number(bytes), buffer: number(bytes) },
+        27 => {
+            let stack = pages(bytes);
+            Request::ThreadMemory { space, stack, tls: bytes.pick(&[0, 8, 4092, 4096, 9000]) }
+        }
+        28 => Request::ReleaseThreadMemory { which: number(bytes) },
+        29 => Request::Physical { space, paddr: physical(bytes), wish: wish(bytes) },
+        30 => allocation(bytes),
+        31 => Request::MapObjects { space, which: number(bytes), wish: wish(bytes) },
+        32 => Request::Free { which: number(bytes), threads: false },
+        33..=34 => match bytes.below(6) {
+            0 => Request::Trim,
+            1 => Request::DestroySpace { space },
             _ => {
-                let (at, from) = (self.an_address(bytes, space), self.a_space(bytes));
-                let how = bytes.pick(&[Supply::Share, Supply::Transfer]);
-                Op::Supply(space, at, from, self.an_address(bytes, from), how)
+                let which = bytes.byte();
+                Request::Write { which, tag: u64::from(bytes.byte()) << 8 | u64::from(which) }
             }
+        },
+        35 => Request::CreateSpace,
+        36..=37 => {
+            let wish = RegionRequest { backing: backing(bytes), ..wish(bytes) };
+            Request::Reserve { space, wish }
         }
-    }
-
-    fn an_allocation(&self, bytes: &mut Bytes<'_>) -> Op {
-        let small = [
-            Blueprint::Tcb,
-            Blueprint::Endpoint,
-            Blueprint::Notification,
-            Blueprint::Frame { size_bits: 12 },
-            Blueprint::Untyped { size_bits: 12 },
-            Blueprint::Table { level: 1 },
-            Blueprint::CNode { radix_bits: 4 },
-            Blueprint::Untyped { size_bits: 16 },
-        ];
-        let blueprint = bytes.pick(&small);
-        match bytes.below(4) {
-            0 => Op::Allocate(blueprint),
-            1 => Op::AllocateMany(blueprint, bytes.below(20)),
-            2 => Op::AllocateMany(Blueprint::Frame { size_bits: 12 }, 1 + bytes.below(8)),
-            _ => Op::TakeSlots(bytes.below(256) * 2),
-        }
-    }
-
-    fn a_space(&self, bytes: &mut Bytes<'_>) -> SpaceId {
-        match bytes.one_in(16) {
-            true => self.spaces[bytes.below(self.spaces.len())],
-            false => self.world.spaces[bytes.below(self.world.spaces.len())].id,
-        }
-    }
-
-    fn a_region(&self, bytes: &mut Bytes<'_>, space: SpaceId) -> RegionId {
-        let live = self.world.space(space).map_or(&[][..], |space| &space.regions);
-        let number = bytes.below(256);
-        match (bytes.one_in(16), live, &self.regions[..]) {
-            (false, [_, ..], _) => live[number % live.len()].id,
-            (_, _, [_, ..]) => self.regions[number % self.regions.len()],
-            // There is always the page of the null pointer.
-            _ => self.vmm.next_region(self.vmm.own_space(), 0).unwrap().unwrap().id,
-        }
-    }
-
-    fn an_address(&self, bytes: &mut Bytes<'_>, space: SpaceId) -> usize {
-        let live = self.world.space(space).map_or(&[][..], |space| &space.regions);
-        match bytes.below(8) {
-            0..=4 if !live.is_empty() => {
-                let region = &live[bytes.below(live.len())];
-                (region.usable().0 + bytes.below(region.pages + 1)) * PAGE
+        38..=40 => Request::Clone { which: number(bytes), into: number(bytes), wish: wish(bytes) },
+        41..=42 => match bytes.below(4) {
+            0 => Request::CloneSpace { space },
+            1 => Request::Settle { which: number(bytes) },
+            2 => {
+                let (pages, value) = (range(bytes), bytes.byte());
+                Request::Poke { space, pages, off: off(bytes), value }
             }
-            7 => bytes.wild(),
-            _ => WINDOW + bytes.below(24) * PAGE,
+            _ => Request::Limit { space, more: [few(bytes), few(bytes), few(bytes)] },
+        },
+        43..=47 => {
+            let pages = range(bytes);
+            let (off, write, tag) = (off(bytes), !bytes.one_in(4), u64::from(bytes.byte()));
+            Request::Touch { space, pages, off, write, tag }
         }
+        48..=49 => {
+            let (pages, from) = (range(bytes), number(bytes));
+            let how = bytes.pick(&[Supply::Share, Supply::Transfer]);
+            Request::Supply { space, pages, from, given: range(bytes), how }
+        }
+        50..=51 => {
+            let first = 4 + bytes.below(12) as u8;
+            let wish = RegionRequest::at(TestAddress::page(first), WINDOW - usize::from(first));
+            Request::Reserve { space, wish: wish.lazy(bytes.pick(&[1, 1, 4])) }
+        }
+        52..=53 => {
+            let pages = stretch(bytes);
+            let fill = bytes.pick(&[Fill::Populate, Fill::Touch, Fill::Both]);
+            let order = bytes.pick(&[Order::Up, Order::Down, Order::Turns]);
+            Request::PageByPage { space, pages, fill, order, other: near(bytes) }
+        }
+        _ => Request::Shrink { space, pages: stretch(bytes) },
     }
+}
 
-    fn an_ask(&self, bytes: &mut Bytes<'_>) -> Ask {
-        let style = bytes.byte();
-        let plain = Ask {
-            pages: pages(bytes),
-            placement: Placement::At(WINDOW + bytes.below(24) * PAGE),
-            align_bits: 0,
-            guards: (0, 0),
-            rights: Rights::READ_WRITE,
-            ceiling: None,
-            cache: CachePolicy::WriteBack,
-            size: PageSize::Small,
-            inside: None,
-            backing: Backing::Explicit,
+/// A number of a thing: once in sixteen one that may be gone.
+fn number(bytes: &mut Bytes<'_>) -> u8 {
+    match bytes.one_in(16) {
+        true => STALE + bytes.below(16) as u8,
+        false => bytes.byte() % STALE,
+    }
+}
+
+fn allocation(bytes: &mut Bytes<'_>) -> Request {
+    let small = [
+        Blueprint::Tcb,
+        Blueprint::Endpoint,
+        Blueprint::Notification,
+        Blueprint::Frame { size_bits: 12 },
+        Blueprint::Untyped { size_bits: 12 },
+        Blueprint::Table { level: 1 },
+        Blueprint::CNode { radix_bits: 4 },
+        Blueprint::Untyped { size_bits: 16 },
+    ];
+    let blueprint = bytes.pick(&small);
+    let frame = Blueprint::Frame { size_bits: 12 };
+    match bytes.below(4) {
+        0 => Request::Allocate { blueprint },
+        1 => Request::AllocateMany { blueprint, count: bytes.below(20) },
+        2 => Request::AllocateMany { blueprint: frame, count: 1 + bytes.below(8) },
+        _ => Request::TakeSlots { count: bytes.below(256) * 2 },
+    }
+}
+
+/// A page around the end of what one page table covers.
+fn near(bytes: &mut Bytes<'_>) -> TestAddress {
+    let page = bytes.below(WINDOW) as u8;
+    match bytes.one_in(8) {
+        // One of the other windows.
+        true => TestAddress::In { window: 4 + bytes.below(4) as u8, page, off: 0 },
+        false => TestAddress::page(page),
+    }
+}
+
+fn range(bytes: &mut Bytes<'_>) -> Pages {
+    match bytes.below(8) {
+        0..=4 => {
+            let (region, page) = (bytes.byte(), bytes.byte());
+            Pages::From { region, page, pages: pages(bytes) }
+        }
+        7 => {
+            let address = TestAddress::Bits(bytes.wild());
+            Pages::At { address, pages: pages(bytes) }
+        }
+        _ => Pages::At { address: near(bytes), pages: pages(bytes) },
+    }
+}
+
+/// Pages that a heap grows and shrinks by.
+fn stretch(bytes: &mut Bytes<'_>) -> Pages {
+    let most = bytes.pick(&[WINDOW, 3, 6, 10]);
+    match bytes.below(2) {
+        0 => {
+            let (region, page) = (bytes.byte(), bytes.below(12) as u8);
+            Pages::Usable { region, page, pages: most }
+        }
+        _ => Pages::At { address: TestAddress::page(4 + bytes.below(12) as u8), pages: most },
+    }
+}
+
+fn off(bytes: &mut Bytes<'_>) -> u16 {
+    match bytes.one_in(4) {
+        true => bytes.pick(&[1, 8, 0xff8, 0xff9, 0xfff]),
+        false => 0,
+    }
+}
+
+fn wish(bytes: &mut Bytes<'_>, target: Target) -> RegionRequest {
+    let style = bytes.byte();
+    let plain = RegionRequest::at(TestAddress::Bits(0), pages(bytes));
+    let plain = RegionRequest { place: Where::At(near(bytes)), ..plain };
+    if style.is_multiple_of(8) {
+        let large = target.large_bits();
+        let at = Where::At(TestAddress::Large(bytes.below(4) as u8));
+        return RegionRequest {
+            pages: (1 + bytes.below(2)) << (large - 12),
+            place: bytes.pick(&[at, Where::Anywhere]),
+            align_bits: bytes.pick(&[large, 0]),
+            size: bytes.pick(&[PageSize::Auto, PageSize::Large { bits: large }]),
+            rights: bytes.pick(&[Rights::READ_WRITE, Rights::READ]),
+            ..plain
         };
-        if style.is_multiple_of(8) {
-            let large = 22 - self.is_x86_64() as u8;
-            let at = Placement::At(LARGE + (bytes.below(4) << large));
-            return Ask {
-                pages: (1 + bytes.below(2)) << (large - 12),
-                placement: bytes.pick(&[at, Placement::Anywhere]),
-                align_bits: bytes.pick(&[large, 0]),
-                size: bytes.pick(&[PageSize::Auto, PageSize::Large { bits: large }]),
-                rights: bytes.pick(&[Rights::READ_WRITE, Rights::READ]),
-                ..plain
-            };
-        }
-        let mut ask = plain;
-        if style & 1 != 0 {
-            ask.placement = self.a_placement(bytes);
-        }
-        if style & 2 != 0 {
-            ask.rights = rights(bytes);
-            ask.ceiling = bytes.one_in(3).then(|| rights(bytes));
-        }
-        if style & 4 != 0 {
-            ask.guards = (bytes.pick(&[0, 1, 2]), bytes.pick(&[1, 0, 2, u16::MAX]));
-            ask.align_bits = bytes.pick(&[0, 13, 12, 15, 14, 21, 22, 30, 31, 255]);
-        }
-        if style & 16 != 0 {
-            let reservations: Vec<RegionId> = self
-                .world
-                .spaces
-                .iter()
-                .flat_map(|space| &space.regions)
-                .filter(|region| region.kind == Kind::Reservation)
-                .map(|region| region.id)
-                .collect();
-            if !reservations.is_empty() {
-                ask.inside = Some(bytes.pick(&reservations));
-            } else if !self.regions.is_empty() {
-                ask.inside = bytes.one_in(4).then(|| bytes.pick(&self.regions));
-            }
-        }
-        if style & 32 != 0 {
-            use CachePolicy::*;
-            ask.cache = bytes.pick(&[WriteBack, WriteThrough, Uncached, WriteCombining]);
-            ask.size = bytes.pick(&[
-                PageSize::Small,
-                PageSize::Auto,
-                PageSize::Large { bits: 22 },
-                PageSize::Large { bits: 21 },
-                PageSize::Large { bits: 12 },
-                PageSize::Large { bits: 255 },
-            ]);
-        }
-        ask
     }
-
-    fn a_placement(&self, bytes: &mut Bytes<'_>) -> Placement {
-        match bytes.below(6) {
-            0..=1 => Placement::Anywhere,
-            2 => Placement::At(WINDOW - PAGE + bytes.below(26) * PAGE),
-            3 => Placement::At(bytes.wild()),
-            4 => {
-                let from = WINDOW + bytes.below(24) * PAGE;
-                Placement::Within { from, to: from + bytes.below(24) * PAGE }
-            }
-            _ => Placement::Within { from: bytes.wild(), to: bytes.wild() },
-        }
+    let mut wish = plain;
+    if style & 1 != 0 {
+        wish.place = place(bytes);
     }
+    if style & 2 != 0 {
+        wish.rights = rights(bytes);
+        wish.ceiling = bytes.one_in(3).then(|| rights(bytes));
+    }
+    if style & 4 != 0 {
+        (wish.below, wish.above) = (bytes.pick(&[0, 1, 2]), bytes.pick(&[1, 0, 2, u16::MAX]));
+        wish.align_bits = bytes.pick(&[0, 13, 12, 15, 14, 21, 22, 30, 31, 255]);
+    }
+    if style & 16 != 0 {
+        wish.inside = Some(bytes.byte());
+    }
+    if style & 32 != 0 {
+        use CachePolicy::*;
+        wish.cache = bytes.pick(&[WriteBack, WriteThrough, Uncached, WriteCombining]);
+        wish.size = bytes.pick(&[
+            PageSize::Small,
+            PageSize::Auto,
+            PageSize::Large { bits: 22 },
+            PageSize::Large { bits: 21 },
+            PageSize::Large { bits: 12 },
+            PageSize::Large { bits: 255 },
+        ]);
+    }
+    wish
+}
 
-    fn is_x86_64(&self) -> bool {
-        self.vmm.geometry().levels.len() == 4
+fn place(bytes: &mut Bytes<'_>) -> Where {
+    match bytes.below(6) {
+        0..=1 => Where::Anywhere,
+        2 => Where::At(near(bytes)),
+        3 => Where::At(TestAddress::Bits(bytes.wild())),
+        4 => Where::Within(near(bytes), near(bytes)),
+        _ => Where::Within(TestAddress::Bits(bytes.wild()), TestAddress::Bits(bytes.wild())),
     }
 }
 
@@ -288,10 +257,10 @@ fn backing(bytes: &mut Bytes<'_>) -> Backing {
 }
 
 /// How much more a quota allows: mostly any amount.
-fn few(bytes: &mut Bytes<'_>) -> usize {
+fn few(bytes: &mut Bytes<'_>) -> Option<u8> {
     match bytes.below(3) {
-        0 => bytes.below(8),
-        _ => usize::MAX,
+        0 => Some(bytes.below(8) as u8),
+        _ => None,
     }
 }
 
