@@ -32,53 +32,61 @@ impl Run<'_> {
     }
 
     /// Gives everything back, all of which must succeed; spaces with all that is in them, or, if
-    /// `one_by_one`, first that, and the spaces remain.
+    /// `one_by_one`, first that, and the spaces remain. `after` is called after each.
     ///
     /// # Panics
     /// When anything is refused.
-    pub fn give_all_back(&mut self, one_by_one: bool) {
+    pub fn give_all_back(&mut self, one_by_one: bool, after: &mut dyn FnMut(&mut Self)) {
         for number in 0..self.state.threads.len() {
             let mut regions = self.state.threads[number].regions.iter();
             if regions.any(|&id| self.state.region(id).is_some()) {
                 self.release_thread(number).expect("threads give back");
+                after(self);
             }
         }
         for number in 0..self.state.buffers.len() {
             if self.state.buffers[number].live {
                 self.release_buffer(number).expect("buffers are given back");
+                after(self);
             }
         }
         if !one_by_one {
-            self.destroy_all_spaces();
+            self.destroy_all_spaces(after);
         }
         let ids: Vec<_> = self.state.spaces.iter().map(|space| space.id).collect();
         for id in ids {
-            self.release_all_in(id);
+            self.release_all_in(id, after);
         }
         for number in 0..self.state.things.len() {
             if self.state.things[number].live {
                 self.free_thing(number).expect("objects are given back");
+                after(self);
             }
         }
     }
 
     /// Releases regions first, then reservations: inner ones were entered after those around them.
-    fn release_all_in(&mut self, id: vmm::SpaceId) {
+    fn release_all_in(&mut self, id: vmm::SpaceId, after: &mut dyn FnMut(&mut Self)) {
         let space = self.state.space(id).expect("it is alive");
         let regions = space.regions.values().filter(|region| region.is_memory());
         let all = regions.chain(space.reservations.iter().rev());
         let all: Vec<_> = all.map(|region| region.id).collect();
-        all.into_iter().for_each(|id| self.release_id(id).expect("regions are given back"));
+        for id in all {
+            self.release_id(id).expect("regions are given back");
+            after(self);
+        }
     }
 
-    /// Destroys every space but the manager's own, with all that is in them.
+    /// Destroys every space but the manager's own, with all that is in them. `after` is called after
+    /// each.
     ///
     /// # Panics
     /// When that is refused.
-    pub fn destroy_all_spaces(&mut self) {
+    pub fn destroy_all_spaces(&mut self, after: &mut dyn FnMut(&mut Self)) {
         while self.state.spaces.len() > 1 {
             let last = self.state.spaces.last().expect("there are two").id;
             self.destroy_id(last).expect("nobody uses it");
+            after(self);
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Rules {
     pub most_spaces: usize,
     /// The most regions of callers at a time: likewise.
     pub most_regions: usize,
+    /// Whether `trim` follows a kernel call that failed, so that nothing stays in quarantine.
+    pub trims: bool,
     /// Whether requests and answers are printed.
     pub trace: bool,
 }
@@ -28,10 +30,15 @@ pub struct Rules {
 impl Rules {
     /// Everything exact, few spaces.
     pub const EXACT: Rules =
-        Rules { lenient: false, most_spaces: 4, most_regions: usize::MAX, trace: false };
+        Rules { most_spaces: 4, lenient: false, trims: false, ..Rules::LENIENT };
     /// Anything may happen.
-    pub const LENIENT: Rules =
-        Rules { lenient: true, most_spaces: usize::MAX, most_regions: usize::MAX, trace: false };
+    pub const LENIENT: Rules = Rules {
+        lenient: true,
+        most_spaces: usize::MAX,
+        most_regions: usize::MAX,
+        trims: true,
+        trace: false,
+    };
 }
 
 /// A manager and its reference.

@@ -5,8 +5,8 @@
 //! | `classify.rs` | the class of a fault, for every kind of region, page, access and position |
 //! | `resolve.rs` | what each class of fault does to memory, and what it costs |
 //! | `report.rs` | what a person is told |
-//! | `world.rs` | threads that fault until they get on, and a plain reference of what they see |
-//! | `histories.rs` | random histories of clones, writes, unmaps … against that reference |
+//! | `world.rs` | threads that fault until they get on |
+//! | `histories.rs` | random histories of clones, writes, unmaps … against the reference model, [`vmm_tests::expected`] |
 //! | `refusals.rs` | every kernel call refused in turn: nothing is lost, and the fault resolves later |
 //! | `pager.rs` | pages that a pager outside supplies |
 //! | `waiting.rs` | faults that wait for one |

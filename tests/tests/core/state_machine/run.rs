@@ -35,9 +35,9 @@ pub fn run_from(machine: &Machine, initial: &Snapshot, requests: &[Request], fir
     }
     compare(&mut run, Look::AtAll);
     let state = run.fingerprint();
-    run.give_all_back(true);
+    run.give_all_back(true, &mut |_| {});
     compare(&mut run, Look::AtAll);
-    run.destroy_all_spaces();
+    run.destroy_all_spaces(&mut |_| {});
     initial.assert_same(&Snapshot::settled(&mut run.host));
     state
 }
