@@ -25,7 +25,10 @@ use vmm_tests::expected::{Fill, Order, Pages, RegionRequest, Request, TestAddres
 use crate::state_machine::run;
 use crate::support::{Machine, Target, on_both};
 
-on_both!(every_short_sequence_does_what_the_reference_says);
+on_both!(
+    every_short_sequence_does_what_the_reference_says,
+    every_short_life_of_a_heap_does_what_the_reference_says,
+);
 
 /// Pages of the window: numbers 10 to 13 of the first of `request.rs`, of which 12 begins a page table.
 fn address(page: u8) -> TestAddress {
@@ -90,9 +93,9 @@ fn alphabet() -> Vec<Request> {
         Request::Limit { space: other, more: [Some(2), None, Some(2)] },
         // A heap over the line: it grows page by page, and shrinks behind the line.
         Request::Reserve { space, wish: at(0, 4).lazy(1) },
-        grow(Fill::Populate, Order::Up),
-        grow(Fill::Touch, Order::Up),
-        grow(Fill::Both, Order::Down),
+        grow(0, 4, Fill::Populate, Order::Up),
+        grow(0, 4, Fill::Touch, Order::Up),
+        grow(0, 4, Fill::Both, Order::Down),
         Request::Shrink { space, pages: pages(2, 2) },
     ]
 }
@@ -101,8 +104,44 @@ fn touch(space: u8, page: u8, write: bool, tag: u64) -> Request {
     Request::Touch { space, pages: pages(page, 1), off: 0, write, tag }
 }
 
-fn grow(fill: Fill, order: Order) -> Request {
-    Request::PageByPage { space: 0, pages: pages(0, 4), fill, order, other: address(2) }
+/// Page by page; by turns, with pages of the other heap.
+fn grow(page: u8, count: usize, fill: Fill, order: Order) -> Request {
+    let other = TestAddress::In { window: 7, page: 10 + page, off: 0 };
+    Request::PageByPage { space: 0, pages: pages(page, count), fill, order, other }
+}
+
+/// What happens to two heaps over the lines before and behind one page table, so that the table is of
+/// both: they grow page by page and by turns, shrink on either side of the line, and keep empty tables.
+fn heap_alphabet() -> Vec<Request> {
+    let space = 0;
+    let other = TestAddress::In { window: 7, page: 10, off: 0 };
+    vec![
+        Request::Reserve { space, wish: at(0, 4).lazy(1) },
+        Request::Reserve { space, wish: RegionRequest::at(other, 4).lazy(1) },
+        grow(0, 4, Fill::Populate, Order::Up),
+        grow(0, 4, Fill::Touch, Order::Up),
+        grow(0, 4, Fill::Both, Order::Down),
+        grow(0, 4, Fill::Both, Order::Turns),
+        grow(2, 1, Fill::Populate, Order::Up),
+        grow(3, 1, Fill::Touch, Order::Up),
+        grow(0, 2, Fill::Populate, Order::Up),
+        Request::Shrink { space, pages: pages(2, 2) },
+        Request::Shrink { space, pages: pages(0, 4) },
+        Request::Shrink { space, pages: Pages::At { address: other, pages: 4 } },
+        Request::Protect { space, pages: pages(1, 1), rights: Rights::READ },
+        Request::Write { which: 1, tag: 0x1111 },
+        Request::Trim,
+        Request::Release { which: 1 },
+    ]
+}
+
+fn every_short_life_of_a_heap_does_what_the_reference_says(target: Target) {
+    // Frames come from batches that have more: those of 26 pages have no next frame.
+    let machine = Machine::small(target).small_image();
+    let initial = run::initial(&machine);
+    every_sequence(&format!("heap, {target:?}"), &heap_alphabet(), |requests| {
+        run::run_from(&machine, &initial, requests, requests.len().saturating_sub(1))
+    });
 }
 
 fn budget() -> Duration {

@@ -226,10 +226,9 @@ impl Run<'_> {
         let handle = memory.ipc_buffer;
         let mapped = self.host.vmm.mapping_at(space, handle.address());
         let same = |buffer: &Buffer| buffer.handle == handle && buffer.live;
-        if let Some(number) = self.state.buffers.iter().position(same) {
-            if !matches!(mapped, Ok(Some(_))) {
-                self.forget_buffer(number);
-            }
+        let gone = !matches!(mapped, Ok(Some(_)));
+        if let Some(number) = self.state.buffers.iter().position(same).filter(|_| gone) {
+            self.forget_buffer(number);
         }
         for id in regions {
             if self.host.vmm.region_info(id).is_err() {
