@@ -41,6 +41,8 @@ pub struct Vmm<'p, K> {
     pub(crate) last_space: u32,
     /// Where the page goes that goes on where the last one ended.
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
+    /// Whether an append cursor is ever begun.
+    pub(crate) short_cuts: bool,
     /// The thread that empties the TLB, if there is one.
     pub(crate) flusher: Option<Object>,
 }

@@ -69,6 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             serial: 0,
             last_space: 1,
             append_cursor: None,
+            short_cuts: true,
             flusher: None,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
