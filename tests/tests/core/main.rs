@@ -6,8 +6,9 @@
 //! | `allocator/` | the untyped allocator by itself |
 //! | `failures/` | every kernel call refused, every page, slot and node missing, one at a time |
 //! | `manager/` | the manager, operation by operation |
+//! | `short_cuts.rs` | the same history with short cuts and without |
 //! | `small_scope.rs` | every sequence of requests up to a length, over a few pages |
-//! | `state_machine/` | random requests against a plain reference model, page by page |
+//! | `state_machine/` | random requests against the reference model, [`vmm_tests::expected`] |
 //!
 //! Tests name the assertions (A…) and invariants (I…) of `MODEL.md` that they check. What is right
 //! is never asked of the code under test: it is read from the model kernel's page tables and
@@ -16,6 +17,7 @@
 mod allocator;
 mod failures;
 mod manager;
+mod short_cuts;
 mod small_scope;
 mod state_machine;
 mod support;

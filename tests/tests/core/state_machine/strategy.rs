@@ -147,7 +147,7 @@ fn grow() -> impl Strategy<Value = Request> {
 
 /// A heap over the line between two page tables that grows, shrinks behind the line or wholly, and
 /// grows again, with something in between.
-fn heap() -> impl Strategy<Value = Vec<Request>> {
+pub fn heap() -> impl Strategy<Value = Vec<Request>> {
     let between = || prop_oneof![2 => Just(None), 1 => request().prop_map(Some)];
     let round = (4..13u8, fill(), order(), between(), between());
     (any::<u8>(), 4..12u8, prop_oneof![2 => Just(1u8), 1 => Just(4)], vec(round, 2..4)).prop_map(
