@@ -60,7 +60,8 @@ impl<'p> Run<'p> {
     /// manager; they must cover what the kernel mapped.
     pub fn new(host: Fixture<'p>, rules: Rules) -> Run<'p> {
         let own = host.own();
-        let space = Space::new(own, &regions_of(&host, own));
+        let root = host.vmm.vspace(own).expect("its own");
+        let space = Space::new(own, root, &regions_of(&host, own));
         {
             let kernel = host.kernel();
             let vspace = kernel.facts().vspace;

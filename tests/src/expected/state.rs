@@ -125,6 +125,8 @@ impl Region {
 pub struct Space {
     /// Its id.
     pub id: SpaceId,
+    /// Its root paging structure, kept here so that threads touch it with no look-up.
+    pub root: CPtr,
     /// Its regions by their first address.
     pub regions: BTreeMap<usize, Region>,
     /// Its reservations, outer ones before those in them.
@@ -137,10 +139,10 @@ pub struct Space {
 
 impl Space {
     /// A space with these regions and nothing mapped.
-    pub fn new(id: SpaceId, told: &[RegionInfo]) -> Space {
+    pub fn new(id: SpaceId, root: CPtr, told: &[RegionInfo]) -> Space {
         let regions = told.iter().map(Region::told).map(|region| (region.start, region)).collect();
         let (reservations, pages, quota) = (Vec::new(), BTreeMap::new(), Quota::UNLIMITED);
-        Space { id, regions, reservations, pages, quota }
+        Space { id, root, regions, reservations, pages, quota }
     }
 
     /// The region that covers an address.

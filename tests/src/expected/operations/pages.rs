@@ -59,14 +59,13 @@ impl Run<'_> {
     ) -> Outcome {
         let (id, start, pages) = self.state.pages_by(space, pages);
         let pages = pages.min(WALK);
-        let Ok(vspace) = self.host.vmm.vspace(id) else { return Ok(()) };
         for step in 0..pages {
             let page = if order == Order::Down { pages - 1 - step } else { step };
             let turns = (order == Order::Turns).then_some(other.bits(self.state.target));
             for (number, base) in [Some(start), turns].into_iter().flatten().enumerate() {
                 let at = base.saturating_add(page * PAGE);
-                let space = self.state.space(id).expect("it has a root");
-                if space.pages.contains_key(&at) {
+                let there = |space: &Space| space.pages.contains_key(&at);
+                if self.state.space(id).is_some_and(there) {
                     continue;
                 }
                 let touch = match fill {
@@ -75,7 +74,7 @@ impl Run<'_> {
                     Fill::Both => (step + number) % 2 == 1,
                 };
                 match touch {
-                    true => self.touch_at(id, Some(vspace), at, true, TAG + page as u64)?,
+                    true => self.touch_at(id, at, true, TAG + page as u64)?,
                     false => self.populate_at(id, at, 1)?,
                 }
             }

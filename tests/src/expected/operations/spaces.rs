@@ -21,7 +21,8 @@ impl Run<'_> {
     /// Enters a space that was made, with the regions that the manager tells of.
     pub(super) fn enter_space(&mut self, id: vmm::SpaceId) {
         assert!(!self.state.all_spaces.contains(&id), "{id:?} was used before");
-        let space = Space::new(id, &self.told(id));
+        let root = self.host.vmm.vspace(id).expect("it was made");
+        let space = Space::new(id, root, &self.told(id));
         self.state.all_spaces.push(id);
         self.state.spaces.push(space);
         self.host.spaces.push(id);

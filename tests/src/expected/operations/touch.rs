@@ -29,16 +29,14 @@ impl Run<'_> {
         tag: u64,
     ) -> Outcome {
         let (id, start, _) = self.state.pages_by(space, pages);
-        let vspace = self.host.vmm.vspace(id).ok();
         let address = start.saturating_add(usize::from(off));
-        self.touch_at(id, vspace, address, write, tag)
+        self.touch_at(id, address, write, tag)
     }
 
     /// A thread of a space touches an address.
     pub(super) fn touch_at(
         &mut self,
         id: SpaceId,
-        vspace: Option<CPtr>,
         address: usize,
         write: bool,
         tag: u64,
@@ -55,6 +53,7 @@ impl Run<'_> {
             Some(space) => self.expect_touch(space, address, write),
             None => Touch::Stopped,
         };
+        let vspace = self.state.space(id).map(|space| space.root);
         let vspace = vspace.filter(|_| self.may_touch(id, address));
         let need = Need { tables: !self.has_tables(id, at, 1), ..Need::pages(1) };
         let got_on =

@@ -1,9 +1,10 @@
 //! Writing: by a thread, or by the manager for one.
 
-use untyped_alloc::Rights;
-use vmm::{Error, SpaceId};
+use untyped_alloc::{CPtr, Rights};
+use vmm::Error;
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
+use super::super::choose::pick;
 use super::super::{Contents, Page, Pages, Run};
 use crate::support::PAGE;
 
@@ -11,16 +12,17 @@ impl Run<'_> {
     /// A thread writes to one of all the pages that it can write to without a fault.
     pub(super) fn write(&mut self, which: u8, tag: u64) -> Outcome {
         let now = |page: &Page| page.rights.contains(Rights::READ_WRITE) && !page.cow;
-        let pages: Vec<(SpaceId, usize, usize)> = self
+        let pages: Vec<(CPtr, usize, usize)> = self
             .state
             .spaces
             .iter()
-            .flat_map(|space| space.pages.iter().map(|(&at, page)| (space.id, at, page)))
+            .flat_map(|space| space.pages.iter().map(|(&at, page)| (space.root, at, page)))
             .filter(|(_, _, page)| now(page))
-            .map(|(id, at, page)| (id, at, page.cell))
+            .map(|(root, at, page)| (root, at, page.cell))
             .collect();
-        if let Some((id, at, cell)) = super::super::choose::pick(&pages, which) {
-            self.host.write(id, at, tag);
+        if let Some((root, at, cell)) = pick(&pages, which) {
+            let words = tag.to_le_bytes().repeat(PAGE / 8);
+            self.host.kernel().write(root, at, &words).expect("the page can be written");
             self.state.cells[cell] = Contents::Filled(tag);
         }
         Ok(())
