@@ -2,8 +2,9 @@
 
 use vmm::{Kind, RegionId, SpaceId};
 
+use super::parts::Region;
 use super::request::Pages;
-use super::state::{Region, State};
+use super::state::State;
 use crate::support::PAGE;
 
 /// Numbers from here on choose among everything there ever was, so that stale ids are used too.

@@ -6,7 +6,7 @@ use untyped_alloc::{Blueprint, Rights};
 use vmm::{Kind, RegionInfo, Resource, Source};
 
 use super::Run;
-use super::state::{Cell, Contents, Origin, Page, Region, Space, Thing};
+use super::parts::{Cell, Contents, Origin, Page, Region, Space, Thing};
 use crate::model::{Cap, Mapping};
 use crate::support::PAGE;
 

@@ -7,7 +7,7 @@ use untyped_alloc::Rights;
 use vmm::{Access, PageFault, Resolution, SpaceId};
 
 use super::Run;
-use super::state::Page;
+use super::parts::Page;
 
 impl Run<'_> {
     /// Follows a step: `fired` if a kernel call failed as it was to, `midst` if it may have done a part.

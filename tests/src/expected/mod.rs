@@ -13,8 +13,8 @@
 //! |---|---|
 //! | `request.rs` | what can be requested |
 //! | `choose.rs` | what its numbers stand for, in a state |
-//! | `state.rs`, `place.rs` | what ought to be so, and where a region may go |
-//! | `answer.rs`, `run.rs` | which answers are right, and how one is held against them |
+//! | `state.rs`, `parts.rs`, `place.rs` | what ought to be so, and where a region may go |
+//! | `answer.rs`, `foresee.rs`, `run.rs` | which answers are right, and how one is held against them |
 //! | `operations/` | each request: what is right, how it is made of the manager, what it changes |
 //! | `follow.rs` | what is left where a kernel call failed or memory ran out |
 //! | `compare.rs`, `finish.rs` | how the state is compared, and everything given back |
@@ -23,17 +23,20 @@
 //! errors to their last value; what it cannot (which page tables are kept, whether book-keeping takes
 //! the best place) is allowed for where [`Rules::lenient`] says so.
 //!
-//! The stress run in the guest has an account of its own (`roottask/src/bin/stress/world.rs`). It runs
-//! on the real kernel, where no page table can be read: it knows a page by what threads wrote there,
-//! may be refused anything that is short, and has megabytes with tens of thousands of pages, which
-//! these loops over all pages would take minutes to look through. So it cannot use this one.
+//! The stress run in the guest has an account of its own (`roottask/src/bin/stress/model/`), which
+//! says why.
+//!
+//! An operation joins it by a variant of [`Request`], a method in `operations/` and a line there, and
+//! every generator by a line.
 
 mod answer;
 mod choose;
 mod compare;
 mod finish;
 mod follow;
+mod foresee;
 mod operations;
+mod parts;
 mod place;
 mod request;
 mod run;
@@ -42,8 +45,7 @@ mod state;
 pub use answer::{Expected, Failing, Halt, Need, Outcome, Refusal};
 pub use choose::STALE;
 pub use compare::Look;
+pub use parts::{Buffer, Cell, Contents, Held, Origin, Page, Region, Space, Thing, ThreadParts};
 pub use request::{Fill, Order, Pages, RegionRequest, Request, TestAddress, WINDOW, Where};
 pub use run::{Rules, Run};
-pub use state::{
-    Buffer, Cell, Contents, Held, Origin, Page, Region, Space, State, Thing, ThreadParts,
-};
+pub use state::State;

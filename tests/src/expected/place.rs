@@ -5,8 +5,9 @@ use untyped_alloc::Rights;
 use vmm::{Error, Kind, RegionId, RegionOptions};
 
 use super::answer::{Expected, Refusal};
+use super::parts::{Region, Space};
 use super::request::{RegionRequest, Where};
-use super::state::{Region, Space, State};
+use super::state::State;
 use crate::support::{PAGE, Target};
 
 impl RegionRequest {

@@ -5,7 +5,7 @@ use vmm::{Kind, Objects};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::choose::{STALE, pick};
-use super::super::state::{Contents, Held, Origin, Thing};
+use super::super::parts::{Contents, Held, Origin, Thing};
 use super::super::{RegionRequest, Run};
 use crate::support::PAGE;
 

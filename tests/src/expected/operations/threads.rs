@@ -4,7 +4,7 @@ use vmm::{Error, IpcBuffer, Kind, SpaceId, ThreadOptions, TlsImage};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::choose::{STALE, pick};
-use super::super::state::{Buffer, Contents, Origin, ThreadParts};
+use super::super::parts::{Buffer, Contents, Origin, ThreadParts};
 use super::super::{RegionRequest, Run};
 use crate::support::PAGE;
 
