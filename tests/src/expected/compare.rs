@@ -77,7 +77,7 @@ impl Run<'_> {
     fn compare_regions(&self, space: &Space) {
         let told = self.told(space.id);
         for region in &told {
-            let known = ["", "window", "book-keeping"].contains(&region.name.as_str());
+            let known = ["", "temporary slots", "book-keeping"].contains(&region.name.as_str());
             assert!(known || region.kind != Kind::Bookkeeping, "left behind: {region:?}");
         }
         let described = space.reservations.iter();

@@ -121,7 +121,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The next frame for book-keeping. They come a few at a time from untypeds of their own: among
-    /// the frames of others, each would keep what it came with from being united again.
+    /// the frames of others, each would keep its batch from being coalesced again.
     fn next_own_frame(&mut self) -> Result<Frames> {
         let size_bits = self.geometry.page_bits;
         let frames = match self.bookkeeping.frames.take() {

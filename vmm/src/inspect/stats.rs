@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             + pools.threads.used_bytes()
     }
 
-    /// A snapshot of a space. O(its runs).
+    /// A snapshot of a space. O(its extents).
     ///
     /// # Errors
     /// [`crate::Error::NoSuchSpace`].
@@ -63,7 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back all that is kept for speed: empty page tables, unused frames and other objects,
-    /// free buddies that were not united. Later requests pay for making and clearing it again.
+    /// free buddies that were not coalesced. Later requests pay for making and clearing it again.
     ///
     /// # Errors
     /// [`crate::Error::Allocator`] when the kernel refused a call; the rest was done.

@@ -1,4 +1,4 @@
-//! Checking the whole state against itself: regions, runs and page tables of every space, and the
+//! Checking the whole state against itself: regions, extents and page tables of every space, and the
 //! allocator beneath.
 
 use page_tables::VirtAddr;
@@ -13,7 +13,7 @@ use crate::types::error::Result;
 use crate::types::mapping::Source;
 use crate::types::quota::Resource;
 
-/// Frames that runs hold.
+/// Frames that extents hold.
 #[derive(Default)]
 pub(crate) struct Held {
     owned: usize,
@@ -46,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             held,
             held == taken_frames,
         )?;
-        hold("every copy is in one run", frames.copies, frames.copies == copies)?;
+        hold("every copy is in one extent", frames.copies, frames.copies == copies)?;
         hold("every table taken is in one space", tables, tables == taken_tables)?;
         self.validate_append_cursor()
     }
@@ -126,7 +126,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("an open arena has room", at, !open || usize::from(out) < usable.pages() / 2)
     }
 
-    /// Adds up what the runs of the space hold.
+    /// Adds up what the extents of the space hold.
     fn validate_extents(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
         let (mut end, mut pages) = (0, 0);
         for extent in space.extents().iter() {
@@ -142,14 +142,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let usable = region.and_then(|region| self.usable(region));
             let inside =
                 usable.is_some_and(|usable| usable.contains(extent.start) && usable.end() >= end);
-            hold("a extent lies in one region and outside its guards", at, inside)?;
+            hold("an extent lies in one region and outside its guards", at, inside)?;
             let ceiling = region.map(|region| region.spec().ceiling);
             let under = ceiling.is_some_and(|ceiling| ceiling.contains(extent.rights));
             hold("a page's rights are under its region's ceiling", at, under)?;
             match extent.source {
                 Source::Owned => {
                     let taken = self.alloc.frames_are_taken(extent.frames);
-                    hold("a extent's frames are taken from the allocator", at, taken)?;
+                    hold("an extent's frames are taken from the allocator", at, taken)?;
                     held.owned += extent.frames.count;
                 }
                 Source::Copy => held.copies += extent.frames.count,
@@ -198,7 +198,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(ours)
     }
 
-    /// Entries of a table that runs and other tables use, counted one by one.
+    /// Entries of a table that extents and other tables use, counted one by one.
     fn entries(&self, space: &Space<'p>, table: &page_tables::Table<'p>) -> usize {
         let level = table.level();
         let entry_bits = self.geometry.levels[usize::from(level)].entry_bits;

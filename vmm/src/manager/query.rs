@@ -47,7 +47,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.describe(space, node).ok_or(crate::Error::NoSuchRegion(region))
     }
 
-    /// What is mapped at an address (bytes), if anything: by the manager, not at boot. O(log runs).
+    /// What is mapped at an address (bytes), if anything: by the manager, not at boot. O(log extents).
     ///
     /// # Errors
     /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`].

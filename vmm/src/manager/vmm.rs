@@ -31,7 +31,7 @@ pub struct Vmm<'p, K> {
     pub(crate) own: &'p Space<'p>,
     pub(crate) bookkeeping: Bookkeeping,
     pub(crate) temp_slots: TempSlots,
-    /// Regions and runs of copies in quarantine.
+    /// Regions and records of copies in quarantine.
     pub(crate) quarantined: usize,
     pub(crate) asids: AsidPools,
     pub(crate) refcounts: FrameRefcounts<'p>,
@@ -48,7 +48,7 @@ pub struct Vmm<'p, K> {
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// The pages of a region that can be mapped: all but its guards. None for a mark.
+    /// The pages of a region that can be mapped: all but its guards. None for an edge of a reservation.
     pub(crate) fn usable(&self, region: &Region<'_>) -> Option<PageRange> {
         let spec = region.spec();
         let whole = self.geometry.range(region.start().bits(), spec.pages).ok()?;
@@ -56,7 +56,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         whole.part(usize::from(spec.guard_below), spec.pages.checked_sub(guards)?)
     }
 
-    /// Where the pages between the guards of a region (no mark) start and end, in bytes.
+    /// Where the pages between the guards of a region (no edge) start and end, in bytes.
     #[inline(always)]
     pub(crate) fn between_guards(&self, region: &Region<'_>) -> (usize, usize) {
         let (spec, bits) = (region.spec(), self.geometry.page_bits);

@@ -1,10 +1,10 @@
-//! Large pages that are cut: replaced by small ones with the same contents.
+//! Demoting large pages: they are replaced by small ones with the same contents.
 //!
 //! ```text
 //!   own space, for a moment            the space of the large page
 //!
 //!   ┊ large, by a copied capability    ┊ large           ──►  ┊ 1024 small ones
-//!   ┊ window: each small frame in turn                        ┊ behind a new page table
+//!   ┊ temporary slot: each small frame                         ┊ behind a new page table
 //! ```
 //!
 //! Everything that can run out (small frames, the page table, slots, addresses) is taken and the
@@ -149,10 +149,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(start)
     }
 
-    /// Fills one small frame, through the window, with what is mapped at `from`.
+    /// Fills one small frame, at a temporary slot, with what is mapped at `from`.
     fn copy_frame(&mut self, reserve: &mut Reserve, frame: CPtr, from: usize) -> Result {
-        let window = self.map_temporarily(reserve, TempSlot::Target, frame)?;
-        self.kernel.copy(window, from, self.geometry.page_bytes());
+        let at = self.map_temporarily(reserve, TempSlot::Target, frame)?;
+        self.kernel.copy(at, from, self.geometry.page_bytes());
         self.unmap_temporary(TempSlot::Target)
     }
 

@@ -10,7 +10,7 @@ use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Copies the capabilities of a run's frames into consecutive slots, and counts them.
+    /// Copies the capabilities of an extent's frames into consecutive slots, and counts them.
     pub(crate) fn copy_frames(&mut self, _reserve: &mut Reserve, piece: &Extent) -> Result<Frames> {
         let origin = match piece.source {
             Source::Copy => {
@@ -55,7 +55,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Frames { first, ..piece.frames })
     }
 
-    /// Deletes the copies that were made for one run, the first `count` of which are there; on a
+    /// Deletes the copies that were made for one extent, the first `count` of which are there; on a
     /// path that must not fail.
     pub(crate) fn delete_copies(&mut self, first: CPtr, count: usize) {
         if count == 0 {
@@ -96,7 +96,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Gives the slots of copies back that are all deleted.
+    /// Frees the slots of copies that are all deleted.
     fn free_copy_slots(&mut self, copy: CPtr) {
         let Some(copies) = self.refcounts.remove_deleted_copies(copy) else { return };
         let (first, count) = copies.slots();
@@ -109,7 +109,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refcounts.remove_unused_groups(&mut self.pools.refcounts, first, count);
     }
 
-    /// Gives back a frame whose owner left before and whose last copy is deleted now.
+    /// Frees a frame whose owner left before and whose last copy is deleted now.
     fn free_orphan(&mut self, origin: CPtr) {
         self.refcounts.remove_orphan(origin);
         for level in self.geometry.levels {
@@ -121,7 +121,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The owner of frames has unmapped them: gives those back that have no copies, and leaves the
-    /// others to their refcounts.
+    /// others to their sharers.
     pub(crate) fn owner_gone(&mut self, frames: Frames) {
         if !self.refcounts.any_in(&frames) {
             // They are recorded as taken from the allocator, so it takes them.

@@ -1,4 +1,4 @@
-//! Records of mapped frames: entered, cut, joined, taken out.
+//! Records of mapped frames: inserted, split, joined, removed.
 
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CachePolicy, Clean, Frames, Kernel, Memory, Rights};
@@ -55,7 +55,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(info.end())
     }
 
-    /// Gives back the frames of runs in `range` that were entered but never mapped.
+    /// Frees the frames of extents in `range` that were recorded but never mapped.
     pub(crate) fn free_unused_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, .. }) = cursor.next(space) {
@@ -64,7 +64,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Takes frames out of the map of runs; at the most one end of the run stays.
+    /// Takes frames out of the record; at the most one end of the extent stays.
     pub(crate) fn remove_extent(
         &mut self,
         space: &'p Space<'p>,
@@ -78,7 +78,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Gives back the frames in `range`, which starts in the midst of a run, that were never
+    /// Frees the frames in `range`, which starts in the midst of an extent, that were never
     /// mapped.
     pub(crate) fn free_unused_from(&mut self, space: &'p Space<'p>, range: PageRange) {
         let cut = space.extents().at(range.start());
@@ -86,7 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let (first, _) = extent.indices_in(range);
             if first != 0 {
                 let part = extent.part(first, extent.frames.count - first);
-                // Carving off the end of a run takes no node.
+                // Cutting off the end of an extent takes no node.
                 space.extents_mut().remove_range(&extent, first, part.frames.count, &mut None);
                 self.free_unused(&part);
             }
@@ -94,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.free_unused_in(space, range);
     }
 
-    /// Joins the run at `start` with the one before it, if the two are really one: of one batch of
+    /// Joins the extent at `start` with the one before it, if the two are really one: of one batch of
     /// frames, and in one region.
     pub(crate) fn join_extent(&mut self, space: &'p Space<'p>, start: VirtAddr) {
         let first_of_region = || {
@@ -130,7 +130,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() - pages);
     }
 
-    /// Gives back frames that are mapped nowhere any more, each kind to where it came from.
+    /// Frees frames that are mapped nowhere any more, each kind to where it came from.
     pub(crate) fn free_unmapped(&mut self, piece: &Extent) {
         match piece.source {
             Source::Owned => self.owner_gone(piece.frames),
@@ -142,11 +142,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Gives up frames that were to be mapped and were not.
+    /// Frees frames that were to be mapped and were not.
     pub(crate) fn free_unused(&mut self, piece: &Extent) {
         match piece.source {
-            // They were taken, so giving them back cannot be refused. Some are to be mapped with
-            // contents, so none are taken for clean.
+            // They were allocated, so freeing them cannot be refused. Some were to be mapped with
+            // contents, so none count as zeroed.
             Source::Owned => {
                 let _ = self.alloc.give_frames(piece.frames);
             }
@@ -177,7 +177,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Joins the runs that begin in `range`, and the one after it, with those before them.
+    /// Joins the extents that begin in `range`, and the one after it, with those before them.
     pub(crate) fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, .. }) = cursor.next(space) {

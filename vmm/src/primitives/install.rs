@@ -1,4 +1,4 @@
-//! Mapping the frames of runs that are recorded already.
+//! Mapping the frames of extents that are recorded already.
 
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
@@ -27,7 +27,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         })
     }
 
-    /// Maps one run. Fails with the error and the address up to which pages are mapped.
+    /// Maps one extent. Fails with the error and the address up to which pages are mapped.
     pub(crate) fn map_extent(
         &mut self,
         reserve: &mut Reserve,
@@ -73,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Maps a run again that is recorded and was unmapped a moment ago. What the kernel refuses to
+    /// Maps an extent again that is recorded and was unmapped a moment ago. What the kernel refuses to
     /// map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
     /// which succeeds for what is not mapped, gives it back.
     pub(crate) fn restore_extent(

@@ -34,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mapped.map_err(Error::from)
     }
 
-    /// Protects whole runs, one after the other.
+    /// Protects whole extents, one after the other.
     pub(crate) fn protect_extents(
         &mut self,
         reserve: &mut Reserve,
@@ -63,7 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Gives a run's frames the rights it says; returns how many were done.
+    /// Gives an extent's frames the rights it says; returns how many were done.
     pub(crate) fn remap(&mut self, space: &Space<'p>, extent: &Extent) -> (usize, Result) {
         let own = core::ptr::eq(space, self.own);
         if own && self.flusher.is_none() {
@@ -91,7 +91,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (done, outcome.map_err(Error::from))
     }
 
-    /// Gives a run's frames, in our own space, the rights it says, by unmapping and mapping each:
+    /// Gives an extent's frames, in our own space, the rights it says, by unmapping and mapping each:
     /// between the two it is not there.
     fn unmap_then_map_all(&mut self, extent: &Extent) -> (usize, Result) {
         let rights = extent.mapped_rights();

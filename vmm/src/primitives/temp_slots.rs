@@ -8,31 +8,31 @@ use crate::state::temp_slots::TempSlot;
 use crate::types::error::Result;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps a frame of the smallest size at a window; returns where that is.
+    /// Maps a frame of the smallest size at a temporary slot; returns where that is.
     pub(crate) fn map_temporarily(
         &mut self,
         reserve: &mut Reserve,
-        window: TempSlot,
+        temp_slot: TempSlot,
         frame: CPtr,
     ) -> Result<usize> {
-        self.unmap_temporary(window)?;
-        let address = self.temp_slots.page(window);
-        let rights = match window {
+        self.unmap_temporary(temp_slot)?;
+        let address = self.temp_slots.page(temp_slot);
+        let rights = match temp_slot {
             TempSlot::Target => Rights::READ_WRITE,
             TempSlot::View => Rights::READ,
         };
         self.ensure_tables(reserve, self.own, address, self.geometry.levels.len() as u8 - 1)?;
         let vspace = self.own.root.get();
         self.kernel.page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)?;
-        self.temp_slots.hold(window, frame);
+        self.temp_slots.hold(temp_slot, frame);
         Ok(address.bits())
     }
 
-    /// Unmaps what is mapped at a window, if anything.
-    pub(crate) fn unmap_temporary(&mut self, window: TempSlot) -> Result {
-        let Some((frame, left_to_us)) = self.temp_slots.held(window) else { return Ok(()) };
+    /// Unmaps what is mapped at a temporary slot, if anything.
+    pub(crate) fn unmap_temporary(&mut self, temp_slot: TempSlot) -> Result {
+        let Some((frame, left_to_us)) = self.temp_slots.held(temp_slot) else { return Ok(()) };
         self.kernel.page_unmap(frame)?;
-        self.temp_slots.forget(window);
+        self.temp_slots.forget(temp_slot);
         if left_to_us {
             let size_bits = self.geometry.page_bits;
             let frames = Frames { first: frame, count: 1, size_bits };
@@ -41,13 +41,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Gives frames of the smallest size back, of which one may still be mapped at a window: that
-    /// one is left to the window.
+    /// Gives frames of the smallest size back, of which one may still be mapped at a temporary
+    /// slot: that one is left to the slot.
     pub(crate) fn free_or_leave(&mut self, frames: Frames) {
         for index in 0..frames.count {
             let first = frames.first.offset(index);
             match self.temp_slots.holding(first) {
-                Some(window) => self.temp_slots.leave(window),
+                Some(temp_slot) => self.temp_slots.leave(temp_slot),
                 // They are recorded as taken from the allocator, so it takes them.
                 None => {
                     let _ = self.alloc.give_frames(Frames { first, count: 1, ..frames });
@@ -68,8 +68,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn retry_stuck(&mut self) -> Result {
         let Some(slot) = self.temp_slots.stuck else { return Ok(()) };
         // Deleting a copy does not unmap it: the kernel does that with the last capability only.
-        if let Some(window) = self.temp_slots.holding(slot) {
-            self.unmap_temporary(window)?;
+        if let Some(temp_slot) = self.temp_slots.holding(slot) {
+            self.unmap_temporary(temp_slot)?;
         }
         self.kernel.cnode_delete(self.alloc.path(slot))?;
         self.temp_slots.stuck = None;

@@ -65,7 +65,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Unmaps `count` frames of a run from number `first` on. Fails with the error and how many
+    /// Unmaps `count` frames of an extent from number `first` on. Fails with the error and how many
     /// pages were unmapped before it.
     pub(crate) fn unmap_part(
         &mut self,

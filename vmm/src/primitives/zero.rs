@@ -1,8 +1,8 @@
-//! Dirty frames made clean: only a clean frame is mapped for another owner.
+//! Zeroing dirty frames: only a zeroed frame is mapped for another owner.
 //!
-//! A frame is mapped at the window, filled with zeros and unmapped: about 2.8 thousand instructions
-//! for 4 KiB, where having the kernel clear it (by revoking and retyping) costs 4.8 thousand. A
-//! large frame does not fit the window: it gets a place of its own for a moment.
+//! A frame is mapped at a temporary slot, filled with zeros and unmapped: about 2.8 thousand
+//! instructions for 4 KiB, where having the kernel clear it (by revoking and retyping) costs 4.8
+//! thousand. A large frame does not fit the slot: it gets a region of its own for a moment.
 
 use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Kernel, Memory, Rights};
 
@@ -16,11 +16,11 @@ use crate::types::options::RegionOptions;
 use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Scrubs frames. Two kernel calls each.
+    /// Zeroes frames. Two kernel calls each.
     ///
     /// # Errors
-    /// [`Error::Kernel`], or what making the window's page table can meet; the frames were given
-    /// back then.
+    /// [`Error::Kernel`], or what making the temporary slot's page table can meet; the frames were
+    /// freed then.
     pub(crate) fn zero_frames(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Clean> {
         let frames = dirty.frames();
         if frames.size_bits != self.geometry.page_bits {
@@ -44,7 +44,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn zero_large(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Clean> {
         let Frames { count, size_bits, .. } = dirty.frames();
         let options = RegionOptions::new(count << (size_bits - self.geometry.page_bits))
-            .named("scrubbing")
+            .named("zeroing")
             .aligned(size_bits)
             .kind(Kind::Bookkeeping);
         let region = match self.place_region(reserve, self.own, &options) {
@@ -54,13 +54,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(error);
             }
         };
-        let scrubbed = self.zero_in(reserve, region, dirty.frames());
+        let zeroed = self.zero_in(reserve, region, dirty.frames());
         self.free_region_or_quarantine(reserve, self.own, region);
-        scrubbed.map(|()| dirty.scrubbed())
+        zeroed.map(|()| dirty.scrubbed())
     }
 
-    /// Scrubs frames in a region of our own that is as large. After a failure they were given back,
-    /// or are mapped in the region still.
+    /// Zeroes frames in a region of our own that is as large. After a failure they were freed, or are
+    /// mapped in the region still.
     fn zero_in(&mut self, reserve: &mut Reserve, region: &'p Region<'p>, frames: Frames) -> Result {
         let (start, rights, cache) = (region.start(), Rights::READ_WRITE, CachePolicy::WriteBack);
         let extent = Extent::fresh(start, frames, rights, cache);

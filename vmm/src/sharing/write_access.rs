@@ -11,7 +11,7 @@ use crate::types::error::Result;
 use crate::types::ids::{RegionId, SpaceId};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Gives a whole extent another mark, and its pages the rights that go with it.
+    /// Gives a whole extent another mark of copy-on-write, and its pages the rights that go with it.
     pub(crate) fn set_cow(&mut self, space: &'p Space<'p>, extent: Extent, cow: bool) -> Result {
         let marked = Extent { cow, ..extent };
         // For the split, should a call be refused in the midst.

@@ -86,18 +86,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for &untyped in boot.untypeds {
             vmm.record_untyped(untyped)?;
         }
-        let window = vmm.place_temp_slots(boot.tables)?;
-        let range = vmm.usable(window).ok_or(Error::BadBootInfo(0))?;
+        let region = vmm.place_temp_slots(boot.tables)?;
+        let range = vmm.usable(region).ok_or(Error::BadBootInfo(0))?;
         vmm.temp_slots = TempSlots::new(range);
         // Addresses for book-keeping, so that where they lie does not depend on when they are needed.
         vmm.next_own_page(&mut Reserve::as_it_is())?;
         Ok(vmm)
     }
 
-    /// The pages through which frames are cleared and copied: under a page table that is there already where one
-    /// has room, so that frames can be recycled when there is no memory for a table.
+    /// Places the temporary slots: under a page table that is there already where one has room, so
+    /// that frames can be recycled when there is no memory for a table.
     fn place_temp_slots(&mut self, tables: &[(u8, usize, CPtr)]) -> Result<&'p Region<'p>> {
-        let options = RegionOptions::new(2).named("window").kind(Kind::Bookkeeping).guarded(1, 1);
+        let options =
+            RegionOptions::new(2).named("temporary slots").kind(Kind::Bookkeeping).guarded(1, 1);
         let deepest = self.geometry.levels.len() as u8 - 1;
         for &(_, address, _) in tables.iter().filter(|&&(level, ..)| level == deepest) {
             let address = self.geometry.address(address)?;

@@ -25,7 +25,7 @@ use crate::types::error::{Error, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// From now on, pages of the manager's own space are protected in place: at no moment is one
-    /// absent, at the price of one more kernel call and two switches of threads for each run of
+    /// absent, at the price of one more kernel call and two switches of threads for each extent of
     /// pages (about 3,000 instructions). Until this is called, each is unmapped and mapped again.
     ///
     /// Makes a thread with the `priority`, 0 to 255, which must be at least that of any thread the

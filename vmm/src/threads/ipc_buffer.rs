@@ -77,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         arena.pages() / 2
     }
 
-    /// Maps the next buffer of an arena if the one before it is the last one of its run, the frame
+    /// Maps the next buffer of an arena if the one before it is the last one of its extent, the frame
     /// behind that is at hand, and all else is there. `None` if not: nothing was done then.
     #[inline(always)]
     fn append_in_arena(
@@ -275,7 +275,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Some((out, back)) = region.arena.get() else {
             return self.release_region(&mut Reserve::as_it_is(), space, region);
         };
-        // The run that it is in may be cut in two.
+        // The extent that it is in may be cut in two.
         let reserve = &mut self.refill_to_free();
         let page = self.geometry.range(buffer.address, 1)?;
         self.unmap_range(reserve, space, page)?;

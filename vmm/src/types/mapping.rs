@@ -2,7 +2,7 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Rights};
 
-/// Where a run's frames come from, and so where they go.
+/// Where an extent's frames come from, and so where they go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Source {
     /// From the allocator, mapped by their own capabilities. Others may share them.

@@ -1,6 +1,6 @@
 //! Quotas: how much a space may have of everything that is short, counted together.
 //!
-//! Usage of memory is not booked but read off the space: its runs know how many pages they have and
+//! Usage of memory is not booked but read off the space: its extents know how many pages they have and
 //! how many copied capabilities they hold, its shadow how many page tables there are. So it cannot
 //! drift.
 //!

@@ -21,7 +21,7 @@ pub struct Stats {
     pub bookkeeping_pages: usize,
     /// Frames of RAM that were taken for that: the mapped ones and a few more.
     pub bookkeeping_frames: usize,
-    /// Regions and runs of copies that the kernel would not let go when they were given up, and
+    /// Regions and copies that the kernel would not let go when they were freed, and
     /// frames left behind with them: tried again by [`crate::Vmm::trim`].
     pub quarantined: usize,
     /// Page tables that are mapped but empty, kept to be used again.
@@ -94,7 +94,7 @@ impl fmt::Display for Stats {
 pub struct SpaceStats {
     /// Pages of the smallest size that are mapped.
     pub mapped_pages: usize,
-    /// Regions and marks of reservations, the null page included.
+    /// Regions and edges of reservations, the null page included.
     pub regions: usize,
     /// Extents of frames.
     pub extents: usize,
