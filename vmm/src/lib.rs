@@ -60,12 +60,14 @@ pub use types::mapping::{Mapping, Source};
 pub use types::options::{PageSize, Placement, RegionOptions};
 pub use types::quota::{Quota, Resource};
 pub use types::region::{Backing, Kind, Name, RegionInfo};
-pub use types::stats::{SpaceStats, Stats};
+pub use types::request_end::RequestEnd;
+pub use types::stats::{SpaceStats, SpaceSummary, Stats};
 pub use types::thread::{
     IpcBuffer, Stack, ThreadInfo, ThreadMemory, ThreadOptions, Tls, TlsImage, IPC_BUFFER_BYTES,
 };
+pub use types::thread_parts::{FaultEndpoint, NewThread, Thread, ThreadCSpace, ThreadParts};
 pub use untyped_alloc::{
     Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
     Invocation, Kernel, KernelError, KernelResult, Memory, Object, ObjectSizes, ObjectState,
-    Objects, Rights, UntypedInfo, Usage, Violation,
+    Objects, Pool, Rights, UntypedInfo, Usage, Violation,
 };

@@ -6,7 +6,7 @@
 //! to grow.
 
 use page_tables::PageRange;
-use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Rights};
+use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Pool, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -93,6 +93,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Wanted::Own(NodeKind::CapCopies) => self.pools.copies.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Thread) => self.pools.threads.adopt(memory, vaddr),
         }
+    }
+
+    /// Maps a page of the manager's own space for good, and makes it into nodes of `pool`: for
+    /// book-keeping of whoever builds on the manager. One kernel call, as a rule.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`]. The pool is as it was then.
+    pub fn adopt_bookkeeping_page<T: Default + 'p>(&mut self, pool: &mut Pool<'p, T>) -> Result {
+        self.refill()?;
+        let page = self.map_bookkeeping_page()?;
+        pool.adopt(&mut self.kernel, page.start().bits());
+        Ok(())
     }
 
     /// Maps one more page of our own. Takes nodes from the reserve only.

@@ -5,5 +5,6 @@ pub(crate) mod demand;
 pub(crate) mod pager;
 pub(crate) mod registry;
 pub(crate) mod report;
+pub(crate) mod request_ends;
 pub(crate) mod requests;
 pub(crate) mod resolve;

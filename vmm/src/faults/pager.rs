@@ -48,9 +48,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: usize,
         supply: Supply,
     ) -> Result {
-        let _reserve = &mut self.refill()?;
+        self.supply_page_of(None, (space, address), (from, page), supply)
+    }
+
+    /// As [`Vmm::supply_page`], into a region that the pager knows by `token`, if one is given.
+    pub(crate) fn supply_page_of(
+        &mut self,
+        token: Option<u32>,
+        (space, address): (SpaceId, usize),
+        (from, page): (SpaceId, usize),
+        supply: Supply,
+    ) -> Result {
+        self.refill()?;
         let (into, from) = (self.space(space)?, self.space(from)?);
-        let (region, to) = self.paged_range(into, address)?;
+        let (region, to) = self.paged_range(into, address, token)?;
         let (source, range) = self.caller_range(from, page, 1)?;
         self.check_shareable(from, range)?;
         let (asked, ceiling) = (region.spec().ceiling, source.spec().ceiling);
@@ -63,16 +74,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// The page around `address`, where nothing is mapped, and its region, which has a pager.
+    /// The page around `address`, where nothing is mapped, and its region, which has a pager: the
+    /// one that knows it by this token, if one is given.
     fn paged_range(
         &self,
         space: &'p Space<'p>,
         address: usize,
+        expected: Option<u32>,
     ) -> Result<(&'p Region<'p>, PageRange)> {
         let page = self.geometry.address(address)?.align_down(self.geometry.page_bits);
         let (region, range) = self.caller_range(space, page.bits(), 1)?;
-        if !matches!(region.spec().backing, Backing::Pager { .. }) {
-            return Err(Error::WrongKind(self.id_of(space, region)));
+        match region.spec().backing {
+            Backing::Pager { token } if expected.is_none_or(|expected| expected == token) => {}
+            _ => return Err(Error::WrongKind(self.id_of(space, region))),
         }
         match space.extents().at(page) {
             Some(_) => Err(Error::AlreadyMapped { address: page.bits() }),

@@ -62,7 +62,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchThread`]; [`Error::Kernel`], and then it is still registered.
     pub fn unregister_thread(&mut self, thread: ThreadId) -> Result {
         let info = self.thread(thread)?;
-        self.remove_request_of(thread)?;
+        self.forget_request_of(thread)?;
         self.kernel.cnode_delete(self.alloc.path(info.fault_endpoint))?;
         self.alloc.give_slots(info.fault_endpoint, 1)?;
         if let Some(node) = self.threads.remove(thread) {

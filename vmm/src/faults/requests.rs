@@ -15,7 +15,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchThread`]; [`Error::Allocator`] when slots are out.
     pub fn reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
         // A thread that faults again was set going by others, which took the right away.
-        self.remove_request_of(thread)?;
+        self.forget_request_of(thread)?;
         self.take_slots(1)
     }
 
@@ -35,8 +35,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.begin_request_in(token, thread, fault, (token, page), reply)
     }
 
-    /// As [`Vmm::begin_request`], in a queue of another number than the token.
-    pub(crate) fn begin_request_in(
+    /// As [`Vmm::begin_request`], in a queue of another number than the token: for pagers that have
+    /// a token for each region.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchThread`]; [`Error::Kernel`] when the right to answer an earlier request of the
+    /// thread cannot be deleted.
+    pub fn begin_request_in(
         &mut self,
         queue: u32,
         thread: ThreadId,
@@ -45,7 +50,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         reply: CPtr,
     ) -> Result<PageRequest> {
         let node = self.thread_node(thread)?;
-        self.remove_request_of(thread)?;
+        self.forget_request_of(thread)?;
         let ticket = self.requests.next_ticket();
         let request = PageRequest { ticket, queue, token, page, thread, fault };
         self.requests.insert(node, request, reply);
@@ -76,11 +81,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Forgets the request of a thread, if it has one, with the right to answer it.
-    pub(crate) fn remove_request_of(&mut self, thread: ThreadId) -> Result {
+    ///
+    /// # Errors
+    /// [`Error::NoSuchThread`]; [`Error::Kernel`], and then it still waits.
+    pub fn forget_request_of(&mut self, thread: ThreadId) -> Result {
         let Some(waiting) = self.thread_node(thread)?.waiting.get() else { return Ok(()) };
         let (request, reply) = waiting.parts();
-        // Deleting from a slot that is empty succeeds.
-        self.kernel.cnode_delete(self.alloc.path(reply))?;
+        // As long as the right is not deleted, the request stays: this can be tried again.
+        self.delete_cap(self.alloc.path(reply))?;
         self.end_request(request.queue, request.ticket)?;
         self.give_slots(reply, 1)
     }

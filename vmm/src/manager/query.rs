@@ -38,6 +38,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(region.and_then(|region| self.describe(space, region)))
     }
 
+    /// How many regions a space has, marks of reservations and the null page included. O(1).
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`].
+    pub fn region_count(&self, space: SpaceId) -> Result<usize> {
+        Ok(self.space(space)?.regions.borrow().count())
+    }
+
+    /// The region in which all of `pages` pages from `start` (bytes, page-aligned) lie, between its
+    /// guards: memory or a stack, whether anything is mapped there or not. O(log regions).
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`], [`crate::Error::OutsideRegion`],
+    /// [`crate::Error::Guard`], [`crate::Error::WrongKind`].
+    pub fn region_of_range(
+        &self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+    ) -> Result<RegionInfo> {
+        let space = self.space(space)?;
+        let (region, _) = self.caller_range(space, start, pages)?;
+        let id = self.id_of(space, region);
+        self.describe(space, region).ok_or(crate::Error::NoSuchRegion(id))
+    }
+
     /// What is known about a region.
     ///
     /// # Errors

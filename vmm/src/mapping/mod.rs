@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod commit;
+pub(crate) mod decommit;
 pub(crate) mod demote;
 pub(crate) mod map;
 pub(crate) mod physical;

@@ -190,7 +190,7 @@ impl<'p> Service<'p> {
     ) -> Result<Option<PageRequest>> {
         let request = self.dying.and_then(|pager| vmm.next_request(queue_of(pager), 0));
         if let Some(request) = request {
-            vmm.remove_request_of(request.thread)?;
+            vmm.forget_request_of(request.thread)?;
         }
         Ok(request)
     }
@@ -283,7 +283,7 @@ impl<'p> Service<'p> {
             // For another thread, by the answer to a fault before.
             Err(Error::AlreadyMapped { .. }) => Err(Refusal::NotTaken),
             Err(error @ Error::OutOfQuota { space: at_limit, .. }) if at_limit == space => {
-                vmm.remove_request_of(request.thread).map_err(refuse)?;
+                vmm.forget_request_of(request.thread).map_err(refuse)?;
                 self.unresolved = Some((request, Some(error)));
                 return Err(Refusal::NotTaken);
             }
@@ -308,7 +308,7 @@ impl<'p> Service<'p> {
             self.goes_on = vmm.end_request(queue_of(client), ticket).ok().map(|(_, reply)| reply);
             return Err(Refusal::NoSuchFault);
         }
-        vmm.remove_request_of(request.thread).map_err(refuse)?;
+        vmm.forget_request_of(request.thread).map_err(refuse)?;
         self.unresolved = Some((request, None));
         Ok(Answer::Done)
     }

@@ -5,6 +5,7 @@
 
 pub(crate) mod break_cow;
 pub(crate) mod clone;
+pub(crate) mod prepare;
 pub(crate) mod share;
 pub(crate) mod write;
 pub(crate) mod write_access;

@@ -60,11 +60,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Makes a copy of thread-local storage in its space, copy-on-write: what the original holds now
-    /// is what the new thread's variables start with.
+    /// is what the new thread's variables start with. Costs what [`Vmm::clone_region`] and
+    /// [`Vmm::write`] do. It goes with its thread ([`Vmm::release_thread_memory`]).
     ///
     /// # Errors
     /// Those of [`Vmm::clone_region`] and [`Vmm::write`]. Nothing is left behind.
-    pub(crate) fn clone_tls(&mut self, original: Tls) -> Result<Tls> {
+    pub fn clone_tls(&mut self, original: Tls) -> Result<Tls> {
         let space = original.region.space();
         let region = self.clone_region(original.region, space, &RegionOptions::new(1))?;
         let below = original.thread_pointer - original.region.start().bits();
@@ -79,7 +80,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    pub(crate) fn allocate_tls(
+    /// Makes a block of thread-local storage that begins as `image` says: for a thread, or for
+    /// [`Vmm::clone_tls`] to copy. One kernel call a page, two more for each page in a space that
+    /// is not the manager's.
+    ///
+    /// # Errors
+    /// [`Error::BadTls`] for an image that cannot be; those of [`Vmm::map`]. Nothing is left behind.
+    pub fn allocate_tls(
         &mut self,
         space: SpaceId,
         image: &TlsImage<'_>,

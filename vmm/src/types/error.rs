@@ -49,6 +49,21 @@ pub enum Error {
         /// The ticket.
         ticket: u32,
     },
+    /// The handler has a pager with this token already.
+    TokenInUse {
+        /// The token.
+        token: u32,
+    },
+    /// The handler has no pager with this token, or no more.
+    NoSuchPager {
+        /// The token.
+        token: u32,
+    },
+    /// The handler has as many pagers as it can have.
+    TooManyPagers {
+        /// How many those are.
+        most: usize,
+    },
     /// The range overlaps an existing region.
     Overlap {
         /// The first page of what was asked for that is taken.
@@ -188,7 +203,8 @@ impl Error {
             | Error::OutOfAsids
             | Error::OutOfBadges
             | Error::SharedTooOften { .. }
-            | Error::OutOfQuota { .. } => Blame::Resource,
+            | Error::OutOfQuota { .. }
+            | Error::TooManyPagers { .. } => Blame::Resource,
             Error::Kernel { .. } => Blame::Manager,
             _ => Blame::Caller,
         }
@@ -197,6 +213,14 @@ impl Error {
     /// For mapping a kernel's refusal: an error of `invocation`.
     pub(crate) fn kernel(invocation: Invocation) -> impl Fn(KernelError) -> Error {
         move |error| Error::Kernel { invocation, error, done: 0 }
+    }
+
+    /// The same error, saying that `before` pages more were done before it.
+    pub(crate) fn after_more(self, before: usize) -> Error {
+        match self {
+            Error::Kernel { done, .. } => self.after(before + done),
+            other => other,
+        }
     }
 
     /// The same error, saying that `done` pages were done before it.
@@ -236,6 +260,11 @@ impl fmt::Display for Error {
             }
             Error::NoSuchIpcBuffer { address } => write!(f, "no such IPC buffer: {address:#x}"),
             Error::NoSuchRequest { ticket } => write!(f, "no fault waits under ticket {ticket}"),
+            Error::TokenInUse { token } => write!(f, "there is a pager with token {token} already"),
+            Error::NoSuchPager { token } => write!(f, "no pager has the token {token}"),
+            Error::TooManyPagers { most } => {
+                write!(f, "there are {most} pagers, and no more can be")
+            }
             Error::NoSuchRegion(region) => write!(f, "no such region: {region:?}"),
             Error::Overlap { address, region_start } => {
                 write!(f, "{address:#x} belongs to the region at {region_start:#x}")

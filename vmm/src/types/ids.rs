@@ -59,6 +59,17 @@ impl RegionId {
     pub fn start(self) -> VirtAddr {
         self.start
     }
+
+    /// Its serial number, to be passed through a message together with [`RegionId::start`].
+    pub fn serial(self) -> u32 {
+        self.serial
+    }
+
+    /// The id of the region of `space` with this start and serial number. Any numbers make an id;
+    /// only those of a region that exists are accepted.
+    pub fn from_parts(space: SpaceId, start: VirtAddr, serial: u32) -> RegionId {
+        RegionId { space, start, serial }
+    }
 }
 
 impl fmt::Debug for SpaceId {

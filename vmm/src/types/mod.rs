@@ -11,5 +11,7 @@ pub(crate) mod mapping;
 pub(crate) mod options;
 pub(crate) mod quota;
 pub(crate) mod region;
+pub(crate) mod request_end;
 pub(crate) mod stats;
 pub(crate) mod thread;
+pub(crate) mod thread_parts;

@@ -148,6 +148,12 @@ impl RegionOptions {
         RegionOptions { backing, ..self }
     }
 
+    /// Makes it a stack's region: memory that is reported as a stack, and grows as one.
+    #[must_use]
+    pub fn stack(self) -> Self {
+        self.kind(Kind::Stack)
+    }
+
     pub(crate) fn kind(self, kind: Kind) -> Self {
         RegionOptions { kind, ..self }
     }

@@ -105,3 +105,16 @@ pub struct SpaceStats {
     /// Pages of the largest hole.
     pub largest_hole: usize,
 }
+
+/// The figures of an address space that are known without counting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SpaceSummary {
+    /// Pages of the smallest size that are mapped.
+    pub mapped_pages: usize,
+    /// Regions and marks of reservations, the null page included.
+    pub regions: usize,
+    /// Paging structures below the root, empty ones included.
+    pub tables: usize,
+    /// Pages of the largest hole.
+    pub largest_hole: usize,
+}

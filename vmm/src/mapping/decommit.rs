@@ -1,0 +1,57 @@
+//! Unmapping in bounded pieces: for servers that have others to answer meanwhile.
+
+use untyped_alloc::{Kernel, Memory};
+
+use crate::manager::vmm::Vmm;
+use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
+use crate::types::region::Kind;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Decommits what is mapped in a range of a region, lowest addresses first, and stops after
+    /// `most` pages: unmaps them and gives their memory back. The range may have holes and include
+    /// guards. Returns how many pages were decommitted; fewer than `most` says that nothing is
+    /// mapped in the range any more. A large page is decommitted whole, and may go beyond `most`.
+    ///
+    /// One kernel call a page that is mapped, none for holes.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`], [`Error::Address`]; [`Error::OutsideRegion`] for a range that is not
+    /// all in one region; [`Error::WrongKind`] for a region that is neither memory nor a stack (nor
+    /// in quarantine); [`Error::LargePage`] for a range that cuts a large page; [`Error::Kernel`]
+    /// with how many pages were decommitted before.
+    pub fn decommit_some(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+        most: usize,
+    ) -> Result<usize> {
+        let info = self.region_at(space, start)?;
+        let info = info.ok_or(Error::OutsideRegion { address: start })?;
+        if !matches!(info.kind, Kind::Memory | Kind::Stack | Kind::Quarantine) {
+            return Err(Error::WrongKind(info.id));
+        }
+        let space = self.space(space)?;
+        let range = self.geometry.range(start, pages)?;
+        if range.end() > info.range.end() {
+            return Err(Error::OutsideRegion { address: info.range.end() });
+        }
+        self.check_uncut(space, range)?;
+        let mut done = 0;
+        while done < most {
+            let run = space.runs.borrow().first_in(range);
+            let Some(run) = run else { break };
+            let shift = run.frames.size_bits - self.geometry.page_bits;
+            let (first, count) = run.indices_in(range);
+            let piece = run.part(first, count.min(((most - done) >> shift).max(1)));
+            let pages = piece.frames.count << shift;
+            let part = self.geometry.range(piece.start.bits(), pages)?;
+            // What is freed may be needed for this; only giving back may take from the reserve.
+            let _ = self.refill();
+            self.unmap_range(space, part).map_err(|error| error.after_more(done))?;
+            done += pages;
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,50 @@
+//! Capabilities copied, minted and deleted for callers: counted, unlike what is invoked on
+//! [`Vmm::kernel_mut`].
+
+use untyped_alloc::{CPtr, CapPath, Invocation, Kernel, Memory, Rights};
+
+use crate::manager::vmm::Vmm;
+use crate::types::error::{Error, Result};
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Copies the capability in the slot `src` of the manager's CSpace, with at most `rights`, to an
+    /// empty slot of any CNode. One kernel call.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: `DeleteFirst` when `dst` is occupied, `FailedLookup` or `RangeError` when
+    /// it is no slot.
+    pub fn copy_cap(&mut self, dst: CapPath, src: CPtr, rights: Rights) -> Result {
+        let src = self.alloc.path(src);
+        self.kernel.cnode_copy(dst, src, rights).map_err(Error::kernel(Invocation::CNodeCopy))
+    }
+
+    /// As [`Vmm::copy_cap`], of a capability to an endpoint or a notification, with a badge.
+    ///
+    /// # Errors
+    /// As for [`Vmm::copy_cap`]; a capability that has a badge cannot be given another.
+    pub fn mint_cap(&mut self, dst: CapPath, src: CPtr, rights: Rights, badge: usize) -> Result {
+        let src = self.alloc.path(src);
+        let minted = self.kernel.cnode_mint_badge(dst, src, rights, badge);
+        minted.map_err(Error::kernel(Invocation::CNodeMint))
+    }
+
+    /// Deletes the capability in a slot of any CNode. One kernel call, which succeeds for an empty
+    /// slot too.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`].
+    pub fn delete_cap(&mut self, slot: CapPath) -> Result {
+        self.kernel.cnode_delete(slot).map_err(Error::kernel(Invocation::CNodeDelete))
+    }
+
+    /// Deletes the capability in a slot that [`Vmm::take_slots`] or [`Vmm::reply_slot`] gave, if
+    /// there is one, and gives the slot back. One kernel call.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`], and then the slot is still the caller's; [`Error::Allocator`] for a slot
+    /// that was given back before.
+    pub fn release_slot(&mut self, slot: CPtr) -> Result {
+        self.delete_cap(self.alloc.path(slot))?;
+        self.give_slots(slot, 1)
+    }
+}

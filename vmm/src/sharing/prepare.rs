@@ -1,0 +1,36 @@
+//! What can be looked at and done before memory is shared.
+
+use untyped_alloc::{Kernel, Memory};
+
+use crate::manager::vmm::Vmm;
+use crate::types::error::Result;
+use crate::types::ids::SpaceId;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Checks that [`Vmm::share`] could share `pages` pages from `start` (bytes, page-aligned) on:
+    /// all of them mapped, no large page cut, all of them the manager's. O(extents of the range); no
+    /// kernel call.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::region_of_range`]; [`crate::Error::NotMapped`], [`crate::Error::LargePage`],
+    /// [`crate::Error::NotOurs`].
+    pub fn check_can_share(&self, space: SpaceId, start: usize, pages: usize) -> Result {
+        let space = self.space(space)?;
+        let (_, range) = self.caller_range(space, start, pages)?;
+        self.check_shareable(space, range)
+    }
+
+    /// Breaks copy-on-write for every page of a range that is under it, as a first write would: the
+    /// space has its own copies then. Pages that nothing is mapped at stay so. A first write's
+    /// kernel calls for each such page.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::region_of_range`] and [`Vmm::resolve_fault`]; pages before the one that
+    /// failed stay as they are then.
+    pub fn break_copy_on_write(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+        self.refill()?;
+        let space = self.space(space)?;
+        let (_, range) = self.caller_range(space, start, pages)?;
+        self.break_cow_in(space, range)
+    }
+}
