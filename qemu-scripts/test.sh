@@ -24,7 +24,7 @@ GUEST_TIMEOUT=300
 STRESS_SEEDS=(1 2 3)
 STRESS_OPERATIONS=8000
 # The crates that are built for the target alone.
-TARGET_CRATES=(-p sel4 -p sel4-mem -p sel4-root-task -p roottask)
+TARGET_CRATES=(-p sel4 -p sel4-mem -p sel4-root-task -p vmm-service -p roottask)
 # Client programs bring a panic handler of their own: built together with root tasks, the features
 # of the one would be in the other.
 CLIENT_CRATES=(-p vmm-client -p vmm-clients)

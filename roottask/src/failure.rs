@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use vmm_service::server::ServerError;
+
 /// Why a program, or a test, did not come to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -18,6 +20,8 @@ pub enum Failure {
     Manager(vmm::Error),
     /// The kernel refused an invocation.
     Kernel(sel4::Error),
+    /// The service refused, or its server.
+    Server(ServerError),
     /// The manager's state contradicts itself.
     Broken(vmm::Violation),
 }
@@ -31,6 +35,7 @@ impl fmt::Display for Failure {
             Failure::Check { what, file, line } => write!(f, "{file}:{line}: not so: {what}"),
             Failure::Manager(error) => write!(f, "the manager refused: {error}"),
             Failure::Kernel(error) => write!(f, "the kernel refused: {error}"),
+            Failure::Server(error) => write!(f, "the service refused: {error}"),
             Failure::Broken(violation) => write!(f, "the manager is broken: {violation:?}"),
         }
     }
@@ -52,6 +57,27 @@ impl From<vmm::Error> for Failure {
 impl From<sel4::Error> for Failure {
     fn from(error: sel4::Error) -> Failure {
         Failure::Kernel(error)
+    }
+}
+
+/// What the manager or the kernel refused beneath the service is theirs.
+impl From<vmm_service::Error> for Failure {
+    fn from(error: vmm_service::Error) -> Failure {
+        match error {
+            vmm_service::Error::Manager(error) => Failure::Manager(error),
+            error => Failure::Server(ServerError::Service(error)),
+        }
+    }
+}
+
+/// As above.
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Failure {
+        match error {
+            ServerError::Service(error) => error.into(),
+            ServerError::Kernel(error) => Failure::Kernel(error),
+            error => Failure::Server(error),
+        }
     }
 }
 

@@ -13,7 +13,6 @@
 //!
 //!   arguments.rs  what the command line of run.sh says
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
-//!   server.rs     a server of client programs
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
 //! ```
 #![no_std]
@@ -23,16 +22,12 @@ mod arguments;
 #[cfg(target_arch = "x86")]
 mod failure;
 #[cfg(target_arch = "x86")]
-mod server;
-#[cfg(target_arch = "x86")]
 mod thread;
 
 #[cfg(target_arch = "x86")]
 pub use arguments::Arguments;
 #[cfg(target_arch = "x86")]
 pub use failure::{Failure, Outcome};
-#[cfg(target_arch = "x86")]
-pub use server::{Counts, End, Server, Told};
 #[cfg(target_arch = "x86")]
 pub use thread::{Entry, Thread, ThreadOptions};
 

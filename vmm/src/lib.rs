@@ -40,7 +40,6 @@ pub mod sel4_faults;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
 pub mod sel4_kernel;
-pub mod service;
 mod sharing;
 mod spaces;
 mod state;

@@ -1,13 +1,13 @@
 //! Limits: enforced, split, given back.
 
 use vmm::Quota;
-use vmm::service::protocol::{Amounts, Answer, Refusal, Request, Resource, Rights};
+use vmm_service::protocol::{Amounts, Answer, Refusal, Request, Resource, Rights};
 
 use crate::world::{AMPLE, PAGE, World, plain};
 
 const SMALL: Quota = Quota { frames: 10, tables: 2, slots: 3, objects: 1 };
 
-fn limit_of_frames(world: &mut World, client: vmm::service::ClientId) -> u32 {
+fn limit_of_frames(world: &mut World, client: vmm_service::ClientId) -> u32 {
     match world.ask(client, Request::Limits) {
         Ok(Answer::Limits(limits)) => limits.limits.frames,
         other => panic!("{other:?}"),
@@ -60,7 +60,7 @@ fn a_fault_beyond_the_limit_is_not_resolved() {
     let mut world = World::new();
     let client = world.client(SMALL, None);
     world.memory(client, 10);
-    let reserve = vmm::service::protocol::Reserve { around: 1, ..crate::world::plain_reserve(1) };
+    let reserve = vmm_service::protocol::Reserve { around: 1, ..crate::world::plain_reserve(1) };
     let (_, first) = world.region(client, Request::Reserve(reserve));
     assert!(!world.touch(client, first, 1));
 }
@@ -127,6 +127,6 @@ fn a_child_cannot_be_given_what_its_parent_has_not() {
     let parent = world.client(SMALL, None);
     let more = Quota { objects: 2, ..SMALL };
     let made = world.service.create_client(&mut world.fixture.vmm, "child", more, Some(parent));
-    assert!(matches!(made, Err(vmm::Error::OutOfQuota { .. })));
+    assert!(matches!(made, Err(vmm_service::Error::Manager(vmm::Error::OutOfQuota { .. }))));
     world.fixture.check();
 }

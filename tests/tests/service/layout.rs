@@ -1,6 +1,6 @@
 //! Messages: what is encoded is what is parsed, and nothing else is accepted.
 
-use vmm::service::protocol::{
+use vmm_service::protocol::{
     Amounts, Answer, Info, Limits, Line, MOST_WORDS, Malformed, Message, Name, NewThread, Options,
     PagedFault, Refusal, RegionHandle, Request, Reserve, Resource, Rights, Statistics, VERSION,
 };

@@ -1,6 +1,6 @@
 //! Memory that two clients share, and who may have it.
 
-use vmm::service::protocol::{Answer, MOST_OFFERS, MOST_PAGES, Refusal, Request, Rights};
+use vmm_service::protocol::{Answer, MOST_OFFERS, MOST_PAGES, Refusal, Request, Rights};
 
 use crate::world::{AMPLE, PAGE, World};
 

@@ -1,10 +1,10 @@
 //! Pages that one client supplies to another: A30 to A33.
 
-use vmm::service::protocol::{
+use vmm::{Access, CPtr, Error, Quota, ThreadId};
+use vmm_service::protocol::{
     Answer, MOST_OFFERS, PagedFault, Refusal, RegionHandle, Request, Rights,
 };
-use vmm::service::{ClientId, Due, Program};
-use vmm::{Access, CPtr, Error, Quota, ThreadId};
+use vmm_service::{ClientId, Deferred, Program};
 
 use crate::programs::program;
 use crate::world::{AMPLE, PAGE, World};
@@ -72,7 +72,7 @@ impl Scene {
     fn answered(&mut self) -> Option<(CPtr, Option<Answer>)> {
         match self.world.dues()[..] {
             [] => None,
-            [Due::Answer { slot, message }] => {
+            [Deferred::Answer { slot, message }] => {
                 let answer = message.map(|message| {
                     Answer::parse(message.label(), message.words()).unwrap().unwrap()
                 });
@@ -150,7 +150,7 @@ fn a_pager_that_waits_is_told_when_there_is_nothing_more_to_page() {
             false => drop(scene.world.ask(scene.client, Request::Release(scene.region)).unwrap()),
             true => {
                 scene.world.service.kill(scene.client).unwrap();
-                while scene.world.service.work(&mut scene.world.fixture.vmm).unwrap() {}
+                while scene.world.service.reap_step(&mut scene.world.fixture.vmm).unwrap() {}
             }
         }
         // There is still an offer.
@@ -161,7 +161,7 @@ fn a_pager_that_waits_is_told_when_there_is_nothing_more_to_page() {
             }
             true => {
                 scene.world.service.kill(other).unwrap();
-                while scene.world.service.work(&mut scene.world.fixture.vmm).unwrap() {}
+                while scene.world.service.reap_step(&mut scene.world.fixture.vmm).unwrap() {}
             }
         }
         assert_eq!(scene.answered(), Some((kept, Some(Answer::Done))));
@@ -241,7 +241,7 @@ fn a_page_with_fewer_rights_than_the_region_is_refused() {
     let mut scene = Scene::new();
     scene.touch(0);
     let ticket = scene.fault().ticket;
-    let reserve = vmm::service::protocol::Reserve {
+    let reserve = vmm_service::protocol::Reserve {
         rights: Rights::READ,
         ceiling: Rights::READ,
         ..crate::world::plain_reserve(1)
@@ -260,7 +260,7 @@ fn a_page_that_is_refused_is_a_fault_that_is_not_resolved() {
     scene.touch(0);
     let ticket = scene.fault().ticket;
     assert_eq!(scene.world.ask(scene.pager, Request::Refuse { ticket }), Ok(Answer::Done));
-    let [Due::Unresolved { thread, fault, error: None }] = scene.world.dues()[..] else {
+    let [Deferred::Unresolved { thread, fault, error: None }] = scene.world.dues()[..] else {
         panic!("nobody is told");
     };
     assert_eq!((thread, fault.address as u32), (scene.thread, scene.first + 12));
@@ -279,7 +279,7 @@ fn a_page_beyond_the_receivers_quota_stays_with_its_pager() {
     let ticket = scene.fault().ticket;
     let supply = Request::Supply { ticket, page, give: false };
     assert_eq!(scene.world.ask(scene.pager, supply), Err(Refusal::NotTaken));
-    let [Due::Unresolved { error: Some(Error::OutOfQuota { space, .. }), .. }] =
+    let [Deferred::Unresolved { error: Some(Error::OutOfQuota { space, .. }), .. }] =
         scene.world.dues()[..]
     else {
         panic!("nobody is told");
@@ -302,7 +302,7 @@ fn the_end_of_a_pager_ends_what_waits_for_it_and_nothing_else() {
         scene.world.service.kill(scene.pager).unwrap();
         if asked {
             let dues = scene.world.dues();
-            let [Due::Unresolved { thread, error: None, .. }] = dues[..] else {
+            let [Deferred::Unresolved { thread, error: None, .. }] = dues[..] else {
                 panic!("{dues:?}")
             };
             assert_eq!(thread, scene.thread);
@@ -310,7 +310,7 @@ fn the_end_of_a_pager_ends_what_waits_for_it_and_nothing_else() {
             let later = scene.world.wait_for_page(scene.thread, address, Access::Read);
             assert_eq!(later, None, "there is nobody to ask any more");
         }
-        while scene.world.service.work(&mut scene.world.fixture.vmm).unwrap() {}
+        while scene.world.service.reap_step(&mut scene.world.fixture.vmm).unwrap() {}
         assert_eq!(scene.world.service.client_in(scene.client.space()).is_some(), asked);
         assert_eq!(scene.world.fixture.read(bystander.space(), kept as usize), 5);
         scene.world.service.kill(bystander).unwrap();
@@ -326,7 +326,7 @@ fn the_end_of_a_client_that_waits_leaves_its_pager_as_it_was() {
     scene.touch(0);
     let ticket = scene.fault().ticket;
     scene.world.service.kill(scene.client).unwrap();
-    while scene.world.service.work(&mut scene.world.fixture.vmm).unwrap() {}
+    while scene.world.service.reap_step(&mut scene.world.fixture.vmm).unwrap() {}
     let supply = Request::Supply { ticket, page, give: true };
     assert_eq!(scene.world.ask(scene.pager, supply), Err(Refusal::NoSuchFault));
     assert!(scene.answered().is_none());

@@ -1,10 +1,10 @@
 //! Long work in pieces: A36, A37; and what a clone is of: A38.
 
-use vmm::service::ClientId;
-use vmm::service::protocol::{
+use vmm::{Access, PageFault, Quota, Resolution};
+use vmm_service::ClientId;
+use vmm_service::protocol::{
     Answer, MOST_PAGES, Refusal, RegionHandle, Request, Reserve, Resource, Rights,
 };
-use vmm::{Access, PageFault, Quota, Resolution};
 
 use crate::world::{AMPLE, PAGE, World, plain_reserve};
 

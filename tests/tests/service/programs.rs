@@ -1,11 +1,11 @@
 //! ELF files, the capabilities of a program, its end.
 
 use untyped_alloc::kernel::{CPtr, CapPath, Rights as CapRights};
-use vmm::service::protocol::{
+use vmm::{Blueprint, Quota};
+use vmm_service::protocol::{
     Answer, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, Refusal, Request, SERVICE_SLOT,
 };
-use vmm::service::{ClientId, ImageError, Program, Start};
-use vmm::{Blueprint, Error, Quota};
+use vmm_service::{ClientId, Error, ImageError, Program, Start};
 use vmm_tests::model::Cap;
 
 use crate::world::{AMPLE, World};
@@ -37,7 +37,7 @@ pub fn elf(segments: &[(u32, u32, u32, u32, &[u8])]) -> Vec<u8> {
     file
 }
 
-pub fn load(world: &mut World, client: ClientId, file: &[u8]) -> Result<Start, ImageError> {
+pub fn load(world: &mut World, client: ClientId, file: &[u8]) -> Result<Start, Error> {
     world.service.load(&mut world.fixture.vmm, client, &Program { file, stack_pages: 2 })
 }
 
@@ -77,7 +77,7 @@ fn segments_are_mapped_by_their_flags_and_filled() {
     let protect = Request::Protect {
         start: 0x40_0000,
         pages: 1,
-        rights: vmm::service::protocol::Rights::READ_WRITE,
+        rights: vmm_service::protocol::Rights::READ_WRITE,
     };
     assert_eq!(world.ask(client, protect), Err(Refusal::BeyondRights));
 }
@@ -93,9 +93,11 @@ fn a_program_has_the_capabilities_it_was_given_and_no_other() {
         world.service.give_capability(vmm, client, slot, bell.slot(), CapRights::WRITE, None)
     };
     give(FIRST_FREE_SLOT).unwrap();
-    assert!(matches!(give(FIRST_FREE_SLOT), Err(Error::Kernel { .. })));
-    assert!(matches!(give(SERVICE_SLOT), Err(Error::Kernel { .. })));
-    assert!(matches!(give(1 << CNODE_BITS), Err(Error::Kernel { .. })));
+    let occupied = Error::SlotOccupied { slot: FIRST_FREE_SLOT };
+    assert_eq!(give(FIRST_FREE_SLOT), Err(occupied));
+    for slot in [SERVICE_SLOT, FAULT_SLOT, 1 << CNODE_BITS] {
+        assert_eq!(give(slot), Err(Error::BadSlot { slot }));
+    }
     let buffer = |slot| Request::IpcBuffer { slot };
     assert_eq!(world.ask(client, buffer(FIRST_FREE_SLOT)), Err(Refusal::BadSlot));
     let Ok(Answer::Address(address)) = world.ask(client, buffer(5)) else { panic!("no buffer") };
@@ -181,8 +183,44 @@ fn a_program_beyond_its_limits_is_not_loaded() {
     for limits in [Quota { objects: 1, ..AMPLE }, Quota { frames: 5, ..AMPLE }] {
         let client = world.client(limits, None);
         let refused = load(&mut world, client, &program());
-        assert!(matches!(refused, Err(ImageError::Manager(Error::OutOfQuota { .. }))));
+        assert!(matches!(refused, Err(Error::Manager(vmm::Error::OutOfQuota { .. }))));
         world.service.kill(client).unwrap();
         world.work();
     }
+}
+
+/// Each refusal says what is wrong, and of which value.
+#[test]
+fn refusals_to_the_server_name_the_value() {
+    let mut world = World::new();
+    let client = world.client(AMPLE, None);
+    let bell = world.fixture.vmm.allocate(Blueprint::Notification).unwrap().slot();
+    let give = |world: &mut World| {
+        let vmm = &mut world.fixture.vmm;
+        world.service.give_capability(vmm, client, FIRST_FREE_SLOT, bell, CapRights::WRITE, None)
+    };
+    assert_eq!(give(&mut world), Err(Error::NoProgram(client)));
+    let refused = |world: &mut World, file: &[u8]| match load(world, client, file) {
+        Err(Error::Image(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let magic = *b"\x7fELG";
+    assert_eq!(refused(&mut world, &[&magic[..], &[1; 60]].concat()), ImageError::NotElf { magic });
+    let cut = refused(&mut world, &program()[..200]);
+    assert!(matches!(cut, ImageError::CutOff { end, .. } if end > 200), "{cut:?}");
+    let segment = elf(&[(1, 0x40_0000, 4, 4, b"12345")]);
+    let bad = ImageError::BadSegment { address: 0x40_0000, bytes: 4 };
+    assert_eq!(refused(&mut world, &segment), bad);
+    let tls = elf(&[(7, 0x40_0000, 17 * 4096, 4, b"tls")]);
+    assert_eq!(refused(&mut world, &tls), ImageError::TooMuchTls { bytes: 17 * 4096 });
+
+    load(&mut world, client, &program()).unwrap();
+    assert_eq!(load(&mut world, client, &program()), Err(Error::HasProgram(client)));
+    world.service.kill(client).unwrap();
+    assert_eq!(world.service.kill(client), Err(Error::NoSuchClient(client)));
+    assert_eq!(give(&mut world), Err(Error::NoSuchClient(client)));
+    let vmm = &mut world.fixture.vmm;
+    let orphan = world.service.create_client(vmm, "orphan", AMPLE, Some(client));
+    assert_eq!(orphan, Err(Error::NoSuchClient(client)));
+    world.work();
 }

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use vmm::service::protocol::{
+use vmm::{Access, FaultClass, PageFault, Quota, SpaceId};
+use vmm_service::protocol::{
     Amounts, Answer, MOST_PAGES, MOST_WORDS, Name, NewThread, Options, Refusal, RegionHandle,
     Request, Reserve, Rights, Text,
 };
-use vmm::service::{ClientId, Due, Event, Program};
-use vmm::{Access, FaultClass, PageFault, Quota, SpaceId};
+use vmm_service::{ClientId, Deferred, Event, Program};
 
 use crate::support::{Machine, Target};
 use crate::world::{AMPLE, PAGE, World};
@@ -323,7 +323,7 @@ impl Storm {
 
     fn step(&mut self) {
         if self.random.one_in(4) {
-            let _ = self.world.service.work(&mut self.world.fixture.vmm).unwrap();
+            let _ = self.world.service.reap_step(&mut self.world.fixture.vmm).unwrap();
             self.settle_dues();
         }
         if self.senders.is_empty() {
@@ -389,11 +389,11 @@ impl Storm {
     /// What a server does for others.
     fn settle_dues(&mut self) {
         loop {
-            let next = self.world.service.next_due(&mut self.world.fixture.vmm).unwrap();
+            let next = self.world.service.next_deferred(&mut self.world.fixture.vmm).unwrap();
             let Some(due) = next else { break };
             match due {
-                Due::Answer { message: None, .. } => self.paged[0] += 1,
-                Due::Answer { message: Some(message), .. } => {
+                Deferred::Answer { message: None, .. } => self.paged[0] += 1,
+                Deferred::Answer { message: Some(message), .. } => {
                     let answer = Answer::parse(message.label(), message.words());
                     if let Ok(Ok(Answer::Fault(fault))) = answer {
                         // Whoever it was that waited knows the ticket now.
@@ -401,7 +401,7 @@ impl Storm {
                         self.faults.extend(clients.map(|client| (client, fault.ticket)));
                     }
                 }
-                Due::Unresolved { thread, .. } => {
+                Deferred::Unresolved { thread, .. } => {
                     self.paged[1] += 1;
                     let space = self.world.fixture.vmm.space_of_thread(thread).unwrap();
                     if let Some(client) = self.world.service.client_in(space) {
@@ -446,7 +446,7 @@ impl Storm {
         for client in clients.chain([self.victim]).collect::<Vec<_>>() {
             self.world.service.kill(client).unwrap();
         }
-        while self.world.service.work(&mut self.world.fixture.vmm).unwrap() {}
+        while self.world.service.reap_step(&mut self.world.fixture.vmm).unwrap() {}
         self.world.work();
         assert_eq!(self.world.free_bytes().0, before.0, "memory is lost");
         // The service keeps its book-keeping; slots of it are all that may be missing.

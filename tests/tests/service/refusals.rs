@@ -1,9 +1,9 @@
 //! Every kernel call refused in turn, at every moment of clients' lives: all comes back.
 
 use untyped_alloc::KernelError;
-use vmm::service::protocol::{Answer, MOST_PAGES, NewThread, Request, Rights};
-use vmm::service::{ClientId, Program};
 use vmm::{Access, PageFault, Resolution};
+use vmm_service::protocol::{Answer, MOST_PAGES, NewThread, Request, Rights};
+use vmm_service::{ClientId, Program};
 use vmm_tests::model::CallKind;
 
 use crate::programs::with_tls;
@@ -96,7 +96,7 @@ fn paged(world: &mut World, client: ClientId, pager: ClientId) {
 fn dues(world: &mut World) {
     let mut refused = 0;
     while refused < 3 {
-        match world.service.next_due(&mut world.fixture.vmm) {
+        match world.service.next_deferred(&mut world.fixture.vmm) {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(_) => refused += 1,
@@ -109,7 +109,7 @@ fn dues(world: &mut World) {
 /// Takes clients apart although some calls are refused, as a server would: by trying again.
 fn work(world: &mut World) {
     for _ in 0..100 {
-        match world.service.work(&mut world.fixture.vmm) {
+        match world.service.reap_step(&mut world.fixture.vmm) {
             Ok(false) => {
                 dues(world);
                 return;

@@ -1,10 +1,10 @@
 //! What each request does, and each of its refusals.
 
-use vmm::service::protocol::{
+use vmm_service::protocol::{
     Answer, MOST_PAGES, MOST_REGIONS, Malformed, Options, Refusal, RegionHandle, Request, Reserve,
     Rights, Statistics,
 };
-use vmm::service::{CLIENT_BADGE, Event};
+use vmm_service::{CLIENT_BADGE, Event};
 
 use crate::world::{AMPLE, PAGE, World, plain, plain_reserve};
 

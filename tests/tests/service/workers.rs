@@ -2,11 +2,11 @@
 
 use untyped_alloc::kernel::CapPath;
 use vmm::Quota;
-use vmm::service::protocol::{
+use vmm_service::protocol::{
     Answer, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MOST_PAGES, MOST_THREADS, Malformed,
     NewThread, Refusal, Request, Resource, SERVICE_SLOT,
 };
-use vmm::service::{ClientId, Event, Start};
+use vmm_service::{ClientId, Event, Start};
 
 use crate::programs::{bytes, elf, load, program};
 use crate::world::{AMPLE, World};

@@ -1,11 +1,11 @@
 //! A service with clients, and how tests ask things of it.
 
 use untyped_alloc::kernel::Rights as PageRights;
-use vmm::service::protocol::{
+use vmm::{Access, Blueprint, CPtr, PageFault, Quota, Resolution, ThreadId};
+use vmm_service::protocol::{
     Answer, Name, Options, Refusal, RegionHandle, Request, Reserve, Rights,
 };
-use vmm::service::{ClientId, Due, Incoming, Outcome, Service};
-use vmm::{Access, Blueprint, CPtr, PageFault, Quota, Resolution, ThreadId};
+use vmm_service::{ClientId, Deferred, Incoming, Outcome, Service};
 
 use crate::support::{Fixture, Machine, Target};
 
@@ -93,7 +93,7 @@ impl World {
     /// Takes apart what is left of clients that ended; returns in how many pieces.
     pub fn work(&mut self) -> usize {
         let mut pieces = 1;
-        while self.service.work(&mut self.fixture.vmm).unwrap() {
+        while self.service.reap_step(&mut self.fixture.vmm).unwrap() {
             pieces += 1;
         }
         assert!(self.dues().is_empty());
@@ -128,8 +128,8 @@ impl World {
     }
 
     /// What a server is to do for others than the one it answers.
-    pub fn dues(&mut self) -> Vec<Due> {
-        let next = || self.service.next_due(&mut self.fixture.vmm).unwrap();
+    pub fn dues(&mut self) -> Vec<Deferred> {
+        let next = || self.service.next_deferred(&mut self.fixture.vmm).unwrap();
         std::iter::from_fn(next).collect()
     }
 

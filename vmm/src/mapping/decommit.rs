@@ -40,16 +40,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_uncut(space, range)?;
         let mut done = 0;
         while done < most {
-            let run = space.runs.borrow().first_in(range);
-            let Some(run) = run else { break };
-            let shift = run.frames.size_bits - self.geometry.page_bits;
-            let (first, count) = run.indices_in(range);
-            let piece = run.part(first, count.min(((most - done) >> shift).max(1)));
+            let extent = space.extents().first_in(range);
+            let Some(extent) = extent else { break };
+            let shift = extent.frames.size_bits - self.geometry.page_bits;
+            let (first, count) = extent.indices_in(range);
+            let piece = extent.part(first, count.min(((most - done) >> shift).max(1)));
             let pages = piece.frames.count << shift;
             let part = self.geometry.range(piece.start.bits(), pages)?;
-            // What is freed may be needed for this; only giving back may take from the reserve.
-            let _ = self.refill();
-            self.unmap_range(space, part).map_err(|error| error.after_more(done))?;
+            let reserve = &mut self.refill_to_free();
+            self.unmap_range(reserve, space, part).map_err(|error| error.after_more(done))?;
             done += pages;
         }
         Ok(done)

@@ -22,8 +22,8 @@
 //! }
 //! ```
 //!
-//! In a thread of its own: [`start`]. In a loop with a policy and pagers of its own (a server of the
-//! [service](crate::service) is one): [`receive`], [`report`].
+//! In a thread of its own: [`start`]. In a loop with a policy and pagers of its own (the server of
+//! the crate `vmm-service` is one): [`receive`], [`report`].
 //!
 //! The handler runs in the manager's VSpace; the threads whose faults it answers run in any. They are
 //! registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.

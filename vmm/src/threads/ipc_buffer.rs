@@ -25,8 +25,8 @@ use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::quota::Resource;
+use crate::types::region::ARENA_NAME;
 use crate::types::region::{Kind, RegionSpec};
-use crate::types::region::{RegionInfo, ARENA_NAME};
 use crate::types::thread::{IpcBuffer, IPC_BUFFER_BYTES};
 
 /// Buffers of an arena: it lies below one page table, with the guard below the first.
@@ -334,24 +334,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// The first IPC buffer that lies in a region of that kind, which is not of packed ones.
-    pub(crate) fn ipc_buffer_of(&self, region: &RegionInfo) -> Result<IpcBuffer> {
-        let space = self.space(region.id.space)?;
-        let first = space.extents().first_in(region.range);
-        let missing = Error::NotMapped { address: region.range.start().bits() };
-        let extent = first.ok_or(missing)?;
-        Ok(IpcBuffer {
-            region: region.id,
-            address: extent.start.bits(),
-            frame: extent.frames.first,
-        })
-    }
-
-    /// The IPC buffer, not a packed one, at an address.
+    /// The IPC buffer with the lowest address in a region of IPC buffers that are not packed: to
+    /// release all of them one by one. O(log extents).
     ///
     /// # Errors
-    /// [`Error::NoSuchIpcBuffer`].
-    pub(crate) fn ipc_buffer_at(&self, space: SpaceId, address: usize) -> Result<IpcBuffer> {
+    /// [`Error::NoSuchRegion`]; [`Error::WrongKind`] for a region of another kind;
+    /// [`Error::NotMapped`] when there is no buffer in it.
+    pub fn first_ipc_buffer_in(&self, region: RegionId) -> Result<IpcBuffer> {
+        let info = self.region_info(region)?;
+        if info.kind != Kind::IpcBuffer {
+            return Err(Error::WrongKind(region));
+        }
+        let first = self.space(region.space)?.extents().first_in(info.range);
+        let missing = Error::NotMapped { address: info.range.start().bits() };
+        let extent = first.ok_or(missing)?;
+        Ok(IpcBuffer { region, address: extent.start.bits(), frame: extent.frames.first })
+    }
+
+    /// The IPC buffer, not a packed one, at an address (bytes). O(log regions).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`], [`Error::NoSuchIpcBuffer`].
+    pub fn ipc_buffer_at(&self, space: SpaceId, address: usize) -> Result<IpcBuffer> {
         let none = Error::NoSuchIpcBuffer { address };
         let space = self.space(space)?;
         let at = self.geometry.address(address).map_err(|_| none)?;

@@ -1,7 +1,9 @@
 //! Requests of client programs, as the client sees them, and the life of a program.
 
-use roottask::{End, Failure, Manager, Outcome, Server, Told};
+use roottask::{Failure, Manager, Outcome};
+use sel4_root_task::debug_print;
 use vmm::{Blueprint, Quota, RegionOptions, Result};
+use vmm_service::server::{End, Notice, Options, Server};
 
 use super::measure::{cost, Cost, Row};
 
@@ -31,7 +33,7 @@ pub fn run(vmm: &mut Manager) -> Result {
 }
 
 fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
-    let mut server = Server::new(vmm, endpoint)?.telling(Told::Faults);
+    let mut server = Server::new(vmm, endpoint, Options { report, ..Options::default() })?;
     // Once for all that is made at a first time.
     life(vmm, &mut server, 3)?;
     let before = vmm.kernel_calls().total();
@@ -81,4 +83,11 @@ fn in_library(vmm: &mut Manager, step: usize) -> Result<u64> {
     })?;
     vmm.destroy_space(space)?;
     Ok(mapped.instructions)
+}
+
+/// Prints faults that end a client, and nothing else.
+fn report(notice: &Notice<'_>) {
+    if matches!(notice, Notice::Fault(_)) {
+        debug_print!("{notice}");
+    }
 }

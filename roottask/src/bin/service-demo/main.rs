@@ -4,21 +4,22 @@
 //!   main.rs     the course of it, from all memory free to all memory free
 //!   images.rs   the client programs' files, which travel in this image
 //! ```
-//! The server's loop is `roottask::Server`.
+//! The server's loop is [`vmm_service::server::Server`].
 //!
 //! The giver shares memory with its child, the taker, and ends first; the rogue breaks every rule
-//! there is and is ended while the others go on. Then the pager supplies the reader's pages. What it takes to pass is counted by the server and
-//! does not rest on what the clients say of themselves.
+//! there is and is ended while the others go on. Then the pager supplies the reader's pages. What it
+//! takes to pass is counted by the server and does not rest on what the clients say of themselves.
 #![no_std]
 #![no_main]
 
 mod images;
 
-use roottask::{check, check_eq, End, Failure, Manager, Outcome, Server};
-use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
+use roottask::{check, check_eq, Failure, Manager, Outcome};
+use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4_kernel::{start, BootPool};
-use vmm::service::ClientId;
 use vmm::{Blueprint, Quota, Rights};
+use vmm_service::server::{End, Options, Server};
+use vmm_service::ClientId;
 
 static POOL: BootPool<32> = BootPool::new();
 
@@ -45,7 +46,11 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let mut vmm = start(bootinfo, &POOL)?;
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     let bells = vmm.allocate_many(Blueprint::Notification, 2)?;
-    let mut server = Server::new(&mut vmm, endpoint.slot())?;
+    let mut server = Server::new(
+        &mut vmm,
+        endpoint.slot(),
+        Options { report: |notice| debug_print!("{notice}"), ..Options::default() },
+    )?;
     vmm.trim()?;
     debug_println!("service-demo: three programs that do not trust each other");
     let before = free(&vmm);

@@ -1,6 +1,6 @@
 //! The service that client programs ask, with its endpoint.
 
-use vmm::service::Service;
+use vmm_service::Service;
 use vmm::CPtr;
 
 /// The service. It keeps two pages for good, and so is made once in a run.

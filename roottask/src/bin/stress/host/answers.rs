@@ -4,8 +4,8 @@ use roottask::{check, check_eq, Outcome};
 use sel4::sys;
 use sel4_root_task::debug_println;
 use vmm::sel4_faults::keep_caller;
-use vmm::service::protocol::Refusal;
-use vmm::service::{Event, Incoming, CLIENT_BADGE};
+use vmm_service::protocol::Refusal;
+use vmm_service::{Event, Incoming, CLIENT_BADGE};
 use vmm::{FaultClass, PageFault, Resolution, ThreadId};
 
 use super::client::{End, WILD};

@@ -3,7 +3,7 @@
 use roottask::{check, check_eq, Outcome};
 use sel4::init_thread::slot;
 use sel4::{cap, UserContext, Word};
-use vmm::service::{ClientId, Start};
+use vmm_service::{ClientId, Start};
 
 use crate::engine::Stress;
 

@@ -1,7 +1,7 @@
 //! The service: made at the first use, and stretched in the warm-up.
 
 use roottask::Outcome;
-use vmm::service::Service;
+use vmm_service::Service;
 use vmm::{Blueprint, Quota, RegionOptions};
 
 use super::session::OBJECTS;
@@ -31,14 +31,23 @@ pub fn stretch(stress: &mut Stress) -> Outcome {
     for _ in 0..STRETCH {
         let service = &mut host.service;
         let made = stress.attempt(Kind::CreateClient, |vmm| {
-            service.create_client(vmm, "warm-up", limits, None)
+            service.create_client(vmm, "warm-up", limits, None).map_err(beneath)
         })?;
         if let Some(client) = made {
             stress.attempt(Kind::Map, |vmm| vmm.map(client.space(), &RegionOptions::new(1)))?;
             host.service.kill(client)?;
         }
     }
-    while stress.must(Kind::ClientEnd, |vmm| host.service.work(vmm))? {}
+    while stress.must(Kind::ClientEnd, |vmm| host.service.reap_step(vmm))? {}
     stress.host = Some(host);
     Ok(())
+}
+
+/// The manager's error beneath one of the service's: what else the service can refuse here would be
+/// a mistake of this program's, or a file that is no program.
+pub fn beneath(error: vmm_service::Error) -> vmm::Error {
+    match error {
+        vmm_service::Error::Manager(error) => error,
+        other => panic!("the service refuses: {other:?}"),
+    }
 }

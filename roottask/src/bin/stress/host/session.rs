@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome};
 use sel4::{cap, Word};
-use vmm::service::{Due, ImageError, Program, Start, CLIENT_BADGE};
+use vmm_service::{Deferred, Program, Start, CLIENT_BADGE};
 use vmm::{Error, Quota, ThreadId};
 
 use super::client::{check_end, let_run, plan, Client, End, Kill, WILD};
@@ -63,15 +63,13 @@ impl Session<'_> {
         let frames = stress.random.within(64, 512);
         let limits = Quota { frames, tables: 16, slots: 128, objects: OBJECTS };
         let service = &mut self.host.service;
-        let made = stress
-            .attempt(Kind::CreateClient, |vmm| service.create_client(vmm, "busy", limits, None))?;
+        let made = stress.attempt(Kind::CreateClient, |vmm| {
+            service.create_client(vmm, "busy", limits, None).map_err(beneath)
+        })?;
         let Some(id) = made else { return Ok(()) };
         let loaded = stress.attempt(Kind::LoadClient, |vmm| {
             let program = Program { file: BUSY, stack_pages: 2 };
-            service.load(vmm, id, &program).map_err(|error| match error {
-                ImageError::Manager(error) => error,
-                _ => Error::BadBootInfo(BUSY.as_ptr() as usize),
-            })
+            service.load(vmm, id, &program).map_err(beneath)
         })?;
         let Some(start) = loaded else {
             self.busy = true;
@@ -107,7 +105,7 @@ impl Session<'_> {
                 true => {
                     let message = Message::poll(endpoint, answer.take());
                     let service = &mut self.host.service;
-                    self.busy = stress.must(Kind::ClientEnd, |vmm| service.work(vmm))?;
+                    self.busy = stress.must(Kind::ClientEnd, |vmm| service.reap_step(vmm))?;
                     message
                 }
             };
@@ -150,13 +148,13 @@ impl Session<'_> {
 
     /// Does what is due for others than whose message came: pages have come, or never will.
     fn settle_due(&mut self, stress: &mut Stress) -> Outcome {
-        while let Some(due) = self.host.service.next_due(&mut stress.vmm)? {
+        while let Some(due) = self.host.service.next_deferred(&mut stress.vmm)? {
             match due {
-                Due::Answer { slot, message } => {
+                Deferred::Answer { slot, message } => {
                     let answer = message.map_or(Answer::empty(), |message| Answer::new(&message));
                     answer.send_kept(slot);
                 }
-                Due::Unresolved { thread, error, .. } => {
+                Deferred::Unresolved { thread, error, .. } => {
                     let end = if error.is_none() { End::Abandoned } else { End::Short };
                     let Some(index) = self.sender(stress, thread.badge()) else { continue };
                     self.host.service.kill(self.clients[index].id)?;

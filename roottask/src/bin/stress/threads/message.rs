@@ -2,7 +2,7 @@
 
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4_faults::{answer_kept, PAGER_BADGE};
-use vmm::service::protocol::{self, MOST_WORDS};
+use vmm_service::protocol::{self, MOST_WORDS};
 use vmm::CPtr;
 
 use crate::measure::Kind;

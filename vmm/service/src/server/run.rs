@@ -1,53 +1,37 @@
-//! A server of client programs: requests and faults come to one endpoint, told apart by their
-//! badges.
-//!
-//! ```text
-//!   wait ──► badge of a client?   Service::handle ────► answer, or keep the right to answer ──┐
-//!    ▲       badge of a thread?   sel4_faults::receive ─► answer, ask its pager, or kill ─────┤
-//!    │                            Service::next_due: answer those who waited ◄────────────────┘
-//!    └────────── nothing left of those that ended
-//!                otherwise: a piece of that work, then look whether somebody called
-//! ```
+//! The server.
 
 use sel4::init_thread::slot;
 use sel4::{cap, MessageInfo, MessageInfoBuilder, UserContext, Word};
-use sel4_root_task::{debug_print, debug_println};
-use vmm::sel4_faults::{answer_kept, keep_caller, receive, report, Received, ThreadFault};
-use vmm::service::protocol::{Message, MOST_WORDS};
-use vmm::service::{
-    ClientId, Due, Event, ImageError, Incoming, Program, Service, Start, CLIENT_BADGE,
-};
-use vmm::{CPtr, Error, Quota, Rights, ThreadId};
+use vmm::sel4_faults::{answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault};
+use vmm::{CPtr, Quota, Rights, ThreadId};
+use vmm_client::protocol::{Message, MOST_WORDS};
 
-use crate::{Failure, Manager, Outcome};
+use crate::server::report::{Counts, End, Notice, ServerError};
+use crate::service::Service;
+use crate::types::ids::{ClientId, CLIENT_BADGE};
+use crate::types::message::{Deferred, Event, Incoming};
+use crate::types::program::{Program, Start};
 
-/// Below the server's, so that it answers before anybody goes on.
-const PRIORITY: Word = 100;
-/// The most clients at a time.
-const MOST_CLIENTS: usize = 3;
+/// The most clients that a server has at a time.
+pub const MAX_CLIENTS: usize = 8;
 
-/// How a client ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// By itself, with this code.
-    Exited(u32),
-    /// For a fault.
-    Fault,
-    /// By its parent.
-    Killed,
+/// How a server works.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Tells people something; called between a message and its answer.
+    pub report: fn(&Notice<'_>),
+    /// The priority of the clients' threads: below the server's, so that it answers before anybody
+    /// goes on.
+    pub priority: Word,
+    /// Pages of the stack of a client's first thread.
+    pub stack_pages: usize,
 }
 
-/// What the server counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
-    /// Messages of clients.
-    pub requests: usize,
-    /// Those of them that were refused.
-    pub refused: usize,
-    /// Faults after which the thread went on.
-    pub resolved: usize,
-    /// Faults that ended a client.
-    pub unresolved: usize,
+impl Default for Options {
+    /// Tells nobody anything; priority 100, four pages of stack.
+    fn default() -> Options {
+        Options { report: |_| {}, priority: 100, stack_pages: 4 }
+    }
 }
 
 /// A client.
@@ -58,22 +42,13 @@ struct Entry {
     end: Option<End>,
 }
 
-/// The server.
+/// A server of client programs: the service, and the loop that answers at its endpoint.
 pub struct Server {
     endpoint: cap::Endpoint,
     service: Service<'static>,
-    clients: [Option<Entry>; MOST_CLIENTS],
-    told: Told,
+    clients: [Option<Entry>; MAX_CLIENTS],
+    options: Options,
     counts: Counts,
-}
-
-/// How much a server prints.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Told {
-    /// What clients say, and how they end.
-    All,
-    /// Nothing but faults that end a client.
-    Faults,
 }
 
 impl Server {
@@ -81,36 +56,31 @@ impl Server {
     ///
     /// # Errors
     /// What the manager refuses.
-    pub fn new(vmm: &mut Manager, endpoint: CPtr) -> Outcome<Server> {
+    pub fn new(vmm: &mut Manager, endpoint: CPtr, options: Options) -> Result<Server, ServerError> {
         Ok(Server {
             endpoint: cap::Endpoint::from_bits(endpoint.bits() as Word),
             service: Service::new(vmm, endpoint)?,
-            clients: [None; MOST_CLIENTS],
-            told: Told::All,
+            clients: [None; MAX_CLIENTS],
+            options,
             counts: Counts::default(),
         })
-    }
-
-    /// The same, printing this much.
-    pub fn telling(self, told: Told) -> Server {
-        Server { told, ..self }
     }
 
     /// Makes a client.
     ///
     /// # Errors
-    /// What the manager refuses; `BadBootInfo` when there are as many as there can be.
+    /// Those of [`Service::create_client`]; [`ServerError::TooManyClients`].
     pub fn create(
         &mut self,
         vmm: &mut Manager,
         name: &str,
         limits: Quota,
         parent: Option<ClientId>,
-    ) -> Outcome<ClientId> {
+    ) -> Result<ClientId, ServerError> {
+        let over = |entry: &Option<Entry>| entry.as_ref().is_none_or(|entry| entry.end.is_some());
+        let free = self.clients.iter_mut().find(|entry| over(entry));
+        let free = free.ok_or(ServerError::TooManyClients { most: MAX_CLIENTS })?;
         let client = self.service.create_client(vmm, name, limits, parent)?;
-        let over = |entry: &Entry| entry.end.is_some();
-        let free = self.clients.iter_mut().find(|entry| entry.as_ref().is_none_or(over));
-        let free = free.ok_or(Failure::Manager(Error::BadBootInfo(MOST_CLIENTS)))?;
         *free = Some(Entry { client, start: None, end: None });
         Ok(client)
     }
@@ -118,16 +88,15 @@ impl Server {
     /// Loads its program.
     ///
     /// # Errors
-    /// What the manager refuses; `BadBootInfo` for a file that cannot be loaded.
-    pub fn load(&mut self, vmm: &mut Manager, client: ClientId, file: &[u8]) -> Outcome {
-        let loaded = self.service.load(vmm, client, &Program { file, stack_pages: 4 });
-        let start = loaded.map_err(|error| match error {
-            ImageError::Manager(error) => Failure::Manager(error),
-            other => {
-                debug_println!("loading {client:?}: {other}");
-                Failure::Manager(Error::BadBootInfo(file.as_ptr() as usize))
-            }
-        })?;
+    /// Those of [`Service::load`].
+    pub fn load(
+        &mut self,
+        vmm: &mut Manager,
+        client: ClientId,
+        file: &[u8],
+    ) -> Result<(), ServerError> {
+        let program = Program { file, stack_pages: self.options.stack_pages };
+        let start = self.service.load(vmm, client, &program)?;
         if let Some(entry) = self.entry(client) {
             entry.start = Some(start);
         }
@@ -137,7 +106,7 @@ impl Server {
     /// Gives it a capability.
     ///
     /// # Errors
-    /// What the manager refuses.
+    /// Those of [`Service::give_capability`].
     pub fn give(
         &mut self,
         vmm: &mut Manager,
@@ -145,24 +114,25 @@ impl Server {
         slot: u32,
         capability: CPtr,
         rights: Rights,
-    ) -> Outcome {
+    ) -> Result<(), ServerError> {
         Ok(self.service.give_capability(vmm, client, slot, capability, rights, None)?)
     }
 
-    /// Lets it run. Without a program nothing happens.
+    /// Lets it run.
     ///
     /// # Errors
-    /// What the kernel refuses.
-    pub fn start(&mut self, client: ClientId, argument: u32) -> Outcome {
+    /// [`crate::Error::NoProgram`] when none was loaded; what the kernel refuses.
+    pub fn start(&mut self, client: ClientId, argument: u32) -> Result<(), ServerError> {
         let start = self.entry(client).and_then(|entry| entry.start);
-        start.map_or(Ok(()), |start| set_going(&start, argument))
+        let start = start.ok_or(crate::Error::NoProgram(client))?;
+        self.set_going(&start, argument)
     }
 
     /// Serves until every client has ended and all they had is given back.
     ///
     /// # Errors
-    /// What the kernel refuses of giving back.
-    pub fn run(&mut self, vmm: &mut Manager) -> Outcome {
+    /// [`ServerError`]: what the kernel refuses of giving back, or of starting a thread.
+    pub fn run(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
         let mut answer: Option<MessageInfo> = None;
         let mut busy = false;
         while busy || self.clients.iter().flatten().any(|entry| entry.end.is_none()) {
@@ -173,8 +143,8 @@ impl Server {
                     if let Some(answer) = answer {
                         sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
                     }
-                    busy = self.service.work(vmm)?;
-                    self.settle_due(vmm)?;
+                    busy = self.service.reap_step(vmm)?;
+                    self.settle_deferred(vmm)?;
                     self.endpoint.nb_recv(())
                 }
             };
@@ -192,10 +162,10 @@ impl Server {
         vmm: &mut Manager,
         info: &MessageInfo,
         badge: usize,
-    ) -> Outcome<Option<MessageInfo>> {
+    ) -> Result<Option<MessageInfo>, ServerError> {
         if badge & CLIENT_BADGE == 0 {
             let resolved = self.fault(vmm, info, badge)?;
-            self.settle_due(vmm)?;
+            self.settle_deferred(vmm)?;
             return Ok(resolved.then(|| MessageInfoBuilder::default().build()));
         }
         let mut words = [0; MOST_WORDS + 1];
@@ -216,24 +186,24 @@ impl Server {
             keep_caller(vmm, slot)?;
         }
         match outcome.event {
-            Some(Event::Said(client, line)) if self.told == Told::All => {
+            Some(Event::Said(client, line)) => {
                 let name = self.service.name(client).unwrap_or_default();
-                debug_println!("{}: {line}", name.as_str());
+                (self.options.report)(&Notice::Said { name: name.as_str(), line: &line });
             }
-            Some(Event::Exited(client, code)) => self.ends(client, End::Exited(code)),
-            Some(Event::Killed(client)) => self.ends(client, End::Killed),
-            Some(Event::Thread { start, argument, .. }) => set_going(&start, argument)?,
-            _ => {}
+            Some(Event::Exited(client, code)) => self.note_end(client, End::Exited(code)),
+            Some(Event::Killed(client)) => self.note_end(client, End::Killed),
+            Some(Event::Thread { start, argument, .. }) => self.set_going(&start, argument)?,
+            Some(Event::ThreadEnded(_)) | None => {}
         }
-        self.settle_due(vmm)?;
+        self.settle_deferred(vmm)?;
         Ok(outcome.answer.as_ref().map(|message| self.put(message)))
     }
 
-    /// Does what is due for others than the one whose message came.
-    fn settle_due(&mut self, vmm: &mut Manager) -> Outcome {
-        while let Some(due) = self.service.next_due(vmm)? {
-            match due {
-                Due::Answer { slot, message } => {
+    /// Does what was deferred, for others than the one whose message came.
+    fn settle_deferred(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
+        while let Some(deferred) = self.service.next_deferred(vmm)? {
+            match deferred {
+                Deferred::Answer { slot, message } => {
                     let answer = match message {
                         Some(message) => self.put(&message),
                         // A thread that waited for its page.
@@ -244,7 +214,7 @@ impl Server {
                     };
                     answer_kept(slot, answer);
                 }
-                Due::Unresolved { thread, fault, error } => {
+                Deferred::Unresolved { thread, fault, error } => {
                     self.unresolved(vmm, thread, ThreadFault::Page(fault), error, error.is_none())?
                 }
             }
@@ -265,7 +235,12 @@ impl Server {
     /// Takes a fault; says whether its thread is to be answered at once. A client has a capability
     /// to its fault endpoint too, so this may be a message of its own making: then it is one about
     /// its own thread at the worst.
-    fn fault(&mut self, vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Outcome<bool> {
+    fn fault(
+        &mut self,
+        vmm: &mut Manager,
+        info: &MessageInfo,
+        badge: usize,
+    ) -> Result<bool, ServerError> {
         let thread = ThreadId::from_badge(badge);
         let (fault, error) = match receive(vmm, info, badge) {
             Received::Resolved => {
@@ -297,30 +272,25 @@ impl Server {
         vmm: &mut Manager,
         thread: ThreadId,
         fault: ThreadFault,
-        error: Option<Error>,
+        error: Option<vmm::Error>,
         refused_by_pager: bool,
-    ) -> Outcome {
+    ) -> Result<(), ServerError> {
+        let tell = self.options.report;
         let space = report(vmm, thread, (fault, error, refused_by_pager), |_, incident| {
-            debug_print!("{incident}");
+            tell(&Notice::Fault(incident));
             incident.thread.space
         });
         self.counts.unresolved += 1;
         if let Some(client) = space.and_then(|space| self.service.client_in(space)) {
             self.service.kill(client)?;
-            self.ends(client, End::Fault);
+            self.note_end(client, End::Fault);
         }
         Ok(())
     }
 
-    fn ends(&mut self, client: ClientId, end: End) {
+    fn note_end(&mut self, client: ClientId, end: End) {
         let name = self.service.name(client).unwrap_or_default();
-        let name = name.as_str();
-        match end {
-            _ if self.told != Told::All => {}
-            End::Exited(code) => debug_println!("server: {name} exits with {code}"),
-            End::Fault => debug_println!("server: {name} is ended for its fault"),
-            End::Killed => debug_println!("server: {name} is ended by its parent"),
-        }
+        (self.options.report)(&Notice::Ended { name: name.as_str(), end });
         if let Some(entry) = self.entry(client) {
             entry.end = Some(end);
         }
@@ -330,7 +300,8 @@ impl Server {
         self.clients.iter_mut().flatten().find(|entry| entry.client == client)
     }
 
-    /// How a client ended.
+    /// How a client ended; `None` while it runs, and of one that this server does not know (any
+    /// more: an entry is used again when its client has ended).
     pub fn end_of(&self, client: ClientId) -> Option<End> {
         let mut entries = self.clients.iter().flatten();
         entries.find(|entry| entry.client == client)?.end
@@ -340,18 +311,19 @@ impl Server {
     pub fn counts(&self) -> Counts {
         self.counts
     }
-}
 
-/// Writes a new thread's registers, and lets it run.
-fn set_going(start: &Start, argument: u32) -> Outcome {
-    let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
-    let mut context = UserContext::default();
-    *context.pc_mut() = start.entry as Word;
-    // As after a call: 4 below a multiple of 16.
-    *context.sp_mut() = (start.stack_top - 4) as Word;
-    *context.fastcall_param_mut(0) = start.ipc_buffer as Word;
-    *context.fastcall_param_mut(1) = argument;
-    context.inner_mut().tls_base = start.thread_pointer as Word;
-    tcb.tcb_set_sched_params(slot::TCB.cap(), PRIORITY, PRIORITY)?;
-    Ok(tcb.tcb_write_all_registers(true, &mut context)?)
+    /// Writes a new thread's registers, and lets it run.
+    fn set_going(&self, start: &Start, argument: u32) -> Result<(), ServerError> {
+        let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
+        let mut context = UserContext::default();
+        *context.pc_mut() = start.entry as Word;
+        // As after a call: 4 below a multiple of 16.
+        *context.sp_mut() = (start.stack_top - 4) as Word;
+        *context.fastcall_param_mut(0) = start.ipc_buffer as Word;
+        *context.fastcall_param_mut(1) = argument;
+        context.inner_mut().tls_base = start.thread_pointer as Word;
+        let priority = self.options.priority;
+        tcb.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
+        Ok(tcb.tcb_write_all_registers(true, &mut context)?)
+    }
 }

@@ -1,0 +1,62 @@
+//! The service: memory for programs that do not trust each other.
+//!
+//! ```text
+//!   client ──message──► Incoming ──► Service::handle ──► Outcome: an answer, and what happened
+//!          (its badge,
+//!           words)
+//! ```
+//!
+//! Each file uses only the ones above it in this list:
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `types` | the words that servers use: ids, messages, programs, errors |
+//! | `state` | what the service remembers of clients, offers, paged regions: plain records |
+//! | `service` | [`Service`] itself: its parts, its look-ups, who is to be looked at next |
+//! | `answers` | the protocol's words for the manager's: rights, errors, regions |
+//! | `accounts` | clients made and forgotten; accounts that are split |
+//! | `memory` | requests about the sender's own memory |
+//! | `client_pagers` | pages that one client supplies to another |
+//! | `offers` | what one client offers another: memory, or to page |
+//! | `image` | a program's ELF file, segment by segment |
+//! | `program` | a program: its CSpace, and what it begins with |
+//! | `client_threads` | the threads of a client, the first and further ones |
+//! | `teardown` | the end of a client: all it had, given back in pieces |
+//! | `handle` | messages taken apart and answered |
+//! | `server` | the server's loop, behind the feature `sel4` |
+//!
+//! What keeps clients apart is what a message can say. It names the sender's own addresses and
+//! numbers, which are looked up in the space that belongs to the badge, and nowhere else. The badge
+//! is the kernel's word for who sends.
+//!
+//! No request takes long: at most [`protocol::MOST_PAGES`] pages are touched, and what is left is
+//! asked for again. A client that ends is taken apart between other requests, by
+//! [`Service::reap_step`].
+//!
+//! All of it stands on the manager's public interface, and makes no system call but through the
+//! manager, so it runs on the model kernel too. The loop is the exception.
+#![no_std]
+#![deny(unsafe_code)]
+
+mod accounts;
+mod answers;
+mod client_pagers;
+mod client_threads;
+mod handle;
+mod image;
+mod memory;
+mod offers;
+mod program;
+#[cfg(feature = "sel4")]
+pub mod server;
+mod service;
+mod state;
+mod teardown;
+mod types;
+
+pub use service::Service;
+pub use types::error::{Error, ImageError, NodeKind, NumberKind, Result};
+pub use types::ids::{ClientId, CLIENT_BADGE};
+pub use types::message::{Deferred, Event, Incoming, Outcome};
+pub use types::program::{Program, Start};
+pub use vmm_client::protocol;

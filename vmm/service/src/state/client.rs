@@ -1,0 +1,142 @@
+//! A client's record.
+
+use core::cell::Cell;
+
+use intrusive_collections::{KeyAdapter, RBTreeLink};
+use vmm::{CPtr, Name, Object, Quota, SpaceId, ThreadParts, Tls};
+use vmm_client::protocol::{CNODE_BITS, MOST_THREADS};
+
+use crate::types::ids::ClientId;
+
+/// Where a client is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum State {
+    /// Its messages are answered.
+    #[default]
+    Alive,
+    /// It is being taken apart.
+    Dying,
+    /// It is gone, and its account waits for its children's.
+    Account,
+}
+
+/// What is in a slot of a client's CNode. It cannot change that itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Held {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What it was given at its start.
+    Given,
+    /// The frame of the IPC buffer at this address.
+    IpcBuffer(usize),
+    /// The endpoint that a thread's faults go to.
+    Faults,
+}
+
+/// A thread of a client's, as far as it is made, or not yet taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientThread {
+    pub parts: ThreadParts,
+    /// The slot of the client's CNode for its faults.
+    pub slot: u32,
+}
+
+impl ClientThread {
+    /// The address of its IPC buffer: what its client knows it by.
+    pub fn buffer(&self) -> Option<usize> {
+        self.parts.memory().map(|memory| memory.ipc_buffer.address())
+    }
+}
+
+/// A client's node.
+#[derive(Default)]
+pub(crate) struct Client<'p> {
+    pub next_free: Cell<Option<&'p Client<'p>>>,
+    by_number: RBTreeLink,
+    pub number: Cell<u32>,
+    pub state: Cell<State>,
+    /// 0 for none.
+    pub parent: Cell<u32>,
+    pub children: Cell<u32>,
+    pub limits: Cell<Quota>,
+    pub open_offers: Cell<u32>,
+    /// Regions of others whose pages it supplies.
+    pub paged: Cell<u32>,
+    /// While a thread of its waits for the next fault: where the right to answer it is kept, and
+    /// the ticket after which.
+    pub waits: Cell<Option<(CPtr, u32)>>,
+    /// In the list of pagers for which there may be something.
+    pub ready: Cell<bool>,
+    pub next_ready: Cell<Option<&'p Client<'p>>>,
+    pub last_ticket: Cell<u32>,
+    pub name: Cell<Name>,
+    pub cnode: Cell<Option<Object>>,
+    /// Its threads, the first one first.
+    pub threads: [Cell<Option<ClientThread>>; MOST_THREADS as usize],
+    /// What new threads' local storage begins with, if its program has any.
+    pub tls: Cell<Option<Tls>>,
+    /// What is in the slots of its CNode.
+    pub slots: [Cell<Held>; 1 << CNODE_BITS],
+    pub next_dying: Cell<Option<&'p Client<'p>>>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+    intrusive_adapter!(
+        pub(crate) ByNumber<'p> = &'p Client<'p>: Client<'p> { by_number => RBTreeLink }
+    );
+}
+pub(crate) use adapters::ByNumber;
+
+impl<'a> KeyAdapter<'a> for ByNumber<'_> {
+    type Key = u32;
+    fn get_key(&self, client: &'a Client<'_>) -> u32 {
+        client.number.get()
+    }
+}
+
+impl Client<'_> {
+    /// Makes the node a new client's, which has nothing but its limits.
+    pub fn begin(&self, number: u32, name: Name, limits: Quota, parent: u32) {
+        self.number.set(number);
+        self.state.set(State::Alive);
+        self.parent.set(parent);
+        self.children.set(0);
+        self.limits.set(limits);
+        self.open_offers.set(0);
+        self.paged.set(0);
+        self.waits.set(None);
+        self.last_ticket.set(0);
+        self.name.set(name);
+        self.cnode.set(None);
+        self.threads.iter().for_each(|thread| thread.set(None));
+        self.tls.set(None);
+        self.slots.iter().for_each(|slot| slot.set(Held::Nothing));
+    }
+
+    pub fn id(&self) -> ClientId {
+        ClientId(self.number.get())
+    }
+
+    pub fn space(&self) -> SpaceId {
+        self.id().space()
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.state.get() == State::Alive
+    }
+
+    /// What is in a slot of its CNode; `None` when there is no such slot.
+    pub fn held(&self, slot: u32) -> Option<&Cell<Held>> {
+        self.slots.get(slot as usize)
+    }
+
+    /// Whether a thread of its has this IPC buffer.
+    pub fn is_threads_buffer(&self, address: usize) -> bool {
+        let mut threads = self.threads.iter().filter_map(|thread| thread.get());
+        threads.any(|thread| thread.buffer() == Some(address))
+    }
+}

@@ -1,0 +1,6 @@
+//! The words that servers use. Nothing here knows the service.
+
+pub(crate) mod error;
+pub(crate) mod ids;
+pub(crate) mod message;
+pub(crate) mod program;
