@@ -2,8 +2,8 @@
 //! manager makes for it.
 
 use sel4::init_thread::slot;
-use sel4::{cap, CNodeCapData, CPtr, UserContext, Word};
-use vmm::{Blueprint, IpcBuffer, Object, Stack};
+use sel4::{cap, CPtr, UserContext, Word};
+use vmm::{FaultEndpoint, IpcBuffer, NewThread, Object, Stack, ThreadCSpace, ThreadParts};
 
 use crate::{Manager, Outcome};
 
@@ -33,6 +33,7 @@ impl ThreadOptions {
 /// A thread, with what it was given.
 #[derive(Clone, Copy, Debug)]
 pub struct Thread {
+    parts: ThreadParts,
     tcb: Object,
     stack: Stack,
     buffer: IpcBuffer,
@@ -42,23 +43,25 @@ impl Thread {
     /// Makes a thread that does not run yet.
     ///
     /// # Errors
-    /// What the manager or the kernel refuses; what was made before that is not given back.
+    /// What the manager or the kernel refuses; what was made before that is given back.
     pub fn new(vmm: &mut Manager, options: &ThreadOptions) -> Outcome<Thread> {
-        let space = vmm.own_space();
-        let thread = Thread {
-            tcb: vmm.allocate(Blueprint::Tcb)?,
-            stack: vmm.allocate_stack(space, options.stack_pages, options.name)?,
-            buffer: vmm.allocate_ipc_buffer(space)?,
+        let ThreadOptions { name, priority, stack_pages, fault_endpoint } = *options;
+        let new = NewThread {
+            space: vmm.own_space(),
+            memory: vmm::ThreadOptions { stack_pages, tls: None, name },
+            tls_copy: None,
+            cspace: ThreadCSpace::Manager,
+            faults: FaultEndpoint::At(vmm::CPtr::new(fault_endpoint.bits() as usize)),
         };
-        let tcb = thread.tcb();
-        tcb.tcb_set_space(
-            options.fault_endpoint,
-            cap::CNode::from_bits(vmm.cspace_root().bits() as Word),
-            CNodeCapData::new(0, 0),
-            slot::VSPACE.cap(),
-        )?;
-        vmm.set_ipc_buffer(thread.tcb.slot(), thread.buffer)?;
-        tcb.tcb_set_sched_params(slot::TCB.cap(), options.priority, options.priority)?;
+        let mut parts = ThreadParts::default();
+        let made = vmm.allocate_thread(&new, &mut parts)?;
+        let (stack, buffer) = (made.memory.stack, made.memory.ipc_buffer);
+        let thread = Thread { parts, tcb: made.tcb, stack, buffer };
+        let set = thread.tcb().tcb_set_sched_params(slot::TCB.cap(), priority, priority);
+        if let Err(error) = set {
+            thread.release(vmm)?;
+            return Err(error.into());
+        }
         Ok(thread)
     }
 
@@ -98,19 +101,16 @@ impl Thread {
     ///
     /// # Errors
     /// What the manager or the kernel refuses.
-    pub fn release(self, vmm: &mut Manager) -> Outcome {
-        self.tcb().tcb_suspend()?;
-        vmm.release_ipc_buffer(self.buffer)?;
-        self.release_without_buffer(vmm)
+    pub fn release(mut self, vmm: &mut Manager) -> Outcome {
+        Ok(vmm.release_thread(&mut self.parts)?)
     }
 
     /// As [`Thread::release`], when the IPC buffer was released before.
     ///
     /// # Errors
     /// What the manager or the kernel refuses.
-    pub fn release_without_buffer(self, vmm: &mut Manager) -> Outcome {
-        self.tcb().tcb_suspend()?;
-        vmm.release(self.stack.region())?;
-        Ok(vmm.free(self.tcb)?)
+    pub fn release_without_buffer(mut self, vmm: &mut Manager) -> Outcome {
+        vmm.stop_thread(&mut self.parts)?;
+        Ok(vmm.release(self.stack.region())?)
     }
 }

@@ -2,8 +2,8 @@
 
 use sel4::{cap, Badge, MessageInfo, MessageInfoBuilder, Word};
 
-use super::pagers::Pagers;
 use super::policy::{registers, Incident, Verdict};
+use super::root_pagers::Pagers;
 use super::{decode, Manager, ThreadFault, PAGER_BADGE};
 use crate::CPtr;
 use crate::{Error, Result};
@@ -74,12 +74,12 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         if !self.pagers.has(token) {
             return Ok(false);
         }
-        let reply = vmm.reply_slot(thread)?;
+        // The queue of a pager of the root task is that of its token.
+        let (request, reply) = vmm.wait_for_page(token, thread, fault, (token, page))?;
         if keep_caller(vmm, reply).is_err() {
-            vmm.give_slots(reply, 1)?;
+            vmm.forget_request_of(thread)?;
             return Ok(false);
         }
-        let request = vmm.begin_request(thread, fault, token, page, reply)?;
         self.pagers.tell(&request);
         Ok(true)
     }

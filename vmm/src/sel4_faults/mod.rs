@@ -1,12 +1,12 @@
 //! Answering faults by message: the side of [`crate::FaultClass`] that talks to the kernel.
 //!
 //! ```text
-//!   message.rs     what a message says: a page fault, another fault, nothing we know
-//!   handler.rs     a message in, an answer out: to be fed from any loop
-//!   policy.rs      what is told of a fault that cannot be resolved, and what becomes of its thread
-//!   pagers.rs      pagers outside: asked without waiting for them, answered for when they answer
-//!   shared.rs      a manager that two threads of the root task use
-//!   thread.rs      a thread that does nothing but answer faults
+//!   message.rs        what a message says: a page fault, another fault, nothing we know
+//!   handler.rs        a message in, an answer out: to be fed from any loop
+//!   policy.rs         what is told of a fault that cannot be resolved, and what becomes of its thread
+//!   root_pagers.rs    pagers of the root task: asked without waiting for them, and answered for
+//!   shared.rs         a manager that two threads of the root task use
+//!   handler_thread.rs a thread that does nothing but answer faults
 //! ```
 //!
 //! In a loop of one's own:
@@ -29,18 +29,18 @@
 //! registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.
 
 mod handler;
+mod handler_thread;
 mod message;
-mod pagers;
 mod policy;
+mod root_pagers;
 mod shared;
-mod thread;
 
 pub use handler::{answer_kept, keep_caller, receive, report, FaultHandler, Received};
+pub use handler_thread::{start, HandlerError, HandlerOptions, HandlerThread};
 pub use message::{decode, ThreadFault};
-pub use pagers::{PagerCall, MOST_PAGERS, PAGER_BADGE};
 pub use policy::{Incident, Verdict};
+pub use root_pagers::{PagerCall, MAX_PAGERS, PAGER_BADGE};
 pub use shared::{ManagerGuard, SharedManager};
-pub use thread::{start, HandlerError, HandlerOptions, HandlerThread};
 
 /// The manager of a root task on seL4.
 pub type Manager = crate::Vmm<'static, crate::sel4_kernel::Sel4>;

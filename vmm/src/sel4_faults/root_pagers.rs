@@ -1,4 +1,4 @@
-//! Pagers outside: asked without waiting for them, and answered for when they answer.
+//! Pagers of the root task: asked without waiting for them, and answered for when they answer.
 //!
 //! ```text
 //!   thread ─fault─► handler ── keeps the right to answer it (CNode_SaveCaller), one slot a thread
@@ -10,6 +10,8 @@
 //!                          REFUSE ticket            ──► the policy decides
 //!                          NEXT after a ticket      ──► the oldest request it has not seen
 //! ```
+//!
+//! How a wait ends is the manager's to say ([`RequestEnd`]), as for the service's pagers.
 //!
 //! The handler never blocks on a pager: it sends without waiting, and a request stays until it is
 //! answered, in the thread's own node. So a pager that is slow, dead or wrong stops the threads that
@@ -23,14 +25,14 @@ use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
 
 use super::{answer_kept, FaultHandler, Incident, Manager, ThreadFault, Verdict};
 use crate::Access;
-use crate::PageRequest;
 use crate::SpaceId;
 use crate::Supply;
 use crate::{CPtr, Invocation, Kernel};
-use crate::{Error, NodeKind, Result};
+use crate::{Error, Result};
+use crate::{PageRequest, RequestEnd};
 
 /// The most pagers of one handler.
-pub const MOST_PAGERS: usize = 16;
+pub const MAX_PAGERS: usize = 16;
 
 /// The bit that pagers' badges have and threads' have not; the others are the pager's number.
 pub const PAGER_BADGE: usize = 1 << 27;
@@ -77,19 +79,18 @@ impl Pager {
     /// Deletes its capability to the handler's endpoint, and the copies of it.
     fn release(self, vmm: &mut Manager) -> Result {
         let path = vmm.allocator().path(self.calls);
-        let kernel = vmm.kernel_mut();
-        kernel.cnode_revoke(path).map_err(Error::kernel(Invocation::CNodeRevoke))?;
-        kernel.cnode_delete(path).map_err(Error::kernel(Invocation::CNodeDelete))?;
-        vmm.give_slots(self.calls, 1)
+        let revoked = vmm.kernel.cnode_revoke(path);
+        revoked.map_err(Error::kernel(Invocation::CNodeRevoke))?;
+        vmm.release_slot(self.calls)
     }
 }
 
 /// The pagers of a handler.
-pub(super) struct Pagers([Option<Pager>; MOST_PAGERS]);
+pub(super) struct Pagers([Option<Pager>; MAX_PAGERS]);
 
 impl Pagers {
     pub fn new() -> Pagers {
-        Pagers([None; MOST_PAGERS])
+        Pagers([None; MAX_PAGERS])
     }
 
     fn find(&self, token: u32) -> Option<&Pager> {
@@ -133,7 +134,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     /// or copied to another.
     ///
     /// # Errors
-    /// [`Error::OutOfNodes`] when there are [`MOST_PAGERS`], or one with this token;
+    /// [`Error::TokenInUse`]; [`Error::TooManyPagers`] when there are [`MAX_PAGERS`];
     /// [`Error::NoSuchSpace`], [`Error::Allocator`], [`Error::Kernel`].
     pub fn add_pager(
         &mut self,
@@ -143,11 +144,11 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         space: SpaceId,
     ) -> Result<CPtr> {
         vmm.space(space)?;
-        let full = Error::OutOfNodes(NodeKind::Thread);
         if self.pagers.has(token) {
-            return Err(full);
+            return Err(Error::TokenInUse { token });
         }
-        let number = self.pagers.0.iter().position(Option::is_none).ok_or(full)?;
+        let number = self.pagers.0.iter().position(Option::is_none);
+        let number = number.ok_or(Error::TooManyPagers { most: MAX_PAGERS })?;
         let calls = vmm.mint(self.endpoint, (PAGER_BADGE | number) as u32)?;
         self.pagers.0[number] = Some(Pager { token, endpoint, space, calls });
         Ok(calls)
@@ -157,14 +158,13 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     /// Copies of its capability to the handler's endpoint are deleted.
     ///
     /// # Errors
-    /// [`Error::NoSuchRequest`] (with ticket 0) when there is none with this token;
-    /// [`Error::Kernel`].
+    /// [`Error::NoSuchPager`]; [`Error::Kernel`].
     pub fn remove_pager(&mut self, vmm: &mut Manager, token: u32) -> Result {
         let number = self.pagers.0.iter().position(|p| p.is_some_and(|p| p.token == token));
-        let number = number.ok_or(Error::NoSuchRequest { ticket: 0 })?;
+        let number = number.ok_or(Error::NoSuchPager { token })?;
         let pager = self.pagers.0[number].take();
-        while let Some(request) = vmm.next_request(token, 0) {
-            self.refuse(vmm, token, request.ticket)?;
+        while let Some(end) = vmm.abandon_request(token) {
+            self.settle(vmm, end)?;
         }
         pager.map_or(Ok(()), |pager| pager.release(vmm))
     }
@@ -179,10 +179,13 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     }
 
     /// Gives a thread the page that it waits for: `page` (bytes, page-aligned) of the space `from`.
-    /// The thread goes on.
+    /// The thread goes on, also when another thread's request has brought a page there before.
     ///
     /// # Errors
-    /// [`Error::NoSuchRequest`]; those of [`crate::Vmm::supply_page`]: the thread still waits.
+    /// [`Error::NoSuchRequest`], for a request too whose region is gone: its thread goes on, and
+    /// meets what is there now. [`Error::OutOfQuota`] when the thread's space may have no more: what
+    /// becomes of the thread is for the policy. After all others of [`crate::Vmm::supply_page`] the
+    /// thread still waits.
     pub fn supply(
         &mut self,
         vmm: &mut Manager,
@@ -192,17 +195,16 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         page: usize,
         supply: Supply,
     ) -> Result {
-        let request = vmm.request(token, ticket)?;
-        let thread = vmm.thread(request.thread)?;
-        match vmm.supply_page(thread.space, request.fault.address, from, page, supply) {
-            // Another thread's request for the same page was answered before.
-            Ok(()) | Err(Error::AlreadyMapped { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let (_, reply) = vmm.end_request(token, ticket)?;
-        // An answer uses the right up, so that the slot is empty again.
-        answer_kept(reply, MessageInfoBuilder::default().build());
-        vmm.give_slots(reply, 1)
+        let end = vmm.supply_request(token, ticket, from, page, supply)?;
+        let supplied = match end {
+            RequestEnd::Supplied { .. } | RequestEnd::NotTaken { .. } => Ok(()),
+            RequestEnd::Unresolved { error: Some(error), .. } => Err(error),
+            RequestEnd::Stale { .. } | RequestEnd::Unresolved { .. } => {
+                Err(Error::NoSuchRequest { ticket })
+            }
+        };
+        self.settle(vmm, end)?;
+        supplied
     }
 
     /// Refuses the page that a thread waits for: what becomes of the thread is for the policy.
@@ -210,17 +212,27 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     /// # Errors
     /// [`Error::NoSuchRequest`]; [`Error::Kernel`].
     pub fn refuse(&mut self, vmm: &mut Manager, token: u32, ticket: u32) -> Result {
-        let (request, reply) = vmm.end_request(token, ticket)?;
-        let fault = ThreadFault::Page(request.fault);
-        if self.unresolved(vmm, request.thread.badge(), fault, None, true).is_some() {
-            answer_kept(reply, MessageInfoBuilder::default().build());
-        } else {
-            // It was deleted with the thread's wait, as a rule; deleting it again succeeds.
-            let path = vmm.allocator().path(reply);
-            let deleted = vmm.kernel_mut().cnode_delete(path);
-            deleted.map_err(Error::kernel(Invocation::CNodeDelete))?;
+        let end = vmm.refuse_request(token, ticket)?;
+        self.settle(vmm, end)
+    }
+
+    /// Does for a thread what the end of its wait asks for: answers it, unless the policy says
+    /// otherwise of one that cannot go on.
+    fn settle(&mut self, vmm: &mut Manager, end: RequestEnd) -> Result {
+        let goes_on = match end {
+            RequestEnd::Unresolved { request, error, .. } => {
+                let fault = ThreadFault::Page(request.fault);
+                let badge = request.thread.badge();
+                self.unresolved(vmm, badge, fault, error, error.is_none()).is_some()
+            }
+            _ => true,
+        };
+        if goes_on {
+            // An answer uses the right up, so that the slot is empty again.
+            answer_kept(end.reply(), MessageInfoBuilder::default().build());
+            return vmm.give_slots(end.reply(), 1);
         }
-        vmm.give_slots(reply, 1)
+        vmm.release_slot(end.reply())
     }
 
     /// Answers a pager's call.

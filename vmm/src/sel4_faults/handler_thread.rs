@@ -6,12 +6,12 @@ use core::mem::{align_of, size_of};
 use sel4::init_thread::slot;
 use sel4::{cap, UserContext, Word};
 
-use super::pagers::Pagers;
+use super::root_pagers::Pagers;
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
-use crate::Error;
-use crate::IpcBuffer;
-use crate::Stack;
-use crate::{Blueprint, CPtr, Kernel, Object};
+use crate::{
+    Blueprint, CPtr, Error, FaultEndpoint, NewThread, Object, ThreadCSpace, ThreadOptions,
+    ThreadParts,
+};
 
 /// What the thread is to be.
 #[derive(Clone, Copy, Debug)]
@@ -66,10 +66,8 @@ impl core::error::Error for HandlerError {}
 #[derive(Clone, Copy, Debug)]
 pub struct HandlerThread {
     endpoint: Object,
-    tcb: Object,
-    stack: Stack,
-    buffer: IpcBuffer,
-    /// Where its handler's pagers are, in its stack.
+    parts: ThreadParts,
+    /// Where its handler's pagers are, in its stack; 0 until they are there.
     pagers: usize,
 }
 
@@ -84,14 +82,14 @@ impl HandlerThread {
     ///
     /// # Errors
     /// What the manager or the kernel refuses.
-    pub fn stop(self, vmm: &mut Manager) -> Result<(), HandlerError> {
-        tcb(self.tcb).tcb_suspend()?;
-        // SAFETY: `start` put them there; the thread has stopped, and not in their midst, as the
-        // caller holds the lock. The stack is there until it is released below.
-        unsafe { &mut *(self.pagers as *mut Pagers) }.release(vmm)?;
-        vmm.release_ipc_buffer(self.buffer)?;
-        vmm.release(self.stack.region())?;
-        vmm.free(self.tcb)?;
+    pub fn stop(mut self, vmm: &mut Manager) -> Result<(), HandlerError> {
+        vmm.stop_thread(&mut self.parts)?;
+        if self.pagers != 0 {
+            // SAFETY: `begin` put them there; the thread is gone, and was not in their midst, as the
+            // caller holds the lock. The stack is there until it is released below.
+            unsafe { &mut *(self.pagers as *mut Pagers) }.release(vmm)?;
+        }
+        vmm.release_thread(&mut self.parts)?;
         Ok(vmm.free(self.endpoint)?)
     }
 }
@@ -111,7 +109,7 @@ struct Start<P> {
 /// The thread has no thread-local storage, so `policy` must use none.
 ///
 /// # Errors
-/// What the manager or the kernel refuses; what was made before that is not given back.
+/// What the manager or the kernel refuses; what was made before that is given back.
 pub fn start<P>(
     shared: &'static SharedManager,
     options: &HandlerOptions<'_>,
@@ -122,27 +120,49 @@ where
     P: FnMut(&mut Manager, &Incident<'_>) -> Verdict + Send + 'static,
 {
     let vmm = &mut *shared.lock();
-    let own = vmm.own_space();
-    let mut thread = HandlerThread {
-        endpoint: vmm.allocate(Blueprint::Endpoint)?,
-        tcb: vmm.allocate(Blueprint::Tcb)?,
-        stack: vmm.allocate_stack(own, options.stack_pages, options.name)?,
-        buffer: vmm.allocate_ipc_buffer(own)?,
-        pagers: 0,
-    };
-    let mut handler = FaultHandler::new(thread.endpoint(), policy);
-    prepare(vmm, &mut handler)?;
-    let cspace_root = vmm.cspace_root();
-    let control = tcb(thread.tcb);
-    let vspace = vmm.vspace(own)?;
-    let set = vmm.kernel_mut().tcb_set_space(thread.tcb.slot(), CPtr::NULL, cspace_root, vspace);
-    set.map_err(Error::kernel(crate::Invocation::TcbSetSpace))?;
-    vmm.set_ipc_buffer(thread.tcb.slot(), thread.buffer)?;
-    control.tcb_set_sched_params(slot::TCB.cap(), options.priority, options.priority)?;
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?;
+    let mut thread = HandlerThread { endpoint, parts: ThreadParts::default(), pagers: 0 };
+    match begin(vmm, &mut thread, (shared, options), policy, prepare) {
+        Ok(()) => Ok(thread),
+        Err(error) => {
+            thread.stop(vmm)?;
+            Err(error)
+        }
+    }
+}
 
-    let start = Start { shared, handler, tcb: thread.tcb.slot(), cspace_root };
+/// Makes the thread and lets it run. `thread` is what was made, also when that fails.
+fn begin<P>(
+    vmm: &mut Manager,
+    thread: &mut HandlerThread,
+    (shared, options): (&'static SharedManager, &HandlerOptions<'_>),
+    policy: P,
+    prepare: impl FnOnce(&mut Manager, &mut FaultHandler<P>) -> Result<(), Error>,
+) -> Result<(), HandlerError>
+where
+    P: FnMut(&mut Manager, &Incident<'_>) -> Verdict + Send + 'static,
+{
+    let HandlerOptions { name, priority, stack_pages } = *options;
+    let new = NewThread {
+        space: vmm.own_space(),
+        memory: ThreadOptions { stack_pages, tls: None, name },
+        tls_copy: None,
+        cspace: ThreadCSpace::Manager,
+        faults: FaultEndpoint::None,
+    };
+    let made = vmm.allocate_thread(&new, &mut thread.parts)?;
+    let control = cap::Tcb::from_bits(made.tcb.slot().bits() as Word);
+    control.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
+    let mut handler = FaultHandler::new(thread.endpoint(), policy);
+    if let Err(error) = prepare(vmm, &mut handler) {
+        handler.release(vmm)?;
+        return Err(error.into());
+    }
+
+    let cspace_root = vmm.cspace_root();
+    let start = Start { shared, handler, tcb: made.tcb.slot(), cspace_root };
     const { assert!(size_of::<Start<P>>() <= 2048 && align_of::<Start<P>>() <= 16) };
-    let at = (thread.stack.top() - size_of::<Start<P>>()) & !15;
+    let at = (made.memory.stack.top() - size_of::<Start<P>>()) & !15;
     // SAFETY: the upper end of a stack that is mapped, writable and not in use yet; half a page of it
     // at the most. The value stays there for as long as the thread runs.
     let start = unsafe {
@@ -151,18 +171,13 @@ where
     };
     thread.pagers = &raw mut start.handler.pagers as usize;
     // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
-    unsafe { sel4::init_ipc_buffer(thread.buffer.address() as *mut sel4::IpcBuffer) };
+    unsafe { sel4::init_ipc_buffer(made.memory.ipc_buffer.address() as *mut sel4::IpcBuffer) };
     let mut context = UserContext::default();
     *context.pc_mut() = run::<P> as *const () as usize as Word;
     // As after a call: 4 below a multiple of 16.
     *context.sp_mut() = (at - 4) as Word;
     *context.fastcall_param_mut(0) = at as Word;
-    control.tcb_write_all_registers(true, &mut context)?;
-    Ok(thread)
-}
-
-fn tcb(object: Object) -> cap::Tcb {
-    cap::Tcb::from_bits(object.slot().bits() as Word)
+    Ok(control.tcb_write_all_registers(true, &mut context)?)
 }
 
 /// Where the thread starts.
@@ -192,10 +207,8 @@ where
 fn follow_cspace(vmm: &mut Manager, tcb: CPtr, known: &mut CPtr) {
     let root = vmm.cspace_root();
     if root != *known {
-        let set = vmm
-            .vspace(vmm.own_space())
-            .map(|vspace| vmm.kernel_mut().tcb_set_space(tcb, CPtr::NULL, root, vspace));
-        if matches!(set, Ok(Ok(()))) {
+        let own = vmm.own_space();
+        if vmm.set_thread_space(tcb, own, ThreadCSpace::Manager, CPtr::NULL).is_ok() {
             *known = root;
         }
     }
