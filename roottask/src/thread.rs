@@ -3,7 +3,7 @@
 
 use sel4::init_thread::slot;
 use sel4::{cap, CPtr, UserContext, Word};
-use vmm::{FaultEndpoint, IpcBuffer, NewThread, Object, Stack, ThreadCSpace, ThreadParts};
+use vmm::{FaultEndpoint, IpcBuffer, Object, Stack, ThreadCSpace, ThreadParts, ThreadSpec};
 
 use crate::{Manager, Outcome};
 
@@ -46,7 +46,7 @@ impl Thread {
     /// What the manager or the kernel refuses; what was made before that is given back.
     pub fn new(vmm: &mut Manager, options: &ThreadOptions) -> Outcome<Thread> {
         let ThreadOptions { name, priority, stack_pages, fault_endpoint } = *options;
-        let new = NewThread {
+        let new = ThreadSpec {
             space: vmm.own_space(),
             memory: vmm::ThreadOptions { stack_pages, tls: None, name },
             tls_copy: None,

@@ -64,7 +64,7 @@ pub use types::stats::{SpaceStats, SpaceSummary, Stats};
 pub use types::thread::{
     IpcBuffer, Stack, ThreadInfo, ThreadMemory, ThreadOptions, Tls, TlsImage, IPC_BUFFER_BYTES,
 };
-pub use types::thread_parts::{FaultEndpoint, NewThread, Thread, ThreadCSpace, ThreadParts};
+pub use types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, ThreadSpec};
 pub use untyped_alloc::{
     Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
     Invocation, Kernel, KernelError, KernelResult, Memory, Object, ObjectSizes, ObjectState,

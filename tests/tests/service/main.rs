@@ -10,6 +10,7 @@
 //! | `accounts` | limits: enforced, split, given back |
 //! | `programs` | ELF files, the capabilities of a program, its end |
 //! | `workers` | further threads of a program |
+//! | `server_interface` | what the manager offers to whoever writes a server |
 //! | `refusals` | every kernel call refused in turn: all comes back |
 //! | `random` | random and mutated messages: no panic, nothing broken, nobody else's memory touched |
 
@@ -26,5 +27,6 @@ mod programs;
 mod random;
 mod refusals;
 mod requests;
+mod server_interface;
 mod workers;
 mod world;

@@ -11,8 +11,8 @@
 //! where it begins, and end it. All of it counts as the client's.
 
 use vmm::{
-    CPtr, CapPath, FaultEndpoint, Kernel, Memory, NewThread as NewVmmThread, Rights, Thread,
-    ThreadCSpace, ThreadOptions, ThreadParts, TlsImage, Vmm,
+    CPtr, CapPath, FaultEndpoint, Kernel, Memory, Rights, Thread, ThreadCSpace, ThreadOptions,
+    ThreadParts, ThreadSpec, TlsImage, Vmm,
 };
 use vmm_client::protocol::{Answer, NewThread, Refusal, CNODE_BITS, FIRST_FREE_SLOT, MOST_THREADS};
 
@@ -112,7 +112,7 @@ impl<'p> Service<'p> {
     ) -> Result<Start> {
         let cnode = client.cnode.get().ok_or(Error::NoProgram(client.id()))?.slot();
         let name = client.name.get();
-        let new = NewVmmThread {
+        let new = ThreadSpec {
             space: client.space(),
             memory: ThreadOptions {
                 stack_pages: begin.stack_pages,

@@ -19,8 +19,8 @@
 //! | `client_pagers` | pages that one client supplies to another |
 //! | `offers` | what one client offers another: memory, or to page |
 //! | `image` | a program's ELF file, segment by segment |
-//! | `program` | a program: its CSpace, and what it begins with |
 //! | `client_threads` | the threads of a client, the first and further ones |
+//! | `program` | a program: its CSpace, and what it begins with |
 //! | `teardown` | the end of a client: all it had, given back in pieces |
 //! | `handle` | messages taken apart and answered |
 //! | `server` | the server's loop, behind the feature `sel4` |

@@ -9,8 +9,8 @@ use sel4::{cap, UserContext, Word};
 use super::root_pagers::Pagers;
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
 use crate::{
-    Blueprint, CPtr, Error, FaultEndpoint, NewThread, Object, ThreadCSpace, ThreadOptions,
-    ThreadParts,
+    Blueprint, CPtr, Error, FaultEndpoint, Object, ThreadCSpace, ThreadOptions, ThreadParts,
+    ThreadSpec,
 };
 
 /// What the thread is to be.
@@ -143,7 +143,7 @@ where
     P: FnMut(&mut Manager, &Incident<'_>) -> Verdict + Send + 'static,
 {
     let HandlerOptions { name, priority, stack_pages } = *options;
-    let new = NewThread {
+    let new = ThreadSpec {
         space: vmm.own_space(),
         memory: ThreadOptions { stack_pages, tls: None, name },
         tls_copy: None,

@@ -46,11 +46,10 @@ impl SharedManager {
     /// Puts the manager in. To be called once, before other threads use it.
     ///
     /// # Errors
-    /// [`Error::Allocator`] when there is no notification to be had; [`Error::BadBootInfo`] when
-    /// there is a manager already.
+    /// [`Error::Allocator`] when there is no notification to be had; [`Error::AlreadyShared`].
     pub fn share(&'static self, mut manager: Manager) -> Result {
         if self.wakeup.load(Ordering::Acquire) != 0 {
-            return Err(Error::BadBootInfo(self as *const _ as usize));
+            return Err(Error::AlreadyShared);
         }
         let wakeup = manager.allocate(Blueprint::Notification)?;
         // SAFETY: nobody else reaches it: `lock` refuses before `wakeup` is set, and the caller sees

@@ -12,7 +12,7 @@ use untyped_alloc::{Blueprint, CPtr, Invocation, Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
-use crate::types::thread_parts::{FaultEndpoint, NewThread, Thread, ThreadCSpace, ThreadParts};
+use crate::types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, ThreadSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a thread that does not run yet: what is left to do is its priority and its registers.
@@ -27,7 +27,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// where the kernel refuses that too, `parts` is what is left, for [`Vmm::release_thread`].
     pub fn allocate_thread(
         &mut self,
-        new: &NewThread<'_>,
+        new: &ThreadSpec<'_>,
         parts: &mut ThreadParts,
     ) -> Result<Thread> {
         self.release_thread(parts)?;
@@ -40,7 +40,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Records each part when it is made, so that it is given back when a later one fails.
-    fn make_thread(&mut self, new: &NewThread<'_>, parts: &mut ThreadParts) -> Result<Thread> {
+    fn make_thread(&mut self, new: &ThreadSpec<'_>, parts: &mut ThreadParts) -> Result<Thread> {
         let mut memory = self.allocate_thread_memory(new.space, &new.memory)?;
         parts.memory = Some(memory);
         if let Some(original) = new.tls_copy {

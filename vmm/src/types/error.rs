@@ -151,6 +151,8 @@ pub enum Error {
         /// How many threads are registered in it, and objects allocated for it.
         threads: usize,
     },
+    /// The lock has a manager already.
+    AlreadyShared,
     /// The boot information cannot be used as it is: the offending address or number.
     BadBootInfo(usize),
     /// The kernel has no identifier for an address space left: 4096 on IA32, the own one included.
@@ -294,6 +296,7 @@ impl fmt::Display for Error {
             Error::SpaceInUse { space, threads } => {
                 write!(f, "{space:?} is used by {threads} threads or objects")
             }
+            Error::AlreadyShared => f.write_str("the lock has a manager already"),
             Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
             Error::OutOfAsids => f.write_str("no identifier for an address space is left"),
             Error::OutOfBadges => f.write_str("no badge for a registered thread is left"),

@@ -7,7 +7,7 @@ use crate::types::thread::{ThreadMemory, ThreadOptions, Tls};
 
 /// A thread that [`crate::Vmm::allocate_thread`] is to make.
 #[derive(Clone, Copy, Debug)]
-pub struct NewThread<'a> {
+pub struct ThreadSpec<'a> {
     /// The space that it runs in.
     pub space: SpaceId,
     /// Its memory.
