@@ -77,7 +77,8 @@ fn an_offer_whose_memory_is_gone_is_none() {
     assert_eq!(world.ask(taker, accept), Err(Refusal::NoSuchOffer));
 }
 
-/// Found by a stress run: a client shared what it had not offered, but had got at the same addresses.
+/// Found by a stress run: a client shared what it had not offered, but had got at the same
+/// addresses.
 #[test]
 fn an_offer_is_not_about_what_came_after_its_memory() {
     let (mut world, giver, taker) = World::two();

@@ -95,8 +95,8 @@ fn with_thread_to_make() -> (Fixture<'static>, ThreadSpec<'static>) {
     (host, new)
 }
 
-/// The state of a machine, but for whether the original of copies may be written to at once: after a
-/// copy that depends on when the manager learns that the copy is gone.
+/// The state of a machine, but for whether the original of copies may be written to at once: after
+/// a copy that depends on when the manager learns that the copy is gone.
 fn state(host: &mut Fixture<'static>, new: &ThreadSpec<'_>) -> Snapshot {
     let mut state = Snapshot::settled(host);
     let original = new.tls_copy.unwrap().thread_pointer() & !(PAGE - 1);

@@ -14,20 +14,19 @@
 //! How a wait ends is the manager's to say ([`RequestEnd`]), as for any other pager. What is the
 //! service's is who asks: a pager names tickets of its own queue and pages of its own space.
 //!
-//! Nobody is waited for: a pager that never answers stops the threads that touched the pages that it
-//! was to supply, and they are its clients' by their own will.
+//! Nobody is waited for: a pager that never answers stops the threads that touched the pages that
+//! it was to supply, and they are its clients' by their own will.
 
 use intrusive_collections::Bound;
 use vmm::{
-    Access, Backing, CPtr, Kernel, Memory, PageFault, PageRequest, RegionId, RegionOptions,
-    RequestEnd, SpaceId, Supply, ThreadId, Vmm,
+    Access, CPtr, Kernel, Memory, PageFault, PageRequest, RequestEnd, SpaceId, Supply, ThreadId,
+    Vmm,
 };
 use vmm_client::protocol::{Answer, Message, PagedFault, Refusal};
 
 use crate::answers::{narrow, refuse, Answered};
-use crate::service::{push_ready, Service};
+use crate::service::Service;
 use crate::state::client::Client;
-use crate::types::error::{Error, NumberKind, Result};
 use crate::types::ids::CLIENT_BADGE;
 use crate::types::message::{Deferred, Outcome};
 
@@ -57,10 +56,11 @@ fn refuse_ticket(error: vmm::Error) -> Refusal {
 }
 
 impl<'p> Service<'p> {
-    /// Has a thread's fault wait for the client that pages the region: to be called for a fault that
-    /// a pager is to be asked for ([`vmm::Resolution::AskPager`]). Returns an empty slot: put the
-    /// right to answer the thread there (`CNode_SaveCaller`), then see [`Service::next_deferred`].
-    /// `None` when there is no such pager (any more), and the fault cannot be resolved.
+    /// Has a thread's fault wait for the client that pages the region: to be called for a fault
+    /// that a pager is to be asked for ([`vmm::Resolution::AskPager`]). Returns an empty slot: put
+    /// the right to answer the thread there (`CNode_SaveCaller`), then see
+    /// [`Service::next_deferred`]. `None` when there is no such pager (any more), and the fault
+    /// cannot be resolved.
     ///
     /// # Errors
     /// Those of [`Vmm::wait_for_page`].
@@ -190,8 +190,8 @@ impl<'p> Service<'p> {
         })
     }
 
-    /// Whose fault it is and what its pager calls the region, if that is still there. A token is one
-    /// region's and so one pager's.
+    /// Whose fault it is and what its pager calls the region, if that is still there. A token is
+    /// one region's and so one pager's.
     fn key_of<K: Kernel + Memory<'p>>(
         &self,
         vmm: &Vmm<'p, K>,
@@ -256,76 +256,12 @@ impl<'p> Service<'p> {
         }
     }
 
-    /// Refuses to end a wait while the server has not been told of the last one that ended: a server
-    /// that does not ask for what is deferred loses nothing by it.
+    /// Refuses to end a wait while the server has not been told of the last one that ended: a
+    /// server that does not ask for what is deferred loses nothing by it.
     fn check_none_ended(&self) -> Result<(), Refusal> {
         match self.ended {
             Some(_) => Err(Refusal::OutOfMemory),
             None => Ok(()),
-        }
-    }
-
-    /// Reserves a region that another client pages and calls `key`.
-    pub(crate) fn reserve_paged<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        client: &'p Client<'p>,
-        (pager, key): (&'p Client<'p>, u32),
-        options: &RegionOptions,
-    ) -> Result<RegionId> {
-        self.refill(vmm)?;
-        let token = self.last_token.checked_add(1);
-        let token = token.ok_or(Error::OutOfNumbers(NumberKind::Token))?;
-        let node = self.take_paging()?;
-        match vmm.reserve(client.space(), &options.backed(Backing::Pager { token })) {
-            Ok(region) => {
-                self.last_token = token;
-                node.client.set(client.number.get());
-                node.token.set(token);
-                node.pager.set(pager.number.get());
-                node.key.set(key);
-                self.pagings.insert(node);
-                pager.paged.set(pager.paged.get() + 1);
-                Ok(region)
-            }
-            Err(error) => {
-                self.give_paging(node);
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Forgets who pages a region that is gone.
-    pub(crate) fn drop_paging(&mut self, client: &Client<'p>, token: u32) {
-        let key = (client.number.get(), token);
-        let Some(node) = self.pagings.find_mut(&key).remove() else { return };
-        let pager = self.clients.find(&node.pager.get()).clone_pointer();
-        self.give_paging(node);
-        if let Some(pager) = pager {
-            pager.paged.set(pager.paged.get() - 1);
-            self.mark_ready(pager);
-        }
-    }
-
-    /// Forgets who pages a client's regions: at most as many as a client has. Whoever waits for the
-    /// faults of others may have nothing to wait for now.
-    pub(crate) fn drop_pagings_of(&mut self, client: &Client<'p>) {
-        let number = client.number.get();
-        loop {
-            let first = self.pagings.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
-            match first {
-                Some(paging) if paging.client.get() == number => {
-                    self.drop_paging(client, paging.token.get());
-                }
-                _ => break,
-            }
-        }
-        let mut cursor = self.clients.front();
-        while let Some(other) = cursor.clone_pointer() {
-            if other.waits.get().is_some() {
-                push_ready(&mut self.ready, other);
-            }
-            cursor.move_next();
         }
     }
 }

@@ -6,9 +6,9 @@
 //!                     known by the address of its IPC buffer, until Request::EndThread
 //! ```
 //!
-//! Each has a stack with guards, an IPC buffer and a block of thread-local storage of its own, and a
-//! badge for its faults. A client has no capability to its threads: what it can do with one is say
-//! where it begins, and end it. All of it counts as the client's.
+//! Each has a stack with guards, an IPC buffer and a block of thread-local storage of its own, and
+//! a badge for its faults. A client has no capability to its threads: what it can do with one is
+//! say where it begins, and end it. All of it counts as the client's.
 
 use vmm::{
     CPtr, CapPath, FaultEndpoint, Kernel, Memory, Rights, Thread, ThreadCSpace, ThreadOptions,
@@ -34,7 +34,8 @@ pub(crate) struct Begin<'f> {
     pub stack_pages: usize,
     /// The slot of the client's CNode for its faults, empty.
     pub slot: u32,
-    /// What its local storage begins with; without it, a copy of what was said for the first thread.
+    /// What its local storage begins with; without it, a copy of what was said for the first
+    /// thread.
     pub tls: Option<TlsImage<'f>>,
 }
 
@@ -81,8 +82,8 @@ impl<'p> Service<'p> {
     /// Makes a thread of a client's, which does not run yet, and whose entry is left 0.
     ///
     /// # Errors
-    /// Those of [`Vmm::allocate_thread`]; [`Error::TooManyThreads`], [`Error::OutOfNumbers`]. Nothing
-    /// is left behind, but what the kernel refuses to take back: that goes with the client.
+    /// Those of [`Vmm::allocate_thread`]; [`Error::TooManyThreads`], [`Error::OutOfNumbers`].
+    /// Nothing is left behind, but what the kernel refuses to take back: that goes with the client.
     pub(crate) fn make_thread<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

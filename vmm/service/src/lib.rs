@@ -16,6 +16,7 @@
 //! | `answers` | the protocol's words for the manager's: rights, errors, regions |
 //! | `accounts` | clients made and forgotten; accounts that are split |
 //! | `memory` | requests about the sender's own memory |
+//! | `pagings` | regions that other clients page: made, and forgotten |
 //! | `client_pagers` | pages that one client supplies to another |
 //! | `offers` | what one client offers another: memory, or to page |
 //! | `image` | a program's ELF file, segment by segment |
@@ -46,6 +47,7 @@ mod handle;
 mod image;
 mod memory;
 mod offers;
+mod pagings;
 mod program;
 #[cfg(feature = "sel4")]
 pub mod server;

@@ -1,13 +1,13 @@
 //! What one client offers another, once: memory of its own, or to be the pager of a region.
 //!
-//! An offer of memory holds nothing but the words of it, and which region they were about. What that
-//! region has at these addresses when the offer is accepted is what is shared, if all of it is mapped
-//! then; its giver can unmap or offer what it likes. Another region that has come to lie there was
-//! not offered.
+//! An offer of memory holds nothing but the words of it, and which region they were about. What
+//! that region has at these addresses when the offer is accepted is what is shared, if all of it is
+//! mapped then; its giver can unmap or offer what it likes. Another region that has come to lie
+//! there was not offered.
 //!
 //! However long it is, it is accepted in pieces: the first with a region for all of it, the others
-//! into that. The offer is over with the last piece. Until then it can be accepted anew, with another
-//! region.
+//! into that. The offer is over with the last piece. Until then it can be accepted anew, with
+//! another region.
 
 use intrusive_collections::Bound;
 use vmm::{Kernel, Memory, RegionId, RegionOptions, Vmm};
@@ -193,7 +193,8 @@ impl<'p> Service<'p> {
         region_answer(vmm, region)
     }
 
-    /// The offer that a client may accept with these rights, who made it, and the region it asks for.
+    /// The offer that a client may accept with these rights, who made it, and the region it asks
+    /// for.
     fn to_accept<K: Kernel + Memory<'p>>(
         &self,
         vmm: &Vmm<'p, K>,

@@ -7,8 +7,8 @@ use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Copies the capability in the slot `src` of the manager's CSpace, with at most `rights`, to an
-    /// empty slot of any CNode. One kernel call.
+    /// Copies the capability in the slot `src` of the manager's CSpace, with at most `rights`, to
+    /// an empty slot of any CNode. One kernel call.
     ///
     /// # Errors
     /// [`Error::Kernel`]: `DeleteFirst` when `dst` is occupied, `FailedLookup` or `RangeError` when

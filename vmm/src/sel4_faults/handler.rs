@@ -115,7 +115,8 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     }
 }
 
-/// What a message at a fault endpoint came to, for loops that have a policy and pagers of their own.
+/// What a message at a fault endpoint came to, for loops that have a policy and pagers of their
+/// own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Received {
     /// A fault that is resolved: the thread is to be answered with an empty message.

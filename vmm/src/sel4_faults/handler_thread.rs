@@ -78,15 +78,16 @@ impl HandlerThread {
     }
 
     /// Stops it, and gives back all it was given. Threads that are registered with its endpoint are
-    /// not answered any more. `vmm` is from the lock: so the handler is not in the midst of anything.
+    /// not answered any more. `vmm` is from the lock: so the handler is not in the midst of
+    /// anything.
     ///
     /// # Errors
     /// What the manager or the kernel refuses.
     pub fn stop(mut self, vmm: &mut Manager) -> Result<(), HandlerError> {
         vmm.stop_thread(&mut self.parts)?;
         if self.pagers != 0 {
-            // SAFETY: `begin` put them there; the thread is gone, and was not in their midst, as the
-            // caller holds the lock. The stack is there until it is released below.
+            // SAFETY: `begin` put them there; the thread is gone, and was not in their midst, as
+            // the caller holds the lock. The stack is there until it is released below.
             unsafe { &mut *(self.pagers as *mut Pagers) }.release(vmm)?;
         }
         vmm.release_thread(&mut self.parts)?;
@@ -103,8 +104,8 @@ struct Start<P> {
 }
 
 /// Starts a thread that answers the faults of all threads that are registered with its endpoint: it
-/// makes endpoint, stack, IPC buffer and TCB by means of the manager, in the manager's own VSpace and
-/// CSpace. `prepare` can add pagers before it runs.
+/// makes endpoint, stack, IPC buffer and TCB by means of the manager, in the manager's own VSpace
+/// and CSpace. `prepare` can add pagers before it runs.
 ///
 /// The thread has no thread-local storage, so `policy` must use none.
 ///
@@ -163,8 +164,8 @@ where
     let start = Start { shared, handler, tcb: made.tcb.slot(), cspace_root };
     const { assert!(size_of::<Start<P>>() <= 2048 && align_of::<Start<P>>() <= 16) };
     let at = (made.memory.stack.top() - size_of::<Start<P>>()) & !15;
-    // SAFETY: the upper end of a stack that is mapped, writable and not in use yet; half a page of it
-    // at the most. The value stays there for as long as the thread runs.
+    // SAFETY: the upper end of a stack that is mapped, writable and not in use yet; half a page of
+    // it at the most. The value stays there for as long as the thread runs.
     let start = unsafe {
         (at as *mut Start<P>).write(start);
         &mut *(at as *mut Start<P>)
@@ -185,8 +186,8 @@ extern "fastcall" fn run<P>(start: usize, _: usize) -> !
 where
     P: FnMut(&mut Manager, &Incident<'_>) -> Verdict,
 {
-    // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone while
-    // it runs.
+    // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone
+    // while it runs.
     let Start { shared, handler, tcb, cspace_root } = unsafe { &mut *(start as *mut Start<P>) };
     let endpoint = cap::Endpoint::from_bits(handler.endpoint.bits() as Word);
     let (mut info, mut badge) = endpoint.recv(());

@@ -37,8 +37,8 @@ pub enum ThreadFault {
     },
 }
 
-/// The fault that a received message tells of; `None` when it is no fault message: a thread that has
-/// a capability to the endpoint can send anything by it.
+/// The fault that a received message tells of; `None` when it is no fault message: a thread that
+/// has a capability to the endpoint can send anything by it.
 #[inline]
 pub fn decode(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
     if info.label() == sys::seL4_Fault_VMFault {

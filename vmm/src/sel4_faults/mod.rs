@@ -3,7 +3,7 @@
 //! ```text
 //!   message.rs        what a message says: a page fault, another fault, nothing we know
 //!   handler.rs        a message in, an answer out: to be fed from any loop
-//!   policy.rs         what is told of a fault that cannot be resolved, and what becomes of its thread
+//!   policy.rs         what is told of a fault that cannot be resolved, and what becomes of who did it
 //!   root_pagers.rs    pagers of the root task: asked without waiting for them, and answered for
 //!   shared.rs         a manager that two threads of the root task use
 //!   handler_thread.rs a thread that does nothing but answer faults
@@ -25,8 +25,8 @@
 //! In a thread of its own: [`start`]. In a loop with a policy and pagers of its own (the server of
 //! the crate `vmm-service` is one): [`receive`], [`report`].
 //!
-//! The handler runs in the manager's VSpace; the threads whose faults it answers run in any. They are
-//! registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.
+//! The handler runs in the manager's VSpace; the threads whose faults it answers run in any. They
+//! are registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.
 
 mod handler;
 mod handler_thread;

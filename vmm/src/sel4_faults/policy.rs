@@ -17,8 +17,8 @@ pub enum Verdict {
     Suspend,
     /// It stops, and this endpoint gets a message if somebody waits there; a notification is
     /// signalled. The handler never waits for whoever it is. The message has the label
-    /// [`Verdict::HANDED_LABEL`] and five words: badge, kind of fault (0 page, 1 capability, 2 system
-    /// call, 3 exception), address or number, instruction pointer, and 1 for a write.
+    /// [`Verdict::HANDED_LABEL`] and five words: badge, kind of fault (0 page, 1 capability, 2
+    /// system call, 3 exception), address or number, instruction pointer, and 1 for a write.
     HandTo(CPtr),
     /// What was wrong has been put right: it repeats its instruction.
     Resume,
@@ -31,8 +31,8 @@ impl Verdict {
     pub const HANDED_LABEL: u32 = 0x510;
 }
 
-/// A fault that cannot be resolved, for whoever decides what becomes of the thread. Its `Display` is
-/// for a person.
+/// A fault that cannot be resolved, for whoever decides what becomes of the thread. Its `Display`
+/// is for a person.
 #[derive(Debug)]
 pub struct Incident<'a> {
     /// The thread's id: its badge.

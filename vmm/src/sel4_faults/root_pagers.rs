@@ -14,12 +14,12 @@
 //! How a wait ends is the manager's to say ([`RequestEnd`]), as for the service's pagers.
 //!
 //! The handler never blocks on a pager: it sends without waiting, and a request stays until it is
-//! answered, in the thread's own node. So a pager that is slow, dead or wrong stops the threads that
-//! wait for it and nobody else. One that may be busy when a fault comes is told by a notification (to
-//! which it can bind its TCB), or asks with NEXT after each answer.
+//! answered, in the thread's own node. So a pager that is slow, dead or wrong stops the threads
+//! that wait for it and nobody else. One that may be busy when a fault comes is told by a
+//! notification (to which it can bind its TCB), or asks with NEXT after each answer.
 //!
-//! The calls go through a capability to the handler's own endpoint with a badge that says which pager
-//! it is, so that it can answer its own requests only, and give pages of its own space only.
+//! The calls go through a capability to the handler's own endpoint with a badge that says which
+//! pager it is, so that it can answer its own requests only, and give pages of its own space only.
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
 
@@ -42,10 +42,11 @@ pub const PAGER_BADGE: usize = 1 << 27;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum PagerCall {
-    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), page number,
-    /// and 1 for a write.
+    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), page
+    /// number, and 1 for a write.
     Next = 0x520,
-    /// Words: ticket, the address of a page in the pager's space, 0 to share it or 1 to give it away.
+    /// Words: ticket, the address of a page in the pager's space, 0 to share it or 1 to give it
+    /// away.
     Supply = 0x521,
     /// Word: ticket.
     Refuse = 0x522,
@@ -183,9 +184,9 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     ///
     /// # Errors
     /// [`Error::NoSuchRequest`], for a request too whose region is gone: its thread goes on, and
-    /// meets what is there now. [`Error::OutOfQuota`] when the thread's space may have no more: what
-    /// becomes of the thread is for the policy. After all others of [`crate::Vmm::supply_page`] the
-    /// thread still waits.
+    /// meets what is there now. [`Error::OutOfQuota`] when the thread's space may have no more:
+    /// what becomes of the thread is for the policy. After all others of
+    /// [`crate::Vmm::supply_page`] the thread still waits.
     pub fn supply(
         &mut self,
         vmm: &mut Manager,

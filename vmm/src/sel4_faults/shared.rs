@@ -52,8 +52,8 @@ impl SharedManager {
             return Err(Error::AlreadyShared);
         }
         let wakeup = manager.allocate(Blueprint::Notification)?;
-        // SAFETY: nobody else reaches it: `lock` refuses before `wakeup` is set, and the caller sees
-        // to it that this is called once.
+        // SAFETY: nobody else reaches it: `lock` refuses before `wakeup` is set, and the caller
+        // sees to it that this is called once.
         unsafe { (*self.inner.get()).write(Inner { manager, wakeup }) };
         self.wakeup.store(wakeup.slot().bits() as u32, Ordering::Release);
         Ok(())
@@ -73,8 +73,8 @@ impl SharedManager {
         core::mem::forget(guard);
         self.wakeup.store(0, Ordering::Release);
         self.users.store(0, Ordering::Release);
-        // SAFETY: `share` wrote it; the guard is gone without unlocking, and without `wakeup` nobody
-        // gets another: the value is moved out once.
+        // SAFETY: `share` wrote it; the guard is gone without unlocking, and without `wakeup`
+        // nobody gets another: the value is moved out once.
         Ok(unsafe { (*self.inner.get()).assume_init_read() }.manager)
     }
 
@@ -103,8 +103,8 @@ pub struct ManagerGuard<'a>(&'a SharedManager);
 
 impl ManagerGuard<'_> {
     fn inner(&self) -> &Inner {
-        // SAFETY: a guard exists only after `share`, and there is one at a time: only the first user
-        // passes `lock` at once, and each that leaves lets one of the others pass.
+        // SAFETY: a guard exists only after `share`, and there is one at a time: only the first
+        // user passes `lock` at once, and each that leaves lets one of the others pass.
         unsafe { (*self.0.inner.get()).assume_init_ref() }
     }
 }

@@ -8,8 +8,8 @@ use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Checks that [`Vmm::share`] could share `pages` pages from `start` (bytes, page-aligned) on:
-    /// all of them mapped, no large page cut, all of them the manager's. O(extents of the range); no
-    /// kernel call.
+    /// all of them mapped, no large page cut, all of them the manager's. O(extents of the range);
+    /// no kernel call.
     ///
     /// # Errors
     /// Those of [`Vmm::region_of_range`]; [`crate::Error::NotMapped`], [`crate::Error::LargePage`],

@@ -23,8 +23,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`], [`Error::OutOfQuota`]; those of [`Vmm::allocate_thread_memory`],
-    /// [`Vmm::clone_tls`], [`Vmm::register_thread`]; [`Error::Kernel`]. What was made is given back;
-    /// where the kernel refuses that too, `parts` is what is left, for [`Vmm::release_thread`].
+    /// [`Vmm::clone_tls`], [`Vmm::register_thread`]; [`Error::Kernel`]. What was made is given
+    /// back; where the kernel refuses that too, `parts` is what is left, for
+    /// [`Vmm::release_thread`].
     pub fn allocate_thread(
         &mut self,
         new: &ThreadSpec<'_>,
@@ -65,9 +66,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Thread { tcb, memory, registered })
     }
 
-    /// Gives a thread its CSpace, its VSpace (of `space`), and the capability pointer of that CSpace
-    /// that its faults are sent by ([`CPtr::NULL`]: they are not sent). One kernel call for the
-    /// manager's CSpace, three for a CNode: its slot numbers are capability pointers only by a
+    /// Gives a thread its CSpace, its VSpace (of `space`), and the capability pointer of that
+    /// CSpace that its faults are sent by ([`CPtr::NULL`]: they are not sent). One kernel call for
+    /// the manager's CSpace, three for a CNode: its slot numbers are capability pointers only by a
     /// guard, and the thread keeps a copy of the capability that has one.
     ///
     /// # Errors

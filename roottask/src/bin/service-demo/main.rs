@@ -7,8 +7,9 @@
 //! The server's loop is [`vmm_service::server::Server`].
 //!
 //! The giver shares memory with its child, the taker, and ends first; the rogue breaks every rule
-//! there is and is ended while the others go on. Then the pager supplies the reader's pages. What it
-//! takes to pass is counted by the server and does not rest on what the clients say of themselves.
+//! there is and is ended while the others go on. Then the pager supplies the reader's pages. What
+//! it takes to pass is counted by the server and does not rest on what the clients say of
+//! themselves.
 #![no_std]
 #![no_main]
 

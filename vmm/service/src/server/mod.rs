@@ -11,7 +11,8 @@
 //! A root task with a manager serves clients by four calls for each, and one for all:
 //!
 //! ```ignore
-//! let mut server = Server::new(&mut vmm, endpoint.slot(), Options { report, ..Options::default() })?;
+//! let options = Options { report: |notice| debug_print!("{notice}"), ..Options::default() };
+//! let mut server = Server::new(&mut vmm, endpoint.slot(), options)?;
 //! let client = server.create(&mut vmm, "name", limits, None)?;
 //! server.load(&mut vmm, client, FILE)?;
 //! server.start(client, 0)?;
@@ -22,10 +23,12 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `report` | how clients end, what is counted and told, and errors |
-//! | `run` | [`Server`] itself |
+//! | `clients` | [`Server`] itself, and its clients: made, loaded, started |
+//! | `run` | the loop |
 
+mod clients;
 mod report;
 mod run;
 
+pub use clients::{Options, Server, MAX_CLIENTS};
 pub use report::{Counts, End, Notice, ServerError};
-pub use run::{Options, Server, MAX_CLIENTS};

@@ -1,0 +1,74 @@
+//! Regions that other clients page: made, and forgotten.
+
+use intrusive_collections::Bound;
+use vmm::{Backing, Kernel, Memory, RegionId, RegionOptions, Vmm};
+
+use crate::service::{push_ready, Service};
+use crate::state::client::Client;
+use crate::types::error::{Error, NumberKind, Result};
+
+impl<'p> Service<'p> {
+    /// Reserves a region that another client pages and calls `key`.
+    pub(crate) fn reserve_paged<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        client: &'p Client<'p>,
+        (pager, key): (&'p Client<'p>, u32),
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.refill(vmm)?;
+        let token = self.last_token.checked_add(1);
+        let token = token.ok_or(Error::OutOfNumbers(NumberKind::Token))?;
+        let node = self.take_paging()?;
+        match vmm.reserve(client.space(), &options.backed(Backing::Pager { token })) {
+            Ok(region) => {
+                self.last_token = token;
+                node.client.set(client.number.get());
+                node.token.set(token);
+                node.pager.set(pager.number.get());
+                node.key.set(key);
+                self.pagings.insert(node);
+                pager.paged.set(pager.paged.get() + 1);
+                Ok(region)
+            }
+            Err(error) => {
+                self.give_paging(node);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Forgets who pages a region that is gone.
+    pub(crate) fn drop_paging(&mut self, client: &Client<'p>, token: u32) {
+        let key = (client.number.get(), token);
+        let Some(node) = self.pagings.find_mut(&key).remove() else { return };
+        let pager = self.clients.find(&node.pager.get()).clone_pointer();
+        self.give_paging(node);
+        if let Some(pager) = pager {
+            pager.paged.set(pager.paged.get() - 1);
+            self.mark_ready(pager);
+        }
+    }
+
+    /// Forgets who pages a client's regions: at most as many as a client has. Whoever waits for the
+    /// faults of others may have nothing to wait for now.
+    pub(crate) fn drop_pagings_of(&mut self, client: &Client<'p>) {
+        let number = client.number.get();
+        loop {
+            let first = self.pagings.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
+            match first {
+                Some(paging) if paging.client.get() == number => {
+                    self.drop_paging(client, paging.token.get());
+                }
+                _ => break,
+            }
+        }
+        let mut cursor = self.clients.front();
+        while let Some(other) = cursor.clone_pointer() {
+            if other.waits.get().is_some() {
+                push_ready(&mut self.ready, other);
+            }
+            cursor.move_next();
+        }
+    }
+}
