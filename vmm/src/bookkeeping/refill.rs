@@ -101,7 +101,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// Those of [`Vmm::map`]. The pool is as it was then.
     pub fn adopt_bookkeeping_page<T: Default + 'p>(&mut self, pool: &mut Pool<'p, T>) -> Result {
-        self.refill()?;
+        let _reserve = self.refill()?;
         let page = self.map_bookkeeping_page()?;
         pool.adopt(&mut self.kernel, page.start().bits());
         Ok(())

@@ -59,7 +59,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (from, page): (SpaceId, usize),
         supply: Supply,
     ) -> Result {
-        self.refill()?;
         let (into, from) = (self.space(space)?, self.space(from)?);
         let (region, to) = self.paged_range(into, address, token)?;
         let (source, range) = self.caller_range(from, page, 1)?;

@@ -68,7 +68,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::NoSuchSpace`].
     pub fn space_summary(&self, space: SpaceId) -> Result<SpaceSummary> {
         let space = self.space(space)?;
-        let (regions, shadow) = (space.regions.borrow(), space.shadow.borrow());
+        let (regions, shadow) = (space.regions(), space.shadow.borrow());
         Ok(SpaceSummary {
             mapped_pages: space.mapped_pages.get(),
             regions: regions.count(),

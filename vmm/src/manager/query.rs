@@ -43,7 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`crate::Error::NoSuchSpace`].
     pub fn region_count(&self, space: SpaceId) -> Result<usize> {
-        Ok(self.space(space)?.regions.borrow().count())
+        Ok(self.space(space)?.regions().count())
     }
 
     /// The region in which all of `pages` pages from `start` (bytes, page-aligned) lie, between its

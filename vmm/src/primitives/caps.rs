@@ -1,7 +1,7 @@
 //! Capabilities copied, minted and deleted for callers: counted, unlike what is invoked on
 //! [`Vmm::kernel_mut`].
 
-use untyped_alloc::{CPtr, CapPath, Invocation, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CapPath, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
@@ -15,7 +15,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// it is no slot.
     pub fn copy_cap(&mut self, dst: CapPath, src: CPtr, rights: Rights) -> Result {
         let src = self.alloc.path(src);
-        self.kernel.cnode_copy(dst, src, rights).map_err(Error::kernel(Invocation::CNodeCopy))
+        self.kernel.cnode_copy(dst, src, rights).map_err(Error::from)
     }
 
     /// As [`Vmm::copy_cap`], of a capability to an endpoint or a notification, with a badge.
@@ -25,7 +25,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn mint_cap(&mut self, dst: CapPath, src: CPtr, rights: Rights, badge: usize) -> Result {
         let src = self.alloc.path(src);
         let minted = self.kernel.cnode_mint_badge(dst, src, rights, badge);
-        minted.map_err(Error::kernel(Invocation::CNodeMint))
+        minted.map_err(Error::from)
     }
 
     /// Deletes the capability in a slot of any CNode. One kernel call, which succeeds for an empty
@@ -34,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::Kernel`].
     pub fn delete_cap(&mut self, slot: CapPath) -> Result {
-        self.kernel.cnode_delete(slot).map_err(Error::kernel(Invocation::CNodeDelete))
+        self.kernel.cnode_delete(slot).map_err(Error::from)
     }
 
     /// Deletes the capability in a slot that [`Vmm::take_slots`] or [`Vmm::reply_slot`] gave, if

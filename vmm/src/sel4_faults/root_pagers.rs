@@ -25,9 +25,9 @@ use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
 
 use super::{answer_kept, FaultHandler, Incident, Manager, ThreadFault, Verdict};
 use crate::Access;
+use crate::CPtr;
 use crate::SpaceId;
 use crate::Supply;
-use crate::{CPtr, Invocation, Kernel};
 use crate::{Error, Result};
 use crate::{PageRequest, RequestEnd};
 
@@ -80,8 +80,7 @@ impl Pager {
     /// Deletes its capability to the handler's endpoint, and the copies of it.
     fn release(self, vmm: &mut Manager) -> Result {
         let path = vmm.allocator().path(self.calls);
-        let revoked = vmm.kernel.cnode_revoke(path);
-        revoked.map_err(Error::kernel(Invocation::CNodeRevoke))?;
+        vmm.kernel.cnode_revoke(path)?;
         vmm.release_slot(self.calls)
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! The TCB goes first, because a thread must not run when its memory goes.
 
-use untyped_alloc::{Blueprint, CPtr, Invocation, Kernel, Memory};
+use untyped_alloc::{Blueprint, CPtr, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
@@ -88,22 +88,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return self.invoke_set_space(tcb, faults, root, vspace);
             }
         };
-        self.drop_stuck()?;
+        self.retry_stuck()?;
         let guarded = self.take_slots(1)?;
         let (to, from) = (self.alloc.path(guarded), self.alloc.path(cnode));
         let guard_bits = self.alloc.sizes().word_bits - radix_bits;
         let set = self
             .kernel
             .cnode_mint_guard(to, from, 0, guard_bits)
-            .map_err(Error::kernel(Invocation::CNodeMint))
+            .map_err(Error::from)
             .and_then(|()| self.invoke_set_space(tcb, faults, guarded, vspace));
-        let dropped = self.drop_temporary(guarded);
+        let dropped = self.delete_temporary(guarded);
         set.and(dropped)
     }
 
     fn invoke_set_space(&mut self, tcb: CPtr, faults: CPtr, root: CPtr, vspace: CPtr) -> Result {
         let set = self.kernel.tcb_set_space(tcb, faults, root, vspace);
-        set.map_err(Error::kernel(Invocation::TcbSetSpace))
+        set.map_err(Error::from)
     }
 
     /// Destroys a thread's TCB and forgets its registration: it does not run any more, and its

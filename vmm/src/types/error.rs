@@ -212,11 +212,6 @@ impl Error {
         }
     }
 
-    /// For mapping a kernel's refusal: an error of `invocation`.
-    pub(crate) fn kernel(invocation: Invocation) -> impl Fn(KernelError) -> Error {
-        move |error| Error::Kernel { invocation, error, done: 0 }
-    }
-
     /// The same error, saying that `before` pages more were done before it.
     pub(crate) fn after_more(self, before: usize) -> Error {
         match self {

@@ -1,7 +1,7 @@
 //! The service that client programs ask, with its endpoint.
 
-use vmm_service::Service;
 use vmm::CPtr;
+use vmm_service::Service;
 
 /// The service. It keeps two pages for good, and so is made once in a run.
 pub struct Host {

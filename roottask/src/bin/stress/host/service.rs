@@ -1,8 +1,8 @@
 //! The service: made at the first use, and stretched in the warm-up.
 
 use roottask::Outcome;
-use vmm_service::Service;
 use vmm::{Blueprint, Quota, RegionOptions};
+use vmm_service::Service;
 
 use super::session::OBJECTS;
 use crate::engine::{Host, Stress};

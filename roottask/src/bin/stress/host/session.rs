@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome};
 use sel4::{cap, Word};
+use vmm::{Quota, ThreadId};
 use vmm_service::{Deferred, Program, Start, CLIENT_BADGE};
-use vmm::{Error, Quota, ThreadId};
 
 use super::client::{check_end, let_run, plan, Client, End, Kill, WILD};
+use super::service::beneath;
 use crate::engine::{Host, Stress};
 use crate::measure::Kind;
 use crate::threads::{restore_own_priority, set_own_priority, Answer, Message};

@@ -2,8 +2,8 @@
 
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4_faults::{answer_kept, PAGER_BADGE};
-use vmm_service::protocol::{self, MOST_WORDS};
 use vmm::CPtr;
+use vmm_service::protocol::{self, MOST_WORDS};
 
 use crate::measure::Kind;
 
