@@ -396,6 +396,8 @@ impl<'p> Regions<'p> {
         node.serial.set(serial);
         node.mark.set(ReservationEdge::Region);
         node.depth.set(0);
+        // The node may have been a page of packed buffers before.
+        node.packed.set((0, 0));
         self.by_start.insert(node);
         self.set_hole(node, hole, owner);
         self.count += 1;
