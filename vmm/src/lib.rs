@@ -26,6 +26,9 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(any(test, feature = "state-tests"))]
+extern crate std;
+
 mod arch;
 mod bookkeeping;
 mod faults;
@@ -45,6 +48,13 @@ mod spaces;
 mod state;
 mod threads;
 mod types;
+
+/// Histories of the structures in `state`, for the fuzz targets.
+#[cfg(feature = "state-tests")]
+#[doc(hidden)]
+pub mod state_tests {
+    pub use crate::state::tests::run;
+}
 
 pub use faults::decide::classify;
 pub use faults::report::FaultReport;

@@ -16,3 +16,6 @@ pub(crate) mod reserve;
 pub(crate) mod space;
 pub(crate) mod temp_slots;
 pub(crate) mod threads;
+
+#[cfg(any(test, feature = "state-tests"))]
+pub(crate) mod tests;

@@ -44,7 +44,7 @@ impl<'a> KeyAdapter<'a> for ByRequest<'_> {
 /// All requests that wait.
 pub(crate) struct Requests<'p> {
     by_request: RBTree<ByRequest<'p>>,
-    last_ticket: u32,
+    pub(super) last_ticket: u32,
 }
 
 impl<'p> Requests<'p> {

@@ -1,0 +1,229 @@
+//! Regions as a plain list, which every question is answered from by a walk over all of it.
+
+use std::vec::Vec;
+
+use untyped_alloc::{CachePolicy, Rights};
+
+use super::choices::PAGE;
+use crate::state::region::ReservationEdge;
+use crate::state::region_map::{NoPlace, Shape};
+use crate::types::region::{Backing, Kind, Name, RegionSpec};
+
+/// A region or a reservation. Addresses are numbers of pages.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Area {
+    pub start: usize,
+    pub serial: u32,
+    pub spec: RegionSpec,
+    /// The reservation that it lies in, or 0.
+    pub parent: u32,
+    pub is_reservation: bool,
+}
+
+impl Area {
+    pub fn end(&self) -> usize {
+        self.start + self.spec.pages
+    }
+
+    fn covers(&self, page: usize) -> bool {
+        self.start <= page && page < self.end()
+    }
+}
+
+/// What the map must have in its order: a region, or one end of a reservation.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Expected {
+    pub start: usize,
+    pub pages: usize,
+    pub serial: u32,
+    pub edge: ReservationEdge,
+    pub depth: u16,
+    /// Pages of the hole behind it.
+    pub hole: usize,
+    /// The reservation that this hole belongs to.
+    pub owner: u32,
+    pub spec: RegionSpec,
+}
+
+/// A hole: its first page, how many, and the reservation that it belongs to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Hole {
+    pub start: usize,
+    pub pages: usize,
+    pub owner: u32,
+}
+
+impl Hole {
+    /// The lowest page from `from` (bytes) on at which the shape lies in the hole.
+    pub fn fit(&self, shape: &Shape, from: usize) -> Option<usize> {
+        let from = (from as u128).div_ceil(PAGE as u128).max(self.start as u128);
+        let (guard, align) = ((shape.guard / PAGE) as u128, (1u128 << shape.align_bits) >> 12);
+        let usable = (from + guard).div_ceil(align) * align;
+        let start = usable - guard;
+        let end = start + shape.pages as u128;
+        (end <= (self.start + self.pages) as u128).then_some(start as usize)
+    }
+}
+
+/// The regions of a space that ends at page `end`.
+pub(super) struct Model {
+    pub areas: Vec<Area>,
+    pub end: usize,
+}
+
+/// What a region of `pages` pages is, different for each serial number.
+pub(super) fn spec(pages: usize, serial: u32, kind: Kind) -> RegionSpec {
+    RegionSpec {
+        pages,
+        guard_below: serial as u16 % 3,
+        guard_above: serial as u16 % 2,
+        rights: Rights::from_bits_truncate(serial as u8 & 3),
+        ceiling: Rights::READ_WRITE,
+        cache: CachePolicy::WriteBack,
+        kind,
+        backing: Backing::Pager { token: serial },
+        name: Name::new("some region"),
+    }
+}
+
+impl Model {
+    /// The nodes in order, with the holes between them.
+    pub fn nodes(&self) -> Vec<Expected> {
+        let mut nodes = Vec::new();
+        self.nodes_in(0, 0, &mut nodes);
+        for index in 0..nodes.len() {
+            let next = nodes.get(index + 1).map_or(self.end, |next| next.start);
+            nodes[index].hole = next - (nodes[index].start + nodes[index].pages);
+        }
+        nodes
+    }
+
+    fn nodes_in(&self, parent: u32, depth: u16, nodes: &mut Vec<Expected>) {
+        let mut inside: Vec<&Area> = self.areas.iter().filter(|a| a.parent == parent).collect();
+        inside.sort_by_key(|area| area.start);
+        for area in inside {
+            let node = Expected {
+                start: area.start,
+                pages: 0,
+                serial: area.serial,
+                edge: ReservationEdge::Start,
+                depth: depth + 1,
+                hole: 0,
+                owner: area.serial,
+                spec: area.spec,
+            };
+            if area.is_reservation {
+                nodes.push(node);
+                self.nodes_in(area.serial, depth + 1, nodes);
+                let edge = ReservationEdge::End;
+                nodes.push(Expected { start: area.end(), edge, owner: parent, ..node });
+            } else {
+                let (pages, edge) = (area.spec.pages, ReservationEdge::Region);
+                nodes.push(Expected { pages, edge, depth: 0, owner: parent, ..node });
+            }
+        }
+    }
+
+    /// The holes that have pages, by address.
+    pub fn holes(&self) -> Vec<Hole> {
+        let nodes = self.nodes().into_iter().filter(|node| node.hole != 0);
+        let hole = |node: Expected| {
+            let start = node.start + node.pages;
+            Hole { start, pages: node.hole, owner: node.owner }
+        };
+        nodes.map(hole).collect()
+    }
+
+    pub fn regions(&self) -> impl Iterator<Item = &Area> {
+        self.areas.iter().filter(|area| !area.is_reservation)
+    }
+
+    /// The region that covers a page.
+    pub fn at(&self, page: usize) -> Option<&Area> {
+        self.regions().find(|area| area.covers(page))
+    }
+
+    /// The first region that does not end before a page.
+    pub fn from(&self, page: usize) -> Option<&Area> {
+        self.regions().filter(|area| area.end() > page).min_by_key(|area| area.start)
+    }
+
+    /// The last region that starts before a page.
+    pub fn before(&self, page: usize) -> Option<&Area> {
+        self.regions().filter(|area| area.start < page).max_by_key(|area| area.start)
+    }
+
+    /// The innermost reservation that a page lies in, or 0.
+    pub fn reservation_at(&self, page: usize) -> u32 {
+        let around = self.areas.iter().filter(|area| area.is_reservation && area.covers(page));
+        // Of two that cover a page the inner one is made later.
+        around.map(|area| area.serial).max().unwrap_or(0)
+    }
+
+    /// In how many reservations what lies in `serial` is.
+    pub fn depth_of(&self, serial: u32) -> u16 {
+        let outer = self.areas.iter().find(|area| area.is_reservation && area.serial == serial);
+        outer.map_or(0, |area| 1 + self.depth_of(area.parent))
+    }
+
+    /// Panics unless `answer` is one that "anywhere" may give.
+    pub fn check_anywhere(&self, shape: &Shape, answer: Option<usize>) {
+        let large = |hole: &Hole| hole.owner == shape.owner && hole.pages >= shape.pages;
+        let mut holes: Vec<Hole> = self.holes().into_iter().filter(large).collect();
+        holes.sort_by_key(|hole| hole.pages);
+        let best = holes.iter().find(|hole| hole.fit(shape, 0).is_some()).map(|hole| hole.pages);
+        let slack = (1usize << (shape.align_bits - 12)) - 1;
+        let certain = |hole: &&Hole| hole.pages >= shape.pages.saturating_add(slack);
+        let certain = holes.iter().find(certain).map(|hole| hole.pages);
+        let Some(start) = answer else {
+            assert_eq!(certain, None, "a hole that must fit is found");
+            let among_16 = holes.iter().take(16).any(|hole| hole.fit(shape, 0).is_some());
+            assert!(!among_16, "a hole among the 16 smallest is found");
+            return;
+        };
+        let hole = holes.iter().find(|hole| hole.fit(shape, 0) == Some(start));
+        let hole = hole.expect("the place is the lowest one of a hole");
+        if holes.len() <= 16 {
+            assert_eq!(Some(hole.pages), best, "the smallest hole in which it fits");
+        } else {
+            let allowed = [best, certain].contains(&Some(hole.pages));
+            assert!(allowed, "the smallest hole in which it fits, or in which it must fit");
+        }
+    }
+
+    /// The lowest place between two addresses (bytes).
+    pub fn within(&self, shape: &Shape, from: usize, to: usize) -> Option<usize> {
+        let holes = self.holes().into_iter().filter(|hole| hole.owner == shape.owner);
+        let places = holes.filter_map(|hole| hole.fit(shape, from));
+        places.filter(|&start| start + shape.pages <= to / PAGE).min()
+    }
+
+    /// Panics unless `answer` is right for the place at page `start`: nothing is in the way, or the
+    /// refusal tells the first page that is.
+    pub fn check_at(&self, start: usize, pages: usize, owner: u32, answer: Result<(), NoPlace>) {
+        let free = |page: usize| self.at(page).is_none() && self.reservation_at(page) == owner;
+        // Nothing changes but where an area begins or ends.
+        let mut edges: Vec<usize> = self.areas.iter().flat_map(|a| [a.start, a.end()]).collect();
+        edges.push(start);
+        edges.retain(|&edge| start <= edge && edge < self.end);
+        edges.sort();
+        let obstacle = edges.into_iter().find(|&page| !free(page)).unwrap_or(self.end);
+        if obstacle.saturating_sub(start) >= pages {
+            assert_eq!(answer, Ok(()), "nothing is in the way");
+            return;
+        }
+        let address = obstacle * PAGE;
+        let taken = self.at(obstacle).map(|area| area.start * PAGE);
+        match answer.expect_err("something is in the way") {
+            NoPlace::NoRoom => assert_eq!(obstacle, self.end, "what is in the way is told"),
+            NoPlace::Taken { address: told, region_start } => {
+                assert_eq!((told, Some(region_start)), (address, taken));
+            }
+            NoPlace::Outside { address: told } => {
+                assert_eq!(told, address);
+                let other = obstacle == self.end || self.reservation_at(obstacle) != owner;
+                assert!(other, "{address:#x} lies in the reservation that was asked for");
+            }
+        }
+    }
+}
