@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PACKAGE=$ROOT/tests/fuzz
 HOST_TARGET=x86_64-unknown-linux-gnu
-TARGETS=(addresses alloc_ops slots_state vmm_ops)
+TARGETS=(addresses alloc_ops slots_state state vmm_ops)
 # What cargo-fuzz passes, without a sanitizer: the crates have no unsafe code of their own. All of
 # it is known to a stable compiler, so no nightly is needed.
 COVERAGE="-Cpasses=sancov-module \

@@ -78,6 +78,11 @@ fn slots_state() {
 }
 
 #[test]
+fn state() {
+    run(crate::state::run, (300, 400), (2, 60));
+}
+
+#[test]
 fn vmm_ops() {
     run(crate::vmm_ops::run, (300, 300), (1, 100));
 }
