@@ -17,7 +17,7 @@
 //! | `regions` | regions of addresses: reserved, released, split, merged, moved |
 //! | `sharing` | frames with several users: shared, cloned copy-on-write, written through |
 //! | `faults` | page faults: decided, resolved, handed to pagers, reported |
-//! | `threads` | what a thread needs: stack, IPC buffer, thread-local storage |
+//! | `threads` | threads put together: stack, IPC buffer, thread-local storage, TCB, spaces |
 //! | `inspect` | statistics, dumps, and the check of every invariant |
 //! | `sel4` | the adapter to the kernel, behind the feature `sel4` |
 //!

@@ -1,4 +1,4 @@
-//! What a thread needs of memory: its stack, its IPC buffer, its thread-local storage.
+//! Threads put together, and what one needs of memory: stack, IPC buffer, thread-local storage.
 
 pub(crate) mod create;
 pub(crate) mod ipc_buffer;
