@@ -1,13 +1,13 @@
 //! Extents: single cases, at the edges.
 
 use page_tables::Geometry;
-use untyped_alloc::{CPtr, CachePolicy, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Rights, MAX_BATCH};
 
 use super::choices::{address, GEOMETRIES, PAGE};
 use super::extent_changes::{nodes, History};
 use super::extent_looks::check_list;
 use super::extent_model::{Like, Run};
-use crate::state::extent::{offset, Extent, MAX_FRAMES};
+use crate::state::extent::{offset, Extent};
 use crate::types::mapping::Source;
 
 /// Small pages from address 0 on.
@@ -48,17 +48,17 @@ fn the_last_frame_is_as_good_as_any() {
             let nodes = nodes();
             let mut history = History::begin(&nodes, *geometry, geometry.user_end);
             let like = Like { strided, ..Like::SMALL };
-            let start = geometry.user_end - MAX_FRAMES * like.step();
-            history.put(Run::new(start, 9, MAX_FRAMES, like));
+            let start = geometry.user_end - MAX_BATCH * like.step();
+            history.put(Run::new(start, 9, MAX_BATCH, like));
             let last = address(geometry.user_end - like.step());
             let extents = history.space.extents();
-            assert_eq!(extents.frame_at(last), Some(CPtr::new(9 + MAX_FRAMES - 1)));
+            assert_eq!(extents.frame_at(last), Some(CPtr::new(9 + MAX_BATCH - 1)));
             assert!(extents.at(last).is_some());
             let behind = address(geometry.user_end - 1);
             assert_eq!(extents.at(behind).is_some(), !strided, "the last page is a gap or not");
             assert!(extents.ending_at(address(geometry.user_end)).is_some());
             drop(extents);
-            history.remove_range(0, MAX_FRAMES - 1, 1, false);
+            history.remove_range(0, MAX_BATCH - 1, 1, false);
             history.remove_range(0, 0, 1, false);
             history.remove_range(0, 100, 50, true);
             check_list(&history.space.extents(), &history.model);
