@@ -61,7 +61,7 @@ pub use inspect::{Batch, BlockInfo, Usage, Violation};
 pub use kernel::{CallCounts, Counted, Kernel, Memory};
 pub use state::{NextFree, Pool};
 pub use types::{
-    Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Clean, Dirty, Error, Frames,
-    Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes, ObjectState,
-    Objects, Refused, Result, Rights, Stats, Taken, UntypedInfo, MAX_BATCH,
+    AllocatedFrames, Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Dirty, Error,
+    Frames, Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes,
+    ObjectState, Objects, Refused, Result, Rights, Stats, UntypedInfo, Zeroed, MAX_BATCH,
 };

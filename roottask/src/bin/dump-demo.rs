@@ -69,7 +69,7 @@ fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     vmm.allocate(Blueprint::Untyped { size_bits: 16 })?;
     vmm.free(endpoints[0])?;
     vmm.free_many(threads)?;
-    vmm.take_slots(3)?;
+    vmm.alloc_slots(3)?;
     Ok(other)
 }
 

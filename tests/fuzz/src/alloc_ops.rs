@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use untyped_alloc::kernel::{Blueprint, CPtr, KernelError};
-use untyped_alloc::{Allocator, Blame, Error, Frames, Object, ObjectSizes, Objects, Taken};
+use untyped_alloc::{Allocator, Blame, Error, Frames, Object, ObjectSizes, Objects, AllocatedFrames};
 use vmm_tests::model::{Arch, Arena, Cap, ModelKernel};
 
 use crate::bytes::Bytes;
@@ -229,16 +229,16 @@ impl Run<'_> {
         let (alloc, kernel) = (&mut self.alloc, &mut self.kernel);
         match op {
             Op::Frames(bits, want) => {
-                let frames = match alloc.take_frames(kernel, bits, want)? {
-                    Taken::Clean(clean) => clean.frames(),
-                    Taken::Dirty(dirty) => dirty.frames(),
+                let frames = match alloc.alloc_frames(kernel, bits, want)? {
+                    AllocatedFrames::Zeroed(clean) => clean.frames(),
+                    AllocatedFrames::Dirty(dirty) => dirty.frames(),
                 };
                 assert!(frames.count != 0 && frames.count <= want.min(256), "{frames:?}");
                 assert_eq!(frames.size_bits, bits);
                 self.held.push(Held::Frames(frames));
             }
             Op::Table(level) => {
-                let table = alloc.take_table(kernel, level)?;
+                let table = alloc.alloc_table(kernel, level)?;
                 self.held.push(Held::Table(table, level));
             }
             Op::One(blueprint) => {
@@ -258,7 +258,7 @@ impl Run<'_> {
                 self.held.push(Held::Many(objects));
             }
             Op::Slots(count) => {
-                let first = alloc.take_slots(kernel, count)?;
+                let first = alloc.alloc_slots(kernel, count)?;
                 self.held.push(Held::Slots(first, count));
             }
             Op::Give(number, part) => self.give(number, part)?,
@@ -306,19 +306,19 @@ impl Run<'_> {
                 ];
                 let (gone, rest) = if lower { (parts[0], parts[1]) } else { (parts[1], parts[0]) };
                 match unused {
-                    true => alloc.give_unused_frames(gone)?,
-                    false => alloc.give_frames(gone)?,
+                    true => alloc.free_unused_frames(gone)?,
+                    false => alloc.free_frames(gone)?,
                 }
-                assert!(alloc.give_frames(gone).is_err(), "{gone:?} were given back twice");
+                assert!(alloc.free_frames(gone).is_err(), "{gone:?} were given back twice");
                 *held = Held::Frames(rest);
                 if rest.count != 0 {
                     return Ok(());
                 }
             }
-            Held::Table(table, level) => alloc.give_table(table, level)?,
+            Held::Table(table, level) => alloc.free_table(table, level)?,
             Held::One(object) => alloc.free(kernel, object)?,
             Held::Many(objects) => alloc.free_many(kernel, objects)?,
-            Held::Slots(first, count) => alloc.give_slots(first, count)?,
+            Held::Slots(first, count) => alloc.free_slots(first, count)?,
         }
         let gone = self.held.swap_remove(number);
         self.stale.push(gone);
@@ -349,6 +349,6 @@ impl Run<'_> {
                 assert_eq!(self.kernel.is_empty_slot(slot), empty, "{slot:?} of {held:?}");
             }
         }
-        assert_eq!(self.alloc.recycling_objects_taken(), (frames, tables));
+        assert_eq!(self.alloc.recycling_objects_allocated(), (frames, tables));
     }
 }

@@ -167,8 +167,8 @@ impl Snapshot {
     /// and nodes depend on nothing but what callers hold.
     pub fn settled(host: &mut Fixture<'_>) -> Snapshot {
         // Slots are entered 4096 at a time, the first at the first request.
-        let slot = host.vmm.take_slots(1).expect("a slot");
-        host.vmm.give_slots(slot, 1).expect("it was taken");
+        let slot = host.vmm.alloc_slots(1).expect("a slot");
+        host.vmm.free_slots(slot, 1).expect("it was taken");
         host.vmm.trim().expect("trimming");
         let allocator = host.vmm.stats().allocator;
         let settled = Settled {

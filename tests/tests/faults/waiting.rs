@@ -48,7 +48,7 @@ impl Scene {
 
     fn end(&mut self, token: u32, ticket: u32) -> usize {
         let (request, reply) = self.host.vmm.end_request(token, ticket).expect("it waits");
-        self.host.vmm.give_slots(reply, 1).expect("it was taken");
+        self.host.vmm.free_slots(reply, 1).expect("it was taken");
         request.page
     }
 

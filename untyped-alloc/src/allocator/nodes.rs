@@ -20,11 +20,11 @@ impl<'p> Allocator<'p> {
     /// A page costs one chunk, a split from the largest block down (4 blocks for each 2 bits), and
     /// a CNode if the slots run out at that moment, with a split and a chunk of its own.
     pub fn wanting(&self) -> Option<NodeKind> {
-        if self.blocks.pool.free() < 96 {
+        if self.blocks.pool.available() < 96 {
             Some(NodeKind::Block)
-        } else if self.chunks.pool.free() < 6 {
+        } else if self.chunks.pool.available() < 6 {
             Some(NodeKind::Chunk)
-        } else if self.slots.pool.free() < 1 {
+        } else if self.slots.pool.available() < 1 {
             Some(NodeKind::SlotWindow)
         } else {
             None

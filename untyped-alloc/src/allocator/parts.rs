@@ -56,7 +56,7 @@ impl<'p> Allocator<'p> {
         if below.is_some() || above.is_some_and(|block| block.paddr() <= last) {
             return Err(bad);
         }
-        let node = self.blocks.pool.take().ok_or(Error::OutOfNodes(NodeKind::Block))?;
+        let node = self.blocks.pool.alloc().ok_or(Error::OutOfNodes(NodeKind::Block))?;
         self.blocks.insert_boot(node, info);
         Ok(())
     }

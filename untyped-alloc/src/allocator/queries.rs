@@ -22,7 +22,7 @@ impl<'p> Allocator<'p> {
     }
 
     /// Slots that are free or could be opened without a kernel call.
-    pub fn free_slots(&self) -> usize {
+    pub fn free_slot_count(&self) -> usize {
         self.slots.free_count() + self.cspace.unopened_slots()
     }
 
@@ -41,12 +41,12 @@ impl<'p> Allocator<'p> {
     }
 
     /// Whether `frames` are all handed out.
-    pub fn frames_are_taken(&self, frames: Frames) -> bool {
+    pub fn frames_are_allocated(&self, frames: Frames) -> bool {
         self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames).is_ok()
     }
 
     /// Whether two frames came with one retype, so that their memory goes back together.
-    pub fn came_together(&self, one: CPtr, other: CPtr) -> bool {
+    pub fn same_batch(&self, one: CPtr, other: CPtr) -> bool {
         let found = self.chunks.find(one);
         found.is_some_and(|(chunk, _)| chunk.recycles() && chunk.index_of(other).is_some())
     }

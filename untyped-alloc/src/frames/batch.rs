@@ -2,7 +2,7 @@
 
 use crate::allocator::Allocator;
 use crate::state::Chunk;
-use crate::types::{Blueprint, Clean, Frames};
+use crate::types::{Blueprint, Frames, Zeroed};
 
 /// A batch of frames, made by one retype, to allocate more of. Once its memory went back, there is
 /// nothing to be had of it.
@@ -28,7 +28,7 @@ impl<'p> Allocator<'p> {
     /// Allocates the frame that comes `distance` after the first of the run that the batch was
     /// found by, if it is zeroed and ready. O(1).
     #[inline(always)]
-    pub fn take_of_batch(&mut self, batch: FrameBatch<'p>, distance: usize) -> Option<Clean> {
+    pub fn alloc_from_batch(&mut self, batch: FrameBatch<'p>, distance: usize) -> Option<Zeroed> {
         let FrameBatch { chunk, serial, origin, size_bits } = batch;
         let index = origin + distance;
         let taken = chunk.serial() == serial
@@ -37,6 +37,6 @@ impl<'p> Allocator<'p> {
             return None;
         }
         self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
-        Some(Clean::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
+        Some(Zeroed::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
     }
 }

@@ -3,7 +3,7 @@
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
 use crate::types::MAX_BATCH;
-use crate::types::{Blueprint, Clean, Dirty, Error, Frames, Result, Taken};
+use crate::types::{AllocatedFrames, Blueprint, Dirty, Error, Frames, Result, Zeroed};
 
 /// The fewest frames that are made at once: one retype for one frame costs 1103 instructions, for
 /// 16 about 150 each.
@@ -17,12 +17,12 @@ impl Allocator<'_> {
     /// cleared, then dirty ones (zeroing costs about 1.1 thousand instructions for 4 KiB), and
     /// memory that the kernel must clear (4.8 thousand) last. No kernel call when frames are ready;
     /// a retype for up to 256 of them otherwise, besides splitting.
-    pub fn take_frames(
+    pub fn alloc_frames(
         &mut self,
         kernel: &mut impl Kernel,
         size_bits: u8,
         want: usize,
-    ) -> Result<Taken> {
+    ) -> Result<AllocatedFrames> {
         if want == 0 {
             return Err(Error::ZeroCount);
         }
@@ -42,22 +42,26 @@ impl Allocator<'_> {
         };
         let (first, count) = self.alloc_run(chunk, want, clean);
         let frames = Frames { first, count, size_bits };
-        Ok(if clean { Taken::Clean(Clean::new(frames)) } else { Taken::Dirty(Dirty::new(frames)) })
+        Ok(if clean {
+            AllocatedFrames::Zeroed(Zeroed::new(frames))
+        } else {
+            AllocatedFrames::Dirty(Dirty::new(frames))
+        })
     }
 
     /// Frees frames. They must be mapped nowhere, and are dirty from now on.
     ///
     /// # Errors
     /// [`Error::NotAllocated`] unless every one of them was allocated: none is freed then.
-    pub fn give_frames(&mut self, frames: Frames) -> Result<()> {
+    pub fn free_frames(&mut self, frames: Frames) -> Result<()> {
         self.free_run(Blueprint::Frame { size_bits: frames.size_bits }, frames, false)
     }
 
     /// Frees frames that were never mapped since they were allocated or zeroed: they stay zeroed.
     ///
     /// # Errors
-    /// As [`Allocator::give_frames`].
-    pub fn give_unused_frames(&mut self, frames: Frames) -> Result<()> {
+    /// As [`Allocator::free_frames`].
+    pub fn free_unused_frames(&mut self, frames: Frames) -> Result<()> {
         self.free_run(Blueprint::Frame { size_bits: frames.size_bits }, frames, true)
     }
 

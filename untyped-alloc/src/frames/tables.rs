@@ -7,7 +7,7 @@ use crate::types::{Blueprint, CPtr, Frames, Result};
 impl Allocator<'_> {
     /// Allocates a paging structure of a level below the root. It is empty: the kernel clears one
     /// when it is made and when it is unmapped.
-    pub fn take_table(&mut self, kernel: &mut impl Kernel, level: u8) -> Result<CPtr> {
+    pub fn alloc_table(&mut self, kernel: &mut impl Kernel, level: u8) -> Result<CPtr> {
         let blueprint = Blueprint::Table { level };
         let (chunk, clean) = match self.chunk_with_zeroed(blueprint) {
             Some(chunk) => (chunk, true),
@@ -25,7 +25,7 @@ impl Allocator<'_> {
     ///
     /// # Errors
     /// [`Error::NotAllocated`](crate::Error::NotAllocated) unless it was allocated.
-    pub fn give_table(&mut self, table: CPtr, level: u8) -> Result<()> {
+    pub fn free_table(&mut self, table: CPtr, level: u8) -> Result<()> {
         let run = Frames { first: table, count: 1, size_bits: 0 };
         self.free_run(Blueprint::Table { level }, run, true)
     }

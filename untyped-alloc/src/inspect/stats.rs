@@ -34,14 +34,14 @@ impl Allocator<'_> {
             device_bytes: self.blocks.device_bytes(),
             cleared_bytes: self.cleared_bytes,
             live: self.live,
-            free_slots: self.free_slots(),
+            free_slots: self.free_slot_count(),
             quarantined,
             bookkeeping_bytes: self.bookkeeping_bytes(),
         }
     }
 
     /// How many frames and how many paging structures that recycle are allocated. O(chunks).
-    pub fn recycling_objects_taken(&self) -> (usize, usize) {
+    pub fn recycling_objects_allocated(&self) -> (usize, usize) {
         let (mut frames, mut tables) = (0, 0);
         for chunk in self.chunks.iter().filter(|chunk| chunk.recycles()) {
             match chunk.blueprint() {

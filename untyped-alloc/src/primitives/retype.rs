@@ -42,10 +42,10 @@ impl<'p> Allocator<'p> {
         first: CPtr,
     ) -> Result<&'p Chunk<'p>> {
         // The node first, so that nothing can fail once the objects are there.
-        let chunk = self.chunks.pool.take().ok_or(Error::OutOfNodes(NodeKind::Chunk))?;
+        let chunk = self.chunks.pool.alloc().ok_or(Error::OutOfNodes(NodeKind::Chunk))?;
         let ChunkPlan { blueprint, count, recycles } = plan;
         if let Err(error) = self.retype(kernel, block, blueprint, first, count) {
-            self.chunks.pool.give(chunk);
+            self.chunks.pool.free(chunk);
             return Err(error);
         }
         let serial = self.next_serial();
@@ -107,7 +107,7 @@ impl<'p> Allocator<'p> {
         let first = self.alloc_reserved_slots(count)?;
         let mut children = [None; 1 << MAX_SPLIT_BITS];
         for child in &mut children[..count] {
-            *child = self.blocks.pool.take();
+            *child = self.blocks.pool.alloc();
         }
         // The pool gave a node for the last child only if it gave one for each.
         let split = match children[count - 1] {
@@ -121,7 +121,7 @@ impl<'p> Allocator<'p> {
             Ok(()) => self.blocks.split(block, child_bits, first, &children[..count]),
             Err(_) => {
                 // The block is as it was: its slots and nodes go back.
-                children.into_iter().flatten().for_each(|child| self.blocks.pool.give(child));
+                children.into_iter().flatten().for_each(|child| self.blocks.pool.free(child));
                 self.slots.free(first, count);
             }
         }

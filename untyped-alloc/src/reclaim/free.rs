@@ -44,7 +44,7 @@ impl Allocator<'_> {
 
     /// Destroys an object on a path that must not fail: if the kernel refuses, it goes to the
     /// quarantine, is counted there and retried. Returns whether it is gone.
-    pub fn abandon(&mut self, kernel: &mut impl Kernel, object: Object) -> bool {
+    pub fn free_or_quarantine(&mut self, kernel: &mut impl Kernel, object: Object) -> bool {
         if self.free(kernel, object).is_ok() {
             return true;
         }
@@ -56,7 +56,7 @@ impl Allocator<'_> {
 
     /// Destroys `count` objects in consecutive slots from `first` on, on a path that must not fail:
     /// with one kernel call when they are all that is left of what they were allocated with.
-    pub fn abandon_run(&mut self, kernel: &mut impl Kernel, first: CPtr, count: usize) {
+    pub fn free_run_or_quarantine(&mut self, kernel: &mut impl Kernel, first: CPtr, count: usize) {
         let Some((chunk, index)) = self.chunks.find(first) else { return };
         if chunk.recycles() || !chunk.all_live(index, count) {
             return;
@@ -66,7 +66,7 @@ impl Allocator<'_> {
             return;
         }
         for slot in (0..count).map(|index| first.offset(index)) {
-            self.abandon(kernel, Object::new(slot, chunk.serial()));
+            self.free_or_quarantine(kernel, Object::new(slot, chunk.serial()));
         }
     }
 }

@@ -11,13 +11,13 @@ const RESERVE: usize = 64;
 impl Allocator<'_> {
     /// Allocates `count` consecutive empty slots (1 to 256), growing the CSpace when there is need.
     /// They lie in one CNode. At the most 8 kernel calls, usually none.
-    pub fn take_slots(&mut self, kernel: &mut impl Kernel, count: usize) -> Result<CPtr> {
+    pub fn alloc_slots(&mut self, kernel: &mut impl Kernel, count: usize) -> Result<CPtr> {
         let first = self.alloc_object_slots(kernel, count)?;
         self.slots.lend(first, count);
         Ok(first)
     }
 
-    /// As [`Allocator::take_slots`], for objects of the allocator's own, which a caller cannot give
+    /// As [`Allocator::alloc_slots`], for objects of the allocator's own, which a caller cannot give
     /// back.
     pub(crate) fn alloc_object_slots(
         &mut self,
@@ -44,9 +44,9 @@ impl Allocator<'_> {
     /// Frees consecutive slots. They must be empty.
     ///
     /// # Errors
-    /// [`Error::NotAllocated`] unless all of them were allocated by [`Allocator::take_slots`]:
+    /// [`Error::NotAllocated`] unless all of them were allocated by [`Allocator::alloc_slots`]:
     /// none is freed then.
-    pub fn give_slots(&mut self, first: CPtr, count: usize) -> Result<()> {
+    pub fn free_slots(&mut self, first: CPtr, count: usize) -> Result<()> {
         match count != 0 && self.slots.free_lent(first, count) {
             true => Ok(()),
             false => Err(Error::NotAllocated(first)),

@@ -14,7 +14,7 @@ impl<'p> Allocator<'p> {
             return Ok(());
         }
         // What can be wanting without a kernel call is looked at before the first of them.
-        if self.slots.pool.free() == 0 {
+        if self.slots.pool.available() == 0 {
             return Err(Error::OutOfNodes(NodeKind::SlotWindow));
         }
         // From here on the root, once it is replaced, stays: it is used by the next attempt.
@@ -28,7 +28,7 @@ impl<'p> Allocator<'p> {
         let dst = self.cspace.mount_path(root, mount);
         let src = self.path(cnode.slot());
         if let Err(error) = kernel.cnode_mint_guard(dst, src, 0, self.cspace.node_guard_bits()) {
-            self.abandon(kernel, cnode);
+            self.free_or_quarantine(kernel, cnode);
             return Err(Error::Kernel { invocation: Invocation::CNodeMint, error });
         }
         self.cspace.insert_mount(mount);
@@ -58,7 +58,7 @@ impl<'p> Allocator<'p> {
         let guarded = match self.alloc_reserved_slots(1) {
             Ok(slot) => slot,
             Err(error) => {
-                self.abandon(kernel, object);
+                self.free_or_quarantine(kernel, object);
                 return Err(error);
             }
         };
@@ -72,7 +72,7 @@ impl<'p> Allocator<'p> {
             Err((invocation, error)) => {
                 // Revoking what the object was made of deletes the guarded capability as well. If
                 // even that is refused, the slot is not empty and cannot be given back.
-                if self.abandon(kernel, object) {
+                if self.free_or_quarantine(kernel, object) {
                     self.slots.free(guarded, 1);
                 }
                 Err(Error::Kernel { invocation, error })

@@ -204,7 +204,7 @@ impl<'p> Blocks<'p> {
             if let Some(child) = self.leaves.find_mut(&paddr).remove() {
                 self.remove_free(child);
                 first_slot = child.slot();
-                self.pool.give(child);
+                self.pool.free(child);
             }
         }
         self.leaves.insert(block);

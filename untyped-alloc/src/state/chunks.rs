@@ -105,7 +105,7 @@ impl<'p> Chunks<'p> {
         chunk.class.set(None);
         chunk.block.set(None);
         chunk.serial.set(0);
-        self.pool.give(chunk);
+        self.pool.free(chunk);
     }
 
     /// Allocates `count` ready objects from number `first` on.

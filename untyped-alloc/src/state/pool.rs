@@ -27,7 +27,7 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
     }
 
     /// Takes a node, with whatever its last user left in it; `None` when the pool is empty.
-    pub fn take(&mut self) -> Option<&'p T> {
+    pub fn alloc(&mut self) -> Option<&'p T> {
         let node = self.head?;
         self.head = (self.next)(node).take();
         self.free -= 1;
@@ -35,7 +35,7 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
     }
 
     /// Gives a node back. It must be in no tree.
-    pub fn give(&mut self, node: &'p T) {
+    pub fn free(&mut self, node: &'p T) {
         (self.next)(node).set(self.head);
         self.head = Some(node);
         self.free += 1;
@@ -44,7 +44,7 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
     /// Adds nodes that are in no pool yet.
     pub fn add(&mut self, nodes: &'p [T]) {
         self.total += nodes.len();
-        nodes.iter().for_each(|node| self.give(node));
+        nodes.iter().for_each(|node| self.free(node));
     }
 
     /// Adds the nodes that fit in the mapped page at `vaddr` (of the smallest size).
@@ -53,7 +53,7 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
     }
 
     /// How many nodes are free.
-    pub fn free(&self) -> usize {
+    pub fn available(&self) -> usize {
         self.free
     }
 

@@ -64,7 +64,7 @@ impl<'p> Slots<'p> {
     /// Adds the slots `from..to` (at least one) of the window at `base`; `None` when there is no
     /// node for it.
     pub fn insert(&mut self, base: CPtr, from: usize, to: usize) -> Option<&'p SlotWindow<'p>> {
-        let window = self.pool.take()?;
+        let window = self.pool.alloc()?;
         window.reset(base, from, to);
         self.free += to - from;
         self.capacity += to - from;
@@ -80,7 +80,7 @@ impl<'p> Slots<'p> {
         self.capacity -= window.capacity();
         self.by_room.find_mut(&room_key(window)).remove();
         self.by_base.find_mut(&window.base()).remove();
-        self.pool.give(window);
+        self.pool.free(window);
     }
 
     /// Allocates `count` consecutive slots, 1 to [`MAX_BATCH`](crate::types::MAX_BATCH), all in one window;

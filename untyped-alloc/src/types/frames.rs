@@ -16,17 +16,17 @@ pub struct Frames {
 /// Frames full of zeros that nobody has used.
 #[must_use = "frames that are dropped are lost: map them or free them"]
 #[derive(PartialEq, Eq, Debug)]
-pub struct Clean(Frames);
+pub struct Zeroed(Frames);
 
 /// Frames with somebody's data in them.
 #[must_use = "frames that are dropped are lost: zero them or free them"]
 #[derive(PartialEq, Eq, Debug)]
 pub struct Dirty(Frames);
 
-impl Clean {
+impl Zeroed {
     /// Whoever calls this knows that every byte of the frames is zero.
-    pub(crate) const fn new(frames: Frames) -> Clean {
-        Clean(frames)
+    pub(crate) const fn new(frames: Frames) -> Zeroed {
+        Zeroed(frames)
     }
 
     /// The frames, to be mapped.
@@ -47,16 +47,16 @@ impl Dirty {
 
     /// The frames, now that every byte of them has been set to zero. Whoever calls this has done
     /// so.
-    pub fn scrubbed(self) -> Clean {
-        Clean(self.0)
+    pub fn zeroed(self) -> Zeroed {
+        Zeroed(self.0)
     }
 }
 
 /// Frames that were allocated.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Taken {
+pub enum AllocatedFrames {
     /// Frames that can be mapped as they are.
-    Clean(Clean),
+    Zeroed(Zeroed),
     /// Frames that must be zeroed first.
     Dirty(Dirty),
 }

@@ -157,7 +157,7 @@ impl<'p> Service<'p> {
         match self.next_for(vmm, client, after) {
             Next::Fault(fault) => Outcome::answer(Ok(Answer::Fault(fault))),
             Next::Nothing => Outcome::answer(Ok(Answer::Done)),
-            Next::Wait | Next::Stale(_) => match vmm.take_slots(1) {
+            Next::Wait | Next::Stale(_) => match vmm.alloc_slots(1) {
                 Ok(slot) => {
                     client.waits.set(Some((slot, after)));
                     self.mark_ready(client);

@@ -63,40 +63,40 @@ impl<'p> Service<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> vmm::Result<()> {
-        if self.free_clients.free() == 0 {
+        if self.free_clients.available() == 0 {
             vmm.adopt_bookkeeping_page(&mut self.free_clients)?;
         }
-        if self.free_offers.free() == 0 {
+        if self.free_offers.available() == 0 {
             vmm.adopt_bookkeeping_page(&mut self.free_offers)?;
         }
-        if self.free_pagings.free() == 0 {
+        if self.free_pagings.available() == 0 {
             vmm.adopt_bookkeeping_page(&mut self.free_pagings)?;
         }
         Ok(())
     }
 
     pub(crate) fn take_client(&mut self) -> Result<&'p Client<'p>> {
-        self.free_clients.take().ok_or(Error::OutOfNodes(NodeKind::Client))
+        self.free_clients.alloc().ok_or(Error::OutOfNodes(NodeKind::Client))
     }
 
     pub(crate) fn give_client(&mut self, node: &'p Client<'p>) {
-        self.free_clients.give(node);
+        self.free_clients.free(node);
     }
 
     pub(crate) fn take_offer(&mut self) -> Result<&'p Offer<'p>> {
-        self.free_offers.take().ok_or(Error::OutOfNodes(NodeKind::Offer))
+        self.free_offers.alloc().ok_or(Error::OutOfNodes(NodeKind::Offer))
     }
 
     pub(crate) fn give_offer(&mut self, node: &'p Offer<'p>) {
-        self.free_offers.give(node);
+        self.free_offers.free(node);
     }
 
     pub(crate) fn take_paging(&mut self) -> Result<&'p Paging<'p>> {
-        self.free_pagings.take().ok_or(Error::OutOfNodes(NodeKind::Paging))
+        self.free_pagings.alloc().ok_or(Error::OutOfNodes(NodeKind::Paging))
     }
 
     pub(crate) fn give_paging(&mut self, node: &'p Paging<'p>) {
-        self.free_pagings.give(node);
+        self.free_pagings.free(node);
     }
 
     /// The client that a message with this badge is from, while it lives.

@@ -21,8 +21,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Takes `count` (1 to 256) consecutive empty capability slots.
-    pub fn take_slots(&mut self, count: usize) -> Result<CPtr> {
+    pub fn alloc_slots(&mut self, count: usize) -> Result<CPtr> {
         let _reserve = self.refill()?;
-        Ok(self.alloc.take_slots(&mut self.kernel, count)?)
+        Ok(self.alloc.alloc_slots(&mut self.kernel, count)?)
     }
 }

@@ -30,19 +30,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Some(Wanted::Allocator(kind));
         }
         let pools = &self.pools;
-        let kind = if pools.regions.free() < Reserve::REGIONS {
+        let kind = if pools.regions.available() < Reserve::REGIONS {
             NodeKind::Region
-        } else if pools.extents.free() < Reserve::EXTENTS {
+        } else if pools.extents.available() < Reserve::EXTENTS {
             NodeKind::Extent
-        } else if pools.tables.free() < Reserve::TABLES {
+        } else if pools.tables.available() < Reserve::TABLES {
             NodeKind::Table
-        } else if pools.spaces.free() < 1 {
+        } else if pools.spaces.available() < 1 {
             NodeKind::Space
-        } else if pools.refcounts.free() < Reserve::REFCOUNTS {
+        } else if pools.refcounts.available() < Reserve::REFCOUNTS {
             NodeKind::Refcounts
-        } else if pools.copies.free() < Reserve::CAP_COPIES {
+        } else if pools.copies.available() < Reserve::CAP_COPIES {
             NodeKind::CapCopies
-        } else if pools.threads.free() < 1 {
+        } else if pools.threads.available() < 1 {
             NodeKind::Thread
         } else {
             return None;

@@ -25,7 +25,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let _reserve = &mut self.refill()?;
         let node = self.space(space)?;
         let badge = self.threads.next_badge().ok_or(Error::OutOfBadges)?;
-        let thread = self.pools.threads.take().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
+        let thread = self.pools.threads.alloc().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
         let minted = self.mint(endpoint, badge);
         match minted {
             Ok(fault_endpoint) => {
@@ -36,20 +36,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Ok(ThreadId(badge))
             }
             Err(error) => {
-                self.pools.threads.give(thread);
+                self.pools.threads.free(thread);
                 Err(error)
             }
         }
     }
 
     pub(crate) fn mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
-        let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
+        let slot = self.alloc.alloc_slots(&mut self.kernel, 1)?;
         let (dst, src) = (self.alloc.path(slot), self.alloc.path(endpoint));
         let minted = self.kernel.cnode_mint_badge(dst, src, Rights::all(), badge as usize);
         match minted {
             Ok(()) => Ok(slot),
             Err(error) => {
-                self.alloc.give_slots(slot, 1)?;
+                self.alloc.free_slots(slot, 1)?;
                 Err(Error::from(error))
             }
         }
@@ -64,9 +64,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let info = self.thread(thread)?;
         self.forget_request_of(thread)?;
         self.kernel.cnode_delete(self.alloc.path(info.fault_endpoint))?;
-        self.alloc.give_slots(info.fault_endpoint, 1)?;
+        self.alloc.free_slots(info.fault_endpoint, 1)?;
         if let Some(node) = self.threads.remove(thread) {
-            self.pools.threads.give(node);
+            self.pools.threads.free(node);
         }
         if let Ok(space) = self.space(info.space) {
             space.threads.set(space.threads.get() - 1);

@@ -16,7 +16,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
         // A thread that faults again was set going by others, which took the right away.
         self.forget_request_of(thread)?;
-        self.take_slots(1)
+        self.alloc_slots(1)
     }
 
     /// Records that a thread's fault waits for the page number `page` of the pager `token`, and that
@@ -72,7 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Ends a request; returns it and the slot of the right to answer its thread. Empty it, by
-    /// answering or by deleting the capability, and give it back with [`Vmm::give_slots`].
+    /// answering or by deleting the capability, and give it back with [`Vmm::free_slots`].
     ///
     /// # Errors
     /// [`Error::NoSuchRequest`].
@@ -90,6 +90,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // As long as the right is not deleted, the request stays: this can be tried again.
         self.delete_cap(self.alloc.path(reply))?;
         self.end_request(request.queue, request.ticket)?;
-        self.give_slots(reply, 1)
+        self.free_slots(reply, 1)
     }
 }

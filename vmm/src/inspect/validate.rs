@@ -39,7 +39,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             tables += self.validate_tables(space)?;
         }
         let (orphans, copies) = self.refcounts.totals();
-        let (taken_frames, taken_tables) = self.alloc.recycling_objects_taken();
+        let (taken_frames, taken_tables) = self.alloc.recycling_objects_allocated();
         let held = frames.owned + orphans + self.temp_slots.left_behind();
         hold(
             "every frame taken is in one extent, or left to its sharers",
@@ -148,7 +148,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             hold("a page's rights are under its region's ceiling", at, under)?;
             match extent.source {
                 Source::Owned => {
-                    let taken = self.alloc.frames_are_taken(extent.frames);
+                    let taken = self.alloc.frames_are_allocated(extent.frames);
                     hold("an extent's frames are taken from the allocator", at, taken)?;
                     held.owned += extent.frames.count;
                 }

@@ -17,7 +17,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives slots back. They must be empty: delete what is in them first.
-    pub fn give_slots(&mut self, first: CPtr, count: usize) -> Result {
-        Ok(self.alloc.give_slots(first, count)?)
+    pub fn free_slots(&mut self, first: CPtr, count: usize) -> Result {
+        Ok(self.alloc.free_slots(first, count)?)
     }
 }

@@ -38,24 +38,24 @@ impl<'p> Pools<'p> {
     /// Takes a region's node.
     pub fn region(&mut self, reserve: &mut Reserve) -> Result<&'p Region<'p>> {
         reserve.spend_region();
-        self.regions.take().ok_or(Error::OutOfNodes(NodeKind::Region))
+        self.regions.alloc().ok_or(Error::OutOfNodes(NodeKind::Region))
     }
 
     /// Takes an extent's node.
     pub fn extent(&mut self, reserve: &mut Reserve) -> Result<&'p ExtentNode<'p>> {
         reserve.spend_extent();
-        self.extents.take().ok_or(Error::OutOfNodes(NodeKind::Extent))
+        self.extents.alloc().ok_or(Error::OutOfNodes(NodeKind::Extent))
     }
 
     /// Gives an extent's node back that was taken for this step and not needed.
     pub fn spare_extent(&mut self, reserve: &mut Reserve, node: &'p ExtentNode<'p>) {
         reserve.credit_extent();
-        self.extents.give(node);
+        self.extents.free(node);
     }
 
     /// Takes a table's node.
     pub fn table(&mut self, reserve: &mut Reserve) -> Result<&'p Table<'p>> {
         reserve.spend_table();
-        self.tables.take().ok_or(Error::OutOfNodes(NodeKind::Table))
+        self.tables.alloc().ok_or(Error::OutOfNodes(NodeKind::Table))
     }
 }

@@ -109,7 +109,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn append(&mut self) -> Option<Result> {
         let cursor = self.append_cursor.as_mut()?;
         let AppendCursor { space, extent, batch, table, at, rights, cache, .. } = *cursor;
-        let frame = self.alloc.take_of_batch(batch, extent.count())?.frames().first;
+        let frame = self.alloc.alloc_from_batch(batch, extent.count())?.frames().first;
         let mapped = self.kernel.page_map(frame, space.root.get(), at, rights, cache);
         if let Err(error) = mapped {
             return Some(Err(self.end_append(frame, error)));
@@ -128,7 +128,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.append_cursor = None;
         let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
         // It was allocated, so it can be freed.
-        let _ = self.alloc.give_unused_frames(frame);
+        let _ = self.alloc.free_unused_frames(frame);
         Error::from(refusal)
     }
 }

@@ -9,7 +9,7 @@
 //! see `append.rs`.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CachePolicy, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{AllocatedFrames, CachePolicy, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -54,9 +54,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region: &'p Region<'p>,
         page: PageRange,
     ) -> Result {
-        let clean = match self.alloc.take_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
-            Taken::Clean(clean) => clean,
-            Taken::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+        let clean = match self.alloc.alloc_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
+            AllocatedFrames::Zeroed(clean) => clean,
+            AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
         };
         let RegionSpec { rights, cache, .. } = region.spec();
         let fresh = Extent::fresh(page.start(), clean.frames(), rights, cache);
@@ -108,7 +108,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         let before = space.extents().before(extent)?;
-        self.alloc.came_together(extent.frames.first, before.frames().first).then_some(before)
+        self.alloc.same_batch(extent.frames.first, before.frames().first).then_some(before)
     }
 
     /// Records extents of clear frames for all of `range`, or for nothing. They are mapped by
@@ -156,7 +156,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => end,
         };
         let want = (end - at.bits()) >> bits;
-        let taken = match self.alloc.take_frames(&mut self.kernel, bits, want) {
+        let taken = match self.alloc.alloc_frames(&mut self.kernel, bits, want) {
             // A large page was preferred, not asked for: small ones do as well.
             Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
                 let small_end = end.min(at.bits() + (1 << bits));
@@ -173,8 +173,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             taken => taken?,
         };
         let clean = match taken {
-            Taken::Clean(clean) => clean,
-            Taken::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+            AllocatedFrames::Zeroed(clean) => clean,
+            AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
         };
         self.record_zeroed(reserve, space, at, clean, rights, cache)
     }

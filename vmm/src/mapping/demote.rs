@@ -12,7 +12,7 @@
 //! and then the large page is mapped again.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CPtr, Frames, Kernel, Memory, Rights, Taken};
+use untyped_alloc::{AllocatedFrames, CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -70,7 +70,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .and_then(|()| self.swap(space, extent, index, &mut small));
         // Whatever was not put in place goes back.
         while let Some((node, extent)) = small.pop() {
-            self.pools.extents.give(node);
+            self.pools.extents.free(node);
             self.free_or_leave(extent.frames);
         }
         filled
@@ -95,15 +95,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while at.bits() < end {
             let reserve = &mut self.refill()?;
             let want = (end - at.bits()) >> size_bits;
-            let frames = match self.alloc.take_frames(&mut self.kernel, size_bits, want)? {
-                Taken::Clean(clean) => clean.frames(),
-                Taken::Dirty(dirty) => dirty.frames(),
+            let frames = match self.alloc.alloc_frames(&mut self.kernel, size_bits, want)? {
+                AllocatedFrames::Zeroed(clean) => clean.frames(),
+                AllocatedFrames::Dirty(dirty) => dirty.frames(),
             };
             let info = Extent { start: at, frames, ..*large };
             match self.pools.extent(reserve) {
                 Ok(node) => small.insert(node, info),
                 Err(error) => {
-                    self.alloc.give_frames(frames)?;
+                    self.alloc.free_frames(frames)?;
                     return Err(error);
                 }
             }
@@ -168,8 +168,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
-        let table = self.alloc.take_table(&mut self.kernel, level)?;
-        self.alloc.give_table(table, level)?;
+        let table = self.alloc.alloc_table(&mut self.kernel, level)?;
+        self.alloc.free_table(table, level)?;
         let mut spare = Some(self.pools.extent(reserve)?);
         if let Err(error) = self.kernel.page_unmap(large.frames.first) {
             spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));

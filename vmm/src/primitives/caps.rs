@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel.cnode_delete(slot).map_err(Error::from)
     }
 
-    /// Deletes the capability in a slot that [`Vmm::take_slots`] or [`Vmm::reply_slot`] gave, if
+    /// Deletes the capability in a slot that [`Vmm::alloc_slots`] or [`Vmm::reply_slot`] gave, if
     /// there is one, and gives the slot back. One kernel call.
     ///
     /// # Errors
@@ -45,6 +45,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// that was given back before.
     pub fn release_slot(&mut self, slot: CPtr) -> Result {
         self.delete_cap(self.alloc.path(slot))?;
-        self.give_slots(slot, 1)
+        self.free_slots(slot, 1)
     }
 }

@@ -25,14 +25,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refcounts
             .insert_groups(&mut self.pools.refcounts, origin, count)
             .map_err(|_| Error::OutOfNodes(NodeKind::Refcounts))?;
-        let Some(node) = self.pools.copies.take() else {
+        let Some(node) = self.pools.copies.alloc() else {
             self.remove_unused_groups(origin, count);
             return Err(Error::OutOfNodes(NodeKind::CapCopies));
         };
-        let first = match self.alloc.take_slots(&mut self.kernel, count) {
+        let first = match self.alloc.alloc_slots(&mut self.kernel, count) {
             Ok(first) => first,
             Err(error) => {
-                self.pools.copies.give(node);
+                self.pools.copies.free(node);
                 self.remove_unused_groups(origin, count);
                 return Err(error.into());
             }
@@ -101,8 +101,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Some(copies) = self.refcounts.remove_deleted_copies(copy) else { return };
         let (first, count) = copies.slots();
         // They were taken together and are empty.
-        let _ = self.alloc.give_slots(first, count);
-        self.pools.copies.give(copies);
+        let _ = self.alloc.free_slots(first, count);
+        self.pools.copies.free(copies);
     }
 
     fn remove_unused_groups(&mut self, first: CPtr, count: usize) {
@@ -114,7 +114,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refcounts.remove_orphan(origin);
         for level in self.geometry.levels {
             let frames = Frames { first: origin, count: 1, size_bits: level.entry_bits };
-            if level.holds_frames && self.alloc.give_frames(frames).is_ok() {
+            if level.holds_frames && self.alloc.free_frames(frames).is_ok() {
                 return;
             }
         }
@@ -125,7 +125,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn owner_gone(&mut self, frames: Frames) {
         if !self.refcounts.any_in(&frames) {
             // They are recorded as taken from the allocator, so it takes them.
-            let _ = self.alloc.give_frames(frames);
+            let _ = self.alloc.free_frames(frames);
             return;
         }
         for index in 0..frames.count {
@@ -133,7 +133,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             match self.refcounts.count(frame) {
                 Count::NONE => {
                     let one = Frames { first: frame, count: 1, ..frames };
-                    let _ = self.alloc.give_frames(one);
+                    let _ = self.alloc.free_frames(one);
                 }
                 _ => self.refcounts.owner_gone(frame),
             }

@@ -1,7 +1,7 @@
 //! Records of mapped frames: inserted, split, joined, removed.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CachePolicy, Clean, Frames, Kernel, Memory, Rights};
+use untyped_alloc::{CachePolicy, Frames, Kernel, Memory, Rights, Zeroed};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -38,14 +38,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         reserve: &mut Reserve,
         space: &'p Space<'p>,
         at: VirtAddr,
-        clean: Clean,
+        clean: Zeroed,
         rights: Rights,
         cache: CachePolicy,
     ) -> Result<usize> {
         let node = match self.pools.extent(reserve) {
             Ok(node) => node,
             Err(error) => {
-                self.alloc.give_unused_frames(clean.frames())?;
+                self.alloc.free_unused_frames(clean.frames())?;
                 return Err(error);
             }
         };
@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) {
         let freed = space.extents_mut().remove_range(&extent, first, count, &mut None);
         if let Some(node) = freed {
-            self.pools.extents.give(node);
+            self.pools.extents.free(node);
         }
     }
 
@@ -104,10 +104,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let alloc = &self.alloc;
         let same = |frames: Frames| {
             let last = frames.first.offset(frames.count - 1);
-            alloc.came_together(frames.first, last) && !first_of_region()
+            alloc.same_batch(frames.first, last) && !first_of_region()
         };
         if let Some(node) = space.extents_mut().join_before(start, same) {
-            self.pools.extents.give(node);
+            self.pools.extents.free(node);
         }
     }
 
@@ -137,7 +137,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // Deleted and counted one by one already.
             Source::Copy | Source::Foreign => {}
             Source::Physical => {
-                self.alloc.abandon_run(&mut self.kernel, piece.frames.first, piece.frames.count);
+                self.alloc.free_run_or_quarantine(
+                    &mut self.kernel,
+                    piece.frames.first,
+                    piece.frames.count,
+                );
             }
         }
     }
@@ -148,7 +152,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // They were allocated, so freeing them cannot be refused. Some were to be mapped with
             // contents, so none count as zeroed.
             Source::Owned => {
-                let _ = self.alloc.give_frames(piece.frames);
+                let _ = self.alloc.free_frames(piece.frames);
             }
             Source::Copy => self.delete_copies(piece.frames.first, piece.frames.count),
             Source::Foreign | Source::Physical => self.free_unmapped(piece),

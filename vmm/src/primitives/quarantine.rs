@@ -28,7 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.unmap_range(reserve, space, range)?;
         }
         let node = space.regions_mut().remove(region);
-        self.pools.regions.give(node);
+        self.pools.regions.free(node);
         Ok(())
     }
 
@@ -43,7 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let end = regions.end_of_empty(start).ok_or(Error::WrongKind(id))?;
         for mark in [end, start] {
             let node = regions.remove(mark);
-            self.pools.regions.give(node);
+            self.pools.regions.free(node);
         }
         Ok(())
     }

@@ -63,18 +63,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         self.check_quota(space, Resource::Tables, 1)?;
         let node = self.pools.table(reserve)?;
-        let table = match self.alloc.take_table(&mut self.kernel, level) {
+        let table = match self.alloc.alloc_table(&mut self.kernel, level) {
             Ok(table) => table,
             Err(error) => {
-                self.pools.tables.give(node);
+                self.pools.tables.free(node);
                 return Err(error.into());
             }
         };
         let base = self.geometry.table_base(level, address);
         let mapped = self.kernel.table_map(table, level, space.root.get(), base.bits());
         if let Err(error) = mapped {
-            self.pools.tables.give(node);
-            self.alloc.give_table(table, level)?;
+            self.pools.tables.free(node);
+            self.alloc.free_table(table, level)?;
             return Err(Error::from(error));
         }
         let mut shadow = space.shadow.borrow_mut();
@@ -88,8 +88,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.kernel.table_unmap(capability, table.level())?;
         let level = table.level();
         let node = space.shadow.borrow_mut().remove(&self.geometry, table);
-        self.pools.tables.give(node);
-        Ok(self.alloc.give_table(capability, level)?)
+        self.pools.tables.free(node);
+        Ok(self.alloc.free_table(capability, level)?)
     }
 
     /// Gives back the empty tables in `range`; the tables that become empty by that as well.

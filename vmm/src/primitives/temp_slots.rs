@@ -36,7 +36,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if left_to_us {
             let size_bits = self.geometry.page_bits;
             let frames = Frames { first: frame, count: 1, size_bits };
-            self.alloc.give_frames(frames)?;
+            self.alloc.free_frames(frames)?;
         }
         Ok(())
     }
@@ -50,7 +50,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Some(temp_slot) => self.temp_slots.leave(temp_slot),
                 // They are recorded as taken from the allocator, so it takes them.
                 None => {
-                    let _ = self.alloc.give_frames(Frames { first, count: 1, ..frames });
+                    let _ = self.alloc.free_frames(Frames { first, count: 1, ..frames });
                 }
             }
         }
@@ -73,6 +73,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.kernel.cnode_delete(self.alloc.path(slot))?;
         self.temp_slots.stuck = None;
-        Ok(self.alloc.give_slots(slot, 1)?)
+        Ok(self.alloc.free_slots(slot, 1)?)
     }
 }

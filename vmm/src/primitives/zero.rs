@@ -4,7 +4,7 @@
 //! instructions for 4 KiB, where having the kernel clear it (by revoking and retyping) costs 4.8
 //! thousand. A large frame does not fit the slot: it gets a region of its own for a moment.
 
-use untyped_alloc::{CPtr, CachePolicy, Clean, Dirty, Frames, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Dirty, Frames, Kernel, Memory, Rights, Zeroed};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -21,7 +21,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::Kernel`], or what making the temporary slot's page table can meet; the frames were
     /// freed then.
-    pub(crate) fn zero_frames(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Clean> {
+    pub(crate) fn zero_frames(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Zeroed> {
         let frames = dirty.frames();
         if frames.size_bits != self.geometry.page_bits {
             return self.zero_large(reserve, dirty);
@@ -32,7 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(error);
             }
         }
-        Ok(dirty.scrubbed())
+        Ok(dirty.zeroed())
     }
 
     fn zero_small(&mut self, reserve: &mut Reserve, frame: CPtr) -> Result {
@@ -41,7 +41,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.unmap_temporary(TempSlot::Target)
     }
 
-    fn zero_large(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Clean> {
+    fn zero_large(&mut self, reserve: &mut Reserve, dirty: Dirty) -> Result<Zeroed> {
         let Frames { count, size_bits, .. } = dirty.frames();
         let options = RegionOptions::new(count << (size_bits - self.geometry.page_bits))
             .named("zeroing")
@@ -50,13 +50,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let region = match self.place_region(reserve, self.own, &options) {
             Ok(region) => region,
             Err(error) => {
-                self.alloc.give_frames(dirty.frames())?;
+                self.alloc.free_frames(dirty.frames())?;
                 return Err(error);
             }
         };
         let zeroed = self.zero_in(reserve, region, dirty.frames());
         self.free_region_or_quarantine(reserve, self.own, region);
-        zeroed.map(|()| dirty.scrubbed())
+        zeroed.map(|()| dirty.zeroed())
     }
 
     /// Zeroes frames in a region of our own that is as large. After a failure they were freed, or are
@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     let done = extent.part(0, index);
                     self.record_unmapped(self.own, &done);
                     self.remove_extent(self.own, extent, 0, index);
-                    self.alloc.give_frames(done.frames)?;
+                    self.alloc.free_frames(done.frames)?;
                 }
                 return Err(Error::from(error));
             }

@@ -76,7 +76,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::WrongKind(upper));
         }
         let node = space.regions_mut().join(first, second, joined);
-        self.pools.regions.give(node);
+        self.pools.regions.free(node);
         if let Ok(start) = self.geometry.address(end) {
             self.join_extent(space, start);
         }

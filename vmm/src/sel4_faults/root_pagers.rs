@@ -230,7 +230,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         if goes_on {
             // An answer uses the right up, so that the slot is empty again.
             answer_kept(end.reply(), MessageInfoBuilder::default().build());
-            return vmm.give_slots(end.reply(), 1);
+            return vmm.free_slots(end.reply(), 1);
         }
         vmm.release_slot(end.reply())
     }

@@ -6,7 +6,7 @@
 //! ```
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{Frames, Kernel, Memory, Taken};
+use untyped_alloc::{AllocatedFrames, Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -46,9 +46,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let size_bits = self.geometry.page_bits;
         // It will be overwritten as a whole, so a dirty frame serves as it is.
-        let frames = match self.alloc.take_frames(&mut self.kernel, size_bits, 1)? {
-            Taken::Clean(clean) => clean.frames(),
-            Taken::Dirty(dirty) => dirty.frames(),
+        let frames = match self.alloc.alloc_frames(&mut self.kernel, size_bits, 1)? {
+            AllocatedFrames::Zeroed(clean) => clean.frames(),
+            AllocatedFrames::Dirty(dirty) => dirty.frames(),
         };
         let replaced = self.replace_frame(reserve, space, extent, index, frames);
         if replaced.is_err() && !self.is_mapped_with(space, address, frames) {

@@ -50,7 +50,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
         let reserve = &mut self.refill()?;
         self.retry_stuck()?;
-        let slot = self.alloc.take_slots(&mut self.kernel, 1)?;
+        let slot = self.alloc.alloc_slots(&mut self.kernel, 1)?;
         let (to, from) = (self.alloc.path(slot), self.alloc.path(frame));
         let copied = self.kernel.cnode_copy(to, from, Rights::all());
         let written = copied.map_err(Error::from).and_then(|()| {

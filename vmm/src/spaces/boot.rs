@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut pools = Pools::new();
         let out = || Error::OutOfNodes(NodeKind::Space);
         pools.spaces.adopt(&mut kernel, split_first(&mut pool).ok_or_else(out)?.start().bits());
-        let own = pools.spaces.take().ok_or_else(out)?;
+        let own = pools.spaces.alloc().ok_or_else(out)?;
         let mut vmm = Vmm {
             kernel,
             geometry,

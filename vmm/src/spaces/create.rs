@@ -27,14 +27,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// identifier for an address space left (4096 on IA32); [`Error::Kernel`].
     pub fn create_space(&mut self) -> Result<SpaceId> {
         let reserve = &mut self.refill()?;
-        let node = self.pools.spaces.take().ok_or(Error::OutOfNodes(NodeKind::Space))?;
+        let node = self.pools.spaces.alloc().ok_or(Error::OutOfNodes(NodeKind::Space))?;
         match self.make_root() {
             Ok((root, pool)) => {
                 self.last_space += 1;
                 let id = SpaceId(self.last_space);
                 if let Err(error) = self.start_space(reserve, node, id, root.slot()) {
-                    self.alloc.abandon(&mut self.kernel, root);
-                    self.pools.spaces.give(node);
+                    self.alloc.free_or_quarantine(&mut self.kernel, root);
+                    self.pools.spaces.free(node);
                     return Err(error);
                 }
                 node.object.set(Some(root));
@@ -42,7 +42,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Ok(id)
             }
             Err(error) => {
-                self.pools.spaces.give(node);
+                self.pools.spaces.free(node);
                 Err(error)
             }
         }
@@ -73,10 +73,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             node
         } {
             self.quarantined -= usize::from(node.spec().kind == Kind::Quarantine);
-            self.pools.regions.give(node);
+            self.pools.regions.free(node);
         }
         if let Some(node) = self.spaces.remove(id) {
-            self.pools.spaces.give(node);
+            self.pools.spaces.free(node);
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match self.assign_asid(root) {
             Ok(pool) => Ok((root, pool)),
             Err(error) => {
-                self.alloc.abandon(&mut self.kernel, root);
+                self.alloc.free_or_quarantine(&mut self.kernel, root);
                 Err(error)
             }
         }
@@ -140,18 +140,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
         let untyped = self.alloc.allocate(&mut self.kernel, Blueprint::Untyped { size_bits })?;
-        let slot = match self.alloc.take_slots(&mut self.kernel, 1) {
+        let slot = match self.alloc.alloc_slots(&mut self.kernel, 1) {
             Ok(slot) => slot,
             Err(error) => {
-                self.alloc.abandon(&mut self.kernel, untyped);
+                self.alloc.free_or_quarantine(&mut self.kernel, untyped);
                 return Err(error.into());
             }
         };
         let path = self.alloc.path(slot);
         let made = self.kernel.asid_control_make_pool(untyped.slot(), path);
         if let Err(error) = made {
-            self.alloc.give_slots(slot, 1)?;
-            self.alloc.abandon(&mut self.kernel, untyped);
+            self.alloc.free_slots(slot, 1)?;
+            self.alloc.free_or_quarantine(&mut self.kernel, untyped);
             // The slot is empty: what is occupied is the kernel's last place for a pool.
             return Err(match error.error {
                 KernelError::DeleteFirst => Error::OutOfAsids,

@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match made {
             Ok(flusher) => self.flusher = Some(flusher),
             Err(error) => {
-                self.alloc.abandon(&mut self.kernel, root);
+                self.alloc.free_or_quarantine(&mut self.kernel, root);
                 self.asid_is_free(pool);
                 return Err(error);
             }
@@ -57,7 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let endpoint = self.allocate_alone(Blueprint::Endpoint)?;
         let made = self.make_flushing_thread(root, endpoint, priority);
         if made.is_err() {
-            self.alloc.abandon(&mut self.kernel, endpoint);
+            self.alloc.free_or_quarantine(&mut self.kernel, endpoint);
         }
         made
     }
@@ -79,7 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 set.map_err(Error::from)
             });
         if let Err(error) = set {
-            self.alloc.abandon(&mut self.kernel, tcb);
+            self.alloc.free_or_quarantine(&mut self.kernel, tcb);
             return Err(error);
         }
         Ok(tcb)

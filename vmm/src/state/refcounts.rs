@@ -160,7 +160,7 @@ impl<'p> FrameRefcounts<'p> {
     ) -> Result<(), OutOfGroups> {
         for base in bases(first, count) {
             if self.groups.find(&base).is_null() {
-                let Some(node) = pool.take() else {
+                let Some(node) = pool.alloc() else {
                     self.remove_unused_groups(pool, first, count);
                     return Err(OutOfGroups);
                 };
@@ -183,7 +183,7 @@ impl<'p> FrameRefcounts<'p> {
             let group = self.groups.find(&base).clone_pointer();
             if group.is_some_and(|group| group.counts.iter().all(|count| count.get() == 0)) {
                 if let Some(node) = self.groups.find_mut(&base).remove() {
-                    pool.give(node);
+                    pool.free(node);
                 }
             }
         }

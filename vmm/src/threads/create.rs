@@ -89,7 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         self.retry_stuck()?;
-        let guarded = self.take_slots(1)?;
+        let guarded = self.alloc_slots(1)?;
         let (to, from) = (self.alloc.path(guarded), self.alloc.path(cnode));
         let guard_bits = self.alloc.sizes().word_bits - radix_bits;
         let set = self

@@ -159,7 +159,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // The node may be any region's next.
         arena.arena.set(None);
         let node = space.regions_mut().remove(arena);
-        self.pools.regions.give(node);
+        self.pools.regions.free(node);
     }
 
     /// Makes an IPC buffer of memory that is mapped already, at `address` (bytes) in `region`: for a

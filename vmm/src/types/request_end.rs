@@ -6,7 +6,7 @@ use crate::types::error::Error;
 use crate::types::fault::PageRequest;
 
 /// How a thread's wait for a page ended. The slot `reply`, in which the right to answer the thread
-/// is kept, is the caller's to give back: with [`crate::Vmm::give_slots`] when the right was used
+/// is kept, is the caller's to give back: with [`crate::Vmm::free_slots`] when the right was used
 /// up, with [`crate::Vmm::release_slot`] otherwise.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -71,7 +71,7 @@ impl Floor {
         let batches = pages.div_ceil(BATCH);
         let mut slots = [CPtr::NULL; MOST_BATCHES];
         for first in &mut slots[..=batches] {
-            *first = vmm.take_slots(BATCH)?;
+            *first = vmm.alloc_slots(BATCH)?;
         }
         Ok(Floor { vspace, frames, tables, base: region.start().bits(), slots, batches, size })
     }

@@ -25,7 +25,7 @@ pub fn create_destroy(vmm: &mut Manager) -> Result {
 
     let untyped = vmm.allocate(Blueprint::Untyped { size_bits: 12 })?.slot();
     let untyped = cap::Untyped::from_bits(untyped.bits() as _);
-    let root = vmm.take_slots(1)?;
+    let root = vmm.alloc_slots(1)?;
     let cnode = slot::CNODE.cap();
     let untyped_slot = cnode.absolute_cptr(untyped);
     for _ in 0..TIMES {

@@ -105,7 +105,7 @@ impl Context {
     pub fn scratch(&mut self, bits: u8, slots: usize) -> Outcome<Scratch> {
         let scratch = Scratch {
             untyped: self.vmm.allocate(Blueprint::Untyped { size_bits: bits })?,
-            first: self.vmm.take_slots(slots)?,
+            first: self.vmm.alloc_slots(slots)?,
             slots,
         };
         self.scratches.push(scratch);
@@ -209,7 +209,7 @@ impl Scratch {
             self.place(index).delete()?;
         }
         vmm.free(self.untyped)?;
-        Ok(vmm.give_slots(self.first, self.slots)?)
+        Ok(vmm.free_slots(self.first, self.slots)?)
     }
 }
 

@@ -96,7 +96,7 @@ fn all_slots_are_used_and_given_back(context: &mut Context) -> Outcome {
     // it has grown by a CNode.
     let mut free = context.vmm.stats().allocator.free_slots;
     while free > 512 {
-        runs.push(context.vmm.take_slots(256)?);
+        runs.push(context.vmm.alloc_slots(256)?);
         let before = core::mem::replace(&mut free, context.vmm.stats().allocator.free_slots);
         if free > before {
             break;
@@ -104,7 +104,7 @@ fn all_slots_are_used_and_given_back(context: &mut Context) -> Outcome {
     }
     check!(runs.len() > 200);
     for first in runs {
-        context.vmm.give_slots(first, 256)?;
+        context.vmm.free_slots(first, 256)?;
     }
     Ok(())
 }

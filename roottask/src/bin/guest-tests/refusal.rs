@@ -185,9 +185,9 @@ fn stale_ids(context: &mut Context) -> Outcome {
     vmm.free(object)?;
     let freed = vmm.free(object);
     check!(freed.is_err_and(|error| error.blame() == Blame::Caller));
-    let slots = vmm.take_slots(3)?;
-    vmm.give_slots(slots, 3)?;
-    check!(vmm.give_slots(slots, 3).is_err_and(|error| error.blame() == Blame::Caller));
+    let slots = vmm.alloc_slots(3)?;
+    vmm.free_slots(slots, 3)?;
+    check!(vmm.free_slots(slots, 3).is_err_and(|error| error.blame() == Blame::Caller));
     let nowhere = SpaceId::from_number(4711);
     let mapped = vmm.map(nowhere, &RegionOptions::new(1));
     check_eq!(mapped, Err(Error::NoSuchSpace(nowhere)));
@@ -202,8 +202,8 @@ fn objects_that_there_are_not(context: &mut Context) -> Outcome {
     check!(says(vmm.allocate(Blueprint::CNode { radix_bits: 0 }), "has no"));
     check!(says(vmm.allocate_many(Blueprint::Tcb, 257), "at most 256"));
     check!(says(vmm.allocate_many(Blueprint::Tcb, 0), "zero objects"));
-    check!(says(vmm.take_slots(0), "zero objects"));
-    check!(says(vmm.take_slots(257), "at most 256"));
+    check!(says(vmm.alloc_slots(0), "zero objects"));
+    check!(says(vmm.alloc_slots(257), "at most 256"));
     goes_on(context)
 }
 

@@ -54,7 +54,7 @@ impl Conversation {
         let conversation = Conversation {
             endpoint: vmm.allocate(Blueprint::Endpoint)?,
             notification: vmm.allocate(Blueprint::Notification)?,
-            slots: vmm.take_slots(2)?,
+            slots: vmm.alloc_slots(2)?,
         };
         let cnode = slot::CNODE.cap();
         let original = cptr(conversation.notification.slot());
@@ -113,7 +113,7 @@ impl Conversation {
             let deleted = vmm.kernel_mut().cnode_delete(path);
             check_eq!(deleted, Ok(()));
         }
-        vmm.give_slots(self.slots, 2)?;
+        vmm.free_slots(self.slots, 2)?;
         vmm.free(self.notification)?;
         Ok(vmm.free(self.endpoint)?)
     }

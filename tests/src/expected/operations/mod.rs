@@ -59,7 +59,7 @@ impl Run<'_> {
             Request::Physical { space, paddr, wish } => self.physical(space, paddr, &wish),
             Request::Allocate { blueprint } => self.allocate(blueprint),
             Request::AllocateMany { blueprint, count } => self.allocate_many(blueprint, count),
-            Request::TakeSlots { count } => self.take_slots(count),
+            Request::TakeSlots { count } => self.alloc_slots(count),
             Request::MapObjects { space, which, wish } => self.map_objects(space, which, &wish),
             Request::Free { which, threads } => self.free(which, threads),
             Request::Trim => self.trim(),

@@ -28,10 +28,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) fn take_slots(&mut self, count: usize) -> Outcome {
+    pub(super) fn alloc_slots(&mut self, count: usize) -> Outcome {
         let wrong = count == 0 || count > 256;
         let expect = |_: &Self| Expected::unless(wrong.then_some(ALLOCATOR));
-        let first = self.call(Need::pages(1), expect, |vmm| vmm.take_slots(count))?;
+        let first = self.call(Need::pages(1), expect, |vmm| vmm.alloc_slots(count))?;
         for slot in (0..count).map(|index| first.offset(index)) {
             assert!(self.host.kernel().is_empty_slot(slot), "{slot:?} is taken");
         }
@@ -67,7 +67,7 @@ impl Run<'_> {
             // Slots given back twice may be another's by now, so that is not tried.
             Thing::Slots(..) if !live => {}
             Thing::Slots(first, count) => {
-                self.call(Need::NOTHING, expect, |vmm| vmm.give_slots(first, count))?;
+                self.call(Need::NOTHING, expect, |vmm| vmm.free_slots(first, count))?;
             }
         }
         self.state.things[number].live = false;

@@ -1,6 +1,6 @@
 //! An allocator on a machine.
 
-use untyped_alloc::{Allocator, Blueprint, CPtr, Frames, NodeKind, Taken};
+use untyped_alloc::{AllocatedFrames, Allocator, Blueprint, CPtr, Frames, NodeKind};
 use vmm_tests::model::{Arena, Cap, ModelKernel};
 
 use crate::support::{BootParts, Machine, PAGE};
@@ -77,10 +77,10 @@ impl<'a> Bench<'a> {
     pub fn frames(&mut self, want: usize) -> Vec<Frames> {
         let (mut runs, mut got) = (Vec::new(), 0);
         while got < want {
-            let taken = self.alloc.take_frames(&mut self.kernel, 12, want - got);
+            let taken = self.alloc.alloc_frames(&mut self.kernel, 12, want - got);
             let run = match taken.expect("memory") {
-                Taken::Clean(clean) => clean.frames(),
-                Taken::Dirty(dirty) => dirty.frames(),
+                AllocatedFrames::Zeroed(clean) => clean.frames(),
+                AllocatedFrames::Dirty(dirty) => dirty.frames(),
             };
             got += run.count;
             runs.push(run);

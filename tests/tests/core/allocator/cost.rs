@@ -71,7 +71,7 @@ fn frames_at_hand_cost_nothing(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let runs = bench.frames(8);
     let calls = bench.kernel.total_calls();
-    runs.into_iter().for_each(|run| bench.alloc.give_unused_frames(run).expect("taken"));
+    runs.into_iter().for_each(|run| bench.alloc.free_unused_frames(run).expect("taken"));
     bench.frames(8);
     assert_eq!(bench.kernel.total_calls(), calls);
 }

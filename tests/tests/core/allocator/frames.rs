@@ -1,6 +1,6 @@
 //! Frames and paging structures that are recycled.
 
-use untyped_alloc::{Blueprint, Error, Frames, Taken};
+use untyped_alloc::{AllocatedFrames, Blueprint, Error, Frames};
 
 use super::bench::{Bench, FRAME};
 use crate::support::{Machine, Target, on_both};
@@ -18,8 +18,8 @@ on_both!(
 /// A22.
 fn fresh_frames_are_clean(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
-    let taken = bench.alloc.take_frames(&mut bench.kernel, 12, 10).expect("memory");
-    let Taken::Clean(clean) = taken else { panic!("fresh memory is clean") };
+    let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 10).expect("memory");
+    let AllocatedFrames::Zeroed(clean) = taken else { panic!("fresh memory is clean") };
     let frames = clean.frames();
     assert_eq!((frames.count, frames.size_bits), (10, 12));
     assert!((0..10).all(|n| bench.holds(frames.first.offset(n), FRAME)));
@@ -32,12 +32,12 @@ fn used_frames_are_dirty_and_unused_ones_stay_clean(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 16)]));
     let all = bench.frames(16);
     let first = Frames { count: 1, ..all[0] };
-    bench.alloc.give_frames(first).expect("it was taken");
-    let again = bench.alloc.take_frames(&mut bench.kernel, 12, 1).expect("memory");
-    assert!(matches!(again, Taken::Dirty(dirty) if dirty.frames() == first));
-    bench.alloc.give_unused_frames(first).expect("it was taken");
-    let again = bench.alloc.take_frames(&mut bench.kernel, 12, 1).expect("memory");
-    assert!(matches!(again, Taken::Clean(clean) if clean.frames() == first));
+    bench.alloc.free_frames(first).expect("it was taken");
+    let again = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1).expect("memory");
+    assert!(matches!(again, AllocatedFrames::Dirty(dirty) if dirty.frames() == first));
+    bench.alloc.free_unused_frames(first).expect("it was taken");
+    let again = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1).expect("memory");
+    assert!(matches!(again, AllocatedFrames::Zeroed(clean) if clean.frames() == first));
 }
 
 fn frames_come_back_one_by_one(target: Target) {
@@ -46,7 +46,7 @@ fn frames_come_back_one_by_one(target: Target) {
     for run in bench.frames(20) {
         for index in 0..run.count {
             let one = Frames { first: run.first.offset(index), count: 1, size_bits: 12 };
-            bench.alloc.give_frames(one).expect("it was taken");
+            bench.alloc.free_frames(one).expect("it was taken");
             bench.check();
         }
     }
@@ -59,19 +59,19 @@ fn frames_are_given_back_once(target: Target) {
     let run = bench.frames(6)[0];
     let refused = Err(Error::NotAllocated(run.first));
     let beyond = Frames { count: run.count + 1, ..run };
-    assert_eq!(bench.alloc.give_frames(beyond), refused, "one of them was not taken");
-    assert_eq!(bench.alloc.give_frames(Frames { count: usize::MAX, ..run }), refused);
+    assert_eq!(bench.alloc.free_frames(beyond), refused, "one of them was not taken");
+    assert_eq!(bench.alloc.free_frames(Frames { count: usize::MAX, ..run }), refused);
     // Counted from its second frame on, the end of such a run is not even a number.
     let second = Frames { first: run.first.offset(1), count: usize::MAX, ..run };
-    assert_eq!(bench.alloc.give_frames(second), Err(Error::NotAllocated(second.first)));
-    assert_eq!(bench.alloc.give_frames(Frames { count: 0, ..run }), refused);
-    assert_eq!(bench.alloc.give_frames(Frames { size_bits: 22, ..run }), refused);
-    bench.alloc.give_frames(run).expect("they were taken");
-    assert_eq!(bench.alloc.give_frames(run), refused, "given back before");
+    assert_eq!(bench.alloc.free_frames(second), Err(Error::NotAllocated(second.first)));
+    assert_eq!(bench.alloc.free_frames(Frames { count: 0, ..run }), refused);
+    assert_eq!(bench.alloc.free_frames(Frames { size_bits: 22, ..run }), refused);
+    bench.alloc.free_frames(run).expect("they were taken");
+    assert_eq!(bench.alloc.free_frames(run), refused, "given back before");
     let object = bench.alloc.allocate(&mut bench.kernel, FRAME).expect("memory");
     let foreign = Frames { first: object.slot(), count: 1, size_bits: 12 };
     let refused = Err(Error::NotAllocated(object.slot()));
-    assert_eq!(bench.alloc.give_frames(foreign), refused, "an object is freed otherwise");
+    assert_eq!(bench.alloc.free_frames(foreign), refused, "an object is freed otherwise");
     bench.check();
 }
 
@@ -79,20 +79,20 @@ fn clean_frames_go_before_dirty_ones(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let run = bench.frames(4)[0];
     let used = Frames { count: 2, ..run };
-    bench.alloc.give_frames(used).expect("taken");
-    let taken = bench.alloc.take_frames(&mut bench.kernel, 12, 2).expect("memory");
-    assert!(matches!(taken, Taken::Clean(_)), "there were clean ones of the batch");
+    bench.alloc.free_frames(used).expect("taken");
+    let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 2).expect("memory");
+    assert!(matches!(taken, AllocatedFrames::Zeroed(_)), "there were clean ones of the batch");
 }
 
 fn tables_are_recycled(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
     let level = target.architecture().sizes.table_levels - 1;
-    let table = bench.alloc.take_table(&mut bench.kernel, level).expect("memory");
+    let table = bench.alloc.alloc_table(&mut bench.kernel, level).expect("memory");
     assert!(bench.holds(table, Blueprint::Table { level }));
     let calls = bench.kernel.total_calls();
-    bench.alloc.give_table(table, level).expect("it was taken");
-    assert_eq!(bench.alloc.give_table(table, level), Err(Error::NotAllocated(table)));
-    assert_eq!(bench.alloc.take_table(&mut bench.kernel, level), Ok(table));
+    bench.alloc.free_table(table, level).expect("it was taken");
+    assert_eq!(bench.alloc.free_table(table, level), Err(Error::NotAllocated(table)));
+    assert_eq!(bench.alloc.alloc_table(&mut bench.kernel, level), Ok(table));
     assert_eq!(bench.kernel.total_calls(), calls, "no call for a table at hand");
     bench.check();
 }
@@ -102,10 +102,10 @@ fn all_memory_can_become_frames(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, ram));
     for round in 0..3 {
         let runs = bench.frames((1 << 6) + (1 << 3) + 2 + 1);
-        let more = bench.alloc.take_frames(&mut bench.kernel, 12, 1);
+        let more = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1);
         assert_eq!(more.map(drop), Err(Error::OutOfMemory { size_bits: 12 }), "round {round}");
         bench.check();
-        runs.into_iter().for_each(|run| bench.alloc.give_frames(run).expect("taken"));
+        runs.into_iter().for_each(|run| bench.alloc.free_frames(run).expect("taken"));
         // Frames that nobody has become something else.
         let big = Blueprint::Untyped { size_bits: 18 };
         let big = bench.alloc.allocate(&mut bench.kernel, big).expect("memory is coalesced");

@@ -79,7 +79,7 @@ fn frames_are_live_then_dirty(target: Target) {
     let state = |bench: &Bench<'static>, slot| find(bench, slot).map(|(_, state)| state);
     assert_eq!(state(&bench, last), Some(ObjectState::Live));
     assert_eq!(state(&bench, last.offset(1)), Some(ObjectState::Ready { clean: true }));
-    bench.alloc.give_frames(run).expect("it was taken");
+    bench.alloc.free_frames(run).expect("it was taken");
     assert_eq!(state(&bench, last), Some(ObjectState::Ready { clean: false }));
 }
 

@@ -101,7 +101,7 @@ fn what_was_freed_singly_is_passed_over(target: Target) {
 /// A25, A26.
 fn everything_comes_back_whole(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
-    bench.alloc.take_slots(&mut bench.kernel, 1).expect("a slot");
+    bench.alloc.alloc_slots(&mut bench.kernel, 1).expect("a slot");
     let before = bench.alloc.stats();
     let kinds = kinds();
     let objects: Vec<_> = (0..40)
@@ -124,7 +124,7 @@ fn statistics_count_what_is_live(target: Target) {
     bench.alloc.allocate_many(&mut bench.kernel, Blueprint::Endpoint, 3).expect("memory");
     bench.alloc.allocate(&mut bench.kernel, Blueprint::Tcb).expect("memory");
     bench.frames(5);
-    bench.alloc.take_table(&mut bench.kernel, 1).expect("memory");
+    bench.alloc.alloc_table(&mut bench.kernel, 1).expect("memory");
     let live = bench.alloc.stats().live;
     assert_eq!((live.endpoints, live.tcbs, live.frames[0], live.tables), (3, 1, 5, 1));
     assert_eq!((live.cnodes, live.notifications, live.vspaces, live.untypeds), (0, 0, 0, 0));

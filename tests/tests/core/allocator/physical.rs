@@ -30,12 +30,12 @@ fn any_page_of_a_device_can_be_had(target: Target) {
 
 fn a_device_comes_back_whole(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
-    bench.alloc.take_slots(&mut bench.kernel, 1).expect("a slot");
-    let before = bench.alloc.free_slots();
+    bench.alloc.alloc_slots(&mut bench.kernel, 1).expect("a slot");
+    let before = bench.alloc.free_slot_count();
     for _ in 0..3 {
         let page = bench.alloc.allocate_at(&mut bench.kernel, FRAME, DEVICE + 0x5000, 1);
         bench.alloc.free_many(&mut bench.kernel, page.expect("free")).expect("live");
-        assert_eq!(bench.alloc.free_slots(), before, "what it was split into is coalesced");
+        assert_eq!(bench.alloc.free_slot_count(), before, "what it was split into is coalesced");
         let all = bench.alloc.allocate_at(&mut bench.kernel, FRAME, DEVICE, 16).expect("whole");
         assert_eq!(bench.memory(all.first_slot()).0, DEVICE);
         bench.alloc.free_many(&mut bench.kernel, all).expect("live");
@@ -57,7 +57,7 @@ fn ram_can_be_had_by_address(target: Target) {
 fn ram_that_is_free_in_pieces_is_coalesced(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 16)]));
     let frames = bench.frames(16);
-    frames.into_iter().for_each(|run| bench.alloc.give_frames(run).expect("taken"));
+    frames.into_iter().for_each(|run| bench.alloc.free_frames(run).expect("taken"));
     let whole = Blueprint::Untyped { size_bits: 16 };
     let whole = bench.alloc.allocate_at(&mut bench.kernel, whole, 0x100_0000, 1).expect("free");
     assert_eq!(bench.memory(whole.first_slot()), (0x100_0000, 1 << 16));
@@ -80,8 +80,8 @@ fn slots_that_must_grow_do_not_take_the_memory(target: Target) {
     // All RAM is one block. Growing the CSpace splits it.
     let machine = Machine::with_ram(target, vec![(0x100_0000, 20)]).slots(9);
     let mut bench = Bench::new(machine);
-    while bench.alloc.grown_root().is_none() && bench.alloc.free_slots() > 80 {
-        bench.alloc.take_slots(&mut bench.kernel, 8).expect("slots");
+    while bench.alloc.grown_root().is_none() && bench.alloc.free_slot_count() > 80 {
+        bench.alloc.alloc_slots(&mut bench.kernel, 8).expect("slots");
     }
     let frames = bench.alloc.allocate_at(&mut bench.kernel, FRAME, 0x100_0000, 32);
     bench.check();

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use untyped_alloc::{Blame, Blueprint, CPtr, Error, Frames, Object, Objects, Taken};
+use untyped_alloc::{AllocatedFrames, Blame, Blueprint, CPtr, Error, Frames, Object, Objects};
 use vmm_tests::model::Arena;
 
 use super::bench::{Bench, FRAME};
@@ -125,17 +125,17 @@ impl Run<'_> {
             Request::At { page, count_bits, device } => {
                 return self.allocate_at(page, count_bits, device);
             }
-            Request::Frames { want } => alloc.take_frames(kernel, 12, want).map(|taken| {
+            Request::Frames { want } => alloc.alloc_frames(kernel, 12, want).map(|taken| {
                 let run = match taken {
-                    Taken::Clean(clean) => clean.frames(),
-                    Taken::Dirty(dirty) => dirty.frames(),
+                    AllocatedFrames::Zeroed(clean) => clean.frames(),
+                    AllocatedFrames::Dirty(dirty) => dirty.frames(),
                 };
                 assert!((1..=want).contains(&run.count));
                 Live::Frames(run)
             }),
-            Request::Table => alloc.take_table(kernel, 1).map(Live::Table),
+            Request::Table => alloc.alloc_table(kernel, 1).map(Live::Table),
             Request::Slots { count } => {
-                alloc.take_slots(kernel, count).map(|first| Live::Slots(first, count))
+                alloc.alloc_slots(kernel, count).map(|first| Live::Slots(first, count))
             }
             Request::Give { which, part } => return self.give(which, part),
             Request::GiveAgain { which } => return self.give_again(which),
@@ -201,13 +201,13 @@ impl Run<'_> {
             Live::Many(many, ..) => alloc.free_many(kernel, many).expect("they are live"),
             Live::Frames(run) if part % 2 == 0 && run.count > 1 => {
                 let cut = 1 + part % (run.count - 1);
-                alloc.give_frames(Frames { count: cut, ..run }).expect("they are live");
+                alloc.free_frames(Frames { count: cut, ..run }).expect("they are live");
                 let (first, count) = (run.first.offset(cut), run.count - cut);
                 return self.live.push(Live::Frames(Frames { first, count, ..run }));
             }
-            Live::Frames(run) => alloc.give_frames(run).expect("they are live"),
-            Live::Table(table) => alloc.give_table(table, 1).expect("it is live"),
-            Live::Slots(first, count) => alloc.give_slots(first, count).expect("they are taken"),
+            Live::Frames(run) => alloc.free_frames(run).expect("they are live"),
+            Live::Table(table) => alloc.free_table(table, 1).expect("it is live"),
+            Live::Slots(first, count) => alloc.free_slots(first, count).expect("they are taken"),
         }
         self.dead.push(live);
     }
@@ -227,9 +227,9 @@ impl Run<'_> {
         let answer = match dead {
             Live::One(object, _) => alloc.free(kernel, object),
             Live::Many(many, ..) => alloc.free_many(kernel, many),
-            Live::Frames(run) => alloc.give_frames(run),
-            Live::Table(table) => alloc.give_table(table, 1),
-            Live::Slots(first, count) => alloc.give_slots(first, count),
+            Live::Frames(run) => alloc.free_frames(run),
+            Live::Table(table) => alloc.free_table(table, 1),
+            Live::Slots(first, count) => alloc.free_slots(first, count),
         };
         let error = answer.expect_err("it was given back before");
         assert!(matches!(error, Error::Stale(_) | Error::NotAllocated(_)), "{error:?}");
@@ -276,8 +276,8 @@ impl Run<'_> {
 fn run(machine: &Machine, requests: &[Request]) -> u64 {
     let arena = Arena::new();
     let mut bench = Bench::boot(&arena, machine.clone());
-    let slot = bench.alloc.take_slots(&mut bench.kernel, 1).expect("a slot");
-    bench.alloc.give_slots(slot, 1).expect("taken");
+    let slot = bench.alloc.alloc_slots(&mut bench.kernel, 1).expect("a slot");
+    bench.alloc.free_slots(slot, 1).expect("taken");
     let before = bench.alloc.stats();
     let mut run = Run { bench, live: Vec::new(), dead: Vec::new() };
     for request in requests {

@@ -39,7 +39,7 @@ fn refuses<T: std::fmt::Debug>(
 /// A bench whose first slots are entered.
 fn warm(machine: Machine) -> Bench<'static> {
     let mut bench = Bench::new(machine);
-    bench.alloc.take_slots(&mut bench.kernel, 1).expect("a slot");
+    bench.alloc.alloc_slots(&mut bench.kernel, 1).expect("a slot");
     bench
 }
 
@@ -60,20 +60,20 @@ fn requests_that_make_no_sense(target: Target) {
         refuses(bench, error, Blame::Caller, |b| b.alloc.allocate_many(&mut b.kernel, odd, 2));
     }
     let frame = Error::NoSuchObject(Blueprint::Frame { size_bits: 14 });
-    refuses(bench, frame, Blame::Caller, |b| b.alloc.take_frames(&mut b.kernel, 14, 1));
+    refuses(bench, frame, Blame::Caller, |b| b.alloc.alloc_frames(&mut b.kernel, 14, 1));
     let zero = Error::ZeroCount;
     refuses(bench, zero, Blame::Caller, |b| b.alloc.allocate_many(&mut b.kernel, FRAME, 0));
-    refuses(bench, zero, Blame::Caller, |b| b.alloc.take_frames(&mut b.kernel, 12, 0));
-    refuses(bench, zero, Blame::Caller, |b| b.alloc.take_slots(&mut b.kernel, 0));
+    refuses(bench, zero, Blame::Caller, |b| b.alloc.alloc_frames(&mut b.kernel, 12, 0));
+    refuses(bench, zero, Blame::Caller, |b| b.alloc.alloc_slots(&mut b.kernel, 0));
     for count in [257, usize::MAX] {
         let error = Error::TooMany { count, limit: 256 };
         refuses(bench, error, Blame::Caller, |b| {
             b.alloc.allocate_many(&mut b.kernel, FRAME, count)
         });
-        refuses(bench, error, Blame::Caller, |b| b.alloc.take_slots(&mut b.kernel, count));
+        refuses(bench, error, Blame::Caller, |b| b.alloc.alloc_slots(&mut b.kernel, count));
     }
     // As many as there are is a wish, not a mistake.
-    assert!(bench.alloc.take_frames(&mut bench.kernel, 12, usize::MAX).is_ok());
+    assert!(bench.alloc.alloc_frames(&mut bench.kernel, 12, usize::MAX).is_ok());
 }
 
 /// A24.
@@ -81,7 +81,7 @@ fn ids_that_are_not_ours(target: Target) {
     let mut bench = warm(Machine::small(target));
     // Ids of another allocator, on a machine of its own.
     let mut other = warm(Machine::small(target));
-    other.alloc.take_slots(&mut other.kernel, 100).expect("slots");
+    other.alloc.alloc_slots(&mut other.kernel, 100).expect("slots");
     let foreign = other.alloc.allocate(&mut other.kernel, Blueprint::Tcb).expect("memory");
     let many = other.alloc.allocate_many(&mut other.kernel, FRAME, 2).expect("memory");
     let error = Error::NotAllocated(foreign.slot());
@@ -98,7 +98,7 @@ fn ids_that_are_not_ours(target: Target) {
     refuses(&mut bench, error, Blame::Caller, |b| b.alloc.free_many(&mut b.kernel, freed));
     let nothing = CPtr::new(7);
     let error = Error::NotAllocated(nothing);
-    refuses(&mut bench, error, Blame::Caller, |b| b.alloc.give_table(nothing, 1));
+    refuses(&mut bench, error, Blame::Caller, |b| b.alloc.free_table(nothing, 1));
 }
 
 /// A28.
@@ -151,17 +151,17 @@ fn want_of_slots_says_how_many(target: Target) {
     let machine = Machine::with_ram(target, vec![(0x100_0000, 14)]).slots(9);
     let mut bench = warm(machine);
     let mut taken = Vec::new();
-    while let Ok(slot) = bench.alloc.take_slots(&mut bench.kernel, 1) {
+    while let Ok(slot) = bench.alloc.alloc_slots(&mut bench.kernel, 1) {
         taken.push(slot);
     }
-    let error = bench.alloc.take_slots(&mut bench.kernel, 1).expect_err("they are out");
+    let error = bench.alloc.alloc_slots(&mut bench.kernel, 1).expect_err("they are out");
     assert_eq!(error.blame(), Blame::Resource, "{error:?}");
     bench.check();
     // Trying to grow may have taken some of the reserve.
     for slot in taken.drain(..24) {
-        bench.alloc.give_slots(slot, 1).expect("taken");
+        bench.alloc.free_slots(slot, 1).expect("taken");
     }
-    bench.alloc.take_slots(&mut bench.kernel, 1).expect("there are slots again");
+    bench.alloc.alloc_slots(&mut bench.kernel, 1).expect("there are slots again");
 }
 
 fn want_of_nodes_says_of_which(target: Target) {

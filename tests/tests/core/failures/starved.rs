@@ -53,11 +53,11 @@ impl Ballast {
     /// Takes all slots but `left`, and so much memory that the CSpace cannot grow.
     fn of_slots(host: &mut Fixture<'_>, left: usize) -> Ballast {
         let mut ballast = Ballast::of_memory(host, ENOUGH);
-        while let Ok(slot) = host.vmm.take_slots(1) {
+        while let Ok(slot) = host.vmm.alloc_slots(1) {
             ballast.slots.push(slot);
         }
         for slot in ballast.slots.split_off(ballast.slots.len() - left) {
-            host.vmm.give_slots(slot, 1).expect("it was taken");
+            host.vmm.free_slots(slot, 1).expect("it was taken");
         }
         ballast
     }
@@ -81,7 +81,7 @@ impl Ballast {
             host.vmm.release(region).expect("a region");
         }
         for slot in self.slots {
-            host.vmm.give_slots(slot, 1).expect("it was taken");
+            host.vmm.free_slots(slot, 1).expect("it was taken");
         }
         for object in self.objects {
             host.vmm.free(object).expect("an object");

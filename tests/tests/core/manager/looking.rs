@@ -137,7 +137,7 @@ fn a_dump_of_untypeds_adds_up_to_all_memory(target: Target) {
 /// I13: what is not free is taken.
 fn a_dump_of_slots_counts_them(target: Target) {
     let mut host = Fixture::small(target);
-    host.vmm.take_slots(7).expect("slots");
+    host.vmm.alloc_slots(7).expect("slots");
     let mut text = String::new();
     host.vmm.allocator().dump_slots(&mut text).expect("a string takes it");
     let numbers: Vec<usize> = text

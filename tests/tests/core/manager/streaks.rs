@@ -133,7 +133,7 @@ fn what_comes_between_is_seen(target: Target) {
         ("split before", |vmm, _, region| vmm.split_region(region, 2).map(|_| ())),
         ("map the next but one", |vmm, space, _| vmm.populate(space, FREE + 5 * PAGE, 1)),
         ("allocate", |vmm, _, _| vmm.allocate(Blueprint::Tcb).map(|_| ())),
-        ("take slots", |vmm, _, _| vmm.take_slots(200).map(|_| ())),
+        ("take slots", |vmm, _, _| vmm.alloc_slots(200).map(|_| ())),
         ("map elsewhere", |vmm, space, _| vmm.map(space, &RegionOptions::new(40)).map(|_| ())),
         ("another space", |vmm, _, _| {
             let other = vmm.create_space()?;

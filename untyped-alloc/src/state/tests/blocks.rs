@@ -144,7 +144,7 @@ impl<'p> Run<'p> {
         if self.model.iter().any(overlaps) {
             return;
         }
-        let Some(block) = self.blocks.pool.take() else { return };
+        let Some(block) = self.blocks.pool.alloc() else { return };
         let info = UntypedInfo { slot, paddr, size_bits: bits, is_device: device };
         self.blocks.insert_boot(block, info);
         self.model.push(node);
@@ -154,11 +154,11 @@ impl<'p> Run<'p> {
         let free = |node: &Node| node.state == State::Free && node.bits >= 4 + step;
         let Some(index) = self.pick(which, free) else { return };
         let (node, count) = (self.model[index], 1usize << step);
-        if self.blocks.pool.free() < count {
+        if self.blocks.pool.available() < count {
             return;
         }
         let (block, child_bits) = (self.leaf(&node), node.bits - step);
-        let nodes: Vec<_> = (0..count).map(|_| self.blocks.pool.take()).collect();
+        let nodes: Vec<_> = (0..count).map(|_| self.blocks.pool.alloc()).collect();
         let first = self.new_slots(count);
         self.blocks.split(block, child_bits, first, &nodes);
         let node = &mut self.model[index];
@@ -273,7 +273,7 @@ fn run(operations: Vec<Op>) {
     for operation in operations {
         run.step(operation);
         run.check();
-        assert_eq!(run.blocks.pool.free(), NODES - run.model.len(), "no node is lost");
+        assert_eq!(run.blocks.pool.available(), NODES - run.model.len(), "no node is lost");
     }
 }
 

@@ -188,7 +188,7 @@ impl Run<'_> {
         if self.model.iter().any(|model| model.new.first == first) {
             return;
         }
-        let Some(chunk) = self.chunks.pool.take() else {
+        let Some(chunk) = self.chunks.pool.alloc() else {
             return assert_eq!(self.model.len(), NODES);
         };
         self.serial += 1;
@@ -254,7 +254,7 @@ impl Run<'_> {
         let found =
             core::iter::successors(self.chunks.unused(), |chunk| self.chunks.unused_after(chunk));
         assert!(found.eq(unused.iter().map(|model| model.chunk)), "unused ones");
-        assert_eq!(self.chunks.pool.free(), NODES - self.model.len(), "no node is lost");
+        assert_eq!(self.chunks.pool.available(), NODES - self.model.len(), "no node is lost");
     }
 }
 

@@ -32,7 +32,7 @@ fn run(operations: Vec<Op>) {
                 }
                 pool.add(nodes);
             }
-            1 | 2 => match pool.take() {
+            1 | 2 => match pool.alloc() {
                 Some(node) => {
                     assert!(free.remove(&node.number.get()), "a node is handed out once");
                     taken.push(node);
@@ -43,11 +43,11 @@ fn run(operations: Vec<Op>) {
             _ => {
                 let node = taken.swap_remove(which % taken.len());
                 free.insert(node.number.get());
-                pool.give(node);
+                pool.free(node);
             }
         }
         let bytes = size_of::<Node<'_>>();
-        assert_eq!(pool.free(), free.len());
+        assert_eq!(pool.available(), free.len());
         assert_eq!(pool.total_bytes(), total * bytes);
         assert_eq!(pool.used_bytes(), taken.len() * bytes);
     }

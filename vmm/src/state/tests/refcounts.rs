@@ -40,7 +40,7 @@ struct History<'p> {
 
 fn history<'p>(groups: &'p [RefcountGroup<'p>], copies: &'p [CapCopies<'p>]) -> History<'p> {
     let mut pool = Pool::new(|group: &RefcountGroup<'p>| &group.next_free);
-    groups.iter().for_each(|group| pool.give(group));
+    groups.iter().for_each(|group| pool.free(group));
     History {
         counts: FrameRefcounts::new(),
         pool,
@@ -78,7 +78,7 @@ impl History<'_> {
             self.check();
             return;
         }
-        assert_eq!(self.pool.free(), self.groups - groups.len(), "one node for each group");
+        assert_eq!(self.pool.available(), self.groups - groups.len(), "one node for each group");
         let first = self.next_slot;
         self.next_slot += count + skipped;
         self.counts.insert_copies(node, CPtr::new(first), CPtr::new(origin), count);
@@ -158,7 +158,11 @@ impl History<'_> {
         let all: usize = self.frames.values().map(|(copies, _)| copies).sum();
         let orphans = self.frames.values().filter(|(_, gone)| *gone).count();
         assert_eq!(counts.totals(), (orphans, all - stuck));
-        assert_eq!(self.pool.free(), self.groups - self.groups_used(), "no group is kept in vain");
+        assert_eq!(
+            self.pool.available(),
+            self.groups - self.groups_used(),
+            "no group is kept in vain"
+        );
     }
 }
 
@@ -210,7 +214,7 @@ fn any_history_is_that_of_a_map() {
             }
         }
         history.check();
-        assert_eq!(history.pool.free(), groups.len(), "every node is back");
+        assert_eq!(history.pool.available(), groups.len(), "every node is back");
     });
 }
 
@@ -220,7 +224,7 @@ fn a_count_goes_up_to_its_limit_and_back() {
     let groups = [RefcountGroup::default()];
     let nodes: Vec<CapCopies<'_>> = (0..=most / 256).map(|_| CapCopies::default()).collect();
     let mut pool = Pool::new(|group: &RefcountGroup<'_>| &group.next_free);
-    pool.give(&groups[0]);
+    pool.free(&groups[0]);
     let mut counts = FrameRefcounts::new();
     let frame = CPtr::new(GROUP + 31);
     assert!(counts.insert_groups(&mut pool, frame, 1).is_ok());
@@ -247,23 +251,23 @@ fn a_count_goes_up_to_its_limit_and_back() {
     assert!(!counts.is_exclusive(frame, Source::Owned));
     counts.remove_orphan(frame);
     counts.remove_unused_groups(&mut pool, frame, 1);
-    assert_eq!((pool.free(), counts.totals()), (1, (0, 0)));
+    assert_eq!((pool.available(), counts.totals()), (1, (0, 0)));
 }
 
 #[test]
 fn nodes_are_taken_for_all_groups_or_for_none() {
     let groups = [RefcountGroup::default(), RefcountGroup::default()];
     let mut pool = Pool::new(|group: &RefcountGroup<'_>| &group.next_free);
-    groups.iter().for_each(|group| pool.give(group));
+    groups.iter().for_each(|group| pool.free(group));
     let mut counts = FrameRefcounts::new();
     let first = CPtr::new(2 * GROUP - 1);
     assert!(counts.insert_groups(&mut pool, first, GROUP + 2).is_err(), "three groups");
-    assert_eq!(pool.free(), 2);
+    assert_eq!(pool.available(), 2);
     assert!(counts.insert_groups(&mut pool, first, GROUP + 1).is_ok(), "two groups");
-    assert_eq!(pool.free(), 0);
+    assert_eq!(pool.available(), 0);
     assert!(counts.insert_groups(&mut pool, first, 1).is_ok(), "it is there already");
     counts.remove_unused_groups(&mut pool, first, GROUP + 1);
-    assert_eq!(pool.free(), 2);
+    assert_eq!(pool.available(), 2);
 }
 
 #[test]
@@ -271,7 +275,7 @@ fn a_frame_is_exclusive_when_one_user_is_left() {
     let groups = [RefcountGroup::default()];
     let node = CapCopies::default();
     let mut pool = Pool::new(|group: &RefcountGroup<'_>| &group.next_free);
-    pool.give(&groups[0]);
+    pool.free(&groups[0]);
     let mut counts = FrameRefcounts::new();
     let (frame, copy) = (CPtr::new(5), CPtr::new(40));
     assert!(counts.is_exclusive(frame, Source::Owned));

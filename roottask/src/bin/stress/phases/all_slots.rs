@@ -15,7 +15,7 @@ pub fn take(stress: &mut Stress) -> Outcome<Vec<(CPtr, usize)>> {
     let mut runs = Vec::new();
     let mut count = RUN;
     while count > 0 {
-        match stress.attempt(Kind::TakeSlots, |vmm| vmm.take_slots(count))? {
+        match stress.attempt(Kind::TakeSlots, |vmm| vmm.alloc_slots(count))? {
             Some(first) => runs.push((first, count)),
             None => count /= 2,
         }
@@ -27,7 +27,7 @@ pub fn take(stress: &mut Stress) -> Outcome<Vec<(CPtr, usize)>> {
 pub fn give_back(stress: &mut Stress, mut runs: Vec<(CPtr, usize)>) -> Outcome {
     while !runs.is_empty() {
         let (first, count) = runs.swap_remove(stress.random.below(runs.len()));
-        stress.must(Kind::GiveSlots, |vmm| vmm.give_slots(first, count))?;
+        stress.must(Kind::GiveSlots, |vmm| vmm.free_slots(first, count))?;
     }
     stress.must(Kind::Trim, |vmm| vmm.trim())
 }

@@ -66,7 +66,7 @@ fn many(stress: &mut Stress) -> Outcome<Option<Thing>> {
 
 fn slots(stress: &mut Stress) -> Outcome<Option<Thing>> {
     let count = stress.random.size(256);
-    let first = stress.attempt(Kind::TakeSlots, |vmm| vmm.take_slots(count))?;
+    let first = stress.attempt(Kind::TakeSlots, |vmm| vmm.alloc_slots(count))?;
     Ok(first.map(|first| Thing::Slots(first, count)))
 }
 
@@ -91,9 +91,9 @@ fn give_back(stress: &mut Stress, thing: Thing) -> Outcome {
             }
         }
         Thing::Slots(first, count) => {
-            stress.must(Kind::GiveSlots, |vmm| vmm.give_slots(first, count))?;
+            stress.must(Kind::GiveSlots, |vmm| vmm.free_slots(first, count))?;
             if twice {
-                stress.refused(Kind::GiveSlots, stale, |vmm| vmm.give_slots(first, count))?;
+                stress.refused(Kind::GiveSlots, stale, |vmm| vmm.free_slots(first, count))?;
             }
         }
     }

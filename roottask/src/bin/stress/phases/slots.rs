@@ -14,7 +14,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
     let mut runs = all_slots::take(stress)?;
     for _ in 0..stress.random.below(GIVEN) {
         let (first, count) = runs[runs.len() - 1];
-        stress.must(Kind::GiveSlots, |vmm| vmm.give_slots(first, count))?;
+        stress.must(Kind::GiveSlots, |vmm| vmm.free_slots(first, count))?;
         runs.pop();
     }
     stress.vmm.validate()?;
