@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use untyped_alloc::kernel::{Blueprint, CPtr, KernelError};
-use untyped_alloc::{Allocator, Blame, Error, Frames, Object, ObjectSizes, Objects, AllocatedFrames};
+use untyped_alloc::{
+    AllocatedFrames, Allocator, Blame, Error, Frames, Object, ObjectSizes, Objects,
+};
 use vmm_tests::model::{Arch, Arena, Cap, ModelKernel};
 
 use crate::bytes::Bytes;

@@ -1,7 +1,7 @@
 //! Messages: what is encoded is what is parsed, and nothing else is accepted.
 
 use vmm_service::protocol::{
-    Amounts, Answer, Info, Limits, Line, MOST_WORDS, Malformed, Message, Name, NewThread, Options,
+    Amounts, Answer, Info, Limits, Line, MAX_WORDS, Malformed, Message, Name, NewThread, Options,
     PagedFault, Refusal, RegionHandle, Request, Reserve, Resource, Rights, Statistics, VERSION,
 };
 
@@ -204,5 +204,5 @@ fn text_is_printable_whatever_was_sent() {
     let line = Line::from_words([0x1b5b_4a41; 24]);
     assert!(line.chars().all(|char| (' '..='~').contains(&char)));
     assert_eq!(Name::new("0123456789abcdefg").chars().count(), 16);
-    assert!(Request::Say(line).encode().words().len() <= MOST_WORDS);
+    assert!(Request::Say(line).encode().words().len() <= MAX_WORDS);
 }

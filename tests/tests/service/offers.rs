@@ -1,6 +1,6 @@
 //! Memory that two clients share, and who may have it.
 
-use vmm_service::protocol::{Answer, MOST_OFFERS, MOST_PAGES, Refusal, Request, Rights};
+use vmm_service::protocol::{Answer, MAX_OFFERS, MAX_PAGES, Refusal, Request, Rights};
 
 use crate::world::{AMPLE, PAGE, World};
 
@@ -41,24 +41,24 @@ fn only_the_one_it_was_made_to_can_accept() {
 #[test]
 fn what_cannot_be_offered_is_refused() {
     let (mut world, giver, taker) = World::two();
-    let (_, start) = world.memory(giver, MOST_PAGES + 1);
+    let (_, start) = world.memory(giver, MAX_PAGES + 1);
     let offer = |to, start, pages| Request::Offer { to, start, pages, rights: ALL };
     let to = taker.number();
     for nobody in [0, 1, giver.number(), 99] {
         let refused = world.ask(giver, offer(nobody, start, 1));
         assert_eq!(refused, Err(Refusal::NoSuchClient));
     }
-    let beyond = world.ask(giver, offer(to, start, MOST_PAGES + 2));
-    let address = start + (MOST_PAGES + 1) * PAGE;
+    let beyond = world.ask(giver, offer(to, start, MAX_PAGES + 2));
+    let address = start + (MAX_PAGES + 1) * PAGE;
     assert_eq!(beyond, Err(Refusal::BadAddress { address }));
     world.ask(giver, Request::Unmap { start, pages: 1 }).unwrap();
     let hole = world.ask(giver, offer(to, start, 2));
     assert_eq!(hole, Err(Refusal::NotMapped { address: start }));
-    for _ in 0..MOST_OFFERS {
+    for _ in 0..MAX_OFFERS {
         world.ask(giver, offer(to, start + PAGE, 1)).unwrap();
     }
     let refused = world.ask(giver, offer(to, start + PAGE, 1));
-    assert_eq!(refused, Err(Refusal::TooMuch { most: MOST_OFFERS }));
+    assert_eq!(refused, Err(Refusal::TooMuch { most: MAX_OFFERS }));
     world.ask(giver, Request::Withdraw { ticket: 1 }).unwrap();
     world.ask(giver, offer(to, start + PAGE, 1)).unwrap();
     let again = world.ask(giver, Request::Withdraw { ticket: 1 });

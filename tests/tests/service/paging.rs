@@ -2,7 +2,7 @@
 
 use vmm::{Access, CPtr, Error, Quota, ThreadId};
 use vmm_service::protocol::{
-    Answer, MOST_OFFERS, PagedFault, Refusal, RegionHandle, Request, Rights,
+    Answer, MAX_OFFERS, PagedFault, Refusal, RegionHandle, Request, Rights,
 };
 use vmm_service::{ClientId, Deferred, Program};
 
@@ -199,10 +199,10 @@ fn nobody_pages_for_who_did_not_agree() {
     assert_eq!(scene.world.ask(scene.client, paging), Err(Refusal::NoSuchOffer));
     scene.world.region(third, accept(Rights::READ));
     assert_eq!(scene.world.ask(third, accept(Rights::READ)), Err(Refusal::NoSuchOffer));
-    for _ in 1..MOST_OFFERS {
+    for _ in 1..MAX_OFFERS {
         scene.world.ask(scene.pager, offer(third.number())).unwrap();
     }
-    let refused = Err(Refusal::TooMuch { most: MOST_OFFERS });
+    let refused = Err(Refusal::TooMuch { most: MAX_OFFERS });
     assert_eq!(scene.world.ask(scene.pager, offer(third.number())), refused);
 }
 

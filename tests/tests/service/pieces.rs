@@ -3,13 +3,13 @@
 use vmm::{Access, PageFault, Quota, Resolution};
 use vmm_service::ClientId;
 use vmm_service::protocol::{
-    Answer, MOST_PAGES, Refusal, RegionHandle, Request, Reserve, Resource, Rights,
+    Answer, MAX_PAGES, Refusal, RegionHandle, Request, Reserve, Resource, Rights,
 };
 
 use crate::world::{AMPLE, PAGE, World, plain_reserve};
 
 const ALL: Rights = Rights::READ_WRITE;
-const LONG: u32 = 3 * MOST_PAGES - 5;
+const LONG: u32 = 3 * MAX_PAGES - 5;
 
 fn clone(region: RegionHandle) -> Request {
     Request::Clone { region, address: 0 }
@@ -39,24 +39,24 @@ fn mapped(world: &World, client: ClientId) -> usize {
 fn a_region_of_any_length_is_cloned_in_pieces() {
     let (mut world, client, other) = World::two();
     let (region, first) = world.memory(client, LONG);
-    for page in [0, MOST_PAGES - 1, MOST_PAGES, LONG - 1] {
+    for page in [0, MAX_PAGES - 1, MAX_PAGES, LONG - 1] {
         assert!(world.touch(client, first + page * PAGE, u64::from(page) + 1));
     }
     let calls = world.fixture.vmm.kernel_calls();
     let (into, copy, mut done) = part(world.ask(client, clone(region)));
-    assert_eq!(done, MOST_PAGES);
+    assert_eq!(done, MAX_PAGES);
     while done < LONG {
         let demand = Reserve { around: 1, ..plain_reserve(1) };
         let (_, lazy) = world.region(other, Request::Reserve(demand));
         assert!(world.touch(other, lazy, 9));
         let more = Request::CloneMore { region, into, page: done };
         let Ok(Answer::Pages(some)) = world.ask(client, more) else { panic!("no piece") };
-        assert_eq!(some, MOST_PAGES.min(LONG - done));
+        assert_eq!(some, MAX_PAGES.min(LONG - done));
         done += some;
     }
     let calls = world.fixture.vmm.kernel_calls().since(&calls).total();
     assert!(calls < u64::from(LONG) * 4, "{calls} calls");
-    for page in [0, MOST_PAGES - 1, MOST_PAGES, LONG - 1] {
+    for page in [0, MAX_PAGES - 1, MAX_PAGES, LONG - 1] {
         let (from, to) = (first + page * PAGE, copy + page * PAGE);
         assert_eq!(world.fixture.read(client.space(), to as usize), u64::from(page) + 1);
         assert!(world.touch(client, to, 77) && world.touch(client, from + 4, 66));
@@ -99,14 +99,14 @@ fn what_cannot_be_cloned_on_is_refused() {
     assert!(copied != first);
     let beyond = world.ask(client, more(region, into, LONG + 1));
     assert!(matches!(beyond, Err(Refusal::BadAddress { .. })), "{beyond:?}");
-    let short = world.region(client, Request::Reserve(plain_reserve(MOST_PAGES))).0;
+    let short = world.region(client, Request::Reserve(plain_reserve(MAX_PAGES))).0;
     let outside = world.ask(client, more(region, short, done));
     assert!(matches!(outside, Err(Refusal::BadAddress { .. })), "{outside:?}");
     let read = Reserve { rights: Rights::READ, ceiling: Rights::READ, ..plain_reserve(LONG) };
     let read = world.region(client, Request::Reserve(read)).0;
     assert_eq!(world.ask(client, more(region, read, done)), Err(Refusal::BeyondRights));
     world.ask(client, Request::Unmap { start: first, pages: 1 }).unwrap();
-    assert_eq!(world.ask(client, more(region, into, done)), Ok(Answer::Pages(MOST_PAGES)));
+    assert_eq!(world.ask(client, more(region, into, done)), Ok(Answer::Pages(MAX_PAGES)));
 }
 
 /// A37: a piece that fails leaves the ones before it; releasing the clone leaves what was before.
@@ -120,9 +120,9 @@ fn a_clone_that_fails_half_way_is_given_up_whole() {
     let (into, _, done) = part(world.ask(client, clone(region)));
     let refused = world.ask(client, Request::CloneMore { region, into, page: done });
     let resource = Resource::Frames;
-    let (limit, used_by_then) = (LONG + 100, LONG + MOST_PAGES);
+    let (limit, used_by_then) = (LONG + 100, LONG + MAX_PAGES);
     assert_eq!(refused, Err(Refusal::OutOfQuota { resource, limit, used: used_by_then }));
-    assert_eq!(mapped(&world, client), (LONG + MOST_PAGES) as usize);
+    assert_eq!(mapped(&world, client), (LONG + MAX_PAGES) as usize);
     loop {
         match world.ask(client, Request::Release(into)) {
             Ok(Answer::Done) => break,
@@ -149,7 +149,7 @@ fn an_offer_of_any_length_is_accepted_in_pieces() {
     assert_eq!(world.ask(giver, more), Err(Refusal::NoSuchRegion));
     while done < LONG {
         let Ok(Answer::Pages(some)) = world.ask(taker, more) else { panic!("no piece") };
-        assert_eq!(some, MOST_PAGES.min(LONG - done));
+        assert_eq!(some, MAX_PAGES.min(LONG - done));
         done += some;
     }
     assert_eq!(world.ask(taker, more), Err(Refusal::NoSuchOffer), "it is over");
@@ -182,7 +182,7 @@ fn an_offer_that_ends_half_way_leaves_what_was_accepted() {
         }
         let more = Request::AcceptMore { from, region };
         assert_eq!(world.ask(taker, more), Err(Refusal::NoSuchOffer), "{how}");
-        assert_eq!(mapped(&world, taker), MOST_PAGES as usize);
+        assert_eq!(mapped(&world, taker), MAX_PAGES as usize);
         assert!(world.touch(taker, first, 1));
         let _ = world.service.kill(giver);
         world.service.kill(taker).unwrap();
@@ -205,7 +205,7 @@ fn an_offer_is_accepted_anew_when_it_was_not_to_the_end() {
     let (later, ..) = part(world.ask(taker, accept));
     let more = |region| Request::AcceptMore { from, region };
     assert_eq!(world.ask(taker, more(region)), Err(Refusal::NoSuchRegion));
-    assert_eq!(world.ask(taker, more(later)), Ok(Answer::Pages(MOST_PAGES)));
+    assert_eq!(world.ask(taker, more(later)), Ok(Answer::Pages(MAX_PAGES)));
 }
 
 /// A38.

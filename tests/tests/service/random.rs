@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use vmm::{Access, FaultClass, PageFault, Quota, SpaceId};
 use vmm_service::protocol::{
-    Amounts, Answer, MOST_PAGES, MOST_WORDS, Name, NewThread, Options, Refusal, RegionHandle,
+    Amounts, Answer, MAX_PAGES, MAX_WORDS, Name, NewThread, Options, Refusal, RegionHandle,
     Request, Reserve, Rights, Text,
 };
 use vmm_service::{ClientId, Deferred, Event, Program};
@@ -217,7 +217,7 @@ impl Storm {
             57..=58 => Request::CloneMore {
                 region,
                 into: other.map_or(region, |(other, ..)| other),
-                page: if random.one_in(3) { random.below(200) } else { MOST_PAGES },
+                page: if random.one_in(3) { random.below(200) } else { MAX_PAGES },
             },
             59..=60 => Request::AcceptMore {
                 from: client(random),
@@ -226,7 +226,7 @@ impl Storm {
             54..=55 => Request::Thread(NewThread {
                 entry: random.next(),
                 argument: random.next(),
-                stack_pages: if random.one_in(6) { MOST_PAGES } else { 1 + random.below(3) },
+                stack_pages: if random.one_in(6) { MAX_PAGES } else { 1 + random.below(3) },
                 slot: random.below(18),
             }),
             56 => Request::EndThread { thread: buffer, own: random.one_in(4) },
@@ -260,7 +260,7 @@ impl Storm {
             16..=17 => Request::Unmap { start, pages: some },
             18..=19 => Request::Protect { start, pages: some, rights },
             20..=21 => Request::Release(region),
-            22 if pages > MOST_PAGES => Request::Release(region),
+            22 if pages > MAX_PAGES => Request::Release(region),
             22 => Request::Unmap { start: first, pages },
             23 => Request::Query { address: start, next: random.one_in(2) },
             24 => Request::Offer { to: client(random), start: first, pages, rights },
@@ -296,7 +296,7 @@ impl Storm {
     /// A message: meant, meant and then mutated, or of random words.
     fn message(&mut self, sender: usize) -> (u32, Vec<u32>, usize) {
         if self.random.one_in(10) {
-            let length = self.random.below(MOST_WORDS as u32 + 8);
+            let length = self.random.below(MAX_WORDS as u32 + 8);
             let words = (0..length).map(|_| self.random.next()).collect();
             return (self.random.next() & 0xf_ffff, words, self.random.below(4) as usize);
         }

@@ -2,7 +2,7 @@
 
 use untyped_alloc::KernelError;
 use vmm::{Access, PageFault, Resolution};
-use vmm_service::protocol::{Answer, MOST_PAGES, NewThread, Request, Rights};
+use vmm_service::protocol::{Answer, MAX_PAGES, NewThread, Request, Rights};
 use vmm_service::{ClientId, Program};
 use vmm_tests::model::CallKind;
 
@@ -122,7 +122,7 @@ fn work(world: &mut World) {
 
 /// A region of more than one piece, cloned and passed on.
 fn long_lives(world: &mut World) {
-    const LONG: u32 = MOST_PAGES + 2;
+    const LONG: u32 = MAX_PAGES + 2;
     let vmm = &mut world.fixture.vmm;
     let made = [(); 2].map(|()| world.service.create_client(vmm, "test", AMPLE, None));
     let clients: Vec<ClientId> = made.into_iter().flatten().collect();
@@ -137,9 +137,9 @@ fn long_lives(world: &mut World) {
 
 fn long_work(world: &mut World, giver: ClientId, taker: ClientId, pages: u32) {
     let Ok(Answer::Region { handle, first, .. }) = world.ask(giver, plain(pages)) else { return };
-    let rest = first + MOST_PAGES * PAGE;
-    let _ = world.ask(giver, Request::Map { start: first, pages: MOST_PAGES });
-    let _ = world.ask(giver, Request::Map { start: rest, pages: pages - MOST_PAGES });
+    let rest = first + MAX_PAGES * PAGE;
+    let _ = world.ask(giver, Request::Map { start: first, pages: MAX_PAGES });
+    let _ = world.ask(giver, Request::Map { start: rest, pages: pages - MAX_PAGES });
     let clone = world.ask(giver, Request::Clone { region: handle, address: 0 });
     if let Ok(Answer::Part { handle: into, done, .. }) = clone {
         let _ = world.ask(giver, Request::CloneMore { region: handle, into, page: done });

@@ -1,7 +1,7 @@
 //! What each request does, and each of its refusals.
 
 use vmm_service::protocol::{
-    Answer, MOST_PAGES, MOST_REGIONS, Malformed, Options, Refusal, RegionHandle, Request, Reserve,
+    Answer, MAX_PAGES, MAX_REGIONS, Malformed, Options, Refusal, RegionHandle, Request, Reserve,
     Rights, Statistics,
 };
 use vmm_service::{CLIENT_BADGE, Event};
@@ -27,20 +27,20 @@ fn memory_is_mapped_as_it_was_asked_for() {
 #[test]
 fn long_work_is_cut_into_pieces() {
     let (mut world, client, _) = World::two();
-    let (handle, first) = world.region(client, plain(3 * MOST_PAGES));
+    let (handle, first) = world.region(client, plain(3 * MAX_PAGES));
     for piece in 0..3 {
-        let start = first + piece * MOST_PAGES * PAGE;
-        let pages = (3 - piece) * MOST_PAGES;
+        let start = first + piece * MAX_PAGES * PAGE;
+        let pages = (3 - piece) * MAX_PAGES;
         let request = Request::Map { start, pages };
-        assert_eq!(world.ask(client, request), Ok(Answer::Pages(MOST_PAGES)));
+        assert_eq!(world.ask(client, request), Ok(Answer::Pages(MAX_PAGES)));
     }
-    let request = Request::Protect { start: first, pages: 3 * MOST_PAGES, rights: Rights::READ };
-    assert_eq!(world.ask(client, request), Ok(Answer::Pages(MOST_PAGES)));
-    let request = Request::Unmap { start: first, pages: 2 * MOST_PAGES };
-    assert_eq!(world.ask(client, request), Ok(Answer::Pages(MOST_PAGES)));
+    let request = Request::Protect { start: first, pages: 3 * MAX_PAGES, rights: Rights::READ };
+    assert_eq!(world.ask(client, request), Ok(Answer::Pages(MAX_PAGES)));
+    let request = Request::Unmap { start: first, pages: 2 * MAX_PAGES };
+    assert_eq!(world.ask(client, request), Ok(Answer::Pages(MAX_PAGES)));
     for _ in 0..2 {
         let released = world.ask(client, Request::Release(handle));
-        assert_eq!(released, Ok(Answer::Pages(MOST_PAGES)));
+        assert_eq!(released, Ok(Answer::Pages(MAX_PAGES)));
     }
     assert_eq!(world.ask(client, Request::Release(handle)), Ok(Answer::Done));
     assert_eq!(world.ask(client, Request::Release(handle)), Err(Refusal::NoSuchRegion));
@@ -159,8 +159,8 @@ fn statistics_count_what_there_is() {
 #[test]
 fn a_client_has_only_so_many_regions() {
     let (mut world, client, other) = World::two();
-    let refused = Err(Refusal::TooMuch { most: MOST_REGIONS });
-    for _ in 1..MOST_REGIONS {
+    let refused = Err(Refusal::TooMuch { most: MAX_REGIONS });
+    for _ in 1..MAX_REGIONS {
         world.ask(client, plain(1)).unwrap();
     }
     assert_eq!(world.ask(client, plain(1)), refused);

@@ -3,8 +3,8 @@
 use untyped_alloc::kernel::CapPath;
 use vmm::Quota;
 use vmm_service::protocol::{
-    Answer, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MOST_PAGES, MOST_THREADS, Malformed,
-    NewThread, Refusal, Request, Resource, SERVICE_SLOT,
+    Answer, CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MAX_PAGES, MAX_THREADS, Malformed, NewThread,
+    Refusal, Request, Resource, SERVICE_SLOT,
 };
 use vmm_service::{ClientId, Event, Start};
 
@@ -95,18 +95,18 @@ fn a_thread_that_cannot_be_is_refused() {
     for slot in [0, SERVICE_SLOT, FAULT_SLOT, 1 << CNODE_BITS, u32::MAX] {
         assert_eq!(world.ask(client, thread(slot)), Err(Refusal::BadSlot));
     }
-    for stack_pages in [0, MOST_PAGES + 1, u32::MAX] {
+    for stack_pages in [0, MAX_PAGES + 1, u32::MAX] {
         let asked = NewThread { entry: 0, argument: 0, stack_pages, slot: 5 };
         let refused = Err(Refusal::Malformed(Malformed::Value));
         assert_eq!(world.ask(client, Request::Thread(asked)), refused);
     }
-    for index in 1..MOST_THREADS {
+    for index in 1..MAX_THREADS {
         let start = made(&mut world, client, FIRST_FREE_SLOT + index);
         let taken = world.ask(client, thread(FIRST_FREE_SLOT + index));
         assert_eq!(taken, Err(Refusal::BadSlot));
         assert_eq!(end(&mut world, other, &start), Err(Refusal::NoSuchThread), "another's");
     }
-    let refused = Err(Refusal::TooMuch { most: MOST_THREADS });
+    let refused = Err(Refusal::TooMuch { most: MAX_THREADS });
     assert_eq!(world.ask(client, thread(FIRST_FREE_SLOT)), refused);
     // The first one goes with the program.
     assert_eq!(end(&mut world, client, &first), Err(Refusal::NoSuchThread));

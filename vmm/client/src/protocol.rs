@@ -9,8 +9,8 @@ pub use crate::messages::message::Message;
 pub use crate::types::answer::{Answer, Info, Limits, PagedFault, Statistics};
 pub use crate::types::items::{Amounts, Options, RegionHandle, Resource, Rights};
 pub use crate::types::limits::{
-    CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MOST_GUARDS, MOST_OFFERS, MOST_PAGES, MOST_REGIONS,
-    MOST_THREADS, MOST_WORDS, PAGE_BYTES, SERVICE_SLOT, VERSION,
+    CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, MAX_GUARDS, MAX_OFFERS, MAX_PAGES, MAX_REGIONS,
+    MAX_THREADS, MAX_WORDS, PAGE_BYTES, SERVICE_SLOT, VERSION,
 };
 pub use crate::types::malformed::Malformed;
 pub use crate::types::refusal::Refusal;

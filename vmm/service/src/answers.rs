@@ -1,7 +1,7 @@
 //! The protocol's words for the manager's: numbers, rights, errors, regions.
 
 use vmm::{AddressError, Blame, Kernel, Memory, RegionId, RegionInfo, RegionOptions, Rights, Vmm};
-use vmm_client::protocol::{self, Answer, Refusal, RegionHandle, Resource, MOST_PAGES};
+use vmm_client::protocol::{self, Answer, Refusal, RegionHandle, Resource, MAX_PAGES};
 
 use crate::types::error::Error;
 
@@ -73,7 +73,7 @@ fn usable<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, info: &RegionInfo) -> (u
 /// Does as many of the pages as one request may have.
 #[inline]
 pub(crate) fn bounded(pages: u32, work: impl FnOnce(usize) -> vmm::Result<()>) -> Answered {
-    let pages = pages.min(MOST_PAGES);
+    let pages = pages.min(MAX_PAGES);
     work(pages as usize).map_err(refuse)?;
     Ok(Answer::Pages(pages))
 }

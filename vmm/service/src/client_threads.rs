@@ -14,7 +14,7 @@ use vmm::{
     CPtr, CapPath, FaultEndpoint, Kernel, Memory, Rights, Thread, ThreadCSpace, ThreadOptions,
     ThreadParts, ThreadSpec, TlsImage, Vmm,
 };
-use vmm_client::protocol::{Answer, NewThread, Refusal, CNODE_BITS, FIRST_FREE_SLOT, MOST_THREADS};
+use vmm_client::protocol::{Answer, NewThread, Refusal, CNODE_BITS, FIRST_FREE_SLOT, MAX_THREADS};
 
 use crate::answers::{narrow, refuse};
 use crate::memory::room_for_regions;
@@ -74,7 +74,7 @@ impl<'p> Service<'p> {
             return Err(Refusal::BadSlot);
         }
         if client.threads.iter().all(|thread| thread.get().is_some()) {
-            return Err(Refusal::TooMuch { most: MOST_THREADS });
+            return Err(Refusal::TooMuch { most: MAX_THREADS });
         }
         room_for_regions(vmm, client, REGIONS)
     }
@@ -91,7 +91,7 @@ impl<'p> Service<'p> {
         begin: &Begin<'_>,
     ) -> Result<Start> {
         let free = client.threads.iter().position(|thread| thread.get().is_none());
-        let index = free.ok_or(Error::TooManyThreads { most: MOST_THREADS })?;
+        let index = free.ok_or(Error::TooManyThreads { most: MAX_THREADS })?;
         let mut parts = ThreadParts::default();
         let made = self.fill_thread(vmm, client, begin, &mut parts);
         if !parts.is_empty() {

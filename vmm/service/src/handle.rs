@@ -11,7 +11,7 @@ use crate::types::message::{Event, Incoming, Outcome};
 
 impl<'p> Service<'p> {
     /// Answers a message of a client. A message of nobody's, or of a client that has ended, is not
-    /// answered. At most [`crate::protocol::MOST_PAGES`] pages are touched for it.
+    /// answered. At most [`crate::protocol::MAX_PAGES`] pages are touched for it.
     pub fn handle<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

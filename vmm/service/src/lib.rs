@@ -30,7 +30,7 @@
 //! numbers, which are looked up in the space that belongs to the badge, and nowhere else. The badge
 //! is the kernel's word for who sends.
 //!
-//! No request takes long: at most [`protocol::MOST_PAGES`] pages are touched, and what is left is
+//! No request takes long: at most [`protocol::MAX_PAGES`] pages are touched, and what is left is
 //! asked for again. A client that ends is taken apart between other requests, by
 //! [`Service::reap_step`].
 //!

@@ -1,4 +1,4 @@
-//! Requests about the sender's own memory. Each touches at most [`protocol::MOST_PAGES`] pages.
+//! Requests about the sender's own memory. Each touches at most [`protocol::MAX_PAGES`] pages.
 
 use core::cell::Cell;
 
@@ -8,7 +8,7 @@ use vmm::{
 };
 use vmm_client::protocol::{
     self, Answer, Info, Options, Refusal, RegionHandle, Reserve, Statistics, CNODE_BITS,
-    FIRST_FREE_SLOT, MOST_PAGES, MOST_REGIONS,
+    FIRST_FREE_SLOT, MAX_PAGES, MAX_REGIONS,
 };
 
 use crate::answers::{
@@ -32,9 +32,9 @@ pub(crate) fn room_for_regions<'p, K: Kernel + Memory<'p>>(
     more: u32,
 ) -> Result<(), Refusal> {
     let regions = vmm.region_count(client.space()).map_err(refuse)?;
-    match regions + more as usize <= MOST_REGIONS as usize {
+    match regions + more as usize <= MAX_REGIONS as usize {
         true => Ok(()),
-        false => Err(Refusal::TooMuch { most: MOST_REGIONS }),
+        false => Err(Refusal::TooMuch { most: MAX_REGIONS }),
     }
 }
 
@@ -124,9 +124,9 @@ pub(crate) fn release<'p, K: Kernel + Memory<'p>>(
 ) -> Result<(Answer, Option<u32>), Refusal> {
     let info = region_of(vmm, client, handle)?;
     let (start, pages) = (info.range.start().bits(), info.range.pages());
-    let done = vmm.decommit_some(client.space(), start, pages, MOST_PAGES as usize);
-    if done.map_err(refuse)? >= MOST_PAGES as usize {
-        return Ok((Answer::Pages(MOST_PAGES), None));
+    let done = vmm.decommit_some(client.space(), start, pages, MAX_PAGES as usize);
+    if done.map_err(refuse)? >= MAX_PAGES as usize {
+        return Ok((Answer::Pages(MAX_PAGES), None));
     }
     vmm.release(info.id).map_err(refuse)?;
     let token = match info.backing {
@@ -180,7 +180,7 @@ pub(crate) fn clone_region<'p, K: Kernel + Memory<'p>>(
     let from = clonable(vmm, client, region)?;
     let options = with_placement(RegionOptions::new(1), address);
     let into = vmm.reserve_like(from, client.space(), &options).map_err(refuse)?;
-    match vmm.clone_pages(from, 0, into, MOST_PAGES as usize) {
+    match vmm.clone_pages(from, 0, into, MAX_PAGES as usize) {
         Ok(done) => partial_answer(vmm, into, narrow(done)),
         Err(error) => {
             vmm.release(into).map_err(refuse)?;
@@ -197,7 +197,7 @@ pub(crate) fn clone_more<'p, K: Kernel + Memory<'p>>(
     page: u32,
 ) -> Answered {
     let (from, into) = (clonable(vmm, client, from)?, clonable(vmm, client, into)?);
-    let done = vmm.clone_pages(from, page as usize, into, MOST_PAGES as usize).map_err(refuse)?;
+    let done = vmm.clone_pages(from, page as usize, into, MAX_PAGES as usize).map_err(refuse)?;
     Ok(Answer::Pages(narrow(done)))
 }
 

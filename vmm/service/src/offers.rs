@@ -11,7 +11,7 @@
 
 use intrusive_collections::Bound;
 use vmm::{Kernel, Memory, RegionId, RegionOptions, Vmm};
-use vmm_client::protocol::{self, Answer, Refusal, RegionHandle, MOST_OFFERS, MOST_PAGES};
+use vmm_client::protocol::{self, Answer, Refusal, RegionHandle, MAX_OFFERS, MAX_PAGES};
 
 use crate::answers::{partial_answer, refuse, region_answer, rights, with_placement, Answered};
 use crate::memory::{region_of, room_for_region};
@@ -34,7 +34,7 @@ impl<'p> Service<'p> {
         let (space, at) = (client.space(), start as usize);
         let region = vmm.region_of_range(space, at, pages as usize).map_err(refuse)?;
         // The rest is looked at when it is accepted.
-        vmm.check_can_share(space, at, pages.min(MOST_PAGES) as usize).map_err(refuse)?;
+        vmm.check_can_share(space, at, pages.min(MAX_PAGES) as usize).map_err(refuse)?;
         let what = Offered::Memory(start, region.id.serial());
         self.make_offer(vmm, client, to, what, (pages, rights))
     }
@@ -53,8 +53,8 @@ impl<'p> Service<'p> {
     }
 
     fn may_offer(&self, client: &Client<'p>, to: u32) -> Result<(), Refusal> {
-        if client.open_offers.get() >= MOST_OFFERS {
-            return Err(Refusal::TooMuch { most: MOST_OFFERS });
+        if client.open_offers.get() >= MAX_OFFERS {
+            return Err(Refusal::TooMuch { most: MAX_OFFERS });
         }
         if to == client.number.get() || self.alive(to).is_none() {
             return Err(Refusal::NoSuchClient);
@@ -153,7 +153,7 @@ impl<'p> Service<'p> {
         let Offered::Memory(start, serial) = offer.what.get() else {
             return Err(Refusal::NoSuchOffer);
         };
-        let pages = (offer.pages.get() - done).min(MOST_PAGES);
+        let pages = (offer.pages.get() - done).min(MAX_PAGES);
         let at = start as usize + done as usize * vmm.geometry().page_bytes();
         let (from, count) = (giver.space(), pages as usize);
         let region = vmm.region_of_range(from, at, count).map_err(gone)?;
@@ -224,7 +224,7 @@ impl<'p> Service<'p> {
         paging: bool,
     ) -> Result<&'p Offer<'p>, Refusal> {
         let mut cursor = self.offers.lower_bound(Bound::Included(&(from, ticket)));
-        // A client has at most MOST_OFFERS of them.
+        // A client has at most MAX_OFFERS of them.
         while let Some(offer) = cursor.clone_pointer() {
             let other = ticket != 0 && offer.ticket.get() != ticket;
             if offer.from.get() != from || other {

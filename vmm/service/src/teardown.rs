@@ -11,7 +11,7 @@
 //! refused by the kernel and made again, so the end of a client never hangs half-way.
 
 use vmm::{Kernel, Kind, Memory, RequestEnd, Vmm};
-use vmm_client::protocol::MOST_PAGES;
+use vmm_client::protocol::MAX_PAGES;
 
 use crate::service::Service;
 use crate::state::client::{Client, State};
@@ -38,7 +38,7 @@ impl<'p> Service<'p> {
     }
 
     /// Does a piece of the work that is left from clients that ended, if there is any: at most
-    /// [`MOST_PAGES`] pages. Returns whether there is more.
+    /// [`MAX_PAGES`] pages. Returns whether there is more.
     ///
     /// # Errors
     /// [`vmm::Error::Kernel`] when a call was refused: call again.
@@ -92,7 +92,7 @@ impl<'p> Service<'p> {
         vmm: &mut Vmm<'p, K>,
         client: &Client<'p>,
     ) -> vmm::Result<bool> {
-        let most = MOST_PAGES as usize;
+        let most = MAX_PAGES as usize;
         let (space, mut at, mut done) = (client.space(), 0, 0);
         while let Some(region) = vmm.next_region(space, at)? {
             at = region.range.end();

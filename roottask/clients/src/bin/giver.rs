@@ -2,14 +2,14 @@
 #![no_std]
 #![no_main]
 
-use vmm_client::protocol::{Amounts, Rights, MOST_PAGES};
+use vmm_client::protocol::{Amounts, Rights, MAX_PAGES};
 use vmm_client::{client_program, say, Result, Service};
 use vmm_clients::{answer, incoming, outgoing, question, Words, GIFT, PAGES, PAGE_WORDS, WORDS};
 
 client_program!(main);
 
 /// Pages to clone: more than one request clones.
-const LONG: u32 = MOST_PAGES + 16;
+const LONG: u32 = MAX_PAGES + 16;
 /// The first word of the last of these pages.
 const LAST: usize = (LONG as usize - 1) * PAGE_WORDS;
 

@@ -3,8 +3,8 @@
 #![no_main]
 
 use vmm_client::protocol::{
-    Malformed, Refusal, RegionHandle, Request, Resource, Rights, FAULT_SLOT, MOST_WORDS,
-    PAGE_BYTES, SERVICE_SLOT, VERSION,
+    Malformed, Refusal, RegionHandle, Request, Resource, Rights, FAULT_SLOT, MAX_WORDS, PAGE_BYTES,
+    SERVICE_SLOT, VERSION,
 };
 use vmm_client::{client_program, say, Error, Result, Service};
 use vmm_clients::Random;
@@ -64,7 +64,7 @@ fn random_messages(service: Service, victim: u32) -> Result<usize> {
     let mut random = Random::new(0x2545_f491);
     let (mut sent, mut refused) = (0, 0);
     while sent < MESSAGES {
-        let mut words = [0; MOST_WORDS + 8];
+        let mut words = [0; MAX_WORDS + 8];
         words.fill_with(|| random_word(&mut random, victim));
         let (label, length) = match random.below(4) {
             0 => (random.number() & 0xf_ffff, random.number() as usize % words.len()),

@@ -10,7 +10,7 @@
 //!   account.rs  statistics, limits, children, the client's own end
 //! ```
 //!
-//! One request does at most [`MOST_PAGES`](crate::protocol::MOST_PAGES) pages, so a call on more
+//! One request does at most [`MAX_PAGES`](crate::protocol::MAX_PAGES) pages, so a call on more
 //! pages asks repeatedly. Every call fails with [`Error`](error::Error): with the service's
 //! refusal, or because the answer is not one to this request.
 

@@ -3,7 +3,7 @@
 use sel4::{cap, MessageInfoBuilder, Word};
 
 use super::error::{Error, Result};
-use crate::protocol::{Answer, Refusal, RegionHandle, Request, MOST_WORDS, SERVICE_SLOT};
+use crate::protocol::{Answer, Refusal, RegionHandle, Request, MAX_WORDS, SERVICE_SLOT};
 
 /// A region of memory that the service made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +51,7 @@ impl Service {
             .length(words.len())
             .extra_caps(capabilities.len());
         let answer = self.0.call(info.build());
-        let length = answer.length().min(MOST_WORDS);
+        let length = answer.length().min(MAX_WORDS);
         Ok(sel4::with_ipc_buffer(|buffer| {
             Answer::parse(answer.label(), &buffer.msg_regs()[..length])
         })?)

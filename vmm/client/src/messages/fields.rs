@@ -2,7 +2,7 @@
 //! each word that no value encodes to.
 
 use crate::types::items::{Amounts, Resource, Rights};
-use crate::types::limits::MOST_GUARDS;
+use crate::types::limits::MAX_GUARDS;
 use crate::types::malformed::Malformed;
 
 /// Parses rights.
@@ -22,7 +22,7 @@ pub(super) fn flag(word: u32) -> Result<bool, Malformed> {
 /// Parses the guard pages below (lower half) and above (upper half).
 pub(super) fn guards(word: u32) -> Result<(u32, u32), Malformed> {
     let (below, above) = (word & 0xffff, word >> 16);
-    let possible = below <= MOST_GUARDS && above <= MOST_GUARDS;
+    let possible = below <= MAX_GUARDS && above <= MAX_GUARDS;
     possible.then_some((below, above)).ok_or(Malformed::Value)
 }
 

@@ -1,6 +1,6 @@
 //! A message, its label and its length.
 
-use crate::types::limits::{MOST_WORDS, VERSION};
+use crate::types::limits::{MAX_WORDS, VERSION};
 use crate::types::malformed::Malformed;
 
 const VERSION_SHIFT: u32 = 12;
@@ -8,20 +8,19 @@ const NUMBER_MASK: u32 = (1 << VERSION_SHIFT) - 1;
 /// The number of every refusal.
 pub(super) const REFUSED: u32 = 0x200;
 
-/// A message: a label and up to [`MOST_WORDS`] words.
+/// A message: a label and up to [`MAX_WORDS`] words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Message {
     label: u32,
     len: usize,
-    words: [u32; MOST_WORDS],
+    words: [u32; MAX_WORDS],
 }
 
 impl Message {
-    /// Makes a message of a label and words. Words beyond [`MOST_WORDS`] are left out; no message
+    /// Makes a message of a label and words. Words beyond [`MAX_WORDS`] are left out; no message
     /// of this crate has that many.
     pub fn new(label: u32, words: &[u32]) -> Message {
-        let mut message =
-            Message { label, len: words.len().min(MOST_WORDS), words: [0; MOST_WORDS] };
+        let mut message = Message { label, len: words.len().min(MAX_WORDS), words: [0; MAX_WORDS] };
         message.words[..message.len].copy_from_slice(&words[..message.len]);
         message
     }

@@ -3,7 +3,7 @@
 use super::fields::{around, flag, guards, guards_word, rights};
 use super::message::{exactly, message, number, Message};
 use crate::types::items::{Amounts, Options, RegionHandle};
-use crate::types::limits::MOST_PAGES;
+use crate::types::limits::MAX_PAGES;
 use crate::types::malformed::Malformed;
 use crate::types::request::{NewThread, Request, Reserve};
 use crate::types::text::Text;
@@ -184,7 +184,7 @@ impl Request {
             }
             24 => {
                 let [entry, argument, stack_pages, slot] = exactly(words)?;
-                if !(1..=MOST_PAGES).contains(&stack_pages) {
+                if !(1..=MAX_PAGES).contains(&stack_pages) {
                     return Err(Malformed::Value);
                 }
                 Request::Thread(NewThread { entry, argument, stack_pages, slot })

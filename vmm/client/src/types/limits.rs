@@ -6,19 +6,19 @@ pub const VERSION: u32 = 2;
 pub const PAGE_BYTES: usize = 4096;
 
 /// The most words of a message.
-pub const MOST_WORDS: usize = 32;
+pub const MAX_WORDS: usize = 32;
 /// The most pages that one request maps, unmaps, protects, shares or clones. The service answers
 /// how many pages are done, and the client asks for the rest, so that no request of one client
 /// delays the faults of the other clients for long.
-pub const MOST_PAGES: u32 = 64;
+pub const MAX_PAGES: u32 = 64;
 /// The most guard pages on one side of a region.
-pub const MOST_GUARDS: u32 = 16;
+pub const MAX_GUARDS: u32 = 16;
 /// The most regions of a client.
-pub const MOST_REGIONS: u32 = 256;
+pub const MAX_REGIONS: u32 = 256;
 /// The most open offers of a client.
-pub const MOST_OFFERS: u32 = 16;
+pub const MAX_OFFERS: u32 = 16;
 /// The most threads of a client, its first one included.
-pub const MOST_THREADS: u32 = 8;
+pub const MAX_THREADS: u32 = 8;
 
 /// The logarithm (base 2) of the number of slots in a client's CNode. CPtrs of a client are slot
 /// numbers of this CNode.

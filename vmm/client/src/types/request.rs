@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::items::{Amounts, Options, RegionHandle, Rights};
 #[cfg(doc)]
-use super::limits::{MOST_GUARDS, MOST_PAGES};
+use super::limits::{MAX_GUARDS, MAX_PAGES};
 use super::text::{Line, Name};
 
 /// A request of a client. Addresses are those of the sender, in bytes.
@@ -211,7 +211,7 @@ pub struct Reserve {
     pub ceiling: Rights,
     /// Pages mapped at a first touch: 1 to 16, a power of two; 0 when they are mapped by request.
     pub around: u32,
-    /// Guard pages below and above, at most [`MOST_GUARDS`] each.
+    /// Guard pages below and above, at most [`MAX_GUARDS`] each.
     pub guards: (u32, u32),
     /// Further properties.
     pub options: Options,
@@ -227,7 +227,7 @@ pub struct NewThread {
     pub entry: u32,
     /// A word for it.
     pub argument: u32,
-    /// Pages of its stack, 1 to [`MOST_PAGES`].
+    /// Pages of its stack, 1 to [`MAX_PAGES`].
     pub stack_pages: u32,
     /// An empty slot of the sender's CNode, for the capability to the endpoint that receives the
     /// thread's faults.

@@ -3,7 +3,7 @@
 use sel4::{MessageInfo, MessageInfoBuilder};
 use vmm::sel4_faults::{answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault};
 use vmm::ThreadId;
-use vmm_client::protocol::{Message, MOST_WORDS};
+use vmm_client::protocol::{Message, MAX_WORDS};
 
 use crate::server::clients::Server;
 use crate::server::report::{End, Notice, ServerError};
@@ -51,7 +51,7 @@ impl Server {
             self.settle_deferred(vmm)?;
             return Ok(resolved.then(|| MessageInfoBuilder::default().build()));
         }
-        let mut words = [0; MOST_WORDS + 1];
+        let mut words = [0; MAX_WORDS + 1];
         // One word too many is enough to be refused.
         let length = info.length().min(words.len());
         sel4::with_ipc_buffer(|buffer| {

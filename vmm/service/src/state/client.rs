@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, Name, Object, Quota, SpaceId, ThreadParts, Tls};
-use vmm_client::protocol::{CNODE_BITS, MOST_THREADS};
+use vmm_client::protocol::{CNODE_BITS, MAX_THREADS};
 
 use crate::types::ids::ClientId;
 
@@ -73,7 +73,7 @@ pub(crate) struct Client<'p> {
     pub name: Cell<Name>,
     pub cnode: Cell<Option<Object>>,
     /// Its threads, the first one first.
-    pub threads: [Cell<Option<ClientThread>>; MOST_THREADS as usize],
+    pub threads: [Cell<Option<ClientThread>>; MAX_THREADS as usize],
     /// What new threads' local storage begins with, if its program has any.
     pub tls: Cell<Option<Tls>>,
     /// What is in the slots of its CNode.

@@ -16,7 +16,7 @@ mod held;
 mod paging;
 mod refusals;
 
-use vmm_client::protocol::{Rights, FIRST_FREE_SLOT, MOST_PAGES};
+use vmm_client::protocol::{Rights, FIRST_FREE_SLOT, MAX_PAGES};
 use vmm_client::{client_program, client_thread, Memory, Result, Service};
 use vmm_clients::{Random, PAGE_WORDS};
 
@@ -36,7 +36,7 @@ const MAX_HELD: usize = 6;
 /// The most offers that the program makes: more would use up the service's memory for them.
 const MAX_OFFERS: usize = 6;
 /// The most pages of a region: several requests map them.
-const MAX_REGION_PAGES: u32 = 3 * MOST_PAGES;
+const MAX_REGION_PAGES: u32 = 3 * MAX_PAGES;
 
 /// The state of the program.
 struct Life {
@@ -121,7 +121,7 @@ impl Life {
     /// Writes to every other page of a clone: neither shows what is written to the other.
     fn clone_and_write(&mut self, place: usize) -> Result {
         let Some(held) = &self.held[place] else { return Ok(()) };
-        if held.shared || held.memory.pages > MOST_PAGES {
+        if held.shared || held.memory.pages > MAX_PAGES {
             return Ok(());
         }
         let made = unless_short(self.service.clone_region(held.memory.handle))?;
@@ -163,7 +163,7 @@ impl Life {
         if self.offers == MAX_OFFERS {
             return Ok(());
         }
-        let pages = held.memory.pages.min(MOST_PAGES);
+        let pages = held.memory.pages.min(MAX_PAGES);
         // Pages that a pager supplies must be mapped before they are offered: reading maps them.
         held.check();
         let offered = self.service.offer(other, held.memory.first, pages, Rights::READ);

@@ -3,7 +3,7 @@
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4_faults::{answer_kept, PAGER_BADGE};
 use vmm::CPtr;
-use vmm_service::protocol::{self, MOST_WORDS};
+use vmm_service::protocol::{self, MAX_WORDS};
 
 use crate::measure::Kind;
 
@@ -12,7 +12,7 @@ use crate::measure::Kind;
 struct Words([Word; WORDS]);
 
 /// The longest message that is looked at, and a word more.
-const WORDS: usize = 1 + MOST_WORDS;
+const WORDS: usize = 1 + MAX_WORDS;
 
 impl Words {
     fn take() -> Words {
