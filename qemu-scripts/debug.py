@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import gdb
 
-MANAGER = "vmm::vmm::Vmm<vmm::sel4_kernel::Sel4>"
-OWN_SPACE = "vmm::sel4_kernel::OWN_SPACE"
+MANAGER = "vmm::manager::vmm::Vmm<vmm::sel4::kernel::Sel4>"
+OWN_SPACE = "vmm::sel4::kernel::OWN_SPACE"
 PAGE_BITS = 12
 KINDS = {  # as untyped-alloc's dump.rs has them
     "Tcb": "threads",
@@ -202,7 +202,7 @@ class Vmm:
         return sum(cls.calls(vmm)), number(vmm["serial"]), exact
 
     def spaces(self):
-        return tree(plain_struct(self.vmm["spaces"]), "by_id", "vmm::space::Space")
+        return tree(plain_struct(self.vmm["spaces"]), "by_id", "vmm::state::space::Space")
 
     def space(self, wanted):
         for space in self.spaces():
@@ -219,13 +219,13 @@ def plain_struct(value):
     return value[value.type.fields()[0]]
 
 
-def runs_of(space):
-    """Runs of a space: (start, pages, attributes, first slot)."""
-    runs = space["runs"]["value"]["value"]
-    for run in tree(runs["by_start"], "by_start", "vmm::run::Run"):
-        bits = number(run["size_bits"])
-        pages = number(run["count"]) << (bits - PAGE_BITS)
-        yield number(run["start"]), pages, bits, number(run["attributes"]), number(run["first"])
+def extents_of(space):
+    """Extents of a space: (start, pages, attributes, first slot)."""
+    extents = space["extents"]["value"]["value"]
+    for extent in tree(extents["by_start"], "by_start", "vmm::state::extents::ExtentNode"):
+        bits = number(extent["size_bits"])
+        pages = number(extent["count"]) << (bits - PAGE_BITS)
+        yield number(extent["start"]), pages, bits, number(extent["attributes"]), number(extent["first"])
 
 
 def name_of(spec):
@@ -257,9 +257,9 @@ def print_regions(vmm, space):
     tables = number(space["shadow"]["value"]["value"]["count"])
     pages = number(space["mapped_pages"])
     print(f"space {number(space['id'])}: {pages} pages mapped, {tables} page tables")
-    runs, end = list(runs_of(space)), 0
+    extents, end = list(extents_of(space)), 0
     regions = space["regions"]["value"]["value"]
-    for region in tree(regions["by_start"], "by_start", "vmm::region::Region"):
+    for region in tree(regions["by_start"], "by_start", "vmm::state::region::Region"):
         start, spec = number(region["start"]), option(region["spec"])
         if start > end:
             print(f"  {end:#010x}  … {(start - end) >> PAGE_BITS} pages free")
@@ -271,13 +271,13 @@ def print_regions(vmm, space):
             print(f'  {start:#010x}  ]  end of "{name_of(spec)}"')
         else:
             end = start + (size << PAGE_BITS)
-            print_region(spec, start, end, runs)
+            print_region(spec, start, end, extents)
     print(f"  {end:#010x}  … {(vmm.user_end() - end) >> PAGE_BITS} pages free")
 
 
-def print_region(spec, start, end, runs):
+def print_region(spec, start, end, extents):
     mapped = 0
-    for first, pages, *_ in runs:
+    for first, pages, *_ in extents:
         last = first + (pages << PAGE_BITS)
         mapped += max(0, min(last, end) - max(first, start)) >> PAGE_BITS
     below, above = number(spec["guard_below"]), number(spec["guard_above"])
@@ -293,8 +293,8 @@ def rights_of(spec):
     return int.from_bytes(bytes_of(spec["rights"]), "little")
 
 
-def print_runs(space):
-    for start, pages, bits, attributes, first in runs_of(space):
+def print_extents(space):
+    for start, pages, bits, attributes, first in extents_of(space):
         cow = ", copy-on-write" if attributes & 4 else ""
         source = ("own", "copies", "the caller's", "physical")[attributes >> 5 & 3]
         print(
@@ -370,12 +370,12 @@ def print_slots(vmm):
 
 
 class Command(gdb.Command):
-    """Shows the manager: vmm spaces, vmm regions SPACE, vmm runs SPACE, vmm untypeds, vmm slots.
+    """Shows the manager: vmm spaces, vmm regions SPACE, vmm extents SPACE, vmm untypeds, vmm slots.
 
 SPACE is a number that `vmm spaces` lists; without one it is the manager's own.
 While the manager is in the midst of a request, what it changes may be half done."""
 
-    SUBJECTS = ("spaces", "regions", "runs", "untypeds", "slots")
+    SUBJECTS = ("spaces", "regions", "extents", "untypeds", "slots")
 
     def __init__(self):
         super().__init__("vmm", gdb.COMMAND_DATA)
@@ -390,15 +390,15 @@ While the manager is in the midst of a request, what it changes may be half done
         subject = words[0]
         with root_task():
             vmm = Vmm()
-            if subject in ("regions", "runs"):
+            if subject in ("regions", "extents"):
                 own = number(vmm.vmm["own"].dereference()["id"])
                 space = vmm.space(int(words[1], 0) if len(words) > 1 else own)
             if subject == "spaces":
                 print_spaces(vmm)
             elif subject == "regions":
                 print_regions(vmm, space)
-            elif subject == "runs":
-                print_runs(space)
+            elif subject == "extents":
+                print_extents(space)
             elif subject == "untypeds":
                 print_untypeds(vmm)
             else:

@@ -15,7 +15,7 @@ between what gdb prints. PROGRAM is built with cargo's dev profile, so that ever
 Besides gdb's own there are these commands, with the program stopped anywhere:
   vmm spaces           the address spaces
   vmm regions [SPACE]  the regions of one, as Vmm::dump prints them
-  vmm runs [SPACE]     which capabilities are mapped where
+  vmm extents [SPACE]  which capabilities are mapped where
   vmm untypeds         the tree of untyped memory, and what it was made into
   vmm slots            the capability slots
 

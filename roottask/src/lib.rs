@@ -33,4 +33,4 @@ pub use thread::{Entry, Thread, ThreadOptions};
 
 /// The manager of a root task on seL4.
 #[cfg(target_arch = "x86")]
-pub type Manager = vmm::Vmm<'static, vmm::sel4_kernel::Sel4>;
+pub type Manager = vmm::Vmm<'static, vmm::sel4::Sel4>;

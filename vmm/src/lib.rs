@@ -39,10 +39,7 @@ mod primitives;
 mod regions;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
-pub mod sel4_faults;
-#[cfg(feature = "sel4")]
-#[allow(unsafe_code)]
-pub mod sel4_kernel;
+pub mod sel4;
 mod sharing;
 mod spaces;
 mod state;

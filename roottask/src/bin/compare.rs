@@ -11,7 +11,7 @@ use core::fmt;
 use call_sequence::{record, Config, Source, SCENARIOS};
 use roottask::Arguments;
 use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_kernel::Sel4;
+use vmm::sel4::Sel4;
 use vmm::CPtr;
 
 /// Addresses of a sequence's own: 16 MiB for each, used again after 128 of them.

@@ -8,7 +8,7 @@
 use roottask::{check_eq, Manager, Outcome};
 use sel4::DebugWrite;
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 use vmm::{Blueprint, Error, PageSize, RegionOptions, Rights, SpaceId};
 
 static POOL: BootPool<32> = BootPool::new();
@@ -50,7 +50,7 @@ fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     vmm.protect(own, first, 4, Rights::READ)?;
     vmm.reserve(own, &RegionOptions::new(64).named("later").at(0x2000_0000))?;
     let inside = RegionOptions::new(1024).at(0x3000_0000).named("for others");
-    let reservation = vmm.reserve_for_others(own, &inside)?;
+    let reservation = vmm.create_reservation(own, &inside)?;
     vmm.map(own, &RegionOptions::new(3).at(0x3001_0000).inside(reservation).named("of another"))?;
     let large = RegionOptions::new(1024).page_size(PageSize::Large { bits: 22 }).aligned(22);
     vmm.map(own, &large.named("large"))?;

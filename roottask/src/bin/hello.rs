@@ -3,7 +3,7 @@
 #![no_main]
 
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 use vmm::RegionOptions;
 
 static POOL: BootPool = BootPool::new();

@@ -15,7 +15,7 @@ use vmm_tests::model::{Arch, Arena, Cap, ModelKernel};
 use crate::bytes::Bytes;
 use crate::machine::{self, DEVICE, RAM};
 
-const MOST_STEPS: usize = 96;
+const MAX_STEPS: usize = 96;
 const PAGE: usize = 4096;
 
 /// What was handed out.
@@ -85,7 +85,7 @@ pub fn run(data: &[u8]) {
         run.alloc.add_untyped(info).expect("untypeds of the boot are possible");
     }
     let before = run.alloc.stats();
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if bytes.is_empty() {
             break;
         }

@@ -21,7 +21,7 @@ use crate::bytes::Bytes;
 use crate::machine::{self, CHECKED, CHECKED_EACH};
 
 /// Requests of one input at the most: long ones say little more and take long to check.
-const MOST_STEPS: usize = 64;
+const MAX_STEPS: usize = 64;
 
 /// Runs one input.
 pub fn run(data: &[u8]) {
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
     let mut run = Run::new(host, Rules { trace, ..Rules::LENIENT });
     let mut steps = 0;
     compare(&mut run, &mut steps);
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if bytes.is_empty() {
             break;
         }

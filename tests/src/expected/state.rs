@@ -133,7 +133,7 @@ impl State {
     }
 
     /// Ends copy-on-write in a range for memory that nobody else has.
-    pub fn settle(&mut self, space: SpaceId, range: Range<usize>) {
+    pub fn restore_write_access(&mut self, space: SpaceId, range: Range<usize>) {
         let users = self.all_users();
         let pages = self.space_mut(space).pages.range_mut(range);
         pages.filter(|(_, page)| users[&page.cell] == 1).for_each(|(_, page)| page.cow = false);

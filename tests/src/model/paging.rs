@@ -26,11 +26,11 @@ pub(super) enum Entry {
 #[derive(Clone, Debug)]
 struct Table {
     entries: Vec<Entry>,
-    used: [u64; MOST_ENTRIES / 64],
+    used: [u64; MAX_ENTRIES / 64],
 }
 
 /// IA32 has 1024 entries in a table, x86_64 has 512.
-const MOST_ENTRIES: usize = 1024;
+const MAX_ENTRIES: usize = 1024;
 
 impl Table {
     fn used(&self) -> impl Iterator<Item = (usize, Entry)> + '_ {
@@ -73,7 +73,7 @@ impl Tables {
 
     pub(super) fn set(&mut self, table: usize, index: usize, entry: Entry) {
         let new =
-            || Table { entries: vec![Entry::Empty; self.entries], used: [0; MOST_ENTRIES / 64] };
+            || Table { entries: vec![Entry::Empty; self.entries], used: [0; MAX_ENTRIES / 64] };
         let table = self.by_base.entry(table).or_insert_with(new);
         table.entries[index] = entry;
         let (word, bit) = (&mut table.used[index / 64], 1 << (index % 64));

@@ -16,7 +16,7 @@ on_both!(
 );
 
 /// The most kernel calls of any operation here.
-const MOST_CALLS: usize = 200;
+const MAX_CALLS: usize = 200;
 
 /// Refuses the first, second, … kernel call of what `act` does with a machine that `prepare` has
 /// set up, until all of it is done without a refusal.
@@ -27,7 +27,7 @@ fn each_call_refused<T>(
     check: impl Fn(&mut Fixture<'static>, &T, bool),
 ) {
     for nth in 1.. {
-        assert!(nth < MOST_CALLS, "it never ends");
+        assert!(nth < MAX_CALLS, "it never ends");
         let mut host = Fixture::small(target);
         let prepared = prepare(&mut host);
         host.kernel().fail_nth(nth, KernelError::NotEnoughMemory);
@@ -202,7 +202,7 @@ fn an_end_to_sharing_that_is_refused_is_made_up_for(target: Target) {
             host.spaces.retain(|&space| space != pair.original.0);
             pair
         },
-        |host, pair| host.vmm.settle(pair.clone.1),
+        |host, pair| host.vmm.restore_write_access(pair.clone.1),
         |host, pair, done| {
             let writable = host.mappings(pair.clone.0);
             let writable = writable.values().filter(|m| m.rights.contains(Rights::WRITE)).count();

@@ -138,7 +138,7 @@ fn whoever_is_left_can_write_at_once_after_settling(target: Target) {
         host.vmm.destroy_space(spaces[1 - last]).expect("nobody uses it");
         host.spaces.retain(|&space| space != spaces[1 - last]);
         let region = host.vmm.region_at(spaces[last], at).expect("a space").expect("a region");
-        host.vmm.settle(region.id).expect("nothing is refused");
+        host.vmm.restore_write_access(region.id).expect("nothing is refused");
         for page in 0..4 {
             assert_eq!(host.read(spaces[last], at + page * PAGE), page as u64);
             let fault = try_access(&host, spaces[last], at + page * PAGE, Access::Write, 1);

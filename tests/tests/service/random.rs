@@ -20,7 +20,7 @@ const LIMITS: Quota = Quota { frames: 400, tables: 8, slots: 300, objects: 4 };
 
 /// Kernel calls that one message causes at the most: each of 64 pages may be broken out of
 /// copy-on-write (seven calls), copied and mapped, and memory be made for it.
-const MOST_CALLS: u64 = 64 * 9 + 30;
+const MAX_CALLS: u64 = 64 * 9 + 30;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -339,7 +339,7 @@ impl Storm {
         let before = self.world.fixture.vmm.kernel_calls();
         let outcome = self.world.send(client.badge(), label, &words, capabilities);
         let calls = self.world.fixture.vmm.kernel_calls().since(&before).total();
-        assert!(calls <= MOST_CALLS, "{calls} kernel calls for {label:#x} {words:x?}");
+        assert!(calls <= MAX_CALLS, "{calls} kernel calls for {label:#x} {words:x?}");
         self.most_calls = self.most_calls.max(calls);
         if let Some(Event::Exited(gone, _) | Event::Killed(gone)) = outcome.event {
             self.senders.retain(|sender| sender.client != gone);

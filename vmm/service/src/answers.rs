@@ -108,7 +108,7 @@ fn refuse_for_manager(error: vmm::Error) -> Refusal {
         Error::RightsExceedCeiling { .. } => Refusal::BeyondRights,
         Error::WrongKind(_)
         | Error::LargePage { .. }
-        | Error::NotOurs { .. }
+        | Error::NotManaged { .. }
         | Error::BadIpcBuffer { .. } => Refusal::WrongKind,
         Error::OutOfQuota { resource, limit, used, .. } => {
             let resource = match resource {

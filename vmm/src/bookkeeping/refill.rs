@@ -115,7 +115,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (rights, cache) = (Rights::READ_WRITE, CachePolicy::WriteBack);
         let fresh = Extent::fresh(page.start(), frames, rights, cache);
         // Given up, it is not destroyed: what came with it would keep its memory from use.
-        let info = Extent { source: Source::Foreign, ..fresh };
+        let info = Extent { source: Source::Borrowed, ..fresh };
         let mapped = self
             .record_extent(reserve, self.own, info)
             .and_then(|()| self.map_or_free_extent(reserve, self.own, info));

@@ -2,9 +2,9 @@
 
 pub(crate) mod decide;
 pub(crate) mod demand;
-pub(crate) mod pager;
+pub(crate) mod page_requests;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod request_ends;
-pub(crate) mod requests;
 pub(crate) mod resolve;
+pub(crate) mod supply;

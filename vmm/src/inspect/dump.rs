@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if region.is_start() {
                 let (pages, name) = (spec.pages, spec.name);
                 writeln!(out, "  {start:#010x}  [  {pages:4} pages reserved  {name:?}")?;
-            } else if region.is_mark() {
+            } else if region.is_edge() {
                 writeln!(out, "  {start:#010x}  ]  end of {:?}", spec.name)?;
             } else if let Some(info) = self.describe(space, region) {
                 self.dump_region(space, &info, out)?;

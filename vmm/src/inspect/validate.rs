@@ -95,13 +95,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for region in regions.iter() {
             let at = region.start().bits();
             hold("regions and holes tile the space", at, at == end)?;
-            let pages = if region.is_mark() { 0 } else { region.spec().pages };
+            let pages = if region.is_edge() { 0 } else { region.spec().pages };
             let hole = regions.hole_behind(region);
             end = at + ((pages + hole) << self.geometry.page_bits);
             holes += usize::from(hole != 0);
             count += 1;
             self.validate_arena(space, region)?;
-            if !region.is_mark() {
+            if !region.is_edge() {
                 let spec = region.spec();
                 let within = spec.ceiling.contains(spec.rights);
                 hold("a region's rights are under its ceiling", at, within)?;
@@ -153,7 +153,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     held.owned += extent.frames.count;
                 }
                 Source::Copy => held.copies += extent.frames.count,
-                Source::Foreign | Source::Physical => {}
+                Source::Borrowed | Source::Physical => {}
             }
             pages += extent.bytes() >> self.geometry.page_bits;
         }

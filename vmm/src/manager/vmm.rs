@@ -6,9 +6,9 @@ use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Object
 use crate::manager::pools::Pools;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::asids::AsidPools;
+use crate::state::page_requests::Requests;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
-use crate::state::requests::Requests;
 use crate::state::reserve::Bookkeeping;
 use crate::state::space::{Space, Spaces};
 use crate::state::temp_slots::TempSlots;
@@ -19,7 +19,7 @@ use crate::types::ids::{RegionId, SpaceId};
 /// The virtual-memory manager of one root task: untyped memory, capability slots, and the address
 /// spaces that are made of them.
 ///
-/// `K` is the kernel: `sel4_kernel::Sel4` on seL4. `'p` is how long book-keeping memory lives.
+/// `K` is the kernel: `sel4::Sel4` on seL4. `'p` is how long book-keeping memory lives.
 /// Operations are O(log n) in regions, untypeds and spaces, plus the pages they touch. One that
 /// fails leaves everything as it was, unless its error says otherwise, and can be repeated.
 pub struct Vmm<'p, K> {

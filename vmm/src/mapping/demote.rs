@@ -32,7 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// for each small page.
     ///
     /// # Errors
-    /// [`Error::Shared`], [`Error::NotOurs`] when a page cannot be replaced; [`Error::Allocator`],
+    /// [`Error::Shared`], [`Error::NotManaged`] when a page cannot be replaced; [`Error::Allocator`],
     /// [`Error::Kernel`]: the page is as it was.
     pub(crate) fn cut_large(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         // Both edges before either is cut.
@@ -83,7 +83,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Source::Owned if self.refcounts.any_in(&large.frames) => Err(Error::Shared { address }),
             Source::Owned => Ok(()),
             Source::Copy => Err(Error::Shared { address }),
-            Source::Foreign | Source::Physical => Err(Error::NotOurs { address }),
+            Source::Borrowed | Source::Physical => Err(Error::NotManaged { address }),
         }
     }
 

@@ -61,7 +61,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// Those of [`Vmm::map`]; [`Error::Kernel`] when a capability is no unmapped frame of the
     /// smallest size.
-    pub fn map_foreign(
+    pub fn map_borrowed(
         &mut self,
         space: SpaceId,
         first: CPtr,
@@ -71,11 +71,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.map_into_new_region(space, options, |_, index, left| {
             let frames =
                 Frames { first: first.offset(index), count: left.min(MAX_BATCH), size_bits };
-            Ok((frames, Source::Foreign))
+            Ok((frames, Source::Borrowed))
         })
     }
 
-    /// Maps frames that were allocated as objects: as [`Vmm::map_foreign`]. They must be unmapped
+    /// Maps frames that were allocated as objects: as [`Vmm::map_borrowed`]. They must be unmapped
     /// before they are freed.
     pub fn map_objects(
         &mut self,
@@ -84,7 +84,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
     ) -> Result<RegionId> {
         let options = RegionOptions { pages: frames.len(), ..*options };
-        self.map_foreign(space, frames.first_slot(), &options)
+        self.map_borrowed(space, frames.first_slot(), &options)
     }
 
     /// Reserves a region and maps in it what `next` brings: for the page number reached and the

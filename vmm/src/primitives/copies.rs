@@ -17,7 +17,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let frame = piece.frames.first;
                 self.refcounts
                     .origin(frame)
-                    .ok_or(Error::NotOurs { address: piece.start.bits() })?
+                    .ok_or(Error::NotManaged { address: piece.start.bits() })?
             }
             _ => piece.frames.first,
         };

@@ -135,7 +135,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match piece.source {
             Source::Owned => self.owner_gone(piece.frames),
             // Deleted and counted one by one already.
-            Source::Copy | Source::Foreign => {}
+            Source::Copy | Source::Borrowed => {}
             Source::Physical => {
                 self.alloc.free_run_or_quarantine(
                     &mut self.kernel,
@@ -155,7 +155,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let _ = self.alloc.free_frames(piece.frames);
             }
             Source::Copy => self.delete_copies(piece.frames.first, piece.frames.count),
-            Source::Foreign | Source::Physical => self.free_unmapped(piece),
+            Source::Borrowed | Source::Physical => self.free_unmapped(piece),
         }
     }
 

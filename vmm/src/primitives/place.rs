@@ -72,7 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Ok((0, Rights::READ_WRITE));
         };
         let (around, node) = self.region(id)?;
-        if around.id != space.id || !node.is_mark() {
+        if around.id != space.id || !node.is_edge() {
             return Err(Error::WrongKind(id));
         }
         Ok((id.serial, node.spec().ceiling))

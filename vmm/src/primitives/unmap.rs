@@ -20,7 +20,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, .. }) = cursor.next(space) {
             if !matches!(extent.source, Source::Owned | Source::Copy) {
-                return Err(Error::NotOurs { address: extent.start.bits() });
+                return Err(Error::NotManaged { address: extent.start.bits() });
             }
         }
         Ok(())

@@ -25,7 +25,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reserves a range in which other regions can be placed (with [`RegionOptions::inside`]), none
     /// of which can have more rights than `ceiling` of the options, and where nothing else is put.
     /// Up to 1000 can lie one inside the other.
-    pub fn reserve_for_others(
+    pub fn create_reservation(
         &mut self,
         space: SpaceId,
         options: &RegionOptions,

@@ -25,7 +25,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let (space, node) = self.region(region)?;
         let spec = node.spec();
-        if spec.kind != Kind::Memory || node.is_mark() {
+        if spec.kind != Kind::Memory || node.is_edge() {
             return Err(Error::WrongKind(region));
         }
         let usable = self.usable(node).ok_or(Error::WrongKind(region))?;
@@ -71,7 +71,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             name: a.name,
             ..b
         };
-        let marks = first.is_mark() || second.is_mark() || first.owner() != second.owner();
+        let marks = first.is_edge() || second.is_edge() || first.owner() != second.owner();
         if marks || a.kind != Kind::Memory || like_first != a {
             return Err(Error::WrongKind(upper));
         }
@@ -95,7 +95,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let (space, old) = self.region(region)?;
         let spec = old.spec();
-        if !matches!(spec.kind, Kind::Memory | Kind::Stack) || old.is_mark() {
+        if !matches!(spec.kind, Kind::Memory | Kind::Stack) || old.is_edge() {
             return Err(Error::WrongKind(region));
         }
         let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);

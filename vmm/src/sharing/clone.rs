@@ -33,7 +33,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// need a fault handler from now on.
     ///
     /// # Errors
-    /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotOurs`] for memory
+    /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotManaged`] for memory
     /// the caller brought; [`Error::Shared`] for memory that is shared, whose other owners' writes
     /// the clone would see; those of [`Vmm::map`]. Nothing is left behind.
     pub fn clone_region(
@@ -157,7 +157,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The pages of a region that can be cloned, or cloned into.
     pub(crate) fn clonable(&self, id: RegionId, region: &Region<'p>) -> Result<PageRange> {
-        let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_mark();
+        let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_edge();
         let usable = if plain { self.usable(region) } else { None };
         usable.ok_or(Error::WrongKind(id))
     }
@@ -192,7 +192,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, first, count }) = cursor.next(space) {
             if !matches!(extent.source, Source::Owned | Source::Copy) {
-                return Err(Error::NotOurs { address: extent.start.bits() });
+                return Err(Error::NotManaged { address: extent.start.bits() });
             }
             if extent.frames.size_bits != self.geometry.page_bits {
                 self.demote(space, extent.start)?;

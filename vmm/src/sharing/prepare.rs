@@ -13,7 +13,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// Those of [`Vmm::region_of_range`]; [`crate::Error::NotMapped`], [`crate::Error::LargePage`],
-    /// [`crate::Error::NotOurs`].
+    /// [`crate::Error::NotManaged`].
     pub fn check_can_share(&self, space: SpaceId, start: usize, pages: usize) -> Result {
         let space = self.space(space)?;
         let (_, range) = self.caller_range(space, start, pages)?;

@@ -24,7 +24,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// Those of [`Vmm::unmap`] for the range and of [`Vmm::map`] for the new region;
     /// [`Error::RightsExceedCeiling`]; [`Error::LargePage`] where the range cuts a large page or
-    /// the new place is not aligned to one; [`Error::NotOurs`] for memory that the caller
+    /// the new place is not aligned to one; [`Error::NotManaged`] for memory that the caller
     /// brought or asked for by physical address.
     pub fn share(
         &mut self,

@@ -72,7 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::NoSuchRegion`], [`Error::Kernel`].
-    pub fn settle(&mut self, region: RegionId) -> Result {
+    pub fn restore_write_access(&mut self, region: RegionId) -> Result {
         let (space, node) = self.region(region)?;
         self.usable(node).map_or(Ok(()), |range| self.restore_write_access_in(space, range))
     }
@@ -86,7 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if at > end {
                 break;
             }
-            let _ = self.settle(info.id);
+            let _ = self.restore_write_access(info.id);
         }
     }
 }

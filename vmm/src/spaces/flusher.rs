@@ -29,7 +29,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// pages (about 3,000 instructions). Until this is called, each is unmapped and mapped again.
     ///
     /// Makes a thread with the `priority`, 0 to 255, which must be at least that of any thread the
-    /// manager runs in, an endpoint and an empty space. `sel4_kernel::start` calls it with 255. Once
+    /// manager runs in, an endpoint and an empty space. `sel4::start` calls it with 255. Once
     /// it is so, calling it again changes nothing.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ impl Attributes {
         match self.0 >> 5 & 3 {
             0 => Source::Owned,
             1 => Source::Copy,
-            2 => Source::Foreign,
+            2 => Source::Borrowed,
             _ => Source::Physical,
         }
     }
@@ -222,7 +222,7 @@ impl<'p> Extents<'p> {
                 change(&self.copies, count);
                 change(&self.copied_bytes, bytes);
             }
-            Source::Foreign | Source::Physical => {}
+            Source::Borrowed | Source::Physical => {}
         }
     }
 

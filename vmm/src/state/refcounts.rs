@@ -136,7 +136,7 @@ impl<'p> FrameRefcounts<'p> {
             Source::Copy => {
                 self.origin(frame).is_some_and(|origin| self.count(origin) == Count::ORPHAN_OF_ONE)
             }
-            Source::Foreign | Source::Physical => true,
+            Source::Borrowed | Source::Physical => true,
         }
     }
 

@@ -79,7 +79,7 @@ impl Region<'_> {
         self.serial.get()
     }
 
-    pub fn is_mark(&self) -> bool {
+    pub fn is_edge(&self) -> bool {
         self.mark.get() != ReservationEdge::Region
     }
 

@@ -185,7 +185,7 @@ impl<'p> Regions<'p> {
             return Ok(Place { behind, start });
         }
         Err(match cursor.peek_next().get() {
-            Some(next) if next.is_mark() => NoPlace::Outside { address: hole_end },
+            Some(next) if next.is_edge() => NoPlace::Outside { address: hole_end },
             Some(next) => taken(hole_end, next),
             None => NoPlace::NoRoom,
         })
@@ -333,7 +333,7 @@ impl<'p> Regions<'p> {
                 ReservationEdge::Start,
                 0,
             )));
-            let here = |node: &&'p Region<'p>| node.start.get() == start && node.is_mark();
+            let here = |node: &&'p Region<'p>| node.start.get() == start && node.is_edge();
             while let Some(mark) = cursor.clone_pointer().filter(here) {
                 if is_it(&mark) {
                     return Some(mark);
@@ -361,7 +361,7 @@ impl<'p> Regions<'p> {
             ReservationEdge::End,
             MAX_NESTED,
         )));
-        while cursor.get().is_some_and(Region::is_mark) {
+        while cursor.get().is_some_and(Region::is_edge) {
             cursor.move_next();
         }
         cursor.clone_pointer()
@@ -370,7 +370,7 @@ impl<'p> Regions<'p> {
     /// The region (no mark) before the address `start`.
     pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
         let mut cursor = self.by_start.upper_bound(Bound::Excluded(&last_at(start)));
-        while cursor.get().is_some_and(Region::is_mark) {
+        while cursor.get().is_some_and(Region::is_edge) {
             cursor.move_prev();
         }
         cursor.clone_pointer()

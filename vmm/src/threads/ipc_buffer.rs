@@ -170,7 +170,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::BadIpcBuffer`] when the address is not aligned to 512 bytes, the memory cannot be
     /// written, is not cached like ordinary memory, or is device memory (then with its physical
     /// address); [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`];
-    /// [`Error::Shared`] when another region has it too; [`Error::NotOurs`] when the caller
+    /// [`Error::Shared`] when another region has it too; [`Error::NotManaged`] when the caller
     /// brought it.
     pub fn ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {
         let (space, node) = self.region(region)?;
@@ -192,7 +192,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             Source::Owned => {}
             Source::Copy => return Err(Error::Shared { address }),
-            Source::Foreign => return Err(Error::NotOurs { address }),
+            Source::Borrowed => return Err(Error::NotManaged { address }),
             Source::Physical => {
                 let address = self.kernel.page_get_address(frame)?;
                 return Err(Error::BadIpcBuffer { address });

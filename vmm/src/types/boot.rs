@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use untyped_alloc::{CPtr, CSpaceInfo, UntypedInfo};
 
-/// What the kernel told the root task, in plain numbers. `sel4_kernel::boot_info` makes one of
+/// What the kernel told the root task, in plain numbers. `sel4::boot_info` makes one of
 /// `sel4::BootInfo`.
 #[derive(Clone, Debug)]
 pub struct BootInfo<'a> {

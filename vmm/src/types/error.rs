@@ -115,7 +115,7 @@ pub enum Error {
     },
     /// The memory is not the manager's to share, move or change: the caller brought it or asked
     /// for it by physical address.
-    NotOurs {
+    NotManaged {
         /// Its address.
         address: usize,
     },
@@ -283,7 +283,7 @@ impl fmt::Display for Error {
             Error::LargePage { address } => {
                 write!(f, "the large page at {address:#x} cannot be cut or misaligned")
             }
-            Error::NotOurs { address } => write!(f, "the memory at {address:#x} is not ours"),
+            Error::NotManaged { address } => write!(f, "the memory at {address:#x} is not ours"),
             Error::Shared { address } => write!(f, "the memory at {address:#x} is shared"),
             Error::NoSuchFrameSize { bits } => write!(f, "no frames of 2^{bits} bytes here"),
             Error::BadIpcBuffer { address } => write!(f, "no IPC buffer can be at {address:#x}"),

@@ -11,7 +11,7 @@ pub enum Source {
     /// Shared: these capabilities are copies, and the frames go with the last who has them.
     Copy,
     /// Brought by the caller, who keeps them.
-    Foreign,
+    Borrowed,
     /// From the allocator, at a physical address that was asked for.
     Physical,
 }

@@ -13,7 +13,7 @@ use roottask::{Manager, Thread, ThreadOptions};
 use sel4::init_thread::slot;
 use sel4::{cap, sys, Badge, CNodeCapData, CPtr, FrameObjectType, MessageInfo};
 use sel4::{MessageInfoBuilder, Word};
-use vmm::sel4_faults::{FaultHandler, Incident, Verdict};
+use vmm::sel4::faults::{FaultHandler, Incident, Verdict};
 use vmm::{Access, Backing, Blueprint, PageFault, RegionOptions, Result};
 
 use super::floor::{Floor, BATCH};

@@ -22,7 +22,7 @@ use roottask::Manager;
 pub const BATCH: usize = 256;
 
 /// The most batches of a floor: 8192 frames, and one of page tables.
-const MOST_BATCHES: usize = 33;
+const MAX_BATCHES: usize = 33;
 
 /// Pages below one page table.
 const TABLE_PAGES: usize = 1024;
@@ -35,7 +35,7 @@ pub struct Floor {
     tables: cap::Untyped,
     base: usize,
     /// Where each batch of capabilities goes; the last one is for page tables.
-    slots: [CPtr; MOST_BATCHES],
+    slots: [CPtr; MAX_BATCHES],
     batches: usize,
     size: FrameObjectType,
 }
@@ -69,7 +69,7 @@ impl Floor {
         let tables =
             untyped(pages.div_ceil(TABLE_PAGES).next_power_of_two().trailing_zeros() + 12)?;
         let batches = pages.div_ceil(BATCH);
-        let mut slots = [CPtr::NULL; MOST_BATCHES];
+        let mut slots = [CPtr::NULL; MAX_BATCHES];
         for first in &mut slots[..=batches] {
             *first = vmm.alloc_slots(BATCH)?;
         }

@@ -26,7 +26,7 @@ mod spaces;
 
 use roottask::Manager;
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 use vmm::Result;
 
 static POOL: BootPool = BootPool::new();

@@ -13,7 +13,7 @@ use vmm::{Invocation, Result};
 use roottask::Manager;
 
 /// The most single operations that one row is made of.
-pub const MOST_SAMPLES: usize = 1024;
+pub const MAX_SAMPLES: usize = 1024;
 
 /// Instructions executed since the machine started.
 #[inline(always)]
@@ -53,17 +53,17 @@ pub fn cost<T>(
 
 /// Instructions of single operations, one by one.
 pub struct Samples {
-    values: [u32; MOST_SAMPLES],
+    values: [u32; MAX_SAMPLES],
     len: usize,
 }
 
 impl Samples {
     /// None yet.
     pub fn new() -> Samples {
-        Samples { values: [0; MOST_SAMPLES], len: 0 }
+        Samples { values: [0; MAX_SAMPLES], len: 0 }
     }
 
-    /// Does something and notes its instructions; beyond [`MOST_SAMPLES`] it is only done.
+    /// Does something and notes its instructions; beyond [`MAX_SAMPLES`] it is only done.
     #[inline(always)]
     pub fn take<T>(&mut self, operation: impl FnOnce() -> T) -> T {
         let start = now();

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use roottask::{check, check_eq, Manager, Outcome};
 use sel4::{cap, Word};
 use sel4_root_task::debug_println;
-use vmm::sel4_faults::{FaultHandler, Incident, ThreadFault, Verdict};
+use vmm::sel4::faults::{FaultHandler, Incident, ThreadFault, Verdict};
 use vmm::{Blueprint, Invocation, RegionOptions, SpaceId};
 
 use crate::remote::{load_program, Remote, UNDEFINED};
@@ -126,7 +126,7 @@ pub fn show(vmm: &mut Manager) -> Outcome {
     let region = vmm.region_at(original, ledger)?;
     check!(region.is_some());
     if let Some(region) = region {
-        vmm.settle(region.id)?;
+        vmm.restore_write_access(region.id)?;
     }
     check_eq!(vmm.physical_address(original, ledger + 2 * PAGE)?, kept);
     first.store(ledger + 2 * PAGE, 9)?;

@@ -19,8 +19,8 @@ mod workers;
 
 use roottask::{check_eq, Manager, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_faults::{start, HandlerOptions, SharedManager};
-use vmm::sel4_kernel::{start as start_manager, BootPool};
+use vmm::sel4::faults::{start, HandlerOptions, SharedManager};
+use vmm::sel4::{start as start_manager, BootPool};
 
 static POOL: BootPool<32> = BootPool::new();
 static MANAGER: SharedManager = SharedManager::new();

@@ -10,7 +10,7 @@
 use roottask::{check, check_eq, Manager, Outcome};
 use sel4::{cap, MessageInfoBuilder, Word};
 use sel4_root_task::debug_println;
-use vmm::sel4_faults::{FaultHandler, HandlerThread, Incident, PagerCall, Verdict};
+use vmm::sel4::faults::{FaultHandler, HandlerThread, Incident, PagerCall, Verdict};
 use vmm::{Backing, Blueprint, CPtr, Error, Object, RegionId, RegionOptions};
 
 use crate::touching::mapped;

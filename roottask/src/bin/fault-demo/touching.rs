@@ -2,7 +2,7 @@
 
 use roottask::{check, check_eq, Outcome};
 use sel4_root_task::debug_println;
-use vmm::sel4_faults::HandlerThread;
+use vmm::sel4::faults::HandlerThread;
 use vmm::{Backing, RegionOptions};
 
 use crate::workers::{done, run, End, Worker};

@@ -6,7 +6,7 @@ use roottask::{check_eq, Failure, Manager, Outcome};
 use sel4::init_thread::slot;
 use sel4::{cap, UserContext, Word};
 use sel4_root_task::{debug_print, debug_println};
-use vmm::sel4_faults::{HandlerError, HandlerThread, Incident, Verdict};
+use vmm::sel4::faults::{HandlerError, HandlerThread, Incident, Verdict};
 use vmm::{Blueprint, IpcBuffer, Kernel, Object, Stack, ThreadId};
 
 use crate::MANAGER;

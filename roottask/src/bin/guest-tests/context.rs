@@ -7,7 +7,7 @@ use sel4::init_thread::slot;
 use sel4::{
     cap, AbsoluteCPtr, CPtr, Cap, CapType, Fault, MessageInfoBuilder, ObjectBlueprint, Word,
 };
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 use vmm::{Blueprint, Object, SpaceId};
 
 static POOL: BootPool = BootPool::new();

@@ -257,7 +257,7 @@ fn a_reservation_keeps_others_out(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
     let read_only = |options: RegionOptions| options.rights(Rights::READ);
     let whole = read_only(RegionOptions::new(64).at(0x6000_0000)).ceiling(Rights::READ);
-    let reservation = vmm.reserve_for_others(space, &whole)?;
+    let reservation = vmm.create_reservation(space, &whole)?;
     check!(vmm.map(space, &RegionOptions::new(1).at(0x6000_0000)).is_err());
     let inside = RegionOptions::new(1).at(0x6000_1000).inside(reservation);
     check!(vmm.map(space, &inside).is_err());

@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 
 use roottask::{check, check_eq, Outcome};
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 use vmm::{AddressError, Blame, Blueprint, Error, RegionOptions, Rights, SpaceId};
 
 use crate::context::Context;

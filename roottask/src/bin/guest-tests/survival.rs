@@ -135,7 +135,7 @@ fn a_clone_and_its_origin_keep_what_they_had(context: &mut Context) -> Outcome {
     check!(is_marked(start, 0, 6, 0xc0));
     // To be shared, the clone's pages get frames of their own.
     let view = vmm.share(other, clone.start().bits(), 6, space, &RegionOptions::new(6))?;
-    vmm.settle(origin)?;
+    vmm.restore_write_access(origin)?;
     mark(start, 6, 0xdead_0000);
     check!(is_marked(view.start().bits(), 0, 6, 0xc0));
     vmm.destroy_space(other)?;

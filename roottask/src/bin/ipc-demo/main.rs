@@ -18,7 +18,7 @@ mod conversation;
 
 use roottask::{check_eq, Outcome, Thread, ThreadOptions};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 
 use account::Account;
 use conversation::Conversation;

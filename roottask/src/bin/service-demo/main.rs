@@ -17,7 +17,7 @@ mod images;
 
 use roottask::{check, check_eq, Failure, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 use vmm::{Blueprint, Quota, Rights};
 use vmm_service::server::{End, Options, Server};
 use vmm_service::ClientId;

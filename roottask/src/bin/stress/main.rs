@@ -33,7 +33,7 @@ mod threads;
 
 use roottask::{Arguments, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4_kernel::{start, BootPool};
+use vmm::sel4::{start, BootPool};
 
 use course::balance::Balance;
 use course::warm_up;

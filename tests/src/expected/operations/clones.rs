@@ -43,7 +43,7 @@ impl Run<'_> {
         let answer = self.call(need, expect, |vmm| vmm.clone_region(id, into, &options));
         if let (Err(_), true, false, Some(region)) = (&answer, fitting, self.rules.lenient, region)
         {
-            self.state.settle(id.space(), region.usable());
+            self.state.restore_write_access(id.space(), region.usable());
         }
         let (made, region) = (answer?, region.expect("it was cloned"));
         let clone = self.enter(made, &wish, inside, region.kind, &places);
@@ -116,12 +116,12 @@ impl Run<'_> {
     }
 
     /// Ends copy-on-write where nobody else has the memory.
-    pub(super) fn settle(&mut self, which: u8) -> Outcome {
+    pub(super) fn restore_write_access(&mut self, which: u8) -> Outcome {
         let id: RegionId = self.state.region_by(which);
         let expect = |run: &Self| Expected::unless(run.state.stale(id));
-        self.call(Need::NOTHING, expect, |vmm| vmm.settle(id))?;
+        self.call(Need::NOTHING, expect, |vmm| vmm.restore_write_access(id))?;
         let region = *self.state.region(id).expect("it was settled");
-        self.state.settle(id.space(), region.usable());
+        self.state.restore_write_access(id.space(), region.usable());
         Ok(())
     }
 }

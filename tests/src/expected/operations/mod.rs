@@ -24,7 +24,7 @@ impl Run<'_> {
         match request {
             Request::Map { space, wish } => self.map(space, &wish),
             Request::Reserve { space, wish } => self.reserve(space, &wish),
-            Request::ReserveForOthers { space, wish } => self.reserve_for_others(space, &wish),
+            Request::ReserveForOthers { space, wish } => self.create_reservation(space, &wish),
             Request::Populate { space, pages } => self.populate(space, pages),
             Request::PageByPage { space, pages, fill, order, other } => {
                 self.page_by_page(space, pages, (fill, order), other)
@@ -40,7 +40,7 @@ impl Run<'_> {
             Request::Move { which, wish } => self.move_region(which, &wish),
             Request::Clone { which, into, wish } => self.clone_region(which, into, &wish),
             Request::CloneSpace { space } => self.clone_space(space),
-            Request::Settle { which } => self.settle(which),
+            Request::Settle { which } => self.restore_write_access(which),
             Request::Touch { space, pages, off, write, tag } => {
                 self.touch(space, pages, off, write, tag)
             }

@@ -33,7 +33,7 @@ impl Run<'_> {
         self.reserve_as(space, wish, Kind::Memory)
     }
 
-    pub(super) fn reserve_for_others(&mut self, space: u8, wish: &RegionRequest) -> Outcome {
+    pub(super) fn create_reservation(&mut self, space: u8, wish: &RegionRequest) -> Outcome {
         self.reserve_as(space, wish, Kind::Reservation)
     }
 
@@ -47,7 +47,7 @@ impl Run<'_> {
         let places = expect(self).places;
         let options = wish.options(target, inside);
         let made = self.call(Need::NOTHING, expect, |vmm| match kind {
-            Kind::Reservation => vmm.reserve_for_others(id, &options),
+            Kind::Reservation => vmm.create_reservation(id, &options),
             _ => vmm.reserve(id, &options),
         })?;
         self.enter(made, wish, inside, kind, &places);

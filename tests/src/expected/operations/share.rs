@@ -103,7 +103,7 @@ impl Run<'_> {
     pub(super) fn not_ours(&self, space: &Space, start: usize, pages: usize) -> Option<Refusal> {
         let mut pages = space.pages.range(start..start.saturating_add(pages.saturating_mul(PAGE)));
         let theirs = pages.any(|(_, page)| !Self::is_ours(page));
-        theirs.then_some(Refusal::Named("NotOurs"))
+        theirs.then_some(Refusal::Named("NotManaged"))
     }
 
     /// How many pages of a range get memory of their own before they are shared.

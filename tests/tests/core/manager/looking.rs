@@ -93,7 +93,7 @@ fn a_dump_shows_a_reservation_around_what_lies_in_it(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let reserved = RegionOptions::new(8).at(FREE).named("others");
-    let reservation = host.vmm.reserve_for_others(own, &reserved).expect("room");
+    let reservation = host.vmm.create_reservation(own, &reserved).expect("room");
     let inside = RegionOptions::new(2).at(FREE + 3 * PAGE).inside(reservation).named("one");
     host.vmm.map(own, &inside).expect("room inside");
     let mut text = String::new();

@@ -102,7 +102,7 @@ fn a_reservation_keeps_others_out(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let reservation = RegionOptions::new(8).at(FREE);
-    let reservation = host.vmm.reserve_for_others(own, &reservation).expect("room");
+    let reservation = host.vmm.create_reservation(own, &reservation).expect("room");
     let outside = RegionOptions::new(1).at(FREE + PAGE);
     let error = Error::OutsideRegion { address: FREE + PAGE };
     host.refuses(error, |vmm| vmm.map(own, &outside));
@@ -125,7 +125,7 @@ fn a_reservation_caps_the_rights_inside(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let options = RegionOptions::new(8).at(FREE).rights(Rights::READ).ceiling(Rights::READ);
-    let reservation = host.vmm.reserve_for_others(own, &options).expect("room");
+    let reservation = host.vmm.create_reservation(own, &options).expect("room");
     let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling: Rights::READ };
     host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(reservation)));
     let options = RegionOptions::new(1).inside(reservation).rights(Rights::READ);
@@ -137,11 +137,11 @@ fn a_reservation_caps_the_rights_inside(target: Target) {
 fn reservations_nest_to_their_very_ends(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
-    let outer = host.vmm.reserve_for_others(own, &RegionOptions::new(8).at(FREE)).expect("room");
+    let outer = host.vmm.create_reservation(own, &RegionOptions::new(8).at(FREE)).expect("room");
     let low = RegionOptions::new(2).at(FREE).inside(outer);
-    let low = host.vmm.reserve_for_others(own, &low).expect("room");
+    let low = host.vmm.create_reservation(own, &low).expect("room");
     let high = RegionOptions::new(2).at(FREE + 6 * PAGE).inside(outer);
-    let high = host.vmm.reserve_for_others(own, &high).expect("room");
+    let high = host.vmm.create_reservation(own, &high).expect("room");
     host.check();
     for (reservation, at) in [(low, 0), (outer, 2), (high, 6)] {
         let options = RegionOptions::new(2).inside(reservation);
@@ -160,7 +160,7 @@ fn a_reservation_goes_when_it_is_empty(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let reservation = RegionOptions::new(8).at(FREE);
-    let reservation = host.vmm.reserve_for_others(own, &reservation).expect("room");
+    let reservation = host.vmm.create_reservation(own, &reservation).expect("room");
     let inside = RegionOptions::new(2).inside(reservation);
     let region = host.vmm.map(own, &inside).expect("room");
     host.refuses(Error::WrongKind(reservation), |vmm| vmm.release(reservation));

@@ -164,7 +164,7 @@ fn spaces_that_are_not_there_or_in_use(target: Target) {
     tagged(&mut host, FREE, 1);
     host.refuses(error, |vmm| vmm.map(none, &options));
     host.refuses(error, |vmm| vmm.reserve(none, &options));
-    host.refuses(error, |vmm| vmm.reserve_for_others(none, &options));
+    host.refuses(error, |vmm| vmm.create_reservation(none, &options));
     host.refuses(error, |vmm| vmm.populate(none, FREE, 1));
     host.refuses(error, |vmm| vmm.unmap(none, FREE, 1));
     host.refuses(error, |vmm| vmm.protect(none, FREE, 1, Rights::READ));
@@ -268,7 +268,7 @@ fn ids_that_were_given_back_before(target: Target) {
     host.vmm.free(object).expect("once");
     host.vmm.release_thread_memory(thread).expect("once");
     host.refuses(Error::NoSuchRegion(region), |vmm| vmm.release(region));
-    host.refuses(Error::NoSuchRegion(region), |vmm| vmm.settle(region));
+    host.refuses(Error::NoSuchRegion(region), |vmm| vmm.restore_write_access(region));
     let twice = host.vmm.free(object).expect_err("twice");
     assert_eq!(twice.blame(), vmm::Blame::Caller, "{twice:?}");
     let stack = thread.stack.region();
@@ -287,8 +287,8 @@ fn memory_that_is_not_ours_to_share(target: Target) {
     let options = RegionOptions::new(1).at(FREE + 8 * PAGE);
     host.vmm.map_physical(own, device, &options).expect("a device");
     let options = RegionOptions::new(1);
-    host.refuses(Error::NotOurs { address: FREE }, |vmm| vmm.share(own, FREE, 2, own, &options));
-    let error = Error::NotOurs { address: FREE + 8 * PAGE };
+    host.refuses(Error::NotManaged { address: FREE }, |vmm| vmm.share(own, FREE, 2, own, &options));
+    let error = Error::NotManaged { address: FREE + 8 * PAGE };
     host.refuses(error, |vmm| vmm.share(own, FREE + 8 * PAGE, 1, own, &options));
     host.check();
     let error = untyped_alloc::Error::Misaligned { paddr: device + 1, size_bits: 12 };

@@ -62,7 +62,7 @@ pub enum Op {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    NotOurs,
+    NotManaged,
     Free,
     Allocated,
     Lent,
@@ -157,7 +157,7 @@ impl Run<'_> {
         if ours {
             window.set_cnode(Object::new(CPtr::new(base), 1));
         }
-        let mut slots = Vec::from([State::NotOurs; WINDOW_SLOTS]);
+        let mut slots = Vec::from([State::NotManaged; WINDOW_SLOTS]);
         slots[from..to].fill(State::Free);
         self.windows.insert(base, Window { ours, slots });
     }
@@ -267,7 +267,7 @@ impl Run<'_> {
             let window = windows.next().expect("each window is in the tree");
             assert_eq!(window.base().bits(), base);
             assert_eq!(window.free_count(), expected.count(|state| state == State::Free));
-            assert_eq!(window.capacity(), expected.count(|state| state != State::NotOurs));
+            assert_eq!(window.capacity(), expected.count(|state| state != State::NotManaged));
             assert_eq!(window.cnode().is_some(), expected.ours);
             assert!(window.free_is_exact() && window.lent_are_taken());
             free += window.free_count();

@@ -2,7 +2,7 @@
 
 use sel4::init_thread::slot;
 use sel4::{cap, UserContext, Word};
-use vmm::sel4_faults::Manager;
+use vmm::sel4::faults::Manager;
 use vmm::{CPtr, Quota, Rights};
 
 use crate::server::report::{Counts, End, Notice, ServerError};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   wait ──► badge of a client?   Service::handle ────► answer, or keep the right to answer ──┐
-//!    ▲       badge of a thread?   sel4_faults::receive ─► answer, ask its pager, or kill ─────┤
+//!    ▲       badge of a thread?   faults::receive      ─► answer, ask its pager, or kill ─────┤
 //!    │                            Service::next_deferred: answer those who waited ◄───────────┘
 //!    └────────── nothing left of those that ended
 //!                otherwise: a piece of that work, then look whether somebody called

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use vmm::sel4_faults::Incident;
+use vmm::sel4::faults::Incident;
 use vmm_client::protocol::Line;
 
 use crate::types::error::Error;

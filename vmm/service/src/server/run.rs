@@ -1,7 +1,9 @@
 //! The loop.
 
 use sel4::{MessageInfo, MessageInfoBuilder};
-use vmm::sel4_faults::{answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault};
+use vmm::sel4::faults::{
+    answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
+};
 use vmm::ThreadId;
 use vmm_client::protocol::{Message, MAX_WORDS};
 

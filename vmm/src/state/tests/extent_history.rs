@@ -90,7 +90,12 @@ impl History<'_> {
                 CachePolicy::Uncached,
                 CachePolicy::WriteCombining,
             ]),
-            source: choices.pick(&[Source::Owned, Source::Copy, Source::Foreign, Source::Physical]),
+            source: choices.pick(&[
+                Source::Owned,
+                Source::Copy,
+                Source::Borrowed,
+                Source::Physical,
+            ]),
             strided: choices.one_in(2),
         }
     }

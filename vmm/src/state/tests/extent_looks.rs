@@ -123,8 +123,8 @@ fn other_source(source: Source) -> Source {
     match source {
         Source::Owned => Source::Physical,
         Source::Physical => Source::Copy,
-        Source::Copy => Source::Foreign,
-        Source::Foreign => Source::Owned,
+        Source::Copy => Source::Borrowed,
+        Source::Borrowed => Source::Owned,
     }
 }
 

@@ -159,7 +159,7 @@ impl Model {
                 match run.like.source {
                     Source::Owned => owned += pages,
                     Source::Copy => (copies, copied) = (copies + 1, copied + pages),
-                    Source::Foreign | Source::Physical => {}
+                    Source::Borrowed | Source::Physical => {}
                 }
             }
         }

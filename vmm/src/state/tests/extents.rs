@@ -26,7 +26,7 @@ fn every_attribute_survives_in_its_node() {
         CachePolicy::Uncached,
         CachePolicy::WriteCombining,
     ];
-    let sources = [Source::Owned, Source::Copy, Source::Foreign, Source::Physical];
+    let sources = [Source::Owned, Source::Copy, Source::Borrowed, Source::Physical];
     for rights in rights {
         for cache in caches {
             for source in sources {

@@ -36,13 +36,13 @@ mod extent_scope;
 #[cfg(test)]
 mod extents;
 #[cfg(test)]
+mod page_requests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod refcounts;
 #[cfg(test)]
 mod regions;
-#[cfg(test)]
-mod requests;
 #[cfg(test)]
 mod reserve;
 #[cfg(test)]

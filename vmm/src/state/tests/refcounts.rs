@@ -137,7 +137,7 @@ impl History<'_> {
                 let frames = Frames { first: CPtr::new(frame), count, size_bits: 12 };
                 assert_eq!(counts.any_in(&frames), any);
             }
-            for source in [Source::Foreign, Source::Physical] {
+            for source in [Source::Borrowed, Source::Physical] {
                 assert!(counts.is_exclusive(CPtr::new(frame), source), "nobody shares these");
             }
         }

@@ -30,7 +30,7 @@ impl<'p> History<'p> {
     pub fn look_at(&self, page: usize, first: usize) {
         let regions = self.space.regions();
         let serial = |region: Option<&Region<'_>>| {
-            region.map(|region| (region.serial(), region.start().bits() / PAGE, region.is_mark()))
+            region.map(|region| (region.serial(), region.start().bits() / PAGE, region.is_edge()))
         };
         let expected = |area: Option<&Area>| area.map(|area| (area.serial, area.start, false));
         for question in 0..3 {
@@ -69,7 +69,7 @@ impl<'p> History<'p> {
             start: region.start().bits() / PAGE,
             pages: region.pages(),
             serial: region.serial(),
-            edge: match (region.is_mark(), region.is_start()) {
+            edge: match (region.is_edge(), region.is_start()) {
                 (false, _) => ReservationEdge::Region,
                 (true, true) => ReservationEdge::Start,
                 (true, false) => ReservationEdge::End,

@@ -165,7 +165,7 @@ fn reservations_nest_as_deep_as_is_allowed() {
 #[test]
 fn a_node_without_a_spec_is_nobodys_memory() {
     let region = Region::default();
-    assert!(!region.is_callers() && !region.is_mark());
+    assert!(!region.is_callers() && !region.is_edge());
     assert_eq!((region.spec().kind, region.spec().pages), (Kind::Boot, 0));
     for (kind, callers) in [
         (Kind::Memory, true),

@@ -3,7 +3,7 @@
 use roottask::{check, check_eq, Outcome};
 use sel4::sys;
 use sel4_root_task::debug_println;
-use vmm::sel4_faults::keep_caller;
+use vmm::sel4::faults::keep_caller;
 use vmm::{FaultClass, PageFault, Resolution, ThreadId};
 use vmm_service::protocol::Refusal;
 use vmm_service::{Event, Incoming, CLIENT_BADGE};

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Failure, Outcome};
 use sel4_root_task::debug_println;
-use vmm::sel4_faults::ThreadFault;
+use vmm::sel4::faults::ThreadFault;
 use vmm::{Error, FaultClass, RegionOptions, Rights, SpaceId, Stack};
 
 use crate::engine::contents::word;

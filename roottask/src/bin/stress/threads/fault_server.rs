@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use roottask::{Manager, Outcome};
 use sel4::{cap, Word};
-use vmm::sel4_faults::{FaultHandler, Incident, ThreadFault, Verdict};
+use vmm::sel4::faults::{FaultHandler, Incident, ThreadFault, Verdict};
 use vmm::{Blueprint, CPtr, Error, FaultClass, Object, ThreadId};
 
 use super::message::{Answer, Message};

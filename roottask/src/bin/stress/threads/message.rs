@@ -1,7 +1,7 @@
 //! Messages of threads, taken out of the IPC buffer, and answers to them.
 
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};
-use vmm::sel4_faults::{answer_kept, PAGER_BADGE};
+use vmm::sel4::faults::{answer_kept, PAGER_BADGE};
 use vmm::CPtr;
 use vmm_service::protocol::{self, MAX_WORDS};
 

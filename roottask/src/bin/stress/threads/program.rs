@@ -6,7 +6,7 @@
 use core::arch::global_asm;
 
 use roottask::Outcome;
-use vmm::sel4_faults::ThreadFault;
+use vmm::sel4::faults::ThreadFault;
 use vmm::{RegionId, RegionOptions, Rights, SpaceId};
 
 use crate::engine::Stress;

@@ -4,7 +4,7 @@ use core::arch::asm;
 
 use roottask::Outcome;
 use sel4::{cap, MessageInfoBuilder, Word};
-use vmm::sel4_faults::PagerCall;
+use vmm::sel4::faults::PagerCall;
 use vmm::{Blueprint, Object, RegionId, RegionOptions};
 
 use crate::engine::contents::set_word;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use roottask::{check, check_eq, Failure, Outcome};
 use sel4::Word;
 use sel4_root_task::debug_println;
-use vmm::sel4_faults::{ThreadFault, PAGER_BADGE};
+use vmm::sel4::faults::{ThreadFault, PAGER_BADGE};
 use vmm::{Backing, Blueprint, Error, FaultClass, SpaceId, Supply};
 
 use super::pager::{self, Action, Pager, MAX_PAGES, TOKEN};

@@ -43,4 +43,4 @@ pub use root_pagers::{PagerCall, MAX_PAGERS, PAGER_BADGE};
 pub use shared::{ManagerGuard, SharedManager};
 
 /// The manager of a root task on seL4.
-pub type Manager = crate::Vmm<'static, crate::sel4_kernel::Sel4>;
+pub type Manager = crate::manager::vmm::Vmm<'static, crate::sel4::kernel::Sel4>;

@@ -7,7 +7,7 @@ use untyped_alloc::CPtr;
 
 use super::choices::Choices;
 use super::properties::play;
-use crate::state::requests::Requests;
+use crate::state::page_requests::Requests;
 use crate::state::threads::Thread;
 use crate::types::fault::{Access, PageFault, PageRequest};
 use crate::types::ids::ThreadId;

@@ -6,7 +6,7 @@
 //!   pager ── "this page of mine" ──► supply_page ──► the thread is answered, and goes on
 //! ```
 //!
-//! The manager keeps no list of who waits: that is the handler's (see sel4_faults.rs). A pager that
+//! Who waits is kept with the threads (see page_requests.rs). A pager that
 //! never answers costs its clients' threads and nobody else's.
 
 use page_tables::{PageRange, VirtAddr};

@@ -20,9 +20,10 @@ use untyped_alloc::{
     Rights, UntypedInfo,
 };
 
-use crate::BootInfo;
-use crate::{Architecture, Vmm};
-use crate::{Error, Result};
+use crate::manager::vmm::Vmm;
+use crate::types::architecture::Architecture;
+use crate::types::boot::BootInfo;
+use crate::types::error::{Error, Result};
 
 /// The kernel beneath this program.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl<const PAGES: usize> Default for BootPool<PAGES> {
 static OWN_SPACE: AtomicUsize = AtomicUsize::new(0);
 
 /// The most untypeds a boot information of this kernel has.
-const MOST_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
+const MAX_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 
 /// Starts a manager of everything the kernel left to this root task.
 ///
@@ -90,7 +91,7 @@ pub fn start<const PAGES: usize>(
 ) -> Result<Vmm<'static, Sel4>> {
     let pool = pool.take().ok_or(Error::BadBootInfo(pool as *const _ as usize))?;
     let mut untypeds =
-        [UntypedInfo { slot: CPtr::NULL, paddr: 0, size_bits: 0, is_device: false }; MOST_UNTYPEDS];
+        [UntypedInfo { slot: CPtr::NULL, paddr: 0, size_bits: 0, is_device: false }; MAX_UNTYPEDS];
     let list = bootinfo.untyped_list();
     let known = untypeds.get_mut(..list.len()).ok_or(Error::BadBootInfo(list.len()))?;
     for (index, (entry, desc)) in known.iter_mut().zip(list).enumerate() {

@@ -8,10 +8,10 @@ use sel4::{cap, UserContext, Word};
 
 use super::root_pagers::Pagers;
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
-use crate::{
-    Blueprint, CPtr, Error, FaultEndpoint, Object, ThreadCSpace, ThreadOptions, ThreadParts,
-    ThreadSpec,
-};
+use crate::types::error::Error;
+use crate::types::thread::ThreadOptions;
+use crate::types::thread_parts::{FaultEndpoint, ThreadCSpace, ThreadParts, ThreadSpec};
+use untyped_alloc::{Blueprint, CPtr, Object};
 
 /// What the thread is to be.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use sel4::sys;
 use sel4::{Fault, IpcBuffer, MessageInfo};
 
-use crate::PageFault;
+use crate::types::fault::PageFault;
 
 /// A fault of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,10 +5,11 @@ use sel4::{cap, Badge, MessageInfo, MessageInfoBuilder, Word};
 use super::policy::{registers, Incident, Verdict};
 use super::root_pagers::Pagers;
 use super::{decode, Manager, ThreadFault, PAGER_BADGE};
-use crate::CPtr;
-use crate::{Error, Result};
-use crate::{PageFault, Resolution};
-use crate::{ThreadId, ThreadInfo};
+use crate::types::error::{Error, Result};
+use crate::types::fault::{PageFault, Resolution};
+use crate::types::ids::ThreadId;
+use crate::types::thread::ThreadInfo;
+use untyped_alloc::CPtr;
 
 /// Answers the messages of one endpoint: faults of registered threads, and calls of pagers. What it
 /// cannot resolve goes to `P`, which says what becomes of the thread.

@@ -5,10 +5,11 @@ use core::fmt;
 use sel4::{MessageInfoBuilder, UserContext, Word};
 
 use super::ThreadFault;
-use crate::CPtr;
-use crate::Error;
-use crate::FaultReport;
-use crate::{ThreadId, ThreadInfo};
+use crate::faults::report::FaultReport;
+use crate::types::error::Error;
+use crate::types::ids::ThreadId;
+use crate::types::thread::ThreadInfo;
+use untyped_alloc::CPtr;
 
 /// What becomes of a thread whose fault cannot be resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +57,7 @@ impl Incident<'_> {
     pub(super) fn hand_to(&self, endpoint: CPtr) {
         let (kind, what, ip, write) = match self.fault {
             ThreadFault::Page(fault) => {
-                (0, fault.address, fault.ip, fault.access == crate::Access::Write)
+                (0, fault.address, fault.ip, fault.access == crate::types::fault::Access::Write)
             }
             ThreadFault::Capability { ip, cptr, .. } => (1, cptr, ip, false),
             ThreadFault::UnknownSyscall { ip, number } => (2, number, ip, false),

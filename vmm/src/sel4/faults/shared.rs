@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use sel4::{cap, Word};
 
 use super::Manager;
-use crate::{Blueprint, Object};
-use crate::{Error, Result};
+use crate::types::error::{Error, Result};
+use untyped_alloc::{Blueprint, Object};
 
 /// A manager behind a lock. Taking and releasing it costs no system call unless two threads want it
 /// at once.

@@ -24,12 +24,13 @@
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
 
 use super::{answer_kept, FaultHandler, Incident, Manager, ThreadFault, Verdict};
-use crate::Access;
-use crate::CPtr;
-use crate::SpaceId;
-use crate::Supply;
-use crate::{Error, Result};
-use crate::{PageRequest, RequestEnd};
+use crate::types::error::{Error, Result};
+use crate::types::fault::Access;
+use crate::types::fault::PageRequest;
+use crate::types::fault::Supply;
+use crate::types::ids::SpaceId;
+use crate::types::request_end::RequestEnd;
+use untyped_alloc::CPtr;
 
 /// The most pagers of one handler.
 pub const MAX_PAGERS: usize = 16;
@@ -164,7 +165,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         let number = number.ok_or(Error::NoSuchPager { token })?;
         let pager = self.pagers.0[number].take();
         while let Some(end) = vmm.abandon_request(token) {
-            self.settle(vmm, end)?;
+            self.restore_write_access(vmm, end)?;
         }
         pager.map_or(Ok(()), |pager| pager.release(vmm))
     }
@@ -203,7 +204,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
                 Err(Error::NoSuchRequest { ticket })
             }
         };
-        self.settle(vmm, end)?;
+        self.restore_write_access(vmm, end)?;
         supplied
     }
 
@@ -213,12 +214,12 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     /// [`Error::NoSuchRequest`]; [`Error::Kernel`].
     pub fn refuse(&mut self, vmm: &mut Manager, token: u32, ticket: u32) -> Result {
         let end = vmm.refuse_request(token, ticket)?;
-        self.settle(vmm, end)
+        self.restore_write_access(vmm, end)
     }
 
     /// Does for a thread what the end of its wait asks for: answers it, unless the policy says
     /// otherwise of one that cannot go on.
-    fn settle(&mut self, vmm: &mut Manager, end: RequestEnd) -> Result {
+    fn restore_write_access(&mut self, vmm: &mut Manager, end: RequestEnd) -> Result {
         let goes_on = match end {
             RequestEnd::Unresolved { request, error, .. } => {
                 let fault = ThreadFault::Page(request.fault);
