@@ -209,6 +209,8 @@ pub enum Request {
     PageByPage { space: u8, pages: Pages, fill: Fill, order: Order, other: TestAddress },
     /// Unmaps.
     Unmap { space: u8, pages: Pages },
+    /// Unmaps what is mapped; holes are no error.
+    Decommit { space: u8, pages: Pages },
     /// Unmaps, one by one from the last to the first, what is mapped of a range: a heap shrinks.
     Shrink { space: u8, pages: Pages },
     /// Changes rights.

@@ -64,6 +64,7 @@ fn alphabet() -> Vec<Request> {
         Request::Populate { space, pages: pages(1, 2) },
         Request::Unmap { space, pages: pages(0, 1) },
         Request::Unmap { space, pages: pages(1, 2) },
+        Request::Decommit { space, pages: pages(0, 3) },
         Request::Protect { space, pages: pages(1, 2), rights: Rights::READ },
         Request::Protect { space, pages: pages(0, 4), rights: Rights::READ_WRITE },
         Request::Release { which: 1 },
@@ -97,6 +98,7 @@ fn alphabet() -> Vec<Request> {
         grow(0, 4, Fill::Touch, Order::Up),
         grow(0, 4, Fill::Both, Order::Down),
         Request::Shrink { space, pages: pages(2, 2) },
+        Request::Decommit { space, pages: pages(1, 3) },
     ]
 }
 

@@ -29,7 +29,7 @@ const RIGHTS: [Rights; 3] = [Rights::READ_WRITE, Rights::READ, Rights::empty()];
 type Step = (Request, usize);
 
 fn request() -> impl Strategy<Value = Request> {
-    (0..36u8, 0..64u8, 0..16usize, 0..16usize, 1..u64::MAX).prop_map(|(kind, a, b, c, tag)| {
+    (0..38u8, 0..64u8, 0..16usize, 0..16usize, 1..u64::MAX).prop_map(|(kind, a, b, c, tag)| {
         let usable = |page, pages| Pages::Usable { region: a, page, pages };
         let space = a;
         match kind {
@@ -64,6 +64,7 @@ fn request() -> impl Strategy<Value = Request> {
                 let other = TestAddress::page(b as u8);
                 Request::PageByPage { space, pages: usable(0, WINDOW), fill, order, other }
             }
+            34..36 => Request::Decommit { space, pages: usable(b as u8, c + 1) },
             _ => Request::Shrink { space, pages: usable(b as u8, WINDOW) },
         }
     })

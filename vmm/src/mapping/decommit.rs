@@ -1,4 +1,4 @@
-//! Unmapping in bounded pieces: for servers that have others to answer meanwhile.
+//! Decommitting: the memory of a range goes back, its region stays.
 
 use untyped_alloc::{Kernel, Memory};
 
@@ -8,6 +8,24 @@ use crate::types::ids::SpaceId;
 use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Decommits `pages` pages from the address `start` (bytes) on: unmaps those that are mapped and
+    /// gives their memory back. Holes are no error. The addresses stay with their region, whose id
+    /// stays valid; where it is mapped on demand, a touch maps clear memory again.
+    ///
+    /// One kernel call a page that is mapped, none for holes.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`], [`Error::Address`], [`Error::OutsideRegion`], [`Error::Guard`],
+    /// [`Error::WrongKind`] for the range; [`Error::Shared`], [`Error::NotManaged`] where it cuts a
+    /// large page that cannot be cut; [`Error::Kernel`] with how many pages were decommitted before.
+    pub fn decommit(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+        let space = self.space(space)?;
+        let (_, range) = self.caller_range(space, start, pages)?;
+        self.cut_large(space, range)?;
+        let reserve = &mut self.refill_to_free();
+        self.unmap_range(reserve, space, range)
+    }
+
     /// Decommits what is mapped in a range of a region, lowest addresses first, and stops after
     /// `most` pages: unmaps them and gives their memory back. The range may have holes and include
     /// guards. Returns how many pages were decommitted; fewer than `most` says that nothing is

@@ -34,7 +34,7 @@ pub fn failing(bytes: &mut Bytes<'_>) -> Option<Failing> {
 pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
     let wish = |bytes: &mut Bytes<'_>| wish(bytes, target);
     let space = number(bytes);
-    match bytes.below(56) {
+    match bytes.below(58) {
         0..=4 => Request::Map { space, wish: wish(bytes) },
         5 => Request::Reserve { space, wish: wish(bytes) },
         6 => Request::ReserveForOthers { space, wish: wish(bytes) },
@@ -107,6 +107,7 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
             let order = bytes.pick(&[Order::Up, Order::Down, Order::Turns]);
             Request::PageByPage { space, pages, fill, order, other: near(bytes) }
         }
+        54..=55 => Request::Decommit { space, pages: range(bytes) },
         _ => Request::Shrink { space, pages: stretch(bytes) },
     }
 }

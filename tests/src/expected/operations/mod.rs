@@ -30,6 +30,7 @@ impl Run<'_> {
                 self.page_by_page(space, pages, (fill, order), other)
             }
             Request::Unmap { space, pages } => self.unmap(space, pages),
+            Request::Decommit { space, pages } => self.decommit(space, pages),
             Request::Shrink { space, pages } => self.shrink(space, pages),
             Request::Protect { space, pages, rights } => self.protect(space, pages, rights),
             Request::Release { which } => self.release(which),

@@ -111,6 +111,35 @@ impl Run<'_> {
         answer
     }
 
+    /// A41: what is mapped in the range goes, the region stays, and holes are no error.
+    pub(super) fn decommit(&mut self, space: u8, pages: Pages) -> Outcome {
+        let (id, start, pages) = self.state.pages_by(space, pages);
+        let expect = |run: &Self| {
+            let space = match run.space(id) {
+                Ok(space) => space,
+                Err(expected) => return expected,
+            };
+            match run.state.pages_of(space, start, pages) {
+                Err(error) => Expected::refused(error),
+                Ok(_) => run.cut(space, start, pages, Expected::unless(None::<Error>)),
+            }
+        };
+        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.decommit(id, start, pages));
+        let done = match answer {
+            Ok(()) => pages,
+            Err(halt) if halt.fired => halt.done(),
+            Err(_) => 0,
+        };
+        if done != 0 {
+            // The lowest go first; holes between them are not counted.
+            let range = start..start + pages * PAGE;
+            let mapped = &mut self.state.space_mut(id).pages;
+            let gone: Vec<usize> = mapped.range(range).map(|(&at, _)| at).take(done).collect();
+            mapped.retain(|at, _| !gone.contains(at));
+        }
+        answer
+    }
+
     /// Unmaps what is mapped of a range, page by page from the last.
     pub(super) fn shrink(&mut self, space: u8, pages: Pages) -> Outcome {
         let (id, start, pages) = self.state.pages_by(space, pages);

@@ -254,6 +254,15 @@ pub const ALL: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "decommit the middle, with holes",
+        leaves: Leaves::Progress,
+        setup: ten_pages,
+        request: |host, _| {
+            let from = edge(host.target()) + 2 * PAGE;
+            host.vmm.decommit(host.vmm.own_space(), from, 6)
+        },
+    },
+    Scenario {
         name: "unmap part of a large page",
         leaves: Leaves::Progress,
         setup: large_page,

@@ -1,6 +1,8 @@
 //! Mapping, unmapping, protecting, releasing.
 
-use vmm::{CachePolicy, PageSize, RegionOptions, Rights};
+use std::collections::BTreeMap;
+
+use vmm::{Backing, CachePolicy, Error, PageSize, RegionOptions, Rights, SpaceId};
 use vmm_tests::model::{AccessFault, CallKind};
 
 use super::{FREE, tagged};
@@ -12,6 +14,8 @@ on_both!(
     so_is_memory_that_was_another_s,
     populating_fills_what_was_reserved,
     unmapping_a_part_leaves_the_rest,
+    decommitting_keeps_the_region_and_passes_over_holes,
+    users_of_a_frame_are_under_copy_on_write_together,
     protecting_is_in_place_and_keeps_contents,
     protecting_again_costs_nothing,
     a_region_is_cached_as_asked,
@@ -279,4 +283,79 @@ fn mapping_a_thousand_pages_costs_what_it_must(target: Target) {
     assert_eq!(kernel.calls(CallKind::PageMap), 1024);
     let others = kernel.total_calls() - 1024 - kernel.calls(CallKind::TableMap);
     assert!(others <= 12, "{others} calls for frames and tables");
+}
+
+/// A41: holes are no error, the region stays, and what is touched or mapped again is clear.
+fn decommitting_keeps_the_region_and_passes_over_holes(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let lazy = RegionOptions::new(8).at(FREE).guarded(1, 1);
+    let region = host.vmm.reserve(own, &lazy.backed(Backing::OnDemand { around: 1 })).unwrap();
+    for page in [0, 1, 3, 6] {
+        host.vmm.populate(own, FREE + page * PAGE, 1).expect("memory");
+        host.write(own, FREE + page * PAGE, 7);
+    }
+    let before = host.vmm.usage(own).unwrap().frames;
+    host.vmm.decommit(own, FREE + PAGE, 5).expect("holes are no error");
+    host.check();
+    assert_eq!(host.vmm.usage(own).unwrap().frames, before - 2);
+    let mapped: Vec<usize> = host.mappings(own).keys().copied().collect();
+    assert_eq!(mapped, [FREE, FREE + 6 * PAGE]);
+    assert_eq!((host.read(own, FREE), host.read(own, FREE + 6 * PAGE)), (7, 7));
+    assert_eq!(host.vmm.region_info(region).unwrap().range.pages(), 10, "all addresses are kept");
+    host.vmm.populate(own, FREE + PAGE, 1).expect("memory");
+    assert_eq!(host.read(own, FREE + PAGE), 0, "it is clear again");
+    host.vmm.decommit(own, FREE, 8).expect("all of it");
+    host.vmm.decommit(own, FREE, 8).expect("nothing is mapped, and that is no error");
+    // The range must be one of pages that the caller has.
+    let guard = FREE + 8 * PAGE;
+    host.refuses(Error::Guard { address: guard }, |vmm| vmm.decommit(own, FREE + 7 * PAGE, 2));
+    let beyond = FREE + 9 * PAGE;
+    host.refuses(Error::OutsideRegion { address: beyond }, |vmm| vmm.decommit(own, beyond, 1));
+    host.vmm.release(region).expect("no call is refused");
+    host.refuses(Error::OutsideRegion { address: FREE }, |vmm| vmm.decommit(own, FREE, 1));
+}
+
+/// For each frame that is mapped in these spaces, whether each of its users is under copy-on-write.
+fn users(host: &Fixture<'_>, spaces: &[SpaceId]) -> BTreeMap<usize, Vec<bool>> {
+    let mut users = BTreeMap::<usize, Vec<bool>>::new();
+    for &space in spaces {
+        for (address, mapping) in host.mappings(space) {
+            let known = host.vmm.mapping_at(space, address).unwrap().expect("it is mapped");
+            users.entry(mapping.paddr).or_default().push(known.copy_on_write);
+        }
+    }
+    users
+}
+
+/// I16, after shares of clones and clones of shares; and a share ends copy-on-write for its pages.
+fn users_of_a_frame_are_under_copy_on_write_together(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let (a, b) = (host.vmm.create_space().unwrap(), host.vmm.create_space().unwrap());
+    let origin = tagged(&mut host, FREE, 6);
+    let anywhere = RegionOptions::new(1);
+    let clone = host.vmm.clone_region(origin, a, &anywhere).expect("memory");
+    let again = host.vmm.clone_region(clone, b, &anywhere).expect("memory");
+    let all = [own, a, b];
+    let together = |host: &Fixture<'_>| {
+        for (frame, users) in users(host, &all) {
+            assert!(users.iter().all(|cow| *cow == users[0]), "{frame:#x}: {users:?}");
+        }
+    };
+    together(&host);
+    assert!(users(&host, &all).values().any(|users| users == &[true; 3]));
+    // Sharing two pages of the clone gives them frames of their own first.
+    let first = clone.start().bits() + PAGE;
+    host.vmm.share(a, first, 2, own, &anywhere).expect("memory");
+    together(&host);
+    assert!(users(&host, &all).values().any(|users| users == &[false; 2]), "shared, both write");
+    let shared = host.vmm.clone_region(clone, b, &anywhere);
+    assert_eq!(shared, Err(Error::Shared { address: first }), "what is shared is not cloned");
+    together(&host);
+    host.vmm.write(b, again.start().bits(), &[1]).expect("memory");
+    host.vmm.release(origin).expect("no call is refused");
+    host.vmm.restore_write_access(again).expect("no call is refused");
+    together(&host);
+    host.check();
 }

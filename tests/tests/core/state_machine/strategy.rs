@@ -98,6 +98,8 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(space, pages)| Request::Populate { space, pages }),
         14 => (space(), some_pages())
             .prop_map(|(space, pages)| Request::Unmap { space, pages }),
+        8 => (space(), some_pages())
+            .prop_map(|(space, pages)| Request::Decommit { space, pages }),
         10 => (space(), some_pages(), rights())
             .prop_map(|(space, pages, rights)| Request::Protect { space, pages, rights }),
         6 => which().prop_map(|which| Request::Release { which }),

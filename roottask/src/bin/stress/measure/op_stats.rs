@@ -25,7 +25,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Reserve "reserve", Map "map", MapLarge "map large", Populate "populate", Unmap "unmap",
+    Reserve "reserve", Map "map", MapLarge "map large", Populate "populate", Unmap "unmap", Decommit "decommit",
     Protect "protect", Release "release", Split "split", Merge "merge", Move "move",
     Share "share", CloneRegion "clone region", CloneSpace "clone space", Settle "settle",
     Fault "fault", CreateSpace "create space", DestroySpace "destroy space",

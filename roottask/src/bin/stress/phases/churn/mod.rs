@@ -35,7 +35,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 }
 
 fn step(stress: &mut Stress) -> Outcome {
-    match stress.random.below(26) {
+    match stress.random.below(28) {
         0..=4 => make_area(stress),
         5..=7 => populate(stress),
         8..=10 => unmap(stress),
@@ -47,6 +47,7 @@ fn step(stress: &mut Stress) -> Outcome {
         19 => look(stress),
         20..=21 => check_some(stress),
         22..=23 => regrow::run(stress),
+        24..=25 => decommit(stress),
         _ => release(stress),
     }
 }
@@ -79,6 +80,18 @@ fn unmap(stress: &mut Stress) -> Outcome {
     let node = &stress.expected.areas[area];
     let (space, start, pages) = (node.space(), node.address(part.start), part.len());
     stress.must(Kind::Unmap, |vmm| vmm.unmap(space, start, pages))?;
+    stress.expected.areas[area].pages[part].fill(None);
+    Ok(())
+}
+
+/// Gives back any part of an area, holes included.
+fn decommit(stress: &mut Stress) -> Outcome {
+    let Some(area) = stress.any_area() else { return Ok(()) };
+    let node = &stress.expected.areas[area];
+    let first = stress.random.below(node.pages.len());
+    let part = first..first + stress.random.within(1, node.pages.len() - first);
+    let (space, start, pages) = (node.space(), node.address(part.start), part.len());
+    stress.must(Kind::Decommit, |vmm| vmm.decommit(space, start, pages))?;
     stress.expected.areas[area].pages[part].fill(None);
     Ok(())
 }
