@@ -71,7 +71,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// kernel call each. Otherwise each gets it at its next write, by a fault.
     ///
     /// # Errors
-    /// [`Error::NoSuchRegion`], [`Error::Kernel`].
+    /// [`crate::Error::NoSuchRegion`], [`crate::Error::Kernel`].
     pub fn restore_write_access(&mut self, region: RegionId) -> Result {
         let (space, node) = self.region(region)?;
         self.usable(node).map_or(Ok(()), |range| self.restore_write_access_in(space, range))

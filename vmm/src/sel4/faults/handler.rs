@@ -1,15 +1,16 @@
 //! A message in, an answer out.
 
 use sel4::{cap, Badge, MessageInfo, MessageInfoBuilder, Word};
+use untyped_alloc::CPtr;
 
+use super::message::{decode, ThreadFault};
+use super::pager_table::{Pagers, PAGER_BADGE};
 use super::policy::{registers, Incident, Verdict};
-use super::root_pagers::Pagers;
-use super::{decode, Manager, ThreadFault, PAGER_BADGE};
+use super::Manager;
 use crate::types::error::{Error, Result};
 use crate::types::fault::{PageFault, Resolution};
 use crate::types::ids::ThreadId;
 use crate::types::thread::ThreadInfo;
-use untyped_alloc::CPtr;
 
 /// Answers the messages of one endpoint: faults of registered threads, and calls of pagers. What it
 /// cannot resolve goes to `P`, which says what becomes of the thread.

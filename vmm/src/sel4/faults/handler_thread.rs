@@ -6,7 +6,7 @@ use core::mem::{align_of, size_of};
 use sel4::init_thread::slot;
 use sel4::{cap, UserContext, Word};
 
-use super::root_pagers::Pagers;
+use super::pager_table::Pagers;
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
 use crate::types::error::Error;
 use crate::types::thread::ThreadOptions;

@@ -4,6 +4,7 @@
 //!   message.rs        what a message says: a page fault, another fault, nothing we know
 //!   handler.rs        a message in, an answer out: to be fed from any loop
 //!   policy.rs         what is told of a fault that cannot be resolved, and what becomes of who did it
+//!   pager_table.rs    who the pagers of a handler are, and the messages between
 //!   root_pagers.rs    pagers of the root task: asked without waiting for them, and answered for
 //!   shared.rs         a manager that two threads of the root task use
 //!   handler_thread.rs a thread that does nothing but answer faults
@@ -31,6 +32,7 @@
 mod handler;
 mod handler_thread;
 mod message;
+mod pager_table;
 mod policy;
 mod root_pagers;
 mod shared;
@@ -38,8 +40,8 @@ mod shared;
 pub use handler::{answer_kept, keep_caller, receive, report, FaultHandler, Received};
 pub use handler_thread::{start, HandlerError, HandlerOptions, HandlerThread};
 pub use message::{decode, ThreadFault};
+pub use pager_table::{PagerCall, MAX_PAGERS, PAGER_BADGE};
 pub use policy::{Incident, Verdict};
-pub use root_pagers::{PagerCall, MAX_PAGERS, PAGER_BADGE};
 pub use shared::{ManagerGuard, SharedManager};
 
 /// The manager of a root task on seL4.

@@ -21,112 +21,18 @@
 //! The calls go through a capability to the handler's own endpoint with a badge that says which
 //! pager it is, so that it can answer its own requests only, and give pages of its own space only.
 
-use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
-
-use super::{answer_kept, FaultHandler, Incident, Manager, ThreadFault, Verdict};
-use crate::types::error::{Error, Result};
-use crate::types::fault::Access;
-use crate::types::fault::PageRequest;
-use crate::types::fault::Supply;
-use crate::types::ids::SpaceId;
-use crate::types::request_end::RequestEnd;
+use sel4::{MessageInfo, MessageInfoBuilder, Word};
 use untyped_alloc::CPtr;
 
-/// The most pagers of one handler.
-pub const MAX_PAGERS: usize = 16;
-
-/// The bit that pagers' badges have and threads' have not; the others are the pager's number.
-pub const PAGER_BADGE: usize = 1 << 27;
-
-/// The label of a pager's call. All answers have label 0 and, as their first word, 0 for done or 1
-/// for refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub enum PagerCall {
-    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), page
-    /// number, and 1 for a write.
-    Next = 0x520,
-    /// Words: ticket, the address of a page in the pager's space, 0 to share it or 1 to give it
-    /// away.
-    Supply = 0x521,
-    /// Word: ticket.
-    Refuse = 0x522,
-}
-
-impl PagerCall {
-    /// The label of the message that tells a pager of a request: ticket, token, page number, and 1
-    /// for a write.
-    pub const REQUEST_LABEL: u32 = 0x523;
-
-    fn from_label(label: u32) -> Option<PagerCall> {
-        [PagerCall::Next, PagerCall::Supply, PagerCall::Refuse]
-            .into_iter()
-            .find(|&call| call as u32 == label)
-    }
-}
-
-/// A pager.
-#[derive(Clone, Copy)]
-struct Pager {
-    token: u32,
-    /// Where it is told: an endpoint or a notification.
-    endpoint: CPtr,
-    /// Its space: where the pages are that it supplies.
-    space: SpaceId,
-    /// Its capability to the handler's endpoint.
-    calls: CPtr,
-}
-
-impl Pager {
-    /// Deletes its capability to the handler's endpoint, and the copies of it.
-    fn release(self, vmm: &mut Manager) -> Result {
-        let path = vmm.allocator().path(self.calls);
-        vmm.kernel.cnode_revoke(path)?;
-        vmm.release_slot(self.calls)
-    }
-}
-
-/// The pagers of a handler.
-pub(super) struct Pagers([Option<Pager>; MAX_PAGERS]);
-
-impl Pagers {
-    pub fn new() -> Pagers {
-        Pagers([None; MAX_PAGERS])
-    }
-
-    fn find(&self, token: u32) -> Option<&Pager> {
-        self.0.iter().flatten().find(|pager| pager.token == token)
-    }
-
-    pub fn has(&self, token: u32) -> bool {
-        self.find(token).is_some()
-    }
-
-    /// Gives all of them up.
-    pub fn release(&mut self, vmm: &mut Manager) -> Result {
-        self.0.iter_mut().filter_map(Option::take).try_for_each(|pager| pager.release(vmm))
-    }
-
-    /// Tells a pager of a request, without waiting for it.
-    pub fn tell(&self, request: &PageRequest) {
-        let Some(pager) = self.find(request.token) else { return };
-        let write = request.fault.access == Access::Write;
-        put([request.ticket, request.token, request.page as u32, u32::from(write)]);
-        let info = MessageInfoBuilder::default().label(PagerCall::REQUEST_LABEL).length(4).build();
-        cap::Endpoint::from_bits(pager.endpoint.bits() as Word).nb_send(info);
-    }
-}
-
-/// Puts the words of a message into the IPC buffer.
-fn put<const N: usize>(words: [Word; N]) {
-    sel4::with_ipc_buffer_mut(|buffer| buffer.msg_regs_mut()[..N].copy_from_slice(&words));
-}
-
-/// An answer to a pager's call.
-fn answer<const N: usize>(words: [Word; N]) -> MessageInfo {
-    put(words);
-    MessageInfoBuilder::default().length(N).build()
-}
+use super::handler::{answer_kept, FaultHandler};
+use super::message::ThreadFault;
+use super::pager_table::{answer, Pager, PagerCall, MAX_PAGERS, PAGER_BADGE};
+use super::policy::{Incident, Verdict};
+use super::Manager;
+use crate::types::error::{Error, Result};
+use crate::types::fault::{Access, Supply};
+use crate::types::ids::SpaceId;
+use crate::types::request_end::RequestEnd;
 
 impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     /// Makes whoever waits at `endpoint` (or is signalled by that notification) the pager of all
@@ -165,7 +71,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         let number = number.ok_or(Error::NoSuchPager { token })?;
         let pager = self.pagers.0[number].take();
         while let Some(end) = vmm.abandon_request(token) {
-            self.restore_write_access(vmm, end)?;
+            self.finish_wait(vmm, end)?;
         }
         pager.map_or(Ok(()), |pager| pager.release(vmm))
     }
@@ -204,7 +110,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
                 Err(Error::NoSuchRequest { ticket })
             }
         };
-        self.restore_write_access(vmm, end)?;
+        self.finish_wait(vmm, end)?;
         supplied
     }
 
@@ -214,12 +120,12 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     /// [`Error::NoSuchRequest`]; [`Error::Kernel`].
     pub fn refuse(&mut self, vmm: &mut Manager, token: u32, ticket: u32) -> Result {
         let end = vmm.refuse_request(token, ticket)?;
-        self.restore_write_access(vmm, end)
+        self.finish_wait(vmm, end)
     }
 
     /// Does for a thread what the end of its wait asks for: answers it, unless the policy says
     /// otherwise of one that cannot go on.
-    fn restore_write_access(&mut self, vmm: &mut Manager, end: RequestEnd) -> Result {
+    fn finish_wait(&mut self, vmm: &mut Manager, end: RequestEnd) -> Result {
         let goes_on = match end {
             RequestEnd::Unresolved { request, error, .. } => {
                 let fault = ThreadFault::Page(request.fault);

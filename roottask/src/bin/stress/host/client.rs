@@ -7,6 +7,11 @@ use vmm_service::{ClientId, Start};
 
 use crate::engine::Stress;
 
+/// The most threads of a client.
+pub const THREADS: usize = 2;
+/// The most objects of a client: its threads, and a CNode.
+pub const OBJECTS: usize = THREADS + 1;
+
 /// The bit of a client's argument that says that it is to end by a crime.
 pub const WILD: u32 = 0x100;
 

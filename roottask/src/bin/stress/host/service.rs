@@ -4,7 +4,7 @@ use roottask::Outcome;
 use vmm::{Blueprint, Quota, RegionOptions};
 use vmm_service::Service;
 
-use super::session::OBJECTS;
+use super::client::OBJECTS;
 use crate::engine::{Host, Stress};
 use crate::measure::Kind;
 

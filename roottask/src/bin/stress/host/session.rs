@@ -7,7 +7,7 @@ use sel4::{cap, Word};
 use vmm::{Quota, ThreadId};
 use vmm_service::{Deferred, Program, Start, CLIENT_BADGE};
 
-use super::client::{check_end, let_run, plan, Client, End, Kill, WILD};
+use super::client::{check_end, let_run, plan, Client, End, Kill, OBJECTS, THREADS, WILD};
 use super::service::beneath;
 use crate::engine::{Host, Stress};
 use crate::measure::Kind;
@@ -19,10 +19,6 @@ static BUSY: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/busy"));
 const MAX_CLIENTS: usize = 4;
 /// The most that are started in the place of others.
 const MAX_AGAIN: usize = 4;
-/// The most threads of a client.
-const THREADS: usize = 2;
-/// The most objects of a client: its threads, and a CNode.
-pub const OBJECTS: usize = THREADS + 1;
 
 /// A session: the clients of it, and how many more may be started.
 pub struct Session<'h> {

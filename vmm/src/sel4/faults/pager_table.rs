@@ -1,0 +1,105 @@
+//! The pagers of a handler: who they are, how they are told of a request, how they are answered.
+
+use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
+use untyped_alloc::CPtr;
+
+use super::Manager;
+use crate::types::error::Result;
+use crate::types::fault::{Access, PageRequest};
+use crate::types::ids::SpaceId;
+
+/// The most pagers of one handler.
+pub const MAX_PAGERS: usize = 16;
+
+/// The bit that pagers' badges have and threads' have not; the others are the pager's number.
+pub const PAGER_BADGE: usize = 1 << 27;
+
+/// The label of a pager's call. All answers have label 0 and, as their first word, 0 for done or 1
+/// for refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum PagerCall {
+    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), page
+    /// number, and 1 for a write.
+    Next = 0x520,
+    /// Words: ticket, the address of a page in the pager's space, 0 to share it or 1 to give it
+    /// away.
+    Supply = 0x521,
+    /// Word: ticket.
+    Refuse = 0x522,
+}
+
+impl PagerCall {
+    /// The label of the message that tells a pager of a request: ticket, token, page number, and 1
+    /// for a write.
+    pub const REQUEST_LABEL: u32 = 0x523;
+
+    pub(super) fn from_label(label: u32) -> Option<PagerCall> {
+        [PagerCall::Next, PagerCall::Supply, PagerCall::Refuse]
+            .into_iter()
+            .find(|&call| call as u32 == label)
+    }
+}
+
+/// A pager.
+#[derive(Clone, Copy)]
+pub(super) struct Pager {
+    pub token: u32,
+    /// Where it is told: an endpoint or a notification.
+    pub endpoint: CPtr,
+    /// Its space: where the pages are that it supplies.
+    pub space: SpaceId,
+    /// Its capability to the handler's endpoint.
+    pub calls: CPtr,
+}
+
+impl Pager {
+    /// Deletes its capability to the handler's endpoint, and the copies of it.
+    pub fn release(self, vmm: &mut Manager) -> Result {
+        let path = vmm.allocator().path(self.calls);
+        vmm.kernel.cnode_revoke(path)?;
+        vmm.release_slot(self.calls)
+    }
+}
+
+/// The pagers of a handler.
+pub(super) struct Pagers(pub(super) [Option<Pager>; MAX_PAGERS]);
+
+impl Pagers {
+    pub fn new() -> Pagers {
+        Pagers([None; MAX_PAGERS])
+    }
+
+    fn find(&self, token: u32) -> Option<&Pager> {
+        self.0.iter().flatten().find(|pager| pager.token == token)
+    }
+
+    pub fn has(&self, token: u32) -> bool {
+        self.find(token).is_some()
+    }
+
+    /// Gives all of them up.
+    pub fn release(&mut self, vmm: &mut Manager) -> Result {
+        self.0.iter_mut().filter_map(Option::take).try_for_each(|pager| pager.release(vmm))
+    }
+
+    /// Tells a pager of a request, without waiting for it.
+    pub fn tell(&self, request: &PageRequest) {
+        let Some(pager) = self.find(request.token) else { return };
+        let write = request.fault.access == Access::Write;
+        put([request.ticket, request.token, request.page as u32, u32::from(write)]);
+        let info = MessageInfoBuilder::default().label(PagerCall::REQUEST_LABEL).length(4).build();
+        cap::Endpoint::from_bits(pager.endpoint.bits() as Word).nb_send(info);
+    }
+}
+
+/// Puts the words of a message into the IPC buffer.
+pub(super) fn put<const N: usize>(words: [Word; N]) {
+    sel4::with_ipc_buffer_mut(|buffer| buffer.msg_regs_mut()[..N].copy_from_slice(&words));
+}
+
+/// An answer to a pager's call.
+pub(super) fn answer<const N: usize>(words: [Word; N]) -> MessageInfo {
+    put(words);
+    MessageInfoBuilder::default().length(N).build()
+}
