@@ -106,8 +106,8 @@ impl BootInfo {
         region(self.0.untyped)
     }
 
-    /// What each untyped is, in the order of [`untyped`](Self::untyped). On IA32 the kernel of 5.0.0
-    /// lists RAM before device memory, later ones the other way round: go by
+    /// What each untyped is, in the order of [`untyped`](Self::untyped). On IA32 the kernel of
+    /// 5.0.0 lists RAM before device memory, later ones the other way round: go by
     /// [`UntypedDesc::is_device`].
     pub fn untyped_list(&self) -> &[UntypedDesc] {
         let list: *const seL4_UntypedDesc = &raw const self.0.untypedList as *const _;

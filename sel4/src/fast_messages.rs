@@ -99,8 +99,8 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
         })
     }
 
-    /// Receives a message, its first words by value (`seL4_RecvWithMRs`). The IPC buffer's first two
-    /// words are left as they were.
+    /// Receives a message, its first words by value (`seL4_RecvWithMRs`). The IPC buffer's first
+    /// two words are left as they were.
     pub fn recv_with_mrs(self, reply_authority: impl ConveysReplyAuthority) -> RecvWithMRs {
         let _ = reply_authority.into_reply_authority();
         self.invoke(|cptr, ipc_buffer| {

@@ -18,15 +18,15 @@ const DATA: Word = 0x3f8;
 const LINE_STATUS: Word = 0x3fd;
 /// Line status: the transmitter takes another byte.
 const TRANSMITTER_EMPTY: Word = 1 << 5;
-/// How often to ask for the transmitter before writing all the same: a line that nobody reads, or no
-/// UART at all, must not hang the program. At 115200 baud a byte takes 87 µs.
+/// How often to ask for the transmitter before writing all the same: a line that nobody reads, or
+/// no UART at all, must not hang the program. At 115200 baud a byte takes 87 µs.
 const PATIENCE: usize = 10_000;
 
 /// Writes to the first serial line, as [`core::fmt::Write`].
 ///
 /// Takes no lock, and uses registers only, no IPC buffer: any thread can write at any time, also
-/// inside [`with_ipc_buffer`](crate::with_ipc_buffer). Lines of several threads may mix, by the byte.
-/// Costs two kernel calls a byte when the line is ready.
+/// inside [`with_ipc_buffer`](crate::with_ipc_buffer). Lines of several threads may mix, by the
+/// byte. Costs two kernel calls a byte when the line is ready.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DebugWrite;
 

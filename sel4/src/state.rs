@@ -1,11 +1,11 @@
 //! Finding the calling thread's IPC buffer (feature `state`).
 //!
-//! The kernel makes the segment behind selector 0x3b (`IPCBUF_GDT_SELECTOR`) start at the IPC buffer
-//! of the thread it returns to. So with FS loaded, `fs:[n]` is the n-th byte of the *calling*
-//! thread's buffer, whichever thread that is, without TLS and without a table. What FS cannot tell
-//! is the buffer's linear address, which Rust references need. That is kept in the buffer's word
-//! `tag`, which the 5.0.0 kernel never touches, together with a borrow count in the low bits, free
-//! since a buffer is aligned to 512 bytes:
+//! The kernel makes the segment behind selector 0x3b (`IPCBUF_GDT_SELECTOR`) start at the IPC
+//! buffer of the thread it returns to. So with FS loaded, `fs:[n]` is the n-th byte of the
+//! *calling* thread's buffer, whichever thread that is, without TLS and without a table. What FS
+//! cannot tell is the buffer's linear address, which Rust references need. That is kept in the
+//! buffer's word `tag`, which the 5.0.0 kernel never touches, together with a borrow count in the
+//! low bits, free since a buffer is aligned to 512 bytes:
 //!
 //! ```text
 //!    31                9 8    7     6       0
@@ -18,8 +18,8 @@
 //! ```
 //!
 //! "A buffer is set and free" is then the sign of the low byte: one test, one branch. An invocation
-//! runs no code of its caller's between finding the buffer and the system call, so it tests the word
-//! and leaves it alone.
+//! runs no code of its caller's between finding the buffer and the system call, so it tests the
+//! word and leaves it alone.
 //!
 //! `userData` (libsel4's own place for the address) is left to
 //! [`IpcBuffer::set_user_data`](crate::IpcBuffer::set_user_data).
@@ -94,9 +94,9 @@ fn not_free(word: Word) -> ! {
 
 /// Makes `ipc_buffer` the buffer that the calling thread's invocations go through.
 ///
-/// The first thing a thread does that was not started by the runtime, as upstream. It loads FS,
-/// and is about the calling thread alone: each thread has its own buffer and calls this for it.
-/// (A thread whose creator called [`init_ipc_buffer`] and left [`UserContext`](crate::UserContext)'s
+/// The first thing a thread does that was not started by the runtime, as upstream. It loads FS, and
+/// is about the calling thread alone: each thread has its own buffer and calls this for it. (A
+/// thread whose creator called [`init_ipc_buffer`] and left [`UserContext`](crate::UserContext)'s
 /// selectors as they are by default need not.)
 ///
 /// # Panics

@@ -62,7 +62,8 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
         })
     }
 
-    /// Takes a message if there is one (`seL4_NBRecv`); a badge of 0 and an empty message otherwise.
+    /// Takes a message if there is one (`seL4_NBRecv`); a badge of 0 and an empty message
+    /// otherwise.
     #[inline]
     pub fn nb_recv(self, reply_authority: impl ConveysReplyAuthority) -> (MessageInfo, Badge) {
         let _ = reply_authority.into_reply_authority();

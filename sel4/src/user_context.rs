@@ -5,13 +5,13 @@ use crate::Word;
 
 /// A thread's registers, as `tcb_read_registers` and `tcb_write_registers` move them.
 ///
-/// The default is all zero but for the selectors: FS (0x3b) at the thread's IPC buffer and GS (0x33)
-/// at `tls_base`, so that a new thread finds both at once. (Upstream's default is all zero; IA32 is
-/// the only architecture with selectors, and the kernel takes no others.)
+/// The default is all zero but for the selectors: FS (0x3b) at the thread's IPC buffer and GS
+/// (0x33) at `tls_base`, so that a new thread finds both at once. (Upstream's default is all zero;
+/// IA32 is the only architecture with selectors, and the kernel takes no others.)
 ///
 /// IA32 passes arguments on the stack, so upstream's `c_param` is not here: use
-/// [`fastcall_param_mut`](Self::fastcall_param_mut), or put the argument on the thread's stack, above
-/// a word for the return address.
+/// [`fastcall_param_mut`](Self::fastcall_param_mut), or put the argument on the thread's stack,
+/// above a word for the return address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub struct UserContext(seL4_UserContext);

@@ -88,8 +88,8 @@ fn an_empty_page_table_is_in_the_way_of_no_large_page_of_a_run(target: Target) {
     }
 }
 
-/// Mapping it was tried first, and refused, for each thread but one that had touched the page. Found by
-/// a stress run: its threads fault all at once.
+/// Mapping it was tried first, and refused, for each thread but one that had touched the page.
+/// Found by a stress run: its threads fault all at once.
 fn a_page_that_another_fault_has_brought_takes_no_refused_call(target: Target) {
     let mut fixture = Fixture::roomy(target);
     let own = fixture.own();
@@ -189,8 +189,8 @@ fn a_share_that_is_refused_copies_nothing(target: Target) {
     fixture.refuses(beyond, |vmm| vmm.share(own, FREE, 2, own, &anywhere));
 }
 
-/// What was cloned before a region could not be stayed under copy-on-write, to be freed of it by a fault
-/// that perhaps nobody answers. Found by fuzzing.
+/// What was cloned before a region could not be stayed under copy-on-write, to be freed of it by a
+/// fault that perhaps nobody answers. Found by fuzzing.
 fn a_clone_of_a_space_that_fails_leaves_it_writable(target: Target) {
     let mut fixture = Fixture::roomy(target);
     let space = fixture.vmm.create_space().unwrap();

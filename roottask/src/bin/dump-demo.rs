@@ -1,7 +1,7 @@
 //! What the manager shows of itself: two spaces, the allocator, the statistics.
 //!
-//! It stops nowhere by itself. Under `qemu-scripts/debug.sh` a breakpoint at `almost_all_mapped` or at
-//! `all_shown` holds it where it can be looked at: at the latter what it printed is still so.
+//! It stops nowhere by itself. Under `qemu-scripts/debug.sh` a breakpoint at `almost_all_mapped` or
+//! at `all_shown` holds it where it can be looked at: at the latter what it printed is still so.
 #![no_std]
 #![no_main]
 
@@ -40,8 +40,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     exit(ExitCode::Success)
 }
 
-/// A little of everything: guards, a ceiling, holes, rights that differ, large pages, memory that two
-/// spaces share, objects of which some were given back. Returns the second space.
+/// A little of everything: guards, a ceiling, holes, rights that differ, large pages, memory that
+/// two spaces share, objects of which some were given back. Returns the second space.
 fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     let own = vmm.own_space();
     let heap = vmm.map(own, &RegionOptions::new(300).named("heap").guarded(1, 1))?;

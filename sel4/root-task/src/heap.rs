@@ -1,8 +1,9 @@
-//! The heap (feature `alloc`): buddies over the bytes that `#[root_task(heap_size = …)]` sets aside.
+//! The heap (feature `alloc`): buddies over the bytes that `#[root_task(heap_size = …)]` sets
+//! aside.
 //!
-//! An allocation takes the next power of two; when there is none left the program's allocation error
-//! is a panic. The lock is one word. A second thread that finds it taken waits, and how depends on
-//! whether it was told how to: see [`set_global_allocator_mutex_notification`].
+//! An allocation takes the next power of two; when there is none left the program's allocation
+//! error is a panic. The lock is one word. A second thread that finds it taken waits, and how
+//! depends on whether it was told how to: see [`set_global_allocator_mutex_notification`].
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;

@@ -8,8 +8,8 @@ use crate::panicking::abort_with;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Never {}
 
-/// What a root task's main may return: `!`, [`Never`], or a `Result` of either with an error that is
-/// printed. Beyond upstream `()` and `Result<(), E>`.
+/// What a root task's main may return: `!`, [`Never`], or a `Result` of either with an error that
+/// is printed. Beyond upstream `()` and `Result<(), E>`.
 ///
 /// A root task has nobody to return to: whatever comes back is printed, and the program ends with
 /// [`ExitCode::Failure`](crate::ExitCode::Failure).

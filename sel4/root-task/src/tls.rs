@@ -1,8 +1,8 @@
-//! Thread-local storage, for a program that has any. The initial thread's is there when `main` starts;
-//! for other threads there are [`block_size`] and [`lay_out`].
+//! Thread-local storage, for a program that has any. The initial thread's is there when `main`
+//! starts; for other threads there are [`block_size`] and [`lay_out`].
 //!
-//! IA32's layout (the ABI's variant II): the thread pointer GS points just behind the block, at a word
-//! that holds its own address, and variables lie at negative offsets from it.
+//! IA32's layout (the ABI's variant II): the thread pointer GS points just behind the block, at a
+//! word that holds its own address, and variables lie at negative offsets from it.
 //!
 //! ```text
 //!     block                                      thread pointer
@@ -10,8 +10,8 @@
 //!     │ .tdata (filesz bytes) │ .tbss          │ ▲ aligned to align
 //! ```
 //!
-//! The offsets are the linker's, from the thread pointer: the rounding is to the segment's alignment,
-//! not to a word.
+//! The offsets are the linker's, from the thread pointer: the rounding is to the segment's
+//! alignment, not to a word.
 //!
 //! seL4 5.0.0 sets GS's base from `tls_base` of the thread's registers, which a thread cannot write
 //! for itself. It can copy them from another thread: so a TCB is made for the purpose, given the
@@ -119,8 +119,8 @@ pub unsafe fn lay_out(block: *mut u8) -> Word {
 /// Lays out the initial thread's TLS block, if the program has thread-local variables, and makes GS
 /// point at it.
 ///
-/// Costs one TCB of the smallest RAM untyped that has room for it, and the last empty slot; both are
-/// free again afterwards.
+/// Costs one TCB of the smallest RAM untyped that has room for it, and the last empty slot; both
+/// are free again afterwards.
 ///
 /// # Safety
 /// As [`lay_out`].

@@ -10,9 +10,9 @@ impl<C: InvocationContext> cap::AsidControl<C> {
     /// [`ObjectBlueprint::asid_pool`]: crate::ObjectBlueprint::asid_pool
     ///
     /// # Errors
-    /// `DeleteFirst` when there are no more pools to be had or `dst` is occupied; `InvalidCapability`
-    /// when the untyped has another size or is device memory; `RevokeFirst` when it has children;
-    /// `FailedLookup` when `dst` leads nowhere.
+    /// `DeleteFirst` when there are no more pools to be had or `dst` is occupied;
+    /// `InvalidCapability` when the untyped has another size or is device memory; `RevokeFirst`
+    /// when it has children; `FailedLookup` when `dst` leads nowhere.
     #[inline]
     pub fn asid_control_make_pool(self, untyped: cap::Untyped, dst: &AbsoluteCPtr) -> Result<()> {
         self.invoke_with(
@@ -29,8 +29,8 @@ impl<C: InvocationContext> cap::AsidPool<C> {
     /// (`ASIDPool_Assign`).
     ///
     /// # Errors
-    /// `DeleteFirst` when the pool is used up; `InvalidCapability` when `vspace` is no VSpace or has
-    /// an identifier; `FailedLookup` when the pool is gone.
+    /// `DeleteFirst` when the pool is used up; `InvalidCapability` when `vspace` is no VSpace or
+    /// has an identifier; `FailedLookup` when the pool is gone.
     #[inline]
     pub fn asid_pool_assign(self, vspace: cap::VSpace) -> Result<()> {
         self.invoke_with(X86ASIDPoolAssign, [], [vspace.bits()])?;

@@ -11,8 +11,8 @@ impl<C: InvocationContext> AbsoluteCPtr<C> {
     /// capability starts unmapped.
     ///
     /// # Errors
-    /// `DeleteFirst` when this slot is occupied, `FailedLookup` when either leads nowhere or `src` is
-    /// empty, `RevokeFirst` for an untyped with children, `IllegalOperation` for what cannot be
+    /// `DeleteFirst` when this slot is occupied, `FailedLookup` when either leads nowhere or `src`
+    /// is empty, `RevokeFirst` for an untyped with children, `IllegalOperation` for what cannot be
     /// copied.
     #[inline]
     pub fn copy(self, src: &AbsoluteCPtr, rights: CapRights) -> Result<()> {
@@ -30,8 +30,8 @@ impl<C: InvocationContext> AbsoluteCPtr<C> {
     /// (CNodes: [`CNodeCapData::into_word`](crate::CNodeCapData::into_word)) (`CNode_Mint`).
     ///
     /// # Errors
-    /// As [`copy`](Self::copy); `IllegalOperation` when the badge or guard is not possible, such as a
-    /// second badge. See [`Badge`](crate::Badge) for its bits.
+    /// As [`copy`](Self::copy); `IllegalOperation` when the badge or guard is not possible, such as
+    /// a second badge. See [`Badge`](crate::Badge) for its bits.
     #[inline]
     pub fn mint(self, src: &AbsoluteCPtr, rights: CapRights, badge: Word) -> Result<()> {
         let [index, depth] = place(&self);
@@ -47,8 +47,8 @@ impl<C: InvocationContext> AbsoluteCPtr<C> {
     /// Moves the capability in `src` here (`CNode_Move`).
     ///
     /// # Errors
-    /// `DeleteFirst` when this slot is occupied, `FailedLookup` when either leads nowhere or `src` is
-    /// empty.
+    /// `DeleteFirst` when this slot is occupied, `FailedLookup` when either leads nowhere or `src`
+    /// is empty.
     #[inline]
     pub fn move_(self, src: &AbsoluteCPtr) -> Result<()> {
         let [index, depth] = place(&self);

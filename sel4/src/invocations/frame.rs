@@ -11,8 +11,8 @@ impl<T: CapTypeForFrameObject, C: InvocationContext> Cap<T, C> {
     /// A frame capability remembers one mapping: mapping a frame twice takes a second capability.
     ///
     /// # Errors
-    /// `FailedLookup` when a page table is missing there (word 2 of the IPC buffer: the bits it would
-    /// span) or the VSpace has no ASID; `DeleteFirst` when something is mapped there;
+    /// `FailedLookup` when a page table is missing there (word 2 of the IPC buffer: the bits it
+    /// would span) or the VSpace has no ASID; `DeleteFirst` when something is mapped there;
     /// `AlignmentError`; `InvalidArgument` above user space; `InvalidCapability` when this
     /// capability is mapped already (newer kernels then change the mapping; here
     /// [`frame_remap`](Self::frame_remap) does) or `vspace` is no VSpace.
@@ -35,14 +35,14 @@ impl<T: CapTypeForFrameObject, C: InvocationContext> Cap<T, C> {
     /// Gives the mapping of this capability new rights and attributes, where it is (`Page_Remap`).
     /// Beyond upstream, whose kernels fold it into `frame_map`.
     ///
-    /// `vaddr` is the address it is mapped at. The kernel remembers it and does not ask; the argument
-    /// keeps the signature the same as `frame_map`'s, and is not checked.
+    /// `vaddr` is the address it is mapped at. The kernel remembers it and does not ask; the
+    /// argument keeps the signature the same as `frame_map`'s, and is not checked.
     ///
     /// # Errors
-    /// `IllegalOperation` when this capability is not mapped; `InvalidCapability` when it is mapped in
-    /// another VSpace; `FailedLookup` when the page table it was mapped through is gone;
-    /// `DeleteFirst` when a page table has taken a large page's place. What else may be mapped there
-    /// by now is not checked: it is overwritten.
+    /// `IllegalOperation` when this capability is not mapped; `InvalidCapability` when it is mapped
+    /// in another VSpace; `FailedLookup` when the page table it was mapped through is gone;
+    /// `DeleteFirst` when a page table has taken a large page's place. What else may be mapped
+    /// there by now is not checked: it is overwritten.
     #[inline]
     pub fn frame_remap(
         self,

@@ -11,8 +11,8 @@ impl<C: InvocationContext> cap::IrqControl<C> {
     /// PIC only.
     ///
     /// # Errors
-    /// `RangeError` for a line that is not there, `RevokeFirst` when it has a handler, `DeleteFirst`
-    /// when `dst` is occupied, `IllegalOperation` with the IOAPIC.
+    /// `RangeError` for a line that is not there, `RevokeFirst` when it has a handler,
+    /// `DeleteFirst` when `dst` is occupied, `IllegalOperation` with the IOAPIC.
     #[inline]
     pub fn irq_control_get(self, irq: Word, dst: &AbsoluteCPtr) -> Result<()> {
         self.invoke_with(

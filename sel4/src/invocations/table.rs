@@ -9,8 +9,8 @@ impl<C: InvocationContext> cap::PageTable<C> {
     /// instructions.
     ///
     /// # Errors
-    /// `DeleteFirst` when a page table or a large page is mapped there; `InvalidArgument` above user
-    /// space; `InvalidCapability` when it is mapped already or `vspace` is no VSpace;
+    /// `DeleteFirst` when a page table or a large page is mapped there; `InvalidArgument` above
+    /// user space; `InvalidCapability` when it is mapped already or `vspace` is no VSpace;
     /// `FailedLookup` when the VSpace has no ASID.
     #[inline]
     pub fn page_table_map(
@@ -24,8 +24,8 @@ impl<C: InvocationContext> cap::PageTable<C> {
     }
 
     /// Unmaps the page table and clears it: what was mapped through it no longer is, though the
-    /// frames' capabilities still say so (`PageTable_Unmap`). Succeeds when it is not mapped. Beyond
-    /// upstream.
+    /// frames' capabilities still say so (`PageTable_Unmap`). Succeeds when it is not mapped.
+    /// Beyond upstream.
     ///
     /// # Errors
     /// `RevokeFirst` when there is a copy of the capability.
@@ -54,8 +54,8 @@ impl<C: InvocationContext> cap::UnspecifiedIntermediateTranslationTable<C> {
     /// Maps a paging structure of type `ty` over `vaddr`, whichever the architecture.
     ///
     /// # Errors
-    /// As [`page_table_map`](cap::PageTable::page_table_map); `IllegalOperation` for the root, which
-    /// is not mapped into anything.
+    /// As [`page_table_map`](cap::PageTable::page_table_map); `IllegalOperation` for the root,
+    /// which is not mapped into anything.
     #[inline]
     pub fn generic_intermediate_translation_table_map(
         self,

@@ -15,7 +15,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
     /// as [`UserContext::default`] has them. `suspend` stops the thread first.
     ///
     /// # Errors
-    /// `IllegalOperation` for the calling thread itself; `RangeError` when `count` is 0 or too great.
+    /// `IllegalOperation` for the calling thread itself; `RangeError` when `count` is 0 or too
+    /// great.
     pub fn tcb_read_registers(self, suspend: bool, count: Word) -> Result<UserContext> {
         let mut context = UserContext::default();
         let bits = self.bits();
@@ -74,8 +75,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
     }
 
     /// Copies registers from the thread `source` to this one (`TCB_CopyRegisters`): with
-    /// `transfer_frame` all that a function uses, with `transfer_integer` `tls_base`, FS and GS. The
-    /// only way for a thread to set its own TLS base. Beyond upstream.
+    /// `transfer_frame` all that a function uses, with `transfer_integer` `tls_base`, FS and GS.
+    /// The only way for a thread to set its own TLS base. Beyond upstream.
     ///
     /// # Errors
     /// `InvalidCapability` when `source` is no TCB.
@@ -140,8 +141,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
     /// Sets both priorities, in two invocations: seL4 5.0.0 has none for both.
     ///
     /// # Errors
-    /// As [`tcb_set_priority`](Self::tcb_set_priority); the maximum may be set then and the priority
-    /// not.
+    /// As [`tcb_set_priority`](Self::tcb_set_priority); the maximum may be set then and the
+    /// priority not.
     pub fn tcb_set_sched_params(
         self,
         authority: cap::Tcb,
@@ -184,8 +185,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
             .tcb_set_ipc_buffer(ipc_buffer, ipc_buffer_frame)
     }
 
-    /// Sets the thread's fault endpoint (a pointer in *its* CSpace, resolved when it faults), CSpace
-    /// and VSpace (`TCB_SetSpace`).
+    /// Sets the thread's fault endpoint (a pointer in *its* CSpace, resolved when it faults),
+    /// CSpace and VSpace (`TCB_SetSpace`).
     ///
     /// # Errors
     /// `IllegalOperation` when a capability is of the wrong type, its guard impossible, the VSpace

@@ -1,6 +1,7 @@
 //! The kernel's structures, as libsel4 declares them for IA32.
 //!
-//! The generated part of [`sys`](crate::sys) asserts the size of each and the offset of every field.
+//! The generated part of [`sys`](crate::sys) asserts the size of each and the offset of every
+//! field.
 #![allow(missing_docs)]
 
 use core::cell::UnsafeCell;

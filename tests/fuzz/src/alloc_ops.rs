@@ -1,8 +1,9 @@
 //! The allocator alone: untyped memory, slots and frames, with book-keeping pages that run out.
 //!
 //! The reference is what was handed out and not given back. After every operation `validate()`
-//! holds; after every few, and each with a failure, the model's own check does, each slot handed out
-//! holds what it should, and nothing is counted that was not handed out. At the end everything goes back, and all RAM is one piece again.
+//! holds; after every few, and each with a failure, the model's own check does, each slot handed
+//! out holds what it should, and nothing is counted that was not handed out. At the end everything
+//! goes back, and all RAM is one piece again.
 
 use std::collections::BTreeMap;
 

@@ -18,9 +18,9 @@ fn input(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// A deterministic input of mostly heaps over the line between two page tables, as `decode.rs` reads
-/// it: they grow and shrink in any order, a `trim` or any other request comes in between, and now and
-/// then a kernel call fails.
+/// A deterministic input of mostly heaps over the line between two page tables, as `decode.rs`
+/// reads it: they grow and shrink in any order, a `trim` or any other request comes in between, and
+/// now and then a kernel call fails.
 fn heaps(seed: u64, length: usize) -> Vec<u8> {
     let mut next = random(seed);
     let mut bytes: Vec<u8> = (0..3).map(|_| next()).collect();
@@ -36,7 +36,8 @@ fn heaps(seed: u64, length: usize) -> Vec<u8> {
         bytes.extend(match kind {
             // How near, and how many pages a touch maps.
             50 => vec![next(), next()],
-            // How many, of where, from which page on; by what, in which order, with what other place.
+            // How many, of where, from which page on; by what, in which order, with what other
+            // place.
             52 => vec![next(), 1, next(), next(), next(), next(), 0],
             54 => vec![next(), 1, next()],
             33 => vec![0],

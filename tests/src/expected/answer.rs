@@ -91,7 +91,8 @@ impl Expected {
     }
 }
 
-/// What a request needs at the most: with that much memory free it must not be refused for want of it.
+/// What a request needs at the most: with that much memory free it must not be refused for want of
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Need {
     /// Pages, besides those for paging structures and book-keeping.

@@ -24,7 +24,8 @@ impl State {
         }
     }
 
-    /// A region by number: mostly of plain memory, or another of a caller's, or any, or a stale one.
+    /// A region by number: mostly of plain memory, or another of a caller's, or any, or a stale
+    /// one.
     pub fn region_by(&self, which: u8) -> RegionId {
         let spaces = || self.spaces.iter();
         let all = || spaces().flat_map(|space| space.regions.values());

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::Run;
 
 impl Run<'_> {
-    /// A number that stands for the state: what there is to see of manager, kernel and reference, but
-    /// for ids and serial numbers, which only grow.
+    /// A number that stands for the state: what there is to see of manager, kernel and reference,
+    /// but for ids and serial numbers, which only grow.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = DefaultHasher::new();
         self.host.fingerprint(&mut hash);
@@ -77,8 +77,8 @@ impl Run<'_> {
         }
     }
 
-    /// Destroys every space but the manager's own, with all that is in them. `after` is called after
-    /// each.
+    /// Destroys every space but the manager's own, with all that is in them. `after` is called
+    /// after each.
     ///
     /// # Panics
     /// When that is refused.

@@ -1,7 +1,8 @@
 //! What is left of a request that did not come to its end.
 //!
-//! Here, and here alone, the reference asks the manager what it has recorded: which of several right
-//! states a request was left in is not foreseen. Each thing that is learnt is checked to be one of them.
+//! Here, and here alone, the reference asks the manager what it has recorded: which of several
+//! right states a request was left in is not foreseen. Each thing that is learnt is checked to be
+//! one of them.
 
 use untyped_alloc::Rights;
 use vmm::{Access, PageFault, Resolution, SpaceId};
@@ -10,7 +11,8 @@ use super::Run;
 use super::parts::Page;
 
 impl Run<'_> {
-    /// Follows a step: `fired` if a kernel call failed as it was to, `midst` if it may have done a part.
+    /// Follows a step: `fired` if a kernel call failed as it was to, `midst` if it may have done a
+    /// part.
     pub(super) fn follow(&mut self, fired: bool, midst: bool) {
         if fired {
             // What the kernel would not let go waits in the quarantine.

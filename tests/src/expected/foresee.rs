@@ -49,7 +49,8 @@ impl Run<'_> {
     }
 
     /// A request in the manager's own space may be beyond its quota because of book-keeping that is
-    /// mapped first; one that needs page tables because of those, which the reference does not count.
+    /// mapped first; one that needs page tables because of those, which the reference does not
+    /// count.
     pub(super) fn perhaps_quota(&self, expected: Expected, space: &Space) -> Expected {
         let own = self.rules.lenient && space.id == self.host.own();
         let tables = self.state.spaces.iter().any(|space| space.quota.tables != usize::MAX);

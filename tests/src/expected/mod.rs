@@ -20,14 +20,14 @@
 //! | `compare.rs`, `finish.rs` | how the state is compared, and everything given back |
 //!
 //! It shares nothing with the manager but the types of its interface. What it can know it foresees,
-//! errors to their last value; what it cannot (which page tables are kept, whether book-keeping takes
-//! the best place) is allowed for where [`Rules::lenient`] says so.
+//! errors to their last value; what it cannot (which page tables are kept, whether book-keeping
+//! takes the best place) is allowed for where [`Rules::lenient`] says so.
 //!
 //! The stress run in the guest has an account of its own (`roottask/src/bin/stress/model/`), which
 //! says why.
 //!
-//! An operation joins it by a variant of [`Request`], a method in `operations/` and a line there, and
-//! every generator by a line.
+//! An operation joins it by a variant of [`Request`], a method in `operations/` and a line there,
+//! and every generator by a line.
 
 mod answer;
 mod choose;

@@ -11,7 +11,7 @@ use vmm::{
 
 use crate::support::PAGE;
 
-/// Which memory: an index into [`State::cells`]. Pages that show the same memory have the same.
+/// Which memory: an index into `State::cells`. Pages that show the same memory have the same.
 pub type Cell = usize;
 
 /// What memory holds.

@@ -74,7 +74,8 @@ impl State {
         }
     }
 
-    /// The most that the rights of a region inside this reservation can be, or what is wrong with it.
+    /// The most that the rights of a region inside this reservation can be, or what is wrong with
+    /// it.
     fn limit(&self, space: &Space, inside: Option<RegionId>) -> Result<Rights, Error> {
         let Some(id) = inside else { return Ok(Rights::READ_WRITE) };
         if let Some(error) = self.stale(id) {
@@ -194,8 +195,8 @@ impl State {
         Expected { places: vec![start], ..Expected::success() }
     }
 
-    /// Whether a place may not be found although there is one: where an alignment is asked for, a hole
-    /// that fits may not be tried.
+    /// Whether a place may not be found although there is one: where an alignment is asked for, a
+    /// hole that fits may not be tried.
     pub fn may_miss(&self, space: &Space, wish: &RegionRequest, inside: Option<RegionId>) -> bool {
         let bits = wish.align_bits.max(12);
         match wish.place {

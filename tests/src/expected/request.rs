@@ -16,8 +16,8 @@ pub const WINDOW: usize = 24;
 pub enum TestAddress {
     /// In one of the windows.
     In {
-        /// 0 to 3 and 7 lie half in one page table and half in the next, 4 half outside user space, 5
-        /// at address 0, the others half in the image.
+        /// 0 to 3 and 7 lie half in one page table and half in the next, 4 half outside user space,
+        /// 5 at address 0, the others half in the image.
         window: u8,
         /// The page in it.
         page: u8,

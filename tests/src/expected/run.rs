@@ -86,7 +86,8 @@ impl<'p> Run<'p> {
         let failures = self.host.kernel().injected_failures();
         self.lasts = false;
         if let Some(Failing { nth, error, lasts }) = failing {
-            // An unfinished clone of a space is left behind where destroying it is refused (MODEL.md).
+            // An unfinished clone of a space is left behind where destroying it is refused
+            // (MODEL.md).
             let spares =
                 matches!(request, Request::CloneSpace { .. } | Request::DestroySpace { .. });
             self.lasts = lasts && !spares;
@@ -181,8 +182,8 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Bytes that are free and can be had. Page tables that are kept empty count as free, and are not
-    /// given back when memory is out.
+    /// Bytes that are free and can be had. Page tables that are kept empty count as free, and are
+    /// not given back when memory is out.
     fn free_bytes(&self) -> usize {
         let stats = self.host.vmm.stats();
         stats.free_bytes() - stats.kept_tables * PAGE

@@ -1,5 +1,5 @@
-//! The state as it ought to be: who owns which page, with which rights and contents. Plain maps, and
-//! loops over them: slow, plain, and independent of how the manager does it.
+//! The state as it ought to be: who owns which page, with which rights and contents. Plain maps,
+//! and loops over them: slow, plain, and independent of how the manager does it.
 
 use std::collections::HashMap;
 use std::ops::Range;

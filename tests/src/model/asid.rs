@@ -1,4 +1,5 @@
-//! ASID pools: rules from `src/arch/x86/kernel/vspace.c` (the ASID parts of `decodeX86MMUInvocation`).
+//! ASID pools: rules from `src/arch/x86/kernel/vspace.c` (the ASID parts of
+//! `decodeX86MMUInvocation`).
 //!
 //! An ASID is the name under which a frame's or table's capability remembers its VSpace. A pool's
 //! deletion takes the names away, and a VSpace never gets a second one.

@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::ModelKernel;
 
 impl ModelKernel<'_> {
-    /// A number that stands for the state of the kernel and of the memory below it: every capability
-    /// and its place in the order of derivation, every thread, and what was written to memory. What
-    /// page tables hold follows from the capabilities.
+    /// A number that stands for the state of the kernel and of the memory below it: every
+    /// capability and its place in the order of derivation, every thread, and what was written to
+    /// memory. What page tables hold follows from the capabilities.
     ///
     /// The same for equal states, and different for different ones but by a rare accident.
     pub fn fingerprint(&self) -> u64 {

@@ -142,8 +142,8 @@ impl ModelKernel<'_> {
         self.meter.fault = Some(Fault::After { calls, kind: Some(kind), error });
     }
 
-    /// Makes the `nth` invocation from now on (1 is the next) and all after it return `error` without
-    /// effect, until [`ModelKernel::disarm`].
+    /// Makes the `nth` invocation from now on (1 is the next) and all after it return `error`
+    /// without effect, until [`ModelKernel::disarm`].
     pub fn fail_from(&mut self, nth: usize, error: KernelError) {
         let calls = nth.checked_sub(1).expect("the first call is number 1");
         self.meter.fault = Some(Fault::From { calls, error });

@@ -1,5 +1,5 @@
-//! Paging structures: what is in them, how the hardware walks them, what it may have cached of them.
-//! Rules from `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
+//! Paging structures: what is in them, how the hardware walks them, what it may have cached of
+//! them. Rules from `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
 
 use std::collections::BTreeMap;
 

@@ -146,9 +146,9 @@ impl ModelKernel<'_> {
         Ok(())
     }
 
-    /// `TCBResume` of a thread without a program, and the `Yield` after it. It runs if no priority is
-    /// above its own, which is so at 255, and stops at its first instruction. If its VSpace is not
-    /// the caller's, `setVMRoot` has the processor forget the caller's translations.
+    /// `TCBResume` of a thread without a program, and the `Yield` after it. It runs if no priority
+    /// is above its own, which is so at 255, and stops at its first instruction. If its VSpace is
+    /// not the caller's, `setVMRoot` has the processor forget the caller's translations.
     pub(super) fn resume(&mut self, tcb: CPtr) -> KernelResult {
         let thread = self.invoked(tcb);
         let Cap::Tcb { base } = self.cap_in(thread) else {

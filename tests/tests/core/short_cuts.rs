@@ -1,9 +1,9 @@
 //! The same history with the manager's short cuts and without: what it answers, what is mapped and
 //! what is left must not differ.
 //!
-//! The short cut for consecutive pages goes on as long as nothing is looked up, so nothing is looked
-//! at before the end. What may differ is which frames are mapped, how they are spread over batches, and
-//! how many book-keeping nodes that takes.
+//! The short cut for consecutive pages goes on as long as nothing is looked up, so nothing is
+//! looked at before the end. What may differ is which frames are mapped, how they are spread over
+//! batches, and how many book-keeping nodes that takes.
 
 use proptest::collection::vec;
 use proptest::strategy::Strategy;

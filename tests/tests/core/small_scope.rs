@@ -2,15 +2,16 @@
 //! window of four, two on either side of a page table's end.
 //!
 //! First all sequences of one request, then all of two, and so on as long as the time allows:
-//! `SMALL_SCOPE_SECONDS` for each test, 10 unless it is set. Each is compared with the reference model
-//! ([`vmm_tests::expected`]) after its last request (what comes before is a shorter sequence that was
-//! compared itself), and taken down to the state it began with.
+//! `SMALL_SCOPE_SECONDS` for each test, 10 unless it is set. Each is compared with the reference
+//! model ([`vmm_tests::expected`]) after its last request (what comes before is a shorter sequence
+//! that was compared itself), and taken down to the state it began with.
 //!
-//! Sequences that lead to the same state go on in the same way, so of these one is gone on with. Two
-//! states are the same when nothing that can be seen differs: regions, pages and capabilities, untypeds,
-//! slots, page tables, quotas, all that the kernel holds, and the contents of memory in use or not.
-//! (What differs unseen is the shape of trees, which object was looked up last, and serial numbers.)
-//! A request that is refused leads back to the state before it, and so costs nothing further on.
+//! Sequences that lead to the same state go on in the same way, so of these one is gone on with.
+//! Two states are the same when nothing that can be seen differs: regions, pages and capabilities,
+//! untypeds, slots, page tables, quotas, all that the kernel holds, and the contents of memory in
+//! use or not. (What differs unseen is the shape of trees, which object was looked up last, and
+//! serial numbers.) A request that is refused leads back to the state before it, and so costs
+//! nothing further on.
 //!
 //! Checks what `state_machine/` checks; what is reached is printed.
 
@@ -30,7 +31,8 @@ on_both!(
     every_short_life_of_a_heap_does_what_the_reference_says,
 );
 
-/// Pages of the window: numbers 10 to 13 of the first of `request.rs`, of which 12 begins a page table.
+/// Pages of the window: numbers 10 to 13 of the first of `request.rs`, of which 12 begins a page
+/// table.
 fn address(page: u8) -> TestAddress {
     TestAddress::page(10 + page)
 }
@@ -112,8 +114,9 @@ fn grow(page: u8, count: usize, fill: Fill, order: Order) -> Request {
     Request::PageByPage { space: 0, pages: pages(page, count), fill, order, other }
 }
 
-/// What happens to two heaps over the lines before and behind one page table, so that the table is of
-/// both: they grow page by page and by turns, shrink on either side of the line, and keep empty tables.
+/// What happens to two heaps over the lines before and behind one page table, so that the table is
+/// of both: they grow page by page and by turns, shrink on either side of the line, and keep empty
+/// tables.
 fn heap_alphabet() -> Vec<Request> {
     let space = 0;
     let other = TestAddress::In { window: 7, page: 10, off: 0 };
@@ -160,9 +163,9 @@ fn every_short_sequence_does_what_the_reference_says(target: Target) {
     });
 }
 
-/// Runs all sequences of one request, then all of two, … until the time is up. `run` returns a number
-/// that stands for the state a sequence leads to; of those that lead to one state the first is gone on
-/// with.
+/// Runs all sequences of one request, then all of two, … until the time is up. `run` returns a
+/// number that stands for the state a sequence leads to; of those that lead to one state the first
+/// is gone on with.
 pub fn every_sequence<R: Clone + Debug>(name: &str, alphabet: &[R], run: impl Fn(&[R]) -> u64) {
     let end = Instant::now() + budget();
     let mut states = HashSet::from([run(&[])]);

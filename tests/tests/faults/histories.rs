@@ -1,5 +1,5 @@
-//! Random histories of clones, faults, unmaps, protects and ends over several spaces, each page held
-//! against the reference after each step; with and without a kernel call that is refused.
+//! Random histories of clones, faults, unmaps, protects and ends over several spaces, each page
+//! held against the reference after each step; with and without a kernel call that is refused.
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, any};

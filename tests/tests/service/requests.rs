@@ -202,8 +202,9 @@ fn a_client_that_exits_is_not_answered_any_more() {
     assert_eq!(world.free_bytes(), before);
 }
 
-/// A42. Its heap grows over the line between two page tables and shrinks, again and again: the short way
-/// for consecutive pages once broke the list of empty tables by that, and with it the server.
+/// A42. Its heap grows over the line between two page tables and shrinks, again and again: the
+/// short way for consecutive pages once broke the list of empty tables by that, and with it the
+/// server.
 #[test]
 fn a_heap_that_grows_and_shrinks_over_a_line_harms_nobody() {
     let mut world = World::new();

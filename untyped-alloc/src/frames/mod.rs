@@ -2,8 +2,8 @@
 //!
 //! Memory fresh from a retype is zero. A frame that was used is not, and a client that got it would
 //! read another's data. So [`alloc_frames`](crate::Allocator::alloc_frames) returns frames that are
-//! [`Zeroed`](crate::Zeroed) or [`Dirty`](crate::Dirty) by type, and whoever maps frames for an owner
-//! asks for [`Zeroed`](crate::Zeroed) ones.
+//! [`Zeroed`](crate::Zeroed) or [`Dirty`](crate::Dirty) by type, and whoever maps frames for an
+//! owner asks for [`Zeroed`](crate::Zeroed) ones.
 //!
 //! - `runs.rs`: runs of frames. `batch.rs`: the next frame of the same chunk, in constant time.
 //! - `tables.rs`: paging structures.

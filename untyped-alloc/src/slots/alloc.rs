@@ -17,8 +17,8 @@ impl Allocator<'_> {
         Ok(first)
     }
 
-    /// As [`Allocator::alloc_slots`], for objects of the allocator's own, which a caller cannot give
-    /// back.
+    /// As [`Allocator::alloc_slots`], for objects of the allocator's own, which a caller cannot
+    /// give back.
     pub(crate) fn alloc_object_slots(
         &mut self,
         kernel: &mut impl Kernel,

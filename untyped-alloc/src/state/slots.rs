@@ -83,8 +83,8 @@ impl<'p> Slots<'p> {
         self.pool.free(window);
     }
 
-    /// Allocates `count` consecutive slots, 1 to [`MAX_BATCH`](crate::types::MAX_BATCH), all in one window;
-    /// `None` when no aligned run of the next power of two is free.
+    /// Allocates `count` consecutive slots, 1 to [`MAX_BATCH`](crate::types::MAX_BATCH), all in one
+    /// window; `None` when no aligned run of the next power of two is free.
     pub fn alloc(&mut self, count: usize) -> Option<CPtr> {
         let order = count.next_power_of_two().trailing_zeros();
         let window = self

@@ -14,8 +14,8 @@ use crate::types::options::PageSize;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the page that was touched, if the append cursor is at it or can be put there, and its
-    /// region is mapped on demand and page by page: memory that is touched in order. `None` if it is
-    /// no such page, or the kernel refused: nothing was done then.
+    /// region is mapped on demand and page by page: memory that is touched in order. `None` if it
+    /// is no such page, or the kernel refused: nothing was done then.
     #[inline(always)]
     pub(super) fn append_touched(
         &mut self,

@@ -8,8 +8,8 @@ use crate::types::fault::{PageFault, PageRequest};
 use crate::types::ids::ThreadId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Takes an empty slot for the right to answer a thread (`CNode_SaveCaller` puts it there), to be
-    /// given to [`Vmm::begin_request`].
+    /// Takes an empty slot for the right to answer a thread (`CNode_SaveCaller` puts it there), to
+    /// be given to [`Vmm::begin_request`].
     ///
     /// # Errors
     /// [`Error::NoSuchThread`]; [`Error::Allocator`] when slots are out.
@@ -19,8 +19,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.alloc_slots(1)
     }
 
-    /// Records that a thread's fault waits for the page number `page` of the pager `token`, and that
-    /// the right to answer it is in the slot `reply`. No kernel call.
+    /// Records that a thread's fault waits for the page number `page` of the pager `token`, and
+    /// that the right to answer it is in the slot `reply`. No kernel call.
     ///
     /// # Errors
     /// [`Error::NoSuchThread`].
@@ -39,8 +39,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// a token for each region.
     ///
     /// # Errors
-    /// [`Error::NoSuchThread`]; [`Error::Kernel`] when the right to answer an earlier request of the
-    /// thread cannot be deleted.
+    /// [`Error::NoSuchThread`]; [`Error::Kernel`] when the right to answer an earlier request of
+    /// the thread cannot be deleted.
     pub fn begin_request_in(
         &mut self,
         queue: u32,

@@ -55,8 +55,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Forgets a thread, and deletes its capability to the fault endpoint; and the one to answer it,
-    /// if it waits for a pager. One kernel call, or two.
+    /// Forgets a thread, and deletes its capability to the fault endpoint; and the one to answer
+    /// it, if it waits for a pager. One kernel call, or two.
     ///
     /// # Errors
     /// [`Error::NoSuchThread`]; [`Error::Kernel`], and then it is still registered.

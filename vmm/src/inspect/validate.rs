@@ -1,5 +1,5 @@
-//! Checking the whole state against itself: regions, extents and page tables of every space, and the
-//! allocator beneath.
+//! Checking the whole state against itself: regions, extents and page tables of every space, and
+//! the allocator beneath.
 
 use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory, Violation, MAX_BATCH};

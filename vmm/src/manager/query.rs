@@ -73,7 +73,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.describe(space, node).ok_or(crate::Error::NoSuchRegion(region))
     }
 
-    /// What is mapped at an address (bytes), if anything: by the manager, not at boot. O(log extents).
+    /// What is mapped at an address (bytes), if anything: by the manager, not at boot. O(log
+    /// extents).
     ///
     /// # Errors
     /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`].
@@ -140,8 +141,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         })
     }
 
-    /// The part of `range`, from its start on, in which `most` pages are mapped, or all of it; `None`
-    /// if it begins with a mapped page and `most` is 0.
+    /// The part of `range`, from its start on, in which `most` pages are mapped, or all of it;
+    /// `None` if it begins with a mapped page and `most` is 0.
     pub(crate) fn with_mapped(
         &self,
         space: &Space<'p>,

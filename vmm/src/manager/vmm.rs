@@ -48,7 +48,8 @@ pub struct Vmm<'p, K> {
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// The pages of a region that can be mapped: all but its guards. None for an edge of a reservation.
+    /// The pages of a region that can be mapped: all but its guards. None for an edge of a
+    /// reservation.
     pub(crate) fn usable(&self, region: &Region<'_>) -> Option<PageRange> {
         let spec = region.spec();
         let whole = self.geometry.range(region.start().bits(), spec.pages).ok()?;

@@ -27,8 +27,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Maps the page at `start` (bytes) if it goes on where an extent of its region ends, the next
-    /// frame of that extent's batch is at hand, and its page table is there and in use. `None` if it
-    /// is no such page, or not to be mapped at all: nothing was done then.
+    /// frame of that extent's batch is at hand, and its page table is there and in use. `None` if
+    /// it is no such page, or not to be mapped at all: nothing was done then.
     #[inline(always)]
     pub(crate) fn append_page(&mut self, id: SpaceId, start: usize) -> Option<Result> {
         if !self.is_append(id, start) {

@@ -43,10 +43,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.map_extents(space, range)
     }
 
-    /// Maps a clear frame at `page` of `region`, where nothing is mapped: the commonest request, and
-    /// so the shortest way. Its frame is mapped first and recorded then, so nothing is to be taken
-    /// out of any record where the kernel refuses. A page that goes on where an extent ends makes
-    /// that one longer and costs no node. A failure leaves everything as it was.
+    /// Maps a clear frame at `page` of `region`, where nothing is mapped: the commonest request,
+    /// and so the shortest way. Its frame is mapped first and recorded then, so nothing is to be
+    /// taken out of any record where the kernel refuses. A page that goes on where an extent ends
+    /// makes that one longer and costs no node. A failure leaves everything as it was.
     pub(crate) fn commit_page(
         &mut self,
         reserve: &mut Reserve,

@@ -8,16 +8,17 @@ use crate::types::ids::SpaceId;
 use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Decommits `pages` pages from the address `start` (bytes) on: unmaps those that are mapped and
-    /// gives their memory back. Holes are no error. The addresses stay with their region, whose id
-    /// stays valid; where it is mapped on demand, a touch maps clear memory again.
+    /// Decommits `pages` pages from the address `start` (bytes) on: unmaps those that are mapped
+    /// and gives their memory back. Holes are no error. The addresses stay with their region, whose
+    /// id stays valid; where it is mapped on demand, a touch maps clear memory again.
     ///
     /// One kernel call a page that is mapped, none for holes.
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`], [`Error::Address`], [`Error::OutsideRegion`], [`Error::Guard`],
     /// [`Error::WrongKind`] for the range; [`Error::Shared`], [`Error::NotManaged`] where it cuts a
-    /// large page that cannot be cut; [`Error::Kernel`] with how many pages were decommitted before.
+    /// large page that cannot be cut; [`Error::Kernel`] with how many pages were decommitted
+    /// before.
     pub fn decommit(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
         let space = self.space(space)?;
         let (_, range) = self.caller_range(space, start, pages)?;

@@ -32,8 +32,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// for each small page.
     ///
     /// # Errors
-    /// [`Error::Shared`], [`Error::NotManaged`] when a page cannot be replaced; [`Error::Allocator`],
-    /// [`Error::Kernel`]: the page is as it was.
+    /// [`Error::Shared`], [`Error::NotManaged`] when a page cannot be replaced;
+    /// [`Error::Allocator`], [`Error::Kernel`]: the page is as it was.
     pub(crate) fn cut_large(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         // Both edges before either is cut.
         for edge in [range.start().bits(), range.end()] {

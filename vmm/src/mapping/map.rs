@@ -38,8 +38,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Commits pages: maps fresh, clear memory in `pages` pages from the address `start` (bytes) on,
-    /// which lie in one region and have nothing mapped. Rights and cache policy are the region's.
+    /// Commits pages: maps fresh, clear memory in `pages` pages from the address `start` (bytes)
+    /// on, which lie in one region and have nothing mapped. Rights and cache policy are the
+    /// region's.
     ///
     /// # Errors
     /// [`Error::OutsideRegion`], [`Error::Guard`], [`Error::AlreadyMapped`], and what

@@ -12,9 +12,9 @@ use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps the memory at the physical address `paddr` (bytes, page-aligned) in a new region: device
-    /// registers, which want [`RegionOptions::cached`], or RAM that nothing uses. Releasing the
-    /// region gives the whole range back.
+    /// Maps the memory at the physical address `paddr` (bytes, page-aligned) in a new region:
+    /// device registers, which want [`RegionOptions::cached`], or RAM that nothing uses. Releasing
+    /// the region gives the whole range back.
     ///
     /// It is found in O(log untypeds), and taken in as few aligned pieces as there are.
     ///

@@ -11,8 +11,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// addresses stay with their region, whose id stays valid. One kernel call a page.
     ///
     /// # Errors
-    /// [`crate::Error::OutsideRegion`], [`crate::Error::Guard`]; [`crate::Error::NotMapped`] where there is a hole;
-    /// [`crate::Error::Kernel`] with how many pages were unmapped before.
+    /// [`crate::Error::OutsideRegion`], [`crate::Error::Guard`]; [`crate::Error::NotMapped`] where
+    /// there is a hole; [`crate::Error::Kernel`] with how many pages were unmapped before.
     pub fn unmap(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
         let space = self.space(space)?;
         let (_, range) = self.caller_range(space, start, pages)?;

@@ -82,9 +82,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Deletes one copy, which is not mapped: the kernel unmaps a page only with the last capability
-    /// to its frame (`Mode_finaliseCap`), and would leave this one's mapping behind. The frame is
-    /// given back if nobody else has it. One kernel call.
+    /// Deletes one copy, which is not mapped: the kernel unmaps a page only with the last
+    /// capability to its frame (`Mode_finaliseCap`), and would leave this one's mapping behind. The
+    /// frame is given back if nobody else has it. One kernel call.
     pub(crate) fn delete_copy(&mut self, copy: CPtr) -> Result {
         let Some(origin) = self.refcounts.origin(copy) else { return Ok(()) };
         self.kernel.cnode_delete(self.alloc.path(copy))?;

@@ -94,8 +94,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.free_unused_in(space, range);
     }
 
-    /// Joins the extent at `start` with the one before it, if the two are really one: of one batch of
-    /// frames, and in one region.
+    /// Joins the extent at `start` with the one before it, if the two are really one: of one batch
+    /// of frames, and in one region.
     pub(crate) fn join_extent(&mut self, space: &'p Space<'p>, start: VirtAddr) {
         let first_of_region = || {
             let region = space.regions().at(start);
@@ -159,7 +159,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Makes an extent begin at `address` (bytes), if one covers it and begins before. Takes a node.
+    /// Makes an extent begin at `address` (bytes), if one covers it and begins before. Takes a
+    /// node.
     pub(crate) fn split_extent(
         &mut self,
         reserve: &mut Reserve,

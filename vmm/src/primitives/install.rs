@@ -73,8 +73,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Maps an extent again that is recorded and was unmapped a moment ago. What the kernel refuses to
-    /// map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
+    /// Maps an extent again that is recorded and was unmapped a moment ago. What the kernel refuses
+    /// to map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
     /// which succeeds for what is not mapped, gives it back.
     pub(crate) fn restore_extent(
         &mut self,

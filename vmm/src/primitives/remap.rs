@@ -91,8 +91,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (done, outcome.map_err(Error::from))
     }
 
-    /// Gives an extent's frames, in our own space, the rights it says, by unmapping and mapping each:
-    /// between the two it is not there.
+    /// Gives an extent's frames, in our own space, the rights it says, by unmapping and mapping
+    /// each: between the two it is not there.
     fn unmap_then_map_all(&mut self, extent: &Extent) -> (usize, Result) {
         let rights = extent.mapped_rights();
         for index in 0..extent.frames.count {

@@ -101,8 +101,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// As [`Vmm::free_empty_tables_in`], on a path that does not fail: a table that the kernel will not
-    /// let go stays recorded, empty and mapped, and is used or dropped another time.
+    /// As [`Vmm::free_empty_tables_in`], on a path that does not fail: a table that the kernel will
+    /// not let go stays recorded, empty and mapped, and is used or dropped another time.
     pub(crate) fn try_free_empty_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         let _ = self.free_empty_tables_in(space, range);
     }

@@ -123,7 +123,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let deleted = self.delete_copy(frame);
         if deleted.is_err() {
             let (root, at) = (space.root.get(), piece.start.bits());
-            // If that is refused as well, it stays recorded: a fault maps it, another try deletes it.
+            // If that is refused as well, it stays recorded: a fault maps it, another try deletes
+            // it.
             let _ = self.kernel.page_map(frame, root, at, piece.mapped_rights(), piece.cache);
         }
         deleted

@@ -59,8 +59,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         zeroed.map(|()| dirty.zeroed())
     }
 
-    /// Zeroes frames in a region of our own that is as large. After a failure they were freed, or are
-    /// mapped in the region still.
+    /// Zeroes frames in a region of our own that is as large. After a failure they were freed, or
+    /// are mapped in the region still.
     fn zero_in(&mut self, reserve: &mut Reserve, region: &'p Region<'p>, frames: Frames) -> Result {
         let (start, rights, cache) = (region.start(), Rights::READ_WRITE, CachePolicy::WriteBack);
         let extent = Extent::fresh(start, frames, rights, cache);

@@ -182,7 +182,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             Err((error, mapped_end)) => {
                 self.pools.spare_extent(reserve, node);
-                // Back: what is mapped at the new place is unmapped, then all of it mapped at the old.
+                // Back: what is mapped at the new place is unmapped, then all of it mapped at the
+                // old.
                 let done = (mapped_end.bits() - moved.start.bits()) >> extent.frames.size_bits;
                 for index in 0..done {
                     if let Err(again) = self.kernel.page_unmap(extent.frame(index)) {

@@ -1,5 +1,5 @@
-//! The adapter: the seam's two traits on the `sel4` bindings, and the way from `sel4::BootInfo` to a
-//! running manager. The one module of the memory crates with `unsafe` of its own.
+//! The adapter: the seam's two traits on the `sel4` bindings, and the way from `sel4::BootInfo` to
+//! a running manager. The one module of the memory crates with `unsafe` of its own.
 //!
 //! It keeps to names that our `sel4` crate and upstream's have in common, but for `frame_remap`
 //! and the unmapping of page tables, which newer kernels spell otherwise.
@@ -71,8 +71,8 @@ impl<const PAGES: usize> Default for BootPool<PAGES> {
     }
 }
 
-/// Where the manager's node for its own space lies, 0 before [`start`]: for debuggers, which find the
-/// manager by it (`qemu-scripts/debug.sh`). Nothing else reads it.
+/// Where the manager's node for its own space lies, 0 before [`start`]: for debuggers, which find
+/// the manager by it (`qemu-scripts/debug.sh`). Nothing else reads it.
 #[used]
 static OWN_SPACE: AtomicUsize = AtomicUsize::new(0);
 

@@ -33,9 +33,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// need a fault handler from now on.
     ///
     /// # Errors
-    /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotManaged`] for memory
-    /// the caller brought; [`Error::Shared`] for memory that is shared, whose other owners' writes
-    /// the clone would see; those of [`Vmm::map`]. Nothing is left behind.
+    /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotManaged`] for
+    /// memory the caller brought; [`Error::Shared`] for memory that is shared, whose other owners'
+    /// writes the clone would see; those of [`Vmm::map`]. Nothing is left behind.
     pub fn clone_region(
         &mut self,
         region: RegionId,
@@ -85,10 +85,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.id_of(into, target))
     }
 
-    /// Clones part of a region, as [`Vmm::clone_region`] does all of it: from its page number `page`
-    /// on (guards not counted), until `most` pages that are mapped are cloned, to the same places of
-    /// the region `into`. Returns how many pages are done, holes included; the rest is for further
-    /// calls. Each part shows what it held when it was cloned.
+    /// Clones part of a region, as [`Vmm::clone_region`] does all of it: from its page number
+    /// `page` on (guards not counted), until `most` pages that are mapped are cloned, to the same
+    /// places of the region `into`. Returns how many pages are done, holes included; the rest is
+    /// for further calls. Each part shows what it held when it was cloned.
     ///
     /// # Errors
     /// As for [`Vmm::clone_region`]; [`Error::OutsideRegion`] for a page that is not in both;
@@ -127,7 +127,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address });
         }
-        // 1. Only small pages of frames that are ours, each shared by nobody or under copy-on-write.
+        // 1. Only small pages of frames that are ours, each shared by nobody or under
+        //    copy-on-write.
         self.prepare_clone(space, part)?;
         let mapped = self.mapped_in(space, part);
         self.check_quota(into_space, Resource::Slots, mapped)?;
@@ -136,7 +137,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         self.split_extent(reserve, space, part.start().bits())?;
         self.split_extent(reserve, space, part.end())?;
-        // 3. All pages of the part are write-protected and marked, and then copied: at no moment can
+        // 3. All pages of the part are write-protected and marked, and then copied: at no moment
+        //    can
         //    one side write to a page that the other has already.
         let cloned = self
             .write_protect(space, part)
@@ -148,7 +150,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Ok(part.pages())
             }
             Err(error) => {
-                // The copies are gone, so nobody shares these frames: they can be written as before.
+                // The copies are gone, so nobody shares these frames: they can be written as
+                // before.
                 let _ = self.restore_write_access_in(space, part);
                 Err(error)
             }

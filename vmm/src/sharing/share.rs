@@ -65,8 +65,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// counted), where nothing is mapped, with its rights.
     ///
     /// # Errors
-    /// As for [`Vmm::share`]; [`Error::WrongKind`] for a region that is not plain memory or a stack;
-    /// [`Error::OutsideRegion`] for pages that are not all in it; [`Error::AlreadyMapped`].
+    /// As for [`Vmm::share`]; [`Error::WrongKind`] for a region that is not plain memory or a
+    /// stack; [`Error::OutsideRegion`] for pages that are not all in it; [`Error::AlreadyMapped`].
     pub fn share_into(
         &mut self,
         space: SpaceId,

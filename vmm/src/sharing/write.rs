@@ -13,10 +13,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// mapped, with any rights. Four kernel calls a page, besides breaking copy-on-write.
     ///
     /// # Errors
-    /// [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`] and [`Error::Guard`] for
-    /// the range; [`Error::LargePage`]; [`Error::NotManaged`] for memory that the caller brought;
-    /// [`Error::Kernel`], and then the pages before the one refused are written, and perhaps that
-    /// one.
+    /// [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`] and [`Error::Guard`]
+    /// for the range; [`Error::LargePage`]; [`Error::NotManaged`] for memory that the caller
+    /// brought; [`Error::Kernel`], and then the pages before the one refused are written, and
+    /// perhaps that one.
     pub fn write(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {
         if bytes.is_empty() {
             self.space(space)?;

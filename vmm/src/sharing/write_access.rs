@@ -11,7 +11,8 @@ use crate::types::error::Result;
 use crate::types::ids::{RegionId, SpaceId};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Gives a whole extent another mark of copy-on-write, and its pages the rights that go with it.
+    /// Gives a whole extent another mark of copy-on-write, and its pages the rights that go with
+    /// it.
     pub(crate) fn set_cow(&mut self, space: &'p Space<'p>, extent: Extent, cow: bool) -> Result {
         let marked = Extent { cow, ..extent };
         // For the split, should a call be refused in the midst.
@@ -77,8 +78,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.usable(node).map_or(Ok(()), |range| self.restore_write_access_in(space, range))
     }
 
-    /// Settles the regions below `end`: nobody may answer the faults of their threads, once there is
-    /// no clone.
+    /// Settles the regions below `end`: nobody may answer the faults of their threads, once there
+    /// is no clone.
     pub(super) fn restore_write_access_below(&mut self, space: SpaceId, end: usize) {
         let mut at = 0;
         while let Ok(Some(info)) = self.next_region(space, at) {

@@ -89,7 +89,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let region = vmm.place_temp_slots(boot.tables)?;
         let range = vmm.usable(region).ok_or(Error::BadBootInfo(0))?;
         vmm.temp_slots = TempSlots::new(range);
-        // Addresses for book-keeping, so that where they lie does not depend on when they are needed.
+        // Addresses for book-keeping, so that where they lie does not depend on when they are
+        // needed.
         vmm.next_own_page(&mut Reserve::as_it_is())?;
         Ok(vmm)
     }

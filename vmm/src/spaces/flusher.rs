@@ -5,8 +5,9 @@
 //! Another space's are forgotten when it is switched to. Of the space that runs, unmapping a page
 //! makes the processor forget that page, but then there is a moment in which it is absent.
 //!
-//! What makes it forget all of them is to run in another space in between. So there is a thread that
-//! has one, with nothing mapped in it. Whenever it is let run, it faults on its first instruction:
+//! What makes it forget all of them is to run in another space in between. So there is a thread
+//! that has one, with nothing mapped in it. Whenever it is let run, it faults on its first
+//! instruction:
 //!
 //! ```text
 //!   manager                 thread                     endpoint
@@ -33,8 +34,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// it is so, calling it again changes nothing.
     ///
     /// # Errors
-    /// [`Error::Allocator`] when memory or slots are out; [`Error::Kernel`], as when the calling thread
-    /// may not give that priority. Nothing is left behind.
+    /// [`Error::Allocator`] when memory or slots are out; [`Error::Kernel`], as when the calling
+    /// thread may not give that priority. Nothing is left behind.
     pub fn protect_in_place(&mut self, priority: u8) -> Result {
         if self.flusher.is_some() {
             return Ok(());

@@ -48,7 +48,8 @@ impl Extent {
         (address.bits() - self.start.bits()) >> self.step_bits()
     }
 
-    /// Whether one of its pages is at `address`, which it covers: not so in the gaps of a strided one.
+    /// Whether one of its pages is at `address`, which it covers: not so in the gaps of a strided
+    /// one.
     pub fn maps(&self, address: VirtAddr) -> bool {
         let distance = address.bits() - self.start.bits();
         !self.strided || distance >> self.frames.size_bits & 1 == 0

@@ -28,7 +28,8 @@ pub(crate) struct Visited {
     pub extent: Extent,
     /// The number of its first frame in the range.
     pub first: usize,
-    /// How many of its frames lie in the range, even in part: 0 if only a gap of a strided one does.
+    /// How many of its frames lie in the range, even in part: 0 if only a gap of a strided one
+    /// does.
     pub count: usize,
 }
 

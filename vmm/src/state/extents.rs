@@ -29,8 +29,8 @@ pub(crate) struct ExtentNode<'p> {
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28);
 
-/// Rights (two bits: frames know no grant), copy-on-write, cache policy, source and whether its pages
-/// lie apart, in one byte.
+/// Rights (two bits: frames know no grant), copy-on-write, cache policy, source and whether its
+/// pages lie apart, in one byte.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Attributes(u8);
 
@@ -280,8 +280,8 @@ impl<'p> Extents<'p> {
         extent.maps(address).then(|| extent.info())
     }
 
-    /// The run that goes on across an address: it begins before and ends behind it. Where one is known
-    /// to begin or end there, nothing is searched.
+    /// The run that goes on across an address: it begins before and ends behind it. Where one is
+    /// known to begin or end there, nothing is searched.
     pub fn across(&self, address: VirtAddr) -> Option<Extent> {
         if let Some((last, _)) = self.last.get() {
             if last.start.get() == address || last.end() == address.bits() {
@@ -304,8 +304,8 @@ impl<'p> Extents<'p> {
         self.at(address).map(|extent| extent.frame(extent.index_of(address)))
     }
 
-    /// The run before `next`, which lies in no run, if `next` goes on where it ends in every respect
-    /// that a run knows of.
+    /// The run before `next`, which lies in no run, if `next` goes on where it ends in every
+    /// respect that a run knows of.
     pub fn before(&self, next: &Extent) -> Option<&'p ExtentNode<'p>> {
         let start = next.start.bits();
         let behind =
@@ -317,8 +317,8 @@ impl<'p> Extents<'p> {
         before.continues_with(next).then_some(before)
     }
 
-    /// The run used last, if it ends at `address`; and up to where nothing lies behind it, as far as
-    /// is known.
+    /// The run used last, if it ends at `address`; and up to where nothing lies behind it, as far
+    /// as is known.
     pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p ExtentNode<'p>, usize)> {
         self.last.get().filter(|(last, _)| last.end() == address.bits())
     }

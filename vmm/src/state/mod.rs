@@ -1,7 +1,7 @@
 //! What the manager remembers: trees, counts and marks, each a type with methods of its own.
 //!
-//! Pure: nothing here knows the kernel or the manager, and each type is tested by itself. Nodes come
-//! from pools that their callers bring.
+//! Pure: nothing here knows the kernel or the manager, and each type is tested by itself. Nodes
+//! come from pools that their callers bring.
 
 pub(crate) mod append_cursor;
 pub(crate) mod asids;

@@ -1,9 +1,10 @@
 //! Faults that wait for a pager.
 //!
 //! A thread has one fault at a time, so what waits is kept in the threads' own nodes: however many
-//! faults a pager leaves unanswered, nobody else lacks room. The requests of each pager are a queue,
-//! ordered by ticket, which grows with time. A pager with one token has the queue of that number; one
-//! that has a token for each region (the service's pagers) has a queue of another number.
+//! faults a pager leaves unanswered, nobody else lacks room. The requests of each pager are a
+//! queue, ordered by ticket, which grows with time. A pager with one token has the queue of that
+//! number; one that has a token for each region (the service's pagers) has a queue of another
+//! number.
 //!
 //! ```text
 //!   fault ──► begin_request ──► ticket, token, page ──► the pager

@@ -8,10 +8,10 @@
 //!   sharer's run  ──► copies                    (slots 900, 901, 902)
 //! ```
 //!
-//! Two things are remembered. [`Copies`]: which slots hold copies of which frames. [`FrameRefcounts`]: for
-//! a frame that has copies, how many, and whether the owner has left. Frames without copies have
-//! neither, and an unmapping learns so with one look-up for a run. When the owner leaves first, its
-//! frames stay taken until the last copy is deleted.
+//! Two things are remembered. [`Copies`]: which slots hold copies of which frames.
+//! [`FrameRefcounts`]: for a frame that has copies, how many, and whether the owner has left.
+//! Frames without copies have neither, and an unmapping learns so with one look-up for a run. When
+//! the owner leaves first, its frames stay taken until the last copy is deleted.
 
 use core::cell::Cell;
 
@@ -122,7 +122,8 @@ impl<'p> FrameRefcounts<'p> {
         (0..frames.count).any(|index| self.count(frames.first.offset(index)) != Count::NONE)
     }
 
-    /// How often the frame behind its own capability `frame` is copied, and whether its owner has left.
+    /// How often the frame behind its own capability `frame` is copied, and whether its owner has
+    /// left.
     pub fn count(&self, frame: CPtr) -> Count {
         let base = frame.bits() & !(GROUP - 1);
         let group = self.groups.find(&base).get();
@@ -147,8 +148,8 @@ impl<'p> FrameRefcounts<'p> {
         (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
     }
 
-    /// Makes sure that there are nodes to count the sharers of `count` frames from `first` on; takes
-    /// one node for each [`GROUP`] of slots in which nothing is counted yet.
+    /// Makes sure that there are nodes to count the sharers of `count` frames from `first` on;
+    /// takes one node for each [`GROUP`] of slots in which nothing is counted yet.
     ///
     /// # Errors
     /// When the pool is empty; nothing was taken from it then.
@@ -206,8 +207,8 @@ impl<'p> FrameRefcounts<'p> {
         self.set(frame, 0);
     }
 
-    /// Enters `count` slots from `first` on, empty yet, for copies of the capabilities from `origin`
-    /// on.
+    /// Enters `count` slots from `first` on, empty yet, for copies of the capabilities from
+    /// `origin` on.
     pub fn insert_copies(
         &mut self,
         node: &'p CapCopies<'p>,

@@ -136,9 +136,9 @@ pub(super) mod adapters {
 }
 use adapters::{ByHole, ByStart};
 
-/// Address and mark in one word, so that a step down a tree is one comparison: nodes start at pages,
-/// which leaves 12 low bits to the mark. Where reservations begin or end at one address, the inner
-/// one begins after the outer one and ends before it.
+/// Address and mark in one word, so that a step down a tree is one comparison: nodes start at
+/// pages, which leaves 12 low bits to the mark. Where reservations begin or end at one address, the
+/// inner one begins after the outer one and ends before it.
 pub(super) type StartKey = usize;
 pub(super) type HoleKey = (u32, usize, StartKey);
 

@@ -44,7 +44,8 @@ pub(crate) enum NoPlace {
 pub(crate) struct Regions<'p> {
     by_start: RBTree<ByStart<'p>>,
     holes: RBTree<ByHole<'p>>,
-    /// The region that was looked up last: the next look-up is often for the same. Always in the map.
+    /// The region that was looked up last: the next look-up is often for the same. Always in the
+    /// map.
     last: Cell<Option<&'p Region<'p>>>,
     page_bits: u8,
     count: usize,

@@ -1,7 +1,7 @@
 //! Threads whose faults are ours to answer.
 //!
-//! A thread is registered with the space it runs in. It gets a capability to the fault endpoint with
-//! a badge of its own, so a fault message says whose it is:
+//! A thread is registered with the space it runs in. It gets a capability to the fault endpoint
+//! with a badge of its own, so a fault message says whose it is:
 //!
 //! ```text
 //!   thread ──fault──► endpoint (badge 7) ──► handler ──► Vmm::handle_fault(7, …)

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! They lie in *arenas*: regions of a space in which one buffer follows the other, so that one more
-//! costs hardly more than the two kernel calls that are needed. What is given back is not handed out
-//! again: its frame goes at once, its two pages of addresses when all buffers of the arena are back. So
-//! an address names one buffer for as long as its arena lives.
+//! costs hardly more than the two kernel calls that are needed. What is given back is not handed
+//! out again: its frame goes at once, its two pages of addresses when all buffers of the arena are
+//! back. So an address names one buffer for as long as its arena lives.
 //!
 //! The kernel writes messages into the *frame* behind the capability the thread was given, not to
 //! the address. So a frame must never go to anyone else while a thread still has it: releasing
@@ -77,8 +77,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         arena.pages() / 2
     }
 
-    /// Maps the next buffer of an arena if the one before it is the last one of its extent, the frame
-    /// behind that is at hand, and all else is there. `None` if not: nothing was done then.
+    /// Maps the next buffer of an arena if the one before it is the last one of its extent, the
+    /// frame behind that is at hand, and all else is there. `None` if not: nothing was done then.
     #[inline(always)]
     fn append_in_arena(
         &mut self,
@@ -108,8 +108,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.begin_append_to(space, arena, extent, address, high)
     }
 
-    /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns the
-    /// arena, the buffer's address and its frame.
+    /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns
+    /// the arena, the buffer's address and its frame.
     fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
         let reserve = &mut self.refill()?;
         let space = self.space(space)?;
@@ -162,9 +162,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.pools.regions.free(node);
     }
 
-    /// Makes an IPC buffer of memory that is mapped already, at `address` (bytes) in `region`: for a
-    /// thread whose buffer must lie in a certain place. The region is the buffer's from now on, and
-    /// goes with it.
+    /// Makes an IPC buffer of memory that is mapped already, at `address` (bytes) in `region`: for
+    /// a thread whose buffer must lie in a certain place. The region is the buffer's from now on,
+    /// and goes with it.
     ///
     /// # Errors
     /// [`Error::BadIpcBuffer`] when the address is not aligned to 512 bytes, the memory cannot be
@@ -318,8 +318,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// thread that is still to run needs another buffer first.
     ///
     /// # Errors
-    /// [`Error::NoSuchIpcBuffer`] when it was released before; [`Error::Kernel`], and then it is still
-    /// there, to be released again.
+    /// [`Error::NoSuchIpcBuffer`] when it was released before; [`Error::Kernel`], and then it is
+    /// still there, to be released again.
     pub fn release_ipc_buffer(&mut self, buffer: IpcBuffer) -> Result {
         let (space, region) = self.live_ipc_buffer(buffer)?;
         self.space(buffer.region.space)?;

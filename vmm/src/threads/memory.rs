@@ -59,8 +59,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         any.then_some(()).ok_or(Error::NoSuchRegion(memory.stack.region()))
     }
 
-    /// Makes a copy of thread-local storage in its space, copy-on-write: what the original holds now
-    /// is what the new thread's variables start with. Costs what [`Vmm::clone_region`] and
+    /// Makes a copy of thread-local storage in its space, copy-on-write: what the original holds
+    /// now is what the new thread's variables start with. Costs what [`Vmm::clone_region`] and
     /// [`Vmm::write`] do. It goes with its thread ([`Vmm::release_thread_memory`]).
     ///
     /// # Errors
@@ -85,7 +85,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// is not the manager's.
     ///
     /// # Errors
-    /// [`Error::BadTls`] for an image that cannot be; those of [`Vmm::map`]. Nothing is left behind.
+    /// [`Error::BadTls`] for an image that cannot be; those of [`Vmm::map`]. Nothing is left
+    /// behind.
     pub fn allocate_tls(
         &mut self,
         space: SpaceId,

@@ -136,8 +136,8 @@ impl RegionOptions {
         RegionOptions { page_size, ..self }
     }
 
-    /// What happens when a page of it is touched that is not mapped. An `around` that is no power of
-    /// two from 1 to 16 is rounded down to one.
+    /// What happens when a page of it is touched that is not mapped. An `around` that is no power
+    /// of two from 1 to 16 is rounded down to one.
     pub fn backed(self, backing: Backing) -> Self {
         let backing = match backing {
             Backing::OnDemand { around } => {

@@ -1,13 +1,14 @@
 //! Quotas: how much a space may have of everything that is short, counted together.
 //!
-//! Usage of memory is not booked but read off the space: its extents know how many pages they have and
-//! how many copied capabilities they hold, its shadow how many page tables there are. So it cannot
-//! drift.
+//! Usage of memory is not booked but read off the space: its extents know how many pages they have
+//! and how many copied capabilities they hold, its shadow how many page tables there are. So it
+//! cannot drift.
 //!
-//! Everyone who has a page is charged for all of it, shared or not. So nothing that others do changes
-//! what a space may still have: when the owner of shared memory leaves, those who keep it from being
-//! free have paid for it; and the first write to a clone needs nothing that was not counted when the
-//! clone was made. The limits of all spaces together are never less than the memory they keep.
+//! Everyone who has a page is charged for all of it, shared or not. So nothing that others do
+//! changes what a space may still have: when the owner of shared memory leaves, those who keep it
+//! from being free have paid for it; and the first write to a clone needs nothing that was not
+//! counted when the clone was made. The limits of all spaces together are never less than the
+//! memory they keep.
 
 /// What a space has, or the most it may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

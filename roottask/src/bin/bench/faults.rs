@@ -7,7 +7,8 @@
 //!   reads the counter  ◄─reply──   seL4_ReplyRecv
 //! ```
 //!
-//! The hand-written handler knows everything beforehand: which page comes next, which frame it gets.
+//! The hand-written handler knows everything beforehand: which page comes next, which frame it
+//! gets.
 
 use roottask::{Manager, Thread, ThreadOptions};
 use sel4::init_thread::slot;
@@ -142,8 +143,9 @@ fn demand_zero(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     vmm.release(region)
 }
 
-/// The first write to each page of a region that was cloned. By hand: the page is unmapped, mapped at
-/// one place to be copied from, a fresh frame at another to be copied to, then that at its place.
+/// The first write to each page of a region that was cloned. By hand: the page is unmapped, mapped
+/// at one place to be copied from, a fresh frame at another to be copied to, then that at its
+/// place.
 fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     let (own, options) = (vmm.own_space(), RegionOptions::new(TIMES));
     let region = vmm.map(own, &options)?;
@@ -196,8 +198,8 @@ fn growth(vmm: &mut Manager) -> Result {
             vmm.reserve(space, &options.at(place(made)))?;
             made += 1;
         }
-        // Another region each time, so that none is found only for having been used last; of one page
-        // table, so that none is made.
+        // Another region each time, so that none is found only for having been used last; of one
+        // page table, so that none is made.
         let first = others / 2 / TABLE_REGIONS * TABLE_REGIONS;
         let mut samples = Samples::new();
         let (_, spent) = cost(vmm, |vmm| {

@@ -5,10 +5,10 @@
 //! capabilities into the same CNode, named in the same way, so that each invocation costs the
 //! kernel what it costs it for the manager. It checks every answer, as anybody must.
 //!
-//! Both sides use memory that the kernel need not clear at the retype: [`clear_all_memory`] has made
-//! it do so for all memory before anything is measured, and what a floor has used is not given back,
-//! or the manager would get it and pay for clearing it. (Clearing costs 4.8 thousand instructions
-//! for 4 KiB, on either side the same.)
+//! Both sides use memory that the kernel need not clear at the retype: [`clear_all_memory`] has
+//! made it do so for all memory before anything is measured, and what a floor has used is not given
+//! back, or the manager would get it and pay for clearing it. (Clearing costs 4.8 thousand
+//! instructions for 4 KiB, on either side the same.)
 
 use sel4::init_thread::slot;
 use sel4::{

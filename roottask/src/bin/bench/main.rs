@@ -9,8 +9,8 @@
 //!   faults.rs    page faults, as the faulting thread sees them
 //! ```
 //!
-//! The program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh` makes
-//! a table and a file of them. Run it on the release kernel with instruction counting.
+//! The program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh`
+//! makes a table and a file of them. Run it on the release kernel with instruction counting.
 
 #![no_std]
 #![no_main]

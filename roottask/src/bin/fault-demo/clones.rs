@@ -1,7 +1,7 @@
 //! Copy-on-write between two address spaces, messages fed from our own loop.
 //!
-//! A space has a ledger of four pages. It is cloned as a whole; then a thread of each writes. What is
-//! true of the frames is asked of the kernel: `X86_Page_GetAddress`.
+//! A space has a ledger of four pages. It is cloned as a whole; then a thread of each writes. What
+//! is true of the frames is asked of the kernel: `X86_Page_GetAddress`.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 

@@ -138,7 +138,8 @@ extern "fastcall" fn reader(start: usize, pages: usize) -> ! {
     done((0..pages).map(|page| unsafe { word(page).read_volatile() }).sum())
 }
 
-/// The pager: fills the page asked for, and gives odd ones away; even ones it shares. One it refuses.
+/// The pager: fills the page asked for, and gives odd ones away; even ones it shares. One it
+/// refuses.
 ///
 /// It is told by a notification, which loses nothing, and asks for what there is to do.
 extern "fastcall" fn serve(brief: usize, _: usize) -> ! {

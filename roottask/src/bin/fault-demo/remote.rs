@@ -32,8 +32,8 @@ extern "C" {
 /// The number of the exception that an instruction raises which does not exist.
 pub const UNDEFINED: usize = 6;
 
-/// Puts the program into a space, at the address of the region returned. Only the page is given: its
-/// frame is a copy-on-write clone, and belongs to the space alone when we let go of ours.
+/// Puts the program into a space, at the address of the region returned. Only the page is given:
+/// its frame is a copy-on-write clone, and belongs to the space alone when we let go of ours.
 pub fn load_program(vmm: &mut Manager, into: SpaceId) -> Outcome<RegionId> {
     let own = vmm.own_space();
     let ours = vmm.map(own, &RegionOptions::new(1).named("program"))?;

@@ -100,8 +100,8 @@ pub fn growing_stack(handler: &HandlerThread) -> Outcome {
     const PAGES: usize = 32;
     debug_println!("a stack that grows:");
     for levels in [1, 40, 80] {
-        // A new thread each time: one that is set going out of a system call loses its arguments, as
-        // the kernel leaves by SYSEXIT then, which needs their registers.
+        // A new thread each time: one that is set going out of a system call loses its arguments,
+        // as the kernel leaves by SYSEXIT then, which needs their registers.
         let (worker, bottom) = digger_on(handler, PAGES, "digger")?;
         check_eq!(mapped(bottom, PAGES)?, 0);
         worker.start(digger, [levels, 0])?;

@@ -92,8 +92,8 @@ fn all_memory_as_objects_is_used_and_given_back(context: &mut Context) -> Outcom
 fn all_slots_are_used_and_given_back(context: &mut Context) -> Outcome {
     let mut runs = Vec::new();
     // The initial CNode has 65536 slots; the CSpace grows beyond it, which a program that does not
-    // want that leaves alone: so stop before, or, where the last free slots are not consecutive, when
-    // it has grown by a CNode.
+    // want that leaves alone: so stop before, or, where the last free slots are not consecutive,
+    // when it has grown by a CNode.
     let mut free = context.vmm.stats().allocator.free_slots;
     while free > 512 {
         runs.push(context.vmm.alloc_slots(256)?);

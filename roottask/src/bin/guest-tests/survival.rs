@@ -124,7 +124,8 @@ fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcom
     Ok(context.vmm.release(region)?)
 }
 
-/// A9. The clone is looked at through a view of it in our own space, which its other side cannot write.
+/// A9. The clone is looked at through a view of it in our own space, which its other side cannot
+/// write.
 fn a_clone_and_its_origin_keep_what_they_had(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
     let other = vmm.create_space()?;

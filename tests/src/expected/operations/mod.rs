@@ -1,8 +1,9 @@
 //! Each request: which answers are right, how it is made of the manager, what it changes.
 //!
-//! A request is a method of [`Run`]. It finds out what its numbers mean, says what is right, makes the
-//! call through [`Run::call`], which holds the answer against that, and enters in the state what was
-//! done. Where a kernel call failed it enters the part that was done; those that enter none undo it.
+//! A request is a method of [`Run`]. It finds out what its numbers mean, says what is right, makes
+//! the call through [`Run::call`], which holds the answer against that, and enters in the state
+//! what was done. Where a kernel call failed it enters the part that was done; those that enter
+//! none undo it.
 
 mod clones;
 mod objects;

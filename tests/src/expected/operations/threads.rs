@@ -75,7 +75,8 @@ impl Run<'_> {
         }
         let index = (address - first) / step;
         assert_eq!(address, first + index * step, "buffers follow each other");
-        // One that was made for a thread, of which something else was short, is not handed out again.
+        // One that was made for a thread, of which something else was short, is not handed out
+        // again.
         let skips = self.rules.lenient && !packed && index > before;
         assert!(index == before || skips, "buffer {index} after {before}");
         self.state.buffers.push(Buffer { handle, packed, live: true });

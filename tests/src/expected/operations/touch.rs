@@ -11,7 +11,8 @@ use crate::support::{Manager, PAGE};
 
 /// What a touch ought to come to.
 enum Touch {
-    /// The thread gets on, after these pages were mapped, or, where that is too much, the one touched.
+    /// The thread gets on, after these pages were mapped, or, where that is too much, the one
+    /// touched.
     Done(Range<usize>),
     /// It does not.
     Stopped,
@@ -130,8 +131,8 @@ impl Run<'_> {
     }
 }
 
-/// Touches a page as a thread would, again after each fault that is resolved. Says whether it got on.
-/// Without a VSpace it is no thread's to touch: then nothing may be mapped.
+/// Touches a page as a thread would, again after each fault that is resolved. Says whether it got
+/// on. Without a VSpace it is no thread's to touch: then nothing may be mapped.
 fn try_touch(
     vmm: &mut Manager<'_>,
     id: SpaceId,

@@ -1,4 +1,5 @@
-//! A request that can be met is met the first time, whatever was there before and however long it is.
+//! A request that can be met is met the first time, whatever was there before and however long it
+//! is.
 
 use vmm::{Blame, Error, RegionOptions};
 use vmm_tests::model::Arena;

@@ -25,8 +25,8 @@ on_both!(
 
 type Manager<'a> = Vmm<'a, SharedModel<'a>>;
 
-/// Maps the pages `from..to` of the region at [`FREE`], one call each. Nothing in between looks up a
-/// space, so it is one streak as far as it goes.
+/// Maps the pages `from..to` of the region at [`FREE`], one call each. Nothing in between looks up
+/// a space, so it is one streak as far as it goes.
 #[track_caller]
 fn one_by_one(host: &mut Fixture<'_>, space: SpaceId, from: usize, to: usize) {
     for page in from..to {

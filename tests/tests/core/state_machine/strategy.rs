@@ -42,7 +42,8 @@ fn some_pages() -> impl Strategy<Value = Pages> {
     ]
 }
 
-/// Pages that a heap grows and shrinks by: mostly all from one on, often those around a table's line.
+/// Pages that a heap grows and shrinks by: mostly all from one on, often those around a table's
+/// line.
 fn stretch() -> impl Strategy<Value = Pages> {
     let most = || prop_oneof![1 => 1..6usize, 2 => Just(24)];
     prop_oneof![

@@ -18,8 +18,8 @@ const MAX_BESIDE_LINE: u32 = 12;
 /// Bytes of a page.
 const PAGE: usize = 4096;
 
-/// Grows a heap page by page, by touches or by requests, shrinks it to the line and then to nothing,
-/// and grows it again.
+/// Grows a heap page by page, by touches or by requests, shrinks it to the line and then to
+/// nothing, and grows it again.
 pub fn heap(service: &Service, random: &mut Random) -> Result {
     let line = LINE + random.below(LINES) as usize * TABLE;
     let (below, above) = (1 + random.below(MAX_BESIDE_LINE), 1 + random.below(MAX_BESIDE_LINE));
