@@ -15,19 +15,19 @@ pub(crate) fn narrow(value: usize) -> u32 {
 
 /// The manager's rights for the protocol's.
 pub(crate) fn rights(rights: protocol::Rights) -> Rights {
-    let mut known = Rights::empty();
-    known.set(Rights::READ, rights.contains(protocol::Rights::READ));
-    known.set(Rights::WRITE, rights.contains(protocol::Rights::WRITE));
-    known
+    Rights::from_bits_truncate(rights.bits() as u8)
 }
 
 /// The protocol's rights for the manager's.
 pub(crate) fn to_wire(rights: Rights) -> protocol::Rights {
-    let mut wire = protocol::Rights::empty();
-    wire.set(protocol::Rights::READ, rights.contains(Rights::READ));
-    wire.set(protocol::Rights::WRITE, rights.contains(Rights::WRITE));
-    wire
+    protocol::Rights::from_bits_truncate(u32::from(rights.bits()))
 }
+
+// One set of bits: the conversions above only change the width.
+const _: () = {
+    assert!(protocol::Rights::READ.bits() == Rights::READ.bits() as u32);
+    assert!(protocol::Rights::WRITE.bits() == Rights::WRITE.bits() as u32);
+};
 
 /// Asks for a region at this address, or anywhere for 0.
 pub(crate) fn with_placement(options: RegionOptions, address: u32) -> RegionOptions {

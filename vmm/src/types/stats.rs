@@ -26,13 +26,15 @@ pub struct Stats {
     pub quarantined: usize,
     /// Page tables that are mapped but empty, kept to be used again.
     pub kept_tables: usize,
+    /// Logarithm of the smallest page's bytes, which is a page table's size too.
+    pub page_bits: u8,
 }
 
 impl Stats {
     /// Bytes of RAM that can be had: free untypeds, objects ready to be handed out, page tables
     /// kept empty, and what was mapped for book-keeping, which serves again.
     pub fn free_bytes(&self) -> usize {
-        self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_frames) << 12)
+        self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_frames) << self.page_bits)
     }
 }
 

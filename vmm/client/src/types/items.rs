@@ -3,13 +3,13 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// Rights on pages.
+    /// Rights on pages, in the kernel's bits (`seL4_CapRights`), as the manager has them too.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct Rights: u32 {
-        /// The pages can be read, and executed: IA32 cannot tell the one from the other.
-        const READ = 1;
         /// The pages can be written.
-        const WRITE = 2;
+        const WRITE = 1;
+        /// The pages can be read, and executed: IA32 cannot tell the one from the other.
+        const READ = 2;
     }
 
     /// Properties of a region beside its rights.
