@@ -56,10 +56,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// When memory is out. The reserve is then left to what gives memory back.
     #[inline]
     pub(crate) fn refill(&mut self) -> Result<Reserve> {
-        if self.below_reserve().is_some() {
-            self.refill_slowly()?;
+        match self.below_reserve() {
+            None => Ok(Reserve::full()),
+            Some(_) => self.refill_slowly(),
         }
-        Ok(Reserve::full())
     }
 
     /// As [`Vmm::refill`], for a step that gives memory back: where the reserve cannot be refilled,
@@ -69,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     #[cold]
-    fn refill_slowly(&mut self) -> Result {
+    fn refill_slowly(&mut self) -> Result<Reserve> {
         while let Some(wanted) = self.below_reserve() {
             let page = match split_first(&mut self.bookkeeping.boot) {
                 Some(page) => page,
@@ -77,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             };
             self.adopt(page, wanted);
         }
-        Ok(())
+        Ok(Reserve::full())
     }
 
     /// Makes a mapped page into nodes.

@@ -40,6 +40,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps the page that was touched, in `region`, where nothing is mapped; and up to `around` - 1
     /// unmapped ones next to it, in the block of `around` pages that it lies in.
+    #[inline]
     pub(super) fn map_touched(
         &mut self,
         space: &'p Space<'p>,
@@ -48,14 +49,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         around: u8,
     ) -> Result {
         let page = self.geometry.page_of(address);
-        let range = match around {
-            1 => page,
-            _ => self.unmapped_around(space, region, address, usize::from(around)),
-        };
+        if around == 1 {
+            return self.commit_one(space, region, page);
+        }
+        let range = self.unmapped_around(space, region, address, usize::from(around));
         match self.commit(space, region, range, PageSize::Small) {
             // One page may fit where more do not.
             Err(error) if range.pages() > 1 && error.blame() == Blame::Resource => {
-                self.commit(space, region, page, PageSize::Small)
+                self.commit_one(space, region, page)
             }
             committed => committed,
         }

@@ -33,14 +33,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         range: PageRange,
         size: PageSize,
     ) -> Result {
-        self.check_quota(space, Resource::Frames, range.pages())?;
         if range.pages() == 1 {
-            let reserve = &mut self.refill()?;
-            return self.commit_page(reserve, space, region, range);
+            return self.commit_one(space, region, range);
         }
+        self.check_quota(space, Resource::Frames, range.pages())?;
         let RegionSpec { rights, cache, .. } = region.spec();
         self.alloc_extents(space, range, rights, cache, size)?;
         self.map_extents(space, range)
+    }
+
+    /// As [`Vmm::commit`], for one page.
+    #[inline]
+    pub(crate) fn commit_one(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        page: PageRange,
+    ) -> Result {
+        self.check_quota(space, Resource::Frames, 1)?;
+        let reserve = &mut self.refill()?;
+        self.commit_page(reserve, space, region, page)
     }
 
     /// Maps a clear frame at `page` of `region`, where nothing is mapped: the commonest request,

@@ -108,6 +108,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives empty tables back until the space keeps no more than it should.
+    #[inline]
     pub(crate) fn prune_tables(&mut self, space: &'p Space<'p>) {
         self.prune_tables_to(space, KEPT_EMPTY);
     }

@@ -42,11 +42,13 @@ impl Visited {
 
 impl ExtentCursor {
     /// A walk over the extents in `range`.
+    #[inline(always)]
     pub fn over(range: PageRange) -> ExtentCursor {
         ExtentCursor { range, rest: Some(range) }
     }
 
     /// The next extent; the cursor goes past it. O(log extents), or O(1) behind the one used last.
+    #[inline(always)]
     pub fn next(&mut self, space: &Space<'_>) -> Option<Visited> {
         let rest = self.rest?;
         let Some(extent) = space.extents().first_in(rest) else {

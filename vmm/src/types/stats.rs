@@ -34,7 +34,8 @@ impl Stats {
     /// Bytes of RAM that can be had: free untypeds, objects ready to be handed out, page tables
     /// kept empty, and what was mapped for book-keeping, which serves again.
     pub fn free_bytes(&self) -> usize {
-        self.allocator.free_bytes() + ((self.kept_tables + self.bookkeeping_frames) << self.page_bits)
+        self.allocator.free_bytes()
+            + ((self.kept_tables + self.bookkeeping_frames) << self.page_bits)
     }
 }
 
