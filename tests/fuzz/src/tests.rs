@@ -80,7 +80,7 @@ fn slots_state() {
 
 #[test]
 fn state() {
-    run(crate::state::run, (300, 400), (2, 60));
+    run(crate::state::run, (300, 400), (4, 120));
 }
 
 #[test]

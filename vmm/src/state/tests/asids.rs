@@ -8,7 +8,7 @@ use super::choices::Choices;
 use super::properties::play;
 use crate::state::asids::AsidPools;
 
-/// The most pools that there are: what the manual calls the ASID table is larger everywhere.
+/// The most pools that any architecture here has.
 const POOLS: u8 = 8;
 
 #[test]

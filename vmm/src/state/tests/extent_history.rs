@@ -68,7 +68,7 @@ impl History<'_> {
         let mut addresses: Vec<usize> = (0..2 * HALF).map(|page| low + page * PAGE).collect();
         for run in &self.model.runs {
             let (start, end) = (run.start(), run.end());
-            addresses.extend([start, end - PAGE, end, (start + end) / 2 / PAGE * PAGE]);
+            addresses.extend([start, end - PAGE, end, (start + (end - start) / 2) / PAGE * PAGE]);
         }
         addresses.retain(|&at| at < self.geometry.user_end);
         addresses
@@ -114,8 +114,8 @@ impl History<'_> {
         let count = choices.pick(&[1, 1, 2, 3, 4, 6, 128, 255, 256]);
         // As many of them as there is room for.
         let fits = |count: &usize| {
-            let end = start + count * like.step();
-            end <= self.geometry.user_end && self.model.is_free(start, end)
+            let left = (self.geometry.user_end - start) / like.step();
+            *count <= left && self.model.is_free(start, start + count * like.step())
         };
         let Some(count) = [count, 3, 2, 1].into_iter().find(fits) else { return false };
         if self.free.is_empty() {

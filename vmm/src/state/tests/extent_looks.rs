@@ -53,7 +53,7 @@ pub(super) fn look(
             }
         }
         8 => ending_last(extents, model, at),
-        _ => before(extents, model, at),
+        _ => before(extents, model, at, geometry.user_end),
     }
 }
 
@@ -71,43 +71,49 @@ fn ending_last(extents: &Extents<'_>, model: &Model, at: usize) {
 }
 
 /// The extent before one that starts at `at` and goes on there, or nearly so.
-fn before(extents: &Extents<'_>, model: &Model, at: usize) {
+fn before(extents: &Extents<'_>, model: &Model, at: usize, user_end: usize) {
     if model.covering(at).is_some() {
         return;
     }
-    for count in [1, 2, 256] {
-        let below = model.runs.iter().rev().find(|run| run.start() < at);
-        let Some(below) = below else {
-            let next = Like::SMALL.extent(at, 1, count);
-            assert!(extents.before(&next).is_none());
-            continue;
-        };
-        let like = below.like;
-        let alike = Run::new(at, below.frames[below.frames.len() - 1].1 + 1, count, like);
-        for next in nearly(&alike) {
-            let expected = below.continues_with(&next).then(|| below.extent());
-            let found = extents.before(&next.extent()).map(ExtentNode::info);
-            assert_eq!(found, expected, "before {:?}", next.extent());
+    let Some(below) = model.runs.iter().rev().find(|run| run.start() < at) else {
+        assert!(extents.before(&Like::SMALL.extent(at, 1, 1)).is_none());
+        return;
+    };
+    let compare = |next: &Run| {
+        let expected = below.continues_with(next).then(|| below.extent());
+        let found = extents.before(&next.extent()).map(ExtentNode::info);
+        assert_eq!(found, expected, "before {:?}", next.extent());
+    };
+    let first = below.frames[below.frames.len() - 1].1 + 1;
+    nearly(at, first, below.like, user_end).iter().for_each(compare);
+    // As long as the two may be together, and longer by one.
+    if below.end() == at {
+        let room = 256 - below.frames.len();
+        for count in [room, room + 1] {
+            if count != 0 && (user_end - at) / below.like.step() >= count {
+                compare(&Run::new(at, first, count, below.like));
+            }
         }
     }
 }
 
-/// An extent, and others that differ from it in one respect.
-fn nearly(run: &Run) -> Vec<Run> {
-    let (start, first, count) = (run.start(), run.frames[0].1, run.frames.len());
-    let mut all: Vec<Run> = [first, first + 1, first - 1]
-        .into_iter()
-        .map(|first| Run::new(start, first, count, run.like))
-        .collect();
-    let mut like = |like| all.push(Run::new(start, first, count, like));
-    let kind = run.like;
-    like(Like { rights: kind.rights ^ Rights::WRITE, ..kind });
-    like(Like { size_bits: if kind.size_bits == 12 { 22 } else { 12 }, ..kind });
-    like(Like { cow: !kind.cow, ..kind });
-    like(Like { strided: !kind.strided, ..kind });
-    like(Like { cache: other_cache(kind.cache), ..kind });
-    like(Like { source: other_source(kind.source), ..kind });
-    all
+/// A frame, and others that differ from it in one respect; those of them that end in user space.
+fn nearly(start: usize, first: usize, like: Like, user_end: usize) -> Vec<Run> {
+    let size_bits = if like.size_bits == 12 { 22 } else { 12 };
+    let all = [
+        (first, like),
+        (first + 1, like),
+        (first - 1, like),
+        (first, Like { size_bits, ..like }),
+        (first, Like { rights: like.rights ^ Rights::WRITE, ..like }),
+        (first, Like { cow: !like.cow, ..like }),
+        (first, Like { strided: !like.strided, ..like }),
+        (first, Like { cache: other_cache(like.cache), ..like }),
+        (first, Like { source: other_source(like.source), ..like }),
+    ];
+    let fits = |(_, like): &(usize, Like)| (user_end - start) / like.step() >= 1;
+    let run = |(first, like)| Run::new(start, first, 1, like);
+    all.into_iter().filter(fits).map(run).collect()
 }
 
 fn other_cache(cache: CachePolicy) -> CachePolicy {

@@ -33,12 +33,12 @@ pub(super) fn play(cases: u32, length: usize, history: fn(&[u8])) {
 
 #[test]
 fn regions_are_what_their_model_says() {
-    play(500, 900, region_history::run);
+    play(1500, 900, region_history::run);
 }
 
 #[test]
 fn extents_are_what_their_model_says() {
-    play(500, 900, extent_history::run);
+    play(700, 900, extent_history::run);
 }
 
 #[test]

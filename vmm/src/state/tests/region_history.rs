@@ -99,9 +99,13 @@ impl<'p> History<'p> {
 
     /// No reservation, one that there is, or the serial number of something else.
     pub(super) fn some_owner(&self, choices: &mut Choices<'_>) -> u32 {
-        match choices.one_in(2) {
-            true => self.some_area(choices).serial,
-            false => 0,
+        let areas = self.model.areas.iter();
+        let reservations = areas.filter(|area| area.is_reservation).map(|area| area.serial);
+        let reservations: Vec<u32> = reservations.collect();
+        match choices.below(8) {
+            0..=3 => 0,
+            4..=6 if !reservations.is_empty() => choices.pick(&reservations),
+            _ => self.some_area(choices).serial,
         }
     }
 

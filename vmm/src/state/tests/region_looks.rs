@@ -18,8 +18,9 @@ impl<'p> History<'p> {
         pages.extend(self.model.areas.iter().flat_map(edges));
         pages.retain(|&page| page < self.model.end);
         let asked = if few { 12 } else { pages.len() };
-        for index in choices.order(pages.len()).take(asked) {
-            self.look_at(pages[index], choices.below(3));
+        let first = choices.below(3);
+        for (nth, index) in choices.order(pages.len()).take(asked).enumerate() {
+            self.look_at(pages[index], (first + nth) % 3);
         }
         self.check_found(choices, if few { 3 } else { NODES });
         self.check_nodes();

@@ -6,15 +6,15 @@ use crate::state::region_map::{Place, Shape};
 
 impl<'p> History<'p> {
     fn some_shape(&self, choices: &mut Choices<'_>) -> Shape {
-        let pages = match choices.below(24) {
-            20 => self.model.end,
-            21 => usize::MAX >> 12,
-            22 => usize::MAX,
-            23 => self.model.end - choices.below(4),
+        let pages = match choices.below(40) {
+            36 => self.model.end,
+            37 => usize::MAX >> 12,
+            38 => usize::MAX,
+            39 => self.model.end - choices.below(4),
             few => 1 + few % 7,
         };
-        let guard = choices.pick(&[0, 0, 0, 1, 2, 5, 0xffff]) * PAGE;
-        let align_bits = choices.pick(&[12, 12, 13, 14, 15, 16, 22, 30]);
+        let guard = choices.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 5, 0xffff]) * PAGE;
+        let align_bits = choices.pick(&[12, 12, 12, 12, 12, 12, 12, 13, 13, 14, 15, 16, 22, 30]);
         Shape { pages, guard, align_bits, owner: self.some_owner(choices) }
     }
 
