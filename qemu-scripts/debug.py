@@ -263,7 +263,7 @@ def print_regions(vmm, space):
         start, spec = number(region["start"]), option(region["spec"])
         if start > end:
             print(f"  {end:#010x}  … {(start - end) >> PAGE_BITS} pages free")
-        mark, size = variant(region["mark"])[0], number(spec["pages"])
+        mark, size = variant(region["edge"])[0], number(spec["pages"])
         end = start
         if mark == "Start":
             print(f'  {start:#010x}  [  {size:4} pages reserved  "{name_of(spec)}"')

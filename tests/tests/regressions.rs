@@ -29,6 +29,7 @@ on_both![
     a_clone_of_a_space_that_fails_leaves_it_writable,
     a_stack_that_cannot_be_given_back_is_given_back_later,
     what_a_destroyed_space_had_in_quarantine_is_gone_too,
+    a_split_off_region_is_no_page_of_packed_buffers,
 ];
 
 #[test]
@@ -247,4 +248,22 @@ fn what_a_destroyed_space_had_in_quarantine_is_gone_too(target: Target) {
         assert_eq!(fixture.vmm.stats().quarantined, 0);
         before.assert_same(&Snapshot::settled(&mut fixture));
     }
+}
+
+/// A split took the node of a page of packed buffers that was given back, with its counts: a buffer
+/// made in the upper part could not be given back.
+fn a_split_off_region_is_no_page_of_packed_buffers(target: Target) {
+    let mut fixture = Fixture::small(target);
+    let own = fixture.own();
+    let region = fixture.vmm.map(own, &RegionOptions::new(2).at(FREE)).unwrap();
+    let packed: Vec<_> =
+        (0..8).map(|_| fixture.vmm.allocate_packed_ipc_buffer(own).unwrap()).collect();
+    for buffer in packed {
+        fixture.vmm.release_ipc_buffer(buffer).unwrap();
+    }
+    let upper = fixture.vmm.split_region(region, 1).unwrap();
+    let buffer = fixture.vmm.ipc_buffer_in(upper, FREE + PAGE).unwrap();
+    assert_eq!(fixture.vmm.release_ipc_buffer(buffer), Ok(()));
+    assert_eq!(fixture.vmm.mapping_at(own, FREE + PAGE), Ok(None), "its page went with it");
+    fixture.check();
 }

@@ -161,7 +161,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let of = |source| move |extent: &crate::state::extent::Extent| extent.source == source;
         let owned: usize =
             extents.iter().filter(of(Source::Owned)).map(|extent| extent.bytes()).sum();
-        hold("owned pages are counted", owned, owned >> 12 == extents.owned_pages())?;
+        hold("owned pages are counted", owned, owned == extents.owned_bytes())?;
         let copies: usize =
             extents.iter().filter(of(Source::Copy)).map(|extent| extent.frames.count).sum();
         hold("copies are counted", copies, copies == extents.copies())?;

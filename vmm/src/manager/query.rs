@@ -38,7 +38,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(region.and_then(|region| self.describe(space, region)))
     }
 
-    /// How many regions a space has, marks of reservations and the null page included. O(1).
+    /// How many regions a space has, edges of reservations and the null page included. O(1).
     ///
     /// # Errors
     /// [`crate::Error::NoSuchSpace`].

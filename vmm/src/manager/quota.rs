@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn usage_of(&self, space: &Space<'p>) -> Quota {
         let extents = space.extents();
         Quota {
-            frames: extents.owned_pages() + extents.copied_pages(),
+            frames: (extents.owned_bytes() + extents.copied_bytes()) >> self.geometry.page_bits,
             tables: space.shadow.borrow().len(),
             slots: extents.copies(),
             objects: space.objects.get(),

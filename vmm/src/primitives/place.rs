@@ -32,7 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &'p Space<'p>,
         options: &RegionOptions,
     ) -> Result<(Place<'p>, usize, Rights)> {
-        let (owner, limit) = self.reservation(space, options)?;
+        let (reservation, limit) = self.reservation(space, options)?;
         let ceiling = options.ceiling.unwrap_or(limit);
         for (asked, ceiling) in [(ceiling, limit), (options.rights, ceiling)] {
             if !ceiling.contains(asked) {
@@ -42,12 +42,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pages = self.check_pages(options)?;
         let guard = usize::from(options.guard_below) << self.geometry.page_bits;
         let align_bits = options.align_bits.max(self.geometry.page_bits);
-        let shape = Shape { pages, guard, align_bits, owner };
+        let shape = Shape { pages, guard, align_bits, reservation };
         let regions = space.regions();
         let place = match options.placement {
             Placement::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits)?;
-                regions.place_at(start, pages, owner)
+                regions.place_at(start, pages, reservation)
             }
             Placement::Anywhere => regions.place_anywhere(shape).ok_or(NoPlace::NoRoom),
             Placement::Within { from, to } => {

@@ -41,8 +41,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let mut regions = space.regions_mut();
         let end = regions.end_of_empty(start).ok_or(Error::WrongKind(id))?;
-        for mark in [end, start] {
-            let node = regions.remove(mark);
+        for edge in [end, start] {
+            let node = regions.remove(edge);
             self.pools.regions.free(node);
         }
         Ok(())

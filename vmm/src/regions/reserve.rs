@@ -41,11 +41,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if depth > MAX_NESTED {
             return Err(Error::NoRoom { pages, align_bits: options.align_bits });
         }
-        let marks = [self.pools.region(reserve)?, self.pools.region(reserve)?];
+        let edges = [self.pools.region(reserve)?, self.pools.region(reserve)?];
         let serial = self.next_serial();
         let spec = options.spec(pages, ceiling);
-        space.regions_mut().insert_reservation(marks, place, spec, serial, depth);
-        Ok(self.id_of(space, marks[0]))
+        space.regions_mut().insert_reservation(edges, place, spec, serial, depth);
+        Ok(self.id_of(space, edges[0]))
     }
 
     /// Gives a region back: unmaps what is mapped in it, then its addresses. A reservation must

@@ -71,8 +71,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             name: a.name,
             ..b
         };
-        let marks = first.is_edge() || second.is_edge() || first.owner() != second.owner();
-        if marks || a.kind != Kind::Memory || like_first != a {
+        let edges =
+            first.is_edge() || second.is_edge() || first.reservation() != second.reservation();
+        if edges || a.kind != Kind::Memory || like_first != a {
             return Err(Error::WrongKind(upper));
         }
         let node = space.regions_mut().join(first, second, joined);

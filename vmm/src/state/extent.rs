@@ -43,7 +43,7 @@ impl Extent {
         self.frames.size_bits + u8::from(self.strided)
     }
 
-    /// The number of the frame that is mapped at `address`, which is in the run.
+    /// The number of the frame that is mapped at `address`, which is in the extent.
     pub fn index_of(&self, address: VirtAddr) -> usize {
         (address.bits() - self.start.bits()) >> self.step_bits()
     }
@@ -69,7 +69,7 @@ impl Extent {
         }
     }
 
-    /// The address after the last byte, or where pages lie apart after what keeps the last one so.
+    /// The address after the last byte, or, where it is strided, after the last gap.
     pub fn end(&self) -> usize {
         self.start.bits() + (self.frames.count << self.step_bits())
     }

@@ -170,10 +170,10 @@ impl<'a> KeyAdapter<'a> for ByStart<'_> {
     }
 }
 
-/// The runs of one space.
+/// The extents of one space.
 pub(crate) struct Extents<'p> {
     by_start: RBTree<ByStart<'p>>,
-    /// The run used last, and an address up to which nothing lies behind it: what comes next is
+    /// The extent used last, and an address up to which nothing lies behind it: what comes next is
     /// often behind it or in it. Always in the tree.
     last: Cell<Option<(&'p ExtentNode<'p>, usize)>>,
     /// Bytes in frames of the space's own.
@@ -195,9 +195,9 @@ impl<'p> Extents<'p> {
         }
     }
 
-    /// Pages of the smallest size (4 KiB) that are the space's own.
-    pub fn owned_pages(&self) -> usize {
-        self.owned_bytes.get() >> 12
+    /// Bytes in frames of the space's own.
+    pub fn owned_bytes(&self) -> usize {
+        self.owned_bytes.get()
     }
 
     /// Capabilities that are copies.
@@ -205,12 +205,12 @@ impl<'p> Extents<'p> {
         self.copies.get()
     }
 
-    /// Pages of the smallest size in the frames of copied capabilities.
-    pub fn copied_pages(&self) -> usize {
-        self.copied_bytes.get() >> 12
+    /// Bytes in the frames of copied capabilities.
+    pub fn copied_bytes(&self) -> usize {
+        self.copied_bytes.get()
     }
 
-    /// Counts `count` frames of a run, in or out.
+    /// Counts `count` frames of an extent, in or out.
     fn count(&self, extent: &Extent, count: usize, into: bool) {
         let change = |total: &Cell<usize>, by: usize| {
             total.set(if into { total.get() + by } else { total.get() - by });
@@ -226,20 +226,20 @@ impl<'p> Extents<'p> {
         }
     }
 
-    /// Enters a run in `node`.
+    /// Enters an extent in `node`.
     pub fn insert(&mut self, node: &'p ExtentNode<'p>, info: Extent) {
         node.write(info);
         self.by_start.insert(node);
         self.count(&info, info.frames.count, true);
         if let Some((last, clear_to)) = self.last.get() {
-            // Elsewhere it changes nothing behind the last run; there it is the last one now.
+            // Elsewhere it changes nothing behind the last extent; there it is the last one now.
             if last.end() <= info.start.bits() && info.start.bits() < clear_to {
                 self.last.set(Some((node, clear_to)));
             }
         }
     }
 
-    /// The first run that lies, even in part, in `range`.
+    /// The first extent that lies, even in part, in `range`.
     pub fn first_in(&self, range: PageRange) -> Option<Extent> {
         let start = range.start();
         if let Some((last, clear_to)) = self.last.get() {
@@ -267,7 +267,7 @@ impl<'p> Extents<'p> {
         next.map(ExtentNode::info).filter(|extent| extent.start.bits() < range.end())
     }
 
-    /// The run that covers an address.
+    /// The extent that covers an address.
     pub fn at(&self, address: VirtAddr) -> Option<Extent> {
         if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {
             return last.maps(address).then(|| last.info());
@@ -280,7 +280,7 @@ impl<'p> Extents<'p> {
         extent.maps(address).then(|| extent.info())
     }
 
-    /// The run that goes on across an address: it begins before and ends behind it. Where one is
+    /// The extent that goes on across an address: it begins before and ends behind it. Where one is
     /// known to begin or end there, nothing is searched.
     pub fn across(&self, address: VirtAddr) -> Option<Extent> {
         if let Some((last, _)) = self.last.get() {
@@ -304,8 +304,8 @@ impl<'p> Extents<'p> {
         self.at(address).map(|extent| extent.frame(extent.index_of(address)))
     }
 
-    /// The run before `next`, which lies in no run, if `next` goes on where it ends in every
-    /// respect that a run knows of.
+    /// The extent before `next`, which lies in no extent, if `next` goes on where it ends in every
+    /// respect that an extent knows of.
     pub fn before(&self, next: &Extent) -> Option<&'p ExtentNode<'p>> {
         let start = next.start.bits();
         let behind =
@@ -317,13 +317,13 @@ impl<'p> Extents<'p> {
         before.continues_with(next).then_some(before)
     }
 
-    /// The run used last, if it ends at `address`; and up to where nothing lies behind it, as far
+    /// The extent used last, if it ends at `address`; and up to where nothing lies behind it, as far
     /// as is known.
     pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p ExtentNode<'p>, usize)> {
         self.last.get().filter(|(last, _)| last.end() == address.bits())
     }
 
-    /// The run that ends at `address`.
+    /// The extent that ends at `address`.
     pub fn ending_at(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
         let before = match self.last_ending_at(address) {
             Some((last, _)) => last,
@@ -332,7 +332,7 @@ impl<'p> Extents<'p> {
         (before.end() == address.bits()).then_some(before)
     }
 
-    /// Makes a run of the space's own frames longer by the one that goes on where it ends, of
+    /// Makes an extent of the space's own frames longer by the one that goes on where it ends, of
     /// `bytes`.
     #[inline(always)]
     pub fn extend(&self, extent: &'p ExtentNode<'p>, bytes: usize) {
@@ -340,7 +340,7 @@ impl<'p> Extents<'p> {
         self.owned_bytes.set(self.owned_bytes.get() + bytes);
     }
 
-    /// Takes frames `first..first + count` out of the run that starts where `run` does. What is
+    /// Takes frames `first..first + count` out of the extent that starts where `extent` does. What is
     /// left before them keeps the node; what is left after them needs `spare`. Returns the nodes
     /// that are free now: at the most one, and `spare` if it was not used.
     pub fn remove_range(
@@ -361,7 +361,7 @@ impl<'p> Extents<'p> {
                 freed = self.by_start.find_mut(&extent.start).remove();
                 self.last.set(None);
             }
-            // The order among the runs stays: what is left starts inside the old extent.
+            // The order among the extents stays: what is left starts inside the old extent.
             (0, _) => node.write(extent.part(count, after)),
             (_, 0) => node.write(extent.part(0, first)),
             _ => {
@@ -379,7 +379,7 @@ impl<'p> Extents<'p> {
         first != 0 && first + count != extent.frames.count
     }
 
-    /// Joins the run at `start` with the one before it if they are really one, and if
+    /// Joins the extent at `start` with the one before it if they are really one, and if
     /// `one_batch` says that the frames of both came together; returns the node that is free then.
     pub fn join_before(
         &mut self,
@@ -402,21 +402,21 @@ impl<'p> Extents<'p> {
         freed
     }
 
-    /// Records new rights for the whole run that starts at `start`.
+    /// Records new rights for the whole extent that starts at `start`.
     pub fn set_rights(&mut self, start: VirtAddr, rights: Rights) {
         if let Some(extent) = self.by_start.find(&start).get() {
             extent.write(Extent { rights, ..extent.info() });
         }
     }
 
-    /// Records whether the whole run that starts at `start` is copy-on-write.
+    /// Records whether the whole extent that starts at `start` is copy-on-write.
     pub fn set_cow(&mut self, start: VirtAddr, cow: bool) {
         if let Some(extent) = self.by_start.find(&start).get() {
             extent.write(Extent { cow, ..extent.info() });
         }
     }
 
-    /// Takes every run out, lowest first.
+    /// Takes every extent out, lowest first.
     pub fn pop(&mut self) -> Option<(&'p ExtentNode<'p>, Extent)> {
         let node = self.by_start.front_mut().remove()?;
         self.last.set(None);
@@ -425,7 +425,7 @@ impl<'p> Extents<'p> {
         Some((node, info))
     }
 
-    /// Every run, by address.
+    /// Every extent, by address.
     pub fn iter(&self) -> impl Iterator<Item = Extent> + use<'_, 'p> {
         self.by_start.iter().map(ExtentNode::info)
     }

@@ -1,4 +1,4 @@
-//! What the manager remembers: trees, counts and marks, each a type with methods of its own.
+//! What the manager remembers: trees, counts and lists, each a type with methods of its own.
 //!
 //! Pure: nothing here knows the kernel or the manager, and each type is tested by itself. Nodes
 //! come from pools that their callers bring.

@@ -3,14 +3,14 @@
 //! A frame capability remembers one mapping, so every further mapping needs a copy of it:
 //!
 //! ```text
-//!   owner's run   ──► frames' own capabilities  (slots 512, 513, 514)
+//!   owner's extent   ──► frames' own capabilities  (slots 512, 513, 514)
 //!                          │ CNode_Copy
-//!   sharer's run  ──► copies                    (slots 900, 901, 902)
+//!   sharer's extent  ──► copies                    (slots 900, 901, 902)
 //! ```
 //!
-//! Two things are remembered. [`Copies`]: which slots hold copies of which frames.
+//! Two things are remembered. [`CapCopies`]: which slots hold copies of which frames.
 //! [`FrameRefcounts`]: for a frame that has copies, how many, and whether the owner has left.
-//! Frames without copies have neither, and an unmapping learns so with one look-up for a run. When
+//! Frames without copies have neither, and an unmapping learns so with one look-up where nothing is shared. When
 //! the owner leaves first, its frames stay taken until the last copy is deleted.
 
 use core::cell::Cell;
@@ -68,7 +68,7 @@ pub(crate) struct CapCopies<'p> {
     count: Cell<u16>,
     /// Copies not deleted yet. The slots are given back together when there is none.
     live: Cell<u16>,
-    /// In quarantine: the kernel would not delete all of them when they were given up.
+    /// In quarantine: the kernel would not delete all of them when they were freed.
     quarantined: Cell<bool>,
 }
 
@@ -130,7 +130,7 @@ impl<'p> FrameRefcounts<'p> {
         group.map_or(Count::NONE, |group| Count(group.counts[frame.bits() % GROUP].get()))
     }
 
-    /// Whether nobody but this one run has the frame behind `frame`, its own capability or a copy.
+    /// Whether nobody but this one extent has the frame behind `frame`, its own capability or a copy.
     pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
         match source {
             Source::Owned => self.count(frame) == Count::NONE,
@@ -247,7 +247,7 @@ impl<'p> FrameRefcounts<'p> {
         cursor.remove()
     }
 
-    /// Says that the copies which `first` begins could not all be deleted when they were given up.
+    /// Says that the copies which `first` begins could not all be deleted when they were freed.
     /// Returns whether there are any.
     pub fn quarantine_copies(&self, first: CPtr) -> bool {
         let copies = self.copies.find(&first).get();
@@ -260,7 +260,7 @@ impl<'p> FrameRefcounts<'p> {
         Some((stuck.first.get(), usize::from(stuck.live.get())))
     }
 
-    /// Frames that nobody's own run holds any more, but copies do; and copies in runs.
+    /// Frames that nobody's own extent holds any more, but copies do; and copies in extents.
     pub fn totals(&self) -> (usize, usize) {
         let stuck = self.copies.iter().filter(|copies| copies.quarantined.get());
         let stuck: usize = stuck.map(|copies| usize::from(copies.live.get())).sum();

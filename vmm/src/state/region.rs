@@ -10,7 +10,7 @@
 //! behind it, and a second tree orders the holes by size, so the best fit is found in O(log n). The
 //! page of the null pointer is a region from the start; so every hole lies behind some region.
 //!
-//! A *reservation* is a range in which others place regions. It appears in the map as two marks
+//! A *reservation* is a range in which others place regions. It appears in the map as two edges
 //! without pages, one at either end. A hole belongs to the reservation it lies in (or to none, 0),
 //! and the tree of holes is ordered by that first: nobody else is given addresses there.
 //!
@@ -26,7 +26,7 @@ use untyped_alloc::{CachePolicy, Rights};
 
 use crate::types::region::{Backing, Kind, Name, RegionSpec, MAX_NESTED};
 
-/// How a region's node stands in the order at one address: marks stand before the region that may
+/// How a region's node stands in the order at one address: edges stand before the region that may
 /// start there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) enum ReservationEdge {
@@ -45,15 +45,15 @@ pub(crate) struct Region<'p> {
     pub(super) by_start: RBTreeLink,
     pub(super) by_hole: RBTreeLink,
     pub(super) start: Cell<VirtAddr>,
-    /// Pages, guards included; 0 for a mark.
+    /// Pages, guards included; 0 for an edge.
     pub(super) pages: Cell<usize>,
     /// Pages of the hole behind it.
     pub(super) hole: Cell<usize>,
     /// The reservation that hole belongs to: its serial number, or 0.
-    pub(super) owner: Cell<u32>,
+    pub(super) reservation: Cell<u32>,
     pub(super) serial: Cell<u32>,
-    pub(super) mark: Cell<ReservationEdge>,
-    /// For a mark: in how many reservations its own lies, itself included.
+    pub(super) edge: Cell<ReservationEdge>,
+    /// For an edge: in how many reservations its own lies, itself included.
     pub(super) depth: Cell<u16>,
     /// For a page of packed IPC buffers: how many were handed out, and which were given back.
     pub packed: Cell<(u8, u8)>,
@@ -70,7 +70,7 @@ impl Region<'_> {
         self.start.get()
     }
 
-    /// Its pages, guards included; 0 for a mark.
+    /// Its pages, guards included; 0 for an edge.
     pub fn pages(&self) -> usize {
         self.pages.get()
     }
@@ -80,22 +80,22 @@ impl Region<'_> {
     }
 
     pub fn is_edge(&self) -> bool {
-        self.mark.get() != ReservationEdge::Region
+        self.edge.get() != ReservationEdge::Region
     }
 
     /// Whether a reservation starts here.
     pub fn is_start(&self) -> bool {
-        self.mark.get() == ReservationEdge::Start
+        self.edge.get() == ReservationEdge::Start
     }
 
-    /// In how many reservations the reservation of this mark lies, itself included; 0 for a region.
+    /// In how many reservations the reservation of this edge lies, itself included; 0 for a region.
     pub fn depth(&self) -> u16 {
         self.depth.get()
     }
 
     /// The reservation the region lies in, or 0: that of the hole behind it.
-    pub fn owner(&self) -> u32 {
-        self.owner.get()
+    pub fn reservation(&self) -> u32 {
+        self.reservation.get()
     }
 
     /// Whether the caller may map, unmap and protect its pages one by one.
@@ -103,7 +103,7 @@ impl Region<'_> {
         matches!(self.spec().kind, Kind::Memory | Kind::Stack)
     }
 
-    /// What the region is. A mark answers for its reservation.
+    /// What the region is. An edge answers for its reservation.
     pub fn spec(&self) -> RegionSpec {
         self.spec.get().unwrap_or(RegionSpec {
             pages: 0,
@@ -136,14 +136,14 @@ pub(super) mod adapters {
 }
 use adapters::{ByHole, ByStart};
 
-/// Address and mark in one word, so that a step down a tree is one comparison: nodes start at
-/// pages, which leaves 12 low bits to the mark. Where reservations begin or end at one address, the
+/// Address and edge in one word, so that a step down a tree is one comparison: nodes start at
+/// pages, which leaves 12 low bits to the edge. Where reservations begin or end at one address, the
 /// inner one begins after the outer one and ends before it.
 pub(super) type StartKey = usize;
 pub(super) type HoleKey = (u32, usize, StartKey);
 
-pub(super) fn key_at(address: VirtAddr, mark: ReservationEdge, depth: u16) -> StartKey {
-    let rank = match mark {
+pub(super) fn key_at(address: VirtAddr, edge: ReservationEdge, depth: u16) -> StartKey {
+    let rank = match edge {
         ReservationEdge::End => 0x3ff - usize::from(depth),
         ReservationEdge::Start => 0x400 + usize::from(depth),
         ReservationEdge::Region => 0xfff,
@@ -159,16 +159,16 @@ pub(super) fn last_at(address: VirtAddr) -> StartKey {
 }
 
 pub(super) fn start_key(region: &Region<'_>) -> StartKey {
-    key_at(region.start.get(), region.mark.get(), region.depth.get())
+    key_at(region.start.get(), region.edge.get(), region.depth.get())
 }
 
 pub(super) fn hole_key(region: &Region<'_>) -> HoleKey {
-    (region.owner.get(), region.hole.get(), start_key(region))
+    (region.reservation.get(), region.hole.get(), start_key(region))
 }
 
-/// Less than the keys of all holes of `owner` with at least `pages` pages.
-pub(super) fn least_hole(owner: u32, pages: usize) -> HoleKey {
-    (owner, pages, 0)
+/// Less than the keys of all holes of `reservation` with at least `pages` pages.
+pub(super) fn least_hole(reservation: u32, pages: usize) -> HoleKey {
+    (reservation, pages, 0)
 }
 
 impl<'a> KeyAdapter<'a> for ByStart<'_> {

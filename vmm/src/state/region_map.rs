@@ -26,7 +26,7 @@ pub(crate) struct Shape {
     pub guard: usize,
     pub align_bits: u8,
     /// The reservation it is to lie in, or 0.
-    pub owner: u32,
+    pub reservation: u32,
 }
 
 /// Why there is no place.
@@ -70,9 +70,9 @@ impl<'p> Regions<'p> {
         node.start.set(VirtAddr::default());
         node.pages.set(null.pages);
         node.hole.set((end >> page_bits) - null.pages);
-        node.owner.set(0);
+        node.reservation.set(0);
         node.serial.set(0);
-        node.mark.set(ReservationEdge::Region);
+        node.edge.set(ReservationEdge::Region);
         node.depth.set(0);
         node.spec.set(Some(null));
         self.by_start.insert(node);
@@ -91,10 +91,10 @@ impl<'p> Regions<'p> {
         }
     }
 
-    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, owner: u32) {
+    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, reservation: u32) {
         self.unlist_hole(region);
         region.hole.set(pages);
-        region.owner.set(owner);
+        region.reservation.set(reservation);
         self.list_hole(region);
     }
 
@@ -120,12 +120,14 @@ impl<'p> Regions<'p> {
     /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
     /// happens to. O(log n), and at the most 16 holes more when the alignment is large.
     pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
-        let Shape { pages, align_bits, owner, .. } = shape;
+        let Shape { pages, align_bits, reservation, .. } = shape;
         let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
-        let least = least_hole(owner, pages);
+        let least = least_hole(reservation, pages);
         let mut cursor = self.holes.lower_bound(Bound::Included(&least));
         let mut tries = 16;
-        while let Some(region) = cursor.clone_pointer().filter(|hole| hole.owner.get() == owner) {
+        while let Some(region) =
+            cursor.clone_pointer().filter(|hole| hole.reservation.get() == reservation)
+        {
             if let Some(place) = self.fit(region, shape, 0) {
                 return Some(place);
             }
@@ -135,9 +137,9 @@ impl<'p> Regions<'p> {
             }
             cursor.move_next();
         }
-        let certain = least_hole(owner, pages.checked_add(slack)?);
+        let certain = least_hole(reservation, pages.checked_add(slack)?);
         let region = self.holes.lower_bound(Bound::Included(&certain)).clone_pointer()?;
-        if region.owner.get() != owner {
+        if region.reservation.get() != reservation {
             return None;
         }
         self.fit(region, shape, 0)
@@ -151,7 +153,7 @@ impl<'p> Regions<'p> {
             if self.end(region) >= to {
                 break;
             }
-            if region.owner.get() == shape.owner {
+            if region.reservation.get() == shape.reservation {
                 if let Some(place) = self.fit(region, shape, from) {
                     let end = place.start.bits() + (shape.pages << self.page_bits);
                     return (end <= to).then_some(place);
@@ -167,7 +169,7 @@ impl<'p> Regions<'p> {
         &self,
         start: VirtAddr,
         pages: usize,
-        owner: u32,
+        reservation: u32,
     ) -> Result<Place<'p>, NoPlace> {
         let cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
         let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
@@ -178,7 +180,7 @@ impl<'p> Regions<'p> {
         if self.end(behind) > start.bits() {
             return Err(taken(start.bits(), behind));
         }
-        if behind.owner.get() != owner {
+        if behind.reservation.get() != reservation {
             return Err(NoPlace::Outside { address: start.bits() });
         }
         let hole_end = self.end(behind) + (behind.hole.get() << self.page_bits);
@@ -203,30 +205,37 @@ impl<'p> Regions<'p> {
         node.spec.set(Some(spec));
         node.serial.set(serial);
         node.packed.set((0, 0));
+        node.arena.set(None);
         node.depth.set(0);
-        self.enter(node, place, spec.pages, ReservationEdge::Region, place.behind.owner.get());
+        self.enter(
+            node,
+            place,
+            spec.pages,
+            ReservationEdge::Region,
+            place.behind.reservation.get(),
+        );
     }
 
-    /// Enters a reservation at a place, as two marks; `depth` is at the most [`MAX_NESTED`].
+    /// Enters a reservation at a place, as two edges; `depth` is at the most [`MAX_NESTED`].
     pub fn insert_reservation(
         &mut self,
-        marks: [&'p Region<'p>; 2],
+        edges: [&'p Region<'p>; 2],
         place: Place<'p>,
         spec: RegionSpec,
         serial: u32,
         depth: u16,
     ) {
-        let outer = place.behind.owner.get();
-        for mark in marks {
-            mark.spec.set(Some(spec));
-            mark.serial.set(serial);
-            mark.depth.set(depth);
+        let outer = place.behind.reservation.get();
+        for edge in edges {
+            edge.spec.set(Some(spec));
+            edge.serial.set(serial);
+            edge.depth.set(depth);
         }
-        self.enter(marks[0], place, 0, ReservationEdge::Start, serial);
+        self.enter(edges[0], place, 0, ReservationEdge::Start, serial);
         let end = offset(place.start, spec.pages << self.page_bits);
         self.enter(
-            marks[1],
-            Place { behind: marks[0], start: end },
+            edges[1],
+            Place { behind: edges[0], start: end },
             0,
             ReservationEdge::End,
             outer,
@@ -234,14 +243,14 @@ impl<'p> Regions<'p> {
     }
 
     /// Cuts the hole of `place` in two around a new node; the part behind the node belongs to
-    /// `owner`.
+    /// `reservation`.
     fn enter(
         &mut self,
         node: &'p Region<'p>,
         place: Place<'p>,
         pages: usize,
-        mark: ReservationEdge,
-        owner: u32,
+        edge: ReservationEdge,
+        reservation: u32,
     ) {
         let behind = place.behind;
         let begin = self.end(behind);
@@ -249,11 +258,11 @@ impl<'p> Regions<'p> {
         let after = behind.hole.get() - before - pages;
         node.start.set(place.start);
         node.pages.set(pages);
-        node.mark.set(mark);
+        node.edge.set(edge);
         node.hole.set(after);
-        node.owner.set(owner);
+        node.reservation.set(reservation);
         if before != 0 || !self.hand_on_hole(behind, node) {
-            self.set_hole(behind, before, behind.owner.get());
+            self.set_hole(behind, before, behind.reservation.get());
             self.list_hole(node);
         }
         self.by_start.insert(node);
@@ -267,7 +276,7 @@ impl<'p> Regions<'p> {
     /// holes, which leaves `behind` with none, if that keeps the order: mostly, as most regions are
     /// cut off the largest hole. Spares taking one out and finding a place for the other.
     fn hand_on_hole(&mut self, behind: &'p Region<'p>, node: &'p Region<'p>) -> bool {
-        if node.hole.get() == 0 || node.owner.get() != behind.owner.get() {
+        if node.hole.get() == 0 || node.reservation.get() != behind.reservation.get() {
             return false;
         }
         let mut cursor = self.holes.find_mut(&hole_key(behind));
@@ -279,7 +288,7 @@ impl<'p> Regions<'p> {
         true
     }
 
-    /// Takes a region (or mark) out; its pages and the hole behind it join the hole before it.
+    /// Takes a region (or edge) out; its pages and the hole behind it join the hole before it.
     pub fn remove(&mut self, region: &'p Region<'p>) -> &'p Region<'p> {
         let mut cursor = self.by_start.find_mut(&start_key(region));
         let before = cursor.peek_prev().clone_pointer();
@@ -289,7 +298,7 @@ impl<'p> Regions<'p> {
         self.count -= 1;
         if let Some(before) = before {
             let joined = before.hole.get() + region.pages.get() + region.hole.get();
-            self.set_hole(before, joined, before.owner.get());
+            self.set_hole(before, joined, before.reservation.get());
         }
         region
     }
@@ -335,9 +344,9 @@ impl<'p> Regions<'p> {
                 0,
             )));
             let here = |node: &&'p Region<'p>| node.start.get() == start && node.is_edge();
-            while let Some(mark) = cursor.clone_pointer().filter(here) {
-                if is_it(&mark) {
-                    return Some(mark);
+            while let Some(edge) = cursor.clone_pointer().filter(here) {
+                if is_it(&edge) {
+                    return Some(edge);
                 }
                 cursor.move_next();
             }
@@ -345,14 +354,14 @@ impl<'p> Regions<'p> {
         })
     }
 
-    /// The end mark of the reservation whose start mark is `start`, if no region lies inside.
+    /// The end edge of the reservation whose start edge is `start`, if no region lies inside.
     pub fn end_of_empty(&self, start: &'p Region<'p>) -> Option<&'p Region<'p>> {
         let next = self.by_start.find(&start_key(start)).peek_next().clone_pointer()?;
-        (next.serial.get() == start.serial.get() && next.mark.get() == ReservationEdge::End)
+        (next.serial.get() == start.serial.get() && next.edge.get() == ReservationEdge::End)
             .then_some(next)
     }
 
-    /// The first region (no mark) at or after an address, one that covers it included.
+    /// The first region (no edge) at or after an address, one that covers it included.
     pub fn from(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
         if let Some(region) = self.at(address) {
             return Some(region);
@@ -368,7 +377,7 @@ impl<'p> Regions<'p> {
         cursor.clone_pointer()
     }
 
-    /// The region (no mark) before the address `start`.
+    /// The region (no edge) before the address `start`.
     pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
         let mut cursor = self.by_start.upper_bound(Bound::Excluded(&last_at(start)));
         while cursor.get().is_some_and(Region::is_edge) {
@@ -387,20 +396,21 @@ impl<'p> Regions<'p> {
         upper: RegionSpec,
         serial: u32,
     ) {
-        let (hole, owner) = (region.hole.get(), region.owner.get());
-        self.set_hole(region, 0, owner);
+        let (hole, reservation) = (region.hole.get(), region.reservation.get());
+        self.set_hole(region, 0, reservation);
         region.pages.set(lower.pages);
         region.spec.set(Some(lower));
         node.start.set(offset(region.start.get(), lower.pages << self.page_bits));
         node.pages.set(upper.pages);
         node.spec.set(Some(upper));
         node.serial.set(serial);
-        node.mark.set(ReservationEdge::Region);
+        node.edge.set(ReservationEdge::Region);
         node.depth.set(0);
         // The node may have been a page of packed buffers before.
         node.packed.set((0, 0));
+        node.arena.set(None);
         self.by_start.insert(node);
-        self.set_hole(node, hole, owner);
+        self.set_hole(node, hole, reservation);
         self.count += 1;
     }
 
@@ -411,14 +421,14 @@ impl<'p> Regions<'p> {
         upper: &'p Region<'p>,
         joined: RegionSpec,
     ) -> &'p Region<'p> {
-        let (hole, owner) = (upper.hole.get(), upper.owner.get());
+        let (hole, reservation) = (upper.hole.get(), upper.reservation.get());
         self.unlist_hole(upper);
         self.by_start.find_mut(&start_key(upper)).remove();
         self.last.set(None);
         self.count -= 1;
         lower.pages.set(joined.pages);
         lower.spec.set(Some(joined));
-        self.set_hole(lower, hole, owner);
+        self.set_hole(lower, hole, reservation);
         upper
     }
 
@@ -427,7 +437,7 @@ impl<'p> Regions<'p> {
         region.set_spec(spec);
     }
 
-    /// Every node by address, marks included.
+    /// Every node by address, edges included.
     pub fn iter(&self) -> impl Iterator<Item = &'p Region<'p>> + '_ {
         let mut cursor = self.by_start.front();
         core::iter::from_fn(move || {
@@ -446,7 +456,7 @@ impl<'p> Regions<'p> {
         Some(node)
     }
 
-    /// Nodes in the map, marks and the null page included.
+    /// Nodes in the map, edges and the null page included.
     pub fn count(&self) -> usize {
         self.count
     }

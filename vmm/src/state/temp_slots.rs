@@ -1,8 +1,8 @@
-//! Two pages of the manager's own space at which frames are mapped for a moment, to be cleared and
-//! copied.
+//! Temporary slots: two pages of the manager's own space at which frames are mapped for a moment, to
+//! be zeroed and copied.
 //!
-//! If the kernel refuses to unmap a frame there, the window remembers it, and unmaps it before it
-//! is used again. Whoever wanted to give such a frame back leaves it to the window instead.
+//! If the kernel refuses to unmap a frame there, the slot remembers it, and unmaps it before it is
+//! used again. A caller that wanted to free such a frame leaves it to the slot instead.
 
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::CPtr;
@@ -16,7 +16,7 @@ pub(crate) enum TempSlot {
     View = 1,
 }
 
-/// A frame that is mapped at a window.
+/// A frame that is mapped at a slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Held {
     frame: CPtr,
@@ -38,40 +38,40 @@ impl TempSlots {
         TempSlots { range, held: [None; 2], stuck: None }
     }
 
-    /// Where a window is.
-    pub fn page(&self, window: TempSlot) -> VirtAddr {
-        self.range.part(window as usize, 1).map_or(self.range.start(), PageRange::start)
+    /// Where a slot is.
+    pub fn page(&self, slot: TempSlot) -> VirtAddr {
+        self.range.part(slot as usize, 1).map_or(self.range.start(), PageRange::start)
     }
 
-    /// The frame that is mapped at a window, and whether it is to be given back with that.
-    pub fn held(&self, window: TempSlot) -> Option<(CPtr, bool)> {
-        self.held[window as usize].map(|held| (held.frame, held.left_to_us))
+    /// The frame that is mapped at a slot, and whether it is to be given back with that.
+    pub fn held(&self, slot: TempSlot) -> Option<(CPtr, bool)> {
+        self.held[slot as usize].map(|held| (held.frame, held.left_to_us))
     }
 
-    /// Records that a frame is mapped at a window.
-    pub fn hold(&mut self, window: TempSlot, frame: CPtr) {
-        self.held[window as usize] = Some(Held { frame, left_to_us: false });
+    /// Records that a frame is mapped at a slot.
+    pub fn hold(&mut self, slot: TempSlot, frame: CPtr) {
+        self.held[slot as usize] = Some(Held { frame, left_to_us: false });
     }
 
-    /// Leaves the frame that is mapped at a window to it: nobody else has it.
-    pub fn leave(&mut self, window: TempSlot) {
-        if let Some(held) = &mut self.held[window as usize] {
+    /// Leaves the frame that is mapped at a slot to it: nobody else has it.
+    pub fn leave(&mut self, slot: TempSlot) {
+        if let Some(held) = &mut self.held[slot as usize] {
             held.left_to_us = true;
         }
     }
 
-    /// Records that nothing is mapped at a window any more.
-    pub fn forget(&mut self, window: TempSlot) {
-        self.held[window as usize] = None;
+    /// Records that nothing is mapped at a slot any more.
+    pub fn forget(&mut self, slot: TempSlot) {
+        self.held[slot as usize] = None;
     }
 
-    /// The window at which a frame is still mapped.
+    /// The slot at which a frame is still mapped.
     pub fn holding(&self, frame: CPtr) -> Option<TempSlot> {
-        let is_it = |window: &TempSlot| self.held(*window).is_some_and(|(held, _)| held == frame);
+        let is_it = |slot: &TempSlot| self.held(*slot).is_some_and(|(held, _)| held == frame);
         [TempSlot::Target, TempSlot::View].into_iter().find(is_it)
     }
 
-    /// Frames that were left to a window.
+    /// Frames that were left to a slot.
     pub fn left_behind(&self) -> usize {
         self.held.iter().flatten().filter(|held| held.left_to_us).count()
     }

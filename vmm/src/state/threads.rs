@@ -48,7 +48,7 @@ pub(crate) struct Thread<'p> {
     by_badge: RBTreeLink,
     badge: Cell<u32>,
     info: Cell<Option<ThreadInfo>>,
-    /// Linked while a fault of it waits for a pager; see waiting.rs.
+    /// Linked while a fault of it waits for a pager; see page_requests.rs.
     pub by_request: RBTreeLink,
     pub waiting: Cell<Option<Waiting>>,
 }

@@ -114,7 +114,7 @@ pub struct SpaceStats {
 pub struct SpaceSummary {
     /// Pages of the smallest size that are mapped.
     pub mapped_pages: usize,
-    /// Regions and marks of reservations, the null page included.
+    /// Regions and edges of reservations, the null page included.
     pub regions: usize,
     /// Paging structures below the root, empty ones included.
     pub tables: usize,

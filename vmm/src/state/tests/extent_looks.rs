@@ -152,6 +152,6 @@ fn room_for_more(node: &ExtentNode<'_>, run: &Run) {
 pub(super) fn check_list(extents: &Extents<'_>, model: &Model) {
     let expected: Vec<Extent> = model.runs.iter().map(Run::extent).collect();
     assert_eq!(extents.iter().collect::<Vec<_>>(), expected);
-    let counts = (extents.owned_pages(), extents.copies(), extents.copied_pages());
-    assert_eq!(counts, model.counts(), "owned pages, copies, copied pages");
+    let counts = (extents.owned_bytes(), extents.copies(), extents.copied_bytes());
+    assert_eq!(counts, model.counts(), "owned bytes, copies, copied bytes");
 }

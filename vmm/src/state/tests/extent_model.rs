@@ -155,10 +155,10 @@ impl Model {
         let (mut owned, mut copies, mut copied) = (0, 0, 0);
         for run in &self.runs {
             for _ in &run.frames {
-                let pages = 1 << (run.like.size_bits - 12);
+                let bytes = 1usize << run.like.size_bits;
                 match run.like.source {
-                    Source::Owned => owned += pages,
-                    Source::Copy => (copies, copied) = (copies + 1, copied + pages),
+                    Source::Owned => owned += bytes,
+                    Source::Copy => (copies, copied) = (copies + 1, copied + bytes),
                     Source::Borrowed | Source::Physical => {}
                 }
             }

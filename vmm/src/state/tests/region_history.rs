@@ -98,7 +98,7 @@ impl<'p> History<'p> {
     }
 
     /// No reservation, one that there is, or the serial number of something else.
-    pub(super) fn some_owner(&self, choices: &mut Choices<'_>) -> u32 {
+    pub(super) fn some_reservation(&self, choices: &mut Choices<'_>) -> u32 {
         let areas = self.model.areas.iter();
         let reservations = areas.filter(|area| area.is_reservation).map(|area| area.serial);
         let reservations: Vec<u32> = reservations.collect();
@@ -115,10 +115,10 @@ impl<'p> History<'p> {
         let mut regions = self.space.regions_mut();
         let (spec, nodes) = if is_reservation {
             let spec = spec(shape.pages, serial, Kind::Reservation);
-            let marks = [self.free.pop().unwrap(), self.free.pop().unwrap()];
-            let depth = self.model.depth_of(shape.owner) + 1;
-            regions.insert_reservation(marks, place, spec, serial, depth);
-            (spec, Vec::from(marks))
+            let edges = [self.free.pop().unwrap(), self.free.pop().unwrap()];
+            let depth = self.model.depth_of(shape.reservation) + 1;
+            regions.insert_reservation(edges, place, spec, serial, depth);
+            (spec, Vec::from(edges))
         } else {
             let spec = spec(shape.pages, serial, Kind::Memory);
             let node = self.free.pop().unwrap();
@@ -127,17 +127,23 @@ impl<'p> History<'p> {
             (spec, [node].into())
         };
         self.nodes.insert(serial, nodes);
-        let parent = shape.owner;
+        let parent = shape.reservation;
         self.model.areas.push(Area { start, serial, spec, parent, is_reservation });
         serial
     }
 
     /// Places a region or a reservation at a page, which must be possible; returns its serial.
     #[cfg(test)]
-    pub fn put(&mut self, start: usize, pages: usize, owner: u32, is_reservation: bool) -> u32 {
-        let place = self.space.regions().place_at(address(start * PAGE), pages, owner);
-        self.model.check_at(start, pages, owner, place.map(|_| ()));
-        let shape = Shape { pages, guard: 0, align_bits: 12, owner };
+    pub fn put(
+        &mut self,
+        start: usize,
+        pages: usize,
+        reservation: u32,
+        is_reservation: bool,
+    ) -> u32 {
+        let place = self.space.regions().place_at(address(start * PAGE), pages, reservation);
+        self.model.check_at(start, pages, reservation, place.map(|_| ()));
+        let shape = Shape { pages, guard: 0, align_bits: 12, reservation };
         let serial = self.enter(place.unwrap(), shape, is_reservation);
         self.check(&mut Choices::new(&[]));
         serial

@@ -77,7 +77,7 @@ impl<'p> History<'p> {
             },
             depth: region.depth(),
             hole: regions.hole_behind(region),
-            owner: region.owner(),
+            reservation: region.reservation(),
             spec: region.spec(),
         };
         let expected = self.model.nodes();
@@ -85,7 +85,8 @@ impl<'p> History<'p> {
         assert_eq!(regions.count(), expected.len());
         let holes = self.model.holes();
         assert_eq!(regions.holes_listed(), holes.len());
-        let largest = holes.iter().filter(|hole| hole.owner == 0).map(|hole| hole.pages).max();
+        let largest =
+            holes.iter().filter(|hole| hole.reservation == 0).map(|hole| hole.pages).max();
         assert_eq!(regions.largest_hole(), largest.unwrap_or(0));
         for area in self.model.areas.iter().filter(|area| area.is_reservation) {
             let used = self.model.areas.iter().any(|inner| inner.parent == area.serial);

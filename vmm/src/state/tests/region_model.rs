@@ -41,7 +41,7 @@ pub(super) struct Expected {
     /// Pages of the hole behind it.
     pub hole: usize,
     /// The reservation that this hole belongs to.
-    pub owner: u32,
+    pub reservation: u32,
     pub spec: RegionSpec,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Expected {
 pub(super) struct Hole {
     pub start: usize,
     pub pages: usize,
-    pub owner: u32,
+    pub reservation: u32,
 }
 
 impl Hole {
@@ -109,17 +109,17 @@ impl Model {
                 edge: ReservationEdge::Start,
                 depth: depth + 1,
                 hole: 0,
-                owner: area.serial,
+                reservation: area.serial,
                 spec: area.spec,
             };
             if area.is_reservation {
                 nodes.push(node);
                 self.nodes_in(area.serial, depth + 1, nodes);
                 let edge = ReservationEdge::End;
-                nodes.push(Expected { start: area.end(), edge, owner: parent, ..node });
+                nodes.push(Expected { start: area.end(), edge, reservation: parent, ..node });
             } else {
                 let (pages, edge) = (area.spec.pages, ReservationEdge::Region);
-                nodes.push(Expected { pages, edge, depth: 0, owner: parent, ..node });
+                nodes.push(Expected { pages, edge, depth: 0, reservation: parent, ..node });
             }
         }
     }
@@ -129,7 +129,7 @@ impl Model {
         let nodes = self.nodes().into_iter().filter(|node| node.hole != 0);
         let hole = |node: Expected| {
             let start = node.start + node.pages;
-            Hole { start, pages: node.hole, owner: node.owner }
+            Hole { start, pages: node.hole, reservation: node.reservation }
         };
         nodes.map(hole).collect()
     }
@@ -168,7 +168,8 @@ impl Model {
 
     /// Panics unless `answer` is one that "anywhere" may give.
     pub fn check_anywhere(&self, shape: &Shape, answer: Option<usize>) {
-        let large = |hole: &Hole| hole.owner == shape.owner && hole.pages >= shape.pages;
+        let large =
+            |hole: &Hole| hole.reservation == shape.reservation && hole.pages >= shape.pages;
         let mut holes: Vec<Hole> = self.holes().into_iter().filter(large).collect();
         holes.sort_by_key(|hole| hole.pages);
         let best = holes.iter().find(|hole| hole.fit(shape, 0).is_some()).map(|hole| hole.pages);
@@ -193,15 +194,22 @@ impl Model {
 
     /// The lowest place between two addresses (bytes).
     pub fn within(&self, shape: &Shape, from: usize, to: usize) -> Option<usize> {
-        let holes = self.holes().into_iter().filter(|hole| hole.owner == shape.owner);
+        let holes = self.holes().into_iter().filter(|hole| hole.reservation == shape.reservation);
         let places = holes.filter_map(|hole| hole.fit(shape, from));
         places.filter(|&start| start + shape.pages <= to / PAGE).min()
     }
 
     /// Panics unless `answer` is right for the place at page `start`: nothing is in the way, or the
     /// refusal tells the first page that is.
-    pub fn check_at(&self, start: usize, pages: usize, owner: u32, answer: Result<(), NoPlace>) {
-        let free = |page: usize| self.at(page).is_none() && self.reservation_at(page) == owner;
+    pub fn check_at(
+        &self,
+        start: usize,
+        pages: usize,
+        reservation: u32,
+        answer: Result<(), NoPlace>,
+    ) {
+        let free =
+            |page: usize| self.at(page).is_none() && self.reservation_at(page) == reservation;
         // Nothing changes but where an area begins or ends.
         let mut edges: Vec<usize> = self.areas.iter().flat_map(|a| [a.start, a.end()]).collect();
         edges.push(start);
@@ -221,7 +229,7 @@ impl Model {
             }
             NoPlace::Outside { address: told } => {
                 assert_eq!(told, address);
-                let other = obstacle == self.end || self.reservation_at(obstacle) != owner;
+                let other = obstacle == self.end || self.reservation_at(obstacle) != reservation;
                 assert!(other, "{address:#x} lies in the reservation that was asked for");
             }
         }

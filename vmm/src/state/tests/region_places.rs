@@ -15,7 +15,7 @@ impl<'p> History<'p> {
         };
         let guard = choices.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 5, 0xffff]) * PAGE;
         let align_bits = choices.pick(&[12, 12, 12, 12, 12, 12, 12, 13, 13, 14, 15, 16, 22, 30]);
-        Shape { pages, guard, align_bits, owner: self.some_owner(choices) }
+        Shape { pages, guard, align_bits, reservation: self.some_reservation(choices) }
     }
 
     pub(super) fn place_anywhere(&mut self, choices: &mut Choices<'_>) -> bool {
@@ -46,10 +46,11 @@ impl<'p> History<'p> {
         // One above the end has no range, so none is asked for.
         shape.pages = shape.pages.min(self.model.end - start);
         if choices.one_in(2) {
-            shape.owner = self.model.reservation_at(start);
+            shape.reservation = self.model.reservation_at(start);
         }
-        let place = self.space.regions().place_at(address(start * PAGE), shape.pages, shape.owner);
-        self.model.check_at(start, shape.pages, shape.owner, place.map(|_| ()));
+        let place =
+            self.space.regions().place_at(address(start * PAGE), shape.pages, shape.reservation);
+        self.model.check_at(start, shape.pages, shape.reservation, place.map(|_| ()));
         if let Ok(place) = place {
             assert_eq!(place.start.bits(), start * PAGE);
         }

@@ -8,12 +8,12 @@ use crate::state::region::Region;
 use crate::state::region_map::{NoPlace, Shape};
 use crate::types::region::{Kind, MAX_NESTED};
 
-fn shape(pages: usize, guard: usize, align_bits: u8, owner: u32) -> Shape {
-    Shape { pages, guard: guard * PAGE, align_bits, owner }
+fn shape(pages: usize, guard: usize, align_bits: u8, reservation: u32) -> Shape {
+    Shape { pages, guard: guard * PAGE, align_bits, reservation }
 }
 
-fn refusal(history: &History<'_>, page: usize, pages: usize, owner: u32) -> Option<NoPlace> {
-    history.space().regions().place_at(address(page * PAGE), pages, owner).err()
+fn refusal(history: &History<'_>, page: usize, pages: usize, reservation: u32) -> Option<NoPlace> {
+    history.space().regions().place_at(address(page * PAGE), pages, reservation).err()
 }
 
 #[test]
@@ -124,13 +124,13 @@ fn reservations_nest_as_deep_as_is_allowed() {
     let spec = super::region_model::spec;
     regions.start(nodes.next().unwrap(), spec(1, 0, Kind::Boot), GEOMETRIES[0].user_end, 12);
     // Each fills the one around it: all begin at one address, and all end at one.
-    let mut marks = Vec::new();
+    let mut edges = Vec::new();
     for serial in 1..=depth as u32 {
         let place = regions.place_at(address(8 * PAGE), 4, serial - 1).unwrap();
         let pair = [nodes.next().unwrap(), nodes.next().unwrap()];
         let spec = spec(4, serial, Kind::Reservation);
         regions.insert_reservation(pair, place, spec, serial, serial as u16);
-        marks.push(pair);
+        edges.push(pair);
     }
     let expected = (1..=depth as u32).chain((1..=depth as u32).rev());
     let order: Vec<u32> = regions.iter().skip(1).map(Region::serial).collect();
@@ -145,7 +145,7 @@ fn reservations_nest_as_deep_as_is_allowed() {
     regions.insert(node, place, spec(4, innermost + 1, Kind::Memory), innermost + 1);
     for serial in 1..=innermost {
         let found = regions.find(address(8 * PAGE), serial).unwrap();
-        assert!(core::ptr::eq(found, marks[serial as usize - 1][0]));
+        assert!(core::ptr::eq(found, edges[serial as usize - 1][0]));
         assert_eq!((found.depth(), found.is_start()), (serial as u16, true));
     }
     assert!(core::ptr::eq(regions.from(address(2 * PAGE)).unwrap(), node));
@@ -154,7 +154,7 @@ fn reservations_nest_as_deep_as_is_allowed() {
     assert_eq!(regions.before(address(8 * PAGE)).unwrap().serial(), 0);
     assert!(regions.from(address(12 * PAGE)).is_none());
     regions.remove(node);
-    for pair in marks.into_iter().rev() {
+    for pair in edges.into_iter().rev() {
         let end = regions.end_of_empty(pair[0]).unwrap();
         assert!(core::ptr::eq(end, pair[1]));
         regions.remove(end);
