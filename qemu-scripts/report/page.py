@@ -99,8 +99,8 @@ def history_section(data):
         f"least was seen at operation {operation:,}, in the phase {escape(phase)}. "
         "The green part lies in free untypeds; the yellow one is made into frames or page tables already that "
         "are ready to be handed out. Fragmentation is one minus the largest free untyped's share "
-        "of all free untypeds: buddies are united only when it pays, so it is high most of the time. It "
-        "falls when an allocation or trimming unites them, and also when hardly any untypeds are free. "
+        "of all free untypeds: buddies are coalesced only when it pays, so it is high most of the time. It "
+        "falls when an allocation or trimming coalesces them, and also when hardly any untypeds are free. "
         + ("Grey bands: phases that fill memory to the last page. "
            if "fill" in figures.series(data)["phase"] else "")
         + f"{figures.plural(len(data['samples']), 'sample')}; what happened between two of them is not seen. "

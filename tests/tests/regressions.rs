@@ -40,7 +40,7 @@ fn a_part_far_outside_a_range_is_none() {
     assert_eq!(range.part(usize::MAX, 1), None);
 }
 
-/// Scrubbing mapped the large frame at the window, which is not aligned for it.
+/// Zeroing mapped the large frame at a temporary slot, which is not aligned for it.
 fn a_recycled_large_page_is_clear(target: Target) {
     let mut fixture = Fixture::roomy(target);
     let (own, bits) = (fixture.own(), target.large_bits());

@@ -178,7 +178,7 @@ pub enum Order {
     Up,
     /// As a stack grows.
     Down,
-    /// Upwards, and after each page one of the same number from another place: another streak.
+    /// Upwards, and after each page one of the same number from another place: another append cursor.
     Turns,
 }
 
@@ -232,7 +232,7 @@ pub enum Request {
     /// Clones a space, copy-on-write.
     CloneSpace { space: u8 },
     /// Ends copy-on-write where nobody else has the memory.
-    Settle { which: u8 },
+    RestoreWriteAccess { which: u8 },
     /// A thread of the space touches the first of these pages.
     Touch { space: u8, pages: Pages, off: u16, write: bool, tag: u64 },
     /// A pager, which is a space here, gives a page of its own.

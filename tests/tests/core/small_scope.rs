@@ -90,7 +90,7 @@ fn alphabet() -> Vec<Request> {
         touch(other, 2, false, 0),
         Request::Clone { which: 0, into: other, wish: at(0, 0) },
         Request::Clone { which: 1, into: own, wish: anywhere },
-        Request::Settle { which: 0 },
+        Request::RestoreWriteAccess { which: 0 },
         Request::Unmap { space: other, pages: pages(1, 1) },
         Request::Limit { space, more: [Some(1), None, Some(1)] },
         Request::Limit { space: other, more: [Some(2), None, Some(2)] },

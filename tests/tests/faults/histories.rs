@@ -53,7 +53,7 @@ fn request() -> impl Strategy<Value = Request> {
                 let pages = usable(b as u8, c / 3 + 1);
                 Request::Protect { space, pages, rights: RIGHTS[c % 3] }
             }
-            26 => Request::Settle { which: a },
+            26 => Request::RestoreWriteAccess { which: a },
             27..29 => Request::Release { which: a },
             29 => Request::DestroySpace { space },
             30 => Request::CreateSpace,

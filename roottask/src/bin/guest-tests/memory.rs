@@ -287,10 +287,10 @@ fn bulk_mapping_takes_few_kernel_calls(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &RegionOptions::new(1024))?;
     let calls = context.vmm.kernel_calls().since(&before);
     // A frame that was used before is mapped once more, to be cleared, and unmapped.
-    let scrubbed = calls.of(Invocation::PageUnmap);
-    check_eq!(calls.of(Invocation::PageMap), 1024 + scrubbed);
+    let zeroed = calls.of(Invocation::PageUnmap);
+    check_eq!(calls.of(Invocation::PageMap), 1024 + zeroed);
     // Splitting down to the memory, retypes, page tables.
-    check!(calls.total() - 1024 - 2 * scrubbed <= 20);
+    check!(calls.total() - 1024 - 2 * zeroed <= 20);
     check!(words(region.start().bits(), 1024).iter().all(|&word| word == 0));
     Ok(context.vmm.release(region)?)
 }

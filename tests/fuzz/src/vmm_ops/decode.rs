@@ -79,7 +79,7 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         38..=40 => Request::Clone { which: number(bytes), into: number(bytes), wish: wish(bytes) },
         41..=42 => match bytes.below(4) {
             0 => Request::CloneSpace { space },
-            1 => Request::Settle { which: number(bytes) },
+            1 => Request::RestoreWriteAccess { which: number(bytes) },
             2 => {
                 let (pages, value) = (range(bytes), bytes.byte());
                 Request::Poke { space, pages, off: off(bytes), value }

@@ -42,7 +42,7 @@ impl Run<'_> {
             Request::Move { which, wish } => self.move_region(which, &wish),
             Request::Clone { which, into, wish } => self.clone_region(which, into, &wish),
             Request::CloneSpace { space } => self.clone_space(space),
-            Request::Settle { which } => self.restore_write_access(which),
+            Request::RestoreWriteAccess { which } => self.restore_write_access(which),
             Request::Touch { space, pages, off, write, tag } => {
                 self.touch(space, pages, off, write, tag)
             }

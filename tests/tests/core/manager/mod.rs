@@ -6,7 +6,7 @@
 //!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
 //!   first_try.rs  what can be met is met the first time, at any length
 //!   in_place.rs   protecting pages of the manager's own space
-//!   streaks.rs    pages mapped one behind the other, and what comes in between
+//!   appending.rs  pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
 //!   looking.rs    queries, dump, statistics
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
@@ -14,6 +14,7 @@
 //!
 //! Checks A1–A12 of `MODEL.md` one by one, I14 and I15.
 
+mod appending;
 mod boot;
 mod buffers;
 mod first_try;
@@ -22,7 +23,6 @@ mod looking;
 mod memory;
 mod places;
 mod refusals;
-mod streaks;
 
 use vmm::{RegionId, RegionOptions};
 

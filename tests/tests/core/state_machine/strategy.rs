@@ -128,7 +128,7 @@ fn request() -> impl Strategy<Value = Request> {
         ),
         8 => (which(), space(), wish())
             .prop_map(|(which, into, wish)| Request::Clone { which, into, wish }),
-        2 => which().prop_map(|which| Request::Settle { which }),
+        2 => which().prop_map(|which| Request::RestoreWriteAccess { which }),
         2 => (space(), prop_oneof![Just(None), (0..6u8).prop_map(Some)])
             .prop_map(|(space, more)| Request::Limit { space, more: [more, None, more] }),
         6 => grow(),

@@ -40,7 +40,7 @@ fn step(stress: &mut Stress) -> Outcome {
         }
         9 => {
             let id = stress.expected.areas[area].id;
-            stress.attempt(Kind::Settle, |vmm| vmm.restore_write_access(id)).map(|_| ())
+            stress.attempt(Kind::RestoreWriteAccess, |vmm| vmm.restore_write_access(id)).map(|_| ())
         }
         10 => stress.check_area(area),
         _ => stress.release_area(area),

@@ -12,13 +12,13 @@ use crate::support::{Fixture, PAGE, Target, on_both};
 
 on_both!(
     page_after_page_is_as_pages_at_once,
-    a_streak_ends_with_its_region,
-    a_streak_ends_where_something_is_mapped,
-    a_streak_ends_with_the_quota,
-    a_refused_page_leaves_the_streak_as_it_was,
+    appending_ends_with_its_region,
+    appending_ends_where_something_is_mapped,
+    appending_ends_with_the_quota,
+    a_refused_page_leaves_the_append_cursor_as_it_was,
     what_comes_between_is_seen,
     memory_that_others_take_is_not_mapped_twice,
-    where_there_is_no_streak_no_address_goes_on,
+    where_there_is_no_append_cursor_no_address_goes_on,
     a_kept_table_ahead_is_taken_into_use,
     a_heap_grows_and_shrinks_over_a_line_again_and_again,
 );
@@ -26,7 +26,7 @@ on_both!(
 type Manager<'a> = Vmm<'a, SharedModel<'a>>;
 
 /// Maps the pages `from..to` of the region at [`FREE`], one call each. Nothing in between looks up
-/// a space, so it is one streak as far as it goes.
+/// a space, so it is one run of the append cursor as far as it goes.
 #[track_caller]
 fn one_by_one(host: &mut Fixture<'_>, space: SpaceId, from: usize, to: usize) {
     for page in from..to {
@@ -54,7 +54,7 @@ fn page_after_page_is_as_pages_at_once(target: Target) {
     host.check();
 }
 
-fn a_streak_ends_with_its_region(target: Target) {
+fn appending_ends_with_its_region(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let options = RegionOptions::new(4).at(FREE).guarded(0, 1);
@@ -68,7 +68,7 @@ fn a_streak_ends_with_its_region(target: Target) {
     host.refuses(Error::OutsideRegion { address: end }, |vmm| vmm.populate(own, end, 1));
 }
 
-fn a_streak_ends_where_something_is_mapped(target: Target) {
+fn appending_ends_where_something_is_mapped(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
@@ -79,7 +79,7 @@ fn a_streak_ends_where_something_is_mapped(target: Target) {
     one_by_one(&mut host, own, 6, 8);
 }
 
-fn a_streak_ends_with_the_quota(target: Target) {
+fn appending_ends_with_the_quota(target: Target) {
     let mut host = Fixture::small(target);
     let space = host.vmm.create_space().expect("memory");
     host.spaces.push(space);
@@ -91,7 +91,7 @@ fn a_streak_ends_with_the_quota(target: Target) {
     host.refuses(error, |vmm| vmm.populate(space, FREE + 5 * PAGE, 1));
 }
 
-fn a_refused_page_leaves_the_streak_as_it_was(target: Target) {
+fn a_refused_page_leaves_the_append_cursor_as_it_was(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
@@ -113,7 +113,7 @@ fn a_refused_page_leaves_the_streak_as_it_was(target: Target) {
     assert_eq!(host.mappings(own).len(), 8);
 }
 
-/// Whatever is done between two pages of a streak, the second is mapped as if there were none.
+/// Whatever is done between two pages of a append cursor, the second is mapped as if there were none.
 fn what_comes_between_is_seen(target: Target) {
     type Between = fn(&mut Manager<'_>, SpaceId, RegionId) -> Result;
     let between: &[(&str, Between)] = &[
@@ -161,14 +161,14 @@ fn what_comes_between_is_seen(target: Target) {
     }
 }
 
-/// Whatever stands for no streak inside the manager is a number that somebody may ask for.
-fn where_there_is_no_streak_no_address_goes_on(target: Target) {
+/// Whatever stands for no append cursor inside the manager is a number that somebody may ask for.
+fn where_there_is_no_append_cursor_no_address_goes_on(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
     one_by_one(&mut host, own, 0, 3);
     for start in [0, 1, PAGE, usize::MAX, usize::MAX - PAGE + 1, FREE + 4 * PAGE + 1] {
-        // Ends the streak, if there is one.
+        // Ends the append cursor, if there is one.
         host.vmm.usage(own).expect("a space");
         let calls = host.vmm.kernel_calls();
         let refused = host.vmm.populate(own, start, 1).expect_err("nobody's address");
@@ -182,7 +182,7 @@ fn where_there_is_no_streak_no_address_goes_on(target: Target) {
     }
 }
 
-/// Frames of the batch that the streak takes from go elsewhere in between.
+/// Frames of the batch that the append cursor takes from go elsewhere in between.
 fn memory_that_others_take_is_not_mapped_twice(target: Target) {
     let mut host = Fixture::roomy(target);
     let own = host.own();
