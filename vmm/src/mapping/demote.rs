@@ -165,12 +165,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         small: &mut Extents<'p>,
     ) -> Result {
         let large = extent.part(index, 1);
+        // 1. All that can run out: a table, and a node for what is left of the extent.
         let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
         let table = self.alloc.alloc_table(&mut self.kernel, level)?;
         self.alloc.free_table(table, level)?;
         let mut spare = Some(self.pools.extent(reserve)?);
+        // 2. The large page goes. Until it is back, or the small ones are there, a touch faults.
         if let Err(error) = self.kernel.page_unmap(large.frames.first) {
             spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
             return Err(Error::from(error));
@@ -180,13 +182,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for node in [freed, spare].into_iter().flatten() {
             self.pools.spare_extent(reserve, node);
         }
-        // The small ones are recorded where the large one was, and mapped nowhere yet.
+        // 3. The small ones are recorded where the large one was, and mapped nowhere yet.
         while let Some((node, piece)) = small.pop() {
             space.extents_mut().insert(node, piece);
         }
         let range = self
             .geometry
             .range(large.start.bits(), 1 << (large.frames.size_bits - self.geometry.page_bits))?;
+        // 4. They are mapped. Only then is the large frame freed: it still has the contents.
         match self.map_extents(space, range) {
             Ok(()) => {
                 self.owner_gone(large.frames);

@@ -41,6 +41,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .ok_or((Error::NoSuchFrameSize { bits }, extent.start))?;
         let (vspace, rights) = (space.root.get(), extent.mapped_rights());
         let mut index = 0;
+        // A table's span at a time: first its tables, then its pages, then the record of both.
         while index < extent.frames.count {
             let start = extent.address(index);
             self.ensure_tables(reserve, space, start, level).map_err(|error| (error, start))?;
@@ -63,6 +64,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 }
                 done += 1;
             }
+            // Recorded for those that are mapped, also where one was refused: undoing goes by this.
             space.shadow.borrow_mut().use_entries(&self.geometry, level, start, done);
             space
                 .mapped_pages

@@ -71,8 +71,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         frames: Frames,
     ) -> Result {
         let piece = extent.part(index, 1);
+        // 1. Both nodes that recording can take: once the old page is gone, nothing may be missing.
         let node = self.pools.extent(reserve)?;
         let mut spare = self.pools.extent(reserve).ok();
+        // 2. The contents are in the new frame, and the old one is unmapped here; or all is as it was.
         let copied = match spare {
             Some(_) => self.copy_out(reserve, space, &piece, frames),
             None => Err(Error::OutOfNodes(NodeKind::Extent)),
@@ -83,7 +85,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             return Err(error);
         }
-        // The old frame is mapped nowhere here any more, and its copy is gone.
+        // 3. The old frame leaves the record. It is mapped nowhere here any more, and a copy of its
+        //    capability is deleted: so the count of its users is right from here on.
         let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
         for node in [freed, spare].into_iter().flatten() {
             self.pools.spare_extent(reserve, node);
@@ -91,11 +94,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if piece.source == Source::Owned {
             self.owner_gone(piece.frames);
         }
+        // 4. The new one is recorded before it is mapped: where that is refused, the record says what
+        //    the page holds, and the next fault maps it.
         let own = Extent { frames, cow: false, source: Source::Owned, ..piece };
         space.extents_mut().insert(node, own);
         let mapped = self.map_extent(reserve, space, own).map_err(|(error, _)| error);
         if mapped.is_err() {
-            // It stays recorded; the fault that follows maps it.
             self.restore_extent(reserve, space, own);
         }
         mapped
@@ -111,8 +115,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         to: Frames,
     ) -> Result {
         let frame = piece.frames.first;
+        // Unmapped before it is copied: no write of another thread may come between the copy and
+        // the end of the old page. And before its capability is deleted: the kernel would leave the
+        // mapping of a copy behind.
         self.kernel.page_unmap(frame)?;
         self.record_unmapped(space, piece);
+        // It can be mapped once, so it is free for the temporary slot now.
         let copied =
             self.copy_through_temp_slots(reserve, piece, to).and_then(|()| match piece.source {
                 Source::Copy => self.delete_copy(frame),

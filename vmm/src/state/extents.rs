@@ -354,11 +354,13 @@ impl<'p> Extents<'p> {
         let after = extent.frames.count - first - count;
         let mut freed = None;
         // What follows is either kept in a node of its own, and counted anew, or part of it.
+        // `insert` counts what gets a node of its own, so that is counted out here.
         let counted_anew = if first != 0 { after } else { 0 };
         self.count(extent, count + counted_anew, false);
         match (first, after) {
             (0, 0) => {
                 freed = self.by_start.find_mut(&extent.start).remove();
+                // The one used last is always in the tree, and it may be this one.
                 self.last.set(None);
             }
             // The order among the extents stays: what is left starts inside the old extent.
