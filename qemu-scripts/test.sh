@@ -224,6 +224,12 @@ guest_tests() {
     ((passed + failed > 0)) || fail "guest-tests, $kernel kernel (no test ran)"
 }
 
+# The host suites as a release build takes them: where a debug assertion ends a test, or an overflow
+# check, something worse may come next without it. The enumerations are short here.
+host_tests_unchecked() {
+    SMALL_SCOPE_SECONDS=2 cargo test --profile unchecked --no-fail-fast
+}
+
 host_lane() {
     check "Cargo.lock is current" lock_is_current
     check "formatting" cargo fmt --all --check
@@ -239,6 +245,7 @@ thorough_lane() {
     for target in addresses alloc_ops slots_state state vmm_ops; do
         check_if_possible "fuzzing $target" "$SCRIPTS/fuzz.sh" "$target" --seconds 15
     done
+    check "host tests without debug assertions" host_tests_unchecked
     check_if_possible "host tests on 32 bits" host_tests_32
     check_if_possible "Miri" "$SCRIPTS/miri.sh"
 }

@@ -53,6 +53,15 @@ impl Random {
     }
 }
 
+/// Bytes that one page table covers.
+const TABLE: u32 = 1 << 22;
+
+/// Where a region can begin so that it lies across the line between two page tables.
+fn across_a_line(random: &mut Random) -> u32 {
+    let line = 0x9000_0000 + random.below(4) * TABLE;
+    line - (1 + random.below(8)) * PAGE
+}
+
 /// What a sender knows, and what others know of it.
 struct Sender {
     client: ClientId,
@@ -247,7 +256,11 @@ impl Storm {
             53 => Request::Refuse { ticket: fault },
             0..=5 => Request::Reserve(Reserve {
                 pages: 1 + random.below(size),
-                address: if random.one_in(4) { random.below(0xe_0000) * PAGE } else { 0 },
+                address: match random.below(4) {
+                    0 => random.below(0xe_0000) * PAGE,
+                    1 => across_a_line(random),
+                    _ => 0,
+                },
                 rights,
                 ceiling: if random.one_in(4) { random.rights() } else { Rights::READ_WRITE },
                 around: [0, 0, 1, 4, 16][random.below(5) as usize],
@@ -334,6 +347,9 @@ impl Storm {
         let client = self.senders[sender].client;
         if self.random.one_in(5) {
             self.touch(sender);
+        }
+        if self.random.one_in(16) {
+            self.heap(sender);
         }
         let (label, words, capabilities) = self.message(sender);
         let before = self.world.fixture.vmm.kernel_calls();
@@ -433,6 +449,52 @@ impl Storm {
             }
             _ => drop(self.world.touch(client, address, tag)),
         }
+    }
+
+    /// The sender's heap grows over the line between two page tables, by touches in order, shrinks
+    /// to the line or to nothing, and grows again.
+    fn heap(&mut self, sender: usize) {
+        let client = self.senders[sender].client;
+        let start = across_a_line(&mut self.random);
+        let pages = 4 + self.random.below(12);
+        let reserve = Request::Reserve(Reserve {
+            pages,
+            address: start,
+            rights: Rights::READ_WRITE,
+            ceiling: Rights::READ_WRITE,
+            around: 1,
+            guards: (0, 0),
+            options: Options::empty(),
+            name: Name::new("heap"),
+        });
+        let reserved = self.ask(client, reserve);
+        let Ok(Answer::Region { handle, first, .. }) = reserved else { return };
+        let line = (first | (TABLE - 1)) + 1;
+        let end = first + pages * PAGE;
+        for _ in 0..2 + self.random.below(3) {
+            for page in 0..pages {
+                if !self.world.touch(client, first + page * PAGE, u64::from(page)) {
+                    break;
+                }
+            }
+            let (from, to) = match self.random.below(3) {
+                0 => (first, end),
+                1 => (first, line.min(end)),
+                _ => (line.min(end - PAGE), end),
+            };
+            // Page by page from the top, as a heap shrinks; some pages may not be there.
+            for address in (from..to).step_by(PAGE as usize).rev() {
+                let _ = self.ask(client, Request::Unmap { start: address, pages: 1 });
+            }
+        }
+        self.senders[sender].regions.push((handle, first, pages));
+    }
+
+    fn ask(&mut self, client: ClientId, request: Request) -> Result<Answer, Refusal> {
+        let message = request.encode();
+        let outcome = self.world.send(client.badge(), message.label(), message.words(), 0);
+        let answer = outcome.answer.expect("a client that lives is answered");
+        Answer::parse(answer.label(), answer.words()).expect("a sound answer")
     }
 
     fn check(&mut self) {
