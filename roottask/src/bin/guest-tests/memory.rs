@@ -23,6 +23,7 @@ crate::tests!("memory":
     mapping_crosses_a_page_table_boundary,
     an_unmapped_page_faults_and_its_neighbours_do_not,
     populating_fills_a_hole,
+    decommitted_pages_fault_and_come_back_clear,
     a_region_goes_where_it_is_asked_to,
     a_reservation_keeps_others_out,
     a_large_page_is_mapped_and_given_back,
@@ -234,6 +235,28 @@ fn populating_fills_a_hole(context: &mut Context) -> Outcome {
     context.vmm.populate(context.space, start + 4096, 1)?;
     check!(words(start + 4096, 1).iter().all(|&word| word == 0));
     check_eq!(word(start + 4092), 8);
+    Ok(context.vmm.release(region)?)
+}
+
+fn decommitted_pages_fault_and_come_back_clear(context: &mut Context) -> Outcome {
+    let region = context.vmm.map(context.space, &RegionOptions::new(5))?;
+    let start = region.start().bits();
+    words(start, 5).fill(9);
+    // A range with a hole in it: what is mapped goes, the hole is no error.
+    context.vmm.decommit(context.space, start + 2 * 4096, 1)?;
+    context.vmm.decommit(context.space, start + 4096, 3)?;
+    for page in 1..4 {
+        let address = start + page * 4096;
+        check_eq!(context.spawn(load, address)?.vm_fault()?.addr() as usize, address);
+    }
+    check_eq!((word(start + 4092), word(start + 4 * 4096)), (9, 9));
+    // The region kept the addresses: they are filled again, with nothing of what was there.
+    context.vmm.populate(context.space, start + 4096, 3)?;
+    check!(words(start + 4096, 3).iter().all(|&word| word == 0));
+    // In small steps, from the whole region: two, two, one, and then nothing is left.
+    for decommitted in [2, 2, 1, 0] {
+        check_eq!(context.vmm.decommit_some(context.space, start, 5, 2)?, decommitted);
+    }
     Ok(context.vmm.release(region)?)
 }
 
