@@ -5,13 +5,13 @@
 //! word that holds its own address, and variables lie at negative offsets from it.
 //!
 //! ```text
-//!     block                                      thread pointer
-//!     │ ◄──── memsz, rounded up to align ────► │ │ own address │ 0 … │
-//!     │ .tdata (filesz bytes) │ .tbss          │ ▲ aligned to align
+//!     block  data                                  thread pointer
+//!     │      │ ◄───────────── below ─────────────► │ own address │ 0 … │
+//!     │      │ .tdata (filesz bytes) │ .tbss │     │
+//!            ▲ as vaddr, modulo align              ▲ 0, modulo align
 //! ```
 //!
-//! The offsets are the linker's, from the thread pointer: the rounding is to the segment's
-//! alignment, not to a word.
+//! The offsets are the linker's, from the thread pointer: [`Layout`] says what they follow from.
 //!
 //! seL4 5.0.0 sets GS's base from `tls_base` of the thread's registers, which a thread cannot write
 //! for itself. It can copy them from another thread: so a TCB is made for the purpose, given the
@@ -78,17 +78,57 @@ fn segment() -> Option<&'static ProgramHeader> {
     headers.iter().find(|segment| segment.ty == PT_TLS && segment.memsz != 0)
 }
 
+/// Where a thread's variables and its thread pointer lie, as the linker took for granted when it
+/// filled in the offsets. Beyond upstream.
+///
+/// The thread pointer is a multiple of the segment's alignment, and each variable has its address
+/// in the segment modulo that: so the segment's own address counts, where it is not aligned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// Bytes from the first variable to the thread pointer: the least that are enough.
+    below: usize,
+    /// The alignment of the thread pointer: the segment's, or that of the word there.
+    align: usize,
+    /// Bytes for a block that may begin anywhere.
+    size: usize,
+}
+
+impl Layout {
+    /// The layout for a segment at `vaddr`, of `memsz` bytes, aligned to `align` (a power of two;
+    /// 0 is 1): the fields of its program header.
+    pub const fn new(vaddr: usize, memsz: usize, align: usize) -> Layout {
+        let segment_align = if align == 0 { 1 } else { align };
+        let missing = vaddr.wrapping_add(memsz).wrapping_neg() & (segment_align - 1);
+        let below = memsz + missing;
+        let word = align_of::<Word>();
+        let align = if segment_align < word { word } else { segment_align };
+        Layout { below, align, size: below + align - 1 + THREAD_CONTROL_BLOCK }
+    }
+
+    /// The bytes of a block, wherever it begins.
+    pub const fn block_size(self) -> usize {
+        self.size
+    }
+
+    /// The thread pointer in the block that begins at `block`.
+    pub const fn thread_pointer(self, block: usize) -> usize {
+        (block + self.below).next_multiple_of(self.align)
+    }
+
+    /// The address of the first variable in that block.
+    pub const fn data(self, block: usize) -> usize {
+        self.thread_pointer(block) - self.below
+    }
+}
+
+fn layout(segment: &ProgramHeader) -> Layout {
+    Layout::new(segment.vaddr as usize, segment.memsz as usize, segment.align as usize)
+}
+
 /// The bytes that [`lay_out`] needs for one thread; 0 when the program has no thread-local
 /// variables. Beyond upstream.
 pub fn block_size() -> usize {
-    segment().map_or(0, |segment| {
-        let align = alignment(segment);
-        (segment.memsz as usize).next_multiple_of(align) + align + THREAD_CONTROL_BLOCK
-    })
-}
-
-fn alignment(segment: &ProgramHeader) -> usize {
-    (segment.align as usize).max(align_of::<Word>())
+    segment().map_or(0, |segment| layout(segment).block_size())
 }
 
 /// Lays out the thread-local variables of a new thread at `block`, with their initial values, and
@@ -102,14 +142,13 @@ pub unsafe fn lay_out(block: *mut u8) -> Word {
     let Some(segment) = segment() else {
         return 0;
     };
-    let align = alignment(segment);
-    let memsz = (segment.memsz as usize).next_multiple_of(align);
-    let thread_pointer = (block as usize + memsz).next_multiple_of(align);
+    let layout = layout(segment);
+    let thread_pointer = layout.thread_pointer(block as usize);
     // SAFETY: all of it lies in the block: `thread_pointer` is less than `align` above its lowest
     // possible place. The initial image is the linker's, `filesz` bytes at `vaddr`.
     unsafe {
-        let data = block.with_addr(thread_pointer - memsz);
-        data.write_bytes(0, memsz + THREAD_CONTROL_BLOCK);
+        let data = block.with_addr(layout.data(block as usize));
+        data.write_bytes(0, layout.below + THREAD_CONTROL_BLOCK);
         data.copy_from_nonoverlapping(segment.vaddr as *const u8, segment.filesz as usize);
         block.with_addr(thread_pointer).cast::<usize>().write(thread_pointer);
     }

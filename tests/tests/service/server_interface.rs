@@ -76,7 +76,8 @@ fn decommitting_some_is_refused_outside_of_memory() {
     host.check();
 }
 
-const IMAGE: TlsImage<'static> = TlsImage { init: b"variables", memory_bytes: 60, align: 4 };
+const IMAGE: TlsImage<'static> =
+    TlsImage { init: b"variables", memory_bytes: 60, align: 4, address: 0 };
 
 /// A machine, and a thread to be made on it: registered, with a CNode, a stack, an IPC buffer and a
 /// copy of thread-local storage.

@@ -70,6 +70,7 @@ fn tls_image<'p, 'f, K: Kernel + Memory<'p>>(
         init,
         memory_bytes: usize::try_from(segment.p_memsz).unwrap_or(usize::MAX),
         align: usize::try_from(segment.p_align.max(1)).unwrap_or(usize::MAX),
+        address: segment.p_vaddr as usize,
     };
     match image.memory_bytes <= MAX_TLS_PAGES * vmm.geometry().page_bytes() {
         true => Ok(image),

@@ -9,6 +9,16 @@ use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::RegionOptions;
 use crate::types::thread::{ThreadMemory, ThreadOptions, Tls, TlsImage};
 
+/// The parts of a block of thread-local storage, in bytes from the start of its region.
+struct TlsLayout {
+    /// The first variable.
+    data: usize,
+    /// The thread pointer.
+    pointer: usize,
+    /// Pages of all of it, the word at the thread pointer included.
+    pages: usize,
+}
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a thread's stack, IPC buffer and thread-local storage in a space.
     ///
@@ -93,11 +103,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         image: &TlsImage<'_>,
         name: &str,
     ) -> Result<Tls> {
-        let (below, pages) = self.layout_tls(image)?;
+        let layout = self.layout_tls(image)?;
         let word = usize::from(self.alloc.sizes().word_bits / 8);
-        let region = self.map(space, &RegionOptions::new(pages).named(name))?;
-        match self.write_tls(region, pages, below, image, word) {
-            Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + below }),
+        let region = self.map(space, &RegionOptions::new(layout.pages).named(name))?;
+        match self.write_tls(region, &layout, image, word) {
+            Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + layout.pointer }),
             Err(error) => {
                 self.free_or_quarantine(region);
                 Err(error)
@@ -105,8 +115,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// How many bytes of TLS lie below the thread pointer, and its pages with the word there.
-    fn layout_tls(&self, image: &TlsImage<'_>) -> Result<(usize, usize)> {
+    /// Where in its region the parts of a TLS block lie: the ABI's variant II, as linkers take it
+    /// for granted.
+    fn layout_tls(&self, image: &TlsImage<'_>) -> Result<TlsLayout> {
         let page = self.geometry.page_bytes();
         let bad = Error::BadTls { bytes: image.memory_bytes, align: image.align };
         let possible = image.align.is_power_of_two()
@@ -116,21 +127,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(bad);
         }
         let word = usize::from(self.alloc.sizes().word_bits / 8);
-        let below = image.memory_bytes.checked_next_multiple_of(image.align).ok_or(bad)?;
-        let pages = below.checked_add(word).ok_or(bad)?.div_ceil(page);
-        Ok((below, pages))
+        // The thread pointer is aligned, and the first variable as its address in the program.
+        let end = image.address.wrapping_add(image.memory_bytes);
+        let missing = end.wrapping_neg() & (image.align - 1);
+        let below = image.memory_bytes.checked_add(missing).ok_or(bad)?;
+        let pointer = below.checked_next_multiple_of(image.align.max(word)).ok_or(bad)?;
+        let pages = pointer.checked_add(word).ok_or(bad)?.div_ceil(page);
+        Ok(TlsLayout { data: pointer - below, pointer, pages })
     }
 
-    /// Fills a TLS region, whose thread pointer lies `below` bytes from its start: where it is, in
-    /// our own space; through a view of it otherwise.
+    /// Fills a TLS region: where it is, in our own space; through a view of it otherwise.
     fn write_tls(
         &mut self,
         region: RegionId,
-        pages: usize,
-        below: usize,
+        layout: &TlsLayout,
         image: &TlsImage<'_>,
         word: usize,
     ) -> Result {
+        let TlsLayout { data, pointer, pages } = *layout;
         let (start, own) = (region.start().bits(), self.own_space());
         let view = match region.space() == own {
             true => None,
@@ -141,8 +155,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         let at = view.map_or(start, |view| view.start().bits());
-        self.kernel.write(at, image.init);
-        self.kernel.write(at + below, &(start + below).to_le_bytes()[..word]);
+        self.kernel.write(at + data, image.init);
+        self.kernel.write(at + pointer, &(start + pointer).to_le_bytes()[..word]);
         if let Some(view) = view {
             let (space, region) = self.region(view)?;
             self.free_region_or_quarantine(&mut Reserve::as_it_is(), space, region);

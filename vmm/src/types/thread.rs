@@ -42,6 +42,9 @@ pub struct TlsImage<'a> {
     pub memory_bytes: usize,
     /// Its alignment in bytes: a power of two, at most a page.
     pub align: usize,
+    /// Its address in the program (`p_vaddr`). Each variable has its address there modulo `align`,
+    /// so this counts where it is not aligned.
+    pub address: usize,
 }
 
 /// What a thread is given.

@@ -21,6 +21,7 @@ crate::tests!("runtime":
     the_heap_says_when_it_is_full,
     thread_locals_start_with_their_values,
     a_second_thread_has_thread_locals_of_its_own,
+    thread_locals_lie_where_any_linker_wants_them,
     memory_functions_do_what_they_should,
     the_boot_information_makes_sense,
 );
@@ -221,6 +222,31 @@ fn a_second_thread_has_thread_locals_of_its_own(context: &mut Context) -> Outcom
     check_eq!(child.result()?, 0x1122_3344);
     tcb.tcb_suspend()?;
     check_eq!(thread_locals().0[0], 0x1122_3344);
+    Ok(())
+}
+
+/// A43: the thread pointer is aligned, the first variable is at the segment's address modulo its
+/// alignment, and no place nearer to the thread pointer would do. All lies in the block.
+fn thread_locals_lie_where_any_linker_wants_them(_: &mut Context) -> Outcome {
+    use sel4_root_task::tls::Layout;
+    for align in [0, 1, 2, 4, 8, 32, 64] {
+        let modulus = align.max(1);
+        for vaddr in 0x804_9000..0x804_9000 + 66 {
+            for memsz in [1, 2, 3, 4, 20, 63, 64, 65, 200] {
+                let layout = Layout::new(vaddr, memsz, align);
+                let below = (memsz..).find(|below| (vaddr + below) % modulus == 0);
+                for block in [0x10_0000, 0x10_0001, 0x10_0004, 0x10_003f] {
+                    let (data, pointer) = (layout.data(block), layout.thread_pointer(block));
+                    check_eq!(Some(pointer - data), below);
+                    check_eq!(pointer % modulus, 0);
+                    check_eq!(pointer % size_of::<Word>(), 0);
+                    check_eq!(data % modulus, vaddr % modulus);
+                    // Room for the thread's own address, and for the words behind it.
+                    check!(data >= block && pointer + 64 <= block + layout.block_size());
+                }
+            }
+        }
+    }
     Ok(())
 }
 

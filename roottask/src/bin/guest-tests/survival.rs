@@ -209,7 +209,7 @@ fn a_hundred_threads_have_memory_of_their_own(context: &mut Context) -> Outcome 
     let (vmm, space) = (&mut context.vmm, context.space);
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     let tcbs = vmm.allocate_many(Blueprint::Tcb, THREADS)?;
-    let image = TlsImage { init: INITIAL, memory_bytes: STORAGE, align: 16 };
+    let image = TlsImage { init: INITIAL, memory_bytes: STORAGE, align: 16, address: 0 };
     let options = ThreadOptions { stack_pages: 2, tls: Some(image), name: "one of many" };
     let mut memory = Vec::new();
     for number in 0..THREADS {

@@ -190,7 +190,8 @@ fn resume(things: &mut Things, outcome: Result) -> Result {
     outcome
 }
 
-const TLS: TlsImage<'static> = TlsImage { init: b"initial", memory_bytes: 40, align: 16 };
+const TLS: TlsImage<'static> =
+    TlsImage { init: b"initial", memory_bytes: 40, align: 16, address: 0 };
 
 /// All of them.
 pub const ALL: &[Scenario] = &[

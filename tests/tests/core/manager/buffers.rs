@@ -1,6 +1,6 @@
 //! IPC buffers and stacks.
 
-use vmm::{Blueprint, Error, RegionOptions, Rights};
+use vmm::{Blueprint, Error, RegionOptions, Rights, TlsImage};
 use vmm_tests::model::{AccessFault, Cap};
 
 use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
@@ -19,6 +19,7 @@ on_both!(
     an_address_is_not_handed_out_twice,
     where_addresses_are_short_one_buffer_does,
     what_is_no_arena_gives_no_buffer,
+    thread_local_storage_lies_where_any_linker_wants_it,
 );
 
 /// A12.
@@ -271,4 +272,36 @@ fn what_is_no_arena_gives_no_buffer(target: Target) {
     let found = host.vmm.mapping_at(own, second.address() + 5).expect("an address");
     assert_eq!(found.map(|page| page.page), Some(second.address()));
     assert_eq!(found.map(|page| page.frame), Some(second.frame()));
+}
+
+/// A43: the thread pointer is aligned, the first variable is at its address in the program modulo
+/// the alignment, no place nearer to the thread pointer would do, and all else is zero.
+fn thread_local_storage_lies_where_any_linker_wants_it(target: Target) {
+    let mut host = Fixture::small(target);
+    let word = if matches!(target, Target::Ia32) { 4 } else { 8 };
+    let spaces = [host.own(), host.vmm.create_space().expect("a space")];
+    for align in [1, 2, 4, 32, 4096] {
+        for address in [0x804_9000, 0x804_9001, 0x804_9014, 0x804_9fff] {
+            for memory_bytes in [3, 20, 4095, 4097] {
+                let init = &b"variables"[..memory_bytes.min(9)];
+                let image = TlsImage { init, memory_bytes, align, address };
+                let below = (memory_bytes..).find(|below| (address + below) % align == 0);
+                let below = below.expect("one of the next");
+                for space in spaces {
+                    let tls = host.vmm.allocate_tls(space, &image, "tls").expect("memory");
+                    let pointer = tls.thread_pointer();
+                    assert_eq!((pointer % align, pointer % word), (0, 0), "{image:?}");
+                    let vspace = host.vmm.vspace(space).expect("a space");
+                    let mut found = vec![1; below + word];
+                    host.kernel().read(vspace, pointer - below, &mut found).expect("mapped");
+                    assert_eq!(&found[..init.len()], init, "{image:?}");
+                    assert!(found[init.len()..below].iter().all(|&byte| byte == 0), "{image:?}");
+                    assert_eq!(found[below..], pointer.to_le_bytes()[..word], "{image:?}");
+                    let region = host.vmm.region_at(space, pointer).expect("a space");
+                    host.vmm.release(region.expect("a region").id).expect("a region");
+                }
+            }
+        }
+    }
+    host.check();
 }

@@ -305,7 +305,7 @@ fn thread_storage_that_cannot_be(target: Target) {
     let nothing = CPtr::NULL;
     assert_eq!(nothing.bits(), 0);
     for (bytes, align, init) in [(8, 3, &b""[..]), (8, 8192, b""), (2, 4, b"four")] {
-        let tls = Some(TlsImage { init, memory_bytes: bytes, align });
+        let tls = Some(TlsImage { init, memory_bytes: bytes, align, address: 0 });
         let options = ThreadOptions { stack_pages: 1, tls, name: "thread" };
         let error = Error::BadTls { bytes, align };
         host.refuses(error, |vmm| vmm.allocate_thread_memory(own, &options));

@@ -19,7 +19,8 @@ enum Thing {
     Memory(ThreadMemory),
 }
 
-const TLS: TlsImage<'static> = TlsImage { init: &[1, 2, 3, 4], memory_bytes: 100, align: 16 };
+const TLS: TlsImage<'static> =
+    TlsImage { init: &[1, 2, 3, 4], memory_bytes: 100, align: 16, address: 0 };
 
 /// Takes and gives back, in a random order.
 pub fn run(stress: &mut Stress) -> Outcome {
