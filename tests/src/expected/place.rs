@@ -10,6 +10,11 @@ use super::request::{RegionRequest, Where};
 use super::state::State;
 use crate::support::{PAGE, Target};
 
+/// No page can be written and not read.
+pub fn and_read(rights: Rights) -> Rights {
+    if rights.intersects(Rights::WRITE) { rights | Rights::READ } else { rights }
+}
+
 impl RegionRequest {
     /// The same for the manager.
     pub fn options(&self, target: Target, inside: Option<RegionId>) -> RegionOptions {
@@ -28,6 +33,16 @@ impl RegionRequest {
         };
         options = self.ceiling.map_or(options, |ceiling| options.ceiling(ceiling));
         inside.map_or(options, |id| options.inside(id))
+    }
+
+    /// The rights that its pages have: what may be written may be read.
+    pub fn rights(&self) -> Rights {
+        and_read(self.rights)
+    }
+
+    /// The ceiling that is asked for, with the same rule.
+    pub fn ceiling(&self) -> Option<Rights> {
+        self.ceiling.map(and_read)
     }
 
     /// What a region asks for when it is moved or cloned: only the place is asked for anew.
@@ -88,7 +103,7 @@ impl State {
     /// The ceiling that a region asked for so has.
     pub fn ceiling(&self, wish: &RegionRequest, inside: Option<RegionId>) -> Rights {
         let around = inside.and_then(|id| self.region(id)).map(|found| found.ceiling);
-        wish.ceiling.or(around).unwrap_or(Rights::READ_WRITE)
+        wish.ceiling().or(around).unwrap_or(Rights::READ_WRITE)
     }
 
     /// Where a wish may go. `inside` is what its number stands for.
@@ -97,15 +112,15 @@ impl State {
             Ok(limit) => limit,
             Err(error) => return Expected::refused(error),
         };
-        let ceiling = wish.ceiling.unwrap_or(limit);
+        let ceiling = wish.ceiling().unwrap_or(limit);
         if !limit.contains(ceiling) {
             return Expected::refused(Error::RightsExceedCeiling {
                 asked: ceiling,
                 ceiling: limit,
             });
         }
-        if !ceiling.contains(wish.rights) {
-            return Expected::refused(Error::RightsExceedCeiling { asked: wish.rights, ceiling });
+        if !ceiling.contains(wish.rights()) {
+            return Expected::refused(Error::RightsExceedCeiling { asked: wish.rights(), ceiling });
         }
         let (end, total) = (self.target.user_end(), wish.total());
         let align_bits = wish.align_bits.max(12);

@@ -242,7 +242,7 @@ impl<'p> Run<'p> {
             pages: total,
             below: wish.below.into(),
             above: wish.above.into(),
-            rights: wish.rights,
+            rights: wish.rights(),
             ceiling: self.state.ceiling(wish, inside),
             cache: wish.cache,
             kind,

@@ -142,7 +142,7 @@ fn all_that_a_program_had_comes_back() {
     assert_eq!(world.free_bytes(), before);
 }
 
-/// Nothing in the file is trusted, and a load that fails leaves nothing that a kill does not take.
+/// A46: nothing in the file is trusted, and a load that fails leaves nothing that a kill does not take.
 #[test]
 fn a_file_that_cannot_be_is_refused() {
     let mut world = World::new();
@@ -223,4 +223,117 @@ fn refusals_to_the_server_name_the_value() {
     let orphan = world.service.create_client(vmm, "orphan", AMPLE, Some(client));
     assert_eq!(orphan, Err(Error::NoSuchClient(client)));
     world.work();
+}
+
+/// The same file with another word at this place of it.
+fn with_word(mut file: Vec<u8>, at: usize, word: u32) -> Vec<u8> {
+    file[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    file
+}
+
+/// The code that the entry is in.
+const CODE: (u32, u32, u32, u32, &[u8]) = (1, 0x40_0010, 0x100, 5, &[0x90; 0x100]);
+
+/// A45.
+#[test]
+fn a_segment_that_may_be_written_can_be_read_too() {
+    let mut world = World::new();
+    let client = world.client(AMPLE, None);
+    load(&mut world, client, &elf(&[CODE, (1, 0x40_3000, 0x1000, 2, b"data")])).unwrap();
+    assert!(world.touch(client, 0x40_3000, 1));
+    assert!(world.touch(client, 0x40_3000, 2));
+    let client = world.client(AMPLE, None);
+    let refused = load(&mut world, client, &elf(&[CODE, (1, 0x40_3000, 0x1000, 0, b"data")]));
+    assert_eq!(refused, Err(ImageError::NoRights { address: 0x40_3000 }.into()));
+}
+
+/// A44: a page has the rights of all segments in it, other pages those of their own.
+#[test]
+fn segments_that_share_a_page_are_loaded() {
+    let mut world = World::new();
+    let client = world.client(AMPLE, None);
+    let file = elf(&[
+        (1, 0x40_0010, 0x2000, 5, &[0x90; 0x2000]),
+        (1, 0x40_2100, 0x1f00, 6, b"data"),
+        // Three in a page, and on into the next.
+        (1, 0x40_4000, 0x10, 4, b"constants"),
+        (1, 0x40_4010, 0x10, 4, b"more"),
+        (1, 0x40_4ffe, 0x1002, 6, &[7; 6]),
+        (1, 0x40_6000, 8, 4, b"the last"),
+    ]);
+    load(&mut world, client, &file).unwrap();
+    world.fixture.check();
+    let writable = [0x40_0000, 0x40_1000, 0x40_2000, 0x40_3000, 0x40_4000, 0x40_5000, 0x40_6000]
+        .map(|page| {
+            let vspace = world.fixture.vmm.vspace(client.space()).unwrap();
+            let mapping = world.fixture.kernel().mapping(vspace, page).expect("mapped");
+            assert!(mapping.rights.contains(CapRights::READ), "{page:#x}");
+            mapping.rights.contains(CapRights::WRITE)
+        });
+    assert_eq!(writable, [false, false, true, true, true, true, false]);
+    for (at, found) in [
+        (0x40_0010, &[0x90; 3][..]),
+        (0x40_200e, &[0x90, 0x90, 0][..]),
+        (0x40_2100, b"data\0"),
+        (0x40_4000, b"constants\0"),
+        (0x40_4010, b"more\0"),
+        (0x40_4ffd, &[0, 7, 7, 7, 7, 7, 7, 0]),
+        (0x40_6000, b"the last\0"),
+    ] {
+        assert_eq!(bytes(&world, client, at, found.len()), found, "{at:#x}");
+    }
+}
+
+/// A44.
+#[test]
+fn only_segments_matter() {
+    let mut world = World::new();
+    // The offset of the table of sections, and its entries' size and number: none of it is true.
+    for offset in [0, 1, 60, 0x7fff_ffff, u32::MAX] {
+        let file = with_word(program(), 32, offset);
+        for sections in [0x0028_0020, 0x0001_0020, 0xffff_0020] {
+            let client = world.client(AMPLE, None);
+            // Behind the number of segments, which is 2.
+            let file = with_word(with_word(file.clone(), 46, sections), 44, 2 | 40 << 16);
+            let start = load(&mut world, client, &file).unwrap();
+            assert_eq!(start.entry, 0x40_0010);
+        }
+    }
+}
+
+/// A44: each refusal names what is wrong, and comes before anything is mapped.
+#[test]
+fn segments_and_entries_that_cannot_be_are_refused_by_name() {
+    let mut world = World::new();
+    let two =
+        |first, second| elf(&[CODE, (1, first, 0x1000, 6, b"a"), (1, second, 0x800, 4, b"b")]);
+    let entry = |address| with_word(program(), 24, address);
+    let bad_entry = |address| ImageError::BadEntry { address };
+    let order = ImageError::Malformed("segments that are not in the order of their addresses");
+    let files = [
+        (two(0x40_3000, 0x40_3800), ImageError::Overlap { address: 0x40_3800 }),
+        (two(0x40_3000, 0x40_3fff), ImageError::Overlap { address: 0x40_3fff }),
+        (two(0x40_3000, 0x40_3000), ImageError::Overlap { address: 0x40_3000 }),
+        (two(0x40_3000, 0x40_2000), order),
+        (entry(0), bad_entry(0)),
+        (entry(0x40_000f), bad_entry(0x40_000f)),
+        (entry(0x40_0010 + 5000), bad_entry(0x40_0010 + 5000)),
+        (entry(0x40_3000), bad_entry(0x40_3000)),
+        (entry(u32::MAX), bad_entry(u64::from(u32::MAX))),
+        (
+            elf(&[CODE, (1, 0xdfff_f000, 0x1001, 4, &[])]),
+            ImageError::BadSegment { address: 0xdfff_f000, bytes: 0x1001 },
+        ),
+        (with_word(program(), 44, 0xffff), ImageError::Unsupported("too many segments")),
+        (with_word(program(), 44, 0), ImageError::Unsupported("no segments")),
+    ];
+    for (index, (file, error)) in files.iter().enumerate() {
+        let client = world.client(AMPLE, None);
+        let had = world.fixture.vmm.usage(client.space()).unwrap();
+        assert_eq!(load(&mut world, client, file), Err((*error).into()), "file {index}");
+        assert_eq!(world.fixture.vmm.usage(client.space()).unwrap(), had, "file {index}");
+    }
+    // The last byte is good enough.
+    let client = world.client(AMPLE, None);
+    load(&mut world, client, &entry(0x40_0010 + 4999)).unwrap();
 }

@@ -1,20 +1,36 @@
 //! A program's ELF file: its segments mapped where it wants them, with the rights it says.
 //!
-//! The file is data: nothing in it is trusted. Segments that overlap, lie outside user space, or
-//! have more bytes than memory are refused, by the checks that any request for a region meets. Of
-//! thread-local storage (`PT_TLS`) each thread gets a block of its own.
+//! The file is data: nothing in it is trusted. Only what it takes to run a program is looked at: the
+//! header and the segments, which stand in the order of their addresses, as ELF wants it. Segments
+//! that overlap, lie outside user space, or have more bytes than memory are refused, and so is an
+//! entry that lies in none that may be run. Segments that share a page are not: the page has the
+//! rights of both. Of thread-local storage (`PT_TLS`) each thread gets a block of its own.
 
-use elf::abi::{EM_386, ET_EXEC, PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD, PT_TLS};
+use elf::abi::{EI_NIDENT, EM_386, ET_EXEC, PF_R, PF_W, PF_X, PN_XNUM, PT_INTERP, PT_LOAD, PT_TLS};
 use elf::endian::LittleEndian;
-use elf::file::Class;
-use elf::segment::ProgramHeader;
-use elf::{ElfBytes, ParseError};
+use elf::file::{parse_ident, Class, FileHeader};
+use elf::segment::{ProgramHeader, SegmentTable};
+use elf::ParseError;
 use vmm::{Kernel, Memory, RegionOptions, Rights, SpaceId, TlsImage, Vmm};
 
 use crate::types::error::{Error, ImageError};
 
 /// The most pages of a thread's block of thread-local storage.
 const MAX_TLS_PAGES: usize = 16;
+
+/// Bytes of an ELF file's header, and of a segment's: `Elf32_Ehdr`, `Elf32_Phdr`.
+const HEADER_BYTES: u64 = 52;
+const SEGMENT_BYTES: u64 = 32;
+
+/// The table of a file's segments, in bytes of the file.
+#[derive(Clone, Copy)]
+struct Segments<'f>(&'f [u8]);
+
+impl<'f> Segments<'f> {
+    fn iter(self) -> impl Iterator<Item = ProgramHeader> + 'f {
+        SegmentTable::new(LittleEndian, Class::ELF32, self.0).iter()
+    }
+}
 
 /// What was loaded.
 pub(crate) struct Loaded<'f> {
@@ -24,24 +40,80 @@ pub(crate) struct Loaded<'f> {
     pub tls: Option<TlsImage<'f>>,
 }
 
-/// Loads a program into a space.
+/// Loads a program into a space. All of the file is checked before anything is mapped.
 pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
     file: &'f [u8],
 ) -> Result<Loaded<'f>, Error> {
-    let elf = ElfBytes::<LittleEndian>::minimal_parse(file).map_err(image_error)?;
-    let header = &elf.ehdr;
-    if (header.class, header.e_machine, header.e_type) != (Class::ELF32, EM_386, ET_EXEC) {
-        return Err(ImageError::Unsupported("not an executable for IA32").into());
+    let (header, segments) = parse(file)?;
+    let tls = check(vmm, file, &header, segments)?;
+    map_segments(vmm, space, segments)?;
+    for segment in loadable(segments) {
+        let bytes = part(file, segment.p_offset, segment.p_filesz)?;
+        fill(vmm, space, segment.p_vaddr as usize, bytes)?;
     }
-    let segments = elf.segments().ok_or(ImageError::Unsupported("no segments"))?;
+    Ok(Loaded { entry: header.e_entry as usize, tls })
+}
+
+/// The header and the table of segments. The table of sections is for linkers and debuggers, and
+/// need not be there.
+fn parse(file: &[u8]) -> Result<(FileHeader<LittleEndian>, Segments<'_>), ImageError> {
+    let ident = parse_ident::<LittleEndian>(part(file, 0, EI_NIDENT as u64)?);
+    let ident = ident.map_err(image_error)?;
+    if ident.1 != Class::ELF32 {
+        return Err(ImageError::Unsupported("not an executable for IA32"));
+    }
+    let rest = part(file, EI_NIDENT as u64, HEADER_BYTES - EI_NIDENT as u64)?;
+    let header = FileHeader::parse_tail(ident, rest).map_err(image_error)?;
+    if (header.e_machine, header.e_type) != (EM_386, ET_EXEC) {
+        return Err(ImageError::Unsupported("not an executable for IA32"));
+    }
+    match header.e_phnum {
+        0 => return Err(ImageError::Unsupported("no segments")),
+        PN_XNUM => return Err(ImageError::Unsupported("too many segments")),
+        _ if u64::from(header.e_phentsize) != SEGMENT_BYTES => {
+            return Err(ImageError::Malformed("the size of a table's entries"));
+        }
+        count => {
+            let table = part(file, header.e_phoff, u64::from(count) * SEGMENT_BYTES)?;
+            Ok((header, Segments(table)))
+        }
+    }
+}
+
+/// Checks all segments and the entry; returns what threads' local storage begins with.
+fn check<'p, 'f, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    file: &'f [u8],
+    header: &FileHeader<LittleEndian>,
+    segments: Segments<'f>,
+) -> Result<Option<TlsImage<'f>>, Error> {
     let mut tls = None;
+    let mut can_begin = false;
+    // The addresses of the segment before.
+    let mut last = 0..0;
     for segment in segments.iter() {
         match segment.p_type {
             PT_LOAD if segment.p_memsz != 0 => {
-                let bytes = elf.segment_data(&segment).map_err(image_error)?;
-                load_segment(vmm, space, &segment, bytes)?;
+                let (address, bytes) = (segment.p_vaddr, segment.p_memsz);
+                let end = address + bytes;
+                if segment.p_filesz > bytes || end > vmm.geometry().user_end as u64 {
+                    return Err(ImageError::BadSegment { address, bytes }.into());
+                }
+                part(file, segment.p_offset, segment.p_filesz)?;
+                if segment.p_flags & (PF_R | PF_W | PF_X) == 0 {
+                    return Err(ImageError::NoRights { address }.into());
+                }
+                if end <= last.start {
+                    let order = "segments that are not in the order of their addresses";
+                    return Err(ImageError::Malformed(order).into());
+                }
+                if address < last.end {
+                    return Err(ImageError::Overlap { address }.into());
+                }
+                last = address..end;
+                can_begin |= segment.p_flags & PF_X != 0 && last.contains(&header.e_entry);
             }
             PT_INTERP => {
                 return Err(ImageError::Unsupported("it wants an interpreter").into());
@@ -51,13 +123,16 @@ pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
                     let two = "two segments of thread-local storage";
                     return Err(ImageError::Unsupported(two).into());
                 }
-                let init = elf.segment_data(&segment).map_err(image_error)?;
+                let init = part(file, segment.p_offset, segment.p_filesz)?;
                 tls = Some(tls_image(vmm, &segment, init)?);
             }
             _ => {}
         }
     }
-    Ok(Loaded { entry: header.e_entry as usize, tls })
+    match can_begin {
+        true => Ok(tls),
+        false => Err(ImageError::BadEntry { address: header.e_entry }.into()),
+    }
 }
 
 /// What a segment says of thread-local storage; alignment 0 says none, as 1 does.
@@ -78,34 +153,119 @@ fn tls_image<'p, 'f, K: Kernel + Memory<'p>>(
     }
 }
 
-/// Maps one segment, with its rights as the ceiling, and fills it.
-fn load_segment<'p, K: Kernel + Memory<'p>>(
+/// Pages that come into one region, in bytes; none where `start` is `end`.
+#[derive(Clone, Copy)]
+struct Run {
+    start: usize,
+    end: usize,
+    rights: Rights,
+    executable: bool,
+}
+
+impl Run {
+    /// The pages of a segment, with the rights it says. What can be read can be run on IA32, so a
+    /// segment to be run can be read; and what can be written can be read.
+    fn of(segment: &ProgramHeader, page: usize) -> Run {
+        let (start, size) = (segment.p_vaddr as usize, segment.p_memsz as usize);
+        let writable = segment.p_flags & PF_W != 0;
+        Run {
+            start: start & !(page - 1),
+            end: (start + size).next_multiple_of(page),
+            rights: if writable { Rights::READ_WRITE } else { Rights::READ },
+            executable: segment.p_flags & PF_X != 0,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match (self.executable, self.rights.contains(Rights::WRITE)) {
+            (true, _) => "code",
+            (false, true) => "data",
+            (false, false) => "constants",
+        }
+    }
+
+    /// Maps it, with its rights as the ceiling, if there is anything of it.
+    fn map<'p, K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &mut Vmm<'p, K>,
+        space: SpaceId,
+    ) -> Result<(), Error> {
+        let pages = (self.end - self.start) / vmm.geometry().page_bytes();
+        if pages != 0 {
+            let options = RegionOptions::new(pages).at(self.start).named(self.name());
+            vmm.map(space, &options.rights(self.rights).ceiling(self.rights))?;
+        }
+        Ok(())
+    }
+}
+
+/// Maps the pages of all segments. A page in which one ends and the next begins has the rights of
+/// both.
+fn map_segments<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
-    segment: &ProgramHeader,
+    segments: Segments<'_>,
+) -> Result<(), Error> {
+    let page = vmm.geometry().page_bytes();
+    // What is not mapped yet, as the next segment may begin in its last page.
+    let mut last = Run { start: 0, end: 0, rights: Rights::empty(), executable: false };
+    for segment in loadable(segments) {
+        let next = Run::of(&segment, page);
+        if next.start >= last.end {
+            last.map(vmm, space)?;
+            last = next;
+            continue;
+        }
+        let shared = Run {
+            start: next.start,
+            end: next.start + page,
+            rights: last.rights | next.rights,
+            executable: last.executable || next.executable,
+        };
+        Run { end: shared.start, ..last }.map(vmm, space)?;
+        last = shared;
+        if next.end > shared.end {
+            shared.map(vmm, space)?;
+            last = Run { start: shared.end, ..next };
+        }
+    }
+    last.map(vmm, space)
+}
+
+/// Writes the contents of a segment. Its first page and its last may be regions of their own.
+fn fill<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    space: SpaceId,
+    start: usize,
     bytes: &[u8],
 ) -> Result<(), Error> {
     let page = vmm.geometry().page_bytes();
-    let (address, bytes_in_memory) = (segment.p_vaddr, segment.p_memsz);
-    let bad = ImageError::BadSegment { address, bytes: bytes_in_memory };
-    let (start, size) = (segment.p_vaddr as usize, segment.p_memsz as usize);
-    let possible = segment.p_filesz <= segment.p_memsz
-        && u32::try_from(segment.p_vaddr).is_ok()
-        && u32::try_from(segment.p_memsz).is_ok();
-    let end = start.checked_add(size).filter(|_| possible).ok_or(bad)?;
-    let base = start & !(page - 1);
-    let mut rights = Rights::empty();
-    rights.set(Rights::READ, segment.p_flags & (PF_R | PF_X) != 0);
-    rights.set(Rights::WRITE, segment.p_flags & PF_W != 0);
-    let name = match (segment.p_flags & PF_X != 0, segment.p_flags & PF_W != 0) {
-        (true, _) => "code",
-        (false, true) => "data",
-        (false, false) => "constants",
-    };
-    let pages = (end - base).div_ceil(page);
-    let options = RegionOptions::new(pages).at(base).rights(rights).ceiling(rights).named(name);
-    vmm.map(space, &options)?;
-    Ok(vmm.write(space, start, bytes)?)
+    let (first, rest) = bytes.split_at(bytes.len().min(page - start % page));
+    let (middle, last) = rest.split_at(rest.len() / page * page);
+    let mut at = start;
+    for part in [first, middle, last] {
+        if !part.is_empty() {
+            vmm.write(space, at, part)?;
+        }
+        at += part.len();
+    }
+    Ok(())
+}
+
+/// The segments that are mapped.
+fn loadable(segments: Segments<'_>) -> impl Iterator<Item = ProgramHeader> + '_ {
+    segments.iter().filter(|segment| segment.p_type == PT_LOAD && segment.p_memsz != 0)
+}
+
+/// A part of the file.
+fn part(file: &[u8], start: u64, bytes: u64) -> Result<&[u8], ImageError> {
+    let end = start.saturating_add(bytes);
+    let narrow = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+    let (start, end) = (narrow(start), narrow(end));
+    match bytes {
+        0 => Ok(&[]),
+        _ => file.get(start..end).ok_or(ImageError::CutOff { start, end }),
+    }
 }
 
 /// An error of the parser's, in our words.

@@ -6,10 +6,11 @@ use untyped_alloc::{Kernel, Memory, Rights};
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
+use crate::types::mapping::readable;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives `pages` pages from the address `start` (bytes) on, all of them mapped and in one
-    /// region, new rights. One kernel call a page; in the manager's own space one more for each
+    /// region, new rights; what may be written may be read too. One kernel call a page; in the manager's own space one more for each
     /// extent of up to 256 (or for each page, without [`Vmm::protect_in_place`]). Pages that have
     /// these rights already cost none.
     ///
@@ -24,6 +25,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         pages: usize,
         rights: Rights,
     ) -> Result {
+        let rights = readable(rights);
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, start, pages)?;
         let ceiling = region.spec().ceiling;

@@ -2,6 +2,16 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Rights};
 
+/// The rights that a page has when it is asked for with `asked`: what may be written may be read, as
+/// processors have no pages that can only be written. The kernel would map such for nobody.
+#[inline]
+pub(crate) const fn readable(asked: Rights) -> Rights {
+    match asked.contains(Rights::WRITE) {
+        true => asked.union(Rights::READ),
+        false => asked,
+    }
+}
+
 /// Where an extent's frames come from, and so where they go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Source {

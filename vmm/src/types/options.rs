@@ -3,6 +3,7 @@
 use untyped_alloc::{CachePolicy, Rights};
 
 use crate::types::ids::RegionId;
+use crate::types::mapping::readable;
 use crate::types::region::{Backing, Kind, Name, RegionSpec};
 
 /// Where a region is to be.
@@ -115,15 +116,16 @@ impl RegionOptions {
         RegionOptions { guard_below: below, guard_above: above, ..self }
     }
 
-    /// The rights its pages are mapped with. No rights at all is allowed: such pages fault.
+    /// The rights its pages are mapped with: what may be written may be read too. No rights at all
+    /// is allowed: such pages fault.
     pub fn rights(self, rights: Rights) -> Self {
-        RegionOptions { rights, ..self }
+        RegionOptions { rights: readable(rights), ..self }
     }
 
-    /// The most rights its pages can ever be given. Without it: reading and writing, or what the
-    /// reservation around it allows.
+    /// The most rights its pages can ever be given: where that is writing, also reading. Without
+    /// it: reading and writing, or what the reservation around it allows.
     pub fn ceiling(self, ceiling: Rights) -> Self {
-        RegionOptions { ceiling: Some(ceiling), ..self }
+        RegionOptions { ceiling: Some(readable(ceiling)), ..self }
     }
 
     /// How its pages are cached.

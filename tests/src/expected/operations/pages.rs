@@ -4,6 +4,7 @@ use untyped_alloc::Rights;
 use vmm::{Error, Resource, SpaceId};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
+use super::super::place::and_read;
 use super::super::{Fill, Order, Pages, Run, Space, TestAddress};
 use crate::support::PAGE;
 
@@ -179,6 +180,7 @@ impl Run<'_> {
 
     pub(super) fn protect(&mut self, space: u8, pages: Pages, rights: Rights) -> Outcome {
         let (id, start, pages) = self.state.pages_by(space, pages);
+        let (asked, rights) = (rights, and_read(rights));
         let expect = |run: &Self| {
             let space = match run.space(id) {
                 Ok(space) => space,
@@ -193,7 +195,7 @@ impl Run<'_> {
                 Ok(_) => run.cut(space, start, pages, Expected::unless(space.hole(start, pages))),
             }
         };
-        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.protect(id, start, pages, rights));
+        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.protect(id, start, pages, asked));
         let done = match answer {
             Ok(()) => pages,
             Err(halt) if halt.fired => halt.done(),

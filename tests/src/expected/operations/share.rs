@@ -24,7 +24,7 @@ impl Run<'_> {
         let source = self.state.space(id);
         let region = source.and_then(|space| self.state.pages_of(space, start, pages).ok());
         let limit = region.map_or(untyped_alloc::Rights::READ_WRITE, |region| region.ceiling);
-        let ceiling = Some(wish.ceiling.unwrap_or(limit));
+        let ceiling = Some(wish.ceiling().unwrap_or(limit));
         let wish = RegionRequest { pages, ceiling, ..*wish };
         let expect = |run: &Self| run.expect_share(id, (start, pages), into, &wish, inside);
         let places = expect(self).places;
@@ -41,7 +41,7 @@ impl Run<'_> {
         let first = region.usable().start;
         let shown: Vec<(usize, Page)> = shown
             .map(|(&at, page)| {
-                let page = Page { rights: wish.rights, cache: wish.cache, copy: true, ..*page };
+                let page = Page { rights: wish.rights(), cache: wish.cache, copy: true, ..*page };
                 (at - start + first, page)
             })
             .collect();
@@ -69,7 +69,7 @@ impl Run<'_> {
             Ok(region) => region,
             Err(error) => return Expected::refused(error),
         };
-        let (limit, asked) = (region.ceiling, wish.ceiling.unwrap_or(region.ceiling));
+        let (limit, asked) = (region.ceiling, wish.ceiling().unwrap_or(region.ceiling));
         if !limit.contains(asked) {
             return Expected::refused(Error::RightsExceedCeiling { asked, ceiling: limit });
         }

@@ -94,6 +94,21 @@ pub enum ImageError {
         /// Its bytes in memory.
         bytes: u64,
     },
+    /// A segment may be neither read, written nor run.
+    NoRights {
+        /// Its address.
+        address: u64,
+    },
+    /// A segment begins before the one below it ends.
+    Overlap {
+        /// Its address.
+        address: u64,
+    },
+    /// The entry is in no segment that may be run.
+    BadEntry {
+        /// Its address.
+        address: u64,
+    },
     /// Its thread-local storage is larger than a thread can have.
     TooMuchTls {
         /// Its bytes.
@@ -154,6 +169,15 @@ impl fmt::Display for ImageError {
             ImageError::Unsupported(what) => write!(f, "this file cannot run here: {what}"),
             ImageError::BadSegment { address, bytes } => {
                 write!(f, "no segment of {bytes} bytes can be at {address:#x}")
+            }
+            ImageError::NoRights { address } => {
+                write!(f, "the segment at {address:#x} may be neither read, written nor run")
+            }
+            ImageError::Overlap { address } => {
+                write!(f, "the segment at {address:#x} begins before the one below it ends")
+            }
+            ImageError::BadEntry { address } => {
+                write!(f, "the entry {address:#x} is in no segment that may be run")
             }
             ImageError::TooMuchTls { bytes } => {
                 write!(f, "{bytes} bytes of thread-local storage are too much")
