@@ -65,7 +65,7 @@ pub use types::ids::{RegionId, SpaceId, ThreadId};
 pub use types::mapping::{Mapping, Source};
 pub use types::options::{PageSize, Placement, RegionOptions};
 pub use types::quota::{Quota, Resource};
-pub use types::region::{Backing, Kind, Name, RegionInfo};
+pub use types::region::{Backing, Escaped, Kind, Name, RegionInfo};
 pub use types::request_end::RequestEnd;
 pub use types::stats::{SpaceStats, SpaceSummary, Stats};
 pub use types::thread::{

@@ -1,5 +1,7 @@
 //! Regions as callers know them: kinds, backing, names, and what is told of one.
 
+use core::fmt::Write;
+
 use page_tables::PageRange;
 use untyped_alloc::{CachePolicy, Rights};
 
@@ -73,6 +75,20 @@ impl Name {
 impl core::fmt::Debug for Name {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.as_str().fmt(f)
+    }
+}
+
+/// Text for a person that others may have chosen: what would change the terminal or the line is
+/// printed as an escape, such as `\n`, and so is the backslash.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl core::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.chars().try_for_each(|char| match char {
+            '"' | '\'' => f.write_char(char),
+            _ => write!(f, "{}", char.escape_debug()),
+        })
     }
 }
 

@@ -97,6 +97,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 
     paging(&mut vmm, &mut server)?;
     threads(&mut vmm, &mut server)?;
+    refused(&mut vmm, &mut server)?;
 
     vmm.trim()?;
     vmm.validate()?;
@@ -143,4 +144,28 @@ fn threads(vmm: &mut Manager, server: &mut Server) -> Outcome {
     server.run(vmm)?;
     check_eq!(server.end_of(twins), Some(End::Exited(0)));
     Ok(())
+}
+
+/// A46: clients whose programs are refused, one with half of it mapped, and one that is never
+/// started. The server does not wait for them.
+fn refused(vmm: &mut Manager, server: &mut Server) -> Outcome {
+    debug_println!("service-demo: programs that are refused");
+    let few = Quota { frames: 5, ..PAGED };
+    for (file, limits) in [(&b"no ELF file"[..], PAGED), (images::TWINS, few)] {
+        let client = server.create(vmm, "refused", limits, None)?;
+        check!(server.load(vmm, client, file).is_err());
+        check_eq!(server.end_of(client), Some(End::NotLoaded));
+        check!(server.start(client, 0).is_err());
+        server.run(vmm)?;
+    }
+    let idle = server.create(vmm, "idle", PAGED, None)?;
+    server.load(vmm, idle, images::TWINS)?;
+    check!(server.load(vmm, idle, b"no ELF file").is_err());
+    check_eq!(server.end_of(idle), None);
+    server.run(vmm)?;
+    check_eq!(server.end_of(idle), None);
+    server.kill(idle)?;
+    check!(server.kill(idle).is_err());
+    check_eq!(server.end_of(idle), Some(End::Killed));
+    Ok(server.run(vmm)?)
 }

@@ -36,7 +36,10 @@ impl Default for Options {
 #[derive(Clone, Copy)]
 struct Entry {
     client: ClientId,
+    /// Where it begins, once its program is loaded.
     start: Option<Start>,
+    /// Whether it was let run.
+    started: bool,
     end: Option<End>,
 }
 
@@ -79,14 +82,15 @@ impl Server {
         let free = self.clients.iter_mut().find(|entry| over(entry));
         let free = free.ok_or(ServerError::TooManyClients { most: MAX_CLIENTS })?;
         let client = self.service.create_client(vmm, name, limits, parent)?;
-        *free = Some(Entry { client, start: None, end: None });
+        *free = Some(Entry { client, start: None, started: false, end: None });
         Ok(client)
     }
 
-    /// Loads its program.
+    /// Loads its program. A client whose program is refused ends, and [`Server::run`] gives back
+    /// what it has.
     ///
     /// # Errors
-    /// Those of [`Service::load`].
+    /// Those of [`Service::load`]. A client that has a program goes on with that.
     pub fn load(
         &mut self,
         vmm: &mut Manager,
@@ -94,10 +98,29 @@ impl Server {
         file: &[u8],
     ) -> Result<(), ServerError> {
         let program = Program { file, stack_pages: self.options.stack_pages };
-        let start = self.service.load(vmm, client, &program)?;
-        if let Some(entry) = self.entry(client) {
-            entry.start = Some(start);
+        let loaded = self.service.load(vmm, client, &program);
+        let Some(entry) = self.entry(client) else { return Ok(loaded.map(|_| ())?) };
+        match loaded {
+            Ok(start) => entry.start = Some(start),
+            // Half of it may be there, so there is no second try.
+            Err(error) => {
+                if entry.start.is_none() && entry.end.is_none() {
+                    self.service.kill(client)?;
+                    self.note_end(client, End::NotLoaded);
+                }
+                return Err(error.into());
+            }
         }
+        Ok(())
+    }
+
+    /// Ends a client, whether it runs or was never started. [`Server::run`] gives back what it has.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchClient`] when there is no such client, or it has ended before.
+    pub fn kill(&mut self, client: ClientId) -> Result<(), ServerError> {
+        self.service.kill(client)?;
+        self.note_end(client, End::Killed);
         Ok(())
     }
 
@@ -123,7 +146,11 @@ impl Server {
     pub fn start(&mut self, client: ClientId, argument: u32) -> Result<(), ServerError> {
         let start = self.entry(client).and_then(|entry| entry.start);
         let start = start.ok_or(crate::Error::NoProgram(client))?;
-        self.set_going(&start, argument)
+        self.set_going(&start, argument)?;
+        if let Some(entry) = self.entry(client) {
+            entry.started = true;
+        }
+        Ok(())
     }
 
     /// Notes how a client ended, and tells of it.
@@ -135,9 +162,9 @@ impl Server {
         }
     }
 
-    /// Whether a client of this server runs.
+    /// Whether a client of this server runs. One that was not started cannot end by itself.
     pub(super) fn has_running(&self) -> bool {
-        self.clients.iter().flatten().any(|entry| entry.end.is_none())
+        self.clients.iter().flatten().any(|entry| entry.started && entry.end.is_none())
     }
 
     fn entry(&mut self, client: ClientId) -> Option<&mut Entry> {

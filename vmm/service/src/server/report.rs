@@ -3,6 +3,7 @@
 use core::fmt;
 
 use vmm::sel4::faults::Incident;
+use vmm::Escaped;
 use vmm_client::protocol::Line;
 
 use crate::types::error::Error;
@@ -14,8 +15,10 @@ pub enum End {
     Exited(u32),
     /// For a fault.
     Fault,
-    /// By its parent.
+    /// By its parent, or by whoever has the server.
     Killed,
+    /// Before it began: its program was refused.
+    NotLoaded,
 }
 
 /// What a server has counted since it was made.
@@ -55,15 +58,18 @@ pub enum Notice<'a> {
 impl fmt::Display for Notice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::Said { name, line } => writeln!(f, "{name}: {line}"),
+            Notice::Said { name, line } => writeln!(f, "{}: {line}", Escaped(name)),
             Notice::Ended { name, end: End::Exited(code) } => {
-                writeln!(f, "server: {name} exits with {code}")
+                writeln!(f, "server: {} exits with {code}", Escaped(name))
             }
             Notice::Ended { name, end: End::Fault } => {
-                writeln!(f, "server: {name} is ended for its fault")
+                writeln!(f, "server: {} is ended for its fault", Escaped(name))
             }
             Notice::Ended { name, end: End::Killed } => {
-                writeln!(f, "server: {name} is ended by its parent")
+                writeln!(f, "server: {} is killed", Escaped(name))
+            }
+            Notice::Ended { name, end: End::NotLoaded } => {
+                writeln!(f, "server: {} is ended, as its program was refused", Escaped(name))
             }
             Notice::Fault(incident) => incident.fmt(f),
         }

@@ -13,13 +13,15 @@ use crate::types::ids::CLIENT_BADGE;
 use crate::types::message::{Deferred, Event, Incoming};
 
 impl Server {
-    /// Serves until every client has ended and all they had is given back.
+    /// Serves until every client that was started has ended, and all that is given back which
+    /// clients had that ended, started or not.
     ///
     /// # Errors
     /// [`ServerError`]: what the kernel refuses of giving back, or of starting a thread.
     pub fn run(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
         let mut answer: Option<MessageInfo> = None;
-        let mut busy = false;
+        // A client may have ended since: its program was refused.
+        let mut busy = true;
         while busy || self.has_running() {
             let (info, badge) = match (answer.take(), busy) {
                 (Some(answer), false) => self.endpoint.reply_recv(answer, ()),
