@@ -175,3 +175,24 @@ fn the_words_of_a_message_say_what_was_done() {
         }
     }
 }
+
+/// A47: without a no-execute attribute the processor says that a fetch reads.
+#[test]
+fn a_read_where_the_instruction_is_executes() {
+    let access = |ip, address, fsr| PageFault::from_x86_words(ip, address, 0, fsr).access;
+    for fsr in [4, 5] {
+        for ip in [0, 0x1000, 0x1ff1, 0xffff_f000] {
+            assert_eq!(access(ip, ip, fsr), Access::Execute);
+            assert_eq!(access(ip, ip, fsr | 2), Access::Write);
+        }
+        // An instruction of 15 bytes, the last of them on the next page; and what begins later.
+        assert_eq!(access(0x1ff2, 0x2000, fsr), Access::Execute);
+        assert_eq!(access(0x1fff, 0x2000, fsr), Access::Execute);
+        assert_eq!(access(0x1fff, 0x2000, fsr | 2), Access::Write);
+        // Too far, on the same page, below.
+        assert_eq!(access(0x1ff1, 0x2000, fsr), Access::Read);
+        assert_eq!(access(0x1000, 0x1001, fsr), Access::Read);
+        assert_eq!(access(0x2000, 0x1fff, fsr), Access::Read);
+        assert_eq!(access(0x1000, 0x2000, fsr), Access::Read);
+    }
+}

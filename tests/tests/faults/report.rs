@@ -94,3 +94,66 @@ fn regions_without_a_name_and_pagers_are_told_too() {
     let report = scene.report(0x41000, Access::Read);
     assert!(report.contains("is in disk, whose pages a pager supplies"), "{report}");
 }
+
+/// A47.
+#[test]
+fn a_kernel_address_is_in_no_region() {
+    let mut scene = Scene::new();
+    let top = RegionOptions::new(2).at(0xdfff_e000).named("top");
+    scene.host.vmm.map(scene.space, &top).expect("memory");
+    let report = scene.report(0xe000_0004, Access::Read);
+    assert_eq!(
+        report,
+        "worker-3: page fault, reading 0xe0000004, instruction at 0x804900a\n  \
+         0xe0000004 is the kernel's\n  \
+         below: top 0xdfffe000..0xe0000000, 4 bytes away\n"
+    );
+    let report = scene.report(0xdfff_ffff, Access::Execute);
+    assert!(report.contains("0xdfffffff is in top"), "{report}");
+}
+
+/// A47.
+#[test]
+fn thread_local_storage_of_a_thread_without_it_is_called_that() {
+    let scene = Scene::new();
+    for (address, bytes) in [
+        (0xffff_fffc, Some(4)),
+        (0xffff_ffff, Some(1)),
+        (0xffff_0000, Some(0x10000)),
+        (0xfffe_fffc, None),
+        (0xe000_0000, None),
+    ] {
+        let report = scene.report(address, Access::Read);
+        let told = report.contains("thread-local storage of a thread that has none");
+        assert_eq!(told, bytes.is_some(), "{report}");
+        if let Some(bytes) = bytes {
+            assert!(
+                report.contains(&format!("is the kernel's, {bytes} bytes below 0:")),
+                "{report}"
+            );
+        }
+    }
+    assert!(scene.report(0, Access::Read).contains("page of the null pointer"));
+}
+
+/// A48.
+#[test]
+fn names_are_printed_without_control_characters() {
+    let mut scene = Scene::new();
+    let options = RegionOptions::new(1).at(0x40000).named("a\x1b[2J\nb\u{202e}\\'");
+    scene.host.vmm.map(scene.space, &options.rights(Rights::READ)).expect("memory");
+    let stack = scene.host.vmm.allocate_stack(scene.space, 1, "s\r\0").expect("room");
+    let fault = PageFault { address: 0x40000, access: Access::Write, present: true, ip: 0x1000 };
+    let report = scene.host.vmm.report_fault(scene.space, fault, "t\n\u{9b}").expect("a space");
+    let report = report.to_string();
+    assert!(report.starts_with("t\\n\\u{9b}: page fault"), "{report}");
+    assert!(report.contains("is in a\\u{1b}[2J\\nb\\u{202e}\\\\', which"), "{report}");
+    let fault = PageFault { address: stack.bottom() - 1, ..fault };
+    let report = scene.host.vmm.report_fault(scene.space, fault, "t").expect("a space").to_string();
+    assert!(report.contains("below the stack of s\\r\\0: its guard"), "{report}");
+    let mut dump = String::new();
+    scene.host.vmm.dump(scene.space, &mut dump).expect("a space");
+    for text in [report, dump] {
+        assert!(text.chars().all(|char| char == '\n' || !char.is_control()), "{text:?}");
+    }
+}

@@ -17,7 +17,7 @@ use crate::types::error::Result;
 use crate::types::fault::{Access, FaultClass, PageFault};
 use crate::types::ids::SpaceId;
 use crate::types::region::Kind;
-use crate::types::region::{RegionInfo, ARENA_NAME};
+use crate::types::region::{Escaped, RegionInfo, ARENA_NAME};
 use crate::types::thread::ThreadInfo;
 
 /// A fault for a person: who, where, what, and what lies near.
@@ -35,7 +35,13 @@ pub struct FaultReport<'n> {
     pub below: Option<RegionInfo>,
     /// The next region above.
     pub above: Option<RegionInfo>,
+    /// How many bytes the address lies below address 0, round the end of the address space, if that
+    /// is at most [`TLS_BYTES`]: there a thread whose thread pointer is 0 looks for its variables.
+    pub below_zero: Option<usize>,
 }
+
+/// The most bytes of thread-local storage that are thought of below a thread pointer.
+const TLS_BYTES: usize = 64 * 1024;
 
 /// For a person: what, where, and what lies near.
 ///
@@ -52,7 +58,11 @@ impl fmt::Display for FaultReport<'_> {
             Access::Write => "writing",
             Access::Execute => "executing",
         };
-        writeln!(f, "{}: page fault, {doing} {address:#x}, instruction at {ip:#x}", self.thread)?;
+        writeln!(
+            f,
+            "{}: page fault, {doing} {address:#x}, instruction at {ip:#x}",
+            Escaped(self.thread)
+        )?;
         write!(f, "  {address:#x} ")?;
         self.say_where(f)?;
         for (side, region) in [("below", &self.below), ("above", &self.above)] {
@@ -70,8 +80,13 @@ impl FaultReport<'_> {
     fn say_where(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.fault.address;
         let Some(region) = &self.here else {
-            return match self.class {
-                FaultClass::OutsideUserSpace => writeln!(f, "is the kernel's"),
+            return match (self.class, self.below_zero) {
+                (FaultClass::OutsideUserSpace, Some(bytes)) => writeln!(
+                    f,
+                    "is the kernel's, {bytes} bytes below 0: \
+                     thread-local storage of a thread that has none"
+                ),
+                (FaultClass::OutsideUserSpace, None) => writeln!(f, "is the kernel's"),
                 _ => writeln!(f, "belongs to nobody"),
             };
         };
@@ -108,12 +123,12 @@ impl fmt::Display for Called<'_> {
         let name = self.0.name.as_str();
         match (self.0.kind, name) {
             (Kind::Stack, "") => f.write_str("a stack"),
-            (Kind::Stack, name) => write!(f, "the stack of {name}"),
+            (Kind::Stack, name) => write!(f, "the stack of {}", Escaped(name)),
             (Kind::IpcBuffer, "") => f.write_str("an IPC buffer"),
             (Kind::IpcBuffer, ARENA_NAME) => write!(f, "the {ARENA_NAME}"),
-            (Kind::IpcBuffer, name) => write!(f, "the IPC buffer of {name}"),
+            (Kind::IpcBuffer, name) => write!(f, "the IPC buffer of {}", Escaped(name)),
             (_, "") => f.write_str("a region without a name"),
-            (_, name) => f.write_str(name),
+            (_, name) => Escaped(name).fmt(f),
         }
     }
 }
@@ -143,13 +158,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         thread: &'n str,
     ) -> Result<FaultReport<'n>> {
         let class = self.classify_fault(space, &fault)?;
-        let address = fault.address.min(self.geometry.user_end - 1);
-        let here = self.region_at(space, address)?;
+        // Of the kernel's part there is no region: all of them lie below.
+        let last = self.geometry.user_end - 1;
+        let (address, in_user_space) = (fault.address.min(last), fault.address <= last);
+        let here = self.region_at(space, address)?.filter(|_| in_user_space);
         let node = self.space(space)?;
         let next = |at: usize| self.next_region(space, at).ok().flatten();
         let above = match here {
             Some(region) => next(region.range.end()),
-            None => next(address),
+            None => next(address).filter(|_| in_user_space),
         };
         let below = {
             let regions = node.regions();
@@ -157,6 +174,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let start = self.geometry.address(start)?;
             regions.before(start).and_then(|region| self.describe(node, region))
         };
-        Ok(FaultReport { thread, fault, class, here, below, above })
+        let word_bits = u32::from(self.alloc.sizes().word_bits);
+        let below_zero = fault.address.wrapping_neg() & (usize::MAX >> (usize::BITS - word_bits));
+        let below_zero = (1..=TLS_BYTES).contains(&below_zero).then_some(below_zero);
+        Ok(FaultReport { thread, fault, class, here, below, above, below_zero })
     }
 }

@@ -5,7 +5,7 @@
 //!   clones.rs    copy-on-write between two address spaces, messages fed from our own loop
 //!   remote.rs    threads of other spaces, of a few instructions each
 //!   workers.rs   threads of our own space, and who hears of their ends
-//!   touching.rs  lazily mapped memory, a stack that grows, a guard that is hit
+//!   touching.rs  lazily mapped memory, a stack that grows, a guard that is hit, a jump to nowhere
 //!   paging.rs    a pager outside, one that refuses and one that never answers
 //! ```
 #![no_std]
@@ -46,6 +46,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     touching::lazy_memory(&handler)?;
     touching::growing_stack(&handler)?;
     touching::guard(&handler)?;
+    touching::nowhere(&handler)?;
     pagers.show(&handler)?;
 
     pagers.release(&mut MANAGER.lock())?;

@@ -1,4 +1,6 @@
-//! Lazily mapped memory, a stack that grows, a guard that is hit.
+//! Lazily mapped memory, a stack that grows, a guard that is hit, a jump to nowhere.
+
+use core::arch::asm;
 
 use roottask::{check, check_eq, Outcome};
 use sel4_root_task::debug_println;
@@ -127,4 +129,41 @@ pub fn guard(handler: &HandlerThread) -> Outcome {
         worker.badge()
     );
     worker.release()
+}
+
+/// Goes on at an address.
+extern "fastcall" fn jumper(to: usize, _: usize) -> ! {
+    // SAFETY: nothing that is mapped is written; the thread ends there.
+    unsafe { asm!("call {0}", in(reg) to) };
+    done(0)
+}
+
+/// Reads the word below a thread pointer that nobody has set.
+extern "fastcall" fn without_tls(_: usize, _: usize) -> ! {
+    let word: usize;
+    // SAFETY: reads; the thread ends there.
+    unsafe {
+        asm!("mov gs, {0:x}", "mov {0:e}, dword ptr gs:[-4]",
+            inout(reg) sel4::sys::TLS_GDT_SELECTOR as usize => word);
+    }
+    done(word)
+}
+
+/// Jumps to where nothing is, to an instruction whose end is not there, and a thread without
+/// thread-local storage that uses some: the reports say what was done.
+pub fn nowhere(handler: &HandlerThread) -> Outcome {
+    debug_println!("a jump to nowhere, half an instruction, no thread-local storage:");
+    check_eq!(run(handler, "jumper", jumper, [0, 0])?, End::Stopped);
+    let region = {
+        let vmm = &mut *MANAGER.lock();
+        let own = vmm.own_space();
+        vmm.map(own, &RegionOptions::new(1).named("half").guarded(0, 1))?
+    };
+    let last = region.start().bits() + PAGE - 1;
+    // SAFETY: the page is ours. The first byte of `mov eax, imm32`.
+    unsafe { (last as *mut u8).write_volatile(0xb8) };
+    check_eq!(run(handler, "stumbler", jumper, [last, 0])?, End::Stopped);
+    MANAGER.lock().release(region)?;
+    check_eq!(run(handler, "without-tls", without_tls, [0, 0])?, End::Stopped);
+    Ok(())
 }

@@ -8,6 +8,7 @@ use super::ThreadFault;
 use crate::faults::report::FaultReport;
 use crate::types::error::Error;
 use crate::types::ids::ThreadId;
+use crate::types::region::Escaped;
 use crate::types::thread::ThreadInfo;
 use untyped_alloc::CPtr;
 
@@ -82,9 +83,13 @@ pub(super) fn registers(thread: &ThreadInfo) -> Option<UserContext> {
 
 impl fmt::Display for Incident<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.thread.name.as_str();
+        let name = Escaped(self.thread.name.as_str());
         match (self.fault, &self.report) {
-            (ThreadFault::Page(_), Some(report)) => report.fmt(f)?,
+            (ThreadFault::Page(_), Some(report)) => {
+                let has_tls = self.registers.as_ref().is_some_and(|r| r.inner().tls_base != 0);
+                let below_zero = report.below_zero.filter(|_| !has_tls);
+                FaultReport { below_zero, ..*report }.fmt(f)?
+            }
             (ThreadFault::Page(fault), None) => writeln!(f, "{name}: {fault:x?}")?,
             (ThreadFault::Capability { ip, cptr, receiving }, _) => {
                 let doing = if receiving { "receiving from" } else { "using" };
