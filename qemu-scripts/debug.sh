@@ -98,7 +98,7 @@ main() {
     local elf=$BUILD/target-$KERNEL/$TARGET/debug/$PROGRAM
     local -a gdb=(
         gdb -q "$elf" -iex 'set confirm off' -iex 'set debuginfod enabled off'
-        -ex "add-symbol-file $BUILD/kernel/$KERNEL/kernel.elf"
+        -ex "add-symbol-file \"$BUILD/kernel/$KERNEL/kernel.elf\""
         -ex "target remote $FOLDER/gdb" -ex "source $SCRIPTS/debug.py" -ex vmm-begin
     )
     if [[ -n $COMMANDS ]]; then

@@ -4,6 +4,9 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# What roottask/src/arguments.rs has room for.
+MAX_ARGUMENTS=4096
+
 usage() {
     cat <<EOF
 Usage: ${0##*/} PROGRAM [options] [-- ARGUMENTS...]
@@ -22,7 +25,8 @@ Options:
   --timeout SECONDS  end a run that hangs (default: 60; none with a debugger)
   --help             this text
 
-ARGUMENTS reach the guest as the QEMU firmware configuration file opt/vmm/arguments.
+ARGUMENTS, at most $MAX_ARGUMENTS bytes with the blanks between, reach the guest as the QEMU firmware
+configuration file opt/vmm/arguments.
 
 Exit code: 0 success, 1 failure or panic in the guest or of a tool, 2 a mistake in the
 command line, 124 hung.
@@ -67,7 +71,17 @@ parse_options() {
     [[ -n $PROGRAM ]] || usage_error "no program was named"
     [[ $TIMEOUT =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "not a number of seconds: $TIMEOUT"
     check_memory
+    check_arguments
+    # QEMU runs in another folder.
+    [[ -z $MONITOR || $MONITOR == /* ]] || MONITOR=$PWD/$MONITOR
+    [[ -z $GDB_SOCKET || $GDB_SOCKET == /* ]] || GDB_SOCKET=$PWD/$GDB_SOCKET
     grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
+}
+
+check_arguments() {
+    local LC_ALL=C # bytes, not characters
+    ((${#ARGUMENTS} <= MAX_ARGUMENTS)) ||
+        usage_error "${#ARGUMENTS} bytes of arguments: at most $MAX_ARGUMENTS reach the guest"
 }
 
 check_memory() {
@@ -79,14 +93,16 @@ check_memory() {
         usage_error "memory must be 16M to 4G, not $MEMORY"
 }
 
-# Sets QEMU, the whole command.
+# Sets QEMU, the whole command. It runs in the build folder and names its files from there: QEMU takes
+# what is behind a blank or a comma in the value of -initrd for something else, and the path of the
+# checkout may have such.
 # shellcheck disable=SC2054 # commas are QEMU's
 compose_qemu() {
     QEMU=(
         qemu-system-i386 -accel tcg
         # Without the features that QEMU's emulation lacks (it would warn of them).
         -cpu Nehalem,-syscall,-lm
-        -m "$MEMORY" -kernel "$BUILD/kernel/$KERNEL/kernel.elf" -initrd "$PROGRAM_ELF"
+        -m "$MEMORY" -kernel "kernel/$KERNEL/kernel.elf" -initrd "${PROGRAM_ELF#"$BUILD/"}"
         -display none -serial stdio -no-reboot -nic none
         # A byte v that is written to this port ends QEMU with the exit code 2v+1.
         -device isa-debug-exit,iobase=0xf4,iosize=4
@@ -109,15 +125,15 @@ print_gdb_command() {
     command -v gdb >/dev/null || say "(gdb is not installed: apt-get install gdb)"
     say "QEMU waits. In another terminal:"
     cat >&2 <<EOF
-gdb $PROGRAM_ELF \\
-    -ex 'add-symbol-file $BUILD/kernel/$KERNEL/kernel.elf' \\
+gdb ${PROGRAM_ELF@Q} \\
+    -ex 'add-symbol-file "$BUILD/kernel/$KERNEL/kernel.elf"' \\
     -ex 'target remote localhost:1234' -ex 'hbreak _start' -ex continue
 EOF
 }
 
 boot() {
     local status=0
-    "${QEMU[@]}" </dev/null || status=$?
+    env -C "$BUILD" "${QEMU[@]}" </dev/null || status=$?
     case $status in
         33) return 0 ;;
         35) say "$PROGRAM reported failure" ;;

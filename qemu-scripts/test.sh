@@ -137,6 +137,22 @@ EOF
     grep -q '  rw .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read"
 }
 
+# Some 400 bytes of arguments, the last of which names the one test.
+arguments_are_whole() {
+    local output=$LOGS/arguments filters test=runtime::fs_leads_to_the_ipc_buffer
+    filters=$(printf 'none%02d ' {1..60})
+    # shellcheck disable=SC2086 # words
+    "$SCRIPTS/run.sh" guest-tests -- $filters "$test" 2>&1 | plain_lines | tee "$output" || return
+    grep -qFx "test $test ... ok" "$output" && grep -qFx "guest-tests: 1 passed, 0 failed" "$output"
+}
+
+# By a link, so that there is nothing to be built again but what knows its path.
+boots_below() {
+    local folder=$LOGS/$1
+    mkdir -p "$folder" && ln -sfn "$ROOT" "$folder/checkout" || return
+    "$folder/checkout/qemu-scripts/run.sh" hello
+}
+
 target_docs() {
     RUSTDOCFLAGS="-D warnings" target_cargo debug cargo doc --no-deps "${TARGET_CRATES[@]}" --lib
 }
@@ -271,6 +287,8 @@ script_lane() {
     check "run.sh refuses an unknown program" exits_with 2 "$SCRIPTS/run.sh" no-such-program
     check "run.sh refuses a nonsensical memory size" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 3X
     check "run.sh refuses too little memory" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 1M
+    check "run.sh refuses more arguments than reach the guest" exits_with 2 \
+        "$SCRIPTS/run.sh" guest-tests -- "$(printf '%5000s' last)"
     check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
     check "fuzz.sh refuses an unknown target" exits_with 2 "$SCRIPTS/fuzz.sh" bogus
     check "fuzz.sh refuses no time at all" exits_with 2 "$SCRIPTS/fuzz.sh" --seconds 0
@@ -321,6 +339,7 @@ qemu_lane() {
         guest_tests "$kernel" "${options[@]}"
         check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"
     done
+    check "arguments reach the guest whole" arguments_are_whole
     check "READING.md shows what dump-demo prints" reading_shows_dump_demo
     check "debugger, stopped in a client's space" debugger_in_a_client
     check "model against kernel, 100000 calls" "$SCRIPTS/compare.sh" --calls 100000 --seed 1000
@@ -348,6 +367,7 @@ main() {
         qemu_lane
         bench_lane
         stress_lane
+        check "a checkout below a folder with a blank and a comma" boots_below "a b,c"
     else
         fail "set-up"
     fi

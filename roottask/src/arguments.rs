@@ -4,6 +4,8 @@
 //! selects a file, whose bytes are then read one by one from the second. File 0x19 lists the
 //! others, in big-endian numbers.
 
+use core::fmt;
+
 use sel4::cap::IOPort;
 use sel4::init_thread::slot;
 
@@ -15,20 +17,55 @@ const NAME: &[u8] = b"opt/vmm/arguments";
 /// Bytes of a name in the directory, filled up with zeros.
 const NAME_BYTES: usize = 56;
 
-/// The arguments, at most 256 bytes of them.
+/// The most bytes of arguments; run.sh refuses more.
+pub const MAX_BYTES: usize = 4096;
+
+/// The arguments: all of them.
 #[derive(Clone, Debug)]
 pub struct Arguments {
-    bytes: [u8; 256],
+    bytes: [u8; MAX_BYTES],
     len: usize,
+}
+
+/// Why there are no arguments to go by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ArgumentsError {
+    /// The calling thread has no capability to I/O ports.
+    Kernel(sel4::Error),
+    /// There are more than [`MAX_BYTES`].
+    TooLong {
+        /// How many bytes there are.
+        bytes: usize,
+    },
+    /// They are no UTF-8.
+    NoText,
+}
+
+impl fmt::Display for ArgumentsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArgumentsError::Kernel(error) => write!(f, "I/O ports cannot be read: {error}"),
+            ArgumentsError::TooLong { bytes } => {
+                write!(f, "{bytes} bytes of arguments; at most {MAX_BYTES} can be had")
+            }
+            ArgumentsError::NoText => write!(f, "the arguments are no UTF-8"),
+        }
+    }
+}
+
+impl From<sel4::Error> for ArgumentsError {
+    fn from(error: sel4::Error) -> ArgumentsError {
+        ArgumentsError::Kernel(error)
+    }
 }
 
 impl Arguments {
     /// Reads them. Where there is no such device or file, there are none.
     ///
     /// # Errors
-    /// When the calling thread has no capability to I/O ports.
-    pub fn read() -> sel4::Result<Arguments> {
-        let mut arguments = Arguments { bytes: [0; 256], len: 0 };
+    /// Those of [`ArgumentsError`].
+    pub fn read() -> Result<Arguments, ArgumentsError> {
+        let mut arguments = Arguments { bytes: [0; MAX_BYTES], len: 0 };
         let device = Device(slot::IO_PORT.cap());
         device.select(SIGNATURE_FILE)?;
         if device.read::<4>()? != *b"QEMU" {
@@ -36,15 +73,18 @@ impl Arguments {
         }
         if let Some((file, size)) = device.find(NAME)? {
             device.select(file)?;
-            arguments.len = size.min(arguments.bytes.len());
-            for byte in &mut arguments.bytes[..arguments.len] {
+            // Never a part of them: the last word would be another one.
+            let room = arguments.bytes.get_mut(..size);
+            for byte in room.ok_or(ArgumentsError::TooLong { bytes: size })? {
                 [*byte] = device.read()?;
             }
+            arguments.len = size;
+            core::str::from_utf8(&arguments.bytes[..size]).map_err(|_| ArgumentsError::NoText)?;
         }
         Ok(arguments)
     }
 
-    /// The words, separated by white space. What is no UTF-8 is left out.
+    /// The words, separated by white space.
     pub fn words(&self) -> impl Iterator<Item = &str> + Clone {
         core::str::from_utf8(&self.bytes[..self.len]).unwrap_or("").split_whitespace()
     }

@@ -4,6 +4,8 @@ use core::fmt;
 
 use vmm_service::server::ServerError;
 
+use crate::arguments::ArgumentsError;
+
 /// Why a program, or a test, did not come to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -24,6 +26,8 @@ pub enum Failure {
     Server(ServerError),
     /// The manager's state contradicts itself.
     Broken(vmm::Violation),
+    /// The program's arguments cannot be had.
+    Arguments(ArgumentsError),
 }
 
 /// What a program's parts return.
@@ -36,6 +40,7 @@ impl fmt::Display for Failure {
             Failure::Manager(error) => write!(f, "the manager refused: {error}"),
             Failure::Kernel(error) => write!(f, "the kernel refused: {error}"),
             Failure::Server(error) => write!(f, "the service refused: {error}"),
+            Failure::Arguments(error) => error.fmt(f),
             Failure::Broken(violation) => write!(f, "the manager is broken: {violation:?}"),
         }
     }
@@ -78,6 +83,12 @@ impl From<ServerError> for Failure {
             ServerError::Kernel(error) => Failure::Kernel(error),
             error => Failure::Server(error),
         }
+    }
+}
+
+impl From<ArgumentsError> for Failure {
+    fn from(error: ArgumentsError) -> Failure {
+        Failure::Arguments(error)
     }
 }
 

@@ -25,7 +25,7 @@ mod failure;
 mod thread;
 
 #[cfg(target_arch = "x86")]
-pub use arguments::Arguments;
+pub use arguments::{Arguments, ArgumentsError};
 #[cfg(target_arch = "x86")]
 pub use failure::{Failure, Outcome};
 #[cfg(target_arch = "x86")]

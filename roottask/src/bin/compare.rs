@@ -24,7 +24,7 @@ const UNTYPEDS: [(usize, bool); 4] = [(23, false), (17, false), (13, false), (22
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, &'static str> {
-    let arguments = Arguments::read().map_err(|_| "no capability to I/O ports")?;
+    let arguments = Arguments::read().map_err(|_| "the arguments cannot be had")?;
     let mut words = arguments.words().map(str::parse::<u64>);
     let calls = words.next().unwrap_or(Ok(20_000)).map_err(|_| "calls: not a number")?;
     let seed = words.next().unwrap_or(Ok(0)).map_err(|_| "seed: not a number")?;
