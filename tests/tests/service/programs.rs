@@ -142,7 +142,8 @@ fn all_that_a_program_had_comes_back() {
     assert_eq!(world.free_bytes(), before);
 }
 
-/// A46: nothing in the file is trusted, and a load that fails leaves nothing that a kill does not take.
+/// A46: nothing in the file is trusted, and a load that fails leaves nothing that a kill does not
+/// take.
 #[test]
 fn a_file_that_cannot_be_is_refused() {
     let mut world = World::new();

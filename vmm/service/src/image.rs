@@ -1,10 +1,10 @@
 //! A program's ELF file: its segments mapped where it wants them, with the rights it says.
 //!
-//! The file is data: nothing in it is trusted. Only what it takes to run a program is looked at: the
-//! header and the segments, which stand in the order of their addresses, as ELF wants it. Segments
-//! that overlap, lie outside user space, or have more bytes than memory are refused, and so is an
-//! entry that lies in none that may be run. Segments that share a page are not: the page has the
-//! rights of both. Of thread-local storage (`PT_TLS`) each thread gets a block of its own.
+//! The file is data: nothing in it is trusted. Only what it takes to run a program is looked at:
+//! the header and the segments, which stand in the order of their addresses, as ELF wants it.
+//! Segments that overlap, lie outside user space, or have more bytes than memory are refused, and
+//! so is an entry that lies in none that may be run. Segments that share a page are not: the page
+//! has the rights of both. Of thread-local storage (`PT_TLS`) each thread gets a block of its own.
 
 use elf::abi::{EI_NIDENT, EM_386, ET_EXEC, PF_R, PF_W, PF_X, PN_XNUM, PT_INTERP, PT_LOAD, PT_TLS};
 use elf::endian::LittleEndian;
@@ -70,10 +70,10 @@ fn parse(file: &[u8]) -> Result<(FileHeader<LittleEndian>, Segments<'_>), ImageE
         return Err(ImageError::Unsupported("not an executable for IA32"));
     }
     match header.e_phnum {
-        0 => return Err(ImageError::Unsupported("no segments")),
-        PN_XNUM => return Err(ImageError::Unsupported("too many segments")),
+        0 => Err(ImageError::Unsupported("no segments")),
+        PN_XNUM => Err(ImageError::Unsupported("too many segments")),
         _ if u64::from(header.e_phentsize) != SEGMENT_BYTES => {
-            return Err(ImageError::Malformed("the size of a table's entries"));
+            Err(ImageError::Malformed("the size of a table's entries"))
         }
         count => {
             let table = part(file, header.e_phoff, u64::from(count) * SEGMENT_BYTES)?;

@@ -10,9 +10,9 @@ impl PageFault {
     /// From the words of the message: instruction pointer, address, whether it was a fetch, and the
     /// fault status register: on x86 the page-fault error code (bit 0 present, 1 write, 4 fetch).
     ///
-    /// A processor without a no-execute attribute, such as IA32 without PAE, says of a fetch that it
-    /// is a read. So a read at the instruction itself is one; and a read on the next page, of what
-    /// may be the rest of the instruction.
+    /// A processor without a no-execute attribute, such as IA32 without PAE, says of a fetch that
+    /// it is a read. So a read at the instruction itself is one; and a read on the next page, of
+    /// what may be the rest of the instruction.
     pub fn from_x86_words(ip: usize, address: usize, prefetch: usize, fsr: usize) -> PageFault {
         let fetch = prefetch != 0 || fsr & 16 != 0;
         let ahead = address.wrapping_sub(ip);

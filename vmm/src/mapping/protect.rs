@@ -10,9 +10,9 @@ use crate::types::mapping::readable;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives `pages` pages from the address `start` (bytes) on, all of them mapped and in one
-    /// region, new rights; what may be written may be read too. One kernel call a page; in the manager's own space one more for each
-    /// extent of up to 256 (or for each page, without [`Vmm::protect_in_place`]). Pages that have
-    /// these rights already cost none.
+    /// region, new rights; what may be written may be read too. One kernel call a page; in the
+    /// manager's own space one more for each extent of up to 256 (or for each page, without
+    /// [`Vmm::protect_in_place`]). Pages that have these rights already cost none.
     ///
     /// # Errors
     /// [`Error::RightsExceedCeiling`], [`Error::NotMapped`], [`Error::OutsideRegion`],

@@ -2,8 +2,8 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Rights};
 
-/// The rights that a page has when it is asked for with `asked`: what may be written may be read, as
-/// processors have no pages that can only be written. The kernel would map such for nobody.
+/// The rights that a page has when it is asked for with `asked`: what may be written may be read,
+/// as processors have no pages that can only be written. The kernel would map such for nobody.
 #[inline]
 pub(crate) const fn readable(asked: Rights) -> Rights {
     match asked.contains(Rights::WRITE) {
