@@ -19,6 +19,8 @@ pub struct ThreadOptions {
     pub priority: Word,
     /// Pages of its stack.
     pub stack_pages: usize,
+    /// Guard pages below its stack.
+    pub guard_pages: u16,
     /// Where its faults go: an endpoint in its CSpace, which is the root task's. 0 for none.
     pub fault_endpoint: CPtr,
 }
@@ -26,7 +28,8 @@ pub struct ThreadOptions {
 impl ThreadOptions {
     /// A thread just below the root task's priority, so that it runs when the root task waits.
     pub fn new(name: &'static str) -> ThreadOptions {
-        ThreadOptions { name, priority: 254, stack_pages: 4, fault_endpoint: slot::NULL.cptr() }
+        let fault_endpoint = slot::NULL.cptr();
+        ThreadOptions { name, priority: 254, stack_pages: 4, guard_pages: 1, fault_endpoint }
     }
 }
 
@@ -45,10 +48,10 @@ impl Thread {
     /// # Errors
     /// What the manager or the kernel refuses; what was made before that is given back.
     pub fn new(vmm: &mut Manager, options: &ThreadOptions) -> Outcome<Thread> {
-        let ThreadOptions { name, priority, stack_pages, fault_endpoint } = *options;
+        let ThreadOptions { name, priority, stack_pages, guard_pages, fault_endpoint } = *options;
         let new = ThreadSpec {
             space: vmm.own_space(),
-            memory: vmm::ThreadOptions { stack_pages, tls: None, name },
+            memory: vmm::ThreadOptions { stack_pages, guard_pages, tls: None, name },
             tls_copy: None,
             cspace: ThreadCSpace::Manager,
             faults: FaultEndpoint::At(vmm::CPtr::new(fault_endpoint.bits() as usize)),

@@ -28,12 +28,18 @@ macro_rules! declare_root_task {
 macro_rules! __declare_main {
     ($main:path, $stack_size:expr) => {
         const _: () = {
-            use $crate::_private::{run_main, sel4::BootInfoPtr, StackMemory, StackTop};
+            use $crate::_private::{run_main, sel4::BootInfoPtr};
+            use $crate::_private::{StackBounds, StackMemory, StackTop};
 
             static STACK: StackMemory<{ $stack_size }> = StackMemory::new();
 
             #[unsafe(no_mangle)]
             static __sel4_root_task__stack_top: StackTop = STACK.top();
+
+            // Read by a memory manager, if there is one, which knows this section and not us.
+            #[used]
+            #[unsafe(link_section = "sel4_root_task_stack")]
+            static BOUNDS: StackBounds = STACK.bounds();
 
             #[unsafe(no_mangle)]
             fn __sel4_root_task__main(bootinfo: &BootInfoPtr) {

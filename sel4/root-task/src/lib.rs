@@ -81,6 +81,6 @@ pub mod _private {
     #[cfg(feature = "alloc")]
     pub use crate::heap::{HeapBounds, HeapMemory};
     pub use crate::panicking::abort_with;
-    pub use crate::stack::{StackMemory, StackTop};
+    pub use crate::stack::{StackBounds, StackMemory, StackTop};
     pub use sel4;
 }

@@ -92,6 +92,7 @@ impl BootParts {
     /// The same, as the manager takes it.
     pub fn info(&self) -> BootInfo<'_> {
         BootInfo {
+            stack: None,
             untypeds: &self.untypeds,
             cspace: self.cspace,
             vspace: CPtr::new(slot::VSPACE),

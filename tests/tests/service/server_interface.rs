@@ -88,7 +88,7 @@ fn with_thread_to_make() -> (Fixture<'static>, ThreadSpec<'static>) {
     let tls = host.vmm.allocate_tls(space, &IMAGE, "original").unwrap();
     let new = ThreadSpec {
         space,
-        memory: ThreadOptions { stack_pages: 2, tls: None, name: "thread" },
+        memory: ThreadOptions { stack_pages: 2, guard_pages: 1, tls: None, name: "thread" },
         tls_copy: Some(tls),
         cspace: ThreadCSpace::CNode { cnode, radix_bits: 4 },
         faults: FaultEndpoint::Registered { endpoint, at: Some(CPtr::new(5)) },
@@ -142,7 +142,12 @@ fn a_thread_in_the_managers_cspace_uses_the_capability_where_it_is() {
     ] {
         let new = ThreadSpec {
             space,
-            memory: ThreadOptions { stack_pages: 1, tls: Some(IMAGE), name: "thread" },
+            memory: ThreadOptions {
+                stack_pages: 1,
+                guard_pages: 1,
+                tls: Some(IMAGE),
+                name: "thread",
+            },
             tls_copy: None,
             cspace: ThreadCSpace::Manager,
             faults,

@@ -117,6 +117,7 @@ impl<'p> Service<'p> {
             space: client.space(),
             memory: ThreadOptions {
                 stack_pages: begin.stack_pages,
+                guard_pages: 1,
                 tls: begin.tls,
                 name: name.as_str(),
             },

@@ -17,7 +17,7 @@ use crate::types::error::Result;
 use crate::types::fault::{Access, FaultClass, PageFault};
 use crate::types::ids::SpaceId;
 use crate::types::region::Kind;
-use crate::types::region::{Escaped, RegionInfo, ARENA_NAME};
+use crate::types::region::{Escaped, RegionInfo, ARENA_NAME, MAIN_STACK_NAME};
 use crate::types::thread::ThreadInfo;
 
 /// A fault for a person: who, where, what, and what lies near.
@@ -127,6 +127,7 @@ impl fmt::Display for Called<'_> {
             (Kind::IpcBuffer, "") => f.write_str("an IPC buffer"),
             (Kind::IpcBuffer, ARENA_NAME) => write!(f, "the {ARENA_NAME}"),
             (Kind::IpcBuffer, name) => write!(f, "the IPC buffer of {}", Escaped(name)),
+            (Kind::Boot, MAIN_STACK_NAME) => write!(f, "the {MAIN_STACK_NAME}"),
             (_, "") => f.write_str("a region without a name"),
             (_, name) => Escaped(name).fmt(f),
         }

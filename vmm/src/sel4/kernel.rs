@@ -4,6 +4,7 @@
 //! It keeps to names that our `sel4` crate and upstream's have in common, but for `frame_remap`
 //! and the unmapping of page tables, which newer kernels spell otherwise.
 
+use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::mem::{align_of, size_of};
 use core::ops::Range;
@@ -76,15 +77,45 @@ impl<const PAGES: usize> Default for BootPool<PAGES> {
 #[used]
 static OWN_SPACE: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether the boot information has a manager.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+// The runtime's word on the first thread's stack (`StackBounds` of sel4-root-task) lies in a section
+// of its own. The linker defines this symbol where there is one; it is 0 in a program with another
+// runtime.
+global_asm!(".weak __start_sel4_root_task_stack");
+
+/// The pages of the first thread's stack, the guard first, if the runtime says where they are.
+#[allow(unsafe_code)]
+fn first_stack() -> Option<Range<usize>> {
+    let bounds: *const [usize; 3];
+    // SAFETY: reads an address that the linker fills in.
+    unsafe {
+        asm!("lea {}, [__start_sel4_root_task_stack]", out(reg) bounds,
+            options(nomem, nostack, preserves_flags));
+    }
+    if bounds.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so the runtime defined it: three addresses that are never written.
+    let [guard, bottom, end] = unsafe { *bounds };
+    (bottom - guard == FrameObjectType::GRANULE.bytes()).then_some(guard..end)
+}
+
 /// The most untypeds a boot information of this kernel has.
 const MAX_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 
 /// Starts a manager of everything the kernel left to this root task.
 ///
-/// The pool is its first book-keeping memory; it can be given once.
+/// The pool is its first book-keeping memory; it can be given once. The page below the calling
+/// thread's first stack is unmapped, where the program's runtime set one aside for that (as
+/// `sel4-root-task` does): an overflow is a fault from then on, which is reported as one at the
+/// stack of main.
 ///
 /// # Errors
-/// [`Error::BadBootInfo`] when the pool was given before; otherwise what [`Vmm::new`] says.
+/// [`Error::BadBootInfo`] when the pool was given before; what [`Vmm::new`] says;
+/// [`Error::AlreadyStarted`] for a second manager, and then no kernel call was made.
+/// [`Error::Kernel`].
 pub fn start<const PAGES: usize>(
     bootinfo: &sel4::BootInfoPtr,
     pool: &'static BootPool<PAGES>,
@@ -107,6 +138,7 @@ pub fn start<const PAGES: usize>(
     let ipc_buffer = bootinfo.ipc_buffer() as usize & !(page - 1);
     // The kernel maps the IPC buffer right behind the image, and the boot information behind that.
     let image = ipc_buffer - bootinfo.user_image_frames().len() * page..ipc_buffer;
+    let stack = first_stack().filter(|stack| image.start < stack.start && stack.end < image.end);
     let info = bootinfo.ptr() as usize & !(page - 1);
     let end = bootinfo.ptr() as usize + bootinfo.footprint_size();
     let info = info..end.next_multiple_of(page);
@@ -141,10 +173,19 @@ pub fn start<const PAGES: usize>(
         vspace: CPtr::new(slot::VSPACE.index()),
         asid_pool: CPtr::new(slot::ASID_POOL.index()),
         mapped: &mapped,
+        stack: stack.clone(),
         tables: known_tables,
         pool,
     };
     let mut vmm = Vmm::new(Sel4(()), Architecture::IA32, &boot)?;
+    // No kernel call so far. From here on the boot information tells only what was.
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return Err(Error::AlreadyStarted);
+    }
+    if let Some(stack) = stack {
+        let guard = bootinfo.user_image_frames().start() + (stack.start - image.start) / page;
+        vmm.kernel.page_unmap(CPtr::new(guard))?;
+    }
     vmm.protect_in_place(u8::MAX)?;
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)

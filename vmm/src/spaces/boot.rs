@@ -21,7 +21,7 @@ use crate::types::boot::BootInfo;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
 use crate::types::options::RegionOptions;
-use crate::types::region::Kind;
+use crate::types::region::{Kind, MAIN_STACK_NAME};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// A manager of all memory that `boot` tells of. No kernel call; large untypeds are left whole.
@@ -77,8 +77,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Extent))?;
         vmm.start_space(&mut Reserve::as_it_is(), own, SpaceId(1), boot.vspace)?;
         for (name, range) in boot.mapped {
-            let range = pages(range)?;
-            vmm.record_boot_region(name, range)?;
+            match &boot.stack {
+                Some(stack) if range.contains(&stack.start) => {
+                    for (name, part, guard) in [
+                        (*name, range.start..stack.start, 0),
+                        (MAIN_STACK_NAME, stack.clone(), 1),
+                        (*name, stack.end..range.end, 0),
+                    ] {
+                        vmm.record_boot_region(name, pages(&part)?, guard)?;
+                    }
+                }
+                _ => vmm.record_boot_region(name, pages(range)?, 0)?,
+            }
         }
         for &(level, address, table) in boot.tables {
             vmm.record_boot_table(level, address, table)?;
@@ -124,9 +134,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    fn record_boot_region(&mut self, name: &str, range: PageRange) -> Result {
-        let options =
-            RegionOptions::new(range.pages()).named(name).at(range.start().bits()).kind(Kind::Boot);
+    /// Records pages that are mapped, but for the first `guard` of them; nothing for no pages.
+    fn record_boot_region(&mut self, name: &str, range: PageRange, guard: u16) -> Result {
+        let Some(usable) = range.pages().checked_sub(guard.into()).filter(|&pages| pages != 0)
+        else {
+            return Ok(());
+        };
+        let first = range.start().bits() + usize::from(guard) * self.geometry.page_bytes();
+        let options = RegionOptions::new(usable).named(name).at(first).kind(Kind::Boot);
+        let options = options.guarded(guard, 0);
         self.place_region(&mut Reserve::as_it_is(), self.own, &options).map(|_| ())
     }
 

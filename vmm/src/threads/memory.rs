@@ -7,7 +7,7 @@ use crate::state::reserve::Reserve;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::RegionOptions;
-use crate::types::thread::{ThreadMemory, ThreadOptions, Tls, TlsImage};
+use crate::types::thread::{StackOptions, ThreadMemory, ThreadOptions, Tls, TlsImage};
 
 /// The parts of a block of thread-local storage, in bytes from the start of its region.
 struct TlsLayout {
@@ -35,7 +35,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(image) = &options.tls {
             self.layout_tls(image)?;
         }
-        let stack = self.allocate_stack(space, options.stack_pages, options.name)?;
+        let ThreadOptions { stack_pages, guard_pages, tls: _, name } = *options;
+        let stack = StackOptions::new(stack_pages).guarded(guard_pages).named(name);
+        let stack = self.allocate_stack_with(space, &stack)?;
         let tls = options.tls.map(|image| self.allocate_tls(space, &image, options.name));
         // The buffer comes last, as it alone cannot go to the quarantine.
         let made = tls.transpose().and_then(|tls| match self.allocate_ipc_buffer(space) {

@@ -1,24 +1,32 @@
-//! Stacks: memory with a guard page below, so that an overflow faults instead of overwriting.
+//! Stacks: memory with guard pages below, so that an overflow faults instead of overwriting.
 
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::Result;
-use crate::types::ids::{RegionId, SpaceId};
+use crate::types::ids::SpaceId;
 use crate::types::options::RegionOptions;
 use crate::types::region::{Backing, Kind};
-use crate::types::thread::Stack;
+use crate::types::thread::{Stack, StackOptions};
 
-fn stack_options(pages: usize, name: &str) -> RegionOptions {
-    RegionOptions::new(pages).named(name).guarded(1, 1).kind(Kind::Stack)
+fn stack_region(options: &StackOptions<'_>) -> RegionOptions {
+    let StackOptions { pages, guard_pages, around, name } = *options;
+    let region = RegionOptions::new(pages).named(name).kind(Kind::Stack);
+    let region = region.guarded(guard_pages.max(1), 1);
+    match around {
+        Some(around) => region.backed(Backing::OnDemand { around }),
+        None => region,
+    }
 }
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a stack of `pages` pages with one guard page on either side. Give it back with
     /// [`Vmm::release`].
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`].
     pub fn allocate_stack(&mut self, space: SpaceId, pages: usize, name: &str) -> Result<Stack> {
-        let region = self.map(space, &stack_options(pages, name))?;
-        Ok(self.stack_in(region, pages))
+        self.allocate_stack_with(space, &StackOptions::new(pages).named(name))
     }
 
     /// Reserves a stack of at the most `pages` pages, with one guard page on either side: each page
@@ -34,13 +42,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         around: u8,
         name: &str,
     ) -> Result<Stack> {
-        let options = stack_options(pages, name).backed(Backing::OnDemand { around });
-        let region = self.reserve(space, &options)?;
-        Ok(self.stack_in(region, pages))
+        self.allocate_stack_with(space, &StackOptions::new(pages).growing(around).named(name))
     }
 
-    fn stack_in(&self, region: RegionId, pages: usize) -> Stack {
-        let bottom = region.start().bits() + self.geometry.page_bytes();
-        Stack { region, bottom, top: bottom + (pages << self.geometry.page_bits) }
+    /// Makes a stack as `options` says, with one guard page above. Mapped at once, it costs what
+    /// [`Vmm::map`] does; growing, no kernel call. Give it back with [`Vmm::release`].
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`] and [`Vmm::reserve`].
+    pub fn allocate_stack_with(
+        &mut self,
+        space: SpaceId,
+        options: &StackOptions<'_>,
+    ) -> Result<Stack> {
+        let wanted = stack_region(options);
+        let region = match options.around {
+            Some(_) => self.reserve(space, &wanted)?,
+            None => self.map(space, &wanted)?,
+        };
+        let guard = usize::from(wanted.guard_below) << self.geometry.page_bits;
+        let bottom = region.start().bits() + guard;
+        Ok(Stack { region, bottom, top: bottom + (options.pages << self.geometry.page_bits) })
     }
 }

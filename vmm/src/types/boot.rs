@@ -19,6 +19,9 @@ pub struct BootInfo<'a> {
     /// Addresses that are mapped already, each with a name: the program's image, the IPC buffer,
     /// the boot information. Each is page-aligned, in bytes; none overlaps another.
     pub mapped: &'a [(&'a str, Range<usize>)],
+    /// The first thread's stack, inside one of `mapped`, if it has a guard: all its pages, in
+    /// bytes, the guard first, which is one page that is not mapped. Page-aligned.
+    pub stack: Option<Range<usize>>,
     /// The paging structures that are there already, by level and an address they cover, with
     /// their capabilities.
     pub tables: &'a [(u8, usize, CPtr)],

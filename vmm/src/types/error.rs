@@ -153,6 +153,8 @@ pub enum Error {
     },
     /// The lock has a manager already.
     AlreadyShared,
+    /// The program has a manager of its boot information already.
+    AlreadyStarted,
     /// The boot information cannot be used as it is: the offending address or number.
     BadBootInfo(usize),
     /// The kernel has no identifier for an address space left: 4096 on IA32, the own one included.
@@ -292,6 +294,9 @@ impl fmt::Display for Error {
                 write!(f, "{space:?} is used by {threads} threads or objects")
             }
             Error::AlreadyShared => f.write_str("the lock has a manager already"),
+            Error::AlreadyStarted => {
+                f.write_str("the program has a manager of its boot information already")
+            }
             Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
             Error::OutOfAsids => f.write_str("no identifier for an address space is left"),
             Error::OutOfBadges => f.write_str("no badge for a registered thread is left"),

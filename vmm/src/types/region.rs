@@ -10,6 +10,9 @@ use crate::types::ids::RegionId;
 /// What an arena is called.
 pub(crate) const ARENA_NAME: &str = "IPC buffers";
 
+/// What the first thread's stack is called.
+pub(crate) const MAIN_STACK_NAME: &str = "stack of main";
+
 /// What a region is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Kind {

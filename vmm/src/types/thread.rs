@@ -52,10 +52,48 @@ pub struct TlsImage<'a> {
 pub struct ThreadOptions<'a> {
     /// Pages of its stack.
     pub stack_pages: usize,
+    /// Guard pages below its stack, which are never mapped: 1 at least. A function whose frame is
+    /// larger than them, and which touches the far end first, steps over them.
+    pub guard_pages: u16,
     /// Its program's thread-local storage, if it has any.
     pub tls: Option<TlsImage<'a>>,
     /// A name for people.
     pub name: &'a str,
+}
+
+/// What a stack is to be. Start with [`StackOptions::new`] and change what differs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StackOptions<'a> {
+    pub(crate) pages: usize,
+    pub(crate) guard_pages: u16,
+    pub(crate) around: Option<u8>,
+    pub(crate) name: &'a str,
+}
+
+impl<'a> StackOptions<'a> {
+    /// `pages` pages that are mapped at once, with one guard page below, without a name.
+    pub fn new(pages: usize) -> StackOptions<'a> {
+        StackOptions { pages, guard_pages: 1, around: None, name: "" }
+    }
+
+    /// With this many guard pages below, 1 at least.
+    #[must_use]
+    pub fn guarded(self, guard_pages: u16) -> Self {
+        StackOptions { guard_pages, ..self }
+    }
+
+    /// Mapped page by page when it is touched, with `around` pages for one fault
+    /// ([`crate::Backing::OnDemand`]).
+    #[must_use]
+    pub fn growing(self, around: u8) -> Self {
+        StackOptions { around: Some(around), ..self }
+    }
+
+    /// A name for people: its first 15 bytes.
+    #[must_use]
+    pub fn named(self, name: &'a str) -> Self {
+        StackOptions { name, ..self }
+    }
 }
 
 /// A thread's copy of the thread-local storage.
@@ -98,9 +136,14 @@ impl Stack {
         self.region
     }
 
-    /// The lowest address that can be used, in bytes. The page below is the guard.
+    /// The lowest address that can be used, in bytes. The pages below are the guard.
     pub fn bottom(self) -> usize {
         self.bottom
+    }
+
+    /// Where the guard below begins, in bytes; page-aligned.
+    pub fn guard(self) -> usize {
+        self.region.start().bits()
     }
 
     /// The address after the highest, page-aligned: the first stack pointer.

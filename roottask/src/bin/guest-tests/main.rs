@@ -7,7 +7,7 @@
 //!
 //!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs signal.rs fault.rs
 //!                   io_port.rs
-//!   the runtime     runtime.rs
+//!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
 //!                   exhaustion.rs
 //! ```
@@ -37,6 +37,7 @@ mod probe;
 mod refusal;
 mod runtime;
 mod signal;
+mod stacks;
 mod survival;
 mod thread;
 mod untyped;
@@ -79,6 +80,7 @@ const ALL: &[&[Test]] = &[
     fault::TESTS,
     io_port::TESTS,
     runtime::TESTS,
+    stacks::TESTS,
     memory::TESTS,
     kept_tables::TESTS,
     survival::TESTS,

@@ -23,6 +23,7 @@ crate::tests!("refusal":
     objects_that_there_are_not,
     a_boot_information_without_memory,
     a_pool_that_is_too_small_or_was_given_before,
+    a_second_manager_of_the_same_boot_information,
 );
 
 const USER_END: usize = 0xe000_0000;
@@ -239,6 +240,18 @@ fn a_boot_information_without_memory(context: &mut Context) -> Outcome {
     let started = start(&changed, &SECOND_POOL).map(|_| ());
     check!(matches!(started, Err(Error::Allocator(_))));
     check!(started.is_err_and(|error| error.blame() == Blame::Caller));
+    goes_on(context)
+}
+
+static POOL_OF_A_SECOND: BootPool<32> = BootPool::new();
+
+/// A55.
+fn a_second_manager_of_the_same_boot_information(context: &mut Context) -> Outcome {
+    let calls = context.vmm.stats().calls.total();
+    let second = start(&context.bootinfo, &POOL_OF_A_SECOND).map(|_| ());
+    check_eq!(second, Err(Error::AlreadyStarted));
+    check_eq!(second.map_err(|error| error.blame()), Err(Blame::Caller));
+    check_eq!(context.vmm.stats().calls.total(), calls);
     goes_on(context)
 }
 

@@ -210,7 +210,8 @@ fn a_hundred_threads_have_memory_of_their_own(context: &mut Context) -> Outcome 
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     let tcbs = vmm.allocate_many(Blueprint::Tcb, THREADS)?;
     let image = TlsImage { init: INITIAL, memory_bytes: STORAGE, align: 16, address: 0 };
-    let options = ThreadOptions { stack_pages: 2, tls: Some(image), name: "one of many" };
+    let options =
+        ThreadOptions { stack_pages: 2, guard_pages: 1, tls: Some(image), name: "one of many" };
     let mut memory = Vec::new();
     for number in 0..THREADS {
         let made = vmm.allocate_thread_memory(space, &options)?;

@@ -1,7 +1,8 @@
 //! Starting.
 
 use untyped_alloc::{Error as AllocError, NodeKind as AllocNodeKind, UntypedInfo};
-use vmm::{AddressError, Blame, CPtr, Error, RegionOptions, Result, Vmm};
+use vmm::{Access, AddressError, Blame, BootInfo, CPtr, Error, FaultClass, PageFault};
+use vmm::{RegionOptions, Result, Vmm};
 use vmm_tests::model::{Arena, ModelKernel, SharedModel};
 
 use super::FREE;
@@ -11,6 +12,7 @@ on_both!(
     starting_makes_no_kernel_call,
     what_the_boot_mapped_is_recorded,
     nothing_is_ever_mapped_over_it,
+    the_first_threads_stack_has_a_guard,
     a_machine_without_ram_is_refused,
     a_pool_that_is_too_small_is_refused,
     boot_information_that_makes_no_sense_is_refused,
@@ -44,6 +46,33 @@ fn what_the_boot_mapped_is_recorded(target: Target) {
     }
     let null = host.vmm.region_at(host.own(), 0).expect("a space");
     assert!(null.is_some(), "the page of the null pointer is never mapped");
+}
+
+/// A53.
+fn the_first_threads_stack_has_a_guard(target: Target) {
+    let arena = Arena::new();
+    let machine = Machine::roomy(target);
+    let kernel = ModelKernel::boot(&arena, &machine.config);
+    let parts = BootParts::of(&kernel, machine.pool_pages);
+    let image = parts.mapped[0].1.clone();
+    let guard = image.start + PAGE;
+    let info = BootInfo { stack: Some(guard..guard + 3 * PAGE), ..parts.info() };
+    let vmm = Vmm::new(SharedModel::new(kernel), target.architecture(), &info).expect("it starts");
+    let region = |address| vmm.region_at(vmm.own_space(), address).expect("a space").expect("one");
+    let stack = region(guard);
+    assert_eq!((stack.name.as_str(), stack.guard_below), ("stack of main", 1));
+    assert_eq!((stack.range.start().bits(), stack.range.pages()), (guard, 3));
+    for (address, start) in [(image.start, image.start), (guard + 3 * PAGE, guard + 3 * PAGE)] {
+        assert_eq!((region(address).name.as_str(), region(address).guard_below), ("image", 0));
+        assert_eq!(region(address).range.start().bits(), start);
+    }
+    assert_eq!(region(image.end - PAGE).range.end(), image.end);
+    let write = |address| PageFault { address, access: Access::Write, present: false, ip: 0 };
+    let report = |address| vmm.report_fault(vmm.own_space(), write(address), "main");
+    let at_guard = report(guard + PAGE - 8).expect("a space");
+    assert_eq!(at_guard.class, FaultClass::Guard);
+    assert!(at_guard.to_string().contains("is 8 bytes below the stack of main: its guard"));
+    assert_eq!(report(guard + PAGE).expect("a space").class, FaultClass::Boot);
 }
 
 /// A5, A11.

@@ -146,7 +146,7 @@ where
     let HandlerOptions { name, priority, stack_pages } = *options;
     let new = ThreadSpec {
         space: vmm.own_space(),
-        memory: ThreadOptions { stack_pages, tls: None, name },
+        memory: ThreadOptions { stack_pages, guard_pages: 1, tls: None, name },
         tls_copy: None,
         cspace: ThreadCSpace::Manager,
         faults: FaultEndpoint::None,

@@ -65,7 +65,7 @@ impl Worker {
     ) -> Outcome<Option<Worker>> {
         let tcb = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Tcb))?;
         let Some(tcb) = tcb else { return Ok(None) };
-        let options = ThreadOptions { stack_pages, tls: None, name: "worker" };
+        let options = ThreadOptions { stack_pages, guard_pages: 1, tls: None, name: "worker" };
         let memory = stress
             .attempt(Kind::ThreadMemory, |vmm| vmm.allocate_thread_memory(space, &options))?;
         let Some(memory) = memory else {
