@@ -31,6 +31,18 @@ CLIENT_CRATES=(-p vmm-client -p vmm-clients)
 # Root tasks that tell what they do, and what they must tell (NAME.expected).
 TOLD_PROGRAMS=(service-demo fault-demo)
 
+# Mistakes that must end a program, and what must be said of each.
+declare -A ENDINGS=(
+    [locked-twice]='^the manager is locked by the thread that has it already'
+    [touched-under-lock]='^a thread \(badge 1\) has the manager locked and faulted: Write'
+    [guard-hit-under-lock]='^a thread \(badge 1\) has the manager locked and faulted: Write'
+    [policy-locks]='^the manager is locked by the thread that has it already'
+    [policy-faults]='^the thread "fault handler", which answers faults, has faulted itself: Write 0x120,'
+    [policy-overflows]='^the thread "fault handler", which answers faults, has used up its stack of 32768 bytes'
+    [policy-raises]='^the thread "fault handler", which answers faults, has faulted itself: Exception .*number: 6'
+    [main-overflows]='is [0-9]+ bytes below the stack of main: its guard$'
+)
+
 # What may differ between two runs: numbers, with what they are padded with, and lists of them.
 NUMBERS='s/ +[0-9]+x2\^[0-9]+//g; s/ *(0x[0-9a-f]+|[0-9]+)/ #/g'
 
@@ -93,6 +105,18 @@ told_program() {
     shift
     "$SCRIPTS/run.sh" "$name" "$@" 2>&1 | tee "$output" || return
     matches_in_order "$SCRIPTS/$name.expected" "$output"
+}
+
+# ends_saying WORDS CASE [OPTION]: a mistake ends the program `endings` with a failure (it does not
+# hang), and with these words.
+ends_saying() {
+    local words=$1 case=$2 output=$LOGS/ending status=0
+    shift 2
+    "$SCRIPTS/run.sh" endings --timeout 30 "$@" -- "$case" >"$output" 2>&1 || status=$?
+    cat "$output"
+    ((status == 1)) || return
+    plain_lines <"$output" | grep -qFx "endings: $case" || return
+    plain_lines <"$output" | grep -qE -e "$words"
 }
 
 # READING.md explains lines that dump-demo prints: each of its examples, but for the numbers.
@@ -278,7 +302,7 @@ target_lane() {
 
 script_lane() {
     check "tests name what MODEL.md numbers" python3 "$SCRIPTS/model_numbers.py" MODEL.md tests/tests \
-        roottask/src/bin/guest-tests
+        roottask/src/bin/guest-tests roottask/src/bin/endings
     check "the check of these numbers" numbers_check_works
     check "imports go down" python3 "$SCRIPTS/floors.py" ARCHITECTURE.md
     check "the check of the floors" python3 "$SCRIPTS/floors_test.py"
@@ -323,7 +347,7 @@ stress_lane() {
 }
 
 qemu_lane() {
-    local kernel memory program
+    local kernel memory program ending
     for kernel in "${KERNELS[@]}"; do
         local -a options=()
         [[ $kernel == debug ]] || options=("--$kernel-kernel")
@@ -335,6 +359,9 @@ qemu_lane() {
         done
         for program in "${TOLD_PROGRAMS[@]}"; do
             check "$program, $kernel kernel" told_program "$program" "${options[@]}"
+        done
+        for ending in "${!ENDINGS[@]}"; do
+            check "endings, $ending, $kernel kernel" ends_saying "${ENDINGS[$ending]}" "$ending" "${options[@]}"
         done
         guest_tests "$kernel" "${options[@]}"
         check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"

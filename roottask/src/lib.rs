@@ -5,6 +5,7 @@
 //!   bin/hello.rs                    the least there is: start the manager, map, use, give back
 //!   bin/ipc-demo/                   the two threads of the IPC demo
 //!   bin/dump-demo.rs                what the manager shows of itself, for people and debuggers
+//!   bin/endings/                    mistakes after which a program cannot go on
 //!   bin/fault-demo/                 what happens when memory is touched that is not there
 //!   bin/guest-tests/                tests that run on the real kernel
 //!   bin/service-demo/               client programs and the service they have their memory from

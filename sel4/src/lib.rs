@@ -76,6 +76,8 @@ cfg_if::cfg_if! {
         mod printing;
         mod reply_authority;
         #[cfg(feature = "state")]
+        mod lock;
+        #[cfg(feature = "state")]
         mod state;
         mod syscalls;
         mod user_context;
@@ -111,7 +113,10 @@ cfg_if::cfg_if! {
         pub use printing::DebugWrite;
         pub use reply_authority::{ConveysReplyAuthority, ImplicitReplyAuthority, ReplyAuthority};
         #[cfg(feature = "state")]
+        pub use lock::NotificationLock;
+        #[cfg(feature = "state")]
         pub use state::{
+            ipc_buffer_address,
             init_ipc_buffer, ipc_buffer_is_thread_local, set_ipc_buffer, with_ipc_buffer,
             with_ipc_buffer_mut, ImplicitInvocationContext,
         };

@@ -126,6 +126,13 @@ pub unsafe fn init_ipc_buffer(ipc_buffer: *mut IpcBuffer) {
     unsafe { (*ipc_buffer).inner().tag.get().write(ipc_buffer as Word | FREE) };
 }
 
+/// The address of the calling thread's IPC buffer, by which a program can tell its threads apart; 0
+/// when none has been set. Beyond upstream.
+#[inline(always)]
+pub fn ipc_buffer_address() -> Word {
+    load() & !LOW_BITS
+}
+
 /// Calls `f` with the calling thread's IPC buffer. Calls may be nested.
 ///
 /// # Panics

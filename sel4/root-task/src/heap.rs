@@ -2,16 +2,16 @@
 //! aside.
 //!
 //! An allocation takes the next power of two; when there is none left the program's allocation
-//! error is a panic. The lock is one word. A second thread that finds it taken waits, and how
-//! depends on whether it was told how to: see [`set_global_allocator_mutex_notification`].
+//! error is a panic. A second thread that finds the lock taken waits, and how depends on whether it
+//! was told how to: see [`set_global_allocator_mutex_notification`].
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use buddy_system_allocator::Heap;
-use sel4::cap;
+use sel4::{cap, NotificationLock};
 
 /// The heap's memory, in pages of its own.
 #[repr(C, align(4096))]
@@ -51,10 +51,7 @@ extern "C" {
 const ORDERS: usize = 32;
 
 struct LockedHeap {
-    /// 0: nobody is at the heap. Else how many threads are at it or wait for the notification.
-    lock: AtomicU32,
-    /// The capability pointer of the notification, 0 while there is none.
-    notification: AtomicU32,
+    lock: NotificationLock,
     initialized: AtomicBool,
     heap: UnsafeCell<Heap<ORDERS>>,
 }
@@ -64,8 +61,7 @@ unsafe impl Sync for LockedHeap {}
 
 #[global_allocator]
 static HEAP: LockedHeap = LockedHeap {
-    lock: AtomicU32::new(0),
-    notification: AtomicU32::new(0),
+    lock: NotificationLock::new("the heap"),
     initialized: AtomicBool::new(false),
     heap: UnsafeCell::new(Heap::empty()),
 };
@@ -76,41 +72,18 @@ static HEAP: LockedHeap = LockedHeap {
 /// yields until it is free, which a thread of lower priority can never bring about; after a million
 /// turns that is reported by a panic.
 pub fn set_global_allocator_mutex_notification(notification: cap::Notification) {
-    HEAP.notification.store(notification.bits(), Ordering::Release);
+    HEAP.lock.set_notification(notification);
 }
 
 impl LockedHeap {
-    fn notification(&self) -> Option<cap::Notification> {
-        match self.notification.load(Ordering::Acquire) {
-            0 => None,
-            bits => Some(cap::Notification::from_bits(bits)),
-        }
-    }
-
     fn acquire(&self) {
-        if let Some(notification) = self.notification() {
-            if self.lock.fetch_add(1, Ordering::Acquire) != 0 {
-                notification.wait();
-            }
-            return;
-        }
-        for _ in 0..1_000_000 {
-            if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                return;
-            }
-            sel4::r#yield();
-        }
-        panic!(
-            "the heap is taken by a thread of lower priority: the program must call \
-                set_global_allocator_mutex_notification before it starts a second thread"
-        );
-    }
-
-    fn release(&self) {
-        if self.lock.fetch_sub(1, Ordering::Release) != 1 {
-            if let Some(notification) = self.notification() {
-                notification.signal();
-            }
+        match self.lock.notification() {
+            Some(notification) => self.lock.acquire_at(notification, |_| ()),
+            None => assert!(
+                self.lock.acquire_yielding(),
+                "the heap is taken by a thread of lower priority: the program must call \
+                 set_global_allocator_mutex_notification before it starts a second thread"
+            ),
         }
     }
 
@@ -129,7 +102,7 @@ impl LockedHeap {
             }
         }
         let value = f(heap);
-        self.release();
+        self.lock.release();
         value
     }
 }

@@ -112,6 +112,18 @@ pub trait Kernel {
     /// `TCB_Resume`, and then `Yield`: a thread of at least the caller's priority runs until it
     /// blocks before this returns.
     fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult;
+
+    /// Tells the implementation, without a kernel call, that faults of a thread in the manager's
+    /// own space come with this badge.
+    fn note_own_badge(&mut self, tcb: CPtr, badge: usize) {
+        let _ = (tcb, badge);
+    }
+
+    /// Tells the implementation, without a kernel call, where the IPC buffer of a thread in the
+    /// manager's own space is.
+    fn note_own_buffer(&mut self, tcb: CPtr, vaddr: usize) {
+        let _ = (tcb, vaddr);
+    }
 }
 
 /// Memory that is mapped in the manager's own VSpace: what it does with contents.

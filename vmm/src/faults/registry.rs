@@ -33,6 +33,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let info = ThreadInfo { space, tcb, fault_endpoint, name };
                 self.threads.insert(thread, badge, info);
                 node.threads.set(node.threads.get() + 1);
+                if space == self.own_space() {
+                    self.kernel.inner_mut().note_own_badge(tcb, badge as usize);
+                }
                 Ok(ThreadId(badge))
             }
             Err(error) => {

@@ -21,6 +21,7 @@ use untyped_alloc::{
     Rights, UntypedInfo,
 };
 
+use super::own_threads;
 use crate::manager::vmm::Vmm;
 use crate::types::architecture::Architecture;
 use crate::types::boot::BootInfo;
@@ -80,9 +81,9 @@ static OWN_SPACE: AtomicUsize = AtomicUsize::new(0);
 /// Whether the boot information has a manager.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-// The runtime's word on the first thread's stack (`StackBounds` of sel4-root-task) lies in a section
-// of its own. The linker defines this symbol where there is one; it is 0 in a program with another
-// runtime.
+// The runtime's word on the first thread's stack (`StackBounds` of sel4-root-task) lies in a
+// section of its own. The linker defines this symbol where there is one; it is 0 in a program with
+// another runtime.
 global_asm!(".weak __start_sel4_root_task_stack");
 
 /// The pages of the first thread's stack, the guard first, if the runtime says where they are.
@@ -186,6 +187,7 @@ pub fn start<const PAGES: usize>(
         let guard = bootinfo.user_image_frames().start() + (stack.start - image.start) / page;
         vmm.kernel.page_unmap(CPtr::new(guard))?;
     }
+    own_threads::note_buffer(slot::TCB.index(), bootinfo.ipc_buffer() as usize);
     vmm.protect_in_place(u8::MAX)?;
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)
@@ -409,6 +411,14 @@ impl Kernel for Sel4 {
         // It runs at once if its priority is the higher one, and now if it is the same.
         sel4::r#yield();
         Ok(())
+    }
+
+    fn note_own_badge(&mut self, tcb: CPtr, badge: usize) {
+        own_threads::note_badge(badge, tcb.bits());
+    }
+
+    fn note_own_buffer(&mut self, tcb: CPtr, vaddr: usize) {
+        own_threads::note_buffer(tcb.bits(), vaddr);
     }
 }
 

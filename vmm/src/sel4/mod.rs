@@ -2,10 +2,12 @@
 //!
 //! - `kernel.rs`: the seam on the bindings ([`Sel4`]), and [`start`], which makes a manager of the
 //!   boot information.
+//! - `own_threads.rs`: threads of the manager's own space by the badges of their faults.
 //! - [`faults`]: page faults as messages; a handler in a thread of its own, or fed from another
 //!   loop.
 
 pub mod faults;
 mod kernel;
+mod own_threads;
 
 pub use kernel::{start, BootPool, Sel4};

@@ -311,7 +311,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchIpcBuffer`] when it was released; [`Error::Kernel`].
     pub fn set_ipc_buffer(&mut self, tcb: CPtr, buffer: IpcBuffer) -> Result {
         self.live_ipc_buffer(buffer)?;
-        self.kernel.tcb_set_ipc_buffer(tcb, buffer.address, buffer.frame).map_err(Error::from)
+        self.kernel.tcb_set_ipc_buffer(tcb, buffer.address, buffer.frame)?;
+        if buffer.region.space() == self.own_space() {
+            self.kernel.inner_mut().note_own_buffer(tcb, buffer.address);
+        }
+        Ok(())
     }
 
     /// Takes the buffer from whatever thread has it, and gives its frame back. Two kernel calls. A

@@ -1,14 +1,18 @@
 //! A thread that does nothing but answer faults.
 
-use core::fmt;
 use core::mem::{align_of, size_of};
 
 use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
+use sel4::{cap, MessageInfo, UserContext, Word};
 
+use super::handler_error::HandlerError;
+use super::message::{decode, ThreadFault};
 use super::pager_table::Pagers;
+use super::watcher::Watcher;
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
+use crate::sel4::own_threads;
 use crate::types::error::Error;
+use crate::types::fault::PageFault;
 use crate::types::thread::ThreadOptions;
 use crate::types::thread_parts::{FaultEndpoint, ThreadCSpace, ThreadParts, ThreadSpec};
 use untyped_alloc::{Blueprint, CPtr, Object};
@@ -30,43 +34,12 @@ impl Default for HandlerOptions<'_> {
     }
 }
 
-/// Why no thread was started.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HandlerError {
-    /// The manager refused.
-    Manager(Error),
-    /// The kernel refused to set up the thread.
-    Kernel(sel4::Error),
-}
-
-impl From<Error> for HandlerError {
-    fn from(error: Error) -> Self {
-        HandlerError::Manager(error)
-    }
-}
-
-impl From<sel4::Error> for HandlerError {
-    fn from(error: sel4::Error) -> Self {
-        HandlerError::Kernel(error)
-    }
-}
-
-impl fmt::Display for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HandlerError::Manager(error) => error.fmt(f),
-            HandlerError::Kernel(error) => write!(f, "the kernel refused: {error}"),
-        }
-    }
-}
-
-impl core::error::Error for HandlerError {}
-
 /// A thread that answers faults.
 #[derive(Clone, Copy, Debug)]
 pub struct HandlerThread {
     endpoint: Object,
     parts: ThreadParts,
+    watcher: Watcher,
     /// Where its handler's pagers are, in its stack; 0 until they are there.
     pagers: usize,
 }
@@ -91,6 +64,7 @@ impl HandlerThread {
             unsafe { &mut *(self.pagers as *mut Pagers) }.release(vmm)?;
         }
         vmm.release_thread(&mut self.parts)?;
+        self.watcher.stop(vmm)?;
         Ok(vmm.free(self.endpoint)?)
     }
 }
@@ -100,6 +74,7 @@ struct Start<P> {
     shared: &'static SharedManager,
     handler: FaultHandler<P>,
     tcb: CPtr,
+    watcher: Watcher,
     cspace_root: CPtr,
 }
 
@@ -107,7 +82,12 @@ struct Start<P> {
 /// makes endpoint, stack, IPC buffer and TCB by means of the manager, in the manager's own VSpace
 /// and CSpace. `prepare` can add pagers before it runs.
 ///
-/// The thread has no thread-local storage, so `policy` must use none.
+/// The thread has no thread-local storage, so `policy` must use none. A second thread, with a stack
+/// of its own, waits for a fault of this one (a policy that touches what is not mapped, or needs
+/// more stack): it says what happened and ends the program by a panic, since no fault would be
+/// answered any more. So does this thread for a fault of a thread that has the manager locked and
+/// runs in the manager's own space: the page that is wanted could only be mapped after it has let
+/// the manager go.
 ///
 /// # Errors
 /// What the manager or the kernel refuses; what was made before that is given back.
@@ -122,7 +102,8 @@ where
 {
     let vmm = &mut *shared.lock();
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
-    let mut thread = HandlerThread { endpoint, parts: ThreadParts::default(), pagers: 0 };
+    let (parts, watcher) = (ThreadParts::default(), Watcher::default());
+    let mut thread = HandlerThread { endpoint, parts, watcher, pagers: 0 };
     match begin(vmm, &mut thread, (shared, options), policy, prepare) {
         Ok(()) => Ok(thread),
         Err(error) => {
@@ -144,16 +125,18 @@ where
     P: FnMut(&mut Manager, &Incident<'_>) -> Verdict + Send + 'static,
 {
     let HandlerOptions { name, priority, stack_pages } = *options;
+    let own_faults = thread.watcher.make_endpoint(vmm)?;
     let new = ThreadSpec {
         space: vmm.own_space(),
         memory: ThreadOptions { stack_pages, guard_pages: 1, tls: None, name },
         tls_copy: None,
         cspace: ThreadCSpace::Manager,
-        faults: FaultEndpoint::None,
+        faults: FaultEndpoint::At(own_faults),
     };
     let made = vmm.allocate_thread(&new, &mut thread.parts)?;
     let control = cap::Tcb::from_bits(made.tcb.slot().bits() as Word);
     control.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
+    thread.watcher.run(vmm, own_faults, (name, made.memory.stack), priority)?;
     let mut handler = FaultHandler::new(thread.endpoint(), policy);
     if let Err(error) = prepare(vmm, &mut handler) {
         handler.release(vmm)?;
@@ -161,7 +144,8 @@ where
     }
 
     let cspace_root = vmm.cspace_root();
-    let start = Start { shared, handler, tcb: made.tcb.slot(), cspace_root };
+    let (tcb, watcher) = (made.tcb.slot(), thread.watcher);
+    let start = Start { shared, handler, tcb, watcher, cspace_root };
     const { assert!(size_of::<Start<P>>() <= 2048 && align_of::<Start<P>>() <= 16) };
     let at = (made.memory.stack.top() - size_of::<Start<P>>()) & !15;
     // SAFETY: the upper end of a stack that is mapped, writable and not in use yet; half a page of
@@ -188,13 +172,14 @@ where
 {
     // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone
     // while it runs.
-    let Start { shared, handler, tcb, cspace_root } = unsafe { &mut *(start as *mut Start<P>) };
+    let Start { shared, handler, tcb, watcher, cspace_root } =
+        unsafe { &mut *(start as *mut Start<P>) };
     let endpoint = cap::Endpoint::from_bits(handler.endpoint.bits() as Word);
     let (mut info, mut badge) = endpoint.recv(());
     loop {
         let answer = {
-            let vmm = &mut *shared.lock();
-            follow_cspace(vmm, *tcb, cspace_root);
+            let vmm = &mut *shared.lock_or(|owner| refuse_fault_of(owner, &info, badge));
+            follow_cspace(vmm, (*tcb, watcher), cspace_root);
             handler.handle(vmm, &info, badge)
         };
         (info, badge) = match answer {
@@ -204,12 +189,34 @@ where
     }
 }
 
-/// Gives the thread the CSpace that the manager has now: it grows by a new root.
-fn follow_cspace(vmm: &mut Manager, tcb: CPtr, known: &mut CPtr) {
+/// Ends the program when the thread that has the manager, whose IPC buffer is at `owner`, is the
+/// one whose fault has come: it cannot let the manager go before the fault is answered, and the
+/// fault cannot be answered before.
+#[cold]
+fn refuse_fault_of(owner: Word, info: &MessageInfo, badge: Word) {
+    if own_threads::buffer_of(badge as usize) != Some(owner as usize) {
+        return;
+    }
+    match sel4::with_ipc_buffer(|buffer| decode(buffer, info)) {
+        Some(ThreadFault::Page(PageFault { address, access, ip, .. })) => panic!(
+            "a thread (badge {badge}) has the manager locked and faulted: {access:?} {address:#x}, \
+             instruction at {ip:#x}; nobody else can map the page before it drops its guard: it \
+             must touch such memory before it locks the manager"
+        ),
+        Some(fault) => {
+            panic!("a thread (badge {badge}) has the manager locked and faulted: {fault:x?}")
+        }
+        None => {}
+    }
+}
+
+/// Gives the thread and its watcher the CSpace that the manager has now: it grows by a new root.
+fn follow_cspace(vmm: &mut Manager, (tcb, watcher): (CPtr, &Watcher), known: &mut CPtr) {
     let root = vmm.cspace_root();
     if root != *known {
-        let own = vmm.own_space();
-        if vmm.set_thread_space(tcb, own, ThreadCSpace::Manager, CPtr::NULL).is_ok() {
+        let (own, faults) = (vmm.own_space(), watcher.endpoint());
+        let followed = vmm.set_thread_space(tcb, own, ThreadCSpace::Manager, faults);
+        if followed.and_then(|()| watcher.follow_cspace(vmm)).is_ok() {
             *known = root;
         }
     }

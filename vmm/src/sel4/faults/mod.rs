@@ -8,6 +8,8 @@
 //!   root_pagers.rs    pagers of the root task: asked without waiting for them, and answered for
 //!   shared.rs         a manager that two threads of the root task use
 //!   handler_thread.rs a thread that does nothing but answer faults
+//!   handler_error.rs  why no such thread was started
+//!   watcher.rs        a thread that waits for a fault of that thread's
 //! ```
 //!
 //! In a loop of one's own:
@@ -30,15 +32,18 @@
 //! are registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.
 
 mod handler;
+mod handler_error;
 mod handler_thread;
 mod message;
 mod pager_table;
 mod policy;
 mod root_pagers;
 mod shared;
+mod watcher;
 
 pub use handler::{answer_kept, keep_caller, receive, report, FaultHandler, Received};
-pub use handler_thread::{start, HandlerError, HandlerOptions, HandlerThread};
+pub use handler_error::HandlerError;
+pub use handler_thread::{start, HandlerOptions, HandlerThread};
 pub use message::{decode, ThreadFault};
 pub use pager_table::{PagerCall, MAX_PAGERS, PAGER_BADGE};
 pub use policy::{Incident, Verdict};

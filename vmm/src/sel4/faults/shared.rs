@@ -3,9 +3,8 @@
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use sel4::{cap, Word};
+use sel4::{cap, NotificationLock, Word};
 
 use super::Manager;
 use crate::types::error::{Error, Result};
@@ -14,14 +13,14 @@ use untyped_alloc::{Blueprint, Object};
 /// A manager behind a lock. Taking and releasing it costs no system call unless two threads want it
 /// at once.
 ///
-/// Whoever holds it must not touch memory that is mapped by faults: the handler that would map it
-/// waits for the lock.
+/// Whoever holds it must not lock it again, nor touch memory that is mapped by faults: the handler
+/// that would map it waits for the lock. Both end the program by a panic that says so; the second
+/// where the handler is a thread of [`super::start`], and the one who holds it is registered and
+/// got its IPC buffer from the manager or the kernel.
 pub struct SharedManager {
     inner: UnsafeCell<MaybeUninit<Inner>>,
-    /// Threads that hold the lock or wait for it.
-    users: AtomicUsize,
-    /// Signalled for one of those who wait. 0 until there is a manager.
-    wakeup: AtomicU32,
+    /// Has a notification as soon as there is a manager.
+    lock: NotificationLock,
 }
 
 /// What is behind the lock.
@@ -38,8 +37,7 @@ impl SharedManager {
     pub const fn new() -> SharedManager {
         SharedManager {
             inner: UnsafeCell::new(MaybeUninit::uninit()),
-            users: AtomicUsize::new(0),
-            wakeup: AtomicU32::new(0),
+            lock: NotificationLock::new("the manager"),
         }
     }
 
@@ -48,14 +46,14 @@ impl SharedManager {
     /// # Errors
     /// [`Error::Allocator`] when there is no notification to be had; [`Error::AlreadyShared`].
     pub fn share(&'static self, mut manager: Manager) -> Result {
-        if self.wakeup.load(Ordering::Acquire) != 0 {
+        if self.lock.notification().is_some() {
             return Err(Error::AlreadyShared);
         }
         let wakeup = manager.allocate(Blueprint::Notification)?;
-        // SAFETY: nobody else reaches it: `lock` refuses before `wakeup` is set, and the caller
-        // sees to it that this is called once.
+        // SAFETY: nobody else reaches it: `lock` refuses before its notification is set, and the
+        // caller sees to it that this is called once.
         unsafe { (*self.inner.get()).write(Inner { manager, wakeup }) };
-        self.wakeup.store(wakeup.slot().bits() as u32, Ordering::Release);
+        self.lock.set_notification(cap::Notification::from_bits(wakeup.slot().bits() as Word));
         Ok(())
     }
 
@@ -71,23 +69,27 @@ impl SharedManager {
         let wakeup = guard.inner().wakeup;
         guard.free(wakeup)?;
         core::mem::forget(guard);
-        self.wakeup.store(0, Ordering::Release);
-        self.users.store(0, Ordering::Release);
-        // SAFETY: `share` wrote it; the guard is gone without unlocking, and without `wakeup`
-        // nobody gets another: the value is moved out once.
+        self.lock.reset();
+        // SAFETY: `share` wrote it; the guard is gone without unlocking, and without the
+        // notification nobody gets another: the value is moved out once.
         Ok(unsafe { (*self.inner.get()).assume_init_read() }.manager)
     }
 
     /// Waits until nobody else has the manager.
     ///
     /// # Panics
-    /// When there is no manager yet.
+    /// When there is no manager yet; when the calling thread has it already.
     pub fn lock(&self) -> ManagerGuard<'_> {
-        let wakeup = self.wakeup.load(Ordering::Acquire);
-        assert!(wakeup != 0, "the manager is used before it is shared");
-        if self.users.fetch_add(1, Ordering::Acquire) != 0 {
-            cap::Notification::from_bits(wakeup as Word).wait();
-        }
+        self.lock_or(|_| ())
+    }
+
+    /// As `lock`. Where another thread has the manager, `before_waiting` is told the address of
+    /// that thread's IPC buffer.
+    #[inline(always)]
+    pub(super) fn lock_or(&self, before_waiting: impl FnOnce(Word)) -> ManagerGuard<'_> {
+        let wakeup = self.lock.notification();
+        let wakeup = wakeup.expect("the manager is used before it is shared");
+        self.lock.acquire_at(wakeup, before_waiting);
         ManagerGuard(self)
     }
 }
@@ -126,9 +128,6 @@ impl DerefMut for ManagerGuard<'_> {
 
 impl Drop for ManagerGuard<'_> {
     fn drop(&mut self) {
-        if self.0.users.fetch_sub(1, Ordering::Release) != 1 {
-            let wakeup = self.0.wakeup.load(Ordering::Relaxed);
-            cap::Notification::from_bits(wakeup as Word).signal();
-        }
+        self.0.lock.release();
     }
 }
