@@ -16,7 +16,8 @@ impl Allocator<'_> {
     /// Zeroed frames that are ready come first, then fresh ones from memory that need not be
     /// cleared, then dirty ones (zeroing costs about 1.1 thousand instructions for 4 KiB), and
     /// memory that the kernel must clear (4.8 thousand) last. No kernel call when frames are ready;
-    /// a retype for up to 256 of them otherwise, besides splitting.
+    /// a retype for up to 256 of them otherwise, besides splitting. Frames larger than the smallest
+    /// are made and handed out singly, so that the memory of each comes back with it.
     pub fn alloc_frames(
         &mut self,
         kernel: &mut impl Kernel,
@@ -30,14 +31,8 @@ impl Allocator<'_> {
         let (chunk, clean) = match self.chunk_with_zeroed(blueprint) {
             Some(chunk) => (chunk, true),
             None => {
-                let least = if size_bits == self.sizes.frame_bits[0] {
-                    let frames = self.live.of(&self.sizes, blueprint);
-                    (frames / 8).next_power_of_two().clamp(MIN_FRAMES, MAX_BATCH)
-                } else {
-                    1
-                };
-                let least = least.min(self.max_spare(blueprint));
-                self.chunk_with_room(kernel, blueprint, want.max(least))?
+                let count = self.frames_at_once(blueprint, want);
+                self.chunk_with_room(kernel, blueprint, count)?
             }
         };
         let (first, count) = self.alloc_run(chunk, want, clean);
@@ -47,6 +42,20 @@ impl Allocator<'_> {
         } else {
             AllocatedFrames::Dirty(Dirty::new(frames))
         })
+    }
+
+    /// How many frames to make where `want` are needed and none is ready.
+    ///
+    /// Small ones come in batches, as one retype costs more than most of its frames do. A large one
+    /// costs its clearing, 1024 times that of a page, so a retype for each is nothing; and in a
+    /// batch it would keep all the others' memory from any other use.
+    fn frames_at_once(&self, blueprint: Blueprint, want: usize) -> usize {
+        if blueprint != (Blueprint::Frame { size_bits: self.sizes.frame_bits[0] }) {
+            return 1;
+        }
+        let frames = self.live.of(&self.sizes, blueprint);
+        let least = (frames / 8).next_power_of_two().clamp(MIN_FRAMES, MAX_BATCH);
+        want.max(least.min(self.max_spare(blueprint)))
     }
 
     /// Frees frames. They must be mapped nowhere, and are dirty from now on.
