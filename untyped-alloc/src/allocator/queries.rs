@@ -26,6 +26,11 @@ impl<'p> Allocator<'p> {
         self.slots.free_count() + self.cspace.unopened_slots()
     }
 
+    /// Whether a slot is one of ours and free, in a window that is open.
+    pub fn slot_is_free(&self, slot: CPtr) -> bool {
+        self.slots.window_of(slot).is_some_and(|window| window.is_free(slot))
+    }
+
     /// Whether the id still names an object.
     pub fn is_allocated(&self, object: Object) -> bool {
         self.find_live(object).is_ok()
@@ -38,6 +43,16 @@ impl<'p> Allocator<'p> {
             .into_iter()
             .any(|class| self.chunks.with_room(class, true, blueprint).is_some());
         ready || self.blocks.best_fit(size_bits).is_some()
+    }
+
+    /// The most bytes of frames that a request could possibly have: all RAM but the frames that are
+    /// allocated. What exceeds this cannot be met, whatever is reclaimed. O(1).
+    pub fn most_frame_bytes(&self) -> usize {
+        let sizes = self.sizes.frame_bits.iter();
+        let live: usize = sizes.zip(self.live.frames).map(|(&bits, count)| count << bits).sum();
+        // Frames of device memory are counted among the live ones, and are none of the RAM.
+        let of_ram = live.saturating_sub(self.blocks.device_used_bytes());
+        self.blocks.total_bytes().saturating_sub(of_ram)
     }
 
     /// Whether `frames` are all handed out.

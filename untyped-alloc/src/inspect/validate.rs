@@ -67,6 +67,8 @@ impl Allocator<'_> {
         let exact = in_other == coalescible;
         hold("the tree of coalescible blocks holds those without a busy child", in_other, exact)?;
         hold("free bytes are counted", free_bytes, free_bytes == self.blocks.free_bytes())?;
+        total += self.blocks.missing_bytes(false);
+        device += self.blocks.missing_bytes(true);
         hold("no RAM is lost", total, total == self.blocks.total_bytes())?;
         hold("no device memory is lost", device, device == self.blocks.device_bytes())
     }
@@ -117,9 +119,5 @@ impl Allocator<'_> {
         }
         hold("free slots are counted", free, free == self.slots.free_count())?;
         hold("slots are counted", capacity, capacity == self.slots.capacity())
-    }
-
-    fn slot_is_free(&self, slot: CPtr) -> bool {
-        self.slots.window_of(slot).is_some_and(|window| window.is_free(slot))
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
-use crate::state::Block;
-use crate::types::{Error, Invocation, Result};
+use crate::state::{Block, MAX_SPLIT_BITS};
+use crate::types::{CPtr, Error, Invocation, Result};
 
 impl<'p> Allocator<'p> {
     /// Destroys the free children of a coalescible block. One kernel call.
@@ -16,8 +16,20 @@ impl<'p> Allocator<'p> {
             .cnode_revoke(self.path(block.slot()))
             .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;
         // The children's slots are empty now.
+        let mut slots = [CPtr::NULL; 1 << MAX_SPLIT_BITS];
+        let mut there = 0;
+        for slot in self.blocks.child_slots(block) {
+            slots[there] = slot;
+            there += 1;
+        }
         let (first, count) = self.blocks.coalesce(block);
-        self.slots.free(first, count);
+        if (0..count).all(|index| slots[index] == first.offset(index)) {
+            self.slots.free(first, count);
+        } else {
+            for &slot in &slots[..there] {
+                self.slots.free(slot, 1);
+            }
+        }
         Ok(())
     }
 

@@ -2,13 +2,8 @@
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::state::{Block, BlockState, Chunk, NewChunk};
+use crate::state::{Block, BlockState, Chunk, NewChunk, MAX_SPLIT_BITS};
 use crate::types::{Blueprint, CPtr, Error, Invocation, NodeKind, Result};
-
-/// How many children a split makes at the most, in bits. Four at once halve the calls and the
-/// capability slots that splitting in two would cost on the way down, and still leave blocks of
-/// every size behind.
-const MAX_SPLIT_BITS: u8 = 2;
 
 impl<'p> Allocator<'p> {
     /// Makes a chunk whose capabilities go to the slots from `first` on: one retype, besides what
@@ -62,14 +57,26 @@ impl<'p> Allocator<'p> {
         first: CPtr,
         count: usize,
     ) -> Result<()> {
-        let (node, offset) = self.cspace.node(first);
-        kernel
-            .untyped_retype(block.slot(), blueprint, node, offset, count)
-            .map_err(|error| Error::Kernel { invocation: Invocation::UntypedRetype, error })?;
+        self.retype_on(kernel, block, blueprint, first, count)?;
         if block.is_dirty() && !block.is_device() {
             self.cleared_bytes += block.bytes() as u64;
         }
         Ok(())
+    }
+
+    /// Retypes what is left of a block behind the objects that were made of it before.
+    fn retype_on(
+        &mut self,
+        kernel: &mut impl Kernel,
+        block: &'p Block<'p>,
+        blueprint: Blueprint,
+        first: CPtr,
+        count: usize,
+    ) -> Result<()> {
+        let (node, offset) = self.cspace.node(first);
+        kernel
+            .untyped_retype(block.slot(), blueprint, node, offset, count)
+            .map_err(|error| Error::Kernel { invocation: Invocation::UntypedRetype, error })
     }
 
     /// A free block of exactly 2^`bits` bytes, split off the best fit.
@@ -104,7 +111,10 @@ impl<'p> Allocator<'p> {
     ) -> Result<()> {
         // Slots and nodes first, so that nothing can fail once the children are there.
         let count = 1usize << (block.size_bits() - child_bits);
-        let first = self.alloc_reserved_slots(count)?;
+        let first = match self.alloc_reserved_slots(count) {
+            Err(Error::OutOfSlots(_)) => return self.split_scattered(kernel, block, child_bits),
+            taken => taken?,
+        };
         let mut children = [None; 1 << MAX_SPLIT_BITS];
         for child in &mut children[..count] {
             *child = self.blocks.pool.alloc();
@@ -126,5 +136,56 @@ impl<'p> Allocator<'p> {
             }
         }
         split
+    }
+    /// As [`Allocator::split`], where there are slots but none beside another: one retype for each
+    /// child. The kernel makes each behind those that were made before.
+    #[cold]
+    fn split_scattered(
+        &mut self,
+        kernel: &mut impl Kernel,
+        block: &'p Block<'p>,
+        child_bits: u8,
+    ) -> Result<()> {
+        let count = 1usize << (block.size_bits() - child_bits);
+        let mut slots = [CPtr::NULL; 1 << MAX_SPLIT_BITS];
+        let mut children = [None; 1 << MAX_SPLIT_BITS];
+        let mut outcome = Ok(());
+        let mut taken = 0;
+        while taken < count && outcome.is_ok() {
+            match self.alloc_reserved_slots(1) {
+                Ok(slot) => {
+                    (slots[taken], children[taken]) = (slot, self.blocks.pool.alloc());
+                    if children[taken].is_none() {
+                        outcome = Err(Error::OutOfNodes(NodeKind::Block));
+                    }
+                    taken += 1;
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        let (blueprint, mut made) = (Blueprint::Untyped { size_bits: child_bits }, 0);
+        while made < count && outcome.is_ok() {
+            outcome = match made {
+                0 => self.retype(kernel, block, blueprint, slots[0], 1),
+                _ => self.retype_on(kernel, block, blueprint, slots[made], 1),
+            };
+            made += usize::from(outcome.is_ok());
+        }
+        if made != 0 && made < count && kernel.cnode_revoke(self.path(block.slot())).is_ok() {
+            // The children are gone. What was used of the block is cleared by its next retype.
+            self.blocks.mark_used(block, BlockState::Split { child_bits });
+            self.blocks.mark_free(block);
+            made = 0;
+        }
+        // A block whose children were neither all made nor taken back has those that it has: they
+        // are free, and it is whole again when it is coalesced.
+        if made != 0 {
+            self.blocks.split_scattered(block, child_bits, &slots, &children[..made]);
+        }
+        for index in made..taken {
+            children[index].into_iter().for_each(|child| self.blocks.pool.free(child));
+            self.slots.free(slots[index], 1);
+        }
+        outcome
     }
 }

@@ -21,6 +21,11 @@ use super::nodes::{Block, BlockState, ByAddress, ByFit};
 use super::pool::Pool;
 use crate::types::{CPtr, UntypedInfo};
 
+/// How many children a split makes at the most, in bits. Four at once halve the calls and the
+/// capability slots that splitting in two would cost on the way down, and still leave blocks of
+/// every size behind.
+pub const MAX_SPLIT_BITS: u8 = 2;
+
 type FitKey = (u8, bool, usize);
 
 fn fit_key(block: &Block<'_>) -> FitKey {
@@ -53,6 +58,10 @@ pub struct Blocks<'p> {
     free_bytes: usize,
     total_bytes: usize,
     device_bytes: usize,
+    /// Bytes of device memory in free blocks.
+    device_free_bytes: usize,
+    /// Bytes of RAM, and of device memory, below split blocks that lack some of their children.
+    missing_bytes: [usize; 2],
 }
 
 impl<'p> Blocks<'p> {
@@ -66,6 +75,8 @@ impl<'p> Blocks<'p> {
             free_bytes: 0,
             total_bytes: 0,
             device_bytes: 0,
+            device_free_bytes: 0,
+            missing_bytes: [0; 2],
         }
     }
 
@@ -77,6 +88,17 @@ impl<'p> Blocks<'p> {
     /// Bytes of RAM in all.
     pub fn total_bytes(&self) -> usize {
         self.total_bytes
+    }
+
+    /// Bytes of RAM, or of device memory, that no leaf covers: a refused call left blocks with some
+    /// of their children, and they are whole again when they are coalesced.
+    pub fn missing_bytes(&self, device: bool) -> usize {
+        self.missing_bytes[usize::from(device)]
+    }
+
+    /// Bytes of device memory in blocks that are used.
+    pub fn device_used_bytes(&self) -> usize {
+        self.device_bytes - self.device_free_bytes - self.missing_bytes(true)
     }
 
     /// Bytes of device memory in all.
@@ -122,6 +144,8 @@ impl<'p> Blocks<'p> {
         if !block.is_device() {
             self.free_bytes += block.bytes();
             self.free.insert(block);
+        } else {
+            self.device_free_bytes += block.bytes();
         }
     }
 
@@ -129,6 +153,8 @@ impl<'p> Blocks<'p> {
         if !block.is_device() {
             self.free_bytes -= block.bytes();
             self.free.find_mut(&fit_key(block)).remove();
+        } else {
+            self.device_free_bytes -= block.bytes();
         }
     }
 
@@ -178,6 +204,20 @@ impl<'p> Blocks<'p> {
         first_slot: CPtr,
         children: &[Option<&'p Block<'p>>],
     ) {
+        let slots: [CPtr; 1 << MAX_SPLIT_BITS] =
+            core::array::from_fn(|index| first_slot.offset(index));
+        self.split_scattered(block, child_bits, &slots, children);
+    }
+
+    /// As [`Blocks::split`], with the children's capabilities in any slots. There may be fewer of
+    /// them than there is room for, the first ones; not none.
+    pub fn split_scattered(
+        &mut self,
+        block: &'p Block<'p>,
+        child_bits: u8,
+        slots: &[CPtr],
+        children: &[Option<&'p Block<'p>>],
+    ) {
         // Out of the tree of free blocks first: `dirty` is part of the key that it is found by.
         self.mark_used(block, BlockState::Split { child_bits });
         self.leaves.find_mut(&block.paddr()).remove();
@@ -185,12 +225,24 @@ impl<'p> Blocks<'p> {
         self.insert_coalescible(block);
         for (index, child) in children.iter().flatten().enumerate() {
             let paddr = block.paddr() + (index << child_bits);
-            self.insert(child, Some(block), first_slot.offset(index), paddr, child_bits);
+            self.insert(child, Some(block), slots[index], paddr, child_bits);
         }
+        let there = children.len() << child_bits;
+        self.missing_bytes[usize::from(block.is_device())] += block.bytes() - there;
+    }
+
+    /// The slots of the children of a coalescible block, in the order of their addresses.
+    pub fn child_slots(&self, block: &'p Block<'p>) -> impl Iterator<Item = CPtr> + use<'_, 'p> {
+        let mut cursor = self.leaves.lower_bound(Bound::Included(&block.paddr()));
+        core::iter::from_fn(move || {
+            let child = cursor.get().filter(|child| block.contains(child.paddr()))?;
+            cursor.move_next();
+            Some(child.slot())
+        })
     }
 
     /// Records that the children of the coalescible `block` are gone; returns the first child's
-    /// slot and how many there were.
+    /// slot and how many there were, which holds of the slots where they are consecutive.
     pub fn coalesce(&mut self, block: &'p Block<'p>) -> (CPtr, usize) {
         let BlockState::Split { child_bits } = block.state() else {
             unreachable!("only split blocks are coalescible")
@@ -205,6 +257,8 @@ impl<'p> Blocks<'p> {
                 self.remove_free(child);
                 first_slot = child.slot();
                 self.pool.free(child);
+            } else {
+                self.missing_bytes[usize::from(block.is_device())] -= 1 << child_bits;
             }
         }
         self.leaves.insert(block);

@@ -19,7 +19,7 @@ mod pool;
 mod slot_window;
 mod slots;
 
-pub use blocks::Blocks;
+pub use blocks::{Blocks, MAX_SPLIT_BITS};
 pub use chunks::{Chunks, NewChunk};
 pub use cspace::{CSpace, Growth};
 pub use nodes::{Block, BlockState, Chunk};

@@ -1,6 +1,6 @@
 //! Capability slots: runs of them, and a CSpace that grows.
 
-use untyped_alloc::{Blueprint, CPtr, Error};
+use untyped_alloc::{Blueprint, CPtr, Error, KernelError};
 
 use super::bench::{Bench, FRAME};
 use crate::support::{Machine, Target, on_both};
@@ -11,6 +11,10 @@ on_both!(
     slots_that_were_never_handed_out_are_refused,
     the_cspace_grows_and_shrinks,
     objects_in_a_grown_cspace_work,
+    the_cspace_grows_by_slots_none_beside_another,
+    frames_are_made_by_slots_none_beside_another,
+    a_refused_call_for_scattered_slots_leaves_all_as_it_was,
+    the_most_that_can_be_had_is_all_but_frames_in_use,
 );
 
 /// A27.
@@ -96,5 +100,122 @@ fn objects_in_a_grown_cspace_work(target: Target) {
         bench.alloc.free(&mut bench.kernel, object).expect("it is live");
         assert!(bench.kernel.is_empty_slot(object.slot()));
     }
+    bench.check();
+}
+
+/// Leaves a CSpace of which every second slot is free, and none beside another: as many as wanted.
+fn scatter(bench: &mut Bench<'_>) {
+    let mut taken = Vec::new();
+    // Below 64 free ones and those asked for the CSpace would grow.
+    while bench.alloc.free_slot_count() > 66 {
+        taken.push(bench.alloc.alloc_slots(&mut bench.kernel, 1).expect("slots"));
+    }
+    assert!(bench.alloc.grown_root().is_none());
+    taken.sort();
+    for slot in taken.into_iter().step_by(2) {
+        bench.alloc.free_slots(slot, 1).expect("taken");
+    }
+    // What still lies together is taken. The last pair is where the kernel first sees a call.
+    let (calls, end) = (bench.kernel.total_calls(), bench.kernel.facts().free.end);
+    let lone =
+        |slots: &[usize]| slots.windows(2).all(|pair| pair[0] + 1 != pair[1] || pair[0] % 2 == 1);
+    loop {
+        let free: Vec<usize> = (bench.kernel.facts().free.start..end)
+            .filter(|&slot| bench.alloc.slot_is_free(CPtr::new(slot)))
+            .collect();
+        if lone(&free) {
+            break;
+        }
+        bench.alloc.alloc_slots(&mut bench.kernel, 2).expect("there is a pair");
+    }
+    assert_eq!(bench.kernel.total_calls(), calls);
+    assert!(bench.alloc.free_slot_count() > 200);
+    assert!(bench.alloc.grown_root().is_none());
+    bench.check();
+}
+
+/// A70: a block is split, four children at a time, to make a CNode.
+fn the_cspace_grows_by_slots_none_beside_another(target: Target) {
+    let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 22)]).slots(11));
+    scatter(&mut bench);
+    let free = bench.alloc.stats().free_bytes();
+    let pair = bench.alloc.alloc_slots(&mut bench.kernel, 2).expect("the CSpace grows");
+    assert!(bench.alloc.grown_root().is_some());
+    assert!((0..2).all(|n| bench.kernel.is_empty_slot(pair.offset(n))));
+    bench.check();
+    // Blocks that were split so are whole again, their slots free, when all is given back.
+    bench.alloc.free_slots(pair, 2).expect("taken");
+    bench.alloc.trim(&mut bench.kernel).expect("trimming");
+    bench.check();
+    let root = 256 << target.architecture().sizes.slot_bits;
+    assert_eq!(bench.alloc.stats().free_bytes(), free - root, "only the root is kept");
+    let slots = bench.alloc.free_slot_count();
+    let all: Vec<_> = (0..slots - 70)
+        .map(|_| bench.alloc.alloc_slots(&mut bench.kernel, 1).expect("a single slot"))
+        .collect();
+    assert!(all.iter().all(|&slot| bench.kernel.is_empty_slot(slot)));
+    bench.check();
+}
+
+/// A70: no CNode can be made of blocks that small, so all comes by the slots there are.
+fn frames_are_made_by_slots_none_beside_another(target: Target) {
+    let ram = vec![(0x100_0000, 15), (0x80_0000, 15), (0x70_0000, 14)];
+    let mut bench = Bench::new(Machine::with_ram(target, ram).slots(11));
+    scatter(&mut bench);
+    // Looking for more slots costs the root of a grown CSpace, one page or two, and stops there.
+    let runs = bench.frames(8 + 8 + 4 - 2);
+    assert!(runs.iter().all(|run| run.count == 1 && bench.holds(run.first, FRAME)));
+    assert_eq!(bench.alloc.stats().live.cnodes, 1);
+    bench.check();
+    runs.into_iter().for_each(|run| bench.alloc.free_frames(run).expect("taken"));
+    let big = Blueprint::Untyped { size_bits: 15 };
+    bench.alloc.allocate(&mut bench.kernel, big).expect("memory is coalesced");
+    bench.check();
+}
+
+/// A13, A70: each call in turn is refused, alone and with all that follow it.
+fn a_refused_call_for_scattered_slots_leaves_all_as_it_was(target: Target) {
+    for (nth, lasts) in (1..10).flat_map(|nth| [(nth, false), (nth, true)]) {
+        let ram = vec![(0x100_0000, 15)];
+        let mut bench = Bench::new(Machine::with_ram(target, ram).slots(11));
+        scatter(&mut bench);
+        let (free, slots) = (bench.alloc.stats().free_bytes(), bench.alloc.free_slot_count());
+        let calls = bench.kernel.total_calls();
+        match lasts {
+            false => bench.kernel.fail_nth(nth, KernelError::NotEnoughMemory),
+            true => bench.kernel.fail_from(nth, KernelError::NotEnoughMemory),
+        }
+        let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1);
+        bench.kernel.disarm();
+        bench.check();
+        match taken {
+            Ok(_) => assert!(nth > 7 && bench.kernel.total_calls() - calls == 7, "call {nth}"),
+            Err(error) => {
+                assert!(matches!(error, Error::Kernel { .. }), "{error:?}");
+                bench.alloc.trim(&mut bench.kernel).expect("trimming");
+                let now = (bench.alloc.stats().free_bytes(), bench.alloc.free_slot_count());
+                assert_eq!(now, (free, slots), "call {nth}, and all that follow: {lasts}");
+                let big = Blueprint::Untyped { size_bits: 15 };
+                bench.alloc.allocate(&mut bench.kernel, big).expect("it is whole");
+            }
+        }
+        bench.check();
+    }
+}
+
+/// A69: frames of device memory are none of the RAM.
+fn the_most_that_can_be_had_is_all_but_frames_in_use(target: Target) {
+    let machine = Machine::small(target);
+    let (device, ram) = (machine.device(), machine.ram_bytes());
+    let mut bench = Bench::new(machine);
+    assert_eq!(bench.alloc.most_frame_bytes(), ram);
+    let frames = bench.alloc.allocate_at(&mut bench.kernel, FRAME, device, 16).expect("a device");
+    assert_eq!(bench.alloc.most_frame_bytes(), ram, "all RAM is as free as before");
+    let runs = bench.frames(10);
+    assert_eq!(bench.alloc.most_frame_bytes(), ram - 10 * 4096);
+    bench.alloc.free_many(&mut bench.kernel, frames).expect("taken");
+    assert_eq!(bench.alloc.most_frame_bytes(), ram - 10 * 4096);
+    runs.into_iter().for_each(|run| bench.alloc.free_frames(run).expect("taken"));
+    assert_eq!(bench.alloc.most_frame_bytes(), ram);
     bench.check();
 }
