@@ -182,11 +182,9 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Bytes that are free and can be had. Page tables that are kept empty count as free, and are
-    /// not given back when memory is out.
+    /// Bytes that are free and can be had, page tables that are kept empty included.
     fn free_bytes(&self) -> usize {
-        let stats = self.host.vmm.stats();
-        stats.free_bytes() - stats.kept_tables * PAGE
+        self.host.vmm.stats().free_bytes()
     }
 
     /// Learns which regions of its own space are the manager's, where that may change.

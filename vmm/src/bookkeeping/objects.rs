@@ -11,13 +11,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Its memory is clear. Usually one kernel call, or none for small objects.
     pub fn allocate(&mut self, blueprint: Blueprint) -> Result<Object> {
         let _reserve = self.refill()?;
-        Ok(self.alloc.allocate(&mut self.kernel, blueprint)?)
+        self.take(|alloc, kernel| alloc.allocate(kernel, blueprint))
     }
 
     /// Allocates `count` (1 to 256) kernel objects in consecutive slots with one retype.
     pub fn allocate_many(&mut self, blueprint: Blueprint, count: usize) -> Result<Objects> {
         let _reserve = self.refill()?;
-        Ok(self.alloc.allocate_many(&mut self.kernel, blueprint, count)?)
+        self.take(|alloc, kernel| alloc.allocate_many(kernel, blueprint, count))
     }
 
     /// Takes `count` (1 to 256) consecutive empty capability slots.

@@ -6,7 +6,9 @@
 //! to grow.
 
 use page_tables::PageRange;
-use untyped_alloc::{Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Pool, Rights};
+use untyped_alloc::{
+    AllocatedFrames, Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Pool, Rights,
+};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -133,7 +135,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The next frame for book-keeping. They come a few at a time from untypeds of their own: among
-    /// the frames of others, each would keep its batch from being coalesced again.
+    /// the frames of others, each would keep its batch from being coalesced again. Where there is no
+    /// untyped left, it is one of the frames that are ready, whose contents do not matter.
     fn next_own_frame(&mut self) -> Result<Frames> {
         let size_bits = self.geometry.page_bits;
         let frames = match self.bookkeeping.frames.take() {
@@ -144,6 +147,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let objects = loop {
                     match self.alloc.allocate_many(&mut self.kernel, blueprint, count) {
                         Err(error) if error.blame() == Blame::Resource && count > 1 => count /= 2,
+                        Err(error) if error.blame() == Blame::Resource => {
+                            return self.ready_own_frame().map_err(|_| error.into());
+                        }
                         objects => break objects?,
                     }
                 };
@@ -156,6 +162,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.bookkeeping.frames = Some(Frames { first, count, size_bits });
         }
         Ok(Frames { count: 1, ..frames })
+    }
+
+    /// A frame for book-keeping out of those that callers' frames are taken from.
+    #[cold]
+    fn ready_own_frame(&mut self) -> Result<Frames> {
+        let size_bits = self.geometry.page_bits;
+        let frames = match self.take(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
+            AllocatedFrames::Zeroed(clean) => clean.frames(),
+            AllocatedFrames::Dirty(dirty) => dirty.frames(),
+        };
+        self.bookkeeping.frames_taken += 1;
+        self.bookkeeping.ready_frames_taken += 1;
+        Ok(frames)
     }
 
     /// The next page of address space for our own use, not taken yet.

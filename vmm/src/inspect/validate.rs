@@ -40,7 +40,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let (orphans, copies) = self.refcounts.totals();
         let (taken_frames, taken_tables) = self.alloc.recycling_objects_allocated();
-        let held = frames.owned + orphans + self.temp_slots.left_behind();
+        let held = frames.owned
+            + orphans
+            + self.temp_slots.left_behind()
+            + self.bookkeeping.ready_frames_taken;
         hold(
             "every frame taken is in one extent, or left to its sharers",
             held,

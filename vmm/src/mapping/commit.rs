@@ -37,9 +37,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return self.commit_one(space, region, range);
         }
         self.check_quota(space, Resource::Frames, range.pages())?;
+        self.check_memory(range)?;
         let RegionSpec { rights, cache, .. } = region.spec();
         self.alloc_extents(space, range, rights, cache, size)?;
         self.map_extents(space, range)
+    }
+
+    /// Refuses more memory than there can be, before anything is done for it. O(1).
+    fn check_memory(&self, range: PageRange) -> Result {
+        let size_bits = self.geometry.page_bits;
+        if range.pages() > self.alloc.most_frame_bytes() >> size_bits {
+            return Err(untyped_alloc::Error::OutOfMemory { size_bits }.into());
+        }
+        Ok(())
     }
 
     /// As [`Vmm::commit`], for one page.
@@ -66,7 +76,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region: &'p Region<'p>,
         page: PageRange,
     ) -> Result {
-        let clean = match self.alloc.alloc_frames(&mut self.kernel, self.geometry.page_bits, 1)? {
+        let size_bits = self.geometry.page_bits;
+        let clean = match self.take(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
             AllocatedFrames::Zeroed(clean) => clean,
             AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
         };
@@ -141,12 +152,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             match allocated {
                 Ok(end) => at = offset(at, end - at.bits()),
                 Err(error) => {
-                    self.free_unused_in(space, range);
+                    self.free_zeroed_in(space, range);
                     return Err(error);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Frees the frames of extents in `range`, which are as clear as they came.
+    fn free_zeroed_in(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            self.remove_extent(space, extent, 0, extent.frames.count);
+            // They were allocated, so freeing them cannot be refused.
+            let _ = self.alloc.free_unused_frames(extent.frames);
+        }
     }
 
     /// Records one extent of clear frames at `at`; returns where it ends.
@@ -168,7 +189,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => end,
         };
         let want = (end - at.bits()) >> bits;
-        let taken = match self.alloc.alloc_frames(&mut self.kernel, bits, want) {
+        let taken = match self.take(|alloc, kernel| alloc.alloc_frames(kernel, bits, want)) {
             // A large page was preferred, not asked for: small ones do as well.
             Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
                 let small_end = end.min(at.bits() + (1 << bits));

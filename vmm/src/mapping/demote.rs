@@ -95,10 +95,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while at.bits() < end {
             let reserve = &mut self.refill()?;
             let want = (end - at.bits()) >> size_bits;
-            let frames = match self.alloc.alloc_frames(&mut self.kernel, size_bits, want)? {
-                AllocatedFrames::Zeroed(clean) => clean.frames(),
-                AllocatedFrames::Dirty(dirty) => dirty.frames(),
-            };
+            let frames =
+                match self.take(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, want))? {
+                    AllocatedFrames::Zeroed(clean) => clean.frames(),
+                    AllocatedFrames::Dirty(dirty) => dirty.frames(),
+                };
             let info = Extent { start: at, frames, ..*large };
             match self.pools.extent(reserve) {
                 Ok(node) => small.insert(node, info),
@@ -169,7 +170,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
-        let table = self.alloc.alloc_table(&mut self.kernel, level)?;
+        let table = self.take(|alloc, kernel| alloc.alloc_table(kernel, level))?;
         self.alloc.free_table(table, level)?;
         let mut spare = Some(self.pools.extent(reserve)?);
         // 2. The large page goes. Until it is back, or the small ones are there, a touch faults.

@@ -1,12 +1,13 @@
 //! Page tables: made when something is to be mapped, kept a little when empty, given back.
 
 use page_tables::{PageRange, Table, VirtAddr};
-use untyped_alloc::{CPtr, Kernel, Memory};
+use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 
 /// Empty page tables a space keeps: mapping again what was just unmapped is common, and making a
@@ -61,13 +62,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         address: VirtAddr,
         level: u8,
     ) -> Result {
-        self.check_quota(space, Resource::Tables, 1)?;
+        while let Err(refused) = self.check_quota(space, Resource::Tables, 1) {
+            // What is kept for speed is the space's only as long as it does not want another.
+            if !self.give_back_kept_table(space, Some(address)) {
+                return Err(refused);
+            }
+        }
         let node = self.pools.table(reserve)?;
-        let table = match self.alloc.alloc_table(&mut self.kernel, level) {
+        let way = Some((space, address));
+        let table = match self.take_beside(way, |alloc, kernel| alloc.alloc_table(kernel, level)) {
             Ok(table) => table,
             Err(error) => {
                 self.pools.tables.free(node);
-                return Err(error.into());
+                return Err(error);
             }
         };
         let base = self.geometry.table_base(level, address);
@@ -128,6 +135,78 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return;
             }
         }
+    }
+
+    /// Takes memory of the allocator with `take`. Where it is out, all empty page tables that are
+    /// kept for speed are given back, and `take` is called once more.
+    #[inline(always)]
+    pub(crate) fn take<T>(
+        &mut self,
+        take: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
+    ) -> Result<T> {
+        self.take_beside(None, take)
+    }
+
+    /// As [`Vmm::take`]; tables on the way to an address that are about to be used stay.
+    #[inline(always)]
+    fn take_beside<T>(
+        &mut self,
+        way: Option<(&'p Space<'p>, VirtAddr)>,
+        take: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
+    ) -> Result<T> {
+        match take(&mut self.alloc, &mut self.kernel) {
+            Ok(taken) => Ok(taken),
+            Err(error) => self.take_again(way, error, take),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_again<T>(
+        &mut self,
+        way: Option<(&'p Space<'p>, VirtAddr)>,
+        error: untyped_alloc::Error,
+        take: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
+    ) -> Result<T> {
+        let out = matches!(error, untyped_alloc::Error::OutOfMemory { .. });
+        if !out || !self.give_back_kept_tables(way) {
+            return Err(error.into());
+        }
+        Ok(take(&mut self.alloc, &mut self.kernel)?)
+    }
+
+    /// Gives back the empty tables of all spaces but those on the way to an address; says whether
+    /// there were any.
+    fn give_back_kept_tables(&mut self, way: Option<(&'p Space<'p>, VirtAddr)>) -> bool {
+        let (mut any, mut next) = (false, self.spaces.after(SpaceId(0)));
+        while let Some(space) = next {
+            let on_it = way.filter(|(of, _)| core::ptr::eq(*of, space));
+            while self.give_back_kept_table(space, on_it.map(|(_, address)| address)) {
+                any = true;
+            }
+            next = self.spaces.after(space.id.get());
+        }
+        any
+    }
+
+    /// Gives back an empty table of a space that does not cover `address`, if there is one that the
+    /// kernel lets go. O(tables of the space).
+    fn give_back_kept_table(&mut self, space: &'p Space<'p>, address: Option<VirtAddr>) -> bool {
+        let geometry = &self.geometry;
+        let on_the_way = |table: &Table<'p>| {
+            address.is_some_and(|at| geometry.table_base(table.level(), at) == table.base())
+        };
+        let kept = space
+            .shadow
+            .borrow()
+            .iter()
+            .find(|table| table.is_listed_empty() && !on_the_way(table));
+        let given = kept.is_some_and(|table| self.free_table(space, table).is_ok());
+        if given {
+            // What it was found out by may have been this table.
+            self.append_cursor = None;
+        }
+        given
     }
 
     /// Gives back every table of a space in which nothing is mapped.

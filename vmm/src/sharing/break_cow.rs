@@ -46,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let size_bits = self.geometry.page_bits;
         // It will be overwritten as a whole, so a dirty frame serves as it is.
-        let frames = match self.alloc.alloc_frames(&mut self.kernel, size_bits, 1)? {
+        let frames = match self.take(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
             AllocatedFrames::Zeroed(clean) => clean.frames(),
             AllocatedFrames::Dirty(dirty) => dirty.frames(),
         };

@@ -58,6 +58,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 mapped: None,
                 frames: None,
                 frames_taken: 0,
+                ready_frames_taken: 0,
                 mapped_pages: 0,
             },
             temp_slots: TempSlots::new(geometry.range(0, 2)?),

@@ -110,7 +110,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// A new root paging structure with an ASID, and the number of the pool that is from.
     pub(crate) fn make_root(&mut self) -> Result<(Object, u8)> {
-        let root = self.alloc.allocate(&mut self.kernel, Blueprint::Table { level: 0 })?;
+        let root =
+            self.take(|alloc, kernel| alloc.allocate(kernel, Blueprint::Table { level: 0 }))?;
         match self.assign_asid(root) {
             Ok(pool) => Ok((root, pool)),
             Err(error) => {
@@ -140,7 +141,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
-        let untyped = self.alloc.allocate(&mut self.kernel, Blueprint::Untyped { size_bits })?;
+        let untyped =
+            self.take(|alloc, kernel| alloc.allocate(kernel, Blueprint::Untyped { size_bits }))?;
         let slot = match self.alloc.alloc_slots(&mut self.kernel, 1) {
             Ok(slot) => slot,
             Err(error) => {

@@ -102,6 +102,8 @@ pub(crate) struct Bookkeeping {
     pub frames: Option<Frames>,
     /// Frames taken for book-keeping so far, mapped or not.
     pub frames_taken: usize,
+    /// Of them, those that were ready in a batch of callers' frames.
+    pub ready_frames_taken: usize,
     /// Of them, those that are mapped.
     pub mapped_pages: usize,
 }

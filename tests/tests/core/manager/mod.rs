@@ -9,10 +9,11 @@
 //!   appending.rs  pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
 //!   looking.rs    queries, dump, statistics
+//!   short.rs      when memory is short: what is free can be had, what is not costs nothing
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, I14 and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A75, I14 and I15.
 
 mod appending;
 mod boot;
@@ -23,6 +24,7 @@ mod looking;
 mod memory;
 mod places;
 mod refusals;
+mod short;
 
 use vmm::{RegionId, RegionOptions};
 
