@@ -177,6 +177,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives back the empty tables of all spaces but those on the way to an address; says whether
     /// there were any.
+    #[cold]
+    #[inline(never)]
     fn give_back_kept_tables(&mut self, way: Option<(&'p Space<'p>, VirtAddr)>) -> bool {
         let (mut any, mut next) = (false, self.spaces.after(SpaceId(0)));
         while let Some(space) = next {
@@ -191,6 +193,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives back an empty table of a space that does not cover `address`, if there is one that the
     /// kernel lets go. O(tables of the space).
+    #[cold]
+    #[inline(never)]
     fn give_back_kept_table(&mut self, space: &'p Space<'p>, address: Option<VirtAddr>) -> bool {
         let geometry = &self.geometry;
         let on_the_way = |table: &Table<'p>| {

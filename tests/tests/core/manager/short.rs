@@ -65,9 +65,9 @@ fn ready_large_pages_serve_one_small_page(target: Target) {
         starts.push(region.start().bits());
     }
     map_all(&mut host, 1, PageSize::Auto);
-    for round in 0..2 {
+    for (round, &start) in starts[..2].iter().enumerate() {
         // All is used. Two large pages are given back.
-        host.vmm.unmap(own, starts[round], 2 * per_large).expect("mapped");
+        host.vmm.unmap(own, start, 2 * per_large).expect("mapped");
         host.vmm.map(own, &RegionOptions::new(1)).expect("one small page");
         let had = map_all(&mut host, 64, PageSize::Small).len() * 64 * PAGE;
         // In pieces of 64 pages, and less a table for each span.
