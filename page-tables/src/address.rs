@@ -12,6 +12,15 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct VirtAddr(pub(crate) usize);
 
+/// The lowest `bits` bits of a word, or all of them.
+#[inline(always)]
+const fn below(bits: u8) -> usize {
+    match 1usize.checked_shl(bits as u32) {
+        Some(unit) => unit - 1,
+        None => usize::MAX,
+    }
+}
+
 impl VirtAddr {
     /// The address as a number.
     pub const fn bits(self) -> usize {
@@ -27,14 +36,16 @@ impl VirtAddr {
         }
     }
 
-    /// The address rounded down to a multiple of 2^`bits`.
+    /// The address rounded down to a multiple of 2^`bits`: 0 from the bits of a word on.
+    #[inline(always)]
     pub const fn align_down(self, bits: u8) -> VirtAddr {
-        VirtAddr(self.0 & !((1 << bits) - 1))
+        VirtAddr(self.0 & !below(bits))
     }
 
-    /// Whether the address is a multiple of 2^`bits`.
+    /// Whether the address is a multiple of 2^`bits`: 0 alone is from the bits of a word on.
+    #[inline(always)]
     pub const fn is_aligned(self, bits: u8) -> bool {
-        self.0 & ((1 << bits) - 1) == 0
+        self.0 & below(bits) == 0
     }
 }
 

@@ -63,5 +63,5 @@ pub use state::{NextFree, Pool};
 pub use types::{
     AllocatedFrames, Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Dirty, Error,
     Frames, Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes,
-    ObjectState, Objects, Refused, Result, Rights, Stats, UntypedInfo, Zeroed, MAX_BATCH,
+    ObjectState, Objects, Refused, Result, Rights, SlotUse, Stats, UntypedInfo, Zeroed, MAX_BATCH,
 };

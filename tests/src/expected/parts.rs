@@ -78,6 +78,8 @@ pub struct Region {
     pub inside: Option<RegionId>,
     /// What a touch maps.
     pub backing: Backing,
+    /// The number of its first page, as its pager counts.
+    pub first_page: usize,
 }
 
 impl Region {
@@ -95,6 +97,7 @@ impl Region {
             kind: info.kind,
             inside: None,
             backing: info.backing,
+            first_page: 0,
         }
     }
 

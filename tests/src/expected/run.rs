@@ -246,6 +246,7 @@ impl<'p> Run<'p> {
             kind,
             inside,
             backing: wish.backing,
+            first_page: 0,
         };
         let space = self.state.space_mut(id.space());
         match kind {

@@ -159,6 +159,12 @@ impl State {
         self.things.iter().enumerate().filter(move |(_, held)| tcb(held)).map(|(number, _)| number)
     }
 
+    /// Has a region's pager count its pages from this number on.
+    pub fn set_first_page(&mut self, region: &Region, first_page: usize) {
+        let regions = &mut self.space_mut(region.id.space()).regions;
+        regions.get_mut(&region.start).expect("it was entered").first_page = first_page;
+    }
+
     /// Whether any page shows a frame of this thing.
     pub fn is_mapped(&self, thing: usize) -> bool {
         let mut pages = self.spaces.iter().flat_map(|space| space.pages.values());

@@ -11,6 +11,7 @@ use crate::world::touch;
 
 on_both!(
     a_fault_asks_the_pager_for_the_page_by_number,
+    a_page_keeps_its_number,
     a_shared_page_shows_each_other_s_writes,
     a_transferred_page_is_the_receiver_s_alone,
     what_is_supplied_outlives_the_pager,
@@ -68,6 +69,48 @@ fn a_fault_asks_the_pager_for_the_page_by_number(target: Target) {
             assert_eq!(resolution, Ok(Resolution::AskPager { token: 42, page }));
         }
     }
+    scene.host.check();
+}
+
+/// A65.
+fn a_page_keeps_its_number(target: Target) {
+    let mut scene = Scene::new(target);
+    let (space, first) = (scene.client, scene.address(0));
+    let asked = |scene: &mut Scene, address| {
+        let fault = PageFault { address, access: Access::Read, present: false, ip: 0 };
+        scene.host.vmm.resolve_fault(space, &fault)
+    };
+    let numbers = |scene: &mut Scene, numbers: [usize; 4]| {
+        for (page, number) in numbers.into_iter().enumerate() {
+            let answer = Ok(Resolution::AskPager { token: 42, page: number });
+            assert_eq!(asked(scene, first + page * PAGE), answer);
+        }
+    };
+    let upper = scene.host.vmm.split_region(scene.paged, 1).expect("one and three");
+    numbers(&mut scene, [0, 1, 2, 3]);
+    let top = scene.host.vmm.split_region(upper, 2).expect("two and one");
+    numbers(&mut scene, [0, 1, 2, 3]);
+    // A clone and a region like it are of the same pages; so is what is moved.
+    let options = RegionOptions::new(1);
+    let clone = scene.host.vmm.clone_region(top, space, &options).expect("nothing is mapped");
+    let like = scene.host.vmm.reserve_like(top, space, &options).expect("room");
+    for region in [clone, like] {
+        let answer = Ok(Resolution::AskPager { token: 42, page: 3 });
+        assert_eq!(asked(&mut scene, region.start().bits()), answer);
+    }
+    let moved = scene.host.vmm.move_region(clone, &options).expect("room");
+    let answer = Ok(Resolution::AskPager { token: 42, page: 3 });
+    assert_eq!(asked(&mut scene, moved.start().bits()), answer);
+    // Merged, each page has the number it had.
+    scene.host.vmm.merge_regions(upper, top).expect("they are neighbours");
+    scene.host.vmm.merge_regions(scene.paged, upper).expect("they are neighbours");
+    numbers(&mut scene, [0, 1, 2, 3]);
+    // Where it would get another, nothing is merged.
+    let at = 0x5000_0000;
+    let paged = RegionOptions::new(2).backed(Backing::Pager { token: 42 });
+    let lower = scene.host.vmm.reserve(space, &paged.at(at)).expect("room");
+    let apart = scene.host.vmm.reserve(space, &paged.at(at + 2 * PAGE)).expect("room");
+    scene.host.refuses(Error::WrongKind(apart), |vmm| vmm.merge_regions(lower, apart));
     scene.host.check();
 }
 

@@ -9,6 +9,7 @@ on_both!(
     only_the_pager_asked_can_answer,
     a_thread_waits_for_one_page_at_a_time,
     a_thread_that_is_forgotten_waits_no_more,
+    the_right_to_answer_is_where_it_was_given_to_be,
     threads_of_a_space_keep_it,
 );
 
@@ -127,6 +128,42 @@ fn a_thread_that_is_forgotten_waits_no_more(target: Target) {
     assert_eq!(scene.host.vmm.unregister_thread(thread), gone);
     assert_eq!(scene.host.vmm.reply_slot(thread), Err(Error::NoSuchThread(thread)));
     scene.ends(&[other]);
+}
+
+/// A62.
+fn the_right_to_answer_is_where_it_was_given_to_be(target: Target) {
+    let mut scene = Scene::new(target);
+    let (thread, other) = (scene.thread(), scene.thread());
+    let fault = PageFault { address: 0x1000, access: Access::Read, present: false, ip: 0 };
+    let endpoint = scene.endpoint;
+    let vmm = &mut scene.host.vmm;
+    let reply = vmm.reply_slot(thread).expect("a slot");
+    let own = vmm.alloc_slots(1).expect("a slot");
+    let path = vmm.allocator().path(own);
+    vmm.copy_cap(path, endpoint, vmm::Rights::all()).expect("an empty slot");
+    let not_for_it = |slot| Error::NoReplySlot(slot);
+    for (thread, slot) in [(other, reply), (thread, own), (other, own), (thread, endpoint)] {
+        let begun = vmm.begin_request(thread, fault, TOKEN, 1, slot);
+        assert_eq!(begun.expect_err("it is for something else"), not_for_it(slot));
+    }
+    let nobodys = |slot| Error::Allocator(untyped_alloc::Error::NotAllocated(slot));
+    // What was given for a thread and not used is given for it again.
+    assert_eq!(vmm.free_slots(reply, 1), Err(nobodys(reply)));
+    assert_eq!(vmm.reply_slot(thread), Ok(reply));
+    let ticket = vmm.begin_request(thread, fault, TOKEN, 1, reply).expect("its own").ticket;
+    let again = vmm.begin_request(thread, fault, TOKEN, 1, reply).expect_err("a request has it");
+    assert_eq!(again, not_for_it(reply));
+    assert_eq!(vmm.free_slots(reply, 1), Err(nobodys(reply)));
+    assert_eq!(vmm.release_slot(reply), Err(nobodys(reply)));
+    assert_eq!(vmm.next_request(TOKEN, 0).expect("it waits still").ticket, ticket);
+    // What is in a slot of the caller's is there still.
+    vmm.copy_cap(path, endpoint, vmm::Rights::all()).expect_err("it is occupied");
+    vmm.end_request(TOKEN, ticket).expect("it waits");
+    vmm.release_slot(reply).expect("the caller's now");
+    vmm.release_slot(own).expect("the caller's");
+    // One that is given and not used goes with the thread.
+    vmm.reply_slot(other).expect("a slot");
+    scene.ends(&[thread, other]);
 }
 
 fn threads_of_a_space_keep_it(target: Target) {

@@ -2,7 +2,7 @@
 
 use super::Allocator;
 use crate::state::{Chunk, Class};
-use crate::types::{Blueprint, CPtr, CapPath, Error, Frames, Object, Result};
+use crate::types::{Blueprint, CPtr, CapPath, Error, Frames, Object, Objects, Result, SlotUse};
 
 impl<'p> Allocator<'p> {
     /// How a CNode invocation names a slot of this CSpace.
@@ -34,6 +34,49 @@ impl<'p> Allocator<'p> {
     /// Whether the id still names an object.
     pub fn is_allocated(&self, object: Object) -> bool {
         self.find_live(object).is_ok()
+    }
+
+    /// What a live object is.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`] or [`Error::Stale`] when there is no such object.
+    pub fn blueprint_of(&self, object: Object) -> Result<Blueprint> {
+        Ok(self.find_live(object)?.0.blueprint())
+    }
+
+    /// What objects are that were allocated together, at least one of which is live.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`] or [`Error::Stale`] when there are no such objects.
+    pub fn blueprint_of_many(&self, objects: Objects) -> Result<Blueprint> {
+        let first = objects.first_slot();
+        let (chunk, index) = self.chunks.find(first).ok_or(Error::NotAllocated(first))?;
+        if chunk.serial() != objects.serial() || index != 0 || chunk.recycles() {
+            return Err(Error::Stale(first));
+        }
+        Ok(chunk.blueprint())
+    }
+
+    /// What the capability in a slot of this CSpace is, as far as is known here. O(log n).
+    pub fn slot_use(&self, slot: CPtr) -> SlotUse {
+        if let Some((chunk, index)) = self.chunks.find(slot) {
+            return match (chunk.recycles(), chunk.is_live(index)) {
+                (true, _) => SlotUse::Kept,
+                (false, true) => SlotUse::Object(chunk.blueprint()),
+                (false, false) => SlotUse::Gone,
+            };
+        }
+        let info = self.cspace.info();
+        let initial = slot.bits() >> info.radix_bits == 0;
+        if initial && !(info.first_free..info.end_free).contains(&slot.bits()) {
+            return SlotUse::Foreign;
+        }
+        let Some(window) = self.slots.window_of(slot) else { return SlotUse::Gone };
+        match (window.is_free(slot), self.slots.any_lent(slot, 1) == Some(true)) {
+            (true, _) => SlotUse::Gone,
+            (false, true) => SlotUse::Lent,
+            (false, false) => SlotUse::Kept,
+        }
     }
 
     /// Whether a frame of 2^`size_bits` bytes can be had without reclaiming anything.

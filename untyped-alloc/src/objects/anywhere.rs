@@ -35,6 +35,17 @@ impl Allocator<'_> {
         Ok(self.alloc_one(chunk))
     }
 
+    /// As [`Allocator::allocate`]; the id says that the object is charged to `account`, a number of
+    /// the caller's. The allocator does not look at it.
+    pub fn allocate_charged(
+        &mut self,
+        kernel: &mut impl Kernel,
+        blueprint: Blueprint,
+        account: u32,
+    ) -> Result<Object> {
+        Ok(self.allocate(kernel, blueprint)?.charged_to(account))
+    }
+
     /// Allocates `count` (1 to 256) objects with one retype. The block behind them is rounded up to
     /// a power of two.
     pub fn allocate_many(

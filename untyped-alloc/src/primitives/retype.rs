@@ -3,7 +3,7 @@
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
 use crate::state::{Block, BlockState, Chunk, NewChunk, MAX_SPLIT_BITS};
-use crate::types::{Blueprint, CPtr, Error, Invocation, NodeKind, Result};
+use crate::types::{Blueprint, CPtr, Error, Invocation, KernelError, NodeKind, Result};
 
 impl<'p> Allocator<'p> {
     /// Makes a chunk whose capabilities go to the slots from `first` on: one retype, besides what
@@ -74,9 +74,12 @@ impl<'p> Allocator<'p> {
         count: usize,
     ) -> Result<()> {
         let (node, offset) = self.cspace.node(first);
-        kernel
-            .untyped_retype(block.slot(), blueprint, node, offset, count)
-            .map_err(|error| Error::Kernel { invocation: Invocation::UntypedRetype, error })
+        let mut made = kernel.untyped_retype(block.slot(), blueprint, node, offset, count);
+        if made == Err(KernelError::DeleteFirst) {
+            self.empty_slots(kernel, first, count)?;
+            made = kernel.untyped_retype(block.slot(), blueprint, node, offset, count);
+        }
+        made.map_err(|error| Error::Kernel { invocation: Invocation::UntypedRetype, error })
     }
 
     /// A free block of exactly 2^`bits` bytes, split off the best fit.

@@ -31,8 +31,10 @@ impl<'p> Allocator<'p> {
                         at = paddr;
                     } else {
                         // A sibling further on, or one before, is in the way: look at each in turn.
-                        let next = leaf.paddr() + leaf.bytes();
-                        at = if parent.contains(next) { next } else { parent.paddr() };
+                        // Where memory ends with the address space, nothing is further on.
+                        let next = leaf.paddr().checked_add(leaf.bytes());
+                        let inside = next.filter(|&next| parent.contains(next));
+                        at = inside.unwrap_or(parent.paddr());
                     }
                 }
             }

@@ -17,6 +17,33 @@ impl Allocator<'_> {
         Ok(first)
     }
 
+    /// As [`Allocator::alloc_slots`], for what whoever builds on the allocator keeps in them: no
+    /// caller of [`Allocator::free_slots`] can give them back.
+    ///
+    /// # Errors
+    /// As [`Allocator::alloc_slots`].
+    pub fn alloc_kept_slots(&mut self, kernel: &mut impl Kernel, count: usize) -> Result<CPtr> {
+        self.alloc_object_slots(kernel, count)
+    }
+
+    /// Frees slots that [`Allocator::alloc_kept_slots`] gave. They must be empty. No kernel call.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`] when one of them is free, or a caller's: none is freed then.
+    pub fn free_kept_slots(&mut self, first: CPtr, count: usize) -> Result<()> {
+        let kept = count != 0 && self.slots.any_lent(first, count) == Some(false);
+        match kept && self.slots.free(first, count) {
+            true => Ok(()),
+            false => Err(Error::NotAllocated(first)),
+        }
+    }
+
+    /// Hands kept slots, whatever is in them, to a caller, who gives them back with
+    /// [`Allocator::free_slots`]. No kernel call.
+    pub fn lend_kept_slots(&mut self, first: CPtr, count: usize) {
+        self.slots.lend(first, count);
+    }
+
     /// As [`Allocator::alloc_slots`], for objects of the allocator's own, which a caller cannot
     /// give back.
     pub(crate) fn alloc_object_slots(

@@ -90,8 +90,13 @@ impl<'p> Allocator<'p> {
     ) -> Result<(), (Invocation, KernelError)> {
         let (info, guard_bits) = (*self.cspace.info(), self.cspace.root_guard_bits());
         let mount = CapPath { root: object.slot(), index: 0, depth: CSpace::ROOT_RADIX };
-        kernel
-            .cnode_mint_guard(self.path(guarded), self.path(object.slot()), 0, guard_bits)
+        let (to, from) = (self.path(guarded), self.path(object.slot()));
+        let mut minted = kernel.cnode_mint_guard(to, from, 0, guard_bits);
+        if minted == Err(KernelError::DeleteFirst) {
+            minted = kernel.cnode_delete(to);
+            minted = minted.and_then(|()| kernel.cnode_mint_guard(to, from, 0, guard_bits));
+        }
+        minted
             .and_then(|()| {
                 let old = self.path(info.root);
                 kernel.cnode_mint_guard(mount, old, 0, self.cspace.initial_guard_bits())

@@ -117,6 +117,14 @@ impl<'p> Slots<'p> {
         }
     }
 
+    /// Whether one of these slots is a caller's; `None` when they are not all in one window.
+    pub fn any_lent(&self, first: CPtr, count: usize) -> Option<bool> {
+        let window = self.window_of(first)?;
+        let at = window.index_of(first);
+        let inside = count <= WINDOW_SLOTS - at;
+        inside.then(|| (at..at + count).any(|slot| window.all_lent(slot, 1)))
+    }
+
     /// Frees slots that a caller gives back. Returns false, and does nothing, unless all are lent.
     pub fn free_lent(&mut self, first: CPtr, count: usize) -> bool {
         let Some(window) = self.window_of(first) else {

@@ -27,5 +27,5 @@ pub use invocation::Invocation;
 pub use kernel_error::{KernelError, KernelResult, Refused};
 pub use live::LiveObjects;
 pub use mapping::{CachePolicy, Rights};
-pub use object::{Object, ObjectState, Objects};
+pub use object::{Object, ObjectState, Objects, SlotUse};
 pub use stats::Stats;

@@ -1,5 +1,6 @@
 //! Ids of kernel objects that were handed out.
 
+use super::blueprint::Blueprint;
 use super::capability::CPtr;
 
 /// An object handed out: a small id that goes stale when the object is freed.
@@ -7,11 +8,21 @@ use super::capability::CPtr;
 pub struct Object {
     slot: CPtr,
     serial: u32,
+    account: u32,
 }
 
 impl Object {
     pub(crate) const fn new(slot: CPtr, serial: u32) -> Object {
-        Object { slot, serial }
+        Object { slot, serial, account: 0 }
+    }
+
+    pub(crate) const fn charged_to(self, account: u32) -> Object {
+        Object { account, ..self }
+    }
+
+    /// The number of the account that it is charged to; 0 for none.
+    pub const fn account(self) -> u32 {
+        self.account
     }
 
     /// The serial number of the chunk that it was handed out from. Where the slot's chunk has
@@ -60,8 +71,23 @@ impl Objects {
     /// One of them, to be freed by itself; `None` past the end.
     pub fn get(self, index: usize) -> Option<Object> {
         let slot = self.first.offset(index);
-        (index < self.count).then_some(Object { slot, serial: self.serial })
+        (index < self.count).then_some(Object::new(slot, self.serial))
     }
+}
+
+/// What the capability in a slot is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SlotUse {
+    /// A live object of a caller's.
+    Object(Blueprint),
+    /// Whatever a caller put into a slot that was handed to it.
+    Lent,
+    /// The allocator's own, or that of whoever builds on it.
+    Kept,
+    /// None: the slot is free or does not exist, or its object was destroyed.
+    Gone,
+    /// Not known: a slot of the initial CNode that was in use at boot.
+    Foreign,
 }
 
 /// The state of an object that a retype made.

@@ -118,6 +118,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let fresh = Extent::fresh(page.start(), frames, rights, cache);
         // Given up, it is not destroyed: what came with it would keep its memory from use.
         let info = Extent { source: Source::Borrowed, ..fresh };
+        // Counted for as long as it can be given up.
+        self.borrowed += 1;
         let mapped = self
             .record_extent(reserve, self.own, info)
             .and_then(|()| self.map_or_free_extent(reserve, self.own, info));
@@ -126,6 +128,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.bookkeeping.frames = Some(Frames { count, ..frames });
             return Err(error);
         }
+        self.borrowed -= 1;
         self.bookkeeping.mapped_pages += 1;
         self.bookkeeping.mapped = match self.bookkeeping.mapped {
             Some(rest) => rest.part(1, rest.pages() - 1),

@@ -9,21 +9,43 @@ use crate::types::ids::ThreadId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Takes an empty slot for the right to answer a thread (`CNode_SaveCaller` puts it there), to
-    /// be given to [`Vmm::begin_request`].
+    /// be given to [`Vmm::begin_request`]. It is the thread's: the next call for the same thread
+    /// empties it and gives it again, unless a request has it.
     ///
     /// # Errors
-    /// [`Error::NoSuchThread`]; [`Error::Allocator`] when slots are out.
+    /// [`Error::NoSuchThread`]; [`Error::Allocator`] when slots are out; [`Error::Kernel`].
     pub fn reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
         // A thread that faults again was set going by others, which took the right away.
         self.forget_request_of(thread)?;
-        self.alloc_slots(1)
+        let _reserve = self.refill()?;
+        let node = self.thread_node(thread)?;
+        let slot = match node.reply.get() {
+            Some(unused) => {
+                self.kernel.cnode_delete(self.alloc.path(unused))?;
+                unused
+            }
+            None => self.alloc.alloc_kept_slots(&mut self.kernel, 1)?,
+        };
+        node.reply.set(Some(slot));
+        Ok(slot)
+    }
+
+    /// Deletes what is in the slot that [`Vmm::reply_slot`] gave for a thread and no request has,
+    /// if there is one, and gives it back.
+    pub(crate) fn drop_reply_slot(&mut self, thread: ThreadId) -> Result {
+        let node = self.thread_node(thread)?;
+        let Some(unused) = node.reply.get() else { return Ok(()) };
+        self.kernel.cnode_delete(self.alloc.path(unused))?;
+        node.reply.set(None);
+        Ok(self.alloc.free_kept_slots(unused, 1)?)
     }
 
     /// Records that a thread's fault waits for the page number `page` of the pager `token`, and
     /// that the right to answer it is in the slot `reply`. No kernel call.
     ///
     /// # Errors
-    /// [`Error::NoSuchThread`].
+    /// [`Error::NoSuchThread`]; [`Error::NoReplySlot`] for a slot that [`Vmm::reply_slot`] did not
+    /// give for this thread, or that a request had already.
     pub fn begin_request(
         &mut self,
         thread: ThreadId,
@@ -39,8 +61,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// a token for each region.
     ///
     /// # Errors
-    /// [`Error::NoSuchThread`]; [`Error::Kernel`] when the right to answer an earlier request of
-    /// the thread cannot be deleted.
+    /// As for [`Vmm::begin_request`]; [`Error::Kernel`] when the right to answer an earlier request
+    /// of the thread cannot be deleted.
     pub fn begin_request_in(
         &mut self,
         queue: u32,
@@ -50,7 +72,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         reply: CPtr,
     ) -> Result<PageRequest> {
         let node = self.thread_node(thread)?;
+        if node.reply.get() != Some(reply) {
+            return Err(Error::NoReplySlot(reply));
+        }
         self.forget_request_of(thread)?;
+        node.reply.set(None);
         let ticket = self.requests.next_ticket();
         let request = PageRequest { ticket, queue, token, page, thread, fault };
         self.requests.insert(node, request, reply);
@@ -77,7 +103,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchRequest`].
     pub fn end_request(&mut self, queue: u32, ticket: u32) -> Result<(PageRequest, CPtr)> {
-        self.requests.remove(queue, ticket).ok_or(Error::NoSuchRequest { ticket })
+        let ended = self.requests.remove(queue, ticket).ok_or(Error::NoSuchRequest { ticket })?;
+        // Until now the slot was the request's, and nobody else's to give back.
+        self.alloc.lend_kept_slots(ended.1, 1);
+        Ok(ended)
     }
 
     /// Forgets the request of a thread, if it has one, with the right to answer it.
@@ -88,7 +117,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Some(waiting) = self.thread_node(thread)?.waiting.get() else { return Ok(()) };
         let (request, reply) = waiting.parts();
         // As long as the right is not deleted, the request stays: this can be tried again.
-        self.delete_cap(self.alloc.path(reply))?;
+        self.kernel.cnode_delete(self.alloc.path(reply))?;
         self.end_request(request.queue, request.ticket)?;
         self.free_slots(reply, 1)
     }

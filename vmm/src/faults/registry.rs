@@ -46,14 +46,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     pub(crate) fn mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
-        let slot = self.alloc.alloc_slots(&mut self.kernel, 1)?;
-        let (dst, src) = (self.alloc.path(slot), self.alloc.path(endpoint));
-        let minted = self.kernel.cnode_mint_badge(dst, src, Rights::all(), badge as usize);
+        let slot = self.alloc.alloc_kept_slots(&mut self.kernel, 1)?;
+        let src = self.alloc.path(endpoint);
+        let minted = self.fill_slot(slot, |kernel, dst| {
+            kernel.cnode_mint_badge(dst, src, Rights::all(), badge as usize)
+        });
         match minted {
             Ok(()) => Ok(slot),
             Err(error) => {
-                self.alloc.free_slots(slot, 1)?;
-                Err(Error::from(error))
+                self.alloc.free_kept_slots(slot, 1)?;
+                Err(error)
             }
         }
     }
@@ -66,8 +68,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn unregister_thread(&mut self, thread: ThreadId) -> Result {
         let info = self.thread(thread)?;
         self.forget_request_of(thread)?;
+        self.drop_reply_slot(thread)?;
         self.kernel.cnode_delete(self.alloc.path(info.fault_endpoint))?;
-        self.alloc.free_slots(info.fault_endpoint, 1)?;
+        self.alloc.free_kept_slots(info.fault_endpoint, 1)?;
         if let Some(node) = self.threads.remove(thread) {
             self.pools.threads.free(node);
         }

@@ -89,6 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             FaultClass::Pager { token } => {
                 let (low, _) = self.between_guards(region);
                 let page = (address.bits() - low) >> self.geometry.page_bits;
+                let page = region.spec().pagers_page(page);
                 return Ok(Resolution::AskPager { token, page });
             }
             _ => return Ok(Resolution::Unresolved(class)),

@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// Where it is to be: [`Error::OutsideRegion`], [`Error::Guard`], [`Error::WrongKind`] for a
-    /// region without a pager, [`Error::AlreadyMapped`], [`Error::OutOfQuota`]. What is given:
+    /// region without a pager, or for a share that is cached in another way, [`Error::AlreadyMapped`], [`Error::OutOfQuota`]. What is given:
     /// those of [`Vmm::share`]; [`Error::RightsExceedCeiling`] when the pager's region does not
     /// allow what the other does; [`Error::Shared`] for a transfer of what others have too.
     pub fn supply_page(
@@ -66,6 +66,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (asked, ceiling) = (region.spec().ceiling, source.spec().ceiling);
         if !ceiling.contains(asked) {
             return Err(Error::RightsExceedCeiling { asked, ceiling });
+        }
+        match supply {
+            Supply::Transfer => self.check_unpinned(from, source)?,
+            // Memory must not be cached in two ways.
+            Supply::Share if region.spec().cache != source.spec().cache => {
+                return Err(Error::WrongKind(self.id_of(into, region)));
+            }
+            Supply::Share => {}
         }
         match supply {
             Supply::Share => self.share_page(from, range, into, region, to),

@@ -2,7 +2,7 @@
 //! the allocator beneath.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{Kernel, Memory, Violation, MAX_BATCH};
+use untyped_alloc::{Blueprint, Kernel, Memory, SlotUse, Violation, MAX_BATCH};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
@@ -18,6 +18,7 @@ use crate::types::quota::Resource;
 pub(crate) struct Held {
     owned: usize,
     copies: usize,
+    borrowed: usize,
 }
 
 /// Checks one rule.
@@ -50,6 +51,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             held == taken_frames,
         )?;
         hold("every copy is in one extent", frames.copies, frames.copies == copies)?;
+        let callers = frames.borrowed - self.bookkeeping.mapped_pages;
+        hold("frames that were brought are counted", callers, callers == self.borrowed)?;
         hold("every table taken is in one space", tables, tables == taken_tables)?;
         self.validate_append_cursor()
     }
@@ -156,7 +159,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     held.owned += extent.frames.count;
                 }
                 Source::Copy => held.copies += extent.frames.count,
-                Source::Borrowed | Source::Physical => {}
+                Source::Borrowed | Source::Physical => {
+                    let ours = extent.source == Source::Physical;
+                    let alive = |slot| match self.alloc.slot_use(slot) {
+                        SlotUse::Object(Blueprint::Frame { size_bits }) => {
+                            size_bits == extent.frames.size_bits
+                        }
+                        SlotUse::Lent | SlotUse::Foreign => !ours,
+                        SlotUse::Object(_) | SlotUse::Kept | SlotUse::Gone => false,
+                    };
+                    let all = (0..extent.frames.count).all(|index| alive(extent.frame(index)));
+                    hold("a frame that was brought or asked for is alive", at, all)?;
+                    if !ours {
+                        held.borrowed += extent.frames.count;
+                    }
+                }
             }
             pages += extent.bytes() >> self.geometry.page_bits;
         }

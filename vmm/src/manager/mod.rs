@@ -3,6 +3,7 @@
 //! Nothing here makes a kernel call but to destroy an object, and nothing here changes a mapping.
 
 pub(crate) mod objects;
+pub(crate) mod pinned;
 pub(crate) mod pools;
 pub(crate) mod query;
 pub(crate) mod quota;

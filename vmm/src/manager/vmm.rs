@@ -3,6 +3,7 @@
 use page_tables::{Geometry, PageRange};
 use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Object};
 
+use crate::manager::pinned::Pinned;
 use crate::manager::pools::Pools;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::asids::AsidPools;
@@ -31,6 +32,11 @@ pub struct Vmm<'p, K> {
     pub(crate) own: &'p Space<'p>,
     pub(crate) bookkeeping: Bookkeeping,
     pub(crate) temp_slots: TempSlots,
+    /// Frames of callers that are mapped, in all spaces: while there are none, nothing that is
+    /// freed need be looked for in the extents.
+    pub(crate) borrowed: usize,
+    /// Memory that must stay as it is.
+    pub(crate) pinned: Pinned,
     /// Regions and records of copies in quarantine.
     pub(crate) quarantined: usize,
     pub(crate) asids: AsidPools,

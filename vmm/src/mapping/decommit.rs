@@ -21,7 +21,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// before.
     pub fn decommit(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
         let space = self.space(space)?;
-        let (_, range) = self.caller_range(space, start, pages)?;
+        let (region, range) = self.caller_range(space, start, pages)?;
+        self.check_unpinned(space, region)?;
         self.cut_large(space, range)?;
         let reserve = &mut self.refill_to_free();
         self.unmap_range(reserve, space, range)
@@ -51,7 +52,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !matches!(info.kind, Kind::Memory | Kind::Stack | Kind::Quarantine) {
             return Err(Error::WrongKind(info.id));
         }
-        let space = self.space(space)?;
+        let (space, region) = self.region(info.id)?;
+        self.check_unpinned(space, region)?;
         let range = self.geometry.range(start, pages)?;
         if range.end() > info.range.end() {
             return Err(Error::OutsideRegion { address: info.range.end() });

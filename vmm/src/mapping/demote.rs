@@ -77,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses a large page that is not one owner's alone.
-    fn check_divisible(&self, large: &Extent) -> Result {
+    pub(crate) fn check_divisible(&self, large: &Extent) -> Result {
         let address = large.start.bits();
         match large.source {
             Source::Owned if self.refcounts.any_in(&large.frames) => Err(Error::Shared { address }),

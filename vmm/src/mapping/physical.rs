@@ -33,7 +33,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let space = self.space(space)?;
         self.map_into_new_region(space, options, |vmm, index, left| {
-            let at = paddr + (index << bits);
+            let beyond = untyped_alloc::Error::NoUntypedAt(usize::MAX);
+            let at = paddr.checked_add(index << bits).ok_or(beyond)?;
             let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
             let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
             let mut count = (1usize << alignment).min(largest).min(MAX_BATCH);
@@ -47,7 +48,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     }
                 };
                 // Untypeds are split four ways: what is free may be free in smaller pieces only.
-                if count == 1 || (at..at + (count << bits)).contains(&in_use) {
+                // A range may end where the address space does.
+                let in_the_way = in_use >= at && in_use - at < count << bits;
+                if count == 1 || in_the_way {
                     return Err(untyped_alloc::Error::AddressInUse(in_use).into());
                 }
                 count /= 2;
@@ -59,8 +62,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// a new region of as many pages. They are unmapped when the region goes, and never freed.
     ///
     /// # Errors
-    /// Those of [`Vmm::map`]; [`Error::Kernel`] when a capability is no unmapped frame of the
-    /// smallest size.
+    /// Those of [`Vmm::map`]; [`Error::InUse`] for a frame that is mapped already, here or by the
+    /// manager for itself; [`Error::NoPage`] for a capability of another kind, and
+    /// [`Error::Allocator`] for one that was freed, where the manager made it; [`Error::Kernel`]
+    /// when another capability is no unmapped frame of the smallest size.
     pub fn map_borrowed(
         &mut self,
         space: SpaceId,
@@ -68,6 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
     ) -> Result<RegionId> {
         let (space, size_bits) = (self.space(space)?, self.geometry.page_bits);
+        self.check_can_borrow(first, options.pages)?;
         self.map_into_new_region(space, options, |_, index, left| {
             let frames =
                 Frames { first: first.offset(index), count: left.min(MAX_BATCH), size_bits };
@@ -75,14 +81,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         })
     }
 
-    /// Maps frames that were allocated as objects: as [`Vmm::map_borrowed`]. They must be unmapped
-    /// before they are freed.
+    /// Maps frames that were allocated as objects: as [`Vmm::map_borrowed`]. While they are mapped
+    /// they cannot be freed.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map_borrowed`]; [`Error::Allocator`] for objects that were freed.
     pub fn map_objects(
         &mut self,
         space: SpaceId,
         frames: Objects,
         options: &RegionOptions,
     ) -> Result<RegionId> {
+        self.alloc.blueprint_of_many(frames)?;
         let options = RegionOptions { pages: frames.len(), ..*options };
         self.map_borrowed(space, frames.first_slot(), &options)
     }
@@ -110,6 +120,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let start = offset(range.start(), index << self.geometry.page_bits);
                 let (rights, cache) = (spec.rights, spec.cache);
                 index += frames.count;
+                if source == Source::Borrowed {
+                    self.borrowed += frames.count;
+                }
                 self.record_extent(
                     &mut reserve,
                     space,

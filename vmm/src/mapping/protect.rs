@@ -32,6 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !ceiling.contains(rights) {
             return Err(Error::RightsExceedCeiling { asked: rights, ceiling });
         }
+        self.check_unpinned(space, region)?;
         self.check_mapped(space, range)?;
         let reserve = &mut self.refill()?;
         self.cut_large(space, range)?;

@@ -15,7 +15,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// there is a hole; [`crate::Error::Kernel`] with how many pages were unmapped before.
     pub fn unmap(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
         let space = self.space(space)?;
-        let (_, range) = self.caller_range(space, start, pages)?;
+        let (region, range) = self.caller_range(space, start, pages)?;
+        self.check_unpinned(space, region)?;
         self.check_mapped(space, range)?;
         self.cut_large(space, range)?;
         // What is freed may be needed for this; only giving back may take from the reserve.

@@ -1,12 +1,30 @@
 //! Capabilities copied, minted and deleted for callers: counted, unlike what is invoked on
 //! [`Vmm::kernel_mut`].
 
-use untyped_alloc::{CPtr, CapPath, Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, CapPath, Counted, Kernel, KernelError, Memory, Refused, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Puts a capability into a slot that was just allocated. Where the kernel finds it occupied,
+    /// it is emptied first: who gave it back left something there.
+    #[inline(always)]
+    pub(crate) fn fill_slot(
+        &mut self,
+        slot: CPtr,
+        mut fill: impl FnMut(&mut Counted<K>, CapPath) -> Result<(), Refused>,
+    ) -> Result {
+        let path = self.alloc.path(slot);
+        match fill(&mut self.kernel, path) {
+            Err(Refused { error: KernelError::DeleteFirst, .. }) => {
+                self.alloc.empty_slots(&mut self.kernel, slot, 1)?;
+                fill(&mut self.kernel, path).map_err(Error::from)
+            }
+            filled => filled.map_err(Error::from),
+        }
+    }
+
     /// Copies the capability in the slot `src` of the manager's CSpace, with at most `rights`, to
     /// an empty slot of any CNode. One kernel call.
     ///
@@ -32,19 +50,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// slot too.
     ///
     /// # Errors
-    /// [`Error::Kernel`].
+    /// [`Error::Kernel`]; for a slot of the manager's CSpace that [`Vmm::alloc_slots`] did not give
+    /// [`Error::Allocator`]; [`Error::InUse`] for a frame that is mapped.
     pub fn delete_cap(&mut self, slot: CapPath) -> Result {
+        self.check_callers_path(slot)?;
         self.kernel.cnode_delete(slot).map_err(Error::from)
     }
 
-    /// Deletes the capability in a slot that [`Vmm::alloc_slots`] or [`Vmm::reply_slot`] gave, if
+    /// Deletes the capability in a slot that [`Vmm::alloc_slots`] or [`Vmm::end_request`] gave, if
     /// there is one, and gives the slot back. One kernel call.
     ///
     /// # Errors
     /// [`Error::Kernel`], and then the slot is still the caller's; [`Error::Allocator`] for a slot
-    /// that was given back before.
+    /// that is not the caller's, or no more; [`Error::InUse`] for a frame that is mapped.
     pub fn release_slot(&mut self, slot: CPtr) -> Result {
-        self.delete_cap(self.alloc.path(slot))?;
+        self.check_callers_slot(slot)?;
+        self.kernel.cnode_delete(self.alloc.path(slot))?;
         self.free_slots(slot, 1)
     }
 }

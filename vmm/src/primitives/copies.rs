@@ -29,7 +29,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.remove_unused_groups(origin, count);
             return Err(Error::OutOfNodes(NodeKind::CapCopies));
         };
-        let first = match self.alloc.alloc_slots(&mut self.kernel, count) {
+        let first = match self.alloc.alloc_kept_slots(&mut self.kernel, count) {
             Ok(first) => first,
             Err(error) => {
                 self.pools.copies.free(node);
@@ -40,10 +40,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refcounts.insert_copies(node, first, origin, count);
         for index in 0..count {
             let (frame, copy) = (origin.offset(index), first.offset(index));
-            let (dst, src) = (self.alloc.path(copy), self.alloc.path(frame));
+            let src = self.alloc.path(frame);
             let copied = match self.refcounts.count(frame).copies() {
                 MAX_COPIES => Err(Error::SharedTooOften { address: piece.address(index).bits() }),
-                _ => self.kernel.cnode_copy(dst, src, Rights::all()).map_err(Error::from),
+                _ => self.fill_slot(copy, |kernel, dst| kernel.cnode_copy(dst, src, Rights::all())),
             };
             if let Err(error) = copied {
                 self.delete_copies(first, index);
@@ -101,7 +101,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Some(copies) = self.refcounts.remove_deleted_copies(copy) else { return };
         let (first, count) = copies.slots();
         // They were taken together and are empty.
-        let _ = self.alloc.free_slots(first, count);
+        let _ = self.alloc.free_kept_slots(first, count);
         self.pools.copies.free(copies);
     }
 

@@ -135,7 +135,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match piece.source {
             Source::Owned => self.owner_gone(piece.frames),
             // Deleted and counted one by one already.
-            Source::Copy | Source::Borrowed => {}
+            Source::Copy => {}
+            Source::Borrowed => self.borrowed -= piece.frames.count,
             Source::Physical => {
                 self.alloc.free_run_or_quarantine(
                     &mut self.kernel,

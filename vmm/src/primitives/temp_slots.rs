@@ -73,6 +73,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.kernel.cnode_delete(self.alloc.path(slot))?;
         self.temp_slots.stuck = None;
-        Ok(self.alloc.free_slots(slot, 1)?)
+        Ok(self.alloc.free_kept_slots(slot, 1)?)
     }
 }

@@ -59,6 +59,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (space, node) = self.region(region)?;
         match node.spec().kind {
             Kind::Memory | Kind::Stack => {
+                self.check_unpinned(space, node)?;
                 self.release_region(&mut Reserve::as_it_is(), space, node)
             }
             Kind::Reservation => self.release_reservation(space, node, region),

@@ -16,7 +16,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Splits a region: the first `pages` of its pages (guards below not counted) stay with its id,
     /// the others get the id returned. No kernel call, unless a large page is cut.
     ///
-    /// The guard below stays with the lower part, the guard above with the upper one.
+    /// The guard below stays with the lower part, the guard above with the upper one. A pager is
+    /// asked for the same pages as before: those of the upper part are counted on.
     ///
     /// # Errors
     /// [`Error::OutsideRegion`] when one part would have no page; [`Error::WrongKind`] for what is
@@ -28,6 +29,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if spec.kind != Kind::Memory || node.is_edge() {
             return Err(Error::WrongKind(region));
         }
+        self.check_unpinned(space, node)?;
         let usable = self.usable(node).ok_or(Error::WrongKind(region))?;
         let outside = Error::OutsideRegion { address: usable.end() };
         let upper = usable.part(pages, usable.pages().saturating_sub(pages)).ok_or(outside)?;
@@ -40,14 +42,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let serial = self.next_serial();
         let below = pages + usize::from(spec.guard_below);
         let lower_spec = RegionSpec { pages: below, guard_above: 0, ..spec };
-        let upper_spec = RegionSpec { pages: spec.pages - below, guard_below: 0, ..spec };
+        let (above, first_page) = (spec.pages - below, spec.pagers_page(pages));
+        let upper_spec = RegionSpec { pages: above, guard_below: 0, first_page, ..spec };
         space.regions_mut().split(node, free, lower_spec, upper_spec, serial);
         Ok(self.id_of(space, free))
     }
 
     /// Merges two regions, the second of which begins where the first ends, and which are alike in
-    /// everything but their guards' far ends: the first id stays, the second goes stale. No kernel
-    /// call.
+    /// everything but their guards' far ends: the first id stays, the second goes stale. Where a
+    /// pager supplies them, the second one's pages are those that it counts on with. No kernel call.
     ///
     /// # Errors
     /// [`Error::OutsideRegion`] when they are not neighbours; [`Error::Guard`] when a guard lies
@@ -69,13 +72,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             guard_below: a.guard_below,
             guard_above: a.guard_above,
             name: a.name,
+            first_page: a.first_page,
             ..b
         };
+        // A pager goes on being asked for the same pages.
+        let in_order = b.first_page == a.pagers_page(a.pages - usize::from(a.guard_below));
         let edges =
             first.is_edge() || second.is_edge() || first.reservation() != second.reservation();
-        if edges || a.kind != Kind::Memory || like_first != a {
+        if edges || a.kind != Kind::Memory || like_first != a || !in_order {
             return Err(Error::WrongKind(upper));
         }
+        self.check_unpinned(space, first)?;
+        self.check_unpinned(space, second)?;
         let node = space.regions_mut().join(first, second, joined);
         self.pools.regions.free(node);
         if let Ok(start) = self.geometry.address(end) {
@@ -99,6 +107,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !matches!(spec.kind, Kind::Memory | Kind::Stack) || old.is_edge() {
             return Err(Error::WrongKind(region));
         }
+        self.check_unpinned(space, old)?;
         let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
         let options = RegionOptions {
             pages: spec.pages - guards,
@@ -109,6 +118,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             cache: spec.cache,
             kind: spec.kind,
             backing: spec.backing,
+            first_page: spec.first_page,
             name: spec.name,
             ..*options
         };

@@ -65,9 +65,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
     ) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
-        let (_, source) = self.region(region)?;
+        let (from, source) = self.region(region)?;
         let into = self.space(into)?;
         let usable = self.clonable(region, source)?;
+        self.check_unpinned(from, source)?;
         let spec = source.spec();
         let options = RegionOptions {
             pages: usable.pages(),
@@ -78,6 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             cache: spec.cache,
             kind: spec.kind,
             backing: spec.backing,
+            first_page: spec.first_page,
             name: spec.name,
             ..*options
         };
@@ -104,6 +106,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (space, source) = self.region(region)?;
         let (into_space, target) = self.region(into)?;
         let (from, to) = (self.clonable(region, source)?, self.clonable(into, target)?);
+        self.check_unpinned(space, source)?;
         let (asked, ceiling) = (source.spec().ceiling, target.spec().ceiling);
         if !ceiling.contains(asked) {
             return Err(Error::RightsExceedCeiling { asked, ceiling });
@@ -127,12 +130,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address });
         }
-        // 1. Only small pages of frames that are ours, each shared by nobody or under
-        //    copy-on-write.
-        self.prepare_clone(space, part)?;
+        // 1. Only frames that are ours, each shared by nobody or under copy-on-write; and of those
+        //    only small pages. What is refused is refused before a large one is cut.
+        self.check_clone(space, part)?;
         let mapped = self.mapped_in(space, part);
         self.check_quota(into_space, Resource::Slots, mapped)?;
         self.check_quota(into_space, Resource::Frames, mapped)?;
+        self.cut_to_clone(space, part)?;
         // 2. Extents begin and end with the part: what is marked now is all of them.
         let reserve = &mut self.refill()?;
         self.split_extent(reserve, space, part.start().bits())?;
@@ -165,13 +169,29 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         usable.ok_or(Error::WrongKind(id))
     }
 
+    /// Refuses a space that [`Vmm::clone_space`] could not clone, before anything is done.
+    fn check_clonable(&self, id: SpaceId) -> Result {
+        let space = self.space(id)?;
+        if core::ptr::eq(space, self.own) {
+            return Err(Error::OwnSpace(id));
+        }
+        for region in space.regions().iter() {
+            if let Ok(pages) = self.clonable(self.id_of(space, region), region) {
+                self.check_unpinned(space, region)?;
+                self.check_clone(space, pages)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Clones a whole space, lazily: its memory and stacks, each at its own address. IPC buffers,
     /// which belong to threads, are left out, and so is what was mapped at boot.
     ///
     /// # Errors
-    /// Those of [`Vmm::create_space`] and [`Vmm::clone_region`]. Nothing is left behind.
+    /// [`Error::OwnSpace`] for the manager's own, in which the threads run that resolve faults;
+    /// those of [`Vmm::create_space`] and [`Vmm::clone_region`]. Nothing is left behind.
     pub fn clone_space(&mut self, space: SpaceId) -> Result<SpaceId> {
-        self.space(space)?;
+        self.check_clonable(space)?;
         let clone = self.create_space()?;
         let mut at = 0;
         while let Some(info) = self.next_region(space, at)? {
@@ -190,17 +210,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(clone)
     }
 
-    /// Refuses memory that is not ours to clone, and cuts large pages.
-    fn prepare_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    /// Refuses memory that cannot be cloned: not ours, or shared. O(pages).
+    fn check_clone(&self, space: &Space<'p>, range: PageRange) -> Result {
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, first, count }) = cursor.next(space) {
             if !matches!(extent.source, Source::Owned | Source::Copy) {
                 return Err(Error::NotManaged { address: extent.start.bits() });
             }
             if extent.frames.size_bits != self.geometry.page_bits {
-                self.demote(space, extent.start)?;
-                // The small pages that took its place are to be looked at.
-                cursor.go_to(extent.start.bits());
+                // It is to be cut, which takes it from whoever shares it.
+                for index in first..first + count {
+                    self.check_divisible(&extent.part(index, 1))?;
+                }
                 continue;
             }
             // I16: a frame's users are under copy-on-write all together or not at all.
@@ -210,6 +231,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let first_shared = if extent.cow { None } else { frames.find(shared) };
             if let Some(index) = first_shared {
                 return Err(Error::Shared { address: extent.address(index).bits() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the large pages of a range.
+    fn cut_to_clone(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, first, .. }) = cursor.next(space) {
+            if extent.frames.size_bits != self.geometry.page_bits {
+                let large = extent.part(first, 1);
+                self.demote(space, large.start)?;
+                // What took its place is passed over.
+                cursor.go_to(large.end());
             }
         }
         Ok(())

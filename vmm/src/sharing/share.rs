@@ -18,8 +18,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps what is mapped in `pages` pages from the address `start` (bytes) of `space` on into a
     /// new region of the space `into` as well, with the rights of `options`.
     ///
-    /// The options' number of pages is taken from `pages`; their rights may not exceed the ceiling
-    /// of the region shared. Two kernel calls a page. Large pages stay large.
+    /// The options' number of pages is taken from `pages`, and the cache policy from the region
+    /// shared, as memory must not be cached in two ways; the rights may not exceed its ceiling. Two kernel calls a page. Large pages stay large.
     ///
     /// # Errors
     /// Those of [`Vmm::unmap`] for the range and of [`Vmm::map`] for the new region;
@@ -37,13 +37,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let (from, into) = (self.space(space)?, self.space(into)?);
         let (region, range) = self.caller_range(from, start, pages)?;
-        let limit = region.spec().ceiling;
+        let RegionSpec { ceiling: limit, cache, .. } = region.spec();
         let ceiling = options.ceiling.unwrap_or(limit);
         if !limit.contains(ceiling) {
             return Err(Error::RightsExceedCeiling { asked: ceiling, ceiling: limit });
         }
         self.check_shareable(from, range)?;
-        let options = RegionOptions { pages, ceiling: Some(ceiling), ..*options };
+        let options = RegionOptions { pages, ceiling: Some(ceiling), cache, ..*options };
         self.check_quota(into, Resource::Slots, pages)?;
         self.check_quota(into, Resource::Frames, pages)?;
         let target = self.place_region(reserve, into, &options)?;
@@ -66,7 +66,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// As for [`Vmm::share`]; [`Error::WrongKind`] for a region that is not plain memory or a
-    /// stack; [`Error::OutsideRegion`] for pages that are not all in it; [`Error::AlreadyMapped`].
+    /// stack, or is cached in another way; [`Error::OutsideRegion`] for pages that are not all in it; [`Error::AlreadyMapped`].
     pub fn share_into(
         &mut self,
         space: SpaceId,
@@ -91,6 +91,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(extent) = into_space.extents().first_in(to) {
             let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address });
+        }
+        if target.spec().cache != region.spec().cache {
+            return Err(Error::WrongKind(into));
         }
         self.check_shareable(from, range)?;
         self.check_quota(into_space, Resource::Slots, pages)?;

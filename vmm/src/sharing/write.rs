@@ -50,10 +50,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
         let reserve = &mut self.refill()?;
         self.retry_stuck()?;
-        let slot = self.alloc.alloc_slots(&mut self.kernel, 1)?;
-        let (to, from) = (self.alloc.path(slot), self.alloc.path(frame));
-        let copied = self.kernel.cnode_copy(to, from, Rights::all());
-        let written = copied.map_err(Error::from).and_then(|()| {
+        let slot = self.alloc.alloc_kept_slots(&mut self.kernel, 1)?;
+        let from = self.alloc.path(frame);
+        let copied = self.fill_slot(slot, |kernel, to| kernel.cnode_copy(to, from, Rights::all()));
+        let written = copied.and_then(|()| {
             let window = self.map_temporarily(reserve, TempSlot::Target, slot)?;
             self.kernel.write(window + offset, bytes);
             Ok(())

@@ -5,6 +5,7 @@ use core::ops::Range;
 use page_tables::PageRange;
 use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, UntypedInfo};
 
+use crate::manager::pinned::Pinned;
 use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
 use crate::state::asids::AsidPools;
@@ -62,6 +63,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 mapped_pages: 0,
             },
             temp_slots: TempSlots::new(geometry.range(0, 2)?),
+            borrowed: 0,
+            pinned: Pinned::default(),
             quarantined: 0,
             asids: AsidPools::new(boot.asid_pool),
             refcounts: FrameRefcounts::new(),

@@ -143,22 +143,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
         let untyped =
             self.take(|alloc, kernel| alloc.allocate(kernel, Blueprint::Untyped { size_bits }))?;
-        let slot = match self.alloc.alloc_slots(&mut self.kernel, 1) {
+        let slot = match self.alloc.alloc_kept_slots(&mut self.kernel, 1) {
             Ok(slot) => slot,
             Err(error) => {
                 self.alloc.free_or_quarantine(&mut self.kernel, untyped);
                 return Err(error.into());
             }
         };
-        let path = self.alloc.path(slot);
-        let made = self.kernel.asid_control_make_pool(untyped.slot(), path);
+        let made = self
+            .fill_slot(slot, |kernel, path| kernel.asid_control_make_pool(untyped.slot(), path));
         if let Err(error) = made {
-            self.alloc.free_slots(slot, 1)?;
+            self.alloc.free_kept_slots(slot, 1)?;
             self.alloc.free_or_quarantine(&mut self.kernel, untyped);
             // The slot is empty: what is occupied is the kernel's last place for a pool.
-            return Err(match error.error {
-                KernelError::DeleteFirst => Error::OutOfAsids,
-                _ => error.into(),
+            return Err(match error {
+                Error::Kernel { error: KernelError::DeleteFirst, .. } => Error::OutOfAsids,
+                _ => error,
             });
         }
         self.asids.insert(index, slot);
@@ -183,6 +183,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             cache: CachePolicy::WriteBack,
             kind: Kind::Boot,
             backing: Backing::Explicit,
+            first_page: 0,
             name: Name::new("null page"),
         };
         let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);

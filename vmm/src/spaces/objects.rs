@@ -3,7 +3,7 @@
 use untyped_alloc::{Blueprint, Kernel, Memory, Object};
 
 use crate::manager::vmm::Vmm;
-use crate::types::error::Result;
+use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 
@@ -11,23 +11,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Allocates a kernel object that counts as a space's. As [`Vmm::allocate`].
     ///
     /// # Errors
-    /// [`crate::Error::NoSuchSpace`]; [`crate::Error::OutOfQuota`]; those of [`Vmm::allocate`].
+    /// [`Error::NoSuchSpace`]; [`Error::OutOfQuota`]; those of [`Vmm::allocate`].
     pub fn allocate_for(&mut self, space: SpaceId, blueprint: Blueprint) -> Result<Object> {
         let node = self.space(space)?;
         self.check_quota(node, Resource::Objects, 1)?;
-        let object = self.allocate(blueprint)?;
+        let _reserve = self.refill()?;
+        let object = self.alloc.allocate_charged(&mut self.kernel, blueprint, space.number())?;
         node.objects.set(node.objects.get() + 1);
         Ok(object)
     }
 
-    /// Destroys an object that was allocated for a space. A space that has any is not destroyed.
+    /// Destroys an object that was allocated for this space; [`Vmm::free`] does so too. A space that
+    /// has any is not destroyed.
     ///
     /// # Errors
-    /// [`crate::Error::NoSuchSpace`]; those of [`Vmm::free`].
+    /// [`Error::NoSuchSpace`]; [`Error::NotOfSpace`] for an object that counts as another space's,
+    /// or as none's; those of [`Vmm::free`].
     pub fn free_for(&mut self, space: SpaceId, object: Object) -> Result {
-        let node = self.space(space)?;
-        self.free(object)?;
-        node.objects.set(node.objects.get().saturating_sub(1));
-        Ok(())
+        self.space(space)?;
+        if object.account() != space.number() {
+            return Err(Error::NotOfSpace { space, slot: object.slot() });
+        }
+        self.free(object)
     }
 }

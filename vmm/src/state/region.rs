@@ -114,6 +114,7 @@ impl Region<'_> {
             cache: CachePolicy::WriteBack,
             kind: Kind::Boot,
             backing: Backing::Explicit,
+            first_page: 0,
             name: Name::default(),
         })
     }

@@ -118,7 +118,8 @@ impl<'p> Regions<'p> {
     }
 
     /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
-    /// happens to. O(log n), and at the most 16 holes more when the alignment is large.
+    /// happens to. O(log n), and at the most 16 holes more when the alignment is large; all that are
+    /// large enough where none must fit.
     pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
         let Shape { pages, align_bits, reservation, .. } = shape;
         let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
@@ -137,12 +138,21 @@ impl<'p> Regions<'p> {
             }
             cursor.move_next();
         }
-        let certain = least_hole(reservation, pages.checked_add(slack)?);
-        let region = self.holes.lower_bound(Bound::Included(&certain)).clone_pointer()?;
-        if region.reservation.get() != reservation {
-            return None;
+        let least = least_hole(reservation, pages.checked_add(slack)?);
+        let certain = self.holes.lower_bound(Bound::Included(&least)).clone_pointer();
+        if let Some(region) = certain.filter(|hole| hole.reservation.get() == reservation) {
+            return self.fit(region, shape, 0);
         }
-        self.fit(region, shape, 0)
+        // None must fit. Rather than give up, the others are tried as well.
+        while let Some(region) =
+            cursor.clone_pointer().filter(|hole| hole.reservation.get() == reservation)
+        {
+            if let Some(place) = self.fit(region, shape, 0) {
+                return Some(place);
+            }
+            cursor.move_next();
+        }
+        None
     }
 
     /// The lowest place between the addresses `from` and `to`. O(log n + regions between them).

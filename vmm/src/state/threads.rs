@@ -51,6 +51,8 @@ pub(crate) struct Thread<'p> {
     /// Linked while a fault of it waits for a pager; see page_requests.rs.
     pub by_request: RBTreeLink,
     pub waiting: Cell<Option<Waiting>>,
+    /// A slot for the right to answer it, which no request has yet.
+    pub reply: Cell<Option<CPtr>>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to

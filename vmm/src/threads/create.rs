@@ -89,13 +89,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         self.retry_stuck()?;
-        let guarded = self.alloc_slots(1)?;
-        let (to, from) = (self.alloc.path(guarded), self.alloc.path(cnode));
+        let _reserve = self.refill()?;
+        let guarded = self.alloc.alloc_kept_slots(&mut self.kernel, 1)?;
+        let from = self.alloc.path(cnode);
         let guard_bits = self.alloc.sizes().word_bits - radix_bits;
         let set = self
-            .kernel
-            .cnode_mint_guard(to, from, 0, guard_bits)
-            .map_err(Error::from)
+            .fill_slot(guarded, |kernel, to| kernel.cnode_mint_guard(to, from, 0, guard_bits))
             .and_then(|()| self.invoke_set_space(tcb, faults, guarded, vspace));
         let dropped = self.delete_temporary(guarded);
         set.and(dropped)

@@ -163,13 +163,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Makes an IPC buffer of memory that is mapped already, at `address` (bytes) in `region`: for
-    /// a thread whose buffer must lie in a certain place. The region is the buffer's from now on,
-    /// and goes with it.
+    /// a thread whose buffer must lie in a certain place. The region, which has no page but that one
+    /// and its guards, is the buffer's from now on, and goes with it.
     ///
     /// # Errors
     /// [`Error::BadIpcBuffer`] when the address is not aligned to 512 bytes, the memory cannot be
     /// written, is not cached like ordinary memory, or is device memory (then with its physical
-    /// address); [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`];
+    /// address); [`Error::NotOnePage`] for a region of more pages; [`Error::NotMapped`],
+    /// [`Error::OutsideRegion`]; [`Error::WrongKind`] for what is not plain memory;
     /// [`Error::Shared`] when another region has it too; [`Error::NotManaged`] when the caller
     /// brought it.
     pub fn ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {
@@ -181,6 +182,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (around, range) = self.caller_range(space, page, 1)?;
         if !core::ptr::eq(around, node) {
             return Err(Error::OutsideRegion { address });
+        }
+        self.check_unpinned(space, node)?;
+        let (spec, pages) = (node.spec(), self.usable(node).map_or(0, |usable| usable.pages()));
+        if spec.kind != Kind::Memory {
+            return Err(Error::WrongKind(region));
+        }
+        if pages != 1 {
+            return Err(Error::NotOnePage { region, pages });
         }
         self.check_mapped(space, range)?;
         let extent = self.ipc_buffer_extent(space, address)?;
@@ -201,7 +210,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if extent.rights != Rights::READ_WRITE || extent.cache != CachePolicy::WriteBack {
             return Err(Error::BadIpcBuffer { address });
         }
-        let spec = RegionSpec { kind: Kind::IpcBuffer, ..node.spec() };
+        let spec = RegionSpec { kind: Kind::IpcBuffer, ..spec };
         space.regions_mut().set_spec(node, spec);
         space.threads.set(space.threads.get() + 1);
         Ok(IpcBuffer { region, address, frame })
@@ -326,7 +335,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// still there, to be released again.
     pub fn release_ipc_buffer(&mut self, buffer: IpcBuffer) -> Result {
         let (space, region) = self.live_ipc_buffer(buffer)?;
-        self.space(buffer.region.space)?;
+        self.check_buffer_unpinned(buffer)?;
         if region.spec().kind != Kind::IpcBuffer {
             return Err(Error::WrongKind(buffer.region));
         }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use page_tables::AddressError;
-use untyped_alloc::{Blame, Invocation, KernelError, Refused, Rights};
+use untyped_alloc::{Blame, CPtr, Invocation, KernelError, Refused, Rights};
 
 use crate::types::ids::{RegionId, SpaceId, ThreadId};
 use crate::types::quota::Resource;
@@ -49,6 +49,8 @@ pub enum Error {
         /// The ticket.
         ticket: u32,
     },
+    /// The slot was not given for the right to answer this thread.
+    NoReplySlot(CPtr),
     /// The handler has a pager with this token already.
     TokenInUse {
         /// The token.
@@ -124,6 +126,15 @@ pub enum Error {
         /// Its address.
         address: usize,
     },
+    /// What was to be given back or brought is in use: mapped at this address.
+    InUse {
+        /// The space it is mapped in.
+        space: SpaceId,
+        /// The first address of it there.
+        address: usize,
+    },
+    /// The capability in this slot is no frame of the smallest page size.
+    NoPage(CPtr),
     /// A TLS image that cannot be: its alignment is no power of two or more than a page, or it has
     /// more initial bytes than bytes.
     BadTls {
@@ -142,14 +153,36 @@ pub enum Error {
         /// The offending address: of the buffer, or physical.
         address: usize,
     },
-    /// The space is the manager's own, and cannot be destroyed.
+    /// An IPC buffer takes a region of one page with it, and this one has more.
+    NotOnePage {
+        /// The region.
+        region: RegionId,
+        /// Its pages, guards not counted.
+        pages: usize,
+    },
+    /// The space is the manager's own, and cannot be destroyed or cloned.
     OwnSpace(SpaceId),
+    /// The memory is that of a thread whose faults nobody resolves, and must stay as it is
+    /// ([`crate::Vmm::pin_thread_memory`]).
+    Pinned(RegionId),
+    /// There is as much pinned memory as there can be.
+    TooManyPinned {
+        /// Of how many threads that is.
+        most: usize,
+    },
     /// A thread still uses the space.
     SpaceInUse {
         /// The space.
         space: SpaceId,
         /// How many threads are registered in it, and objects allocated for it.
         threads: usize,
+    },
+    /// The object was not allocated for this space.
+    NotOfSpace {
+        /// The space.
+        space: SpaceId,
+        /// The object's slot.
+        slot: CPtr,
     },
     /// The lock has a manager already.
     AlreadyShared,
@@ -208,6 +241,7 @@ impl Error {
             | Error::OutOfBadges
             | Error::SharedTooOften { .. }
             | Error::OutOfQuota { .. }
+            | Error::TooManyPinned { .. }
             | Error::TooManyPagers { .. } => Blame::Resource,
             Error::Kernel { .. } => Blame::Manager,
             _ => Blame::Caller,
@@ -259,6 +293,7 @@ impl fmt::Display for Error {
             }
             Error::NoSuchIpcBuffer { address } => write!(f, "no such IPC buffer: {address:#x}"),
             Error::NoSuchRequest { ticket } => write!(f, "no fault waits under ticket {ticket}"),
+            Error::NoReplySlot(slot) => write!(f, "{slot:?} is not for an answer to this thread"),
             Error::TokenInUse { token } => write!(f, "there is a pager with token {token} already"),
             Error::NoSuchPager { token } => write!(f, "no pager has the token {token}"),
             Error::TooManyPagers { most } => {
@@ -287,11 +322,25 @@ impl fmt::Display for Error {
             }
             Error::NotManaged { address } => write!(f, "the memory at {address:#x} is not ours"),
             Error::Shared { address } => write!(f, "the memory at {address:#x} is shared"),
+            Error::InUse { space, address } => {
+                write!(f, "it is in use at {address:#x} of {space:?}")
+            }
+            Error::NoPage(slot) => write!(f, "{slot:?} holds no frame of the smallest page size"),
             Error::NoSuchFrameSize { bits } => write!(f, "no frames of 2^{bits} bytes here"),
             Error::BadIpcBuffer { address } => write!(f, "no IPC buffer can be at {address:#x}"),
             Error::OwnSpace(space) => write!(f, "{space:?} is the manager's own"),
+            Error::Pinned(region) => write!(f, "{region:?} is pinned"),
+            Error::TooManyPinned { most } => {
+                write!(f, "memory of {most} threads is pinned, and no more can be")
+            }
+            Error::NotOnePage { region, pages } => {
+                write!(f, "{region:?} has {pages} pages, where one is wanted")
+            }
             Error::SpaceInUse { space, threads } => {
                 write!(f, "{space:?} is used by {threads} threads or objects")
+            }
+            Error::NotOfSpace { space, slot } => {
+                write!(f, "the object in {slot:?} was not allocated for {space:?}")
             }
             Error::AlreadyShared => f.write_str("the lock has a manager already"),
             Error::AlreadyStarted => {

@@ -63,6 +63,7 @@ pub struct RegionOptions {
     pub(crate) reservation: Option<RegionId>,
     pub(crate) kind: Kind,
     pub(crate) backing: Backing,
+    pub(crate) first_page: usize,
     pub(crate) name: Name,
 }
 
@@ -82,6 +83,7 @@ impl RegionOptions {
             reservation: None,
             kind: Kind::Memory,
             backing: Backing::Explicit,
+            first_page: 0,
             name: Name::default(),
         }
     }
@@ -175,6 +177,7 @@ impl RegionOptions {
             cache: self.cache,
             kind: self.kind,
             backing: self.backing,
+            first_page: self.first_page,
             name: self.name,
         }
     }

@@ -106,7 +106,20 @@ pub(crate) struct RegionSpec {
     pub cache: CachePolicy,
     pub kind: Kind,
     pub backing: Backing,
+    /// Where a pager supplies its pages: the number of the first one, guards not counted, as the
+    /// pager counts. 0 otherwise.
+    pub first_page: usize,
     pub name: Name,
+}
+
+impl RegionSpec {
+    /// The number of its page `page`, as its pager counts.
+    pub fn pagers_page(&self, page: usize) -> usize {
+        match self.backing {
+            Backing::Pager { .. } => self.first_page + page,
+            _ => 0,
+        }
+    }
 }
 
 /// The most reservations that can lie one inside the other.

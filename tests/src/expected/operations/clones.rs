@@ -47,6 +47,7 @@ impl Run<'_> {
         }
         let (made, region) = (answer?, region.expect("it was cloned"));
         let clone = self.enter(made, &wish, inside, region.kind, &places);
+        self.state.set_first_page(&clone, region.first_page);
         self.enter_clone(&region, &clone);
         Ok(())
     }
@@ -91,11 +92,12 @@ impl Run<'_> {
                 Ok(space) => space,
                 Err(expected) => return expected,
             };
+            if id == run.host.own() {
+                return Expected::refused(Error::OwnSpace(id));
+            }
             let memory = space.regions.values().filter(|region| region.is_memory());
             let why = memory.flat_map(|region| run.forbidden(region).0);
-            // What lies in our own space beside the image may have no room anywhere else.
-            let own = (id == run.host.own()).then_some("Overlap");
-            run.perhaps_quota(Expected::unless(why), space).perhaps(own)
+            run.perhaps_quota(Expected::unless(why), space)
         };
         let clone = self.call(Need::pages(2), expect, |vmm| vmm.clone_space(id))?;
         self.enter_cloned_space(id, clone);

@@ -57,10 +57,11 @@ impl Run<'_> {
 
     pub(in super::super) fn free_thing(&mut self, number: usize) -> Outcome {
         let Held { thing, live, .. } = self.state.things[number];
-        if self.state.is_mapped(number) {
-            return Ok(());
-        }
-        let expect = |_: &Self| Expected::unless((!live).then_some(ALLOCATOR));
+        let mapped = self.state.is_mapped(number);
+        let expect = |_: &Self| {
+            let mapped = mapped.then_some(Refusal::Named("InUse"));
+            Expected::unless((!live).then_some(ALLOCATOR)).or(mapped)
+        };
         match thing {
             Thing::One(object, _) => self.call(Need::NOTHING, expect, |vmm| vmm.free(object))?,
             Thing::Many(many, _) => self.call(Need::NOTHING, expect, |vmm| vmm.free_many(many))?,
@@ -121,7 +122,7 @@ impl Run<'_> {
         let wish = RegionRequest { pages: frames.len(), ..*wish };
         let expect = |run: &Self| match run.space(id) {
             Ok(space) => {
-                let mapped = run.state.is_mapped(number).then_some(Refusal::Named("Kernel"));
+                let mapped = run.state.is_mapped(number).then_some(Refusal::Named("InUse"));
                 run.perhaps_quota(run.place(space, &wish, inside).or(mapped), space)
             }
             Err(expected) => expected,

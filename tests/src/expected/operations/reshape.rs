@@ -1,6 +1,6 @@
 //! Regions cut, joined and moved.
 
-use vmm::{Error, Kind};
+use vmm::{Backing, Error, Kind};
 
 use super::super::answer::{Expected, Need, Outcome};
 use super::super::choose::STALE;
@@ -33,8 +33,12 @@ impl Run<'_> {
         let start = region.usable().start + pages * PAGE;
         assert_eq!(made.start().bits(), start);
         let lower = Region { pages: region.below + pages, above: 0, ..region };
+        let first_page = match region.backing {
+            Backing::Pager { .. } => region.first_page + pages,
+            _ => 0,
+        };
         let pages = region.pages - lower.pages;
-        let upper = Region { id: made, start, pages, below: 0, ..region };
+        let upper = Region { id: made, start, pages, below: 0, first_page, ..region };
         let space = self.state.space_mut(id.space());
         space.regions.insert(lower.start, lower);
         space.regions.insert(upper.start, upper);
@@ -74,7 +78,10 @@ impl Run<'_> {
 
     fn expect_merge(&self, a: &Region, b: &Region) -> Expected {
         let like = |r: &Region| (r.rights, r.ceiling, r.cache, r.inside, r.backing);
-        let alike = like(a) == like(b) && (a.kind, b.kind) == (Kind::Memory, Kind::Memory);
+        let on = |r: &Region| r.first_page + r.usable().len() / PAGE;
+        let in_order = !matches!(a.backing, Backing::Pager { .. }) || on(a) == b.first_page;
+        let alike =
+            in_order && like(a) == like(b) && (a.kind, b.kind) == (Kind::Memory, Kind::Memory);
         let address = b.start;
         let reservation = [a, b].iter().any(|region| region.kind == Kind::Reservation);
         let expected = if a.id.space() != b.id.space() || a.end() != b.start {
@@ -127,6 +134,7 @@ impl Run<'_> {
         let region = region.expect("it was moved");
         // It may go where it lies itself in part: that is looked at while it is still there.
         let moved = self.enter(made, &wish, inside, region.kind, &places);
+        let moved = Region { first_page: region.first_page, ..moved };
         let space = self.state.space_mut(id.space());
         space.regions.remove(&region.start);
         space.regions.insert(moved.start, moved);

@@ -25,7 +25,8 @@ impl Run<'_> {
         let region = source.and_then(|space| self.state.pages_of(space, start, pages).ok());
         let limit = region.map_or(untyped_alloc::Rights::READ_WRITE, |region| region.ceiling);
         let ceiling = Some(wish.ceiling().unwrap_or(limit));
-        let wish = RegionRequest { pages, ceiling, ..*wish };
+        let cache = region.map_or(wish.cache, |region| region.cache);
+        let wish = RegionRequest { pages, ceiling, cache, ..*wish };
         let expect = |run: &Self| run.expect_share(id, (start, pages), into, &wish, inside);
         let places = expect(self).places;
         let options = wish.options(target, inside);
@@ -195,6 +196,9 @@ impl Run<'_> {
         wrong.extend(self.has_large(source.id, page, 1));
         if into.is_ok_and(|into| !given.ceiling.contains(into.ceiling)) {
             wrong.push(Refusal::Named("RightsExceedCeiling"));
+        }
+        if how == Supply::Share && into.is_ok_and(|into| given.cache != into.cache) {
+            wrong.push(Refusal::Named("WrongKind"));
         }
         if let Some(shown) = source.pages.get(&page) {
             let copies = how == Supply::Share || shown.copy;

@@ -20,6 +20,7 @@ on_both!(
     where_addresses_are_short_one_buffer_does,
     what_is_no_arena_gives_no_buffer,
     thread_local_storage_lies_where_any_linker_wants_it,
+    a_buffer_takes_no_more_than_its_page_with_it,
 );
 
 /// A12.
@@ -303,5 +304,33 @@ fn thread_local_storage_lies_where_any_linker_wants_it(target: Target) {
             }
         }
     }
+    host.check();
+}
+
+/// A60.
+fn a_buffer_takes_no_more_than_its_page_with_it(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let at = 0x4000_0000;
+    let memory = host.vmm.map(own, &RegionOptions::new(3).at(at).guarded(1, 1)).expect("memory");
+    let more = Error::NotOnePage { region: memory, pages: 3 };
+    for page in 0..3 {
+        host.refuses(more, |vmm| vmm.ipc_buffer_in(memory, at + page * PAGE));
+    }
+    for pages in [1, 2] {
+        let stack = host.vmm.allocate_stack(own, pages, "thread").expect("memory");
+        let wrong = Error::WrongKind(stack.region());
+        host.refuses(wrong, |vmm| vmm.ipc_buffer_in(stack.region(), stack.bottom()));
+    }
+    // What is mapped of it counts for nothing.
+    host.vmm.unmap(own, at, 2).expect("mapped");
+    host.refuses(more, |vmm| vmm.ipc_buffer_in(memory, at + 2 * PAGE));
+    // Of one page, the guards not counted.
+    let upper = host.vmm.split_region(memory, 2).expect("two and one");
+    let buffer = host.vmm.ipc_buffer_in(upper, at + 2 * PAGE + 512).expect("one page");
+    host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+    assert_eq!(host.vmm.region_at(own, at + 2 * PAGE), Ok(None), "it went with the buffer");
+    let lower = host.vmm.region_info(memory).expect("it is there still");
+    assert_eq!(lower.range.pages(), 3, "a guard and two pages");
     host.check();
 }

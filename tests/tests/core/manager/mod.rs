@@ -6,9 +6,12 @@
 //!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
 //!   first_try.rs  what can be met is met the first time, at any length
 //!   in_place.rs   protecting pages of the manager's own space
+//!   in_use.rs     what is in use is not given back, what was given back is not used
 //!   appending.rs  pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
 //!   looking.rs    queries, dump, statistics
+//!   pinned.rs     what the manager stands on stays as it is
+//!   sharing.rs    what a share keeps of its source, what a refused clone leaves
 //!   short.rs      when memory is short: what is free can be had, what is not costs nothing
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
 //! ```
@@ -20,10 +23,13 @@ mod boot;
 mod buffers;
 mod first_try;
 mod in_place;
+mod in_use;
 mod looking;
 mod memory;
+mod pinned;
 mod places;
 mod refusals;
+mod sharing;
 mod short;
 
 use vmm::{RegionId, RegionOptions};

@@ -8,6 +8,7 @@ use crate::support::{Fixture, PAGE, Target, on_both};
 on_both!(
     a_region_goes_where_it_is_told,
     anywhere_is_the_smallest_hole_that_fits,
+    a_hole_that_fits_is_found_behind_many_that_do_not,
     within_is_the_lowest_place,
     what_is_aligned_is_the_first_page_after_the_guard,
     guards_belong_to_the_region,
@@ -27,6 +28,34 @@ fn a_region_goes_where_it_is_told(target: Target) {
     assert_eq!((info.range.start().bits(), info.range.pages()), (FREE, 3));
     assert_eq!(host.mappings(host.own()).len(), 0, "reserving maps nothing");
     assert_eq!(host.vmm.stats().calls.total(), 0);
+}
+
+/// A1: in a reservation whose holes are all too small for the alignment to fit anyhow.
+fn a_hole_that_fits_is_found_behind_many_that_do_not(target: Target) {
+    for many in [3, 16, 17, 60] {
+        let mut host = Fixture::small(target);
+        let own = host.own();
+        let all = RegionOptions::new(8 * (many + 2)).at(FREE);
+        let all = host.vmm.create_reservation(own, &all).expect("room");
+        // Holes of two pages at odd pages, and a last one of three of which the second is even.
+        let mut at = FREE;
+        for hole in 0..=many {
+            let taken = if hole == 0 { 1 } else { 6 };
+            let region = RegionOptions::new(taken).at(at).inside(all);
+            host.vmm.reserve(own, &region).expect("room");
+            at += (taken + 2) * PAGE;
+        }
+        let hole = at - 2 * PAGE;
+        let end = FREE + 8 * (many + 2) * PAGE;
+        let rest = RegionOptions::new((end - hole) / PAGE - 3).at(hole + 3 * PAGE).inside(all);
+        host.vmm.reserve(own, &rest).expect("room");
+        let two = RegionOptions::new(2).inside(all).aligned(13);
+        let found = host.vmm.reserve(own, &two).expect("it fits in the last hole");
+        assert_eq!(found.start().bits(), hole + PAGE);
+        let none = Error::NoRoom { pages: 2, align_bits: 13 };
+        host.refuses(none, |vmm| vmm.reserve(own, &two));
+        host.check();
+    }
 }
 
 /// A1, I1.

@@ -1,0 +1,246 @@
+//! What is in use is not given back, and what was given back is not used.
+
+use vmm::{Blame, Blueprint, Error, Objects, RegionOptions, Rights};
+
+use super::{FREE, tagged};
+use crate::support::{Fixture, PAGE, Target, on_both};
+
+on_both!(
+    frames_that_are_mapped_are_not_freed,
+    slots_of_mapped_frames_are_not_given_back,
+    slots_that_the_manager_uses_are_nobodys_to_give_back,
+    frames_are_not_brought_twice,
+    what_is_no_live_frame_is_not_brought,
+    a_slot_that_is_not_empty_spoils_nothing,
+    an_object_is_freed_from_the_account_that_it_is_in,
+);
+
+const FRAME: Blueprint = Blueprint::Frame { size_bits: 12 };
+
+fn frames(host: &mut Fixture<'_>, count: usize) -> Objects {
+    host.vmm.allocate_many(FRAME, count).expect("memory")
+}
+
+/// A57.
+fn frames_that_are_mapped_are_not_freed(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    let (here, there) = (frames(&mut host, 3), frames(&mut host, 2));
+    let others = frames(&mut host, 2);
+    let region = host.vmm.map_objects(own, here, &RegionOptions::new(1).at(FREE)).expect("frames");
+    let away = FREE + 0x10_0000;
+    let far = host.vmm.map_objects(space, there, &RegionOptions::new(1).at(away));
+    let far = far.expect("frames");
+    let first = Error::InUse { space: own, address: FREE };
+    host.refuses(first, |vmm| vmm.free_many(here));
+    for index in 0..3 {
+        let object = here.get(index).expect("three");
+        let used = Error::InUse { space: own, address: FREE + index * PAGE };
+        host.refuses(used, |vmm| vmm.free(object));
+    }
+    let used = Error::InUse { space, address: away };
+    assert_eq!(used.blame(), Blame::Caller);
+    host.refuses(used, |vmm| vmm.free_many(there));
+    // Where one page is not mapped any more, the others still are.
+    host.vmm.unmap(own, FREE, 1).expect("mapped");
+    host.refuses(Error::InUse { space: own, address: FREE + PAGE }, |vmm| vmm.free_many(here));
+    host.vmm.free(here.get(0).expect("three")).expect("it is mapped nowhere");
+    // Moved, they are found where they are.
+    let moved = host.vmm.move_region(region, &RegionOptions::new(1).at(FREE + 0x20_0000));
+    let moved = moved.expect("room");
+    let used = Error::InUse { space: own, address: FREE + 0x20_0000 + PAGE };
+    host.refuses(used, |vmm| vmm.free_many(here));
+    // What is not mapped is freed meanwhile.
+    host.vmm.free_many(others).expect("mapped nowhere");
+    host.vmm.release(moved).expect("a region");
+    host.vmm.free_many(here).expect("mapped nowhere");
+    host.vmm.release(far).expect("a region");
+    host.vmm.free_many(there).expect("mapped nowhere");
+    host.check();
+}
+
+/// A57.
+fn slots_of_mapped_frames_are_not_given_back(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let frame = host.vmm.allocate(FRAME).expect("memory");
+    let slot = host.vmm.alloc_slots(1).expect("a slot");
+    let path = host.vmm.allocator().path(slot);
+    host.vmm.copy_cap(path, frame.slot(), Rights::all()).expect("an empty slot");
+    let region = host.vmm.map_borrowed(own, slot, &RegionOptions::new(1).at(FREE));
+    let region = region.expect("a frame");
+    let used = Error::InUse { space: own, address: FREE };
+    host.refuses(used, |vmm| vmm.free_slots(slot, 1));
+    host.refuses(used, |vmm| vmm.release_slot(slot));
+    host.refuses(used, |vmm| vmm.delete_cap(path));
+    host.vmm.release(region).expect("a region");
+    host.vmm.release_slot(slot).expect("mapped nowhere");
+    host.vmm.free(frame).expect("an object");
+    host.check();
+}
+
+/// A61.
+fn slots_that_the_manager_uses_are_nobodys_to_give_back(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 2);
+    let view = host.vmm.share(own, FREE, 2, own, &RegionOptions::new(2)).expect("room");
+    let view = view.start().bits();
+    let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory");
+    let tcb = host.vmm.allocate(Blueprint::Tcb).expect("memory");
+    let thread = host.vmm.register_thread(own, tcb.slot(), endpoint.slot(), "thread");
+    let thread = thread.expect("memory");
+    let badged = host.vmm.thread(thread).expect("registered").fault_endpoint;
+    for address in [FREE + PAGE, view + PAGE] {
+        let mapping = host.vmm.mapping_at(own, address).expect("an address").expect("mapped");
+        let used = Error::InUse { space: own, address };
+        host.refuses(used, |vmm| vmm.free_slots(mapping.frame, 1));
+    }
+    let copy = host.vmm.mapping_at(own, view).expect("an address").expect("mapped").frame;
+    let vspace = host.vmm.vspace(own).expect("a space");
+    let nobodys = |slot| Error::from(untyped_alloc::Error::NotAllocated(slot));
+    let used = Error::InUse { space: own, address: view };
+    for (slot, error) in
+        [(badged, nobodys(badged)), (tcb.slot(), nobodys(tcb.slot())), (copy, used)]
+    {
+        let path = host.vmm.allocator().path(slot);
+        host.refuses(error, |vmm| vmm.free_slots(slot, 1));
+        host.refuses(error, |vmm| vmm.release_slot(slot));
+        host.refuses(error, |vmm| vmm.delete_cap(path));
+    }
+    host.refuses(untyped_alloc::Error::NotAllocated(vspace).into(), |vmm| {
+        vmm.free_slots(vspace, 1)
+    });
+    host.vmm.unregister_thread(thread).expect("registered");
+    host.check();
+}
+
+/// A58.
+fn frames_are_not_brought_twice(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let brought = frames(&mut host, 3);
+    host.vmm.map_objects(own, brought, &RegionOptions::new(1).at(FREE)).expect("frames");
+    let anywhere = RegionOptions::new(1);
+    let used = |address| Error::InUse { space: own, address };
+    host.refuses(used(FREE), |vmm| vmm.map_objects(own, brought, &anywhere));
+    let second = brought.get(1).expect("three").slot();
+    host.refuses(used(FREE + PAGE), |vmm| vmm.map_borrowed(own, second, &anywhere));
+    // Nor are those of the manager's own.
+    tagged(&mut host, FREE + 0x10_0000, 2);
+    let view = host.vmm.share(own, FREE + 0x10_0000, 2, own, &RegionOptions::new(2));
+    let view = view.expect("room").start().bits();
+    for address in [FREE + 0x10_0000 + PAGE, view + PAGE] {
+        let frame = host.vmm.mapping_at(own, address).expect("an address").expect("mapped").frame;
+        host.refuses(used(address), |vmm| vmm.map_borrowed(own, frame, &anywhere));
+    }
+}
+
+/// A58.
+fn what_is_no_live_frame_is_not_brought(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let anywhere = RegionOptions::new(1);
+    let freed = frames(&mut host, 2);
+    host.vmm.free_many(freed).expect("mapped nowhere");
+    let gone = untyped_alloc::Error::NotAllocated(freed.first_slot());
+    host.refuses(gone.into(), |vmm| vmm.map_objects(own, freed, &anywhere));
+    host.refuses(gone.into(), |vmm| vmm.map_borrowed(own, freed.first_slot(), &anywhere));
+    // One of three.
+    let three = frames(&mut host, 3);
+    host.vmm.free(three.get(1).expect("three")).expect("mapped nowhere");
+    let gone = untyped_alloc::Error::NotAllocated(three.first_slot().offset(1));
+    host.refuses(gone.into(), |vmm| vmm.map_objects(own, three, &anywhere));
+    let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory").slot();
+    host.refuses(Error::NoPage(endpoint), |vmm| vmm.map_borrowed(own, endpoint, &anywhere));
+    let large = Blueprint::Frame { size_bits: target.large_bits() };
+    let large = host.vmm.allocate_many(large, 1).expect("memory");
+    host.refuses(Error::NoPage(large.first_slot()), |vmm| vmm.map_objects(own, large, &anywhere));
+    // More than there can be.
+    let none = vmm::CPtr::new(usize::MAX);
+    let gone = untyped_alloc::Error::NotAllocated(none);
+    let many = RegionOptions::new(2);
+    host.refuses(gone.into(), |vmm| vmm.map_borrowed(own, none, &many));
+}
+
+/// A61: everything that a slot is used for first.
+fn a_slot_that_is_not_empty_spoils_nothing(target: Target) {
+    type Use = fn(&mut Fixture<'_>);
+    let uses: [(&str, Use); 5] = [
+        ("an object", |host| {
+            host.vmm.allocate(Blueprint::Tcb).expect("memory");
+        }),
+        ("objects", |host| {
+            frames(host, 8);
+        }),
+        ("memory", |host| {
+            tagged(host, FREE, 4);
+        }),
+        ("copies", |host| {
+            let own = host.own();
+            host.vmm.share(own, FREE + 0x40_0000, 1, own, &RegionOptions::new(1)).expect("room");
+        }),
+        ("a thread", |host| {
+            let own = host.own();
+            let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory").slot();
+            let tcb = host.vmm.allocate(Blueprint::Tcb).expect("memory").slot();
+            host.vmm.register_thread(own, tcb, endpoint, "thread").expect("memory");
+        }),
+    ];
+    for (name, request) in uses {
+        let mut host = Fixture::roomy(target);
+        tagged(&mut host, FREE + 0x40_0000, 1);
+        let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory").slot();
+        // All the slots that come next have something in them.
+        let slots = host.vmm.alloc_slots(256).expect("slots");
+        for index in 0..256 {
+            let path = host.vmm.allocator().path(slots.offset(index));
+            host.vmm.copy_cap(path, endpoint, Rights::all()).expect("an empty slot");
+        }
+        let free = host.vmm.stats().allocator.free_slots;
+        host.vmm.free_slots(slots, 256).expect("the caller's");
+        assert_eq!(host.vmm.stats().allocator.free_slots, free + 256, "{name}");
+        for _ in 0..32 {
+            request(&mut host);
+            if name == "memory" {
+                let own = host.own();
+                let region = host.vmm.region_at(own, FREE).expect("a space").expect("mapped").id;
+                host.vmm.release(region).expect("a region");
+            }
+        }
+        host.check();
+    }
+}
+
+/// A63.
+fn an_object_is_freed_from_the_account_that_it_is_in(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let (one, other) = (host.vmm.create_space(), host.vmm.create_space());
+    let (one, other) = (one.expect("memory"), other.expect("memory"));
+    host.spaces.extend([one, other]);
+    let objects = |host: &Fixture<'_>, space| host.vmm.usage(space).expect("a space").objects;
+    let its = host.vmm.allocate_for(one, Blueprint::Endpoint).expect("memory");
+    let others = host.vmm.allocate_for(other, Blueprint::Endpoint).expect("memory");
+    let nobodys = host.vmm.allocate(Blueprint::Endpoint).expect("memory");
+    let wrong = |space, slot| Error::NotOfSpace { space, slot };
+    host.refuses(wrong(other, its.slot()), |vmm| vmm.free_for(other, its));
+    host.refuses(wrong(own, its.slot()), |vmm| vmm.free_for(own, its));
+    host.refuses(wrong(one, others.slot()), |vmm| vmm.free_for(one, others));
+    host.refuses(wrong(one, nobodys.slot()), |vmm| vmm.free_for(one, nobodys));
+    assert_eq!((objects(&host, one), objects(&host, other)), (1, 1));
+    // By itself, it goes out of its own account.
+    host.vmm.free(its).expect("an object");
+    assert_eq!((objects(&host, one), objects(&host, other)), (0, 1));
+    host.vmm.free_for(one, its).expect_err("it is freed");
+    host.vmm.free(its).expect_err("it is freed");
+    host.vmm.free(nobodys).expect("an object");
+    assert_eq!((objects(&host, one), objects(&host, other)), (0, 1));
+    host.vmm.destroy_space(one).expect("nothing is left in it");
+    host.vmm.free_for(other, others).expect("its own");
+    host.vmm.destroy_space(other).expect("nothing is left in it");
+    host.spaces.truncate(1);
+    host.check();
+}
