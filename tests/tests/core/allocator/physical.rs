@@ -7,7 +7,6 @@ use crate::support::{Machine, PAGE, Target, on_both};
 
 on_both!(
     any_page_of_a_device_can_be_had,
-    memory_may_end_where_addresses_do,
     a_device_comes_back_whole,
     ram_can_be_had_by_address,
     ram_that_is_free_in_pieces_is_coalesced,
@@ -27,25 +26,6 @@ fn any_page_of_a_device_can_be_had(target: Target) {
         bench.check();
     }
     assert_eq!(bench.kernel.bytes_cleared(), 0, "device memory is never cleared");
-}
-
-/// A28: pieces in use up to the very end, and what is asked for goes beyond it.
-fn memory_may_end_where_addresses_do(target: Target) {
-    let device = !0xffff;
-    let mut machine = Machine::small(target);
-    machine.config.devices.push((device, 16));
-    let mut bench = Bench::new(machine);
-    let last = device + 15 * PAGE;
-    let frame = bench.alloc.allocate_at(&mut bench.kernel, FRAME, last, 1).expect("free");
-    let taken = bench.alloc.allocate_at(&mut bench.kernel, FRAME, device, 16);
-    assert_eq!(taken, Err(Error::AddressInUse(last)));
-    let half = bench.alloc.allocate_at(&mut bench.kernel, FRAME, device, 8).expect("free");
-    bench.alloc.free_many(&mut bench.kernel, frame).expect("live");
-    let taken = bench.alloc.allocate_at(&mut bench.kernel, FRAME, device, 16);
-    assert_eq!(taken, Err(Error::AddressInUse(device)));
-    bench.alloc.free_many(&mut bench.kernel, half).expect("live");
-    bench.alloc.allocate_at(&mut bench.kernel, FRAME, device, 16).expect("whole again");
-    bench.check();
 }
 
 fn a_device_comes_back_whole(target: Target) {
