@@ -143,9 +143,17 @@ impl<'p> Regions<'p> {
         if let Some(region) = certain.filter(|hole| hole.reservation.get() == reservation) {
             return self.fit(region, shape, 0);
         }
-        // None must fit. Rather than give up, the others are tried as well.
+        self.place_in_any(shape)
+    }
+
+    /// The smallest hole in which the shape fits, where none is so large that it must. O(holes).
+    #[cold]
+    #[inline(never)]
+    fn place_in_any(&self, shape: Shape) -> Option<Place<'p>> {
+        let least = least_hole(shape.reservation, shape.pages);
+        let mut cursor = self.holes.lower_bound(Bound::Included(&least));
         while let Some(region) =
-            cursor.clone_pointer().filter(|hole| hole.reservation.get() == reservation)
+            cursor.clone_pointer().filter(|hole| hole.reservation.get() == shape.reservation)
         {
             if let Some(place) = self.fit(region, shape, 0) {
                 return Some(place);
