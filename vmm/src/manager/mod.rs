@@ -4,6 +4,7 @@
 
 pub(crate) mod objects;
 pub(crate) mod pinned;
+pub(crate) mod pins;
 pub(crate) mod pools;
 pub(crate) mod query;
 pub(crate) mod quota;

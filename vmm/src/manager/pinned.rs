@@ -7,21 +7,12 @@
 
 use untyped_alloc::{Kernel, Memory};
 
+use crate::manager::pins::MOST_PINNED;
 use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::thread::{IpcBuffer, ThreadMemory};
-
-/// The most threads whose memory can be pinned.
-pub(crate) const MOST_PINNED: usize = 8;
-
-/// The memory that is pinned.
-#[derive(Default)]
-pub(crate) struct Pinned {
-    memory: [Option<ThreadMemory>; MOST_PINNED],
-    count: usize,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Pins the memory of a thread whose own faults nobody resolves, such as one that answers

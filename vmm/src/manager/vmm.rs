@@ -3,7 +3,7 @@
 use page_tables::{Geometry, PageRange};
 use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Object};
 
-use crate::manager::pinned::Pinned;
+use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::asids::AsidPools;

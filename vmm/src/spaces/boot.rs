@@ -5,7 +5,7 @@ use core::ops::Range;
 use page_tables::PageRange;
 use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, UntypedInfo};
 
-use crate::manager::pinned::Pinned;
+use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
 use crate::state::asids::AsidPools;

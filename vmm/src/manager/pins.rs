@@ -1,0 +1,13 @@
+//! Which threads' memory is pinned.
+
+use crate::types::thread::ThreadMemory;
+
+/// The most threads whose memory can be pinned.
+pub(crate) const MOST_PINNED: usize = 8;
+
+/// The memory that is pinned.
+#[derive(Default)]
+pub(crate) struct Pinned {
+    pub memory: [Option<ThreadMemory>; MOST_PINNED],
+    pub count: usize,
+}
