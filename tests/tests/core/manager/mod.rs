@@ -16,7 +16,7 @@
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A75, I14 and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, I14 and I15.
 
 mod appending;
 mod boot;

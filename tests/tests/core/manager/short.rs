@@ -1,6 +1,6 @@
 //! When memory is short: what is free can be had, and what cannot be had costs nothing.
 //!
-//! Checks A67–A75 of `MODEL.md`.
+//! Checks A67–A72 of `MODEL.md`.
 
 use vmm::{Error, PageSize, Quota, RegionId, RegionOptions, Resource};
 
