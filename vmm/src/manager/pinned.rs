@@ -17,7 +17,8 @@ use crate::types::thread::{IpcBuffer, ThreadMemory};
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Pins the memory of a thread whose own faults nobody resolves, such as one that answers
     /// faults: until it is unpinned, every request to unmap, release, protect, move, reshape or
-    /// clone it, or to hand it on, is refused. Populate a growing stack before. No kernel call.
+    /// clone it, or to hand it on, is refused. Of 16 threads at the most. Populate a growing stack
+    /// before. No kernel call.
     ///
     /// # Errors
     /// [`Error::NoSuchRegion`] for memory that was released; [`Error::TooManyPinned`].

@@ -3,7 +3,7 @@
 use crate::types::thread::ThreadMemory;
 
 /// The most threads whose memory can be pinned.
-pub(crate) const MOST_PINNED: usize = 8;
+pub(crate) const MOST_PINNED: usize = 16;
 
 /// The memory that is pinned.
 #[derive(Default)]

@@ -106,7 +106,7 @@ fn what_is_unpinned_is_memory_like_any_other(target: Target) {
 /// A59.
 fn only_so_much_can_be_pinned(target: Target) {
     let mut host = Fixture::roomy(target);
-    let most = 8;
+    let most = 16;
     let all: Vec<ThreadMemory> = (0..most).map(|_| thread(&mut host)).collect();
     for &memory in &all {
         host.vmm.pin_thread_memory(memory).expect("room");

@@ -8,7 +8,7 @@ use sel4::{cap, MessageInfo, UserContext, Word};
 use super::handler_error::HandlerError;
 use super::message::{decode, ThreadFault};
 use super::pager_table::Pagers;
-use super::watcher::Watcher;
+use super::watcher::{release_pinned, Watcher};
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
 use crate::sel4::own_threads;
 use crate::types::error::Error;
@@ -63,7 +63,7 @@ impl HandlerThread {
             // the caller holds the lock. The stack is there until it is released below.
             unsafe { &mut *(self.pagers as *mut Pagers) }.release(vmm)?;
         }
-        vmm.release_thread(&mut self.parts)?;
+        release_pinned(vmm, &mut self.parts)?;
         self.watcher.stop(vmm)?;
         Ok(vmm.free(self.endpoint)?)
     }
@@ -82,7 +82,8 @@ struct Start<P> {
 /// makes endpoint, stack, IPC buffer and TCB by means of the manager, in the manager's own VSpace
 /// and CSpace. `prepare` can add pagers before it runs.
 ///
-/// The thread has no thread-local storage, so `policy` must use none. A second thread, with a stack
+/// The thread has no thread-local storage, so `policy` must use none. Its memory is pinned
+/// ([`crate::Vmm::pin_thread_memory`]). A second thread, with a stack
 /// of its own, waits for a fault of this one (a policy that touches what is not mapped, or needs
 /// more stack): it says what happened and ends the program by a panic, since no fault would be
 /// answered any more. So does this thread for a fault of a thread that has the manager locked and
@@ -134,6 +135,7 @@ where
         faults: FaultEndpoint::At(own_faults),
     };
     let made = vmm.allocate_thread(&new, &mut thread.parts)?;
+    vmm.pin_thread_memory(made.memory)?;
     let control = cap::Tcb::from_bits(made.tcb.slot().bits() as Word);
     control.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
     thread.watcher.run(vmm, own_faults, (name, made.memory.stack), priority)?;

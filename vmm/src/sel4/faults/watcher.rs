@@ -66,6 +66,7 @@ impl Watcher {
             faults: FaultEndpoint::None,
         };
         let made = vmm.allocate_thread(&new, &mut self.parts)?;
+        vmm.pin_thread_memory(made.memory)?;
         let control = cap::Tcb::from_bits(made.tcb.slot().bits() as Word);
         control.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
         const { assert!(size_of::<Watched>() <= 2048 && align_of::<Watched>() <= 16) };
@@ -99,12 +100,22 @@ impl Watcher {
 
     /// Stops it, and gives back all it was given.
     pub fn stop(&mut self, vmm: &mut Manager) -> Result {
-        vmm.release_thread(&mut self.parts)?;
+        release_pinned(vmm, &mut self.parts)?;
         match self.endpoint.take() {
             Some(endpoint) => vmm.free(endpoint),
             None => Ok(()),
         }
     }
+}
+
+/// Gives back all that is left of a thread whose memory is pinned.
+pub(super) fn release_pinned(vmm: &mut Manager, parts: &mut ThreadParts) -> Result {
+    // It must not run any more when its memory is not pinned any more.
+    vmm.stop_thread(parts)?;
+    if let Some(memory) = parts.memory() {
+        vmm.unpin_thread_memory(memory);
+    }
+    vmm.release_thread(parts)
 }
 
 /// Where the thread starts.
