@@ -36,7 +36,7 @@ pub struct FaultReport<'n> {
     /// The next region above.
     pub above: Option<RegionInfo>,
     /// How many bytes the address lies below address 0, round the end of the address space, if that
-    /// is at most [`TLS_BYTES`]: there a thread whose thread pointer is 0 looks for its variables.
+    /// is at most 64 KiB: there a thread whose thread pointer is 0 looks for its variables.
     pub below_zero: Option<usize>,
 }
 

@@ -12,6 +12,7 @@ use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::mapping::Source;
 use crate::types::quota::Resource;
+use crate::types::region::Kind;
 
 /// Frames that extents hold.
 #[derive(Default)]
@@ -161,12 +162,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Source::Copy => held.copies += extent.frames.count,
                 Source::Borrowed | Source::Physical => {
                     let ours = extent.source == Source::Physical;
+                    // Book-keeping may come of the frames that were ready for callers.
+                    let own = region.is_some_and(|region| region.spec().kind == Kind::Bookkeeping);
+                    let taken = || own && self.alloc.frames_are_allocated(extent.frames);
                     let alive = |slot| match self.alloc.slot_use(slot) {
                         SlotUse::Object(Blueprint::Frame { size_bits }) => {
                             size_bits == extent.frames.size_bits
                         }
                         SlotUse::Lent | SlotUse::Foreign => !ours,
-                        SlotUse::Object(_) | SlotUse::Kept | SlotUse::Gone => false,
+                        SlotUse::Kept => taken(),
+                        SlotUse::Object(_) | SlotUse::Gone => false,
                     };
                     let all = (0..extent.frames.count).all(|index| alive(extent.frame(index)));
                     hold("a frame that was brought or asked for is alive", at, all)?;
