@@ -16,6 +16,15 @@ impl<'p> Allocator<'p> {
         self.cspace.root()
     }
 
+    /// Tells the allocator that the faults of the thread whose CSpace this is
+    /// ([`crate::CSpaceInfo::tcb`]) go to `endpoint` from now on (the null capability: nowhere). When
+    /// the CSpace grows, the kernel sets CSpace and fault endpoint in one.
+    pub fn note_thread_faults(&mut self, thread: CPtr, endpoint: CPtr) {
+        if thread == self.cspace.info().tcb {
+            self.cspace.set_thread_faults(endpoint);
+        }
+    }
+
     /// The CNode object at the root of the grown CSpace, if it has grown.
     pub fn grown_root(&self) -> Option<Object> {
         self.cspace.growth().map(|growth| growth.object)

@@ -103,7 +103,7 @@ impl<'p> Allocator<'p> {
             })
             .map_err(|error| (Invocation::CNodeMint, error))?;
         kernel
-            .tcb_set_space(info.tcb, CPtr::NULL, guarded, info.vspace)
+            .tcb_set_space(info.tcb, self.cspace.thread_faults(), guarded, info.vspace)
             .map_err(|error| (Invocation::TcbSetSpace, error))
     }
 

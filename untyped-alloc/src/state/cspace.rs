@@ -43,6 +43,8 @@ pub struct CSpace {
     /// The first slot of the initial CNode that is in no window yet.
     unopened: usize,
     grown: Option<Growth>,
+    /// Where the faults of the thread go whose CSpace this is, or the null capability.
+    thread_faults: CPtr,
     /// Which slots of the grown root are taken.
     mounted: [u32; CSpace::MAX_MOUNTS / 32],
 }
@@ -59,7 +61,14 @@ impl CSpace {
     pub fn new(info: CSpaceInfo, word_bits: u8) -> CSpace {
         // Number 0 is the initial CNode's.
         let mounted = [1, 0, 0, 0, 0, 0, 0, 0];
-        CSpace { info, word_bits, unopened: info.first_free, grown: None, mounted }
+        CSpace {
+            info,
+            word_bits,
+            unopened: info.first_free,
+            grown: None,
+            thread_faults: CPtr::NULL,
+            mounted,
+        }
     }
 
     /// What there was at boot.
@@ -75,6 +84,16 @@ impl CSpace {
     /// Records that the CSpace has grown: `growth` is the thread's root now.
     pub fn set_growth(&mut self, growth: Growth) {
         self.grown = Some(growth);
+    }
+
+    /// The fault endpoint of the thread whose CSpace this is: it is set again with a new root.
+    pub fn thread_faults(&self) -> CPtr {
+        self.thread_faults
+    }
+
+    /// Records the fault endpoint of that thread.
+    pub fn set_thread_faults(&mut self, endpoint: CPtr) {
+        self.thread_faults = endpoint;
     }
 
     /// The CNode capability that resolves every CPtr of this CSpace with all bits of a word.

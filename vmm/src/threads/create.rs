@@ -85,7 +85,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             ThreadCSpace::CNode { cnode, radix_bits } => (cnode, radix_bits),
             ThreadCSpace::Manager => {
                 let root = self.cspace_root();
-                return self.invoke_set_space(tcb, faults, root, vspace);
+                self.invoke_set_space(tcb, faults, root, vspace)?;
+                // A thread of the manager's own CSpace is given a new root when that grows.
+                self.alloc.note_thread_faults(tcb, faults);
+                return Ok(());
             }
         };
         self.retry_stuck()?;

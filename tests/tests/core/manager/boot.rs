@@ -1,8 +1,8 @@
 //! Starting.
 
-use untyped_alloc::{Error as AllocError, NodeKind as AllocNodeKind, UntypedInfo};
+use untyped_alloc::{Blueprint, Error as AllocError, NodeKind as AllocNodeKind, UntypedInfo};
 use vmm::{Access, AddressError, Blame, BootInfo, CPtr, Error, FaultClass, PageFault};
-use vmm::{RegionOptions, Result, Vmm};
+use vmm::{RegionOptions, Result, ThreadCSpace, Vmm};
 use vmm_tests::model::{Arena, ModelKernel, SharedModel};
 
 use super::FREE;
@@ -13,6 +13,7 @@ on_both!(
     what_the_boot_mapped_is_recorded,
     nothing_is_ever_mapped_over_it,
     the_first_threads_stack_has_a_guard,
+    the_first_threads_faults_go_where_they_went_when_the_cspace_grows,
     a_machine_without_ram_is_refused,
     a_pool_that_is_too_small_is_refused,
     boot_information_that_makes_no_sense_is_refused,
@@ -73,6 +74,25 @@ fn the_first_threads_stack_has_a_guard(target: Target) {
     assert_eq!(at_guard.class, FaultClass::Guard);
     assert!(at_guard.to_string().contains("is 8 bytes below the stack of main: its guard"));
     assert_eq!(report(guard + PAGE).expect("a space").class, FaultClass::Boot);
+}
+
+/// A56.
+fn the_first_threads_faults_go_where_they_went_when_the_cspace_grows(target: Target) {
+    let mut host = Fixture::new(Machine::roomy(target).slots(9));
+    let (own, tcb) = (host.own(), host.kernel().facts().tcb);
+    let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory").slot();
+    let id = host.vmm.register_thread(own, tcb, endpoint, "main").expect("memory");
+    let faults = host.vmm.thread(id).expect("registered").fault_endpoint;
+    host.vmm.set_thread_space(tcb, own, ThreadCSpace::Manager, faults).expect("it runs");
+    let (before, mut runs) = (host.vmm.cspace_root(), 0);
+    while host.vmm.cspace_root() == before {
+        host.vmm.alloc_slots(200).expect("the CSpace grows");
+        runs += 1;
+        assert!(runs < 8, "there were no 1600 slots");
+    }
+    let thread = host.kernel().tcb(tcb).expect("a thread");
+    assert_eq!(thread.fault_endpoint, faults.bits());
+    host.check();
 }
 
 /// A5, A11.
