@@ -27,7 +27,7 @@ skip() {
 
 find_miri() {
     command -v rustup >/dev/null || skip "there is no rustup, and so no nightly Rust"
-    rustup toolchain list | grep -q "^$TOOLCHAIN-" || skip "no nightly Rust is installed"
+    rustup toolchain list | grep "^$TOOLCHAIN-" >/dev/null || skip "no nightly Rust is installed"
     if ! cargo "+$TOOLCHAIN" miri --version >/dev/null 2>&1; then
         quietly "adding Miri with rustup" \
             timeout 120 rustup component add miri rust-src --toolchain "$TOOLCHAIN" ||

@@ -83,7 +83,7 @@ kernel_python_is_there() {
     cmp -s "$SCRIPTS/kernel/requirements.txt" "$BUILD/kernel/python/requirements.txt"
 }
 
-ldconfig_knows() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q "$1"; }
+ldconfig_knows() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep "$1" >/dev/null; }
 
 # Installs Debian packages; says which before it asks for root rights.
 install_packages() {

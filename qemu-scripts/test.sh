@@ -115,8 +115,8 @@ ends_saying() {
     "$SCRIPTS/run.sh" endings --timeout 30 "$@" -- "$case" >"$output" 2>&1 || status=$?
     cat "$output"
     ((status == 1)) || return
-    plain_lines <"$output" | grep -qFx "endings: $case" || return
-    plain_lines <"$output" | grep -qE -e "$words"
+    plain_lines <"$output" | grep -Fx "endings: $case" >/dev/null || return
+    plain_lines <"$output" | grep -E -e "$words" >/dev/null
 }
 
 # READING.md explains lines that dump-demo prints: each of its examples, but for the numbers.

@@ -32,7 +32,7 @@ pub struct Arguments {
 pub enum ArgumentsError {
     /// The calling thread has no capability to I/O ports.
     Kernel(sel4::Error),
-    /// There are more than [`MAX_BYTES`].
+    /// There are more than reach the guest.
     TooLong {
         /// How many bytes there are.
         bytes: usize,

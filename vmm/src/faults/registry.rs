@@ -60,6 +60,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Deletes a capability that [`Vmm::mint`] made and all copies of it, and gives its slot back.
+    #[cfg_attr(not(feature = "sel4"), expect(dead_code, reason = "pagers of the kernel's adapter"))]
+    pub(crate) fn unmint(&mut self, slot: CPtr) -> Result {
+        let path = self.alloc.path(slot);
+        self.kernel.cnode_revoke(path)?;
+        self.kernel.cnode_delete(path)?;
+        Ok(self.alloc.free_kept_slots(slot, 1)?)
+    }
+
     /// Forgets a thread, and deletes its capability to the fault endpoint; and the one to answer
     /// it, if it waits for a pager. One kernel call, or two.
     ///

@@ -56,9 +56,7 @@ pub(super) struct Pager {
 impl Pager {
     /// Deletes its capability to the handler's endpoint, and the copies of it.
     pub fn release(self, vmm: &mut Manager) -> Result {
-        let path = vmm.allocator().path(self.calls);
-        vmm.kernel.cnode_revoke(path)?;
-        vmm.release_slot(self.calls)
+        vmm.unmint(self.calls)
     }
 }
 
