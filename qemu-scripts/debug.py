@@ -137,6 +137,23 @@ def bytes_of(value):
     return gdb.selected_inferior().read_memory(where, value.type.sizeof).tobytes()
 
 
+def mapped(start, length):
+    """The parts of a segment that are mapped, each with its bytes: the guard of main's stack is not."""
+    first, memory = start, b""
+    at, end = start, start + length
+    while at < end:
+        size = min(end - at, 4096 - at % 4096)
+        try:
+            memory += gdb.selected_inferior().read_memory(at, size).tobytes()
+        except gdb.MemoryError:
+            if memory:
+                yield first, memory
+            first, memory = at + size, b""
+        at += size
+    if memory:
+        yield first, memory
+
+
 class Vmm:
     """The manager of the stopped program."""
 
@@ -158,8 +175,8 @@ class Vmm:
         kind = gdb.lookup_type(MANAGER)
         offset = next(field.bitpos // 8 for field in kind.fields() if field.name == "own")
         wanted = struct.pack("<I", own)
-        for start, length in Program.segments():
-            memory = gdb.selected_inferior().read_memory(start, length).tobytes()
+        for start, memory in (part for segment in Program.segments() for part in mapped(*segment)):
+            length = len(memory)
             at = memory.find(wanted)
             while at >= 0:
                 base = at - offset
