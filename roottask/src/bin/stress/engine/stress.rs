@@ -101,6 +101,14 @@ impl Stress {
         }
     }
 
+    /// The root task's space or a new one, by chance; none if a new one could not be made.
+    pub fn own_or_new_space(&mut self) -> Outcome<Option<SpaceId>> {
+        match self.random.once_in(2) {
+            true => Ok(Some(self.expected.own())),
+            false => self.attempt(Kind::CreateSpace, |vmm| vmm.create_space()),
+        }
+    }
+
     /// The phase that follows.
     pub fn set_phase(&mut self, phase: &'static str) {
         self.phase = phase;

@@ -55,10 +55,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 fn dig(stress: &mut Stress) -> Outcome {
     let Some(mut fault_server) = FaultServer::open(stress)? else { return Ok(()) };
     let own = stress.expected.own();
-    let space = match stress.random.once_in(2) {
-        true => Some(own),
-        false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
-    };
+    let space = stress.own_or_new_space()?;
     if let Some(space) = space {
         if let Some(program) = Program::load(stress, space)? {
             let mut diggers = diggers(stress, &fault_server, space)?;

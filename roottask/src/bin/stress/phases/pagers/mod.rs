@@ -28,10 +28,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
             break;
         }
         let own = stress.expected.own();
-        let space = match stress.random.once_in(2) {
-            true => Some(own),
-            false => stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())?,
-        };
+        let space = stress.own_or_new_space()?;
         let Some(space) = space else { continue };
         if let Some(program) = Program::load(stress, space)? {
             if let Some(fault_server) = FaultServer::open(stress)? {
