@@ -59,9 +59,11 @@ pub use allocator::Allocator;
 pub use frames::FrameBatch;
 pub use inspect::{Batch, BlockInfo, Usage, Violation};
 pub use kernel::{CallCounts, Counted, Kernel, Memory};
+pub use reclaim::Evacuation;
 pub use state::{NextFree, Pool};
 pub use types::{
     AllocatedFrames, Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Dirty, Error,
     Frames, Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes,
-    ObjectState, Objects, Refused, Result, Rights, SlotUse, Stats, UntypedInfo, Zeroed, MAX_BATCH,
+    ObjectState, Objects, Obtainable, Refused, Result, Rights, SlotUse, Stats, UntypedInfo, Zeroed,
+    MAX_BATCH,
 };

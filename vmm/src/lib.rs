@@ -12,6 +12,7 @@
 //! | `manager` | [`Vmm`] itself: its parts, its look-ups, its limits |
 //! | `primitives` | single steps: one kind of kernel call, and the record of it |
 //! | `bookkeeping` | memory for the manager itself: the reserve, and how it is refilled |
+//! | `compaction` | scattered free memory becomes one piece, because pages are moved |
 //! | `spaces` | address spaces: the own one, and those that are made and destroyed |
 //! | `mapping` | memory that is mapped, protected and unmapped |
 //! | `regions` | regions of addresses: reserved, released, split, merged, moved |
@@ -31,6 +32,7 @@ extern crate std;
 
 mod arch;
 mod bookkeeping;
+mod compaction;
 mod faults;
 mod inspect;
 mod manager;
@@ -76,5 +78,5 @@ pub use types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, 
 pub use untyped_alloc::{
     Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
     Invocation, Kernel, KernelError, KernelResult, Memory, Object, ObjectSizes, ObjectState,
-    Objects, Pool, Rights, UntypedInfo, Usage, Violation,
+    Objects, Obtainable, Pool, Rights, UntypedInfo, Usage, Violation,
 };

@@ -6,11 +6,13 @@
 //! owner asks for [`Zeroed`](crate::Zeroed) ones.
 //!
 //! - `runs.rs`: runs of frames. `batch.rs`: the next frame of the same chunk, in constant time.
+//! - `refuge.rs`: frames that take the place of others.
 //! - `tables.rs`: paging structures.
 //! - `recycling.rs`: what frames and paging structures have in common.
 
 mod batch;
 mod recycling;
+mod refuge;
 mod runs;
 mod tables;
 

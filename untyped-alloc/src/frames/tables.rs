@@ -4,6 +4,10 @@ use crate::allocator::Allocator;
 use crate::kernel::Kernel;
 use crate::types::{Blueprint, CPtr, Frames, Result};
 
+/// The most tables that are made at once: as long as one of them is in use, the memory of the others
+/// serves for nothing but tables.
+const MAX_TABLES: usize = 8;
+
 impl Allocator<'_> {
     /// Allocates a paging structure of a level below the root. It is empty: the kernel clears one
     /// when it is made and when it is unmapped.
@@ -13,7 +17,7 @@ impl Allocator<'_> {
             Some(chunk) => (chunk, true),
             None => {
                 let tables = self.live.of(&self.sizes, blueprint);
-                let least = (tables / 2).next_power_of_two().clamp(1, 32);
+                let least = (tables / 2).next_power_of_two().clamp(1, MAX_TABLES);
                 let least = least.min(self.max_spare(blueprint));
                 self.chunk_with_room(kernel, blueprint, least)?
             }

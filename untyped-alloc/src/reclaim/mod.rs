@@ -5,7 +5,13 @@
 //! - `free.rs`: objects are destroyed.
 //! - `step.rs`: memory of any place, one step at a time until a chunk can be made.
 //! - `place.rs`: memory at a physical address.
+//! - `units.rs`: the pieces that memory can come back in, and what can be had.
+//! - `evacuation.rs`: memory comes back because what is allocated in it is moved elsewhere.
 
+mod evacuation;
 mod free;
 mod place;
 mod step;
+mod units;
+
+pub use evacuation::Evacuation;

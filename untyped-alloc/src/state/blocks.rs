@@ -233,12 +233,7 @@ impl<'p> Blocks<'p> {
 
     /// The slots of the children of a coalescible block, in the order of their addresses.
     pub fn child_slots(&self, block: &'p Block<'p>) -> impl Iterator<Item = CPtr> + use<'_, 'p> {
-        let mut cursor = self.leaves.lower_bound(Bound::Included(&block.paddr()));
-        core::iter::from_fn(move || {
-            let child = cursor.get().filter(|child| block.contains(child.paddr()))?;
-            cursor.move_next();
-            Some(child.slot())
-        })
+        self.leaves_in(block).map(|child| child.slot())
     }
 
     /// Records that the children of the coalescible `block` are gone; returns the first child's
@@ -311,6 +306,16 @@ impl<'p> Blocks<'p> {
             let block = cursor.clone_pointer();
             cursor.move_next();
             block
+        })
+    }
+
+    /// Every leaf that lies in a block, in the order of physical addresses.
+    pub fn leaves_in(&self, block: &'p Block<'p>) -> impl Iterator<Item = &'p Block<'p>> + '_ {
+        let mut cursor = self.leaves.lower_bound(Bound::Included(&block.paddr()));
+        core::iter::from_fn(move || {
+            let leaf = cursor.clone_pointer().filter(|leaf| block.contains(leaf.paddr()))?;
+            cursor.move_next();
+            Some(leaf)
         })
     }
 

@@ -90,6 +90,8 @@ impl<'p> Chunks<'p> {
         node.count.set(new.count as u16);
         node.live.set(0);
         node.class.set(None);
+        node.evacuating.set(false);
+        node.movable.set(0);
         node.objects.reset(new.count);
         self.by_slot.insert(node);
         self.sort(node);
@@ -131,6 +133,12 @@ impl<'p> Chunks<'p> {
     pub fn free(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize, state: ObjectState) {
         chunk.objects.set(first, count, state);
         chunk.live.set(chunk.live.get() - count as u16);
+        self.sort(chunk);
+    }
+
+    /// Takes a chunk from where objects are allocated, so that it can be emptied, or puts it back.
+    pub fn set_evacuating(&mut self, chunk: &'p Chunk<'p>, evacuating: bool) {
+        chunk.evacuating.set(evacuating);
         self.sort(chunk);
     }
 

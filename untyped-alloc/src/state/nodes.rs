@@ -135,6 +135,10 @@ pub struct Chunk<'p> {
     pub(super) count: Cell<u16>,
     pub(super) live: Cell<u16>,
     pub(super) recycles: Cell<bool>,
+    /// Live objects that can be replaced by others of their kind: counted by a survey.
+    pub(super) movable: Cell<u16>,
+    /// Nothing is allocated from it: it is to be emptied.
+    pub(super) evacuating: Cell<bool>,
     /// What its place in the tree of room is sorted by; `None` when it is not in it.
     pub(super) class: Cell<Option<Class>>,
     pub(super) objects: ObjectMap,
@@ -265,9 +269,28 @@ impl<'p> Chunk<'p> {
         true
     }
 
+    /// How many of its live objects the last survey found to be movable.
+    pub fn movable(&self) -> usize {
+        usize::from(self.movable.get())
+    }
+
+    /// Begins a survey with `count` of 0, or goes on with one: `count` more live objects are
+    /// movable.
+    pub fn set_movable(&self, count: usize) {
+        self.movable.set(count as u16);
+    }
+
+    /// Whether nothing is allocated from it because it is to be emptied.
+    pub fn is_evacuating(&self) -> bool {
+        self.evacuating.get()
+    }
+
     /// The class it belongs to now.
     pub(super) fn classify(&self) -> Option<Class> {
-        self.objects.classify(self.live() == 0)
+        match self.evacuating.get() {
+            true => None,
+            false => self.objects.classify(self.live() == 0),
+        }
     }
 }
 

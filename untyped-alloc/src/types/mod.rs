@@ -28,4 +28,4 @@ pub use kernel_error::{KernelError, KernelResult, Refused};
 pub use live::LiveObjects;
 pub use mapping::{CachePolicy, Rights};
 pub use object::{Object, ObjectState, Objects, SlotUse};
-pub use stats::Stats;
+pub use stats::{Obtainable, Stats};

@@ -45,3 +45,15 @@ impl Stats {
         1000 - (self.largest_free_bytes as u64 * 1000 / self.untyped_bytes as u64) as usize
     }
 }
+
+/// How much of one size can be had, counted in pieces of that size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Obtainable {
+    /// At once: of free untypeds, and ready frames of that size. No kernel call but retyping.
+    pub now: usize,
+    /// Once unused objects of all kinds are given back and free neighbours are coalesced. Not less
+    /// than `now`.
+    pub coalesced: usize,
+    /// Once pages are moved out of the way. Not less than `coalesced`.
+    pub compacted: usize,
+}

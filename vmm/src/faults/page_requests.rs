@@ -15,6 +15,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchThread`]; [`Error::Allocator`] when slots are out; [`Error::Kernel`].
     pub fn reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
+        self.under_pressure(|vmm| vmm.try_reply_slot(thread))
+    }
+
+    fn try_reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
         // A thread that faults again was set going by others, which took the right away.
         self.forget_request_of(thread)?;
         let _reserve = self.refill()?;

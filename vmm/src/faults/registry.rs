@@ -22,6 +22,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         endpoint: CPtr,
         name: &str,
     ) -> Result<ThreadId> {
+        self.under_pressure(|vmm| vmm.try_register_thread(space, tcb, endpoint, name))
+    }
+
+    fn try_register_thread(
+        &mut self,
+        space: SpaceId,
+        tcb: CPtr,
+        endpoint: CPtr,
+        name: &str,
+    ) -> Result<ThreadId> {
         let _reserve = &mut self.refill()?;
         let node = self.space(space)?;
         let badge = self.threads.next_badge().ok_or(Error::OutOfBadges)?;
@@ -33,6 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let info = ThreadInfo { space, tcb, fault_endpoint, name };
                 self.threads.insert(thread, badge, info);
                 node.threads.set(node.threads.get() + 1);
+                node.registered.set(node.registered.get() + 1);
                 if space == self.own_space() {
                     self.kernel.inner_mut().note_own_badge(tcb, badge as usize);
                 }
@@ -46,6 +57,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     pub(crate) fn mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
+        self.under_pressure(|vmm| vmm.try_mint(endpoint, badge))
+    }
+
+    fn try_mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
         let slot = self.alloc.alloc_kept_slots(&mut self.kernel, 1)?;
         let src = self.alloc.path(endpoint);
         let minted = self.fill_slot(slot, |kernel, dst| {
@@ -85,6 +100,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         if let Ok(space) = self.space(info.space) {
             space.threads.set(space.threads.get() - 1);
+            space.registered.set(space.registered.get() - 1);
         }
         Ok(())
     }

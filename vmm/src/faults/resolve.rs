@@ -66,7 +66,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn resolve_fault(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
         match self.append_touched(space, fault) {
             Some(class) => Ok(Resolution::Resolved(class)),
-            None => self.resolve_decided(space, fault),
+            None => self.under_pressure(|vmm| vmm.resolve_decided(space, fault)),
         }
     }
 

@@ -59,6 +59,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (from, page): (SpaceId, usize),
         supply: Supply,
     ) -> Result {
+        self.under_pressure(|vmm| {
+            vmm.try_supply_page_of(token, (space, address), (from, page), supply)
+        })
+    }
+
+    fn try_supply_page_of(
+        &mut self,
+        token: Option<u32>,
+        (space, address): (SpaceId, usize),
+        (from, page): (SpaceId, usize),
+        supply: Supply,
+    ) -> Result {
         let (into, from) = (self.space(space)?, self.space(from)?);
         let (region, to) = self.paged_range(into, address, token)?;
         let (source, range) = self.caller_range(from, page, 1)?;

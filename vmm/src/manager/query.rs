@@ -1,7 +1,7 @@
 //! Questions about a space: what is at an address, what comes next, what is mapped.
 
 use page_tables::PageRange;
-use untyped_alloc::{Kernel, Memory};
+use untyped_alloc::{CachePolicy, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
@@ -10,7 +10,7 @@ use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Mapping;
-use crate::types::region::RegionInfo;
+use crate::types::region::{Backing, RegionInfo, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The region that covers an address (bytes), guards included. O(log regions).
@@ -96,7 +96,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }))
     }
 
-    /// The physical address behind a mapped address, both in bytes. One kernel call.
+    /// The physical address behind a mapped address, both in bytes. One kernel call. It stays
+    /// what it is until the page is unmapped: from now on no page of its region is moved (see
+    /// [`crate::RegionOptions::movable`]).
     ///
     /// # Errors
     /// [`crate::Error::NotMapped`], [`crate::Error::Kernel`].
@@ -104,7 +106,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mapping = self.mapping_at(space, address)?;
         let mapping = mapping.ok_or(crate::Error::NotMapped { address })?;
         let base = self.kernel.page_get_address(mapping.frame)?;
+        let (space, at) = (self.space(space)?, self.geometry.address(address)?);
+        let region = space.regions().at(at).filter(|region| !region.is_edge());
+        if let Some(region) = region {
+            let spec = RegionSpec { movable: Some(false), ..region.spec() };
+            space.regions_mut().set_spec(region, spec);
+        }
         Ok(base + (address - mapping.page))
+    }
+
+    /// Whether frames of a region may be replaced by others: it is memory of a caller's, cached as
+    /// usual, and its maker allows it, or touches of it meanwhile are known to be resolved.
+    pub(crate) fn is_movable(&self, space: &Space<'p>, region: &Region<'p>) -> bool {
+        let spec = region.spec();
+        let resolved = || {
+            let own = core::ptr::eq(space, self.own);
+            let lazy = spec.backing != Backing::Explicit;
+            // Who has an IPC buffer is taken to run there; each of them has to be registered.
+            let registered = 2 * space.registered.get() >= space.threads.get();
+            !own && (lazy || registered)
+        };
+        region.is_callers()
+            && spec.cache == CachePolicy::WriteBack
+            && spec.movable.unwrap_or_else(resolved)
+            && self.check_unpinned(space, region).is_ok()
     }
 
     /// Pages of the smallest size that are mapped in a range.
@@ -137,6 +162,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             ceiling: spec.ceiling,
             cache: spec.cache,
             kind: spec.kind,
+            movable: self.is_movable(space, region),
             name: spec.name,
         })
     }

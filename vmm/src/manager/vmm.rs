@@ -49,6 +49,8 @@ pub struct Vmm<'p, K> {
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
     /// Whether an append cursor is ever begun.
     pub(crate) short_cuts: bool,
+    /// Pages that were moved so far, for compaction.
+    pub(crate) moved_pages: u64,
     /// The thread that empties the TLB, if there is one.
     pub(crate) flusher: Option<Object>,
 }

@@ -58,6 +58,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Replaces the large page at `address` by pages of the smallest size.
     pub(crate) fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        self.under_pressure(|vmm| vmm.try_demote(space, address))
+    }
+
+    fn try_demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
         let extent = space.extents().at(address).ok_or(not_mapped)?;
         let index = extent.index_of(address);

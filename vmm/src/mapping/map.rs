@@ -18,6 +18,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Those of [`Vmm::reserve`]; [`Error::Allocator`] when memory or slots are out. Nothing is
     /// left behind.
     pub fn map(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_map(space, options))
+    }
+
+    fn try_map(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let space = self.space(space)?;
         let region = self.place_region(reserve, space, options)?;
@@ -51,6 +55,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return done;
             }
         }
+        self.under_pressure(|vmm| vmm.populate_anywhere(space, start, pages))
+    }
+
+    #[inline]
+    fn populate_anywhere(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, start, pages)?;
         if let Some(extent) = space.extents().first_in(range) {

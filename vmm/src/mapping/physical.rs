@@ -27,6 +27,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         paddr: usize,
         options: &RegionOptions,
     ) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_map_physical(space, paddr, options))
+    }
+
+    fn try_map_physical(
+        &mut self,
+        space: SpaceId,
+        paddr: usize,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
         let bits = self.geometry.page_bits;
         if paddr & (self.geometry.page_bytes() - 1) != 0 {
             return Err(untyped_alloc::Error::Misaligned { paddr, size_bits: bits }.into());
@@ -67,6 +76,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Allocator`] for one that was freed, where the manager made it; [`Error::Kernel`]
     /// when another capability is no unmapped frame of the smallest size.
     pub fn map_borrowed(
+        &mut self,
+        space: SpaceId,
+        first: CPtr,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_map_borrowed(space, first, options))
+    }
+
+    fn try_map_borrowed(
         &mut self,
         space: SpaceId,
         first: CPtr,

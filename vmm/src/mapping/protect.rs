@@ -25,6 +25,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         pages: usize,
         rights: Rights,
     ) -> Result {
+        self.under_pressure(|vmm| vmm.try_protect(space, start, pages, rights))
+    }
+
+    fn try_protect(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+        rights: Rights,
+    ) -> Result {
         let rights = readable(rights);
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, start, pages)?;

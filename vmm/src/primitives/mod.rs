@@ -10,6 +10,7 @@ pub(crate) mod install;
 pub(crate) mod place;
 pub(crate) mod quarantine;
 pub(crate) mod remap;
+pub(crate) mod replace;
 pub(crate) mod tables;
 pub(crate) mod temp_slots;
 pub(crate) mod unmap;

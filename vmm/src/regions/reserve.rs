@@ -16,6 +16,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Address`], [`Error::Overlap`], [`Error::NoRoom`], [`Error::OutsideRegion`] (of the
     /// reservation asked for, or inside one that was not), [`Error::RightsExceedCeiling`].
     pub fn reserve(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_reserve(space, options))
+    }
+
+    fn try_reserve(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let space = self.space(space)?;
         let region = self.place_region(reserve, space, options)?;
@@ -26,6 +30,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// of which can have more rights than `ceiling` of the options, and where nothing else is put.
     /// Up to 1000 can lie one inside the other.
     pub fn create_reservation(
+        &mut self,
+        space: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_create_reservation(space, options))
+    }
+
+    fn try_create_reservation(
         &mut self,
         space: SpaceId,
         options: &RegionOptions,

@@ -23,6 +23,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::OutsideRegion`] when one part would have no page; [`Error::WrongKind`] for what is
     /// not plain memory; what cutting a large page can meet.
     pub fn split_region(&mut self, region: RegionId, pages: usize) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_split_region(region, pages))
+    }
+
+    fn try_split_region(&mut self, region: RegionId, pages: usize) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let (space, node) = self.region(region)?;
         let spec = node.spec();
@@ -66,12 +70,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if a.guard_above != 0 || b.guard_below != 0 {
             return Err(Error::Guard { address: end });
         }
-        let joined = RegionSpec { pages: a.pages + b.pages, guard_above: b.guard_above, ..a };
+        // What may not move in one of them does not move in both.
+        let movable = if a.movable == b.movable { a.movable } else { Some(false) };
+        let (pages, guard_above) = (a.pages + b.pages, b.guard_above);
+        let joined = RegionSpec { pages, guard_above, movable, ..a };
         let like_first = RegionSpec {
             pages: a.pages,
             guard_below: a.guard_below,
             guard_above: a.guard_above,
             name: a.name,
+            movable: a.movable,
             first_page: a.first_page,
             ..b
         };
@@ -101,6 +109,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::WrongKind`] for what is not plain memory or a stack. When the kernel refuses a
     /// call, pages that were moved are moved back.
     pub fn move_region(&mut self, region: RegionId, options: &RegionOptions) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_move_region(region, options))
+    }
+
+    fn try_move_region(&mut self, region: RegionId, options: &RegionOptions) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let (space, old) = self.region(region)?;
         let spec = old.spec();
@@ -119,6 +131,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             kind: spec.kind,
             backing: spec.backing,
             first_page: spec.first_page,
+            movable: spec.movable,
             name: spec.name,
             ..*options
         };

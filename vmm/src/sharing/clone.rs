@@ -64,6 +64,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: SpaceId,
         options: &RegionOptions,
     ) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_reserve_like(region, into, options))
+    }
+
+    fn try_reserve_like(
+        &mut self,
+        region: RegionId,
+        into: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let (from, source) = self.region(region)?;
         let into = self.space(into)?;
@@ -80,6 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             kind: spec.kind,
             backing: spec.backing,
             first_page: spec.first_page,
+            movable: spec.movable,
             name: spec.name,
             ..*options
         };
@@ -97,6 +107,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::RightsExceedCeiling`] when `into` allows less; [`Error::AlreadyMapped`] where
     /// something is mapped in it; [`Error::OutOfQuota`]. Nothing is left of this part.
     pub fn clone_pages(
+        &mut self,
+        region: RegionId,
+        page: usize,
+        into: RegionId,
+        most: usize,
+    ) -> Result<usize> {
+        self.under_pressure(|vmm| vmm.try_clone_pages(region, page, into, most))
+    }
+
+    fn try_clone_pages(
         &mut self,
         region: RegionId,
         page: usize,

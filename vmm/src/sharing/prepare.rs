@@ -28,6 +28,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Those of [`Vmm::region_of_range`] and [`Vmm::resolve_fault`]; pages before the one that
     /// failed stay as they are then.
     pub fn break_copy_on_write(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+        self.under_pressure(|vmm| vmm.try_break_copy_on_write(space, start, pages))
+    }
+
+    fn try_break_copy_on_write(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
         let space = self.space(space)?;
         let (_, range) = self.caller_range(space, start, pages)?;
         self.break_cow_in(space, range)

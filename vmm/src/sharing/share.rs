@@ -34,6 +34,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: SpaceId,
         options: &RegionOptions,
     ) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_share(space, start, pages, into, options))
+    }
+
+    fn try_share(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+        into: SpaceId,
+        options: &RegionOptions,
+    ) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let (from, into) = (self.space(space)?, self.space(into)?);
         let (region, range) = self.caller_range(from, start, pages)?;
@@ -68,6 +79,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// As for [`Vmm::share`]; [`Error::WrongKind`] for a region that is not plain memory or a
     /// stack, or is cached in another way; [`Error::OutsideRegion`] for pages that are not all in it; [`Error::AlreadyMapped`].
     pub fn share_into(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        pages: usize,
+        into: RegionId,
+        page: usize,
+    ) -> Result {
+        self.under_pressure(|vmm| vmm.try_share_into(space, start, pages, into, page))
+    }
+
+    fn try_share_into(
         &mut self,
         space: SpaceId,
         start: usize,

@@ -18,6 +18,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// brought; [`Error::Kernel`], and then the pages before the one refused are written, and
     /// perhaps that one.
     pub fn write(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {
+        self.under_pressure(|vmm| vmm.try_write(space, start, bytes))
+    }
+
+    fn try_write(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {
         if bytes.is_empty() {
             self.space(space)?;
             return Ok(());

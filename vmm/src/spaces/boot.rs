@@ -74,6 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             last_space: 1,
             append_cursor: None,
             short_cuts: true,
+            moved_pages: 0,
             flusher: None,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;

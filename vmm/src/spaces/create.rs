@@ -26,6 +26,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Allocator`] when memory is out; [`Error::OutOfAsids`] when the kernel has no
     /// identifier for an address space left (4096 on IA32); [`Error::Kernel`].
     pub fn create_space(&mut self) -> Result<SpaceId> {
+        self.under_pressure(|vmm| vmm.try_create_space())
+    }
+
+    fn try_create_space(&mut self) -> Result<SpaceId> {
         let reserve = &mut self.refill()?;
         let node = self.pools.spaces.alloc().ok_or(Error::OutOfNodes(NodeKind::Space))?;
         match self.make_root() {
@@ -184,6 +188,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             kind: Kind::Boot,
             backing: Backing::Explicit,
             first_page: 0,
+            movable: None,
             name: Name::new("null page"),
         };
         let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);
@@ -195,6 +200,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.open_packed.set(None);
         space.open_arena.set(None);
         space.threads.set(0);
+        space.registered.set(0);
         space.objects.set(0);
         space.regions_mut().start(node, null, end, bits);
         self.spaces.insert(space);

@@ -1,6 +1,6 @@
-//! Kernel objects that count as a space's.
+//! Kernel objects and slots for callers; and objects that count as a space's.
 
-use untyped_alloc::{Blueprint, Kernel, Memory, Object};
+use untyped_alloc::{Blueprint, CPtr, Kernel, Memory, Object, Objects};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
@@ -8,11 +8,47 @@ use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Allocates a kernel object (an endpoint, a thread control block, …) with a slot of its own.
+    ///
+    /// Its memory is clear. Usually one kernel call, or none for small objects.
+    pub fn allocate(&mut self, blueprint: Blueprint) -> Result<Object> {
+        self.under_pressure(|vmm| vmm.try_allocate(blueprint))
+    }
+
+    fn try_allocate(&mut self, blueprint: Blueprint) -> Result<Object> {
+        let _reserve = self.refill()?;
+        self.take(|alloc, kernel| alloc.allocate(kernel, blueprint))
+    }
+
+    /// Allocates `count` (1 to 256) kernel objects in consecutive slots with one retype.
+    pub fn allocate_many(&mut self, blueprint: Blueprint, count: usize) -> Result<Objects> {
+        self.under_pressure(|vmm| vmm.try_allocate_many(blueprint, count))
+    }
+
+    fn try_allocate_many(&mut self, blueprint: Blueprint, count: usize) -> Result<Objects> {
+        let _reserve = self.refill()?;
+        self.take(|alloc, kernel| alloc.allocate_many(kernel, blueprint, count))
+    }
+
+    /// Takes `count` (1 to 256) consecutive empty capability slots.
+    pub fn alloc_slots(&mut self, count: usize) -> Result<CPtr> {
+        self.under_pressure(|vmm| vmm.try_alloc_slots(count))
+    }
+
+    fn try_alloc_slots(&mut self, count: usize) -> Result<CPtr> {
+        let _reserve = self.refill()?;
+        Ok(self.alloc.alloc_slots(&mut self.kernel, count)?)
+    }
+
     /// Allocates a kernel object that counts as a space's. As [`Vmm::allocate`].
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`]; [`Error::OutOfQuota`]; those of [`Vmm::allocate`].
     pub fn allocate_for(&mut self, space: SpaceId, blueprint: Blueprint) -> Result<Object> {
+        self.under_pressure(|vmm| vmm.try_allocate_for(space, blueprint))
+    }
+
+    fn try_allocate_for(&mut self, space: SpaceId, blueprint: Blueprint) -> Result<Object> {
         let node = self.space(space)?;
         self.check_quota(node, Resource::Objects, 1)?;
         let _reserve = self.refill()?;

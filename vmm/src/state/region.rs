@@ -115,6 +115,7 @@ impl Region<'_> {
             kind: Kind::Boot,
             backing: Backing::Explicit,
             first_page: 0,
+            movable: None,
             name: Name::default(),
         })
     }

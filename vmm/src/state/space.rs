@@ -41,8 +41,10 @@ pub(crate) struct Space<'p> {
     pub open_packed: Cell<Option<RegionId>>,
     /// The arena of IPC buffers that has room.
     pub open_arena: Cell<Option<&'p Region<'p>>>,
-    /// IPC buffers in it: as many threads are taken to run in it.
+    /// IPC buffers in it, and threads that are registered in it.
     pub threads: Cell<usize>,
+    /// Threads in it that are registered: their faults are answered.
+    pub registered: Cell<usize>,
     /// Kernel objects that were allocated for it.
     pub objects: Cell<usize>,
 }
@@ -65,6 +67,7 @@ impl Default for Space<'_> {
             open_packed: Cell::new(None),
             open_arena: Cell::new(None),
             threads: Cell::new(0),
+            registered: Cell::new(0),
             objects: Cell::new(0),
         }
     }

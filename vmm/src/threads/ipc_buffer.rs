@@ -111,6 +111,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns
     /// the arena, the buffer's address and its frame.
     fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
+        self.under_pressure(|vmm| vmm.try_map_in_arena(space))
+    }
+
+    fn try_map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
         let reserve = &mut self.refill()?;
         let space = self.space(space)?;
         self.check_quota(space, Resource::Frames, 1)?;
@@ -174,6 +178,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Shared`] when another region has it too; [`Error::NotManaged`] when the caller
     /// brought it.
     pub fn ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {
+        self.under_pressure(|vmm| vmm.try_ipc_buffer_in(region, address))
+    }
+
+    fn try_ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {
         let (space, node) = self.region(region)?;
         if address & (IPC_BUFFER_BYTES - 1) != 0 {
             return Err(Error::BadIpcBuffer { address });

@@ -64,6 +64,7 @@ pub struct RegionOptions {
     pub(crate) kind: Kind,
     pub(crate) backing: Backing,
     pub(crate) first_page: usize,
+    pub(crate) movable: Option<bool>,
     pub(crate) name: Name,
 }
 
@@ -84,6 +85,7 @@ impl RegionOptions {
             kind: Kind::Memory,
             backing: Backing::Explicit,
             first_page: 0,
+            movable: None,
             name: Name::default(),
         }
     }
@@ -152,6 +154,26 @@ impl RegionOptions {
         RegionOptions { backing, ..self }
     }
 
+    /// Says whether the manager may *move* its pages when memory is short: put other frames with the
+    /// same contents in the place of theirs, so that large pieces of memory come back
+    /// ([`crate::Vmm::compact`]). For a moment such a page is not mapped, so a thread that touches
+    /// it then must have its faults resolved: it goes on without noticing.
+    ///
+    /// Without this option, pages move where faults are known to be resolved: in a space other than
+    /// the manager's own, if the region is [backed](RegionOptions::backed) on demand or by a pager,
+    /// or if all threads that are taken to run there (those with IPC buffers) are registered
+    /// ([`crate::Vmm::register_thread`]). Say `false` for memory that a thread uses which is neither,
+    /// or a device. Say `true` in the manager's own space only for memory that neither the manager
+    /// nor whoever calls it uses meanwhile.
+    ///
+    /// Whatever is said here, these stay: IPC buffers, pages that are shared or not cached in the
+    /// ordinary way, large pages, frames of the caller's, pages whose
+    /// [physical address](crate::Vmm::physical_address) was told, and pinned memory.
+    #[must_use]
+    pub fn movable(self, movable: bool) -> Self {
+        RegionOptions { movable: Some(movable), ..self }
+    }
+
     /// Makes it a stack's region: memory that is reported as a stack, and grows as one.
     #[must_use]
     pub fn stack(self) -> Self {
@@ -178,6 +200,7 @@ impl RegionOptions {
             kind: self.kind,
             backing: self.backing,
             first_page: self.first_page,
+            movable: self.movable,
             name: self.name,
         }
     }

@@ -109,6 +109,8 @@ pub(crate) struct RegionSpec {
     /// Where a pager supplies its pages: the number of the first one, guards not counted, as the
     /// pager counts. 0 otherwise.
     pub first_page: usize,
+    /// Whether its pages may move, where its maker said so.
+    pub movable: Option<bool>,
     pub name: Name,
 }
 
@@ -146,6 +148,9 @@ pub struct RegionInfo {
     pub cache: CachePolicy,
     /// What it is for.
     pub kind: Kind,
+    /// Whether the frames behind its pages may be replaced by others when memory is short (see
+    /// [`crate::RegionOptions::movable`]).
+    pub movable: bool,
     /// Its name.
     pub name: Name,
 }

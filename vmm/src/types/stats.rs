@@ -24,6 +24,8 @@ pub struct Stats {
     /// Regions and copies that the kernel would not let go when they were freed, and
     /// frames left behind with them: tried again by [`crate::Vmm::trim`].
     pub quarantined: usize,
+    /// Pages that were moved to other frames so far, so that memory became one piece.
+    pub moved_pages: u64,
     /// Page tables that are mapped but empty, kept to be used again.
     pub kept_tables: usize,
     /// Logarithm of the smallest page's bytes, which is a page table's size too.

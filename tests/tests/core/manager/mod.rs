@@ -9,6 +9,7 @@
 //!   in_use.rs     what is in use is not given back, what was given back is not used
 //!   appending.rs  pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
+//!   compaction.rs free memory that lies scattered can be had, because pages move
 //!   looking.rs    queries, dump, statistics
 //!   pinned.rs     what the manager stands on stays as it is
 //!   sharing.rs    what a share keeps of its source, what a refused clone leaves
@@ -16,11 +17,12 @@
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, I14 and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A85–A88, I14 and I15.
 
 mod appending;
 mod boot;
 mod buffers;
+mod compaction;
 mod first_try;
 mod in_place;
 mod in_use;

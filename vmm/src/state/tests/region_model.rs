@@ -83,6 +83,7 @@ pub(super) fn spec(pages: usize, serial: u32, kind: Kind) -> RegionSpec {
         kind,
         backing: Backing::Pager { token: serial },
         first_page: 0,
+        movable: None,
         name: Name::new("some region"),
     }
 }

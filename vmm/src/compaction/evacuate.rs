@@ -1,0 +1,75 @@
+//! Evacuating: pages are moved until a block is empty.
+
+use page_tables::VirtAddr;
+use untyped_alloc::{Evacuation, Kernel, Memory};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Moves pages so that a block of at least 2^`bits` bytes becomes free; says whether one did.
+    /// The block that takes the fewest moves for its size is chosen. A request that finds no memory
+    /// does this by itself; a root task that is idle can do it ahead.
+    ///
+    /// Pages move that may ([`crate::RegionOptions::movable`]), to frames that are ready. Six kernel
+    /// calls a page (up to 256 for a batch of frames, up to 1024 for a large page on IA32), and one
+    /// for each piece of the block; O(extents of all spaces) besides.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] when the kernel refused a call, [`Error::OutOfNodes`] or
+    /// [`Error::Allocator`] when there is not even book-keeping memory. Pages that were moved before
+    /// are where they were moved to; nothing is lost.
+    pub fn compact(&mut self, bits: u8) -> Result<bool> {
+        if !self.alloc.has_refuge() {
+            return Ok(false);
+        }
+        self.survey();
+        let Some(evacuation) = self.alloc.begin_evacuation(bits) else { return Ok(false) };
+        let moved = self.move_out();
+        self.end_evacuation(evacuation, moved)
+    }
+
+    fn end_evacuation(&mut self, evacuation: Evacuation<'p>, moved: Result) -> Result<bool> {
+        let emptied = self.alloc.end_evacuation(&mut self.kernel, evacuation);
+        moved?;
+        Ok(emptied?)
+    }
+
+    /// Moves every page whose frame is being evacuated.
+    fn move_out(&mut self) -> Result {
+        let mut next = self.spaces.after(SpaceId(0));
+        while let Some(space) = next {
+            let mut cursor = ExtentCursor::over(self.all_of_user_space());
+            while let Some(Visited { extent, .. }) = cursor.next(space) {
+                // The frames of an extent came together, so they all go or all stay.
+                if self.alloc.is_evacuating(extent.frames.first) && self.may_move(space, &extent) {
+                    for index in 0..extent.frames.count {
+                        self.move_to_refuge(space, extent.address(index))?;
+                    }
+                }
+            }
+            next = self.spaces.after(space.id.get());
+        }
+        Ok(())
+    }
+
+    /// Moves a page to a frame that is ready elsewhere.
+    fn move_to_refuge(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        let reserve = &mut self.refill()?;
+        // Looked up again: refilling may have changed the extents of the own space.
+        let extent = space.extents().at(address);
+        let extent = extent.ok_or(Error::NotMapped { address: address.bits() })?;
+        let size_bits = self.geometry.page_bits;
+        let out = untyped_alloc::Error::OutOfMemory { size_bits };
+        let frames = self.alloc.alloc_refuge().ok_or(out)?;
+        let index = extent.index_of(address);
+        self.replace_frame(reserve, space, extent, index, frames, extent.cow)?;
+        self.moved_pages += 1;
+        // Moved one after the other they mostly come to lie in one batch again.
+        self.join_extent(space, address);
+        Ok(())
+    }
+}

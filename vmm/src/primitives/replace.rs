@@ -1,0 +1,125 @@
+//! Replacing a frame under a mapped page: another one with the same contents takes its place.
+
+use page_tables::VirtAddr;
+use untyped_alloc::{Frames, Kernel, Memory};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
+use crate::state::reserve::Reserve;
+use crate::state::space::Space;
+use crate::state::temp_slots::TempSlot;
+use crate::types::error::{Error, NodeKind, Result};
+use crate::types::mapping::Source;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    fn is_mapped_with(&self, space: &Space<'p>, address: VirtAddr, frames: Frames) -> bool {
+        space.extents().at(address).is_some_and(|extent| extent.frame(0) == frames.first)
+    }
+
+    /// Puts a new frame, of the smallest size and with any contents, in the place of one of an
+    /// extent's: it gets the old one's contents, and is the space's own. `cow` says whether it is
+    /// under copy-on-write. Six kernel calls and a copy; seven for a copied capability's. Fails
+    /// with all as it was and the new frame freed; or with the new one recorded and not mapped.
+    pub(crate) fn replace_frame(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+        index: usize,
+        frames: Frames,
+        cow: bool,
+    ) -> Result {
+        let replaced = self.try_replace_frame(reserve, space, extent, index, frames, cow);
+        if replaced.is_err() && !self.is_mapped_with(space, extent.address(index), frames) {
+            self.free_or_leave(frames);
+        }
+        replaced
+    }
+
+    fn try_replace_frame(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+        index: usize,
+        frames: Frames,
+        cow: bool,
+    ) -> Result {
+        let piece = extent.part(index, 1);
+        // 1. Both nodes that recording can take: once the old page is gone, nothing may be missing.
+        let node = self.pools.extent(reserve)?;
+        let mut spare = self.pools.extent(reserve).ok();
+        // 2. The contents are in the new frame, and the old one is unmapped here; or all is as it was.
+        let copied = match spare {
+            Some(_) => self.copy_out(reserve, space, &piece, frames),
+            None => Err(Error::OutOfNodes(NodeKind::Extent)),
+        };
+        if let Err(error) = copied {
+            for node in [Some(node), spare].into_iter().flatten() {
+                self.pools.spare_extent(reserve, node);
+            }
+            return Err(error);
+        }
+        // 3. The old frame leaves the record. It is mapped nowhere here any more, and a copy of its
+        //    capability is deleted: so the count of its users is right from here on.
+        let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
+        for node in [freed, spare].into_iter().flatten() {
+            self.pools.spare_extent(reserve, node);
+        }
+        if piece.source == Source::Owned {
+            self.owner_gone(piece.frames);
+        }
+        // 4. The new one is recorded before it is mapped: where that is refused, the record says what
+        //    the page holds, and the next fault maps it.
+        let own = Extent { frames, cow, source: Source::Owned, ..piece };
+        space.extents_mut().insert(node, own);
+        let mapped = self.map_extent(reserve, space, own).map_err(|(error, _)| error);
+        if mapped.is_err() {
+            self.restore_extent(reserve, space, own);
+        }
+        mapped
+    }
+
+    /// Copies the contents of a mapped page to `to`, by way of our own space, and takes the page
+    /// away: unmapped, and deleted if it is a copy. When a call is refused it is where it was.
+    fn copy_out(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        piece: &Extent,
+        to: Frames,
+    ) -> Result {
+        let frame = piece.frames.first;
+        // Unmapped before it is copied: no write of another thread may come between the copy and
+        // the end of the old page. And before its capability is deleted: the kernel would leave the
+        // mapping of a copy behind.
+        self.kernel.page_unmap(frame)?;
+        self.record_unmapped(space, piece);
+        // It can be mapped once, so it is free for the temporary slot now.
+        let copied =
+            self.copy_through_temp_slots(reserve, piece, to).and_then(|()| match piece.source {
+                Source::Copy => self.delete_copy(frame),
+                _ => Ok(()),
+            });
+        if copied.is_err() {
+            // Where that is refused again, the slots see to it before they are used again.
+            let _ = self.unmap_temporary(TempSlot::Target);
+            let _ = self.unmap_temporary(TempSlot::View);
+            self.restore_extent(reserve, space, *piece);
+        }
+        copied
+    }
+
+    fn copy_through_temp_slots(
+        &mut self,
+        reserve: &mut Reserve,
+        piece: &Extent,
+        to: Frames,
+    ) -> Result {
+        let target = self.map_temporarily(reserve, TempSlot::Target, to.first)?;
+        let view = self.map_temporarily(reserve, TempSlot::View, piece.frames.first)?;
+        self.kernel.copy(target, view, self.geometry.page_bytes());
+        self.unmap_temporary(TempSlot::View)?;
+        self.unmap_temporary(TempSlot::Target)
+    }
+}
