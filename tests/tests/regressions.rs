@@ -209,7 +209,8 @@ fn a_clone_of_a_space_that_fails_leaves_it_writable(target: Target) {
 /// Where the kernel refused to make a thread's buffer and then to unmap its stack, the stack stayed
 /// as a region whose id nobody had. Found by fuzzing.
 fn a_stack_that_cannot_be_given_back_is_given_back_later(target: Target) {
-    let thread = ThreadOptions { stack_pages: 8, guard_pages: 1, tls: None, name: "thread" };
+    let thread =
+        ThreadOptions { stack_pages: 8, guard_pages: 1, growing: None, tls: None, name: "thread" };
     for nth in 1.. {
         let mut fixture = Fixture::roomy(target);
         let own = fixture.own();

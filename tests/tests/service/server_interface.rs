@@ -4,9 +4,9 @@
 use untyped_alloc::KernelError;
 use untyped_alloc::kernel::Rights as PageRights;
 use vmm::{
-    Access, Backing, Blueprint, CPtr, Error, FaultEndpoint, PageFault, Quota, RegionId,
-    RegionOptions, RequestEnd, Resource, SpaceId, Supply, ThreadCSpace, ThreadId, ThreadOptions,
-    ThreadParts, ThreadSpec, TlsImage,
+    Access, Backing, Blueprint, CPtr, Error, FaultClass, FaultEndpoint, PageFault, Quota, RegionId,
+    RegionOptions, RequestEnd, Resolution, Resource, SpaceId, Supply, ThreadCSpace, ThreadId,
+    ThreadOptions, ThreadParts, ThreadSpec, TlsImage,
 };
 use vmm_tests::model::CallKind;
 
@@ -88,7 +88,13 @@ fn with_thread_to_make() -> (Fixture<'static>, ThreadSpec<'static>) {
     let tls = host.vmm.allocate_tls(space, &IMAGE, "original").unwrap();
     let new = ThreadSpec {
         space,
-        memory: ThreadOptions { stack_pages: 2, guard_pages: 1, tls: None, name: "thread" },
+        memory: ThreadOptions {
+            stack_pages: 2,
+            guard_pages: 1,
+            growing: None,
+            tls: None,
+            name: "thread",
+        },
         tls_copy: Some(tls),
         cspace: ThreadCSpace::CNode { cnode, radix_bits: 4 },
         faults: FaultEndpoint::Registered { endpoint, at: Some(CPtr::new(5)) },
@@ -145,6 +151,7 @@ fn a_thread_in_the_managers_cspace_uses_the_capability_where_it_is() {
             memory: ThreadOptions {
                 stack_pages: 1,
                 guard_pages: 1,
+                growing: None,
                 tls: Some(IMAGE),
                 name: "thread",
             },
@@ -168,6 +175,45 @@ fn a_thread_in_the_managers_cspace_uses_the_capability_where_it_is() {
     }
     host.vmm.release_thread(&mut parts).unwrap();
     host.check();
+}
+
+#[test]
+fn a_thread_can_have_a_stack_that_grows() {
+    let (mut host, space) = with_space();
+    let before = Snapshot::settled(&mut host);
+    let new = ThreadSpec {
+        space,
+        memory: ThreadOptions {
+            stack_pages: 4,
+            guard_pages: 2,
+            growing: Some(1),
+            tls: None,
+            name: "thread",
+        },
+        tls_copy: None,
+        cspace: ThreadCSpace::Manager,
+        faults: FaultEndpoint::None,
+    };
+    let mut parts = ThreadParts::default();
+    let stack = host.vmm.allocate_thread(&new, &mut parts).unwrap().memory.stack;
+    let pages = |host: &Fixture<'_>| {
+        let at = (stack.guard()..stack.top()).step_by(PAGE);
+        at.filter(|page| host.vmm.mapping_at(space, *page).unwrap().is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(pages(&host), []);
+    let touch = |host: &mut Fixture<'_>, address| {
+        let fault = PageFault { address, access: Access::Write, present: false, ip: 0 };
+        host.vmm.resolve_fault(space, &fault).unwrap()
+    };
+    let grown = Resolution::Resolved(FaultClass::StackGrowth { around: 1 });
+    assert_eq!(touch(&mut host, stack.top() - 4), grown);
+    assert_eq!(pages(&host), [stack.top() - PAGE]);
+    let guard = Resolution::Unresolved(FaultClass::Guard);
+    assert_eq!(touch(&mut host, stack.bottom() - 4), guard);
+    assert_eq!(touch(&mut host, stack.bottom() - 2 * PAGE), guard);
+    host.check();
+    host.vmm.release_thread(&mut parts).unwrap();
+    before.assert_same(&Snapshot::settled(&mut host));
 }
 
 /// Each kernel call refused in turn, and then that call with all after it.

@@ -118,6 +118,7 @@ impl<'p> Service<'p> {
             memory: ThreadOptions {
                 stack_pages: begin.stack_pages,
                 guard_pages: 1,
+                growing: None,
                 tls: begin.tls,
                 name: name.as_str(),
             },

@@ -3,11 +3,14 @@
 //! - `kernel.rs`: the seam on the bindings ([`Sel4`]), and [`start`], which makes a manager of the
 //!   boot information.
 //! - `own_threads.rs`: threads of the manager's own space by the badges of their faults.
+//! - `run.rs`: a thread's priority and first registers.
 //! - [`faults`]: page faults as messages; a handler in a thread of its own, or fed from another
 //!   loop.
 
 pub mod faults;
 mod kernel;
 mod own_threads;
+mod run;
 
 pub use kernel::{start, BootPool, Sel4};
+pub use run::{first_registers, let_run};

@@ -22,7 +22,8 @@ struct TlsLayout {
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a thread's stack, IPC buffer and thread-local storage in a space.
     ///
-    /// One kernel call a page, two more for each page of TLS in a space that is not the manager's.
+    /// One kernel call a page (none for those of a growing stack), two more for each page of TLS in
+    /// a space that is not the manager's.
     ///
     /// # Errors
     /// Those of [`Vmm::map`]; [`Error::BadTls`] for a TLS image that cannot be. Nothing is left
@@ -35,8 +36,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(image) = &options.tls {
             self.layout_tls(image)?;
         }
-        let ThreadOptions { stack_pages, guard_pages, tls: _, name } = *options;
-        let stack = StackOptions::new(stack_pages).guarded(guard_pages).named(name);
+        let ThreadOptions { stack_pages, guard_pages, growing, tls: _, name } = *options;
+        let mut stack = StackOptions::new(stack_pages).guarded(guard_pages).named(name);
+        if let Some(around) = growing {
+            stack = stack.growing(around);
+        }
         let stack = self.allocate_stack_with(space, &stack)?;
         let tls = options.tls.map(|image| self.allocate_tls(space, &image, options.name));
         // The buffer comes last, as it alone cannot go to the quarantine.

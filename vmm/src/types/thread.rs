@@ -55,6 +55,9 @@ pub struct ThreadOptions<'a> {
     /// Guard pages below its stack, which are never mapped: 1 at least. A function whose frame is
     /// larger than them, and which touches the far end first, steps over them.
     pub guard_pages: u16,
+    /// For a stack that is mapped page by page when it is touched: how many pages for one fault
+    /// ([`crate::Backing::OnDemand`]). `None` for one that is mapped at once.
+    pub growing: Option<u8>,
     /// Its program's thread-local storage, if it has any.
     pub tls: Option<TlsImage<'a>>,
     /// A name for people.

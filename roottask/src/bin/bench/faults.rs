@@ -11,8 +11,7 @@
 //! gets.
 
 use roottask::{Manager, Thread, ThreadOptions};
-use sel4::init_thread::slot;
-use sel4::{cap, sys, Badge, CNodeCapData, CPtr, FrameObjectType, MessageInfo};
+use sel4::{cap, sys, Badge, FrameObjectType, MessageInfo};
 use sel4::{MessageInfoBuilder, Word};
 use vmm::sel4::faults::{FaultHandler, Incident, Verdict};
 use vmm::{Access, Backing, Blueprint, PageFault, RegionOptions, Result};
@@ -56,20 +55,10 @@ struct Toucher {
 impl Toucher {
     fn new(vmm: &mut Manager) -> Result<Toucher> {
         let endpoint = vmm.allocate(Blueprint::Endpoint)?.slot();
-        let thread = Thread::new(vmm, &ThreadOptions::new("toucher")).expect("there is memory");
+        let thread = Thread::new(vmm, &ThreadOptions::new("toucher").answered_at(endpoint))?;
         let handler: FaultHandler<fn(&mut Manager, &Incident<'_>) -> Verdict> =
             FaultHandler::new(endpoint, |_, incident| sel4_root_task::abort!("{incident}"));
         let endpoint = cap::Endpoint::from_bits(endpoint.bits() as Word);
-        let own = vmm.own_space();
-        let tcb = vmm::CPtr::new(thread.tcb().bits() as usize);
-        let id = vmm.register_thread(own, tcb, handler.endpoint(), "toucher")?;
-        let badged = vmm.thread(id)?.fault_endpoint;
-        let root = cap::CNode::from_bits(vmm.cspace_root().bits() as Word);
-        let faults = CPtr::from_bits(badged.bits() as Word);
-        thread
-            .tcb()
-            .tcb_set_space(faults, root, CNodeCapData::new(0, 0), slot::VSPACE.cap())
-            .expect("the capabilities are what they should be");
         Ok(Toucher { thread, endpoint, handler })
     }
 

@@ -81,23 +81,17 @@ impl Pagers {
         let (pager, paged, deaf) = {
             let vmm = &mut *MANAGER.lock();
             let own = vmm.own_space();
-            let stack = vmm.allocate_stack(own, 4, "pager")?;
             let options = RegionOptions::new(PAGES).guarded(1, 1);
             let behind = |token| options.backed(Backing::Pager { token });
             let paged = vmm.reserve(own, &behind(TOKEN).named("paged"))?;
             let deaf = vmm.reserve(own, &behind(DEAF_TOKEN).named("paged, deaf"))?;
-            (Worker::new(vmm, handler, stack, "pager")?, paged, deaf)
+            (Worker::new(vmm, handler, "pager")?, paged, deaf)
         };
         pager.start(serve, [self.brief.start().bits(), 0])?;
         let first = |region: RegionId| region.start().bits() + PAGE;
 
         // One that never answers first: whoever waits for it is not in anybody's way.
-        let stuck = {
-            let vmm = &mut *MANAGER.lock();
-            let own = vmm.own_space();
-            let stack = vmm.allocate_stack(own, 4, "stuck")?;
-            Worker::new(vmm, handler, stack, "stuck")?
-        };
+        let stuck = Worker::new(&mut MANAGER.lock(), handler, "stuck")?;
         stuck.start(reader, [first(deaf), 1])?;
 
         // Pages 0 to 4, each with its number ten times over.

@@ -3,10 +3,9 @@
 
 use core::arch::global_asm;
 
-use roottask::{check_eq, Manager, Outcome};
-use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
-use vmm::{Blueprint, CPtr, Kernel, Object, RegionId, RegionOptions, Rights, SpaceId, ThreadId};
+use roottask::{Manager, Outcome, Thread, ThreadOptions};
+use sel4::{UserContext, Word};
+use vmm::{CPtr, RegionId, RegionOptions, Rights, SpaceId};
 
 global_asm!(
     ".pushsection .rodata",
@@ -49,8 +48,7 @@ pub fn load_program(vmm: &mut Manager, into: SpaceId) -> Outcome<RegionId> {
 
 /// A thread that runs the program.
 pub struct Remote {
-    tcb: Object,
-    id: ThreadId,
+    thread: Thread,
     program: usize,
 }
 
@@ -63,19 +61,9 @@ impl Remote {
         endpoint: CPtr,
         name: &str,
     ) -> Outcome<Remote> {
-        let tcb = vmm.allocate(Blueprint::Tcb)?;
-        let id = vmm.register_thread(space, tcb.slot(), endpoint, name)?;
-        let fault_endpoint = vmm.thread(id)?.fault_endpoint;
-        let (root, vspace) = (vmm.cspace_root(), vmm.vspace(space)?);
-        let set = vmm.kernel_mut().tcb_set_space(tcb.slot(), fault_endpoint, root, vspace);
-        check_eq!(set, Ok(()));
-        let remote = Remote { tcb, id, program };
-        remote.control().tcb_set_sched_params(slot::TCB.cap(), 254, 254)?;
-        Ok(remote)
-    }
-
-    fn control(&self) -> cap::Tcb {
-        cap::Tcb::from_bits(self.tcb.slot().bits() as Word)
+        let options = ThreadOptions::new(name).answered_at(endpoint);
+        let options = ThreadOptions { space: Some(space), stack_pages: 1, ..options };
+        Ok(Remote { thread: Thread::new(vmm, &options)?, program })
     }
 
     /// Lets it store `value` at `address`.
@@ -94,18 +82,16 @@ impl Remote {
         *context.pc_mut() = (self.program + offset) as Word;
         context.inner_mut().edi = address as Word;
         context.inner_mut().esi = value;
-        Ok(self.control().tcb_write_all_registers(true, &mut context)?)
+        self.thread.run(&mut context)
     }
 
     /// What it stored or loaded, when it has ended.
     pub fn value(&self) -> Outcome<u32> {
-        Ok(self.control().tcb_read_all_registers(false)?.inner().esi)
+        Ok(self.thread.tcb().tcb_read_all_registers(false)?.inner().esi)
     }
 
     /// Gives it back.
     pub fn release(self, vmm: &mut Manager) -> Outcome {
-        self.control().tcb_suspend()?;
-        vmm.unregister_thread(self.id)?;
-        Ok(vmm.free(self.tcb)?)
+        Ok(self.thread.release(vmm)?)
     }
 }

@@ -91,10 +91,9 @@ extern "fastcall" fn digger(levels: usize, _: usize) -> ! {
 }
 
 fn digger_on(handler: &HandlerThread, pages: usize, name: &str) -> Outcome<(Worker, usize)> {
-    let vmm = &mut *MANAGER.lock();
-    let own = vmm.own_space();
-    let stack = vmm.allocate_growing_stack(own, pages, 1, name)?;
-    Ok((Worker::new(vmm, handler, stack, name)?, stack.bottom()))
+    let worker = Worker::growing(&mut MANAGER.lock(), handler, pages, name)?;
+    let bottom = worker.stack().bottom();
+    Ok((worker, bottom))
 }
 
 /// A stack of which nothing is mapped before it is used.

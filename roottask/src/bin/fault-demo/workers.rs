@@ -2,12 +2,11 @@
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use roottask::{check_eq, Failure, Manager, Outcome};
-use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
+use roottask::{Failure, Manager, Outcome, Thread, ThreadOptions};
+use sel4::{cap, Word};
 use sel4_root_task::{debug_print, debug_println};
 use vmm::sel4::faults::{HandlerError, HandlerThread, Incident, Verdict};
-use vmm::{Blueprint, IpcBuffer, Kernel, Object, Stack, ThreadId};
+use vmm::{Blueprint, Error, Object, Stack, ThreadId};
 
 use crate::MANAGER;
 
@@ -73,9 +72,7 @@ pub fn refused(error: HandlerError) -> Failure {
 
 /// A thread of our own space.
 pub struct Worker {
-    tcb: Object,
-    stack: Stack,
-    buffer: IpcBuffer,
+    thread: Thread,
     id: ThreadId,
 }
 
@@ -89,25 +86,26 @@ pub enum End {
 }
 
 impl Worker {
-    /// Makes a thread on this stack; the handler answers its faults.
-    pub fn new(
+    /// Makes a thread with four pages of stack; the handler answers its faults.
+    pub fn new(vmm: &mut Manager, handler: &HandlerThread, name: &str) -> Outcome<Worker> {
+        Worker::with(vmm, &ThreadOptions::new(name).answered_at(handler.endpoint()))
+    }
+
+    /// Makes a thread whose stack of so many pages is mapped page by page, when it is touched.
+    pub fn growing(
         vmm: &mut Manager,
         handler: &HandlerThread,
-        stack: Stack,
+        stack_pages: usize,
         name: &str,
     ) -> Outcome<Worker> {
-        let own = vmm.own_space();
-        let tcb = vmm.allocate(Blueprint::Tcb)?;
-        let buffer = vmm.allocate_ipc_buffer(own)?;
-        let id = vmm.register_thread(own, tcb.slot(), handler.endpoint(), name)?;
-        let fault_endpoint = vmm.thread(id)?.fault_endpoint;
-        let (root, vspace) = (vmm.cspace_root(), vmm.vspace(own)?);
-        let set = vmm.kernel_mut().tcb_set_space(tcb.slot(), fault_endpoint, root, vspace);
-        check_eq!(set, Ok(()));
-        vmm.set_ipc_buffer(tcb.slot(), buffer)?;
-        let worker = Worker { tcb, stack, buffer, id };
-        worker.control().tcb_set_sched_params(slot::TCB.cap(), 254, 254)?;
-        Ok(worker)
+        let options = ThreadOptions::new(name).answered_at(handler.endpoint());
+        Worker::with(vmm, &ThreadOptions { stack_pages, growing: Some(1), ..options })
+    }
+
+    fn with(vmm: &mut Manager, options: &ThreadOptions<'_>) -> Outcome<Worker> {
+        let thread = Thread::new(vmm, options)?;
+        let id = thread.id().ok_or(Error::NoSuchThread(ThreadId::from_badge(0)))?;
+        Ok(Worker { thread, id })
     }
 
     /// Its badge.
@@ -115,22 +113,14 @@ impl Worker {
         self.id.badge()
     }
 
-    fn control(&self) -> cap::Tcb {
-        cap::Tcb::from_bits(self.tcb.slot().bits() as Word)
+    /// Its stack.
+    pub fn stack(&self) -> Stack {
+        self.thread.stack()
     }
 
     /// Lets it run, when we wait.
     pub fn start(&self, entry: roottask::Entry, arguments: [usize; 2]) -> Outcome {
-        // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
-        unsafe { sel4::init_ipc_buffer(self.buffer.address() as *mut sel4::IpcBuffer) };
-        let mut context = UserContext::default();
-        *context.pc_mut() = entry as usize as Word;
-        // As after a call: 4 below a multiple of 16.
-        *context.sp_mut() = (self.stack.top() - 4) as Word;
-        for (index, argument) in arguments.into_iter().enumerate() {
-            *context.fastcall_param_mut(index) = argument as Word;
-        }
-        Ok(self.control().tcb_write_all_registers(true, &mut context)?)
+        self.thread.start(entry, arguments)
     }
 
     /// Waits until it is done or stopped. Nothing else may be running that ends.
@@ -143,30 +133,20 @@ impl Worker {
         }
     }
 
-    /// Stops it and gives back all it was given, with its stack.
+    /// Stops it and gives back all it was given.
     pub fn release(self) -> Outcome {
-        self.control().tcb_suspend()?;
-        let vmm = &mut *MANAGER.lock();
-        vmm.unregister_thread(self.id)?;
-        vmm.release_ipc_buffer(self.buffer)?;
-        vmm.release(self.stack.region())?;
-        Ok(vmm.free(self.tcb)?)
+        Ok(self.thread.release(&mut MANAGER.lock())?)
     }
 }
 
-/// Makes a worker on a small stack that is there, lets it run to its end, and gives it back.
+/// Makes a worker lets it run to its end, and gives it back.
 pub fn run(
     handler: &HandlerThread,
     name: &str,
     entry: roottask::Entry,
     arguments: [usize; 2],
 ) -> Outcome<End> {
-    let worker = {
-        let vmm = &mut *MANAGER.lock();
-        let own = vmm.own_space();
-        let stack = vmm.allocate_stack(own, 4, name)?;
-        Worker::new(vmm, handler, stack, name)?
-    };
+    let worker = Worker::new(&mut MANAGER.lock(), handler, name)?;
     worker.start(entry, arguments)?;
     let end = worker.wait();
     worker.release()?;

@@ -8,7 +8,7 @@ use sel4::{
     cap, AbsoluteCPtr, CPtr, Cap, CapType, Fault, MessageInfoBuilder, ObjectBlueprint, Word,
 };
 use vmm::sel4::{start, BootPool};
-use vmm::{Blueprint, Object, SpaceId};
+use vmm::{Blueprint, FaultEndpoint, Object, SpaceId};
 
 static POOL: BootPool = BootPool::new();
 
@@ -93,14 +93,6 @@ impl Context {
         Ok(())
     }
 
-    /// Forgets a child whose IPC buffer was released before: gives back the rest.
-    pub fn without_buffer(&mut self, child: Child) -> Outcome {
-        self.children.retain(|other| other.endpoint != child.endpoint);
-        child.thread.tcb().tcb_suspend()?;
-        child.thread.release_without_buffer(&mut self.vmm)?;
-        Ok(self.vmm.free(child.endpoint)?)
-    }
-
     /// 2^`bits` bytes of untyped memory and `slots` empty slots, for a test's own objects.
     pub fn scratch(&mut self, bits: u8, slots: usize) -> Outcome<Scratch> {
         let scratch = Scratch {
@@ -119,7 +111,7 @@ impl Context {
         Ok(child)
     }
 
-    /// Makes a thread that does not run yet.
+    /// Makes a thread that does not run yet. Its faults come to its endpoint.
     pub fn prepare(
         &mut self,
         priority: Word,
@@ -127,9 +119,21 @@ impl Context {
         argument: usize,
     ) -> Outcome<Child> {
         let endpoint = self.vmm.allocate(Blueprint::Endpoint)?;
-        let fault_endpoint = CPtr::from_bits(endpoint.slot().bits() as Word);
-        let options = ThreadOptions { priority, fault_endpoint, ..ThreadOptions::new("child") };
-        let thread = Thread::new(&mut self.vmm, &options)?;
+        let faults = FaultEndpoint::At(endpoint.slot());
+        let options = ThreadOptions { priority, faults, ..ThreadOptions::new("child") };
+        self.prepare_with(&options, endpoint, body, argument)
+    }
+
+    /// Makes a thread, as `options` say, that does not run yet. It ends by a message to `endpoint`,
+    /// which becomes its own.
+    pub fn prepare_with(
+        &mut self,
+        options: &ThreadOptions<'_>,
+        endpoint: Object,
+        body: fn(usize) -> Word,
+        argument: usize,
+    ) -> Outcome<Child> {
+        let thread = Thread::new(&mut self.vmm, options)?;
         let child = Child { thread, endpoint };
         self.children.push(child);
         let job = Job { endpoint: child.endpoint(), body, argument };

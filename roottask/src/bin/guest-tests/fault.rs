@@ -1,8 +1,8 @@
 //! Faults, as their handler receives them.
 
-use roottask::{check, check_eq, Outcome};
+use roottask::{check, check_eq, Outcome, ThreadOptions};
 use sel4::{Fault, MessageInfoBuilder, Word};
-use vmm::RegionOptions;
+use vmm::{Blueprint, RegionOptions};
 
 use crate::context::{answer_fault, Child, Context, Event};
 use crate::probe::{
@@ -163,15 +163,12 @@ fn a_system_call_that_there_is_not_says_its_number(context: &mut Context) -> Out
 }
 
 fn a_fault_without_handler_leaves_the_others_alone(context: &mut Context) -> Outcome {
-    use sel4::init_thread::slot;
-    let orphan = context.prepare(254, load, 0)?;
-    let (cnode, guard) = (slot::CNODE.cap(), sel4::CNodeCapData::new(0, 0));
-    let tcb = orphan.thread.tcb();
-    tcb.tcb_set_space(slot::NULL.cptr(), cnode, guard, slot::VSPACE.cap())?;
+    let endpoint = context.vmm.allocate(Blueprint::Endpoint)?;
+    let orphan = context.prepare_with(&ThreadOptions::new("orphan"), endpoint, load, 0)?;
     orphan.start()?;
     crate::context::let_children_run()?;
     // It stands at the instruction that faulted.
-    let registers = tcb.tcb_read_all_registers(true)?;
+    let registers = orphan.thread.tcb().tcb_read_all_registers(true)?;
     check_eq!(*registers.pc() as usize, probe_load as *const () as usize);
     let region = context.vmm.map(context.space, &RegionOptions::new(1))?;
     let other = context.spawn(store, region.start().bits())?;

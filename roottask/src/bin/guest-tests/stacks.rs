@@ -87,5 +87,5 @@ fn a_threads_guard_is_as_large_as_was_asked_for(context: &mut Context) -> Outcom
         check_eq!(context.spawn(store, address)?.vm_fault()?.addr() as usize, address);
     }
     check_eq!(context.spawn(store, stack.bottom())?.result()?, STORED);
-    thread.release(&mut context.vmm)
+    Ok(thread.release(&mut context.vmm)?)
 }

@@ -3,11 +3,9 @@
 
 use alloc::vec::Vec;
 
-use roottask::{check, check_eq, Entry, Outcome};
-use sel4::init_thread::slot;
-use sel4::{cap, CNodeCapData, MessageInfoBuilder, UserContext, Word};
-use vmm::{Blueprint, Object, PageSize, RegionOptions, Rights, ThreadMemory, ThreadOptions};
-use vmm::{TlsImage, Vmm};
+use roottask::{check, check_eq, Outcome, Thread, ThreadOptions};
+use sel4::{cap, MessageInfoBuilder, Word};
+use vmm::{Blueprint, PageSize, RegionOptions, Rights, ThreadMemory, TlsImage, Vmm};
 
 use crate::context::{cap_of, Context};
 use crate::probe::{load, set_word, word, words};
@@ -206,18 +204,16 @@ extern "fastcall" fn number_itself(job: usize, _: usize) -> ! {
 }
 
 fn a_hundred_threads_have_memory_of_their_own(context: &mut Context) -> Outcome {
-    let (vmm, space) = (&mut context.vmm, context.space);
+    let vmm = &mut context.vmm;
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
-    let tcbs = vmm.allocate_many(Blueprint::Tcb, THREADS)?;
     let image = TlsImage { init: INITIAL, memory_bytes: STORAGE, align: 16, address: 0 };
-    let options =
-        ThreadOptions { stack_pages: 2, guard_pages: 1, tls: Some(image), name: "one of many" };
-    let mut memory = Vec::new();
+    let options = ThreadOptions::new("one of many");
+    let options = ThreadOptions { stack_pages: 2, tls: Some(image), ..options };
+    let mut threads = Vec::new();
     for number in 0..THREADS {
-        let made = vmm.allocate_thread_memory(space, &options)?;
-        let tcb = tcbs.get(number).ok_or(vmm::Error::BadBootInfo(number))?;
-        start(vmm, tcb, &made, cap_of(endpoint), number as Word)?;
-        memory.push(made);
+        let thread = Thread::new(vmm, &options)?;
+        start(&thread, cap_of(endpoint), number as Word)?;
+        threads.push(thread);
     }
     vmm.validate()?;
     let mut heard = [false; THREADS];
@@ -233,42 +229,21 @@ fn a_hundred_threads_have_memory_of_their_own(context: &mut Context) -> Outcome 
         };
         check!(!core::mem::replace(&mut heard[number], true));
     }
-    for (number, made) in memory.into_iter().enumerate() {
-        let tcb = tcbs.get(number).ok_or(vmm::Error::BadBootInfo(number))?;
-        cap_of::<sel4::cap_type::Tcb>(tcb).tcb_suspend()?;
-        vmm.release_thread_memory(made)?;
-        check_eq!(vmm.release_thread_memory(made).is_err(), true);
+    for thread in threads {
+        thread.release(vmm)?;
+        check!(vmm.release_thread_memory(thread.memory()).is_err());
     }
-    vmm.free_many(tcbs)?;
     Ok(vmm.free(endpoint)?)
 }
 
-/// Starts a thread with this memory, below the root task's priority.
-fn start(
-    vmm: &mut roottask::Manager,
-    tcb: Object,
-    memory: &ThreadMemory,
-    endpoint: cap::Endpoint,
-    number: Word,
-) -> Outcome {
-    let storage = memory.tls.map_or(0, |tls| tls.thread_pointer()) - STORAGE;
-    let job = memory.stack.bottom();
-    // SAFETY: the low end of a stack that is mapped, writable and not in use yet; the buffer is the
-    // thread's, which does not run yet.
-    unsafe {
-        (job as *mut Job).write(Job { endpoint, number, storage });
-        sel4::init_ipc_buffer(memory.ipc_buffer.address() as *mut sel4::IpcBuffer);
-    }
-    vmm.set_ipc_buffer(tcb.slot(), memory.ipc_buffer)?;
-    let tcb: cap::Tcb = cap_of(tcb);
-    let root = cap::CNode::from_bits(vmm.cspace_root().bits() as Word);
-    tcb.tcb_set_space(slot::NULL.cptr(), root, CNodeCapData::new(0, 0), slot::VSPACE.cap())?;
-    tcb.tcb_set_sched_params(slot::TCB.cap(), 254, 254)?;
-    let mut registers = UserContext::default();
-    *registers.pc_mut() = (number_itself as Entry) as usize as Word;
-    *registers.sp_mut() = (memory.stack.top() - 4) as Word;
-    *registers.fastcall_param_mut(0) = job as Word;
-    Ok(tcb.tcb_write_all_registers(true, &mut registers)?)
+/// Tells a thread its number, and lets it run.
+fn start(thread: &Thread, endpoint: cap::Endpoint, number: Word) -> Outcome {
+    let ThreadMemory { stack, tls, .. } = thread.memory();
+    let storage = tls.map_or(0, |tls| tls.thread_pointer()) - STORAGE;
+    let job = stack.bottom();
+    // SAFETY: the low end of a stack that is mapped, writable and not in use yet.
+    unsafe { (job as *mut Job).write(Job { endpoint, number, storage }) };
+    thread.start(number_itself, [job, 0])
 }
 
 /// All RAM as small pages, and back: ten rounds leave what the first left. (The first may leave

@@ -50,11 +50,10 @@ fn a_higher_priority_runs_first(context: &mut Context) -> Outcome {
     let low = context.prepare(10, take_number, 0)?;
     let high = context.prepare(20, take_number, 0)?;
     let middle = context.prepare(1, take_number, 0)?;
-    let me = slot::TCB.cap();
-    middle.thread.tcb().tcb_set_priority(me, 15)?;
     for child in [low, middle, high] {
         child.start()?;
     }
+    middle.thread.tcb().tcb_set_priority(slot::TCB.cap(), 15)?;
     check_eq!(low.result()?, 2);
     check_eq!(middle.result()?, 1);
     check_eq!(high.result()?, 0);

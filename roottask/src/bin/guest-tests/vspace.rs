@@ -136,11 +136,12 @@ fn a_thread_runs_in_a_directory_of_its_own(context: &mut Context) -> Outcome {
 
     let child = context.prepare(254, load, 0)?;
     let tcb = child.thread.tcb();
+    // The manager knows nothing of this directory: the thread is moved into it by hand.
     let (fault, cnode) = (child.fault_endpoint(), slot::CNODE.cap());
     tcb.tcb_set_space(fault, cnode, CNodeCapData::new(0, 0), directory)?;
     let mut registers = UserContext::default();
     *registers.pc_mut() = CODE_ADDRESS as Word;
-    tcb.tcb_write_all_registers(true, &mut registers)?;
+    child.thread.run(&mut registers)?;
     let event = child.wait()?;
     let Event::Fault(Fault::UserException(fault)) = event else {
         return Err(unexpected(&event));

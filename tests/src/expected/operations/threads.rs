@@ -20,7 +20,7 @@ fn thread_options(stack_pages: usize, tls_bytes: usize) -> ThreadOptions<'static
     let init = if tls_bytes == 0 { &TLS[..0] } else { &TLS[..] };
     let image = TlsImage { init, memory_bytes: tls_bytes, align: 16, address: 0 };
     let tls = (tls_bytes != 0).then_some(image);
-    ThreadOptions { stack_pages, guard_pages: 1, tls, name: "thread" }
+    ThreadOptions { stack_pages, guard_pages: 1, growing: None, tls, name: "thread" }
 }
 
 impl Run<'_> {

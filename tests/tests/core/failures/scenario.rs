@@ -467,8 +467,13 @@ pub const ALL: &[Scenario] = &[
         leaves: Leaves::Nothing,
         setup: a_space,
         request: |host, things| {
-            let options =
-                ThreadOptions { stack_pages: 3, guard_pages: 1, tls: Some(TLS), name: "thread" };
+            let options = ThreadOptions {
+                stack_pages: 3,
+                guard_pages: 1,
+                growing: None,
+                tls: Some(TLS),
+                name: "thread",
+            };
             things.memory = Some(host.vmm.allocate_thread_memory(things.space(), &options)?);
             Ok(())
         },
@@ -478,8 +483,13 @@ pub const ALL: &[Scenario] = &[
         leaves: Leaves::Progress,
         setup: |host| {
             let things = a_space(host);
-            let options =
-                ThreadOptions { stack_pages: 3, guard_pages: 1, tls: Some(TLS), name: "thread" };
+            let options = ThreadOptions {
+                stack_pages: 3,
+                guard_pages: 1,
+                growing: None,
+                tls: Some(TLS),
+                name: "thread",
+            };
             let memory = host.vmm.allocate_thread_memory(things.space(), &options);
             Things { memory: Some(memory.expect("memory")), ..things }
         },

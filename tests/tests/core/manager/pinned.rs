@@ -18,7 +18,13 @@ on_both!(
 
 fn thread(host: &mut Fixture<'_>) -> ThreadMemory {
     let tls = TlsImage { init: &[7; 8], memory_bytes: 16, align: 8, address: 0 };
-    let options = ThreadOptions { stack_pages: 3, guard_pages: 1, tls: Some(tls), name: "handler" };
+    let options = ThreadOptions {
+        stack_pages: 3,
+        guard_pages: 1,
+        growing: None,
+        tls: Some(tls),
+        name: "handler",
+    };
     host.vmm.allocate_thread_memory(host.vmm.own_space(), &options).expect("memory")
 }
 

@@ -262,7 +262,8 @@ fn ids_that_were_given_back_before(target: Target) {
     let own = host.own();
     let region = tagged(&mut host, FREE, 1);
     let object = host.vmm.allocate(Blueprint::Endpoint).expect("memory");
-    let options = ThreadOptions { stack_pages: 1, guard_pages: 1, tls: None, name: "thread" };
+    let options =
+        ThreadOptions { stack_pages: 1, guard_pages: 1, growing: None, tls: None, name: "thread" };
     let thread = host.vmm.allocate_thread_memory(own, &options).expect("memory");
     host.vmm.release(region).expect("once");
     host.vmm.free(object).expect("once");
@@ -306,7 +307,8 @@ fn thread_storage_that_cannot_be(target: Target) {
     assert_eq!(nothing.bits(), 0);
     for (bytes, align, init) in [(8, 3, &b""[..]), (8, 8192, b""), (2, 4, b"four")] {
         let tls = Some(TlsImage { init, memory_bytes: bytes, align, address: 0 });
-        let options = ThreadOptions { stack_pages: 1, guard_pages: 1, tls, name: "thread" };
+        let options =
+            ThreadOptions { stack_pages: 1, guard_pages: 1, growing: None, tls, name: "thread" };
         let error = Error::BadTls { bytes, align };
         host.refuses(error, |vmm| vmm.allocate_thread_memory(own, &options));
     }

@@ -1,8 +1,8 @@
 //! A server and its clients: made, loaded, started.
 
-use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
+use sel4::{cap, Word};
 use vmm::sel4::faults::Manager;
+use vmm::sel4::{first_registers, let_run};
 use vmm::{CPtr, Quota, Rights};
 
 use crate::server::report::{Counts, End, Notice, ServerError};
@@ -185,16 +185,9 @@ impl Server {
 
     /// Writes a new thread's registers, and lets it run.
     pub(super) fn set_going(&self, start: &Start, argument: u32) -> Result<(), ServerError> {
-        let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
-        let mut context = UserContext::default();
-        *context.pc_mut() = start.entry as Word;
-        // As after a call: 4 below a multiple of 16.
-        *context.sp_mut() = (start.stack_top - 4) as Word;
-        *context.fastcall_param_mut(0) = start.ipc_buffer as Word;
-        *context.fastcall_param_mut(1) = argument;
-        context.inner_mut().tls_base = start.thread_pointer as Word;
-        let priority = self.options.priority;
-        tcb.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
-        Ok(tcb.tcb_write_all_registers(true, &mut context)?)
+        let Start { tcb, entry, stack_top, ipc_buffer, thread_pointer } = *start;
+        let arguments = [ipc_buffer, argument as usize];
+        let mut registers = first_registers(entry, stack_top, arguments, thread_pointer);
+        Ok(let_run(tcb, self.options.priority, &mut registers)?)
     }
 }

@@ -2,8 +2,7 @@
 
 use core::mem::{align_of, size_of};
 
-use sel4::init_thread::slot;
-use sel4::{cap, MessageInfo, UserContext, Word};
+use sel4::{cap, MessageInfo, Word};
 
 use super::handler_error::HandlerError;
 use super::message::{decode, ThreadFault};
@@ -11,6 +10,7 @@ use super::pager_table::Pagers;
 use super::watcher::{release_pinned, Watcher};
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
 use crate::sel4::own_threads;
+use crate::sel4::run::{first_registers, let_run};
 use crate::types::error::Error;
 use crate::types::fault::PageFault;
 use crate::types::thread::ThreadOptions;
@@ -129,15 +129,13 @@ where
     let own_faults = thread.watcher.make_endpoint(vmm)?;
     let new = ThreadSpec {
         space: vmm.own_space(),
-        memory: ThreadOptions { stack_pages, guard_pages: 1, tls: None, name },
+        memory: ThreadOptions { stack_pages, guard_pages: 1, growing: None, tls: None, name },
         tls_copy: None,
         cspace: ThreadCSpace::Manager,
         faults: FaultEndpoint::At(own_faults),
     };
     let made = vmm.allocate_thread(&new, &mut thread.parts)?;
     vmm.pin_thread_memory(made.memory)?;
-    let control = cap::Tcb::from_bits(made.tcb.slot().bits() as Word);
-    control.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
     thread.watcher.run(vmm, own_faults, (name, made.memory.stack), priority)?;
     let mut handler = FaultHandler::new(thread.endpoint(), policy);
     if let Err(error) = prepare(vmm, &mut handler) {
@@ -159,12 +157,8 @@ where
     thread.pagers = &raw mut start.handler.pagers as usize;
     // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
     unsafe { sel4::init_ipc_buffer(made.memory.ipc_buffer.address() as *mut sel4::IpcBuffer) };
-    let mut context = UserContext::default();
-    *context.pc_mut() = run::<P> as *const () as usize as Word;
-    // As after a call: 4 below a multiple of 16.
-    *context.sp_mut() = (at - 4) as Word;
-    *context.fastcall_param_mut(0) = at as Word;
-    Ok(control.tcb_write_all_registers(true, &mut context)?)
+    let entry = run::<P> as *const () as usize;
+    Ok(let_run(tcb, priority, &mut first_registers(entry, at, [at, 0], 0))?)
 }
 
 /// Where the thread starts.

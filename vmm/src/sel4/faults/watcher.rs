@@ -7,13 +7,13 @@
 
 use core::mem::{align_of, size_of};
 
-use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
+use sel4::{cap, Word};
 use untyped_alloc::{Blueprint, CPtr, Object};
 
 use super::handler_error::HandlerError;
 use super::message::{decode, ThreadFault};
 use super::Manager;
+use crate::sel4::run::{first_registers, let_run};
 use crate::types::error::Result;
 use crate::types::region::Name;
 use crate::types::thread::{Stack, ThreadOptions};
@@ -58,6 +58,7 @@ impl Watcher {
             memory: ThreadOptions {
                 stack_pages: STACK_PAGES,
                 guard_pages: 1,
+                growing: None,
                 tls: None,
                 name: "watcher",
             },
@@ -67,8 +68,6 @@ impl Watcher {
         };
         let made = vmm.allocate_thread(&new, &mut self.parts)?;
         vmm.pin_thread_memory(made.memory)?;
-        let control = cap::Tcb::from_bits(made.tcb.slot().bits() as Word);
-        control.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
         const { assert!(size_of::<Watched>() <= 2048 && align_of::<Watched>() <= 16) };
         let at = (made.memory.stack.top() - size_of::<Watched>()) & !15;
         let watched = Watched { endpoint, name: Name::new(name), stack };
@@ -78,12 +77,9 @@ impl Watcher {
         unsafe {
             sel4::init_ipc_buffer(made.memory.ipc_buffer.address() as *mut sel4::IpcBuffer);
         };
-        let mut context = UserContext::default();
-        *context.pc_mut() = watch as *const () as usize as Word;
-        // As after a call: 4 below a multiple of 16.
-        *context.sp_mut() = (at - 4) as Word;
-        *context.fastcall_param_mut(0) = at as Word;
-        Ok(control.tcb_write_all_registers(true, &mut context)?)
+        let entry = watch as *const () as usize;
+        let mut registers = first_registers(entry, at, [at, 0], 0);
+        Ok(let_run(made.tcb.slot(), priority, &mut registers)?)
     }
 
     /// Gives the thread the CSpace that the manager has now.

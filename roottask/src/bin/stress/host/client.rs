@@ -1,8 +1,8 @@
 //! A client program, and what is to become of it.
 
 use roottask::{check, check_eq, Outcome};
-use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
+use sel4::Word;
+use vmm::sel4::{first_registers, let_run as run};
 use vmm_service::{ClientId, Start};
 
 use crate::engine::Stress;
@@ -78,13 +78,8 @@ pub fn plan(stress: &mut Stress) -> (usize, Kill) {
 
 /// Lets a client's thread run.
 pub fn let_run(start: &Start, argument: u32, priority: Word) -> Outcome {
-    let tcb = cap::Tcb::from_bits(start.tcb.bits() as Word);
-    let mut context = UserContext::default();
-    *context.pc_mut() = start.entry as Word;
-    // As after a call: 4 below a multiple of 16.
-    *context.sp_mut() = (start.stack_top - 4) as Word;
-    *context.fastcall_param_mut(0) = start.ipc_buffer as Word;
-    *context.fastcall_param_mut(1) = argument;
-    tcb.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
-    Ok(tcb.tcb_write_all_registers(true, &mut context)?)
+    let Start { tcb, entry, stack_top, ipc_buffer, thread_pointer } = *start;
+    let arguments = [ipc_buffer, argument as usize];
+    let mut registers = first_registers(entry, stack_top, arguments, thread_pointer);
+    Ok(run(tcb, priority, &mut registers)?)
 }

@@ -32,7 +32,7 @@ kinds! {
     Allocate "allocate", Free "free", TakeSlots "take slots", GiveSlots "give slots",
     Stack "stack", IpcBuffer "IPC buffer", SetIpcBuffer "set IPC buffer",
     ReleaseIpcBuffer "release IPC buffer", ThreadMemory "thread memory",
-    ReleaseThread "release thread", Register "register thread", Unregister "unregister thread",
+    AllocateThread "allocate thread", ReleaseThread "release thread", Register "register thread", Unregister "unregister thread",
     ThreadFault "thread fault", ThreadEnd "thread end", PagerCall "pager call",
     AddPager "add pager", RemovePager "remove pager", Supply "supply page",
     CreateClient "create client", LoadClient "load client", ClientRequest "client's request",

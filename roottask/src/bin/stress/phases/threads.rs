@@ -110,8 +110,13 @@ fn packed_buffer(stress: &mut Stress, space: SpaceId) -> Outcome<Option<Thing>> 
 
 fn memory(stress: &mut Stress, space: SpaceId) -> Outcome<Option<Thing>> {
     let tls = stress.random.once_in(2).then_some(TLS);
-    let options =
-        ThreadOptions { stack_pages: stress.random.size(8), guard_pages: 1, tls, name: "thread" };
+    let options = ThreadOptions {
+        stack_pages: stress.random.size(8),
+        guard_pages: 1,
+        growing: None,
+        tls,
+        name: "thread",
+    };
     let made =
         stress.attempt(Kind::ThreadMemory, |vmm| vmm.allocate_thread_memory(space, &options))?;
     Ok(made.map(Thing::Memory))

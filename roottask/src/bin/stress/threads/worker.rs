@@ -10,10 +10,9 @@
 use alloc::vec::Vec;
 use core::mem::size_of;
 
-use roottask::{check_eq, Outcome};
-use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
-use vmm::{Blueprint, CPtr, Kernel, Object, SpaceId, Stack, ThreadId, ThreadMemory, ThreadOptions};
+use roottask::{Outcome, Thread, ThreadOptions};
+use sel4::{UserContext, Word};
+use vmm::{CPtr, Error, SpaceId, Stack, ThreadId};
 
 use super::program::dig_entry;
 use crate::engine::Stress;
@@ -48,10 +47,8 @@ pub const MAX_TOUCHES: usize = PAGE / ENTRY - 1;
 
 /// A thread.
 pub struct Worker {
-    tcb: Object,
-    memory: ThreadMemory,
+    thread: Thread,
     id: ThreadId,
-    priority: Word,
 }
 
 impl Worker {
@@ -63,36 +60,12 @@ impl Worker {
         stack_pages: usize,
         priority: Word,
     ) -> Outcome<Option<Worker>> {
-        let tcb = stress.attempt(Kind::Allocate, |vmm| vmm.allocate(Blueprint::Tcb))?;
-        let Some(tcb) = tcb else { return Ok(None) };
-        let options = ThreadOptions { stack_pages, guard_pages: 1, tls: None, name: "worker" };
-        let memory = stress
-            .attempt(Kind::ThreadMemory, |vmm| vmm.allocate_thread_memory(space, &options))?;
-        let Some(memory) = memory else {
-            stress.must(Kind::Free, |vmm| vmm.free(tcb))?;
-            return Ok(None);
-        };
-        let id = stress.attempt(Kind::Register, |vmm| {
-            vmm.register_thread(space, tcb.slot(), endpoint, "worker")
-        })?;
-        let Some(id) = id else {
-            stress.must(Kind::ReleaseThread, |vmm| vmm.release_thread_memory(memory))?;
-            stress.must(Kind::Free, |vmm| vmm.free(tcb))?;
-            return Ok(None);
-        };
-        let worker = Worker { tcb, memory, id, priority };
-        worker.set_up(stress, space)?;
-        Ok(Some(worker))
-    }
-
-    fn set_up(&self, stress: &mut Stress, space: SpaceId) -> Outcome {
-        let faults = stress.vmm.thread(self.id)?.fault_endpoint;
-        let (root, vspace) = (stress.vmm.cspace_root(), stress.vmm.vspace(space)?);
-        let slot = self.tcb.slot();
-        check_eq!(stress.vmm.kernel_mut().tcb_set_space(slot, faults, root, vspace), Ok(()));
-        let buffer = self.memory.ipc_buffer;
-        stress.must(Kind::SetIpcBuffer, |vmm| vmm.set_ipc_buffer(slot, buffer))?;
-        Ok(self.control().tcb_set_sched_params(slot::TCB.cap(), self.priority, self.priority)?)
+        let options = ThreadOptions::new("worker").answered_at(endpoint);
+        let options = ThreadOptions { space: Some(space), stack_pages, priority, ..options };
+        let made = stress.attempt(Kind::AllocateThread, |vmm| Thread::new(vmm, &options))?;
+        let Some(thread) = made else { return Ok(None) };
+        let id = thread.id().ok_or(Error::NoSuchThread(ThreadId::from_badge(0)))?;
+        Ok(Some(Worker { thread, id }))
     }
 
     /// Its badge.
@@ -105,15 +78,15 @@ impl Worker {
         self.id
     }
 
-    fn control(&self) -> cap::Tcb {
-        cap::Tcb::from_bits(self.tcb.slot().bits() as Word)
+    fn bottom(&self) -> usize {
+        self.thread.stack().bottom()
     }
 
     /// Puts a list into its stack; says whether that could be done.
     pub fn take_list(&self, stress: &mut Stress, list: &[Touch]) -> Outcome<bool> {
         let mut bytes: Vec<u8> = Vec::with_capacity(PAGE);
         bytes.extend(list.iter().take(MAX_TOUCHES).flat_map(|touch| touch.encode()));
-        let (space, at) = (self.memory.stack.region().space(), self.memory.stack.bottom());
+        let (space, at) = (self.thread.stack().region().space(), self.bottom());
         Ok(stress.attempt(Kind::Write, |vmm| vmm.write(space, at, &bytes))?.is_some())
     }
 
@@ -121,8 +94,8 @@ impl Worker {
     pub fn start_touching(&self, code: usize) -> Outcome {
         let mut context = UserContext::default();
         *context.pc_mut() = code as Word;
-        context.inner_mut().edi = self.memory.stack.bottom() as Word;
-        self.start(context)
+        context.inner_mut().edi = self.bottom() as Word;
+        self.thread.run(&mut context)
     }
 
     /// Lets it recurse on a stack, `step` bytes and two words a level, until it is stopped.
@@ -131,47 +104,32 @@ impl Worker {
         *context.pc_mut() = dig_entry(code) as Word;
         *context.sp_mut() = stack.top() as Word;
         context.inner_mut().ecx = step as Word;
-        self.start(context)
+        self.thread.run(&mut context)
     }
 
     /// Lets it run from `entry` on, in our own space.
     pub fn start_at(&self, entry: roottask::Entry, argument: usize) -> Outcome {
-        let buffer = self.memory.ipc_buffer.address();
-        // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
-        unsafe { sel4::init_ipc_buffer(buffer as *mut sel4::IpcBuffer) };
-        let mut context = UserContext::default();
-        *context.pc_mut() = entry as usize as Word;
-        // As after a call: 4 below a multiple of 16.
-        *context.sp_mut() = (self.memory.stack.top() - 4) as Word;
-        *context.fastcall_param_mut(0) = argument as Word;
-        self.start(context)
-    }
-
-    fn start(&self, mut context: UserContext) -> Outcome {
-        Ok(self.control().tcb_write_all_registers(true, &mut context)?)
+        self.thread.start(entry, [argument, 0])
     }
 
     /// How many of its touches are done. It must not be running.
     pub fn progress(&self) -> Outcome<usize> {
-        let at = self.control().tcb_read_all_registers(false)?.inner().edi as usize;
-        Ok(at.saturating_sub(self.memory.stack.bottom()) / ENTRY)
+        let at = self.thread.tcb().tcb_read_all_registers(false)?.inner().edi as usize;
+        Ok(at.saturating_sub(self.bottom()) / ENTRY)
     }
 
     /// Stops it where it is.
     pub fn stop(&self) -> Outcome {
-        Ok(self.control().tcb_suspend()?)
+        Ok(self.thread.tcb().tcb_suspend()?)
     }
 
     /// Lets it repeat the instruction at which it was stopped.
     pub fn resume(&self) -> Outcome {
-        Ok(self.control().tcb_resume()?)
+        Ok(self.thread.tcb().tcb_resume()?)
     }
 
     /// Stops it and gives back all it was given.
     pub fn release(self, stress: &mut Stress) -> Outcome {
-        self.stop()?;
-        stress.must(Kind::Unregister, |vmm| vmm.unregister_thread(self.id))?;
-        stress.must(Kind::ReleaseThread, |vmm| vmm.release_thread_memory(self.memory))?;
-        stress.must(Kind::Free, |vmm| vmm.free(self.tcb))
+        stress.must(Kind::ReleaseThread, |vmm| self.thread.release(vmm))
     }
 }
