@@ -13,7 +13,7 @@ use vmm::{Blueprint, FaultEndpoint, Object, SpaceId};
 static POOL: BootPool = BootPool::new();
 
 /// The label of the message with which a child's body ends; faults have labels below 16.
-const DONE: Word = 0x800;
+pub const DONE: Word = 0x800;
 
 /// The manager, and what a test has taken that is given back for it when it ends.
 pub struct Context {

@@ -9,7 +9,7 @@
 //!                   io_port.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
-//!                   exhaustion.rs
+//!                   exhaustion.rs compaction.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -24,6 +24,7 @@
 extern crate alloc;
 
 mod cnode;
+mod compaction;
 mod context;
 mod exhaustion;
 mod fault;
@@ -87,6 +88,7 @@ const ALL: &[&[Test]] = &[
     ipc_buffer::TESTS,
     refusal::TESTS,
     exhaustion::TESTS,
+    compaction::TESTS,
 ];
 
 /// The test that runs.
