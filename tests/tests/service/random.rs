@@ -19,8 +19,9 @@ const SENDERS: usize = 4;
 const LIMITS: Quota = Quota { frames: 400, tables: 8, slots: 300, objects: 4 };
 
 /// Kernel calls that one message causes at the most: each of 64 pages may be broken out of
-/// copy-on-write (seven calls), copied and mapped, and memory be made for it.
-const MAX_CALLS: u64 = 64 * 9 + 30;
+/// copy-on-write (seven calls), copied and mapped, and memory be made for it. Where there is none, as
+/// many pages are moved (six calls), their memory is given back, and all is tried once more.
+const MAX_CALLS: u64 = 2 * (64 * 9 + 30) + 64 * 6 + 16;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)

@@ -87,6 +87,7 @@ impl Allocator<'_> {
                 let slot = chunk.slot_of(index);
                 hold("an object's slot is taken", slot.bits(), !self.slot_is_free(slot))?;
             }
+            hold("no chunk is kept from use", at, !chunk.is_evacuating())?;
             let block = chunk.block();
             let backed = block.is_some_and(|block| block.state() == BlockState::Used(chunk));
             hold("a chunk's block is used by it", at, backed)?;

@@ -37,6 +37,12 @@ impl<'p> Allocator<'p> {
         }
     }
 
+    /// A number that is another one once memory came back or was made into objects: until then, what
+    /// could not be emptied cannot be. It is used again after 2^32 times. O(1).
+    pub fn supplies(&self) -> u32 {
+        self.chunks.supplies()
+    }
+
     /// Whether a frame is ready that another could be moved to: if not, no survey is worth it.
     /// O(log chunks).
     pub fn has_refuge(&self) -> bool {
@@ -52,6 +58,11 @@ impl<'p> Allocator<'p> {
         let block = self.next_unit(bits)?.block;
         self.set_evacuating(block, true);
         Some(Evacuation { block })
+    }
+
+    /// Whether [`Allocator::begin_evacuation`] would find anything. O(untypeds).
+    pub fn can_evacuate(&self, bits: u8) -> bool {
+        self.next_unit(bits).is_some()
     }
 
     fn set_evacuating(&mut self, block: &'p Block<'p>, evacuating: bool) {

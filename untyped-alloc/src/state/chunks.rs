@@ -66,6 +66,8 @@ pub struct Chunks<'p> {
     /// The chunk that was found last, to be looked at first. A node that is in no tree has neither
     /// class nor block.
     last: Cell<Option<&'p Chunk<'p>>>,
+    /// Goes up whenever objects may have become ready, or chunks came or went.
+    supplies: u32,
 }
 
 impl<'p> Chunks<'p> {
@@ -76,6 +78,7 @@ impl<'p> Chunks<'p> {
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
             last: Cell::new(None),
+            supplies: 0,
         }
     }
 
@@ -93,6 +96,7 @@ impl<'p> Chunks<'p> {
         node.evacuating.set(false);
         node.movable.set(0);
         node.objects.reset(new.count);
+        self.supplies = self.supplies.wrapping_add(1);
         self.by_slot.insert(node);
         self.sort(node);
         self.last.set(Some(node));
@@ -131,9 +135,16 @@ impl<'p> Chunks<'p> {
     /// Takes back `count` live objects from number `first` on, which are ready or gone from now on.
     #[inline]
     pub fn free(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize, state: ObjectState) {
+        self.supplies = self.supplies.wrapping_add(1);
         chunk.objects.set(first, count, state);
         chunk.live.set(chunk.live.get() - count as u16);
         self.sort(chunk);
+    }
+
+    /// A number that is another one once objects may have become ready, or chunks came; it is used
+    /// again after 2^32 times.
+    pub fn supplies(&self) -> u32 {
+        self.supplies
     }
 
     /// Takes a chunk from where objects are allocated, so that it can be emptied, or puts it back.

@@ -2,7 +2,7 @@
 
 use intrusive_collections::RBTree;
 use vmm::{CPtr, Kernel, Memory, Name, Pool, RequestEnd, SpaceId, Vmm};
-use vmm_client::protocol::Refusal;
+use vmm_client::protocol::{Refusal, MAX_PAGES};
 
 use crate::state::client::{ByNumber, Client};
 use crate::state::offer::{ByTicket, Offer};
@@ -55,6 +55,8 @@ impl<'p> Service<'p> {
             reply_sent: None,
         };
         service.refill(vmm)?;
+        // No request is to take long, whatever it wants.
+        vmm.limit_compaction(MAX_PAGES as usize);
         Ok(service)
     }
 

@@ -37,13 +37,17 @@ impl<'p> Service<'p> {
         self.dying = Some(client);
     }
 
-    /// Does a piece of the work that is left from clients that ended, if there is any: at most
-    /// [`MAX_PAGES`] pages. Returns whether there is more.
+    /// Does a piece of the work that is left from clients that ended, if there is any, or else of a
+    /// compaction that a request had to break off: at most [`MAX_PAGES`] pages. Returns whether there
+    /// is more.
     ///
     /// # Errors
     /// [`vmm::Error::Kernel`] when a call was refused: call again.
     pub fn reap_step<K: Kernel + Memory<'p>>(&mut self, vmm: &mut Vmm<'p, K>) -> vmm::Result<bool> {
-        let Some(client) = self.dying else { return Ok(false) };
+        let Some(client) = self.dying else {
+            // What the kernel refuses of this harms nobody.
+            return Ok(vmm.compact_further(MAX_PAGES as usize).unwrap_or(false));
+        };
         self.drop_reply_sent(vmm)?;
         // Those that wait for its pages get none; where the server has a policy, it asked before.
         if let Some(end) = self.next_abandoned(vmm) {
@@ -63,7 +67,7 @@ impl<'p> Service<'p> {
             self.drop_pagings_of(client);
             self.forget(vmm, client);
         }
-        Ok(self.dying.is_some())
+        Ok(self.dying.is_some() || vmm.compaction_is_due())
     }
 
     /// Destroys a client's threads, and what they had but memory.

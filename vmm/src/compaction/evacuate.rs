@@ -1,13 +1,24 @@
 //! Evacuating: pages are moved until a block is empty.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{Evacuation, Kernel, Memory};
+use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
+
+/// What came of a compaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Compacted {
+    /// No block can be emptied.
+    Nothing,
+    /// A block is free.
+    Gained,
+    /// Pages were moved, and more are to be.
+    BrokenOff,
+}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Moves pages so that a block of at least 2^`bits` bytes becomes free; says whether one did.
@@ -23,32 +34,45 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Allocator`] when there is not even book-keeping memory. Pages that were moved before
     /// are where they were moved to; nothing is lost.
     pub fn compact(&mut self, bits: u8) -> Result<bool> {
-        if !self.alloc.has_refuge() {
-            return Ok(false);
+        Ok(self.compact_within(bits, &mut { usize::MAX })? == Compacted::Gained)
+    }
+
+    /// As [`Vmm::compact`], with at most `budget` pages moved, which are taken off it.
+    pub(super) fn compact_within(&mut self, bits: u8, budget: &mut usize) -> Result<Compacted> {
+        let known = self.compaction.is_fruitless(bits, self.alloc.supplies());
+        if known || !self.alloc.has_refuge() {
+            return Ok(Compacted::Nothing);
         }
         self.survey();
-        let Some(evacuation) = self.alloc.begin_evacuation(bits) else { return Ok(false) };
-        let moved = self.move_out();
-        self.end_evacuation(evacuation, moved)
-    }
-
-    fn end_evacuation(&mut self, evacuation: Evacuation<'p>, moved: Result) -> Result<bool> {
+        let Some(evacuation) = self.alloc.begin_evacuation(bits) else {
+            self.compaction.note_fruitless(bits, self.alloc.supplies());
+            return Ok(Compacted::Nothing);
+        };
+        let moved = self.move_out(budget);
+        // Whatever came of it, the block is open for use again.
         let emptied = self.alloc.end_evacuation(&mut self.kernel, evacuation);
         moved?;
-        Ok(emptied?)
+        Ok(match emptied? {
+            true => Compacted::Gained,
+            false => Compacted::BrokenOff,
+        })
     }
 
-    /// Moves every page whose frame is being evacuated.
-    fn move_out(&mut self) -> Result {
+    /// Moves every page whose frame is being evacuated, or as many as `budget` says.
+    fn move_out(&mut self, budget: &mut usize) -> Result {
         let mut next = self.spaces.after(SpaceId(0));
         while let Some(space) = next {
             let mut cursor = ExtentCursor::over(self.all_of_user_space());
             while let Some(Visited { extent, .. }) = cursor.next(space) {
                 // The frames of an extent came together, so they all go or all stay.
-                if self.alloc.is_evacuating(extent.frames.first) && self.may_move(space, &extent) {
-                    for index in 0..extent.frames.count {
-                        self.move_to_refuge(space, extent.address(index))?;
-                    }
+                if !self.alloc.is_evacuating(extent.frames.first) || !self.may_move(space, &extent)
+                {
+                    continue;
+                }
+                for index in 0..extent.frames.count {
+                    let Some(left) = budget.checked_sub(1) else { return Ok(()) };
+                    self.move_to_refuge(space, extent.address(index))?;
+                    *budget = left;
                 }
             }
             next = self.spaces.after(space.id.get());
@@ -67,7 +91,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let frames = self.alloc.alloc_refuge().ok_or(out)?;
         let index = extent.index_of(address);
         self.replace_frame(reserve, space, extent, index, frames, extent.cow)?;
-        self.moved_pages += 1;
+        self.compaction.moved_pages += 1;
         // Moved one after the other they mostly come to lie in one batch again.
         self.join_extent(space, address);
         Ok(())

@@ -2,12 +2,17 @@
 
 use untyped_alloc::{Kernel, Memory};
 
+use super::evacuate::Compacted;
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 
-/// How often a request is made again at the most. Each time something was gained, so this bounds
-/// requests for many large pieces only.
-const MOST_ROUNDS: usize = 1024;
+/// How often a request is made again at the most. It may want a page table of each level, a CNode and
+/// an object; more than that, and it takes for one purpose what was gained for another, as there is
+/// too little for all of them.
+const MOST_ROUNDS: usize = 4;
+
+/// The same for one that wants large pages, which are gained one by one.
+const MOST_ROUNDS_FOR_LARGE: usize = 1024;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a request that leaves all as it was when it fails. Where it finds no memory, pages are
@@ -32,11 +37,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mut error: untyped_alloc::Error,
         mut request: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        for _ in 0..MOST_ROUNDS {
+        let mut budget = self.compaction.most_pages;
+        let bounded = budget != usize::MAX;
+        for round in 0.. {
             let untyped_alloc::Error::OutOfMemory { size_bits } = error else { break };
-            // What stands in the way of that is not what the caller asked for.
-            if !matches!(self.compact(size_bits), Ok(true)) {
+            let most = match self.geometry.level_of_frame(size_bits) {
+                _ if bounded => 1,
+                Some(_) if size_bits != self.geometry.page_bits => MOST_ROUNDS_FOR_LARGE,
+                _ => MOST_ROUNDS,
+            };
+            if round == most {
                 break;
+            }
+            match self.compact_within(size_bits, &mut budget) {
+                Ok(Compacted::Gained) => {}
+                Ok(Compacted::BrokenOff) => {
+                    self.compaction.due = Some(size_bits);
+                    break;
+                }
+                // What stands in the way of that is not what the caller asked for.
+                Ok(Compacted::Nothing) | Err(_) => break,
             }
             match request(self) {
                 Err(Error::Allocator(again)) => error = again,
@@ -44,5 +64,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Err(error.into())
+    }
+
+    /// Limits how many pages are moved within one request, and lets it be made again but once: 64
+    /// pages, say, where other requests wait. One that would need more is refused for want of memory, and [`Vmm::compact_further`] does the
+    /// rest. There is no limit before this is called. No kernel call.
+    pub fn limit_compaction(&mut self, most_pages: usize) {
+        self.compaction.most_pages = most_pages;
+    }
+
+    /// Whether a request was refused because the limit did not allow more pages to be moved, and
+    /// [`Vmm::compact_further`] has not done the rest. O(1).
+    pub fn compaction_is_due(&self) -> bool {
+        self.compaction.due.is_some()
+    }
+
+    /// Goes on with a compaction that a request had to break off: moves at most `most_pages` pages.
+    /// Says whether there is more to do. At most seven kernel calls a page, and those that give back
+    /// what is empty then.
+    ///
+    /// # Errors
+    /// As for [`Vmm::compact`]; there is nothing more to do then.
+    pub fn compact_further(&mut self, most_pages: usize) -> Result<bool> {
+        let Some(bits) = self.compaction.due.take() else { return Ok(false) };
+        let more = self.compact_within(bits, &mut { most_pages })? == Compacted::BrokenOff;
+        if more && most_pages != 0 {
+            self.compaction.due = Some(bits);
+        }
+        Ok(self.compaction_is_due())
     }
 }

@@ -21,7 +21,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Tells the allocator of every frame that can be moved. O(extents of all spaces).
-    pub(super) fn survey(&self) {
+    pub(crate) fn survey(&self) {
         self.alloc.begin_survey();
         let mut next = self.spaces.after(SpaceId(0));
         while let Some(space) = next {

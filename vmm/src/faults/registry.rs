@@ -44,6 +44,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.threads.insert(thread, badge, info);
                 node.threads.set(node.threads.get() + 1);
                 node.registered.set(node.registered.get() + 1);
+                // Its faults are answered, so what it touches may move.
+                self.compaction.look_again();
                 if space == self.own_space() {
                     self.kernel.inner_mut().note_own_badge(tcb, badge as usize);
                 }

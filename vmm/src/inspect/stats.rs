@@ -28,7 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             bookkeeping_pages: self.bookkeeping.mapped_pages,
             bookkeeping_frames: self.bookkeeping.frames_taken,
             quarantined: self.quarantined + self.temp_slots.left_behind(),
-            moved_pages: self.moved_pages,
+            moved_pages: self.compaction.moved_pages,
             page_bits: self.geometry.page_bits,
             kept_tables: self.spaces.iter().map(|s| s.shadow.borrow().empty_len()).sum(),
         }

@@ -55,7 +55,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let callers = frames.borrowed - self.bookkeeping.mapped_pages;
         hold("frames that were brought are counted", callers, callers == self.borrowed)?;
         hold("every table taken is in one space", tables, tables == taken_tables)?;
+        self.validate_compaction()?;
         self.validate_append_cursor()
+    }
+
+    /// I18: what is known to be in vain is so.
+    fn validate_compaction(&self) -> Result<(), Violation> {
+        let Some(bits) = self.compaction.known_fruitless(self.alloc.supplies()) else {
+            return Ok(());
+        };
+        self.survey();
+        let in_vain = !self.alloc.can_evacuate(bits);
+        hold("what cannot be emptied is remembered as such", bits.into(), in_vain)
     }
 
     /// I14: what an append cursor takes for granted must be so for all of its pages, as long as its

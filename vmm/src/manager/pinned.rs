@@ -41,6 +41,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(place) = pinned.memory.iter_mut().find(|place| **place == Some(memory)) {
             *place = None;
             pinned.count -= 1;
+            self.compaction.look_again();
         }
     }
 

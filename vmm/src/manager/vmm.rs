@@ -7,6 +7,7 @@ use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::asids::AsidPools;
+use crate::state::compaction::CompactionState;
 use crate::state::page_requests::Requests;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
@@ -49,8 +50,7 @@ pub struct Vmm<'p, K> {
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
     /// Whether an append cursor is ever begun.
     pub(crate) short_cuts: bool,
-    /// Pages that were moved so far, for compaction.
-    pub(crate) moved_pages: u64,
+    pub(crate) compaction: CompactionState,
     /// The thread that empties the TLB, if there is one.
     pub(crate) flusher: Option<Object>,
 }

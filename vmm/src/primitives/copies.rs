@@ -88,6 +88,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn delete_copy(&mut self, copy: CPtr) -> Result {
         let Some(origin) = self.refcounts.origin(copy) else { return Ok(()) };
         self.kernel.cnode_delete(self.alloc.path(copy))?;
+        // Who has the frame alone now may have it moved.
+        self.compaction.look_again();
         if self.refcounts.uncopied(copy, origin) == Count::ORPHAN {
             self.free_orphan(origin);
         }

@@ -9,6 +9,7 @@ use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
 use crate::state::asids::AsidPools;
+use crate::state::compaction::CompactionState;
 use crate::state::page_requests::Requests;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
@@ -74,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             last_space: 1,
             append_cursor: None,
             short_cuts: true,
-            moved_pages: 0,
+            compaction: CompactionState::default(),
             flusher: None,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;

@@ -277,6 +277,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             region.packed.set((handed_out, back | bit));
         }
         space.threads.set(space.threads.get() - 1);
+        // Pages may move again if no other thread's faults go unanswered.
+        self.compaction.look_again();
         Ok(())
     }
 
@@ -352,6 +354,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.take_page(space, region, buffer)?;
         space.threads.set(space.threads.get() - 1);
+        // Pages may move again if no other thread's faults go unanswered.
+        self.compaction.look_again();
         Ok(())
     }
 

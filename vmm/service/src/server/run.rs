@@ -37,7 +37,7 @@ impl Server {
             };
             if badge != 0 {
                 answer = self.answer(vmm, &info, badge as usize)?;
-                busy |= answer.is_none();
+                busy |= answer.is_none() || vmm.compaction_is_due();
             }
         }
         Ok(())
