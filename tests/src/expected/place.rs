@@ -26,6 +26,10 @@ impl RegionRequest {
             .page_size(self.size)
             .backed(self.backing)
             .named("wish");
+        // Whether pages may move changes nothing that can be seen.
+        if self.pages & 1 == 0 {
+            options = options.movable(true);
+        }
         options = match self.place {
             Where::Anywhere => options,
             Where::At(address) => options.at(address.bits(target)),

@@ -269,6 +269,8 @@ pub enum Request {
     Free { which: u8, threads: bool },
     /// Gives back what is kept for speed.
     Trim,
+    /// Moves pages so that a block of 2^`bits` bytes comes back.
+    Compact { bits: u8 },
     /// Makes a space.
     CreateSpace,
     /// Destroys a space.

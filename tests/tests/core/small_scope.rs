@@ -82,6 +82,7 @@ fn alphabet() -> Vec<Request> {
         Request::IpcBuffer { space: other, packed: false },
         Request::ReleaseIpcBuffer { which: 0 },
         Request::Trim,
+        Request::Compact { bits: 12 },
         Request::Reserve { space, wish: RegionRequest { below: 1, above: 1, ..at(1, 2) }.lazy(1) },
         Request::Reserve { space: other, wish: at(0, 4).lazy(4) },
         touch(space, 0, true, 0x3333),
@@ -136,6 +137,7 @@ fn heap_alphabet() -> Vec<Request> {
         Request::Protect { space, pages: pages(1, 1), rights: Rights::READ },
         Request::Write { which: 1, tag: 0x1111 },
         Request::Trim,
+        Request::Compact { bits: 12 },
         Request::Release { which: 1 },
     ]
 }

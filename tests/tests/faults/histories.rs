@@ -57,7 +57,8 @@ fn request() -> impl Strategy<Value = Request> {
             27..29 => Request::Release { which: a },
             29 => Request::DestroySpace { space },
             30 => Request::CreateSpace,
-            31 => Request::Trim,
+            31 if c == 0 => Request::Trim,
+            31 => Request::Compact { bits: 12 + (c % 6) as u8 },
             32..34 => {
                 let fill = [Fill::Touch, Fill::Populate, Fill::Both][c % 3];
                 let order = [Order::Up, Order::Down, Order::Turns][b % 3];

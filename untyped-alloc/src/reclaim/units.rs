@@ -125,16 +125,26 @@ impl<'p> Allocator<'p> {
         Obtainable { now, coalesced, compacted }
     }
 
-    /// How many more blocks of 2^`bits` bytes there are once all units are emptied that can be.
+    /// How many more blocks of 2^`bits` bytes there are, at the least, once all units are emptied
+    /// that can be.
     fn gained_by_moving(&self, bits: u8) -> usize {
         let (mut gained, mut refuges, mut last) = (0, self.refuges(), None);
+        let all = refuges;
         while let Some(unit) = self.next_unit_after(last, bits, refuges) {
             // Moving frames about changes what is live, but not what is lost with another unit.
             refuges -= unit.lost();
             gained += (unit.block.bytes() >> bits) - unit.now;
             last = Some(unit);
         }
-        gained
+        let candidates = || self.units(bits).filter(|unit| unit.can_be_emptied(all));
+        let sizes = || candidates().map(|unit| unit.block.size_bits());
+        if sizes().min() == sizes().max() {
+            return gained;
+        }
+        // Of units of several sizes, which are equally good and take turns as their frames move, the
+        // last that is wanted may be larger than what is left for it.
+        let largest = candidates().map(|unit| unit.block.bytes() >> bits).max();
+        gained.saturating_sub(largest.unwrap_or(0))
     }
 }
 

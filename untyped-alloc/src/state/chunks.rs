@@ -66,7 +66,7 @@ pub struct Chunks<'p> {
     /// The chunk that was found last, to be looked at first. A node that is in no tree has neither
     /// class nor block.
     last: Cell<Option<&'p Chunk<'p>>>,
-    /// Goes up whenever objects may have become ready, or chunks came or went.
+    /// Goes up whenever objects may have become ready in chunks that are in use.
     supplies: u32,
 }
 
@@ -116,6 +116,8 @@ impl<'p> Chunks<'p> {
 
     /// Allocates `count` ready objects from number `first` on.
     pub fn alloc(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize) {
+        // The others of a chunk that was unused are in one now that is used.
+        self.supplies = self.supplies.wrapping_add(u32::from(chunk.live() == 0));
         chunk.objects.set(first, count, ObjectState::Live);
         chunk.live.set(chunk.live.get() + count as u16);
         self.sort(chunk);

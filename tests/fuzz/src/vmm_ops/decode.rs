@@ -63,8 +63,9 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         30 => allocation(bytes),
         31 => Request::MapObjects { space, which: number(bytes), wish: wish(bytes) },
         32 => Request::Free { which: number(bytes), threads: false },
-        33..=34 => match bytes.below(6) {
+        33..=34 => match bytes.below(7) {
             0 => Request::Trim,
+            6 => Request::Compact { bits: 12 + bytes.below(6) as u8 },
             1 => Request::DestroySpace { space },
             _ => {
                 let which = bytes.byte();

@@ -65,6 +65,7 @@ impl Run<'_> {
             Request::MapObjects { space, which, wish } => self.map_objects(space, which, &wish),
             Request::Free { which, threads } => self.free(which, threads),
             Request::Trim => self.trim(),
+            Request::Compact { bits } => self.compact(bits),
             Request::CreateSpace => self.create_space(),
             Request::DestroySpace { space } => self.destroy_space(space),
         }

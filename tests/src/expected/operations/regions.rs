@@ -124,4 +124,13 @@ impl Run<'_> {
     pub(super) fn trim(&mut self) -> Outcome {
         self.call(Need::NOTHING, |_| Expected::success(), |vmm| vmm.trim())
     }
+
+    /// Nothing that can be seen changes but the frames, whose contents are compared as always.
+    pub(super) fn compact(&mut self, bits: u8) -> Outcome {
+        let expect = |_: &Run<'_>| Expected::success();
+        let gained = self.call(Need::NOTHING, expect, |vmm| vmm.compact(bits))?;
+        let largest = self.host.vmm.stats().allocator.largest_free_bytes;
+        assert!(!gained || largest >= 1 << bits, "2^{bits} bytes were gained, {largest} are free");
+        Ok(())
+    }
 }

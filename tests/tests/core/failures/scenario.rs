@@ -463,6 +463,24 @@ pub const ALL: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "move pages out of a block",
+        leaves: Leaves::Progress,
+        setup: |host| {
+            let things = a_space(host);
+            let (space, at) = (things.space(), edge(host.target()));
+            let options = RegionOptions::new(16).movable(true);
+            // Two batches of frames, of each of which some pages stay.
+            for at in [at, at + 32 * PAGE] {
+                host.vmm.map(space, &options.at(at)).expect("memory");
+                tagged(host, space, at, 16);
+                host.vmm.unmap(space, at + 2 * PAGE, 4).expect("mapped");
+                host.vmm.unmap(space, at + 9 * PAGE, 7).expect("mapped");
+            }
+            things
+        },
+        request: |host, _| host.vmm.compact(12).map(drop),
+    },
+    Scenario {
         name: "make a thread's memory",
         leaves: Leaves::Nothing,
         setup: a_space,

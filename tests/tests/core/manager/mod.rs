@@ -11,6 +11,7 @@
 //!   buffers.rs    IPC buffers and stacks
 //!   compaction.rs free memory that lies scattered can be had, because pages move
 //!   looking.rs    queries, dump, statistics
+//!   obtainable.rs what is said to be obtainable is asked for and given
 //!   pinned.rs     what the manager stands on stays as it is
 //!   sharing.rs    what a share keeps of its source, what a refused clone leaves
 //!   short.rs      when memory is short: what is free can be had, what is not costs nothing
@@ -28,6 +29,7 @@ mod in_place;
 mod in_use;
 mod looking;
 mod memory;
+mod obtainable;
 mod pinned;
 mod places;
 mod refusals;

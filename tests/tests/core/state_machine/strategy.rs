@@ -114,6 +114,7 @@ fn request() -> impl Strategy<Value = Request> {
         1 => Just(Request::Allocate { blueprint: Blueprint::Tcb }),
         1 => which().prop_map(|which| Request::Free { which, threads: true }),
         1 => Just(Request::Trim),
+        2 => (12..18u8).prop_map(|bits| Request::Compact { bits }),
         3 => Just(Request::CreateSpace),
         1 => which().prop_map(|space| Request::DestroySpace { space }),
         8 => (space(), some_pages(), space(), wish())

@@ -1,0 +1,170 @@
+//! What is said to be obtainable is asked for and given: at random states, in pieces of each size.
+//!
+//! Checks A88 of `MODEL.md`.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use vmm::{Batch, Blueprint, Invocation, ObjectState, Obtainable, PageSize, RegionOptions, Usage};
+
+use super::FREE;
+use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+
+on_both!(
+    large_pages_are_had_as_foretold,
+    small_pages_are_had_as_foretold,
+    control_blocks_are_had_as_foretold,
+);
+
+/// What made a state: numbers that choose.
+type History = Vec<(u8, u8, u8)>;
+
+/// A machine that went through a history: memory in two spaces, that may move and that may
+/// not, objects of several kinds, some of it given back.
+fn after(target: Target, ram: &[(usize, u8)], history: &History) -> Fixture<'static> {
+    let mut host = Fixture::new(Machine::with_ram(target, ram.to_vec()).slots(15));
+    let (own, other) = (host.own(), host.vmm.create_space().expect("memory"));
+    host.spaces.push(other);
+    // The tables above a large page's place.
+    host.vmm.map(own, &RegionOptions::new(1).at(FREE - PAGE)).expect("memory");
+    let (mut regions, mut objects) = (Vec::new(), Vec::new());
+    for &(kind, a, b) in history {
+        match kind % 8 {
+            0..=2 => {
+                let space = if a % 4 == 0 { own } else { other };
+                let pages = 1 + usize::from(b) * 2;
+                regions.extend(host.vmm.map(space, &RegionOptions::new(pages)).map(|r| (r, pages)));
+            }
+            3..=5 if !regions.is_empty() => {
+                let at = usize::from(a) % regions.len();
+                let (region, pages) = regions[at];
+                if b % 4 == 0 || pages == 1 {
+                    host.vmm.release(region).expect("a region");
+                    regions.swap_remove(at);
+                } else {
+                    let keep = 1 + usize::from(b) % (pages - 1);
+                    let start = region.start().bits() + keep * PAGE;
+                    host.vmm.decommit(region.space(), start, pages - keep).expect("mapped");
+                }
+            }
+            6 => {
+                let kinds =
+                    [Blueprint::Tcb, Blueprint::Endpoint, Blueprint::Frame { size_bits: 12 }];
+                objects.extend(host.vmm.allocate(kinds[usize::from(a) % 3]));
+            }
+            _ if !objects.is_empty() => {
+                let object = objects.swap_remove(usize::from(a) % objects.len());
+                host.vmm.free(object).expect("an object");
+            }
+            _ => {}
+        }
+    }
+    host.check();
+    host
+}
+
+/// Runs `test` at random states.
+fn at_random_states(target: Target, ram: &[(usize, u8)], test: impl Fn(Fixture<'static>)) {
+    let config = Config { cases: 32, failure_persistence: None, ..Config::default() };
+    let history = proptest::collection::vec(any::<(u8, u8, u8)>(), 0..60);
+    let run = TestRunner::new(config).run(&history, |history| {
+        test(after(target, ram, &history));
+        Ok(())
+    });
+    run.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Asks with `ask` until it is refused; how often it was met before the first capability was
+/// revoked, before the first page was moved, and in all.
+fn ask_for(host: &mut Fixture<'_>, ask: impl Fn(&mut Fixture<'_>) -> bool) -> Obtainable {
+    let revoked = |host: &Fixture<'_>| host.vmm.kernel_calls().of(Invocation::CNodeRevoke);
+    let (revokes, moves) = (revoked(host), host.vmm.stats().moved_pages);
+    let mut had = Obtainable::default();
+    while ask(host) {
+        had.compacted += 1;
+        if host.vmm.stats().moved_pages == moves {
+            had.coalesced += 1;
+            if revoked(host) == revokes {
+                had.now += 1;
+            }
+        }
+    }
+    host.check();
+    had
+}
+
+/// Frames that went for book-keeping and for tables, but for those kept empty, since there were
+/// `before`. Where kept ones are given back, tables above them may go as well.
+fn overhead(host: &Fixture<'_>, before: usize) -> usize {
+    let stats = host.vmm.stats();
+    let now = stats.bookkeeping_frames + stats.allocator.live.tables - stats.kept_tables;
+    now.saturating_sub(before)
+}
+
+fn large_pages_are_had_as_foretold(target: Target) {
+    let bits = target.large_bits();
+    at_random_states(target, &[(0x80_0000, 23), (0x100_0000, 24)], |mut host| {
+        let own = host.own();
+        let before = overhead(&host, 0);
+        let foretold = host.vmm.obtainable(bits);
+        assert!(foretold.now <= foretold.coalesced && foretold.coalesced <= foretold.compacted);
+        let large = RegionOptions::new(1 << (bits - 12)).aligned(bits);
+        let large = large.page_size(PageSize::Large { bits });
+        let had = ask_for(&mut host, |host| host.vmm.map(own, &large).is_ok());
+        assert_eq!(overhead(&host, before), 0, "nothing else was taken");
+        assert_eq!((had.now, had.coalesced), (foretold.now, foretold.coalesced));
+        // Blocks may come back that are two pages large; which of them do, is not foretold.
+        let more = usize::from(target != Target::Ia32) * 2;
+        let exact = foretold.compacted..=foretold.compacted + more;
+        assert!(exact.contains(&had.compacted), "{had:?} of {foretold:?}");
+    });
+}
+
+fn small_pages_are_had_as_foretold(target: Target) {
+    at_random_states(target, &[(0x40_0000, 22)], |mut host| {
+        let own = host.own();
+        let (before, kept) = (overhead(&host, 0), host.vmm.stats().kept_tables);
+        let foretold = host.vmm.obtainable(12);
+        let had = ask_for(&mut host, |host| host.vmm.map(own, &RegionOptions::new(1)).is_ok());
+        // Each page had is one of those that were foretold, and so is each table and page of nodes
+        // that came with them. Some are left where the next page wanted a table more, which cannot
+        // be made of ready pages, and nothing was to be moved.
+        let left = host.vmm.obtainable(12).now + ready_tables(&host);
+        let used = had.compacted + overhead(&host, before);
+        assert!(used + left >= foretold.compacted, "{had:?}, {used} in all, of {foretold:?}");
+        assert!(left <= 256, "{left} are left of {foretold:?}");
+        // Tables that were kept empty come on top.
+        assert!(used <= foretold.compacted + kept + 8, "{had:?}, {used} in all, of {foretold:?}");
+    });
+}
+
+/// Page tables that were made together with others, and are ready.
+fn ready_tables(host: &Fixture<'_>) -> usize {
+    let ready = |batch: &Batch<'_>| {
+        let states = (0..batch.count).filter_map(|index| batch.object(index));
+        states.filter(|(_, state)| matches!(state, ObjectState::Ready { .. })).count()
+    };
+    let batches = host.vmm.allocator().inventory().filter_map(|block| match block.usage {
+        Usage::Objects(batch) => Some(batch),
+        Usage::Free { .. } => None,
+    });
+    batches
+        .filter(|batch| matches!(batch.blueprint, Blueprint::Table { .. }))
+        .map(|b| ready(&b))
+        .sum()
+}
+
+fn control_blocks_are_had_as_foretold(target: Target) {
+    at_random_states(target, &[(0x40_0000, 21)], |mut host| {
+        let bits = host.vmm.allocator().sizes().size_bits(Blueprint::Tcb).expect("threads");
+        let before = overhead(&host, 0);
+        let foretold = host.vmm.obtainable(bits);
+        let had = ask_for(&mut host, |host| host.vmm.allocate(Blueprint::Tcb).is_ok());
+        let nodes = overhead(&host, before);
+        let taken = (nodes + ready_tables(&host)) << (12 - bits);
+        assert!(had.now + taken >= foretold.now, "{had:?}, {taken} for nodes, {foretold:?}");
+        // With a page less that others can be moved to, a whole batch of pages may stay.
+        let batch = usize::from(nodes != 0) << (20 - bits);
+        let used = had.compacted + taken + batch;
+        assert!(used >= foretold.compacted, "{had:?}, {taken} for nodes, {foretold:?}");
+    });
+}
