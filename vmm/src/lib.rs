@@ -77,6 +77,6 @@ pub use types::thread::{
 pub use types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, ThreadSpec};
 pub use untyped_alloc::{
     Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
-    Invocation, Kernel, KernelError, KernelResult, Memory, Object, ObjectSizes, ObjectState,
-    Objects, Obtainable, Pool, Rights, UntypedInfo, Usage, Violation,
+    Invocation, Kernel, KernelError, KernelResult, Memory, Numbers, Object, ObjectSizes,
+    ObjectState, Objects, Obtainable, Pool, Rights, UntypedInfo, Usage, Violation,
 };

@@ -112,6 +112,9 @@ pub enum Call {
     Revoke {
         slot: SlotPath,
     },
+    CancelSends {
+        slot: SlotPath,
+    },
     PageMap {
         frame: Target,
         vspace: Target,
@@ -194,6 +197,7 @@ impl Call {
             }
             Call::Delete { slot } => kernel.cnode_delete(path(slot)),
             Call::Revoke { slot } => kernel.cnode_revoke(path(slot)),
+            Call::CancelSends { slot } => kernel.cnode_cancel_badged_sends(path(slot)),
             Call::PageMap { frame, vspace, vaddr: to, rights, cache } => {
                 kernel.page_map(at(frame), at(vspace), vaddr(to), rights, cache)
             }

@@ -47,7 +47,7 @@ impl Generator {
     }
 
     fn any_call(&mut self) -> Call {
-        match self.rng.below(100) {
+        match self.rng.below(102) {
             0..=22 => self.retype(),
             23..=25 => self.retype_into(),
             26..=34 => self.copy(),
@@ -66,6 +66,7 @@ impl Generator {
             88..=89 => self.make_pool(),
             90..=92 => self.assign(),
             93..=96 => self.set_ipc_buffer(),
+            100..=101 => self.cancel_sends(),
             _ => self.set_space(),
         }
     }
@@ -147,6 +148,18 @@ impl Generator {
             _ => self.any_occupied(),
         };
         Call::Revoke { slot: SlotPath::Direct { target, depth: self.depth() } }
+    }
+
+    fn cancel_sends(&mut self) -> Call {
+        let slot = match self.rng.chance(50) {
+            // Endpoints are among these.
+            true => {
+                let target = Target::Window(self.slot(0, WINDOW, |kind| kind == Kind::Unknown));
+                SlotPath::Direct { target, depth: self.depth() }
+            }
+            false => self.occupied_path(),
+        };
+        Call::CancelSends { slot }
     }
 
     fn page_map(&mut self) -> Call {

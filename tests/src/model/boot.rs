@@ -193,6 +193,7 @@ impl<'p> ModelKernel<'p> {
             tcbs: Default::default(),
             contents: Contents::default(),
             meter: Meter::default(),
+            sends: Vec::new(),
             caller: 0,
             facts: BootFacts::default(),
             arena,

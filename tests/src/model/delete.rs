@@ -120,6 +120,7 @@ impl ModelKernel<'_> {
                 self.objects.destroy(base);
             }
             Cap::Endpoint { base, .. } | Cap::Notification { base, .. } => {
+                self.cancel_all_sends(base);
                 self.objects.destroy(base);
             }
             Cap::Null

@@ -17,6 +17,7 @@ pub enum CallKind {
     CNodeMintGuard,
     CNodeDelete,
     CNodeRevoke,
+    CNodeCancelBadgedSends,
     PageMap,
     PageRemap,
     PageUnmap,

@@ -147,6 +147,14 @@ impl Kernel for ModelKernel<'_> {
         Ok(())
     }
 
+    fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult {
+        self.meter.enter(CallKind::CNodeCancelBadgedSends)?;
+        match self.cnode_slot(slot, 2)? {
+            Some(slot) => self.cancel_badged_sends(slot),
+            None => Ok(()),
+        }
+    }
+
     fn page_map(
         &mut self,
         frame: CPtr,

@@ -6,7 +6,7 @@
 //!     untyped · delete · vspace · asid · tcb          one file per kind of invocation
 //!               │
 //!     cspace (slots, look-up) · mdb (derivation) · cap     what they are made of
-//!     objects · contents                                   what is alive, what frames hold
+//!     objects · contents · sends          what is alive, what frames hold, messages that wait
 //!     boot (how it starts) · access (user mode) · check    what tests use
 //! ```
 //!
@@ -19,7 +19,8 @@
 //!
 //! What it leaves out:
 //! - Time. Long invocations are not preempted, which changes nothing but their length; nothing of
-//!   scheduling or IPC is there, so no reply capabilities, and the threads made never run.
+//!   scheduling or IPC is there, so no reply capabilities, and the threads made never run; but
+//!   messages can be put into an endpoint's queue ([`ModelKernel::send`]).
 //! - What is no invocation of the seam: moving capabilities, interrupts, I/O.
 //! - Limits of fields that IA32's memory cannot exceed.
 //! - The TLB, but for [`ModelKernel::stale_translations`].
@@ -40,6 +41,7 @@ mod invoke;
 mod mdb;
 mod objects;
 mod paging;
+mod sends;
 mod shared;
 mod tcb;
 mod untyped;
@@ -80,6 +82,8 @@ pub struct ModelKernel<'p> {
     tcbs: HashMap<usize, tcb::TcbState, AddressHash>,
     contents: contents::Contents,
     meter: inject::Meter,
+    /// Messages that wait, in the order in which they came.
+    sends: Vec<sends::Send>,
     /// The thread that makes all invocations.
     caller: usize,
     facts: BootFacts,

@@ -69,6 +69,10 @@ impl Kernel for SharedModel<'_> {
         self.get().cnode_revoke(slot)
     }
 
+    fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult {
+        self.get().cnode_cancel_badged_sends(slot)
+    }
+
     fn page_map(
         &mut self,
         frame: CPtr,

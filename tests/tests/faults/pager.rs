@@ -176,7 +176,7 @@ fn what_cannot_be_supplied_is_refused(target: Target) {
         let mut scene = Scene::new(target);
         let (client, pager, own) = (scene.client, scene.pager, scene.host.own());
         let (at, page, store) = (scene.address(0), scene.page(0), scene.store);
-        let stale = SpaceId::from_number(999);
+        let stale = SpaceId::from_parts(999, 999);
         let mut refuses = |error, space, address, from, page| {
             let host = &mut scene.host;
             host.refuses(error, |vmm| vmm.supply_page(space, address, from, page, supply));

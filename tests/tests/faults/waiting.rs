@@ -40,14 +40,14 @@ impl Scene {
     }
 
     /// The thread's fault waits for page `page` of `token`; returns the ticket.
-    fn wait(&mut self, thread: ThreadId, token: u32, page: usize) -> u32 {
+    fn wait(&mut self, thread: ThreadId, token: u32, page: usize) -> u64 {
         let fault = PageFault { address: page << 12, access: Access::Read, present: false, ip: 0 };
         let vmm = &mut self.host.vmm;
         let reply = vmm.reply_slot(thread).expect("a slot");
         vmm.begin_request(thread, fault, token, page, reply).expect("a thread").ticket
     }
 
-    fn end(&mut self, token: u32, ticket: u32) -> usize {
+    fn end(&mut self, token: u32, ticket: u64) -> usize {
         let (request, reply) = self.host.vmm.end_request(token, ticket).expect("it waits");
         self.host.vmm.free_slots(reply, 1).expect("it was taken");
         request.page

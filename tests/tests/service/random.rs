@@ -90,7 +90,7 @@ struct Storm {
     /// Requests that were granted, by number.
     granted: BTreeMap<u32, usize>,
     /// Tickets of faults that pagers were told of, and which pager.
-    faults: Vec<(ClientId, u32)>,
+    faults: Vec<(ClientId, u64)>,
     /// Threads that waited for a pager and went on, and that did not.
     paged: [usize; 2],
     answered: usize,
@@ -222,7 +222,7 @@ impl Storm {
         let told =
             self.faults.iter().copied().filter(|&(pager, _)| pager == own || random.one_in(9));
         let told = told.last().map_or(0, |(_, ticket)| ticket);
-        let fault = told.wrapping_add(random.below(8) / 7);
+        let fault = told.wrapping_add(u64::from(random.below(8) / 7));
         match random.below(61) {
             57..=58 => Request::CloneMore {
                 region,
@@ -391,8 +391,9 @@ impl Storm {
             Ok(Answer::Done) if words.len() == 1 => {
                 sender.buffers.retain(|&known| known != words[0]);
             }
-            Ok(Answer::Done) if words.len() == 2 => {
-                sender.regions.retain(|(known, ..)| [known.start, known.serial] != words[..]);
+            Ok(Answer::Done) if words.len() == 3 => {
+                let released = (words[0], u64::from(words[1]) | u64::from(words[2]) << 32);
+                sender.regions.retain(|(known, ..)| (known.start, known.serial) != released);
             }
             Ok(_) => {}
             Err(refusal) => {

@@ -82,7 +82,7 @@ fn paged(world: &mut World, client: ClientId, pager: ClientId) {
         }
         dues(world);
         // Tickets count up, and nothing but these faults has one.
-        let (ticket, page) = (page + 1, first + page * PAGE);
+        let (ticket, page) = (u64::from(page) + 1, first + page * PAGE);
         match ticket {
             1 | 2 => drop(world.ask(pager, Request::Supply { ticket, page, give: ticket == 1 })),
             3 => drop(world.ask(pager, Request::Refuse { ticket })),

@@ -269,7 +269,7 @@ impl Waits {
     }
 
     /// A thread that waits; returns its ticket and the slot of the right to answer it.
-    fn wait(&mut self) -> (ThreadId, u32, CPtr) {
+    fn wait(&mut self) -> (ThreadId, u64, CPtr) {
         let tcb = CPtr::new(vmm_tests::model::slot::TCB);
         let thread = self.host.vmm.register_thread(self.space, tcb, self.endpoint, "thread");
         let thread = thread.unwrap();
@@ -281,7 +281,7 @@ impl Waits {
         (thread, request.ticket, reply)
     }
 
-    fn supply(&mut self, ticket: u32) -> vmm::Result<RequestEnd> {
+    fn supply(&mut self, ticket: u64) -> vmm::Result<RequestEnd> {
         let own = self.host.own();
         let end = self.host.vmm.supply_request(TOKEN, ticket, own, self.page, Supply::Share);
         self.host.check();
@@ -289,7 +289,7 @@ impl Waits {
     }
 
     /// Nobody waits under this ticket, and its slot can be given back.
-    fn over(&mut self, ticket: u32, reply: CPtr) {
+    fn over(&mut self, ticket: u64, reply: CPtr) {
         let gone = Err(Error::NoSuchRequest { ticket });
         assert_eq!(self.host.vmm.request(TOKEN, ticket), gone);
         assert_eq!(self.supply(ticket).map(|_| ()), Err(Error::NoSuchRequest { ticket }));

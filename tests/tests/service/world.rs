@@ -136,12 +136,12 @@ impl World {
     /// The thread of a client that has a program.
     pub fn thread(&self, client: ClientId) -> Option<ThreadId> {
         let vmm = &self.fixture.vmm;
-        let mut at = ThreadId::from_badge(0);
+        let mut at = 0;
         while let Some(thread) = vmm.next_thread(at) {
             if vmm.space_of_thread(thread) == Ok(client.space()) {
                 return Some(thread);
             }
-            at = thread;
+            at = thread.badge();
         }
         None
     }

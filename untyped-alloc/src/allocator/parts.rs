@@ -15,7 +15,7 @@ pub struct Allocator<'p> {
     pub(crate) chunks: Chunks<'p>,
     pub(crate) live: LiveObjects,
     pub(crate) cleared_bytes: u64,
-    serial: u32,
+    serial: u64,
 }
 
 impl<'p> Allocator<'p> {
@@ -62,8 +62,8 @@ impl<'p> Allocator<'p> {
     }
 
     /// A number that no chunk had before. 0 is never one: nodes that are in no tree have it.
-    pub(crate) fn next_serial(&mut self) -> u32 {
-        self.serial = self.serial.checked_add(1).unwrap_or(1);
+    pub(crate) fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
         self.serial
     }
 }

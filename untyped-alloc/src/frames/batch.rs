@@ -9,7 +9,7 @@ use crate::types::{Blueprint, Frames, Zeroed};
 #[derive(Clone, Copy)]
 pub struct FrameBatch<'p> {
     chunk: &'p Chunk<'p>,
-    serial: u32,
+    serial: u64,
     /// The number in the batch of the first frame of the run that it was found by.
     origin: usize,
     size_bits: u8,

@@ -106,6 +106,7 @@ counted! {
     ) -> ();
     CNodeDelete => fn cnode_delete(slot: CapPath) -> ();
     CNodeRevoke => fn cnode_revoke(slot: CapPath) -> ();
+    CNodeCancelBadgedSends => fn cnode_cancel_badged_sends(slot: CapPath) -> ();
     PageMap => fn page_map(
         frame: CPtr, vspace: CPtr, vaddr: usize, rights: Rights, cache: CachePolicy
     ) -> ();

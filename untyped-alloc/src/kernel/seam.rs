@@ -50,6 +50,11 @@ pub trait Kernel {
     /// `CNode_Revoke`: deletes every capability derived from the one in the slot, not that one.
     fn cnode_revoke(&mut self, slot: CapPath) -> KernelResult;
 
+    /// `CNode_CancelBadgedSends`: takes every message that waits at an endpoint, with the badge of
+    /// the capability in the slot, out of its queue. Its sender sends anew: by a capability that is
+    /// gone by then, or again. Refused unless the capability is one to an endpoint with all rights.
+    fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult;
+
     /// `Page_Map`: maps the frame at `vaddr` with `rights` (less what its capability lacks).
     /// Refused when this capability is mapped already, when the entry is occupied, or (with
     /// [`KernelError::FailedLookup`]) when a paging structure is missing.
@@ -114,7 +119,7 @@ pub trait Kernel {
     fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult;
 
     /// Tells the implementation, without a kernel call, that faults of a thread in the manager's
-    /// own space come with this badge.
+    /// own space come with this badge; of none ([`CPtr::NULL`]) any more.
     fn note_own_badge(&mut self, tcb: CPtr, badge: usize) {
         let _ = (tcb, badge);
     }

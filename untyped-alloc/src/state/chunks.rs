@@ -54,7 +54,7 @@ pub struct NewChunk<'p> {
     /// How many objects, 1 to 256.
     pub count: usize,
     /// A number that no chunk in these slots had before; not 0.
-    pub serial: u32,
+    pub serial: u64,
 }
 
 /// All chunks.

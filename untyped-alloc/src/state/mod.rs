@@ -1,6 +1,7 @@
 //! What the allocator remembers: pure data structures with no kernel call, each tested by itself.
 //!
 //! - `pool.rs`: free lists of book-keeping nodes, which all the trees here are made of.
+//! - `numbers.rs`: numbers of few bits, which are given out again.
 //! - `nodes.rs`: the node of a block (one untyped) and that of a chunk, which point at each other.
 //! - `blocks.rs`: the buddy tree of untypeds; `chunks.rs`: all chunks, by slot and by room.
 //! - `object_map.rs`: the state of each object of a chunk, in two bitmaps.
@@ -14,6 +15,7 @@ mod blocks;
 mod chunks;
 mod cspace;
 mod nodes;
+mod numbers;
 mod object_map;
 mod pool;
 mod slot_window;
@@ -23,6 +25,7 @@ pub use blocks::{Blocks, MAX_SPLIT_BITS};
 pub use chunks::{Chunks, NewChunk};
 pub use cspace::{CSpace, Growth};
 pub use nodes::{Block, BlockState, Chunk};
+pub use numbers::Numbers;
 pub use object_map::Class;
 pub use pool::{NextFree, Pool};
 pub use slot_window::{SlotWindow, WINDOW_SLOTS};

@@ -131,7 +131,7 @@ pub struct Chunk<'p> {
     pub(super) block: Cell<Option<&'p Block<'p>>>,
     pub(super) blueprint: Cell<Option<Blueprint>>,
     pub(super) first: Cell<CPtr>,
-    pub(super) serial: Cell<u32>,
+    pub(super) serial: Cell<u64>,
     pub(super) count: Cell<u16>,
     pub(super) live: Cell<u16>,
     pub(super) recycles: Cell<bool>,
@@ -182,8 +182,8 @@ impl<'p> Chunk<'p> {
         self.first().offset(index)
     }
 
-    /// A number that no other chunk in these slots had before; 0 for a node that is in no tree.
-    pub fn serial(&self) -> u32 {
+    /// A number that no other chunk has had; 0 for a node that is in no tree.
+    pub fn serial(&self) -> u64 {
         self.serial.get()
     }
 

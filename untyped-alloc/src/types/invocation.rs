@@ -26,6 +26,8 @@ invocations! {
     CNodeDelete,
     /// `CNode_Revoke`.
     CNodeRevoke,
+    /// `CNode_CancelBadgedSends`.
+    CNodeCancelBadgedSends,
     /// `Page_Map`.
     PageMap,
     /// `Page_Remap`.

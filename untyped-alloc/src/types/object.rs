@@ -7,12 +7,12 @@ use super::capability::CPtr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Object {
     slot: CPtr,
-    serial: u32,
+    serial: u64,
     account: u32,
 }
 
 impl Object {
-    pub(crate) const fn new(slot: CPtr, serial: u32) -> Object {
+    pub(crate) const fn new(slot: CPtr, serial: u64) -> Object {
         Object { slot, serial, account: 0 }
     }
 
@@ -27,7 +27,7 @@ impl Object {
 
     /// The serial number of the chunk that it was handed out from. Where the slot's chunk has
     /// another one, the id is stale.
-    pub(crate) const fn serial(self) -> u32 {
+    pub(crate) const fn serial(self) -> u64 {
         self.serial
     }
 
@@ -44,16 +44,16 @@ impl Object {
 pub struct Objects {
     first: CPtr,
     count: usize,
-    serial: u32,
+    serial: u64,
 }
 
 impl Objects {
-    pub(crate) const fn new(first: CPtr, count: usize, serial: u32) -> Objects {
+    pub(crate) const fn new(first: CPtr, count: usize, serial: u64) -> Objects {
         Objects { first, count, serial }
     }
 
     /// The serial number of the chunk that they were handed out from.
-    pub(crate) const fn serial(self) -> u32 {
+    pub(crate) const fn serial(self) -> u64 {
         self.serial
     }
 

@@ -10,14 +10,14 @@
 //! have more than its head was given. The account of a client that ended stays while it has
 //! children, to take back what they were given.
 
-use vmm::{Kernel, Memory, Name, Quota, Vmm};
+use vmm::{Kernel, Memory, Name, Numbers, Quota, Vmm};
 use vmm_client::protocol::{self, Amounts, Answer};
 
 use crate::answers::{narrow, refuse, Answered};
 use crate::service::Service;
 use crate::state::client::{Client, State};
-use crate::types::error::{Error, NumberKind, Result};
-use crate::types::ids::{ClientId, CLIENT_BADGE};
+use crate::types::error::Result;
+use crate::types::ids::ClientId;
 
 /// Limits as a message tells them.
 fn amounts(quota: Quota) -> Amounts {
@@ -37,9 +37,9 @@ impl<'p> Service<'p> {
     /// Makes a client with an empty space. Its limits are taken off its parent's, if it has one.
     ///
     /// # Errors
-    /// Those of [`Vmm::create_space`]; [`Error::NoSuchClient`] without such a parent;
+    /// Those of [`Vmm::create_space`]; [`crate::Error::NoSuchClient`] without such a parent;
     /// [`vmm::Error::OutOfQuota`] when the parent has not as much to give;
-    /// [`Error::OutOfNumbers`], [`Error::OutOfNodes`].
+    /// [`crate::Error::OutOfNodes`].
     pub fn create_client<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -51,11 +51,7 @@ impl<'p> Service<'p> {
         let parent = parent.map(|id| self.client(id)).transpose()?;
         let rest = parent.map(|parent| self.without(vmm, parent, limits)).transpose()?;
         let space = vmm.create_space()?;
-        let node = match (space.number() as usize) < CLIENT_BADGE {
-            true => self.take_client(),
-            false => Err(Error::OutOfNumbers(NumberKind::Client)),
-        };
-        let node = match node {
+        let node = match self.take_client() {
             Ok(node) => node,
             Err(error) => {
                 vmm.destroy_space(space)?;
@@ -63,8 +59,8 @@ impl<'p> Service<'p> {
             }
         };
         vmm.set_quota(space, limits)?;
-        let number_of_parent = parent.map_or(0, |parent| parent.number.get());
-        node.begin(space.number(), Name::new(name), limits, number_of_parent);
+        node.begin(space, Name::new(name), limits, parent.map(Client::id));
+        node.tickets.set(Numbers::up_to(self.most_numbers));
         self.clients.insert(node);
         if let (Some(parent), Some(rest)) = (parent, rest) {
             parent.children.set(parent.children.get() + 1);
@@ -76,7 +72,7 @@ impl<'p> Service<'p> {
     /// What a client may have and has.
     ///
     /// # Errors
-    /// [`Error::NoSuchClient`].
+    /// [`crate::Error::NoSuchClient`].
     pub fn account<K: Kernel + Memory<'p>>(
         &self,
         vmm: &Vmm<'p, K>,
@@ -120,8 +116,8 @@ impl<'p> Service<'p> {
     ) -> Answered {
         let used = vmm.usage(node.space()).map_err(refuse)?;
         Ok(Answer::Limits(protocol::Limits {
-            own: node.number.get(),
-            parent: node.parent.get(),
+            own: node.number(),
+            parent: node.parent.get().map_or(0, ClientId::number),
             limits: amounts(node.limits.get()),
             used: amounts(used),
         }))
@@ -158,12 +154,12 @@ impl<'p> Service<'p> {
             if node.state.get() != State::Account || node.children.get() != 0 {
                 return;
             }
-            next = self.clients.find(&node.parent.get()).clone_pointer();
+            next = node.parent.get().and_then(|parent| self.find(parent));
             if let Some(parent) = next {
                 parent.children.set(parent.children.get() - 1);
                 self.set_limits(vmm, parent, parent.limits.get().plus(node.limits.get()));
             }
-            self.clients.find_mut(&node.number.get()).remove();
+            self.clients.find_mut(&node.id()).remove();
             self.unmark_ready(node);
             self.give_client(node);
         }

@@ -34,7 +34,7 @@ use crate::types::message::{Deferred, Outcome};
 enum Next {
     Fault(PagedFault),
     /// The region was released while the thread waited.
-    Stale(u32),
+    Stale(u64),
     /// Nothing yet.
     Wait,
     /// Nothing ever, as things are.
@@ -44,7 +44,7 @@ enum Next {
 /// The queue of faults that wait for a client. Tokens of other pagers of the same manager are to be
 /// below [`CLIENT_BADGE`].
 fn queue_of(client: &Client<'_>) -> u32 {
-    CLIENT_BADGE as u32 | client.number.get()
+    CLIENT_BADGE as u32 | client.number()
 }
 
 /// What a pager is told of an error of its request about a ticket.
@@ -74,7 +74,8 @@ impl<'p> Service<'p> {
     ) -> vmm::Result<Option<CPtr>> {
         let space = vmm.space_of_thread(thread)?;
         let paging = self.pagings.find(&(space.number(), token)).clone_pointer();
-        let Some(pager) = paging.and_then(|paging| self.alive(paging.pager.get())) else {
+        let pager = paging.and_then(|paging| self.client(paging.pager.get()?).ok());
+        let Some(pager) = pager else {
             return Ok(None);
         };
         let (_, reply) = vmm.wait_for_page(queue_of(pager), thread, fault, (token, page))?;
@@ -149,7 +150,7 @@ impl<'p> Service<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
-        after: u32,
+        after: u64,
     ) -> Outcome {
         if client.waits.get().is_some() {
             return Outcome::answer(Err(Refusal::TooMuch { most: 1 }));
@@ -172,7 +173,7 @@ impl<'p> Service<'p> {
         &self,
         vmm: &Vmm<'p, K>,
         pager: &Client<'p>,
-        after: u32,
+        after: u64,
     ) -> Next {
         let Some(request) = vmm.next_request(queue_of(pager), after) else {
             let more = pager.paged.get() != 0 || self.offers_paging(pager);
@@ -207,10 +208,10 @@ impl<'p> Service<'p> {
 
     /// Whether a client has offered others to page for them that live.
     fn offers_paging(&self, client: &Client<'p>) -> bool {
-        let number = client.number.get();
+        let number = client.number();
         let mut cursor = self.offers.lower_bound(Bound::Included(&(number, 0)));
         while let Some(offer) = cursor.get().filter(|offer| offer.from.get() == number) {
-            if offer.is_paging() && self.alive(offer.to.get()).is_some() {
+            if offer.is_paging() && offer.to.get().is_some_and(|to| self.client(to).is_ok()) {
                 return true;
             }
             cursor.move_next();
@@ -223,7 +224,7 @@ impl<'p> Service<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
-        ticket: u32,
+        ticket: u64,
         page: u32,
         give: bool,
     ) -> Answered {
@@ -245,7 +246,7 @@ impl<'p> Service<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
-        ticket: u32,
+        ticket: u64,
     ) -> Answered {
         self.check_none_ended()?;
         let end = vmm.refuse_request(queue_of(client), ticket).map_err(refuse_ticket)?;

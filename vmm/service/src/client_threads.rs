@@ -11,8 +11,8 @@
 //! say where it begins, and end it. All of it counts as the client's.
 
 use vmm::{
-    CPtr, CapPath, FaultEndpoint, Kernel, Memory, Rights, Thread, ThreadCSpace, ThreadOptions,
-    ThreadParts, ThreadSpec, TlsImage, Vmm,
+    CPtr, FaultEndpoint, Kernel, Memory, Rights, Thread, ThreadCSpace, ThreadOptions, ThreadParts,
+    ThreadSpec, TlsImage, Vmm,
 };
 use vmm_client::protocol::{Answer, NewThread, Refusal, CNODE_BITS, FIRST_FREE_SLOT, MAX_THREADS};
 
@@ -20,8 +20,7 @@ use crate::answers::{narrow, refuse};
 use crate::memory::room_for_regions;
 use crate::service::Service;
 use crate::state::client::{Client, ClientThread, Held};
-use crate::types::error::{Error, NumberKind, Result};
-use crate::types::ids::CLIENT_BADGE;
+use crate::types::error::{Error, Result};
 use crate::types::message::{Event, Outcome};
 use crate::types::program::Start;
 
@@ -82,7 +81,7 @@ impl<'p> Service<'p> {
     /// Makes a thread of a client's, which does not run yet, and whose entry is left 0.
     ///
     /// # Errors
-    /// Those of [`Vmm::allocate_thread`]; [`Error::TooManyThreads`], [`Error::OutOfNumbers`].
+    /// Those of [`Vmm::allocate_thread`]; [`Error::TooManyThreads`].
     /// Nothing is left behind, but what the kernel refuses to take back: that goes with the client.
     pub(crate) fn make_thread<K: Kernel + Memory<'p>>(
         &mut self,
@@ -130,11 +129,7 @@ impl<'p> Service<'p> {
             },
         };
         let Thread { tcb, memory, registered } = vmm.allocate_thread(&new, parts)?;
-        if let Some((id, faults)) = registered {
-            // Its faults must not look like a client's requests, after 2^27 threads.
-            if id.badge() & CLIENT_BADGE != 0 {
-                return Err(Error::OutOfNumbers(NumberKind::ThreadBadge));
-            }
+        if let Some((_, faults)) = registered {
             self.put(vmm, client, begin.slot, faults, Rights::WRITE | Rights::GRANT, None)?;
             client.slots[begin.slot as usize].set(Held::Faults);
         }
@@ -170,10 +165,10 @@ impl<'p> Service<'p> {
     ) -> vmm::Result<()> {
         self.stop_client_thread(vmm, client, index)?;
         let Some(mut thread) = client.threads[index].get() else { return Ok(()) };
-        let slot = thread.slot as usize;
-        if let (Some(cnode), Held::Faults) = (client.cnode.get(), client.slots[slot].get()) {
-            vmm.delete_cap(CapPath { root: cnode.slot(), index: slot, depth: CNODE_BITS })?;
-            client.slots[slot].set(Held::Nothing);
+        let slot = &client.slots[thread.slot as usize];
+        if slot.get() == Held::Faults {
+            // The capability went when the thread's badge ended.
+            slot.set(Held::Nothing);
         }
         let released = vmm.release_thread(&mut thread.parts);
         client.threads[index].set((!thread.parts.is_empty()).then_some(thread));

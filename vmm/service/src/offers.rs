@@ -19,6 +19,7 @@ use crate::service::Service;
 use crate::state::client::Client;
 use crate::state::offer::{Offer, Offered};
 use crate::types::error::{Error, NumberKind};
+use crate::types::ids::ClientId;
 
 impl<'p> Service<'p> {
     /// [`protocol::Request::Offer`].
@@ -30,7 +31,7 @@ impl<'p> Service<'p> {
         (start, pages): (u32, u32),
         rights: protocol::Rights,
     ) -> Answered {
-        self.may_offer(client, to)?;
+        let to = self.may_offer(client, to)?;
         let (space, at) = (client.space(), start as usize);
         let region = vmm.region_of_range(space, at, pages as usize).map_err(refuse)?;
         // The rest is looked at when it is accepted.
@@ -48,38 +49,37 @@ impl<'p> Service<'p> {
         key: u32,
         (pages, rights): (u32, protocol::Rights),
     ) -> Answered {
-        self.may_offer(client, to)?;
+        let to = self.may_offer(client, to)?;
         self.make_offer(vmm, client, to, Offered::Paging(key), (pages, rights))
     }
 
-    fn may_offer(&self, client: &Client<'p>, to: u32) -> Result<(), Refusal> {
+    fn may_offer(&self, client: &Client<'p>, to: u32) -> Result<ClientId, Refusal> {
         if client.open_offers.get() >= MAX_OFFERS {
             return Err(Refusal::TooMuch { most: MAX_OFFERS });
         }
-        if to == client.number.get() || self.alive(to).is_none() {
-            return Err(Refusal::NoSuchClient);
-        }
-        Ok(())
+        let to = self.alive(to).filter(|to| to.number() != client.number());
+        to.map(Client::id).ok_or(Refusal::NoSuchClient)
     }
 
     fn make_offer<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
-        to: u32,
+        to: ClientId,
         what: Offered,
         (pages, rights): (u32, protocol::Rights),
     ) -> Answered {
         self.refill(vmm).map_err(refuse)?;
-        let ticket = client.last_ticket.get().checked_add(1);
-        let used_up = Error::OutOfNumbers(NumberKind::Ticket);
-        let ticket = ticket.ok_or_else(|| refuse(used_up))?;
+        let (number, mut tickets) = (client.number(), client.tickets.get());
+        let ticket = tickets.next(|ticket| !self.offers.find(&(number, ticket)).is_null());
+        let ticket = ticket.ok_or_else(|| refuse(Error::OutOfNumbers(NumberKind::Ticket)))?;
         let node = self.take_offer().map_err(refuse)?;
-        client.last_ticket.set(ticket);
+        tickets.note(ticket);
+        client.tickets.set(tickets);
         client.open_offers.set(client.open_offers.get() + 1);
-        node.from.set(client.number.get());
+        node.from.set(number);
         node.ticket.set(ticket);
-        node.to.set(to);
+        node.to.set(Some(to));
         node.what.set(what);
         node.pages.set(pages);
         node.rights.set(rights.bits());
@@ -90,7 +90,7 @@ impl<'p> Service<'p> {
 
     /// [`protocol::Request::Withdraw`].
     pub(crate) fn withdraw(&mut self, client: &'p Client<'p>, ticket: u32) -> Answered {
-        let key = (client.number.get(), ticket);
+        let key = (client.number(), ticket);
         if self.offers.find(&key).is_null() {
             return Err(Refusal::NoSuchOffer);
         }
@@ -205,7 +205,7 @@ impl<'p> Service<'p> {
     ) -> Result<(&'p Client<'p>, &'p Offer<'p>, RegionOptions), Refusal> {
         room_for_region(vmm, client)?;
         let giver = self.alive(from).ok_or(Refusal::NoSuchOffer)?;
-        let offer = self.offer_to(client.number.get(), (from, ticket), paging)?;
+        let offer = self.offer_to(client.id(), (giver, ticket), paging)?;
         let offered = protocol::Rights::from_bits_truncate(offer.rights.get());
         if !offered.contains(wanted) {
             return Err(Refusal::BeyondRights);
@@ -216,13 +216,15 @@ impl<'p> Service<'p> {
         Ok((giver, offer, with_placement(options, address)))
     }
 
-    /// The offer of `from` to `to` with this ticket, or the oldest for 0: to page, or of memory.
+    /// The offer of `giver` to `to` with this ticket, or the oldest for 0: to page, or of memory.
     fn offer_to(
         &self,
-        to: u32,
-        (from, ticket): (u32, u32),
+        to: ClientId,
+        (giver, ticket): (&Client<'p>, u32),
         paging: bool,
     ) -> Result<&'p Offer<'p>, Refusal> {
+        let (from, tickets) = (giver.number(), giver.tickets.get());
+        let mut oldest: Option<&Offer<'_>> = None;
         let mut cursor = self.offers.lower_bound(Bound::Included(&(from, ticket)));
         // A client has at most MAX_OFFERS of them.
         while let Some(offer) = cursor.clone_pointer() {
@@ -230,12 +232,14 @@ impl<'p> Service<'p> {
             if offer.from.get() != from || other {
                 break;
             }
-            if offer.to.get() == to && offer.is_paging() == paging {
-                return Ok(offer);
+            let age = |offer: &Offer<'_>| tickets.age_key(offer.ticket.get());
+            let is_it = offer.to.get() == Some(to) && offer.is_paging() == paging;
+            if is_it && oldest.is_none_or(|oldest| age(offer) < age(oldest)) {
+                oldest = Some(offer);
             }
             cursor.move_next();
         }
-        Err(Refusal::NoSuchOffer)
+        oldest.ok_or(Refusal::NoSuchOffer)
     }
 
     fn drop_offer(&mut self, giver: &Client<'p>, key: (u32, u32)) {
@@ -251,7 +255,7 @@ impl<'p> Service<'p> {
 
     /// Takes back all offers of a client.
     pub(crate) fn drop_offers_of(&mut self, client: &Client<'p>) {
-        let number = client.number.get();
+        let number = client.number();
         loop {
             let first = self.offers.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
             match first {

@@ -17,15 +17,15 @@ impl<'p> Service<'p> {
         options: &RegionOptions,
     ) -> Result<RegionId> {
         self.refill(vmm)?;
-        let token = self.last_token.checked_add(1);
+        let token = self.tokens.next(|token| self.knows_token(vmm, client, token));
         let token = token.ok_or(Error::OutOfNumbers(NumberKind::Token))?;
         let node = self.take_paging()?;
         match vmm.reserve(client.space(), &options.backed(Backing::Pager { token })) {
             Ok(region) => {
-                self.last_token = token;
-                node.client.set(client.number.get());
+                self.tokens.note(token);
+                node.client.set(client.number());
                 node.token.set(token);
-                node.pager.set(pager.number.get());
+                node.pager.set(Some(pager.id()));
                 node.key.set(key);
                 self.pagings.insert(node);
                 pager.paged.set(pager.paged.get() + 1);
@@ -38,11 +38,25 @@ impl<'p> Service<'p> {
         }
     }
 
+    /// Whether a region of a client's has this token, or a thread of its waits for a page of one that
+    /// had it.
+    fn knows_token<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &Vmm<'p, K>,
+        client: &Client<'p>,
+        token: u32,
+    ) -> bool {
+        let threads = client.threads.iter().filter_map(|thread| thread.get()?.parts.id());
+        let mut waits = threads.filter_map(|thread| vmm.request_of(thread).ok()?);
+        !self.pagings.find(&(client.number(), token)).is_null()
+            || waits.any(|request| request.token == token)
+    }
+
     /// Forgets who pages a region that is gone.
     pub(crate) fn drop_paging(&mut self, client: &Client<'p>, token: u32) {
-        let key = (client.number.get(), token);
+        let key = (client.number(), token);
         let Some(node) = self.pagings.find_mut(&key).remove() else { return };
-        let pager = self.clients.find(&node.pager.get()).clone_pointer();
+        let pager = node.pager.get().and_then(|pager| self.find(pager));
         self.give_paging(node);
         if let Some(pager) = pager {
             pager.paged.set(pager.paged.get() - 1);
@@ -53,7 +67,7 @@ impl<'p> Service<'p> {
     /// Forgets who pages a client's regions: at most as many as a client has. Whoever waits for the
     /// faults of others may have nothing to wait for now.
     pub(crate) fn drop_pagings_of(&mut self, client: &Client<'p>) {
-        let number = client.number.get();
+        let number = client.number();
         loop {
             let first = self.pagings.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
             match first {

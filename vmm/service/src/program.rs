@@ -46,7 +46,10 @@ impl<'p> Service<'p> {
             vmm.allocate_for(client.space(), Blueprint::CNode { radix_bits: CNODE_BITS })?;
         node.cnode.set(Some(cnode));
         let to_send = Rights::WRITE | Rights::GRANT;
-        self.put(vmm, node, SERVICE_SLOT, self.endpoint, to_send, Some(client.badge()))?;
+        // Copies that the client passes on are this one's children: they go with it.
+        let badged = vmm.mint_badge(self.endpoint, client.badge())?;
+        node.badged.set(Some(badged));
+        self.put(vmm, node, SERVICE_SLOT, badged, to_send, None)?;
         let begin = Begin { stack_pages: program.stack_pages, slot: FAULT_SLOT, tls };
         let start = self.make_thread(vmm, node, &begin)?;
         if let Some(image) = tls {

@@ -1,10 +1,10 @@
 //! The service itself: what it is made of, its look-ups, and the list of pagers that are ready.
 
-use intrusive_collections::RBTree;
-use vmm::{CPtr, Kernel, Memory, Name, Pool, RequestEnd, SpaceId, Vmm};
+use intrusive_collections::{Bound, RBTree};
+use vmm::{CPtr, Kernel, Memory, Name, Numbers, Pool, RequestEnd, SpaceId, Vmm};
 use vmm_client::protocol::{Refusal, MAX_PAGES};
 
-use crate::state::client::{ByNumber, Client};
+use crate::state::client::{ById, Client};
 use crate::state::offer::{ByTicket, Offer};
 use crate::state::paging::{ByToken, Paging};
 use crate::types::error::{Error, NodeKind, Result};
@@ -16,13 +16,16 @@ use crate::types::ids::{ClientId, CLIENT_BADGE};
 /// the same one.
 pub struct Service<'p> {
     pub(crate) endpoint: CPtr,
-    pub(crate) clients: RBTree<ByNumber<'p>>,
+    pub(crate) clients: RBTree<ById<'p>>,
     pub(crate) offers: RBTree<ByTicket<'p>>,
     pub(crate) pagings: RBTree<ByToken<'p>>,
     free_clients: Pool<'p, Client<'p>>,
     free_offers: Pool<'p, Offer<'p>>,
     free_pagings: Pool<'p, Paging<'p>>,
-    pub(crate) last_token: u32,
+    /// The tokens of regions that clients page.
+    pub(crate) tokens: Numbers,
+    /// The greatest token, and the greatest ticket of an offer.
+    pub(crate) most_numbers: u32,
     /// Clients that are being taken apart.
     pub(crate) dying: Option<&'p Client<'p>>,
     /// Pagers for which there may be something.
@@ -42,13 +45,14 @@ impl<'p> Service<'p> {
     pub fn new<K: Kernel + Memory<'p>>(vmm: &mut Vmm<'p, K>, endpoint: CPtr) -> vmm::Result<Self> {
         let mut service = Service {
             endpoint,
-            clients: RBTree::new(ByNumber::new()),
+            clients: RBTree::new(ById::new()),
             offers: RBTree::new(ByTicket::new()),
             pagings: RBTree::new(ByToken::new()),
             free_clients: Pool::new(|node| &node.next_free),
             free_offers: Pool::new(|node| &node.next_free),
             free_pagings: Pool::new(|node| &node.next_free),
-            last_token: 0,
+            tokens: Numbers::up_to(u32::MAX),
+            most_numbers: u32::MAX,
             dying: None,
             ready: None,
             ended: None,
@@ -58,6 +62,14 @@ impl<'p> Service<'p> {
         // No request is to take long, whatever it wants.
         vmm.limit_compaction(MAX_PAGES as usize);
         Ok(service)
+    }
+
+    /// Makes `most` the greatest token of a paged region, and the greatest ticket of an offer of a
+    /// client that is made from now on: for tests that go through all of them.
+    #[doc(hidden)]
+    pub fn narrow_numbers(&mut self, most: u32) {
+        self.tokens = Numbers::up_to(most);
+        self.most_numbers = most;
     }
 
     /// Brings the pools above their reserve of one node each.
@@ -108,17 +120,17 @@ impl<'p> Service<'p> {
 
     /// The client that runs in a space, while it lives.
     pub fn client_in(&self, space: SpaceId) -> Option<ClientId> {
-        self.alive(space.number()).map(Client::id)
+        self.client(ClientId(space)).ok().map(Client::id)
     }
 
     /// A client's name, for people.
     pub fn name(&self, client: ClientId) -> Option<Name> {
-        self.clients.find(&client.0).get().map(|node| node.name.get())
+        self.clients.find(&client).get().map(|node| node.name.get())
     }
 
     /// The record of a client that lives.
     pub(crate) fn client(&self, client: ClientId) -> Result<&'p Client<'p>> {
-        self.alive(client.0).ok_or(Error::NoSuchClient(client))
+        self.find(client).filter(|node| node.is_alive()).ok_or(Error::NoSuchClient(client))
     }
 
     pub(crate) fn alive_by_badge(&self, badge: usize) -> Option<&'p Client<'p>> {
@@ -127,7 +139,14 @@ impl<'p> Service<'p> {
     }
 
     pub(crate) fn alive(&self, number: u32) -> Option<&'p Client<'p>> {
-        self.clients.find(&number).clone_pointer().filter(|client| client.is_alive())
+        let last = ClientId(SpaceId::from_parts(number, u64::MAX));
+        let found = self.clients.upper_bound(Bound::Included(&last)).clone_pointer();
+        found.filter(|client| client.number() == number && client.is_alive())
+    }
+
+    /// The record of a client, or the account that is left of it.
+    pub(crate) fn find(&self, client: ClientId) -> Option<&'p Client<'p>> {
+        self.clients.find(&client).clone_pointer()
     }
 
     pub(crate) fn child_of(
@@ -136,7 +155,7 @@ impl<'p> Service<'p> {
         number: u32,
     ) -> Result<&'p Client<'p>, Refusal> {
         let child = self.alive(number).ok_or(Refusal::NoSuchClient)?;
-        (child.parent.get() == parent.number.get()).then_some(child).ok_or(Refusal::NoSuchClient)
+        (child.parent.get() == Some(parent.id())).then_some(child).ok_or(Refusal::NoSuchClient)
     }
 
     /// Puts a pager into the list of those for which there may be something, while it lives.

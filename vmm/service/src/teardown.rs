@@ -3,7 +3,7 @@
 //! ```text
 //!   begin_teardown   its messages are not answered any more, its offers are gone
 //!   next_deferred    threads that wait for a page of its: their faults are not resolved
-//!   reap_step        threads · fault capabilities · CNode · IPC buffers · memory, 64 pages at a
+//!   reap_step        badges, with what was passed on · threads · CNode · IPC buffers · memory, 64 pages at a
 //!                    time · the space itself · the account, when no child is left
 //! ```
 //!
@@ -54,7 +54,7 @@ impl<'p> Service<'p> {
             self.reply_sent = Some(end.reply());
             if let RequestEnd::Unresolved { request, .. } = end {
                 let waiting = self.client_in(vmm.space_of_thread(request.thread)?);
-                if let Some(client) = waiting.and_then(|client| self.alive(client.number())) {
+                if let Some(client) = waiting.and_then(|client| self.client(client).ok()) {
                     self.begin_teardown(client);
                 }
             }
@@ -76,6 +76,10 @@ impl<'p> Service<'p> {
         vmm: &mut Vmm<'p, K>,
         client: &Client<'p>,
     ) -> vmm::Result<()> {
+        if let Some(badged) = client.badged.get() {
+            vmm.end_badge(badged)?;
+            client.badged.set(None);
+        }
         for index in 0..client.threads.len() {
             self.stop_client_thread(vmm, client, index)?;
         }

@@ -7,7 +7,6 @@ use crate::manager::vmm::Vmm;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
-use crate::types::ids::SpaceId;
 
 /// What came of a compaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +59,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Moves every page whose frame is being evacuated, or as many as `budget` says.
     fn move_out(&mut self, budget: &mut usize) -> Result {
-        let mut next = self.spaces.after(SpaceId(0));
+        let mut next = self.spaces.after(0);
         while let Some(space) = next {
             let mut cursor = ExtentCursor::over(self.all_of_user_space());
             while let Some(Visited { extent, .. }) = cursor.next(space) {
@@ -75,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     *budget = left;
                 }
             }
-            next = self.spaces.after(space.id.get());
+            next = self.spaces.after(space.id.get().number());
         }
         Ok(())
     }

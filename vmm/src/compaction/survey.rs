@@ -7,7 +7,6 @@ use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::space::Space;
-use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -23,7 +22,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Tells the allocator of every frame that can be moved. O(extents of all spaces).
     pub(crate) fn survey(&self) {
         self.alloc.begin_survey();
-        let mut next = self.spaces.after(SpaceId(0));
+        let mut next = self.spaces.after(0);
         while let Some(space) = next {
             let mut cursor = ExtentCursor::over(self.all_of_user_space());
             while let Some(Visited { extent, .. }) = cursor.next(space) {
@@ -31,7 +30,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     self.alloc.count_movable(extent.frames);
                 }
             }
-            next = self.spaces.after(space.id.get());
+            next = self.spaces.after(space.id.get().number());
         }
     }
 

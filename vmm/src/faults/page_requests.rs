@@ -89,7 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The oldest request in a queue that is younger than `ticket` (0: of all), if there is one.
     /// O(log requests).
-    pub fn next_request(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
+    pub fn next_request(&self, queue: u32, ticket: u64) -> Option<PageRequest> {
         self.requests.after(queue, ticket)
     }
 
@@ -97,8 +97,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::NoSuchRequest`], for tickets of other queues too.
-    pub fn request(&self, queue: u32, ticket: u32) -> Result<PageRequest> {
+    pub fn request(&self, queue: u32, ticket: u64) -> Result<PageRequest> {
         self.requests.find(queue, ticket).ok_or(Error::NoSuchRequest { ticket })
+    }
+
+    /// The request of a thread, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchThread`].
+    pub fn request_of(&self, thread: ThreadId) -> Result<Option<PageRequest>> {
+        Ok(self.thread_node(thread)?.waiting.get().map(|waiting| waiting.parts().0))
     }
 
     /// Ends a request; returns it and the slot of the right to answer its thread. Empty it, by
@@ -106,7 +114,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::NoSuchRequest`].
-    pub fn end_request(&mut self, queue: u32, ticket: u32) -> Result<(PageRequest, CPtr)> {
+    pub fn end_request(&mut self, queue: u32, ticket: u64) -> Result<(PageRequest, CPtr)> {
         let ended = self.requests.remove(queue, ticket).ok_or(Error::NoSuchRequest { ticket })?;
         // Until now the slot was the request's, and nobody else's to give back.
         self.alloc.lend_kept_slots(ended.1, 1);

@@ -10,11 +10,17 @@ use crate::types::thread::ThreadInfo;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Registers a thread that runs in `space`: mints a capability to the fault endpoint `endpoint`
-    /// with a badge of its own. One kernel call. While it is registered the space cannot be
+    /// with a badge of its own. Two kernel calls. While it is registered the space cannot be
     /// destroyed.
     ///
+    /// The badge may have been another thread's. No message of that one's can be taken for this
+    /// one's: its capability went with all its copies when it was unregistered, and what is still
+    /// in the endpoint's queue is cancelled here. Only a message that was received before, and is
+    /// not handled yet, has no such protection; between the two must not be 2^27 registrations.
+    ///
     /// # Errors
-    /// [`Error::NoSuchSpace`], [`Error::Allocator`], [`Error::Kernel`].
+    /// [`Error::NoSuchSpace`]; [`Error::OutOfBadges`] while 2^27 - 1 threads are registered;
+    /// [`Error::Allocator`]; [`Error::Kernel`], for an endpoint capability without all rights too.
     pub fn register_thread(
         &mut self,
         space: SpaceId,
@@ -34,22 +40,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<ThreadId> {
         let _reserve = &mut self.refill()?;
         let node = self.space(space)?;
-        let badge = self.threads.next_badge().ok_or(Error::OutOfBadges)?;
+        let id = self.threads.next_id().ok_or(Error::OutOfBadges)?;
         let thread = self.pools.threads.alloc().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
-        let minted = self.mint(endpoint, badge);
+        let minted = self.mint(endpoint, id.badge());
         match minted {
             Ok(fault_endpoint) => {
                 let name = Name::new(name);
-                let info = ThreadInfo { space, tcb, fault_endpoint, name };
-                self.threads.insert(thread, badge, info);
+                self.threads.insert(thread, ThreadInfo { id, space, tcb, fault_endpoint, name });
                 node.threads.set(node.threads.get() + 1);
                 node.registered.set(node.registered.get() + 1);
                 // Its faults are answered, so what it touches may move.
                 self.compaction.look_again();
                 if space == self.own_space() {
-                    self.kernel.inner_mut().note_own_badge(tcb, badge as usize);
+                    self.kernel.inner_mut().note_own_badge(tcb, id.badge());
                 }
-                Ok(ThreadId(badge))
+                Ok(id)
             }
             Err(error) => {
                 self.pools.threads.free(thread);
@@ -58,36 +63,51 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    pub(crate) fn mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
-        self.under_pressure(|vmm| vmm.try_mint(endpoint, badge))
+    /// Makes a capability to the endpoint `endpoint` with a badge that no other capability has, in a
+    /// slot of the manager's own: copies of it are for those who are to have the badge. No message
+    /// arrives by it that was sent before. Two kernel calls.
+    ///
+    /// # Errors
+    /// [`Error::Allocator`]; [`Error::Kernel`], for an endpoint capability without all rights too.
+    pub fn mint_badge(&mut self, endpoint: CPtr, badge: usize) -> Result<CPtr> {
+        self.under_pressure(|vmm| {
+            let _reserve = vmm.refill()?;
+            vmm.mint(endpoint, badge)
+        })
     }
 
-    fn try_mint(&mut self, endpoint: CPtr, badge: u32) -> Result<CPtr> {
+    fn mint(&mut self, endpoint: CPtr, badge: usize) -> Result<CPtr> {
         let slot = self.alloc.alloc_kept_slots(&mut self.kernel, 1)?;
-        let src = self.alloc.path(endpoint);
-        let minted = self.fill_slot(slot, |kernel, dst| {
-            kernel.cnode_mint_badge(dst, src, Rights::all(), badge as usize)
-        });
+        let (src, path) = (self.alloc.path(endpoint), self.alloc.path(slot));
+        let minted = self
+            .fill_slot(slot, |kernel, dst| kernel.cnode_mint_badge(dst, src, Rights::all(), badge))
+            .and_then(|()| Ok(self.kernel.cnode_cancel_badged_sends(path)?));
         match minted {
             Ok(()) => Ok(slot),
             Err(error) => {
+                // What the kernel does not delete is deleted when the slot is used next.
+                let _ = self.kernel.cnode_delete(path);
                 self.alloc.free_kept_slots(slot, 1)?;
                 Err(error)
             }
         }
     }
 
-    /// Deletes a capability that [`Vmm::mint`] made and all copies of it, and gives its slot back.
-    #[cfg_attr(not(feature = "sel4"), expect(dead_code, reason = "pagers of the kernel's adapter"))]
-    pub(crate) fn unmint(&mut self, slot: CPtr) -> Result {
+    /// Deletes a capability that [`Vmm::mint_badge`] made and all copies of it, wherever they went,
+    /// and gives its slot back. The badge may be minted again: what waits to be sent with it is
+    /// cancelled then, and has no capability any more to be sent anew by. Two kernel calls.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`], and then the capability is still there.
+    pub fn end_badge(&mut self, slot: CPtr) -> Result {
         let path = self.alloc.path(slot);
         self.kernel.cnode_revoke(path)?;
         self.kernel.cnode_delete(path)?;
         Ok(self.alloc.free_kept_slots(slot, 1)?)
     }
 
-    /// Forgets a thread, and deletes its capability to the fault endpoint; and the one to answer
-    /// it, if it waits for a pager. One kernel call, or two.
+    /// Forgets a thread, and deletes its capability to the fault endpoint with all copies; and the
+    /// one to answer it, if it waits for a pager. Two kernel calls, or three.
     ///
     /// # Errors
     /// [`Error::NoSuchThread`]; [`Error::Kernel`], and then it is still registered.
@@ -95,8 +115,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let info = self.thread(thread)?;
         self.forget_request_of(thread)?;
         self.drop_reply_slot(thread)?;
-        self.kernel.cnode_delete(self.alloc.path(info.fault_endpoint))?;
-        self.alloc.free_kept_slots(info.fault_endpoint, 1)?;
+        self.end_badge(info.fault_endpoint)?;
+        if info.space == self.own_space() {
+            self.kernel.inner_mut().note_own_badge(CPtr::NULL, thread.badge());
+        }
         if let Some(node) = self.threads.remove(thread) {
             self.pools.threads.free(node);
         }

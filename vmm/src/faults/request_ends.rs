@@ -57,7 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn supply_request(
         &mut self,
         queue: u32,
-        ticket: u32,
+        ticket: u64,
         from: SpaceId,
         page: usize,
         supply: Supply,
@@ -90,7 +90,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::NoSuchRequest`].
-    pub fn refuse_request(&mut self, queue: u32, ticket: u32) -> Result<RequestEnd> {
+    pub fn refuse_request(&mut self, queue: u32, ticket: u64) -> Result<RequestEnd> {
         let stale = self.request_is_stale(&self.request(queue, ticket)?);
         let (request, reply) = self.end_request(queue, ticket)?;
         Ok(match stale {

@@ -9,7 +9,7 @@ use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::fault::{FaultClass, Handled, PageFault, Resolution};
-use crate::types::ids::{SpaceId, ThreadId};
+use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Answers a fault message with this badge: resolves it if that can be done. After
@@ -18,7 +18,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`crate::Error::NoSuchThread`]; those of [`Vmm::resolve_fault`].
     pub fn handle_fault(&mut self, badge: usize, fault: &PageFault) -> Result<Handled> {
-        let thread = self.thread(ThreadId::from_badge(badge))?;
+        let thread = self.thread_with_badge(badge)?;
         let resolution = self.resolve_fault(thread.space, fault)?;
         Ok(Handled { thread, resolution })
     }

@@ -86,13 +86,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::Allocator`] when the kernel refused a call; the rest was done.
     pub fn trim(&mut self) -> Result {
         self.retry_quarantine()?;
-        let mut next = Some(SpaceId(0));
-        while let Some(id) = next {
-            let space = self.spaces.after(id);
+        let mut next = Some(0);
+        while let Some(number) = next {
+            let space = self.spaces.after(number);
             if let Some(space) = space {
                 self.prune_tables_to(space, 0);
             }
-            next = space.map(|space| space.id.get());
+            next = space.map(|space| space.id.get().number);
         }
         Ok(self.alloc.trim(&mut self.kernel)?)
     }

@@ -8,7 +8,6 @@ use untyped_alloc::{Blueprint, CPtr, CapPath, Kernel, Memory, Object, Objects, S
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
-use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Destroys an object, and everything that was derived from its capability.
@@ -23,7 +22,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.alloc.free(&mut self.kernel, object)?;
         // Out of the account that it is in, if it is in one.
-        if let Some(space) = self.spaces.find(SpaceId(object.account())) {
+        if let Some(space) = self.spaces.with_number(object.account()) {
             space.objects.set(space.objects.get() - 1);
         }
         Ok(())

@@ -38,6 +38,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(region.and_then(|region| self.describe(space, region)))
     }
 
+    /// The space that has this number now.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchSpace`], with the serial number 0.
+    pub fn space_with_number(&self, number: u32) -> Result<SpaceId> {
+        let space = self.spaces.with_number(number).map(|space| space.id.get());
+        space.ok_or(crate::Error::NoSuchSpace(SpaceId { number, serial: 0 }))
+    }
+
     /// How many regions a space has, edges of reservations and the null page included. O(1).
     ///
     /// # Errors

@@ -17,14 +17,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.threads.info(thread).ok_or(Error::NoSuchThread(thread))
     }
 
+    /// The registered thread whose fault messages come with this badge.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchThread`], with the serial number 0.
+    #[inline]
+    pub fn thread_with_badge(&self, badge: usize) -> Result<ThreadInfo> {
+        let of_none = ThreadId::from_parts(badge, 0);
+        self.threads.with_badge(of_none.badge).ok_or(Error::NoSuchThread(of_none))
+    }
+
     pub(crate) fn thread_node(&self, thread: ThreadId) -> Result<&'p Thread<'p>> {
         self.threads.node(thread).ok_or(Error::NoSuchThread(thread))
     }
 
-    /// The registered thread with the lowest badge above `thread`'s, if there is one: to go through
-    /// them all, begin with `ThreadId::from_badge(0)`.
-    pub fn next_thread(&self, thread: ThreadId) -> Option<ThreadId> {
-        self.threads.after(thread)
+    /// The registered thread with the lowest badge above `badge`, if there is one: to go through them
+    /// all, begin with 0.
+    pub fn next_thread(&self, badge: usize) -> Option<ThreadId> {
+        self.threads.after(u32::try_from(badge).ok()?)
     }
 
     /// The space a thread runs in.

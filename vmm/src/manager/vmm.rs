@@ -1,7 +1,7 @@
 //! The manager: what it is made of, and how its parts are reached.
 
 use page_tables::{Geometry, PageRange};
-use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Object};
+use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Numbers, Object};
 
 use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
@@ -44,8 +44,11 @@ pub struct Vmm<'p, K> {
     pub(crate) refcounts: FrameRefcounts<'p>,
     pub(crate) threads: Threads<'p>,
     pub(crate) requests: Requests<'p>,
-    pub(crate) serial: u32,
-    pub(crate) last_space: u32,
+    /// The serial number of the region that was made last.
+    pub(crate) serial: u64,
+    pub(crate) space_numbers: Numbers,
+    /// The serial number of the space that was made last.
+    pub(crate) last_space: u64,
     /// Where the page goes that goes on where the last one ended.
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
     /// Whether an append cursor is ever begun.
@@ -111,6 +114,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.own.id.get()
     }
 
+    /// Makes `most` the greatest badge of a thread and the greatest number of a space from now on:
+    /// for tests that go through all of them. To be called before any thread is registered.
+    #[doc(hidden)]
+    pub fn narrow_numbers(&mut self, most: u32) {
+        self.threads.narrow(most);
+        self.space_numbers = Numbers::up_to(most);
+    }
+
     /// The paging geometry.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
@@ -168,10 +179,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region.map(|region| (space, region)).ok_or(Error::NoSuchRegion(id))
     }
 
-    /// A serial number for a region.
-    pub(crate) fn next_serial(&mut self) -> u32 {
-        // 0 stands for no reservation and for the null page.
-        self.serial = self.serial.checked_add(1).unwrap_or(1);
+    /// A serial number for a region: no other, of any space, has had it. 0 stands for no reservation
+    /// and for the null page.
+    pub(crate) fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
         self.serial
     }
 }

@@ -67,7 +67,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &self,
         space: &Space<'p>,
         options: &RegionOptions,
-    ) -> Result<(u32, Rights)> {
+    ) -> Result<(u64, Rights)> {
         let Some(id) = options.reservation else {
             return Ok((0, Rights::READ_WRITE));
         };

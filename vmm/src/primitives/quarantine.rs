@@ -13,7 +13,7 @@ use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
-use crate::types::ids::{RegionId, SpaceId};
+use crate::types::ids::RegionId;
 use crate::types::region::{Kind, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -76,13 +76,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.retry_stuck()?;
         self.retry_copies()?;
-        let mut space = self.spaces.after(SpaceId(0));
+        let mut space = self.spaces.after(0);
         while let Some(node) = space.filter(|_| self.quarantined != 0) {
             while let Some(region) = self.quarantined_region(node) {
                 self.release_region(&mut Reserve::as_it_is(), node, region)?;
                 self.quarantined -= 1;
             }
-            space = self.spaces.after(node.id.get());
+            space = self.spaces.after(node.id.get().number);
         }
         Ok(())
     }

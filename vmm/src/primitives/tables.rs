@@ -7,7 +7,6 @@ use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
-use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 
 /// Empty page tables a space keeps: mapping again what was just unmapped is common, and making a
@@ -180,13 +179,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[cold]
     #[inline(never)]
     fn give_back_kept_tables(&mut self, way: Option<(&'p Space<'p>, VirtAddr)>) -> bool {
-        let (mut any, mut next) = (false, self.spaces.after(SpaceId(0)));
+        let (mut any, mut next) = (false, self.spaces.after(0));
         while let Some(space) = next {
             let on_it = way.filter(|(of, _)| core::ptr::eq(*of, space));
             while self.give_back_kept_table(space, on_it.map(|(_, address)| address)) {
                 any = true;
             }
-            next = self.spaces.after(space.id.get());
+            next = self.spaces.after(space.id.get().number);
         }
         any
     }

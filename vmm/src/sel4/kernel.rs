@@ -308,6 +308,10 @@ impl Kernel for Sel4 {
         path(slot).revoke().map_err(refused)
     }
 
+    fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult {
+        path(slot).cancel_badged_sends().map_err(refused)
+    }
+
     #[inline(always)]
     fn page_map(
         &mut self,

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use page_tables::PageRange;
-use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, UntypedInfo};
+use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, Numbers, UntypedInfo};
 
 use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
@@ -21,7 +21,7 @@ use crate::state::threads::Threads;
 use crate::types::architecture::Architecture;
 use crate::types::boot::BootInfo;
 use crate::types::error::{Error, NodeKind, Result};
-use crate::types::ids::SpaceId;
+use crate::types::ids::MAX_NUMBER;
 use crate::types::options::RegionOptions;
 use crate::types::region::{Kind, MAIN_STACK_NAME};
 
@@ -72,7 +72,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             threads: Threads::new(),
             requests: Requests::new(),
             serial: 0,
-            last_space: 1,
+            space_numbers: Numbers::up_to(MAX_NUMBER),
+            last_space: 0,
             append_cursor: None,
             short_cuts: true,
             compaction: CompactionState::default(),
@@ -81,7 +82,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Table))?;
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Extent))?;
-        vmm.start_space(&mut Reserve::as_it_is(), own, SpaceId(1), boot.vspace)?;
+        let id = vmm.next_space()?;
+        vmm.start_space(&mut Reserve::as_it_is(), own, id, boot.vspace)?;
         for (name, range) in boot.mapped {
             match &boot.stack {
                 Some(stack) if range.contains(&stack.start) => {

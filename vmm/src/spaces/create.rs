@@ -24,18 +24,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::Allocator`] when memory is out; [`Error::OutOfAsids`] when the kernel has no
-    /// identifier for an address space left (4096 on IA32); [`Error::Kernel`].
+    /// identifier for an address space left (4096 on IA32); [`Error::OutOfSpaceNumbers`];
+    /// [`Error::Kernel`].
     pub fn create_space(&mut self) -> Result<SpaceId> {
         self.under_pressure(|vmm| vmm.try_create_space())
     }
 
     fn try_create_space(&mut self) -> Result<SpaceId> {
         let reserve = &mut self.refill()?;
+        let id = self.next_space()?;
         let node = self.pools.spaces.alloc().ok_or(Error::OutOfNodes(NodeKind::Space))?;
         match self.make_root() {
             Ok((root, pool)) => {
-                self.last_space += 1;
-                let id = SpaceId(self.last_space);
                 if let Err(error) = self.start_space(reserve, node, id, root.slot()) {
                     self.alloc.free_or_quarantine(&mut self.kernel, root);
                     self.pools.spaces.free(node);
@@ -50,6 +50,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Err(error)
             }
         }
+    }
+
+    /// An id for a space that is to be made.
+    pub(crate) fn next_space(&self) -> Result<SpaceId> {
+        let number = self.space_numbers.next(|number| self.spaces.with_number(number).is_some());
+        let number = number.ok_or(Error::OutOfSpaceNumbers)?;
+        Ok(SpaceId { number, serial: self.last_space + 1 })
     }
 
     /// Destroys a space: unmaps and frees everything in it, its page tables, its root.
@@ -192,6 +199,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             name: Name::new("null page"),
         };
         let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);
+        self.space_numbers.note(id.number);
+        self.last_space = id.serial;
         space.id.set(id);
         space.root.set(root);
         space.object.set(None);

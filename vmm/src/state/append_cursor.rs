@@ -24,7 +24,7 @@ pub(crate) struct AppendCursor<'p> {
     /// The space, which stays as long as its generation does.
     pub space: &'p Space<'p>,
     /// Its generation when all this was found out.
-    pub generation: u32,
+    pub generation: u64,
     /// The region, which allows it.
     pub region: &'p Region<'p>,
     /// The extent that they make longer.

@@ -32,8 +32,8 @@ use adapters::ByRequest;
 
 impl<'a> KeyAdapter<'a> for ByRequest<'_> {
     /// Queue and ticket.
-    type Key = (u32, u32);
-    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32) {
+    type Key = (u32, u64);
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u64) {
         let waiting = thread.waiting.get();
         waiting.map_or((0, 0), |waiting| {
             let (request, _) = waiting.parts();
@@ -45,7 +45,7 @@ impl<'a> KeyAdapter<'a> for ByRequest<'_> {
 /// All requests that wait.
 pub(crate) struct Requests<'p> {
     by_request: RBTree<ByRequest<'p>>,
-    pub(super) last_ticket: u32,
+    pub(super) last_ticket: u64,
 }
 
 impl<'p> Requests<'p> {
@@ -54,8 +54,8 @@ impl<'p> Requests<'p> {
     }
 
     /// A ticket greater than all before it. Never 0.
-    pub fn next_ticket(&mut self) -> u32 {
-        self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
+    pub fn next_ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
         self.last_ticket
     }
 
@@ -66,20 +66,20 @@ impl<'p> Requests<'p> {
     }
 
     /// The oldest request of a queue that is younger than `ticket`.
-    pub fn after(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
+    pub fn after(&self, queue: u32, ticket: u64) -> Option<PageRequest> {
         let node = self.by_request.lower_bound(Bound::Excluded(&(queue, ticket))).get()?;
         let request = node.waiting.get()?.parts().0;
         (request.queue == queue).then_some(request)
     }
 
     /// The request of a queue with this ticket.
-    pub fn find(&self, queue: u32, ticket: u32) -> Option<PageRequest> {
+    pub fn find(&self, queue: u32, ticket: u64) -> Option<PageRequest> {
         let node = self.by_request.find(&(queue, ticket)).get()?;
         node.waiting.get().map(|waiting| waiting.parts().0)
     }
 
     /// Ends a request; returns it with the slot of the right to answer its thread.
-    pub fn remove(&mut self, queue: u32, ticket: u32) -> Option<(PageRequest, CPtr)> {
+    pub fn remove(&mut self, queue: u32, ticket: u64) -> Option<(PageRequest, CPtr)> {
         let node = self.by_request.find_mut(&(queue, ticket)).remove()?;
         node.waiting.take().map(|waiting| waiting.parts())
     }

@@ -50,8 +50,8 @@ pub(crate) struct Region<'p> {
     /// Pages of the hole behind it.
     pub(super) hole: Cell<usize>,
     /// The reservation that hole belongs to: its serial number, or 0.
-    pub(super) reservation: Cell<u32>,
-    pub(super) serial: Cell<u32>,
+    pub(super) reservation: Cell<u64>,
+    pub(super) serial: Cell<u64>,
     pub(super) edge: Cell<ReservationEdge>,
     /// For an edge: in how many reservations its own lies, itself included.
     pub(super) depth: Cell<u16>,
@@ -63,7 +63,7 @@ pub(crate) struct Region<'p> {
 }
 
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(core::mem::size_of::<Region<'_>>() <= 100);
+const _: () = assert!(core::mem::size_of::<Region<'_>>() <= 108);
 
 impl Region<'_> {
     pub fn start(&self) -> VirtAddr {
@@ -75,7 +75,7 @@ impl Region<'_> {
         self.pages.get()
     }
 
-    pub fn serial(&self) -> u32 {
+    pub fn serial(&self) -> u64 {
         self.serial.get()
     }
 
@@ -94,7 +94,7 @@ impl Region<'_> {
     }
 
     /// The reservation the region lies in, or 0: that of the hole behind it.
-    pub fn reservation(&self) -> u32 {
+    pub fn reservation(&self) -> u64 {
         self.reservation.get()
     }
 
@@ -142,7 +142,7 @@ use adapters::{ByHole, ByStart};
 /// pages, which leaves 12 low bits to the edge. Where reservations begin or end at one address, the
 /// inner one begins after the outer one and ends before it.
 pub(super) type StartKey = usize;
-pub(super) type HoleKey = (u32, usize, StartKey);
+pub(super) type HoleKey = (u64, usize, StartKey);
 
 pub(super) fn key_at(address: VirtAddr, edge: ReservationEdge, depth: u16) -> StartKey {
     let rank = match edge {
@@ -169,7 +169,7 @@ pub(super) fn hole_key(region: &Region<'_>) -> HoleKey {
 }
 
 /// Less than the keys of all holes of `reservation` with at least `pages` pages.
-pub(super) fn least_hole(reservation: u32, pages: usize) -> HoleKey {
+pub(super) fn least_hole(reservation: u64, pages: usize) -> HoleKey {
     (reservation, pages, 0)
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Shape {
     pub guard: usize,
     pub align_bits: u8,
     /// The reservation it is to lie in, or 0.
-    pub reservation: u32,
+    pub reservation: u64,
 }
 
 /// Why there is no place.
@@ -91,7 +91,7 @@ impl<'p> Regions<'p> {
         }
     }
 
-    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, reservation: u32) {
+    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, reservation: u64) {
         self.unlist_hole(region);
         region.hole.set(pages);
         region.reservation.set(reservation);
@@ -187,7 +187,7 @@ impl<'p> Regions<'p> {
         &self,
         start: VirtAddr,
         pages: usize,
-        reservation: u32,
+        reservation: u64,
     ) -> Result<Place<'p>, NoPlace> {
         let cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
         let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
@@ -218,7 +218,7 @@ impl<'p> Regions<'p> {
         node: &'p Region<'p>,
         place: Place<'p>,
         spec: RegionSpec,
-        serial: u32,
+        serial: u64,
     ) {
         node.spec.set(Some(spec));
         node.serial.set(serial);
@@ -240,7 +240,7 @@ impl<'p> Regions<'p> {
         edges: [&'p Region<'p>; 2],
         place: Place<'p>,
         spec: RegionSpec,
-        serial: u32,
+        serial: u64,
         depth: u16,
     ) {
         let outer = place.behind.reservation.get();
@@ -268,7 +268,7 @@ impl<'p> Regions<'p> {
         place: Place<'p>,
         pages: usize,
         edge: ReservationEdge,
-        reservation: u32,
+        reservation: u64,
     ) {
         let behind = place.behind;
         let begin = self.end(behind);
@@ -347,7 +347,7 @@ impl<'p> Regions<'p> {
     }
 
     /// The region or reservation that starts at `start` and has this serial number.
-    pub fn find(&self, start: VirtAddr, serial: u32) -> Option<&'p Region<'p>> {
+    pub fn find(&self, start: VirtAddr, serial: u64) -> Option<&'p Region<'p>> {
         let is_it =
             |region: &&'p Region<'p>| region.start.get() == start && region.serial.get() == serial;
         if let Some(region) = self.last.get().filter(is_it) {
@@ -412,7 +412,7 @@ impl<'p> Regions<'p> {
         node: &'p Region<'p>,
         lower: RegionSpec,
         upper: RegionSpec,
-        serial: u32,
+        serial: u64,
     ) {
         let (hole, reservation) = (region.hole.get(), region.reservation.get());
         self.set_hole(region, 0, reservation);

@@ -36,7 +36,7 @@ pub(crate) struct Space<'p> {
     pub mapped_pages: Cell<usize>,
     /// The most it may have.
     quota: Cell<Quota>,
-    generation: Cell<u32>,
+    generation: Cell<u64>,
     /// The page of packed IPC buffers that has room.
     pub open_packed: Cell<Option<RegionId>>,
     /// The arena of IPC buffers that has room.
@@ -54,7 +54,7 @@ impl Default for Space<'_> {
         Space {
             next_free: Cell::new(None),
             by_id: RBTreeLink::new(),
-            id: Cell::new(SpaceId(0)),
+            id: Cell::new(SpaceId { number: 0, serial: 0 }),
             root: Cell::new(CPtr::NULL),
             object: Cell::new(None),
             asid_pool: Cell::new(0),
@@ -114,15 +114,15 @@ impl<'p> Space<'p> {
     }
 
     /// A number that differs from that of before once regions, extents or the quota may have
-    /// changed. It is used again after 2^32 changes.
+    /// changed. It never comes again: it has 64 bits.
     #[inline(always)]
-    pub fn generation(&self) -> u32 {
+    pub fn generation(&self) -> u64 {
         self.generation.get()
     }
 
     #[inline(always)]
     fn raise_generation(&self) {
-        self.generation.set(self.generation.get().wrapping_add(1));
+        self.generation.set(self.generation.get() + 1);
     }
 }
 
@@ -137,13 +137,13 @@ mod adapters {
 use adapters::ById;
 
 impl<'a> KeyAdapter<'a> for ById<'_> {
-    type Key = SpaceId;
-    fn get_key(&self, space: &'a Space<'_>) -> SpaceId {
-        space.id.get()
+    type Key = u32;
+    fn get_key(&self, space: &'a Space<'_>) -> u32 {
+        space.id.get().number
     }
 }
 
-/// All spaces, by id.
+/// All spaces, by number.
 pub(crate) struct Spaces<'p>(RBTree<ById<'p>>);
 
 impl<'p> Spaces<'p> {
@@ -156,19 +156,27 @@ impl<'p> Spaces<'p> {
     }
 
     pub fn remove(&mut self, id: SpaceId) -> Option<&'p Space<'p>> {
-        self.0.find_mut(&id).remove()
+        self.find(id)?;
+        self.0.find_mut(&id.number).remove()
     }
 
+    #[inline]
     pub fn find(&self, id: SpaceId) -> Option<&'p Space<'p>> {
-        self.0.find(&id).clone_pointer()
+        self.with_number(id.number).filter(|space| space.id.get() == id)
     }
 
-    /// The oldest space that is younger than `id`.
-    pub fn after(&self, id: SpaceId) -> Option<&'p Space<'p>> {
-        self.0.lower_bound(Bound::Excluded(&id)).clone_pointer()
+    /// The space that has this number.
+    #[inline]
+    pub fn with_number(&self, number: u32) -> Option<&'p Space<'p>> {
+        self.0.find(&number).clone_pointer()
     }
 
-    /// Every space, oldest first.
+    /// The space with the lowest number above `number`.
+    pub fn after(&self, number: u32) -> Option<&'p Space<'p>> {
+        self.0.lower_bound(Bound::Excluded(&number)).clone_pointer()
+    }
+
+    /// Every space, by number.
     pub fn iter(&self) -> impl Iterator<Item = &'p Space<'p>> + '_ {
         let mut cursor = self.0.front();
         core::iter::from_fn(move || {

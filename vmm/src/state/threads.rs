@@ -13,10 +13,10 @@
 use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
-use untyped_alloc::CPtr;
+use untyped_alloc::{CPtr, Numbers};
 
 use crate::types::fault::PageRequest;
-use crate::types::ids::ThreadId;
+use crate::types::ids::{ThreadId, MAX_NUMBER};
 use crate::types::thread::ThreadInfo;
 
 /// A request, and where the right to answer its thread is kept.
@@ -37,9 +37,6 @@ impl Waiting {
         (self.request, self.reply)
     }
 }
-
-/// The most a badge can be: IA32 has 28 bits, and the highest tells pagers apart.
-const MAX_BADGE: u32 = (1 << 27) - 1;
 
 /// A thread's node.
 #[derive(Default)]
@@ -74,32 +71,47 @@ impl<'a> KeyAdapter<'a> for ByBadge<'_> {
 }
 
 /// All registered threads, by badge.
+///
+/// A badge is given out again when its thread is not registered any more: whoever registers the
+/// next one sees to it that no message with it can still arrive. The serial number tells ids of the
+/// two apart.
 pub(crate) struct Threads<'p> {
     by_badge: RBTree<ByBadge<'p>>,
-    last: u32,
+    badges: Numbers,
+    last_serial: u64,
 }
 
 impl<'p> Threads<'p> {
     pub fn new() -> Self {
-        Threads { by_badge: RBTree::new(ByBadge::new()), last: 0 }
+        let badges = Numbers::up_to(MAX_NUMBER);
+        Threads { by_badge: RBTree::new(ByBadge::new()), badges, last_serial: 0 }
     }
 
-    /// The badge that the next thread is registered with, while there are any.
-    pub fn next_badge(&self) -> Option<u32> {
-        (self.last < MAX_BADGE).then_some(self.last + 1)
+    /// Makes the highest badge that is given out `most`.
+    pub fn narrow(&mut self, most: u32) {
+        self.badges = Numbers::up_to(most);
     }
 
-    /// Registers a thread with the badge that [`Threads::next_badge`] gave.
-    pub fn insert(&mut self, node: &'p Thread<'p>, badge: u32, info: ThreadInfo) {
+    /// The id that the next thread is registered with; `None` while all badges are in use.
+    pub fn next_id(&self) -> Option<ThreadId> {
+        let badge = self.badges.next(|badge| !self.by_badge.find(&badge).is_null())?;
+        Some(ThreadId { badge, serial: self.last_serial + 1 })
+    }
+
+    /// Registers a thread with the id that [`Threads::next_id`] gave.
+    pub fn insert(&mut self, node: &'p Thread<'p>, info: ThreadInfo) {
+        let ThreadId { badge, serial } = info.id;
         node.badge.set(badge);
         node.info.set(Some(info));
         self.by_badge.insert(node);
-        self.last = badge;
+        self.badges.note(badge);
+        self.last_serial = serial;
     }
 
     /// Takes a thread out.
     pub fn remove(&mut self, thread: ThreadId) -> Option<&'p Thread<'p>> {
-        let node = self.by_badge.find_mut(&thread.0).remove()?;
+        self.node(thread)?;
+        let node = self.by_badge.find_mut(&thread.badge).remove()?;
         node.info.set(None);
         Some(node)
     }
@@ -107,17 +119,24 @@ impl<'p> Threads<'p> {
     /// What is known of a thread.
     #[inline]
     pub fn info(&self, thread: ThreadId) -> Option<ThreadInfo> {
-        self.by_badge.find(&thread.0).get().and_then(|node| node.info.get())
+        self.with_badge(thread.badge).filter(|info| info.id == thread)
+    }
+
+    /// What is known of the thread that has this badge.
+    #[inline]
+    pub fn with_badge(&self, badge: u32) -> Option<ThreadInfo> {
+        self.by_badge.find(&badge).get().and_then(|node| node.info.get())
     }
 
     /// A thread's node.
     pub fn node(&self, thread: ThreadId) -> Option<&'p Thread<'p>> {
-        self.by_badge.find(&thread.0).clone_pointer()
+        let node = self.by_badge.find(&thread.badge).clone_pointer();
+        node.filter(|node| node.info.get().is_some_and(|info| info.id == thread))
     }
 
-    /// The thread with the lowest badge above `thread`'s.
-    pub fn after(&self, thread: ThreadId) -> Option<ThreadId> {
-        let node = self.by_badge.lower_bound(Bound::Excluded(&thread.0)).get();
-        node.map(|node| ThreadId(node.badge.get()))
+    /// The thread with the lowest badge above `badge`.
+    pub fn after(&self, badge: u32) -> Option<ThreadId> {
+        let node = self.by_badge.lower_bound(Bound::Excluded(&badge)).get()?;
+        node.info.get().map(|info| info.id)
     }
 }

@@ -47,7 +47,7 @@ pub enum Error {
     /// No fault waits for a pager under this ticket, or no more.
     NoSuchRequest {
         /// The ticket.
-        ticket: u32,
+        ticket: u64,
     },
     /// The slot was not given for the right to answer this thread.
     NoReplySlot(CPtr),
@@ -192,8 +192,10 @@ pub enum Error {
     BadBootInfo(usize),
     /// The kernel has no identifier for an address space left: 4096 on IA32, the own one included.
     OutOfAsids,
-    /// No badge for a registered thread is left.
+    /// As many threads are registered as there are badges: 2^27 - 1.
     OutOfBadges,
+    /// There are as many spaces as there are numbers for them: 2^27 - 1.
+    OutOfSpaceNumbers,
     /// The frame has as many copied capabilities as are counted: 32,767.
     SharedTooOften {
         /// An address at which it is mapped.
@@ -239,6 +241,7 @@ impl Error {
             | Error::NoRoom { .. }
             | Error::OutOfAsids
             | Error::OutOfBadges
+            | Error::OutOfSpaceNumbers
             | Error::SharedTooOften { .. }
             | Error::OutOfQuota { .. }
             | Error::TooManyPinned { .. }
@@ -349,6 +352,7 @@ impl fmt::Display for Error {
             Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
             Error::OutOfAsids => f.write_str("no identifier for an address space is left"),
             Error::OutOfBadges => f.write_str("no badge for a registered thread is left"),
+            Error::OutOfSpaceNumbers => f.write_str("no number for an address space is left"),
             Error::SharedTooOften { address } => {
                 write!(f, "the memory at {address:#x} is shared as often as can be counted")
             }

@@ -17,8 +17,9 @@ pub enum Supply {
 /// A page that a thread waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageRequest {
-    /// What it is answered by. Never 0, and greater than those of all requests before it.
-    pub ticket: u32,
+    /// What it is answered by. Never 0, and greater than those of all requests before it: it has 64
+    /// bits, so that it does not come again.
+    pub ticket: u64,
     /// The queue it is in.
     pub queue: u32,
     /// What the pager knows the region by.

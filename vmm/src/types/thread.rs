@@ -2,7 +2,7 @@
 
 use untyped_alloc::CPtr;
 
-use crate::types::ids::{RegionId, SpaceId};
+use crate::types::ids::{RegionId, SpaceId, ThreadId};
 use crate::types::region::Name;
 
 /// Size and alignment of an IPC buffer, in bytes (`seL4_IPCBufferSizeBits` is 9 on IA32).
@@ -158,6 +158,8 @@ impl Stack {
 /// What is known of a registered thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ThreadInfo {
+    /// What it is registered as.
+    pub id: ThreadId,
     /// The space it runs in.
     pub space: SpaceId,
     /// Its thread control block.

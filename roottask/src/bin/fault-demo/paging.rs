@@ -144,23 +144,25 @@ extern "fastcall" fn serve(brief: usize, _: usize) -> ! {
         let info = MessageInfoBuilder::default().label(call as Word).length(words.len()).build();
         cap::Endpoint::from_bits(calls).call_with_mrs(info, words).msg
     };
-    let mut last = 0;
+    let mut last = [0; 2];
     loop {
         news.wait();
         loop {
-            let [_, ticket, page, _] = call(PagerCall::Next, &[last]);
-            if ticket == 0 {
+            let [_, low, high, page] = call(PagerCall::Next, &last);
+            if [low, high] == [0; 2] {
                 break;
             }
-            last = ticket;
+            last = [low, high];
+            // The lowest bit says whether it is a write.
+            let page = page >> 1;
             if page as usize == REFUSED_PAGE {
-                call(PagerCall::Refuse, &[ticket]);
+                call(PagerCall::Refuse, &last);
                 continue;
             }
             let address = store + page as usize * PAGE;
             // SAFETY: a page of the pager's own store, which it has not given away yet.
             unsafe { (address as *mut usize).write_volatile(10 * page as usize) };
-            call(PagerCall::Supply, &[ticket, address as Word, page % 2]);
+            call(PagerCall::Supply, &[low, high, address as Word, page % 2]);
         }
     }
 }

@@ -189,7 +189,7 @@ fn stale_ids(context: &mut Context) -> Outcome {
     let slots = vmm.alloc_slots(3)?;
     vmm.free_slots(slots, 3)?;
     check!(vmm.free_slots(slots, 3).is_err_and(|error| error.blame() == Blame::Caller));
-    let nowhere = SpaceId::from_number(4711);
+    let nowhere = SpaceId::from_parts(4711, 4711);
     let mapped = vmm.map(nowhere, &RegionOptions::new(1));
     check_eq!(mapped, Err(Error::NoSuchSpace(nowhere)));
     goes_on(context)

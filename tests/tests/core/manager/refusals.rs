@@ -158,7 +158,7 @@ fn ids_that_are_stale_foreign_or_of_another_kind(target: Target) {
 fn spaces_that_are_not_there_or_in_use(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
-    let none = SpaceId::from_number(77);
+    let none = SpaceId::from_parts(77, 77);
     let error = Error::NoSuchSpace(none);
     let options = RegionOptions::new(1);
     tagged(&mut host, FREE, 1);

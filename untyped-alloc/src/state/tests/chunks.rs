@@ -119,7 +119,7 @@ struct Run<'p> {
     chunks: Chunks<'p>,
     block: &'p Block<'p>,
     model: Vec<Model<'p>>,
-    serial: u32,
+    serial: u64,
 }
 
 impl Run<'_> {

@@ -15,6 +15,8 @@ mod chunks;
 #[cfg(test)]
 mod cspace;
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
 mod object_map;
 #[cfg(test)]
 mod pool;

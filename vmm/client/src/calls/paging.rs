@@ -21,7 +21,7 @@ impl Service {
     /// Waits for the oldest fault that this client is to supply the page for and that is later than
     /// the one with the ticket `after` (0: than none). Returns `None` when this client pages no
     /// region and has no open offer to page one.
-    pub fn next_fault(&self, after: u32) -> Result<Option<PagedFault>> {
+    pub fn next_fault(&self, after: u64) -> Result<Option<PagedFault>> {
         match self.call(&Request::NextFault { after })? {
             Answer::Fault(fault) => Ok(Some(fault)),
             Answer::Done => Ok(None),
@@ -31,17 +31,17 @@ impl Service {
 
     /// Supplies the page that a thread waits for by sharing it: the page at the address `page` of
     /// this client, which both clients have from then on.
-    pub fn share_page(&self, ticket: u32, page: usize) -> Result {
+    pub fn share_page(&self, ticket: u64, page: usize) -> Result {
         self.done(&Request::Supply { ticket, page: page as u32, give: false })
     }
 
     /// Supplies the page that a thread waits for by transferring it: the page is unmapped here.
-    pub fn transfer_page(&self, ticket: u32, page: usize) -> Result {
+    pub fn transfer_page(&self, ticket: u64, page: usize) -> Result {
         self.done(&Request::Supply { ticket, page: page as u32, give: true })
     }
 
     /// Refuses the page that a thread waits for.
-    pub fn refuse_page(&self, ticket: u32) -> Result {
+    pub fn refuse_page(&self, ticket: u64) -> Result {
         self.done(&Request::Refuse { ticket })
     }
 }

@@ -1,6 +1,6 @@
 //! Answers to messages, and messages to answers or refusals.
 
-use super::fields::{around, flag, guards, guards_word, rights};
+use super::fields::{around, flag, guards, guards_word, halves, rights, whole};
 use super::message::{exactly, message, number, Message, REFUSED};
 use crate::types::answer::{Answer, Info, Limits, PagedFault, Statistics};
 use crate::types::items::{Amounts, RegionHandle};
@@ -18,7 +18,8 @@ impl Answer {
             Answer::Done => message(0x100, &[]),
             Answer::Pages(pages) => message(0x101, &[pages]),
             Answer::Region { handle, first, pages } => {
-                message(0x102, &[handle.start, handle.serial, first, pages])
+                let [a, b, c] = handle.words();
+                message(0x102, &[a, b, c, first, pages])
             }
             Answer::Ticket(ticket) => message(0x103, &[ticket]),
             Answer::Address(address) => message(0x104, &[address]),
@@ -27,20 +28,22 @@ impl Answer {
                 let page = page.map_or(0, |rights| PAGE_MAPPED | rights.bits());
                 let (rights, ceiling) = (rights.bits(), ceiling.bits());
                 let [a, b, c, d] = *name.words();
-                let RegionHandle { start, serial } = region;
+                let [start, low, high] = region.words();
                 message(
                     0x105,
-                    &[start, serial, pages, guards, rights, ceiling, around, page, a, b, c, d],
+                    &[start, low, high, pages, guards, rights, ceiling, around, page, a, b, c, d],
                 )
             }
             Answer::Statistics(Statistics { mapped_pages, regions, tables, largest_hole }) => {
                 message(0x106, &[mapped_pages, regions, tables, largest_hole])
             }
             Answer::Part { handle, first, pages, done } => {
-                message(0x108, &[handle.start, handle.serial, first, pages, done])
+                let [a, b, c] = handle.words();
+                message(0x108, &[a, b, c, first, pages, done])
             }
             Answer::Fault(PagedFault { ticket, client, key, page, write }) => {
-                message(0x109, &[ticket, client, key, page, write.into()])
+                let [low, high] = halves(ticket);
+                message(0x109, &[low, high, client, key, page, write.into()])
             }
             Answer::Limits(Limits { own, parent, limits, used }) => {
                 let ([a, b, c, d], [e, f, g, h]) = (limits.words(), used.words());
@@ -64,8 +67,8 @@ impl Answer {
                 Answer::Pages(pages)
             }
             0x102 => {
-                let [start, serial, first, pages] = exactly(words)?;
-                Answer::Region { handle: RegionHandle { start, serial }, first, pages }
+                let [a, b, c, first, pages] = exactly(words)?;
+                Answer::Region { handle: RegionHandle::parse([a, b, c]), first, pages }
             }
             0x103 => {
                 let [ticket] = exactly(words)?;
@@ -86,11 +89,12 @@ impl Answer {
                 Answer::Limits(Limits { own, parent, limits, used })
             }
             0x108 => {
-                let [start, serial, first, pages, done] = exactly(words)?;
-                Answer::Part { handle: RegionHandle { start, serial }, first, pages, done }
+                let [a, b, c, first, pages, done] = exactly(words)?;
+                Answer::Part { handle: RegionHandle::parse([a, b, c]), first, pages, done }
             }
             0x109 => {
-                let [ticket, client, key, page, write] = exactly(words)?;
+                let [low, high, client, key, page, write] = exactly(words)?;
+                let ticket = whole(low, high);
                 Answer::Fault(PagedFault { ticket, client, key, page, write: flag(write)? })
             }
             REFUSED => return Ok(Err(Refusal::parse(exactly(words)?)?)),
@@ -100,15 +104,15 @@ impl Answer {
 }
 
 impl Info {
-    fn parse(words: [u32; 12]) -> Result<Info, Malformed> {
-        let [start, serial, pages, g, r, ceiling, a, page, name @ ..] = words;
+    fn parse(words: [u32; 13]) -> Result<Info, Malformed> {
+        let [start, low, high, pages, g, r, ceiling, a, page, name @ ..] = words;
         let page = match page {
             0 => None,
             mapped if mapped & PAGE_MAPPED != 0 => Some(rights(mapped & !PAGE_MAPPED)?),
             _ => return Err(Malformed::Value),
         };
         Ok(Info {
-            region: RegionHandle { start, serial },
+            region: RegionHandle::parse([start, low, high]),
             pages,
             guards: guards(g)?,
             rights: rights(r)?,

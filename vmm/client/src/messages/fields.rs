@@ -1,7 +1,7 @@
 //! Single words of messages, and small groups of words: values to words and back. A parser refuses
 //! each word that no value encodes to.
 
-use crate::types::items::{Amounts, Resource, Rights};
+use crate::types::items::{Amounts, RegionHandle, Resource, Rights};
 use crate::types::limits::MAX_GUARDS;
 use crate::types::malformed::Malformed;
 
@@ -34,6 +34,16 @@ pub(super) fn around(word: u32) -> Result<u32, Malformed> {
     }
 }
 
+/// The words of a number of 64 bits, the lower one first.
+pub(super) fn halves(number: u64) -> [u32; 2] {
+    [number as u32, (number >> 32) as u32]
+}
+
+/// Parses a number of 64 bits.
+pub(super) fn whole(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
 /// The word of guard pages below and above, as [`guards`] parses it.
 pub(super) fn guards_word((below, above): (u32, u32)) -> u32 {
     below | above << 16
@@ -62,6 +72,17 @@ impl Resource {
             4 => Resource::Objects,
             _ => return Err(Malformed::Value),
         })
+    }
+}
+
+impl RegionHandle {
+    pub(super) fn words(self) -> [u32; 3] {
+        let [low, high] = halves(self.serial);
+        [self.start, low, high]
+    }
+
+    pub(super) fn parse([start, low, high]: [u32; 3]) -> RegionHandle {
+        RegionHandle { start, serial: whole(low, high) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests to messages and back.
 
-use super::fields::{around, flag, guards, guards_word, rights};
+use super::fields::{around, flag, guards, guards_word, halves, rights, whole};
 use super::message::{exactly, message, number, Message};
 use crate::types::items::{Amounts, Options, RegionHandle};
 use crate::types::limits::MAX_PAGES;
@@ -30,7 +30,7 @@ impl Request {
             Request::Map { start, pages } => message(2, &[start, pages]),
             Request::Unmap { start, pages } => message(3, &[start, pages]),
             Request::Protect { start, pages, rights } => message(4, &[start, pages, rights.bits()]),
-            Request::Release(RegionHandle { start, serial }) => message(5, &[start, serial]),
+            Request::Release(region) => message(5, &region.words()),
             Request::Query { address, next } => message(6, &[address, next.into()]),
             Request::Offer { to, start, pages, rights } => {
                 message(7, &[to, start, pages, rights.bits()])
@@ -40,7 +40,8 @@ impl Request {
                 message(9, &[from, ticket, address, rights.bits()])
             }
             Request::Clone { region, address } => {
-                message(10, &[region.start, region.serial, address])
+                let [a, b, c] = region.words();
+                message(10, &[a, b, c, address])
             }
             Request::IpcBuffer { slot } => message(11, &[slot]),
             Request::ReleaseIpcBuffer { address } => message(12, &[address]),
@@ -59,18 +60,23 @@ impl Request {
             Request::AcceptPaging { from, ticket, address, rights } => {
                 message(20, &[from, ticket, address, rights.bits()])
             }
-            Request::NextFault { after } => message(21, &[after]),
-            Request::Supply { ticket, page, give } => message(22, &[ticket, page, give.into()]),
-            Request::Refuse { ticket } => message(23, &[ticket]),
+            Request::NextFault { after } => message(21, &halves(after)),
+            Request::Supply { ticket, page, give } => {
+                let [low, high] = halves(ticket);
+                message(22, &[low, high, page, give.into()])
+            }
+            Request::Refuse { ticket } => message(23, &halves(ticket)),
             Request::Thread(NewThread { entry, argument, stack_pages, slot }) => {
                 message(24, &[entry, argument, stack_pages, slot])
             }
             Request::EndThread { thread, own } => message(25, &[thread, own.into()]),
             Request::CloneMore { region, into, page } => {
-                message(26, &[region.start, region.serial, into.start, into.serial, page])
+                let ([a, b, c], [d, e, f]) = (region.words(), into.words());
+                message(26, &[a, b, c, d, e, f, page])
             }
             Request::AcceptMore { from, region } => {
-                message(27, &[from, region.start, region.serial])
+                let [a, b, c] = region.words();
+                message(27, &[from, a, b, c])
             }
         }
     }
@@ -106,10 +112,7 @@ impl Request {
                 let [start, pages, r] = exactly(words)?;
                 Request::Protect { start, pages, rights: rights(r)? }
             }
-            5 => {
-                let [start, serial] = exactly(words)?;
-                Request::Release(RegionHandle { start, serial })
-            }
+            5 => Request::Release(RegionHandle::parse(exactly(words)?)),
             6 => {
                 let [address, next] = exactly(words)?;
                 Request::Query { address, next: flag(next)? }
@@ -127,8 +130,8 @@ impl Request {
                 Request::Accept { from, ticket, address, rights: rights(r)? }
             }
             10 => {
-                let [start, serial, address] = exactly(words)?;
-                Request::Clone { region: RegionHandle { start, serial }, address }
+                let [region @ .., address] = exactly::<4>(words)?;
+                Request::Clone { region: RegionHandle::parse(region), address }
             }
             11 => {
                 let [slot] = exactly(words)?;
@@ -171,16 +174,16 @@ impl Request {
                 Request::AcceptPaging { from, ticket, address, rights: rights(r)? }
             }
             21 => {
-                let [after] = exactly(words)?;
-                Request::NextFault { after }
+                let [low, high] = exactly(words)?;
+                Request::NextFault { after: whole(low, high) }
             }
             22 => {
-                let [ticket, page, give] = exactly(words)?;
-                Request::Supply { ticket, page, give: flag(give)? }
+                let [low, high, page, give] = exactly(words)?;
+                Request::Supply { ticket: whole(low, high), page, give: flag(give)? }
             }
             23 => {
-                let [ticket] = exactly(words)?;
-                Request::Refuse { ticket }
+                let [low, high] = exactly(words)?;
+                Request::Refuse { ticket: whole(low, high) }
             }
             24 => {
                 let [entry, argument, stack_pages, slot] = exactly(words)?;
@@ -194,14 +197,14 @@ impl Request {
                 Request::EndThread { thread, own: flag(own)? }
             }
             26 => {
-                let [start, serial, into, into_serial, page] = exactly(words)?;
-                let region = RegionHandle { start, serial };
-                let into = RegionHandle { start: into, serial: into_serial };
+                let [a, b, c, d, e, f, page] = exactly(words)?;
+                let (region, into) = ([a, b, c], [d, e, f]);
+                let (region, into) = (RegionHandle::parse(region), RegionHandle::parse(into));
                 Request::CloneMore { region, into, page }
             }
             27 => {
-                let [from, start, serial] = exactly(words)?;
-                Request::AcceptMore { from, region: RegionHandle { start, serial } }
+                let [from, region @ ..] = exactly::<4>(words)?;
+                Request::AcceptMore { from, region: RegionHandle::parse(region) }
             }
             _ => return Err(Malformed::Number),
         })

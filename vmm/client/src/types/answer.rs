@@ -95,8 +95,8 @@ pub struct Limits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PagedFault {
     /// Names the fault in the request that supplies or refuses the page. Greater than the tickets
-    /// of earlier faults.
-    pub ticket: u32,
+    /// of earlier faults; it has 64 bits and does not come again.
+    pub ticket: u64,
     /// The number of the client that the thread belongs to.
     pub client: u32,
     /// The key of the region, which the sender chose when it offered to page the region.

@@ -58,5 +58,5 @@ pub struct RegionHandle {
     /// The address of its first page, guards included.
     pub start: u32,
     /// A number that no other region has had.
-    pub serial: u32,
+    pub serial: u64,
 }

@@ -1,7 +1,7 @@
 //! The version of the protocol, its limits, and the slots that a client starts with.
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Bytes of a page: requests and answers count memory in pages of this size.
 pub const PAGE_BYTES: usize = 4096;
 

@@ -151,12 +151,12 @@ pub enum Request {
     /// offer to page one.
     NextFault {
         /// Only faults later than the one with this ticket; 0 for the oldest fault.
-        after: u32,
+        after: u64,
     },
     /// Supplies the page that a thread waits for, which resumes. Answered with [`Answer::Done`].
     Supply {
         /// The ticket of the fault.
-        ticket: u32,
+        ticket: u64,
         /// The address of a page of the sender's own.
         page: u32,
         /// Whether the page is transferred: unmapped here, and the other client's from now on.
@@ -167,7 +167,7 @@ pub enum Request {
     /// Answered with [`Answer::Done`].
     Refuse {
         /// The ticket of the fault.
-        ticket: u32,
+        ticket: u64,
     },
     /// Starts a further thread of the sender's program. Answered with [`Answer::Address`]: the
     /// address of its IPC buffer, which names the thread from now on.

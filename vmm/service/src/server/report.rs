@@ -25,13 +25,13 @@ pub enum End {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Messages of clients.
-    pub requests: usize,
+    pub requests: u64,
     /// Those of them that were refused.
-    pub refused: usize,
+    pub refused: u64,
     /// Faults after which the thread went on.
-    pub resolved: usize,
+    pub resolved: u64,
     /// Faults that ended a client.
-    pub unresolved: usize,
+    pub unresolved: u64,
 }
 
 /// Something that people may want to know of. Its `Display` is one line or several, each ended.

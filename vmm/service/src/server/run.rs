@@ -115,7 +115,7 @@ impl Server {
         sel4::with_ipc_buffer_mut(|buffer| {
             buffer.msg_regs_mut()[..words.len()].copy_from_slice(words);
         });
-        self.counts.refused += usize::from(message.is_refusal());
+        self.counts.refused += u64::from(message.is_refusal());
         MessageInfoBuilder::default().label(message.label()).length(words.len()).build()
     }
 
@@ -128,24 +128,23 @@ impl Server {
         info: &MessageInfo,
         badge: usize,
     ) -> Result<bool, ServerError> {
-        let thread = ThreadId::from_badge(badge);
-        let (fault, error) = match receive(vmm, info, badge) {
+        let (thread, fault, error) = match receive(vmm, info, badge) {
             Received::Resolved => {
                 self.counts.resolved += 1;
                 return Ok(true);
             }
             // Nobody waits for an answer.
             Received::Nothing => return Ok(false),
-            Received::Unresolved { fault, error } => (fault, error),
-            Received::AskPager { fault, token, page } => {
+            Received::Unresolved { thread, fault, error } => (thread, fault, error),
+            Received::AskPager { thread, fault, token, page } => {
                 let asked = self.service.ask_pager(vmm, thread, fault, token, page);
                 match asked {
                     Ok(Some(slot)) => {
                         keep_caller(vmm, slot)?;
                         return Ok(false);
                     }
-                    Ok(None) => (ThreadFault::Page(fault), None),
-                    Err(error) => (ThreadFault::Page(fault), Some(error)),
+                    Ok(None) => (thread, ThreadFault::Page(fault), None),
+                    Err(error) => (thread, ThreadFault::Page(fault), Some(error)),
                 }
             }
         };

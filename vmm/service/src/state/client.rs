@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
-use vmm::{CPtr, Name, Object, Quota, SpaceId, ThreadParts, Tls};
+use vmm::{CPtr, Name, Numbers, Object, Quota, SpaceId, ThreadParts, Tls};
 use vmm_client::protocol::{CNODE_BITS, MAX_THREADS};
 
 use crate::types::ids::ClientId;
@@ -53,11 +53,10 @@ impl ClientThread {
 #[derive(Default)]
 pub(crate) struct Client<'p> {
     pub next_free: Cell<Option<&'p Client<'p>>>,
-    by_number: RBTreeLink,
-    pub number: Cell<u32>,
+    by_id: RBTreeLink,
+    space: Cell<Option<SpaceId>>,
     pub state: Cell<State>,
-    /// 0 for none.
-    pub parent: Cell<u32>,
+    pub parent: Cell<Option<ClientId>>,
     pub children: Cell<u32>,
     pub limits: Cell<Quota>,
     pub open_offers: Cell<u32>,
@@ -65,12 +64,15 @@ pub(crate) struct Client<'p> {
     pub paged: Cell<u32>,
     /// While a thread of its waits for the next fault: where the right to answer it is kept, and
     /// the ticket after which.
-    pub waits: Cell<Option<(CPtr, u32)>>,
+    pub waits: Cell<Option<(CPtr, u64)>>,
     /// In the list of pagers for which there may be something.
     pub ready: Cell<bool>,
     pub next_ready: Cell<Option<&'p Client<'p>>>,
-    pub last_ticket: Cell<u32>,
+    /// The tickets of its offers.
+    pub tickets: Cell<Numbers>,
     pub name: Cell<Name>,
+    /// The capability to the service that the one in its CNode is a copy of.
+    pub badged: Cell<Option<CPtr>>,
     pub cnode: Cell<Option<Object>>,
     /// Its threads, the first one first.
     pub threads: [Cell<Option<ClientThread>>; MAX_THREADS as usize],
@@ -86,22 +88,24 @@ mod adapters {
     use super::*;
     use intrusive_collections::intrusive_adapter;
     intrusive_adapter!(
-        pub(crate) ByNumber<'p> = &'p Client<'p>: Client<'p> { by_number => RBTreeLink }
+        pub(crate) ById<'p> = &'p Client<'p>: Client<'p> { by_id => RBTreeLink }
     );
 }
-pub(crate) use adapters::ByNumber;
+pub(crate) use adapters::ById;
 
-impl<'a> KeyAdapter<'a> for ByNumber<'_> {
-    type Key = u32;
-    fn get_key(&self, client: &'a Client<'_>) -> u32 {
-        client.number.get()
+impl<'a> KeyAdapter<'a> for ById<'_> {
+    /// Sorted by number. Of several with one number the last is the one that may live; the others
+    /// are accounts that wait for their children's.
+    type Key = ClientId;
+    fn get_key(&self, client: &'a Client<'_>) -> ClientId {
+        client.id()
     }
 }
 
 impl Client<'_> {
     /// Makes the node a new client's, which has nothing but its limits.
-    pub fn begin(&self, number: u32, name: Name, limits: Quota, parent: u32) {
-        self.number.set(number);
+    pub fn begin(&self, space: SpaceId, name: Name, limits: Quota, parent: Option<ClientId>) {
+        self.space.set(Some(space));
         self.state.set(State::Alive);
         self.parent.set(parent);
         self.children.set(0);
@@ -109,8 +113,8 @@ impl Client<'_> {
         self.open_offers.set(0);
         self.paged.set(0);
         self.waits.set(None);
-        self.last_ticket.set(0);
         self.name.set(name);
+        self.badged.set(None);
         self.cnode.set(None);
         self.threads.iter().for_each(|thread| thread.set(None));
         self.tls.set(None);
@@ -118,11 +122,15 @@ impl Client<'_> {
     }
 
     pub fn id(&self) -> ClientId {
-        ClientId(self.number.get())
+        ClientId(self.space())
+    }
+
+    pub fn number(&self) -> u32 {
+        self.space().number()
     }
 
     pub fn space(&self) -> SpaceId {
-        self.id().space()
+        self.space.get().unwrap_or(SpaceId::from_parts(0, 0))
     }
 
     pub fn is_alive(&self) -> bool {

@@ -5,11 +5,13 @@ use core::cell::Cell;
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::RegionId;
 
+use crate::types::ids::ClientId;
+
 /// What is offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Offered {
     /// The giver's memory from this address on, in the region with this serial number.
-    Memory(u32, u32),
+    Memory(u32, u64),
     /// To page a region, which the pager calls this.
     Paging(u32),
 }
@@ -27,7 +29,8 @@ pub(crate) struct Offer<'p> {
     by_ticket: RBTreeLink,
     pub from: Cell<u32>,
     pub ticket: Cell<u32>,
-    pub to: Cell<u32>,
+    /// Whom it is to: nobody else who has that number later.
+    pub to: Cell<Option<ClientId>>,
     pub what: Cell<Offered>,
     pub pages: Cell<u32>,
     pub rights: Cell<u32>,

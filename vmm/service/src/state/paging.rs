@@ -4,15 +4,17 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 
+use crate::types::ids::ClientId;
+
 /// A paged region's node.
 #[derive(Default)]
 pub(crate) struct Paging<'p> {
     pub next_free: Cell<Option<&'p Paging<'p>>>,
     by_token: RBTreeLink,
     pub client: Cell<u32>,
-    /// The region's: never used again.
+    /// The region's: no other of the client's has it, and no fault that waits was for another.
     pub token: Cell<u32>,
-    pub pager: Cell<u32>,
+    pub pager: Cell<Option<ClientId>>,
     pub key: Cell<u32>,
 }
 

@@ -17,16 +17,12 @@ pub enum NodeKind {
     Paging,
 }
 
-/// Numbers of which each is used once.
+/// Numbers that are given out again when what they stand for is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NumberKind {
-    /// Clients: 2^27.
-    Client,
-    /// Badges of threads' faults: 2^27, over all clients.
-    ThreadBadge,
-    /// Paged regions: 2^32.
+    /// Paged regions of one client.
     Token,
-    /// Offers of one client: 2^32.
+    /// Offers of one client.
     Ticket,
 }
 
@@ -55,7 +51,7 @@ pub enum Error {
         /// How many those are.
         most: u32,
     },
-    /// All numbers of a kind have been used.
+    /// All numbers of a kind are in use.
     OutOfNumbers(NumberKind),
     /// Book-keeping memory ran out, and no page could be had for more.
     OutOfNodes(NodeKind),
@@ -144,13 +140,17 @@ impl From<ImageError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NoSuchClient(client) => write!(f, "no client has the number {}", client.0),
-            Error::NoProgram(client) => write!(f, "client {} has no program yet", client.0),
-            Error::HasProgram(client) => write!(f, "client {} runs a program already", client.0),
+            Error::NoSuchClient(client) => {
+                write!(f, "no client has the number {}", client.number())
+            }
+            Error::NoProgram(client) => write!(f, "client {} has no program yet", client.number()),
+            Error::HasProgram(client) => {
+                write!(f, "client {} runs a program already", client.number())
+            }
             Error::BadSlot { slot } => write!(f, "slot {slot} is not the program's"),
             Error::SlotOccupied { slot } => write!(f, "slot {slot} of the program is occupied"),
             Error::TooManyThreads { most } => write!(f, "a client has at most {most} threads"),
-            Error::OutOfNumbers(kind) => write!(f, "all numbers for {kind:?} have been used"),
+            Error::OutOfNumbers(kind) => write!(f, "all numbers for {kind:?} are in use"),
             Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
             Error::Image(error) => error.fmt(f),
             Error::Manager(error) => error.fmt(f),

@@ -49,16 +49,16 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         match receive(vmm, info, badge) {
             Received::Resolved => Some(MessageInfoBuilder::default().build()),
             Received::Nothing => None,
-            Received::Unresolved { fault, error } => {
-                self.unresolved(vmm, badge, fault, error, false)
+            Received::Unresolved { thread, fault, error } => {
+                self.unresolved(vmm, thread, fault, error, false)
             }
-            Received::AskPager { fault, token, page } => {
-                let error = match self.ask(vmm, ThreadId::from_badge(badge), fault, token, page) {
+            Received::AskPager { thread, fault, token, page } => {
+                let error = match self.ask(vmm, thread, fault, token, page) {
                     Ok(true) => return None,
                     Ok(false) => None,
                     Err(error) => Some(error),
                 };
-                self.unresolved(vmm, badge, ThreadFault::Page(fault), error, false)
+                self.unresolved(vmm, thread, ThreadFault::Page(fault), error, false)
             }
         }
     }
@@ -90,12 +90,11 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     pub(super) fn unresolved(
         &mut self,
         vmm: &mut Manager,
-        badge: usize,
+        thread: ThreadId,
         fault: ThreadFault,
         error: Option<Error>,
         refused_by_pager: bool,
     ) -> Option<MessageInfo> {
-        let thread = ThreadId::from_badge(badge);
         let policy = &mut self.policy;
         // Of a thread that is not registered (any more) nothing is known, and nobody asks.
         report(vmm, thread, (fault, error, refused_by_pager), |vmm, incident| {
@@ -126,6 +125,8 @@ pub enum Received {
     /// A fault that a pager is to be asked for: keep the right to answer the thread meanwhile, with
     /// [`keep_caller`].
     AskPager {
+        /// The thread.
+        thread: ThreadId,
         /// The fault.
         fault: PageFault,
         /// What the pager knows the region by.
@@ -135,6 +136,8 @@ pub enum Received {
     },
     /// A fault that cannot be resolved: see [`report`].
     Unresolved {
+        /// The thread.
+        thread: ThreadId,
         /// The fault.
         fault: ThreadFault,
         /// Why a fault that could be resolved was not.
@@ -152,19 +155,19 @@ pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received 
     let Some(fault) = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info)) else {
         return Received::Nothing;
     };
-    let ThreadFault::Page(page_fault) = fault else {
-        return Received::Unresolved { fault, error: None };
-    };
-    let Ok(space) = vmm.space_of_thread(ThreadId::from_badge(badge)) else {
+    let Ok(ThreadInfo { id: thread, space, .. }) = vmm.thread_with_badge(badge) else {
         return Received::Nothing;
+    };
+    let ThreadFault::Page(page_fault) = fault else {
+        return Received::Unresolved { thread, fault, error: None };
     };
     match vmm.resolve_fault(space, &page_fault) {
         Ok(Resolution::Resolved(_)) => Received::Resolved,
         Ok(Resolution::AskPager { token, page }) => {
-            Received::AskPager { fault: page_fault, token, page }
+            Received::AskPager { thread, fault: page_fault, token, page }
         }
-        Ok(Resolution::Unresolved(_)) => Received::Unresolved { fault, error: None },
-        Err(error) => Received::Unresolved { fault, error: Some(error) },
+        Ok(Resolution::Unresolved(_)) => Received::Unresolved { thread, fault, error: None },
+        Err(error) => Received::Unresolved { thread, fault, error: Some(error) },
     }
 }
 

@@ -19,8 +19,8 @@ pub const PAGER_BADGE: usize = 1 << 27;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum PagerCall {
-    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), page
-    /// number, and 1 for a write.
+    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), and twice the
+    /// page number, one more for a write. A ticket is two words, the lower one first.
     Next = 0x520,
     /// Words: ticket, the address of a page in the pager's space, 0 to share it or 1 to give it
     /// away.
@@ -30,8 +30,8 @@ pub enum PagerCall {
 }
 
 impl PagerCall {
-    /// The label of the message that tells a pager of a request: ticket, token, page number, and 1
-    /// for a write.
+    /// The label of the message that tells a pager of a request: ticket, token, and twice
+    /// the page number, one more for a write.
     pub const REQUEST_LABEL: u32 = 0x523;
 
     pub(super) fn from_label(label: u32) -> Option<PagerCall> {
@@ -56,7 +56,7 @@ pub(super) struct Pager {
 impl Pager {
     /// Deletes its capability to the handler's endpoint, and the copies of it.
     pub fn release(self, vmm: &mut Manager) -> Result {
-        vmm.unmint(self.calls)
+        vmm.end_badge(self.calls)
     }
 }
 
@@ -84,11 +84,21 @@ impl Pagers {
     /// Tells a pager of a request, without waiting for it.
     pub fn tell(&self, request: &PageRequest) {
         let Some(pager) = self.find(request.token) else { return };
-        let write = request.fault.access == Access::Write;
-        put([request.ticket, request.token, request.page as u32, u32::from(write)]);
+        let [low, high] = words_of(request.ticket);
+        put([low, high, request.token, page_word(request)]);
         let info = MessageInfoBuilder::default().label(PagerCall::REQUEST_LABEL).length(4).build();
         cap::Endpoint::from_bits(pager.endpoint.bits() as Word).nb_send(info);
     }
+}
+
+/// A ticket as the words of a message.
+pub(super) fn words_of(ticket: u64) -> [Word; 2] {
+    [ticket as Word, (ticket >> 32) as Word]
+}
+
+/// The page that a request is for, and whether the thread was about to write.
+pub(super) fn page_word(request: &PageRequest) -> Word {
+    (request.page as Word) << 1 | Word::from(request.fault.access == Access::Write)
 }
 
 /// Puts the words of a message into the IPC buffer.

@@ -26,11 +26,11 @@ use untyped_alloc::CPtr;
 
 use super::handler::{answer_kept, FaultHandler};
 use super::message::ThreadFault;
-use super::pager_table::{answer, Pager, PagerCall, MAX_PAGERS, PAGER_BADGE};
+use super::pager_table::{answer, page_word, words_of, Pager, PagerCall, MAX_PAGERS, PAGER_BADGE};
 use super::policy::{Incident, Verdict};
 use super::Manager;
 use crate::types::error::{Error, Result};
-use crate::types::fault::{Access, Supply};
+use crate::types::fault::Supply;
 use crate::types::ids::SpaceId;
 use crate::types::request_end::RequestEnd;
 
@@ -56,7 +56,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         }
         let number = self.pagers.0.iter().position(Option::is_none);
         let number = number.ok_or(Error::TooManyPagers { most: MAX_PAGERS })?;
-        let calls = vmm.mint(self.endpoint, (PAGER_BADGE | number) as u32)?;
+        let calls = vmm.mint_badge(self.endpoint, PAGER_BADGE | number)?;
         self.pagers.0[number] = Some(Pager { token, endpoint, space, calls });
         Ok(calls)
     }
@@ -97,7 +97,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         &mut self,
         vmm: &mut Manager,
         token: u32,
-        ticket: u32,
+        ticket: u64,
         from: SpaceId,
         page: usize,
         supply: Supply,
@@ -118,7 +118,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
     ///
     /// # Errors
     /// [`Error::NoSuchRequest`]; [`Error::Kernel`].
-    pub fn refuse(&mut self, vmm: &mut Manager, token: u32, ticket: u32) -> Result {
+    pub fn refuse(&mut self, vmm: &mut Manager, token: u32, ticket: u64) -> Result {
         let end = vmm.refuse_request(token, ticket)?;
         self.finish_wait(vmm, end)
     }
@@ -129,8 +129,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         let goes_on = match end {
             RequestEnd::Unresolved { request, error, .. } => {
                 let fault = ThreadFault::Page(request.fault);
-                let badge = request.thread.badge();
-                self.unresolved(vmm, badge, fault, error, error.is_none()).is_some()
+                self.unresolved(vmm, request.thread, fault, error, error.is_none()).is_some()
             }
             _ => true,
         };
@@ -156,12 +155,13 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         let (Some(pager), Some(call)) = (pager, call) else { return answer([REFUSED]) };
         let words = sel4::with_ipc_buffer(|buffer| {
             let words = buffer.msg_regs();
-            [words[0], words[1], words[2]]
+            [words[0], words[1], words[2], words[3]]
         });
-        let [ticket, page, how] = words;
+        let [low, high, page, how] = words;
+        let ticket = u64::from(low) | u64::from(high) << 32;
         let wanted = match call {
-            PagerCall::Supply => 3,
-            PagerCall::Next | PagerCall::Refuse => 1,
+            PagerCall::Supply => 4,
+            PagerCall::Next | PagerCall::Refuse => 2,
         };
         if info.length() != wanted {
             return answer([REFUSED]);
@@ -171,8 +171,8 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
                 let Some(request) = vmm.next_request(pager.token, ticket) else {
                     return answer([DONE, 0, 0, 0]);
                 };
-                let write = request.fault.access == Access::Write;
-                return answer([DONE, request.ticket, request.page as Word, write.into()]);
+                let [low, high] = words_of(request.ticket);
+                return answer([DONE, low, high, page_word(&request)]);
             }
             (PagerCall::Refuse, _) => self.refuse(vmm, pager.token, ticket).is_ok(),
             (PagerCall::Supply, 0 | 1) => {

@@ -15,13 +15,13 @@ use crate::types::ids::ThreadId;
 /// Queues of pagers with one token, and the one that has a token for each region.
 const QUEUES: [u32; 4] = [0, 1, 2, u32::MAX];
 
-fn request(queue: u32, ticket: u32, number: usize) -> PageRequest {
+fn request(queue: u32, ticket: u64, number: usize) -> PageRequest {
     PageRequest {
         ticket,
         queue,
         token: number as u32 % 3,
         page: number,
-        thread: ThreadId(number as u32 + 1),
+        thread: ThreadId::from_parts(number + 1, 1),
         fault: PageFault { address: number, access: Access::Read, present: false, ip: 1 },
     }
 }
@@ -30,8 +30,8 @@ fn request(queue: u32, ticket: u32, number: usize) -> PageRequest {
 fn tickets_grow_and_are_never_0() {
     let mut requests = Requests::new();
     assert_eq!([1, 2, 3].map(|_| requests.next_ticket()), [1, 2, 3]);
-    requests.last_ticket = u32::MAX - 1;
-    assert_eq!([0, 0].map(|_| requests.next_ticket()), [u32::MAX, 1]);
+    requests.last_ticket = u64::from(u32::MAX);
+    assert_eq!(requests.next_ticket(), 1 << 32, "a word of a message is no limit");
 }
 
 #[test]
@@ -60,12 +60,12 @@ fn any_history_is_that_of_a_map() {
         let mut idle: Vec<usize> = (0..10).collect();
         let mut choices = Choices::new(data);
         let mut requests = Requests::new();
-        let mut model: BTreeMap<(u32, u32), (PageRequest, CPtr)> = BTreeMap::new();
+        let mut model: BTreeMap<(u32, u64), (PageRequest, CPtr)> = BTreeMap::new();
         let mut last = 0;
         while !choices.is_empty() {
             let queue = choices.pick(&QUEUES);
             if choices.one_in(2) {
-                let ticket = choices.below(last as usize + 2) as u32;
+                let ticket = choices.below(last as usize + 2) as u64;
                 let removed = requests.remove(queue, ticket);
                 assert_eq!(removed, model.remove(&(queue, ticket)));
                 idle.extend(removed.map(|(request, _)| request.page));
@@ -78,10 +78,10 @@ fn any_history_is_that_of_a_map() {
                 model.insert((queue, ticket), (request, reply));
             }
             for queue in QUEUES {
-                for ticket in (0..last + 2).chain([u32::MAX]) {
+                for ticket in (0..last + 2).chain([u64::MAX]) {
                     let found = model.get(&(queue, ticket)).map(|(request, _)| *request);
                     assert_eq!(requests.find(queue, ticket), found);
-                    let younger = |((of, number), _): &(&(u32, u32), &(PageRequest, CPtr))| {
+                    let younger = |((of, number), _): &(&(u32, u64), &(PageRequest, CPtr))| {
                         *of == queue && *number > ticket
                     };
                     let oldest = model.iter().find(younger).map(|(_, (request, _))| *request);

@@ -23,9 +23,9 @@ pub(super) struct History<'p> {
     pub(super) space: Space<'p>,
     pub(super) free: Vec<&'p Region<'p>>,
     /// The nodes of each area: a region has one, a reservation two.
-    pub(super) nodes: BTreeMap<u32, Vec<&'p Region<'p>>>,
+    pub(super) nodes: BTreeMap<u64, Vec<&'p Region<'p>>>,
     pub(super) model: Model,
-    pub(super) last_serial: u32,
+    pub(super) last_serial: u64,
 }
 
 /// The nodes of a history.
@@ -98,10 +98,10 @@ impl<'p> History<'p> {
     }
 
     /// No reservation, one that there is, or the serial number of something else.
-    pub(super) fn some_reservation(&self, choices: &mut Choices<'_>) -> u32 {
+    pub(super) fn some_reservation(&self, choices: &mut Choices<'_>) -> u64 {
         let areas = self.model.areas.iter();
         let reservations = areas.filter(|area| area.is_reservation).map(|area| area.serial);
-        let reservations: Vec<u32> = reservations.collect();
+        let reservations: Vec<u64> = reservations.collect();
         match choices.below(8) {
             0..=3 => 0,
             4..=6 if !reservations.is_empty() => choices.pick(&reservations),
@@ -109,7 +109,7 @@ impl<'p> History<'p> {
         }
     }
 
-    pub(super) fn enter(&mut self, place: Place<'p>, shape: Shape, is_reservation: bool) -> u32 {
+    pub(super) fn enter(&mut self, place: Place<'p>, shape: Shape, is_reservation: bool) -> u64 {
         self.last_serial += 1;
         let (start, serial) = (place.start.bits() / PAGE, self.last_serial);
         let mut regions = self.space.regions_mut();
@@ -138,9 +138,9 @@ impl<'p> History<'p> {
         &mut self,
         start: usize,
         pages: usize,
-        reservation: u32,
+        reservation: u64,
         is_reservation: bool,
-    ) -> u32 {
+    ) -> u64 {
         let place = self.space.regions().place_at(address(start * PAGE), pages, reservation);
         self.model.check_at(start, pages, reservation, place.map(|_| ()));
         let shape = Shape { pages, guard: 0, align_bits: 12, reservation };
@@ -197,7 +197,7 @@ impl<'p> History<'p> {
 
     /// Removes the area with this serial.
     #[cfg(test)]
-    pub fn delete(&mut self, serial: u32) {
+    pub fn delete(&mut self, serial: u64) {
         let area = *self.model.areas.iter().find(|area| area.serial == serial).unwrap();
         self.take_out(area, false);
         self.check(&mut Choices::new(&[]));
@@ -258,7 +258,7 @@ impl<'p> History<'p> {
         true
     }
 
-    fn change(&mut self, serial: u32, change: impl Fn(&mut Area)) {
+    fn change(&mut self, serial: u64, change: impl Fn(&mut Area)) {
         self.model.areas.iter_mut().filter(|area| area.serial == serial).for_each(change);
     }
 

@@ -13,10 +13,10 @@ use crate::types::region::{Backing, Kind, Name, RegionSpec};
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Area {
     pub start: usize,
-    pub serial: u32,
+    pub serial: u64,
     pub spec: RegionSpec,
     /// The reservation that it lies in, or 0.
-    pub parent: u32,
+    pub parent: u64,
     pub is_reservation: bool,
 }
 
@@ -35,13 +35,13 @@ impl Area {
 pub(super) struct Expected {
     pub start: usize,
     pub pages: usize,
-    pub serial: u32,
+    pub serial: u64,
     pub edge: ReservationEdge,
     pub depth: u16,
     /// Pages of the hole behind it.
     pub hole: usize,
     /// The reservation that this hole belongs to.
-    pub reservation: u32,
+    pub reservation: u64,
     pub spec: RegionSpec,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Expected {
 pub(super) struct Hole {
     pub start: usize,
     pub pages: usize,
-    pub reservation: u32,
+    pub reservation: u64,
 }
 
 impl Hole {
@@ -72,7 +72,7 @@ pub(super) struct Model {
 }
 
 /// What a region of `pages` pages is, different for each serial number.
-pub(super) fn spec(pages: usize, serial: u32, kind: Kind) -> RegionSpec {
+pub(super) fn spec(pages: usize, serial: u64, kind: Kind) -> RegionSpec {
     RegionSpec {
         pages,
         guard_below: serial as u16 % 3,
@@ -81,7 +81,7 @@ pub(super) fn spec(pages: usize, serial: u32, kind: Kind) -> RegionSpec {
         ceiling: Rights::READ_WRITE,
         cache: CachePolicy::WriteBack,
         kind,
-        backing: Backing::Pager { token: serial },
+        backing: Backing::Pager { token: serial as u32 },
         first_page: 0,
         movable: None,
         name: Name::new("some region"),
@@ -100,7 +100,7 @@ impl Model {
         nodes
     }
 
-    fn nodes_in(&self, parent: u32, depth: u16, nodes: &mut Vec<Expected>) {
+    fn nodes_in(&self, parent: u64, depth: u16, nodes: &mut Vec<Expected>) {
         let mut inside: Vec<&Area> = self.areas.iter().filter(|a| a.parent == parent).collect();
         inside.sort_by_key(|area| area.start);
         for area in inside {
@@ -156,14 +156,14 @@ impl Model {
     }
 
     /// The innermost reservation that a page lies in, or 0.
-    pub fn reservation_at(&self, page: usize) -> u32 {
+    pub fn reservation_at(&self, page: usize) -> u64 {
         let around = self.areas.iter().filter(|area| area.is_reservation && area.covers(page));
         // Of two that cover a page the inner one is made later.
         around.map(|area| area.serial).max().unwrap_or(0)
     }
 
     /// In how many reservations what lies in `serial` is.
-    pub fn depth_of(&self, serial: u32) -> u16 {
+    pub fn depth_of(&self, serial: u64) -> u16 {
         let outer = self.areas.iter().find(|area| area.is_reservation && area.serial == serial);
         outer.map_or(0, |area| 1 + self.depth_of(area.parent))
     }
@@ -206,7 +206,7 @@ impl Model {
         &self,
         start: usize,
         pages: usize,
-        reservation: u32,
+        reservation: u64,
         answer: Result<(), NoPlace>,
     ) {
         let free =

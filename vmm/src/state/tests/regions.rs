@@ -8,11 +8,11 @@ use crate::state::region::Region;
 use crate::state::region_map::{NoPlace, Shape};
 use crate::types::region::{Kind, MAX_NESTED};
 
-fn shape(pages: usize, guard: usize, align_bits: u8, reservation: u32) -> Shape {
+fn shape(pages: usize, guard: usize, align_bits: u8, reservation: u64) -> Shape {
     Shape { pages, guard: guard * PAGE, align_bits, reservation }
 }
 
-fn refusal(history: &History<'_>, page: usize, pages: usize, reservation: u32) -> Option<NoPlace> {
+fn refusal(history: &History<'_>, page: usize, pages: usize, reservation: u64) -> Option<NoPlace> {
     history.space().regions().place_at(address(page * PAGE), pages, reservation).err()
 }
 
@@ -125,17 +125,17 @@ fn reservations_nest_as_deep_as_is_allowed() {
     regions.start(nodes.next().unwrap(), spec(1, 0, Kind::Boot), GEOMETRIES[0].user_end, 12);
     // Each fills the one around it: all begin at one address, and all end at one.
     let mut edges = Vec::new();
-    for serial in 1..=depth as u32 {
+    for serial in 1..=depth as u64 {
         let place = regions.place_at(address(8 * PAGE), 4, serial - 1).unwrap();
         let pair = [nodes.next().unwrap(), nodes.next().unwrap()];
         let spec = spec(4, serial, Kind::Reservation);
         regions.insert_reservation(pair, place, spec, serial, serial as u16);
         edges.push(pair);
     }
-    let expected = (1..=depth as u32).chain((1..=depth as u32).rev());
-    let order: Vec<u32> = regions.iter().skip(1).map(Region::serial).collect();
+    let expected = (1..=depth as u64).chain((1..=depth as u64).rev());
+    let order: Vec<u64> = regions.iter().skip(1).map(Region::serial).collect();
     assert_eq!(order, expected.collect::<Vec<_>>(), "the inner one begins later and ends before");
-    let innermost = depth as u32;
+    let innermost = depth as u64;
     for outer in [0, 1, innermost - 1] {
         let inside = regions.place_at(address(8 * PAGE), 1, outer).err();
         assert_eq!(inside, Some(NoPlace::Outside { address: 8 * PAGE }));

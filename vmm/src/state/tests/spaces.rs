@@ -52,23 +52,24 @@ fn any_history_of_spaces_is_that_of_a_map() {
         while !choices.is_empty() {
             let id = choices.pick(&[0, 1, 2, 3, 4, 5, u32::MAX - 1, u32::MAX]);
             if choices.one_in(2) {
-                let removed = spaces.remove(SpaceId(id));
+                let removed = spaces.remove(SpaceId::from_parts(id, 7));
                 let expected = model.remove(&id);
                 assert_eq!(removed.map(core::ptr::from_ref), expected.map(core::ptr::from_ref));
                 free.extend(removed);
             } else if let Some(node) = free.pop_if(|_| !model.contains_key(&id)) {
-                node.id.set(SpaceId(id));
+                node.id.set(SpaceId::from_parts(id, 7));
                 spaces.insert(node);
                 model.insert(id, node);
             }
             let pointers: Vec<*const Space<'_>> = spaces.iter().map(core::ptr::from_ref).collect();
             let expected: Vec<*const Space<'_>> =
                 model.values().map(|space| core::ptr::from_ref(*space)).collect();
-            assert_eq!(pointers, expected, "oldest first");
+            assert_eq!(pointers, expected, "by number");
             for id in (0..8).chain([u32::MAX - 2, u32::MAX - 1, u32::MAX]) {
-                let found = spaces.find(SpaceId(id)).map(core::ptr::from_ref);
+                let found = spaces.find(SpaceId::from_parts(id, 7)).map(core::ptr::from_ref);
                 assert_eq!(found, model.get(&id).map(|space| core::ptr::from_ref(*space)));
-                let after = spaces.after(SpaceId(id)).map(|space| space.id.get().0);
+                assert!(spaces.find(SpaceId::from_parts(id, 6)).is_none(), "that one is gone");
+                let after = spaces.after(id).map(|space| space.id.get().number);
                 let later = model.keys().find(|later| **later > id).copied();
                 assert_eq!(after, later);
             }

@@ -4,7 +4,7 @@ use roottask::{check, check_eq, Outcome};
 use sel4::sys;
 use sel4_root_task::debug_println;
 use vmm::sel4::faults::keep_caller;
-use vmm::{FaultClass, PageFault, Resolution, ThreadId};
+use vmm::{FaultClass, PageFault, Resolution};
 use vmm_service::protocol::Refusal;
 use vmm_service::{Event, Incoming, CLIENT_BADGE};
 
@@ -71,10 +71,10 @@ impl Session<'_> {
         let fault = PageFault::from_x86_words(word(0), word(1), word(2), word(3));
         let badge = message.badge;
         let handled = stress.attempt(Kind::ClientFault, |vmm| vmm.handle_fault(badge, &fault))?;
-        let end = match handled.map(|handled| handled.resolution) {
-            Some(Resolution::Resolved(_)) => return Ok(Some(Answer::empty())),
-            Some(Resolution::AskPager { token, page }) => {
-                let (service, thread) = (&mut self.host.service, ThreadId::from_badge(badge));
+        let end = match handled.map(|handled| (handled.resolution, handled.thread.id)) {
+            Some((Resolution::Resolved(_), _)) => return Ok(Some(Answer::empty())),
+            Some((Resolution::AskPager { token, page }, thread)) => {
+                let service = &mut self.host.service;
                 let asked = stress.attempt(Kind::PagerCall, |vmm| {
                     service.ask_pager(vmm, thread, fault, token, page)
                 })?;
@@ -88,7 +88,7 @@ impl Session<'_> {
                 }
             }
             None => End::Short,
-            Some(resolution) => {
+            Some((resolution, _)) => {
                 check_eq!(resolution, Resolution::Unresolved(FaultClass::NoRegion));
                 check!(self.clients[index].argument & WILD != 0);
                 End::Wild

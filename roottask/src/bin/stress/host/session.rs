@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome};
 use sel4::{cap, Word};
-use vmm::{Quota, ThreadId};
+use vmm::Quota;
 use vmm_service::{Deferred, Program, Start, CLIENT_BADGE};
 
 use super::client::{check_end, let_run, plan, Client, End, Kill, OBJECTS, THREADS, WILD};
@@ -136,8 +136,8 @@ impl Session<'_> {
         let id = match badge & CLIENT_BADGE != 0 {
             true => self.host.service.client_of_badge(badge),
             false => {
-                let space = stress.vmm.space_of_thread(ThreadId::from_badge(badge)).ok()?;
-                self.host.service.client_in(space)
+                let thread = stress.vmm.thread_with_badge(badge).ok()?;
+                self.host.service.client_in(thread.space)
             }
         };
         self.clients.iter().position(|client| Some(client.id) == id)

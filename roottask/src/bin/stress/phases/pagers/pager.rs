@@ -139,26 +139,27 @@ extern "fastcall" fn serve(brief: usize, _: usize) -> ! {
     // SAFETY: `pager` wrote it there, and nobody else uses it while this thread runs.
     let brief = unsafe { &mut *brief };
     let news = cap::Notification::from_bits(brief.news);
-    let mut last = 0;
+    let mut last = [0; 2];
     loop {
         news.wait();
         loop {
-            let [_, ticket, page, _] = call(brief.calls, PagerCall::Next, &[last]);
-            if ticket == 0 {
+            let [_, low, high, page] = call(brief.calls, PagerCall::Next, &last);
+            if [low, high] == [0; 2] {
                 break;
             }
-            last = ticket;
-            brief.surprises += u32::from(!answer(brief, ticket, page as usize));
+            last = [low, high];
+            // The lowest bit says whether it is a write.
+            brief.surprises += u32::from(!answer(brief, last, page as usize >> 1));
         }
     }
 }
 
 /// Answers for one page; says whether all went as it should.
-fn answer(brief: &Brief, ticket: Word, page: usize) -> bool {
+fn answer(brief: &Brief, ticket: [Word; 2], page: usize) -> bool {
     const SHARE: Word = 0;
     const GIVE: Word = 1;
-    let supply_for = |ticket: Word, address: usize, how: Word| {
-        call(brief.calls, PagerCall::Supply, &[ticket, address as Word, how])[0] == 0
+    let supply_for = |[low, high]: [Word; 2], address: usize, how: Word| {
+        call(brief.calls, PagerCall::Supply, &[low, high, address as Word, how])[0] == 0
     };
     let supply = |address, how| supply_for(ticket, address, how);
     let address = brief.store + page * PAGE;
@@ -167,9 +168,10 @@ fn answer(brief: &Brief, ticket: Word, page: usize) -> bool {
         Action::Give => supply(address, GIVE),
         // Where another thread's request brought the page before, this one is answered by anything.
         Action::Nonsense => {
-            !supply_for(!ticket, address, GIVE) && (supply(NOWHERE, GIVE) || supply(address, SHARE))
+            let wrong = ticket.map(|word| !word);
+            !supply_for(wrong, address, GIVE) && (supply(NOWHERE, GIVE) || supply(address, SHARE))
         }
-        Action::Refuse => call(brief.calls, PagerCall::Refuse, &[ticket])[0] == 0,
+        Action::Refuse => call(brief.calls, PagerCall::Refuse, &ticket)[0] == 0,
         Action::Ignore => true,
         // SAFETY: it ends this thread, by an exception.
         Action::Die => unsafe { asm!("ud2", options(noreturn)) },

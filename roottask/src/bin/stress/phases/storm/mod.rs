@@ -160,7 +160,7 @@ fn serve(
 
 fn find(members: &mut [Member], badge: usize) -> Outcome<&mut Member> {
     let found = members.iter_mut().find(|member| member.worker.badge() == badge);
-    found.ok_or(Failure::Manager(vmm::Error::NoSuchThread(vmm::ThreadId::from_badge(badge))))
+    found.ok_or(Failure::Manager(vmm::Error::NoSuchThread(vmm::ThreadId::from_parts(badge, 0))))
 }
 
 /// What a thread that was stopped has come to. Nothing is as it should be but the end of its list,
