@@ -34,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pools = &self.pools;
         let kind = if pools.regions.available() < Reserve::REGIONS {
             NodeKind::Region
-        } else if pools.extents.available() < Reserve::EXTENTS {
+        } else if pools.extents.available() < Reserve::EXTENTS + self.promised_extents() {
             NodeKind::Extent
         } else if pools.tables.available() < Reserve::TABLES {
             NodeKind::Table
@@ -50,6 +50,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         };
         Some(Wanted::Own(kind))
+    }
+
+    /// Nodes that are held back for pages which bring no memory when they are given back: whoever
+    /// unmaps one of them in the midst of others needs a node, and may have nothing to make it of.
+    ///
+    /// Of n pages in an extent at most (n − 1) / 2 can be unmapped so, each between two that stay:
+    /// half a node a page for what was brought or asked for by address. A copy needs as much, and
+    /// lets its frame's owner need as much again (one more for each run of copies, whose own extent
+    /// needs one less than half): one node a copy. Each such unmapping takes a node and lowers what
+    /// is needed by one.
+    #[inline(always)]
+    fn promised_extents(&self) -> usize {
+        self.refcounts.live_copies() + (self.borrowed + self.physical) / 2
     }
 
     /// Brings every pool above its reserve. Usually there is nothing to do.

@@ -20,6 +20,7 @@ pub(crate) struct Held {
     owned: usize,
     copies: usize,
     borrowed: usize,
+    physical: usize,
 }
 
 /// Checks one rule.
@@ -54,6 +55,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("every copy is in one extent", frames.copies, frames.copies == copies)?;
         let callers = frames.borrowed - self.bookkeeping.mapped_pages;
         hold("frames that were brought are counted", callers, callers == self.borrowed)?;
+        let physical = frames.physical;
+        hold("pages asked for by address are counted", physical, physical == self.physical)?;
+        let live = self.refcounts.live_copies();
+        hold("copies that live are counted", live, live >= copies)?;
         hold("every table taken is in one space", tables, tables == taken_tables)?;
         self.validate_compaction()?;
         self.validate_append_cursor()
@@ -186,8 +191,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     };
                     let all = (0..extent.frames.count).all(|index| alive(extent.frame(index)));
                     hold("a frame that was brought or asked for is alive", at, all)?;
-                    if !ours {
-                        held.borrowed += extent.frames.count;
+                    match ours {
+                        true => held.physical += extent.frames.count,
+                        false => held.borrowed += extent.frames.count,
                     }
                 }
             }

@@ -36,6 +36,8 @@ pub struct Vmm<'p, K> {
     /// Frames of callers that are mapped, in all spaces: while there are none, nothing that is
     /// freed need be looked for in the extents.
     pub(crate) borrowed: usize,
+    /// Pages that are mapped of memory asked for by physical address.
+    pub(crate) physical: usize,
     /// Memory that must stay as it is.
     pub(crate) pinned: Pinned,
     /// Regions and records of copies in quarantine.

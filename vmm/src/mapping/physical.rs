@@ -138,8 +138,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let start = offset(range.start(), index << self.geometry.page_bits);
                 let (rights, cache) = (spec.rights, spec.cache);
                 index += frames.count;
-                if source == Source::Borrowed {
-                    self.borrowed += frames.count;
+                match source {
+                    Source::Borrowed => self.borrowed += frames.count,
+                    _ => self.physical += frames.count,
                 }
                 self.record_extent(
                     &mut reserve,

@@ -44,8 +44,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.check_unpinned(space, region)?;
         self.check_mapped(space, range)?;
-        let reserve = &mut self.refill()?;
         self.cut_large(space, range)?;
+        let edges = [range.start().bits(), range.end()];
+        let cut = edges.into_iter().filter_map(|edge| self.geometry.address(edge).ok());
+        let cuts = cut.filter_map(|edge| space.extents().across(edge)).count() != 0;
+        // Whole extents get new rights where they are: that needs no memory, even if there is none.
+        let reserve = &mut match cuts {
+            true => self.refill()?,
+            false => self.refill_to_free(),
+        };
         self.split_extent(reserve, space, range.start().bits())?;
         if let Err(error) = self.split_extent(reserve, space, range.end()) {
             // Nothing was done yet: the first cut is undone.

@@ -138,6 +138,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Source::Copy => {}
             Source::Borrowed => self.borrowed -= piece.frames.count,
             Source::Physical => {
+                self.physical -= piece.frames.count;
                 self.alloc.free_run_or_quarantine(
                     &mut self.kernel,
                     piece.frames.first,

@@ -65,6 +65,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             },
             temp_slots: TempSlots::new(geometry.range(0, 2)?),
             borrowed: 0,
+            physical: 0,
             pinned: Pinned::default(),
             quarantined: 0,
             asids: AsidPools::new(boot.asid_pool),

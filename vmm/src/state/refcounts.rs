@@ -104,6 +104,8 @@ impl<'a> KeyAdapter<'a> for CopiesBySlot<'_> {
 pub(crate) struct FrameRefcounts<'p> {
     groups: RBTree<GroupBySlot<'p>>,
     copies: RBTree<CopiesBySlot<'p>>,
+    /// Copies that are not deleted, those in quarantine included.
+    live: Cell<usize>,
 }
 
 impl<'p> FrameRefcounts<'p> {
@@ -111,7 +113,14 @@ impl<'p> FrameRefcounts<'p> {
         FrameRefcounts {
             groups: RBTree::new(GroupBySlot::new()),
             copies: RBTree::new(CopiesBySlot::new()),
+            live: Cell::new(0),
         }
+    }
+
+    /// Copies that are not deleted. O(1).
+    #[inline(always)]
+    pub fn live_copies(&self) -> usize {
+        self.live.get()
     }
 
     /// Whether any of these frames (by their own capabilities) has copies.
@@ -228,6 +237,7 @@ impl<'p> FrameRefcounts<'p> {
     pub fn copied(&self, copies: &CapCopies<'p>, frame: CPtr) {
         self.set(frame, self.count(frame).0 + 1);
         copies.live.set(copies.live.get() + 1);
+        self.live.set(self.live.get() + 1);
     }
 
     /// Counts a copy, just deleted, out; returns the count of its frame that is left.
@@ -236,6 +246,7 @@ impl<'p> FrameRefcounts<'p> {
         self.set(origin, left);
         if let Some(copies) = self.copies.upper_bound(Bound::Included(&copy)).get() {
             copies.live.set(copies.live.get() - 1);
+            self.live.set(self.live.get() - 1);
         }
         Count(left)
     }

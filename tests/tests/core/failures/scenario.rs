@@ -413,6 +413,30 @@ pub const ALL: &[Scenario] = &[
         request: |host, things| host.vmm.release(things.other.expect("set up")),
     },
     Scenario {
+        name: "unmap a page amid those of a clone",
+        leaves: Leaves::Progress,
+        setup: cow_pair,
+        request: |host, things| host.vmm.unmap(things.space(), 0x5000_0000 + 4 * PAGE, 1),
+    },
+    Scenario {
+        name: "unmap a page amid those that a clone has",
+        leaves: Leaves::Progress,
+        setup: cow_pair,
+        request: |host, _| host.vmm.unmap(host.vmm.own_space(), edge(host.target()) + 6 * PAGE, 1),
+    },
+    Scenario {
+        name: "unmap a page amid a caller's",
+        leaves: Leaves::Progress,
+        setup: |host| {
+            let frames = host.vmm.allocate_many(Blueprint::Frame { size_bits: 12 }, 8);
+            let frames = frames.expect("memory");
+            let (own, options) = (host.own(), RegionOptions::new(8).at(0x5000_0000));
+            host.vmm.map_objects(own, frames, &options).expect("memory");
+            Things { objects: Some(frames), ..Things::default() }
+        },
+        request: |host, _| host.vmm.unmap(host.vmm.own_space(), 0x5000_0000 + 3 * PAGE, 1),
+    },
+    Scenario {
         name: "split a region",
         leaves: Leaves::Nothing,
         setup: ten_pages,

@@ -14,11 +14,12 @@
 //!   obtainable.rs what is said to be obtainable is asked for and given
 //!   pinned.rs     what the manager stands on stays as it is
 //!   sharing.rs    what a share keeps of its source, what a refused clone leaves
+//!   last_pages.rs when all memory is out: the smallest giving back still works
 //!   short.rs      when memory is short: what is free can be had, what is not costs nothing
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A85–A88, I14 and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A88, I14 and I15.
 
 mod appending;
 mod boot;
@@ -27,6 +28,7 @@ mod compaction;
 mod first_try;
 mod in_place;
 mod in_use;
+mod last_pages;
 mod looking;
 mod memory;
 mod obtainable;

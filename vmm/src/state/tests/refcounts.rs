@@ -158,6 +158,7 @@ impl History<'_> {
         let all: usize = self.frames.values().map(|(copies, _)| copies).sum();
         let orphans = self.frames.values().filter(|(_, gone)| *gone).count();
         assert_eq!(counts.totals(), (orphans, all - stuck));
+        assert_eq!(counts.live_copies(), all);
         assert_eq!(
             self.pool.available(),
             self.groups - self.groups_used(),

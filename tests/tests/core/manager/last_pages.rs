@@ -1,0 +1,157 @@
+//! When all memory is out, the smallest giving back still works, wherever a page came from.
+//!
+//! Checks A80 of `MODEL.md`.
+
+use untyped_alloc::Rights;
+use vmm::{Blueprint, PageSize, RegionOptions, SpaceId};
+
+use super::FREE;
+use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+
+on_both!(
+    pages_shared_are_given_back_one_by_one_by_either_side,
+    pages_cloned_are_given_back_one_by_one_by_either_side,
+    owners_of_single_shared_pages_give_them_back,
+    pages_at_an_address_are_given_back_one_by_one,
+    pages_of_callers_are_given_back_one_by_one,
+    whole_extents_are_protected_without_memory,
+);
+
+/// Where the pages are that use up nodes.
+const USER: usize = 0x6000_0000;
+
+/// 16 MiB and little book-keeping.
+fn machine(target: Target) -> Fixture<'static> {
+    Fixture::new(Machine::with_ram(target, vec![(0x100_0000, 24)]).pool(16).slots(13))
+}
+
+/// Maps memory until there is none, not for book-keeping either; and takes the nodes that are left
+/// over, by giving single pages in the midst of others new rights until that is refused. Returns
+/// how often it was not.
+fn fill(host: &mut Fixture<'_>) -> usize {
+    let own = host.own();
+    host.vmm.map(own, &RegionOptions::new(1024).at(USER)).expect("memory");
+    for pages in [64, 1] {
+        while host.vmm.map(own, &RegionOptions::new(pages).page_size(PageSize::Small)).is_ok() {}
+    }
+    assert_eq!(host.vmm.stats().allocator.untyped_bytes / PAGE, 0, "no memory is left");
+    let done = (0..511)
+        .take_while(|index| {
+            let at = USER + (2 * index + 1) * PAGE;
+            host.vmm.protect(own, at, 1, Rights::READ).is_ok()
+        })
+        .count();
+    assert!(done < 511, "no nodes are left");
+    host.check();
+    done
+}
+
+/// Unmaps every second page of `pages`, each of them between two that stay.
+fn give_back(host: &mut Fixture<'_>, space: SpaceId, at: usize, pages: std::ops::Range<usize>) {
+    for page in pages.step_by(2) {
+        let unmapped = host.vmm.unmap(space, at + page * PAGE, 1);
+        assert!(unmapped.is_ok(), "page {page}: {unmapped:?}");
+    }
+    host.check();
+}
+
+fn other_space(host: &mut Fixture<'_>) -> SpaceId {
+    let other = host.vmm.create_space().expect("memory");
+    host.spaces.push(other);
+    other
+}
+
+/// The owner gives back every second page but the last, the other side those between: so each page
+/// is still had by one of the two, and no memory comes back that nodes could be made of.
+fn either_side(host: &mut Fixture<'_>, other: SpaceId) {
+    let own = host.own();
+    fill(host);
+    let live = host.vmm.stats().allocator.live.frames[0];
+    give_back(host, own, FREE, 1..255);
+    give_back(host, other, FREE, 2..255);
+    assert_eq!(host.vmm.stats().allocator.live.frames[0], live, "the case is about no memory");
+    for page in 0..256 {
+        for space in [own, other] {
+            let decommitted = host.vmm.decommit(space, FREE + page * PAGE, 1);
+            assert!(decommitted.is_ok(), "page {page} of {space:?}: {decommitted:?}");
+        }
+    }
+    host.check();
+    assert!(host.vmm.stats().allocator.live.frames[0] < live, "now all came back");
+}
+
+/// A80.
+fn pages_shared_are_given_back_one_by_one_by_either_side(target: Target) {
+    let mut host = machine(target);
+    let (own, other) = (host.own(), other_space(&mut host));
+    host.vmm.map(own, &RegionOptions::new(256).at(FREE)).expect("memory");
+    host.vmm.share(own, FREE, 256, other, &RegionOptions::new(256).at(FREE)).expect("memory");
+    either_side(&mut host, other);
+}
+
+/// A80.
+fn pages_cloned_are_given_back_one_by_one_by_either_side(target: Target) {
+    let mut host = machine(target);
+    let (own, other) = (host.own(), other_space(&mut host));
+    let region = host.vmm.map(own, &RegionOptions::new(256).at(FREE)).expect("memory");
+    host.vmm.clone_region(region, other, &RegionOptions::new(1).at(FREE)).expect("memory");
+    either_side(&mut host, other);
+}
+
+/// A80.
+fn owners_of_single_shared_pages_give_them_back(target: Target) {
+    let mut host = machine(target);
+    let (own, other) = (host.own(), other_space(&mut host));
+    host.vmm.map(own, &RegionOptions::new(256).at(FREE)).expect("memory");
+    for page in (1..255).step_by(2) {
+        let options = RegionOptions::new(1).rights(Rights::READ);
+        host.vmm.share(own, FREE + page * PAGE, 1, other, &options).expect("memory");
+    }
+    fill(&mut host);
+    let live = host.vmm.stats().allocator.live.frames[0];
+    give_back(&mut host, own, FREE, 1..255);
+    assert_eq!(host.vmm.stats().allocator.live.frames[0], live, "the case is about no memory");
+}
+
+/// A80.
+fn pages_at_an_address_are_given_back_one_by_one(target: Target) {
+    let mut host = machine(target);
+    let own = host.own();
+    let paddr = 0x100_0000 + (14 << 20);
+    let region = host.vmm.map_physical(own, paddr, &RegionOptions::new(256).at(FREE));
+    let region = region.expect("nobody has it");
+    fill(&mut host);
+    give_back(&mut host, own, FREE, 1..255);
+    host.vmm.release(region).expect("a region");
+    host.check();
+}
+
+/// A80.
+fn pages_of_callers_are_given_back_one_by_one(target: Target) {
+    let mut host = machine(target);
+    let own = host.own();
+    let frames = host.vmm.allocate_many(Blueprint::Frame { size_bits: 12 }, 256).expect("memory");
+    let region = host.vmm.map_objects(own, frames, &RegionOptions::new(256).at(FREE));
+    let region = region.expect("memory");
+    fill(&mut host);
+    give_back(&mut host, own, FREE, 1..255);
+    host.vmm.release(region).expect("a region");
+    host.vmm.free_many(frames).expect("mapped nowhere");
+    host.check();
+}
+
+/// A80: what takes no node is not refused for want of one.
+fn whole_extents_are_protected_without_memory(target: Target) {
+    let mut host = machine(target);
+    let own = host.own();
+    let refused = 2 * fill(&mut host) + 1;
+    let rights = |host: &Fixture<'_>, page: usize| {
+        host.vmm.mapping_at(own, USER + page * PAGE).expect("an address").expect("mapped").rights
+    };
+    assert_eq!(rights(&host, refused), Rights::READ_WRITE, "what was refused is as it was");
+    host.vmm.protect(own, USER, 1024, Rights::READ).expect("it takes no node");
+    assert!((0..1024).all(|page| rights(&host, page) == Rights::READ));
+    host.check();
+    host.vmm.unmap(own, USER + 101 * PAGE, 1).expect("giving back works");
+    host.check();
+}
