@@ -11,9 +11,10 @@ impl<'p> Allocator<'p> {
     }
 
     /// The CNode capability that resolves every CPtr of this CSpace with all bits of a word: what
-    /// a new thread that shares the CSpace is given as its root.
+    /// a new thread that shares the CSpace is given as its root. Once it was asked for, the root of
+    /// a grown CSpace stays as long as there is this manager.
     pub fn cspace_root(&self) -> CPtr {
-        self.cspace.root()
+        self.cspace.tell_root()
     }
 
     /// Tells the allocator that the faults of the thread whose CSpace this is
@@ -95,6 +96,14 @@ impl<'p> Allocator<'p> {
             .into_iter()
             .any(|class| self.chunks.with_room(class, true, blueprint).is_some());
         ready || self.blocks.best_fit(size_bits).is_some()
+    }
+
+    /// Whether trying to have a frame of 2^`size_bits` bytes is worth it: one can be had at once, or
+    /// there is memory enough and some of it is kept unused, which is reclaimed then. O(log n).
+    pub fn may_have_frames(&self, size_bits: u8) -> bool {
+        let unused =
+            || self.chunks.unused().is_some() || self.blocks.coalescible_for(size_bits).is_some();
+        self.has_frames(size_bits) || (self.most_frame_bytes() >> size_bits != 0 && unused())
     }
 
     /// The most bytes of frames that a request could possibly have: all RAM but the frames that are

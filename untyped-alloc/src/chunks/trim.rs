@@ -28,7 +28,9 @@ impl Allocator<'_> {
             }
             outcome = outcome.and_then(|()| self.shrink(kernel));
         }
-        outcome
+        outcome?;
+        self.restore_root(kernel)?;
+        self.coalesce_all(kernel)
     }
 
     fn coalesce_all(&mut self, kernel: &mut impl Kernel) -> Result<()> {

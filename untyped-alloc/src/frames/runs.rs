@@ -3,7 +3,7 @@
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
 use crate::types::MAX_BATCH;
-use crate::types::{AllocatedFrames, Blueprint, Dirty, Error, Frames, Result, Zeroed};
+use crate::types::{AllocatedFrames, Blueprint, CPtr, Dirty, Error, Frames, Result, Zeroed};
 
 /// The fewest frames that are made at once: one retype for one frame costs 1103 instructions, for
 /// 16 about 150 each.
@@ -64,6 +64,56 @@ impl Allocator<'_> {
     /// [`Error::NotAllocated`] unless every one of them was allocated: none is freed then.
     pub fn free_frames(&mut self, frames: Frames) -> Result<()> {
         self.free_run(Blueprint::Frame { size_bits: frames.size_bits }, frames, false)
+    }
+
+    /// Tells the allocator that the capability to a frame, in `slot`, is copied for a caller. The
+    /// copy must not outlive what the frame is used for now: see [`Allocator::recall_frames`].
+    pub fn note_copied(&mut self, slot: CPtr) {
+        if let Some((chunk, _)) = self.chunks.find(slot).filter(|(chunk, _)| chunk.recycles()) {
+            self.chunks.tell(chunk);
+        }
+    }
+
+    /// Whether capabilities to any frames were copied for callers. O(1).
+    #[inline(always)]
+    pub fn any_copied(&self) -> bool {
+        self.chunks.any_told()
+    }
+
+    /// Whether a frame, by its own capability, came with one whose capability was copied for a
+    /// caller. O(log n).
+    pub fn was_copied(&self, frame: CPtr) -> bool {
+        self.chunks.find(frame).is_some_and(|(chunk, _)| chunk.was_told())
+    }
+
+    /// As [`Allocator::free_frames`], of frames whose capabilities may have been copied for callers:
+    /// the copies are deleted first. One kernel call for each. A frame of which the kernel refuses
+    /// that is retired.
+    ///
+    /// # Errors
+    /// As [`Allocator::free_frames`].
+    pub fn recall_frames(&mut self, kernel: &mut impl Kernel, frames: Frames) -> Result<()> {
+        self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames)?;
+        for nth in 0..frames.count {
+            let one = Frames { first: frames.first.offset(nth), count: 1, ..frames };
+            match kernel.cnode_revoke(self.path(one.first)) {
+                Ok(()) => self.free_frames(one)?,
+                Err(_) => self.retire_frames(one)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Retires frames: they are not used again before their memory is, with that of all that came
+    /// with them. No kernel call.
+    ///
+    /// # Errors
+    /// As [`Allocator::free_frames`].
+    pub fn retire_frames(&mut self, frames: Frames) -> Result<()> {
+        let blueprint = Blueprint::Frame { size_bits: frames.size_bits };
+        let (chunk, index) = self.recycling_run(blueprint, frames)?;
+        (0..frames.count).for_each(|nth| self.retire(chunk, index + nth));
+        Ok(())
     }
 
     /// Frees frames that were never mapped since they were allocated or zeroed: they stay zeroed.

@@ -29,7 +29,7 @@ impl<'p> Allocator<'p> {
 
     /// One step towards a free block of 2^`bits` bytes; false when there is nothing left to do.
     /// One kernel call.
-    fn reclaim_step(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<bool> {
+    pub(crate) fn reclaim_step(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<bool> {
         let coalescible = self.blocks.coalescible_for(bits);
         if let Some(block) = coalescible.filter(|block| block.size_bits() >= bits) {
             return self.coalesce(kernel, block).map(|()| true);

@@ -3,7 +3,7 @@
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
 use crate::types::MAX_BATCH;
-use crate::types::{CPtr, Error, Result};
+use crate::types::{Blame, CPtr, Error, Result};
 
 /// Slots that only growing the CSpace and splitting blocks may take.
 const RESERVE: usize = 64;
@@ -12,7 +12,7 @@ impl Allocator<'_> {
     /// Allocates `count` consecutive empty slots (1 to 256), growing the CSpace when there is need.
     /// They lie in one CNode. At the most 8 kernel calls, usually none.
     pub fn alloc_slots(&mut self, kernel: &mut impl Kernel, count: usize) -> Result<CPtr> {
-        let first = self.alloc_object_slots(kernel, count)?;
+        let first = self.alloc_kept_slots(kernel, count)?;
         self.slots.lend(first, count);
         Ok(first)
     }
@@ -23,7 +23,17 @@ impl Allocator<'_> {
     /// # Errors
     /// As [`Allocator::alloc_slots`].
     pub fn alloc_kept_slots(&mut self, kernel: &mut impl Kernel, count: usize) -> Result<CPtr> {
-        self.alloc_object_slots(kernel, count)
+        loop {
+            let free = self.slots.free_count();
+            let refused = match self.alloc_object_slots(kernel, count) {
+                Err(error) if error.blame() == Blame::Resource => error,
+                given => return given,
+            };
+            // Unused objects and free blocks have slots too. Growing may have reclaimed some.
+            if !self.reclaim_step(kernel, 0)? && self.slots.free_count() <= free {
+                return Err(refused);
+            }
+        }
     }
 
     /// Frees slots that [`Allocator::alloc_kept_slots`] gave. They must be empty. No kernel call.

@@ -17,25 +17,69 @@ impl<'p> Allocator<'p> {
         if self.slots.pool.available() == 0 {
             return Err(Error::OutOfNodes(NodeKind::SlotWindow));
         }
-        // From here on the root, once it is replaced, stays: it is used by the next attempt.
-        let root = match self.cspace.growth() {
-            Some(growth) => growth,
-            None => self.replace_root(kernel)?,
-        };
         let mount = self.cspace.free_mount().ok_or(Error::OutOfSlots(1))?;
+        // The larger of the two that need memory comes first, and the root only when it is there.
         let blueprint = Blueprint::CNode { radix_bits: CSpace::NODE_RADIX };
         let cnode = self.make_cnode(kernel, blueprint)?;
-        let dst = self.cspace.mount_path(root, mount);
-        let src = self.path(cnode.slot());
-        if let Err(error) = kernel.cnode_mint_guard(dst, src, 0, self.cspace.node_guard_bits()) {
+        if let Err(error) = self.mount(kernel, cnode, mount) {
             self.free_or_quarantine(kernel, cnode);
-            return Err(Error::Kernel { invocation: Invocation::CNodeMint, error });
+            // Where this is refused too, the next attempt uses the root, or `trim` gives it back.
+            let _ = self.restore_root(kernel);
+            return Err(error);
         }
         self.cspace.insert_mount(mount);
         // There is a node: it was checked above, and nothing since took one.
         if let Some(window) = self.slots.insert(self.cspace.mount_base(mount), 0, WINDOW_SLOTS) {
             window.set_cnode(cnode);
         }
+        Ok(())
+    }
+
+    /// Mounts a CNode in the root of the grown CSpace, which is made if there is none.
+    fn mount(&mut self, kernel: &mut impl Kernel, cnode: Object, mount: usize) -> Result<()> {
+        let root = match self.cspace.growth() {
+            Some(growth) => {
+                self.set_root(kernel, growth.guarded)?;
+                growth
+            }
+            None => self.replace_root(kernel)?,
+        };
+        let (dst, src) = (self.cspace.mount_path(root, mount), self.path(cnode.slot()));
+        kernel
+            .cnode_mint_guard(dst, src, 0, self.cspace.node_guard_bits())
+            .map_err(|error| Error::Kernel { invocation: Invocation::CNodeMint, error })
+    }
+
+    /// Gives the thread a root for its CSpace, unless it has it. At the most one kernel call.
+    fn set_root(&mut self, kernel: &mut impl Kernel, root: CPtr) -> Result<()> {
+        if self.cspace.threads_root() == root {
+            return Ok(());
+        }
+        let info = *self.cspace.info();
+        kernel
+            .tcb_set_space(info.tcb, self.cspace.thread_faults(), root, info.vspace)
+            .map_err(|error| Error::Kernel { invocation: Invocation::TcbSetSpace, error })?;
+        self.cspace.set_threads_root(root);
+        Ok(())
+    }
+
+    /// Gives the root of a grown CSpace back in which nothing is mounted any more: the thread gets
+    /// the initial CNode for its root, as at boot. Two kernel calls. Where somebody was told of the
+    /// grown root ([`Allocator::cspace_root`]) it stays: it may be the root of other threads, which
+    /// the kernel would take from them.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it is still there, and can be tried again or used.
+    pub(crate) fn restore_root(&mut self, kernel: &mut impl Kernel) -> Result<()> {
+        self.free_abandoned_root(kernel)?;
+        let Some(growth) = self.cspace.growth().filter(|_| self.cspace.is_root_unused()) else {
+            return Ok(());
+        };
+        self.set_root(kernel, self.cspace.info().root)?;
+        // The capability with the guard is derived from the object's, and goes with it.
+        self.free(kernel, growth.object)?;
+        self.cspace.remove_growth();
+        self.slots.free(growth.guarded, 1);
         Ok(())
     }
 
@@ -53,6 +97,7 @@ impl<'p> Allocator<'p> {
     /// Makes the root CNode of a grown CSpace, mounts the initial CNode in it and gives it to the
     /// thread.
     fn replace_root(&mut self, kernel: &mut impl Kernel) -> Result<Growth> {
+        self.free_abandoned_root(kernel)?;
         let blueprint = Blueprint::CNode { radix_bits: CSpace::ROOT_RADIX };
         let object = self.make_cnode(kernel, blueprint)?;
         let guarded = match self.alloc_reserved_slots(1) {
@@ -70,14 +115,22 @@ impl<'p> Allocator<'p> {
                 Ok(growth)
             }
             Err((invocation, error)) => {
-                // Revoking what the object was made of deletes the guarded capability as well. If
-                // even that is refused, the slot is not empty and cannot be given back.
-                if self.free_or_quarantine(kernel, object) {
-                    self.slots.free(guarded, 1);
-                }
+                // If even that is refused, it is tried again before the next one, and by `trim`.
+                self.cspace.abandoned = Some(Growth { object, guarded });
+                let _ = self.free_abandoned_root(kernel);
                 Err(Error::Kernel { invocation, error })
             }
         }
+    }
+
+    /// Destroys a root that was never installed, if there is one. One kernel call.
+    fn free_abandoned_root(&mut self, kernel: &mut impl Kernel) -> Result<()> {
+        let Some(root) = self.cspace.abandoned else { return Ok(()) };
+        // Revoking what the object was made of deletes the guarded capability as well.
+        self.free(kernel, root.object)?;
+        self.cspace.abandoned = None;
+        self.slots.free(root.guarded, 1);
+        Ok(())
     }
 
     /// Fills the new root and gives it to the thread. The order matters: the thread must find all

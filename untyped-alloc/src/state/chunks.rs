@@ -68,6 +68,8 @@ pub struct Chunks<'p> {
     last: Cell<Option<&'p Chunk<'p>>>,
     /// Goes up whenever objects may have become ready in chunks that are in use.
     supplies: u32,
+    /// Chunks of which a capability was copied for a caller.
+    told: usize,
 }
 
 impl<'p> Chunks<'p> {
@@ -79,6 +81,7 @@ impl<'p> Chunks<'p> {
             by_room: RBTree::new(ByRoom::new()),
             last: Cell::new(None),
             supplies: 0,
+            told: 0,
         }
     }
 
@@ -88,6 +91,7 @@ impl<'p> Chunks<'p> {
         node.block.set(Some(new.block));
         node.blueprint.set(Some(new.blueprint));
         node.recycles.set(new.recycles);
+        node.told.set(false);
         node.first.set(new.first);
         node.serial.set(new.serial);
         node.count.set(new.count as u16);
@@ -111,7 +115,20 @@ impl<'p> Chunks<'p> {
         chunk.class.set(None);
         chunk.block.set(None);
         chunk.serial.set(0);
+        self.told -= usize::from(chunk.told.replace(false));
         self.pool.free(chunk);
+    }
+
+    /// Records that a capability to an object of a chunk was copied for a caller. It is known of
+    /// the chunk as a whole, for as long as the chunk lasts.
+    pub fn tell(&mut self, chunk: &'p Chunk<'p>) {
+        self.told += usize::from(!chunk.told.replace(true));
+    }
+
+    /// Whether a capability to an object of any chunk was copied for a caller. O(1).
+    #[inline(always)]
+    pub fn any_told(&self) -> bool {
+        self.told != 0
     }
 
     /// Allocates `count` ready objects from number `first` on.

@@ -13,6 +13,8 @@
 //! It also stays the cheaper way to name its own slots. Threads made before the growth keep the old
 //! root and see the initial CNode alone.
 
+use core::cell::Cell;
+
 use super::slot_window::WINDOW_SLOTS;
 use crate::types::{CPtr, CSpaceInfo, CapPath, Object};
 
@@ -43,6 +45,12 @@ pub struct CSpace {
     /// The first slot of the initial CNode that is in no window yet.
     unopened: usize,
     grown: Option<Growth>,
+    /// A root that was to be the grown one, and that the kernel would neither install nor destroy.
+    pub abandoned: Option<Growth>,
+    /// The root that the thread has.
+    threads_root: CPtr,
+    /// Whether the grown root was told to somebody who may have given it to other threads.
+    told: Cell<bool>,
     /// Where the faults of the thread go whose CSpace this is, or the null capability.
     thread_faults: CPtr,
     /// Which slots of the grown root are taken.
@@ -57,15 +65,21 @@ impl CSpace {
     /// As many second-level CNodes there can be, the initial one included.
     pub const MAX_MOUNTS: usize = 1 << CSpace::ROOT_RADIX;
 
+    /// The slots of the grown root that are taken when none of our CNodes is mounted: number 0 is
+    /// the initial CNode's.
+    const NONE_MOUNTED: [u32; CSpace::MAX_MOUNTS / 32] = [1, 0, 0, 0, 0, 0, 0, 0];
+
     /// A CSpace that has not grown, with no window open. A word has `word_bits` bits.
     pub fn new(info: CSpaceInfo, word_bits: u8) -> CSpace {
-        // Number 0 is the initial CNode's.
-        let mounted = [1, 0, 0, 0, 0, 0, 0, 0];
+        let mounted = CSpace::NONE_MOUNTED;
         CSpace {
             info,
             word_bits,
             unopened: info.first_free,
             grown: None,
+            abandoned: None,
+            threads_root: info.root,
+            told: Cell::new(false),
             thread_faults: CPtr::NULL,
             mounted,
         }
@@ -84,6 +98,35 @@ impl CSpace {
     /// Records that the CSpace has grown: `growth` is the thread's root now.
     pub fn set_growth(&mut self, growth: Growth) {
         self.grown = Some(growth);
+        self.threads_root = growth.guarded;
+        self.told.set(false);
+    }
+
+    /// Records that the CSpace is as it was at boot: the grown root is gone.
+    pub fn remove_growth(&mut self) {
+        self.grown = None;
+    }
+
+    /// The root that the thread has: the grown one, or the initial CNode.
+    pub fn threads_root(&self) -> CPtr {
+        self.threads_root
+    }
+
+    /// Records the root that the thread was given.
+    pub fn set_threads_root(&mut self, root: CPtr) {
+        self.threads_root = root;
+    }
+
+    /// Whether nothing but the initial CNode is mounted in the grown root, and nobody was told of
+    /// it.
+    pub fn is_root_unused(&self) -> bool {
+        self.mounted == CSpace::NONE_MOUNTED && !self.told.get()
+    }
+
+    /// The root, for somebody who may give it to other threads: [`CSpace::root`].
+    pub fn tell_root(&self) -> CPtr {
+        self.told.set(true);
+        self.root()
     }
 
     /// The fault endpoint of the thread whose CSpace this is: it is set again with a new root.

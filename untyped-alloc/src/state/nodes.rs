@@ -139,6 +139,8 @@ pub struct Chunk<'p> {
     pub(super) movable: Cell<u16>,
     /// Nothing is allocated from it: it is to be emptied.
     pub(super) evacuating: Cell<bool>,
+    /// Whether a capability to one of its objects was copied for a caller.
+    pub(super) told: Cell<bool>,
     /// What its place in the tree of room is sorted by; `None` when it is not in it.
     pub(super) class: Cell<Option<Class>>,
     pub(super) objects: ObjectMap,
@@ -165,6 +167,11 @@ impl<'p> Chunk<'p> {
     /// The block that its objects were made from; `None` for a node that is in no tree.
     pub fn block(&self) -> Option<&'p Block<'p>> {
         self.block.get()
+    }
+
+    /// Whether a capability to one of its objects was copied for a caller.
+    pub fn was_told(&self) -> bool {
+        self.told.get()
     }
 
     /// What its objects are.
