@@ -28,7 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.kernel.cnode_delete(self.alloc.path(unused))?;
                 unused
             }
-            None => self.alloc.alloc_kept_slots(&mut self.kernel, 1)?,
+            None => self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?,
         };
         node.reply.set(Some(slot));
         Ok(slot)

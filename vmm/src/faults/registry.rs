@@ -77,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn mint(&mut self, endpoint: CPtr, badge: usize) -> Result<CPtr> {
-        let slot = self.alloc.alloc_kept_slots(&mut self.kernel, 1)?;
+        let slot = self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let (src, path) = (self.alloc.path(endpoint), self.alloc.path(slot));
         let minted = self
             .fill_slot(slot, |kernel, dst| kernel.cnode_mint_badge(dst, src, Rights::all(), badge))

@@ -222,7 +222,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let (mut best, mut bits) = (small, small);
                 while let Some(larger) = self.geometry.larger_frame(bits) {
                     let fits = at.is_aligned(larger) && end - at.bits() >= 1 << larger;
-                    if fits && self.alloc.has_frames(larger) && self.is_vacant(space, at, larger) {
+                    if fits
+                        && self.is_vacant(space, at, larger)
+                        && self.alloc.may_have_frames(larger)
+                    {
                         best = larger;
                     }
                     bits = larger;

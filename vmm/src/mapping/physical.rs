@@ -49,8 +49,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let mut count = (1usize << alignment).min(largest).min(MAX_BATCH);
             let blueprint = Blueprint::Frame { size_bits: bits };
             loop {
-                let in_use = match vmm.alloc.allocate_at(&mut vmm.kernel, blueprint, at, count) {
-                    Err(untyped_alloc::Error::AddressInUse(in_use)) => in_use,
+                let made =
+                    vmm.take(|alloc, kernel| alloc.allocate_at(kernel, blueprint, at, count));
+                let in_use = match made {
+                    Err(Error::Allocator(untyped_alloc::Error::AddressInUse(in_use))) => in_use,
                     made => {
                         let first = made?.first_slot();
                         return Ok((Frames { first, count, size_bits: bits }, Source::Physical));

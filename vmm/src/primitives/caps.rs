@@ -28,10 +28,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Copies the capability in the slot `src` of the manager's CSpace, with at most `rights`, to
     /// an empty slot of any CNode. One kernel call.
     ///
+    /// A copy of the capability to a page of the manager's ([`crate::Mapping::frame`], an IPC
+    /// buffer's) lasts as long as the page has that frame: before the frame is anybody else's, the
+    /// kernel deletes all copies, wherever they are. That costs one more kernel call for each frame
+    /// that is given back of those that came with it. Unmap a copy that you mapped before that: the
+    /// kernel unmaps a page only with the last capability to its frame. Copies made on
+    /// [`Vmm::kernel_mut`] are not known here.
+    ///
     /// # Errors
     /// [`Error::Kernel`]: `DeleteFirst` when `dst` is occupied, `FailedLookup` or `RangeError` when
     /// it is no slot.
     pub fn copy_cap(&mut self, dst: CapPath, src: CPtr, rights: Rights) -> Result {
+        self.note_copied(src);
         let src = self.alloc.path(src);
         self.kernel.cnode_copy(dst, src, rights).map_err(Error::from)
     }
@@ -41,9 +49,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// As for [`Vmm::copy_cap`]; a capability that has a badge cannot be given another.
     pub fn mint_cap(&mut self, dst: CapPath, src: CPtr, rights: Rights, badge: usize) -> Result {
+        self.note_copied(src);
         let src = self.alloc.path(src);
         let minted = self.kernel.cnode_mint_badge(dst, src, rights, badge);
         minted.map_err(Error::from)
+    }
+
+    /// A caller gets a copy of the capability in `src`, which may be a frame's own or a copy.
+    fn note_copied(&mut self, src: CPtr) {
+        let own = self.refcounts.origin(src).unwrap_or(src);
+        self.alloc.note_copied(own);
     }
 
     /// Deletes the capability in a slot of any CNode. One kernel call, which succeeds for an empty

@@ -1,6 +1,6 @@
 //! Copies of frame capabilities: made, counted, deleted.
 
-use untyped_alloc::{CPtr, Frames, Kernel, Memory, Rights};
+use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -10,7 +10,8 @@ use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Copies the capabilities of an extent's frames into consecutive slots, and counts them.
+    /// Copies the capabilities of an extent's frames into consecutive slots, and counts them: of
+    /// all of them, or, where the slots that are free lie scattered, of the first few.
     pub(crate) fn copy_frames(&mut self, _reserve: &mut Reserve, piece: &Extent) -> Result<Frames> {
         let origin = match piece.source {
             Source::Copy => {
@@ -29,12 +30,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.remove_unused_groups(origin, count);
             return Err(Error::OutOfNodes(NodeKind::CapCopies));
         };
-        let first = match self.alloc.alloc_kept_slots(&mut self.kernel, count) {
-            Ok(first) => first,
-            Err(error) => {
-                self.pools.copies.free(node);
-                self.remove_unused_groups(origin, count);
-                return Err(error.into());
+        let (all, mut count) = (count, count);
+        let first = loop {
+            match self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, count)) {
+                Ok(first) => break first,
+                Err(error) if error.blame() == Blame::Resource && count > 1 => count /= 2,
+                Err(error) => {
+                    self.pools.copies.free(node);
+                    self.remove_unused_groups(origin, all);
+                    return Err(error);
+                }
             }
         };
         self.refcounts.insert_copies(node, first, origin, count);
@@ -47,12 +52,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             };
             if let Err(error) = copied {
                 self.delete_copies(first, index);
-                self.remove_unused_groups(origin, count);
+                self.remove_unused_groups(origin, all);
                 return Err(error);
             }
             self.refcounts.copied(node, frame);
         }
-        Ok(Frames { first, ..piece.frames })
+        self.remove_unused_groups(origin, all);
+        Ok(Frames { first, count, ..piece.frames })
     }
 
     /// Deletes the copies that were made for one extent, the first `count` of which are there; on a
@@ -116,26 +122,38 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refcounts.remove_orphan(origin);
         for level in self.geometry.levels {
             let frames = Frames { first: origin, count: 1, size_bits: level.entry_bits };
-            if level.holds_frames && self.alloc.free_frames(frames).is_ok() {
+            if level.holds_frames && self.recycle(frames) {
                 return;
             }
         }
+    }
+
+    /// Gives back frames that were mapped for an owner; says whether they were the allocator's. What
+    /// callers copied of their capabilities goes before anybody else gets them: then that is one
+    /// kernel call each.
+    fn recycle(&mut self, frames: Frames) -> bool {
+        let copied = self.alloc.any_copied() && self.alloc.was_copied(frames.first);
+        let freed = match copied {
+            false => self.alloc.free_frames(frames),
+            // A copy of the manager's own may be mapped still, and is unmapped before it goes.
+            true if self.retry_stuck().is_err() => self.alloc.retire_frames(frames),
+            true => self.alloc.recall_frames(&mut self.kernel, frames),
+        };
+        freed.is_ok()
     }
 
     /// The owner of frames has unmapped them: gives those back that have no copies, and leaves the
     /// others to their sharers.
     pub(crate) fn owner_gone(&mut self, frames: Frames) {
         if !self.refcounts.any_in(&frames) {
-            // They are recorded as taken from the allocator, so it takes them.
-            let _ = self.alloc.free_frames(frames);
+            self.recycle(frames);
             return;
         }
         for index in 0..frames.count {
             let frame = frames.first.offset(index);
             match self.refcounts.count(frame) {
                 Count::NONE => {
-                    let one = Frames { first: frame, count: 1, ..frames };
-                    let _ = self.alloc.free_frames(one);
+                    self.recycle(Frames { first: frame, count: 1, ..frames });
                 }
                 _ => self.refcounts.owner_gone(frame),
             }

@@ -1,7 +1,7 @@
 //! Page tables: made when something is to be mapped, kept a little when empty, given back.
 
 use page_tables::{PageRange, Table, VirtAddr};
-use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory};
+use untyped_alloc::{Allocator, Blame, CPtr, Counted, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
@@ -136,7 +136,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Takes memory of the allocator with `take`. Where it is out, all empty page tables that are
+    /// Takes memory or slots of the allocator with `take`: the one way to do so. Where they are out,
+    /// which is only said when the allocator has nothing unused left to take back, all empty page tables that are
     /// kept for speed are given back, and `take` is called once more.
     #[inline(always)]
     pub(crate) fn take<T>(
@@ -167,7 +168,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         error: untyped_alloc::Error,
         take: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
     ) -> Result<T> {
-        let out = matches!(error, untyped_alloc::Error::OutOfMemory { .. });
+        let out = error.blame() == Blame::Resource;
         if !out || !self.give_back_kept_tables(way) {
             return Err(error.into());
         }

@@ -290,17 +290,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         to: PageRange,
     ) -> Result {
         let mut cursor = ExtentCursor::over(range);
-        while let Some(Visited { extent, .. }) = cursor.next(space) {
-            let start = offset(to.start(), extent.start.bits() - range.start().bits());
+        while let Some(visited) = cursor.next(space) {
+            let piece = visited.part();
+            let start = offset(to.start(), piece.start.bits() - range.start().bits());
             let recorded = self.refill().and_then(|mut reserve| {
-                let frames = self.copy_frames(&mut reserve, &extent)?;
-                let clone = Extent { start, frames, source: Source::Copy, ..extent };
-                self.record_extent(&mut reserve, into, clone)
+                let frames = self.copy_frames(&mut reserve, &piece)?;
+                let clone = Extent { start, frames, source: Source::Copy, ..piece };
+                self.record_extent(&mut reserve, into, clone)?;
+                Ok(piece.part(0, frames.count).end())
             });
-            if let Err(error) = recorded {
-                // None of them is mapped yet.
-                self.free_unused_in(into, to);
-                return Err(error);
+            match recorded {
+                // What is left of the piece, if anything, comes next.
+                Ok(end) => cursor.go_to(end),
+                Err(error) => {
+                    // None of them is mapped yet.
+                    self.free_unused_in(into, to);
+                    return Err(error);
+                }
             }
         }
         self.map_extents(into, to)

@@ -143,12 +143,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let frames = self.copy_frames(&mut reserve, &piece)?;
                 let fresh = Extent::fresh(at, frames, rights, cache);
                 let shared = Extent { source: Source::Copy, ..fresh };
-                self.record_extent(&mut reserve, into, shared)
+                self.record_extent(&mut reserve, into, shared)?;
+                Ok(piece.part(0, frames.count).end())
             });
-            if let Err(error) = recorded {
-                // None of them is mapped yet.
-                self.free_unused_in(into, to);
-                return Err(error);
+            match recorded {
+                // What is left of the piece, if anything, comes next.
+                Ok(end) => cursor.go_to(end),
+                Err(error) => {
+                    // None of them is mapped yet.
+                    self.free_unused_in(into, to);
+                    return Err(error);
+                }
             }
         }
         self.map_extents(into, to)

@@ -154,11 +154,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
         let untyped =
             self.take(|alloc, kernel| alloc.allocate(kernel, Blueprint::Untyped { size_bits }))?;
-        let slot = match self.alloc.alloc_kept_slots(&mut self.kernel, 1) {
+        let slot = match self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1)) {
             Ok(slot) => slot,
             Err(error) => {
                 self.alloc.free_or_quarantine(&mut self.kernel, untyped);
-                return Err(error.into());
+                return Err(error);
             }
         };
         let made = self

@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn try_alloc_slots(&mut self, count: usize) -> Result<CPtr> {
         let _reserve = self.refill()?;
-        Ok(self.alloc.alloc_slots(&mut self.kernel, count)?)
+        self.take(|alloc, kernel| alloc.alloc_slots(kernel, count))
     }
 
     /// Allocates a kernel object that counts as a space's. As [`Vmm::allocate`].
@@ -52,7 +52,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let node = self.space(space)?;
         self.check_quota(node, Resource::Objects, 1)?;
         let _reserve = self.refill()?;
-        let object = self.alloc.allocate_charged(&mut self.kernel, blueprint, space.number())?;
+        let object = {
+            let account = space.number();
+            self.take(|alloc, kernel| alloc.allocate_charged(kernel, blueprint, account))?
+        };
         node.objects.set(node.objects.get() + 1);
         Ok(object)
     }

@@ -13,6 +13,7 @@ on_both!(
     what_is_no_live_frame_is_not_brought,
     a_slot_that_is_not_empty_spoils_nothing,
     an_object_is_freed_from_the_account_that_it_is_in,
+    copies_of_a_frames_capability_end_with_its_use,
 );
 
 const FRAME: Blueprint = Blueprint::Frame { size_bits: 12 };
@@ -242,5 +243,47 @@ fn an_object_is_freed_from_the_account_that_it_is_in(target: Target) {
     host.vmm.free_for(other, others).expect("its own");
     host.vmm.destroy_space(other).expect("nothing is left in it");
     host.spaces.truncate(1);
+    host.check();
+}
+
+/// A84: whoever copied the capability to a page has nothing of what the frame is used for next.
+fn copies_of_a_frames_capability_end_with_its_use(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, slot) = (host.own(), host.vmm.alloc_slots(3).expect("slots"));
+    let other = host.vmm.create_space().expect("memory");
+    host.spaces.push(other);
+    tagged(&mut host, FREE, 4);
+    let view = host.vmm.share(own, FREE + PAGE, 1, other, &RegionOptions::new(1)).expect("room");
+    // Of a page that is one owner's, of one that is shared, and of the sharer's own capability.
+    let pages = [(own, FREE), (own, FREE + PAGE), (other, view.start().bits())];
+    for (index, (space, address)) in pages.into_iter().enumerate() {
+        let frame = host.vmm.mapping_at(space, address).expect("an address").expect("mapped").frame;
+        let path = host.vmm.allocator().path(slot.offset(index));
+        host.vmm.copy_cap(path, frame, Rights::all()).expect("an empty slot");
+    }
+    let gone = |host: &Fixture<'_>| [0, 1, 2].map(|n| host.kernel().is_empty_slot(slot.offset(n)));
+    host.vmm.unmap(own, FREE, 2).expect("mapped");
+    assert_eq!(gone(&host), [true, false, false], "the second frame is still the sharer's");
+    assert_eq!(host.read(other, view.start().bits()), 2, "and the sharer still has it");
+    host.vmm.release(view).expect("a region");
+    assert_eq!(gone(&host), [true; 3]);
+    host.check();
+    // Where the kernel refuses, nobody gets the frame.
+    let frame =
+        host.vmm.mapping_at(own, FREE + 2 * PAGE).expect("an address").expect("mapped").frame;
+    let path = host.vmm.allocator().path(slot);
+    host.vmm.copy_cap(path, frame, Rights::all()).expect("an empty slot");
+    // The first call unmaps it.
+    host.kernel().fail_nth(2, untyped_alloc::KernelError::IllegalOperation);
+    host.vmm.unmap(own, FREE + 2 * PAGE, 1).expect("it is unmapped");
+    assert!(!host.kernel().disarm(), "a call was refused");
+    assert!(!host.kernel().is_empty_slot(slot));
+    host.check();
+    while let Ok(page) = host.vmm.map(own, &RegionOptions::new(1)) {
+        let at = page.start().bits();
+        let got = host.vmm.mapping_at(own, at).expect("an address").expect("mapped").frame;
+        assert_ne!(got, frame, "{at:#x} has the frame of which there is a copy");
+    }
+    host.vmm.release_slot(slot).expect("mapped nowhere");
     host.check();
 }

@@ -10,6 +10,7 @@ use crate::support::{Fixture, Machine, PAGE, Target, on_both};
 on_both!(
     freed_large_pages_serve_small_ones,
     ready_large_pages_serve_one_small_page,
+    ready_small_frames_serve_large_pages,
     kept_tables_count_against_no_quota,
     kept_tables_are_given_back_when_memory_is_out,
     more_than_there_is_is_refused_before_anything_is_done,
@@ -74,6 +75,23 @@ fn ready_large_pages_serve_one_small_page(target: Target) {
         assert!(had > (2 << bits) * 90 / 100, "{had} bytes had, round {round}");
         host.check();
     }
+}
+
+/// A67: what a request in vain took of all memory serves a large page that is preferred.
+fn ready_small_frames_serve_large_pages(target: Target) {
+    let mut host = Fixture::new(like_a_boot(target));
+    let (own, bits) = (host.own(), target.large_bits());
+    let per_large = 1 << (bits - 12);
+    // Its tables and its book-keeping are too much.
+    let most = host.vmm.allocator().most_frame_bytes() / PAGE;
+    let vain = host.vmm.map(own, &RegionOptions::new(most - 2).at(FREE));
+    assert_eq!(vain.expect_err("there is not so much").blame(), vmm::Blame::Resource);
+    let large = host.vmm.allocator().has_frames(bits);
+    assert!(!large, "the case is about memory that is all small frames");
+    let options = RegionOptions::new(3 * per_large).aligned(bits).page_size(PageSize::Auto);
+    let region = host.vmm.map(own, &options).expect("memory");
+    assert_eq!(host.vmm.large_pages_in(region), Ok(3 * per_large));
+    host.check();
 }
 
 /// One page in each of four spans of a page table, `from` spans behind the start.
