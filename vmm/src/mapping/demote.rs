@@ -67,6 +67,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let index = extent.index_of(address);
         let large = extent.part(index, 1);
         self.check_divisible(&large)?;
+        let needs = Error::OutOfMemoryToCut {
+            address: large.start.bits(),
+            bytes: self.bytes_to_cut(&large),
+        };
+        if self.bytes_to_cut(&large) > self.alloc.most_frame_bytes() {
+            return Err(needs);
+        }
         let mut small = Extents::new();
         let filled = self
             .take_small(&large, &mut small)
@@ -77,7 +84,52 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.pools.extents.free(node);
             self.free_or_leave(extent.frames);
         }
-        filled
+        filled.map_err(|error| match error {
+            Error::OutOfNodes(_) | Error::Allocator(untyped_alloc::Error::OutOfMemory { .. }) => {
+                needs
+            }
+            error => error,
+        })
+    }
+
+    /// The least memory that small pages in the place of a large one take, with the tables that map
+    /// them.
+    fn bytes_to_cut(&self, large: &Extent) -> usize {
+        let page_bits = self.geometry.page_bits;
+        let levels = self.geometry.level_of_frame(large.frames.size_bits);
+        let below = self.geometry.levels.iter().skip(levels.map_or(0, |level| level.into()));
+        let entries = below.take_while(|level| level.entry_bits != page_bits);
+        let tables = entries.map(|level| 1 << (large.frames.size_bits - level.entry_bits));
+        (1 << large.frames.size_bits) + (tables.sum::<usize>() << page_bits)
+    }
+
+    /// How much memory, in bytes, that is not in use now a request takes which unmaps, decommits,
+    /// protects or splits off `pages` pages from the address `start` (bytes) on: as much as small
+    /// pages in the place of those large ones that it cuts. 0 where it cuts none. No kernel call.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::region_of_range`]; [`Error::Shared`], [`Error::NotManaged`] when a page
+    /// cannot be cut.
+    pub fn memory_to_cut(
+        &self,
+        space: crate::SpaceId,
+        start: usize,
+        pages: usize,
+    ) -> Result<usize> {
+        let space = self.space(space)?;
+        let (_, range) = self.caller_range(space, start, pages)?;
+        let (mut bytes, mut last) = (0, None);
+        for edge in [range.start().bits(), range.end()] {
+            let at = self.geometry.address(edge).ok();
+            let Some(extent) = at.and_then(|at| space.extents().across(at)) else { continue };
+            let large = extent.part((edge - extent.start.bits()) >> extent.frames.size_bits, 1);
+            if large.start.bits() != edge && last != Some(large.start) {
+                self.check_divisible(&large)?;
+                bytes += self.bytes_to_cut(&large);
+                last = Some(large.start);
+            }
+        }
+        Ok(bytes)
     }
 
     /// Refuses a large page that is not one owner's alone.

@@ -115,6 +115,15 @@ pub enum Error {
         /// The address of the page.
         address: usize,
     },
+    /// The request cuts a large page, which takes memory for small pages in its place and for what
+    /// maps them, and so much is not to be had. Unmapping the whole page takes none. How much it
+    /// is can be asked before: [`crate::Vmm::memory_to_cut`].
+    OutOfMemoryToCut {
+        /// The address of the page.
+        address: usize,
+        /// The least that it takes, in bytes.
+        bytes: usize,
+    },
     /// The memory is not the manager's to share, move or change: the caller brought it or asked
     /// for it by physical address.
     NotManaged {
@@ -239,6 +248,7 @@ impl Error {
             Error::Allocator(error) => error.blame(),
             Error::OutOfNodes(_)
             | Error::NoRoom { .. }
+            | Error::OutOfMemoryToCut { .. }
             | Error::OutOfAsids
             | Error::OutOfBadges
             | Error::OutOfSpaceNumbers
@@ -322,6 +332,9 @@ impl fmt::Display for Error {
             }
             Error::LargePage { address } => {
                 write!(f, "the large page at {address:#x} cannot be cut or misaligned")
+            }
+            Error::OutOfMemoryToCut { address, bytes } => {
+                write!(f, "cutting the large page at {address:#x} takes {bytes} bytes")
             }
             Error::NotManaged { address } => write!(f, "the memory at {address:#x} is not ours"),
             Error::Shared { address } => write!(f, "the memory at {address:#x} is shared"),

@@ -1,9 +1,9 @@
 //! When all memory is out, the smallest giving back still works, wherever a page came from.
 //!
-//! Checks A80 of `MODEL.md`.
+//! Checks A80 and A81 of `MODEL.md`.
 
 use untyped_alloc::Rights;
-use vmm::{Blueprint, PageSize, RegionOptions, SpaceId};
+use vmm::{Blueprint, Error, PageSize, RegionOptions, SpaceId};
 
 use super::FREE;
 use crate::support::{Fixture, Machine, PAGE, Target, on_both};
@@ -15,6 +15,8 @@ on_both!(
     pages_at_an_address_are_given_back_one_by_one,
     pages_of_callers_are_given_back_one_by_one,
     whole_extents_are_protected_without_memory,
+    cutting_a_large_page_says_what_it_takes,
+    whole_large_pages_are_given_back_without_memory,
 );
 
 /// Where the pages are that use up nodes.
@@ -137,6 +139,51 @@ fn pages_of_callers_are_given_back_one_by_one(target: Target) {
     give_back(&mut host, own, FREE, 1..255);
     host.vmm.release(region).expect("a region");
     host.vmm.free_many(frames).expect("mapped nowhere");
+    host.check();
+}
+
+/// A81.
+fn cutting_a_large_page_says_what_it_takes(target: Target) {
+    let mut host = machine(target);
+    let (own, bits) = (host.own(), target.large_bits());
+    let pages = 1 << (bits - 12);
+    let options = RegionOptions::new(pages).at(FREE).page_size(PageSize::Large { bits });
+    let region = host.vmm.map(own, &options).expect("memory");
+    host.write(own, FREE + 5 * PAGE, 77);
+    fill(&mut host);
+    // The small pages and one table.
+    let bytes = (1 << bits) + PAGE;
+    let needs = Error::OutOfMemoryToCut { address: FREE, bytes };
+    for (first, count) in [(0, 1), (3, 1), (1, pages - 1), (0, pages - 1)] {
+        let start = FREE + first * PAGE;
+        assert_eq!(host.vmm.memory_to_cut(own, start, count), Ok(bytes));
+        host.refuses(needs, |vmm| vmm.unmap(own, start, count));
+        host.refuses(needs, |vmm| vmm.decommit(own, start, count));
+        host.refuses(needs, |vmm| vmm.protect(own, start, count, Rights::READ));
+    }
+    assert_eq!(host.vmm.memory_to_cut(own, FREE, pages), Ok(0));
+    // With as much as that to be had, the table of what had it included, it is done.
+    let had = host.vmm.region_at(own, USER).expect("a space").expect("a region").id;
+    host.vmm.release(had).expect("a region");
+    assert!(host.vmm.stats().free_bytes() >= bytes);
+    host.vmm.unmap(own, FREE, 1).expect("there is memory");
+    assert_eq!(host.read(own, FREE + 5 * PAGE), 77, "what stays has its contents");
+    host.check();
+    host.vmm.release(region).expect("a region");
+    host.check();
+}
+
+/// A81: all of a large page is given back without memory.
+fn whole_large_pages_are_given_back_without_memory(target: Target) {
+    let mut host = machine(target);
+    let (own, bits) = (host.own(), target.large_bits());
+    let pages = 1 << (bits - 12);
+    let options = RegionOptions::new(pages).at(FREE).page_size(PageSize::Large { bits });
+    host.vmm.map(own, &options).expect("memory");
+    fill(&mut host);
+    let free = host.vmm.stats().allocator.free_bytes();
+    host.vmm.unmap(own, FREE, pages).expect("it takes nothing");
+    assert!(host.vmm.stats().allocator.free_bytes() >= free + (1 << bits) - 2 * PAGE);
     host.check();
 }
 
