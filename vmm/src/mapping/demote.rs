@@ -58,22 +58,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Replaces the large page at `address` by pages of the smallest size.
     pub(crate) fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
-        self.under_pressure(|vmm| vmm.try_demote(space, address))
+        let not_mapped = Error::NotMapped { address: address.bits() };
+        let extent = space.extents().at(address).ok_or(not_mapped)?;
+        let large = extent.part(extent.index_of(address), 1);
+        self.check_divisible(&large)?;
+        let bytes = self.bytes_to_cut(&large);
+        let needs = Error::OutOfMemoryToCut { address: large.start.bits(), bytes };
+        if bytes > self.alloc.most_frame_bytes() {
+            return Err(needs);
+        }
+        let out = |error: &Error| {
+            let memory =
+                matches!(error, Error::Allocator(untyped_alloc::Error::OutOfMemory { .. }));
+            memory || matches!(error, Error::OutOfNodes(_))
+        };
+        let demoted = self.under_pressure(|vmm| vmm.try_demote(space, large.start));
+        demoted.map_err(|error| if out(&error) { needs } else { error })
     }
 
     fn try_demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let not_mapped = Error::NotMapped { address: address.bits() };
+        // Looked up again: pages may have been moved since.
         let extent = space.extents().at(address).ok_or(not_mapped)?;
         let index = extent.index_of(address);
         let large = extent.part(index, 1);
-        self.check_divisible(&large)?;
-        let needs = Error::OutOfMemoryToCut {
-            address: large.start.bits(),
-            bytes: self.bytes_to_cut(&large),
-        };
-        if self.bytes_to_cut(&large) > self.alloc.most_frame_bytes() {
-            return Err(needs);
-        }
         let mut small = Extents::new();
         let filled = self
             .take_small(&large, &mut small)
@@ -84,12 +92,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.pools.extents.free(node);
             self.free_or_leave(extent.frames);
         }
-        filled.map_err(|error| match error {
-            Error::OutOfNodes(_) | Error::Allocator(untyped_alloc::Error::OutOfMemory { .. }) => {
-                needs
-            }
-            error => error,
-        })
+        filled
     }
 
     /// The least memory that small pages in the place of a large one take, with the tables that map
