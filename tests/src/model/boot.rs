@@ -363,9 +363,10 @@ impl<'p> Boot<'p> {
         let mut untypeds = Vec::new();
         for (device, regions) in [(false, &config.ram), (true, &config.devices)] {
             for &(paddr, size_bits) in regions {
-                let end = paddr + (1 << size_bits);
+                // Its end may be the end of the word.
+                let last = paddr | mask(size_bits);
                 assert!(paddr.is_multiple_of(1 << size_bits), "{paddr:#x} is not aligned");
-                assert!(end <= own.start || own.end <= paddr, "{paddr:#x} is the kernel's");
+                assert!(last < own.start || own.end <= paddr, "{paddr:#x} is the kernel's");
                 let cap = Cap::Untyped { base: paddr, size_bits, used: 1 << size_bits, device };
                 let slot = self.provide(cap);
                 untypeds.push(BootUntyped { slot, paddr, size_bits, device });

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ModelKernel;
+use super::arch::mask;
 use super::cap::Cap;
 use super::cspace::SlotId;
 use super::objects::ObjectKind;
@@ -90,10 +91,10 @@ impl ModelKernel<'_> {
             let Cap::Untyped { base, size_bits, used, .. } = slot.cap else {
                 continue;
             };
-            let end = base + (1 << size_bits);
+            let last = base | mask(size_bits);
             let below: HashSet<SlotId> = self.descendants(id).into_iter().collect();
             let from = by_address.partition_point(|&((at, _), _)| at < base);
-            let inside = by_address[from..].iter().take_while(|&&((at, _), _)| at < end);
+            let inside = by_address[from..].iter().take_while(|&&((at, _), _)| at <= last);
             for &((at, bits), other) in inside {
                 let same_memory = (at, bits) == (base, size_bits);
                 let larger = bits > size_bits;
@@ -101,8 +102,11 @@ impl ModelKernel<'_> {
                     continue;
                 }
                 assert!(below.contains(&other), "{other:?} is in {id:?} and not below it");
-                let top = at + (1 << bits);
-                assert!(top <= base + used, "{other:?} ends at {top:#x}, above {:#x}", base + used);
+                let top = at - base + (1 << bits);
+                assert!(
+                    top <= used,
+                    "{other:?} ends {top:#x} bytes into {base:#x}, above {used:#x}"
+                );
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use untyped_alloc::kernel::Blueprint;
 
 use super::ModelKernel;
+use super::arch::mask;
 use super::cap::Cap;
 
 /// What kinds of objects are counted. An untyped is no object, as it has no last capability.
@@ -43,9 +44,11 @@ impl Objects {
     /// # Panics
     /// When it overlaps another: the model has lost its own watermark.
     pub(super) fn create(&mut self, base: usize, kind: ObjectKind, size_bits: u8) {
-        let end = base + (1 << size_bits);
-        if let Some((&other, object)) = self.by_base.range(..end).next_back() {
-            assert!(other + (1 << object.size_bits) <= base, "{kind:?} {base:#x} on {object:?}");
+        // Its end may be the end of the word.
+        let last = base | mask(size_bits);
+        if let Some((&other, object)) = self.by_base.range(..=last).next_back() {
+            let before = other | mask(object.size_bits);
+            assert!(before < base, "{kind:?} {base:#x} on {object:?}");
         }
         self.by_base.insert(base, Object { kind, size_bits });
     }

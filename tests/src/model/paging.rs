@@ -85,9 +85,9 @@ impl Tables {
         self.by_base.remove(&table);
     }
 
-    /// Forgets the tables in memory that was cleared.
+    /// Forgets the tables in memory that was cleared, at least one byte.
     pub(super) fn clear_range(&mut self, base: usize, bytes: usize) {
-        while let Some((&table, _)) = self.by_base.range(base..base + bytes).next() {
+        while let Some((&table, _)) = self.by_base.range(base..=base + (bytes - 1)).next() {
             self.by_base.remove(&table);
         }
     }

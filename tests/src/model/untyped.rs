@@ -52,8 +52,9 @@ impl ModelKernel<'_> {
         if reset {
             self.reset(base, size_bits, used, device);
         }
-        let first = (base + used_now).next_multiple_of(1 << object_bits);
-        let used = first + (count << object_bits) - base;
+        // Offsets, as the end of the untyped may be the end of the word; its base is aligned.
+        let offset_of_first = used_now.next_multiple_of(1 << object_bits);
+        let (first, used) = (base + offset_of_first, offset_of_first + (count << object_bits));
         self.slots.get_mut(source).cap = Cap::Untyped { base, size_bits, used, device };
         for i in 0..count {
             let object = first + (i << object_bits);

@@ -3,6 +3,7 @@
 //! | folder | what it holds the crates to |
 //! |---|---|
 //! | `support/` | machines, the fixture, snapshots: what all of them use |
+//! | `addresses.rs` | addresses and ranges at the ends of the word and of user space |
 //! | `allocator/` | the untyped allocator by itself |
 //! | `failures/` | every kernel call refused, every page, slot and node missing, one at a time |
 //! | `manager/` | the manager, operation by operation |
@@ -14,6 +15,7 @@
 //! is never asked of the code under test: it is read from the model kernel's page tables and
 //! capabilities, or from a reference model that is a plain map.
 
+mod addresses;
 mod allocator;
 mod failures;
 mod manager;

@@ -12,6 +12,7 @@ on_both!(
     ram_that_is_free_in_pieces_is_coalesced,
     memory_in_use_is_not_given_twice,
     slots_that_must_grow_do_not_take_the_memory,
+    memory_ends_where_the_word_ends,
 );
 
 const DEVICE: usize = 0xf000_0000;
@@ -90,5 +91,43 @@ fn slots_that_must_grow_do_not_take_the_memory(target: Target) {
     }
     let frames = bench.alloc.allocate_at(&mut bench.kernel, FRAME, 0x108_0000, 32);
     assert_eq!(bench.memory(frames.expect("it is free").first_slot()).0, 0x108_0000);
+    bench.check();
+}
+
+/// A26, A28, I10: on a host of 32 bits this is memory that ends at 2^32.
+fn memory_ends_where_the_word_ends(target: Target) {
+    let (ram, device) = (usize::MAX << 20, usize::MAX << 22);
+    let mut machine = Machine::with_ram(target, vec![(0x100_0000, 16), (ram, 20)]);
+    machine.config.devices = vec![(device, 21)];
+    let mut bench = Bench::new(machine);
+    bench.check();
+    let whole = bench.alloc.stats();
+    let last = usize::MAX - (PAGE - 1);
+    let frame = bench.alloc.allocate_at(&mut bench.kernel, FRAME, last, 1).expect("it is free");
+    assert_eq!(bench.memory(frame.first_slot()), (last, PAGE));
+    bench.check();
+    let taken = bench.alloc.allocate_at(&mut bench.kernel, FRAME, last, 1);
+    assert_eq!(taken, Err(Error::AddressInUse(last)));
+    bench.alloc.free_many(&mut bench.kernel, frame).expect("it is live");
+    // All of it by address, and then anyhow: each page once.
+    let all = bench.alloc.allocate_at(&mut bench.kernel, FRAME, ram, 256).expect("it is free");
+    assert_eq!(bench.memory(all.first_slot().offset(255)), (last, PAGE));
+    bench.alloc.free_many(&mut bench.kernel, all).expect("they are live");
+    let runs = bench.frames(256);
+    let mut pages: Vec<usize> = Vec::new();
+    for run in &runs {
+        pages.extend((0..run.count).map(|index| bench.memory(run.first.offset(index)).0));
+    }
+    assert_eq!(pages.iter().max(), Some(&last));
+    bench.check();
+    runs.into_iter().for_each(|run| bench.alloc.free_frames(run).expect("taken"));
+    let beyond = bench.alloc.allocate_at(&mut bench.kernel, FRAME, last, 2);
+    assert!(beyond.is_err(), "there is nothing behind the last page: {beyond:?}");
+    let top = device + (1 << 21) - PAGE;
+    let page = bench.alloc.allocate_at(&mut bench.kernel, FRAME, top, 1).expect("it is free");
+    bench.alloc.free_many(&mut bench.kernel, page).expect("it is live");
+    bench.alloc.trim(&mut bench.kernel).expect("no call is refused");
+    let now = bench.alloc.stats();
+    assert_eq!((now.untyped_bytes, now.free_by_size), (whole.untyped_bytes, whole.free_by_size));
     bench.check();
 }

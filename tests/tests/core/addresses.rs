@@ -1,0 +1,156 @@
+//! Addresses and ranges at the ends of the word and of user space.
+//!
+//! Checks A11 of `MODEL.md` where numbers become addresses. `fuzz/src/addresses.rs` compares all
+//! of it with arithmetic in 128 bits.
+
+use page_tables::{AddressError, Geometry, VirtAddr};
+
+use crate::support::{PAGE, Target, on_both};
+
+on_both!(
+    an_address_is_aligned_to_any_power_of_two,
+    an_address_does_not_wrap,
+    a_range_ends_where_user_space_ends,
+    parts_of_a_range_lie_in_it,
+    tables_end_with_user_space,
+);
+
+fn geometry(target: Target) -> Geometry {
+    target.architecture().geometry
+}
+
+/// A11: 64 and more are the word and more, on any host.
+fn an_address_is_aligned_to_any_power_of_two(target: Target) {
+    let geometry = geometry(target);
+    let last = geometry.user_end - 1;
+    for number in [0, 1, PAGE, PAGE + 1, 0x4000_0000, last] {
+        let address = geometry.address(number).expect("user space");
+        for bits in 0..=u8::MAX {
+            // A number is a multiple of what is larger than it only if it is 0.
+            let unit = 1u128.checked_shl(u32::from(bits)).unwrap_or(u128::MAX);
+            let down = (number as u128 / unit * unit) as usize;
+            assert_eq!(address.align_down(bits).bits(), down, "{number:#x} by {bits}");
+            assert_eq!(address.is_aligned(bits), down == number, "{number:#x} by {bits}");
+        }
+    }
+    // Also what is not in user space.
+    let top = VirtAddr::default().checked_add(usize::MAX).expect("it does not wrap");
+    for bits in 0..usize::BITS as u8 {
+        assert_eq!(top.align_down(bits).bits(), usize::MAX << bits);
+        assert_eq!(top.is_aligned(bits), bits == 0);
+    }
+    for bits in [usize::BITS as u8, 64, 65, 128, u8::MAX] {
+        assert_eq!((top.align_down(bits).bits(), top.is_aligned(bits)), (0, false));
+        assert!(VirtAddr::default().is_aligned(bits), "0 is a multiple of everything");
+    }
+}
+
+fn an_address_does_not_wrap(target: Target) {
+    let last = geometry(target).address(geometry(target).user_end - 1).expect("the last one");
+    let room = usize::MAX - last.bits();
+    let sum = |bytes| last.checked_add(bytes).map(VirtAddr::bits);
+    assert_eq!(sum(0), Some(last.bits()));
+    assert_eq!(sum(room), Some(usize::MAX), "it may lie outside user space");
+    assert_eq!((sum(room + 1), sum(usize::MAX)), (None, None));
+}
+
+fn a_range_ends_where_user_space_ends(target: Target) {
+    let geometry = geometry(target);
+    let (end, bits) = (geometry.user_end, geometry.page_bits);
+    let outside = |address| Err(AddressError::OutsideUserSpace { address, end });
+    assert_eq!(geometry.address(end).map(|_| ()), outside(end));
+    assert_eq!(geometry.address(usize::MAX).map(|_| ()), outside(usize::MAX));
+    let all = geometry.range(0, end / PAGE).expect("all of it");
+    assert_eq!((all.start().bits(), all.end(), all.bytes()), (0, end, end));
+    assert_eq!(geometry.range(end - PAGE, 1).map(|last| last.end()), Ok(end));
+    assert_eq!(geometry.range(end - PAGE, 2).map(|_| ()), outside(end + PAGE));
+    assert_eq!(geometry.range(end, 1).map(|_| ()), outside(end + PAGE));
+    for start in [1, PAGE - 1, PAGE + 1, usize::MAX] {
+        let misaligned = Err(AddressError::Misaligned { address: start, bits });
+        assert_eq!(geometry.range(start, 1).map(|_| ()), misaligned);
+    }
+    let empty = Err(AddressError::Empty { address: PAGE });
+    assert_eq!(geometry.range(PAGE, 0).map(|_| ()), empty);
+    let last = !(PAGE - 1);
+    for (start, pages) in [(last, 1), (PAGE, usize::MAX >> bits), (0, usize::MAX), (last, 2)] {
+        let wraps = Err(AddressError::Wraps { address: start, pages });
+        assert_eq!(geometry.range(start, pages).map(|_| ()), wraps, "{pages} from {start:#x}");
+    }
+}
+
+fn parts_of_a_range_lie_in_it(target: Target) {
+    let geometry = geometry(target);
+    let end = geometry.user_end;
+    let range = geometry.range(end - 4 * PAGE, 4).expect("the last four");
+    for (first, pages) in [(0, 0), (4, 1), (0, 5), (usize::MAX, 1), (1, usize::MAX), (2, 3)] {
+        assert_eq!(range.part(first, pages), None, "{pages} from {first}");
+    }
+    assert_eq!(
+        range.part(1, 3).map(|part| (part.start().bits(), part.end())),
+        Some((end - 3 * PAGE, end))
+    );
+    let pages = |part: Option<page_tables::PageRange>| part.map(|part| part.pages());
+    for (address, left) in [
+        (0, Some(4)),
+        (end - 4 * PAGE, Some(4)),
+        (end - PAGE, Some(1)),
+        (end, None),
+        (end + PAGE, None),
+        (!(PAGE - 1), None),
+    ] {
+        assert_eq!(pages(range.from(address)), left, "from {address:#x}");
+    }
+    let other = geometry.range(end - 6 * PAGE, 3).expect("three, of which one is in it");
+    let before = geometry.range(end - 6 * PAGE, 2).expect("two just before it");
+    assert_eq!(
+        (pages(range.intersection(other)), pages(other.intersection(range))),
+        (Some(1), Some(1))
+    );
+    assert_eq!(
+        (pages(range.intersection(before)), pages(before.intersection(range))),
+        (None, None)
+    );
+    assert_eq!((range.overlaps(other), other.overlaps(range)), (true, true));
+    assert_eq!((range.overlaps(before), before.overlaps(range)), (false, false));
+    assert!(range.covers(range) && range.covers(range.part(1, 3).expect("three of four")));
+    assert!(!range.covers(other) && !other.covers(range) && !before.covers(other));
+    for (address, inside) in [(end - 4 * PAGE, true), (end - 1, true), (end - 4 * PAGE - 1, false)]
+    {
+        assert_eq!(range.contains(geometry.address(address).expect("user space")), inside);
+    }
+    assert_eq!(
+        format!("{range} {range:?}"),
+        format!("{0:#x}..{end:#x} {0:#x}..{end:#x}", end - 4 * PAGE)
+    );
+}
+
+fn tables_end_with_user_space(target: Target) {
+    let geometry = geometry(target);
+    let (end, span) = (geometry.user_end, 1 << target.large_bits());
+    let deepest = geometry.levels.len() as u8 - 1;
+    let last = geometry.address(end - 1).expect("the last one");
+    assert_eq!((geometry.table_base(0, last).bits(), geometry.table_end(0, last)), (0, end));
+    assert_eq!(geometry.table_end(deepest, last), end);
+    let first = geometry.address(span - 1).expect("in the first table");
+    assert_eq!(
+        (geometry.table_base(deepest, first).bits(), geometry.table_end(deepest, first)),
+        (0, span)
+    );
+    let second = geometry.address(span).expect("in the second table");
+    assert_eq!(geometry.table_base(deepest, second).bits(), span);
+    let page = geometry.page_of(last);
+    assert_eq!((page.start().bits(), page.end()), (end - PAGE, end));
+    let range = geometry.range(span - 2 * PAGE, 5 + span / PAGE).expect("over two ends");
+    let parts: Vec<_> =
+        geometry.parts(deepest, range).map(|part| (part.start().bits(), part.pages())).collect();
+    assert_eq!(parts, [(span - 2 * PAGE, 2), (span, span / PAGE), (2 * span, 3)]);
+    let frames: Vec<_> =
+        (0..=u8::MAX).filter(|&bits| geometry.level_of_frame(bits).is_some()).collect();
+    let sizes = target.architecture().sizes.frame_bits;
+    assert!(frames.iter().all(|bits| sizes.contains(bits)), "{frames:?}");
+    for pair in frames.windows(2) {
+        assert_eq!(geometry.larger_frame(pair[0]), Some(pair[1]));
+    }
+    assert_eq!(geometry.larger_frame(*frames.last().expect("there is one")), None);
+    assert_eq!((frames[0], frames[1]), (12, target.large_bits()));
+}
