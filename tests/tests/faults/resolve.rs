@@ -1,7 +1,8 @@
 //! What each class of fault does to memory, and what it costs.
 
 use untyped_alloc::{Invocation, Rights};
-use vmm::{Access, Backing, Error, FaultClass, Quota, RegionOptions, Resource, SpaceId};
+use vmm::{Access, Backing, Error, FaultClass, PageFault, Quota, RegionOptions, Resolution};
+use vmm::{Resource, SpaceId};
 
 use crate::support::{Fixture, PAGE, Target, on_both};
 use crate::world::{page_fault, touch, try_access};
@@ -19,6 +20,7 @@ on_both!(
     memory_that_is_cloned_can_be_shared_afterwards,
     a_quota_stops_faults_as_it_stops_requests,
     nobody_s_addresses_are_told_apart,
+    a_fault_that_is_out_of_date_gives_no_right_to_write,
 );
 
 fn space(host: &mut Fixture<'static>) -> SpaceId {
@@ -252,6 +254,26 @@ fn nobody_s_addresses_are_told_apart(target: Target) {
         let fault = page_fault(address, Access::Write, unmapped);
         let resolution = host.vmm.resolve_fault(own, &fault).expect("no error");
         assert_eq!(resolution, vmm::Resolution::Unresolved(class), "{address:#x}");
+    }
+}
+
+/// A9, I16: another thread's fault was answered first, so the page is there; it is mapped again with
+/// the rights that it has, which under copy-on-write are fewer than its region's.
+fn a_fault_that_is_out_of_date_gives_no_right_to_write(target: Target) {
+    for side in 0..2 {
+        for access in [Access::Read, Access::Execute] {
+            let mut host = Fixture::roomy(target);
+            let (spaces, at) = cloned(&mut host);
+            let late = PageFault { address: at + PAGE, access, present: false, ip: 0 };
+            let resolution = host.vmm.resolve_fault(spaces[side], &late);
+            assert_eq!(resolution, Ok(Resolution::Resolved(FaultClass::Recorded)));
+            let rights = host.mappings(spaces[side])[&(at + PAGE)].rights;
+            assert_eq!(rights, Rights::READ, "the frame is shared");
+            let touched = touch(&mut host, spaces[side], at + PAGE, Access::Write, 9);
+            assert_eq!(touched.expect("memory").class, Some(FaultClass::CopyOnWrite));
+            assert_eq!(host.read(spaces[1 - side], at + PAGE), 1, "as it was when it was cloned");
+            host.check();
+        }
     }
 }
 

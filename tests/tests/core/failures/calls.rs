@@ -21,6 +21,12 @@ const ERRORS: [KernelError; 4] = [
     KernelError::NotEnoughMemory,
 ];
 
+/// Of these, as many as `REFUSED_ERRORS` says, or all.
+fn errors() -> &'static [KernelError] {
+    let count = std::env::var("REFUSED_ERRORS").ok().and_then(|text| text.parse().ok());
+    &ERRORS[..count.unwrap_or(ERRORS.len()).clamp(1, ERRORS.len())]
+}
+
 /// What is so before a scenario, before its request, and after it, when nothing fails.
 pub struct Expected {
     /// Not where the manager's own memory grows from run to run.
@@ -119,7 +125,7 @@ fn a_refused_call_leaves_nothing_behind(target: Target) {
     let machine = Machine::failing(target);
     for_each_scenario(|scenario, context| {
         let expected = Expected::of(&machine, scenario);
-        for (code, settle_between) in ERRORS.iter().flat_map(|&e| [(e, false), (e, true)]) {
+        for (code, settle_between) in errors().iter().flat_map(|&e| [(e, false), (e, true)]) {
             // Every call of a short request; ever fewer of one with hundreds of the same.
             for nth in successors(Some(1), |nth| Some(nth + 1 + nth / 16)) {
                 *context.borrow_mut() = format!("call {nth} is {code:?}, {settle_between}");

@@ -1,6 +1,6 @@
 //! IPC buffers and stacks.
 
-use vmm::{Blueprint, Error, RegionOptions, Rights, TlsImage};
+use vmm::{Blueprint, CachePolicy, Error, RegionOptions, Rights, TlsImage};
 use vmm_tests::model::{AccessFault, Cap};
 
 use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
@@ -21,6 +21,7 @@ on_both!(
     what_is_no_arena_gives_no_buffer,
     thread_local_storage_lies_where_any_linker_wants_it,
     a_buffer_takes_no_more_than_its_page_with_it,
+    a_buffer_is_memory_like_any_other_that_can_be_written,
 );
 
 /// A12.
@@ -332,5 +333,31 @@ fn a_buffer_takes_no_more_than_its_page_with_it(target: Target) {
     assert_eq!(host.vmm.region_at(own, at + 2 * PAGE), Ok(None), "it went with the buffer");
     let lower = host.vmm.region_info(memory).expect("it is there still");
     assert_eq!(lower.range.pages(), 3, "a guard and two pages");
+    host.check();
+}
+
+/// A60: the kernel writes messages into it by a mapping of its own, which is cached.
+fn a_buffer_is_memory_like_any_other_that_can_be_written(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let one = RegionOptions::new(1);
+    let mut at = 0x4000_0000;
+    for cache in [CachePolicy::Uncached, CachePolicy::WriteThrough, CachePolicy::WriteCombining] {
+        let region = host.vmm.map(own, &one.at(at).cached(cache)).expect("memory");
+        host.refuses(Error::BadIpcBuffer { address: at }, |vmm| vmm.ipc_buffer_in(region, at));
+        at += PAGE;
+    }
+    for rights in [Rights::READ, Rights::empty()] {
+        let region = host.vmm.map(own, &one.at(at).rights(rights)).expect("memory");
+        host.refuses(Error::BadIpcBuffer { address: at }, |vmm| vmm.ipc_buffer_in(region, at));
+        at += PAGE;
+    }
+    let region = host.vmm.map(own, &one.at(at)).expect("memory");
+    for byte in [1, 4, 256, 511, 513] {
+        let address = at + byte;
+        host.refuses(Error::BadIpcBuffer { address }, |vmm| vmm.ipc_buffer_in(region, address));
+    }
+    let buffer = host.vmm.ipc_buffer_in(region, at + 512).expect("memory like any other");
+    host.vmm.release_ipc_buffer(buffer).expect("a buffer");
     host.check();
 }

@@ -11,9 +11,12 @@
 //!   buffers.rs    IPC buffers and stacks
 //!   compaction.rs free memory that lies scattered can be had, because pages move
 //!   looking.rs    queries, dump, statistics
+//!   figures.rs    statistics figure by figure, a dump line by line; page tables and their nodes
 //!   obtainable.rs what is said to be obtainable is asked for and given
 //!   pinned.rs     what the manager stands on stays as it is
 //!   sharing.rs    what a share keeps of its source, what a refused clone leaves
+//!   stuck.rs      frames that the kernel would not unmap from a temporary slot
+//!   writing.rs    writing into any space, and who sees it
 //!   last_pages.rs when all memory is out: the smallest giving back still works
 //!   short.rs      when memory is short: what is free can be had, what is not costs nothing
 //!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
@@ -25,6 +28,7 @@ mod appending;
 mod boot;
 mod buffers;
 mod compaction;
+mod figures;
 mod first_try;
 mod in_place;
 mod in_use;
@@ -37,6 +41,8 @@ mod places;
 mod refusals;
 mod sharing;
 mod short;
+mod stuck;
+mod writing;
 
 use vmm::{RegionId, RegionOptions};
 

@@ -18,6 +18,7 @@ on_both!(
     reservations_nest_to_their_very_ends,
     a_reservation_goes_when_it_is_empty,
     addresses_given_back_are_used_again,
+    a_hole_of_another_reservation_is_not_taken,
 );
 
 /// A1.
@@ -209,4 +210,54 @@ fn addresses_given_back_are_used_again(target: Target) {
     let second = host.vmm.reserve(own, &RegionOptions::new(4).at(FREE)).expect("room");
     assert_ne!(first, second, "an id is never used again");
     host.refuses(Error::NoSuchRegion(first), |vmm| vmm.release(first));
+}
+
+/// A2: whichever of the two was made first, lies lower, or has the larger hole.
+fn a_hole_of_another_reservation_is_not_taken(target: Target) {
+    for own_is_first in [true, false] {
+        for own_is_lower in [true, false] {
+            for theirs in [3, 9] {
+                let mut host = Fixture::small(target);
+                let own = host.own();
+                let low = if own_is_lower { 2 } else { theirs };
+                let (mine, other) = if own_is_lower { (0, low) } else { (low, 0) };
+                let make = |host: &mut Fixture<'_>, page: usize, pages: usize| {
+                    let options = RegionOptions::new(pages).at(FREE + page * PAGE);
+                    host.vmm.create_reservation(own, &options).expect("room")
+                };
+                let (reservation, others) = if own_is_first {
+                    let reservation = make(&mut host, mine, 2);
+                    (reservation, make(&mut host, other, theirs))
+                } else {
+                    let others = make(&mut host, other, theirs);
+                    (make(&mut host, mine, 2), others)
+                };
+                let inside = |pages: usize| RegionOptions::new(pages).inside(reservation);
+                let from = FREE + other * PAGE;
+                // Larger than its own hole, or with an alignment for which that has no room.
+                let none = |pages, align_bits| Error::NoRoom { pages, align_bits };
+                host.refuses(none(3, 12), |vmm| vmm.reserve(own, &inside(3)));
+                host.refuses(none(2, 16), |vmm| {
+                    vmm.reserve(own, &inside(1).guarded(1, 0).aligned(16))
+                });
+                // In a place that is the other's.
+                let to = from + theirs * PAGE;
+                host.refuses(none(1, 12), |vmm| vmm.reserve(own, &inside(1).within(from, to)));
+                for at in [from, to - PAGE] {
+                    let outside = Error::OutsideRegion { address: at };
+                    host.refuses(outside, |vmm| vmm.reserve(own, &inside(1).at(at)));
+                }
+                // All of its own serves, and then nothing does.
+                let region = host.vmm.reserve(own, &inside(2)).expect("its own hole");
+                assert_eq!(region.start().bits(), FREE + mine * PAGE);
+                let aligned = inside(1).aligned(13);
+                let within = inside(1).within(0, to);
+                for (options, align_bits) in [(inside(1), 12), (aligned, 13), (within, 12)] {
+                    host.refuses(none(1, align_bits), |vmm| vmm.reserve(own, &options));
+                }
+                host.vmm.release(others).expect("nobody took of it");
+                host.check();
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Sharing and cloning: what is kept of the source, and what a refusal leaves.
 
-use vmm::{Backing, CachePolicy, Error, PageSize, Quota, RegionOptions, Supply};
+use vmm::{Backing, CachePolicy, Error, PageSize, Quota, RegionOptions, Rights, Supply};
 
 use super::FREE;
 use crate::support::{Fixture, PAGE, Target, on_both};
@@ -9,6 +9,9 @@ on_both!(
     a_share_is_cached_as_its_source,
     what_is_cached_in_another_way_is_not_shared_there,
     a_clone_that_is_refused_cuts_no_large_page,
+    nobody_is_given_more_rights_than_the_source_allows,
+    what_is_cached_in_another_way_is_not_cloned_there,
+    as_many_sharers_as_memory_allows_are_counted,
 );
 
 /// A64.
@@ -87,5 +90,78 @@ fn a_clone_that_is_refused_cuts_no_large_page(target: Target) {
     let not_ours = Error::NotManaged { address: FREE + (8 << bits) };
     host.refuses(not_ours, |vmm| vmm.clone_space(space));
     assert_eq!(host.vmm.large_pages_in(region), Ok(2 * pages), "both are large still");
+    host.check();
+}
+
+/// A4, I2: by whatever way it is passed on.
+fn nobody_is_given_more_rights_than_the_source_allows(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    let two = RegionOptions::new(2);
+    let read = two.rights(Rights::READ).ceiling(Rights::READ);
+    let source = host.vmm.map(own, &read.at(FREE)).expect("memory");
+    let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling: Rights::READ };
+    // Into a new region: with the rights, and with the ceiling alone.
+    host.refuses(error, |vmm| vmm.share(own, FREE, 2, space, &two));
+    let later = two.rights(Rights::READ).ceiling(Rights::READ_WRITE);
+    host.refuses(error, |vmm| vmm.share(own, FREE, 2, space, &later));
+    // Into one that there is.
+    for wish in [two, later] {
+        let into = host.vmm.reserve(space, &wish).expect("room");
+        host.refuses(error, |vmm| vmm.share_into(own, FREE, 2, into, 0));
+    }
+    // From a pager. What the region may be given later does not count: a pager's pages are its own.
+    let paged = host.vmm.reserve(space, &two.backed(Backing::Pager { token: 1 })).expect("room");
+    let at = paged.start().bits();
+    host.refuses(error, |vmm| vmm.supply_page(space, at, own, FREE, Supply::Share));
+    // A clone may do what its source may.
+    let into = host.vmm.reserve(space, &read).expect("room");
+    let more = host.vmm.map(own, &two).expect("memory");
+    host.refuses(error, |vmm| vmm.clone_pages(more, 0, into, usize::MAX));
+    // With as few rights, it works.
+    host.vmm.share_into(own, FREE, 2, into, 0).expect("no more rights than the source's");
+    let clone = host.vmm.clone_region(more, space, &two).expect("as the source's");
+    assert_eq!(host.vmm.region_info(clone).expect("a region").ceiling, Rights::READ_WRITE);
+    host.vmm.release(source).expect("a region");
+    host.check();
+}
+
+/// A64.
+fn what_is_cached_in_another_way_is_not_cloned_there(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let caches = [CachePolicy::WriteBack, CachePolicy::Uncached, CachePolicy::WriteThrough];
+    for cache in caches {
+        for other in caches {
+            let source = host.vmm.map(own, &RegionOptions::new(2).cached(cache)).expect("memory");
+            let into = host.vmm.reserve(own, &RegionOptions::new(2).cached(other)).expect("room");
+            if cache == other {
+                host.vmm.clone_pages(source, 0, into, usize::MAX).expect("they are cached alike");
+                let at = into.start().bits();
+                assert_eq!(host.mappings(own)[&at].cache, cache, "in the kernel");
+            } else {
+                host.refuses(Error::WrongKind(into), |vmm| vmm.clone_pages(source, 0, into, 2));
+            }
+        }
+    }
+    host.check();
+}
+
+/// A15: 256 frames that are shared at once need nine groups of counts, wherever in a page of
+/// groups the last request ended.
+fn as_many_sharers_as_memory_allows_are_counted(target: Target) {
+    let mut host = Fixture::new(crate::support::Machine::roomy(target).pool(16));
+    let own = host.own();
+    // So that batches do not begin where a group does.
+    host.vmm.map(own, &RegionOptions::new(7)).expect("memory");
+    host.vmm.alloc_slots(7).expect("slots");
+    for round in 0..24 {
+        let source = host.vmm.map(own, &RegionOptions::new(256)).expect("memory").start().bits();
+        let shared = host.vmm.share(own, source, 256, own, &RegionOptions::new(256));
+        assert!(shared.is_ok(), "round {round}: {shared:?}");
+    }
+    assert!(host.vmm.stats().bookkeeping_pages > 0, "the case is about nodes that run low");
     host.check();
 }

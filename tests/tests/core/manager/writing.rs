@@ -1,0 +1,129 @@
+//! Writing into the memory of any space, and who sees it.
+
+use vmm::{Error, RegionOptions, Rights, TlsImage};
+
+use super::{FREE, tagged};
+use crate::support::{Fixture, PAGE, Target, on_both};
+
+on_both!(
+    what_one_side_of_a_clone_is_written_does_not_show_in_the_other,
+    variables_of_one_thread_are_no_other_s,
+    what_is_shared_shows_what_is_written_everywhere,
+    just_the_bytes_given_are_written,
+    what_cannot_be_written_is_refused_before_any_of_it_is,
+);
+
+/// A9: the clone's clone, too.
+fn what_one_side_of_a_clone_is_written_does_not_show_in_the_other(target: Target) {
+    for writer in 0..3 {
+        let mut host = Fixture::roomy(target);
+        let own = host.own();
+        let (a, b) = (host.vmm.create_space(), host.vmm.create_space());
+        let (a, b) = (a.expect("memory"), b.expect("memory"));
+        host.spaces.extend([a, b]);
+        let origin = tagged(&mut host, FREE, 3);
+        let same_place = RegionOptions::new(3).at(FREE);
+        let clone = host.vmm.clone_region(origin, a, &same_place).expect("memory");
+        host.vmm.clone_region(clone, b, &same_place).expect("memory");
+        let spaces = [own, a, b];
+        // The end of one page and the begin of the next.
+        host.vmm.write(spaces[writer], FREE + 2 * PAGE - 8, &[0xee; 16]).expect("memory");
+        let written = u64::from_le_bytes([0xee; 8]);
+        for (number, &space) in spaces.iter().enumerate() {
+            let (second, third) =
+                (host.words(space, FREE + PAGE), host.words(space, FREE + 2 * PAGE));
+            let (last, first) = (second[PAGE / 8 - 1], third[0]);
+            let expected = if number == writer { (written, written) } else { (2, 3) };
+            assert_eq!((last, first), expected, "space {number}, written by {writer}");
+            assert_eq!((second[0], third[PAGE / 8 - 1]), (2, 3), "all else is as it was");
+            assert_eq!(host.read(space, FREE), 1);
+        }
+        host.check();
+    }
+}
+
+/// A9, A35: thread-local storage is a clone whose thread pointer is written.
+fn variables_of_one_thread_are_no_other_s(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let word = if matches!(target, Target::Ia32) { 4 } else { 8 };
+    for space in [host.own(), host.vmm.create_space().expect("memory")] {
+        let image = TlsImage { init: b"variables", memory_bytes: 5000, align: 16, address: 0 };
+        let original = host.vmm.allocate_tls(space, &image, "original").expect("memory");
+        let mut all = vec![original];
+        all.extend((0..3).map(|_| host.vmm.clone_tls(original).expect("memory")));
+        let vspace = host.vmm.vspace(space).expect("a space");
+        for tls in &all {
+            let pointer = tls.thread_pointer();
+            let mut found = vec![0; word];
+            host.kernel().read(vspace, pointer, &mut found).expect("it is mapped");
+            assert_eq!(found, pointer.to_le_bytes()[..word], "it points to itself");
+        }
+        // What the manager writes for one of them is its alone.
+        let at = |number: usize| all[number].thread_pointer() - 16;
+        host.vmm.write(space, at(2), b"third").expect("memory");
+        for number in 0..all.len() {
+            let mut found = [0; 5];
+            host.kernel().read(vspace, at(number), &mut found).expect("it is mapped");
+            assert_eq!(&found == b"third", number == 2, "thread {number}");
+        }
+    }
+    host.check();
+}
+
+/// A8.
+fn what_is_shared_shows_what_is_written_everywhere(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    tagged(&mut host, FREE, 2);
+    let read = RegionOptions::new(2).at(FREE).rights(Rights::READ);
+    host.vmm.share(own, FREE, 2, space, &read).expect("room");
+    // By the one who may not write, too: rights are threads'.
+    host.vmm.write(space, FREE + PAGE, &[0x77; 8]).expect("it is mapped");
+    let word = u64::from_le_bytes([0x77; 8]);
+    for space in [own, space] {
+        assert_eq!(host.words(space, FREE + PAGE)[..2], [word, 2]);
+    }
+    host.check();
+}
+
+fn just_the_bytes_given_are_written(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    host.vmm.map(space, &RegionOptions::new(3).at(FREE)).expect("memory");
+    let vspace = host.vmm.vspace(space).expect("a space");
+    let mut all = vec![0; 3 * PAGE];
+    for (at, bytes) in [(0, 1), (5, 3), (PAGE - 1, 2), (PAGE, PAGE), (PAGE + 7, 2 * PAGE - 7)] {
+        let data: Vec<u8> = (0..bytes).map(|byte| (byte + at) as u8 | 1).collect();
+        host.vmm.write(space, FREE + at, &data).expect("it is mapped");
+        all[at..at + bytes].copy_from_slice(&data);
+        let mut found = vec![0; 3 * PAGE];
+        host.kernel().read(vspace, FREE, &mut found).expect("it is mapped");
+        assert!(found == all, "{bytes} bytes at {at}");
+    }
+    let calls = host.vmm.kernel_calls();
+    host.vmm.write(space, 0, &[]).expect("nothing is written");
+    assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0);
+    assert_eq!(host.mappings(own).len(), 0, "nothing is left in the manager's own space");
+    host.check();
+}
+
+/// A11.
+fn what_cannot_be_written_is_refused_before_any_of_it_is(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 2);
+    host.vmm.reserve(own, &RegionOptions::new(2).at(FREE + 3 * PAGE)).expect("room");
+    host.vmm.populate(own, FREE + 3 * PAGE, 1).expect("memory");
+    let hole = Error::NotMapped { address: FREE + 4 * PAGE };
+    host.refuses(hole, |vmm| vmm.write(own, FREE + 4 * PAGE - 1, &[1, 1]));
+    let last = Error::OutsideRegion { address: usize::MAX };
+    host.refuses(last, |vmm| vmm.write(own, usize::MAX, &[1]));
+    let outside = host.vmm.write(own, FREE + 2 * PAGE - 1, &[1, 1]).expect_err("it is too long");
+    assert!(matches!(outside, Error::OutsideRegion { .. }), "{outside:?}");
+    assert_eq!((host.read(own, FREE + PAGE), host.read(own, FREE + 3 * PAGE)), (2, 0));
+    host.check();
+}
