@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-PHASES="churn share cow spaces large fill fragment threads storm stacks pagers clients objects slots refusals"
+PHASES="churn share cow spaces large fill fragment compact used-up threads storm stacks pagers clients objects slots refusals"
 
 usage() {
     cat <<EOF2

@@ -36,7 +36,7 @@ fn each_figure_of_a_space_is_counted(target: Target) {
     let space = space(&mut host);
     let (all, free) = (target.user_end() / PAGE, FREE / PAGE);
     let levels = if matches!(target, Target::Ia32) { 1 } else { 3 };
-    let mut figures = |host: &Fixture<'_>, expected: [usize; 6]| {
+    let figures = |host: &Fixture<'_>, expected: [usize; 6]| {
         let stats = host.vmm.space_stats(space).expect("a space");
         let found = [stats.mapped_pages, stats.regions, stats.extents, stats.tables];
         assert_eq!(found[..], expected[..4], "pages, regions, extents, tables");

@@ -37,7 +37,7 @@ kinds! {
     AddPager "add pager", RemovePager "remove pager", Supply "supply page",
     CreateClient "create client", LoadClient "load client", ClientRequest "client's request",
     ClientFault "client's fault", ClientEnd "client's end", Write "write", Query "query",
-    Trim "trim", Quota "quota",
+    Trim "trim", Compact "compact", Quota "quota",
 }
 
 impl Kind {

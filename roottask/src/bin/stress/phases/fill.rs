@@ -19,9 +19,9 @@ const MAX_PIECES: usize = MAX_REGIONS;
 const REST_BYTES: usize = 1 << 19;
 
 /// Pages in our own space, the first and last of which are stamped.
-struct Piece {
-    id: RegionId,
-    pages: usize,
+pub(super) struct Piece {
+    pub id: RegionId,
+    pub pages: usize,
     stamp: u32,
 }
 
@@ -51,11 +51,12 @@ pub fn run(stress: &mut Stress) -> Outcome {
 fn release(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
     let index = stress.random.below(pieces.len());
     let piece = pieces.swap_remove(index);
-    check_piece(&piece)?;
+    piece.check()?;
     stress.must(Kind::Release, |vmm| vmm.release(piece.id))
 }
 
-fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
+/// Maps pieces until a single page is refused.
+pub(super) fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
     let free = stress.vmm.stats().free_bytes() / PAGE;
     // Small pieces on small machines; big ones where filling would take too long.
     let mut most = (free / stress.random.within(16, 256)).max(1);
@@ -81,7 +82,7 @@ fn fill(stress: &mut Stress, pieces: &mut Vec<Piece>) -> Outcome {
 
 fn map(stress: &mut Stress, pages: usize) -> Outcome<Option<Piece>> {
     let (own, stamp) = (stress.expected.own(), stress.random.stamp());
-    let options = RegionOptions::new(pages).named("piece");
+    let options = RegionOptions::new(pages).named("piece").movable(true);
     let made = stress.attempt(Kind::Map, |vmm| vmm.map(own, &options))?;
     let Some(id) = made else { return Ok(None) };
     let piece = Piece { id, pages, stamp };
@@ -99,9 +100,12 @@ fn ends(piece: &Piece) -> [usize; 2] {
     [start, start + (piece.pages - 1) * PAGE]
 }
 
-fn check_piece(piece: &Piece) -> Outcome {
-    for address in ends(piece) {
-        check_page(address, piece.stamp)?;
+impl Piece {
+    /// Whether its ends hold what was written there.
+    pub fn check(&self) -> Outcome {
+        for address in ends(self) {
+            check_page(address, self.stamp)?;
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -10,6 +10,7 @@
 //!   large.rs      large pages, cut
 //!   fill.rs       memory to the last page
 //!   fragment.rs   every second block freed
+//!   compact.rs    pages moved; all untypeds used up
 //!   threads.rs    stacks, IPC buffers, thread memory
 //!   storm/        threads that fault, all at once
 //!   objects.rs    kernel objects and slots
@@ -26,6 +27,7 @@
 mod all_slots;
 mod churn;
 mod clients;
+mod compact;
 mod cow;
 mod fill;
 mod fragment;

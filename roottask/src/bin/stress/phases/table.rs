@@ -3,8 +3,8 @@
 use roottask::Outcome;
 
 use super::{
-    churn, clients, cow, fill, fragment, large, objects, pagers, refusals, share, slots, spaces,
-    stacks, storm, threads,
+    churn, clients, compact, cow, fill, fragment, large, objects, pagers, refusals, share, slots,
+    spaces, stacks, storm, threads,
 };
 use crate::engine::Stress;
 
@@ -19,7 +19,7 @@ pub struct Phase {
 }
 
 /// All of them.
-pub const PHASES: [Phase; 15] = [
+pub const PHASES: [Phase; 17] = [
     Phase { name: "churn", weight: 20, run: churn::run },
     Phase { name: "share", weight: 10, run: share::run },
     Phase { name: "cow", weight: 10, run: cow::run },
@@ -27,6 +27,8 @@ pub const PHASES: [Phase; 15] = [
     Phase { name: "large", weight: 2, run: large::run },
     Phase { name: "fill", weight: 1, run: fill::run },
     Phase { name: "fragment", weight: 3, run: fragment::run },
+    Phase { name: "compact", weight: 3, run: compact::run },
+    Phase { name: "used-up", weight: 1, run: compact::used_up },
     Phase { name: "threads", weight: 6, run: threads::run },
     Phase { name: "storm", weight: 6, run: storm::run },
     Phase { name: "stacks", weight: 4, run: stacks::run },

@@ -64,7 +64,7 @@ impl Worker {
         let options = ThreadOptions { space: Some(space), stack_pages, priority, ..options };
         let made = stress.attempt(Kind::AllocateThread, |vmm| Thread::new(vmm, &options))?;
         let Some(thread) = made else { return Ok(None) };
-        let id = thread.id().ok_or(Error::NoSuchThread(ThreadId::from_badge(0)))?;
+        let id = thread.id().ok_or(Error::NoSuchThread(ThreadId::from_parts(0, 0)))?;
         Ok(Some(Worker { thread, id }))
     }
 
