@@ -8,8 +8,7 @@
 //! ```
 //!
 //! A request that fails for an injected reason is made once more without it. Where all calls from
-//! one on failed, undoing failed too: then only what `MODEL.md` says of that is held to. At the end
-//! everything is given back, and nothing may be left.
+//! one on failed, undoing failed too: then `trim` undoes it. At the end everything is given back, and nothing may be left.
 
 mod decode;
 

@@ -5,7 +5,7 @@
 //! one of them.
 
 use untyped_alloc::Rights;
-use vmm::{Access, PageFault, Resolution, SpaceId};
+use vmm::SpaceId;
 
 use super::Run;
 use super::parts::Page;
@@ -28,7 +28,7 @@ impl Run<'_> {
             self.follow_cow();
         }
         if fired && self.lasts {
-            self.heal();
+            self.check_undone();
         }
         if fired || midst {
             self.see_managers_regions();
@@ -51,7 +51,7 @@ impl Run<'_> {
 
     /// Pages may have got memory of their own although what was to follow failed, and the mark of
     /// copy-on-write may have come or gone where nobody else has the memory.
-    fn follow_cow(&mut self) {
+    pub(super) fn follow_cow(&mut self) {
         for (id, at, page) in self.all_pages() {
             let told = self.host.vmm.mapping_at(id, at).ok().flatten();
             let Some(cow) = told.map(|told| told.copy_on_write) else { continue };
@@ -65,38 +65,19 @@ impl Run<'_> {
         }
     }
 
-    /// Where every call from one on failed, a page may be recorded that is not mapped, or not with
-    /// its rights: the fault that follows sees to that. Pages that were moved may be lost.
-    fn heal(&mut self) {
-        if let Some(space) = self.suspect {
-            self.see_what_is_left(space);
-        }
+    /// Where every call from one on failed, undoing failed too; after `trim` every page is mapped
+    /// with its rights all the same.
+    fn check_undone(&self) {
         for (id, at, page) in self.all_pages() {
-            self.heal_page(id, at, page);
+            let vspace = self.host.vmm.vspace(id).expect("alive");
+            let wanted = match page.cow {
+                true => page.rights & Rights::READ,
+                false => page.rights & Rights::READ_WRITE,
+            };
+            let found = self.host.kernel().mapping(vspace, at);
+            let right = |rights: Rights| !wanted.contains(Rights::READ) || rights == wanted;
+            let found = found.map(|found| found.rights);
+            assert!(found.is_some_and(right), "{at:#x} of {id:?} is {found:?}, not {wanted:?}");
         }
-    }
-
-    fn heal_page(&mut self, id: SpaceId, at: usize, page: Page) {
-        let vspace = self.host.vmm.vspace(id).expect("alive");
-        let wanted = match page.cow {
-            true => page.rights & Rights::READ,
-            false => page.rights & Rights::READ_WRITE,
-        };
-        let found = self.host.kernel().mapping(vspace, at);
-        let right = |rights: Rights| !wanted.contains(Rights::READ) || rights == wanted;
-        if found.is_some_and(|found| right(found.rights)) {
-            return;
-        }
-        if !wanted.contains(Rights::READ) {
-            // No touch can bring it back. Unmapping it must do.
-            self.host.vmm.unmap(id, at, 1).expect("nothing fails now");
-            self.state.space_mut(id).pages.remove(&at);
-            return;
-        }
-        let write = wanted.contains(Rights::WRITE);
-        let access = if write { Access::Write } else { Access::Read };
-        let fault = PageFault { address: at, access, present: found.is_some(), ip: 0 };
-        let resolved = self.host.vmm.resolve_fault(id, &fault).expect("nothing fails now");
-        assert!(matches!(resolved, Resolution::Resolved(_)), "{at:#x} of {id:?} is lost");
     }
 }

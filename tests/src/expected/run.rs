@@ -52,8 +52,6 @@ pub struct Run<'p> {
     pub rules: Rules,
     /// Whether the kernel call that is to fail in this step fails all that follow, too.
     pub(super) lasts: bool,
-    /// A space whose pages may have been lost in this step if undoing failed as well.
-    pub(super) suspect: Option<SpaceId>,
 }
 
 impl<'p> Run<'p> {
@@ -71,7 +69,7 @@ impl<'p> Run<'p> {
             }
         }
         let state = State::new(host.target(), space);
-        Run { host, state, rules, lasts: false, suspect: None }
+        Run { host, state, rules, lasts: false }
     }
 
     /// Makes a request, with a kernel call that fails if so wanted. Does not compare.
@@ -82,15 +80,10 @@ impl<'p> Run<'p> {
     /// # Panics
     /// When the answer is not right.
     pub fn step(&mut self, request: Request, failing: Option<Failing>) -> Outcome {
-        self.suspect = None;
         let failures = self.host.kernel().injected_failures();
         self.lasts = false;
         if let Some(Failing { nth, error, lasts }) = failing {
-            // An unfinished clone of a space is left behind where destroying it is refused
-            // (MODEL.md).
-            let spares =
-                matches!(request, Request::CloneSpace { .. } | Request::DestroySpace { .. });
-            self.lasts = lasts && !spares;
+            self.lasts = lasts;
             match self.lasts {
                 true => self.host.kernel().fail_from(nth, error),
                 false => self.host.kernel().fail_nth(nth, error),

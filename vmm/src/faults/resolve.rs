@@ -76,6 +76,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Ok(address) = self.geometry.address(fault.address) else {
             return Ok(Resolution::Unresolved(FaultClass::OutsideUserSpace));
         };
+        if self.quarantined != 0 {
+            // The page may be one that could not be moved back where it was.
+            let _ = self.retry_quarantine();
+        }
         let (class, region) = self.decide_at(space, address, fault);
         let Some(region) = region else { return Ok(Resolution::Unresolved(class)) };
         match class {

@@ -1,8 +1,11 @@
 //! Snapshots of what there is, and giving back what is kept for speed.
 
+use core::cell::Cell;
+
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
+use crate::state::space::Undone;
 use crate::types::error::Result;
 use crate::types::ids::SpaceId;
 use crate::types::stats::{SpaceStats, SpaceSummary, Stats};
@@ -81,11 +84,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives back all that is kept for speed: empty page tables, unused frames and other objects,
     /// free buddies that were not coalesced. Later requests pay for making and clearing it again.
+    /// And does what the kernel refused before: what was to be undone then is undone.
     ///
     /// # Errors
     /// [`crate::Error::Allocator`] when the kernel refused a call; the rest was done.
     pub fn trim(&mut self) -> Result {
         self.retry_quarantine()?;
+        self.undo_the_rest()?;
         let mut next = Some(0);
         while let Some(number) = next {
             let space = self.spaces.after(number);
@@ -95,5 +100,43 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             next = space.map(|space| space.id.get().number);
         }
         Ok(self.alloc.trim(&mut self.kernel)?)
+    }
+
+    /// Undoes what the kernel refused to undo, space by space. Nothing to do, as a rule.
+    fn undo_the_rest(&mut self) -> Result {
+        let marked = |vmm: &Self, id, mark: fn(&Undone) -> &Cell<bool>| {
+            let space = vmm.spaces.after(id);
+            space.map(|space| (space.id.get(), mark(&space.undone).get()))
+        };
+        // Unfinished clones first: whose pages they have gets the right to write back after that.
+        let mut at = 0;
+        while let Some((id, clone)) = marked(self, at, |undone| &undone.clone) {
+            at = id.number;
+            if clone {
+                self.destroy_space(id)?;
+            }
+        }
+        at = 0;
+        while let Some((id, abandoned)) = marked(self, at, |undone| &undone.abandoned) {
+            at = id.number;
+            if abandoned {
+                self.unmap_abandoned(self.space(id)?)?;
+            }
+        }
+        at = 0;
+        while let Some((id, pages)) = marked(self, at, |undone| &undone.pages) {
+            at = id.number;
+            if pages {
+                self.remap_recorded(self.space(id)?)?;
+            }
+        }
+        at = 0;
+        while let Some((id, cow)) = marked(self, at, |undone| &undone.copy_on_write) {
+            at = id.number;
+            if cow {
+                self.restore_all_write_access(id)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -250,17 +250,66 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .geometry
             .range(large.start.bits(), 1 << (large.frames.size_bits - self.geometry.page_bits))?;
         // 4. They are mapped. Only then is the large frame freed: it still has the contents.
-        match self.map_extents(space, range) {
-            Ok(()) => {
-                self.owner_gone(large.frames);
-                Ok(())
-            }
-            Err(error) => {
-                // The small ones are gone; the large one still has the contents.
-                self.remap_large(space, large);
-                Err(error)
-            }
+        let mapped = self.map_small(space, range);
+        let back = match mapped {
+            Ok(()) => false,
+            Err((_, mapped_end)) => self.unmap_small(space, range, mapped_end),
+        };
+        match back {
+            // The small ones are gone; the large one still has the contents.
+            true => self.remap_large(space, large),
+            false => self.owner_gone(large.frames),
         }
+        mapped.map_err(|(error, _)| error)
+    }
+
+    /// Maps the small pages of a range. Fails with the error and up to where they are mapped.
+    fn map_small(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+    ) -> Result<(), (Error, VirtAddr)> {
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            let mut reserve = self.refill().map_err(|error| (error, extent.start))?;
+            self.map_extent(&mut reserve, space, extent)?;
+        }
+        self.join_in(space, range);
+        Ok(())
+    }
+
+    /// Undoes [`Vmm::map_small`], and frees the small frames; says whether it could. Where the
+    /// kernel refuses that, the small ones stay, which have the contents too: a fault maps those
+    /// that are not mapped, or `trim` does.
+    fn unmap_small(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        mapped_end: VirtAddr,
+    ) -> bool {
+        let done = (mapped_end.bits() - range.start().bits()) >> self.geometry.page_bits;
+        let mut cursor = range.part(0, done).map(ExtentCursor::over);
+        let mut pieces = core::iter::from_fn(|| cursor.as_mut()?.next(space)).map(|one| one.part());
+        let refused = pieces.any(|piece| {
+            (0..piece.frames.count).any(|at| self.kernel.page_unmap(piece.frame(at)).is_err())
+        });
+        let reserve = &mut Reserve::as_it_is();
+        if refused {
+            space.undone.pages.set(true);
+            let rest = range.part(done, range.pages() - done);
+            let mut cursor = rest.map(ExtentCursor::over);
+            while let Some(visited) = cursor.as_mut().and_then(|cursor| cursor.next(space)) {
+                self.restore_extent(reserve, space, visited.part());
+            }
+            return false;
+        }
+        let mut cursor = range.part(0, done).map(ExtentCursor::over);
+        while let Some(visited) = cursor.as_mut().and_then(|cursor| cursor.next(space)) {
+            self.record_unmapped(space, &visited.part());
+        }
+        self.free_unused_in(space, range);
+        self.try_free_empty_tables_in(space, range);
+        true
     }
 
     /// Maps a large page again that was unmapped a moment ago.

@@ -69,6 +69,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         for index in (0..count).rev() {
             if self.delete_copy(first.offset(index)).is_err() {
+                // Those before, if there are any, are somebody's, and stay so.
+                let left = self.pools.copies.alloc();
+                let left = left.and_then(|node| self.refcounts.split_copies(node, first));
+                left.into_iter().for_each(|node| self.pools.copies.free(node));
                 // The last ones are deleted first, so those left are known by their number.
                 self.quarantined += usize::from(self.refcounts.quarantine_copies(first));
                 return;

@@ -5,6 +5,7 @@ use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -76,8 +77,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Maps an extent again that is recorded and was unmapped a moment ago. What the kernel refuses
-    /// to map now stays recorded, so that no frame is lost and no address used twice; unmapping it,
-    /// which succeeds for what is not mapped, gives it back.
+    /// to map now stays recorded, so that no frame is lost and no address used twice: a fault maps
+    /// it, [`Vmm::trim`] does, and unmapping it, which succeeds for what is not mapped, gives it
+    /// back.
     pub(crate) fn restore_extent(
         &mut self,
         reserve: &mut Reserve,
@@ -85,6 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         extent: Extent,
     ) {
         let Err((_, mapped_end)) = self.map_extent(reserve, space, extent) else { return };
+        space.undone.pages.set(true);
         let done = extent.index_of(mapped_end);
         let rest = extent.part(done, extent.frames.count - done);
         let Some(level) = self.geometry.level_of_frame(rest.frames.size_bits) else { return };
@@ -109,9 +112,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.free_unused_from(space, unmapped);
         }
         if let Some(mapped) = range.part(0, done) {
-            // What the kernel will not unmap stays recorded as mapped.
-            let _ = self.unmap_range(reserve, space, mapped);
+            // What the kernel will not unmap stays recorded as mapped, and is given up.
+            if self.unmap_range(reserve, space, mapped).is_err() {
+                self.abandon(space, mapped);
+            }
         }
         self.try_free_empty_tables_in(space, range);
+    }
+
+    /// Marks what is left in a range, which is all of an operation that failed, as given up.
+    fn abandon(&mut self, space: &'p Space<'p>, range: PageRange) {
+        space.undone.abandoned.set(true);
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            space.extents_mut().set_abandoned(extent.start);
+        }
+    }
+
+    /// Unmaps what was given up in a space.
+    pub(crate) fn unmap_abandoned(&mut self, space: &'p Space<'p>) -> Result {
+        loop {
+            let next = space.extents().iter().find(|extent| extent.abandoned);
+            let Some(extent) = next else { break };
+            let reserve = &mut Reserve::as_it_is();
+            self.unmap_part(reserve, space, extent, 0, extent.frames.count)
+                .map_err(|(error, _)| error)?;
+        }
+        space.undone.abandoned.set(false);
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod caps;
 pub(crate) mod copies;
 pub(crate) mod extents;
 pub(crate) mod install;
+pub(crate) mod moves;
 pub(crate) mod place;
 pub(crate) mod quarantine;
 pub(crate) mod remap;

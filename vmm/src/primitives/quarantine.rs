@@ -14,7 +14,7 @@ use crate::state::space::Space;
 use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 use crate::types::ids::RegionId;
-use crate::types::region::{Kind, RegionSpec};
+use crate::types::region::{Backing, Kind, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps what is mapped in a region, and gives its addresses back.
@@ -56,7 +56,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region: &'p Region<'p>,
     ) {
         if self.release_region(reserve, space, region).is_err() {
-            let spec = RegionSpec { kind: Kind::Quarantine, ..region.spec() };
+            // It has no backing any more: see `moves.rs`.
+            let (kind, backing) = (Kind::Quarantine, Backing::Explicit);
+            let spec = RegionSpec { kind, backing, ..region.spec() };
             space.regions_mut().set_spec(region, spec);
             self.quarantined += 1;
         }
@@ -79,7 +81,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut space = self.spaces.after(0);
         while let Some(node) = space.filter(|_| self.quarantined != 0) {
             while let Some(region) = self.quarantined_region(node) {
-                self.release_region(&mut Reserve::as_it_is(), node, region)?;
+                self.retry_quarantined(node, region)?;
                 self.quarantined -= 1;
             }
             space = self.spaces.after(node.id.get().number);

@@ -34,6 +34,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mapped.map_err(Error::from)
     }
 
+    /// Gives every page of a space that is recorded its mapping and its rights again. One kernel
+    /// call a page: for a space in which the kernel refused to do so before.
+    pub(crate) fn remap_recorded(&mut self, space: &'p Space<'p>) -> Result {
+        let mut next = space.extents().iter().next();
+        while let Some(extent) = next {
+            for index in 0..extent.frames.count {
+                self.map_recorded(space, extent.address(index))?;
+            }
+            next = space.extents().iter().find(|later| later.start.bits() >= extent.end());
+        }
+        if core::ptr::eq(space, self.own) {
+            self.flush();
+        }
+        space.undone.pages.set(false);
+        Ok(())
+    }
+
     /// Protects whole extents, one after the other.
     pub(crate) fn protect_extents(
         &mut self,
@@ -100,6 +117,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if let Err(error) =
                 self.unmap_then_map(extent.frame(index), address, rights, extent.cache)
             {
+                self.own.undone.pages.set(true);
                 return (index, Err(error));
             }
         }

@@ -125,7 +125,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let (root, at) = (space.root.get(), piece.start.bits());
             // If that is refused as well, it stays recorded: a fault maps it, another try deletes
             // it.
-            let _ = self.kernel.page_map(frame, root, at, piece.mapped_rights(), piece.cache);
+            let rights = piece.mapped_rights();
+            if self.kernel.page_map(frame, root, at, rights, piece.cache).is_err() {
+                space.undone.pages.set(true);
+            }
         }
         deleted
     }

@@ -5,7 +5,6 @@ use untyped_alloc::{Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
-use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::RegionId;
@@ -107,7 +106,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// Those of [`Vmm::reserve`]; [`Error::LargePage`] when a large page would be misaligned;
     /// [`Error::WrongKind`] for what is not plain memory or a stack. When the kernel refuses a
-    /// call, pages that were moved are moved back.
+    /// call, pages that were moved are moved back; where it refuses that too, [`Vmm::trim`] and the
+    /// next fault in the space do it, and until then those pages are absent.
     pub fn move_region(&mut self, region: RegionId, options: &RegionOptions) -> Result<RegionId> {
         self.under_pressure(|vmm| vmm.try_move_region(region, options))
     }
@@ -144,9 +144,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Ok(self.id_of(space, new))
             }
             Err(error) => {
-                // Back with what was moved. What the kernel will not let go stays where it is.
-                let _ = self.move_extents(space, new, to, from);
-                self.free_region_or_quarantine(reserve, space, new);
+                // Back with what was moved. What the kernel will not let go waits where it is.
+                self.send_back(space, new, old);
                 self.prune_tables(space);
                 Err(error)
             }
@@ -172,54 +171,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.move_extent(reserve, space, extent, Extent { start: target, ..extent })?;
         }
         Ok(())
-    }
-
-    /// Moves one extent. Where a call is refused, the extent is where it was.
-    fn move_extent(
-        &mut self,
-        reserve: &mut Reserve,
-        space: &'p Space<'p>,
-        extent: Extent,
-        moved: Extent,
-    ) -> Result {
-        // Taken first: once the pages are moved, recording that must not fail.
-        let node = self.pools.extent(reserve)?;
-        for index in 0..extent.frames.count {
-            if let Err(error) = self.kernel.page_unmap(extent.frame(index)) {
-                self.pools.spare_extent(reserve, node);
-                if index != 0 {
-                    // Those unmapped so far are mapped again, where they were.
-                    let part = extent.part(0, index);
-                    self.record_unmapped(space, &part);
-                    self.restore_extent(reserve, space, part);
-                }
-                return Err(Error::from(error));
-            }
-        }
-        // None of its pages is mapped now, and the record says so but for the extent itself.
-        self.record_unmapped(space, &extent);
-        match self.map_extent(reserve, space, moved) {
-            Ok(()) => {
-                space.extents_mut().insert(node, moved);
-                self.remove_extent(space, extent, 0, extent.frames.count);
-                Ok(())
-            }
-            Err((error, mapped_end)) => {
-                self.pools.spare_extent(reserve, node);
-                // Back: what is mapped at the new place is unmapped, then all of it mapped at the
-                // old.
-                let done = (mapped_end.bits() - moved.start.bits()) >> extent.frames.size_bits;
-                for index in 0..done {
-                    if let Err(again) = self.kernel.page_unmap(extent.frame(index)) {
-                        return Err(Error::from(again));
-                    }
-                }
-                if done != 0 {
-                    self.record_unmapped(space, &moved.part(0, done));
-                }
-                self.restore_extent(reserve, space, extent);
-                Err(error)
-            }
-        }
     }
 }

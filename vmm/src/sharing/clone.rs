@@ -10,7 +10,7 @@
 //! spaces.
 
 use page_tables::PageRange;
-use untyped_alloc::{Kernel, Memory};
+use untyped_alloc::{Blame, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -177,6 +177,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 // The copies are gone, so nobody shares these frames: they can be written as
                 // before.
                 let _ = self.restore_write_access_in(space, part);
+                // Copies may be left that the kernel would not delete.
+                if error.blame() == Blame::Manager {
+                    space.undone.copy_on_write.set(true);
+                }
                 Err(error)
             }
         }
@@ -222,8 +226,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let first = info.range.start().bits() + (info.guard_below << self.geometry.page_bits);
             let options = RegionOptions::new(1).at(first);
             if let Err(error) = self.clone_region(info.id, clone, &options) {
-                let _ = self.destroy_space(clone);
+                // What is refused now is done by `trim`.
+                let destroyed = self.destroy_space(clone);
                 self.restore_write_access_below(space, at);
+                if destroyed.is_err() {
+                    self.space(clone)?.undone.clone.set(true);
+                    self.space(space)?.undone.copy_on_write.set(true);
+                }
                 return Err(error);
             }
         }
@@ -295,7 +304,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let start = offset(to.start(), piece.start.bits() - range.start().bits());
             let recorded = self.refill().and_then(|mut reserve| {
                 let frames = self.copy_frames(&mut reserve, &piece)?;
-                let clone = Extent { start, frames, source: Source::Copy, ..piece };
+                let (source, abandoned) = (Source::Copy, false);
+                let clone = Extent { start, frames, source, abandoned, ..piece };
                 self.record_extent(&mut reserve, into, clone)?;
                 Ok(piece.part(0, frames.count).end())
             });

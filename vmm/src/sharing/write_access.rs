@@ -90,4 +90,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let _ = self.restore_write_access(info.id);
         }
     }
+
+    /// Gives the right to write back to those pages of a space that nobody shares.
+    pub(crate) fn restore_all_write_access(&mut self, space: SpaceId) -> Result {
+        let mut at = 0;
+        while let Some(info) = self.next_region(space, at)? {
+            at = info.range.end();
+            self.restore_write_access(info.id)?;
+        }
+        self.space(space)?.undone.copy_on_write.set(false);
+        Ok(())
+    }
 }

@@ -11,7 +11,7 @@ use untyped_alloc::{
 
 use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
-use crate::state::space::Space;
+use crate::state::space::{Space, Undone};
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
@@ -211,6 +211,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.threads.set(0);
         space.registered.set(0);
         space.objects.set(0);
+        let Undone { pages, abandoned, copy_on_write, clone } = &space.undone;
+        for undone in [pages, abandoned, copy_on_write, clone] {
+            undone.set(false);
+        }
         space.regions_mut().start(node, null, end, bits);
         self.spaces.insert(space);
         Ok(())

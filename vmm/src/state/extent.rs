@@ -29,13 +29,16 @@ pub(crate) struct Extent {
     pub source: Source,
     /// Behind each page comes one where nothing is mapped.
     pub strided: bool,
+    /// Whoever mapped it gave it up, and the kernel would not unmap it: that is tried again.
+    pub abandoned: bool,
 }
 
 impl Extent {
     /// Fresh frames of a space's own, mapped page behind page.
     pub fn fresh(start: VirtAddr, frames: Frames, rights: Rights, cache: CachePolicy) -> Extent {
         let source = Source::Owned;
-        Extent { start, frames, rights, cow: false, cache, source, strided: false }
+        let (cow, strided, abandoned) = (false, false, false);
+        Extent { start, frames, rights, cow, cache, source, strided, abandoned }
     }
 
     /// Logarithm of the distance from one page to the next, in bytes.

@@ -22,9 +22,13 @@ pub(crate) struct ExtentNode<'p> {
     /// The capability mapped at `start`; the others follow.
     first: Cell<CPtr>,
     count: Cell<u16>,
+    /// Logarithm of a frame's bytes, and [`ABANDONED`].
     size_bits: Cell<u8>,
     attributes: Cell<Attributes>,
 }
+
+/// Set beside the size of an extent's frames: it is abandoned.
+const ABANDONED: u8 = 1 << 7;
 
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28);
@@ -72,13 +76,17 @@ impl Attributes {
     }
 }
 
+fn size_and_mark(extent: &Extent) -> u8 {
+    extent.frames.size_bits | if extent.abandoned { ABANDONED } else { 0 }
+}
+
 impl ExtentNode<'_> {
     /// Its frames.
     pub fn frames(&self) -> Frames {
         Frames {
             first: self.first.get(),
             count: usize::from(self.count.get()),
-            size_bits: self.size_bits.get(),
+            size_bits: self.bits(),
         }
     }
 
@@ -92,8 +100,12 @@ impl ExtentNode<'_> {
         self.start.get().bits() + (usize::from(self.count.get()) << self.step_bits())
     }
 
+    fn bits(&self) -> u8 {
+        self.size_bits.get() & !ABANDONED
+    }
+
     fn step_bits(&self) -> u8 {
-        self.size_bits.get() + u8::from(self.attributes.get().strided())
+        self.bits() + u8::from(self.attributes.get().strided())
     }
 
     fn covers(&self, address: VirtAddr) -> bool {
@@ -103,7 +115,7 @@ impl ExtentNode<'_> {
     /// Whether one of its pages is at `address`, which it covers.
     fn maps(&self, address: VirtAddr) -> bool {
         let distance = address.bits() - self.start.get().bits();
-        !self.attributes.get().strided() || distance >> self.size_bits.get() & 1 == 0
+        !self.attributes.get().strided() || distance >> self.bits() & 1 == 0
     }
 
     /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
@@ -127,7 +139,7 @@ impl ExtentNode<'_> {
         self.end() == next.start.bits()
             && self.first.get().offset(count) == next.frames.first
             && count + next.frames.count <= MAX_BATCH
-            && self.size_bits.get() == next.frames.size_bits
+            && self.size_bits.get() == size_and_mark(next)
             && self.attributes.get() == Attributes::new(next)
     }
 
@@ -141,6 +153,7 @@ impl ExtentNode<'_> {
             cache: attributes.cache(),
             source: attributes.source(),
             strided: attributes.strided(),
+            abandoned: self.size_bits.get() & ABANDONED != 0,
         }
     }
 
@@ -148,7 +161,7 @@ impl ExtentNode<'_> {
         self.start.set(info.start);
         self.first.set(info.frames.first);
         self.count.set(info.frames.count as u16);
-        self.size_bits.set(info.frames.size_bits);
+        self.size_bits.set(size_and_mark(&info));
         self.attributes.set(Attributes::new(&info));
     }
 }
@@ -408,6 +421,13 @@ impl<'p> Extents<'p> {
     pub fn set_rights(&mut self, start: VirtAddr, rights: Rights) {
         if let Some(extent) = self.by_start.find(&start).get() {
             extent.write(Extent { rights, ..extent.info() });
+        }
+    }
+
+    /// Records that the whole extent that starts at `start` is given up.
+    pub fn set_abandoned(&mut self, start: VirtAddr) {
+        if let Some(extent) = self.by_start.find(&start).get() {
+            extent.write(Extent { abandoned: true, ..extent.info() });
         }
     }
 

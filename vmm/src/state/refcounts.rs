@@ -258,6 +258,24 @@ impl<'p> FrameRefcounts<'p> {
         cursor.remove()
     }
 
+    /// Makes the copies from `at` on, which are in the midst of those of one node, a node of their
+    /// own; gives it back where they are not.
+    pub fn split_copies(&mut self, node: &'p CapCopies<'p>, at: CPtr) -> Option<&'p CapCopies<'p>> {
+        let copies = self.copies.upper_bound(Bound::Included(&at)).get();
+        let before = copies.map(|copies| (copies, at.bits() - copies.first.get().bits()));
+        let midst = |&(copies, before): &(&CapCopies<'_>, usize)| {
+            before != 0 && before < usize::from(copies.live.get())
+        };
+        let Some((copies, before)) = before.filter(midst) else { return Some(node) };
+        let (count, live) = (usize::from(copies.count.get()), copies.live.get());
+        copies.count.set(before as u16);
+        copies.live.set(before as u16);
+        let origin = copies.origin.get().offset(before);
+        self.insert_copies(node, at, origin, count - before);
+        node.live.set(live - before as u16);
+        None
+    }
+
     /// Says that the copies which `first` begins could not all be deleted when they were freed.
     /// Returns whether there are any.
     pub fn quarantine_copies(&self, first: CPtr) -> bool {

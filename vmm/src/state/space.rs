@@ -47,6 +47,21 @@ pub(crate) struct Space<'p> {
     pub registered: Cell<usize>,
     /// Kernel objects that were allocated for it.
     pub objects: Cell<usize>,
+    /// What the kernel refused to undo in it.
+    pub undone: Undone,
+}
+
+/// What is to be undone once the kernel refuses no more.
+#[derive(Default)]
+pub(crate) struct Undone {
+    /// Pages may be recorded that are not mapped, or not with their rights.
+    pub pages: Cell<bool>,
+    /// There are abandoned extents in it.
+    pub abandoned: Cell<bool>,
+    /// Pages that nobody shares may still be under copy-on-write for a clone that there is not.
+    pub copy_on_write: Cell<bool>,
+    /// The space is an unfinished clone, which nobody knows of: it is to be destroyed.
+    pub clone: Cell<bool>,
 }
 
 impl Default for Space<'_> {
@@ -69,6 +84,7 @@ impl Default for Space<'_> {
             threads: Cell::new(0),
             registered: Cell::new(0),
             objects: Cell::new(0),
+            undone: Undone::default(),
         }
     }
 }

@@ -38,7 +38,6 @@ impl Run<'_> {
         };
         let (places, fitting) = (expect(self).places, expect(self).is_success());
         let options = wish.options(target, inside);
-        self.suspect = Some(id.space());
         let need = Need::pages(0);
         let answer = self.call(need, expect, |vmm| vmm.clone_region(id, into, &options));
         if let (Err(_), true, false, Some(region)) = (&answer, fitting, self.rules.lenient, region)

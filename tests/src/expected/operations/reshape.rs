@@ -128,7 +128,6 @@ impl Run<'_> {
         };
         let places = expect(self).places;
         let options = wish.options(target, inside);
-        self.suspect = Some(id.space());
         debug_assert!(which >= STALE || region.is_some());
         let made = self.call(Need::pages(0), expect, |vmm| vmm.move_region(id, &options))?;
         let region = region.expect("it was moved");

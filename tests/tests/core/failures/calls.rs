@@ -83,13 +83,24 @@ fn is_refusal(error: &Error, code: KernelError) -> bool {
     }
 }
 
+/// What follows a call that is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    /// The request is made once more.
+    Repeats,
+    /// Everything is compared with what was before; then so.
+    Settles,
+    /// All calls are refused until the request is over, those that undo it too; then so.
+    RefusesAll,
+}
+
 /// Runs the scenario with its n-th call refused; false when it has fewer.
 fn run(
     machine: &Machine,
     scenario: &Scenario,
     expected: &Expected,
     (nth, code): (usize, KernelError),
-    settle_between: bool,
+    then: Then,
 ) -> bool {
     let arena = Arena::new();
     let mut host = Fixture::boot(&arena, machine.clone());
@@ -97,14 +108,23 @@ fn run(
     if Snapshot::settled(&mut host).essence() != expected.before {
         panic!("the set-up differs from run to run");
     }
-    host.kernel().fail_nth(nth, code);
+    let failures = host.kernel().injected_failures();
+    match then {
+        Then::RefusesAll => host.kernel().fail_from(nth, code),
+        Then::Repeats | Then::Settles => host.kernel().fail_nth(nth, code),
+    }
     let outcome = (scenario.request)(&mut host, &mut things);
-    let fired = !host.kernel().disarm();
+    host.kernel().disarm();
+    let fired = host.kernel().injected_failures() != failures;
+    if then == Then::RefusesAll {
+        assert_eq!(host.vmm.validate(), Ok(()), "what could not be undone is recorded");
+        host.vmm.trim().expect("nothing is refused any more");
+    }
     host.check();
     if let Err(error) = &outcome {
         assert!(is_refusal(error, code), "{error:?} is not the refusal");
         assert_eq!(error.blame(), Blame::Manager);
-        if settle_between {
+        if then != Then::Repeats {
             let now = Snapshot::settled(&mut host).essence();
             host.check();
             if scenario.leaves == Leaves::Nothing {
@@ -120,16 +140,18 @@ fn run(
     fired
 }
 
-/// A13, A14, A16; I9.
+/// A13, A14, A16, A83; I9.
 fn a_refused_call_leaves_nothing_behind(target: Target) {
     let machine = Machine::failing(target);
     for_each_scenario(|scenario, context| {
         let expected = Expected::of(&machine, scenario);
-        for (code, settle_between) in errors().iter().flat_map(|&e| [(e, false), (e, true)]) {
+        let all = errors();
+        let once = all.iter().flat_map(|&code| [(code, Then::Repeats), (code, Then::Settles)]);
+        for (code, then) in once.chain([(all[0], Then::RefusesAll)]) {
             // Every call of a short request; ever fewer of one with hundreds of the same.
             for nth in successors(Some(1), |nth| Some(nth + 1 + nth / 16)) {
-                *context.borrow_mut() = format!("call {nth} is {code:?}, {settle_between}");
-                if !run(&machine, scenario, &expected, (nth, code), settle_between) {
+                *context.borrow_mut() = format!("call {nth} is {code:?}, then {then:?}");
+                if !run(&machine, scenario, &expected, (nth, code), then) {
                     break;
                 }
             }

@@ -387,6 +387,22 @@ pub const ALL: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "clone a space",
+        leaves: Leaves::Nothing,
+        setup: |host| {
+            let things = a_space(host);
+            for at in [0x1000_0000, 0x5000_0000] {
+                host.vmm.map(things.space(), &RegionOptions::new(4).at(at)).expect("memory");
+            }
+            things
+        },
+        request: |host, things| {
+            let clone = host.vmm.clone_space(things.space())?;
+            host.spaces.push(clone);
+            Ok(())
+        },
+    },
+    Scenario {
         name: "clone the middle of a region into another",
         leaves: Leaves::Nothing,
         setup: pages_and_place,

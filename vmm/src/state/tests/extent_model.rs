@@ -51,6 +51,7 @@ impl Like {
             cache: self.cache,
             source: self.source,
             strided: self.strided,
+            abandoned: false,
         }
     }
 }
