@@ -17,26 +17,29 @@ pub(super) struct Send {
     badge: usize,
     /// The capability that it is sent through, where its sender looks it up.
     through: CapPath,
+    /// What the test knows it by.
+    tag: usize,
 }
 
 impl ModelKernel<'_> {
-    /// Queues a message through the capability at `through`, as a thread does that calls it. Says
-    /// whether there is one to send through.
-    pub fn send(&mut self, through: CapPath) -> bool {
+    /// Queues a message through the capability at `through`, as a thread does that calls it, to be
+    /// known by `tag`. Says whether there is a capability to send through.
+    pub fn send(&mut self, through: CapPath, tag: usize) -> bool {
         match self.cap_at(through) {
             Some(Cap::Endpoint { base, badge, rights }) if rights.contains(Rights::WRITE) => {
-                self.sends.push(Send { endpoint: base, badge, through });
+                self.sends.push(Send { endpoint: base, badge, through, tag });
                 true
             }
             _ => false,
         }
     }
 
-    /// Takes the first message out of an endpoint's queue; returns its badge.
-    pub fn receive(&mut self, endpoint: CPtr) -> Option<usize> {
+    /// Takes the first message out of an endpoint's queue; returns its badge and its tag.
+    pub fn receive(&mut self, endpoint: CPtr) -> Option<(usize, usize)> {
         let Cap::Endpoint { base, .. } = self.cap(endpoint) else { return None };
         let first = self.sends.iter().position(|send| send.endpoint == base)?;
-        Some(self.sends.remove(first).badge)
+        let Send { badge, tag, .. } = self.sends.remove(first);
+        Some((badge, tag))
     }
 
     /// `cancelBadgedSends`: the senders start their system calls anew.
@@ -54,7 +57,7 @@ impl ModelKernel<'_> {
         self.sends = left;
         let cancelled: Vec<Send> = cancelled;
         for send in cancelled {
-            self.send(send.through);
+            self.send(send.through, send.tag);
         }
         Ok(())
     }

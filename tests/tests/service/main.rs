@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does, and each of its refusals |
+//! | `numbers` | numbers that are given out again, with few of them |
 //! | `offers` | memory that two clients share, and who may have it |
 //! | `paging` | pages that one client supplies to another |
 //! | `pieces` | long work in pieces, and what it leaves when it ends half-way |
@@ -20,6 +21,7 @@ mod support;
 
 mod accounts;
 mod layout;
+mod numbers;
 mod offers;
 mod paging;
 mod pieces;

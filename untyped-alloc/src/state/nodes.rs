@@ -122,7 +122,7 @@ impl<'p> Block<'p> {
     }
 }
 
-/// Objects made by one retype. Costs its 112 bytes for 256 frames: under half a byte a page.
+/// Objects made by one retype. Costs its 116 bytes for 256 frames: under half a byte a page.
 #[derive(Default)]
 pub struct Chunk<'p> {
     pub(super) next_free: Cell<Option<&'p Chunk<'p>>>,

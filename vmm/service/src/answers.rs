@@ -86,9 +86,11 @@ pub(crate) fn refuse(error: impl Into<Error>) -> Refusal {
         Error::BadSlot { .. } | Error::SlotOccupied { .. } | Error::NoProgram(_) => {
             Refusal::BadSlot
         }
-        Error::TooManyThreads { most } => Refusal::TooMuch { most },
+        Error::TooManyThreads { most } | Error::OutOfNumbers { most, .. } => {
+            Refusal::TooMuch { most }
+        }
         Error::OutOfNodes(_) => Refusal::OutOfMemory,
-        Error::OutOfNumbers(_) | Error::HasProgram(_) | Error::Image(_) => Refusal::Internal,
+        Error::HasProgram(_) | Error::Image(_) => Refusal::Internal,
     }
 }
 

@@ -72,7 +72,9 @@ impl<'p> Service<'p> {
         self.refill(vmm).map_err(refuse)?;
         let (number, mut tickets) = (client.number(), client.tickets.get());
         let ticket = tickets.next(|ticket| !self.offers.find(&(number, ticket)).is_null());
-        let ticket = ticket.ok_or_else(|| refuse(Error::OutOfNumbers(NumberKind::Ticket)))?;
+        let ticket =
+            ticket.ok_or(Error::OutOfNumbers { kind: NumberKind::Ticket, most: self.most_numbers });
+        let ticket = ticket.map_err(refuse)?;
         let node = self.take_offer().map_err(refuse)?;
         tickets.note(ticket);
         client.tickets.set(tickets);

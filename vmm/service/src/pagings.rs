@@ -18,7 +18,8 @@ impl<'p> Service<'p> {
     ) -> Result<RegionId> {
         self.refill(vmm)?;
         let token = self.tokens.next(|token| self.knows_token(vmm, client, token));
-        let token = token.ok_or(Error::OutOfNumbers(NumberKind::Token))?;
+        let token = token
+            .ok_or(Error::OutOfNumbers { kind: NumberKind::Token, most: self.most_numbers })?;
         let node = self.take_paging()?;
         match vmm.reserve(client.space(), &options.backed(Backing::Pager { token })) {
             Ok(region) => {

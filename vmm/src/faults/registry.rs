@@ -16,7 +16,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The badge may have been another thread's. No message of that one's can be taken for this
     /// one's: its capability went with all its copies when it was unregistered, and what is still
     /// in the endpoint's queue is cancelled here. Only a message that was received before, and is
-    /// not handled yet, has no such protection; between the two must not be 2^27 registrations.
+    /// not handled yet, has no such protection: handle it before 2^27 threads more are registered.
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`]; [`Error::OutOfBadges`] while 2^27 - 1 threads are registered;

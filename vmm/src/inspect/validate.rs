@@ -60,6 +60,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let live = self.refcounts.live_copies();
         hold("copies that live are counted", live, live >= copies)?;
         hold("every table taken is in one space", tables, tables == taken_tables)?;
+        self.validate_ids()?;
         self.validate_compaction()?;
         self.validate_append_cursor()
     }
@@ -72,6 +73,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.survey();
         let in_vain = !self.alloc.can_evacuate(bits);
         hold("what cannot be emptied is remembered as such", bits.into(), in_vain)
+    }
+
+    /// I17: what a number leads to has it in its id, and no serial number is beyond the last.
+    fn validate_ids(&self) -> Result<(), Violation> {
+        for space in self.spaces.iter() {
+            let (id, at) = (space.id.get(), space.id.get().number as usize);
+            let found = self.spaces.find(id).is_some_and(|found| core::ptr::eq(found, space));
+            hold("a space's number leads to it", at, found && id.serial <= self.last_space)?;
+        }
+        let mut next = self.threads.after(0);
+        while let Some(id) = next {
+            let info = self.threads.with_badge(id.badge);
+            let found = info.is_some_and(|info| info.id == id && self.threads.was_given(id));
+            hold("a thread's badge leads to it", id.badge(), found)?;
+            next = self.threads.after(id.badge);
+        }
+        Ok(())
     }
 
     /// I14: what an append cursor takes for granted must be so for all of its pages, as long as its

@@ -108,6 +108,11 @@ impl<'p> Threads<'p> {
         self.last_serial = serial;
     }
 
+    /// Whether an id with this serial number has been given to a thread.
+    pub fn was_given(&self, id: ThreadId) -> bool {
+        (1..=self.last_serial).contains(&id.serial)
+    }
+
     /// Takes a thread out.
     pub fn remove(&mut self, thread: ThreadId) -> Option<&'p Thread<'p>> {
         self.node(thread)?;

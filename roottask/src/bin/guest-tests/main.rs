@@ -9,7 +9,7 @@
 //!                   io_port.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
-//!                   exhaustion.rs compaction.rs
+//!                   exhaustion.rs compaction.rs badges.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -23,6 +23,7 @@
 
 extern crate alloc;
 
+mod badges;
 mod cnode;
 mod compaction;
 mod context;
@@ -87,6 +88,7 @@ const ALL: &[&[Test]] = &[
     survival::TESTS,
     ipc_buffer::TESTS,
     refusal::TESTS,
+    badges::TESTS,
     exhaustion::TESTS,
     compaction::TESTS,
 ];

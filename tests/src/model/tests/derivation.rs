@@ -130,19 +130,19 @@ fn cancelled_senders_find_their_capability_gone_only_if_it_was_revoked_before() 
     let endpoint = host.make(Blueprint::Endpoint);
     let (kept, other) = (host.mint(endpoint, 5).unwrap(), host.mint(endpoint, 6).unwrap());
     let copy = host.copy_with(kept, Rights::WRITE | Rights::GRANT).unwrap();
-    for through in [copy, other, copy, kept] {
-        assert!(host.kernel.send(at(through)));
+    for (tag, through) in [copy, other, copy, kept].into_iter().enumerate() {
+        assert!(host.kernel.send(at(through), tag));
     }
     assert_eq!(host.kernel.cnode_cancel_badged_sends(at(kept)), Ok(()));
-    let order: Vec<usize> = (0..4).map_while(|_| host.kernel.receive(endpoint)).collect();
-    assert_eq!(order, [6, 5, 5, 5], "they sent anew, behind the others");
+    let order: Vec<_> = (0..4).map_while(|_| host.kernel.receive(endpoint)).collect();
+    assert_eq!(order, [(6, 1), (5, 0), (5, 2), (5, 3)], "they sent anew, behind the others");
     for through in [copy, other, copy] {
-        assert!(host.kernel.send(at(through)));
+        assert!(host.kernel.send(at(through), 7));
     }
     host.revoke(kept);
     assert!(host.is_empty(copy) && !host.is_empty(other), "one badge has nothing of the other's");
     assert_eq!(host.kernel.cnode_cancel_badged_sends(at(kept)), Ok(()));
-    assert_eq!(host.kernel.receive(endpoint), Some(6));
+    assert_eq!(host.kernel.receive(endpoint), Some((6, 7)));
     assert_eq!(host.kernel.receive(endpoint), None);
 }
 
@@ -156,7 +156,7 @@ fn sends_are_cancelled_by_an_endpoint_capability_with_all_rights() {
     for other in [weak, frame, empty] {
         assert_eq!(host.kernel.cnode_cancel_badged_sends(at(other)), Err(IllegalOperation));
     }
-    assert!(host.kernel.send(at(weak)));
+    assert!(host.kernel.send(at(weak), 1));
     assert_eq!(host.kernel.cnode_cancel_badged_sends(at(endpoint)), Ok(()), "no badge is none's");
-    assert_eq!(host.kernel.receive(endpoint), Some(5));
+    assert_eq!(host.kernel.receive(endpoint), Some((5, 1)));
 }

@@ -52,7 +52,12 @@ pub enum Error {
         most: u32,
     },
     /// All numbers of a kind are in use.
-    OutOfNumbers(NumberKind),
+    OutOfNumbers {
+        /// The kind.
+        kind: NumberKind,
+        /// How many those are.
+        most: u32,
+    },
     /// Book-keeping memory ran out, and no page could be had for more.
     OutOfNodes(NodeKind),
     /// The program's file cannot be loaded.
@@ -117,7 +122,7 @@ impl Error {
     pub fn blame(&self) -> Blame {
         match self {
             Error::Manager(error) => error.blame(),
-            Error::OutOfNodes(_) | Error::OutOfNumbers(_) | Error::TooManyThreads { .. } => {
+            Error::OutOfNodes(_) | Error::OutOfNumbers { .. } | Error::TooManyThreads { .. } => {
                 Blame::Resource
             }
             _ => Blame::Caller,
@@ -150,7 +155,9 @@ impl fmt::Display for Error {
             Error::BadSlot { slot } => write!(f, "slot {slot} is not the program's"),
             Error::SlotOccupied { slot } => write!(f, "slot {slot} of the program is occupied"),
             Error::TooManyThreads { most } => write!(f, "a client has at most {most} threads"),
-            Error::OutOfNumbers(kind) => write!(f, "all numbers for {kind:?} are in use"),
+            Error::OutOfNumbers { kind, most } => {
+                write!(f, "all {most} numbers for {kind:?} are in use")
+            }
             Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
             Error::Image(error) => error.fmt(f),
             Error::Manager(error) => error.fmt(f),
