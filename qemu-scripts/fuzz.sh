@@ -7,7 +7,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PACKAGE=$ROOT/tests/fuzz
 HOST_TARGET=x86_64-unknown-linux-gnu
-TARGETS=(addresses alloc_ops slots_state state vmm_ops)
+TARGETS=(addresses alloc_ops service_ops service_ops-unchecked slots_state state vmm_ops)
+# A target with this ending is the one before it without debug assertions and overflow checks, as
+# programs are built: what those would stop goes on there. Both share what they learn.
+UNCHECKED=-unchecked
 # What cargo-fuzz passes, without a sanitizer: the crates have no unsafe code of their own. All of
 # it is known to a stable compiler, so no nightly is needed.
 COVERAGE="-Cpasses=sancov-module \
@@ -47,24 +50,36 @@ find_tools() {
         skip "libFuzzer's crate could not be fetched"
 }
 
+# build TARGET...
 build() {
+    local profile target
     say "building the fuzz targets"
-    env -u CARGO_ENCODED_RUSTFLAGS -u CARGO_TARGET_DIR RUSTFLAGS="$COVERAGE" \
-        cargo build --quiet --release --manifest-path "$PACKAGE/Cargo.toml" \
-        --features libfuzzer --bins --target "$HOST_TARGET" --target-dir "$BUILD/fuzz/target" ||
-        die "building the fuzz targets failed"
+    for target; do
+        profile=release
+        [[ $target != *"$UNCHECKED" ]] || profile=unchecked
+        env -u CARGO_ENCODED_RUSTFLAGS -u CARGO_TARGET_DIR RUSTFLAGS="$COVERAGE" \
+            cargo build --quiet --profile "$profile" --manifest-path "$PACKAGE/Cargo.toml" \
+            --features libfuzzer --bin "${target%"$UNCHECKED"}" --target "$HOST_TARGET" \
+            --target-dir "$BUILD/fuzz/target" ||
+            die "building the fuzz target $target failed"
+    done
 }
 
-binary() { echo "$BUILD/fuzz/target/$HOST_TARGET/release/$1"; }
+# binary TARGET
+binary() {
+    local profile=release
+    [[ $1 != *"$UNCHECKED" ]] || profile=unchecked
+    echo "$BUILD/fuzz/target/$HOST_TARGET/$profile/${1%"$UNCHECKED"}"
+}
 
 # fuzz TARGET: 1 on a finding.
 fuzz() {
     local target=$1 status=0 log runs file
-    local corpus=$BUILD/fuzz/corpus/$target findings=$BUILD/fuzz/findings/$target
+    local corpus=$BUILD/fuzz/corpus/${target%"$UNCHECKED"} findings=$BUILD/fuzz/findings/$target
     log=$BUILD/fuzz/$target.log
     mkdir -p "$corpus" "$findings"
     # Long inputs from the start: an input is a history, and short ones say little.
-    "$(binary "$target")" -max_total_time="$SECONDS_EACH" -timeout="$SLOW" -max_len=600 \
+    "$(binary "$target")" -max_total_time="$SECONDS_EACH" -timeout="$SLOW" -max_len=1000 \
         -len_control=0 -print_final_stats=1 -verbosity=1 \
         -artifact_prefix="$findings/" "$corpus" >"$log" 2>&1 || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
@@ -113,7 +128,7 @@ main() {
     [[ -z $repeat || ${#chosen[@]} == 1 ]] || usage_error "--repeat needs one target"
     ((${#chosen[@]})) || chosen=("${TARGETS[@]}")
     find_tools
-    build
+    build "${chosen[@]}"
     if [[ -n $repeat ]]; then
         repeat "${chosen[0]}" "$repeat"
         return

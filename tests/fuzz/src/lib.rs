@@ -5,6 +5,7 @@
 //! | [`vmm_ops`] | operations over several spaces, some with a kernel call that fails, against [`vmm_tests::expected`] |
 //! | [`alloc_ops`] | the same for the allocator alone |
 //! | [`state`] | histories of the manager's region map and of its extents, against plain lists |
+//! | [`service_ops`] | messages and faults of several clients, and their ends, through the service |
 //! | [`addresses`] | addresses and ranges, against arithmetic in 128 bits |
 //! | [`slots_state`] | the allocator's slots by themselves, against one state for each slot |
 //!
@@ -16,6 +17,7 @@ pub mod addresses;
 pub mod alloc_ops;
 pub mod bytes;
 pub mod machine;
+pub mod service_ops;
 pub mod slots_state;
 pub mod state;
 pub mod vmm_ops;

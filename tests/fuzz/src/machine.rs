@@ -30,6 +30,11 @@ pub fn config(bytes: &mut Bytes<'_>) -> BootConfig {
         0 => BootConfig::ia32(),
         _ => BootConfig::x86_64(),
     };
+    sized(bytes, base)
+}
+
+/// Memory and slots as the input wants them.
+fn sized(bytes: &mut Bytes<'_>, base: BootConfig) -> BootConfig {
     let ram = match bytes.below(3) {
         0 => vec![(RAM, 19), (RAM + 0x9_0000, 16), (RAM + 0xa_1000, 12), (RAM + 0xb_0000, 7)],
         1 => vec![(RAM, 22), (RAM + 0x40_0000, 20)],
@@ -38,6 +43,12 @@ pub fn config(bytes: &mut Bytes<'_>) -> BootConfig {
     let cnode_radix = bytes.pick(&[12, 10, 16]);
     let devices = vec![(DEVICE, 22)];
     BootConfig { ram, devices, cnode_radix, image_pages: IMAGE_PAGES, ..base }
+}
+
+/// A machine of IA32 for a manager to start on.
+pub fn machine_32(bytes: &mut Bytes<'_>) -> Machine {
+    let config = sized(bytes, BootConfig::ia32());
+    Machine { target: Target::Ia32, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
 }
 
 /// The same for a manager to start on.

@@ -92,3 +92,8 @@ fn vmm_ops() {
 fn vmm_ops_of_heaps() {
     run_on(heaps, crate::vmm_ops::run, (100, 400), (1, 100));
 }
+
+#[test]
+fn service_ops() {
+    run(crate::service_ops::run, (300, 500), (1, 100));
+}
