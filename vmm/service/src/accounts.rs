@@ -16,7 +16,7 @@ use vmm_client::protocol::{self, Amounts, Answer};
 use crate::answers::{narrow, refuse, Answered};
 use crate::service::Service;
 use crate::state::client::{Client, State};
-use crate::types::error::Result;
+use crate::types::error::{Error, Result};
 use crate::types::ids::ClientId;
 
 /// Limits as a message tells them.
@@ -37,9 +37,9 @@ impl<'p> Service<'p> {
     /// Makes a client with an empty space. Its limits are taken off its parent's, if it has one.
     ///
     /// # Errors
-    /// Those of [`Vmm::create_space`]; [`crate::Error::NoSuchClient`] without such a parent;
+    /// Those of [`Vmm::create_space`]; [`Error::NoSuchClient`] without such a parent;
     /// [`vmm::Error::OutOfQuota`] when the parent has not as much to give;
-    /// [`crate::Error::OutOfNodes`].
+    /// [`Error::OutOfNodes`].
     pub fn create_client<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -51,8 +51,14 @@ impl<'p> Service<'p> {
         let parent = parent.map(|id| self.client(id)).transpose()?;
         let rest = parent.map(|parent| self.without(vmm, parent, limits)).transpose()?;
         let space = vmm.create_space()?;
-        let node = match self.take_client() {
-            Ok(node) => node,
+        // From here on it has the number: by now no message can arrive of who had it before.
+        let badged = vmm.mint_badge(self.endpoint, ClientId(space).badge());
+        let made = badged.map_err(Error::from).and_then(|badged| match self.take_client() {
+            Ok(node) => Ok((node, badged)),
+            Err(error) => vmm.end_badge(badged).map_err(Error::from).and(Err(error)),
+        });
+        let (node, badged) = match made {
+            Ok(made) => made,
             Err(error) => {
                 vmm.destroy_space(space)?;
                 return Err(error);
@@ -60,6 +66,7 @@ impl<'p> Service<'p> {
         };
         vmm.set_quota(space, limits)?;
         node.begin(space, Name::new(name), limits, parent.map(Client::id));
+        node.badged.set(Some(badged));
         node.tickets.set(Numbers::up_to(self.most_numbers));
         self.clients.insert(node);
         if let (Some(parent), Some(rest)) = (parent, rest) {
@@ -72,7 +79,7 @@ impl<'p> Service<'p> {
     /// What a client may have and has.
     ///
     /// # Errors
-    /// [`crate::Error::NoSuchClient`].
+    /// [`Error::NoSuchClient`].
     pub fn account<K: Kernel + Memory<'p>>(
         &self,
         vmm: &Vmm<'p, K>,

@@ -47,8 +47,7 @@ impl<'p> Service<'p> {
         node.cnode.set(Some(cnode));
         let to_send = Rights::WRITE | Rights::GRANT;
         // Copies that the client passes on are this one's children: they go with it.
-        let badged = vmm.mint_badge(self.endpoint, client.badge())?;
-        node.badged.set(Some(badged));
+        let badged = node.badged.get().ok_or(Error::NoSuchClient(client))?;
         self.put(vmm, node, SERVICE_SLOT, badged, to_send, None)?;
         let begin = Begin { stack_pages: program.stack_pages, slot: FAULT_SLOT, tls };
         let start = self.make_thread(vmm, node, &begin)?;
