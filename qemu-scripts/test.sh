@@ -306,6 +306,7 @@ script_lane() {
     check "the check of these numbers" numbers_check_works
     check "imports go down" python3 "$SCRIPTS/floors.py" ARCHITECTURE.md
     check "the check of the floors" python3 "$SCRIPTS/floors_test.py"
+    check "the choice of mutants" python3 "$SCRIPTS/mutants_test.py"
     check "run.sh --help" exits_with 0 "$SCRIPTS/run.sh" --help
     check "run.sh refuses an unknown option" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --bogus
     check "run.sh refuses an unknown program" exits_with 2 "$SCRIPTS/run.sh" no-such-program

@@ -152,8 +152,12 @@ fn boot_information_that_makes_no_sense_is_refused(target: Target) {
     assert!(matches!(twice, Err(Error::Overlap { .. })), "{twice:?}");
     let table = start(target, |parts| parts.tables.push(parts.tables[0]));
     assert!(matches!(table, Err(Error::BadBootInfo(_))), "a table twice: {table:?}");
-    let level = start(target, |parts| parts.tables.push((9, FREE, CPtr::new(40))));
-    assert_eq!(level, Err(Error::BadBootInfo(FREE)));
+    // The root is no table in the space, and there is none below the deepest.
+    let levels = target.architecture().geometry.levels.len() as u8;
+    for level in [0, levels, levels + 1, u8::MAX] {
+        let level = start(target, |parts| parts.tables.push((level, FREE, CPtr::new(40))));
+        assert_eq!(level, Err(Error::BadBootInfo(FREE)));
+    }
     let untyped = UntypedInfo { slot: CPtr::new(40), paddr: 8, size_bits: 12, is_device: false };
     let odd = start(target, |parts| parts.untypeds.push(untyped));
     assert_eq!(odd, Err(Error::Allocator(AllocError::BadUntyped(8))));

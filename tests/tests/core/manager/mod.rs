@@ -6,6 +6,7 @@
 //!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
 //!   first_try.rs  what can be met is met the first time, at any length
 //!   in_place.rs   protecting pages of the manager's own space
+//!   in_parts.rs   requests that stop after a number of pages
 //!   in_use.rs     what is in use is not given back, what was given back is not used
 //!   appending.rs  pages mapped one behind the other, and what comes in between
 //!   buffers.rs    IPC buffers and stacks
@@ -16,6 +17,7 @@
 //!   pinned.rs     what the manager stands on stays as it is
 //!   sharing.rs    what a share keeps of its source, what a refused clone leaves
 //!   stuck.rs      frames that the kernel would not unmap from a temporary slot
+//!   threads.rs    threads as the kernel has them
 //!   writing.rs    writing into any space, and who sees it
 //!   last_pages.rs when all memory is out: the smallest giving back still works
 //!   short.rs      when memory is short: what is free can be had, what is not costs nothing
@@ -30,6 +32,7 @@ mod buffers;
 mod compaction;
 mod figures;
 mod first_try;
+mod in_parts;
 mod in_place;
 mod in_use;
 mod last_pages;
@@ -42,6 +45,7 @@ mod refusals;
 mod sharing;
 mod short;
 mod stuck;
+mod threads;
 mod writing;
 
 use vmm::{RegionId, RegionOptions};

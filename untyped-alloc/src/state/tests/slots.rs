@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::slots_model::{run, Op};
 use super::{explore, std};
 use crate::state::slot_window::{best_of_word, SlotWindow, WINDOW_SLOTS};
+use crate::state::Slots;
 use crate::types::CPtr;
 
 /// The largest aligned run by looking at every position: the oracle of `best`.
@@ -74,4 +75,31 @@ fn operation() -> impl Strategy<Value = Op> {
 #[test]
 fn slots_agree_with_one_state_for_each() {
     explore(operation(), (150, 120), run);
+}
+
+#[test]
+fn what_leaves_a_window_is_neither_freed_nor_anybodys() {
+    let nodes: [SlotWindow<'_>; 2] = Default::default();
+    let mut slots = Slots::new();
+    slots.pool.add(&nodes);
+    let (base, next) = (CPtr::new(0), CPtr::new(WINDOW_SLOTS));
+    slots.insert(base, 0, WINDOW_SLOTS).expect("a node");
+    slots.insert(next, 0, WINDOW_SLOTS).expect("a node");
+    let runs = WINDOW_SLOTS / 256;
+    (0..2 * runs).for_each(|_| assert!(slots.alloc(256).is_some(), "all are taken"));
+    let last = base.offset(WINDOW_SLOTS - 2);
+    for count in [3, 4, 256, WINDOW_SLOTS, usize::MAX] {
+        assert!(!slots.free(last, count), "{count} slots");
+        assert!(!slots.free_lent(last, count), "{count} slots");
+        assert_eq!(slots.any_lent(last, count), None, "{count} slots");
+        assert_eq!(slots.free_count(), 0);
+    }
+    assert_eq!(slots.any_lent(last, 2), Some(false));
+    slots.lend(last.offset(1), 1);
+    assert_eq!(slots.any_lent(last, 2), Some(true), "one of the two");
+    assert!(!slots.free_lent(last, 2), "the other is not lent");
+    assert!(slots.free_lent(last.offset(1), 1));
+    assert!(!slots.free(last, 2), "one of the two is free");
+    assert!(slots.free(last, 1));
+    assert_eq!(slots.free_count(), 2);
 }

@@ -1,0 +1,117 @@
+//! Requests that stop after a number of pages, so that others are served between.
+//!
+//! Checks A36 and A41 of `MODEL.md`; `service/server_interface.rs` has more of them.
+
+use vmm::{PageSize, RegionOptions};
+
+use super::{FREE, tagged};
+use crate::support::{Fixture, PAGE, Target, on_both};
+
+on_both!(
+    decommitting_stops_after_as_many_pages_as_were_asked_for,
+    a_large_page_is_decommitted_whole_and_the_next_is_not,
+    cloning_stops_after_as_many_pages_as_were_asked_for,
+    large_pages_are_cut_to_be_cloned,
+);
+
+/// A36, A41: pages that are mapped count, holes do not.
+fn decommitting_stops_after_as_many_pages_as_were_asked_for(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    tagged(&mut host, FREE, 9);
+    host.vmm.unmap(own, FREE + PAGE, 2).expect("mapped");
+    let left = |host: &Fixture<'_>| -> Vec<usize> {
+        host.mappings(own).into_keys().map(|at| (at - FREE) / PAGE).collect()
+    };
+    assert_eq!(host.vmm.decommit_some(own, FREE, 9, 0), Ok(0));
+    assert_eq!(left(&host), [0, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(host.vmm.decommit_some(own, FREE, 9, 3), Ok(3));
+    assert_eq!(left(&host), [5, 6, 7, 8]);
+    assert_eq!(host.vmm.decommit_some(own, FREE + 6 * PAGE, 2, 9), Ok(2), "in the range alone");
+    assert_eq!(left(&host), [5, 8]);
+    assert_eq!(host.vmm.decommit_some(own, FREE, 9, 9), Ok(2), "fewer, as there are no more");
+    assert_eq!(left(&host), []);
+    host.check();
+}
+
+/// A36, A41.
+fn a_large_page_is_decommitted_whole_and_the_next_is_not(target: Target) {
+    let bits = target.large_bits();
+    let pages = 1 << (bits - 12);
+    for (most, gone) in [(1, 1), (pages - 1, 1), (pages, 1), (pages + 1, 2), (2 * pages, 2)] {
+        let mut host = Fixture::roomy(target);
+        let own = host.own();
+        let large = RegionOptions::new(3 * pages).page_size(PageSize::Large { bits });
+        let region = host.vmm.map(own, &large.at(FREE)).expect("memory");
+        let done = host.vmm.decommit_some(own, FREE, 3 * pages, most);
+        assert_eq!(done, Ok(gone * pages), "at the most {most} pages");
+        assert_eq!(host.mappings(own).len(), 3 - gone);
+        assert_eq!(host.vmm.large_pages_in(region), Ok((3 - gone) * pages));
+        host.check();
+    }
+}
+
+/// A36: holes are passed over, and count as done.
+fn cloning_stops_after_as_many_pages_as_were_asked_for(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    // Pages 3, 4, 5 and 8 of ten are mapped.
+    let region = tagged(&mut host, FREE, 10);
+    for (page, pages) in [(0, 3), (6, 2), (9, 1)] {
+        host.vmm.unmap(own, FREE + page * PAGE, pages).expect("mapped");
+    }
+    let options = RegionOptions::new(1).at(FREE);
+    let clone = host.vmm.reserve_like(region, space, &options).expect("room");
+    let mut done = 0;
+    for (most, until, there) in [
+        (0, 3, vec![]),
+        (2, 5, vec![3, 4]),
+        (0, 5, vec![3, 4]),
+        (2, 10, vec![3, 4, 5, 8]),
+        (1, 10, vec![3, 4, 5, 8]),
+        (9, 10, vec![3, 4, 5, 8]),
+    ] {
+        done += host.vmm.clone_pages(region, done, clone, most).expect("memory");
+        let cloned: Vec<usize> =
+            host.mappings(space).into_keys().map(|at| (at - FREE) / PAGE).collect();
+        assert_eq!(cloned, there, "at the most {most}");
+        assert!(done <= until && done > *there.last().unwrap_or(&0), "{done} pages are done");
+        host.check();
+    }
+    assert_eq!(done, 10, "all of it");
+    for page in [3, 4, 5, 8] {
+        assert_eq!(host.read(space, FREE + page * PAGE), page as u64 + 1);
+    }
+}
+
+/// A7, A9: no frame is larger than what the first write copies.
+fn large_pages_are_cut_to_be_cloned(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let bits = target.large_bits();
+    let pages = 1 << (bits - 12);
+    let (one, other) = (host.vmm.create_space(), host.vmm.create_space());
+    let (one, other) = (one.expect("memory"), other.expect("memory"));
+    host.spaces.extend([one, other]);
+    let large = RegionOptions::new(2 * pages).page_size(PageSize::Large { bits });
+    let region = host.vmm.map(one, &large.at(FREE)).expect("memory");
+    for page in 0..2 * pages {
+        host.write(one, FREE + page * PAGE, page as u64 + 1);
+    }
+    let options = RegionOptions::new(1).at(FREE);
+    let clone = host.vmm.clone_region(region, other, &options).expect("memory");
+    for (space, region) in [(one, region), (other, clone)] {
+        assert_eq!(host.vmm.large_pages_in(region), Ok(0));
+        assert_eq!(host.mappings(space).len(), 2 * pages);
+        for page in (0..2 * pages).step_by(97) {
+            assert_eq!(host.read(space, FREE + page * PAGE), page as u64 + 1);
+        }
+    }
+    host.check();
+    host.vmm.write(other, FREE + pages * PAGE, &[0; PAGE]).expect("memory");
+    let first = |space| [pages - 1, pages].map(|page| host.read(space, FREE + page * PAGE));
+    assert_eq!(first(one), [pages as u64, pages as u64 + 1]);
+    assert_eq!(first(other), [pages as u64, 0]);
+    host.check();
+}
