@@ -12,6 +12,7 @@ on_both!(
     a_clone_that_is_refused_leaves_nothing,
     a_clone_of_a_space_that_is_refused_leaves_nothing,
     a_fill_that_is_refused_is_made_up_for,
+    a_fill_that_is_refused_is_not_made_for_one_page,
     an_end_to_sharing_that_is_refused_is_made_up_for,
 );
 
@@ -191,6 +192,26 @@ fn a_fill_that_is_refused_is_made_up_for(target: Target) {
             assert!(if done { mapped == 8 || mapped == 1 } else { mapped == 0 }, "{mapped}");
         },
     );
+}
+
+/// A13: where memory is short one page may do; where the kernel refuses, none is mapped.
+fn a_fill_that_is_refused_is_not_made_for_one_page(target: Target) {
+    for nth in 1..=8 {
+        let mut host = Fixture::small(target);
+        let space = host.vmm.create_space().expect("a space");
+        host.spaces.push(space);
+        let options = RegionOptions::new(8).aligned(15).backed(Backing::OnDemand { around: 8 });
+        let region = host.vmm.reserve(space, &options).expect("there is room");
+        let address = region.start().bits() + 3 * PAGE;
+        let error = KernelError::NotEnoughMemory;
+        host.kernel().fail_nth_of(vmm_tests::model::CallKind::PageMap, nth, error);
+        let refused = write(&mut host, space, address).expect_err("a page cannot be mapped");
+        assert!(matches!(refused, vmm::Error::Kernel { .. }), "{refused:?}");
+        assert_eq!(host.mappings(space).len(), 0, "page {nth} was refused");
+        host.check();
+        write(&mut host, space, address).expect("nothing is refused");
+        assert_eq!(host.mappings(space).len(), 8);
+    }
 }
 
 fn an_end_to_sharing_that_is_refused_is_made_up_for(target: Target) {

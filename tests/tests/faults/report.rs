@@ -157,3 +157,15 @@ fn names_are_printed_without_control_characters() {
         assert!(text.chars().all(|char| char == '\n' || !char.is_control()), "{text:?}");
     }
 }
+
+#[test]
+fn a_page_between_two_buffers_is_a_guard_of_neither_end() {
+    let mut scene = Scene::new();
+    let space = scene.space;
+    let buffers = [0; 2].map(|_| scene.host.vmm.allocate_ipc_buffer(space).expect("memory"));
+    assert_eq!(buffers[1].address(), buffers[0].address() + 2 * PAGE);
+    let report = scene.report(buffers[0].address() + PAGE + 8, Access::Write);
+    assert!(report.contains(", where none is: a guard\n"), "{report}");
+    let report = scene.report(buffers[0].address() - 8, Access::Write);
+    assert!(report.contains(" is 8 bytes below "), "{report}");
+}

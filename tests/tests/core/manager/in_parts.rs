@@ -2,7 +2,9 @@
 //!
 //! Checks A36 and A41 of `MODEL.md`; `service/server_interface.rs` has more of them.
 
-use vmm::{PageSize, RegionOptions};
+use untyped_alloc::{KernelError, Rights};
+use vmm::{Error, PageSize, RegionOptions};
+use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_both};
@@ -12,6 +14,7 @@ on_both!(
     a_large_page_is_decommitted_whole_and_the_next_is_not,
     cloning_stops_after_as_many_pages_as_were_asked_for,
     large_pages_are_cut_to_be_cloned,
+    protecting_that_is_refused_says_how_many_pages_are_done,
 );
 
 /// A36, A41: pages that are mapped count, holes do not.
@@ -114,4 +117,32 @@ fn large_pages_are_cut_to_be_cloned(target: Target) {
     assert_eq!(first(one), [pages as u64, pages as u64 + 1]);
     assert_eq!(first(other), [pages as u64, 0]);
     host.check();
+}
+
+/// A14: in pages of the smallest size, whatever the size of those that are mapped.
+fn protecting_that_is_refused_says_how_many_pages_are_done(target: Target) {
+    for (size, per_page) in [
+        (PageSize::Small, 1),
+        (PageSize::Large { bits: target.large_bits() }, 1 << (target.large_bits() - 12)),
+    ] {
+        for nth in 1..=3 {
+            let mut host = Fixture::roomy(target);
+            let space = host.vmm.create_space().expect("memory");
+            host.spaces.push(space);
+            let pages = 3 * per_page;
+            let options = RegionOptions::new(pages).at(FREE).page_size(size);
+            host.vmm.map(space, &options).expect("memory");
+            host.kernel().fail_nth_of(CallKind::PageRemap, nth, KernelError::RevokeFirst);
+            let refused = host.vmm.protect(space, FREE, pages, Rights::READ);
+            let Err(Error::Kernel { done, .. }) = refused else { panic!("{refused:?}") };
+            assert_eq!(done, (nth - 1) * per_page);
+            let read = |rights: Rights| rights == Rights::READ;
+            let changed = host.mappings(space).values().filter(|m| read(m.rights)).count();
+            assert_eq!(changed, nth - 1, "as many have the new rights");
+            host.check();
+            host.vmm.protect(space, FREE, pages, Rights::READ).expect("no call is refused");
+            assert!(host.mappings(space).values().all(|mapping| read(mapping.rights)));
+            host.check();
+        }
+    }
 }
