@@ -13,6 +13,7 @@ on_both!(
     want_of_memory_says_how_much,
     want_of_slots_says_how_many,
     want_of_nodes_says_of_which,
+    objects_of_before_are_not_those_that_lie_in_their_slots_now,
 );
 
 /// Expects a refusal that makes no kernel call and changes nothing.
@@ -168,4 +169,21 @@ fn want_of_nodes_says_of_which(target: Target) {
     let mut bench = Bench::new(Machine::small(target).pool(1));
     let error = Error::OutOfNodes(NodeKind::SlotWindow);
     refuses(&mut bench, error, Blame::Resource, |b| b.alloc.allocate(&mut b.kernel, FRAME));
+}
+
+/// A24.
+fn objects_of_before_are_not_those_that_lie_in_their_slots_now(target: Target) {
+    let mut bench = Bench::new(Machine::small(target));
+    let many = |bench: &mut Bench<'static>| {
+        bench.alloc.allocate_many(&mut bench.kernel, Blueprint::Endpoint, 4).expect("memory")
+    };
+    let before = many(&mut bench);
+    bench.alloc.free_many(&mut bench.kernel, before).expect("they are live");
+    let now = many(&mut bench);
+    assert_eq!(now.first_slot(), before.first_slot(), "the case is about slots that serve again");
+    let stale = Err(Error::Stale(before.first_slot()));
+    assert_eq!(bench.alloc.free_many(&mut bench.kernel, before), stale);
+    assert!((0..4).all(|index| bench.holds(now.first_slot().offset(index), Blueprint::Endpoint)));
+    bench.alloc.free_many(&mut bench.kernel, now).expect("they are live");
+    bench.check();
 }

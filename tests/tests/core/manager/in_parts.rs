@@ -15,6 +15,9 @@ on_both!(
     cloning_stops_after_as_many_pages_as_were_asked_for,
     large_pages_are_cut_to_be_cloned,
     protecting_that_is_refused_says_how_many_pages_are_done,
+    a_large_page_that_nobody_may_read_is_cut_too,
+    a_large_page_is_zeroed_where_there_is_room_for_all_of_it,
+    a_space_goes_by_the_batch,
 );
 
 /// A36, A41: pages that are mapped count, holes do not.
@@ -145,4 +148,66 @@ fn protecting_that_is_refused_says_how_many_pages_are_done(target: Target) {
             host.check();
         }
     }
+}
+
+/// A7: the manager reads it whatever its rights.
+fn a_large_page_that_nobody_may_read_is_cut_too(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let bits = target.large_bits();
+    let pages = 1 << (bits - 12);
+    let large = RegionOptions::new(pages).page_size(PageSize::Large { bits });
+    host.vmm.map(own, &large.at(FREE)).expect("memory");
+    (0..pages).for_each(|page| host.write(own, FREE + page * PAGE, page as u64 + 1));
+    host.vmm.protect(own, FREE, pages, Rights::empty()).expect("mapped");
+    host.vmm.unmap(own, FREE, 1).expect("mapped");
+    host.check();
+    host.vmm.protect(own, FREE + PAGE, pages - 1, Rights::READ).expect("mapped");
+    assert!((1..pages).all(|page| host.read(own, FREE + page * PAGE) == page as u64 + 1));
+}
+
+/// A3: not in a smaller hole that begins where one could.
+fn a_large_page_is_zeroed_where_there_is_room_for_all_of_it(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let bits = target.large_bits();
+    let pages = 1 << (bits - 12);
+    // A hole of two pages, of which the first is aligned.
+    tagged(&mut host, FREE - PAGE, 1);
+    tagged(&mut host, FREE + 2 * PAGE, 3);
+    let large = RegionOptions::new(pages).page_size(PageSize::Large { bits });
+    let at = FREE + (8 << bits);
+    // As many as there are, so that used ones serve again.
+    let mut had = Vec::new();
+    while let Ok(region) = host.vmm.map(own, &large.at(at + (had.len() << bits))) {
+        host.write(own, region.start().bits() + PAGE, 7);
+        had.push(region);
+    }
+    had.drain(..).for_each(|region| host.vmm.release(region).expect("a region"));
+    while let Ok(region) = host.vmm.map(own, &large.at(at + (had.len() << bits))) {
+        assert_eq!(host.read(own, region.start().bits() + PAGE), 0);
+        had.push(region);
+    }
+    assert!(!had.is_empty(), "what was used can be had");
+    assert_eq!([0, 1, 2].map(|page| host.read(own, FREE + (2 + page) * PAGE)), [1, 2, 3]);
+    host.check();
+}
+
+/// Frames that came together are destroyed by one call, and a space that is used is not destroyed.
+fn a_space_goes_by_the_batch(target: Target) {
+    let mut host = Fixture::small(target);
+    let space = host.vmm.create_space().expect("memory");
+    host.vmm.map(space, &RegionOptions::new(128).at(FREE)).expect("memory");
+    let buffer = host.vmm.allocate_ipc_buffer(space).expect("memory");
+    let endpoint = host.vmm.allocate_for(space, vmm::Blueprint::Endpoint).expect("memory");
+    let used = |threads| Error::SpaceInUse { space, threads };
+    host.refuses(used(2), |vmm| vmm.destroy_space(space));
+    host.vmm.free_for(space, endpoint).expect("an object");
+    host.refuses(used(1), |vmm| vmm.destroy_space(space));
+    host.vmm.release_ipc_buffer(buffer).expect("a buffer");
+    let calls = host.vmm.kernel_calls();
+    host.vmm.destroy_space(space).expect("nobody uses it");
+    let calls = host.vmm.kernel_calls().since(&calls).total();
+    assert!(calls < 20, "{calls} calls for 128 pages");
+    host.check();
 }
