@@ -33,8 +33,13 @@ fn a_thread_runs_in_the_spaces_that_it_was_given(target: Target) {
             for space in [host.own(), space] {
                 // What is kept for the next one is there after the first.
                 let before = Snapshot::settled(&mut host);
-                let memory =
-                    ThreadOptions { stack_pages: 2, guard_pages: 1, tls: None, name: "thread" };
+                let memory = ThreadOptions {
+                    stack_pages: 2,
+                    guard_pages: 1,
+                    growing: None,
+                    tls: None,
+                    name: "thread",
+                };
                 let spec = ThreadSpec { space, memory, tls_copy: None, cspace, faults };
                 let mut parts = ThreadParts::default();
                 let thread = host.vmm.allocate_thread(&spec, &mut parts).expect("memory");
