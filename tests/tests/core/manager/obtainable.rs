@@ -1,6 +1,6 @@
 //! What is said to be obtainable is asked for and given: at random states, in pieces of each size.
 //!
-//! Checks A88 of `MODEL.md`.
+//! Checks A88 and I18 of `MODEL.md`.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
