@@ -122,6 +122,11 @@ fn each_figure_of_memory_is_counted(target: Target) {
     assert_eq!(host.vmm.stats().allocator.cleared_bytes, 1 << 12, "it was the boot's");
     let quarter = host.vmm.allocate(untyped(12)).expect("memory");
     assert_eq!(by_size(&host), [(12, 3), (20, 1)]);
+    // The three that are left of the split are clear, what the boot left is not.
+    let mut text = String::new();
+    host.vmm.allocator().dump_untypeds(&mut text).expect("a string takes it");
+    let ends = |end: &str| text.lines().filter(|line| line.ends_with(end)).count();
+    assert_eq!((ends(" free"), ends(" free, to be cleared")), (3, 1), "{text}");
     let large = host.vmm.allocate(untyped(20)).expect("memory");
     let now = host.vmm.stats().allocator;
     assert_eq!((now.largest_free_bytes, now.untyped_bytes), (1 << 12, 3 << 12));

@@ -18,6 +18,7 @@ on_both!(
     a_large_page_that_nobody_may_read_is_cut_too,
     a_large_page_is_zeroed_where_there_is_room_for_all_of_it,
     a_space_goes_by_the_batch,
+    pages_at_physical_addresses_lie_one_behind_the_other,
 );
 
 /// A36, A41: pages that are mapped count, holes do not.
@@ -209,5 +210,37 @@ fn a_space_goes_by_the_batch(target: Target) {
     host.vmm.destroy_space(space).expect("nobody uses it");
     let calls = host.vmm.kernel_calls().since(&calls).total();
     assert!(calls < 20, "{calls} calls for 128 pages");
+    host.check();
+}
+
+/// A28: however few of them can be had at once.
+fn pages_at_physical_addresses_lie_one_behind_the_other(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let device = host.machine.device();
+    for (first, pages) in [(1, 13), (3, 5), (0, 16), (6, 7)] {
+        let options = RegionOptions::new(pages).at(FREE);
+        let paddr = device + first * PAGE;
+        let region = host.vmm.map_physical(own, paddr, &options).expect("it is free");
+        let found: Vec<usize> = host.mappings(own).values().map(|page| page.paddr).collect();
+        let expected: Vec<usize> = (0..pages).map(|page| paddr + page * PAGE).collect();
+        assert_eq!(found, expected);
+        host.check();
+        host.vmm.release(region).expect("a region");
+    }
+    // What is in use is named, wherever it lies; beside it all can be had.
+    let one = RegionOptions::new(1).at(FREE + (1 << 24));
+    host.vmm.map_physical(own, device + 6 * PAGE, &one).expect("it is free");
+    for (first, pages) in [(0, 16), (1, 13), (6, 1), (4, 3), (6, 2)] {
+        let options = RegionOptions::new(pages).at(FREE);
+        let refused = host.vmm.map_physical(own, device + first * PAGE, &options);
+        let in_use = untyped_alloc::Error::AddressInUse(device + 6 * PAGE);
+        assert_eq!(refused, Err(in_use.into()), "{pages} pages from {first}");
+        host.check();
+    }
+    for (first, pages) in [(0, 6), (7, 9)] {
+        let options = RegionOptions::new(pages).at(FREE + first * PAGE);
+        host.vmm.map_physical(own, device + first * PAGE, &options).expect("it is free");
+    }
     host.check();
 }
