@@ -5,7 +5,7 @@
 //! a page that is appended costs the kernel call and a few comparisons, and takes no node.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{CPtr, Frames, Kernel, Memory, Refused};
+use untyped_alloc::{CPtr, FrameBatch, Frames, Kernel, Memory, Refused};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
@@ -85,8 +85,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let room = extent.room_for_more(rights, cache, bits, strided)?;
         let room = room.min(self.quota_left(space, Resource::Frames));
         let step = self.geometry.page_bytes() << u8::from(strided);
-        let end = clear_to.min(self.geometry.table_end(deepest, address));
-        let end = end.min(at.saturating_add(room.saturating_mul(step)));
+        let limits = [clear_to, self.geometry.table_end(deepest, address)];
+        let end = AppendCursor::<FrameBatch<'_>>::end(at, step, room, limits);
         let generation = space.generation();
         self.append_cursor = Some(AppendCursor {
             space,

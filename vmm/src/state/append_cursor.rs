@@ -18,9 +18,10 @@ use super::extents::ExtentNode;
 use super::region::Region;
 use super::space::Space;
 
-/// What the pages that are appended have in common, and where the next one goes.
+/// What the pages that are appended have in common, and where the next one goes. `B` is the batch
+/// that their frames are of; it is the allocator's, and only handed on here.
 #[derive(Clone, Copy)]
-pub(crate) struct AppendCursor<'p> {
+pub(crate) struct AppendCursor<'p, B = FrameBatch<'p>> {
     /// The space, which stays as long as its generation does.
     pub space: &'p Space<'p>,
     /// Its generation when all this was found out.
@@ -30,7 +31,7 @@ pub(crate) struct AppendCursor<'p> {
     /// The extent that they make longer.
     pub extent: &'p ExtentNode<'p>,
     /// The batch that its frames are of.
-    pub batch: FrameBatch<'p>,
+    pub batch: B,
     /// The page table that they are in. It is not empty: pages of the space keep it so.
     pub table: &'p Table<'p>,
     /// Bytes from one page's address to the next one's.
@@ -45,7 +46,14 @@ pub(crate) struct AppendCursor<'p> {
     pub cache: CachePolicy,
 }
 
-impl<'p> AppendCursor<'p> {
+impl<B> AppendCursor<'_, B> {
+    /// Where a cursor ends that begins at `at` and goes on by `step` bytes: before the first of the
+    /// `limits` (bytes), and after `room` pages.
+    #[inline(always)]
+    pub fn end(at: usize, step: usize, room: usize, limits: [usize; 2]) -> usize {
+        at.saturating_add(room.saturating_mul(step)).min(limits[0]).min(limits[1])
+    }
+
     /// Whether what was found out still holds, and there is a page left.
     #[inline(always)]
     pub fn is_valid(&self) -> bool {

@@ -14,7 +14,8 @@
 //! | `properties` | these histories with random bytes |
 //! | `regions`, `extents`, `cursors` | single cases, at the edges |
 //! | `extent_scope` | every look-up before and after every change, on a few small maps |
-//! | `refcounts`, `requests`, `threads`, `asids`, `temp_slots`, `reserve`, `spaces` | the others |
+//! | `append_cursor` | where appending goes and ends, and what ends it |
+//! | `refcounts`, `page_requests`, `threads`, `asids`, `temp_slots`, `reserve`, `spaces` | the others |
 
 mod choices;
 mod extent_changes;
@@ -27,6 +28,8 @@ mod region_looks;
 mod region_model;
 mod region_places;
 
+#[cfg(test)]
+mod append_cursor;
 #[cfg(test)]
 mod asids;
 #[cfg(test)]
