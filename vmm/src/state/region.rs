@@ -63,7 +63,7 @@ pub(crate) struct Region<'p> {
 }
 
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(core::mem::size_of::<Region<'_>>() <= 104);
+const _: () = assert!(core::mem::size_of::<Region<'_>>() <= 108);
 
 impl Region<'_> {
     pub fn start(&self) -> VirtAddr {
