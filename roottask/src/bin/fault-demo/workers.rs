@@ -104,7 +104,7 @@ impl Worker {
 
     fn with(vmm: &mut Manager, options: &ThreadOptions<'_>) -> Outcome<Worker> {
         let thread = Thread::new(vmm, options)?;
-        let id = thread.id().ok_or(Error::NoSuchThread(ThreadId::from_badge(0)))?;
+        let id = thread.id().ok_or(Error::NoSuchThread(ThreadId::from_parts(0, 0)))?;
         Ok(Worker { thread, id })
     }
 
