@@ -124,6 +124,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(base + (address - mapping.page))
     }
 
+    /// Whether the frames behind a region's pages may be replaced by others when memory is short
+    /// (see [`crate::RegionOptions::movable`]). O(log regions); no kernel call.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchRegion`].
+    pub fn may_region_move(&self, region: RegionId) -> Result<bool> {
+        let (space, node) = self.region(region)?;
+        Ok(self.is_movable(space, node))
+    }
+
     /// Whether frames of a region may be replaced by others: it is memory of a caller's, cached as
     /// usual, and its maker allows it, or touches of it meanwhile are known to be resolved.
     pub(crate) fn is_movable(&self, space: &Space<'p>, region: &Region<'p>) -> bool {
@@ -171,7 +181,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             ceiling: spec.ceiling,
             cache: spec.cache,
             kind: spec.kind,
-            movable: self.is_movable(space, region),
             name: spec.name,
         })
     }

@@ -148,9 +148,6 @@ pub struct RegionInfo {
     pub cache: CachePolicy,
     /// What it is for.
     pub kind: Kind,
-    /// Whether the frames behind its pages may be replaced by others when memory is short (see
-    /// [`crate::RegionOptions::movable`]).
-    pub movable: bool,
     /// Its name.
     pub name: Name,
 }

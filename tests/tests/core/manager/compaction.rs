@@ -262,16 +262,16 @@ fn where_faults_are_answered_pages_move(target: Target) {
     host.vmm.allocate_ipc_buffer(space).expect("memory");
     let lazy = RegionOptions::new(64).backed(vmm::Backing::OnDemand { around: 1 });
     let regions = sparse(&mut host, space, lazy);
-    assert!(host.vmm.region_info(regions[0]).expect("a region").movable);
+    assert!(host.vmm.may_region_move(regions[0]).expect("a region"));
     assert_ne!(compact_all(&mut host), 0, "who touches a page meanwhile is answered");
     let explicit = host.vmm.map(space, &RegionOptions::new(1)).expect("memory");
-    assert!(!host.vmm.region_info(explicit).expect("a region").movable);
+    assert!(!host.vmm.may_region_move(explicit).expect("a region"));
     let tcb = host.vmm.allocate(Blueprint::Tcb).expect("memory");
     let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory");
     let thread = host.vmm.register_thread(space, tcb.slot(), endpoint.slot(), "t").expect("memory");
-    assert!(host.vmm.region_info(explicit).expect("a region").movable, "all are registered");
+    assert!(host.vmm.may_region_move(explicit).expect("a region"), "all are registered");
     host.vmm.unregister_thread(thread).expect("registered");
-    assert!(!host.vmm.region_info(explicit).expect("a region").movable, "one is not any more");
+    assert!(!host.vmm.may_region_move(explicit).expect("a region"), "one is not any more");
 }
 
 /// A88: what says that nothing is to be gained makes no kernel call.
