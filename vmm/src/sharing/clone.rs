@@ -13,7 +13,7 @@ use page_tables::PageRange;
 use untyped_alloc::{Blame, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::state::extent::{offset, Extent};
+use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
@@ -162,11 +162,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.split_extent(reserve, space, part.start().bits())?;
         self.split_extent(reserve, space, part.end())?;
         // 3. All pages of the part are write-protected and marked, and then copied: at no moment
-        //    can
-        //    one side write to a page that the other has already.
+        //    can one side write to a page that the other has already.
+        let alike = |start, piece: &Extent| Ok(Extent { start, abandoned: false, ..*piece });
         let cloned = self
             .write_protect(space, part)
-            .and_then(|()| self.clone_extents(space, part, into_space, to));
+            .and_then(|()| self.map_copies((space, part), (into_space, to), alike));
         match cloned {
             Ok(()) => {
                 self.join_in(space, part);
@@ -288,37 +288,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Ok(())
-    }
-
-    /// Copies the frames' capabilities of all extents in `range`, and maps the copies in `to`.
-    fn clone_extents(
-        &mut self,
-        space: &'p Space<'p>,
-        range: PageRange,
-        into: &'p Space<'p>,
-        to: PageRange,
-    ) -> Result {
-        let mut cursor = ExtentCursor::over(range);
-        while let Some(visited) = cursor.next(space) {
-            let piece = visited.part();
-            let start = offset(to.start(), piece.start.bits() - range.start().bits());
-            let recorded = self.refill().and_then(|mut reserve| {
-                let frames = self.copy_frames(&mut reserve, &piece)?;
-                let (source, abandoned) = (Source::Copy, false);
-                let clone = Extent { start, frames, source, abandoned, ..piece };
-                self.record_extent(&mut reserve, into, clone)?;
-                Ok(piece.part(0, frames.count).end())
-            });
-            match recorded {
-                // What is left of the piece, if anything, comes next.
-                Ok(end) => cursor.go_to(end),
-                Err(error) => {
-                    // None of them is mapped yet.
-                    self.free_unused_in(into, to);
-                    return Err(error);
-                }
-            }
-        }
-        self.map_extents(into, to)
     }
 }

@@ -1,6 +1,6 @@
 //! Sharing: the same frames in several places, counted.
 
-use page_tables::PageRange;
+use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -132,18 +132,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (to, spec): (PageRange, RegionSpec),
     ) -> Result {
         let RegionSpec { rights, cache, .. } = spec;
+        self.map_copies((from, range), (into, to), |at, piece| {
+            match at.is_aligned(piece.frames.size_bits) {
+                true => Ok(Extent::fresh(at, piece.frames, rights, cache)),
+                false => Err(Error::LargePage { address: at.bits() }),
+            }
+        })
+    }
+
+    /// Copies the frames' capabilities of all extents in a range of one space, and maps the copies
+    /// in a range of another. `like` says where a piece goes what its copy is like, but for frames
+    /// and source.
+    pub(super) fn map_copies(
+        &mut self,
+        (from, range): (&'p Space<'p>, PageRange),
+        (into, to): (&'p Space<'p>, PageRange),
+        like: impl Fn(VirtAddr, &Extent) -> Result<Extent>,
+    ) -> Result {
         let mut cursor = ExtentCursor::over(range);
         while let Some(visited) = cursor.next(from) {
             let piece = visited.part();
             let at = offset(to.start(), piece.start.bits() - range.start().bits());
             let recorded = self.refill().and_then(|mut reserve| {
-                if !at.is_aligned(piece.frames.size_bits) {
-                    return Err(Error::LargePage { address: at.bits() });
-                }
+                let like = like(at, &piece)?;
                 let frames = self.copy_frames(&mut reserve, &piece)?;
-                let fresh = Extent::fresh(at, frames, rights, cache);
-                let shared = Extent { source: Source::Copy, ..fresh };
-                self.record_extent(&mut reserve, into, shared)?;
+                let copies = Extent { frames, source: Source::Copy, ..like };
+                self.record_extent(&mut reserve, into, copies)?;
                 Ok(piece.part(0, frames.count).end())
             });
             match recorded {

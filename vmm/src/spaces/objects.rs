@@ -52,10 +52,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let node = self.space(space)?;
         self.check_quota(node, Resource::Objects, 1)?;
         let _reserve = self.refill()?;
-        let object = {
-            let account = space.number();
-            self.take(|alloc, kernel| alloc.allocate_charged(kernel, blueprint, account))?
-        };
+        let account = space.number();
+        let object =
+            self.take(|alloc, kernel| alloc.allocate_charged(kernel, blueprint, account))?;
         node.objects.set(node.objects.get() + 1);
         Ok(object)
     }
