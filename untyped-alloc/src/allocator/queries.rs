@@ -18,8 +18,8 @@ impl<'p> Allocator<'p> {
     }
 
     /// Tells the allocator that the faults of the thread whose CSpace this is
-    /// ([`crate::CSpaceInfo::tcb`]) go to `endpoint` from now on (the null capability: nowhere). When
-    /// the CSpace grows, the kernel sets CSpace and fault endpoint in one.
+    /// ([`crate::CSpaceInfo::tcb`]) go to `endpoint` from now on (the null capability: nowhere).
+    /// When the CSpace grows, the kernel sets CSpace and fault endpoint in one.
     pub fn note_thread_faults(&mut self, thread: CPtr, endpoint: CPtr) {
         if thread == self.cspace.info().tcb {
             self.cspace.set_thread_faults(endpoint);
@@ -98,8 +98,8 @@ impl<'p> Allocator<'p> {
         ready || self.blocks.best_fit(size_bits).is_some()
     }
 
-    /// Whether trying to have a frame of 2^`size_bits` bytes is worth it: one can be had at once, or
-    /// there is memory enough and some of it is kept unused, which is reclaimed then. O(log n).
+    /// Whether trying to have a frame of 2^`size_bits` bytes is worth it: one can be had at once,
+    /// or there is memory enough and some of it is kept unused, which is reclaimed then. O(log n).
     pub fn may_have_frames(&self, size_bits: u8) -> bool {
         let unused =
             || self.chunks.unused().is_some() || self.blocks.coalescible_for(size_bits).is_some();

@@ -86,9 +86,9 @@ impl Allocator<'_> {
         self.chunks.find(frame).is_some_and(|(chunk, _)| chunk.was_told())
     }
 
-    /// As [`Allocator::free_frames`], of frames whose capabilities may have been copied for callers:
-    /// the copies are deleted first. One kernel call for each. A frame of which the kernel refuses
-    /// that is retired.
+    /// As [`Allocator::free_frames`], of frames whose capabilities may have been copied for
+    /// callers: the copies are deleted first. One kernel call for each. A frame of which the kernel
+    /// refuses that is retired.
     ///
     /// # Errors
     /// As [`Allocator::free_frames`].

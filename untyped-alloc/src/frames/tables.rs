@@ -4,8 +4,8 @@ use crate::allocator::Allocator;
 use crate::kernel::Kernel;
 use crate::types::{Blueprint, CPtr, Frames, Result};
 
-/// The most tables that are made at once: as long as one of them is in use, the memory of the others
-/// serves for nothing but tables.
+/// The most tables that are made at once: as long as one of them is in use, the memory of the
+/// others serves for nothing but tables.
 const MAX_TABLES: usize = 8;
 
 impl Allocator<'_> {

@@ -1,8 +1,8 @@
 //! Evacuating: memory comes back because what is allocated in it is moved elsewhere.
 //!
-//! A chunk goes back only as a whole, so one frame in use keeps up to 255 from any other use. Whoever
-//! maps the frames can put others in their place: the allocator says which frames are in the way,
-//! hands out those that take their place, and takes the memory back.
+//! A chunk goes back only as a whole, so one frame in use keeps up to 255 from any other use.
+//! Whoever maps the frames can put others in their place: the allocator says which frames are in
+//! the way, hands out those that take their place, and takes the memory back.
 //!
 //! ```text
 //!   begin_survey, count_movable …     what can be moved at all
@@ -37,8 +37,8 @@ impl<'p> Allocator<'p> {
         }
     }
 
-    /// A number that is another one once memory came back or was made into objects: until then, what
-    /// could not be emptied cannot be. It is used again after 2^32 times. O(1).
+    /// A number that is another one once memory came back or was made into objects: until then,
+    /// what could not be emptied cannot be. It is used again after 2^32 times. O(1).
     pub fn supplies(&self) -> u32 {
         self.chunks.supplies()
     }

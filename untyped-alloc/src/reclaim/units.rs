@@ -1,8 +1,8 @@
 //! Units: the pieces that memory can come back in, and what stands in the way of each.
 //!
 //! A *unit* for 2^n bytes is the smallest block of at least that size around a leaf, with all that
-//! lies in it. So leaves that are large enough are units themselves, and smaller ones belong to that
-//! of the block that they were split off. Units do not overlap.
+//! lies in it. So leaves that are large enough are units themselves, and smaller ones belong to
+//! that of the block that they were split off. Units do not overlap.
 
 use core::cmp::Ordering;
 
@@ -141,8 +141,8 @@ impl<'p> Allocator<'p> {
         if sizes().min() == sizes().max() {
             return gained;
         }
-        // Of units of several sizes, which are equally good and take turns as their frames move, the
-        // last that is wanted may be larger than what is left for it.
+        // Of units of several sizes, which are equally good and take turns as their frames move,
+        // the last that is wanted may be larger than what is left for it.
         let largest = candidates().map(|unit| unit.block.bytes() >> bits).max();
         gained.saturating_sub(largest.unwrap_or(0))
     }

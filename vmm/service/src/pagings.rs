@@ -39,8 +39,8 @@ impl<'p> Service<'p> {
         }
     }
 
-    /// Whether a region of a client's has this token, or a thread of its waits for a page of one that
-    /// had it.
+    /// Whether a region of a client's has this token, or a thread of its waits for a page of one
+    /// that had it.
     fn knows_token<K: Kernel + Memory<'p>>(
         &self,
         vmm: &Vmm<'p, K>,

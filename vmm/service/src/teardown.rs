@@ -38,8 +38,8 @@ impl<'p> Service<'p> {
     }
 
     /// Does a piece of the work that is left from clients that ended, if there is any, or else of a
-    /// compaction that a request had to break off: at most [`MAX_PAGES`] pages. Returns whether there
-    /// is more.
+    /// compaction that a request had to break off: at most [`MAX_PAGES`] pages. Returns whether
+    /// there is more.
     ///
     /// # Errors
     /// [`vmm::Error::Kernel`] when a call was refused: call again.

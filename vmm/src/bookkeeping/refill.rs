@@ -151,8 +151,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The next frame for book-keeping. They come a few at a time from untypeds of their own: among
-    /// the frames of others, each would keep its batch from being coalesced again. Where there is no
-    /// untyped left, it is one of the frames that are ready, whose contents do not matter.
+    /// the frames of others, each would keep its batch from being coalesced again. Where there is
+    /// no untyped left, it is one of the frames that are ready, whose contents do not matter.
     fn next_own_frame(&mut self) -> Result<Frames> {
         let size_bits = self.geometry.page_bits;
         let frames = match self.bookkeeping.frames.take() {

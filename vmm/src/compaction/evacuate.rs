@@ -21,17 +21,17 @@ pub(super) enum Compacted {
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Moves pages so that a block of at least 2^`bits` bytes becomes free; says whether one did.
-    /// The block that takes the fewest moves for its size is chosen. A request that finds no memory
+    /// The block that costs the fewest frames for its size is chosen. A request that finds no memory
     /// does this by itself; a root task that is idle can do it ahead.
     ///
-    /// Pages move that may ([`crate::RegionOptions::movable`]), to frames that are ready. Six kernel
-    /// calls a page (up to 256 for a batch of frames, up to 1024 for a large page on IA32), and one
-    /// for each piece of the block; O(extents of all spaces) besides.
+    /// Pages move that may ([`crate::RegionOptions::movable`]), to frames that are ready. Six
+    /// kernel calls a page (up to 256 for a batch of frames, up to 1024 for a large page on IA32),
+    /// and one for each piece of the block; O(extents of all spaces) besides.
     ///
     /// # Errors
     /// [`Error::Kernel`] when the kernel refused a call, [`Error::OutOfNodes`] or
-    /// [`Error::Allocator`] when there is not even book-keeping memory. Pages that were moved before
-    /// are where they were moved to; nothing is lost.
+    /// [`Error::Allocator`] when there is not even book-keeping memory. Pages that were moved
+    /// before are where they were moved to; nothing is lost.
     pub fn compact(&mut self, bits: u8) -> Result<bool> {
         Ok(self.compact_within(bits, &mut { usize::MAX })? == Compacted::Gained)
     }

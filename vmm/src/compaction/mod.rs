@@ -1,8 +1,8 @@
 //! Compaction: free memory that lies scattered becomes one piece, because pages are moved.
 //!
 //! A retype makes up to 256 frames of one block, and the block comes back only as a whole: one page
-//! that stays in use keeps a MiB from being a page table, a thread or a large page. The manager knows
-//! where its frames are mapped, so it can put others in their place.
+//! that stays in use keeps a MiB from being a page table, a thread or a large page. The manager
+//! knows where its frames are mapped, so it can put others in their place.
 //!
 //! ```text
 //!   before   │█▒▒▒▒▒▒▒│▒▒█▒▒▒▒▒│▒▒▒▒▒▒▒█│      █ in use  ▒ ready, as a page and nothing else

@@ -6,9 +6,9 @@ use super::evacuate::Compacted;
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 
-/// How often a request is made again at the most. It may want a page table of each level, a CNode and
-/// an object; more than that, and it takes for one purpose what was gained for another, as there is
-/// too little for all of them.
+/// How often a request is made again at the most. It may want a page table of each level, a CNode
+/// and an object; more than that, and it takes for one purpose what was gained for another, as
+/// there is too little for all of them.
 const MOST_ROUNDS: usize = 4;
 
 /// The same for one that wants large pages, which are gained one by one.
@@ -67,8 +67,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Limits how many pages are moved within one request, and lets it be made again but once: 64
-    /// pages, say, where other requests wait. One that would need more is refused for want of memory, and [`Vmm::compact_further`] does the
-    /// rest. There is no limit before this is called. No kernel call.
+    /// pages, say, where other requests wait. One that would need more is refused for want of
+    /// memory, and [`Vmm::compact_further`] does the rest. There is no limit before this is called.
+    /// No kernel call.
     pub fn limit_compaction(&mut self, most_pages: usize) {
         self.compaction.most_pages = most_pages;
     }
@@ -80,8 +81,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Goes on with a compaction that a request had to break off: moves at most `most_pages` pages.
-    /// Says whether there is more to do. At most seven kernel calls a page, and those that give back
-    /// what is empty then.
+    /// Says whether there is more to do. At most seven kernel calls a page, and those that give
+    /// back what is empty then.
     ///
     /// # Errors
     /// As for [`Vmm::compact`]; there is nothing more to do then.

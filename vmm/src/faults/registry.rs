@@ -63,9 +63,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Makes a capability to the endpoint `endpoint` with a badge that no other capability has, in a
-    /// slot of the manager's own: copies of it are for those who are to have the badge. No message
-    /// arrives by it that was sent before. Two kernel calls.
+    /// Makes a capability to the endpoint `endpoint` with a badge that no other capability has, in
+    /// a slot of the manager's own: copies of it are for those who are to have the badge. No
+    /// message arrives by it that was sent before. Two kernel calls.
     ///
     /// # Errors
     /// [`Error::Allocator`]; [`Error::Kernel`], for an endpoint capability without all rights too.

@@ -37,9 +37,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// Where it is to be: [`Error::OutsideRegion`], [`Error::Guard`], [`Error::WrongKind`] for a
-    /// region without a pager, or for a share that is cached in another way, [`Error::AlreadyMapped`], [`Error::OutOfQuota`]. What is given:
-    /// those of [`Vmm::share`]; [`Error::RightsExceedCeiling`] when the pager's region does not
-    /// allow what the other does; [`Error::Shared`] for a transfer of what others have too.
+    /// region without a pager, or for a share that is cached in another way,
+    /// [`Error::AlreadyMapped`], [`Error::OutOfQuota`]. What is given: those of [`Vmm::share`];
+    /// [`Error::RightsExceedCeiling`] when the pager's region does not allow what the other does;
+    /// [`Error::Shared`] for a transfer of what others have too.
     pub fn supply_page(
         &mut self,
         space: SpaceId,

@@ -31,8 +31,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.threads.node(thread).ok_or(Error::NoSuchThread(thread))
     }
 
-    /// The registered thread with the lowest badge above `badge`, if there is one: to go through them
-    /// all, begin with 0.
+    /// The registered thread with the lowest badge above `badge`, if there is one: to go through
+    /// them all, begin with 0.
     pub fn next_thread(&self, badge: usize) -> Option<ThreadId> {
         self.threads.after(u32::try_from(badge).ok()?)
     }

@@ -181,8 +181,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region.map(|region| (space, region)).ok_or(Error::NoSuchRegion(id))
     }
 
-    /// A serial number for a region: no other, of any space, has had it. 0 stands for no reservation
-    /// and for the null page.
+    /// A serial number for a region: no other, of any space, has had it. 0 stands for no
+    /// reservation and for the null page.
     pub(crate) fn next_serial(&mut self) -> u64 {
         self.serial += 1;
         self.serial

@@ -132,9 +132,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Gives back frames that were mapped for an owner; says whether they were the allocator's. What
-    /// callers copied of their capabilities goes before anybody else gets them: then that is one
-    /// kernel call each.
+    /// Gives back frames that were mapped for an owner; says whether they were the allocator's.
+    /// What callers copied of their capabilities goes before anybody else gets them: then that is
+    /// one kernel call each.
     fn recycle(&mut self, frames: Frames) -> bool {
         let copied = self.alloc.any_copied() && self.alloc.was_copied(frames.first);
         let freed = match copied {

@@ -71,8 +71,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Sends the pages of a region back to those of `home`, which they were moved from, and releases
-    /// it. What the kernel refuses now waits in it, in quarantine.
+    /// Sends the pages of a region back to those of `home`, which they were moved from, and
+    /// releases it. What the kernel refuses now waits in it, in quarantine.
     pub(crate) fn send_back(
         &mut self,
         space: &'p Space<'p>,

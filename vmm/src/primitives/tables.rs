@@ -136,9 +136,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Takes memory or slots of the allocator with `take`: the one way to do so. Where they are out,
-    /// which is only said when the allocator has nothing unused left to take back, all empty page tables that are
-    /// kept for speed are given back, and `take` is called once more.
+    /// Takes memory or slots of the allocator with `take`: the one way to do so. Where they are
+    /// out, which is only said when the allocator has nothing unused left to take back, all empty
+    /// page tables that are kept for speed are given back, and `take` is called once more.
     #[inline(always)]
     pub(crate) fn take<T>(
         &mut self,

@@ -53,7 +53,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Merges two regions, the second of which begins where the first ends, and which are alike in
     /// everything but their guards' far ends: the first id stays, the second goes stale. Where a
-    /// pager supplies them, the second one's pages are those that it counts on with. No kernel call.
+    /// pager supplies them, the second one's pages are those that it counts on with. No kernel
+    /// call.
     ///
     /// # Errors
     /// [`Error::OutsideRegion`] when they are not neighbours; [`Error::Guard`] when a guard lies

@@ -19,7 +19,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// new region of the space `into` as well, with the rights of `options`.
     ///
     /// The options' number of pages is taken from `pages`, and the cache policy from the region
-    /// shared, as memory must not be cached in two ways; the rights may not exceed its ceiling. Two kernel calls a page. Large pages stay large.
+    /// shared, as memory must not be cached in two ways; the rights may not exceed its ceiling. Two
+    /// kernel calls a page. Large pages stay large.
     ///
     /// # Errors
     /// Those of [`Vmm::unmap`] for the range and of [`Vmm::map`] for the new region;
@@ -77,7 +78,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// As for [`Vmm::share`]; [`Error::WrongKind`] for a region that is not plain memory or a
-    /// stack, or is cached in another way; [`Error::OutsideRegion`] for pages that are not all in it; [`Error::AlreadyMapped`].
+    /// stack, or is cached in another way; [`Error::OutsideRegion`] for pages that are not all in
+    /// it; [`Error::AlreadyMapped`].
     pub fn share_into(
         &mut self,
         space: SpaceId,

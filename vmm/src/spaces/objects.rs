@@ -59,8 +59,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(object)
     }
 
-    /// Destroys an object that was allocated for this space; [`Vmm::free`] does so too. A space that
-    /// has any is not destroyed.
+    /// Destroys an object that was allocated for this space; [`Vmm::free`] does so too. A space
+    /// that has any is not destroyed.
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`]; [`Error::NotOfSpace`] for an object that counts as another space's,

@@ -330,8 +330,8 @@ impl<'p> Extents<'p> {
         before.continues_with(next).then_some(before)
     }
 
-    /// The extent used last, if it ends at `address`; and up to where nothing lies behind it, as far
-    /// as is known.
+    /// The extent used last, if it ends at `address`; and up to where nothing lies behind it, as
+    /// far as is known.
     pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p ExtentNode<'p>, usize)> {
         self.last.get().filter(|(last, _)| last.end() == address.bits())
     }
@@ -353,8 +353,8 @@ impl<'p> Extents<'p> {
         self.owned_bytes.set(self.owned_bytes.get() + bytes);
     }
 
-    /// Takes frames `first..first + count` out of the extent that starts where `extent` does. What is
-    /// left before them keeps the node; what is left after them needs `spare`. Returns the nodes
+    /// Takes frames `first..first + count` out of the extent that starts where `extent` does. What
+    /// is left before them keeps the node; what is left after them needs `spare`. Returns the nodes
     /// that are free now: at the most one, and `spare` if it was not used.
     pub fn remove_range(
         &mut self,

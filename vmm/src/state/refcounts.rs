@@ -10,8 +10,8 @@
 //!
 //! Two things are remembered. [`CapCopies`]: which slots hold copies of which frames.
 //! [`FrameRefcounts`]: for a frame that has copies, how many, and whether the owner has left.
-//! Frames without copies have neither, and an unmapping learns so with one look-up where nothing is shared. When
-//! the owner leaves first, its frames stay taken until the last copy is deleted.
+//! Frames without copies have neither, and an unmapping learns so with one look-up where nothing is
+//! shared. When the owner leaves first, its frames stay taken until the last copy is deleted.
 
 use core::cell::Cell;
 
@@ -139,7 +139,8 @@ impl<'p> FrameRefcounts<'p> {
         group.map_or(Count::NONE, |group| Count(group.counts[frame.bits() % GROUP].get()))
     }
 
-    /// Whether nobody but this one extent has the frame behind `frame`, its own capability or a copy.
+    /// Whether nobody but this one extent has the frame behind `frame`, its own capability or a
+    /// copy.
     pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
         match source {
             Source::Owned => self.count(frame) == Count::NONE,

@@ -118,8 +118,8 @@ impl<'p> Regions<'p> {
     }
 
     /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
-    /// happens to. O(log n), and at the most 16 holes more when the alignment is large; all that are
-    /// large enough where none must fit.
+    /// happens to. O(log n), and at the most 16 holes more when the alignment is large; all that
+    /// are large enough where none must fit.
     pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
         let Shape { pages, align_bits, reservation, .. } = shape;
         let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;

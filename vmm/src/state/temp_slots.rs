@@ -1,5 +1,5 @@
-//! Temporary slots: two pages of the manager's own space at which frames are mapped for a moment, to
-//! be zeroed and copied.
+//! Temporary slots: two pages of the manager's own space at which frames are mapped for a moment,
+//! to be zeroed and copied.
 //!
 //! If the kernel refuses to unmap a frame there, the slot remembers it, and unmaps it before it is
 //! used again. A caller that wanted to free such a frame leaves it to the slot instead.

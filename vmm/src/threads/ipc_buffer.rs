@@ -167,8 +167,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Makes an IPC buffer of memory that is mapped already, at `address` (bytes) in `region`: for
-    /// a thread whose buffer must lie in a certain place. The region, which has no page but that one
-    /// and its guards, is the buffer's from now on, and goes with it.
+    /// a thread whose buffer must lie in a certain place. The region, which has no page but that
+    /// one and its guards, is the buffer's from now on, and goes with it.
     ///
     /// # Errors
     /// [`Error::BadIpcBuffer`] when the address is not aligned to 512 bytes, the memory cannot be

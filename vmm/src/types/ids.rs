@@ -27,8 +27,8 @@ impl ThreadId {
         self.serial
     }
 
-    /// The id with this badge and serial number. Any numbers make an id; only those of a thread that
-    /// is registered are accepted.
+    /// The id with this badge and serial number. Any numbers make an id; only those of a thread
+    /// that is registered are accepted.
     pub fn from_parts(badge: usize, serial: u64) -> ThreadId {
         // No thread has the badge 0.
         ThreadId { badge: u32::try_from(badge).unwrap_or(0), serial }
@@ -64,8 +64,8 @@ impl SpaceId {
         self.serial
     }
 
-    /// The id with this number and serial number. Any numbers make an id; only those of a space that
-    /// exists are accepted.
+    /// The id with this number and serial number. Any numbers make an id; only those of a space
+    /// that exists are accepted.
     pub fn from_parts(number: u32, serial: u64) -> SpaceId {
         SpaceId { number, serial }
     }

@@ -154,17 +154,17 @@ impl RegionOptions {
         RegionOptions { backing, ..self }
     }
 
-    /// Says whether the manager may *move* its pages when memory is short: put other frames with the
-    /// same contents in the place of theirs, so that large pieces of memory come back
+    /// Says whether the manager may *move* its pages when memory is short: put other frames with
+    /// the same contents in the place of theirs, so that large pieces of memory come back
     /// ([`crate::Vmm::compact`]). For a moment such a page is not mapped, so a thread that touches
     /// it then must have its faults resolved: it goes on without noticing.
     ///
     /// Without this option, pages move where faults are known to be resolved: in a space other than
     /// the manager's own, if the region is [backed](RegionOptions::backed) on demand or by a pager,
     /// or if all threads that are taken to run there (those with IPC buffers) are registered
-    /// ([`crate::Vmm::register_thread`]). Say `false` for memory that a thread uses which is neither,
-    /// or a device. Say `true` in the manager's own space only for memory that neither the manager
-    /// nor whoever calls it uses meanwhile.
+    /// ([`crate::Vmm::register_thread`]). Say `false` for memory that a thread uses which is
+    /// neither, or a device. Say `true` in the manager's own space only for memory that neither the
+    /// manager nor whoever calls it uses meanwhile.
     ///
     /// Whatever is said here, these stay: IPC buffers, pages that are shared or not cached in the
     /// ordinary way, large pages, frames of the caller's, pages whose

@@ -33,9 +33,9 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Bytes of RAM that nobody uses: in free untypeds, objects that are ready to be handed out, page
-    /// tables that are kept empty, and what was mapped for book-keeping, which serves again. How
-    /// much of it can be had in pieces of one size, [`crate::Vmm::obtainable`] says.
+    /// Bytes of RAM that nobody uses: in free untypeds, objects that are ready to be handed out,
+    /// page tables that are kept empty, and what was mapped for book-keeping, which serves again.
+    /// How much of it can be had in pieces of one size, [`crate::Vmm::obtainable`] says.
     pub fn free_bytes(&self) -> usize {
         self.allocator.free_bytes()
             + ((self.kept_tables + self.bookkeeping_frames) << self.page_bits)

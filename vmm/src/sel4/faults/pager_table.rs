@@ -19,8 +19,8 @@ pub const PAGER_BADGE: usize = 1 << 27;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum PagerCall {
-    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), and twice the
-    /// page number, one more for a write. A ticket is two words, the lower one first.
+    /// Words: a ticket (0: none). Answer: the next request's ticket (0: there is none), and twice
+    /// the page number, one more for a write. A ticket is two words, the lower one first.
     Next = 0x520,
     /// Words: ticket, the address of a page in the pager's space, 0 to share it or 1 to give it
     /// away.
