@@ -1,6 +1,5 @@
 //! Replacing a frame under a mapped page: another one with the same contents takes its place.
 
-use page_tables::VirtAddr;
 use untyped_alloc::{Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -12,10 +11,6 @@ use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    fn is_mapped_with(&self, space: &Space<'p>, address: VirtAddr, frames: Frames) -> bool {
-        space.extents().at(address).is_some_and(|extent| extent.frame(0) == frames.first)
-    }
-
     /// Puts a new frame, of the smallest size and with any contents, in the place of one of an
     /// extent's: it gets the old one's contents, and is the space's own. `cow` says whether it is
     /// under copy-on-write. Six kernel calls and a copy; seven for a copied capability's. Fails
@@ -29,37 +24,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         frames: Frames,
         cow: bool,
     ) -> Result {
-        let replaced = self.try_replace_frame(reserve, space, extent, index, frames, cow);
-        if replaced.is_err() && !self.is_mapped_with(space, extent.address(index), frames) {
-            self.free_or_leave(frames);
-        }
-        replaced
-    }
-
-    fn try_replace_frame(
-        &mut self,
-        reserve: &mut Reserve,
-        space: &'p Space<'p>,
-        extent: Extent,
-        index: usize,
-        frames: Frames,
-        cow: bool,
-    ) -> Result {
         let piece = extent.part(index, 1);
         // 1. Both nodes that recording can take: once the old page is gone, nothing may be missing.
-        let node = self.pools.extent(reserve)?;
-        let mut spare = self.pools.extent(reserve).ok();
+        let (node, mut spare) = (self.pools.extent(reserve).ok(), self.pools.extent(reserve).ok());
         // 2. The contents are in the new frame, and the old one is unmapped here; or all is as it was.
-        let copied = match spare {
-            Some(_) => self.copy_out(reserve, space, &piece, frames),
-            None => Err(Error::OutOfNodes(NodeKind::Extent)),
-        };
-        if let Err(error) = copied {
-            for node in [Some(node), spare].into_iter().flatten() {
-                self.pools.spare_extent(reserve, node);
+        let nodes = node.zip(spare).ok_or(Error::OutOfNodes(NodeKind::Extent));
+        let copied = nodes.and_then(|(node, _)| {
+            self.copy_out(reserve, space, &piece, frames)?;
+            Ok(node)
+        });
+        let node = match copied {
+            Ok(node) => node,
+            Err(error) => {
+                for node in [node, spare].into_iter().flatten() {
+                    self.pools.spare_extent(reserve, node);
+                }
+                self.free_or_leave(frames);
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         // 3. The old frame leaves the record. It is mapped nowhere here any more, and a copy of its
         //    capability is deleted: so the count of its users is right from here on.
         let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
