@@ -223,12 +223,17 @@ class Vmm:
 
     def space(self, wanted):
         for space in self.spaces():
-            if number(space["id"]) == wanted:
+            if space_number(space) == wanted:
                 return space
         raise gdb.GdbError(f"there is no space {wanted}; `vmm spaces` lists them")
 
     def user_end(self):
         return number(self.vmm["geometry"]["user_end"])
+
+
+def space_number(space):
+    """The number in a space's id; the other part of it is its serial number."""
+    return number(plain(space["id"])["number"])
 
 
 def plain_struct(value):
@@ -264,7 +269,7 @@ def print_spaces(vmm):
         tables = number(space["shadow"]["value"]["value"]["count"])
         regions = number(space["regions"]["value"]["value"]["count"])
         print(
-            f"space {number(space['id'])}: {number(space['mapped_pages'])} pages mapped, "
+            f"space {space_number(space)}: {number(space['mapped_pages'])} pages mapped, "
             f"{tables} page tables, {regions} regions and marks, root in slot {number(space['root']):#x}"
         )
 
@@ -273,7 +278,7 @@ def print_regions(vmm, space):
     """As `Vmm::dump` prints a space."""
     tables = number(space["shadow"]["value"]["value"]["count"])
     pages = number(space["mapped_pages"])
-    print(f"space {number(space['id'])}: {pages} pages mapped, {tables} page tables")
+    print(f"space {space_number(space)}: {pages} pages mapped, {tables} page tables")
     extents, end = list(extents_of(space)), 0
     regions = space["regions"]["value"]["value"]
     for region in tree(regions["by_start"], "by_start", "vmm::state::region::Region"):
@@ -408,7 +413,7 @@ While the manager is in the midst of a request, what it changes may be half done
         with root_task():
             vmm = Vmm()
             if subject in ("regions", "extents"):
-                own = number(vmm.vmm["own"].dereference()["id"])
+                own = space_number(vmm.vmm["own"].dereference())
                 space = vmm.space(int(words[1], 0) if len(words) > 1 else own)
             if subject == "spaces":
                 print_spaces(vmm)
