@@ -35,6 +35,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Shared`], [`Error::NotManaged`] when a page cannot be replaced;
     /// [`Error::Allocator`], [`Error::Kernel`]: the page is as it was.
     pub(crate) fn cut_large(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+        // As a rule: so it is asked first, and what follows is for large pages alone.
+        if self.check_uncut(space, range).is_ok() {
+            return Ok(());
+        }
         // Both edges before either is cut.
         for edge in [range.start().bits(), range.end()] {
             let at = self.geometry.address(edge).ok();
