@@ -65,6 +65,12 @@ pub struct Chunks<'p> {
     by_room: RBTree<ByRoom<'p>>,
     /// The chunk that was found last, to be looked at first. A node that is in no tree has neither
     /// class nor block.
+    ///
+    /// Looking up moves it, and objects are taken of it first, so a look-up can change *which* ready
+    /// object comes next: never whether one comes, nor any answer. Kept all the same, because both
+    /// ways without that cost more. Moved by changes alone, it made unmapping and protecting single
+    /// pages 2 % dearer, as what is checked before them is searched for; as two fields, it made
+    /// unmapping 2 % and destroying a space 3 % dearer.
     last: Cell<Option<&'p Chunk<'p>>>,
     /// Goes up whenever objects may have become ready in chunks that are in use.
     supplies: u32,
