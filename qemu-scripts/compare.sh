@@ -6,13 +6,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
     cat <<EOF2
-Usage: ${0##*/} [--calls N] [--seed S] [--debug-kernel] [--timeout SECONDS]
+Usage: ${0##*/} [--arch ARCH] [--calls N] [--seed S] [--debug-kernel] [--timeout SECONDS]
 
 Boots a root task that makes invocations, legal and illegal, prints their results, and compares
 them with what the model kernel of tests/ answers to the same: results, errors, physical
 addresses, and which pages are mapped. The same seed makes the same calls.
 
 Options:
+  --arch ARCH        ia32 or x86_64 (default: ia32)
   --calls N          random calls to make, rounded up to 2000 (default: 100000)
   --seed S           the first seed (default: 0)
   --debug-kernel     on the debug kernel; it also prints what it refuses, and is slower
@@ -29,6 +30,11 @@ while (($# > 0)); do
     case $1 in
         --help) usage && exit ;;
         --debug-kernel) KERNEL=() ;;
+        --arch)
+            (($# > 1)) || usage_error "$1 wants a value"
+            choose_arch "$2"
+            shift
+            ;;
         --calls | --seed | --timeout)
             (($# > 1)) || usage_error "$1 wants a value"
             [[ $2 =~ ^[0-9]{1,9}$ ]] || usage_error "$1: not a number: $2"
@@ -46,7 +52,7 @@ mkdir -p "$BUILD"
 transcript=$(mktemp "$BUILD/compare.XXXXXX")
 trap 'rm -f "$transcript"' EXIT
 echo "${0##*/}: $CALLS random calls from seed $SEED on the real kernel"
-"$SCRIPTS/run.sh" compare "${KERNEL[@]}" --timeout "$TIMEOUT" -- "$CALLS" "$SEED" >"$transcript" || {
+"$SCRIPTS/run.sh" compare --arch "$ARCH" "${KERNEL[@]}" --timeout "$TIMEOUT" -- "$CALLS" "$SEED" >"$transcript" || {
     tail -20 "$transcript" >&2
     exit 1
 }

@@ -43,8 +43,9 @@ parse_options() {
                 KERNEL=release
                 RUN_OPTIONS+=("$1")
                 ;;
-            --memory | --monitor)
+            --arch | --memory | --monitor)
                 (($# > 1)) || usage_error "$1 wants a value"
+                [[ $1 != --arch ]] || choose_arch "$2"
                 RUN_OPTIONS+=("$1" "$2")
                 shift
                 ;;
@@ -91,14 +92,15 @@ end_machine() {
 
 main() {
     parse_options "$@"
-    "$SCRIPTS/setup.sh" --debugger
+    "$SCRIPTS/setup.sh" --debugger --arch "$ARCH"
     FOLDER=$(mktemp -d)
     trap end_machine EXIT
     start_machine
-    local elf=$BUILD/target-$KERNEL/$TARGET/debug/$PROGRAM
+    local elf
+    elf=$(target_folder "$KERNEL")/$TARGET/debug/$PROGRAM
     local -a gdb=(
         gdb -q "$elf" -iex 'set confirm off' -iex 'set debuginfod enabled off'
-        -ex "add-symbol-file \"$BUILD/kernel/$KERNEL/kernel.elf\""
+        -ex "add-symbol-file \"$BUILD/kernel/$ARCH/$KERNEL/kernel.elf\""
         -ex "target remote $FOLDER/gdb" -ex "source $SCRIPTS/debug.py" -ex vmm-begin
     )
     if [[ -n $COMMANDS ]]; then

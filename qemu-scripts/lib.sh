@@ -7,7 +7,6 @@
 SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$SCRIPTS")
 BUILD=$ROOT/build
-TARGET=i686-unknown-linux-gnu
 # What draws the plots of a report.
 REPORT_PYTHON=$BUILD/report/python
 # Debian's Rust, unpacked; used where the installed Rust has no core library for the target.
@@ -25,6 +24,23 @@ die() {
 usage_error() {
     say "$* (try --help)"
     exit 2
+}
+
+# choose_arch ARCH: sets ARCH, what programs for it are compiled for (TARGET), and what it is booted
+# with (QEMU_SYSTEM; a processor without the features that QEMU's emulation lacks and would warn of).
+choose_arch() {
+    case $1 in
+        ia32)
+            TARGET=i686-unknown-linux-gnu QEMU_SYSTEM=qemu-system-i386
+            QEMU_CPU=Nehalem,-syscall,-lm
+            ;;
+        x86_64)
+            TARGET=x86_64-unknown-linux-gnu QEMU_SYSTEM=qemu-system-x86_64
+            QEMU_CPU=Nehalem
+            ;;
+        *) usage_error "not an architecture: $1: it is one of ia32 (if none is named), x86_64" ;;
+    esac
+    ARCH=$1
 }
 
 # quietly WHAT COMMAND...: says WHAT, runs the command, shows its output only if it fails.
@@ -100,24 +116,28 @@ target_rustc_version() { env -C "$ROOT" "${TARGET_ENV[@]}" bash -c '"${RUSTC:-ru
 # kernel_version KERNEL: the version of its sources.
 kernel_version() {
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["version"])' \
-        "$BUILD/kernel/$1/interface.json"
+        "$BUILD/kernel/$ARCH/$1/interface.json"
 }
 
-qemu_version() { qemu-system-i386 --version | sed -n '1s/^QEMU emulator version //p'; }
+qemu_version() { "$QEMU_SYSTEM" --version | sed -n '1s/^QEMU emulator version //p'; }
+
+# target_folder KERNEL: where cargo puts what it builds for the architecture and one kernel flavour.
+# Each has a folder of its own, as the kernel's interface goes into the bindings.
+target_folder() { echo "$BUILD/target-$ARCH-$1"; }
 
 # target_cargo KERNEL COMMAND...: runs a cargo command (`cargo build`, "${TARGET_CLIPPY[@]}")
-# for the target and one kernel flavour. Each flavour has a target directory of its own, as
-# its interface goes into the bindings.
+# for the target and one kernel flavour.
 #
 # The client programs, which travel in root tasks' images, are built before anything else.
 target_cargo() {
-    local kernel=$1 sub=$2 verb=$3
-    local clients=$BUILD/target-$kernel/$TARGET/client
-    local common=(--config "$SCRIPTS/target.toml" --target "$TARGET" --target-dir "$BUILD/target-$kernel")
+    local kernel=$1 sub=$2 verb=$3 folder
+    folder=$(target_folder "$kernel")
+    local clients=$folder/$TARGET/client
+    local common=(--config "$SCRIPTS/target.toml" --target "$TARGET" --target-dir "$folder")
     shift 3
     (
         cd "$ROOT" || exit
-        export SEL4_PREFIX=$BUILD/kernel/$kernel VMM_CLIENTS=$clients
+        export SEL4_PREFIX=$BUILD/kernel/$ARCH/$kernel VMM_CLIENTS=$clients
         env "${TARGET_ENV[@]}" cargo build --quiet --profile client -p vmm-clients --bins \
             "${common[@]}" || exit
         env "${TARGET_ENV[@]}" "$sub" "$verb" "${common[@]}" "$@"
@@ -138,10 +158,10 @@ list_programs() {
 build_program() {
     local kernel=$1 profile=$2 program=$3 folder=$2
     [[ $profile == dev ]] && folder=debug
-    say "building $program for the $kernel kernel"
+    say "building $program for the $kernel kernel on $ARCH"
     target_cargo "$kernel" cargo build --quiet --profile "$profile" -p roottask --bin "$program" ||
         die "building $program failed"
-    PROGRAM_ELF=$BUILD/target-$kernel/$TARGET/$folder/$program
+    PROGRAM_ELF=$(target_folder "$kernel")/$TARGET/$folder/$program
 }
 
 # Serial output as plain lines. (The debug kernel puts its carriage returns after the line
@@ -168,3 +188,5 @@ matches_in_order() {
     say "missing from the output: ${patterns[pattern]}"
     return 1
 }
+
+choose_arch ia32

@@ -15,6 +15,7 @@ Builds what is out of date, boots PROGRAM as seL4's root task in QEMU, prints wh
 to the serial line, and exits with 0 if it reported success.
 
 Options:
+  --arch ARCH        ia32 or x86_64 (default: ia32)
   --release-kernel   the kernel without debug output and checks (default: the debug kernel)
   --memory SIZE      of the machine, 16M to 4G, such as 32M, 512M, 2G (default: 512M)
   --gdb              wait for a debugger, and print the command that attaches it
@@ -47,8 +48,9 @@ parse_options() {
             --gdb) GDB=true ;;
             --icount) ICOUNT=true ;;
             --dev) PROFILE=dev ;;
-            --memory | --timeout | --monitor | --gdb-socket)
+            --arch | --memory | --timeout | --monitor | --gdb-socket)
                 (($# > 1)) || usage_error "$1 wants a value"
+                [[ $1 != --arch ]] || choose_arch "$2"
                 [[ $1 == --gdb-socket ]] && GDB_SOCKET=$2
                 [[ $1 == --monitor ]] && MONITOR=$2
                 [[ $1 == --memory ]] && MEMORY=$2
@@ -99,10 +101,8 @@ check_memory() {
 # shellcheck disable=SC2054 # commas are QEMU's
 compose_qemu() {
     QEMU=(
-        qemu-system-i386 -accel tcg
-        # Without the features that QEMU's emulation lacks (it would warn of them).
-        -cpu Nehalem,-syscall,-lm
-        -m "$MEMORY" -kernel "kernel/$KERNEL/kernel.elf" -initrd "${PROGRAM_ELF#"$BUILD/"}"
+        "$QEMU_SYSTEM" -accel tcg -cpu "$QEMU_CPU"
+        -m "$MEMORY" -kernel "kernel/$ARCH/$KERNEL/boot.elf" -initrd "${PROGRAM_ELF#"$BUILD/"}"
         -display none -serial stdio -no-reboot -nic none
         # A byte v that is written to this port ends QEMU with the exit code 2v+1.
         -device isa-debug-exit,iobase=0xf4,iosize=4
@@ -126,7 +126,7 @@ print_gdb_command() {
     say "QEMU waits. In another terminal:"
     cat >&2 <<EOF
 gdb ${PROGRAM_ELF@Q} \\
-    -ex 'add-symbol-file "$BUILD/kernel/$KERNEL/kernel.elf"' \\
+    -ex 'add-symbol-file "$BUILD/kernel/$ARCH/$KERNEL/kernel.elf"' \\
     -ex 'target remote localhost:1234' -ex 'hbreak _start' -ex continue
 EOF
 }
@@ -148,7 +148,7 @@ boot() {
 }
 
 parse_options "$@"
-"$SCRIPTS/setup.sh"
+"$SCRIPTS/setup.sh" --arch "$ARCH"
 choose_target_rust
 build_program "$KERNEL" "$PROFILE" "$PROGRAM"
 compose_qemu

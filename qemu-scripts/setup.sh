@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
     cat <<EOF
-Usage: ${0##*/} [--tests | --debugger | --report]
+Usage: ${0##*/} [--tests | --debugger | --report] [--arch ARCH]
 
 Installs what is missing of: QEMU, a C compiler, Python with pip (with apt-get; root rights
 are needed only then), the Rust core library for $TARGET (with rustup, or from Debian's
@@ -15,6 +15,7 @@ packages, unpacked below build/), the sources of the crates and of the kernel (w
 Then builds the kernels.
 
 Options:
+  --arch ARCH  for ia32 or x86_64 (default: ia32)
   --tests      also what the tests call: rustfmt, clippy, a debugger, a browser (Chromium), and --report's
   --debugger   also gdb
   --report     also what draws the plots of a stress report (matplotlib, with pip, below build/)
@@ -28,7 +29,7 @@ EOF
 # Python, is for tests and for debug.sh; a browser is for the tests of the report.
 find_missing_packages() {
     MISSING=()
-    command -v qemu-system-i386 >/dev/null || MISSING+=(qemu-system-x86)
+    command -v "$QEMU_SYSTEM" >/dev/null || MISSING+=(qemu-system-x86)
     command -v gcc >/dev/null || MISSING+=(gcc)
     command -v cpp >/dev/null || MISSING+=(cpp)
     command -v ld >/dev/null || MISSING+=(binutils)
@@ -124,12 +125,20 @@ find_rust_tools() {
 }
 
 main() {
-    WANTED=${1-}
-    case $WANTED in
-        --help) usage && exit ;;
-        "" | --tests | --debugger | --report) ;;
-        *) usage_error "unknown option: $1" ;;
-    esac
+    WANTED=""
+    while (($# > 0)); do
+        case $1 in
+            --help) usage && exit ;;
+            --tests | --debugger | --report) WANTED=$1 ;;
+            --arch)
+                (($# > 1)) || usage_error "$1 wants a value"
+                choose_arch "$2"
+                shift
+                ;;
+            *) usage_error "unknown option: $1" ;;
+        esac
+        shift
+    done
     cd "$ROOT"
     command -v cargo >/dev/null || die "cargo is missing: install Rust first"
     command -v rustc >/dev/null || die "rustc is missing: install Rust first"
@@ -140,7 +149,7 @@ main() {
     ! wants_one_of --tests || find_rust_tools
     ! wants_report_python || install_report_python
     fetch_crates
-    python3 "$SCRIPTS/kernel/build.py"
+    python3 "$SCRIPTS/kernel/build.py" --arch "$ARCH"
 }
 
 # Once for each Cargo.lock: so a later build needs no network.

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Builds the seL4 5.0.0 kernel for IA32 from the sources that cargo fetched.
+"""Builds the seL4 5.0.0 kernel from the sources that cargo fetched.
 
 Below build/kernel/ in the repository's root:
 
-    debug/, release/    a prefix for each flavour: kernel.elf and interface.json
+    ia32/debug/, ia32/release/, x86_64/...
+                        a prefix for each flavour: kernel.elf, boot.elf (what QEMU boots: the same
+                        as an ELF file of 32 bits), interface.json
     work/               generated headers and objects, for a look when something fails
     python/             what the kernel's header generators import
 
@@ -108,32 +110,41 @@ def fingerprint(source):
 class Flavour:
     """The build of one kernel: its configuration, its folders and its compiler options."""
 
-    def __init__(self, name, source, python):
+    def __init__(self, arch_name, name, source, python):
         extra_config, extra_defines = config.FLAVOURS[name]
+        self.arch_name = arch_name
+        self.arch = config.ARCHES[arch_name]
         self.name = name
         self.source = source
         self.config = {
-            f"CONFIG_{key}": int(value) for key, value in {**config.COMMON, **extra_config}.items()
+            f"CONFIG_{key}": int(value)
+            for key, value in {**config.COMMON, **self.arch.config, **extra_config}.items()
         }
-        self.work = OUT / "work" / name
+        self.work = OUT / "work" / arch_name / name
         self.headers = self.work / "include"
         self.libsel4_headers = self.work / "libsel4"
-        self.defines = [f"-D{define}" for define in config.ARCH_DEFINES + extra_defines]
+        defines = ["HAVE_AUTOCONF", *self.arch.defines, "FASTPATH", *extra_defines]
+        self.defines = [f"-D{define}" for define in defines]
+        self.cflags = [*self.arch.cflags, *config.CFLAGS]
         self.python = python
         shutil.rmtree(self.work, ignore_errors=True)
         self.headers.mkdir(parents=True)
 
+    def named(self, name):
+        """A name of config.py for the architecture's words."""
+        return name.format(bits=self.arch.word_bits)
+
     def kernel_includes(self):
         tree = self.source / "include"
         return ["-I", self.headers] + [
-            word for folder in config.INCLUDE_DIRS for word in ("-I", tree / folder)
+            word for folder in config.INCLUDE_DIRS for word in ("-I", tree / self.named(folder))
         ]
 
     def libsel4_includes(self):
         tree = self.source / "libsel4"
         folders = [
             self.libsel4_headers, self.headers, tree / "include", tree / "arch_include/x86",
-            tree / "sel4_arch_include/ia32", tree / "sel4_plat_include/pc99",
+            tree / "sel4_arch_include" / self.arch.libsel4, tree / "sel4_plat_include/pc99",
         ]
         return [word for folder in folders for word in ("-I", folder)]
 
@@ -150,18 +161,25 @@ class Flavour:
         env = {**os.environ, "PYTHONPATH": f"{tools}:{self.python}"}
         run(sys.executable, "-W", "ignore", tools / tool, *arguments, cwd=tools, env=env)
 
+    def preprocess(self, source, output, includes):
+        words = f"-m{self.arch.word_bits}"
+        run("cpp", words, "-nostdinc", "-P", *self.defines, *includes, source, output)
+
     def generate_bitfields(self, description, header, includes, environment):
         """A bit-field header. (`gcc -E` takes a .bf for a linker input; `cpp` does not.)"""
         header.parent.mkdir(parents=True, exist_ok=True)
         plain = header.with_suffix(".pbf")
-        run("cpp", "-m32", "-nostdinc", "-P", *self.defines, *includes, description, plain)
+        self.preprocess(description, plain, includes)
         self.generate("bitfield_gen.py", "--environment", environment, plain, header)
 
     def generate_invocations(self, destinations, *options):
         """The three headers of invocation labels: general, of the word size, of x86."""
         interfaces = [
             ("libsel4/include/interfaces/sel4.xml", []),
-            ("libsel4/sel4_arch_include/ia32/interfaces/sel4arch.xml", ["--sel4_arch"]),
+            (
+                f"libsel4/sel4_arch_include/{self.arch.libsel4}/interfaces/sel4arch.xml",
+                ["--sel4_arch"],
+            ),
             ("libsel4/arch_include/x86/interfaces/sel4arch.xml", ["--arch"]),
         ]
         for (xml, kind), header in zip(interfaces, destinations):
@@ -174,7 +192,7 @@ class Flavour:
     def generate_kernel_headers(self):
         for description, header in config.BITFIELDS.items():
             self.generate_bitfields(
-                self.source / "include" / description, self.headers / header,
+                self.source / "include" / self.named(description), self.headers / header,
                 self.kernel_includes(), "sel4",
             )
         self.generate_invocations(
@@ -189,9 +207,12 @@ class Flavour:
     def generate_libsel4_headers(self):
         tree, out = self.source / "libsel4", self.libsel4_headers / "sel4"
         for description, header in [
-            ("include/sel4/types_32.bf", "types_gen.h"),
-            ("include/sel4/shared_types_32.bf", "shared_types_gen.h"),
-            ("sel4_arch_include/ia32/sel4/sel4_arch/types.bf", "sel4_arch/types_gen.h"),
+            (self.named("include/sel4/types_{bits}.bf"), "types_gen.h"),
+            (self.named("include/sel4/shared_types_{bits}.bf"), "shared_types_gen.h"),
+            (
+                f"sel4_arch_include/{self.arch.libsel4}/sel4/sel4_arch/types.bf",
+                "sel4_arch/types_gen.h",
+            ),
         ]:
             self.generate_bitfields(
                 tree / description, out / header, self.libsel4_includes(), "libsel4"
@@ -207,12 +228,13 @@ class Flavour:
 
     def c_sources(self):
         debug = config.DEBUG_C_SOURCES if "CONFIG_DEBUG_BUILD" in self.config else []
-        return [*config.C_SOURCES, *debug]
+        own = [f"arch/x86/{self.arch.word_bits}/{name}" for name in self.arch.c_sources]
+        return [*config.C_SOURCES_FIRST, *own, *config.C_SOURCES, *debug]
 
     def compile(self, source, output, *options):
         # The maps keep this machine's paths out of the kernel, which so is the same everywhere.
         run(
-            CC, *config.CFLAGS, f"-ffile-prefix-map={self.source}=seL4",
+            CC, *self.cflags, f"-ffile-prefix-map={self.source}=seL4",
             f"-ffile-prefix-map={self.work}=.", *self.defines,
             *self.kernel_includes(), *options, "-c", source, "-o", output, cwd=self.work,
         )
@@ -226,15 +248,23 @@ class Flavour:
                 out.write((self.source / "src" / name).read_text() + "\n")
         objects = [self.work / "kernel_all.o"]
         self.compile(unit, objects[0])
-        for name in config.ASM_SOURCES:
+        for name in map(self.named, config.ASM_SOURCES):
             objects.append(self.work / (Path(name).stem + ".o"))
             self.compile(self.source / "src" / name, objects[-1], "-D__ASSEMBLER__")
         script = self.work / "linker.lds"
-        run(
-            "cpp", "-m32", "-nostdinc", "-P", *self.defines, *self.kernel_includes(),
-            self.source / "src" / config.LINKER_SCRIPT, script,
+        self.preprocess(
+            self.source / "src" / config.LINKER_SCRIPT, script, self.kernel_includes()
         )
-        run(CC, *config.LDFLAGS, "-T", script, "-o", output, *objects)
+        run(
+            CC, *self.arch.cflags, *config.LDFLAGS, f"-Wl,-m,{self.arch.linker}",
+            "-T", script, "-o", output, *objects,
+        )
+
+    def make_bootable(self, kernel, output):
+        if self.arch.converted_for_boot:
+            run("objcopy", "-O", "elf32-i386", kernel, output)
+        else:
+            shutil.copy(kernel, output)
 
     def describe_interface(self, output):
         """interface.json, its numbers evaluated by the compiler from both sets of headers."""
@@ -242,10 +272,11 @@ class Flavour:
             def compile_text(text, *options):
                 source = self.work / "interface.c"
                 source.write_text(text)
-                return run(CC, *config.CFLAGS, *self.defines, *arguments, *options, source, "-o", "-")
+                return run(CC, *self.cflags, *self.defines, *arguments, *options, source, "-o", "-")
             return compile_text
 
         described = interface.describe(
+            self.arch,
             compiler(*self.kernel_includes()),
             # Without assertions, so that its constructors can become constants.
             compiler("-DNDEBUG", "-DCONFIG_LIB_SEL4_INLINE_INVOCATIONS=1", *self.libsel4_includes()),
@@ -258,26 +289,27 @@ class Flavour:
         output.write_text(json.dumps(whole, indent=2) + "\n")
 
     def build(self, prefix):
-        say(f"building the {self.name} kernel")
+        say(f"building the {self.name} kernel for {self.arch_name}")
         self.write_autoconf()
         self.generate_kernel_headers()
         self.generate_libsel4_headers()
-        prefix.mkdir()
+        prefix.mkdir(parents=True)
         self.build_kernel(prefix / "kernel.elf")
+        self.make_bootable(prefix / "kernel.elf", prefix / "boot.elf")
         self.describe_interface(prefix / "interface.json")
 
 
-def build_flavours(names):
+def build_flavours(arch, names):
     source = fetch_source()
     wanted = fingerprint(source)
     for name in names:
-        prefix = OUT / name
+        prefix = OUT / arch / name
         stamp = prefix / "stamp"
         if stamp.exists() and stamp.read_text() == wanted:
             continue
-        fresh = OUT / f"{name}.new"
+        fresh = OUT / arch / f"{name}.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        Flavour(name, source, install_python_packages()).build(fresh)
+        Flavour(arch, name, source, install_python_packages()).build(fresh)
         (fresh / "stamp").write_text(wanted)
         shutil.rmtree(prefix, ignore_errors=True)
         fresh.rename(prefix)
@@ -289,7 +321,11 @@ def main():
         "flavours", nargs="*", metavar="FLAVOUR",
         help="debug, release; both when none is named",
     )
-    names = parser.parse_args().flavours or list(config.FLAVOURS)
+    parser.add_argument(
+        "--arch", default="ia32", choices=list(config.ARCHES), help="default: ia32",
+    )
+    arguments = parser.parse_args()
+    names = arguments.flavours or list(config.FLAVOURS)
     for name in names:
         if name not in config.FLAVOURS:
             parser.error(f"no such flavour: {name}")
@@ -297,7 +333,7 @@ def main():
     with (OUT / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two builds at once would undo each other's work
         try:
-            build_flavours(names)
+            build_flavours(arguments.arch, names)
         except (ToolFailed, interface.Disagreement) as failure:
             sys.exit(f"kernel: {failure}")
 

@@ -1,28 +1,47 @@
 """The kernel's configuration and what of it is compiled: data only."""
 
-# The flags that name the architecture; the kernel's headers want them beside autoconf.h.
-ARCH_DEFINES = ["HAVE_AUTOCONF", "ARCH_IA32", "ARCH_X86", "X86_32", "__KERNEL_32__", "FASTPATH"]
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Arch:
+    """What differs between the architectures that the kernel is built for."""
+
+    word_bits: int
+    # The flags that name it; the kernel's headers want them beside autoconf.h.
+    defines: list
+    # What it adds to COMMON.
+    config: dict
+    # libsel4's name for it, below sel4_arch_include/.
+    libsel4: str
+    cflags: list
+    # The emulation that the linker is to use.
+    linker: str
+    # Below src/arch/x86/<word_bits>/.
+    c_sources: list
+    # Whether what QEMU boots is another file than the kernel: QEMU's multiboot loader takes ELF
+    # files of 32 bits only.
+    converted_for_boot: bool
+    # The fields of its seL4_UserContext, and the numbers that only its libsel4 has.
+    user_context: list
+    macros: list
+
 
 # What autoconf.h says, without the CONFIG_ prefix; True is written as 1.
 COMMON = {
     "ARCH_X86": True,
-    "ARCH_IA32": True,
     "PLAT_PC99": True,
     "KERNEL_MASTER": True,
-    "WORD_SIZE": 32,
     "HAVE_FPU": True,
     "FPU_MAX_RESTORES_SINCE_SWITCH": 64,
     "FXSAVE": True,
     "XSAVE_SIZE": 512,
     "IRQ_PIC": True,
     "XAPIC": True,
-    "SYSENTER": True,
-    "FSGSBASE_GDT": True,
     "TIMER_TICK_MS": 2,
     "TIME_SLICE": 5,
     "RETYPE_FAN_OUT_LIMIT": 256,
     "MAX_NUM_WORK_UNITS_PER_PREEMPTION": 100,
-    "MAX_NUM_BOOTINFO_UNTYPED_CAPS": 167,
     "NUM_DOMAINS": 1,
     "NUM_PRIORITIES": 256,
     "MAX_NUM_NODES": 1,
@@ -31,6 +50,56 @@ COMMON = {
     "ROOT_CNODE_SIZE_BITS": 16,
     "FASTPATH": True,
     "MULTIBOOT_GRAPHICS_MODE_NONE": True,
+}
+
+ARCHES = {
+    "ia32": Arch(
+        word_bits=32,
+        defines=["ARCH_IA32", "ARCH_X86", "X86_32", "__KERNEL_32__"],
+        config={
+            "ARCH_IA32": True,
+            "WORD_SIZE": 32,
+            "SYSENTER": True,
+            "FSGSBASE_GDT": True,
+            "MAX_NUM_BOOTINFO_UNTYPED_CAPS": 167,
+        },
+        libsel4="ia32",
+        cflags=["-m32"],
+        linker="elf_i386",
+        c_sources="""
+            c_traps.c kernel/elf.c kernel/ipi.c kernel/thread.c kernel/vspace.c
+            kernel/vspace_32paging.c machine/registerset.c model/statedata.c object/objecttype.c
+        """.split(),
+        converted_for_boot=False,
+        user_context="""
+            eip esp eflags eax ebx ecx edx esi edi ebp tls_base fs gs
+        """.split(),
+        macros=["seL4_4MBits"],
+    ),
+    "x86_64": Arch(
+        word_bits=64,
+        defines=["ARCH_X86_64", "ARCH_X86", "X86_64", "__KERNEL_64__", "__X86_64__"],
+        config={
+            "ARCH_X86_64": True,
+            "WORD_SIZE": 64,
+            "SYSCALL": True,
+            "FSGSBASE_MSR": True,
+            # 4 GiB of RAM take 151 already. A page of boot information has room for 327.
+            "MAX_NUM_BOOTINFO_UNTYPED_CAPS": 230,
+        },
+        libsel4="x86_64",
+        cflags=["-m64", "-mcmodel=kernel"],
+        linker="elf_x86_64",
+        c_sources="""
+            c_traps.c kernel/elf.c kernel/ipi.c kernel/thread.c kernel/vspace.c
+            machine/registerset.c model/smp.c model/statedata.c object/objecttype.c
+        """.split(),
+        converted_for_boot=True,
+        user_context="""
+            rip rsp rflags rax rbx rcx rdx rsi rdi rbp r8 r9 r10 r11 r12 r13 r14 r15 tls_base
+        """.split(),
+        macros=["seL4_PDPTBits", "seL4_PML4Bits", "seL4_HugePageBits"],
+    ),
 }
 
 # Each flavour: what it adds to the configuration, and its extra defines.
@@ -42,23 +111,24 @@ FLAVOURS = {
     "release": ({}, ["NDEBUG"]),
 }
 
+# In the following, {bits} stands for the bits of a word.
+
 # Searched in this order, below the source tree's `include/` or the generated headers.
-INCLUDE_DIRS = [".", "32", "arch/x86", "arch/x86/arch/32", "plat/pc99", "plat/pc99/plat/32"]
+INCLUDE_DIRS = [
+    ".", "{bits}", "arch/x86", "arch/x86/arch/{bits}", "plat/pc99", "plat/pc99/plat/{bits}",
+]
 
 # Bit-field descriptions: below `include/`, and the header each becomes.
 BITFIELDS = {
     "arch/x86/arch/object/structures.bf": "arch/object/structures_gen.h",
-    "32/mode/api/shared_types.bf": "mode/api/shared_types_gen.h",
-    "plat/pc99/plat/32/plat_mode/machine/hardware.bf": "plat_mode/machine/hardware_gen.h",
+    "{bits}/mode/api/shared_types.bf": "mode/api/shared_types_gen.h",
+    "plat/pc99/plat/{bits}/plat_mode/machine/hardware.bf": "plat_mode/machine/hardware_gen.h",
 }
 
-# The C files of an IA32 PC kernel, below `src/`. They are compiled as one unit.
+# The C files of a PC kernel, below `src/`: those of its architecture, then these. They are compiled
+# as one unit.
+C_SOURCES_FIRST = ["api/faults.c", "api/syscall.c"]
 C_SOURCES = """
-    api/faults.c api/syscall.c
-    arch/x86/32/c_traps.c arch/x86/32/kernel/elf.c arch/x86/32/kernel/ipi.c
-    arch/x86/32/kernel/thread.c arch/x86/32/kernel/vspace.c
-    arch/x86/32/kernel/vspace_32paging.c arch/x86/32/machine/registerset.c
-    arch/x86/32/model/statedata.c arch/x86/32/object/objecttype.c
     arch/x86/api/faults.c arch/x86/benchmark/benchmark.c arch/x86/c_traps.c arch/x86/idle.c
     arch/x86/kernel/apic.c arch/x86/kernel/boot.c arch/x86/kernel/boot_sys.c
     arch/x86/kernel/cmdline.c arch/x86/kernel/ept.c arch/x86/kernel/ipi.c
@@ -86,16 +156,17 @@ C_SOURCES = """
 DEBUG_C_SOURCES = ["arch/x86/machine/capdl.c"]
 
 ASM_SOURCES = """
-    arch/x86/multiboot.S arch/x86/32/head.S arch/x86/32/machine_asm.S arch/x86/32/traps.S
+    arch/x86/multiboot.S arch/x86/{bits}/head.S arch/x86/{bits}/machine_asm.S
+    arch/x86/{bits}/traps.S
 """.split()
 
 LINKER_SCRIPT = "plat/pc99/linker.lds"
 
 CFLAGS = """
-    -m32 --std=gnu99 -O2 -g -nostdlib -nostdinc -ffreestanding -fno-pic -fno-stack-protector
+    --std=gnu99 -O2 -g -nostdlib -nostdinc -ffreestanding -fno-pic -fno-stack-protector
     -fno-asynchronous-unwind-tables -mno-mmx -mno-sse -mno-sse2 -mno-3dnow -w
 """.split()
 
 LDFLAGS = """
-    -m32 -nostdlib -static -no-pie -Wl,-m,elf_i386 -Wl,-n -Wl,--build-id=none
+    -nostdlib -static -no-pie -Wl,-n -Wl,--build-id=none
 """.split()

@@ -9,7 +9,7 @@ import re
 KERNEL_HEADERS = [
     "assert.h", "types.h", "api/errors.h", "api/invocation.h", "arch/api/sel4_invocation.h",
     "arch/api/invocation.h", "api/failures.h", "api/syscall.h", "object/structures.h",
-    "plat_mode/machine/hardware.h", "bootinfo.h",
+    "plat_mode/machine/hardware.h", "arch/kernel/tlb_bitmap.h", "bootinfo.h",
 ]
 
 LIBSEL4_HEADERS = [
@@ -24,16 +24,17 @@ KERNEL_ENUMS = {
 KERNEL_ENUMERATORS = re.compile(r"seL4_")
 
 KERNEL_MACROS = [
-    "PPTR_USER_TOP", "kernelBase", "SYSCALL_MAX", "SYSCALL_MIN",
-    "CONFIG_RESET_CHUNK_BITS",
+    "SYSCALL_MAX", "SYSCALL_MIN", "CONFIG_RESET_CHUNK_BITS",
 ]
 
+# Macros of the kernel that are addresses: never negative.
+KERNEL_ADDRESSES = ["PPTR_USER_TOP"]
+
 LIBSEL4_MACROS = [
-    "seL4_WordBits", "seL4_PageBits", "seL4_LargePageBits", "seL4_4MBits", "seL4_SlotBits",
+    "seL4_WordBits", "seL4_PageBits", "seL4_LargePageBits", "seL4_SlotBits",
     "seL4_TCBBits", "seL4_EndpointBits", "seL4_NotificationBits", "seL4_PageTableBits",
     "seL4_PageDirBits", "seL4_ASIDPoolBits", "seL4_MinUntypedBits", "seL4_MaxUntypedBits",
-    "seL4_MsgMaxExtraCaps", "seL4_UntypedRetypeMaxObjects", "seL4_GuardSizeBits",
-    "seL4_GuardBits", "seL4_BadgeBits", "seL4_DataFault", "seL4_InstructionFault",
+    "seL4_MsgMaxExtraCaps", "seL4_UntypedRetypeMaxObjects", "seL4_BadgeBits", "seL4_DataFault", "seL4_InstructionFault",
     "TLS_GDT_ENTRY", "TLS_GDT_SELECTOR", "IPCBUF_GDT_ENTRY", "IPCBUF_GDT_SELECTOR",
     "IRQ_OFFSET", "VECTOR_MIN", "VECTOR_MAX", "SEL4_BOOTINFO_HEADER_PADDING",
     "SEL4_BOOTINFO_HEADER_X86_VBE",
@@ -48,7 +49,8 @@ LIBSEL4_RIGHTS = {
     ]
 }
 
-# Structures of libsel4 with all their fields, in order.
+# Structures of libsel4 with all their fields, in order; beside them seL4_UserContext, which each
+# architecture has its own of.
 LAYOUTS = {
     "seL4_BootInfo": """
         extraLen nodeID numNodes numIOPTLevels ipcBuffer empty sharedFrames userImageFrames
@@ -60,9 +62,6 @@ LAYOUTS = {
     "seL4_UntypedDesc": ["paddr", "padding1", "padding2", "sizeBits", "isDevice"],
     "seL4_IPCBuffer": """
         tag msg userData caps_or_badges receiveCNode receiveIndex receiveDepth
-    """.split(),
-    "seL4_UserContext": """
-        eip esp eflags eax ebx ecx edx esi edi ebp tls_base fs gs
     """.split(),
 }
 
@@ -121,21 +120,23 @@ def evaluate(compile_text, headers, expressions):
     return values
 
 
-def kernel_constants(compile_text):
+def kernel_constants(compile_text, arch):
     preprocessed = compile_text(include_lines(KERNEL_HEADERS), "-E")
     names = [
         name for tag, name in list_enumerators(preprocessed)
         if tag in KERNEL_ENUMS or KERNEL_ENUMERATORS.match(name)
     ]
-    return evaluate(
-        compile_text, KERNEL_HEADERS, {name: name for name in names + KERNEL_MACROS}
-    )
+    names += KERNEL_MACROS + KERNEL_ADDRESSES
+    values = evaluate(compile_text, KERNEL_HEADERS, {name: name for name in names})
+    for name in KERNEL_ADDRESSES:
+        values[name] %= 1 << arch.word_bits
+    return values
 
 
-def libsel4_constants(compile_text):
+def libsel4_constants(compile_text, arch):
     preprocessed = compile_text(include_lines(LIBSEL4_HEADERS), "-E")
     names = [name for _, name in list_enumerators(preprocessed)]
-    expressions = {name: name for name in names + LIBSEL4_MACROS}
+    expressions = {name: name for name in names + LIBSEL4_MACROS + arch.macros}
     return evaluate(compile_text, LIBSEL4_HEADERS, {**expressions, **LIBSEL4_RIGHTS})
 
 
@@ -149,10 +150,11 @@ def merge(kernel, libsel4):
     return {**kernel, **libsel4}
 
 
-def layouts(compile_text):
+def layouts(compile_text, arch):
     """Size and alignment of each structure, offset and size of each field."""
     expressions = {}
-    for struct, fields in LAYOUTS.items():
+    structs = {**LAYOUTS, "seL4_UserContext": arch.user_context}
+    for struct, fields in structs.items():
         expressions[f"{struct}__size"] = f"sizeof({struct})"
         expressions[f"{struct}__align"] = f"_Alignof({struct})"
         for field in fields:
@@ -160,7 +162,7 @@ def layouts(compile_text):
             expressions[f"{struct}__{field}__size"] = f"sizeof((({struct} *)0)->{field})"
     values = evaluate(compile_text, LIBSEL4_HEADERS, expressions)
     described = {}
-    for struct, fields in LAYOUTS.items():
+    for struct, fields in structs.items():
         end = 0
         for field in fields:
             offset = values[f"{struct}__{field}__offset"]
@@ -208,11 +210,11 @@ def bitfields(compile_text):
     return described
 
 
-def describe(kernel, libsel4):
-    """The interface as a dictionary. Each argument compiles a text against one set of
-    headers with the options given, and returns the compiler's output."""
+def describe(arch, kernel, libsel4):
+    """The interface as a dictionary. `kernel` and `libsel4` each compile a text against one set of
+    headers with the options given, and return the compiler's output."""
     return {
-        "constants": merge(kernel_constants(kernel), libsel4_constants(libsel4)),
-        "layouts": layouts(libsel4),
+        "constants": merge(kernel_constants(kernel, arch), libsel4_constants(libsel4, arch)),
+        "layouts": layouts(libsel4, arch),
         "bitfields": bitfields(libsel4),
     }
