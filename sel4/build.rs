@@ -15,8 +15,44 @@ use serde_json::Value;
 
 /// What to do about a missing or unusable description; shown as a compile error of the crate.
 const ADVICE: &str = "set SEL4_PREFIX to the folder of a kernel build that holds interface.json: \
-    run qemu-scripts/setup.sh and take build/kernel/debug or build/kernel/release, \
+    run qemu-scripts/setup.sh and take build/kernel/ia32/debug or build/kernel/ia32/release \
+    (setup.sh --arch x86_64 and build/kernel/x86_64/... for x86_64), \
     or build through qemu-scripts/run.sh, which does both";
+
+/// An architecture these bindings are for.
+struct Arch {
+    /// What Rust calls it, and what its programs are compiled for.
+    target: &'static str,
+    triple: &'static str,
+    /// What the scripts call it, and the kernel in its configuration.
+    name: &'static str,
+    switch: &'static str,
+    /// What else the kernel's configuration must have, and why.
+    wanted: [(&'static str, &'static str); 2],
+}
+
+const ARCHES: [Arch; 2] = [
+    Arch {
+        target: "x86",
+        triple: "i686-unknown-linux-gnu",
+        name: "ia32",
+        switch: "CONFIG_ARCH_IA32",
+        wanted: [
+            ("CONFIG_SYSENTER", "system calls are made with sysenter"),
+            ("CONFIG_FSGSBASE_GDT", "a thread's IPC buffer is found through a segment selector"),
+        ],
+    },
+    Arch {
+        target: "x86_64",
+        triple: "x86_64-unknown-linux-gnu",
+        name: "x86_64",
+        switch: "CONFIG_ARCH_X86_64",
+        wanted: [
+            ("CONFIG_SYSCALL", "system calls are made with syscall"),
+            ("CONFIG_FSGSBASE_MSR", "a thread's IPC buffer is found through a segment's base"),
+        ],
+    },
+];
 
 /// Configuration keys that upstream programs ask for: 0 where the configuration has none.
 const KNOWN_KEYS: &[&str] = &[
@@ -44,10 +80,9 @@ fn main() {
         println!("cargo:rustc-check-cfg=cfg({cfg})");
     }
     // On any other target the crate is one compile error that says so; it needs no kernel for it.
-    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("x86") {
-        return;
-    }
-    let text = match generate() {
+    let target = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    let Some(arch) = ARCHES.iter().find(|arch| arch.target == target) else { return };
+    let text = match generate(arch) {
         Ok(text) => text,
         Err(message) => format!("compile_error!({message:?});\n"),
     };
@@ -56,7 +91,7 @@ fn main() {
 }
 
 /// The text of `interface.rs`, with the cfg flags printed on the way.
-fn generate() -> Result<String, String> {
+fn generate(arch: &Arch) -> Result<String, String> {
     let prefix =
         env::var("SEL4_PREFIX").map_err(|_| format!("SEL4_PREFIX is not set: {ADVICE}"))?;
     let path = Path::new(&prefix).join("interface.json");
@@ -68,11 +103,10 @@ fn generate() -> Result<String, String> {
 
     let config = members(&interface, "config")?;
     let is_set = |key: &str| config.iter().any(|(name, value)| *name == key && is_true(value));
-    for (key, why) in [
-        ("CONFIG_ARCH_IA32", "these bindings are for IA32"),
-        ("CONFIG_SYSENTER", "system calls are made with sysenter"),
-        ("CONFIG_FSGSBASE_GDT", "a thread's IPC buffer is found through a segment selector"),
-    ] {
+    if !is_set(arch.switch) {
+        return Err(wrong_kernel(arch, &path, is_set));
+    }
+    for (key, why) in arch.wanted {
         if !is_set(key) {
             return Err(format!("{} lacks {key}: {why}", path.display()));
         }
@@ -90,9 +124,24 @@ fn generate() -> Result<String, String> {
 
     let mut out = String::new();
     write_constants(&mut out, members(&interface, "constants")?)?;
+    write_bitfields(&mut out, members(&interface, "bitfields")?)?;
     write_config(&mut out, config)?;
     write_layout_assertions(&mut out, members(&interface, "layouts")?)?;
     Ok(out)
+}
+
+/// What to do about a kernel of another architecture than the program's.
+fn wrong_kernel(arch: &Arch, path: &Path, is_set: impl Fn(&str) -> bool) -> String {
+    let has = ARCHES.iter().find(|other| is_set(other.switch));
+    let other = has.map_or("of an architecture that these bindings do not have", |arch| arch.name);
+    format!(
+        "SEL4_PREFIX is the kernel for {other} ({}), and this program is compiled for {}: \
+         set SEL4_PREFIX to build/kernel/{}/debug or .../release, or compile for {}",
+        path.display(),
+        arch.name,
+        arch.name,
+        has.map_or("another target", |arch| arch.triple),
+    )
 }
 
 /// The members of the object `interface[key]`, in the file's order.
@@ -108,16 +157,46 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// `pub mod constants`: every named number of the interface, negative ones as `i32` (system call
-/// numbers are), others as the word they travel in.
+/// numbers are), others as words, which they travel in.
 fn write_constants(out: &mut String, constants: Vec<(&str, &Value)>) -> Result<(), String> {
     out.push_str(
         "/// Every named number of the kernel's interface, for the configuration built.\n",
     );
     out.push_str("#[allow(missing_docs, non_upper_case_globals)]\npub mod constants {\n");
+    out.push_str("    use crate::sys::seL4_Word;\n");
     for (name, value) in constants {
-        let n = value.as_i64().ok_or_else(|| format!("constant {name} is not an integer"))?;
-        let ty = if n < 0 { "i32" } else { "u32" };
-        let _ = writeln!(out, "    pub const {name}: {ty} = {n};");
+        let ty = match value {
+            Value::Number(n) if n.is_u64() => "seL4_Word",
+            Value::Number(n) if n.is_i64() => "i32",
+            _ => return Err(format!("constant {name} is not an integer")),
+        };
+        let _ = writeln!(out, "    pub const {name}: {ty} = {value};");
+    }
+    out.push_str("}\n");
+    Ok(())
+}
+
+/// `pub mod bitfields`: where each field of a word lies, and what a word has without any.
+fn write_bitfields(out: &mut String, blocks: Vec<(&str, &Value)>) -> Result<(), String> {
+    let number = |v: &Value, what: &str| {
+        v.as_u64().ok_or_else(|| format!("interface.json: {what} is not a number"))
+    };
+    out.push_str("/// The fields of the words that have several.\n");
+    out.push_str(
+        "#[allow(dead_code, missing_docs, non_upper_case_globals)]\npub mod bitfields {\n",
+    );
+    out.push_str("    use super::super::bit_field::BitField;\n    use crate::sys::seL4_Word;\n");
+    for (name, block) in blocks {
+        let zero = number(&block["zero"], name)?;
+        let _ = writeln!(out, "    pub const {name}_zero: seL4_Word = {zero};");
+        for (field, place) in members(block, "fields")? {
+            let shift = number(&place["shift"], field)?;
+            let bits = number(&place["bits"], field)?;
+            let _ = writeln!(
+                out,
+                "    pub const {name}_{field}: BitField = BitField {{ shift: {shift}, bits: {bits} }};"
+            );
+        }
     }
     out.push_str("}\n");
     Ok(())

@@ -5,7 +5,7 @@ use core::slice;
 
 use crate::init_thread::SlotRegion;
 use crate::sys::{self, seL4_BootInfo, seL4_BootInfoHeader, seL4_SlotRegion, seL4_UntypedDesc};
-use crate::{cap_type, CapType, FrameObjectType, IpcBuffer};
+use crate::{cap_type, CapType, FrameObjectType, IpcBuffer, Word};
 
 /// The address of the boot information, which may have more behind it than its own structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +106,7 @@ impl BootInfo {
         region(self.0.untyped)
     }
 
-    /// What each untyped is, in the order of [`untyped`](Self::untyped). On IA32 the kernel of
+    /// What each untyped is, in the order of [`untyped`](Self::untyped). On x86 the kernel of
     /// 5.0.0 lists RAM before device memory, later ones the other way round: go by
     /// [`UntypedDesc::is_device`].
     pub fn untyped_list(&self) -> &[UntypedDesc] {
@@ -173,7 +173,7 @@ impl UntypedDesc {
 pub struct BootInfoExtra<'a> {
     /// What it is.
     pub id: BootInfoExtraId,
-    /// Its bytes, with the header of eight bytes.
+    /// Its bytes, with the header of two words.
     pub content_with_header: &'a [u8],
 }
 
@@ -203,8 +203,12 @@ impl<'a> Iterator for BootInfoExtraIter<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let word = |at: usize| Some(u32::from_ne_bytes(*self.rest.get(at..)?.first_chunk()?));
-            let (id, len) = (word(0)?, word(4)? as usize);
+            let word = |index: usize| {
+                Some(Word::from_ne_bytes(
+                    *self.rest.get(index * size_of::<Word>()..)?.first_chunk()?,
+                ))
+            };
+            let (id, len) = (word(0)?, word(1)? as usize);
             if len < size_of::<seL4_BootInfoHeader>() || len > self.rest.len() {
                 return None;
             }

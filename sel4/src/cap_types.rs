@@ -24,8 +24,8 @@ macro_rules! declare_cap_types {
                 }
             )*
 
-            /// The root of an address space: on IA32 a page directory.
-            pub type VSpace = PageDirectory;
+            pub use crate::arch::objects::cap_type::*;
+
             /// The smallest frame.
             pub type Granule = _4k;
         }
@@ -39,7 +39,10 @@ macro_rules! declare_cap_types {
                 pub type $name<C = NoExplicitInvocationContext> = Cap<cap_type::$name, C>;
             )*
 
-            /// The root of an address space: on IA32 a page directory.
+            #[allow(unused_imports)] // there may be none
+            pub use crate::arch::objects::cap::*;
+
+            /// The root of an address space.
             pub type VSpace<C = NoExplicitInvocationContext> = Cap<cap_type::VSpace, C>;
             /// The smallest frame.
             pub type Granule<C = NoExplicitInvocationContext> = Cap<cap_type::Granule, C>;
@@ -82,10 +85,10 @@ declare_cap_types! {
     UnspecifiedIntermediateTranslationTable,
     /// A frame of 4 KiB.
     _4k,
-    /// A frame of 4 MiB.
+    /// A large frame: 4 MiB on IA32, 2 MiB on x86_64.
     LargePage,
-    /// The lower level of paging structures: 1024 pages of 4 KiB.
+    /// The lowest level of paging structures, whose entries are pages of 4 KiB.
     PageTable,
-    /// The upper level of paging structures, the root of a VSpace.
+    /// The level above page tables: on IA32 the root of a VSpace.
     PageDirectory,
 }

@@ -1,11 +1,15 @@
 //! The guard of a CNode capability, as an argument.
 
-use crate::{sys, Word, WORD_SIZE};
+use crate::sys::bitfields::{
+    seL4_CapData_Guard_GuardBits as GUARD, seL4_CapData_Guard_GuardSize as GUARD_SIZE,
+    seL4_CapData_Guard_zero as IS_GUARD,
+};
+use crate::{Word, WORD_SIZE};
 
 /// A guard for a CNode capability, for `mint`, `mutate` and the CSpace root of a thread.
 ///
 /// ```text
-///   31     30      26 25        8 7          3 2    0
+///   31     30      26 25        8 7          3 2    0     (guard size: 2 to 7 on x86_64)
 ///  ┌──────┬──────────┬───────────┬────────────┬──────┐
 ///  │ type │    0     │   guard   │ guard size │  0   │
 ///  └──────┴──────────┴───────────┴────────────┴──────┘
@@ -15,27 +19,19 @@ use crate::{sys, Word, WORD_SIZE};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CNodeCapData(Word);
 
-const GUARD_SIZE_SHIFT: u32 = 3;
-const GUARD_SHIFT: u32 = GUARD_SIZE_SHIFT + sys::seL4_GuardSizeBits;
-const TYPE_SHIFT: u32 = 31;
-
 impl CNodeCapData {
-    /// A guard of `guard_size` bits (up to 31) with the value `guard` (up to 18 bits). Both 0: the
+    /// A guard of `guard_size` bits (less than a word has) with the value `guard` (up to 18 bits). Both 0: the
     /// guard is left as it is.
     pub const fn new(guard: Word, guard_size: usize) -> Self {
         if guard == 0 && guard_size == 0 {
             return Self(0);
         }
-        let guard = guard & ((1 << sys::seL4_GuardBits) - 1);
-        let size = guard_size as Word & ((1 << sys::seL4_GuardSizeBits) - 1);
-        Self(
-            sys::seL4_CapData_Guard << TYPE_SHIFT | guard << GUARD_SHIFT | size << GUARD_SIZE_SHIFT,
-        )
+        Self(IS_GUARD | GUARD.put(guard) | GUARD_SIZE.put(guard_size as Word))
     }
 
     /// A guard of no bits. Beyond upstream, whose kernels cannot say it either way.
     pub const fn empty_guard() -> Self {
-        Self(sys::seL4_CapData_Guard << TYPE_SHIFT)
+        Self(IS_GUARD)
     }
 
     /// A guard of `num_bits` zero bits.

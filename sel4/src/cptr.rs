@@ -16,7 +16,7 @@ const _: () = assert!(WORD_SIZE == Word::BITS as usize);
 /// A capability pointer as the word the kernel knows it by.
 pub type CPtrBits = sys::seL4_CPtr;
 
-/// A capability's badge: 28 bits on IA32 ([`sys::seL4_BadgeBits`]). A release kernel drops higher
+/// A capability's badge: 28 bits, on x86_64 too ([`sys::seL4_BadgeBits`]). A release kernel drops higher
 /// bits; a debug kernel stops on an assertion of its own.
 pub type Badge = Word;
 
@@ -49,7 +49,7 @@ pub struct CPtrWithDepth {
 }
 
 impl CPtrWithDepth {
-    /// The low `depth` bits of `bits` (0 ≤ `depth` ≤ 32).
+    /// The low `depth` bits of `bits` (0 ≤ `depth` ≤ [`WORD_SIZE`]).
     pub const fn from_bits_with_depth(bits: CPtrBits, depth: usize) -> Self {
         Self { bits, depth }
     }

@@ -1,6 +1,6 @@
 //! System calls that only a debug kernel has.
 
-use crate::sys::syscall;
+use crate::sys::syscall::{self, NO_WORDS};
 use crate::sys::{
     SysDebugCapIdentify, SysDebugHalt, SysDebugNameThread, SysDebugPutChar, SysDebugSnapshot,
 };
@@ -9,27 +9,27 @@ use crate::{cap, Cap, CapType, InvocationContext};
 /// Prints a byte through the kernel. [`DebugWrite`](crate::DebugWrite) does without the kernel.
 pub fn debug_put_char(c: u8) {
     // SAFETY: changes no memory of this thread.
-    unsafe { syscall::send::<SysDebugPutChar>(c.into(), 0, 0, 0) }
+    unsafe { syscall::send::<SysDebugPutChar>(c.into(), 0, NO_WORDS) }
 }
 
 /// Stops the machine.
 pub fn debug_halt() -> ! {
     // SAFETY: does not return.
-    unsafe { syscall::send::<SysDebugHalt>(0, 0, 0, 0) };
+    unsafe { syscall::send::<SysDebugHalt>(0, 0, NO_WORDS) };
     unreachable!("the kernel returned from its halt")
 }
 
 /// Prints all objects and capabilities in capDL.
 pub fn debug_snapshot() {
     // SAFETY: changes no memory of this thread.
-    unsafe { syscall::send::<SysDebugSnapshot>(0, 0, 0, 0) }
+    unsafe { syscall::send::<SysDebugSnapshot>(0, 0, NO_WORDS) }
 }
 
 impl<T: CapType, C> Cap<T, C> {
     /// The kernel's own number for the type of the capability in the slot; 0 for an empty one.
     pub fn debug_identify(self) -> u32 {
         // SAFETY: changes no memory of this thread.
-        unsafe { syscall::send_recv::<SysDebugCapIdentify>(self.bits(), 0, 0, 0) }.badge
+        unsafe { syscall::send_recv::<SysDebugCapIdentify>(self.bits(), 0, NO_WORDS) }.badge as u32
     }
 }
 
@@ -45,7 +45,7 @@ impl<C: InvocationContext> cap::Tcb<C> {
             msg[name.len()] = 0;
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: the kernel copies the name, which ends, out of the IPC buffer.
-            unsafe { syscall::send::<SysDebugNameThread>(cptr.bits(), 0, 0, 0) }
+            unsafe { syscall::send::<SysDebugNameThread>(cptr.bits(), 0, NO_WORDS) }
         })
     }
 }

@@ -1,17 +1,17 @@
 //! Short messages by value.
 //!
-//! Upstream's four fast message words are four here too, for source's sake; IA32 has registers for
-//! two, and the other two go through the IPC buffer.
+//! Upstream's four fast message words are four here too, for source's sake. Where the architecture
+//! has registers for fewer (IA32: two), the others go through the IPC buffer.
 
-use crate::sys::syscall;
+use crate::sys::syscall::{self, Answer, MessageRegisters, MESSAGE_REGISTERS, NO_WORDS};
 use crate::sys::{SysCall, SysRecv, SysSend};
-use crate::{Badge, Cap, CapType, ConveysReplyAuthority, InvocationContext, MessageInfo, Word};
+use crate::{Badge, Cap, CapType, ConveysReplyAuthority, InvocationContext, IpcBuffer};
+use crate::{MessageInfo, Word};
 
 /// How many message words go by value.
 pub const NUM_FAST_MESSAGE_REGISTERS: usize = 4;
 
-/// The message words that have registers on IA32.
-const NUM_REGISTERS: usize = 2;
+const _: () = assert!(MESSAGE_REGISTERS <= NUM_FAST_MESSAGE_REGISTERS);
 
 /// What [`Cap::recv_with_mrs`] received.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,55 +84,60 @@ impl FastMessages for &[Word] {
 impl<T: CapType, C: InvocationContext> Cap<T, C> {
     /// Sends a message, its first words by value (`seL4_SendWithMRs`).
     pub fn send_with_mrs<M: FastMessages>(self, info: MessageInfo, messages: M) {
-        let [mr0, mr1, mr2, mr3] = messages.prepare_in();
+        let words = messages.prepare_in();
         self.invoke(|cptr, ipc_buffer| {
             let msg = ipc_buffer.msg_regs_mut();
-            for (i, mr) in [mr2, mr3].into_iter().enumerate() {
-                if let Some(mr) = mr {
-                    msg[NUM_REGISTERS + i] = mr;
+            let mut first = NO_WORDS;
+            for (i, word) in words.into_iter().enumerate() {
+                match first.get_mut(i) {
+                    Some(register) => *register = word.unwrap_or(msg[i]),
+                    None => msg[i] = word.unwrap_or(msg[i]),
                 }
             }
-            let (mr0, mr1) = (mr0.unwrap_or(msg[0]), mr1.unwrap_or(msg[1]));
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: sending a message changes no memory of this thread.
-            unsafe { syscall::send::<SysSend>(cptr.bits(), info.into_inner(), mr0, mr1) }
+            unsafe { syscall::send::<SysSend>(cptr.bits(), info.into_inner(), first) }
         })
     }
 
-    /// Receives a message, its first words by value (`seL4_RecvWithMRs`). The IPC buffer's first
-    /// two words are left as they were.
+    /// Receives a message, its first words by value (`seL4_RecvWithMRs`). The IPC buffer's words
+    /// for those that came in registers are left as they were.
     pub fn recv_with_mrs(self, reply_authority: impl ConveysReplyAuthority) -> RecvWithMRs {
         let _ = reply_authority.into_reply_authority();
         self.invoke(|cptr, ipc_buffer| {
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: receiving writes to the IPC buffer only, which is borrowed here.
             let answer = unsafe { syscall::recv::<SysRecv>(cptr.bits()) };
-            let msg = ipc_buffer.msg_regs();
             RecvWithMRs {
                 info: MessageInfo::from_inner(answer.info),
                 badge: answer.badge,
-                msg: [answer.mr0, answer.mr1, msg[2], msg[3]],
+                msg: first_words(&answer, ipc_buffer),
             }
         })
     }
 
     /// Sends a message and waits for the answer, the first words of both by value
-    /// (`seL4_CallWithMRs`). The IPC buffer's first two words are left as they were.
+    /// (`seL4_CallWithMRs`). The IPC buffer's words for those that came in registers are left as
+    /// they were.
     pub fn call_with_mrs<M: FastMessages>(self, info: MessageInfo, messages: M) -> CallWithMRs {
-        let [mr0, mr1, mr2, mr3] = messages.prepare_in_out();
+        let words = messages.prepare_in_out();
         self.invoke(|cptr, ipc_buffer| {
-            let msg = ipc_buffer.msg_regs_mut();
-            msg[2] = mr2;
-            msg[3] = mr3;
+            let first: MessageRegisters = core::array::from_fn(|i| words[i]);
+            ipc_buffer.msg_regs_mut()[MESSAGE_REGISTERS..NUM_FAST_MESSAGE_REGISTERS]
+                .copy_from_slice(&words[MESSAGE_REGISTERS..]);
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: the answer goes to the IPC buffer only, which is borrowed here.
             let answer =
-                unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.into_inner(), mr0, mr1) };
-            let msg = ipc_buffer.msg_regs();
+                unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.into_inner(), first) };
             CallWithMRs {
                 info: MessageInfo::from_inner(answer.info),
-                msg: [answer.mr0, answer.mr1, msg[2], msg[3]],
+                msg: first_words(&answer, ipc_buffer),
             }
         })
     }
+}
+
+/// A received message's first words: of the registers, and where those end of the IPC buffer.
+fn first_words(answer: &Answer, ipc_buffer: &IpcBuffer) -> [Word; NUM_FAST_MESSAGE_REGISTERS] {
+    core::array::from_fn(|i| answer.words.get(i).copied().unwrap_or(ipc_buffer.msg_regs()[i]))
 }

@@ -5,7 +5,9 @@
 //! where it faulted.
 
 use crate::sys;
-use crate::{IpcBuffer, MessageInfo, Word};
+use crate::{IpcBuffer, MessageInfo};
+
+pub use crate::arch::fault::UnknownSyscall;
 
 macro_rules! faults {
     ($(
@@ -16,10 +18,10 @@ macro_rules! faults {
     )*) => {$(
         $(#[$attr])*
         #[derive(Clone, PartialEq, Eq, Debug)]
-        pub struct $name([Word; $len as usize]);
+        pub struct $name([$crate::Word; $len as usize]);
 
         impl $name {
-            fn read(ipc_buffer: &IpcBuffer) -> Self {
+            pub(crate) fn read(ipc_buffer: &$crate::IpcBuffer) -> Self {
                 let mut words = [0; $len as usize];
                 let len = words.len();
                 words.copy_from_slice(&ipc_buffer.msg_regs()[..len]);
@@ -33,19 +35,21 @@ macro_rules! faults {
 
             $(
                 $(#[$field_attr])*
-                pub const fn $field(&self) -> Word {
+                pub const fn $field(&self) -> $crate::Word {
                     self.0[$index as usize]
                 }
 
                 #[doc = concat!("As [`", stringify!($field), "`](Self::", stringify!($field), ").")]
                 #[allow(non_snake_case)]
-                pub const fn $get(&self) -> Word {
+                pub const fn $get(&self) -> $crate::Word {
                     self.$field()
                 }
             )*
         }
     )*};
 }
+
+pub(crate) use faults;
 
 faults! {
     /// No fault.
@@ -67,32 +71,6 @@ faults! {
         found, get_MR5 = sys::seL4_CapFault_GuardMismatch_GuardFound;
         /// Guard mismatch: the bits of the guard.
         guard_bits_found, get_MR6 = sys::seL4_CapFault_GuardMismatch_BitsFound;
-    }
-
-    /// The thread made a system call of a number that the kernel does not have.
-    UnknownSyscall[sys::seL4_UnknownSyscall_Length] {
-        /// Its eax: the number.
-        eax, get_EAX = sys::seL4_UnknownSyscall_EAX;
-        /// Its ebx.
-        ebx, get_EBX = sys::seL4_UnknownSyscall_EBX;
-        /// Its ecx.
-        ecx, get_ECX = sys::seL4_UnknownSyscall_ECX;
-        /// Its edx.
-        edx, get_EDX = sys::seL4_UnknownSyscall_EDX;
-        /// Its esi.
-        esi, get_ESI = sys::seL4_UnknownSyscall_ESI;
-        /// Its edi.
-        edi, get_EDI = sys::seL4_UnknownSyscall_EDI;
-        /// Its ebp.
-        ebp, get_EBP = sys::seL4_UnknownSyscall_EBP;
-        /// Where it was.
-        fault_ip, get_FaultIP = sys::seL4_UnknownSyscall_FaultIP;
-        /// Its stack pointer.
-        sp, get_ESP = sys::seL4_UnknownSyscall_SP;
-        /// Its flags.
-        flags, get_EFLAGS = sys::seL4_UnknownSyscall_FLAGS;
-        /// The number of the system call.
-        syscall, get_Syscall = sys::seL4_UnknownSyscall_Syscall;
     }
 
     /// The thread raised a processor exception that is no page fault.

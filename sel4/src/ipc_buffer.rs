@@ -5,9 +5,10 @@ use core::fmt;
 use crate::sys::seL4_IPCBuffer;
 use crate::{cap, AbsoluteCPtr, CPtrWithDepth, Word, NUM_MESSAGE_REGISTERS};
 
-/// A thread's IPC buffer (manual, "IPC Buffer"): 512 bytes, aligned to 512, in one mapped 4K frame.
+/// A thread's IPC buffer (manual, "IPC Buffer"): 128 words, aligned to their size, in one mapped
+/// 4K frame.
 ///
-/// The first two message words of a message travel in registers; the calls of this crate move them
+/// The first words of a message travel in registers; the calls of this crate move them
 /// here, so that after a receive [`msg_regs`](Self::msg_regs) is the whole message.
 #[repr(transparent)]
 pub struct IpcBuffer(seL4_IPCBuffer);
@@ -33,14 +34,14 @@ impl IpcBuffer {
         &mut self.0.msg
     }
 
-    /// The message words as bytes, 480 of them, in memory order.
+    /// The message words as bytes, in memory order.
     pub fn msg_bytes(&self) -> &[u8] {
         let words = self.msg_regs();
         // SAFETY: the same memory, for as long; every byte of a word is a valid byte.
         unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
     }
 
-    /// The message words as bytes, 480 of them, in memory order.
+    /// The message words as bytes, in memory order.
     pub fn msg_bytes_mut(&mut self) -> &mut [u8] {
         let words = self.msg_regs_mut();
         // SAFETY: the same memory, for as long and as exclusively; any bytes make a valid word.

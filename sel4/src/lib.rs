@@ -1,4 +1,4 @@
-//! Bindings for the seL4 microkernel, version 5.0.0, on IA32.
+//! Bindings for the seL4 microkernel, version 5.0.0, on IA32 and x86_64.
 //!
 //! Names and signatures are those of rust-sel4 (its `sel4` crate, version 5) wherever both kernels
 //! have the thing, so a root task written for upstream that uses only what seL4 5.0.0 has compiles
@@ -14,7 +14,7 @@
 //!          ▼
 //!   invocation_context, state  which IPC buffer the message goes through
 //!          ▼
-//!   sys                        the kernel's own types, numbers and the sysenter instruction
+//!   sys, arch                  the kernel's own types, numbers and the instruction that enters it
 //! ```
 //!
 //! # What comes from the kernel
@@ -28,8 +28,8 @@
 //! [`Cap::with`].
 //!
 //! # Cost
-//! An invocation whose message fits the two message registers and carries no capability does not
-//! touch the IPC buffer. Any other costs three instructions to find the buffer and one store for
+//! An invocation whose message fits the message registers (two on IA32, four on x86_64) and carries
+//! no capability does not touch the IPC buffer. Any other costs three instructions to find the buffer and one store for
 //! each further word or capability. Errors leave the fast path at one branch.
 //!
 //! # What seL4 5.0.0 does not have
@@ -37,28 +37,32 @@
 //! `set_tls_base` (only [`UserContext`] carries the TLS base), `tcb_set_flags`, domain schedules,
 //! `ioport_control_issue` (slot 7 is a capability to all ports, [`cap::IOPort`]), an authority
 //! argument that is honoured by `tcb_set_priority`. `UserContext::c_param` has no meaning on IA32,
-//! where C passes arguments on the stack; see [`UserContext::fastcall_param_mut`].
+//! where C passes arguments on the stack; see [`UserContext::start`]. Pages of 1 GiB are an option
+//! of the kernel's that is not chosen here.
 //! `IpcBuffer::debug_error` is left out: errors are not put into words by the kernel.
 //! `try_with_ipc_buffer_slot` is left out: there is no slot in memory that could be lent.
 //! The attribute form `#[sel4_cfg(..)]` of upstream's configuration macros is left out; the
 //! constants are in [`config::consts`].
 #![no_std]
 
-#[cfg(not(target_arch = "x86"))]
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 compile_error!(
-    "the sel4 crate is for seL4 on IA32 only: build for i686-unknown-linux-gnu \
-     (qemu-scripts/run.sh does), and leave this crate out of builds for the host"
+    "the sel4 crate is for seL4 on IA32 and x86_64: build for i686-unknown-linux-gnu or \
+     x86_64-unknown-linux-gnu (qemu-scripts/run.sh does), and leave this crate out of builds for \
+     the host"
 );
 
-#[cfg(all(target_arch = "x86", not(sel4_interface)))]
+// Without a kernel that can be used this is the error that says so.
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(sel4_interface)))]
 include!(concat!(env!("OUT_DIR"), "/interface.rs"));
 
 cfg_if::cfg_if! {
-    if #[cfg(all(target_arch = "x86", sel4_interface))] {
+    if #[cfg(sel4_interface)] {
         pub mod config;
         pub mod init_thread;
         pub mod sys;
 
+        mod arch;
         mod absolute_cptr;
         mod bootinfo;
         mod cap_rights;
@@ -106,10 +110,10 @@ cfg_if::cfg_if! {
         pub use message_info::{MessageInfo, MessageInfoBuilder};
         pub use object::{
             CapTypeForObject, CapTypeForObjectOfFixedSize, CapTypeForObjectOfVariableSize,
-            ObjectBlueprint, ObjectBlueprintArch, ObjectBlueprintIA32, ObjectBlueprintSeL4Arch,
-            ObjectBlueprintX86, ObjectType, ObjectTypeArch, ObjectTypeIA32, ObjectTypeSeL4Arch,
-            ObjectTypeX86,
+            ObjectBlueprint, ObjectBlueprintArch, ObjectBlueprintSeL4Arch, ObjectBlueprintX86,
+            ObjectType, ObjectTypeArch, ObjectTypeSeL4Arch, ObjectTypeX86,
         };
+        pub use arch::public::*;
         pub use printing::DebugWrite;
         pub use reply_authority::{ConveysReplyAuthority, ImplicitReplyAuthority, ReplyAuthority};
         #[cfg(feature = "state")]

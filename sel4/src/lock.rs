@@ -4,7 +4,7 @@
 //! Taking and releasing it costs no system call unless two threads want it at once; then the second
 //! waits at a notification. A thread is known by the address of its IPC buffer.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::state::ipc_buffer_address;
 use crate::{cap, Word};
@@ -14,11 +14,11 @@ pub struct NotificationLock {
     /// What it protects, for people.
     what: &'static str,
     /// Threads that have the lock or wait for it.
-    users: AtomicU32,
+    users: AtomicUsize,
     /// The IPC buffer of the thread that has it; 0 when nobody has, or a thread without a buffer.
-    owner: AtomicU32,
+    owner: AtomicUsize,
     /// Signalled for one of those who wait; 0 while there is none.
-    notification: AtomicU32,
+    notification: AtomicUsize,
 }
 
 impl NotificationLock {
@@ -26,9 +26,9 @@ impl NotificationLock {
     pub const fn new(what: &'static str) -> NotificationLock {
         NotificationLock {
             what,
-            users: AtomicU32::new(0),
-            owner: AtomicU32::new(0),
-            notification: AtomicU32::new(0),
+            users: AtomicUsize::new(0),
+            owner: AtomicUsize::new(0),
+            notification: AtomicUsize::new(0),
         }
     }
 
@@ -37,13 +37,13 @@ impl NotificationLock {
     pub fn notification(&self) -> Option<cap::Notification> {
         match self.notification.load(Ordering::Acquire) {
             0 => None,
-            bits => Some(cap::Notification::from_bits(bits)),
+            bits => Some(cap::Notification::from_bits(bits as Word)),
         }
     }
 
     /// Gives it a notification to wait at. To be called before a second thread uses the lock.
     pub fn set_notification(&self, notification: cap::Notification) {
-        self.notification.store(notification.bits(), Ordering::Release);
+        self.notification.store(notification.bits() as usize, Ordering::Release);
     }
 
     /// Makes it as it was at first: for the thread that has the lock, when nobody waits for it.
@@ -62,10 +62,10 @@ impl NotificationLock {
     pub fn acquire_at(&self, notification: cap::Notification, before_waiting: impl FnOnce(Word)) {
         if self.users.fetch_add(1, Ordering::Acquire) != 0 {
             self.refuse_owner();
-            before_waiting(self.owner.load(Ordering::Relaxed));
+            before_waiting(self.owner.load(Ordering::Relaxed) as Word);
             notification.wait();
         }
-        self.owner.store(ipc_buffer_address(), Ordering::Relaxed);
+        self.owner.store(ipc_buffer_address() as usize, Ordering::Relaxed);
     }
 
     /// Yields until nobody else has the lock, a million times at the most: for a lock without a
@@ -76,7 +76,7 @@ impl NotificationLock {
     pub fn acquire_yielding(&self) -> bool {
         for _ in 0..1_000_000 {
             if self.users.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                self.owner.store(ipc_buffer_address(), Ordering::Relaxed);
+                self.owner.store(ipc_buffer_address() as usize, Ordering::Relaxed);
                 return true;
             }
             self.refuse_owner();
@@ -99,7 +99,7 @@ impl NotificationLock {
     #[cold]
     #[inline(never)]
     fn refuse_owner(&self) {
-        let me = ipc_buffer_address();
+        let me = ipc_buffer_address() as usize;
         assert!(
             me == 0 || self.owner.load(Ordering::Relaxed) != me,
             "{} is locked by the thread that has it already (its IPC buffer is at {me:#x}) and \

@@ -2,20 +2,11 @@
 
 use core::fmt;
 
-use crate::sys::{seL4_MsgExtraCapBits, seL4_MsgLengthBits};
-use crate::{Word, WORD_SIZE};
-
-const LENGTH_BITS: usize = seL4_MsgLengthBits as usize;
-const EXTRA_CAPS_SHIFT: usize = LENGTH_BITS;
-const EXTRA_CAPS_BITS: usize = seL4_MsgExtraCapBits as usize;
-const CAPS_UNWRAPPED_SHIFT: usize = EXTRA_CAPS_SHIFT + EXTRA_CAPS_BITS;
-/// One bit for each capability that can be unwrapped.
-const CAPS_UNWRAPPED_BITS: usize = (1 << EXTRA_CAPS_BITS) - 1;
-const LABEL_SHIFT: usize = CAPS_UNWRAPPED_SHIFT + CAPS_UNWRAPPED_BITS;
-
-const fn mask(bits: usize) -> Word {
-    (1 << bits) - 1
-}
+use crate::sys::bitfields::{
+    seL4_MessageInfo_capsUnwrapped as CAPS_UNWRAPPED, seL4_MessageInfo_extraCaps as EXTRA_CAPS,
+    seL4_MessageInfo_label as LABEL, seL4_MessageInfo_length as LENGTH,
+};
+use crate::Word;
 
 /// What a message is (manual, "IPC"): label, number of words, number of capabilities.
 ///
@@ -33,10 +24,10 @@ impl MessageInfo {
     /// (up to 3). What does not fit its field is cut off. `caps_unwrapped` is for the receiver.
     pub const fn new(label: Word, caps_unwrapped: usize, extra_caps: usize, length: usize) -> Self {
         Self(
-            label << LABEL_SHIFT
-                | (caps_unwrapped as Word & mask(CAPS_UNWRAPPED_BITS)) << CAPS_UNWRAPPED_SHIFT
-                | (extra_caps as Word & mask(EXTRA_CAPS_BITS)) << EXTRA_CAPS_SHIFT
-                | (length as Word & mask(LENGTH_BITS)),
+            LABEL.put(label)
+                | CAPS_UNWRAPPED.put(caps_unwrapped as Word)
+                | EXTRA_CAPS.put(extra_caps as Word)
+                | LENGTH.put(length as Word),
         )
     }
 
@@ -58,27 +49,27 @@ impl MessageInfo {
     /// What the message is about: free to the sender, an error number in the kernel's answers, a
     /// fault's type in its faults.
     pub const fn label(&self) -> Word {
-        self.0 >> LABEL_SHIFT
+        LABEL.get(self.0)
     }
 
     /// How many words it has.
     pub const fn length(&self) -> usize {
-        (self.0 & mask(LENGTH_BITS)) as usize
+        LENGTH.get(self.0) as usize
     }
 
     /// How many capabilities it carries.
     pub const fn extra_caps(&self) -> usize {
-        (self.0 >> EXTRA_CAPS_SHIFT & mask(EXTRA_CAPS_BITS)) as usize
+        EXTRA_CAPS.get(self.0) as usize
     }
 
     /// Which of the capabilities were unwrapped to badges, as a bit mask.
     pub const fn caps_unwrapped(&self) -> usize {
-        (self.0 >> CAPS_UNWRAPPED_SHIFT & mask(CAPS_UNWRAPPED_BITS)) as usize
+        CAPS_UNWRAPPED.get(self.0) as usize
     }
 
-    /// The bits of a label: 20.
+    /// The bits of a label: 20, on x86_64 too.
     pub const fn label_width() -> usize {
-        WORD_SIZE - LABEL_SHIFT
+        LABEL.bits()
     }
 }
 

@@ -1,10 +1,12 @@
 //! Kernel objects and their sizes, as a retype needs them.
 //!
-//! Upstream names objects in three levels (any, architecture, mode); here the second is
-//! [`ObjectBlueprintX86`] and the third, which IA32 has nothing for, is empty.
+//! As upstream, objects are named in three levels (any, architecture, mode); the second is
+//! [`ObjectBlueprintX86`], and the third, [`ObjectBlueprintSeL4Arch`], is in `arch/*/objects.rs`.
 
 use crate::sys;
 use crate::{cap_type, CapType, Word};
+
+pub use crate::arch::objects::{ObjectBlueprintSeL4Arch, ObjectTypeSeL4Arch};
 
 /// The type of an object, as a retype names it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -28,24 +30,18 @@ pub enum ObjectType {
 pub enum ObjectTypeX86 {
     /// A frame of 4 KiB.
     _4k,
-    /// A frame of 4 MiB.
+    /// A large frame: 4 MiB on IA32, 2 MiB on x86_64.
     LargePage,
-    /// The lower level of paging structures.
+    /// The lowest level of paging structures.
     PageTable,
-    /// The upper level of paging structures.
+    /// The level above page tables.
     PageDirectory,
     /// An object of this mode of x86; IA32 has none.
     SeL4Arch(ObjectTypeSeL4Arch),
 }
 
-/// The types of objects that only IA32 has: none.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum ObjectTypeIA32 {}
-
 /// The types of objects of this architecture.
 pub type ObjectTypeArch = ObjectTypeX86;
-/// The types of objects of this mode of the architecture.
-pub type ObjectTypeSeL4Arch = ObjectTypeIA32;
 
 impl ObjectType {
     /// The kernel's number for the type.
@@ -60,7 +56,7 @@ impl ObjectType {
             Self::Arch(ObjectTypeX86::LargePage) => sys::seL4_X86_LargePageObject,
             Self::Arch(ObjectTypeX86::PageTable) => sys::seL4_X86_PageTableObject,
             Self::Arch(ObjectTypeX86::PageDirectory) => sys::seL4_X86_PageDirectoryObject,
-            Self::Arch(ObjectTypeX86::SeL4Arch(none)) => match none {},
+            Self::Arch(ObjectTypeX86::SeL4Arch(ty)) => ty.into_sys(),
         }
     }
 }
@@ -74,7 +70,8 @@ impl From<ObjectTypeArch> for ObjectType {
 /// What a retype makes: a type, and a size where the type has several.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ObjectBlueprint {
-    /// Untyped memory of 2^`size_bits` bytes, from 2^4 to 2^29.
+    /// Untyped memory of 2^`size_bits` bytes, from 2^`seL4_MinUntypedBits` to
+    /// 2^`seL4_MaxUntypedBits`: 4 to 29 on IA32, 4 to 47 on x86_64.
     Untyped {
         /// Logarithm of its size in bytes.
         size_bits: usize,
@@ -99,24 +96,18 @@ pub enum ObjectBlueprint {
 pub enum ObjectBlueprintX86 {
     /// A frame of 4 KiB.
     _4k,
-    /// A frame of 4 MiB.
+    /// A large frame: 4 MiB on IA32, 2 MiB on x86_64.
     LargePage,
-    /// The lower level of paging structures.
+    /// The lowest level of paging structures.
     PageTable,
-    /// The upper level of paging structures.
+    /// The level above page tables.
     PageDirectory,
     /// An object of this mode of x86; IA32 has none.
     SeL4Arch(ObjectBlueprintSeL4Arch),
 }
 
-/// What a retype makes that only IA32 has: nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum ObjectBlueprintIA32 {}
-
 /// What a retype makes that this architecture has.
 pub type ObjectBlueprintArch = ObjectBlueprintX86;
-/// What a retype makes that this mode of the architecture has.
-pub type ObjectBlueprintSeL4Arch = ObjectBlueprintIA32;
 
 impl ObjectBlueprint {
     /// The type.
@@ -159,13 +150,14 @@ impl ObjectBlueprint {
 
 impl ObjectBlueprintX86 {
     /// The type.
+    #[allow(unreachable_code)] // where the mode adds none
     pub const fn ty(self) -> ObjectTypeX86 {
         match self {
             Self::_4k => ObjectTypeX86::_4k,
             Self::LargePage => ObjectTypeX86::LargePage,
             Self::PageTable => ObjectTypeX86::PageTable,
             Self::PageDirectory => ObjectTypeX86::PageDirectory,
-            Self::SeL4Arch(none) => match none {},
+            Self::SeL4Arch(blueprint) => ObjectTypeX86::SeL4Arch(blueprint.ty()),
         }
     }
 
@@ -176,7 +168,7 @@ impl ObjectBlueprintX86 {
             Self::LargePage => sys::seL4_LargePageBits,
             Self::PageTable => sys::seL4_PageTableBits,
             Self::PageDirectory => sys::seL4_PageDirBits,
-            Self::SeL4Arch(none) => match none {},
+            Self::SeL4Arch(blueprint) => return blueprint.physical_size_bits(),
         }) as usize
     }
 }

@@ -50,7 +50,10 @@ fn put_byte(byte: u8) {
 fn port(label: Word, length: usize, port: Word, data: Word) -> Word {
     let info = MessageInfo::new(label, 0, 0, length).into_inner();
     // SAFETY: the two ports are the serial line's, which is no memory.
-    unsafe { syscall::send_recv::<SysCall>(slot::IO_PORT.cptr_bits(), info, port, data) }.mr0
+    unsafe {
+        let words = syscall::first_words(&[port, data]);
+        syscall::send_recv::<SysCall>(slot::IO_PORT.cptr_bits(), info, words).words[0]
+    }
 }
 
 #[doc(hidden)]

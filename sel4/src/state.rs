@@ -1,14 +1,15 @@
 //! Finding the calling thread's IPC buffer (feature `state`).
 //!
-//! The kernel makes the segment behind selector 0x3b (`IPCBUF_GDT_SELECTOR`) start at the IPC
-//! buffer of the thread it returns to. So with FS loaded, `fs:[n]` is the n-th byte of the
-//! *calling* thread's buffer, whichever thread that is, without TLS and without a table. What FS
-//! cannot tell is the buffer's linear address, which Rust references need. That is kept in the
-//! buffer's word `tag`, which the 5.0.0 kernel never touches, together with a borrow count in the
-//! low bits, free since a buffer is aligned to 512 bytes:
+//! The kernel makes a segment register lead to the IPC buffer of the thread it returns to (on IA32
+//! FS, when it is loaded with a selector for it; on x86_64 GS). So a word of the *calling* thread's
+//! buffer can be read and written, whichever thread that is, without TLS and without a table
+//! (`arch/*/ipc_buffer.rs`). What this cannot tell is the buffer's linear address, which Rust
+//! references need. That is kept in the buffer's word `tag`, which the 5.0.0 kernel never touches,
+//! together with a borrow count in the low bits, free since a buffer is aligned to its size (512
+//! bytes on IA32, 1024 on x86_64):
 //!
 //! ```text
-//!    31                9 8    7     6       0
+//!                      8    7     6       0
 //!   ┌───────────────────┬─┬──────┬───────────┐
 //!   │ linear address    │0│ FREE │  borrows  │     0: no buffer has been set
 //!   └───────────────────┴─┴──────┴───────────┘
@@ -24,10 +25,8 @@
 //! `userData` (libsel4's own place for the address) is left to
 //! [`IpcBuffer::set_user_data`](crate::IpcBuffer::set_user_data).
 
-use core::arch::asm;
-use core::mem::offset_of;
-
-use crate::sys::{seL4_IPCBuffer, IPCBUF_GDT_SELECTOR};
+use crate::arch::ipc_buffer::{self as own, load_tag as load, store_tag as store};
+use crate::sys::seL4_IPCBuffer;
 use crate::{InvocationContext, IpcBuffer, Word};
 
 /// The buffer is set and nobody looks at it.
@@ -37,41 +36,7 @@ const EXCLUSIVE: Word = 0x7f;
 /// What is not address.
 const LOW_BITS: Word = align_of::<seL4_IPCBuffer>() as Word - 1;
 
-const TAG_OFFSET: usize = offset_of!(seL4_IPCBuffer, tag);
-
 const _: () = assert!(FREE & EXCLUSIVE == 0 && FREE < LOW_BITS);
-
-/// Reads the word that this module keeps in the calling thread's IPC buffer.
-#[inline(always)]
-fn load() -> Word {
-    let word: Word;
-    // SAFETY: reads a word of the calling thread's IPC buffer; a thread without one faults here
-    // and does not go on.
-    unsafe {
-        asm!(
-            "mov {0}, dword ptr fs:[{1}]",
-            out(reg) word,
-            const TAG_OFFSET,
-            options(nostack, preserves_flags, readonly)
-        );
-    }
-    word
-}
-
-/// Writes the word that this module keeps in the calling thread's IPC buffer.
-#[inline(always)]
-fn store(word: Word) {
-    // SAFETY: `tag` belongs to this module and is no part of what an `IpcBuffer` reference lets
-    // others touch.
-    unsafe {
-        asm!(
-            "mov dword ptr fs:[{1}], {0}",
-            in(reg) word,
-            const TAG_OFFSET,
-            options(nostack, preserves_flags)
-        );
-    }
-}
 
 /// The buffer's address, when it is set and free.
 #[inline(always)]
@@ -94,19 +59,15 @@ fn not_free(word: Word) -> ! {
 
 /// Makes `ipc_buffer` the buffer that the calling thread's invocations go through.
 ///
-/// The first thing a thread does that was not started by the runtime, as upstream. It loads FS, and
-/// is about the calling thread alone: each thread has its own buffer and calls this for it. (A
-/// thread whose creator called [`init_ipc_buffer`] and left [`UserContext`](crate::UserContext)'s
-/// selectors as they are by default need not.)
+/// The first thing a thread does that was not started by the runtime, as upstream. It is about the calling thread alone: each thread has its own buffer and calls this for it. (A
+/// thread whose creator called [`init_ipc_buffer`] and began with
+/// [`UserContext::default`](crate::UserContext) need not.)
 ///
 /// # Panics
 /// When `ipc_buffer` is not the buffer the kernel knows for the calling thread.
 pub fn set_ipc_buffer(ipc_buffer: &'static mut IpcBuffer) {
     let address = ipc_buffer as *mut IpcBuffer as Word;
-    // SAFETY: loads a data selector that user code may use; nothing else in the program uses FS.
-    unsafe {
-        asm!("mov fs, {0:x}", in(reg) IPCBUF_GDT_SELECTOR, options(nostack, preserves_flags));
-    }
+    own::prepare();
     // SAFETY: the reference is static and exclusive, so nobody else can be looking at the buffer.
     unsafe { init_ipc_buffer(ipc_buffer) };
     assert!(load() == address | FREE, "not the IPC buffer of the calling thread");
@@ -115,13 +76,13 @@ pub fn set_ipc_buffer(ipc_buffer: &'static mut IpcBuffer) {
 /// Prepares the IPC buffer at `ipc_buffer` for a thread that does not run yet, in place of the
 /// thread's own [`set_ipc_buffer`]. Beyond upstream.
 ///
-/// The thread must start with FS loaded ([`UserContext::default`](crate::UserContext) has that),
-/// see the buffer at this same address, and have it set by `TCB_SetIPCBuffer`.
+/// The thread must start with what finds the buffer ([`UserContext::default`](crate::UserContext)
+/// has that), see the buffer at this same address, and have it set by `TCB_SetIPCBuffer`.
 ///
 /// # Safety
-/// `ipc_buffer` must be mapped writable, aligned to 512 bytes, and in use by no running thread.
+/// `ipc_buffer` must be mapped writable, aligned to its size, and in use by no running thread.
 pub unsafe fn init_ipc_buffer(ipc_buffer: *mut IpcBuffer) {
-    assert!(ipc_buffer as Word & LOW_BITS == 0, "an IPC buffer is aligned to 512 bytes");
+    assert!(ipc_buffer as Word & LOW_BITS == 0, "an IPC buffer is aligned to its size");
     // SAFETY: the caller's promise.
     unsafe { (*ipc_buffer).inner().tag.get().write(ipc_buffer as Word | FREE) };
 }
@@ -166,7 +127,7 @@ pub fn with_ipc_buffer_mut<T>(f: impl FnOnce(&mut IpcBuffer) -> T) -> T {
     value
 }
 
-/// Whether each thread has its own implicit IPC buffer: always, on IA32.
+/// Whether each thread has its own implicit IPC buffer: always.
 pub const fn ipc_buffer_is_thread_local() -> bool {
     true
 }

@@ -1,9 +1,9 @@
 //! Sending and receiving messages and signals (manual, "System Calls").
 //!
-//! The first two message words travel in registers. These calls load them from the IPC buffer and
+//! The first message words travel in registers. These calls load them from the IPC buffer and
 //! store them there, so that a caller sees one message of up to 120 words.
 
-use crate::sys::syscall::{self, Answer};
+use crate::sys::syscall::{self, first_words, Answer, MESSAGE_REGISTERS, NO_WORDS};
 use crate::sys::{
     seL4_MsgMaxLength, SysCall, SysNBRecv, SysNBSend, SysRecv, SysReply, SysReplyRecv, SysSend,
     SysYield,
@@ -32,10 +32,10 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline]
     pub fn send(self, info: MessageInfo) {
         self.invoke(|cptr, ipc_buffer| {
-            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            let first = first_words(ipc_buffer.msg_regs());
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: sending a message changes no memory of this thread.
-            unsafe { syscall::send::<SysSend>(cptr.bits(), info.into_inner(), mr0, mr1) }
+            unsafe { syscall::send::<SysSend>(cptr.bits(), info.into_inner(), first) }
         })
     }
 
@@ -43,10 +43,10 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline]
     pub fn nb_send(self, info: MessageInfo) {
         self.invoke(|cptr, ipc_buffer| {
-            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            let first = first_words(ipc_buffer.msg_regs());
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: as in `send`.
-            unsafe { syscall::send::<SysNBSend>(cptr.bits(), info.into_inner(), mr0, mr1) }
+            unsafe { syscall::send::<SysNBSend>(cptr.bits(), info.into_inner(), first) }
         })
     }
 
@@ -78,11 +78,11 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline]
     pub fn call(self, info: MessageInfo) -> MessageInfo {
         self.invoke(|cptr, ipc_buffer| {
-            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            let first = first_words(ipc_buffer.msg_regs());
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: the answer goes to the IPC buffer only, which is borrowed here.
             let answer =
-                unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.into_inner(), mr0, mr1) };
+                unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.into_inner(), first) };
             received(ipc_buffer, answer).0
         })
     }
@@ -96,11 +96,11 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     ) -> (MessageInfo, Badge) {
         let _ = reply_authority.into_reply_authority();
         self.invoke(|cptr, ipc_buffer| {
-            let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+            let first = first_words(ipc_buffer.msg_regs());
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: as in `call`.
             let answer = unsafe {
-                syscall::send_recv::<SysReplyRecv>(cptr.bits(), info.into_inner(), mr0, mr1)
+                syscall::send_recv::<SysReplyRecv>(cptr.bits(), info.into_inner(), first)
             };
             received(ipc_buffer, answer)
         })
@@ -110,9 +110,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
 /// Puts the words that came in registers where the others are.
 #[inline(always)]
 fn received(ipc_buffer: &mut IpcBuffer, answer: Answer) -> (MessageInfo, Badge) {
-    let msg = ipc_buffer.msg_regs_mut();
-    msg[0] = answer.mr0;
-    msg[1] = answer.mr1;
+    ipc_buffer.msg_regs_mut()[..MESSAGE_REGISTERS].copy_from_slice(&answer.words);
     (MessageInfo::from_inner(answer.info), answer.badge)
 }
 
@@ -122,7 +120,7 @@ impl<C: InvocationContext> cap::Notification<C> {
     #[inline]
     pub fn signal(self) {
         // SAFETY: signalling changes no memory of this thread.
-        unsafe { syscall::send::<SysSend>(self.bits(), 0, 0, 0) }
+        unsafe { syscall::send::<SysSend>(self.bits(), 0, NO_WORDS) }
     }
 
     /// Waits for a signal and takes the word (`seL4_Wait`).
@@ -146,15 +144,15 @@ impl<C: InvocationContext> cap::Notification<C> {
 /// when there is no call to answer.
 #[inline]
 pub fn reply(ipc_buffer: &mut IpcBuffer, info: MessageInfo) {
-    let [mr0, mr1, ..] = *ipc_buffer.msg_regs();
+    let first = first_words(ipc_buffer.msg_regs());
     syscall::publish(ipc_buffer.inner_mut());
     // SAFETY: answering changes no memory of this thread.
-    unsafe { syscall::send::<SysReply>(0, info.into_inner(), mr0, mr1) }
+    unsafe { syscall::send::<SysReply>(0, info.into_inner(), first) }
 }
 
 /// Lets another thread of the same priority run (`seL4_Yield`).
 #[inline]
 pub fn r#yield() {
     // SAFETY: changes no memory of this thread.
-    unsafe { syscall::send::<SysYield>(0, 0, 0, 0) }
+    unsafe { syscall::send::<SysYield>(0, 0, NO_WORDS) }
 }

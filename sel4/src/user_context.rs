@@ -1,17 +1,17 @@
-//! A thread's registers.
+//! A thread's registers. What names them is in `arch/*/user_context.rs`.
 
-use crate::sys::{seL4_UserContext, IPCBUF_GDT_SELECTOR, TLS_GDT_SELECTOR};
+use crate::sys::seL4_UserContext;
 use crate::Word;
 
 /// A thread's registers, as `tcb_read_registers` and `tcb_write_registers` move them.
 ///
-/// The default is all zero but for the selectors: FS (0x3b) at the thread's IPC buffer and GS
-/// (0x33) at `tls_base`, so that a new thread finds both at once. (Upstream's default is all zero;
-/// IA32 is the only architecture with selectors, and the kernel takes no others.)
+/// The default is what a new thread finds its IPC buffer and its thread-local storage by: on IA32
+/// selectors in FS and GS, which the kernel takes no others of, and else zero. (Upstream's default
+/// is all zero.)
 ///
-/// IA32 passes arguments on the stack, so upstream's `c_param` is not here: use
-/// [`fastcall_param_mut`](Self::fastcall_param_mut), or put the argument on the thread's stack,
-/// above a word for the return address.
+/// IA32 passes arguments on the stack, so upstream's `c_param` is not there on it: use
+/// [`start`](Self::start), or put the argument on the thread's stack, above a word for the return
+/// address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub struct UserContext(seL4_UserContext);
@@ -40,51 +40,18 @@ impl UserContext {
         &mut self.0
     }
 
-    /// The program counter.
-    pub const fn pc(&self) -> &Word {
-        &self.0.eip
-    }
-
-    /// The program counter.
-    pub fn pc_mut(&mut self) -> &mut Word {
-        &mut self.0.eip
-    }
-
-    /// The stack pointer. At the entry of a function the ABI wants it 4 below a multiple of 16, as
-    /// after a call.
-    pub const fn sp(&self) -> &Word {
-        &self.0.esp
-    }
-
-    /// The stack pointer.
-    pub fn sp_mut(&mut self) -> &mut Word {
-        &mut self.0.esp
-    }
-
-    /// Argument `ix` (0 or 1) of an entry point that is `extern "fastcall"`: ecx or edx. Beyond
-    /// upstream.
-    ///
-    /// # Panics
-    /// When `ix` is above 1.
-    pub fn fastcall_param(&self, ix: usize) -> &Word {
-        match ix {
-            0 => &self.0.ecx,
-            1 => &self.0.edx,
-            _ => panic!("fastcall passes two arguments in registers"),
+    /// Those of a new thread that starts at `entry`, the address of a
+    /// [`thread_entry!`](crate::thread_entry), with two arguments and the stack below `stack_top`
+    /// (bytes; rounded down as the ABI wants it). Beyond upstream.
+    pub fn start(entry: Word, stack_top: usize, arguments: [Word; 2]) -> Self {
+        let mut context = Self::default();
+        *context.pc_mut() = entry;
+        // As after a call: a word below a multiple of 16.
+        *context.sp_mut() = ((stack_top & !15) - size_of::<Word>()) as Word;
+        for (register, argument) in context.entry_params_mut().into_iter().zip(arguments) {
+            *register = argument;
         }
-    }
-
-    /// Argument `ix` (0 or 1) of an entry point that is `extern "fastcall"`: ecx or edx. Beyond
-    /// upstream.
-    ///
-    /// # Panics
-    /// When `ix` is above 1.
-    pub fn fastcall_param_mut(&mut self, ix: usize) -> &mut Word {
-        match ix {
-            0 => &mut self.0.ecx,
-            1 => &mut self.0.edx,
-            _ => panic!("fastcall passes two arguments in registers"),
-        }
+        context
     }
 
     /// The registers in the kernel's order.
@@ -102,20 +69,6 @@ impl UserContext {
 
 impl Default for UserContext {
     fn default() -> Self {
-        Self(seL4_UserContext {
-            eip: 0,
-            esp: 0,
-            eflags: 0,
-            eax: 0,
-            ebx: 0,
-            ecx: 0,
-            edx: 0,
-            esi: 0,
-            edi: 0,
-            ebp: 0,
-            tls_base: 0,
-            fs: IPCBUF_GDT_SELECTOR,
-            gs: TLS_GDT_SELECTOR,
-        })
+        Self(Self::INITIAL)
     }
 }

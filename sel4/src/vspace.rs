@@ -1,17 +1,19 @@
-//! Frames, paging structures and the geometry of an address space, without naming either.
+//! Frames, paging structures and the geometry of an address space, without naming either. What
+//! paging structures there are is said in `arch/*/tables.rs`.
 
-use crate::sys;
 use crate::{
     cap_type, CapType, CapTypeForObject, CapTypeForObjectOfFixedSize, ObjectBlueprint,
     ObjectBlueprintX86,
 };
+
+pub use crate::arch::tables::TranslationTableObjectType;
 
 /// The frame sizes there are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum FrameObjectType {
     /// 4 KiB.
     _4k,
-    /// 4 MiB.
+    /// 4 MiB on IA32, 2 MiB on x86_64.
     LargePage,
 }
 
@@ -49,55 +51,20 @@ impl FrameObjectType {
     }
 }
 
-/// The paging structures there are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum TranslationTableObjectType {
-    /// Level 0, the root.
-    PageDirectory,
-    /// Level 1.
-    PageTable,
-}
-
-impl TranslationTableObjectType {
-    /// The paging structure of `level`, 0 being the root.
-    pub const fn from_level(level: usize) -> Option<Self> {
-        match level {
-            0 => Some(Self::PageDirectory),
-            1 => Some(Self::PageTable),
-            _ => None,
-        }
-    }
-
-    /// What to retype into.
-    pub const fn blueprint(&self) -> ObjectBlueprint {
-        ObjectBlueprint::Arch(match self {
-            Self::PageDirectory => ObjectBlueprintX86::PageDirectory,
-            Self::PageTable => ObjectBlueprintX86::PageTable,
-        })
-    }
-
-    /// The logarithm of its number of entries.
-    pub const fn index_bits(&self) -> usize {
-        match self {
-            Self::PageDirectory => crate::WORD_SIZE - sys::seL4_LargePageBits as usize,
-            Self::PageTable => (sys::seL4_LargePageBits - sys::seL4_PageBits) as usize,
-        }
-    }
-}
-
 /// The levels of paging structures, 0 being the root.
 pub mod vspace_levels {
     use super::TranslationTableObjectType;
-    use crate::FrameObjectType;
+    use crate::{arch, FrameObjectType, WORD_SIZE};
 
     /// How many levels there are.
-    pub const NUM_LEVELS: usize = 2;
+    pub const NUM_LEVELS: usize = arch::tables::NUM_LEVELS;
 
     /// The level nearest the root whose entries can be pages.
-    pub const HIGHEST_LEVEL_WITH_PAGE_ENTRIES: usize = 0;
+    pub const HIGHEST_LEVEL_WITH_PAGE_ENTRIES: usize =
+        arch::tables::HIGHEST_LEVEL_WITH_PAGE_ENTRIES;
 
-    /// The logarithm of the bytes one structure of `level` spans. 32 for the root: `1usize <<` that
-    /// overflows on IA32.
+    /// The logarithm of the bytes one structure of `level` spans. For the root that may be the bits
+    /// of a word (on IA32): `1usize <<` that overflows.
     ///
     /// # Panics
     /// When there is no such level.
@@ -121,8 +88,12 @@ pub mod vspace_levels {
         }
     }
 
-    const _: () = assert!(span_bits(0) == 32 && step_bits(0) == FrameObjectType::LargePage.bits());
-    const _: () = assert!(span_bits(1) == 22 && step_bits(1) == FrameObjectType::GRANULE.bits());
+    const LOWEST: usize = NUM_LEVELS - 1;
+    const _: () = assert!(span_bits(0) <= WORD_SIZE);
+    const _: () =
+        assert!(step_bits(HIGHEST_LEVEL_WITH_PAGE_ENTRIES) == FrameObjectType::LargePage.bits());
+    const _: () = assert!(span_bits(LOWEST) == FrameObjectType::LargePage.bits());
+    const _: () = assert!(step_bits(LOWEST) == FrameObjectType::GRANULE.bits());
 }
 
 /// A type of capability that belongs to frames.
@@ -151,13 +122,4 @@ impl CapTypeForFrameObjectOfFixedSize for cap_type::_4k {
 }
 impl CapTypeForFrameObjectOfFixedSize for cap_type::LargePage {
     const FRAME_OBJECT_TYPE: FrameObjectType = FrameObjectType::LargePage;
-}
-
-impl CapTypeForTranslationTableObject for cap_type::PageDirectory {
-    const TRANSLATION_TABLE_OBJECT_TYPE: TranslationTableObjectType =
-        TranslationTableObjectType::PageDirectory;
-}
-impl CapTypeForTranslationTableObject for cap_type::PageTable {
-    const TRANSLATION_TABLE_OBJECT_TYPE: TranslationTableObjectType =
-        TranslationTableObjectType::PageTable;
 }

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! ```text
-//!   kernel ──► _start (entry.rs)      stack, FS and GS
-//!                 └► start            TLS if the program has any (tls.rs), IPC buffer
+//!   kernel ──► _start (arch/)         stack, segment registers
+//!                 └► start            TLS if the program has any (tls.rs), IPC buffer (entry.rs)
 //!                      └► main        yours
 //!                           └► Termination (termination.rs) or panic (panicking.rs)
 //!                                └► exit (exit.rs)
@@ -28,35 +28,28 @@
 //! release kernels too. There is no unwinding: a panic ends the program.
 //!
 //! # Linking
-//! `-C relocation-model=static` and the linker arguments `-nostartfiles -nostdlib -static -no-pie
-//! -m32`; qemu-scripts/run.sh passes them.
+//! `-C relocation-model=static` and the linker arguments `-nostartfiles -nostdlib -static -no-pie`
+//! (and `-m32` for IA32, `-z norelro` for x86_64); qemu-scripts/run.sh passes them.
 #![no_std]
 
-#[cfg(not(target_arch = "x86"))]
-compile_error!("the sel4-root-task crate is for seL4 on IA32 only, as the sel4 crate");
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+compile_error!("the sel4-root-task crate is for seL4 on IA32 and x86_64, as the sel4 crate");
 
-#[cfg(target_arch = "x86")]
+mod arch;
 mod declare;
-#[cfg(target_arch = "x86")]
 mod entry;
-#[cfg(target_arch = "x86")]
 mod exit;
-#[cfg(all(target_arch = "x86", feature = "alloc"))]
+#[cfg(feature = "alloc")]
 mod heap;
-#[cfg(target_arch = "x86")]
 pub mod panicking;
-#[cfg(target_arch = "x86")]
 mod stack;
-#[cfg(target_arch = "x86")]
 mod termination;
-#[cfg(target_arch = "x86")]
 pub mod tls;
 
 use sel4_mem as _;
 
-#[cfg(target_arch = "x86")]
 pub use exit::{exit, ExitCode};
-#[cfg(all(target_arch = "x86", feature = "alloc"))]
+#[cfg(feature = "alloc")]
 pub use heap::set_global_allocator_mutex_notification;
 /// Prints to the first serial line, on every kernel; see [`sel4::DebugWrite`].
 pub use sel4::debug_print;
@@ -68,13 +61,10 @@ pub use sel4::debug_println;
 /// `stack_size = E` (bytes, [`DEFAULT_STACK_SIZE`] by default) and, with the feature `alloc`,
 /// `heap_size = E` (bytes, no heap by default), both constant expressions, in this order.
 pub use sel4_root_task_macros::root_task;
-#[cfg(target_arch = "x86")]
 pub use stack::DEFAULT_STACK_SIZE;
-#[cfg(target_arch = "x86")]
 pub use termination::{Never, Termination};
 
 /// What the macros of this crate expand to.
-#[cfg(target_arch = "x86")]
 #[doc(hidden)]
 pub mod _private {
     pub use crate::entry::{_start, run_main};

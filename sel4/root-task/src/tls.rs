@@ -1,8 +1,9 @@
 //! Thread-local storage, for a program that has any. The initial thread's is there when `main`
 //! starts; for other threads there are [`block_size`] and [`lay_out`].
 //!
-//! IA32's layout (the ABI's variant II): the thread pointer GS points just behind the block, at a
-//! word that holds its own address, and variables lie at negative offsets from it.
+//! The layout of x86 (the ABI's variant II): the thread pointer (the base of GS on IA32, of FS on
+//! x86_64) points just behind the block, at a word that holds its own address, and variables lie at
+//! negative offsets from it.
 //!
 //! ```text
 //!     block  data                                  thread pointer
@@ -13,7 +14,7 @@
 //!
 //! The offsets are the linker's, from the thread pointer: [`Layout`] says what they follow from.
 //!
-//! seL4 5.0.0 sets GS's base from `tls_base` of the thread's registers, which a thread cannot write
+//! seL4 5.0.0 sets that base from `tls_base` of the thread's registers, which a thread cannot write
 //! for itself. It can copy them from another thread: so a TCB is made for the purpose, given the
 //! registers, copied from, and deleted.
 
@@ -24,29 +25,36 @@ use core::slice;
 use sel4::init_thread::{slot, Slot};
 use sel4::{cap_type, BootInfoPtr, ObjectBlueprint, UserContext, Word};
 
-/// The parts of an ELF header that are read here.
+/// The parts of an ELF header that are read here. Addresses and offsets are words.
 #[repr(C)]
 struct ElfHeader {
     magic: [u8; 4],
     _ident: [u8; 12],
-    _type_machine_version_entry: [u32; 3],
-    phoff: u32,
-    _shoff_flags: [u32; 2],
+    _type_machine: [u16; 2],
+    _version: u32,
+    _entry: Word,
+    phoff: Word,
+    _shoff: Word,
+    _flags: u32,
     _ehsize: u16,
     phentsize: u16,
     phnum: u16,
 }
 
+/// A program header, which with words of 64 bits has its flags in another place.
 #[repr(C)]
 struct ProgramHeader {
     ty: u32,
-    _offset: u32,
-    vaddr: u32,
-    _paddr: u32,
-    filesz: u32,
-    memsz: u32,
+    #[cfg(target_pointer_width = "64")]
     _flags: u32,
-    align: u32,
+    _offset: Word,
+    vaddr: Word,
+    _paddr: Word,
+    filesz: Word,
+    memsz: Word,
+    #[cfg(target_pointer_width = "32")]
+    _flags: u32,
+    align: Word,
 }
 
 const PT_TLS: u32 = 7;
@@ -155,8 +163,8 @@ pub unsafe fn lay_out(block: *mut u8) -> Word {
     thread_pointer as Word
 }
 
-/// Lays out the initial thread's TLS block, if the program has thread-local variables, and makes GS
-/// point at it.
+/// Lays out the initial thread's TLS block, if the program has thread-local variables, and makes the
+/// thread pointer point at it.
 ///
 /// Costs one TCB of the smallest RAM untyped that has room for it, and the last empty slot; both
 /// are free again afterwards.
@@ -174,7 +182,7 @@ pub(crate) unsafe fn initialize(bootinfo: &BootInfoPtr, block: *mut u8) {
     }
 }
 
-/// Makes GS of the calling thread, the initial one, point at `thread_pointer`.
+/// Makes the thread pointer of the calling thread, the initial one, `thread_pointer`.
 fn set_tls_base(bootinfo: &BootInfoPtr, thread_pointer: Word) -> sel4::Result<()> {
     let tcb_bits = ObjectBlueprint::Tcb.physical_size_bits();
     let (i, _) = bootinfo

@@ -3,7 +3,7 @@
 use crate::sys::{
     X86IOPortIn16, X86IOPortIn32, X86IOPortIn8, X86IOPortOut16, X86IOPortOut32, X86IOPortOut8,
 };
-use crate::{cap, InvocationContext, Result};
+use crate::{cap, InvocationContext, Result, Word};
 
 impl<C: InvocationContext> cap::IOPort<C> {
     /// Reads a byte from `port`.
@@ -30,7 +30,7 @@ impl<C: InvocationContext> cap::IOPort<C> {
     /// `IllegalOperation` when the capability does not cover the ports.
     #[inline]
     pub fn ioport_in32(self, port: u16) -> Result<u32> {
-        Ok(self.invoke_with(X86IOPortIn32, [port.into()], [])?.0)
+        Ok(self.invoke_with(X86IOPortIn32, [port.into()], [])?.0 as u32)
     }
 
     /// Writes a byte to `port`.
@@ -59,7 +59,7 @@ impl<C: InvocationContext> cap::IOPort<C> {
     /// `IllegalOperation` when the capability does not cover the ports.
     #[inline]
     pub fn ioport_out32(self, port: u16, data: u32) -> Result<()> {
-        self.invoke_with(X86IOPortOut32, [port.into(), data], [])?;
+        self.invoke_with(X86IOPortOut32, [port.into(), Word::from(data)], [])?;
         Ok(())
     }
 }

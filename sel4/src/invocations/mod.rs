@@ -12,24 +12,21 @@ mod table;
 mod tcb;
 mod untyped;
 
-use crate::sys::syscall::{self, Answer};
+use crate::sys::syscall::{self, first_words, Answer, MessageRegisters, MESSAGE_REGISTERS};
 use crate::sys::{seL4_NumErrors, X86PageUnmap};
 use crate::{CPtrBits, Cap, CapType, Error, InvocationContext, MessageInfo, Result, Word};
-
-/// The message words that travel in registers.
-const NUM_REGISTERS: usize = 2;
 
 impl<T: CapType, C: InvocationContext> Cap<T, C> {
     /// Invokes the capability with these words and capabilities; the answer's first two words.
     ///
     /// All is known at compile time but the values, so this comes down to the stores into the IPC
-    /// buffer, the system call and one branch. Without words beyond the second and without
-    /// capabilities the IPC buffer is not even looked for.
+    /// buffer, the system call and one branch. Without words beyond those that travel in registers
+    /// and without capabilities the IPC buffer is not even looked for.
     ///
     /// Safe as the kernel is: it protects itself. That an invocation changes memory which safe code
     /// relies on (unmapping a stack) is not expressible here, as upstream.
     #[inline(always)]
-    fn invoke_with<const WORDS: usize, const CAPS: usize>(
+    pub(crate) fn invoke_with<const WORDS: usize, const CAPS: usize>(
         self,
         label: Word,
         words: [Word; WORDS],
@@ -37,33 +34,51 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     ) -> Result<(Word, Word)> {
         let cptr = self.bits();
         let info = MessageInfo::new(label, 0, CAPS, WORDS).into_inner();
-        let mr0 = if WORDS > 0 { words[0] } else { 0 };
-        let mr1 = if WORDS > 1 { words[1] } else { 0 };
-        let answer = if WORDS <= NUM_REGISTERS && CAPS == 0 {
+        let first = first_words(&words);
+        let answer = if WORDS <= MESSAGE_REGISTERS && CAPS == 0 {
             // SAFETY: an invocation; see above.
-            unsafe { syscall::invoke(cptr, info, mr0, mr1) }
+            unsafe { syscall::invoke(cptr, info, first) }
         } else {
             return self.into_invocation_context().with_context_leaf(|ipc_buffer| {
                 let ipc_buffer = ipc_buffer.inner_mut();
-                if WORDS > NUM_REGISTERS {
-                    ipc_buffer.msg[NUM_REGISTERS..WORDS].copy_from_slice(&words[NUM_REGISTERS..]);
+                if WORDS > MESSAGE_REGISTERS {
+                    ipc_buffer.msg[MESSAGE_REGISTERS..WORDS]
+                        .copy_from_slice(&words[MESSAGE_REGISTERS..]);
                 }
                 ipc_buffer.caps_or_badges[..CAPS].copy_from_slice(&caps);
                 syscall::publish(ipc_buffer);
                 // SAFETY: an invocation; see above.
-                let answer = unsafe { syscall::invoke(cptr, info, mr0, mr1) };
+                let answer = unsafe { syscall::invoke(cptr, info, first) };
                 match check(&answer, label) {
-                    Ok(()) => Ok((answer.mr0, answer.mr1)),
+                    Ok(()) => Ok((answer.words[0], answer.words[1])),
                     Err(error) => {
-                        ipc_buffer.msg[0] = answer.mr0;
-                        ipc_buffer.msg[1] = answer.mr1;
+                        ipc_buffer.msg[..MESSAGE_REGISTERS].copy_from_slice(&answer.words);
                         Err(error)
                     }
                 }
             });
         };
         match check(&answer, label) {
-            Ok(()) => Ok((answer.mr0, answer.mr1)),
+            Ok(()) => Ok((answer.words[0], answer.words[1])),
+            Err(error) => Err(keep_details(self, answer, error)),
+        }
+    }
+
+    /// As [`invoke_with`](Self::invoke_with), for few words and no capabilities, and an answer of
+    /// which all words count: those that came in registers are returned, the others are in the IPC
+    /// buffer.
+    #[inline(always)]
+    fn invoke_for_words<const WORDS: usize>(
+        self,
+        label: Word,
+        words: [Word; WORDS],
+    ) -> Result<MessageRegisters> {
+        const { assert!(WORDS <= MESSAGE_REGISTERS) };
+        let info = MessageInfo::new(label, 0, 0, WORDS).into_inner();
+        // SAFETY: an invocation; see `invoke_with`.
+        let answer = unsafe { syscall::invoke(self.bits(), info, first_words(&words)) };
+        match check(&answer, label) {
+            Ok(()) => Ok(answer.words),
             Err(error) => Err(keep_details(self, answer, error)),
         }
     }
@@ -102,8 +117,7 @@ fn keep_details<T: CapType, C: InvocationContext>(
     error: Error,
 ) -> Error {
     cap.into_invocation_context().try_with_context_leaf(|ipc_buffer| {
-        ipc_buffer.msg_regs_mut()[0] = answer.mr0;
-        ipc_buffer.msg_regs_mut()[1] = answer.mr1;
+        ipc_buffer.msg_regs_mut()[..MESSAGE_REGISTERS].copy_from_slice(&answer.words);
     });
     error
 }

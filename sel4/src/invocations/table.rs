@@ -1,17 +1,18 @@
-//! Invocations of paging structures.
+//! Invocations of paging structures; those of levels that not every architecture has are in
+//! `arch/*/tables.rs`.
 
+use crate::arch::tables;
 use crate::sys::{X86PageDirectoryGetStatusBits, X86PageTableMap, X86PageTableUnmap};
-use crate::{cap, cap_type, Error, InvocationContext, Result, TranslationTableObjectType};
-use crate::{VmAttributes, Word};
+use crate::{cap, InvocationContext, Result, TranslationTableObjectType, VmAttributes, Word};
 
 impl<C: InvocationContext> cap::PageTable<C> {
-    /// Maps the page table over `vaddr`, rounded down to 4 MiB (`PageTable_Map`). About 820
-    /// instructions.
+    /// Maps the page table over `vaddr`, rounded down to what it spans (`PageTable_Map`). About
+    /// 820 instructions.
     ///
     /// # Errors
     /// `DeleteFirst` when a page table or a large page is mapped there; `InvalidArgument` above
     /// user space; `InvalidCapability` when it is mapped already or `vspace` is no VSpace;
-    /// `FailedLookup` when the VSpace has no ASID.
+    /// `FailedLookup` when the VSpace has no ASID, or a structure of a higher level is missing.
     #[inline]
     pub fn page_table_map(
         self,
@@ -64,12 +65,7 @@ impl<C: InvocationContext> cap::UnspecifiedIntermediateTranslationTable<C> {
         vaddr: usize,
         attr: VmAttributes,
     ) -> Result<()> {
-        match ty {
-            TranslationTableObjectType::PageDirectory => Err(Error::IllegalOperation),
-            TranslationTableObjectType::PageTable => {
-                self.cast::<cap_type::PageTable>().page_table_map(vspace, vaddr, attr)
-            }
-        }
+        tables::map_table(self, ty, vspace, vaddr, attr)
     }
 
     /// Unmaps a paging structure of type `ty`, whichever the architecture. Beyond upstream.
@@ -81,11 +77,6 @@ impl<C: InvocationContext> cap::UnspecifiedIntermediateTranslationTable<C> {
         self,
         ty: TranslationTableObjectType,
     ) -> Result<()> {
-        match ty {
-            TranslationTableObjectType::PageDirectory => Err(Error::IllegalOperation),
-            TranslationTableObjectType::PageTable => {
-                self.cast::<cap_type::PageTable>().page_table_unmap()
-            }
-        }
+        tables::unmap_table(self, ty)
     }
 }

@@ -11,7 +11,7 @@ use crate::{cap, CNodeCapData, CPtr, InvocationContext, Result, UserContext, Wor
 const WRITE_HEADER: usize = 2;
 
 impl<C: InvocationContext> cap::Tcb<C> {
-    /// The first `count` registers of the thread, 13 at most (`TCB_ReadRegisters`); the others are
+    /// The first `count` registers of the thread (`TCB_ReadRegisters`); the others are
     /// as [`UserContext::default`] has them. `suspend` stops the thread first.
     ///
     /// # Errors
@@ -24,13 +24,13 @@ impl<C: InvocationContext> cap::Tcb<C> {
         // The answer is longer than two words, so the buffer is needed whatever the question.
         invocation_context.with_context(|ipc_buffer| {
             let tcb = cap::Tcb::from_bits(bits).with(&mut *ipc_buffer);
-            let (mr0, mr1) = tcb.invoke_with(TCBReadRegisters, [suspend.into(), count], [])?;
+            let first = tcb.invoke_for_words(TCBReadRegisters, [suspend.into(), count])?;
             crate::sys::syscall::publish(ipc_buffer.inner_mut());
             let msg = ipc_buffer.msg_regs();
             let words = context.words_mut();
             let count = words.len().min(count as usize);
             words[..count].copy_from_slice(&msg[..count]);
-            for (word, mr) in words[..count].iter_mut().zip([mr0, mr1]) {
+            for (word, mr) in words[..count].iter_mut().zip(first) {
                 *word = mr;
             }
             Ok(context)
@@ -45,9 +45,9 @@ impl<C: InvocationContext> cap::Tcb<C> {
         self.tcb_read_registers(suspend, UserContext::LEN as Word)
     }
 
-    /// Sets the first `count` registers of the thread, 13 at most (`TCB_WriteRegisters`); `resume`
-    /// lets it run then. FS and GS take the selectors 0x3b and 0x33 and 0 only; `tls_base` is where
-    /// GS points.
+    /// Sets the first `count` registers of the thread (`TCB_WriteRegisters`); `resume` lets it run
+    /// then. `tls_base` is where its thread-local storage is found: by GS on IA32, where FS and GS
+    /// take no selectors but their own and 0, by FS on x86_64.
     ///
     /// # Errors
     /// `IllegalOperation` for the calling thread itself; `TruncatedMessage` when `count` is too
@@ -75,7 +75,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
     }
 
     /// Copies registers from the thread `source` to this one (`TCB_CopyRegisters`): with
-    /// `transfer_frame` all that a function uses, with `transfer_integer` `tls_base`, FS and GS.
+    /// `transfer_frame` all that a function uses, with `transfer_integer` `tls_base` (and on IA32
+    /// FS and GS).
     /// The only way for a thread to set its own TLS base. Beyond upstream.
     ///
     /// # Errors
@@ -206,11 +207,11 @@ impl<C: InvocationContext> cap::Tcb<C> {
         Ok(())
     }
 
-    /// Sets the thread's IPC buffer: the 512 bytes at `ipc_buffer` in its VSpace, in the frame
+    /// Sets the thread's IPC buffer: the 128 words at `ipc_buffer` in its VSpace, in the frame
     /// `ipc_buffer_frame` that is mapped there (`TCB_SetIPCBuffer`). 0 takes the buffer away.
     ///
     /// # Errors
-    /// `AlignmentError` when the address is no multiple of 512; `IllegalOperation` when the
+    /// `AlignmentError` when the address is no multiple of the buffer's size; `IllegalOperation` when the
     /// capability is no frame's, or one of device memory.
     pub fn tcb_set_ipc_buffer(
         self,

@@ -3,6 +3,7 @@
 //! Names are libsel4's. Nothing here checks anything; use the typed items of the crate's root.
 #![allow(non_camel_case_types, non_snake_case)]
 
+mod bit_field;
 pub(crate) mod syscall;
 mod types;
 
@@ -11,5 +12,6 @@ pub(crate) mod interface {
     include!(concat!(env!("OUT_DIR"), "/interface.rs"));
 }
 
+pub(crate) use interface::bitfields;
 pub use interface::constants::*;
 pub use types::*;

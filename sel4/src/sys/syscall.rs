@@ -1,37 +1,42 @@
-//! Entering the kernel with `sysenter`.
+//! Entering the kernel: what is the same for every architecture. The instructions are in
+//! `arch/*/syscall.rs`.
 //!
-//! The register assignment is the kernel's (`traps.S`, `registerset.h` for IA32):
-//!
-//! ```text
-//!        in                          out
-//!   eax  system call number          (kept)
-//!   ebx  capability                  badge
-//!   esi  message info                message info
-//!   edi  message word 0              message word 0
-//!   ebp  message word 1              message word 1
-//!   ecx  stack pointer to return to  (that)
-//!   edx  address of the sysenter     (return address)
-//! ```
-//!
-//! The kernel restarts an interrupted call at the address in `edx`, and returns behind it.
-//! `ebx`, `esi` and `ebp` cannot be operands of inline assembly on i686, so the templates save them
-//! on the stack and fill them from the four registers that can.
-//!
-//! The templates say nothing of memory, so the compiler must assume that they read and write any
-//! memory whose address is known to it: message words beyond the second travel through the IPC
-//! buffer. Callers that hold the buffer as a reference pass it through [`publish`] first.
+//! The templates there say nothing of memory, so the compiler must assume that they read and write
+//! any memory whose address is known to it: message words beyond those that travel in registers go
+//! through the IPC buffer. Callers that hold the buffer as a reference pass it through [`publish`]
+//! first.
 
 use core::arch::asm;
 
-use super::{seL4_CPtr, seL4_IPCBuffer, seL4_Word, SysCall};
+use super::{seL4_IPCBuffer, seL4_Word};
+
+pub(crate) use crate::arch::syscall::{invoke, recv, send, send_recv};
+pub(crate) use crate::arch::MESSAGE_REGISTERS;
+
+/// The message words that travel in registers.
+pub(crate) type MessageRegisters = [seL4_Word; MESSAGE_REGISTERS];
+
+/// No message words: for system calls whose message has none, or that have no message.
+pub(crate) const NO_WORDS: MessageRegisters = [0; MESSAGE_REGISTERS];
 
 /// What a system call with an answer leaves in the registers.
 #[derive(Clone, Copy)]
 pub(crate) struct Answer {
     pub(crate) badge: seL4_Word,
     pub(crate) info: seL4_Word,
-    pub(crate) mr0: seL4_Word,
-    pub(crate) mr1: seL4_Word,
+    pub(crate) words: MessageRegisters,
+}
+
+/// The first words of `words`, for the registers; 0 where there are not so many.
+#[inline(always)]
+pub(crate) fn first_words<const WORDS: usize>(words: &[seL4_Word; WORDS]) -> MessageRegisters {
+    let mut first = NO_WORDS;
+    let mut index = 0;
+    while index < WORDS && index < MESSAGE_REGISTERS {
+        first[index] = words[index];
+        index += 1;
+    }
+    first
 }
 
 /// Tells the compiler that the kernel knows this buffer: what was written to it before must be in
@@ -42,162 +47,4 @@ pub(crate) fn publish(ipc_buffer: &mut seL4_IPCBuffer) {
     // SAFETY: the template is empty. The pointer is live and unique, and from here on only the
     // kernel, in a system call made while the reference is still held, uses the copy.
     unsafe { asm!("/* {0} */", in(reg) address, options(nostack, preserves_flags)) }
-}
-
-/// Sends a message and waits for the answer (`SYS`: `SysCall` or `SysReplyRecv`).
-///
-/// # Safety
-/// `SYS` and the arguments must be a system call that neither changes nor unmaps memory that safe
-/// code relies on, or the caller answers for it.
-#[inline(always)]
-pub(crate) unsafe fn send_recv<const SYS: i32>(
-    dest: seL4_CPtr,
-    info: seL4_Word,
-    mr0: seL4_Word,
-    mr1: seL4_Word,
-) -> Answer {
-    let mut answer = Answer { badge: 0, info: 0, mr0: 0, mr1: 0 };
-    // SAFETY: the three registers that are no operands are restored; the stack is the caller's
-    // at the end as at the start; the rest is the caller's promise.
-    unsafe {
-        asm!(
-            "push ebp",
-            "push ebx",
-            "push esi",
-            "mov ebp, eax",
-            "mov ebx, edx",
-            "mov esi, ecx",
-            "mov eax, {sys}",
-            "mov ecx, esp",
-            "lea edx, [2f]",
-            "2:",
-            "sysenter",
-            "mov eax, ebp",
-            "mov edx, ebx",
-            "mov ecx, esi",
-            "pop esi",
-            "pop ebx",
-            "pop ebp",
-            sys = const SYS,
-            inout("eax") mr1 => answer.mr1,
-            inout("edx") dest => answer.badge,
-            inout("ecx") info => answer.info,
-            inout("edi") mr0 => answer.mr0,
-        );
-    }
-    answer
-}
-
-/// Invokes an object: a call whose answer has no badge.
-///
-/// # Safety
-/// As for [`send_recv`].
-#[inline(always)]
-pub(crate) unsafe fn invoke(
-    dest: seL4_CPtr,
-    info: seL4_Word,
-    mr0: seL4_Word,
-    mr1: seL4_Word,
-) -> Answer {
-    let mut answer = Answer { badge: 0, info: 0, mr0: 0, mr1: 0 };
-    // SAFETY: as in `send_recv`.
-    unsafe {
-        asm!(
-            "push ebp",
-            "push ebx",
-            "push esi",
-            "mov ebp, eax",
-            "mov ebx, edx",
-            "mov esi, ecx",
-            "mov eax, {sys}",
-            "mov ecx, esp",
-            "lea edx, [2f]",
-            "2:",
-            "sysenter",
-            "mov edx, ebp",
-            "mov eax, esi",
-            "pop esi",
-            "pop ebx",
-            "pop ebp",
-            sys = const SysCall,
-            inout("eax") mr1 => answer.info,
-            inout("edx") dest => answer.mr1,
-            inout("ecx") info => _,
-            inout("edi") mr0 => answer.mr0,
-        );
-    }
-    answer
-}
-
-/// Sends a message without waiting for an answer (`SysSend`, `SysNBSend`, `SysReply`, and the
-/// system calls that take less).
-///
-/// # Safety
-/// As for [`send_recv`].
-#[inline(always)]
-pub(crate) unsafe fn send<const SYS: i32>(
-    dest: seL4_CPtr,
-    info: seL4_Word,
-    mr0: seL4_Word,
-    mr1: seL4_Word,
-) {
-    // SAFETY: as in `send_recv`.
-    unsafe {
-        asm!(
-            "push ebp",
-            "push ebx",
-            "push esi",
-            "mov ebp, eax",
-            "mov ebx, edx",
-            "mov esi, ecx",
-            "mov eax, {sys}",
-            "mov ecx, esp",
-            "lea edx, [2f]",
-            "2:",
-            "sysenter",
-            "pop esi",
-            "pop ebx",
-            "pop ebp",
-            sys = const SYS,
-            inout("eax") mr1 => _,
-            inout("edx") dest => _,
-            inout("ecx") info => _,
-            inout("edi") mr0 => _,
-        );
-    }
-}
-
-/// Waits for a message (`SysRecv`, `SysNBRecv`).
-///
-/// # Safety
-/// As for [`send_recv`].
-#[inline(always)]
-pub(crate) unsafe fn recv<const SYS: i32>(src: seL4_CPtr) -> Answer {
-    let mut answer = Answer { badge: 0, info: 0, mr0: 0, mr1: 0 };
-    // SAFETY: as in `send_recv`.
-    unsafe {
-        asm!(
-            "push ebp",
-            "push ebx",
-            "push esi",
-            "mov ebx, edx",
-            "mov eax, {sys}",
-            "mov ecx, esp",
-            "lea edx, [2f]",
-            "2:",
-            "sysenter",
-            "mov eax, ebp",
-            "mov edx, ebx",
-            "mov ecx, esi",
-            "pop esi",
-            "pop ebx",
-            "pop ebp",
-            sys = const SYS,
-            out("eax") answer.mr1,
-            inout("edx") src => answer.badge,
-            out("ecx") answer.info,
-            out("edi") answer.mr0,
-        );
-    }
-    answer
 }

@@ -1,4 +1,5 @@
-//! The kernel's structures, as libsel4 declares them for IA32.
+//! The kernel's structures, as libsel4 declares them. Those that differ between architectures in
+//! more than the size of a word are in `arch/*/types.rs`.
 //!
 //! The generated part of [`sys`](crate::sys) asserts the size of each and the offset of every
 //! field.
@@ -8,9 +9,13 @@ use core::cell::UnsafeCell;
 
 use super::interface::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 use super::{seL4_MsgMaxExtraCaps, seL4_MsgMaxLength};
+use crate::arch;
+use crate::arch::types::IpcBufferAlignment;
+
+pub use crate::arch::types::seL4_UserContext;
 
 /// A machine word.
-pub type seL4_Word = u32;
+pub type seL4_Word = arch::WordBits;
 /// The address of a slot in the caller's CSpace.
 pub type seL4_CPtr = seL4_Word;
 
@@ -63,12 +68,12 @@ pub struct seL4_BootInfoHeader {
     pub len: seL4_Word,
 }
 
-/// A thread's IPC buffer: 512 bytes, aligned to their size, in one mapped 4K frame.
+/// A thread's IPC buffer: 128 words, aligned to their size, in one mapped 4K frame.
 ///
 /// The kernel reads and writes everything but `tag` and `userData`, which are the thread's own
 /// (no file of the 5.0.0 kernel touches them: it counts words from the buffer's start, from 1 on).
 /// The feature `state` keeps its word in `tag`.
-#[repr(C, align(512))]
+#[repr(C)]
 pub struct seL4_IPCBuffer {
     pub tag: UnsafeCell<seL4_Word>,
     pub msg: [seL4_Word; seL4_MsgMaxLength as usize],
@@ -77,23 +82,6 @@ pub struct seL4_IPCBuffer {
     pub receiveCNode: seL4_CPtr,
     pub receiveIndex: seL4_CPtr,
     pub receiveDepth: seL4_Word,
-}
-
-/// A thread's registers, in the order of `TCB_ReadRegisters` and `TCB_WriteRegisters`.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct seL4_UserContext {
-    pub eip: seL4_Word,
-    pub esp: seL4_Word,
-    pub eflags: seL4_Word,
-    pub eax: seL4_Word,
-    pub ebx: seL4_Word,
-    pub ecx: seL4_Word,
-    pub edx: seL4_Word,
-    pub esi: seL4_Word,
-    pub edi: seL4_Word,
-    pub ebp: seL4_Word,
-    pub tls_base: seL4_Word,
-    pub fs: seL4_Word,
-    pub gs: seL4_Word,
+    /// Takes no space.
+    pub alignment: [IpcBufferAlignment; 0],
 }

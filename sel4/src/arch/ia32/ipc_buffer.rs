@@ -1,0 +1,51 @@
+//! The calling thread's IPC buffer through FS: the kernel makes the segment behind selector 0x3b
+//! (`IPCBUF_GDT_SELECTOR`) start at the buffer of the thread it returns to.
+
+use core::arch::asm;
+use core::mem::offset_of;
+
+use crate::sys::{seL4_IPCBuffer, IPCBUF_GDT_SELECTOR};
+use crate::Word;
+
+const TAG_OFFSET: usize = offset_of!(seL4_IPCBuffer, tag);
+
+/// Makes the calling thread's IPC buffer reachable: loads FS.
+#[inline(always)]
+pub(crate) fn prepare() {
+    // SAFETY: loads a data selector that user code may use; nothing else in the program uses FS.
+    unsafe {
+        asm!("mov fs, {0:x}", in(reg) IPCBUF_GDT_SELECTOR, options(nostack, preserves_flags));
+    }
+}
+
+/// Reads the word `tag` of the calling thread's IPC buffer.
+#[inline(always)]
+pub(crate) fn load_tag() -> Word {
+    let word: Word;
+    // SAFETY: reads a word of the calling thread's IPC buffer; a thread without one faults here
+    // and does not go on.
+    unsafe {
+        asm!(
+            "mov {0}, dword ptr fs:[{1}]",
+            out(reg) word,
+            const TAG_OFFSET,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
+    word
+}
+
+/// Writes the word `tag` of the calling thread's IPC buffer.
+#[inline(always)]
+pub(crate) fn store_tag(word: Word) {
+    // SAFETY: `tag` belongs to the feature `state` and is no part of what an `IpcBuffer` reference
+    // lets others touch.
+    unsafe {
+        asm!(
+            "mov dword ptr fs:[{1}], {0}",
+            in(reg) word,
+            const TAG_OFFSET,
+            options(nostack, preserves_flags)
+        );
+    }
+}
