@@ -17,6 +17,7 @@ invocations in the same run (the floor), their ratio, kernel calls, and bytes of
 for each page. All figures are for one unit: a page, a buffer, a call. Every run gives the same.
 
 Options:
+  --arch ARCH             ia32 or x86_64 (default: ia32); --renew and --baseline are about ia32
   --json FILE             write the rows to FILE, as a list of objects
   --save FILE             write the rows to FILE for a later comparison, with the compilers, the kernel
                           and the QEMU that they were made with
@@ -41,6 +42,11 @@ parse_options() {
     while (($# > 0)); do
         case $1 in
             --help) usage && exit ;;
+            --arch)
+                (($# > 1)) || usage_error "$1 wants a value"
+                choose_arch "$2"
+                shift
+                ;;
             --only-compare) JUDGE+=("$1") ;;
             --renew) JUDGE+=(--save "$BASELINE") ;;
             --baseline) compare=$BASELINE ;;
@@ -58,6 +64,8 @@ parse_options() {
         esac
         shift
     done
+    [[ $ARCH == ia32 || " ${JUDGE[*]} $compare " != *" $BASELINE "* ]] ||
+        usage_error "the saved result is that of ia32: use --save and --compare for $ARCH"
     is_percentage "$MARGIN"
     is_percentage "$OTHER_MARGIN"
     JUDGE+=(--margin "$MARGIN" --other-margin "$OTHER_MARGIN")
@@ -83,7 +91,7 @@ parse_options "$@"
 mkdir -p "$BUILD"
 output=$(mktemp "$BUILD/bench.XXXXXX")
 trap 'rm -f "$output"' EXIT
-"$SCRIPTS/run.sh" bench --release-kernel --icount --timeout 300 >"$output" || {
+"$SCRIPTS/run.sh" bench --arch "$ARCH" --release-kernel --icount --timeout 300 >"$output" || {
     cat "$output" >&2
     exit 1
 }

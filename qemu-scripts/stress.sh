@@ -21,6 +21,7 @@ Options:
   --memory SIZE       of the machine, 32M to 2G (default: 512M)
   --phases LIST       only these, with commas between (default: all):
                       ${PHASES// /, }
+  --arch ARCH         ia32 or x86_64 (default: ia32)
   --kernel NAME       debug or release (default: debug)
   --validate N        operations between two checks of the whole state (default: 1000)
   --icount            count instructions for time: every run is the same (slower)
@@ -43,7 +44,7 @@ parse_options() {
             --help) usage && exit ;;
             --icount) ICOUNT=true ;;
             --seconds | --operations | --seed | --memory | --phases | --kernel | --validate | --silence | \
-                --report | --bench)
+                --report | --bench | --arch)
                 (($# > 1)) || usage_error "$1 wants a value"
                 take_option "$1" "$2"
                 shift
@@ -57,10 +58,11 @@ parse_options() {
 
 take_option() {
     case $1 in
-        --memory | --phases | --kernel | --report | --bench) ;;
+        --memory | --phases | --kernel | --report | --bench | --arch) ;;
         *) is_number "$2" || usage_error "not a number: $2" ;;
     esac
     case $1 in
+        --arch) choose_arch "$2" ;;
         --seconds) SECONDS_LIMIT=$2 ;;
         --operations) OPERATIONS=$2 ;;
         --seed) SEED=$2 ;;
@@ -97,12 +99,12 @@ take_option() {
 # Sets RUN, what boots the guest, and REPEAT, what is said to repeat it.
 compose_run() {
     local -a arguments=("seed=$SEED" "validate=$VALIDATE")
-    REPEAT=(--seed "$SEED" --memory "$MEMORY" --kernel "$KERNEL" --validate "$VALIDATE")
+    REPEAT=(--arch "$ARCH" --seed "$SEED" --memory "$MEMORY" --kernel "$KERNEL" --validate "$VALIDATE")
     [[ -z $SECONDS_LIMIT ]] || arguments+=("seconds=$SECONDS_LIMIT")
     [[ -z $OPERATIONS ]] || arguments+=("operations=$OPERATIONS")
     [[ -z $WANTED ]] || arguments+=("phases=$WANTED") REPEAT+=(--phases "$WANTED")
     [[ -z $REPORT ]] || arguments+=("report=1")
-    RUN=("$SCRIPTS/run.sh" stress --memory "$MEMORY" --timeout 999999)
+    RUN=("$SCRIPTS/run.sh" stress --arch "$ARCH" --memory "$MEMORY" --timeout 999999)
     [[ $KERNEL == debug ]] || RUN+=(--release-kernel)
     ! $ICOUNT || RUN+=(--icount) arguments+=("icount=1") REPEAT+=(--icount)
     RUN+=(-- "${arguments[@]}")
@@ -124,7 +126,7 @@ about() {
     echo "memory of the machine=$MEMORY"
     echo "state checked every=$VALIDATE operations"
     echo "time=$($ICOUNT && echo "instructions, counted" || echo "the host's")"
-    echo "kernel=seL4 $(kernel_version "$KERNEL"), IA32, $KERNEL"
+    echo "kernel=seL4 $(kernel_version "$KERNEL"), $ARCH_NAME, $KERNEL"
     echo "QEMU=$(qemu_version)"
     echo "compiler=$(target_rustc_version)"
     echo "revision=$(revision)"
@@ -145,7 +147,7 @@ write_report() {
 
 run_and_report() {
     local data status=0
-    "$SCRIPTS/setup.sh" --report
+    "$SCRIPTS/setup.sh" --report --arch "$ARCH"
     choose_target_rust
     data=$(mktemp "$BUILD/stress.XXXXXX")
     # shellcheck disable=SC2064 # the file of now

@@ -8,7 +8,7 @@
 //!                                              level 3  page table      512 × 4K
 //! ```
 //!
-//! A frame is mapped by an entry of just its own size: 4K and 4M on IA32; 4K, 2M and 1G on x86_64.
+//! A frame is mapped by an entry of just its own size: 4K and 4M on IA32; 4K and 2M on x86_64.
 //! Sources: seL4 5.0.0's `libsel4/sel4_arch_include/*/constants.h`, Intel SDM volume 3, chapter 4.
 
 use crate::address::{AddressError, PageRange, VirtAddr};
@@ -53,12 +53,13 @@ impl Geometry {
         user_end: 0xe000_0000,
     };
 
-    /// x86_64: four levels; 4K, 2M and 1G pages.
+    /// x86_64 of seL4 5.0.0: four levels; 4K and 2M pages. (Those of 1G are an option of the kernel
+    /// that is not chosen.)
     #[cfg(target_pointer_width = "64")]
     pub const X86_64: Geometry = Geometry {
         levels: &[
             Level { entry_bits: 39, index_bits: 9, holds_frames: false },
-            Level { entry_bits: 30, index_bits: 9, holds_frames: true },
+            Level { entry_bits: 30, index_bits: 9, holds_frames: false },
             Level { entry_bits: 21, index_bits: 9, holds_frames: true },
             Level { entry_bits: 12, index_bits: 9, holds_frames: true },
         ],

@@ -12,26 +12,21 @@
 //!   bin/stress/                     random requests, held to what they must do
 //!   bin/upstream-spawn-thread.rs    a root task as upstream's users write it
 //!
+//!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
 //! ```
 #![no_std]
 
-#[cfg(target_arch = "x86")]
+pub mod arch;
 mod arguments;
-#[cfg(target_arch = "x86")]
 mod failure;
-#[cfg(target_arch = "x86")]
 mod thread;
 
-#[cfg(target_arch = "x86")]
 pub use arguments::{Arguments, ArgumentsError};
-#[cfg(target_arch = "x86")]
 pub use failure::{Failure, Outcome};
-#[cfg(target_arch = "x86")]
 pub use thread::{Entry, Thread, ThreadOptions};
 
 /// The manager of a root task on seL4.
-#[cfg(target_arch = "x86")]
 pub type Manager = vmm::Vmm<'static, vmm::sel4::Sel4>;

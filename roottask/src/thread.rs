@@ -10,8 +10,8 @@ use vmm::{
 
 use crate::{Manager, Outcome};
 
-/// Where a thread starts: a function of two words that are passed in registers.
-pub type Entry = extern "fastcall" fn(usize, usize) -> !;
+/// Where a thread starts: a function of two words that [`sel4::thread_entry!`] defines.
+pub type Entry = sel4::ThreadEntry;
 
 /// What a thread is to be. Start with [`ThreadOptions::new`] and change what differs.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 //! A transcript is the root task's output. These lines count, in this order; others are skipped:
 //!
 //! ```text
+//! arch NAME                           ia32 or x86_64; ia32 when it is left out
 //! image ADDRESS PAGES                 where the image is mapped (hexadecimal), its pages
 //! untyped SLOT PADDR BITS DEVICE      each untyped of the boot (PADDR hexadecimal, DEVICE 0 or 1)
 //! window SLOT S0 S1 S2 S3             the sequences' slots, and the untypeds they start from
@@ -23,13 +24,14 @@ use untyped_alloc::kernel::CPtr;
 
 use crate::model::{Arch, Arena, BootConfig, ModelKernel};
 
-/// Where the model's own boot objects lie: above all that IA32 has, as nothing says where the
-/// kernel's are.
-const KERNEL_BASE: usize = 1 << 32;
+/// Where the model's own boot objects lie: above all that the architecture has, as nothing says
+/// where the kernel's are.
+const KERNEL_BASE: usize = 1 << 48;
 
 /// What a root task printed.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {
+    x86_64: bool,
     image: (usize, usize),
     untypeds: Vec<(usize, usize, u8, bool)>,
     window: Vec<usize>,
@@ -96,6 +98,11 @@ impl Transcript {
         let decimal = |i: usize| rest.get(i)?.parse::<usize>().ok();
         let hex = |i: usize| usize::from_str_radix(rest.get(i)?, 16).ok();
         match kind {
+            "arch" => match rest[..] {
+                ["ia32"] => self.x86_64 = false,
+                ["x86_64"] => self.x86_64 = true,
+                _ => return None,
+            },
             "image" => self.image = (hex(0)?, decimal(1)?),
             "untyped" => {
                 self.untypeds.push((decimal(0)?, hex(1)?, decimal(2)? as u8, decimal(3)? == 1));
@@ -125,13 +132,22 @@ impl Transcript {
             wanted.map(|&(_, paddr, bits, _)| (paddr, bits)).collect()
         };
         BootConfig {
-            arch: Arch::IA32,
+            arch: if self.x86_64 { Arch::X86_64 } else { Arch::IA32 },
             cnode_radix: 16,
             kernel_base: KERNEL_BASE,
             ram: of(false),
             devices: of(true),
             image_vaddr: self.image.0,
             image_pages: self.image.1,
+        }
+    }
+
+    /// Where a sequence works.
+    fn config(&self, sources: [CPtr; 4], vaddr: usize) -> Config {
+        let window = CPtr::new(self.window[0]);
+        match self.x86_64 {
+            true => Config::x86_64(window, sources, vaddr),
+            false => Config::ia32(window, sources, vaddr),
         }
     }
 
@@ -151,7 +167,7 @@ impl Transcript {
         let sources = [1, 2, 3, 4].map(|i| CPtr::new(self.window[i]));
         let mut calls = 0;
         for sequence in &self.sequences {
-            let config = Config::ia32(CPtr::new(self.window[0]), sources, sequence.vaddr);
+            let config = self.config(sources, sequence.vaddr);
             config.clear(&mut kernel).expect("a window can be cleared");
             sequence.compare(&mut kernel, &config)?;
             kernel.check();
@@ -228,7 +244,8 @@ fn is_mapped(kernel: &ModelKernel<'_>, vaddr: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use call_sequence::{SCENARIOS, record};
+    use call_sequence::{record, scenarios_for};
+    use untyped_alloc::kernel::ObjectSizes;
 
     use super::*;
     use crate::model::SharedModel;
@@ -245,7 +262,7 @@ mod tests {
         let config = Config::ia32(CPtr::new(20), untypeds, 0x4000_0000);
         let mut text = MACHINE.to_string();
         for source in sources {
-            let mapped = |vaddr| is_mapped(&shared.get(), vaddr);
+            let mapped = |vaddr| Some(is_mapped(&shared.get(), vaddr));
             record(source, &mut shared.clone(), &config, &mut text, mapped).unwrap();
         }
         text
@@ -255,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_model_agrees_with_itself() {
-        let scenarios = SCENARIOS.iter().map(Source::Scenario);
+        let scenarios = scenarios_for(&ObjectSizes::IA32).map(Source::Scenario);
         let sources: Vec<Source> = scenarios.chain([RANDOM]).collect();
         let calls = sources.iter().map(Source::steps).sum();
         let transcript = Transcript::parse(&transcript(&sources)).unwrap();

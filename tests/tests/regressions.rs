@@ -257,8 +257,9 @@ fn a_split_off_region_is_no_page_of_packed_buffers(target: Target) {
     let mut fixture = Fixture::small(target);
     let own = fixture.own();
     let region = fixture.vmm.map(own, &RegionOptions::new(2).at(FREE)).unwrap();
-    let packed: Vec<_> =
-        (0..8).map(|_| fixture.vmm.allocate_packed_ipc_buffer(own).unwrap()).collect();
+    let packed: Vec<_> = (0..PAGE / target.ipc_buffer_bytes())
+        .map(|_| fixture.vmm.allocate_packed_ipc_buffer(own).unwrap())
+        .collect();
     for buffer in packed {
         fixture.vmm.release_ipc_buffer(buffer).unwrap();
     }

@@ -72,7 +72,6 @@ pub use types::request_end::RequestEnd;
 pub use types::stats::{SpaceStats, SpaceSummary, Stats};
 pub use types::thread::{
     IpcBuffer, Stack, StackOptions, ThreadInfo, ThreadMemory, ThreadOptions, Tls, TlsImage,
-    IPC_BUFFER_BYTES,
 };
 pub use types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, ThreadSpec};
 pub use untyped_alloc::{

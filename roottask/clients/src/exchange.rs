@@ -1,6 +1,7 @@
 //! The capabilities of giver and taker, and the words that programs write for each other.
 
 use sel4::cap::Notification;
+use sel4::Word;
 use vmm_client::protocol::{FIRST_FREE_SLOT, PAGE_BYTES};
 
 /// Words of a page.
@@ -18,12 +19,12 @@ pub const GIFT: u32 = 8;
 
 /// The notification that wakes the other side.
 pub const fn outgoing() -> Notification {
-    Notification::from_bits(FIRST_FREE_SLOT)
+    Notification::from_bits(FIRST_FREE_SLOT as Word)
 }
 
 /// The notification by which the other side wakes this one.
 pub const fn incoming() -> Notification {
-    Notification::from_bits(FIRST_FREE_SLOT + 1)
+    Notification::from_bits(FIRST_FREE_SLOT as Word + 1)
 }
 
 /// The value that the giver writes into word `index`.

@@ -1,6 +1,7 @@
 //! The client programs that travel in the images of root tasks, and what they have in common.
 //!
 //! ```text
+//!   arch/          what differs between the architectures
 //!   exchange.rs    words, and the capabilities and values that two programs agree on
 //!   random.rs      random numbers
 //!
@@ -15,10 +16,10 @@
 //! ```
 #![no_std]
 
-#[cfg(target_arch = "x86")]
+mod arch;
 mod exchange;
 mod random;
 
-#[cfg(target_arch = "x86")]
+pub use arch::now;
 pub use exchange::*;
 pub use random::Random;

@@ -8,16 +8,23 @@
 
 use core::fmt;
 
-use call_sequence::{record, Config, Source, SCENARIOS};
+use call_sequence::{record, scenarios_for, Config, Source};
 use roottask::Arguments;
 use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::Sel4;
-use vmm::CPtr;
+use vmm::{CPtr, ObjectSizes};
 
 /// Addresses of a sequence's own: 16 MiB for each, used again after 128 of them.
 const FIRST_VADDR: usize = 0x1000_0000;
 const SPAN: usize = 0x100_0000;
 const STEPS: usize = 2000;
+
+#[cfg(target_arch = "x86")]
+const SIZES: ObjectSizes = ObjectSizes::IA32;
+#[cfg(target_arch = "x86_64")]
+const SIZES: ObjectSizes = ObjectSizes::X86_64;
+/// What the model calls this architecture.
+const ARCH: &str = if sel4::WORD_SIZE == 64 { "x86_64" } else { "ia32" };
 
 /// Untypeds the sequences work on, by the logarithm of their size: three of RAM, one of a device.
 const UNTYPEDS: [(usize, bool); 4] = [(23, false), (17, false), (13, false), (22, true)];
@@ -35,9 +42,9 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, &'static str> {
         .map(|index| Source::Random { seed: seed + index, steps: STEPS });
     // SAFETY: this program has no manager, so nothing is handed out that could be taken from it.
     let mut kernel = unsafe { Sel4::new() };
-    for (index, source) in SCENARIOS.iter().map(Source::Scenario).chain(random).enumerate() {
+    for (index, source) in scenarios_for(&SIZES).map(Source::Scenario).chain(random).enumerate() {
         let vaddr = FIRST_VADDR + index % 128 * SPAN;
-        let config = Config::ia32(window, untypeds, vaddr);
+        let config = Config::native(window, untypeds, vaddr);
         record(&source, &mut kernel, &config, &mut Serial, is_mapped)
             .map_err(|_| "no serial output")?;
     }
@@ -48,6 +55,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, &'static str> {
 fn describe(bootinfo: &sel4::BootInfoPtr) -> Result<[CPtr; 4], &'static str> {
     let pages = bootinfo.user_image_frames().len();
     let image = (bootinfo.ipc_buffer() as usize & !4095) - pages * 4096;
+    debug_println!("arch {ARCH}");
     debug_println!("image {image:x} {pages}");
     let (list, first) = (bootinfo.untyped_list(), bootinfo.untyped().start());
     for (index, desc) in list.iter().enumerate() {
@@ -65,10 +73,15 @@ fn describe(bootinfo: &sel4::BootInfoPtr) -> Result<[CPtr; 4], &'static str> {
     Ok(slots.map(CPtr::new))
 }
 
-/// Whether a page is mapped, by the kernel's own word.
-fn is_mapped(vaddr: usize) -> bool {
+/// Whether a page is mapped, by the kernel's own word: it has one of a root that is a page
+/// directory, as on IA32.
+fn is_mapped(vaddr: usize) -> Option<bool> {
+    if sel4::vspace_levels::NUM_LEVELS != 2 {
+        return None;
+    }
     let vspace = sel4::init_thread::slot::VSPACE.cap();
-    vspace.cast::<sel4::cap_type::PageDirectory>().page_directory_get_status_bits(vaddr).is_ok()
+    let vspace = vspace.cast::<sel4::cap_type::PageDirectory>();
+    Some(vspace.page_directory_get_status_bits(vaddr).is_ok())
 }
 
 struct Serial;

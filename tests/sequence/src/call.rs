@@ -1,6 +1,8 @@
 //! One invocation, small enough to store and print, and how it is made.
 
-use untyped_alloc::kernel::{Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelResult, Rights};
+use untyped_alloc::kernel::{
+    Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelResult, ObjectSizes, Rights,
+};
 
 use crate::Config;
 
@@ -166,7 +168,49 @@ pub enum Call {
     },
 }
 
+impl SlotPath {
+    /// The same on another architecture than IA32: see [`Call::on`].
+    fn on(self, sizes: &ObjectSizes) -> SlotPath {
+        match self {
+            SlotPath::Direct { target, depth } if depth == ObjectSizes::IA32.word_bits => {
+                SlotPath::Direct { target, depth: sizes.word_bits }
+            }
+            other => other,
+        }
+    }
+}
+
 impl Call {
+    /// The same on another architecture than IA32, with its words, its large frames, and its
+    /// lowest tables for page tables.
+    pub fn on(mut self, sizes: &ObjectSizes) -> Call {
+        let ia32 = ObjectSizes::IA32;
+        match &mut self {
+            Call::Retype { blueprint, .. } | Call::RetypeInto { blueprint, .. } => {
+                match blueprint {
+                    Blueprint::Frame { size_bits } if *size_bits == ia32.frame_bits[1] => {
+                        *size_bits = sizes.frame_bits[1];
+                    }
+                    Blueprint::Table { level: level @ 1 } => *level = sizes.table_levels - 1,
+                    _ => {}
+                }
+            }
+            Call::TableMap { level, .. } | Call::TableUnmap { level, .. } => {
+                *level = sizes.table_levels - 1;
+            }
+            Call::Copy { dst, src, .. }
+            | Call::MintBadge { dst, src, .. }
+            | Call::MintGuard { dst, src, .. } => {
+                (*dst, *src) = (dst.on(sizes), src.on(sizes));
+            }
+            Call::Delete { slot } | Call::Revoke { slot } | Call::MakePool { dst: slot, .. } => {
+                *slot = slot.on(sizes);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Makes the invocation. What it returns is 0 where the invocation returns nothing.
     ///
     /// # Errors

@@ -53,6 +53,48 @@ impl Config {
         Ok(())
     }
 
+    /// On the architecture whose words have as many bits as a pointer here. See
+    /// [`Config::ia32`].
+    pub const fn native(window: CPtr, sources: [CPtr; SOURCES], vaddr: usize) -> Config {
+        #[cfg(target_pointer_width = "64")]
+        return Config::x86_64(window, sources, vaddr);
+        #[cfg(not(target_pointer_width = "64"))]
+        return Config::ia32(window, sources, vaddr);
+    }
+
+    /// As [`Config::ia32`], on x86_64: `vaddr` is below 512 GiB, and the same addresses 1 GiB and
+    /// 512 GiB above are free, too, so that tables of each level are missing somewhere. The kernel
+    /// of 5.0.0 takes addresses that the processor has not, up to its own part.
+    #[cfg(target_pointer_width = "64")]
+    pub const fn x86_64(window: CPtr, sources: [CPtr; SOURCES], vaddr: usize) -> Config {
+        Config {
+            sizes: ObjectSizes::X86_64,
+            vaddrs: [
+                vaddr,
+                vaddr + 0x1000,
+                vaddr + 0x2000,
+                vaddr + 0x1f_f000,
+                vaddr + 0x20_0000,
+                vaddr + 0x20_1000,
+                vaddr + 0x3f_f000,
+                vaddr + 0x4000_0000,
+                vaddr + 0x80_0000_0000,
+                0x7fff_ffff_f000,
+                0xffff_ff7f_ffff_f000,
+                vaddr + 0x200,
+                vaddr + 0x100,
+                0,
+                0x7fff_ffff_fe00,
+                0x7fff_ffff_f001,
+                0xffff_ff80_0000_0000,
+                0x8000_0000_0000,
+                0xffff_ffff_ffff_f000,
+                0xffff_ffff_ffff_ff00,
+            ],
+            ..Config::ia32(window, sources, vaddr)
+        }
+    }
+
     /// On IA32 with the boot's own capabilities, 64 free slots from `window` on, and addresses of
     /// 16 free MiB from `vaddr` on (a multiple of 4 MiB) and around the end of user space.
     pub const fn ia32(window: CPtr, sources: [CPtr; SOURCES], vaddr: usize) -> Config {

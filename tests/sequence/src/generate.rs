@@ -61,7 +61,8 @@ impl Generator {
             76..=77 => Call::PageGetAddress { frame: self.active(is_frame) },
             78..=84 => self.table_map(),
             85..=87 => {
-                Call::TableUnmap { table: self.active(is_mapped_table), level: self.table_level() }
+                let table = self.active(is_mapped_table);
+                Call::TableUnmap { table, level: self.level_of(table) }
             }
             88..=89 => self.make_pool(),
             90..=92 => self.assign(),
@@ -177,7 +178,8 @@ impl Generator {
     }
 
     fn table_map(&mut self) -> Call {
-        let (table, level) = (self.active(is_unmapped_table), self.table_level());
+        let table = self.active(is_unmapped_table);
+        let level = self.level_of(table);
         Call::TableMap { table, level, vspace: self.vspace(), vaddr: self.vaddr() }
     }
 
@@ -266,7 +268,8 @@ impl Generator {
             return (self.vspace(), self.vaddr());
         }
         let (vspace, table) = self.guesses.table(self.rng.next_u32());
-        let span = |number: u8| self.config.vaddrs[usize::from(number)] >> 22;
+        let span =
+            |number: u8| self.config.vaddrs[usize::from(number)] >> self.config.sizes.frame_bits[1];
         let mut vaddr = table;
         for _ in 0..4 {
             let other = self.rng.below(VADDRS as u32) as u8;
@@ -323,7 +326,8 @@ impl Generator {
             }
         }
         if self.rng.chance(5) {
-            depth = self.rng.pick(&[0, 1, 2, 4, 32, 33]);
+            let all = self.config.sizes.word_bits;
+            depth = self.rng.pick(&[0, 1, 2, 4, all, all + 1]);
         }
         SlotPath::Inside { root, index: index as u16, depth }
     }
@@ -347,9 +351,7 @@ impl Generator {
             }
             25..=54 => Blueprint::Frame { size_bits: sizes.frame_bits[0] },
             55..=58 => Blueprint::Frame { size_bits: sizes.frame_bits[1] },
-            59..=68 => Blueprint::Table {
-                level: 1 + self.rng.below(u32::from(sizes.table_levels) - 1) as u8,
-            },
+            59..=68 => Blueprint::Table { level: self.table_level() },
             69..=75 => Blueprint::Table { level: 0 },
             76..=82 => Blueprint::Tcb,
             83..=89 => Blueprint::CNode { radix_bits: self.rng.pick(&[1, 1, 2, 2, 3, 4]) },
@@ -366,8 +368,21 @@ impl Generator {
         }
     }
 
+    /// The level of what should be a table, or any where there is a choice.
+    fn level_of(&mut self, table: Target) -> u8 {
+        let any = self.table_level();
+        let Target::Window(slot) = table else { return any };
+        match self.guesses.kind(slot) {
+            Kind::Table { level: level @ 1.., .. } if self.rng.chance(FITTING) => level,
+            _ => any,
+        }
+    }
+
+    /// Any level below the root. On x86_64 not the first below it: a copy of its capability halts
+    /// the kernel of 5.0.0, and what is copied here is not known for certain.
     fn table_level(&mut self) -> u8 {
-        1 + self.rng.below(u32::from(self.config.sizes.table_levels) - 1) as u8
+        let first = if self.config.sizes.table_levels > 2 { 2 } else { 1 };
+        first + self.rng.below(u32::from(self.config.sizes.table_levels - first)) as u8
     }
 
     fn vaddr(&mut self) -> u8 {

@@ -33,4 +33,4 @@ pub use config::{Config, PASSIVE, SOURCES, VADDRS, WINDOW};
 pub use generate::Generator;
 pub use record::{record, Source};
 pub use rng::Rng;
-pub use scenario::{Scenario, SCENARIOS};
+pub use scenario::{scenarios_for, Scenario, SCENARIOS};

@@ -48,6 +48,9 @@ impl Source {
         for step in 0..self.steps() {
             let call = match self {
                 Source::Random { .. } => generator.next_call(),
+                Source::Scenario(scenario) if scenario.levels == 2 => {
+                    scenario.calls[step].on(&config.sizes)
+                }
                 Source::Scenario(scenario) => scenario.calls[step],
             };
             let result = call.run(kernel, config);
@@ -70,7 +73,7 @@ impl fmt::Display for Source {
 
 /// Clears the window, makes the calls of `source`, and writes them to `out` as a transcript has
 /// them: a line that names the source, lines of answers, and which of [`Config::vaddrs`] are mapped
-/// in the caller's VSpace then, as `is_mapped` says.
+/// in the caller's VSpace then, as `is_mapped` says, if it can say.
 ///
 /// # Errors
 /// That of `out`; and that the window cannot be cleared.
@@ -79,7 +82,7 @@ pub fn record(
     kernel: &mut impl Kernel,
     config: &Config,
     out: &mut impl Write,
-    is_mapped: impl Fn(usize) -> bool,
+    is_mapped: impl Fn(usize) -> Option<bool>,
 ) -> fmt::Result {
     config.clear(kernel).map_err(|_| fmt::Error)?;
     write!(out, "{source} {:x}", config.vaddrs[0])?;
@@ -89,9 +92,10 @@ pub fn record(
         }
         write!(out, "{}", Answer(result))
     })?;
-    write!(out, "\nmapped ")?;
-    for vaddr in config.vaddrs {
-        out.write_char(if is_mapped(vaddr) { '1' } else { '0' })?;
+    let mut lead = "\nmapped ";
+    for mapped in config.vaddrs.into_iter().filter_map(is_mapped) {
+        write!(out, "{lead}{}", u8::from(mapped))?;
+        lead = "";
     }
     writeln!(out)
 }

@@ -1,7 +1,9 @@
-//! Sequences written by hand, for what random ones hardly reach. All of them start from a cleared
+//! Sequences written by hand, for what random ones hardly reach. They are written for IA32;
+//! [`Call::on`] makes them those of another architecture: its lowest tables and its large frames.
+//! All of them start from a cleared
 //! window and fresh addresses, and use the first untyped for large frames only.
 
-use untyped_alloc::kernel::{Blueprint, CachePolicy, Rights};
+use untyped_alloc::kernel::{Blueprint, CachePolicy, ObjectSizes, Rights};
 
 use crate::call::{Call, SlotPath, Target};
 
@@ -10,6 +12,9 @@ use crate::call::{Call, SlotPath, Target};
 pub struct Scenario {
     /// What it is about; one word.
     pub name: &'static str,
+    /// Levels of paging structures of the architecture that it is written for: 2 for IA32, whose
+    /// scenarios are made those of others by [`Call::on`].
+    pub levels: u8,
     /// Its calls.
     pub calls: &'static [Call],
 }
@@ -103,10 +108,29 @@ const fn assign(pool: Target, vspace: u8) -> Call {
     Call::Assign { pool, vspace: w(vspace) }
 }
 
+/// Those for an architecture with these sizes.
+pub fn scenarios_for(sizes: &ObjectSizes) -> impl Iterator<Item = &'static Scenario> {
+    let levels = sizes.table_levels;
+    SCENARIOS.iter().filter(move |scenario| scenario.levels == 2 || scenario.levels == levels)
+}
+
+const fn map_level(table: u8, level: u8, vspace: Target, vaddr: u8) -> Call {
+    Call::TableMap { table: w(table), level, vspace, vaddr }
+}
+
+const fn unmap_level(table: u8, level: u8) -> Call {
+    Call::TableUnmap { table: w(table), level }
+}
+
+/// Of x86_64's addresses: one 1 GiB and one 512 GiB above the first.
+const NEXT_DIRECTORY: u8 = 7;
+const NEXT_PDPT: u8 = 8;
+
 /// All of them.
 pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "first-copy-deleted",
+        levels: 2,
         calls: &[
             make(0, TABLE),
             map_table(0, OWN),
@@ -123,6 +147,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "copies-revoked",
+        levels: 2,
         calls: &[
             make(0, TABLE),
             map_table(0, OWN),
@@ -138,6 +163,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "table-replaced",
+        levels: 2,
         calls: &[
             make(0, TABLE),
             map_table(0, OWN),
@@ -161,6 +187,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "last-page",
+        levels: 2,
         calls: &[
             make(0, ROOT),
             assign(Target::AsidPool, 0),
@@ -183,6 +210,7 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         // An ASID that is given again: whoever remembers it finds the new VSpace.
         name: "asid-reused",
+        levels: 2,
         calls: &[
             make(0, ROOT),
             assign(Target::AsidPool, 0),
@@ -208,6 +236,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "large-frame-remembers",
+        levels: 2,
         calls: &[
             make_from(Target::Source(0), 0, LARGE),
             make(1, ROOT),
@@ -230,6 +259,7 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         // A pool that is deleted, and another in its place.
         name: "pool-replaced",
+        levels: 2,
         calls: &[
             make(0, POOL),
             make(1, POOL),
@@ -264,6 +294,7 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         // A CNode whose last capability lies in a destroyed CNode lives on, with what it holds.
         name: "cnode-in-cnode",
+        levels: 2,
         calls: &[
             make(0, Blueprint::Untyped { size_bits: 14 }),
             make_from(w(0), 1, CNODE),
@@ -287,6 +318,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "thread-in-cnode",
+        levels: 2,
         calls: &[
             make(0, Blueprint::Untyped { size_bits: 10 }),
             make(1, CNODE),
@@ -308,6 +340,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "cnode-in-itself",
+        levels: 2,
         calls: &[
             make(0, Blueprint::Untyped { size_bits: 12 }),
             make_from(w(0), 1, CNODE),
@@ -322,6 +355,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "untyped-copied",
+        levels: 2,
         calls: &[
             make(0, Blueprint::Untyped { size_bits: 13 }),
             make_from(w(0), 1, FRAME),
@@ -340,6 +374,7 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         // The last capability to a CNode lies in a thread's CSpace slot.
         name: "cspace-held",
+        levels: 2,
         calls: &[
             make(0, Blueprint::Tcb),
             make(1, CNODE),
@@ -350,6 +385,75 @@ pub static SCENARIOS: &[Scenario] = &[
             Call::SetSpace { tcb: w(0), fault_endpoint: 0, cspace: w(2), vspace: OWN },
             delete(0),
             make(3, Blueprint::Tcb),
+        ],
+    },
+    Scenario {
+        // Tables of four levels, mapped from the root down and taken away from the middle.
+        name: "four-levels",
+        levels: 4,
+        calls: &[
+            make(0, Blueprint::Table { level: 1 }),
+            make(1, Blueprint::Table { level: 2 }),
+            make(2, Blueprint::Table { level: 3 }),
+            make(3, FRAME),
+            make_from(Target::Source(0), 4, Blueprint::Frame { size_bits: 21 }),
+            map_level(2, 3, OWN, NEXT_PDPT),
+            map_level(1, 2, OWN, NEXT_PDPT),
+            map_level(0, 2, OWN, NEXT_PDPT),
+            map_level(0, 1, OWN, FIRST),
+            map_level(0, 1, OWN, NEXT_PDPT),
+            map_level(0, 1, OWN, NEXT_PDPT),
+            map(3, OWN, NEXT_PDPT),
+            map(4, OWN, NEXT_PDPT),
+            map_level(2, 3, OWN, NEXT_PDPT),
+            map_level(1, 2, OWN, NEXT_PDPT),
+            map(4, OWN, NEXT_PDPT),
+            map_level(2, 3, OWN, NEXT_PDPT),
+            unmap(4),
+            map_level(2, 3, OWN, NEXT_PDPT),
+            map(4, OWN, NEXT_PDPT),
+            map(3, OWN, NEXT_PDPT),
+            unmap_level(1, 2),
+            remap(3, OWN),
+            unmap(3),
+            map(3, OWN, NEXT_PDPT),
+            map_level(1, 2, OWN, NEXT_DIRECTORY),
+            map_level(2, 3, OWN, NEXT_DIRECTORY),
+            unmap_level(2, 3),
+            map_level(2, 3, OWN, NEXT_DIRECTORY),
+            map(3, OWN, NEXT_DIRECTORY),
+            delete(1),
+            remap(3, OWN),
+            delete(0),
+            unmap(3),
+            map(3, OWN, NEXT_PDPT),
+        ],
+    },
+    Scenario {
+        // The same in a space that has no table yet.
+        name: "four-levels-elsewhere",
+        levels: 4,
+        calls: &[
+            make(0, ROOT),
+            make(1, Blueprint::Table { level: 1 }),
+            make(2, Blueprint::Table { level: 2 }),
+            make(3, Blueprint::Table { level: 3 }),
+            make(4, FRAME),
+            map_level(1, 1, w(0), FIRST),
+            assign(Target::AsidPool, 0),
+            map_level(2, 2, w(0), FIRST),
+            map_level(1, 1, w(0), FIRST),
+            map_level(2, 2, w(0), NEXT_PDPT),
+            map_level(2, 2, w(0), FIRST),
+            map_level(3, 3, w(0), FIRST),
+            map(4, w(0), FIRST),
+            remap(4, w(0)),
+            map_level(0, 0, OWN, FIRST),
+            delete(0),
+            remap(4, OWN),
+            unmap_level(3, 3),
+            map_level(3, 3, OWN, FIRST),
+            unmap(4),
         ],
     },
 ];

@@ -364,8 +364,10 @@ impl<'p> Boot<'p> {
         for (device, regions) in [(false, &config.ram), (true, &config.devices)] {
             for &(paddr, size_bits) in regions {
                 // Its end may be the end of the word.
-                let last = paddr | mask(size_bits);
-                assert!(paddr.is_multiple_of(1 << size_bits), "{paddr:#x} is not aligned");
+                let last = paddr + mask(size_bits);
+                // Large device memory is aligned in the kernel's addresses, not in these.
+                let aligned = paddr.is_multiple_of(1 << size_bits);
+                assert!(aligned || device, "{paddr:#x} is not aligned");
                 assert!(last < own.start || own.end <= paddr, "{paddr:#x} is the kernel's");
                 let cap = Cap::Untyped { base: paddr, size_bits, used: 1 << size_bits, device };
                 let slot = self.provide(cap);

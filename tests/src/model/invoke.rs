@@ -77,8 +77,15 @@ impl ModelKernel<'_> {
     /// What a copy of the capability `cap` of `source` is (`deriveCap` and its architecture's
     /// part). `Null` where there can be none. A frame's copy is not mapped; a paging structure's
     /// is mapped where the original is, which is why the original must be.
+    ///
+    /// # Panics
+    /// For a table of the level below the root on x86_64: the kernel of 5.0.0 does not know of it
+    /// there (`Mode_deriveCap`), and halts.
     pub(super) fn derived(&self, source: SlotId, cap: Cap) -> KernelResult<Cap> {
         match cap {
+            Cap::Table { level: 1, .. } if self.arch.leaf_level() > 1 => {
+                panic!("the kernel halts: a capability to a PDPT is copied")
+            }
             Cap::Zombie { .. } | Cap::IrqControl => Ok(Cap::Null),
             Cap::Untyped { .. } => self.must_be_childless(source).map(|()| cap),
             Cap::Table { mapped: None, .. } => Err(KernelError::IllegalOperation),

@@ -39,7 +39,8 @@ pub struct TcbView {
     pub ipc_buffer: usize,
 }
 
-/// An IPC buffer is aligned to 2^9 bytes (`checkValidIPCBuffer`).
+/// The kernel checks for 2^9 bytes (`checkValidIPCBuffer`), on x86_64 too, where a buffer has 2^10
+/// and so may reach beyond its frame: whoever sets one must check it himself.
 const IPC_BUFFER_ALIGN: usize = 1 << 9;
 
 impl ModelKernel<'_> {

@@ -32,6 +32,15 @@ impl Target {
         }
     }
 
+    /// Bytes of an IPC buffer, and its alignment: 128 words.
+    pub fn ipc_buffer_bytes(self) -> usize {
+        match self {
+            Target::Ia32 => 512,
+            #[cfg(target_pointer_width = "64")]
+            Target::X86_64 => 1024,
+        }
+    }
+
     /// The first address that is not user space.
     pub fn user_end(self) -> usize {
         match self {

@@ -35,7 +35,7 @@ fn a_client_at_its_limit_of_page_tables_is_told_so() {
     let client = world.client(SMALL, None);
     let (_, start) = world.region(client, plain(5000));
     for table in 0..3 {
-        let request = Request::Map { start: start + table * (PAGE << 10), pages: 1 };
+        let request = Request::Map { start: start + table as usize * (PAGE << 10), pages: 1 };
         let answer = world.ask(client, request);
         let refused = Refusal::OutOfQuota { resource: Resource::Tables, limit: 2, used: 2 };
         assert_eq!(answer, if table < 2 { Ok(Answer::Pages(1)) } else { Err(refused) });

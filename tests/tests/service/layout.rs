@@ -101,7 +101,7 @@ fn refusals() -> Vec<Refusal> {
     ]
 }
 
-fn longer(message: &Message) -> Vec<u32> {
+fn longer(message: &Message) -> Vec<usize> {
     message.words().iter().copied().chain([0]).collect()
 }
 

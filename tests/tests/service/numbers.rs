@@ -57,7 +57,7 @@ fn thread(slot: u32) -> Request {
 }
 
 /// A further thread: the address of its IPC buffer, and what it is registered as.
-fn made(world: &mut World, client: ClientId, slot: u32) -> (u32, ThreadId) {
+fn made(world: &mut World, client: ClientId, slot: u32) -> (usize, ThreadId) {
     let before = threads(world);
     let Ok(Answer::Address(buffer)) = world.ask(client, thread(slot)) else { panic!("no thread") };
     let new = threads(world).into_iter().find(|id| !before.contains(id));
@@ -74,7 +74,7 @@ fn threads(world: &World) -> Vec<ThreadId> {
     std::iter::from_fn(next).collect()
 }
 
-fn ended(world: &mut World, client: ClientId, buffer: u32) {
+fn ended(world: &mut World, client: ClientId, buffer: usize) {
     let end = Request::EndThread { thread: buffer, own: false };
     assert_eq!(world.ask(client, end), Ok(Answer::Done));
 }
@@ -251,7 +251,7 @@ fn tickets_of_offers_go_round_past_those_that_are_open() {
     let (giver, taker) = (world.client(AMPLE, None), world.client(AMPLE, None));
     let (_, first) = world.memory(giver, MOST + 2);
     let offer = |page: u32| {
-        let start = first + page * PAGE;
+        let start = first + page as usize * PAGE;
         Request::Offer { to: taker.number(), start, pages: 1, rights: ALL }
     };
     let from = giver.number();
@@ -266,7 +266,7 @@ fn tickets_of_offers_go_round_past_those_that_are_open() {
     }
     let mut open = vec![stays];
     for page in 1..MOST {
-        assert!(world.touch(giver, first + page * PAGE, 100 + u64::from(page)));
+        assert!(world.touch(giver, first + page as usize * PAGE, 100 + u64::from(page)));
         let Ok(Answer::Ticket(ticket)) = world.ask(giver, offer(page)) else { panic!("no ticket") };
         assert!(!open.contains(&ticket));
         open.push(ticket);

@@ -49,7 +49,7 @@ fn what_cannot_be_offered_is_refused() {
         assert_eq!(refused, Err(Refusal::NoSuchClient));
     }
     let beyond = world.ask(giver, offer(to, start, MAX_PAGES + 2));
-    let address = start + (MAX_PAGES + 1) * PAGE;
+    let address = start + (MAX_PAGES as usize + 1) * PAGE;
     assert_eq!(beyond, Err(Refusal::BadAddress { address }));
     world.ask(giver, Request::Unmap { start, pages: 1 }).unwrap();
     let hole = world.ask(giver, offer(to, start, 2));

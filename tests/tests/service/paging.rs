@@ -19,7 +19,7 @@ struct Scene {
     client: ClientId,
     thread: ThreadId,
     region: RegionHandle,
-    first: u32,
+    first: usize,
 }
 
 fn runs(world: &mut World, limits: Quota) -> (ClientId, ThreadId) {
@@ -48,7 +48,7 @@ impl Scene {
 
     /// The thread touches a page of the region, and waits.
     fn touch(&mut self, page: u32) -> CPtr {
-        let address = self.first + page * PAGE + 12;
+        let address = self.first + page as usize * PAGE + 12;
         self.world.wait_for_page(self.thread, address, Access::Write).expect("there is a pager")
     }
 
@@ -109,7 +109,7 @@ fn a_thread_gets_the_page_that_its_pager_supplies() {
         let supply = Request::Supply { ticket: fault.ticket, page, give };
         assert_eq!(scene.world.ask(scene.pager, supply), Ok(Answer::Done));
         assert_eq!(scene.answered(), Some((kept, None)));
-        let at = scene.first + number * PAGE;
+        let at = scene.first + number as usize * PAGE;
         assert_eq!(scene.world.fixture.read(scene.client.space(), at as usize), 7);
         assert!(scene.world.touch(scene.client, at, 8));
         // What was given away is the other's alone; what is shared shows what it writes.
@@ -223,7 +223,7 @@ fn a_pager_names_its_own_tickets_and_pages_only() {
         }
         let wrong = scene.world.ask(scene.pager, supply(ticket + 1, page, give));
         assert_eq!(wrong, Err(Refusal::NoSuchFault));
-        for address in [others + PAGE, page + 4, 0xc000_0000, u32::MAX] {
+        for address in [others + PAGE, page + 4, 0xc000_0000, usize::MAX] {
             let refused = scene.world.ask(scene.pager, supply(ticket, address, give));
             assert!(matches!(refused, Err(Refusal::BadAddress { .. })), "{address:#x} {refused:?}");
         }
@@ -263,7 +263,7 @@ fn a_page_that_is_refused_is_a_fault_that_is_not_resolved() {
     let [Deferred::Unresolved { thread, fault, error: None }] = scene.world.dues()[..] else {
         panic!("nobody is told");
     };
-    assert_eq!((thread, fault.address as u32), (scene.thread, scene.first + 12));
+    assert_eq!((thread, fault.address), (scene.thread, scene.first + 12));
     let again = scene.world.ask(scene.pager, Request::Refuse { ticket });
     assert_eq!(again, Err(Refusal::NoSuchFault));
     scene.end(before);

@@ -16,7 +16,7 @@ fn clone(region: RegionHandle) -> Request {
 }
 
 /// What a piece says: the region and its first page; how much is done.
-fn part(answer: Result<Answer, Refusal>) -> (RegionHandle, u32, u32) {
+fn part(answer: Result<Answer, Refusal>) -> (RegionHandle, usize, u32) {
     match answer {
         Ok(Answer::Part { handle, first, done, .. }) => (handle, first, done),
         other => panic!("{other:?}"),
@@ -40,7 +40,7 @@ fn a_region_of_any_length_is_cloned_in_pieces() {
     let (mut world, client, other) = World::two();
     let (region, first) = world.memory(client, LONG);
     for page in [0, MAX_PAGES - 1, MAX_PAGES, LONG - 1] {
-        assert!(world.touch(client, first + page * PAGE, u64::from(page) + 1));
+        assert!(world.touch(client, first + page as usize * PAGE, u64::from(page) + 1));
     }
     let calls = world.fixture.vmm.kernel_calls();
     let (into, copy, mut done) = part(world.ask(client, clone(region)));
@@ -57,7 +57,7 @@ fn a_region_of_any_length_is_cloned_in_pieces() {
     let calls = world.fixture.vmm.kernel_calls().since(&calls).total();
     assert!(calls < u64::from(LONG) * 4, "{calls} calls");
     for page in [0, MAX_PAGES - 1, MAX_PAGES, LONG - 1] {
-        let (from, to) = (first + page * PAGE, copy + page * PAGE);
+        let (from, to) = (first + page as usize * PAGE, copy + page as usize * PAGE);
         assert_eq!(world.fixture.read(client.space(), to as usize), u64::from(page) + 1);
         assert!(world.touch(client, to, 77) && world.touch(client, from + 4, 66));
         assert_eq!(world.fixture.read(client.space(), to as usize), 77);
@@ -73,7 +73,7 @@ fn a_clone_passes_over_holes() {
     let sparse = Request::Reserve(plain_reserve(5000));
     let (region, first) = world.region(client, sparse);
     for page in [0, 2000, 4999] {
-        world.ask(client, Request::Map { start: first + page * PAGE, pages: 1 }).unwrap();
+        world.ask(client, Request::Map { start: first + page as usize * PAGE, pages: 1 }).unwrap();
     }
     let (_, copy, done) = part(world.ask(client, clone(region)));
     assert_eq!(done, 5000);
@@ -139,7 +139,7 @@ fn a_clone_that_fails_half_way_is_given_up_whole() {
 fn an_offer_of_any_length_is_accepted_in_pieces() {
     let (mut world, giver, taker) = World::two();
     let (_, start) = world.memory(giver, LONG);
-    assert!(world.touch(giver, start + (LONG - 1) * PAGE, 3));
+    assert!(world.touch(giver, start + (LONG as usize - 1) * PAGE, 3));
     let offer = Request::Offer { to: taker.number(), start, pages: LONG, rights: ALL };
     world.ask(giver, offer).unwrap();
     let from = giver.number();
@@ -154,7 +154,7 @@ fn an_offer_of_any_length_is_accepted_in_pieces() {
     }
     assert_eq!(world.ask(taker, more), Err(Refusal::NoSuchOffer), "it is over");
     assert_eq!(world.ask(taker, accept), Err(Refusal::NoSuchOffer));
-    let last = first + (LONG - 1) * PAGE;
+    let last = first + (LONG as usize - 1) * PAGE;
     assert_eq!(world.fixture.read(taker.space(), last as usize), 3);
 }
 
@@ -175,7 +175,7 @@ fn an_offer_that_ends_half_way_leaves_what_was_accepted() {
             0 => drop(world.ask(giver, Request::Withdraw { ticket: 1 }).unwrap()),
             1 => world.service.kill(giver).unwrap(),
             2 => {
-                let unmap = Request::Unmap { start: start + done * PAGE, pages: 1 };
+                let unmap = Request::Unmap { start: start + done as usize * PAGE, pages: 1 };
                 world.ask(giver, unmap).unwrap();
             }
             _ => while world.ask(giver, Request::Release(handle)).unwrap() != Answer::Done {},
@@ -272,9 +272,9 @@ fn the_first_write_to_a_clone_is_within_the_quota() {
     let refused = world.ask(client, clone(region));
     assert!(matches!(refused, Err(Refusal::OutOfQuota { resource: Resource::Frames, .. })));
     for page in 0..4 {
-        let address = if page % 2 == 0 { first } else { copy } + page * PAGE;
+        let address = if page % 2 == 0 { first } else { copy } + page as usize * PAGE;
         assert!(world.touch(client, address, 1));
-        let other = if page % 2 == 0 { copy } else { first } + page * PAGE;
+        let other = if page % 2 == 0 { copy } else { first } + page as usize * PAGE;
         assert!(world.touch(client, other, 2));
         let frames = used(&mut world, client).0;
         assert_eq!(frames, 8);

@@ -71,9 +71,9 @@ fn segments_are_mapped_by_their_flags_and_filled() {
     assert_eq!(bytes(&world, client, 0x40_3000, 5), b"data\0");
     assert!(!world.touch(client, 0x40_0000, 1), "code can be written");
     assert!(world.touch(client, 0x40_4000, 1));
-    assert!(world.touch(client, start.stack_top as u32 - 4, 1));
-    assert!(!world.touch(client, start.stack_top as u32, 1), "no guard");
-    assert!(world.touch(client, start.ipc_buffer as u32, 1));
+    assert!(world.touch(client, start.stack_top - 4, 1));
+    assert!(!world.touch(client, start.stack_top, 1), "no guard");
+    assert!(world.touch(client, start.ipc_buffer, 1));
     let protect = Request::Protect {
         start: 0x40_0000,
         pages: 1,
@@ -122,7 +122,7 @@ fn a_program_has_the_capabilities_it_was_given_and_no_other() {
     let release = Request::ReleaseIpcBuffer { address };
     world.ask(client, release).unwrap();
     assert_eq!(found(&world), [SERVICE_SLOT, FAULT_SLOT, FIRST_FREE_SLOT]);
-    let own = Request::ReleaseIpcBuffer { address: start.ipc_buffer as u32 };
+    let own = Request::ReleaseIpcBuffer { address: start.ipc_buffer };
     assert_eq!(world.ask(client, own), Err(Refusal::WrongKind));
 }
 

@@ -37,6 +37,12 @@ impl Random {
         (self.0 >> 16) as u32
     }
 
+    /// A word of a message: now and then with more bits than numbers have.
+    fn word(&mut self) -> usize {
+        let number = self.next() as usize;
+        if self.one_in(16) { number | (self.0 >> 8 << 32) as usize } else { number }
+    }
+
     fn below(&mut self, end: u32) -> u32 {
         self.next() % end
     }
@@ -55,22 +61,22 @@ impl Random {
 }
 
 /// Bytes that one page table covers.
-const TABLE: u32 = 1 << 22;
+const TABLE: usize = 1 << 22;
 
 /// Where a region can begin so that it lies across the line between two page tables.
-fn across_a_line(random: &mut Random) -> u32 {
-    let line = 0x9000_0000 + random.below(4) * TABLE;
-    line - (1 + random.below(8)) * PAGE
+fn across_a_line(random: &mut Random) -> usize {
+    let line = 0x9000_0000 + random.below(4) as usize * TABLE;
+    line - (1 + random.below(8) as usize) * PAGE
 }
 
 /// What a sender knows, and what others know of it.
 struct Sender {
     client: ClientId,
     parent: Option<ClientId>,
-    regions: Vec<(RegionHandle, u32, u32)>,
+    regions: Vec<(RegionHandle, usize, u32)>,
     /// Those of them that another pages.
-    paged: Vec<(RegionHandle, u32, u32)>,
-    buffers: Vec<u32>,
+    paged: Vec<(RegionHandle, usize, u32)>,
+    buffers: Vec<usize>,
     /// The rest of what it asked for and got a piece of.
     rest: Vec<Request>,
 }
@@ -100,8 +106,8 @@ struct Storm {
 }
 
 /// What is left to be asked for after a piece.
-fn rest_of(label: u32, words: &[u32], answer: Result<Answer, Refusal>) -> Option<Request> {
-    let rest = |start, pages, some| (start + some * PAGE, pages - some);
+fn rest_of(label: u32, words: &[usize], answer: Result<Answer, Refusal>) -> Option<Request> {
+    let rest = |start, pages, some| (start + some as usize * PAGE, pages - some);
     match (Request::parse(label, words).ok()?, answer.ok()?) {
         (Request::Map { start, pages }, Answer::Pages(some)) if some < pages => {
             let (start, pages) = rest(start, pages, some);
@@ -123,7 +129,7 @@ impl Storm {
         let victim = world.client(AMPLE, None);
         let (_, start) = world.memory(victim, 20);
         for page in 0..20 {
-            assert!(world.touch(victim, start + page * PAGE, u64::from(page) + 1));
+            assert!(world.touch(victim, start + page * PAGE, page as u64 + 1));
         }
         let mut storm = Storm {
             world,
@@ -215,7 +221,7 @@ impl Storm {
         };
         let skipped = random.below(pages.max(1));
         let beyond = u32::from(random.one_in(20));
-        let start = first + skipped * PAGE;
+        let start = first + skipped as usize * PAGE;
         let some = 1 + random.below((pages - skipped + beyond).max(1));
         let rights = random.rights();
         let size = if random.one_in(20) { 200 } else { 20 };
@@ -234,8 +240,8 @@ impl Storm {
                 region: other.map_or(region, |(other, ..)| other),
             },
             54..=55 => Request::Thread(NewThread {
-                entry: random.next(),
-                argument: random.next(),
+                entry: random.word(),
+                argument: random.word(),
                 stack_pages: if random.one_in(6) { MAX_PAGES } else { 1 + random.below(3) },
                 slot: random.below(18),
             }),
@@ -258,7 +264,7 @@ impl Storm {
             0..=5 => Request::Reserve(Reserve {
                 pages: 1 + random.below(size),
                 address: match random.below(4) {
-                    0 => random.below(0xe_0000) * PAGE,
+                    0 => random.below(0xe_0000) as usize * PAGE,
                     1 => across_a_line(random),
                     _ => 0,
                 },
@@ -308,10 +314,10 @@ impl Storm {
     }
 
     /// A message: meant, meant and then mutated, or of random words.
-    fn message(&mut self, sender: usize) -> (u32, Vec<u32>, usize) {
+    fn message(&mut self, sender: usize) -> (u32, Vec<usize>, usize) {
         if self.random.one_in(10) {
             let length = self.random.below(MAX_WORDS as u32 + 8);
-            let words = (0..length).map(|_| self.random.next()).collect();
+            let words = (0..length).map(|_| self.random.word()).collect();
             return (self.random.next() & 0xf_ffff, words, self.random.below(4) as usize);
         }
         let message = self.request(sender).encode();
@@ -319,7 +325,7 @@ impl Storm {
         while self.random.one_in(3) {
             match self.random.below(5) {
                 0 => label ^= 1 << self.random.below(20),
-                1 => words.push(self.random.next()),
+                1 => words.push(self.random.word()),
                 2 => drop(words.pop()),
                 3 if !words.is_empty() => {
                     let place = self.random.below(words.len() as u32) as usize;
@@ -327,7 +333,7 @@ impl Storm {
                 }
                 _ if !words.is_empty() => {
                     let place = self.random.below(words.len() as u32) as usize;
-                    words[place] = self.random.next();
+                    words[place] = self.random.word();
                 }
                 _ => {}
             }
@@ -392,7 +398,7 @@ impl Storm {
                 sender.buffers.retain(|&known| known != words[0]);
             }
             Ok(Answer::Done) if words.len() == 3 => {
-                let released = (words[0], u64::from(words[1]) | u64::from(words[2]) << 32);
+                let released = (words[0], words[1] as u64 | (words[2] as u64) << 32);
                 sender.regions.retain(|(known, ..)| (known.start, known.serial) != released);
             }
             Ok(_) => {}
@@ -438,7 +444,7 @@ impl Storm {
         let paged = self.senders[sender].paged.last().copied().filter(|_| self.random.one_in(2));
         let known = paged.or_else(|| self.random.pick(&self.senders[sender].regions));
         let Some((_, first, pages)) = known else { return };
-        let address = first.wrapping_add(self.random.below(pages.max(1)) * PAGE);
+        let address = first.wrapping_add(self.random.below(pages.max(1)) as usize * PAGE);
         let tag = u64::from(self.random.next());
         let client = self.senders[sender].client;
         let fault =
@@ -472,10 +478,10 @@ impl Storm {
         let reserved = self.ask(client, reserve);
         let Ok(Answer::Region { handle, first, .. }) = reserved else { return };
         let line = (first | (TABLE - 1)) + 1;
-        let end = first + pages * PAGE;
+        let end = first + pages as usize * PAGE;
         for _ in 0..2 + self.random.below(3) {
             for page in 0..pages {
-                if !self.world.touch(client, first + page * PAGE, u64::from(page)) {
+                if !self.world.touch(client, first + page as usize * PAGE, u64::from(page)) {
                     break;
                 }
             }

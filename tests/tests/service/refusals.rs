@@ -66,14 +66,14 @@ fn paged(world: &mut World, client: ClientId, pager: ClientId) {
     let Ok(Answer::Region { first, .. }) = world.ask(pager, plain(3)) else { return };
     let _ = world.ask(pager, Request::Map { start: first, pages: 3 });
     let Some(thread) = world.thread(client) else { return };
-    for page in 0..4 {
+    for page in 0..4_u32 {
         let next = Request::NextFault { after: 0 }.encode();
         // In turn the pager waits first, or the thread.
         if page % 2 == 0 {
             world.send(pager.badge(), next.label(), next.words(), 0);
             dues(world);
         }
-        let address = (paged + page * PAGE) as usize;
+        let address = paged + page as usize * PAGE;
         let fault = PageFault { address, access: Access::Read, present: false, ip: 0 };
         let vmm = &mut world.fixture.vmm;
         if let Ok(Resolution::AskPager { token, page }) = vmm.resolve_fault(client.space(), &fault)
@@ -82,7 +82,7 @@ fn paged(world: &mut World, client: ClientId, pager: ClientId) {
         }
         dues(world);
         // Tickets count up, and nothing but these faults has one.
-        let (ticket, page) = (u64::from(page) + 1, first + page * PAGE);
+        let (ticket, page) = (u64::from(page) + 1, first + page as usize * PAGE);
         match ticket {
             1 | 2 => drop(world.ask(pager, Request::Supply { ticket, page, give: ticket == 1 })),
             3 => drop(world.ask(pager, Request::Refuse { ticket })),
@@ -137,7 +137,7 @@ fn long_lives(world: &mut World) {
 
 fn long_work(world: &mut World, giver: ClientId, taker: ClientId, pages: u32) {
     let Ok(Answer::Region { handle, first, .. }) = world.ask(giver, plain(pages)) else { return };
-    let rest = first + MAX_PAGES * PAGE;
+    let rest = first + MAX_PAGES as usize * PAGE;
     let _ = world.ask(giver, Request::Map { start: first, pages: MAX_PAGES });
     let _ = world.ask(giver, Request::Map { start: rest, pages: pages - MAX_PAGES });
     let clone = world.ask(giver, Request::Clone { region: handle, address: 0 });

@@ -29,7 +29,7 @@ fn long_work_is_cut_into_pieces() {
     let (mut world, client, _) = World::two();
     let (handle, first) = world.region(client, plain(3 * MAX_PAGES));
     for piece in 0..3 {
-        let start = first + piece * MAX_PAGES * PAGE;
+        let start = first + (piece * MAX_PAGES) as usize * PAGE;
         let pages = (3 - piece) * MAX_PAGES;
         let request = Request::Map { start, pages };
         assert_eq!(world.ask(client, request), Ok(Answer::Pages(MAX_PAGES)));
@@ -87,7 +87,7 @@ fn a_region_of_anothers_is_not_to_be_named() {
         Request::Release(handle),
         Request::Clone { region: handle, address: 0 },
         Request::Release(RegionHandle { start: 1, ..handle }),
-        Request::Release(RegionHandle { start: u32::MAX, ..handle }),
+        Request::Release(RegionHandle { start: usize::MAX, ..handle }),
     ] {
         assert_eq!(world.ask(client, request), Err(Refusal::NoSuchRegion));
     }
@@ -217,7 +217,7 @@ fn a_heap_that_grows_and_shrinks_over_a_line_harms_nobody() {
     );
     for _ in 0..4 {
         for page in 0..6 {
-            assert!(world.touch(client, start + page * PAGE, 7));
+            assert!(world.touch(client, start + page as usize * PAGE, 7));
             world.fixture.check();
         }
         for (start, pages) in [(line, 2), (start, 4)] {

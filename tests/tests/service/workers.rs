@@ -26,7 +26,7 @@ fn made(world: &mut World, client: ClientId, slot: u32) -> Start {
         panic!("{outcome:?}");
     };
     let answer = outcome.answer.map(|answer| Answer::parse(answer.label(), answer.words()));
-    assert_eq!(answer, Some(Ok(Ok(Answer::Address(start.ipc_buffer as u32)))));
+    assert_eq!(answer, Some(Ok(Ok(Answer::Address(start.ipc_buffer)))));
     assert_eq!(whose, client);
     start
 }
@@ -39,7 +39,7 @@ fn used(world: &mut World, client: ClientId) -> (u32, u32) {
 }
 
 fn end(world: &mut World, client: ClientId, start: &Start) -> Result<Answer, Refusal> {
-    world.ask(client, Request::EndThread { thread: start.ipc_buffer as u32, own: false })
+    world.ask(client, Request::EndThread { thread: start.ipc_buffer, own: false })
 }
 
 /// A34.
@@ -56,13 +56,13 @@ fn a_thread_has_a_stack_a_buffer_and_faults_of_its_own_and_counts() {
     assert!(start.stack_top != first.stack_top && start.ipc_buffer != first.ipc_buffer);
     let tcb = world.fixture.kernel().tcb(start.tcb).unwrap();
     assert_eq!((tcb.fault_endpoint, tcb.ipc_buffer), (5, start.ipc_buffer));
-    assert!(world.touch(client, start.stack_top as u32 - 4, 1));
-    assert!(world.touch(client, start.stack_top as u32 - 2 * 4096, 1));
-    assert!(!world.touch(client, start.stack_top as u32, 1), "no guard");
-    assert!(!world.touch(client, start.stack_top as u32 - 3 * 4096, 1), "no guard");
-    assert!(world.touch(client, start.ipc_buffer as u32, 1));
+    assert!(world.touch(client, start.stack_top - 4, 1));
+    assert!(world.touch(client, start.stack_top - 2 * 4096, 1));
+    assert!(!world.touch(client, start.stack_top, 1), "no guard");
+    assert!(!world.touch(client, start.stack_top - 3 * 4096, 1), "no guard");
+    assert!(world.touch(client, start.ipc_buffer, 1));
     // It goes with the thread.
-    let buffer = Request::ReleaseIpcBuffer { address: start.ipc_buffer as u32 };
+    let buffer = Request::ReleaseIpcBuffer { address: start.ipc_buffer };
     assert_eq!(world.ask(client, buffer), Err(Refusal::WrongKind));
     assert_eq!(end(&mut world, client, &start), Ok(Answer::Done));
     assert_eq!(used(&mut world, client), had);
@@ -80,7 +80,7 @@ fn a_thread_that_ends_itself_is_not_answered() {
     let client = world.client(AMPLE, None);
     load(&mut world, client, &program()).unwrap();
     let start = made(&mut world, client, 5);
-    let message = Request::EndThread { thread: start.ipc_buffer as u32, own: true }.encode();
+    let message = Request::EndThread { thread: start.ipc_buffer, own: true }.encode();
     let outcome = world.send(client.badge(), message.label(), message.words(), 0);
     assert!(outcome.answer.is_none());
     assert_eq!(outcome.event, Some(Event::ThreadEnded(client)));
@@ -142,7 +142,7 @@ fn each_thread_has_the_programs_thread_local_storage_from_its_start() {
     let word = |address: usize| (address as u32).to_le_bytes();
     assert_eq!(bytes(&world, client, block(&first), 10), b"variables\0");
     assert_eq!(bytes(&world, client, first.thread_pointer, 4), word(first.thread_pointer));
-    assert!(world.touch(client, block(&first) as u32, 3));
+    assert!(world.touch(client, block(&first), 3));
     let had = used(&mut world, client);
     for _ in 0..2 {
         let start = made(&mut world, client, 5);
@@ -150,7 +150,7 @@ fn each_thread_has_the_programs_thread_local_storage_from_its_start() {
         assert_eq!(bytes(&world, client, block(&start), 10), b"variables\0");
         assert_eq!(bytes(&world, client, block(&start) + 5999, 1), [0]);
         assert_eq!(bytes(&world, client, start.thread_pointer, 4), word(start.thread_pointer));
-        assert!(world.touch(client, block(&start) as u32, 4));
+        assert!(world.touch(client, block(&start), 4));
         end(&mut world, client, &start).unwrap();
         assert_eq!(used(&mut world, client), had);
     }

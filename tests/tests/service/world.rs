@@ -9,7 +9,7 @@ use vmm_service::{ClientId, Deferred, Incoming, Outcome, Service};
 
 use crate::support::{Fixture, Machine, Target};
 
-pub const PAGE: u32 = 4096;
+pub const PAGE: usize = 4096;
 
 /// Limits that nothing here reaches.
 pub const AMPLE: Quota = Quota { frames: 1000, tables: 100, slots: 1000, objects: 10 };
@@ -49,7 +49,7 @@ impl World {
         &mut self,
         badge: usize,
         label: u32,
-        words: &[u32],
+        words: &[usize],
         capabilities: usize,
     ) -> Outcome {
         let message = Incoming { badge, label, words, capabilities };
@@ -69,7 +69,7 @@ impl World {
 
     /// Asks for a region; returns its handle and its first page.
     #[track_caller]
-    pub fn region(&mut self, client: ClientId, request: Request) -> (RegionHandle, u32) {
+    pub fn region(&mut self, client: ClientId, request: Request) -> (RegionHandle, usize) {
         match self.ask(client, request).unwrap() {
             Answer::Region { handle, first, .. } => (handle, first),
             Answer::Part { handle, first, pages, done } if done == pages => (handle, first),
@@ -79,11 +79,11 @@ impl World {
 
     /// A region of a client's with all its pages mapped.
     #[track_caller]
-    pub fn memory(&mut self, client: ClientId, pages: u32) -> (RegionHandle, u32) {
+    pub fn memory(&mut self, client: ClientId, pages: u32) -> (RegionHandle, usize) {
         let (handle, first) = self.region(client, plain(pages));
         let mut done = 0;
         while done < pages {
-            let request = Request::Map { start: first + done * PAGE, pages: pages - done };
+            let request = Request::Map { start: first + done as usize * PAGE, pages: pages - done };
             let Ok(Answer::Pages(some)) = self.ask(client, request) else { panic!("not mapped") };
             done += some;
         }
@@ -104,8 +104,7 @@ impl World {
     }
 
     /// A write of a client's thread: what the processor, and then the fault handler, make of it.
-    pub fn touch(&mut self, client: ClientId, address: u32, tag: u64) -> bool {
-        let address = address as usize;
+    pub fn touch(&mut self, client: ClientId, address: usize, tag: u64) -> bool {
         let may = |world: &World| {
             let vspace = world.fixture.vmm.vspace(client.space()).unwrap();
             let mapping = world.fixture.kernel().mapping(vspace, address);
@@ -151,10 +150,10 @@ impl World {
     pub fn wait_for_page(
         &mut self,
         thread: ThreadId,
-        address: u32,
+        address: usize,
         access: Access,
     ) -> Option<CPtr> {
-        let fault = PageFault { address: address as usize, access, present: false, ip: 0 };
+        let fault = PageFault { address, access, present: false, ip: 0 };
         let vmm = &mut self.fixture.vmm;
         let space = vmm.space_of_thread(thread).unwrap();
         match vmm.resolve_fault(space, &fault).unwrap() {

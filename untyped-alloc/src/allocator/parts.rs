@@ -15,6 +15,7 @@ pub struct Allocator<'p> {
     pub(crate) chunks: Chunks<'p>,
     pub(crate) live: LiveObjects,
     pub(crate) cleared_bytes: u64,
+    pub(crate) left_out_bytes: usize,
     serial: u64,
 }
 
@@ -29,6 +30,7 @@ impl<'p> Allocator<'p> {
             chunks: Chunks::new(),
             live: LiveObjects::default(),
             cleared_bytes: 0,
+            left_out_bytes: 0,
             serial: 0,
         }
     }
@@ -40,6 +42,10 @@ impl<'p> Allocator<'p> {
 
     /// Adds an untyped of the boot information. No kernel call.
     ///
+    /// Device memory that is not aligned to its size is left out, and counted as
+    /// [`Stats::left_out_bytes`](crate::Stats): kernels align it in addresses of their own, and so
+    /// have such untypeds far above all RAM (on x86_64 from 2^39 on).
+    ///
     /// # Errors
     /// [`Error::BadUntyped`] when its size or alignment is impossible or it overlaps one that is
     /// known; [`Error::OutOfNodes`] when a page of blocks must be adopted first.
@@ -47,10 +53,17 @@ impl<'p> Allocator<'p> {
         let bits = info.size_bits;
         let sizes = self.sizes.untyped_min_bits..=self.sizes.untyped_max_bits;
         let bad = Error::BadUntyped(info.paddr);
-        if !sizes.contains(&bits) || info.paddr & ((1 << bits) - 1) != 0 {
+        if !sizes.contains(&bits) {
             return Err(bad);
         }
         let last = info.paddr.checked_add((1 << bits) - 1).ok_or(bad)?;
+        if info.paddr & ((1 << bits) - 1) != 0 {
+            if !info.is_device {
+                return Err(bad);
+            }
+            self.left_out_bytes = self.left_out_bytes.saturating_add(1 << bits);
+            return Ok(());
+        }
         let below = self.blocks.leaf_at(info.paddr);
         let above = self.blocks.leaf_from(info.paddr);
         if below.is_some() || above.is_some_and(|block| block.paddr() <= last) {

@@ -32,6 +32,7 @@ impl Allocator<'_> {
             largest_free_bytes: if largest == 0 { 0 } else { 1 << largest },
             free_by_size,
             device_bytes: self.blocks.device_bytes(),
+            left_out_bytes: self.left_out_bytes,
             cleared_bytes: self.cleared_bytes,
             live: self.live,
             free_slots: self.free_slot_count(),

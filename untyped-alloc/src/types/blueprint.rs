@@ -10,7 +10,7 @@ pub const MAX_BATCH: usize = 256;
 /// by level, 0 being the root of a VSpace, so that one seam serves every architecture.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Blueprint {
-    /// An untyped of 2^`size_bits` bytes, 4 ≤ `size_bits` ≤ 29 on IA32.
+    /// An untyped of 2^`size_bits` bytes: 4 ≤ `size_bits` ≤ 29 on IA32, ≤ 47 on x86_64.
     Untyped {
         /// Logarithm of its size in bytes.
         size_bits: u8,
@@ -26,7 +26,8 @@ pub enum Blueprint {
         /// Logarithm of its number of slots.
         radix_bits: u8,
     },
-    /// A frame of 2^`size_bits` bytes; only the sizes the architecture has (12 and 22 on IA32).
+    /// A frame of 2^`size_bits` bytes; only the sizes the architecture has (12 and 22 on IA32,
+    /// 12 and 21 on x86_64).
     Frame {
         /// Logarithm of its size in bytes.
         size_bits: u8,
@@ -61,6 +62,8 @@ pub struct ObjectSizes {
     pub frame_bits: [u8; 3],
     /// The untyped an ASID pool is made of.
     pub asid_pool_bits: u8,
+    /// An IPC buffer, which is no object: its size and alignment (`seL4_IPCBufferSizeBits`).
+    pub ipc_buffer_bits: u8,
     /// The smallest untyped.
     pub untyped_min_bits: u8,
     /// The largest untyped.
@@ -81,12 +84,13 @@ impl ObjectSizes {
         table_levels: 2,
         frame_bits: [12, 22, 0],
         asid_pool_bits: 12,
+        ipc_buffer_bits: 9,
         untyped_min_bits: 4,
         untyped_max_bits: 29,
         retype_limit: MAX_BATCH,
     };
 
-    /// x86_64 of seL4 5.0.0: described so that the core is tested on a second geometry.
+    /// x86_64 of seL4 5.0.0, as configured here: without pages of 1 GiB.
     pub const X86_64: ObjectSizes = ObjectSizes {
         word_bits: 64,
         slot_bits: 5,
@@ -95,12 +99,18 @@ impl ObjectSizes {
         notification_bits: 5,
         table_bits: 12,
         table_levels: 4,
-        frame_bits: [12, 21, 30],
+        frame_bits: [12, 21, 0],
         asid_pool_bits: 12,
+        ipc_buffer_bits: 10,
         untyped_min_bits: 4,
         untyped_max_bits: 47,
         retype_limit: MAX_BATCH,
     };
+
+    /// The bytes of an IPC buffer, and its alignment.
+    pub const fn ipc_buffer_bytes(&self) -> usize {
+        1 << self.ipc_buffer_bits
+    }
 
     /// The size of what `blueprint` describes, in bits, or `None` where the architecture has no
     /// such object.

@@ -17,6 +17,8 @@ pub struct Stats {
     pub free_by_size: [u32; 64],
     /// Device memory that came in as untypeds.
     pub device_bytes: usize,
+    /// Device memory of untypeds that were left out, as they are not aligned to their sizes.
+    pub left_out_bytes: usize,
     /// RAM that the kernel was made to clear so far, at the most: an untyped counts as a whole,
     /// although the kernel clears only as much as was used of it.
     pub cleared_bytes: u64,

@@ -15,20 +15,27 @@
 #![no_std]
 #![deny(unsafe_code)]
 
-#[cfg(all(feature = "sel4", target_arch = "x86"))]
+#[cfg(feature = "sel4")]
 mod calls;
 mod messages;
 pub mod protocol;
-#[cfg(all(feature = "sel4", target_arch = "x86"))]
+#[cfg(feature = "sel4")]
 #[allow(unsafe_code)]
 pub mod runtime;
 mod types;
 
 // A program without a C library needs what compiled code calls in place of one.
-#[cfg(all(feature = "sel4", target_arch = "x86"))]
+#[cfg(feature = "sel4")]
 use sel4_mem as _;
 
-#[cfg(all(feature = "sel4", target_arch = "x86"))]
+/// What the macros of this crate expand to.
+#[cfg(feature = "sel4")]
+#[doc(hidden)]
+pub mod _private {
+    pub use sel4;
+}
+
+#[cfg(feature = "sel4")]
 pub use calls::error::{Error, Result};
-#[cfg(all(feature = "sel4", target_arch = "x86"))]
+#[cfg(feature = "sel4")]
 pub use calls::service::{Memory, Service, Thread};

@@ -13,9 +13,10 @@
 //! }
 //! ```
 //!
-//! The program begins at `_start`, an `extern "fastcall"` function: ecx is the address of the IPC
-//! buffer, edx a word chosen by the starter of the program; the stack is as after a call, FS points
-//! at the IPC buffer, and GS at the thread-local storage, if the program has any. A main that
+//! The program begins at `_start`, which `sel4::thread_entry!` defines: its arguments are the
+//! address of the IPC buffer and a word chosen by the starter of the program; the stack is as after
+//! a call, and the thread finds its IPC buffer and its thread-local storage, if the program has any,
+//! as every thread (`sel4::UserContext`). A main that
 //! returns ends the program: with 0 for `Ok`, and for an error with [`FAILED`] after saying it. A
 //! panic says where it was and ends the program with [`PANICKED`].
 
@@ -67,7 +68,7 @@ pub unsafe fn start_thread(
     }
     loop {
         // There is no answer, unless the kernel refused to end the thread: then it asks again.
-        let _ = service.call(&Request::EndThread { thread: ipc_buffer as u32, own: true });
+        let _ = service.call(&Request::EndThread { thread: ipc_buffer, own: true });
     }
 }
 
@@ -119,9 +120,11 @@ macro_rules! say {
 #[macro_export]
 macro_rules! client_thread {
     ($entry:ident, $main:path) => {
-        extern "fastcall" fn $entry(ipc_buffer: usize, argument: usize) -> ! {
-            // SAFETY: the service passes a new thread the address of its IPC buffer.
-            unsafe { $crate::runtime::start_thread($main, ipc_buffer, argument) }
+        $crate::_private::sel4::thread_entry! {
+            fn $entry(ipc_buffer: usize, argument: usize) -> ! {
+                // SAFETY: the service passes a new thread the address of its IPC buffer.
+                unsafe { $crate::runtime::start_thread($main, ipc_buffer, argument) }
+            }
         }
     };
 }
@@ -131,11 +134,13 @@ macro_rules! client_thread {
 #[macro_export]
 macro_rules! client_program {
     ($main:path) => {
-        /// The entry.
-        #[unsafe(no_mangle)]
-        extern "fastcall" fn _start(ipc_buffer: usize, argument: usize) -> ! {
-            // SAFETY: the starter of a client program passes the address of its IPC buffer.
-            unsafe { $crate::runtime::start($main, ipc_buffer, argument) }
+        $crate::_private::sel4::thread_entry! {
+            /// The entry.
+            #[unsafe(no_mangle)]
+            fn _start(ipc_buffer: usize, argument: usize) -> ! {
+                // SAFETY: the starter of a client program passes the address of its IPC buffer.
+                unsafe { $crate::runtime::start($main, ipc_buffer, argument) }
+            }
         }
 
         #[panic_handler]

@@ -8,7 +8,7 @@ use crate::types::error::Error;
 /// An answer, or why there is none.
 pub(crate) type Answered = Result<Answer, Refusal>;
 
-/// A number in a message: a value that is larger than a word there is the largest.
+/// A number in a message, which has 32 bits there: a value that is larger is the largest.
 pub(crate) fn narrow(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
@@ -30,16 +30,16 @@ const _: () = {
 };
 
 /// Asks for a region at this address, or anywhere for 0.
-pub(crate) fn with_placement(options: RegionOptions, address: u32) -> RegionOptions {
+pub(crate) fn with_placement(options: RegionOptions, address: usize) -> RegionOptions {
     match address {
         0 => options,
-        address => options.at(address as usize),
+        address => options.at(address),
     }
 }
 
 /// The name of a region in messages.
 pub(crate) fn handle_of(region: RegionId) -> RegionHandle {
-    RegionHandle { start: narrow(region.start().bits()), serial: region.serial() }
+    RegionHandle { start: region.start().bits(), serial: region.serial() }
 }
 
 /// The answer about a region that was made.
@@ -64,10 +64,10 @@ pub(crate) fn partial_answer<'p, K: Kernel + Memory<'p>>(
 }
 
 /// The address of a region's first page between its guards, and how many pages those are.
-fn usable<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, info: &RegionInfo) -> (u32, u32) {
+fn usable<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, info: &RegionInfo) -> (usize, u32) {
     let below = info.guard_below * vmm.geometry().page_bytes();
     let pages = info.range.pages() - info.guard_below - info.guard_above;
-    (narrow(info.range.start().bits() + below), narrow(pages))
+    (info.range.start().bits() + below, narrow(pages))
 }
 
 /// Does as many of the pages as one request may have.
@@ -97,16 +97,16 @@ pub(crate) fn refuse(error: impl Into<Error>) -> Refusal {
 fn refuse_for_manager(error: vmm::Error) -> Refusal {
     use vmm::Error;
     match error {
-        Error::Address(error) => Refusal::BadAddress { address: narrow(address_of(error)) },
+        Error::Address(error) => Refusal::BadAddress { address: address_of(error) },
         Error::NoSuchRegion(_) => Refusal::NoSuchRegion,
-        Error::Overlap { address, .. } => Refusal::Overlap { address: narrow(address) },
+        Error::Overlap { address, .. } => Refusal::Overlap { address },
         Error::NoRoom { .. } => Refusal::NoRoom,
         Error::OutsideRegion { address }
         | Error::Guard { address }
-        | Error::NoSuchIpcBuffer { address } => Refusal::BadAddress { address: narrow(address) },
-        Error::AlreadyMapped { address } => Refusal::AlreadyMapped { address: narrow(address) },
-        Error::NotMapped { address } => Refusal::NotMapped { address: narrow(address) },
-        Error::Shared { address } => Refusal::Shared { address: narrow(address) },
+        | Error::NoSuchIpcBuffer { address } => Refusal::BadAddress { address },
+        Error::AlreadyMapped { address } => Refusal::AlreadyMapped { address },
+        Error::NotMapped { address } => Refusal::NotMapped { address },
+        Error::Shared { address } => Refusal::Shared { address },
         Error::RightsExceedCeiling { .. } => Refusal::BeyondRights,
         Error::WrongKind(_)
         | Error::LargePage { .. }

@@ -225,13 +225,13 @@ impl<'p> Service<'p> {
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
         ticket: u64,
-        page: u32,
+        page: usize,
         give: bool,
     ) -> Answered {
         self.check_none_ended()?;
         let how = if give { Supply::Transfer } else { Supply::Share };
         let from = client.space();
-        let end = vmm.supply_request(queue_of(client), ticket, from, page as usize, how);
+        let end = vmm.supply_request(queue_of(client), ticket, from, page, how);
         let end = end.map_err(refuse_ticket)?;
         self.ended = Some(end);
         match end {

@@ -16,7 +16,7 @@ use vmm::{
 };
 use vmm_client::protocol::{Answer, NewThread, Refusal, CNODE_BITS, FIRST_FREE_SLOT, MAX_THREADS};
 
-use crate::answers::{narrow, refuse};
+use crate::answers::refuse;
 use crate::memory::room_for_regions;
 use crate::service::Service;
 use crate::state::client::{Client, ClientThread, Held};
@@ -53,8 +53,8 @@ impl<'p> Service<'p> {
         });
         match made {
             Ok(start) => {
-                let start = Start { entry: entry as usize, ..start };
-                let address = narrow(start.ipc_buffer);
+                let start = Start { entry, ..start };
+                let address = start.ipc_buffer;
                 let event = Event::Thread { client: client.id(), start, argument };
                 Outcome { event: Some(event), ..Outcome::answer(Ok(Answer::Address(address))) }
             }
@@ -147,9 +147,9 @@ impl<'p> Service<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
-        thread: u32,
+        thread: usize,
     ) -> Result<(), Refusal> {
-        let is_it = |other: ClientThread| other.buffer() == Some(thread as usize);
+        let is_it = |other: ClientThread| other.buffer() == Some(thread);
         let mut further = client.threads.iter().skip(1);
         let index = further.position(|other| other.get().is_some_and(is_it));
         let index = index.ok_or(Refusal::NoSuchThread)? + 1;

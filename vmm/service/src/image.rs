@@ -6,7 +6,8 @@
 //! so is an entry that lies in none that may be run. Segments that share a page are not: the page
 //! has the rights of both. Of thread-local storage (`PT_TLS`) each thread gets a block of its own.
 
-use elf::abi::{EI_NIDENT, EM_386, ET_EXEC, PF_R, PF_W, PF_X, PN_XNUM, PT_INTERP, PT_LOAD, PT_TLS};
+use elf::abi::{EI_NIDENT, EM_386, EM_X86_64, ET_EXEC};
+use elf::abi::{PF_R, PF_W, PF_X, PN_XNUM, PT_INTERP, PT_LOAD, PT_TLS};
 use elf::endian::LittleEndian;
 use elf::file::{parse_ident, Class, FileHeader};
 use elf::segment::{ProgramHeader, SegmentTable};
@@ -18,17 +19,50 @@ use crate::types::error::{Error, ImageError};
 /// The most pages of a thread's block of thread-local storage.
 const MAX_TLS_PAGES: usize = 16;
 
-/// Bytes of an ELF file's header, and of a segment's: `Elf32_Ehdr`, `Elf32_Phdr`.
-const HEADER_BYTES: u64 = 52;
-const SEGMENT_BYTES: u64 = 32;
+/// The ELF files that one architecture's programs are.
+#[derive(Clone, Copy)]
+struct Format {
+    class: Class,
+    machine: u16,
+    /// Bytes of the file's header, and of a segment's.
+    header_bytes: u64,
+    segment_bytes: u64,
+    /// What is said of another file.
+    not_this: &'static str,
+}
+
+impl Format {
+    /// Those of the architecture whose words have so many bits: IA32 or x86_64.
+    const fn of(word_bits: u8) -> Format {
+        match word_bits {
+            32 => Format {
+                class: Class::ELF32,
+                machine: EM_386,
+                header_bytes: 52,
+                segment_bytes: 32,
+                not_this: "not an executable for IA32",
+            },
+            _ => Format {
+                class: Class::ELF64,
+                machine: EM_X86_64,
+                header_bytes: 64,
+                segment_bytes: 56,
+                not_this: "not an executable for x86_64",
+            },
+        }
+    }
+}
 
 /// The table of a file's segments, in bytes of the file.
 #[derive(Clone, Copy)]
-struct Segments<'f>(&'f [u8]);
+struct Segments<'f> {
+    class: Class,
+    table: &'f [u8],
+}
 
 impl<'f> Segments<'f> {
     fn iter(self) -> impl Iterator<Item = ProgramHeader> + 'f {
-        SegmentTable::new(LittleEndian, Class::ELF32, self.0).iter()
+        SegmentTable::new(LittleEndian, self.class, self.table).iter()
     }
 }
 
@@ -46,7 +80,7 @@ pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     space: SpaceId,
     file: &'f [u8],
 ) -> Result<Loaded<'f>, Error> {
-    let (header, segments) = parse(file)?;
+    let (header, segments) = parse(file, Format::of(vmm.allocator().sizes().word_bits))?;
     let tls = check(vmm, file, &header, segments)?;
     map_segments(vmm, space, segments)?;
     for segment in loadable(segments) {
@@ -58,26 +92,29 @@ pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
 
 /// The header and the table of segments. The table of sections is for linkers and debuggers, and
 /// need not be there.
-fn parse(file: &[u8]) -> Result<(FileHeader<LittleEndian>, Segments<'_>), ImageError> {
+fn parse(
+    file: &[u8],
+    format: Format,
+) -> Result<(FileHeader<LittleEndian>, Segments<'_>), ImageError> {
     let ident = parse_ident::<LittleEndian>(part(file, 0, EI_NIDENT as u64)?);
     let ident = ident.map_err(image_error)?;
-    if ident.1 != Class::ELF32 {
-        return Err(ImageError::Unsupported("not an executable for IA32"));
+    if ident.1 != format.class {
+        return Err(ImageError::Unsupported(format.not_this));
     }
-    let rest = part(file, EI_NIDENT as u64, HEADER_BYTES - EI_NIDENT as u64)?;
+    let rest = part(file, EI_NIDENT as u64, format.header_bytes - EI_NIDENT as u64)?;
     let header = FileHeader::parse_tail(ident, rest).map_err(image_error)?;
-    if (header.e_machine, header.e_type) != (EM_386, ET_EXEC) {
-        return Err(ImageError::Unsupported("not an executable for IA32"));
+    if (header.e_machine, header.e_type) != (format.machine, ET_EXEC) {
+        return Err(ImageError::Unsupported(format.not_this));
     }
     match header.e_phnum {
         0 => Err(ImageError::Unsupported("no segments")),
         PN_XNUM => Err(ImageError::Unsupported("too many segments")),
-        _ if u64::from(header.e_phentsize) != SEGMENT_BYTES => {
+        _ if u64::from(header.e_phentsize) != format.segment_bytes => {
             Err(ImageError::Malformed("the size of a table's entries"))
         }
         count => {
-            let table = part(file, header.e_phoff, u64::from(count) * SEGMENT_BYTES)?;
-            Ok((header, Segments(table)))
+            let table = part(file, header.e_phoff, u64::from(count) * format.segment_bytes)?;
+            Ok((header, Segments { class: format.class, table }))
         }
     }
 }
@@ -97,10 +134,10 @@ fn check<'p, 'f, K: Kernel + Memory<'p>>(
         match segment.p_type {
             PT_LOAD if segment.p_memsz != 0 => {
                 let (address, bytes) = (segment.p_vaddr, segment.p_memsz);
-                let end = address + bytes;
-                if segment.p_filesz > bytes || end > vmm.geometry().user_end as u64 {
-                    return Err(ImageError::BadSegment { address, bytes }.into());
-                }
+                let end = address.checked_add(bytes);
+                let end = end.filter(|&end| end <= vmm.geometry().user_end as u64);
+                let end = end.filter(|_| segment.p_filesz <= bytes);
+                let end = end.ok_or(ImageError::BadSegment { address, bytes })?;
                 part(file, segment.p_offset, segment.p_filesz)?;
                 if segment.p_flags & (PF_R | PF_W | PF_X) == 0 {
                     return Err(ImageError::NoRights { address }.into());
@@ -163,7 +200,7 @@ struct Run {
 }
 
 impl Run {
-    /// The pages of a segment, with the rights it says. What can be read can be run on IA32, so a
+    /// The pages of a segment, with the rights it says. What can be read can be run, so a
     /// segment to be run can be read; and what can be written can be read.
     fn of(segment: &ProgramHeader, page: usize) -> Run {
         let (start, size) = (segment.p_vaddr as usize, segment.p_memsz as usize);

@@ -44,7 +44,7 @@ pub(crate) fn region_of<'p, K: Kernel + Memory<'p>>(
     client: &Client<'p>,
     handle: RegionHandle,
 ) -> Result<RegionInfo, Refusal> {
-    let start = vmm.geometry().address(handle.start as usize);
+    let start = vmm.geometry().address(handle.start);
     let start = start.map_err(|_| Refusal::NoSuchRegion)?;
     let id = RegionId::from_parts(client.space(), start, handle.serial);
     let info = vmm.region_info(id).map_err(refuse)?;
@@ -88,31 +88,31 @@ pub(crate) fn reserve<'p, K: Kernel + Memory<'p>>(
 pub(crate) fn map<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     client: &Client<'p>,
-    start: u32,
+    start: usize,
     pages: u32,
 ) -> Answered {
-    bounded(pages, |pages| vmm.populate(client.space(), start as usize, pages))
+    bounded(pages, |pages| vmm.populate(client.space(), start, pages))
 }
 
 /// Serves [`protocol::Request::Unmap`].
 pub(crate) fn unmap<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     client: &Client<'p>,
-    start: u32,
+    start: usize,
     pages: u32,
 ) -> Answered {
-    bounded(pages, |pages| vmm.unmap(client.space(), start as usize, pages))
+    bounded(pages, |pages| vmm.unmap(client.space(), start, pages))
 }
 
 /// Serves [`protocol::Request::Protect`].
 pub(crate) fn protect<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     client: &Client<'p>,
-    start: u32,
+    start: usize,
     pages: u32,
     to: protocol::Rights,
 ) -> Answered {
-    bounded(pages, |pages| vmm.protect(client.space(), start as usize, pages, rights(to)))
+    bounded(pages, |pages| vmm.protect(client.space(), start, pages, rights(to)))
 }
 
 /// Serves [`protocol::Request::Release`]. Returns the token of the region's pager too, when all of
@@ -140,10 +140,10 @@ pub(crate) fn release<'p, K: Kernel + Memory<'p>>(
 pub(crate) fn query<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
     client: &Client<'p>,
-    address: u32,
+    address: usize,
     next: bool,
 ) -> Answered {
-    let (space, address) = (client.space(), address as usize);
+    let space = client.space();
     let found = match next {
         true => vmm.next_region(space, address),
         false => vmm.region_at(space, address),
@@ -174,7 +174,7 @@ pub(crate) fn clone_region<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     client: &Client<'p>,
     region: RegionHandle,
-    address: u32,
+    address: usize,
 ) -> Answered {
     room_for_region(vmm, client)?;
     let from = clonable(vmm, client, region)?;
@@ -235,7 +235,7 @@ pub(crate) fn ipc_buffer<'p, K: Kernel + Memory<'p>>(
         }
         held.set(Held::IpcBuffer(buffer.address()));
     }
-    Ok(Answer::Address(narrow(buffer.address())))
+    Ok(Answer::Address(buffer.address()))
 }
 
 /// The client's CNode and what is held in `slot` of it, if that is the program's own and empty.
@@ -249,9 +249,8 @@ fn free_slot<'c>(client: &'c Client<'_>, slot: u32) -> Option<(Object, &'c Cell<
 pub(crate) fn release_ipc_buffer<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     client: &Client<'p>,
-    address: u32,
+    address: usize,
 ) -> Answered {
-    let address = address as usize;
     let info = vmm.region_at(client.space(), address).map_err(refuse)?;
     let info = info.ok_or(Refusal::NoSuchRegion)?;
     // One that a thread runs with goes with the thread.

@@ -28,11 +28,11 @@ impl<'p> Service<'p> {
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
         to: u32,
-        (start, pages): (u32, u32),
+        (start, pages): (usize, u32),
         rights: protocol::Rights,
     ) -> Answered {
         let to = self.may_offer(client, to)?;
-        let (space, at) = (client.space(), start as usize);
+        let (space, at) = (client.space(), start);
         let region = vmm.region_of_range(space, at, pages as usize).map_err(refuse)?;
         // The rest is looked at when it is accepted.
         vmm.check_can_share(space, at, pages.min(MAX_PAGES) as usize).map_err(refuse)?;
@@ -106,7 +106,7 @@ impl<'p> Service<'p> {
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
         (from, ticket): (u32, u32),
-        address: u32,
+        address: usize,
         wanted: protocol::Rights,
     ) -> Answered {
         let (giver, offer, options) =
@@ -156,7 +156,7 @@ impl<'p> Service<'p> {
             return Err(Refusal::NoSuchOffer);
         };
         let pages = (offer.pages.get() - done).min(MAX_PAGES);
-        let at = start as usize + done as usize * vmm.geometry().page_bytes();
+        let at = start + done as usize * vmm.geometry().page_bytes();
         let (from, count) = (giver.space(), pages as usize);
         let region = vmm.region_of_range(from, at, count).map_err(gone)?;
         if region.id.serial() != serial {
@@ -183,7 +183,7 @@ impl<'p> Service<'p> {
         vmm: &mut Vmm<'p, K>,
         client: &'p Client<'p>,
         (from, ticket): (u32, u32),
-        address: u32,
+        address: usize,
         wanted: protocol::Rights,
     ) -> Answered {
         let (pager, offer, options) =
@@ -202,7 +202,7 @@ impl<'p> Service<'p> {
         vmm: &Vmm<'p, K>,
         client: &Client<'p>,
         (from, ticket): (u32, u32),
-        (address, wanted): (u32, protocol::Rights),
+        (address, wanted): (usize, protocol::Rights),
         paging: bool,
     ) -> Result<(&'p Client<'p>, &'p Offer<'p>, RegionOptions), Refusal> {
         room_for_region(vmm, client)?;

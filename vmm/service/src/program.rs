@@ -9,8 +9,8 @@
 //! ```
 //!
 //! It has no capability to its thread, its CSpace or its address space. It starts at its entry with
-//! the stack as after a call, the address of its IPC buffer in ecx and a word of its starter's in
-//! edx: `extern "fastcall" fn(usize, usize) -> !`, which `vmm_client::client_program!` makes.
+//! the stack as after a call, and the address of its IPC buffer and a word of its starter's as its
+//! arguments: where `vmm_client::client_program!` makes it begin.
 
 use vmm::{Blueprint, CPtr, CapPath, Kernel, Memory, Rights, Vmm};
 use vmm_client::protocol::{CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, SERVICE_SLOT};

@@ -1,4 +1,4 @@
-//! x86_64 of seL4 5.0.0: four levels of tables, pages of 4 KiB, 2 MiB and 1 GiB.
+//! x86_64 of seL4 5.0.0: four levels of tables, pages of 4 KiB and 2 MiB.
 
 use page_tables::Geometry;
 use untyped_alloc::ObjectSizes;

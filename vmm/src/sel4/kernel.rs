@@ -21,9 +21,9 @@ use untyped_alloc::{
     Rights, UntypedInfo,
 };
 
+use super::architecture::{ARCHITECTURE, DEFAULT_POOL_PAGES};
 use super::own_threads;
 use crate::manager::vmm::Vmm;
-use crate::types::architecture::Architecture;
 use crate::types::boot::BootInfo;
 use crate::types::error::{Error, Result};
 
@@ -43,10 +43,10 @@ impl Sel4 {
     }
 }
 
-/// Book-keeping memory in the program's image: `PAGES` pages that the manager starts with, 16 at
-/// least on IA32.
+/// Book-keeping memory in the program's image: `PAGES` pages that the manager starts with; the
+/// default is the least that is enough.
 #[repr(C, align(4096))]
-pub struct BootPool<const PAGES: usize = 16> {
+pub struct BootPool<const PAGES: usize = DEFAULT_POOL_PAGES> {
     bytes: UnsafeCell<[[u8; 4096]; PAGES]>,
     taken: AtomicBool,
 }
@@ -149,16 +149,12 @@ pub fn start<const PAGES: usize>(
         ("boot info", info.clone()),
     ];
 
-    // One page table for each 4 MiB from the image to the boot information, in that order.
-    let span = FrameObjectType::LargePage.bytes();
     let paging = bootinfo.inner().userImagePaging;
-    let first_span = image.start & !(span - 1);
-    let mut tables = [(1, 0, CPtr::NULL); 64];
-    let count = (paging.end - paging.start) as usize;
-    let known_tables = tables.get_mut(..count).ok_or(Error::BadBootInfo(count))?;
-    for (index, table) in known_tables.iter_mut().enumerate() {
-        *table = (1, first_span + index * span, CPtr::new(paging.start as usize + index));
-    }
+    let mut tables = [(0, 0, CPtr::NULL); MAX_IMAGE_TABLES];
+    let count = image_tables(image.start..info.end, paging.start as usize, &mut tables)
+        .filter(|&count| count == (paging.end - paging.start) as usize)
+        .ok_or(Error::BadBootInfo((paging.end - paging.start) as usize))?;
+    let known_tables = &tables[..count];
 
     let empty = bootinfo.empty();
     let boot = BootInfo {
@@ -178,7 +174,7 @@ pub fn start<const PAGES: usize>(
         tables: known_tables,
         pool,
     };
-    let mut vmm = Vmm::new(Sel4(()), Architecture::IA32, &boot)?;
+    let mut vmm = Vmm::new(Sel4(()), ARCHITECTURE, &boot)?;
     // No kernel call so far. From here on the boot information tells only what was.
     if STARTED.swap(true, Ordering::Relaxed) {
         return Err(Error::AlreadyStarted);
@@ -191,6 +187,31 @@ pub fn start<const PAGES: usize>(
     vmm.protect_in_place(u8::MAX)?;
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)
+}
+
+/// The most paging structures that an image can have: one of 250 MiB on IA32, of 120 on x86_64.
+const MAX_IMAGE_TABLES: usize = 64;
+
+/// Fills in the paging structures that the kernel made for the addresses `mapped` (bytes), whose
+/// capabilities lie in slots from `first` on: for each level below the root, from above, one for
+/// each part of them (create_it_address_space). Returns how many they are, or `None` if they are
+/// more than fit.
+fn image_tables(
+    mapped: Range<usize>,
+    first: usize,
+    tables: &mut [(u8, usize, CPtr)],
+) -> Option<usize> {
+    let mut count = 0;
+    for (level, shape) in ARCHITECTURE.geometry.levels.iter().enumerate().skip(1) {
+        let span = 1 << shape.span_bits();
+        let mut start = mapped.start & !(span - 1);
+        while start < mapped.end {
+            *tables.get_mut(count)? = (level as u8, start, CPtr::new(first + count));
+            count += 1;
+            start += span;
+        }
+    }
+    Some(count)
 }
 
 /// A typed capability of the `sel4` crate.

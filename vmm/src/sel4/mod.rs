@@ -2,11 +2,13 @@
 //!
 //! - `kernel.rs`: the seam on the bindings ([`Sel4`]), and [`start`], which makes a manager of the
 //!   boot information.
+//! - `architecture.rs`: which architecture that is, held to the bindings.
 //! - `own_threads.rs`: threads of the manager's own space by the badges of their faults.
 //! - `run.rs`: a thread's priority and first registers.
 //! - [`faults`]: page faults as messages; a handler in a thread of its own, or fed from another
 //!   loop.
 
+mod architecture;
 pub mod faults;
 mod kernel;
 mod own_threads;

@@ -1,27 +1,20 @@
 //! The last step of making a thread: its priority and its registers, which are the bindings' own.
 
-use core::mem::size_of;
-
 use sel4::init_thread::slot;
 use sel4::{cap, UserContext, Word};
 use untyped_alloc::CPtr;
 
-/// The registers of a thread that begins with `entry`, the address of a function of two words that
-/// are passed in registers and that never returns ("fastcall"). `stack_top` is a multiple of 16;
-/// `thread_pointer` is that of its thread-local storage, 0 if it has none.
+/// The registers of a thread that begins with `entry`, the address of a [`sel4::thread_entry!`].
+/// `stack_top` (bytes) is rounded down as the ABI wants it; `thread_pointer` is that of its
+/// thread-local storage, 0 if it has none.
 pub fn first_registers(
     entry: usize,
     stack_top: usize,
     arguments: [usize; 2],
     thread_pointer: usize,
 ) -> UserContext {
-    let mut registers = UserContext::default();
-    *registers.pc_mut() = entry as Word;
-    // As after a call: a word below a multiple of 16.
-    *registers.sp_mut() = (stack_top - size_of::<Word>()) as Word;
-    for (index, argument) in arguments.into_iter().enumerate() {
-        *registers.fastcall_param_mut(index) = argument as Word;
-    }
+    let arguments = arguments.map(|argument| argument as Word);
+    let mut registers = UserContext::start(entry as Word, stack_top, arguments);
     registers.inner_mut().tls_base = thread_pointer as Word;
     registers
 }

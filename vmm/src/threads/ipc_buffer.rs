@@ -1,7 +1,7 @@
 //! IPC buffers: for each thread a frame of its own, with an unmapped page on either side.
 //!
 //! ```text
-//!   ┊ guard ┊ buffer: 512 bytes of a 4K frame ┊ guard ┊ buffer ┊ guard ┊ … 127 in an arena
+//!   ┊ guard ┊ buffer: a part of a 4K frame ┊ guard ┊ buffer ┊ guard ┊ … 127 in an arena
 //! ```
 //!
 //! They lie in *arenas*: regions of a space in which one buffer follows the other, so that one more
@@ -27,7 +27,7 @@ use crate::types::options::RegionOptions;
 use crate::types::quota::Resource;
 use crate::types::region::ARENA_NAME;
 use crate::types::region::{Kind, RegionSpec};
-use crate::types::thread::{IpcBuffer, IPC_BUFFER_BYTES};
+use crate::types::thread::IpcBuffer;
 
 /// Buffers of an arena: it lies below one page table, with the guard below the first.
 const ARENA_BUFFERS: usize = 127;
@@ -171,7 +171,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// one and its guards, is the buffer's from now on, and goes with it.
     ///
     /// # Errors
-    /// [`Error::BadIpcBuffer`] when the address is not aligned to 512 bytes, the memory cannot be
+    /// [`Error::BadIpcBuffer`] when the address is not aligned to a buffer's size
+    /// ([`ObjectSizes::ipc_buffer_bytes`](crate::ObjectSizes)), the memory cannot be
     /// written, is not cached like ordinary memory, or is device memory (then with its physical
     /// address); [`Error::NotOnePage`] for a region of more pages; [`Error::NotMapped`],
     /// [`Error::OutsideRegion`]; [`Error::WrongKind`] for what is not plain memory;
@@ -183,7 +184,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn try_ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {
         let (space, node) = self.region(region)?;
-        if address & (IPC_BUFFER_BYTES - 1) != 0 {
+        if address & (self.alloc.sizes().ipc_buffer_bytes() - 1) != 0 {
             return Err(Error::BadIpcBuffer { address });
         }
         let page = address & !(self.geometry.page_bytes() - 1);
@@ -224,8 +225,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(IpcBuffer { region, address, frame })
     }
 
-    /// Makes an IPC buffer that shares its page with up to seven others of the same space: for
-    /// threads that trust each other, where memory is short. Mostly no kernel call.
+    /// Makes an IPC buffer that shares its page with others of the same space, as many as fit in it
+    /// (eight on IA32, four on x86_64): for threads that trust each other, where memory is short. Mostly no kernel call.
     ///
     /// What is given back is not handed out again before all of the page is: no two threads ever
     /// have the same buffer, and the page is taken from all of them at once.
@@ -252,10 +253,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let extent = self.ipc_buffer_extent(space, page)?;
         let (handed_out, back) = region.packed.get();
         region.packed.set((handed_out + 1, back));
-        let full = usize::from(handed_out) + 1 == self.geometry.page_bytes() / IPC_BUFFER_BYTES;
+        let bytes = self.alloc.sizes().ipc_buffer_bytes();
+        let full = usize::from(handed_out) + 1 == self.geometry.page_bytes() / bytes;
         space.open_packed.set(if full { None } else { Some(id) });
         space.threads.set(space.threads.get() + 1);
-        let address = page + usize::from(handed_out) * IPC_BUFFER_BYTES;
+        let address = page + usize::from(handed_out) * bytes;
         Ok(IpcBuffer { region: id, address, frame: extent.frames.first })
     }
 
@@ -305,7 +307,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The bit for a packed buffer among those of its page.
     fn packed_bit(&self, address: usize) -> u8 {
-        1 << ((address & (self.geometry.page_bytes() - 1)) / IPC_BUFFER_BYTES)
+        let bits = self.alloc.sizes().ipc_buffer_bits;
+        1 << ((address & (self.geometry.page_bytes() - 1)) >> bits)
     }
 
     /// The space and region of a buffer that was not given back yet.

@@ -58,11 +58,15 @@ impl fmt::Display for Stats {
         sizes.try_for_each(|(bits, count)| write!(f, " {count}x2^{bits}"))?;
         let (whole, thousandths) = (memory.largest_free_bytes, memory.fragmentation_permille());
         writeln!(f, "; the largest has {whole} bytes, fragmentation {thousandths}/1000")?;
-        writeln!(
+        write!(
             f,
             "  {} bytes cleared by retyping, at the most; {} bytes of device memory",
             memory.cleared_bytes, memory.device_bytes
         )?;
+        match memory.left_out_bytes {
+            0 => writeln!(f)?,
+            bytes => writeln!(f, ", and {bytes} that are left out: not aligned to their size")?,
+        }
         let frames = live.frames;
         writeln!(
             f,

@@ -5,9 +5,6 @@ use untyped_alloc::CPtr;
 use crate::types::ids::{RegionId, SpaceId, ThreadId};
 use crate::types::region::Name;
 
-/// Size and alignment of an IPC buffer, in bytes (`seL4_IPCBufferSizeBits` is 9 on IA32).
-pub const IPC_BUFFER_BYTES: usize = 512;
-
 /// A thread's IPC buffer: a small id. Give it back with [`crate::Vmm::release_ipc_buffer`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IpcBuffer {

@@ -2,10 +2,9 @@
 #![no_std]
 #![no_main]
 
-use core::arch::x86::_rdtsc;
-
 use vmm_client::protocol::PAGE_BYTES;
 use vmm_client::{client_program, Memory, Result, Service};
+use vmm_clients::now;
 
 client_program!(main);
 
@@ -34,9 +33,4 @@ fn measure(service: Service, memory: Memory, what: usize) -> Result<u32> {
         _ => service.map(memory.first, TIMES)?,
     }
     Ok((now() - start) as u32)
-}
-
-fn now() -> u64 {
-    // SAFETY: the kernel lets user code read the counter; reading it changes nothing.
-    unsafe { _rdtsc() }
 }

@@ -52,7 +52,7 @@ fn anothers(service: Service, victim: u32) -> Result {
     assert_eq!(service.kill(victim), Err(Refusal::NoSuchClient.into()));
     let label = Request::Statistics.encode().label();
     for capability in [SERVICE_SLOT, FAULT_SLOT] {
-        let answer = service.send_raw(label, &[], &[capability])?;
+        let answer = service.send_raw(label, &[], &[capability as sel4::Word])?;
         assert_eq!(answer, Err(Refusal::Malformed(Malformed::Capability)));
     }
     Ok(())
@@ -96,14 +96,14 @@ fn wild_write(service: Service) -> Result {
 }
 
 /// A word of a message: small, an address that may be its own, another client, or anything.
-fn random_word(random: &mut Random, victim: u32) -> u32 {
-    let page = PAGE_BYTES as u32;
+fn random_word(random: &mut Random, victim: u32) -> usize {
     match random.below(8) {
-        0..=2 => random.below(8),
-        3 => random.below(128),
-        4 => 0x0804_0000 + random.below(64) * page,
-        5 => random.below(64) * page,
-        6 => victim,
-        _ => random.number(),
+        0..=2 => random.below(8) as usize,
+        3 => random.below(128) as usize,
+        4 => 0x0804_0000 + random.below(64) as usize * PAGE_BYTES,
+        5 => random.below(64) as usize * PAGE_BYTES,
+        6 => victim as usize,
+        // Of 64 bits, as far as a word has them.
+        _ => (u64::from(random.number()) << 32) as usize | random.number() as usize,
     }
 }

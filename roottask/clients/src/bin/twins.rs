@@ -2,11 +2,12 @@
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use vmm_client::protocol::{Refusal, FIRST_FREE_SLOT};
 use vmm_client::{client_program, client_thread, say, Error, Result, Service};
+use vmm_clients::exchange_thread_local;
 
 client_program!(main);
 client_thread!(second_entry, second);
@@ -29,16 +30,7 @@ global_asm!(
 
 /// Replaces the thread's own variable by `value`; returns the old value.
 fn exchange(value: u32) -> u32 {
-    let found: u32;
-    // SAFETY: GS points at the thread's own block, which no other thread accesses.
-    unsafe {
-        asm!(
-            "mov {0:e}, dword ptr gs:[twins_variable@ntpoff]",
-            "mov dword ptr gs:[twins_variable@ntpoff], {1:e}",
-            out(reg) found, in(reg) value, options(nostack),
-        );
-    }
-    found
+    exchange_thread_local!("twins_variable", value)
 }
 
 fn main(service: Service, _: usize) -> Result {

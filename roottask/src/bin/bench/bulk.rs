@@ -1,5 +1,6 @@
 //! Many pages in one call.
 
+use roottask::arch::LARGE_BITS;
 use sel4::FrameObjectType;
 use vmm::{Blueprint, Object, PageSize, RegionId, RegionOptions, Result, Rights};
 
@@ -111,8 +112,9 @@ fn hoard(vmm: &mut Manager) -> Result<[Option<Object>; 64]> {
 pub fn map_large(vmm: &mut Manager) -> Result {
     const LARGE_PAGES: usize = 8;
     let own = vmm.own_space();
-    let options =
-        RegionOptions::new(LARGE_PAGES * 1024).aligned(22).page_size(PageSize::Large { bits: 22 });
+    let options = RegionOptions::new(LARGE_PAGES << (LARGE_BITS - 12))
+        .aligned(LARGE_BITS)
+        .page_size(PageSize::Large { bits: LARGE_BITS });
     let (region, large) = cost(vmm, |vmm| vmm.map(own, &options))?;
     let floor = Floor::new(vmm, LARGE_PAGES, FrameObjectType::LargePage)?;
     let large_floor = instructions(|| {

@@ -32,17 +32,19 @@ struct Job {
     samples: Samples,
 }
 
-/// Stores a word in page after page, and notes what each store cost.
-extern "fastcall" fn touch(job: usize, _: usize) -> ! {
-    // SAFETY: `faults` waits until this thread is done before it uses the job again.
-    let job = unsafe { &mut *(job as *mut Job) };
-    for page in 0..TIMES {
-        let word = (job.start + page * PAGE) as *mut u32;
-        // SAFETY: the page is for this thread to write; if it is not mapped so, a fault mends that.
-        job.samples.take(|| unsafe { word.write_volatile(page as u32) });
+sel4::thread_entry! {
+    /// Stores a word in page after page, and notes what each store cost.
+    fn touch(job: usize, _: usize) -> ! {
+        // SAFETY: `faults` waits until this thread is done before it uses the job again.
+        let job = unsafe { &mut *(job as *mut Job) };
+        for page in 0..TIMES {
+            let word = (job.start + page * PAGE) as *mut u32;
+            // SAFETY: the page is for this thread to write; if it is not mapped so, a fault mends that.
+            job.samples.take(|| unsafe { word.write_volatile(page as u32) });
+        }
+        // SAFETY: an instruction that does not exist: the thread stops here.
+        unsafe { core::arch::asm!("ud2", options(noreturn)) }
     }
-    // SAFETY: an instruction that does not exist: the thread stops here.
-    unsafe { core::arch::asm!("ud2", options(noreturn)) }
 }
 
 /// A thread that touches, and the endpoint of its faults.

@@ -10,6 +10,7 @@
 //! back, or the manager would get it and pay for clearing it. (Clearing costs 4.8 thousand
 //! instructions for 4 KiB, on either side the same.)
 
+use roottask::arch::LARGE_BITS;
 use sel4::init_thread::slot;
 use sel4::{
     cap, CapRights, FrameObjectType, ObjectBlueprint, TranslationTableObjectType, VmAttributes,
@@ -25,7 +26,7 @@ pub const BATCH: usize = 256;
 const MAX_BATCHES: usize = 33;
 
 /// Pages below one page table.
-const TABLE_PAGES: usize = 1024;
+const TABLE_PAGES: usize = 1 << (LARGE_BITS - 12);
 
 /// Memory, slots and addresses for a raw loop: taken from the manager beforehand, so that both
 /// sides are measured in one run.

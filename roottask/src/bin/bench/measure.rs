@@ -5,8 +5,6 @@
 //! timer interrupt comes every two million instructions and is counted with whatever it meets: that
 //! is the worst case of most single operations.
 
-use core::arch::x86::_rdtsc;
-
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{Invocation, Result};
 
@@ -18,9 +16,7 @@ pub const MAX_SAMPLES: usize = 1024;
 /// Instructions executed since the machine started.
 #[inline(always)]
 pub fn now() -> u64 {
-    // SAFETY: the kernel lets user code read the counter (it leaves CR4.TSD clear); reading it
-    // changes nothing.
-    unsafe { _rdtsc() }
+    roottask::arch::ticks()
 }
 
 /// What something cost.

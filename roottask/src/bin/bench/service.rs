@@ -64,7 +64,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
 fn life(vmm: &mut Manager, server: &mut Server, what: u32) -> Outcome<u32> {
     let client = server.create(vmm, "meter", LIMITS, None)?;
     server.load(vmm, client, METER)?;
-    server.start(client, what)?;
+    server.start(client, what as usize)?;
     server.run(vmm)?;
     match server.end_of(client) {
         Some(End::Exited(code)) => Ok(code),

@@ -125,44 +125,48 @@ impl Pagers {
     }
 }
 
-/// Adds up the first words of some pages.
-extern "fastcall" fn reader(start: usize, pages: usize) -> ! {
-    let word = |page: usize| (start + page * PAGE) as *const usize;
-    // SAFETY: the pages are this thread's to read; what is not mapped yet the pager supplies.
-    done((0..pages).map(|page| unsafe { word(page).read_volatile() }).sum())
+sel4::thread_entry! {
+    /// Adds up the first words of some pages.
+    fn reader(start: usize, pages: usize) -> ! {
+        let word = |page: usize| (start + page * PAGE) as *const usize;
+        // SAFETY: the pages are this thread's to read; what is not mapped yet the pager supplies.
+        done((0..pages).map(|page| unsafe { word(page).read_volatile() }).sum())
+    }
 }
 
-/// The pager: fills the page asked for, and gives odd ones away; even ones it shares. One it
-/// refuses.
-///
-/// It is told by a notification, which loses nothing, and asks for what there is to do.
-extern "fastcall" fn serve(brief: usize, _: usize) -> ! {
-    // SAFETY: `Pagers::register` wrote it there.
-    let Brief { news, calls, store } = unsafe { (brief as *const Brief).read() };
-    let news = cap::Notification::from_bits(news);
-    let call = |call: PagerCall, words: &[Word]| {
-        let info = MessageInfoBuilder::default().label(call as Word).length(words.len()).build();
-        cap::Endpoint::from_bits(calls).call_with_mrs(info, words).msg
-    };
-    let mut last = [0; 2];
-    loop {
-        news.wait();
+sel4::thread_entry! {
+    /// The pager: fills the page asked for, and gives odd ones away; even ones it shares. One it
+    /// refuses.
+    ///
+    /// It is told by a notification, which loses nothing, and asks for what there is to do.
+    fn serve(brief: usize, _: usize) -> ! {
+        // SAFETY: `Pagers::register` wrote it there.
+        let Brief { news, calls, store } = unsafe { (brief as *const Brief).read() };
+        let news = cap::Notification::from_bits(news);
+        let call = |call: PagerCall, words: &[Word]| {
+            let info = MessageInfoBuilder::default().label(call as Word).length(words.len()).build();
+            cap::Endpoint::from_bits(calls).call_with_mrs(info, words).msg
+        };
+        let mut last = [0; 2];
         loop {
-            let [_, low, high, page] = call(PagerCall::Next, &last);
-            if [low, high] == [0; 2] {
-                break;
+            news.wait();
+            loop {
+                let [_, low, high, page] = call(PagerCall::Next, &last);
+                if [low, high] == [0; 2] {
+                    break;
+                }
+                last = [low, high];
+                // The lowest bit says whether it is a write.
+                let page = page >> 1;
+                if page as usize == REFUSED_PAGE {
+                    call(PagerCall::Refuse, &last);
+                    continue;
+                }
+                let address = store + page as usize * PAGE;
+                // SAFETY: a page of the pager's own store, which it has not given away yet.
+                unsafe { (address as *mut usize).write_volatile(10 * page as usize) };
+                call(PagerCall::Supply, &[low, high, address as Word, page % 2]);
             }
-            last = [low, high];
-            // The lowest bit says whether it is a write.
-            let page = page >> 1;
-            if page as usize == REFUSED_PAGE {
-                call(PagerCall::Refuse, &last);
-                continue;
-            }
-            let address = store + page as usize * PAGE;
-            // SAFETY: a page of the pager's own store, which it has not given away yet.
-            unsafe { (address as *mut usize).write_volatile(10 * page as usize) };
-            call(PagerCall::Supply, &[low, high, address as Word, page % 2]);
         }
     }
 }

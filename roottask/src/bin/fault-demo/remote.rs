@@ -3,7 +3,8 @@
 
 use core::arch::global_asm;
 
-use roottask::{Manager, Outcome, Thread, ThreadOptions};
+use roottask::arch::{di_mut, si, si_mut};
+use roottask::{di, Manager, Outcome, Thread, ThreadOptions};
 use sel4::{UserContext, Word};
 use vmm::{CPtr, RegionId, RegionOptions, Rights, SpaceId};
 
@@ -11,11 +12,11 @@ global_asm!(
     ".pushsection .rodata",
     ".global remote_store",
     "remote_store:",
-    "mov [edi], esi",
+    concat!("mov [", di!(), "], esi"),
     "ud2",
     ".global remote_load",
     "remote_load:",
-    "mov esi, [edi]",
+    concat!("mov esi, [", di!(), "]"),
     "ud2",
     ".global remote_end",
     "remote_end:",
@@ -80,14 +81,14 @@ impl Remote {
         let mut context = UserContext::default();
         let offset = entry as usize - &raw const remote_store as usize;
         *context.pc_mut() = (self.program + offset) as Word;
-        context.inner_mut().edi = address as Word;
-        context.inner_mut().esi = value;
+        *di_mut(&mut context) = address as Word;
+        *si_mut(&mut context) = value as Word;
         self.thread.run(&mut context)
     }
 
     /// What it stored or loaded, when it has ended.
     pub fn value(&self) -> Outcome<u32> {
-        Ok(self.thread.tcb().tcb_read_all_registers(false)?.inner().esi)
+        Ok(si(&self.thread.tcb().tcb_read_all_registers(false)?) as u32)
     }
 
     /// Gives it back.

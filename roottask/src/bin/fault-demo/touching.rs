@@ -23,20 +23,22 @@ pub fn mapped(start: usize, pages: usize) -> Outcome<usize> {
     Ok(count)
 }
 
-/// Writes its page's number into every `step`th page, and adds up what it finds there.
-extern "fastcall" fn toucher(start: usize, pages_and_step: usize) -> ! {
-    let (pages, step) = (pages_and_step & 0xffff, pages_and_step >> 16);
-    let mut sum = 0;
-    for page in (0..pages).step_by(step) {
-        let word = (start + page * PAGE) as *mut usize;
-        // SAFETY: the region is this thread's to use; what is not mapped yet is mapped by a fault.
-        unsafe {
-            sum += word.read_volatile();
-            word.write_volatile(page);
-            sum += word.read_volatile();
+sel4::thread_entry! {
+    /// Writes its page's number into every `step`th page, and adds up what it finds there.
+    fn toucher(start: usize, pages_and_step: usize) -> ! {
+        let (pages, step) = (pages_and_step & 0xffff, pages_and_step >> 16);
+        let mut sum = 0;
+        for page in (0..pages).step_by(step) {
+            let word = (start + page * PAGE) as *mut usize;
+            // SAFETY: the region is this thread's to use; what is not mapped yet is mapped by a fault.
+            unsafe {
+                sum += word.read_volatile();
+                word.write_volatile(page);
+                sum += word.read_volatile();
+            }
         }
+        done(sum)
     }
-    done(sum)
 }
 
 /// A region of which only what is touched gets memory: page by page, or 16 at a time.
@@ -86,8 +88,10 @@ fn dig(levels: usize) -> usize {
     }
 }
 
-extern "fastcall" fn digger(levels: usize, _: usize) -> ! {
-    done(dig(levels))
+sel4::thread_entry! {
+    fn digger(levels: usize, _: usize) -> ! {
+        done(dig(levels))
+    }
 }
 
 fn digger_on(handler: &HandlerThread, pages: usize, name: &str) -> Outcome<(Worker, usize)> {
@@ -130,22 +134,20 @@ pub fn guard(handler: &HandlerThread) -> Outcome {
     worker.release()
 }
 
-/// Goes on at an address.
-extern "fastcall" fn jumper(to: usize, _: usize) -> ! {
-    // SAFETY: nothing that is mapped is written; the thread ends there.
-    unsafe { asm!("call {0}", in(reg) to) };
-    done(0)
+sel4::thread_entry! {
+    /// Goes on at an address.
+    fn jumper(to: usize, _: usize) -> ! {
+        // SAFETY: nothing that is mapped is written; the thread ends there.
+        unsafe { asm!("call {0}", in(reg) to) };
+        done(0)
+    }
 }
 
-/// Reads the word below a thread pointer that nobody has set.
-extern "fastcall" fn without_tls(_: usize, _: usize) -> ! {
-    let word: usize;
-    // SAFETY: reads; the thread ends there.
-    unsafe {
-        asm!("mov gs, {0:x}", "mov {0:e}, dword ptr gs:[-4]",
-            inout(reg) sel4::sys::TLS_GDT_SELECTOR as usize => word);
+sel4::thread_entry! {
+    /// Reads the word below a thread pointer that nobody has set.
+    fn without_tls(_: usize, _: usize) -> ! {
+        done(roottask::arch::read_below_no_thread_pointer())
     }
-    done(word)
 }
 
 /// Jumps to where nothing is, to an instruction whose end is not there, and a thread without

@@ -1,6 +1,6 @@
 //! Threads of our own space, and who hears of their ends.
 
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use roottask::{Failure, Manager, Outcome, Thread, ThreadOptions};
 use sel4::{cap, Word};
@@ -11,20 +11,20 @@ use vmm::{Blueprint, Error, Object, Stack, ThreadId};
 use crate::MANAGER;
 
 /// What is signalled when a worker is done or was stopped.
-static NEWS: AtomicU32 = AtomicU32::new(0);
+static NEWS: AtomicUsize = AtomicUsize::new(0);
 /// The badge of the worker that was stopped last.
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
 /// What the worker that is done has to say.
 static RESULT: AtomicUsize = AtomicUsize::new(0);
 
 fn news() -> cap::Notification {
-    cap::Notification::from_bits(NEWS.load(Ordering::Relaxed))
+    cap::Notification::from_bits(NEWS.load(Ordering::Relaxed) as Word)
 }
 
 /// Makes what workers signal.
 pub fn prepare(vmm: &mut Manager) -> Outcome {
     let object = vmm.allocate(Blueprint::Notification)?;
-    NEWS.store(object.slot().bits() as Word, Ordering::Relaxed);
+    NEWS.store(object.slot().bits(), Ordering::Relaxed);
     // Kept as an object too, to be freed.
     // SAFETY: only the first thread gets here and to `release`.
     unsafe { *OBJECT.0.get() = Some(object) };

@@ -1,7 +1,8 @@
 //! Copying, minting, moving and deleting capabilities.
 
 use roottask::{check, check_eq, Outcome};
-use sel4::{cap, cap_type, CNodeCapData, CapRights, CapRightsBuilder, Error, ObjectBlueprint};
+use sel4::{cap, cap_type, CNodeCapData, CapRights, CapRightsBuilder, Error};
+use sel4::{ObjectBlueprint, Word};
 
 use crate::context::{Context, Scratch};
 
@@ -103,7 +104,7 @@ fn cnode(context: &mut Context) -> Outcome<Scratch> {
 }
 
 /// Whether the CNode capability in slot `index` has the guard `guard` of 8 bits.
-fn has_guard(scratch: &Scratch, index: usize, guard: u32) -> bool {
+fn has_guard(scratch: &Scratch, index: usize, guard: Word) -> bool {
     let cnode = scratch.cap::<cap_type::CNode>(index);
     let deleted = cnode.absolute_cptr_from_bits_with_depth(guard << 4, 12).delete();
     deleted == Ok(())

@@ -71,7 +71,7 @@ impl Context {
         // slots, and CNodes of 4096 slots.
         let cnodes = match stats.allocator.live.cnodes {
             0 => 0,
-            count => 4096 + (count - 1) * 65536,
+            count => cnode_bytes(8) + (count - 1) * cnode_bytes(12),
         };
         let details =
             (stats.allocator.largest_free_bytes, stats.allocator.free_slots, space.regions);
@@ -217,6 +217,11 @@ impl Scratch {
     }
 }
 
+/// Bytes of a CNode of 2^`size_bits` slots.
+fn cnode_bytes(size_bits: usize) -> usize {
+    1 << ObjectBlueprint::CNode { size_bits }.physical_size_bits()
+}
+
 /// A thread that runs a function and says when it is done, or faults.
 #[derive(Clone, Copy)]
 pub struct Child {
@@ -290,13 +295,15 @@ pub fn unexpected(event: &dyn core::fmt::Debug) -> Failure {
     Failure::Check { what: "what the child did", file: file!(), line: line!() }
 }
 
-/// Where children start.
-extern "fastcall" fn run(job: usize, _: usize) -> ! {
-    // SAFETY: `Context::prepare` wrote it there, and nobody else touches it.
-    let job = unsafe { (job as *const Job).read() };
-    let value = (job.body)(job.argument);
-    loop {
-        let info = MessageInfoBuilder::default().label(DONE).length(1).build();
-        job.endpoint.call_with_mrs(info, [value]);
+sel4::thread_entry! {
+    /// Where children start.
+    fn run(job: usize, _: usize) -> ! {
+        // SAFETY: `Context::prepare` wrote it there, and nobody else touches it.
+        let job = unsafe { (job as *const Job).read() };
+        let value = (job.body)(job.argument);
+        loop {
+            let info = MessageInfoBuilder::default().label(DONE).length(1).build();
+            job.endpoint.call_with_mrs(info, [value]);
+        }
     }
 }

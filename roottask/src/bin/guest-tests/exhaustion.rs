@@ -44,7 +44,7 @@ fn all_memory_is_used_and_given_back(context: &mut Context) -> Outcome {
                     break;
                 }
             };
-            let last = region.start().bits() + pages * 4096 - 4;
+            let last = region.start().bits() + pages * 4096 - size_of::<Word>();
             check_eq!(word(last), 0);
             set_word(last, region.start().bits() as Word);
             regions.push((region, last));

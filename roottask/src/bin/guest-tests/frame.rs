@@ -4,10 +4,11 @@ use roottask::{check, check_eq, Outcome};
 use sel4::init_thread::slot;
 use sel4::{
     cap, CapRights, Error, FrameObjectType, ObjectBlueprint, TranslationTableObjectType,
-    VmAttributes,
+    VmAttributes, Word,
 };
 use vmm::{RegionId, RegionOptions};
 
+use crate::arch::{LARGE_BITS, LARGE_PAGES};
 use crate::context::{Context, Scratch};
 use crate::probe::{load, set_word, store, word, words, STORED};
 
@@ -23,11 +24,10 @@ crate::tests!("frame":
     unmapping_twice_succeeds,
     a_read_only_capability_maps_read_only,
     deleting_a_mapped_frame_unmaps_it,
-    a_large_page_maps_four_mebibytes,
+    a_large_page_maps_all_that_it_spans,
 );
 
 const PAGE: ObjectBlueprint = FrameObjectType::GRANULE.blueprint();
-const MEBIBYTES_4: usize = 1 << 22;
 
 /// Addresses that have a page table and nothing mapped, and scratch: slot 0 is the page table,
 /// slots 1 and 2 are frames, the others empty.
@@ -39,7 +39,7 @@ struct Place {
 
 impl Place {
     fn new(context: &mut Context) -> Outcome<Place> {
-        let options = RegionOptions::new(1024).named("raw").aligned(22);
+        let options = RegionOptions::new(LARGE_PAGES).named("raw").aligned(LARGE_BITS);
         let region = context.vmm.reserve(context.space, &options)?;
         let address = region.start().bits();
         let scratch = context.scratch(14, 6)?;
@@ -114,14 +114,14 @@ fn mapping_wants_a_page_table(context: &mut Context) -> Outcome {
     place.scratch.cap::<sel4::cap_type::PageTable>(0).page_table_unmap()?;
     check_eq!(map(place.frame(1), place.address), Err(Error::FailedLookup));
     // The details of the error: the bits that the missing table would span.
-    check_eq!(sel4::with_ipc_buffer(|buffer| buffer.msg_regs()[2]), 22);
+    check_eq!(sel4::with_ipc_buffer(|buffer| buffer.msg_regs()[2]), LARGE_BITS.into());
     place.release(context)
 }
 
 fn mapping_wants_an_aligned_address_of_user_space(context: &mut Context) -> Outcome {
     let place = Place::new(context)?;
     check_eq!(map(place.frame(1), place.address + 4), Err(Error::AlignmentError));
-    check_eq!(map(place.frame(1), 0xe000_0000), Err(Error::InvalidArgument));
+    check_eq!(map(place.frame(1), sel4::sys::PPTR_USER_TOP as usize), Err(Error::InvalidArgument));
     place.release(context)
 }
 
@@ -184,18 +184,18 @@ fn deleting_a_mapped_frame_unmaps_it(context: &mut Context) -> Outcome {
     place.release(context)
 }
 
-fn a_large_page_maps_four_mebibytes(context: &mut Context) -> Outcome {
-    let options = RegionOptions::new(1024).named("large").aligned(22);
+fn a_large_page_maps_all_that_it_spans(context: &mut Context) -> Outcome {
+    let options = RegionOptions::new(LARGE_PAGES).named("large").aligned(LARGE_BITS);
     let region = context.vmm.reserve(context.space, &options)?;
     let (address, vspace) = (region.start().bits(), slot::VSPACE.cap());
-    let scratch = context.scratch(22, 1)?;
+    let scratch = context.scratch(LARGE_BITS, 1)?;
     let frame: cap::LargePage = scratch.make(FrameObjectType::LargePage.blueprint(), 0)?;
     let (all, default) = (CapRights::read_write, VmAttributes::DEFAULT);
     check_eq!(frame.frame_map(vspace, address + 4096, all(), default), Err(Error::AlignmentError));
     frame.frame_map(vspace, address, all(), default)?;
-    check!(words(address, 1024).iter().all(|&word| word == 0));
-    set_word(address + MEBIBYTES_4 - 4, 9);
-    check_eq!(word(address + MEBIBYTES_4 - 4), 9);
+    check!(words(address, LARGE_PAGES).iter().all(|&word| word == 0));
+    set_word(address + (1 << LARGE_BITS) - size_of::<Word>(), 9);
+    check_eq!(word(address + (1 << LARGE_BITS) - size_of::<Word>()), 9);
     frame.frame_unmap()?;
     Ok(context.vmm.release(region)?)
 }

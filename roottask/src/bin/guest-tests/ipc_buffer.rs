@@ -9,6 +9,7 @@ use sel4::{
 };
 use vmm::RegionOptions;
 
+use crate::arch::IPC_BUFFER_BYTES;
 use crate::context::{let_children_run, Context};
 use crate::probe::{load, words};
 
@@ -29,7 +30,7 @@ fn no_two_share_a_frame(context: &mut Context) -> Outcome {
     for _ in 0..24 {
         let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
         let physical = context.vmm.physical_address(context.space, buffer.address())?;
-        check_eq!(buffer.address() % 512, 0);
+        check_eq!(buffer.address() % IPC_BUFFER_BYTES, 0);
         check!(!frames.contains(&(physical & !4095)));
         frames.push(physical & !4095);
         buffers.push(buffer);
@@ -42,7 +43,7 @@ fn no_two_share_a_frame(context: &mut Context) -> Outcome {
 
 fn the_pages_on_either_side_fault(context: &mut Context) -> Outcome {
     let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
-    for address in [buffer.address() - 4, buffer.address() + 4096] {
+    for address in [buffer.address() - size_of::<Word>(), buffer.address() + 4096] {
         check_eq!(context.spawn(load, address)?.vm_fault()?.addr() as usize, address);
         check_eq!(context.vmm.mapping_at(context.space, address)?, None);
     }
@@ -86,7 +87,7 @@ fn releasing_takes_it_from_its_thread(context: &mut Context) -> Outcome {
     endpoint.nb_send(MessageInfoBuilder::default().length(NUM_MESSAGE_REGISTERS).build());
     // The thread comes back from its receive, and touches the buffer it no longer has.
     let fault = child.vm_fault()?;
-    let addresses = buffer.address()..buffer.address() + 512;
+    let addresses = buffer.address()..buffer.address() + IPC_BUFFER_BYTES;
     check!(addresses.contains(&(fault.addr() as usize)));
     check!(words(window, 1).iter().eq(&before));
     check!(!before.contains(&0x1ea4));

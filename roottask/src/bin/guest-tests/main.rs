@@ -23,6 +23,7 @@
 
 extern crate alloc;
 
+mod arch;
 mod badges;
 mod cnode;
 mod compaction;

@@ -6,8 +6,9 @@ use roottask::{check, check_eq, Outcome};
 use sel4::Word;
 use vmm::{Invocation, PageSize, RegionOptions, Rights};
 
+use crate::arch::{LARGE_BITS, LARGE_PAGES, USER_END};
 use crate::context::Context;
-use crate::probe::{load, set_word, store, word, words, STORED};
+use crate::probe::{load, set_word, store, word, words, PAGE_WORDS, STORED};
 
 crate::tests!("memory":
     mapped_memory_is_clear_and_writable,
@@ -78,7 +79,7 @@ fn a_protected_page_faults_on_writing(context: &mut Context) -> Outcome {
     let fault = context.spawn(store, start + 4096)?.vm_fault()?;
     check_eq!((fault.addr() as usize, fault.fsr()), (start + 4096, 0b111));
     check_eq!(context.spawn(load, start + 4096)?.result()?, 1);
-    check_eq!(context.spawn(store, start + 4092)?.result()?, STORED);
+    check_eq!(context.spawn(store, start + 4096 - size_of::<Word>())?.result()?, STORED);
     check_eq!(context.spawn(store, start + 8192)?.result()?, STORED);
     check_eq!(word(start + 4096), 1);
     Ok(context.vmm.release(region)?)
@@ -205,14 +206,14 @@ fn mapping_crosses_a_page_table_boundary(context: &mut Context) -> Outcome {
     check!(context.vmm.space_stats(context.space)?.tables >= before + 2);
     let memory = words(region.start().bits(), 6);
     memory.iter_mut().enumerate().for_each(|(index, word)| *word = index as Word);
-    check_eq!(word(BOUNDARY - 4), 3 * 1024 - 1);
-    check_eq!(word(BOUNDARY), 3 * 1024);
+    check_eq!(word(BOUNDARY - size_of::<Word>()), (3 * PAGE_WORDS - 1) as Word);
+    check_eq!(word(BOUNDARY), 3 * PAGE_WORDS as Word);
     context.vmm.protect(context.space, BOUNDARY - 4096, 2, Rights::READ)?;
     for address in [BOUNDARY - 4096, BOUNDARY] {
         check_eq!(context.spawn(store, address)?.vm_fault()?.addr() as usize, address);
     }
     context.vmm.unmap(context.space, BOUNDARY - 4096, 2)?;
-    check_eq!(word(BOUNDARY + 4096), 4 * 1024);
+    check_eq!(word(BOUNDARY + 4096), 4 * PAGE_WORDS as Word);
     Ok(context.vmm.release(region)?)
 }
 
@@ -222,7 +223,7 @@ fn an_unmapped_page_faults_and_its_neighbours_do_not(context: &mut Context) -> O
     words(start, 3).fill(8);
     context.vmm.unmap(context.space, start + 4096, 1)?;
     check_eq!(context.spawn(load, start + 4096)?.vm_fault()?.addr() as usize, start + 4096);
-    check_eq!(word(start + 4092), 8);
+    check_eq!(word(start + 4096 - size_of::<Word>()), 8);
     check_eq!(word(start + 8192), 8);
     Ok(context.vmm.release(region)?)
 }
@@ -234,7 +235,7 @@ fn populating_fills_a_hole(context: &mut Context) -> Outcome {
     context.vmm.unmap(context.space, start + 4096, 1)?;
     context.vmm.populate(context.space, start + 4096, 1)?;
     check!(words(start + 4096, 1).iter().all(|&word| word == 0));
-    check_eq!(word(start + 4092), 8);
+    check_eq!(word(start + 4096 - size_of::<Word>()), 8);
     Ok(context.vmm.release(region)?)
 }
 
@@ -249,7 +250,7 @@ fn decommitted_pages_fault_and_come_back_clear(context: &mut Context) -> Outcome
         let address = start + page * 4096;
         check_eq!(context.spawn(load, address)?.vm_fault()?.addr() as usize, address);
     }
-    check_eq!((word(start + 4092), word(start + 4 * 4096)), (9, 9));
+    check_eq!((word(start + 4096 - size_of::<Word>()), word(start + 4 * 4096)), (9, 9));
     // The region kept the addresses: they are filled again, with nothing of what was there.
     context.vmm.populate(context.space, start + 4096, 3)?;
     check!(words(start + 4096, 3).iter().all(|&word| word == 0));
@@ -262,9 +263,9 @@ fn decommitted_pages_fault_and_come_back_clear(context: &mut Context) -> Outcome
 
 fn a_region_goes_where_it_is_asked_to(context: &mut Context) -> Outcome {
     let (vmm, space) = (&mut context.vmm, context.space);
-    let fixed = vmm.map(space, &RegionOptions::new(2).at(0xdfff_e000))?;
-    check_eq!(fixed.start().bits(), 0xdfff_e000);
-    set_word(0xdfff_fffc, 1);
+    let fixed = vmm.map(space, &RegionOptions::new(2).at(USER_END - 2 * 4096))?;
+    check_eq!(fixed.start().bits(), USER_END - 2 * 4096);
+    set_word(USER_END - size_of::<Word>(), 1);
     let aligned = vmm.map(space, &RegionOptions::new(1).aligned(20).guarded(1, 0))?;
     check_eq!((aligned.start().bits() + 4096) % (1 << 20), 0);
     let within = RegionOptions::new(2).within(0x5000_0000, 0x5000_4000).guarded(1, 1);
@@ -293,15 +294,15 @@ fn a_reservation_keeps_others_out(context: &mut Context) -> Outcome {
 }
 
 fn a_large_page_is_mapped_and_given_back(context: &mut Context) -> Outcome {
-    let size = PageSize::Large { bits: 22 };
-    let options = RegionOptions::new(1024).aligned(22).page_size(size);
+    let size = PageSize::Large { bits: LARGE_BITS };
+    let options = RegionOptions::new(LARGE_PAGES).aligned(LARGE_BITS).page_size(size);
     let region = context.vmm.map(context.space, &options)?;
     let start = region.start().bits();
-    let mapping = context.vmm.mapping_at(context.space, start + (1 << 21))?;
-    check_eq!(mapping.map(|mapping| mapping.size_bits), Some(22));
-    check!(words(start, 1024).iter().all(|&word| word == 0));
-    words(start, 1024).fill(3);
-    check_eq!(word(start + (1 << 22) - 4), 3);
+    let mapping = context.vmm.mapping_at(context.space, start + (1 << (LARGE_BITS - 1)))?;
+    check_eq!(mapping.map(|mapping| mapping.size_bits), Some(LARGE_BITS));
+    check!(words(start, LARGE_PAGES).iter().all(|&word| word == 0));
+    words(start, LARGE_PAGES).fill(3);
+    check_eq!(word(start + (1 << LARGE_BITS) - size_of::<Word>()), 3);
     Ok(context.vmm.release(region)?)
 }
 

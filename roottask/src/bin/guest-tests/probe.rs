@@ -1,47 +1,11 @@
 //! Accesses to memory at known instructions, so that a fault's address can be told.
 
-use core::arch::global_asm;
-
 use sel4::Word;
 
-global_asm!(
-    ".globl probe_load",
-    "probe_load: mov eax, dword ptr [ecx]",
-    "    ret",
-    ".globl probe_store",
-    "probe_store: mov dword ptr [ecx], edx",
-    "    mov eax, edx",
-    "    ret",
-    ".globl probe_undefined",
-    "probe_undefined: ud2",
-    "    ret",
-    ".globl probe_syscall",
-    "probe_syscall:",
-    "    push ebp",
-    "    push ebx",
-    "    push esi",
-    "    push edi",
-    "    mov eax, ecx",
-    "    mov ecx, esp",
-    "    lea edx, [2f]",
-    "2:  sysenter",
-    "    pop edi",
-    "    pop esi",
-    "    pop ebx",
-    "    pop ebp",
-    "    ret",
-);
+pub use crate::arch::{probe_load, probe_store, probe_syscall, probe_undefined};
 
-extern "fastcall" {
-    /// Loads a word.
-    pub fn probe_load(address: usize) -> Word;
-    /// Stores a word, and returns it.
-    pub fn probe_store(address: usize, value: Word) -> Word;
-    /// Executes an instruction that no processor has.
-    pub fn probe_undefined(argument: usize) -> Word;
-    /// Makes the system call of this number.
-    pub fn probe_syscall(number: Word) -> Word;
-}
+/// Words of a page.
+pub const PAGE_WORDS: usize = 4096 / size_of::<Word>();
 
 /// What [`store`] writes.
 pub const STORED: Word = 0x5707ed;
@@ -73,5 +37,5 @@ pub fn set_word(address: usize, value: Word) {
 /// The words of `pages` pages from `address` on, mapped and nobody else's.
 pub fn words(address: usize, pages: usize) -> &'static mut [Word] {
     // SAFETY: tests give it pages they have mapped, and drop the slice before they unmap them.
-    unsafe { core::slice::from_raw_parts_mut(address as *mut Word, pages * 1024) }
+    unsafe { core::slice::from_raw_parts_mut(address as *mut Word, pages * PAGE_WORDS) }
 }

@@ -6,6 +6,7 @@ use roottask::{check, check_eq, Outcome};
 use vmm::sel4::{start, BootPool};
 use vmm::{AddressError, Blame, Blueprint, Error, RegionOptions, Rights, SpaceId};
 
+use crate::arch::{LARGE_BITS, USER_END};
 use crate::context::Context;
 use crate::probe::{set_word, word};
 
@@ -25,8 +26,6 @@ crate::tests!("refusal":
     a_pool_that_is_too_small_or_was_given_before,
     a_second_manager_of_the_same_boot_information,
 );
-
-const USER_END: usize = 0xe000_0000;
 
 fn at(address: usize) -> RegionOptions {
     RegionOptions::new(2).at(address)
@@ -57,8 +56,9 @@ fn an_address_outside_user_space(context: &mut Context) -> Outcome {
         let outside = AddressError::OutsideUserSpace { address: end, end: USER_END };
         refused(context, at(address), Error::Address(outside))?;
     }
-    let wraps = AddressError::Wraps { address: 0xffff_f000, pages: 2 };
-    refused(context, at(0xffff_f000), Error::Address(wraps))?;
+    let last = usize::MAX - 4095;
+    let wraps = AddressError::Wraps { address: last, pages: 2 };
+    refused(context, at(last), Error::Address(wraps))?;
     let outside = AddressError::OutsideUserSpace { address: USER_END, end: USER_END };
     let query = context.vmm.mapping_at(context.space, USER_END);
     check_eq!(query, Err(Error::Address(outside)));
@@ -197,9 +197,12 @@ fn stale_ids(context: &mut Context) -> Outcome {
 
 fn objects_that_there_are_not(context: &mut Context) -> Outcome {
     let vmm = &mut context.vmm;
-    let frame = Blueprint::Frame { size_bits: 21 };
+    let frame = Blueprint::Frame { size_bits: LARGE_BITS + 1 };
     check!(says(vmm.allocate(frame), "has no"));
-    check!(says(vmm.allocate(Blueprint::Table { level: 2 }), "has no"));
+    check!(says(
+        vmm.allocate(Blueprint::Table { level: sel4::vspace_levels::NUM_LEVELS as u8 }),
+        "has no"
+    ));
     check!(says(vmm.allocate(Blueprint::CNode { radix_bits: 0 }), "has no"));
     check!(says(vmm.allocate_many(Blueprint::Tcb, 257), "at most 256"));
     check!(says(vmm.allocate_many(Blueprint::Tcb, 0), "zero objects"));

@@ -1,21 +1,23 @@
-//! What the runtime prepares: stack, FS, heap, thread-local storage, memory functions.
+//! What the runtime prepares: stack, segments, heap, thread-local storage, memory functions.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::arch::x86::{__m128, _mm_add_ps, _mm_mul_ps, _mm_set1_ps, _mm_storeu_ps};
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::hint::black_box;
 
 use roottask::{check, check_eq, Outcome};
 use sel4::{BootInfo, Word};
 
+use crate::arch;
+use crate::arch::{__m128, _mm_add_ps, _mm_mul_ps, _mm_set1_ps, _mm_storeu_ps};
+use crate::arch::{set_first, thread_locals};
 use crate::context::Context;
 
 crate::tests!("runtime":
     the_stack_is_aligned_for_sse,
     a_second_threads_stack_is_aligned_for_sse,
     sse_registers_survive_other_threads,
-    fs_leads_to_the_ipc_buffer,
+    a_segment_leads_to_the_ipc_buffer,
     initialised_and_clear_statics_are_so,
     the_heap_gives_aligned_memory_and_takes_it_back,
     the_heap_says_when_it_is_full,
@@ -62,40 +64,7 @@ fn a_second_threads_stack_is_aligned_for_sse(context: &mut Context) -> Outcome {
 
 /// Keeps a value in an SSE register while others run; whether it is still there.
 fn keep_in_register(value: usize) -> Word {
-    let mut kept = value as Word;
-    for _ in 0..50 {
-        // SAFETY: the template uses its operands only, and a system call between the two moves is
-        // seL4_Yield, which keeps all registers but those named.
-        unsafe { asm!("movd xmm7, {0:e}", in(reg) kept, out("xmm7") _, options(nostack)) };
-        let before: Word;
-        // SAFETY: as above.
-        unsafe {
-            asm!(
-                "movd xmm7, {value:e}",
-                "push ebx",
-                "push esi",
-                "push edi",
-                "push ebp",
-                "xor esi, esi",
-                "xor edi, edi",
-                "mov ecx, esp",
-                "lea edx, [2f]",
-                "2: sysenter",
-                "pop ebp",
-                "pop edi",
-                "pop esi",
-                "pop ebx",
-                "movd eax, xmm7",
-                value = in(reg) kept,
-                inout("eax") sel4::sys::SysYield => before,
-                out("ecx") _,
-                out("edx") _,
-                out("xmm7") _,
-            );
-        }
-        kept = before;
-    }
-    kept
+    (0..50).fold(value as Word, |kept, _| arch::keep_in_register(kept))
 }
 
 fn sse_registers_survive_other_threads(context: &mut Context) -> Outcome {
@@ -110,16 +79,9 @@ fn sse_registers_survive_other_threads(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-fn fs_leads_to_the_ipc_buffer(context: &mut Context) -> Outcome {
-    let (selector, word): (Word, Word);
+fn a_segment_leads_to_the_ipc_buffer(context: &mut Context) -> Outcome {
     sel4::with_ipc_buffer_mut(|buffer| buffer.set_user_data(0x0f5_da7a));
-    // SAFETY: reads a selector, and a word of the IPC buffer (`userData`, behind tag and message).
-    unsafe {
-        asm!("mov {0:e}, fs", "mov {1:e}, dword ptr fs:[4 + 4 * 120]",
-            out(reg) selector, out(reg) word, options(nostack, readonly));
-    }
-    check_eq!(selector, sel4::sys::IPCBUF_GDT_SELECTOR);
-    check_eq!(word, 0x0f5_da7a);
+    check_eq!(arch::own_buffer_word(), 0x0f5_da7a);
     let address = sel4::with_ipc_buffer(core::ptr::from_ref);
     check_eq!(address, context.bootinfo.ipc_buffer().cast_const());
     Ok(())
@@ -168,33 +130,6 @@ global_asm!(
     ".text",
 );
 
-/// The values of the three thread-local variables, and the address of the third.
-fn thread_locals() -> ([Word; 3], Word) {
-    let (first, second, clear, base): (Word, Word, Word, Word);
-    // SAFETY: GS leads to the thread's own block, with its own address in the first word.
-    unsafe {
-        asm!(
-            "mov {0:e}, dword ptr gs:[guest_tests_tls_first@ntpoff]",
-            "mov {1:e}, dword ptr gs:[guest_tests_tls_second@ntpoff]",
-            "mov {2:e}, dword ptr gs:[guest_tests_tls_clear@ntpoff]",
-            "mov {3:e}, dword ptr gs:[0]",
-            "lea {3:e}, [{3:e} + guest_tests_tls_clear@ntpoff]",
-            out(reg) first, out(reg) second, out(reg) clear, out(reg) base,
-            options(nostack, readonly),
-        );
-    }
-    ([first, second, clear], base)
-}
-
-/// Writes the first thread-local variable.
-fn set_first(value: Word) {
-    // SAFETY: as above; the variable is the thread's own.
-    unsafe {
-        asm!("mov dword ptr gs:[guest_tests_tls_first@ntpoff], {0:e}", in(reg) value,
-            options(nostack));
-    }
-}
-
 fn thread_locals_start_with_their_values(_: &mut Context) -> Outcome {
     let (values, clear) = thread_locals();
     check_eq!(values, [0x1122_3344, 0x5566_7788, 0]);
@@ -204,8 +139,8 @@ fn thread_locals_start_with_their_values(_: &mut Context) -> Outcome {
 
 fn first_then_set(value: usize) -> Word {
     let ([first, ..], _) = thread_locals();
-    set_first(value as Word);
-    first
+    set_first(value as u32);
+    first as Word
 }
 
 fn a_second_thread_has_thread_locals_of_its_own(context: &mut Context) -> Outcome {

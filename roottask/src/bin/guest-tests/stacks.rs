@@ -13,6 +13,7 @@ crate::tests!("stacks":
 );
 
 const PAGE: usize = 4096;
+const WORD: usize = size_of::<sel4::Word>();
 
 /// What the manager says of a write to `address`.
 fn class_and_report(
@@ -36,14 +37,14 @@ fn below_the_stack_of_main_nothing_is_mapped(context: &mut Context) -> Outcome {
     // As `#[root_task]` says in main.rs.
     check_eq!(stack.range.pages(), 1 + 128 * 1024 / PAGE);
     let guard = stack.range.start().bits();
-    for address in [guard, guard + PAGE - 4] {
+    for address in [guard, guard + PAGE - WORD] {
         check_eq!(context.spawn(load, address)?.vm_fault()?.addr() as usize, address);
         check_eq!(context.spawn(store, address)?.vm_fault()?.addr() as usize, address);
         let (class, report) = class_and_report(context, address)?;
         check_eq!(class, FaultClass::Guard);
         check!(report.contains("bytes below the stack of main: its guard"));
     }
-    for address in [guard - 4, guard + PAGE, stack.range.end() - 4, stack.range.end()] {
+    for address in [guard - WORD, guard + PAGE, stack.range.end() - WORD, stack.range.end()] {
         context.spawn(load, address)?.result()?;
     }
     let neighbours =
@@ -83,7 +84,7 @@ fn a_threads_guard_is_as_large_as_was_asked_for(context: &mut Context) -> Outcom
     let thread = Thread::new(&mut context.vmm, &options)?;
     let stack = thread.stack();
     check_eq!(stack.bottom() - stack.guard(), 16 * PAGE);
-    for address in [stack.bottom() - 4, stack.guard()] {
+    for address in [stack.bottom() - WORD, stack.guard()] {
         check_eq!(context.spawn(store, address)?.vm_fault()?.addr() as usize, address);
     }
     check_eq!(context.spawn(store, stack.bottom())?.result()?, STORED);

@@ -7,6 +7,7 @@ use roottask::{check, check_eq, Outcome, Thread, ThreadOptions};
 use sel4::{cap, MessageInfoBuilder, Word};
 use vmm::{Blueprint, PageSize, RegionOptions, Rights, ThreadMemory, TlsImage, Vmm};
 
+use crate::arch::LARGE_BITS;
 use crate::context::{cap_of, Context};
 use crate::probe::{load, set_word, word, words};
 
@@ -22,6 +23,7 @@ crate::tests!("survival":
 );
 
 const PAGE: usize = 4096;
+const WORD: usize = size_of::<Word>();
 
 /// Writes to each page what tells it from all others.
 fn mark(start: usize, pages: usize, salt: Word) {
@@ -101,7 +103,9 @@ fn contents_survive_unmapping_what_is_around_them(context: &mut Context) -> Outc
 
 /// A7.
 fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcome {
-    let options = RegionOptions::new(2048).aligned(22).page_size(PageSize::Large { bits: 22 });
+    let options = RegionOptions::new(2048)
+        .aligned(LARGE_BITS)
+        .page_size(PageSize::Large { bits: LARGE_BITS });
     let region = context.vmm.map(context.space, &options)?;
     let start = region.start().bits();
     mark(start, 2048, 0x1a_0000);
@@ -112,7 +116,7 @@ fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcom
     };
     check_eq!(size(context, 699)?, Some(12));
     check_eq!(size(context, 701)?, None);
-    check_eq!(size(context, 1024)?, Some(22));
+    check_eq!(size(context, 1024)?, Some(LARGE_BITS));
     check!(is_marked(start, 0, 700, 0x1a_0000) && is_marked(start, 703, 2048, 0x1a_0000));
     context.vmm.protect(context.space, start + 1500 * PAGE, 1, Rights::READ)?;
     check_eq!(size(context, 1024)?, Some(12));
@@ -184,22 +188,25 @@ struct Job {
     storage: usize,
 }
 
-/// Fills its storage and its IPC buffer with its number, lets the others do so, too, and sends it.
-extern "fastcall" fn number_itself(job: usize, _: usize) -> ! {
-    // SAFETY: it was written there for this thread alone.
-    let Job { endpoint, number, storage } = unsafe { (job as *const Job).read() };
-    let initial = [word(storage), word(storage + 4)];
-    let clear = (8..STORAGE).step_by(4).all(|at| word(storage + at) == 0);
-    let itself = word(storage + STORAGE) as usize == storage + STORAGE;
-    let as_it_should = initial.map(Word::to_le_bytes).concat() == INITIAL && clear && itself;
-    (0..STORAGE).step_by(4).for_each(|at| set_word(storage + at, number));
-    sel4::with_ipc_buffer_mut(|buffer| buffer.msg_regs_mut()[..WORDS].fill(number));
-    sel4::r#yield();
-    let kept = (0..STORAGE).step_by(4).all(|at| word(storage + at) == number);
-    let label = Word::from(as_it_should && kept);
-    endpoint.send(MessageInfoBuilder::default().label(label).length(WORDS).build());
-    loop {
+sel4::thread_entry! {
+    /// Fills its storage and its IPC buffer with its number, lets the others do so, too, and sends it.
+    fn number_itself(job: usize, _: usize) -> ! {
+        // SAFETY: it was written there for this thread alone.
+        let Job { endpoint, number, storage } = unsafe { (job as *const Job).read() };
+        // SAFETY: the thread's own storage, which nobody else touches.
+        let bytes = unsafe { core::slice::from_raw_parts(storage as *const u8, STORAGE) };
+        let (initial, clear) = bytes.split_at(INITIAL.len());
+        let itself = word(storage + STORAGE) as usize == storage + STORAGE;
+        let as_it_should = initial == INITIAL && clear.iter().all(|&byte| byte == 0) && itself;
+        (0..STORAGE).step_by(WORD).for_each(|at| set_word(storage + at, number));
+        sel4::with_ipc_buffer_mut(|buffer| buffer.msg_regs_mut()[..WORDS].fill(number));
         sel4::r#yield();
+        let kept = (0..STORAGE).step_by(WORD).all(|at| word(storage + at) == number);
+        let label = Word::from(as_it_should && kept);
+        endpoint.send(MessageInfoBuilder::default().label(label).length(WORDS).build());
+        loop {
+            sel4::r#yield();
+        }
     }
 }
 

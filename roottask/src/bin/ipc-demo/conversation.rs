@@ -32,7 +32,7 @@ static WORDS_RECEIVED: AtomicUsize = AtomicUsize::new(0);
 
 /// Word `index` of the message to the second thread; no two are the same.
 fn request(index: usize) -> Word {
-    0x9e37_79b9u32.wrapping_mul(index as u32 + 1)
+    (0x9e37_79b9 as Word).wrapping_mul(index as Word + 1)
 }
 
 /// Word `index` of the answer.
@@ -127,29 +127,31 @@ impl Conversation {
     }
 }
 
-/// The second thread: waits for a message, answers it, and uses the capability that came with it.
-extern "fastcall" fn second_thread_entry(endpoint: usize, receive_slot: usize) -> ! {
-    let endpoint = cap::Endpoint::from_bits(endpoint as Word);
-    let received = CPtr::from_bits(receive_slot as Word);
-    sel4::with_ipc_buffer_mut(|buffer| {
-        buffer.set_user_data(SECOND_MARK);
-        buffer.set_recv_slot(&slot::CNODE.cap().absolute_cptr(received));
-    });
-    debug_println!("void second_thread_entry(): call seL4_Wait");
-    let (info, _) = endpoint.recv(());
-    debug_println!("void second_thread_entry(): returned from seL4_Wait, call seL4_Reply");
-    if let Err(failure) = check_request(&info) {
-        sel4_root_task::abort!("void second_thread_entry(): {failure}");
-    }
-    sel4::with_ipc_buffer_mut(|buffer| {
-        fill(buffer.msg_regs_mut(), answer);
-        let info = MessageInfoBuilder::default().length(NUM_MESSAGE_REGISTERS).build();
-        sel4::reply(buffer, info);
-    });
-    debug_println!("void second_thread_entry(): returned from seL4_Reply");
-    received.cast::<sel4::cap_type::Notification>().signal();
-    loop {
-        endpoint.recv(());
+sel4::thread_entry! {
+    /// The second thread: waits for a message, answers it, and uses the capability that came with it.
+    fn second_thread_entry(endpoint: usize, receive_slot: usize) -> ! {
+        let endpoint = cap::Endpoint::from_bits(endpoint as Word);
+        let received = CPtr::from_bits(receive_slot as Word);
+        sel4::with_ipc_buffer_mut(|buffer| {
+            buffer.set_user_data(SECOND_MARK);
+            buffer.set_recv_slot(&slot::CNODE.cap().absolute_cptr(received));
+        });
+        debug_println!("void second_thread_entry(): call seL4_Wait");
+        let (info, _) = endpoint.recv(());
+        debug_println!("void second_thread_entry(): returned from seL4_Wait, call seL4_Reply");
+        if let Err(failure) = check_request(&info) {
+            sel4_root_task::abort!("void second_thread_entry(): {failure}");
+        }
+        sel4::with_ipc_buffer_mut(|buffer| {
+            fill(buffer.msg_regs_mut(), answer);
+            let info = MessageInfoBuilder::default().length(NUM_MESSAGE_REGISTERS).build();
+            sel4::reply(buffer, info);
+        });
+        debug_println!("void second_thread_entry(): returned from seL4_Reply");
+        received.cast::<sel4::cap_type::Notification>().signal();
+        loop {
+            endpoint.recv(());
+        }
     }
 }
 

@@ -73,9 +73,9 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         }
     }
     vmm.validate()?;
-    server.start(giver, taker.number())?;
-    server.start(taker, rogue.number())?;
-    server.start(rogue, taker.number())?;
+    server.start(giver, taker.number() as usize)?;
+    server.start(taker, rogue.number() as usize)?;
+    server.start(rogue, taker.number() as usize)?;
 
     server.run(&mut vmm)?;
 
@@ -121,9 +121,9 @@ fn paging(vmm: &mut Manager, server: &mut Server) -> Outcome {
         server.load(vmm, client, file)?;
     }
     let before = server.counts();
-    server.start(pager, reader.number() | waiter.number() << 16)?;
-    server.start(reader, pager.number())?;
-    server.start(waiter, pager.number())?;
+    server.start(pager, (reader.number() | waiter.number() << 16) as usize)?;
+    server.start(reader, pager.number() as usize)?;
+    server.start(waiter, pager.number() as usize)?;
     server.run(vmm)?;
     check_eq!(server.end_of(pager), Some(End::Exited(0)));
     check_eq!(server.end_of(reader), Some(End::Fault));

@@ -65,7 +65,8 @@ impl Run<'_> {
         let all = &self.state.buffers;
         assert!(all.iter().all(|other| other.handle != handle), "handed out twice");
         let before = all.iter().filter(|other| other.handle.region() == id).count();
-        let (first, step) = (id.start().bits() + PAGE, if packed { 512 } else { 2 * PAGE });
+        let packed_step = self.state.target.ipc_buffer_bytes();
+        let (first, step) = (id.start().bits() + PAGE, if packed { packed_step } else { 2 * PAGE });
         if before == 0 {
             self.enter_arena(handle, packed);
         }

@@ -12,6 +12,17 @@ fn an_ipc_buffer_is_aligned_to_512_bytes() {
     assert_eq!(host.kernel.tcb(tcb).unwrap().ipc_buffer, FREE + 512);
 }
 
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn half_of_a_buffers_alignment_is_enough_for_the_kernel_on_x86_64() {
+    let arch = crate::model::Arch::X86_64;
+    let mut host = Host::new(&BootConfig { arch, ..BootConfig::small() });
+    let (tcb, frame) = (host.make(Blueprint::Tcb), host.make(FRAME));
+    let mut set = |vaddr| host.kernel.tcb_set_ipc_buffer(tcb, vaddr, frame);
+    assert_eq!(set(FREE + 256), Err(AlignmentError));
+    assert_eq!(set(FREE + 0xe00), Ok(()));
+}
+
 #[test]
 fn an_ipc_buffer_needs_a_frame_of_ram_before_its_address_counts() {
     let mut host = Host::small();

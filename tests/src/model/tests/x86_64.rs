@@ -1,9 +1,28 @@
 //! Mapping on x86_64: `src/arch/x86/64/kernel/vspace.c`
 
+use untyped_alloc::kernel::ObjectSizes;
+
 use super::support::*;
+use crate::model::Arch;
 
 fn machine() -> Host {
     Host::new(&BootConfig { ram: vec![(0x4000_0000, 30), (0x80_0000, 22)], ..BootConfig::x86_64() })
+}
+
+/// As a kernel with `CONFIG_HUGE_PAGE` would be.
+fn with_huge_frames() -> Host {
+    let sizes = ObjectSizes { frame_bits: [12, 21, 30], ..Arch::X86_64.sizes };
+    let arch = Arch { sizes, ..Arch::X86_64 };
+    let ram = vec![(0x4000_0000, 30), (0x80_0000, 22)];
+    Host::new(&BootConfig { arch, ram, ..BootConfig::x86_64() })
+}
+
+#[test]
+fn without_the_option_there_are_no_huge_frames() {
+    let mut host = machine();
+    let slot = host.slot();
+    let huge = Blueprint::Frame { size_bits: 30 };
+    assert_eq!(host.retype(host.untyped(0), huge, slot, 1), Err(InvalidArgument));
 }
 
 /// Where no paging structure but the root is.
@@ -38,7 +57,7 @@ fn a_table_of_one_level_is_none_of_another() {
 
 #[test]
 fn frames_of_three_sizes_go_to_three_levels() {
-    let mut host = machine();
+    let mut host = with_huge_frames();
     let tables = tables(&mut host);
     host.kernel.table_map(tables[0], 1, OWN, FAR).unwrap();
     let huge = host.make_from(host.untyped(0), Blueprint::Frame { size_bits: 30 });
@@ -54,7 +73,7 @@ fn frames_of_three_sizes_go_to_three_levels() {
 
 #[test]
 fn a_huge_frame_cannot_be_write_combining() {
-    let mut host = machine();
+    let mut host = with_huge_frames();
     let tables = tables(&mut host);
     host.kernel.table_map(tables[0], 1, OWN, FAR).unwrap();
     let huge = host.make_from(host.untyped(0), Blueprint::Frame { size_bits: 30 });

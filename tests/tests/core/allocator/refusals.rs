@@ -10,6 +10,7 @@ on_both!(
     ids_that_are_not_ours,
     addresses_that_are_not_there,
     untypeds_that_cannot_be,
+    device_memory_that_is_not_aligned_is_left_out,
     want_of_memory_says_how_much,
     want_of_slots_says_how_many,
     want_of_nodes_says_of_which,
@@ -137,6 +138,23 @@ fn untypeds_that_cannot_be(target: Target) {
         let error = Error::BadUntyped(paddr);
         refuses(&mut bench, error, Blame::Caller, |b| b.alloc.add_untyped(info));
     }
+}
+
+/// The kernel aligns device memory in addresses of its own.
+fn device_memory_that_is_not_aligned_is_left_out(target: Target) {
+    let mut bench = warm(Machine::small(target));
+    let before = bench.alloc.stats();
+    let info =
+        UntypedInfo { slot: CPtr::new(40), paddr: 0x4000_1000, size_bits: 13, is_device: true };
+    bench.alloc.add_untyped(info).expect("left out, not refused");
+    let after = bench.alloc.stats();
+    assert_eq!((before.left_out_bytes, after.left_out_bytes), (0, 1 << 13));
+    assert_eq!(after.device_bytes, before.device_bytes);
+    let at = 0x4000_1000;
+    refuses(&mut bench, Error::NoUntypedAt(at), Blame::Caller, |b| {
+        b.alloc.allocate_at(&mut b.kernel, FRAME, at, 1)
+    });
+    bench.check();
 }
 
 fn want_of_memory_says_how_much(target: Target) {

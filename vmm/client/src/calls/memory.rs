@@ -60,12 +60,12 @@ impl Service {
 
     /// Returns the region at an address, or `None` where there is none.
     pub fn query(&self, address: usize) -> Result<Option<Info>> {
-        self.info(&Request::Query { address: address as u32, next: false })
+        self.info(&Request::Query { address, next: false })
     }
 
     /// Returns the first region at an address or above, or `None` where there is none.
     pub fn next_region(&self, address: usize) -> Result<Option<Info>> {
-        self.info(&Request::Query { address: address as u32, next: true })
+        self.info(&Request::Query { address, next: true })
     }
 
     fn info(&self, request: &Request) -> Result<Option<Info>> {
@@ -82,11 +82,11 @@ impl Service {
         &self,
         start: usize,
         pages: u32,
-        request: impl Fn(u32, u32) -> Request,
+        request: impl Fn(usize, u32) -> Request,
     ) -> Result {
         let mut done = 0;
         loop {
-            let next = start as u32 + done * PAGE_BYTES as u32;
+            let next = start + done as usize * PAGE_BYTES;
             match self.call(&request(next, pages - done))? {
                 // An answer without progress would be asked for ever.
                 Answer::Pages(some) if some <= pages - done && (some != 0 || pages == 0) => {
@@ -123,7 +123,7 @@ impl Service {
             self.release(handle)?;
             return Err(error);
         }
-        Ok(Memory { handle, first: first as usize, pages })
+        Ok(Memory { handle, first, pages })
     }
 }
 

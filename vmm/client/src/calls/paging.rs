@@ -32,12 +32,12 @@ impl Service {
     /// Supplies the page that a thread waits for by sharing it: the page at the address `page` of
     /// this client, which both clients have from then on.
     pub fn share_page(&self, ticket: u64, page: usize) -> Result {
-        self.done(&Request::Supply { ticket, page: page as u32, give: false })
+        self.done(&Request::Supply { ticket, page, give: false })
     }
 
     /// Supplies the page that a thread waits for by transferring it: the page is unmapped here.
     pub fn transfer_page(&self, ticket: u64, page: usize) -> Result {
-        self.done(&Request::Supply { ticket, page: page as u32, give: true })
+        self.done(&Request::Supply { ticket, page, give: true })
     }
 
     /// Refuses the page that a thread waits for.

@@ -18,7 +18,7 @@ pub struct Memory {
 
 /// A further thread of this program: the address of its IPC buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Thread(pub u32);
+pub struct Thread(pub usize);
 
 /// The service, which this client reaches through the endpoint in [`SERVICE_SLOT`].
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub struct Service(cap::Endpoint);
 
 impl Default for Service {
     fn default() -> Self {
-        Service(cap::Endpoint::from_bits(SERVICE_SLOT))
+        Service(cap::Endpoint::from_bits(SERVICE_SLOT as Word))
     }
 }
 
@@ -37,13 +37,15 @@ impl Service {
     pub fn send_raw(
         &self,
         label: u32,
-        words: &[u32],
-        capabilities: &[u32],
+        words: &[usize],
+        capabilities: &[Word],
     ) -> Result<core::result::Result<Answer, Refusal>> {
         let words = &words[..words.len().min(sel4::NUM_MESSAGE_REGISTERS)];
         let capabilities = &capabilities[..capabilities.len().min(3)];
         sel4::with_ipc_buffer_mut(|buffer| {
-            buffer.msg_regs_mut()[..words.len()].copy_from_slice(words);
+            for (place, &word) in buffer.msg_regs_mut().iter_mut().zip(words) {
+                *place = word as Word;
+            }
             buffer.caps_or_badges_mut()[..capabilities.len()].copy_from_slice(capabilities);
         });
         let info = MessageInfoBuilder::default()
@@ -52,9 +54,14 @@ impl Service {
             .extra_caps(capabilities.len());
         let answer = self.0.call(info.build());
         let length = answer.length().min(MAX_WORDS);
-        Ok(sel4::with_ipc_buffer(|buffer| {
-            Answer::parse(answer.label(), &buffer.msg_regs()[..length])
-        })?)
+        let mut words = [0; MAX_WORDS];
+        sel4::with_ipc_buffer(|buffer| {
+            for (word, &place) in words[..length].iter_mut().zip(buffer.msg_regs()) {
+                *word = place as usize;
+            }
+        });
+        // A label has 20 bits.
+        Ok(Answer::parse(answer.label() as u32, &words[..length])?)
     }
 
     /// Sends one request and returns the answer.
@@ -74,9 +81,7 @@ impl Service {
     /// Sends a request that is answered with [`Answer::Region`].
     pub(super) fn region(&self, request: &Request) -> Result<Memory> {
         match self.call(request)? {
-            Answer::Region { handle, first, pages } => {
-                Ok(Memory { handle, first: first as usize, pages })
-            }
+            Answer::Region { handle, first, pages } => Ok(Memory { handle, first, pages }),
             _ => Err(Error::Answer),
         }
     }
@@ -90,7 +95,7 @@ impl Service {
     }
 
     /// Sends a request that is answered with [`Answer::Address`].
-    pub(super) fn address(&self, request: &Request) -> Result<u32> {
+    pub(super) fn address(&self, request: &Request) -> Result<usize> {
         match self.call(request)? {
             Answer::Address(address) => Ok(address),
             _ => Err(Error::Answer),

@@ -7,7 +7,7 @@ use crate::protocol::{RegionHandle, Request, Rights};
 impl Service {
     /// Offers pages to another client, at most with `rights`; returns the ticket.
     pub fn offer(&self, to: u32, start: usize, pages: u32, rights: Rights) -> Result<u32> {
-        self.ticket(&Request::Offer { to, start: start as u32, pages, rights })
+        self.ticket(&Request::Offer { to, start, pages, rights })
     }
 
     /// Withdraws an offer that was not accepted.

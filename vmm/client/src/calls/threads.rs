@@ -8,12 +8,12 @@ impl Service {
     /// Allocates an IPC buffer for a new thread and returns its address. The capability to its
     /// frame goes to `slot`, or nowhere for 0.
     pub fn ipc_buffer(&self, slot: u32) -> Result<usize> {
-        Ok(self.address(&Request::IpcBuffer { slot })? as usize)
+        self.address(&Request::IpcBuffer { slot })
     }
 
     /// Frees such a buffer.
     pub fn release_ipc_buffer(&self, address: usize) -> Result {
-        self.done(&Request::ReleaseIpcBuffer { address: address as u32 })
+        self.done(&Request::ReleaseIpcBuffer { address })
     }
 
     /// Starts a further thread of this program, with a stack of `stack_pages` pages, an IPC buffer
@@ -22,13 +22,12 @@ impl Service {
     /// the program's CNode: the service puts the endpoint there that receives the thread's faults.
     pub fn spawn(
         &self,
-        entry: extern "fastcall" fn(usize, usize) -> !,
+        entry: sel4::ThreadEntry,
         argument: usize,
         stack_pages: u32,
         slot: u32,
     ) -> Result<Thread> {
-        let (entry, argument) = (entry as usize as u32, argument as u32);
-        let thread = NewThread { entry, argument, stack_pages, slot };
+        let thread = NewThread { entry: entry as usize, argument, stack_pages, slot };
         Ok(Thread(self.address(&Request::Thread(thread))?))
     }
 

@@ -5,13 +5,37 @@ use crate::types::items::{Amounts, RegionHandle, Resource, Rights};
 use crate::types::limits::MAX_GUARDS;
 use crate::types::malformed::Malformed;
 
+/// Parses a number of 32 bits.
+pub(super) fn number(word: usize) -> Result<u32, Malformed> {
+    u32::try_from(word).map_err(|_| Malformed::Value)
+}
+
+/// Parses numbers of 32 bits.
+pub(super) fn numbers<const N: usize>(words: [usize; N]) -> Result<[u32; N], Malformed> {
+    let mut numbers = [0; N];
+    for (place, word) in numbers.iter_mut().zip(words) {
+        *place = number(word)?;
+    }
+    Ok(numbers)
+}
+
+/// The words of numbers.
+pub(super) fn words<const N: usize>(numbers: [u32; N]) -> [usize; N] {
+    numbers.map(|number| number as usize)
+}
+
+/// Parses the bits of a set of flags.
+pub(super) fn bits(word: usize) -> Result<u32, Malformed> {
+    u32::try_from(word).map_err(|_| Malformed::Bits)
+}
+
 /// Parses rights.
-pub(super) fn rights(word: u32) -> Result<Rights, Malformed> {
-    Rights::from_bits(word).ok_or(Malformed::Bits)
+pub(super) fn rights(word: usize) -> Result<Rights, Malformed> {
+    Rights::from_bits(bits(word)?).ok_or(Malformed::Bits)
 }
 
 /// Parses a flag, 0 or 1.
-pub(super) fn flag(word: u32) -> Result<bool, Malformed> {
+pub(super) fn flag(word: usize) -> Result<bool, Malformed> {
     match word {
         0 => Ok(false),
         1 => Ok(true),
@@ -20,37 +44,40 @@ pub(super) fn flag(word: u32) -> Result<bool, Malformed> {
 }
 
 /// Parses the guard pages below (lower half) and above (upper half).
-pub(super) fn guards(word: u32) -> Result<(u32, u32), Malformed> {
+pub(super) fn guards(word: usize) -> Result<(u32, u32), Malformed> {
+    let word = number(word)?;
     let (below, above) = (word & 0xffff, word >> 16);
     let possible = below <= MAX_GUARDS && above <= MAX_GUARDS;
     possible.then_some((below, above)).ok_or(Malformed::Value)
 }
 
 /// Parses the pages mapped at a first touch.
-pub(super) fn around(word: u32) -> Result<u32, Malformed> {
+pub(super) fn around(word: usize) -> Result<u32, Malformed> {
     match word {
-        0 | 1 | 2 | 4 | 8 | 16 => Ok(word),
+        0 | 1 | 2 | 4 | 8 | 16 => number(word),
         _ => Err(Malformed::Value),
     }
 }
 
-/// The words of a number of 64 bits, the lower one first.
-pub(super) fn halves(number: u64) -> [u32; 2] {
-    [number as u32, (number >> 32) as u32]
+/// The words of a number of 64 bits, the lower half first: two also where one would do, so that
+/// messages are the same on every machine.
+pub(super) fn halves(number: u64) -> [usize; 2] {
+    words([number as u32, (number >> 32) as u32])
 }
 
 /// Parses a number of 64 bits.
-pub(super) fn whole(low: u32, high: u32) -> u64 {
-    u64::from(low) | u64::from(high) << 32
+pub(super) fn whole(low: usize, high: usize) -> Result<u64, Malformed> {
+    let [low, high] = numbers([low, high])?;
+    Ok(u64::from(low) | u64::from(high) << 32)
 }
 
 /// The word of guard pages below and above, as [`guards`] parses it.
-pub(super) fn guards_word((below, above): (u32, u32)) -> u32 {
-    below | above << 16
+pub(super) fn guards_word((below, above): (u32, u32)) -> usize {
+    (below | above << 16) as usize
 }
 
 impl Malformed {
-    pub(super) fn parse(word: u32) -> Result<Malformed, Malformed> {
+    pub(super) fn parse(word: usize) -> Result<Malformed, Malformed> {
         Ok(match word {
             1 => Malformed::Version,
             2 => Malformed::Number,
@@ -64,7 +91,7 @@ impl Malformed {
 }
 
 impl Resource {
-    pub(super) fn parse(word: u32) -> Result<Resource, Malformed> {
+    pub(super) fn parse(word: usize) -> Result<Resource, Malformed> {
         Ok(match word {
             1 => Resource::Frames,
             2 => Resource::Tables,
@@ -76,22 +103,24 @@ impl Resource {
 }
 
 impl RegionHandle {
-    pub(super) fn words(self) -> [u32; 3] {
+    pub(super) fn words(self) -> [usize; 3] {
         let [low, high] = halves(self.serial);
         [self.start, low, high]
     }
 
-    pub(super) fn parse([start, low, high]: [u32; 3]) -> RegionHandle {
-        RegionHandle { start, serial: whole(low, high) }
+    pub(super) fn parse(words: [usize; 3]) -> Result<RegionHandle, Malformed> {
+        let [start, low, high] = words;
+        Ok(RegionHandle { start, serial: whole(low, high)? })
     }
 }
 
 impl Amounts {
-    pub(super) fn words(self) -> [u32; 4] {
-        [self.frames, self.tables, self.slots, self.objects]
+    pub(super) fn words(self) -> [usize; 4] {
+        words([self.frames, self.tables, self.slots, self.objects])
     }
 
-    pub(super) fn parse([frames, tables, slots, objects]: [u32; 4]) -> Amounts {
-        Amounts { frames, tables, slots, objects }
+    pub(super) fn parse(words: [usize; 4]) -> Result<Amounts, Malformed> {
+        let [frames, tables, slots, objects] = numbers(words)?;
+        Ok(Amounts { frames, tables, slots, objects })
     }
 }

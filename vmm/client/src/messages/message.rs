@@ -13,13 +13,13 @@ pub(super) const REFUSED: u32 = 0x200;
 pub struct Message {
     label: u32,
     len: usize,
-    words: [u32; MAX_WORDS],
+    words: [usize; MAX_WORDS],
 }
 
 impl Message {
     /// Makes a message of a label and words. Words beyond [`MAX_WORDS`] are left out; no message
     /// of this crate has that many.
-    pub fn new(label: u32, words: &[u32]) -> Message {
+    pub fn new(label: u32, words: &[usize]) -> Message {
         let mut message = Message { label, len: words.len().min(MAX_WORDS), words: [0; MAX_WORDS] };
         message.words[..message.len].copy_from_slice(&words[..message.len]);
         message
@@ -31,7 +31,7 @@ impl Message {
     }
 
     /// The words.
-    pub fn words(&self) -> &[u32] {
+    pub fn words(&self) -> &[usize] {
         &self.words[..self.len]
     }
 
@@ -42,7 +42,7 @@ impl Message {
 }
 
 /// The message of this version with a number and words.
-pub(super) fn message(number: u32, words: &[u32]) -> Message {
+pub(super) fn message(number: u32, words: &[usize]) -> Message {
     Message::new(VERSION << VERSION_SHIFT | number, words)
 }
 
@@ -55,6 +55,6 @@ pub(super) fn number(label: u32) -> Result<u32, Malformed> {
 }
 
 /// Exactly `N` words, or the refusal of another length.
-pub(super) fn exactly<const N: usize>(words: &[u32]) -> Result<[u32; N], Malformed> {
+pub(super) fn exactly<const N: usize>(words: &[usize]) -> Result<[usize; N], Malformed> {
     words.try_into().map_err(|_| Malformed::Length)
 }

@@ -15,7 +15,7 @@ pub enum Answer {
         /// Its handle.
         handle: RegionHandle,
         /// The address of its first page after the guard below.
-        first: u32,
+        first: usize,
         /// Its pages, without guards.
         pages: u32,
     },
@@ -24,7 +24,7 @@ pub enum Answer {
         /// Its handle.
         handle: RegionHandle,
         /// The address of its first page after the guard below.
-        first: u32,
+        first: usize,
         /// Its pages, without guards.
         pages: u32,
         /// How many of them are done, from the first page on, holes included.
@@ -35,7 +35,7 @@ pub enum Answer {
     /// A thread that waits for a page.
     Fault(PagedFault),
     /// An address.
-    Address(u32),
+    Address(usize),
     /// The region, and the page, at an address.
     Info(Info),
     /// The memory that the client has.

@@ -8,7 +8,7 @@ bitflags! {
     pub struct Rights: u32 {
         /// The pages can be written.
         const WRITE = 1;
-        /// The pages can be read, and executed: IA32 cannot tell the one from the other.
+        /// The pages can be read, and executed: the kernel does not tell the one from the other.
         const READ = 2;
     }
 
@@ -56,7 +56,7 @@ pub struct Amounts {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RegionHandle {
     /// The address of its first page, guards included.
-    pub start: u32,
+    pub start: usize,
     /// A number that no other region has had.
     pub serial: u64,
 }

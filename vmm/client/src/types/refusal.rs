@@ -28,7 +28,7 @@ pub enum Refusal {
     /// memory is not the sender's alone to transfer. A copy of it is.
     Shared {
         /// The first such address.
-        address: u32,
+        address: usize,
     },
     /// The sender is at its limit.
     OutOfQuota {
@@ -46,22 +46,22 @@ pub enum Refusal {
     /// The address is outside user space or the region, not aligned, or in a guard.
     BadAddress {
         /// The first offending address.
-        address: u32,
+        address: usize,
     },
     /// Another region has these addresses.
     Overlap {
         /// The first address that is not free.
-        address: u32,
+        address: usize,
     },
     /// Nothing is mapped there.
     NotMapped {
         /// The first such address.
-        address: u32,
+        address: usize,
     },
     /// Something is mapped there already.
     AlreadyMapped {
         /// The first such address.
-        address: u32,
+        address: usize,
     },
     /// The rights are more than the region, or the offer, allows.
     BeyondRights,

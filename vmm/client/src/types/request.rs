@@ -16,7 +16,7 @@ pub enum Request {
     /// many pages are done, from the first one on.
     Map {
         /// The first page.
-        start: u32,
+        start: usize,
         /// The number of pages.
         pages: u32,
     },
@@ -24,14 +24,14 @@ pub enum Request {
     /// [`Answer::Pages`].
     Unmap {
         /// The first page.
-        start: u32,
+        start: usize,
         /// The number of pages.
         pages: u32,
     },
     /// Gives pages new rights. Answered with [`Answer::Pages`].
     Protect {
         /// The first page.
-        start: u32,
+        start: usize,
         /// The number of pages.
         pages: u32,
         /// The new rights.
@@ -44,7 +44,7 @@ pub enum Request {
     /// Answered with [`Answer::Info`], or [`Answer::Done`] where there is none.
     Query {
         /// The address.
-        address: u32,
+        address: usize,
         /// Whether to go on to the next region.
         next: bool,
     },
@@ -54,7 +54,7 @@ pub enum Request {
         /// The number of the other client.
         to: u32,
         /// The first page, which is mapped.
-        start: u32,
+        start: usize,
         /// The number of pages, all of one region.
         pages: u32,
         /// The most rights that the other client can have.
@@ -73,7 +73,7 @@ pub enum Request {
         /// The ticket; 0 for the oldest offer to the sender.
         ticket: u32,
         /// The address; 0 for any.
-        address: u32,
+        address: usize,
         /// The rights to map with.
         rights: Rights,
     },
@@ -83,7 +83,7 @@ pub enum Request {
         /// The region.
         region: RegionHandle,
         /// The address of the clone; 0 for any.
-        address: u32,
+        address: usize,
     },
     /// Allocates an IPC buffer for a new thread. Answered with [`Answer::Address`].
     IpcBuffer {
@@ -93,7 +93,7 @@ pub enum Request {
     /// Frees such a buffer and takes it from its thread. Answered with [`Answer::Done`].
     ReleaseIpcBuffer {
         /// Its address.
-        address: u32,
+        address: usize,
     },
     /// Asks for the memory that the sender has. Answered with [`Answer::Statistics`].
     Statistics,
@@ -142,7 +142,7 @@ pub enum Request {
         /// The ticket; 0 for the oldest offer of this kind to the sender.
         ticket: u32,
         /// The address; 0 for any.
-        address: u32,
+        address: usize,
         /// The rights to map with.
         rights: Rights,
     },
@@ -158,7 +158,7 @@ pub enum Request {
         /// The ticket of the fault.
         ticket: u64,
         /// The address of a page of the sender's own.
-        page: u32,
+        page: usize,
         /// Whether the page is transferred: unmapped here, and the other client's from now on.
         /// Otherwise both have it.
         give: bool,
@@ -175,7 +175,7 @@ pub enum Request {
     /// Ends a thread that was started so, and frees its memory. Answered with [`Answer::Done`].
     EndThread {
         /// The address of its IPC buffer.
-        thread: u32,
+        thread: usize,
         /// Whether the thread itself asks: then there is no answer.
         own: bool,
     },
@@ -204,7 +204,7 @@ pub struct Reserve {
     /// Pages, without guards.
     pub pages: u32,
     /// The address of its first page after the guard below; 0 for any.
-    pub address: u32,
+    pub address: usize,
     /// The rights that its pages are mapped with.
     pub rights: Rights,
     /// The most rights that its pages can ever have.
@@ -219,14 +219,14 @@ pub struct Reserve {
     pub name: Name,
 }
 
-/// The properties of a new thread. It begins with the address of its IPC buffer in ecx, and
-/// `argument` in edx.
+/// The properties of a new thread. It begins with the address of its IPC buffer and with
+/// `argument` as its arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NewThread {
     /// The address of its first instruction.
-    pub entry: u32,
+    pub entry: usize,
     /// A word for it.
-    pub argument: u32,
+    pub argument: usize,
     /// Pages of its stack, 1 to [`MAX_PAGES`].
     pub stack_pages: u32,
     /// An empty slot of the sender's CNode, for the capability to the endpoint that receives the

@@ -143,7 +143,7 @@ impl Server {
     ///
     /// # Errors
     /// [`crate::Error::NoProgram`] when none was loaded; what the kernel refuses.
-    pub fn start(&mut self, client: ClientId, argument: u32) -> Result<(), ServerError> {
+    pub fn start(&mut self, client: ClientId, argument: usize) -> Result<(), ServerError> {
         let start = self.entry(client).and_then(|entry| entry.start);
         let start = start.ok_or(crate::Error::NoProgram(client))?;
         self.set_going(&start, argument)?;
@@ -184,9 +184,9 @@ impl Server {
     }
 
     /// Writes a new thread's registers, and lets it run.
-    pub(super) fn set_going(&self, start: &Start, argument: u32) -> Result<(), ServerError> {
+    pub(super) fn set_going(&self, start: &Start, argument: usize) -> Result<(), ServerError> {
         let Start { tcb, entry, stack_top, ipc_buffer, thread_pointer } = *start;
-        let arguments = [ipc_buffer, argument as usize];
+        let arguments = [ipc_buffer, argument];
         let mut registers = first_registers(entry, stack_top, arguments, thread_pointer);
         Ok(let_run(tcb, self.options.priority, &mut registers)?)
     }

@@ -1,6 +1,6 @@
 //! The loop.
 
-use sel4::{MessageInfo, MessageInfoBuilder};
+use sel4::{MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{
     answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
 };
@@ -59,11 +59,14 @@ impl Server {
         // One word too many is enough to be refused.
         let length = info.length().min(words.len());
         sel4::with_ipc_buffer(|buffer| {
-            words[..length].copy_from_slice(&buffer.msg_regs()[..length])
+            for (word, &place) in words[..length].iter_mut().zip(buffer.msg_regs()) {
+                *word = place as usize;
+            }
         });
         let message = Incoming {
             badge,
-            label: info.label(),
+            // It has 20 bits.
+            label: info.label() as u32,
             words: &words[..length],
             capabilities: info.extra_caps(),
         };
@@ -113,10 +116,12 @@ impl Server {
     fn put(&mut self, message: &Message) -> MessageInfo {
         let words = message.words();
         sel4::with_ipc_buffer_mut(|buffer| {
-            buffer.msg_regs_mut()[..words.len()].copy_from_slice(words);
+            for (place, &word) in buffer.msg_regs_mut().iter_mut().zip(words) {
+                *place = word as Word;
+            }
         });
         self.counts.refused += u64::from(message.is_refusal());
-        MessageInfoBuilder::default().label(message.label()).length(words.len()).build()
+        MessageInfoBuilder::default().label(message.label() as Word).length(words.len()).build()
     }
 
     /// Takes a fault; says whether its thread is to be answered at once. A client has a capability

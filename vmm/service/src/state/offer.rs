@@ -11,7 +11,7 @@ use crate::types::ids::ClientId;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Offered {
     /// The giver's memory from this address on, in the region with this serial number.
-    Memory(u32, u64),
+    Memory(usize, u64),
     /// To page a region, which the pager calls this.
     Paging(u32),
 }

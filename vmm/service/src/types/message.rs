@@ -14,7 +14,7 @@ pub struct Incoming<'a> {
     /// The label of its message info.
     pub label: u32,
     /// Its words.
-    pub words: &'a [u32],
+    pub words: &'a [usize],
     /// Capabilities that came with it, unwrapped ones included.
     pub capabilities: usize,
 }
@@ -50,12 +50,14 @@ pub enum Event {
         /// What its registers are to be.
         start: Start,
         /// A word for it.
-        argument: u32,
+        argument: usize,
     },
 }
 
 /// What a server is to do for clients other than the one it answers; see
 /// [`crate::Service::next_deferred`].
+// One exists at a time, and a message is most of them.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug)]
 pub enum Deferred {
     /// Answer whom this slot keeps the right to answer: a thread that faulted, with an empty

@@ -22,6 +22,6 @@ pub struct Start {
     pub stack_top: usize,
     /// The address of its IPC buffer.
     pub ipc_buffer: usize,
-    /// Its thread pointer (GS base), or 0: its program has no thread-local storage.
+    /// Its thread pointer, or 0: its program has no thread-local storage.
     pub thread_pointer: usize,
 }

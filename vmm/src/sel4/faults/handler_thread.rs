@@ -161,27 +161,29 @@ where
     Ok(let_run(tcb, priority, &mut first_registers(entry, at, [at, 0], 0))?)
 }
 
-/// Where the thread starts.
-extern "fastcall" fn run<P>(start: usize, _: usize) -> !
-where
-    P: FnMut(&mut Manager, &Incident<'_>) -> Verdict,
-{
-    // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone
-    // while it runs.
-    let Start { shared, handler, tcb, watcher, cspace_root } =
-        unsafe { &mut *(start as *mut Start<P>) };
-    let endpoint = cap::Endpoint::from_bits(handler.endpoint.bits() as Word);
-    let (mut info, mut badge) = endpoint.recv(());
-    loop {
-        let answer = {
-            let vmm = &mut *shared.lock_or(|owner| refuse_fault_of(owner, &info, badge));
-            follow_cspace(vmm, (*tcb, watcher), cspace_root);
-            handler.handle(vmm, &info, badge)
-        };
-        (info, badge) = match answer {
-            Some(answer) => endpoint.reply_recv(answer, ()),
-            None => endpoint.recv(()),
-        };
+sel4::thread_entry! {
+    /// Where the thread starts.
+    fn run<P>(start: usize, _: usize) -> !
+    where
+        P: FnMut(&mut Manager, &Incident<'_>) -> Verdict,
+    {
+        // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone
+        // while it runs.
+        let Start { shared, handler, tcb, watcher, cspace_root } =
+            unsafe { &mut *(start as *mut Start<P>) };
+        let endpoint = cap::Endpoint::from_bits(handler.endpoint.bits() as Word);
+        let (mut info, mut badge) = endpoint.recv(());
+        loop {
+            let answer = {
+                let vmm = &mut *shared.lock_or(|owner| refuse_fault_of(owner, &info, badge));
+                follow_cspace(vmm, (*tcb, watcher), cspace_root);
+                handler.handle(vmm, &info, badge)
+            };
+            (info, badge) = match answer {
+                Some(answer) => endpoint.reply_recv(answer, ()),
+                None => endpoint.recv(()),
+            };
+        }
     }
 }
 

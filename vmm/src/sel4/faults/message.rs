@@ -51,7 +51,7 @@ pub fn decode(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
 #[inline]
 fn page_fault(buffer: &IpcBuffer) -> ThreadFault {
     let words = buffer.msg_regs();
-    let word = |index: u32| words[index as usize] as usize;
+    let word = |index: sel4::Word| words[index as usize] as usize;
     ThreadFault::Page(PageFault::from_x86_words(
         word(sys::seL4_VMFault_IP),
         word(sys::seL4_VMFault_Addr),

@@ -30,14 +30,14 @@ pub enum PagerCall {
 }
 
 impl PagerCall {
-    /// The label of the message that tells a pager of a request: ticket, token, and twice
-    /// the page number, one more for a write.
-    pub const REQUEST_LABEL: u32 = 0x523;
+    /// The label of the message that tells a pager of a request: the two halves of the ticket,
+    /// token, and twice the page number, one more for a write.
+    pub const REQUEST_LABEL: Word = 0x523;
 
-    pub(super) fn from_label(label: u32) -> Option<PagerCall> {
+    pub(super) fn from_label(label: Word) -> Option<PagerCall> {
         [PagerCall::Next, PagerCall::Supply, PagerCall::Refuse]
             .into_iter()
-            .find(|&call| call as u32 == label)
+            .find(|&call| call as Word == label)
     }
 }
 
@@ -85,7 +85,7 @@ impl Pagers {
     pub fn tell(&self, request: &PageRequest) {
         let Some(pager) = self.find(request.token) else { return };
         let [low, high] = words_of(request.ticket);
-        put([low, high, request.token, page_word(request)]);
+        put([low, high, request.token as Word, page_word(request)]);
         let info = MessageInfoBuilder::default().label(PagerCall::REQUEST_LABEL).length(4).build();
         cap::Endpoint::from_bits(pager.endpoint.bits() as Word).nb_send(info);
     }
@@ -93,7 +93,13 @@ impl Pagers {
 
 /// A ticket as the words of a message.
 pub(super) fn words_of(ticket: u64) -> [Word; 2] {
-    [ticket as Word, (ticket >> 32) as Word]
+    [ticket as u32 as Word, (ticket >> 32) as Word]
+}
+
+/// The ticket of two words, if both are halves of one.
+pub(super) fn ticket_of(low: Word, high: Word) -> Option<u64> {
+    let [low, high] = [u32::try_from(low).ok()?, u32::try_from(high).ok()?];
+    Some(u64::from(low) | u64::from(high) << 32)
 }
 
 /// The page that a request is for, and whether the thread was about to write.

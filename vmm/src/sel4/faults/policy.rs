@@ -30,7 +30,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The label of the message that [`Verdict::HandTo`] sends.
-    pub const HANDED_LABEL: u32 = 0x510;
+    pub const HANDED_LABEL: Word = 0x510;
 }
 
 /// A fault that cannot be resolved, for whoever decides what becomes of the thread. Its `Display`
@@ -112,16 +112,16 @@ impl fmt::Display for Incident<'_> {
         }
         write!(f, "  badge {}, {:?}", self.id.badge(), self.thread.space)?;
         let Some(registers) = &self.registers else { return writeln!(f) };
-        let r = registers.inner();
-        writeln!(
-            f,
-            ", eip {:08x} esp {:08x} ebp {:08x} eflags {:08x}",
-            r.eip, r.esp, r.ebp, r.eflags
-        )?;
-        writeln!(
-            f,
-            "  eax {:08x} ebx {:08x} ecx {:08x} edx {:08x} esi {:08x} edi {:08x}",
-            r.eax, r.ebx, r.ecx, r.edx, r.esi, r.edi
-        )
+        // Those that say where it was beside its space, the others six a line.
+        let named = registers.named();
+        let digits = sel4::WORD_SIZE / 4;
+        let (place, others) = named.split_at(4);
+        write!(f, ",")?;
+        place.iter().try_for_each(|(name, value)| write!(f, " {name} {value:0digits$x}"))?;
+        for line in others.chunks(6) {
+            write!(f, "\n ")?;
+            line.iter().try_for_each(|(name, value)| write!(f, " {name} {value:0digits$x}"))?;
+        }
+        writeln!(f)
     }
 }

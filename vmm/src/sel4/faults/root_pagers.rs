@@ -26,7 +26,9 @@ use untyped_alloc::CPtr;
 
 use super::handler::{answer_kept, FaultHandler};
 use super::message::ThreadFault;
-use super::pager_table::{answer, page_word, words_of, Pager, PagerCall, MAX_PAGERS, PAGER_BADGE};
+use super::pager_table::{
+    answer, page_word, ticket_of, words_of, Pager, PagerCall, MAX_PAGERS, PAGER_BADGE,
+};
 use super::policy::{Incident, Verdict};
 use super::Manager;
 use crate::types::error::{Error, Result};
@@ -158,7 +160,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
             [words[0], words[1], words[2], words[3]]
         });
         let [low, high, page, how] = words;
-        let ticket = u64::from(low) | u64::from(high) << 32;
+        let Some(ticket) = ticket_of(low, high) else { return answer([REFUSED]) };
         let wanted = match call {
             PagerCall::Supply => 4,
             PagerCall::Next | PagerCall::Refuse => 2,

@@ -114,36 +114,38 @@ pub(super) fn release_pinned(vmm: &mut Manager, parts: &mut ThreadParts) -> Resu
     vmm.release_thread(parts)
 }
 
-/// Where the thread starts.
-extern "fastcall" fn watch(start: usize, _: usize) -> ! {
-    // SAFETY: `run` wrote it there, above this thread's stack pointer, and nobody changes it.
-    let Watched { endpoint, name, stack } = unsafe { &*(start as *const Watched) };
-    let endpoint = cap::Endpoint::from_bits(endpoint.bits() as Word);
-    let fault = loop {
-        let (info, _) = endpoint.recv(());
-        if let Some(fault) = sel4::with_ipc_buffer(|buffer| decode(buffer, &info)) {
-            break fault;
-        }
-    };
-    let name = name.as_str();
-    let policy = "a policy must touch mapped memory only, and fit in HandlerOptions::stack_pages";
-    match fault {
-        ThreadFault::Page(fault) if (stack.guard()..stack.bottom()).contains(&fault.address) => {
-            panic!(
-                "the thread \"{name}\", which answers faults, has used up its stack of {} bytes: \
-                 {:#x} is in the guard below, instruction at {:#x}; {policy}",
-                stack.top() - stack.bottom(),
-                fault.address,
-                fault.ip
-            )
-        }
-        ThreadFault::Page(fault) => panic!(
-            "the thread \"{name}\", which answers faults, has faulted itself: {:?} {:#x}, \
-             instruction at {:#x}; {policy}",
-            fault.access, fault.address, fault.ip
-        ),
-        other => {
-            panic!("the thread \"{name}\", which answers faults, has faulted itself: {other:x?}")
+sel4::thread_entry! {
+    /// Where the thread starts.
+    fn watch(start: usize, _: usize) -> ! {
+        // SAFETY: `run` wrote it there, above this thread's stack pointer, and nobody changes it.
+        let Watched { endpoint, name, stack } = unsafe { &*(start as *const Watched) };
+        let endpoint = cap::Endpoint::from_bits(endpoint.bits() as Word);
+        let fault = loop {
+            let (info, _) = endpoint.recv(());
+            if let Some(fault) = sel4::with_ipc_buffer(|buffer| decode(buffer, &info)) {
+                break fault;
+            }
+        };
+        let name = name.as_str();
+        let policy = "a policy must touch mapped memory only, and fit in HandlerOptions::stack_pages";
+        match fault {
+            ThreadFault::Page(fault) if (stack.guard()..stack.bottom()).contains(&fault.address) => {
+                panic!(
+                    "the thread \"{name}\", which answers faults, has used up its stack of {} bytes: \
+                     {:#x} is in the guard below, instruction at {:#x}; {policy}",
+                    stack.top() - stack.bottom(),
+                    fault.address,
+                    fault.ip
+                )
+            }
+            ThreadFault::Page(fault) => panic!(
+                "the thread \"{name}\", which answers faults, has faulted itself: {:?} {:#x}, \
+                 instruction at {:#x}; {policy}",
+                fault.access, fault.address, fault.ip
+            ),
+            other => {
+                panic!("the thread \"{name}\", which answers faults, has faulted itself: {other:x?}")
+            }
         }
     }
 }

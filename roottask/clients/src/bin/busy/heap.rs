@@ -25,7 +25,7 @@ pub fn heap(service: &Service, random: &mut Random) -> Result {
     let (below, above) = (1 + random.below(MAX_BESIDE_LINE), 1 + random.below(MAX_BESIDE_LINE));
     let reserve = Reserve {
         pages: below + above,
-        address: (line - below as usize * PAGE) as u32,
+        address: line - below as usize * PAGE,
         rights: Rights::READ_WRITE,
         ceiling: Rights::READ_WRITE,
         around: 1,

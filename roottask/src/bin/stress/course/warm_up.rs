@@ -5,6 +5,7 @@
 //! one. So the warm-up has at one time more of everything than the phases ever have.
 
 use alloc::vec::Vec;
+use roottask::arch::LARGE_BITS;
 
 use roottask::Outcome;
 use vmm::{Blueprint, CPtr, RegionId, RegionOptions};
@@ -50,7 +51,7 @@ fn stretch(stress: &mut Stress) -> Outcome {
     let page = RegionOptions::new(1).named("warm-up");
     for number in 0..MAX_REGIONS {
         let options = match number < TABLES {
-            true => page.aligned(22),
+            true => page.aligned(LARGE_BITS),
             false => page,
         };
         regions.extend(stress.attempt(Kind::Map, |vmm| vmm.map(own, &options))?);

@@ -36,7 +36,8 @@ impl Session<'_> {
     ) -> Outcome<Option<Answer>> {
         let incoming = Incoming {
             badge: message.badge,
-            label: message.info.label(),
+            // It has 20 bits.
+            label: message.info.label() as u32,
             words: message.words(),
             capabilities: message.info.extra_caps(),
         };
@@ -67,7 +68,7 @@ impl Session<'_> {
     ) -> Outcome<Option<Answer>> {
         check_eq!(message.info.label(), sys::seL4_Fault_VMFault);
         check_eq!(message.words().len(), sys::seL4_VMFault_Length as usize);
-        let word = |index: usize| message.words()[index] as usize;
+        let word = |index: usize| message.words()[index];
         let fault = PageFault::from_x86_words(word(0), word(1), word(2), word(3));
         let badge = message.badge;
         let handled = stress.attempt(Kind::ClientFault, |vmm| vmm.handle_fault(badge, &fault))?;

@@ -77,9 +77,9 @@ pub fn plan(stress: &mut Stress) -> (usize, Kill) {
 }
 
 /// Lets a client's thread run.
-pub fn let_run(start: &Start, argument: u32, priority: Word) -> Outcome {
+pub fn let_run(start: &Start, argument: usize, priority: Word) -> Outcome {
     let Start { tcb, entry, stack_top, ipc_buffer, thread_pointer } = *start;
-    let arguments = [ipc_buffer, argument as usize];
+    let arguments = [ipc_buffer, argument];
     let mut registers = first_registers(entry, stack_top, arguments, thread_pointer);
     Ok(run(tcb, priority, &mut registers)?)
 }

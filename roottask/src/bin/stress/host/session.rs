@@ -75,11 +75,11 @@ impl Session<'_> {
         let argument = self.argument(stress);
         let kill = stress.random.once_in(2).then(|| plan(stress));
         self.clients.push(Client { id, argument, kill, messages: 0, spoke: false, end: None });
-        self.let_run(&start, argument)
+        self.let_run(&start, argument as usize)
     }
 
     /// Lets a client's thread run, at a priority that no other has.
-    pub(super) fn let_run(&mut self, start: &Start, argument: u32) -> Outcome {
+    pub(super) fn let_run(&mut self, start: &Start, argument: usize) -> Outcome {
         check!(!self.priorities.is_empty());
         let priority = self.priorities.pop().unwrap_or_default();
         let_run(start, argument, priority)

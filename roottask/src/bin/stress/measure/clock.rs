@@ -4,8 +4,6 @@
 //! real-time clock. Under instruction counting that would be the one thing that differs between two
 //! runs; there the counter is the time: a tick is an instruction, of a nanosecond each.
 
-use core::arch::x86::_rdtsc;
-
 use sel4::init_thread::slot;
 
 /// Selects a register of the real-time clock.
@@ -17,9 +15,7 @@ const SECONDS: u8 = 0;
 /// Ticks since the machine started.
 #[inline(always)]
 pub fn ticks() -> u64 {
-    // SAFETY: the kernel lets user code read the counter (it leaves CR4.TSD clear); reading it
-    // changes nothing.
-    unsafe { _rdtsc() }
+    roottask::arch::ticks()
 }
 
 /// Seconds since it was made.

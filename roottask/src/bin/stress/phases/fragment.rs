@@ -1,6 +1,7 @@
 //! Fragmentation on purpose: every second block is freed, then big ones are asked for.
 
 use alloc::vec::Vec;
+use roottask::arch::LARGE_BITS;
 
 use roottask::Outcome;
 use vmm::{Blueprint, Object, PageSize, RegionOptions};
@@ -58,7 +59,9 @@ fn ask_for_big_ones(stress: &mut Stress, size_bits: u8) -> Outcome {
         let blueprint = Blueprint::Untyped { size_bits };
         bigs.extend(stress.attempt(Kind::Allocate, |vmm| vmm.allocate(blueprint))?);
     }
-    let large = RegionOptions::new(1024).aligned(22).page_size(PageSize::Large { bits: 22 });
+    let large = RegionOptions::new(1 << (LARGE_BITS - 12))
+        .aligned(LARGE_BITS)
+        .page_size(PageSize::Large { bits: LARGE_BITS });
     if let Some(id) = stress.attempt(Kind::MapLarge, |vmm| vmm.map(own, &large))? {
         stress.must(Kind::Release, |vmm| vmm.release(id))?;
     }

@@ -1,6 +1,7 @@
 //! Large pages: they appear where memory allows, and fall back to small ones where they are cut.
 
 use alloc::vec::Vec;
+use roottask::arch::LARGE_BITS;
 
 use roottask::{check, Outcome};
 use vmm::{PageSize, RegionId, RegionOptions, Rights};
@@ -11,7 +12,7 @@ use crate::measure::Kind;
 use crate::model::PAGE;
 
 /// Pages of the smallest size in a large one.
-const SMALL: usize = 1024;
+const SMALL: usize = 1 << (LARGE_BITS - 12);
 
 /// A region in our own space, and the stamps of some of its pages.
 struct Big {
@@ -45,10 +46,10 @@ fn make(stress: &mut Stress) -> Outcome<Option<Big>> {
     let own = stress.expected.own();
     let large = stress.random.once_in(2);
     let (pages, size) = match large {
-        true => (SMALL * stress.random.within(1, 2), PageSize::Large { bits: 22 }),
+        true => (SMALL * stress.random.within(1, 2), PageSize::Large { bits: LARGE_BITS }),
         false => (SMALL + stress.random.below(SMALL), PageSize::Auto),
     };
-    let options = RegionOptions::new(pages).named("big").aligned(22).page_size(size);
+    let options = RegionOptions::new(pages).named("big").aligned(LARGE_BITS).page_size(size);
     let made = stress.attempt(Kind::MapLarge, |vmm| vmm.map(own, &options))?;
     let Some(id) = made else { return Ok(None) };
     check!(!large || stress.vmm.large_pages_in(id)? == pages);

@@ -1,5 +1,6 @@
 //! Requests that are wrong, or more than is allowed: refused, with nothing changed.
 
+use roottask::arch::LARGE_BITS;
 use roottask::{check_eq, Outcome};
 use vmm::{Error, PageSize, Quota, RegionOptions, Resource, Rights};
 
@@ -99,7 +100,9 @@ fn misaligned(stress: &mut Stress) -> Outcome {
     let odd = RegionOptions::new(1).at(0x5000_0000 + 4 * stress.random.within(1, 1023));
     let address = |error: &Error| matches!(error, Error::Address(_));
     stress.refused(Kind::Map, address, |vmm| vmm.map(space, &odd))?;
-    let short = RegionOptions::new(1000).aligned(22).page_size(PageSize::Large { bits: 22 });
+    let short = RegionOptions::new(1000)
+        .aligned(LARGE_BITS)
+        .page_size(PageSize::Large { bits: LARGE_BITS });
     stress.refused(Kind::MapLarge, address, |vmm| vmm.map(space, &short))
 }
 

@@ -21,7 +21,9 @@ const MAX_THREADS: usize = 4;
 /// The most pages of a stack.
 const MAX_PAGES: usize = 48;
 /// The most bytes of a level: with the two words that are pushed, no guard is passed over.
-const MAX_STEP: usize = PAGE - 8;
+const MAX_STEP: usize = PAGE - 2 * WORD;
+/// Bytes of a word that is pushed.
+const WORD: usize = size_of::<usize>();
 
 /// A thread and the stack that it grows, beside the one it was made with.
 struct Digger {
@@ -170,11 +172,13 @@ fn check_stack(stress: &mut Stress, digger: &Digger, program: &Program) -> Outco
 fn check_words(digger: &Digger, view: usize, return_address: usize) -> Outcome {
     let (bottom, mut at) = (digger.stack.bottom(), digger.stack.top());
     let pushed = |at: &mut usize, value: usize| -> Outcome<bool> {
-        *at -= 4;
+        *at -= WORD;
         if *at < bottom {
             return Ok(false);
         }
-        check_eq!(word(view + (*at - bottom)) as usize, value);
+        let seen = view + (*at - bottom);
+        let halves = (0..WORD / 4).map(|half| (word(seen + 4 * half) as usize) << (32 * half));
+        check_eq!(halves.sum::<usize>(), value);
         Ok(true)
     };
     loop {

@@ -9,7 +9,7 @@ use crate::measure::Kind;
 
 /// The first words of a message, taken out of the IPC buffer: the serial line and the clock use it
 /// too.
-struct Words([Word; WORDS]);
+struct Words([usize; WORDS]);
 
 /// The longest message that is looked at, and a word more.
 const WORDS: usize = 1 + MAX_WORDS;
@@ -18,15 +18,18 @@ impl Words {
     fn take() -> Words {
         let mut words = Words([0; WORDS]);
         sel4::with_ipc_buffer(|buffer| {
-            let count = words.0.len();
-            words.0.copy_from_slice(&buffer.msg_regs()[..count]);
+            for (word, &place) in words.0.iter_mut().zip(buffer.msg_regs()) {
+                *word = place as usize;
+            }
         });
         words
     }
 
     fn put_back(&self) {
         sel4::with_ipc_buffer_mut(|buffer| {
-            buffer.msg_regs_mut()[..self.0.len()].copy_from_slice(&self.0);
+            for (place, &word) in buffer.msg_regs_mut().iter_mut().zip(&self.0) {
+                *place = word as Word;
+            }
         });
     }
 }
@@ -49,7 +52,7 @@ impl Answer {
     pub fn new(message: &protocol::Message) -> Answer {
         let mut words = Words([0; WORDS]);
         words.0[..message.words().len()].copy_from_slice(message.words());
-        let info = MessageInfoBuilder::default().label(message.label());
+        let info = MessageInfoBuilder::default().label(message.label() as Word);
         Answer(info.length(message.words().len()).build(), words)
     }
 
@@ -76,7 +79,7 @@ impl Message {
     }
 
     /// Its words. Of one that is too long for any purpose, the first.
-    pub fn words(&self) -> &[Word] {
+    pub fn words(&self) -> &[usize] {
         &self.words.0[..self.info.length().min(WORDS)]
     }
 

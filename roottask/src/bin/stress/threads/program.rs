@@ -5,7 +5,7 @@
 
 use core::arch::global_asm;
 
-use roottask::Outcome;
+use roottask::{ax, cx, di, sp, word, Outcome};
 use vmm::sel4::faults::ThreadFault;
 use vmm::{RegionId, RegionOptions, Rights, SpaceId};
 
@@ -15,20 +15,20 @@ use crate::measure::Kind;
 global_asm!(
     ".pushsection .rodata",
     ".global worker_touch",
-    "worker_touch:", // edi: the list
-    "mov eax, [edi]",
-    "test eax, eax",
+    "worker_touch:", // di: the list, each an address and a number, in words
+    concat!("mov ", ax!(), ", [", di!(), "]"),
+    concat!("test ", ax!(), ", ", ax!()),
     "jz worker_done",
-    "mov edx, [edi + 4]",
+    concat!("mov edx, [", di!(), " + ", word!(), "]"),
     "test al, 1",
     "jnz 2f",
-    "mov [eax], edx",
-    "add edi, 8",
+    concat!("mov [", ax!(), "], edx"),
+    concat!("add ", di!(), ", 2 * ", word!()),
     "jmp worker_touch",
     "2:",
-    "cmp edx, [eax - 1]",
+    concat!("cmp edx, [", ax!(), " - 1]"),
     "jne worker_wrong",
-    "add edi, 8",
+    concat!("add ", di!(), ", 2 * ", word!()),
     "jmp worker_touch",
     ".global worker_done",
     "worker_done:",
@@ -37,9 +37,9 @@ global_asm!(
     "worker_wrong:",
     "ud2",
     ".global worker_dig",
-    "worker_dig:", // ecx: bytes of a level, but for the two words that are pushed
-    "sub esp, ecx",
-    "push esp",
+    "worker_dig:", // cx: bytes of a level, but for the two words that are pushed
+    concat!("sub ", sp!(), ", ", cx!()),
+    concat!("push ", sp!()),
     "call worker_dig",
     ".global worker_end",
     "worker_end:",

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   its stack:    list ── address, value │ address, value │ … │ 0
-//!   its program:  edi ──► the entry it is at: everything before it is done
+//!   its program:  di ───► the entry it is at: everything before it is done
 //! ```
 //!
 //! So what a thread does is known beforehand, and how far it got can be read from its registers.
@@ -10,6 +10,7 @@
 use alloc::vec::Vec;
 use core::mem::size_of;
 
+use roottask::arch::{cx_mut, di, di_mut};
 use roottask::{Outcome, Thread, ThreadOptions};
 use sel4::{UserContext, Word};
 use vmm::{CPtr, Error, SpaceId, Stack, ThreadId};
@@ -33,15 +34,16 @@ pub struct Touch {
 impl Touch {
     fn encode(self) -> [u8; ENTRY] {
         let mut entry = [0; ENTRY];
-        let address = self.address as u32 | u32::from(!self.write);
-        entry[..4].copy_from_slice(&address.to_le_bytes());
-        entry[4..].copy_from_slice(&self.value.to_le_bytes());
+        let address = self.address | usize::from(!self.write);
+        let (first, second) = entry.split_at_mut(size_of::<usize>());
+        first.copy_from_slice(&address.to_le_bytes());
+        second.copy_from_slice(&(self.value as usize).to_le_bytes());
         entry
     }
 }
 
 /// Bytes of an entry of a list.
-const ENTRY: usize = 2 * size_of::<u32>();
+const ENTRY: usize = 2 * size_of::<usize>();
 /// The longest list that a stack of one page has room for, with its end.
 pub const MAX_TOUCHES: usize = PAGE / ENTRY - 1;
 
@@ -94,7 +96,7 @@ impl Worker {
     pub fn start_touching(&self, code: usize) -> Outcome {
         let mut context = UserContext::default();
         *context.pc_mut() = code as Word;
-        context.inner_mut().edi = self.bottom() as Word;
+        *di_mut(&mut context) = self.bottom() as Word;
         self.thread.run(&mut context)
     }
 
@@ -103,7 +105,7 @@ impl Worker {
         let mut context = UserContext::default();
         *context.pc_mut() = dig_entry(code) as Word;
         *context.sp_mut() = stack.top() as Word;
-        context.inner_mut().ecx = step as Word;
+        *cx_mut(&mut context) = step as Word;
         self.thread.run(&mut context)
     }
 
@@ -114,7 +116,7 @@ impl Worker {
 
     /// How many of its touches are done. It must not be running.
     pub fn progress(&self) -> Outcome<usize> {
-        let at = self.thread.tcb().tcb_read_all_registers(false)?.inner().edi as usize;
+        let at = di(&self.thread.tcb().tcb_read_all_registers(false)?) as usize;
         Ok(at.saturating_sub(self.bottom()) / ENTRY)
     }
 

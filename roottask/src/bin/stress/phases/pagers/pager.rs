@@ -133,23 +133,25 @@ pub fn stamp(stress: &mut Stress, pager: &Pager, area: &mut TouchArea) {
     }
 }
 
-/// The pager's thread: it does as its brief says.
-extern "fastcall" fn serve(brief: usize, _: usize) -> ! {
-    let brief = brief as *mut Brief;
-    // SAFETY: `pager` wrote it there, and nobody else uses it while this thread runs.
-    let brief = unsafe { &mut *brief };
-    let news = cap::Notification::from_bits(brief.news);
-    let mut last = [0; 2];
-    loop {
-        news.wait();
+sel4::thread_entry! {
+    /// The pager's thread: it does as its brief says.
+    fn serve(brief: usize, _: usize) -> ! {
+        let brief = brief as *mut Brief;
+        // SAFETY: `pager` wrote it there, and nobody else uses it while this thread runs.
+        let brief = unsafe { &mut *brief };
+        let news = cap::Notification::from_bits(brief.news);
+        let mut last = [0; 2];
         loop {
-            let [_, low, high, page] = call(brief.calls, PagerCall::Next, &last);
-            if [low, high] == [0; 2] {
-                break;
+            news.wait();
+            loop {
+                let [_, low, high, page] = call(brief.calls, PagerCall::Next, &last);
+                if [low, high] == [0; 2] {
+                    break;
+                }
+                last = [low, high];
+                // The lowest bit says whether it is a write.
+                brief.surprises += u32::from(!answer(brief, last, page as usize >> 1));
             }
-            last = [low, high];
-            // The lowest bit says whether it is a write.
-            brief.surprises += u32::from(!answer(brief, last, page as usize >> 1));
         }
     }
 }

@@ -1,0 +1,56 @@
+//! The architecture that the program runs on, as the manager describes it, held to the bindings: a
+//! number that differs does not compile.
+
+use sel4::{sys, vspace_levels, FrameObjectType, ObjectBlueprint, TranslationTableObjectType};
+
+use crate::types::architecture::Architecture;
+
+/// The architecture that the program runs on.
+#[cfg(target_arch = "x86")]
+pub(super) const ARCHITECTURE: Architecture = Architecture::IA32;
+/// The architecture that the program runs on.
+#[cfg(target_arch = "x86_64")]
+pub(super) const ARCHITECTURE: Architecture = Architecture::X86_64;
+
+/// Pages of book-keeping that are enough to start with: records have words.
+pub(super) const DEFAULT_POOL_PAGES: usize = 4 * size_of::<usize>();
+
+const fn bits(blueprint: ObjectBlueprint) -> u8 {
+    blueprint.physical_size_bits() as u8
+}
+
+const _: () = {
+    let sizes = ARCHITECTURE.sizes;
+    assert!(sizes.word_bits as usize == sel4::WORD_SIZE);
+    assert!(sizes.slot_bits == bits(ObjectBlueprint::CNode { size_bits: 0 }));
+    assert!(sizes.tcb_bits == bits(ObjectBlueprint::Tcb));
+    assert!(sizes.endpoint_bits == bits(ObjectBlueprint::Endpoint));
+    assert!(sizes.notification_bits == bits(ObjectBlueprint::Notification));
+    assert!(sizes.asid_pool_bits == bits(ObjectBlueprint::asid_pool()));
+    assert!(sizes.ipc_buffer_bytes() == size_of::<sel4::IpcBuffer>());
+    assert!(sizes.untyped_min_bits as u32 == sys::seL4_MinUntypedBits as u32);
+    assert!(sizes.untyped_max_bits as u32 == sys::seL4_MaxUntypedBits as u32);
+    assert!(sizes.retype_limit == sel4::sel4_cfg_usize!(RETYPE_FAN_OUT_LIMIT));
+    assert!(sizes.table_levels as usize == vspace_levels::NUM_LEVELS);
+    assert!(sizes.frame_bits[0] as usize == FrameObjectType::GRANULE.bits());
+    assert!(sizes.frame_bits[1] as usize == FrameObjectType::LargePage.bits());
+    assert!(sizes.frame_bits[2] == 0);
+
+    let geometry = ARCHITECTURE.geometry;
+    assert!(geometry.page_bits as usize == FrameObjectType::GRANULE.bits());
+    assert!(geometry.user_end <= sys::PPTR_USER_TOP as usize);
+    assert!(geometry.levels.len() == vspace_levels::NUM_LEVELS);
+    let mut level = 0;
+    while level < geometry.levels.len() {
+        let shape = &geometry.levels[level];
+        assert!(shape.entry_bits as usize == vspace_levels::step_bits(level));
+        assert!(shape.span_bits() as usize == vspace_levels::span_bits(level));
+        let holds_frames = level + 1 > vspace_levels::HIGHEST_LEVEL_WITH_PAGE_ENTRIES;
+        assert!(shape.holds_frames == holds_frames);
+        match TranslationTableObjectType::from_level(level) {
+            Some(table) => assert!(sizes.table_bits == bits(table.blueprint())),
+            None => panic!("the bindings lack a level"),
+        }
+        level += 1;
+    }
+};
