@@ -9,6 +9,7 @@ use sel4::{cap, Word};
 use vmm::sel4::faults::{decode, ThreadFault};
 use vmm::{Blueprint, CPtr, PageSize, RegionId, RegionOptions, Resolution};
 
+use crate::arch::LARGE_BITS;
 use crate::context::{answer_fault, cap_of, let_children_run, unexpected, Context, DONE};
 use crate::probe::words;
 
@@ -178,12 +179,13 @@ fn a_page_in_each_mib_does_not_keep_large_pages_from_being_had(context: &mut Con
         context.vmm.write(space, region.start().bits(), &region.start().bits().to_ne_bytes())?;
     }
     let free = context.vmm.stats().allocator.free_bytes();
-    let options = RegionOptions::new(1024).aligned(22).page_size(PageSize::Large { bits: 22 });
+    let large = PageSize::Large { bits: LARGE_BITS };
+    let options = RegionOptions::new((1 << LARGE_BITS) / PAGE).aligned(LARGE_BITS).page_size(large);
     let mut large = Vec::new();
     while let Ok(region) = context.vmm.map(own, &options) {
         large.push(region);
     }
-    let had = large.len() << 22;
+    let had = large.len() << LARGE_BITS;
     sel4_root_task::debug_println!("  {had} bytes had as large pages of {free} that are free");
     let outcome = (|| {
         check!(had + (4 << 20) > free / 10 * 9);
