@@ -356,11 +356,12 @@ fn a_buffer_is_memory_like_any_other_that_can_be_written(target: Target) {
         at += PAGE;
     }
     let region = host.vmm.map(own, &one.at(at)).expect("memory");
-    for byte in [1, 4, 256, 511, 513] {
+    let aligned = target.ipc_buffer_bytes();
+    for byte in [1, 4, 256, 511, aligned / 2, aligned - 1, aligned + 1] {
         let address = at + byte;
         host.refuses(Error::BadIpcBuffer { address }, |vmm| vmm.ipc_buffer_in(region, address));
     }
-    let buffer = host.vmm.ipc_buffer_in(region, at + 512).expect("memory like any other");
+    let buffer = host.vmm.ipc_buffer_in(region, at + aligned).expect("memory like any other");
     host.vmm.release_ipc_buffer(buffer).expect("a buffer");
     host.check();
 }
