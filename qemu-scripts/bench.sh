@@ -5,8 +5,8 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# The result that test.sh compares with.
-BASELINE=$SCRIPTS/bench-baseline.json
+# The result that test.sh compares with, for each architecture.
+baseline() { echo "$SCRIPTS/bench-baseline-$ARCH.json"; }
 
 usage() {
     cat <<EOF2
@@ -17,15 +17,15 @@ invocations in the same run (the floor), their ratio, kernel calls, and bytes of
 for each page. All figures are for one unit: a page, a buffer, a call. Every run gives the same.
 
 Options:
-  --arch ARCH             ia32 or x86_64 (default: ia32); --renew and --baseline are about ia32
+  --arch ARCH             ia32 or x86_64 (default: ia32)
   --json FILE             write the rows to FILE, as a list of objects
   --save FILE             write the rows to FILE for a later comparison, with the compilers, the kernel
                           and the QEMU that they were made with
-  --renew                 the same as --save ${BASELINE#"$ROOT"/}
+  --renew                 the same as --save qemu-scripts/bench-baseline-ARCH.json
   --compare FILE          fail if a row got worse than in FILE (written by --save or --json before) in its ratio,
                           or where there is no floor in its instructions; if one is missing or not
                           in FILE; or if a measure that was held is not
-  --baseline              the same as --compare ${BASELINE#"$ROOT"/}
+  --baseline              the same as --compare qemu-scripts/bench-baseline-ARCH.json
   --margin PERCENT        by how much a row may get worse (default: 3)
   --other-margin PERCENT  the same where FILE was made with other tools (default: 15)
   --only-compare          tell which measures are not held, but fail for the comparison alone
@@ -37,7 +37,7 @@ EOF2
 }
 
 parse_options() {
-    local compare=""
+    local compare="" renew=false baseline=false
     JUDGE=() MARGIN=3 OTHER_MARGIN=15
     while (($# > 0)); do
         case $1 in
@@ -48,8 +48,8 @@ parse_options() {
                 shift
                 ;;
             --only-compare) JUDGE+=("$1") ;;
-            --renew) JUDGE+=(--save "$BASELINE") ;;
-            --baseline) compare=$BASELINE ;;
+            --renew) renew=true ;;
+            --baseline) baseline=true ;;
             --json | --save | --compare | --margin | --other-margin)
                 (($# > 1)) || usage_error "$1 wants a value"
                 case $1 in
@@ -64,8 +64,9 @@ parse_options() {
         esac
         shift
     done
-    [[ $ARCH == ia32 || " ${JUDGE[*]} $compare " != *" $BASELINE "* ]] ||
-        usage_error "the saved result is that of ia32: use --save and --compare for $ARCH"
+    # Which architecture's is known only now.
+    ! $renew || JUDGE+=(--save "$(baseline)")
+    ! $baseline || compare=$(baseline)
     is_percentage "$MARGIN"
     is_percentage "$OTHER_MARGIN"
     JUDGE+=(--margin "$MARGIN" --other-margin "$OTHER_MARGIN")
@@ -81,6 +82,7 @@ is_percentage() { [[ $1 =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage_error "not a percenta
 
 # What the figures depend on besides this repository, a line `name=value` each.
 tools() {
+    echo "architecture=$ARCH"
     echo "rustc=$(target_rustc_version)"
     echo "kernel=seL4 $(kernel_version release), release"
     echo "kernel's compiler=$("${CC:-gcc}" --version | head -n 1)"

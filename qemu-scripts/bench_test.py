@@ -77,6 +77,16 @@ class Comparison(unittest.TestCase):
         self.row("no_floor")["instructions"] = 10_200
         self.assert_refused("got worse: no_floor: instructions 1020, was 1000", self.compare())
 
+    def test_book_keeping_is_limited_in_words(self):
+        name, limit = next(iter(bench.BYTES_PER_PAGE.items()))
+        row = self.row(name)
+        row["bytes"] = 2 * limit * row["pages"]
+        self.assert_refused(f"measure not held: {name}: bytes_per_page", self.run_bench())
+        wide = ["architecture=x86_64", *TOOLS]
+        self.assertEqual(self.run_bench(tools=wide)[0], 0)
+        row["bytes"] += row["pages"]
+        self.assert_refused(f"measure not held: {name}: bytes_per_page", self.run_bench(tools=wide))
+
     def test_a_slower_kernel_is_no_worse_ratio(self):
         raw = self.row("map_bulk_4k")
         raw["instructions"], raw["floor"] = 200_000, 200_000

@@ -38,7 +38,7 @@ is_number() { [[ $1 =~ ^(0|[1-9][0-9]{0,17})$ ]]; }
 
 parse_options() {
     SECONDS_LIMIT="" OPERATIONS="" SEED=1 MEMORY=512M WANTED="" KERNEL=debug VALIDATE=1000
-    ICOUNT=false SILENCE=60 REPORT="" BENCH=$SCRIPTS/bench-baseline.json
+    ICOUNT=false SILENCE=60 REPORT="" BENCH=""
     while (($# > 0)); do
         case $1 in
             --help) usage && exit ;;
@@ -158,6 +158,7 @@ run_and_report() {
 }
 
 parse_options "$@"
+: "${BENCH:=$SCRIPTS/bench-baseline-$ARCH.json}"
 compose_run
 if [[ -n $REPORT ]]; then
     run_and_report

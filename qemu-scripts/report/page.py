@@ -200,7 +200,7 @@ def benchmark_section(path):
     if not path:
         return None
     rows, made_with = bench.load(path)
-    not_held = list(bench.measure_faults(rows))
+    not_held = list(bench.measure_faults(rows, made_with))
     caption = (
         "Each operation of the manager beside a raw loop of the same kernel calls, both counted in instructions "
         "on the release kernel; further right is dearer. "

@@ -52,7 +52,9 @@ fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     let inside = RegionOptions::new(1024).at(0x3000_0000).named("for others");
     let reservation = vmm.create_reservation(own, &inside)?;
     vmm.map(own, &RegionOptions::new(3).at(0x3001_0000).inside(reservation).named("of another"))?;
-    let large = RegionOptions::new(1024).page_size(PageSize::Large { bits: 22 }).aligned(22);
+    let bits = roottask::arch::LARGE_BITS;
+    let large = RegionOptions::new(1 << (bits - 12)).page_size(PageSize::Large { bits });
+    let large = large.aligned(bits);
     vmm.map(own, &large.named("large"))?;
     vmm.allocate_stack(own, 4, "worker-1")?;
     vmm.allocate_ipc_buffer(own)?;

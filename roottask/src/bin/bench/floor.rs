@@ -28,6 +28,10 @@ const MAX_BATCHES: usize = 33;
 /// Pages below one page table.
 const TABLE_PAGES: usize = 1 << (LARGE_BITS - 12);
 
+/// Pages of the manager's on either side of the floor's addresses: they keep the tables above its
+/// page tables there, where there are such levels.
+const MARGIN_PAGES: usize = if sel4::vspace_levels::NUM_LEVELS > 2 { TABLE_PAGES } else { 0 };
+
 /// Memory, slots and addresses for a raw loop: taken from the manager beforehand, so that both
 /// sides are measured in one run.
 pub struct Floor {
@@ -57,11 +61,17 @@ impl Floor {
         size: FrameObjectType,
     ) -> Result<Floor> {
         let vspace = cap::VSpace::from_bits(vmm.vspace(space)?.bits() as _);
-        // Page tables of its own: whole spans of 4 MiB that the manager maps nothing in.
+        // Page tables of its own: whole spans of one that the manager maps nothing in.
         let span = FrameObjectType::LargePage.bits() as u8;
         let span_pages = (pages << (size.bits() - 12)).next_multiple_of(TABLE_PAGES);
-        let options = RegionOptions::new(span_pages).aligned(span).named("floor");
-        let region = vmm.reserve(space, &options)?;
+        let options = RegionOptions::new(span_pages + 2 * MARGIN_PAGES).aligned(span);
+        let base = vmm.reserve(space, &options.named("floor"))?.start().bits();
+        if MARGIN_PAGES > 0 {
+            for margin in [0, MARGIN_PAGES + span_pages] {
+                vmm.populate(space, base + (margin << 12), 1)?;
+            }
+        }
+        let base = base + (MARGIN_PAGES << 12);
         let mut untyped = |bits: u32| -> Result<cap::Untyped> {
             let object = vmm.allocate(Blueprint::Untyped { size_bits: bits as u8 })?;
             Ok(cap::Untyped::from_bits(object.slot().bits() as _))
@@ -74,7 +84,7 @@ impl Floor {
         for first in &mut slots[..=batches] {
             *first = vmm.alloc_slots(BATCH)?;
         }
-        Ok(Floor { vspace, frames, tables, base: region.start().bits(), slots, batches, size })
+        Ok(Floor { vspace, frames, tables, base, slots, batches, size })
     }
 
     fn retype(

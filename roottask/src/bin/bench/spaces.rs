@@ -11,7 +11,7 @@ use super::measure::{cost, Row, Samples};
 const TIMES: usize = 256;
 
 /// An empty space, made and destroyed. The floor does that with a root of its own from one untyped
-/// that is reset each time, as the manager's is: both sides pay for clearing 4 KiB.
+/// that is reset each time, as the manager's is: both sides pay for clearing it.
 pub fn create_destroy(vmm: &mut Manager) -> Result {
     let (mut samples, mut raw) = (Samples::new(), Samples::new());
     let (_, spent) = cost(vmm, |vmm| {
@@ -23,7 +23,10 @@ pub fn create_destroy(vmm: &mut Manager) -> Result {
         })
     })?;
 
-    let untyped = vmm.allocate(Blueprint::Untyped { size_bits: 12 })?.slot();
+    let root_table =
+        TranslationTableObjectType::from_level(0).expect("there is a root").blueprint();
+    let size_bits = root_table.physical_size_bits() as u8;
+    let untyped = vmm.allocate(Blueprint::Untyped { size_bits })?.slot();
     let untyped = cap::Untyped::from_bits(untyped.bits() as _);
     let root = vmm.alloc_slots(1)?;
     let cnode = slot::CNODE.cap();
@@ -31,13 +34,8 @@ pub fn create_destroy(vmm: &mut Manager) -> Result {
     for _ in 0..TIMES {
         raw.take(|| {
             untyped
-                .untyped_retype(
-                    &TranslationTableObjectType::PageDirectory.blueprint(),
-                    &cnode.absolute_cptr_for_self(),
-                    root.bits(),
-                    1,
-                )
-                .expect("the untyped has room for one directory");
+                .untyped_retype(&root_table, &cnode.absolute_cptr_for_self(), root.bits(), 1)
+                .expect("the untyped has room for one root");
             slot::ASID_POOL
                 .cap()
                 .asid_pool_assign(cap::VSpace::from_bits(root.bits() as _))
