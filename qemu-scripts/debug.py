@@ -6,6 +6,7 @@ describes in the program's file, so nothing here knows a layout; only names of f
 
 import struct
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import gdb
 
@@ -23,28 +24,53 @@ KINDS = {  # as untyped-alloc's dump.rs has them
 }
 
 
+class Elf(NamedTuple):
+    """Where an ELF file has what is read of it here, and its word."""
+
+    header: str  # entry point; where the program headers begin, the bytes of one, how many they are
+    segment: str  # type, address, bytes in memory, flags: in the order of `fields`
+    fields: tuple
+    word: str
+
+
+ELF = {
+    1: Elf("<24xII10xHH", "<I4xI8xII", ("type", "start", "length", "flags"), "<I"),
+    2: Elf("<24xQQ14xHH", "<II8xQ16xQ", ("type", "flags", "start", "length"), "<Q"),
+}
+
+
 class Program:
     """What is known of the root task: its file, and where its page tables are."""
 
     cr3 = None  # of the root task, from its first instruction on
 
     @staticmethod
-    def segments():
-        """The writable segments of the root task's image: (address, bytes)."""
+    def read():
+        """Its file, what that looks like, and the numbers of its header."""
         with open(gdb.current_progspace().filename, "rb") as file:
-            header = file.read(52)
-            table, size, count = struct.unpack_from("<28xI10xHH", header)
-            for number in range(count):
-                file.seek(table + number * size)
-                kind, _, start, _, _, length, flags = struct.unpack("<7I", file.read(28))
-                if kind == 1 and flags & 2:
-                    yield start, length
+            content = file.read()
+        elf = ELF[content[4]]
+        return content, elf, struct.unpack_from(elf.header, content)
 
-    @staticmethod
-    def entry():
+    @classmethod
+    def segments(cls):
+        """The writable segments of the root task's image: (address, bytes)."""
+        content, elf, (_, table, size, count) = cls.read()
+        for number in range(count):
+            values = struct.unpack_from(elf.segment, content, table + number * size)
+            segment = dict(zip(elf.fields, values))
+            if segment["type"] == 1 and segment["flags"] & 2:
+                yield segment["start"], segment["length"]
+
+    @classmethod
+    def entry(cls):
         """The address of the root task's first instruction."""
-        with open(gdb.current_progspace().filename, "rb") as file:
-            return struct.unpack_from("<24xI", file.read(52))[0]
+        return cls.read()[2][0]
+
+    @classmethod
+    def word(cls):
+        """How struct packs a word of it."""
+        return cls.read()[1].word
 
 
 @contextmanager
@@ -174,13 +200,13 @@ class Vmm:
         """What points to the manager's own space as a manager does."""
         kind = gdb.lookup_type(MANAGER)
         offset = next(field.bitpos // 8 for field in kind.fields() if field.name == "own")
-        wanted = struct.pack("<I", own)
+        wanted = struct.pack(Program.word(), own)
         for start, memory in (part for segment in Program.segments() for part in mapped(*segment)):
             length = len(memory)
             at = memory.find(wanted)
             while at >= 0:
                 base = at - offset
-                if at % 4 == 0 and 0 <= base <= length - kind.sizeof:
+                if at % len(wanted) == 0 and 0 <= base <= length - kind.sizeof:
                     yield gdb.Value(start + base).cast(kind.pointer()).dereference()
                 at = memory.find(wanted, at + 1)
 

@@ -28,8 +28,6 @@ TARGET_CRATES=(-p sel4 -p sel4-mem -p sel4-root-task -p vmm-service -p roottask)
 # Client programs bring a panic handler of their own: built together with root tasks, the features
 # of the one would be in the other.
 CLIENT_CRATES=(-p vmm-client -p vmm-clients)
-# Of these, what runs on x86_64 too.
-X86_64_TOLD_PROGRAMS=(service-demo)
 # Root tasks that tell what they do, and what they must tell (NAME.expected).
 TOLD_PROGRAMS=(service-demo fault-demo)
 
@@ -157,7 +155,7 @@ continue
 vmm spaces
 vmm regions 3
 EOF
-    "$SCRIPTS/debug.sh" service-demo --commands "$commands" --output /dev/null | tee "$read" || return
+    "$SCRIPTS/debug.sh" service-demo --commands "$commands" --output /dev/null "$@" | tee "$read" || return
     # The root task's space and three clients'; of one of these its stack.
     [[ $(grep -c '^space [1-4]: [0-9]* pages mapped.* root in slot' "$read") == 4 ]] || return
     grep -q '  rw .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read"
@@ -335,9 +333,9 @@ script_lane() {
     check "README's program is hello.rs" readme_shows_hello
 }
 
-# The same on x86_64, as far as it is told apart: lints, and what boots on one kernel of each.
+# The same on x86_64: what does not depend on the kernel's flavour boots on one of the two.
 x86_64_lane() {
-    local program
+    local program ending
     choose_arch x86_64
     if ! "$SCRIPTS/setup.sh" --arch "$ARCH" </dev/null; then
         fail "set-up, x86_64"
@@ -347,16 +345,27 @@ x86_64_lane() {
     choose_target_rust
     check "clippy, target, x86_64" target_clippy debug
     check "clippy, clients, x86_64" client_clippy debug
-    check "demo, x86_64" "$SCRIPTS/demo.sh" --arch "$ARCH" --release-kernel
-    check "hello, x86_64" "$SCRIPTS/run.sh" hello --arch "$ARCH"
+    check "documentation, target, x86_64" target_docs
+    check "demo, x86_64, release kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --release-kernel
+    check "demo, x86_64, debug kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --memory 2G
+    for program in "${PROGRAMS[@]}"; do
+        check "$program, x86_64" "$SCRIPTS/run.sh" "$program" --arch "$ARCH"
+    done
     # Its reports of faults are others: the kernel tells of an address above 4 GiB half.
     check "fault-demo, x86_64" "$SCRIPTS/run.sh" fault-demo --arch "$ARCH"
-    for program in "${X86_64_TOLD_PROGRAMS[@]}"; do
-        check "$program, x86_64" told_program "$program" --arch "$ARCH"
+    check "service-demo, x86_64" told_program service-demo --arch "$ARCH"
+    for ending in "${!ENDINGS[@]}"; do
+        check "endings, $ending, x86_64" ends_saying "${ENDINGS[$ending]}" "$ending" --arch "$ARCH"
     done
     guest_tests debug --arch "$ARCH"
-    check "model against kernel, x86_64, 10000 calls" "$SCRIPTS/compare.sh" --arch "$ARCH" \
-        --calls 10000 --seed 500
+    check "debugger and program agree, x86_64" debugger_agrees --arch "$ARCH"
+    check "debugger, stopped in a client's space, x86_64" debugger_in_a_client --arch "$ARCH"
+    check "model against kernel, x86_64, 40000 calls" "$SCRIPTS/compare.sh" --arch "$ARCH" \
+        --calls 40000 --seed 500
+    check "bench, compared with the saved result, x86_64" "$SCRIPTS/bench.sh" --arch "$ARCH" \
+        --baseline --only-compare
+    check "stress, seed 4, x86_64" "$SCRIPTS/stress.sh" --arch "$ARCH" --seed 4 \
+        --operations "$STRESS_OPERATIONS" --memory 64M --kernel release
     check "bindings refuse a kernel of another architecture" refuses_wrong_kernel
     choose_arch ia32
     choose_target_rust
