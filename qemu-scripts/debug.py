@@ -42,7 +42,9 @@ ELF = {
 class Program:
     """What is known of the root task: its file, and where its page tables are."""
 
-    cr3 = None  # of the root task, from its first instruction on
+    # Of the root task, from its first instruction on: the register as a number, and as gdb has it.
+    cr3 = None
+    page_tables = None
 
     @staticmethod
     def read():
@@ -73,16 +75,29 @@ class Program:
         return cls.read()[1].word
 
 
+def page_tables():
+    """The register that says where they are."""
+    value = gdb.parse_and_eval("$cr3")
+    value.fetch_lazy()
+    return value
+
+
+def use_page_tables(value):
+    """Sets that register. It is a set of flags on x86_64, to which a number cannot be assigned."""
+    gdb.set_convenience_variable("vmm_page_tables", value)
+    gdb.execute("set $cr3 = $vmm_page_tables")
+    gdb.execute("maintenance flush dcache", to_string=True)
+
+
 @contextmanager
 def root_task():
     """While this lasts memory is the root task's, whichever program was stopped."""
     if Program.cr3 is None:
         raise gdb.GdbError("the root task has not begun: attach with debug.sh")
-    current = int(gdb.parse_and_eval("$cr3"))
-    elsewhere = current != Program.cr3
+    current = page_tables()
+    elsewhere = int(current) != Program.cr3
     if elsewhere:
-        gdb.execute(f"set $cr3 = {Program.cr3}")
-        gdb.execute("maintenance flush dcache", to_string=True)
+        use_page_tables(Program.page_tables)
     language = gdb.parameter("language")
     gdb.execute("set language rust", to_string=True)
     try:
@@ -90,8 +105,7 @@ def root_task():
     finally:
         gdb.execute(f"set language {language}", to_string=True)
         if elsewhere:
-            gdb.execute(f"set $cr3 = {current}")
-            gdb.execute("maintenance flush dcache", to_string=True)
+            use_page_tables(current)
 
 
 def plain(value):
@@ -464,7 +478,8 @@ class Begin(gdb.Command):
         gdb.execute("continue", to_string=True)
         if int(gdb.parse_and_eval("$pc")) != Program.entry():
             raise gdb.GdbError("the machine stopped before the root task began")
-        Program.cr3 = int(gdb.parse_and_eval("$cr3"))
+        Program.page_tables = page_tables()
+        Program.cr3 = int(Program.page_tables)
 
 
 Command()

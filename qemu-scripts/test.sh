@@ -41,6 +41,7 @@ declare -A ENDINGS=(
     [policy-faults]='^the thread "fault handler", which answers faults, has faulted itself: Write 0x120,'
     [policy-overflows]='^the thread "fault handler", which answers faults, has used up its stack of 32768 bytes'
     [policy-raises]='^the thread "fault handler", which answers faults, has faulted itself: Exception .*number: 6'
+    [main-overflowed-before]='main failed: .*the first stack was used up: its [0-9]+ bytes are too few$'
     [main-overflows]='is [0-9]+ bytes below the stack of main: its guard$'
 )
 

@@ -2,8 +2,8 @@
 
 use core::cell::UnsafeCell;
 
-/// The stack's bytes when `#[root_task]` does not say.
-pub const DEFAULT_STACK_SIZE: usize = 64 * 1024;
+/// The stack's bytes when `#[root_task]` does not say: 64 KiB, or 128 KiB where a word has 8 bytes.
+pub const DEFAULT_STACK_SIZE: usize = 16 * 1024 * size_of::<usize>();
 
 /// The bytes of a page: the guard below the stack.
 const GUARD_SIZE: usize = 4096;

@@ -103,6 +103,15 @@ fn first_stack() -> Option<Range<usize>> {
     (bottom - guard == FrameObjectType::GRANULE.bytes()).then_some(guard..end)
 }
 
+/// Whether nothing but zeros was written to a guard, which is mapped still.
+fn is_untouched(guard: Range<usize>) -> bool {
+    guard.step_by(size_of::<usize>()).all(|word| {
+        // SAFETY: a page of the image that the runtime set aside, and whose words nobody else uses;
+        // read as it is in memory, whatever the compiler believes of it.
+        unsafe { (word as *const usize).read_volatile() == 0 }
+    })
+}
+
 /// The most untypeds a boot information of this kernel has.
 const MAX_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 
@@ -116,6 +125,7 @@ const MAX_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 /// # Errors
 /// [`Error::BadBootInfo`] when the pool was given before; what [`Vmm::new`] says;
 /// [`Error::AlreadyStarted`] for a second manager, and then no kernel call was made.
+/// [`Error::StackTooSmall`] where the calling thread's stack has reached its guard already.
 /// [`Error::Kernel`].
 pub fn start<const PAGES: usize>(
     bootinfo: &sel4::BootInfoPtr,
@@ -180,6 +190,9 @@ pub fn start<const PAGES: usize>(
         return Err(Error::AlreadyStarted);
     }
     if let Some(stack) = stack {
+        if !is_untouched(stack.start..stack.start + page) {
+            return Err(Error::StackTooSmall { bytes: stack.len() - page });
+        }
         let guard = bootinfo.user_image_frames().start() + (stack.start - image.start) / page;
         vmm.kernel.page_unmap(CPtr::new(guard))?;
     }

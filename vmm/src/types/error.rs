@@ -197,6 +197,12 @@ pub enum Error {
     AlreadyShared,
     /// The program has a manager of its boot information already.
     AlreadyStarted,
+    /// The first stack was used up before its guard could be unmapped, and what lies below may have
+    /// been overwritten: the program has to give it more than these bytes.
+    StackTooSmall {
+        /// The bytes of the stack.
+        bytes: usize,
+    },
     /// The boot information cannot be used as it is: the offending address or number.
     BadBootInfo(usize),
     /// The kernel has no identifier for an address space left: 4096 on IA32, the own one included.
@@ -361,6 +367,9 @@ impl fmt::Display for Error {
             Error::AlreadyShared => f.write_str("the lock has a manager already"),
             Error::AlreadyStarted => {
                 f.write_str("the program has a manager of its boot information already")
+            }
+            Error::StackTooSmall { bytes } => {
+                write!(f, "the first stack was used up: its {bytes} bytes are too few")
             }
             Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
             Error::OutOfAsids => f.write_str("no identifier for an address space is left"),

@@ -40,6 +40,11 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         "policy-raises" => (raise_in_policy, touch_null),
         // A53.
         "main-overflows" => (report, overflow),
+        "main-overflowed-before" => {
+            debug_println!("endings: {case}");
+            use_guard_of_main();
+            (report, overflow)
+        }
         _ => abort!("no such case: {case}"),
     };
     let mut vmm = start_manager(bootinfo, &POOL)?;
@@ -82,6 +87,17 @@ fn dig(levels: usize) -> usize {
         0 => 0,
         _ => dig(levels - 1) + frame[63],
     }
+}
+
+/// As a frame does that lies across the end of the stack.
+fn use_guard_of_main() {
+    extern "C" {
+        /// Where the guard begins, where the stack does, and where it ends: by the runtime.
+        static __start_sel4_root_task_stack: [usize; 3];
+    }
+    // SAFETY: three words that nobody writes.
+    let [guard, bottom, _] = unsafe { __start_sel4_root_task_stack };
+    touch((guard + bottom) / 2);
 }
 
 fn overflow() {
