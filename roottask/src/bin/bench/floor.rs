@@ -66,7 +66,7 @@ impl Floor {
         let span_pages = (pages << (size.bits() - 12)).next_multiple_of(TABLE_PAGES);
         let options = RegionOptions::new(span_pages + 2 * MARGIN_PAGES).aligned(span);
         let base = vmm.reserve(space, &options.named("floor"))?.start().bits();
-        if MARGIN_PAGES > 0 {
+        if MARGIN_PAGES != 0 {
             for margin in [0, MARGIN_PAGES + span_pages] {
                 vmm.populate(space, base + (margin << 12), 1)?;
             }
