@@ -28,8 +28,8 @@ impl<'p> Allocator<'p> {
     /// Allocates the frame that comes `distance` after the first of the run that the batch was
     /// found by, if it is zeroed and ready. O(1).
     #[inline(always)]
-    pub fn alloc_from_batch(&mut self, batch: FrameBatch<'p>, distance: usize) -> Option<Zeroed> {
-        let FrameBatch { chunk, serial, origin, size_bits } = batch;
+    pub fn alloc_from_batch(&mut self, batch: &FrameBatch<'p>, distance: usize) -> Option<Zeroed> {
+        let FrameBatch { chunk, serial, origin, size_bits } = *batch;
         let index = origin + distance;
         let taken = chunk.serial() == serial
             && (chunk.alloc_zeroed_at(index) || self.chunks.alloc_last_zeroed(chunk, index));

@@ -93,7 +93,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// I14: what an append cursor takes for granted must be so for all of its pages, as long as its
-    /// space's generation is that of its beginning.
+    /// space is unchanged since its beginning.
     fn validate_append_cursor(&self) -> Result<(), Violation> {
         let Some(cursor) = self.append_cursor.filter(AppendCursor::is_valid) else { return Ok(()) };
         let (space, at) = (cursor.space, cursor.at);

@@ -12,7 +12,7 @@ use crate::state::append_cursor::AppendCursor;
 use crate::state::extents::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
-use crate::types::error::{Error, Result};
+use crate::types::error::Result;
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
@@ -30,7 +30,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// frame of that extent's batch is at hand, and its page table is there and in use. `None` if
     /// it is no such page, or not to be mapped at all: nothing was done then.
     #[inline(always)]
-    pub(crate) fn append_page(&mut self, id: SpaceId, start: usize) -> Option<Result> {
+    pub(crate) fn append_page(&mut self, id: SpaceId, start: usize) -> Option<Result<(), Refused>> {
         if !self.is_append(id, start) {
             self.begin_append(id, start)?;
         }
@@ -87,10 +87,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let step = self.geometry.page_bytes() << u8::from(strided);
         let limits = [clear_to, self.geometry.table_end(deepest, address)];
         let end = AppendCursor::<FrameBatch<'_>>::end(at, step, room, limits);
-        let generation = space.generation();
+        space.watch();
         self.append_cursor = Some(AppendCursor {
             space,
-            generation,
             region,
             extent,
             batch,
@@ -106,29 +105,31 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Maps the page that the append cursor is at; `None` if its frame is not at hand.
     #[inline(always)]
-    pub(crate) fn append(&mut self) -> Option<Result> {
+    pub(crate) fn append(&mut self) -> Option<Result<(), Refused>> {
         let cursor = self.append_cursor.as_mut()?;
-        let AppendCursor { space, extent, batch, table, at, rights, cache, .. } = *cursor;
-        let frame = self.alloc.alloc_from_batch(batch, extent.count())?.frames().first;
-        let mapped = self.kernel.page_map(frame, space.root.get(), at, rights, cache);
-        if let Err(error) = mapped {
-            return Some(Err(self.end_append(frame, error)));
+        let frame = self.alloc.alloc_from_batch(&cursor.batch, cursor.extent.count())?;
+        let (first, vspace) = (frame.frames().first, cursor.space.root.get());
+        if let Err(refusal) =
+            self.kernel.page_map(first, vspace, cursor.at, cursor.rights, cursor.cache)
+        {
+            return Some(Err(self.end_append(first, refusal)));
         }
         cursor.advance();
-        table.use_one_more();
+        cursor.table.use_one_more();
+        let space = cursor.space;
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        // No generation is raised: this is the change that the cursor is for.
-        space.extents().extend(extent, self.geometry.page_bytes());
+        // It counts as no change of the space: this is the one that the cursor is for.
+        space.extents().extend(cursor.extent, self.geometry.page_bytes());
         Some(Ok(()))
     }
 
     /// The kernel refused to map a frame that was to be appended.
     #[cold]
-    fn end_append(&mut self, first: CPtr, refusal: Refused) -> Error {
+    fn end_append(&mut self, first: CPtr, refusal: Refused) -> Refused {
         self.append_cursor = None;
         let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
         // It was allocated, so it can be freed.
         let _ = self.alloc.free_unused_frames(frame);
-        Error::from(refusal)
+        refusal
     }
 }

@@ -52,10 +52,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn populate(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
         if pages == 1 {
             if let Some(done) = self.append_page(space, start) {
-                return done;
+                return done.map_err(Error::from);
             }
         }
-        self.under_pressure(|vmm| vmm.populate_anywhere(space, start, pages))
+        self.under_pressure(move |vmm| vmm.populate_anywhere(space, start, pages))
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 //!
 //! Whether a page may be mapped, and with what rights in which table, is found out for its first
 //! page and holds for those that follow, up to where the region, the page table, the extent or the
-//! quota ends: as long as the space's generation is the same (invariant I14).
+//! quota ends: as long as the space is unchanged (invariant I14).
 //!
 //! ```text
 //!   region   ├───────────────────────────────┤ guard
@@ -22,10 +22,9 @@ use super::space::Space;
 /// that their frames are of; it is the allocator's, and only handed on here.
 #[derive(Clone, Copy)]
 pub(crate) struct AppendCursor<'p, B = FrameBatch<'p>> {
-    /// The space, which stays as long as its generation does.
+    /// The space, watched for changes since all this was found out. It stays as long as it is
+    /// unchanged.
     pub space: &'p Space<'p>,
-    /// Its generation when all this was found out.
-    pub generation: u64,
     /// The region, which allows it.
     pub region: &'p Region<'p>,
     /// The extent that they make longer.
@@ -57,7 +56,7 @@ impl<B> AppendCursor<'_, B> {
     /// Whether what was found out still holds, and there is a page left.
     #[inline(always)]
     pub fn is_valid(&self) -> bool {
-        self.at < self.end && self.generation == self.space.generation()
+        self.at < self.end && self.space.is_unchanged()
     }
 
     /// Goes past a page that was mapped.

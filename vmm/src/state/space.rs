@@ -17,8 +17,8 @@ use crate::types::quota::Quota;
 /// The three are borrowed for one statement at a time and never across a kernel call, so that the
 /// manager can map book-keeping pages for itself in the midst of any operation.
 ///
-/// Whoever may change regions, extents or the quota raises the *generation* by that. An append
-/// cursor (see `append_cursor.rs`) holds what it found out only for as long as that is unchanged.
+/// Whoever may change regions, extents or the quota leaves a mark by that. An append cursor (see
+/// `append_cursor.rs`) holds what it found out only for as long as there is none.
 pub(crate) struct Space<'p> {
     pub next_free: Cell<Option<&'p Space<'p>>>,
     by_id: RBTreeLink,
@@ -36,7 +36,8 @@ pub(crate) struct Space<'p> {
     pub mapped_pages: Cell<usize>,
     /// The most it may have.
     quota: Cell<Quota>,
-    generation: Cell<u64>,
+    /// Regions, extents or the quota may have changed since [`Space::watch`].
+    changed: Cell<bool>,
     /// The page of packed IPC buffers that has room.
     pub open_packed: Cell<Option<RegionId>>,
     /// The arena of IPC buffers that has room.
@@ -78,7 +79,7 @@ impl Default for Space<'_> {
             shadow: RefCell::new(Shadow::new()),
             mapped_pages: Cell::new(0),
             quota: Cell::new(Quota::UNLIMITED),
-            generation: Cell::new(0),
+            changed: Cell::new(true),
             open_packed: Cell::new(None),
             open_arena: Cell::new(None),
             threads: Cell::new(0),
@@ -99,7 +100,7 @@ impl<'p> Space<'p> {
     /// Its regions, to be changed.
     #[inline(always)]
     pub fn regions_mut(&self) -> RefMut<'_, Regions<'p>> {
-        self.raise_generation();
+        self.changed.set(true);
         self.regions.borrow_mut()
     }
 
@@ -113,7 +114,7 @@ impl<'p> Space<'p> {
     /// Its extents, to be changed.
     #[inline(always)]
     pub fn extents_mut(&self) -> RefMut<'_, Extents<'p>> {
-        self.raise_generation();
+        self.changed.set(true);
         self.extents.borrow_mut()
     }
 
@@ -125,20 +126,20 @@ impl<'p> Space<'p> {
 
     /// Limits it.
     pub fn set_quota(&self, quota: Quota) {
-        self.raise_generation();
+        self.changed.set(true);
         self.quota.set(quota);
     }
 
-    /// A number that differs from that of before once regions, extents or the quota may have
-    /// changed. It never comes again: it has 64 bits.
-    #[inline(always)]
-    pub fn generation(&self) -> u64 {
-        self.generation.get()
+    /// Begins to watch regions, extents and the quota for changes. There is one watch, for the one
+    /// append cursor: the last that was begun.
+    pub fn watch(&self) {
+        self.changed.set(false);
     }
 
+    /// Whether none of them can have changed since [`Space::watch`].
     #[inline(always)]
-    fn raise_generation(&self) {
-        self.generation.set(self.generation.get() + 1);
+    pub fn is_unchanged(&self) -> bool {
+        !self.changed.get()
     }
 }
 

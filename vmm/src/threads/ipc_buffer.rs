@@ -90,7 +90,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.begin_in_arena(space, arena, address)?;
         }
         let frames = self.append_cursor.as_ref()?.extent.frames();
-        Some(self.append()?.map(|()| frames.first.offset(frames.count)))
+        let mapped = self.append()?.map_err(Error::from);
+        Some(mapped.map(|()| frames.first.offset(frames.count)))
     }
 
     #[inline(never)]

@@ -36,9 +36,9 @@ impl World {
     }
 
     fn cursor(&'static self, at: usize, step: usize, end: usize) -> AppendCursor<'static, ()> {
+        self.space.watch();
         AppendCursor {
             space: &self.space,
-            generation: self.space.generation(),
             region: &self.region,
             extent: &self.extent,
             batch: (),
