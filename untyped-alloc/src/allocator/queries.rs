@@ -131,6 +131,7 @@ impl<'p> Allocator<'p> {
     ///
     /// # Errors
     /// [`Error::NotAllocated`] or [`Error::Stale`] when there is no such object.
+    #[inline]
     pub(crate) fn find_live(&self, object: Object) -> Result<(&'p Chunk<'p>, usize)> {
         let slot = object.slot();
         let (chunk, index) = self.chunks.find(slot).ok_or(Error::NotAllocated(slot))?;
@@ -151,8 +152,7 @@ impl<'p> Allocator<'p> {
     ) -> Result<(&'p Chunk<'p>, usize)> {
         let refused = Error::NotAllocated(run.first);
         let (chunk, index) = self.chunks.find(run.first).ok_or(refused)?;
-        let ours = chunk.recycles() && chunk.blueprint() == blueprint;
-        (ours && run.count != 0 && chunk.all_live(index, run.count))
+        (chunk.recycles_as(blueprint) && run.count != 0 && chunk.all_live(index, run.count))
             .then_some((chunk, index))
             .ok_or(refused)
     }

@@ -20,7 +20,7 @@ impl<'p> Allocator<'p> {
     pub fn batch_of(&self, run: Frames) -> Option<FrameBatch<'p>> {
         let (chunk, origin) = self.chunks.find(run.first)?;
         let blueprint = Blueprint::Frame { size_bits: run.size_bits };
-        let ours = chunk.recycles() && chunk.blueprint() == blueprint;
+        let ours = chunk.recycles_as(blueprint);
         let (serial, size_bits) = (chunk.serial(), run.size_bits);
         ours.then_some(FrameBatch { chunk, serial, origin, size_bits })
     }

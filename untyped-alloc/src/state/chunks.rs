@@ -14,9 +14,10 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree};
 
-use super::nodes::{Block, ByRoom, BySlot, Chunk, MIN_BLUEPRINT};
+use super::nodes::{Block, ByRoom, BySlot, Chunk};
 use super::object_map::Class;
 use super::pool::Pool;
+use super::room::Room;
 use crate::types::MAX_BATCH;
 use crate::types::{Blueprint, CPtr, ObjectState};
 
@@ -27,7 +28,7 @@ impl<'a, 'p> KeyAdapter<'a> for BySlot<'p> {
     }
 }
 
-type RoomKey = (Option<Class>, bool, Blueprint, CPtr);
+type RoomKey = (Room, CPtr);
 
 impl<'a, 'p> KeyAdapter<'a> for ByRoom<'p> {
     type Key = RoomKey;
@@ -37,7 +38,7 @@ impl<'a, 'p> KeyAdapter<'a> for ByRoom<'p> {
 }
 
 fn room_key(chunk: &Chunk<'_>) -> RoomKey {
-    (chunk.class.get(), chunk.recycles(), chunk.blueprint(), chunk.first())
+    (chunk.room.get(), chunk.first())
 }
 
 /// What is recorded of a chunk when it is made.
@@ -95,14 +96,12 @@ impl<'p> Chunks<'p> {
     /// the pool.
     pub fn insert(&mut self, node: &'p Chunk<'p>, new: NewChunk<'p>) {
         node.block.set(Some(new.block));
-        node.blueprint.set(Some(new.blueprint));
-        node.recycles.set(new.recycles);
+        node.room.set(Room::new(new.recycles, new.blueprint));
         node.told.set(false);
         node.first.set(new.first);
         node.serial.set(new.serial);
         node.count.set(new.count as u16);
         node.live.set(0);
-        node.class.set(None);
         node.evacuating.set(false);
         node.movable.set(0);
         node.objects.reset(new.count);
@@ -115,10 +114,10 @@ impl<'p> Chunks<'p> {
     /// Takes a chunk out of the trees and gives its node back.
     pub fn remove(&mut self, chunk: &'p Chunk<'p>) {
         self.by_slot.find_mut(&chunk.first()).remove();
-        if chunk.class.get().is_some() {
+        if chunk.room.get().has_class() {
             self.by_room.find_mut(&room_key(chunk)).remove();
         }
-        chunk.class.set(None);
+        chunk.room.set(Room::default());
         chunk.block.set(None);
         chunk.serial.set(0);
         self.told -= usize::from(chunk.told.replace(false));
@@ -163,7 +162,11 @@ impl<'p> Chunks<'p> {
         self.supplies = self.supplies.wrapping_add(1);
         chunk.objects.set(first, count, state);
         chunk.live.set(chunk.live.get() - count as u16);
-        self.sort(chunk);
+        // Dirty objects more leave a chunk in its class that has room and is still in use.
+        let dirty = state == ObjectState::Ready { clean: false };
+        if !dirty || chunk.live() == 0 || !chunk.room.get().has_class() {
+            self.sort(chunk);
+        }
     }
 
     /// A number that is another one once objects may have become ready, or chunks came; it is used
@@ -179,16 +182,17 @@ impl<'p> Chunks<'p> {
     }
 
     fn sort(&mut self, chunk: &'p Chunk<'p>) {
-        let class = chunk.classify();
-        if class == chunk.class.get() {
+        let old = chunk.room.get();
+        let new = old.with_class(chunk.classify());
+        if new == old {
             return;
         }
         // Out of the tree while its key is the one that it was put there by.
-        if chunk.class.get().is_some() {
+        if old.has_class() {
             self.by_room.find_mut(&room_key(chunk)).remove();
         }
-        chunk.class.set(class);
-        if class.is_some() {
+        chunk.room.set(new);
+        if new.has_class() {
             self.by_room.insert(chunk);
         }
     }
@@ -200,14 +204,12 @@ impl<'p> Chunks<'p> {
         recycles: bool,
         blueprint: Blueprint,
     ) -> Option<&'p Chunk<'p>> {
-        let fits = |chunk: &&'p Chunk<'p>| {
-            let found = (chunk.class.get(), chunk.recycles(), chunk.blueprint());
-            found == (Some(class), recycles, blueprint)
-        };
+        let room = Room::new(recycles, blueprint).with_class(Some(class));
+        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room;
         if let Some(chunk) = self.last.get().filter(fits) {
             return Some(chunk);
         }
-        let key = (Some(class), recycles, blueprint, CPtr::NULL);
+        let key = (room, CPtr::NULL);
         let first = self.by_room.lower_bound(Bound::Included(&key)).clone_pointer();
         let chunk = first.filter(fits)?;
         self.last.set(Some(chunk));
@@ -216,7 +218,7 @@ impl<'p> Chunks<'p> {
 
     /// A chunk without a live object, if there is one.
     pub fn unused(&self) -> Option<&'p Chunk<'p>> {
-        let key = (Some(Class::EmptyZeroed), false, MIN_BLUEPRINT, CPtr::NULL);
+        let key = (Room::default().with_class(Some(Class::EmptyZeroed)), CPtr::NULL);
         self.by_room.lower_bound(Bound::Included(&key)).clone_pointer()
     }
 

@@ -4,7 +4,8 @@
 //! - `numbers.rs`: numbers of few bits, which are given out again.
 //! - `nodes.rs`: the node of a block (one untyped) and that of a chunk, which point at each other.
 //! - `blocks.rs`: the buddy tree of untypeds; `chunks.rs`: all chunks, by slot and by room.
-//! - `object_map.rs`: the state of each object of a chunk, in two bitmaps.
+//! - `object_map.rs`: the state of each object of a chunk, in two bitmaps. `room.rs`: what chunks
+//!   with room are sorted by.
 //! - `slot_window.rs`: 4096 capability slots; `slots.rs`: all windows, by address and by room.
 //! - `cspace.rs`: where slots lie before and after the CSpace has grown.
 //!
@@ -18,6 +19,7 @@ mod nodes;
 mod numbers;
 mod object_map;
 mod pool;
+mod room;
 mod slot_window;
 mod slots;
 

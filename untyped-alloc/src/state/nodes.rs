@@ -6,6 +6,7 @@ use core::cell::Cell;
 use intrusive_collections::RBTreeLink;
 
 use super::object_map::{Class, ObjectMap};
+use super::room::Room;
 use crate::types::{Blueprint, CPtr, ObjectState};
 
 /// The state of a block.
@@ -129,20 +130,18 @@ pub struct Chunk<'p> {
     by_slot: RBTreeLink,
     by_room: RBTreeLink,
     pub(super) block: Cell<Option<&'p Block<'p>>>,
-    pub(super) blueprint: Cell<Option<Blueprint>>,
     pub(super) first: Cell<CPtr>,
     pub(super) serial: Cell<u64>,
     pub(super) count: Cell<u16>,
     pub(super) live: Cell<u16>,
-    pub(super) recycles: Cell<bool>,
     /// Live objects that can be replaced by others of their kind: counted by a survey.
     pub(super) movable: Cell<u16>,
     /// Nothing is allocated from it: it is to be emptied.
     pub(super) evacuating: Cell<bool>,
     /// Whether a capability to one of its objects was copied for a caller.
     pub(super) told: Cell<bool>,
-    /// What its place in the tree of room is sorted by; `None` when it is not in it.
-    pub(super) class: Cell<Option<Class>>,
+    /// What its place in the tree of room is sorted by. Without a class when it is not in it.
+    pub(super) room: Cell<Room>,
     pub(super) objects: ObjectMap,
 }
 
@@ -176,7 +175,7 @@ impl<'p> Chunk<'p> {
 
     /// What its objects are.
     pub fn blueprint(&self) -> Blueprint {
-        self.blueprint.get().unwrap_or(MIN_BLUEPRINT)
+        self.room.get().blueprint()
     }
 
     /// The slot of its first object.
@@ -206,7 +205,13 @@ impl<'p> Chunk<'p> {
 
     /// Whether objects that come back are allocated again, rather than destroyed.
     pub fn recycles(&self) -> bool {
-        self.recycles.get()
+        self.room.get().recycles()
+    }
+
+    /// Whether objects of this kind that come back are allocated again.
+    #[inline]
+    pub fn recycles_as(&self, blueprint: Blueprint) -> bool {
+        self.room.get().recycles_as(blueprint)
     }
 
     /// The number of the object in `slot`.
@@ -258,7 +263,7 @@ impl<'p> Chunk<'p> {
     /// Allocates the first zeroed object where that leaves the chunk in its class, which the rest
     /// of the word it lies in mostly tells.
     pub fn alloc_zeroed(&self) -> Option<usize> {
-        if self.class.get() != Some(Class::Zeroed) {
+        if !self.room.get().is_in(Class::Zeroed) {
             return None;
         }
         let index = self.objects.alloc_zeroed()?;
@@ -269,7 +274,7 @@ impl<'p> Chunk<'p> {
     /// Allocates object number `index` if it is zeroed and that leaves the chunk in its class.
     #[inline(always)]
     pub fn alloc_zeroed_at(&self, index: usize) -> bool {
-        if self.class.get() != Some(Class::Zeroed) || !self.objects.alloc_zeroed_at(index) {
+        if !self.room.get().is_in(Class::Zeroed) || !self.objects.alloc_zeroed_at(index) {
             return false;
         }
         self.live.set(self.live.get() + 1);
@@ -300,9 +305,6 @@ impl<'p> Chunk<'p> {
         }
     }
 }
-
-/// The least of all blueprints: no kernel object is an untyped of one byte.
-pub(super) const MIN_BLUEPRINT: Blueprint = Blueprint::Untyped { size_bits: 0 };
 
 #[allow(unsafe_code)] // what the adapter macro expands to
 mod adapters {

@@ -38,23 +38,11 @@ impl Bits {
         self.0[bit / 32].get() >> (bit % 32) & 1 == 1
     }
 
-    /// Calls `f` for each word that some of `count` bits from `first` on lie in, with a mask of
-    /// them.
+    /// Sets or clears the bits of a mask in a word.
     #[inline]
-    fn each_word(&self, first: usize, count: usize, mut f: impl FnMut(&Cell<u32>, u32)) {
-        let (mut at, end) = (first, first + count);
-        while at < end {
-            let (low, bits) = (at % 32, (32 - at % 32).min(end - at));
-            f(&self.0[at / 32], (u32::MAX >> (32 - bits)) << low);
-            at += bits;
-        }
-    }
-
-    /// Sets or clears `count` bits from `first` on.
-    fn set(&self, first: usize, count: usize, value: bool) {
-        self.each_word(first, count, |word, mask| {
-            word.set(if value { word.get() | mask } else { word.get() & !mask });
-        });
+    fn put(&self, word: usize, mask: u32, value: bool) {
+        let old = self.0[word].get();
+        self.0[word].set(if value { old | mask } else { old & !mask });
     }
 
     /// Sets the first `count` bits and clears the others.
@@ -65,15 +53,19 @@ impl Bits {
         }
     }
 
-    /// Whether `count` bits from `first` on are all clear.
-    fn none(&self, first: usize, count: usize) -> bool {
-        let mut any = 0;
-        self.each_word(first, count, |word, mask| any |= word.get() & mask);
-        any == 0
-    }
-
     fn count(&self) -> usize {
         self.0.iter().map(|word| word.get().count_ones() as usize).sum()
+    }
+}
+
+/// Calls `f` for each word that some of `count` bits from `first` on lie in, with a mask of them.
+#[inline]
+fn each_word(first: usize, count: usize, mut f: impl FnMut(usize, u32)) {
+    let (mut at, end) = (first, first + count);
+    while at < end {
+        let (low, bits) = (at % 32, (32 - at % 32).min(end - at));
+        f(at / 32, (u32::MAX >> (32 - bits)) << low);
+        at += bits;
     }
 }
 
@@ -110,13 +102,19 @@ impl ObjectMap {
             ObjectState::Live => (false, false),
             ObjectState::Gone => (false, true),
         };
-        self.free.set(first, count, free);
-        self.flag.set(first, count, flag);
+        each_word(first, count, |word, mask| {
+            self.free.put(word, mask, free);
+            self.flag.put(word, mask, flag);
+        });
     }
 
     /// Whether `count` objects from number `first` on are neither ready nor retired.
     pub fn none_ready_or_retired(&self, first: usize, count: usize) -> bool {
-        self.free.none(first, count) && self.flag.none(first, count)
+        let mut any = 0;
+        each_word(first, count, |word, mask| {
+            any |= (self.free.0[word].get() | self.flag.0[word].get()) & mask;
+        });
+        any == 0
     }
 
     /// How many objects are ready.
