@@ -4,7 +4,7 @@ use page_tables::VirtAddr;
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::region::Region;
+use crate::state::region::{Region, StartKey};
 use crate::state::region_map::{NoPlace, Place, Shape};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
@@ -62,12 +62,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok((place, pages, ceiling))
     }
 
-    /// The reservation asked for: its serial number (0 for none) and the ceiling it sets.
+    /// The reservation asked for: the key of its start edge (0 for none), and the ceiling it sets.
     pub(crate) fn reservation(
         &self,
         space: &Space<'p>,
         options: &RegionOptions,
-    ) -> Result<(u64, Rights)> {
+    ) -> Result<(StartKey, Rights)> {
         let Some(id) = options.reservation else {
             return Ok((0, Rights::READ_WRITE));
         };
@@ -75,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if around.id != space.id || !node.is_edge() {
             return Err(Error::WrongKind(id));
         }
-        Ok((id.serial, node.spec().ceiling))
+        Ok((node.key(), node.spec().ceiling))
     }
 
     /// Pages asked for, with guards.

@@ -49,9 +49,11 @@ pub(crate) struct Region<'p> {
     pub(super) pages: Cell<usize>,
     /// Pages of the hole behind it.
     pub(super) hole: Cell<usize>,
-    /// The reservation that hole belongs to: its serial number, or 0.
-    pub(super) reservation: Cell<u64>,
+    /// The reservation that hole belongs to: the key of its start edge, or 0.
+    pub(super) reservation: Cell<StartKey>,
     pub(super) serial: Cell<u64>,
+    /// What it is ordered by: made of start, edge and depth, which are set together.
+    pub(super) key: Cell<StartKey>,
     pub(super) edge: Cell<ReservationEdge>,
     /// For an edge: in how many reservations its own lies, itself included.
     pub(super) depth: Cell<u16>,
@@ -94,8 +96,22 @@ impl Region<'_> {
     }
 
     /// The reservation the region lies in, or 0: that of the hole behind it.
-    pub fn reservation(&self) -> u64 {
+    pub fn reservation(&self) -> StartKey {
         self.reservation.get()
+    }
+
+    /// What the node is ordered by. No other node of its space has the same, and it stays, so that
+    /// of a start edge stands for the reservation.
+    #[inline(always)]
+    pub fn key(&self) -> StartKey {
+        self.key.get()
+    }
+
+    pub(super) fn set_place(&self, start: VirtAddr, edge: ReservationEdge, depth: u16) {
+        self.start.set(start);
+        self.edge.set(edge);
+        self.depth.set(depth);
+        self.key.set(key_at(start, edge, depth));
     }
 
     /// Whether the caller may map, unmap and protect its pages one by one.
@@ -141,8 +157,8 @@ use adapters::{ByHole, ByStart};
 /// Address and edge in one word, so that a step down a tree is one comparison: nodes start at
 /// pages, which leaves 12 low bits to the edge. Where reservations begin or end at one address, the
 /// inner one begins after the outer one and ends before it.
-pub(super) type StartKey = usize;
-pub(super) type HoleKey = (u64, usize, StartKey);
+pub(crate) type StartKey = usize;
+pub(super) type HoleKey = (StartKey, usize, StartKey);
 
 pub(super) fn key_at(address: VirtAddr, edge: ReservationEdge, depth: u16) -> StartKey {
     let rank = match edge {
@@ -160,23 +176,19 @@ pub(super) fn last_at(address: VirtAddr) -> StartKey {
     key_at(address, ReservationEdge::Region, 0)
 }
 
-pub(super) fn start_key(region: &Region<'_>) -> StartKey {
-    key_at(region.start.get(), region.edge.get(), region.depth.get())
-}
-
 pub(super) fn hole_key(region: &Region<'_>) -> HoleKey {
-    (region.reservation.get(), region.hole.get(), start_key(region))
+    (region.reservation.get(), region.hole.get(), region.key())
 }
 
 /// Less than the keys of all holes of `reservation` with at least `pages` pages.
-pub(super) fn least_hole(reservation: u64, pages: usize) -> HoleKey {
+pub(super) fn least_hole(reservation: StartKey, pages: usize) -> HoleKey {
     (reservation, pages, 0)
 }
 
 impl<'a> KeyAdapter<'a> for ByStart<'_> {
     type Key = StartKey;
     fn get_key(&self, region: &'a Region<'_>) -> StartKey {
-        start_key(region)
+        region.key()
     }
 }
 

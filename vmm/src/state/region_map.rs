@@ -7,7 +7,8 @@ use page_tables::VirtAddr;
 
 use super::extent::offset;
 use super::region::adapters::{ByHole, ByStart};
-use super::region::{hole_key, key_at, last_at, least_hole, start_key, Region, ReservationEdge};
+use super::region::{hole_key, key_at, last_at, least_hole};
+use super::region::{Region, ReservationEdge, StartKey};
 use crate::types::region::{RegionSpec, MAX_NESTED};
 
 /// A place for a region: behind this node, at this address.
@@ -25,8 +26,8 @@ pub(crate) struct Shape {
     /// Bytes of the guard below. What is aligned is the page after it.
     pub guard: usize,
     pub align_bits: u8,
-    /// The reservation it is to lie in, or 0.
-    pub reservation: u64,
+    /// The reservation it is to lie in: the key of its start edge, or 0.
+    pub reservation: StartKey,
 }
 
 /// Why there is no place.
@@ -67,13 +68,11 @@ impl<'p> Regions<'p> {
     pub fn start(&mut self, node: &'p Region<'p>, null: RegionSpec, end: usize, page_bits: u8) {
         self.page_bits = page_bits;
         self.count = 1;
-        node.start.set(VirtAddr::default());
+        node.set_place(VirtAddr::default(), ReservationEdge::Region, 0);
         node.pages.set(null.pages);
         node.hole.set((end >> page_bits) - null.pages);
         node.reservation.set(0);
         node.serial.set(0);
-        node.edge.set(ReservationEdge::Region);
-        node.depth.set(0);
         node.spec.set(Some(null));
         self.by_start.insert(node);
         self.list_hole(node);
@@ -91,7 +90,7 @@ impl<'p> Regions<'p> {
         }
     }
 
-    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, reservation: u64) {
+    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, reservation: StartKey) {
         self.unlist_hole(region);
         region.hole.set(pages);
         region.reservation.set(reservation);
@@ -187,7 +186,7 @@ impl<'p> Regions<'p> {
         &self,
         start: VirtAddr,
         pages: usize,
-        reservation: u64,
+        reservation: StartKey,
     ) -> Result<Place<'p>, NoPlace> {
         let cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
         let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
@@ -224,14 +223,8 @@ impl<'p> Regions<'p> {
         node.serial.set(serial);
         node.packed.set((0, 0));
         node.arena.set(None);
-        node.depth.set(0);
-        self.enter(
-            node,
-            place,
-            spec.pages,
-            ReservationEdge::Region,
-            place.behind.reservation.get(),
-        );
+        node.set_place(place.start, ReservationEdge::Region, 0);
+        self.enter(node, place, spec.pages, place.behind.reservation.get());
     }
 
     /// Enters a reservation at a place, as two edges; `depth` is at the most [`MAX_NESTED`].
@@ -244,39 +237,37 @@ impl<'p> Regions<'p> {
         depth: u16,
     ) {
         let outer = place.behind.reservation.get();
+        let [start, end] = edges;
         for edge in edges {
             edge.spec.set(Some(spec));
             edge.serial.set(serial);
-            edge.depth.set(depth);
         }
-        self.enter(edges[0], place, 0, ReservationEdge::Start, serial);
-        let end = offset(place.start, spec.pages << self.page_bits);
-        self.enter(
-            edges[1],
-            Place { behind: edges[0], start: end },
-            0,
-            ReservationEdge::End,
-            outer,
-        );
+        start.set_place(place.start, ReservationEdge::Start, depth);
+        self.enter(start, place, 0, start.key());
+        let behind = Place { behind: start, start: self.after(place.start, spec.pages) };
+        end.set_place(behind.start, ReservationEdge::End, depth);
+        self.enter(end, behind, 0, outer);
     }
 
-    /// Cuts the hole of `place` in two around a new node; the part behind the node belongs to
-    /// `reservation`.
+    /// The address `pages` pages further on, known to stay in user space.
+    fn after(&self, start: VirtAddr, pages: usize) -> VirtAddr {
+        offset(start, pages << self.page_bits)
+    }
+
+    /// Cuts the hole of `place` in two around a new node of `pages` pages, whose place is set; the
+    /// part behind the node belongs to `reservation`.
     fn enter(
         &mut self,
         node: &'p Region<'p>,
         place: Place<'p>,
         pages: usize,
-        edge: ReservationEdge,
-        reservation: u64,
+        reservation: StartKey,
     ) {
         let behind = place.behind;
         let begin = self.end(behind);
         let before = (place.start.bits() - begin) >> self.page_bits;
         let after = behind.hole.get() - before - pages;
-        node.start.set(place.start);
         node.pages.set(pages);
-        node.edge.set(edge);
         node.hole.set(after);
         node.reservation.set(reservation);
         if before != 0 || !self.hand_on_hole(behind, node) {
@@ -308,7 +299,7 @@ impl<'p> Regions<'p> {
 
     /// Takes a region (or edge) out; its pages and the hole behind it join the hole before it.
     pub fn remove(&mut self, region: &'p Region<'p>) -> &'p Region<'p> {
-        let mut cursor = self.by_start.find_mut(&start_key(region));
+        let mut cursor = self.by_start.find_mut(&region.key());
         let before = cursor.peek_prev().clone_pointer();
         cursor.remove();
         self.unlist_hole(region);
@@ -374,7 +365,7 @@ impl<'p> Regions<'p> {
 
     /// The end edge of the reservation whose start edge is `start`, if no region lies inside.
     pub fn end_of_empty(&self, start: &'p Region<'p>) -> Option<&'p Region<'p>> {
-        let next = self.by_start.find(&start_key(start)).peek_next().clone_pointer()?;
+        let next = self.by_start.find(&start.key()).peek_next().clone_pointer()?;
         (next.serial.get() == start.serial.get() && next.edge.get() == ReservationEdge::End)
             .then_some(next)
     }
@@ -418,12 +409,11 @@ impl<'p> Regions<'p> {
         self.set_hole(region, 0, reservation);
         region.pages.set(lower.pages);
         region.spec.set(Some(lower));
-        node.start.set(offset(region.start.get(), lower.pages << self.page_bits));
+        let start = self.after(region.start.get(), lower.pages);
+        node.set_place(start, ReservationEdge::Region, 0);
         node.pages.set(upper.pages);
         node.spec.set(Some(upper));
         node.serial.set(serial);
-        node.edge.set(ReservationEdge::Region);
-        node.depth.set(0);
         // The node may have been a page of packed buffers before.
         node.packed.set((0, 0));
         node.arena.set(None);
@@ -441,7 +431,7 @@ impl<'p> Regions<'p> {
     ) -> &'p Region<'p> {
         let (hole, reservation) = (upper.hole.get(), upper.reservation.get());
         self.unlist_hole(upper);
-        self.by_start.find_mut(&start_key(upper)).remove();
+        self.by_start.find_mut(&upper.key()).remove();
         self.last.set(None);
         self.count -= 1;
         lower.pages.set(joined.pages);

@@ -7,7 +7,7 @@ use page_tables::Geometry;
 
 use super::choices::{address, Choices, GEOMETRIES, PAGE};
 use super::region_model::{spec, Area, Model};
-use crate::state::region::Region;
+use crate::state::region::{Region, StartKey};
 use crate::state::region_map::{NoPlace, Place, Shape};
 use crate::state::space::Space;
 use crate::types::region::{Kind, RegionSpec};
@@ -59,8 +59,9 @@ impl<'p> History<'p> {
         let space = Space::default();
         let null_spec = spec(null_pages, 0, Kind::Boot);
         space.regions_mut().start(null, null_spec, geometry.user_end, geometry.page_bits);
-        let area = Area { start: 0, serial: 0, spec: null_spec, parent: 0, is_reservation: false };
-        let model = Model { areas: [area].into(), end: geometry.user_end / PAGE };
+        let null_area =
+            Area { start: 0, serial: 0, spec: null_spec, parent: 0, is_reservation: false, key: 0 };
+        let model = Model { areas: [null_area].into(), end: geometry.user_end / PAGE };
         let nodes = BTreeMap::from([(0, [null].into())]);
         History { space, free, nodes, model, last_serial: 0 }
     }
@@ -97,16 +98,21 @@ impl<'p> History<'p> {
         self.model.areas[choices.below(self.model.areas.len())]
     }
 
-    /// No reservation, one that there is, or the serial number of something else.
-    pub(super) fn some_reservation(&self, choices: &mut Choices<'_>) -> u64 {
+    /// No reservation, one that there is, or the key of something else.
+    pub(super) fn some_reservation(&self, choices: &mut Choices<'_>) -> StartKey {
         let areas = self.model.areas.iter();
-        let reservations = areas.filter(|area| area.is_reservation).map(|area| area.serial);
-        let reservations: Vec<u64> = reservations.collect();
+        let reservations = areas.filter(|area| area.is_reservation).map(|area| area.key);
+        let reservations: Vec<StartKey> = reservations.collect();
         match choices.below(8) {
             0..=3 => 0,
             4..=6 if !reservations.is_empty() => choices.pick(&reservations),
-            _ => self.some_area(choices).serial,
+            _ => self.key_of(self.some_area(choices).serial),
         }
+    }
+
+    /// The key of a region or of the start edge of a reservation.
+    pub fn key_of(&self, serial: u64) -> StartKey {
+        self.nodes[&serial][0].key()
     }
 
     pub(super) fn enter(&mut self, place: Place<'p>, shape: Shape, is_reservation: bool) -> u64 {
@@ -128,7 +134,8 @@ impl<'p> History<'p> {
         };
         self.nodes.insert(serial, nodes);
         let parent = shape.reservation;
-        self.model.areas.push(Area { start, serial, spec, parent, is_reservation });
+        let key = if is_reservation { self.key_of(serial) } else { 0 };
+        self.model.areas.push(Area { start, serial, spec, parent, is_reservation, key });
         serial
     }
 
@@ -138,7 +145,7 @@ impl<'p> History<'p> {
         &mut self,
         start: usize,
         pages: usize,
-        reservation: u64,
+        reservation: StartKey,
         is_reservation: bool,
     ) -> u64 {
         let place = self.space.regions().place_at(address(start * PAGE), pages, reservation);
@@ -166,7 +173,7 @@ impl<'p> History<'p> {
 
     fn remove(&mut self, choices: &mut Choices<'_>) -> bool {
         let area = self.some_area(choices);
-        let used = self.model.areas.iter().any(|inner| inner.parent == area.serial);
+        let used = self.model.areas.iter().any(|inner| inner.parent == area.key);
         // The null page stays.
         if area.serial == 0 || (area.is_reservation && used) {
             return false;

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::choices::{address, Choices, PAGE};
 use super::region_history::{History, NODES, WINDOW};
 use super::region_model::{Area, Expected};
-use crate::state::region::{Region, ReservationEdge};
+use crate::state::region::{Region, ReservationEdge, StartKey};
 
 impl<'p> History<'p> {
     /// Compares all that can be seen, in an order that the choices say.
@@ -83,13 +83,15 @@ impl<'p> History<'p> {
         let expected = self.model.nodes();
         assert_eq!(regions.iter().map(seen).collect::<Vec<_>>(), expected);
         assert_eq!(regions.count(), expected.len());
+        let keys: Vec<StartKey> = regions.iter().map(Region::key).collect();
+        assert!(keys.is_sorted_by(|one, next| one < next), "no key is another node's");
         let holes = self.model.holes();
         assert_eq!(regions.holes_listed(), holes.len());
         let largest =
             holes.iter().filter(|hole| hole.reservation == 0).map(|hole| hole.pages).max();
         assert_eq!(regions.largest_hole(), largest.unwrap_or(0));
         for area in self.model.areas.iter().filter(|area| area.is_reservation) {
-            let used = self.model.areas.iter().any(|inner| inner.parent == area.serial);
+            let used = self.model.areas.iter().any(|inner| inner.parent == area.key);
             let end = regions.end_of_empty(self.nodes[&area.serial][0]);
             assert_eq!(end.is_none(), used);
             assert!(end.is_none_or(|end| core::ptr::eq(end, self.nodes[&area.serial][1])));

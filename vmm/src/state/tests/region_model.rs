@@ -5,7 +5,7 @@ use std::vec::Vec;
 use untyped_alloc::{CachePolicy, Rights};
 
 use super::choices::PAGE;
-use crate::state::region::ReservationEdge;
+use crate::state::region::{ReservationEdge, StartKey};
 use crate::state::region_map::{NoPlace, Shape};
 use crate::types::region::{Backing, Kind, Name, RegionSpec};
 
@@ -16,8 +16,10 @@ pub(super) struct Area {
     pub serial: u64,
     pub spec: RegionSpec,
     /// The reservation that it lies in, or 0.
-    pub parent: u64,
+    pub parent: StartKey,
     pub is_reservation: bool,
+    /// What a reservation is called by those in it: the key of its start edge. 0 for a region.
+    pub key: StartKey,
 }
 
 impl Area {
@@ -41,7 +43,7 @@ pub(super) struct Expected {
     /// Pages of the hole behind it.
     pub hole: usize,
     /// The reservation that this hole belongs to.
-    pub reservation: u64,
+    pub reservation: StartKey,
     pub spec: RegionSpec,
 }
 
@@ -50,7 +52,7 @@ pub(super) struct Expected {
 pub(super) struct Hole {
     pub start: usize,
     pub pages: usize,
-    pub reservation: u64,
+    pub reservation: StartKey,
 }
 
 impl Hole {
@@ -100,7 +102,7 @@ impl Model {
         nodes
     }
 
-    fn nodes_in(&self, parent: u64, depth: u16, nodes: &mut Vec<Expected>) {
+    fn nodes_in(&self, parent: StartKey, depth: u16, nodes: &mut Vec<Expected>) {
         let mut inside: Vec<&Area> = self.areas.iter().filter(|a| a.parent == parent).collect();
         inside.sort_by_key(|area| area.start);
         for area in inside {
@@ -111,12 +113,12 @@ impl Model {
                 edge: ReservationEdge::Start,
                 depth: depth + 1,
                 hole: 0,
-                reservation: area.serial,
+                reservation: area.key,
                 spec: area.spec,
             };
             if area.is_reservation {
                 nodes.push(node);
-                self.nodes_in(area.serial, depth + 1, nodes);
+                self.nodes_in(area.key, depth + 1, nodes);
                 let edge = ReservationEdge::End;
                 nodes.push(Expected { start: area.end(), edge, reservation: parent, ..node });
             } else {
@@ -156,15 +158,15 @@ impl Model {
     }
 
     /// The innermost reservation that a page lies in, or 0.
-    pub fn reservation_at(&self, page: usize) -> u64 {
+    pub fn reservation_at(&self, page: usize) -> StartKey {
         let around = self.areas.iter().filter(|area| area.is_reservation && area.covers(page));
         // Of two that cover a page the inner one is made later.
-        around.map(|area| area.serial).max().unwrap_or(0)
+        around.max_by_key(|area| area.serial).map_or(0, |area| area.key)
     }
 
-    /// In how many reservations what lies in `serial` is.
-    pub fn depth_of(&self, serial: u64) -> u16 {
-        let outer = self.areas.iter().find(|area| area.is_reservation && area.serial == serial);
+    /// In how many reservations what lies in the one of this key is.
+    pub fn depth_of(&self, key: StartKey) -> u16 {
+        let outer = self.areas.iter().find(|area| area.is_reservation && area.key == key);
         outer.map_or(0, |area| 1 + self.depth_of(area.parent))
     }
 
@@ -206,7 +208,7 @@ impl Model {
         &self,
         start: usize,
         pages: usize,
-        reservation: u64,
+        reservation: StartKey,
         answer: Result<(), NoPlace>,
     ) {
         let free =

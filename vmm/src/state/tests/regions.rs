@@ -4,15 +4,20 @@ use std::vec::Vec;
 
 use super::choices::{address, GEOMETRIES, PAGE};
 use super::region_history::{nodes, History};
-use crate::state::region::Region;
+use crate::state::region::{Region, StartKey};
 use crate::state::region_map::{NoPlace, Shape};
 use crate::types::region::{Kind, MAX_NESTED};
 
-fn shape(pages: usize, guard: usize, align_bits: u8, reservation: u64) -> Shape {
+fn shape(pages: usize, guard: usize, align_bits: u8, reservation: StartKey) -> Shape {
     Shape { pages, guard: guard * PAGE, align_bits, reservation }
 }
 
-fn refusal(history: &History<'_>, page: usize, pages: usize, reservation: u64) -> Option<NoPlace> {
+fn refusal(
+    history: &History<'_>,
+    page: usize,
+    pages: usize,
+    reservation: StartKey,
+) -> Option<NoPlace> {
     history.space().regions().place_at(address(page * PAGE), pages, reservation).err()
 }
 
@@ -56,7 +61,9 @@ fn a_place_that_is_asked_for_tells_the_first_page_in_the_way() {
         let mut history = History::begin(&nodes, geometry, 1);
         let end = geometry.user_end / PAGE;
         let outer = history.put(end - 10, 8, 0, true);
+        let outer = history.key_of(outer);
         let inner = history.put(end - 7, 2, outer, true);
+        let inner = history.key_of(inner);
         history.put(end - 4, 1, outer, false);
         let outside = |page: usize| Some(NoPlace::Outside { address: page * PAGE });
         let taken = |page: usize, start: usize| {
@@ -91,7 +98,8 @@ fn user_space_can_be_full_and_empty_again() {
         history.delete(all);
         let around = history.put(1, end - 1, 0, true);
         assert_eq!(history.anywhere(shape(1, 0, 12, 0)), None, "all is reserved");
-        assert_eq!(history.anywhere(shape(end - 1, 0, 12, around)), Some(1));
+        let key = history.key_of(around);
+        assert_eq!(history.anywhere(shape(end - 1, 0, 12, key)), Some(1));
         history.delete(around);
         assert_eq!(history.space().regions().largest_hole(), end - 1);
         history.end();
@@ -125,22 +133,25 @@ fn reservations_nest_as_deep_as_is_allowed() {
     regions.start(nodes.next().unwrap(), spec(1, 0, Kind::Boot), GEOMETRIES[0].user_end, 12);
     // Each fills the one around it: all begin at one address, and all end at one.
     let mut edges = Vec::new();
+    let mut keys = Vec::from([0]);
     for serial in 1..=depth as u64 {
-        let place = regions.place_at(address(8 * PAGE), 4, serial - 1).unwrap();
+        let outer = keys[serial as usize - 1];
+        let place = regions.place_at(address(8 * PAGE), 4, outer).unwrap();
         let pair = [nodes.next().unwrap(), nodes.next().unwrap()];
         let spec = spec(4, serial, Kind::Reservation);
         regions.insert_reservation(pair, place, spec, serial, serial as u16);
         edges.push(pair);
+        keys.push(pair[0].key());
     }
     let expected = (1..=depth as u64).chain((1..=depth as u64).rev());
     let order: Vec<u64> = regions.iter().skip(1).map(Region::serial).collect();
     assert_eq!(order, expected.collect::<Vec<_>>(), "the inner one begins later and ends before");
     let innermost = depth as u64;
-    for outer in [0, 1, innermost - 1] {
+    for outer in [0, keys[1], keys[depth - 1]] {
         let inside = regions.place_at(address(8 * PAGE), 1, outer).err();
         assert_eq!(inside, Some(NoPlace::Outside { address: 8 * PAGE }));
     }
-    let place = regions.place_at(address(8 * PAGE), 4, innermost).unwrap();
+    let place = regions.place_at(address(8 * PAGE), 4, keys[depth]).unwrap();
     let node = nodes.next().unwrap();
     regions.insert(node, place, spec(4, innermost + 1, Kind::Memory), innermost + 1);
     for serial in 1..=innermost {
