@@ -22,7 +22,7 @@ impl Room {
     /// Of a chunk without a class.
     #[inline]
     pub fn new(recycles: bool, blueprint: Blueprint) -> Room {
-        Room(u32::from(recycles) * RECYCLES | code(blueprint))
+        Room((u32::from(recycles) * RECYCLES) | code(blueprint))
     }
 
     /// The same in another class.

@@ -68,18 +68,29 @@ impl Default for SlotWindow<'_> {
 /// The masks that keep, of a word, the bits at which an aligned run of 2, 4, 8, 16, 32 starts.
 const ALIGNED: [u32; 5] = [0x5555_5555, 0x1111_1111, 0x0101_0101, 0x0001_0001, 0x0000_0001];
 
+/// The bits at which an aligned run of 2^(`order` + 1) set bits starts, of those at which one of
+/// 2^`order` does; none for `order` 5, as there is no longer run in a word.
+fn starts_of_twice(starts: u32, order: u8) -> u32 {
+    match ALIGNED.get(usize::from(order)) {
+        Some(aligned) => starts & (starts >> (1 << order)) & aligned,
+        None => 0,
+    }
+}
+
 /// The bits of `word` at which an aligned run of 2^`order` set bits starts, `order` ≤ 5.
 fn run_starts(word: u32, order: u32) -> u32 {
-    (0..order as usize).fold(word, |starts, step| starts & (starts >> (1 << step)) & ALIGNED[step])
+    (0..order as u8).fold(word, starts_of_twice)
 }
 
 /// 1 + log2 of the largest aligned run of set bits in `word`, 0 when there is none.
 pub(super) fn best_of_word(word: u32) -> u8 {
-    match word {
-        0 => 0,
-        u32::MAX => WHOLE_WORD,
-        _ => (1..5).rev().find(|&order| run_starts(word, order) != 0).unwrap_or(0) as u8 + 1,
+    // What is left of the word are the bits at which an aligned run of 2^(`best` - 1) starts.
+    let (mut starts, mut best) = (word, 0);
+    while starts != 0 && best < WHOLE_WORD {
+        starts = starts_of_twice(starts, best);
+        best += 1;
     }
+    best
 }
 
 impl SlotWindow<'_> {
@@ -172,7 +183,9 @@ impl SlotWindow<'_> {
 
     /// Gives `count` slots from `at` on the state `free` and brings the tree up to date.
     pub(super) fn mark(&self, at: usize, count: usize, free: bool) {
-        // The words and their leaves first, as every node is made of the two below it.
+        // The words and their leaves first, as every node is made of the two below it. Above a
+        // level on which all stays as it was, all does.
+        let mut changed = false;
         let (first, last) = (at / 32, (at + count - 1) / 32);
         for index in first..=last {
             let low = at.saturating_sub(index * 32);
@@ -180,21 +193,29 @@ impl SlotWindow<'_> {
             let mask = (u32::MAX >> (32 - (high - low))) << low;
             let word = &self.words[index];
             word.set(if free { word.get() | mask } else { word.get() & !mask });
-            self.best[WORDS + index].set(best_of_word(word.get()));
+            changed |= self.set_best(WORDS + index, best_of_word(word.get()));
         }
         let change = count as u16;
         self.free.set(if free { self.free.get() + change } else { self.free.get() - change });
 
         let (mut low, mut high) = ((WORDS + first) / 2, (WORDS + last) / 2);
         let mut whole_child = WHOLE_WORD;
-        while low >= 1 {
+        while low >= 1 && changed {
+            changed = false;
             for node in low..=high {
                 let (left, right) = (self.best[2 * node].get(), self.best[2 * node + 1].get());
                 let whole = left == whole_child && right == whole_child;
-                self.best[node].set(if whole { whole_child + 1 } else { left.max(right) });
+                let best = if whole { whole_child + 1 } else { left.max(right) };
+                changed |= self.set_best(node, best);
             }
             (low, high, whole_child) = (low / 2, high / 2, whole_child + 1);
         }
+    }
+
+    /// Gives a node of the tree a value; says whether it had another.
+    #[inline]
+    fn set_best(&self, node: usize, best: u8) -> bool {
+        self.best[node].replace(best) != best
     }
 
     /// Where an aligned free run of 2^`order` slots starts. There must be one: `best` > `order`.

@@ -173,8 +173,9 @@ impl<'p> Spaces<'p> {
     }
 
     pub fn remove(&mut self, id: SpaceId) -> Option<&'p Space<'p>> {
-        self.find(id)?;
-        self.0.find_mut(&id.number).remove()
+        let mut cursor = self.0.find_mut(&id.number);
+        cursor.get().filter(|space| space.id.get() == id)?;
+        cursor.remove()
     }
 
     #[inline]
