@@ -97,14 +97,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Joins the extent at `start` with the one before it, if the two are really one: of one batch
     /// of frames, and in one region.
     pub(crate) fn join_extent(&mut self, space: &'p Space<'p>, start: VirtAddr) {
-        let first_of_region = || {
-            let region = space.regions().at(start);
-            region.is_none_or(|region| region.start() == start)
-        };
+        let region = space.regions().at(start);
+        if region.is_none_or(|region| region.start() == start) {
+            return;
+        }
         let alloc = &self.alloc;
         let same = |frames: Frames| {
             let last = frames.first.offset(frames.count - 1);
-            alloc.same_batch(frames.first, last) && !first_of_region()
+            alloc.same_batch(frames.first, last)
         };
         if let Some(node) = space.extents_mut().join_before(start, same) {
             self.pools.extents.free(node);
