@@ -69,12 +69,9 @@ impl Default for SlotWindow<'_> {
 const ALIGNED: [u32; 5] = [0x5555_5555, 0x1111_1111, 0x0101_0101, 0x0001_0001, 0x0000_0001];
 
 /// The bits at which an aligned run of 2^(`order` + 1) set bits starts, of those at which one of
-/// 2^`order` does; none for `order` 5, as there is no longer run in a word.
+/// 2^`order` does, `order` ≤ 4.
 fn starts_of_twice(starts: u32, order: u8) -> u32 {
-    match ALIGNED.get(usize::from(order)) {
-        Some(aligned) => starts & (starts >> (1 << order)) & aligned,
-        None => 0,
-    }
+    starts & (starts >> (1 << order)) & ALIGNED[usize::from(order)]
 }
 
 /// The bits of `word` at which an aligned run of 2^`order` set bits starts, `order` ≤ 5.
@@ -84,9 +81,13 @@ fn run_starts(word: u32, order: u32) -> u32 {
 
 /// 1 + log2 of the largest aligned run of set bits in `word`, 0 when there is none.
 pub(super) fn best_of_word(word: u32) -> u8 {
-    // What is left of the word are the bits at which an aligned run of 2^(`best` - 1) starts.
+    if word == u32::MAX {
+        return WHOLE_WORD;
+    }
+    // What is left of the word are the bits at which an aligned run of 2^`best` starts. As not all
+    // are set, none is left for 32.
     let (mut starts, mut best) = (word, 0);
-    while starts != 0 && best < WHOLE_WORD {
+    while starts != 0 {
         starts = starts_of_twice(starts, best);
         best += 1;
     }
