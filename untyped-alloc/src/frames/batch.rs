@@ -2,7 +2,7 @@
 
 use crate::allocator::Allocator;
 use crate::state::Chunk;
-use crate::types::{Blueprint, Frames, Zeroed};
+use crate::types::{Blueprint, Frames, ObjectState, Zeroed};
 
 /// A batch of frames, made by one retype, to allocate more of. Once its memory went back, there is
 /// nothing to be had of it.
@@ -23,6 +23,14 @@ impl<'p> Allocator<'p> {
         let ours = chunk.recycles_as(blueprint);
         let (serial, size_bits) = (chunk.serial(), run.size_bits);
         ours.then_some(FrameBatch { chunk, serial, origin, size_bits })
+    }
+
+    /// Whether the frame that comes `distance` after the first of the run that the batch was just
+    /// found by is zeroed and ready. O(1).
+    #[inline]
+    pub fn is_zeroed_in_batch(&self, batch: &FrameBatch<'p>, distance: usize) -> bool {
+        let (chunk, index) = (batch.chunk, batch.origin + distance);
+        index < chunk.count() && chunk.state(index) == ObjectState::Ready { clean: true }
     }
 
     /// Allocates the frame that comes `distance` after the first of the run that the batch was

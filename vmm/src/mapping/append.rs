@@ -72,6 +72,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !self.short_cuts {
             return None;
         }
+        // Where memory is used again it is dirty, and nothing can be appended.
+        let batch = self.alloc.batch_of(extent.frames())?;
+        if !self.alloc.is_zeroed_in_batch(&batch, extent.count()) {
+            return None;
+        }
         let (at, bits) = (address.bits(), self.geometry.page_bits);
         let strided = region.arena.get().is_some();
         let deepest = self.geometry.levels.len() as u8 - 1;
@@ -81,7 +86,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         let RegionSpec { rights, cache, .. } = region.spec();
-        let batch = self.alloc.batch_of(extent.frames())?;
         let room = extent.room_for_more(rights, cache, bits, strided)?;
         let room = room.min(self.quota_left(space, Resource::Frames));
         let step = self.geometry.page_bytes() << u8::from(strided);
