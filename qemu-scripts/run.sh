@@ -12,7 +12,8 @@ usage() {
 Usage: ${0##*/} PROGRAM [options] [-- ARGUMENTS...]
 
 Builds what is out of date, boots PROGRAM as seL4's root task in QEMU, prints what it writes
-to the serial line, and exits with 0 if it reported success.
+to the serial line, and exits with 0 if it reported success. PROGRAM is one of those below, or the
+path of an ELF file, with a slash in it, which is booted as it is.
 
 Options:
   --arch ARCH        ia32 or x86_64 (default: ia32)
@@ -77,7 +78,23 @@ parse_options() {
     # QEMU runs in another folder.
     [[ -z $MONITOR || $MONITOR == /* ]] || MONITOR=$PWD/$MONITOR
     [[ -z $GDB_SOCKET || $GDB_SOCKET == /* ]] || GDB_SOCKET=$PWD/$GDB_SOCKET
-    grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
+    if [[ $PROGRAM == */* ]]; then
+        check_elf
+    else
+        grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
+    fi
+}
+
+# A program that was built elsewhere must be for the architecture: its ELF class says so.
+check_elf() {
+    local LC_ALL=C class
+    [[ -f $PROGRAM && -r $PROGRAM ]] || usage_error "no such file: $PROGRAM"
+    class=$(head -c 5 "$PROGRAM" | od -An -tx1)
+    case $ARCH:$class in
+        "ia32: 7f 45 4c 46 01" | "x86_64: 7f 45 4c 46 02") ;;
+        *) usage_error "$PROGRAM is no ELF file for $ARCH" ;;
+    esac
+    PROGRAM_ELF=$(realpath "$PROGRAM")
 }
 
 check_arguments() {
@@ -95,6 +112,14 @@ check_memory() {
         usage_error "memory must be 16M to 4G, not $MEMORY"
 }
 
+# The name by which QEMU is to open the program: a file outside the build folder by its descriptor.
+initrd() {
+    case $PROGRAM in
+        */*) echo /dev/fd/3 ;;
+        *) echo "${PROGRAM_ELF#"$BUILD/"}" ;;
+    esac
+}
+
 # Sets QEMU, the whole command. It runs in the build folder and names its files from there: QEMU takes
 # what is behind a blank or a comma in the value of -initrd for something else, and the path of the
 # checkout may have such.
@@ -102,7 +127,7 @@ check_memory() {
 compose_qemu() {
     QEMU=(
         "$QEMU_SYSTEM" -accel tcg -cpu "$QEMU_CPU"
-        -m "$MEMORY" -kernel "kernel/$ARCH/$KERNEL/boot.elf" -initrd "${PROGRAM_ELF#"$BUILD/"}"
+        -m "$MEMORY" -kernel "kernel/$ARCH/$KERNEL/boot.elf" -initrd "$(initrd)"
         -display none -serial stdio -no-reboot -nic none
         # A byte v that is written to this port ends QEMU with the exit code 2v+1.
         -device isa-debug-exit,iobase=0xf4,iosize=4
@@ -133,7 +158,7 @@ EOF
 
 boot() {
     local status=0
-    env -C "$BUILD" "${QEMU[@]}" </dev/null || status=$?
+    env -C "$BUILD" "${QEMU[@]}" </dev/null 3<"$PROGRAM_ELF" || status=$?
     case $status in
         33) return 0 ;;
         35) say "$PROGRAM reported failure" ;;
@@ -149,8 +174,10 @@ boot() {
 
 parse_options "$@"
 "$SCRIPTS/setup.sh" --arch "$ARCH"
-choose_target_rust
-build_program "$KERNEL" "$PROFILE" "$PROGRAM"
+if [[ $PROGRAM != */* ]]; then
+    choose_target_rust
+    build_program "$KERNEL" "$PROFILE" "$PROGRAM"
+fi
 compose_qemu
 ! $GDB || print_gdb_command
 boot

@@ -27,8 +27,14 @@ impl Object {
 
     /// The serial number of the chunk that it was handed out from. Where the slot's chunk has
     /// another one, the id is stale.
-    pub(crate) const fn serial(self) -> u64 {
+    pub const fn serial(self) -> u64 {
         self.serial
+    }
+
+    /// The id with this slot and serial number, charged to nobody. Any numbers make an id; only
+    /// those of an object that is handed out are accepted.
+    pub const fn from_parts(slot: CPtr, serial: u64) -> Object {
+        Object::new(slot, serial)
     }
 
     /// The slot of its capability.

@@ -1,0 +1,188 @@
+//! The one manager, its lock, and how an answer becomes a code.
+//!
+//! The lock is [`SharedManager`]'s, which ends the program where a thread takes it twice. The one
+//! thread that has it while code of the caller's runs is the fault handler, in a policy; it is
+//! noted here, and refused.
+
+use core::cell::UnsafeCell;
+use core::ffi::c_char;
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use vmm::sel4::faults::{Manager, SharedManager};
+use vmm::{Error, Name};
+
+use crate::types::vmm_code_t::{self, *};
+use crate::types::Refusal;
+
+pub static MANAGER: SharedManager = SharedManager::new();
+
+const NEVER_STARTED: u8 = 0;
+const STARTING: u8 = 1;
+const STARTED: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(NEVER_STARTED);
+
+/// The IPC buffer of the thread that is in a fault policy; 0 while none is.
+static IN_POLICY: AtomicUsize = AtomicUsize::new(0);
+
+/// How many threads' last errors are known in full.
+const DETAILS: usize = 16;
+
+/// The last errors of threads, by their IPC buffers, and which entry is overwritten next.
+struct Details {
+    entries: [Option<(usize, Error)>; DETAILS],
+    next: usize,
+}
+
+/// Reached by who has the manager locked.
+struct Locked<T>(UnsafeCell<T>);
+
+// SAFETY: `with` alone reaches it, and only while it has the manager's lock.
+unsafe impl<T: Send> Sync for Locked<T> {}
+
+static ERRORS: Locked<Details> =
+    Locked(UnsafeCell::new(Details { entries: [None; DETAILS], next: 0 }));
+
+/// Starts the manager by `start`, once.
+pub fn begin(start: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
+    let first =
+        STATE.compare_exchange(NEVER_STARTED, STARTING, Ordering::Acquire, Ordering::Relaxed);
+    first.map_err(|_| VMM_ALREADY_STARTED)?;
+    start()?;
+    STATE.store(STARTED, Ordering::Release);
+    Ok(())
+}
+
+/// The calling thread, by the address of its IPC buffer, if it may make a request.
+fn caller() -> Result<usize, vmm_code_t> {
+    if STATE.load(Ordering::Acquire) != STARTED {
+        return Err(VMM_NOT_STARTED);
+    }
+    match sel4::ipc_buffer_address() as usize {
+        0 => Err(VMM_NO_IPC_BUFFER),
+        me if me == IN_POLICY.load(Ordering::Relaxed) => Err(VMM_LOCKED),
+        me => Ok(me),
+    }
+}
+
+/// Whether the calling thread may make a request.
+pub fn check_caller() -> Result<(), vmm_code_t> {
+    caller().map(|_| ())
+}
+
+/// Makes a request with the manager locked.
+pub fn with<T, E: Into<Refusal>>(
+    request: impl FnOnce(&mut Manager) -> Result<T, E>,
+) -> Result<T, Refusal> {
+    let me = caller()?;
+    let mut manager = MANAGER.lock();
+    let answer = request(&mut manager).map_err(Into::into);
+    if let Err(Refusal::Manager(error)) = answer {
+        // SAFETY: the manager is locked, so nobody else is here.
+        let details = unsafe { &mut *ERRORS.0.get() };
+        details.note(me, error);
+    }
+    answer
+}
+
+/// Calls a fault policy, in a thread that has the manager locked.
+pub fn in_policy<T>(policy: impl FnOnce() -> T) -> T {
+    IN_POLICY.store(sel4::ipc_buffer_address() as usize, Ordering::Relaxed);
+    let answer = policy();
+    IN_POLICY.store(0, Ordering::Relaxed);
+    answer
+}
+
+/// The calling thread's last error with this code, in full, if it is still known.
+pub fn last_error(code: vmm_code_t) -> Option<Error> {
+    let me = caller().ok()?;
+    let _manager = MANAGER.lock();
+    // SAFETY: the manager is locked, so nobody else is here.
+    let details = unsafe { &*ERRORS.0.get() };
+    let mine = details.entries.iter().flatten().find(|&&(thread, _)| thread == me);
+    mine.map(|&(_, error)| error).filter(|error| vmm_code_t::from(error) == code)
+}
+
+impl Details {
+    fn note(&mut self, thread: usize, error: Error) {
+        let known = |entry: &Option<(usize, Error)>| entry.is_some_and(|(of, _)| of == thread);
+        let at = self.entries.iter().position(known).unwrap_or_else(|| {
+            let at = self.next;
+            self.next = (at + 1) % DETAILS;
+            at
+        });
+        self.entries[at] = Some((thread, error));
+    }
+}
+
+/// What C is answered.
+pub fn answer(done: Result<(), Refusal>) -> vmm_code_t {
+    match done {
+        Ok(()) => VMM_OK,
+        Err(refusal) => refusal.code(),
+    }
+}
+
+/// The bytes of a string, without the zero byte; none of NULL.
+pub fn bytes_of(text: *const c_char) -> impl Iterator<Item = u8> {
+    let mut index = 0;
+    core::iter::from_fn(move || {
+        if text.is_null() {
+            return None;
+        }
+        // SAFETY: by the header's word a string that ends with a zero byte; it did not before.
+        let byte = unsafe { text.add(index).read() } as u8;
+        index += 1;
+        (byte != 0).then_some(byte)
+    })
+}
+
+/// A name: as many bytes as count, up to what is no UTF-8.
+pub fn short_name(text: *const c_char) -> Name {
+    let (mut bytes, mut len) = ([0; 15], 0);
+    for (place, byte) in bytes.iter_mut().zip(bytes_of(text)) {
+        *place = byte;
+        len += 1;
+    }
+    Name::new(bytes[..len].utf8_chunks().next().map_or("", |chunk| chunk.valid()))
+}
+
+/// Writes text for C: as much as there is room for, and a zero byte. Counts all of it.
+pub struct Buffer {
+    at: *mut c_char,
+    bytes: usize,
+    written: usize,
+}
+
+impl Buffer {
+    /// The `bytes` bytes at `at`; none where that is NULL.
+    ///
+    /// # Safety
+    /// They must be writable, and nobody else's.
+    pub unsafe fn new(at: *mut c_char, bytes: usize) -> Buffer {
+        Buffer { at, bytes: if at.is_null() { 0 } else { bytes }, written: 0 }
+    }
+
+    /// Ends the text; returns how many bytes all of it has, without the zero byte.
+    pub fn finish(self) -> usize {
+        if self.bytes != 0 {
+            // SAFETY: inside, by the promise of `new`.
+            unsafe { self.at.add(self.written.min(self.bytes - 1)).write(0) };
+        }
+        self.written
+    }
+}
+
+impl Write for Buffer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if self.written + 1 < self.bytes {
+                // SAFETY: inside, by the promise of `new`.
+                unsafe { self.at.add(self.written).write(byte as c_char) };
+            }
+            self.written += 1;
+        }
+        Ok(())
+    }
+}
