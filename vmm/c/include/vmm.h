@@ -6,8 +6,8 @@
 // is needed, no header and no library of seL4's.
 //
 // What a function returns: VMM_OK, or a code that says why it did nothing. Every function that
-// returns a vmm_code_t can return VMM_NOT_STARTED, VMM_LOCKED and VMM_NO_IPC_BUFFER besides what
-// is said at it. Where several codes are due, which of them is returned is not promised.
+// returns a vmm_code_t can return VMM_NOT_STARTED and VMM_NO_IPC_BUFFER besides what is said at
+// it. Where several codes are due, which of them is returned is not promised.
 //
 // Pointers: one to what a function writes or reads must not be NULL, or the answer is
 // VMM_NULL_POINTER, unless it is said there that it may be. Else it must be valid, as in C. Nothing
@@ -61,8 +61,8 @@ typedef enum {
   VMM_BAD_BOOT_INFO = 4,
   // A number is not one of those that may be given in its place.
   VMM_BAD_ARGUMENT = 5,
-  // The caller is a fault policy, which has the manager locked.
-  VMM_LOCKED = 6,
+  // The caller is a fault policy, which the handler it runs in cannot be stopped by.
+  VMM_IN_POLICY = 6,
   // The calling thread has no IPC buffer that vmm_set_ipc_buffer or the kernel gave it.
   VMM_NO_IPC_BUFFER = 7,
   // There is a fault handler already.
@@ -430,8 +430,8 @@ typedef struct {
 // Decides what becomes of a thread whose fault cannot be resolved: returns a vmm_verdict_t
 // (anything else is VMM_SUSPEND).
 //
-// It runs in the handler's thread, on its stack, with the manager locked: what it asks of the
-// manager is refused with VMM_LOCKED. It may print.
+// It runs in the handler's thread, on its stack; no other thread's requests are served meanwhile.
+// It may make requests, but none that stops the handler.
 typedef int (*vmm_policy_t)(const vmm_fault_t *fault, void *context);
 
 // What the fault handler is to be. All zero: one of the highest priority that prints each fault
@@ -675,6 +675,25 @@ vmm_code_t vmm_set_ipc_buffer(vmm_cptr_t tcb, vmm_ipc_buffer_t buffer);
 // and then it is still there.
 vmm_code_t vmm_release_ipc_buffer(vmm_ipc_buffer_t buffer);
 
+// Lets a thread run: it calls `entry` with `argument`, and stops when that returns. Before that,
+// vmm_set_ipc_buffer and vmm_register_thread have made it one of the program's own space, and
+// `stack` is a stack of that space, mapped at once, that no other thread has. A few hundred bytes
+// at its top are taken for what the thread begins with, its thread-local storage among them.
+// `priority` is 0 to 255, at most the calling thread's; the first thread has 255. To end it, free
+// its thread control block, after vmm_unregister_thread.
+//
+// Errors: VMM_NULL_POINTER for `entry`; VMM_NO_SUCH_REGION, VMM_WRONG_KIND for what is no stack of
+// the program's own space; VMM_NOT_MAPPED for a stack that is not mapped at its top;
+// VMM_KERNEL_REFUSED for what is no thread control block.
+vmm_code_t vmm_run_thread(vmm_cptr_t tcb,
+                          vmm_stack_t stack,
+                          uint8_t priority,
+                          void (*entry)(void *argument),
+                          void *argument);
+
+// Lets another thread of the same priority run, if there is one that can.
+void vmm_yield(void);
+
 // Starts a thread that answers the faults of registered threads: it maps memory that is mapped
 // when it is touched, and asks a policy about all else. `options` may be NULL, for all zero.
 //
@@ -686,7 +705,7 @@ vmm_code_t vmm_start_fault_handler(const vmm_handler_options_t *options);
 // Stops the fault handler and gives back all it was given. Faults of threads that are still
 // registered with it are not answered any more.
 //
-// Errors: VMM_NO_HANDLER; VMM_KERNEL_REFUSED.
+// Errors: VMM_NO_HANDLER; VMM_IN_POLICY; VMM_KERNEL_REFUSED.
 vmm_code_t vmm_stop_fault_handler(void);
 
 // Registers the thread `tcb`, which runs in `space` and whose CSpace is the program's own (both
@@ -750,7 +769,7 @@ int vmm_print_code(const char *what, int code);
 
 // Prints how much there is of everything, a line for each thing.
 //
-// Errors: none but those of every function (VMM_NOT_STARTED, VMM_LOCKED, VMM_NO_IPC_BUFFER).
+// Errors: none but those of every function.
 vmm_code_t vmm_print_stats(void);
 
 // Prints the regions of an address space, and what is mapped in them. Nobody else's requests are

@@ -77,7 +77,7 @@ struct Policy {
 unsafe impl Send for Policy {}
 
 impl Policy {
-    fn decide(&self, incident: &Incident<'_>) -> Verdict {
+    fn decide(&self, vmm: &mut Manager, incident: &Incident<'_>) -> Verdict {
         let Some(function) = self.function else {
             sel4::debug_print!("{incident}");
             return Verdict::Suspend;
@@ -99,7 +99,7 @@ impl Policy {
             code: incident.error.as_ref().map_or(VMM_OK, vmm_code_t::from),
             write,
         };
-        let verdict: c_int = in_policy(|| function(&fault, self.context));
+        let verdict: c_int = in_policy(vmm, || function(&fault, self.context));
         match verdict == vmm_verdict_t::VMM_RESUME as c_int {
             true => Verdict::Resume,
             false => Verdict::Suspend,
@@ -125,7 +125,7 @@ pub extern "C" fn vmm_start_fault_handler(options: Option<&vmm_handler_options_t
     answer(HANDLER.change((NONE, RUNNING), VMM_HANDLER_RUNNING, |place| {
         check_caller()?;
         let policy = Policy { function: asked.policy, context: asked.context };
-        let decide = move |_: &mut Manager, incident: &Incident<'_>| policy.decide(incident);
+        let decide = move |vmm: &mut Manager, incident: &Incident<'_>| policy.decide(vmm, incident);
         *place = Some(start(&MANAGER, &wanted, decide, |_, _| Ok(()))?);
         Ok(())
     }))
@@ -134,10 +134,11 @@ pub extern "C" fn vmm_start_fault_handler(options: Option<&vmm_handler_options_t
 /// Stops the fault handler and gives back all it was given. Faults of threads that are still
 /// registered with it are not answered any more.
 ///
-/// Errors: VMM_NO_HANDLER; VMM_KERNEL_REFUSED.
+/// Errors: VMM_NO_HANDLER; VMM_IN_POLICY; VMM_KERNEL_REFUSED.
 #[no_mangle]
 pub extern "C" fn vmm_stop_fault_handler() -> vmm_code_t {
     answer(HANDLER.change((RUNNING, NONE), VMM_NO_HANDLER, |place| {
+        check_caller()?;
         let Some(thread) = *place else { return Ok(()) };
         with(|vmm| thread.stop(vmm))?;
         *place = None;

@@ -85,7 +85,7 @@ pub extern "C" fn vmm_print_code(what: *const c_char, code: c_int) -> c_int {
 
 /// Prints how much there is of everything, a line for each thing.
 ///
-/// Errors: none but those of every function (VMM_NOT_STARTED, VMM_LOCKED, VMM_NO_IPC_BUFFER).
+/// Errors: none but those of every function.
 #[no_mangle]
 pub extern "C" fn vmm_print_stats() -> vmm_code_t {
     answer(with(|vmm| Ok::<_, Refusal>(vmm.stats())).map(|stats| debug_print!("{stats}")))

@@ -1,13 +1,14 @@
 //! The one manager, its lock, and how an answer becomes a code.
 //!
 //! The lock is [`SharedManager`]'s, which ends the program where a thread takes it twice. The one
-//! thread that has it while code of the caller's runs is the fault handler, in a policy; it is
-//! noted here, and refused.
+//! thread that has it while code of the caller's runs is the fault handler, in a policy: it is noted
+//! here, and uses the manager that it has.
 
 use core::cell::UnsafeCell;
 use core::ffi::c_char;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use vmm::sel4::faults::{Manager, SharedManager};
 use vmm::{Error, Name};
@@ -23,8 +24,10 @@ const STARTED: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(NEVER_STARTED);
 
-/// The IPC buffer of the thread that is in a fault policy; 0 while none is.
+/// The IPC buffer of the thread that is in a fault policy, and the manager that it has; 0 and null
+/// while none is.
 static IN_POLICY: AtomicUsize = AtomicUsize::new(0);
+static OF_POLICY: AtomicPtr<Manager> = AtomicPtr::new(ptr::null_mut());
 
 /// How many threads' last errors are known in full.
 const DETAILS: usize = 16;
@@ -38,7 +41,7 @@ struct Details {
 /// Reached by who has the manager locked.
 struct Locked<T>(UnsafeCell<T>);
 
-// SAFETY: `with` alone reaches it, and only while it has the manager's lock.
+// SAFETY: `locked` alone reaches it, and only while it has the manager's lock.
 unsafe impl<T: Send> Sync for Locked<T> {}
 
 static ERRORS: Locked<Details> =
@@ -61,14 +64,33 @@ fn caller() -> Result<usize, vmm_code_t> {
     }
     match sel4::ipc_buffer_address() as usize {
         0 => Err(VMM_NO_IPC_BUFFER),
-        me if me == IN_POLICY.load(Ordering::Relaxed) => Err(VMM_LOCKED),
         me => Ok(me),
     }
 }
 
-/// Whether the calling thread may make a request.
+/// Whether the calling thread may make a request, and is in no fault policy.
 pub fn check_caller() -> Result<(), vmm_code_t> {
-    caller().map(|_| ())
+    match caller()? == IN_POLICY.load(Ordering::Relaxed) {
+        true => Err(VMM_IN_POLICY),
+        false => Ok(()),
+    }
+}
+
+/// Calls `f` with the manager locked, and what is kept under the same lock.
+fn locked<T>(me: usize, f: impl FnOnce(&mut Manager, &mut Details) -> T) -> T {
+    let mut guard;
+    let manager = match me == IN_POLICY.load(Ordering::Relaxed) {
+        // SAFETY: `in_policy` of this thread was given it, and waits with it until the policy ends.
+        true => unsafe { &mut *OF_POLICY.load(Ordering::Relaxed) },
+        false => {
+            guard = MANAGER.lock();
+            &mut *guard
+        }
+    };
+    // SAFETY: the manager is locked by this thread, which is not in `f` already: nothing that is
+    // called there calls this.
+    let details = unsafe { &mut *ERRORS.0.get() };
+    f(manager, details)
 }
 
 /// Makes a request with the manager locked.
@@ -76,18 +98,18 @@ pub fn with<T, E: Into<Refusal>>(
     request: impl FnOnce(&mut Manager) -> Result<T, E>,
 ) -> Result<T, Refusal> {
     let me = caller()?;
-    let mut manager = MANAGER.lock();
-    let answer = request(&mut manager).map_err(Into::into);
-    if let Err(Refusal::Manager(error)) = answer {
-        // SAFETY: the manager is locked, so nobody else is here.
-        let details = unsafe { &mut *ERRORS.0.get() };
-        details.note(me, error);
-    }
-    answer
+    locked(me, |manager, details| {
+        let answer = request(manager).map_err(Into::into);
+        if let Err(Refusal::Manager(error)) = answer {
+            details.note(me, error);
+        }
+        answer
+    })
 }
 
-/// Calls a fault policy, in a thread that has the manager locked.
-pub fn in_policy<T>(policy: impl FnOnce() -> T) -> T {
+/// Calls a fault policy, in the thread that has the manager.
+pub fn in_policy<T>(manager: &mut Manager, policy: impl FnOnce() -> T) -> T {
+    OF_POLICY.store(manager, Ordering::Relaxed);
     IN_POLICY.store(sel4::ipc_buffer_address() as usize, Ordering::Relaxed);
     let answer = policy();
     IN_POLICY.store(0, Ordering::Relaxed);
@@ -97,14 +119,16 @@ pub fn in_policy<T>(policy: impl FnOnce() -> T) -> T {
 /// The calling thread's last error with this code, in full, if it is still known.
 pub fn last_error(code: vmm_code_t) -> Option<Error> {
     let me = caller().ok()?;
-    let _manager = MANAGER.lock();
-    // SAFETY: the manager is locked, so nobody else is here.
-    let details = unsafe { &*ERRORS.0.get() };
-    let mine = details.entries.iter().flatten().find(|&&(thread, _)| thread == me);
-    mine.map(|&(_, error)| error).filter(|error| vmm_code_t::from(error) == code)
+    let last = locked(me, |_, details| details.of(me));
+    last.filter(|error| vmm_code_t::from(error) == code)
 }
 
 impl Details {
+    fn of(&self, thread: usize) -> Option<Error> {
+        let mine = self.entries.iter().flatten().find(|&&(of, _)| of == thread);
+        mine.map(|&(_, error)| error)
+    }
+
     fn note(&mut self, thread: usize, error: Error) {
         let known = |entry: &Option<(usize, Error)>| entry.is_some_and(|(of, _)| of == thread);
         let at = self.entries.iter().position(known).unwrap_or_else(|| {

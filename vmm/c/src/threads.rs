@@ -1,10 +1,13 @@
-//! What threads need: stacks and IPC buffers.
+//! What threads need: stacks and IPC buffers; and letting them run.
 
-use core::mem::MaybeUninit;
+use core::ffi::c_void;
+use core::mem::{size_of, MaybeUninit};
 
-use untyped_alloc::CPtr;
+use sel4_root_task::tls;
+use untyped_alloc::{CPtr, Rights};
 use vmm::sel4::faults::Manager;
-use vmm::{Error, IpcBuffer};
+use vmm::sel4::{first_registers, let_run};
+use vmm::{Error, IpcBuffer, Kind};
 
 use crate::manager::{answer, short_name, with};
 use crate::types::vmm_code_t::{self, *};
@@ -85,4 +88,80 @@ pub extern "C" fn vmm_release_ipc_buffer(buffer: vmm_ipc_buffer_t) -> vmm_code_t
         let found = live(vmm, &buffer)?;
         vmm.release_ipc_buffer(found)
     }))
+}
+
+/// What a thread begins with: at the top of its stack, below its thread-local storage.
+struct Start {
+    entry: extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+    tcb: vmm_cptr_t,
+}
+
+sel4::thread_entry! {
+    /// Where a thread starts.
+    fn run(start: usize, _: usize) -> ! {
+        // SAFETY: `vmm_run_thread` wrote it there, above this thread's stack pointer.
+        let Start { entry, argument, tcb } = unsafe { (start as *const Start).read() };
+        entry(argument);
+        let tcb = sel4::cap::Tcb::from_bits(tcb as sel4::Word);
+        loop {
+            // Without the capability there is nothing better to do than to let others run.
+            let _ = tcb.tcb_suspend();
+            sel4::r#yield();
+        }
+    }
+}
+
+/// Lets a thread run: it calls `entry` with `argument`, and stops when that returns. Before that,
+/// vmm_set_ipc_buffer and vmm_register_thread have made it one of the program's own space, and
+/// `stack` is a stack of that space, mapped at once, that no other thread has. A few hundred bytes
+/// at its top are taken for what the thread begins with, its thread-local storage among them.
+/// `priority` is 0 to 255, at most the calling thread's; the first thread has 255. To end it, free
+/// its thread control block, after vmm_unregister_thread.
+///
+/// Errors: VMM_NULL_POINTER for `entry`; VMM_NO_SUCH_REGION, VMM_WRONG_KIND for what is no stack of
+/// the program's own space; VMM_NOT_MAPPED for a stack whose top is not mapped, or
+/// cannot be written; VMM_KERNEL_REFUSED for what is no thread control block.
+#[no_mangle]
+pub extern "C" fn vmm_run_thread(
+    tcb: vmm_cptr_t,
+    stack: vmm_stack_t,
+    priority: u8,
+    entry: Option<extern "C" fn(argument: *mut c_void)>,
+    argument: *mut c_void,
+) -> vmm_code_t {
+    let Some(entry) = entry else { return VMM_NULL_POINTER };
+    answer(with(|vmm| -> Result<(), Refusal> {
+        let (own, region) = (vmm.own_space(), stack.region.id(vmm.own_space()));
+        let info = vmm.region_info(region)?;
+        if region.space() != own || info.kind != Kind::Stack {
+            return Err(Error::WrongKind(region).into());
+        }
+        let page = info.range.bytes() / info.range.pages();
+        let top = info.range.end() - info.guard_above * page;
+        let tls_block = (top - tls::block_size()) & !15;
+        let start = (tls_block - size_of::<Start>()) & !15;
+        for address in [start, top - 1] {
+            let mapping = vmm.mapping_at(own, address)?;
+            if !mapping.is_some_and(|mapping| mapping.rights.contains(Rights::WRITE)) {
+                return Err(Error::NotMapped { address }.into());
+            }
+        }
+        // SAFETY: the upper end of a stack that is mapped and writable, and of no thread that runs,
+        // by the caller's word.
+        let thread_pointer = unsafe {
+            (start as *mut Start).write(Start { entry, argument, tcb });
+            tls::lay_out(tls_block as *mut u8)
+        };
+        let entry = run as *const () as usize;
+        let mut registers = first_registers(entry, start, [start, 0], thread_pointer as usize);
+        let_run(CPtr::new(tcb), priority.into(), &mut registers).map_err(|_| VMM_KERNEL_REFUSED)?;
+        Ok(())
+    }))
+}
+
+/// Lets another thread of the same priority run, if there is one that can.
+#[no_mangle]
+pub extern "C" fn vmm_yield() {
+    sel4::r#yield();
 }

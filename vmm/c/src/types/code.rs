@@ -21,8 +21,8 @@ pub enum vmm_code_t {
     VMM_BAD_BOOT_INFO = 4,
     /// A number is not one of those that may be given in its place.
     VMM_BAD_ARGUMENT = 5,
-    /// The caller is a fault policy, which has the manager locked.
-    VMM_LOCKED = 6,
+    /// The caller is a fault policy, which the handler it runs in cannot be stopped by.
+    VMM_IN_POLICY = 6,
     /// The calling thread has no IPC buffer that vmm_set_ipc_buffer or the kernel gave it.
     VMM_NO_IPC_BUFFER = 7,
     /// There is a fault handler already.

@@ -10,7 +10,7 @@ impl vmm_code_t {
     #[rustfmt::skip]
     pub const ALL: [vmm_code_t; 66] = [
         VMM_OK, VMM_NULL_POINTER, VMM_NOT_STARTED, VMM_ALREADY_STARTED, VMM_BAD_BOOT_INFO,
-        VMM_BAD_ARGUMENT, VMM_LOCKED, VMM_NO_IPC_BUFFER, VMM_HANDLER_RUNNING, VMM_NO_HANDLER,
+        VMM_BAD_ARGUMENT, VMM_IN_POLICY, VMM_NO_IPC_BUFFER, VMM_HANDLER_RUNNING, VMM_NO_HANDLER,
         VMM_NOTHING_THERE, VMM_OUTSIDE_USER_SPACE, VMM_MISALIGNED, VMM_EMPTY_RANGE,
         VMM_RANGE_WRAPS, VMM_NO_SUCH_SPACE, VMM_NO_SUCH_REGION, VMM_NO_SUCH_THREAD,
         VMM_NO_SUCH_IPC_BUFFER, VMM_NO_SUCH_REQUEST, VMM_NO_REPLY_SLOT, VMM_TOKEN_IN_USE,
@@ -50,7 +50,7 @@ impl vmm_code_t {
             VMM_ALREADY_STARTED => c"the manager was started before",
             VMM_BAD_BOOT_INFO => c"the boot information cannot be used",
             VMM_BAD_ARGUMENT => c"a number is none of those that may be given",
-            VMM_LOCKED => c"a fault policy cannot make requests",
+            VMM_IN_POLICY => c"a fault policy cannot stop its handler",
             VMM_NO_IPC_BUFFER => c"the calling thread has no IPC buffer that is set up",
             VMM_HANDLER_RUNNING => c"there is a fault handler already",
             VMM_NO_HANDLER => c"there is no fault handler",

@@ -144,8 +144,8 @@ pub struct vmm_fault_t {
 /// Decides what becomes of a thread whose fault cannot be resolved: returns a vmm_verdict_t
 /// (anything else is VMM_SUSPEND).
 ///
-/// It runs in the handler's thread, on its stack, with the manager locked: what it asks of the
-/// manager is refused with VMM_LOCKED. It may print.
+/// It runs in the handler's thread, on its stack; no other thread's requests are served meanwhile.
+/// It may make requests, but none that stops the handler.
 pub type vmm_policy_t =
     Option<extern "C" fn(fault: *const vmm_fault_t, context: *mut c_void) -> c_int>;
 
