@@ -25,7 +25,9 @@ GUEST_TIMEOUT=300
 STRESS_SEEDS=(1 2 3)
 STRESS_OPERATIONS=8000
 # The crates that are built for the target alone.
-TARGET_CRATES=(-p sel4 -p sel4-mem -p sel4-root-task -p vmm-service -p roottask)
+TARGET_CRATES=(
+    -p sel4 -p sel4-mem -p sel4-root-task -p vmm-service -p roottask -p vmm-c --features vmm-c/sel4
+)
 # Client programs bring a panic handler of their own: built together with root tasks, the features
 # of the one would be in the other.
 CLIENT_CRATES=(-p vmm-client -p vmm-clients)
@@ -43,6 +45,12 @@ declare -A ENDINGS=(
     [policy-raises]='^the thread "fault handler", which answers faults, has faulted itself: Exception .*number: 6'
     [main-overflowed-before]='main failed: .*the first stack was used up: its [0-9]+ bytes are too few$'
     [main-overflows]='is [0-9]+ bytes below the stack of main: its guard$'
+)
+
+# Root tasks in C, below vmm/c/, and what each must print.
+declare -A C_PROGRAMS=(
+    [example/main.c]='^a guard page: 0x[0-9a-f]+ is a guard page$'
+    [tests/requests.c]='^requests: passed$'
 )
 
 # What may differ between two runs: numbers, with what they are padded with, and lists of them.
@@ -87,7 +95,9 @@ check_if_possible() {
     fi
 }
 
-host_clippy() { cargo clippy --all-targets -- -D warnings; }
+host_clippy() {
+    cargo clippy --all-targets -- -D warnings && cargo clippy -p vmm-c-header -- -D warnings
+}
 host_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps; }
 
 # Set-up leaves Cargo.lock alone, and so must every build.
@@ -107,6 +117,24 @@ told_program() {
     shift
     "$SCRIPTS/run.sh" "$name" "$@" 2>&1 | tee "$output" || return
     matches_in_order "$SCRIPTS/$name.expected" "$output"
+}
+
+# c_program NAME [OPTION]: a root task in C that compiles without a warning and succeeds, saying so.
+c_program() {
+    local name=$1 program=$LOGS/program.elf output=$LOGS/c
+    shift
+    "$SCRIPTS/cc.sh" "$@" -o "$program" -Wall -Wextra -Werror -pedantic "$ROOT/vmm/c/$name" || return
+    "$SCRIPTS/run.sh" "$program" "$@" 2>&1 | tee "$output" || return
+    plain_lines <"$output" | grep -E -e "${C_PROGRAMS[$name]}" >/dev/null
+}
+
+# c_programs KERNEL [OPTION]: all of them on one kernel, named for people.
+c_programs() {
+    local kernel=$1 name
+    shift
+    for name in "${!C_PROGRAMS[@]}"; do
+        check "C, $name, $kernel" c_program "$name" "$@"
+    done
 }
 
 # ends_saying WORDS CASE [OPTION]: a mistake ends the program `endings` with a failure (it does not
@@ -277,6 +305,7 @@ host_lane() {
     check "formatting" cargo fmt --all --check
     check "formatting, fuzz targets" cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
     check "clippy, host" host_clippy
+    check "vmm.h is what the sources make" cargo run --quiet -p vmm-c-header
     host_tests
     check "documentation, host" host_docs
 }
@@ -312,6 +341,9 @@ script_lane() {
     check "run.sh --help" exits_with 0 "$SCRIPTS/run.sh" --help
     check "run.sh refuses an unknown option" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --bogus
     check "run.sh refuses an unknown program" exits_with 2 "$SCRIPTS/run.sh" no-such-program
+    check "run.sh refuses a file that is not there" exits_with 2 "$SCRIPTS/run.sh" ./no-such-file
+    check "run.sh refuses a file that is no program" exits_with 2 "$SCRIPTS/run.sh" ./README.md
+    check "cc.sh refuses to compile nothing" exits_with 2 "$SCRIPTS/cc.sh" --arch x86_64
     check "run.sh refuses a nonsensical memory size" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 3X
     check "run.sh refuses too little memory" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 1M
     check "run.sh refuses more arguments than reach the guest" exits_with 2 \
@@ -369,6 +401,8 @@ x86_64_lane() {
         --baseline --only-compare
     check "stress, seed 4, x86_64" "$SCRIPTS/stress.sh" --arch "$ARCH" --seed 4 \
         --operations "$STRESS_OPERATIONS" --memory 64M --kernel release
+    c_programs "debug kernel, x86_64" --arch "$ARCH"
+    c_programs "release kernel, x86_64" --arch "$ARCH" --release-kernel
     check "bindings refuse a kernel of another architecture" refuses_wrong_kernel
     choose_arch ia32
     choose_target_rust
@@ -416,6 +450,7 @@ qemu_lane() {
             check "endings, $ending, $kernel kernel" ends_saying "${ENDINGS[$ending]}" "$ending" "${options[@]}"
         done
         guest_tests "$kernel" "${options[@]}"
+        c_programs "$kernel kernel" "${options[@]}"
         check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"
     done
     check "arguments reach the guest whole" arguments_are_whole

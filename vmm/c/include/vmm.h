@@ -683,8 +683,8 @@ vmm_code_t vmm_release_ipc_buffer(vmm_ipc_buffer_t buffer);
 // its thread control block, after vmm_unregister_thread.
 //
 // Errors: VMM_NULL_POINTER for `entry`; VMM_NO_SUCH_REGION, VMM_WRONG_KIND for what is no stack of
-// the program's own space; VMM_NOT_MAPPED for a stack that is not mapped at its top;
-// VMM_KERNEL_REFUSED for what is no thread control block.
+// the program's own space; VMM_NOT_MAPPED for a stack whose top is not mapped, or
+// cannot be written; VMM_KERNEL_REFUSED for what is no thread control block.
 vmm_code_t vmm_run_thread(vmm_cptr_t tcb,
                           vmm_stack_t stack,
                           uint8_t priority,

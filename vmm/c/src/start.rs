@@ -16,8 +16,8 @@ pub struct vmm_boot_info_t {
     _private: [u8; 0],
 }
 
-/// Twice what is enough to start with on most machines: C programs cannot give more.
-static POOL: BootPool<{ 8 * size_of::<usize>() }> = BootPool::new();
+/// Twice the pages that are enough to start with on most machines: C programs cannot give more.
+static POOL: BootPool<64> = BootPool::new();
 
 /// Starts the manager of all that the kernel left to this root task. To be called first, once, by
 /// the first thread, before the program has used any of the untyped memory or slots that the boot
