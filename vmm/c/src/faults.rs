@@ -11,7 +11,7 @@ use vmm::sel4::faults::{
 };
 use vmm::{Access, PageFault, Resolution, ThreadCSpace};
 
-use crate::manager::{answer, check_caller, in_policy, short_name, with, MANAGER};
+use crate::manager::{answer, check_caller, in_policy, noted, short_name, with, MANAGER};
 use crate::types::vmm_code_t::{self, *};
 use crate::types::vmm_fault_kind_t::*;
 use crate::types::*;
@@ -26,7 +26,8 @@ struct Handler {
     thread: UnsafeCell<Option<HandlerThread>>,
 }
 
-// SAFETY: `thread` is written by who has made `state` CHANGING, and read while it is RUNNING.
+// SAFETY: `thread` is written by who has made `state` CHANGING, and read by who has seen it RUNNING
+// and has the manager locked, for which whoever empties it waits.
 unsafe impl Sync for Handler {}
 
 static HANDLER: Handler = Handler { state: AtomicU8::new(NONE), thread: UnsafeCell::new(None) };
@@ -48,11 +49,13 @@ impl Handler {
         done
     }
 
+    /// The handler's endpoint, for who has the manager locked.
     fn endpoint(&self) -> Result<CPtr, vmm_code_t> {
         if self.state.load(Ordering::Acquire) != RUNNING {
             return Err(VMM_NO_HANDLER);
         }
-        // SAFETY: while the state is RUNNING nobody writes it.
+        // SAFETY: it is written before the state is RUNNING, and emptied by who has had the manager
+        // locked since the state is not, which is after the caller.
         let thread = unsafe { *self.thread.get() };
         thread.map(|thread| thread.endpoint()).ok_or(VMM_NO_HANDLER)
     }
@@ -126,7 +129,8 @@ pub extern "C" fn vmm_start_fault_handler(options: Option<&vmm_handler_options_t
         check_caller()?;
         let policy = Policy { function: asked.policy, context: asked.context };
         let decide = move |vmm: &mut Manager, incident: &Incident<'_>| policy.decide(vmm, incident);
-        *place = Some(start(&MANAGER, &wanted, decide, |_, _| Ok(()))?);
+        let started = start(&MANAGER, &wanted, decide, |_, _| Ok(()));
+        *place = Some(started.map_err(|error| noted(error.into()))?);
         Ok(())
     }))
 }

@@ -100,11 +100,19 @@ pub fn with<T, E: Into<Refusal>>(
     let me = caller()?;
     locked(me, |manager, details| {
         let answer = request(manager).map_err(Into::into);
-        if let Err(Refusal::Manager(error)) = answer {
-            details.note(me, error);
+        if let Err(refusal) = &answer {
+            details.note(me, refusal);
         }
         answer
     })
+}
+
+/// Keeps what was refused to the calling thread, by something that locks the manager itself.
+pub fn noted(refusal: Refusal) -> Refusal {
+    if let Ok(me) = caller() {
+        locked(me, |_, details| details.note(me, &refusal));
+    }
+    refusal
 }
 
 /// Calls a fault policy, in the thread that has the manager.
@@ -129,14 +137,19 @@ impl Details {
         mine.map(|&(_, error)| error)
     }
 
-    fn note(&mut self, thread: usize, error: Error) {
+    /// Of what this crate refuses there is no more to be said than its code.
+    fn note(&mut self, thread: usize, refusal: &Refusal) {
         let known = |entry: &Option<(usize, Error)>| entry.is_some_and(|(of, _)| of == thread);
-        let at = self.entries.iter().position(known).unwrap_or_else(|| {
-            let at = self.next;
-            self.next = (at + 1) % DETAILS;
-            at
-        });
-        self.entries[at] = Some((thread, error));
+        let known = self.entries.iter().position(known);
+        match (*refusal, known) {
+            (Refusal::Manager(error), Some(at)) => self.entries[at] = Some((thread, error)),
+            (Refusal::Manager(error), None) => {
+                self.entries[self.next] = Some((thread, error));
+                self.next = (self.next + 1) % DETAILS;
+            }
+            (Refusal::Code(_), Some(at)) => self.entries[at] = None,
+            (Refusal::Code(_), None) => {}
+        }
     }
 }
 

@@ -104,9 +104,11 @@ sel4::thread_entry! {
         let Start { entry, argument, tcb } = unsafe { (start as *const Start).read() };
         entry(argument);
         let tcb = sel4::cap::Tcb::from_bits(tcb as sel4::Word);
+        // Without a capability or a buffer there is nothing better to do than to let others run.
         loop {
-            // Without the capability there is nothing better to do than to let others run.
-            let _ = tcb.tcb_suspend();
+            if sel4::ipc_buffer_address() != 0 {
+                let _ = tcb.tcb_suspend();
+            }
             sel4::r#yield();
         }
     }

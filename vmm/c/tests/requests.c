@@ -138,6 +138,16 @@ static int memory(void)
     return 0;
 }
 
+// The stack that this runs on, and the page below it, which nobody may touch.
+static int first_stack(void)
+{
+    vmm_region_info_t info;
+    WANT(VMM_OK, vmm_region_at(own, (uintptr_t)&info, &info));
+    CHECK(equal(info.name, "stack of main") && info.guard_below == 1);
+    WANT(VMM_WRONG_KIND, vmm_unmap(own, info.region.start, 1));
+    return 0;
+}
+
 static int options_are_checked(void)
 {
     size_t large = sizeof(void *) == 4 ? 22 : 21;
@@ -239,6 +249,7 @@ static int buffers(void)
 
 static int texts(void)
 {
+    vmm_mapping_t mapping;
     char text[12];
     CHECK(equal(vmm_error_text(VMM_GUARD), "the range touches a guard page"));
     CHECK(equal(vmm_error_text(-1), "no such code"));
@@ -251,6 +262,8 @@ static int texts(void)
     CHECK(equal(text, "0x1001 is n")); // "... not aligned to 2^12 bytes"
     CHECK(vmm_error_detail(VMM_MISALIGNED, NULL, 100) == 35);
     CHECK(vmm_error_detail(VMM_MISALIGNED, text, 0) == 35);
+    WANT(VMM_NOTHING_THERE, vmm_mapping_at(own, 0x1001, &mapping));
+    CHECK(vmm_error_detail(VMM_MISALIGNED, NULL, 0) == 11); // "not aligned"
     // Of another code than the last one nothing more is known.
     CHECK(vmm_error_detail(VMM_IN_USE, text, sizeof text) == 6);
     CHECK(equal(text, "in use"));
@@ -327,6 +340,15 @@ static int map_and_release(void)
     return 0;
 }
 
+// A thread whose IPC buffer does not say that it is one: a request is refused.
+static volatile int without_buffer = -1;
+
+static void ask_without_buffer(void *argument)
+{
+    (void)argument;
+    without_buffer = vmm_trim();
+}
+
 static void work(void *argument)
 {
     volatile int *mine = argument;
@@ -366,6 +388,19 @@ static int threads(void)
         WANT(VMM_OK, vmm_release(stacks[i].region));
         WANT(VMM_NO_SUCH_REGION, vmm_run_thread(tcbs[i].cptr, stacks[i], 255, work, NULL));
     }
+    WANT(VMM_OK, vmm_allocate_stack(own, &options, &stacks[0]));
+    WANT(VMM_OK, vmm_allocate_ipc_buffer(own, &ipc[0]));
+    WANT(VMM_OK, vmm_allocate(VMM_TCB, 0, &tcbs[0]));
+    WANT(VMM_OK, vmm_set_ipc_buffer(tcbs[0].cptr, ipc[0]));
+    for (int i = 0; i < PAGE / 4; i++) word_at(ipc[0].address)[i] = 0;
+    WANT(VMM_OK, vmm_register_thread(own, tcbs[0].cptr, 0, "bufferless", &ids[0]));
+    WANT(VMM_OK, vmm_run_thread(tcbs[0].cptr, stacks[0], 255, ask_without_buffer, NULL));
+    for (int turn = 0; turn < 1000 && without_buffer < 0; turn++) vmm_yield();
+    CHECK(without_buffer == VMM_NO_IPC_BUFFER);
+    WANT(VMM_OK, vmm_unregister_thread(ids[0]));
+    WANT(VMM_OK, vmm_free(tcbs[0]));
+    WANT(VMM_OK, vmm_release_ipc_buffer(ipc[0]));
+    WANT(VMM_OK, vmm_release(stacks[0].region));
     WANT(VMM_OK, vmm_stop_fault_handler());
 
     options.on_demand = 1;
@@ -374,7 +409,7 @@ static int threads(void)
     WANT(VMM_OK, vmm_release(lazy.region));
     options.on_demand = 17;
     WANT(VMM_BAD_ARGUMENT, vmm_allocate_stack(own, &options, &lazy));
-    options.pages = 0;
+    options.pages = options.on_demand = 0;
     WANT(VMM_EMPTY_RANGE, vmm_allocate_stack(own, &options, &lazy));
     return 0;
 }
@@ -385,8 +420,8 @@ int main(void)
     if (before_start() != 0) return 1;
     WANT(VMM_OK, vmm_trim());
     WANT(VMM_OK, vmm_stats(&before));
-    if (null_pointers() || memory() || options_are_checked() || spaces()) return 1;
-    if (objects() || buffers() || texts() || faults() || threads()) return 1;
+    if (null_pointers() || memory() || first_stack() || options_are_checked()) return 1;
+    if (spaces() || objects() || buffers() || texts() || faults() || threads()) return 1;
     WANT(VMM_OK, vmm_trim());
     WANT(VMM_OK, vmm_stats(&after));
     CHECK(after.total_bytes == before.total_bytes && after.kernel_calls > before.kernel_calls);

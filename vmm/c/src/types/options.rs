@@ -246,9 +246,6 @@ impl vmm_map_options_t {
             .guarded(self.guard_below, self.guard_above)
             .aligned(self.align_bits)
             .cached(cache_policy(self.cache)?);
-        if self.pages == 0 {
-            return Err(VMM_EMPTY_RANGE);
-        }
         if u32::from(self.align_bits) >= usize::BITS || self.on_demand > 16 {
             return Err(VMM_BAD_ARGUMENT);
         }
@@ -274,9 +271,6 @@ impl vmm_map_options_t {
 impl vmm_stack_options_t {
     /// As the manager knows them. `name` is what lies at the address of the same name.
     pub fn checked<'n>(&self, name: &'n str) -> Result<StackOptions<'n>, vmm_code_t> {
-        if self.pages == 0 {
-            return Err(VMM_EMPTY_RANGE);
-        }
         let options = StackOptions::new(self.pages).named(name).guarded(self.guard_pages);
         match self.on_demand {
             0 => Ok(options),
