@@ -17,7 +17,7 @@
 // CSpace that has an IPC buffer which the kernel or vmm_set_ipc_buffer gave it; on IA32 its FS must
 // hold the selector for it (0x3b), as seL4's own libraries have it. One request is served at a
 // time, others wait. The stack of a thread that makes requests must be mapped, not left to be
-// mapped when it is touched.
+// mapped when it is touched; of it 8 pages are enough for any request.
 //
 // Mistakes in the library itself, and those that it cannot answer by a code, end the program with a
 // sentence on the first serial line.

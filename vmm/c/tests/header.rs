@@ -115,6 +115,21 @@ fn c_lays_out_structures_and_numbers_as_the_library_does() {
 }
 
 #[test]
+fn every_function_is_used_in_the_guest() {
+    let header = fs::read_to_string(path()).expect("vmm.h is there");
+    let requests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/requests.c");
+    let requests = fs::read_to_string(requests).expect("the program is there");
+    let code = header.lines().filter(|line| !line.starts_with("//") && !line.contains("typedef"));
+    let words = code.flat_map(|line| line.split(['*', ' ']));
+    let called = words.filter_map(|word| word.split_once('(')).map(|(name, _)| name);
+    let functions: Vec<&str> = called.filter(|name| name.starts_with("vmm_")).collect();
+    assert!(functions.len() > 30, "{functions:?}");
+    for name in functions {
+        assert!(requests.contains(&format!("{name}(")), "{name}");
+    }
+}
+
+#[test]
 fn every_code_of_the_header_is_known() {
     let header = fs::read_to_string(path()).expect("vmm.h is there");
     let (codes, _) = header.split_once("} vmm_code_t;").expect("the codes are there");
