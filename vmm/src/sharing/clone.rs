@@ -156,6 +156,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mapped = self.mapped_in(space, part);
         self.check_quota(into_space, Resource::Slots, mapped)?;
         self.check_quota(into_space, Resource::Frames, mapped)?;
+        self.check_memory_to_clone(space, part, mapped)?;
         self.cut_to_clone(space, part)?;
         // 2. Extents begin and end with the part: what is marked now is all of them.
         let reserve = &mut self.refill()?;
@@ -261,6 +262,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if let Some(index) = first_shared {
                 return Err(Error::Shared { address: extent.address(index).bits() });
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses a clone of `mapped` pages that there is not memory for, where large pages would be
+    /// cut: what one of them takes is there again for the next, but not its table, nor the clone's
+    /// tables and slots. O(chunks) where one is cut, O(extents) otherwise.
+    fn check_memory_to_clone(&self, space: &Space<'p>, range: PageRange, mapped: usize) -> Result {
+        let (mut first, mut cuts) = (None, 0);
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, first: index, count }) = cursor.next(space) {
+            if extent.frames.size_bits != self.geometry.page_bits {
+                first = first.or(Some(extent.part(index, 1)));
+                cuts += count;
+            }
+        }
+        let Some(first) = first else { return Ok(()) };
+        let memory = self.stats();
+        let page = self.geometry.page_bytes();
+        // One behind each of its pages in both, at the least; some that are made serve.
+        let made = memory.kept_tables * page + memory.allocator.held_bytes;
+        let tables = (2 * cuts * page).saturating_sub(made);
+        let slots = mapped.saturating_sub(memory.allocator.free_slots);
+        let slot_bytes = slots << self.alloc.sizes().slot_bits;
+        let bytes = (1 << first.frames.size_bits) + tables + slot_bytes;
+        if bytes > memory.allocator.free_bytes() {
+            return Err(Error::OutOfMemoryToCut { address: first.start.bits(), bytes });
         }
         Ok(())
     }

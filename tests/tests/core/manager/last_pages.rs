@@ -1,6 +1,6 @@
 //! When all memory is out, the smallest giving back still works, wherever a page came from.
 //!
-//! Checks A80 and A81 of `MODEL.md`.
+//! Checks A66, A80 and A81 of `MODEL.md`.
 
 use untyped_alloc::Rights;
 use vmm::{Blueprint, Error, PageSize, RegionOptions, SpaceId};
@@ -17,6 +17,7 @@ on_both!(
     whole_extents_are_protected_without_memory,
     cutting_a_large_page_says_what_it_takes,
     whole_large_pages_are_given_back_without_memory,
+    a_clone_without_memory_or_slots_for_it_cuts_no_large_page,
 );
 
 /// Where the pages are that use up nodes.
@@ -170,6 +171,39 @@ fn cutting_a_large_page_says_what_it_takes(target: Target) {
     assert_eq!(host.read(own, FREE + 5 * PAGE), 77, "what stays has its contents");
     host.check();
     host.vmm.release(region).expect("a region");
+    host.check();
+}
+
+/// A66: the small pages could be had, and would be of no use.
+fn a_clone_without_memory_or_slots_for_it_cuts_no_large_page(target: Target) {
+    let mut host = machine(target);
+    let (other, bits) = (other_space(&mut host), target.large_bits());
+    let pages = 1 << (bits - 12);
+    let large = RegionOptions::new(pages).at(FREE).page_size(PageSize::Large { bits });
+    let region = host.vmm.map(other, &large).expect("memory");
+    let ready = host.vmm.map(other, &RegionOptions::new(pages).at(USER)).expect("memory");
+    let own = host.own();
+    for pages in [64, 1] {
+        let small = RegionOptions::new(pages).page_size(PageSize::Small);
+        while host.vmm.map(own, &small).is_ok() {}
+    }
+    let mut slots = Vec::new();
+    while let Ok(slot) = host.vmm.alloc_slots(1) {
+        slots.push(slot);
+    }
+    host.vmm.release(ready).expect("a region");
+    host.check();
+    let (calls, anywhere) = (host.vmm.kernel_calls(), RegionOptions::new(1));
+    let refused = host.vmm.clone_region(region, own, &anywhere).expect_err("there are no slots");
+    let Error::OutOfMemoryToCut { address: FREE, bytes } = refused else { panic!("{refused:?}") };
+    assert!(bytes > host.vmm.stats().allocator.free_bytes(), "{bytes} bytes are missing");
+    assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0, "before any kernel call");
+    assert_eq!(host.vmm.large_pages_in(region), Ok(pages), "it is large still");
+    host.check();
+    // With slots for it, it is cut and cloned.
+    slots.into_iter().for_each(|slot| host.vmm.free_slots(slot, 1).expect("it was taken"));
+    host.vmm.clone_region(region, own, &anywhere).expect("there is memory");
+    assert_eq!(host.vmm.large_pages_in(region), Ok(0));
     host.check();
 }
 
