@@ -19,6 +19,9 @@ on_both!(
     book_keeping_is_no_memory_that_is_lost,
     nodes_of_every_kind_are_bytes_in_use,
     what_would_not_go_is_counted_until_it_goes,
+    copies_that_would_not_go_are_counted_until_they_go,
+    book_keeping_takes_of_the_last_untyped_as_many_pages_as_there_are,
+    a_dump_of_untypeds_tells_a_split_block_once_before_its_first_part,
     a_dump_of_a_space_has_a_line_for_each_region_and_each_hole,
     a_refused_map_leaves_no_page_table,
     mapping_over_the_ends_of_tables_never_lacks_a_node,
@@ -322,6 +325,89 @@ fn what_would_not_go_is_counted_until_it_goes(target: Target) {
     host.vmm.trim().expect("no call is refused");
     assert_eq!(quarantined(&host), (0, 0));
     host.check();
+}
+
+/// I9: the copies of a share that was refused, and could not be deleted.
+fn copies_that_would_not_go_are_counted_until_they_go(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, other) = (host.own(), space(&mut host));
+    tagged(&mut host, FREE, 4);
+    let one = RegionOptions::new(4);
+    for times in 1..4 {
+        let picks = |made: CallKind| matches!(made, CallKind::PageMap | CallKind::CNodeDelete);
+        host.kernel().fail_when(picks, KernelError::RevokeFirst);
+        host.vmm.share(own, FREE, 4, other, &one).expect_err("refused");
+        host.kernel().disarm();
+        assert_eq!(host.vmm.stats().quarantined, times);
+        host.check();
+    }
+    host.vmm.trim().expect("no call is refused");
+    assert_eq!(host.vmm.stats().quarantined, 0);
+    host.vmm.share(own, FREE, 4, other, &one).expect("nothing is refused");
+    host.check();
+}
+
+/// A71: half as many as are taken at a time, a quarter, where there is no more.
+fn book_keeping_takes_of_the_last_untyped_as_many_pages_as_there_are(target: Target) {
+    for (left_bits, pages) in [(12, 1), (13, 2), (14, 4), (15, 8)] {
+        let mut host = Fixture::new(Machine::with_ram(target, vec![(0x100_0000, 20)]).pool(16));
+        let own = host.own();
+        let left = host.vmm.allocate(Blueprint::Untyped { size_bits: left_bits }).expect("memory");
+        // The boot's nodes are used up, and so are those that come first, with their page table.
+        while host.vmm.stats().bookkeeping_pages != 8 {
+            host.vmm.reserve(own, &RegionOptions::new(1)).expect("a node");
+        }
+        for size_bits in (4..20).rev() {
+            while host.vmm.allocate(Blueprint::Untyped { size_bits }).is_ok() {}
+        }
+        let before = host.vmm.stats();
+        assert_eq!(before.allocator.untyped_bytes, 0, "nothing is left");
+        host.vmm.free(left).expect("an object");
+        let frames = before.bookkeeping_frames;
+        while host.vmm.stats().bookkeeping_frames == frames {
+            host.vmm.reserve(own, &RegionOptions::new(1)).expect("a node");
+        }
+        let now = host.vmm.stats();
+        assert_eq!(now.bookkeeping_frames, frames + pages, "all that there is, up to eight");
+        assert_eq!(now.allocator.untyped_bytes, 0);
+        // Each of them is used before there is none.
+        while host.vmm.reserve(own, &RegionOptions::new(1)).is_ok() {}
+        assert_eq!(host.vmm.stats().bookkeeping_pages, frames + pages);
+        host.check();
+    }
+}
+
+/// A29.
+fn a_dump_of_untypeds_tells_a_split_block_once_before_its_first_part(target: Target) {
+    let mut host = Fixture::small(target);
+    for size_bits in [14, 12] {
+        host.vmm.allocate(Blueprint::Untyped { size_bits }).expect("the boot's");
+    }
+    for _ in 0..2 {
+        host.vmm.allocate(Blueprint::Untyped { size_bits: 14 }).expect("memory");
+    }
+    host.vmm.allocate(Blueprint::Untyped { size_bits: 12 }).expect("memory");
+    let mut text = String::new();
+    host.vmm.allocator().dump_untypeds(&mut text).expect("a string takes it");
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let at = usize::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+        let size = words.next()?.strip_prefix("2^")?.parse::<u8>().ok()?;
+        let (at, state) = (at.checked_sub(0x100_0000)?, words.next()?);
+        (at < 0x10_0000).then_some((at, size, state))
+    });
+    let splits: Vec<_> = lines.clone().filter(|line| line.2 == "split").collect();
+    assert_eq!(
+        splits.iter().map(|&(at, size, _)| (at, size)).collect::<Vec<_>>(),
+        [(0, 20), (0, 18), (0, 16), (0x8000, 14)],
+        "{text}"
+    );
+    // What was split has its first part, or a part of it, behind it.
+    let all: Vec<_> = lines.collect();
+    for pair in all.windows(2).filter(|pair| pair[0].2 == "split") {
+        assert_eq!(pair[0].0, pair[1].0, "{text}");
+        assert!(pair[0].1 > pair[1].1, "{text}");
+    }
 }
 
 /// All of what is written of a space that has a bit of everything.

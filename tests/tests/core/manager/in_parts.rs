@@ -19,6 +19,7 @@ on_both!(
     a_large_page_is_zeroed_where_there_is_room_for_all_of_it,
     a_space_goes_by_the_batch,
     pages_at_physical_addresses_lie_one_behind_the_other,
+    what_lies_in_the_way_is_found_before_a_page_is_made,
 );
 
 /// A36, A41: pages that are mapped count, holes do not.
@@ -211,6 +212,24 @@ fn a_space_goes_by_the_batch(target: Target) {
     let calls = host.vmm.kernel_calls().since(&calls).total();
     assert!(calls < 20, "{calls} calls for 128 pages");
     host.check();
+}
+
+/// A28: a piece in which a page is in use is refused as a whole, not after smaller ones were made.
+fn what_lies_in_the_way_is_found_before_a_page_is_made(target: Target) {
+    let base = 0x108_0000;
+    for (taken, pages) in [(5, 8), (7, 8), (17, 32), (31, 32)] {
+        let mut host = Fixture::small(target);
+        let own = host.own();
+        // The tables are there before.
+        for at in [FREE + 32 * PAGE, FREE + (1 << 24) + PAGE] {
+            host.vmm.map(own, &RegionOptions::new(1).at(at)).expect("memory");
+        }
+        let one = RegionOptions::new(1).at(FREE + (1 << 24));
+        host.vmm.map_physical(own, base + taken * PAGE, &one).expect("it is free");
+        let in_use = untyped_alloc::Error::AddressInUse(base + taken * PAGE).into();
+        let options = RegionOptions::new(pages).at(FREE);
+        host.refuses(in_use, |vmm| vmm.map_physical(own, base, &options));
+    }
 }
 
 /// A28: however few of them can be had at once.

@@ -103,3 +103,27 @@ fn what_leaves_a_window_is_neither_freed_nor_anybodys() {
     assert!(slots.free(last, 1));
     assert_eq!(slots.free_count(), 2);
 }
+
+#[test]
+fn windows_are_found_by_the_room_that_they_have_now() {
+    for freed in 0..3 {
+        let nodes: [SlotWindow<'_>; 3] = Default::default();
+        let mut slots = Slots::new();
+        slots.pool.add(&nodes);
+        let base = |window: usize| CPtr::new(window * WINDOW_SLOTS);
+        for window in 0..3 {
+            slots.insert(base(window), 0, WINDOW_SLOTS).expect("a node");
+        }
+        let runs = 3 * WINDOW_SLOTS / 256;
+        (0..runs).for_each(|_| assert!(slots.alloc(256).is_some(), "all are taken"));
+        assert_eq!(slots.alloc(1), None);
+        let run = base(freed).offset(512);
+        assert!(slots.free(run, 256));
+        // Those of a window before it and behind it are too short.
+        for other in (0..3).filter(|&other| other != freed) {
+            assert!(slots.free(base(other).offset(3), 1));
+        }
+        assert_eq!(slots.alloc(256), Some(run), "of window {freed}");
+        assert_eq!(slots.alloc(2), None);
+    }
+}
