@@ -39,6 +39,7 @@ declare -A ENDINGS=(
     [locked-twice]='^the manager is locked by the thread that has it already'
     [touched-under-lock]='^a thread \(badge 1\) has the manager locked and faulted: Write'
     [guard-hit-under-lock]='^a thread \(badge 1\) has the manager locked and faulted: Write'
+    [pager-calls-under-lock]='^a pager \(badge 1\) has the manager locked and called the fault handler'
     [policy-locks]='^the manager is locked by the thread that has it already'
     [policy-faults]='^the thread "fault handler", which answers faults, has faulted itself: Write 0x120,'
     [policy-overflows]='^the thread "fault handler", which answers faults, has used up its stack of 32768 bytes'

@@ -282,7 +282,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let memory = self.stats();
         let page = self.geometry.page_bytes();
         // One behind each of its pages in both, at the least; some that are made serve.
-        let made = memory.kept_tables * page + memory.allocator.held_bytes;
+        let made = memory.kept_tables * page;
         let tables = (2 * cuts * page).saturating_sub(made);
         let slots = mapped.saturating_sub(memory.allocator.free_slots);
         let slot_bytes = slots << self.alloc.sizes().slot_bits;

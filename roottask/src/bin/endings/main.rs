@@ -8,10 +8,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use roottask::{check, Arguments, Manager, Outcome};
 use sel4::init_thread::slot;
+use sel4::{cap, MessageInfoBuilder, Word};
 use sel4_root_task::{abort, debug_print, debug_println, root_task, Never};
-use vmm::sel4::faults::{start, HandlerOptions, Incident, SharedManager, Verdict};
+use vmm::sel4::faults::{start, HandlerOptions, Incident, PagerCall, SharedManager, Verdict};
 use vmm::sel4::{start as start_manager, BootPool};
-use vmm::{Backing, CPtr, RegionOptions, ThreadCSpace};
+use vmm::{Backing, Blueprint, CPtr, RegionOptions, ThreadCSpace};
 
 static POOL: BootPool<32> = BootPool::new();
 static MANAGER: SharedManager = SharedManager::new();
@@ -21,6 +22,10 @@ type Policy = fn(&mut Manager, &Incident<'_>) -> Verdict;
 
 /// A region of two pages, of which nothing is mapped.
 static LAZY: AtomicUsize = AtomicUsize::new(0);
+
+/// What main knows its memory by as a pager, and the capability by which it calls.
+const TOKEN: u32 = 1;
+static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 #[root_task(heap_size = 64 * 1024)]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
@@ -32,6 +37,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         // A51.
         "touched-under-lock" => (report, touch_under_lock),
         "guard-hit-under-lock" => (report, overflow_under_lock),
+        // A90.
+        "pager-calls-under-lock" => (report, call_under_lock),
         // A50.
         "policy-locks" => (lock_in_policy, touch_null),
         // A52.
@@ -52,12 +59,20 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let lazy = RegionOptions::new(2).named("lazy").backed(Backing::OnDemand { around: 1 });
     LAZY.store(vmm.reserve(own, &lazy)?.start().bits(), Ordering::Relaxed);
     MANAGER.share(vmm)?;
-    let handler = start(&MANAGER, &HandlerOptions::default(), policy, |_, _| Ok(()));
-    let Ok(handler) = handler else { abort!("no handler was started") };
+    let tcb = CPtr::new(slot::TCB.index());
+    let mut main = None;
+    let handler = start(&MANAGER, &HandlerOptions::default(), policy, |vmm, handler| {
+        let id = vmm.register_thread(own, tcb, handler.endpoint(), "main")?;
+        main = Some(id);
+        // Main is a pager as well, of memory that nobody has.
+        let told = vmm.allocate(Blueprint::Notification)?;
+        let calls = handler.add_pager(vmm, TOKEN, told.slot(), own)?;
+        CALLS.store(calls.bits(), Ordering::Relaxed);
+        handler.note_pager_thread(vmm, TOKEN, id)
+    });
+    let (Ok(_), Some(id)) = (handler, main) else { abort!("no handler was started") };
 
     let mut vmm = MANAGER.lock();
-    let tcb = CPtr::new(slot::TCB.index());
-    let id = vmm.register_thread(own, tcb, handler.endpoint(), "main")?;
     let faults = vmm.thread(id)?.fault_endpoint;
     vmm.set_thread_space(tcb, own, ThreadCSpace::Manager, faults)?;
     drop(vmm);
@@ -119,6 +134,24 @@ fn touch_under_lock() {
 fn overflow_under_lock() {
     let guard = MANAGER.lock();
     overflow();
+    black_box(guard.own_space());
+}
+
+/// Asks for the next request, of which there is none.
+fn call_handler() -> Word {
+    let info = MessageInfoBuilder::default().label(PagerCall::Next as Word).length(2).build();
+    sel4::with_ipc_buffer_mut(|buffer| buffer.msg_regs_mut()[..2].fill(0));
+    let calls = CALLS.load(Ordering::Relaxed) as Word;
+    cap::Endpoint::from_bits(calls).call(info);
+    sel4::with_ipc_buffer(|buffer| buffer.msg_regs()[0])
+}
+
+fn call_under_lock() {
+    if call_handler() != 0 {
+        abort!("without the lock, a call is answered");
+    }
+    let guard = MANAGER.lock();
+    call_handler();
     black_box(guard.own_space());
 }
 

@@ -6,7 +6,7 @@ use sel4::{cap, MessageInfo, Word};
 
 use super::handler_error::HandlerError;
 use super::message::{decode, ThreadFault};
-use super::pager_table::Pagers;
+use super::pager_table::{Pagers, PAGER_BADGE};
 use super::watcher::{release_pinned, Watcher};
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
 use crate::sel4::own_threads;
@@ -175,7 +175,11 @@ sel4::thread_entry! {
         let (mut info, mut badge) = endpoint.recv(());
         loop {
             let answer = {
-                let vmm = &mut *shared.lock_or(|owner| refuse_fault_of(owner, &info, badge));
+                let pagers = &handler.pagers;
+                let vmm = &mut *shared.lock_or(|owner| {
+                    refuse_call_of(owner, pagers, badge);
+                    refuse_fault_of(owner, &info, badge);
+                });
                 follow_cspace(vmm, (*tcb, watcher), cspace_root);
                 handler.handle(vmm, &info, badge)
             };
@@ -205,6 +209,20 @@ fn refuse_fault_of(owner: Word, info: &MessageInfo, badge: Word) {
             panic!("a thread (badge {badge}) has the manager locked and faulted: {fault:x?}")
         }
         None => {}
+    }
+}
+
+/// The same for a call of a pager that has the manager: it waits for the answer, and cannot let the
+/// manager go before it.
+#[cold]
+fn refuse_call_of(owner: Word, pagers: &Pagers, badge: Word) {
+    let badge = badge as usize;
+    let thread = (badge & PAGER_BADGE != 0).then(|| pagers.thread_of(badge)).flatten();
+    if let Some(thread) = thread.filter(|&it| own_threads::buffer_of(it) == Some(owner as usize)) {
+        panic!(
+            "a pager (badge {thread}) has the manager locked and called the fault handler, which \
+             cannot answer before the pager drops its guard: it must do that before it calls"
+        );
     }
 }
 

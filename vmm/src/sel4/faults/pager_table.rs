@@ -51,6 +51,8 @@ pub(super) struct Pager {
     pub space: SpaceId,
     /// Its capability to the handler's endpoint.
     pub calls: CPtr,
+    /// The badge of the faults of its thread, if that was told.
+    pub thread: Option<usize>,
 }
 
 impl Pager {
@@ -70,6 +72,17 @@ impl Pagers {
 
     fn find(&self, token: u32) -> Option<&Pager> {
         self.0.iter().flatten().find(|pager| pager.token == token)
+    }
+
+    /// The badge of the faults of the thread that calls with this badge, if it is known.
+    pub fn thread_of(&self, badge: usize) -> Option<usize> {
+        self.0.get(badge & !PAGER_BADGE).copied().flatten()?.thread
+    }
+
+    /// Notes which thread a pager is; says whether there is such a pager.
+    pub fn note_thread(&mut self, token: u32, thread: usize) -> bool {
+        let pager = self.0.iter_mut().flatten().find(|pager| pager.token == token);
+        pager.map(|pager| pager.thread = Some(thread)).is_some()
     }
 
     pub fn has(&self, token: u32) -> bool {

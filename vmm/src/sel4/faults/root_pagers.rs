@@ -33,7 +33,7 @@ use super::policy::{Incident, Verdict};
 use super::Manager;
 use crate::types::error::{Error, Result};
 use crate::types::fault::Supply;
-use crate::types::ids::SpaceId;
+use crate::types::ids::{SpaceId, ThreadId};
 use crate::types::request_end::RequestEnd;
 
 impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
@@ -59,8 +59,22 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         let number = self.pagers.0.iter().position(Option::is_none);
         let number = number.ok_or(Error::TooManyPagers { most: MAX_PAGERS })?;
         let calls = vmm.mint_badge(self.endpoint, PAGER_BADGE | number)?;
-        self.pagers.0[number] = Some(Pager { token, endpoint, space, calls });
+        self.pagers.0[number] = Some(Pager { token, endpoint, space, calls, thread: None });
         Ok(calls)
+    }
+
+    /// Tells which registered thread of the manager's own space a pager is. If it calls while it has
+    /// the manager locked, which the handler waits for then, a thread of [`super::start`] ends the
+    /// program with a sentence that says so; where this was not told, both wait for ever.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPager`]; [`Error::NoSuchThread`].
+    pub fn note_pager_thread(&mut self, vmm: &Manager, token: u32, thread: ThreadId) -> Result {
+        vmm.thread(thread)?;
+        match self.pagers.note_thread(token, thread.badge()) {
+            true => Ok(()),
+            false => Err(Error::NoSuchPager { token }),
+        }
     }
 
     /// Takes a pager away: what waits for it goes to the policy, as do later faults in its regions.
