@@ -155,6 +155,9 @@ typedef enum {
   VMM_NO_UNTYPED = 51,
   // The boot information describes untyped memory that cannot be.
   VMM_BAD_UNTYPED = 52,
+  // The first stack was used up before its guard could be unmapped, and what lies below may have
+  // been overwritten.
+  VMM_STACK_TOO_SMALL = 53,
   // No block of memory of the size needed is left.
   VMM_OUT_OF_MEMORY = 100,
   // No capability slots are left.
@@ -521,7 +524,8 @@ extern "C" {
 // information lists. `boot` is what vmm_boot_info returned.
 //
 // Errors: VMM_NULL_POINTER; VMM_ALREADY_STARTED for all calls but the first; VMM_BAD_BOOT_INFO,
-// VMM_NO_UNTYPED, VMM_BAD_UNTYPED; VMM_OUT_OF_NODES, VMM_OUT_OF_MEMORY; VMM_KERNEL_REFUSED.
+// VMM_STACK_TOO_SMALL, VMM_NO_UNTYPED, VMM_BAD_UNTYPED; VMM_OUT_OF_NODES, VMM_OUT_OF_MEMORY;
+// VMM_KERNEL_REFUSED.
 vmm_code_t vmm_start(const vmm_boot_info_t *boot);
 
 // Says what a code means, in English, as a string that is there for good; "no such code" for other

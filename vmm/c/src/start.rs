@@ -24,7 +24,8 @@ static POOL: BootPool<64> = BootPool::new();
 /// information lists. `boot` is what vmm_boot_info returned.
 ///
 /// Errors: VMM_NULL_POINTER; VMM_ALREADY_STARTED for all calls but the first; VMM_BAD_BOOT_INFO,
-/// VMM_NO_UNTYPED, VMM_BAD_UNTYPED; VMM_OUT_OF_NODES, VMM_OUT_OF_MEMORY; VMM_KERNEL_REFUSED.
+/// VMM_STACK_TOO_SMALL, VMM_NO_UNTYPED, VMM_BAD_UNTYPED; VMM_OUT_OF_NODES, VMM_OUT_OF_MEMORY;
+/// VMM_KERNEL_REFUSED.
 #[no_mangle]
 pub extern "C" fn vmm_start(boot: Option<&vmm_boot_info_t>) -> vmm_code_t {
     let Some(boot) = boot else { return VMM_NULL_POINTER };

@@ -71,6 +71,7 @@ fn errors() -> Vec<Error> {
         Error::NotOfSpace { space, slot },
         Error::AlreadyShared,
         Error::AlreadyStarted,
+        Error::StackTooSmall { bytes: 1 },
         Error::BadBootInfo(1),
         Error::OutOfAsids,
         Error::OutOfBadges,
@@ -119,7 +120,7 @@ fn numbers_lead_to_codes_and_back() {
     for code in vmm_code_t::ALL {
         assert_eq!(vmm_code_t::from_number(code as i32), Some(code));
     }
-    for number in [-1, 53, 99, 112, 201, i32::MIN, i32::MAX] {
+    for number in [-1, 54, 99, 112, 201, i32::MIN, i32::MAX] {
         assert_eq!(vmm_code_t::from_number(number), None);
     }
 }

@@ -115,6 +115,9 @@ pub enum vmm_code_t {
     VMM_NO_UNTYPED = 51,
     /// The boot information describes untyped memory that cannot be.
     VMM_BAD_UNTYPED = 52,
+    /// The first stack was used up before its guard could be unmapped, and what lies below may have
+    /// been overwritten.
+    VMM_STACK_TOO_SMALL = 53,
 
     /// No block of memory of the size needed is left.
     VMM_OUT_OF_MEMORY = 100,

@@ -8,7 +8,7 @@ use super::code::vmm_code_t::{self, *};
 impl vmm_code_t {
     /// Every code, in the order of their numbers.
     #[rustfmt::skip]
-    pub const ALL: [vmm_code_t; 66] = [
+    pub const ALL: [vmm_code_t; 67] = [
         VMM_OK, VMM_NULL_POINTER, VMM_NOT_STARTED, VMM_ALREADY_STARTED, VMM_BAD_BOOT_INFO,
         VMM_BAD_ARGUMENT, VMM_IN_POLICY, VMM_NO_IPC_BUFFER, VMM_HANDLER_RUNNING, VMM_NO_HANDLER,
         VMM_NOTHING_THERE, VMM_OUTSIDE_USER_SPACE, VMM_MISALIGNED, VMM_EMPTY_RANGE,
@@ -20,7 +20,7 @@ impl vmm_code_t {
         VMM_BAD_IPC_BUFFER, VMM_NOT_ONE_PAGE, VMM_OWN_SPACE, VMM_PINNED, VMM_SPACE_IN_USE,
         VMM_NOT_OF_SPACE, VMM_NO_SUCH_OBJECT, VMM_ZERO_COUNT, VMM_TOO_MANY, VMM_NOT_ALLOCATED,
         VMM_STALE, VMM_NO_MEMORY_AT, VMM_ADDRESS_IN_USE, VMM_DEVICE_MEMORY, VMM_NO_UNTYPED,
-        VMM_BAD_UNTYPED, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS, VMM_OUT_OF_NODES, VMM_NO_ROOM,
+        VMM_BAD_UNTYPED, VMM_STACK_TOO_SMALL, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS, VMM_OUT_OF_NODES, VMM_NO_ROOM,
         VMM_OUT_OF_MEMORY_TO_CUT, VMM_OUT_OF_ASIDS, VMM_OUT_OF_BADGES, VMM_OUT_OF_SPACE_NUMBERS,
         VMM_SHARED_TOO_OFTEN, VMM_OUT_OF_QUOTA, VMM_TOO_MANY_PINNED, VMM_TOO_MANY_PAGERS,
         VMM_KERNEL_REFUSED,
@@ -96,6 +96,7 @@ impl vmm_code_t {
             VMM_ADDRESS_IN_USE => c"the memory at this physical address is in use",
             VMM_DEVICE_MEMORY => c"device memory makes frames and untypeds alone",
             VMM_NO_UNTYPED => c"boot information without usable untyped memory",
+            VMM_STACK_TOO_SMALL => c"the first stack was used up",
             VMM_BAD_UNTYPED => c"boot information with impossible untyped memory",
             VMM_OUT_OF_MEMORY => c"out of memory",
             VMM_OUT_OF_SLOTS => c"out of capability slots",

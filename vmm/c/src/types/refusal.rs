@@ -85,6 +85,7 @@ impl From<&Error> for vmm_code_t {
             Error::SpaceInUse { .. } => VMM_SPACE_IN_USE,
             Error::NotOfSpace { .. } => VMM_NOT_OF_SPACE,
             Error::AlreadyShared | Error::AlreadyStarted => VMM_ALREADY_STARTED,
+            Error::StackTooSmall { .. } => VMM_STACK_TOO_SMALL,
             Error::BadBootInfo(_) => VMM_BAD_BOOT_INFO,
             Error::OutOfAsids => VMM_OUT_OF_ASIDS,
             Error::OutOfBadges => VMM_OUT_OF_BADGES,
