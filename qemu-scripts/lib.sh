@@ -27,16 +27,14 @@ usage_error() {
 }
 
 # choose_arch ARCH: sets ARCH, its name for people, what programs for it are compiled for (TARGET), and
-# what it is booted with (QEMU_SYSTEM; a processor without the features that QEMU's emulation lacks and would warn of).
+# what it is booted with (QEMU_SYSTEM).
 choose_arch() {
     case $1 in
         ia32)
             TARGET=i686-unknown-linux-gnu ARCH_NAME=IA32 QEMU_SYSTEM=qemu-system-i386
-            QEMU_CPU=Nehalem,-syscall,-lm
             ;;
         x86_64)
             TARGET=x86_64-unknown-linux-gnu ARCH_NAME=x86_64 QEMU_SYSTEM=qemu-system-x86_64
-            QEMU_CPU=Nehalem
             ;;
         *) usage_error "not an architecture: $1: it is one of ia32 (if none is named), x86_64" ;;
     esac

@@ -339,17 +339,11 @@ script_lane() {
     check "imports go down" python3 "$SCRIPTS/floors.py" ARCHITECTURE.md
     check "the check of the floors" python3 "$SCRIPTS/floors_test.py"
     check "the choice of mutants" python3 "$SCRIPTS/mutants_test.py"
-    check "run.sh --help" exits_with 0 "$SCRIPTS/run.sh" --help
-    check "run.sh refuses an unknown option" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --bogus
-    check "run.sh refuses an unknown program" exits_with 2 "$SCRIPTS/run.sh" no-such-program
-    check "run.sh refuses a file that is not there" exits_with 2 "$SCRIPTS/run.sh" ./no-such-file
+    check "the options and the ends of run.sh" python3 "$SCRIPTS/run_test.py"
     check "run.sh refuses a file that is no program" exits_with 2 "$SCRIPTS/run.sh" ./README.md
     check "cc.sh refuses to compile nothing" exits_with 2 "$SCRIPTS/cc.sh" --arch x86_64
-    check "run.sh refuses a nonsensical memory size" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 3X
-    check "run.sh refuses too little memory" exits_with 2 "$SCRIPTS/run.sh" ipc-demo --memory 1M
     check "run.sh refuses more arguments than reach the guest" exits_with 2 \
         "$SCRIPTS/run.sh" guest-tests -- "$(printf '%5000s' last)"
-    check "run.sh refuses an unknown architecture" exits_with 2 "$SCRIPTS/run.sh" hello --arch arm
     check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
     check "fuzz.sh refuses an unknown target" exits_with 2 "$SCRIPTS/fuzz.sh" bogus
     check "fuzz.sh refuses no time at all" exits_with 2 "$SCRIPTS/fuzz.sh" --seconds 0

@@ -1,0 +1,165 @@
+"""A machine in QEMU that boots a root task; it ends when this script does, however that ends."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import interrupts
+import toolchain
+
+# What the guest's last byte to the port of isa-debug-exit makes QEMU's exit code.
+SUCCESS, FAILURE, PANIC = 33, 35, 37
+HUNG = 124
+
+
+class Hung(Exception):
+    """Nothing came for as long as was said, or the machine runs longer than it may."""
+
+
+def doubled(text):
+    """A value for QEMU, which takes a comma for its end, and two for one."""
+    return str(text).replace(",", ",,")
+
+
+class Machine:
+    """What is booted, and how. All paths but those of sockets are in the build folder.
+
+    QEMU runs there and names its files from there: it takes what is behind a blank or a comma in the
+    value of -initrd for something else, and the path of the checkout may have such.
+    """
+
+    def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False):
+        _, system, processor, _ = toolchain.ARCHITECTURES[arch]
+        self.elf = elf
+        self.command = [
+            system, "-accel", "tcg", "-cpu", processor, "-m", memory,
+            "-kernel", f"kernel/{arch}/{kernel}/boot.elf", "-display", "none", "-serial", "stdio",
+            "-no-reboot", "-nic", "none",
+            # A byte v that is written to this port ends QEMU with the exit code 2v+1.
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+        ]
+        if arguments:
+            self.command += ["-fw_cfg", f"name=opt/vmm/arguments,string={doubled(arguments)}"]
+        if icount:
+            self.command += ["-icount", "shift=0,sleep=off", "-nodefaults", "-vga", "none"]
+        self.process = self.theirs = None
+
+    def listen(self, option, path):
+        """Lets the monitor or gdb (`-monitor`, `-gdb`) connect at a path."""
+        self.command += [option, f"unix:{doubled(os.path.abspath(path))},server=on,wait=off"]
+
+    def add_monitor(self):
+        """A socket to QEMU's monitor. Unlike a path it leaves nothing behind. Before the start."""
+        ours, self.theirs = socket.socketpair()
+        self.command += ["-chardev", f"socket,id=monitor,fd={self.theirs.fileno()}", "-mon", "monitor"]
+        return ours
+
+    def start(self):
+        """Boots it. In a session of its own: Ctrl-C is for this script, which decides."""
+        with open(self.elf, "rb") as elf:
+            passed = [elf.fileno(), *([self.theirs.fileno()] if self.theirs else [])]
+            # A program outside the build folder goes by its descriptor.
+            name = f"/dev/fd/{elf.fileno()}"
+            if self.elf.is_relative_to(toolchain.BUILD):
+                name = self.elf.relative_to(toolchain.BUILD)
+            command = [*self.command, "-initrd", str(name)]
+            # If this script is killed, the kernel ends QEMU.
+            if shutil.which("setpriv"):
+                command = ["setpriv", "--pdeathsig", "KILL", *command]
+            try:
+                with interrupts.deferred():
+                    self.process = subprocess.Popen(
+                        command, cwd=toolchain.BUILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                        start_new_session=True, pass_fds=passed,
+                    )
+            except OSError as error:
+                raise interrupts.Failed(f"cannot start {command[0]}: {error.strerror}") from error
+        if self.theirs:
+            self.theirs.close()
+
+    def output(self, limit=None, silence=lambda: None):
+        """What the guest prints, as it comes, in pieces of bytes.
+
+        Raises Hung when it runs longer than `limit` seconds, or when nothing came for as many as
+        `silence` says; BrokenPipeError when nobody reads this script's output any more.
+        """
+        end = None if limit is None else time.monotonic() + limit
+        source, poll = self.process.stdout.fileno(), select.poll()
+        poll.register(source, select.POLLIN)
+        # Without an event to wait for: it tells of a closed pipe.
+        poll.register(1, 0)
+        while True:
+            patience = [wait for wait in (end and end - time.monotonic(), silence()) if wait is not None]
+            ready = dict(poll.poll(max(0, min(patience)) * 1000 if patience else None))
+            if 1 in ready:
+                raise BrokenPipeError("nobody reads the output")
+            if not ready:
+                raise Hung
+            data = os.read(source, 65536)
+            if not data:
+                break
+            yield data
+        try:
+            self.process.wait(end and max(0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise Hung from None
+
+    def say(self, data):
+        """Sends bytes to the guest's serial line. Nothing is said to a machine that has ended."""
+        try:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+        except (OSError, ValueError):
+            pass
+
+    def status(self):
+        """QEMU's exit code, as a shell has it."""
+        code = self.process.returncode
+        return code if code >= 0 else 128 - code
+
+    def end(self):
+        """Ends it, if it runs."""
+        if self.process and self.process.poll() is None:
+            interrupts.end_descendants()
+            self.process.wait()
+        for stream in self.process and (self.process.stdin, self.process.stdout) or ():
+            try:
+                stream.close()
+            except OSError:
+                pass
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+
+def write_out(data):
+    """Writes bytes to standard output, all of them and at once."""
+    while data:
+        try:
+            data = data[os.write(1, data):]
+        except BlockingIOError:
+            # Somebody else made it so, who shares it.
+            select.select([], [1], [])
+
+
+def why_failed(status, program):
+    """What QEMU's exit code says of a program that did not succeed."""
+    if status == FAILURE:
+        return f"{program} reported failure"
+    if status == PANIC:
+        return f"{program} panicked"
+    if status in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
+        return f"QEMU was ended by somebody ({signal.Signals(status - 128).name}) before {program} reported a result"
+    return f"QEMU ended with exit code {status} before {program} reported a result"

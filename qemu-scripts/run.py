@@ -1,0 +1,142 @@
+"""Boots a root task on the seL4 kernel in QEMU; its serial output is this script's. Called by run.sh."""
+
+import sys
+
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import shlex
+import shutil
+from pathlib import Path
+
+import interrupts
+import machine
+import options
+import toolchain
+
+SCRIPT = "run.sh"
+# What roottask/src/arguments.rs has room for.
+MAX_ARGUMENTS = 4096
+DESCRIPTION = """\
+Builds what is out of date, boots PROGRAM as seL4's root task in QEMU, prints what it writes
+to the serial line, and exits with 0 if it reported success. PROGRAM is one of those below, or the
+path of an ELF file, with a slash in it, which is booted as it is."""
+EPILOG = """\
+ARGUMENTS, at most {most} bytes with the blanks between, reach the guest as the QEMU firmware
+configuration file opt/vmm/arguments.
+
+Exit code: 0 success, 1 failure or panic in the guest or of a tool, 2 a mistake in the
+command line, 124 hung, 128 + N ended by signal N (130: Ctrl-C, 141: nobody read the output).
+
+Programs:
+{programs}"""
+
+
+def make_parser():
+    """All options."""
+    parser = options.Parser(
+        SCRIPT, description=DESCRIPTION, usage=f"{SCRIPT} PROGRAM [options] [-- ARGUMENTS...]",
+        epilog=EPILOG.format(most=MAX_ARGUMENTS, programs="\n".join(map("  {}".format, toolchain.programs()))),
+    )
+    add = parser.add_argument
+    add("program", metavar="PROGRAM", nargs="?", help="what is booted")
+    add_machine_options(parser, 16, 4096)
+    add("--release-kernel", dest="kernel", action="store_const", const="release", default="debug",
+        help="the kernel without debug output and checks (default: the debug kernel)")
+    add("--gdb", action="store_true", help="wait for a debugger, and print the command that attaches it")
+    add("--gdb-socket", metavar="PATH", help="wait for a debugger at this path (debug.sh does it all)")
+    add("--dev", dest="profile", action="store_const", const="dev", default="release",
+        help="build PROGRAM with cargo's dev profile (default: release)")
+    add("--monitor", metavar="SOCKET", help="let QEMU's monitor listen at this path")
+    add("--timeout", metavar="SECONDS", type=options.number(1, 999999, "number of seconds"), default=60,
+        help="end a run that hangs (default: 60; none with a debugger)")
+    parser.add_help_option()
+    return parser
+
+
+def add_machine_options(parser, least, most):
+    """What is the same for all that boots; memory has limits, in MiB."""
+    parser.add_argument(
+        "--arch", metavar="ARCH", default="ia32",
+        type=options.one_of(toolchain.ARCHITECTURES, "an architecture"), help="ia32 or x86_64 (default: ia32)",
+    )
+    parser.add_argument(
+        "--memory", metavar="SIZE", type=options.memory(least, most), default="512M",
+        help=f"of the machine, {least}M to {most // 1024}G, such as 32M, 512m, 2G (default: 512M)",
+    )
+    parser.add_argument("--icount", action="store_true",
+                        help="count instructions for time: every run is the same (slower)")
+
+
+def parse(words):
+    """The options, checked."""
+    parser = make_parser()
+    words, arguments = options.split_at_dashes(words)
+    wanted = parser.parse_args(words)
+    wanted.arguments = " ".join(arguments)
+    size = len(wanted.arguments.encode(errors="surrogateescape"))
+    if wanted.program is None:
+        parser.error("no program was named")
+    if size > MAX_ARGUMENTS:
+        parser.error(f"{size} bytes of arguments: at most {MAX_ARGUMENTS} reach the guest")
+    wanted.path = "/" in wanted.program
+    if wanted.path:
+        if fault := toolchain.elf_fault(wanted.program, wanted.arch):
+            parser.error(fault)
+    elif wanted.program not in toolchain.programs():
+        parser.error(f"roottask/ has no program {wanted.program}")
+    return wanted
+
+
+def print_gdb_command(wanted, elf):
+    """How a debugger is attached."""
+    if not shutil.which("gdb"):
+        interrupts.tell(SCRIPT, "(gdb is not installed: apt-get install gdb)")
+    kernel = toolchain.BUILD / "kernel" / wanted.arch / wanted.kernel / "kernel.elf"
+    symbols = f'add-symbol-file "{kernel}"'
+    interrupts.tell(SCRIPT, "QEMU waits. In another terminal:")
+    print(f"gdb {shlex.quote(str(elf))} \\\n    -ex {shlex.quote(symbols)} \\\n"
+          "    -ex 'target remote localhost:1234' -ex 'hbreak _start' -ex continue", file=sys.stderr, flush=True)
+
+
+def prepare(wanted):
+    """The machine that was asked for, with what it boots built."""
+    toolchain.set_up(wanted.arch)
+    elf = Path(wanted.program).resolve() if wanted.path else toolchain.build(
+        SCRIPT, wanted.arch, wanted.kernel, wanted.profile, wanted.program)
+    made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
+                           arguments=wanted.arguments, icount=wanted.icount)
+    if wanted.monitor:
+        made.listen("-monitor", wanted.monitor)
+    if wanted.gdb:
+        made.command += ["-s", "-S"]
+        print_gdb_command(wanted, elf)
+    elif wanted.gdb_socket:
+        made.command += ["-S"]
+        made.listen("-gdb", wanted.gdb_socket)
+    return made
+
+
+def boot(booted, program, limit):
+    """Shows what the machine prints, and returns the exit code."""
+    try:
+        with booted:
+            for data in booted.output(limit):
+                machine.write_out(data)
+    except machine.Hung:
+        interrupts.tell(SCRIPT, f"{program} hung: it did not end within {limit} seconds")
+        return machine.HUNG
+    if booted.status() == machine.SUCCESS:
+        return 0
+    interrupts.tell(SCRIPT, machine.why_failed(booted.status(), program))
+    return 1
+
+
+def main(words):
+    """Returns the exit code."""
+    wanted = parse(words)
+    limit = None if wanted.gdb or wanted.gdb_socket else wanted.timeout
+    return boot(prepare(wanted), wanted.program, limit)
+
+
+if __name__ == "__main__":
+    interrupts.main(SCRIPT, main, sys.argv[1:])
