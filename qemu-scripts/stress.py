@@ -1,263 +1,217 @@
-"""Watches a stress run: shows what it prints, ends it when it hangs, says how to repeat a failure.
+"""Boots the stress run: random requests to the manager on the real kernel. Called by stress.sh."""
 
-The guest names the physical address of a page in which it keeps the number of its operation and that
-operation's kind. When nothing was heard for as long as --silence says, QEMU's monitor is asked for the
-number.
-
-On a terminal the guest's progress is one line that is written over; otherwise a line each. What the
-guest prints for a report is not shown; --data has it written to a file.
-"""
-
-import argparse
-import json
-import os
-import re
-import select
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
+
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import errno
+import os
 import time
+from pathlib import Path
 
-HUNG = 124
-# Seconds until the guest is heard for the first time: set-up may have to build everything.
-SET_UP = 3600
-MARKER = re.compile(r"stress: marker at physical 0x([0-9a-f]+)")
-FAILED = re.compile(r"stress: FAILED: .*operation (\d+) ")
-BALANCE = re.compile(r"stress: (\S.*?) +(\d+) +(\d+)  (?:the same|DIFFERENT)$")
-PROGRESS = re.compile(
-    r"stress: (?P<seconds>\d+) s, (?P<operations>\d+) operations, (?P<rate>\d+)/s, (?P<phase>.+), "
-    r"(?P<pages>\d+) pages live, (?P<free>\d+) KiB free, fragmentation (?P<permille>\d+) permille, "
-    r"(?P<faults>\d+) faults"
-)
-DATA = "stress-data: "
+import interrupts
+import machine
+import options
+import run
+import stress_data
+import toolchain
+from stress_watch import Screen, Watch
 
+SCRIPT = "stress.sh"
+PHASES = ("churn", "share", "cow", "spaces", "large", "fill", "fragment", "compact", "used-up", "threads",
+          "storm", "stacks", "pagers", "clients", "objects", "slots", "refusals")
+DESCRIPTION = """\
+Drives the manager through phases chosen by weight from a seed, after a warm-up, and checks the
+contents of memory, the manager's state and, at the end, that everything is as it was at the start.
+The same seed gives the same operations on a machine with the same memory."""
+EPILOG = """\
+Ctrl-C asks the guest to finish and to check what is left behind; a second one ends it at once. What
+was told until then is in --data's FILE, as it is after any other end: --from makes a report of it.
 
-def ask_monitor(path, command, seconds=5):
-    """What QEMU's monitor answers to a command."""
-    with socket.socket(socket.AF_UNIX) as monitor:
-        monitor.settimeout(seconds)
-        monitor.connect(path)
-        monitor.sendall(command.encode() + b"\n")
-        answer, end = b"", time.monotonic() + 1
-        while time.monotonic() < end:
-            if select.select([monitor], [], [], 0.2)[0]:
-                answer += monitor.recv(4096)
-        return answer.decode(errors="replace")
+Exit code: 0 all well, 1 something was not as it must be, 2 a mistake in the command line, 124 hung,
+128 + N ended by signal N (130: Ctrl-C, 143: SIGTERM, 141: nobody read the output)."""
 
 
-def operation_of(monitor, marker):
-    """The number of the operation that runs, or None."""
-    if marker is None:
-        return None
+def phases(text):
+    """A type of options: names of phases."""
+    for name in text.split(","):
+        if name not in PHASES:
+            options.refuse(f"no such phase: {name!r}: it takes some of these, with commas between: "
+                           + ", ".join(PHASES))
+    return text
+
+
+def writable(text):
+    """A type of options: a file that can be written. It is not made now."""
+    path = Path(text)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        options.refuse(f"cannot write {text}: it takes the path of a file")
+    return path
+
+
+def readable(text):
+    """A type of options: a file that is there."""
+    if not os.access(text, os.R_OK) or Path(text).is_dir():
+        options.refuse(f"cannot read {text}: it takes the path of a file")
+    return Path(text)
+
+
+def make_parser():
+    """All options."""
+    parser = options.Parser(SCRIPT, description=DESCRIPTION, usage=f"{SCRIPT} [options]", epilog=EPILOG)
+    add, whole = parser.add_argument, options.number
+    add("--seconds", metavar="N", type=whole(1), help="end the run after N seconds (default: 60)")
+    add("--operations", metavar="N", type=whole(1), help="end the run after N operations instead")
+    add("--seed", metavar="N", type=whole(), default=1, help="what decides (default: 1)")
+    add("--phases", metavar="LIST", type=phases,
+        help="only these, with commas between (default: all): " + ", ".join(PHASES))
+    run.add_machine_options(parser, 32, 2048)
+    add("--kernel", metavar="NAME", default="debug", type=options.one_of(("debug", "release"), "a kernel"),
+        help="debug or release (default: debug)")
+    add("--validate", metavar="N", type=whole(1), default=1000,
+        help="operations between two checks of the whole state (default: 1000)")
+    add("--silence", metavar="SECONDS", type=whole(1, 999999, "number of seconds"), default=60,
+        help="how long nothing may be heard before the run counts as hung (default: 60)")
+    add("--report", metavar="FILE", type=writable,
+        help="write a report of the run to FILE: one HTML page that needs nothing else")
+    add("--data", metavar="FILE", type=writable,
+        help="keep there what a report is made of, as it comes (default: beside the report, .jsonl)")
+    add("--from", metavar="FILE", type=readable, dest="source",
+        help="run nothing: make the report of what --data kept")
+    add("--bench", metavar="FILE", type=readable,
+        help="show this result of bench.sh (--json or --save) in the report (default: the saved one)")
+    parser.add_help_option()
+    return parser
+
+
+def parse(words):
+    """The options, checked."""
+    parser = make_parser()
+    wanted = parser.parse_args(words)
+    if wanted.source and not wanted.report:
+        parser.error("--from wants --report FILE")
+    if wanted.report and not wanted.data:
+        wanted.data = wanted.report.with_suffix(".jsonl")
+    if wanted.data and wanted.data == wanted.report:
+        parser.error("--data and --report name the same file")
+    if not wanted.seconds and not wanted.operations:
+        wanted.seconds = 60
+    wanted.bench = wanted.bench or toolchain.SCRIPTS / f"bench-baseline-{wanted.arch}.json"
+    return wanted
+
+
+def guest_arguments(wanted):
+    """What the guest is told."""
+    told = {"seed": wanted.seed, "validate": wanted.validate, "seconds": wanted.seconds,
+            "operations": wanted.operations, "phases": wanted.phases,
+            "report": 1 if wanted.data else None, "icount": 1 if wanted.icount else None}
+    return " ".join(f"{name}={value}" for name, value in told.items() if value is not None)
+
+
+def repeat(wanted):
+    """The command that makes the same operations, but for their number."""
+    words = [SCRIPT, "--arch", wanted.arch, "--seed", wanted.seed, "--memory", wanted.memory,
+             "--kernel", wanted.kernel, "--validate", wanted.validate]
+    words += ["--phases", wanted.phases] if wanted.phases else []
+    words += ["--icount"] if wanted.icount else []
+    return " ".join(map(str, words))
+
+
+def about(wanted):
+    """What the report says of the run: pairs of a name and a text."""
+    commands = """
+        choose_target_rust
+        { kernel_version "$1"; qemu_version; target_rustc_version
+        git -C "$ROOT" describe --always --dirty=", with changes" --abbrev=12 2>/dev/null ||
+            echo "not known"; } >&3"""
+    kernel, qemu, compiler, revision = toolchain.lib(SCRIPT, wanted.arch, commands, wanted.kernel).splitlines()
+    limits = [f"{wanted.operations} operations"] if wanted.operations else []
+    limits += [f"{wanted.seconds} seconds"] if wanted.seconds else []
+    return [
+        ("date", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())), ("seed", str(wanted.seed)),
+        ("run until", ", ".join(limits)), ("phases", wanted.phases or "all"),
+        ("memory of the machine", wanted.memory),
+        ("state checked every", f"{wanted.validate} operations"),
+        ("time", "instructions, counted" if wanted.icount else "the host's"),
+        ("kernel", f"seL4 {kernel}, {toolchain.ARCHITECTURES[wanted.arch][0]}, {wanted.kernel}"),
+        ("QEMU", qemu), ("compiler", compiler), ("revision", revision),
+    ]
+
+
+def prepare(wanted):
+    """The machine, built and not started, and what the report says of it."""
+    toolchain.set_up(wanted.arch, *(["--report"] if wanted.report else []))
+    elf = toolchain.build(SCRIPT, wanted.arch, wanted.kernel, "release", "stress")
+    made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
+                           arguments=guest_arguments(wanted), icount=wanted.icount)
+    return made, about(wanted) if wanted.data else []
+
+
+def write_report(wanted):
+    """Makes the page of the data. A page that was there stays until the new one is whole."""
+    folder = toolchain.BUILD / "report"
+    environment = {**os.environ, "PYTHONPATH": str(folder / "python"), "MPLCONFIGDIR": str(folder / "matplotlib")}
+    code = toolchain.attend(
+        [sys.executable, "-B", str(toolchain.SCRIPTS / "report" / "page.py"), "--data", str(wanted.data),
+         "--bench", str(wanted.bench), "--output", str(wanted.report)], env=environment)
+    if code:
+        raise interrupts.Failed(f"no report was written: {how_to_report(wanted)}")
+    interrupts.tell(SCRIPT, f"report: {wanted.report}")
+
+
+def how_to_report(wanted):
+    """With which command a report can be made later."""
+    page = wanted.report or wanted.data.with_suffix(".html")
+    return f"a report of what was told: {SCRIPT} --from {wanted.data} --report {page}"
+
+
+def why_ended(error):
+    """The exit code of an end that was raised, and what is said of it."""
+    if isinstance(error, interrupts.Interrupted):
+        by = "Ctrl-C" if error.signal == 2 else error.signal.name
+        return 128 + error.signal, by
+    if isinstance(error, BrokenPipeError):
+        return 141, "a closed pipe"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return 1, "a full disk"
+    return 1, f"an error ({error})"
+
+
+def stress(wanted):
+    """Runs it; the exit code."""
+    booted, facts = prepare(wanted)
+    account = stress_data.Account(wanted.data, about=facts, repeat=repeat(wanted), seed=wanted.seed)
+    watch = Watch(booted, account, Screen(sys.stdout), silence=wanted.silence, repeat=repeat(wanted))
     try:
-        answer = ask_monitor(monitor, f"xp /1wd 0x{marker}")
-    except OSError:
-        return None
-    found = re.findall(r"[0-9a-f]{8,16}:\s+(\d+)", answer)
-    return int(found[-1]) if found else None
-
-
-class Screen:
-    """Where lines are shown, and below them, on a terminal, how far the run is."""
-
-    def __init__(self, stream):
-        self.stream, self.status = stream, ""
-
-    def write(self, text):
-        """Writes at once."""
-        self.stream.write(text)
-        self.stream.flush()
-
-    def show(self, line):
-        """Shows a line that stays."""
-        if self.status:
-            self.write("\r\x1b[K" + line + "\n" + self.status)
-        else:
-            self.write(line + "\n")
-
-    def progress(self, line, found):
-        """Shows how far the run is."""
-        if not self.stream.isatty():
-            self.show(line)
-            return
-        # One column is left free, or some terminals would begin a new line.
-        self.status = in_short(found)[: shutil.get_terminal_size().columns - 1]
-        self.write("\r\x1b[K" + self.status)
-
-    def finish(self):
-        """The line that was written over stays as it is."""
-        if self.status:
-            self.status = ""
-            self.write("\n")
-
-
-def in_short(found):
-    """The progress in one line, what matters most first."""
-    number = {name: int(text) for name, text in found.groupdict().items() if name != "phase"}
-    minutes, seconds = divmod(number["seconds"], 60)
-    return (
-        f"{minutes}:{seconds:02} | {number['operations']:,} operations, {number['rate']:,}/s | "
-        f"{found['phase']} | {number['pages']:,} pages live | {number['free'] / 1024:,.1f} MiB free, "
-        f"{number['permille'] / 10:.1f} % fragmented | {number['faults']:,} faults"
-    )
-
-
-class Account:
-    """What the guest tells for a report, and how the run ended."""
-
-    def __init__(self):
-        self.data = {"samples": [], "maps": {}, "operations": [], "balance": []}
-        self.start = None
-
-    def take(self, text):
-        """Takes note of one object of the guest's; raises ValueError where it is none."""
-        told = json.loads(text)
-        if "sample" in told:
-            now = time.monotonic()
-            self.start = self.start or now
-            self.data["samples"].append([*told["sample"], round(now - self.start, 3)])
-        elif "map" in told:
-            # Of those of one name the last one counts.
-            self.data["maps"].pop(told["map"], None)
-            self.data["maps"][told["map"]] = told
-        elif "operation" in told:
-            self.data["operations"].append(told)
-        else:
-            self.data.update(told)
-
-    def take_balance(self, what, before, after):
-        """Takes note of what there was at the start and at the end."""
-        self.data["balance"].append([what, int(before), int(after)])
-
-    def save(self, path, status, end, repeat):
-        """Writes all of it; end is what the run said last of how it went."""
-        self.data.update(status=status, end=end, repeat=repeat)
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(self.data, file)
-
-
-class Watch:
-    """A run that is watched."""
-
-    def __init__(self, arguments, screen):
-        self.silence, self.repeat, self.screen = arguments.silence, arguments.repeat, screen
-        self.account = Account()
-        self.marker = self.failed = self.last = None
-        self.end_line = ""
-        self.folder = tempfile.TemporaryDirectory()
-        self.monitor = os.path.join(self.folder.name, "monitor")
-        command = arguments.command
-        place = command.index("--")
-        command = command[:place] + ["--monitor", self.monitor] + command[place:]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-        )
-
-    def run(self):
-        """Returns the exit code."""
-        output, rest = self.process.stdout.fileno(), b""
-        while True:
-            patience = self.silence if self.marker else SET_UP
-            if not select.select([output], [], [], patience)[0]:
-                return self.hung()
-            data = os.read(output, 65536)
-            if not data:
-                break
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self.take(line.replace(b"\r", b"").decode(errors="replace"))
-        status = self.process.wait()
-        self.screen.finish()
-        if status:
-            self.say_how_to_repeat(self.failed)
-        return status
-
-    def say_how_to_repeat(self, operations):
-        """Says with which command what happened happens again."""
-        if operations:
-            self.repeat += f" --operations {operations}"
-        self.screen.show(f"stress: repeat with: {self.repeat}")
-
-    def take(self, line):
-        """Takes note of a line, and shows it."""
-        if line.startswith(DATA):
-            self.take_data(line)
-        elif found := MARKER.search(line):
-            self.marker = found.group(1)
-        elif found := PROGRESS.search(line):
-            self.last = int(found["operations"])
-            self.screen.progress(line, found)
-        else:
-            self.take_note(line)
-            self.screen.show(line)
-
-    def take_data(self, line):
-        """Takes note of a line for the report. One that was cut short is shown."""
-        try:
-            self.account.take(line[len(DATA):])
-        except ValueError:
-            self.screen.show(line)
-
-    def take_note(self, line):
-        """Keeps what the report and the command to repeat it want."""
-        if found := FAILED.search(line):
-            self.failed, self.end_line = int(found.group(1)), line
-        elif found := BALANCE.search(line):
-            self.account.take_balance(*found.groups())
-
-    def hung(self):
-        """Says where, and ends it."""
-        number = operation_of(self.monitor, self.marker)
-        where = f"in operation {number}" if number is not None else f"after operation {self.last}"
-        self.end_line = f"stress: HUNG {where}: nothing was heard for {self.silence} seconds"
-        self.screen.finish()
-        self.screen.show(self.end_line)
-        self.say_how_to_repeat(number if number is not None else (self.last or 0) + 1)
-        self.end()
-        return HUNG
-
-    def end(self):
-        """Ends what runs."""
-        for sent in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self.process.pid, sent)
-            except ProcessLookupError:
-                return
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                continue
-
-
-def parse_arguments(words):
-    """What stress.sh passes on."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--silence", type=int, required=True, help="seconds until it counts as hung")
-    parser.add_argument("--repeat", required=True, help="the command that repeats the run")
-    parser.add_argument("--data", help="where the data of a report goes")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="run.sh, with a -- in it")
-    return parser.parse_args(words)
+        status = watch.run()
+        account.close(status, watch.end_line)
+    except BaseException as error:
+        # Whatever it was: what was told is kept, and says how it ended.
+        code, by = why_ended(error)
+        account.close(code, watch.ended(by))
+        if wanted.data:
+            interrupts.tell(SCRIPT, how_to_report(wanted))
+        interrupts.tell(SCRIPT, f"failed: {watch.ended(by)}")
+        raise
+    if wanted.report:
+        write_report(wanted)
+    well, verdict = stress_data.verdict(account.data)
+    print(f"stress: {'passed' if well else 'failed'}: {verdict.removeprefix('Passed: ')}", flush=True)
+    if well and watch.asked:
+        raise interrupts.Interrupted(2)
+    return status if well or status else 1
 
 
 def main(words):
-    """Watches the command that is given."""
-    # Ended from outside, it ends what it started, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    arguments = parse_arguments(words)
-    watch = Watch(arguments, Screen(sys.stdout))
-    try:
-        status = watch.run()
-    except KeyboardInterrupt:
-        watch.end()
-        watch.screen.finish()
-        status, watch.end_line = 130, "ended from outside"
-    if arguments.data:
-        watch.account.save(arguments.data, status, watch.end_line, watch.repeat)
-    return status
+    """Returns the exit code."""
+    wanted = parse(words)
+    if not wanted.source:
+        return stress(wanted)
+    toolchain.set_up(wanted.arch, "--report")
+    wanted.data = wanted.source
+    write_report(wanted)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    interrupts.main(SCRIPT, main, sys.argv[1:])

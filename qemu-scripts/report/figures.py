@@ -46,6 +46,14 @@ def wrong_requests(data):
     return met + short, met
 
 
+def kernel_calls(data):
+    """How many there were; of a run that did not come to its end, until the last sample."""
+    if data["calls"]:
+        return sum(data["calls"].values())
+    calls = series(data)["calls"]
+    return calls[-1] - calls[0]
+
+
 def least_free(data):
     """The bytes, the operation and the phase of the least free memory that was seen."""
     seen = [dict(zip(SAMPLE, sample)) for sample in data["samples"]]
@@ -65,20 +73,3 @@ def in_bytes(count):
 def plural(count, noun):
     """1 page, 2 pages."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def verdict(data):
-    """Whether all was well, and how the run went, in one line."""
-    status, start = data["status"], f"seed {data['run']['seed']}"
-    done = sum(attempts(operation) for operation in data["operations"])
-    kept = data["balance"] and all(before == after for _, before, after in data["balance"])
-    if status == 0 and kept:
-        return True, f"Passed: {plural(done, 'operation')} on {start}, and everything is as it was at the start"
-    if status == 0:
-        # It cannot be; but a page that says so is better than one that says that all was well.
-        return False, f"Not known: {start} ended well, but did not tell what it left behind"
-    if data["end"]:
-        return False, data["end"].removeprefix("stress: ")
-    if any(before != after for _, before, after in data["balance"]):
-        return False, f"FAILED: {start} did not give back everything"
-    return False, f"FAILED: {start} ended with exit code {status}"

@@ -1,7 +1,6 @@
 """Makes the report of a stress run: one page that needs nothing but itself. Called by stress.sh."""
 
 import argparse
-import json
 import string
 import sys
 from html import escape
@@ -14,8 +13,10 @@ sys.path.insert(1, str(HERE.parent))
 
 import bench
 import figures
+import files
 import memory_map
 import plots
+import stress_data
 
 # The moments of the maps, in the order in which they come.
 MOMENTS = {
@@ -57,12 +58,12 @@ def table(heads, rows, text_columns=()):
 
 def facts(data):
     """The run in a few numbers."""
-    operations, (least, _, _) = data["operations"], figures.least_free(data)
+    least, _, _ = figures.least_free(data)
     wrong, met = figures.wrong_requests(data)
     numbers = [
-        ("operations", f"{sum(map(figures.attempts, operations)):,}"),
-        ("kernel calls", f"{sum(data['calls'].values()):,}"),
-        ("wrong requests refused", f"{met:,} of {wrong:,}"),
+        ("operations", f"{data['done']:,}"),
+        ("kernel calls", f"{figures.kernel_calls(data):,}"),
+        ("wrong requests refused", f"{met:,} of {wrong:,}" if data["operations"] else "not told"),
         ("faults resolved", f"{figures.series(data)['faults'][-1]:,}"),
         ("least free memory", figures.in_bytes(least)),
         ("duration", f"{figures.seconds(data)[-1]:,.1f} s"),
@@ -213,19 +214,19 @@ def benchmark_section(path):
     return section("benchmark", "The benchmark", paragraph(origin), figure(plots.ratios(rows, bench.RATIO), caption))
 
 
-def about_section(data, about):
+def about_section(data):
     """How the run was made, and how to make it again."""
-    rows = [(escape(name), escape(value)) for name, value in about]
+    rows = [(escape(name), escape(value)) for name, value in data["about"]]
     repeat = f"The same operations again: <code>qemu-scripts/{escape(data['repeat'])}</code>"
     return section("about", "Configuration and versions", table(("", ""), rows, text_columns=(1,)), paragraph(repeat))
 
 
-def make_page(data, benchmark, about):
+def make_page(data, benchmark):
     """The page, as text."""
-    well, verdict = figures.verdict(data)
+    well, verdict = stress_data.verdict(data)
     sections = [
         balance_section(data), history_section(data), map_section(data), cost_section(data),
-        operation_section(data), call_section(data), benchmark_section(benchmark), about_section(data, about),
+        operation_section(data), call_section(data), benchmark_section(benchmark), about_section(data),
     ]
     sections = [one for one in sections if one]
     links = " ".join(f'<a href="#{identity}">{heading}</a>' for identity, heading, _ in sections)
@@ -243,23 +244,21 @@ def make_page(data, benchmark, about):
 
 
 def parse_arguments():
-    """What stress.sh passes on."""
+    """What stress.py passes on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="what stress.py saved")
     parser.add_argument("--bench", help="rows of the benchmark, by bench.sh --save or --json")
     parser.add_argument("--output", required=True, help="the page")
-    parser.add_argument("about", nargs="*", help="configuration and versions, each as name=value")
     return parser.parse_args()
 
 
 def main():
     arguments = parse_arguments()
-    data = json.loads(Path(arguments.data).read_text(encoding="utf-8"))
-    if "run" not in data or not data["samples"]:
-        sys.exit("the run ended before there was anything to report")
-    data.setdefault("calls", {})
-    about = [tuple(word.split("=", 1)) for word in arguments.about]
-    Path(arguments.output).write_text(make_page(data, arguments.bench, about), encoding="utf-8")
+    try:
+        data = stress_data.load(arguments.data)
+        files.write_whole(arguments.output, make_page(data, arguments.bench))
+    except (OSError, ValueError) as error:
+        sys.exit(f"page.py: {error}")
 
 
 if __name__ == "__main__":

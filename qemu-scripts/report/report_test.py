@@ -49,20 +49,6 @@ class Numbers(unittest.TestCase):
     def test_no_quantile_is_above_the_worst(self):
         self.assertEqual(figures.quantile(self.OPERATION, 1), 70)
 
-    def test_verdicts(self):
-        same, different = [["free bytes", 1, 1]], [["free bytes", 2, 1]]
-        for status, balance, end, well, word in (
-            (0, same, "", True, "Passed"),
-            (0, [], "", False, "Not known"),
-            (1, different, "", False, "did not give back everything"),
-            (1, [], "stress: FAILED: seed 1, operation 7", False, "FAILED: seed 1, operation 7"),
-            (124, [], "stress: HUNG in operation 7", False, "HUNG in operation 7"),
-            (1, [], "", False, "ended with exit code 1"),
-        ):
-            data = {"status": status, "balance": balance, "end": end, "operations": [], "run": {"seed": 1}}
-            self.assertEqual(figures.verdict(data)[0], well)
-            self.assertIn(word, figures.verdict(data)[1])
-
     def test_bytes_are_written_in_units(self):
         written = [figures.in_bytes(count) for count in (0, 1023, 1024, 1536, 3 << 20, 1 << 30)]
         self.assertEqual(written, ["0 bytes", "1,023 bytes", "1 KiB", "1.5 KiB", "3 MiB", "1 GiB"])
@@ -211,15 +197,20 @@ class UnfinishedRun(InBrowser, unittest.TestCase):
         run = {"seed": 9, "validate": 1, "icount": False, "unit": "ticks", "total_bytes": 1 << 20,
                "bookkeeping_bytes": 0}
         sample = [0, 0, 4096, 4096, 4096, 0, 1, 0, 7, "churn", 0.0]
-        data = {"run": run, "samples": [sample], "maps": {}, "operations": [], "balance": [],
-                "status": 124, "end": "stress: HUNG in operation 77: nothing was heard for 60 seconds",
-                "repeat": "stress.sh --seed 9 --operations 77"}
-        told = cls.folder / "unfinished.json"
-        told.write_text(json.dumps(data), encoding="utf-8")
-        build = HERE.parent.parent / "build" / "report"
-        places = {"PYTHONPATH": str(build / "python"), "MPLCONFIGDIR": str(build / "matplotlib")}
-        subprocess.run([sys.executable, str(HERE / "page.py"), "--data", str(told), "--output", str(cls.page),
-                        "seed=9 <&>"], env={**os.environ, **places}, check=True)
+        lines = [
+            {"about": [["seed", "9 <&>"]], "repeat": "stress.sh --seed 9 --operations 77", "seed": 9},
+            {"run": run}, {"sample": sample}, {"progress": 76},
+            {"status": 124, "end": "stress: HUNG in operation 77: nothing was heard for 60 seconds"},
+        ]
+        told = cls.folder / "unfinished.jsonl"
+        told.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        command = [str(STRESS), "--from", str(told), "--report", str(cls.page)]
+        subprocess.run(command, check=True)
+
+    def test_it_tells_what_was_done(self):
+        facts = self.browser.run("return document.body.innerText.toLowerCase().replace(/\\s+/g, ' ')")
+        self.assertIn("operations 76", facts)
+        self.assertIn("wrong requests refused not told", facts)
 
     def test_it_says_what_happened_and_how_to_repeat_it(self):
         first = self.browser.run("return document.querySelector('.verdict.bad')?.innerText")

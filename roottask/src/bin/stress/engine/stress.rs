@@ -7,7 +7,7 @@ use sel4_root_task::{debug_print, debug_println};
 use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
 
 use super::host::Host;
-use crate::input::{Random, Settings};
+use crate::input::{asked_to_finish, Random, Settings};
 use crate::measure::{ticks, Clock, End, Kind, OpStats};
 use crate::model::Expected;
 use crate::report::{Moment, Reporter};
@@ -43,6 +43,8 @@ pub struct Stress {
     calls: CallCounts,
     /// Whether the warm-up is over, which no limit ends.
     warm: bool,
+    /// Whether the host asked to finish. In the warm-up it is remembered.
+    asked: bool,
     over: bool,
 }
 
@@ -83,6 +85,7 @@ impl Stress {
             told: 0,
             calls: CallCounts::default(),
             warm: false,
+            asked: false,
             over: false,
         })
     }
@@ -209,7 +212,10 @@ impl Stress {
         }
         let done = self.settings.operations.is_some_and(|limit| self.number >= limit);
         let late = self.settings.seconds.is_some_and(|limit| seconds >= limit);
-        self.over = self.warm && (done || late);
+        if asked_to_finish() && !core::mem::replace(&mut self.asked, true) {
+            debug_println!("stress: asked to finish, in operation {}", self.number);
+        }
+        self.over = self.warm && (done || late || self.asked);
     }
 
     fn tell_progress(&mut self, seconds: u64) {
