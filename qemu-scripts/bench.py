@@ -4,6 +4,11 @@ import argparse
 import json
 import sys
 
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import files
+import interrupts
+
 # The measures of DESIGN.md: the greatest ratio to the floor, kernel calls, bytes a page (where a
 # word has 4 bytes: records are made of words).
 RATIO = {
@@ -166,8 +171,7 @@ def save(path, rows, made_with):
     """Writes what load reads: a line for each tool and each row, so that differences can be read."""
     tools = ",\n".join(f"    {json.dumps(name)}: {json.dumps(made_with[name])}" for name in made_with)
     lines = ",\n".join(f"    {json.dumps(entry)}" for entry in rows)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f'{{\n  "made_with": {{\n{tools}\n  }},\n  "rows": [\n{lines}\n  ]\n}}\n')
+    files.write_whole(path, f'{{\n  "made_with": {{\n{tools}\n  }},\n  "rows": [\n{lines}\n  ]\n}}\n')
 
 
 def differing_tools(made_with, now):
@@ -231,16 +235,15 @@ def main(words):
     """Returns the exit code."""
     arguments = parse_arguments(words)
     rows = read_rows(arguments.output)
-    show(rows)
-    failed = judge(rows, arguments)
+    # First what is kept: whoever reads the table may have gone.
     if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=2)
-            file.write("\n")
+        files.write_whole(arguments.json, json.dumps(rows, indent=2) + "\n")
     if arguments.save:
         save(arguments.save, rows, dict(arguments.tools))
+    show(rows)
+    failed = judge(rows, arguments)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    interrupts.main("bench.sh", main, sys.argv[1:])

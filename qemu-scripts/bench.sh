@@ -29,10 +29,10 @@ Options:
   --margin PERCENT        by how much a row may get worse (default: 3)
   --other-margin PERCENT  the same where FILE was made with other tools (default: 15)
   --only-compare          tell which measures are not held, but fail for the comparison alone
-  --help                  this text
+  -h, --help              this text
 
 Exit code: 0 if all measures of DESIGN.md are held and nothing got worse, 1 if not, 2 a mistake
-in the command line.
+in the command line, 124 hung, 128 + N ended by signal N.
 EOF2
 }
 
@@ -41,7 +41,7 @@ parse_options() {
     JUDGE=() MARGIN=3 OTHER_MARGIN=15
     while (($# > 0)); do
         case $1 in
-            --help) usage && exit ;;
+            -h | --help) usage && exit ;;
             --arch)
                 (($# > 1)) || usage_error "$1 wants a value"
                 choose_arch "$2"
@@ -90,13 +90,13 @@ tools() {
 }
 
 parse_options "$@"
-mkdir -p "$BUILD"
-output=$(mktemp "$BUILD/bench.XXXXXX")
-trap 'rm -f "$output"' EXIT
-"$SCRIPTS/run.sh" bench --arch "$ARCH" --release-kernel --icount --timeout 300 >"$output" || {
-    cat "$output" >&2
-    exit 1
+make_nameless_file
+attend "$SCRIPTS/run.sh" bench --arch "$ARCH" --release-kernel --icount --timeout 300 >"$NAMELESS" || {
+    status=$?
+    cat "$NAMELESS" >&2
+    ((status > 123)) || status=1
+    exit "$status"
 }
 choose_target_rust
 mapfile -t made_with < <(tools)
-python3 "$SCRIPTS/bench.py" "${JUDGE[@]}" "$output" "${made_with[@]}"
+exec python3 -B "$SCRIPTS/bench.py" "${JUDGE[@]}" "$NAMELESS" "${made_with[@]}"

@@ -48,13 +48,11 @@ while (($# > 0)); do
     shift
 done
 
-mkdir -p "$BUILD"
-transcript=$(mktemp "$BUILD/compare.XXXXXX")
-trap 'rm -f "$transcript"' EXIT
+make_nameless_file
 echo "${0##*/}: $CALLS random calls from seed $SEED on the real kernel"
-"$SCRIPTS/run.sh" compare --arch "$ARCH" "${KERNEL[@]}" --timeout "$TIMEOUT" -- "$CALLS" "$SEED" >"$transcript" || {
-    tail -20 "$transcript" >&2
+attend "$SCRIPTS/run.sh" compare --arch "$ARCH" "${KERNEL[@]}" --timeout "$TIMEOUT" -- "$CALLS" "$SEED" >"$NAMELESS" || {
+    tail -20 "$NAMELESS" >&2
     exit 1
 }
 cd "$ROOT"
-cargo run --quiet --release -p vmm-tests --bin compare-transcript -- "$transcript"
+cargo run --quiet --release -p vmm-tests --bin compare-transcript -- "$NAMELESS"

@@ -21,9 +21,10 @@ Besides gdb's own there are these commands, with the program stopped anywhere:
 
   --commands FILE   no terminal: do the gdb commands of FILE after that stop, then end
   --output FILE     put what the program prints there
-  --help            this text
+  -h, --help        this text
 
-Exit code: gdb's; 1 when nothing could be started, 2 for a mistake in the command line.
+Exit code: gdb's; 1 when nothing could be started, 2 for a mistake in the command line, 128 + N ended
+by signal N.
 EOF
 }
 
@@ -31,7 +32,7 @@ parse_options() {
     PROGRAM="" KERNEL=debug COMMANDS="" OUTPUT="" RUN_OPTIONS=()
     while (($# > 0)); do
         case $1 in
-            --help) usage && exit ;;
+            -h | --help) usage && exit ;;
             --commands | --output)
                 (($# > 1)) || usage_error "$1 wants a file"
                 [[ $1 == --output ]] && OUTPUT=$2
@@ -69,6 +70,8 @@ parse_options() {
 # Starts the machine, waiting for gdb, and sets MACHINE to what ends it.
 start_machine() {
     local -a command=("$SCRIPTS/run.sh" "$PROGRAM" --dev --gdb-socket "$FOLDER/gdb" "${RUN_OPTIONS[@]}")
+    # If this script is killed, the machine, which waits for gdb, must not wait for ever.
+    ! command -v setpriv >/dev/null || command=(setpriv --pdeathsig TERM "${command[@]}")
     # In a session of its own: Ctrl-C is for gdb.
     if [[ -n $OUTPUT ]]; then
         setsid "${command[@]}" </dev/null >"$OUTPUT" &
@@ -86,13 +89,16 @@ start_machine() {
 }
 
 end_machine() {
-    [[ -z ${MACHINE-} ]] || kill -- "-$MACHINE" 2>/dev/null || true
+    if [[ -n ${MACHINE-} ]]; then
+        kill "$MACHINE" 2>/dev/null || true
+        { wait "$MACHINE" || true; } 2>/dev/null
+    fi
     rm -rf "$FOLDER"
 }
 
 main() {
     parse_options "$@"
-    "$SCRIPTS/setup.sh" --debugger --arch "$ARCH"
+    attend "$SCRIPTS/setup.sh" --debugger --arch "$ARCH"
     FOLDER=$(mktemp -d)
     trap end_machine EXIT
     start_machine
@@ -105,9 +111,10 @@ main() {
     )
     if [[ -n $COMMANDS ]]; then
         # Without a terminal nobody could answer, and a mistake must not go unseen.
-        timeout 120 "${gdb[@]}" -nx -batch -x "$COMMANDS" </dev/null
+        attend timeout 120 "${gdb[@]}" -nx -batch -x "$COMMANDS" </dev/null
     else
-        "${gdb[@]}"
+        trap : INT # for gdb, which stops the program
+        SIGNALS="TERM HUP" attend "${gdb[@]}"
     fi
 }
 

@@ -13,9 +13,6 @@ for option in "$@"; do
     fi
 done
 
-mkdir -p "$BUILD"
-output=$(mktemp "$BUILD/ipc-demo.XXXXXX")
-trap 'rm -f "$output"' EXIT
-
-"$SCRIPTS/run.sh" ipc-demo "$@" | tee "$output" || exit
-matches_in_order "$SCRIPTS/ipc-demo.expected" "$output" || die "the demo's output is not complete"
+make_nameless_file
+"$SCRIPTS/run.sh" ipc-demo "$@" | tee "$NAMELESS" || exit
+matches_in_order "$SCRIPTS/ipc-demo.expected" "$NAMELESS" || die "the demo's output is not complete"

@@ -41,6 +41,54 @@ choose_arch() {
     ARCH=$1
 }
 
+# attend COMMAND...: runs it, and if a signal is to end this script, ends it first. A shell that has a
+# command in the foreground looks at signals only when that has ended. SIGNALS says which; what the
+# command gets is SIGTERM.
+attend() {
+    local status=0 signal
+    # In the background, but with the terminal, and with SIGINT, which a shell has ignored there.
+    { env --default-signal=INT "$@" <&4 4<&- & } 4<&0
+    ATTENDED=$!
+    for signal in ${SIGNALS-INT TERM HUP}; do
+        # shellcheck disable=SC2064 # the signal of now
+        trap "end_attended $signal" "$signal"
+    done
+    # Another signal, which does not end this script, interrupts it.
+    while :; do
+        status=0
+        wait "$ATTENDED" || status=$?
+        kill -0 "$ATTENDED" 2>/dev/null || break
+    done
+    # shellcheck disable=SC2086 # words
+    trap - ${SIGNALS-INT TERM HUP}
+    return "$status"
+}
+
+# end_attended SIGNAL: ends what is attended to, and this script by the signal.
+end_attended() {
+    trap '' INT TERM HUP
+    kill "$ATTENDED" 2>/dev/null || true
+    # Without what a shell says of a process that a signal ended.
+    { wait "$ATTENDED" || true; } 2>/dev/null
+    # A shell that had a trap for a signal does what it has for its exit no more when that kills it.
+    local signal=$1
+    eval "set -- $(trap -p EXIT)"
+    eval "${3-:}"
+    trap - EXIT "$signal"
+    kill -s "$signal" $$
+}
+
+# Sets NAMELESS to the path of a new file that has no name, so that it goes when this script ends,
+# whatever ends it.
+make_nameless_file() {
+    local name
+    mkdir -p "$BUILD"
+    name=$(mktemp "$BUILD/output.XXXXXX")
+    exec {NAMELESS}<>"$name"
+    rm -f "$name"
+    NAMELESS=/dev/fd/$NAMELESS
+}
+
 # quietly WHAT COMMAND...: says WHAT, runs the command, shows its output only if it fails.
 quietly() {
     local what=$1 output status=0

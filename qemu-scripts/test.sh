@@ -350,6 +350,7 @@ script_lane() {
     check "miri.sh refuses an unknown option" exits_with 2 "$SCRIPTS/miri.sh" --bogus
     check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
     check "the options, the watch and the ends of stress.sh" python3 "$SCRIPTS/stress_test.py"
+    check "the ends of bench.sh and debug.sh" python3 "$SCRIPTS/ends_test.py"
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
     check "compare.sh refuses an unknown option" exits_with 2 "$SCRIPTS/compare.sh" --bogus
     check "debug.sh refuses an unknown program" exits_with 2 "$SCRIPTS/debug.sh" no-such-program

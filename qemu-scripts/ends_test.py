@@ -1,0 +1,176 @@
+"""Tests of how bench.sh and debug.sh end before their end: in a checkout with a set-up that does nothing."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+from fake_qemu import ENDING, SCRIPTS, ScriptTest, wait_until
+
+QEMU = "qemu-system-i386"
+# Listens for gdb, and waits.
+WAITS_FOR_GDB = r"""
+while (($#)); do
+    [[ $1 != -gdb ]] || path=${2#unix:}
+    shift
+done
+exec python3 -c '
+import socket, sys, time
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(sys.argv[1])
+listening.listen()
+time.sleep(1000)' "${path%%,*}"
+"""
+
+
+class EndsTest(ScriptTest):
+    """Scripts of a checkout that consists of links."""
+
+    def setUp(self):
+        super().setUp()
+        self.scripts = self.folder / "checkout" / "qemu-scripts"
+        self.scripts.mkdir(parents=True)
+        for path in SCRIPTS.iterdir():
+            if path.name not in ("run.sh", "setup.sh"):
+                (self.scripts / path.name).symlink_to(path)
+        (self.scripts.parent / "roottask").symlink_to(SCRIPTS.parent / "roottask")
+        self.script("setup.sh", "exit 0")
+        self.script("run.sh", f'shift; exec "{SCRIPTS}/run.sh" "$FAKE/program" "$@"')
+
+    def script(self, name, line):
+        """Puts a script in place of one of the checkout."""
+        path = self.scripts / name
+        path.write_text(f"#!/bin/bash\n{line}\n", encoding="utf-8")
+        path.chmod(0o755)
+
+    def check_nothing_is_left(self, *names):
+        super().check_nothing_is_left(*names)
+        build = self.scripts.parent / "build"
+        self.assertEqual(list(build.iterdir()) if build.exists() else [], [])
+
+
+class Bench(EndsTest):
+    """The benchmark."""
+
+    def start_bench(self):
+        """Starts one that does not end."""
+        self.fake_qemu("exec sleep 1000")
+        process = self.start(self.scripts / "bench.sh")
+        self.process_of(QEMU)
+        return process
+
+    def test_each_signal_ends_everything(self):
+        for number in ENDING:
+            with self.subTest(number):
+                (self.folder / f"{QEMU}.pid").unlink(missing_ok=True)
+                process = self.start_bench()
+                process.send_signal(number)
+                self.assertEqual(process.wait(20), -number)
+                self.check_nothing_is_left(QEMU)
+
+    def test_killed_it_leaves_no_file(self):
+        process = self.start_bench()
+        process.kill()
+        process.wait(20)
+        os.kill(self.process_of(QEMU), signal.SIGKILL)
+        self.check_nothing_is_left(QEMU)
+
+    def test_a_guest_that_fails_is_shown(self):
+        self.fake_qemu("echo what it said; exit 37")
+        code, printed, said = self.run_script(self.scripts / "bench.sh")
+        self.assertEqual((code, printed), (1, b""))
+        self.assertIn("what it said\n", said)
+        self.check_nothing_is_left(QEMU)
+
+    def judge(self, *options, **settings):
+        """The exit code of the judge."""
+        rows = self.folder / "rows"
+        rows.write_text("bench: begin\nbench: end\n", encoding="utf-8")
+        margins = ("--margin", "3", "--other-margin", "15")
+        return self.run_script(sys.executable, SCRIPTS / "bench.py", *margins, *options, rows, **settings)[0]
+
+    def test_a_closed_pipe_is_no_traceback_and_loses_no_result(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        saved = self.folder / "saved.json"
+        with open(writing, "wb") as pipe:
+            self.assertEqual(self.judge("--json", saved, stdout=pipe), -signal.SIGPIPE)
+        self.assertEqual(saved.read_text(encoding="utf-8"), "[]\n")
+
+    def test_a_result_that_cannot_be_written_leaves_nothing(self):
+        folder = self.folder / "full"
+        folder.mkdir()
+        saved = folder / "saved.json"
+        saved.write_text("of before", encoding="utf-8")
+        # Files of this process may have no bytes: what a full disk says, without a disk.
+        limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+        limit += f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import files; "
+        limit += f"files.write_whole({str(saved)!r}, 'new')"
+        done = subprocess.run([sys.executable, "-B", "-c", limit], stderr=subprocess.PIPE, check=False)
+        self.assertIn(b"File too large", done.stderr)
+        self.assertEqual([path.name for path in folder.iterdir()], ["saved.json"])
+        self.assertEqual(saved.read_text(encoding="utf-8"), "of before")
+
+
+class Debug(EndsTest):
+    """The debugger."""
+
+    def setUp(self):
+        super().setUp()
+        self.fake_qemu(WAITS_FOR_GDB)
+        self.fake("gdb", "exec sleep 1000")
+
+    def test_each_signal_ends_everything(self):
+        commands = self.folder / "commands"
+        commands.write_text("", encoding="utf-8")
+        for options, numbers in (
+            (["--commands", commands], ENDING), ([], (signal.SIGTERM, signal.SIGHUP)),
+        ):
+            for number in numbers:
+                with self.subTest(options=options, number=number):
+                    (self.folder / "gdb.pid").unlink(missing_ok=True)
+                    process = self.start(self.scripts / "debug.sh", "hello", *options)
+                    self.process_of("gdb")
+                    process.send_signal(number)
+                    self.assertEqual(process.wait(20), -number)
+                    self.check_nothing_is_left(QEMU, "gdb")
+
+    def test_the_exit_code_is_gdbs(self):
+        self.fake("gdb", "exit 7")
+        self.assertEqual(self.run_script(self.scripts / "debug.sh", "hello")[0], 7)
+        self.check_nothing_is_left(QEMU)
+
+    def test_killed_it_leaves_no_machine(self):
+        process = self.start(self.scripts / "debug.sh", "hello")
+        gdb = self.process_of("gdb")
+        process.kill()
+        process.wait(20)
+        machine = self.process_of(QEMU)
+        wait_until(lambda: not os.path.exists(f"/proc/{machine}"), "the machine ends")
+        os.kill(gdb, signal.SIGKILL)
+
+    def test_ctrl_c_is_for_gdb(self):
+        self.fake("gdb", "trap 'echo stopped' INT; echo ready; read -r line; echo \"got $line\"; exit 0")
+        process, terminal = pty.fork()
+        if process == 0:
+            os.execve("/bin/bash", ["bash", str(self.scripts / "debug.sh"), "hello"], self.environment)
+        printed = b""
+        for wanted, key in ((b"ready", b"\x03"), (b"stopped", b"on\n"), (b"got on", b"")):
+            end = time.monotonic() + 20
+            while wanted not in printed and time.monotonic() < end:
+                printed += os.read(terminal, 4096)
+            os.write(terminal, key)
+        status = os.waitpid(process, 0)[1]
+        os.close(terminal)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 0, printed)
+        self.check_nothing_is_left(QEMU, "gdb")
+
+
+if __name__ == "__main__":
+    unittest.main()
