@@ -39,6 +39,8 @@ main() {
 
     rm -rf "$folder" "$folder.new" "$private"
     mkdir -p "$private/packages" "$folder.new"
+    # shellcheck disable=SC2064 # the folders of now
+    trap "rm -rf '$folder.new' '$private'" EXIT
     write_apt_configuration "$private" >"$private/apt.conf"
     update_package_lists apt-get -c "$private/apt.conf"
     cd "$private/packages"
@@ -48,7 +50,6 @@ main() {
     for package in *.deb; do
         dpkg -x "$package" "$folder.new"
     done
-    rm -rf "$private"
     mv "$folder.new" "$folder"
 }
 

@@ -124,11 +124,38 @@ find_rust_tools() {
     quietly "adding rustfmt and clippy with rustup" rustup component add rustfmt clippy
 }
 
+# check_rust: before anything is fetched or installed, as older ones fail at Cargo.lock, which comes
+# much later.
+check_rust() {
+    local tool version least
+    least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    for tool in cargo rustc; do
+        command -v "$tool" >/dev/null || die "$tool is missing: $(how_to_get_rust "$least")"
+        version=$("$tool" --version) || die "$tool --version fails: $(how_to_get_rust "$least")"
+        version=${version#* }
+        is_at_least "$least" "${version%% *}" ||
+            die "$tool is ${version%% *} ($(command -v "$tool")), too old: $(how_to_get_rust "$least")"
+    done
+}
+
+how_to_get_rust() {
+    echo "Rust $1 or newer is needed, from https://rustup.rs, or on Debian 12 by" \
+        "apt-get install cargo-web rustc-web (in place of cargo and rustc)"
+}
+
+# is_at_least LEAST VERSION: such as 1.85 and 1.100.0-nightly. What is no version is taken for a new one.
+is_at_least() {
+    local least_minor=${1#*.} major minor
+    [[ $2 =~ ^([0-9]+)\.([0-9]+) ]] || return 0
+    major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
+    ((major > ${1%%.*} || (major == ${1%%.*} && minor >= least_minor)))
+}
+
 main() {
     WANTED=""
     while (($# > 0)); do
         case $1 in
-            --help) usage && exit ;;
+            -h | --help) usage && exit ;;
             --tests | --debugger | --report) WANTED=$1 ;;
             --arch)
                 (($# > 1)) || usage_error "$1 wants a value"
@@ -140,9 +167,7 @@ main() {
         shift
     done
     cd "$ROOT"
-    command -v cargo >/dev/null || die "cargo is missing: install Rust first"
-    command -v rustc >/dev/null || die "rustc is missing: install Rust first"
-
+    check_rust
     find_missing_packages
     ((${#MISSING[@]} == 0)) || install_packages "${MISSING[@]}"
     find_target_rust

@@ -9,13 +9,15 @@ usage() {
     cat <<EOF
 Usage: ${0##*/} [LANE...]
 
-Runs all checks, or those of the lanes named: ${LANES[*]}. The last line is "N passed, N failed"; the exit code is 0 if nothing failed.
+Runs all checks, or those of the lanes named: ${LANES[*]}, and by name only: ${OTHER_LANES[*]}. The last line is "N passed, N failed"; the exit code is 0 if nothing failed.
 A test of the host suites, a test in the guest, a boot of the demo, and each of the other
 checks (formatting, clippy, documentation ...) count as one test.
 EOF
 }
 
 LANES=(host thorough target script qemu x86_64 bench stress)
+# Only by name: it downloads what no other needs.
+OTHER_LANES=(oldest)
 KERNELS=(debug release)
 MEMORIES=(32M 512M 2G)
 # Programs that say by their exit code alone whether all was well.
@@ -311,6 +313,34 @@ host_lane() {
     check "documentation, host" host_docs
 }
 
+# With the oldest Rust that is supported, Debian's, which is unpacked below build/ (100 MB) if it is not
+# there. Compiled in folders of its own, so that the other lanes need not compile again.
+oldest_lane() {
+    check "set-up with Rust 1.85" env VMM_RUST=debian "$SCRIPTS/setup.sh"
+    check "a program built with Rust 1.85 boots" oldest_rust_boots
+    check "the target compiles with Rust 1.85" oldest_rust_compiles
+}
+
+# use_oldest_rust: from here on, in a subshell.
+use_oldest_rust() {
+    export VMM_RUST=debian
+    choose_target_rust
+    target_rustc_version | tee "$LOGS/oldest" || return
+    grep -F "rustc $(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)." "$LOGS/oldest" >/dev/null || return
+    target_folder() { echo "$BUILD/target-oldest-$ARCH-$1"; }
+}
+
+oldest_rust_boots() {
+    use_oldest_rust || return
+    build_program debug release hello || return
+    "$SCRIPTS/run.sh" "$PROGRAM_ELF"
+}
+
+oldest_rust_compiles() {
+    use_oldest_rust || return
+    target_cargo debug cargo check --quiet --release "${TARGET_CRATES[@]}" --lib --bins
+}
+
 # Each for as long as a change should have to wait; README.md says how to run them for longer.
 thorough_lane() {
     local target
@@ -350,6 +380,7 @@ script_lane() {
     check "miri.sh refuses an unknown option" exits_with 2 "$SCRIPTS/miri.sh" --bogus
     check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
     check "the options, the watch and the ends of stress.sh" python3 "$SCRIPTS/stress_test.py"
+    check "set-up refuses a Rust that is too old" python3 "$SCRIPTS/setup_test.py"
     check "the ends of bench.sh and debug.sh" python3 "$SCRIPTS/ends_test.py"
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
     check "compare.sh refuses an unknown option" exits_with 2 "$SCRIPTS/compare.sh" --bogus
@@ -482,7 +513,8 @@ main() {
     local lane
     (($# > 0)) || set -- "${LANES[@]}"
     for lane; do
-        [[ " ${LANES[*]} " == *" $lane "* ]] || usage_error "no such lane: $lane: there are ${LANES[*]}"
+        [[ " ${LANES[*]} ${OTHER_LANES[*]} " == *" $lane "* ]] ||
+            usage_error "no such lane: $lane: there are ${LANES[*]} ${OTHER_LANES[*]}"
     done
     exec 2>&1 # one stream, in order
     cd "$ROOT"
