@@ -15,7 +15,8 @@ import options
 import run
 import stress_data
 import toolchain
-from stress_watch import Screen, Watch
+from stress_screens import Json, Quiet, Screen
+from stress_watch import Watch
 
 SCRIPT = "stress.sh"
 PHASES = ("churn", "share", "cow", "spaces", "large", "fill", "fragment", "compact", "used-up", "threads",
@@ -80,6 +81,9 @@ def make_parser():
         help="run nothing: make the report of what --data kept")
     add("--bench", metavar="FILE", type=readable,
         help="show this result of bench.sh (--json or --save) in the report (default: the saved one)")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="show what failed, if anything did, and the last line")
+    shown.add_argument("--json", action="store_true", help="show all as JSON, an object a line")
     parser.add_help_option()
     return parser
 
@@ -177,11 +181,18 @@ def why_ended(error):
     return 1, f"an error ({error})"
 
 
+def screen_for(wanted):
+    """How the run is shown."""
+    if wanted.quiet or wanted.json:
+        return (Quiet if wanted.quiet else Json)(sys.stdout)
+    return Screen(sys.stdout)
+
+
 def stress(wanted):
     """Runs it; the exit code."""
     booted, facts = prepare(wanted)
     account = stress_data.Account(wanted.data, about=facts, repeat=repeat(wanted), seed=wanted.seed)
-    watch = Watch(booted, account, Screen(sys.stdout), silence=wanted.silence, repeat=repeat(wanted))
+    watch = Watch(booted, account, screen_for(wanted), silence=wanted.silence, repeat=repeat(wanted))
     try:
         status = watch.run()
         account.close(status, watch.end_line)
@@ -196,7 +207,7 @@ def stress(wanted):
     if wanted.report:
         write_report(wanted)
     well, verdict = stress_data.verdict(account.data)
-    print(f"stress: {'passed' if well else 'failed'}: {verdict.removeprefix('Passed: ')}", flush=True)
+    watch.screen.verdict(well, verdict.removeprefix("Passed: "))
     if well and watch.asked:
         raise interrupts.Interrupted(2)
     return status if well or status else 1

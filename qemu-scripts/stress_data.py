@@ -34,12 +34,13 @@ class Account:
             self.file.write(json.dumps(told) + "\n")
             self.file.flush()
 
-    def add_text(self, text):
-        """Keeps what the guest printed; raises ValueError where it is no object."""
+    @staticmethod
+    def read(text):
+        """What the guest printed; raises ValueError where it is no object."""
         told = json.loads(text)
         if not isinstance(told, dict):
             raise ValueError(text)
-        self.add(told)
+        return told
 
     def close(self, status, end):
         """The run is over; `end` is what is known of why, if it did not go well.

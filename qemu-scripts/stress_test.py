@@ -142,6 +142,24 @@ class Shown(StressTest):
         self.assertLess(len(status), 40)
         self.assertTrue(status.startswith("0:01 | 100 operations"))
 
+    def test_quiet_is_the_verdict_alone(self):
+        code, printed = self.run_in_pipe(printing([MARKER, progress(1, 100), "stress: hello", *WELL]), "--quiet")
+        self.assertEqual((code, len(printed)), (0, 1))
+        self.assertTrue(printed[0].startswith("stress: passed: 512 operations"))
+        failure = "stress: FAILED: seed 1, operation 77 (map), phase churn: not so"
+        code, printed = self.run_in_pipe(printing([MARKER, "stress: hello", failure], "exit 35"), "--quiet")
+        self.assertEqual((code, printed[0], len(printed)), (1, failure, 3))
+
+    def test_json_is_an_object_a_line(self):
+        _, printed = self.run_in_pipe(printing([MARKER, SAMPLE, progress(1, 100), *WELL]), "--json")
+        told = [json.loads(line) for line in printed]
+        self.assertEqual(told[0]["progress"], {
+            "seconds": 1, "operations": 100, "rate": 1234, "pages": 1006, "free": 9742, "permille": 987,
+            "faults": 14, "phase": "map large"})
+        self.assertEqual(told[1:-1], [{"line": line} for line in WELL])
+        self.assertEqual(set(told[-1]), {"passed", "verdict"})
+        self.assertIs(told[-1]["passed"], True)
+
     def test_a_failure_says_how_to_repeat_it(self):
         failure = "stress: FAILED: seed 1, operation 77 (map), phase churn: not so"
         code, printed = self.run_in_pipe(printing([MARKER, failure], "exit 35"))
@@ -305,6 +323,7 @@ class CommandLine(StressTest):
             (["--from", "/dev/null"], "--from wants --report FILE"),
             (["--report", str(self.folder / "r.jsonl"), "--data", str(self.folder / "r.jsonl")], "the same file"),
             (["bogus"], "bogus"),
+            (["--quiet", "--json"], "--json: not allowed with argument --quiet"),
         ):
             with self.subTest(words):
                 code, printed, told = self.run_script(SCRIPTS / "stress.sh", *words)

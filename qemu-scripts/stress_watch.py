@@ -4,14 +4,13 @@ The guest names the physical address of a page in which it keeps the number of i
 operation's kind. When nothing was heard for as long as --silence says, QEMU's monitor is asked for the
 number.
 
-On a terminal the guest's progress is one line that is written over; otherwise a line each. What the
-guest prints for a report is kept and not shown.
+How it is shown is up to a screen (stress_screens.py, stress_live.py). What the guest prints for a
+report is kept and not shown, but for the maps of a live view, which are shown and not kept.
 """
 
 import os
 import re
 import select
-import shutil
 import signal
 import time
 
@@ -31,6 +30,8 @@ PROGRESS = re.compile(
     r"(?P<faults>\d+) faults"
 )
 DATA = "stress-data: "
+# The name of the maps that a live view asks for.
+NOW = "now"
 
 
 def ask_monitor(monitor, command, seconds=1):
@@ -54,51 +55,6 @@ def operation_of(monitor, marker):
         return None
     found = re.findall(r"[0-9a-f]{8,16}:\s+(\d+)", answer)
     return int(found[-1]) if found else None
-
-
-class Screen:
-    """Where lines are shown, and below them, on a terminal, how far the run is."""
-
-    def __init__(self, stream):
-        self.stream, self.status = stream, ""
-
-    def write(self, text):
-        """Writes at once."""
-        self.stream.write(text)
-        self.stream.flush()
-
-    def show(self, line):
-        """Shows a line that stays."""
-        if self.status:
-            self.write("\r\x1b[K" + line + "\n" + self.status)
-        else:
-            self.write(line + "\n")
-
-    def progress(self, line, found):
-        """Shows how far the run is."""
-        if not self.stream.isatty():
-            self.show(line)
-            return
-        # One column is left free, or some terminals would begin a new line.
-        self.status = in_short(found)[: shutil.get_terminal_size().columns - 1]
-        self.write("\r\x1b[K" + self.status)
-
-    def finish(self):
-        """The line that was written over stays as it is."""
-        if self.status:
-            self.status = ""
-            self.write("\n")
-
-
-def in_short(found):
-    """The progress in one line, what matters most first."""
-    number = {name: int(text) for name, text in found.groupdict().items() if name != "phase"}
-    minutes, seconds = divmod(number["seconds"], 60)
-    return (
-        f"{minutes}:{seconds:02} | {number['operations']:,} operations, {number['rate']:,}/s | "
-        f"{found['phase']} | {number['pages']:,} pages live | {number['free'] / 1024:,.1f} MiB free, "
-        f"{number['permille'] / 10:.1f} % fragmented | {number['faults']:,} faults"
-    )
 
 
 class Watch:
@@ -180,7 +136,11 @@ class Watch:
     def take_data(self, line):
         """Takes note of a line for the report. One that was cut short is shown."""
         try:
-            self.account.add_text(line[len(DATA):])
+            told = self.account.read(line[len(DATA):])
+            if told.get("map") == NOW:
+                self.screen.map(told)
+            else:
+                self.account.add(told)
         except ValueError:
             self.screen.show(line)
 

@@ -28,7 +28,7 @@ pub struct Stress {
     /// What this run is to be.
     pub settings: Settings,
     op_stats: OpStats,
-    /// Where a report is wanted.
+    /// Where a report or a live view is wanted.
     reporter: Option<Reporter>,
     clock: Clock,
     /// A page that the host's watchdog reads: the number of the operation that runs, its kind.
@@ -66,7 +66,7 @@ impl Stress {
         let physical = vmm.physical_address(own, marker)?;
         debug_println!("stress: marker at physical {physical:#x}");
         let expected = Expected::new(own, vmm.stats().free_bytes());
-        let reporter = settings.report.then(|| Reporter::new(&vmm));
+        let reporter = (settings.report || settings.live).then(|| Reporter::new(&vmm));
         Ok(Stress {
             vmm,
             // The warm-up is the same for every seed.
@@ -233,6 +233,9 @@ impl Stress {
             stats.allocator.fragmentation_permille(),
             self.op_stats.faults(),
         );
+        if self.settings.live {
+            self.report_map("now");
+        }
     }
 
     fn look_for_report(&mut self) {

@@ -20,6 +20,8 @@ pub struct Settings {
     pub icount: bool,
     /// The data of a report is wanted.
     pub report: bool,
+    /// A map of physical memory is wanted with each line of progress.
+    pub live: bool,
 }
 
 impl Settings {
@@ -39,6 +41,7 @@ impl Settings {
             phases: vec![true; phases.len()],
             icount: false,
             report: false,
+            live: false,
         };
         for word in words {
             settings.take(word, phases).ok_or(word)?;
@@ -54,6 +57,7 @@ impl Settings {
             "seconds" => self.seconds = Some(value.parse().ok()?),
             "validate" => self.validate = value.parse().ok().filter(|&every| every != 0)?,
             "icount" => self.icount = value.parse::<u8>().ok()? != 0,
+            "live" => self.live = value.parse::<u8>().ok()? != 0,
             "report" => self.report = value.parse::<u8>().ok()? != 0,
             "phases" => {
                 self.phases.fill(false);

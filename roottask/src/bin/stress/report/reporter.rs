@@ -104,11 +104,14 @@ impl Reporter {
 
     /// Prints a map of physical memory.
     pub fn print_map(&mut self, vmm: &mut Manager, name: &str, moment: &Moment) {
+        let stats = vmm.stats();
         debug_print!(
-            "stress-data: {{\"map\":\"{name}\",\"operation\":{},\"phase\":\"{}\",\"free_bytes\":{},",
+            "stress-data: {{\"map\":\"{name}\",\"operation\":{},\"phase\":\"{}\",\"free_bytes\":{},\
+             \"spaces\":{},",
             moment.number,
             moment.phase,
-            vmm.stats().free_bytes(),
+            stats.free_bytes(),
+            stats.spaces,
         );
         self.map.print(vmm);
     }
