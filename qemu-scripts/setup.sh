@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
     cat <<EOF
-Usage: ${0##*/} [--tests | --debugger | --report] [--arch ARCH]
+Usage: ${0##*/} [--tests | --debugger | --report | --live] [--arch ARCH]
 
 Installs what is missing of: QEMU, a C compiler, Python with pip (with apt-get; root rights
 are needed only then), the Rust core library for $TARGET (with rustup, or from Debian's
@@ -16,9 +16,10 @@ Then builds the kernels.
 
 Options:
   --arch ARCH  for ia32 or x86_64 (default: ia32)
-  --tests      also what the tests call: rustfmt, clippy, a debugger, a browser (Chromium), and --report's
+  --tests      also what the tests call: rustfmt, clippy, a debugger, a browser (Chromium), and --report's and --live's
   --debugger   also gdb
   --report     also what draws the plots of a stress report (matplotlib, with pip, below build/)
+  --live       also what shows a stress run on a terminal (rich, with pip, below build/)
 
 Environment:
   VMM_RUST=debian   use Debian's Rust for the target even where the installed one would do
@@ -38,7 +39,7 @@ find_missing_packages() {
         MISSING+=(libc6-dev)
     fi
     command -v python3 >/dev/null || MISSING+=(python3)
-    if { ! kernel_python_is_there || wants_report_python; } && ! python3 -c 'import pip' 2>/dev/null; then
+    if { ! kernel_python_is_there || wants_report_python || wants_live_python; } && ! python3 -c 'import pip' 2>/dev/null; then
         MISSING+=(python3-pip)
     fi
     if wants_one_of --tests --debugger && ! gdb -nx -batch -ex 'python pass' >/dev/null 2>&1; then
@@ -61,20 +62,22 @@ find_missing_packages() {
 # Whether this is what set-up was asked for.
 wants_one_of() { [[ " $* " == *" $WANTED "* ]]; }
 
-# Whether the packages that draw a report's plots are wanted and not there yet.
+# Whether the packages that draw a report's plots, or show a stress run, are wanted and not there yet.
 wants_report_python() {
-    wants_one_of --tests --report &&
-        ! cmp -s "$SCRIPTS/report/requirements.txt" "$REPORT_PYTHON/requirements.txt"
+    wants_one_of --tests --report && ! cmp -s "$REPORT_WANTS" "$REPORT_PYTHON/requirements.txt"
+}
+wants_live_python() {
+    wants_one_of --tests --live && ! cmp -s "$LIVE_WANTS" "$LIVE_PYTHON/requirements.txt"
 }
 
-install_report_python() {
-    local wanted=$SCRIPTS/report/requirements.txt
-    rm -rf "$REPORT_PYTHON"
-    mkdir -p "$(dirname "$REPORT_PYTHON")"
-    quietly "installing what draws the plots of a report (matplotlib)" \
+# install_python WHAT REQUIREMENTS FOLDER
+install_python() {
+    rm -rf "$3"
+    mkdir -p "$(dirname "$3")"
+    quietly "installing $1" \
         python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-        --require-hashes --target "$REPORT_PYTHON" -r "$wanted"
-    cp "$wanted" "$REPORT_PYTHON/requirements.txt"
+        --require-hashes --target "$3" -r "$2" || return
+    cp "$2" "$3/requirements.txt"
 }
 
 rustup_may_help() { [[ ${VMM_RUST:-auto} == auto ]] && command -v rustup >/dev/null; }
@@ -156,7 +159,7 @@ main() {
     while (($# > 0)); do
         case $1 in
             -h | --help) usage && exit ;;
-            --tests | --debugger | --report) WANTED=$1 ;;
+            --tests | --debugger | --report | --live) WANTED=$1 ;;
             --arch)
                 (($# > 1)) || usage_error "$1 wants a value"
                 choose_arch "$2"
@@ -172,7 +175,10 @@ main() {
     ((${#MISSING[@]} == 0)) || install_packages "${MISSING[@]}"
     find_target_rust
     ! wants_one_of --tests || find_rust_tools
-    ! wants_report_python || install_report_python
+    ! wants_report_python ||
+        install_python "what draws the plots of a report (matplotlib)" "$REPORT_WANTS" "$REPORT_PYTHON"
+    ! wants_live_python ||
+        install_python "what shows a stress run on a terminal (rich)" "$LIVE_WANTS" "$LIVE_PYTHON"
     fetch_crates
     python3 "$SCRIPTS/kernel/build.py" --arch "$ARCH"
 }

@@ -4,6 +4,7 @@ import sys
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
+import contextlib
 import errno
 import os
 import time
@@ -82,6 +83,9 @@ def make_parser():
     add("--bench", metavar="FILE", type=readable,
         help="show this result of bench.sh (--json or --save) in the report (default: the saved one)")
     shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--watch", action="store_true", dest="live", default=None,
+                       help="show a live view, with a map of memory (default: on a terminal that can)")
+    shown.add_argument("--plain", action="store_false", dest="live", help="show lines; on a terminal one of them is written over")
     shown.add_argument("--quiet", action="store_true", help="show what failed, if anything did, and the last line")
     shown.add_argument("--json", action="store_true", help="show all as JSON, an object a line")
     parser.add_help_option()
@@ -96,6 +100,9 @@ def parse(words):
         parser.error("--from wants --report FILE")
     if wanted.report and not wanted.data:
         wanted.data = wanted.report.with_suffix(".jsonl")
+    if wanted.live is None:
+        wanted.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    wanted.live = wanted.live and not wanted.quiet and not wanted.json
     if wanted.data and wanted.data == wanted.report:
         parser.error("--data and --report name the same file")
     if not wanted.seconds and not wanted.operations:
@@ -108,7 +115,7 @@ def guest_arguments(wanted):
     """What the guest is told."""
     told = {"seed": wanted.seed, "validate": wanted.validate, "seconds": wanted.seconds,
             "operations": wanted.operations, "phases": wanted.phases,
-            "report": 1 if wanted.data else None, "icount": 1 if wanted.icount else None}
+            "report": 1 if wanted.data else None, "live": 1 if wanted.live else None, "icount": 1 if wanted.icount else None}
     return " ".join(f"{name}={value}" for name, value in told.items() if value is not None)
 
 
@@ -145,6 +152,11 @@ def about(wanted):
 def prepare(wanted):
     """The machine, built and not started, and what the report says of it."""
     toolchain.set_up(wanted.arch, *(["--report"] if wanted.report else []))
+    if wanted.live:
+        try:
+            toolchain.set_up(wanted.arch, "--live")
+        except interrupts.Failed:
+            pass  # such as without a network: the run does without
     elf = toolchain.build(SCRIPT, wanted.arch, wanted.kernel, "release", "stress")
     made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
                            arguments=guest_arguments(wanted), icount=wanted.icount)
@@ -185,6 +197,13 @@ def screen_for(wanted):
     """How the run is shown."""
     if wanted.quiet or wanted.json:
         return (Quiet if wanted.quiet else Json)(sys.stdout)
+    if wanted.live:
+        try:
+            sys.path.append(str(toolchain.BUILD / "live" / "python"))
+            from stress_live import LiveScreen
+            return LiveScreen(sys.stdout, wanted.seconds, wanted.operations)
+        except ImportError as error:
+            interrupts.tell(SCRIPT, f"there is no live view, but a line: {error}")
     return Screen(sys.stdout)
 
 
@@ -200,6 +219,8 @@ def stress(wanted):
         # Whatever it was: what was told is kept, and says how it ended.
         code, by = why_ended(error)
         account.close(code, watch.ended(by))
+        with contextlib.suppress(OSError):
+            watch.screen.finish()
         if wanted.data:
             interrupts.tell(SCRIPT, how_to_report(wanted))
         interrupts.tell(SCRIPT, f"failed: {watch.ended(by)}")

@@ -1,10 +1,13 @@
 """What is shown of a stress run: lines, as few as possible, or JSON. The live view is in stress_live.py."""
 
 import json
+import os
 import shutil
 
 # What even a quiet screen shows.
 IMPORTANT = ("stress: FAILED", "stress: HUNG", "stress: repeat with")
+ASKED = (b"\nstress.sh: the guest is asked to finish and to check what is left behind; "
+         b"Ctrl-C again ends it at once\n")
 
 
 class Screen:
@@ -36,6 +39,13 @@ class Screen:
 
     def map(self, told):
         """Shows physical memory as it is now, where there is room for that."""
+
+    def ask(self):
+        """Says that the guest was asked to finish. Called at any moment: nothing of Python's may be used."""
+        try:
+            os.write(2, ASKED)
+        except OSError:
+            pass
 
     def finish(self):
         """The line that was written over stays as it is."""

@@ -8,7 +8,6 @@ How it is shown is up to a screen (stress_screens.py, stress_live.py). What the 
 report is kept and not shown, but for the maps of a live view, which are shown and not kept.
 """
 
-import os
 import re
 import select
 import signal
@@ -94,11 +93,7 @@ class Watch:
         if self.asked:
             interrupts.came(number, frame)
         self.asked = True
-        try:
-            os.write(2, b"\nstress.sh: the guest is asked to finish and to check what is left behind; "
-                        b"Ctrl-C again ends it at once\n")
-        except OSError:
-            pass
+        self.screen.ask()
         self.machine.say(FINISH)
 
     def take_all(self):
