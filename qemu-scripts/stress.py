@@ -210,7 +210,10 @@ def screen_for(wanted):
 def stress(wanted):
     """Runs it; the exit code."""
     booted, facts = prepare(wanted)
-    account = stress_data.Account(wanted.data, about=facts, repeat=repeat(wanted), seed=wanted.seed)
+    try:
+        account = stress_data.Account(wanted.data, about=facts, repeat=repeat(wanted), seed=wanted.seed)
+    except OSError as error:
+        raise interrupts.Failed(f"failed: nothing was run: cannot write {wanted.data}: {error.strerror}") from error
     watch = Watch(booted, account, screen_for(wanted), silence=wanted.silence, repeat=repeat(wanted))
     try:
         status = watch.run()
@@ -224,10 +227,16 @@ def stress(wanted):
         if wanted.data:
             interrupts.tell(SCRIPT, how_to_report(wanted))
         interrupts.tell(SCRIPT, f"failed: {watch.ended(by)}")
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise SystemExit(code) from error  # it was told
         raise
-    if wanted.report:
-        write_report(wanted)
     well, verdict = stress_data.verdict(account.data)
+    if wanted.report:
+        try:
+            write_report(wanted)
+        except interrupts.Failed as failed:
+            interrupts.tell(SCRIPT, failed)
+            well, verdict = False, f"{verdict.removeprefix('Passed: ')}; but no report was written"
     watch.screen.verdict(well, verdict.removeprefix("Passed: "))
     if well and watch.asked:
         raise interrupts.Interrupted(2)

@@ -301,8 +301,10 @@ class Kept(StressTest):
         page = self.folder / "page.html"
         page.write_text("of before", encoding="utf-8")
         before = set(self.folder.iterdir())
-        code, _ = self.run_in_pipe(printing([MARKER, *WELL]), "--report", page)
+        code, printed = self.run_in_pipe(printing([MARKER, *WELL]), "--report", page)
         self.assertEqual(code, 1)
+        self.assertEqual(printed[-1], "stress: failed: 512 operations on seed 1, and everything is as it was at the "
+                                      "start; but no report was written")
         self.assertIn(f"no report was written: a report of what was told: stress.sh --from {self.data}", self.said)
         self.assertEqual(page.read_text(encoding="utf-8"), "of before")
         self.assertEqual({path.name for path in set(self.folder.iterdir()) - before}
@@ -312,7 +314,22 @@ class Kept(StressTest):
         self.data = "/dev/full"
         code, printed = self.run_in_pipe(DEAF)
         self.assertEqual((code, printed), (1, []))
-        self.assertIn("No space left on device", self.said)
+        self.assertEqual(self.said.splitlines()[-1],
+                         "stress.sh: failed: nothing was run: cannot write /dev/full: No space left on device")
+
+    def test_a_disk_that_becomes_full_is_a_failure(self):
+        # No file may have more bytes than this, which the header has not.
+        self.fake_qemu(printing([MARKER, *[SAMPLE] * 100], "exec sleep 1000"))
+        limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " \
+                "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); import os, sys; " \
+                "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        words = [sys.executable, "-c", limit, *self.command()[1:]]
+        code, _, said = self.run_script(*words)
+        self.assertEqual(code, 1)
+        self.assertIn("stress.sh: failed: Ended early by ", said.splitlines()[-1])
+        self.assertEqual(self.data.stat().st_size, 2000)
+        self.assertGreater(self.data.read_text(encoding="utf-8").count('{"sample"'), 10)
+        self.check_nothing_is_left(QEMU)
 
 
 class Ended(StressTest):
