@@ -85,7 +85,8 @@ def make_parser():
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--watch", action="store_true", dest="live", default=None,
                        help="show a live view, with a map of memory (default: on a terminal that can)")
-    shown.add_argument("--plain", action="store_false", dest="live", help="show lines; on a terminal one of them is written over")
+    shown.add_argument("--plain", action="store_false", dest="live",
+                       help="show lines; on a terminal one of them is written over")
     shown.add_argument("--quiet", action="store_true", help="show what failed, if anything did, and the last line")
     shown.add_argument("--json", action="store_true", help="show all as JSON, an object a line")
     parser.add_help_option()
@@ -115,7 +116,8 @@ def guest_arguments(wanted):
     """What the guest is told."""
     told = {"seed": wanted.seed, "validate": wanted.validate, "seconds": wanted.seconds,
             "operations": wanted.operations, "phases": wanted.phases,
-            "report": 1 if wanted.data else None, "live": 1 if wanted.live else None, "icount": 1 if wanted.icount else None}
+            "report": 1 if wanted.data else None, "live": 1 if wanted.live else None,
+            "icount": 1 if wanted.icount else None}
     return " ".join(f"{name}={value}" for name, value in told.items() if value is not None)
 
 

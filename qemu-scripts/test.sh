@@ -380,6 +380,7 @@ script_lane() {
     check "miri.sh refuses an unknown option" exits_with 2 "$SCRIPTS/miri.sh" --bogus
     check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
     check "the options, the watch and the ends of stress.sh" python3 "$SCRIPTS/stress_test.py"
+    check "the live view of a stress run" python3 "$SCRIPTS/stress_live_test.py"
     check "set-up refuses a Rust that is too old" python3 "$SCRIPTS/setup_test.py"
     check "the ends of bench.sh and debug.sh" python3 "$SCRIPTS/ends_test.py"
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
