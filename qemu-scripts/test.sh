@@ -251,10 +251,20 @@ numbers_check_works() {
     exits_with 1 python3 "$SCRIPTS/model_numbers.py" "$folder/MODEL.md" "$folder/tests"
 }
 
+# The judge of LICENSES.md must miss a crate that has no row, and one whose licence is another.
+licenses_check_works() {
+    local list=$LOGS/licenses
+    # shellcheck disable=SC2016 # backquotes of Markdown
+    grep -v '^| `elf` ' LICENSES.md >"$list"
+    exits_with 1 python3 "$SCRIPTS/licenses.py" --list "$list" || return
+    sed 's/^| `elf` | [^|]*|/| `elf` | GPL-3.0-only |/' LICENSES.md >"$list"
+    exits_with 1 python3 "$SCRIPTS/licenses.py" --list "$list"
+}
+
 # The program that the README shows is one that is compiled and booted.
 readme_shows_hello() {
     # shellcheck disable=SC2016 # backquotes of Markdown
-    diff "$ROOT/roottask/src/bin/hello.rs" <(sed -n '/^```rust$/,/^```$/p' README.md | sed '1d;$d')
+    diff <(grep -v '^// SPDX' "$ROOT/roottask/src/bin/hello.rs") <(sed -n '/^```rust$/,/^```$/p' README.md | sed '1d;$d')
 }
 
 # Each host test counts. The enumeration of short sequences gets a minute, half of it for either
@@ -363,6 +373,9 @@ target_lane() {
 }
 
 script_lane() {
+    check "LICENSES.md names all crates" python3 "$SCRIPTS/licenses.py"
+    check "the check of LICENSES.md" licenses_check_works
+    check "crates as a registry takes them" python3 "$SCRIPTS/package.py"
     check "tests name what MODEL.md numbers" python3 "$SCRIPTS/model_numbers.py" MODEL.md tests/tests \
         roottask/src/bin/guest-tests roottask/src/bin/endings
     check "the check of these numbers" numbers_check_works

@@ -21,6 +21,7 @@ pub enum Blame {
 
 /// Which kind of book-keeping node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum NodeKind {
     /// One untyped of the buddy tree.
     Block,
@@ -32,6 +33,7 @@ pub enum NodeKind {
 
 /// Why a request to the allocator was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The architecture has no such object.
     NoSuchObject(Blueprint),

@@ -4,6 +4,7 @@ macro_rules! invocations {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// The invocations of the seam, for counting and for errors.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[non_exhaustive]
         pub enum Invocation {
             $($(#[$doc])* $name),*
         }

@@ -10,6 +10,7 @@ use crate::types::quota::Resource;
 
 /// Which kind of book-keeping node of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum NodeKind {
     /// A region.
     Region,
@@ -30,6 +31,7 @@ pub enum NodeKind {
 /// Why a request to the manager was refused. Unless a variant says otherwise, everything is as it
 /// was before the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// A number is no address, or a range no range, of user space.
     Address(AddressError),

@@ -80,6 +80,7 @@ pub struct PageFault {
 
 /// What a page fault is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum FaultClass {
     /// The first touch of memory that is mapped on demand.
     DemandZero {

@@ -6,6 +6,7 @@ use crate::protocol::{Malformed, Refusal};
 
 /// Why a call failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The service refused the request.
     Refused(Refusal),

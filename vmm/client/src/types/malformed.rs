@@ -3,6 +3,7 @@
 /// What is wrong with a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Malformed {
     /// The version is another one.
     Version = 1,

@@ -8,6 +8,7 @@ use super::malformed::Malformed;
 /// The reason why a request was refused. A refused request has changed nothing; pages that earlier
 /// requests of the same work have done stay done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The message is not one of this protocol.
     Malformed(Malformed),

@@ -36,6 +36,7 @@ pub struct Counts {
 
 /// Something that people may want to know of. Its `Display` is one line or several, each ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Notice<'a> {
     /// A client has a line for people.
     Said {
@@ -78,6 +79,7 @@ impl fmt::Display for Notice<'_> {
 
 /// Why a server could not do what it was asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ServerError {
     /// The service, or the manager beneath it, refused.
     Service(Error),

@@ -8,6 +8,7 @@ use crate::types::ids::ClientId;
 
 /// Which kind of book-keeping node of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum NodeKind {
     /// A client.
     Client,
@@ -19,6 +20,7 @@ pub enum NodeKind {
 
 /// Numbers that are given out again when what they stand for is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum NumberKind {
     /// Paged regions of one client.
     Token,
@@ -29,6 +31,7 @@ pub enum NumberKind {
 /// Why the service refused something to its server. Unless a method says otherwise, everything is
 /// as it was before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// There is no such client, or it has ended.
     NoSuchClient(ClientId),
@@ -71,6 +74,7 @@ pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
 /// What is wrong with a program's file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ImageError {
     /// It does not begin as an ELF file does.
     NotElf {

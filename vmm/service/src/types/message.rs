@@ -34,6 +34,7 @@ pub struct Outcome {
 
 /// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A client has a line for people.
     Said(ClientId, Line),

@@ -7,6 +7,7 @@ use crate::types::fault::PageFault;
 
 /// A fault of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ThreadFault {
     /// It touched memory that is not mapped, or not for that.
     Page(PageFault),
