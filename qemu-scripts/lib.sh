@@ -172,29 +172,67 @@ qemu_version() { "$QEMU_SYSTEM" --version | sed -n '1s/^QEMU emulator version //
 # Each has a folder of its own, as the kernel's interface goes into the bindings.
 target_folder() { echo "$BUILD/target-$ARCH-$1"; }
 
+# Where the documentation begins that doc.sh builds.
+doc_start() { echo "$(target_folder debug)/$TARGET/doc/vmm/index.html"; }
+
 # target_cargo KERNEL COMMAND...: runs a cargo command (`cargo build`, "${TARGET_CLIPPY[@]}")
 # for the target and one kernel flavour.
 #
-# The client programs, which travel in root tasks' images, are built before anything else.
+# The client programs that travel in the images of what is built (CLIENTS, all of them if that is not
+# set) are built before anything else, with their symbols; root tasks take in copies without.
 target_cargo() {
-    local kernel=$1 sub=$2 verb=$3 folder
+    local kernel=$1 sub=$2 verb=$3 folder client
     folder=$(target_folder "$kernel")
-    local clients=$folder/$TARGET/client
+    local built=$folder/$TARGET/client
     local common=(--config "$SCRIPTS/target.toml" --target "$TARGET" --target-dir "$folder")
+    local -a clients bins=()
+    # shellcheck disable=SC2206 # words
+    clients=(${CLIENTS-$(list_clients)})
     shift 3
     (
         cd "$ROOT" || exit
-        export SEL4_PREFIX=$BUILD/kernel/$ARCH/$kernel VMM_CLIENTS=$clients
-        env "${TARGET_ENV[@]}" cargo build --quiet --profile client -p vmm-clients --bins \
-            "${common[@]}" || exit
+        export SEL4_PREFIX=$BUILD/kernel/$ARCH/$kernel VMM_CLIENTS=$built/stripped
+        for client in "${clients[@]}"; do
+            bins+=(--bin "$client")
+        done
+        if ((${#bins[@]} > 0)); then
+            env "${TARGET_ENV[@]}" cargo build --quiet --profile client -p vmm-clients "${bins[@]}" \
+                "${common[@]}" || exit
+            strip_clients "$built" "${clients[@]}" || exit
+        fi
         env "${TARGET_ENV[@]}" "$sub" "$verb" "${common[@]}" "$@"
     )
 }
 
+# strip_clients FOLDER CLIENT...: copies that are new only where the program is, or every build would
+# build the root tasks again.
+strip_clients() {
+    local folder=$1 client
+    shift
+    mkdir -p "$folder/stripped"
+    for client; do
+        [[ $folder/stripped/$client -nt $folder/$client ]] ||
+            strip --strip-all -o "$folder/stripped/$client" "$folder/$client" || return
+    done
+}
+
+# The names of the client programs.
+list_clients() { list_bins "$ROOT/roottask/clients/src/bin"; }
+
+# clients_of PROGRAM: the client programs that a root task takes into its image.
+clients_of() {
+    local bin=$ROOT/roottask/src/bin
+    grep -rhoE 'env!\("VMM_CLIENTS"\), "/[^"]+"' "$bin/$1.rs" "$bin/$1/" 2>/dev/null |
+        sed -E 's/.*"\/(.*)"/\1/' | sort -u
+}
+
 # The names of the root tasks.
-list_programs() {
+list_programs() { list_bins "$ROOT/roottask/src/bin"; }
+
+# list_bins FOLDER: the programs that cargo finds there.
+list_bins() {
     local path
-    for path in "$ROOT"/roottask/src/bin/*.rs "$ROOT"/roottask/src/bin/*/main.rs; do
+    for path in "$1"/*.rs "$1"/*/main.rs; do
         [[ -e $path ]] || continue
         path=${path%/main.rs}
         basename "$path" .rs
@@ -206,7 +244,7 @@ build_program() {
     local kernel=$1 profile=$2 program=$3 folder=$2
     [[ $profile == dev ]] && folder=debug
     say "building $program for the $kernel kernel on $ARCH"
-    target_cargo "$kernel" cargo build --quiet --profile "$profile" -p roottask --bin "$program" ||
+    CLIENTS=$(clients_of "$program") target_cargo "$kernel" cargo build --quiet --profile "$profile" -p roottask --bin "$program" ||
         die "building $program failed"
     PROGRAM_ELF=$(target_folder "$kernel")/$TARGET/$folder/$program
 }

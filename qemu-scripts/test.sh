@@ -211,7 +211,19 @@ boots_below() {
 }
 
 target_docs() {
-    RUSTDOCFLAGS="-D warnings" target_cargo debug cargo doc --no-deps "${TARGET_CRATES[@]}" --lib
+    RUSTDOCFLAGS="-D warnings" "$SCRIPTS/doc.sh" --arch "$ARCH" && [[ -s $(doc_start) ]]
+}
+
+# A root task needs the clients that it names and no others, with names for their instructions.
+clients_are_those_named() {
+    [[ -z $(clients_of hello) && $(clients_of stress) == busy ]] || return
+    [[ $(clients_of service-demo | wc -l) == 6 ]] || return
+    "$SCRIPTS/run.sh" service-demo >/dev/null || return
+    local client entry
+    client=$(target_folder debug)/$TARGET/client/rogue
+    entry=$(nm "$client" | sed -n 's/ T _start$//p')
+    [[ $entry ]] && addr2line -Cfpe "$client" "0x$entry" | tee /dev/stderr | grep -F _start >/dev/null || return
+    ! nm "${client%/*}/stripped/rogue" 2>/dev/null | grep -F _start
 }
 
 # Linked, which clippy does not try.
@@ -511,6 +523,7 @@ qemu_lane() {
         c_programs "$kernel kernel" "${options[@]}"
         check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"
     done
+    check "clients of a root task, with their names" clients_are_those_named
     check "arguments reach the guest whole" arguments_are_whole
     check "READING.md shows what dump-demo prints" reading_shows_dump_demo
     check "debugger, stopped in a client's space" debugger_in_a_client
