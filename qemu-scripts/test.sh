@@ -21,7 +21,7 @@ OTHER_LANES=(oldest)
 KERNELS=(debug release)
 MEMORIES=(32M 512M 2G)
 # Programs that say by their exit code alone whether all was well.
-PROGRAMS=(hello upstream-spawn-thread dump-demo)
+PROGRAMS=(hello recipes upstream-spawn-thread dump-demo)
 GUEST_TIMEOUT=300
 # Short stress runs, on the kernels in turn.
 STRESS_SEEDS=(1 2 3)
@@ -273,6 +273,16 @@ licenses_check_works() {
     exits_with 1 python3 "$SCRIPTS/licenses.py" --list "$list"
 }
 
+# The judge of RECIPES.md must miss a recipe, and notice that one is another.
+recipes_check_works() {
+    local page=$LOGS/recipes
+    sed 's/0xb_8000/0xb_0000/' RECIPES.md >"$page"
+    exits_with 1 python3 "$SCRIPTS/recipes.py" "$page" || return
+    # shellcheck disable=SC2016 # backquotes of Markdown
+    sed '/^`.*dma.rs`$/d' RECIPES.md >"$page"
+    exits_with 1 python3 "$SCRIPTS/recipes.py" "$page"
+}
+
 # The program that the README shows is one that is compiled and booted.
 readme_shows_hello() {
     # shellcheck disable=SC2016 # backquotes of Markdown
@@ -416,6 +426,8 @@ script_lane() {
     check "test.sh refuses an unknown lane" exits_with 2 "$SCRIPTS/test.sh" bogus
     check "the check of the demo's output" demo_check_works
     check "README's program is hello.rs" readme_shows_hello
+    check "RECIPES.md shows what is booted" python3 "$SCRIPTS/recipes.py"
+    check "the check of RECIPES.md" recipes_check_works
 }
 
 # The same on x86_64: what does not depend on the kernel's flavour boots on one of the two.

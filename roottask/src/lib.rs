@@ -8,6 +8,7 @@
 //!   bin/endings/                    mistakes after which a program cannot go on
 //!   bin/fault-demo/                 what happens when memory is touched that is not there
 //!   bin/guest-tests/                tests that run on the real kernel
+//!   bin/recipes/                    the programs of RECIPES.md
 //!   bin/service-demo/               client programs and the service they have their memory from
 //!   bin/stress/                     random requests, held to what they must do
 //!   bin/upstream-spawn-thread.rs    a root task as upstream's users write it
