@@ -76,6 +76,8 @@ def copy_workspace(crates):
     for member, (name, registry) in crates.items():
         path = PLACE / member / "Cargo.toml"
         text = substitute(r"^publish.workspace = true\n", "", path.read_text())
+        # What `cargo package` would leave out, too, and what the copy does not have.
+        text = re.sub(r"^vmm-tests = .*\n", "", text, flags=re.M)
         if name != registry:
             text = substitute(rf'^name = "{name}"', f'name = "{registry}"', text)
             text += f'\n[lib]\nname = "{name}"\n'

@@ -41,6 +41,12 @@ impl Fixture<'static> {
     }
 }
 
+/// A manager on a model kernel of IA32 with 32 MiB: what the examples in the documentation of `vmm`
+/// have in the place of `vmm::sel4::start`.
+pub fn manager() -> Manager<'static> {
+    Fixture::roomy(Target::Ia32).vmm
+}
+
 /// Everything [`BootInfo`] borrows.
 pub struct BootParts {
     /// The untypeds.

@@ -5,7 +5,7 @@ mod fixture;
 mod machine;
 mod snapshot;
 
-pub use fixture::{BootParts, Fixture, Manager};
+pub use fixture::{BootParts, Fixture, Manager, manager};
 pub use machine::{Machine, Target};
 pub use snapshot::{Essence, Settled, Snapshot};
 

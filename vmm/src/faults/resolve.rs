@@ -15,6 +15,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Answers a fault message with this badge: resolves it if that can be done. After
     /// [`Resolution::Resolved`] reply to it with an empty message, and the thread goes on.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Access, Backing, Blueprint, PageFault, RegionOptions, Resolution};
+    ///
+    /// let space = vmm.create_space()?;
+    /// let (tcb, endpoint) = (vmm.allocate(Blueprint::Tcb)?, vmm.allocate(Blueprint::Endpoint)?);
+    /// let thread = vmm.register_thread(space, tcb.slot(), endpoint.slot(), "worker")?;
+    /// let lazy = RegionOptions::new(8).backed(Backing::OnDemand { around: 1 });
+    /// let address = vmm.reserve(space, &lazy)?.start().bits();
+    /// // As the kernel's message to the endpoint tells it; `vmm::sel4::faults` takes it apart.
+    /// let fault = PageFault { address, access: Access::Read, present: false, ip: 0x1000 };
+    /// let handled = vmm.handle_fault(thread.badge(), &fault)?;
+    /// assert_eq!(handled.thread.name.as_str(), "worker");
+    /// assert!(matches!(handled.resolution, Resolution::Resolved(_)));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error::NoSuchThread`]; those of [`Vmm::resolve_fault`].
     pub fn handle_fault(&mut self, badge: usize, fault: &PageFault) -> Result<Handled> {
@@ -59,6 +78,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// is to be answered, and repeats its instruction.
     ///
     /// Cost: mapping the pages, or what [`Vmm::clone_region`] says of a first write.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Access, Backing, FaultClass, PageFault, RegionOptions, Resolution};
+    ///
+    /// let space = vmm.create_space()?;
+    /// let lazy = RegionOptions::new(64).backed(Backing::OnDemand { around: 1 });
+    /// let address = vmm.reserve(space, &lazy)?.start().bits() + 5 * 4096;
+    /// let fault = PageFault { address, access: Access::Write, present: false, ip: 0x1000 };
+    /// let Resolution::Resolved(class) = vmm.resolve_fault(space, &fault)? else { panic!() };
+    /// assert_eq!(class, FaultClass::DemandZero { around: 1 });
+    /// assert!(vmm.mapping_at(space, address)?.is_some());
+    /// // A touch of what belongs to nobody is not resolved: a policy decides.
+    /// let wild = PageFault { address: 0x7000_0000, ..fault };
+    /// assert!(!matches!(vmm.resolve_fault(space, &wild)?, Resolution::Resolved(_)));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`crate::Error::Allocator`] when memory is out: the same fault can be resolved later.

@@ -109,6 +109,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// what it is until the page is unmapped: from now on no page of its region is moved (see
     /// [`crate::RegionOptions::movable`]).
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::RegionOptions;
+    ///
+    /// let space = vmm.own_space();
+    /// let buffer = vmm.map(space, &RegionOptions::new(1).named("DMA"))?.start().bits();
+    /// let physical = vmm.physical_address(space, buffer)?;
+    /// assert_eq!(vmm.physical_address(space, buffer + 12)?, physical + 12);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error::NotMapped`], [`crate::Error::Kernel`].
     pub fn physical_address(&mut self, space: SpaceId, address: usize) -> Result<usize> {

@@ -24,6 +24,9 @@ use crate::types::ids::{RegionId, SpaceId};
 /// `K` is the kernel: `sel4::Sel4` on seL4. `'p` is how long book-keeping memory lives.
 /// Operations are O(log n) in regions, untypeds and spaces, plus the pages they touch. One that
 /// fails leaves everything as it was, unless its error says otherwise, and can be repeated.
+///
+/// The examples of the methods are run on a model kernel; on seL4, `vmm` is what `sel4::start`
+/// returns, and all else is the same. `RECIPES.md` has whole programs.
 pub struct Vmm<'p, K> {
     pub(crate) kernel: Counted<K>,
     pub(crate) geometry: Geometry,

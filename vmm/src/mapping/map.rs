@@ -14,6 +14,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Costs one kernel call a page, one for each page table that is missing, and one retype for up
     /// to 256 frames.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Kind, RegionOptions};
+    ///
+    /// let space = vmm.own_space();
+    /// // 16 pages of memory, and one on either side that stays unmapped.
+    /// let heap = vmm.map(space, &RegionOptions::new(16).named("heap").guarded(1, 1))?;
+    /// // The region begins with its guard: its first page that can be used is the next.
+    /// let first = heap.start().bits() + 4096;
+    /// assert!(vmm.mapping_at(space, first)?.is_some());
+    /// assert!(vmm.mapping_at(space, heap.start().bits())?.is_none());
+    /// assert_eq!(vmm.region_at(space, first)?.map(|region| region.kind), Some(Kind::Memory));
+    /// vmm.release(heap)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vmm::reserve`]; [`Error::Allocator`] when memory or slots are out. Nothing is
     /// left behind.
@@ -45,6 +63,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Commits pages: maps fresh, clear memory in `pages` pages from the address `start` (bytes)
     /// on, which lie in one region and have nothing mapped. Rights and cache policy are the
     /// region's.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Error, RegionOptions};
+    ///
+    /// let space = vmm.own_space();
+    /// let before = vmm.space_stats(space)?.mapped_pages;
+    /// let heap = vmm.reserve(space, &RegionOptions::new(100))?;
+    /// let start = heap.start().bits();
+    /// vmm.populate(space, start, 10)?;
+    /// assert_eq!(vmm.space_stats(space)?.mapped_pages, before + 10);
+    /// // What has a page already is refused, and nothing is changed.
+    /// assert_eq!(vmm.populate(space, start, 1), Err(Error::AlreadyMapped { address: start }));
+    /// vmm.release(heap)?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutsideRegion`], [`Error::Guard`], [`Error::AlreadyMapped`], and what

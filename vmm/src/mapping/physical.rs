@@ -18,6 +18,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// It is found in O(log untypeds), and taken in as few aligned pieces as there are.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{CachePolicy, RegionOptions};
+    ///
+    /// // Where the machine has a device.
+    /// let (space, device) = (vmm.own_space(), 0x200_0000);
+    /// let options = RegionOptions::new(1).named("device").cached(CachePolicy::Uncached);
+    /// let region = vmm.map_physical(space, device, &options)?;
+    /// assert_eq!(vmm.physical_address(space, region.start().bits())?, device);
+    /// vmm.release(region)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Allocator`] with `Misaligned`, `NoUntypedAt` or `AddressInUse`; those of
     /// [`Vmm::map`].

@@ -14,6 +14,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// manager's own space one more for each extent of up to 256 (or for each page, without
     /// [`Vmm::protect_in_place`]). Pages that have these rights already cost none.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{RegionOptions, Rights};
+    ///
+    /// let space = vmm.own_space();
+    /// let table = vmm.map(space, &RegionOptions::new(4))?;
+    /// let start = table.start().bits();
+    /// vmm.protect(space, start, 2, Rights::READ)?;
+    /// let rights = |address| Ok::<_, vmm::Error>(vmm.mapping_at(space, address)?.map(|page| page.rights));
+    /// assert_eq!(rights(start)?, Some(Rights::READ));
+    /// assert_eq!(rights(start + 2 * 4096)?, Some(Rights::READ_WRITE));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::RightsExceedCeiling`], [`Error::NotMapped`], [`Error::OutsideRegion`],
     /// [`Error::Guard`]; [`Error::Kernel`] when a call was refused: the first `done` pages have the

@@ -12,6 +12,22 @@ use crate::types::region::{Kind, MAX_NESTED};
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reserves addresses for a region without mapping anything there. No kernel call.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Backing, RegionOptions};
+    ///
+    /// let space = vmm.own_space();
+    /// let free = vmm.stats().free_bytes();
+    /// // 16 MiB of addresses, and memory for what is touched, four pages at a time.
+    /// let arena = RegionOptions::new(4096).named("arena").backed(Backing::OnDemand { around: 4 });
+    /// let arena = vmm.reserve(space, &arena)?;
+    /// assert_eq!(vmm.stats().free_bytes(), free);
+    /// vmm.release(arena)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Address`], [`Error::Overlap`], [`Error::NoRoom`], [`Error::OutsideRegion`] (of the
     /// reservation asked for, or inside one that was not), [`Error::RightsExceedCeiling`].

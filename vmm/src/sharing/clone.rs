@@ -32,6 +32,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Three kernel calls a page that is mapped (large pages are cut first). Threads of both spaces
     /// need a fault handler from now on.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Access, PageFault, RegionOptions, Resolution};
+    ///
+    /// let (own, other) = (vmm.own_space(), vmm.create_space()?);
+    /// let ledger = vmm.map(own, &RegionOptions::new(4).named("ledger"))?;
+    /// let copy = vmm.clone_region(ledger, other, &RegionOptions::new(4))?;
+    /// let (mine, theirs) = (ledger.start().bits(), copy.start().bits());
+    /// assert_eq!(vmm.physical_address(own, mine)?, vmm.physical_address(other, theirs)?);
+    /// // A write faults, and the writer gets a page of its own.
+    /// let fault = PageFault { address: theirs, access: Access::Write, present: true, ip: 0 };
+    /// assert!(matches!(vmm.resolve_fault(other, &fault)?, Resolution::Resolved(_)));
+    /// assert_ne!(vmm.physical_address(own, mine)?, vmm.physical_address(other, theirs)?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotManaged`] for
     /// memory the caller brought; [`Error::Shared`] for memory that is shared, whose other owners'

@@ -22,6 +22,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// shared, as memory must not be cached in two ways; the rights may not exceed its ceiling. Two
     /// kernel calls a page. Large pages stay large.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{RegionOptions, Rights};
+    ///
+    /// let (own, other) = (vmm.own_space(), vmm.create_space()?);
+    /// let ring = vmm.map(own, &RegionOptions::new(4).named("ring"))?;
+    /// let start = ring.start().bits();
+    /// // The other space reads what this one writes: the same frames.
+    /// let options = RegionOptions::new(4).rights(Rights::READ);
+    /// let seen = vmm.share(own, start, 4, other, &options)?.start().bits();
+    /// assert_eq!(vmm.physical_address(other, seen)?, vmm.physical_address(own, start)?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vmm::unmap`] for the range and of [`Vmm::map`] for the new region;
     /// [`Error::RightsExceedCeiling`]; [`Error::LargePage`] where the range cuts a large page or

@@ -41,6 +41,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// One kernel call when a frame is at hand, besides a page table.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// let space = vmm.own_space();
+    /// let (one, two) = (vmm.allocate_ipc_buffer(space)?, vmm.allocate_ipc_buffer(space)?);
+    /// // A frame for each, and no page beside them.
+    /// assert_ne!(
+    ///     vmm.physical_address(space, one.address())?,
+    ///     vmm.physical_address(space, two.address())?,
+    /// );
+    /// assert!(vmm.mapping_at(space, one.address() + 4096)?.is_none());
+    /// vmm.release_ipc_buffer(one)?;
+    /// vmm.release_ipc_buffer(two)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NoSuchSpace`]; [`Error::NoRoom`] where not even three pages of addresses are free;
     /// [`Error::OutOfQuota`]; [`Error::Allocator`] when memory or slots are out.

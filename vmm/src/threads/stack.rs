@@ -23,6 +23,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a stack of `pages` pages with one guard page on either side. Give it back with
     /// [`Vmm::release`].
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// let space = vmm.own_space();
+    /// let stack = vmm.allocate_stack(space, 4, "worker")?;
+    /// assert_eq!(stack.top() - stack.bottom(), 4 * 4096);
+    /// // What overruns it meets a page that is not mapped, and not another's memory.
+    /// assert!(vmm.mapping_at(space, stack.bottom())?.is_some());
+    /// assert!(vmm.mapping_at(space, stack.bottom() - 1)?.is_none());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vmm::map`].
     pub fn allocate_stack(&mut self, space: SpaceId, pages: usize, name: &str) -> Result<Stack> {
