@@ -13,6 +13,8 @@ LIVE_PYTHON=$BUILD/live/python LIVE_WANTS=$SCRIPTS/live-requirements.txt
 # Debian's Rust, unpacked; used where the installed Rust has no core library for the target.
 DEBIAN_RUST=$BUILD/rust-debian
 RUST_CHOICES="auto debian"
+# For target_cargo; a variable of the caller's with this name means something else.
+unset CLIENTS
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
