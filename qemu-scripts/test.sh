@@ -210,6 +210,47 @@ boots_below() {
     "$folder/checkout/qemu-scripts/run.sh" hello
 }
 
+# What rust-analyzer checks: everything at once, tests too.
+target_all_targets() {
+    target_cargo "$1" cargo check --workspace --all-targets
+}
+
+# The folder template/, copied out with a link to the checkout, as README.md says.
+copy_template() {
+    TEMPLATE=$LOGS/template
+    [[ -d $TEMPLATE ]] || cp -r "$ROOT/template" "$TEMPLATE" && ln -sfn "$ROOT" "$TEMPLATE/vmm"
+}
+
+# in_template CARGO...: a cargo command there, with the rustc for the target.
+in_template() {
+    env -C "$TEMPLATE" -u SEL4_PREFIX "${TARGET_ENV[@]}" "$@"
+}
+
+# In it cargo checks all there is, without options that a person or an editor would have to know.
+template_checks() {
+    copy_template || return
+    in_template cargo check --locked || return
+    in_template cargo check --locked --workspace --all-targets || return
+    in_template "${TARGET_CLIPPY[@]}" --locked --all-targets -- -D warnings || return
+    in_template cargo fmt --check || return
+    # It links as the programs of the checkout do.
+    ! grep -v '^#' "$SCRIPTS/target.toml" | grep -vxFf "$TEMPLATE/.cargo/config.toml"
+}
+
+# template_runs [OPTION]: `cargo run` boots it; success, failure and panic are its exit code.
+template_runs() {
+    local main=src/main.rs output=$LOGS/template.out
+    copy_template || return
+    in_template cargo run --locked "$@" -- --memory 64M | tee "$output" || return
+    plain_lines <"$output" | grep -E '^found 0 at 0x[0-9a-f]+, left 42 there$' >/dev/null || return
+    sed -i 's/ExitCode::Success)/ExitCode::Failure)/' "$TEMPLATE/$main"
+    exits_with 1 in_template cargo run --locked "$@" || return
+    sed -i 's/exit(ExitCode::Failure)/panic!("{:?}", ExitCode::Failure)/' "$TEMPLATE/$main"
+    exits_with 1 in_template cargo run --locked "$@" | tee "$output" || return
+    cp "$ROOT/template/$main" "$TEMPLATE/$main"
+    plain_lines <"$output" | grep -E "^panicked at $main" >/dev/null
+}
+
 target_docs() {
     RUSTDOCFLAGS="-D warnings" "$SCRIPTS/doc.sh" --arch "$ARCH" && [[ -s $(doc_start) ]]
 }
@@ -394,6 +435,9 @@ target_lane() {
         check "all programs build, $kernel kernel" all_programs "$kernel"
     done
     check "documentation, target" target_docs
+    check "cargo check --workspace --all-targets, target" target_all_targets debug
+    check "the template, copied out: check, clippy" template_checks
+    check "the template, copied out: cargo run" template_runs
 }
 
 script_lane() {
@@ -409,6 +453,10 @@ script_lane() {
     check "the options and the ends of run.sh" python3 "$SCRIPTS/run_test.py"
     check "run.sh refuses a file that is no program" exits_with 2 "$SCRIPTS/run.sh" ./README.md
     check "cc.sh refuses to compile nothing" exits_with 2 "$SCRIPTS/cc.sh" --arch x86_64
+    check "cargo-runner.sh refuses a file that is no program" exits_with 2 \
+        "$SCRIPTS/cargo-runner.sh" ./README.md
+    check "cargo-runner.sh refuses a kernel of another's" exits_with 2 \
+        env SEL4_PREFIX="$BUILD/kernel/ia32/other" "$SCRIPTS/cargo-runner.sh" "$BUILD/kernel/ia32/debug/boot.elf"
     check "run.sh refuses more arguments than reach the guest" exits_with 2 \
         "$SCRIPTS/run.sh" guest-tests -- "$(printf '%5000s' last)"
     check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
@@ -446,6 +494,8 @@ x86_64_lane() {
     check "clippy, target, x86_64" target_clippy debug
     check "clippy, clients, x86_64" client_clippy debug
     check "documentation, target, x86_64" target_docs
+    check "cargo check --workspace --all-targets, target, x86_64" target_all_targets debug
+    check "the template, copied out: cargo run, x86_64" template_runs --config .cargo/x86_64.toml
     check "demo, x86_64, release kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --release-kernel
     check "demo, x86_64, debug kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --memory 2G
     for program in "${PROGRAMS[@]}"; do

@@ -46,6 +46,14 @@ macro_rules! __declare_main {
                 run_main($main, bootinfo)
             }
 
+            // Here and not in the runtime, whose tests are checked with std's handler beside it, as
+            // the program's own are (`cargo check --all-targets`).
+            #[cfg(not(test))]
+            #[panic_handler]
+            fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+                $crate::_private::panicked(info)
+            }
+
             // The linker looks for the entry in the runtime's archive because of this.
             #[used]
             static START: unsafe extern "C" fn() -> ! = $crate::_private::_start;

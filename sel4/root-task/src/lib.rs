@@ -70,7 +70,7 @@ pub mod _private {
     pub use crate::entry::{_start, run_main};
     #[cfg(feature = "alloc")]
     pub use crate::heap::{HeapBounds, HeapMemory};
-    pub use crate::panicking::abort_with;
+    pub use crate::panicking::{abort_with, panicked};
     pub use crate::stack::{StackBounds, StackMemory, StackTop};
     pub use sel4;
 }

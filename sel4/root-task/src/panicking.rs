@@ -85,8 +85,9 @@ pub fn abort_unwind<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
+/// What `declare_root_task!` makes the program's panic handler.
+#[doc(hidden)]
+pub fn panicked(info: &PanicInfo<'_>) -> ! {
     // A panic inside the hook finds the hook taken, and is printed.
     let hook: PanicHook = if HOOK.taken.swap(true, Ordering::Acquire) {
         &print

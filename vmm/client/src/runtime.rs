@@ -143,6 +143,8 @@ macro_rules! client_program {
             }
         }
 
+        // Where tests are checked, std has one.
+        #[cfg(not(test))]
         #[panic_handler]
         fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
             $crate::runtime::panicked(info)

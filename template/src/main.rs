@@ -1,0 +1,23 @@
+//! A root task: it starts the manager, maps memory, uses it, and gives it back.
+#![no_std]
+#![no_main]
+
+use sel4_root_task::{ExitCode, Never, debug_println, exit, root_task};
+use vmm::RegionOptions;
+use vmm::sel4::{BootPool, start};
+
+/// The manager's first records; start asks for more where there are very many untypeds.
+static POOL: BootPool = BootPool::new();
+
+#[root_task]
+fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, vmm::Error> {
+    let mut vmm = start(bootinfo, &POOL)?;
+    let space = vmm.own_space();
+    let heap = vmm.map(space, &RegionOptions::new(16).named("heap"))?;
+    let first_word = heap.start().bits() as *mut u32;
+    // SAFETY: the region's first page is mapped, and nobody else has it.
+    let found = unsafe { first_word.replace(42) };
+    debug_println!("found {found} at {first_word:p}, left 42 there");
+    vmm.release(heap)?;
+    exit(ExitCode::Success)
+}
