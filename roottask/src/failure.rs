@@ -65,6 +65,15 @@ impl From<sel4::Error> for Failure {
     }
 }
 
+impl From<vmm::sel4::Error> for Failure {
+    fn from(error: vmm::sel4::Error) -> Failure {
+        match error {
+            vmm::sel4::Error::Manager(error) => Failure::Manager(error),
+            vmm::sel4::Error::Kernel(error) => Failure::Kernel(error),
+        }
+    }
+}
+
 /// What the manager or the kernel refused beneath the service is theirs.
 impl From<vmm_service::Error> for Failure {
     fn from(error: vmm_service::Error) -> Failure {

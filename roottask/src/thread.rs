@@ -112,7 +112,7 @@ impl Thread {
 
     /// Its thread control block.
     pub fn tcb(&self) -> cap::Tcb {
-        cap::Tcb::from_bits(self.tcb.bits() as Word)
+        self.tcb.cap()
     }
 
     /// Its stack.

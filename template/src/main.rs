@@ -13,8 +13,8 @@ static POOL: BootPool = BootPool::new();
 fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, vmm::Error> {
     let mut vmm = start(bootinfo, &POOL)?;
     let space = vmm.own_space();
-    let heap = vmm.map(space, &RegionOptions::new(16).named("heap"))?;
-    let first_word = heap.start().bits() as *mut u32;
+    let heap = vmm.map(space, &RegionOptions::new(16).named("heap").guarded(1, 1))?;
+    let first_word = vmm.pages_of(heap)?.start().bits() as *mut u32;
     // SAFETY: the region's first page is mapped, and nobody else has it.
     let found = unsafe { first_word.replace(42) };
     debug_println!("found {found} at {first_word:p}, left 42 there");

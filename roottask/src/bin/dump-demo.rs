@@ -45,7 +45,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     let own = vmm.own_space();
     let heap = vmm.map(own, &RegionOptions::new(300).named("heap").guarded(1, 1))?;
-    let first = heap.start().bits() + 4096;
+    let first = vmm.pages_of(heap)?.start().bits();
     vmm.unmap(own, first + 16 * 4096, 8)?;
     vmm.protect(own, first, 4, Rights::READ)?;
     vmm.reserve(own, &RegionOptions::new(64).named("later").at(0x2000_0000))?;

@@ -28,7 +28,9 @@ macro_rules! declare_root_task {
 macro_rules! __declare_main {
     ($main:path, $stack_size:expr) => {
         const _: () = {
-            use $crate::_private::{run_main, sel4::BootInfoPtr};
+            use $crate::_private::{returned, sel4::BootInfoPtr};
+            #[allow(unused_imports)] // one of the two
+            use $crate::_private::{RunAny as _, RunDisplayed as _};
             use $crate::_private::{StackBounds, StackMemory, StackTop};
 
             static STACK: StackMemory<{ $stack_size }> = StackMemory::new();
@@ -43,7 +45,9 @@ macro_rules! __declare_main {
 
             #[unsafe(no_mangle)]
             fn __sel4_root_task__main(bootinfo: &BootInfoPtr) {
-                run_main($main, bootinfo)
+                // The first of the two that there is, by value or by reference.
+                #[allow(clippy::needless_borrow)]
+                returned($main).run($main, bootinfo)
             }
 
             // Here and not in the runtime, whose tests are checked with std's handler beside it, as

@@ -1,8 +1,11 @@
 //! The way from the kernel to `main`. Its first instructions are in `arch/`.
 
+use core::fmt;
+use core::marker::PhantomData;
+
 use sel4::{BootInfo, BootInfoPtr};
 
-use crate::{panicking, tls, Termination};
+use crate::{panicking, termination, tls, Termination};
 
 extern "C" {
     /// The program's entry point.
@@ -32,7 +35,38 @@ pub(crate) unsafe extern "C" fn start(bootinfo: *const BootInfo, tls_block: *mut
     panicking::abort_with(format_args!("the root task's main returned"))
 }
 
-/// Calls `main`, and says what it came to if it comes back.
-pub fn run_main<T: Termination>(main: impl FnOnce(&BootInfoPtr) -> T, bootinfo: &BootInfoPtr) {
-    main(bootinfo).report()
+/// What a `main` returns, known by its type: so that the method of the more special of the two
+/// traits below is taken, where both would do.
+pub struct Returned<T>(PhantomData<fn() -> T>);
+
+/// What `main` returns.
+pub fn returned<T>(_: impl FnOnce(&BootInfoPtr) -> T) -> Returned<T> {
+    Returned(PhantomData)
+}
+
+/// For a `main` whose error is made for people.
+pub trait RunDisplayed<T> {
+    /// Calls `main`, and says what it came to if it comes back: of an error its `Display`.
+    fn run(self, main: impl FnOnce(&BootInfoPtr) -> T, bootinfo: &BootInfoPtr);
+}
+
+impl<T: Termination, E: fmt::Display> RunDisplayed<Result<T, E>> for Returned<Result<T, E>> {
+    fn run(self, main: impl FnOnce(&BootInfoPtr) -> Result<T, E>, bootinfo: &BootInfoPtr) {
+        match main(bootinfo) {
+            Ok(value) => value.report(),
+            Err(error) => termination::failed(format_args!("{error}")),
+        }
+    }
+}
+
+/// For any `main`. A reference away, so that it is taken only where the other is not.
+pub trait RunAny<T> {
+    /// Calls `main`, and says what it came to if it comes back.
+    fn run(self, main: impl FnOnce(&BootInfoPtr) -> T, bootinfo: &BootInfoPtr);
+}
+
+impl<T: Termination> RunAny<T> for &Returned<T> {
+    fn run(self, main: impl FnOnce(&BootInfoPtr) -> T, bootinfo: &BootInfoPtr) {
+        main(bootinfo).report()
+    }
 }

@@ -67,7 +67,7 @@ pub use termination::{Never, Termination};
 /// What the macros of this crate expand to.
 #[doc(hidden)]
 pub mod _private {
-    pub use crate::entry::{_start, run_main};
+    pub use crate::entry::{_start, returned, RunAny, RunDisplayed};
     #[cfg(feature = "alloc")]
     pub use crate::heap::{HeapBounds, HeapMemory};
     pub use crate::panicking::{abort_with, panicked};

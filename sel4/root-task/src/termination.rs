@@ -1,6 +1,6 @@
 //! What a main may return.
 
-use core::fmt::Debug;
+use core::fmt::{self, Debug};
 
 use crate::panicking::abort_with;
 
@@ -9,7 +9,7 @@ use crate::panicking::abort_with;
 pub enum Never {}
 
 /// What a root task's main may return: `!`, [`Never`], or a `Result` of either with an error that
-/// is printed. Beyond upstream `()` and `Result<(), E>`.
+/// is printed: by `Display` if it has that, else by `Debug`. Beyond upstream `()` and `Result<(), E>`.
 ///
 /// A root task has nobody to return to: whatever comes back is printed, and the program ends with
 /// [`ExitCode::Failure`](crate::ExitCode::Failure).
@@ -49,11 +49,16 @@ impl Termination for () {
     }
 }
 
+/// Prints with what error a main failed, and ends the program.
+pub(crate) fn failed(error: fmt::Arguments<'_>) -> ! {
+    abort_with(format_args!("the root task's main failed: {error}"))
+}
+
 impl<T: Termination, E: Debug> Termination for Result<T, E> {
     fn report(self) -> ! {
         match self {
             Ok(value) => value.report(),
-            Err(error) => abort_with(format_args!("the root task's main failed: {error:?}")),
+            Err(error) => failed(format_args!("{error:?}")),
         }
     }
 }

@@ -73,6 +73,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.describe(space, region).ok_or(crate::Error::NoSuchRegion(id))
     }
 
+    /// The pages of a region that can be used, which are all but its guards: where they start and
+    /// how many they are. O(log regions).
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchRegion`] when there is no such region any more.
+    pub fn pages_of(&self, region: RegionId) -> Result<PageRange> {
+        self.region_info(region).map(|info| info.usable())
+    }
+
     /// What is known about a region.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use sel4::{sys, vspace_levels, FrameObjectType, ObjectBlueprint, TranslationTableObjectType};
 
-use crate::types::architecture::Architecture;
+use crate::types::architecture::{Architecture, PAGE_BYTES};
 
 /// The architecture that the program runs on.
 #[cfg(target_arch = "x86")]
@@ -38,6 +38,7 @@ const _: () = {
 
     let geometry = ARCHITECTURE.geometry;
     assert!(geometry.page_bits as usize == FrameObjectType::GRANULE.bits());
+    assert!(PAGE_BYTES == FrameObjectType::GRANULE.bytes());
     assert!(geometry.user_end <= sys::PPTR_USER_TOP as usize);
     assert!(geometry.levels.len() == vspace_levels::NUM_LEVELS);
     let mut level = 0;

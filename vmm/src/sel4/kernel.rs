@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sel4::init_thread::slot;
 use sel4::{
-    cap, cap_type, AbsoluteCPtr, CNodeCapData, Cap, CapRights, FrameObjectType, ObjectBlueprint,
+    cap, cap_type, AbsoluteCPtr, CNodeCapData, CapRights, FrameObjectType, ObjectBlueprint,
     TranslationTableObjectType, VmAttributes,
 };
 use untyped_alloc::{
@@ -170,15 +170,15 @@ pub fn start<const PAGES: usize>(
     let boot = BootInfo {
         untypeds: known,
         cspace: CSpaceInfo {
-            root: CPtr::new(slot::CNODE.index()),
+            root: slot::CNODE.into(),
             radix_bits: bootinfo.inner().initThreadCNodeSizeBits,
             first_free: empty.start(),
             end_free: empty.end(),
-            tcb: CPtr::new(slot::TCB.index()),
-            vspace: CPtr::new(slot::VSPACE.index()),
+            tcb: slot::TCB.into(),
+            vspace: slot::VSPACE.into(),
         },
-        vspace: CPtr::new(slot::VSPACE.index()),
-        asid_pool: CPtr::new(slot::ASID_POOL.index()),
+        vspace: slot::VSPACE.into(),
+        asid_pool: slot::ASID_POOL.into(),
         mapped: &mapped,
         stack: stack.clone(),
         tables: known_tables,
@@ -227,15 +227,10 @@ fn image_tables(
     Some(count)
 }
 
-/// A typed capability of the `sel4` crate.
-#[inline]
-fn cap_at<T: sel4::CapType>(cptr: CPtr) -> Cap<T> {
-    Cap::from_bits(cptr.bits() as sel4::CPtrBits)
-}
-
 #[inline]
 fn path(path: CapPath) -> AbsoluteCPtr {
-    cap_at::<cap_type::CNode>(path.root)
+    path.root
+        .cap::<cap_type::CNode>()
         .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
 }
 
@@ -256,21 +251,6 @@ fn attributes(cache: CachePolicy) -> VmAttributes {
         CachePolicy::WriteThrough => VmAttributes::WRITE_THROUGH,
         CachePolicy::Uncached => VmAttributes::CACHE_DISABLED,
         CachePolicy::WriteCombining => VmAttributes::WRITE_COMBINING,
-    }
-}
-
-fn refused(error: sel4::Error) -> KernelError {
-    match error {
-        sel4::Error::InvalidArgument => KernelError::InvalidArgument,
-        sel4::Error::InvalidCapability => KernelError::InvalidCapability,
-        sel4::Error::IllegalOperation => KernelError::IllegalOperation,
-        sel4::Error::RangeError => KernelError::RangeError,
-        sel4::Error::AlignmentError => KernelError::AlignmentError,
-        sel4::Error::FailedLookup => KernelError::FailedLookup,
-        sel4::Error::TruncatedMessage => KernelError::TruncatedMessage,
-        sel4::Error::DeleteFirst => KernelError::DeleteFirst,
-        sel4::Error::RevokeFirst => KernelError::RevokeFirst,
-        sel4::Error::NotEnoughMemory => KernelError::NotEnoughMemory,
     }
 }
 
@@ -304,13 +284,14 @@ impl Kernel for Sel4 {
         offset: usize,
         count: usize,
     ) -> KernelResult {
-        cap_at::<cap_type::Untyped>(untyped)
+        untyped
+            .cap::<cap_type::Untyped>()
             .untyped_retype(&blueprint(what)?, &path(node), offset, count)
-            .map_err(refused)
+            .map_err(KernelError::from)
     }
 
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, allowed: Rights) -> KernelResult {
-        path(dst).copy(&path(src), rights(allowed)).map_err(refused)
+        path(dst).copy(&path(src), rights(allowed)).map_err(KernelError::from)
     }
 
     fn cnode_mint_badge(
@@ -320,7 +301,7 @@ impl Kernel for Sel4 {
         allowed: Rights,
         badge: usize,
     ) -> KernelResult {
-        path(dst).mint(&path(src), rights(allowed), badge as sel4::Badge).map_err(refused)
+        path(dst).mint(&path(src), rights(allowed), badge as sel4::Badge).map_err(KernelError::from)
     }
 
     fn cnode_mint_guard(
@@ -331,19 +312,19 @@ impl Kernel for Sel4 {
         guard_bits: u8,
     ) -> KernelResult {
         let data = CNodeCapData::new(guard as sel4::Word, usize::from(guard_bits));
-        path(dst).mint(&path(src), CapRights::all(), data.into_word()).map_err(refused)
+        path(dst).mint(&path(src), CapRights::all(), data.into_word()).map_err(KernelError::from)
     }
 
     fn cnode_delete(&mut self, slot: CapPath) -> KernelResult {
-        path(slot).delete().map_err(refused)
+        path(slot).delete().map_err(KernelError::from)
     }
 
     fn cnode_revoke(&mut self, slot: CapPath) -> KernelResult {
-        path(slot).revoke().map_err(refused)
+        path(slot).revoke().map_err(KernelError::from)
     }
 
     fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult {
-        path(slot).cancel_badged_sends().map_err(refused)
+        path(slot).cancel_badged_sends().map_err(KernelError::from)
     }
 
     #[inline(always)]
@@ -355,9 +336,10 @@ impl Kernel for Sel4 {
         allowed: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        cap_at::<cap_type::UnspecifiedPage>(frame)
-            .frame_map(cap_at(vspace), vaddr, rights(allowed), attributes(cache))
-            .map_err(refused)
+        frame
+            .cap::<cap_type::UnspecifiedPage>()
+            .frame_map(vspace.cap(), vaddr, rights(allowed), attributes(cache))
+            .map_err(KernelError::from)
     }
 
     #[inline(always)]
@@ -369,56 +351,57 @@ impl Kernel for Sel4 {
         allowed: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        cap_at::<cap_type::UnspecifiedPage>(frame)
-            .frame_remap(cap_at(vspace), vaddr, rights(allowed), attributes(cache))
-            .map_err(refused)
+        frame
+            .cap::<cap_type::UnspecifiedPage>()
+            .frame_remap(vspace.cap(), vaddr, rights(allowed), attributes(cache))
+            .map_err(KernelError::from)
     }
 
     #[inline(always)]
     fn page_unmap(&mut self, frame: CPtr) -> KernelResult {
-        cap_at::<cap_type::UnspecifiedPage>(frame).frame_unmap().map_err(refused)
+        frame.cap::<cap_type::UnspecifiedPage>().frame_unmap().map_err(KernelError::from)
     }
 
     fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {
-        cap_at::<cap_type::UnspecifiedPage>(frame).frame_get_address().map_err(refused)
+        frame.cap::<cap_type::UnspecifiedPage>().frame_get_address().map_err(KernelError::from)
     }
 
     fn table_map(&mut self, table: CPtr, level: u8, vspace: CPtr, vaddr: usize) -> KernelResult {
         let ty = TranslationTableObjectType::from_level(usize::from(level))
             .ok_or(KernelError::InvalidArgument)?;
-        let table: cap::UnspecifiedIntermediateTranslationTable = cap_at(table);
+        let table: cap::UnspecifiedIntermediateTranslationTable = table.cap();
         table
             .generic_intermediate_translation_table_map(
                 ty,
-                cap_at(vspace),
+                vspace.cap(),
                 vaddr,
                 VmAttributes::DEFAULT,
             )
-            .map_err(refused)
+            .map_err(KernelError::from)
     }
 
     fn table_unmap(&mut self, table: CPtr, level: u8) -> KernelResult {
         let ty = TranslationTableObjectType::from_level(usize::from(level))
             .ok_or(KernelError::InvalidArgument)?;
-        let table: cap::UnspecifiedIntermediateTranslationTable = cap_at(table);
-        table.generic_intermediate_translation_table_unmap(ty).map_err(refused)
+        let table: cap::UnspecifiedIntermediateTranslationTable = table.cap();
+        table.generic_intermediate_translation_table_unmap(ty).map_err(KernelError::from)
     }
 
     fn asid_control_make_pool(&mut self, untyped: CPtr, dst: CapPath) -> KernelResult {
         slot::ASID_CONTROL
             .cap()
-            .asid_control_make_pool(cap_at(untyped), &path(dst))
-            .map_err(refused)
+            .asid_control_make_pool(untyped.cap(), &path(dst))
+            .map_err(KernelError::from)
     }
 
     fn asid_pool_assign(&mut self, pool: CPtr, vspace: CPtr) -> KernelResult {
-        cap_at::<cap_type::AsidPool>(pool).asid_pool_assign(cap_at(vspace)).map_err(refused)
+        pool.cap::<cap_type::AsidPool>().asid_pool_assign(vspace.cap()).map_err(KernelError::from)
     }
 
     fn tcb_set_ipc_buffer(&mut self, tcb: CPtr, vaddr: usize, frame: CPtr) -> KernelResult {
-        cap_at::<cap_type::Tcb>(tcb)
-            .tcb_set_ipc_buffer(vaddr as sel4::Word, cap_at(frame))
-            .map_err(refused)
+        tcb.cap::<cap_type::Tcb>()
+            .tcb_set_ipc_buffer(vaddr as sel4::Word, frame.cap())
+            .map_err(KernelError::from)
     }
 
     fn tcb_set_space(
@@ -428,24 +411,24 @@ impl Kernel for Sel4 {
         cspace_root: CPtr,
         vspace: CPtr,
     ) -> KernelResult {
-        cap_at::<cap_type::Tcb>(tcb)
+        tcb.cap::<cap_type::Tcb>()
             .tcb_set_space(
-                sel4::CPtr::from_bits(fault_endpoint.bits() as sel4::CPtrBits),
-                cap_at(cspace_root),
+                fault_endpoint.into(),
+                cspace_root.cap(),
                 CNodeCapData::new(0, 0),
-                cap_at(vspace),
+                vspace.cap(),
             )
-            .map_err(refused)
+            .map_err(KernelError::from)
     }
 
     fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
-        let tcb = cap_at::<cap_type::Tcb>(tcb);
+        let tcb = tcb.cap::<cap_type::Tcb>();
         // This kernel asks for no authority; others take the thread's own as well as any.
-        tcb.tcb_set_priority(tcb, priority.into()).map_err(refused)
+        tcb.tcb_set_priority(tcb, priority.into()).map_err(KernelError::from)
     }
 
     fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {
-        cap_at::<cap_type::Tcb>(tcb).tcb_resume().map_err(refused)?;
+        tcb.cap::<cap_type::Tcb>().tcb_resume().map_err(KernelError::from)?;
         // It runs at once if its priority is the higher one, and now if it is the same.
         sel4::r#yield();
         Ok(())

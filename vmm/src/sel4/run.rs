@@ -1,7 +1,7 @@
 //! The last step of making a thread: its priority and its registers, which are the bindings' own.
 
 use sel4::init_thread::slot;
-use sel4::{cap, UserContext, Word};
+use sel4::{cap_type, UserContext, Word};
 use untyped_alloc::CPtr;
 
 /// The registers of a thread that begins with `entry`, the address of a [`sel4::thread_entry!`].
@@ -25,7 +25,7 @@ pub fn first_registers(
 /// # Errors
 /// What the kernel refuses.
 pub fn let_run(tcb: CPtr, priority: Word, registers: &mut UserContext) -> sel4::Result<()> {
-    let tcb = cap::Tcb::from_bits(tcb.bits() as Word);
+    let tcb = tcb.cap::<cap_type::Tcb>();
     tcb.tcb_set_sched_params(slot::TCB.cap(), priority, priority)?;
     tcb.tcb_write_all_registers(true, registers)
 }

@@ -77,7 +77,8 @@ impl RegionId {
         self.space
     }
 
-    /// Where it starts, guard pages included.
+    /// Where it starts, guard pages included. Where the first page is that can be used says
+    /// [`crate::Vmm::pages_of`].
     pub fn start(self) -> VirtAddr {
         self.start
     }

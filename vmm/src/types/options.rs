@@ -50,6 +50,7 @@ pub enum PageSize {
 /// # let _ = (heap, table);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "each method returns the options changed"]
 pub struct RegionOptions {
     pub(crate) pages: usize,
     pub(crate) placement: Placement,
@@ -169,13 +170,11 @@ impl RegionOptions {
     /// Whatever is said here, these stay: IPC buffers, pages that are shared or not cached in the
     /// ordinary way, large pages, frames of the caller's, pages whose
     /// [physical address](crate::Vmm::physical_address) was told, and pinned memory.
-    #[must_use]
     pub fn movable(self, movable: bool) -> Self {
         RegionOptions { movable: Some(movable), ..self }
     }
 
     /// Makes it a stack's region: memory that is reported as a stack, and grows as one.
-    #[must_use]
     pub fn stack(self) -> Self {
         self.kind(Kind::Stack)
     }

@@ -151,3 +151,13 @@ pub struct RegionInfo {
     /// Its name.
     pub name: Name,
 }
+
+impl RegionInfo {
+    /// The pages that can be used: all but the guards.
+    pub fn usable(&self) -> PageRange {
+        let guards = self.guard_below + self.guard_above;
+        let pages = self.range.pages().saturating_sub(guards);
+        // No region is guards alone.
+        self.range.part(self.guard_below, pages).unwrap_or(self.range)
+    }
+}

@@ -63,6 +63,7 @@ pub struct ThreadOptions<'a> {
 
 /// What a stack is to be. Start with [`StackOptions::new`] and change what differs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "each method returns the options changed"]
 pub struct StackOptions<'a> {
     pub(crate) pages: usize,
     pub(crate) guard_pages: u16,
@@ -77,20 +78,17 @@ impl<'a> StackOptions<'a> {
     }
 
     /// With this many guard pages below, 1 at least.
-    #[must_use]
     pub fn guarded(self, guard_pages: u16) -> Self {
         StackOptions { guard_pages, ..self }
     }
 
     /// Mapped page by page when it is touched, with `around` pages for one fault
     /// ([`crate::Backing::OnDemand`]).
-    #[must_use]
     pub fn growing(self, around: u8) -> Self {
         StackOptions { around: Some(around), ..self }
     }
 
     /// A name for people: its first 15 bytes.
-    #[must_use]
     pub fn named(self, name: &'a str) -> Self {
         StackOptions { name, ..self }
     }

@@ -11,7 +11,7 @@
 //! gets.
 
 use roottask::{Manager, Thread, ThreadOptions};
-use sel4::{cap, sys, Badge, FrameObjectType, MessageInfo};
+use sel4::{cap, cap_type, sys, Badge, FrameObjectType, MessageInfo};
 use sel4::{MessageInfoBuilder, Word};
 use vmm::sel4::faults::{FaultHandler, Incident, Verdict};
 use vmm::{Access, Backing, Blueprint, PageFault, RegionOptions, Result};
@@ -60,7 +60,7 @@ impl Toucher {
         let thread = Thread::new(vmm, &ThreadOptions::new("toucher").answered_at(endpoint))?;
         let handler: FaultHandler<fn(&mut Manager, &Incident<'_>) -> Verdict> =
             FaultHandler::new(endpoint, |_, incident| sel4_root_task::abort!("{incident}"));
-        let endpoint = cap::Endpoint::from_bits(endpoint.bits() as Word);
+        let endpoint = endpoint.cap::<cap_type::Endpoint>();
         Ok(Toucher { thread, endpoint, handler })
     }
 

@@ -13,7 +13,8 @@
 use roottask::arch::LARGE_BITS;
 use sel4::init_thread::slot;
 use sel4::{
-    cap, CapRights, FrameObjectType, ObjectBlueprint, TranslationTableObjectType, VmAttributes,
+    cap, cap_type, CapRights, FrameObjectType, ObjectBlueprint, TranslationTableObjectType,
+    VmAttributes,
 };
 use vmm::{Blueprint, CPtr, RegionOptions, Result, SpaceId};
 
@@ -60,7 +61,7 @@ impl Floor {
         pages: usize,
         size: FrameObjectType,
     ) -> Result<Floor> {
-        let vspace = cap::VSpace::from_bits(vmm.vspace(space)?.bits() as _);
+        let vspace = vmm.vspace(space)?.cap::<cap_type::VSpace>();
         // Page tables of its own: whole spans of one that the manager maps nothing in.
         let span = FrameObjectType::LargePage.bits() as u8;
         let span_pages = (pages << (size.bits() - 12)).next_multiple_of(TABLE_PAGES);
@@ -74,7 +75,7 @@ impl Floor {
         let base = base + (MARGIN_PAGES << 12);
         let mut untyped = |bits: u32| -> Result<cap::Untyped> {
             let object = vmm.allocate(Blueprint::Untyped { size_bits: bits as u8 })?;
-            Ok(cap::Untyped::from_bits(object.slot().bits() as _))
+            Ok(object.cap())
         };
         let frames = untyped(pages.trailing_zeros() + size.bits() as u32)?;
         let tables =
@@ -114,7 +115,7 @@ impl Floor {
         self.retype(self.tables, table, self.batches, count);
         for index in 0..count {
             let slot = self.slots[self.batches].offset(index);
-            cap::PageTable::from_bits(slot.bits() as _)
+            slot.cap()
                 .page_table_map(
                     self.vspace,
                     self.base + (index << FrameObjectType::LargePage.bits()),
@@ -128,7 +129,7 @@ impl Floor {
     #[inline(always)]
     pub fn frame(&self, page: usize) -> cap::UnspecifiedPage {
         let slot = self.slots[page / BATCH].offset(page % BATCH);
-        cap::UnspecifiedPage::from_bits(slot.bits() as _)
+        slot.cap()
     }
 
     /// Maps a page at its place.

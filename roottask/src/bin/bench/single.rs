@@ -1,6 +1,6 @@
 //! One page, buffer or stack in a call: the cost of each call noted by itself.
 
-use sel4::{cap, FrameObjectType};
+use sel4::FrameObjectType;
 use vmm::{Blueprint, RegionId, RegionOptions, Result, Rights};
 
 use super::floor::{Floor, BATCH};
@@ -116,7 +116,7 @@ pub fn ipc_buffers(vmm: &mut Manager) -> Result {
                 floor.make_frames(page / BATCH, BATCH);
             }
             floor.map(page);
-            floor.set_ipc_buffer(cap::Tcb::from_bits(tcb.bits() as _), page);
+            floor.set_ipc_buffer(tcb.cap(), page);
         });
     }
     Row::new("ipc_buffer", "buffer", BUFFERS).print_single(

@@ -2,7 +2,7 @@
 
 use roottask::Manager;
 use sel4::init_thread::slot;
-use sel4::{cap, TranslationTableObjectType};
+use sel4::{cap_type, TranslationTableObjectType};
 use vmm::{Blueprint, Result};
 
 use super::measure::{cost, Row, Samples};
@@ -27,7 +27,7 @@ pub fn create_destroy(vmm: &mut Manager) -> Result {
         TranslationTableObjectType::from_level(0).expect("there is a root").blueprint();
     let size_bits = root_table.physical_size_bits() as u8;
     let untyped = vmm.allocate(Blueprint::Untyped { size_bits })?.slot();
-    let untyped = cap::Untyped::from_bits(untyped.bits() as _);
+    let untyped = untyped.cap::<cap_type::Untyped>();
     let root = vmm.alloc_slots(1)?;
     let cnode = slot::CNODE.cap();
     let untyped_slot = cnode.absolute_cptr(untyped);
@@ -36,10 +36,7 @@ pub fn create_destroy(vmm: &mut Manager) -> Result {
             untyped
                 .untyped_retype(&root_table, &cnode.absolute_cptr_for_self(), root.bits(), 1)
                 .expect("the untyped has room for one root");
-            slot::ASID_POOL
-                .cap()
-                .asid_pool_assign(cap::VSpace::from_bits(root.bits() as _))
-                .expect("the pool has an identifier");
+            slot::ASID_POOL.cap().asid_pool_assign(root.cap()).expect("the pool has an identifier");
             untyped_slot.revoke().expect("revoking is not refused");
         });
     }

@@ -59,7 +59,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let lazy = RegionOptions::new(2).named("lazy").backed(Backing::OnDemand { around: 1 });
     LAZY.store(vmm.reserve(own, &lazy)?.start().bits(), Ordering::Relaxed);
     MANAGER.share(vmm)?;
-    let tcb = CPtr::new(slot::TCB.index());
+    let tcb = slot::TCB.into();
     let mut main = None;
     let handler = start(&MANAGER, &HandlerOptions::default(), policy, |vmm, handler| {
         let id = vmm.register_thread(own, tcb, handler.endpoint(), "main")?;

@@ -6,14 +6,14 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use roottask::{check, check_eq, Manager, Outcome};
-use sel4::{cap, Word};
+use sel4::cap;
 use sel4_root_task::debug_println;
 use vmm::sel4::faults::{FaultHandler, Incident, ThreadFault, Verdict};
 use vmm::{Blueprint, Invocation, RegionOptions, SpaceId};
 
 use crate::remote::{load_program, Remote, UNDEFINED};
 
-const PAGE: usize = 4096;
+const PAGE: usize = vmm::PAGE_BYTES;
 const PAGES: usize = 4;
 
 /// Threads that ended as they should.
@@ -95,10 +95,8 @@ pub fn show(vmm: &mut Manager) -> Outcome {
     let program = load_program(vmm, original)?.start().bits();
     let options = RegionOptions::new(PAGES).named("ledger").guarded(1, 1);
     let ledger = vmm.map(original, &options)?.start().bits() + PAGE;
-    let faults = Loop {
-        endpoint: cap::Endpoint::from_bits(endpoint.slot().bits() as Word),
-        handler: FaultHandler::new(endpoint.slot(), policy),
-    };
+    let faults =
+        Loop { endpoint: endpoint.cap(), handler: FaultHandler::new(endpoint.slot(), policy) };
     let frames_before = vmm.usage(original)?.frames;
 
     let clone = vmm.clone_space(original)?;

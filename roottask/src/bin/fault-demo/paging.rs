@@ -17,7 +17,7 @@ use crate::touching::mapped;
 use crate::workers::{done, run, End, Worker};
 use crate::MANAGER;
 
-const PAGE: usize = 4096;
+const PAGE: usize = vmm::PAGE_BYTES;
 /// Pages of the region behind the pager, and of its store.
 const PAGES: usize = 6;
 /// The page that the pager refuses.

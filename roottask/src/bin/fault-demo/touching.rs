@@ -10,7 +10,7 @@ use vmm::{Backing, RegionOptions};
 use crate::workers::{done, run, End, Worker};
 use crate::MANAGER;
 
-const PAGE: usize = 4096;
+const PAGE: usize = vmm::PAGE_BYTES;
 
 /// Pages of a range of ours that are mapped.
 pub fn mapped(start: usize, pages: usize) -> Outcome<usize> {

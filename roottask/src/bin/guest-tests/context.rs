@@ -157,7 +157,7 @@ pub fn place(cptr: CPtr) -> AbsoluteCPtr {
 
 /// A capability that the manager handed out.
 pub fn cap_of<T: CapType>(object: Object) -> Cap<T> {
-    Cap::from_bits(object.slot().bits() as Word)
+    object.cap()
 }
 
 /// Untyped memory and slots of a test's own.
@@ -176,7 +176,7 @@ impl Scratch {
     /// Slot number `index`.
     pub fn cptr(&self, index: usize) -> CPtr {
         assert!(index < self.slots);
-        CPtr::from_bits(self.first.offset(index).bits() as Word)
+        self.first.offset(index).into()
     }
 
     /// Slot number `index`, as CNode invocations name it.

@@ -79,7 +79,7 @@ fn releasing_takes_it_from_its_thread(context: &mut Context) -> Outcome {
 
     // The frame is free now; whoever gets it must not find a message in it. So look at it, behind
     // the manager's back, while a message is sent to the thread.
-    let frame = cap::Granule::from_bits(buffer.frame().bits() as Word);
+    let frame = buffer.frame().cap::<sel4::cap_type::Granule>();
     let (vspace, attributes) = (slot::VSPACE.cap(), VmAttributes::DEFAULT);
     frame.frame_map(vspace, window, CapRights::read_only(), attributes)?;
     let before = words(window, 1).to_vec();
@@ -110,7 +110,7 @@ fn releasing_twice_is_refused(context: &mut Context) -> Outcome {
     let gone = Err(vmm::Error::NoSuchIpcBuffer { address: buffer.address() });
     check_eq!(context.vmm.release_ipc_buffer(buffer), gone);
     let child = context.prepare(254, receive, 0)?;
-    let tcb = vmm::CPtr::new(child.thread.tcb().bits() as usize);
+    let tcb = child.thread.tcb().into();
     check_eq!(context.vmm.set_ipc_buffer(tcb, buffer), gone);
     Ok(())
 }
@@ -125,7 +125,7 @@ fn a_thread_can_be_given_another(context: &mut Context) -> Outcome {
     let endpoint: cap::Endpoint = scratch.make(ObjectBlueprint::Endpoint, 0)?;
     let child = context.prepare(254, sum_of_message, endpoint.bits() as usize)?;
     let other = context.vmm.allocate_ipc_buffer(context.space)?;
-    let tcb = vmm::CPtr::new(child.thread.tcb().bits() as usize);
+    let tcb = child.thread.tcb().into();
     child.start()?;
     child.thread.tcb().tcb_suspend()?;
     context.vmm.set_ipc_buffer(tcb, other)?;

@@ -19,7 +19,7 @@ const LINE: usize = 0x9040_0000;
 const BELOW: usize = 4;
 const BEHIND: usize = 3;
 const PAGES: usize = BELOW + BEHIND;
-const PAGE: usize = 4096;
+const PAGE: usize = vmm::PAGE_BYTES;
 
 fn address_of(page: usize) -> usize {
     LINE - BELOW * PAGE + page * PAGE

@@ -12,7 +12,7 @@ crate::tests!("stacks":
     a_threads_guard_is_as_large_as_was_asked_for,
 );
 
-const PAGE: usize = 4096;
+const PAGE: usize = vmm::PAGE_BYTES;
 const WORD: usize = size_of::<sel4::Word>();
 
 /// What the manager says of a write to `address`.

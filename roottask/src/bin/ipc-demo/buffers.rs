@@ -2,11 +2,11 @@
 
 use roottask::{check, check_eq, Failure, Manager, Outcome};
 use sel4::init_thread::slot;
-use sel4::{cap, CapRights, VmAttributes, Word};
+use sel4::{cap, cap_type, CapRights, VmAttributes};
 use sel4_root_task::debug_println;
 use vmm::{Blueprint, IpcBuffer};
 
-const PAGE: usize = 4096;
+const PAGE: usize = vmm::PAGE_BYTES;
 
 /// Shows both buffers, that they are different frames, and that the pages on either side of the
 /// second are unmapped.
@@ -33,7 +33,7 @@ fn print(whose: &str, address: usize, physical: usize, slot: usize) {
 fn show_neighbours(vmm: &mut Manager, buffer: IpcBuffer) -> Outcome {
     let space = vmm.own_space();
     let scratch = vmm.allocate(Blueprint::Frame { size_bits: 12 })?;
-    let frame = cap::Granule::from_bits(scratch.slot().bits() as Word);
+    let frame = scratch.cap::<cap_type::Granule>();
     check!(is_mapped(frame, buffer.address())?);
     for address in [buffer.address() - PAGE, buffer.address() + PAGE] {
         check_eq!(vmm.mapping_at(space, address)?, None);

@@ -176,5 +176,5 @@ fn count(words: &[Word; NUM_MESSAGE_REGISTERS], word: fn(usize) -> Word) -> usiz
 }
 
 fn cptr(cptr: vmm::CPtr) -> CPtr {
-    CPtr::from_bits(cptr.bits() as Word)
+    cptr.into()
 }

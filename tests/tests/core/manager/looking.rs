@@ -7,6 +7,7 @@ use crate::support::{Fixture, PAGE, Target, on_both};
 
 on_both!(
     a_region_is_found_by_any_of_its_addresses,
+    the_pages_of_a_region_are_those_between_its_guards,
     regions_come_in_order,
     a_mapping_is_what_the_hardware_has,
     a_physical_address_is_the_frame_s,
@@ -34,6 +35,17 @@ fn a_region_is_found_by_any_of_its_addresses(target: Target) {
     for address in [FREE - PAGE - 1, FREE + 5 * PAGE] {
         assert_eq!(host.vmm.region_at(own, address), Ok(None));
     }
+}
+
+fn the_pages_of_a_region_are_those_between_its_guards(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let region = host.vmm.map(own, &RegionOptions::new(3).at(FREE).guarded(1, 2)).expect("memory");
+    let pages = host.vmm.pages_of(region).expect("a region");
+    assert_eq!((pages.start().bits(), pages.pages()), (FREE, 3));
+    assert_eq!(region.start().bits(), FREE - PAGE, "the guard below is the region's");
+    host.vmm.release(region).expect("memory comes back");
+    assert_eq!(host.vmm.pages_of(region), Err(Error::NoSuchRegion(region)));
 }
 
 /// I1.

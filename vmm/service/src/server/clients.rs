@@ -59,7 +59,7 @@ impl Server {
     /// What the manager refuses.
     pub fn new(vmm: &mut Manager, endpoint: CPtr, options: Options) -> Result<Server, ServerError> {
         Ok(Server {
-            endpoint: cap::Endpoint::from_bits(endpoint.bits() as Word),
+            endpoint: endpoint.cap(),
             service: Service::new(vmm, endpoint)?,
             clients: [None; MAX_CLIENTS],
             options,

@@ -1,6 +1,6 @@
 //! A message in, an answer out.
 
-use sel4::{cap, Badge, MessageInfo, MessageInfoBuilder, Word};
+use sel4::{cap_type, Badge, MessageInfo, MessageInfoBuilder, Word};
 use untyped_alloc::CPtr;
 
 use super::message::{decode, ThreadFault};
@@ -98,7 +98,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         let policy = &mut self.policy;
         // Of a thread that is not registered (any more) nothing is known, and nobody asks.
         report(vmm, thread, (fault, error, refused_by_pager), |vmm, incident| {
-            let tcb = cap::Tcb::from_bits(incident.thread.tcb.bits() as Word);
+            let tcb = incident.thread.tcb.cap::<cap_type::Tcb>();
             match policy(vmm, incident) {
                 Verdict::Resume => return Some(MessageInfoBuilder::default().build()),
                 Verdict::Killed => {}
@@ -197,7 +197,8 @@ pub fn report<T>(
 /// What the kernel refuses: the slot is not empty.
 pub fn keep_caller(vmm: &Manager, slot: CPtr) -> sel4::Result<()> {
     let path = vmm.allocator().path(slot);
-    cap::CNode::from_bits(path.root.bits() as Word)
+    path.root
+        .cap()
         .absolute_cptr_from_bits_with_depth(path.index as Word, usize::from(path.depth))
         .save_caller()
 }
@@ -206,5 +207,5 @@ pub fn keep_caller(vmm: &Manager, slot: CPtr) -> sel4::Result<()> {
 /// afterwards. A thread that faulted repeats its instruction. If whoever it was is gone, so is the
 /// right, and the kernel ignores a message to an empty slot.
 pub fn answer_kept(slot: CPtr, answer: MessageInfo) {
-    cap::Endpoint::from_bits(slot.bits() as Word).nb_send(answer);
+    slot.cap::<cap_type::Endpoint>().nb_send(answer);
 }

@@ -2,7 +2,7 @@
 
 use core::mem::{align_of, size_of};
 
-use sel4::{cap, MessageInfo, Word};
+use sel4::{cap_type, MessageInfo, Word};
 
 use super::handler_error::HandlerError;
 use super::message::{decode, ThreadFault};
@@ -171,7 +171,7 @@ sel4::thread_entry! {
         // while it runs.
         let Start { shared, handler, tcb, watcher, cspace_root } =
             unsafe { &mut *(start as *mut Start<P>) };
-        let endpoint = cap::Endpoint::from_bits(handler.endpoint.bits() as Word);
+        let endpoint = handler.endpoint.cap::<cap_type::Endpoint>();
         let (mut info, mut badge) = endpoint.recv(());
         loop {
             let answer = {

@@ -1,6 +1,6 @@
 //! The pagers of a handler: who they are, how they are told of a request, how they are answered.
 
-use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
+use sel4::{cap_type, MessageInfo, MessageInfoBuilder, Word};
 use untyped_alloc::CPtr;
 
 use super::Manager;
@@ -100,7 +100,7 @@ impl Pagers {
         let [low, high] = words_of(request.ticket);
         put([low, high, request.token as Word, page_word(request)]);
         let info = MessageInfoBuilder::default().label(PagerCall::REQUEST_LABEL).length(4).build();
-        cap::Endpoint::from_bits(pager.endpoint.bits() as Word).nb_send(info);
+        pager.endpoint.cap::<cap_type::Endpoint>().nb_send(info);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use sel4::{MessageInfoBuilder, UserContext, Word};
+use sel4::{cap_type, MessageInfoBuilder, UserContext, Word};
 
 use super::ThreadFault;
 use crate::faults::report::FaultReport;
@@ -71,13 +71,13 @@ impl Incident<'_> {
             }
         });
         let info = MessageInfoBuilder::default().label(Verdict::HANDED_LABEL).length(words.len());
-        sel4::cap::Endpoint::from_bits(endpoint.bits() as Word).nb_send(info.build());
+        endpoint.cap::<cap_type::Endpoint>().nb_send(info.build());
     }
 }
 
 /// The registers of a thread that waits for its fault to be answered, if they can be read.
 pub(super) fn registers(thread: &ThreadInfo) -> Option<UserContext> {
-    let tcb = sel4::cap::Tcb::from_bits(thread.tcb.bits() as Word);
+    let tcb = thread.tcb.cap::<cap_type::Tcb>();
     tcb.tcb_read_all_registers(false).ok()
 }
 

@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 
-use sel4::{cap, NotificationLock, Word};
+use sel4::{NotificationLock, Word};
 
 use super::Manager;
 use crate::types::error::{Error, Result};
@@ -53,7 +53,7 @@ impl SharedManager {
         // SAFETY: nobody else reaches it: `lock` refuses before its notification is set, and the
         // caller sees to it that this is called once.
         unsafe { (*self.inner.get()).write(Inner { manager, wakeup }) };
-        self.lock.set_notification(cap::Notification::from_bits(wakeup.slot().bits() as Word));
+        self.lock.set_notification(wakeup.cap());
         Ok(())
     }
 

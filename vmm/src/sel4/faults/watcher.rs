@@ -7,7 +7,7 @@
 
 use core::mem::{align_of, size_of};
 
-use sel4::{cap, Word};
+use sel4::{cap_type, Word};
 use untyped_alloc::{Blueprint, CPtr, Object};
 
 use super::handler_error::HandlerError;
@@ -119,7 +119,7 @@ sel4::thread_entry! {
     fn watch(start: usize, _: usize) -> ! {
         // SAFETY: `run` wrote it there, above this thread's stack pointer, and nobody changes it.
         let Watched { endpoint, name, stack } = unsafe { &*(start as *const Watched) };
-        let endpoint = cap::Endpoint::from_bits(endpoint.bits() as Word);
+        let endpoint = endpoint.cap::<cap_type::Endpoint>();
         let fault = loop {
             let (info, _) = endpoint.recv(());
             if let Some(fault) = sel4::with_ipc_buffer(|buffer| decode(buffer, &info)) {

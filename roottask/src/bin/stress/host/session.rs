@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome};
-use sel4::{cap, Word};
+use sel4::{cap_type, Word};
 use vmm::Quota;
 use vmm_service::{Deferred, Program, Start, CLIENT_BADGE};
 
@@ -94,7 +94,7 @@ impl Session<'_> {
 
     /// Serves until all have ended and nothing is left of them.
     fn serve(&mut self, stress: &mut Stress) -> Outcome {
-        let endpoint = cap::Endpoint::from_bits(self.host.endpoint.bits() as Word);
+        let endpoint = self.host.endpoint.cap::<cap_type::Endpoint>();
         let mut answer: Option<Answer> = None;
         while self.busy || self.clients.iter().any(|client| client.end.is_none()) {
             let message = match self.busy {

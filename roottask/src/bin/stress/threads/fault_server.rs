@@ -82,7 +82,7 @@ impl FaultServer {
     }
 
     fn receiver(&self) -> cap::Endpoint {
-        cap::Endpoint::from_bits(self.endpoint.slot().bits() as Word)
+        self.endpoint.cap()
     }
 
     /// As [`Message::receive`].
