@@ -240,7 +240,7 @@ template_checks() {
 # template_runs [OPTION]: `cargo run` boots it; success, failure and panic are its exit code.
 template_runs() {
     local main=src/main.rs output=$LOGS/template.out
-    copy_template || return
+    copy_template && cp "$ROOT/template/$main" "$TEMPLATE/$main" || return
     in_template cargo run --locked "$@" -- --memory 64M | tee "$output" || return
     plain_lines <"$output" | grep -E '^found 0 at 0x[0-9a-f]+, left 42 there$' >/dev/null || return
     sed -i 's/ExitCode::Success)/ExitCode::Failure)/' "$TEMPLATE/$main"

@@ -78,9 +78,14 @@ cfg_if::cfg_if! {
         mod message_info;
         mod object;
         mod printing;
+        mod program;
         mod reply_authority;
         #[cfg(feature = "state")]
+        mod condvar;
+        #[cfg(feature = "state")]
         mod lock;
+        #[cfg(feature = "state")]
+        mod mutex;
         #[cfg(feature = "state")]
         mod state;
         mod syscalls;
@@ -115,9 +120,14 @@ cfg_if::cfg_if! {
         };
         pub use arch::public::*;
         pub use printing::DebugWrite;
+        pub use program::{tls_segment, TlsSegment};
         pub use reply_authority::{ConveysReplyAuthority, ImplicitReplyAuthority, ReplyAuthority};
         #[cfg(feature = "state")]
+        pub use condvar::Condvar;
+        #[cfg(feature = "state")]
         pub use lock::NotificationLock;
+        #[cfg(feature = "state")]
+        pub use mutex::{Mutex, MutexGuard};
         #[cfg(feature = "state")]
         pub use state::{
             ipc_buffer_address,

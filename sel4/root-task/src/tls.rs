@@ -18,73 +18,11 @@
 //! for itself. It can copy them from another thread: so a TCB is made for the purpose, given the
 //! registers, copied from, and deleted.
 
-use core::arch::{asm, global_asm};
-use core::ptr;
-use core::slice;
-
 use sel4::init_thread::{slot, Slot};
-use sel4::{cap_type, BootInfoPtr, ObjectBlueprint, UserContext, Word};
-
-/// The parts of an ELF header that are read here. Addresses and offsets are words.
-#[repr(C)]
-struct ElfHeader {
-    magic: [u8; 4],
-    _ident: [u8; 12],
-    _type_machine: [u16; 2],
-    _version: u32,
-    _entry: Word,
-    phoff: Word,
-    _shoff: Word,
-    _flags: u32,
-    _ehsize: u16,
-    phentsize: u16,
-    phnum: u16,
-}
-
-/// A program header, which with words of 64 bits has its flags in another place.
-#[repr(C)]
-struct ProgramHeader {
-    ty: u32,
-    #[cfg(target_pointer_width = "64")]
-    _flags: u32,
-    _offset: Word,
-    vaddr: Word,
-    _paddr: Word,
-    filesz: Word,
-    memsz: Word,
-    #[cfg(target_pointer_width = "32")]
-    _flags: u32,
-    align: Word,
-}
-
-const PT_TLS: u32 = 7;
+use sel4::{cap_type, BootInfoPtr, ObjectBlueprint, TlsSegment, UserContext, Word};
 
 /// The words at the thread pointer: its own address, and what C compilers expect behind it.
 const THREAD_CONTROL_BLOCK: usize = 64;
-
-// The linker defines it where the program's headers are part of its image.
-global_asm!(".weak __ehdr_start");
-
-/// The program's TLS segment, if it has one that takes space.
-fn segment() -> Option<&'static ProgramHeader> {
-    let header: *const ElfHeader;
-    // SAFETY: reads an address that the linker fills in.
-    unsafe {
-        asm!("lea {}, [__ehdr_start]", out(reg) header, options(nomem, nostack, preserves_flags));
-    }
-    if header.is_null() {
-        return None;
-    }
-    // SAFETY: not null, so the linker put the program's header there, which is never written.
-    let headers = unsafe {
-        let header = &*header;
-        assert!(header.magic == *b"\x7fELF", "the program's ELF header is not in its image");
-        assert!(header.phentsize as usize == size_of::<ProgramHeader>(), "ELF header");
-        let start = ptr::from_ref(header).byte_add(header.phoff as usize).cast();
-        slice::from_raw_parts::<ProgramHeader>(start, header.phnum.into())
-    };
-    headers.iter().find(|segment| segment.ty == PT_TLS && segment.memsz != 0)
-}
 
 /// Where a thread's variables and its thread pointer lie, as the linker took for granted when it
 /// filled in the offsets. Beyond upstream.
@@ -129,14 +67,14 @@ impl Layout {
     }
 }
 
-fn layout(segment: &ProgramHeader) -> Layout {
-    Layout::new(segment.vaddr as usize, segment.memsz as usize, segment.align as usize)
+fn layout(segment: &TlsSegment) -> Layout {
+    Layout::new(segment.address, segment.memory_bytes, segment.align)
 }
 
 /// The bytes that [`lay_out`] needs for one thread; 0 when the program has no thread-local
 /// variables. Beyond upstream.
 pub fn block_size() -> usize {
-    segment().map_or(0, |segment| layout(segment).block_size())
+    sel4::tls_segment().map_or(0, |segment| layout(&segment).block_size())
 }
 
 /// Lays out the thread-local variables of a new thread at `block`, with their initial values, and
@@ -147,17 +85,17 @@ pub fn block_size() -> usize {
 /// # Safety
 /// `block` must be writable for [`block_size`] bytes, and for that thread alone from now on.
 pub unsafe fn lay_out(block: *mut u8) -> Word {
-    let Some(segment) = segment() else {
+    let Some(segment) = sel4::tls_segment() else {
         return 0;
     };
-    let layout = layout(segment);
+    let layout = layout(&segment);
     let thread_pointer = layout.thread_pointer(block as usize);
     // SAFETY: all of it lies in the block: `thread_pointer` is less than `align` above its lowest
-    // possible place. The initial image is the linker's, `filesz` bytes at `vaddr`.
+    // possible place. The initial bytes are no more than all.
     unsafe {
         let data = block.with_addr(layout.data(block as usize));
         data.write_bytes(0, layout.below + THREAD_CONTROL_BLOCK);
-        data.copy_from_nonoverlapping(segment.vaddr as *const u8, segment.filesz as usize);
+        data.copy_from_nonoverlapping(segment.init.as_ptr(), segment.init.len());
         block.with_addr(thread_pointer).cast::<usize>().write(thread_pointer);
     }
     thread_pointer as Word

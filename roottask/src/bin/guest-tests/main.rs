@@ -9,7 +9,7 @@
 //!                   io_port.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
-//!                   exhaustion.rs compaction.rs badges.rs
+//!                   exhaustion.rs compaction.rs badges.rs closures.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -25,6 +25,7 @@ extern crate alloc;
 
 mod arch;
 mod badges;
+mod closures;
 mod cnode;
 mod compaction;
 mod context;
@@ -90,6 +91,7 @@ const ALL: &[&[Test]] = &[
     ipc_buffer::TESTS,
     refusal::TESTS,
     badges::TESTS,
+    closures::TESTS,
     exhaustion::TESTS,
     compaction::TESTS,
 ];
