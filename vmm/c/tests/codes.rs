@@ -87,7 +87,7 @@ fn errors() -> Vec<Error> {
 }
 
 /// Codes that no error of the manager has.
-const OWN: [vmm_code_t; 9] = [
+const OWN: [vmm_code_t; 10] = [
     VMM_OK,
     VMM_NULL_POINTER,
     VMM_NOT_STARTED,
@@ -97,6 +97,7 @@ const OWN: [vmm_code_t; 9] = [
     VMM_HANDLER_RUNNING,
     VMM_NO_HANDLER,
     VMM_NOTHING_THERE,
+    VMM_OTHER_ERROR,
 ];
 
 #[test]
@@ -120,7 +121,7 @@ fn numbers_lead_to_codes_and_back() {
     for code in vmm_code_t::ALL {
         assert_eq!(vmm_code_t::from_number(code as i32), Some(code));
     }
-    for number in [-1, 54, 99, 112, 201, i32::MIN, i32::MAX] {
+    for number in [-1, 54, 99, 112, 202, i32::MIN, i32::MAX] {
         assert_eq!(vmm_code_t::from_number(number), None);
     }
 }

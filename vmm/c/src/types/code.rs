@@ -148,6 +148,8 @@ pub enum vmm_code_t {
     /// unmaps or protects, the first pages stay done (vmm_error_detail says how many), and making
     /// it again does the rest.
     VMM_KERNEL_REFUSED = 200,
+    /// The manager told of an error that this library has no code for.
+    VMM_OTHER_ERROR = 201,
 }
 
 /// Whose fault a refused request is, and so what to do about it.

@@ -8,7 +8,7 @@ use super::code::vmm_code_t::{self, *};
 impl vmm_code_t {
     /// Every code, in the order of their numbers.
     #[rustfmt::skip]
-    pub const ALL: [vmm_code_t; 67] = [
+    pub const ALL: [vmm_code_t; 68] = [
         VMM_OK, VMM_NULL_POINTER, VMM_NOT_STARTED, VMM_ALREADY_STARTED, VMM_BAD_BOOT_INFO,
         VMM_BAD_ARGUMENT, VMM_IN_POLICY, VMM_NO_IPC_BUFFER, VMM_HANDLER_RUNNING, VMM_NO_HANDLER,
         VMM_NOTHING_THERE, VMM_OUTSIDE_USER_SPACE, VMM_MISALIGNED, VMM_EMPTY_RANGE,
@@ -23,7 +23,7 @@ impl vmm_code_t {
         VMM_BAD_UNTYPED, VMM_STACK_TOO_SMALL, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS, VMM_OUT_OF_NODES, VMM_NO_ROOM,
         VMM_OUT_OF_MEMORY_TO_CUT, VMM_OUT_OF_ASIDS, VMM_OUT_OF_BADGES, VMM_OUT_OF_SPACE_NUMBERS,
         VMM_SHARED_TOO_OFTEN, VMM_OUT_OF_QUOTA, VMM_TOO_MANY_PINNED, VMM_TOO_MANY_PAGERS,
-        VMM_KERNEL_REFUSED,
+        VMM_KERNEL_REFUSED, VMM_OTHER_ERROR,
     ];
 
     /// The code with this number.
@@ -110,6 +110,7 @@ impl vmm_code_t {
             VMM_OUT_OF_QUOTA => c"out of quota",
             VMM_TOO_MANY_PINNED => c"as much pinned memory as there can be",
             VMM_TOO_MANY_PAGERS => c"as many pagers as there can be",
+            VMM_OTHER_ERROR => c"an error that has no code of its own",
             VMM_KERNEL_REFUSED => c"the kernel refused",
         }
     }

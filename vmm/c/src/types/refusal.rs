@@ -94,6 +94,8 @@ impl From<&Error> for vmm_code_t {
             Error::OutOfQuota { .. } => VMM_OUT_OF_QUOTA,
             Error::OutOfNodes(_) => VMM_OUT_OF_NODES,
             Error::Kernel { .. } => VMM_KERNEL_REFUSED,
+            // The tests name each error that there is.
+            _ => VMM_OTHER_ERROR,
         }
     }
 }
@@ -124,5 +126,6 @@ fn allocator_code(error: &AllocError) -> vmm_code_t {
         AllocError::OutOfSlots(_) => VMM_OUT_OF_SLOTS,
         AllocError::OutOfNodes(_) => VMM_OUT_OF_NODES,
         AllocError::Kernel { .. } => VMM_KERNEL_REFUSED,
+        _ => VMM_OTHER_ERROR,
     }
 }
