@@ -98,7 +98,9 @@ fn look(context: &mut Context, endpoint: cap::Endpoint) -> Outcome<Did> {
 fn move_pages(context: &mut Context, start: usize) -> Outcome<usize> {
     let (before, space) = (frames(context, start)?, context.space);
     let other = context.vmm.map(space, &RegionOptions::new(512))?;
-    context.vmm.unmap(space, other.start().bits(), 511)?;
+    // Of memory that is new to it: the first may have come beside pages that are to move.
+    context.vmm.unmap(space, other.start().bits(), 256)?;
+    context.vmm.unmap(space, other.start().bits() + 257 * PAGE, 255)?;
     for _ in 0..4 {
         if !context.vmm.compact(12)? {
             break;
@@ -113,21 +115,30 @@ fn move_pages(context: &mut Context, start: usize) -> Outcome<usize> {
 /// A85, A87.
 fn threads_see_every_word_right_while_their_pages_move(context: &mut Context) -> Outcome {
     let options = RegionOptions::new(WRITERS * PAGES).named("written").movable(true);
-    let region = context.vmm.map(context.space, &options)?;
+    let region = context.vmm.reserve(context.space, &options)?;
     let start = region.start().bits();
-    for page in 0..WRITERS * PAGES {
-        words(start + page * PAGE, 1).fill((page % PAGES) as Word);
-    }
-    STOP.store(false, Relaxed);
     let mut endpoints = Vec::new();
+    let mut writers = Vec::new();
     for writer in 0..WRITERS {
         let endpoint = context.vmm.allocate(Blueprint::Endpoint)?;
         // Of our own priority, so that it is let run in the midst of a move as well.
         let options = ThreadOptions { priority: 255, ..ThreadOptions::new("writer") };
         let options = options.answered_at(endpoint.slot());
         let argument = start + writer * PAGES * PAGE;
-        context.prepare_with(&options, endpoint, write_and_read, argument)?.start()?;
+        writers.push(context.prepare_with(&options, endpoint, write_and_read, argument)?);
         endpoints.push(cap_of(endpoint));
+    }
+    // No frame is ready beside one that stays: pages that came there would stay with it.
+    context.vmm.trim()?;
+    let ready = context.vmm.stats().allocator.ready_bytes / PAGE;
+    let stays = context.vmm.map(context.space, &RegionOptions::new(ready.max(1)))?;
+    context.vmm.populate(context.space, start, WRITERS * PAGES)?;
+    for page in 0..WRITERS * PAGES {
+        words(start + page * PAGE, 1).fill((page % PAGES) as Word);
+    }
+    STOP.store(false, Relaxed);
+    for writer in writers {
+        writer.start()?;
     }
     let (counted, mut moved, mut touches) = (context.vmm.stats().moved_pages, 0, 0);
     let outcome = (|| {
@@ -164,6 +175,7 @@ fn threads_see_every_word_right_while_their_pages_move(context: &mut Context) ->
     );
     // The threads did write all the while, and met pages that were not there.
     check!(passes > Some(PAGES) && touches > 0);
+    context.vmm.release(stays)?;
     Ok(context.vmm.release(region)?)
 }
 

@@ -71,7 +71,7 @@ fn number(world: &World<'_>, bytes: &mut Bytes<'_>) -> u32 {
 }
 
 /// A region of the client's, or now and then of another's: its handle, first page, pages.
-fn region(world: &World<'_>, own: ClientId, bytes: &mut Bytes<'_>) -> (RegionHandle, u32, u32) {
+fn region(world: &World<'_>, own: ClientId, bytes: &mut Bytes<'_>) -> (RegionHandle, usize, u32) {
     let of = if bytes.one_in(12) { world.some_client(bytes).unwrap_or(own) } else { own };
     let known = world.clients.iter().find(|known| known.id == of);
     let regions = known.map_or(&[][..], |known| &known.regions[..]);
@@ -85,7 +85,7 @@ pub fn request(world: &World<'_>, own: ClientId, bytes: &mut Bytes<'_>) -> Reque
     let kind = bytes.below(48);
     let (handle, first, pages) = region(world, own, bytes);
     let skipped = bytes.below(pages as usize) as u32;
-    let start = first.wrapping_add(skipped * PAGE);
+    let start = first.wrapping_add(skipped as usize * PAGE);
     let some = 1 + bytes.below((pages - skipped.min(pages)) as usize) as u32;
     let known = world.clients.iter().find(|known| known.id == own);
     let told = |bytes: &mut Bytes<'_>| {
@@ -101,9 +101,9 @@ pub fn request(world: &World<'_>, own: ClientId, bytes: &mut Bytes<'_>) -> Reque
         0..=4 => Request::Reserve(Reserve {
             pages: bytes.pick(&[1, 4, 9, 20, 70, 200]),
             address: match bytes.below(4) {
-                0 => bytes.below(0xe0) as u32 * 0x10_0000,
+                0 => bytes.below(0xe0) * 0x10_0000,
                 // Across the line between two page tables.
-                1 => 0x9000_0000 + (1 + bytes.below(3) as u32) * 0x40_0000 - 3 * PAGE,
+                1 => 0x9000_0000 + (1 + bytes.below(3)) * 0x40_0000 - 3 * PAGE,
                 _ => 0,
             },
             rights: rights(bytes),

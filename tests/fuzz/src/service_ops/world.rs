@@ -14,15 +14,15 @@ const MOST: usize = 5;
 /// The number of [`Request::Supply`], which charges who gets the page.
 const SUPPLY: u32 = 22;
 /// Bytes of a page.
-pub const PAGE: u32 = 4096;
+pub const PAGE: usize = 4096;
 
 /// What a client knows.
 pub struct Known {
     pub id: ClientId,
     /// Handle, first page, pages.
-    pub regions: Vec<(RegionHandle, u32, u32)>,
+    pub regions: Vec<(RegionHandle, usize, u32)>,
     /// Addresses of IPC buffers, of its threads' too.
-    pub buffers: Vec<u32>,
+    pub buffers: Vec<usize>,
     /// Tickets of faults that it was told of.
     pub faults: Vec<u64>,
     /// Where the right to answer its wait for a fault is kept, and after which.
@@ -185,7 +185,7 @@ impl<'a> World<'a> {
             2 => self.former.get(bytes.below(self.former.len())).map_or(1, |client| client.badge()),
             _ => self.some_client(bytes).map_or(0, ClientId::badge),
         };
-        let words: Vec<u32> = (0..bytes.below(40)).map(|_| bytes.wild() as u32).collect();
+        let words: Vec<usize> = (0..bytes.below(40)).map(|_| bytes.wild()).collect();
         let label = match bytes.below(2) {
             0 => bytes.wild() as u32 & 0xf_ffff,
             _ => Request::Statistics.encode().label() & !0xfff | bytes.below(32) as u32,
@@ -194,7 +194,7 @@ impl<'a> World<'a> {
     }
 
     /// A message with this badge is received and answered.
-    pub fn message(&mut self, badge: usize, label: u32, words: &[u32], capabilities: usize) {
+    pub fn message(&mut self, badge: usize, label: u32, words: &[usize], capabilities: usize) {
         let sender = self.service.client_of_badge(badge);
         let before = self.usages();
         let message = Incoming { badge, label, words, capabilities };
@@ -219,7 +219,7 @@ impl<'a> World<'a> {
         let Some(known) = self.clients.iter_mut().find(|known| known.id == sender) else { return };
         if let Some(slot) = outcome.keep {
             let [low, high] = words else { panic!("{words:?} waits") };
-            known.waits = Some((slot, u64::from(*low) | u64::from(*high) << 32));
+            known.waits = Some((slot, *low as u64 | (*high as u64) << 32));
         }
         let Some(answer) = outcome.answer else { return };
         let answer = Answer::parse(answer.label(), answer.words()).expect("a sound answer");
@@ -241,9 +241,9 @@ impl<'a> World<'a> {
         let region = known.regions.get(bytes.below(known.regions.len()));
         let address = match region {
             Some(&(_, first, pages)) if !bytes.one_in(16) => {
-                first.wrapping_add(bytes.below(pages as usize + 1) as u32 * PAGE)
+                first.wrapping_add(bytes.below(pages as usize + 1) * PAGE)
             }
-            _ => bytes.wild() as u32,
+            _ => bytes.wild(),
         };
         let access = bytes.pick(&[Access::Write, Access::Read, Access::Execute]);
         let vspace = self.host.vmm.vspace(client.space()).expect("it lives");
