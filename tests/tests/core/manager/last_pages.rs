@@ -183,6 +183,7 @@ fn a_clone_without_memory_or_slots_for_it_cuts_no_large_page(target: Target) {
     let region = host.vmm.map(other, &large).expect("memory");
     let ready = host.vmm.map(other, &RegionOptions::new(pages).at(USER)).expect("memory");
     let own = host.own();
+    let some = host.vmm.map(own, &RegionOptions::new(64)).expect("memory");
     for pages in [64, 1] {
         let small = RegionOptions::new(pages).page_size(PageSize::Small);
         while host.vmm.map(own, &small).is_ok() {}
@@ -200,7 +201,8 @@ fn a_clone_without_memory_or_slots_for_it_cuts_no_large_page(target: Target) {
     assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0, "before any kernel call");
     assert_eq!(host.vmm.large_pages_in(region), Ok(pages), "it is large still");
     host.check();
-    // With slots for it, it is cut and cloned.
+    // With slots and page tables for it, it is cut and cloned.
+    host.vmm.release(some).expect("a region");
     slots.into_iter().for_each(|slot| host.vmm.free_slots(slot, 1).expect("it was taken"));
     host.vmm.clone_region(region, own, &anywhere).expect("there is memory");
     assert_eq!(host.vmm.large_pages_in(region), Ok(0));
