@@ -58,7 +58,7 @@ pub mod state_tests {
 pub use faults::decide::classify;
 pub use faults::report::FaultReport;
 pub use manager::vmm::Vmm;
-pub use page_tables::{AddressError, Geometry, PageRange, VirtAddr};
+pub use page_tables::{AddressError, Geometry, Level, PageRange, VirtAddr};
 pub use types::architecture::{Architecture, PAGE_BYTES};
 pub use types::boot::BootInfo;
 pub use types::error::{Error, NodeKind, Result};

@@ -10,8 +10,13 @@ pub struct Arch {
     /// Bits of the address below which each level's entries do not look, root first. An entry of
     /// a table of level `l` spans 2^`shifts[l]` bytes.
     pub shifts: [u8; 4],
-    /// Entries of a paging structure, as a logarithm.
-    pub index_bits: u8,
+    /// Entries of a paging structure of each level, as a logarithm.
+    pub index_bits: [u8; 4],
+    /// Whether the entries of a root behind user space are the kernel's: else the kernel has a root
+    /// of its own.
+    pub kernel_in_root: bool,
+    /// Whether the kernel halts when a capability to a table below the root is copied.
+    pub halts_at_copy: bool,
     /// The first address user space does not have (`PPTR_USER_TOP`).
     pub user_top: usize,
     /// Low bits of an ASID: the logarithm of a pool's entries (`asidLowBits`).
@@ -31,7 +36,9 @@ impl Arch {
     pub const IA32: Arch = Arch {
         sizes: ObjectSizes::IA32,
         shifts: [22, 12, 0, 0],
-        index_bits: 10,
+        index_bits: [10, 10, 0, 0],
+        kernel_in_root: true,
+        halts_at_copy: false,
         user_top: 0xe000_0000,
         asid_low_bits: 10,
         asid_high_bits: 2,
@@ -46,10 +53,56 @@ impl Arch {
     pub const X86_64: Arch = Arch {
         sizes: ObjectSizes::X86_64,
         shifts: [39, 30, 21, 12],
-        index_bits: 9,
+        index_bits: [9; 4],
+        kernel_in_root: true,
+        halts_at_copy: true,
         user_top: 0xffff_ff80_0000_0000,
         asid_low_bits: 9,
         asid_high_bits: 3,
+        guard_bits: 18,
+        badge_bits: 28,
+    };
+
+    /// Three levels below a root of two pages, as aarch64 has them where the kernel runs at EL2 with
+    /// 40 bits of physical addresses; frames of three sizes. Made up: no kernel is compared with it.
+    #[cfg(target_pointer_width = "64")]
+    pub const AARCH64: Arch = Arch {
+        sizes: ObjectSizes {
+            table_levels: 3,
+            root_table_bits: 13,
+            frame_bits: [12, 21, 30],
+            ..ObjectSizes::X86_64
+        },
+        shifts: [30, 21, 12, 0],
+        index_bits: [10, 9, 9, 0],
+        kernel_in_root: false,
+        halts_at_copy: false,
+        user_top: 1 << 40,
+        asid_low_bits: 9,
+        asid_high_bits: 7,
+        guard_bits: 18,
+        badge_bits: 28,
+    };
+
+    /// Sv39 of riscv64: three levels of 512 entries, frames of three sizes, small untypeds. Made up
+    /// likewise.
+    #[cfg(target_pointer_width = "64")]
+    pub const RISCV64: Arch = Arch {
+        sizes: ObjectSizes {
+            tcb_bits: 10,
+            notification_bits: 6,
+            table_levels: 3,
+            frame_bits: [12, 21, 30],
+            untyped_max_bits: 38,
+            ..ObjectSizes::X86_64
+        },
+        shifts: [30, 21, 12, 0],
+        index_bits: [9, 9, 9, 0],
+        kernel_in_root: true,
+        halts_at_copy: false,
+        user_top: 0x40_0000_0000,
+        asid_low_bits: 9,
+        asid_high_bits: 7,
         guard_bits: 18,
         badge_bits: 28,
     };
@@ -70,9 +123,14 @@ impl Arch {
         self.sizes.table_levels as usize - 1
     }
 
+    /// The entries of the longest table.
+    pub fn most_entries(&self) -> usize {
+        self.index_bits.iter().map(|&bits| 1 << bits).max().expect("levels")
+    }
+
     /// Which entry of a table of `level` translates `vaddr`.
     pub const fn index(&self, level: usize, vaddr: usize) -> usize {
-        (vaddr >> self.shifts[level]) & mask(self.index_bits)
+        (vaddr >> self.shifts[level]) & mask(self.index_bits[level])
     }
 
     /// The word `CNode_Mint` takes to give a CNode capability a guard (`seL4_CNode_CapData`).

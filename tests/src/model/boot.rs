@@ -93,6 +93,19 @@ impl BootConfig {
         }
     }
 
+    /// The same on an architecture that is made up.
+    #[cfg(target_pointer_width = "64")]
+    pub fn made_up(arch: Arch) -> BootConfig {
+        let most = arch.sizes.untyped_max_bits;
+        BootConfig {
+            arch,
+            ram: split_region(0x50_1230, 0x1fe_0000, most),
+            devices: split_region(0x200_0000, 0xfec0_0000, most),
+            image_vaddr: 0x40_0000,
+            ..BootConfig::ia32()
+        }
+    }
+
     /// A small machine on IA32, for tests of one rule: 1024 slots, and RAM untypeds of 2^22, 2^16,
     /// 2^12, 2^12 and 2^7 bytes, a device untyped of 2^22, in this order.
     pub fn small() -> BootConfig {
@@ -226,7 +239,7 @@ impl<'p> Boot<'p> {
         self.put(slot::DOMAIN, Cap::Domain);
         self.put(slot::IRQ_CONTROL, Cap::IrqControl);
 
-        let root = self.object(ObjectKind::Table, sizes.table_bits);
+        let root = self.object(ObjectKind::Table, sizes.root_table_bits);
         let place = Place { asid: INITIAL_ASID, vaddr: 0 };
         let vspace = Cap::Table { base: root, level: 0, mapped: Some(place) };
         self.put(slot::VSPACE, vspace);

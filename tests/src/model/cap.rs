@@ -192,6 +192,7 @@ impl Cap {
             Cap::Tcb { base } | Cap::Zombie { base, remains: Remains::Tcb, .. } => {
                 Some((base, sizes.tcb_bits))
             }
+            Cap::Table { base, level: 0, .. } => Some((base, sizes.root_table_bits)),
             Cap::Table { base, .. } => Some((base, sizes.table_bits)),
             Cap::AsidPool { base, .. } => Some((base, sizes.asid_pool_bits)),
             Cap::Null | Cap::AsidControl | Cap::IrqControl | Cap::IoPort { .. } | Cap::Domain => {

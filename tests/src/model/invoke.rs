@@ -83,7 +83,7 @@ impl ModelKernel<'_> {
     /// there (`Mode_deriveCap`), and halts.
     pub(super) fn derived(&self, source: SlotId, cap: Cap) -> KernelResult<Cap> {
         match cap {
-            Cap::Table { level: 1, .. } if self.arch.leaf_level() > 1 => {
+            Cap::Table { level: 1, .. } if self.arch.halts_at_copy => {
                 panic!("the kernel halts: a capability to a PDPT is copied")
             }
             Cap::Zombie { .. } | Cap::IrqControl => Ok(Cap::Null),

@@ -57,11 +57,11 @@ const KERNEL_TABLE: usize = usize::MAX - 0xffff;
 
 impl Tables {
     pub(super) fn new(arch: &Arch) -> Tables {
-        let mut tables = Tables { by_base: BTreeMap::new(), entries: 1 << arch.index_bits };
+        let mut tables = Tables { by_base: BTreeMap::new(), entries: arch.most_entries() };
         // On x86_64 the kernel's part has all its levels. Their last entries are these.
         let leaf = arch.leaf_level();
-        for level in 1..leaf.max(2) - 1 {
-            let last = tables.entries - 1;
+        for level in (1..leaf.max(2) - 1).filter(|_| arch.kernel_in_root) {
+            let last = mask(arch.index_bits[level]);
             tables.set(KERNEL_TABLE + level, last, Entry::Table(KERNEL_TABLE + level + 1));
         }
         tables
@@ -140,8 +140,9 @@ impl ModelKernel<'_> {
     /// An entry. Those of a root that lie in the kernel's part are the same in every VSpace: large
     /// pages of the kernel's, and a table of the kernel's at the very end.
     pub(super) fn entry(&self, level: usize, table: usize, index: usize) -> Entry {
-        if level == 0 && index >= self.arch.index(0, self.arch.user_top) {
-            if index == mask(self.arch.index_bits) {
+        if level == 0 && self.arch.kernel_in_root && index >= self.arch.index(0, self.arch.user_top)
+        {
+            if index == mask(self.arch.index_bits[0]) {
                 return Entry::Table(KERNEL_TABLE + 1);
             }
             let (rights, cache) = (VmRights::KernelOnly, CachePolicy::WriteBack);

@@ -1,7 +1,11 @@
 //! Machines to boot: how much memory, how many slots, how much book-keeping to start with.
 
+#[cfg(target_pointer_width = "64")]
+use crate::model::Arch;
 use crate::model::BootConfig;
 use vmm::Architecture;
+#[cfg(target_pointer_width = "64")]
+use vmm::{Geometry, Level};
 
 /// The architectures everything is tested on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +15,30 @@ pub enum Target {
     /// Its addresses do not fit in a word of a host of 32 bits.
     #[cfg(target_pointer_width = "64")]
     X86_64,
+    /// Made up: three levels below a root of two pages, frames of three sizes.
+    #[cfg(target_pointer_width = "64")]
+    Aarch64,
+    /// Made up: three levels, frames of three sizes, untypeds of 256 GiB at the most.
+    #[cfg(target_pointer_width = "64")]
+    Riscv64,
+}
+
+/// Levels of tables that hold frames of 1 GiB, 2 MiB and 4 KiB, below a root with 2^N entries.
+#[cfg(target_pointer_width = "64")]
+struct ThreeLevels<const N: u8>;
+
+#[cfg(target_pointer_width = "64")]
+impl<const N: u8> ThreeLevels<N> {
+    const LEVELS: [Level; 3] = [
+        Level { entry_bits: 30, index_bits: N, holds_frames: true },
+        Level { entry_bits: 21, index_bits: 9, holds_frames: true },
+        Level { entry_bits: 12, index_bits: 9, holds_frames: true },
+    ];
+
+    fn architecture(arch: Arch, user_end: usize) -> Architecture {
+        let geometry = Geometry { levels: &Self::LEVELS, page_bits: 12, user_end };
+        Architecture { sizes: arch.sizes, geometry }
+    }
 }
 
 impl Target {
@@ -20,6 +48,10 @@ impl Target {
             Target::Ia32 => Architecture::IA32,
             #[cfg(target_pointer_width = "64")]
             Target::X86_64 => Architecture::X86_64,
+            #[cfg(target_pointer_width = "64")]
+            Target::Aarch64 => ThreeLevels::<10>::architecture(Arch::AARCH64, self.user_end()),
+            #[cfg(target_pointer_width = "64")]
+            Target::Riscv64 => ThreeLevels::<9>::architecture(Arch::RISCV64, self.user_end()),
         }
     }
 
@@ -28,7 +60,27 @@ impl Target {
         match self {
             Target::Ia32 => 22,
             #[cfg(target_pointer_width = "64")]
-            Target::X86_64 => 21,
+            _ => 21,
+        }
+    }
+
+    /// Bytes of a word.
+    pub fn word_bytes(self) -> usize {
+        match self {
+            Target::Ia32 => 4,
+            #[cfg(target_pointer_width = "64")]
+            _ => 8,
+        }
+    }
+
+    /// How many levels of tables there are below the root.
+    pub fn levels_below_root(self) -> usize {
+        match self {
+            Target::Ia32 => 1,
+            #[cfg(target_pointer_width = "64")]
+            Target::X86_64 => 3,
+            #[cfg(target_pointer_width = "64")]
+            _ => 2,
         }
     }
 
@@ -37,7 +89,7 @@ impl Target {
         match self {
             Target::Ia32 => 512,
             #[cfg(target_pointer_width = "64")]
-            Target::X86_64 => 1024,
+            _ => 1024,
         }
     }
 
@@ -47,6 +99,10 @@ impl Target {
             Target::Ia32 => 0xe000_0000,
             #[cfg(target_pointer_width = "64")]
             Target::X86_64 => 0x7fff_ffff_f000,
+            #[cfg(target_pointer_width = "64")]
+            Target::Aarch64 => 0xff_ffff_f000,
+            #[cfg(target_pointer_width = "64")]
+            Target::Riscv64 => 0x3f_ffff_f000,
         }
     }
 
@@ -60,6 +116,10 @@ impl Target {
             Target::Ia32 => BootConfig::ia32(),
             #[cfg(target_pointer_width = "64")]
             Target::X86_64 => BootConfig::x86_64(),
+            #[cfg(target_pointer_width = "64")]
+            Target::Aarch64 => BootConfig::made_up(Arch::AARCH64),
+            #[cfg(target_pointer_width = "64")]
+            Target::Riscv64 => BootConfig::made_up(Arch::RISCV64),
         }
     }
 }

@@ -5,9 +5,9 @@
 
 use page_tables::{AddressError, Geometry, VirtAddr};
 
-use crate::support::{PAGE, Target, on_both};
+use crate::support::{PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     an_address_is_aligned_to_any_power_of_two,
     an_address_does_not_wrap,
     a_range_ends_where_user_space_ends,

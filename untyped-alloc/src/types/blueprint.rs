@@ -54,10 +54,12 @@ pub struct ObjectSizes {
     pub endpoint_bits: u8,
     /// A notification.
     pub notification_bits: u8,
-    /// Any paging structure; they have one size on x86.
+    /// Any paging structure but the root.
     pub table_bits: u8,
     /// How many levels of paging structures there are.
     pub table_levels: u8,
+    /// The root of an address space: larger than the other tables on some architectures.
+    pub root_table_bits: u8,
     /// The frame sizes there are, smallest first; unused entries are 0.
     pub frame_bits: [u8; 3],
     /// The untyped an ASID pool is made of.
@@ -82,6 +84,7 @@ impl ObjectSizes {
         notification_bits: 4,
         table_bits: 12,
         table_levels: 2,
+        root_table_bits: 12,
         frame_bits: [12, 22, 0],
         asid_pool_bits: 12,
         ipc_buffer_bits: 9,
@@ -99,6 +102,7 @@ impl ObjectSizes {
         notification_bits: 5,
         table_bits: 12,
         table_levels: 4,
+        root_table_bits: 12,
         frame_bits: [12, 21, 0],
         asid_pool_bits: 12,
         ipc_buffer_bits: 10,
@@ -129,6 +133,7 @@ impl ObjectSizes {
             Blueprint::Frame { size_bits } => {
                 (size_bits != 0 && self.frame_bits.contains(&size_bits)).then_some(size_bits)
             }
+            Blueprint::Table { level: 0 } => Some(self.root_table_bits),
             Blueprint::Table { level } => (level < self.table_levels).then_some(self.table_bits),
         }
     }

@@ -49,6 +49,9 @@ const _: () = {
         let holds_frames = level + 1 > vspace_levels::HIGHEST_LEVEL_WITH_PAGE_ENTRIES;
         assert!(shape.holds_frames == holds_frames);
         match TranslationTableObjectType::from_level(level) {
+            Some(table) if level == 0 => {
+                assert!(sizes.root_table_bits == bits(table.blueprint()));
+            }
             Some(table) => assert!(sizes.table_bits == bits(table.blueprint())),
             None => panic!("the bindings lack a level"),
         }

@@ -4,9 +4,9 @@ use untyped_alloc::Blueprint;
 use vmm_tests::model::CallKind;
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, Target, on_each};
 
-on_both!(
+on_each!(
     a_thousand_frames_cost_ten_calls,
     endpoints_come_many_at_a_time,
     a_small_need_clears_the_smallest_untyped,

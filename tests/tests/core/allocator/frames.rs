@@ -3,9 +3,9 @@
 use untyped_alloc::{AllocatedFrames, Blueprint, Error, Frames};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, Target, on_each};
 
-on_both!(
+on_each!(
     fresh_frames_are_clean,
     used_frames_are_dirty_and_unused_ones_stay_clean,
     frames_come_back_one_by_one,

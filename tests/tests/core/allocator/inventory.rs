@@ -3,9 +3,9 @@
 use untyped_alloc::{BlockInfo, Blueprint, ObjectState, Usage};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, Target, on_each};
 
-on_both!(
+on_each!(
     fresh_memory_is_free_and_in_order,
     objects_lie_where_the_kernel_has_put_them,
     what_is_free_adds_up,

@@ -3,9 +3,9 @@
 use untyped_alloc::{Blueprint, Error};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, PAGE, Target, on_both};
+use crate::support::{Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     every_kind_of_object_can_be_had,
     objects_made_together_lie_together,
     a_freed_object_is_gone_and_its_id_stale,

@@ -3,9 +3,9 @@
 use untyped_alloc::{Blueprint, Error};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, PAGE, Target, on_both};
+use crate::support::{Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     any_page_of_a_device_can_be_had,
     a_device_comes_back_whole,
     ram_can_be_had_by_address,

@@ -3,9 +3,9 @@
 use untyped_alloc::{Blame, Blueprint, CPtr, Error, NodeKind, Result, UntypedInfo};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, Target, on_each};
 
-on_both!(
+on_each!(
     requests_that_make_no_sense,
     ids_that_are_not_ours,
     addresses_that_are_not_there,

@@ -3,9 +3,9 @@
 use untyped_alloc::{Blueprint, CPtr, Error, KernelError};
 
 use super::bench::{Bench, FRAME};
-use crate::support::{Machine, Target, on_both};
+use crate::support::{Machine, Target, on_each};
 
-on_both!(
+on_each!(
     slots_come_empty_and_consecutive,
     slots_are_given_back_once,
     slots_that_were_never_handed_out_are_refused,

@@ -9,9 +9,9 @@ use vmm::{Blame, Error};
 use vmm_tests::model::Arena;
 
 use super::scenario::{ALL, Leaves, Scenario, Things, take_down};
-use crate::support::{Essence, Fixture, Machine, Snapshot, Target, on_both};
+use crate::support::{Essence, Fixture, Machine, Snapshot, Target, on_each};
 
-on_both!(a_refused_call_leaves_nothing_behind);
+on_each!(a_refused_call_leaves_nothing_behind);
 
 /// `DeleteFirst` is not among them: where an identifier is assigned it says that a pool is full.
 const ERRORS: [KernelError; 4] = [

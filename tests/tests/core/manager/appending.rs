@@ -8,9 +8,9 @@ use vmm::{
 use vmm_tests::model::{CallKind, SharedModel};
 
 use super::FREE;
-use crate::support::{Fixture, PAGE, Target, on_both};
+use crate::support::{Fixture, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     page_after_page_is_as_pages_at_once,
     appending_ends_with_its_region,
     appending_ends_where_something_is_mapped,

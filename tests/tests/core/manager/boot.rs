@@ -6,9 +6,9 @@ use vmm::{RegionOptions, Result, ThreadCSpace, Vmm};
 use vmm_tests::model::{Arena, ModelKernel, SharedModel};
 
 use super::FREE;
-use crate::support::{BootParts, Fixture, Machine, PAGE, Target, on_both};
+use crate::support::{BootParts, Fixture, Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     starting_makes_no_kernel_call,
     what_the_boot_mapped_is_recorded,
     nothing_is_ever_mapped_over_it,

@@ -3,9 +3,9 @@
 use vmm::{Blueprint, CachePolicy, Error, RegionOptions, Rights, TlsImage};
 use vmm_tests::model::{AccessFault, Cap};
 
-use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
+use crate::support::{Fixture, PAGE, Snapshot, Target, on_each};
 
-on_both!(
+on_each!(
     an_ipc_buffer_has_a_frame_of_its_own,
     with_an_unmapped_page_on_either_side,
     a_thread_is_given_the_capability_that_is_mapped,
@@ -283,7 +283,7 @@ fn what_is_no_arena_gives_no_buffer(target: Target) {
 /// the alignment, no place nearer to the thread pointer would do, and all else is zero.
 fn thread_local_storage_lies_where_any_linker_wants_it(target: Target) {
     let mut host = Fixture::small(target);
-    let word = if matches!(target, Target::Ia32) { 4 } else { 8 };
+    let word = target.word_bytes();
     let spaces = [host.own(), host.vmm.create_space().expect("a space")];
     for align in [1, 2, 4, 32, 4096] {
         for address in [0x804_9000, 0x804_9001, 0x804_9014, 0x804_9fff] {

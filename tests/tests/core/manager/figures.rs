@@ -10,9 +10,9 @@ use vmm::{Blueprint, RegionOptions, Rights, SpaceId};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+use crate::support::{Fixture, Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     each_figure_of_a_space_is_counted,
     each_figure_of_the_manager_is_counted,
     each_figure_of_memory_is_counted,
@@ -38,7 +38,7 @@ fn each_figure_of_a_space_is_counted(target: Target) {
     let mut host = Fixture::small(target);
     let space = space(&mut host);
     let (all, free) = (target.user_end() / PAGE, FREE / PAGE);
-    let levels = if matches!(target, Target::Ia32) { 1 } else { 3 };
+    let levels = target.levels_below_root();
     let figures = |host: &Fixture<'_>, expected: [usize; 6]| {
         let stats = host.vmm.space_stats(space).expect("a space");
         let found = [stats.mapped_pages, stats.regions, stats.extents, stats.tables];
@@ -424,7 +424,7 @@ fn a_dump_of_a_space_has_a_line_for_each_region_and_each_hole(target: Target) {
     host.vmm.reserve(space, &none.inside(others).named("none")).expect("room");
     let mut written = String::new();
     host.vmm.dump(space, &mut written).expect("a string takes it");
-    let tables = if matches!(target, Target::Ia32) { 1 } else { 3 };
+    let tables = target.levels_below_root();
     // Two pages before the region's first are the null page and its guard.
     let below = FREE / PAGE - 2;
     let above = target.user_end() / PAGE - (FREE + 0x20_0000) / PAGE;
@@ -525,7 +525,8 @@ fn mapping_over_the_ends_of_tables_never_lacks_a_node(target: Target) {
     let mut host = Fixture::new(Machine::roomy(target).pool(16));
     let own = host.own();
     // The ends of what an entry of the root covers.
-    let (bits, ends) = if matches!(target, Target::Ia32) { (22, 260..420) } else { (39, 1..61) };
+    let bits = target.architecture().geometry.levels[0].entry_bits;
+    let ends = if matches!(target, Target::Ia32) { 260..420 } else { 1..61 };
     for round in ends {
         let at = (round << bits) - 4 * PAGE;
         let mapped = host.vmm.map(own, &RegionOptions::new(8).at(at));

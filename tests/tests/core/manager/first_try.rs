@@ -5,9 +5,9 @@ use vmm::{Blame, Error, RegionOptions};
 use vmm_tests::model::Arena;
 
 use super::FREE;
-use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+use crate::support::{Fixture, Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     right_after_boot_any_size_is_mapped_at_once,
     beside_any_number_of_used_spans_too,
     sparse_regions_are_cloned_at_once,

@@ -7,9 +7,9 @@ use vmm::{Error, PageSize, RegionOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, PAGE, Target, on_both};
+use crate::support::{Fixture, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     decommitting_stops_after_as_many_pages_as_were_asked_for,
     a_large_page_is_decommitted_whole_and_the_next_is_not,
     cloning_stops_after_as_many_pages_as_were_asked_for,

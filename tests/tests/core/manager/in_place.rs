@@ -5,9 +5,9 @@ use vmm::{Error, RegionOptions, Rights};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
+use crate::support::{Fixture, PAGE, Snapshot, Target, on_each};
 
-on_both!(
+on_each!(
     no_page_is_absent_while_it_is_protected,
     so_are_pages_that_are_cloned,
     without_the_thread_each_is_mapped_anew,

@@ -3,9 +3,9 @@
 use vmm::{Blame, Blueprint, Error, Objects, RegionOptions, Rights};
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, PAGE, Target, on_both};
+use crate::support::{Fixture, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     frames_that_are_mapped_are_not_freed,
     slots_of_mapped_frames_are_not_given_back,
     slots_that_the_manager_uses_are_nobodys_to_give_back,

@@ -6,9 +6,9 @@ use untyped_alloc::Rights;
 use vmm::{Blueprint, Error, PageSize, RegionOptions, SpaceId};
 
 use super::FREE;
-use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+use crate::support::{Fixture, Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     pages_shared_are_given_back_one_by_one_by_either_side,
     pages_cloned_are_given_back_one_by_one_by_either_side,
     owners_of_single_shared_pages_give_them_back,

@@ -6,9 +6,9 @@ use vmm::{Backing, CachePolicy, Error, PageSize, RegionOptions, Rights, SpaceId}
 use vmm_tests::model::{AccessFault, CallKind};
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_both};
+use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_each};
 
-on_both!(
+on_each!(
     every_space_has_memory_of_its_own,
     fresh_memory_is_clear,
     so_is_memory_that_was_another_s,

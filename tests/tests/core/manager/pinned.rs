@@ -6,9 +6,9 @@ use vmm::{
 };
 
 use super::FREE;
-use crate::support::{Fixture, PAGE, Target, on_both};
+use crate::support::{Fixture, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     the_own_space_is_not_cloned,
     pinned_memory_stays_as_it_is,
     what_is_unpinned_is_memory_like_any_other,

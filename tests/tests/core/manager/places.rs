@@ -3,9 +3,9 @@
 use vmm::{Error, Placement, RegionOptions, Rights};
 
 use super::FREE;
-use crate::support::{Fixture, PAGE, Target, on_both};
+use crate::support::{Fixture, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     a_region_goes_where_it_is_told,
     anywhere_is_the_smallest_hole_that_fits,
     a_hole_that_fits_is_found_behind_many_that_do_not,

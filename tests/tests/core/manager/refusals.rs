@@ -7,9 +7,9 @@ use vmm::{
 };
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+use crate::support::{Fixture, Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     ranges_that_are_no_ranges,
     ranges_that_leave_their_region,
     ranges_with_holes_and_without,

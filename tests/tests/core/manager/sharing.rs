@@ -3,9 +3,9 @@
 use vmm::{Backing, CachePolicy, Error, PageSize, Quota, RegionOptions, Rights, Supply};
 
 use super::FREE;
-use crate::support::{Fixture, PAGE, Target, on_both};
+use crate::support::{Fixture, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     a_share_is_cached_as_its_source,
     what_is_cached_in_another_way_is_not_shared_there,
     a_clone_that_is_refused_cuts_no_large_page,

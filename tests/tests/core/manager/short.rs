@@ -5,9 +5,9 @@
 use vmm::{Error, PageSize, Quota, RegionId, RegionOptions, Resource};
 
 use super::FREE;
-use crate::support::{Fixture, Machine, PAGE, Target, on_both};
+use crate::support::{Fixture, Machine, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     freed_large_pages_serve_small_ones,
     ready_large_pages_serve_one_small_page,
     ready_small_frames_serve_large_pages,

@@ -10,9 +10,9 @@ use vmm::{Blueprint, Error, Object, PageSize, RegionOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_both};
+use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_each};
 
-on_both!(
+on_each!(
     a_frame_that_was_being_zeroed_is_nobodys_until_it_is_unmapped,
     so_is_the_new_frame_of_a_page_under_copy_on_write,
     so_are_the_small_frames_for_a_large_page,

@@ -5,9 +5,9 @@
 use vmm::{Blueprint, CPtr, FaultEndpoint, ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec};
 use vmm_tests::model::Cap;
 
-use crate::support::{Fixture, Snapshot, Target, on_both};
+use crate::support::{Fixture, Snapshot, Target, on_each};
 
-on_both!(a_thread_runs_in_the_spaces_that_it_was_given);
+on_each!(a_thread_runs_in_the_spaces_that_it_was_given);
 
 /// Where the object of a capability lies.
 fn base(cap: Cap) -> Option<usize> {

@@ -3,9 +3,9 @@
 use vmm::{Error, RegionOptions, Rights, TlsImage};
 
 use super::{FREE, tagged};
-use crate::support::{Fixture, PAGE, Target, on_both};
+use crate::support::{Fixture, PAGE, Target, on_each};
 
-on_both!(
+on_each!(
     what_one_side_of_a_clone_is_written_does_not_show_in_the_other,
     variables_of_one_thread_are_no_other_s,
     what_is_shared_shows_what_is_written_everywhere,
@@ -45,7 +45,7 @@ fn what_one_side_of_a_clone_is_written_does_not_show_in_the_other(target: Target
 /// A9, A35: thread-local storage is a clone whose thread pointer is written.
 fn variables_of_one_thread_are_no_other_s(target: Target) {
     let mut host = Fixture::roomy(target);
-    let word = if matches!(target, Target::Ia32) { 4 } else { 8 };
+    let word = target.word_bytes();
     for space in [host.own(), host.vmm.create_space().expect("memory")] {
         let image = TlsImage { init: b"variables", memory_bytes: 5000, align: 16, address: 0 };
         let original = host.vmm.allocate_tls(space, &image, "original").expect("memory");

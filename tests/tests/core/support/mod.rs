@@ -26,7 +26,7 @@ pub fn explore_with<S: Strategy>(strategy: S, cases: u32, test: impl Fn(S::Value
     }
 }
 
-/// Makes a test of each function, which takes a [`Target`], for each architecture.
+/// Makes a test of each function, which takes a [`Target`], for each architecture that it runs on.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod ia32 {
@@ -39,3 +39,19 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// The same, and for two that are described and not run on. What takes long is left to `on_both`.
+macro_rules! on_each {
+    ($($name:ident),* $(,)?) => {
+        $crate::support::on_both!($($name),*);
+        #[cfg(target_pointer_width = "64")]
+        mod aarch64 {
+            $(#[test] fn $name() { super::$name($crate::support::Target::Aarch64) })*
+        }
+        #[cfg(target_pointer_width = "64")]
+        mod riscv64 {
+            $(#[test] fn $name() { super::$name($crate::support::Target::Riscv64) })*
+        }
+    };
+}
+pub(crate) use on_each;
