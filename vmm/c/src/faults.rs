@@ -92,6 +92,11 @@ impl Policy {
             ThreadFault::Capability { ip, cptr, .. } => (VMM_CAP_FAULT, cptr, ip, false),
             ThreadFault::UnknownSyscall { ip, number } => (VMM_UNKNOWN_SYSCALL, number, ip, false),
             ThreadFault::Exception { ip, number, .. } => (VMM_EXCEPTION, number, ip, false),
+            // Of a kernel that knows more of them than the header.
+            _ => {
+                sel4::debug_print!("{incident}");
+                return Verdict::Suspend;
+            }
         };
         let fault = vmm_fault_t {
             thread: incident.id.into(),

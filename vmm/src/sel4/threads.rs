@@ -136,6 +136,8 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// [`JoinError::Faulted`]; [`JoinError::Manager`] with [`crate::Error::Kernel`].
+    // The fault is returned whole: a thread ends once.
+    #[allow(clippy::result_large_err)]
     pub fn join(mut self, vmm: &mut Vmm<'static, Sel4>) -> core::result::Result<T, JoinError> {
         self.wait();
         let result = match self.end {

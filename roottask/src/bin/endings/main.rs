@@ -12,7 +12,7 @@ use sel4::{cap, MessageInfoBuilder, Word};
 use sel4_root_task::{abort, debug_print, debug_println, root_task, Never};
 use vmm::sel4::faults::{start, HandlerOptions, Incident, PagerCall, SharedManager, Verdict};
 use vmm::sel4::{start as start_manager, BootPool};
-use vmm::{Backing, Blueprint, CPtr, RegionOptions, ThreadCSpace};
+use vmm::{Backing, Blueprint, RegionOptions, ThreadCSpace};
 
 static POOL: BootPool<32> = BootPool::new();
 static MANAGER: SharedManager = SharedManager::new();
