@@ -173,4 +173,6 @@ class Debug(EndsTest):
 
 
 if __name__ == "__main__":
+    # Below nohup it is ignored, and whoever is started here would ignore it too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     unittest.main()

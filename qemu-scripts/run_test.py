@@ -161,4 +161,6 @@ class CommandLineTest(ScriptTest):
 
 
 if __name__ == "__main__":
+    # Below nohup it is ignored, and whoever is started here would ignore it too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     unittest.main()

@@ -498,7 +498,6 @@ x86_64_lane() {
     check "clippy, target, x86_64" target_clippy debug
     check "clippy, clients, x86_64" client_clippy debug
     check "documentation, target, x86_64" target_docs
-    check "cargo check --workspace --all-targets, target, x86_64" target_all_targets debug
     check "the template, copied out: cargo run, x86_64" template_runs --config .cargo/x86_64.toml
     check "demo, x86_64, release kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --release-kernel
     check "demo, x86_64, debug kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --memory 2G
