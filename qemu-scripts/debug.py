@@ -24,6 +24,10 @@ KINDS = {  # as untyped-alloc's dump.rs has them
 }
 
 
+# In the order of their numbers in a chunk's `room`.
+ROOM_KINDS = ("Untyped", "Tcb", "Endpoint", "Notification", "CNode", "Frame", "Table")
+
+
 class Elf(NamedTuple):
     """Where an ELF file has what is read of it here, and its word."""
 
@@ -407,12 +411,11 @@ def describe_chunk(chunk):
     mask = (1 << count) - 1
     maps = chunk["objects"]
     free, flag = (int.from_bytes(bytes_of(maps[f]), "little") & mask for f in ("free", "flag"))
-    kind, details = variant(option(chunk["blueprint"]))
-    numbers = {}
-    if details.type.code == gdb.TYPE_CODE_STRUCT:
-        numbers = {field.name: number(details[field]) for field in details.type.fields()}
-    name = KINDS[kind].format(**numbers)
-    if kind == "Table" and numbers["level"] == 0:
+    # Class, kind and size in one word: state/room.rs of untyped-alloc.
+    room = number(chunk["room"])
+    kind, size = ROOM_KINDS[room >> 8 & 0xFF], room & 0xFF
+    name = KINDS[kind].format(size_bits=size, radix_bits=size, level=size)
+    if kind == "Table" and size == 0:
         name = "VSpace roots"
     ready, clear = free.bit_count(), (free & flag).bit_count()
     return f"{number(chunk['live'])} of {count} {name} in use, {ready} ready, {clear} of them clear"
