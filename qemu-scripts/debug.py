@@ -13,19 +13,16 @@ import gdb
 MANAGER = "vmm::manager::vmm::Vmm<vmm::sel4::kernel::Sel4>"
 OWN_SPACE = "vmm::sel4::kernel::OWN_SPACE"
 PAGE_BITS = 12
-KINDS = {  # as untyped-alloc's dump.rs has them
-    "Tcb": "threads",
-    "Endpoint": "endpoints",
-    "Notification": "notifications",
-    "Untyped": "untypeds of 2^{size_bits}",
-    "CNode": "CNodes of 2^{radix_bits} slots",
-    "Frame": "frames of 2^{size_bits}",
-    "Table": "page tables of level {level}",
-}
-
-
-# In the order of their numbers in a chunk's `room`.
-ROOM_KINDS = ("Untyped", "Tcb", "Endpoint", "Notification", "CNode", "Frame", "Table")
+# As untyped-alloc's dump.rs has them, in the order of their numbers in a chunk's `room` (state/room.rs).
+KINDS = (
+    "untypeds of 2^{size}",
+    "threads",
+    "endpoints",
+    "notifications",
+    "CNodes of 2^{size} slots",
+    "frames of 2^{size}",
+    "page tables of level {size}",
+)
 
 
 class Elf(NamedTuple):
@@ -411,11 +408,9 @@ def describe_chunk(chunk):
     mask = (1 << count) - 1
     maps = chunk["objects"]
     free, flag = (int.from_bytes(bytes_of(maps[f]), "little") & mask for f in ("free", "flag"))
-    # Class, kind and size in one word: state/room.rs of untyped-alloc.
     room = number(chunk["room"])
-    kind, size = ROOM_KINDS[room >> 8 & 0xFF], room & 0xFF
-    name = KINDS[kind].format(size_bits=size, radix_bits=size, level=size)
-    if kind == "Table" and size == 0:
+    name = KINDS[room >> 8 & 0xFF].format(size=room & 0xFF)
+    if name == "page tables of level 0":
         name = "VSpace roots"
     ready, clear = free.bit_count(), (free & flag).bit_count()
     return f"{number(chunk['live'])} of {count} {name} in use, {ready} ready, {clear} of them clear"
