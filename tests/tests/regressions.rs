@@ -8,14 +8,14 @@ mod support;
 use page_tables::Geometry;
 use support::{Fixture, Machine, PAGE, Snapshot, Target, on_both};
 use untyped_alloc::{
-    Allocator, Blueprint, CPtr, CSpaceInfo, Error as AllocError, KernelError, ObjectSizes,
-    UntypedInfo,
+    Allocator, Blueprint, CPtr, Error as AllocError, KernelError, ObjectSizes, UntypedInfo,
 };
 use vmm::{
     Access, Backing, Error, FaultClass, Invocation, PageFault, PageSize, Quota, RegionOptions,
     Resolution, Resource, ThreadOptions,
 };
 use vmm_tests::model::{Arena, CallKind, ModelKernel};
+use vmm_tests::support::cspace_info;
 
 /// An address with nothing near it.
 const FREE: usize = 0x4000_0000;
@@ -110,15 +110,7 @@ fn a_page_that_another_fault_has_brought_takes_no_refused_call(target: Target) {
 fn with_a_device(arena: &Arena) -> (ModelKernel<'_>, Allocator<'_>, usize) {
     let mut kernel = ModelKernel::boot(arena, &Machine::small(Target::Ia32).config);
     let facts = kernel.facts().clone();
-    let cspace = CSpaceInfo {
-        root: facts.cnode,
-        radix_bits: facts.cnode_radix,
-        first_free: facts.free.start,
-        end_free: facts.free.end,
-        tcb: facts.tcb,
-        vspace: facts.vspace,
-    };
-    let mut alloc = Allocator::new(ObjectSizes::IA32, cspace);
+    let mut alloc = Allocator::new(ObjectSizes::IA32, cspace_info(&facts));
     let mut pages = facts.image.step_by(PAGE);
     while let Some(kind) = alloc.wanting() {
         alloc.adopt_page(&mut kernel, pages.next().unwrap(), kind);

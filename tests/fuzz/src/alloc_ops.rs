@@ -12,12 +12,12 @@ use untyped_alloc::{
     AllocatedFrames, Allocator, Blame, Error, Frames, Object, ObjectSizes, Objects,
 };
 use vmm_tests::model::{Arch, Arena, Cap, ModelKernel};
+use vmm_tests::support::{PAGE, cspace_info, untyped_info};
 
 use crate::bytes::Bytes;
 use crate::machine::{self, DEVICE, RAM};
 
 const MAX_STEPS: usize = 96;
-const PAGE: usize = 4096;
 
 /// What was handed out.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +70,8 @@ pub fn run(data: &[u8]) {
     };
     let image = kernel.facts().image.clone();
     let first = image.end - bytes.pick(&[64, 8, 5, 16]) * PAGE;
-    let untypeds: Vec<_> = kernel.facts().untypeds.iter().map(machine::untyped).collect();
-    let cspace = machine::cspace(&kernel);
+    let untypeds: Vec<_> = kernel.facts().untypeds.iter().map(untyped_info).collect();
+    let cspace = cspace_info(kernel.facts());
     let mut run = Run {
         alloc: Allocator::new(sizes, cspace),
         kernel,

@@ -1,7 +1,6 @@
 //! A small machine for an input to work on.
 
-use untyped_alloc::{CPtr, CSpaceInfo, UntypedInfo};
-use vmm_tests::model::{Arch, BootConfig, BootUntyped, ModelKernel};
+use vmm_tests::model::{Arch, BootConfig};
 use vmm_tests::support::{Machine, Target};
 
 use crate::bytes::Bytes;
@@ -59,27 +58,4 @@ pub fn machine(bytes: &mut Bytes<'_>) -> Machine {
         _ => Target::X86_64,
     };
     Machine { target, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
-}
-
-/// An untyped of the boot, as the allocator is told of it.
-pub fn untyped(untyped: &BootUntyped) -> UntypedInfo {
-    UntypedInfo {
-        slot: CPtr::new(untyped.slot),
-        paddr: untyped.paddr,
-        size_bits: untyped.size_bits,
-        is_device: untyped.device,
-    }
-}
-
-/// The CSpace of the boot, as the allocator is told of it.
-pub fn cspace(kernel: &ModelKernel<'_>) -> CSpaceInfo {
-    let facts = kernel.facts();
-    CSpaceInfo {
-        root: facts.cnode,
-        radix_bits: facts.cnode_radix,
-        first_free: facts.free.start,
-        end_free: facts.free.end,
-        tcb: facts.tcb,
-        vspace: facts.vspace,
-    }
 }

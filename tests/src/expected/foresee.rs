@@ -19,6 +19,22 @@ impl Run<'_> {
         found.ok_or_else(|| Expected::unless(self.state.stale(id)))
     }
 
+    /// What is right of a request about pages of one region: what `expect` says, unless the space
+    /// or the range is none.
+    pub(super) fn for_pages(
+        &self,
+        (id, start, pages): (SpaceId, usize, usize),
+        expect: impl FnOnce(&Space, Region) -> Expected,
+    ) -> Expected {
+        match self.space(id) {
+            Ok(space) => match self.state.pages_of(space, start, pages) {
+                Ok(region) => expect(space, region),
+                Err(error) => Expected::refused(error),
+            },
+            Err(expected) => expected,
+        }
+    }
+
     /// Where a wish may go.
     pub(super) fn place(
         &self,

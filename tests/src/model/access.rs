@@ -2,12 +2,10 @@
 
 use untyped_alloc::kernel::{CPtr, Memory, Rights};
 
-use super::ModelKernel;
-use super::cap::Cap;
-use super::contents::PAGE;
-use super::objects::ObjectKind;
-use super::paging::Mapping;
-use super::tcb::tcb_slot;
+use super::kernel::ModelKernel;
+use super::state::contents::PAGE;
+use super::state::objects::ObjectKind;
+use super::state::tables::Mapping;
 
 /// Why user mode could not access an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,18 +35,6 @@ pub enum AccessFault {
 }
 
 impl<'p> ModelKernel<'p> {
-    /// The table that translates addresses of threads with this VSpace (`setVMRoot`).
-    pub(super) fn active_root(&self, cap: Cap) -> Option<usize> {
-        let Cap::Table { base, level: 0, mapped: Some(place) } = cap else {
-            return None;
-        };
-        (self.asids.root(place.asid) == Some(base)).then_some(base)
-    }
-
-    pub(super) fn caller_root(&self) -> Option<usize> {
-        self.active_root(self.cap_in(self.slots.id(self.caller, tcb_slot::VSPACE)))
-    }
-
     /// What is mapped at `vaddr` of the VSpace that the capability in slot `vspace` stands for.
     pub fn mapping(&self, vspace: CPtr, vaddr: usize) -> Option<Mapping> {
         self.walk(self.active_root(self.cap(vspace))?, vaddr)

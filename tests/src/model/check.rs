@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ModelKernel;
-use super::arch::mask;
-use super::cap::Cap;
-use super::cspace::SlotId;
-use super::objects::ObjectKind;
-use super::paging::Entry;
+use super::kernel::ModelKernel;
+use super::state::arch::mask;
+use super::state::cap::Cap;
+use super::state::objects::ObjectKind;
+use super::state::slots::SlotId;
+use super::state::tables::Entry;
 
 /// An entry of a paging structure that leads to memory that is no longer what it was mapped as.
 ///
@@ -24,6 +24,17 @@ pub struct Dangling {
 }
 
 impl ModelKernel<'_> {
+    /// How many objects of `kind` are alive, those of the boot included. Linear: for tests' ends.
+    pub fn live(&self, kind: ObjectKind) -> usize {
+        self.objects.iter().filter(|(_, object)| object.kind == kind).count()
+    }
+
+    /// How many destroyed CNodes and threads still have slots that were not emptied.
+    pub fn zombies(&self) -> usize {
+        let caps = self.slots.occupied().map(|(_, slot)| slot.cap);
+        caps.filter(|cap| matches!(cap, Cap::Zombie { .. })).count()
+    }
+
     /// Asserts that the model is sound: the derivation list is well formed and agrees with what
     /// memory lies within what, watermarks lie above all children, objects have capabilities and
     /// capabilities have objects, ASIDs name VSpaces.

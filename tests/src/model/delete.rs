@@ -6,10 +6,10 @@
 //! zombie moves into the first of its own slots and stays there, and what its other slots hold
 //! lives on, until the untyped it was made from is revoked.
 
-use super::ModelKernel;
-use super::arch::mask;
-use super::cap::{Cap, Remains};
-use super::cspace::SlotId;
+use super::kernel::ModelKernel;
+use super::state::arch::mask;
+use super::state::cap::{Cap, Remains};
+use super::state::slots::SlotId;
 
 /// How far a deletion goes. The kernel deletes what user space named to the end, and does not
 /// recurse for what it finds on the way.

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::ModelKernel;
+use super::kernel::ModelKernel;
 
 impl ModelKernel<'_> {
     /// A number that stands for the state of the kernel and of the memory below it: every

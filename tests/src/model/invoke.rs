@@ -4,10 +4,10 @@ use untyped_alloc::kernel::{
     Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelError, KernelResult, Rights,
 };
 
-use super::ModelKernel;
-use super::cap::Cap;
-use super::cspace::SlotId;
-use super::inject::CallKind;
+use super::kernel::ModelKernel;
+use super::state::cap::Cap;
+use super::state::meter::CallKind;
+use super::state::slots::SlotId;
 
 /// What a copy is made with.
 #[derive(Clone, Copy)]

@@ -12,9 +12,9 @@
 
 use untyped_alloc::kernel::{KernelError, KernelResult};
 
-use super::ModelKernel;
-use super::cap::Cap;
-use super::cspace::SlotId;
+use super::kernel::ModelKernel;
+use super::state::cap::Cap;
+use super::state::slots::SlotId;
 
 impl ModelKernel<'_> {
     /// Whether the capability in `slot` is an ancestor of the one in `other`, given that `other`

@@ -1,124 +1,26 @@
-//! Paging structures: what is in them, how the hardware walks them, what it may have cached of
-//! them. Rules from `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
+//! Paging structures: how the hardware walks them, and what it may have cached of them. Rules from `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
 
-use std::collections::BTreeMap;
+use untyped_alloc::kernel::{CachePolicy, KernelError, KernelResult};
 
-use untyped_alloc::kernel::{CachePolicy, KernelError, KernelResult, Rights};
-
-use super::ModelKernel;
-use super::arch::{Arch, mask};
-use super::cap::{Place, VmRights};
-
-/// An entry of a paging structure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Entry {
-    /// Not present.
-    #[default]
-    Empty,
-    /// The table below.
-    Table(usize),
-    /// A frame.
-    Page { paddr: usize, rights: VmRights, cache: CachePolicy },
-}
-
-/// The contents of a paging structure, and which of its entries are not empty: going through these
-/// is what most of the time of the tests was spent on.
-#[derive(Clone, Debug)]
-struct Table {
-    entries: Vec<Entry>,
-    used: [u64; MAX_ENTRIES / 64],
-}
-
-/// IA32 has 1024 entries in a table, x86_64 has 512.
-const MAX_ENTRIES: usize = 1024;
-
-impl Table {
-    fn used(&self) -> impl Iterator<Item = (usize, Entry)> + '_ {
-        let words = self.used.iter().enumerate();
-        let bits = |(at, &word): (usize, &u64)| {
-            let rest = |rest: u64| (rest != 0).then_some(rest);
-            let rests = std::iter::successors(rest(word), move |&left| rest(left & (left - 1)));
-            rests.map(move |rest| at * 64 + rest.trailing_zeros() as usize)
-        };
-        words.flat_map(bits).map(|index| (index, self.entries[index]))
-    }
-}
-
-/// The contents of all paging structures that have any, by address.
-#[derive(Clone, Debug)]
-pub(super) struct Tables {
-    by_base: BTreeMap<usize, Table>,
-    entries: usize,
-}
-
-/// Where the table behind the last entry of every VSpace root lies. It is the kernel's own, maps
-/// its devices, and is one for all VSpaces. No physical address is this high.
-const KERNEL_TABLE: usize = usize::MAX - 0xffff;
-
-impl Tables {
-    pub(super) fn new(arch: &Arch) -> Tables {
-        let mut tables = Tables { by_base: BTreeMap::new(), entries: arch.most_entries() };
-        // On x86_64 the kernel's part has all its levels. Their last entries are these.
-        let leaf = arch.leaf_level();
-        for level in (1..leaf.max(2) - 1).filter(|_| arch.kernel_in_root) {
-            let last = mask(arch.index_bits[level]);
-            tables.set(KERNEL_TABLE + level, last, Entry::Table(KERNEL_TABLE + level + 1));
-        }
-        tables
-    }
-
-    fn get(&self, table: usize, index: usize) -> Entry {
-        self.by_base.get(&table).map_or(Entry::Empty, |table| table.entries[index])
-    }
-
-    pub(super) fn set(&mut self, table: usize, index: usize, entry: Entry) {
-        let new =
-            || Table { entries: vec![Entry::Empty; self.entries], used: [0; MAX_ENTRIES / 64] };
-        let table = self.by_base.entry(table).or_insert_with(new);
-        table.entries[index] = entry;
-        let (word, bit) = (&mut table.used[index / 64], 1 << (index % 64));
-        *word = if entry == Entry::Empty { *word & !bit } else { *word | bit };
-    }
-
-    /// Makes all entries of one table empty.
-    pub(super) fn clear(&mut self, table: usize) {
-        self.by_base.remove(&table);
-    }
-
-    /// Forgets the tables in memory that was cleared, at least one byte.
-    pub(super) fn clear_range(&mut self, base: usize, bytes: usize) {
-        while let Some((&table, _)) = self.by_base.range(base..=base + (bytes - 1)).next() {
-            self.by_base.remove(&table);
-        }
-    }
-
-    /// The entries of a table that are not empty.
-    pub(super) fn used(&self, table: usize) -> impl Iterator<Item = (usize, Entry)> {
-        self.by_base.get(&table).into_iter().flat_map(Table::used)
-    }
-
-    /// Every entry that is not empty: its table, its number, itself.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize, Entry)> {
-        self.by_base
-            .iter()
-            .flat_map(|(&base, table)| table.used().map(move |(index, entry)| (base, index, entry)))
-    }
-}
-
-/// What the hardware does with an address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mapping {
-    /// The physical address of the frame.
-    pub paddr: usize,
-    /// What user mode may do.
-    pub rights: Rights,
-    /// How it is cached.
-    pub cache: CachePolicy,
-    /// Logarithm of the frame's bytes.
-    pub size_bits: u8,
-}
+use super::kernel::ModelKernel;
+use super::state::arch::mask;
+use super::state::cap::{Cap, Place, VmRights};
+use super::state::tables::{Entry, KERNEL_TABLE, Mapping};
+use super::state::threads::tcb_slot;
 
 impl ModelKernel<'_> {
+    /// The table that translates addresses of threads with this VSpace (`setVMRoot`).
+    pub(super) fn active_root(&self, cap: Cap) -> Option<usize> {
+        let Cap::Table { base, level: 0, mapped: Some(place) } = cap else {
+            return None;
+        };
+        (self.asids.root(place.asid) == Some(base)).then_some(base)
+    }
+
+    pub(super) fn caller_root(&self) -> Option<usize> {
+        self.active_root(self.cap_in(self.slots.id(self.caller, tcb_slot::VSPACE)))
+    }
+
     /// The entry of a table of `level` that translates `vaddr`: the table and the index in it.
     /// Fails where a table above is missing.
     pub(super) fn entry_for(

@@ -6,20 +6,10 @@
 
 use untyped_alloc::kernel::{CPtr, CapPath, KernelError, KernelResult, Rights};
 
-use super::ModelKernel;
-use super::cap::Cap;
-use super::cspace::SlotId;
-
-/// A message in a queue: its sender is blocked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Send {
-    endpoint: usize,
-    badge: usize,
-    /// The capability that it is sent through, where its sender looks it up.
-    through: CapPath,
-    /// What the test knows it by.
-    tag: usize,
-}
+use super::kernel::ModelKernel;
+use super::state::cap::Cap;
+use super::state::sends::Send;
+use super::state::slots::SlotId;
 
 impl ModelKernel<'_> {
     /// Queues a message through the capability at `through`, as a thread does that calls it, to be
@@ -37,8 +27,7 @@ impl ModelKernel<'_> {
     /// Takes the first message out of an endpoint's queue; returns its badge and its tag.
     pub fn receive(&mut self, endpoint: CPtr) -> Option<(usize, usize)> {
         let Cap::Endpoint { base, .. } = self.cap(endpoint) else { return None };
-        let first = self.sends.iter().position(|send| send.endpoint == base)?;
-        let Send { badge, tag, .. } = self.sends.remove(first);
+        let Send { badge, tag, .. } = self.sends.take_first(base)?;
         Some((badge, tag))
     }
 
@@ -53,10 +42,7 @@ impl ModelKernel<'_> {
             return Err(KernelError::IllegalOperation);
         }
         let is_it = |send: &Send| badge != 0 && (send.endpoint, send.badge) == (base, badge);
-        let (cancelled, left) = self.sends.iter().partition(|&send| is_it(send));
-        self.sends = left;
-        let cancelled: Vec<Send> = cancelled;
-        for send in cancelled {
+        for send in self.sends.take_all(is_it) {
             self.send(send.through, send.tag);
         }
         Ok(())
@@ -64,6 +50,6 @@ impl ModelKernel<'_> {
 
     /// `cancelAllIPC`, when an endpoint goes.
     pub(super) fn cancel_all_sends(&mut self, endpoint: usize) {
-        self.sends.retain(|send| send.endpoint != endpoint);
+        self.sends.take_all(|send| send.endpoint == endpoint);
     }
 }

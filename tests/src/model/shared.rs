@@ -7,7 +7,7 @@ use untyped_alloc::kernel::{
     Blueprint, CPtr, CachePolicy, CapPath, Kernel, KernelResult, Memory, Rights,
 };
 
-use super::ModelKernel;
+use super::kernel::ModelKernel;
 
 /// A handle on a model. Clones are handles on the same one.
 #[derive(Clone, Debug)]

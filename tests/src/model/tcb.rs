@@ -5,39 +5,10 @@
 
 use untyped_alloc::kernel::{CPtr, KernelError, KernelResult};
 
-use super::ModelKernel;
-use super::cap::Cap;
-use super::cspace::SlotId;
-
-/// What a thread control block holds beside its slots.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TcbState {
-    pub(super) fault_endpoint: usize,
-    pub(super) ipc_buffer: usize,
-    pub(super) priority: u8,
-}
-
-/// Slots of a thread control block, by number.
-pub(super) mod tcb_slot {
-    pub(crate) const CSPACE: usize = 0;
-    pub(crate) const VSPACE: usize = 1;
-    pub(crate) const IPC_BUFFER: usize = 4;
-}
-
-/// A thread as a test sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TcbView {
-    /// The fault endpoint's CPtr, in the thread's own CSpace.
-    pub fault_endpoint: usize,
-    /// The CSpace root, or `Null`.
-    pub cspace: Cap,
-    /// The VSpace root, or `Null`.
-    pub vspace: Cap,
-    /// The frame of the IPC buffer, or `Null`.
-    pub ipc_frame: Cap,
-    /// The virtual address of the IPC buffer.
-    pub ipc_buffer: usize,
-}
+use super::kernel::ModelKernel;
+use super::state::cap::Cap;
+use super::state::slots::SlotId;
+use super::state::threads::{TcbView, tcb_slot};
 
 /// The kernel checks for 2^9 bytes (`checkValidIPCBuffer`), on x86_64 too, where a buffer has 2^10
 /// and so may reach beyond its frame: whoever sets one must check it himself.

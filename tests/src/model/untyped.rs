@@ -2,11 +2,11 @@
 
 use untyped_alloc::kernel::{Blueprint, CPtr, CapPath, KernelError, KernelResult};
 
-use super::ModelKernel;
-use super::arch::mask;
-use super::cap::Cap;
-use super::cspace::SlotId;
-use super::objects::new_cap;
+use super::kernel::ModelKernel;
+use super::state::arch::mask;
+use super::state::cap::Cap;
+use super::state::objects::new_cap;
+use super::state::slots::SlotId;
 
 /// Memory is cleared in steps of 2^8 bytes, from the top down (`CONFIG_RESET_CHUNK_BITS`).
 const RESET_CHUNK_BITS: u8 = 8;
@@ -126,7 +126,7 @@ impl ModelKernel<'_> {
         } else {
             used.next_multiple_of(1 << RESET_CHUNK_BITS)
         };
-        self.meter.cleared(bytes);
+        self.meter.bytes_cleared += bytes as u64;
         self.contents.clear(base, bytes);
         self.tables.clear_range(base, bytes);
     }

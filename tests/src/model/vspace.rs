@@ -7,10 +7,10 @@
 
 use untyped_alloc::kernel::{CPtr, CachePolicy, KernelError, KernelResult, Rights};
 
-use super::ModelKernel;
-use super::arch::mask;
-use super::cap::{Cap, Place, VmRights};
-use super::paging::Entry;
+use super::kernel::ModelKernel;
+use super::state::arch::mask;
+use super::state::cap::{Cap, Place, VmRights};
+use super::state::tables::Entry;
 
 impl ModelKernel<'_> {
     /// The VSpace root that `cap` stands for and its ASID, checked the way mapping calls do it:

@@ -3,13 +3,12 @@
 use std::cell::RefMut;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::ops::Range;
 
-use crate::model::{Arena, Cap, Mapping, ModelKernel, SharedModel, slot};
-use untyped_alloc::{CPtr, CSpaceInfo, UntypedInfo};
-use vmm::{BootInfo, Error, Result, SpaceId, Vmm};
+use crate::model::{Arena, Mapping, ModelKernel, SharedModel};
+use vmm::{SpaceId, Vmm};
 
-use super::{Machine, PAGE, Snapshot, Target};
+use super::boot::BootParts;
+use super::machine::{Machine, PAGE, Target};
 
 /// The manager on the model kernel.
 pub type Manager<'a> = Vmm<'a, SharedModel<'a>>;
@@ -45,69 +44,6 @@ impl Fixture<'static> {
 /// have in the place of `vmm::sel4::start`.
 pub fn manager() -> Manager<'static> {
     Fixture::roomy(Target::Ia32).vmm
-}
-
-/// Everything [`BootInfo`] borrows.
-pub struct BootParts {
-    /// The untypeds.
-    pub untypeds: Vec<UntypedInfo>,
-    /// The CSpace.
-    pub cspace: CSpaceInfo,
-    /// Names and addresses of what is mapped.
-    pub mapped: Vec<(&'static str, Range<usize>)>,
-    /// Level, address and capability of the paging structures.
-    pub tables: Vec<(u8, usize, CPtr)>,
-    /// The addresses of the manager's first book-keeping memory.
-    pub pool: Range<usize>,
-}
-
-impl BootParts {
-    /// What the kernel's boot left, as the runtime of a root task would put it.
-    pub fn of(kernel: &ModelKernel<'_>, pool_pages: usize) -> BootParts {
-        let facts = kernel.facts();
-        let untypeds = facts.untypeds.iter().map(|untyped| UntypedInfo {
-            slot: CPtr::new(untyped.slot),
-            paddr: untyped.paddr,
-            size_bits: untyped.size_bits,
-            is_device: untyped.device,
-        });
-        let tables = facts.image_tables.clone().map(|slot| match kernel.cap(CPtr::new(slot)) {
-            Cap::Table { level, mapped: Some(place), .. } => (level, place.vaddr, CPtr::new(slot)),
-            other => panic!("{other:?} is no mapped table"),
-        });
-        BootParts {
-            untypeds: untypeds.collect(),
-            cspace: CSpaceInfo {
-                root: facts.cnode,
-                radix_bits: facts.cnode_radix,
-                first_free: facts.free.start,
-                end_free: facts.free.end,
-                tcb: facts.tcb,
-                vspace: facts.vspace,
-            },
-            mapped: vec![
-                ("image", facts.image.clone()),
-                ("ipc buffer", facts.ipc_buffer..facts.ipc_buffer + PAGE),
-                ("boot info", facts.boot_info..facts.boot_info + 2 * PAGE),
-            ],
-            tables: tables.collect(),
-            pool: facts.image.end - pool_pages * PAGE..facts.image.end,
-        }
-    }
-
-    /// The same, as the manager takes it.
-    pub fn info(&self) -> BootInfo<'_> {
-        BootInfo {
-            stack: None,
-            untypeds: &self.untypeds,
-            cspace: self.cspace,
-            vspace: CPtr::new(slot::VSPACE),
-            asid_pool: CPtr::new(slot::ASID_POOL),
-            mapped: &self.mapped,
-            tables: &self.tables,
-            pool: self.pool.clone(),
-        }
-    }
 }
 
 impl<'a> Fixture<'a> {
@@ -230,24 +166,5 @@ impl<'a> Fixture<'a> {
         let stats = self.vmm.stats();
         (stats.bookkeeping_bytes_used, stats.quarantined, stats.kept_tables).hash(hash);
         (text, self.kernel().fingerprint()).hash(hash);
-    }
-
-    /// Makes a request that must be refused with `expected`, and leave everything as it was, with
-    /// no kernel call made.
-    #[track_caller]
-    pub fn refuses<T: core::fmt::Debug>(
-        &mut self,
-        expected: Error,
-        request: impl FnOnce(&mut Vmm<'a, SharedModel<'a>>) -> Result<T>,
-    ) {
-        let before = Snapshot::of(self);
-        let calls = self.vmm.kernel_calls();
-        match request(&mut self.vmm) {
-            Ok(done) => panic!("{done:?}, where {expected:?} was expected"),
-            Err(error) => assert_eq!(error, expected),
-        }
-        assert_eq!(self.vmm.kernel_calls().since(&calls).total(), 0, "a refusal made calls");
-        self.check();
-        before.assert_same(&Snapshot::of(self));
     }
 }

@@ -7,6 +7,9 @@ use vmm::Architecture;
 #[cfg(target_pointer_width = "64")]
 use vmm::{Geometry, Level};
 
+/// Bytes of the smallest page.
+pub const PAGE: usize = 4096;
+
 /// The architectures everything is tested on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {

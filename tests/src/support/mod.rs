@@ -1,13 +1,21 @@
 //! Machines to boot, a manager on a model kernel, and snapshots to compare: the ground that every
 //! suite stands on.
+//!
+//! ```text
+//!   machine.rs   how much memory, how many slots, how much book-keeping to start with
+//!   boot.rs      what the kernel's boot left, as allocator and manager are told of it
+//!   fixture.rs   a manager on a model kernel
+//!   snapshot.rs  what a request that failed must leave as it was
+//!   refusal.rs   a request that must be refused, and change nothing
+//! ```
 
+mod boot;
 mod fixture;
 mod machine;
+mod refusal;
 mod snapshot;
 
-pub use fixture::{BootParts, Fixture, Manager, manager};
-pub use machine::{Machine, Target};
+pub use boot::{BootParts, cspace_info, untyped_info};
+pub use fixture::{Fixture, Manager, manager};
+pub use machine::{Machine, PAGE, Target};
 pub use snapshot::{Essence, Settled, Snapshot};
-
-/// Bytes of the smallest page.
-pub const PAGE: usize = 4096;

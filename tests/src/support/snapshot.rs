@@ -6,7 +6,8 @@ use crate::model::{Mapping, ObjectKind};
 use untyped_alloc::kernel::Rights;
 use vmm::{Kind, RegionInfo, SpaceId};
 
-use super::{Fixture, PAGE};
+use super::fixture::Fixture;
+use super::machine::PAGE;
 
 /// The visible state of a manager and the machine below it.
 ///

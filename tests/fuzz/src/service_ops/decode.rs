@@ -8,8 +8,9 @@ use vmm_service::protocol::{
     Amounts, MAX_PAGES, Name, NewThread, Options, RegionHandle, Request, Reserve, Rights, Text,
 };
 use vmm_tests::model::ModelKernel;
+use vmm_tests::support::PAGE;
 
-use super::world::{PAGE, World};
+use super::world::World;
 use crate::bytes::Bytes;
 
 /// Lets a kernel call of this step fail, once in twelve steps; says whether.

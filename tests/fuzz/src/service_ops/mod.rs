@@ -14,7 +14,9 @@
 
 mod check;
 mod decode;
+mod messages;
 mod queue;
+mod steps;
 mod world;
 
 use vmm_tests::model::Arena;

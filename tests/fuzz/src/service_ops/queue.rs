@@ -4,21 +4,12 @@
 //! it when it was sent, or nobody.
 
 use vmm::{CPtr, CapPath, ThreadId};
+use vmm_service::CLIENT_BADGE;
 use vmm_service::protocol::{CNODE_BITS, SERVICE_SLOT};
-use vmm_service::{CLIENT_BADGE, ClientId};
 use vmm_tests::model::Cap;
 
-use super::world::World;
+use super::world::{Sender, World};
 use crate::bytes::Bytes;
-
-/// Who sent a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sender {
-    /// A client, by its capability to the service.
-    Client(ClientId),
-    /// Some thread of its client's, by this thread's capability to its fault endpoint.
-    Thread(ThreadId),
-}
 
 impl World<'_> {
     /// Queues a message: through a client's own copy of its capability, or through a thread's.

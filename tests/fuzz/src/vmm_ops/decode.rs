@@ -5,12 +5,10 @@ use vmm::{Backing, Blueprint, CachePolicy, KernelError, PageSize, Rights, Supply
 use vmm_tests::expected::{
     Failing, Fill, Order, Pages, RegionRequest, Request, STALE, TestAddress, WINDOW, Where,
 };
-use vmm_tests::support::Target;
+use vmm_tests::support::{PAGE, Target};
 
 use crate::bytes::Bytes;
 use crate::machine::{DEVICE, RAM};
-
-const PAGE: usize = 4096;
 
 /// A kernel call that is to fail, once in four requests.
 pub fn failing(bytes: &mut Bytes<'_>) -> Option<Failing> {

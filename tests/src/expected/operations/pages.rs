@@ -19,18 +19,13 @@ impl Run<'_> {
 
     fn populate_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
         let expect = |run: &Self| {
-            let space = match run.space(id) {
-                Ok(space) => space,
-                Err(expected) => return expected,
-            };
-            if let Err(error) = run.state.pages_of(space, start, pages) {
-                return Expected::refused(error);
-            }
-            let expected = match space.pages.range(start..start + pages * PAGE).next() {
-                Some((&address, _)) => Expected::refused(Error::AlreadyMapped { address }),
-                None => Expected::unless(run.beyond(space, Resource::Frames, pages)),
-            };
-            run.perhaps_quota(expected, space)
+            run.for_pages((id, start, pages), |space, _| {
+                let expected = match space.pages.range(start..start + pages * PAGE).next() {
+                    Some((&address, _)) => Expected::refused(Error::AlreadyMapped { address }),
+                    None => Expected::unless(run.beyond(space, Resource::Frames, pages)),
+                };
+                run.perhaps_quota(expected, space)
+            })
         };
         let tables = !self.has_tables(id, start, pages);
         let need = Need { tables, ..Need::pages(pages) };
@@ -90,21 +85,12 @@ impl Run<'_> {
 
     fn unmap_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
         let expect = |run: &Self| {
-            let space = match run.space(id) {
-                Ok(space) => space,
-                Err(expected) => return expected,
-            };
-            match run.state.pages_of(space, start, pages) {
-                Err(error) => Expected::refused(error),
-                Ok(_) => run.cut(space, start, pages, Expected::unless(space.hole(start, pages))),
-            }
+            run.for_pages((id, start, pages), |space, _| {
+                run.cut(space, start, pages, Expected::unless(space.hole(start, pages)))
+            })
         };
         let answer = self.call(Need::NOTHING, expect, |vmm| vmm.unmap(id, start, pages));
-        let done = match answer {
-            Ok(()) => pages,
-            Err(halt) if halt.fired => halt.done(),
-            Err(_) => 0,
-        };
+        let done = done(&answer, pages);
         if done != 0 {
             let range = start..start + done * PAGE;
             self.state.space_mut(id).pages.retain(|at, _| !range.contains(at));
@@ -116,21 +102,12 @@ impl Run<'_> {
     pub(super) fn decommit(&mut self, space: u8, pages: Pages) -> Outcome {
         let (id, start, pages) = self.state.pages_by(space, pages);
         let expect = |run: &Self| {
-            let space = match run.space(id) {
-                Ok(space) => space,
-                Err(expected) => return expected,
-            };
-            match run.state.pages_of(space, start, pages) {
-                Err(error) => Expected::refused(error),
-                Ok(_) => run.cut(space, start, pages, Expected::unless(None::<Error>)),
-            }
+            run.for_pages((id, start, pages), |space, _| {
+                run.cut(space, start, pages, Expected::success())
+            })
         };
         let answer = self.call(Need::NOTHING, expect, |vmm| vmm.decommit(id, start, pages));
-        let done = match answer {
-            Ok(()) => pages,
-            Err(halt) if halt.fired => halt.done(),
-            Err(_) => 0,
-        };
+        let done = done(&answer, pages);
         if done != 0 {
             // The lowest go first; holes between them are not counted.
             let range = start..start + pages * PAGE;
@@ -182,31 +159,34 @@ impl Run<'_> {
         let (id, start, pages) = self.state.pages_by(space, pages);
         let (asked, rights) = (rights, and_read(rights));
         let expect = |run: &Self| {
-            let space = match run.space(id) {
-                Ok(space) => space,
-                Err(expected) => return expected,
-            };
-            match run.state.pages_of(space, start, pages) {
-                Err(error) => Expected::refused(error),
-                Ok(region) if !region.ceiling.contains(rights) => {
-                    let ceiling = region.ceiling;
-                    Expected::refused(Error::RightsExceedCeiling { asked: rights, ceiling })
+            run.for_pages((id, start, pages), |space, region| {
+                let ceiling = region.ceiling;
+                if !ceiling.contains(rights) {
+                    return Expected::refused(Error::RightsExceedCeiling {
+                        asked: rights,
+                        ceiling,
+                    });
                 }
-                Ok(_) => run.cut(space, start, pages, Expected::unless(space.hole(start, pages))),
-            }
+                run.cut(space, start, pages, Expected::unless(space.hole(start, pages)))
+            })
         };
         let answer = self.call(Need::NOTHING, expect, |vmm| vmm.protect(id, start, pages, asked));
-        let done = match answer {
-            Ok(()) => pages,
-            Err(halt) if halt.fired => halt.done(),
-            Err(_) => 0,
-        };
+        let done = done(&answer, pages);
         if done != 0 {
             let changed = start..start + done * PAGE;
             let pages = self.state.space_mut(id).pages.range_mut(changed);
             pages.for_each(|(_, page)| page.rights = rights);
         }
         answer
+    }
+}
+
+/// How many of the pages a request was about it came to.
+fn done(answer: &Outcome, pages: usize) -> usize {
+    match answer {
+        Ok(()) => pages,
+        Err(halt) if halt.fired => halt.done(),
+        Err(_) => 0,
     }
 }
 

@@ -154,6 +154,6 @@ impl Arch {
 }
 
 /// The low `bits` bits set.
-pub(super) const fn mask(bits: u8) -> usize {
+pub(in crate::model) const fn mask(bits: u8) -> usize {
     if bits >= usize::BITS as u8 { usize::MAX } else { (1 << bits) - 1 }
 }

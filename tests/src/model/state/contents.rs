@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 /// Bytes of a page.
-pub(super) const PAGE: usize = 4096;
+pub(in crate::model) const PAGE: usize = 4096;
 
 /// The contents of physical memory, as far as user mode wrote it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Contents {
+pub(in crate::model) struct Contents {
     pages: BTreeMap<usize, Box<[u8; PAGE]>>,
 }
 
 impl Contents {
     /// Reads from `paddr` on, within one page.
-    pub(super) fn read(&self, paddr: usize, buf: &mut [u8]) {
+    pub(in crate::model) fn read(&self, paddr: usize, buf: &mut [u8]) {
         let at = paddr % PAGE;
         match self.pages.get(&(paddr - at)) {
             Some(page) => buf.copy_from_slice(&page[at..at + buf.len()]),
@@ -22,14 +22,14 @@ impl Contents {
     }
 
     /// Writes from `paddr` on, within one page.
-    pub(super) fn write(&mut self, paddr: usize, bytes: &[u8]) {
+    pub(in crate::model) fn write(&mut self, paddr: usize, bytes: &[u8]) {
         let at = paddr % PAGE;
         let page = self.pages.entry(paddr - at).or_insert_with(|| Box::new([0; PAGE]));
         page[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
     /// What is not zero: where it is, and a digest of each page.
-    pub(super) fn pages(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+    pub(in crate::model) fn pages(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         let mix = |sum: u64, word: &[u8]| {
             let word = word.try_into().map_or(0, u64::from_le_bytes);
             sum.rotate_left(5).wrapping_mul(0x0100_0000_01b3).wrapping_add(word)
@@ -40,7 +40,7 @@ impl Contents {
 
     /// Makes `bytes` bytes, at least one, from `paddr` on zero. Only whole pages are kept, and only whole pages
     /// are frames, so the part of a page that an untyped's end leaves over is nobody's.
-    pub(super) fn clear(&mut self, paddr: usize, bytes: usize) {
+    pub(in crate::model) fn clear(&mut self, paddr: usize, bytes: usize) {
         while let Some((&page, _)) = self.pages.range(paddr..=paddr + (bytes - 1)).next() {
             self.pages.remove(&page);
         }

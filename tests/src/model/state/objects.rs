@@ -1,10 +1,9 @@
-//! The objects that are alive, by address: what [`ModelKernel::check`] holds capabilities against.
+//! The objects that are alive, by address: what `ModelKernel::check` holds capabilities against.
 
 use std::collections::BTreeMap;
 
 use untyped_alloc::kernel::Blueprint;
 
-use super::ModelKernel;
 use super::arch::mask;
 use super::cap::Cap;
 
@@ -29,21 +28,21 @@ pub enum ObjectKind {
 
 /// An object that is alive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Object {
-    pub(super) kind: ObjectKind,
-    pub(super) size_bits: u8,
+pub(in crate::model) struct Object {
+    pub(in crate::model) kind: ObjectKind,
+    pub(in crate::model) size_bits: u8,
 }
 
 /// All objects alive, by address.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Objects {
+pub(in crate::model) struct Objects {
     by_base: BTreeMap<usize, Object>,
 }
 
 impl Objects {
     /// # Panics
     /// When it overlaps another: the model has lost its own watermark.
-    pub(super) fn create(&mut self, base: usize, kind: ObjectKind, size_bits: u8) {
+    pub(in crate::model) fn create(&mut self, base: usize, kind: ObjectKind, size_bits: u8) {
         // Its end may be the end of the word.
         let last = base | mask(size_bits);
         if let Some((&other, object)) = self.by_base.range(..=last).next_back() {
@@ -53,15 +52,15 @@ impl Objects {
         self.by_base.insert(base, Object { kind, size_bits });
     }
 
-    pub(super) fn destroy(&mut self, base: usize) {
+    pub(in crate::model) fn destroy(&mut self, base: usize) {
         assert!(self.by_base.remove(&base).is_some(), "no object at {base:#x} to destroy");
     }
 
-    pub(super) fn get(&self, base: usize) -> Option<&Object> {
+    pub(in crate::model) fn get(&self, base: usize) -> Option<&Object> {
         self.by_base.get(&base)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Object)> {
+    pub(in crate::model) fn iter(&self) -> impl Iterator<Item = (usize, &Object)> {
         self.by_base.iter().map(|(&base, object)| (base, object))
     }
 }
@@ -84,7 +83,7 @@ impl Cap {
 }
 
 /// The capability a retype makes for a new object at `base` (`createObject`).
-pub(super) fn new_cap(blueprint: Blueprint, base: usize, device: bool) -> Cap {
+pub(in crate::model) fn new_cap(blueprint: Blueprint, base: usize, device: bool) -> Cap {
     use super::cap::VmRights::ReadWrite;
     use untyped_alloc::kernel::Rights;
     match blueprint {
@@ -99,18 +98,5 @@ pub(super) fn new_cap(blueprint: Blueprint, base: usize, device: bool) -> Cap {
             Cap::Frame { base, size_bits, rights: ReadWrite, device, mapped: None }
         }
         Blueprint::Table { level } => Cap::Table { base, level, mapped: None },
-    }
-}
-
-impl ModelKernel<'_> {
-    /// How many objects of `kind` are alive, those of the boot included. Linear: for tests' ends.
-    pub fn live(&self, kind: ObjectKind) -> usize {
-        self.objects.iter().filter(|(_, object)| object.kind == kind).count()
-    }
-
-    /// How many destroyed CNodes and threads still have slots that were not emptied.
-    pub fn zombies(&self) -> usize {
-        let caps = self.slots.occupied().map(|(_, slot)| slot.cap);
-        caps.filter(|cap| matches!(cap, Cap::Zombie { .. })).count()
     }
 }

@@ -1,0 +1,29 @@
+//! Refusals that change nothing.
+
+use core::fmt::Debug;
+
+use vmm::{Error, Result};
+
+use super::fixture::{Fixture, Manager};
+use super::snapshot::Snapshot;
+
+impl<'a> Fixture<'a> {
+    /// Makes a request that must be refused with `expected`, and leave everything as it was, with
+    /// no kernel call made.
+    #[track_caller]
+    pub fn refuses<T: Debug>(
+        &mut self,
+        expected: Error,
+        request: impl FnOnce(&mut Manager<'a>) -> Result<T>,
+    ) {
+        let before = Snapshot::of(self);
+        let calls = self.vmm.kernel_calls();
+        match request(&mut self.vmm) {
+            Ok(done) => panic!("{done:?}, where {expected:?} was expected"),
+            Err(error) => assert_eq!(error, expected),
+        }
+        assert_eq!(self.vmm.kernel_calls().since(&calls).total(), 0, "a refusal made calls");
+        self.check();
+        before.assert_same(&Snapshot::of(self));
+    }
+}
