@@ -8,7 +8,8 @@ use untyped_alloc::kernel::KernelError;
 use vmm::{Blame, Error};
 use vmm_tests::model::Arena;
 
-use super::scenario::{ALL, Leaves, Scenario, Things, take_down};
+use super::scenario::{Leaves, Scenario, Things, take_down};
+use super::scenarios;
 use crate::support::{Essence, Fixture, Machine, Snapshot, Target, on_each};
 
 on_each!(a_refused_call_leaves_nothing_behind);
@@ -161,8 +162,7 @@ fn a_refused_call_leaves_nothing_behind(target: Target) {
 
 /// Runs a test for each scenario, and fails with the names and contexts of all that failed.
 pub fn for_each_scenario(test: impl Fn(&Scenario, &RefCell<String>)) {
-    let failed: Vec<String> = ALL
-        .iter()
+    let failed: Vec<String> = scenarios::all()
         .filter_map(|scenario| {
             let context = RefCell::new(String::new());
             let outcome = catch_unwind(AssertUnwindSafe(|| test(scenario, &context)));

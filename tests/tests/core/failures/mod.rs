@@ -2,7 +2,9 @@
 //! machine is one page, slot or node short, two short, and so on until it is not.
 //!
 //! ```text
-//!   scenario.rs    what is set up, what is requested, for every operation of the manager
+//!   scenario.rs    what a scenario is
+//!   setup.rs       what stands before a request
+//!   scenarios/     what is set up, what is requested, for every operation of the manager
 //!   calls.rs       the n-th kernel call is refused, with several errors
 //!   starved.rs     n pages, slots or nodes are left
 //! ```
@@ -17,4 +19,6 @@
 
 mod calls;
 mod scenario;
+mod scenarios;
+mod setup;
 mod starved;

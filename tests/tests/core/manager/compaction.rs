@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vmm::{Blueprint, Error, PageSize, RegionId, RegionOptions, SpaceId};
 
-use super::FREE;
+use super::{FREE, new_space};
 use crate::support::{Fixture, Machine, PAGE, Target, on_both};
 
 on_both!(
@@ -25,13 +25,6 @@ const MIB: usize = 1 << 20;
 /// 56 MiB as a boot leaves them: blocks of 8 to 32 MiB, and little book-keeping.
 fn like_a_boot(target: Target) -> Machine {
     Machine::with_ram(target, (23..=25).map(|bits| (1 << bits, bits)).collect()).pool(16)
-}
-
-/// A space in which nothing runs, so its pages may move.
-fn space(host: &mut Fixture<'_>) -> SpaceId {
-    let space = host.vmm.create_space().expect("memory");
-    host.spaces.push(space);
-    space
 }
 
 /// Bytes that are free, without those that serve for book-keeping.
@@ -74,7 +67,7 @@ fn assert_kept(host: &Fixture<'_>, space: SpaceId, kept: &BTreeMap<usize, u64>) 
 /// A85.
 fn one_page_of_each_mib_leaves_the_rest_for_large_pages(target: Target) {
     let mut host = Fixture::new(like_a_boot(target));
-    let space = space(&mut host);
+    let space = new_space(&mut host); // nothing runs in it, so its pages may move
     let kept = keep_one_page_of_each_mib(&mut host, space);
     let (own, bits, free) = (host.own(), target.large_bits(), free_bytes(&host));
     let large = RegionOptions::new(1 << (bits - 12)).aligned(bits);
@@ -93,10 +86,10 @@ fn one_page_of_each_mib_leaves_the_rest_for_large_pages(target: Target) {
 /// A85: a thread is a control block, a stack and an IPC buffer.
 fn one_page_of_each_mib_leaves_the_rest_for_threads(target: Target) {
     let mut host = Fixture::new(like_a_boot(target).slots(16));
-    let space = space(&mut host);
+    let space = new_space(&mut host);
     let kept = keep_one_page_of_each_mib(&mut host, space);
     let free = free_bytes(&host);
-    let runners = self::space(&mut host);
+    let runners = new_space(&mut host);
     let tcb_bytes = 1 << host.vmm.allocator().sizes().size_bits(Blueprint::Tcb).expect("threads");
     let mut had = 0;
     let thread = |host: &mut Fixture<'_>| -> Result<usize, Error> {
@@ -115,7 +108,7 @@ fn one_page_of_each_mib_leaves_the_rest_for_threads(target: Target) {
 /// A85.
 fn one_page_of_each_mib_leaves_the_rest_for_small_pages(target: Target) {
     let mut host = Fixture::new(like_a_boot(target));
-    let space = space(&mut host);
+    let space = new_space(&mut host);
     let kept = keep_one_page_of_each_mib(&mut host, space);
     let (own, free) = (host.own(), free_bytes(&host));
     let mut had = 0;
@@ -129,7 +122,7 @@ fn one_page_of_each_mib_leaves_the_rest_for_small_pages(target: Target) {
 /// A86: of each MiB a control block, a page table and an IPC buffer stay.
 fn small_objects_of_each_mib_leave_the_rest_for_small_pages(target: Target) {
     let mut host = Fixture::new(like_a_boot(target).slots(16));
-    let (own, space) = (host.own(), space(&mut host));
+    let (own, space) = (host.own(), new_space(&mut host));
     // In turns, until all memory is used: pages, and one of each of the small objects.
     let (mut regions, mut spans) = (Vec::new(), 0);
     let mut turn = |host: &mut Fixture<'_>| -> Result<(), Error> {
@@ -191,7 +184,7 @@ fn what_must_stay_stays(target: Target) {
         }
     };
     case("another space", true, &|host| {
-        let space = space(host);
+        let space = new_space(host);
         sparse(host, space, options);
         space
     });
@@ -204,30 +197,30 @@ fn what_must_stay_stays(target: Target) {
         host.own()
     });
     case("another space, forbidden", false, &|host| {
-        let space = space(host);
+        let space = new_space(host);
         sparse(host, space, options.movable(false));
         space
     });
     case("with a thread that is not registered", false, &|host| {
-        let space = space(host);
+        let space = new_space(host);
         host.vmm.allocate_ipc_buffer(space).expect("memory");
         sparse(host, space, options);
         space
     });
     case("uncached", false, &|host| {
-        let space = space(host);
+        let space = new_space(host);
         sparse(host, space, options.cached(vmm::CachePolicy::Uncached));
         space
     });
     case("the physical address is told", false, &|host| {
-        let space = space(host);
+        let space = new_space(host);
         for region in sparse(host, space, options) {
             host.vmm.physical_address(space, region.start().bits()).expect("mapped");
         }
         space
     });
     case("shared", false, &|host| {
-        let (space, other) = (space(host), space(host));
+        let (space, other) = (new_space(host), new_space(host));
         for region in sparse(host, space, options) {
             let at = region.start().bits();
             host.vmm.share(space, at, 1, other, &RegionOptions::new(1)).expect("memory");
@@ -235,14 +228,14 @@ fn what_must_stay_stays(target: Target) {
         space
     });
     case("cloned", false, &|host| {
-        let (space, other) = (space(host), space(host));
+        let (space, other) = (new_space(host), new_space(host));
         for region in sparse(host, space, options) {
             host.vmm.clone_region(region, other, &RegionOptions::new(1)).expect("memory");
         }
         space
     });
     case("IPC buffers", false, &|host| {
-        let space = space(host);
+        let space = new_space(host);
         let buffers: Vec<_> =
             (0..120).map(|_| host.vmm.allocate_ipc_buffer(space).expect("memory")).collect();
         for (number, buffer) in buffers.into_iter().enumerate() {
@@ -258,7 +251,7 @@ fn what_must_stay_stays(target: Target) {
 /// other memory where each is.
 fn where_faults_are_answered_pages_move(target: Target) {
     let mut host = Fixture::new(like_a_boot(target));
-    let space = space(&mut host);
+    let space = new_space(&mut host);
     host.vmm.allocate_ipc_buffer(space).expect("memory");
     let lazy = RegionOptions::new(64).backed(vmm::Backing::OnDemand { around: 1 });
     let regions = sparse(&mut host, space, lazy);
@@ -277,7 +270,7 @@ fn where_faults_are_answered_pages_move(target: Target) {
 /// A88: what says that nothing is to be gained makes no kernel call.
 fn compaction_says_when_there_is_nothing_to_gain(target: Target) {
     let mut host = Fixture::new(like_a_boot(target));
-    let space = space(&mut host);
+    let space = new_space(&mut host);
     host.vmm.map(space, &RegionOptions::new(64)).expect("memory");
     let calls = host.vmm.kernel_calls();
     assert_eq!(host.vmm.compact(12), Ok(false), "every frame is in use");

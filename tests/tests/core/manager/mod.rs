@@ -1,41 +1,47 @@
 //! The manager, operation by operation.
 //!
 //! ```text
-//!   boot.rs       how it starts, and what it refuses to start with
-//!   places.rs     where regions go: anywhere, fixed, within, aligned, guarded, reserved
-//!   memory.rs     mapping, unmapping, protecting, releasing, page tables, large pages
-//!   first_try.rs  what can be met is met the first time, at any length
-//!   in_place.rs   protecting pages of the manager's own space
-//!   in_parts.rs   requests that stop after a number of pages
-//!   in_use.rs     what is in use is not given back, what was given back is not used
-//!   appending.rs  pages mapped one behind the other, and what comes in between
-//!   buffers.rs    IPC buffers and stacks
-//!   compaction.rs free memory that lies scattered can be had, because pages move
-//!   looking.rs    queries, dump, statistics
-//!   figures.rs    statistics figure by figure, a dump line by line; page tables and their nodes
-//!   obtainable.rs what is said to be obtainable is asked for and given
-//!   pinned.rs     what the manager stands on stays as it is
-//!   sharing.rs    what a share keeps of its source, what a refused clone leaves
-//!   stuck.rs      frames that the kernel would not unmap from a temporary slot
-//!   threads.rs    threads as the kernel has them
-//!   writing.rs    writing into any space, and who sees it
-//!   last_pages.rs when all memory is out: the smallest giving back still works
-//!   short.rs      when memory is short: what is free can be had, what is not costs nothing
-//!   refusals.rs   bad input: each error with its value, nothing changed, no kernel call made
+//!   boot.rs        how it starts, and what it refuses to start with
+//!   places.rs      where regions go: anywhere, fixed, within, aligned, guarded, reserved
+//!   memory.rs      mapping, unmapping, protecting, releasing, page tables, large pages
+//!   first_try.rs   what can be met is met the first time, at any length
+//!   in_place.rs    protecting pages of the manager's own space
+//!   in_parts.rs    requests that stop after a number of pages
+//!   in_use.rs      what is in use is not given back, what was given back is not used
+//!   appending.rs   pages mapped one behind the other, and what comes in between
+//!   buffers.rs     IPC buffers and stacks
+//!   compaction.rs  free memory that lies scattered can be had, because pages move
+//!   looking.rs     queries, dump, statistics
+//!   figures.rs     statistics figure by figure
+//!   dumps.rs       a dump of a space and of memory, line by line
+//!   bookkeeping.rs the memory of the manager's own records
+//!   left_over.rs   what a refused kernel call leaves
+//!   obtainable.rs  what is said to be obtainable is asked for and given
+//!   pinned.rs      what the manager stands on stays as it is
+//!   sharing.rs     what a share keeps of its source, what a refused clone leaves
+//!   stuck.rs       frames that the kernel would not unmap from a temporary slot
+//!   threads.rs     threads as the kernel has them
+//!   writing.rs     writing into any space, and who sees it
+//!   last_pages.rs  when all memory is out: the smallest giving back still works
+//!   short.rs       when memory is short: what is free can be had, what is not costs nothing
+//!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
 //! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A88, I14 and I15.
 
 mod appending;
+mod bookkeeping;
 mod boot;
 mod buffers;
 mod compaction;
+mod dumps;
 mod figures;
 mod first_try;
 mod in_parts;
 mod in_place;
 mod in_use;
 mod last_pages;
+mod left_over;
 mod looking;
 mod memory;
 mod obtainable;
@@ -48,7 +54,7 @@ mod stuck;
 mod threads;
 mod writing;
 
-use vmm::{RegionId, RegionOptions};
+use vmm::{RegionId, RegionOptions, SpaceId};
 
 use crate::support::{Fixture, PAGE};
 
@@ -63,4 +69,11 @@ fn tagged(host: &mut Fixture<'_>, at: usize, pages: usize) -> RegionId {
         host.write(own, at + page * PAGE, page as u64 + 1);
     }
     region
+}
+
+/// A space that the fixture knows of.
+fn new_space(host: &mut Fixture<'_>) -> SpaceId {
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    space
 }

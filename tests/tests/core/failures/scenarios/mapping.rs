@@ -1,0 +1,174 @@
+//! Regions and pages: mapped, unmapped, protected, split, moved; devices and frames of a caller's.
+
+use untyped_alloc::Rights;
+use vmm::{Blueprint, PageSize, RegionOptions};
+
+use super::super::scenario::{Leaves, Scenario, Things, resume};
+use super::super::setup::{a_space, dirty_frames, edge, large_page, nothing, ten_pages};
+use crate::support::PAGE;
+
+pub const MAPPING: &[Scenario] = &[
+    Scenario {
+        name: "map over the edge of a page table",
+        leaves: Leaves::Nothing,
+        setup: nothing,
+        request: |host, _| {
+            let options = RegionOptions::new(10).at(edge(host.target())).guarded(1, 1);
+            host.vmm.map(host.vmm.own_space(), &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "map frames that were used",
+        leaves: Leaves::Nothing,
+        setup: dirty_frames,
+        request: |host, _| {
+            host.vmm.map(host.vmm.own_space(), &RegionOptions::new(12).at(0x5000_0000)).map(drop)
+        },
+    },
+    Scenario {
+        name: "map in another space",
+        leaves: Leaves::Nothing,
+        setup: a_space,
+        request: |host, things| {
+            let options = RegionOptions::new(10).at(edge(host.target()));
+            host.vmm.map(things.space(), &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "populate the middle",
+        leaves: Leaves::Nothing,
+        setup: |host| {
+            let options = RegionOptions::new(10).at(edge(host.target()));
+            let region = host.vmm.reserve(host.vmm.own_space(), &options).expect("room");
+            Things { region: Some(region), ..Things::default() }
+        },
+        request: |host, _| {
+            host.vmm.populate(host.vmm.own_space(), edge(host.target()) + 2 * PAGE, 6)
+        },
+    },
+    Scenario {
+        name: "map a large page",
+        leaves: Leaves::Nothing,
+        setup: nothing,
+        request: |host, _| {
+            let bits = host.target().large_bits();
+            let options = RegionOptions::new(1 << (bits - 12)).at(0x6000_0000);
+            let options = options.page_size(PageSize::Large { bits });
+            host.vmm.map(host.vmm.own_space(), &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "unmap the middle",
+        leaves: Leaves::Progress,
+        setup: ten_pages,
+        request: |host, things| {
+            let from = edge(host.target()) + (2 + things.done) * PAGE;
+            let outcome = host.vmm.unmap(host.vmm.own_space(), from, 6 - things.done);
+            resume(things, outcome)
+        },
+    },
+    Scenario {
+        name: "decommit the middle, with holes",
+        leaves: Leaves::Progress,
+        setup: ten_pages,
+        request: |host, _| {
+            let from = edge(host.target()) + 2 * PAGE;
+            host.vmm.decommit(host.vmm.own_space(), from, 6)
+        },
+    },
+    Scenario {
+        name: "unmap part of a large page",
+        leaves: Leaves::Progress,
+        setup: large_page,
+        request: |host, things| {
+            let from = 0x6000_0000 + (2 + things.done) * PAGE;
+            let outcome = host.vmm.unmap(host.vmm.own_space(), from, 3 - things.done);
+            resume(things, outcome)
+        },
+    },
+    Scenario {
+        name: "protect the middle",
+        leaves: Leaves::Progress,
+        setup: ten_pages,
+        request: |host, _| {
+            let from = edge(host.target()) + 2 * PAGE;
+            host.vmm.protect(host.vmm.own_space(), from, 6, Rights::READ)
+        },
+    },
+    Scenario {
+        name: "protect part of a large page",
+        leaves: Leaves::Progress,
+        setup: large_page,
+        request: |host, _| {
+            host.vmm.protect(host.vmm.own_space(), 0x6000_0000 + 2 * PAGE, 3, Rights::READ)
+        },
+    },
+    Scenario {
+        name: "release a region",
+        leaves: Leaves::Progress,
+        setup: ten_pages,
+        request: |host, things| host.vmm.release(things.region()),
+    },
+    Scenario {
+        name: "split a region",
+        leaves: Leaves::Nothing,
+        setup: ten_pages,
+        request: |host, things| host.vmm.split_region(things.region(), 3).map(drop),
+    },
+    Scenario {
+        name: "move a region",
+        leaves: Leaves::Nothing,
+        setup: ten_pages,
+        request: |host, things| {
+            let options = RegionOptions::new(10).at(0x5000_0000);
+            host.vmm.move_region(things.region(), &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "map a device",
+        leaves: Leaves::Nothing,
+        setup: nothing,
+        request: |host, _| {
+            let options = RegionOptions::new(3).at(0x5000_0000);
+            let paddr = host.machine.device() + PAGE;
+            host.vmm.map_physical(host.vmm.own_space(), paddr, &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "unmap a device",
+        leaves: Leaves::Progress,
+        setup: |host| {
+            let (own, options) = (host.own(), RegionOptions::new(3).at(0x5000_0000));
+            let paddr = host.machine.device() + PAGE;
+            let region = host.vmm.map_physical(own, paddr, &options).expect("a device");
+            Things { region: Some(region), ..Things::default() }
+        },
+        request: |host, things| host.vmm.release(things.region()),
+    },
+    Scenario {
+        name: "map frames of the caller's",
+        leaves: Leaves::Nothing,
+        setup: |host| {
+            let frame = Blueprint::Frame { size_bits: 12 };
+            let frames = host.vmm.allocate_many(frame, 8).expect("memory");
+            Things { objects: Some(frames), ..Things::default() }
+        },
+        request: |host, things| {
+            let options = RegionOptions::new(8).at(edge(host.target()));
+            let frames = things.objects.expect("set up");
+            host.vmm.map_objects(host.vmm.own_space(), frames, &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "unmap a page amid a caller's",
+        leaves: Leaves::Progress,
+        setup: |host| {
+            let frames = host.vmm.allocate_many(Blueprint::Frame { size_bits: 12 }, 8);
+            let frames = frames.expect("memory");
+            let (own, options) = (host.own(), RegionOptions::new(8).at(0x5000_0000));
+            host.vmm.map_objects(own, frames, &options).expect("memory");
+            Things { objects: Some(frames), ..Things::default() }
+        },
+        request: |host, _| host.vmm.unmap(host.vmm.own_space(), 0x5000_0000 + 3 * PAGE, 1),
+    },
+];
