@@ -16,6 +16,7 @@
 //!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
+//!   manager.rs    the manager's type
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
 //! ```
 #![no_std]
@@ -23,11 +24,10 @@
 pub mod arch;
 mod arguments;
 mod failure;
+mod manager;
 mod thread;
 
 pub use arguments::{Arguments, ArgumentsError};
 pub use failure::{Failure, Outcome};
+pub use manager::Manager;
 pub use thread::{Entry, Thread, ThreadOptions};
-
-/// The manager of a root task on seL4.
-pub type Manager = vmm::Vmm<'static, vmm::sel4::Sel4>;

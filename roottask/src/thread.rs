@@ -8,7 +8,8 @@ use vmm::{
     ThreadSpec, TlsImage,
 };
 
-use crate::{Manager, Outcome};
+use crate::failure::Outcome;
+use crate::manager::Manager;
 
 /// Where a thread starts: a function of two words that [`sel4::thread_entry!`] defines.
 pub type Entry = sel4::ThreadEntry;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   main.rs      the course of it, from all memory free to all memory free
+//!   manager.rs   the manager, which several threads share from some point on
 //!   clones.rs    copy-on-write between two address spaces, messages fed from our own loop
 //!   remote.rs    threads of other spaces, of a few instructions each
 //!   workers.rs   threads of our own space, and who hears of their ends
@@ -12,6 +13,7 @@
 #![no_main]
 
 mod clones;
+mod manager;
 mod paging;
 mod remote;
 mod touching;
@@ -19,11 +21,12 @@ mod workers;
 
 use roottask::{check_eq, Manager, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::faults::{start, HandlerOptions, SharedManager};
+use vmm::sel4::faults::{start, HandlerOptions};
 use vmm::sel4::{start as start_manager, BootPool};
 
+use manager::MANAGER;
+
 static POOL: BootPool<32> = BootPool::new();
-static MANAGER: SharedManager = SharedManager::new();
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {

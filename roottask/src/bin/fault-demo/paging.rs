@@ -13,9 +13,9 @@ use sel4_root_task::debug_println;
 use vmm::sel4::faults::{FaultHandler, HandlerThread, Incident, PagerCall, Verdict};
 use vmm::{Backing, Blueprint, CPtr, Error, Object, RegionId, RegionOptions};
 
+use crate::manager::MANAGER;
 use crate::touching::mapped;
 use crate::workers::{done, run, End, Worker};
-use crate::MANAGER;
 
 const PAGE: usize = vmm::PAGE_BYTES;
 /// Pages of the region behind the pager, and of its store.

@@ -7,8 +7,8 @@ use sel4_root_task::debug_println;
 use vmm::sel4::faults::HandlerThread;
 use vmm::{Backing, RegionOptions};
 
+use crate::manager::MANAGER;
 use crate::workers::{done, run, End, Worker};
-use crate::MANAGER;
 
 const PAGE: usize = vmm::PAGE_BYTES;
 

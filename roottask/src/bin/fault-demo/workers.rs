@@ -8,7 +8,7 @@ use sel4_root_task::{debug_print, debug_println};
 use vmm::sel4::faults::{HandlerError, HandlerThread, Incident, Verdict};
 use vmm::{Blueprint, Error, Object, Stack, ThreadId};
 
-use crate::MANAGER;
+use crate::manager::MANAGER;
 
 /// What is signalled when a worker is done or was stopped.
 static NEWS: AtomicUsize = AtomicUsize::new(0);

@@ -9,7 +9,7 @@ use vmm::{Blueprint, CPtr, CapPath, Error, Rights, ThreadId};
 
 use crate::context::{cap_of, let_children_run, Child, Context};
 
-crate::tests!("badges":
+crate::table::tests!("badges":
     a_message_of_an_ended_thread_is_not_of_the_one_with_its_badge,
 );
 

@@ -13,7 +13,7 @@ use vmm::{Blueprint, TlsImage, PAGE_BYTES};
 use crate::arch::{set_first, thread_locals};
 use crate::context::Context;
 
-crate::tests!("closures":
+crate::table::tests!("closures":
     a_closure_runs_with_what_it_captured_and_its_result_is_joined,
     results_of_any_size_and_alignment_are_returned,
     a_closure_has_thread_locals_of_its_own,

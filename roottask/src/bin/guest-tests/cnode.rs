@@ -6,7 +6,7 @@ use sel4::{ObjectBlueprint, Word};
 
 use crate::context::{Context, Scratch};
 
-crate::tests!("cnode":
+crate::table::tests!("cnode":
     a_copy_names_the_same_object,
     a_copy_without_write_right_cannot_signal,
     a_copy_refuses_an_occupied_or_empty_slot,

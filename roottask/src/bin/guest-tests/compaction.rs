@@ -13,7 +13,7 @@ use crate::arch::LARGE_BITS;
 use crate::context::{answer_fault, cap_of, let_children_run, unexpected, Context, DONE};
 use crate::probe::words;
 
-crate::tests!("compaction":
+crate::table::tests!("compaction":
     threads_see_every_word_right_while_their_pages_move,
     a_page_in_each_mib_does_not_keep_large_pages_from_being_had,
 );

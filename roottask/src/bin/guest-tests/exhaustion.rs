@@ -9,7 +9,7 @@ use vmm::{Blame, Blueprint, RegionOptions};
 use crate::context::Context;
 use crate::probe::{set_word, word};
 
-crate::tests!("exhaustion":
+crate::table::tests!("exhaustion":
     more_memory_than_there_is_is_refused_whole,
     all_memory_is_used_and_given_back,
     all_memory_as_objects_is_used_and_given_back,

@@ -9,7 +9,7 @@ use crate::probe::{
     load, probe_load, probe_store, probe_syscall, probe_undefined, set_word, store, word, STORED,
 };
 
-crate::tests!("fault":
+crate::table::tests!("fault":
     a_load_from_nowhere_says_where,
     a_store_to_nowhere_says_that_it_was_one,
     a_jump_to_nowhere_says_where,

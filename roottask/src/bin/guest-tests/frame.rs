@@ -12,7 +12,7 @@ use crate::arch::{LARGE_BITS, LARGE_PAGES};
 use crate::context::{Context, Scratch};
 use crate::probe::{load, set_word, store, word, words, STORED};
 
-crate::tests!("frame":
+crate::table::tests!("frame":
     a_frame_is_clear_and_keeps_its_contents_while_unmapped,
     a_mapped_frame_cannot_be_mapped_again,
     a_page_cannot_be_mapped_over_another,

@@ -6,7 +6,7 @@ use sel4::Error;
 
 use crate::context::Context;
 
-crate::tests!("io_port":
+crate::table::tests!("io_port":
     a_byte_written_is_read_back,
     the_firmware_device_says_its_name,
     a_capability_of_another_type_is_refused,

@@ -10,7 +10,7 @@ use sel4::{
 
 use crate::context::{let_children_run, unexpected, Context, Event, Scratch};
 
-crate::tests!("ipc":
+crate::table::tests!("ipc":
     every_length_arrives_in_both_directions,
     a_label_of_twenty_bits_arrives,
     the_badge_says_who_sent,

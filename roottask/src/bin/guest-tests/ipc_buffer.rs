@@ -13,7 +13,7 @@ use crate::arch::IPC_BUFFER_BYTES;
 use crate::context::{let_children_run, Context};
 use crate::probe::{load, words};
 
-crate::tests!("ipc_buffer":
+crate::table::tests!("ipc_buffer":
     no_two_share_a_frame,
     the_pages_on_either_side_fault,
     a_new_one_is_clear,

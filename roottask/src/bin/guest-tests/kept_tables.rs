@@ -7,7 +7,7 @@ use vmm::{Backing, PageFault, RegionId, RegionOptions, Resolution};
 use crate::context::{answer_fault, Context};
 use crate::probe::{set_word, store, word, words, STORED};
 
-crate::tests!("kept_tables":
+crate::table::tests!("kept_tables":
     a_heap_grows_over_a_kept_table_by_requests,
     a_heap_grows_over_a_kept_table_by_faults,
     a_heap_comes_back_downwards_and_in_no_order,

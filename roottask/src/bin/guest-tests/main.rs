@@ -1,8 +1,9 @@
 //! Tests that run in the guest, on the real kernel.
 //!
 //! ```text
-//!   main.rs      the harness: a table of tests, one line for each, a closing line
+//!   main.rs      the harness: all tests, one line for each, a closing line
 //!   context.rs   what a test has to work with: the manager, scratch memory and slots, threads
+//!   table.rs     what a test is, and the macro for a module's table of them
 //!   probe.rs     memory accesses at known instructions
 //!
 //!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs signal.rs fault.rs
@@ -43,6 +44,7 @@ mod runtime;
 mod signal;
 mod stacks;
 mod survival;
+mod table;
 mod thread;
 mod untyped;
 mod vspace;
@@ -55,23 +57,7 @@ use sel4_root_task::panicking::{set_hook, ExternalPanicInfo};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 
 use context::Context;
-
-/// One test.
-pub struct Test {
-    name: &'static str,
-    run: fn(&mut Context) -> Outcome,
-}
-
-/// The table of a module's tests: their names are the functions', behind the module's.
-macro_rules! tests {
-    ($module:literal: $($test:ident),* $(,)?) => {
-        pub const TESTS: &[crate::Test] = &[$(crate::Test {
-            name: concat!($module, "::", stringify!($test)),
-            run: $test,
-        }),*];
-    };
-}
-use tests;
+use table::Test;
 
 const ALL: &[&[Test]] = &[
     untyped::TESTS,

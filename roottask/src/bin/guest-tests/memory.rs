@@ -10,7 +10,7 @@ use crate::arch::{LARGE_BITS, LARGE_PAGES, USER_END};
 use crate::context::Context;
 use crate::probe::{load, set_word, store, word, words, PAGE_WORDS, STORED};
 
-crate::tests!("memory":
+crate::table::tests!("memory":
     mapped_memory_is_clear_and_writable,
     what_the_manager_says_is_where_the_kernel_maps,
     contents_survive_protecting,

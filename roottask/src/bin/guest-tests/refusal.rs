@@ -8,7 +8,7 @@ use crate::arch::{LARGE_BITS, USER_END};
 use crate::context::Context;
 use crate::probe::{set_word, word};
 
-crate::tests!("refusal":
+crate::table::tests!("refusal":
     an_address_outside_user_space,
     an_overlap_says_with_what,
     the_programs_own_pages_are_taken,

@@ -13,7 +13,7 @@ use crate::arch::{__m128, _mm_add_ps, _mm_mul_ps, _mm_set1_ps, _mm_storeu_ps};
 use crate::arch::{set_first, thread_locals};
 use crate::context::Context;
 
-crate::tests!("runtime":
+crate::table::tests!("runtime":
     the_stack_is_aligned_for_sse,
     a_second_threads_stack_is_aligned_for_sse,
     sse_registers_survive_other_threads,

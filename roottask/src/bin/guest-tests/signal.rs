@@ -5,7 +5,7 @@ use sel4::{cap, CapRights, Error, ObjectBlueprint, Word};
 
 use crate::context::{let_children_run, Context, Scratch};
 
-crate::tests!("signal":
+crate::table::tests!("signal":
     poll_takes_the_word_and_leaves_none,
     badges_of_several_signals_are_gathered,
     a_signal_wakes_who_waits,

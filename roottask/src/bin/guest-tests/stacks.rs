@@ -6,7 +6,7 @@ use vmm::{Access, FaultClass, PageFault, StackOptions};
 use crate::context::Context;
 use crate::probe::{load, store, STORED};
 
-crate::tests!("stacks":
+crate::table::tests!("stacks":
     below_the_stack_of_main_nothing_is_mapped,
     a_stack_has_as_many_guard_pages_as_were_asked_for,
     a_threads_guard_is_as_large_as_was_asked_for,

@@ -11,7 +11,7 @@ use crate::arch::LARGE_BITS;
 use crate::context::{cap_of, Context};
 use crate::probe::{load, set_word, word, words};
 
-crate::tests!("survival":
+crate::table::tests!("survival":
     contents_survive_sharing_and_the_end_of_their_owner,
     contents_survive_splitting_merging_and_moving,
     contents_survive_unmapping_what_is_around_them,

@@ -10,7 +10,7 @@ use crate::arch::{first_tls_word, number_registers};
 use crate::context::{let_children_run, Context};
 use crate::probe::load;
 
-crate::tests!("thread":
+crate::table::tests!("thread":
     registers_are_read_as_they_were_written,
     a_higher_priority_runs_first,
     a_priority_above_the_maximum_is_refused,

@@ -9,7 +9,7 @@ use sel4::{
 
 use crate::context::Context;
 
-crate::tests!("untyped":
+crate::table::tests!("untyped":
     retype_makes_every_type_of_object,
     retype_fills_consecutive_slots_with_consecutive_frames,
     retype_refuses_an_occupied_slot,

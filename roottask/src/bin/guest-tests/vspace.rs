@@ -12,7 +12,7 @@ use crate::arch::{code_that_loads, result, LARGE_BITS, LARGE_PAGES};
 use crate::context::{unexpected, Context, Event};
 use crate::probe::load;
 
-crate::tests!("vspace":
+crate::table::tests!("vspace":
     a_page_table_is_mapped_once,
     a_page_table_is_not_mapped_over_another,
     unmapping_a_page_table_unmaps_its_pages,

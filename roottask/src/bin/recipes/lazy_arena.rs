@@ -3,9 +3,7 @@
 use roottask::{check_eq, Outcome};
 use sel4_root_task::debug_println;
 use vmm::sel4::faults::SharedManager;
-use vmm::{Backing, RegionOptions};
-
-use crate::PAGE;
+use vmm::{Backing, RegionOptions, PAGE_BYTES};
 
 /// 16 MiB of addresses.
 const PAGES: usize = 4096;
@@ -19,11 +17,11 @@ pub fn recipe(manager: &SharedManager) -> Outcome {
         let arena = vmm.reserve(own, &options.backed(Backing::OnDemand { around: 1 }))?;
         (arena, vmm.usage(own)?.frames)
     };
-    let start = arena.start().bits() + PAGE;
+    let start = arena.start().bits() + PAGE_BYTES;
     // Never touch such memory while the manager is locked: its fault would wait for the lock.
     for page in [0, 1000, PAGES - 1] {
         // SAFETY: the addresses are the arena's; a fault maps the page.
-        let found = unsafe { ((start + page * PAGE) as *mut usize).replace(page) };
+        let found = unsafe { ((start + page * PAGE_BYTES) as *mut usize).replace(page) };
         check_eq!(found, 0);
     }
     let vmm = &mut *manager.lock();

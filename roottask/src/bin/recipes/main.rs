@@ -20,9 +20,6 @@ use vmm::{CPtr, ThreadCSpace};
 static POOL: BootPool<32> = BootPool::new();
 static MANAGER: SharedManager = SharedManager::new();
 
-/// Bytes of a page.
-const PAGE: usize = 4096;
-
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let mut vmm = start(bootinfo, &POOL)?;

@@ -6,9 +6,9 @@ use roottask::{check_eq, Manager, Outcome, Thread, ThreadOptions};
 use sel4::{cap, MessageInfoBuilder, Word};
 use sel4_root_task::debug_println;
 use vmm::sel4::faults::{FaultHandler, PagerCall, SharedManager};
-use vmm::{Backing, Blueprint, RegionOptions};
+use vmm::{Backing, Blueprint, RegionOptions, PAGE_BYTES};
 
-use crate::{own_policy::Policy, PAGE};
+use crate::own_policy::Policy;
 
 const PAGES: usize = 4;
 const TOKEN: u32 = 7; // what the pager knows the region by
@@ -33,7 +33,7 @@ sel4::thread_entry! {
                 continue;
             }
             last = [low, high];
-            let page = store + (page as usize >> 1) * PAGE; // the lowest bit tells a write
+            let page = store + (page as usize >> 1) * PAGE_BYTES; // the lowest bit tells a write
             // SAFETY: a page of the store that is not given away yet.
             unsafe { (page as *mut usize).write_volatile(page) };
             call(PagerCall::Supply, &[low, high, page as Word, 1]);
@@ -56,8 +56,8 @@ pub fn recipe(manager: &SharedManager) -> Outcome {
     pager.start(serve, [store.start().bits(), 0])?;
     for page in 0..PAGES {
         // SAFETY: the region is ours; the pager supplies the page before this goes on.
-        let found = unsafe { ((paged.start().bits() + page * PAGE) as *const usize).read() };
-        check_eq!(found, store.start().bits() + page * PAGE);
+        let found = unsafe { ((paged.start().bits() + page * PAGE_BYTES) as *const usize).read() };
+        check_eq!(found, store.start().bits() + page * PAGE_BYTES);
     }
     debug_println!("pager: {PAGES} pages came from it");
     let mut vmm = manager.lock();

@@ -3,9 +3,7 @@
 use roottask::{check_eq, Outcome};
 use sel4_root_task::debug_println;
 use vmm::sel4::faults::SharedManager;
-use vmm::RegionOptions;
-
-use crate::PAGE;
+use vmm::{RegionOptions, PAGE_BYTES};
 
 const PAGES: usize = 16;
 
@@ -29,7 +27,7 @@ pub fn recipe(manager: &SharedManager) -> Outcome {
     };
     check_eq!((new, old), (2, 1));
     let vmm = &mut *manager.lock();
-    check_eq!(free - vmm.stats().free_bytes(), PAGE);
+    check_eq!(free - vmm.stats().free_bytes(), PAGE_BYTES);
     debug_println!("snapshot: it says {old}, the ledger {new}; one page was copied");
     vmm.release(ledger)?;
     Ok(vmm.release(snapshot)?)
