@@ -35,14 +35,17 @@ macro_rules! __declare_main {
 
             static STACK: StackMemory<{ $stack_size }> = StackMemory::new();
 
+            // SAFETY: the one symbol of this name, of the type that the runtime declares.
             #[unsafe(no_mangle)]
             static __sel4_root_task__stack_top: StackTop = STACK.top();
 
             // Read by a memory manager, if there is one, which knows this section and not us.
+            // SAFETY: the section has entries of this type alone.
             #[used]
             #[unsafe(link_section = "sel4_root_task_stack")]
             static BOUNDS: StackBounds = STACK.bounds();
 
+            // SAFETY: the one symbol of this name, with the signature that the runtime declares.
             #[unsafe(no_mangle)]
             fn __sel4_root_task__main(bootinfo: &BootInfoPtr) {
                 // The first of the two that there is, by value or by reference.
@@ -75,6 +78,7 @@ macro_rules! __declare_heap {
 
             static HEAP: HeapMemory<{ $size }> = HeapMemory::new();
 
+            // SAFETY: the one symbol of this name, of the type that the runtime declares.
             #[unsafe(no_mangle)]
             static __sel4_root_task__heap: HeapBounds = HEAP.bounds();
         };

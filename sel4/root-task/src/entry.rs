@@ -23,6 +23,10 @@ pub(crate) extern "C" fn tls_block_size() -> usize {
 }
 
 /// Everything between the first instructions and `main`.
+///
+/// # Safety
+/// Only `_start` may call it, once: with the kernel's pointer to the boot information, and with
+/// `tls_block_size` bytes of the first stack that nobody else uses.
 pub(crate) unsafe extern "C" fn start(bootinfo: *const BootInfo, tls_block: *mut u8) -> ! {
     // SAFETY: the kernel's pointer, passed on by `_start`.
     let bootinfo = unsafe { BootInfoPtr::new(bootinfo) };

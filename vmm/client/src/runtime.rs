@@ -136,6 +136,7 @@ macro_rules! client_program {
     ($main:path) => {
         $crate::_private::sel4::thread_entry! {
             /// The entry.
+            // SAFETY: the one symbol of this name: a client program has no other entry.
             #[unsafe(no_mangle)]
             fn _start(ipc_buffer: usize, argument: usize) -> ! {
                 // SAFETY: the starter of a client program passes the address of its IPC buffer.
