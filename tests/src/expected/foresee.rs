@@ -35,27 +35,27 @@ impl Run<'_> {
         }
     }
 
-    /// Where a wish may go.
+    /// Where a request may go.
     pub(super) fn place(
         &self,
         space: &Space,
-        wish: &RegionRequest,
+        request: &RegionRequest,
         inside: Option<RegionId>,
     ) -> Expected {
-        let place = self.state.place(space, wish, inside);
-        let may_miss = self.rules.lenient && self.state.may_miss(space, wish, inside);
+        let place = self.state.place(space, request, inside);
+        let may_miss = self.rules.lenient && self.state.may_miss(space, request, inside);
         place.perhaps(may_miss.then_some("NoRoom"))
     }
 
-    /// The same of a wish whose pages are mapped at once.
+    /// The same of a request whose pages are mapped at once.
     pub(super) fn place_for(
         &self,
         space: &Space,
-        wish: &RegionRequest,
+        request: &RegionRequest,
         inside: Option<RegionId>,
         pages: usize,
     ) -> Expected {
-        let place = self.place(space, wish, inside);
+        let place = self.place(space, request, inside);
         let beyond = self.beyond(space, Resource::Frames, pages);
         let expected = match place.is_success() {
             true => place.or(beyond),

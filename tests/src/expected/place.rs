@@ -25,7 +25,7 @@ impl RegionRequest {
             .cached(self.cache)
             .page_size(self.size)
             .backed(self.backing)
-            .named("wish");
+            .named("request");
         // Whether pages may move changes nothing that can be seen.
         if self.pages & 1 == 0 {
             options = options.movable(true);
@@ -105,45 +105,53 @@ impl State {
     }
 
     /// The ceiling that a region asked for so has.
-    pub fn ceiling(&self, wish: &RegionRequest, inside: Option<RegionId>) -> Rights {
+    pub fn ceiling(&self, request: &RegionRequest, inside: Option<RegionId>) -> Rights {
         let around = inside.and_then(|id| self.region(id)).map(|found| found.ceiling);
-        wish.ceiling().or(around).unwrap_or(Rights::READ_WRITE)
+        request.ceiling().or(around).unwrap_or(Rights::READ_WRITE)
     }
 
-    /// Where a wish may go. `inside` is what its number stands for.
-    pub fn place(&self, space: &Space, wish: &RegionRequest, inside: Option<RegionId>) -> Expected {
+    /// Where a request may go. `inside` is what its number stands for.
+    pub fn place(
+        &self,
+        space: &Space,
+        request: &RegionRequest,
+        inside: Option<RegionId>,
+    ) -> Expected {
         let limit = match self.limit(space, inside) {
             Ok(limit) => limit,
             Err(error) => return Expected::refused(error),
         };
-        let ceiling = wish.ceiling().unwrap_or(limit);
+        let ceiling = request.ceiling().unwrap_or(limit);
         if !limit.contains(ceiling) {
             return Expected::refused(Error::RightsExceedCeiling {
                 asked: ceiling,
                 ceiling: limit,
             });
         }
-        if !ceiling.contains(wish.rights()) {
-            return Expected::refused(Error::RightsExceedCeiling { asked: wish.rights(), ceiling });
+        if !ceiling.contains(request.rights()) {
+            return Expected::refused(Error::RightsExceedCeiling {
+                asked: request.rights(),
+                ceiling,
+            });
         }
-        let (end, total) = (self.target.user_end(), wish.total());
-        let align_bits = wish.align_bits.max(12);
-        if wish.pages == 0 {
-            let address = match wish.place {
+        let (end, total) = (self.target.user_end(), request.total());
+        let align_bits = request.align_bits.max(12);
+        if request.pages == 0 {
+            let address = match request.place {
                 Where::Anywhere => 0,
                 Where::At(from) | Where::Within(from, _) => from.bits(self.target),
             };
             return Expected::refused(Error::from(AddressError::Empty { address }));
         }
-        if total > end / PAGE || wish.align_bits >= 31 {
-            let (pages, align_bits) = (wish.pages, wish.align_bits);
+        if total > end / PAGE || request.align_bits >= 31 {
+            let (pages, align_bits) = (request.pages, request.align_bits);
             return Expected::refused(Error::NoRoom { pages, align_bits });
         }
         let no_room = Error::NoRoom { pages: total, align_bits };
-        let guard = usize::from(wish.below) * PAGE;
+        let guard = usize::from(request.below) * PAGE;
         let fit = Fit { inside, align: 1 << align_bits, guard, bytes: total * PAGE };
-        match wish.place {
-            Where::At(address) => self.place_at(space, address.bits(self.target), wish, inside),
+        match request.place {
+            Where::At(address) => self.place_at(space, address.bits(self.target), request, inside),
             Where::Anywhere => {
                 let holes = space.holes(end);
                 let fitting: Vec<_> =
@@ -176,17 +184,17 @@ impl State {
         &self,
         space: &Space,
         address: usize,
-        wish: &RegionRequest,
+        request: &RegionRequest,
         inside: Option<RegionId>,
     ) -> Expected {
-        let bits = wish.align_bits.max(12);
+        let bits = request.align_bits.max(12);
         if !address.is_multiple_of(1 << bits) {
             return Expected::refused(Error::from(AddressError::Misaligned { address, bits }));
         }
-        let Some(start) = address.checked_sub(usize::from(wish.below) * PAGE) else {
+        let Some(start) = address.checked_sub(usize::from(request.below) * PAGE) else {
             return Expected::refused(Error::Guard { address: 0 });
         };
-        let pages = wish.total();
+        let pages = request.total();
         if let Err(error) = self.range(start, pages) {
             return Expected::refused(error);
         }
@@ -216,13 +224,18 @@ impl State {
 
     /// Whether a place may not be found although there is one: where an alignment is asked for, a
     /// hole that fits may not be tried.
-    pub fn may_miss(&self, space: &Space, wish: &RegionRequest, inside: Option<RegionId>) -> bool {
-        let bits = wish.align_bits.max(12);
-        match wish.place {
+    pub fn may_miss(
+        &self,
+        space: &Space,
+        request: &RegionRequest,
+        inside: Option<RegionId>,
+    ) -> bool {
+        let bits = request.align_bits.max(12);
+        match request.place {
             Where::At(_) => false,
-            Where::Within(..) => wish.below != 0 && bits != 12,
+            Where::Within(..) => request.below != 0 && bits != 12,
             Where::Anywhere => {
-                let bytes = wish.total().saturating_mul(PAGE);
+                let bytes = request.total().saturating_mul(PAGE);
                 let certain = bytes.saturating_add((1usize << bits.min(31)) - PAGE);
                 let holes = space.holes(self.target.user_end());
                 !holes.iter().any(|hole| hole.2 == inside && hole.1 - hole.0 >= certain)

@@ -198,11 +198,11 @@ pub enum Fill {
 #[allow(missing_docs)] // fields are the arguments of the manager's method, or said above
 pub enum Request {
     /// Reserves and maps.
-    Map { space: u8, wish: RegionRequest },
+    Map { space: u8, request: RegionRequest },
     /// Reserves, for memory that comes later or when it is touched.
-    Reserve { space: u8, wish: RegionRequest },
+    Reserve { space: u8, request: RegionRequest },
     /// Makes a reservation.
-    ReserveForOthers { space: u8, wish: RegionRequest },
+    ReserveForOthers { space: u8, request: RegionRequest },
     /// Maps fresh memory.
     Populate { space: u8, pages: Pages },
     /// Maps pages one by one, with no look-up in between: those that are not there.
@@ -220,15 +220,15 @@ pub enum Request {
     /// Releases one that is gone, which must be refused without a trace.
     ReleaseDead { which: u8 },
     /// Shows pages in another region.
-    Share { space: u8, pages: Pages, into: u8, wish: RegionRequest },
+    Share { space: u8, pages: Pages, into: u8, request: RegionRequest },
     /// Cuts a region in two.
     Split { which: u8, pages: usize },
     /// Makes two regions one: mostly a region and the next.
     Merge { lower: u8, upper: u8 },
     /// Moves a region.
-    Move { which: u8, wish: RegionRequest },
+    Move { which: u8, request: RegionRequest },
     /// Clones a region, copy-on-write.
-    Clone { which: u8, into: u8, wish: RegionRequest },
+    Clone { which: u8, into: u8, request: RegionRequest },
     /// Clones a space, copy-on-write.
     CloneSpace { space: u8 },
     /// Ends copy-on-write where nobody else has the memory.
@@ -256,7 +256,7 @@ pub enum Request {
     /// Releases such.
     ReleaseThreadMemory { which: u8 },
     /// Maps a physical address.
-    Physical { space: u8, paddr: usize, wish: RegionRequest },
+    Physical { space: u8, paddr: usize, request: RegionRequest },
     /// Allocates an object.
     Allocate { blueprint: Blueprint },
     /// Allocates several together.
@@ -264,7 +264,7 @@ pub enum Request {
     /// Takes slots.
     TakeSlots { count: usize },
     /// Maps frames that were allocated together.
-    MapObjects { space: u8, which: u8, wish: RegionRequest },
+    MapObjects { space: u8, which: u8, request: RegionRequest },
     /// Frees what was allocated; of threads alone where so wanted.
     Free { which: u8, threads: bool },
     /// Gives back what is kept for speed.

@@ -199,30 +199,30 @@ impl<'p> Run<'p> {
         regions_of(&self.host, space)
     }
 
-    /// Enters a region, having checked that its place is one of the right ones.
+    /// Records a region, having checked that its place is one of the right ones.
     #[track_caller]
-    pub(super) fn enter(
+    pub(super) fn record(
         &mut self,
         id: RegionId,
-        wish: &RegionRequest,
+        request: &RegionRequest,
         inside: Option<RegionId>,
         kind: Kind,
         places: &[usize],
     ) -> Region {
         self.see_managers_regions();
-        let (start, total) = (id.start().bits(), wish.total());
+        let (start, total) = (id.start().bits(), request.total());
         match self.rules.lenient {
             false => assert!(places.contains(&start), "{start:#x}, right were {places:#x?}"),
             // Book-keeping may lie where the best place was.
             true => {
-                let first = start + usize::from(wish.below) * PAGE;
+                let first = start + usize::from(request.below) * PAGE;
                 let place = Where::At(TestAddress::Bits(first));
                 let space = self.state.space(id.space()).expect("it was made in a space");
-                let here = self.state.place(space, &RegionRequest { place, ..*wish }, inside);
+                let here = self.state.place(space, &RegionRequest { place, ..*request }, inside);
                 assert!(here.is_success(), "{id:?} lies where it cannot: {here:?}");
             }
         }
-        if let Where::Within(from, to) = wish.place {
+        if let Where::Within(from, to) = request.place {
             let (from, to) = (from.bits(self.state.target), to.bits(self.state.target));
             let end = start + total * PAGE;
             assert!(from <= start && end <= to, "{id:?} is to lie in {from:#x}..{to:#x}");
@@ -231,14 +231,14 @@ impl<'p> Run<'p> {
             id,
             start,
             pages: total,
-            below: wish.below.into(),
-            above: wish.above.into(),
-            rights: wish.rights(),
-            ceiling: self.state.ceiling(wish, inside),
-            cache: wish.cache,
+            below: request.below.into(),
+            above: request.above.into(),
+            rights: request.rights(),
+            ceiling: self.state.ceiling(request, inside),
+            cache: request.cache,
             kind,
             inside,
-            backing: wish.backing,
+            backing: request.backing,
             first_page: 0,
         };
         let space = self.state.space_mut(id.space());
@@ -251,17 +251,17 @@ impl<'p> Run<'p> {
         region
     }
 
-    /// Enters a region whose place the manager itself chose, as this wish would.
+    /// Records a region whose place the manager itself chose, as this request would.
     #[track_caller]
-    pub(super) fn enter_chosen(
+    pub(super) fn record_chosen(
         &mut self,
         id: RegionId,
-        wish: &RegionRequest,
+        request: &RegionRequest,
         kind: Kind,
     ) -> Region {
         let space = self.state.space(id.space()).expect("it was made in a space");
-        let places = self.state.place(space, wish, None).places;
-        self.enter(id, wish, None, kind, &places)
+        let places = self.state.place(space, request, None).places;
+        self.record(id, request, None, kind, &places)
     }
 }
 

@@ -106,12 +106,12 @@ impl Kernel for ModelKernel<'_> {
         offset: usize,
         count: usize,
     ) -> KernelResult {
-        self.meter.enter(CallKind::UntypedRetype)?;
+        self.meter.count(CallKind::UntypedRetype)?;
         self.retype(untyped, blueprint, node, offset, count)
     }
 
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, rights: Rights) -> KernelResult {
-        self.meter.enter(CallKind::CNodeCopy)?;
+        self.meter.count(CallKind::CNodeCopy)?;
         self.copy_cap(dst, src, rights, Data::None)
     }
 
@@ -122,7 +122,7 @@ impl Kernel for ModelKernel<'_> {
         rights: Rights,
         badge: usize,
     ) -> KernelResult {
-        self.meter.enter(CallKind::CNodeMintBadge)?;
+        self.meter.count(CallKind::CNodeMintBadge)?;
         self.copy_cap(dst, src, rights, Data::Word(badge))
     }
 
@@ -133,13 +133,13 @@ impl Kernel for ModelKernel<'_> {
         guard: usize,
         guard_bits: u8,
     ) -> KernelResult {
-        self.meter.enter(CallKind::CNodeMintGuard)?;
+        self.meter.count(CallKind::CNodeMintGuard)?;
         let word = self.arch.guard_word(guard, guard_bits);
         self.copy_cap(dst, src, Rights::all(), Data::Word(word))
     }
 
     fn cnode_delete(&mut self, slot: CapPath) -> KernelResult {
-        self.meter.enter(CallKind::CNodeDelete)?;
+        self.meter.count(CallKind::CNodeDelete)?;
         if let Some(slot) = self.cnode_slot(slot, 2)? {
             self.delete(slot);
         }
@@ -147,7 +147,7 @@ impl Kernel for ModelKernel<'_> {
     }
 
     fn cnode_revoke(&mut self, slot: CapPath) -> KernelResult {
-        self.meter.enter(CallKind::CNodeRevoke)?;
+        self.meter.count(CallKind::CNodeRevoke)?;
         if let Some(slot) = self.cnode_slot(slot, 2)? {
             self.revoke(slot);
         }
@@ -155,7 +155,7 @@ impl Kernel for ModelKernel<'_> {
     }
 
     fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult {
-        self.meter.enter(CallKind::CNodeCancelBadgedSends)?;
+        self.meter.count(CallKind::CNodeCancelBadgedSends)?;
         match self.cnode_slot(slot, 2)? {
             Some(slot) => self.cancel_badged_sends(slot),
             None => Ok(()),
@@ -170,7 +170,7 @@ impl Kernel for ModelKernel<'_> {
         rights: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        self.meter.enter(CallKind::PageMap)?;
+        self.meter.count(CallKind::PageMap)?;
         self.map_page(frame, vspace, vaddr, rights, cache)
     }
 
@@ -182,42 +182,42 @@ impl Kernel for ModelKernel<'_> {
         rights: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        self.meter.enter(CallKind::PageRemap)?;
+        self.meter.count(CallKind::PageRemap)?;
         self.remap_page(frame, vspace, rights, cache)
     }
 
     fn page_unmap(&mut self, frame: CPtr) -> KernelResult {
-        self.meter.enter(CallKind::PageUnmap)?;
+        self.meter.count(CallKind::PageUnmap)?;
         self.unmap_page(frame)
     }
 
     fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {
-        self.meter.enter(CallKind::PageGetAddress)?;
+        self.meter.count(CallKind::PageGetAddress)?;
         self.page_address(frame)
     }
 
     fn table_map(&mut self, table: CPtr, level: u8, vspace: CPtr, vaddr: usize) -> KernelResult {
-        self.meter.enter(CallKind::TableMap)?;
+        self.meter.count(CallKind::TableMap)?;
         self.map_table(table, level, vspace, vaddr)
     }
 
     fn table_unmap(&mut self, table: CPtr, level: u8) -> KernelResult {
-        self.meter.enter(CallKind::TableUnmap)?;
+        self.meter.count(CallKind::TableUnmap)?;
         self.unmap_table_call(table, level)
     }
 
     fn asid_control_make_pool(&mut self, untyped: CPtr, dst: CapPath) -> KernelResult {
-        self.meter.enter(CallKind::AsidControlMakePool)?;
+        self.meter.count(CallKind::AsidControlMakePool)?;
         self.make_pool(untyped, dst)
     }
 
     fn asid_pool_assign(&mut self, pool: CPtr, vspace: CPtr) -> KernelResult {
-        self.meter.enter(CallKind::AsidPoolAssign)?;
+        self.meter.count(CallKind::AsidPoolAssign)?;
         self.assign(pool, vspace)
     }
 
     fn tcb_set_ipc_buffer(&mut self, tcb: CPtr, vaddr: usize, frame: CPtr) -> KernelResult {
-        self.meter.enter(CallKind::TcbSetIpcBuffer)?;
+        self.meter.count(CallKind::TcbSetIpcBuffer)?;
         self.set_ipc_buffer(tcb, vaddr, frame)
     }
 
@@ -228,17 +228,17 @@ impl Kernel for ModelKernel<'_> {
         cspace_root: CPtr,
         vspace: CPtr,
     ) -> KernelResult {
-        self.meter.enter(CallKind::TcbSetSpace)?;
+        self.meter.count(CallKind::TcbSetSpace)?;
         self.set_space(tcb, fault_endpoint, cspace_root, vspace)
     }
 
     fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
-        self.meter.enter(CallKind::TcbSetPriority)?;
+        self.meter.count(CallKind::TcbSetPriority)?;
         self.set_priority(tcb, priority)
     }
 
     fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {
-        self.meter.enter(CallKind::TcbResume)?;
+        self.meter.count(CallKind::TcbResume)?;
         self.resume(tcb)
     }
 }

@@ -1,4 +1,5 @@
-//! Paging structures: how the hardware walks them, and what it may have cached of them. Rules from `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
+//! Paging structures: how the hardware walks them, and what it may have cached of them. Rules from
+//! `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
 
 use untyped_alloc::kernel::{CachePolicy, KernelError, KernelResult};
 

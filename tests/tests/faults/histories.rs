@@ -36,13 +36,13 @@ fn request() -> impl Strategy<Value = Request> {
             0..3 => {
                 let rights = RIGHTS[usize::from(c == 15)];
                 let plain = RegionRequest::anywhere(b + 1);
-                let wish = RegionRequest { below: 1, above: 1, rights, ..plain };
+                let request = RegionRequest { below: 1, above: 1, rights, ..plain };
                 match c < 8 {
-                    true => Request::Map { space, wish },
-                    false => Request::Reserve { space, wish: wish.lazy(1 << (c % 5)) },
+                    true => Request::Map { space, request },
+                    false => Request::Reserve { space, request: request.lazy(1 << (c % 5)) },
                 }
             }
-            3..7 => Request::Clone { which: a, into: b as u8, wish: RegionRequest::anywhere(1) },
+            3..7 => Request::Clone { which: a, into: b as u8, request: RegionRequest::anywhere(1) },
             7 => Request::CloneSpace { space },
             8..20 => {
                 let (pages, write) = (usable(b as u8, 1), c % 3 != 2);
@@ -80,8 +80,8 @@ fn heap() -> impl Strategy<Value = Vec<Request>> {
     let round = (6..13u8, fill, order, between(), between());
     (any::<u8>(), 6..12u8, vec(round, 2..4)).prop_map(|(space, first, rounds)| {
         let start = TestAddress::page(first);
-        let wish = RegionRequest::at(start, WINDOW - usize::from(first)).lazy(1);
-        let mut requests = vec![Request::Reserve { space, wish }];
+        let request = RegionRequest::at(start, WINDOW - usize::from(first)).lazy(1);
+        let mut requests = vec![Request::Reserve { space, request }];
         let pages = Pages::At { address: start, pages: 15 - usize::from(first) };
         for (low, fill, order, before, after) in rounds {
             let other = TestAddress::In { window: 7, page: first, off: 0 };

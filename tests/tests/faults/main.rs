@@ -8,8 +8,8 @@
 //! | `world.rs` | threads that fault until they get on |
 //! | `histories.rs` | random histories of clones, writes, unmaps … against the reference model, [`vmm_tests::expected`] |
 //! | `refusals.rs` | every kernel call refused in turn: nothing is lost, and the fault resolves later |
-//! | `pager.rs` | pages that a pager outside supplies |
-//! | `waiting.rs` | faults that wait for one |
+//! | `supply.rs` | pages that a pager outside supplies |
+//! | `page_requests.rs` | faults that wait for one |
 
 #[path = "../core/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
@@ -17,9 +17,9 @@ mod support;
 
 mod classify;
 mod histories;
-mod pager;
+mod page_requests;
 mod refusals;
 mod report;
 mod resolve;
-mod waiting;
+mod supply;
 mod world;

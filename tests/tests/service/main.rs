@@ -6,11 +6,11 @@
 //! | `requests` | what each request does, and each of its refusals |
 //! | `numbers` | numbers that are given out again, with few of them |
 //! | `offers` | memory that two clients share, and who may have it |
-//! | `paging` | pages that one client supplies to another |
-//! | `pieces` | long work in pieces, and what it leaves when it ends half-way |
+//! | `client_pagers` | pages that one client supplies to another |
+//! | `bounded_requests` | long work in pieces, and what it leaves when it ends half-way |
 //! | `accounts` | limits: enforced, split, given back |
 //! | `programs` | ELF files, the capabilities of a program, its end |
-//! | `workers` | further threads of a program |
+//! | `client_threads` | further threads of a program |
 //! | `server_interface` | what the manager offers to whoever writes a server |
 //! | `refusals` | every kernel call refused in turn: all comes back |
 //! | `random` | random and mutated messages: no panic, nothing broken, nobody else's memory touched |
@@ -20,15 +20,15 @@
 mod support;
 
 mod accounts;
+mod bounded_requests;
+mod client_pagers;
+mod client_threads;
 mod layout;
 mod numbers;
 mod offers;
-mod paging;
-mod pieces;
 mod programs;
 mod random;
 mod refusals;
 mod requests;
 mod server_interface;
-mod workers;
 mod world;

@@ -83,15 +83,15 @@ fn ended(world: &mut World, client: ClientId, buffer: usize) {
 /// that its client has, and one by a copy that went elsewhere.
 #[test]
 fn a_message_of_a_thread_that_ended_is_not_of_the_one_with_its_badge() {
-    const MOST: u32 = 7;
-    let mut world = narrow(MOST);
+    const MAX: u32 = 7;
+    let mut world = narrow(MAX);
     let endpoint = endpoint(&world);
     let (client, other) = (runs(&mut world), runs(&mut world));
     let (passed_on, passed) = (slot_of(&world, other, 9), slot_of(&world, client, 5));
     let mut ids: Vec<ThreadId> = Vec::new();
-    for _ in 0..10 * MOST {
+    for _ in 0..10 * MAX {
         let (buffer, id) = made(&mut world, client, 5);
-        assert!((1..=MOST as usize).contains(&id.badge()) && !ids.contains(&id));
+        assert!((1..=MAX as usize).contains(&id.badge()) && !ids.contains(&id));
         // Nobody but this thread has sent with its badge, as far as the queue knows.
         let sent = ids.len();
         let fault = world.fixture.vmm.thread(id).unwrap().fault_endpoint;
@@ -122,7 +122,7 @@ fn a_message_of_a_thread_that_ended_is_not_of_the_one_with_its_badge() {
         assert!(taken_for.is_err(), "{badge} is {taken_for:?}'s");
         assert!(alive.iter().all(|alive| alive.badge() != badge));
     }
-    assert!((2..=2 * MOST as usize).contains(&received), "{received}: the others were cancelled");
+    assert!((2..=2 * MAX as usize).contains(&received), "{received}: the others were cancelled");
 }
 
 /// A73: a badge that serves again while a message with it waits: the message does not arrive.
@@ -146,16 +146,16 @@ fn what_waits_in_the_queue_is_cancelled_before_its_badge_serves_again() {
 /// A73, A74: the same of clients and their capabilities to the service.
 #[test]
 fn a_message_of_a_client_that_ended_is_not_of_the_one_with_its_number() {
-    const MOST: u32 = 4;
-    let mut world = narrow(MOST);
+    const MAX: u32 = 4;
+    let mut world = narrow(MAX);
     let endpoint = endpoint(&world);
     let stays = runs(&mut world);
     let (_, kept) = world.memory(stays, 2);
     assert!(world.touch(stays, kept, 7));
     let mut gone: Vec<ClientId> = Vec::new();
-    for round in 0..6 * MOST as usize {
+    for round in 0..6 * MAX as usize {
         let client = runs(&mut world);
-        assert!(client.number() <= MOST && client.number() != stays.number());
+        assert!(client.number() <= MAX && client.number() != stays.number());
         assert!(!gone.contains(&client), "an id comes once");
         let own = slot_of(&world, client, SERVICE_SLOT);
         // A copy that it passed on.
@@ -245,11 +245,11 @@ fn a_handle_of_a_region_never_comes_again() {
 /// there are numbers is refused.
 #[test]
 fn tickets_of_offers_go_round_past_those_that_are_open() {
-    const MOST: u32 = 5;
-    const { assert!(MOST < MAX_OFFERS) };
-    let mut world = narrow(MOST);
+    const MAX: u32 = 5;
+    const { assert!(MAX < MAX_OFFERS) };
+    let mut world = narrow(MAX);
     let (giver, taker) = (world.client(AMPLE, None), world.client(AMPLE, None));
-    let (_, first) = world.memory(giver, MOST + 2);
+    let (_, first) = world.memory(giver, MAX + 2);
     let offer = |page: u32| {
         let start = first + page as usize * PAGE;
         Request::Offer { to: taker.number(), start, pages: 1, rights: ALL }
@@ -258,28 +258,28 @@ fn tickets_of_offers_go_round_past_those_that_are_open() {
     let accept = |ticket| Request::Accept { from, ticket, address: 0, rights: ALL };
     assert!(world.touch(giver, first, 100));
     let Ok(Answer::Ticket(stays)) = world.ask(giver, offer(0)) else { panic!("no ticket") };
-    for _ in 0..4 * MOST {
+    for _ in 0..4 * MAX {
         let Ok(Answer::Ticket(ticket)) = world.ask(giver, offer(1)) else { panic!("no ticket") };
-        assert!(ticket != stays && ticket <= MOST);
+        assert!(ticket != stays && ticket <= MAX);
         assert_eq!(world.ask(giver, Request::Withdraw { ticket }), Ok(Answer::Done));
         assert_eq!(world.ask(taker, accept(ticket)), Err(Refusal::NoSuchOffer));
     }
     let mut open = vec![stays];
-    for page in 1..MOST {
+    for page in 1..MAX {
         assert!(world.touch(giver, first + page as usize * PAGE, 100 + u64::from(page)));
         let Ok(Answer::Ticket(ticket)) = world.ask(giver, offer(page)) else { panic!("no ticket") };
         assert!(!open.contains(&ticket));
         open.push(ticket);
     }
-    assert_eq!(world.ask(giver, offer(MOST)), Err(Refusal::TooMuch { most: MOST }));
+    assert_eq!(world.ask(giver, offer(MAX)), Err(Refusal::TooMuch { most: MAX }));
     // The tickets of the last round are in order but for the one that stayed.
     let mut seen = Vec::new();
-    for _ in 0..MOST {
+    for _ in 0..MAX {
         let (_, at) = world.region(taker, accept(0));
         seen.push(world.fixture.read(taker.space(), at as usize));
     }
     seen.sort_unstable();
-    assert_eq!(seen, (100..100 + u64::from(MOST)).collect::<Vec<_>>(), "each once");
+    assert_eq!(seen, (100..100 + u64::from(MAX)).collect::<Vec<_>>(), "each once");
 }
 
 /// A76: an offer is to a client, and not to whoever has its number later.
@@ -307,8 +307,8 @@ fn an_offer_is_not_accepted_by_a_client_that_came_to_have_the_number() {
 /// still wait for a region that is gone.
 #[test]
 fn tokens_of_paged_regions_go_round_past_faults_that_wait() {
-    const MOST: u32 = 4;
-    let mut world = narrow(MOST);
+    const MAX: u32 = 4;
+    let mut world = narrow(MAX);
     let pager = world.client(AMPLE, None);
     let client = runs(&mut world);
     let thread = world.thread(client).unwrap();
@@ -327,7 +327,7 @@ fn tokens_of_paged_regions_go_round_past_faults_that_wait() {
     world.wait_for_page(thread, first, Access::Read).expect("it waits");
     assert_eq!(world.ask(client, Request::Release(waited)), Ok(Answer::Done));
     // The thread waits on, for a region that is gone.
-    for key in 3..3 + 5 * MOST {
+    for key in 3..3 + 5 * MAX {
         let (region, at) = paged(&mut world, key).unwrap();
         assert_eq!(at, first, "in the same place");
         let request = world.fixture.vmm.request_of(thread).unwrap().expect("it waits");
@@ -336,7 +336,7 @@ fn tokens_of_paged_regions_go_round_past_faults_that_wait() {
     }
     // Two are taken, by the region that stays and by the fault: two more are there.
     let more: Vec<_> = (0..2).map(|key| paged(&mut world, 90 + key).unwrap()).collect();
-    assert_eq!(paged(&mut world, 99), Err(Refusal::TooMuch { most: MOST }));
+    assert_eq!(paged(&mut world, 99), Err(Refusal::TooMuch { most: MAX }));
     for (region, _) in more.into_iter().chain([(stays, 0)]) {
         assert_eq!(world.ask(client, Request::Release(region)), Ok(Answer::Done));
     }

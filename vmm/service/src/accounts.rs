@@ -53,7 +53,7 @@ impl<'p> Service<'p> {
         let space = vmm.create_space()?;
         // From here on it has the number: by now no message can arrive of who had it before.
         let badged = vmm.mint_badge(self.endpoint, ClientId(space).badge());
-        let made = badged.map_err(Error::from).and_then(|badged| match self.take_client() {
+        let made = badged.map_err(Error::from).and_then(|badged| match self.alloc_client() {
             Ok(node) => Ok((node, badged)),
             Err(error) => vmm.end_badge(badged).map_err(Error::from).and(Err(error)),
         });
@@ -168,7 +168,7 @@ impl<'p> Service<'p> {
             }
             self.clients.find_mut(&node.id()).remove();
             self.unmark_ready(node);
-            self.give_client(node);
+            self.free_client(node);
         }
     }
 }

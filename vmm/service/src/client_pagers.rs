@@ -92,7 +92,7 @@ impl<'p> Service<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> vmm::Result<Option<Deferred>> {
-        self.drop_reply_sent(vmm)?;
+        self.remove_reply_sent(vmm)?;
         if let Some(end) = self.ended.take() {
             return Ok(Some(self.thread_deferred(end)));
         }

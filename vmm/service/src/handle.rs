@@ -63,7 +63,7 @@ impl<'p> Service<'p> {
             }
             Request::Release(region) => match memory::release(vmm, client, region) {
                 Ok((answer, token)) => {
-                    token.into_iter().for_each(|token| self.drop_paging(client, token));
+                    token.into_iter().for_each(|token| self.remove_paging(client, token));
                     Ok(answer)
                 }
                 Err(refusal) => Err(refusal),

@@ -75,7 +75,7 @@ impl<'p> Service<'p> {
         let ticket =
             ticket.ok_or(Error::OutOfNumbers { kind: NumberKind::Ticket, most: self.most_numbers });
         let ticket = ticket.map_err(refuse)?;
-        let node = self.take_offer().map_err(refuse)?;
+        let node = self.alloc_offer().map_err(refuse)?;
         tickets.note(ticket);
         client.tickets.set(tickets);
         client.open_offers.set(client.open_offers.get() + 1);
@@ -96,7 +96,7 @@ impl<'p> Service<'p> {
         if self.offers.find(&key).is_null() {
             return Err(Refusal::NoSuchOffer);
         }
-        self.drop_offer(client, key);
+        self.remove_offer(client, key);
         Ok(Answer::Done)
     }
 
@@ -172,7 +172,7 @@ impl<'p> Service<'p> {
         let done = done + pages;
         offer.into.set(Some((into, done)));
         if done == offer.pages.get() {
-            self.drop_offer(giver, (offer.from.get(), offer.ticket.get()));
+            self.remove_offer(giver, (offer.from.get(), offer.ticket.get()));
         }
         Ok(done)
     }
@@ -191,7 +191,7 @@ impl<'p> Service<'p> {
         let Offered::Paging(key) = offer.what.get() else { return Err(Refusal::NoSuchOffer) };
         let options = options.named("paged");
         let region = self.reserve_paged(vmm, client, (pager, key), &options).map_err(refuse)?;
-        self.drop_offer(pager, (from, offer.ticket.get()));
+        self.remove_offer(pager, (from, offer.ticket.get()));
         region_answer(vmm, region)
     }
 
@@ -244,9 +244,9 @@ impl<'p> Service<'p> {
         oldest.ok_or(Refusal::NoSuchOffer)
     }
 
-    fn drop_offer(&mut self, giver: &Client<'p>, key: (u32, u32)) {
+    fn remove_offer(&mut self, giver: &Client<'p>, key: (u32, u32)) {
         if let Some(node) = self.offers.find_mut(&key).remove() {
-            self.give_offer(node);
+            self.free_offer(node);
             giver.open_offers.set(giver.open_offers.get() - 1);
             // It may wait for faults of what nobody accepts any more.
             if let Some(pager) = self.alive(key.0) {
@@ -256,13 +256,13 @@ impl<'p> Service<'p> {
     }
 
     /// Takes back all offers of a client.
-    pub(crate) fn drop_offers_of(&mut self, client: &Client<'p>) {
+    pub(crate) fn remove_offers_of(&mut self, client: &Client<'p>) {
         let number = client.number();
         loop {
             let first = self.offers.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
             match first {
                 Some(offer) if offer.from.get() == number => {
-                    self.drop_offer(client, (number, offer.ticket.get()));
+                    self.remove_offer(client, (number, offer.ticket.get()));
                 }
                 _ => return,
             }

@@ -20,7 +20,7 @@ impl<'p> Service<'p> {
         let token = self.tokens.next(|token| self.knows_token(vmm, client, token));
         let token = token
             .ok_or(Error::OutOfNumbers { kind: NumberKind::Token, most: self.most_numbers })?;
-        let node = self.take_paging()?;
+        let node = self.alloc_paging()?;
         match vmm.reserve(client.space(), &options.backed(Backing::Pager { token })) {
             Ok(region) => {
                 self.tokens.note(token);
@@ -33,7 +33,7 @@ impl<'p> Service<'p> {
                 Ok(region)
             }
             Err(error) => {
-                self.give_paging(node);
+                self.free_paging(node);
                 Err(error.into())
             }
         }
@@ -54,11 +54,11 @@ impl<'p> Service<'p> {
     }
 
     /// Forgets who pages a region that is gone.
-    pub(crate) fn drop_paging(&mut self, client: &Client<'p>, token: u32) {
+    pub(crate) fn remove_paging(&mut self, client: &Client<'p>, token: u32) {
         let key = (client.number(), token);
         let Some(node) = self.pagings.find_mut(&key).remove() else { return };
         let pager = node.pager.get().and_then(|pager| self.find(pager));
-        self.give_paging(node);
+        self.free_paging(node);
         if let Some(pager) = pager {
             pager.paged.set(pager.paged.get() - 1);
             self.mark_ready(pager);
@@ -67,13 +67,13 @@ impl<'p> Service<'p> {
 
     /// Forgets who pages a client's regions: at most as many as a client has. Whoever waits for the
     /// faults of others may have nothing to wait for now.
-    pub(crate) fn drop_pagings_of(&mut self, client: &Client<'p>) {
+    pub(crate) fn remove_pagings_of(&mut self, client: &Client<'p>) {
         let number = client.number();
         loop {
             let first = self.pagings.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
             match first {
                 Some(paging) if paging.client.get() == number => {
-                    self.drop_paging(client, paging.token.get());
+                    self.remove_paging(client, paging.token.get());
                 }
                 _ => break,
             }

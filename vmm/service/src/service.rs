@@ -89,27 +89,27 @@ impl<'p> Service<'p> {
         Ok(())
     }
 
-    pub(crate) fn take_client(&mut self) -> Result<&'p Client<'p>> {
+    pub(crate) fn alloc_client(&mut self) -> Result<&'p Client<'p>> {
         self.free_clients.alloc().ok_or(Error::OutOfNodes(NodeKind::Client))
     }
 
-    pub(crate) fn give_client(&mut self, node: &'p Client<'p>) {
+    pub(crate) fn free_client(&mut self, node: &'p Client<'p>) {
         self.free_clients.free(node);
     }
 
-    pub(crate) fn take_offer(&mut self) -> Result<&'p Offer<'p>> {
+    pub(crate) fn alloc_offer(&mut self) -> Result<&'p Offer<'p>> {
         self.free_offers.alloc().ok_or(Error::OutOfNodes(NodeKind::Offer))
     }
 
-    pub(crate) fn give_offer(&mut self, node: &'p Offer<'p>) {
+    pub(crate) fn free_offer(&mut self, node: &'p Offer<'p>) {
         self.free_offers.free(node);
     }
 
-    pub(crate) fn take_paging(&mut self) -> Result<&'p Paging<'p>> {
+    pub(crate) fn alloc_paging(&mut self) -> Result<&'p Paging<'p>> {
         self.free_pagings.alloc().ok_or(Error::OutOfNodes(NodeKind::Paging))
     }
 
-    pub(crate) fn give_paging(&mut self, node: &'p Paging<'p>) {
+    pub(crate) fn free_paging(&mut self, node: &'p Paging<'p>) {
         self.free_pagings.free(node);
     }
 
@@ -187,7 +187,7 @@ impl<'p> Service<'p> {
     }
 
     /// Takes back the slot by which the server was told to answer somebody, used or not.
-    pub(crate) fn drop_reply_sent<K: Kernel + Memory<'p>>(
+    pub(crate) fn remove_reply_sent<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> vmm::Result<()> {

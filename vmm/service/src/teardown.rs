@@ -32,7 +32,7 @@ impl<'p> Service<'p> {
 
     pub(crate) fn begin_teardown(&mut self, client: &'p Client<'p>) {
         client.state.set(State::Dying);
-        self.drop_offers_of(client);
+        self.remove_offers_of(client);
         client.next_dying.set(self.dying);
         self.dying = Some(client);
     }
@@ -48,7 +48,7 @@ impl<'p> Service<'p> {
             // What the kernel refuses of this harms nobody.
             return Ok(vmm.compact_further(MAX_PAGES as usize).unwrap_or(false));
         };
-        self.drop_reply_sent(vmm)?;
+        self.remove_reply_sent(vmm)?;
         // Those that wait for its pages get none; where the server has a policy, it asked before.
         if let Some(end) = self.next_abandoned(vmm) {
             self.reply_sent = Some(end.reply());
@@ -64,7 +64,7 @@ impl<'p> Service<'p> {
         if self.take_memory(vmm, client)? {
             vmm.destroy_space(client.space())?;
             self.dying = client.next_dying.take();
-            self.drop_pagings_of(client);
+            self.remove_pagings_of(client);
             self.forget(vmm, client);
         }
         Ok(self.dying.is_some() || vmm.compaction_is_due())

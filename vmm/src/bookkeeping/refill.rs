@@ -184,10 +184,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[cold]
     fn ready_own_frame(&mut self) -> Result<Frames> {
         let size_bits = self.geometry.page_bits;
-        let frames = match self.take(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
-            AllocatedFrames::Zeroed(clean) => clean.frames(),
-            AllocatedFrames::Dirty(dirty) => dirty.frames(),
-        };
+        let frames =
+            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
+                AllocatedFrames::Zeroed(clean) => clean.frames(),
+                AllocatedFrames::Dirty(dirty) => dirty.frames(),
+            };
         self.bookkeeping.frames_taken += 1;
         self.bookkeeping.ready_frames_taken += 1;
         Ok(frames)

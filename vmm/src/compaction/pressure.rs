@@ -9,7 +9,7 @@ use crate::types::error::{Error, Result};
 /// How often a request is made again at the most. It may want a page table of each level, a CNode
 /// and an object; more than that, and it takes for one purpose what was gained for another, as
 /// there is too little for all of them.
-const MOST_ROUNDS: usize = 4;
+const MAX_ROUNDS: usize = 4;
 
 /// The same for one that wants large pages, which are gained one by one.
 const MOST_ROUNDS_FOR_LARGE: usize = 1024;
@@ -44,7 +44,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let most = match self.geometry.level_of_frame(size_bits) {
                 _ if bounded => 1,
                 Some(_) if size_bits != self.geometry.page_bits => MOST_ROUNDS_FOR_LARGE,
-                _ => MOST_ROUNDS,
+                _ => MAX_ROUNDS,
             };
             if round == most {
                 break;

@@ -20,7 +20,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn try_reply_slot(&mut self, thread: ThreadId) -> Result<CPtr> {
         // A thread that faults again was set going by others, which took the right away.
-        self.forget_request_of(thread)?;
+        self.remove_request_of(thread)?;
         let _reserve = self.refill()?;
         let node = self.thread_node(thread)?;
         let slot = match node.reply.get() {
@@ -28,7 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.kernel.cnode_delete(self.alloc.path(unused))?;
                 unused
             }
-            None => self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?,
+            None => self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?,
         };
         node.reply.set(Some(slot));
         Ok(slot)
@@ -36,7 +36,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Deletes what is in the slot that [`Vmm::reply_slot`] gave for a thread and no request has,
     /// if there is one, and gives it back.
-    pub(crate) fn drop_reply_slot(&mut self, thread: ThreadId) -> Result {
+    pub(crate) fn free_reply_slot(&mut self, thread: ThreadId) -> Result {
         let node = self.thread_node(thread)?;
         let Some(unused) = node.reply.get() else { return Ok(()) };
         self.kernel.cnode_delete(self.alloc.path(unused))?;
@@ -79,7 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if node.reply.get() != Some(reply) {
             return Err(Error::NoReplySlot(reply));
         }
-        self.forget_request_of(thread)?;
+        self.remove_request_of(thread)?;
         node.reply.set(None);
         let ticket = self.requests.next_ticket();
         let request = PageRequest { ticket, queue, token, page, thread, fault };
@@ -125,7 +125,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::NoSuchThread`]; [`Error::Kernel`], and then it still waits.
-    pub fn forget_request_of(&mut self, thread: ThreadId) -> Result {
+    pub fn remove_request_of(&mut self, thread: ThreadId) -> Result {
         let Some(waiting) = self.thread_node(thread)?.waiting.get() else { return Ok(()) };
         let (request, reply) = waiting.parts();
         // As long as the right is not deleted, the request stays: this can be tried again.

@@ -77,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn mint(&mut self, endpoint: CPtr, badge: usize) -> Result<CPtr> {
-        let slot = self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
+        let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let (src, path) = (self.alloc.path(endpoint), self.alloc.path(slot));
         let minted = self
             .fill_slot(slot, |kernel, dst| kernel.cnode_mint_badge(dst, src, Rights::all(), badge))
@@ -113,8 +113,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchThread`]; [`Error::Kernel`], and then it is still registered.
     pub fn unregister_thread(&mut self, thread: ThreadId) -> Result {
         let info = self.thread(thread)?;
-        self.forget_request_of(thread)?;
-        self.drop_reply_slot(thread)?;
+        self.remove_request_of(thread)?;
+        self.free_reply_slot(thread)?;
         self.end_badge(info.fault_endpoint)?;
         if info.space == self.own_space() {
             self.kernel.inner_mut().note_own_badge(CPtr::NULL, thread.badge());

@@ -16,7 +16,7 @@ use crate::types::region::Kind;
 
 /// Frames that extents hold.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct FramesBySource {
     owned: usize,
     copies: usize,
     borrowed: usize,
@@ -35,7 +35,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The first invariant found broken: a bug, or memory that was overwritten.
     pub fn validate(&self) -> Result<(), Violation> {
         self.alloc.validate()?;
-        let (mut frames, mut tables) = (Held::default(), 0);
+        let (mut frames, mut tables) = (FramesBySource::default(), 0);
         for space in self.spaces.iter() {
             self.validate_regions(space)?;
             self.validate_extents(space, &mut frames)?;
@@ -168,7 +168,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Adds up what the extents of the space hold.
-    fn validate_extents(&self, space: &Space<'p>, held: &mut Held) -> Result<(), Violation> {
+    fn validate_extents(
+        &self,
+        space: &Space<'p>,
+        held: &mut FramesBySource,
+    ) -> Result<(), Violation> {
         let (mut end, mut pages) = (0, 0);
         for extent in space.extents().iter() {
             let at = extent.start.bits();

@@ -77,10 +77,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: PageRange,
     ) -> Result {
         let size_bits = self.geometry.page_bits;
-        let clean = match self.take(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
-            AllocatedFrames::Zeroed(clean) => clean,
-            AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
-        };
+        let clean =
+            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
+                AllocatedFrames::Zeroed(clean) => clean,
+                AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+            };
         let RegionSpec { rights, cache, .. } = region.spec();
         let fresh = Extent::fresh(page.start(), clean.frames(), rights, cache);
         let extent = Extent { strided: region.arena.get().is_some(), ..fresh };
@@ -189,22 +190,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => end,
         };
         let want = (end - at.bits()) >> bits;
-        let taken = match self.take(|alloc, kernel| alloc.alloc_frames(kernel, bits, want)) {
-            // A large page was preferred, not asked for: small ones do as well.
-            Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
-                let small_end = end.min(at.bits() + (1 << bits));
-                return self.alloc_extent(
-                    reserve,
-                    space,
-                    at,
-                    small_end,
-                    rights,
-                    cache,
-                    PageSize::Small,
-                );
-            }
-            taken => taken?,
-        };
+        let taken =
+            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, bits, want)) {
+                // A large page was preferred, not asked for: small ones do as well.
+                Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
+                    let small_end = end.min(at.bits() + (1 << bits));
+                    return self.alloc_extent(
+                        reserve,
+                        space,
+                        at,
+                        small_end,
+                        rights,
+                        cache,
+                        PageSize::Small,
+                    );
+                }
+                taken => taken?,
+            };
         let clean = match taken {
             AllocatedFrames::Zeroed(clean) => clean,
             AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,

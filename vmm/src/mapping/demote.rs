@@ -94,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Whatever was not put in place goes back.
         while let Some((node, extent)) = small.pop() {
             self.pools.extents.free(node);
-            self.free_or_leave(extent.frames);
+            self.free_or_defer(extent.frames);
         }
         filled
     }
@@ -158,11 +158,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while at.bits() < end {
             let reserve = &mut self.refill()?;
             let want = (end - at.bits()) >> size_bits;
-            let frames =
-                match self.take(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, want))? {
-                    AllocatedFrames::Zeroed(clean) => clean.frames(),
-                    AllocatedFrames::Dirty(dirty) => dirty.frames(),
-                };
+            let frames = match self
+                .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, want))?
+            {
+                AllocatedFrames::Zeroed(clean) => clean.frames(),
+                AllocatedFrames::Dirty(dirty) => dirty.frames(),
+            };
             let info = Extent { start: at, frames, ..*large };
             match self.pools.extent(reserve) {
                 Ok(node) => small.insert(node, info),
@@ -233,7 +234,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
-        let table = self.take(|alloc, kernel| alloc.alloc_table(kernel, level))?;
+        let table = self.alloc_or_prune(|alloc, kernel| alloc.alloc_table(kernel, level))?;
         self.alloc.free_table(table, level)?;
         let mut spare = Some(self.pools.extent(reserve)?);
         // 2. The large page goes. Until it is back, or the small ones are there, a touch faults.

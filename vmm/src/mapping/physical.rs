@@ -64,8 +64,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let mut count = (1usize << alignment).min(largest).min(MAX_BATCH);
             let blueprint = Blueprint::Frame { size_bits: bits };
             loop {
-                let made =
-                    vmm.take(|alloc, kernel| alloc.allocate_at(kernel, blueprint, at, count));
+                let made = vmm.alloc_or_prune(|alloc, kernel| {
+                    alloc.allocate_at(kernel, blueprint, at, count)
+                });
                 let in_use = match made {
                     Err(Error::Allocator(untyped_alloc::Error::AddressInUse(in_use))) => in_use,
                     made => {

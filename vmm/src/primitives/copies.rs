@@ -32,7 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let (all, mut count) = (count, count);
         let first = loop {
-            match self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, count)) {
+            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, count)) {
                 Ok(first) => break first,
                 Err(error) if error.blame() == Blame::Resource && count > 1 => count /= 2,
                 Err(error) => {

@@ -39,7 +39,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 for node in [node, spare].into_iter().flatten() {
                     self.pools.spare_extent(reserve, node);
                 }
-                self.free_or_leave(frames);
+                self.free_or_defer(frames);
                 return Err(error);
             }
         };

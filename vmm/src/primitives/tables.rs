@@ -63,13 +63,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         while let Err(refused) = self.check_quota(space, Resource::Tables, 1) {
             // What is kept for speed is the space's only as long as it does not want another.
-            if !self.give_back_kept_table(space, Some(address)) {
+            if !self.free_kept_table(space, Some(address)) {
                 return Err(refused);
             }
         }
         let node = self.pools.table(reserve)?;
         let way = Some((space, address));
-        let table = match self.take_beside(way, |alloc, kernel| alloc.alloc_table(kernel, level)) {
+        let table = match self
+            .alloc_or_prune_beside(way, |alloc, kernel| alloc.alloc_table(kernel, level))
+        {
             Ok(table) => table,
             Err(error) => {
                 self.pools.tables.free(node);
@@ -136,54 +138,54 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Takes memory or slots of the allocator with `take`: the one way to do so. Where they are
+    /// Takes memory or slots of the allocator with `alloc`: the one way to do so. Where they are
     /// out, which is only said when the allocator has nothing unused left to take back, all empty
-    /// page tables that are kept for speed are given back, and `take` is called once more.
+    /// page tables that are kept for speed are given back, and `alloc` is called once more.
     #[inline(always)]
-    pub(crate) fn take<T>(
+    pub(crate) fn alloc_or_prune<T>(
         &mut self,
-        take: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
+        alloc: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
     ) -> Result<T> {
-        self.take_beside(None, take)
+        self.alloc_or_prune_beside(None, alloc)
     }
 
-    /// As [`Vmm::take`]; tables on the way to an address that are about to be used stay.
+    /// As [`Vmm::alloc_or_prune`]; tables on the way to an address that are about to be used stay.
     #[inline(always)]
-    fn take_beside<T>(
+    fn alloc_or_prune_beside<T>(
         &mut self,
         way: Option<(&'p Space<'p>, VirtAddr)>,
-        take: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
+        alloc: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
     ) -> Result<T> {
-        match take(&mut self.alloc, &mut self.kernel) {
-            Ok(taken) => Ok(taken),
-            Err(error) => self.take_again(way, error, take),
+        match alloc(&mut self.alloc, &mut self.kernel) {
+            Ok(allocated) => Ok(allocated),
+            Err(error) => self.prune_and_alloc(way, error, alloc),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn take_again<T>(
+    fn prune_and_alloc<T>(
         &mut self,
         way: Option<(&'p Space<'p>, VirtAddr)>,
         error: untyped_alloc::Error,
-        take: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
+        alloc: impl Fn(&mut Allocator<'p>, &mut Counted<K>) -> Result<T, untyped_alloc::Error>,
     ) -> Result<T> {
         let out = error.blame() == Blame::Resource;
-        if !out || !self.give_back_kept_tables(way) {
+        if !out || !self.free_kept_tables(way) {
             return Err(error.into());
         }
-        Ok(take(&mut self.alloc, &mut self.kernel)?)
+        Ok(alloc(&mut self.alloc, &mut self.kernel)?)
     }
 
     /// Gives back the empty tables of all spaces but those on the way to an address; says whether
     /// there were any.
     #[cold]
     #[inline(never)]
-    fn give_back_kept_tables(&mut self, way: Option<(&'p Space<'p>, VirtAddr)>) -> bool {
+    fn free_kept_tables(&mut self, way: Option<(&'p Space<'p>, VirtAddr)>) -> bool {
         let (mut any, mut next) = (false, self.spaces.after(0));
         while let Some(space) = next {
             let on_it = way.filter(|(of, _)| core::ptr::eq(*of, space));
-            while self.give_back_kept_table(space, on_it.map(|(_, address)| address)) {
+            while self.free_kept_table(space, on_it.map(|(_, address)| address)) {
                 any = true;
             }
             next = self.spaces.after(space.id.get().number);
@@ -195,7 +197,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// kernel lets go. O(tables of the space).
     #[cold]
     #[inline(never)]
-    fn give_back_kept_table(&mut self, space: &'p Space<'p>, address: Option<VirtAddr>) -> bool {
+    fn free_kept_table(&mut self, space: &'p Space<'p>, address: Option<VirtAddr>) -> bool {
         let geometry = &self.geometry;
         let on_the_way = |table: &Table<'p>| {
             address.is_some_and(|at| geometry.table_base(table.level(), at) == table.base())

@@ -24,16 +24,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.ensure_tables(reserve, self.own, address, self.geometry.levels.len() as u8 - 1)?;
         let vspace = self.own.root.get();
         self.kernel.page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)?;
-        self.temp_slots.hold(temp_slot, frame);
+        self.temp_slots.insert(temp_slot, frame);
         Ok(address.bits())
     }
 
     /// Unmaps what is mapped at a temporary slot, if anything.
     pub(crate) fn unmap_temporary(&mut self, temp_slot: TempSlot) -> Result {
-        let Some((frame, left_to_us)) = self.temp_slots.held(temp_slot) else { return Ok(()) };
+        let Some((frame, free_deferred)) = self.temp_slots.held(temp_slot) else { return Ok(()) };
         self.kernel.page_unmap(frame)?;
-        self.temp_slots.forget(temp_slot);
-        if left_to_us {
+        self.temp_slots.remove(temp_slot);
+        if free_deferred {
             let size_bits = self.geometry.page_bits;
             let frames = Frames { first: frame, count: 1, size_bits };
             self.alloc.free_frames(frames)?;
@@ -43,11 +43,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives frames of the smallest size back, of which one may still be mapped at a temporary
     /// slot: that one is left to the slot.
-    pub(crate) fn free_or_leave(&mut self, frames: Frames) {
+    pub(crate) fn free_or_defer(&mut self, frames: Frames) {
         for index in 0..frames.count {
             let first = frames.first.offset(index);
             match self.temp_slots.holding(first) {
-                Some(temp_slot) => self.temp_slots.leave(temp_slot),
+                Some(temp_slot) => self.temp_slots.defer_free(temp_slot),
                 // They are recorded as taken from the allocator, so it takes them.
                 None => {
                     let _ = self.alloc.free_frames(Frames { first, count: 1, ..frames });

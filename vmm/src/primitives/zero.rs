@@ -28,7 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         for index in 0..frames.count {
             if let Err(error) = self.zero_small(reserve, frames.first.offset(index)) {
-                self.free_or_leave(frames);
+                self.free_or_defer(frames);
                 return Err(error);
             }
         }

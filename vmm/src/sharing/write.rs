@@ -54,7 +54,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
         let reserve = &mut self.refill()?;
         self.retry_stuck()?;
-        let slot = self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
+        let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let from = self.alloc.path(frame);
         let copied = self.fill_slot(slot, |kernel, to| kernel.cnode_copy(to, from, Rights::all()));
         let written = copied.and_then(|()| {

@@ -121,8 +121,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// A new root paging structure with an ASID, and the number of the pool that is from.
     pub(crate) fn make_root(&mut self) -> Result<(Object, u8)> {
-        let root =
-            self.take(|alloc, kernel| alloc.allocate(kernel, Blueprint::Table { level: 0 }))?;
+        let root = self.alloc_or_prune(|alloc, kernel| {
+            alloc.allocate(kernel, Blueprint::Table { level: 0 })
+        })?;
         match self.assign_asid(root) {
             Ok(pool) => Ok((root, pool)),
             Err(error) => {
@@ -152,9 +153,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn make_asid_pool(&mut self, index: u8) -> Result<CPtr> {
         let size_bits = self.alloc.sizes().asid_pool_bits;
-        let untyped =
-            self.take(|alloc, kernel| alloc.allocate(kernel, Blueprint::Untyped { size_bits }))?;
-        let slot = match self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1)) {
+        let untyped = self.alloc_or_prune(|alloc, kernel| {
+            alloc.allocate(kernel, Blueprint::Untyped { size_bits })
+        })?;
+        let slot = match self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1)) {
             Ok(slot) => slot,
             Err(error) => {
                 self.alloc.free_or_quarantine(&mut self.kernel, untyped);

@@ -89,7 +89,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// An object that came with no others. It stays as long as the manager does, and the memory of
     /// others of its batch would not come back.
     fn allocate_alone(&mut self, blueprint: Blueprint) -> Result<Object> {
-        let alone = self.take(|alloc, kernel| alloc.allocate_many(kernel, blueprint, 1))?;
+        let alone =
+            self.alloc_or_prune(|alloc, kernel| alloc.allocate_many(kernel, blueprint, 1))?;
         Ok(alone.get(0).ok_or(untyped_alloc::Error::ZeroCount)?)
     }
 }

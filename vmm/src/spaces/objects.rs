@@ -17,7 +17,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn try_allocate(&mut self, blueprint: Blueprint) -> Result<Object> {
         let _reserve = self.refill()?;
-        self.take(|alloc, kernel| alloc.allocate(kernel, blueprint))
+        self.alloc_or_prune(|alloc, kernel| alloc.allocate(kernel, blueprint))
     }
 
     /// Allocates `count` (1 to 256) kernel objects in consecutive slots with one retype.
@@ -27,7 +27,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn try_allocate_many(&mut self, blueprint: Blueprint, count: usize) -> Result<Objects> {
         let _reserve = self.refill()?;
-        self.take(|alloc, kernel| alloc.allocate_many(kernel, blueprint, count))
+        self.alloc_or_prune(|alloc, kernel| alloc.allocate_many(kernel, blueprint, count))
     }
 
     /// Takes `count` (1 to 256) consecutive empty capability slots.
@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn try_alloc_slots(&mut self, count: usize) -> Result<CPtr> {
         let _reserve = self.refill()?;
-        self.take(|alloc, kernel| alloc.alloc_slots(kernel, count))
+        self.alloc_or_prune(|alloc, kernel| alloc.alloc_slots(kernel, count))
     }
 
     /// Allocates a kernel object that counts as a space's. As [`Vmm::allocate`].
@@ -53,8 +53,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_quota(node, Resource::Objects, 1)?;
         let _reserve = self.refill()?;
         let account = space.number();
-        let object =
-            self.take(|alloc, kernel| alloc.allocate_charged(kernel, blueprint, account))?;
+        let object = self
+            .alloc_or_prune(|alloc, kernel| alloc.allocate_charged(kernel, blueprint, account))?;
         node.objects.set(node.objects.get() + 1);
         Ok(object)
     }

@@ -224,7 +224,7 @@ impl<'p> Regions<'p> {
         node.packed.set((0, 0));
         node.arena.set(None);
         node.set_place(place.start, ReservationEdge::Region, 0);
-        self.enter(node, place, spec.pages, place.behind.reservation.get());
+        self.insert_at(node, place, spec.pages, place.behind.reservation.get());
     }
 
     /// Enters a reservation at a place, as two edges; `depth` is at the most [`MAX_NESTED`].
@@ -243,10 +243,10 @@ impl<'p> Regions<'p> {
             edge.serial.set(serial);
         }
         start.set_place(place.start, ReservationEdge::Start, depth);
-        self.enter(start, place, 0, start.key());
+        self.insert_at(start, place, 0, start.key());
         let behind = Place { behind: start, start: self.after(place.start, spec.pages) };
         end.set_place(behind.start, ReservationEdge::End, depth);
-        self.enter(end, behind, 0, outer);
+        self.insert_at(end, behind, 0, outer);
     }
 
     /// The address `pages` pages further on, known to stay in user space.
@@ -256,7 +256,7 @@ impl<'p> Regions<'p> {
 
     /// Cuts the hole of `place` in two around a new node of `pages` pages, whose place is set; the
     /// part behind the node belongs to `reservation`.
-    fn enter(
+    fn insert_at(
         &mut self,
         node: &'p Region<'p>,
         place: Place<'p>,

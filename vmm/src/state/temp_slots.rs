@@ -18,17 +18,17 @@ pub(crate) enum TempSlot {
 
 /// A frame that is mapped at a slot.
 #[derive(Clone, Copy)]
-pub(crate) struct Held {
+pub(crate) struct TempMapping {
     frame: CPtr,
     /// Nobody else has it: it is to be given back when it is unmapped.
-    left_to_us: bool,
+    free_deferred: bool,
 }
 
 /// The temp_slots.
 pub(crate) struct TempSlots {
     /// Both pages, next to each other.
     range: PageRange,
-    held: [Option<Held>; 2],
+    held: [Option<TempMapping>; 2],
     /// The slot of a capability that was made for a moment and that the kernel would not delete.
     pub stuck: Option<CPtr>,
 }
@@ -45,23 +45,23 @@ impl TempSlots {
 
     /// The frame that is mapped at a slot, and whether it is to be given back with that.
     pub fn held(&self, slot: TempSlot) -> Option<(CPtr, bool)> {
-        self.held[slot as usize].map(|held| (held.frame, held.left_to_us))
+        self.held[slot as usize].map(|held| (held.frame, held.free_deferred))
     }
 
     /// Records that a frame is mapped at a slot.
-    pub fn hold(&mut self, slot: TempSlot, frame: CPtr) {
-        self.held[slot as usize] = Some(Held { frame, left_to_us: false });
+    pub fn insert(&mut self, slot: TempSlot, frame: CPtr) {
+        self.held[slot as usize] = Some(TempMapping { frame, free_deferred: false });
     }
 
     /// Leaves the frame that is mapped at a slot to it: nobody else has it.
-    pub fn leave(&mut self, slot: TempSlot) {
+    pub fn defer_free(&mut self, slot: TempSlot) {
         if let Some(held) = &mut self.held[slot as usize] {
-            held.left_to_us = true;
+            held.free_deferred = true;
         }
     }
 
     /// Records that nothing is mapped at a slot any more.
-    pub fn forget(&mut self, slot: TempSlot) {
+    pub fn remove(&mut self, slot: TempSlot) {
         self.held[slot as usize] = None;
     }
 
@@ -73,6 +73,6 @@ impl TempSlots {
 
     /// Frames that were left to a slot.
     pub fn left_behind(&self) -> usize {
-        self.held.iter().flatten().filter(|held| held.left_to_us).count()
+        self.held.iter().flatten().filter(|held| held.free_deferred).count()
     }
 }

@@ -93,7 +93,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         self.retry_stuck()?;
         let _reserve = self.refill()?;
-        let guarded = self.take(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
+        let guarded = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let from = self.alloc.path(cnode);
         let guard_bits = self.alloc.sizes().word_bits - radix_bits;
         let set = self

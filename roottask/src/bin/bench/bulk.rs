@@ -83,7 +83,7 @@ pub fn used(vmm: &mut Manager, Pages { region, floor }: Pages) -> Result {
     let (region, recycled) = cost(vmm, |vmm| vmm.map(own, &options))?;
     let raw = instructions(|| {
         for page in 0..PAGES {
-            floor.map_at(page, WINDOW);
+            floor.map_to(page, WINDOW);
             floor.zero(WINDOW);
             floor.unmap(page);
             floor.map(page);

@@ -159,12 +159,12 @@ fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
             floor.make_frames(fresh / BATCH, BATCH);
         }
         floor.unmap(page);
-        floor.map_at(fresh, target);
-        floor.map_at(page, view);
+        floor.map_to(fresh, target);
+        floor.map_to(page, view);
         floor.copy(target, view);
         floor.unmap(page);
         floor.unmap(fresh);
-        floor.map_at(fresh, page);
+        floor.map_to(fresh, page);
     });
     let row = Row::new("fault_cow_break", "fault", TIMES);
     row.print_single(&spent, &mut samples, Some(&mut raw), None);

@@ -135,12 +135,12 @@ impl Floor {
     /// Maps a page at its place.
     #[inline(always)]
     pub fn map(&self, page: usize) {
-        self.map_at(page, page);
+        self.map_to(page, page);
     }
 
     /// Maps a page at the place of another.
     #[inline(always)]
-    pub fn map_at(&self, page: usize, place: usize) {
+    pub fn map_to(&self, page: usize, place: usize) {
         self.frame(page)
             .frame_map(
                 self.vspace,
@@ -173,7 +173,7 @@ impl Floor {
     /// Makes a page read-only in a way that the processor notices at once: in the space that runs,
     /// `Page_Remap` of this kernel leaves the old rights in the TLB.
     #[inline(always)]
-    pub fn renew(&self, page: usize) {
+    pub fn unmap_then_map(&self, page: usize) {
         self.unmap(page);
         self.frame(page)
             .frame_map(

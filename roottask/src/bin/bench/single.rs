@@ -58,7 +58,7 @@ pub fn fresh(vmm: &mut Manager) -> Result<Regions> {
             samples.take(|| vmm.protect(own, start, 1, Rights::READ))
         })
     })?;
-    (0..TIMES).for_each(|page| raw.take(|| floor.renew(page)));
+    (0..TIMES).for_each(|page| raw.take(|| floor.unmap_then_map(page)));
     row("protect_single_4k", &protected, &mut samples, &mut raw, None);
     Ok(Regions { ids, floor })
 }

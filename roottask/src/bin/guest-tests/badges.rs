@@ -14,7 +14,7 @@ crate::table::tests!("badges":
 );
 
 /// Badges that there are.
-const MOST: u32 = 3;
+const MAX_NUMBER: u32 = 3;
 /// What the manager has otherwise.
 const ALL: u32 = (1 << 27) - 1;
 
@@ -31,7 +31,7 @@ fn receive(endpoint: cap::Endpoint) -> Word {
 
 /// A73, A74, A75.
 fn a_message_of_an_ended_thread_is_not_of_the_one_with_its_badge(context: &mut Context) -> Outcome {
-    context.vmm.narrow_numbers(MOST);
+    context.vmm.narrow_numbers(MAX_NUMBER);
     let outcome = ended_threads(context);
     context.vmm.narrow_numbers(ALL);
     outcome
@@ -42,10 +42,10 @@ fn ended_threads(context: &mut Context) -> Outcome {
     let at: cap::Endpoint = cap_of(endpoint);
     let (mut ended, mut senders): (Vec<ThreadId>, Vec<Child>) = (Vec::new(), Vec::new());
     // A copy of each thread's capability for another, which calls by it; then the thread ends.
-    let copies = context.vmm.alloc_slots(3 * MOST as usize)?;
-    for round in 0..3 * MOST {
+    let copies = context.vmm.alloc_slots(3 * MAX_NUMBER as usize)?;
+    for round in 0..3 * MAX_NUMBER {
         let id = context.vmm.register_thread(context.space, CPtr::NULL, endpoint.slot(), "ends")?;
-        check!(id.badge() <= MOST as usize && !ended.contains(&id));
+        check!(id.badge() <= MAX_NUMBER as usize && !ended.contains(&id));
         let passed_on = copies.offset(round as usize);
         let path: CapPath = context.vmm.allocator().path(passed_on);
         let its = context.vmm.thread(id)?.fault_endpoint;
@@ -57,9 +57,9 @@ fn ended_threads(context: &mut Context) -> Outcome {
         for id in &ended {
             check_eq!(context.vmm.thread(*id), Err(Error::NoSuchThread(*id)));
         }
-        if round == 2 * MOST - 1 {
+        if round == 2 * MAX_NUMBER - 1 {
             // They do wait, each badge once: those of the round before were cancelled.
-            let mut badges = [0; MOST as usize];
+            let mut badges = [0; MAX_NUMBER as usize];
             badges.fill_with(|| receive(at));
             badges.sort_unstable();
             check_eq!(badges, [1, 2, 3]);
@@ -68,7 +68,7 @@ fn ended_threads(context: &mut Context) -> Outcome {
     }
     // As many live threads as there can be: no message is any one's.
     let mut alive: Vec<ThreadId> = Vec::new();
-    for _ in 0..MOST {
+    for _ in 0..MAX_NUMBER {
         let own = context.space;
         alive.push(context.vmm.register_thread(own, CPtr::NULL, endpoint.slot(), "lives")?);
     }
@@ -78,7 +78,7 @@ fn ended_threads(context: &mut Context) -> Outcome {
     // Whose call was cancelled called again, by a capability that was gone. Those that were
     // received are not answered.
     for (round, sender) in senders.iter().enumerate() {
-        if !(MOST as usize..2 * MOST as usize).contains(&round) {
+        if !(MAX_NUMBER as usize..2 * MAX_NUMBER as usize).contains(&round) {
             check_eq!(sender.result()?, sys::seL4_InvalidCapability);
         }
     }
@@ -91,6 +91,6 @@ fn ended_threads(context: &mut Context) -> Outcome {
     for id in alive {
         context.vmm.unregister_thread(id)?;
     }
-    context.vmm.free_slots(copies, 3 * MOST as usize)?;
+    context.vmm.free_slots(copies, 3 * MAX_NUMBER as usize)?;
     Ok(context.vmm.free(endpoint)?)
 }

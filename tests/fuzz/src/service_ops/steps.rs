@@ -10,7 +10,7 @@ use super::world::{Known, World};
 use crate::bytes::Bytes;
 
 /// Clients that live at the most.
-const MOST: usize = 5;
+const MAX_CLIENTS: usize = 5;
 
 impl World<'_> {
     /// One step.
@@ -41,7 +41,7 @@ impl World<'_> {
     }
 
     fn make_client(&mut self, bytes: &mut Bytes<'_>) {
-        if self.clients.len() >= MOST {
+        if self.clients.len() >= MAX_CLIENTS {
             return;
         }
         let parent = if bytes.one_in(3) { self.some_client(bytes) } else { None };

@@ -30,23 +30,23 @@ pub fn failing(bytes: &mut Bytes<'_>) -> Option<Failing> {
 
 /// Any request.
 pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
-    let wish = |bytes: &mut Bytes<'_>| wish(bytes, target);
+    let wanted = |bytes: &mut Bytes<'_>| wanted(bytes, target);
     let space = number(bytes);
     match bytes.below(58) {
-        0..=4 => Request::Map { space, wish: wish(bytes) },
-        5 => Request::Reserve { space, wish: wish(bytes) },
-        6 => Request::ReserveForOthers { space, wish: wish(bytes) },
+        0..=4 => Request::Map { space, request: wanted(bytes) },
+        5 => Request::Reserve { space, request: wanted(bytes) },
+        6 => Request::ReserveForOthers { space, request: wanted(bytes) },
         7..=8 => Request::Release { which: number(bytes) },
         9 => Request::Populate { space, pages: range(bytes) },
         10..=12 => Request::Unmap { space, pages: range(bytes) },
         13..=14 => Request::Protect { space, pages: range(bytes), rights: rights(bytes) },
         15..=17 => {
             let pages = range(bytes);
-            Request::Share { space, pages, into: number(bytes), wish: wish(bytes) }
+            Request::Share { space, pages, into: number(bytes), request: wanted(bytes) }
         }
         18 => Request::Split { which: number(bytes), pages: pages(bytes) },
         19 => Request::Merge { lower: number(bytes), upper: number(bytes) },
-        20..=21 => Request::Move { which: number(bytes), wish: wish(bytes) },
+        20..=21 => Request::Move { which: number(bytes), request: wanted(bytes) },
         22 => Request::Stack { space, pages: pages(bytes) },
         23 => Request::IpcBuffer { space, packed: false },
         24 => Request::IpcBuffer { space, packed: true },
@@ -57,9 +57,9 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
             Request::ThreadMemory { space, stack, tls: bytes.pick(&[0, 8, 4092, 4096, 9000]) }
         }
         28 => Request::ReleaseThreadMemory { which: number(bytes) },
-        29 => Request::Physical { space, paddr: physical(bytes), wish: wish(bytes) },
+        29 => Request::Physical { space, paddr: physical(bytes), request: wanted(bytes) },
         30 => allocation(bytes),
-        31 => Request::MapObjects { space, which: number(bytes), wish: wish(bytes) },
+        31 => Request::MapObjects { space, which: number(bytes), request: wanted(bytes) },
         32 => Request::Free { which: number(bytes), threads: false },
         33..=34 => match bytes.below(7) {
             0 => Request::Trim,
@@ -72,10 +72,12 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         },
         35 => Request::CreateSpace,
         36..=37 => {
-            let wish = RegionRequest { backing: backing(bytes), ..wish(bytes) };
-            Request::Reserve { space, wish }
+            let request = RegionRequest { backing: backing(bytes), ..wanted(bytes) };
+            Request::Reserve { space, request }
         }
-        38..=40 => Request::Clone { which: number(bytes), into: number(bytes), wish: wish(bytes) },
+        38..=40 => {
+            Request::Clone { which: number(bytes), into: number(bytes), request: wanted(bytes) }
+        }
         41..=42 => match bytes.below(4) {
             0 => Request::CloneSpace { space },
             1 => Request::RestoreWriteAccess { which: number(bytes) },
@@ -97,8 +99,8 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         }
         50..=51 => {
             let first = 4 + bytes.below(12) as u8;
-            let wish = RegionRequest::at(TestAddress::page(first), WINDOW - usize::from(first));
-            Request::Reserve { space, wish: wish.lazy(bytes.pick(&[1, 1, 4])) }
+            let request = RegionRequest::at(TestAddress::page(first), WINDOW - usize::from(first));
+            Request::Reserve { space, request: request.lazy(bytes.pick(&[1, 1, 4])) }
         }
         52..=53 => {
             let pages = stretch(bytes);
@@ -183,7 +185,7 @@ fn off(bytes: &mut Bytes<'_>) -> u16 {
     }
 }
 
-fn wish(bytes: &mut Bytes<'_>, target: Target) -> RegionRequest {
+fn wanted(bytes: &mut Bytes<'_>, target: Target) -> RegionRequest {
     let style = bytes.byte();
     let plain = RegionRequest::at(TestAddress::Bits(0), pages(bytes));
     let plain = RegionRequest { place: Where::At(near(bytes)), ..plain };
@@ -199,25 +201,25 @@ fn wish(bytes: &mut Bytes<'_>, target: Target) -> RegionRequest {
             ..plain
         };
     }
-    let mut wish = plain;
+    let mut request = plain;
     if style & 1 != 0 {
-        wish.place = place(bytes);
+        request.place = place(bytes);
     }
     if style & 2 != 0 {
-        wish.rights = rights(bytes);
-        wish.ceiling = bytes.one_in(3).then(|| rights(bytes));
+        request.rights = rights(bytes);
+        request.ceiling = bytes.one_in(3).then(|| rights(bytes));
     }
     if style & 4 != 0 {
-        (wish.below, wish.above) = (bytes.pick(&[0, 1, 2]), bytes.pick(&[1, 0, 2, u16::MAX]));
-        wish.align_bits = bytes.pick(&[0, 13, 12, 15, 14, 21, 22, 30, 31, 255]);
+        (request.below, request.above) = (bytes.pick(&[0, 1, 2]), bytes.pick(&[1, 0, 2, u16::MAX]));
+        request.align_bits = bytes.pick(&[0, 13, 12, 15, 14, 21, 22, 30, 31, 255]);
     }
     if style & 16 != 0 {
-        wish.inside = Some(bytes.byte());
+        request.inside = Some(bytes.byte());
     }
     if style & 32 != 0 {
         use CachePolicy::*;
-        wish.cache = bytes.pick(&[WriteBack, WriteThrough, Uncached, WriteCombining]);
-        wish.size = bytes.pick(&[
+        request.cache = bytes.pick(&[WriteBack, WriteThrough, Uncached, WriteCombining]);
+        request.size = bytes.pick(&[
             PageSize::Small,
             PageSize::Auto,
             PageSize::Large { bits: 22 },
@@ -226,7 +228,7 @@ fn wish(bytes: &mut Bytes<'_>, target: Target) -> RegionRequest {
             PageSize::Large { bits: 255 },
         ]);
     }
-    wish
+    request
 }
 
 fn place(bytes: &mut Bytes<'_>) -> Where {

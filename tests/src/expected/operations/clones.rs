@@ -7,15 +7,15 @@ use super::super::{Page, Region, RegionRequest, Run};
 use crate::support::PAGE;
 
 impl Run<'_> {
-    pub(super) fn clone_region(&mut self, which: u8, into: u8, wish: &RegionRequest) -> Outcome {
+    pub(super) fn clone_region(&mut self, which: u8, into: u8, request: &RegionRequest) -> Outcome {
         if self.is_full() {
             return Ok(());
         }
         let (id, target) = (self.state.region_by(which), self.state.target);
         let into = self.state.space_by(into);
-        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
+        let inside = request.inside.and_then(|which| self.state.inside_by(which));
         let region = self.state.region(id).copied();
-        let wish = region.map_or(*wish, |region| wish.like(&region));
+        let request = region.map_or(*request, |region| request.like(&region));
         let expect = |run: &Self| {
             let dead = run.space(into).err().map(|expected| expected.refusals);
             let dead = dead.into_iter().flatten();
@@ -29,7 +29,7 @@ impl Run<'_> {
             let (forbidden, pages) = run.forbidden(&region);
             match run.space(into) {
                 Ok(to) => {
-                    let place = run.place(to, &wish, inside);
+                    let place = run.place(to, &request, inside);
                     let expected = place.or(forbidden).or(run.beyond_copies(to, pages));
                     run.perhaps_quota(expected, to)
                 }
@@ -37,7 +37,7 @@ impl Run<'_> {
             }
         };
         let (places, fitting) = (expect(self).places, expect(self).is_success());
-        let options = wish.options(target, inside);
+        let options = request.options(target, inside);
         let need = Need::pages(0);
         let answer = self.call(need, expect, |vmm| vmm.clone_region(id, into, &options));
         if let (Err(_), true, false, Some(region)) = (&answer, fitting, self.rules.lenient, region)
@@ -45,9 +45,9 @@ impl Run<'_> {
             self.state.restore_write_access(id.space(), region.usable());
         }
         let (made, region) = (answer?, region.expect("it was cloned"));
-        let clone = self.enter(made, &wish, inside, region.kind, &places);
+        let clone = self.record(made, &request, inside, region.kind, &places);
         self.state.set_first_page(&clone, region.first_page);
-        self.enter_clone(&region, &clone);
+        self.record_clone(&region, &clone);
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Run<'_> {
         let space = self.state.space(region.id.space()).expect("its region is alive");
         let usable = region.usable();
         let mut why: Vec<Refusal> = Vec::new();
-        why.extend(self.not_ours(space, usable.start, usable.len() / PAGE));
+        why.extend(self.not_managed(space, usable.start, usable.len() / PAGE));
         let users = self.state.all_users();
         let pages = space.pages.range(usable);
         let shared = |page: &Page| !page.cow && users[&page.cell] > 1;
@@ -70,7 +70,7 @@ impl Run<'_> {
         (why, pages.count())
     }
 
-    fn enter_clone(&mut self, region: &Region, clone: &Region) {
+    fn record_clone(&mut self, region: &Region, clone: &Region) {
         let (from, to) = (region.usable(), clone.usable().start);
         let origin = self.state.space_mut(region.id.space());
         let mut cloned = Vec::new();
@@ -99,12 +99,12 @@ impl Run<'_> {
             run.perhaps_quota(Expected::unless(why), space)
         };
         let clone = self.call(Need::pages(2), expect, |vmm| vmm.clone_space(id))?;
-        self.enter_cloned_space(id, clone);
+        self.record_cloned_space(id, clone);
         Ok(())
     }
 
-    fn enter_cloned_space(&mut self, id: SpaceId, clone: SpaceId) {
-        self.enter_space(clone);
+    fn record_cloned_space(&mut self, id: SpaceId, clone: SpaceId) {
+        self.record_space(clone);
         self.state.space_mut(clone).regions.retain(|_, region| region.is_the_managers());
         let regions = self.state.space(id).expect("it was cloned").regions.clone();
         for region in regions.values().filter(|region| region.is_memory()) {
@@ -112,7 +112,7 @@ impl Run<'_> {
             let id = found.expect("it was cloned").id;
             let copy = Region { id, inside: None, ..*region };
             self.state.space_mut(clone).regions.insert(copy.start, copy);
-            self.enter_clone(region, &copy);
+            self.record_clone(region, &copy);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Each request: which answers are right, how it is made of the manager, what it changes.
 //!
 //! A request is a method of [`Run`]. It finds out what its numbers mean, says what is right, makes
-//! the call through [`Run::call`], which holds the answer against that, and enters in the state
-//! what was done. Where a kernel call failed it enters the part that was done; those that enter
+//! the call through [`Run::call`], which holds the answer against that, and records in the state
+//! what was done. Where a kernel call failed it records the part that was done; those that record
 //! none undo it.
 
 mod clones;
@@ -23,9 +23,11 @@ impl Run<'_> {
     /// Makes a request of the manager and of the reference.
     pub(super) fn make(&mut self, request: Request) -> Outcome {
         match request {
-            Request::Map { space, wish } => self.map(space, &wish),
-            Request::Reserve { space, wish } => self.reserve(space, &wish),
-            Request::ReserveForOthers { space, wish } => self.create_reservation(space, &wish),
+            Request::Map { space, request } => self.map(space, &request),
+            Request::Reserve { space, request } => self.reserve(space, &request),
+            Request::ReserveForOthers { space, request } => {
+                self.create_reservation(space, &request)
+            }
             Request::Populate { space, pages } => self.populate(space, pages),
             Request::PageByPage { space, pages, fill, order, other } => {
                 self.page_by_page(space, pages, (fill, order), other)
@@ -36,11 +38,13 @@ impl Run<'_> {
             Request::Protect { space, pages, rights } => self.protect(space, pages, rights),
             Request::Release { which } => self.release(which),
             Request::ReleaseDead { which } => self.release_dead(which),
-            Request::Share { space, pages, into, wish } => self.share(space, pages, into, &wish),
+            Request::Share { space, pages, into, request } => {
+                self.share(space, pages, into, &request)
+            }
             Request::Split { which, pages } => self.split(which, pages),
             Request::Merge { lower, upper } => self.merge(lower, upper),
-            Request::Move { which, wish } => self.move_region(which, &wish),
-            Request::Clone { which, into, wish } => self.clone_region(which, into, &wish),
+            Request::Move { which, request } => self.move_region(which, &request),
+            Request::Clone { which, into, request } => self.clone_region(which, into, &request),
             Request::CloneSpace { space } => self.clone_space(space),
             Request::RestoreWriteAccess { which } => self.restore_write_access(which),
             Request::Touch { space, pages, off, write, tag } => {
@@ -58,11 +62,13 @@ impl Run<'_> {
             Request::ReleaseIpcBuffer { which } => self.release_ipc_buffer(which),
             Request::ThreadMemory { space, stack, tls } => self.thread_memory(space, stack, tls),
             Request::ReleaseThreadMemory { which } => self.release_thread_memory(which),
-            Request::Physical { space, paddr, wish } => self.physical(space, paddr, &wish),
+            Request::Physical { space, paddr, request } => self.physical(space, paddr, &request),
             Request::Allocate { blueprint } => self.allocate(blueprint),
             Request::AllocateMany { blueprint, count } => self.allocate_many(blueprint, count),
             Request::TakeSlots { count } => self.alloc_slots(count),
-            Request::MapObjects { space, which, wish } => self.map_objects(space, which, &wish),
+            Request::MapObjects { space, which, request } => {
+                self.map_objects(space, which, &request)
+            }
             Request::Free { which, threads } => self.free(which, threads),
             Request::Trim => self.trim(),
             Request::Compact { bits } => self.compact(bits),

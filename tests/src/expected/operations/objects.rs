@@ -76,22 +76,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) fn physical(&mut self, space: u8, paddr: usize, wish: &RegionRequest) -> Outcome {
+    pub(super) fn physical(&mut self, space: u8, paddr: usize, request: &RegionRequest) -> Outcome {
         let (id, target) = (self.state.space_by(space), self.state.target);
-        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
+        let inside = request.inside.and_then(|which| self.state.inside_by(which));
         let wrong = (!paddr.is_multiple_of(PAGE)).then_some(ALLOCATOR);
         let expect = |run: &Self| match run.space(id) {
             Ok(space) => {
-                let place = run.place(space, wish, inside).or(wrong).perhaps(Some("Allocator"));
+                let place = run.place(space, request, inside).or(wrong).perhaps(Some("Allocator"));
                 run.perhaps_quota(place, space)
             }
             Err(expected) => expected,
         };
         let places = expect(self).places;
-        let options = wish.options(target, inside);
+        let options = request.options(target, inside);
         let need = Need::pages(0);
         let made = self.call(need, expect, |vmm| vmm.map_physical(id, paddr, &options))?;
-        let region = self.enter(made, wish, inside, Kind::Memory, &places);
+        let region = self.record(made, request, inside, Kind::Memory, &places);
         // Devices are never cleared.
         let mut devices = self.host.machine.config.devices.iter();
         let device = devices.any(|&(base, bits)| (base..base + (1 << bits)).contains(&paddr));
@@ -112,26 +112,26 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn map_objects(&mut self, space: u8, which: u8, wish: &RegionRequest) -> Outcome {
+    pub(super) fn map_objects(&mut self, space: u8, which: u8, request: &RegionRequest) -> Outcome {
         let (id, target) = (self.state.space_by(space), self.state.target);
         let all: Vec<usize> =
             (0..self.state.things.len()).filter(|&it| self.frames(it).is_some()).collect();
         let Some(number) = pick(&all, which) else { return Ok(()) };
         let frames = self.frames(number).expect("chosen for them");
-        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
-        let wish = RegionRequest { pages: frames.len(), ..*wish };
+        let inside = request.inside.and_then(|which| self.state.inside_by(which));
+        let request = RegionRequest { pages: frames.len(), ..*request };
         let expect = |run: &Self| match run.space(id) {
             Ok(space) => {
                 let mapped = run.state.is_mapped(number).then_some(Refusal::Named("InUse"));
-                run.perhaps_quota(run.place(space, &wish, inside).or(mapped), space)
+                run.perhaps_quota(run.place(space, &request, inside).or(mapped), space)
             }
             Err(expected) => expected,
         };
         let places = expect(self).places;
-        let options = wish.options(target, inside);
+        let options = request.options(target, inside);
         let need = Need::pages(0);
         let made = self.call(need, expect, |vmm| vmm.map_objects(id, frames, &options))?;
-        let region = self.enter(made, &wish, inside, Kind::Memory, &places);
+        let region = self.record(made, &request, inside, Kind::Memory, &places);
         let dirty = std::mem::replace(&mut self.state.things[number].used, true);
         let holds = if dirty { Contents::Unknown } else { Contents::Filled(0) };
         self.state.map_new(id, region.usable(), &region, Origin::Objects(number), holds);

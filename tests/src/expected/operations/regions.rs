@@ -8,69 +8,69 @@ use super::super::{RegionRequest, Run, Where};
 use crate::support::PAGE;
 
 impl Run<'_> {
-    pub(super) fn map(&mut self, space: u8, wish: &RegionRequest) -> Outcome {
+    pub(super) fn map(&mut self, space: u8, request: &RegionRequest) -> Outcome {
         if self.is_full() {
             return Ok(());
         }
         let (id, target) = (self.state.space_by(space), self.state.target);
-        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
+        let inside = request.inside.and_then(|which| self.state.inside_by(which));
         let expect = |run: &Self| match run.space(id) {
-            Ok(space) => run.large(wish, run.place_for(space, wish, inside, wish.pages)),
+            Ok(space) => run.large(request, run.place_for(space, request, inside, request.pages)),
             Err(expected) => expected,
         };
         let places = expect(self).places;
-        let options = wish.options(target, inside);
-        let made = self.call(Need::pages(wish.pages), expect, |vmm| vmm.map(id, &options))?;
-        let region = self.enter(made, wish, inside, Kind::Memory, &places);
+        let options = request.options(target, inside);
+        let made = self.call(Need::pages(request.pages), expect, |vmm| vmm.map(id, &options))?;
+        let region = self.record(made, request, inside, Kind::Memory, &places);
         self.state.map_fresh(id, region.usable(), &region);
         Ok(())
     }
 
-    pub(super) fn reserve(&mut self, space: u8, wish: &RegionRequest) -> Outcome {
+    pub(super) fn reserve(&mut self, space: u8, request: &RegionRequest) -> Outcome {
         if self.is_full() {
             return Ok(());
         }
-        self.reserve_as(space, wish, Kind::Memory)
+        self.reserve_as(space, request, Kind::Memory)
     }
 
-    pub(super) fn create_reservation(&mut self, space: u8, wish: &RegionRequest) -> Outcome {
-        self.reserve_as(space, wish, Kind::Reservation)
+    pub(super) fn create_reservation(&mut self, space: u8, request: &RegionRequest) -> Outcome {
+        self.reserve_as(space, request, Kind::Reservation)
     }
 
-    fn reserve_as(&mut self, space: u8, wish: &RegionRequest, kind: Kind) -> Outcome {
+    fn reserve_as(&mut self, space: u8, request: &RegionRequest, kind: Kind) -> Outcome {
         let (id, target) = (self.state.space_by(space), self.state.target);
-        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
+        let inside = request.inside.and_then(|which| self.state.inside_by(which));
         let expect = |run: &Self| match run.space(id) {
-            Ok(space) => run.place(space, wish, inside),
+            Ok(space) => run.place(space, request, inside),
             Err(expected) => expected,
         };
         let places = expect(self).places;
-        let options = wish.options(target, inside);
+        let options = request.options(target, inside);
         let made = self.call(Need::NOTHING, expect, |vmm| match kind {
             Kind::Reservation => vmm.create_reservation(id, &options),
             _ => vmm.reserve(id, &options),
         })?;
-        self.enter(made, wish, inside, kind, &places);
+        self.record(made, request, inside, kind, &places);
         Ok(())
     }
 
     /// Adds what may be wrong with the page size asked for.
-    fn large(&self, wish: &RegionRequest, expected: Expected) -> Expected {
-        let PageSize::Large { bits } = wish.size else { return expected };
+    fn large(&self, request: &RegionRequest, expected: Expected) -> Expected {
+        let PageSize::Large { bits } = request.size else { return expected };
         if self.host.vmm.geometry().level_of_frame(bits).is_none() {
             return expected.or([Error::NoSuchFrameSize { bits }]);
         }
         let size = 1usize << bits;
-        let bytes = wish.pages as u128 * PAGE as u128;
+        let bytes = request.pages as u128 * PAGE as u128;
         let uneven = !bytes.is_multiple_of(size as u128);
-        let misplaced = match wish.place {
+        let misplaced = match request.place {
             Where::At(address) => !address.bits(self.state.target).is_multiple_of(size),
             _ => false,
         };
         match uneven || misplaced {
             true => expected.or([Refusal::Named("Address")]),
             // Where the manager chooses, it may choose a place that does not do.
-            false if matches!(wish.place, Where::At(_)) => expected,
+            false if matches!(request.place, Where::At(_)) => expected,
             false => expected.perhaps(Some("Address")),
         }
     }

@@ -105,11 +105,11 @@ impl Run<'_> {
         expected.perhaps(self.rules.lenient.then_some("WrongKind"))
     }
 
-    pub(super) fn move_region(&mut self, which: u8, wish: &RegionRequest) -> Outcome {
+    pub(super) fn move_region(&mut self, which: u8, request: &RegionRequest) -> Outcome {
         let (id, target) = (self.state.region_by(which), self.state.target);
-        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
+        let inside = request.inside.and_then(|which| self.state.inside_by(which));
         let region = self.state.region(id).copied();
-        let wish = region.map_or(*wish, |region| wish.like(&region));
+        let request = region.map_or(*request, |region| request.like(&region));
         let expect = |run: &Self| {
             let region = match run.region(id) {
                 Ok(region) => region,
@@ -118,7 +118,7 @@ impl Run<'_> {
             let expected = match region.is_memory() {
                 true => {
                     let space = run.state.space(id.space()).expect("its region is alive");
-                    run.place(space, &wish, inside)
+                    run.place(space, &request, inside)
                 }
                 false => Expected::refused(Error::WrongKind(region.id)),
             };
@@ -127,12 +127,12 @@ impl Run<'_> {
             expected.perhaps(large).perhaps(tables.then_some("OutOfQuota"))
         };
         let places = expect(self).places;
-        let options = wish.options(target, inside);
+        let options = request.options(target, inside);
         debug_assert!(which >= STALE || region.is_some());
         let made = self.call(Need::pages(0), expect, |vmm| vmm.move_region(id, &options))?;
         let region = region.expect("it was moved");
         // It may go where it lies itself in part: that is looked at while it is still there.
-        let moved = self.enter(made, &wish, inside, region.kind, &places);
+        let moved = self.record(made, &request, inside, region.kind, &places);
         let moved = Region { first_page: region.first_page, ..moved };
         let space = self.state.space_mut(id.space());
         space.regions.remove(&region.start);

@@ -13,23 +13,23 @@ impl Run<'_> {
         space: u8,
         pages: Pages,
         into: u8,
-        wish: &RegionRequest,
+        request: &RegionRequest,
     ) -> Outcome {
         if self.is_full() {
             return Ok(());
         }
         let (id, start, pages) = self.state.pages_by(space, pages);
         let (into, target) = (self.state.space_by(into), self.state.target);
-        let inside = wish.inside.and_then(|which| self.state.inside_by(which));
+        let inside = request.inside.and_then(|which| self.state.inside_by(which));
         let source = self.state.space(id);
         let region = source.and_then(|space| self.state.pages_of(space, start, pages).ok());
         let limit = region.map_or(untyped_alloc::Rights::READ_WRITE, |region| region.ceiling);
-        let ceiling = Some(wish.ceiling().unwrap_or(limit));
-        let cache = region.map_or(wish.cache, |region| region.cache);
-        let wish = RegionRequest { pages, ceiling, cache, ..*wish };
-        let expect = |run: &Self| run.expect_share(id, (start, pages), into, &wish, inside);
+        let ceiling = Some(request.ceiling().unwrap_or(limit));
+        let cache = region.map_or(request.cache, |region| region.cache);
+        let request = RegionRequest { pages, ceiling, cache, ..*request };
+        let expect = |run: &Self| run.expect_share(id, (start, pages), into, &request, inside);
         let places = expect(self).places;
-        let options = wish.options(target, inside);
+        let options = request.options(target, inside);
         let fitting = expect(self).is_success();
         let need = Need::pages(self.own_copies(id, start, pages));
         let answer = self.call(need, expect, |vmm| vmm.share(id, start, pages, into, &options));
@@ -37,12 +37,13 @@ impl Run<'_> {
             self.follow_breaks(id, start, pages, answer.is_ok());
         }
         let made = answer?;
-        let region = self.enter(made, &wish, inside, Kind::Memory, &places);
+        let region = self.record(made, &request, inside, Kind::Memory, &places);
         let shown = self.state.space_mut(id).pages.range(start..start + pages * PAGE);
         let first = region.usable().start;
         let shown: Vec<(usize, Page)> = shown
             .map(|(&at, page)| {
-                let page = Page { rights: wish.rights(), cache: wish.cache, copy: true, ..*page };
+                let page =
+                    Page { rights: request.rights(), cache: request.cache, copy: true, ..*page };
                 (at - start + first, page)
             })
             .collect();
@@ -55,7 +56,7 @@ impl Run<'_> {
         id: SpaceId,
         (start, pages): (usize, usize),
         into: SpaceId,
-        wish: &RegionRequest,
+        request: &RegionRequest,
         inside: Option<RegionId>,
     ) -> Expected {
         let (space, to) = match (self.space(id), self.space(into)) {
@@ -70,16 +71,16 @@ impl Run<'_> {
             Ok(region) => region,
             Err(error) => return Expected::refused(error),
         };
-        let (limit, asked) = (region.ceiling, wish.ceiling().unwrap_or(region.ceiling));
+        let (limit, asked) = (region.ceiling, request.ceiling().unwrap_or(region.ceiling));
         if !limit.contains(asked) {
             return Expected::refused(Error::RightsExceedCeiling { asked, ceiling: limit });
         }
-        let not_ours = self.not_ours(space, start, pages);
+        let not_managed = self.not_managed(space, start, pages);
         if let Some(error) = space.hole(start, pages) {
-            return Expected::refused(error).or(not_ours);
+            return Expected::refused(error).or(not_managed);
         }
         let large = self.has_large(id, start, pages).map(|_| "LargePage");
-        let expected = self.may_share(to, pages, wish, inside).or(not_ours).perhaps(large);
+        let expected = self.may_share(to, pages, request, inside).or(not_managed).perhaps(large);
         self.perhaps_quota(expected, to)
     }
 
@@ -88,10 +89,10 @@ impl Run<'_> {
         &self,
         to: &Space,
         pages: usize,
-        wish: &RegionRequest,
+        request: &RegionRequest,
         inside: Option<RegionId>,
     ) -> Expected {
-        self.place(to, wish, inside).or(self.beyond_copies(to, pages))
+        self.place(to, request, inside).or(self.beyond_copies(to, pages))
     }
 
     /// What a space that gets copies of so many pages is short of.
@@ -101,7 +102,7 @@ impl Run<'_> {
     }
 
     /// The refusal of pages in a range that are not the manager's to share.
-    pub(super) fn not_ours(&self, space: &Space, start: usize, pages: usize) -> Option<Refusal> {
+    pub(super) fn not_managed(&self, space: &Space, start: usize, pages: usize) -> Option<Refusal> {
         let mut pages = space.pages.range(start..start.saturating_add(pages.saturating_mul(PAGE)));
         let theirs = pages.any(|(_, page)| !Self::is_ours(page));
         theirs.then_some(Refusal::Named("NotManaged"))
@@ -192,7 +193,7 @@ impl Run<'_> {
             Err(error) => return Expected::unless(wrong).or(loosely(error)),
         };
         wrong.extend(source.hole(page, 1).into_iter().flat_map(loosely));
-        wrong.extend(self.not_ours(source, page, 1));
+        wrong.extend(self.not_managed(source, page, 1));
         wrong.extend(self.has_large(source.id, page, 1));
         if into.is_ok_and(|into| !given.ceiling.contains(into.ceiling)) {
             wrong.push(Refusal::Named("RightsExceedCeiling"));

@@ -11,15 +11,15 @@ impl Run<'_> {
             return Ok(());
         }
         let id = self.call(Need::pages(2), |_| Expected::success(), |vmm| vmm.create_space())?;
-        self.enter_space(id);
+        self.record_space(id);
         let space = self.state.space(id).expect("just entered");
         let null: Vec<_> = space.regions.values().map(|it| (it.start, it.pages)).collect();
         assert_eq!(null, [(0, 1)], "a new space has the null page and nothing else");
         Ok(())
     }
 
-    /// Enters a space that was made, with the regions that the manager tells of.
-    pub(super) fn enter_space(&mut self, id: vmm::SpaceId) {
+    /// Records a space that was made, with the regions that the manager tells of.
+    pub(super) fn record_space(&mut self, id: vmm::SpaceId) {
         assert!(!self.state.all_spaces.contains(&id), "{id:?} was used before");
         let root = self.host.vmm.vspace(id).expect("it was made");
         let space = Space::new(id, root, &self.told(id));

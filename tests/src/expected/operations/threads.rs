@@ -26,14 +26,14 @@ fn thread_options(stack_pages: usize, tls_bytes: usize) -> ThreadOptions<'static
 impl Run<'_> {
     pub(super) fn stack(&mut self, space: u8, pages: usize) -> Outcome {
         let id = self.state.space_by(space);
-        let wish = guarded(pages);
+        let request = guarded(pages);
         let expect = |run: &Self| match run.space(id) {
-            Ok(space) => run.place_for(space, &wish, None, pages),
+            Ok(space) => run.place_for(space, &request, None, pages),
             Err(expected) => expected,
         };
         let need = Need::pages(pages);
         let stack = self.call(need, expect, |vmm| vmm.allocate_stack(id, pages, "stack"))?;
-        let region = self.enter_chosen(stack.region(), &wish, Kind::Stack);
+        let region = self.record_chosen(stack.region(), &request, Kind::Stack);
         self.state.map_fresh(id, region.usable(), &region);
         assert_eq!(region.usable(), stack.bottom()..stack.top());
         Ok(())
@@ -56,11 +56,11 @@ impl Run<'_> {
             true => vmm.allocate_packed_ipc_buffer(id),
             false => vmm.allocate_ipc_buffer(id),
         })?;
-        self.enter_buffer(buffer, packed);
+        self.record_buffer(buffer, packed);
         Ok(())
     }
 
-    fn enter_buffer(&mut self, handle: IpcBuffer, packed: bool) {
+    fn record_buffer(&mut self, handle: IpcBuffer, packed: bool) {
         let (id, address) = (handle.region(), handle.address());
         let all = &self.state.buffers;
         assert!(all.iter().all(|other| other.handle != handle), "handed out twice");
@@ -68,7 +68,7 @@ impl Run<'_> {
         let packed_step = self.state.target.ipc_buffer_bytes();
         let (first, step) = (id.start().bits() + PAGE, if packed { packed_step } else { 2 * PAGE });
         if before == 0 {
-            self.enter_arena(handle, packed);
+            self.record_arena(handle, packed);
         }
         if !packed {
             let like = *self.state.region(id).expect("its arena");
@@ -83,10 +83,10 @@ impl Run<'_> {
         self.state.buffers.push(Buffer { handle, packed, live: true });
     }
 
-    fn enter_arena(&mut self, handle: IpcBuffer, packed: bool) {
+    fn record_arena(&mut self, handle: IpcBuffer, packed: bool) {
         let id = handle.region();
         if packed {
-            let region = self.enter_chosen(id, &guarded(1), Kind::IpcBuffer);
+            let region = self.record_chosen(id, &guarded(1), Kind::IpcBuffer);
             self.state.map_fresh(id.space(), region.usable(), &region);
             return;
         }
@@ -94,8 +94,8 @@ impl Run<'_> {
         // Where addresses are short, an arena has one buffer.
         let alone = self.rules.lenient && pages == 3;
         let (pages, align_bits) = if alone { (2, 0) } else { (2 * 127, 20) };
-        let wish = RegionRequest { below: 1, align_bits, ..RegionRequest::anywhere(pages) };
-        self.enter_chosen(id, &wish, Kind::IpcBuffer);
+        let request = RegionRequest { below: 1, align_bits, ..RegionRequest::anywhere(pages) };
+        self.record_chosen(id, &request, Kind::IpcBuffer);
     }
 
     fn buffer_by(&self, which: u8) -> Option<usize> {
@@ -161,34 +161,34 @@ impl Run<'_> {
 
     pub(super) fn thread_memory(&mut self, space: u8, stack: usize, tls: usize) -> Outcome {
         let id = self.state.space_by(space);
-        let wish = guarded(stack);
+        let request = guarded(stack);
         let expect = |run: &Self| match run.space(id) {
-            Ok(space) => run.place_for(space, &wish, None, stack).perhaps(Some("OutOfQuota")),
+            Ok(space) => run.place_for(space, &request, None, stack).perhaps(Some("OutOfQuota")),
             Err(expected) => expected,
         };
         let need = Need::pages(stack.saturating_add(2 + tls / PAGE + 1));
         let options = thread_options(stack, tls);
         let memory = self.call(need, expect, |vmm| vmm.allocate_thread_memory(id, &options))?;
-        let region = self.enter_chosen(memory.stack.region(), &wish, Kind::Stack);
+        let region = self.record_chosen(memory.stack.region(), &request, Kind::Stack);
         self.state.map_fresh(id, region.usable(), &region);
-        self.enter_buffer(memory.ipc_buffer, false);
+        self.record_buffer(memory.ipc_buffer, false);
         let mut regions = vec![region.id];
         if let Some(pointer) = memory.tls.map(|it| it.thread_pointer()) {
-            regions.push(self.enter_tls(id, pointer, tls));
+            regions.push(self.record_tls(id, pointer, tls));
         }
         self.state.threads.push(ThreadParts { memory, regions });
         Ok(())
     }
 
-    /// Enters the thread-local storage of a thread and checks what it starts with.
-    fn enter_tls(&mut self, space: SpaceId, pointer: usize, bytes: usize) -> vmm::RegionId {
+    /// Records the thread-local storage of a thread and checks what it starts with.
+    fn record_tls(&mut self, space: SpaceId, pointer: usize, bytes: usize) -> vmm::RegionId {
         let info = self.host.vmm.region_at(space, pointer).expect("alive").expect("in a region");
         let options = thread_options(0, bytes).tls.expect("it has some");
         let word = usize::from(self.host.vmm.allocator().sizes().word_bits / 8);
         let below = bytes.next_multiple_of(options.align);
         let pages = (below + word).div_ceil(PAGE);
         assert_eq!(pointer, info.id.start().bits() + below, "the thread pointer");
-        let region = self.enter_chosen(info.id, &RegionRequest::anywhere(pages), Kind::Memory);
+        let region = self.record_chosen(info.id, &RegionRequest::anywhere(pages), Kind::Memory);
         let range = region.usable();
         self.state.map_new(space, range, &region, Origin::Owned, Contents::Unknown);
         let vspace = self.host.vmm.vspace(space).expect("alive");

@@ -65,7 +65,7 @@ impl Run<'_> {
         };
         assert_eq!(got_on, gets_on, "touching {address:#x}, write {write}");
         if let (true, Some(vspace)) = (got_on, vspace) {
-            self.enter_fresh(id, vspace, at, fresh);
+            self.record_fresh(id, vspace, at, fresh);
             if write {
                 self.state.break_cow(id, at);
                 let cell = self.state.space_mut(id).pages[&at].cell;
@@ -109,8 +109,8 @@ impl Run<'_> {
         address < self.state.target.user_end() && !region.is_some_and(Region::is_the_managers)
     }
 
-    /// Enters what a touch of `at` has mapped: `fresh`, or where that is too much, one page.
-    fn enter_fresh(&mut self, id: SpaceId, vspace: CPtr, at: usize, fresh: Range<usize>) {
+    /// Records what a touch of `at` has mapped: `fresh`, or where that is too much, one page.
+    fn record_fresh(&mut self, id: SpaceId, vspace: CPtr, at: usize, fresh: Range<usize>) {
         if fresh.is_empty() {
             return;
         }

@@ -49,7 +49,7 @@ impl Run<'_> {
                     let hole = space.hole(first, pages).into_iter().flat_map(loosely);
                     Expected::unless(wraps)
                         .or(hole)
-                        .or(run.not_ours(space, first, pages))
+                        .or(run.not_managed(space, first, pages))
                         .or(run.has_large(id, first, pages))
                 }
             }

@@ -63,8 +63,9 @@ impl Arch {
         badge_bits: 28,
     };
 
-    /// Three levels below a root of two pages, as aarch64 has them where the kernel runs at EL2 with
-    /// 40 bits of physical addresses; frames of three sizes. Made up: no kernel is compared with it.
+    /// Three levels below a root of two pages, as aarch64 has them where the kernel runs at EL2
+    /// with 40 bits of physical addresses; frames of three sizes. Made up: no kernel is compared
+    /// with it.
     #[cfg(target_pointer_width = "64")]
     pub const AARCH64: Arch = Arch {
         sizes: ObjectSizes {

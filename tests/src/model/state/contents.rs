@@ -38,8 +38,8 @@ impl Contents {
         digests.filter(|&(_, digest)| digest != 0)
     }
 
-    /// Makes `bytes` bytes, at least one, from `paddr` on zero. Only whole pages are kept, and only whole pages
-    /// are frames, so the part of a page that an untyped's end leaves over is nobody's.
+    /// Makes `bytes` bytes, at least one, from `paddr` on zero. Only whole pages are kept, and only
+    /// whole pages are frames, so the part of a page that an untyped's end leaves over is nobody's.
     pub(in crate::model) fn clear(&mut self, paddr: usize, bytes: usize) {
         while let Some((&page, _)) = self.pages.range(paddr..=paddr + (bytes - 1)).next() {
             self.pages.remove(&page);

@@ -69,7 +69,7 @@ pub(in crate::model) struct Meter {
 
 impl Meter {
     /// Counts a call, and fails it where a fault says so.
-    pub(in crate::model) fn enter(&mut self, kind: CallKind) -> KernelResult {
+    pub(in crate::model) fn count(&mut self, kind: CallKind) -> KernelResult {
         self.calls[kind as usize] += 1;
         let error = match &mut self.fault {
             None => return Ok(()),

@@ -74,7 +74,7 @@ fn requests_that_make_no_sense(target: Target) {
         });
         refuses(bench, error, Blame::Caller, |b| b.alloc.alloc_slots(&mut b.kernel, count));
     }
-    // As many as there are is a wish, not a mistake.
+    // As many as there are is asked for rightly, so it is no mistake.
     assert!(bench.alloc.alloc_frames(&mut bench.kernel, 12, usize::MAX).is_ok());
 }
 

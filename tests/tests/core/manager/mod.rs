@@ -11,7 +11,7 @@
 //!   appending.rs   pages mapped one behind the other, and what comes in between
 //!   buffers.rs     IPC buffers and stacks
 //!   compaction.rs  free memory that lies scattered can be had, because pages move
-//!   looking.rs     queries, dump, statistics
+//!   queries.rs     queries, dump, statistics
 //!   figures.rs     statistics figure by figure
 //!   dumps.rs       a dump of a space and of memory, line by line
 //!   bookkeeping.rs the memory of the manager's own records
@@ -42,11 +42,11 @@ mod in_place;
 mod in_use;
 mod last_pages;
 mod left_over;
-mod looking;
 mod memory;
 mod obtainable;
 mod pinned;
 mod places;
+mod queries;
 mod refusals;
 mod sharing;
 mod short;

@@ -87,8 +87,8 @@ fn a_clone_that_is_refused_cuts_no_large_page(target: Target) {
     let objects = host.vmm.allocate_many(frame, 1).expect("memory");
     let high = RegionOptions::new(1).at(FREE + (8 << bits));
     host.vmm.map_objects(space, objects, &high).expect("a frame");
-    let not_ours = Error::NotManaged { address: FREE + (8 << bits) };
-    host.refuses(not_ours, |vmm| vmm.clone_space(space));
+    let not_managed = Error::NotManaged { address: FREE + (8 << bits) };
+    host.refuses(not_managed, |vmm| vmm.clone_space(space));
     assert_eq!(host.vmm.large_pages_in(region), Ok(2 * pages), "both are large still");
     host.check();
 }
@@ -108,8 +108,8 @@ fn nobody_is_given_more_rights_than_the_source_allows(target: Target) {
     let later = two.rights(Rights::READ).ceiling(Rights::READ_WRITE);
     host.refuses(error, |vmm| vmm.share(own, FREE, 2, space, &later));
     // Into one that there is.
-    for wish in [two, later] {
-        let into = host.vmm.reserve(space, &wish).expect("room");
+    for request in [two, later] {
+        let into = host.vmm.reserve(space, &request).expect("room");
         host.refuses(error, |vmm| vmm.share_into(own, FREE, 2, into, 0));
     }
     // From a pager. What the region may be given later does not count: a pager's pages are its own.

@@ -63,7 +63,7 @@ fn order() -> impl Strategy<Value = Order> {
     prop_oneof![3 => Just(Order::Up), 1 => Just(Order::Down), 2 => Just(Order::Turns)]
 }
 
-fn wish() -> impl Strategy<Value = RegionRequest> {
+fn wanted() -> impl Strategy<Value = RegionRequest> {
     let place = prop_oneof![
         2 => Just(Where::Anywhere),
         6 => address().prop_map(Where::At),
@@ -92,9 +92,10 @@ fn request() -> impl Strategy<Value = Request> {
     let space = || any::<u8>();
     let which = || any::<u8>();
     prop_oneof![
-        12 => (space(), wish()).prop_map(|(space, wish)| Request::Map { space, wish }),
-        5 => (space(), wish()).prop_map(|(space, wish)| Request::Reserve { space, wish }),
-        3 => (space(), wish()).prop_map(|(space, wish)| Request::ReserveForOthers { space, wish }),
+        12 => (space(), wanted()).prop_map(|(space, request)| Request::Map { space, request }),
+        5 => (space(), wanted()).prop_map(|(space, request)| Request::Reserve { space, request }),
+        3 => (space(), wanted())
+            .prop_map(|(space, request)| Request::ReserveForOthers { space, request }),
         8 => (space(), some_pages())
             .prop_map(|(space, pages)| Request::Populate { space, pages }),
         14 => (space(), some_pages())
@@ -117,18 +118,22 @@ fn request() -> impl Strategy<Value = Request> {
         2 => (12..18u8).prop_map(|bits| Request::Compact { bits }),
         3 => Just(Request::CreateSpace),
         1 => which().prop_map(|space| Request::DestroySpace { space }),
-        8 => (space(), some_pages(), space(), wish())
-            .prop_map(|(space, pages, into, wish)| Request::Share { space, pages, into, wish }),
+        8 => (space(), some_pages(), space(), wanted())
+            .prop_map(|(space, pages, into, request)| {
+                Request::Share { space, pages, into, request }
+            }),
         4 => (which(), 0..8usize).prop_map(|(which, pages)| Request::Split { which, pages }),
         4 => (which(), which()).prop_map(|(lower, upper)| Request::Merge { lower, upper }),
-        4 => (which(), wish()).prop_map(|(which, wish)| Request::Move { which, wish }),
-        5 => (space(), wish(), 0..5u32)
-            .prop_map(|(space, wish, bits)| Request::Reserve { space, wish: wish.lazy(1 << bits) }),
+        4 => (which(), wanted()).prop_map(|(which, request)| Request::Move { which, request }),
+        5 => (space(), wanted(), 0..5u32)
+            .prop_map(|(space, request, bits)| {
+                Request::Reserve { space, request: request.lazy(1 << bits) }
+            }),
         16 => (space(), some_pages(), off(), any::<bool>(), 1..u64::MAX).prop_map(
             |(space, pages, off, write, tag)| Request::Touch { space, pages, off, write, tag }
         ),
-        8 => (which(), space(), wish())
-            .prop_map(|(which, into, wish)| Request::Clone { which, into, wish }),
+        8 => (which(), space(), wanted())
+            .prop_map(|(which, into, request)| Request::Clone { which, into, request }),
         2 => which().prop_map(|which| Request::RestoreWriteAccess { which }),
         2 => (space(), prop_oneof![Just(None), (0..6u8).prop_map(Some)])
             .prop_map(|(space, more)| Request::Limit { space, more: [more, None, more] }),
@@ -157,8 +162,8 @@ pub fn heap() -> impl Strategy<Value = Vec<Request>> {
     (any::<u8>(), 4..12u8, prop_oneof![2 => Just(1u8), 1 => Just(4)], vec(round, 2..4)).prop_map(
         |(space, first, around, rounds)| {
             let start = TestAddress::page(first);
-            let wish = RegionRequest::at(start, 24 - usize::from(first)).lazy(around);
-            let mut requests = vec![Request::Reserve { space, wish }];
+            let request = RegionRequest::at(start, 24 - usize::from(first)).lazy(around);
+            let mut requests = vec![Request::Reserve { space, request }];
             let pages = Pages::At { address: start, pages: 15 - usize::from(first) };
             for (low, fill, order, before, after) in rounds {
                 // Another heap may be over the next line.

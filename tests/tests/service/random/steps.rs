@@ -9,15 +9,15 @@ use super::storm::Storm;
 use crate::world::PAGE;
 
 /// Kernel calls that one message causes at the most: each of 64 pages may be broken out of
-/// copy-on-write (seven calls), copied and mapped, and memory be made for it. Where there is none, as
-/// many pages are moved (six calls), their memory is given back, and all is tried once more.
+/// copy-on-write (seven calls), copied and mapped, and memory be made for it. Where there is none,
+/// as many pages are moved (six calls), their memory is given back, and all is tried once more.
 const MAX_CALLS: u64 = 2 * (64 * 9 + 30) + 64 * 6 + 16;
 
 impl Storm {
     pub fn step(&mut self) {
         if self.random.one_in(4) {
             let _ = self.world.service.reap_step(&mut self.world.fixture.vmm).unwrap();
-            self.settle_dues();
+            self.settle_deferred();
         }
         if self.senders.is_empty() {
             self.refill();
@@ -41,7 +41,7 @@ impl Storm {
             self.senders.retain(|sender| sender.client != gone);
             self.refill();
         }
-        self.settle_dues();
+        self.settle_deferred();
         let Some(answer) = outcome.answer else {
             let said = outcome.event.is_some() || outcome.keep.is_some();
             assert!(said, "{label:#x} {words:x?} no answer");
@@ -97,7 +97,7 @@ impl Storm {
         match (class, self.world.thread(client)) {
             (FaultClass::Pager { .. }, Some(thread)) => {
                 self.world.wait_for_page(thread, address, Access::Write);
-                self.settle_dues();
+                self.settle_deferred();
             }
             _ => drop(self.world.touch(client, address, tag)),
         }

@@ -121,7 +121,7 @@ impl Storm {
     }
 
     /// What a server does for others.
-    pub fn settle_dues(&mut self) {
+    pub fn settle_deferred(&mut self) {
         loop {
             let next = self.world.service.next_deferred(&mut self.world.fixture.vmm).unwrap();
             let Some(due) = next else { break };

@@ -79,7 +79,7 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         // The queue of a pager of the root task is that of its token.
         let (request, reply) = vmm.wait_for_page(token, thread, fault, (token, page))?;
         if keep_caller(vmm, reply).is_err() {
-            vmm.forget_request_of(thread)?;
+            vmm.remove_request_of(thread)?;
             return Ok(false);
         }
         self.pagers.tell(&request);

@@ -115,7 +115,7 @@ impl<'p> History<'p> {
         self.nodes[&serial][0].key()
     }
 
-    pub(super) fn enter(&mut self, place: Place<'p>, shape: Shape, is_reservation: bool) -> u64 {
+    pub(super) fn insert(&mut self, place: Place<'p>, shape: Shape, is_reservation: bool) -> u64 {
         self.last_serial += 1;
         let (start, serial) = (place.start.bits() / PAGE, self.last_serial);
         let mut regions = self.space.regions_mut();
@@ -151,7 +151,7 @@ impl<'p> History<'p> {
         let place = self.space.regions().place_at(address(start * PAGE), pages, reservation);
         self.model.check_at(start, pages, reservation, place.map(|_| ()));
         let shape = Shape { pages, guard: 0, align_bits: 12, reservation };
-        let serial = self.enter(place.unwrap(), shape, is_reservation);
+        let serial = self.insert(place.unwrap(), shape, is_reservation);
         self.check(&mut Choices::new(&[]));
         serial
     }

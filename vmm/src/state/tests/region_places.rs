@@ -63,7 +63,7 @@ impl<'p> History<'p> {
         if self.free.len() < 2 || choices.one_in(8) {
             return false;
         }
-        self.enter(place, shape, choices.one_in(3));
+        self.insert(place, shape, choices.one_in(3));
         true
     }
 }

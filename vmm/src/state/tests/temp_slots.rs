@@ -32,15 +32,15 @@ fn any_history_is_that_of_two_cells() {
             match choices.below(4) {
                 0 | 1 => {
                     let frame = CPtr::new(1 + choices.below(3));
-                    slots.hold(slot, frame);
+                    slots.insert(slot, frame);
                     model[which] = Some((frame, false));
                 }
                 2 => {
-                    slots.leave(slot);
+                    slots.defer_free(slot);
                     model[which] = model[which].map(|(frame, _)| (frame, true));
                 }
                 _ => {
-                    slots.forget(slot);
+                    slots.remove(slot);
                     model[which] = None;
                 }
             }

@@ -18,7 +18,7 @@ impl Stress {
     }
 
     /// A space that is not the manager's own, if there is one.
-    pub fn foreign_space(&mut self) -> Option<SpaceId> {
+    pub fn other_space(&mut self) -> Option<SpaceId> {
         self.random.of(&self.expected.spaces[1..])
     }
 

@@ -109,7 +109,7 @@ impl Session<'_> {
             if let Some(message) = message {
                 answer = self.take(stress, &message)?;
             }
-            self.settle_due(stress)?;
+            self.settle_deferred(stress)?;
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Session<'_> {
     }
 
     /// Does what is due for others than whose message came: pages have come, or never will.
-    fn settle_due(&mut self, stress: &mut Stress) -> Outcome {
+    fn settle_deferred(&mut self, stress: &mut Stress) -> Outcome {
         while let Some(due) = self.host.service.next_deferred(&mut stress.vmm)? {
             match due {
                 Deferred::Answer { slot, message } => {

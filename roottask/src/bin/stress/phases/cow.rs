@@ -25,7 +25,7 @@ pub fn run(stress: &mut Stress) -> Outcome {
 }
 
 fn step(stress: &mut Stress) -> Outcome {
-    let Some(area) = foreign_area(stress) else {
+    let Some(area) = other_area(stress) else {
         spaces::create(stress)?;
         return churn::make_area(stress);
     };
@@ -47,7 +47,7 @@ fn step(stress: &mut Stress) -> Outcome {
     }
 }
 
-fn foreign_area(stress: &mut Stress) -> Option<usize> {
+fn other_area(stress: &mut Stress) -> Option<usize> {
     let own = stress.expected.own();
     (0..4)
         .find_map(|_| stress.any_area().filter(|&area| stress.expected.areas[area].space() != own))
@@ -61,7 +61,7 @@ fn copy(pages: &[Option<Page>]) -> alloc::vec::Vec<Option<Page>> {
 }
 
 fn clone_region(stress: &mut Stress, area: usize) -> Outcome {
-    let Some(into) = stress.foreign_space() else { return Ok(()) };
+    let Some(into) = stress.other_space() else { return Ok(()) };
     let node = &stress.expected.areas[area];
     let (id, options) = (node.id, RegionOptions::new(1));
     if node.is_shared() {

@@ -10,7 +10,7 @@ use crate::engine::Stress;
 use crate::measure::Kind;
 
 /// The most blocks.
-const MOST: usize = 256;
+const MAX_BLOCKS: usize = 256;
 
 /// Blocks of one size, half of them freed, big ones between.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -39,7 +39,7 @@ fn allocate(stress: &mut Stress, size_bits: u8) -> Outcome<Vec<Object>> {
     let mut blocks = Vec::new();
     let kinds = [Blueprint::Untyped { size_bits }, Blueprint::CNode { radix_bits: size_bits - 4 }];
     let blueprint = kinds[stress.random.below(2)];
-    for _ in 0..stress.random.within(8, MOST) {
+    for _ in 0..stress.random.within(8, MAX_BLOCKS) {
         if stress.is_over() {
             break;
         }

@@ -120,7 +120,7 @@ fn more_than_there_is(stress: &mut Stress) -> Outcome {
 /// A space that may have no more than it has.
 fn quota(stress: &mut Stress) -> Outcome {
     spaces::create(stress)?;
-    let Some(space) = stress.foreign_space() else { return Ok(()) };
+    let Some(space) = stress.other_space() else { return Ok(()) };
     let usage = stress.vmm.usage(space)?;
     let frames = usage.frames + stress.random.below(8);
     let quota = Quota { frames, ..Quota::UNLIMITED };

@@ -38,7 +38,7 @@ pub fn create(stress: &mut Stress) -> Outcome {
 
 /// Destroys a space.
 pub fn destroy(stress: &mut Stress) -> Outcome {
-    match stress.foreign_space() {
+    match stress.other_space() {
         Some(space) => stress.destroy_space(space),
         None => Ok(()),
     }

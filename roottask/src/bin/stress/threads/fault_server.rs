@@ -99,7 +99,7 @@ impl FaultServer {
     pub fn handle(&mut self, stress: &mut Stress, message: &Message) -> Outcome<Handled> {
         let (handler, note) = (&mut self.handler, &self.note);
         let answer = stress.attempt(message.kind(), |vmm| {
-            message.put_back();
+            message.set_words();
             let answer = handler.handle(vmm, &message.info, message.badge as Word);
             let answer = answer.map(Answer::take);
             match note.get().and_then(|note| note.error) {

@@ -25,7 +25,7 @@ impl Words {
         words
     }
 
-    fn put_back(&self) {
+    fn set_words(&self) {
         sel4::with_ipc_buffer_mut(|buffer| {
             for (place, &word) in buffer.msg_regs_mut().iter_mut().zip(&self.0) {
                 *place = word as Word;
@@ -59,7 +59,7 @@ impl Answer {
     /// Answers whom a slot keeps the right to answer.
     pub fn send_kept(self, slot: CPtr) {
         let Answer(info, words) = self;
-        words.put_back();
+        words.set_words();
         answer_kept(slot, info);
     }
 }
@@ -87,7 +87,7 @@ impl Message {
     pub fn receive(endpoint: cap::Endpoint, answer: Option<Answer>) -> Message {
         Message::new(match answer {
             Some(Answer(info, words)) => {
-                words.put_back();
+                words.set_words();
                 endpoint.reply_recv(info, ())
             }
             None => endpoint.recv(()),
@@ -98,16 +98,16 @@ impl Message {
     /// no message, and everybody has, nobody will send any.
     pub fn poll(endpoint: cap::Endpoint, answer: Option<Answer>) -> Option<Message> {
         if let Some(Answer(info, words)) = answer {
-            words.put_back();
+            words.set_words();
             sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, info));
         }
         let received = endpoint.nb_recv(());
         (received.1 != 0).then(|| Message::new(received))
     }
 
-    /// Puts its words back into the IPC buffer, where the handler reads them.
-    pub fn put_back(&self) {
-        self.words.put_back();
+    /// Sets its words in the IPC buffer, where the handler reads them.
+    pub fn set_words(&self) {
+        self.words.set_words();
     }
 
     /// The operation that an answer to it counts as.
