@@ -9,8 +9,8 @@ sys.dont_write_bytecode = True  # leave nothing beside the scripts
 import files
 import interrupts
 
-# The measures of DESIGN.md: the greatest ratio to the floor, kernel calls, bytes a page (where a
-# word has 4 bytes: records are made of words).
+# What must be held, whatever was saved: the greatest ratio to the floor, kernel calls, bytes a page
+# (where a word has 4 bytes: records are made of words).
 RATIO = {
     "map_bulk_4k": 1.05,
     "map_single_4k": 1.15,

@@ -31,7 +31,7 @@ Options:
   --only-compare          tell which measures are not held, but fail for the comparison alone
   -h, --help              this text
 
-Exit code: 0 if all measures of DESIGN.md are held and nothing got worse, 1 if not, 2 a mistake
+Exit code: 0 if all measures are held (see bench.py) and nothing got worse, 1 if not, 2 a mistake
 in the command line, 124 hung, 128 + N ended by signal N.
 EOF2
 }

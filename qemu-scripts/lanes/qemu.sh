@@ -1,0 +1,238 @@
+# shellcheck shell=bash
+# The lanes qemu and x86_64: programs that boot, and what they must say.
+
+MEMORIES=(32M 512M 2G)
+# Programs that say by their exit code alone whether all was well.
+PROGRAMS=(hello recipes upstream-spawn-thread dump-demo)
+GUEST_TIMEOUT=300
+# Root tasks that tell what they do, and what they must tell (NAME.expected).
+TOLD_PROGRAMS=(service-demo fault-demo)
+
+# Mistakes that must end a program, and what must be said of each.
+declare -A ENDINGS=(
+    [locked-twice]='^the manager is locked by the thread that has it already'
+    [touched-under-lock]='^a thread \(badge 1\) has the manager locked and faulted: Write'
+    [guard-hit-under-lock]='^a thread \(badge 1\) has the manager locked and faulted: Write'
+    [pager-calls-under-lock]='^a pager \(badge 1\) has the manager locked and called the fault handler'
+    [policy-locks]='^the manager is locked by the thread that has it already'
+    [policy-faults]='^the thread "fault handler", which answers faults, has faulted itself: Write 0x120,'
+    [policy-overflows]='^the thread "fault handler", which answers faults, has used up its stack of 32768 bytes'
+    [policy-raises]='^the thread "fault handler", which answers faults, has faulted itself: Exception .*number: 6'
+    [main-overflowed-before]='main failed: .*the first stack was used up: its [0-9]+ bytes are too few$'
+    [main-overflows]='is [0-9]+ bytes below the stack of main: its guard$'
+)
+
+# Root tasks in C, below vmm/c/, and what each must print.
+declare -A C_PROGRAMS=(
+    [example/main.c]='^a guard page: 0x[0-9a-f]+ is a guard page$'
+    [tests/requests.c]='^requests: passed$'
+)
+
+# What may differ between two runs: numbers, with what they are padded with, and lists of them.
+NUMBERS='s/ +[0-9]+x2\^[0-9]+//g; s/ *(0x[0-9a-f]+|[0-9]+)/ #/g'
+
+# told_program NAME [OPTION]: a root task that tells all that it must.
+told_program() {
+    local name=$1 output=$LOGS/told
+    shift
+    "$SCRIPTS/run.sh" "$name" "$@" 2>&1 | tee "$output" || return
+    matches_in_order "$SCRIPTS/$name.expected" "$output"
+}
+
+# c_program NAME [OPTION]: a root task in C that compiles without a warning and succeeds, saying so.
+c_program() {
+    local name=$1 program=$LOGS/program.elf output=$LOGS/c
+    shift
+    "$SCRIPTS/cc.sh" "$@" -o "$program" -Wall -Wextra -Werror -pedantic "$ROOT/vmm/c/$name" || return
+    "$SCRIPTS/run.sh" "$program" "$@" 2>&1 | tee "$output" || return
+    plain_lines <"$output" | grep -E -e "${C_PROGRAMS[$name]}" >/dev/null
+}
+
+# c_programs KERNEL [OPTION]: all of them on one kernel, named for people.
+c_programs() {
+    local kernel=$1 name
+    shift
+    for name in "${!C_PROGRAMS[@]}"; do
+        check "C, $name, $kernel" c_program "$name" "$@"
+    done
+}
+
+# ends_saying WORDS CASE [OPTION]: a mistake ends the program `endings` with a failure (it does not
+# hang), and with these words.
+ends_saying() {
+    local words=$1 case=$2 output=$LOGS/ending status=0
+    shift 2
+    "$SCRIPTS/run.sh" endings --timeout 30 "$@" -- "$case" >"$output" 2>&1 || status=$?
+    cat "$output"
+    ((status == 1)) || return
+    plain_lines <"$output" | grep -Fx "endings: $case" >/dev/null || return
+    plain_lines <"$output" | grep -E -e "$words" >/dev/null
+}
+
+# READING.md explains lines that dump-demo prints: each of its examples, but for the numbers.
+reading_shows_dump_demo() {
+    local told=$LOGS/told shown=$LOGS/shown
+    "$SCRIPTS/run.sh" dump-demo | plain_lines | sed -E "$NUMBERS" >"$told" || return
+    # shellcheck disable=SC2016 # backquotes of Markdown
+    sed -n '/^## The dump of an address space/,/^## The stress report/p' READING.md |
+        sed -n '/^```text$/,/^```$/p' | grep -Ev '^```|of 2\^.* from slot' | sed -E "$NUMBERS" >"$shown"
+    (($(wc -l <"$shown") > 30)) || return
+    ! grep -vxFf "$told" "$shown"
+}
+
+# The debugger reads of a stopped program what the program tells of itself: regions, untypeds, slots.
+# A moment earlier it must read something else, or this comparison could not fail.
+debugger_agrees() {
+    local told=$LOGS/told read=$LOGS/read
+    "$SCRIPTS/debug.sh" dump-demo --commands "$SCRIPTS/dump-demo.gdb" --output "$told" "$@" |
+        tee "$read" || return
+    local shown='/^-- dump of space 1$/,/^-- statistics$/p'
+    plain_lines <"$told" | sed -n "$shown" >"$told.shown"
+    sed -n '/^-- too early$/,/^-- in time$/p' "$read" | sed -n "$shown" >"$read.early"
+    sed -n '/^-- in time$/,$p' "$read" | sed -n "$shown" >"$read.shown"
+    echo "$(wc -l <"$told.shown") lines told, of which $(grep -c ' pages, ' "$told.shown") are regions"
+    [[ -s $told.shown && -s $read.early ]] || return
+    diff "$told.shown" "$read.shown" || return
+    ! diff "$told.shown" "$read.early"
+}
+
+# It reads the root task's memory also when the processor is in the kernel, in another's address space.
+debugger_in_a_client() {
+    local commands=$LOGS/commands read=$LOGS/read
+    cat >"$commands" <<'EOF'
+python gdb.execute(f"break c_handle_syscall if $cr3 != {Program.cr3}")
+continue
+vmm spaces
+vmm regions 3
+EOF
+    "$SCRIPTS/debug.sh" service-demo --commands "$commands" --output /dev/null "$@" | tee "$read" || return
+    # The root task's space and three clients'; of one of these its stack.
+    [[ $(grep -c '^space [1-4]: [0-9]* pages mapped.* root in slot' "$read") == 4 ]] || return
+    grep -q '  rw .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read"
+}
+
+# Some 400 bytes of arguments, the last of which names the one test.
+arguments_are_whole() {
+    local output=$LOGS/arguments filters test=runtime::a_segment_leads_to_the_ipc_buffer
+    filters=$(printf 'none%02d ' {1..60})
+    # shellcheck disable=SC2086 # words
+    "$SCRIPTS/run.sh" guest-tests -- $filters "$test" 2>&1 | plain_lines | tee "$output" || return
+    grep -qFx "test $test ... ok" "$output" && grep -qFx "guest-tests: 1 passed, 0 failed" "$output"
+}
+
+# By a link, so that there is nothing to be built again but what knows its path.
+boots_below() {
+    local folder=$LOGS/$1
+    mkdir -p "$folder" && ln -sfn "$ROOT" "$folder/checkout" || return
+    "$folder/checkout/qemu-scripts/run.sh" hello
+}
+
+# A root task needs the clients that it names and no others; the instruction of a client's fault has the
+# name of its function in the copy with symbols, and the copy that travels has none.
+clients_are_those_named() {
+    [[ -z $(clients_of hello) && $(clients_of stress) == busy ]] || return
+    [[ $(clients_of service-demo | wc -l) == 6 ]] || return
+    local clients instruction
+    clients=$(target_folder debug)/$TARGET/client
+    instruction=$("$SCRIPTS/run.sh" service-demo | plain_lines |
+        sed -n 's/^rogue: page fault, writing .*, instruction at //p')
+    echo "the instruction at $instruction"
+    addr2line -Cfipe "$clients/rogue" "$instruction" | tee "$LOGS/line"
+    grep -F 'rogue::wild_write at ' "$LOGS/line" && [[ -z $(nm "$clients/stripped/rogue" 2>/dev/null) ]]
+}
+
+# guest_tests KERNEL [OPTION]: each test in the guest counts, and its closing line must agree.
+guest_tests() {
+    local kernel=$1 log=$LOGS/guest status=0 passed failed
+    shift
+    "$SCRIPTS/run.sh" guest-tests --timeout "$GUEST_TIMEOUT" "$@" 2>&1 | plain_lines | tee "$log" ||
+        status=$?
+    passed=$(grep -cE '^test .+ \.\.\. ok$' "$log") || true
+    failed=$(grep -cE '^test .+ \.\.\. FAILED$' "$log") || true
+    PASSED=$((PASSED + passed))
+    count_failures "$log" "$failed"
+    grep -qFx "guest-tests: $passed passed, $failed failed" "$log" ||
+        fail "guest-tests, $kernel kernel (closing line missing or wrong)"
+    ((status == 0 || failed > 0)) || fail "guest-tests, $kernel kernel (exit code $status)"
+    ((passed + failed > 0)) || fail "guest-tests, $kernel kernel (no test ran)"
+}
+
+qemu_lane() {
+    local kernel memory program ending
+    for kernel in "${KERNELS[@]}"; do
+        local -a options=()
+        [[ $kernel == debug ]] || options=("--$kernel-kernel")
+        for memory in "${MEMORIES[@]}"; do
+            check "demo, $kernel kernel, $memory" "$SCRIPTS/demo.sh" --memory "$memory" "${options[@]}"
+        done
+        for program in "${PROGRAMS[@]}"; do
+            check "$program, $kernel kernel" "$SCRIPTS/run.sh" "$program" "${options[@]}"
+        done
+        for program in "${TOLD_PROGRAMS[@]}"; do
+            check "$program, $kernel kernel" told_program "$program" "${options[@]}"
+        done
+        for ending in "${!ENDINGS[@]}"; do
+            check "endings, $ending, $kernel kernel" ends_saying "${ENDINGS[$ending]}" "$ending" "${options[@]}"
+        done
+        guest_tests "$kernel" "${options[@]}"
+        c_programs "$kernel kernel" "${options[@]}"
+        check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"
+    done
+    check "clients of a root task, with their names" clients_are_those_named
+    check "arguments reach the guest whole" arguments_are_whole
+    check "READING.md shows what dump-demo prints" reading_shows_dump_demo
+    check "debugger, stopped in a client's space" debugger_in_a_client
+    check "model against kernel, 100000 calls" "$SCRIPTS/compare.sh" --calls 100000 --seed 1000
+    check "model against debug kernel, 4000 calls" "$SCRIPTS/compare.sh" --calls 4000 --debug-kernel
+    check "a checkout below a folder with a blank and a comma" boots_below "a b,c"
+}
+
+# The same on x86_64: what does not depend on the kernel's flavour boots on one of the two.
+x86_64_lane() {
+    local program ending
+    choose_arch x86_64
+    if ! "$SCRIPTS/setup.sh" --arch "$ARCH" </dev/null; then
+        fail "set-up, x86_64"
+        choose_arch ia32
+        return
+    fi
+    choose_target_rust
+    check "clippy, target, x86_64" target_clippy debug
+    check "clippy, clients, x86_64" client_clippy debug
+    check "documentation, target, x86_64" target_docs
+    check "the template, copied out: cargo run, x86_64" template_runs --config .cargo/x86_64.toml
+    check "demo, x86_64, release kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --release-kernel
+    check "demo, x86_64, debug kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --memory 2G
+    for program in "${PROGRAMS[@]}"; do
+        check "$program, x86_64" "$SCRIPTS/run.sh" "$program" --arch "$ARCH"
+    done
+    # Its reports of faults are others: the kernel tells of an address above 4 GiB half.
+    check "fault-demo, x86_64" "$SCRIPTS/run.sh" fault-demo --arch "$ARCH"
+    check "service-demo, x86_64" told_program service-demo --arch "$ARCH"
+    for ending in "${!ENDINGS[@]}"; do
+        check "endings, $ending, x86_64" ends_saying "${ENDINGS[$ending]}" "$ending" --arch "$ARCH"
+    done
+    guest_tests debug --arch "$ARCH"
+    check "debugger and program agree, x86_64" debugger_agrees --arch "$ARCH"
+    check "debugger, stopped in a client's space, x86_64" debugger_in_a_client --arch "$ARCH"
+    check "model against kernel, x86_64, 40000 calls" "$SCRIPTS/compare.sh" --arch "$ARCH" \
+        --calls 40000 --seed 500
+    check "bench, compared with the saved result, x86_64" "$SCRIPTS/bench.sh" --arch "$ARCH" \
+        --baseline --only-compare
+    check "stress, seed 4, x86_64" "$SCRIPTS/stress.sh" --arch "$ARCH" --seed 4 \
+        --operations "$STRESS_OPERATIONS" --memory 64M --kernel release
+    c_programs "debug kernel, x86_64" --arch "$ARCH"
+    c_programs "release kernel, x86_64" --arch "$ARCH" --release-kernel
+    check "bindings refuse a kernel of another architecture" refuses_wrong_kernel
+    choose_arch ia32
+    choose_target_rust
+}
+
+# A kernel for IA32 beneath a program for x86_64 does not compile, and the sentence says what to do.
+refuses_wrong_kernel() {
+    local log=$LOGS/wrong status=0
+    SEL4_PREFIX=$BUILD/kernel/ia32/debug env -C "$ROOT" "${TARGET_ENV[@]}" cargo check --quiet -p sel4 \
+        --config "$SCRIPTS/target.toml" --target "$TARGET" --target-dir "$LOGS/target" >"$log" 2>&1 || status=$?
+    cat "$log"
+    ((status != 0)) && grep -F 'SEL4_PREFIX is the kernel for ia32' "$log" >/dev/null
+}
