@@ -27,6 +27,13 @@ ROOMS = {
     "right/inner.rs": "use crate::low::Low;\npub struct Right(Low);\n",
     "high.rs": "use crate::{left::Left, right::Right};\npub struct High(Left, Right);\n",
 }
+# What is planted in this tree, in the order in which it is told: a file, its room, a room above that,
+# and what it may not use of it.
+OFFENCES = [
+    ("roottask/src/failure.rs", "failure", "thread", "crate::thread::Thread"),
+    ("tests/src/model/state/tables.rs", "state", "kernel", "super::super::ModelKernel"),
+    ("vmm/client/src/types/limits.rs", "types", "protocol", "crate::protocol::Request"),
+]
 
 
 class Tree(unittest.TestCase):
@@ -392,14 +399,14 @@ class RealTree(Tree):
             document.write_text(CLIENT, encoding="utf-8")
         code, printed = self.run_on(document)
         self.assertEqual(code, 0, printed)
-        planted = self.folder / "vmm/client/src/types/limits.rs"
-        lines = planted.read_text(encoding="utf-8").splitlines()
-        planted.write_text("\n".join([*lines, "use crate::protocol::Request;"]), encoding="utf-8")
-        offence = "types is below protocol, and may not use it: crate::protocol::Request"
-        self.assertEqual(
-            self.run_on(document),
-            (1, [f"vmm/client/src/types/limits.rs:{len(lines) + 1}: {offence}"]),
-        )
+        expected = []
+        for file, low, high, path in OFFENCES if DOCUMENT.is_file() else OFFENCES[-1:]:
+            planted = self.folder / file
+            text = planted.read_text(encoding="utf-8")
+            planted.write_text(f"{text}use {path};\n", encoding="utf-8")
+            sentence = f"{low} is below {high}, and may not use it: {path}"
+            expected.append(f"{file}:{len(text.splitlines()) + 1}: {sentence}")
+        self.assertEqual(self.run_on(document), (1, expected))
 
 
 if __name__ == "__main__":
