@@ -39,27 +39,23 @@ EOF2
 parse_options() {
     local compare="" renew=false baseline=false
     JUDGE=() MARGIN=3 OTHER_MARGIN=15
+    spread_options "$@"
+    set -- "${WORDS[@]}"
     while (($# > 0)); do
         case $1 in
             -h | --help) usage && exit ;;
-            --arch)
-                (($# > 1)) || usage_error "$1 wants a value"
-                choose_arch "$2"
-                shift
-                ;;
+            --arch) take_arch "${@:2}" && shift ;;
             --only-compare) JUDGE+=("$1") ;;
             --renew) renew=true ;;
             --baseline) baseline=true ;;
-            --json | --save | --compare | --margin | --other-margin)
-                (($# > 1)) || usage_error "$1 wants a value"
-                case $1 in
-                    --compare) compare=$2 ;;
-                    --margin) MARGIN=$2 ;;
-                    --other-margin) OTHER_MARGIN=$2 ;;
-                    *) JUDGE+=("$1" "$2") ;;
-                esac
+            --json | --save)
+                take "$1" "the path of a file" "${@:2}"
+                JUDGE+=("$1" "$VALUE")
                 shift
                 ;;
+            --compare) take_file "$@" && compare=$VALUE && shift ;;
+            --margin) take_percentage "$@" && MARGIN=$VALUE && shift ;;
+            --other-margin) take_percentage "$@" && OTHER_MARGIN=$VALUE && shift ;;
             *) usage_error "unknown option: $1" ;;
         esac
         shift
@@ -67,8 +63,6 @@ parse_options() {
     # Which architecture's is known only now.
     ! $renew || JUDGE+=(--save "$(baseline)")
     ! $baseline || compare=$(baseline)
-    is_percentage "$MARGIN"
-    is_percentage "$OTHER_MARGIN"
     JUDGE+=(--margin "$MARGIN" --other-margin "$OTHER_MARGIN")
     if [[ -n $compare ]]; then
         [[ -r $compare ]] || usage_error "cannot read $compare"
@@ -77,8 +71,6 @@ parse_options() {
         usage_error "--only-compare wants --compare or --baseline"
     fi
 }
-
-is_percentage() { [[ $1 =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage_error "not a percentage: $1"; }
 
 # What the figures depend on besides this repository, a line `name=value` each.
 tools() {

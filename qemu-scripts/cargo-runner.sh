@@ -27,7 +27,7 @@ elf_architecture() {
 main() {
     local program=${1-} arch prefix
     case $program in
-        --help) usage && exit ;;
+        -h | --help) usage && exit ;;
         "" | -*) usage_error "no program was named" ;;
         */*) ;;
         *) program=./$program ;;

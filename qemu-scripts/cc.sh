@@ -23,7 +23,7 @@ main. Builds the library libvmm_c.a, and the kernel it is for, if they are out o
 Options:
   --arch ARCH        ia32 or x86_64 (default: ia32)
   --release-kernel   for the kernel without debug output and checks (default: the debug kernel)
-  --help             this text
+  -h, --help         this text
 EOF
 }
 
@@ -31,13 +31,10 @@ main() {
     local kernel=debug word=-m32
     while (($# > 0)); do
         case $1 in
-            --help) usage && exit ;;
+            -h | --help) usage && exit ;;
             --release-kernel) kernel=release ;;
-            --arch)
-                (($# > 1)) || usage_error "$1 wants a value"
-                choose_arch "$2"
-                shift
-                ;;
+            --arch) take_arch "${@:2}" && shift ;;
+            --arch=*) choose_arch "${1#*=}" ;;
             *) break ;;
         esac
         shift

@@ -18,7 +18,7 @@ Options:
   --seed S           the first seed (default: 0)
   --debug-kernel     on the debug kernel; it also prints what it refuses, and is slower
   --timeout SECONDS  the watchdog's patience (default: 600)
-  --help             this text
+  -h, --help         this text
 
 Exit code: 0 if all calls agree, 1 if one does not (it is shown), 2 a mistake in the command line.
 EOF2
@@ -26,23 +26,16 @@ EOF2
 
 CALLS=100000 SEED=0 TIMEOUT=600
 KERNEL=(--release-kernel)
+spread_options "$@"
+set -- "${WORDS[@]}"
 while (($# > 0)); do
     case $1 in
-        --help) usage && exit ;;
+        -h | --help) usage && exit ;;
         --debug-kernel) KERNEL=() ;;
-        --arch)
-            (($# > 1)) || usage_error "$1 wants a value"
-            choose_arch "$2"
-            shift
-            ;;
-        --calls | --seed | --timeout)
-            (($# > 1)) || usage_error "$1 wants a value"
-            [[ $2 =~ ^[0-9]{1,9}$ ]] || usage_error "$1: not a number: $2"
-            [[ $1 == --calls ]] && CALLS=$2
-            [[ $1 == --seed ]] && SEED=$2
-            [[ $1 == --timeout ]] && TIMEOUT=$2
-            shift
-            ;;
+        --arch) take_arch "${@:2}" && shift ;;
+        --calls) take_whole "$1" 1 999999999 "${@:2}" && CALLS=$VALUE && shift ;;
+        --seed) take_whole "$1" 0 999999999 "${@:2}" && SEED=$VALUE && shift ;;
+        --timeout) take_whole "$1" 1 999999 "${@:2}" && TIMEOUT=$VALUE && shift ;;
         *) usage_error "unknown option: $1" ;;
     esac
     shift
@@ -55,4 +48,4 @@ attend "$SCRIPTS/run.sh" compare --arch "$ARCH" "${KERNEL[@]}" --timeout "$TIMEO
     exit 1
 }
 cd "$ROOT"
-cargo run --quiet --release -p vmm-tests --bin compare-transcript -- "$NAMELESS"
+exec cargo run --quiet --release -p vmm-tests --bin compare-transcript -- "$NAMELESS"

@@ -12,6 +12,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 VERSION=1.85.0+dfsg3-1~deb12u3
 PACKAGES=(rustc-web libstd-rust-web-1.85 libstd-rust-web-dev libstd-rust-web-dev:i386 rust-web-clippy)
 
+usage() {
+    cat <<EOF
+Usage: ${0##*/} FOLDER
+
+Unpacks Debian's Rust for the host and for i686 into FOLDER, unless it is there. Needs no root rights.
+EOF
+}
+
 write_apt_configuration() {
     local private=$1
     mkdir -p "$private/state/lists/partial" "$private/cache/archives/partial"
@@ -31,7 +39,8 @@ EOF
 }
 
 main() {
-    (($# == 1)) || usage_error "usage: ${0##*/} FOLDER"
+    [[ ${1-} != -h && ${1-} != --help ]] || { usage && exit; }
+    (($# == 1)) || usage_error "it takes one folder"
     local folder=$1 private=$1.apt package
     [[ -x $folder/usr/bin/rustc ]] && return
     [[ $(dpkg --print-architecture 2>/dev/null) == amd64 ]] ||

@@ -30,24 +30,29 @@ EOF
 
 parse_options() {
     PROGRAM="" KERNEL=debug COMMANDS="" OUTPUT="" RUN_OPTIONS=()
+    spread_options "$@"
+    set -- "${WORDS[@]}"
     while (($# > 0)); do
         case $1 in
             -h | --help) usage && exit ;;
-            --commands | --output)
-                (($# > 1)) || usage_error "$1 wants a file"
-                [[ $1 == --output ]] && OUTPUT=$2
-                [[ $1 == --commands ]] && COMMANDS=$2
-                shift
-                ;;
+            --commands) take_file "$@" && COMMANDS=$VALUE && shift ;;
+            --output) take "$1" "the path of a file" "${@:2}" && OUTPUT=$VALUE && shift ;;
             --gdb | --gdb-socket | --timeout) usage_error "$1 is this script's own" ;;
             --release-kernel)
                 KERNEL=release
                 RUN_OPTIONS+=("$1")
                 ;;
-            --arch | --memory | --monitor)
-                (($# > 1)) || usage_error "$1 wants a value"
-                [[ $1 != --arch ]] || choose_arch "$2"
-                RUN_OPTIONS+=("$1" "$2")
+            --arch)
+                take_arch "${@:2}"
+                RUN_OPTIONS+=("$1" "$VALUE")
+                shift
+                ;;
+            --memory | --monitor)
+                # run.sh says what is wrong with it.
+                local takes="a size, such as 64m"
+                [[ $1 == --memory ]] || takes="the path of a socket"
+                take "$1" "$takes" "${@:2}"
+                RUN_OPTIONS+=("$1" "$VALUE")
                 shift
                 ;;
             --)
@@ -63,7 +68,6 @@ parse_options() {
         shift
     done
     [[ -n $PROGRAM ]] || usage_error "no program was named"
-    [[ -z $COMMANDS || -r $COMMANDS ]] || usage_error "cannot read $COMMANDS"
     grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
 }
 

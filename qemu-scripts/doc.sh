@@ -17,21 +17,19 @@ Builds the documentation of: ${CRATES[*]}; prints where it begins, the page of t
 Options:
   --open       show that page in a browser (\$BROWSER, or what xdg-open takes)
   --arch ARCH  ia32 or x86_64 (default: ia32)
-  --help       this text
+  -h, --help   this text
 EOF2
 }
 
 main() {
     local open=false
+    spread_options "$@"
+    set -- "${WORDS[@]}"
     while (($# > 0)); do
         case $1 in
-            --help) usage && exit ;;
+            -h | --help) usage && exit ;;
             --open) open=true ;;
-            --arch)
-                (($# > 1)) || usage_error "$1 wants a value"
-                choose_arch "$2"
-                shift
-                ;;
+            --arch) take_arch "${@:2}" && shift ;;
             *) usage_error "unknown option: $1" ;;
         esac
         shift

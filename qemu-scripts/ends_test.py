@@ -1,7 +1,8 @@
-"""Tests of how bench.sh and debug.sh end before their end: in a checkout with a set-up that does nothing."""
+"""Tests of how scripts in bash end before their end: in a checkout with a set-up that does nothing."""
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,124 @@ class Bench(EndsTest):
         self.assertIn(b"File too large", done.stderr)
         self.assertEqual([path.name for path in folder.iterdir()], ["saved.json"])
         self.assertEqual(saved.read_text(encoding="utf-8"), "of before")
+
+
+    def test_a_closed_pipe_at_its_end_is_no_failure_of_anybody(self):
+        kernel = self.scripts.parent / "build" / "kernel" / "ia32" / "release"
+        kernel.mkdir(parents=True)
+        (kernel / "interface.json").write_text('{"version": "5.0.0"}', encoding="utf-8")
+        self.fake_qemu("echo 'bench: begin'; echo 'bench: end'; exit 33")
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as pipe:
+            code, _, said = self.run_script(self.scripts / "bench.sh", stdout=pipe)
+        self.assertEqual(code, -signal.SIGPIPE)
+        self.assertNotIn("Traceback", said)
+        self.assertEqual(list(kernel.parent.parent.parent.iterdir()), [kernel.parent.parent])
+
+
+class Demo(EndsTest):
+    """The demo."""
+
+    def test_each_signal_to_it_alone_ends_everything(self):
+        self.fake_qemu("exec sleep 1000")
+        for number in ENDING:
+            with self.subTest(number):
+                (self.folder / f"{QEMU}.pid").unlink(missing_ok=True)
+                process = self.start(self.scripts / "demo.sh")
+                self.process_of(QEMU)
+                process.send_signal(number)
+                self.assertEqual(process.wait(10), -number)
+                self.check_nothing_is_left(QEMU)
+
+    def test_a_closed_pipe_ends_everything(self):
+        self.fake_qemu("while :; do echo busy; sleep 0.01; done")
+        process = self.start(self.scripts / "demo.sh")
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual(process.wait(20), 128 + signal.SIGPIPE)
+        process.stdout = None
+        self.check_nothing_is_left(QEMU)
+
+    def test_what_the_demo_printed_is_shown_and_judged(self):
+        self.fake_qemu("echo one; exit 33")
+        code, printed, said = self.run_script(self.scripts / "demo.sh", "--memory=64m")
+        self.assertEqual((code, printed), (1, b"one\n"))
+        self.assertIn("missing from the output: ", said)
+        self.fake_qemu("echo one; exit 35")
+        self.assertEqual(self.run_script(self.scripts / "demo.sh")[:2], (1, b"one\n"))
+        self.check_nothing_is_left(QEMU)
+
+
+class AllTests(EndsTest):
+    """The whole of the tests."""
+
+    def setUp(self):
+        super().setUp()
+        # What the first check calls, and what that starts: with a file, and out of the reach of a terminal.
+        self.fake("cargo", "mktemp >/dev/null; setsid apart & wait")
+        self.fake("apart", "exec sleep 1000")
+
+    def test_each_signal_to_it_alone_ends_everything(self):
+        for number in ENDING:
+            with self.subTest(number):
+                for name in ("cargo", "apart"):
+                    (self.folder / f"{name}.pid").unlink(missing_ok=True)
+                process = self.start(self.scripts / "test.sh", "host", "x86_64")
+                self.process_of("apart")
+                process.send_signal(number)
+                self.assertEqual(process.wait(20), -number)
+                self.check_nothing_is_left("cargo", "apart")
+
+    def test_a_closed_pipe_ends_everything(self):
+        self.fake("cargo", "[[ $1 != fmt ]] || exec apart")
+        process = self.start(self.scripts / "test.sh", "host")
+        self.process_of("apart")
+        process.stdout.close()
+        (self.folder / "bin" / "cargo").write_text("#!/bin/bash\nexit 1\n", encoding="utf-8")
+        os.kill(self.process_of("apart"), signal.SIGTERM)
+        self.assertEqual(process.wait(20), 128 + signal.SIGPIPE)
+        process.stdout = None
+        self.check_nothing_is_left("cargo", "apart")
+
+    def test_what_does_not_listen_is_ended_by_force(self):
+        self.fake("apart", "trap '' INT TERM HUP; while :; do sleep 0.1; done")
+        process = self.start(self.scripts / "test.sh", "host")
+        self.process_of("apart")
+        process.terminate()
+        self.assertEqual(process.wait(20), -signal.SIGTERM)
+        self.check_nothing_is_left("cargo", "apart")
+
+    def test_set_up_is_ended_too(self):
+        self.script("setup.sh", 'echo $$ >"$FAKE/setup.pid"; exec sleep 1000')
+        process = self.start(self.scripts / "test.sh")
+        self.process_of("setup")
+        process.terminate()
+        self.assertEqual(process.wait(20), -signal.SIGTERM)
+        self.check_nothing_is_left("setup")
+
+    def test_a_set_up_that_fails_is_a_failure(self):
+        self.script("setup.sh", "exit 1")
+        code, printed, _ = self.run_script(self.scripts / "test.sh")
+        self.assertEqual((code, printed.splitlines()[-1]), (1, b"0 passed, 1 failed"))
+
+    def test_a_lane_that_breaks_off_is_a_failure_and_the_others_go_on(self):
+        self.script("lanes-test.sh", f"""
+            source "{self.scripts}/lib.sh"; source "$SCRIPTS/lanes.sh"
+            TRACKS=("breaks after" "well bad")
+            breaks_lane() {{ false; echo not reached; }}
+            after_lane() {{ check after true; }}
+            well_lane() {{ check well true; }}
+            bad_lane() {{ check bad false; check good true; }}
+            run=$(mktemp -d)
+            run_lanes "$run" breaks after well bad
+            rm -rf "$run"
+            echo "$PASSED passed, $FAILED failed" """.replace("\n            ", "\nset -euo pipefail; ", 1))
+        code, printed, _ = self.run_script(self.scripts / "lanes-test.sh")
+        lines = re.sub(r"\([0-9.]+ s\)", "()", printed.decode()).splitlines()
+        self.assertEqual((code, lines), (0, [
+            "test well ... ok ()", "lane well: 0 s", "test bad ... FAILED ()", "test good ... ok ()",
+            "lane bad: 0 s", "2 passed, 2 failed"]))
 
 
 class Debug(EndsTest):

@@ -241,4 +241,11 @@ def main(document):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+    elif len(words) != 1 or words[0].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    else:
+        sys.exit(main(*words))

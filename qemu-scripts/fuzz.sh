@@ -32,6 +32,7 @@ exit code is 0.
 
   --seconds N     how long each target runs (default 20)
   --repeat FILE   runs TARGET on one input instead, and prints its operations
+  -h, --help      this text
 EOF
 }
 
@@ -79,7 +80,7 @@ fuzz() {
     log=$BUILD/fuzz/$target.log
     mkdir -p "$corpus" "$findings"
     # Long inputs from the start: an input is a history, and short ones say little.
-    "$(binary "$target")" -max_total_time="$SECONDS_EACH" -timeout="$SLOW" -max_len=1000 \
+    attend "$(binary "$target")" -max_total_time="$SECONDS_EACH" -timeout="$SLOW" -max_len=1000 \
         -len_control=0 -print_final_stats=1 -verbosity=1 \
         -artifact_prefix="$findings/" "$corpus" >"$log" 2>&1 || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
@@ -104,22 +105,16 @@ main() {
     local target repeat="" found=0
     local -a chosen=()
     SECONDS_EACH=20
+    spread_options "$@"
+    set -- "${WORDS[@]}"
     while (($#)); do
         case $1 in
-            --help) usage && exit ;;
-            --seconds)
-                [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage_error "--seconds needs a positive number"
-                SECONDS_EACH=$2
-                shift
-                ;;
-            --repeat)
-                [[ -f ${2-} ]] || usage_error "--repeat needs a file"
-                repeat=$(realpath "$2")
-                shift
-                ;;
+            -h | --help) usage && exit ;;
+            --seconds) take_whole "$1" 1 999999 "${@:2}" && SECONDS_EACH=$VALUE && shift ;;
+            --repeat) take_file "$@" && repeat=$(realpath "$VALUE") && shift ;;
             -*) usage_error "unknown option: $1" ;;
             *)
-                [[ " ${TARGETS[*]} " == *" $1 "* ]] || usage_error "unknown target: $1"
+                [[ " ${TARGETS[*]} " == *" $1 "* ]] || usage_error "unknown target: '$1': it is one of ${TARGETS[*]}"
                 chosen+=("$1")
                 ;;
         esac

@@ -23,11 +23,8 @@ die() {
     exit 1
 }
 
-# For a mistake in the command line.
-usage_error() {
-    say "$* (try --help)"
-    exit 2
-}
+# shellcheck source=options.sh
+source "$SCRIPTS/options.sh"
 
 # choose_arch ARCH: sets ARCH, its name for people, what programs for it are compiled for (TARGET), and
 # what it is booted with (QEMU_SYSTEM).
@@ -39,7 +36,7 @@ choose_arch() {
         x86_64)
             TARGET=x86_64-unknown-linux-gnu ARCH_NAME=x86_64 QEMU_SYSTEM=qemu-system-x86_64
             ;;
-        *) usage_error "not an architecture: $1: it is one of ia32 (if none is named), x86_64" ;;
+        *) usage_error "--arch: not an architecture: '$1': it is one of ia32, x86_64" ;;
     esac
     ARCH=$1
 }

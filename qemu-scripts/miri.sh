@@ -45,7 +45,7 @@ miri() {
     shift
     # Nodes of the trees keep their colour in a bit of the parent's address, which is a cast from
     # number to pointer: it is allowed, under the stricter of Miri's two models of borrowing.
-    timeout "$SECONDS_EACH" env -u RUSTFLAGS -u CARGO_TARGET_DIR \
+    attend timeout "$SECONDS_EACH" env -u RUSTFLAGS -u CARGO_TARGET_DIR \
         MIRIFLAGS="-Zmiri-permissive-provenance" \
         cargo "+$TOOLCHAIN" miri test --quiet --target-dir "$BUILD/miri" "$@" >"$log" 2>&1 ||
         status=$?
@@ -66,7 +66,7 @@ main() {
     case ${1-} in
         "") ;;
         --all) SECONDS_EACH=36000 ;;
-        --help) usage && exit ;;
+        -h | --help) usage && exit ;;
         *) usage_error "unknown option: $1" ;;
     esac
     cd "$ROOT"

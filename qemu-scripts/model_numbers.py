@@ -42,4 +42,11 @@ def main(model, folders):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+    elif len(words) < 2 or any(word.startswith("-") for word in words):
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    else:
+        sys.exit(main(words[0], words[1:]))

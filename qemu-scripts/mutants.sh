@@ -28,7 +28,7 @@ EOF
 
 main() {
     for word in "$@"; do
-        [[ $word != --help ]] || { usage && exit; }
+        [[ $word != -h && $word != --help ]] || { usage && exit; }
     done
     if ! cargo mutants --version >/dev/null 2>&1; then
         say "skipped: there is no cargo-mutants (cargo install cargo-mutants --locked)"

@@ -5,8 +5,6 @@ The names `vmm` and `sel4` are taken in the registry of Rust crates. So a copy o
 build/ gets the names of [package.metadata.registry]; the libraries keep theirs, so no line of code
 differs. `cargo package` makes the archives. They are unpacked and built against each other: a file
 that an archive lacks, or that only this workspace has, is an error here.
-
-Usage: package.py [--target-build]   (--target-build: also the parts that need a kernel, for x86_64)
 """
 
 import os
@@ -17,6 +15,10 @@ import sys
 import tarfile
 import tomllib
 from pathlib import Path
+
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import options
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "build" / "package"
@@ -106,8 +108,11 @@ def unpack(crates):
 
 
 def main():
-    if sys.argv[1:] not in ([], ["--target-build"]):
-        sys.exit(__doc__)
+    parser = options.Parser("package.py", description=__doc__, usage="package.py [--target-build]")
+    parser.add_argument("--target-build", action="store_true",
+                        help="build also the parts that need a kernel, for x86_64")
+    parser.add_help_option()
+    wanted = parser.parse_args()
     crates = published()
     for member in crates:
         check_contents(member)
@@ -120,7 +125,7 @@ def main():
     host = [word for name in ("page-tables", "untyped-alloc", "vmm", "vmm-client", "vmm-service")
             for word in ("-p", registry[name])]
     cargo("check", "--quiet", *host, cwd=place, **own)
-    if sys.argv[1:]:
+    if wanted.target_build:
         features = [f"{registry[name]}/sel4" for name in ("vmm", "vmm-client", "vmm-service")]
         cargo("check", "--quiet", *everything, "--features", ",".join(features), "--target", TARGET,
               "--config", str(ROOT / "qemu-scripts" / "target.toml"), cwd=place, **own,

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Holds RECIPES.md to the programs that are booted: each block of code is a file, whole.
-
-Usage: recipes.py [--renew] [FILE]    --renew writes the blocks; FILE: another RECIPES.md
-
-A block is named by the line before it: the file's path in `backquotes`. Of every file of the recipes
-there is one block.
-"""
+"""Holds RECIPES.md to the programs that are booted: each block of code is a file, whole."""
 
 import re
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import options
+
+DESCRIPTION = """\
+Holds RECIPES.md to the programs that are booted: each block of code is a file, whole. A block is
+named by the line before it: the file's path in `backquotes`. Of every file of the recipes there is
+one block."""
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "roottask/src/bin/recipes"
 BLOCK = re.compile(r"^`([^`\n]+\.rs)`\n\n```rust\n(.*?)^```$", re.M | re.S)
@@ -23,12 +25,20 @@ def code(name):
     return "".join(line for line in lines if not line.startswith("// SPDX"))
 
 
-def main(arguments):
-    renew = "--renew" in arguments
-    paths = [Path(argument) for argument in arguments if argument != "--renew"] or [ROOT / "RECIPES.md"]
-    text = paths[0].read_text()
-    if renew:
-        paths[0].write_text(BLOCK.sub(lambda found: f"`{found[1]}`\n\n```rust\n{code(found[1])}```", text))
+def parse(words):
+    parser = options.Parser("recipes.py", description=DESCRIPTION, usage="recipes.py [--renew] [FILE]")
+    parser.add_argument("--renew", action="store_true", help="write the blocks instead of comparing them")
+    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, default=ROOT / "RECIPES.md",
+                        help="another RECIPES.md")
+    parser.add_help_option()
+    return parser.parse_args(words)
+
+
+def main(words):
+    wanted = parse(words)
+    text = wanted.file.read_text()
+    if wanted.renew:
+        wanted.file.write_text(BLOCK.sub(lambda found: f"`{found[1]}`\n\n```rust\n{code(found[1])}```", text))
         return
     wrong = []
     blocks = BLOCK.findall(text)

@@ -156,15 +156,13 @@ is_at_least() {
 
 main() {
     WANTED=""
+    spread_options "$@"
+    set -- "${WORDS[@]}"
     while (($# > 0)); do
         case $1 in
             -h | --help) usage && exit ;;
             --tests | --debugger | --report | --live) WANTED=$1 ;;
-            --arch)
-                (($# > 1)) || usage_error "$1 wants a value"
-                choose_arch "$2"
-                shift
-                ;;
+            --arch) take_arch "${@:2}" && shift ;;
             *) usage_error "unknown option: $1" ;;
         esac
         shift

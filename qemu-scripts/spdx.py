@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Holds every source file to a first line that names its licence; --add puts it there.
-
-Usage: spdx.py [--add] [FOLDER]    FOLDER: a checkout; without it, this one
-
-The line is `SPDX-License-Identifier: BSD-2-Clause` in a comment: the first of the file, or the second
-where the first is `#!`, `<!doctype` or `<?xml`.
-"""
+"""Holds every source file to a first line that names its licence."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+
+import options
+
+ROOT = Path(__file__).resolve().parent.parent
+DESCRIPTION = """\
+Holds every source file that git knows to a line that names its licence, in a comment:
+SPDX-License-Identifier: BSD-2-Clause. It is the first of the file, or the second where the first is
+`#!`, `<!doctype` or `<?xml`."""
 LINE = "SPDX-License-Identifier: BSD-2-Clause"
 # How a line becomes a comment, by the end of a file's name. Other files (text, data, lock files, what
 # tools write) carry none.
@@ -35,32 +38,39 @@ def place(lines):
     return int(first.startswith(FIRST) and not first.startswith("#!["))
 
 
-def main(arguments):
-    add = "--add" in arguments
-    folders = [argument for argument in arguments if argument != "--add"]
-    if len(folders) > 1 or any(folder.startswith("-") for folder in folders):
-        sys.exit(__doc__)
-    root = Path(folders[0]) if folders else Path(__file__).resolve().parent.parent
-    found = sources(root)
+def parse(words):
+    parser = options.Parser("spdx.py", description=DESCRIPTION, usage="spdx.py [--check | --add] [FOLDER]")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="say which files lack the line (as without an option)")
+    what.add_argument("--add", action="store_true", help="put it there")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=ROOT,
+                        help="a checkout (default: this one)")
+    parser.add_help_option()
+    return parser.parse_args(words)
+
+
+def main(words):
+    wanted = parse(words)
+    found = sources(wanted.folder)
     without = []
     for path in found:
-        wanted = COMMENTS[path.suffix].format(LINE) + "\n"
-        lines = path.read_text().splitlines(keepends=True)
+        comment = COMMENTS[path.suffix].format(LINE) + "\n"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         at = place(lines)
-        if lines[at:at + 1] == [wanted]:
+        if lines[at:at + 1] == [comment]:
             continue
-        without.append(path.relative_to(root))
-        if add:
-            lines.insert(at, wanted)
-            path.write_text("".join(lines))
+        without.append(path.relative_to(wanted.folder))
+        if wanted.add:
+            lines.insert(at, comment)
+            path.write_text("".join(lines), encoding="utf-8")
     if not found:
         sys.exit("spdx.py: no source files")
-    if add:
+    if wanted.add:
         print(f"spdx.py: {len(without)} of {len(found)} files have the line now")
     elif without:
         for path in without:
             print(path)
-        sys.exit(f"spdx.py: {len(without)} of {len(found)} files do not name their licence: --add")
+        sys.exit(f"spdx.py: {len(without)} of {len(found)} files do not name their licence: spdx.py --add")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ lock_is_current() { cargo metadata --locked --format-version 1 >/dev/null; }
 # architecture.
 host_tests() {
     local log=$LOGS/host status=0 passed failed
+    begin
     SMALL_SCOPE_SECONDS=30 cargo test --no-fail-fast 2>&1 </dev/null | tee "$log" || status=$?
     read -r passed failed < <(
         awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log"
     )
     PASSED=$((PASSED + passed))
     count_failures "$log" "$failed"
+    echo "host tests: $(timed "host tests")"
     # Such as a test that does not compile, or one that took its whole process with it.
     ((status == 0 || failed > 0)) || fail "cargo test (exit code $status)"
     ((passed + failed > 0)) || fail "cargo test (no test ran)"

@@ -145,12 +145,14 @@ clients_are_those_named() {
 guest_tests() {
     local kernel=$1 log=$LOGS/guest status=0 passed failed
     shift
+    begin
     "$SCRIPTS/run.sh" guest-tests --timeout "$GUEST_TIMEOUT" "$@" 2>&1 | plain_lines | tee "$log" ||
         status=$?
     passed=$(grep -cE '^test .+ \.\.\. ok$' "$log") || true
     failed=$(grep -cE '^test .+ \.\.\. FAILED$' "$log") || true
     PASSED=$((PASSED + passed))
     count_failures "$log" "$failed"
+    echo "guest-tests, $ARCH, $kernel kernel: $(timed "guest-tests, $ARCH, $kernel kernel")"
     grep -qFx "guest-tests: $passed passed, $failed failed" "$log" ||
         fail "guest-tests, $kernel kernel (closing line missing or wrong)"
     ((status == 0 || failed > 0)) || fail "guest-tests, $kernel kernel (exit code $status)"

@@ -54,6 +54,7 @@ readme_shows_hello() {
 script_lane() {
     check "LICENSES.md names all crates" python3 "$SCRIPTS/licenses.py"
     check "the check of LICENSES.md" licenses_check_works
+    check "the check of the lines that name the licence" python3 "$SCRIPTS/spdx_test.py"
     check "crates as a registry takes them" python3 "$SCRIPTS/package.py"
     check "tests name what MODEL.md numbers" python3 "$SCRIPTS/model_numbers.py" MODEL.md tests/tests \
         roottask/src/bin/guest-tests roottask/src/bin/endings
@@ -61,6 +62,7 @@ script_lane() {
     check "imports go down" python3 "$SCRIPTS/floors.py" ARCHITECTURE.md
     check "the check of the floors" python3 "$SCRIPTS/floors_test.py"
     check "the choice of mutants" python3 "$SCRIPTS/mutants_test.py"
+    check "the command lines of all scripts" python3 "$SCRIPTS/options_test.py"
     check "the options and the ends of run.sh" python3 "$SCRIPTS/run_test.py"
     check "run.sh refuses a file that is no program" exits_with 2 "$SCRIPTS/run.sh" ./README.md
     check "cc.sh refuses to compile nothing" exits_with 2 "$SCRIPTS/cc.sh" --arch x86_64
@@ -70,22 +72,13 @@ script_lane() {
         env SEL4_PREFIX="$BUILD/kernel/ia32/other" "$SCRIPTS/cargo-runner.sh" "$BUILD/kernel/ia32/debug/boot.elf"
     check "run.sh refuses more arguments than reach the guest" exits_with 2 \
         "$SCRIPTS/run.sh" guest-tests -- "$(printf '%5000s' last)"
-    check "demo.sh refuses an unknown option" exits_with 2 "$SCRIPTS/demo.sh" --bogus
-    check "doc.sh refuses an unknown option" exits_with 2 "$SCRIPTS/doc.sh" --bogus
-    check "fuzz.sh refuses an unknown target" exits_with 2 "$SCRIPTS/fuzz.sh" bogus
-    check "fuzz.sh refuses no time at all" exits_with 2 "$SCRIPTS/fuzz.sh" --seconds 0
-    check "miri.sh refuses an unknown option" exits_with 2 "$SCRIPTS/miri.sh" --bogus
     check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
     check "the options, the watch and the ends of stress.sh" python3 "$SCRIPTS/stress_test.py"
     check "the live view of a stress run" python3 "$SCRIPTS/stress_live_test.py"
     check "set-up refuses a Rust that is too old" python3 "$SCRIPTS/setup_test.py"
-    check "the ends of bench.sh and debug.sh" python3 "$SCRIPTS/ends_test.py"
+    check "the ends of other scripts" python3 "$SCRIPTS/ends_test.py"
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
-    check "compare.sh refuses an unknown option" exits_with 2 "$SCRIPTS/compare.sh" --bogus
     check "debug.sh refuses an unknown program" exits_with 2 "$SCRIPTS/debug.sh" no-such-program
-    check "debug.sh refuses commands that are not there" exits_with 2 \
-        "$SCRIPTS/debug.sh" hello --commands /nonexistent
-    check "test.sh refuses an unknown lane" exits_with 2 "$SCRIPTS/test.sh" bogus
     check "the check of the demo's output" demo_check_works
     check "README's program is hello.rs" readme_shows_hello
     check "RECIPES.md shows what is booted" python3 "$SCRIPTS/recipes.py"
