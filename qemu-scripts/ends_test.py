@@ -219,8 +219,8 @@ class AllTests(EndsTest):
         self.assertEqual((code, printed.splitlines()[-1]), (1, b"0 passed, 1 failed"))
 
     def test_a_lane_that_breaks_off_is_a_failure_and_the_others_go_on(self):
-        self.script("lanes-test.sh", f"""
-            source "{self.scripts}/lib.sh"; source "$SCRIPTS/lanes.sh"
+        self.script("tracks-test.sh", f"""
+            source "{self.scripts}/lib.sh"; source "$SCRIPTS/tracks.sh"
             TRACKS=("breaks after" "well bad")
             breaks_lane() {{ false; echo not reached; }}
             after_lane() {{ check after true; }}
@@ -230,7 +230,7 @@ class AllTests(EndsTest):
             run_lanes "$run" breaks after well bad
             rm -rf "$run"
             echo "$PASSED passed, $FAILED failed" """.replace("\n            ", "\nset -euo pipefail; ", 1))
-        code, printed, _ = self.run_script(self.scripts / "lanes-test.sh")
+        code, printed, _ = self.run_script(self.scripts / "tracks-test.sh")
         lines = re.sub(r"\([0-9.]+ s\)", "()", printed.decode()).splitlines()
         self.assertEqual((code, lines), (0, [
             "test well ... ok ()", "lane well: 0 s", "test bad ... FAILED ()", "test good ... ok ()",

@@ -10,7 +10,7 @@ sys.dont_write_bytecode = True  # leave nothing beside the scripts
 from fake_qemu import SCRIPTS, ScriptTest
 
 # What is sourced or imported, and called by nobody.
-PARTS = {"lib.sh", "lanes.sh", "options.sh"}
+PARTS = {"lib.sh", "tracks.sh", "options.sh"}
 # What is called by other scripts alone, with what these know.
 CALLED = {"run.py", "stress.py", "bench.py", "mutants.py"}
 SEEDS = "it takes a whole number from 0 to 999999999"

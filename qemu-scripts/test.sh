@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Sets up and runs every check: formatting, lints, host tests, documentation, and the guest
 # in QEMU. A check that fails does not stop the others. The last line counts tests. What is checked
-# stands in lanes/, what a check is and how lanes run side by side in lanes.sh.
+# stands in lanes/, what a check is and how lanes run side by side in tracks.sh.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-# shellcheck source=lanes.sh
-source "$SCRIPTS/lanes.sh"
+# shellcheck source=tracks.sh
+source "$SCRIPTS/tracks.sh"
 
 usage() {
     cat <<EOF

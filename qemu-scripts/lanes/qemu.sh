@@ -115,6 +115,7 @@ EOF
 arguments_are_whole() {
     local output=$LOGS/arguments filters test=runtime::a_segment_leads_to_the_ipc_buffer
     filters=$(printf 'none%02d ' {1..60})
+    "$SCRIPTS/run.sh" guest-tests -- --list | plain_lines | grep -Fx "$test" || return
     # shellcheck disable=SC2086 # words
     "$SCRIPTS/run.sh" guest-tests -- $filters "$test" 2>&1 | plain_lines | tee "$output" || return
     grep -qFx "test $test ... ok" "$output" && grep -qFx "guest-tests: 1 passed, 0 failed" "$output"

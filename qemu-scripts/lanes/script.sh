@@ -80,6 +80,8 @@ script_lane() {
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
     check "debug.sh refuses an unknown program" exits_with 2 "$SCRIPTS/debug.sh" no-such-program
     check "the check of the demo's output" demo_check_works
+    check "the documents' command lines are run by the tests" python3 "$SCRIPTS/commands.py"
+    check "the check of these command lines" python3 "$SCRIPTS/commands_test.py"
     check "README's program is hello.rs" readme_shows_hello
     check "RECIPES.md shows what is booted" python3 "$SCRIPTS/recipes.py"
     check "the check of RECIPES.md" recipes_check_works
