@@ -160,6 +160,16 @@ impl<'p> Memory<'p> for ModelKernel<'p> {
     }
 
     /// # Panics
+    /// When a byte is not mapped readable in the caller's VSpace.
+    fn read(&mut self, vaddr: usize, bytes: &mut [u8]) {
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let (page, offset) = ((vaddr + index) / PAGE * PAGE, (vaddr + index) % PAGE);
+            let paddr = self.own_page(page, Rights::READ, "read");
+            self.contents.read(paddr + offset, core::slice::from_mut(byte));
+        }
+    }
+
+    /// # Panics
     /// When the page is not mapped writable in the caller's VSpace, and when its frame was
     /// adopted before, at this address or another.
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {

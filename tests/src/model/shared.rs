@@ -155,6 +155,10 @@ impl<'p> Memory<'p> for SharedModel<'p> {
         Memory::write(&mut *self.get(), vaddr, bytes);
     }
 
+    fn read(&mut self, vaddr: usize, bytes: &mut [u8]) {
+        Memory::read(&mut *self.get(), vaddr, bytes);
+    }
+
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {
         self.get().adopt(vaddr)
     }

@@ -140,6 +140,10 @@ impl<'p, K: Memory<'p>> Memory<'p> for Counted<K> {
         self.inner.write(vaddr, bytes);
     }
 
+    fn read(&mut self, vaddr: usize, bytes: &mut [u8]) {
+        self.inner.read(vaddr, bytes);
+    }
+
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {
         self.inner.adopt(vaddr)
     }

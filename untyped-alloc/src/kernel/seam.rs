@@ -145,6 +145,9 @@ pub trait Memory<'p> {
     /// Writes `bytes` at `vaddr`, all of it mapped writable; of any alignment.
     fn write(&mut self, vaddr: usize, bytes: &[u8]);
 
+    /// Reads `bytes.len()` bytes at `vaddr`, all of it mapped readable; of any alignment.
+    fn read(&mut self, vaddr: usize, bytes: &mut [u8]);
+
     /// Turns the mapped page at `vaddr` (4 KiB, writable, used by nothing else from now on) into
     /// as many book-keeping nodes as fit.
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T];

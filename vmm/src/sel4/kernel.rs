@@ -461,6 +461,12 @@ impl Memory<'static> for Sel4 {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), vaddr as *mut u8, bytes.len()) }
     }
 
+    fn read(&mut self, vaddr: usize, bytes: &mut [u8]) {
+        // SAFETY: as for `write`. Where it is a stack that its thread still writes to, the bytes may be
+        // of before or after; any will do.
+        unsafe { ptr::copy_nonoverlapping(vaddr as *const u8, bytes.as_mut_ptr(), bytes.len()) }
+    }
+
     fn adopt<T: Default + 'static>(&mut self, vaddr: usize) -> &'static [T] {
         const { assert!(size_of::<T>() != 0 && align_of::<T>() <= 4096) };
         let count = 4096 / size_of::<T>();

@@ -1,4 +1,4 @@
-//! Frames with several users: shared, cloned copy-on-write, written through.
+//! Frames with several users: shared, cloned copy-on-write, looked at and written through.
 //!
 //! Invariant I16: a frame's users are under copy-on-write all together or not at all. A share ends
 //! copy-on-write for its pages first; a clone refuses pages that are shared without it.
@@ -6,6 +6,7 @@
 pub(crate) mod break_cow;
 pub(crate) mod clone;
 pub(crate) mod prepare;
+pub(crate) mod read;
 pub(crate) mod share;
 pub(crate) mod write;
 pub(crate) mod write_access;

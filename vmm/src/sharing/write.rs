@@ -1,6 +1,6 @@
 //! Writing into the memory of any space, whatever its mappings allow: how a program is loaded.
 
-use untyped_alloc::{CPtr, Kernel, Memory, Rights};
+use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::temp_slots::TempSlot;
@@ -44,25 +44,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(Error::LargePage { address: at });
             }
             debug_assert!(matches!(extent.source, Source::Owned | Source::Copy));
-            self.write_frame(extent.frame(extent.index_of(address)), at % page, now)?;
+            let frame = extent.frame(extent.index_of(address));
+            self.with_frame(frame, TempSlot::Target, |kernel, window| {
+                kernel.write(window + at % page, now);
+            })?;
             (rest, at) = (later, at + now.len());
         }
         Ok(())
-    }
-
-    /// Writes into a frame through a copy of its capability, as that can be mapped but once.
-    fn write_frame(&mut self, frame: CPtr, offset: usize, bytes: &[u8]) -> Result {
-        let reserve = &mut self.refill()?;
-        self.retry_stuck()?;
-        let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
-        let from = self.alloc.path(frame);
-        let copied = self.fill_slot(slot, |kernel, to| kernel.cnode_copy(to, from, Rights::all()));
-        let written = copied.and_then(|()| {
-            let window = self.map_temporarily(reserve, TempSlot::Target, slot)?;
-            self.kernel.write(window + offset, bytes);
-            Ok(())
-        });
-        let dropped = self.delete_temporary(slot);
-        written.and(dropped)
     }
 }

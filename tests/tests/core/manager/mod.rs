@@ -21,13 +21,14 @@
 //!   sharing.rs     what a share keeps of its source, what a refused clone leaves
 //!   stuck.rs       frames that the kernel would not unmap from a temporary slot
 //!   threads.rs     threads as the kernel has them
+//!   reading.rs     reading any space, and what is not touched
 //!   writing.rs     writing into any space, and who sees it
 //!   last_pages.rs  when all memory is out: the smallest giving back still works
 //!   short.rs       when memory is short: what is free can be had, what is not costs nothing
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A88, I14 and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A88, A110, I14 and I15.
 
 mod appending;
 mod bookkeeping;
@@ -47,6 +48,7 @@ mod obtainable;
 mod pinned;
 mod places;
 mod queries;
+mod reading;
 mod refusals;
 mod sharing;
 mod short;

@@ -1,0 +1,94 @@
+//! Reading the memory of any space: how a stack is looked at whose thread has faulted.
+
+use untyped_alloc::{CPtr, Kernel, Memory, Rights};
+
+use crate::manager::vmm::Vmm;
+use crate::state::temp_slots::TempSlot;
+use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
+use crate::types::region::Kind;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Reads the bytes at the address `start` of a space, where pages are mapped that may be read. In
+    /// the manager's own space that takes no kernel call, elsewhere four a page.
+    ///
+    /// Memory that was asked for by physical address is not read, as it may be a device's; in other
+    /// spaces neither is what the caller brought, nor a large page.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`]; [`Error::Address`]; [`Error::NotMapped`] with the first address that
+    /// is not, or not to be read; [`Error::NotManaged`], [`Error::LargePage`]; [`Error::Kernel`] and
+    /// what is wanting for a capability more. `bytes` may be filled in part then.
+    pub fn read(&mut self, space: SpaceId, start: usize, bytes: &mut [u8]) -> Result {
+        let page = self.geometry.page_bytes();
+        let mut at = start;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut(rest.len().min(page - at % page));
+            self.read_in_page(space, at, now)?;
+            (rest, at) = (later, at.wrapping_add(now.len()));
+        }
+        self.space(space).map(|_| ())
+    }
+
+    /// The same within one page.
+    fn read_in_page(&mut self, id: SpaceId, at: usize, bytes: &mut [u8]) -> Result {
+        let space = self.space(id)?;
+        let own = core::ptr::eq(space, self.own);
+        let address = self.geometry.address(at)?;
+        let extent = space.extents().at(address).filter(|extent| extent.maps(address));
+        let Some(extent) = extent.filter(|extent| extent.rights.contains(Rights::READ)) else {
+            let region = space.regions().at(address).filter(|region| !region.is_edge());
+            let image = region.is_some_and(|region| {
+                let (low, high) = self.between_guards(region);
+                region.spec().kind == Kind::Boot && (low..high).contains(&at)
+            });
+            if !(own && image) {
+                return Err(Error::NotMapped { address: at });
+            }
+            self.kernel.read(at, bytes);
+            return Ok(());
+        };
+        match extent.source {
+            Source::Physical => Err(Error::NotManaged { address: at }),
+            _ if own => {
+                self.kernel.read(at, bytes);
+                Ok(())
+            }
+            Source::Borrowed => Err(Error::NotManaged { address: at }),
+            _ if extent.frames.size_bits != self.geometry.page_bits => {
+                Err(Error::LargePage { address: at })
+            }
+            _ => {
+                let (frame, page) =
+                    (extent.frame(extent.index_of(address)), self.geometry.page_bytes());
+                self.with_frame(frame, TempSlot::View, |kernel, window| {
+                    kernel.read(window + at % page, bytes);
+                })
+            }
+        }
+    }
+
+    /// Has a frame that is mapped somewhere looked at in the manager's own space, through a copy of
+    /// its capability, as that can be mapped but once.
+    pub(super) fn with_frame(
+        &mut self,
+        frame: CPtr,
+        at: TempSlot,
+        look: impl FnOnce(&mut K, usize),
+    ) -> Result {
+        let reserve = &mut self.refill()?;
+        self.retry_stuck()?;
+        let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
+        let from = self.alloc.path(frame);
+        let copied = self.fill_slot(slot, |kernel, to| kernel.cnode_copy(to, from, Rights::all()));
+        let looked = copied.and_then(|()| {
+            let window = self.map_temporarily(reserve, at, slot)?;
+            look(self.kernel.inner_mut(), window);
+            Ok(())
+        });
+        let dropped = self.delete_temporary(slot);
+        looked.and(dropped)
+    }
+}
