@@ -83,6 +83,8 @@ tools() {
 
 parse_options "$@"
 make_nameless_file
+# Frame pointers cost look-ups up to 6 % of their instructions on IA32; what is measured is the code.
+export VMM_WITHOUT_FRAME_POINTERS=1
 attend "$SCRIPTS/run.sh" bench --arch "$ARCH" --release-kernel --icount --timeout 300 >"$NAMELESS" || {
     status=$?
     cat "$NAMELESS" >&2

@@ -184,6 +184,9 @@ target_cargo() {
     folder=$(target_folder "$kernel")
     local built=$folder/$TARGET/client
     local common=(--config "$SCRIPTS/target.toml" --target "$TARGET" --target-dir "$folder")
+    # The benchmark is compared with results of programs without frame pointers. The last word counts.
+    [[ -z ${VMM_WITHOUT_FRAME_POINTERS-} ]] ||
+        common+=(--config "target.$TARGET.rustflags=['-C', 'force-frame-pointers=no']")
     local -a clients bins=()
     # shellcheck disable=SC2206 # words
     clients=(${CLIENTS-$(list_clients)})

@@ -4,6 +4,8 @@ import sys
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
+import contextlib
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import interrupts
 import machine
 import options
+import symbols
 import toolchain
 
 SCRIPT = "run.sh"
@@ -46,6 +49,8 @@ def make_parser():
     add("--gdb-socket", metavar="PATH", help="wait for a debugger at this path (debug.sh does it all)")
     add("--dev", dest="profile", action="store_const", const="dev", default="release",
         help="build PROGRAM with cargo's dev profile (default: release)")
+    add("--watch", action="store_true",
+        help="show a live view below what is printed: time, rate, faults, memory (plain lines without a terminal)")
     add("--monitor", metavar="SOCKET", help="let QEMU's monitor listen at this path")
     add("--timeout", metavar="SECONDS", type=options.number(1, 999999, "number of seconds"), default=60,
         help="end a run that hangs (default: 60; none with a debugger)")
@@ -116,12 +121,28 @@ def prepare(wanted):
     return made
 
 
-def boot(booted, program, limit):
-    """Shows what the machine prints, and returns the exit code."""
+def view_of(program, limit):
+    """What shows a run on a terminal that can; nothing elsewhere."""
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return contextlib.nullcontext()
     try:
-        with booted:
+        toolchain.set_up("ia32", "--live")
+        sys.path.append(str(toolchain.BUILD / "live" / "python"))
+        from run_live import RunScreen
+    except (ImportError, interrupts.Failed) as error:
+        interrupts.tell(SCRIPT, f"there is no live view, but lines: {error}")
+        return contextlib.nullcontext()
+    return RunScreen(program, limit)
+
+
+def boot(booted, program, limit, watch):
+    """Shows what the machine prints, and returns the exit code."""
+    explained = symbols.Explained(booted.elf)
+    try:
+        with view_of(program, limit) if watch else contextlib.nullcontext() as view, booted:
+            show = view.feed if view else machine.write_out
             for data in booted.output(limit):
-                machine.write_out(data)
+                show(explained.feed(data))
     except machine.Hung:
         interrupts.tell(SCRIPT, f"{program} hung: it did not end within {limit} seconds")
         return machine.HUNG
@@ -135,7 +156,7 @@ def main(words):
     """Returns the exit code."""
     wanted = parse(words)
     limit = None if wanted.gdb or wanted.gdb_socket else wanted.timeout
-    return boot(prepare(wanted), wanted.program, limit)
+    return boot(prepare(wanted), wanted.program, limit, wanted.watch)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ cfg_if::cfg_if! {
 
         mod arch;
         mod absolute_cptr;
+        mod backtrace;
         mod bootinfo;
         mod cap_rights;
         mod cap_types;
@@ -95,6 +96,7 @@ cfg_if::cfg_if! {
         #[cfg(sel4_debug_build)]
         mod debug;
 
+        pub use backtrace::{begin_backtraces, Backtrace};
         pub use absolute_cptr::{AbsoluteCPtr, HasCPtrWithDepth};
         pub use bootinfo::{
             BootInfo, BootInfoExtra, BootInfoExtraId, BootInfoExtraIter, BootInfoPtr, UntypedDesc,

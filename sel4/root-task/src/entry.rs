@@ -28,6 +28,7 @@ pub(crate) extern "C" fn tls_block_size() -> usize {
 /// Only `_start` may call it, once: with the kernel's pointer to the boot information, and with
 /// `tls_block_size` bytes of the first stack that nobody else uses.
 pub(crate) unsafe extern "C" fn start(bootinfo: *const BootInfo, tls_block: *mut u8) -> ! {
+    sel4::begin_backtraces();
     // SAFETY: the kernel's pointer, passed on by `_start`.
     let bootinfo = unsafe { BootInfoPtr::new(bootinfo) };
     // SAFETY: the kernel mapped the buffer for this thread, and nobody else has a reference to it.

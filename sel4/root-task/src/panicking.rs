@@ -7,7 +7,7 @@ use core::fmt;
 use core::panic::{Location, PanicInfo, UnwindSafe};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use sel4::debug_println;
+use sel4::{debug_println, Backtrace};
 
 use crate::{exit, ExitCode};
 
@@ -95,7 +95,10 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
         // SAFETY: `taken` was false and is now ours; it stays so, as this is the end.
         unsafe { *HOOK.hook.get() }
     };
+    // Before the hook: its own callers are of no use, and it may not come back.
+    let backtrace = Backtrace::of_this_thread();
     hook(&ExternalPanicInfo { info });
+    debug_println!("backtrace: {backtrace}");
     exit(ExitCode::Panic)
 }
 

@@ -5,6 +5,7 @@
 //!   mod.rs          words, registers for messages, how many levels there are
 //!   types.rs        the kernel's structures that no other architecture has so
 //!   syscall.rs      the instruction that enters the kernel
+//!   frames.rs       the calling thread's stack and frame pointer
 //!   ipc_buffer.rs   reading and writing the calling thread's IPC buffer without its address
 //!   user_context.rs a thread's registers by their use
 //!   fault.rs        the words of an unknown system call: registers

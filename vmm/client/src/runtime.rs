@@ -23,6 +23,8 @@
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
+use sel4::Backtrace;
+
 use crate::calls::error::Result;
 use crate::calls::service::Service;
 use crate::protocol::{Line, Request};
@@ -74,11 +76,32 @@ pub unsafe fn start_thread(
 
 /// Says where a panic was, and ends the program.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
+    let backtrace = Backtrace::of_this_thread();
     print(format_args!("{}", info.message()));
     if let Some(place) = info.location() {
         print(format_args!("panicked at {}:{}", place.file(), place.line()));
     }
+    print_backtrace(&backtrace);
     Service::default().exit(PANICKED)
+}
+
+/// Callers that are said in one line: their addresses fit in it.
+const CALLERS_A_LINE: usize = 6;
+
+/// Says who had called whom, a few callers a line.
+fn print_backtrace(backtrace: &Backtrace) {
+    for callers in backtrace.callers().chunks(CALLERS_A_LINE) {
+        print(format_args!("backtrace: called from{}", Addresses(callers)));
+    }
+}
+
+/// Addresses, each behind a blank.
+struct Addresses<'a>(&'a [sel4::Word]);
+
+impl fmt::Display for Addresses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|address| write!(f, " {address:#x}"))
+    }
 }
 
 /// A line that is being written, before it goes to the service.

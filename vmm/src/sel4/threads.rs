@@ -178,6 +178,7 @@ struct Packet<F, T> {
 
 sel4::thread_entry! {
     fn run<F: FnOnce() -> T, T>(packet: usize, _: usize) -> ! {
+        sel4::begin_backtraces();
         let packet = packet as *mut Packet<F, T>;
         // SAFETY: `spawn` wrote it for this thread, which alone uses it until it says that it has
         // ended. The closure is moved out once.

@@ -52,6 +52,9 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
             use_guard_of_main();
             (report, overflow)
         }
+        // A111.
+        "faults-deep" => (report, fault_deep),
+        "panics-deep" => (report, panic_deep),
         _ => abort!("no such case: {case}"),
     };
     let mut vmm = start_manager(bootinfo, &POOL)?;
@@ -117,6 +120,36 @@ fn use_guard_of_main() {
 
 fn overflow() {
     black_box(dig(300));
+}
+
+/// Calls three deep: what is called last does not come back.
+#[inline(never)]
+fn climb(fall: fn()) -> usize {
+    black_box(step(fall)) + 1
+}
+
+#[inline(never)]
+fn step(fall: fn()) -> usize {
+    black_box(black_box(fall)());
+    1
+}
+
+#[inline(never)]
+fn fall_to_null() {
+    touch_null();
+}
+
+#[inline(never)]
+fn fall_by_panic() {
+    panic!("fell");
+}
+
+fn fault_deep() {
+    black_box(climb(fall_to_null));
+}
+
+fn panic_deep() {
+    black_box(climb(fall_by_panic));
 }
 
 fn lock_twice() {

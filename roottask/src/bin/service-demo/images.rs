@@ -10,5 +10,7 @@ pub static ROGUE: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/rogue"))
 pub static PAGER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/pager"));
 /// Has its pages from the pager.
 pub static READER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/reader"));
+/// Falls, in either of two ways.
+pub static FALLER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/faller"));
 /// Has two threads.
 pub static TWINS: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/twins"));

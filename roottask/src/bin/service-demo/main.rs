@@ -30,6 +30,9 @@ const CHILD: Quota = Quota { frames: 64, tables: 8, slots: 32, objects: 2 };
 const ROGUE: Quota = Quota { frames: 160, tables: 8, slots: 16, objects: 2 };
 const PAGED: Quota = Quota { frames: 32, tables: 8, slots: 8, objects: 2 };
 
+/// What a client exits with that panics.
+const PANICKED: u32 = 101;
+
 /// What was free at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Free {
@@ -97,6 +100,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 
     paging(&mut vmm, &mut server)?;
     threads(&mut vmm, &mut server)?;
+    falling(&mut vmm, &mut server)?;
     refused(&mut vmm, &mut server)?;
 
     vmm.trim()?;
@@ -143,6 +147,22 @@ fn threads(vmm: &mut Manager, server: &mut Server) -> Outcome {
     server.start(twins, 0)?;
     server.run(vmm)?;
     check_eq!(server.end_of(twins), Some(End::Exited(0)));
+    Ok(())
+}
+
+/// A111: programs that fault and that panic, four calls deep. Who had called whom is printed, and
+/// `run.sh` puts the names to it.
+fn falling(vmm: &mut Manager, server: &mut Server) -> Outcome {
+    debug_println!("service-demo: programs that fall");
+    // The second has another name than its file.
+    let ends = [("faller", End::Fault), ("leaper", End::Exited(PANICKED))];
+    for (argument, (name, end)) in ends.into_iter().enumerate() {
+        let client = server.create(vmm, name, PAGED, None)?;
+        server.load(vmm, client, images::FALLER)?;
+        server.start(client, argument)?;
+        server.run(vmm)?;
+        check_eq!(server.end_of(client), Some(end));
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! IA32: words of 32 bits, two levels of paging structures, `sysenter`.
 
 pub(crate) mod fault;
+pub(crate) mod frames;
 pub(crate) mod ipc_buffer;
 pub(crate) mod objects;
 pub(crate) mod syscall;

@@ -9,8 +9,16 @@ pub type ThreadEntry = extern "fastcall" fn(usize, usize) -> !;
 /// Defines a function where a thread can start (a [`ThreadEntry`](crate::ThreadEntry)), with the
 /// calling convention that [`UserContext::start`](crate::UserContext::start) has in mind. Beyond
 /// upstream.
+///
+/// One with type parameters calls [`begin_backtraces`](crate::begin_backtraces) first.
 #[macro_export]
 macro_rules! thread_entry {
+    ($(#[$attribute:meta])* $visible:vis fn $name:ident($($arguments:tt)*) -> ! $body:block) => {
+        $(#[$attribute])* $visible extern "fastcall" fn $name($($arguments)*) -> ! {
+            $crate::begin_backtraces();
+            $body
+        }
+    };
     ($(#[$attribute:meta])* $visible:vis fn $($rest:tt)*) => {
         $(#[$attribute])* $visible extern "fastcall" fn $($rest)*
     };
@@ -54,6 +62,12 @@ impl UserContext {
     /// The stack pointer.
     pub fn sp_mut(&mut self) -> &mut Word {
         &mut self.inner_mut().esp
+    }
+
+    /// The frame pointer: the address of the frame of the function it is in, if the program is compiled
+    /// with frame pointers and it is in no system call. Beyond upstream.
+    pub const fn fp(&self) -> &Word {
+        &self.inner().ebp
     }
 
     /// The two registers that a [`thread_entry!`](crate::thread_entry) has its arguments from.

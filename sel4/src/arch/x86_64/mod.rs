@@ -1,6 +1,7 @@
 //! x86_64: words of 64 bits, four levels of paging structures, `syscall`.
 
 pub(crate) mod fault;
+pub(crate) mod frames;
 pub(crate) mod ipc_buffer;
 pub(crate) mod objects;
 pub(crate) mod syscall;

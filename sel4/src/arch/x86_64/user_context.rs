@@ -9,8 +9,16 @@ pub type ThreadEntry = extern "C" fn(usize, usize) -> !;
 /// Defines a function where a thread can start (a [`ThreadEntry`](crate::ThreadEntry)), with the
 /// calling convention that [`UserContext::start`](crate::UserContext::start) has in mind. Beyond
 /// upstream.
+///
+/// One with type parameters calls [`begin_backtraces`](crate::begin_backtraces) first.
 #[macro_export]
 macro_rules! thread_entry {
+    ($(#[$attribute:meta])* $visible:vis fn $name:ident($($arguments:tt)*) -> ! $body:block) => {
+        $(#[$attribute])* $visible extern "C" fn $name($($arguments)*) -> ! {
+            $crate::begin_backtraces();
+            $body
+        }
+    };
     ($(#[$attribute:meta])* $visible:vis fn $($rest:tt)*) => {
         $(#[$attribute])* $visible extern "C" fn $($rest)*
     };
@@ -86,6 +94,12 @@ impl UserContext {
             5 => &mut r.r9,
             _ => panic!("C passes six arguments in registers"),
         }
+    }
+
+    /// The frame pointer: the address of the frame of the function it is in, if the program is compiled
+    /// with frame pointers and it is in no system call. Beyond upstream.
+    pub const fn fp(&self) -> &Word {
+        &self.inner().rbp
     }
 
     /// The two registers that a [`thread_entry!`](crate::thread_entry) has its arguments from.

@@ -3,6 +3,7 @@
 use sel4::{cap_type, Badge, MessageInfo, MessageInfoBuilder, Word};
 use untyped_alloc::CPtr;
 
+use super::backtrace::backtrace;
 use super::message::{decode, ThreadFault};
 use super::pager_table::{Pagers, PAGER_BADGE};
 use super::policy::{registers, Incident, Verdict};
@@ -185,8 +186,10 @@ pub fn report<T>(
         _ => None,
     };
     let registers = registers(&thread);
+    let backtrace = registers.as_ref().map(|it| backtrace(vmm, thread.space, it, fault));
+    let thread = &thread;
     let incident =
-        Incident { id, thread: &thread, fault, error, refused_by_pager, report, registers };
+        Incident { id, thread, fault, error, refused_by_pager, report, registers, backtrace };
     Some(to(vmm, &incident))
 }
 

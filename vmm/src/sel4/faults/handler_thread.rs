@@ -167,6 +167,7 @@ sel4::thread_entry! {
     where
         P: FnMut(&mut Manager, &Incident<'_>) -> Verdict,
     {
+        sel4::begin_backtraces();
         // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone
         // while it runs.
         let Start { shared, handler, tcb, watcher, cspace_root } =

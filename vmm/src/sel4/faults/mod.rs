@@ -3,6 +3,7 @@
 //! ```text
 //!   message.rs        what a message says: a page fault, another fault, nothing we know
 //!   handler.rs        a message in, an answer out: to be fed from any loop
+//!   backtrace.rs      who had called whom in a thread that faulted
 //!   policy.rs         what is told of a fault that cannot be resolved, and what becomes of who did it
 //!   pager_table.rs    who the pagers of a handler are, and the messages between
 //!   root_pagers.rs    pagers of the root task: asked without waiting for them, and answered for
@@ -31,6 +32,7 @@
 //! The handler runs in the manager's VSpace; the threads whose faults it answers run in any. They
 //! are registered with [`crate::Vmm::register_thread`], whose capability is their fault endpoint.
 
+mod backtrace;
 mod handler;
 mod handler_error;
 mod handler_thread;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use sel4::{cap_type, MessageInfoBuilder, UserContext, Word};
+use sel4::{cap_type, Backtrace, MessageInfoBuilder, UserContext, Word};
 
 use super::ThreadFault;
 use crate::faults::report::FaultReport;
@@ -51,6 +51,9 @@ pub struct Incident<'a> {
     pub report: Option<FaultReport<'a>>,
     /// The thread's registers.
     pub registers: Option<UserContext>,
+    /// Who had called whom when it faulted, as far as its stack is mapped and its program was compiled
+    /// with frame pointers.
+    pub backtrace: Option<Backtrace>,
 }
 
 impl Incident<'_> {
@@ -111,6 +114,17 @@ impl fmt::Display for Incident<'_> {
             writeln!(f, "  not resolved: {error}")?;
         }
         write!(f, "  badge {}, {:?}", self.id.badge(), self.thread.space)?;
+        self.say_registers(f)?;
+        match &self.backtrace {
+            Some(backtrace) => writeln!(f, "  backtrace of {name}: {backtrace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Incident<'_> {
+    /// The rest of a line, and further ones.
+    fn say_registers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(registers) = &self.registers else { return writeln!(f) };
         // Those that say where it was beside its space, the others six a line.
         let named = registers.named();

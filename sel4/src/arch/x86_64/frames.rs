@@ -1,0 +1,26 @@
+//! The stack of the calling thread.
+
+use core::arch::asm;
+
+use crate::Word;
+
+/// How far above the stack pointer `syscall.rs` keeps the frame pointer: it leaves it where it is.
+pub(crate) const FRAME_IN_SYSCALL: Option<Word> = None;
+
+/// The address of the calling function's frame: of the word that has its caller's.
+#[inline(always)]
+pub(crate) fn frame_pointer() -> Word {
+    let word: Word;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) word, options(nomem, nostack, preserves_flags)) };
+    word
+}
+
+/// The lowest address of the stack that is in use.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> Word {
+    let word: Word;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) word, options(nomem, nostack, preserves_flags)) };
+    word
+}
