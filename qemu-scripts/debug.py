@@ -5,10 +5,18 @@ describes in the program's file, so nothing here knows a layout; only names of f
 """
 
 import struct
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import gdb
+
+sys.dont_write_bytecode = True  # leave nothing beside the scripts
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import debug_threads
+from debug_values import address, bytes_of, is_top, name_of, number, option, plain, tree, variant
 
 MANAGER = "vmm::manager::vmm::Vmm<vmm::sel4::kernel::Sel4>"
 OWN_SPACE = "vmm::sel4::kernel::OWN_SPACE"
@@ -107,75 +115,6 @@ def root_task():
         gdb.execute(f"set language {language}", to_string=True)
         if elsewhere:
             use_page_tables(current)
-
-
-def plain(value):
-    """What cells and one-field structures hold."""
-    while value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT:
-        fields = value.type.fields()
-        name = value.type.name or ""
-        if name.startswith("core::cell::"):
-            value = value["value"]
-        elif len(fields) == 1 and fields[0].name in ("__0", "0", "bits"):
-            value = value[fields[0]]
-        else:
-            break
-    return value
-
-
-def number(value):
-    """An integer, or a newtype of one."""
-    return int(plain(value))
-
-
-def variant(value):
-    """The name of an enum's variant, and its value: Option, State, Blueprint, Kind ..."""
-    value = plain(value)
-    if value.type.code == gdb.TYPE_CODE_ENUM:
-        return str(value).rsplit("::", 1)[-1], value
-    for field in value.type.fields():
-        if not field.artificial and field.name:
-            return field.name, value[field]
-    raise gdb.GdbError(f"no variant of {value.type}")
-
-
-def option(value):
-    """What an Option holds, or None."""
-    name, inner = variant(value)
-    return inner[inner.type.fields()[0]] if name == "Some" else None
-
-
-def tree(root, link, node_type):
-    """The nodes of an intrusive tree in order: `root` is the tree, `link` the field in a node."""
-    node_type = gdb.lookup_type(node_type)
-    offset = next(field.bitpos // 8 for field in node_type.fields() if field.name == link)
-    link_type = gdb.lookup_type("intrusive_collections::rbtree::Link").pointer()
-
-    def walk(at):
-        while at:
-            here = gdb.Value(at).cast(link_type).dereference()
-            yield from walk(address(here["left"]))
-            yield gdb.Value(at - offset).cast(node_type.pointer()).dereference()
-            at = address(here["right"])
-
-    yield from walk(address(root["root"]))
-
-
-def is_top(root):
-    """Whether an Option<NonNull<Link>> is none or a link without a parent."""
-    at = address(root)
-    link = gdb.lookup_type("intrusive_collections::rbtree::Link").pointer()
-    return at == 0 or number(gdb.Value(at).cast(link)["parent_color"]) <= 1
-
-
-def address(value):
-    """The address in an Option<NonNull<_>>, 0 for none."""
-    return int.from_bytes(bytes_of(value), "little")
-
-
-def bytes_of(value):
-    where = int(value.address)
-    return gdb.selected_inferior().read_memory(where, value.type.sizeof).tobytes()
 
 
 def mapped(start, length):
@@ -289,12 +228,6 @@ def extents_of(space):
         bits = number(extent["size_bits"])
         pages = number(extent["count"]) << (bits - PAGE_BITS)
         yield number(extent["start"]), pages, bits, number(extent["attributes"]), number(extent["first"])
-
-
-def name_of(spec):
-    name = spec["name"]
-    length = number(name["len"])
-    return bytes_of(name["bytes"])[:length].decode(errors="replace")
 
 
 def letters(rights):
@@ -430,12 +363,15 @@ def print_slots(vmm):
 
 
 class Command(gdb.Command):
-    """Shows the manager: vmm spaces, vmm regions SPACE, vmm extents SPACE, vmm untypeds, vmm slots.
+    """Shows the manager: vmm spaces, vmm regions SPACE, vmm extents SPACE, vmm untypeds, vmm slots,
+vmm threads, vmm backtrace BADGE, vmm requests, vmm quarantine.
 
-SPACE is a number that `vmm spaces` lists; without one it is the manager's own.
+SPACE is a number that `vmm spaces` lists; without one it is the manager's own. BADGE is one that
+`vmm threads` lists.
 While the manager is in the midst of a request, what it changes may be half done."""
 
-    SUBJECTS = ("spaces", "regions", "extents", "untypeds", "slots")
+    SUBJECTS = ("spaces", "regions", "extents", "untypeds", "slots", "threads", "backtrace", "requests",
+                "quarantine")
 
     def __init__(self):
         super().__init__("vmm", gdb.COMMAND_DATA)
@@ -461,8 +397,18 @@ While the manager is in the midst of a request, what it changes may be half done
                 print_extents(space)
             elif subject == "untypeds":
                 print_untypeds(vmm)
-            else:
+            elif subject == "slots":
                 print_slots(vmm)
+            elif subject == "threads":
+                debug_threads.print_threads(vmm)
+            elif subject == "requests":
+                debug_threads.print_requests(vmm)
+            elif subject == "quarantine":
+                debug_threads.print_quarantine(vmm)
+            elif len(words) == 1:
+                raise gdb.GdbError("vmm backtrace BADGE: `vmm threads` lists them")
+            else:
+                debug_threads.print_backtrace(vmm, int(words[1], 0))
 
 
 class Begin(gdb.Command):
@@ -478,6 +424,7 @@ class Begin(gdb.Command):
             raise gdb.GdbError("the machine stopped before the root task began")
         Program.page_tables = page_tables()
         Program.cr3 = int(Program.page_tables)
+        debug_threads.Machine.begin(Program.word())
 
 
 Command()

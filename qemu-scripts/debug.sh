@@ -10,7 +10,8 @@ usage() {
 Usage: ${0##*/} PROGRAM [--commands FILE] [options of run.sh] [-- ARGUMENTS...]
 
 Boots PROGRAM in QEMU and stops at its first instruction, in gdb. What the program prints appears
-between what gdb prints. PROGRAM is built with cargo's dev profile, so that every variable can be seen.
+between what gdb prints. PROGRAM is one of roottask/, which is built with cargo's dev profile, so that
+every variable can be seen; or the path of an ELF file, with a slash in it, which is booted as it is.
 
 Besides gdb's own there are these commands, with the program stopped anywhere:
   vmm spaces           the address spaces
@@ -18,6 +19,10 @@ Besides gdb's own there are these commands, with the program stopped anywhere:
   vmm extents [SPACE]  which capabilities are mapped where
   vmm untypeds         the tree of untyped memory, and what it was made into
   vmm slots            the capability slots
+  vmm threads          the registered threads
+  vmm backtrace BADGE  where one of them is, and who had called whom there
+  vmm requests         faults that wait for a pager
+  vmm quarantine       what the kernel would not take back
 
   --commands FILE   no terminal: do the gdb commands of FILE after that stop, then end
   --output FILE     put what the program prints there
@@ -68,7 +73,7 @@ parse_options() {
         shift
     done
     [[ -n $PROGRAM ]] || usage_error "no program was named"
-    grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
+    [[ $PROGRAM == */* ]] || grep -qFx -e "$PROGRAM" <(list_programs) || usage_error "roottask/ has no program $PROGRAM"
 }
 
 # Starts the machine, waiting for gdb, and sets MACHINE to what ends it.
@@ -107,7 +112,10 @@ main() {
     trap end_machine EXIT
     start_machine
     local elf
-    elf=$(target_folder "$KERNEL")/$TARGET/debug/$PROGRAM
+    case $PROGRAM in
+        */*) elf=$(realpath "$PROGRAM") ;;
+        *) elf=$(target_folder "$KERNEL")/$TARGET/debug/$PROGRAM ;;
+    esac
     local -a gdb=(
         gdb -q "$elf" -iex 'set confirm off' -iex 'set debuginfod enabled off'
         -ex "add-symbol-file \"$BUILD/kernel/$ARCH/$KERNEL/kernel.elf\""

@@ -9,6 +9,10 @@ define show_all
     vmm untypeds
     echo -- slots\n
     vmm slots
+    echo -- threads\n
+    vmm threads
+    vmm requests
+    vmm quarantine
     echo -- statistics\n
 end
 break dump_demo::almost_all_mapped
@@ -19,3 +23,23 @@ show_all
 continue
 echo -- in time\n
 show_all
+# Where the thread stands that is in the midst of others' calls.
+echo -- deep\n
+vmm backtrace 1
+# Nothing is in quarantine of itself: a region is made one, for a moment.
+echo -- quarantine\n
+python
+with root_task():
+    regions = [region for space in Vmm().spaces() for region in
+               tree(space["regions"]["value"]["value"]["by_start"], "by_start", "vmm::state::region::Region")]
+    kind = next(spec["kind"] for spec in (option(it["spec"]) for it in regions) if name_of(spec) == "the last")
+    was = bytes_of(kind)
+    kinds = {it.name.rsplit("::", 1)[-1]: it.enumval for it in gdb.lookup_type("vmm::types::region::Kind").fields()}
+    mark = kinds["Quarantine"]
+    gdb.selected_inferior().write_memory(int(kind.address), bytes([mark]))
+end
+vmm quarantine
+python
+with root_task():
+    gdb.selected_inferior().write_memory(int(kind.address), was)
+end

@@ -60,8 +60,9 @@ def readable(text):
 
 def make_parser():
     """All options."""
-    parser = options.Parser(SCRIPT, description=DESCRIPTION, usage=f"{SCRIPT} [options]", epilog=EPILOG)
+    parser = options.Parser(SCRIPT, description=DESCRIPTION, usage=f"{SCRIPT} [ELF] [options]", epilog=EPILOG)
     add, whole = parser.add_argument, options.number
+    add("elf", metavar="ELF", nargs="?", help="the path of a stress program that was built before (default: build it)")
     add("--seconds", metavar="N", type=whole(1), help="end the run after N seconds (default: 60)")
     add("--operations", metavar="N", type=whole(1), help="end the run after N operations instead")
     add("--seed", metavar="N", type=whole(), default=1, help="what decides (default: 1)")
@@ -108,6 +109,8 @@ def parse(words):
         parser.error("--data and --report name the same file")
     if not wanted.seconds and not wanted.operations:
         wanted.seconds = 60
+    if wanted.elf and (fault := toolchain.elf_fault(wanted.elf, wanted.arch)):
+        parser.error(fault)
     wanted.bench = wanted.bench or toolchain.SCRIPTS / f"bench-baseline-{wanted.arch}.json"
     return wanted
 
@@ -123,7 +126,7 @@ def guest_arguments(wanted):
 
 def repeat(wanted):
     """The command that makes the same operations, but for their number."""
-    words = [SCRIPT, "--arch", wanted.arch, "--seed", wanted.seed, "--memory", wanted.memory,
+    words = [SCRIPT, *([wanted.elf] if wanted.elf else []), "--arch", wanted.arch, "--seed", wanted.seed, "--memory", wanted.memory,
              "--kernel", wanted.kernel, "--validate", wanted.validate]
     words += ["--phases", wanted.phases] if wanted.phases else []
     words += ["--icount"] if wanted.icount else []
@@ -159,7 +162,8 @@ def prepare(wanted):
             toolchain.set_up(wanted.arch, "--live")
         except interrupts.Failed:
             pass  # such as without a network: the run does without
-    elf = toolchain.build(SCRIPT, wanted.arch, wanted.kernel, "release", "stress")
+    elf = Path(wanted.elf).resolve() if wanted.elf else toolchain.build(
+        SCRIPT, wanted.arch, wanted.kernel, "release", "stress")
     made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
                            arguments=guest_arguments(wanted), icount=wanted.icount)
     return made, about(wanted) if wanted.data else []

@@ -339,7 +339,8 @@ class CommandLine(StressTest):
             (["--from", "/nonexistent"], "--from: cannot read /nonexistent"),
             (["--from", "/dev/null"], "--from wants --report FILE"),
             (["--report", str(self.folder / "r.jsonl"), "--data", str(self.folder / "r.jsonl")], "the same file"),
-            (["bogus"], "bogus"),
+            (["bogus"], "cannot read bogus"),
+            (["/bin/sh"], "is no ELF file for ia32"),
             (["--quiet", "--json"], "--json: not allowed with argument --quiet"),
         ):
             with self.subTest(words):

@@ -20,6 +20,16 @@ declare -A ENDINGS=(
     [policy-raises]='^the thread "fault handler", which answers faults, has faulted itself: Exception .*number: 6'
     [main-overflowed-before]='main failed: .*the first stack was used up: its [0-9]+ bytes are too few$'
     [main-overflows]='is [0-9]+ bytes below the stack of main: its guard$'
+    [faults-deep]='^  backtrace of main: 0x[0-9a-f]+, called from( 0x[0-9a-f]+)+$
+endings::fall_to_null at roottask/src/bin/endings/main.rs:[0-9]+$
+endings::step at roottask/src/bin/endings/main.rs:[0-9]+$
+endings::climb at roottask/src/bin/endings/main.rs:[0-9]+$
+endings::fault_deep at roottask/src/bin/endings/main.rs:[0-9]+$'
+    [panics-deep]='^backtrace: called from( 0x[0-9a-f]+)+$
+endings::fall_by_panic at roottask/src/bin/endings/main.rs:[0-9]+$
+endings::step at roottask/src/bin/endings/main.rs:[0-9]+$
+endings::climb at roottask/src/bin/endings/main.rs:[0-9]+$
+endings::panic_deep at roottask/src/bin/endings/main.rs:[0-9]+$'
 )
 
 # Root tasks in C, below vmm/c/, and what each must print.
@@ -58,7 +68,7 @@ c_programs() {
 }
 
 # ends_saying WORDS CASE [OPTION]: a mistake ends the program `endings` with a failure (it does not
-# hang), and with these words.
+# hang), and with these words: lines that come in this order.
 ends_saying() {
     local words=$1 case=$2 output=$LOGS/ending status=0
     shift 2
@@ -66,7 +76,7 @@ ends_saying() {
     cat "$output"
     ((status == 1)) || return
     plain_lines <"$output" | grep -Fx "endings: $case" >/dev/null || return
-    plain_lines <"$output" | grep -E -e "$words" >/dev/null
+    matches_in_order <(echo "$words") "$output"
 }
 
 # READING.md explains lines that dump-demo prints: each of its examples, but for the numbers.
@@ -93,7 +103,12 @@ debugger_agrees() {
     echo "$(wc -l <"$told.shown") lines told, of which $(grep -c ' pages, ' "$told.shown") are regions"
     [[ -s $told.shown && -s $read.early ]] || return
     diff "$told.shown" "$read.shown" || return
-    ! diff "$told.shown" "$read.early"
+    ! diff "$told.shown" "$read.early" || return
+    # By name: a thread's callers, and the region that is in quarantine.
+    sed -n '/^-- deep$/,$p' "$read" >"$read.deep"
+    matches_in_order <(printf '%s\n' '^  backtrace of deep: 0x[0-9a-f]+, called from( 0x[0-9a-f]+)+$' \
+        ' dump_demo::inner at roottask/src/bin/dump-demo.rs:' ' dump_demo::outer at roottask/src/bin/dump-demo.rs:' \
+        '^region of space 2 at 0x[0-9a-f]+: 5 pages, "the last"$' '^1 in quarantine$') "$read.deep"
 }
 
 # It reads the root task's memory also when the processor is in the kernel, in another's address space.
@@ -104,11 +119,22 @@ python gdb.execute(f"break c_handle_syscall if $cr3 != {Program.cr3}")
 continue
 vmm spaces
 vmm regions 3
+vmm threads
+vmm backtrace 1
+vmm backtrace 2
+vmm backtrace 3
 EOF
     "$SCRIPTS/debug.sh" service-demo --commands "$commands" --output /dev/null "$@" | tee "$read" || return
     # The root task's space and three clients'; of one of these its stack.
     [[ $(grep -c '^space [1-4]: [0-9]* pages mapped.* root in slot' "$read") == 4 ]] || return
-    grep -q '  rw .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read"
+    grep '  rw .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read" >/dev/null || return
+    [[ $(grep -cE '^badge [1-3]: "(giver|taker|rogue)" in space [2-4], TCB in slot 0x' "$read") == 3 ]] || return
+    # Each by its own program, whichever of them it was stopped in.
+    local name
+    for name in giver taker rogue; do
+        matches_in_order <(printf '%s\n' "^  backtrace of $name: 0x[0-9a-f]+" \
+            "^    0x[0-9a-f]{8}  .* at (roottask/clients/|vmm/client/|sel4/)") "$read" || return
+    done
 }
 
 # Some 400 bytes of arguments, the last of which names the one test.
@@ -132,7 +158,7 @@ boots_below() {
 # name of its function in the copy with symbols, and the copy that travels has none.
 clients_are_those_named() {
     [[ -z $(clients_of hello) && $(clients_of stress) == busy ]] || return
-    [[ $(clients_of service-demo | wc -l) == 6 ]] || return
+    [[ $(clients_of service-demo | wc -l) == 7 ]] || return
     local clients instruction
     clients=$(target_folder debug)/$TARGET/client
     instruction=$("$SCRIPTS/run.sh" service-demo | plain_lines |

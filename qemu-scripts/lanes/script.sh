@@ -74,6 +74,8 @@ script_lane() {
         "$SCRIPTS/run.sh" guest-tests -- "$(printf '%5000s' last)"
     check "bench.sh refuses to judge a comparison without one" exits_with 2 "$SCRIPTS/bench.sh" --only-compare
     check "the options, the watch and the ends of stress.sh" python3 "$SCRIPTS/stress_test.py"
+    check "the live view of a program" python3 "$SCRIPTS/run_live_test.py"
+    check "names of what a guest prints as addresses" python3 "$SCRIPTS/symbols_test.py"
     check "the live view of a stress run" python3 "$SCRIPTS/stress_live_test.py"
     check "set-up refuses a Rust that is too old" python3 "$SCRIPTS/setup_test.py"
     check "the ends of other scripts" python3 "$SCRIPTS/ends_test.py"

@@ -1,15 +1,19 @@
-//! What the manager shows of itself: two spaces, the allocator, the statistics.
+//! What the manager shows of itself: two spaces, the allocator, threads, the statistics.
 //!
 //! It stops nowhere by itself. Under `qemu-scripts/debug.sh` a breakpoint at `almost_all_mapped` or
 //! at `all_shown` holds it where it can be looked at: at the latter what it printed is still so.
 #![no_std]
 #![no_main]
 
+use core::hint::black_box;
+
 use roottask::{check_eq, Manager, Outcome};
-use sel4::DebugWrite;
+use sel4::{cap, DebugWrite};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start, BootPool};
-use vmm::{Blueprint, Error, PageSize, RegionOptions, Rights, SpaceId};
+use vmm::sel4::{start, BootPool, SpawnOptions};
+use vmm::{
+    Access, Blueprint, Error, PageFault, PageSize, RegionOptions, Rights, SpaceId, ThreadId,
+};
 
 static POOL: BootPool<32> = BootPool::new();
 
@@ -31,9 +35,10 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let own = vmm.own_space();
     let other = fill(&mut vmm)?;
     almost_all_mapped();
+    let threads = [run_deep(&mut vmm)?, wait_for_pager(&mut vmm, other)?];
     vmm.map(other, &RegionOptions::new(5).named("the last"))?;
     vmm.validate()?;
-    show(&vmm, own, other).map_err(|_| Error::BadBootInfo(0))?;
+    show(&vmm, own, other, &threads).map_err(|_| Error::BadBootInfo(0))?;
     all_shown();
     check_eq!(vmm.validate(), Ok(()));
     debug_println!("dump-demo: passed");
@@ -75,8 +80,75 @@ fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     Ok(other)
 }
 
+/// A thread that stands in the midst of functions which called each other; and its id.
+fn run_deep(vmm: &mut Manager) -> Outcome<ThreadId> {
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?;
+    let arrived: cap::Notification = vmm.allocate(Blueprint::Notification)?.cap();
+    let options = SpawnOptions::new().named("deep").answered_at(endpoint.slot());
+    let thread = vmm.spawn(&options, move || black_box(outer(arrived)))?;
+    arrived.wait();
+    Ok(thread.id().ok_or(Error::BadBootInfo(0))?)
+}
+
+#[inline(never)]
+fn outer(arrived: cap::Notification) -> usize {
+    black_box(inner(arrived)) + 1
+}
+
+#[inline(never)]
+fn inner(arrived: cap::Notification) -> usize {
+    loop {
+        arrived.signal();
+    }
+}
+
+/// A thread that does not run, and is taken to wait for its pager; and its id.
+fn wait_for_pager(vmm: &mut Manager, space: SpaceId) -> Outcome<ThreadId> {
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?;
+    let tcb = vmm.allocate(Blueprint::Tcb)?;
+    let id = vmm.register_thread(space, tcb.slot(), endpoint.slot(), "waiting")?;
+    let fault =
+        PageFault { address: 0x5000_1234, access: Access::Read, present: false, ip: 0x40_0000 };
+    vmm.wait_for_page(7, id, fault, (9, 3))?;
+    Ok(id)
+}
+
+/// Prints what is known of threads, as the debugger does.
+fn show_threads(vmm: &Manager, threads: &[ThreadId]) -> Result<(), Error> {
+    debug_println!("-- threads");
+    let mut waiting = 0;
+    for &id in threads {
+        let (thread, request) = (vmm.thread(id)?, vmm.request_of(id)?);
+        debug_println!(
+            "badge {}: {:?} in {:?}, TCB in slot {:#x}, faults go to slot {:#x}{}",
+            id.badge(),
+            thread.name.as_str(),
+            thread.space,
+            thread.tcb.bits(),
+            thread.fault_endpoint.bits(),
+            if request.is_some() { ", waits for its pager" } else { "" }
+        );
+        waiting += usize::from(request.is_some());
+    }
+    debug_println!("{} threads are registered", threads.len());
+    for request in threads.iter().filter_map(|&id| vmm.request_of(id).ok().flatten()) {
+        debug_println!(
+            "ticket {} of queue {}: badge {} waits for page {} of token {}, touching {:#x}",
+            request.ticket,
+            request.queue,
+            request.thread.badge(),
+            request.page,
+            request.token,
+            request.fault.address
+        );
+    }
+    debug_println!("{waiting} requests wait");
+    debug_println!("{} in quarantine", vmm.stats().quarantined);
+    Ok(())
+}
+
 /// Prints all of it, each part between two lines of its own.
-fn show(vmm: &Manager, own: SpaceId, other: SpaceId) -> core::fmt::Result {
+fn show(vmm: &Manager, own: SpaceId, other: SpaceId, threads: &[ThreadId]) -> core::fmt::Result {
     for space in [own, other] {
         debug_println!("-- dump of {space:?}");
         vmm.dump(space, &mut DebugWrite)?;
@@ -85,6 +157,7 @@ fn show(vmm: &Manager, own: SpaceId, other: SpaceId) -> core::fmt::Result {
     vmm.allocator().dump_untypeds(&mut DebugWrite)?;
     debug_println!("-- slots");
     vmm.allocator().dump_slots(&mut DebugWrite)?;
+    show_threads(vmm, threads).map_err(|_| core::fmt::Error)?;
     debug_println!("-- statistics");
     debug_println!("{}", vmm.stats());
     debug_println!("-- end");
