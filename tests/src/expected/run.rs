@@ -175,9 +175,11 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Bytes that are free and can be had, page tables that are kept empty included.
+    /// Bytes that are free and can be had, page tables that are kept empty included, but not those
+    /// that are held back.
     fn free_bytes(&self) -> usize {
-        self.host.vmm.stats().free_bytes()
+        let stats = self.host.vmm.stats();
+        stats.free_bytes() - stats.allocator.held_bytes
     }
 
     /// Learns which regions of its own space are the manager's, where that may change.

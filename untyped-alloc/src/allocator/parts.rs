@@ -1,6 +1,7 @@
 //! What an allocator is made of, and how it starts.
 
-use crate::state::{Blocks, CSpace, Chunks, Slots};
+use crate::state::{Blocks, CSpace, Chunk, Chunks, Slots};
+use crate::types::MAX_TABLE_LEVELS;
 use crate::types::{CSpaceInfo, Error, LiveObjects, NodeKind, ObjectSizes, Result, UntypedInfo};
 
 /// Untyped memory and capability slots of one CSpace.
@@ -16,6 +17,8 @@ pub struct Allocator<'p> {
     pub(crate) live: LiveObjects,
     pub(crate) cleared_bytes: u64,
     pub(crate) left_out_bytes: usize,
+    /// By level: page tables that are held back.
+    pub(crate) held_tables: [Option<&'p Chunk<'p>>; MAX_TABLE_LEVELS],
     serial: u64,
 }
 
@@ -31,6 +34,7 @@ impl<'p> Allocator<'p> {
             live: LiveObjects::default(),
             cleared_bytes: 0,
             left_out_bytes: 0,
+            held_tables: [None; MAX_TABLE_LEVELS],
             serial: 0,
         }
     }

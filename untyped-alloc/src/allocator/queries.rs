@@ -101,9 +101,26 @@ impl<'p> Allocator<'p> {
     /// Whether trying to have a frame of 2^`size_bits` bytes is worth it: one can be had at once,
     /// or there is memory enough and some of it is kept unused, which is reclaimed then. O(log n).
     pub fn may_have_frames(&self, size_bits: u8) -> bool {
-        let unused =
-            || self.chunks.unused().is_some() || self.blocks.coalescible_for(size_bits).is_some();
-        self.has_frames(size_bits) || (self.most_frame_bytes() >> size_bits != 0 && unused())
+        let enough = || self.most_frame_bytes() >> size_bits != 0;
+        self.has_frames(size_bits) || (enough() && self.may_have_block(size_bits))
+    }
+
+    /// Whether trying to have a block of 2^`bits` bytes is worth it: there is one, or something is
+    /// kept unused. O(log n).
+    pub(crate) fn may_have_block(&self, bits: u8) -> bool {
+        self.blocks.best_fit(bits).is_some()
+            || self.chunks.unused().is_some()
+            || self.blocks.coalescible_for(bits).is_some()
+    }
+
+    /// All RAM that came in as untypeds, in bytes. O(1).
+    pub fn ram_bytes(&self) -> usize {
+        self.blocks.total_bytes()
+    }
+
+    /// RAM in free untypeds, in bytes. O(1).
+    pub fn free_block_bytes(&self) -> usize {
+        self.blocks.free_bytes()
     }
 
     /// The most bytes of frames that a request could possibly have: all RAM but the frames that are

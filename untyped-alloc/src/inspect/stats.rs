@@ -7,14 +7,15 @@ use crate::types::{Blueprint, Stats};
 impl Allocator<'_> {
     /// A snapshot. O(untypeds + chunks).
     pub fn stats(&self) -> Stats {
-        let (mut ready_bytes, mut quarantined) = (0, 0);
+        let (mut ready_bytes, mut held_bytes, mut quarantined) = (0, 0, 0);
         for chunk in self.chunks.iter() {
             let free = chunk.ready();
             let size_bits = self.sizes.size_bits(chunk.blueprint()).unwrap_or(0);
             if let Some(block) = chunk.block().filter(|block| !block.is_device()) {
                 // An unused chunk goes back as a whole, with its retired objects and the rounding.
                 let unused = chunk.live() == 0 && free != 0;
-                ready_bytes += if unused { block.bytes() } else { free << size_bits };
+                let bytes = if chunk.is_held() { &mut held_bytes } else { &mut ready_bytes };
+                *bytes += if unused { block.bytes() } else { free << size_bits };
             }
             quarantined += chunk.quarantined();
         }
@@ -29,6 +30,7 @@ impl Allocator<'_> {
             total_bytes: self.blocks.total_bytes(),
             untyped_bytes: self.blocks.free_bytes(),
             ready_bytes,
+            held_bytes,
             largest_free_bytes: if largest == 0 { 0 } else { 1 << largest },
             free_by_size,
             device_bytes: self.blocks.device_bytes(),

@@ -88,6 +88,10 @@ impl Allocator<'_> {
                 hold("an object's slot is taken", slot.bits(), !self.slot_is_free(slot))?;
             }
             hold("no chunk is kept from use", at, !chunk.is_evacuating())?;
+            let held = self.held_tables.contains(&Some(chunk));
+            hold("page tables that are held back are known", at, held == chunk.is_held())?;
+            let ready = chunk.ready() != 0 && chunk.recycles();
+            hold("where tables are held back, one is ready", at, !held || ready)?;
             let block = chunk.block();
             let backed = block.is_some_and(|block| block.state() == BlockState::Used(chunk));
             hold("a chunk's block is used by it", at, backed)?;

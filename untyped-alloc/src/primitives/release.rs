@@ -22,6 +22,10 @@ impl<'p> Allocator<'p> {
         // No object is left and their slots are empty, retired ones included.
         self.live.sub(&self.sizes, chunk.blueprint(), chunk.live());
         self.slots.free(chunk.first(), chunk.count());
+        if chunk.is_held() {
+            let level = self.held_tables.iter_mut().find(|held| **held == Some(chunk));
+            level.into_iter().for_each(|held| *held = None);
+        }
         self.chunks.remove(chunk);
         self.blocks.mark_free(block);
         if block.is_device() {

@@ -13,7 +13,7 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
-use crate::state::{Block, BlockState, Class};
+use crate::state::{Apart, Block, BlockState, Class};
 use crate::types::{Blueprint, CPtr, Error, Frames, Result};
 
 /// A piece of memory that is being emptied, until [`Allocator::end_evacuation`].
@@ -66,9 +66,10 @@ impl<'p> Allocator<'p> {
     }
 
     fn set_evacuating(&mut self, block: &'p Block<'p>, evacuating: bool) {
+        let apart = evacuating.then_some(Apart::Evacuating);
         for leaf in self.blocks.leaves_in(block) {
             if let BlockState::Used(chunk) = leaf.state() {
-                self.chunks.set_evacuating(chunk, evacuating);
+                self.chunks.set_apart(chunk, apart);
             }
         }
     }

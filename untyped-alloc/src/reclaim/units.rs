@@ -71,6 +71,7 @@ impl<'p> Allocator<'p> {
         if chunk.recycles() && chunk.blueprint() == (Blueprint::Frame { size_bits: bits }) {
             unit.now += chunk.ready();
         }
+        unit.fixed |= chunk.is_held();
         if chunk.live() != 0 {
             unit.fixed |= !self.gives_refuge(chunk) || chunk.live() != chunk.movable();
             unit.live += chunk.live();

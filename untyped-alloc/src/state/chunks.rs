@@ -14,7 +14,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree};
 
-use super::nodes::{Block, ByRoom, BySlot, Chunk};
+use super::nodes::{Apart, Block, ByRoom, BySlot, Chunk};
 use super::object_map::Class;
 use super::pool::Pool;
 use super::room::Room;
@@ -102,7 +102,7 @@ impl<'p> Chunks<'p> {
         node.serial.set(new.serial);
         node.count.set(new.count as u16);
         node.live.set(0);
-        node.evacuating.set(false);
+        node.apart.set(None);
         node.movable.set(0);
         node.objects.reset(new.count);
         self.supplies = self.supplies.wrapping_add(1);
@@ -175,9 +175,10 @@ impl<'p> Chunks<'p> {
         self.supplies
     }
 
-    /// Takes a chunk from where objects are allocated, so that it can be emptied, or puts it back.
-    pub fn set_evacuating(&mut self, chunk: &'p Chunk<'p>, evacuating: bool) {
-        chunk.evacuating.set(evacuating);
+    /// Takes a chunk from where objects are allocated, and, if it has no live one, from where memory
+    /// is taken back; or puts it there again.
+    pub fn set_apart(&mut self, chunk: &'p Chunk<'p>, apart: Option<Apart>) {
+        chunk.apart.set(apart);
         self.sort(chunk);
     }
 

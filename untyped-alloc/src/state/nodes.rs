@@ -123,6 +123,15 @@ impl<'p> Block<'p> {
     }
 }
 
+/// Why nothing is allocated from a chunk that has room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Apart {
+    /// It is to be emptied.
+    Evacuating,
+    /// It stays as it is: it is held back.
+    Held,
+}
+
 /// Objects made by one retype. Costs its 116 bytes for 256 frames: under half a byte a page.
 #[derive(Default)]
 pub struct Chunk<'p> {
@@ -136,8 +145,8 @@ pub struct Chunk<'p> {
     pub(super) live: Cell<u16>,
     /// Live objects that can be replaced by others of their kind: counted by a survey.
     pub(super) movable: Cell<u16>,
-    /// Nothing is allocated from it: it is to be emptied.
-    pub(super) evacuating: Cell<bool>,
+    /// Why nothing is allocated from it, if so.
+    pub(super) apart: Cell<Option<Apart>>,
     /// Whether a capability to one of its objects was copied for a caller.
     pub(super) told: Cell<bool>,
     /// What its place in the tree of room is sorted by. Without a class when it is not in it.
@@ -294,14 +303,19 @@ impl<'p> Chunk<'p> {
 
     /// Whether nothing is allocated from it because it is to be emptied.
     pub fn is_evacuating(&self) -> bool {
-        self.evacuating.get()
+        self.apart.get() == Some(Apart::Evacuating)
+    }
+
+    /// Whether nothing is allocated from it because it is held back.
+    pub fn is_held(&self) -> bool {
+        self.apart.get() == Some(Apart::Held)
     }
 
     /// The class it belongs to now.
     pub(super) fn classify(&self) -> Option<Class> {
-        match self.evacuating.get() {
-            true => None,
-            false => self.objects.classify(self.live() == 0),
+        match self.apart.get() {
+            Some(_) => None,
+            None => self.objects.classify(self.live() == 0),
         }
     }
 }

@@ -4,6 +4,9 @@
 /// most of one chunk, of one extent, and of the slots that one request can have.
 pub const MAX_BATCH: usize = 256;
 
+/// The most levels of paging structures that an architecture has.
+pub(crate) const MAX_TABLE_LEVELS: usize = 4;
+
 /// What an untyped is retyped into.
 ///
 /// Sizes are in bits (the logarithm of bytes, or of slots for a CNode). Paging structures are named

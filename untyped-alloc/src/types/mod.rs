@@ -21,6 +21,7 @@ mod mapping;
 mod object;
 mod stats;
 
+pub(crate) use blueprint::MAX_TABLE_LEVELS;
 pub use blueprint::{Blueprint, ObjectSizes, MAX_BATCH};
 pub use boot::{CSpaceInfo, UntypedInfo};
 pub use capability::{CPtr, CapPath};

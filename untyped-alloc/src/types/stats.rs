@@ -11,6 +11,8 @@ pub struct Stats {
     pub untyped_bytes: usize,
     /// RAM in objects that are ready to be handed out (clean or dirty frames, page tables, …).
     pub ready_bytes: usize,
+    /// RAM in page tables that are held back for when memory is out.
+    pub held_bytes: usize,
     /// The largest free untyped, 0 when there is none. Coalescing may make a larger one.
     pub largest_free_bytes: usize,
     /// Free untypeds by size: entry n counts those of 2^n bytes.

@@ -77,6 +77,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// As [`Vmm::refill`], for a step that takes memory for callers: where that becomes short, page
+    /// tables are held back first.
+    #[inline]
+    pub(crate) fn refill_to_take(&mut self) -> Result<Reserve> {
+        match self.alloc.wants_held_tables() {
+            false => self.refill(),
+            true => self.refill_and_hold(),
+        }
+    }
+
+    #[cold]
+    fn refill_and_hold(&mut self) -> Result<Reserve> {
+        for level in 1..self.geometry.levels.len() as u8 {
+            // Holding takes nodes as well.
+            let _reserve = self.refill()?;
+            self.hold_tables(level)?;
+        }
+        self.refill()
+    }
+
     /// As [`Vmm::refill`], for a step that gives memory back: where the reserve cannot be refilled,
     /// such a step may take of it what there is.
     pub(crate) fn refill_to_free(&mut self) -> Reserve {
@@ -93,6 +113,34 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.adopt(page, wanted);
         }
         Ok(Reserve::full())
+    }
+
+    /// Holds page tables of a level back, if memory becomes short, none are, and there is some: for
+    /// when there is none, and pages that are ready want tables.
+    pub(crate) fn hold_tables(&mut self, level: u8) -> Result {
+        if !self.alloc.wants_held_tables() {
+            return Ok(());
+        }
+        let count = self.most_held_tables(level);
+        Ok(self.alloc.hold_tables(&mut self.kernel, level, count)?)
+    }
+
+    /// How many page tables of a level are held back: as many as all RAM needs to be mapped in one
+    /// piece, wherever that begins (but on one of the lines between the tables above), and
+    /// [`Reserve::MOST_HELD_TABLES`] at the most.
+    fn most_held_tables(&self, level: u8) -> usize {
+        let levels = self.geometry.levels;
+        let deepest = usize::from(level) + 1 == levels.len();
+        let whole = self.alloc.ram_bytes() >> levels[usize::from(level)].span_bits();
+        let all = whole + 1 + usize::from(deepest);
+        all.next_power_of_two().min(Reserve::MOST_HELD_TABLES)
+    }
+
+    /// How many page tables will be held back, of all levels, beside those that are.
+    pub(crate) fn tables_to_hold(&self) -> usize {
+        let levels = 1..self.geometry.levels.len() as u8;
+        let wanted = levels.filter(|&level| !self.alloc.holds_tables(level));
+        wanted.map(|level| self.most_held_tables(level)).sum()
     }
 
     /// Makes a mapped page into nodes.

@@ -11,12 +11,24 @@ use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// How much can be had in pieces of 2^`bits` bytes: for the size of a page, as pages; for 2^10,
-    /// say, as objects of that size. Page tables, slots and book-keeping that come with it are not
-    /// taken off. No kernel call; O(extents of all spaces), and O(untypeds) for each piece that
-    /// compaction would give.
+    /// say, as objects of that size. Page tables that are held back, or will be, are taken off:
+    /// with them, no page that is ready is out of reach for want of a table. Page tables that are
+    /// made while there is memory, slots and book-keeping are not taken off. No kernel call;
+    /// O(extents of all spaces), and O(untypeds) for each piece that compaction would give.
     pub fn obtainable(&self, bits: u8) -> Obtainable {
         self.survey();
-        self.alloc.obtainable(bits)
+        let all = self.alloc.obtainable(bits);
+        let to_hold = self.tables_to_hold() << self.geometry.page_bits;
+        let crumbs = self.alloc.free_block_bytes().saturating_sub(all.now << bits);
+        let less = match bits <= self.geometry.page_bits {
+            true => to_hold >> bits,
+            false => usize::from(to_hold > crumbs),
+        };
+        Obtainable {
+            now: all.now.saturating_sub(less),
+            coalesced: all.coalesced.saturating_sub(less),
+            compacted: all.compacted.saturating_sub(less),
+        }
     }
 
     /// Tells the allocator of every frame that can be moved. O(extents of all spaces).

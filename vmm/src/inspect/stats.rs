@@ -99,7 +99,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             next = space.map(|space| space.id.get().number);
         }
-        Ok(self.alloc.trim(&mut self.kernel)?)
+        // They go back too, and others are made in their place if memory is short even so.
+        self.alloc.release_held_tables();
+        self.alloc.trim(&mut self.kernel)?;
+        (1..self.geometry.levels.len() as u8).try_for_each(|level| self.hold_tables(level))
     }
 
     /// Undoes what the kernel refused to undo, space by space. Nothing to do, as a rule.

@@ -61,7 +61,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: PageRange,
     ) -> Result {
         self.check_quota(space, Resource::Frames, 1)?;
-        let reserve = &mut self.refill()?;
+        let reserve = &mut self.refill_to_take()?;
         self.commit_page(reserve, space, region, page)
     }
 
@@ -147,7 +147,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let mut at = range.start();
         while at.bits() < range.end() {
-            let allocated = self.refill().and_then(|mut reserve| {
+            let allocated = self.refill_to_take().and_then(|mut reserve| {
                 self.alloc_extent(&mut reserve, space, at, range.end(), rights, cache, size)
             });
             match allocated {

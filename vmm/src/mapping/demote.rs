@@ -156,7 +156,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let size_bits = self.geometry.page_bits;
         let (mut at, end) = (large.start, large.end());
         while at.bits() < end {
-            let reserve = &mut self.refill()?;
+            let reserve = &mut self.refill_to_take()?;
             let want = (end - at.bits()) >> size_bits;
             let frames = match self
                 .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, want))?
@@ -234,7 +234,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
-        let table = self.alloc_or_prune(|alloc, kernel| alloc.alloc_table(kernel, level))?;
+        let table = self.take_table(None, level)?;
         self.alloc.free_table(table, level)?;
         let mut spare = Some(self.pools.extent(reserve)?);
         // 2. The large page goes. Until it is back, or the small ones are there, a touch faults.

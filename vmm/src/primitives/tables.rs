@@ -68,10 +68,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         let node = self.pools.table(reserve)?;
-        let way = Some((space, address));
-        let table = match self
-            .alloc_or_prune_beside(way, |alloc, kernel| alloc.alloc_table(kernel, level))
-        {
+        let table = match self.take_table(Some((space, address)), level) {
             Ok(table) => table,
             Err(error) => {
                 self.pools.tables.free(node);
@@ -88,6 +85,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut shadow = space.shadow.borrow_mut();
         shadow.insert(&self.geometry, node, level, address, table.bits());
         Ok(())
+    }
+
+    /// Takes a page table of the allocator, of those that are held back if there is no other.
+    pub(crate) fn take_table(
+        &mut self,
+        way: Option<(&'p Space<'p>, VirtAddr)>,
+        level: u8,
+    ) -> Result<CPtr> {
+        match self.alloc_or_prune_beside(way, |alloc, kernel| alloc.alloc_table(kernel, level)) {
+            Err(error) if error.blame() == Blame::Resource => {
+                self.alloc.alloc_held_table(level).ok_or(error)
+            }
+            taken => taken,
+        }
     }
 
     /// Unmaps an empty table and gives it back.

@@ -16,7 +16,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn try_allocate(&mut self, blueprint: Blueprint) -> Result<Object> {
-        let _reserve = self.refill()?;
+        let _reserve = self.refill_to_take()?;
         self.alloc_or_prune(|alloc, kernel| alloc.allocate(kernel, blueprint))
     }
 
@@ -26,7 +26,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn try_allocate_many(&mut self, blueprint: Blueprint, count: usize) -> Result<Objects> {
-        let _reserve = self.refill()?;
+        let _reserve = self.refill_to_take()?;
         self.alloc_or_prune(|alloc, kernel| alloc.allocate_many(kernel, blueprint, count))
     }
 
@@ -51,7 +51,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn try_allocate_for(&mut self, space: SpaceId, blueprint: Blueprint) -> Result<Object> {
         let node = self.space(space)?;
         self.check_quota(node, Resource::Objects, 1)?;
-        let _reserve = self.refill()?;
+        let _reserve = self.refill_to_take()?;
         let account = space.number();
         let object = self
             .alloc_or_prune(|alloc, kernel| alloc.allocate_charged(kernel, blueprint, account))?;

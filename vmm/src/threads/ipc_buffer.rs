@@ -133,7 +133,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn try_map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
-        let reserve = &mut self.refill()?;
+        let reserve = &mut self.refill_to_take()?;
         let space = self.space(space)?;
         self.check_quota(space, Resource::Frames, 1)?;
         let arena = match space.open_arena.get() {

@@ -34,10 +34,12 @@ pub struct Stats {
 
 impl Stats {
     /// Bytes of RAM that nobody uses: in free untypeds, objects that are ready to be handed out,
-    /// page tables that are kept empty, and what was mapped for book-keeping, which serves again.
+    /// page tables that are kept empty or held back, and what was mapped for book-keeping, which
+    /// serves again.
     /// How much of it can be had in pieces of one size, [`crate::Vmm::obtainable`] says.
     pub fn free_bytes(&self) -> usize {
         self.allocator.free_bytes()
+            + self.allocator.held_bytes
             + ((self.kept_tables + self.bookkeeping_frames) << self.page_bits)
     }
 }
@@ -49,9 +51,13 @@ impl fmt::Display for Stats {
         writeln!(f, "memory: {} of {} bytes free", self.free_bytes(), memory.total_bytes)?;
         writeln!(
             f,
-            "  in untypeds {}, in objects that are ready {}, in {} empty page tables and {} frames \
-             for book-keeping",
-            memory.untyped_bytes, memory.ready_bytes, self.kept_tables, self.bookkeeping_frames
+            "  in untypeds {}, in objects that are ready {}, in page tables held back {}, in {} \
+             empty page tables and {} frames for book-keeping",
+            memory.untyped_bytes,
+            memory.ready_bytes,
+            memory.held_bytes,
+            self.kept_tables,
+            self.bookkeeping_frames
         )?;
         write!(f, "  free untypeds:")?;
         let mut sizes = memory.free_by_size.iter().enumerate().filter(|(_, &count)| count != 0);

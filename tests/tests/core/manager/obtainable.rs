@@ -1,6 +1,6 @@
 //! What is said to be obtainable is asked for and given: at random states, in pieces of each size.
 //!
-//! Checks A88 and I18 of `MODEL.md`.
+//! Checks A88, A89, I18 and I19 of `MODEL.md`.
 
 use std::cell::Cell;
 
@@ -14,6 +14,9 @@ use crate::support::{Fixture, Machine, PAGE, Target, on_both};
 on_both!(
     large_pages_are_had_as_foretold,
     small_pages_are_had_as_foretold,
+    small_pages_are_had_as_foretold_where_no_table_is,
+    ready_pages_are_had_where_no_table_is_and_none_can_move,
+    page_tables_are_held_back_again,
     control_blocks_are_had_as_foretold,
 );
 
@@ -152,6 +155,140 @@ fn small_pages_are_had_as_foretold(target: Target) {
         let nodes = overhead(&host, before) != 0;
         assert!(nodes || had.now >= foretold.now, "{had:?} of {foretold:?}");
     });
+}
+
+/// A89: where nothing of the space is near, so that each level of tables is wanted, and two page
+/// tables of the lowest.
+fn small_pages_are_had_as_foretold_where_no_table_is(target: Target) {
+    at_random_states(target, &[(0x40_0000, 22)], |mut host| {
+        let own = host.own();
+        // What a history used up is not held back, and only then not.
+        let memory = host.vmm.stats().allocator;
+        if memory.held_bytes == 0 && memory.untyped_bytes < 16 * PAGE {
+            return;
+        }
+        let (before, kept) = (overhead(&host, 0), host.vmm.stats().kept_tables);
+        let foretold = host.vmm.obtainable(12);
+        let start = far(target) - PAGES / 4 * PAGE;
+        host.vmm.reserve(own, &RegionOptions::new(PAGES).at(start)).expect("room");
+        let next = Cell::new(0);
+        let had = ask_for(&mut host, |host| {
+            let page = next.replace(next.get() + 1);
+            page < PAGES && host.vmm.populate(own, start + page * PAGE, 1).is_ok()
+        });
+        // Tables are made of what is foretold while there is enough, some of them together with
+        // others; what is held back serves then.
+        let beside = ready_tables(&host) - host.vmm.stats().allocator.held_bytes / PAGE;
+        let used = had.compacted + overhead(&host, before) + beside;
+        assert!(used >= foretold.compacted, "{had:?}, {used} in all, of {foretold:?}");
+        let most = foretold.compacted + kept + 16;
+        assert!(used <= most, "{had:?}, {used} in all, of {foretold:?}");
+        if had.compacted != PAGES {
+            let left = host.vmm.obtainable(12);
+            assert_eq!(left.compacted, 0, "{left:?} left, {had:?} of {foretold:?}");
+        }
+    });
+}
+
+/// The start of a page table's span, with nothing near it.
+fn far(target: Target) -> usize {
+    match target {
+        Target::Ia32 => 0x9000_0000,
+        #[cfg(target_pointer_width = "64")]
+        Target::X86_64 => 0x3000_9000_0000,
+        #[cfg(target_pointer_width = "64")]
+        _ => 0x30_9000_0000,
+    }
+}
+
+fn memory_for_nodes(host: &Fixture<'_>) -> usize {
+    host.vmm.stats().bookkeeping_frames
+}
+
+/// Fills a machine of 2 MiB with pages of the own space, which cannot move, and gives back every
+/// third of them, in the midst of others: all untypeds are used up. How many are ready.
+fn all_in_batches(host: &mut Fixture<'_>) -> usize {
+    let own = host.own();
+    let mut regions = Vec::new();
+    for pages in [64, 1] {
+        while let Ok(region) = host.vmm.map(own, &RegionOptions::new(pages)) {
+            regions.push((region, pages));
+        }
+    }
+    for (region, pages) in regions {
+        for page in (1..pages).step_by(3) {
+            host.vmm.unmap(own, region.start().bits() + page * PAGE, 1).expect("mapped");
+        }
+    }
+    let stats = host.vmm.stats().allocator;
+    assert_eq!(stats.untyped_bytes / PAGE, 0, "all untypeds are used up");
+    host.check();
+    stats.ready_bytes / PAGE
+}
+
+/// A89: with all untypeds used up and nothing that can move, each of the pages that are ready can be
+/// mapped in a place that has no table.
+fn ready_pages_are_had_where_no_table_is_and_none_can_move(target: Target) {
+    let mut host = Fixture::new(Machine::with_ram(target, vec![(0x40_0000, 21)]).slots(13));
+    let own = host.own();
+    let ready = all_in_batches(&mut host);
+    assert!(ready > 100, "{ready} pages are ready");
+    let foretold = host.vmm.obtainable(12);
+    assert_eq!((foretold.now, foretold.compacted), (ready, ready));
+    let nodes = memory_for_nodes(&host);
+    // Over a line between two page tables.
+    let start = far(target) - ready / 2 * PAGE;
+    host.vmm.reserve(own, &RegionOptions::new(ready).at(start)).expect("room");
+    let had = (0..ready).take_while(|page| host.vmm.populate(own, start + page * PAGE, 1).is_ok());
+    let had = had.count();
+    assert_eq!(had + memory_for_nodes(&host) - nodes, ready, "of {foretold:?}");
+    assert_eq!(host.vmm.stats().moved_pages, 0, "the case is about pages that cannot move");
+    host.check();
+}
+
+/// A89: what was held back and used is held back again once there is memory; and given back with
+/// all else.
+fn page_tables_are_held_back_again(target: Target) {
+    let mut host = Fixture::new(Machine::with_ram(target, vec![(0x40_0000, 21)]).slots(13));
+    let own = host.own();
+    let all = host.vmm.stats().allocator.untyped_bytes;
+    assert_eq!(host.vmm.stats().allocator.held_bytes, 0, "there is enough");
+    all_in_batches(&mut host);
+    let held = host.vmm.stats().allocator.held_bytes;
+    assert_ne!(held, 0, "it became short");
+    // One in each span, until the tables of the lowest level are used up.
+    let span =
+        |number: usize| RegionOptions::new(1).at(far(target) + (number << target.large_bits()));
+    let mut far_away = Vec::new();
+    while let Ok(one) = host.vmm.map(own, &span(far_away.len())) {
+        far_away.push(one);
+    }
+    assert!(!far_away.is_empty(), "tables are there for them");
+    assert!(host.vmm.stats().allocator.held_bytes < held, "what is in use is not held back");
+    host.check();
+    // One after the other is given back: with the first batch that is empty there is memory, and
+    // the page that is mapped next takes of it what is left by the tables.
+    let (mut at, mut again) = (0, false);
+    while let Some(info) = host.vmm.next_region(own, at).expect("a space") {
+        at = info.range.end();
+        if info.kind != vmm::Kind::Memory {
+            continue;
+        }
+        host.vmm.release(info.id).expect("a region");
+        host.check();
+        if !again {
+            let one = host.vmm.map(own, &span(far_away.len()));
+            again = host.vmm.stats().allocator.held_bytes >= held;
+            one.into_iter().for_each(|one| host.vmm.release(one).expect("a region"));
+        }
+    }
+    assert!(again, "they are held back while others have memory");
+    host.vmm.trim().expect("no call is refused");
+    host.check();
+    let end = host.vmm.stats();
+    assert_eq!(end.allocator.held_bytes, 0, "there is enough again");
+    let nodes = end.bookkeeping_frames * PAGE;
+    assert_eq!(end.allocator.untyped_bytes + nodes, all, "all came back");
 }
 
 /// Page tables that were made together with others, and are ready.
