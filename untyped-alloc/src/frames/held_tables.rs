@@ -9,14 +9,21 @@ use crate::kernel::Kernel;
 use crate::state::{Apart, Class};
 use crate::types::{Blame, Blueprint, CPtr, Result};
 
+/// Where fewer bytes than these, or than a sixteenth of all RAM, are in free untypeds, paging
+/// structures are held back: more than a batch of frames takes (1 MiB). With less than 8 MiB of RAM
+/// where half of it is in use.
+const LEAST_FREE: usize = 4 << 20;
+
 impl Allocator<'_> {
     /// Whether paging structures are to be held back now: there is a level (but for the root's) of
-    /// which none are, and no more than half of all RAM is in free untypeds. So no one request
-    /// takes all that is left before they are. O(1).
+    /// which none are, and little is left in free untypeds, but more than one step takes that maps
+    /// pages. O(1).
     #[inline(always)]
     pub fn wants_held_tables(&self) -> bool {
+        let (free, all) = (self.blocks.free_bytes(), self.blocks.total_bytes());
         let levels = 1..usize::from(self.sizes.table_levels);
-        self.blocks.free_bytes() <= self.blocks.total_bytes() / 2
+        free <= all / 2
+            && free <= LEAST_FREE.max(all / 16)
             && self.held_tables[levels].iter().any(Option::is_none)
     }
 

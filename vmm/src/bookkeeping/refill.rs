@@ -115,12 +115,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Reserve::full())
     }
 
-    /// Holds page tables of a level back, if memory becomes short, none are, and there is some: for
-    /// when there is none, and pages that are ready want tables.
+    /// Holds page tables of a level back, if none are and there is memory: for when there is none,
+    /// and pages that are ready want tables.
     pub(crate) fn hold_tables(&mut self, level: u8) -> Result {
-        if !self.alloc.wants_held_tables() {
-            return Ok(());
-        }
         let count = self.most_held_tables(level);
         Ok(self.alloc.hold_tables(&mut self.kernel, level, count)?)
     }

@@ -102,7 +102,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // They go back too, and others are made in their place if memory is short even so.
         self.alloc.release_held_tables();
         self.alloc.trim(&mut self.kernel)?;
-        (1..self.geometry.levels.len() as u8).try_for_each(|level| self.hold_tables(level))
+        match self.alloc.wants_held_tables() {
+            true => {
+                let mut levels = 1..self.geometry.levels.len() as u8;
+                levels.try_for_each(|level| self.hold_tables(level))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Undoes what the kernel refused to undo, space by space. Nothing to do, as a rule.
