@@ -27,6 +27,13 @@ impl Allocator<'_> {
             && self.held_tables[levels].iter().any(Option::is_none)
     }
 
+    /// Whether paging structures are held back although there is more than twice as much in free
+    /// untypeds as where holding began. O(1).
+    pub fn holds_tables_in_plenty(&self) -> bool {
+        let (free, all) = (self.blocks.free_bytes(), self.blocks.total_bytes());
+        free > 2 * LEAST_FREE.max(all / 16) && self.held_tables.iter().any(Option::is_some)
+    }
+
     /// Whether any paging structures of a level are held back. O(1).
     pub fn holds_tables(&self, level: u8) -> bool {
         self.held_tables[usize::from(level)].is_some()

@@ -93,6 +93,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         way: Option<(&'p Space<'p>, VirtAddr)>,
         level: u8,
     ) -> Result<CPtr> {
+        if self.alloc.holds_tables_in_plenty() {
+            // They are the next to be taken.
+            self.alloc.release_held_tables();
+        }
         match self.alloc_or_prune_beside(way, |alloc, kernel| alloc.alloc_table(kernel, level)) {
             Err(error) if error.blame() == Blame::Resource => {
                 self.alloc.alloc_held_table(level).ok_or(error)
