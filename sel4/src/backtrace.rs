@@ -22,7 +22,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::arch::frames::{frame_pointer, stack_pointer, FRAME_IN_SYSCALL};
-use crate::{UserContext, Word, WORD_SIZE};
+use crate::{FrameObjectType, UserContext, Word, WORD_SIZE};
 
 /// The most callers that are named.
 const MOST: usize = 24;
@@ -31,9 +31,12 @@ const WORD_BYTES: usize = WORD_SIZE / 8;
 const STACK_BYTES: usize = 16 << 20;
 /// Of how many threads the first frame is remembered.
 const THREADS: usize = 64;
+/// Stacks that share a page share an entry, too.
+const PAGE_BYTES: usize = 1 << FrameObjectType::GRANULE.bits();
 
-/// The addresses of the first frames, each where a table of pages has its page. A thread whose entry
-/// another took has a shorter backtrace, or none.
+/// The addresses of the first frames, a page's each: stacks have pages of their own. The program's
+/// first thread is the first to come, and keeps its entry. Of more threads than there are entries
+/// some are forgotten: these have a shorter backtrace, or none.
 static FIRST_FRAMES: [AtomicUsize; THREADS] = [const { AtomicUsize::new(0) }; THREADS];
 
 /// Makes the calling function the one at which backtraces of the calling thread end: to be called in
@@ -44,7 +47,22 @@ pub fn begin_backtraces() {
     let (frame, stack) = (frame_pointer() as usize, stack_pointer() as usize);
     // In a program without frame pointers the register holds anything.
     if frame % WORD_BYTES == 0 && (stack..stack.saturating_add(STACK_BYTES)).contains(&frame) {
-        FIRST_FRAMES[(frame >> 12) % THREADS].store(frame, Ordering::Relaxed);
+        remember(frame);
+    }
+}
+
+/// Puts a first frame where one of its page is, or where none is yet; if there is no such place, in
+/// another's.
+#[inline(never)]
+fn remember(frame: usize) {
+    let is_free = |entry: usize| entry == 0 || entry / PAGE_BYTES == frame / PAGE_BYTES;
+    let taken = FIRST_FRAMES.iter().any(|entry| {
+        let replace = |first| is_free(first).then_some(frame);
+        entry.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace).is_ok()
+    });
+    if !taken {
+        let other = 1 + frame / PAGE_BYTES % (THREADS - 1);
+        FIRST_FRAMES[other].store(frame, Ordering::Relaxed);
     }
 }
 
