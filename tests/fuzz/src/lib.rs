@@ -9,6 +9,8 @@
 //! | [`addresses`] | addresses and ranges, against arithmetic in 128 bits |
 //! | [`slots_state`] | the allocator's slots by themselves, against one state for each slot |
 //!
+//! [`bytes`] is how an input is read, [`machine`] what it runs on.
+//!
 //! `qemu-scripts/fuzz.sh` builds and runs them. A finding is a panic; the fuzzer leaves the input
 //! in a file, and the target repeats it when it is given that file.
 #![forbid(unsafe_code)]

@@ -13,6 +13,7 @@
 //! | `client_threads` | further threads of a program |
 //! | `server_interface` | what the manager offers to whoever writes a server |
 //! | `refusals` | every kernel call refused in turn: all comes back |
+//! | `world` | what the others stand on: a service, clients, what they ask |
 //! | `random` | random and mutated messages: no panic, nothing broken, nobody else's memory touched |
 
 #[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it

@@ -5,6 +5,7 @@
 //!   context.rs   what a test has to work with: the manager, scratch memory and slots, threads
 //!   table.rs     what a test is, and the macro for a module's table of them
 //!   probe.rs     memory accesses at known instructions
+//!   arch/        programs of a few instructions, for each architecture
 //!
 //!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs signal.rs fault.rs
 //!                   io_port.rs

@@ -9,8 +9,10 @@
 //! ```
 //!
 //! Tables, quotas, slots, nodes, badges and numbers are short by the input's choice, and kernel
-//! calls fail. Every sequence of bytes is a history. What is checked after each step is in
-//! `check.rs`; at the end all clients end, and nothing may be left.
+//! calls fail. Every sequence of bytes is a history. What a client knows is in `world.rs`, what may
+//! come next in `steps.rs` and `decode.rs`, what the server does in `messages.rs` and `queue.rs`,
+//! what is checked after each step in `check.rs`; at the end all clients end, and nothing may be
+//! left.
 
 mod check;
 mod decode;

@@ -122,6 +122,22 @@ impl Stress {
         self.over
     }
 
+    /// Makes steps: between `least` and `most` of them, by chance, unless the run is over before.
+    pub fn repeat(
+        &mut self,
+        least: usize,
+        most: usize,
+        mut step: impl FnMut(&mut Stress) -> Outcome,
+    ) -> Outcome {
+        for _ in 0..self.random.within(least, most) {
+            if self.is_over() {
+                break;
+            }
+            step(self)?;
+        }
+        Ok(())
+    }
+
     /// Does a request that is right: it must be done, or refused because something is short.
     pub fn attempt<T>(
         &mut self,

@@ -10,13 +10,7 @@ use crate::model::{Area, Page, MAX_AREAS};
 
 /// A few dozen steps.
 pub fn run(stress: &mut Stress) -> Outcome {
-    for _ in 0..stress.random.within(16, 128) {
-        if stress.is_over() {
-            break;
-        }
-        step(stress)?;
-    }
-    Ok(())
+    stress.repeat(16, 128, step)
 }
 
 fn step(stress: &mut Stress) -> Outcome {

@@ -10,18 +10,12 @@ use crate::model::MAX_SPACES;
 
 /// A few spaces, with areas in them.
 pub fn run(stress: &mut Stress) -> Outcome {
-    for _ in 0..stress.random.within(4, 32) {
-        if stress.is_over() {
-            break;
-        }
-        match stress.random.below(5) {
-            0..=1 => create(stress)?,
-            2 => destroy(stress)?,
-            3 => churn::make_area(stress)?,
-            _ => create_and_destroy(stress)?,
-        }
-    }
-    Ok(())
+    stress.repeat(4, 32, |stress| match stress.random.below(5) {
+        0..=1 => create(stress),
+        2 => destroy(stress),
+        3 => churn::make_area(stress),
+        _ => create_and_destroy(stress),
+    })
 }
 
 /// Makes a space, or destroys one where there are enough.

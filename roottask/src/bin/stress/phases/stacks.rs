@@ -45,13 +45,7 @@ enum State {
 
 /// A few threads dig, in our own space or another.
 pub fn run(stress: &mut Stress) -> Outcome {
-    for _ in 0..stress.random.within(1, 4) {
-        if stress.is_over() {
-            break;
-        }
-        dig(stress)?;
-    }
-    Ok(())
+    stress.repeat(1, 4, dig)
 }
 
 fn dig(stress: &mut Stress) -> Outcome {

@@ -25,13 +25,7 @@ use reshape::{move_area, split, split_and_merge};
 
 /// A hundred or so steps.
 pub fn run(stress: &mut Stress) -> Outcome {
-    for _ in 0..stress.random.within(32, 256) {
-        if stress.is_over() {
-            break;
-        }
-        step(stress)?;
-    }
-    Ok(())
+    stress.repeat(32, 256, step)
 }
 
 fn step(stress: &mut Stress) -> Outcome {

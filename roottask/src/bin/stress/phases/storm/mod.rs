@@ -61,13 +61,7 @@ enum Shortage {
 
 /// A storm or two.
 pub fn run(stress: &mut Stress) -> Outcome {
-    for _ in 0..stress.random.within(1, 3) {
-        if stress.is_over() {
-            break;
-        }
-        storm(stress)?;
-    }
-    Ok(())
+    stress.repeat(1, 3, storm)
 }
 
 fn storm(stress: &mut Stress) -> Outcome {
