@@ -83,6 +83,16 @@ impl<'p> Service<'p> {
         Ok(Some(reply))
     }
 
+    /// Whether [`Service::next_deferred`] may have something to do: after most messages there is
+    /// nothing, and this says so without a call.
+    #[inline]
+    pub fn has_deferred(&self) -> bool {
+        self.reply_sent.is_some()
+            || self.ended.is_some()
+            || self.dying.is_some()
+            || self.ready.is_some()
+    }
+
     /// What is to be done now for others than the client whose message was answered last: to be
     /// asked after every message, fault and piece of work, until there is nothing.
     ///

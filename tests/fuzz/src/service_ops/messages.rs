@@ -52,9 +52,13 @@ impl World<'_> {
     /// Does what is due for others, as a server does.
     pub fn settle(&mut self) {
         for _ in 0..500 {
+            let has = self.service.has_deferred();
             match self.service.next_deferred(&mut self.host.vmm) {
                 Ok(None) => return,
-                Ok(Some(due)) => self.deferred(due),
+                Ok(Some(due)) => {
+                    assert!(has, "a server would not have asked: {due:?}");
+                    self.deferred(due);
+                }
                 Err(error) => panic!("no call is refused: {error:?}"),
             }
         }

@@ -123,7 +123,9 @@ impl Storm {
     /// What a server does for others.
     pub fn settle_deferred(&mut self) {
         loop {
+            let has = self.world.service.has_deferred();
             let next = self.world.service.next_deferred(&mut self.world.fixture.vmm).unwrap();
+            assert!(has || next.is_none(), "a server would not have asked: {next:?}");
             let Some(due) = next else { break };
             match due {
                 Deferred::Answer { message: None, .. } => self.paged[0] += 1,

@@ -90,7 +90,16 @@ impl Server {
     }
 
     /// Does what was deferred, for others than the one whose message came.
+    #[inline(always)]
     fn settle_deferred(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
+        match self.service.has_deferred() {
+            true => self.settle_all_deferred(vmm),
+            false => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn settle_all_deferred(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
         while let Some(deferred) = self.service.next_deferred(vmm)? {
             match deferred {
                 Deferred::Answer { slot, message } => {
