@@ -7,7 +7,7 @@
 SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$SCRIPTS")
 BUILD=$ROOT/build
-# What draws the plots of a report, and what shows a stress run on a terminal; what is to be there.
+# What makes a report, and what shows a stress run on a terminal; what is to be there.
 REPORT_PYTHON=$BUILD/report/python REPORT_WANTS=$SCRIPTS/report/requirements.txt
 LIVE_PYTHON=$BUILD/live/python LIVE_WANTS=$SCRIPTS/live-requirements.txt
 # Debian's Rust, unpacked; used where the installed Rust has no core library for the target.

@@ -18,7 +18,7 @@ Options:
   --arch ARCH  for ia32 or x86_64 (default: ia32)
   --tests      also what the tests call: rustfmt, clippy, a debugger, a browser (Chromium), and --report's and --live's
   --debugger   also gdb
-  --report     also what draws the plots of a stress report (matplotlib, with pip, below build/)
+  --report     also what makes a stress report (matplotlib, Jinja2, with pip, below build/)
   --live       also what shows a stress run on a terminal (rich, with pip, below build/)
 
 Environment:
@@ -62,7 +62,7 @@ find_missing_packages() {
 # Whether this is what set-up was asked for.
 wants_one_of() { [[ " $* " == *" $WANTED "* ]]; }
 
-# Whether the packages that draw a report's plots, or show a stress run, are wanted and not there yet.
+# Whether the packages that make a report, or show a stress run, are wanted and not there yet.
 wants_report_python() {
     wants_one_of --tests --report && ! cmp -s "$REPORT_WANTS" "$REPORT_PYTHON/requirements.txt"
 }
@@ -174,7 +174,7 @@ main() {
     find_target_rust
     ! wants_one_of --tests || find_rust_tools
     ! wants_report_python ||
-        install_python "what draws the plots of a report (matplotlib)" "$REPORT_WANTS" "$REPORT_PYTHON"
+        install_python "what makes a report (matplotlib, Jinja2)" "$REPORT_WANTS" "$REPORT_PYTHON"
     ! wants_live_python ||
         install_python "what shows a stress run on a terminal (rich)" "$LIVE_WANTS" "$LIVE_PYTHON"
     fetch_crates

@@ -58,6 +58,16 @@ def readable(text):
     return Path(text)
 
 
+def earlier_run(text):
+    """A type of options: what --data kept of a run."""
+    path = readable(text)
+    try:
+        stress_data.load(path)
+    except (OSError, ValueError) as error:
+        options.refuse(f"{error}: it takes what --data kept of a run")
+    return path
+
+
 def make_parser():
     """All options."""
     parser = options.Parser(SCRIPT, description=DESCRIPTION, usage=f"{SCRIPT} [ELF] [options]", epilog=EPILOG)
@@ -81,6 +91,8 @@ def make_parser():
         help="keep there what a report is made of, as it comes (default: beside the report, .jsonl)")
     add("--from", metavar="FILE", type=readable, dest="source",
         help="run nothing: make the report of what --data kept")
+    add("--compare", metavar="FILE", type=earlier_run,
+        help="show in the report what changed since the run of which --data kept FILE")
     add("--bench", metavar="FILE", type=readable,
         help="show this result of bench.sh (--json or --save) in the report (default: the saved one)")
     shown = parser.add_mutually_exclusive_group()
@@ -100,6 +112,8 @@ def parse(words):
     wanted = parser.parse_args(words)
     if wanted.source and not wanted.report:
         parser.error("--from wants --report FILE")
+    if wanted.compare and not wanted.report:
+        parser.error("--compare wants --report FILE")
     if wanted.report and not wanted.data:
         wanted.data = wanted.report.with_suffix(".jsonl")
     if wanted.live is None:
@@ -175,7 +189,8 @@ def write_report(wanted):
     environment = {**os.environ, "PYTHONPATH": str(folder / "python"), "MPLCONFIGDIR": str(folder / "matplotlib")}
     code = toolchain.attend(
         [sys.executable, "-B", str(toolchain.SCRIPTS / "report" / "page.py"), "--data", str(wanted.data),
-         "--bench", str(wanted.bench), "--output", str(wanted.report)], env=environment)
+         "--bench", str(wanted.bench), *(["--compare", str(wanted.compare)] if wanted.compare else []),
+         "--output", str(wanted.report)], env=environment)
     if code:
         raise interrupts.Failed(f"no report was written: {how_to_report(wanted)}")
     interrupts.tell(SCRIPT, f"report: {wanted.report}")

@@ -17,7 +17,7 @@ class Account:
     """What was told, in memory and, if a path is given, in a file that is written line by line."""
 
     def __init__(self, path=None, **about):
-        self.data = {"samples": [], "maps": {}, "operations": [], "balance": [], "done": 0}
+        self.data = {"samples": [], "maps": {}, "operations": [], "phases": [], "balance": [], "done": 0}
         self.path, self.file, self.start = path, None, None
         if path:
             self.file = open(path, "w", encoding="utf-8")
@@ -66,6 +66,8 @@ def note(data, told):
         data["maps"][told["map"]] = told
     elif "operation" in told:
         data["operations"].append(told)
+    elif "of_phase" in told:
+        data["phases"].append(told)
     elif "balance" in told:
         data["balance"].append(told["balance"])
     elif "progress" in told:
@@ -76,8 +78,8 @@ def note(data, told):
 
 def load(path):
     """The data of a file. Raises ValueError if it is none; a last line that was cut short is left out."""
-    data = {"samples": [], "maps": {}, "operations": [], "balance": [], "done": 0, "calls": {}, "about": [],
-            "status": None, "end": "", "repeat": "", "seed": 0}
+    data = {"samples": [], "maps": {}, "operations": [], "phases": [], "balance": [], "done": 0, "calls": {},
+            "about": [], "status": None, "end": "", "repeat": "", "seed": 0}
     with open(path, encoding="utf-8") as file:
         lines = file.read().split("\n")
     for at, line in enumerate(lines):

@@ -325,6 +325,11 @@ class Ended(StressTest):
 class CommandLine(StressTest):
     """Mistakes are refused, in a sentence, before anything is done."""
 
+    def earlier(self):
+        """What is kept of a run."""
+        self.data.write_text('{"run":{}}\n{"sample":[0]}\n', encoding="utf-8")
+        return self.data
+
     def test_mistakes(self):
         for words, said in (
             (["--seconds", "0"], "--seconds: 0 is too small: it takes a whole number from 1 on"),
@@ -338,6 +343,10 @@ class CommandLine(StressTest):
             (["--report", "/nonexistent/report.html"], "--report: cannot write /nonexistent/report.html"),
             (["--from", "/nonexistent"], "--from: cannot read /nonexistent"),
             (["--from", "/dev/null"], "--from wants --report FILE"),
+            (["--compare", "/nonexistent"], "--compare: cannot read /nonexistent: it takes the path of a file"),
+            (["--compare", "/dev/null"], "--compare: /dev/null: the run ended before there was anything to report: "
+                                         "it takes what --data kept of a run"),
+            (["--compare", str(self.earlier())], "--compare wants --report FILE"),
             (["--report", str(self.folder / "r.jsonl"), "--data", str(self.folder / "r.jsonl")], "the same file"),
             (["bogus"], "cannot read bogus"),
             (["/bin/sh"], "is no ELF file for ia32"),

@@ -7,6 +7,10 @@ SAMPLE = (
 )
 
 
+# What is not known of a cost: the largest part of itself that a bucket is wide (measure/histogram.rs).
+BUCKET = 1 / 8
+
+
 def series(data):
     """For each field of the samples the list of its values."""
     samples = data["samples"]
@@ -73,3 +77,81 @@ def in_bytes(count):
 def plural(count, noun):
     """1 page, 2 pages."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def phases(data):
+    """Names of the phases in the order in which they first came, with the spans of operations of each."""
+    of, spans = series(data), {}
+    at, names = of["operation"], of["phase"]
+    for index, name in enumerate(names[:-1]):
+        one = spans.setdefault(name, [])
+        if one and one[-1][1] == at[index]:
+            one[-1] = (one[-1][0], at[index + 1])
+        else:
+            one.append((at[index], at[index + 1]))
+    spans.setdefault(names[-1], [])
+    return spans
+
+
+def rates(data, parts=120):
+    """Operations a second, each over about so large a part of the run: pairs of an operation and a rate."""
+    at, passed = series(data)["operation"], seconds(data)
+    least, first, found = (at[-1] - at[0]) / parts, 0, []
+    for index in range(1, len(at)):
+        if at[index] - at[first] >= least and passed[index] > passed[first]:
+            found.append((at[index], (at[index] - at[first]) / (passed[index] - passed[first])))
+            first = index
+    return found
+
+
+def by_phase(data):
+    """What operations of each phase cost, in the shape of those of a kind."""
+    return [
+        {"operation": one["of_phase"], "costs": one["costs"], "worst": one["costs"][-1][1] - 1}
+        for one in data["phases"]
+    ]
+
+
+def compared(data, earlier):
+    """What of two runs can be held beside each other: rows of a name, the two numbers, and how they are written."""
+    rows = []
+
+    def add(name, measure, written):
+        values = [measure(one) for one in (earlier, data)]
+        if None not in values:
+            rows.append((name, *values, written))
+
+    def done(one):
+        return max(one["done"], 1)
+
+    whole = "{:,.0f}".format
+    add("operations", lambda one: one["done"], whole)
+    add("operations a second", lambda one: one["done"] / seconds(one)[-1] if seconds(one)[-1] else None, whole)
+    add("kernel calls for each operation", lambda one: kernel_calls(one) / done(one), "{:,.2f}".format)
+    add("faults for each 1,000 operations", lambda one: 1000 * series(one)["faults"][-1] / done(one), "{:,.1f}".format)
+    add("least free memory", lambda one: least_free(one)[0], in_bytes)
+    add("most pages mapped", lambda one: max(series(one)["pages"]), whole)
+    add("fragmentation, median", lambda one: sorted(series(one)["permille"])[len(one["samples"]) // 2] / 10,
+        "{:,.1f} %".format)
+    return rows
+
+
+def compared_costs(data, earlier):
+    """For each kind of operation of both runs its name, and medians and 99th percentiles, the earlier one's first.
+
+    None where costs are not in the same unit.
+    """
+    if data["run"]["unit"] != earlier["run"]["unit"]:
+        return None
+    before = {one["operation"]: one for one in earlier["operations"]}
+    return [
+        (one["operation"], *(quantile(of, share) for share in (0.5, 0.99) for of in (before[one["operation"]], one)))
+        for one in data["operations"] if one["operation"] in before
+    ]
+
+
+def different_settings(data, earlier):
+    """What was set otherwise: names with the earlier value and this one's."""
+    before, now = dict(earlier["about"]), dict(data["about"])
+    return [(name, before.get(name, "–"), now.get(name, "–"))
+            for name in {**before, **now} if name != "date" and before.get(name) != now.get(name)]

@@ -34,7 +34,7 @@ function textElements() {
   const found = new Set();
   while (walker.nextNode()) {
     const parent = walker.currentNode.parentElement;
-    if (walker.currentNode.data.trim() && !parent.closest("defs, style")) found.add(parent);
+    if (walker.currentNode.data.trim() && !parent.closest("defs, style, script, title, #told")) found.add(parent);
   }
   return [...found];
 }
@@ -72,11 +72,18 @@ function faintMarks() {
   return faults;
 }
 
-function missingPlots(ids, maps) {
+// The drawings of plots that this window shows.
+function shownPlots() {
+  return [...document.querySelectorAll("svg.plot")].filter((plot) => plot.getBoundingClientRect().width > 0);
+}
+
+function missingPlots(names, maps) {
   const faults = [];
-  for (const id of ids) {
-    const plot = document.getElementById(id), box = plot?.getBoundingClientRect();
-    if (!plot || box.width < 300 || box.height < 150) faults.push(`${id}: not there, or too small`);
+  for (const name of names) {
+    const id = `plot-${name}`, of = shownPlots().filter((plot) => plot.id.startsWith(`${id}-`)), plot = of[0];
+    const box = plot?.getBoundingClientRect();
+    if (of.length !== 1) faults.push(`${id}: ${of.length} drawings are shown`);
+    else if (box.width < 0.8 * plot.parentElement.clientWidth || box.height < 150) faults.push(`${id}: too small`);
     else if (plot.querySelectorAll("path, use").length < 20) faults.push(`${id}: hardly anything in it`);
   }
   const drawn = [...document.querySelectorAll("svg.map")].filter((map) => {
@@ -85,6 +92,37 @@ function missingPlots(ids, maps) {
   });
   if (drawn.length !== maps) faults.push(`${drawn.length} maps are drawn, and should be ${maps}`);
   return faults;
+}
+
+// Letters of the plots that are too small to read: they are drawn in units of the plot.
+function smallLetters() {
+  const faults = [];
+  for (const text of shownPlots().flatMap((plot) => [...plot.querySelectorAll("text")])) {
+    const { a, b } = text.getScreenCTM();
+    const size = Math.hypot(a, b) * parseFloat(getComputedStyle(text).fontSize);
+    if (size < 6.9) faults.push(`${text.textContent}: ${size.toFixed(1)} px`);
+  }
+  return faults;
+}
+
+// First cells of rows that have as many lines as words.
+function brokenCells() {
+  const faults = [];
+  for (const cell of document.querySelectorAll("tr > :first-child")) {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const tops = [...range.getClientRects()].filter((box) => box.width > 1).map((box) => box.top);
+    const lines = tops.sort((a, b) => a - b).filter((top, at) => at === 0 || top - tops[at - 1] > 8).length;
+    const words = cell.innerText.trim().split(/\s+/).length;
+    if (words > 2 && lines >= words) faults.push(`${cell.innerText}: ${lines} lines`);
+  }
+  return faults;
+}
+
+// Tables that are wider than their place, and move within it.
+function movedTables() {
+  return [...document.querySelectorAll(".wide")].filter(
+    (wide) => wide.scrollWidth > wide.clientWidth && getComputedStyle(wide).overflowX === "auto").length;
 }
 
 function overflowing() {
@@ -101,5 +139,5 @@ function overflowing() {
 // The cells of a table, row by row, without its head.
 function tableOf(section) {
   const rows = document.querySelectorAll(`#${section} tbody tr`);
-  return [...rows].map((row) => [...row.cells].map((cell) => cell.innerText.trim()));
+  return [...rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
 }

@@ -1,5 +1,6 @@
 """Physical memory as a drawing: rows of squares, each in the colour of what it is used for most."""
 
+from html import escape
 from itertools import groupby
 
 # What the guest's letters mean, in the order of the legend.
@@ -26,13 +27,15 @@ def colour_class(letter):
     return f"use-{ord(letter)}"
 
 
-def row_of(squares, top):
-    """The rectangles of one row, one for each run of equal squares."""
+def row_of(squares, top, address, square_bytes):
+    """The rectangles of one row, one for each run of equal squares, with what they stand for as titles."""
     column = 0
     for letter, run in groupby(squares):
         width = len(list(run))
-        x = MARGIN + column * SIDE
-        yield f'<rect class="{colour_class(letter)}" x="{x}" y="{top}" width="{width * SIDE}" height="{SIDE - 1}"/>'
+        x, start = MARGIN + column * SIDE, address + column * square_bytes
+        title = f"0x{start:08x} to 0x{start + width * square_bytes:08x}: mostly {escape(USES.get(letter, letter))}"
+        yield (f'<rect class="{colour_class(letter)}" x="{x}" y="{top}" width="{width * SIDE}" '
+               f'height="{SIDE - 1}"><title>{title}</title></rect>')
         column += width
 
 
@@ -46,11 +49,11 @@ def draw(name, told):
         if number % 4 == 0:
             address = f"{number * bytes_of_row / (1 << 20):g} MiB"
             shapes.append(f'<text x="{MARGIN - 6}" y="{top + SIDE}" text-anchor="end">{address}</text>')
-        shapes.extend(row_of(row, top))
+        shapes.extend(row_of(row, top, number * bytes_of_row, told["square_bytes"]))
     width, height = MARGIN + COLUMNS * SIDE, len(rows) * SIDE
     # Gaps between the squares: one line down for each column.
     gaps = "".join(f"M{MARGIN + column * SIDE - 0.5} 0v{height}" for column in range(1, COLUMNS + 1))
-    shapes.append(f'<path d="{gaps}"/>')
+    shapes.append(f'<path d="{gaps}" pointer-events="none"/>')
     return (
         f'<svg class="map" role="img" aria-label="Physical memory, {name}" viewBox="0 -3 {width} {height + 6}">'
         + "".join(shapes) + "</svg>"

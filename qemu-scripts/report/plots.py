@@ -6,6 +6,7 @@ result, so that one drawing serves in light and in dark.
 
 import io
 import re
+from html import escape
 
 import matplotlib
 
@@ -13,11 +14,14 @@ matplotlib.use("svg")
 
 from matplotlib import pyplot
 from matplotlib.collections import PolyCollection
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import blended_transform_factory
 
 import figures
 
-NAMES = ("ink", "soft", "line", "paper", "free", "ready", "largest", "cost", "median", "worst", "limit")
+NAMES = ("ink", "soft", "line", "paper", "free", "ready", "largest", "cost", "median", "worst", "limit", "phase",
+         "ready-line")
 STANDS_FOR = {name: f"#0102{number:02x}" for number, name in enumerate(NAMES, 1)}
 C = STANDS_FOR
 
@@ -43,9 +47,6 @@ matplotlib.rcParams.update({
     "legend.fontsize": 9,
 })
 
-MIB = 1 << 20
-
-
 def themed(svg, name):
     """The svg element alone, its colours variables, its ids its own, its letters the page's."""
     svg = svg[svg.index("<svg"):]
@@ -57,74 +58,47 @@ def themed(svg, name):
     return svg
 
 
-def finish(figure, name, label):
-    """Draws a figure."""
+class Size:
+    """A drawing for wide windows and one for narrow ones, in which letters are as large."""
+
+    def __init__(self, name, width, legend):
+        self.name, self.width, self.legend = name, width, legend
+
+    @property
+    def narrow(self):
+        return self.name == "narrow"
+
+
+# The width in inches of 72 CSS pixels at least, and how many entries of a legend stand beside each other.
+SIZES = (Size("wide", 8.4, 4), Size("narrow", 4.0, 2))
+
+
+def each_size(draw):
+    """The drawings of a plot, of which the page shows the one for its window."""
+    return "".join(draw(size) for size in SIZES)
+
+
+def finish(figure, name, label, size, hits):
+    """Draws a figure; `hits` are the texts that stand for its parts under the pointer."""
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.05,
                    metadata={"Date": None})
     pyplot.close(figure)
-    svg = themed(target.getvalue(), name)
-    return svg.replace("<svg ", f'<svg class="plot" id="plot-{name}" role="img" aria-label="{label}" ', 1)
+    svg = themed(target.getvalue(), f"{name}-{size.name}")
+    for number, text in enumerate(hits):
+        part = f'<g id="{name}-{size.name}-hit-{number}">'
+        svg = svg.replace(part, f'{part[:-1]} class="hit"><title>{escape(text)}</title>', 1)
+    size_class = f'class="plot for-{size.name}" id="plot-{name}-{size.name}"'
+    return svg.replace("<svg ", f'<svg {size_class} role="img" aria-label="{escape(label)}" ', 1)
 
 
-def spans(flags):
-    """The runs of true values, as pairs of the first and the one behind the last."""
-    edges = [at for at in range(len(flags) + 1)
-             if (at < len(flags) and flags[at]) != (at > 0 and flags[at - 1])]
-    return zip(edges[::2], edges[1::2])
-
-
-def history(data):
-    """Free memory, fragmentation and mapped pages, over operations and seconds."""
-    of = figures.series(data)
-    at = of["operation"]
-    matplotlib.rcParams["svg.hashsalt"] = "history"
-    figure, (memory, fragments, pages) = pyplot.subplots(
-        3, 1, sharex=True, figsize=(8.4, 6.6), height_ratios=(3, 1.3, 1.3), layout="constrained"
-    )
-    untyped, free = ([value / MIB for value in of[key]] for key in ("untyped", "free"))
-    memory.fill_between(at, 0, untyped, color=C["free"], linewidth=0, label="free untypeds")
-    memory.fill_between(at, untyped, free, color=C["ready"], linewidth=0, label="made, not handed out")
-    memory.plot(at, free, color=C["ink"], linewidth=0.9, label="all that is free")
-    memory.plot(at, [value / MIB for value in of["largest"]], color=C["largest"], linewidth=1.2,
-                label="largest free untyped")
-    memory.set_ylabel("MiB")
-    memory.set_ylim(0, max(free) * 1.02)
-    memory.legend(loc="lower left", bbox_to_anchor=(0, 1.13), ncols=4, borderaxespad=0)
-    fragments.plot(at, [value / 10 for value in of["permille"]], color=C["largest"], linewidth=1.1)
-    fragments.set_ylim(0, 103)
-    fragments.set_ylabel("fragmen-\ntation, %")
-    pages.plot(at, of["pages"], color=C["cost"], linewidth=1.1)
-    pages.set_ylim(0)
-    pages.set_ylabel("pages\nmapped")
-    pages.set_xlabel("operations")
-    pages.set_xlim(0, max(at[-1], 1))
-    for axis in (pages.xaxis, pages.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    for plot in (memory, fragments, pages):
-        for first, behind in spans([phase == "fill" for phase in of["phase"]]):
-            plot.axvspan(at[first], at[min(behind, len(at) - 1)], color=C["soft"], alpha=0.18, linewidth=0)
-    show_seconds(memory, at, figures.seconds(data))
-    return finish(figure, "history", "Free memory, fragmentation and mapped pages over the run")
-
-
-def show_seconds(plot, at, seconds):
-    """A scale of seconds above: operations do not all take as long."""
-    above = plot.secondary_xaxis("top")
-    step = next(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 1e9)
-                if seconds[-1] / step <= 8)
-    ticks, labels, following, apart = [], [], 0.0, at[-1] / 20
-    for operation, second in zip(at, seconds):
-        if second >= following:
-            passed = following + step * ((second - following) // step)
-            following = passed + step
-            # Where operations are slow, seconds lie too close together to name each.
-            if not ticks or operation - ticks[-1] >= apart:
-                ticks.append(operation)
-                labels.append(f"{passed:g} s")
-    above.set_xticks(ticks, labels)
-    above.tick_params(labelsize=8)
-    above.spines["top"].set_visible(False)
+def add_hits(plot, spots, transform):
+    """Rectangles that are not seen (what is not drawn has no pointer on it); finish gives them their texts."""
+    for number, (left, bottom, width, height) in enumerate(spots):
+        part = Rectangle((left, bottom), width, height, transform=transform, clip_on=False, zorder=9,
+                         facecolor=C["soft"], edgecolor="none", alpha=0.001, gid=f"hit-{number}")
+        part.set_in_layout(False)
+        plot.add_patch(part)
 
 
 def violin(y, costs):
@@ -135,30 +109,58 @@ def violin(y, costs):
         yield [(left, y - height), (following, y - height), (following, y + height), (left, y + height)]
 
 
-def costs(data):
-    """For each kind of operation how often it cost how much."""
-    operations = sorted(data["operations"], key=lambda one: figures.quantile(one, 0.5))
+def distributions(operations, unit, name, label):
+    """For each of some kinds of operations how often it cost how much."""
+    operations = sorted(operations, key=lambda one: figures.quantile(one, 0.5))
+    return each_size(lambda size: draw_distributions(operations, unit, name, label, size))
+
+
+def draw_distributions(operations, unit, name, label, size):
     rows = range(len(operations))
-    matplotlib.rcParams["svg.hashsalt"] = "costs"
-    figure, plot = pyplot.subplots(figsize=(8.4, 1.2 + 0.27 * len(operations)), layout="constrained")
+    matplotlib.rcParams["svg.hashsalt"] = name
+    figure, plot = pyplot.subplots(figsize=(size.width, 1.2 + 0.27 * len(operations)), layout="constrained")
     shapes = [shape for y, one in zip(rows, operations) for shape in violin(y, one["costs"])]
     plot.add_collection(PolyCollection(shapes, facecolor=C["cost"], edgecolor="none"))
     marks = (("median", 0.5, "|", "median"), ("99th percentile", 0.99, "d", "limit"))
-    for label, share, marker, colour in marks:
+    for legend, share, marker, colour in marks:
         at = [figures.quantile(one, share) for one in operations]
-        plot.plot(at, rows, marker, color=C[colour], label=label, markersize=9 if marker == "|" else 5,
+        plot.plot(at, rows, marker, color=C[colour], label=legend, markersize=9 if marker == "|" else 5,
                   markeredgewidth=2 if marker == "|" else 0)
     plot.plot([one["worst"] for one in operations], rows, "x", color=C["worst"], label="worst", markersize=5)
     plot.set_xscale("log")
     plot.set_ylim(-0.7, len(operations) - 0.3)
-    plot.set_yticks(rows, [one["operation"] for one in operations])
-    plot.tick_params(axis="y", length=0)
-    plot.grid(axis="y", visible=False)
+    row_names(plot, [one["operation"] for one in operations], size)
+    plot.xaxis.set_major_locator(LogLocator(numticks=4 if size.narrow else 9))
     plot.xaxis.set_minor_formatter(NullFormatter())
     plot.xaxis.set_major_formatter(FuncFormatter(with_prefix))
-    plot.set_xlabel(f"cost of one operation, {data['run']['unit']} (logarithmic)")
-    plot.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.3)
-    return finish(figure, "costs", "How often each kind of operation cost how much")
+    plot.set_xlabel(f"cost of one operation, {unit}" + ("" if size.narrow else " (logarithmic)"))
+    plot.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.3, **tight(size))
+    add_row_hits(plot, len(operations))
+    hits = [
+        f"{one['operation']}: {figures.plural(sum(count for _, _, count in one['costs']), 'operation')}; "
+        f"median at most {figures.quantile(one, 0.5):,}, 99 % at most {figures.quantile(one, 0.99):,}, "
+        f"worst {one['worst']:,} {unit}"
+        for one in operations
+    ]
+    return finish(figure, name, label, size, hits)
+
+
+def tight(size):
+    """For legends where there is little room."""
+    return {"handletextpad": 0.3, "columnspacing": 0.9} if size.narrow else {}
+
+
+def row_names(plot, names, size):
+    """Names of rows at the left of a plot."""
+    plot.set_yticks(range(len(names)), names)
+    plot.tick_params(axis="y", length=0, labelsize=8.5 if size.narrow else 10)
+    plot.grid(axis="y", visible=False)
+
+
+def add_row_hits(plot, count):
+    """A part under the pointer for each row, its name included."""
+    across = blended_transform_factory(plot.figure.transFigure, plot.transData)
+    add_hits(plot, [(0, y - 0.5, 1, 1) for y in range(count)], across)
 
 
 def with_prefix(value, _=None):
@@ -172,8 +174,12 @@ def with_prefix(value, _=None):
 def ratios(rows, limits):
     """The ratios of the benchmark to what the kernel alone would take, with the measures to hold."""
     rows = [row for row in reversed(rows) if row["ratio"] is not None]
+    return each_size(lambda size: draw_ratios(rows, limits, size))
+
+
+def draw_ratios(rows, limits, size):
     matplotlib.rcParams["svg.hashsalt"] = "ratios"
-    figure, plot = pyplot.subplots(figsize=(8.4, 1.2 + 0.27 * len(rows)), layout="constrained")
+    figure, plot = pyplot.subplots(figsize=(size.width, 1.2 + 0.27 * len(rows)), layout="constrained")
     for y, row in enumerate(rows):
         limit = limits.get(row["name"])
         colour = C["worst" if limit and row["ratio"] > limit else "cost"]
@@ -186,11 +192,13 @@ def ratios(rows, limits):
     plot.plot([], [], "|", color=C["limit"], markersize=11, markeredgewidth=2, label="the most it may be")
     plot.plot([], [], "o", color=C["worst"], label="above that")
     plot.axvline(1, color=C["soft"], linewidth=1)
-    plot.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    row_names(plot, [row["name"] for row in rows], size)
     plot.set_ylim(-0.7, len(rows) - 0.3)
     plot.set_xlim(0.95, max(row["ratio"] for row in rows) * 1.1)
-    plot.tick_params(axis="y", length=0)
-    plot.grid(axis="y", visible=False)
-    plot.set_xlabel("instructions, as a multiple of those of the kernel's calls alone")
-    plot.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3)
-    return finish(figure, "ratios", "Instructions of the manager's operations beside the kernel's alone")
+    plot.set_xlabel("times the kernel's calls alone" if size.narrow
+                    else "instructions, as a multiple of those of the kernel's calls alone")
+    plot.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, **tight(size))
+    add_row_hits(plot, len(rows))
+    hits = [f"{row['name']}: {row['ratio']:.3f} times the kernel's calls alone"
+            + (f"; at most {limits[row['name']]}" if row["name"] in limits else "") for row in rows]
+    return finish(figure, "ratios", "Instructions of the manager's operations beside the kernel's alone", size, hits)

@@ -16,12 +16,21 @@ from webdriver import Browser
 
 HERE = Path(__file__).resolve().parent
 STRESS = HERE.parent / "stress.sh"
-PLOTS = ["plot-history", "plot-costs", "plot-ratios"]
+PLOTS = ["history", "costs", "ratios"]
 SCHEMES = ("light", "dark")
-WIDTHS = (1200, 700, 320)
+WIDTHS = (1280, 700, 390, 320)
 LOOKS = (HERE / "looks.js").read_text(encoding="utf-8")
 # What the run prints of each kind: its name, done, short, refused, worst, and where that was.
 KIND = re.compile(r"^stress: (\S.*?) +(\d+) +(\d+) +(\d+) +(\d+)  (\d+)$", re.MULTILINE)
+
+# What a run tells that hangs soon.
+EARLIER = [
+    {"about": [["seed", "9 <&>"]], "repeat": "stress.sh --seed 9 --operations 77", "seed": 9},
+    {"run": {"seed": 9, "validate": 1, "icount": False, "unit": "ticks", "total_bytes": 1 << 20,
+             "bookkeeping_bytes": 0}},
+    {"sample": [0, 0, 4096, 4096, 4096, 0, 1, 0, 7, "churn", 0.0]}, {"progress": 76},
+    {"status": 124, "end": "stress: HUNG in operation 77: nothing was heard for 60 seconds"},
+]
 
 
 def plain(text):
@@ -90,18 +99,29 @@ class InBrowser:
 
 
 class FinishedRun(InBrowser, unittest.TestCase):
-    """The page of a run that went well."""
+    """The page of a run that went well, beside one that hung soon."""
+
+    @classmethod
+    def make_earlier(cls):
+        """What such a run told."""
+        costs = {"operation": "map", "done": 100, "short": 0, "refused": 0, "wrong_and_short": 0, "worst": 70,
+                 "worst_at": 5, "costs": Numbers.OPERATION["costs"]}
+        lines = [*EARLIER[:3], costs, *EARLIER[3:]]
+        lines[1] = {"run": {**EARLIER[1]["run"], "icount": True, "unit": "instructions"}}
+        told = cls.folder / "earlier.jsonl"
+        told.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return told
 
     @classmethod
     def make_page(cls):
         command = [str(STRESS), "--operations", "3000", "--memory", "32M", "--kernel", "release",
-                   "--seed", "3", "--icount", "--report", str(cls.page)]
+                   "--seed", "3", "--icount", "--report", str(cls.page), "--compare", str(cls.make_earlier())]
         cls.printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
     def test_all_plots_are_there(self):
         for way in self.each_way():
             self.assertEqual(self.look("missingPlots", PLOTS, 4), [], way)
-        self.browser.run("document.getElementById('plot-costs').remove();"
+        self.browser.run("document.getElementById('plot-costs-narrow').remove();"
                          "document.querySelector('svg.map').style.display = 'none';")
         self.assertEqual(len(self.look("missingPlots", PLOTS, 4)), 2, "what is missing is found")
 
@@ -115,7 +135,7 @@ class FinishedRun(InBrowser, unittest.TestCase):
         for way in self.each_way():
             self.assertEqual(self.look("faintMarks"), [], way)
         self.browser.run("document.documentElement.style.setProperty('--cost', 'var(--paper)');"
-                         "document.querySelector('#plot-costs path').style.fill = 'black';")
+                         "document.querySelector('#plot-costs-wide path').style.fill = 'black';")
         self.assertEqual(len(self.look("faintMarks")), 2, "faint and black marks are found")
 
     def test_the_schemes_differ(self):
@@ -130,6 +150,51 @@ class FinishedRun(InBrowser, unittest.TestCase):
             self.assertEqual(self.look("overflowing"), [], way)
         self.browser.run("document.querySelector('h2').style.width = '2000px'")
         self.assertNotEqual(self.look("overflowing"), [], "what is too wide is found")
+
+    def test_plots_scale_and_can_be_read(self):
+        for way in self.each_way():
+            self.assertEqual(self.look("smallLetters"), [], way)
+        self.browser.run("for (const plot of document.querySelectorAll('svg.plot')) plot.style.width = '100px'")
+        self.assertNotEqual(self.look("smallLetters"), [], "small letters are found")
+
+    def test_on_a_phone_tables_move_within_themselves(self):
+        self.browser.resize(390)
+        self.assertEqual(self.look("brokenCells"), [])
+        self.assertGreater(self.look("movedTables"), 3)
+        self.browser.run("document.querySelector('.uses td:first-child').style.cssText = 'width: 1px; min-width: 0'")
+        self.browser.run("for (const one of document.querySelectorAll('.uses tr > :first-child')) "
+                         "one.style.cssText = 'width: 1px; min-width: 0'")
+        self.assertNotEqual(self.look("brokenCells"), [], "a word a line is found")
+
+    def test_what_is_pointed_at_tells_its_numbers(self):
+        for selector, wanted in (
+            ("#plot-history-wide .hit", r"^operation [\d,]+, [\d.]+ s, phase \S+: .* free, .* faults, .* kernel calls$"),
+            ("#plot-costs-wide .hit", r"^\S.*: [\d,]+ operations?; median at most .*, 99 % at most .*, worst "),
+            ("#plot-ratios-wide .hit", r"^\w+: \d\.\d{3} times the kernel's calls alone"),
+            ("svg.map rect", r"^0x[0-9a-f]{8} to 0x[0-9a-f]{8}: mostly \S"),
+        ):
+            told = self.browser.point_at(selector)
+            self.assertRegex(told, wanted, selector)
+        self.browser.point_at("h1")
+        self.assertTrue(self.browser.run("return document.getElementById('told').hidden"), "nothing is told of a heading")
+
+    def test_each_worst_operation_has_the_command_that_repeats_it(self):
+        commands = dict(self.look("tableOf", "costs details"))
+        costs = {row[0]: plain(row[5]) for row in self.look("tableOf", "costs > .wide")}
+        self.assertEqual(set(commands), set(costs))
+        for name, command in commands.items():
+            self.assertEqual(command, "qemu-scripts/stress.sh --arch ia32 --seed 3 --memory 32M --kernel release "
+                                      f"--validate 1000 --icount --operations {costs[name]}")
+
+    def test_it_is_compared_with_the_earlier_run(self):
+        rows = {row[0]: row[1:] for row in self.look("tableOf", "compared > .wide:nth-of-type(1)")}
+        self.assertEqual(rows["operations"][0], "76")
+        self.assertRegex(rows["operations"][2], r"^\+[\d,]+\.\d %$")
+        costs = {row[0]: row[1:] for row in self.look("tableOf", "compared > .wide:nth-of-type(2)")}
+        self.assertEqual(list(costs), ["map"])
+        self.assertEqual((costs["map"][0], costs["map"][3]), ("10", "17"), "known from the earlier run's buckets")
+        text = self.browser.run("return document.querySelector('#compared p').innerText")
+        self.assertIn("seed (9 <&>, now 3)", text)
 
     def test_nothing_is_asked_of_the_network(self):
         allowed = {self.page.as_uri(), "data:,"}
@@ -148,7 +213,7 @@ class FinishedRun(InBrowser, unittest.TestCase):
                 for name, done, short, refused, worst, at in KIND.findall(self.printed)}
         self.assertGreater(len(told), 20)
         rows = {row[0]: list(map(plain, row[1:])) for row in self.look("tableOf", "operations")}
-        costs = {row[0]: list(map(plain, row[1:])) for row in self.look("tableOf", "costs")}
+        costs = {row[0]: list(map(plain, row[1:])) for row in self.look("tableOf", "costs > .wide")}
         self.assertEqual(set(rows), {*told, "all"})
         self.assertEqual(set(costs), set(told))
         for name, (done, short, refused, worst, at) in told.items():
@@ -194,16 +259,8 @@ class UnfinishedRun(InBrowser, unittest.TestCase):
 
     @classmethod
     def make_page(cls):
-        run = {"seed": 9, "validate": 1, "icount": False, "unit": "ticks", "total_bytes": 1 << 20,
-               "bookkeeping_bytes": 0}
-        sample = [0, 0, 4096, 4096, 4096, 0, 1, 0, 7, "churn", 0.0]
-        lines = [
-            {"about": [["seed", "9 <&>"]], "repeat": "stress.sh --seed 9 --operations 77", "seed": 9},
-            {"run": run}, {"sample": sample}, {"progress": 76},
-            {"status": 124, "end": "stress: HUNG in operation 77: nothing was heard for 60 seconds"},
-        ]
         told = cls.folder / "unfinished.jsonl"
-        told.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        told.write_text("".join(json.dumps(line) + "\n" for line in EARLIER), encoding="utf-8")
         command = [str(STRESS), "--from", str(told), "--report", str(cls.page)]
         subprocess.run(command, check=True)
 
@@ -221,7 +278,7 @@ class UnfinishedRun(InBrowser, unittest.TestCase):
 
     def test_it_looks_as_it_should(self):
         for way in self.each_way():
-            self.assertEqual(self.look("missingPlots", ["plot-history"], 0), [], way)
+            self.assertEqual(self.look("missingPlots", ["history"], 0), [], way)
             self.assertEqual(self.look("faintTexts"), [], way)
             self.assertEqual(self.look("overflowing"), [], way)
 

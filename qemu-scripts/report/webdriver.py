@@ -87,6 +87,15 @@ class Browser:
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height,
                       deviceScaleFactor=1, mobile=False)
 
+    def point_at(self, selector):
+        """Moves the pointer to the first of such elements; what the page tells of it."""
+        place = self.run("const element = document.querySelector(arguments[0]);"
+                         "element.scrollIntoView({ block: 'center' });"
+                         "const box = element.getBoundingClientRect();"
+                         "return [box.left + box.width / 2, box.top + box.height / 2];", selector)
+        self.devtools("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+        return self.run("return document.getElementById('told').textContent")
+
     def requested(self):
         """The addresses that were asked for since this was called last."""
         time.sleep(0.3)  # the log is filled from another process
