@@ -72,6 +72,7 @@ class CommandLines(ScriptTest):
             (["doc.sh", "--arch=arm"], "--arch: not an architecture: 'arm'"),
             (["setup.sh", "--arch"], "--arch wants a value: it takes ia32 or x86_64"),
             (["cc.sh", "--arch=arm"], "--arch: not an architecture: 'arm'"),
+            (["semver.sh", "--since=bogus"], "--since: not known to git: 'bogus': it takes a commit or tag of git"),
             (["test.sh", "bogus"], "no such lane: bogus: there are host "),
             (["demo.sh", "--memory=3x"], "--memory: not a size of memory: '3x': it takes 16M to 4G"),
         ):

@@ -20,7 +20,7 @@ LINE = "SPDX-License-Identifier: BSD-2-Clause"
 COMMENTS = {
     ".rs": "// {}", ".c": "// {}", ".h": "// {}", ".js": "// {}", ".S": "// {}",
     ".py": "# {}", ".sh": "# {}", ".toml": "# {}", ".gdb": "# {}",
-    ".css": "/* {} */", ".html": "<!-- {} -->",
+    ".css": "/* {} */", ".html": "<!-- {} -->", ".jinja": "{{# {} #}}",
 }
 FIRST = ("#!", "<!doctype", "<?xml")
 

@@ -49,12 +49,13 @@ class Licence(unittest.TestCase):
 
     def test_what_was_added_is_found_and_nothing_else_is_changed(self):
         self.write(lib_rs="#![no_std]\n", run_sh="#!/bin/bash\nexit\n", empty_py="", page_html="<!DOCTYPE html>\n<p>\n",
-                   page_css="p {}\n", data_json="{}\n")
+                   page_css="p {}\n", data_json="{}\n", part_jinja="<p>\n")
         self.assertEqual(self.spdx("--add")[0], 0)
         self.assertEqual(self.spdx("--check"), (0, ""))
         self.assertEqual(self.read("lib.rs"), f"{RUST}#![no_std]\n")
         self.assertEqual(self.read("run.sh"), f"#!/bin/bash\n{SHELL}exit\n")
         self.assertEqual(self.read("page.html").split("\n")[0], "<!DOCTYPE html>")
+        self.assertEqual(self.read("part.jinja"), "{# SPDX-License-Identifier: BSD-2-Clause #}\n<p>\n")
         self.assertEqual(self.read("data.json"), "{}\n")
         before = self.read("lib.rs")
         self.spdx("--add")

@@ -21,8 +21,8 @@ EOF
 }
 
 LANES=(host thorough target script qemu x86_64 bench stress)
-# Only by name: it downloads what no other needs.
-OTHER_LANES=(oldest)
+# Only by name: they need what no other does.
+OTHER_LANES=(oldest semver)
 KERNELS=(debug release)
 # The crates that are built for the target alone.
 TARGET_CRATES=(

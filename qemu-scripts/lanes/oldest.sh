@@ -28,3 +28,8 @@ oldest_rust_compiles() {
     use_oldest_rust || return
     target_cargo debug cargo check --quiet --release "${TARGET_CRATES[@]}" --lib --bins
 }
+
+# What was promised to users, against the last tag.
+semver_lane() {
+    check_if_possible "public interfaces, as their versions allow" "$SCRIPTS/semver.sh"
+}

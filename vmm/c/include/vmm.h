@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The memory manager of a root task on seL4 5.0.0, for C (C99 and later) and C++.
 //
 // A root task is a main that calls vmm_start(vmm_boot_info()) first. qemu-scripts/cc.sh compiles
