@@ -82,7 +82,8 @@ def copy_workspace(crates):
         text = re.sub(r"^vmm-tests = .*\n", "", text, flags=re.M)
         if name != registry:
             text = substitute(rf'^name = "{name}"', f'name = "{registry}"', text)
-            text += f'\n[lib]\nname = "{name}"\n'
+            library = '[lib]\nname = "{}"\n'.format(name.replace("-", "_"))
+            text = text.replace("[lib]\n", library) if "[lib]\n" in text else f"{text}\n{library}"
             manifest = substitute(rf"^{name} = {{ ", f'{name} = {{ package = "{registry}", ', manifest)
         path.write_text(text)
     (PLACE / "Cargo.toml").write_text(manifest)

@@ -54,25 +54,6 @@ const ARCHES: [Arch; 2] = [
     },
 ];
 
-/// Configuration keys that upstream programs ask for: 0 where the configuration has none.
-const KNOWN_KEYS: &[&str] = &[
-    "ARCH_AARCH32",
-    "ARCH_AARCH64",
-    "ARCH_ARM",
-    "ARCH_RISCV",
-    "ARCH_X86_64",
-    "DEBUG_BUILD",
-    "ENABLE_BENCHMARKS",
-    "HARDWARE_DEBUG_API",
-    "HUGE_PAGE",
-    "IOMMU",
-    "KERNEL_INVOCATION_REPORT_ERROR_IPC",
-    "KERNEL_MCS",
-    "PRINTING",
-    "SET_TLS_BASE_SELF",
-    "VTX",
-];
-
 fn main() {
     println!("cargo:rerun-if-env-changed=SEL4_PREFIX");
     println!("cargo:rerun-if-changed=build.rs");
@@ -125,7 +106,6 @@ fn generate(arch: &Arch) -> Result<String, String> {
     let mut out = String::new();
     write_constants(&mut out, members(&interface, "constants")?)?;
     write_bitfields(&mut out, members(&interface, "bitfields")?)?;
-    write_config(&mut out, config)?;
     write_layout_assertions(&mut out, members(&interface, "layouts")?)?;
     Ok(out)
 }
@@ -196,33 +176,6 @@ fn write_bitfields(out: &mut String, blocks: Vec<(&str, &Value)>) -> Result<(), 
                 out,
                 "    pub const {name}_{field}: BitField = BitField {{ shift: {shift}, bits: {bits} }};"
             );
-        }
-    }
-    out.push_str("}\n");
-    Ok(())
-}
-
-/// `pub mod consts`: the configuration without its `CONFIG_` prefix. A switch is 1 or 0.
-fn write_config(out: &mut String, config: Vec<(&str, &Value)>) -> Result<(), String> {
-    out.push_str("/// The kernel's configuration: a switch is 1 when set, 0 when known but not.\n");
-    out.push_str("#[allow(missing_docs)]\npub mod consts {\n");
-    for (name, value) in &config {
-        let name = name.strip_prefix("CONFIG_").unwrap_or(name);
-        match value {
-            Value::Bool(b) => {
-                let _ = writeln!(out, "    pub const {name}: usize = {};", *b as usize);
-            }
-            Value::Number(n) => {
-                let _ = writeln!(out, "    pub const {name}: usize = {n};");
-            }
-            other => {
-                let _ = writeln!(out, "    pub const {name}: &str = {other};");
-            }
-        }
-    }
-    for key in KNOWN_KEYS {
-        if !config.iter().any(|(name, _)| name.strip_prefix("CONFIG_") == Some(key)) {
-            let _ = writeln!(out, "    pub const {key}: usize = 0;");
         }
     }
     out.push_str("}\n");

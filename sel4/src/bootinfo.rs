@@ -7,6 +7,9 @@ use crate::init_thread::SlotRegion;
 use crate::sys::{self, seL4_BootInfo, seL4_BootInfoHeader, seL4_SlotRegion, seL4_UntypedDesc};
 use crate::{cap_type, CapType, FrameObjectType, IpcBuffer, Word};
 
+/// The most untypeds that it lists.
+const MAX_UNTYPEDS: usize = crate::sel4_cfg_usize!(MAX_NUM_BOOTINFO_UNTYPED_CAPS);
+
 /// The address of the boot information, which may have more behind it than its own structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BootInfoPtr {
@@ -111,7 +114,7 @@ impl BootInfo {
     /// [`UntypedDesc::is_device`].
     pub fn untyped_list(&self) -> &[UntypedDesc] {
         let list: *const seL4_UntypedDesc = &raw const self.0.untypedList as *const _;
-        let len = self.untyped().len().min(sys::interface::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS);
+        let len = self.untyped().len().min(MAX_UNTYPEDS);
         // SAFETY: the list is that long at least, and `UntypedDesc` is the kernel's descriptor,
         // which is packed, so that any address is aligned.
         unsafe { slice::from_raw_parts(list.cast::<UntypedDesc>(), len) }

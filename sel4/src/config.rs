@@ -1,29 +1,9 @@
-//! The configuration of the kernel these bindings are built for.
+//! The configuration of the kernel these bindings are built for. Code is chosen by it with
+//! [`sel4_cfg`](macro@crate::sel4_cfg) and its kin.
 
-/// The kernel's configuration by the names of its `CONFIG_…` options.
-pub use crate::sys::interface::consts;
-
-/// The value of a configuration option as a `usize`; an unknown option does not compile.
-#[macro_export]
-macro_rules! sel4_cfg_usize {
-    ($key:ident) => {
-        $crate::config::consts::$key
-    };
-}
-
-/// The value of a configuration option as a [`Word`](crate::Word); an unknown option does not
-/// compile.
-#[macro_export]
-macro_rules! sel4_cfg_word {
-    ($key:ident) => {
-        $crate::config::consts::$key as $crate::Word
-    };
-}
-
-/// Whether a configuration switch is set; an unknown option does not compile.
-#[macro_export]
-macro_rules! sel4_cfg_bool {
-    ($key:ident) => {
-        $crate::config::consts::$key != 0
-    };
+/// The kernel's configuration by the names of its `CONFIG_…` options: a switch is 1 when it is set,
+/// and 0 when it is known but not set. (Upstream has `bool` and text here.)
+#[allow(missing_docs)]
+pub mod consts {
+    sel4_config::all_constants! {}
 }

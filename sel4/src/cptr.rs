@@ -9,7 +9,7 @@ use crate::{cap, cap_type, sys, CapType, NoExplicitInvocationContext};
 pub type Word = sys::seL4_Word;
 
 /// The bits of [`Word`].
-pub const WORD_SIZE: usize = sys::interface::consts::WORD_SIZE;
+pub const WORD_SIZE: usize = crate::sel4_cfg_usize!(WORD_SIZE);
 
 const _: () = assert!(WORD_SIZE == Word::BITS as usize);
 

@@ -6,7 +6,7 @@ use crate::sys::{
 };
 use crate::{cap, Cap, CapType, InvocationContext};
 
-/// Prints a byte through the kernel. [`DebugWrite`](crate::DebugWrite) does without the kernel.
+/// Prints a byte through the kernel, from any thread.
 pub fn debug_put_char(c: u8) {
     // SAFETY: changes no memory of this thread.
     unsafe { syscall::send::<SysDebugPutChar>(c.into(), 0, NO_WORDS) }

@@ -36,16 +36,12 @@ impl IpcBuffer {
 
     /// The message words as bytes, in memory order.
     pub fn msg_bytes(&self) -> &[u8] {
-        let words = self.msg_regs();
-        // SAFETY: the same memory, for as long; every byte of a word is a valid byte.
-        unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
+        self.0.msg_bytes()
     }
 
     /// The message words as bytes, in memory order.
     pub fn msg_bytes_mut(&mut self) -> &mut [u8] {
-        let words = self.msg_regs_mut();
-        // SAFETY: the same memory, for as long and as exclusively; any bytes make a valid word.
-        unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
+        self.0.msg_bytes_mut()
     }
 
     /// A word of the thread's own that the kernel does not touch.

@@ -41,8 +41,7 @@
 //! of the kernel's that is not chosen here.
 //! `IpcBuffer::debug_error` is left out: errors are not put into words by the kernel.
 //! `try_with_ipc_buffer_slot` is left out: there is no slot in memory that could be lent.
-//! The attribute form `#[sel4_cfg(..)]` of upstream's configuration macros is left out; the
-//! constants are in [`config::consts`].
+//! `sel4_cfg_match` is left out: stable Rust has no such attribute ([`sel4_cfg_wrap_match!`] is there).
 #![no_std]
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
@@ -103,6 +102,10 @@ cfg_if::cfg_if! {
         };
         pub use cap_rights::{CapRights, CapRightsBuilder};
         pub use cap_types::{cap, cap_type, CapType};
+        pub use sel4_config::{
+            sel4_cfg, sel4_cfg_attr, sel4_cfg_bool, sel4_cfg_enum, sel4_cfg_if, sel4_cfg_str,
+            sel4_cfg_struct, sel4_cfg_usize, sel4_cfg_word, sel4_cfg_wrap_match,
+        };
         pub use cnode_cap_data::CNodeCapData;
         pub use cptr::{Badge, CPtr, CPtrBits, CPtrWithDepth, Cap, Word, WORD_SIZE};
         #[cfg(sel4_debug_build)]
@@ -121,7 +124,7 @@ cfg_if::cfg_if! {
             ObjectType, ObjectTypeArch, ObjectTypeSeL4Arch, ObjectTypeX86,
         };
         pub use arch::public::*;
-        pub use printing::DebugWrite;
+        pub use printing::{debug_put_char_by_port, set_debug_put_char, DebugWrite};
         pub use program::{tls_segment, TlsSegment};
         pub use reply_authority::{ConveysReplyAuthority, ImplicitReplyAuthority, ReplyAuthority};
         #[cfg(feature = "state")]

@@ -67,6 +67,18 @@ impl From<ObjectTypeArch> for ObjectType {
     }
 }
 
+impl From<ObjectTypeSeL4Arch> for ObjectTypeArch {
+    fn from(ty: ObjectTypeSeL4Arch) -> Self {
+        Self::SeL4Arch(ty)
+    }
+}
+
+impl From<ObjectTypeSeL4Arch> for ObjectType {
+    fn from(ty: ObjectTypeSeL4Arch) -> Self {
+        ObjectTypeArch::from(ty).into()
+    }
+}
+
 /// What a retype makes: a type, and a size where the type has several.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ObjectBlueprint {
@@ -176,6 +188,18 @@ impl ObjectBlueprintX86 {
 impl From<ObjectBlueprintArch> for ObjectBlueprint {
     fn from(blueprint: ObjectBlueprintArch) -> Self {
         Self::Arch(blueprint)
+    }
+}
+
+impl From<ObjectBlueprintSeL4Arch> for ObjectBlueprintArch {
+    fn from(blueprint: ObjectBlueprintSeL4Arch) -> Self {
+        Self::SeL4Arch(blueprint)
+    }
+}
+
+impl From<ObjectBlueprintSeL4Arch> for ObjectBlueprint {
+    fn from(blueprint: ObjectBlueprintSeL4Arch) -> Self {
+        ObjectBlueprintArch::from(blueprint).into()
     }
 }
 

@@ -1,16 +1,17 @@
-//! Debugging output on the first serial line.
+//! Debugging output.
 //!
-//! Upstream prints through the kernel, which only a debug kernel can. Here output goes through the
-//! capability to the I/O ports that the kernel puts into slot 7 of the initial CNode, so the same
-//! program prints the same bytes on a release kernel. A thread whose CSpace has something else in
-//! that slot cannot print.
+//! A kernel that prints (`PRINTING`) prints for its programs, too: any thread can, whatever its
+//! CSpace, as upstream. Where it does not, output goes to what [`set_debug_put_char`] was given, and
+//! without that nowhere. The runtime of root tasks gives [`debug_put_char_by_port`]: so the same
+//! program prints the same bytes on a release kernel.
 
 use core::fmt;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::init_thread::slot;
 use crate::sys::syscall;
 use crate::sys::{SysCall, X86IOPortIn8, X86IOPortOut8};
-use crate::{MessageInfo, Word};
+use crate::{sel4_cfg_if, MessageInfo, Word};
 
 /// The data register of COM1.
 const DATA: Word = 0x3f8;
@@ -22,11 +23,35 @@ const TRANSMITTER_EMPTY: Word = 1 << 5;
 /// no UART at all, must not hang the program. At 115200 baud a byte takes 87 µs.
 const PATIENCE: usize = 10_000;
 
-/// Writes to the first serial line, as [`core::fmt::Write`].
+/// What was given to [`set_debug_put_char`].
+static PUT_CHAR: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Where [`DebugWrite`] goes on a kernel that does not print: `put_char` gets each byte, in whatever
+/// thread writes. Beyond upstream.
+pub fn set_debug_put_char(put_char: fn(u8)) {
+    PUT_CHAR.store(put_char as *mut (), Ordering::Relaxed);
+}
+
+sel4_cfg_if! {
+    if #[sel4_cfg(PRINTING)] {
+        use crate::debug::debug_put_char as put_byte;
+    } else {
+        fn put_byte(byte: u8) {
+            let put_char = PUT_CHAR.load(Ordering::Relaxed);
+            if !put_char.is_null() {
+                // SAFETY: not null, so `set_debug_put_char` stored a function of this type.
+                let put_char: fn(u8) = unsafe { core::mem::transmute(put_char) };
+                put_char(byte);
+            }
+        }
+    }
+}
+
+/// Debugging output, as [`core::fmt::Write`].
 ///
 /// Takes no lock, and uses registers only, no IPC buffer: any thread can write at any time, also
 /// inside [`with_ipc_buffer`](crate::with_ipc_buffer). Lines of several threads may mix, by the
-/// byte. Costs two kernel calls a byte when the line is ready.
+/// byte. Costs a kernel call a byte on a kernel that prints.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DebugWrite;
 
@@ -37,7 +62,10 @@ impl fmt::Write for DebugWrite {
     }
 }
 
-fn put_byte(byte: u8) {
+/// Writes a byte to the first serial line by the capability to the I/O ports that the kernel puts
+/// into slot 7 of the initial CNode. A thread whose CSpace has nothing there faults. Two kernel
+/// calls when the line is ready. Beyond upstream.
+pub fn debug_put_char_by_port(byte: u8) {
     for _ in 0..PATIENCE {
         if port(X86IOPortIn8, 1, LINE_STATUS, 0) & TRANSMITTER_EMPTY != 0 {
             break;
@@ -62,13 +90,13 @@ pub fn debug_print_helper(args: fmt::Arguments<'_>) {
     let _ = fmt::write(&mut DebugWrite, args);
 }
 
-/// Prints to the first serial line, on every kernel. See [`DebugWrite`].
+/// Prints for debugging. See [`DebugWrite`].
 #[macro_export]
 macro_rules! debug_print {
     ($($arg:tt)*) => ($crate::_private::debug_print_helper(::core::format_args!($($arg)*)));
 }
 
-/// Prints a line to the first serial line, on every kernel. See [`DebugWrite`].
+/// Prints a line for debugging. See [`DebugWrite`].
 #[macro_export]
 macro_rules! debug_println {
     () => ($crate::debug_print!("\n"));

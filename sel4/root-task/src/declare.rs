@@ -8,7 +8,6 @@ macro_rules! declare_root_task {
     };
     (main = $main:path, stack_size = $stack_size:expr $(,)?) => {
         $crate::__declare_main! { $main, $stack_size }
-        $crate::__declare_heap! { 0 }
     };
     (main = $main:path, heap_size = $heap_size:expr $(,)?) => {
         $crate::declare_root_task! {
@@ -19,7 +18,7 @@ macro_rules! declare_root_task {
     };
     (main = $main:path, stack_size = $stack_size:expr, heap_size = $heap_size:expr $(,)?) => {
         $crate::__declare_main! { $main, $stack_size }
-        $crate::__declare_heap! { $heap_size, wanted }
+        $crate::__declare_heap! { $heap_size }
     };
 }
 
@@ -68,29 +67,14 @@ macro_rules! __declare_main {
     };
 }
 
-#[cfg(feature = "alloc")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __declare_heap {
-    ($size:expr $(, wanted)?) => {
+    ($size:expr) => {
         const _: () = {
-            use $crate::_private::{HeapBounds, HeapMemory};
-
-            static HEAP: HeapMemory<{ $size }> = HeapMemory::new();
-
-            // SAFETY: the one symbol of this name, of the type that the runtime declares.
-            #[unsafe(no_mangle)]
-            static __sel4_root_task__heap: HeapBounds = HEAP.bounds();
+            #[global_allocator]
+            static HEAP: $crate::_private::StaticHeap<{ $size }> =
+                $crate::_private::StaticHeap::new();
         };
     };
-}
-
-#[cfg(not(feature = "alloc"))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __declare_heap {
-    ($size:expr, wanted) => {
-        ::core::compile_error!("`heap_size` needs the feature `alloc` of sel4-root-task");
-    };
-    ($size:expr) => {};
 }

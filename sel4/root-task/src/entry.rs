@@ -29,6 +29,8 @@ pub(crate) extern "C" fn tls_block_size() -> usize {
 /// `tls_block_size` bytes of the first stack that nobody else uses.
 pub(crate) unsafe extern "C" fn start(bootinfo: *const BootInfo, tls_block: *mut u8) -> ! {
     sel4::begin_backtraces();
+    // For kernels that do not print.
+    sel4::set_debug_put_char(sel4::debug_put_char_by_port);
     // SAFETY: the kernel's pointer, passed on by `_start`.
     let bootinfo = unsafe { BootInfoPtr::new(bootinfo) };
     // SAFETY: the kernel mapped the buffer for this thread, and nobody else has a reference to it.

@@ -1,4 +1,4 @@
-//! The heap (feature `alloc`): buddies over the bytes that `#[root_task(heap_size = …)]` sets
+//! The heap: buddies over the bytes that `#[root_task(heap_size = …)]` sets
 //! aside.
 //!
 //! An allocation takes the next power of two; when there is none left the program's allocation
@@ -13,58 +13,22 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use buddy_system_allocator::Heap;
 use sel4::{cap, NotificationLock};
 
-/// The heap's memory, in pages of its own.
-#[repr(C, align(4096))]
-pub struct HeapMemory<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
-
-// SAFETY: only the allocator uses it, under its lock.
-unsafe impl<const SIZE: usize> Sync for HeapMemory<SIZE> {}
-
-impl<const SIZE: usize> HeapMemory<SIZE> {
-    /// Zeroed, and so in .bss.
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Self(UnsafeCell::new([0; SIZE]))
-    }
-
-    /// Where it is.
-    pub const fn bounds(&self) -> HeapBounds {
-        HeapBounds { start: self.0.get().cast(), size: SIZE }
-    }
-}
-
-/// Where the heap's memory is.
-#[repr(C)]
-pub struct HeapBounds {
-    start: *mut u8,
-    size: usize,
-}
-
-// SAFETY: an address and a length, never written.
-unsafe impl Sync for HeapBounds {}
-
-extern "C" {
-    static __sel4_root_task__heap: HeapBounds;
-}
-
 /// Blocks from 2^0 to 2^31 bytes.
 const ORDERS: usize = 32;
 
-struct LockedHeap {
-    lock: NotificationLock,
-    initialized: AtomicBool,
+/// A heap of `SIZE` bytes in pages of its own, as a program's global allocator.
+#[repr(C, align(4096))]
+pub struct StaticHeap<const SIZE: usize> {
+    memory: UnsafeCell<[u8; SIZE]>,
     heap: UnsafeCell<Heap<ORDERS>>,
+    initialized: AtomicBool,
 }
 
-// SAFETY: `heap` is used only by the thread that has the lock.
-unsafe impl Sync for LockedHeap {}
+// SAFETY: both cells are used only by the thread that has the lock.
+unsafe impl<const SIZE: usize> Sync for StaticHeap<SIZE> {}
 
-#[global_allocator]
-static HEAP: LockedHeap = LockedHeap {
-    lock: NotificationLock::new("the heap"),
-    initialized: AtomicBool::new(false),
-    heap: UnsafeCell::new(Heap::empty()),
-};
+/// The lock of the heap: a program has one global allocator.
+static LOCK: NotificationLock = NotificationLock::new("the heap");
 
 /// Gives the heap's lock a notification to wait at.
 ///
@@ -72,44 +36,49 @@ static HEAP: LockedHeap = LockedHeap {
 /// yields until it is free, which a thread of lower priority can never bring about; after a million
 /// turns that is reported by a panic.
 pub fn set_global_allocator_mutex_notification(notification: cap::Notification) {
-    HEAP.lock.set_notification(notification);
+    LOCK.set_notification(notification);
 }
 
-impl LockedHeap {
-    fn acquire(&self) {
-        match self.lock.notification() {
-            Some(notification) => self.lock.acquire_at(notification, |_| ()),
-            None => assert!(
-                self.lock.acquire_yielding(),
-                "the heap is taken by a thread of lower priority: the program must call \
-                 set_global_allocator_mutex_notification before it starts a second thread"
-            ),
+fn acquire() {
+    match LOCK.notification() {
+        Some(notification) => LOCK.acquire_at(notification, |_| ()),
+        None => assert!(
+            LOCK.acquire_yielding(),
+            "the heap is taken by a thread of lower priority: the program must call \
+             set_global_allocator_mutex_notification before it starts a second thread"
+        ),
+    }
+}
+
+impl<const SIZE: usize> StaticHeap<SIZE> {
+    /// Empty memory, for a `static`: all zero, and so in .bss.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        StaticHeap {
+            memory: UnsafeCell::new([0; SIZE]),
+            heap: UnsafeCell::new(Heap::empty()),
+            initialized: AtomicBool::new(false),
         }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Heap<ORDERS>) -> T) -> T {
-        self.acquire();
+        acquire();
         // SAFETY: the lock is ours until `release`, and `f` cannot come back here: the buddies keep
         // their lists inside the free memory and allocate nothing.
         let heap = unsafe { &mut *self.heap.get() };
-        if !self.initialized.swap(true, Ordering::Relaxed) {
-            // SAFETY: `declare_root_task!` defines it, for this allocator alone.
-            unsafe {
-                let bounds = &__sel4_root_task__heap;
-                if bounds.size != 0 {
-                    heap.init(bounds.start as usize, bounds.size);
-                }
-            }
+        if !self.initialized.swap(true, Ordering::Relaxed) && SIZE != 0 {
+            // SAFETY: the memory is this heap's alone, and given to it once.
+            unsafe { heap.init(self.memory.get() as usize, SIZE) };
         }
         let value = f(heap);
-        self.lock.release();
+        LOCK.release();
         value
     }
 }
 
 // SAFETY: blocks are handed out once, of the layout's size and alignment (a buddy of 2^n bytes is
 // aligned to 2^n), and stay where they are until they are given back.
-unsafe impl GlobalAlloc for LockedHeap {
+unsafe impl<const SIZE: usize> GlobalAlloc for StaticHeap<SIZE> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.with(|heap| heap.alloc(layout)).map_or(ptr::null_mut(), NonNull::as_ptr)
     }

@@ -22,14 +22,14 @@
 //! ```
 //!
 //! Beside that it links what a program without a C library lacks, `memcpy` and its kin (sel4-mem),
-//! and with the feature `alloc` a heap (heap.rs).
+//! and where `heap_size` is given a heap (heap.rs).
 //!
 //! Names are upstream's (rust-sel4's `sel4-root-task`). Beyond upstream: [`exit`], and output on
 //! release kernels too. There is no unwinding: a panic ends the program.
 //!
 //! # Linking
 //! `-C relocation-model=static` and the linker arguments `-nostartfiles -nostdlib -static -no-pie`
-//! (and `-m32` for IA32, `-z norelro` for x86_64); qemu-scripts/run.sh passes them.
+//! (and `-m32` for IA32); qemu-scripts/run.sh passes them.
 #![no_std]
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
@@ -39,7 +39,6 @@ mod arch;
 mod declare;
 mod entry;
 mod exit;
-#[cfg(feature = "alloc")]
 mod heap;
 pub mod panicking;
 mod stack;
@@ -49,17 +48,17 @@ pub mod tls;
 use sel4_mem as _;
 
 pub use exit::{exit, ExitCode};
-#[cfg(feature = "alloc")]
 pub use heap::set_global_allocator_mutex_notification;
-/// Prints to the first serial line, on every kernel; see [`sel4::DebugWrite`].
+/// Prints for debugging, on every kernel; see [`sel4::DebugWrite`].
 pub use sel4::debug_print;
-/// Prints a line to the first serial line, on every kernel; see [`sel4::DebugWrite`].
+/// Prints a line for debugging, on every kernel; see [`sel4::DebugWrite`].
 pub use sel4::debug_println;
 /// Makes a function the root task's main.
 ///
 /// The function is a `fn(&sel4::BootInfoPtr) -> T` with `T:` [`Termination`]. The attribute takes
-/// `stack_size = E` (bytes, [`DEFAULT_STACK_SIZE`] by default) and, with the feature `alloc`,
-/// `heap_size = E` (bytes, no heap by default), both constant expressions, in this order.
+/// `stack_size = E` (bytes, [`DEFAULT_STACK_SIZE`] by default) and `heap_size = E` (bytes), both
+/// constant expressions, in this order. The second makes a global allocator of that many bytes;
+/// without it there is none, and the program may have one of its own.
 pub use sel4_root_task_macros::root_task;
 pub use stack::DEFAULT_STACK_SIZE;
 pub use termination::{Never, Termination};
@@ -68,8 +67,7 @@ pub use termination::{Never, Termination};
 #[doc(hidden)]
 pub mod _private {
     pub use crate::entry::{_start, returned, RunAny, RunDisplayed};
-    #[cfg(feature = "alloc")]
-    pub use crate::heap::{HeapBounds, HeapMemory};
+    pub use crate::heap::StaticHeap;
     pub use crate::panicking::{abort_with, panicked};
     pub use crate::stack::{StackBounds, StackMemory, StackTop};
     pub use sel4;

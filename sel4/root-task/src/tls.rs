@@ -18,8 +18,12 @@
 //! for itself. It can copy them from another thread: so a TCB is made for the purpose, given the
 //! registers, copied from, and deleted.
 
+use core::cell::UnsafeCell;
+
 use sel4::init_thread::{slot, Slot};
 use sel4::{cap_type, BootInfoPtr, ObjectBlueprint, TlsSegment, UserContext, Word};
+
+use crate::panicking::abort_with;
 
 /// The words at the thread pointer: its own address, and what C compilers expect behind it.
 const THREAD_CONTROL_BLOCK: usize = 64;
@@ -71,6 +75,24 @@ fn layout(segment: &TlsSegment) -> Layout {
     Layout::new(segment.address, segment.memory_bytes, segment.align)
 }
 
+/// The most bytes of thread-local variables without an initial value.
+const MAX_CLEAR: usize = 2048;
+
+/// The loader of seL4 5.0.0 takes every program header for a segment to be loaded (elf32_load,
+/// elf64_load): of thread-local variables it clears, behind the initial values, as many bytes as
+/// there are variables without one. The linker gives these bytes no place, so what comes next in
+/// the image would be lost: this does, as linkers place it there (where they make a part of the
+/// image read-only after relocation, so `-z norelro` must not be given). Writable, as that part is.
+#[used]
+#[unsafe(link_section = ".data.rel.ro")]
+static CLEARED_BY_THE_KERNEL: Cleared = Cleared(UnsafeCell::new([0; MAX_CLEAR]));
+
+#[repr(transparent)]
+struct Cleared(#[allow(dead_code)] UnsafeCell<[u8; MAX_CLEAR]>);
+
+// SAFETY: nobody reads or writes it.
+unsafe impl Sync for Cleared {}
+
 /// The bytes that [`lay_out`] needs for one thread; 0 when the program has no thread-local
 /// variables. Beyond upstream.
 pub fn block_size() -> usize {
@@ -110,6 +132,14 @@ pub unsafe fn lay_out(block: *mut u8) -> Word {
 /// # Safety
 /// As [`lay_out`].
 pub(crate) unsafe fn initialize(bootinfo: &BootInfoPtr, block: *mut u8) {
+    let clear = sel4::tls_segment().map_or(0, |it| it.memory_bytes - it.init.len());
+    if clear > MAX_CLEAR {
+        // Not by a panic: its hook may be among what was lost.
+        abort_with(format_args!(
+            "{clear} bytes of thread-local variables without an initial value: the kernel's loader \
+             spoils what lies behind more than {MAX_CLEAR}; give some of them a value"
+        ));
+    }
     // SAFETY: the caller's promise.
     let thread_pointer = unsafe { lay_out(block) };
     if thread_pointer == 0 {

@@ -8,6 +8,7 @@ mod cnode;
 mod frame;
 mod io_port;
 mod irq;
+pub(crate) mod sys;
 mod table;
 mod tcb;
 mod untyped;

@@ -4,6 +4,9 @@
 #![allow(non_camel_case_types, non_snake_case)]
 
 mod bit_field;
+pub(crate) mod faults;
+mod ipc_buffer;
+mod numbers;
 pub(crate) mod syscall;
 mod types;
 
@@ -12,6 +15,11 @@ pub(crate) mod interface {
     include!(concat!(env!("OUT_DIR"), "/interface.rs"));
 }
 
+pub use faults::{
+    seL4_Fault_CapFault, seL4_Fault_NullFault, seL4_Fault_UnknownSyscall, seL4_Fault_UserException,
+    seL4_Fault_VMFault,
+};
 pub(crate) use interface::bitfields;
 pub use interface::constants::*;
+pub use numbers::*;
 pub use types::*;

@@ -7,10 +7,10 @@
 
 use core::cell::UnsafeCell;
 
-use super::interface::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 use super::{seL4_MsgMaxExtraCaps, seL4_MsgMaxLength};
 use crate::arch;
 use crate::arch::types::IpcBufferAlignment;
+use crate::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 
 pub use crate::arch::types::seL4_UserContext;
 

@@ -8,7 +8,7 @@
 //!   arch/        programs of a few instructions, for each architecture
 //!
 //!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs signal.rs fault.rs
-//!                   io_port.rs
+//!                   io_port.rs config.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
 //!                   exhaustion.rs compaction.rs badges.rs closures.rs
@@ -30,6 +30,7 @@ mod badges;
 mod closures;
 mod cnode;
 mod compaction;
+mod config;
 mod context;
 mod exhaustion;
 mod fault;
@@ -70,6 +71,7 @@ const ALL: &[&[Test]] = &[
     signal::TESTS,
     fault::TESTS,
     io_port::TESTS,
+    config::TESTS,
     runtime::TESTS,
     stacks::TESTS,
     memory::TESTS,

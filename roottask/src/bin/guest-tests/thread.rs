@@ -4,10 +4,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use roottask::{check, check_eq, Outcome};
 use sel4::init_thread::slot;
-use sel4::{Error, UserContext, Word};
+use sel4::{cap, CNodeCapData, CapRights, Error, ObjectBlueprint, UserContext, Word};
 
 use crate::arch::{first_tls_word, number_registers};
-use crate::context::{let_children_run, Context};
+use crate::context::{let_children_run, place, Context};
 use crate::probe::load;
 
 crate::table::tests!("thread":
@@ -19,6 +19,7 @@ crate::table::tests!("thread":
     the_tls_base_is_where_the_thread_pointer_leads,
     one_cannot_read_ones_own_registers,
     hundred_threads_run_at_once,
+    a_thread_with_a_cspace_of_its_own_prints,
 );
 
 fn registers_are_read_as_they_were_written(context: &mut Context) -> Outcome {
@@ -150,5 +151,51 @@ fn hundred_threads_run_at_once(context: &mut Context) -> Outcome {
     let_children_run()?;
     check_eq!(NEXT_NUMBER.load(Ordering::Relaxed), 100);
     check!(context.vmm.stats().allocator.live.tcbs >= 100);
+    Ok(())
+}
+
+/// What the thread below has in its CSpace: nothing but a bell, and itself.
+const BELL: Word = 1;
+const ITSELF: Word = 2;
+/// The badge of its ring.
+const RANG: Word = 5;
+
+/// Bytes that were written where the kernel does not print.
+static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+fn count_byte(_: u8) {
+    WRITTEN.fetch_add(1, Ordering::Relaxed);
+}
+
+fn print_and_ring(_: usize) -> Word {
+    sel4::debug_println!("a thread with a CSpace of its own prints");
+    cap::Notification::from_bits(BELL).signal();
+    let _ = cap::Tcb::from_bits(ITSELF).tcb_suspend();
+    0
+}
+
+/// By the kernel, or by what the program gave in its place: no slot is needed.
+fn a_thread_with_a_cspace_of_its_own_prints(context: &mut Context) -> Outcome {
+    const RADIX: usize = 2;
+    let scratch = context.scratch(12, 2)?;
+    let bell: cap::Notification = scratch.make(ObjectBlueprint::Notification, 0)?;
+    let cnode: cap::CNode = scratch.make(ObjectBlueprint::CNode { size_bits: RADIX }, 1)?;
+    let child = context.prepare(254, print_and_ring, 0)?;
+    let tcb = child.thread.tcb();
+    let own = |slot| cnode.absolute_cptr_from_bits_with_depth(slot, RADIX);
+    own(BELL).mint(&scratch.place(0), CapRights::write_only(), RANG)?;
+    own(ITSELF).mint(&place(tcb.cptr()), CapRights::all(), 0)?;
+    let guard = CNodeCapData::new(0, sel4::WORD_SIZE - RADIX);
+    tcb.tcb_set_space(slot::NULL.cptr(), cnode, guard, slot::VSPACE.cap())?;
+    WRITTEN.store(0, Ordering::Relaxed);
+    sel4::set_debug_put_char(count_byte);
+    child.start()?;
+    let_children_run()?;
+    sel4::set_debug_put_char(sel4::debug_put_char_by_port);
+    let (_, rang) = bell.poll();
+    own(ITSELF).delete()?;
+    check_eq!(rang, RANG);
+    let written = WRITTEN.load(Ordering::Relaxed);
+    check_eq!(written, if sel4::sel4_cfg_bool!(PRINTING) { 0 } else { 41 });
     Ok(())
 }

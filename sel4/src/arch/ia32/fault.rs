@@ -1,11 +1,11 @@
 //! The words of an unknown system call on IA32.
 
-use crate::fault::faults;
 use crate::sys;
+use crate::sys::faults::faults;
 
 faults! {
     /// The thread made a system call of a number that the kernel does not have.
-    UnknownSyscall[sys::seL4_UnknownSyscall_Length] {
+    UnknownSyscall, seL4_Fault_UnknownSyscall[sys::seL4_UnknownSyscall_Length] {
         /// Its eax: the number.
         eax, get_EAX = sys::seL4_UnknownSyscall_EAX;
         /// Its ebx.

@@ -1,11 +1,11 @@
 //! The words of an unknown system call on x86_64.
 
-use crate::fault::faults;
 use crate::sys;
+use crate::sys::faults::faults;
 
 faults! {
     /// The thread made a system call of a number that the kernel does not have.
-    UnknownSyscall[sys::seL4_UnknownSyscall_Length] {
+    UnknownSyscall, seL4_Fault_UnknownSyscall[sys::seL4_UnknownSyscall_Length] {
         /// Its rax.
         rax, get_RAX = sys::seL4_UnknownSyscall_RAX;
         /// Its rbx.

@@ -3,7 +3,7 @@
 
 use crate::sys;
 use crate::{cap_type as all, CapTypeForObject, CapTypeForObjectOfFixedSize};
-use crate::{ObjectBlueprint, ObjectBlueprintX86, ObjectType, Word};
+use crate::{ObjectBlueprint, ObjectType, Word};
 
 /// The types of objects that only x86_64 has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -53,12 +53,6 @@ impl ObjectBlueprintX64 {
             Self::PDPT => sys::seL4_PDPTBits,
             Self::PML4 => sys::seL4_PML4Bits,
         }) as usize
-    }
-}
-
-impl From<ObjectBlueprintX64> for ObjectBlueprint {
-    fn from(blueprint: ObjectBlueprintX64) -> Self {
-        Self::Arch(ObjectBlueprintX86::SeL4Arch(blueprint))
     }
 }
 

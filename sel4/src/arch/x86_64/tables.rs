@@ -1,6 +1,8 @@
 //! Paging structures of x86_64: a PML4 of PDPTs of page directories of page tables, each with 512
 //! entries.
 
+use crate::invocations::sys::number as sys_number;
+use crate::sys::{seL4_CPtr, seL4_Error, seL4_IPCBuffer};
 use crate::sys::{X86PDPTMap, X86PDPTUnmap, X86PageDirectoryMap, X86PageDirectoryUnmap};
 use crate::{
     cap, cap_type, CapTypeForTranslationTableObject, Error, InvocationContext, ObjectBlueprint,
@@ -157,5 +159,18 @@ pub(crate) fn unmap_table<C: InvocationContext>(
         TranslationTableObjectType::PageTable => {
             table.cast::<cap_type::PageTable>().page_table_unmap()
         }
+    }
+}
+
+#[allow(non_snake_case)]
+impl seL4_IPCBuffer {
+    /// As [`page_directory_unmap`](crate::cap::PageDirectory::page_directory_unmap).
+    pub fn seL4_X86_PageDirectory_Unmap(&mut self, service: seL4_CPtr) -> seL4_Error::Type {
+        sys_number(self.capability::<cap_type::PageDirectory>(service).page_directory_unmap())
+    }
+
+    /// As [`pdpt_unmap`](crate::cap::PDPT::pdpt_unmap).
+    pub fn seL4_X86_PDPT_Unmap(&mut self, service: seL4_CPtr) -> seL4_Error::Type {
+        sys_number(self.capability::<cap_type::PDPT>(service).pdpt_unmap())
     }
 }
