@@ -1,8 +1,8 @@
 //! The adapter: the seam's two traits on the `sel4` bindings, and the way from `sel4::BootInfo` to
 //! a running manager. The one module of the memory crates with `unsafe` of its own.
 //!
-//! It keeps to names that our `sel4` crate and upstream's have in common, but for `frame_remap`
-//! and the unmapping of page tables, which newer kernels spell otherwise.
+//! It keeps to names that our `sel4` crate and upstream's have in common. What kernels and bindings
+//! spell apart is in `bindings/`.
 
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
@@ -22,6 +22,7 @@ use untyped_alloc::{
 };
 
 use super::architecture::{ARCHITECTURE, DEFAULT_POOL_PAGES};
+use super::bindings;
 use super::own_threads;
 use crate::manager::vmm::Vmm;
 use crate::types::boot::BootInfo;
@@ -113,7 +114,7 @@ fn is_untouched(guard: Range<usize>) -> bool {
 }
 
 /// The most untypeds a boot information of this kernel has.
-const MAX_UNTYPEDS: usize = sel4::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
+const MAX_UNTYPEDS: usize = sel4::sel4_cfg_usize!(MAX_NUM_BOOTINFO_UNTYPED_CAPS);
 
 /// Starts a manager of everything the kernel left to this root task.
 ///
@@ -171,7 +172,7 @@ pub fn start<const PAGES: usize>(
         untypeds: known,
         cspace: CSpaceInfo {
             root: slot::CNODE.into(),
-            radix_bits: bootinfo.inner().initThreadCNodeSizeBits,
+            radix_bits: bootinfo.inner().initThreadCNodeSizeBits as u8,
             first_free: empty.start(),
             end_free: empty.end(),
             tcb: slot::TCB.into(),
@@ -244,16 +245,6 @@ fn rights(rights: Rights) -> CapRights {
     )
 }
 
-#[inline]
-fn attributes(cache: CachePolicy) -> VmAttributes {
-    match cache {
-        CachePolicy::WriteBack => VmAttributes::DEFAULT,
-        CachePolicy::WriteThrough => VmAttributes::WRITE_THROUGH,
-        CachePolicy::Uncached => VmAttributes::CACHE_DISABLED,
-        CachePolicy::WriteCombining => VmAttributes::WRITE_COMBINING,
-    }
-}
-
 /// The bindings' name for what the seam describes; `InvalidArgument` where there is no such object.
 fn blueprint(blueprint: Blueprint) -> KernelResult<ObjectBlueprint> {
     Ok(match blueprint {
@@ -324,7 +315,7 @@ impl Kernel for Sel4 {
     }
 
     fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult {
-        path(slot).cancel_badged_sends().map_err(KernelError::from)
+        bindings::cancel_badged_sends(path(slot)).map_err(KernelError::from)
     }
 
     #[inline(always)]
@@ -338,7 +329,7 @@ impl Kernel for Sel4 {
     ) -> KernelResult {
         frame
             .cap::<cap_type::UnspecifiedPage>()
-            .frame_map(vspace.cap(), vaddr, rights(allowed), attributes(cache))
+            .frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache))
             .map_err(KernelError::from)
     }
 
@@ -351,9 +342,8 @@ impl Kernel for Sel4 {
         allowed: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        frame
-            .cap::<cap_type::UnspecifiedPage>()
-            .frame_remap(vspace.cap(), vaddr, rights(allowed), attributes(cache))
+        let (rights, attributes) = (rights(allowed), bindings::attributes(cache));
+        bindings::remap(frame.cap(), vspace.cap(), vaddr, rights, attributes)
             .map_err(KernelError::from)
     }
 
@@ -383,8 +373,7 @@ impl Kernel for Sel4 {
     fn table_unmap(&mut self, table: CPtr, level: u8) -> KernelResult {
         let ty = TranslationTableObjectType::from_level(usize::from(level))
             .ok_or(KernelError::InvalidArgument)?;
-        let table: cap::UnspecifiedIntermediateTranslationTable = table.cap();
-        table.generic_intermediate_translation_table_unmap(ty).map_err(KernelError::from)
+        bindings::unmap_table(table.cap(), ty).map_err(KernelError::from)
     }
 
     fn asid_control_make_pool(&mut self, untyped: CPtr, dst: CapPath) -> KernelResult {
@@ -399,8 +388,7 @@ impl Kernel for Sel4 {
     }
 
     fn tcb_set_ipc_buffer(&mut self, tcb: CPtr, vaddr: usize, frame: CPtr) -> KernelResult {
-        tcb.cap::<cap_type::Tcb>()
-            .tcb_set_ipc_buffer(vaddr as sel4::Word, frame.cap())
+        bindings::set_ipc_buffer(tcb.cap(), vaddr as sel4::Word, frame.cap())
             .map_err(KernelError::from)
     }
 
@@ -422,9 +410,10 @@ impl Kernel for Sel4 {
     }
 
     fn tcb_set_priority(&mut self, tcb: CPtr, priority: u8) -> KernelResult {
-        let tcb = tcb.cap::<cap_type::Tcb>();
-        // This kernel asks for no authority; others take the thread's own as well as any.
-        tcb.tcb_set_priority(tcb, priority.into()).map_err(KernelError::from)
+        // Newer kernels ask whether the authority's maximum covers it: the new thread's own is 0.
+        tcb.cap::<cap_type::Tcb>()
+            .tcb_set_priority(slot::TCB.cap(), priority.into())
+            .map_err(KernelError::from)
     }
 
     fn tcb_resume(&mut self, tcb: CPtr) -> KernelResult {

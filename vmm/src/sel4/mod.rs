@@ -3,6 +3,8 @@
 //! - `kernel.rs`: the seam on the bindings ([`Sel4`]), and [`start`], which makes a manager of the
 //!   boot information.
 //! - `architecture.rs`: which architecture that is, held to the bindings.
+//! - `bindings/`: what differs between seL4 5.0.0 and today's, chosen by the features `kernel-5` (the
+//!   default) and `kernel-16`: its `mod.rs` says what that is.
 //! - `error.rs`: what the manager or the kernel refuses, for a `main` that asks both.
 //! - `own_threads.rs`: threads of the manager's own space by the badges of their faults.
 //! - `run.rs`: a thread's priority and first registers.
@@ -13,6 +15,7 @@
 //!   loop.
 
 mod architecture;
+mod bindings;
 mod error;
 pub mod faults;
 mod kernel;

@@ -88,7 +88,12 @@ impl core::fmt::Display for JoinError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             JoinError::Faulted(sel4::Fault::VmFault(fault)) => {
-                write!(f, "the thread faulted at {:#x}, touching {:#x}", fault.ip(), fault.addr())
+                write!(
+                    f,
+                    "the thread faulted at {:#x}, touching {:#x}",
+                    fault.inner().get_IP(),
+                    fault.inner().get_Addr()
+                )
             }
             JoinError::Faulted(fault) => write!(f, "the thread faulted: {fault:x?}"),
             JoinError::Manager(error) => write!(f, "the manager refused: {error}"),

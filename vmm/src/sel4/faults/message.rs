@@ -1,6 +1,6 @@
 //! What a message at the fault endpoint says.
 
-use sel4::sys;
+use sel4::sys::{seL4_Fault_tag as tag, seL4_VMFault_Msg as words};
 use sel4::{Fault, IpcBuffer, MessageInfo};
 
 use crate::types::fault::PageFault;
@@ -42,8 +42,8 @@ pub enum ThreadFault {
 /// has a capability to the endpoint can send anything by it.
 #[inline]
 pub fn decode(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
-    if info.label() == sys::seL4_Fault_VMFault {
-        return (info.length() == sys::seL4_VMFault_Length as usize).then(|| page_fault(buffer));
+    if info.label() == tag::seL4_Fault_VMFault {
+        return (info.length() == words::seL4_VMFault_Length as usize).then(|| page_fault(buffer));
     }
     other_fault(buffer, info)
 }
@@ -51,13 +51,12 @@ pub fn decode(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
 /// A VM fault's words, in the order of `seL4_VMFault_Msg`: what [`sel4::VmFault`] copies out first.
 #[inline]
 fn page_fault(buffer: &IpcBuffer) -> ThreadFault {
-    let words = buffer.msg_regs();
-    let word = |index: sel4::Word| words[index as usize] as usize;
+    let word = |index: usize| buffer.msg_regs()[index] as usize;
     ThreadFault::Page(PageFault::from_x86_words(
-        word(sys::seL4_VMFault_IP),
-        word(sys::seL4_VMFault_Addr),
-        word(sys::seL4_VMFault_PrefetchFault),
-        word(sys::seL4_VMFault_FSR),
+        word(words::seL4_VMFault_IP as usize),
+        word(words::seL4_VMFault_Addr as usize),
+        word(words::seL4_VMFault_PrefetchFault as usize),
+        word(words::seL4_VMFault_FSR as usize),
     ))
 }
 
@@ -65,25 +64,26 @@ fn page_fault(buffer: &IpcBuffer) -> ThreadFault {
 fn other_fault(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
     if !matches!(
         info.label(),
-        sys::seL4_Fault_CapFault | sys::seL4_Fault_UnknownSyscall | sys::seL4_Fault_UserException
+        tag::seL4_Fault_CapFault | tag::seL4_Fault_UnknownSyscall | tag::seL4_Fault_UserException
     ) {
         return None;
     }
     Some(match Fault::new(buffer, info) {
-        Fault::NullFault(_) | Fault::VmFault(_) => return None,
         Fault::CapFault(fault) => ThreadFault::Capability {
-            ip: fault.ip() as usize,
-            cptr: fault.addr() as usize,
-            receiving: fault.in_recv_phase() != 0,
+            ip: fault.inner().get_IP() as usize,
+            cptr: fault.inner().get_Addr() as usize,
+            receiving: fault.inner().get_InRecvPhase() != 0,
         },
         Fault::UnknownSyscall(fault) => ThreadFault::UnknownSyscall {
-            ip: fault.fault_ip() as usize,
-            number: fault.syscall() as usize,
+            ip: fault.inner().get_FaultIP() as usize,
+            number: fault.inner().get_Syscall() as usize,
         },
         Fault::UserException(fault) => ThreadFault::Exception {
-            ip: fault.fault_ip() as usize,
-            number: fault.number() as usize,
-            code: fault.code() as usize,
+            ip: fault.inner().get_FaultIP() as usize,
+            number: fault.inner().get_Number() as usize,
+            code: fault.inner().get_Code() as usize,
         },
+        // The label said that it is none of these; kernels for other machines have more.
+        _ => return None,
     })
 }

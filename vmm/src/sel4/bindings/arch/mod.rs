@@ -1,0 +1,11 @@
+//! What today's kernels have on one architecture alone.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::{attributes, unmap_table};
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!(
+    "the feature kernel-16 of vmm is for x86_64 so far: build for it, or without the feature"
+);

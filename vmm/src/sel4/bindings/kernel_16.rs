@@ -1,0 +1,47 @@
+//! Today's seL4 without MCS, with rust-sel4's bindings. Where those have no typed method, their `sys`
+//! has the invocation, as a method of the IPC buffer.
+
+use sel4::sys::{seL4_Error, seL4_IPCBuffer};
+use sel4::{cap, AbsoluteCPtr, CapRights, Error, Result, TranslationTableObjectType};
+use sel4::{VmAttributes, Word};
+
+use super::arch;
+
+pub use super::arch::attributes;
+
+/// Makes an invocation through the calling thread's IPC buffer.
+fn invoke(make: impl FnOnce(&mut seL4_IPCBuffer) -> seL4_Error::Type) -> Result<()> {
+    let number = sel4::with_ipc_buffer_mut(|buffer| make(buffer.inner_mut()));
+    Error::from_sys(number).map_or(Ok(()), Err)
+}
+
+/// Gives a mapped page new rights and attributes where it is: by mapping it again.
+#[inline(always)]
+pub fn remap(
+    page: cap::UnspecifiedPage,
+    vspace: cap::VSpace,
+    vaddr: usize,
+    rights: CapRights,
+    attributes: VmAttributes,
+) -> Result<()> {
+    page.frame_map(vspace, vaddr, rights, attributes)
+}
+
+/// Unmaps a paging structure.
+pub fn unmap_table(
+    table: cap::UnspecifiedIntermediateTranslationTable,
+    ty: TranslationTableObjectType,
+) -> Result<()> {
+    invoke(|buffer| arch::unmap_table(buffer, table.bits(), ty))
+}
+
+/// Sets a thread's IPC buffer: at `vaddr`, in this frame.
+pub fn set_ipc_buffer(tcb: cap::Tcb, vaddr: Word, frame: cap::Granule) -> Result<()> {
+    invoke(|buffer| buffer.seL4_TCB_SetIPCBuffer(tcb.bits(), vaddr, frame.bits()))
+}
+
+/// Takes messages that wait with this capability's badge out of their queue.
+pub fn cancel_badged_sends(slot: AbsoluteCPtr) -> Result<()> {
+    let (root, path) = (slot.root().bits(), *slot.path());
+    invoke(|buffer| buffer.seL4_CNode_CancelBadgedSends(root, path.bits(), path.depth() as u8))
+}
