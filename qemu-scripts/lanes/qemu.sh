@@ -184,6 +184,9 @@ guest_tests() {
         fail "guest-tests, $kernel kernel (closing line missing or wrong)"
     ((status == 0 || failed > 0)) || fail "guest-tests, $kernel kernel (exit code $status)"
     ((passed + failed > 0)) || fail "guest-tests, $kernel kernel (no test ran)"
+    # What a thread prints that has no capability for it, a debug kernel does print.
+    [[ $kernel != debug ]] || grep -qFx "a thread with a CSpace of its own prints" "$log" ||
+        fail "guest-tests, debug kernel (the line of a thread is missing)"
 }
 
 qemu_lane() {
@@ -228,6 +231,7 @@ x86_64_lane() {
     choose_target_rust
     check "clippy, target, x86_64" target_clippy debug
     check "clippy, clients, x86_64" client_clippy debug
+    check "clippy, the adapter for today's kernels" kernel_16_clippy
     check "documentation, target, x86_64" target_docs
     check "the template, copied out: cargo run, x86_64" template_runs --config .cargo/x86_64.toml
     check "demo, x86_64, release kernel" "$SCRIPTS/demo.sh" --arch "$ARCH" --release-kernel

@@ -9,6 +9,14 @@ client_clippy() {
     target_cargo "$1" "${TARGET_CLIPPY[@]}" "${CLIENT_CRATES[@]}" --lib --bins -- -D warnings
 }
 
+# What the adapter has for today's kernels, against our bindings, as far as these stand in for
+# rust-sel4's.
+kernel_16_clippy() {
+    choose_arch x86_64
+    choose_target_rust
+    CLIENTS='' target_cargo debug "${TARGET_CLIPPY[@]}" -p vmm --features sel4,kernel-16 --lib -- -D warnings
+}
+
 # What rust-analyzer checks: everything at once, tests too. The generator of vmm.h is for the host alone:
 # what it depends on asks `bitflags` for the standard library, which would bring its panic handler
 # beside that of the programs.
