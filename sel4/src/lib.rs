@@ -41,7 +41,8 @@
 //! of the kernel's that is not chosen here.
 //! `IpcBuffer::debug_error` is left out: errors are not put into words by the kernel.
 //! `try_with_ipc_buffer_slot` is left out: there is no slot in memory that could be lent.
-//! `sel4_cfg_match` is left out: stable Rust has no such attribute ([`sel4_cfg_wrap_match!`] is there).
+//! `sel4_cfg_match` is left out: stable Rust has no such attribute
+//! ([`sel4_cfg_wrap_match!`] is there).
 #![no_std]
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]

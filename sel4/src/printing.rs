@@ -1,8 +1,8 @@
 //! Debugging output.
 //!
 //! A kernel that prints (`PRINTING`) prints for its programs, too: any thread can, whatever its
-//! CSpace, as upstream. Where it does not, output goes to what [`set_debug_put_char`] was given, and
-//! without that nowhere. The runtime of root tasks gives [`debug_put_char_by_port`]: so the same
+//! CSpace, as upstream. Where it does not, output goes to what [`set_debug_put_char`] was given,
+//! and without that nowhere. The runtime of root tasks gives [`debug_put_char_by_port`]: so the same
 //! program prints the same bytes on a release kernel.
 
 use core::fmt;
@@ -26,8 +26,8 @@ const PATIENCE: usize = 10_000;
 /// What was given to [`set_debug_put_char`].
 static PUT_CHAR: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Where [`DebugWrite`] goes on a kernel that does not print: `put_char` gets each byte, in whatever
-/// thread writes. Beyond upstream.
+/// Where [`DebugWrite`] goes on a kernel that does not print: `put_char` gets each byte, in
+/// whatever thread writes. Beyond upstream.
 pub fn set_debug_put_char(put_char: fn(u8)) {
     PUT_CHAR.store(put_char as *mut (), Ordering::Relaxed);
 }

@@ -1,5 +1,5 @@
-//! Invocations in the kernel's own terms, as methods of its IPC buffer: those that rust-sel4's typed
-//! capabilities do not have, by the names that its `sys` has for them.
+//! Invocations in the kernel's own terms, as methods of its IPC buffer: those that typed
+//! capabilities of rust-sel4 do not have, by the names that its `sys` has for them.
 #![allow(non_snake_case)]
 
 use crate::sys::{seL4_CPtr, seL4_Error, seL4_IPCBuffer, seL4_NoError, seL4_Word};

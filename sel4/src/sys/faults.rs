@@ -12,7 +12,7 @@ macro_rules! faults {
             $($(#[$field_attr:meta])* $field:ident, $get:ident = $index:expr;)*
         }
     )*) => {$(
-        #[doc = concat!("The words of a [`", stringify!($name), "`](crate::", stringify!($name), ").")]
+        #[doc = concat!("The words of [`", stringify!($name), "`](crate::", stringify!($name), ").")]
         #[derive(Clone, PartialEq, Eq, Debug)]
         #[allow(non_camel_case_types)]
         pub struct $sys {

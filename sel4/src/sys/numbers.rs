@@ -1,5 +1,5 @@
-//! Numbers of faults, errors and attributes, in modules as upstream has them. (All of them are in [`sys`](crate::sys)
-//! itself, too.)
+//! Numbers of faults, errors and attributes, in modules as upstream has them. (All of them are in
+//! [`sys`](crate::sys) itself, too.)
 
 use super::interface::constants;
 

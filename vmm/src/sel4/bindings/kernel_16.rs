@@ -1,5 +1,5 @@
-//! Today's seL4 without MCS, with rust-sel4's bindings. Where those have no typed method, their `sys`
-//! has the invocation, as a method of the IPC buffer.
+//! Today's seL4 without MCS, with rust-sel4's bindings. Where those have no typed method, their
+//! `sys` has the invocation, as a method of the IPC buffer.
 
 use sel4::sys::{seL4_Error, seL4_IPCBuffer};
 use sel4::{cap, AbsoluteCPtr, CapRights, Error, Result, TranslationTableObjectType};
