@@ -40,7 +40,7 @@ exits_with() {
     ((status == wanted))
 }
 
-for file in host oldest target script qemu stress; do
+for file in host by_name target script qemu stress; do
     # shellcheck source=/dev/null
     source "$SCRIPTS/lanes/$file.sh"
 done

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The lane oldest: the oldest Rust that is supported.
+# The lanes that run by name only: the oldest Rust that is supported, and what a new version may change.
 
 # With the oldest Rust that is supported, Debian's, which is unpacked below build/ (100 MB) if it is not
 # there. Compiled in folders of its own, so that the other lanes need not compile again.
