@@ -7,11 +7,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use roottask::{check, check_eq, Failure, Outcome};
 use sel4::{Condvar, Fault, Mutex};
+use vmm::sel4::faults::SharedManager;
 use vmm::sel4::{JoinError, JoinHandle, SpawnOptions};
-use vmm::{Blueprint, TlsImage, PAGE_BYTES};
+use vmm::{Blueprint, RegionOptions, TlsImage, PAGE_BYTES};
 
 use crate::arch::{set_first, thread_locals};
 use crate::context::Context;
+use crate::probe::{set_word, word};
 
 crate::table::tests!("closures":
     a_closure_runs_with_what_it_captured_and_its_result_is_joined,
@@ -24,6 +26,7 @@ crate::table::tests!("closures":
     a_mutex_lets_one_thread_at_a_time_reach_the_value,
     a_condition_wakes_as_many_threads_as_it_is_told_to,
     a_queue_between_threads_keeps_its_order,
+    threads_map_and_unmap_through_a_shared_manager,
 );
 
 /// The result of a thread.
@@ -266,4 +269,73 @@ fn a_queue_between_threads_keeps_its_order(context: &mut Context) -> Outcome {
     context.vmm.free(endpoint)?;
     context.vmm.free(notification)?;
     Ok(())
+}
+
+/// The manager, while several threads have it.
+static SHARED: SharedManager = SharedManager::new();
+/// How often each of them maps and unmaps.
+const ROUNDS: usize = 60;
+
+/// A114.
+fn threads_map_and_unmap_through_a_shared_manager(context: &mut Context) -> Outcome {
+    // SAFETY: moved out, and in again below, before anybody looks at it.
+    SHARED.share(unsafe { core::ptr::read(&context.vmm) })?;
+    let outcome = share_the_work();
+    match SHARED.unshare() {
+        // SAFETY: what was there was moved out above.
+        Ok(vmm) => unsafe { core::ptr::write(&mut context.vmm, vmm) },
+        Err(error) => sel4_root_task::abort!("the manager does not come back: {error}"),
+    }
+    outcome
+}
+
+fn share_the_work() -> Outcome {
+    let before = SHARED.lock().stats().calls.total();
+    let mut threads = Vec::new();
+    for number in 1..=5 {
+        let options = SpawnOptions::new().named("shares");
+        threads.push(SHARED.lock().spawn(&options, move || map_and_unmap(number))?);
+    }
+    let mut results = Vec::new();
+    for mut thread in threads {
+        // The others go on meanwhile, so the manager is not kept.
+        thread.wait();
+        results.push(thread.join(&mut SHARED.lock()));
+    }
+    check_eq!(results.len(), 5);
+    check!(results.iter().all(|result| *result == Ok(Ok(ROUNDS))));
+    // A page at least was mapped, and unmapped, in each round.
+    check!(SHARED.lock().stats().calls.total() - before >= 2 * 5 * ROUNDS as u64);
+    Ok(())
+}
+
+/// How many rounds went as they should.
+fn map_and_unmap(number: usize) -> vmm::Result<usize> {
+    let own = SHARED.lock().own_space();
+    for round in 0..ROUNDS {
+        let pages = 1 + (round + number) % 5;
+        let region = SHARED.lock().map(own, &RegionOptions::new(pages).guarded(1, 1))?;
+        let vmm = SHARED.lock();
+        let first = vmm.pages_of(region)?.start().bits();
+        if round % 3 == 0 {
+            // The others come to wait for it.
+            sel4::r#yield();
+        }
+        drop(vmm);
+        let at = |page: usize| first + page * PAGE_BYTES;
+        let stamp = |page: usize| number << 16 | round << 4 | page;
+        if (0..pages).any(|page| word(at(page)) != 0) {
+            return Ok(round);
+        }
+        (0..pages).for_each(|page| set_word(at(page), stamp(page) as sel4::Word));
+        sel4::r#yield();
+        if (0..pages).any(|page| word(at(page)) as usize != stamp(page)) {
+            return Ok(round);
+        }
+        if round % 2 == 0 {
+            SHARED.lock().unmap(own, first, pages)?;
+        }
+        SHARED.lock().release(region)?;
+    }
+    Ok(ROUNDS)
 }
