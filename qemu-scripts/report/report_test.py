@@ -16,7 +16,7 @@ from webdriver import Browser
 
 HERE = Path(__file__).resolve().parent
 STRESS = HERE.parent / "stress.sh"
-PLOTS = ["history", "costs", "ratios"]
+PLOTS = ["history", "costs", "phases", "ratios"]
 SCHEMES = ("light", "dark")
 WIDTHS = (1280, 700, 390, 320)
 LOOKS = (HERE / "looks.js").read_text(encoding="utf-8")
@@ -170,6 +170,7 @@ class FinishedRun(InBrowser, unittest.TestCase):
         for selector, wanted in (
             ("#plot-history-wide .hit", r"^operation [\d,]+, [\d.]+ s, phase \S+: .* free, .* faults, .* kernel calls$"),
             ("#plot-costs-wide .hit", r"^\S.*: [\d,]+ operations?; median at most .*, 99 % at most .*, worst "),
+            ("#plot-phases-wide .hit", r"^\S+: [\d,]+ operations?; median at most "),
             ("#plot-ratios-wide .hit", r"^\w+: \d\.\d{3} times the kernel's calls alone"),
             ("svg.map rect", r"^0x[0-9a-f]{8} to 0x[0-9a-f]{8}: mostly \S"),
         ):
@@ -185,6 +186,16 @@ class FinishedRun(InBrowser, unittest.TestCase):
         for name, command in commands.items():
             self.assertEqual(command, "qemu-scripts/stress.sh --arch ia32 --seed 3 --memory 32M --kernel release "
                                       f"--validate 1000 --icount --operations {costs[name]}")
+
+    def test_phases_add_up_to_all_operations(self):
+        rows = self.look("tableOf", "phases")
+        done = re.search(r"stress: (\d+) operations, ", self.printed).group(1)
+        noted = sum(int(plain(number)) for row in self.look("tableOf", "operations")[-1:] for number in row[1:4])
+        self.assertEqual(sum(int(plain(row[1])) for row in rows), noted)
+        self.assertLessEqual(noted, int(done))
+        for row in rows:
+            median, most, worst = (int(plain(number)) for number in row[2:])
+            self.assertTrue(median <= most <= worst, row)
 
     def test_it_is_compared_with_the_earlier_run(self):
         rows = {row[0]: row[1:] for row in self.look("tableOf", "compared > .wide:nth-of-type(1)")}

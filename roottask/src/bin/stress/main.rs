@@ -52,7 +52,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
             exit(ExitCode::Failure)
         }
     };
-    let mut stress = Stress::new(start(bootinfo, &POOL)?, settings)?;
+    let mut stress = Stress::new(start(bootinfo, &POOL)?, settings, &phases::names())?;
     let outcome = run(&mut stress);
     if let Err(failure) = outcome {
         stress.report_failure(&failure);

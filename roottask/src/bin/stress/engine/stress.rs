@@ -59,8 +59,8 @@ impl fmt::Write for Console {
 }
 
 impl Stress {
-    /// A run with a manager that has nothing to do yet.
-    pub fn new(mut vmm: Manager, settings: Settings) -> Outcome<Stress> {
+    /// A run with a manager that has nothing to do yet; `phases` are the names of all that there are.
+    pub fn new(mut vmm: Manager, settings: Settings, phases: &[&'static str]) -> Outcome<Stress> {
         let own = vmm.own_space();
         let marker = vmm.map(own, &RegionOptions::new(1).named("marker"))?.start().bits();
         let physical = vmm.physical_address(own, marker)?;
@@ -75,7 +75,7 @@ impl Stress {
             host: None,
             clock: Clock::new(settings.icount),
             settings,
-            op_stats: OpStats::new(),
+            op_stats: OpStats::new(phases),
             reporter,
             marker,
             phase: "warm-up",
@@ -115,6 +115,7 @@ impl Stress {
     /// The phase that follows.
     pub fn set_phase(&mut self, phase: &'static str) {
         self.phase = phase;
+        self.op_stats.set_phase(phase);
     }
 
     /// Whether the run has come to its end.

@@ -1,4 +1,5 @@
-//! Operations by kind: how many, how many refused as they should be, and what the worst one cost.
+//! Operations by kind: how many, how many refused as they should be, and what the worst one cost. And
+//! what those of each phase cost.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -76,21 +77,33 @@ pub struct OpStats {
     entries: [Entry; Kind::NAMES.len()],
     /// One for each kind; had once.
     costs: Vec<Histogram>,
+    /// One for each phase, with its name; had once.
+    phases: Vec<(&'static str, Histogram)>,
+    /// The place of the phase that is on, if it is one of them.
+    phase: Option<usize>,
 }
 
 impl OpStats {
-    /// Nothing done yet.
-    pub fn new() -> OpStats {
+    /// Nothing done yet; the phases that there may be.
+    pub fn new(phases: &[&'static str]) -> OpStats {
         OpStats {
             entries: [Entry::default(); Kind::NAMES.len()],
             costs: vec![Histogram::new(); Kind::NAMES.len()],
+            phases: phases.iter().map(|&name| (name, Histogram::new())).collect(),
+            phase: None,
         }
+    }
+
+    /// From here on operations are of this phase.
+    pub fn set_phase(&mut self, phase: &'static str) {
+        self.phase = self.phases.iter().position(|&(name, _)| name == phase);
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.entries.fill(Entry::default());
         self.costs.iter_mut().for_each(Histogram::clear);
+        self.phases.iter_mut().for_each(|(_, costs)| costs.clear());
     }
 
     /// Notes the operation with this number.
@@ -103,6 +116,9 @@ impl OpStats {
             End::WrongAndShort => entry.wrong_and_short += 1,
         }
         self.costs[kind as usize].count(ticks);
+        if let Some(phase) = self.phase {
+            self.phases[phase].1.count(ticks);
+        }
         if ticks > entry.worst {
             (entry.worst, entry.worst_at) = (ticks, number);
         }
@@ -154,13 +170,25 @@ impl OpStats {
             debug_print!(
                 "stress-data: {{\"operation\":\"{name}\",\"done\":{done},\"short\":{short},\
                  \"refused\":{refused},\"wrong_and_short\":{wrong_and_short},\"worst\":{worst},\
-                 \"worst_at\":{worst_at},\"costs\":["
+                 \"worst_at\":{worst_at},"
             );
-            for (index, (first, next, count)) in costs.buckets().enumerate() {
-                let comma = if index == 0 { "" } else { "," };
-                debug_print!("{comma}[{first},{next},{count}]");
+            print_costs(costs);
+        }
+        for (name, costs) in &self.phases {
+            if costs.buckets().next().is_some() {
+                debug_print!("stress-data: {{\"of_phase\":\"{name}\",");
+                print_costs(costs);
             }
-            debug_println!("]}}");
         }
     }
+}
+
+/// The last field of an object, and its end.
+fn print_costs(costs: &Histogram) {
+    debug_print!("\"costs\":[");
+    for (index, (first, next, count)) in costs.buckets().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        debug_print!("{comma}[{first},{next},{count}]");
+    }
+    debug_println!("]}}");
 }
