@@ -73,7 +73,8 @@ pub struct Chunks<'p> {
     /// pages 2 % dearer, as what is checked before them is searched for; as two fields, it made
     /// unmapping 2 % and destroying a space 3 % dearer.
     last: Cell<Option<&'p Chunk<'p>>>,
-    /// Goes up whenever objects may have become ready in chunks that are in use.
+    /// Goes up whenever objects may have become ready in chunks that are in use, and whenever what
+    /// kept a block from being emptied may be gone.
     supplies: u32,
     /// Chunks of which a capability was copied for a caller.
     told: usize,
@@ -113,6 +114,8 @@ impl<'p> Chunks<'p> {
 
     /// Takes a chunk out of the trees and gives its node back.
     pub fn remove(&mut self, chunk: &'p Chunk<'p>) {
+        // What lies beside it may be all that is left in a larger block.
+        self.supplies = self.supplies.wrapping_add(1);
         self.by_slot.find_mut(&chunk.first()).remove();
         if chunk.room.get().has_class() {
             self.by_room.find_mut(&room_key(chunk)).remove();
@@ -169,8 +172,8 @@ impl<'p> Chunks<'p> {
         }
     }
 
-    /// A number that is another one once objects may have become ready, or chunks came; it is used
-    /// again after 2^32 times.
+    /// A number that is another one once objects may have become ready, or chunks came, went or
+    /// were set apart; it is used again after 2^32 times.
     pub fn supplies(&self) -> u32 {
         self.supplies
     }
@@ -178,6 +181,7 @@ impl<'p> Chunks<'p> {
     /// Takes a chunk from where objects are allocated, and, if it has no live one, from where memory
     /// is taken back; or puts it there again.
     pub fn set_apart(&mut self, chunk: &'p Chunk<'p>, apart: Option<Apart>) {
+        self.supplies = self.supplies.wrapping_add(1);
         chunk.apart.set(apart);
         self.sort(chunk);
     }

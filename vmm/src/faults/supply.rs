@@ -162,6 +162,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let index = extent.index_of(at);
             let freed = from.extents_mut().remove_range(&extent, index, 1, &mut spare);
             freed.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
+            // Its new region may be one whose pages move.
+            self.compaction.look_again();
             if let Some(node) = node.take() {
                 into.extents_mut().insert(node, moved);
             }

@@ -35,7 +35,8 @@ impl CompactionState {
         self.known_fruitless(supplies).is_some_and(|least| least <= bits)
     }
 
-    /// Pages may move that could not: a block is looked for anew.
+    /// Pages may move that could not, for another reason than that memory came back: a block is
+    /// looked for anew.
     pub fn look_again(&mut self) {
         self.fruitless = None;
     }

@@ -1,7 +1,7 @@
 //! Compaction: free memory that lies scattered can be had, because pages are moved; and what must
 //! not move does not.
 //!
-//! Checks A85–A88 of `MODEL.md`.
+//! Checks A85–A88 and I18 of `MODEL.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,7 @@ on_both!(
     what_must_stay_stays,
     where_faults_are_answered_pages_move,
     compaction_says_when_there_is_nothing_to_gain,
+    what_was_in_vain_is_tried_again_once_an_object_is_freed,
 );
 
 const MIB: usize = 1 << 20;
@@ -277,4 +278,28 @@ fn compaction_says_when_there_is_nothing_to_gain(target: Target) {
     assert_eq!(host.vmm.compact(60), Ok(false), "there is no such piece");
     assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0);
     host.check();
+}
+
+/// I18: objects that nothing can move keep every MiB from being emptied, until those of one are
+/// freed. `check` holds what is remembered to what is so.
+fn what_was_in_vain_is_tried_again_once_an_object_is_freed(target: Target) {
+    let mut host = Fixture::new(like_a_boot(target));
+    let space = new_space(&mut host);
+    let mut objects = Vec::new();
+    let mut pages = Vec::new();
+    while let Ok(object) = host.vmm.allocate(Blueprint::Untyped { size_bits: 16 }) {
+        objects.push(object);
+        let Ok(region) = host.vmm.map(space, &RegionOptions::new(64)) else { break };
+        pages.push(region.start().bits());
+    }
+    // Of each region one page is left.
+    pages.iter().for_each(|&at| host.vmm.unmap(space, at, 63).expect("mapped"));
+    while host.vmm.compact(20).expect("no call is refused") {}
+    let mut gained = 0;
+    for object in objects {
+        host.vmm.free(object).expect("allocated");
+        host.check();
+        gained += usize::from(host.vmm.compact(20).expect("no call is refused"));
+    }
+    assert_ne!(gained, 0, "blocks were emptied");
 }
