@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Holds what depends on the architecture to the folders arch/ and to a list of exceptions."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of arch_folders.py: it must notice what it is there for."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Runs a command with a folder of its own for temporary files, and leaves nothing of it.
 
 Usage: attend.py COMMAND [ARGUMENT...]

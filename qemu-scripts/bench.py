@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Makes a table, a JSON file and a verdict of the benchmark's output. Called by bench.sh."""
 
 import argparse

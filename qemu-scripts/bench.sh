@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Boots the benchmark on the release kernel, counting instructions, and shows what the manager's
 # operations cost beside what the kernel alone would.
 set -euo pipefail

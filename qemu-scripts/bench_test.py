@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of bench.py: what a comparison refuses, and what it accepts."""
 
 import contextlib

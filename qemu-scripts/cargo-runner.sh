@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # What cargo runs a root task by, in a workspace of its own (template/.cargo/config.toml): run.sh, for
 # the architecture of the program and on the kernel that its bindings were made for.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Makes a root task of sources in C and the manager's library.
 set -euo pipefail
 # shellcheck source=lib.sh

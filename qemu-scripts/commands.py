@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Holds the command lines of the documents to what test.sh runs: each is run there, or is the same as one.
 
 A command line is a line of a block of Markdown that begins with ```sh, and in README.md also `code` with a

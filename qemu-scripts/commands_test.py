@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of commands.py: it misses no command line that nothing runs, and no row that says what is not so."""
 
 import sys

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Holds the model kernel to the real one: the same invocations on both, compared call by call.
 set -euo pipefail
 # shellcheck source=lib.sh

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # debian-rust.sh FOLDER: unpacks Debian's Rust for the host and for i686 into FOLDER.
 #
 # For machines where rustup cannot download. The packages are not installed: they conflict

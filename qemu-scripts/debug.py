@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Commands for gdb that show the virtual-memory manager of the program it is attached to.
 
 `debug.sh` starts gdb with this file. The manager's state is read through the types that the compiler

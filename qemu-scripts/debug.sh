@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Boots a root task under gdb, with its symbols and the kernel's and with commands that show the
 # virtual-memory manager.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """For gdb: threads that are registered, what they wait for, where they are; what is in quarantine."""
 
 import struct

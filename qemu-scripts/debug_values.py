@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """For gdb: what the compiler's types hold. Names of fields are known here, and no layout."""
 
 import gdb

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Boots the IPC demo and checks that all of its expected output appeared. Takes the options
 # of run.sh.
 set -euo pipefail

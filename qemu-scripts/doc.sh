@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Builds the documentation of all crates as for the target: with the adapter, the bindings, the
 # runtime, and the client's calls, which `cargo doc` on the host leaves out.
 set -euo pipefail

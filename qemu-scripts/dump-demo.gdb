@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What the test command has debug.sh do: the same parts between the same lines as dump-demo prints,
 # at two moments, of which only the second is the one at which it prints them.
 define show_all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of how scripts in bash end before their end: in a checkout with a set-up that does nothing."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """For tests of the scripts: a shell script in place of QEMU, a file in place of a program."""
 
 import os

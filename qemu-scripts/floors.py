@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Checks that imports go down: a room of a crate uses rooms below it only, a crate crates below it.
 
 Usage: floors.py ARCHITECTURE

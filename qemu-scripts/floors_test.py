@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of floors.py: made-up trees with one offence each, and the same without it."""
 
 import contextlib

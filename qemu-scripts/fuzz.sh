@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Fuzzes the memory crates on the model kernel (tests/fuzz). What the fuzzer learnt is kept below
 # build/, so a later run goes on from there.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """How a script ends early, so that nothing it started goes on and its exit code says why.
 
 A signal that asks a script to end (SIGINT, SIGTERM, SIGHUP) is raised as Interrupted, so that every

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # What the scripts of this folder share: where things lie, how to say and to fail, and how
 # cargo is called for the target. Sourced, never run.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Holds LICENSES.md's table of crates to what cargo fetches.
 
 Rows are made of `cargo metadata` of the workspace, of the fuzz targets' and of the kernel's sources:

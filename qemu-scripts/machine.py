@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A machine in QEMU that boots a root task; it ends when this script does, however that ends."""
 
 import os

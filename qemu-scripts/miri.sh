@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Runs host tests under Miri, which sees every misuse of memory: of what holds pointers or unsafe
 # code (the trees over shared nodes, above all), as far as that can be done in a few minutes.
 set -euo pipefail

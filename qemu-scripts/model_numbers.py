@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Whether the tests name what MODEL.md numbers: every assertion and invariant by some test, and none
 that there is not. What a header says of a whole suite ("A1–A12") names no test, and does not count.
 

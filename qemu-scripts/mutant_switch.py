@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Makes many mutants one program: each function gets a copy of its body for each of its mutants, and
 a number in the environment (`MUTANT`) says which of them runs.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Draws mutants at random from those that cargo-mutants lists, and runs the host suites on each.
 
 All mutants that were drawn go into one build (mutant_switch.py). What does not compile there is

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Draws deliberate errors at random (mutants, as cargo-mutants lists them) and runs the host suites
 # on each: an error that no suite notices is a test that is missing.
 set -euo pipefail

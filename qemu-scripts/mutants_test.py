@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of what mutants.py draws and of how mutant_switch.py makes many mutants one program."""
 
 import unittest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Command lines of the scripts: how options are declared, and what is said of a wrong one."""
 
 import argparse

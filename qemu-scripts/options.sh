@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # Command lines of the scripts in bash, as options.py has them for those in Python: a mistake is told in a
 # sentence that names the option and says what it takes. Sourced by lib.sh, never run.

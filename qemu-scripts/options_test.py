@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of the command lines of all scripts: each tells what it takes, and refuses the rest in a sentence."""
 
 import re

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Makes the crates as a registry would take them, and builds what was made.
 
 The names `vmm` and `sel4` are taken in the registry of Rust crates. So a copy of the workspace below

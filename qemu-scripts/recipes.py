@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Holds RECIPES.md to the programs that are booted: each block of code is a file, whole."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Boots a root task on the seL4 kernel in QEMU; its serial output is this script's. Called by run.sh."""
 
 import sys

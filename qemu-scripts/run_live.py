@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A root task on a terminal, as it goes on: time, how much it prints, faults, and memory if it tells of it.
 
 What the program prints goes by above, a line at a time. Lines in the form of the stress run's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of run.sh: what it says of the guest's end, and how it ends itself. QEMU is a shell script here."""
 
 import os

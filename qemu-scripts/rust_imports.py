@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Reads the modules of a Rust crate, and finds out which modules each path in its code leads to.
 
 It knows as much of Rust as that needs: comments, strings, attributes, `mod`, `use` with nested

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Says what a user of the memory crates would have to change since a revision.
 set -euo pipefail
 # shellcheck source=lib.sh

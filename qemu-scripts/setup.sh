@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Brings whatever the other scripts need and is not there yet. When nothing is missing it
 # does nothing, needs no network and no root rights.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of setup.sh: a Rust that is too old is refused before anything is done."""
 
 import sys

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Holds every source file to a first line that names its licence."""
 
 import subprocess

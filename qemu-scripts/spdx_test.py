@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of spdx.py, on a checkout of some files."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Boots the stress run: random requests to the manager on the real kernel. Called by stress.sh."""
 
 import sys

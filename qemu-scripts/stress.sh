@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # Boots the stress run: random requests to the manager on the real kernel, held to what they must do.
 set -eu
 scripts=$(cd "$(dirname "$0")" && pwd)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What a stress run tells: kept as it comes, a JSON object a line, and read again.
 
 The first line says what was run (`about`, `repeat`, `seed`); then come the objects that the guest prints

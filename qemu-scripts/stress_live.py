@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A stress run on a terminal, as it goes on: what is left to do, the figures, physical memory as a map.
 
 It takes whatever width and height there is; lines that the guest prints go by above it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What is shown of a stress run: lines, as few as possible, or JSON. The live view is in stress_live.py."""
 
 import json

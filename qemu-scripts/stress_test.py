@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of stress.sh: what it shows, keeps and says, and how it ends. The guest is a shell script here."""
 
 import json

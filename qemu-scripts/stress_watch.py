@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Watches a stress run: shows what it prints, asks it to finish, ends it when it hangs.
 
 The guest names the physical address of a page in which it keeps the number of its operation and that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What a guest prints as addresses, with the names of functions: by addr2line, of the ELF files that ran."""
 
 import re

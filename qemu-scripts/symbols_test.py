@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of the names that are put to a guest's addresses: of a program that gcc makes."""
 
 import re

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Sets up and runs every check: formatting, lints, host tests, documentation, and the guest
 # in QEMU. A check that fails does not stop the others. The last line counts tests. What is checked
 # stands in lanes/, what a check is and how lanes run side by side in tracks.sh.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Where things lie, what there is to boot, and how it is built: what lib.sh and setup.sh do, for Python."""
 
 import os

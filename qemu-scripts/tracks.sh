@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # How test.sh runs its checks: each is counted and timed, and lanes that do not meet run side by side.
 # Sourced, never run. After lib.sh.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Turns the kernel's description of its own interface into Rust constants.
 //!
 //! `$SEL4_PREFIX/interface.json` is written by the kernel's build from the kernel's files, for the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Virtual addresses and page ranges, and the reasons why a number is none.
 //!
 //! Numbers become addresses and ranges in a [`Geometry`](crate::Geometry) alone, which refuses what

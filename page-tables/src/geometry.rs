@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The paging of an architecture as data, and the addresses and ranges that it allows.
 //!
 //! ```text

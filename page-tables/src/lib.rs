@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Addresses, paging geometry, and the shadow of a VSpace's paging structures, for seL4.
 //!
 //! ```text

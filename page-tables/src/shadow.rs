@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The shadow of a VSpace: a record of the paging structures below its root.
 //!
 //! The kernel tells nobody which page tables a VSpace has or how full they are. So each is recorded

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Builds the seL4 5.0.0 kernel from the sources that cargo fetched.
 
 Below build/kernel/ in the repository's root:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The kernel's configuration and what of it is compiled: data only."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Reads the kernel's interface out of its own headers, with the compiler as the judge.
 
 Enumerators are listed by preprocessing the headers; every value is what the compiler says

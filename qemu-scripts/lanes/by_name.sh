@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # The lanes that run by name only: the oldest Rust that is supported, and what a new version may change.
 

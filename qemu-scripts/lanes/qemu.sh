@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # The lanes qemu and x86_64: programs that boot, and what they must say.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # The lane script: the scripts, and the judges of documents.
 
@@ -54,6 +55,7 @@ readme_shows_hello() {
 script_lane() {
     check "LICENSES.md names all crates" python3 "$SCRIPTS/licenses.py"
     check "the check of LICENSES.md" licenses_check_works
+    check "each file names its licence" python3 "$SCRIPTS/spdx.py" --check
     check "the check of the lines that name the licence" python3 "$SCRIPTS/spdx_test.py"
     check "crates as a registry takes them" python3 "$SCRIPTS/package.py"
     check "tests name what MODEL.md numbers" python3 "$SCRIPTS/model_numbers.py" MODEL.md tests/tests \

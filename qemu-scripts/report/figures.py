@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Numbers of a report: what is read off the data of a run, and how it is written down."""
 
 # The fields of a sample, in the order in which the guest prints them; the last one is the host's.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The plot of a run over its operations: phases, memory, fragmentation, pages, faults, and how fast it went."""
 
 import matplotlib

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Shows what is told of the part of a drawing that a pointer or a finger is on. Without this script the
 // texts are titles, which browsers show after a while, and on a phone not at all.
 (() => {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What is wrong with how a page looks, as a list of texts. Run in the page by report_test.py, which calls
 // one of these functions by its name.
 

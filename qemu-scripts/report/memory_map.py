@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Physical memory as a drawing: rows of squares, each in the colour of what it is used for most."""
 
 from html import escape

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Makes the report of a stress run: one page that needs nothing but itself. Called by stress.sh."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The plots of a report, by matplotlib, as SVG whose colours are those of the page.
 
 Colours are drawn as ones that stand for a variable of the page's style sheet and are replaced in the

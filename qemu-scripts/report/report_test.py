@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of the report of a stress run: made by a short run, and looked at in a browser."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A browser, driven by the WebDriver protocol (W3C): as much of it as the tests of the report need."""
 
 import base64

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What run.sh was given behind `--`: QEMU's firmware configuration file `opt/vmm/arguments`.
 //!
 //! The device (docs/specs/fw_cfg in QEMU's sources) has two ports: a number written to the first

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What can go wrong in a program.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The programs that boot, and what they have in common.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager that programs here work with.
 
 /// The manager of a root task on seL4.

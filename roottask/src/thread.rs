@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread beside the first: put together by the manager, set going by the registers that it
 //! begins with.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Makes a table of the kernel's configuration, `$SEL4_PREFIX/interface.json`, for the macros.
 //!
 //! Without a kernel that can be read the table is empty: the crate `sel4` says what to do about it,

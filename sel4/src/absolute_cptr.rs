@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Slots, named by a CNode and a path from it.
 
 use crate::{cap, CPtr, CPtrBits, CPtrWithDepth, Cap, CapType, NoExplicitInvocationContext};

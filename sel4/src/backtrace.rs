@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Who called whom, by the chain of frames on a stack. Beyond upstream.
 //!
 //! Programs are compiled with frame pointers (`-C force-frame-pointers`), so each function begins

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the kernel tells the initial thread (manual, "Bootstrapping").
 
 use core::ops::{Deref, Range};

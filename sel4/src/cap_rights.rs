@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Rights of capabilities and mappings.
 
 use crate::{sys, Word};

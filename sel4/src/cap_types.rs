@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The types of capabilities, as types.
 
 use core::hash::Hash;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The guard of a CNode capability, as an argument.
 
 use crate::sys::bitfields::{

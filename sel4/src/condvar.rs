@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Waiting until something holds of a mutex's value. Beyond upstream.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The configuration of the kernel these bindings are built for. Code is chosen by it with
 //! [`sel4_cfg`](macro@crate::sel4_cfg) and its kin.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capability pointers, bare and typed.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! System calls that only a debug kernel has.
 
 use crate::sys::syscall::{self, NO_WORDS};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Short messages by value.
 //!
 //! Upstream's four fast message words are four here too, for source's sake. Where the architecture

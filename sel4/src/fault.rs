@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Faults, as their handler receives them (manual, "Faults").
 //!
 //! A thread's fault arrives as a message at the endpoint that is its fault endpoint; the label is

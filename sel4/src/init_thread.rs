@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The initial thread's CSpace: a single CNode, whose slot numbers are its capability pointers.
 
 use core::hash::Hash;

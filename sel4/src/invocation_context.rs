@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Through which IPC buffer an invocation goes.
 
 use core::cell::RefCell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread's IPC buffer.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Bindings for the seL4 microkernel, version 5.0.0, on IA32 and x86_64.
 //!
 //! Names and signatures are those of rust-sel4 (its `sel4` crate, version 5) wherever both kernels

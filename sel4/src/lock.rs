@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A lock that knows who has it: a thread that takes it twice is told so, where it would wait for
 //! itself for ever. Beyond upstream.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A value that one thread at a time reaches. Beyond upstream.
 
 use core::cell::UnsafeCell;

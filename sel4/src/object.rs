@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Kernel objects and their sizes, as a retype needs them.
 //!
 //! As upstream, objects are named in three levels (any, architecture, mode); the second is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Debugging output.
 //!
 //! A kernel that prints (`PRINTING`) prints for its programs, too: any thread can, whatever its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The program's own description: the ELF headers in its image. Beyond upstream.
 
 use core::arch::{asm, global_asm};

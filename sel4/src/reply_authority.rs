@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Who may answer a call.
 //!
 //! Without MCS scheduling the kernel keeps the right to answer in the receiving thread itself, so

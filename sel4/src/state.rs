@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Finding the calling thread's IPC buffer (feature `state`).
 //!
 //! The kernel makes a segment register lead to the IPC buffer of the thread it returns to (on IA32

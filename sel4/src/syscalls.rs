@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Sending and receiving messages and signals (manual, "System Calls").
 //!
 //! The first message words travel in registers. These calls load them from the IPC buffer and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread's registers. What names them is in `arch/*/user_context.rs`.
 
 use crate::sys::seL4_UserContext;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How a mapping is cached.
 
 use core::ops::{BitAnd, BitOr, Not};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames, paging structures and the geometry of an address space, without naming either. What
 //! paging structures there are is said in `arch/*/tables.rs`.
 

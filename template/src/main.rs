@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A root task: it starts the manager, maps memory, uses it, and gives it back.
 #![no_std]
 #![no_main]

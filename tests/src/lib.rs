@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the memory crates are tested with, on the host.
 //!
 //! | module | what it is |

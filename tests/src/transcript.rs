@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Holds the model to the real kernel: replays on the model what a root task did and printed.
 //!
 //! A transcript is the root task's output. These lines count, in this order; others are skipped:

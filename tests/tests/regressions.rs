@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What fuzzing and stress runs found, one test each: the input is in the test's words, the rule in
 //! its name.
 

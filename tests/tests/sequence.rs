@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Random sequences of invocations on the model: it stays sound, and every kind of answer occurs.
 
 use std::collections::BTreeMap;

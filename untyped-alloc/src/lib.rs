@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Untyped memory, capability slots and frames for seL4.
 //!
 //! Capabilities to untyped memory go in; kernel objects come out, each with a capability slot of

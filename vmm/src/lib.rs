@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A virtual-memory manager for the seL4 microkernel.
 //!
 //! Capabilities to untyped memory go in; mapped memory comes out.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The capabilities of giver and taker, and the words that programs write for each other.
 
 use sel4::cap::Notification;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The client programs that travel in the images of root tasks, and what they have in common.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Random numbers: Marsaglia's xorshift.
 
 /// A generator of random numbers.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! IA32.
 
 pub(super) use core::arch::x86::_rdtsc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between the architectures, for programs with threads of a few instructions.
 //!
 //! The macros are the names of registers in assembly, for words: `di!`, `si!`, `cx!`, `ax!`, `dx!`,

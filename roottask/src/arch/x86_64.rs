@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! x86_64.
 
 pub(super) use core::arch::x86_64::_rdtsc;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Makes sequences of invocations, legal and illegal, and prints what the kernel answered: the real
 //! half of `qemu-scripts/compare.sh`, which holds the model kernel of `tests/` to it.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the manager shows of itself: two spaces, the allocator, threads, the statistics.
 //!
 //! It stops nowhere by itself. Under `qemu-scripts/debug.sh` a breakpoint at `almost_all_mapped` or

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The least a root task does with the manager: start it, map memory, use it, give it back.
 #![no_std]
 #![no_main]

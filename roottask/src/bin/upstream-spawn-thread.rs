@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A root task as users of rust-sel4 write it, without the manager: every name of the `sel4` and
 //! `sel4-root-task` crates below is upstream's, so that this also compiles there. Only the last
 //! line of `main` is not: upstream's programs suspend themselves, this one ends QEMU.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Conditions on the configuration: `KEY`, `KEY = "value"`, `not(…)`, `all(…)`, `any(…)`.
 
 use std::iter::Peekable;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Macros that choose code by the kernel's configuration. Use them through the crate `sel4`, which
 //! shows them as its own; names and syntax are rust-sel4's.
 //!

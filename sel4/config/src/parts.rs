@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Parts of an item that are there or not: what stands behind a `#[sel4_cfg(…)]` within it.
 
 use std::iter::Peekable;

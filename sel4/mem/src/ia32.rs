@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! For IA32. C calling convention: arguments on the stack, the result in eax; eax, ecx and edx are
 //! free.
 

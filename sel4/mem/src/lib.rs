@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp`: functions that compiled code calls and that no
 //! C library brings here. Also `rust_eh_personality` and `_Unwind_Resume`, which the prebuilt
 //! `core` names and a program that aborts on panic never calls. Root tasks and client programs link

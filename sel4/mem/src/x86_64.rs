@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! For x86_64. C calling convention: arguments in rdi, rsi and rdx, the result in rax; of the
 //! registers used here all are free.
 

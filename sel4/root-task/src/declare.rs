@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What `#[root_task]` expands to.
 
 /// Declares the program's main, its stack and its heap. `#[root_task]` expands to this.

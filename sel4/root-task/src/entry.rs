@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The way from the kernel to `main`. Its first instructions are in `arch/`.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Ending the program, and QEMU with it.
 
 use sel4::init_thread::slot;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The heap: buddies over the bytes that `#[root_task(heap_size = …)]` sets
 //! aside.
 //!

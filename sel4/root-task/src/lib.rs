@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The runtime beneath a root task: what happens before `main`, and after it.
 //!
 //! ```ignore

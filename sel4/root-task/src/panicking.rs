@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Panics: printed with their place, then the end.
 //!
 //! There is no unwinding. What upstream offers around it is here in the form that is left:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The root task's stack.
 
 use core::cell::UnsafeCell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a main may return.
 
 use core::fmt::{self, Debug};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Thread-local storage, for a program that has any. The initial thread's is there when `main`
 //! starts; for other threads there are [`block_size`] and [`lay_out`].
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between the architectures: a folder for each. Nothing outside names a register, a
 //! level of paging structures, or the width of a word.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations about address-space identifiers.
 
 use crate::sys::{X86ASIDControlMakePool, X86ASIDPoolAssign};

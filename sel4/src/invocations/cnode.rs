@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations of CNodes, as methods of the slot they change.
 
 use crate::sys::{

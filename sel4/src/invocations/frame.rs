@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations of frames.
 
 use crate::sys::{X86PageGetAddress, X86PageMap, X86PageRemap, X86PageUnmap};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations of x86 I/O ports. Beyond upstream.
 
 use crate::sys::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations about interrupts and scheduling domains.
 
 use crate::sys::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The invocations, one file for each kind of object, and the way they all go into the kernel.
 //!
 //! An invocation is a call on the object's capability: a label, words, capabilities. Its answer's

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations in the kernel's own terms, as methods of its IPC buffer: those that typed
 //! capabilities of rust-sel4 do not have, by the names that its `sys` has for them.
 #![allow(non_snake_case)]

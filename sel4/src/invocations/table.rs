@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations of paging structures; those of levels that not every architecture has are in
 //! `arch/*/tables.rs`.
 

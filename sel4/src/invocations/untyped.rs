@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Invocations of untypeds.
 
 use crate::sys::UntypedRetype;

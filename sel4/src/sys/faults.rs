@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The words of faults, and faults by upstream's names over them. Those of an unknown system call
 //! are registers: `arch/*/fault.rs`.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Words and capabilities of an IPC buffer, by upstream's names.
 
 use super::{seL4_CPtr, seL4_IPCBuffer, seL4_Word};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The kernel's interface in its own terms: types, numbers, and the instruction that enters it.
 //!
 //! Names are libsel4's. Nothing here checks anything; use the typed items of the crate's root.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Numbers of faults, errors and attributes, in modules as upstream has them. (All of them are in
 //! [`sys`](crate::sys) itself, too.)
 

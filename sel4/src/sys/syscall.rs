@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Entering the kernel: what is the same for every architecture. The instructions are in
 //! `arch/*/syscall.rs`.
 //!

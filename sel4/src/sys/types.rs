@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The kernel's structures, as libsel4 declares them. Those that differ between architectures in
 //! more than the size of a word are in `arch/*/types.rs`.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Addresses and ranges against the same arithmetic in 128 bits, where nothing wraps.
 
 use page_tables::{AddressError, Geometry, PageRange, VirtAddr};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The allocator alone: untyped memory, slots and frames, with book-keeping pages that run out.
 //!
 //! The reference is what was handed out and not given back. After every operation `validate()`

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Coverage-guided fuzzing: bytes become operations, and every operation is judged.
 //!
 //! | module | what an input is |

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A small machine for an input to work on.
 
 use vmm_tests::model::{Arch, BootConfig};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The allocator's windows of capability slots, with no kernel, against one state for each slot.
 //!
 //! The model is `untyped-alloc`'s own (`state/tests/slots_model.rs`), which its property tests use

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the manager remembers, without a kernel: the region map and the extents with their cursor.
 //!
 //! The operations and the models are those of the manager's own property tests, which see what is

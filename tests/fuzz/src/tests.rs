@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The targets on inputs from a small generator: no fuzzer is needed for these, so other tools
 //! (Miri above all) can run them.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Requests over several spaces through the manager.
 //!
 //! ```text

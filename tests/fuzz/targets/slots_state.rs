@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `vmm_fuzz::slots_state`, for libFuzzer.
 #![no_main]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `vmm_fuzz::state`, for libFuzzer.
 #![no_main]
 

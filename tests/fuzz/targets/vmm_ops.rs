@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `vmm_fuzz::vmm_ops`, for libFuzzer.
 #![no_main]
 

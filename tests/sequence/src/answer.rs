@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Results as text, for a transcript that is printed on one kernel and compared on another.
 
 use core::fmt;

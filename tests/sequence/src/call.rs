@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One invocation, small enough to store and print, and how it is made.
 
 use untyped_alloc::kernel::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Where a sequence works.
 
 use untyped_alloc::kernel::{CPtr, CapPath, Kernel, KernelResult, ObjectSizes};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Which call comes next.
 
 use untyped_alloc::kernel::{Blueprint, CachePolicy, KernelError, KernelResult, Rights};

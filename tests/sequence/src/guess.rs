@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the generator believes to be in the window. It is told results only, so it may be wrong:
 //! wrong guesses make illegal calls, which are wanted as well.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Random sequences of kernel invocations, legal and illegal, that run alike on the model kernel
 //! and on seL4: every result must be the same, call by call.
 //!

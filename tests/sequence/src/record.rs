@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Running sequences and writing down what they returned, for a comparison elsewhere.
 
 use core::fmt::{self, Write};

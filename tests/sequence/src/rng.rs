@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A small random number generator (xorshift64*), the same everywhere.
 
 /// Pseudo-random numbers from a seed.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Sequences written by hand, for what random ones hardly reach. They are written for IA32;
 //! [`Call::on`] makes them those of another architecture: its lowest tables and its large frames.
 //! All of them start from a cleared

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Compares a root task's transcript with the model: `compare-transcript FILE`. See
 //! [`vmm_tests::transcript`].
 

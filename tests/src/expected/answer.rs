@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Which answers to a request are right.
 
 use untyped_alloc::{Blame, KernelError};

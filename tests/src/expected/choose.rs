@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the numbers of a request stand for.
 
 use vmm::{Kind, RegionId, SpaceId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager and the kernel held against the reference: regions, pages, contents, counts.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The end of a history: a number that stands for its state, and everything given back.
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is left of a request that did not come to its end.
 //!
 //! Here, and here alone, the reference asks the manager what it has recorded: which of several

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is right of a request, as far as the manager's own memory and quotas bear on it.
 
 use vmm::{Error, RegionId, Resource, Result, SpaceId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The reference model: what a manager ought to do, in plain maps and loops.
 //!
 //! ```text

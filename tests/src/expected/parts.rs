@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the state is made of: pages, regions, spaces, and what was handed out.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Where a region may go, and which ranges are a caller's.
 
 use page_tables::AddressError;

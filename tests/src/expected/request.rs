@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Requests as values: what every generator makes, and the one runner carries out.
 //!
 //! Numbers that name spaces, regions and things choose among what there is when the request is made

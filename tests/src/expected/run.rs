@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The runner: a manager on a model kernel beside the state as it ought to be. It makes requests of
 //! both, and holds each answer against those that are right.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The state as it ought to be: who owns which page, with which rights and contents. Plain maps,
 //! and loops over them: slow, plain, and independent of how the manager does it.
 

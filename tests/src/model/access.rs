@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! User mode's accesses to memory, through a VSpace's tables and with its rights.
 
 use untyped_alloc::kernel::{CPtr, Memory, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! ASID pools: rules from `src/arch/x86/kernel/vspace.c` (the ASID parts of
 //! `decodeX86MMUInvocation`).
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How the kernel leaves the machine to the initial thread: rules from `src/kernel/boot.c` and
 //! `src/arch/x86/kernel/boot.c`.
 //!

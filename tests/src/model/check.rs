@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What must hold of the model itself, whatever was invoked.
 
 use std::collections::{HashMap, HashSet};

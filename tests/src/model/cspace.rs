@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How a capability pointer finds a slot: rules from `src/kernel/cspace.c`.
 
 use untyped_alloc::kernel::{CPtr, CapPath, KernelError, KernelResult};

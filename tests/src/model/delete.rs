@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Deleting and revoking: rules from `src/object/cnode.c`, `finaliseCap` and its kin.
 //!
 //! A CNode or thread holds slots that must be emptied after its last capability is deleted. Until

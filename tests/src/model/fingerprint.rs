@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Telling states apart.
 
 use std::hash::{DefaultHasher, Hash, Hasher};

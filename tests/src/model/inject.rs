@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Counting invocations, and failing some on purpose.
 
 use std::sync::Arc;

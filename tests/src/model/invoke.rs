@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The seam: each method of [`Kernel`] is counted, may be failed on purpose, and then decoded.
 
 use untyped_alloc::kernel::{

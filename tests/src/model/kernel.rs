@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! All that the kernel and the machine remember.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The derivation tree, kept as the kernel keeps it: one doubly linked list through all slots.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The model kernel: what seL4 5.0.0 answers to the invocations of memory management.
 //!
 //! ```text

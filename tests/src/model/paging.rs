@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Paging structures: how the hardware walks them, and what it may have cached of them. Rules from
 //! `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
 

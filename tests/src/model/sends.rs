@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages that wait at endpoints, as far as capabilities matter: rules from
 //! `src/object/endpoint.c`.
 //!

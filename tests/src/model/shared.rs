@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One model behind several handles, for code that takes the kernel and memory apart.
 
 use std::cell::{RefCell, RefMut};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads, as far as memory management sees them: rules from `src/object/tcb.c`.
 //!
 //! A thread holds copies of capabilities in slots of its own. They are in the derivation tree like

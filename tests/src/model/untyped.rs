@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Retyping untyped memory: rules from `src/object/untyped.c`.
 
 use untyped_alloc::kernel::{Blueprint, CPtr, CapPath, KernelError, KernelResult};

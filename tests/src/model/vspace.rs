@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Mapping: rules from `src/arch/x86/kernel/vspace.c`.
 //!
 //! A mapping is in two places: in an entry of a table, and in what the frame's capability

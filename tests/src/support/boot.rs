@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the kernel's boot left, as allocator and manager are told of it.
 
 use std::ops::Range;

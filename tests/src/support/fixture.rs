@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A manager on a model kernel.
 
 use std::cell::RefMut;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Machines to boot: how much memory, how many slots, how much book-keeping to start with.
 
 #[cfg(target_pointer_width = "64")]

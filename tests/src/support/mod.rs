@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Machines to boot, a manager on a model kernel, and snapshots to compare: the ground that every
 //! suite stands on.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Refusals that change nothing.
 
 use core::fmt::Debug;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Everything that a request which failed must leave as it was.
 
 use std::collections::BTreeMap;

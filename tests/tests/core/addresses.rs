@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Addresses and ranges at the ends of the word and of user space.
 //!
 //! Checks A11 of `MODEL.md` where numbers become addresses. `fuzz/src/addresses.rs` compares all

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The suites of the memory crates, on the model kernel, for both architectures.
 //!
 //! | folder | what it holds the crates to |

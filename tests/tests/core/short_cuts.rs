@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The same history with the manager's short cuts and without: what it answers, what is mapped and
 //! what is left must not differ.
 //!

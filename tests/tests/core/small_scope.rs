@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Small scope, all of it: every sequence of requests from a list, over a memory of 26 pages and a
 //! window of four, two on either side of a page table's end.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The class of a fault is a pure function: all of its domain that can differ is gone through.
 
 use untyped_alloc::{CPtr, CachePolicy, Rights};

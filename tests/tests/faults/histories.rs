@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Random histories of clones, faults, unmaps, protects and ends over several spaces, each page
 //! held against the reference after each step; with and without a kernel call that is refused.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page faults, copy-on-write and pagers, on the model kernel, for both architectures.
 //!
 //! | file | what it holds the manager to |

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Faults that wait for a pager: kept by thread, found by ticket.
 
 use vmm::{Access, Blueprint, CPtr, Error, PageFault, SpaceId, ThreadId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every kernel call refused in turn: nothing is lost, contents stay, and once more it works.
 
 use untyped_alloc::{KernelError, Rights};

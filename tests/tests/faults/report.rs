@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a person is told of a fault that cannot be resolved.
 
 use vmm::{Access, Backing, PageFault, RegionOptions, Rights, SpaceId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What each class of fault does to memory, and what it costs.
 
 use untyped_alloc::{Invocation, Rights};

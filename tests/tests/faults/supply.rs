@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages that a pager outside supplies, shared or given away.
 
 use untyped_alloc::{KernelError, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads that fault until they get on.
 
 use vmm::{Access, FaultClass, PageFault, Resolution, Result, SpaceId};

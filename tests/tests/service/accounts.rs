@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Limits: enforced, split, given back.
 
 use vmm::Quota;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Long work in pieces: A36, A37; and what a clone is of: A38.
 
 use vmm::{Access, PageFault, Quota, Resolution};

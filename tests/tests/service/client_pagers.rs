@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages that one client supplies to another: A30 to A33.
 
 use vmm::{Access, CPtr, Error, Quota, ThreadId};

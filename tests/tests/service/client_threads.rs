@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Further threads of a program: A34, A35.
 
 use untyped_alloc::kernel::CapPath;

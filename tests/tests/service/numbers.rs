@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Numbers that are given out again, with so few of them that they are used up all the time.
 //!
 //! What is sent waits in the endpoint's queue ([`vmm_tests::model`]) until the test receives it, as

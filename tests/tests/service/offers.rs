@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that two clients share, and who may have it.
 
 use vmm_service::protocol::{Answer, MAX_OFFERS, MAX_PAGES, Refusal, Request, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! ELF files, the capabilities of a program, its end.
 
 use untyped_alloc::kernel::{CPtr, CapPath, Rights as CapRights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every kernel call refused in turn, at every moment of clients' lives: all comes back.
 
 use untyped_alloc::KernelError;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the manager offers to whoever writes a server, by itself: bounded decommitting, threads put
 //! together in one call, the ends of a wait for a page.
 

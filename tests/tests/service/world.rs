@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A service with clients, and how tests ask things of it.
 
 use untyped_alloc::kernel::Rights as PageRights;

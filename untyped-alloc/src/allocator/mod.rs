@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The allocator itself: what it is made of, and every answer that it gives without a kernel call.
 //!
 //! - `parts.rs`: [`Allocator`], how it starts, the untypeds that it is given.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Book-keeping memory: pages of nodes that the owner gives.
 
 use super::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What an allocator is made of, and how it starts.
 
 use crate::state::{Blocks, CSpace, Chunk, Chunks, Slots};

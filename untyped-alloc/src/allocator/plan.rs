@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a new chunk is to be, and how large.
 
 use super::Allocator;

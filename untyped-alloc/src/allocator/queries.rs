@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Look-ups of slots, objects and frames.
 
 use super::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Whole operations on chunks: obtaining one, whatever has to be reclaimed or grown for it, and
 //! trimming all that nobody uses.
 //!

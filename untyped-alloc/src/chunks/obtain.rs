@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Obtaining a new chunk.
 
 use crate::allocator::{Allocator, ChunkPlan};

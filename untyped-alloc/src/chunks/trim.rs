@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Giving back what is kept for speed.
 
 use crate::allocator::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The next frame of the same chunk, in constant time.
 
 use crate::allocator::Allocator;

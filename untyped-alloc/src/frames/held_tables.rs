@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page tables that are held back for when memory is out.
 //!
 //! When all memory has become frames, those that are ready can be mapped only where page tables

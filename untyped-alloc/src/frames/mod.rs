@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames and paging structures: allocated in runs, freed one by one, recycled.
 //!
 //! Memory fresh from a retype is zero. A frame that was used is not, and a client that got it would

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What frames and paging structures have in common: chunks that recycle.
 
 use crate::allocator::{Allocator, ChunkPlan};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames that take the place of others which are in the way.
 
 use crate::allocator::Allocator;

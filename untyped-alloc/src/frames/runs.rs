@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Allocating and freeing runs of frames.
 
 use crate::allocator::Allocator;

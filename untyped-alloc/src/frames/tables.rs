@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Allocating and freeing paging structures.
 
 use crate::allocator::Allocator;

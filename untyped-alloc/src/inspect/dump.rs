@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The allocator as text for a person: its untypeds as a tree, and its slots.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The inventory of physical memory: what each part of it is used for.
 
 use crate::allocator::Allocator;

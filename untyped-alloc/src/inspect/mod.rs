@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Looking at the allocator: nothing here changes anything or makes a kernel call.
 //!
 //! - `stats.rs`: its figures. `inventory.rs`: what each part of physical memory is used for.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The allocator's figures.
 
 use crate::allocator::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Checks of the whole state against itself.
 
 use crate::allocator::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A kernel that counts the calls made through it, by invocation.
 
 use crate::types::{

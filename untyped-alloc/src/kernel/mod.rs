@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The seam: the kernel's invocations, in the kernel's own terms.
 //!
 //! The memory crates reach seL4 through the one trait [`Kernel`] and touch mapped memory through

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The traits [`Kernel`] and [`Memory`].
 
 #[cfg(doc)]

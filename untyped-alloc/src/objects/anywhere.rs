@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Allocating objects wherever there is memory.
 
 use crate::allocator::{Allocator, ChunkPlan};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Allocating objects at a physical address.
 
 use crate::allocator::{Allocator, ChunkPlan};

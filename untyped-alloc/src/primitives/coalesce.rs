@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Coalescing: the free children of a block become that block again.
 
 use crate::allocator::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One kernel call and its record, each. Nothing here looks for memory or makes slots.
 //!
 //! - `retype.rs`: a free block becomes smaller blocks or the objects of a chunk.

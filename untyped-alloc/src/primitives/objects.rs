@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Objects of a chunk change hands. No kernel call.
 
 use crate::allocator::Allocator;

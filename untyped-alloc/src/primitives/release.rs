@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Releasing a chunk: its objects become a free block.
 
 use crate::allocator::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Slots without growing the CSpace, for what growing itself needs; and slots that turn out not to
 //! be empty.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Retyping: a free block becomes smaller blocks or the objects of a chunk.
 
 use crate::allocator::{Allocator, ChunkPlan};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Evacuating: memory comes back because what is allocated in it is moved elsewhere.
 //!
 //! A chunk goes back only as a whole, so one frame in use keeps up to 255 from any other use.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Freeing objects: they are destroyed, or quarantined where the kernel refuses.
 
 use crate::allocator::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Getting memory back, by freeing objects and by taking apart what is kept for speed. The latter
 //! only when it pays: releasing a chunk and coalescing are kernel calls, and what they free must be
 //! cleared before it is used again.

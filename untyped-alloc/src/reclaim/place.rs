@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Reclaiming the memory at a physical address.
 
 use crate::allocator::Allocator;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Reclaiming memory of any place, one step at a time until a chunk can be made.
 
 use crate::allocator::{Allocator, ChunkPlan};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Units: the pieces that memory can come back in, and what stands in the way of each.
 //!
 //! A *unit* for 2^n bytes is the smallest block of at least that size around a leaf, with all that

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Allocating and freeing runs of consecutive slots.
 
 use crate::allocator::Allocator;

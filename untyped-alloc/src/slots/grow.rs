@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Growing the CSpace past the initial CNode, and giving CNodes back.
 
 use crate::allocator::{Allocator, ChunkPlan};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capability slots: allocating and freeing them, and the CNodes that the CSpace grows by.
 //!
 //! - `alloc.rs`: runs of consecutive slots.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! All chunks, by slot and by room.
 //!
 //! A chunk is the objects that one untyped was retyped into in one call, in consecutive slots:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Where slots lie before and after the CSpace has grown past the initial CNode.
 //!
 //! ```text

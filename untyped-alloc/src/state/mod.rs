@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the allocator remembers: pure data structures with no kernel call, each tested by itself.
 //!
 //! - `pool.rs`: free lists of book-keeping nodes, which all the trees here are made of.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The two kinds of nodes that point at each other: a block, which is one untyped capability, and a
 //! chunk, which is the objects that one block was retyped into.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Numbers that are given out again: for what has few bits, as a badge or a word of a message.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The state of each object of a chunk, in two bitmaps.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pools of book-keeping nodes: a free list over pages that never move.
 //!
 //! A node lives in memory that its owner adopted for the lifetime `'p`, is shared by `&'p`

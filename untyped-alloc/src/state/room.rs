@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the tree of chunks with room is sorted by, in one word: a step down that tree, and a look
 //! whether a chunk is the one wanted, is one comparison.
 //!

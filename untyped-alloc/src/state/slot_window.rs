@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A window of 4096 capability slots: which are free, and where a run of them lies.
 //!
 //! A bitmap (a set bit is a free slot) stands under a heap-shaped binary tree that holds, for each

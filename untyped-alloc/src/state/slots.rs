@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Consecutive runs of capability slots, in windows of 4096.
 //!
 //! Windows are ordered by their largest aligned run, so the one to allocate from is found in

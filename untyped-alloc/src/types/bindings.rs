@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The words that the kernel's bindings have too: capability pointers and errors, from one to the
 //! other.
 

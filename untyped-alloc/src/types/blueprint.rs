@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The kinds of kernel objects, and their sizes on each architecture.
 
 /// The most objects that one retype makes (`CONFIG_RETYPE_FAN_OUT_LIMIT` of the kernel), and so the

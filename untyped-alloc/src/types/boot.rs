@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The resources that an allocator starts with: untypeds and a CSpace.
 
 use super::capability::CPtr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capability pointers and paths to capability slots.
 
 use core::fmt;

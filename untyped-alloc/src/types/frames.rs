@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Runs of frames that were handed out, clean or dirty by type.
 
 use super::capability::CPtr;

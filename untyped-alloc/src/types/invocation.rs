@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The invocations of the seam by name, for counting and for errors.
 
 macro_rules! invocations {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The errors with which the kernel refuses an invocation.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Counts of live objects by type.
 
 use super::blueprint::{Blueprint, ObjectSizes};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Rights and cache policy of a mapping.
 
 bitflags::bitflags! {

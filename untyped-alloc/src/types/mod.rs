@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Plain data: the words that callers and the kernel use. No state, no kernel call.
 //!
 //! - What the kernel knows: `capability.rs` (pointers and paths), `blueprint.rs` (kinds and sizes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Ids of kernel objects that were handed out.
 
 use super::blueprint::Blueprint;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The figures that an allocator reports of itself.
 
 use super::live::LiveObjects;

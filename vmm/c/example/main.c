@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A root task in C: starts the manager, uses memory, and gives all of it back.
 #include <vmm.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page faults: a handler in a thread of its own, or a loop of the caller's.
 
 use core::cell::UnsafeCell;

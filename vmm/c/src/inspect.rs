@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Looking inside, and giving back what is kept for speed.
 
 use core::ffi::{c_char, c_int};

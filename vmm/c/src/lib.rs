@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager for C callers: what `include/vmm.h` declares.
 //!
 //! Names are C's: each public item here is one of the header, which cbindgen makes of these files

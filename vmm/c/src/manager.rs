@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The one manager, its lock, and how an answer becomes a code.
 //!
 //! The lock is [`SharedManager`]'s, which ends the program where a thread takes it twice. The one

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Address spaces, and the memory in them.
 
 use core::mem::MaybeUninit;

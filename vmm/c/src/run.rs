@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! From the kernel to C's `main`, and the end.
 
 use core::ffi::c_int;

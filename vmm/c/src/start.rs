@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Starting the manager, and what a code says.
 
 use core::ffi::{c_char, c_int, CStr};

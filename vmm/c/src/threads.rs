@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What threads need: stacks and IPC buffers; and letting them run.
 
 use core::ffi::c_void;

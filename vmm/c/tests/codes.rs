@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every error of the manager has a code, which says the same of whose fault it is.
 
 use untyped_alloc::{Blueprint, CPtr, Error as AllocError, Invocation, KernelError, Rights};

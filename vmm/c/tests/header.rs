@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! C and C++ compilers take `vmm.h` for both word sizes, and what it says of layouts and numbers is
 //! what the library has. (Whether it is what the sources make, `vmm-c-header` says.)
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Every function of vmm.h, used rightly and wrongly: each mistake has its code, nothing of it stops
 // the program, and in the end all memory and all slots are free again.
 #include <vmm.h>

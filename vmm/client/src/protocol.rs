@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The protocol between clients and the service: all that either side names of it.
 //!
 //! A message is refused unless its version is [`VERSION`], its number known, its length exact and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The life of a client program: how it starts, says lines, panics and ends.
 //!
 //! ```ignore

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Clients made and forgotten, and their accounts.
 //!
 //! ```text

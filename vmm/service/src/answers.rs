@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The protocol's words for the manager's: numbers, rights, errors, regions.
 
 use vmm::{AddressError, Blame, Kernel, Memory, RegionId, RegionInfo, RegionOptions, Rights, Vmm};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages that one client supplies to another, which agreed to it.
 //!
 //! ```text

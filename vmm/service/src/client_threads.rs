@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The threads of a client's program.
 //!
 //! ```text

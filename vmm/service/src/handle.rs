@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages of clients, taken apart and answered.
 
 use vmm::{Kernel, Memory, Vmm};

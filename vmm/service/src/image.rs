@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A program's ELF file: its segments mapped where it wants them, with the rights it says.
 //!
 //! The file is data: nothing in it is trusted. Only what it takes to run a program is looked at:

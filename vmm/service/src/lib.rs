@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service: memory for programs that do not trust each other.
 //!
 //! ```text

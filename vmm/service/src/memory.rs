@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Requests about the sender's own memory. Each touches at most [`protocol::MAX_PAGES`] pages.
 
 use core::cell::Cell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What one client offers another, once: memory of its own, or to be the pager of a region.
 //!
 //! An offer of memory holds nothing but the words of it, and which region they were about. What

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Regions that other clients page: made, and forgotten.
 
 use intrusive_collections::Bound;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A client's program: loaded, and its thread made ready to run.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service itself: what it is made of, its look-ups, and the list of pagers that are ready.
 
 use intrusive_collections::{Bound, RBTree};

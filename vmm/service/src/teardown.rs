@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The end of a client: all it had is given back, in pieces, between the requests of others.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! IA32 of seL4 5.0.0: two levels of tables, pages of 4 KiB and 4 MiB.
 
 use page_tables::Geometry;

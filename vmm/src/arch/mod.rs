@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between architectures: one file for each.
 
 mod ia32;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What IA32 and x86_64 have in common: the words of a page fault.
 
 use crate::types::fault::{Access, PageFault};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! x86_64 of seL4 5.0.0: four levels of tables, pages of 4 KiB and 2 MiB.
 
 use page_tables::Geometry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory for the manager itself.
 //!
 //! Book-keeping nodes come a page at a time: first from the pages given at boot, then from pages

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Evacuating: pages are moved until a block is empty.
 
 use page_tables::VirtAddr;

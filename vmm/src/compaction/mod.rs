@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Compaction: free memory that lies scattered becomes one piece, because pages are moved.
 //!
 //! A retype makes up to 256 frames of one block, and the block comes back only as a whole: one page

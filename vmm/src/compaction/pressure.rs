@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Requests under pressure: where memory is out, pages are moved, and the request is made again.
 
 use untyped_alloc::{Kernel, Memory};

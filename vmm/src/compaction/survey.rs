@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The survey: which pages may move.
 
 use page_tables::PageRange;

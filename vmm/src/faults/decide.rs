@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The decision about a page fault: one pure function, by which all of this room goes.
 
 use untyped_alloc::Rights;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that is mapped when it is touched.
 
 use page_tables::{PageRange, VirtAddr};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page faults: what they are, what resolves them, who is asked, and what a person is told.
 
 pub(crate) mod decide;

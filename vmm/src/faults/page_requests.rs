@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Faults that wait for a pager.
 
 use untyped_alloc::{CPtr, Kernel, Memory};

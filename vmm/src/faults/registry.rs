@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads whose faults are ours to answer: registered and forgotten.
 
 use untyped_alloc::{CPtr, Kernel, Memory, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page faults: classified by a pure function, resolved, or reported for a person to read.
 //!
 //! ```text

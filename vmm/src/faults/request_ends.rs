@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The ends of a thread's wait for a page, the same for every server of a queue.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Resolving a page fault.
 
 use page_tables::VirtAddr;

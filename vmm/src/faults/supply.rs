@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages that a pager outside supplies.
 //!
 //! ```text

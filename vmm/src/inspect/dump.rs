@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! An address space, written for a person.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Looking at the whole: statistics, dumps, and the check of every invariant.
 
 pub(crate) mod dump;

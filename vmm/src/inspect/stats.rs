@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Snapshots of what there is, and giving back what is kept for speed.
 
 use core::cell::Cell;

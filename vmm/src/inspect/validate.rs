@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Checking the whole state against itself: regions, extents and page tables of every space, and
 //! the allocator beneath.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager itself: its parts, its look-ups, and questions about what it remembers.
 //!
 //! Nothing here makes a kernel call but to destroy an object, and nothing here changes a mapping.

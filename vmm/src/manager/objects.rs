@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Giving kernel objects and slots back.
 //!
 //! What is mapped is not given back: its record would name a capability that is gone, or the next

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that must stay as it is: of threads whose own faults nobody resolves.
 //!
 //! A thread that answers faults stops for good when it faults itself. So its stack, IPC buffer and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Which threads' memory is pinned.
 
 use crate::types::thread::ThreadMemory;

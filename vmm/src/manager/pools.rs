@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pools of the nodes of this crate.
 
 use page_tables::Table;

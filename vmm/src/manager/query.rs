@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Questions about a space: what is at an address, what comes next, what is mapped.
 
 use page_tables::PageRange;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Limits of a space: read off what it has, and held.
 
 use untyped_alloc::{Kernel, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Looking registered threads up.
 
 use untyped_alloc::{Kernel, Memory};

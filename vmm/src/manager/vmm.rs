@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager: what it is made of, and how its parts are reached.
 
 use page_tables::{Geometry, PageRange};

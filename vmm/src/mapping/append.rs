@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Appending: mapping the page behind the one that was mapped last.
 //!
 //! Memory is mostly mapped and touched in order, as a heap grows. What must be found out for a page

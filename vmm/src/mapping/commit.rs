@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Committing memory: frames allocated, recorded and mapped.
 //!
 //! ```text

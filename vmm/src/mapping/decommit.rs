@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Decommitting: the memory of a range goes back, its region stays.
 
 use untyped_alloc::{Kernel, Memory};

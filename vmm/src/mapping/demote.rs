@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Demoting large pages: they are replaced by small ones with the same contents.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Mapping fresh memory: a new region, or part of one that there is.
 
 use page_tables::{AddressError, PageRange};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that is mapped, protected and unmapped: one file for each operation.
 
 pub(crate) mod append;

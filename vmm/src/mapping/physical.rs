@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that is not the allocator's choice: at a physical address, or brought by the caller.
 
 use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects, MAX_BATCH};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Changing the rights of mapped pages in place: at no moment is one absent. For the manager's own
 //! space that takes [`Vmm::protect_in_place`].
 

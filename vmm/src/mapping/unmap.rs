@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Unmapping, and giving the memory back.
 
 use untyped_alloc::{Kernel, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capabilities copied, minted and deleted for callers: counted, unlike what is invoked on
 //! [`Vmm::kernel_mut`].
 

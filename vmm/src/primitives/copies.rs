@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Copies of frame capabilities: made, counted, deleted.
 
 use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Records of mapped frames: inserted, split, joined, removed.
 
 use page_tables::{PageRange, VirtAddr};

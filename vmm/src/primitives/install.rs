@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Mapping the frames of extents that are recorded already.
 
 use page_tables::{PageRange, VirtAddr};

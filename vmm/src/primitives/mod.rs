@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Single steps: one kind of kernel call, and the record of what it did.
 //!
 //! A step takes nodes from the reserve and never refills it: the rooms above do that before they

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Extents moved to other addresses of their space, and what of them must go back.
 
 use untyped_alloc::{Kernel, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Places for regions: found, checked, taken.
 
 use page_tables::VirtAddr;

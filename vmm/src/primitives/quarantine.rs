@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the kernel would not let go of when its maker gave it up.
 //!
 //! Giving up is not allowed to fail: an operation that is undone must leave nothing that its caller

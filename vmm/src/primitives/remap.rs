@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! New rights for pages where they are, and the TLB of the own space.
 
 use page_tables::{PageRange, VirtAddr};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Replacing a frame under a mapped page: another one with the same contents takes its place.
 
 use untyped_alloc::{Frames, Kernel, Memory};

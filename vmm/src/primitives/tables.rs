@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page tables: made when something is to be mapped, kept a little when empty, given back.
 
 use page_tables::{PageRange, Table, VirtAddr};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames mapped for a moment, to be cleared and copied.
 
 use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Rights};

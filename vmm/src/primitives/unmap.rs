@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Unmapping frames, and recording that.
 
 use page_tables::PageRange;

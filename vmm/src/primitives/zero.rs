@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Zeroing dirty frames: only a zeroed frame is mapped for another owner.
 //!
 //! A frame is mapped at a temporary slot, filled with zeros and unmapped: about 2.8 thousand

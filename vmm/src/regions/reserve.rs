@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Reserving addresses, and giving them back. No kernel call, except to unmap what is mapped.
 
 use untyped_alloc::{Kernel, Memory};

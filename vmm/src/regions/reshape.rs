@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Splitting, merging and moving regions. What is mapped in them stays as it is.
 
 use untyped_alloc::{Kernel, Memory};

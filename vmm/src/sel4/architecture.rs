@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The architecture that the program runs on, as the manager describes it, held to the bindings: a
 //! number that differs does not compile.
 

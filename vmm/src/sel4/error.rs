@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is returned where both the manager and the kernel are asked.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The adapter: the seam's two traits on the `sel4` bindings, and the way from `sel4::BootInfo` to
 //! a running manager. The one module of the memory crates with `unsafe` of its own.
 //!

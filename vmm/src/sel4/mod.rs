@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The adapter to seL4: what needs the bindings, and nothing else in this crate.
 //!
 //! - `kernel.rs`: the seam on the bindings ([`Sel4`]), and [`start`], which makes a manager of the

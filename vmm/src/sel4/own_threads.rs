@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads of the manager's own space by the badges of their faults: what the fault handler must
 //! know of a thread while another has the manager.
 //!

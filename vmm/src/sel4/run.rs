@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The last step of making a thread: its priority and its registers, which are the bindings' own.
 
 use sel4::init_thread::slot;

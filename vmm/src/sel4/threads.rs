@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads of the program itself: a closure that runs beside its maker, and is joined.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The thread-local storage of the program that this is.
 
 use crate::types::thread::TlsImage;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Breaking copy-on-write: the writer of a shared page gets a frame of its own.
 //!
 //! ```text

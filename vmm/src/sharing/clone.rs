@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Cloning, lazily: a clone shares every frame until one of the two sides writes.
 //!
 //! ```text

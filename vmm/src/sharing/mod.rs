@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames with several users: shared, cloned copy-on-write, looked at and written through.
 //!
 //! Invariant I16: a frame's users are under copy-on-write all together or not at all. A share ends

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What can be looked at and done before memory is shared.
 
 use untyped_alloc::{Kernel, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Reading the memory of any space: how a stack is looked at whose thread has faulted.
 
 use untyped_alloc::{CPtr, Kernel, Memory, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Writing into the memory of any space, whatever its mappings allow: how a program is loaded.
 
 use untyped_alloc::{Kernel, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The right to write, taken from pages under copy-on-write and given back.
 
 use page_tables::PageRange;

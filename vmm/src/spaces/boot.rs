@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Starting: from what the kernel tells the root task to a manager of its memory.
 
 use core::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Making address spaces, and destroying them at the least number of kernel calls.
 //!
 //! A VSpace root is of no use before it has an address-space identifier (ASID). Identifiers come

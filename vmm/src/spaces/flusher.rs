@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Having the processor forget the translations of the space that runs.
 //!
 //! `Page_Remap` of 5.0.0 changes the page table and leaves the processor's TLB as it is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Address spaces: the one that the manager starts in, and those that it makes and destroys.
 
 pub(crate) mod boot;

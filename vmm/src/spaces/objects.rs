@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Kernel objects and slots for callers; and objects that count as a space's.
 
 use untyped_alloc::{Blueprint, CPtr, Kernel, Memory, Object, Objects};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! An append cursor: where pages that are mapped one behind the other go on.
 //!
 //! Whether a page may be mapped, and with what rights in which table, is found out for its first

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The pools that address-space identifiers come from.
 
 use untyped_alloc::CPtr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is remembered of compaction between two requests.
 
 /// How far compaction may go, how far it went, and what is left of it.

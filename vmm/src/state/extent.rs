@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Extents: frames with consecutive capabilities, mapped at consecutive addresses with the same
 //! rights.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A cursor over the extents of a space that lie in a range of addresses.
 
 use page_tables::PageRange;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The extents of one space, ordered by address.
 //!
 //! An extent is what the manager remembers about mapped pages: 28 bytes on IA32 for up to 256 of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the manager remembers: trees, counts and lists, each a type with methods of its own.
 //!
 //! Pure: nothing here knows the kernel or the manager, and each type is tested by itself. Nodes

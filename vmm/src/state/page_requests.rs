@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Faults that wait for a pager.
 //!
 //! A thread has one fault at a time, so what waits is kept in the threads' own nodes: however many

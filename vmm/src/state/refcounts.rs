@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Sharing: the same frames in several places, counted; the last to leave frees them.
 //!
 //! A frame capability remembers one mapping, so every further mapping needs a copy of it:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Regions: who owns which addresses of a space, and where its holes are.
 //!
 //! ```text

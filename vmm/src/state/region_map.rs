@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The map of a space's regions, and the index of its holes.
 
 use core::cell::Cell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Where the manager's own memory comes from.
 
 use page_tables::PageRange;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Address spaces.
 
 use core::cell::{Cell, Ref, RefCell, RefMut};

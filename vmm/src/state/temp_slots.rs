@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Temporary slots: two pages of the manager's own space at which frames are mapped for a moment,
 //! to be zeroed and copied.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads whose faults are ours to answer.
 //!
 //! A thread is registered with the space it runs in. It gets a capability to the fault endpoint

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread put together in one call: memory, TCB, registration, spaces, IPC buffer.
 //!
 //! ```text

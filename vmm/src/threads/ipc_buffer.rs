@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! IPC buffers: for each thread a frame of its own, with an unmapped page on either side.
 //!
 //! ```text

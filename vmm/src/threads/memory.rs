@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread's memory in one call: stack with guards, IPC buffer, thread-local storage.
 
 use untyped_alloc::{Kernel, Memory, Rights};

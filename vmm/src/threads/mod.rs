@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads put together, and what one needs of memory: stack, IPC buffer, thread-local storage.
 
 pub(crate) mod create;

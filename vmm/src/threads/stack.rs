@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Stacks: memory with guard pages below, so that an overflow faults instead of overwriting.
 
 use untyped_alloc::{Kernel, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! An architecture as data.
 
 use page_tables::Geometry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the kernel told the root task, in plain numbers.
 
 use core::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Errors that say whose fault they are and carry the offending value.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page faults as values: what was touched, which class that is, what became of it.
 
 use untyped_alloc::Rights;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What callers hold: small copyable ids that go stale with what they name.
 
 use core::fmt;

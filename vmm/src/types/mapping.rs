@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is told of a mapped address.
 
 use untyped_alloc::{CPtr, CachePolicy, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The words that callers use: ids, options, errors, and what they are told.
 //!
 //! Plain values without a kernel call. Nothing here knows the manager.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a caller can ask for when it asks for a region.
 
 use untyped_alloc::{CachePolicy, Rights};

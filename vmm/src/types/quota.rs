@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Quotas: how much a space may have of everything that is short, counted together.
 //!
 //! Usage of memory is not booked but read off the space: its extents know how many pages they have

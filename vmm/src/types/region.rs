@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Regions as callers know them: kinds, backing, names, and what is told of one.
 
 use core::fmt::Write;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How a thread's wait for a page ends.
 
 use untyped_alloc::CPtr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Statistics: what the manager and one space have.
 
 use core::fmt;

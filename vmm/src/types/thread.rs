@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread's memory as callers hold it: stack, IPC buffer, thread-local storage.
 
 use untyped_alloc::CPtr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread as a whole: what it is to be, and the parts that were made for it.
 
 use untyped_alloc::{CPtr, Object};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between the architectures.
 
 #[cfg(target_arch = "x86")]

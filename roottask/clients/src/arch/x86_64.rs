@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! x86_64.
 
 /// Replaces the thread's own variable of this name, of 32 bits, by a value; its old value.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Falls four calls deep: by a touch of what is not mapped, or by a panic, as its argument says.
 #![no_std]
 #![no_main]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Shares memory with its child, and ends first.
 #![no_std]
 #![no_main]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Measures the cost of requests, as the client that sends them sees it: for the benchmark.
 #![no_std]
 #![no_main]

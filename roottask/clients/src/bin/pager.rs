@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Supplies pages of another program's memory when that program touches them, and ends while a
 //! third program waits.
 #![no_std]

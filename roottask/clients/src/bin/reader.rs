@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Touches memory that another program pages, page after page, and a page that the pager refuses.
 #![no_std]
 #![no_main]

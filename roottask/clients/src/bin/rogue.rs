@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Does all that it should not, and is ended for it.
 #![no_std]
 #![no_main]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The giver's child: changes what it shares, and goes on using it when all others have ended.
 #![no_std]
 #![no_main]

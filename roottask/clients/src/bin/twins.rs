@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Two threads of one program, each with stack, IPC buffer and thread-local storage of its own.
 #![no_std]
 #![no_main]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Many pages in one call.
 
 use roottask::arch::LARGE_BITS;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page faults: from the faulting instruction to its completion, as the faulting thread sees it.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The floor: the same invocations as the manager's, in a loop, without any manager.
 //!
 //! It is made as low as it can be. Its frames are cut 256 a call from one untyped, so it never

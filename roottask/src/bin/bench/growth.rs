@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The same operation beside ever more regions: its cost may grow with their logarithm.
 
 use vmm::{RegionOptions, Result, SpaceId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the manager's operations cost, beside what the kernel alone would cost.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Measuring: instructions, kernel calls and book-keeping of an operation, and a row for them.
 //!
 //! Under QEMU's `-icount shift=0` one tick of the time-stamp counter is one instruction, of the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Requests of client programs, as the client sees them, and the life of a program.
 
 use roottask::{Failure, Manager, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One page, buffer or stack in a call: the cost of each call noted by itself.
 
 use sel4::FrameObjectType;

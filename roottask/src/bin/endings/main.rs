@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Mistakes after which a program cannot go on: each must end it with a sentence, and none may
 //! leave it hanging. `run.sh endings -- CASE` makes one of them; test.sh knows what must be said.
 #![no_std]

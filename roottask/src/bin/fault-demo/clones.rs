@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Copy-on-write between two address spaces, messages fed from our own loop.
 //!
 //! A space has a ledger of four pages. It is cloned as a whole; then a thread of each writes. What

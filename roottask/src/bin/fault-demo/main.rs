@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What happens when a thread touches memory that is not there.
 //!
 //! ```text

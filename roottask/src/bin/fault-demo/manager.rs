@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager, behind the lock that the first thread and the handler's take turns at.
 
 use vmm::sel4::faults::SharedManager;

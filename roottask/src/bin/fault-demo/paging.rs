@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A pager outside, one that refuses and one that never answers.
 //!
 //! ```text

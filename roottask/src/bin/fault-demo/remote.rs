@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads of other spaces, of a few instructions each: they store a word or load one, and end with
 //! an instruction that does not exist. That is a fault as well, so their handler learns of it.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Lazily mapped memory, a stack that grows, a guard that is hit, a jump to nowhere.
 
 use core::arch::asm;

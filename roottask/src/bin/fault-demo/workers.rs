@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads of our own space, and who hears of their ends.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

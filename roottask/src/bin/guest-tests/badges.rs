@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Badges that are used again, with so few of them that they are used up: on the real kernel, with
 //! messages of ended threads in the queue.
 

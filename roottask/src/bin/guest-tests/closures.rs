@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Closures as threads, and what threads wait for each other with: a mutex, a condition.
 
 use alloc::boxed::Box;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Copying, minting, moving and deleting capabilities.
 
 use roottask::{check, check_eq, Outcome};

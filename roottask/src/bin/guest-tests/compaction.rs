@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages are moved while threads use them.
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

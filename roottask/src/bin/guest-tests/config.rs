@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The kernel's configuration, as code is chosen by it.
 
 use roottask::{check, check_eq, Outcome};

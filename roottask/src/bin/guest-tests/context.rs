@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a test has to work with.
 
 use alloc::vec::Vec;

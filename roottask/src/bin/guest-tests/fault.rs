@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Faults, as their handler receives them.
 
 use roottask::{check, check_eq, Outcome, ThreadOptions};

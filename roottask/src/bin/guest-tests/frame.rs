@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames: mapping, remapping, unmapping.
 
 use roottask::{check, check_eq, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! I/O ports.
 
 use roottask::{check_eq, Outcome};

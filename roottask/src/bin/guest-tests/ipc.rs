@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages: words, badges, capabilities, waiting and not waiting.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager's IPC buffers.
 
 use alloc::vec::Vec;

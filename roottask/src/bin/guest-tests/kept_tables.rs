@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that grows over the line between two page tables where an empty table is kept.
 
 use roottask::{check, check_eq, Outcome};

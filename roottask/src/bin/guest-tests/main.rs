@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Tests that run in the guest, on the real kernel.
 //!
 //! ```text

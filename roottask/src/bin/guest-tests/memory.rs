@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The manager's memory: mapped, protected, unmapped, used again.
 
 use alloc::vec::Vec;

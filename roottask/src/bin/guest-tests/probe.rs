@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Accesses to memory at known instructions, so that a fault's address can be told.
 
 use sel4::Word;

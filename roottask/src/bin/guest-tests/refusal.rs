@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Bad input: each with an error of its own, and nothing changed by it.
 
 use roottask::{check, check_eq, Outcome};

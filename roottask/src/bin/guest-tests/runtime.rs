@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the runtime prepares: stack, segments, heap, thread-local storage, memory functions.
 
 use alloc::boxed::Box;

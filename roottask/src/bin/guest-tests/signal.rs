@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Notifications.
 
 use roottask::{check_eq, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Guards of stacks: main's, and those of threads that the manager makes.
 
 use roottask::{check, check_eq, Outcome, Thread, ThreadOptions};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is written stays, and nobody else sees it: through all that is done to memory, and from
 //! owner to owner.
 

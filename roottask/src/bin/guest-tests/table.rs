@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a test is, and the table of a module's tests.
 
 use roottask::Outcome;

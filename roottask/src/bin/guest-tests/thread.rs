@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads: registers, priorities, their own IPC buffers and TLS.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

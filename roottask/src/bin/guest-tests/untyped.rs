@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Retyping.
 
 use roottask::{check, check_eq, Outcome};

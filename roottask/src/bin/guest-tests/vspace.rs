@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page tables, page directories, address-space identifiers.
 
 use roottask::{check, check_eq, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What was handed out, and that it came back.
 
 use core::fmt;

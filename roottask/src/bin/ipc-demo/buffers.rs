@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Where the two IPC buffers lie, and what lies around the new one.
 
 use roottask::{check, check_eq, Failure, Manager, Outcome};

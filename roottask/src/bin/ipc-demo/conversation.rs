@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the two threads say to each other.
 //!
 //! ```text

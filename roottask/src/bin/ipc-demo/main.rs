@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Two threads exchange messages through IPC buffers that share nothing.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A device's memory, at the physical address that the device has: the screen of a PC.
 
 use roottask::{check_eq, Manager, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory for a device's DMA: physically contiguous, and its physical address.
 
 use roottask::arch::LARGE_BITS;

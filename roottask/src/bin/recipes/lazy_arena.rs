@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! An arena of many addresses, of which only what is touched gets memory.
 
 use roottask::{check_eq, Outcome};

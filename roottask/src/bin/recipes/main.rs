@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The recipes of `RECIPES.md`, each a file: what is shown there is booted here.
 #![no_std]
 #![no_main]

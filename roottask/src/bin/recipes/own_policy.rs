@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A policy of one's own: what becomes of a thread whose fault cannot be resolved.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

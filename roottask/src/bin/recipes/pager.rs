@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A pager: a thread that supplies the pages of a region when they are touched.
 
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};

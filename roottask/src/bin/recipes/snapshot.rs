@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A snapshot by copy-on-write: what a region holds now, kept while the region goes on changing.
 
 use roottask::{check_eq, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A second thread, with a stack, an IPC buffer and thread-local storage of its own.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

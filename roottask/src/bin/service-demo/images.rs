@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The client programs' ELF files. `lib.sh` builds them first, and says where in `VMM_CLIENTS`.
 
 /// Shares memory and ends first.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Programs that do not trust each other, and the service they have their memory from.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory stress: drives the manager through random requests, and holds it to what they must do.
 //!
 //! Each folder uses only those above it:

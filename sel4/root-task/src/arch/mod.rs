@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between the architectures: the first instructions of a root task.
 //!
 //! The program's TLS block, if it has one, lies at the top of the stack. `tls::block_size` says how

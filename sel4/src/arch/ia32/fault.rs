@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The words of an unknown system call on IA32.
 
 use crate::sys;

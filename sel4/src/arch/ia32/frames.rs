@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The stack of the calling thread, and where a system call keeps what lies in the way.
 
 use core::arch::asm;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The calling thread's IPC buffer through FS: the kernel makes the segment behind selector 0x3b
 //! (`IPCBUF_GDT_SELECTOR`) start at the buffer of the thread it returns to.
 

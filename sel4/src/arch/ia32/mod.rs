@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! IA32: words of 32 bits, two levels of paging structures, `sysenter`.
 
 pub(crate) mod fault;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Kernel objects, and types of capabilities, that only IA32 has: none.
 
 use crate::Word;

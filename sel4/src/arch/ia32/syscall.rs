@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Entering the kernel with `sysenter`.
 //!
 //! The register assignment is the kernel's (`traps.S`, `registerset.h` for IA32):

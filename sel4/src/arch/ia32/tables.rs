@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Paging structures of IA32: a page directory of page tables.
 
 use crate::sys;

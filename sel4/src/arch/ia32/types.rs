@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The kernel's structures, as libsel4 declares them for IA32.
 #![allow(missing_docs)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread's registers by their use, on IA32.
 
 use crate::sys::{seL4_UserContext, IPCBUF_GDT_SELECTOR, TLS_GDT_SELECTOR};

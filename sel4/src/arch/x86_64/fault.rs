@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The words of an unknown system call on x86_64.
 
 use crate::sys;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The stack of the calling thread.
 
 use core::arch::asm;

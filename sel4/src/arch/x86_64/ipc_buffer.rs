@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The calling thread's IPC buffer through GS: the kernel makes GS's base the address of the buffer
 //! of the thread it returns to.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! x86_64: words of 64 bits, four levels of paging structures, `syscall`.
 
 pub(crate) mod fault;

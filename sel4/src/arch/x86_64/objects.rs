@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Kernel objects, and types of capabilities, that only x86_64 has: the upper levels of paging
 //! structures. (Pages of 1 GiB are an option of the kernel that is not chosen here.)
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Entering the kernel with `syscall`.
 //!
 //! The register assignment is the kernel's (`traps.S`, `registerset.h` for x86_64):

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Paging structures of x86_64: a PML4 of PDPTs of page directories of page tables, each with 512
 //! entries.
 

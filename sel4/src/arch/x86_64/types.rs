@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The kernel's structures, as libsel4 declares them for x86_64.
 #![allow(missing_docs)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread's registers by their use, on x86_64.
 
 use crate::sys::seL4_UserContext;

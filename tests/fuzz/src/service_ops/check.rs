@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What must hold after each step, and at the end.
 
 use vmm::{Quota, Resource, SpaceId};

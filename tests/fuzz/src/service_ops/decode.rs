@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Bytes to requests of a client's. What one names mostly exists, and is mostly its own.
 
 use std::sync::OnceLock;

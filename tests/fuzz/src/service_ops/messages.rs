@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the server does: it hands messages to the service, and does what is due for others.
 
 use vmm_service::protocol::{Answer, Refusal};

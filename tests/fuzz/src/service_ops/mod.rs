@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages and faults of several clients through the service, as a server would take them.
 //!
 //! ```text

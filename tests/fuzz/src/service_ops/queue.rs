@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages that wait at the service's endpoint while clients and threads end.
 //!
 //! A message is taken for one of whoever has its badge when it is received. It must be whoever had

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The steps: what clients, their threads and others may do next.
 
 use vmm::{Access, PageFault, Quota, RegionOptions, Resolution};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service with its server, and what its clients know.
 
 use vmm::{CPtr, RegionId, ThreadId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Bytes to requests. What a request names mostly exists, and lies close to the others: requests
 //! that collide are the ones that tell something.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Clones: regions and spaces whose pages are copied when they are written to.
 
 use vmm::{Error, RegionId, SpaceId};

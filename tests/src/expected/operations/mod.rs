@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Each request: which answers are right, how it is made of the manager, what it changes.
 //!
 //! A request is a method of [`Run`]. It finds out what its numbers mean, says what is right, makes

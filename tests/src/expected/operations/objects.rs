@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Kernel objects, slots, and memory that is not the manager's.
 
 use untyped_alloc::Blueprint;

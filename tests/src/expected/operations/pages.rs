@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages of a region: mapped, all at once or one by one, unmapped, protected.
 
 use untyped_alloc::Rights;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Regions: made, with memory or without; reservations; released.
 
 use vmm::{Error, Kind, PageSize, RegionId};

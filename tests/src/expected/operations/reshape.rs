@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Regions cut, joined and moved.
 
 use vmm::{Backing, Error, Kind};

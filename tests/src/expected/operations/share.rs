@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that shows in several places: shared by a caller, supplied by a pager.
 
 use vmm::{Backing, Error, Kind, RegionId, Resource, SpaceId, Supply};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Spaces: made, destroyed, limited.
 
 use vmm::{Error, Quota, RegionOptions, Resource};

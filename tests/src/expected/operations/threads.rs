@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What threads need: stacks, IPC buffers, thread-local storage.
 
 use vmm::{Error, IpcBuffer, Kind, SpaceId, ThreadOptions, TlsImage};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Touches, which map memory that comes on demand and break copy-on-write.
 
 use std::ops::Range;

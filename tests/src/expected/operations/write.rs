@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Writing: by a thread, or by the manager for one.
 
 use untyped_alloc::{CPtr, Rights};

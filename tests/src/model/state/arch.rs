@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between the architectures the model knows, as data.
 
 use untyped_alloc::kernel::ObjectSizes;

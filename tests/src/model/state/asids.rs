@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! ASIDs: what VSpace each of them names, and the pools that they come from.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capabilities, and when two of them mean the same memory or the same object.
 //!
 //! Rules from `src/object/objecttype.c` and `src/arch/x86/object/objecttype.c`.

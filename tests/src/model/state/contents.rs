@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What frames hold: sparse 4 KiB pages by physical address. A page never written reads as zero.
 
 use std::collections::BTreeMap;

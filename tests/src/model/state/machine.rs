@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The machine that the model boots on, and what the boot leaves where.
 
 use std::ops::Range;

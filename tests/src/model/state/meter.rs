@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Counters of invocations, and which of them is to fail.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the kernel and the machine remember, as plain data.
 //!
 //! ```text

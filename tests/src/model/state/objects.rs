@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The objects that are alive, by address: what `ModelKernel::check` holds capabilities against.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages that wait at endpoints.
 
 use untyped_alloc::kernel::CapPath;

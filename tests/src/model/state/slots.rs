@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capability slots in use, by their physical addresses, as in the kernel. So a CNode needs no
 //! book-keeping beyond the slots in use, and a destroyed one leaves nothing behind.
 

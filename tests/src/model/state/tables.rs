@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Paging structures: their entries, and what the hardware finds by them.
 
 use std::collections::BTreeMap;

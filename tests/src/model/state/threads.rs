@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is remembered of a thread.
 
 use super::cap::Cap;

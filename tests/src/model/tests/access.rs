@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! User mode's accesses, and the memory of the seam
 
 use untyped_alloc::kernel::Memory;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The ASID parts of `src/arch/x86/kernel/vspace.c`
 
 use super::support::*;

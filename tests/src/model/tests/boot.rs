@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The state after boot: `src/kernel/boot.c`
 
 use super::support::*;

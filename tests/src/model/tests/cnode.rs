@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `decodeCNodeInvocation` of `src/object/cnode.c`, and what it asks of `objecttype.c`
 
 use super::support::*;

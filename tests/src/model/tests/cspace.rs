@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `src/kernel/cspace.c`
 
 use super::support::*;

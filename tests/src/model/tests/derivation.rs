@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The derivation tree of `src/object/cnode.c`
 
 use super::support::*;

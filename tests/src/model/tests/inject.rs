@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Counters, failures on purpose, snapshots
 
 use super::support::*;

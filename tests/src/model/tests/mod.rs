@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The model's rules, one test each, by the kernel file they come from.
 
 mod access;

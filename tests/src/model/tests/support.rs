@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One helper for each idea.
 
 pub(super) use untyped_alloc::kernel::KernelError::*;

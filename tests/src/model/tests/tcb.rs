@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `src/object/tcb.c` and `checkValidIPCBuffer` of `src/arch/x86/kernel/vspace.c`
 
 use super::support::*;

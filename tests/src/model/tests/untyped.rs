@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! `src/object/untyped.c`
 
 use super::support::*;

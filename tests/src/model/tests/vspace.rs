@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Mapping on IA32: `src/arch/x86/kernel/vspace.c`, `src/arch/x86/32/`
 
 use super::support::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Mapping on x86_64: `src/arch/x86/64/kernel/vspace.c`
 
 use untyped_alloc::kernel::ObjectSizes;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Objects with slots, and what their destruction leaves: `finaliseSlot` and `reduceZombie` of
 //! `src/object/cnode.c`
 

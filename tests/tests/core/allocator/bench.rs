@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! An allocator on a machine.
 
 use untyped_alloc::{AllocatedFrames, Allocator, Blueprint, CPtr, Frames, NodeKind};

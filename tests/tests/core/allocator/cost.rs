@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What it costs: kernel calls, and bytes the kernel is made to clear.
 
 use untyped_alloc::Blueprint;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames and paging structures that are recycled.
 
 use untyped_alloc::{AllocatedFrames, Blueprint, Error, Frames};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Going through physical memory.
 
 use untyped_alloc::{BlockInfo, Blueprint, ObjectState, Usage};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The untyped allocator by itself, on the model kernel.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Objects, one and many.
 
 use untyped_alloc::{Blueprint, Error};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory at a physical address.
 
 use untyped_alloc::{Blueprint, Error};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Random requests against a list of what is live.
 //!
 //! After each request: what is live is in the slots it should be in and is the right kind of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Bad input: each has an error of its own with the offending value, and changes nothing.
 
 use untyped_alloc::{Blame, Blueprint, CPtr, Error, NodeKind, Result, UntypedInfo};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capability slots: runs of them, and a CSpace that grows.
 
 use untyped_alloc::{Blueprint, CPtr, Error, KernelError};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The n-th kernel call is refused.
 
 use std::cell::RefCell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every failure, everywhere: for each request, each of its kernel calls is refused once, and the
 //! machine is one page, slot or node short, two short, and so on until it is not.
 //!

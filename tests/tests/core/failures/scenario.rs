@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a scenario is: something that is set up, and a request for which a kernel call can fail.
 
 use vmm::{Error, IpcBuffer, Kind, Object, Objects, RegionId, Result, SpaceId, ThreadMemory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What stands before a request: memory, spaces, buffers.
 
 use untyped_alloc::Rights;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! n pages, slots or nodes are left.
 //!
 //! All but n are taken away before the request, and given back after it failed. It is made with

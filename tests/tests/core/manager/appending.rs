@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages mapped one behind the other, and what comes in between.
 
 use untyped_alloc::KernelError;

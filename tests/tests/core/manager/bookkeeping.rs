@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The memory of the manager's own records: what it takes, what it holds, that it never lacks.
 //!
 //! Checks A15, A29 and A71 of `MODEL.md`.

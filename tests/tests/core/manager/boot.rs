@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Starting.
 
 use untyped_alloc::{Blueprint, Error as AllocError, NodeKind as AllocNodeKind, UntypedInfo};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! IPC buffers and stacks.
 
 use vmm::{Blueprint, CachePolicy, Error, RegionOptions, Rights, TlsImage};

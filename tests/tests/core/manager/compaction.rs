@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Compaction: free memory that lies scattered can be had, because pages are moved; and what must
 //! not move does not.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The dumps of a space and of memory, line by line.
 //!
 //! Checks A29 of `MODEL.md`.

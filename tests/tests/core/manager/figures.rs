@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Statistics, figure by figure. What is right is counted by hand, or read from the model kernel.
 //!
 //! Checks A29 and I8 of `MODEL.md`.

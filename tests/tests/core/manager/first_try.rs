@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A request that can be met is met the first time, whatever was there before and however long it
 //! is.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Requests that stop after a number of pages, so that others are served between.
 //!
 //! Checks A36 and A41 of `MODEL.md`; `service/server_interface.rs` has more of them.

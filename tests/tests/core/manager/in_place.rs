@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Protecting pages of the manager's own space while they stay where they are (A40).
 
 use untyped_alloc::{Invocation, KernelError};

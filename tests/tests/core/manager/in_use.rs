@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is in use is not given back, and what was given back is not used.
 
 use vmm::{Blame, Blueprint, Error, Objects, RegionOptions, Rights};

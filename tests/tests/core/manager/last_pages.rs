@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! When all memory is out, the smallest giving back still works, wherever a page came from.
 //!
 //! Checks A66, A80 and A81 of `MODEL.md`.

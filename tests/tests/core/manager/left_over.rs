@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a refused kernel call leaves: counted until it goes, and no page table.
 //!
 //! Checks A13, A29 and I9 of `MODEL.md`.

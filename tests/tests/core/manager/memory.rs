@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Mapping, unmapping, protecting, releasing.
 
 use std::collections::BTreeMap;

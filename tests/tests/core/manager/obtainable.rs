@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is said to be obtainable is asked for and given: at random states, in pieces of each size.
 //!
 //! Checks A88, A89, I18 and I19 of `MODEL.md`.

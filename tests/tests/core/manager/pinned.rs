@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the manager stands on stays as it is.
 
 use vmm::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Where regions go.
 
 use vmm::{Error, Placement, RegionOptions, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Queries, dump, statistics.
 
 use vmm::{Blueprint, Error, Kind, RegionOptions, Rights, Source};

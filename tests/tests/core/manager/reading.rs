@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Reading the memory of any space, and what is not touched.
 
 use vmm::{Error, Kind, PageSize, RegionOptions, Rights, StackOptions};

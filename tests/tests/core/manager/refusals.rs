@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Bad input: an error of its own for each, with the offending value; everything is as it was, no
 //! kernel call was made, and everything still works.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Sharing and cloning: what is kept of the source, and what a refusal leaves.
 
 use vmm::{Backing, CachePolicy, Error, PageSize, Quota, RegionOptions, Rights, Supply};

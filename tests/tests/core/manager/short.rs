@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! When memory is short: what is free can be had, and what cannot be had costs nothing.
 //!
 //! Checks A67–A72 of `MODEL.md`.

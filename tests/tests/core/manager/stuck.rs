@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Frames that the kernel would not unmap from a temporary slot: nobody is given them, and they
 //! come back.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads as the kernel has them: what they run in, and where their faults go.
 //!
 //! Checks A12 and A63 of `MODEL.md`.

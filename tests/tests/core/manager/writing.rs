@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Writing into the memory of any space, and who sees it.
 
 use vmm::{Error, RegionOptions, Rights, TlsImage};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Random requests over regions and spaces, each answer foreseen by the reference model.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One sequence of requests, held against the reference after each and taken down again.
 
 use vmm_tests::expected::{Look, Request, Rules, Run};

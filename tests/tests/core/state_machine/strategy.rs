@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How random requests are made up. Numbers that name pages and things are small, so that requests
 //! meet.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What all suites use: machines to boot, a manager on a model kernel, snapshots to compare (all of
 //! the library), and how a test is made for each architecture and for random values.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Numbers that look random, and what is made of them.
 
 use vmm_service::protocol::Rights;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Random and mutated messages: no panic, nothing broken, nobody else's memory touched.
 //!
 //! `VMM_MESSAGES` says how many (200000 without it), `VMM_SEED` which.

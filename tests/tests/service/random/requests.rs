@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a sender asks for: meant, meant and then mutated, or of random words.
 
 use vmm_service::protocol::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A step: a message, a touch, a heap that grows and shrinks; and what is learned from the answer.
 
 use vmm::{Access, FaultClass, PageFault};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service in a storm of messages: who sends, what a server does for them, what must hold.
 
 use std::collections::BTreeMap;

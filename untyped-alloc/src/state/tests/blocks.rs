@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The buddy tree against a list of all its blocks.
 
 use proptest::prelude::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Chunks against a list of them, with one state for each object.
 
 use proptest::prelude::*;

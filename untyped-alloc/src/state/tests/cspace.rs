@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The layout of the CSpace against a walk from CNode to CNode, as the kernel resolves a CPtr.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Tests of the room by itself: each structure against a plain model, with no kernel.
 //!
 //! A model is a `Vec` or a `BTreeMap` with one entry for each slot, object or block, and every

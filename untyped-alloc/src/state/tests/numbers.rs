@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Numbers that go round, against a list of those in use.
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The two bitmaps of a chunk against one state for each object.
 
 use proptest::prelude::*;

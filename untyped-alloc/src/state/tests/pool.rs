@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pools of nodes against the set of nodes that are free.
 
 use core::cell::Cell;

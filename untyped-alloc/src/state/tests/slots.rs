@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Windows of slots and the trees over them.
 
 use proptest::prelude::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Slots against one state for each slot of each window, and the operations to compare them by.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Says whether `include/vmm.h` is what the sources of `vmm-c` make; with `--write` makes it so.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a function returns.
 
 /// What a function returns: VMM_OK, or why a request was refused. Where a function does not say

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Spaces, regions, objects, threads, as C holds them: values to be copied and handed back as they
 //! are. Any bytes make one; only those that the manager gave, of what is still there, are accepted.
 

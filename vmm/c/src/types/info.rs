@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a caller is told.
 
 use core::ffi::c_char;

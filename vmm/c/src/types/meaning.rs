@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a code says: whose fault, and what.
 
 use core::ffi::CStr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Codes, ids, options and what is told, as C lays them out.
 //!
 //! - `code.rs`: what a function returns; `meaning.rs`: what that says.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a caller asks for: read, and checked, before the manager is asked.
 
 use core::ffi::{c_char, c_int, c_void};

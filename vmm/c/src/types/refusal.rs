@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Why a request was refused, before it is a code.
 
 use untyped_alloc::{Blame, Error as AllocError};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Calls on the client itself and its children: statistics, limits, output, the end.
 
 use super::error::{Error, Result};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Calls on the client's own memory.
 
 use super::error::{Error, Result};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Typed calls: each encodes a request, sends it, and parses the answer.
 //!
 //! ```text

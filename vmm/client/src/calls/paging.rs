@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Calls of a pager, a client that supplies the pages of another client's region, and of that
 //! other client.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service's endpoint: one request, one answer.
 
 use sel4::{cap, MessageInfoBuilder, Word};

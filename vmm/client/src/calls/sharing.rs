@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Calls that share memory: offers between clients, copy-on-write clones.
 
 use super::error::Result;

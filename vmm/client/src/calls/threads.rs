@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Calls on threads and their IPC buffers.
 
 use super::error::Result;

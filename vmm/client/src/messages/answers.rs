@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Answers to messages, and messages to answers or refusals.
 
 use super::fields::{

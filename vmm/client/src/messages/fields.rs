@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Single words of messages, and small groups of words: values to words and back. A parser refuses
 //! each word that no value encodes to.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A message, its label and its length.
 
 use crate::types::limits::{MAX_WORDS, VERSION};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The layout of every message, which both sides use: each `encode` stands beside its `parse`.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Refusals to words and back.
 
 use super::fields::number;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The answers of the service.
 
 use super::items::{Amounts, RegionHandle, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The values that requests, answers and refusals have in common.
 
 use bitflags::bitflags;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The version of the protocol, its limits, and the slots that a client starts with.
 
 /// The version of the layout of messages.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The ways in which a message can be wrong.
 
 /// What is wrong with a message.

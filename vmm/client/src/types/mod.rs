@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The words that requests, answers and refusals are made of. Nothing here knows what a message
 //! looks like.
 //!

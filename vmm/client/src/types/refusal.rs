@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The reasons why the service refuses a request.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The requests of a client.
 
 #[cfg(doc)]

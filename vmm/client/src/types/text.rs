@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Text in messages: the names of regions and the lines that programs say.
 
 use core::fmt::{self, Write};

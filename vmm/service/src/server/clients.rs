@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A server and its clients: made, loaded, started.
 
 use sel4::{cap, Word};

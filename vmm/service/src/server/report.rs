@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How clients end, what a server counts, what it tells, and why it refuses.
 
 use core::fmt;

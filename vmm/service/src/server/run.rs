@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The loop.
 
 use sel4::{MessageInfo, MessageInfoBuilder, Word};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The record of a region of one client's that another pages.
 
 use core::cell::Cell;

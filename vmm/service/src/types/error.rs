@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Errors of the service: whose fault they are, with the offending value.
 
 use core::fmt;

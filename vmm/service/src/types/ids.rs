@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Who a client is.
 //!
 //! A client's number is its space's; its badge is that with the bit [`CLIENT_BADGE`] set, which

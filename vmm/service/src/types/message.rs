@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A message of a client, and what came of it.
 
 use vmm::{CPtr, PageFault, ThreadId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The words that servers use. Nothing here knows the service.
 
 pub(crate) mod error;

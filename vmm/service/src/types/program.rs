@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A client's program, and a thread of it that is ready to run.
 
 use vmm::CPtr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Today's seL4 without MCS, with rust-sel4's bindings. Where those have no typed method, their
 //! `sys` has the invocation, as a method of the IPC buffer.
 

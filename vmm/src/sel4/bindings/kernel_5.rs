@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! seL4 5.0.0, with the bindings of this repository.
 
 use sel4::{cap, AbsoluteCPtr, CapRights, Result, TranslationTableObjectType, VmAttributes, Word};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between kernels, and between their bindings: nothing else of the adapter does. The
 //! documentation of [`sel4`](crate::sel4) says what that is.
 

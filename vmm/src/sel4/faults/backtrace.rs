@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Who had called whom in a thread that faulted: its stack is looked at, in whatever space it is.
 
 use core::mem::size_of;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A message in, an answer out.
 
 use sel4::{cap_type, Badge, MessageInfo, MessageInfoBuilder, Word};

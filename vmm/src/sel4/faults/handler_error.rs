@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Why no fault handler was started.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread that does nothing but answer faults.
 
 use core::mem::{align_of, size_of};

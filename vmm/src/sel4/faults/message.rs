@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a message at the fault endpoint says.
 
 use sel4::sys::{seL4_Fault_tag as tag, seL4_VMFault_Msg as words};

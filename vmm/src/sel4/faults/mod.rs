@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Answering faults by message: the side of [`crate::FaultClass`] that talks to the kernel.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The pagers of a handler: who they are, how they are told of a request, how they are answered.
 
 use sel4::{cap_type, MessageInfo, MessageInfoBuilder, Word};

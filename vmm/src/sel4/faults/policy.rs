@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is told of a fault that cannot be resolved, and what becomes of its thread.
 
 use core::fmt;

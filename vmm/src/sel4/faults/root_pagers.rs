@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pagers of the root task: asked without waiting for them, and answered for when they answer.
 //!
 //! ```text

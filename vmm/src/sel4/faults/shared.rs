@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A manager that two threads of the root task use: the handler's and its own.
 
 use core::cell::UnsafeCell;

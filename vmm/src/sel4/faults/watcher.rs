@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A thread that waits for the fault handler's own fault: the one that the handler cannot answer.
 //!
 //! The handler's fault endpoint is the watcher's. What arrives there (a policy that touched what is

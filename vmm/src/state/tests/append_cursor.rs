@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The append cursor, against a list of the pages that may be appended.
 
 use std::vec::Vec;

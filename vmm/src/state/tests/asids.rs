@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pools of address-space identifiers: full, and free again.
 
 use std::vec::Vec;

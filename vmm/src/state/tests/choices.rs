@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Bytes as a source of decisions.
 //!
 //! Every byte decides one small thing, so that a mutation of the bytes changes one decision and

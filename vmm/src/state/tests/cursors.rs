@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Cursors over extents: single cases.
 
 use std::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Extents with their model: each change is made to both, and what it returns is compared.
 
 use std::vec::Vec;

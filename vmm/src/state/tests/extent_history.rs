@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Histories of extents and of a cursor over them, each step compared with the model.
 
 use std::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every question that the extents of a space answer, compared with the model.
 
 use std::vec::Vec;

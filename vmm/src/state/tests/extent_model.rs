@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Extents as a plain list, in which every frame has its address and its capability.
 
 use std::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Small scope: every look-up, then every change, then every look-up, on a few small maps.
 //!
 //! A look-up leaves a short cut behind, and a change must not make it lie. The histories try such

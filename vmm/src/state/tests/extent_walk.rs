@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A cursor over extents, compared with a model that is a range and an address.
 
 use page_tables::PageRange;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Extents: single cases, at the edges.
 
 use page_tables::Geometry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Tests of what the manager remembers, against plain models that need no kernel.
 //!
 //! A *history* turns bytes into operations on a structure and on its model, and compares after each

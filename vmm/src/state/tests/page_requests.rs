@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Page requests: queues ordered by ticket.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Histories of random bytes, repeated and shrunk by proptest.
 
 use std::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Reference counts of frames and records of copies: histories, and the edges of both.
 
 use std::collections::BTreeMap;

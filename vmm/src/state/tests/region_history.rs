@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Histories of a map of regions: operations on it and on its model.
 
 use std::collections::BTreeMap;

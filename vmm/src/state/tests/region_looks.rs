@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every question that a map of regions answers, compared with the model.
 
 use std::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Regions as a plain list, which every question is answered from by a walk over all of it.
 
 use std::vec::Vec;

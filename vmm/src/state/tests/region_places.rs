@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Places that are asked for in a map of regions: anywhere, at an address, between two.
 
 use super::choices::{address, Choices, PAGE};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Maps of regions: single cases, at the edges.
 
 use std::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The token for nodes that were made ready, and pages that are cut off a range.
 
 use page_tables::Geometry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Spaces by id, and what changes one.
 
 use std::boxed::Box;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The two temporary mappings.
 
 use page_tables::Geometry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Registered threads: by badge, up to the last one.
 
 use std::collections::BTreeMap;

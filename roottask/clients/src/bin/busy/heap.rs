@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A heap across the line between two page tables.
 
 use vmm_client::protocol::{Name, Options, Reserve, Rights};

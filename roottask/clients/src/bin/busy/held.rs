@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory with a pattern.
 
 use vmm_client::Memory;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Asks for memory in all the ways there are, and checks that it keeps its contents: for stress
 //! runs. A second thread pages for other clients. The program may be ended in the middle of
 //! anything.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The second thread, which pages for other clients.
 
 use vmm_client::protocol::{PagedFault, Rights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The refusals that are expected, and no error of the service.
 
 use vmm_client::protocol::Refusal;

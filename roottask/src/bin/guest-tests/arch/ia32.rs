@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! IA32.
 
 use core::arch::{asm, global_asm};

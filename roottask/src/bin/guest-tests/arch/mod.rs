@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What differs between the architectures: instructions, registers, sizes.
 //!
 //! ```text

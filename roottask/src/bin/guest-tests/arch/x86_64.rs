@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! x86_64.
 
 use core::arch::{asm, global_asm};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! At the end everything must be as it was at the start, to the page and the slot.
 //!
 //! What is compared is the state after all was given back and [`vmm::Vmm::trim`] was called. What

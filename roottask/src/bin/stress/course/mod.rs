@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What comes before the phases and after them.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What happens before the start is taken: the manager's own pages come to their largest number.
 //!
 //! Book-keeping grows by pages that are never given back (they serve again), and the CSpace by a

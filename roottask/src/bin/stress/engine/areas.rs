@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Steps on areas and spaces: chosen, released, destroyed, in the manager and in what is expected.
 
 use core::ops::Range;

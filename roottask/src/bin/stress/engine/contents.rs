@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The pattern: written through one mapping, read through another.
 //!
 //! A stamp is one word. Where in its page it lies depends on its value, so that a frame shows which

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service that client programs ask, with its endpoint.
 
 use vmm::CPtr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The lines between page tables, and places across them.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The engine: operations on the manager, each numbered, timed and judged.
 //!
 //! ```text

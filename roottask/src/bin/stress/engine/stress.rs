@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One operation: numbered, timed, judged; progress while it goes well, a report when it does not.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Answers to the requests and to the faults of clients.
 
 use roottask::{check, check_eq, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A client program, and what is to become of it.
 
 use roottask::{check, check_eq, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The host of client programs: the service, its clients, and answers to what they send.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service: made at the first use, and stretched in the warm-up.
 
 use roottask::Outcome;

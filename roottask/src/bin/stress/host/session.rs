@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A session: clients are started, served, killed, and started again.
 
 use alloc::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the host says on the serial line: a byte that asks the run to finish.
 
 use sel4::init_thread::slot;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What decides a run: the arguments of `stress.sh`, the numbers that follow from the seed, and the
 //! host's wish that it finish.
 //!

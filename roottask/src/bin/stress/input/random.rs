@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The seed's numbers: xorshift64* (Vigna), small and the same everywhere.
 
 /// A sequence of numbers that its seed determines.

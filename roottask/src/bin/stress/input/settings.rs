@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What stress.sh asked for: words `name=value`.
 
 use alloc::vec;

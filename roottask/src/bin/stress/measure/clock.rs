@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Time: whole seconds for the run, ticks of the time-stamp counter for an operation.
 //!
 //! The frequency of the counter is not known in the guest, so seconds are those of the PC's

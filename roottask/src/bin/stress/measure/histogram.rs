@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How often an operation cost how much, in fixed memory.
 //!
 //! Buckets are log-linear: each power of two is divided into eight, so that a bucket is at most an

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a run measures: time, the cost of an operation, and how the operations of each kind ended.
 //!
 //! ```text

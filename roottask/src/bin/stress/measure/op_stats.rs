@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Operations by kind: how many, how many refused as they should be, and what the worst one cost. And
 //! what those of each phase cost.
 

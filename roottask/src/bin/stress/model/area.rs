@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A region of plain memory, and what must be in each of its pages.
 //!
 //! Two pages that show the same frame hold the same [`Stamp`]; a copy-on-write clone has stamps of

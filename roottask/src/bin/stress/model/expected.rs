@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! All areas and spaces that there are: an account that is independent of the manager's.
 
 use alloc::vec::Vec;

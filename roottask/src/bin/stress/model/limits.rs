@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! How much of everything there is at a time.
 
 /// The most areas.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is mapped where, and what must be in it.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! All capability slots, taken and given back.
 
 use alloc::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Client programs: started, killed in the midst of a request, and started again.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages that are moved, on purpose and for want of memory.
 //!
 //! `run` leaves a few pages of each region and has the others' memory made one piece. `used_up` does

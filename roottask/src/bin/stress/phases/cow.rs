@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Clones of regions and spaces, and writes to both sides.
 //!
 //! Only what lies in other spaces is cloned: our own has nobody to answer its faults.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory to the last page, and back. While there is none left, others go on: what frees must
 //! succeed, and what needs memory be refused whole.
 

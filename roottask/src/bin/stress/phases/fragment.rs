@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Fragmentation on purpose: every second block is freed, then big ones are asked for.
 
 use alloc::vec::Vec;

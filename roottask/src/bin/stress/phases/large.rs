@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Large pages: they appear where memory allows, and fall back to small ones where they are cut.
 
 use alloc::vec::Vec;

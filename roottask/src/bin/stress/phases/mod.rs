@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What is done, chosen by weight.
 //!
 //! ```text

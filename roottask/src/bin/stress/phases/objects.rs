@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Kernel objects of all kinds, one by one and many at once; capability slots; trimming.
 
 use alloc::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Requests that are wrong, or more than is allowed: refused, with nothing changed.
 
 use roottask::arch::LARGE_BITS;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Sharing: the same frames in several places.
 
 use roottask::Outcome;

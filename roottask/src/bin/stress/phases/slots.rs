@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A full CSpace: capability slots are taken until there are none, and others go on without.
 
 use roottask::Outcome;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Address spaces, created and destroyed with all that is in them.
 
 use roottask::{check, Outcome};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Stacks that threads grow by recursing, page by page, down to their guards.
 //!
 //! A thread's end is that it hits its guard, and is reported for that and for nothing else. Then

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The phases with their weights, and their course.
 
 use roottask::Outcome;

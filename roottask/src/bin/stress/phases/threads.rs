@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What threads are given: stacks, IPC buffers, both with thread-local storage.
 
 use alloc::vec::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What physical memory is used for, drawn with few squares.
 //!
 //! RAM from address 0 to its end is cut into equal squares, at most [`SQUARES`] of them and none

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The data of a report, printed as it arises.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The data of the report, printed as it arises: one JSON object a line, behind `stress-data: `.
 //!
 //! Nothing is kept for it but what is counted anyway, and nothing is allocated.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The server of the faults of threads: an endpoint, and the manager's handler fed from our loop.
 
 use alloc::boxed::Box;

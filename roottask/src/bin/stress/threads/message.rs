@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages of threads, taken out of the IPC buffer, and answers to them.
 
 use sel4::{cap, sys, MessageInfo, MessageInfoBuilder, Word};

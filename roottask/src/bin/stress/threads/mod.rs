@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads that touch memory, and the server that answers their faults.
 //!
 //! ```text

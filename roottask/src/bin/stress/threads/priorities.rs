@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Priorities of threads, and our own beside them.
 //!
 //! Two threads never have the same priority, and none has that of the thread that answers their

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The program of the threads: a few instructions that run in any space.
 //!
 //! It has two ends, both of which are exceptions: one when the list is done, one when a word was

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory that threads touch, and what must be in it.
 //!
 //! ```text

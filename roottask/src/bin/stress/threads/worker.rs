@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Threads that do as a list says, and nothing else.
 //!
 //! ```text

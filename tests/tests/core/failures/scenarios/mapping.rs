@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Regions and pages: mapped, unmapped, protected, split, moved; devices and frames of a caller's.
 
 use untyped_alloc::Rights;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every operation of the manager as a scenario.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Spaces, stacks, IPC buffers, memory of threads, kernel objects, and what concerns all memory.
 
 use vmm::{Blueprint, RegionOptions, ThreadOptions, TlsImage};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages that several have: shared and cloned, and given back by either.
 
 use untyped_alloc::Rights;

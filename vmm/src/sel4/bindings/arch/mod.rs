@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What today's kernels have on one architecture alone.
 
 #[cfg(target_arch = "x86_64")]

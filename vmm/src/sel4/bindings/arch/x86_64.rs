@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! x86_64: the kinds of paging structures, and of caching.
 
 use sel4::sys::{seL4_Error, seL4_IPCBuffer, seL4_X86_VMAttributes as words};

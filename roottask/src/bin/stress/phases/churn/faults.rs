@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pages that come because they are touched.
 
 use alloc::vec;

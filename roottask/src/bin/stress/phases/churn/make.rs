@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Areas of random shapes, made and released.
 
 use roottask::Outcome;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Maps, unmaps and protects of all sizes, in all spaces.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Areas that grow page by page over the line between two page tables, shrink, and grow again.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Areas split, merged and moved.
 
 use roottask::{check_eq, Outcome};

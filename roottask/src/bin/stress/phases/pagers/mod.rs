@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Pagers outside: they supply pages, refuse some, never answer for others, answer nonsense, and
 //! die.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A pager: a thread of our own space that does as its brief says.
 
 use core::arch::asm;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A session: a pager, threads that want its pages, and what becomes of them.
 
 use alloc::vec::Vec;

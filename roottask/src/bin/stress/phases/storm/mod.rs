@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Fault storms: several threads at once touch memory that comes when it is touched.
 //!
 //! ```text

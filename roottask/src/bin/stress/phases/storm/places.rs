@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The memory of a storm: some areas, and as a rule their clone.
 
 use alloc::vec::Vec;
