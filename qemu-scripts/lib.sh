@@ -282,4 +282,12 @@ matches_in_order() {
     return 1
 }
 
+# is_at_least LEAST VERSION: such as 1.85 and 1.100.0-nightly. What is no version is taken for a new one.
+is_at_least() {
+    local least_minor=${1#*.} major minor
+    [[ $2 =~ ^([0-9]+)\.([0-9]+) ]] || return 0
+    major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
+    ((major > ${1%%.*} || (major == ${1%%.*} && minor >= least_minor)))
+}
+
 choose_arch ia32

@@ -17,7 +17,8 @@ Then builds the kernels.
 
 Options:
   --arch ARCH  for ia32 or x86_64 (default: ia32)
-  --tests      also what the tests call: rustfmt, clippy, a debugger, a browser (Chromium), and --report's and --live's
+  --tests      also what the tests call: rustfmt, clippy, git, a debugger, a browser (Chromium), and --report's and
+               --live's
   --debugger   also gdb
   --report     also what makes a stress report (matplotlib, Jinja2, with pip, below build/)
   --live       also what shows a stress run on a terminal (rich, with pip, below build/)
@@ -47,6 +48,8 @@ find_missing_packages() {
         MISSING+=(gdb)
     fi
     if wants_one_of --tests; then
+        # Which files are the project's; a copy of a checkout may come without it.
+        command -v git >/dev/null || MISSING+=(git)
         command -v chromium >/dev/null || MISSING+=(chromium)
         command -v chromedriver >/dev/null || MISSING+=(chromium-driver)
     fi
@@ -121,11 +124,16 @@ find_target_rust() {
     "$SCRIPTS/debian-rust.sh" "$DEBIAN_RUST"
 }
 
-# A rustup that was installed minimally lacks what the tests call.
+# A rustup that was installed minimally lacks what the tests call, and so does Debian's cargo.
 find_rust_tools() {
     cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
-    command -v rustup >/dev/null || die "cargo fmt or cargo clippy is missing"
-    quietly "adding rustfmt and clippy with rustup" rustup component add rustfmt clippy
+    if command -v rustup >/dev/null; then
+        quietly "adding rustfmt and clippy with rustup" rustup component add rustfmt clippy
+    elif [[ $(dpkg-query -W -f '${Status}' cargo-web 2>/dev/null) == "install ok installed" ]]; then
+        install_packages rustfmt-web rust-web-clippy
+    else
+        die "cargo fmt or cargo clippy is missing: install them from where cargo is, or Rust from https://rustup.rs"
+    fi
 }
 
 # check_rust: before anything is fetched or installed, as older ones fail at Cargo.lock, which comes
@@ -145,14 +153,6 @@ check_rust() {
 how_to_get_rust() {
     echo "Rust $1 or newer is needed, from https://rustup.rs, or on Debian 12 by" \
         "apt-get install cargo-web rustc-web (in place of cargo and rustc)"
-}
-
-# is_at_least LEAST VERSION: such as 1.85 and 1.100.0-nightly. What is no version is taken for a new one.
-is_at_least() {
-    local least_minor=${1#*.} major minor
-    [[ $2 =~ ^([0-9]+)\.([0-9]+) ]] || return 0
-    major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
-    ((major > ${1%%.*} || (major == ${1%%.*} && minor >= least_minor)))
 }
 
 main() {

@@ -3,7 +3,26 @@
 # The lanes host and thorough: what needs no kernel.
 
 host_clippy() {
-    cargo clippy --all-targets -- -D warnings && cargo clippy -p vmm-c-header -- -D warnings
+    cargo clippy --all-targets -- -D warnings || return
+    is_new_enough_for_header || return 0
+    cargo clippy -p vmm-c-header -- -D warnings
+}
+
+# The generator of vmm.h depends on what needs a newer Rust than all else.
+is_new_enough_for_header() {
+    local version
+    version=$(rustc --version)
+    HEADER_RUST=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' vmm/c/header/Cargo.toml)
+    version=${version#* }
+    is_at_least "$HEADER_RUST" "${version%% *}"
+}
+
+header_is_current() {
+    if is_new_enough_for_header; then
+        cargo run --quiet -p vmm-c-header
+    else
+        say "skipped: the generator needs Rust $HEADER_RUST"
+    fi
 }
 
 host_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps; }
@@ -50,7 +69,7 @@ host_lane() {
     check "formatting" cargo fmt --all --check
     check "formatting, fuzz targets" cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
     check "clippy, host" host_clippy
-    check "vmm.h is what the sources make" cargo run --quiet -p vmm-c-header
+    check_if_possible "vmm.h is what the sources make" header_is_current
     host_tests
     check "documentation, host" host_docs
 }
