@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 from pathlib import Path
 
@@ -97,8 +96,7 @@ def unpack(crates):
     patches = ""
     for _, registry in crates.values():
         archive, = (PLACE / "target" / "package").glob(f"{registry}-[0-9]*.crate")
-        with tarfile.open(archive) as files:
-            files.extractall(place, filter="data")
+        shutil.unpack_archive(archive, place, "gztar")
         patches += f'{registry} = {{ path = "{archive.stem}" }}\n'
         for needed in ("LICENSE", "README.md", "Cargo.toml"):
             if not (place / archive.stem / needed).is_file():
