@@ -2,12 +2,12 @@
 """Holds what depends on the architecture to the folders arch/ and to a list of exceptions."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
+import files
 import options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,15 +52,12 @@ def is_for_architectures(name):
 
 def offences(root):
     """What is wrong, one sentence each."""
-    names = subprocess.run(["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard",
-                            "*.rs"], check=True, capture_output=True, text=True).stdout
     counts = dict.fromkeys(EXCEPTIONS, 0)
     found = []
-    for name in filter(None, names.split("\0")):
-        path = root / name
-        if is_for_architectures(name) or not path.is_file():
+    for name in files.of_checkout(root, "*.rs"):
+        if is_for_architectures(name):
             continue
-        lines = path.read_text().splitlines()
+        lines = (root / name).read_text().splitlines()
         asking = [number for number, line in enumerate(lines, 1) if ASKS.search(line.split("//")[0])]
         key = exception_for(name)
         if key:

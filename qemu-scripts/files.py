@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and which there are in a checkout."""
 
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -28,6 +29,18 @@ def write_whole(path, text):
     except BaseException:
         os.unlink(name)
         raise
+
+
+def of_checkout(root, *where, new=True):
+    """The names, below a checkout, of the files that are there of those that git knows.
+
+    `where` are paths and patterns of git's; without any it is all of them. With `new` also files that git does not
+    know yet and does not ignore.
+    """
+    others = ("--others", "--exclude-standard") if new else ()
+    names = subprocess.run(["git", "-C", str(root), "ls-files", "-z", "--cached", *others, *where],
+                           check=True, capture_output=True, text=True).stdout.split("\0")
+    return [name for name in names if name and (Path(root) / name).is_file()]
 
 
 def mask():

@@ -282,6 +282,9 @@ matches_in_order() {
     return 1
 }
 
+# rust_version_of MANIFEST: the least that a package says it needs.
+rust_version_of() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$1"; }
+
 # is_at_least LEAST VERSION: such as 1.85 and 1.100.0-nightly. What is no version is taken for a new one.
 is_at_least() {
     local least_minor=${1#*.} major minor

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import files
 import mutant_switch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,11 +45,11 @@ def run(command, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def listed(files):
+def listed(patterns):
     """All mutants that cargo-mutants would make, by the repository's configuration."""
     command = ["cargo", "mutants", "--list", "--json", "-d", str(ROOT)]
     command += [word for package in PACKAGES for word in ("-p", package)]
-    command += [word for file in files for word in ("-f", file)]
+    command += [word for pattern in patterns for word in ("-f", pattern)]
     done = run(command, cwd=ROOT)
     if done.returncode != 0:
         sys.exit(f"cargo mutants cannot list them:\n{done.stderr}")
@@ -65,10 +66,7 @@ def draw(mutants, count, seed):
 
 def copy_tree(tree):
     """The files of the repository, changed ones too, where mutants may be made of them."""
-    names = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT).stdout
-    for name in filter(None, names.split("\0")):
-        if not (ROOT / name).is_file():
-            continue
+    for name in files.of_checkout(ROOT):
         target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
         text = (ROOT / name).read_bytes()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
+import files
 import options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,11 +62,9 @@ def copy_workspace(crates):
     """A copy of what git knows of the crates, under their registry names."""
     shutil.rmtree(PLACE, ignore_errors=True)
     for member in crates:
-        files = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", member],
-                               cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        for name in files.split("\0"):
+        for name in files.of_checkout(ROOT, member):
             inner = any(name.startswith(f"{other}/") for other in crates if len(other) > len(member))
-            if name and not inner and (ROOT / name).exists():
+            if not inner:
                 (PLACE / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, PLACE / name)
     manifest = (ROOT / "Cargo.toml").read_text()

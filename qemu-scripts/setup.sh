@@ -140,7 +140,7 @@ find_rust_tools() {
 # much later.
 check_rust() {
     local tool version least
-    least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    least=$(rust_version_of Cargo.toml)
     for tool in cargo rustc; do
         command -v "$tool" >/dev/null || die "$tool is missing: $(how_to_get_rust "$least")"
         version=$("$tool" --version) || die "$tool --version fails: $(how_to_get_rust "$least")"

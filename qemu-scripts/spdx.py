@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Holds every source file to a first line that names its licence."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
+import files
 import options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,10 +27,8 @@ FIRST = ("#!", "<!doctype", "<?xml")
 
 
 def sources(root):
-    names = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], check=True,
-                           capture_output=True, text=True).stdout.split("\0")
-    paths = [root / name for name in names if name]
-    return [path for path in paths if path.suffix in COMMENTS and path.is_file() and not path.is_symlink()]
+    paths = [root / name for name in files.of_checkout(root, new=False)]
+    return [path for path in paths if path.suffix in COMMENTS and not path.is_symlink()]
 
 
 def place(lines):

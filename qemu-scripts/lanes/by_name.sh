@@ -15,7 +15,7 @@ use_oldest_rust() {
     export VMM_RUST=debian
     choose_target_rust
     target_rustc_version | tee "$LOGS/oldest" || return
-    grep -F "rustc $(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)." "$LOGS/oldest" >/dev/null || return
+    grep -F "rustc $(rust_version_of Cargo.toml)." "$LOGS/oldest" >/dev/null || return
     target_folder() { echo "$BUILD/target-oldest-$ARCH-$1"; }
 }
 

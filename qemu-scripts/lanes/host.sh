@@ -8,20 +8,20 @@ host_clippy() {
     cargo clippy -p vmm-c-header -- -D warnings
 }
 
+HEADER_MANIFEST=vmm/c/header/Cargo.toml
 # The generator of vmm.h depends on what needs a newer Rust than all else.
 is_new_enough_for_header() {
     local version
     version=$(rustc --version)
-    HEADER_RUST=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' vmm/c/header/Cargo.toml)
     version=${version#* }
-    is_at_least "$HEADER_RUST" "${version%% *}"
+    is_at_least "$(rust_version_of "$HEADER_MANIFEST")" "${version%% *}"
 }
 
 header_is_current() {
     if is_new_enough_for_header; then
         cargo run --quiet -p vmm-c-header
     else
-        say "skipped: the generator needs Rust $HEADER_RUST"
+        say "skipped: the generator needs Rust $(rust_version_of "$HEADER_MANIFEST")"
     fi
 }
 

@@ -98,6 +98,11 @@ class InBrowser:
                 self.browser.resize(width)
                 yield f"{scheme}, {width} wide"
 
+    def check_each_way(self, function, *arguments):
+        """However the page is shown, a function of looks.js finds nothing."""
+        for way in self.each_way():
+            self.assertEqual(self.look(function, *arguments), [], way)
+
 
 class FinishedRun(InBrowser, unittest.TestCase):
     """The page of a run that went well, beside one that hung soon."""
@@ -120,21 +125,18 @@ class FinishedRun(InBrowser, unittest.TestCase):
         cls.printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
     def test_all_plots_are_there(self):
-        for way in self.each_way():
-            self.assertEqual(self.look("missingPlots", PLOTS, 4), [], way)
+        self.check_each_way("missingPlots", PLOTS, 4)
         self.browser.run("document.getElementById('plot-costs-narrow').remove();"
                          "document.querySelector('svg.map').style.display = 'none';")
         self.assertEqual(len(self.look("missingPlots", PLOTS, 4)), 2, "what is missing is found")
 
     def test_text_can_be_read(self):
-        for way in self.each_way():
-            self.assertEqual(self.look("faintTexts"), [], way)
+        self.check_each_way("faintTexts")
         self.browser.run("document.documentElement.style.setProperty('--soft', '#777')")
         self.assertNotEqual(self.look("faintTexts"), [], "faint text is found")
 
     def test_marks_can_be_seen(self):
-        for way in self.each_way():
-            self.assertEqual(self.look("faintMarks"), [], way)
+        self.check_each_way("faintMarks")
         self.browser.run("document.documentElement.style.setProperty('--cost', 'var(--paper)');"
                          "document.querySelector('#plot-costs-wide path').style.fill = 'black';")
         self.assertEqual(len(self.look("faintMarks")), 2, "faint and black marks are found")
@@ -147,14 +149,12 @@ class FinishedRun(InBrowser, unittest.TestCase):
         self.assertNotEqual(*papers)
 
     def test_nothing_is_wider_than_the_window(self):
-        for way in self.each_way():
-            self.assertEqual(self.look("overflowing"), [], way)
+        self.check_each_way("overflowing")
         self.browser.run("document.querySelector('h2').style.width = '2000px'")
         self.assertNotEqual(self.look("overflowing"), [], "what is too wide is found")
 
     def test_plots_scale_and_can_be_read(self):
-        for way in self.each_way():
-            self.assertEqual(self.look("smallLetters"), [], way)
+        self.check_each_way("smallLetters")
         self.browser.run("for (const plot of document.querySelectorAll('svg.plot')) plot.style.width = '100px'")
         self.assertNotEqual(self.look("smallLetters"), [], "small letters are found")
 
