@@ -244,6 +244,9 @@ pub enum Request {
     Write { which: u8, tag: u64 },
     /// The manager writes a word.
     Poke { space: u8, pages: Pages, off: u16, value: u8 },
+    /// Maps pages whose bytes are `value`, but for the first `off` and the last `cut`, which are
+    /// clear.
+    PopulateFrom { space: u8, pages: Pages, off: u16, cut: u16, value: u8 },
     /// Makes a stack.
     Stack { space: u8, pages: usize },
     /// Makes an IPC buffer, packed with others or in a page of its own.

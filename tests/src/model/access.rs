@@ -123,15 +123,15 @@ impl<'p> Memory<'p> for ModelKernel<'p> {
     /// # Panics
     /// When a page is not mapped writable in the caller's VSpace, as the machine would fault.
     fn zero(&mut self, vaddr: usize, bytes: usize) {
-        assert!(vaddr.is_multiple_of(PAGE) && bytes.is_multiple_of(4), "zero: not aligned");
-        for at in (vaddr..vaddr + bytes).step_by(PAGE) {
+        let (mut at, end) = (vaddr, vaddr + bytes);
+        while at < end {
             let paddr = self.own_page(at, Rights::WRITE, "zero");
-            let part = (vaddr + bytes - at).min(PAGE);
-            if part == PAGE {
-                self.contents.clear(paddr, PAGE);
-            } else {
-                self.contents.write(paddr, &[0; PAGE][..part]);
+            let part = (PAGE - at % PAGE).min(end - at);
+            match part {
+                PAGE => self.contents.clear(paddr, PAGE),
+                _ => self.contents.write(paddr, &[0; PAGE][..part]),
             }
+            at += part;
         }
     }
 

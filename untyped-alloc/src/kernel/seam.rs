@@ -137,7 +137,7 @@ pub trait Kernel {
 /// `'p` is how long book-keeping memory lives: `'static` in a root task, the lifetime of a test's
 /// arena on the host.
 pub trait Memory<'p> {
-    /// Fills `bytes` bytes (a multiple of 4) at `vaddr` (mapped writable, 4 KiB aligned) with zero.
+    /// Fills `bytes` bytes at `vaddr`, all of them mapped writable, with zero; of any alignment.
     fn zero(&mut self, vaddr: usize, bytes: usize);
 
     /// Copies `bytes` bytes from `src` to `dst`, both mapped, 4 KiB aligned and not overlapping.

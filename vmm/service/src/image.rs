@@ -83,10 +83,10 @@ pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
 ) -> Result<Loaded<'f>, Error> {
     let (header, segments) = parse(file, Format::of(vmm.allocator().sizes().word_bits))?;
     let tls = check(vmm, file, &header, segments)?;
-    map_segments(vmm, space, segments)?;
+    reserve_segments(vmm, space, segments)?;
     for segment in loadable(segments) {
         let bytes = part(file, segment.p_offset, segment.p_filesz)?;
-        fill(vmm, space, segment.p_vaddr as usize, bytes)?;
+        fill(vmm, space, &segment, bytes)?;
     }
     Ok(Loaded { entry: header.e_entry as usize, tls })
 }
@@ -222,8 +222,8 @@ impl Run {
         }
     }
 
-    /// Maps it, with its rights as the ceiling, if there is anything of it.
-    fn map<'p, K: Kernel + Memory<'p>>(
+    /// Reserves it, with its rights as the ceiling, if there is anything of it.
+    fn reserve<'p, K: Kernel + Memory<'p>>(
         &self,
         vmm: &mut Vmm<'p, K>,
         space: SpaceId,
@@ -231,26 +231,26 @@ impl Run {
         let pages = (self.end - self.start) / vmm.geometry().page_bytes();
         if pages != 0 {
             let options = RegionOptions::new(pages).at(self.start).named(self.name());
-            vmm.map(space, &options.rights(self.rights).ceiling(self.rights))?;
+            vmm.reserve(space, &options.rights(self.rights).ceiling(self.rights))?;
         }
         Ok(())
     }
 }
 
-/// Maps the pages of all segments. A page in which one ends and the next begins has the rights of
+/// Reserves the pages of all segments. A page in which one ends and the next begins has the rights of
 /// both.
-fn map_segments<'p, K: Kernel + Memory<'p>>(
+fn reserve_segments<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
     segments: Segments<'_>,
 ) -> Result<(), Error> {
     let page = vmm.geometry().page_bytes();
-    // What is not mapped yet, as the next segment may begin in its last page.
+    // What is not reserved yet, as the next segment may begin in its last page.
     let mut last = Run { start: 0, end: 0, rights: Rights::empty(), executable: false };
     for segment in loadable(segments) {
         let next = Run::of(&segment, page);
         if next.start >= last.end {
-            last.map(vmm, space)?;
+            last.reserve(vmm, space)?;
             last = next;
             continue;
         }
@@ -260,34 +260,66 @@ fn map_segments<'p, K: Kernel + Memory<'p>>(
             rights: last.rights | next.rights,
             executable: last.executable || next.executable,
         };
-        Run { end: shared.start, ..last }.map(vmm, space)?;
+        Run { end: shared.start, ..last }.reserve(vmm, space)?;
         last = shared;
         if next.end > shared.end {
-            shared.map(vmm, space)?;
+            shared.reserve(vmm, space)?;
             last = Run { start: shared.end, ..next };
         }
     }
-    last.map(vmm, space)
+    last.reserve(vmm, space)
 }
 
-/// Writes the contents of a segment. Its first page and its last may be regions of their own.
+/// Maps the pages of a segment with its contents, and clear pages behind them. Its first page and
+/// its last may be regions of their own, and the first may be there with the segment before.
 fn fill<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
-    start: usize,
+    segment: &ProgramHeader,
     bytes: &[u8],
 ) -> Result<(), Error> {
     let page = vmm.geometry().page_bytes();
+    let start = segment.p_vaddr as usize;
+    let end = start + segment.p_memsz as usize;
     let (first, rest) = bytes.split_at(bytes.len().min(page - start % page));
     let (middle, last) = rest.split_at(rest.len() / page * page);
     let mut at = start;
     for part in [first, middle, last] {
         if !part.is_empty() {
-            vmm.write(space, at, part)?;
+            match vmm.mapping_at(space, at)? {
+                Some(_) => vmm.write(space, at, part)?,
+                None => vmm.populate_from(space, at, part)?,
+            }
         }
         at += part.len();
     }
+    // Pages that have no byte of the file: all but the first and the last lie in one region.
+    let mut clear = at.next_multiple_of(page);
+    let last = (end - 1) & !(page - 1);
+    if bytes.is_empty() {
+        populate_if_missing(vmm, space, start & !(page - 1))?;
+        clear = (start & !(page - 1)) + page;
+    }
+    if clear < last {
+        vmm.populate(space, clear, (last - clear) / page)?;
+        clear = last;
+    }
+    if clear == last {
+        populate_if_missing(vmm, space, last)?;
+    }
     Ok(())
+}
+
+/// Maps a clear page, unless the segment before has one there.
+fn populate_if_missing<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    space: SpaceId,
+    page: usize,
+) -> Result<(), Error> {
+    match vmm.mapping_at(space, page)? {
+        Some(_) => Ok(()),
+        None => Ok(vmm.populate(space, page, 1)?),
+    }
 }
 
 /// The segments that are mapped.

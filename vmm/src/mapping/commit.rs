@@ -10,7 +10,7 @@
 //! see `append.rs`.
 
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{AllocatedFrames, CachePolicy, Kernel, Memory, Rights};
+use untyped_alloc::{AllocatedFrames, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Refuses more memory than there can be, before anything is done for it. O(1).
-    fn check_memory(&self, range: PageRange) -> Result {
+    pub(super) fn check_memory(&self, range: PageRange) -> Result {
         let size_bits = self.geometry.page_bits;
         if range.pages() > self.alloc.most_frame_bytes() >> size_bits {
             return Err(untyped_alloc::Error::OutOfMemory { size_bits }.into());
@@ -83,8 +83,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 AllocatedFrames::Zeroed(clean) => clean,
                 AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
             };
+        self.commit_frame(reserve, space, region, page, clean.frames())
+    }
+
+    /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. A failure
+    /// frees it.
+    #[inline]
+    pub(super) fn commit_frame(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        page: PageRange,
+        frames: Frames,
+    ) -> Result {
         let RegionSpec { rights, cache, .. } = region.spec();
-        let fresh = Extent::fresh(page.start(), clean.frames(), rights, cache);
+        let fresh = Extent::fresh(page.start(), frames, rights, cache);
         let extent = Extent { strided: region.arena.get().is_some(), ..fresh };
         let mapped = self.map_page(reserve, space, region, &extent);
         if mapped.is_err() {

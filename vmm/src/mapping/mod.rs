@@ -3,6 +3,7 @@
 
 pub(crate) mod append;
 pub(crate) mod commit;
+pub(crate) mod contents;
 pub(crate) mod decommit;
 pub(crate) mod demote;
 pub(crate) mod map;

@@ -26,6 +26,7 @@ crate::table::tests!("memory":
     an_unmapped_page_faults_and_its_neighbours_do_not,
     populating_fills_a_hole,
     decommitted_pages_fault_and_come_back_clear,
+    pages_come_with_their_contents,
     a_region_goes_where_it_is_asked_to,
     a_reservation_keeps_others_out,
     a_large_page_is_mapped_and_given_back,
@@ -260,6 +261,38 @@ fn decommitted_pages_fault_and_come_back_clear(context: &mut Context) -> Outcome
         check_eq!(context.vmm.decommit_some(context.space, start, 5, 2)?, decommitted);
     }
     Ok(context.vmm.release(region)?)
+}
+
+/// A106: on frames that are clear, and on frames that were used; in pages that may be read alone,
+/// and in another space.
+fn pages_come_with_their_contents(context: &mut Context) -> Outcome {
+    let text: Vec<u8> = (0..2 * 4096).map(|byte| 1 + (byte % 251) as u8).collect();
+    for _ in 0..2 {
+        let options = RegionOptions::new(3).rights(Rights::READ).ceiling(Rights::READ);
+        let region = context.vmm.reserve(context.space, &options)?;
+        let start = region.start().bits();
+        context.vmm.populate_from(context.space, start + 100, &text)?;
+        let bytes = |from: usize, count: usize| {
+            // SAFETY: three pages were just mapped there, to be read.
+            unsafe { core::slice::from_raw_parts((start + from) as *const u8, count) }
+        };
+        check!(bytes(0, 100).iter().all(|&byte| byte == 0));
+        check!(bytes(100, text.len()) == text.as_slice());
+        check!(bytes(100 + text.len(), 4096 - 100).iter().all(|&byte| byte == 0));
+        check_eq!(context.spawn(store, start)?.vm_fault()?.addr() as usize, start);
+        context.vmm.release(region)?;
+        // What comes next is dirty.
+        let used = context.vmm.map(context.space, &RegionOptions::new(64))?;
+        words(used.start().bits(), 64).fill(Word::MAX);
+        context.vmm.release(used)?;
+    }
+    let other = context.vmm.create_space()?;
+    let region = context.vmm.reserve(other, &RegionOptions::new(2))?;
+    context.vmm.populate_from(other, region.start().bits() + 4090, b"over the line")?;
+    let mut there = [1; 15];
+    context.vmm.read(other, region.start().bits() + 4089, &mut there)?;
+    check!(&there == b"\0over the line\0");
+    Ok(context.vmm.destroy_space(other)?)
 }
 
 fn a_region_goes_where_it_is_asked_to(context: &mut Context) -> Outcome {

@@ -79,7 +79,12 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         38..=40 => {
             Request::Clone { which: number(bytes), into: number(bytes), request: wanted(bytes) }
         }
-        41..=42 => match bytes.below(4) {
+        41..=42 => match bytes.below(5) {
+            4 => {
+                let (pages, value) = (range(bytes), bytes.byte());
+                let (off, cut) = (off(bytes), off(bytes));
+                Request::PopulateFrom { space, pages, off, cut, value }
+            }
             0 => Request::CloneSpace { space },
             1 => Request::RestoreWriteAccess { which: number(bytes) },
             2 => {

@@ -56,6 +56,9 @@ impl Run<'_> {
             }
             Request::Limit { space, more } => self.limit(space, more),
             Request::Write { which, tag } => self.write(which, tag),
+            Request::PopulateFrom { space, pages, off, cut, value } => {
+                self.populate_from(space, pages, (off, cut), value)
+            }
             Request::Poke { space, pages, off, value } => self.poke(space, pages, off, value),
             Request::Stack { space, pages } => self.stack(space, pages),
             Request::IpcBuffer { space, packed } => self.ipc_buffer(space, packed),

@@ -6,7 +6,7 @@ use vmm::{Error, Resource, SpaceId};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::place::and_read;
-use super::super::{Fill, Order, Pages, Run, Space, TestAddress};
+use super::super::{Contents, Fill, Order, Origin, Pages, Run, Space, TestAddress};
 use crate::support::PAGE;
 
 /// What pages that are touched one by one are filled with.
@@ -19,22 +19,73 @@ impl Run<'_> {
     }
 
     fn populate_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
-        let expect = |run: &Self| {
-            run.for_pages((id, start, pages), |space, _| {
-                let expected = match space.pages.range(start..start + pages * PAGE).next() {
-                    Some((&address, _)) => Expected::refused(Error::AlreadyMapped { address }),
-                    None => Expected::unless(run.beyond(space, Resource::Frames, pages)),
-                };
-                run.perhaps_quota(expected, space)
-            })
-        };
-        let tables = !self.has_tables(id, start, pages);
-        let need = Need { tables, ..Need::pages(pages) };
+        let expect = |run: &Self| run.may_populate(id, start, pages);
+        let need = self.need_to_populate(id, start, pages);
         self.call(need, expect, |vmm| vmm.populate(id, start, pages))?;
         let space = self.state.space(id).expect("pages were mapped in it");
         let region = *space.region_at(start).expect("pages were mapped in it");
         self.state.map_fresh(id, start..start + pages * PAGE, &region);
         Ok(())
+    }
+
+    /// A106: as populating, with bytes in the pages, and none where they are missing.
+    pub(super) fn populate_from(
+        &mut self,
+        space: u8,
+        pages: Pages,
+        (off, cut): (u16, u16),
+        value: u8,
+    ) -> Outcome {
+        let (id, start, pages) = self.state.pages_by(space, pages);
+        let pages = pages.min(WALK);
+        let start = start.saturating_add(usize::from(off));
+        let bytes = (pages * PAGE).saturating_sub(usize::from(off) + usize::from(cut));
+        let first = start & !(PAGE - 1);
+        let count = (start - first + bytes).div_ceil(PAGE);
+        let expect = |run: &Self| match run.space(id) {
+            Err(expected) => expected,
+            Ok(_) if bytes == 0 => Expected::success(),
+            Ok(_) if start.checked_add(bytes).is_none() => {
+                Expected::refused(Error::OutsideRegion { address: start })
+            }
+            Ok(_) => run.may_populate(id, first, count),
+        };
+        let need = match bytes {
+            0 => Need::NOTHING,
+            _ => self.need_to_populate(id, first, count),
+        };
+        self.call(need, expect, |vmm| vmm.populate_from(id, start, &vec![value; bytes]))?;
+        if bytes != 0 {
+            let space = self.state.space(id).expect("pages were mapped in it");
+            let region = *space.region_at(first).expect("pages were mapped in it");
+            for at in (first..start + bytes).step_by(PAGE) {
+                let word = |at: usize| {
+                    let is_there = |byte: &usize| (start..start + bytes).contains(byte);
+                    u64::from_le_bytes(
+                        [0, 1, 2, 3, 4, 5, 6, 7]
+                            .map(|byte| if is_there(&(at + byte)) { value } else { 0 }),
+                    )
+                };
+                let holds = Contents::Ends([word(at), word(at + PAGE - 8)]);
+                self.state.map_new(id, at..at + PAGE, &region, Origin::Owned, holds);
+            }
+        }
+        Ok(())
+    }
+
+    fn may_populate(&self, id: SpaceId, start: usize, pages: usize) -> Expected {
+        self.for_pages((id, start, pages), |space, _| {
+            let expected = match space.pages.range(start..start + pages * PAGE).next() {
+                Some((&address, _)) => Expected::refused(Error::AlreadyMapped { address }),
+                None => Expected::unless(self.beyond(space, Resource::Frames, pages)),
+            };
+            self.perhaps_quota(expected, space)
+        })
+    }
+
+    fn need_to_populate(&self, id: SpaceId, start: usize, pages: usize) -> Need {
+        let tables = !self.has_tables(id, start, pages);
+        Need { tables, ..Need::pages(pages) }
     }
 
     /// Whether there is a page table for each page of a range: another page is mapped through it.

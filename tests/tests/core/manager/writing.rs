@@ -12,6 +12,8 @@ on_each!(
     what_is_shared_shows_what_is_written_everywhere,
     just_the_bytes_given_are_written,
     what_cannot_be_written_is_refused_before_any_of_it_is,
+    pages_are_mapped_with_their_contents,
+    contents_that_cannot_be_mapped_are_refused_and_nothing_is_mapped,
 );
 
 /// A9: the clone's clone, too.
@@ -126,5 +128,76 @@ fn what_cannot_be_written_is_refused_before_any_of_it_is(target: Target) {
     let outside = host.vmm.write(own, FREE + 2 * PAGE - 1, &[1, 1]).expect_err("it is too long");
     assert!(matches!(outside, Error::OutsideRegion { .. }), "{outside:?}");
     assert_eq!((host.read(own, FREE + PAGE), host.read(own, FREE + 3 * PAGE)), (2, 0));
+    host.check();
+}
+
+/// A106: on fresh frames and on used ones, whole pages and parts, at three calls a page.
+fn pages_are_mapped_with_their_contents(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (own, space) = (host.own(), host.vmm.create_space().expect("memory"));
+    host.spaces.push(space);
+    // A page keeps the tables of both spaces in use, and all frames of a batch become dirty.
+    for space in [own, space] {
+        let beside = RegionOptions::new(1).at(FREE + 32 * PAGE);
+        host.vmm.map(space, &beside).expect("memory");
+    }
+    let text: Vec<u8> = (0..3 * PAGE).map(|byte| 1 + (byte % 251) as u8).collect();
+    for _ in 0..3 {
+        for (space, skipped, count) in
+            [(own, 0, 3 * PAGE), (space, 1, 2 * PAGE), (own, PAGE - 1, 2), (space, 40, 1)]
+        {
+            let options = RegionOptions::new(4).at(FREE).rights(Rights::READ);
+            let region = host.vmm.reserve(space, &options).expect("room");
+            let pages = (skipped + count).div_ceil(PAGE);
+            let taken = host.vmm.stats().allocator;
+            let before = host.vmm.kernel_calls();
+            host.vmm.populate_from(space, FREE + skipped, &text[..count]).expect("memory");
+            let calls = host.vmm.kernel_calls().since(&before);
+            if taken.ready_bytes >= pages * PAGE {
+                assert_eq!(calls.total(), 3 * pages as u64, "{skipped} and {count}");
+            }
+            let vspace = host.vmm.vspace(space).expect("a space");
+            let mut there = vec![9; pages * PAGE];
+            host.kernel().read(vspace, FREE, &mut there).expect("they are mapped");
+            assert!(there[..skipped].iter().all(|&byte| byte == 0));
+            assert_eq!(there[skipped..skipped + count], text[..count]);
+            assert!(there[skipped + count..].iter().all(|&byte| byte == 0));
+            assert_eq!(host.mappings(space).len(), 1 + pages, "no page besides");
+            assert!(host.kernel().write(vspace, FREE, b"a").is_err(), "it may be read alone");
+            host.check();
+            host.vmm.release(region).expect("a region");
+        }
+        // All of what comes next was used.
+        let used = host.vmm.map(own, &RegionOptions::new(16).at(FREE)).expect("memory");
+        let vspace = host.vmm.vspace(own).expect("a space");
+        host.kernel().write(vspace, FREE, &[0xee; 16 * PAGE]).expect("memory");
+        host.vmm.release(used).expect("a region");
+    }
+    // Without bytes nothing is mapped, and nothing asked of the kernel.
+    let before = host.vmm.kernel_calls();
+    host.vmm.populate_from(own, FREE, &[]).expect("nothing");
+    assert_eq!(host.vmm.kernel_calls().since(&before).total(), 0);
+}
+
+/// A106.
+fn contents_that_cannot_be_mapped_are_refused_and_nothing_is_mapped(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let options = RegionOptions::new(4).at(FREE).guarded(1, 1);
+    host.vmm.reserve(own, &options).expect("room");
+    host.vmm.populate(own, FREE + 2 * PAGE, 1).expect("memory");
+    let mut refused = |error: Error, start: usize, bytes: usize| {
+        host.refuses(error, |vmm| vmm.populate_from(own, start, &vec![1; bytes]));
+    };
+    let mapped = Error::AlreadyMapped { address: FREE + 2 * PAGE };
+    refused(mapped, FREE + PAGE, PAGE + 1);
+    refused(mapped, FREE + 2 * PAGE + 7, 1);
+    refused(Error::Guard { address: FREE - PAGE }, FREE - 1, 2);
+    refused(Error::Guard { address: FREE + 4 * PAGE }, FREE + 4 * PAGE - 1, 2);
+    refused(Error::OutsideRegion { address: FREE + 64 * PAGE }, FREE + 64 * PAGE + 5, 1);
+    refused(Error::OutsideRegion { address: usize::MAX - 1 }, usize::MAX - 1, 3);
+    let gone = host.vmm.create_space().expect("memory");
+    host.vmm.destroy_space(gone).expect("a space");
+    host.refuses(Error::NoSuchSpace(gone), |vmm| vmm.populate_from(gone, FREE, &[]));
     host.check();
 }

@@ -20,6 +20,11 @@ fn off() -> impl Strategy<Value = u16> {
     prop_oneof![30 => Just(0u16), 1 => 1..4096u16]
 }
 
+/// Bytes at the start of pages, or at their end, that are not said: often some, or a whole page.
+fn clear() -> impl Strategy<Value = u16> {
+    prop_oneof![4 => Just(0u16), 4 => 1..4096u16, 1 => Just(4096u16)]
+}
+
 fn rights() -> impl Strategy<Value = Rights> {
     prop_oneof![
         6 => Just(Rights::READ_WRITE),
@@ -99,6 +104,10 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(space, request)| Request::ReserveForOthers { space, request }),
         8 => (space(), some_pages())
             .prop_map(|(space, pages)| Request::Populate { space, pages }),
+        6 => (space(), some_pages(), clear(), clear(), any::<u8>())
+            .prop_map(|(space, pages, off, cut, value)| {
+                Request::PopulateFrom { space, pages, off, cut, value }
+            }),
         14 => (space(), some_pages())
             .prop_map(|(space, pages)| Request::Unmap { space, pages }),
         8 => (space(), some_pages())

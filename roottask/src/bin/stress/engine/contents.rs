@@ -5,6 +5,8 @@
 //! stamps it has had. A page without a stamp is clear. Pages of other spaces are written and read
 //! by sharing them with our own for a moment, and read by cloning them to it as well.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use roottask::{check_eq, Manager, Outcome};
@@ -35,6 +37,15 @@ pub fn set_word(address: usize, value: u32) {
 /// Puts a stamp in a page of our own space.
 pub fn stamp_page(address: usize, stamp: u32) {
     set_word(address + place(stamp), stamp);
+}
+
+/// What pages hold that have these stamps; 0 stands for none.
+pub fn stamped_pages(stamps: &[u32]) -> Vec<u8> {
+    let mut bytes = vec![0; stamps.len() * PAGE];
+    for (page, &stamp) in bytes.chunks_exact_mut(PAGE).zip(stamps) {
+        page[place(stamp)..][..4].copy_from_slice(&stamp.to_le_bytes());
+    }
+    bytes
 }
 
 /// Looks for the stamp in a page that is mapped readable in our own space.

@@ -15,5 +15,6 @@ pub mod host;
 pub mod lines;
 pub mod stress;
 
+pub use contents::stamped_pages;
 pub use host::Host;
 pub use stress::Stress;

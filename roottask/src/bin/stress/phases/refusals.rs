@@ -2,7 +2,7 @@
 //! Requests that are wrong, or more than is allowed: refused, with nothing changed.
 
 use roottask::arch::LARGE_BITS;
-use roottask::{check_eq, Outcome};
+use roottask::{check_eq, Manager, Outcome};
 use vmm::{Error, PageSize, Quota, RegionOptions, Resource, Rights};
 
 use super::spaces;
@@ -62,7 +62,9 @@ fn beyond(stress: &mut Stress) -> Outcome {
     let (space, first, pages) = (node.space(), node.first, node.pages.len());
     let out = |error: &Error| matches!(error, Error::OutsideRegion { .. } | Error::Guard { .. });
     stress.refused(Kind::Unmap, out, |vmm| vmm.unmap(space, first, pages + 1))?;
-    stress.refused(Kind::Populate, out, |vmm| vmm.populate(space, first, pages + 1))
+    stress.refused(Kind::Populate, out, |vmm| vmm.populate(space, first, pages + 1))?;
+    let last = first + pages * PAGE - 1;
+    stress.refused(Kind::PopulateFrom, out, |vmm| vmm.populate_from(space, last, b"ab"))
 }
 
 fn ceiling(stress: &mut Stress) -> Outcome {
@@ -83,11 +85,12 @@ fn twice(stress: &mut Stress) -> Outcome {
     let node = &stress.expected.areas[area];
     let (space, address) = (node.space(), node.address(page));
     match node.pages[page] {
-        Some(_) => stress.refused(
-            Kind::Populate,
-            |error| matches!(error, Error::AlreadyMapped { .. }),
-            |vmm| vmm.populate(space, address, 1),
-        ),
+        Some(_) => {
+            let mapped = |error: &Error| matches!(error, Error::AlreadyMapped { .. });
+            stress.refused(Kind::Populate, mapped, |vmm| vmm.populate(space, address, 1))?;
+            let populate = |vmm: &mut Manager| vmm.populate_from(space, address + 1, b"a");
+            stress.refused(Kind::PopulateFrom, mapped, populate)
+        }
         None => stress.refused(
             Kind::Unmap,
             |error| matches!(error, Error::NotMapped { .. }),

@@ -6,7 +6,14 @@ use vmm::{Blueprint, PageSize, RegionOptions};
 
 use super::super::scenario::{Leaves, Scenario, Things, resume};
 use super::super::setup::{a_space, dirty_frames, edge, large_page, nothing, ten_pages};
-use crate::support::PAGE;
+use crate::support::{Fixture, PAGE};
+
+/// Ten pages, around a line between two page tables, reserved.
+fn reserved(host: &mut Fixture<'_>) -> Things {
+    let options = RegionOptions::new(10).at(edge(host.target()));
+    let region = host.vmm.reserve(host.vmm.own_space(), &options).expect("room");
+    Things { region: Some(region), ..Things::default() }
+}
 
 pub const MAPPING: &[Scenario] = &[
     Scenario {
@@ -38,11 +45,7 @@ pub const MAPPING: &[Scenario] = &[
     Scenario {
         name: "populate the middle",
         leaves: Leaves::Nothing,
-        setup: |host| {
-            let options = RegionOptions::new(10).at(edge(host.target()));
-            let region = host.vmm.reserve(host.vmm.own_space(), &options).expect("room");
-            Things { region: Some(region), ..Things::default() }
-        },
+        setup: reserved,
         request: |host, _| {
             host.vmm.populate(host.vmm.own_space(), edge(host.target()) + 2 * PAGE, 6)
         },
@@ -66,6 +69,15 @@ pub const MAPPING: &[Scenario] = &[
             let from = edge(host.target()) + (2 + things.done) * PAGE;
             let outcome = host.vmm.unmap(host.vmm.own_space(), from, 6 - things.done);
             resume(things, outcome)
+        },
+    },
+    Scenario {
+        name: "pages with contents, over a table's line",
+        leaves: Leaves::Nothing,
+        setup: reserved,
+        request: |host, _| {
+            let from = edge(host.target()) + PAGE - 100;
+            host.vmm.populate_from(host.vmm.own_space(), from, &[7; 3 * PAGE])
         },
     },
     Scenario {

@@ -13,16 +13,22 @@ mod make;
 mod regrow;
 mod reshape;
 
-use roottask::{check_eq, Outcome};
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use roottask::{check_eq, Manager, Outcome};
 use vmm::{RegionId, Rights};
 
-use crate::engine::Stress;
+use crate::engine::{stamped_pages, Stress};
 use crate::measure::Kind;
-use crate::model::Page;
+use crate::model::{Page, PAGE};
 use faults::fault;
 use make::stamp_some;
 pub use make::{make_area, release};
 use reshape::{move_area, split, split_and_merge};
+
+/// The most pages that are mapped with contents at once.
+const MAX_FILLED: usize = 16;
 
 /// A hundred or so steps.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -56,12 +62,40 @@ fn populate(stress: &mut Stress) -> Outcome {
     let node = &stress.expected.areas[area];
     let (space, start, rights) = (node.space(), node.address(part.start), node.rights);
     let pages = part.len();
+    if pages <= MAX_FILLED && stress.random.once_in(3) {
+        return populate_from(stress, area, part);
+    }
     let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, pages))?;
     if done.is_some() {
         for page in part {
             stress.expected.areas[area].pages[page] = Some(Page::clear(rights));
         }
         stamp_some(stress, area)?;
+    }
+    Ok(())
+}
+
+/// Maps pages of an area that come with a stamp each, or without.
+fn populate_from(stress: &mut Stress, area: usize, part: Range<usize>) -> Outcome {
+    let node = &stress.expected.areas[area];
+    let (space, start, rights) = (node.space(), node.address(part.start), node.rights);
+    let random = &mut stress.random;
+    let stamp = |_| if random.once_in(4) { 0 } else { random.stamp() };
+    let stamps: Vec<u32> = part.clone().map(stamp).collect();
+    let bytes = stamped_pages(&stamps);
+    // What is clear at the beginning and at the end need not be said.
+    let skipped = bytes.iter().take(PAGE - 1).take_while(|&&byte| byte == 0).count();
+    let cut = bytes.iter().rev().take(PAGE - 1).take_while(|&&byte| byte == 0).count();
+    let said = skipped..(bytes.len() - cut).max(skipped + 1);
+    let populate =
+        |vmm: &mut Manager| vmm.populate_from(space, start + said.start, &bytes[said.clone()]);
+    if stress.attempt(Kind::PopulateFrom, populate)?.is_some() {
+        for (page, stamp) in part.clone().zip(stamps) {
+            let clear = Page::clear(rights);
+            clear.stamp.set(stamp);
+            stress.expected.areas[area].pages[page] = Some(clear);
+        }
+        stress.check_part(area, part)?;
     }
     Ok(())
 }
