@@ -22,7 +22,7 @@ use untyped_alloc::{
     Rights, UntypedInfo,
 };
 
-use super::architecture::{ARCHITECTURE, DEFAULT_POOL_PAGES};
+use super::architecture::{levels_are_right, ARCHITECTURE, DEFAULT_POOL_PAGES};
 use super::bindings;
 use super::own_threads;
 use crate::manager::vmm::Vmm;
@@ -133,6 +133,7 @@ pub fn start<const PAGES: usize>(
     bootinfo: &sel4::BootInfoPtr,
     pool: &'static BootPool<PAGES>,
 ) -> Result<Vmm<'static, Sel4>> {
+    assert!(levels_are_right(), "the bindings are for another architecture than the manager");
     let pool = pool.take().ok_or(Error::BadBootInfo(pool as *const _ as usize))?;
     let mut untypeds =
         [UntypedInfo { slot: CPtr::NULL, paddr: 0, size_bits: 0, is_device: false }; MAX_UNTYPEDS];
@@ -236,10 +237,12 @@ fn path(path: CapPath) -> AbsoluteCPtr {
         .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
 }
 
+/// The right to grant has that to grant a reply in it, which today's kernels tell apart: messages can
+/// be cancelled only by a capability that has both.
 #[inline]
 fn rights(rights: Rights) -> CapRights {
     CapRights::new(
-        false,
+        rights.contains(Rights::GRANT),
         rights.contains(Rights::GRANT),
         rights.contains(Rights::READ),
         rights.contains(Rights::WRITE),

@@ -5,7 +5,10 @@ use sel4::init_thread::slot;
 use sel4::{cap_type, UserContext, Word};
 use untyped_alloc::CPtr;
 
-/// The registers of a thread that begins with `entry`, the address of a [`sel4::thread_entry!`].
+use super::bindings;
+
+/// The registers of a thread that begins with `entry`, the address of a `sel4::thread_entry!`; with
+/// the feature `kernel-16`, of an `extern "C"` function of two words.
 /// `stack_top` (bytes) is rounded down as the ABI wants it; `thread_pointer` is that of its
 /// thread-local storage, 0 if it has none.
 pub fn first_registers(
@@ -15,9 +18,7 @@ pub fn first_registers(
     thread_pointer: usize,
 ) -> UserContext {
     let arguments = arguments.map(|argument| argument as Word);
-    let mut registers = UserContext::start(entry as Word, stack_top, arguments);
-    registers.inner_mut().tls_base = thread_pointer as Word;
-    registers
+    bindings::first_registers(entry, stack_top, arguments, thread_pointer)
 }
 
 /// Lets a thread run with these registers and this priority, 0 to 255, at most that of the root

@@ -10,6 +10,7 @@ use core::mem::MaybeUninit;
 
 use sel4::{cap, cap_type, MessageInfoBuilder, Word};
 
+use super::bindings;
 use super::error::{Error, Result};
 use super::kernel::Sel4;
 use super::run::{first_registers, let_run};
@@ -182,9 +183,10 @@ struct Packet<F, T> {
     tcb: cap::Tcb,
 }
 
-sel4::thread_entry! {
-    fn run<F: FnOnce() -> T, T>(packet: usize, _: usize) -> ! {
-        sel4::begin_backtraces();
+bindings::thread_entry! {
+    fn run<F: FnOnce() -> T, T>(packet: usize, ipc_buffer: usize) -> ! {
+        // SAFETY: `spawn` made the buffer for this thread.
+        unsafe { bindings::begin_thread(ipc_buffer) };
         let packet = packet as *mut Packet<F, T>;
         // SAFETY: `spawn` wrote it for this thread, which alone uses it until it says that it has
         // ended. The closure is moved out once.
@@ -256,11 +258,12 @@ impl Vmm<'static, Sel4> {
         // this thread, which does not run yet.
         unsafe {
             packet.write(Packet { main, result: MaybeUninit::uninit(), ended: ended_cap, tcb });
-            sel4::init_ipc_buffer(ipc_buffer.address() as *mut sel4::IpcBuffer);
+            bindings::prepare_ipc_buffer(ipc_buffer.address());
         }
-        let entry: sel4::ThreadEntry = run::<F, T>;
+        let entry: bindings::ThreadEntry = run::<F, T>;
         let thread_pointer = tls.map_or(0, |tls| tls.thread_pointer());
-        let registers = &mut first_registers(entry as usize, at, [at, 0], thread_pointer);
+        let arguments = [at, ipc_buffer.address()];
+        let registers = &mut first_registers(entry as usize, at, arguments, thread_pointer);
         if let Err(error) = let_run(made.tcb.slot(), options.priority.into(), registers) {
             // SAFETY: the thread has not run, so the closure is still there.
             unsafe { (&raw mut (*packet).main).read().assume_init_drop() };

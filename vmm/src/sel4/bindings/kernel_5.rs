@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! seL4 5.0.0, with the bindings of this repository.
 
-use sel4::{cap, AbsoluteCPtr, CapRights, Result, TranslationTableObjectType, VmAttributes, Word};
+use sel4::{cap, AbsoluteCPtr, CapRights, IpcBuffer, Result, TranslationTableObjectType};
+use sel4::{UserContext, VmAttributes, Word};
 use untyped_alloc::CachePolicy;
+
+use crate::types::thread::TlsImage;
+
+pub use sel4::{thread_entry, Backtrace, NotificationLock, ThreadEntry};
+
+/// Where addresses of user space end.
+pub const USER_TOP: usize = sel4::sys::PPTR_USER_TOP as usize;
 
 /// Gives a mapped page new rights and attributes where it is.
 #[inline(always)]
@@ -43,4 +51,56 @@ pub fn attributes(cache: CachePolicy) -> VmAttributes {
         CachePolicy::Uncached => VmAttributes::CACHE_DISABLED,
         CachePolicy::WriteCombining => VmAttributes::WRITE_COMBINING,
     }
+}
+
+/// Prepares the IPC buffer at `address` for a thread that does not run yet.
+///
+/// # Safety
+/// It must be mapped writable there, and in use by no running thread.
+pub unsafe fn prepare_ipc_buffer(address: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { sel4::init_ipc_buffer(address as *mut IpcBuffer) };
+}
+
+/// What a thread does first, in its entry.
+///
+/// # Safety
+/// Its IPC buffer must be the one at `_ipc_buffer`, and have been prepared.
+#[inline(always)]
+pub unsafe fn begin_thread(_ipc_buffer: usize) {
+    sel4::begin_backtraces();
+}
+
+/// The thread-local storage that a thread needs for invocations: none, as it finds its IPC buffer
+/// by a segment register.
+pub fn tls_for_invocations() -> Option<TlsImage<'static>> {
+    None
+}
+
+/// The registers of a thread that begins with `entry`.
+pub fn first_registers(
+    entry: usize,
+    stack_top: usize,
+    arguments: [Word; 2],
+    thread_pointer: usize,
+) -> UserContext {
+    let mut registers = UserContext::start(entry as Word, stack_top, arguments);
+    registers.inner_mut().tls_base = thread_pointer as Word;
+    registers
+}
+
+/// Where a thread's thread-local storage is; 0 for none.
+pub fn thread_pointer(registers: &UserContext) -> Word {
+    registers.inner().tls_base
+}
+
+/// The name and the value of each register, the first four those that say where a thread was.
+pub fn named(registers: &UserContext) -> impl AsRef<[(&'static str, Word)]> {
+    registers.named()
+}
+
+/// The program's segment of thread-local variables.
+pub fn tls_segment() -> Option<TlsImage<'static>> {
+    let sel4::TlsSegment { init, memory_bytes, align, address } = sel4::tls_segment()?;
+    Some(TlsImage { init, memory_bytes, align, address })
 }

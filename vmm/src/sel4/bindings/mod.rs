@@ -10,6 +10,6 @@ mod kernel_16;
 mod kernel_5;
 
 #[cfg(feature = "kernel-16")]
-pub(super) use kernel_16::*;
+pub use kernel_16::*;
 #[cfg(not(feature = "kernel-16"))]
-pub(super) use kernel_5::*;
+pub use kernel_5::*;

@@ -3,9 +3,10 @@
 
 use core::mem::size_of;
 
-use sel4::{Backtrace, UserContext, Word};
+use sel4::{UserContext, Word};
 
 use super::{Manager, ThreadFault};
+use crate::sel4::bindings::Backtrace;
 use crate::types::ids::SpaceId;
 
 /// What is read of a stack at a time, in bytes: as a rule all frames lie in one such piece.

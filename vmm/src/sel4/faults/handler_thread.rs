@@ -10,6 +10,7 @@ use super::message::{decode, ThreadFault};
 use super::pager_table::{Pagers, PAGER_BADGE};
 use super::watcher::{release_pinned, Watcher};
 use super::{FaultHandler, Incident, Manager, SharedManager, Verdict};
+use crate::sel4::bindings;
 use crate::sel4::own_threads;
 use crate::sel4::run::{first_registers, let_run};
 use crate::types::error::Error;
@@ -83,7 +84,8 @@ struct Start<P> {
 /// makes endpoint, stack, IPC buffer and TCB by means of the manager, in the manager's own VSpace
 /// and CSpace. `prepare` can add pagers before it runs.
 ///
-/// The thread has no thread-local storage, so `policy` must use none. Its memory is pinned
+/// The thread has no thread-local storage, so `policy` must use none (with the feature `kernel-16` it
+/// has a block of its own, as invocations need it). Its memory is pinned
 /// ([`crate::Vmm::pin_thread_memory`]). A second thread, with a stack
 /// of its own, waits for a fault of this one (a policy that touches what is not mapped, or needs
 /// more stack): it says what happened and ends the program by a panic, since no fault would be
@@ -128,9 +130,10 @@ where
 {
     let HandlerOptions { name, priority, stack_pages } = *options;
     let own_faults = thread.watcher.make_endpoint(vmm)?;
+    let tls = bindings::tls_for_invocations();
     let new = ThreadSpec {
         space: vmm.own_space(),
-        memory: ThreadOptions { stack_pages, guard_pages: 1, growing: None, tls: None, name },
+        memory: ThreadOptions { stack_pages, guard_pages: 1, growing: None, tls, name },
         tls_copy: None,
         cspace: ThreadCSpace::Manager,
         faults: FaultEndpoint::At(own_faults),
@@ -156,19 +159,23 @@ where
         &mut *(at as *mut Start<P>)
     };
     thread.pagers = &raw mut start.handler.pagers as usize;
+    let buffer = made.memory.ipc_buffer.address();
     // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
-    unsafe { sel4::init_ipc_buffer(made.memory.ipc_buffer.address() as *mut sel4::IpcBuffer) };
+    unsafe { bindings::prepare_ipc_buffer(buffer) };
     let entry = run::<P> as *const () as usize;
-    Ok(let_run(tcb, priority, &mut first_registers(entry, at, [at, 0], 0))?)
+    let thread_pointer = made.memory.tls.map_or(0, |tls| tls.thread_pointer());
+    let registers = &mut first_registers(entry, at, [at, buffer], thread_pointer);
+    Ok(let_run(tcb, priority, registers)?)
 }
 
-sel4::thread_entry! {
+bindings::thread_entry! {
     /// Where the thread starts.
-    fn run<P>(start: usize, _: usize) -> !
+    fn run<P>(start: usize, ipc_buffer: usize) -> !
     where
         P: FnMut(&mut Manager, &Incident<'_>) -> Verdict,
     {
-        sel4::begin_backtraces();
+        // SAFETY: `begin` made the buffer for this thread.
+        unsafe { bindings::begin_thread(ipc_buffer) };
         // SAFETY: `start` wrote it there, above this thread's stack pointer, for this thread alone
         // while it runs.
         let Start { shared, handler, tcb, watcher, cspace_root } =

@@ -3,10 +3,11 @@
 
 use core::fmt;
 
-use sel4::{cap_type, Backtrace, MessageInfoBuilder, UserContext, Word};
+use sel4::{cap_type, MessageInfoBuilder, UserContext, Word};
 
 use super::ThreadFault;
 use crate::faults::report::FaultReport;
+use crate::sel4::bindings::{self, Backtrace};
 use crate::types::error::Error;
 use crate::types::ids::ThreadId;
 use crate::types::region::Escaped;
@@ -90,7 +91,8 @@ impl fmt::Display for Incident<'_> {
         let name = Escaped(self.thread.name.as_str());
         match (self.fault, &self.report) {
             (ThreadFault::Page(_), Some(report)) => {
-                let has_tls = self.registers.as_ref().is_some_and(|r| r.inner().tls_base != 0);
+                let has_tls =
+                    self.registers.as_ref().is_some_and(|r| bindings::thread_pointer(r) != 0);
                 let below_zero = report.below_zero.filter(|_| !has_tls);
                 FaultReport { below_zero, ..*report }.fmt(f)?
             }
@@ -128,7 +130,8 @@ impl Incident<'_> {
     fn say_registers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(registers) = &self.registers else { return writeln!(f) };
         // Those that say where it was beside its space, the others six a line.
-        let named = registers.named();
+        let named = bindings::named(registers);
+        let named = named.as_ref();
         let digits = sel4::WORD_SIZE / 4;
         let (place, others) = named.split_at(4);
         write!(f, ",")?;

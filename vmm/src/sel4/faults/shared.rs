@@ -5,9 +5,10 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 
-use sel4::{NotificationLock, Word};
+use sel4::Word;
 
 use super::Manager;
+use crate::sel4::bindings::NotificationLock;
 use crate::types::error::{Error, Result};
 use untyped_alloc::{Blueprint, Object};
 

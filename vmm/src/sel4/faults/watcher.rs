@@ -14,6 +14,7 @@ use untyped_alloc::{Blueprint, CPtr, Object};
 use super::handler_error::HandlerError;
 use super::message::{decode, ThreadFault};
 use super::Manager;
+use crate::sel4::bindings;
 use crate::sel4::run::{first_registers, let_run};
 use crate::types::error::Result;
 use crate::types::region::Name;
@@ -60,7 +61,7 @@ impl Watcher {
                 stack_pages: STACK_PAGES,
                 guard_pages: 1,
                 growing: None,
-                tls: None,
+                tls: bindings::tls_for_invocations(),
                 name: "watcher",
             },
             tls_copy: None,
@@ -74,12 +75,12 @@ impl Watcher {
         let watched = Watched { endpoint, name: Name::new(name), stack };
         // SAFETY: the upper end of a stack that is mapped, writable and not in use yet.
         unsafe { (at as *mut Watched).write(watched) };
+        let buffer = made.memory.ipc_buffer.address();
         // SAFETY: the manager mapped the buffer writable for this thread, which does not run yet.
-        unsafe {
-            sel4::init_ipc_buffer(made.memory.ipc_buffer.address() as *mut sel4::IpcBuffer);
-        };
+        unsafe { bindings::prepare_ipc_buffer(buffer) };
         let entry = watch as *const () as usize;
-        let mut registers = first_registers(entry, at, [at, 0], 0);
+        let thread_pointer = made.memory.tls.map_or(0, |tls| tls.thread_pointer());
+        let mut registers = first_registers(entry, at, [at, buffer], thread_pointer);
         Ok(let_run(made.tcb.slot(), priority, &mut registers)?)
     }
 
@@ -115,9 +116,11 @@ pub(super) fn release_pinned(vmm: &mut Manager, parts: &mut ThreadParts) -> Resu
     vmm.release_thread(parts)
 }
 
-sel4::thread_entry! {
+bindings::thread_entry! {
     /// Where the thread starts.
-    fn watch(start: usize, _: usize) -> ! {
+    fn watch(start: usize, ipc_buffer: usize) -> ! {
+        // SAFETY: `run` made the buffer for this thread.
+        unsafe { bindings::begin_thread(ipc_buffer) };
         // SAFETY: `run` wrote it there, above this thread's stack pointer, and nobody changes it.
         let Watched { endpoint, name, stack } = unsafe { &*(start as *const Watched) };
         let endpoint = endpoint.cap::<cap_type::Endpoint>();

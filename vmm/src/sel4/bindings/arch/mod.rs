@@ -4,7 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{attributes, unmap_table};
+pub use x86_64::{attributes, named, set_thread_pointer, thread_pointer, unmap_table, USER_TOP};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!(

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Today's seL4 without MCS, with rust-sel4's bindings. Where those have no typed method, their
-//! `sys` has the invocation, as a method of the IPC buffer.
+//! `sys` has the invocation, as a method of the IPC buffer. What our bindings have for threads and
+//! those have not is here: how a thread begins, a lock that knows its owner, the program's
+//! thread-local storage.
+
+mod backtrace;
+mod lock;
+mod program;
+mod threads;
 
 use sel4::sys::{seL4_Error, seL4_IPCBuffer};
 use sel4::{cap, AbsoluteCPtr, CapRights, Error, Result, TranslationTableObjectType};
@@ -8,7 +15,12 @@ use sel4::{VmAttributes, Word};
 
 use super::arch;
 
-pub use super::arch::attributes;
+pub use super::arch::{attributes, named, thread_pointer, USER_TOP};
+pub use backtrace::Backtrace;
+pub use lock::NotificationLock;
+pub use program::tls_segment;
+pub use threads::{begin_thread, first_registers, prepare_ipc_buffer, tls_for_invocations};
+pub(crate) use threads::{thread_entry, ThreadEntry};
 
 /// Makes an invocation through the calling thread's IPC buffer.
 fn invoke(make: impl FnOnce(&mut seL4_IPCBuffer) -> seL4_Error::Type) -> Result<()> {
