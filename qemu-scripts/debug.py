@@ -223,19 +223,21 @@ def plain_struct(value):
 
 
 def extents_of(space):
-    """Extents of a space: (start, pages, attributes, first slot)."""
+    """Extents of a space: (start, pages, size, rights, attributes, first slot)."""
     extents = space["extents"]["value"]["value"]
     for extent in tree(extents["by_start"], "by_start", "vmm::state::extents::ExtentNode"):
-        bits = number(extent["size_bits"])
+        marked, attributes = number(extent["size_bits"]), number(extent["attributes"])
+        # Beside the size there are two marks: given up, and may be run.
+        bits, rights = marked & 0x3F, attributes & (READ | WRITE) | (EXECUTE if marked & 0x40 else 0)
         pages = number(extent["count"]) << (bits - PAGE_BITS)
-        yield number(extent["start"]), pages, bits, number(extent["attributes"]), number(extent["first"])
+        yield number(extent["start"]), pages, bits, rights, attributes, number(extent["first"])
 
 
 def letters(rights):
-    return ("r" if rights & READ else "-") + ("w" if rights & WRITE else "-")
+    return "".join(letter if rights & right else "-" for letter, right in zip("rwx", (READ, WRITE, EXECUTE)))
 
 
-WRITE, READ = 1, 2  # as untyped-alloc has them
+WRITE, READ, EXECUTE = 1, 2, 8  # as untyped-alloc has them
 SLOT_WINDOW = "untyped_alloc::state::slot_window::SlotWindow"
 
 
@@ -291,11 +293,11 @@ def rights_of(spec):
 
 
 def print_extents(space):
-    for start, pages, bits, attributes, first in extents_of(space):
+    for start, pages, bits, rights, attributes, first in extents_of(space):
         cow = ", copy-on-write" if attributes & 4 else ""
         source = ("own", "copies", "the caller's", "physical")[attributes >> 5 & 3]
         print(
-            f"  {start:#010x}  {letters(attributes)} {pages:4} pages of 2^{bits}, {source}, "
+            f"  {start:#010x}  {letters(rights)} {pages:4} pages of 2^{bits}, {source}, "
             f"from slot {first:#x} on{cow}"
         )
 

@@ -156,7 +156,7 @@ class Memory:
                 return None
         extents = space["extents"]["value"]["value"]
         for extent in tree(extents["by_start"], "by_start", "vmm::state::extents::ExtentNode"):
-            bits, start = number(extent["size_bits"]), number(extent["start"])
+            bits, start = number(extent["size_bits"]) & 0x3F, number(extent["start"])
             index = address - start >> bits
             if 0 <= index < number(extent["count"]) and (address & 4095) + 8 * count <= 4096:
                 base = self.physical(number(extent["first"]) + index)

@@ -41,6 +41,9 @@ pub struct Geometry {
     pub page_bits: u8,
     /// The first address that is not user space.
     pub user_end: usize,
+    /// Whether a page can be mapped so that no instruction is fetched from it. Without that, what can
+    /// be read can be run.
+    pub has_no_execute: bool,
 }
 
 impl Geometry {
@@ -52,6 +55,7 @@ impl Geometry {
         ],
         page_bits: 12,
         user_end: 0xe000_0000,
+        has_no_execute: false,
     };
 
     /// x86_64 of seL4 5.0.0: four levels; 4K and 2M pages. (Those of 1G are an option of the kernel
@@ -66,6 +70,8 @@ impl Geometry {
         ],
         page_bits: 12,
         user_end: 0x0000_7fff_ffff_f000,
+        // The processor has it, and the kernel leaves it alone.
+        has_no_execute: false,
     };
 
     /// The smallest page, in bytes.

@@ -22,10 +22,12 @@ pub enum Look {
     AtAll,
 }
 
-/// What user mode may do with a page (`maskVMRights` in the kernel).
-fn effective(page: &Page) -> Rights {
+/// What user mode may do with a page (`maskVMRights` in the kernel); that it may be run is said only
+/// where the architecture could forbid it.
+fn effective(page: &Page, has_no_execute: bool) -> Rights {
+    let all = if has_no_execute { Rights::READ_WRITE_EXECUTE } else { Rights::READ_WRITE };
     let rights = match page.rights.contains(Rights::READ) {
-        true => page.rights & Rights::READ_WRITE,
+        true => page.rights & all,
         false => Rights::empty(),
     };
     if page.cow { rights - Rights::WRITE } else { rights }
@@ -139,11 +141,15 @@ impl Run<'_> {
         let space = &self.state.spaces[index];
         let (id, page) = (space.id, &space.pages[&at]);
         let facts = (mapping.rights, mapping.cache);
-        assert_eq!(facts, (effective(page), page.cache), "{at:#x} of {id:?}, in the kernel");
+        let has_no_execute = self.host.vmm.geometry().has_no_execute;
+        let effective = effective(page, has_no_execute);
+        assert_eq!(facts, (effective, page.cache), "{at:#x} of {id:?}, in the kernel");
         let told = self.host.vmm.mapping_at(id, at).expect("alive").expect("is mapped");
         let facts = (told.rights, told.cache, told.copy_on_write, told.source == Source::Copy);
         let expected = (page.rights, page.cache, page.cow, page.copy);
         assert_eq!(facts, expected, "{at:#x} of {id:?}, as the manager tells");
+        let runs = Rights::READ | if has_no_execute { Rights::EXECUTE } else { Rights::empty() };
+        assert_eq!(told.executable, page.rights.contains(runs), "{at:#x} of {id:?}");
         assert_eq!((told.page, told.size_bits), (start, mapping.size_bits), "{at:#x} of {id:?}");
     }
 

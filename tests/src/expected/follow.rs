@@ -71,10 +71,12 @@ impl Run<'_> {
     fn check_undone(&self) {
         for (id, at, page) in self.all_pages() {
             let vspace = self.host.vmm.vspace(id).expect("alive");
-            let wanted = match page.cow {
-                true => page.rights & Rights::READ,
-                false => page.rights & Rights::READ_WRITE,
+            let all = match self.host.vmm.geometry().has_no_execute {
+                true => Rights::READ_WRITE_EXECUTE,
+                false => Rights::READ_WRITE,
             };
+            let cow = if page.cow { Rights::WRITE } else { Rights::empty() };
+            let wanted = page.rights & all - cow;
             let found = self.host.kernel().mapping(vspace, at);
             let right = |rights: Rights| !wanted.contains(Rights::READ) || rights == wanted;
             let found = found.map(|found| found.rights);

@@ -13,7 +13,7 @@ use crate::support::{PAGE, Target};
 
 /// No page can be written and not read.
 pub fn and_read(rights: Rights) -> Rights {
-    if rights.intersects(Rights::WRITE) { rights | Rights::READ } else { rights }
+    if rights.intersects(Rights::WRITE | Rights::EXECUTE) { rights | Rights::READ } else { rights }
 }
 
 impl RegionRequest {
@@ -85,6 +85,15 @@ impl Fit {
     }
 }
 
+/// The ceiling of a region that was asked for without, outside of reservations: what is not to be run
+/// now is not to be run later.
+fn unasked_ceiling(request: &RegionRequest) -> Rights {
+    match request.rights().contains(Rights::EXECUTE) {
+        true => Rights::READ_WRITE_EXECUTE,
+        false => Rights::READ_WRITE,
+    }
+}
+
 impl State {
     /// What is wrong with the id of a region.
     pub fn stale(&self, id: RegionId) -> Option<Error> {
@@ -97,7 +106,7 @@ impl State {
     /// The most that the rights of a region inside this reservation can be, or what is wrong with
     /// it.
     fn limit(&self, space: &Space, inside: Option<RegionId>) -> Result<Rights, Error> {
-        let Some(id) = inside else { return Ok(Rights::READ_WRITE) };
+        let Some(id) = inside else { return Ok(Rights::READ_WRITE_EXECUTE) };
         if let Some(error) = self.stale(id) {
             return Err(error);
         }
@@ -108,7 +117,7 @@ impl State {
     /// The ceiling that a region asked for so has.
     pub fn ceiling(&self, request: &RegionRequest, inside: Option<RegionId>) -> Rights {
         let around = inside.and_then(|id| self.region(id)).map(|found| found.ceiling);
-        request.ceiling().or(around).unwrap_or(Rights::READ_WRITE)
+        request.ceiling().or(around).unwrap_or(unasked_ceiling(request))
     }
 
     /// Where a request may go. `inside` is what its number stands for.
@@ -122,7 +131,8 @@ impl State {
             Ok(limit) => limit,
             Err(error) => return Expected::refused(error),
         };
-        let ceiling = request.ceiling().unwrap_or(limit);
+        let around = inside.map(|_| limit);
+        let ceiling = request.ceiling().or(around).unwrap_or(unasked_ceiling(request));
         if !limit.contains(ceiling) {
             return Expected::refused(Error::RightsExceedCeiling {
                 asked: ceiling,

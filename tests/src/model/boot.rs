@@ -185,7 +185,7 @@ impl<'p> Boot<'p> {
         let cap = Cap::Frame { base, size_bits: PAGE_BITS, rights, device: false, mapped };
         let leaf = arch.leaf_level();
         let table = self.table_at(root, leaf, vaddr);
-        let entry = Entry::Page { paddr: base, rights, cache: Default::default() };
+        let entry = Entry::Page { paddr: base, rights: rights.rights(), cache: Default::default() };
         self.kernel.tables.set(table, arch.index(leaf, vaddr), entry);
         match number {
             Some(number) => self.put(number, cap),

@@ -2,11 +2,11 @@
 //! Paging structures: how the hardware walks them, and what it may have cached of them. Rules from
 //! `src/arch/x86/{32,64}/kernel/vspace*.c`, and from the processor.
 
-use untyped_alloc::kernel::{CachePolicy, KernelError, KernelResult};
+use untyped_alloc::kernel::{CachePolicy, KernelError, KernelResult, Rights};
 
 use super::kernel::ModelKernel;
 use super::state::arch::mask;
-use super::state::cap::{Cap, Place, VmRights};
+use super::state::cap::{Cap, Place};
 use super::state::tables::{Entry, KERNEL_TABLE, Mapping};
 use super::state::threads::tcb_slot;
 
@@ -49,7 +49,7 @@ impl ModelKernel<'_> {
             if index == mask(self.arch.index_bits[0]) {
                 return Entry::Table(KERNEL_TABLE + 1);
             }
-            let (rights, cache) = (VmRights::KernelOnly, CachePolicy::WriteBack);
+            let (rights, cache) = (Rights::empty(), CachePolicy::WriteBack);
             return Entry::Page { paddr: KERNEL_TABLE, rights, cache };
         }
         self.tables.get(table, index)
@@ -88,7 +88,7 @@ impl ModelKernel<'_> {
     pub(super) fn note_stale(&mut self, root: usize, vaddr: usize, new: Entry) {
         let Some(old) = self.walk(root, vaddr) else { return };
         let Entry::Page { paddr, rights, cache } = new else { return };
-        let same = (old.paddr, old.rights, old.cache) == (paddr, rights.rights(), cache);
+        let same = (old.paddr, old.rights, old.cache) == (paddr, rights, cache);
         if !same && self.caller_root() == Some(root) {
             self.stale.insert(vaddr, old);
         }
@@ -112,7 +112,7 @@ impl ModelKernel<'_> {
                 Entry::Table(next) => table = next,
                 Entry::Page { paddr, rights, cache } => {
                     let size_bits = self.arch.shifts[level];
-                    return Some(Mapping { paddr, rights: rights.rights(), cache, size_bits });
+                    return Some(Mapping { paddr, rights, cache, size_bits });
                 }
                 Entry::Empty => return None,
             }
@@ -134,7 +134,6 @@ impl ModelKernel<'_> {
                 Entry::Table(next) => self.collect(next, level + 1, vaddr, found),
                 Entry::Page { paddr, rights, cache } => {
                     let size_bits = self.arch.shifts[level];
-                    let rights = rights.rights();
                     found.push((vaddr, Mapping { paddr, rights, cache, size_bits }));
                 }
                 Entry::Empty => {}

@@ -70,7 +70,7 @@ impl ModelKernel<'_> {
         if self.entry(level, table, index) != Entry::Empty {
             return Err(KernelError::DeleteFirst);
         }
-        self.tables.set(table, index, self.page_entry(base, size_bits, most.masked(rights), cache));
+        self.tables.set(table, index, self.page_entry(base, size_bits, (most, rights), cache));
         let mapped = Some(Place { asid, vaddr });
         self.slots.get_mut(slot).cap = Cap::Frame { base, size_bits, rights: most, device, mapped };
         Ok(())
@@ -104,7 +104,7 @@ impl ModelKernel<'_> {
         if matches!(self.entry(level, table, index), Entry::Table(_)) {
             return Err(KernelError::DeleteFirst);
         }
-        let new = self.page_entry(base, size_bits, most.masked(rights), cache);
+        let new = self.page_entry(base, size_bits, (most, rights), cache);
         self.note_stale(root, place.vaddr, new);
         self.tables.set(table, index, new);
         Ok(())
@@ -190,14 +190,20 @@ impl ModelKernel<'_> {
         Ok(())
     }
 
-    /// The entry for a frame. Entries of 1 GiB pages have no bit for write combining.
+    /// The entry for a frame whose capability has the rights `most`, mapped with those `asked`.
+    /// Entries of 1 GiB pages have no bit for write combining; whether a page may be run is the
+    /// mapping's alone.
     fn page_entry(
         &self,
         paddr: usize,
         size_bits: u8,
-        rights: VmRights,
+        (most, asked): (VmRights, Rights),
         cache: CachePolicy,
     ) -> Entry {
+        let mut rights = most.masked(asked).rights();
+        if self.arch.has_no_execute && rights.contains(Rights::READ) {
+            rights |= asked & Rights::EXECUTE;
+        }
         let no_pat = size_bits == 30 && cache == CachePolicy::WriteCombining;
         let cache = if no_pat { CachePolicy::WriteBack } else { cache };
         Entry::Page { paddr, rights, cache }

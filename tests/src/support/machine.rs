@@ -40,7 +40,8 @@ impl<const N: u8> ThreeLevels<N> {
     ];
 
     fn architecture(arch: Arch, user_end: usize) -> Architecture {
-        let geometry = Geometry { levels: &Self::LEVELS, page_bits: 12, user_end };
+        let geometry =
+            Geometry { levels: &Self::LEVELS, page_bits: 12, user_end, has_no_execute: true };
         Architecture { sizes: arch.sizes, geometry }
     }
 }

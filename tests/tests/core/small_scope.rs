@@ -71,6 +71,7 @@ fn alphabet() -> Vec<Request> {
         Request::Decommit { space, pages: pages(0, 3) },
         Request::Protect { space, pages: pages(1, 2), rights: Rights::READ },
         Request::Protect { space, pages: pages(0, 4), rights: Rights::READ_WRITE },
+        Request::Protect { space, pages: pages(0, 2), rights: Rights::READ_EXECUTE },
         Request::Release { which: 1 },
         Request::Release { which: 0 },
         Request::Write { which: 0, tag: 0x1111 },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The class of a fault is a pure function: all of its domain that can differ is gone through.
 
+use page_tables::Geometry;
 use untyped_alloc::{CPtr, CachePolicy, Rights};
 use vmm::{
     Access, Backing, FaultClass, Kind, Mapping, PageFault, RegionInfo, RegionOptions, Source,
@@ -10,7 +11,17 @@ use vmm::{
 use crate::support::{Fixture, PAGE, Target};
 
 const ACCESSES: [Access; 3] = [Access::Read, Access::Write, Access::Execute];
-const RIGHTS: [Rights; 4] = [Rights::empty(), Rights::READ, Rights::WRITE, Rights::READ_WRITE];
+const RIGHTS: [Rights; 6] = [
+    Rights::empty(),
+    Rights::READ,
+    Rights::WRITE,
+    Rights::READ_WRITE,
+    Rights::READ_EXECUTE,
+    Rights::READ_WRITE_EXECUTE,
+];
+/// An architecture that cannot forbid to run what can be read, and one that can.
+const GEOMETRIES: [Geometry; 2] =
+    [Geometry::IA32, Geometry { has_no_execute: true, ..Geometry::IA32 }];
 const KINDS: [Kind; 6] =
     [Kind::Memory, Kind::Stack, Kind::IpcBuffer, Kind::Boot, Kind::Bookkeeping, Kind::Quarantine];
 const BACKINGS: [Backing; 3] =
@@ -71,6 +82,7 @@ fn page(address: usize, rights: Rights, copy_on_write: bool) -> Mapping {
         size_bits: 12,
         frame: CPtr::new(500),
         rights,
+        executable: rights.contains(Rights::EXECUTE),
         copy_on_write,
         cache: CachePolicy::WriteBack,
         source: Source::Owned,
@@ -78,8 +90,11 @@ fn page(address: usize, rights: Rights, copy_on_write: bool) -> Mapping {
 }
 
 /// Whether user mode may: a page that cannot be read can neither be written nor run.
-fn allows(rights: Rights, access: Access) -> bool {
+fn allows(rights: Rights, access: Access, geometry: &Geometry) -> bool {
     match access {
+        Access::Execute if geometry.has_no_execute => {
+            rights.contains(Rights::READ) && rights.contains(Rights::EXECUTE)
+        }
         Access::Read | Access::Execute => rights.contains(Rights::READ),
         Access::Write => rights.contains(Rights::READ) && rights.contains(Rights::WRITE),
     }
@@ -89,7 +104,7 @@ fn expected(
     region: &RegionInfo,
     position: Position,
     page: Option<&Mapping>,
-    access: Access,
+    (access, geometry): (Access, &Geometry),
 ) -> FaultClass {
     if position.in_guard() {
         return FaultClass::Guard;
@@ -97,13 +112,13 @@ fn expected(
     match (region.kind, page, region.backing) {
         (Kind::Boot, ..) => FaultClass::Boot,
         (Kind::Quarantine, ..) => FaultClass::NoRegion,
-        (_, Some(page), _) if !allows(page.rights, access) => FaultClass::BeyondRights,
+        (_, Some(page), _) if !allows(page.rights, access, geometry) => FaultClass::BeyondRights,
         (_, Some(page), _) if page.copy_on_write && access == Access::Write => {
             FaultClass::CopyOnWrite
         }
         (_, Some(_), _) => FaultClass::Recorded,
         (Kind::IpcBuffer, None, _) => FaultClass::Guard,
-        _ if !allows(region.rights, access) => FaultClass::BeyondRights,
+        _ if !allows(region.rights, access, geometry) => FaultClass::BeyondRights,
         (Kind::Stack, None, Backing::OnDemand { around }) => FaultClass::StackGrowth { around },
         (_, None, Backing::OnDemand { around }) => FaultClass::DemandZero { around },
         (_, None, Backing::Pager { token }) => FaultClass::Pager { token },
@@ -126,7 +141,7 @@ fn the_class_depends_on_region_page_access_and_position_as_stated() {
             }
         }
     }
-    assert_eq!(seen, 6 * 3 * 4 * 7 * 9 * 3);
+    assert_eq!(seen, 6 * 3 * 6 * 7 * 13 * 3 * 2);
 }
 
 fn all_pages(region: &RegionInfo, position: Position) -> usize {
@@ -136,12 +151,14 @@ fn all_pages(region: &RegionInfo, position: Position) -> usize {
     let mut seen = 0;
     for page in pages {
         for access in ACCESSES {
-            assert_eq!(
-                classify(address, access, Some(region), page.as_ref(), PAGE, true),
-                expected(region, position, page.as_ref(), access),
-                "{access:?} at {position:?} of {region:?} with {page:?}"
-            );
-            seen += 1;
+            for geometry in &GEOMETRIES {
+                assert_eq!(
+                    classify(address, access, Some(region), page.as_ref(), geometry, true),
+                    expected(region, position, page.as_ref(), (access, geometry)),
+                    "{access:?} at {position:?} of {region:?} with {page:?}, {geometry:?}"
+                );
+                seen += 1;
+            }
         }
     }
     seen
@@ -153,7 +170,9 @@ fn outside_any_region_and_outside_user_space_nothing_else_counts() {
     let address = Position::Middle.address(&region);
     let page = page(address, Rights::READ_WRITE, true);
     for access in ACCESSES {
-        let class = |region, in_user| classify(address, access, region, Some(&page), PAGE, in_user);
+        let class = |region, in_user| {
+            classify(address, access, region, Some(&page), &GEOMETRIES[0], in_user)
+        };
         assert_eq!(class(None, true), FaultClass::NoRegion);
         assert_eq!(class(Some(&region), false), FaultClass::OutsideUserSpace);
         assert_eq!(class(None, false), FaultClass::OutsideUserSpace);

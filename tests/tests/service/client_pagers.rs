@@ -26,7 +26,7 @@ struct Scene {
 fn runs(world: &mut World, limits: Quota) -> (ClientId, ThreadId) {
     let client = world.client(limits, None);
     let file = program();
-    let program = Program { file: &file, stack_pages: 1 };
+    let program = Program { file: &file, stack_pages: 1, writable_code: false };
     world.service.load(&mut world.fixture.vmm, client, &program).unwrap();
     (client, world.thread(client).unwrap())
 }

@@ -39,7 +39,8 @@ pub fn elf(segments: &[(u32, u32, u32, u32, &[u8])]) -> Vec<u8> {
 }
 
 pub fn load(world: &mut World, client: ClientId, file: &[u8]) -> Result<Start, Error> {
-    world.service.load(&mut world.fixture.vmm, client, &Program { file, stack_pages: 2 })
+    let program = Program { file, stack_pages: 2, writable_code: false };
+    world.service.load(&mut world.fixture.vmm, client, &program)
 }
 
 /// A small program.
@@ -263,8 +264,23 @@ fn segments_that_share_a_page_are_loaded() {
         (1, 0x40_4ffe, 0x1002, 6, &[7; 6]),
         (1, 0x40_6000, 8, 4, b"the last"),
     ]);
-    load(&mut world, client, &file).unwrap();
+    // Code and data in a page are not for everybody.
+    let refused = Err(ImageError::WritableCode { address: 0x40_2000 }.into());
+    assert_eq!(load(&mut world, client, &file), refused);
+    let program = Program { file: &file, stack_pages: 2, writable_code: true };
+    world.service.load(&mut world.fixture.vmm, client, &program).unwrap();
     world.fixture.check();
+    let rights = [0x40_1000, 0x40_2000, 0x40_3000, 0x40_4000].map(|page| {
+        let mapping = world.fixture.vmm.mapping_at(client.space(), page).unwrap();
+        mapping.expect("mapped").rights
+    });
+    let expected = [
+        CapRights::READ_EXECUTE,
+        CapRights::READ_WRITE_EXECUTE,
+        CapRights::READ_WRITE,
+        CapRights::READ_WRITE,
+    ];
+    assert_eq!(rights, expected);
     let writable = [0x40_0000, 0x40_1000, 0x40_2000, 0x40_3000, 0x40_4000, 0x40_5000, 0x40_6000]
         .map(|page| {
             let vspace = world.fixture.vmm.vspace(client.space()).unwrap();
@@ -317,6 +333,10 @@ fn segments_and_entries_that_cannot_be_are_refused_by_name() {
         (two(0x40_3000, 0x40_3fff), ImageError::Overlap { address: 0x40_3fff }),
         (two(0x40_3000, 0x40_3000), ImageError::Overlap { address: 0x40_3000 }),
         (two(0x40_3000, 0x40_2000), order),
+        (
+            elf(&[CODE, (1, 0x40_3000, 0x1000, 7, b"both")]),
+            ImageError::WritableCode { address: 0x40_3000 },
+        ),
         (entry(0), bad_entry(0)),
         (entry(0x40_000f), bad_entry(0x40_000f)),
         (entry(0x40_0010 + 5000), bad_entry(0x40_0010 + 5000)),

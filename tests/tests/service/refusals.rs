@@ -19,7 +19,7 @@ fn two_lives(world: &mut World) {
         world.fixture.spaces.push(client.space());
         clients.push(client);
         let file = with_tls();
-        let program = Program { file: &file, stack_pages: 1 };
+        let program = Program { file: &file, stack_pages: 1, writable_code: false };
         let _ = world.service.load(&mut world.fixture.vmm, client, &program);
         world.fixture.check();
     }

@@ -35,7 +35,7 @@
 // The kernel's boot information (seL4_BootInfo).
 typedef struct vmm_boot_info_t vmm_boot_info_t;
 
-// Pages may be read (and run: x86 as seL4 5.0.0 uses it cannot forbid that).
+// Pages may be read.
 #define VMM_READ 1
 
 // Pages may be written, and so also read.
@@ -43,6 +43,10 @@ typedef struct vmm_boot_info_t vmm_boot_info_t;
 
 // Pages may not be touched. Alone, since 0 stands for what is usual.
 #define VMM_NO_ACCESS 4
+
+// Pages may be run, and so also read. Without it no instruction is fetched from them, where the
+// processor and the kernel can forbid that; x86 as seL4 5.0.0 uses it cannot.
+#define VMM_EXECUTE 8
 
 // What a function returns: VMM_OK, or why a request was refused. Where a function does not say
 // otherwise, everything is then as it was before the request.
@@ -290,10 +294,11 @@ typedef struct {
   uintptr_t address;
   // A name for people, of which the first 15 bytes count; or NULL.
   const char *name;
-  // What its pages may be used for: VMM_READ and VMM_WRITE, or VMM_NO_ACCESS; 0 for both of
-  // the former.
+  // What its pages may be used for: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS; 0 for
+  // reading and writing.
   uint32_t rights;
-  // The most that its pages may ever be used for, as `rights`; 0 for reading and writing.
+  // The most that its pages may ever be used for, as `rights`; 0 for reading and writing, and
+  // executing if `rights` has that.
   uint32_t ceiling;
   // How its pages are cached: a vmm_cache_t.
   int cache;
@@ -333,8 +338,8 @@ typedef struct {
   size_t guard_below;
   // Guard pages above.
   size_t guard_above;
-  // What its pages may be used for, unless they were protected since: VMM_READ and VMM_WRITE, or
-  // VMM_NO_ACCESS.
+  // What its pages may be used for, unless they were protected since: VMM_READ, VMM_WRITE
+  // and VMM_EXECUTE, or VMM_NO_ACCESS.
   uint32_t rights;
   // The most that they may ever be used for.
   uint32_t ceiling;
@@ -354,7 +359,8 @@ typedef struct {
   uintptr_t page;
   // The capability of the frame that is mapped there.
   vmm_cptr_t frame;
-  // What it may be used for: VMM_READ and VMM_WRITE, or VMM_NO_ACCESS.
+  // What it may be used for, as it was asked for: VMM_READ, VMM_WRITE and VMM_EXECUTE, or
+  // VMM_NO_ACCESS.
   uint32_t rights;
   // How it is cached.
   vmm_cache_t cache;
@@ -606,12 +612,15 @@ vmm_code_t vmm_populate(vmm_space_t space, uintptr_t address, size_t pages);
 vmm_code_t vmm_unmap(vmm_space_t space, uintptr_t address, size_t pages);
 
 // Gives `pages` pages from `address` on (bytes, a multiple of 4096), all in one region and all
-// mapped, other rights: VMM_READ and VMM_WRITE, or VMM_NO_ACCESS. At no moment is one absent. One
+// mapped, other rights: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS. At no moment is one absent. One
 // system call a page, and one more for up to 256 of them in the program's own space.
 //
 // Errors: as vmm_unmap; VMM_BAD_ARGUMENT for other rights, 0 among them;
 // VMM_RIGHTS_EXCEED_CEILING.
-vmm_code_t vmm_protect(vmm_space_t space, uintptr_t address, size_t pages, uint32_t rights);
+vmm_code_t vmm_protect(vmm_space_t space,
+                       uintptr_t address,
+                       size_t pages,
+                       uint32_t rights);
 
 // Gives a region back, a stack's as well: what is mapped in it, and its addresses.
 //

@@ -124,7 +124,7 @@ pub extern "C" fn vmm_unmap(space: vmm_space_t, address: usize, pages: size_t) -
 }
 
 /// Gives `pages` pages from `address` on (bytes, a multiple of 4096), all in one region and all
-/// mapped, other rights: VMM_READ and VMM_WRITE, or VMM_NO_ACCESS. At no moment is one absent. One
+/// mapped, other rights: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS. At no moment is one absent. One
 /// system call a page, and one more for up to 256 of them in the program's own space.
 ///
 /// Errors: as vmm_unmap; VMM_BAD_ARGUMENT for other rights, 0 among them;

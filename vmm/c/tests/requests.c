@@ -116,7 +116,8 @@ static int memory(void)
     CHECK(mapping.rights == VMM_READ);
     WANT(VMM_OK, vmm_protect(own, first, 2, VMM_NO_ACCESS));
     WANT(VMM_BAD_ARGUMENT, vmm_protect(own, first, 2, 0));
-    WANT(VMM_BAD_ARGUMENT, vmm_protect(own, first, 2, 8));
+    WANT(VMM_BAD_ARGUMENT, vmm_protect(own, first, 2, 16));
+    WANT(VMM_RIGHTS_EXCEED_CEILING, vmm_protect(own, first, 2, VMM_EXECUTE));
     WANT(VMM_BAD_ARGUMENT, vmm_protect(own, first, 2, VMM_NO_ACCESS | VMM_READ));
     WANT(VMM_ALREADY_MAPPED, vmm_populate(own, first, 1));
     WANT(VMM_MISALIGNED, vmm_unmap(own, first + 1, 1));

@@ -75,15 +75,23 @@ pub(crate) struct Loaded<'f> {
     pub tls: Option<TlsImage<'f>>,
 }
 
-/// Loads a program into a space. All of the file is checked before anything is mapped.
+/// Loads a program into a space. All of the file is checked before anything is mapped. Pages that may
+/// be written and run are refused, unless `writable_code` allows them.
 pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
     file: &'f [u8],
+    writable_code: bool,
 ) -> Result<Loaded<'f>, Error> {
     let (header, segments) = parse(file, Format::of(vmm.allocator().sizes().word_bits))?;
     let tls = check(vmm, file, &header, segments)?;
-    reserve_segments(vmm, space, segments)?;
+    let page = vmm.geometry().page_bytes();
+    let both = Rights::WRITE | Rights::EXECUTE;
+    for_each_run(segments, page, |run| match run.rights.contains(both) && !writable_code {
+        true => Err(ImageError::WritableCode { address: run.start as u64 }.into()),
+        false => Ok(()),
+    })?;
+    for_each_run(segments, page, |run| run.reserve(vmm, space))?;
     for segment in loadable(segments) {
         let bytes = part(file, segment.p_offset, segment.p_filesz)?;
         fill(vmm, space, &segment, bytes)?;
@@ -197,7 +205,6 @@ struct Run {
     start: usize,
     end: usize,
     rights: Rights,
-    executable: bool,
 }
 
 impl Run {
@@ -209,13 +216,17 @@ impl Run {
         Run {
             start: start & !(page - 1),
             end: (start + size).next_multiple_of(page),
-            rights: if writable { Rights::READ_WRITE } else { Rights::READ },
-            executable: segment.p_flags & PF_X != 0,
+            rights: match (writable, segment.p_flags & PF_X != 0) {
+                (false, false) => Rights::READ,
+                (true, false) => Rights::READ_WRITE,
+                (false, true) => Rights::READ_EXECUTE,
+                (true, true) => Rights::READ_WRITE_EXECUTE,
+            },
         }
     }
 
     fn name(&self) -> &'static str {
-        match (self.executable, self.rights.contains(Rights::WRITE)) {
+        match (self.rights.contains(Rights::EXECUTE), self.rights.contains(Rights::WRITE)) {
             (true, _) => "code",
             (false, true) => "data",
             (false, false) => "constants",
@@ -237,37 +248,32 @@ impl Run {
     }
 }
 
-/// Reserves the pages of all segments. A page in which one ends and the next begins has the rights of
-/// both.
-fn reserve_segments<'p, K: Kernel + Memory<'p>>(
-    vmm: &mut Vmm<'p, K>,
-    space: SpaceId,
+/// Makes a run of the pages of all segments for `each`. A page in which one ends and the next begins
+/// has the rights of both.
+fn for_each_run(
     segments: Segments<'_>,
+    page: usize,
+    mut each: impl FnMut(&Run) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let page = vmm.geometry().page_bytes();
-    // What is not reserved yet, as the next segment may begin in its last page.
-    let mut last = Run { start: 0, end: 0, rights: Rights::empty(), executable: false };
+    // What is not passed on yet, as the next segment may begin in its last page.
+    let mut last = Run { start: 0, end: 0, rights: Rights::empty() };
     for segment in loadable(segments) {
         let next = Run::of(&segment, page);
         if next.start >= last.end {
-            last.reserve(vmm, space)?;
+            each(&last)?;
             last = next;
             continue;
         }
-        let shared = Run {
-            start: next.start,
-            end: next.start + page,
-            rights: last.rights | next.rights,
-            executable: last.executable || next.executable,
-        };
-        Run { end: shared.start, ..last }.reserve(vmm, space)?;
+        let rights = last.rights | next.rights;
+        let shared = Run { start: next.start, end: next.start + page, rights };
+        each(&Run { end: shared.start, ..last })?;
         last = shared;
         if next.end > shared.end {
-            shared.reserve(vmm, space)?;
+            each(&shared)?;
             last = Run { start: shared.end, ..next };
         }
     }
-    last.reserve(vmm, space)
+    each(&last)
 }
 
 /// Maps the pages of a segment with its contents, and clear pages behind them. Its first page and

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The decision about a page fault: one pure function, by which all of this room goes.
 
+use page_tables::Geometry;
 use untyped_alloc::Rights;
 
 use crate::types::fault::{Access, FaultClass};
@@ -40,11 +41,11 @@ pub(crate) struct Present {
 }
 
 /// Decides which class a fault at `address`, in user space, is. Pure: what it depends on is all in
-/// its arguments.
+/// its arguments; `needed` are the rights that the access needs.
 #[inline(always)]
 pub(crate) fn decide(
     address: usize,
-    access: Access,
+    (access, needed): (Access, Rights),
     region: Option<Covering>,
     page: Option<Present>,
 ) -> FaultClass {
@@ -60,7 +61,6 @@ pub(crate) fn decide(
         Kind::Quarantine => return FaultClass::NoRegion,
         _ => {}
     }
-    let needed = access.needs();
     if let Some(page) = page {
         return match (page.rights.contains(needed), access) {
             (false, _) => FaultClass::BeyondRights,
@@ -86,18 +86,19 @@ pub(crate) fn decide(
 /// Decides which class a fault at `address` (bytes) is, by what the manager's queries say. Pure.
 ///
 /// `region` covers the address, `page` is mapped there; both as far as the manager knows.
-/// `page_bytes` is the smallest page's size; `in_user` says whether the address lies in user space.
+/// `in_user` says whether the address lies in user space.
 pub fn classify(
     address: usize,
     access: Access,
     region: Option<&RegionInfo>,
     page: Option<&Mapping>,
-    page_bytes: usize,
+    geometry: &Geometry,
     in_user: bool,
 ) -> FaultClass {
     if !in_user {
         return FaultClass::OutsideUserSpace;
     }
+    let page_bytes = geometry.page_bytes();
     let region = region.map(|region| Covering {
         kind: region.kind,
         backing: region.backing,
@@ -106,5 +107,5 @@ pub fn classify(
         high: region.range.end() - region.guard_above * page_bytes,
     });
     let page = page.map(|page| Present { rights: page.rights, cow: page.copy_on_write });
-    decide(address, access, region, page)
+    decide(address, (access, access.needs(geometry)), region, page)
 }

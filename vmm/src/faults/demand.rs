@@ -30,7 +30,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let cursor = self.append_cursor.as_ref()?;
         // The cursor's pages lie between the guards, and nothing is mapped at them.
         let covering = Covering::of(&cursor.region.spec(), page, cursor.end);
-        let class = decide(fault.address, fault.access, Some(covering), None);
+        let access = (fault.access, fault.access.needs(&self.geometry));
+        let class = decide(fault.address, access, Some(covering), None);
         match class {
             FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 } => {
                 matches!(self.append(), Some(Ok(()))).then_some(class)

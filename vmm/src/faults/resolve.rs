@@ -72,7 +72,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let extent = space.extents().first_in(self.geometry.page_of(address));
         let extent = extent.filter(|extent| extent.maps(address));
         let page = extent.map(|extent| Present { rights: extent.rights, cow: extent.cow });
-        (decide(address.bits(), fault.access, covering, page), region)
+        let access = (fault.access, fault.access.needs(&self.geometry));
+        (decide(address.bits(), access, covering, page), region)
     }
 
     /// Resolves a fault in a space if that can be done: after [`Resolution::Resolved`] the thread

@@ -65,10 +65,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mapped = self.mapped_in(space, info.range);
         write!(
             out,
-            "  {:#010x}  {}{} {:4} pages, {mapped} mapped",
+            "  {:#010x}  {}{}{} {:4} pages, {mapped} mapped",
             info.range.start().bits(),
             right(Rights::READ, 'r'),
             right(Rights::WRITE, 'w'),
+            right(Rights::EXECUTE, 'x'),
             info.range.pages(),
         )?;
         if info.guard_below + info.guard_above != 0 {

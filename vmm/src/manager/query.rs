@@ -9,6 +9,7 @@ use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
+use crate::types::fault::Access;
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Mapping;
 use crate::types::region::{Backing, RegionInfo, RegionSpec};
@@ -108,6 +109,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 size_bits: extent.frames.size_bits,
                 frame: extent.frame(index),
                 rights: extent.rights,
+                executable: extent.rights.contains(Access::Execute.needs(&self.geometry)),
                 copy_on_write: extent.cow,
                 cache: extent.cache,
                 source: extent.source,

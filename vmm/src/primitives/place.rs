@@ -34,7 +34,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
     ) -> Result<(Place<'p>, usize, Rights)> {
         let (reservation, limit) = self.reservation(space, options)?;
-        let ceiling = options.ceiling.unwrap_or(limit);
+        let ceiling = options.ceiling.unwrap_or(match options.reservation {
+            Some(_) => limit,
+            // What is not to be run now is not to be run later, unless that was said.
+            None => Rights::READ_WRITE | options.rights & Rights::EXECUTE,
+        });
         for (asked, ceiling) in [(ceiling, limit), (options.rights, ceiling)] {
             if !ceiling.contains(asked) {
                 return Err(Error::RightsExceedCeiling { asked, ceiling });
@@ -70,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
     ) -> Result<(StartKey, Rights)> {
         let Some(id) = options.reservation else {
-            return Ok((0, Rights::READ_WRITE));
+            return Ok((0, Rights::READ_WRITE_EXECUTE));
         };
         let (around, node) = self.region(id)?;
         if around.id != space.id || !node.is_edge() {

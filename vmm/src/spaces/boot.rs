@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use page_tables::PageRange;
-use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, Numbers, UntypedInfo};
+use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, Numbers, Rights, UntypedInfo};
 
 use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
@@ -151,7 +151,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Ok(());
         };
         let first = range.start().bits() + usize::from(guard) * self.geometry.page_bytes();
+        // The kernel maps all of it with all rights.
         let options = RegionOptions::new(usable).named(name).at(first).kind(Kind::Boot);
+        let options = options.rights(Rights::READ_WRITE_EXECUTE);
         let options = options.guarded(guard, 0);
         self.place_region(&mut Reserve::as_it_is(), self.own, &options).map(|_| ())
     }

@@ -23,7 +23,7 @@ pub(crate) struct ExtentNode<'p> {
     /// The capability mapped at `start`; the others follow.
     first: Cell<CPtr>,
     count: Cell<u16>,
-    /// Logarithm of a frame's bytes, and [`ABANDONED`].
+    /// Logarithm of a frame's bytes, and the marks [`ABANDONED`] and [`EXECUTABLE`].
     size_bits: Cell<u8>,
     attributes: Cell<Attributes>,
 }
@@ -31,10 +31,13 @@ pub(crate) struct ExtentNode<'p> {
 /// Set beside the size of an extent's frames: it is abandoned.
 const ABANDONED: u8 = 1 << 7;
 
+/// Set there, too: its pages may be run.
+const EXECUTABLE: u8 = 1 << 6;
+
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28);
 
-/// Rights (two bits: frames know no grant), copy-on-write, cache policy, source and whether its
+/// Rights (two bits: frames know no grant, and running is marked elsewhere), copy-on-write, cache policy, source and whether its
 /// pages lie apart, in one byte.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Attributes(u8);
@@ -77,8 +80,10 @@ impl Attributes {
     }
 }
 
-fn size_and_mark(extent: &Extent) -> u8 {
-    extent.frames.size_bits | if extent.abandoned { ABANDONED } else { 0 }
+fn size_and_marks(extent: &Extent) -> u8 {
+    let abandoned = if extent.abandoned { ABANDONED } else { 0 };
+    let executable = if extent.rights.contains(Rights::EXECUTE) { EXECUTABLE } else { 0 };
+    extent.frames.size_bits | abandoned | executable
 }
 
 impl ExtentNode<'_> {
@@ -102,7 +107,7 @@ impl ExtentNode<'_> {
     }
 
     fn bits(&self) -> u8 {
-        self.size_bits.get() & !ABANDONED
+        self.size_bits.get() & !(ABANDONED | EXECUTABLE)
     }
 
     fn step_bits(&self) -> u8 {
@@ -129,8 +134,8 @@ impl ExtentNode<'_> {
     ) -> Option<usize> {
         let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
         let like = Extent { strided, ..Extent::fresh(self.start.get(), frames, rights, cache) };
-        let alike =
-            self.size_bits.get() == size_bits && self.attributes.get() == Attributes::new(&like);
+        let alike = self.size_bits.get() == size_and_marks(&like)
+            && self.attributes.get() == Attributes::new(&like);
         alike.then(|| MAX_BATCH - usize::from(self.count.get()))
     }
 
@@ -140,16 +145,18 @@ impl ExtentNode<'_> {
         self.end() == next.start.bits()
             && self.first.get().offset(count) == next.frames.first
             && count + next.frames.count <= MAX_BATCH
-            && self.size_bits.get() == size_and_mark(next)
+            && self.size_bits.get() == size_and_marks(next)
             && self.attributes.get() == Attributes::new(next)
     }
 
     pub fn info(&self) -> Extent {
         let attributes = self.attributes.get();
+        let executable = self.size_bits.get() & EXECUTABLE != 0;
+        let execute = if executable { Rights::EXECUTE } else { Rights::empty() };
         Extent {
             start: self.start.get(),
             frames: self.frames(),
-            rights: attributes.rights(),
+            rights: attributes.rights() | execute,
             cow: attributes.cow(),
             cache: attributes.cache(),
             source: attributes.source(),
@@ -162,7 +169,7 @@ impl ExtentNode<'_> {
         self.start.set(info.start);
         self.first.set(info.frames.first);
         self.count.set(info.frames.count as u16);
-        self.size_bits.set(size_and_mark(&info));
+        self.size_bits.set(size_and_marks(&info));
         self.attributes.set(Attributes::new(&info));
     }
 }

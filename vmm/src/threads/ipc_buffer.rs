@@ -235,7 +235,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(Error::BadIpcBuffer { address });
             }
         }
-        if extent.rights != Rights::READ_WRITE || extent.cache != CachePolicy::WriteBack {
+        if !extent.rights.contains(Rights::READ_WRITE) || extent.cache != CachePolicy::WriteBack {
             return Err(Error::BadIpcBuffer { address });
         }
         let spec = RegionSpec { kind: Kind::IpcBuffer, ..spec };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Page faults as values: what was touched, which class that is, what became of it.
 
+use page_tables::Geometry;
 use untyped_alloc::Rights;
 
 use crate::types::ids::ThreadId;
@@ -56,11 +57,11 @@ pub enum Access {
 impl Access {
     /// The rights a page must have for it.
     #[inline]
-    pub(crate) fn needs(self) -> Rights {
+    pub(crate) fn needs(self, geometry: &Geometry) -> Rights {
         match self {
             // The kernel maps what may be written but not read for nobody.
             Access::Write => Rights::READ_WRITE,
-            // Without a no-execute attribute, what can be read can be run.
+            Access::Execute if geometry.has_no_execute => Rights::READ_EXECUTE,
             Access::Read | Access::Execute => Rights::READ,
         }
     }

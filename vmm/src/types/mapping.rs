@@ -3,11 +3,11 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Rights};
 
-/// The rights that a page has when it is asked for with `asked`: what may be written may be read,
-/// as processors have no pages that can only be written. The kernel would map such for nobody.
+/// The rights that a page has when it is asked for with `asked`: what may be written or run may be
+/// read, as processors have no pages that can only be written. The kernel would map such for nobody.
 #[inline]
 pub(crate) const fn readable(asked: Rights) -> Rights {
-    match asked.contains(Rights::WRITE) {
+    match asked.intersects(Rights::WRITE.union(Rights::EXECUTE)) {
         true => asked.union(Rights::READ),
         false => asked,
     }
@@ -36,8 +36,11 @@ pub struct Mapping {
     pub size_bits: u8,
     /// The capability mapped there.
     pub frame: CPtr,
-    /// Its rights.
+    /// Its rights, as they were asked for.
     pub rights: Rights,
+    /// Whether the processor fetches instructions from it: where the architecture cannot forbid that
+    /// ([`page_tables::Geometry::has_no_execute`]), from all that can be read, whatever the rights say.
+    pub executable: bool,
     /// Whether the first write gets a frame of its own; until then it is mapped read-only.
     pub copy_on_write: bool,
     /// How it is cached.

@@ -71,7 +71,8 @@ pub struct RegionOptions {
 }
 
 impl RegionOptions {
-    /// `pages` pages of the smallest size, anywhere, readable and writable, without guards.
+    /// `pages` pages of the smallest size, anywhere, readable and writable, without guards. Code is not
+    /// to be run from them: that is asked for by [`RegionOptions::rights`].
     pub fn new(pages: usize) -> RegionOptions {
         RegionOptions {
             pages,
@@ -122,14 +123,16 @@ impl RegionOptions {
         RegionOptions { guard_below: below, guard_above: above, ..self }
     }
 
-    /// The rights its pages are mapped with: what may be written may be read too. No rights at all
-    /// is allowed: such pages fault.
+    /// The rights its pages are mapped with: what may be written or run may be read too. No rights at
+    /// all is allowed: such pages fault. Without [`Rights::EXECUTE`] no instruction is fetched from them,
+    /// where the architecture can forbid that: [`crate::Mapping::executable`] says whether it does.
     pub fn rights(self, rights: Rights) -> Self {
         RegionOptions { rights: readable(rights), ..self }
     }
 
     /// The most rights its pages can ever be given: where that is writing, also reading. Without
-    /// it: reading and writing, or what the reservation around it allows.
+    /// it: reading and writing, and executing if its rights have that; or what the reservation around
+    /// it allows.
     pub fn ceiling(self, ceiling: Rights) -> Self {
         RegionOptions { ceiling: Some(readable(ceiling)), ..self }
     }

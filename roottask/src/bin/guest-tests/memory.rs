@@ -27,6 +27,7 @@ crate::table::tests!("memory":
     populating_fills_a_hole,
     decommitted_pages_fault_and_come_back_clear,
     pages_come_with_their_contents,
+    what_is_told_to_be_executable_can_be_run,
     a_region_goes_where_it_is_asked_to,
     a_reservation_keeps_others_out,
     a_large_page_is_mapped_and_given_back,
@@ -293,6 +294,25 @@ fn pages_come_with_their_contents(context: &mut Context) -> Outcome {
     context.vmm.read(other, region.start().bits() + 4089, &mut there)?;
     check!(&there == b"\0over the line\0");
     Ok(context.vmm.destroy_space(other)?)
+}
+
+/// A107: here it cannot be forbidden, and that is what is told.
+fn what_is_told_to_be_executable_can_be_run(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    for rights in [Rights::READ_WRITE, Rights::READ_WRITE_EXECUTE] {
+        let region = vmm.map(space, &RegionOptions::new(1).rights(rights))?;
+        let start = region.start().bits();
+        let mapping = vmm.mapping_at(space, start)?;
+        check!(mapping.is_some_and(|page| page.executable && page.rights == rights));
+        // SAFETY: the page was just mapped, and holds a function that does nothing but return: the
+        // byte is that of `ret` on IA32 and on x86_64.
+        unsafe {
+            (start as *mut u8).write_volatile(0xc3);
+            core::mem::transmute::<usize, extern "C" fn()>(start)();
+        }
+        vmm.release(region)?;
+    }
+    Ok(())
 }
 
 fn a_region_goes_where_it_is_asked_to(context: &mut Context) -> Outcome {

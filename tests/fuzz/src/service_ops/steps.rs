@@ -64,7 +64,7 @@ impl World<'_> {
             return;
         }
         let (file, stack_pages) = (decode::program(bytes), 1 + bytes.below(2));
-        let program = Program { file, stack_pages };
+        let program = Program { file, stack_pages, writable_code: false };
         if self.service.load(&mut self.host.vmm, id, &program).is_err() {
             self.kill(id);
         }

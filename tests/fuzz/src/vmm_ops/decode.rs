@@ -280,6 +280,8 @@ fn rights(bytes: &mut Bytes<'_>) -> Rights {
         Rights::WRITE,
         Rights::all(),
         Rights::READ_WRITE,
+        Rights::EXECUTE,
+        Rights::READ_WRITE_EXECUTE,
     ])
 }
 

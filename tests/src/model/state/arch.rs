@@ -18,6 +18,8 @@ pub struct Arch {
     pub kernel_in_root: bool,
     /// Whether the kernel halts when a capability to a table below the root is copied.
     pub halts_at_copy: bool,
+    /// Whether pages can be mapped so that no instruction is fetched from them.
+    pub has_no_execute: bool,
     /// The first address user space does not have (`PPTR_USER_TOP`).
     pub user_top: usize,
     /// Low bits of an ASID: the logarithm of a pool's entries (`asidLowBits`).
@@ -40,6 +42,7 @@ impl Arch {
         index_bits: [10, 10, 0, 0],
         kernel_in_root: true,
         halts_at_copy: false,
+        has_no_execute: false,
         user_top: 0xe000_0000,
         asid_low_bits: 10,
         asid_high_bits: 2,
@@ -57,6 +60,7 @@ impl Arch {
         index_bits: [9; 4],
         kernel_in_root: true,
         halts_at_copy: true,
+        has_no_execute: false,
         user_top: 0xffff_ff80_0000_0000,
         asid_low_bits: 9,
         asid_high_bits: 3,
@@ -79,6 +83,7 @@ impl Arch {
         index_bits: [10, 9, 9, 0],
         kernel_in_root: false,
         halts_at_copy: false,
+        has_no_execute: true,
         user_top: 1 << 40,
         asid_low_bits: 9,
         asid_high_bits: 7,
@@ -102,6 +107,7 @@ impl Arch {
         index_bits: [9, 9, 9, 0],
         kernel_in_root: true,
         halts_at_copy: false,
+        has_no_execute: true,
         user_top: 0x40_0000_0000,
         asid_low_bits: 9,
         asid_high_bits: 7,

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use untyped_alloc::kernel::{CachePolicy, Rights};
 
 use super::arch::{Arch, mask};
-use super::cap::VmRights;
 
 /// An entry of a paging structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,7 +16,7 @@ pub(in crate::model) enum Entry {
     /// The table below.
     Table(usize),
     /// A frame.
-    Page { paddr: usize, rights: VmRights, cache: CachePolicy },
+    Page { paddr: usize, rights: Rights, cache: CachePolicy },
 }
 
 /// The contents of a paging structure, and which of its entries are not empty: going through these

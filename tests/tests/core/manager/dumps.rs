@@ -66,14 +66,14 @@ fn a_dump_of_a_space_has_a_line_for_each_region_and_each_hole(target: Target) {
     let above = target.user_end() / PAGE - (FREE + 0x20_0000) / PAGE;
     let expected = format!(
         "{space:?}: 3 pages mapped, {tables} page tables\n\
-         \x20 0x00000000  --    1 pages, 0 mapped, guards 1+0  Boot \"null page\"\n\
+         \x20 0x00000000  ---    1 pages, 0 mapped, guards 1+0  Boot \"null page\"\n\
          \x20 0x00001000  … {below} pages free\n\
-         \x20 0x3ffff000  rw    6 pages, 3 mapped, guards 1+2  Memory \"heap\"\n\
-         \x20 0x40005000  r-    2 pages, 0 mapped  Memory \"text\"\n\
+         \x20 0x3ffff000  rw-    6 pages, 3 mapped, guards 1+2  Memory \"heap\"\n\
+         \x20 0x40005000  r--    2 pages, 0 mapped  Memory \"text\"\n\
          \x20 0x40007000  … 249 pages free\n\
          \x20 0x40100000  [   256 pages reserved  \"others\"\n\
          \x20 0x40100000  … 1 pages free\n\
-         \x20 0x40101000  --    1 pages, 0 mapped  Memory \"none\"\n\
+         \x20 0x40101000  ---    1 pages, 0 mapped  Memory \"none\"\n\
          \x20 0x40102000  … 254 pages free\n\
          \x20 0x40200000  ]  end of \"others\"\n\
          \x20 0x40200000  … {above} pages free\n"

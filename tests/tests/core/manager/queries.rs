@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Queries, dump, statistics.
 
-use vmm::{Blueprint, Error, Kind, RegionOptions, Rights, Source};
+use vmm::{
+    Access, Backing, Blueprint, Error, FaultClass, Kind, PageFault, RegionOptions, Rights, Source,
+};
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -11,6 +13,7 @@ on_each!(
     the_pages_of_a_region_are_those_between_its_guards,
     regions_come_in_order,
     a_mapping_is_what_the_hardware_has,
+    what_may_be_run_is_told,
     a_physical_address_is_the_frame_s,
     a_dump_names_what_is_there,
     a_dump_shows_a_reservation_around_what_lies_in_it,
@@ -118,7 +121,7 @@ fn a_dump_shows_a_reservation_around_what_lies_in_it(target: Target) {
         [
             "  0x40000000  [     8 pages reserved  \"others\"",
             "  0x40000000  … 3 pages free",
-            "  0x40003000  rw    2 pages, 2 mapped  Memory \"one\"",
+            "  0x40003000  rw-    2 pages, 2 mapped  Memory \"one\"",
             "  0x40005000  … 3 pages free",
             "  0x40008000  ]  end of \"others\"",
         ]
@@ -201,4 +204,55 @@ fn every_error_can_be_read(target: Target) {
     assert_eq!(error.to_string(), "0x0 belongs to the region at 0x0");
     let error = host.vmm.map(own, &RegionOptions::new(1).at(8)).expect_err("misaligned");
     assert_eq!(error.to_string(), "0x8 is not aligned to 2^12 bytes");
+}
+
+/// A107: the request is accepted everywhere; whether it is enforced is told, and decides what becomes
+/// of a thread that runs what it may not.
+fn what_may_be_run_is_told(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let has_no_execute = target.architecture().geometry.has_no_execute;
+    let vspace = host.vmm.vspace(own).expect("a space");
+    let plain = RegionOptions::new(2);
+    for (index, (options, asked)) in [
+        (plain, false),
+        (plain.rights(Rights::READ), false),
+        (plain.rights(Rights::EXECUTE), true),
+        (plain.rights(Rights::READ_WRITE_EXECUTE), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = FREE + index * 16 * PAGE;
+        let lazy = options.at(at).backed(Backing::OnDemand { around: 1 });
+        host.vmm.reserve(own, &lazy).expect("room");
+        host.vmm.populate(own, at, 1).expect("memory");
+        let mapping = host.vmm.mapping_at(own, at).expect("a space").expect("it is mapped");
+        assert_eq!(mapping.rights.contains(Rights::EXECUTE), asked);
+        assert_eq!(mapping.executable, asked || !has_no_execute, "{mapping:?}");
+        let found = host.kernel().mapping(vspace, at).expect("it is mapped").rights;
+        assert_eq!(found.contains(Rights::EXECUTE), asked && has_no_execute);
+        // The next page is not there yet.
+        let address = at + PAGE + 4;
+        let fault = PageFault { address, access: Access::Execute, present: false, ip: address };
+        let class = host.vmm.classify_fault(own, &fault).expect("a space");
+        let expected = match mapping.executable {
+            true => FaultClass::DemandZero { around: 1 },
+            false => FaultClass::BeyondRights,
+        };
+        assert_eq!(class, expected, "{mapping:?}");
+    }
+    // Protecting takes it away, and copies of the page keep it.
+    let code = FREE + 3 * 16 * PAGE;
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    let rights = |host: &Fixture<'_>, space, at| {
+        host.vmm.mapping_at(space, at).expect("a space").expect("it is mapped").rights
+    };
+    let region = host.vmm.region_at(own, code).expect("a space").expect("a region").id;
+    let clone = host.vmm.clone_region(region, space, &plain.at(FREE)).expect("memory");
+    assert_eq!(rights(&host, space, clone.start().bits()), Rights::READ_WRITE_EXECUTE);
+    host.vmm.protect(own, code, 1, Rights::READ_WRITE).expect("mapped");
+    assert_eq!(rights(&host, own, code), Rights::READ_WRITE);
+    host.check();
 }

@@ -111,9 +111,18 @@ fn rights_beyond_the_ceiling(target: Target) {
     let more = RegionOptions::new(1).ceiling(Rights::READ_WRITE);
     host.refuses(error, |vmm| vmm.share(own, FREE, 1, own, &more));
     host.refuses(error, |vmm| vmm.share(own, FREE, 1, own, &RegionOptions::new(1)));
-    let all = Error::RightsExceedCeiling { asked: Rights::all(), ceiling: Rights::READ_WRITE };
+    let all =
+        Error::RightsExceedCeiling { asked: Rights::all(), ceiling: Rights::READ_WRITE_EXECUTE };
     host.refuses(all, |vmm| vmm.map(own, &RegionOptions::new(1).rights(Rights::all())));
     host.refuses(all, |vmm| vmm.map(own, &RegionOptions::new(1).ceiling(Rights::all())));
+    // A107: what was not to be run cannot be made so, unless that was said.
+    let plain = host.vmm.map(own, &RegionOptions::new(1)).expect("memory").start().bits();
+    let run =
+        Error::RightsExceedCeiling { asked: Rights::READ_EXECUTE, ceiling: Rights::READ_WRITE };
+    host.refuses(run, |vmm| vmm.protect(own, plain, 1, Rights::EXECUTE));
+    let later = RegionOptions::new(1).ceiling(Rights::READ_WRITE_EXECUTE);
+    let later = host.vmm.map(own, &later).expect("memory").start().bits();
+    host.vmm.protect(own, later, 1, Rights::READ_EXECUTE).expect("that was said");
     host.vmm.protect(own, FREE, 1, Rights::empty()).expect("fewer are fine");
 }
 

@@ -30,6 +30,8 @@ fn rights() -> impl Strategy<Value = Rights> {
         6 => Just(Rights::READ_WRITE),
         3 => Just(Rights::READ),
         1 => Just(Rights::WRITE),
+        1 => Just(Rights::EXECUTE),
+        1 => Just(Rights::READ_WRITE_EXECUTE),
         1 => Just(Rights::empty()),
         1 => Just(Rights::all()),
     ]

@@ -108,7 +108,7 @@ impl Storm {
             let Ok((client, parent)) = made else { return };
             self.world.fixture.spaces.push(client.space());
             if self.random.one_in(2) {
-                let program = Program { file: &self.file, stack_pages: 1 };
+                let program = Program { file: &self.file, stack_pages: 1, writable_code: false };
                 let vmm = &mut self.world.fixture.vmm;
                 if self.world.service.load(vmm, client, &program).is_err() {
                     self.world.service.kill(client).unwrap();

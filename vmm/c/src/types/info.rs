@@ -39,8 +39,8 @@ pub struct vmm_region_info_t {
     pub guard_below: size_t,
     /// Guard pages above.
     pub guard_above: size_t,
-    /// What its pages may be used for, unless they were protected since: VMM_READ and VMM_WRITE, or
-    /// VMM_NO_ACCESS.
+    /// What its pages may be used for, unless they were protected since: VMM_READ, VMM_WRITE
+    /// and VMM_EXECUTE, or VMM_NO_ACCESS.
     pub rights: u32,
     /// The most that they may ever be used for.
     pub ceiling: u32,
@@ -62,7 +62,8 @@ pub struct vmm_mapping_t {
     pub page: usize,
     /// The capability of the frame that is mapped there.
     pub frame: vmm_cptr_t,
-    /// What it may be used for: VMM_READ and VMM_WRITE, or VMM_NO_ACCESS.
+    /// What it may be used for, as it was asked for: VMM_READ, VMM_WRITE and VMM_EXECUTE, or
+    /// VMM_NO_ACCESS.
     pub rights: u32,
     /// How it is cached.
     pub cache: vmm_cache_t,

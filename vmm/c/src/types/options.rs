@@ -10,12 +10,15 @@ use vmm::{Backing, PageSize, RegionOptions, StackOptions};
 use super::size_t;
 use crate::types::code::vmm_code_t::{self, *};
 
-/// Pages may be read (and run: x86 as seL4 5.0.0 uses it cannot forbid that).
+/// Pages may be read.
 pub const VMM_READ: u32 = 1;
 /// Pages may be written, and so also read.
 pub const VMM_WRITE: u32 = 2;
 /// Pages may not be touched. Alone, since 0 stands for what is usual.
 pub const VMM_NO_ACCESS: u32 = 4;
+/// Pages may be run, and so also read. Without it no instruction is fetched from them, where the
+/// processor and the kernel can forbid that; x86 as seL4 5.0.0 uses it cannot.
+pub const VMM_EXECUTE: u32 = 8;
 
 /// How pages are cached.
 #[repr(C)]
@@ -60,10 +63,11 @@ pub struct vmm_map_options_t {
     pub address: usize,
     /// A name for people, of which the first 15 bytes count; or NULL.
     pub name: *const c_char,
-    /// What its pages may be used for: VMM_READ and VMM_WRITE, or VMM_NO_ACCESS; 0 for both of
-    /// the former.
+    /// What its pages may be used for: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS; 0 for
+    /// reading and writing.
     pub rights: u32,
-    /// The most that its pages may ever be used for, as `rights`; 0 for reading and writing.
+    /// The most that its pages may ever be used for, as `rights`; 0 for reading and writing, and
+    /// executing if `rights` has that.
     pub ceiling: u32,
     /// How its pages are cached: a vmm_cache_t.
     pub cache: c_int,
@@ -184,16 +188,19 @@ pub fn checked_rights(bits: u32) -> Result<Option<Rights>, vmm_code_t> {
     Ok(Some(match bits {
         0 => return Ok(None),
         VMM_NO_ACCESS => Rights::empty(),
-        VMM_READ => Rights::READ,
-        bits if bits & !(VMM_READ | VMM_WRITE) == 0 => Rights::READ_WRITE,
-        _ => return Err(VMM_BAD_ARGUMENT),
+        bits if bits & !(VMM_READ | VMM_WRITE | VMM_EXECUTE) != 0 => return Err(VMM_BAD_ARGUMENT),
+        bits => {
+            let right = |bit, right| if bits & bit != 0 { right } else { Rights::empty() };
+            Rights::READ | right(VMM_WRITE, Rights::WRITE) | right(VMM_EXECUTE, Rights::EXECUTE)
+        }
     }))
 }
 
 /// Rights as C knows them.
 pub fn rights_bits(rights: Rights) -> u32 {
     let bit = |right, bit| if rights.contains(right) { bit } else { 0 };
-    match bit(Rights::READ, VMM_READ) | bit(Rights::WRITE, VMM_WRITE) {
+    let readable = bit(Rights::READ, VMM_READ) | bit(Rights::WRITE, VMM_WRITE);
+    match readable | bit(Rights::EXECUTE, VMM_EXECUTE) {
         0 => VMM_NO_ACCESS,
         bits => bits,
     }

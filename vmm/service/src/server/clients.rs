@@ -98,7 +98,8 @@ impl Server {
         client: ClientId,
         file: &[u8],
     ) -> Result<(), ServerError> {
-        let program = Program { file, stack_pages: self.options.stack_pages };
+        let stack_pages = self.options.stack_pages;
+        let program = Program { file, stack_pages, writable_code: false };
         let loaded = self.service.load(vmm, client, &program);
         let Some(entry) = self.entry(client) else { return Ok(loaded.map(|_| ())?) };
         match loaded {

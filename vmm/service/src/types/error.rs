@@ -105,6 +105,12 @@ pub enum ImageError {
         /// Its address.
         address: u64,
     },
+    /// A page could be written and run, by a segment that may be or by two that meet in it, and the
+    /// program is not to have such.
+    WritableCode {
+        /// Its address.
+        address: u64,
+    },
     /// A segment begins before the one below it ends.
     Overlap {
         /// Its address.
@@ -185,6 +191,11 @@ impl fmt::Display for ImageError {
             ImageError::NoRights { address } => {
                 write!(f, "the segment at {address:#x} may be neither read, written nor run")
             }
+            ImageError::WritableCode { address } => write!(
+                f,
+                "the page at {address:#x} could be written and run: link code and data into pages of \
+                 their own, or allow it (`Program::writable_code`)"
+            ),
             ImageError::Overlap { address } => {
                 write!(f, "the segment at {address:#x} begins before the one below it ends")
             }

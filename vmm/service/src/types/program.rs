@@ -10,6 +10,9 @@ pub struct Program<'a> {
     pub file: &'a [u8],
     /// Pages of its stack.
     pub stack_pages: usize,
+    /// Whether it may have pages that can be written and run. As a rule that is no program's wish, but
+    /// a way in for others: say `false`.
+    pub writable_code: bool,
 }
 
 /// What the registers of a new thread are to be. It does not run before they are written.

@@ -20,7 +20,7 @@ fn history<'p>(nodes: &'p [crate::state::extents::ExtentNode<'p>]) -> History<'p
 fn every_attribute_survives_in_its_node() {
     let nodes = nodes();
     let mut history = history(&nodes);
-    let rights = [Rights::empty(), Rights::READ, Rights::WRITE, Rights::READ_WRITE];
+    let rights = [Rights::empty(), Rights::READ, Rights::READ_EXECUTE, Rights::READ_WRITE];
     let caches = [
         CachePolicy::WriteBack,
         CachePolicy::WriteThrough,

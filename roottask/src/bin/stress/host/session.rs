@@ -66,7 +66,7 @@ impl Session<'_> {
         })?;
         let Some(id) = made else { return Ok(()) };
         let loaded = stress.attempt(Kind::LoadClient, |vmm| {
-            let program = Program { file: BUSY, stack_pages: 2 };
+            let program = Program { file: BUSY, stack_pages: 2, writable_code: false };
             service.load(vmm, id, &program).map_err(beneath)
         })?;
         let Some(start) = loaded else {
