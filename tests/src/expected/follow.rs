@@ -76,7 +76,7 @@ impl Run<'_> {
                 false => Rights::READ_WRITE,
             };
             let cow = if page.cow { Rights::WRITE } else { Rights::empty() };
-            let wanted = page.rights & all - cow;
+            let wanted = page.rights & (all - cow);
             let found = self.host.kernel().mapping(vspace, at);
             let right = |rights: Rights| !wanted.contains(Rights::READ) || rights == wanted;
             let found = found.map(|found| found.rights);

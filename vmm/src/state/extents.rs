@@ -31,8 +31,10 @@ pub(crate) struct ExtentNode<'p> {
 /// Set beside the size of an extent's frames: it is abandoned.
 const ABANDONED: u8 = 1 << 7;
 
-/// Set there, too: its pages may be run.
-const EXECUTABLE: u8 = 1 << 6;
+/// Set there, too: its pages may be run. The right itself, moved.
+const EXECUTABLE: u8 = Rights::EXECUTE.bits() << EXECUTE_SHIFT;
+const EXECUTE_SHIFT: u8 = 3;
+const _: () = assert!(EXECUTABLE == 1 << 6);
 
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28);
@@ -82,8 +84,7 @@ impl Attributes {
 
 fn size_and_marks(extent: &Extent) -> u8 {
     let abandoned = if extent.abandoned { ABANDONED } else { 0 };
-    let executable = if extent.rights.contains(Rights::EXECUTE) { EXECUTABLE } else { 0 };
-    extent.frames.size_bits | abandoned | executable
+    extent.frames.size_bits | abandoned | extent.rights.bits() << EXECUTE_SHIFT & EXECUTABLE
 }
 
 impl ExtentNode<'_> {
@@ -151,12 +152,11 @@ impl ExtentNode<'_> {
 
     pub fn info(&self) -> Extent {
         let attributes = self.attributes.get();
-        let executable = self.size_bits.get() & EXECUTABLE != 0;
-        let execute = if executable { Rights::EXECUTE } else { Rights::empty() };
+        let execute = (self.size_bits.get() & EXECUTABLE) >> EXECUTE_SHIFT;
         Extent {
             start: self.start.get(),
             frames: self.frames(),
-            rights: attributes.rights() | execute,
+            rights: Rights::from_bits_retain(attributes.rights().bits() | execute),
             cow: attributes.cow(),
             cache: attributes.cache(),
             source: attributes.source(),
