@@ -16,7 +16,7 @@ use vmm::{
     Resolution, Resource, ThreadOptions,
 };
 use vmm_tests::model::{Arena, CallKind, ModelKernel};
-use vmm_tests::support::cspace_info;
+use vmm_tests::support::{cspace_info, overlap};
 
 /// An address with nothing near it.
 const FREE: usize = 0x4000_0000;
@@ -172,8 +172,8 @@ fn a_share_that_is_refused_copies_nothing(target: Target) {
     let own = fixture.own();
     let region = fixture.vmm.map(own, &RegionOptions::new(2).at(FREE)).unwrap();
     let anywhere = RegionOptions::new(2);
-    fixture.vmm.clone_region(region, own, &anywhere).unwrap();
-    let taken = Error::Overlap { address: FREE, region_start: FREE };
+    fixture.vmm.clone_region(region, own, anywhere.placement()).unwrap();
+    let taken = overlap(FREE, FREE);
     fixture.refuses(taken, |vmm| vmm.share(own, FREE, 2, own, &anywhere.at(FREE)));
     let used = fixture.vmm.usage(own).unwrap();
     let limit = used.frames + 1;

@@ -3,13 +3,13 @@
 
 use page_tables::AddressError;
 use untyped_alloc::Rights;
-use vmm::{Error, Kind, RegionId, RegionOptions};
+use vmm::{Error, Kind, PageSize, RegionId, RegionOptions};
 
 use super::answer::{Expected, Refusal};
 use super::parts::{Region, Space};
 use super::request::{RegionRequest, Where};
 use super::state::State;
-use crate::support::{PAGE, Target};
+use crate::support::{PAGE, Target, no_room, overlap};
 
 /// No page can be written and not read.
 pub fn and_read(rights: Rights) -> Rights {
@@ -34,7 +34,7 @@ impl RegionRequest {
         options = match self.place {
             Where::Anywhere => options,
             Where::At(address) => options.at(address.bits(target)),
-            Where::Within(from, to) => options.within(from.bits(target), to.bits(target)),
+            Where::Within(from, to) => options.within(from.bits(target)..to.bits(target)),
         };
         options = self.ceiling.map_or(options, |ceiling| options.ceiling(ceiling));
         inside.map_or(options, |id| options.inside(id))
@@ -60,6 +60,8 @@ impl RegionRequest {
             ceiling: Some(region.ceiling),
             cache: region.cache,
             backing: region.backing,
+            // Only a region that is mapped at once says what its pages are.
+            size: PageSize::Small,
             ..*self
         }
     }
@@ -120,6 +122,19 @@ impl State {
         request.ceiling().or(around).unwrap_or(unasked_ceiling(request))
     }
 
+    /// The alignment of what is to go anywhere: large pages imply theirs.
+    fn align_bits(&self, request: &RegionRequest) -> u8 {
+        let asked = request.align_bits.max(12);
+        let geometry = self.target.architecture().geometry;
+        match (request.size, request.place) {
+            (_, Where::At(_)) => asked,
+            (PageSize::Large { bits }, _) if geometry.level_of_frame(bits).is_some() => {
+                asked.max(bits)
+            }
+            _ => asked,
+        }
+    }
+
     /// Where a request may go. `inside` is what its number stands for.
     pub fn place(
         &self,
@@ -146,7 +161,7 @@ impl State {
             });
         }
         let (end, total) = (self.target.user_end(), request.total());
-        let align_bits = request.align_bits.max(12);
+        let align_bits = self.align_bits(request);
         if request.pages == 0 {
             let address = match request.place {
                 Where::Anywhere => 0,
@@ -155,10 +170,9 @@ impl State {
             return Expected::refused(Error::from(AddressError::Empty { address }));
         }
         if total > end / PAGE || request.align_bits >= 31 {
-            let (pages, align_bits) = (request.pages, request.align_bits);
-            return Expected::refused(Error::NoRoom { pages, align_bits });
+            return Expected::refused(no_room(request.pages, request.align_bits));
         }
-        let no_room = Error::NoRoom { pages: total, align_bits };
+        let no_room = no_room(total, align_bits);
         let guard = usize::from(request.below) * PAGE;
         let fit = Fit { inside, align: 1 << align_bits, guard, bytes: total * PAGE };
         match request.place {
@@ -220,7 +234,7 @@ impl State {
             let mut refusals: Vec<Refusal> = Vec::new();
             if let Some(region) = space.region_at(at) {
                 let region_start = region.start;
-                refusals.push(Error::Overlap { address: at, region_start }.into());
+                refusals.push(overlap(at, region_start).into());
             }
             // Where a region lies in somebody else's reservation, either is true.
             if space.reservation_at(at) != inside {
@@ -241,7 +255,7 @@ impl State {
         request: &RegionRequest,
         inside: Option<RegionId>,
     ) -> bool {
-        let bits = request.align_bits.max(12);
+        let bits = self.align_bits(request);
         match request.place {
             Where::At(_) => false,
             Where::Within(..) => request.below != 0 && bits != 12,

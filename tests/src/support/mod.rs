@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   machine.rs   how much memory, how many slots, how much book-keeping to start with
+//!   error.rs     errors as tests expect them, without amounts and names
 //!   boot.rs      what the kernel's boot left, as allocator and manager are told of it
 //!   fixture.rs   a manager on a model kernel
 //!   snapshot.rs  what a request that failed must leave as it was
@@ -11,12 +12,14 @@
 //! ```
 
 mod boot;
+mod error;
 mod fixture;
 mod machine;
 mod refusal;
 mod snapshot;
 
 pub use boot::{BootParts, cspace_info, untyped_info};
+pub use error::{no_room, out_of_memory, overlap, without_amounts};
 pub use fixture::{Fixture, Manager, manager};
 pub use machine::{Machine, PAGE, Target};
 pub use snapshot::{Essence, Settled, Snapshot};

@@ -2,7 +2,7 @@
 //! Every kernel call refused in turn: nothing is lost, contents stay, and once more it works.
 
 use untyped_alloc::{KernelError, Rights};
-use vmm::{Access, Backing, Kind, RegionId, RegionOptions, Result, SpaceId};
+use vmm::{Access, Backing, Kind, Placement, RegionId, RegionOptions, Result, SpaceId};
 
 use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
 use crate::world::touch;
@@ -61,7 +61,7 @@ fn pair(host: &mut Fixture<'static>) -> Pair {
     let original = tagged(host);
     let into = host.vmm.create_space().expect("a space");
     host.spaces.push(into);
-    let clone = host.vmm.clone_region(original.1, into, &RegionOptions::new(1)).expect("a clone");
+    let clone = host.vmm.clone_region(original.1, into, Placement::anywhere()).expect("a clone");
     Pair { original, clone: (into, clone, clone.start().bits() + PAGE) }
 }
 
@@ -129,7 +129,7 @@ fn a_clone_that_is_refused_leaves_nothing(target: Target) {
             (original, into, Snapshot::settled(host))
         },
         |host, (original, into, _)| {
-            host.vmm.clone_region(original.1, *into, &RegionOptions::new(1)).map(|_| ())
+            host.vmm.clone_region(original.1, *into, Placement::anywhere()).map(|_| ())
         },
         |host, (original, into, before), done| {
             if !done {

@@ -19,7 +19,7 @@ impl Scene {
         host.vmm.map(space, &heap).expect("memory");
         let stack = host.vmm.allocate_growing_stack(space, 4, 1, "worker-3").expect("room");
         let options = RegionOptions::new(1).at(0x20000);
-        host.vmm.move_region(stack.region(), &options).expect("nothing is there");
+        host.vmm.move_region(stack.region(), options.placement()).expect("nothing is there");
         Scene { host, space }
     }
 

@@ -2,7 +2,9 @@
 //! What each class of fault does to memory, and what it costs.
 
 use untyped_alloc::{Invocation, Rights};
-use vmm::{Access, Backing, Error, FaultClass, PageFault, Quota, RegionOptions, Resolution};
+use vmm::{
+    Access, Backing, Error, FaultClass, PageFault, Placement, Quota, RegionOptions, Resolution,
+};
 use vmm::{Resource, SpaceId};
 
 use crate::support::{Fixture, PAGE, Target, on_both};
@@ -193,13 +195,13 @@ fn shared_memory_is_not_cloned(target: Target) {
     let at = region.start().bits() + PAGE;
     let view = host.vmm.share(first, at, 1, second, &RegionOptions::new(1)).expect("memory");
     let shared = Error::Shared { address: at };
-    host.refuses(shared, |vmm| vmm.clone_region(region, second, &RegionOptions::new(1)));
+    host.refuses(shared, |vmm| vmm.clone_region(region, second, Placement::anywhere()));
     let address = view.start().bits();
     host.refuses(Error::Shared { address }, |vmm| {
-        vmm.clone_region(view, first, &RegionOptions::new(1))
+        vmm.clone_region(view, first, Placement::anywhere())
     });
     host.vmm.release(view).expect("it is there");
-    host.vmm.clone_region(region, second, &RegionOptions::new(1)).expect("nobody else has it");
+    host.vmm.clone_region(region, second, Placement::anywhere()).expect("nobody else has it");
     host.check();
 }
 

@@ -93,13 +93,14 @@ fn a_page_keeps_its_number(target: Target) {
     numbers(&mut scene, [0, 1, 2, 3]);
     // A clone and a region like it are of the same pages; so is what is moved.
     let options = RegionOptions::new(1);
-    let clone = scene.host.vmm.clone_region(top, space, &options).expect("nothing is mapped");
-    let like = scene.host.vmm.reserve_like(top, space, &options).expect("room");
+    let clone =
+        scene.host.vmm.clone_region(top, space, options.placement()).expect("nothing is mapped");
+    let like = scene.host.vmm.reserve_like(top, space, options.placement()).expect("room");
     for region in [clone, like] {
         let answer = Ok(Resolution::AskPager { token: 42, page: 3 });
         assert_eq!(asked(&mut scene, region.start().bits()), answer);
     }
-    let moved = scene.host.vmm.move_region(clone, &options).expect("room");
+    let moved = scene.host.vmm.move_region(clone, options.placement()).expect("room");
     let answer = Ok(Resolution::AskPager { token: 42, page: 3 });
     assert_eq!(asked(&mut scene, moved.start().bits()), answer);
     // Merged, each page has the number it had.

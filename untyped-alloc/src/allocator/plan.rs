@@ -33,9 +33,15 @@ impl Allocator<'_> {
         }
         let bits = size_bits + count.next_power_of_two().trailing_zeros() as u8;
         if bits > self.sizes.untyped_max_bits {
-            return Err(Error::OutOfMemory { size_bits: bits });
+            return Err(self.out_of_memory(bits));
         }
         Ok(bits.max(self.sizes.untyped_min_bits))
+    }
+
+    /// The error that says a block of 2^`size_bits` bytes is not to be had, with what is free now.
+    pub fn out_of_memory(&self, size_bits: u8) -> Error {
+        let bytes = 1usize.checked_shl(size_bits.into()).unwrap_or(usize::MAX);
+        Error::OutOfMemory { size_bits, bytes, free_bytes: self.blocks.free_bytes() }
     }
 
     /// How many objects may be made at once although fewer are needed: an eighth of what is free,

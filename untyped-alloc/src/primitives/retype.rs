@@ -85,7 +85,7 @@ impl<'p> Allocator<'p> {
 
     /// A free block of exactly 2^`bits` bytes, split off the best fit.
     fn split_best_fit(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<&'p Block<'p>> {
-        let fit = self.blocks.best_fit(bits).ok_or(Error::OutOfMemory { size_bits: bits })?;
+        let fit = self.blocks.best_fit(bits).ok_or_else(|| self.out_of_memory(bits))?;
         let paddr = fit.paddr();
         self.split_down(kernel, fit, paddr, bits)
     }

@@ -18,9 +18,9 @@ impl<'p> Allocator<'p> {
         loop {
             match make(self, kernel) {
                 // Of another size it is memory for a CNode that is short.
-                Err(Error::OutOfMemory { size_bits }) => {
+                Err(Error::OutOfMemory { size_bits, .. }) => {
                     if !self.reclaim_step(kernel, bits.max(size_bits))? {
-                        return Err(Error::OutOfMemory { size_bits });
+                        return Err(self.out_of_memory(size_bits));
                     }
                 }
                 made => return made,

@@ -73,6 +73,11 @@ pub enum Error {
     OutOfMemory {
         /// Logarithm of the size of the block that was needed.
         size_bits: u8,
+        /// Bytes that the request wanted in all, as far as it came: those of the block at least.
+        bytes: usize,
+        /// Bytes that were free when it was given up, in pieces of any size: of untyped memory, and,
+        /// where a request for pages is told of, also of frames that are ready.
+        free_bytes: usize,
     },
     /// No run of this many consecutive free slots is left, and the CSpace cannot grow.
     OutOfSlots(usize),
@@ -133,9 +138,14 @@ impl fmt::Display for Error {
             }
             Error::NoUntyped => f.write_str("boot information without usable untyped memory"),
             Error::BadUntyped(paddr) => write!(f, "impossible boot untyped at {paddr:#x}"),
-            Error::OutOfMemory { size_bits } => {
-                write!(f, "out of memory: no free block of 2^{size_bits} bytes")
+            Error::OutOfMemory { bytes, free_bytes, .. } if bytes > free_bytes => {
+                write!(f, "out of memory: {bytes} bytes are wanted, and {free_bytes} are free")
             }
+            Error::OutOfMemory { size_bits, free_bytes, .. } => write!(
+                f,
+                "out of memory: no free block of 2^{size_bits} bytes, though {free_bytes} bytes are \
+                 free"
+            ),
             Error::OutOfSlots(count) => {
                 write!(f, "out of capability slots: no {count} consecutive ones")
             }

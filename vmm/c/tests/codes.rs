@@ -2,7 +2,7 @@
 //! Every error of the manager has a code, which says the same of whose fault it is.
 
 use untyped_alloc::{Blueprint, CPtr, Error as AllocError, Invocation, KernelError, Rights};
-use vmm::{AddressError, Error, RegionId, Resource, SpaceId, ThreadId, VirtAddr};
+use vmm::{AddressError, Error, Name, RegionId, Resource, SpaceId, ThreadId, VirtAddr};
 use vmm_c::vmm_code_t::{self, *};
 use vmm_c::{vmm_blame_t, Refusal};
 
@@ -32,7 +32,7 @@ fn errors() -> Vec<Error> {
         AllocError::DeviceMemory(address),
         AllocError::NoUntyped,
         AllocError::BadUntyped(address),
-        AllocError::OutOfMemory { size_bits: bits },
+        AllocError::OutOfMemory { size_bits: bits, bytes: 1, free_bytes: 0 },
         AllocError::OutOfSlots(1),
         AllocError::OutOfNodes(untyped_alloc::NodeKind::Block),
         AllocError::Kernel { invocation, error },
@@ -47,8 +47,8 @@ fn errors() -> Vec<Error> {
         Error::TokenInUse { token: 1 },
         Error::NoSuchPager { token: 1 },
         Error::TooManyPagers { most: 1 },
-        Error::Overlap { address, region_start: address },
-        Error::NoRoom { pages: 1, align_bits: bits },
+        Error::Overlap { address, region_start: address, name: Name::default() },
+        Error::NoRoom { pages: 1, align_bits: bits, largest: 0, name: Name::default() },
         Error::OutsideRegion { address },
         Error::Guard { address },
         Error::AlreadyMapped { address },

@@ -180,7 +180,7 @@ pub(crate) fn clone_region<'p, K: Kernel + Memory<'p>>(
     room_for_region(vmm, client)?;
     let from = clonable(vmm, client, region)?;
     let options = with_placement(RegionOptions::new(1), address);
-    let into = vmm.reserve_like(from, client.space(), &options).map_err(refuse)?;
+    let into = vmm.reserve_like(from, client.space(), options.placement()).map_err(refuse)?;
     match vmm.clone_pages(from, 0, into, MAX_PAGES as usize) {
         Ok(done) => partial_answer(vmm, into, narrow(done)),
         Err(error) => {

@@ -86,8 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Looked up again: refilling may have changed the extents of the own space.
         let extent = space.extents().at(address);
         let extent = extent.ok_or(Error::NotMapped { address: address.bits() })?;
-        let size_bits = self.geometry.page_bits;
-        let out = untyped_alloc::Error::OutOfMemory { size_bits };
+        let out = self.alloc.out_of_memory(self.geometry.page_bits);
         let frames = self.alloc.alloc_refuge().ok_or(out)?;
         let index = extent.index_of(address);
         self.replace_frame(reserve, space, extent, index, frames, extent.cow)?;

@@ -41,7 +41,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut budget = self.compaction.most_pages;
         let bounded = budget != usize::MAX;
         for round in 0.. {
-            let untyped_alloc::Error::OutOfMemory { size_bits } = error else { break };
+            let untyped_alloc::Error::OutOfMemory { size_bits, .. } = error else { break };
             let most = match self.geometry.level_of_frame(size_bits) {
                 _ if bounded => 1,
                 Some(_) if size_bits != self.geometry.page_bits => MOST_ROUNDS_FOR_LARGE,

@@ -40,15 +40,29 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_quota(space, Resource::Frames, range.pages())?;
         self.check_memory(range)?;
         let RegionSpec { rights, cache, .. } = region.spec();
-        self.alloc_extents(space, range, rights, cache, size)?;
+        let allocated = self.alloc_extents(space, range, rights, cache, size);
+        allocated.map_err(|error| self.wanted(range, error))?;
         self.map_extents(space, range)
     }
 
-    /// Refuses more memory than there can be, before anything is done for it. O(1).
+    /// The error of a request for all of `range`, of which one block was missing.
+    #[cold]
+    fn wanted(&self, range: PageRange, error: Error) -> Error {
+        match error {
+            Error::Allocator(untyped_alloc::Error::OutOfMemory { size_bits, .. }) => {
+                let (bytes, free_bytes) = (bytes_of(range), self.alloc.stats().free_bytes());
+                untyped_alloc::Error::OutOfMemory { size_bits, bytes, free_bytes }.into()
+            }
+            other => other,
+        }
+    }
+
+    /// Refuses more memory than there can be, before anything is done for it. O(1) where it does not.
     pub(super) fn check_memory(&self, range: PageRange) -> Result {
         let size_bits = self.geometry.page_bits;
         if range.pages() > self.alloc.most_frame_bytes() >> size_bits {
-            return Err(untyped_alloc::Error::OutOfMemory { size_bits }.into());
+            let (bytes, free_bytes) = (bytes_of(range), self.alloc.stats().free_bytes());
+            return Err(untyped_alloc::Error::OutOfMemory { size_bits, bytes, free_bytes }.into());
         }
         Ok(())
     }
@@ -271,4 +285,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         Ok(())
     }
+}
+
+fn bytes_of(range: PageRange) -> usize {
+    range.end() - range.start().bits()
 }

@@ -10,7 +10,7 @@ use crate::state::region_map::{NoPlace, Place, Shape};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
-use crate::types::options::{Placement, RegionOptions};
+use crate::types::options::{PageSize, Place as Wish, RegionOptions};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Finds a place for a region and enters it. Takes one node.
@@ -34,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
     ) -> Result<(Place<'p>, usize, Rights)> {
         let (reservation, limit) = self.reservation(space, options)?;
-        let ceiling = options.ceiling.unwrap_or(match options.reservation {
+        let ceiling = options.ceiling.unwrap_or(match options.placement.reservation {
             Some(_) => limit,
             // What is not to be run now is not to be run later, unless that was said.
             None => Rights::READ_WRITE | options.rights & Rights::EXECUTE,
@@ -44,24 +44,31 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(Error::RightsExceedCeiling { asked, ceiling });
             }
         }
-        let pages = self.check_pages(options)?;
+        let largest = || space.regions().largest_hole_in(reservation);
+        let pages = self.check_pages(options, largest)?;
         let guard = usize::from(options.guard_below) << self.geometry.page_bits;
-        let align_bits = options.align_bits.max(self.geometry.page_bits);
+        let align_bits = self.align_bits(options);
         let shape = Shape { pages, guard, align_bits, reservation };
         let regions = space.regions();
-        let place = match options.placement {
-            Placement::At(address) => {
+        let place = match options.placement.place {
+            Wish::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits)?;
                 regions.place_at(start, pages, reservation)
             }
-            Placement::Anywhere => regions.place_anywhere(shape).ok_or(NoPlace::NoRoom),
-            Placement::Within { from, to } => {
+            Wish::Anywhere => regions.place_anywhere(shape).ok_or(NoPlace::NoRoom),
+            Wish::Within { from, to } => {
                 regions.place_within(shape, from, to).ok_or(NoPlace::NoRoom)
             }
         };
         let place = place.map_err(|why| match why {
-            NoPlace::NoRoom => Error::NoRoom { pages, align_bits },
-            NoPlace::Taken { address, region_start } => Error::Overlap { address, region_start },
+            NoPlace::NoRoom => {
+                let largest = regions.largest_hole_in(reservation);
+                Error::NoRoom { pages, align_bits, largest, name: options.name }
+            }
+            NoPlace::Taken { address, region_start } => {
+                let name = regions.name_at(region_start);
+                Error::Overlap { address, region_start, name }
+            }
             NoPlace::Outside { address } => Error::OutsideRegion { address },
         })?;
         Ok((place, pages, ceiling))
@@ -73,7 +80,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &Space<'p>,
         options: &RegionOptions,
     ) -> Result<(StartKey, Rights)> {
-        let Some(id) = options.reservation else {
+        let Some(id) = options.placement.reservation else {
             return Ok((0, Rights::READ_WRITE_EXECUTE));
         };
         let (around, node) = self.region(id)?;
@@ -83,20 +90,38 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok((node.key(), node.spec().ceiling))
     }
 
-    /// Pages asked for, with guards.
-    fn check_pages(&self, options: &RegionOptions) -> Result<usize> {
+    /// The alignment of the first page that is not a guard: what was asked for, or what large pages
+    /// want whose place is left to us.
+    fn align_bits(&self, options: &RegionOptions) -> u8 {
+        let asked = options.placement.align_bits.max(self.geometry.page_bits);
+        match (options.page_size, options.placement.place) {
+            (_, Wish::At(_)) => asked,
+            (PageSize::Large { bits }, _) if self.geometry.level_of_frame(bits).is_some() => {
+                asked.max(bits)
+            }
+            _ => asked,
+        }
+    }
+
+    /// Pages asked for, with guards. `largest` says how many the largest hole has.
+    fn check_pages(&self, options: &RegionOptions, largest: impl Fn() -> usize) -> Result<usize> {
         let most = self.geometry.user_end >> self.geometry.page_bits;
         match options.total_pages() {
             _ if options.pages == 0 => {
-                let address = match options.placement {
-                    Placement::At(address) => address,
-                    Placement::Within { from, .. } => from,
-                    Placement::Anywhere => 0,
+                let address = match options.placement.place {
+                    Wish::At(address) => address,
+                    Wish::Within { from, .. } => from,
+                    Wish::Anywhere => 0,
                 };
                 Err(Error::Address(page_tables::AddressError::Empty { address }))
             }
-            Some(pages) if pages <= most && options.align_bits < 31 => Ok(pages),
-            _ => Err(Error::NoRoom { pages: options.pages, align_bits: options.align_bits }),
+            Some(pages) if pages <= most && options.placement.align_bits < 31 => Ok(pages),
+            _ => Err(Error::NoRoom {
+                pages: options.pages,
+                align_bits: options.placement.align_bits,
+                largest: largest(),
+                name: options.name,
+            }),
         }
     }
 

@@ -62,13 +62,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let space = self.space(space)?;
         let options = options.kind(Kind::Reservation);
-        let depth = match options.reservation {
+        let depth = match options.placement.reservation {
             Some(outer) => self.region(outer)?.1.depth() + 1,
             None => 1,
         };
         let (place, pages, ceiling) = self.find_place(space, &options)?;
         if depth > MAX_NESTED {
-            return Err(Error::NoRoom { pages, align_bits: options.align_bits });
+            let (align_bits, name) = (options.placement.align_bits, options.name);
+            return Err(Error::NoRoom { pages, align_bits, largest: 0, name });
         }
         let edges = [self.pools.region(reserve)?, self.pools.region(reserve)?];
         let serial = self.next_serial();

@@ -9,7 +9,7 @@ use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::RegionId;
-use crate::types::options::RegionOptions;
+use crate::types::options::{Placement, RegionOptions};
 use crate::types::region::{Kind, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -102,19 +102,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Moves a region to another place of its space, with all that is mapped in it. Two kernel
-    /// calls a page. Pages, guards, rights, cache policy and name stay; of `options` only the
-    /// placement counts. The old id goes stale.
+    /// calls a page. Pages, guards, rights, cache policy and name stay. The old id goes stale.
     ///
     /// # Errors
     /// Those of [`Vmm::reserve`]; [`Error::LargePage`] when a large page would be misaligned;
     /// [`Error::WrongKind`] for what is not plain memory or a stack. When the kernel refuses a
     /// call, pages that were moved are moved back; where it refuses that too, [`Vmm::trim`] and the
     /// next fault in the space do it, and until then those pages are absent.
-    pub fn move_region(&mut self, region: RegionId, options: &RegionOptions) -> Result<RegionId> {
-        self.under_pressure(|vmm| vmm.try_move_region(region, options))
+    pub fn move_region(&mut self, region: RegionId, placement: Placement) -> Result<RegionId> {
+        self.under_pressure(|vmm| vmm.try_move_region(region, placement))
     }
 
-    fn try_move_region(&mut self, region: RegionId, options: &RegionOptions) -> Result<RegionId> {
+    fn try_move_region(&mut self, region: RegionId, placement: Placement) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let (space, old) = self.region(region)?;
         let spec = old.spec();
@@ -122,21 +121,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::WrongKind(region));
         }
         self.check_unpinned(space, old)?;
-        let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
-        let options = RegionOptions {
-            pages: spec.pages - guards,
-            guard_below: spec.guard_below,
-            guard_above: spec.guard_above,
-            rights: spec.rights,
-            ceiling: Some(spec.ceiling),
-            cache: spec.cache,
-            kind: spec.kind,
-            backing: spec.backing,
-            first_page: spec.first_page,
-            movable: spec.movable,
-            name: spec.name,
-            ..*options
-        };
+        let options = RegionOptions::like(&spec, placement);
         let new = self.place_region(reserve, space, &options)?;
         let (from, to) = (old.start().bits(), new.start().bits());
         match self.move_extents(space, old, from, to) {

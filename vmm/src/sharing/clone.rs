@@ -22,7 +22,7 @@ use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Source;
-use crate::types::options::RegionOptions;
+use crate::types::options::{Placement, RegionOptions};
 use crate::types::quota::Resource;
 use crate::types::region::Kind;
 
@@ -37,11 +37,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// ```
     /// # fn main() -> vmm::Result {
     /// # let vmm = &mut vmm_tests::support::manager();
-    /// use vmm::{Access, PageFault, RegionOptions, Resolution};
+    /// use vmm::{Access, PageFault, Placement, RegionOptions, Resolution};
     ///
     /// let (own, other) = (vmm.own_space(), vmm.create_space()?);
     /// let ledger = vmm.map(own, &RegionOptions::new(4).named("ledger"))?;
-    /// let copy = vmm.clone_region(ledger, other, &RegionOptions::new(4))?;
+    /// let copy = vmm.clone_region(ledger, other, Placement::anywhere())?;
     /// let (mine, theirs) = (ledger.start().bits(), copy.start().bits());
     /// assert_eq!(vmm.physical_address(own, mine)?, vmm.physical_address(other, theirs)?);
     /// // A write faults, and the writer gets a page of its own.
@@ -59,9 +59,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &mut self,
         region: RegionId,
         into: SpaceId,
-        options: &RegionOptions,
+        placement: Placement,
     ) -> Result<RegionId> {
-        let clone = self.reserve_like(region, into, options)?;
+        let clone = self.reserve_like(region, into, placement)?;
         match self.clone_pages(region, 0, clone, usize::MAX) {
             Ok(_) => Ok(clone),
             Err(error) => {
@@ -73,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Reserves a region that is like another but for its place, with nothing mapped: what
-    /// [`Vmm::clone_pages`] clones into. Of `options` only placement and reservation count.
+    /// [`Vmm::clone_pages`] clones into.
     ///
     /// # Errors
     /// [`Error::WrongKind`] for what is not plain memory or a stack; those of [`Vmm::reserve`].
@@ -81,37 +81,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &mut self,
         region: RegionId,
         into: SpaceId,
-        options: &RegionOptions,
+        placement: Placement,
     ) -> Result<RegionId> {
-        self.under_pressure(|vmm| vmm.try_reserve_like(region, into, options))
+        self.under_pressure(|vmm| vmm.try_reserve_like(region, into, placement))
     }
 
     fn try_reserve_like(
         &mut self,
         region: RegionId,
         into: SpaceId,
-        options: &RegionOptions,
+        placement: Placement,
     ) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let (from, source) = self.region(region)?;
         let into = self.space(into)?;
-        let usable = self.clonable(region, source)?;
+        self.clonable(region, source)?;
         self.check_unpinned(from, source)?;
-        let spec = source.spec();
-        let options = RegionOptions {
-            pages: usable.pages(),
-            guard_below: spec.guard_below,
-            guard_above: spec.guard_above,
-            rights: spec.rights,
-            ceiling: Some(spec.ceiling),
-            cache: spec.cache,
-            kind: spec.kind,
-            backing: spec.backing,
-            first_page: spec.first_page,
-            movable: spec.movable,
-            name: spec.name,
-            ..*options
-        };
+        let options = RegionOptions::like(&source.spec(), placement);
         let target = self.place_region(reserve, into, &options)?;
         Ok(self.id_of(into, target))
     }
@@ -244,8 +230,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 continue;
             }
             let first = info.range.start().bits() + (info.guard_below << self.geometry.page_bits);
-            let options = RegionOptions::new(1).at(first);
-            if let Err(error) = self.clone_region(info.id, clone, &options) {
+            if let Err(error) = self.clone_region(info.id, clone, Placement::at(first)) {
                 // What is refused now is done by `trim`.
                 let destroyed = self.destroy_space(clone);
                 self.restore_write_access_below(space, at);

@@ -126,7 +126,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let from = self.geometry.table_base(deepest, address).bits();
             let to = self.geometry.table_end(deepest, address);
             if let Ok(region) =
-                self.place_region(&mut Reserve::as_it_is(), self.own, &options.within(from, to))
+                self.place_region(&mut Reserve::as_it_is(), self.own, &options.within(from..to))
             {
                 return Ok(region);
             }

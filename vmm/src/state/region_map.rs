@@ -10,7 +10,7 @@ use super::extent::offset;
 use super::region::adapters::{ByHole, ByStart};
 use super::region::{hole_key, key_at, last_at, least_hole};
 use super::region::{Region, ReservationEdge, StartKey};
-use crate::types::region::{RegionSpec, MAX_NESTED};
+use crate::types::region::{Name, RegionSpec, MAX_NESTED};
 
 /// A place for a region: behind this node, at this address.
 #[derive(Clone, Copy)]
@@ -161,6 +161,21 @@ impl<'p> Regions<'p> {
             cursor.move_next();
         }
         None
+    }
+
+    /// Pages of the largest hole in a reservation (0 for outside of all). O(log n).
+    pub fn largest_hole_in(&self, reservation: StartKey) -> usize {
+        let beyond = least_hole(reservation, usize::MAX);
+        let hole = self.holes.upper_bound(Bound::Excluded(&beyond)).get();
+        let hole = hole.filter(|hole| hole.reservation.get() == reservation);
+        hole.map_or(0, |hole| hole.hole.get())
+    }
+
+    /// What the region is called that begins at an address, in bytes. O(log n).
+    pub fn name_at(&self, start: usize) -> Name {
+        let start = VirtAddr::default().checked_add(start);
+        let region = start.and_then(|start| self.at(start));
+        region.filter(|region| !region.is_edge()).map_or(Name::default(), |it| it.spec().name)
     }
 
     /// The lowest place between the addresses `from` and `to`. O(log n + regions between them).

@@ -7,7 +7,7 @@ use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
-use crate::types::options::RegionOptions;
+use crate::types::options::{Placement, RegionOptions};
 use crate::types::thread::{StackOptions, ThreadMemory, ThreadOptions, Tls, TlsImage};
 
 /// The parts of a block of thread-local storage, in bytes from the start of its region.
@@ -84,7 +84,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Those of [`Vmm::clone_region`] and [`Vmm::write`]. Nothing is left behind.
     pub fn clone_tls(&mut self, original: Tls) -> Result<Tls> {
         let space = original.region.space();
-        let region = self.clone_region(original.region, space, &RegionOptions::new(1))?;
+        let region = self.clone_region(original.region, space, Placement::anywhere())?;
         let below = original.thread_pointer - original.region.start().bits();
         let thread_pointer = region.start().bits() + below;
         let word = usize::from(self.alloc.sizes().word_bits / 8);

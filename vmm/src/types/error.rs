@@ -8,6 +8,7 @@ use untyped_alloc::{Blame, CPtr, Invocation, KernelError, Refused, Rights};
 
 use crate::types::ids::{RegionId, SpaceId, ThreadId};
 use crate::types::quota::Resource;
+use crate::types::region::{Escaped, Name};
 
 /// Which kind of book-keeping node of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,6 +76,8 @@ pub enum Error {
         address: usize,
         /// Where the region in the way starts.
         region_start: usize,
+        /// What that is called.
+        name: Name,
     },
     /// No hole of the address space is large enough.
     NoRoom {
@@ -82,6 +85,10 @@ pub enum Error {
         pages: usize,
         /// Alignment asked for, in bits.
         align_bits: u8,
+        /// Pages of the largest hole there is, of the space or of the reservation.
+        largest: usize,
+        /// What the region was to be called.
+        name: Name,
     },
     /// The range is not all inside the region (or inside any region).
     OutsideRegion {
@@ -305,6 +312,30 @@ impl From<AddressError> for Error {
     }
 }
 
+/// A name behind what is called so; nothing where there is none.
+struct Named<'a>(&'a Name);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            "" => Ok(()),
+            name => write!(f, " \"{}\"", Escaped(name)),
+        }
+    }
+}
+
+/// The same of what something was wanted for.
+struct For<'a>(&'a Name);
+
+impl fmt::Display for For<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            "" => Ok(()),
+            _ => write!(f, " for{}", Named(self.0)),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -322,12 +353,15 @@ impl fmt::Display for Error {
                 write!(f, "there are {most} pagers, and no more can be")
             }
             Error::NoSuchRegion(region) => write!(f, "no such region: {region:?}"),
-            Error::Overlap { address, region_start } => {
-                write!(f, "{address:#x} belongs to the region at {region_start:#x}")
+            Error::Overlap { address, region_start, name } => {
+                let named = Named(name);
+                write!(f, "{address:#x} belongs to the region{named} at {region_start:#x}")
             }
-            Error::NoRoom { pages, align_bits } => {
-                write!(f, "no hole of {pages} pages aligned to 2^{align_bits} bytes")
-            }
+            Error::NoRoom { pages, align_bits, largest, name } => write!(
+                f,
+                "no hole of {pages} pages aligned to 2^{align_bits} bytes{}: the largest has {largest}",
+                For(name)
+            ),
             Error::OutsideRegion { address } => write!(f, "{address:#x} is outside the region"),
             Error::Guard { address } => write!(f, "{address:#x} is a guard page"),
             Error::AlreadyMapped { address } => write!(f, "{address:#x} is mapped already"),

@@ -1,26 +1,66 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a caller can ask for when it asks for a region.
 
+use core::ops::Range;
+
 use untyped_alloc::{CachePolicy, Rights};
 
 use crate::types::ids::RegionId;
 use crate::types::mapping::readable;
 use crate::types::region::{Backing, Kind, Name, RegionSpec};
 
-/// Where a region is to be.
+/// Where a region is to be. Start with one of the first three, and add to it.
+///
+/// ```
+/// use vmm::Placement;
+/// let low = Placement::within(0x10_0000..0x20_0000).aligned(16);
+/// # let _ = low;
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Placement {
+#[must_use = "each method returns the placement changed"]
+pub struct Placement {
+    pub(crate) place: Place,
+    pub(crate) align_bits: u8,
+    pub(crate) reservation: Option<RegionId>,
+}
+
+impl Placement {
     /// Wherever there is room: the best fit.
+    pub fn anywhere() -> Placement {
+        Placement::default()
+    }
+
+    /// With its first page (after the guard below) at this address, in bytes, page-aligned.
+    pub fn at(address: usize) -> Placement {
+        Placement { place: Place::At(address), ..Placement::default() }
+    }
+
+    /// The lowest place, guards included, between two addresses, in bytes. This is the one placement
+    /// that looks at the regions between them one by one.
+    pub fn within(addresses: Range<usize>) -> Placement {
+        let Range { start: from, end: to } = addresses;
+        Placement { place: Place::Within { from, to }, ..Placement::default() }
+    }
+
+    /// Aligned to 2^`bits` bytes: the first page that is not a guard.
+    pub fn aligned(self, bits: u8) -> Placement {
+        Placement { align_bits: bits, ..self }
+    }
+
+    /// Inside a reservation, under its ceiling.
+    pub fn inside(self, reservation: RegionId) -> Placement {
+        Placement { reservation: Some(reservation), ..self }
+    }
+}
+
+/// Which addresses a region may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Place {
     #[default]
     Anywhere,
-    /// With its first page (after the guard below) at this address, in bytes.
     At(usize),
-    /// The lowest place, guards included, between two addresses. This is the one placement that
-    /// looks at the regions between them one by one.
     Within {
-        /// The lowest address.
         from: usize,
-        /// The address after the last.
         to: usize,
     },
 }
@@ -34,8 +74,9 @@ pub enum PageSize {
     /// Large pages where alignment and length allow and memory of that shape is free without
     /// reclaiming anything; small ones elsewhere.
     Auto,
-    /// Large pages of 2^`bits` bytes and nothing else: refused unless address and length are
-    /// multiples of that.
+    /// Large pages of 2^`bits` bytes and nothing else: refused unless an address that was asked for,
+    /// and the length, are multiples of that. Where the manager chooses the place, it chooses one
+    /// that is.
     Large {
         /// Logarithm of the page size in bytes: 22 on IA32.
         bits: u8,
@@ -55,14 +96,12 @@ pub enum PageSize {
 pub struct RegionOptions {
     pub(crate) pages: usize,
     pub(crate) placement: Placement,
-    pub(crate) align_bits: u8,
     pub(crate) guard_below: u16,
     pub(crate) guard_above: u16,
     pub(crate) rights: Rights,
     pub(crate) ceiling: Option<Rights>,
     pub(crate) cache: CachePolicy,
     pub(crate) page_size: PageSize,
-    pub(crate) reservation: Option<RegionId>,
     pub(crate) kind: Kind,
     pub(crate) backing: Backing,
     pub(crate) first_page: usize,
@@ -76,15 +115,13 @@ impl RegionOptions {
     pub fn new(pages: usize) -> RegionOptions {
         RegionOptions {
             pages,
-            placement: Placement::Anywhere,
-            align_bits: 0,
+            placement: Placement::anywhere(),
             guard_below: 0,
             guard_above: 0,
             rights: Rights::READ_WRITE,
             ceiling: None,
             cache: CachePolicy::WriteBack,
             page_size: PageSize::Small,
-            reservation: None,
             kind: Kind::Memory,
             backing: Backing::Explicit,
             first_page: 0,
@@ -98,24 +135,39 @@ impl RegionOptions {
         RegionOptions { name: Name::new(name), ..self }
     }
 
+    /// Where it is to be, in place of what was said of that before.
+    pub fn placed(self, placement: Placement) -> Self {
+        RegionOptions { placement, ..self }
+    }
+
+    /// Where it is to be.
+    pub fn placement(&self) -> Placement {
+        self.placement
+    }
+
     /// At this address (bytes, page-aligned): of the first page that is not a guard.
     pub fn at(self, address: usize) -> Self {
-        RegionOptions { placement: Placement::At(address), ..self }
+        self.in_place(Place::At(address))
     }
 
     /// Between these addresses (bytes).
-    pub fn within(self, from: usize, to: usize) -> Self {
-        RegionOptions { placement: Placement::Within { from, to }, ..self }
+    pub fn within(self, addresses: Range<usize>) -> Self {
+        let Range { start: from, end: to } = addresses;
+        self.in_place(Place::Within { from, to })
+    }
+
+    fn in_place(self, place: Place) -> Self {
+        self.placed(Placement { place, ..self.placement })
     }
 
     /// Aligned to 2^`bits` bytes: the first page that is not a guard.
     pub fn aligned(self, bits: u8) -> Self {
-        RegionOptions { align_bits: bits, ..self }
+        self.placed(self.placement.aligned(bits))
     }
 
     /// Inside a reservation, under its ceiling.
     pub fn inside(self, reservation: RegionId) -> Self {
-        RegionOptions { reservation: Some(reservation), ..self }
+        self.placed(self.placement.inside(reservation))
     }
 
     /// With pages on either side that are never mapped.
@@ -185,6 +237,26 @@ impl RegionOptions {
 
     pub(crate) fn kind(self, kind: Kind) -> Self {
         RegionOptions { kind, ..self }
+    }
+
+    /// What makes a region that is like one with `spec`, but for where it is.
+    pub(crate) fn like(spec: &RegionSpec, placement: Placement) -> RegionOptions {
+        let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
+        RegionOptions {
+            pages: spec.pages - guards,
+            placement,
+            guard_below: spec.guard_below,
+            guard_above: spec.guard_above,
+            rights: spec.rights,
+            ceiling: Some(spec.ceiling),
+            cache: spec.cache,
+            page_size: PageSize::Small,
+            kind: spec.kind,
+            backing: spec.backing,
+            first_page: spec.first_page,
+            movable: spec.movable,
+            name: spec.name,
+        }
     }
 
     /// Pages with guards; `None` when that is more than can be counted.

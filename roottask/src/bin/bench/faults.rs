@@ -141,7 +141,7 @@ fn demand_zero(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
 fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     let (own, options) = (vmm.own_space(), RegionOptions::new(TIMES));
     let region = vmm.map(own, &options)?;
-    let clone = vmm.clone_region(region, own, &options)?;
+    let clone = vmm.clone_region(region, own, options.placement())?;
     let (mut samples, spent) = toucher.managed(vmm, region.start().bits())?;
 
     let floor = Floor::new(vmm, 4 * TIMES, FrameObjectType::_4k)?;

@@ -322,7 +322,7 @@ fn a_region_goes_where_it_is_asked_to(context: &mut Context) -> Outcome {
     set_word(USER_END - size_of::<Word>(), 1);
     let aligned = vmm.map(space, &RegionOptions::new(1).aligned(20).guarded(1, 0))?;
     check_eq!((aligned.start().bits() + 4096) % (1 << 20), 0);
-    let within = RegionOptions::new(2).within(0x5000_0000, 0x5000_4000).guarded(1, 1);
+    let within = RegionOptions::new(2).within(0x5000_0000..0x5000_4000).guarded(1, 1);
     let within = vmm.map(space, &within)?;
     check_eq!(within.start().bits(), 0x5000_0000);
     for region in [fixed, aligned, within] {

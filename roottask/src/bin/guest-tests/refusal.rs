@@ -3,7 +3,7 @@
 
 use roottask::{check, check_eq, Outcome};
 use vmm::sel4::{start, BootPool};
-use vmm::{AddressError, Blame, Blueprint, Error, RegionOptions, Rights, SpaceId};
+use vmm::{AddressError, Blame, Blueprint, Error, Name, RegionOptions, Rights, SpaceId};
 
 use crate::arch::{LARGE_BITS, USER_END};
 use crate::context::Context;
@@ -71,7 +71,11 @@ fn an_overlap_says_with_what(context: &mut Context) -> Outcome {
         [(0x5000_0000, 0x5000_0000), (0x4fff_e000, 0x4fff_f000), (0x5000_4000, 0x5000_4000)]
     {
         let region_start = 0x4fff_f000;
-        refused(context, at(address), Error::Overlap { address: taken, region_start })?;
+        refused(
+            context,
+            at(address),
+            Error::Overlap { address: taken, region_start, name: Name::default() },
+        )?;
     }
     let beside = context.vmm.map(context.space, &at(0x5000_5000))?;
     context.vmm.release(beside)?;

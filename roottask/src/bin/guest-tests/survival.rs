@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome, Thread, ThreadOptions};
 use sel4::{cap, MessageInfoBuilder, Word};
-use vmm::{Blueprint, PageSize, RegionOptions, Rights, ThreadMemory, TlsImage, Vmm};
+use vmm::{Blueprint, PageSize, Placement, RegionOptions, Rights, ThreadMemory, TlsImage, Vmm};
 
 use crate::arch::LARGE_BITS;
 use crate::context::{cap_of, Context};
@@ -74,7 +74,7 @@ fn contents_survive_splitting_merging_and_moving(context: &mut Context) -> Outco
     vmm.merge_regions(lower, upper)?;
     check!(is_marked(start, 0, 12, 0x5b00));
     let upper = vmm.split_region(lower, 3)?;
-    let moved = vmm.move_region(upper, &RegionOptions::new(1).at(0x5000_0000))?;
+    let moved = vmm.move_region(upper, Placement::at(0x5000_0000))?;
     check!(is_marked(start, 0, 3, 0x5b00) && is_marked(0x5000_0000, 0, 9, 0x5b03));
     check_eq!(vmm.mapping_at(space, start + 3 * PAGE)?, None);
     vmm.release(lower)?;
@@ -135,7 +135,7 @@ fn a_clone_and_its_origin_keep_what_they_had(context: &mut Context) -> Outcome {
     let origin = vmm.map(space, &RegionOptions::new(6))?;
     let start = origin.start().bits();
     mark(start, 6, 0xc0);
-    let clone = vmm.clone_region(origin, other, &RegionOptions::new(1))?;
+    let clone = vmm.clone_region(origin, other, Placement::anywhere())?;
     check!(is_marked(start, 0, 6, 0xc0));
     // To be shared, the clone's pages get frames of their own.
     let view = vmm.share(other, clone.start().bits(), 6, space, &RegionOptions::new(6))?;

@@ -40,7 +40,7 @@ impl Run<'_> {
         let (places, fitting) = (expect(self).places, expect(self).is_success());
         let options = request.options(target, inside);
         let need = Need::pages(0);
-        let answer = self.call(need, expect, |vmm| vmm.clone_region(id, into, &options));
+        let answer = self.call(need, expect, |vmm| vmm.clone_region(id, into, options.placement()));
         if let (Err(_), true, false, Some(region)) = (&answer, fitting, self.rules.lenient, region)
         {
             self.state.restore_write_access(id.space(), region.usable());

@@ -70,9 +70,8 @@ impl Run<'_> {
         };
         match uneven || misplaced {
             true => expected.or([Refusal::Named("Address")]),
-            // Where the manager chooses, it may choose a place that does not do.
-            false if matches!(request.place, Where::At(_)) => expected,
-            false => expected.perhaps(Some("Address")),
+            // Where the manager chooses, it chooses a place that does.
+            false => expected,
         }
     }
 

@@ -130,7 +130,8 @@ impl Run<'_> {
         let places = expect(self).places;
         let options = request.options(target, inside);
         debug_assert!(which >= STALE || region.is_some());
-        let made = self.call(Need::pages(0), expect, |vmm| vmm.move_region(id, &options))?;
+        let made =
+            self.call(Need::pages(0), expect, |vmm| vmm.move_region(id, options.placement()))?;
         let region = region.expect("it was moved");
         // It may go where it lies itself in part: that is looked at while it is still there.
         let moved = self.record(made, &request, inside, region.kind, &places);

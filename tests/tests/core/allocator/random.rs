@@ -148,7 +148,7 @@ impl Run<'_> {
                 assert_eq!(error.blame(), Blame::Resource, "{error:?}");
                 // Of another size it is memory for a CNode that is out.
                 let frames = matches!(request, Request::Frames { .. });
-                if frames && error == (Error::OutOfMemory { size_bits: 12 }) {
+                if frames && matches!(error, Error::OutOfMemory { size_bits: 12, .. }) {
                     assert!(free < 1 << 17, "no frame with {free} bytes free");
                 }
             }

@@ -161,7 +161,8 @@ fn device_memory_that_is_not_aligned_is_left_out(target: Target) {
 fn want_of_memory_says_how_much(target: Target) {
     let mut bench = warm(Machine::small(target));
     let big = Blueprint::Untyped { size_bits: 21 };
-    let error = Error::OutOfMemory { size_bits: 21 };
+    let free_bytes = bench.alloc.stats().untyped_bytes;
+    let error = Error::OutOfMemory { size_bits: 21, bytes: 1 << 21, free_bytes };
     refuses(&mut bench, error, Blame::Resource, |b| b.alloc.allocate(&mut b.kernel, big));
     bench.alloc.allocate(&mut bench.kernel, FRAME).expect("everything still works");
 }

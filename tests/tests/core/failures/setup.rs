@@ -2,7 +2,7 @@
 //! What stands before a request: memory, spaces, buffers.
 
 use untyped_alloc::Rights;
-use vmm::{Blueprint, PageSize, RegionOptions, SpaceId};
+use vmm::{Blueprint, PageSize, Placement, RegionOptions, SpaceId};
 
 use super::scenario::Things;
 use crate::support::{Fixture, PAGE, Target};
@@ -91,15 +91,15 @@ pub fn a_buffer_in_use(host: &mut Fixture<'_>) -> Things {
 
 pub fn cow_pair(host: &mut Fixture<'_>) -> Things {
     let things = pages_and_space(host);
-    let options = RegionOptions::new(10).at(0x5000_0000);
-    let other = host.vmm.clone_region(things.region(), things.space(), &options).expect("cloned");
+    let place = Placement::at(0x5000_0000);
+    let other = host.vmm.clone_region(things.region(), things.space(), place).expect("cloned");
     Things { other: Some(other), ..things }
 }
 
 /// Ten pages in our own space, and a region like theirs in another that has nothing mapped.
 pub fn pages_and_place(host: &mut Fixture<'_>) -> Things {
     let things = pages_and_space(host);
-    let options = RegionOptions::new(10).at(0x5000_0000);
-    let other = host.vmm.reserve_like(things.region(), things.space(), &options);
+    let place = Placement::at(0x5000_0000);
+    let other = host.vmm.reserve_like(things.region(), things.space(), place);
     Things { other: Some(other.expect("there is room")), ..things }
 }

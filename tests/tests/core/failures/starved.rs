@@ -66,7 +66,7 @@ impl Ballast {
     /// Takes all memory, and all nodes but `left`.
     fn of_nodes(host: &mut Fixture<'_>, left: usize) -> Ballast {
         let mut ballast = Ballast::of_memory(host, 0);
-        let options = RegionOptions::new(1).within(0x7000_0000, 0x7fff_f000);
+        let options = RegionOptions::new(1).within(0x7000_0000..0x7fff_f000);
         while let Ok(region) = host.vmm.reserve(host.vmm.own_space(), &options) {
             ballast.regions.push(region);
         }

@@ -124,7 +124,7 @@ fn what_comes_between_is_seen(target: Target) {
         ("protect all", |vmm, space, _| vmm.protect(space, FREE, 4, Rights::READ)),
         ("clone", |vmm, space, region| {
             let clone = RegionOptions::new(1).at(FREE + 64 * PAGE);
-            vmm.clone_region(region, space, &clone).map(|_| ())
+            vmm.clone_region(region, space, clone.placement()).map(|_| ())
         }),
         ("share the last", |vmm, space, _| {
             let options = RegionOptions::new(1).at(FREE + 64 * PAGE);

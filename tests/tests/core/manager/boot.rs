@@ -5,6 +5,7 @@ use untyped_alloc::{Blueprint, Error as AllocError, NodeKind as AllocNodeKind, U
 use vmm::{Access, AddressError, Blame, BootInfo, CPtr, Error, FaultClass, PageFault};
 use vmm::{RegionOptions, Result, ThreadCSpace, Vmm};
 use vmm_tests::model::{Arena, ModelKernel, SharedModel};
+use vmm_tests::support::overlap;
 
 use super::FREE;
 use crate::support::{BootParts, Fixture, Machine, PAGE, Target, on_each};
@@ -103,7 +104,7 @@ fn nothing_is_ever_mapped_over_it(target: Target) {
     let own = host.own();
     for (at, region_start) in [(image.start, image.start), (image.end - PAGE, image.start), (0, 0)]
     {
-        let error = Error::Overlap { address: at, region_start };
+        let error = overlap(at, region_start);
         host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).at(at)));
     }
 }

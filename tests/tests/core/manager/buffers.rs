@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! IPC buffers and stacks.
 
-use vmm::{Blueprint, CachePolicy, Error, RegionOptions, Rights, TlsImage};
+use vmm::{Blueprint, CachePolicy, Error, Placement, RegionOptions, Rights, TlsImage};
 use vmm_tests::model::{AccessFault, Cap};
+use vmm_tests::support::{no_room, without_amounts};
 
 use crate::support::{Fixture, PAGE, Snapshot, Target, on_each};
 
@@ -120,7 +121,7 @@ fn a_buffer_is_not_touched_otherwise(target: Target) {
     host.refuses(error, |vmm| vmm.protect(own, at, 1, Rights::READ));
     host.refuses(error, |vmm| vmm.populate(own, at, 1));
     host.refuses(error, |vmm| vmm.split_region(region, 1));
-    host.refuses(error, |vmm| vmm.move_region(region, &RegionOptions::new(1)));
+    host.refuses(error, |vmm| vmm.move_region(region, Placement::anywhere()));
 }
 
 fn packed_buffers_share_a_page_and_no_byte(target: Target) {
@@ -257,7 +258,7 @@ fn where_addresses_are_short_one_buffer_does(target: Target) {
     assert_eq!(buffer.address(), hole.start().bits() + PAGE);
     assert_eq!(host.vmm.region_info(buffer.region()).expect("a region").range.pages(), 3);
     let none = host.vmm.allocate_ipc_buffer(own);
-    assert_eq!(none, Err(Error::NoRoom { pages: 3, align_bits: 12 }));
+    assert_eq!(none.map_err(without_amounts), Err(no_room(3, 12)));
     host.vmm.release_ipc_buffer(buffer).expect("a buffer");
     let again = host.vmm.allocate_ipc_buffer(own).expect("three pages");
     assert_eq!(again.address(), buffer.address());

@@ -2,7 +2,7 @@
 //! A request that can be met is met the first time, whatever was there before and however long it
 //! is.
 
-use vmm::{Blame, Error, RegionOptions};
+use vmm::{Blame, Error, Placement, RegionOptions};
 use vmm_tests::model::Arena;
 
 use super::FREE;
@@ -77,7 +77,7 @@ fn sparse_regions_are_cloned_at_once(target: Target) {
             host.vmm.populate(own, FREE + index * span * PAGE, 1).expect("memory");
         }
         let other = host.vmm.create_space().expect("memory");
-        let cloned = host.vmm.clone_region(region, other, &RegionOptions::new(1).at(FREE));
+        let cloned = host.vmm.clone_region(region, other, Placement::at(FREE));
         assert!(cloned.is_ok(), "{spans} spans: {cloned:?}");
         assert_eq!(host.vmm.space_stats(other).unwrap().mapped_pages, spans);
     }

@@ -72,7 +72,7 @@ fn cloning_stops_after_as_many_pages_as_were_asked_for(target: Target) {
         host.vmm.unmap(own, FREE + page * PAGE, pages).expect("mapped");
     }
     let options = RegionOptions::new(1).at(FREE);
-    let clone = host.vmm.reserve_like(region, space, &options).expect("room");
+    let clone = host.vmm.reserve_like(region, space, options.placement()).expect("room");
     let mut done = 0;
     for (most, until, there) in [
         (0, 3, vec![]),
@@ -109,7 +109,7 @@ fn large_pages_are_cut_to_be_cloned(target: Target) {
         host.write(one, FREE + page * PAGE, page as u64 + 1);
     }
     let options = RegionOptions::new(1).at(FREE);
-    let clone = host.vmm.clone_region(region, other, &options).expect("memory");
+    let clone = host.vmm.clone_region(region, other, options.placement()).expect("memory");
     for (space, region) in [(one, region), (other, clone)] {
         assert_eq!(host.vmm.large_pages_in(region), Ok(0));
         assert_eq!(host.mappings(space).len(), 2 * pages);

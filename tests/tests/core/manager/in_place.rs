@@ -2,7 +2,7 @@
 //! Protecting pages of the manager's own space while they stay where they are (A40).
 
 use untyped_alloc::{Invocation, KernelError};
-use vmm::{Error, RegionOptions, Rights};
+use vmm::{Error, Placement, RegionOptions, Rights};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
@@ -56,7 +56,7 @@ fn so_are_pages_that_are_cloned(target: Target) {
     let own = host.own();
     let region = tagged(&mut host, FREE, 4);
     let calls = host.vmm.kernel_calls();
-    host.vmm.clone_region(region, own, &RegionOptions::new(1)).expect("memory");
+    host.vmm.clone_region(region, own, Placement::anywhere()).expect("memory");
     let calls = host.vmm.kernel_calls().since(&calls);
     assert_eq!(calls.of(Invocation::PageUnmap), 0);
     assert_eq!(calls.of(Invocation::PageRemap), 4);

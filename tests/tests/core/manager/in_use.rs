@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is in use is not given back, and what was given back is not used.
 
-use vmm::{Blame, Blueprint, Error, Objects, RegionOptions, Rights};
+use vmm::{Blame, Blueprint, Error, Objects, Placement, RegionOptions, Rights};
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -50,7 +50,7 @@ fn frames_that_are_mapped_are_not_freed(target: Target) {
     host.refuses(Error::InUse { space: own, address: FREE + PAGE }, |vmm| vmm.free_many(here));
     host.vmm.free(here.get(0).expect("three")).expect("it is mapped nowhere");
     // Moved, they are found where they are.
-    let moved = host.vmm.move_region(region, &RegionOptions::new(1).at(FREE + 0x20_0000));
+    let moved = host.vmm.move_region(region, Placement::at(FREE + 0x20_0000));
     let moved = moved.expect("room");
     let used = Error::InUse { space: own, address: FREE + 0x20_0000 + PAGE };
     host.refuses(used, |vmm| vmm.free_many(here));

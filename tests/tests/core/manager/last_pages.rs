@@ -4,7 +4,7 @@
 //! Checks A66, A80 and A81 of `MODEL.md`.
 
 use untyped_alloc::Rights;
-use vmm::{Blueprint, Error, PageSize, RegionOptions, SpaceId};
+use vmm::{Blueprint, Error, PageSize, Placement, RegionOptions, SpaceId};
 
 use super::FREE;
 use crate::support::{Fixture, Machine, PAGE, Target, on_each};
@@ -98,7 +98,7 @@ fn pages_cloned_are_given_back_one_by_one_by_either_side(target: Target) {
     let mut host = machine(target);
     let (own, other) = (host.own(), other_space(&mut host));
     let region = host.vmm.map(own, &RegionOptions::new(256).at(FREE)).expect("memory");
-    host.vmm.clone_region(region, other, &RegionOptions::new(1).at(FREE)).expect("memory");
+    host.vmm.clone_region(region, other, Placement::at(FREE)).expect("memory");
     either_side(&mut host, other);
 }
 
@@ -196,7 +196,8 @@ fn a_clone_without_memory_or_slots_for_it_cuts_no_large_page(target: Target) {
     host.vmm.release(ready).expect("a region");
     host.check();
     let (calls, anywhere) = (host.vmm.kernel_calls(), RegionOptions::new(1));
-    let refused = host.vmm.clone_region(region, own, &anywhere).expect_err("there are no slots");
+    let refused =
+        host.vmm.clone_region(region, own, anywhere.placement()).expect_err("there are no slots");
     let Error::OutOfMemoryToCut { address: FREE, bytes } = refused else { panic!("{refused:?}") };
     assert!(bytes > host.vmm.stats().allocator.free_bytes(), "{bytes} bytes are missing");
     assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0, "before any kernel call");
@@ -205,7 +206,7 @@ fn a_clone_without_memory_or_slots_for_it_cuts_no_large_page(target: Target) {
     // With slots and page tables for it, it is cut and cloned.
     host.vmm.release(some).expect("a region");
     slots.into_iter().for_each(|slot| host.vmm.free_slots(slot, 1).expect("it was taken"));
-    host.vmm.clone_region(region, own, &anywhere).expect("there is memory");
+    host.vmm.clone_region(region, own, anywhere.placement()).expect("there is memory");
     assert_eq!(host.vmm.large_pages_in(region), Ok(0));
     host.check();
 }

@@ -113,7 +113,10 @@ fn a_refused_map_leaves_no_page_table(target: Target) {
         ("committed", Box::new(|host| host.vmm.populate(own, far + span, 1))),
         ("more committed", Box::new(|host| host.vmm.populate(own, far + span - PAGE, 3))),
         ("shared", Box::new(|host| host.vmm.share(from, FREE, 3, space, &place(3)).map(drop))),
-        ("cloned", Box::new(|host| host.vmm.clone_region(region, space, &place(3)).map(drop))),
+        (
+            "cloned",
+            Box::new(|host| host.vmm.clone_region(region, space, place(3).placement()).map(drop)),
+        ),
         (
             "an IPC buffer",
             Box::new(|host| {

@@ -336,8 +336,8 @@ fn users_of_a_frame_are_under_copy_on_write_together(target: Target) {
     let (a, b) = (host.vmm.create_space().unwrap(), host.vmm.create_space().unwrap());
     let origin = tagged(&mut host, FREE, 6);
     let anywhere = RegionOptions::new(1);
-    let clone = host.vmm.clone_region(origin, a, &anywhere).expect("memory");
-    let again = host.vmm.clone_region(clone, b, &anywhere).expect("memory");
+    let clone = host.vmm.clone_region(origin, a, anywhere.placement()).expect("memory");
+    let again = host.vmm.clone_region(clone, b, anywhere.placement()).expect("memory");
     let all = [own, a, b];
     let together = |host: &Fixture<'_>| {
         for (frame, users) in users(host, &all) {
@@ -351,7 +351,7 @@ fn users_of_a_frame_are_under_copy_on_write_together(target: Target) {
     host.vmm.share(a, first, 2, own, &anywhere).expect("memory");
     together(&host);
     assert!(users(&host, &all).values().any(|users| users == &[false; 2]), "shared, both write");
-    let shared = host.vmm.clone_region(clone, b, &anywhere);
+    let shared = host.vmm.clone_region(clone, b, anywhere.placement());
     assert_eq!(shared, Err(Error::Shared { address: first }), "what is shared is not cloned");
     together(&host);
     host.vmm.write(b, again.start().bits(), &[1]).expect("memory");

@@ -29,7 +29,7 @@
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A110, I14 and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A110, A112, A113, I14 and I15.
 
 mod appending;
 mod bookkeeping;

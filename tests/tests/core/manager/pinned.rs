@@ -51,9 +51,9 @@ fn refuses_all(host: &mut Fixture<'_>, region: RegionId, start: usize, pages: us
         host.refuses(pinned, |vmm| vmm.protect(own, start, 1, rights));
     }
     host.refuses(pinned, |vmm| vmm.release(region));
-    host.refuses(pinned, |vmm| vmm.move_region(region, &anywhere));
-    host.refuses(pinned, |vmm| vmm.clone_region(region, own, &anywhere));
-    host.refuses(pinned, |vmm| vmm.reserve_like(region, own, &anywhere));
+    host.refuses(pinned, |vmm| vmm.move_region(region, anywhere.placement()));
+    host.refuses(pinned, |vmm| vmm.clone_region(region, own, anywhere.placement()));
+    host.refuses(pinned, |vmm| vmm.reserve_like(region, own, anywhere.placement()));
     host.refuses(pinned, |vmm| vmm.ipc_buffer_in(region, start));
 }
 
@@ -148,9 +148,9 @@ fn memory_that_is_no_callers_is_refused_by_its_kind(target: Target) {
         host.refuses(error, |vmm| vmm.decommit_some(own, first, 1, 1));
         host.refuses(error, |vmm| vmm.protect(own, first, 1, Rights::empty()));
         host.refuses(error, |vmm| vmm.release(region));
-        host.refuses(error, |vmm| vmm.move_region(region, &anywhere));
+        host.refuses(error, |vmm| vmm.move_region(region, anywhere.placement()));
         host.refuses(error, |vmm| vmm.split_region(region, 1));
-        host.refuses(error, |vmm| vmm.clone_region(region, own, &anywhere));
+        host.refuses(error, |vmm| vmm.clone_region(region, own, anywhere.placement()));
         host.refuses(error, |vmm| vmm.share(own, first, 1, own, &anywhere));
         host.refuses(error, |vmm| vmm.ipc_buffer_in(region, first));
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Where regions go.
 
-use vmm::{Error, Placement, RegionOptions, Rights};
+use vmm::{AddressError, Error, Name, PageSize, Placement, RegionOptions, Rights};
+use vmm_tests::support::{no_room, overlap};
 
 use super::FREE;
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -20,7 +21,62 @@ on_each!(
     a_reservation_goes_when_it_is_empty,
     addresses_given_back_are_used_again,
     a_hole_of_another_reservation_is_not_taken,
+    large_pages_imply_their_alignment,
+    a_refusal_says_what_there_is,
 );
+
+/// A112: wherever the manager chooses the place.
+fn large_pages_imply_their_alignment(target: Target) {
+    let bits = target.large_bits();
+    let pages = 1 << (bits - 12);
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let large = RegionOptions::new(pages).page_size(PageSize::Large { bits });
+    let base = 0x4000_0000;
+    for options in [large, large.within(base + PAGE..base + (4 << bits)), large.guarded(1, 1)] {
+        let region = host.vmm.map(own, &options).expect("memory");
+        let first = host.vmm.pages_of(region).expect("a region").start().bits();
+        assert_eq!(first % (1 << bits), 0, "{first:#x}");
+        let mapping = host.vmm.mapping_at(own, first).expect("an address").expect("it is mapped");
+        assert_eq!(mapping.size_bits, bits);
+    }
+    // An address that was asked for is not moved.
+    let at = base + (8 << bits) + PAGE;
+    let misaligned = Error::Address(AddressError::Misaligned { address: at, bits });
+    assert_eq!(host.vmm.map(own, &large.at(at)), Err(misaligned));
+    host.check();
+}
+
+/// A113.
+fn a_refusal_says_what_there_is(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    host.vmm.reserve(own, &RegionOptions::new(3).at(FREE).named("in the way")).expect("room");
+    let (mut at, mut largest) = (0, 0);
+    while at < target.user_end() {
+        let next = host.vmm.next_region(own, at).expect("a space");
+        let (start, end) = next.map_or((target.user_end(), target.user_end()), |region| {
+            (region.range.start().bits(), region.range.end())
+        });
+        largest = largest.max((start.max(at) - at) / PAGE);
+        at = end;
+    }
+    let most = RegionOptions::new(largest + 1).named("much");
+    let error = host.vmm.reserve(own, &most).expect_err("there is no such hole");
+    let pages = largest + 1;
+    assert_eq!(error, Error::NoRoom { pages, align_bits: 12, largest, name: Name::new("much") });
+    let told = format!(
+        "no hole of {pages} pages aligned to 2^12 bytes for \"much\": the largest has {largest}"
+    );
+    assert_eq!(error.to_string(), told);
+    host.vmm.reserve(own, &RegionOptions::new(largest)).expect("there is");
+
+    let error = host.vmm.reserve(own, &RegionOptions::new(1).at(FREE + PAGE)).expect_err("taken");
+    let (address, name) = (FREE + PAGE, Name::new("in the way"));
+    assert_eq!(error, Error::Overlap { address, region_start: FREE, name });
+    let told = "0x40001000 belongs to the region \"in the way\" at 0x40000000";
+    assert_eq!(error.to_string(), told);
+}
 
 /// A1.
 fn a_region_goes_where_it_is_told(target: Target) {
@@ -54,7 +110,7 @@ fn a_hole_that_fits_is_found_behind_many_that_do_not(target: Target) {
         let two = RegionOptions::new(2).inside(all).aligned(13);
         let found = host.vmm.reserve(own, &two).expect("it fits in the last hole");
         assert_eq!(found.start().bits(), hole + PAGE);
-        let none = Error::NoRoom { pages: 2, align_bits: 13 };
+        let none = no_room(2, 13);
         host.refuses(none, |vmm| vmm.reserve(own, &two));
         host.check();
     }
@@ -80,12 +136,12 @@ fn within_is_the_lowest_place(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     host.vmm.reserve(own, &RegionOptions::new(2).at(FREE)).expect("room");
-    let options = RegionOptions::new(2).within(FREE - PAGE, FREE + 4 * PAGE);
+    let options = RegionOptions::new(2).within(FREE - PAGE..FREE + 4 * PAGE);
     let region = host.vmm.reserve(own, &options).expect("room");
     assert_eq!(region.start().bits(), FREE + 2 * PAGE);
-    let error = Error::NoRoom { pages: 2, align_bits: 12 };
+    let error = no_room(2, 12);
     host.refuses(error, |vmm| vmm.reserve(own, &options));
-    let exact = RegionOptions::new(1).within(FREE - PAGE, FREE);
+    let exact = RegionOptions::new(1).within(FREE - PAGE..FREE);
     let region = host.vmm.reserve(own, &exact).expect("room");
     assert_eq!(region.start().bits(), FREE - PAGE);
 }
@@ -95,7 +151,7 @@ fn what_is_aligned_is_the_first_page_after_the_guard(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let options = RegionOptions::new(2).aligned(16).guarded(1, 1);
-    let tight = options.within(FREE - PAGE, FREE + 3 * PAGE);
+    let tight = options.within(FREE - PAGE..FREE + 3 * PAGE);
     for options in [options, options.at(FREE + 0x10_0000), tight] {
         let region = host.vmm.map(own, &options).expect("room");
         let first = region.start().bits() + PAGE;
@@ -115,7 +171,7 @@ fn guards_belong_to_the_region(target: Target) {
     let mapped: Vec<usize> = host.mappings(own).into_keys().collect();
     assert_eq!(mapped, [FREE, FREE + PAGE], "guards are not mapped");
     for at in [FREE - 2 * PAGE, FREE - PAGE, FREE + 2 * PAGE] {
-        let error = Error::Overlap { address: at, region_start: FREE - 2 * PAGE };
+        let error = overlap(at, FREE - 2 * PAGE);
         host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).at(at)));
     }
 }
@@ -144,7 +200,7 @@ fn a_reservation_keeps_others_out(target: Target) {
     let inside = RegionOptions::new(8).inside(reservation);
     let region = host.vmm.map(own, &inside).expect("room inside");
     assert_eq!(region.start().bits(), FREE);
-    let error = Error::NoRoom { pages: 1, align_bits: 12 };
+    let error = no_room(1, 12);
     host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(reservation)));
     let past = RegionOptions::new(1).at(FREE + 8 * PAGE).inside(reservation);
     let error = Error::OutsideRegion { address: FREE + 8 * PAGE };
@@ -205,7 +261,7 @@ fn a_reservation_goes_when_it_is_empty(target: Target) {
 fn addresses_given_back_are_used_again(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
-    assert_eq!(Placement::default(), Placement::Anywhere);
+    assert_eq!(Placement::default(), Placement::anywhere());
     let first = host.vmm.reserve(own, &RegionOptions::new(4).at(FREE)).expect("room");
     host.vmm.release(first).expect("a region");
     let second = host.vmm.reserve(own, &RegionOptions::new(4).at(FREE)).expect("room");
@@ -236,14 +292,14 @@ fn a_hole_of_another_reservation_is_not_taken(target: Target) {
                 let inside = |pages: usize| RegionOptions::new(pages).inside(reservation);
                 let from = FREE + other * PAGE;
                 // Larger than its own hole, or with an alignment for which that has no room.
-                let none = |pages, align_bits| Error::NoRoom { pages, align_bits };
+                let none = |pages, align_bits| no_room(pages, align_bits);
                 host.refuses(none(3, 12), |vmm| vmm.reserve(own, &inside(3)));
                 host.refuses(none(2, 16), |vmm| {
                     vmm.reserve(own, &inside(1).guarded(1, 0).aligned(16))
                 });
                 // In a place that is the other's.
                 let to = from + theirs * PAGE;
-                host.refuses(none(1, 12), |vmm| vmm.reserve(own, &inside(1).within(from, to)));
+                host.refuses(none(1, 12), |vmm| vmm.reserve(own, &inside(1).within(from..to)));
                 for at in [from, to - PAGE] {
                     let outside = Error::OutsideRegion { address: at };
                     host.refuses(outside, |vmm| vmm.reserve(own, &inside(1).at(at)));
@@ -252,7 +308,7 @@ fn a_hole_of_another_reservation_is_not_taken(target: Target) {
                 let region = host.vmm.reserve(own, &inside(2)).expect("its own hole");
                 assert_eq!(region.start().bits(), FREE + mine * PAGE);
                 let aligned = inside(1).aligned(13);
-                let within = inside(1).within(0, to);
+                let within = inside(1).within(0..to);
                 for (options, align_bits) in [(inside(1), 12), (aligned, 13), (within, 12)] {
                     host.refuses(none(1, align_bits), |vmm| vmm.reserve(own, &options));
                 }

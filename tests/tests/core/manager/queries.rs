@@ -2,7 +2,8 @@
 //! Queries, dump, statistics.
 
 use vmm::{
-    Access, Backing, Blueprint, Error, FaultClass, Kind, PageFault, RegionOptions, Rights, Source,
+    Access, Backing, Blueprint, Error, FaultClass, Kind, PageFault, Placement, RegionOptions,
+    Rights, Source,
 };
 
 use super::{FREE, tagged};
@@ -201,7 +202,7 @@ fn every_error_can_be_read(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     let error = host.vmm.map(own, &RegionOptions::new(1).at(0)).expect_err("the null page");
-    assert_eq!(error.to_string(), "0x0 belongs to the region at 0x0");
+    assert_eq!(error.to_string(), r#"0x0 belongs to the region "null page" at 0x0"#);
     let error = host.vmm.map(own, &RegionOptions::new(1).at(8)).expect_err("misaligned");
     assert_eq!(error.to_string(), "0x8 is not aligned to 2^12 bytes");
 }
@@ -250,7 +251,7 @@ fn what_may_be_run_is_told(target: Target) {
         host.vmm.mapping_at(space, at).expect("a space").expect("it is mapped").rights
     };
     let region = host.vmm.region_at(own, code).expect("a space").expect("a region").id;
-    let clone = host.vmm.clone_region(region, space, &plain.at(FREE)).expect("memory");
+    let clone = host.vmm.clone_region(region, space, Placement::at(FREE)).expect("memory");
     assert_eq!(rights(&host, space, clone.start().bits()), Rights::READ_WRITE_EXECUTE);
     host.vmm.protect(own, code, 1, Rights::READ_WRITE).expect("mapped");
     assert_eq!(rights(&host, own, code), Rights::READ_WRITE);

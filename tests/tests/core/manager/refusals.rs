@@ -3,9 +3,10 @@
 //! kernel call was made, and everything still works.
 
 use vmm::{
-    AddressError, Blueprint, CPtr, Error, PageSize, RegionOptions, Rights, SpaceId, ThreadOptions,
-    TlsImage,
+    AddressError, Blueprint, CPtr, Error, PageSize, Placement, RegionOptions, Rights, SpaceId,
+    ThreadOptions, TlsImage,
 };
+use vmm_tests::support::no_room;
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, Machine, PAGE, Target, on_each};
@@ -18,6 +19,7 @@ on_each!(
     ids_that_are_stale_foreign_or_of_another_kind,
     spaces_that_are_not_there_or_in_use,
     more_memory_than_there_is,
+    more_memory_than_other_objects_leave,
     more_room_than_there_is,
     large_pages_that_cannot_be,
     large_pages_that_are_shared_are_not_cut,
@@ -141,8 +143,8 @@ fn ids_that_are_stale_foreign_or_of_another_kind(target: Target) {
         host.refuses(error, |vmm| vmm.region_info(id));
         host.refuses(error, |vmm| vmm.split_region(id, 1));
         host.refuses(error, |vmm| vmm.merge_regions(id, id));
-        host.refuses(error, |vmm| vmm.move_region(id, &RegionOptions::new(1)));
-        host.refuses(error, |vmm| vmm.clone_region(id, own, &RegionOptions::new(1)));
+        host.refuses(error, |vmm| vmm.move_region(id, Placement::anywhere()));
+        host.refuses(error, |vmm| vmm.clone_region(id, own, Placement::anywhere()));
         host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(id)));
         host.refuses(error, |vmm| vmm.large_pages_in(id));
     }
@@ -195,13 +197,27 @@ fn spaces_that_are_not_there_or_in_use(target: Target) {
     host.refuses(Error::NoSuchSpace(space), |vmm| vmm.destroy_space(space));
 }
 
+/// A113.
 fn more_memory_than_there_is(target: Target) {
     let mut host = Fixture::new(Machine::with_ram(target, vec![(0x100_0000, 16)]));
     let own = host.own();
     let before = host.vmm.stats().free_bytes();
     let options = RegionOptions::new(17).at(FREE);
     let error = host.vmm.map(own, &options).expect_err("there are 16 pages");
-    assert_eq!(error, Error::Allocator(untyped_alloc::Error::OutOfMemory { size_bits: 12 }));
+    let free_bytes = match error {
+        Error::Allocator(untyped_alloc::Error::OutOfMemory {
+            size_bits: 12,
+            bytes,
+            free_bytes,
+        }) => {
+            assert_eq!(bytes, 17 * PAGE, "what was asked for");
+            free_bytes
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!((14 * PAGE..=16 * PAGE).contains(&free_bytes), "{free_bytes}");
+    let told = format!("out of memory: 69632 bytes are wanted, and {free_bytes} are free");
+    assert_eq!(error.to_string(), told);
     host.check();
     assert!(host.mappings(own).is_empty());
     host.vmm.trim().expect("trimming");
@@ -209,17 +225,38 @@ fn more_memory_than_there_is(target: Target) {
     tagged(&mut host, FREE, 8);
 }
 
+/// A113: also where that is found out when some of it was there already.
+fn more_memory_than_other_objects_leave(target: Target) {
+    let mut host = Fixture::new(Machine::with_ram(target, vec![(0x100_0000, 20)]));
+    let own = host.own();
+    let objects: Vec<_> =
+        (0..200).map(|_| host.vmm.allocate(Blueprint::Tcb).expect("memory")).collect();
+    let free = host.vmm.stats().allocator.free_bytes();
+    let error = host.vmm.map(own, &RegionOptions::new(250).at(FREE)).expect_err("too much");
+    let Error::Allocator(untyped_alloc::Error::OutOfMemory { bytes, free_bytes, .. }) = error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(bytes, 250 * PAGE, "what was asked for");
+    // Some pages of it went for page tables and nodes.
+    assert!((free / 2..=free).contains(&free_bytes), "{free_bytes} of {free}");
+    assert!(host.mappings(own).is_empty());
+    objects.into_iter().for_each(|object| host.vmm.free(object).expect("an object"));
+    host.check();
+}
+
 fn more_room_than_there_is(target: Target) {
     let mut host = Fixture::small(target);
     let (own, all) = (host.own(), target.user_end() / PAGE);
     for pages in [all, all + 1, usize::MAX] {
-        let error = Error::NoRoom { pages, align_bits: if pages == all { 12 } else { 0 } };
+        let error = no_room(pages, if pages == all { 12 } else { 0 });
         host.refuses(error, |vmm| vmm.reserve(own, &RegionOptions::new(pages)));
     }
-    let error = Error::NoRoom { pages: 1, align_bits: 60 };
+    let error = no_room(1, 60);
     host.refuses(error, |vmm| vmm.reserve(own, &RegionOptions::new(1).aligned(60)));
-    let error = Error::NoRoom { pages: 2, align_bits: 12 };
-    let backwards = RegionOptions::new(2).within(FREE, FREE - PAGE);
+    let error = no_room(2, 12);
+    let (from, to) = (FREE, FREE - PAGE);
+    let backwards = RegionOptions::new(2).within(from..to);
     host.refuses(error, |vmm| vmm.reserve(own, &backwards));
 }
 

@@ -70,7 +70,7 @@ fn a_clone_that_is_refused_cuts_no_large_page(target: Target) {
     let aligned = RegionOptions::new(pages).aligned(bits);
     let view = host.vmm.share(space, second, pages, host.vmm.own_space(), &aligned).expect("room");
     let shared = Error::Shared { address: second };
-    host.refuses(shared, |vmm| vmm.clone_region(region, space, &anywhere));
+    host.refuses(shared, |vmm| vmm.clone_region(region, space, anywhere.placement()));
     host.refuses(shared, |vmm| vmm.clone_space(space));
     assert_eq!(host.vmm.large_pages_in(region), Ok(2 * pages), "both are large still");
     // The receiver may have no more.
@@ -80,7 +80,8 @@ fn a_clone_that_is_refused_cuts_no_large_page(target: Target) {
     host.vmm
         .set_quota(limited, Quota { frames: 2 * pages - 1, ..Quota::UNLIMITED })
         .expect("alive");
-    let refused = host.vmm.clone_region(region, limited, &anywhere).expect_err("beyond its quota");
+    let refused =
+        host.vmm.clone_region(region, limited, anywhere.placement()).expect_err("beyond its quota");
     assert!(matches!(refused, Error::OutOfQuota { .. }), "{refused:?}");
     assert_eq!(host.vmm.large_pages_in(region), Ok(2 * pages), "both are large still");
     // A region further on is not ours to clone: nothing of those before it is done.
@@ -123,7 +124,7 @@ fn nobody_is_given_more_rights_than_the_source_allows(target: Target) {
     host.refuses(error, |vmm| vmm.clone_pages(more, 0, into, usize::MAX));
     // With as few rights, it works.
     host.vmm.share_into(own, FREE, 2, into, 0).expect("no more rights than the source's");
-    let clone = host.vmm.clone_region(more, space, &two).expect("as the source's");
+    let clone = host.vmm.clone_region(more, space, two.placement()).expect("as the source's");
     assert_eq!(host.vmm.region_info(clone).expect("a region").ceiling, Rights::READ_WRITE);
     host.vmm.release(source).expect("a region");
     host.check();

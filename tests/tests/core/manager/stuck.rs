@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use untyped_alloc::KernelError;
-use vmm::{Blueprint, Error, Object, PageSize, RegionOptions};
+use vmm::{Blueprint, Error, Object, PageSize, Placement, RegionOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
@@ -87,7 +87,7 @@ fn so_is_the_new_frame_of_a_page_under_copy_on_write(target: Target) {
     let before = Snapshot::settled(&mut host);
     let own = host.own();
     let region = tagged(&mut host, FREE, 2);
-    let clone = host.vmm.clone_region(region, own, &RegionOptions::new(2)).expect("memory");
+    let clone = host.vmm.clone_region(region, own, Placement::anywhere()).expect("memory");
     // The page is unmapped where it is; the new frame and the old one stay at the slots.
     refuse_unmapping_after(&host, 1);
     let refused = host.vmm.write(own, FREE, &[7]);

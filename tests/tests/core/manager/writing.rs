@@ -26,8 +26,8 @@ fn what_one_side_of_a_clone_is_written_does_not_show_in_the_other(target: Target
         host.spaces.extend([a, b]);
         let origin = tagged(&mut host, FREE, 3);
         let same_place = RegionOptions::new(3).at(FREE);
-        let clone = host.vmm.clone_region(origin, a, &same_place).expect("memory");
-        host.vmm.clone_region(clone, b, &same_place).expect("memory");
+        let clone = host.vmm.clone_region(origin, a, same_place.placement()).expect("memory");
+        host.vmm.clone_region(clone, b, same_place.placement()).expect("memory");
         let spaces = [own, a, b];
         // The end of one page and the begin of the next.
         host.vmm.write(spaces[writer], FREE + 2 * PAGE - 8, &[0xee; 16]).expect("memory");

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use roottask::arch::LARGE_BITS;
 
 use roottask::Outcome;
-use vmm::{Blueprint, CPtr, RegionId, RegionOptions};
+use vmm::{Blueprint, CPtr, Placement, RegionId, RegionOptions};
 
 use crate::engine::Stress;
 use crate::host::service;
@@ -94,7 +94,7 @@ fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
         let address = region.start().bits() + page * PAGE;
         stress.attempt(Kind::Populate, |vmm| vmm.populate(own, address, 1))?;
     }
-    let clone = |vmm: &mut roottask::Manager| vmm.clone_region(region, own, &RegionOptions::new(1));
+    let clone = |vmm: &mut roottask::Manager| vmm.clone_region(region, own, Placement::anywhere());
     Ok([Some(region), stress.attempt(Kind::CloneRegion, clone)?])
 }
 

@@ -121,7 +121,8 @@ impl Stress {
         let id = area.id;
         let offset = area.first - id.start().bits();
         let options = RegionOptions::new(1);
-        let clone = self.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, &options))?;
+        let clone =
+            self.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, options.placement()))?;
         let Some(clone) = clone else { return Ok(()) };
         let area = &self.expected.areas[index];
         let first = clone.start().bits() + offset;

@@ -55,7 +55,7 @@ impl Stress {
             line = line_after(self, line);
         }
         let before = below + self.random.within(1, pages - 1);
-        options.within(line - before * PAGE, line + (pages - 1 + above) * PAGE)
+        options.within(line - before * PAGE..line + (pages - 1 + above) * PAGE)
     }
 
     /// Makes a hole for so many pages and their two guards across a line, by taking the addresses

@@ -63,13 +63,14 @@ fn clone_region(stress: &mut Stress, area: usize) -> Outcome {
         return stress.refused(
             Kind::CloneRegion,
             |error| matches!(error, Error::Shared { .. }),
-            |vmm| vmm.clone_region(id, into, &options),
+            |vmm| vmm.clone_region(id, into, options.placement()),
         );
     }
     if stress.expected.areas.len() >= MAX_AREAS || !stress.expected.has_room(node.pages.len()) {
         return churn::release(stress);
     }
-    let clone = stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, into, &options))?;
+    let clone =
+        stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, into, options.placement()))?;
     let Some(clone) = clone else { return Ok(()) };
     let node = &stress.expected.areas[area];
     let first = clone.start().bits() + (node.first - id.start().bits());

@@ -91,7 +91,8 @@ impl TouchArea {
     /// Reads all of an area through a clone of it.
     pub fn check_by_clone(&self, stress: &mut Stress) -> Outcome {
         let (id, own, options) = (self.id, stress.expected.own(), RegionOptions::new(1));
-        let clone = stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, &options))?;
+        let clone = stress
+            .attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, own, options.placement()))?;
         let Some(clone) = clone else { return Ok(()) };
         for (page, words) in self.pages.iter().enumerate() {
             let at = clone.start().bits() + (1 + page) * PAGE;

@@ -2,7 +2,7 @@
 //! Regions and pages: mapped, unmapped, protected, split, moved; devices and frames of a caller's.
 
 use untyped_alloc::Rights;
-use vmm::{Blueprint, PageSize, RegionOptions};
+use vmm::{Blueprint, PageSize, Placement, RegionOptions};
 
 use super::super::scenario::{Leaves, Scenario, Things, resume};
 use super::super::setup::{a_space, dirty_frames, edge, large_page, nothing, ten_pages};
@@ -133,8 +133,7 @@ pub const MAPPING: &[Scenario] = &[
         leaves: Leaves::Nothing,
         setup: ten_pages,
         request: |host, things| {
-            let options = RegionOptions::new(10).at(0x5000_0000);
-            host.vmm.move_region(things.region(), &options).map(drop)
+            host.vmm.move_region(things.region(), Placement::at(0x5000_0000)).map(drop)
         },
     },
     Scenario {

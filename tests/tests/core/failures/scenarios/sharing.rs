@@ -2,7 +2,7 @@
 //! Pages that several have: shared and cloned, and given back by either.
 
 use untyped_alloc::Rights;
-use vmm::RegionOptions;
+use vmm::{Placement, RegionOptions};
 
 use super::super::scenario::{Leaves, Scenario};
 use super::super::setup::{a_space, cow_pair, edge, pages_and_place, pages_and_space, shared};
@@ -36,8 +36,8 @@ pub const SHARING: &[Scenario] = &[
         leaves: Leaves::Nothing,
         setup: pages_and_space,
         request: |host, things| {
-            let options = RegionOptions::new(10).at(0x5000_0000);
-            host.vmm.clone_region(things.region(), things.space(), &options).map(drop)
+            let place = Placement::at(0x5000_0000);
+            host.vmm.clone_region(things.region(), things.space(), place).map(drop)
         },
     },
     Scenario {

@@ -39,7 +39,7 @@ pub fn make_area_at(stress: &mut Stress, lies_across: bool) -> Outcome {
         0 => options = options.aligned(stress.random.within(13, 22) as u8),
         1 => {
             let from = (1 + stress.random.below(0x300)) << 20;
-            options = options.within(0x4000_0000 + from, 0xe000_0000);
+            options = options.within(0x4000_0000 + from..0xe000_0000);
         }
         _ => {}
     }

@@ -59,7 +59,7 @@ pub fn move_area(stress: &mut Stress) -> Outcome {
     let node = &stress.expected.areas[area];
     let (id, below) = (node.id, node.first - node.id.start().bits());
     let options = RegionOptions::new(1).aligned(12 + stress.random.below(6) as u8);
-    let moved = stress.attempt(Kind::Move, |vmm| vmm.move_region(id, &options))?;
+    let moved = stress.attempt(Kind::Move, |vmm| vmm.move_region(id, options.placement()))?;
     if let Some(moved) = moved {
         stress.expected.areas[area].id = moved;
         stress.expected.areas[area].first = moved.start().bits() + below;

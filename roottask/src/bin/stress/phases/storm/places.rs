@@ -76,8 +76,9 @@ fn clone_areas(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
     let (space, options) = (place.space, RegionOptions::new(1));
     let mut clone = Place { space, code: place.code, areas: Vec::new() };
     for area in &place.areas {
-        let made =
-            stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(area.id, space, &options))?;
+        let made = stress.attempt(Kind::CloneRegion, |vmm| {
+            vmm.clone_region(area.id, space, options.placement())
+        })?;
         let Some(id) = made else { break };
         let (first, pages) = (id.start().bits() + PAGE, area.pages.clone());
         clone.areas.push(TouchArea { id, first, pages, is_paged: false });

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Errors as tests expect them: what they say besides of how much there was, and of names, is for
+//! people, and is checked where it is the point.
+
+use untyped_alloc::Error as AllocError;
+use vmm::{Error, Name};
+
+/// No hole of so many pages.
+pub fn no_room(pages: usize, align_bits: u8) -> Error {
+    Error::NoRoom { pages, align_bits, largest: 0, name: Name::default() }
+}
+
+/// An address that belongs to the region at another.
+pub fn overlap(address: usize, region_start: usize) -> Error {
+    Error::Overlap { address, region_start, name: Name::default() }
+}
+
+/// No block of this size.
+pub fn out_of_memory(size_bits: u8) -> AllocError {
+    AllocError::OutOfMemory { size_bits, bytes: 0, free_bytes: 0 }
+}
+
+/// The same error without what was there, and without names.
+pub fn without_amounts(error: Error) -> Error {
+    match error {
+        Error::NoRoom { pages, align_bits, .. } => no_room(pages, align_bits),
+        Error::Overlap { address, region_start, .. } => overlap(address, region_start),
+        Error::Allocator(AllocError::OutOfMemory { size_bits, .. }) => {
+            out_of_memory(size_bits).into()
+        }
+        other => other,
+    }
+}
