@@ -8,10 +8,12 @@
 //! - `place.rs`: memory at a physical address.
 //! - `units.rs`: the pieces that memory can come back in, and what can be had.
 //! - `evacuation.rs`: memory comes back because what is allocated in it is moved elsewhere.
+//! - `range.rs`: the same for memory at a physical address.
 
 mod evacuation;
 mod free;
 mod place;
+mod range;
 mod step;
 mod units;
 

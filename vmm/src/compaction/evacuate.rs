@@ -59,7 +59,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Moves every page whose frame is being evacuated, or as many as `budget` says.
-    fn move_out(&mut self, budget: &mut usize) -> Result {
+    pub(super) fn move_out(&mut self, budget: &mut usize) -> Result {
         let mut next = self.spaces.after(0);
         while let Some(space) = next {
             let mut cursor = ExtentCursor::over(self.all_of_user_space());

@@ -12,8 +12,10 @@
 //!
 //! - `survey.rs`: which pages may move.
 //! - `evacuate.rs`: pages are moved until a block is empty.
+//! - `range.rs`: pages are moved out of a range of physical memory.
 //! - `pressure.rs`: what a request does that finds no memory: it compacts, and tries again.
 
 pub(crate) mod evacuate;
 pub(crate) mod pressure;
+pub(crate) mod range;
 pub(crate) mod survey;

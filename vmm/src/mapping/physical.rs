@@ -17,7 +17,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// device registers, which want [`RegionOptions::cached`], or RAM that nothing uses. Releasing
     /// the region gives the whole range back.
     ///
-    /// It is found in O(log untypeds), and taken in as few aligned pieces as there are.
+    /// It is found in O(log untypeds), and taken in as few aligned pieces as there are. Pages that
+    /// lie there and may move ([`RegionOptions::movable`]) are moved elsewhere first, if all that
+    /// is in use there may, and there is memory for them: at most seven kernel calls a page, and
+    /// O(extents of all spaces) besides.
     ///
     /// # Examples
     /// ```
@@ -43,7 +46,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         paddr: usize,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.under_pressure(|vmm| vmm.try_map_physical(space, paddr, options))
+        self.under_pressure(|vmm| match vmm.try_map_physical(space, paddr, options) {
+            Err(error @ Error::Allocator(untyped_alloc::Error::AddressInUse(_))) => {
+                let bytes = options.pages.saturating_mul(vmm.geometry.page_bytes());
+                // What stands in the way of that is not what the caller asked for.
+                match vmm.empty_range(paddr, bytes) {
+                    Ok(true) => vmm.try_map_physical(space, paddr, options),
+                    Ok(false) | Err(_) => Err(error),
+                }
+            }
+            mapped => mapped,
+        })
     }
 
     fn try_map_physical(

@@ -25,7 +25,7 @@ on_both!(
 const MIB: usize = 1 << 20;
 
 /// 56 MiB as a boot leaves them: blocks of 8 to 32 MiB, and little book-keeping.
-fn like_a_boot(target: Target) -> Machine {
+pub(super) fn like_a_boot(target: Target) -> Machine {
     Machine::with_ram(target, (23..=25).map(|bits| (1 << bits, bits)).collect()).pool(16)
 }
 

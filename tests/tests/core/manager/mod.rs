@@ -12,6 +12,7 @@
 //!   appending.rs   pages mapped one behind the other, and what comes in between
 //!   buffers.rs     IPC buffers and stacks
 //!   compaction.rs  free memory that lies scattered can be had, because pages move
+//!   emptied_range.rs  memory is asked for by its address, and pages move out of it
 //!   queries.rs     queries, dump, statistics
 //!   figures.rs     statistics figure by figure
 //!   dumps.rs       a dump of a space and of memory, line by line
@@ -29,7 +30,8 @@
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A110, A112, A113, I14 and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A94, A106, A107, A110, A112, A113, I14
+//! and I15.
 
 mod appending;
 mod bookkeeping;
@@ -37,6 +39,7 @@ mod boot;
 mod buffers;
 mod compaction;
 mod dumps;
+mod emptied_range;
 mod figures;
 mod first_try;
 mod in_parts;
