@@ -66,6 +66,7 @@ pub use types::error::{Error, NodeKind, Result};
 pub use types::fault::{Access, FaultClass, Handled, PageFault, PageRequest, Resolution, Supply};
 pub use types::ids::{RegionId, SpaceId, ThreadId};
 pub use types::mapping::{Mapping, Source};
+pub use types::occupant::Occupant;
 pub use types::options::{PageSize, Placement, RegionOptions};
 pub use types::quota::{Quota, Resource};
 pub use types::region::{Backing, Escaped, Kind, Name, RegionInfo};

@@ -6,9 +6,9 @@ use crate::state::Class;
 use crate::types::{Blueprint, Frames};
 
 impl Allocator<'_> {
-    /// Allocates a frame of the smallest size that is ready in a chunk which is not being emptied; one
-    /// that is in use anyway, if there is one, and a dirty frame, as it is to be overwritten. No
-    /// kernel call.
+    /// Allocates a frame of the smallest size that is ready in a chunk which is not being emptied;
+    /// one that is in use anyway, if there is one, and a dirty frame, as it is to be overwritten.
+    /// No kernel call.
     pub fn alloc_refuge(&mut self) -> Option<Frames> {
         let size_bits = self.sizes.frame_bits[0];
         let blueprint = Blueprint::Frame { size_bits };

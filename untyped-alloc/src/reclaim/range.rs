@@ -7,23 +7,36 @@
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
 use crate::state::{Apart, Block, BlockState, Chunk};
-use crate::types::{Blueprint, Error, Result, MAX_BATCH};
+use crate::types::{Blueprint, CPtr, Error, Result, MAX_BATCH};
 
 impl<'p> Allocator<'p> {
     /// Has the frames that lie in `bytes` of RAM from `paddr` on, and those that came with them,
     /// moved: [`Allocator::is_evacuating`] tells which, and none of them is allocated until
-    /// [`Allocator::end_emptying`]. How many there are, or `None` if by the last survey something
-    /// lies there that cannot be moved. No kernel call; O(untypeds in the range).
-    pub fn begin_emptying(&mut self, paddr: usize, bytes: usize) -> Option<usize> {
+    /// [`Allocator::end_emptying`]. Says how many there are. No kernel call; O(untypeds in the
+    /// range).
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`](crate::Error::AddressInUse) where by the last survey something lies
+    /// that cannot be moved.
+    pub fn begin_emptying(&mut self, paddr: usize, bytes: usize) -> Result<usize> {
         let mut live = 0;
-        for chunk in self.chunks_in(paddr, bytes) {
+        for (at, chunk) in self.chunks_in(paddr, bytes) {
             if chunk.live() != 0 && !(self.is_small(chunk) && chunk.live() == chunk.movable()) {
-                return None;
+                return Err(Error::AddressInUse(at.max(paddr)));
             }
             live += chunk.live();
         }
         self.set_emptying(paddr, bytes);
-        Some(live)
+        Ok(live)
+    }
+
+    /// What the memory at a physical address was made into, if it was: the kind of the objects that
+    /// were made of it together, the first of their slots, and how many those are. O(log untypeds).
+    pub fn made_at(&self, paddr: usize) -> Option<(Blueprint, CPtr, usize)> {
+        match self.blocks.leaf_at(paddr)?.state() {
+            BlockState::Used(chunk) => Some((chunk.blueprint(), chunk.first(), chunk.count())),
+            _ => None,
+        }
     }
 
     /// Sees to it that `count` frames are ready for those that are to be moved, and none of them
@@ -49,7 +62,7 @@ impl<'p> Allocator<'p> {
             let blueprint = Blueprint::Frame { size_bits };
             // Of free untypeds alone: what is reclaimed for it would be ready frames, for ever.
             if self.blocks.best_fit(size_bits).is_none() {
-                return Err(Error::OutOfMemory { size_bits });
+                return Err(self.out_of_memory(size_bits));
             }
             let count = missing.next_power_of_two().min(MAX_BATCH).min(self.sizes.retype_limit);
             self.obtain_largest_chunk(kernel, ChunkPlan { blueprint, count, recycles: true })?;
@@ -82,17 +95,22 @@ impl<'p> Allocator<'p> {
         }
     }
 
-    fn chunks_in(&self, paddr: usize, bytes: usize) -> impl Iterator<Item = &'p Chunk<'p>> + '_ {
+    /// The chunks in the range, each with the physical address of its memory.
+    fn chunks_in(
+        &self,
+        paddr: usize,
+        bytes: usize,
+    ) -> impl Iterator<Item = (usize, &'p Chunk<'p>)> + '_ {
         let mut at = Some(paddr);
         let leaves = core::iter::from_fn(move || self.leaf_in(&mut at, paddr, bytes));
         leaves.filter_map(|leaf| match leaf.state() {
-            BlockState::Used(chunk) => Some(chunk),
+            BlockState::Used(chunk) => Some((leaf.paddr(), chunk)),
             _ => None,
         })
     }
 
-    /// The leaf that covers `at` or comes next, if any of it lies in the range; `at` is where it ends
-    /// then, or `None` where memory ends with the address space.
+    /// The leaf that covers `at` or comes next, if any of it lies in the range; `at` is where it
+    /// ends then, or `None` where memory ends with the address space.
     fn leaf_in(&self, at: &mut Option<usize>, paddr: usize, bytes: usize) -> Option<&'p Block<'p>> {
         let from = (*at)?;
         let leaf = self.blocks.leaf_at(from).or_else(|| self.blocks.leaf_from(from))?;

@@ -2,7 +2,7 @@
 //! Every error of the manager has a code, which says the same of whose fault it is.
 
 use untyped_alloc::{Blueprint, CPtr, Error as AllocError, Invocation, KernelError, Rights};
-use vmm::{AddressError, Error, Name, RegionId, Resource, SpaceId, ThreadId, VirtAddr};
+use vmm::{AddressError, Error, Name, Occupant, RegionId, Resource, SpaceId, ThreadId, VirtAddr};
 use vmm_c::vmm_code_t::{self, *};
 use vmm_c::{vmm_blame_t, Refusal};
 
@@ -60,6 +60,8 @@ fn errors() -> Vec<Error> {
         Error::NotManaged { address },
         Error::Shared { address },
         Error::InUse { space, address },
+        Error::PhysicalInUse { paddr: address, by: Occupant::Region(region) },
+        Error::PhysicalInUse { paddr: address, by: Occupant::Object(Blueprint::Tcb) },
         Error::NoPage(slot),
         Error::BadTls { bytes, align: 3 },
         Error::NoSuchFrameSize { bits },

@@ -4,15 +4,20 @@
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::types::error::Result;
+use crate::types::error::{Error, Result};
+use crate::types::occupant::Occupant;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Moves all pages elsewhere that lie in `bytes` of RAM from `paddr` on; says whether nothing is
-    /// in use there any more. Where something lies there that cannot move, nothing is done. At most
-    /// as many pages move as [`Vmm::limit_compaction`] allows: then the same request goes on.
+    /// Moves all pages elsewhere that lie in `bytes` of RAM from `paddr` on; says whether nothing
+    /// is in use there any more. At most as many pages move as [`Vmm::limit_compaction`] allows:
+    /// then the same request goes on.
+    ///
+    /// # Errors
+    /// [`Error::Allocator`] with `AddressInUse` where something lies there that cannot move:
+    /// nothing is done then. Others when there is not the memory to move it to.
     pub(crate) fn empty_range(&mut self, paddr: usize, bytes: usize) -> Result<bool> {
         self.survey();
-        let Some(live) = self.alloc.begin_emptying(paddr, bytes) else { return Ok(false) };
+        let live = self.alloc.begin_emptying(paddr, bytes)?;
         let moved = self.move_out_of_range(paddr, bytes, live);
         // Whatever came of it, the memory is open for use again.
         self.alloc.end_emptying(paddr, bytes);
@@ -30,5 +35,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.move_out(&mut budget)?;
         Ok(count == live)
+    }
+
+    /// The refusal of memory that is in use at a physical address, which says by what.
+    #[cold]
+    pub(crate) fn in_the_way(&self, paddr: usize) -> Error {
+        match self.occupant(paddr) {
+            Some(by) => Error::PhysicalInUse { paddr, by },
+            None => untyped_alloc::Error::AddressInUse(paddr).into(),
+        }
+    }
+
+    /// What lies at a physical address, or came together with what does. O(extents of all spaces).
+    fn occupant(&self, paddr: usize) -> Option<Occupant> {
+        let (blueprint, first, count) = self.alloc.made_at(paddr)?;
+        let (first, end) = (first.bits(), first.bits() + count);
+        let mut found = None;
+        for space in self.spaces.iter() {
+            for extent in space.extents().iter() {
+                let its = extent.frames.first.bits();
+                if its >= end || first >= its + extent.frames.count {
+                    continue;
+                }
+                let region = space.regions().at(extent.start);
+                let region = region.map(|region| Occupant::Region(self.id_of(space, region)));
+                if !self.may_move(space, &extent) {
+                    return region;
+                }
+                found = found.or(region);
+            }
+        }
+        found.or(Some(Occupant::Object(blueprint)))
     }
 }

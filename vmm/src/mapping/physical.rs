@@ -38,8 +38,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Allocator`] with `Misaligned`, `NoUntypedAt` or `AddressInUse`; those of
-    /// [`Vmm::map`].
+    /// [`Error::Allocator`] with `Misaligned`, or `NoUntypedAt`; [`Error::PhysicalInUse`],
+    /// which says what is in the way; those of [`Vmm::map`].
     pub fn map_physical(
         &mut self,
         space: SpaceId,
@@ -47,12 +47,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         options: &RegionOptions,
     ) -> Result<RegionId> {
         self.under_pressure(|vmm| match vmm.try_map_physical(space, paddr, options) {
-            Err(error @ Error::Allocator(untyped_alloc::Error::AddressInUse(_))) => {
+            Err(Error::Allocator(untyped_alloc::Error::AddressInUse(first))) => {
                 let bytes = options.pages.saturating_mul(vmm.geometry.page_bytes());
-                // What stands in the way of that is not what the caller asked for.
-                match vmm.empty_range(paddr, bytes) {
-                    Ok(true) => vmm.try_map_physical(space, paddr, options),
-                    Ok(false) | Err(_) => Err(error),
+                let emptied = match vmm.empty_range(paddr, bytes) {
+                    Ok(true) => vmm.try_map_physical(space, paddr, options).map(Some),
+                    Ok(false) => Ok(None),
+                    Err(error @ Error::Allocator(untyped_alloc::Error::AddressInUse(_))) => {
+                        Err(error)
+                    }
+                    // What stands in the way of moving is not what the caller asked for.
+                    Err(_) => Ok(None),
+                };
+                match emptied {
+                    Ok(Some(region)) => Ok(region),
+                    Ok(None) => Err(vmm.in_the_way(first)),
+                    Err(Error::Allocator(untyped_alloc::Error::AddressInUse(at))) => {
+                        Err(vmm.in_the_way(at))
+                    }
+                    Err(error) => Err(error),
                 }
             }
             mapped => mapped,

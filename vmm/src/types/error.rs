@@ -7,6 +7,7 @@ use page_tables::AddressError;
 use untyped_alloc::{Blame, CPtr, Invocation, KernelError, Refused, Rights};
 
 use crate::types::ids::{RegionId, SpaceId, ThreadId};
+use crate::types::occupant::Occupant;
 use crate::types::quota::Resource;
 use crate::types::region::{Escaped, Name};
 
@@ -151,6 +152,14 @@ pub enum Error {
         space: SpaceId,
         /// The first address of it there.
         address: usize,
+    },
+    /// The memory at a physical address that was asked for is in use, and what lies there cannot
+    /// move, or there is nowhere to move it to.
+    PhysicalInUse {
+        /// The first physical address of what is in the way that was asked for.
+        paddr: usize,
+        /// What that is.
+        by: Occupant,
     },
     /// The capability in this slot is no frame of the smallest page size.
     NoPage(CPtr),
@@ -383,6 +392,9 @@ impl fmt::Display for Error {
             Error::Shared { address } => write!(f, "the memory at {address:#x} is shared"),
             Error::InUse { space, address } => {
                 write!(f, "it is in use at {address:#x} of {space:?}")
+            }
+            Error::PhysicalInUse { paddr, by } => {
+                write!(f, "physical address {paddr:#x} is in use: {by}")
             }
             Error::NoPage(slot) => write!(f, "{slot:?} holds no frame of the smallest page size"),
             Error::NoSuchFrameSize { bits } => write!(f, "no frames of 2^{bits} bytes here"),

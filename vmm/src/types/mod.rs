@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod ids;
 pub(crate) mod mapping;
+pub(crate) mod occupant;
 pub(crate) mod options;
 pub(crate) mod quota;
 pub(crate) mod region;

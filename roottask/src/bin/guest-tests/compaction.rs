@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use roottask::{check, check_eq, Outcome, ThreadOptions};
 use sel4::{cap, Word};
 use vmm::sel4::faults::{decode, ThreadFault};
-use vmm::{Blueprint, CPtr, PageSize, RegionId, RegionOptions, Resolution};
+use vmm::{Blueprint, CPtr, Error, Occupant, PageSize, RegionId, RegionOptions, Resolution};
 
 use crate::arch::LARGE_BITS;
 use crate::context::{answer_fault, cap_of, let_children_run, unexpected, Context, DONE};
@@ -17,6 +17,7 @@ use crate::probe::words;
 crate::table::tests!("compaction":
     threads_see_every_word_right_while_their_pages_move,
     a_page_in_each_mib_does_not_keep_large_pages_from_being_had,
+    pages_move_out_of_memory_that_is_asked_for_by_address,
 );
 
 const PAGE: usize = 4096;
@@ -231,4 +232,49 @@ fn a_page_in_each_mib_does_not_keep_large_pages_from_being_had(context: &mut Con
     }
     context.vmm.destroy_space(space)?;
     outcome
+}
+
+/// A94: the pages of another space that lie there come to lie elsewhere, with what is in them.
+fn pages_move_out_of_memory_that_is_asked_for_by_address(context: &mut Context) -> Outcome {
+    let (own, space) = (context.space, context.vmm.create_space()?);
+    // Nothing else may get a frame between those of the space, so all memory becomes its.
+    let mut regions: Vec<RegionId> = Vec::new();
+    while let Ok(region) = context.vmm.map(space, &RegionOptions::new(256)) {
+        regions.push(region);
+    }
+    // Where one lies is known by asking, and stays known of that region alone.
+    let told = regions.swap_remove(regions.len() / 2);
+    let paddr = context.vmm.physical_address(space, told.start().bits())?;
+    context.vmm.release(told)?;
+    regions.push(context.vmm.map(space, &RegionOptions::new(256))?);
+    for region in regions.iter().rev().take(8) {
+        for page in 0..256 {
+            let at = region.start().bits() + page * PAGE;
+            context.vmm.write(space, at, &at.to_ne_bytes())?;
+        }
+    }
+    let free = regions.len() / 2;
+    for region in regions.drain(..free) {
+        context.vmm.release(region)?;
+    }
+    let before = context.vmm.stats().moved_pages;
+    let had = context.vmm.map_physical(own, paddr, &RegionOptions::new(16))?;
+    let moved = context.vmm.stats().moved_pages - before;
+    sel4_root_task::debug_println!("  {moved} pages moved for 16 at {paddr:#x}");
+    check!(moved != 0);
+    check_eq!(context.vmm.physical_address(own, had.start().bits())?, paddr);
+    words(had.start().bits(), 16).fill(Word::MAX);
+    for region in regions.iter().rev().take(8) {
+        let mut word = [0; core::mem::size_of::<usize>()];
+        for page in 0..256 {
+            let at = region.start().bits() + page * PAGE;
+            context.vmm.read(space, at, &mut word)?;
+            check_eq!(usize::from_ne_bytes(word), at);
+        }
+    }
+    // What lies there now was told the address of, and stays: it is named.
+    let refused = context.vmm.map_physical(own, paddr, &RegionOptions::new(1));
+    check_eq!(refused, Err(Error::PhysicalInUse { paddr, by: Occupant::Region(had) }));
+    context.vmm.release(had)?;
+    Ok(context.vmm.destroy_space(space)?)
 }

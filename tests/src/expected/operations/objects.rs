@@ -84,6 +84,7 @@ impl Run<'_> {
         let expect = |run: &Self| match run.space(id) {
             Ok(space) => {
                 let place = run.place(space, request, inside).or(wrong).perhaps(Some("Allocator"));
+                let place = place.perhaps(Some("PhysicalInUse"));
                 run.perhaps_quota(place, space)
             }
             Err(expected) => expected,

@@ -3,7 +3,7 @@
 //!
 //! Checks A94 of `MODEL.md`.
 
-use vmm::{Error, RegionId, RegionOptions, SpaceId};
+use vmm::{Blueprint, Error, Occupant, RegionId, RegionOptions, SpaceId};
 
 use super::compaction::like_a_boot;
 use super::new_space;
@@ -12,6 +12,7 @@ use crate::support::{Fixture, Machine, PAGE, Target, on_both};
 on_both!(
     pages_move_out_of_memory_that_is_asked_for_by_address,
     what_lies_there_and_stays_is_in_the_way,
+    objects_are_in_the_way_and_named,
     memory_asked_for_by_address_is_had_where_there_is_room_for_its_pages,
 );
 
@@ -74,13 +75,34 @@ fn what_lies_there_and_stays_is_in_the_way(target: Target) {
         let in_use = paddr - before * PAGE;
         let refused = host.vmm.map_physical(own, in_use, &RegionOptions::new(1 + before));
         let refused = refused.expect_err("a page that stays lies there");
-        assert!(
-            matches!(refused, Error::Allocator(untyped_alloc::Error::AddressInUse(_))),
-            "{refused:?}"
-        );
+        let Error::PhysicalInUse { paddr: at, by } = refused else { panic!("{refused:?}") };
+        assert!((in_use..=paddr).contains(&at), "{at:#x} was not asked for");
+        assert_eq!(by, Occupant::Region(stays), "not what lies beside it and may move");
     }
     assert_eq!(host.vmm.stats().moved_pages, 0);
     assert_filled(&host, space);
+}
+
+/// A94: all RAM is asked for by address, page by page; a refusal for an object says which kind.
+fn objects_are_in_the_way_and_named(target: Target) {
+    let mut host = Fixture::new(Machine::with_ram(target, vec![(0x40_0000, 22)]).slots(13));
+    let own = host.own();
+    let piece = Blueprint::Untyped { size_bits: 16 };
+    host.vmm.allocate(piece).expect("memory");
+    let (mut of_pieces, mut refused) = (0, 0);
+    for paddr in (0x40_0000..0x80_0000).step_by(PAGE) {
+        match host.vmm.map_physical(own, paddr, &RegionOptions::new(1)) {
+            Ok(region) => host.vmm.release(region).expect("a region"),
+            Err(Error::PhysicalInUse { paddr: at, by }) => {
+                assert_eq!(at, paddr);
+                refused += 1;
+                of_pieces += usize::from(by == Occupant::Object(piece));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+        host.check();
+    }
+    assert_eq!(of_pieces, 16, "of {refused} pages that are in use");
 }
 
 /// A94: with all memory in use it is refused, and had once as much is free as is to be moved.

@@ -4,7 +4,7 @@
 //! Checks A36 and A41 of `MODEL.md`; `service/server_interface.rs` has more of them.
 
 use untyped_alloc::{KernelError, Rights};
-use vmm::{Error, PageSize, RegionOptions};
+use vmm::{Error, Occupant, PageSize, RegionOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
@@ -226,8 +226,9 @@ fn what_lies_in_the_way_is_found_before_a_page_is_made(target: Target) {
             host.vmm.map(own, &RegionOptions::new(1).at(at)).expect("memory");
         }
         let one = RegionOptions::new(1).at(FREE + (1 << 24));
-        host.vmm.map_physical(own, base + taken * PAGE, &one).expect("it is free");
-        let in_use = untyped_alloc::Error::AddressInUse(base + taken * PAGE).into();
+        let there = host.vmm.map_physical(own, base + taken * PAGE, &one).expect("it is free");
+        let by = Occupant::Region(there);
+        let in_use = Error::PhysicalInUse { paddr: base + taken * PAGE, by };
         let options = RegionOptions::new(pages).at(FREE);
         host.refuses(in_use, |vmm| vmm.map_physical(own, base, &options));
     }
@@ -250,12 +251,12 @@ fn pages_at_physical_addresses_lie_one_behind_the_other(target: Target) {
     }
     // What is in use is named, wherever it lies; beside it all can be had.
     let one = RegionOptions::new(1).at(FREE + (1 << 24));
-    host.vmm.map_physical(own, device + 6 * PAGE, &one).expect("it is free");
+    let there = host.vmm.map_physical(own, device + 6 * PAGE, &one).expect("it is free");
+    let in_use = Error::PhysicalInUse { paddr: device + 6 * PAGE, by: Occupant::Region(there) };
     for (first, pages) in [(0, 16), (1, 13), (6, 1), (4, 3), (6, 2)] {
         let options = RegionOptions::new(pages).at(FREE);
         let refused = host.vmm.map_physical(own, device + first * PAGE, &options);
-        let in_use = untyped_alloc::Error::AddressInUse(device + 6 * PAGE);
-        assert_eq!(refused, Err(in_use.into()), "{pages} pages from {first}");
+        assert_eq!(refused, Err(in_use), "{pages} pages from {first}");
         host.check();
     }
     for (first, pages) in [(0, 6), (7, 9)] {

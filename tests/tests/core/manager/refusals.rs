@@ -3,8 +3,8 @@
 //! kernel call was made, and everything still works.
 
 use vmm::{
-    AddressError, Blueprint, CPtr, Error, PageSize, Placement, RegionOptions, Rights, SpaceId,
-    ThreadOptions, TlsImage,
+    AddressError, Blueprint, CPtr, Error, Occupant, PageSize, Placement, RegionOptions, Rights,
+    SpaceId, ThreadOptions, TlsImage,
 };
 use vmm_tests::support::no_room;
 
@@ -333,7 +333,7 @@ fn memory_that_is_not_ours_to_share(target: Target) {
     host.vmm.map_objects(own, frames, &RegionOptions::new(2).at(FREE)).expect("frames");
     let device = host.machine.device();
     let options = RegionOptions::new(1).at(FREE + 8 * PAGE);
-    host.vmm.map_physical(own, device, &options).expect("a device");
+    let there = host.vmm.map_physical(own, device, &options).expect("a device");
     let options = RegionOptions::new(1);
     host.refuses(Error::NotManaged { address: FREE }, |vmm| vmm.share(own, FREE, 2, own, &options));
     let error = Error::NotManaged { address: FREE + 8 * PAGE };
@@ -343,8 +343,8 @@ fn memory_that_is_not_ours_to_share(target: Target) {
     host.refuses(error.into(), |vmm| vmm.map_physical(own, device + 1, &options));
     let error = untyped_alloc::Error::NoUntypedAt(0x5000_0000);
     host.refuses(error.into(), |vmm| vmm.map_physical(own, 0x5000_0000, &options));
-    let error = untyped_alloc::Error::AddressInUse(device);
-    host.refuses(error.into(), |vmm| vmm.map_physical(own, device, &options));
+    let error = Error::PhysicalInUse { paddr: device, by: Occupant::Region(there) };
+    host.refuses(error, |vmm| vmm.map_physical(own, device, &options));
 }
 
 fn thread_storage_that_cannot_be(target: Target) {

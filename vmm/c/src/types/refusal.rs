@@ -75,6 +75,7 @@ impl From<&Error> for vmm_code_t {
             Error::NotManaged { .. } => VMM_NOT_MANAGED,
             Error::Shared { .. } => VMM_SHARED,
             Error::InUse { .. } => VMM_IN_USE,
+            Error::PhysicalInUse { .. } => VMM_ADDRESS_IN_USE,
             Error::NoPage(_) => VMM_NO_PAGE,
             Error::BadTls { .. } => VMM_BAD_TLS,
             Error::NoSuchFrameSize { .. } => VMM_NO_SUCH_FRAME_SIZE,
