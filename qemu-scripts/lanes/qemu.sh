@@ -7,7 +7,7 @@ MEMORIES=(32M 512M 2G)
 PROGRAMS=(hello recipes upstream-spawn-thread dump-demo)
 GUEST_TIMEOUT=300
 # Root tasks that tell what they do, and what they must tell (NAME.expected).
-TOLD_PROGRAMS=(service-demo fault-demo)
+TOLD_PROGRAMS=(service-demo objects-demo fault-demo)
 
 # Mistakes that must end a program, and what must be said of each.
 declare -A ENDINGS=(

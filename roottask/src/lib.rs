@@ -9,6 +9,7 @@
 //!   bin/endings/                    mistakes after which a program cannot go on
 //!   bin/fault-demo/                 what happens when memory is touched that is not there
 //!   bin/guest-tests/                tests that run on the real kernel
+//!   bin/objects-demo/               programs that have objects by capabilities, and lend memory
 //!   bin/recipes/                    the programs of RECIPES.md
 //!   bin/service-demo/               client programs and the service they have their memory from
 //!   bin/stress/                     random requests, held to what they must do

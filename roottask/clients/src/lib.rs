@@ -4,6 +4,7 @@
 //! ```text
 //!   arch/          what differs between the architectures
 //!   exchange.rs    words, and the capabilities and values that two programs agree on
+//!   meeting.rs     what lender and borrower agree on
 //!   random.rs      random numbers
 //!
 //!   bin/giver.rs   shares memory with its child, gives it quota, clones copy-on-write
@@ -13,14 +14,19 @@
 //!   bin/reader.rs  touches memory that the pager supplies
 //!   bin/twins.rs   two threads of one program, with thread-local variables
 //!   bin/meter.rs   measures requests, for the benchmark
+//!   bin/lender.rs   makes memory, lends it, takes it back: objects by capabilities
+//!   bin/borrower.rs  is lent memory, and touches it when it was taken back
+//!   bin/vandal.rs  does all it can to its own CNode
 //!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```
 #![no_std]
 
 mod arch;
 mod exchange;
+mod meeting;
 mod random;
 
 pub use arch::now;
 pub use exchange::*;
+pub use meeting::{meeting, LENT_PAGES, MEETING_SLOT};
 pub use random::Random;

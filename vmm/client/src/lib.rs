@@ -5,9 +5,11 @@
 //!   types/       the values that messages are made of; errors and limits
 //!   messages/    requests, answers and refusals as words: the layout that both sides use
 //!   protocol.rs  the public names of both
+//!   objects/     the protocol of the service whose objects are named by capabilities
 //!
 //!   with the feature `sel4`, on the target:
 //!   calls/       typed calls; long work is asked for in bounded requests until it is done
+//!   handles/     typed handles of objects that are named by capabilities
 //!   runtime.rs   how a client program starts, panics and ends; `client_program!`, `client_thread!`
 //! ```
 //!
@@ -18,7 +20,10 @@
 
 #[cfg(feature = "sel4")]
 mod calls;
+#[cfg(feature = "sel4")]
+pub mod handles;
 mod messages;
+pub mod objects;
 pub mod protocol;
 #[cfg(feature = "sel4")]
 #[allow(unsafe_code)]

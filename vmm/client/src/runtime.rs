@@ -21,14 +21,15 @@
 //! returns ends the program: with 0 for `Ok`, and for an error with [`FAILED`] after saying it. A
 //! panic says where it was and ends the program with [`PANICKED`].
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::panic::PanicInfo;
 
 use sel4::Backtrace;
 
 use crate::calls::error::Result;
 use crate::calls::service::Service;
-use crate::protocol::{Line, Request};
+use crate::protocol::Request;
+use crate::types::pending::Pending;
 
 /// The exit code of a main that returned an error.
 pub const FAILED: u32 = 1;
@@ -105,32 +106,10 @@ impl fmt::Display for Addresses<'_> {
     }
 }
 
-/// A line that is being written, before it goes to the service.
-struct Pending {
-    bytes: [u8; Line::BYTES],
-    len: usize,
-}
-
-impl Write for Pending {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.len..];
-        let fits = (0..=text.len().min(room.len())).rev().find(|&at| text.is_char_boundary(at));
-        let fits = fits.unwrap_or(0);
-        room[..fits].copy_from_slice(&text.as_bytes()[..fits]);
-        self.len += fits;
-        Ok(())
-    }
-}
-
 /// Has the service say a line; bytes beyond [`Line::BYTES`] are cut off. See [`say!`](crate::say).
 pub fn print(line: fmt::Arguments<'_>) {
-    let mut pending = Pending { bytes: [0; Line::BYTES], len: 0 };
-    // Writing to `Pending` does not fail; a `Display` may, and then half a line is better than
-    // none.
-    let _ = pending.write_fmt(line);
-    let text = core::str::from_utf8(&pending.bytes[..pending.len]).unwrap_or("");
     // The service refuses no well-formed line, and there is nobody else to report an error to.
-    let _ = Service::default().say(Line::new(text));
+    let _ = Service::default().say(Pending::line(line));
 }
 
 /// Has the service say a line to people: at most 96 bytes, printable ASCII.

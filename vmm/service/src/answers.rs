@@ -91,7 +91,7 @@ pub(crate) fn refuse(error: impl Into<Error>) -> Refusal {
             Refusal::TooMuch { most }
         }
         Error::OutOfNodes(_) => Refusal::OutOfMemory,
-        Error::HasProgram(_) | Error::Image(_) => Refusal::Internal,
+        Error::HasProgram(_) | Error::Image(_) | Error::Refused(_) => Refusal::Internal,
     }
 }
 

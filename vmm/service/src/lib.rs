@@ -26,6 +26,7 @@
 //! | `teardown` | the end of a client: all it had, given back in pieces |
 //! | `handle` | messages taken apart and answered |
 //! | `server` | the server's loop, behind the feature `sel4` |
+//! | `objects` | the service whose objects are named by capabilities |
 //!
 //! What keeps clients apart is what a message can say. It names the sender's own addresses and
 //! numbers, which are looked up in the space that belongs to the badge, and nowhere else. The badge
@@ -40,6 +41,9 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
 mod accounts;
 mod answers;
 mod client_pagers;
@@ -47,6 +51,7 @@ mod client_threads;
 mod handle;
 mod image;
 mod memory;
+pub mod objects;
 mod offers;
 mod pagings;
 mod program;

@@ -56,6 +56,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         minted.map_err(Error::from)
     }
 
+    /// As [`Vmm::copy_cap`], of a capability to a CNode, with a guard of `guard_bits` zeros (1 to
+    /// the bits of a word): in a pointer that leads through it, so many come before the slot.
+    ///
+    /// # Errors
+    /// As for [`Vmm::copy_cap`].
+    pub fn mount_cnode(&mut self, dst: CapPath, src: CPtr, guard_bits: u8) -> Result {
+        let src = self.alloc.path(src);
+        self.kernel.cnode_mint_guard(dst, src, 0, guard_bits).map_err(Error::from)
+    }
+
     /// A caller gets a copy of the capability in `src`, which may be a frame's own or a copy.
     fn note_copied(&mut self, src: CPtr) {
         let own = self.refcounts.origin(src).unwrap_or(src);

@@ -69,8 +69,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives a thread its CSpace, its VSpace (of `space`), and the capability pointer of that
     /// CSpace that its faults are sent by ([`CPtr::NULL`]: they are not sent). One kernel call for
-    /// the manager's CSpace, three for a CNode: its slot numbers are capability pointers only by a
-    /// guard, and the thread keeps a copy of the capability that has one.
+    /// the manager's CSpace and for a tree of CNodes, three for one CNode: its slot numbers are
+    /// capability pointers only by a guard, and the thread keeps a copy of the capability that has
+    /// one.
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`], [`Error::Allocator`], [`Error::Kernel`].
@@ -84,6 +85,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let vspace = self.vspace(space)?;
         let (cnode, radix_bits) = match cspace {
             ThreadCSpace::CNode { cnode, radix_bits } => (cnode, radix_bits),
+            ThreadCSpace::Tree { root } => {
+                return self.invoke_set_space(tcb, faults, root, vspace);
+            }
             ThreadCSpace::Manager => {
                 let root = self.cspace_root();
                 self.invoke_set_space(tcb, faults, root, vspace)?;

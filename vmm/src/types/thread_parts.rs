@@ -34,6 +34,12 @@ pub enum ThreadCSpace {
         /// Logarithm of its number of slots.
         radix_bits: u8,
     },
+    /// Several CNodes, one in the other: what a pointer leads to is as the guards in them say.
+    Tree {
+        /// A capability to the root CNode, in the manager's CSpace, with the guard that it is to
+        /// have.
+        root: CPtr,
+    },
 }
 
 /// Where a thread's faults go.

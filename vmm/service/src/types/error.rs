@@ -66,6 +66,8 @@ pub enum Error {
     OutOfNodes(NodeKind),
     /// The program's file cannot be loaded.
     Image(ImageError),
+    /// The service of objects refused.
+    Refused(vmm_client::objects::Refusal),
     /// The manager refused.
     Manager(vmm::Error),
 }
@@ -147,6 +149,12 @@ impl From<vmm::Error> for Error {
     }
 }
 
+impl From<vmm_client::objects::Refusal> for Error {
+    fn from(refusal: vmm_client::objects::Refusal) -> Error {
+        Error::Refused(refusal)
+    }
+}
+
 impl From<ImageError> for Error {
     fn from(error: ImageError) -> Error {
         Error::Image(error)
@@ -171,6 +179,7 @@ impl fmt::Display for Error {
             }
             Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
             Error::Image(error) => error.fmt(f),
+            Error::Refused(refusal) => refusal.fmt(f),
             Error::Manager(error) => error.fmt(f),
         }
     }

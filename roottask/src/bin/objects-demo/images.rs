@@ -1,0 +1,8 @@
+//! The programs' ELF files. `lib.sh` builds them first, and says where in `VMM_CLIENTS`.
+
+/// Lends memory.
+pub static LENDER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/lender"));
+/// Is lent memory.
+pub static BORROWER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/borrower"));
+/// Destroys its own capabilities.
+pub static VANDAL: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/vandal"));

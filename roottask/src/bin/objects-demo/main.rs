@@ -1,0 +1,85 @@
+//! Programs that have their objects by capabilities: memory is made, mapped, lent and taken back.
+//!
+//! The lender makes memory, writes to it, and passes a capability that may only read to the
+//! borrower by an endpoint of theirs, which the service has no part in. It revokes that, and the
+//! borrower, which touches the memory again, ends for it. The vandal fills and empties its own
+//! CNode before it faults. When all have ended, all memory and all slots are free as before.
+#![no_std]
+#![no_main]
+
+mod images;
+
+use roottask::{check, check_eq, Manager, Outcome};
+use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
+use vmm::sel4::{start, BootPool};
+use vmm::{Blueprint, Rights};
+use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::{NewProgram, Options, Server};
+use vmm_service::server::End;
+
+static POOL: BootPool<32> = BootPool::new();
+
+/// What all programs together may have, and each: pages, tables, slots, objects, spaces, badges,
+/// records.
+const ALL: Amounts = Amounts([2000, 400, 4000, 100, 50, 500, 2000]);
+const EACH: Amounts = Amounts([200, 40, 400, 10, 5, 50, 200]);
+/// The slot in which lender and borrower find the endpoint at which they meet.
+const MEETING_SLOT: u32 = 5;
+const PRIORITY: u8 = 100;
+
+fn new(name: &'static str, file: &'static [u8]) -> NewProgram<'static> {
+    NewProgram { name, file, stack_pages: 4, amounts: EACH, physical: false }
+}
+
+/// What is free: bytes, and slots.
+fn free(vmm: &Manager) -> (usize, usize) {
+    let stats = vmm.stats();
+    (stats.free_bytes(), stats.allocator.free_slots)
+}
+
+#[root_task]
+fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
+    let mut vmm = start(bootinfo, &POOL)?;
+    let endpoints = vmm.allocate_many(Blueprint::Endpoint, 2)?;
+    let [Some(endpoint), Some(meeting)] = [endpoints.get(0), endpoints.get(1)] else {
+        return Err(vmm::Error::BadBootInfo(0).into());
+    };
+    let options = Options { report: |notice| debug_print!("{notice}") };
+    let mut server = Server::new(&mut vmm, endpoint.slot(), ALL, options)?;
+    vmm.trim()?;
+    debug_println!("objects-demo: programs that have their objects by capabilities");
+    let before = free(&vmm);
+
+    let (lender, lends) = server.create(&mut vmm, &new("lender", images::LENDER))?;
+    let (borrower, borrows) = server.create(&mut vmm, &new("borrower", images::BORROWER))?;
+    let (vandal, breaks) = server.create(&mut vmm, &new("vandal", images::VANDAL))?;
+    for (program, rights) in
+        [(lender, Rights::WRITE | Rights::GRANT), (borrower, Rights::READ | Rights::GRANT)]
+    {
+        server.give(&mut vmm, program, (MEETING_SLOT, meeting.slot()), rights)?;
+    }
+    vmm.validate()?;
+    server.objects().validate(&vmm)?;
+    for begin in [lends, borrows, breaks] {
+        server.start(&begin, (PRIORITY, 0))?;
+    }
+    let mut ends = 0;
+    while let Some((program, end)) = server.run(&mut vmm)? {
+        check_eq!(end, if program == lender { End::Exited(0) } else { End::Fault });
+        check!(program == lender || program == borrower || program == vandal);
+        server.objects().validate(&vmm)?;
+        ends += 1;
+    }
+    check_eq!(ends, 3);
+    let counts = server.counts();
+    debug_println!("{} requests, {} of them refused", counts.requests, counts.refused);
+    // 16 pages of the lender's mapping and as many of the borrower's, and one that was mapped anew.
+    check_eq!((counts.resolved, counts.unresolved), (33, 2));
+
+    vmm.trim()?;
+    vmm.validate()?;
+    check_eq!(server.objects().counts(), [1, 0, 0, 0]);
+    check_eq!(free(&vmm), before);
+    debug_println!("objects-demo: passed");
+    exit(ExitCode::Success)
+}

@@ -1,0 +1,193 @@
+//! Messages: what is encoded is what is parsed, and nothing else is accepted.
+
+use proptest::prelude::*;
+use vmm_service::objects::protocol::{
+    AccountOptions, Amounts, Answer, Kind, Line, Malformed, MemoryOptions, Message, RESOURCES,
+    Refusal, Request, Resource, Rights, VERSION, answer_or_refusal,
+};
+
+use crate::support::explore_with;
+
+/// What stands in the fields of a message.
+#[derive(Clone, Copy, Debug)]
+struct Values {
+    number: u32,
+    other: u32,
+    address: usize,
+    bits: u32,
+    flag: bool,
+    amounts: [u32; RESOURCES],
+}
+
+fn values() -> impl Strategy<Value = Values> {
+    (any::<[u32; RESOURCES]>(), any::<(u32, u32, usize, u32, bool)>()).prop_map(
+        |(amounts, (number, other, address, bits, flag))| Values {
+            number,
+            other,
+            address,
+            bits,
+            flag,
+            amounts,
+        },
+    )
+}
+
+fn requests(of: Values) -> Vec<Request> {
+    let Values { number, other: slot, address, bits, flag: back, amounts } = of;
+    let amounts = Amounts(amounts);
+    let rights = Rights::from_bits_truncate(bits);
+    let options = MemoryOptions::from_bits_truncate(bits);
+    let of_account = AccountOptions::from_bits_truncate(bits);
+    vec![
+        Request::Info {},
+        Request::Restrict { rights, slot },
+        Request::Revoke { slot },
+        Request::Destroy {},
+        Request::CreateAccount { amounts, options: of_account, slot },
+        Request::Give { amounts, back },
+        Request::CreateMemory { pages: number, options, slot },
+        Request::CreatePhysical { address, pages: number, options, slot },
+        Request::Clone { slot },
+        Request::CreateSpace { slot },
+        Request::Map { address, first: slot, pages: number, rights },
+        Request::Populate { address, pages: number },
+        Request::Unmap { address },
+        Request::CreateEndpoint { object: number, slot },
+        Request::CreateNotification { object: number, slot },
+        Request::Exit { code: number },
+        Request::Say { line: Line::new("a line") },
+    ]
+}
+
+fn answers(of: Values) -> Vec<Answer> {
+    let Values { number, other, address, bits, amounts, .. } = of;
+    let rights = Rights::from_bits_truncate(bits);
+    let options = MemoryOptions::from_bits_truncate(bits);
+    let of_account = AccountOptions::from_bits_truncate(bits);
+    let limits = Amounts(amounts);
+    let used = Amounts::NONE.with(Resource::Badges, number);
+    vec![
+        Answer::Done {},
+        Answer::More {},
+        Answer::Pages { pages: number },
+        Answer::Mapped { address },
+        Answer::Account { rights, options: of_account, limits, used },
+        Answer::Memory { rights, options, pages: number, committed: other, mappings: number },
+        Answer::Space { rights, mapped: number, tables: other, mappings: number, programs: other },
+        Answer::Object { kind: Kind::Endpoint, rights },
+    ]
+}
+
+fn refusals(of: Values) -> Vec<Refusal> {
+    let Values { number: place, other, address, bits, .. } = of;
+    let rights = Rights::from_bits_truncate(bits);
+    let resource = Resource::Tables;
+    vec![
+        Refusal::Malformed { what: Malformed::Bits },
+        Refusal::NoCapability { place },
+        Refusal::ForeignCapability { place },
+        Refusal::TooManyCapabilities { wanted: place },
+        Refusal::WrongKind { place, found: Kind::Space },
+        Refusal::NoRight { place, missing: rights },
+        Refusal::Gone { place },
+        Refusal::BeyondRights { asked: rights },
+        Refusal::BadSlot { slot: place },
+        Refusal::SlotOccupied { slot: place },
+        Refusal::OutOfAccount { resource, wanted: place, left: other },
+        Refusal::Overcommitted { resource },
+        Refusal::BadLength { pages: place },
+        Refusal::BeyondEnd { pages: place },
+        Refusal::InUse { times: place },
+        Refusal::Shared { page: place },
+        Refusal::NoMapping { address },
+        Refusal::BadAddress { address },
+        Refusal::Overlap { address },
+        Refusal::NoRoom {},
+        Refusal::NoSuchPhysical { address },
+        Refusal::NotRelated {},
+        Refusal::TooDeep { most: place },
+        Refusal::OutOfMemory {},
+        Refusal::Internal {},
+    ]
+}
+
+/// All messages with these values, and the numbers that there are.
+fn messages(of: Values) -> Vec<Message> {
+    let requests = requests(of).into_iter().map(|request| request.encode());
+    let answers = answers(of).into_iter().map(|answer| answer.encode());
+    requests.chain(answers).chain(refusals(of).into_iter().map(|why| why.encode())).collect()
+}
+
+/// The message again, of what it says.
+fn again(label: u32, words: &[usize]) -> Result<Message, Malformed> {
+    match label & 0xfff {
+        0..0x100 => Request::parse(label, words).map(|request| request.encode()),
+        _ => answer_or_refusal(label, words).map(|answer| match answer {
+            Ok(answer) => answer.encode(),
+            Err(refusal) => refusal.encode(),
+        }),
+    }
+}
+
+/// A146
+#[test]
+fn what_is_written_is_what_is_read() {
+    explore_with(values(), 200, |of| {
+        for message in messages(of) {
+            assert_eq!(again(message.label(), message.words()), Ok(message));
+        }
+    });
+}
+
+#[test]
+fn every_number_is_among_the_messages_tested() {
+    let one = Values { number: 1, other: 2, address: 3, bits: 1, flag: true, amounts: [4; 7] };
+    let mut tested: Vec<u32> =
+        messages(one).iter().map(|message| message.label() & 0xfff).collect();
+    tested.sort_unstable();
+    let all = [Request::NUMBERS, Answer::NUMBERS, Refusal::NUMBERS].concat();
+    let mut sorted = all.clone();
+    sorted.sort_unstable();
+    assert_eq!(tested, sorted);
+}
+
+/// A146
+#[test]
+fn another_version_number_or_length_is_refused() {
+    explore_with(values(), 20, |of| {
+        for message in messages(of) {
+            let (label, words) = (message.label(), message.words());
+            assert_eq!(label >> 12, VERSION);
+            for other in [label & 0xfff, label + (1 << 12), label - (1 << 12)] {
+                assert_eq!(again(other, words), Err(Malformed::Version));
+            }
+            assert_eq!(again(label & !0xfff | 0x0ff, words), Err(Malformed::Number));
+            let longer = [words, &[0]].concat();
+            assert_eq!(again(label, &longer), Err(Malformed::Length));
+            if let Some((_, shorter)) = words.split_last() {
+                assert_eq!(again(label, shorter), Err(Malformed::Length));
+            }
+        }
+    });
+}
+
+/// A146: no word is taken that no value is written as: what is read of any words is written as the
+/// same words.
+#[test]
+fn no_bit_is_ignored() {
+    let word =
+        prop_oneof![any::<usize>(), 0..64usize, (0..usize::BITS).prop_map(|bit| 1usize << bit),];
+    let words = proptest::collection::vec(word, 26);
+    explore_with((values(), words), 200, |(of, random)| {
+        for message in messages(of) {
+            let label = message.label();
+            for index in 0..message.words().len() {
+                let mut words = message.words().to_vec();
+                words[index] = random[index];
+                if let Ok(read) = again(label, &words) {
+                    assert_eq!(read.words(), words, "{label:#x}");
+                }
+            }
+        }
+    });
+}

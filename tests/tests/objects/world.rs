@@ -1,0 +1,266 @@
+//! A service with programs, and how tests ask things of it as those programs would: by the slots of
+//! their CNodes.
+
+use untyped_alloc::kernel::{CPtr, CapPath, Kernel, Rights as CapRights};
+use vmm::{Access, Blueprint, PageFault, Resolution};
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, CNODE_BITS, FIRST_FREE_SLOT, MemoryOptions,
+    Message, PROGRAM_SLOT, Refusal, Request, Resource, Rights, SPACE_SLOT, answer_or_refusal,
+};
+use vmm_service::objects::{Arrived, Incoming, NewProgram, Objects, Outcome, ProgramId};
+use vmm_tests::model::Cap;
+
+use crate::support::{Fixture, Machine, Target};
+
+pub const PAGE: usize = 4096;
+/// Slots for what tests make.
+pub const A: u32 = FIRST_FREE_SLOT;
+pub const B: u32 = A + 1;
+pub const C: u32 = A + 2;
+pub const D: u32 = A + 3;
+
+/// What a program has that nothing here reaches.
+pub const AMPLE: Amounts = Amounts([400, 60, 1000, 20, 10, 100, 300]);
+
+/// A program, as a test sees it.
+#[derive(Clone, Copy)]
+pub struct Program {
+    pub id: ProgramId,
+    /// Its CNode, in the manager's CSpace.
+    pub cnode: CPtr,
+}
+
+impl Program {
+    /// A slot of its CNode.
+    pub fn slot(&self, slot: u32) -> CapPath {
+        CapPath { root: self.cnode, index: slot as usize, depth: CNODE_BITS }
+    }
+}
+
+pub struct World {
+    pub fixture: Fixture<'static>,
+    pub objects: Objects<'static>,
+    pub endpoint: CPtr,
+}
+
+/// A small program for IA32: an ELF file with one segment.
+fn file() -> Vec<u8> {
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    let half = |file: &mut Vec<u8>, value: u16| file.extend(value.to_le_bytes());
+    let word = |file: &mut Vec<u8>, value: u32| file.extend(value.to_le_bytes());
+    half(&mut file, 2);
+    half(&mut file, 3);
+    [1, 0x40_0000, 52, 0, 0].into_iter().for_each(|value| word(&mut file, value));
+    [52, 32, 1, 0, 0, 0].into_iter().for_each(|value| half(&mut file, value));
+    let segment = [1, 84, 0x40_0000, 0x40_0000, 4, 4096, 5, 0x1000];
+    segment.into_iter().for_each(|value| word(&mut file, value));
+    file.extend([0x90; 4]);
+    file
+}
+
+impl World {
+    pub fn new() -> World {
+        let mut fixture = Fixture::new(Machine::roomy(Target::Ia32));
+        let endpoint = fixture.vmm.allocate(Blueprint::Endpoint).unwrap().slot();
+        let amounts = Amounts([5000, 1000, 20_000, 500, 200, 4000, 10_000]);
+        let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
+        World { fixture, objects, endpoint }
+    }
+
+    /// A world with one program.
+    pub fn one() -> (World, Program) {
+        let mut world = World::new();
+        let program = world.program(AMPLE);
+        (world, program)
+    }
+
+    pub fn program(&mut self, amounts: Amounts) -> Program {
+        let new =
+            NewProgram { name: "test", file: &file(), stack_pages: 2, amounts, physical: false };
+        let (id, start) = self.objects.create_program(&mut self.fixture.vmm, &new).unwrap();
+        self.fixture.spaces.push(id.space());
+        let cnode = self.cnode_of(start.tcb);
+        self.check();
+        Program { id, cnode }
+    }
+
+    /// The capability to the CNode that is mounted in a thread's CSpace: its own first level is
+    /// found by following the thread's root.
+    fn cnode_of(&self, tcb: CPtr) -> CPtr {
+        let kernel = self.fixture.kernel();
+        let Cap::CNode { base, .. } = kernel.tcb(tcb).unwrap().cspace else { panic!() };
+        let find = |base: usize| {
+            let is = |&at: &CPtr| matches!(kernel.cap(at), Cap::CNode { base: found, .. } if found == base);
+            (0..65536).map(CPtr::new).find(is).unwrap()
+        };
+        let root = CapPath { root: find(base), index: 0, depth: 4 };
+        let Some(Cap::CNode { base, guard_bits: 19, guard: 0, .. }) = kernel.cap_at(root) else {
+            panic!("no CNode is mounted")
+        };
+        find(base)
+    }
+
+    /// What arrives of capabilities in these slots: as the kernel transfers them.
+    pub fn arrive(&self, program: Program, slots: &[u32]) -> Vec<Arrived> {
+        let kernel = self.fixture.kernel();
+        let Cap::Endpoint { base: own, .. } = kernel.cap(self.endpoint) else { panic!() };
+        let mut arrived = vec![];
+        for &slot in slots {
+            match kernel.cap_at(program.slot(slot)) {
+                Some(Cap::Null) | None => break,
+                Some(Cap::Endpoint { base, badge, .. }) if base == own => {
+                    arrived.push(Arrived::Own(badge));
+                }
+                // The first that takes the one receive slot.
+                Some(_) => {
+                    arrived.push(Arrived::Foreign);
+                    break;
+                }
+            }
+        }
+        arrived
+    }
+
+    pub fn send(&mut self, badge: usize, message: &Message, capabilities: &[Arrived]) -> Outcome {
+        let (label, words) = (message.label(), message.words());
+        let message = Incoming { badge, label, words, capabilities };
+        self.objects.handle(&mut self.fixture.vmm, &message)
+    }
+
+    /// Sends a message as a program, with the capabilities in these slots.
+    #[track_caller]
+    pub fn ask(
+        &mut self,
+        program: Program,
+        request: Request,
+        slots: &[u32],
+    ) -> Result<Answer, Refusal> {
+        let [Arrived::Own(badge)] = self.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
+        let arrived = self.arrive(program, slots);
+        let outcome = self.send(badge, &request.encode(), &arrived);
+        let answer = outcome.answer.expect("a program that lives is answered");
+        self.check();
+        answer_or_refusal(answer.label(), answer.words()).expect("a sound answer")
+    }
+
+    /// Asks until all is done.
+    #[track_caller]
+    pub fn finish(&mut self, program: Program, request: Request, slots: &[u32]) {
+        while self.ask(program, request, slots) == Ok(Answer::More {}) {}
+    }
+
+    /// A request that is refused, with everything as it was.
+    #[track_caller]
+    pub fn refused(&mut self, program: Program, request: Request, slots: &[u32], why: Refusal) {
+        let before = self.figures();
+        assert_eq!(self.ask(program, request, slots), Err(why), "{request:?}");
+        assert_eq!(self.figures(), before, "{request:?} changed something");
+    }
+
+    /// What a refused request must leave as it is: records, amounts, memory, slots.
+    pub fn figures(&mut self) -> impl PartialEq + Clone + core::fmt::Debug + use<> {
+        self.fixture.vmm.trim().unwrap();
+        let stats = self.fixture.vmm.stats();
+        let amounts = self.objects.amounts();
+        (self.objects.counts(), amounts, stats.free_bytes(), stats.allocator.free_slots)
+    }
+
+    /// I26 I27 I28, beside all that must hold of manager and kernel.
+    #[track_caller]
+    pub fn check(&self) {
+        self.fixture.check();
+        if let Err(violation) = self.objects.validate(&self.fixture.vmm) {
+            panic!("{violation:?}");
+        }
+    }
+
+    /// Does all that is left of what ended.
+    #[track_caller]
+    pub fn reap(&mut self) {
+        while self.objects.reap_step(&mut self.fixture.vmm).unwrap() {
+            self.objects.validate(&self.fixture.vmm).unwrap();
+        }
+        let gone = |space: &vmm::SpaceId| self.fixture.vmm.vspace(*space).is_ok();
+        self.fixture.spaces.retain(gone);
+        self.check();
+    }
+
+    /// A memory object of a program, with the capability in `slot`.
+    #[track_caller]
+    pub fn memory(&mut self, program: Program, pages: u32, slot: u32) {
+        let request = Request::CreateMemory { pages, options: MemoryOptions::WRITABLE, slot };
+        assert_eq!(self.ask(program, request, &[ACCOUNT_SLOT]), Ok(Answer::Done {}));
+    }
+
+    /// Maps all of a memory object in a program's own space; returns where.
+    #[track_caller]
+    pub fn map(&mut self, program: Program, memory: u32, pages: u32, rights: Rights) -> usize {
+        let request = Request::Map { address: 0, first: 0, pages, rights };
+        match self.ask(program, request, &[SPACE_SLOT, memory, ACCOUNT_SLOT]) {
+            Ok(Answer::Mapped { address }) => address,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What of an account is used.
+    #[track_caller]
+    pub fn used(&mut self, program: Program, slot: u32) -> Amounts {
+        match self.ask(program, Request::Info {}, &[slot]) {
+            Ok(Answer::Account { used, .. }) => used,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A touch of a page by a program's thread: what the processor, the manager and then the
+    /// service make of it. Returns whether the thread goes on.
+    pub fn touch(&mut self, program: Program, address: usize, access: Access) -> bool {
+        let space = program.id.space();
+        let wanted = if access == Access::Write { CapRights::WRITE } else { CapRights::READ };
+        for _ in 0..2 {
+            let vspace = self.fixture.vmm.vspace(space).unwrap();
+            let found = self.fixture.kernel().mapping(vspace, address);
+            if found.as_ref().is_some_and(|found| found.rights.contains(wanted)) {
+                return true;
+            }
+            let fault = PageFault { address, access, present: found.is_some(), ip: 0 };
+            match self.fixture.vmm.resolve_fault(space, &fault) {
+                Ok(Resolution::Resolved(_)) => {}
+                Ok(Resolution::AskPager { token, page }) => {
+                    assert!(self.objects.touch(&mut self.fixture.vmm, token, page).unwrap());
+                    self.check();
+                }
+                _ => return false,
+            }
+        }
+        panic!("a fault at {address:#x} was resolved and comes again");
+    }
+
+    /// Whether a slot of a program's is empty.
+    pub fn is_empty(&self, program: Program, slot: u32) -> bool {
+        self.fixture.kernel().cap_at(program.slot(slot)) == Some(Cap::Null)
+    }
+
+    /// What a program does to its own CNode: a copy from one slot to another, of any program.
+    #[track_caller]
+    pub fn copy(&mut self, (from, at): (Program, u32), (to, slot): (Program, u32)) {
+        let kernel = self.fixture.vmm.kernel_mut();
+        kernel.cnode_copy(to.slot(slot), from.slot(at), CapRights::all()).unwrap();
+    }
+
+    /// The same: it empties a slot.
+    #[track_caller]
+    pub fn delete(&mut self, program: Program, slot: u32) {
+        self.fixture.vmm.kernel_mut().cnode_delete(program.slot(slot)).unwrap();
+    }
+}
+
+/// A request for an account.
+pub fn account(amounts: Amounts, options: AccountOptions, slot: u32) -> Request {
+    Request::CreateAccount { amounts, options, slot }
+}
+
+/// An amount of one resource.
+pub fn only(resource: Resource, amount: u32) -> Amounts {
+    Amounts::NONE.with(resource, amount)
+}

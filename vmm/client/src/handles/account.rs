@@ -1,0 +1,99 @@
+//! Accounts: what is made is paid from one.
+
+use super::call::{finish, into_slot};
+use super::error::Result;
+use super::kinds::{Account, Endpoint, Handle, Memory, Notification, Space};
+use super::object::{no_answer, Object};
+use super::slots::{free_slot, take_slot};
+use crate::objects::{AccountOptions, Amounts, Answer, MemoryOptions, Request};
+
+/// What is known of an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccountInfo {
+    /// Whether its limits are no guarantee.
+    pub overcommit: bool,
+    /// What may be used.
+    pub limits: Amounts,
+    /// What is used, or was given to children.
+    pub used: Amounts,
+}
+
+impl Account {
+    /// What it has and what of it is used.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`].
+    pub fn amounts(&self) -> Result<AccountInfo> {
+        match self.info()? {
+            Answer::Account { options, limits, used, .. } => {
+                let overcommit = options.contains(AccountOptions::OVERCOMMIT);
+                Ok(AccountInfo { overcommit, limits, used })
+            }
+            _ => Err(no_answer("Info")),
+        }
+    }
+
+    /// A child account with these amounts, which this one does not have any more.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`], [`super::Error::OutOfSlots`]; so do all that make something.
+    pub fn split(&self, amounts: Amounts) -> Result<Account> {
+        self.child(amounts, AccountOptions::empty())
+    }
+
+    /// A child account with these limits, which are no guarantee.
+    pub fn overcommit(&self, limits: Amounts) -> Result<Account> {
+        self.child(limits, AccountOptions::OVERCOMMIT)
+    }
+
+    fn child(&self, amounts: Amounts, options: AccountOptions) -> Result<Account> {
+        let request = |slot| Request::CreateAccount { amounts, options, slot };
+        into_slot(request, &[self.slot()]).map(Account::from_slot)
+    }
+
+    /// Gives a child more.
+    pub fn give(&self, child: &Account, amounts: Amounts) -> Result {
+        finish(&Request::Give { amounts, back: false }, &[self.slot(), child.slot()])
+    }
+
+    /// Takes back what a child does not use.
+    pub fn take_back(&self, child: &Account, amounts: Amounts) -> Result {
+        finish(&Request::Give { amounts, back: true }, &[self.slot(), child.slot()])
+    }
+
+    /// Memory that can be read and written, zero, whose pages are there when they are touched.
+    pub fn create_memory(&self, pages: u32) -> Result<Memory> {
+        let options = MemoryOptions::WRITABLE;
+        let request = |slot| Request::CreateMemory { pages, options, slot };
+        into_slot(request, &[self.slot()]).map(Memory::from_slot)
+    }
+
+    /// An address space.
+    pub fn create_space(&self) -> Result<Space> {
+        let request = |slot| Request::CreateSpace { slot };
+        into_slot(request, &[self.slot()]).map(Space::from_slot)
+    }
+
+    /// An endpoint, and the slot of the kernel's own capability to it, with all rights.
+    pub fn create_endpoint(&self) -> Result<(Endpoint, u32)> {
+        let made = self.kernel_object(|object, slot| Request::CreateEndpoint { object, slot });
+        made.map(|(object, slot)| (Endpoint::from_slot(object), slot))
+    }
+
+    /// A notification, and the slot of the kernel's own capability to it, with all rights.
+    pub fn create_notification(&self) -> Result<(Notification, u32)> {
+        let made = self.kernel_object(|object, slot| Request::CreateNotification { object, slot });
+        made.map(|(object, slot)| (Notification::from_slot(object), slot))
+    }
+
+    fn kernel_object(&self, request: impl Fn(u32, u32) -> Request) -> Result<(u32, u32)> {
+        let slot = take_slot()?;
+        match into_slot(|object| request(object, slot), &[self.slot()]) {
+            Ok(object) => Ok((object, slot)),
+            Err(error) => {
+                free_slot(slot);
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Why a call failed.
+
+use core::fmt;
+
+use crate::objects::Refusal;
+
+/// Why a call failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service refused a request.
+    Refused {
+        /// The request's name.
+        request: &'static str,
+        /// The slots of the capabilities that went with it, 0 for none.
+        slots: [u32; 3],
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The kernel did: the program's own capability is not there.
+    Kernel {
+        /// The request's name.
+        request: &'static str,
+        /// The kernel's error number.
+        error: u32,
+    },
+    /// The answer is not one of this protocol, or not one to this request.
+    Answer {
+        /// The request's name.
+        request: &'static str,
+    },
+    /// All slots of the program's CNode are taken.
+    OutOfSlots,
+}
+
+/// The result of a call.
+pub type Result<T = ()> = core::result::Result<T, Error>;
+
+impl Error {
+    /// Why the service refused, if it did.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match *self {
+            Error::Refused { refusal, .. } => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Refused { request, slots, refusal } => {
+                write!(f, "{request} of {slots:?}: {refusal}")
+            }
+            Error::Kernel { request, error } => write!(f, "{request}: kernel error {error}"),
+            Error::Answer { request } => write!(f, "{request}: the answer makes no sense"),
+            Error::OutOfSlots => f.write_str("no slot is free"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,42 @@
+//! The handles: for each kind of object, a slot with a capability to one.
+
+/// A handle: a slot with a capability to an object.
+pub trait Handle: Sized {
+    /// The handle of the capability in a slot, which somebody put there.
+    fn from_slot(slot: u32) -> Self;
+
+    /// Its slot.
+    fn slot(&self) -> u32;
+}
+
+macro_rules! handles {
+    ($( $(#[$doc:meta])* $name:ident )*) => { $(
+        $(#[$doc])*
+        #[derive(PartialEq, Eq, Debug)]
+        #[must_use = "what is not destroyed stays"]
+        pub struct $name(u32);
+
+        impl Handle for $name {
+            fn from_slot(slot: u32) -> Self {
+                $name(slot)
+            }
+
+            fn slot(&self) -> u32 {
+                self.0
+            }
+        }
+    )* };
+}
+
+handles! {
+    /// An account, from which what is made is paid.
+    Account
+    /// A memory object.
+    Memory
+    /// An address space.
+    Space
+    /// A kernel endpoint.
+    Endpoint
+    /// A kernel notification.
+    Notification
+}

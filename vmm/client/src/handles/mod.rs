@@ -1,0 +1,55 @@
+//! Typed handles of objects, and the runtime of a program that has them.
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! use vmm_client::handles::{Object, Program, Result};
+//! use vmm_client::objects::Rights;
+//!
+//! vmm_client::program!(main);
+//!
+//! fn main(program: &Program, _argument: usize) -> Result {
+//!     let memory = program.account().create_memory(16)?;
+//!     let mapping = program.space().map(&memory, Rights::READ_WRITE, &program.account())?;
+//!     vmm_client::tell!("16 pages at {:#x}", mapping.address());
+//!     mapping.unmap()?;
+//!     memory.destroy()
+//! }
+//! ```
+//!
+//! A handle is a slot of the program's CNode with a capability to an object. It is not `Copy`, and
+//! its end is asked for: one that is dropped leaves the object, and the slot, as they are.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `error` | why a call failed: the request, the slots, the reason |
+//! | `slots` | slots of the program's CNode that are free |
+//! | `call` | one request with its capabilities, one answer |
+//! | `kinds` | the handles of all kinds of objects |
+//! | `object` | what all handles can do: `info`, `restrict`, `revoke`, `destroy` |
+//! | `account`, `memory`, `space` | what each kind can do beside that |
+//! | `program` | the program itself, with what it began with |
+//! | `runtime` | how a program starts, says lines, panics and ends |
+
+mod account;
+mod call;
+mod error;
+mod kinds;
+mod memory;
+mod object;
+mod program;
+#[allow(unsafe_code)]
+pub mod runtime;
+mod slots;
+mod space;
+
+pub use account::AccountInfo;
+pub use call::send_raw;
+pub use error::{Error, Result};
+pub use kinds::{Account, Endpoint, Handle, Memory, Notification, Space};
+pub use memory::MemoryInfo;
+pub use object::Object;
+pub use program::Program;
+pub use slots::{free_slot, take_slot};
+pub use space::Mapping;

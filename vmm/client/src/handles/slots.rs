@@ -1,0 +1,37 @@
+//! Slots of the program's CNode that are free, as far as its own handles know: a bit for each, which
+//! threads may set at the same time.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::error::{Error, Result};
+use crate::objects::{CNODE_BITS, FIRST_FREE_SLOT};
+
+const WORDS: usize = (1 << CNODE_BITS) / 32;
+
+/// The bits of slots that are taken.
+static TAKEN: [AtomicU32; WORDS] = {
+    let mut taken = [const { AtomicU32::new(0) }; WORDS];
+    taken[0] = AtomicU32::new((1 << FIRST_FREE_SLOT) - 1);
+    taken
+};
+
+/// Takes a slot that no handle has.
+///
+/// # Errors
+/// [`Error::OutOfSlots`].
+pub fn take_slot() -> Result<u32> {
+    for (index, word) in TAKEN.iter().enumerate() {
+        let take = |bits: u32| (bits != u32::MAX).then(|| bits | 1 << bits.trailing_ones());
+        if let Ok(before) = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            return Ok(index as u32 * 32 + before.trailing_ones());
+        }
+    }
+    Err(Error::OutOfSlots)
+}
+
+/// Gives a slot back, which is empty.
+pub fn free_slot(slot: u32) {
+    if let Some(word) = TAKEN.get(slot as usize / 32).filter(|_| slot >= FIRST_FREE_SLOT) {
+        word.fetch_and(!(1 << (slot % 32)), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,174 @@
+//! What the messages are about: kinds of objects, rights, amounts, slots.
+
+use bitflags::bitflags;
+
+/// Bytes of a page. Lengths are in pages of this size.
+pub const PAGE_BYTES: usize = 4096;
+/// The most pages that one request maps, unmaps or gives back. The service answers how many are
+/// done, and the client asks for the rest.
+pub const MAX_PAGES: u32 = 64;
+
+/// The logarithm (base 2) of the number of slots in a program's CNode. The program's CPtrs are slot
+/// numbers of this CNode.
+pub const CNODE_BITS: u8 = 9;
+/// The slot of the program capability, by which all requests are sent.
+pub const PROGRAM_SLOT: u32 = 1;
+/// The slot of the capability to the program's account.
+pub const ACCOUNT_SLOT: u32 = 2;
+/// The slot of the capability to the space that the program runs in.
+pub const SPACE_SLOT: u32 = 3;
+/// The slot of the program's CNode: a capability of the kernel's, without a guard. In invocations
+/// of it a slot's index has [`CNODE_BITS`] bits.
+pub const CNODE_SLOT: u32 = 4;
+/// The first slot that a program finds empty.
+pub const FIRST_FREE_SLOT: u32 = 8;
+
+/// What kind of object a capability is to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Kind {
+    /// What may be used: an amount of each [`Resource`].
+    Account = 1,
+    /// Pages with a life of their own, mapped any number of times, or nowhere.
+    Memory = 2,
+    /// An address space.
+    Space = 3,
+    /// A kernel endpoint.
+    Endpoint = 4,
+    /// A kernel notification.
+    Notification = 5,
+    /// A program: the sender of requests.
+    Program = 6,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 6] = [
+        Kind::Account,
+        Kind::Memory,
+        Kind::Space,
+        Kind::Endpoint,
+        Kind::Notification,
+        Kind::Program,
+    ];
+}
+
+bitflags! {
+    /// What a capability lets its holder do with the object. `info` needs none of them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Rights: u32 {
+        /// Memory: map it so that it can be written. Endpoint, notification: send, signal.
+        const WRITE = 1;
+        /// Memory: map it so that it can be read. Endpoint, notification: receive, wait.
+        const READ = 2;
+        /// Account: pay from it, split from it. Space: map in it and unmap. Memory: clone it.
+        const USE = 4;
+        /// End all capabilities that were derived from this one.
+        const REVOKE = 8;
+        /// End the object.
+        const DESTROY = 16;
+        /// Account: have memory at a physical address.
+        const PHYSICAL = 32;
+    }
+
+    /// What a memory object is to be.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct MemoryOptions: u32 {
+        /// It may be written. Without it, no capability to it has [`Rights::WRITE`].
+        const WRITABLE = 1;
+    }
+
+    /// What an account is to be.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct AccountOptions: u32 {
+        /// Its amounts are limits and no guarantee: nothing is taken from its parent before it is
+        /// used. The sum of such limits may be more than there is.
+        const OVERCOMMIT = 1;
+    }
+}
+
+impl Rights {
+    /// Reading and writing.
+    pub const READ_WRITE: Rights = Rights::READ.union(Rights::WRITE);
+}
+
+/// How many kinds of resources there are.
+pub const RESOURCES: usize = 7;
+
+/// What accounts have amounts of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Resource {
+    /// Pages of [`PAGE_BYTES`].
+    Pages = 1,
+    /// Page tables, counted as many as a range can need wherever it lies.
+    Tables = 2,
+    /// Capability slots of the service's: one for each page that is mapped, and for each badge.
+    Slots = 3,
+    /// Kernel objects: endpoints, notifications.
+    Objects = 4,
+    /// Address spaces (ASIDs): each account has one for the pages of its memory objects.
+    Spaces = 5,
+    /// Badges: capabilities to objects of the service.
+    Badges = 6,
+    /// Records of the service's: one for each object, capability and mapping.
+    Nodes = 7,
+}
+
+impl Resource {
+    /// All of them, in the order of [`Amounts`].
+    pub const ALL: [Resource; RESOURCES] = [
+        Resource::Pages,
+        Resource::Tables,
+        Resource::Slots,
+        Resource::Objects,
+        Resource::Spaces,
+        Resource::Badges,
+        Resource::Nodes,
+    ];
+}
+
+/// An amount of each [`Resource`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Amounts(pub [u32; RESOURCES]);
+
+impl Amounts {
+    /// Nothing of anything.
+    pub const NONE: Amounts = Amounts([0; RESOURCES]);
+    /// All that can be said.
+    pub const MAX: Amounts = Amounts([u32::MAX; RESOURCES]);
+
+    /// The amount of one resource.
+    pub const fn of(&self, resource: Resource) -> u32 {
+        self.0[resource as usize - 1]
+    }
+
+    /// The same with another amount of one resource.
+    pub const fn with(mut self, resource: Resource, amount: u32) -> Amounts {
+        self.0[resource as usize - 1] = amount;
+        self
+    }
+
+    /// The sum, or the first resource whose sum is beyond what a message can say.
+    pub fn plus(self, more: Amounts) -> Result<Amounts, Resource> {
+        self.each(more, u32::checked_add)
+    }
+
+    /// The difference, or the first resource of which there is not enough.
+    pub fn minus(self, less: Amounts) -> Result<Amounts, Resource> {
+        self.each(less, u32::checked_sub)
+    }
+
+    fn each(
+        self,
+        other: Amounts,
+        work: impl Fn(u32, u32) -> Option<u32>,
+    ) -> Result<Amounts, Resource> {
+        let mut result = Amounts::NONE;
+        for resource in Resource::ALL {
+            let amount = work(self.of(resource), other.of(resource)).ok_or(resource)?;
+            result = result.with(resource, amount);
+        }
+        Ok(result)
+    }
+}

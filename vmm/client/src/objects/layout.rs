@@ -1,0 +1,405 @@
+//! Every message: its number, its words in their order, and the capabilities that are due with it.
+//!
+//! ```text
+//!   label (20 bits)          words of the machine
+//!  ┌─────────┬───────────┐  ┌──────┬──────┬─ ─ ─
+//!  │ version │ number    │  │      │      │          just as many as the fields below have
+//!  └─────────┴───────────┘  └──────┴──────┴─ ─ ─
+//!    19 … 12   11 … 0         numbers: requests from 0x001, answers from 0x100, refusals from 0x200
+//! ```
+//!
+//! A field of type `usize` takes all of a word; amounts take a word for each resource, text one for
+//! each four bytes, and everything else one word, in which no bit beyond the lower 32 is set.
+
+use super::fields::{Field, Reader, Writer};
+use super::items::{AccountOptions, Amounts, Kind, MemoryOptions, Resource, Rights};
+use super::table::messages;
+use crate::messages::message::Message;
+use crate::types::malformed::Malformed;
+use crate::types::text::Line;
+
+/// The version of the layout of messages.
+pub const VERSION: u32 = 5;
+/// The most capabilities of a message: as many as the kernel transfers.
+pub const MAX_CAPABILITIES: usize = 3;
+
+const VERSION_SHIFT: u32 = 12;
+const NUMBER_MASK: u32 = (1 << VERSION_SHIFT) - 1;
+const FIRST_REFUSAL: u32 = 0x200;
+
+/// A capability that is due with a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// To what kind of object; `None` for any.
+    pub kind: Option<Kind>,
+    /// The rights that it must have.
+    pub rights: Rights,
+}
+
+/// A capability to any object.
+const fn any(rights: Rights) -> Due {
+    Due { kind: None, rights }
+}
+
+/// A capability to an object of this kind.
+const fn to(kind: Kind, rights: Rights) -> Due {
+    Due { kind: Some(kind), rights }
+}
+
+/// The account that pays.
+const PAYER: Due = to(Kind::Account, Rights::USE);
+/// The space in which something is mapped.
+const SPACE: Due = to(Kind::Space, Rights::USE);
+
+messages! {
+    /// A request. Behind each stand the capabilities that are due, in their order.
+    Request {
+        /// What there is to say of an object.
+        0x001 Info {} [any(Rights::empty())]
+        /// A capability to the same object, with fewer rights, that [`Request::Revoke`] of this
+        /// one ends. The account pays for it.
+        0x002 Restrict {
+            /// Its rights.
+            rights: Rights,
+            /// The empty slot for it.
+            slot: u32,
+        } [any(Rights::empty()), PAYER]
+        /// Ends all capabilities that were derived from this one, with the mappings that were made
+        /// by them; and all copies of this one, the sender's own too. Answered with
+        /// [`Answer::More`] while there is more to do.
+        0x003 Revoke {
+            /// The empty slot for a new capability in the place of this one; 0: there is to be
+            /// none.
+            slot: u32,
+        } [any(Rights::REVOKE)]
+        /// Ends an object, which is not in use. All capabilities to it are gone. Answered with
+        /// [`Answer::More`] while there is more to do.
+        0x004 Destroy {} [any(Rights::DESTROY)]
+
+        /// An account, with amounts that are taken from another.
+        0x010 CreateAccount {
+            /// Its amounts.
+            amounts: Amounts,
+            /// What it is to be.
+            options: AccountOptions,
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [PAYER]
+        /// Moves amounts from the first account to the second, its child, or back.
+        0x011 Give {
+            /// Amounts.
+            amounts: Amounts,
+            /// Back, to the first account.
+            back: bool,
+        } [PAYER, PAYER]
+
+        /// Memory, zero, whose pages are there when they are touched. The account pays for all of
+        /// them from now on.
+        0x020 CreateMemory {
+            /// Its pages.
+            pages: u32,
+            /// What it is to be.
+            options: MemoryOptions,
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [PAYER]
+        /// Memory at a physical address.
+        0x021 CreatePhysical {
+            /// The address of the first page.
+            address: usize,
+            /// Its pages.
+            pages: u32,
+            /// What it is to be.
+            options: MemoryOptions,
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [to(Kind::Account, Rights::USE.union(Rights::PHYSICAL))]
+        /// Memory that shows what another object holds now, copy-on-write.
+        0x022 Clone {
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [to(Kind::Memory, Rights::USE.union(Rights::READ)), PAYER]
+
+        /// An address space.
+        0x030 CreateSpace {
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [PAYER]
+        /// Maps pages of a memory object in a space: they appear when they are touched, or by
+        /// [`Request::Populate`].
+        0x031 Map {
+            /// Where, or 0 for anywhere.
+            address: usize,
+            /// The first page of the object.
+            first: u32,
+            /// How many.
+            pages: u32,
+            /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`].
+            rights: Rights,
+        } [SPACE, to(Kind::Memory, Rights::empty()), PAYER]
+        /// Maps pages of a mapping before they are touched, as far as one request does.
+        0x032 Populate {
+            /// The address of the first page.
+            address: usize,
+            /// How many.
+            pages: u32,
+        } [SPACE]
+        /// Ends a mapping. Answered with [`Answer::More`] while there is more to do.
+        0x033 Unmap {
+            /// The address where it begins.
+            address: usize,
+        } [SPACE]
+
+        /// A kernel endpoint.
+        0x040 CreateEndpoint {
+            /// The empty slot for the capability to the object of the service, which ends it.
+            object: u32,
+            /// The empty slot for the kernel's own capability, with all rights.
+            slot: u32,
+        } [PAYER]
+        /// A kernel notification.
+        0x041 CreateNotification {
+            /// The empty slot for the capability to the object of the service, which ends it.
+            object: u32,
+            /// The empty slot for the kernel's own capability, with all rights.
+            slot: u32,
+        } [PAYER]
+
+        /// Ends the sender. It is not answered.
+        0x050 Exit {
+            /// What its starter is told.
+            code: u32,
+        } []
+        /// A line for people.
+        0x051 Say {
+            /// The line.
+            line: Line,
+        } []
+    }
+}
+
+messages! {
+    /// An answer to a request that was not refused.
+    Answer {
+        /// It is done.
+        0x100 Done {}
+        /// A part of it is done: ask again.
+        0x101 More {}
+        /// So many pages are done.
+        0x102 Pages {
+            /// How many.
+            pages: u32,
+        }
+        /// Memory is mapped.
+        0x103 Mapped {
+            /// The address of its first page.
+            address: usize,
+        }
+        /// An account.
+        0x110 Account {
+            /// The rights of the capability.
+            rights: Rights,
+            /// What it is.
+            options: AccountOptions,
+            /// What may be used.
+            limits: Amounts,
+            /// What is used of that, or was given to children as guarantees.
+            used: Amounts,
+        }
+        /// A memory object.
+        0x111 Memory {
+            /// The rights of the capability.
+            rights: Rights,
+            /// What it is.
+            options: MemoryOptions,
+            /// Its pages.
+            pages: u32,
+            /// How many of them are there.
+            committed: u32,
+            /// How often it is mapped.
+            mappings: u32,
+        }
+        /// A space.
+        0x112 Space {
+            /// The rights of the capability.
+            rights: Rights,
+            /// Pages that are mapped in it.
+            mapped: u32,
+            /// Page tables.
+            tables: u32,
+            /// Mappings of memory objects.
+            mappings: u32,
+            /// Programs that run in it.
+            programs: u32,
+        }
+        /// An object of which there is no more to say.
+        0x113 Object {
+            /// What it is.
+            kind: Kind,
+            /// The rights of the capability.
+            rights: Rights,
+        }
+    }
+}
+
+messages! {
+    /// Why a request was refused: then it has changed nothing. `place` counts the capabilities of
+    /// the message from 0, in the order in which the request lists them.
+    Refusal {
+        /// The message is not one of this protocol.
+        0x201 Malformed {
+            /// What is wrong with it.
+            what: Malformed,
+        }
+        /// A capability is due at this place, and there is none: the slot was empty, or the capability
+        /// before it could not be transferred.
+        0x202 NoCapability {
+            /// The place.
+            place: u32,
+        }
+        /// The capability at this place is not one of the service's.
+        0x203 ForeignCapability {
+            /// The place.
+            place: u32,
+        }
+        /// There are more capabilities than the request wants.
+        0x204 TooManyCapabilities {
+            /// How many it wants.
+            wanted: u32,
+        }
+        /// The capability at this place is to an object of another kind.
+        0x205 WrongKind {
+            /// The place.
+            place: u32,
+            /// What it is to.
+            found: Kind,
+        }
+        /// The capability at this place does not have these rights, which the request takes.
+        0x206 NoRight {
+            /// The place.
+            place: u32,
+            /// What is missing.
+            missing: Rights,
+        }
+        /// The object of the capability at this place is gone, or about to be.
+        0x207 Gone {
+            /// The place.
+            place: u32,
+        }
+        /// Rights were asked for that the capability does not have.
+        0x208 BeyondRights {
+            /// Those that are too many.
+            asked: Rights,
+        }
+        /// The program's CNode has no such slot.
+        0x209 BadSlot {
+            /// The slot.
+            slot: u32,
+        }
+        /// There is a capability in the slot.
+        0x20a SlotOccupied {
+            /// The slot.
+            slot: u32,
+        }
+        /// The account does not have that much left.
+        0x20b OutOfAccount {
+            /// The first resource that is short.
+            resource: Resource,
+            /// How much was wanted.
+            wanted: u32,
+            /// How much is left.
+            left: u32,
+        }
+        /// The account's own amounts allow it, but they are no guarantee, and an account above it has
+        /// not that much left now.
+        0x20c Overcommitted {
+            /// The first resource that is short.
+            resource: Resource,
+        }
+        /// No memory object and no mapping has that many pages, or none at all.
+        0x20d BadLength {
+            /// The pages.
+            pages: u32,
+        }
+        /// The pages are not all in the memory object.
+        0x20e BeyondEnd {
+            /// How many pages it has.
+            pages: u32,
+        }
+        /// The object is in use: so often mapped, or by so many programs or accounts.
+        0x20f InUse {
+            /// How often.
+            times: u32,
+        }
+        /// Pages of the memory object have other users, so that no clone of it can be made.
+        0x210 Shared {
+            /// The first of them.
+            page: u32,
+        }
+        /// No mapping of the space begins at this address.
+        0x211 NoMapping {
+            /// The address.
+            address: usize,
+        }
+        /// The address cannot be used: it is not aligned, or not of user space.
+        0x212 BadAddress {
+            /// The address.
+            address: usize,
+        }
+        /// Other memory lies there.
+        0x213 Overlap {
+            /// The first address that is not free.
+            address: usize,
+        }
+        /// No hole of the address space is large enough.
+        0x214 NoRoom {}
+        /// There is no such physical memory, or it is in use.
+        0x215 NoSuchPhysical {
+            /// The address.
+            address: usize,
+        }
+        /// The one account is not the parent of the other.
+        0x216 NotRelated {}
+        /// There are as many accounts above it as there can be.
+        0x219 TooDeep {
+            /// How many those are.
+            most: u32,
+        }
+        /// The service itself is out of something; the same request can succeed later.
+        0x217 OutOfMemory {}
+        /// The service met an error of its own.
+        0x218 Internal {}
+    }
+}
+
+/// What a message says: an answer or a refusal.
+///
+/// # Errors
+/// What is wrong with the message.
+pub fn answer_or_refusal(
+    label: u32,
+    words: &[usize],
+) -> Result<Result<Answer, Refusal>, Malformed> {
+    match number(label)? < FIRST_REFUSAL {
+        true => Answer::parse(label, words).map(Ok),
+        false => Refusal::parse(label, words).map(Err),
+    }
+}
+
+/// Whether a message is a refusal.
+pub fn is_refusal(message: &Message) -> bool {
+    number(message.label()).is_ok_and(|number| number >= FIRST_REFUSAL)
+}
+
+/// The label of the message of this version with a number.
+const fn label(number: u32) -> u32 {
+    VERSION << VERSION_SHIFT | number
+}
+
+/// The number in the label of a message of this version.
+fn number(label: u32) -> Result<u32, Malformed> {
+    match label >> VERSION_SHIFT == VERSION {
+        true => Ok(label & NUMBER_MASK),
+        false => Err(Malformed::Version),
+    }
+}

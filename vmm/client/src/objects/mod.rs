@@ -1,0 +1,39 @@
+//! The protocol of the service whose objects are named by capabilities.
+//!
+//! ```text
+//!   sender ── its program capability ──► says who asks
+//!          ── extra capabilities ──────► the objects that the request is about, in its order
+//!          ── words ───────────────────► everything else; the slot for a new capability
+//! ```
+//!
+//! A message names nothing by a number that anyone could guess: an object is named by a capability,
+//! which the kernel delivers as a badge that its holder can neither see nor forge. New capabilities
+//! do not come with the answer. They are put into the empty slot that the request names.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `items` | kinds of objects, rights, resources and amounts, slots, limits |
+//! | `fields` | values as words, and back: no word is taken that no value has |
+//! | `table` | the macro that makes writer and reader of a table of messages |
+//! | `layout` | **every message**: its number, its words, the capabilities that are due |
+//! | `refusal` | refusals for people |
+//!
+//! The words of a message are the machine's, of 32 or 64 bits. A message has as many on either:
+//! addresses take one, numbers of 64 bits take two, and everything else has 32 bits.
+
+mod fields;
+mod items;
+mod layout;
+mod refusal;
+mod table;
+
+pub use crate::messages::message::Message;
+pub use crate::types::malformed::Malformed;
+pub use crate::types::text::{Line, Text};
+pub use items::{
+    AccountOptions, Amounts, Kind, MemoryOptions, Resource, Rights, ACCOUNT_SLOT, CNODE_BITS,
+    CNODE_SLOT, FIRST_FREE_SLOT, MAX_PAGES, PAGE_BYTES, PROGRAM_SLOT, RESOURCES, SPACE_SLOT,
+};
+pub use layout::{
+    answer_or_refusal, is_refusal, Answer, Due, Refusal, Request, MAX_CAPABILITIES, VERSION,
+};

@@ -1,0 +1,53 @@
+//! Refusals for people. What they say in a message stands in `layout`.
+
+use core::fmt;
+
+use super::layout::Refusal;
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Refusal::Malformed { what } => write!(f, "no message of this protocol: {what:?}"),
+            Refusal::NoCapability { place } => write!(f, "capability {place} is missing"),
+            Refusal::ForeignCapability { place } => {
+                write!(f, "capability {place} is not the service's")
+            }
+            Refusal::TooManyCapabilities { wanted } => {
+                write!(f, "more than the {wanted} capabilities that are due")
+            }
+            Refusal::WrongKind { place, found } => {
+                write!(f, "capability {place} is to another kind of object: {found:?}")
+            }
+            Refusal::NoRight { place, missing } => {
+                write!(f, "capability {place} lacks the right {missing:?}")
+            }
+            Refusal::Gone { place } => write!(f, "the object of capability {place} is gone"),
+            Refusal::BeyondRights { asked } => write!(f, "{asked:?} is beyond the holder's rights"),
+            Refusal::BadSlot { slot } => write!(f, "there is no slot {slot}"),
+            Refusal::SlotOccupied { slot } => write!(f, "slot {slot} is occupied"),
+            Refusal::OutOfAccount { resource, wanted, left } => {
+                write!(f, "{wanted} {resource:?} wanted, {left} left in the account")
+            }
+            Refusal::Overcommitted { resource } => {
+                write!(f, "no {resource:?} left above the account, which is no guarantee")
+            }
+            Refusal::BadLength { pages } => write!(f, "{pages} pages are no length"),
+            Refusal::BeyondEnd { pages } => write!(f, "the memory object has {pages} pages"),
+            Refusal::InUse { times } => write!(f, "in use, {times} times"),
+            Refusal::Shared { page } => write!(f, "page {page} has other users"),
+            Refusal::NoMapping { address } => write!(f, "no mapping begins at {address:#x}"),
+            Refusal::BadAddress { address } => write!(f, "{address:#x} cannot be used"),
+            Refusal::Overlap { address } => write!(f, "other memory lies at {address:#x}"),
+            Refusal::NoRoom {} => f.write_str("no room in the address space"),
+            Refusal::NoSuchPhysical { address } => {
+                write!(f, "no free physical memory at {address:#x}")
+            }
+            Refusal::NotRelated {} => f.write_str("the one account is not the other's parent"),
+            Refusal::TooDeep { most } => write!(f, "below {most} accounts already"),
+            Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),
+            Refusal::Internal {} => f.write_str("the service met an error of its own"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}

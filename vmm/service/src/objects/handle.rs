@@ -1,0 +1,218 @@
+//! Messages taken apart and answered.
+//!
+//! ```text
+//!   badge ──► the program that asks          words ──► the request
+//!   capabilities ──► what is due with it: there, the service's, alive, of the kind, with the rights
+//! ```
+//!
+//! All of this is checked before anything of the request is begun, in one place for all requests.
+
+use vmm::{Kernel, Memory, Vmm};
+use vmm_client::objects::{Answer, Due, Kind, Refusal, Request, Rights, MAX_CAPABILITIES};
+
+use super::accounts;
+use super::answers::{narrow, refuse, Answered, Refused};
+use super::capabilities::Place;
+use super::mappings::Wanted;
+use super::service::Objects;
+use super::state::capability::Capability;
+use super::state::object::{Object, What};
+use super::state::program::Program;
+use super::types::{Arrived, Event, Incoming, Outcome, ProgramId, OBJECT_BADGE};
+
+/// The capabilities of a request that were found right, in their order, with their objects.
+struct Given<'p>([Option<(&'p Capability<'p>, &'p Object<'p>)>; MAX_CAPABILITIES]);
+
+impl<'p> Given<'p> {
+    /// The one at a place, which is due there.
+    fn at(&self, place: usize) -> Result<(&'p Capability<'p>, &'p Object<'p>), Refused> {
+        self.0.get(place).copied().flatten().ok_or(Refusal::NoCapability { place: narrow(place) })
+    }
+
+    /// The object of the one at a place.
+    fn object(&self, place: usize) -> Result<&'p Object<'p>, Refused> {
+        self.at(place).map(|(_, object)| object)
+    }
+}
+
+impl<'p> Objects<'p> {
+    /// Handles a message that came by a badge with [`OBJECT_BADGE`].
+    pub fn handle<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        message: &Incoming<'_>,
+    ) -> Outcome {
+        // Sent by a capability to another object, or by one of a program that has ended.
+        let Some(sender) = self.sender(message.badge) else { return Outcome::default() };
+        let request = match Request::parse(message.label, message.words) {
+            Ok(request) => request,
+            Err(what) => return answer(Err(Refusal::Malformed { what })),
+        };
+        let given = match self.given(request.due(), message.capabilities) {
+            Ok(given) => given,
+            Err(refusal) => return answer(Err(refusal)),
+        };
+        let event = sender.space_id.get().map(ProgramId).and_then(|id| match request {
+            Request::Say { line } => Some(Event::Said(id, line)),
+            Request::Exit { code } => Some(Event::Exited(id, sender.name.get(), code)),
+            _ => None,
+        });
+        if let Request::Exit { .. } = request {
+            self.begin_end(sender);
+            return Outcome { answer: None, event };
+        }
+        let answered = match self.refill(vmm) {
+            Ok(()) => self.serve(vmm, sender, &request, &given),
+            Err(refusal) => Err(refusal),
+        };
+        Outcome { event, ..answer(answered) }
+    }
+
+    /// Checks the capabilities that came against those that are due.
+    fn given(&self, due: &[Due], arrived: &[Arrived]) -> Result<Given<'p>, Refused> {
+        let mut given = Given([None; MAX_CAPABILITIES]);
+        for (index, due) in due.iter().enumerate() {
+            let place = narrow(index);
+            let badge = match arrived.get(index) {
+                None => return Err(Refusal::NoCapability { place }),
+                Some(Arrived::Foreign) => return Err(Refusal::ForeignCapability { place }),
+                Some(&Arrived::Own(badge)) => badge,
+            };
+            // A badge without the bit is that of a thread's faults.
+            let number = u32::try_from(badge ^ OBJECT_BADGE).ok();
+            let node = number.and_then(|number| self.tables.capability(number));
+            let node = node.ok_or(Refusal::ForeignCapability { place })?;
+            let object = node.object.get().ok_or(Refusal::Gone { place })?;
+            if object.dying.get() {
+                return Err(Refusal::Gone { place });
+            }
+            let found = object.kind.get().ok_or(Refusal::Internal {})?;
+            if due.kind.is_some_and(|kind| kind != found) {
+                return Err(Refusal::WrongKind { place, found });
+            }
+            let missing = due.rights.difference(node.rights.get());
+            if !missing.is_empty() {
+                return Err(Refusal::NoRight { place, missing });
+            }
+            given.0[index] = Some((node, object));
+        }
+        match arrived.len() > due.len() {
+            true => Err(Refusal::TooManyCapabilities { wanted: narrow(due.len()) }),
+            false => Ok(given),
+        }
+    }
+
+    fn serve<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+        request: &Request,
+        given: &Given<'p>,
+    ) -> Answered {
+        let place = |payer, slot| Place { program, payer, slot };
+        match *request {
+            Request::Info {} => {
+                let (node, object) = given.at(0)?;
+                self.info(vmm, object, node.rights.get())
+            }
+            Request::Restrict { rights, slot } => {
+                let ((node, object), payer) = (given.at(0)?, given.object(1)?);
+                let beyond = rights.difference(node.rights.get());
+                if !beyond.is_empty() {
+                    return Err(Refusal::BeyondRights { asked: beyond });
+                }
+                self.hand_out(vmm, object, rights, Some(node), place(payer, slot))?;
+                Ok(Answer::Done {})
+            }
+            Request::Revoke { slot } => self.revoke(vmm, program, given.at(0)?.0, slot),
+            Request::Destroy {} => self.destroy(vmm, given.object(0)?),
+            Request::CreateAccount { amounts, options, slot } => {
+                let place = place(given.object(0)?, slot);
+                self.create_account(vmm, place, amounts, options).map(done)
+            }
+            Request::Give { amounts, back } => {
+                accounts::give(given.object(0)?, given.object(1)?, amounts, back)
+            }
+            Request::CreateMemory { pages, options, slot } => {
+                let place = place(given.object(0)?, slot);
+                self.create_memory(vmm, place, pages, options).map(done)
+            }
+            Request::CreatePhysical { address, pages, options, slot } => {
+                let place = place(given.object(0)?, slot);
+                self.create_physical(vmm, place, (address, pages), options).map(done)
+            }
+            Request::Clone { slot } => {
+                let (memory, payer) = (given.object(0)?, given.object(1)?);
+                self.clone_memory(vmm, place(payer, slot), memory).map(done)
+            }
+            Request::CreateSpace { slot } => {
+                self.create_space(vmm, place(given.object(0)?, slot)).map(done)
+            }
+            Request::Map { address, first, pages, rights } => {
+                let (space, (through, _), payer) =
+                    (given.object(0)?, given.at(1)?, given.object(2)?);
+                let wanted = Wanted { address, first, pages, rights };
+                self.map(vmm, (space, through), payer, wanted)
+            }
+            Request::Populate { address, pages } => {
+                self.populate(vmm, given.object(0)?, (address, pages))
+            }
+            Request::Unmap { address } => self.unmap(vmm, given.object(0)?, address),
+            Request::CreateEndpoint { object, slot } => {
+                let place = place(given.object(0)?, object);
+                self.create_kernel_object(vmm, place, (Kind::Endpoint, slot)).map(done)
+            }
+            Request::CreateNotification { object, slot } => {
+                let place = place(given.object(0)?, object);
+                self.create_kernel_object(vmm, place, (Kind::Notification, slot)).map(done)
+            }
+            Request::Say { .. } => Ok(Answer::Done {}),
+            // Served by `handle`; requests of a later version are parsed by none.
+            _ => Err(Refusal::Internal {}),
+        }
+    }
+
+    fn info<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &Vmm<'p, K>,
+        object: &'p Object<'p>,
+        rights: Rights,
+    ) -> Answered {
+        let (committed, mappings) = (object.committed.get(), object.mappings.get());
+        Ok(match object.what.get() {
+            What::Account(account) => accounts::info(account, rights),
+            What::Memory { pages, options, .. } => {
+                Answer::Memory { rights, options, pages, committed, mappings }
+            }
+            What::Physical { pages, options, .. } => {
+                Answer::Memory { rights, options, pages, committed: pages, mappings }
+            }
+            What::Space(space) => {
+                let summary = vmm.space_summary(space).map_err(refuse)?;
+                Answer::Space {
+                    rights,
+                    mapped: narrow(summary.mapped_pages),
+                    tables: narrow(summary.tables),
+                    mappings,
+                    programs: object.programs.get(),
+                }
+            }
+            _ => {
+                let kind = object.kind.get().ok_or(Refusal::Internal {})?;
+                Answer::Object { kind, rights }
+            }
+        })
+    }
+}
+
+fn done(_: &Object<'_>) -> Answer {
+    Answer::Done {}
+}
+
+fn answer(answered: Answered) -> Outcome {
+    let message = match answered {
+        Ok(answer) => answer.encode(),
+        Err(refusal) => refusal.encode(),
+    };
+    Outcome { answer: Some(message), event: None }
+}

@@ -1,0 +1,146 @@
+//! Memory objects: their pages lie in a region of the store of the account that pays, whether they
+//! are mapped anywhere or not.
+
+use vmm::{Kernel, Memory, RegionOptions, Vmm};
+use vmm_client::objects::{Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
+
+use super::answers::{narrow, page_rights, refuse, tables, Refused, NODE};
+use super::capabilities::Place;
+use super::service::Objects;
+use super::state::object::{Object, What};
+use super::state::tables::add;
+
+/// What a memory object costs: its pages, and tables for them in the store.
+fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, pages: u32) -> Amounts {
+    let tables = tables(vmm.geometry(), pages);
+    NODE.with(Resource::Pages, pages).with(Resource::Tables, tables)
+}
+
+/// The rights of pages in the store.
+fn stored(options: MemoryOptions) -> vmm::Rights {
+    page_rights(match options.contains(MemoryOptions::WRITABLE) {
+        true => Rights::READ_WRITE,
+        false => Rights::READ,
+    })
+}
+
+impl<'p> Objects<'p> {
+    /// Serves [`vmm_client::objects::Request::CreateMemory`].
+    pub(super) fn create_memory<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        pages: u32,
+        options: MemoryOptions,
+    ) -> Result<&'p Object<'p>, Refused> {
+        if pages == 0 {
+            return Err(Refusal::BadLength { pages });
+        }
+        let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
+        self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
+            let like = RegionOptions::new(pages as usize).rights(stored(options)).named("memory");
+            let region = vmm.reserve(store(object)?, &like).map_err(refuse)?;
+            Ok(What::Memory { region, pages, options })
+        })
+    }
+
+    /// Serves [`vmm_client::objects::Request::CreatePhysical`]. What lies there is looked at when
+    /// it is mapped.
+    pub(super) fn create_physical<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        (address, pages): (usize, u32),
+        options: MemoryOptions,
+    ) -> Result<&'p Object<'p>, Refused> {
+        // All of it is mapped by one request.
+        if pages == 0 || pages > MAX_PAGES {
+            return Err(Refusal::BadLength { pages });
+        }
+        if address % vmm.geometry().page_bytes() != 0 {
+            return Err(Refusal::BadAddress { address });
+        }
+        let rights = Object::all_rights(Kind::Memory, options).difference(Rights::USE);
+        self.create(vmm, place, (Kind::Memory, rights, NODE), |_, _, _| {
+            Ok(What::Physical { address, pages, options })
+        })
+    }
+
+    /// Serves [`vmm_client::objects::Request::Clone`].
+    pub(super) fn clone_memory<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        memory: &'p Object<'p>,
+    ) -> Result<&'p Object<'p>, Refused> {
+        let What::Memory { region, pages, options } = memory.what.get() else {
+            return Err(Refusal::Internal {});
+        };
+        if memory.committed.get() > MAX_PAGES {
+            return Err(Refusal::BadLength { pages });
+        }
+        // Their pages would have to be under copy-on-write wherever they are mapped.
+        if memory.mappings.get() != 0 {
+            return Err(Refusal::InUse { times: memory.mappings.get() });
+        }
+        let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
+        self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
+            let anywhere = RegionOptions::new(1);
+            let clone = vmm.clone_region(region, store(object)?, &anywhere).map_err(refuse)?;
+            object.committed.set(memory.committed.get());
+            Ok(What::Memory { region: clone, pages, options })
+        })
+    }
+
+    /// Has pages of a memory object, from `first` on, in its store: zero, if they were not there.
+    pub(super) fn commit<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &'p Object<'p>,
+        (first, pages): (u32, u32),
+    ) -> vmm::Result {
+        let What::Memory { region, .. } = memory.what.get() else { return Ok(()) };
+        let (space, bits) = (region.space(), vmm.geometry().page_bits);
+        let at = |page: u32| region.start().bits() + ((page as usize) << bits);
+        let mut page = first;
+        while page < first + pages {
+            if vmm.mapping_at(space, at(page))?.is_some() {
+                page += 1;
+                continue;
+            }
+            let begin = page;
+            while page < first + pages && vmm.mapping_at(space, at(page))?.is_none() {
+                page += 1;
+            }
+            vmm.populate(space, at(begin), (page - begin) as usize)?;
+            add(&memory.committed, page - begin);
+        }
+        Ok(())
+    }
+
+    /// Gives back pages of a memory object that nobody has mapped; returns whether it is empty.
+    pub(super) fn empty_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &'p Object<'p>,
+    ) -> vmm::Result<bool> {
+        let What::Memory { region, pages, .. } = memory.what.get() else {
+            memory.what.set(What::Nothing);
+            return Ok(true);
+        };
+        let (start, most) = (region.start().bits(), MAX_PAGES as usize);
+        let done = vmm.decommit_some(region.space(), start, pages as usize, most)?;
+        memory.committed.set(memory.committed.get().saturating_sub(narrow(done)));
+        if done < most {
+            vmm.release(region)?;
+            memory.what.set(What::Nothing);
+        }
+        Ok(done < most)
+    }
+}
+
+/// The space in which the account that pays for an object has the pages of its memory objects.
+fn store(object: &Object<'_>) -> Result<vmm::SpaceId, Refused> {
+    let account = object.payer.get().and_then(|payer| payer.account());
+    account.and_then(|account| account.store).ok_or(Refusal::Internal {})
+}

@@ -1,0 +1,50 @@
+//! The service whose objects are named by capabilities.
+//!
+//! ```text
+//!   program ── its capability, words, capabilities to objects ──► Incoming ──► Objects::handle
+//!                                                                                   │
+//!   an answer, or a refusal that says what is wrong ◄── Outcome ◄───────────────────┘
+//! ```
+//!
+//! A badge is an index into a table of capabilities; each leads to an object, with rights. The
+//! sender's own badge says who asks. What a request is about comes as further capabilities, which
+//! the kernel delivers as their badges: nobody can name what he has no capability to.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `types` | what a server and the service tell each other |
+//! | `state` | records of objects, capabilities, mappings, programs, and the amounts of accounts |
+//! | `answers` | the protocol's words for the manager's; what things cost |
+//! | `service` | [`Objects`] itself: its parts, its look-ups, the check of its records |
+//! | `memory` | memory objects: made, cloned, their pages there and gone |
+//! | `mappings` | memory objects mapped in spaces, touched, unmapped |
+//! | `capabilities` | capabilities put into slots, and ended with all that hangs on them |
+//! | `accounts` | accounts: made, given amounts |
+//! | `kernel_objects` | spaces, endpoints, notifications |
+//! | `teardown` | the end of objects, in pieces |
+//! | `programs` | programs: made, with what they begin with, and ended |
+//! | `revoke` | capabilities revoked and objects destroyed by request |
+//! | `handle` | messages taken apart and answered |
+//! | `server` | the loop that receives and answers, behind the feature `sel4` |
+
+mod accounts;
+mod answers;
+mod capabilities;
+mod handle;
+mod kernel_objects;
+mod mappings;
+mod memory;
+mod programs;
+mod revoke;
+#[cfg(feature = "sel4")]
+mod server;
+mod service;
+mod state;
+mod teardown;
+mod types;
+
+#[cfg(feature = "sel4")]
+pub use server::{Options, Server};
+pub use service::Objects;
+pub use types::{Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, OBJECT_BADGE};
+pub use vmm_client::objects as protocol;

@@ -1,0 +1,85 @@
+//! Capabilities revoked, and objects destroyed, by request: as far as one request does.
+
+use vmm::{Kernel, Memory, Vmm};
+use vmm_client::objects::{Answer, Refusal};
+
+use super::answers::{refuse, Answered};
+use super::capabilities::{slot_path, Place};
+use super::service::Objects;
+use super::state::capability::Capability;
+use super::state::object::Object;
+use super::state::program::Program;
+use super::teardown::MAX_STEPS;
+
+impl<'p> Objects<'p> {
+    /// Serves [`vmm_client::objects::Request::Revoke`].
+    pub(super) fn revoke<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+        node: &'p Capability<'p>,
+        slot: u32,
+    ) -> Answered {
+        if slot != 0 {
+            slot_path(program, slot)?;
+        }
+        for _ in 0..MAX_STEPS {
+            let hangs = self.tables.first_derived(node).is_some()
+                || self.tables.first_through(node.badge.get()).is_some();
+            if !hangs {
+                return self.replace(vmm, program, node, slot);
+            }
+            self.end_capability_step(vmm, node).map_err(refuse)?;
+        }
+        Ok(Answer::More {})
+    }
+
+    /// Ends a capability that nothing hangs on, with its copies, once another is in its place.
+    fn replace<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+        node: &'p Capability<'p>,
+        slot: u32,
+    ) -> Answered {
+        let (Some(object), Some(payer)) = (node.object.get(), node.payer.get()) else {
+            return Err(Refusal::Internal {});
+        };
+        if slot != 0 {
+            let place = Place { program, payer, slot };
+            self.hand_out(vmm, object, node.rights.get(), node.parent.get(), place)?;
+        }
+        self.end_badge(vmm, node).map_err(refuse)?;
+        Ok(Answer::Done {})
+    }
+
+    /// Serves [`vmm_client::objects::Request::Destroy`].
+    pub(super) fn destroy<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> Answered {
+        let times = object.mappings.get() + object.programs.get() + self.programs_below(object);
+        if times != 0 {
+            return Err(Refusal::InUse { times });
+        }
+        self.dismantle(vmm, object);
+        Ok(Answer::Done {})
+    }
+
+    /// How many programs are charged to the accounts below an account.
+    fn programs_below(&self, account: &Object<'p>) -> u32 {
+        let accounts = self.tables.objects.iter().filter(|object| object.account().is_some());
+        let below = accounts.filter(|object| {
+            let mut above = object.payer.get();
+            while let Some(payer) = above {
+                if payer.is(account) {
+                    return true;
+                }
+                above = payer.payer.get();
+            }
+            false
+        });
+        below.map(|object| object.programs.get()).sum()
+    }
+}

@@ -1,0 +1,174 @@
+//! The service itself: what it is made of, and its look-ups.
+
+use intrusive_collections::RBTree;
+use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
+use vmm_client::objects::{Amounts, Kind};
+
+use super::answers::{refuse, Refused};
+use super::state::account::Account;
+use super::state::object::{Object, What};
+use super::state::program::{ByObject, Program};
+use super::state::tables::Tables;
+use super::types::{ProgramId, OBJECT_BADGE};
+
+/// The most badges: those below the bit that tells them from badges of faults.
+const MAX_BADGE: u32 = OBJECT_BADGE as u32 - 1;
+
+/// Objects and who has capabilities to them.
+///
+/// One endpoint serves all of them. It is a companion of a [`Vmm`], and every method is to be given
+/// the same one.
+pub struct Objects<'p> {
+    pub(super) endpoint: CPtr,
+    pub(super) tables: Tables<'p>,
+    /// The account of all there is.
+    pub(super) root: &'p Object<'p>,
+    pub(super) programs: RBTree<ByObject<'p>>,
+    pub(super) free_programs: Pool<'p, Program<'p>>,
+    /// Programs that are being taken apart.
+    pub(super) dying_programs: Option<&'p Program<'p>>,
+    /// Objects that are being taken apart.
+    pub(super) dying: Option<&'p Object<'p>>,
+}
+
+impl<'p> Objects<'p> {
+    /// A service whose messages and faults come to `endpoint`, and all whose accounts together may
+    /// use `amounts`: those are guarantees, so there is to be as much.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`]: it takes four pages for its own book-keeping, for good.
+    pub fn new<K: Kernel + Memory<'p>>(
+        vmm: &mut Vmm<'p, K>,
+        endpoint: CPtr,
+        amounts: Amounts,
+    ) -> vmm::Result<Self> {
+        let mut tables = Tables::up_to(MAX_BADGE);
+        let mut free_programs = Pool::new(|node: &Program<'p>| &node.next_free);
+        refill(vmm, &mut tables, &mut free_programs)?;
+        let root = tables.insert_object(Kind::Account, None, Amounts::NONE);
+        // The pool was just filled.
+        let root = root.ok_or(vmm::Error::OutOfBadges)?;
+        let account = Account { limits: amounts, ..Account::default() };
+        root.what.set(What::Account(account));
+        Ok(Objects {
+            endpoint,
+            tables,
+            root,
+            programs: RBTree::new(ByObject::new()),
+            free_programs,
+            dying_programs: None,
+            dying: None,
+        })
+    }
+
+    /// Makes `most` the greatest badge, and the greatest number of anything else, from now on: for
+    /// tests that go through all of them.
+    #[doc(hidden)]
+    pub fn narrow_numbers(&mut self, most: u32) {
+        self.tables.narrow(most);
+    }
+
+    /// Brings the pools above what one request takes.
+    pub(super) fn refill<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+    ) -> Result<(), Refused> {
+        refill(vmm, &mut self.tables, &mut self.free_programs).map_err(refuse)
+    }
+
+    /// How many objects, capabilities, mappings and programs there are.
+    pub fn counts(&self) -> [usize; 4] {
+        let tables = &self.tables;
+        [
+            tables.objects.iter().count(),
+            tables.capabilities.iter().count(),
+            tables.mappings.iter().count(),
+            self.programs.iter().count(),
+        ]
+    }
+
+    /// What all accounts together may use, and what of it is used or was given to programs.
+    pub fn amounts(&self) -> (Amounts, Amounts) {
+        self.root.account().map_or(Default::default(), |root| (root.limits, root.used))
+    }
+
+    /// The program that runs in a space, while it lives.
+    pub fn program_in(&self, space: SpaceId) -> Option<ProgramId> {
+        self.program(ProgramId(space)).map(|_| ProgramId(space))
+    }
+
+    /// A program's name, for people.
+    pub fn name(&self, program: ProgramId) -> Option<Name> {
+        self.program(program).map(|program| program.name.get())
+    }
+
+    /// The record of a program that lives.
+    pub(super) fn program(&self, id: ProgramId) -> Option<&'p Program<'p>> {
+        let mut programs = self.programs.iter();
+        let found = programs.find(|program| program.space_id.get() == Some(id.0))?;
+        let object = found.object.get()?;
+        let node = self.programs.find(&object.number.get()).clone_pointer();
+        node.filter(|program| !program.dying.get())
+    }
+
+    /// The program whose own capability has this badge, while it lives.
+    pub(super) fn sender(&self, badge: usize) -> Option<&'p Program<'p>> {
+        let badge = u32::try_from(badge ^ OBJECT_BADGE).ok()?;
+        let object = self.tables.capability(badge)?.object.get()?;
+        let program = self.programs.find(&object.number.get()).clone_pointer();
+        program.filter(|program| !program.dying.get())
+    }
+
+    /// Checks what must hold of the records of accounts, objects, capabilities and mappings, and
+    /// that the manager has what they say. O(n²) in their number; no kernel call.
+    ///
+    /// # Errors
+    /// The first rule found broken.
+    pub fn validate<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>) -> Result<(), Violation> {
+        self.tables.validate()?;
+        for mapping in self.tables.mappings.iter() {
+            let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());
+            let lies = info.is_some_and(|info| {
+                info.range.start().bits() == mapping.start.get()
+                    && info.range.pages() == mapping.pages.get() as usize
+            });
+            let at = mapping.token.get() as usize;
+            if !lies {
+                return Err(Violation { rule: "a mapping's region is where it is recorded", at });
+            }
+        }
+        for object in self.tables.objects.iter() {
+            let at = object.number.get() as usize;
+            let lives = match object.what.get() {
+                What::Memory { region, .. } => vmm.region_info(region).is_ok(),
+                What::Space(space) => vmm.vspace(space).is_ok(),
+                _ => true,
+            };
+            if !lives {
+                return Err(Violation { rule: "an object has what it stands for", at });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refill<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    tables: &mut Tables<'p>,
+    programs: &mut Pool<'p, Program<'p>>,
+) -> vmm::Result<()> {
+    // A program takes three objects and as many capabilities.
+    if tables.free_objects.available() < 4 {
+        vmm.adopt_bookkeeping_page(&mut tables.free_objects)?;
+    }
+    if tables.free_capabilities.available() < 4 {
+        vmm.adopt_bookkeeping_page(&mut tables.free_capabilities)?;
+    }
+    if tables.free_mappings.available() < 1 {
+        vmm.adopt_bookkeeping_page(&mut tables.free_mappings)?;
+    }
+    if programs.available() < 1 {
+        vmm.adopt_bookkeeping_page(programs)?;
+    }
+    Ok(())
+}

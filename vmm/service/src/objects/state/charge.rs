@@ -1,0 +1,79 @@
+//! Amounts charged to accounts.
+//!
+//! ```text
+//!   guarantee ◄── charged when the child is made: its limits, once and for all
+//!      ▲
+//!      └── overcommitted child ◄── charged when it is used: to the child, and to all above it up to
+//!                                  the first that is a guarantee
+//! ```
+
+use vmm_client::objects::Amounts;
+
+use super::account::{Account, Short};
+use super::object::{Object, What};
+
+/// Why an account cannot be charged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refused {
+    /// It has not that much left itself.
+    Own(Short),
+    /// One above it has not, and it is no guarantee.
+    Above(Short),
+}
+
+/// The accounts that bear what is used by this one: itself, and while they are no guarantee those
+/// that they were split from.
+fn bearers<'p>(account: &'p Object<'p>) -> impl Iterator<Item = (&'p Object<'p>, Account)> {
+    let mut next = Some(account);
+    core::iter::from_fn(move || {
+        let object = next?;
+        let account = object.account()?;
+        next = object.payer.get().filter(|_| account.overcommit);
+        Some((object, account))
+    })
+}
+
+/// Charges amounts to an account: all of them, or nothing.
+pub(crate) fn charge<'p>(account: &'p Object<'p>, amounts: Amounts) -> Result<(), Refused> {
+    for (object, figures) in bearers(account) {
+        figures.take(amounts).map_err(|short| match object.is(account) {
+            true => Refused::Own(short),
+            false => Refused::Above(short),
+        })?;
+    }
+    for (object, figures) in bearers(account) {
+        if let Ok(figures) = figures.take(amounts) {
+            object.what.set(What::Account(figures));
+        }
+    }
+    Ok(())
+}
+
+/// Takes a charge back.
+pub(crate) fn refund<'p>(account: &'p Object<'p>, amounts: Amounts) {
+    for (object, figures) in bearers(account) {
+        object.what.set(What::Account(figures.give_back(amounts)));
+    }
+}
+
+/// Gives a child amounts of its parent's: of a guarantee, they are the parent's no more.
+pub(crate) fn give<'p>(child: &'p Object<'p>, amounts: Amounts) -> Result<(), Refused> {
+    let Some(figures) = child.account() else { return Ok(()) };
+    let raised = figures.raise(amounts).map_err(Refused::Own)?;
+    if let Some(parent) = child.payer.get().filter(|_| !figures.overcommit) {
+        charge(parent, amounts)?;
+    }
+    child.what.set(What::Account(raised));
+    Ok(())
+}
+
+/// Takes amounts back from a child that does not use them.
+pub(crate) fn take_back<'p>(child: &'p Object<'p>, amounts: Amounts) -> Result<(), Refused> {
+    let Some(figures) = child.account() else { return Ok(()) };
+    let lowered = figures.lower(amounts).map_err(Refused::Own)?;
+    child.what.set(What::Account(lowered));
+    if let Some(parent) = child.payer.get().filter(|_| !figures.overcommit) {
+        refund(parent, amounts);
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The record of pages of a memory object that are mapped in a space.
+
+use core::cell::Cell;
+
+use intrusive_collections::{KeyAdapter, RBTreeLink};
+use vmm::RegionId;
+use vmm_client::objects::Amounts;
+
+use super::object::Object;
+
+/// A mapping's node.
+#[derive(Default)]
+pub(crate) struct Mapping<'p> {
+    pub next_free: Cell<Option<&'p Mapping<'p>>>,
+    by_token: RBTreeLink,
+    by_place: RBTreeLink,
+    by_memory: RBTreeLink,
+    by_through: RBTreeLink,
+    by_payer: RBTreeLink,
+    /// What the manager knows it by when one of its pages is touched.
+    pub token: Cell<u32>,
+    pub space: Cell<Option<&'p Object<'p>>>,
+    pub memory: Cell<Option<&'p Object<'p>>>,
+    /// The badge of the capability to the memory that it was made by: it ends with it.
+    pub through: Cell<u32>,
+    /// The account that pays for it.
+    pub payer: Cell<Option<&'p Object<'p>>>,
+    pub charge: Cell<Amounts>,
+    /// Its region in the space.
+    pub region: Cell<Option<RegionId>>,
+    /// The address of its first page.
+    pub start: Cell<usize>,
+    /// The first page of the memory object, and how many.
+    pub first: Cell<u32>,
+    pub pages: Cell<u32>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+
+    intrusive_adapter!(
+        pub(crate) ByToken<'p> = &'p Mapping<'p>: Mapping<'p> { by_token => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByPlace<'p> = &'p Mapping<'p>: Mapping<'p> { by_place => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByMemory<'p> = &'p Mapping<'p>: Mapping<'p> { by_memory => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByThrough<'p> = &'p Mapping<'p>: Mapping<'p> { by_through => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByPayer<'p> = &'p Mapping<'p>: Mapping<'p> { by_payer => RBTreeLink }
+    );
+}
+
+pub(crate) use adapters::{ByMemory, ByPayer, ByPlace, ByThrough, ByToken};
+
+/// An object's number, 0 without one.
+fn number(object: &Cell<Option<&Object<'_>>>) -> u32 {
+    object.get().map_or(0, |object| object.number.get())
+}
+
+impl<'a> KeyAdapter<'a> for ByToken<'_> {
+    type Key = u32;
+
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> u32 {
+        mapping.token.get()
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByPlace<'_> {
+    /// The space's number, and where it begins.
+    type Key = (u32, usize);
+
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, usize) {
+        (number(&mapping.space), mapping.start.get())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByMemory<'_> {
+    /// The memory object's number, and the token.
+    type Key = (u32, u32);
+
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, u32) {
+        (number(&mapping.memory), mapping.token.get())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByThrough<'_> {
+    /// The badge, and the token.
+    type Key = (u32, u32);
+
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, u32) {
+        (mapping.through.get(), mapping.token.get())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByPayer<'_> {
+    /// The account's number, and the token.
+    type Key = (u32, u32);
+
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, u32) {
+        (number(&mapping.payer), mapping.token.get())
+    }
+}

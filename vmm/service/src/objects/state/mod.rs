@@ -1,0 +1,31 @@
+//! What the service remembers of objects: pure records and their tables. Nothing here knows a
+//! kernel or makes a call.
+//!
+//! ```text
+//!   Capability ── badge ──► Object ◄── space, memory ── Mapping
+//!       │ parent: derived from     │ payer                  │ through: the badge it was made by
+//!       ▼                          ▼                        ▼ payer
+//!   Capability                  Object (an account) ◄───────┘
+//! ```
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `account` | what an account may use, and uses |
+//! | `object` | an object's record |
+//! | `capability` | a capability's record: a badge, an object, rights |
+//! | `mapping` | the record of a memory object that is mapped in a space |
+//! | `program` | a program's record |
+//! | `tables` | all records, found by number and by what they belong to |
+//! | `charge` | amounts charged to accounts, up the chain of those that are no guarantee |
+//! | `validate` | the check of what must always hold of them |
+
+pub(crate) mod account;
+pub(crate) mod capability;
+pub(crate) mod charge;
+pub(crate) mod mapping;
+pub(crate) mod object;
+pub(crate) mod program;
+pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
+pub(crate) mod validate;

@@ -1,0 +1,139 @@
+//! An object's record.
+
+use core::cell::Cell;
+
+use intrusive_collections::{KeyAdapter, RBTreeLink};
+use vmm::{RegionId, SpaceId};
+use vmm_client::objects::{Amounts, Kind, MemoryOptions, Rights};
+
+use super::account::Account;
+
+/// What an object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum What {
+    /// Nothing yet, or nothing any more: only its record is left.
+    #[default]
+    Nothing,
+    /// What may be used.
+    Account(Account),
+    /// Pages, in a region of the store of the account that pays.
+    Memory {
+        /// The region.
+        region: RegionId,
+        /// How many.
+        pages: u32,
+        /// What its maker said.
+        options: MemoryOptions,
+    },
+    /// Pages at a physical address, which are mapped at one place at a time.
+    Physical {
+        /// The address of the first.
+        address: usize,
+        /// How many.
+        pages: u32,
+        /// What its maker said.
+        options: MemoryOptions,
+    },
+    /// A space.
+    Space(SpaceId),
+    /// A kernel object, the original of which stays with the manager.
+    Endpoint(vmm::Object),
+    /// A kernel object, the original of which stays with the manager.
+    Notification(vmm::Object),
+    /// A program, whose record is elsewhere.
+    Program,
+}
+
+/// An object's node.
+#[derive(Default)]
+pub(crate) struct Object<'p> {
+    pub next_free: Cell<Option<&'p Object<'p>>>,
+    by_number: RBTreeLink,
+    by_payer: RBTreeLink,
+    /// No other object has it. It is in no message.
+    pub number: Cell<u32>,
+    /// What kind it was made as.
+    pub kind: Cell<Option<Kind>>,
+    pub what: Cell<What>,
+    /// The account that it is charged to; none for the root of all.
+    pub payer: Cell<Option<&'p Object<'p>>>,
+    /// What is charged.
+    pub charge: Cell<Amounts>,
+    /// How many of its pages are there.
+    pub committed: Cell<u32>,
+    /// How often it is mapped, or how many mappings are in it.
+    pub mappings: Cell<u32>,
+    /// How many programs run in it, or are charged to it.
+    pub programs: Cell<u32>,
+    /// How many capabilities there are to it.
+    pub capabilities: Cell<u32>,
+    /// Whether it is being taken apart: capabilities to it name nothing any more.
+    pub dying: Cell<bool>,
+    /// The next of those that are being taken apart.
+    pub next_dying: Cell<Option<&'p Object<'p>>>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+
+    intrusive_adapter!(
+        pub(crate) ByNumber<'p> = &'p Object<'p>: Object<'p> { by_number => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByPayer<'p> = &'p Object<'p>: Object<'p> { by_payer => RBTreeLink }
+    );
+}
+
+pub(crate) use adapters::{ByNumber, ByPayer};
+
+impl<'a> KeyAdapter<'a> for ByNumber<'_> {
+    type Key = u32;
+
+    fn get_key(&self, object: &'a Object<'_>) -> u32 {
+        object.number.get()
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByPayer<'_> {
+    /// The account, and the object. 0 is no object's number.
+    type Key = (u32, u32);
+
+    fn get_key(&self, object: &'a Object<'_>) -> (u32, u32) {
+        (object.payer_number(), object.number.get())
+    }
+}
+
+impl Object<'_> {
+    /// The number of the account that pays.
+    pub fn payer_number(&self) -> u32 {
+        self.payer.get().map_or(0, |payer| payer.number.get())
+    }
+
+    /// Its figures, if it is an account.
+    pub fn account(&self) -> Option<Account> {
+        match self.what.get() {
+            What::Account(account) => Some(account),
+            _ => None,
+        }
+    }
+
+    /// All rights that mean something for it.
+    pub fn all_rights(kind: Kind, options: MemoryOptions) -> Rights {
+        let own = match kind {
+            Kind::Account | Kind::Space => Rights::USE,
+            Kind::Memory if options.contains(MemoryOptions::WRITABLE) => {
+                Rights::READ_WRITE | Rights::USE
+            }
+            Kind::Memory => Rights::READ | Rights::USE,
+            Kind::Endpoint | Kind::Notification => Rights::READ_WRITE,
+            Kind::Program => Rights::empty(),
+        };
+        own | Rights::REVOKE | Rights::DESTROY
+    }
+
+    pub fn is(&self, other: &Object<'_>) -> bool {
+        self.number.get() == other.number.get()
+    }
+}

@@ -1,0 +1,67 @@
+//! A program's record.
+
+use core::cell::Cell;
+
+use intrusive_collections::{KeyAdapter, RBTreeLink};
+use vmm::{Name, SpaceId, ThreadParts};
+
+use super::object::Object;
+
+/// A program's node.
+#[derive(Default)]
+pub(crate) struct Program<'p> {
+    pub next_free: Cell<Option<&'p Program<'p>>>,
+    by_object: RBTreeLink,
+    /// Its object, to which its own capability leads.
+    pub object: Cell<Option<&'p Object<'p>>>,
+    /// The account that all it has is charged to, and that ends with it.
+    pub account: Cell<Option<&'p Object<'p>>>,
+    /// The space that it runs in.
+    pub space: Cell<Option<&'p Object<'p>>>,
+    pub space_id: Cell<Option<SpaceId>>,
+    /// The root of its CSpace, which it cannot name, and the CNode in there that is its own.
+    pub root: Cell<Option<vmm::Object>>,
+    pub cnode: Cell<Option<vmm::Object>>,
+    pub thread: Cell<Option<ThreadParts>>,
+    pub name: Cell<Name>,
+    /// Whether it is being taken apart.
+    pub dying: Cell<bool>,
+    pub next_dying: Cell<Option<&'p Program<'p>>>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+
+    intrusive_adapter!(
+        pub(crate) ByObject<'p> = &'p Program<'p>: Program<'p> { by_object => RBTreeLink }
+    );
+}
+
+pub(crate) use adapters::ByObject;
+
+impl<'a> KeyAdapter<'a> for ByObject<'_> {
+    /// The number of its object.
+    type Key = u32;
+
+    fn get_key(&self, program: &'a Program<'_>) -> u32 {
+        program.object.get().map_or(0, |object| object.number.get())
+    }
+}
+
+impl<'p> Program<'p> {
+    /// A node with nothing of what its last user had.
+    pub fn begin(&self, name: Name) {
+        self.object.set(None);
+        self.account.set(None);
+        self.space.set(None);
+        self.space_id.set(None);
+        self.root.set(None);
+        self.cnode.set(None);
+        self.thread.set(None);
+        self.name.set(name);
+        self.dying.set(false);
+        self.next_dying.set(None);
+    }
+}

@@ -1,0 +1,280 @@
+//! All records: found by number, and by what they belong to. An insertion and a removal keep the
+//! counts that objects have of what belongs to them.
+
+use core::cell::Cell;
+
+use intrusive_collections::{Bound, RBTree};
+use vmm::{Numbers, Pool};
+use vmm_client::objects::{Amounts, Kind, Rights};
+
+use super::capability::{self, Capability};
+use super::mapping::{self, Mapping};
+use super::object::{self, Object, What};
+
+/// The tables, with the nodes that are in none.
+pub(crate) struct Tables<'p> {
+    pub objects: RBTree<object::ByNumber<'p>>,
+    pub charged: RBTree<object::ByPayer<'p>>,
+    pub capabilities: RBTree<capability::ByBadge<'p>>,
+    of_object: RBTree<capability::ByObject<'p>>,
+    derived: RBTree<capability::ByParent<'p>>,
+    paid: RBTree<capability::ByPayer<'p>>,
+    pub mappings: RBTree<mapping::ByToken<'p>>,
+    in_space: RBTree<mapping::ByPlace<'p>>,
+    of_memory: RBTree<mapping::ByMemory<'p>>,
+    through: RBTree<mapping::ByThrough<'p>>,
+    mappings_paid: RBTree<mapping::ByPayer<'p>>,
+    pub free_objects: Pool<'p, Object<'p>>,
+    pub free_capabilities: Pool<'p, Capability<'p>>,
+    pub free_mappings: Pool<'p, Mapping<'p>>,
+    object_numbers: Numbers,
+    badges: Numbers,
+    tokens: Numbers,
+}
+
+/// A mapping that is to be recorded.
+#[derive(Clone, Copy)]
+pub(crate) struct NewMapping<'p> {
+    pub space: &'p Object<'p>,
+    pub memory: &'p Object<'p>,
+    pub through: u32,
+    pub payer: &'p Object<'p>,
+    pub charge: Amounts,
+    pub region: vmm::RegionId,
+    pub start: usize,
+    pub first: u32,
+    pub pages: u32,
+}
+
+impl<'p> Tables<'p> {
+    /// Empty tables, whose badges and other numbers are at most `most`.
+    pub fn up_to(most: u32) -> Tables<'p> {
+        Tables {
+            objects: RBTree::new(object::ByNumber::new()),
+            charged: RBTree::new(object::ByPayer::new()),
+            capabilities: RBTree::new(capability::ByBadge::new()),
+            of_object: RBTree::new(capability::ByObject::new()),
+            derived: RBTree::new(capability::ByParent::new()),
+            paid: RBTree::new(capability::ByPayer::new()),
+            mappings: RBTree::new(mapping::ByToken::new()),
+            in_space: RBTree::new(mapping::ByPlace::new()),
+            of_memory: RBTree::new(mapping::ByMemory::new()),
+            through: RBTree::new(mapping::ByThrough::new()),
+            mappings_paid: RBTree::new(mapping::ByPayer::new()),
+            free_objects: Pool::new(|node| &node.next_free),
+            free_capabilities: Pool::new(|node| &node.next_free),
+            free_mappings: Pool::new(|node| &node.next_free),
+            object_numbers: Numbers::up_to(most),
+            badges: Numbers::up_to(most),
+            tokens: Numbers::up_to(most),
+        }
+    }
+
+    /// Makes `most` the greatest number that is given out from now on.
+    pub fn narrow(&mut self, most: u32) {
+        self.object_numbers = Numbers::up_to(most);
+        self.badges = Numbers::up_to(most);
+        self.tokens = Numbers::up_to(most);
+    }
+
+    /// Records an object that is nothing yet; `None` when nodes or numbers are out.
+    pub fn insert_object(
+        &mut self,
+        kind: Kind,
+        payer: Option<&'p Object<'p>>,
+        charge: Amounts,
+    ) -> Option<&'p Object<'p>> {
+        let objects = &self.objects;
+        let number = self.object_numbers.next(|number| !objects.find(&number).is_null())?;
+        let node = self.free_objects.alloc()?;
+        self.object_numbers.note(number);
+        node.number.set(number);
+        node.kind.set(Some(kind));
+        node.what.set(What::Nothing);
+        node.payer.set(payer);
+        node.charge.set(charge);
+        for count in [&node.committed, &node.mappings, &node.programs, &node.capabilities] {
+            count.set(0);
+        }
+        node.dying.set(false);
+        node.next_dying.set(None);
+        self.objects.insert(node);
+        self.charged.insert(node);
+        Some(node)
+    }
+
+    /// Forgets an object that nothing belongs to any more.
+    pub fn remove_object(&mut self, node: &'p Object<'p>) {
+        debug_assert_eq!(node.capabilities.get() + node.mappings.get(), 0);
+        let key = (node.payer_number(), node.number.get());
+        self.charged.find_mut(&key).remove();
+        self.objects.find_mut(&node.number.get()).remove();
+        node.what.set(What::Nothing);
+        self.free_objects.free(node);
+    }
+
+    /// Records a capability; `None` when nodes or badges are out.
+    pub fn insert_capability(
+        &mut self,
+        object: &'p Object<'p>,
+        rights: Rights,
+        parent: Option<&'p Capability<'p>>,
+        payer: &'p Object<'p>,
+    ) -> Option<&'p Capability<'p>> {
+        let taken = &self.capabilities;
+        let badge = self.badges.next(|badge| !taken.find(&badge).is_null())?;
+        let node = self.free_capabilities.alloc()?;
+        self.badges.note(badge);
+        node.badge.set(badge);
+        node.object.set(Some(object));
+        node.rights.set(rights);
+        node.parent.set(parent);
+        node.payer.set(Some(payer));
+        node.slot.set(vmm::CPtr::NULL);
+        self.capabilities.insert(node);
+        self.of_object.insert(node);
+        self.derived.insert(node);
+        self.paid.insert(node);
+        add(&object.capabilities, 1);
+        Some(node)
+    }
+
+    /// Forgets a capability that none was derived from and nothing is mapped through.
+    pub fn remove_capability(&mut self, node: &'p Capability<'p>) {
+        let badge = node.badge.get();
+        let of = |object: &Cell<Option<&'p Object<'p>>>| {
+            object.get().map_or(0, |object| object.number.get())
+        };
+        let parent = node.parent.get().map_or(0, |parent| parent.badge.get());
+        self.of_object.find_mut(&(of(&node.object), badge)).remove();
+        self.derived.find_mut(&(parent, badge)).remove();
+        self.paid.find_mut(&(of(&node.payer), badge)).remove();
+        self.capabilities.find_mut(&badge).remove();
+        if let Some(object) = node.object.take() {
+            sub(&object.capabilities, 1);
+        }
+        self.free_capabilities.free(node);
+    }
+
+    /// The token of the mapping that is recorded next; `None` when all are in use.
+    pub fn next_token(&self) -> Option<u32> {
+        self.tokens.next(|token| !self.mappings.find(&token).is_null())
+    }
+
+    /// Records a mapping by the token that is next; `None` when nodes or tokens are out.
+    pub fn insert_mapping(&mut self, new: &NewMapping<'p>) -> Option<&'p Mapping<'p>> {
+        let token = self.next_token()?;
+        let node = self.free_mappings.alloc()?;
+        self.tokens.note(token);
+        node.token.set(token);
+        node.space.set(Some(new.space));
+        node.memory.set(Some(new.memory));
+        node.through.set(new.through);
+        node.payer.set(Some(new.payer));
+        node.charge.set(new.charge);
+        node.region.set(Some(new.region));
+        node.start.set(new.start);
+        node.first.set(new.first);
+        node.pages.set(new.pages);
+        self.mappings.insert(node);
+        self.in_space.insert(node);
+        self.of_memory.insert(node);
+        self.through.insert(node);
+        self.mappings_paid.insert(node);
+        add(&new.space.mappings, 1);
+        add(&new.memory.mappings, 1);
+        Some(node)
+    }
+
+    /// Forgets a mapping.
+    pub fn remove_mapping(&mut self, node: &'p Mapping<'p>) {
+        let token = node.token.get();
+        let of = |object: &Cell<Option<&'p Object<'p>>>| {
+            object.get().map_or(0, |object| object.number.get())
+        };
+        self.in_space.find_mut(&(of(&node.space), node.start.get())).remove();
+        self.of_memory.find_mut(&(of(&node.memory), token)).remove();
+        self.through.find_mut(&(node.through.get(), token)).remove();
+        self.mappings_paid.find_mut(&(of(&node.payer), token)).remove();
+        self.mappings.find_mut(&token).remove();
+        for object in [node.space.take(), node.memory.take()].into_iter().flatten() {
+            sub(&object.mappings, 1);
+        }
+        self.free_mappings.free(node);
+    }
+
+    /// The capability with a badge.
+    pub fn capability(&self, badge: u32) -> Option<&'p Capability<'p>> {
+        self.capabilities.find(&badge).clone_pointer()
+    }
+
+    /// The first object that is charged to an account, itself not.
+    pub fn first_charged(&self, account: &Object<'p>) -> Option<&'p Object<'p>> {
+        let number = account.number.get();
+        let found = self.charged.lower_bound(Bound::Included(&(number, 0))).clone_pointer();
+        found.filter(|object| object.payer_number() == number)
+    }
+
+    /// The first capability to an object behind the badge `behind`.
+    pub fn next_of_object(&self, object: &Object<'p>, behind: u32) -> Option<&'p Capability<'p>> {
+        let key = (object.number.get(), behind);
+        let found = self.of_object.lower_bound(Bound::Excluded(&key)).clone_pointer();
+        found.filter(|node| node.object.get().is_some_and(|other| other.is(object)))
+    }
+
+    /// The first capability that was derived from another.
+    pub fn first_derived(&self, parent: &Capability<'p>) -> Option<&'p Capability<'p>> {
+        let key = (parent.badge.get(), 0);
+        let found = self.derived.lower_bound(Bound::Included(&key)).clone_pointer();
+        found.filter(|node| node.parent.get().is_some_and(|other| other.badge == parent.badge))
+    }
+
+    /// The first capability that an account pays for.
+    pub fn first_paid(&self, account: &Object<'p>) -> Option<&'p Capability<'p>> {
+        let key = (account.number.get(), 0);
+        let found = self.paid.lower_bound(Bound::Included(&key)).clone_pointer();
+        found.filter(|node| node.payer.get().is_some_and(|other| other.is(account)))
+    }
+
+    /// The mapping with a token.
+    pub fn mapping(&self, token: u32) -> Option<&'p Mapping<'p>> {
+        self.mappings.find(&token).clone_pointer()
+    }
+
+    /// The mapping of a space that begins at an address, or the last that begins below it.
+    pub fn mapping_at(&self, space: &Object<'p>, address: usize) -> Option<&'p Mapping<'p>> {
+        let key = (space.number.get(), address);
+        let found = self.in_space.upper_bound(Bound::Included(&key)).clone_pointer();
+        found.filter(|node| node.space.get().is_some_and(|other| other.is(space)))
+    }
+
+    /// The first mapping of a memory object.
+    pub fn first_of_memory(&self, memory: &Object<'p>) -> Option<&'p Mapping<'p>> {
+        let key = (memory.number.get(), 0);
+        let found = self.of_memory.lower_bound(Bound::Included(&key)).clone_pointer();
+        found.filter(|node| node.memory.get().is_some_and(|other| other.is(memory)))
+    }
+
+    /// The first mapping that was made through a capability.
+    pub fn first_through(&self, badge: u32) -> Option<&'p Mapping<'p>> {
+        let found = self.through.lower_bound(Bound::Included(&(badge, 0))).clone_pointer();
+        found.filter(|node| node.through.get() == badge)
+    }
+
+    /// The first mapping that an account pays for.
+    pub fn first_mapping_paid(&self, account: &Object<'p>) -> Option<&'p Mapping<'p>> {
+        let key = (account.number.get(), 0);
+        let found = self.mappings_paid.lower_bound(Bound::Included(&key)).clone_pointer();
+        found.filter(|node| node.payer.get().is_some_and(|other| other.is(account)))
+    }
+}
+
+/// Counts more.
+pub(crate) fn add(count: &Cell<u32>, more: u32) {
+    count.set(count.get() + more);
+}
+
+/// Counts less.
+pub(crate) fn sub(count: &Cell<u32>, less: u32) {
+    count.set(count.get() - less);
+}

@@ -1,0 +1,227 @@
+//! The end of objects: all that hangs on them goes first, in pieces, between other requests.
+//!
+//! ```text
+//!   account ── mappings it pays for ── objects charged to it, each in this way ── capabilities
+//!   memory ─── its mappings ── its pages, 64 at a time ──┐
+//!   space ──── its mappings ── what else is mapped ──────┤── capabilities to it, with all derived
+//!   endpoint ─ the kernel object, with all copies ───────┘   ── the record; the charge comes back
+//! ```
+//!
+//! A step that the kernel refuses has done nothing and is made again.
+
+use vmm::{Kernel, Kind as RegionKind, Memory, SpaceId, Vmm};
+use vmm_client::objects::MAX_PAGES;
+
+use super::service::Objects;
+use super::state::charge::{refund, take_back};
+use super::state::object::{Object, What};
+
+/// The most steps of one request. In each a capability ends, with all its copies, or
+/// [`MAX_PAGES`] pages are given back.
+pub(super) const MAX_STEPS: usize = 16;
+
+impl<'p> Objects<'p> {
+    /// Marks an object as one that is taken apart: from now on capabilities to it name nothing.
+    pub(super) fn bury(&mut self, object: &'p Object<'p>) {
+        if !object.dying.replace(true) {
+            object.next_dying.set(self.dying);
+            self.dying = Some(object);
+        }
+    }
+
+    /// Does a piece of the work that is left from programs and objects that ended, if there is
+    /// any: at most [`MAX_PAGES`] pages. Returns whether there is more.
+    ///
+    /// # Errors
+    /// [`vmm::Error::Kernel`] when a call was refused: call again.
+    pub fn reap_step<K: Kernel + Memory<'p>>(&mut self, vmm: &mut Vmm<'p, K>) -> vmm::Result<bool> {
+        match self.dying_programs {
+            Some(program) => self.end_program_step(vmm, program)?,
+            None => {
+                self.dismantle_step(vmm)?;
+            }
+        }
+        Ok(self.is_busy())
+    }
+
+    /// Whether there is work for [`Objects::reap_step`].
+    pub fn is_busy(&self) -> bool {
+        self.dying_programs.is_some() || self.dying.is_some()
+    }
+
+    /// Takes an object apart: all of it at once, as a rule. What is left after as much as one
+    /// request may do, or because the kernel refused something, is left for
+    /// [`Objects::reap_step`].
+    pub(super) fn dismantle<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) {
+        self.bury(object);
+        for _ in 0..MAX_STEPS {
+            let first = self.dying.is_some_and(|first| first.is(object));
+            if !first || self.dismantle_step(vmm).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Does a piece of the end of the object that was buried last; returns whether any is left.
+    pub(super) fn dismantle_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+    ) -> vmm::Result<bool> {
+        let Some(object) = self.dying else { return Ok(false) };
+        if self.end_object_step(vmm, object)? {
+            // One that belonged to it may have been buried before, and by itself.
+            self.dying = object.next_dying.take();
+            self.forget(object);
+        }
+        Ok(self.dying.is_some())
+    }
+
+    /// Takes an object apart by one step; returns whether only its record is left.
+    pub(super) fn end_object_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> vmm::Result<bool> {
+        if !self.end_contents_step(vmm, object)? {
+            return Ok(false);
+        }
+        if let Some(capability) = self.tables.next_of_object(object, 0) {
+            self.end_capability_step(vmm, capability)?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Takes apart what an object stands for, by one step; returns whether nothing is left of it.
+    fn end_contents_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> vmm::Result<bool> {
+        match object.what.get() {
+            What::Nothing | What::Program => return Ok(true),
+            What::Account(_) => return self.end_account_step(vmm, object),
+            What::Memory { .. } | What::Physical { .. } => {
+                match self.tables.first_of_memory(object) {
+                    Some(mapping) => self.unmap_step(vmm, mapping)?,
+                    None => return self.empty_step(vmm, object),
+                };
+            }
+            What::Space(space) => match self.tables.mapping_at(object, usize::MAX) {
+                Some(mapping) => {
+                    self.unmap_step(vmm, mapping)?;
+                }
+                None => {
+                    if empty_space_step(vmm, space)? {
+                        vmm.destroy_space(space)?;
+                        object.what.set(What::Nothing);
+                    }
+                }
+            },
+            What::Endpoint(made) | What::Notification(made) => {
+                vmm.free(made)?;
+                object.what.set(What::Nothing);
+            }
+        }
+        Ok(object.what.get() == What::Nothing)
+    }
+
+    fn end_account_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        account: &'p Object<'p>,
+    ) -> vmm::Result<bool> {
+        if let Some(mapping) = self.tables.first_mapping_paid(account) {
+            self.unmap_step(vmm, mapping)?;
+            return Ok(false);
+        }
+        // The last of its children's children first: no account's end waits within another's.
+        let mut last = self.tables.first_charged(account);
+        while let Some(inner) = last.and_then(|object| self.tables.first_charged(object)) {
+            last = Some(inner);
+        }
+        if let Some(object) = last {
+            object.dying.set(true);
+            if self.end_object_step(vmm, object)? {
+                self.unbury(object);
+                self.forget(object);
+            }
+            return Ok(false);
+        }
+        if let Some(capability) = self.tables.first_paid(account) {
+            self.end_capability_step(vmm, capability)?;
+            return Ok(false);
+        }
+        let Some(figures) = account.account() else { return Ok(true) };
+        if let Some(store) = figures.store {
+            vmm.destroy_space(store)?;
+        }
+        debug_assert_eq!(figures.used, Default::default(), "an account ends with nothing used");
+        // Its guarantee is its parent's again.
+        let _ = take_back(account, figures.limits);
+        account.what.set(What::Nothing);
+        Ok(true)
+    }
+
+    /// Takes an object off the list of those that are taken apart, if it is on it.
+    fn unbury(&mut self, object: &'p Object<'p>) {
+        let mut at = self.dying;
+        if at.is_some_and(|first| first.is(object)) {
+            self.dying = object.next_dying.take();
+            return;
+        }
+        while let Some(node) = at {
+            let next = node.next_dying.get();
+            if next.is_some_and(|next| next.is(object)) {
+                node.next_dying.set(object.next_dying.take());
+                return;
+            }
+            at = next;
+        }
+    }
+
+    /// Forgets the record of an object, and gives its charge back.
+    pub(super) fn forget(&mut self, object: &'p Object<'p>) {
+        let (payer, charged) = (object.payer.get(), object.charge.get());
+        self.tables.remove_object(object);
+        if let Some(payer) = payer {
+            refund(payer, charged);
+        }
+    }
+}
+
+/// Gives back some of what is mapped in a space beside memory objects; returns whether that was
+/// all.
+pub(super) fn empty_space_step<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    space: SpaceId,
+) -> vmm::Result<bool> {
+    let most = MAX_PAGES as usize;
+    let (mut at, mut done) = (0, 0);
+    while let Some(region) = vmm.next_region(space, at)? {
+        at = region.range.end();
+        let start = region.range.start().bits();
+        match region.kind {
+            RegionKind::IpcBuffer => {
+                let buffer = vmm.first_ipc_buffer_in(region.id)?;
+                vmm.release_ipc_buffer(buffer)?;
+                done += 1;
+                // There may be others in it.
+                at = start;
+            }
+            RegionKind::Memory | RegionKind::Stack | RegionKind::Quarantine => {
+                done += vmm.decommit_some(space, start, region.range.pages(), most)?;
+            }
+            // The null page, in which nothing is mapped.
+            RegionKind::Boot | RegionKind::Bookkeeping | RegionKind::Reservation => {}
+        }
+        if done >= most {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,74 @@
+//! What a server and the service tell each other. Nothing here knows the service.
+
+use vmm::{Name, SpaceId};
+use vmm_client::objects::{Amounts, Line, Message};
+
+/// The bit that is set in every badge of an object, and in no badge of a fault.
+pub const OBJECT_BADGE: usize = 1 << 27;
+
+/// A program. An id is never another program's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ProgramId(pub(crate) SpaceId);
+
+impl ProgramId {
+    /// The space that it runs in.
+    pub fn space(self) -> SpaceId {
+        self.0
+    }
+}
+
+/// A program that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewProgram<'a> {
+    /// Its name, for people: 15 bytes of it.
+    pub name: &'a str,
+    /// Its ELF file.
+    pub file: &'a [u8],
+    /// Pages of its stack.
+    pub stack_pages: usize,
+    /// What it may use: a guarantee.
+    pub amounts: Amounts,
+    /// Whether it may have memory at physical addresses.
+    pub physical: bool,
+}
+
+/// A capability that came with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrived {
+    /// One of the service's endpoint, which the kernel unwrapped: its badge.
+    Own(usize),
+    /// Any other. Whoever received it deletes it.
+    Foreign,
+}
+
+/// A message, as the kernel delivered it.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The badge of the capability that it was sent by.
+    pub badge: usize,
+    /// The label of its message info.
+    pub label: u32,
+    /// Its words.
+    pub words: &'a [usize],
+    /// The capabilities that came with it, in their order.
+    pub capabilities: &'a [Arrived],
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// What to answer; without it, do not answer: the sender is gone, or was never there.
+    pub answer: Option<Message>,
+    /// What a server may want to know of.
+    pub event: Option<Event>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A program has a line for people.
+    Said(ProgramId, Line),
+    /// A program of this name has ended itself, with this code.
+    Exited(ProgramId, Name, u32),
+}
