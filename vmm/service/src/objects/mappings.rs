@@ -97,7 +97,11 @@ impl<'p> Objects<'p> {
         }
         let What::Physical { address, .. } = memory.what.get() else {
             let options = options.backed(Backing::Pager { token }).named("mapping");
-            return vmm.reserve(space, &options).map_err(refuse);
+            return vmm.reserve(space, &options).map_err(|error| match error {
+                // The end may be what lies outside.
+                vmm::Error::Address(_) => Refusal::BadAddress { address: wanted.address },
+                other => refuse(other),
+            });
         };
         if memory.mappings.get() != 0 {
             return Err(Refusal::InUse { times: memory.mappings.get() });
