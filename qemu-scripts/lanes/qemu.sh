@@ -242,7 +242,9 @@ x86_64_lane() {
     done
     # Its reports of faults are others: the kernel tells of an address above 4 GiB half.
     check "fault-demo, x86_64" "$SCRIPTS/run.sh" fault-demo --arch "$ARCH"
-    check "service-demo, x86_64" told_program service-demo --arch "$ARCH"
+    for program in service-demo objects-demo; do
+        check "$program, x86_64" told_program "$program" --arch "$ARCH"
+    done
     for ending in "${!ENDINGS[@]}"; do
         check "endings, $ending, x86_64" ends_saying "${ENDINGS[$ending]}" "$ending" --arch "$ARCH"
     done

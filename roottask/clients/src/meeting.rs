@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What lender and borrower agree on.
 
 use sel4::cap::Endpoint;

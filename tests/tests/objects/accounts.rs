@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Guarantees, overcommit, and the end of an account with all that is charged to it.
 
 use vmm::Access;

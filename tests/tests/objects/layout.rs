@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Messages: what is encoded is what is parsed, and nothing else is accepted.
 
 use proptest::prelude::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service whose objects are named by capabilities, on the model kernel.
 //!
 //! | module | what it shows |

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What each request is refused for: each reason of its own, with nothing changed.
 
 use vmm_service::objects::protocol::{

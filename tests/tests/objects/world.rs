@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A service with programs, and how tests ask things of it as those programs would: by the slots of
 //! their CNodes.
 

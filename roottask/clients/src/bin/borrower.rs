@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Is lent memory that it may read, and touches it when it was taken back.
 #![no_std]
 #![no_main]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Makes memory, writes to it, lends it to another program, and takes it back.
 #![no_std]
 #![no_main]

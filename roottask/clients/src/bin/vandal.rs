@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Does to its own CNode all that it can, and then touches what is not there: its end is told.
 #![no_std]
 #![no_main]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The programs' ELF files. `lib.sh` builds them first, and says where in `VMM_CLIENTS`.
 
 /// Lends memory.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Programs that have their objects by capabilities: memory is made, mapped, lent and taken back.
 //!
 //! The lender makes memory, writes to it, and passes a capability that may only read to the

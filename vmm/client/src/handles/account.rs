@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Accounts: what is made is paid from one.
 
 use super::call::{finish, into_slot};

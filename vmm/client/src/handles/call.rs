@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! One request with its capabilities, one answer.
 
 use sel4::{cap, MessageInfoBuilder, Word};

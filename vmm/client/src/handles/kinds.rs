@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The handles: for each kind of object, a slot with a capability to one.
 
 /// A handle: a slot with a capability to an object.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Typed handles of objects, and the runtime of a program that has them.
 //!
 //! ```ignore

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What all handles can do.
 
 use super::call::{call, finish, into_slot};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The program itself, with what it began with.
 
 use super::call::call;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The life of a program that has its objects by capabilities: how it starts, panics and ends.
 //!
 //! It begins at `_start`, whose arguments are the address of the IPC buffer and a word of its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Spaces, and memory mapped in them.
 
 use super::call::{call, finish};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Values as words of a message, and back. A reader takes no word that no value is written as.
 
 use super::items::{AccountOptions, Amounts, Kind, MemoryOptions, Resource, Rights, RESOURCES};

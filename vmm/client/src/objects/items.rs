@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the messages are about: kinds of objects, rights, amounts, slots.
 
 use bitflags::bitflags;

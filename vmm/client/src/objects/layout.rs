@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Every message: its number, its words in their order, and the capabilities that are due with it.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The protocol of the service whose objects are named by capabilities.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Refusals for people. What they say in a message stands in `layout`.
 
 use core::fmt;

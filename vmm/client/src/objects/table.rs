@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The macro that makes an enum of a table of messages, with how each is written and read.
 
 /// Defines an enum whose variants are messages: `number Name { fields } [capabilities that are

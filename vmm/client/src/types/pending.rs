@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! A line that is being written, before it is sent.
 
 use core::fmt::{self, Write};

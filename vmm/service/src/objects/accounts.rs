@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Accounts: made, given amounts, and what there is to say of them.
 
 use vmm::{Kernel, Memory, Vmm};

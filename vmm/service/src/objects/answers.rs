@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The protocol's words for the manager's, and what things cost.
 
 use vmm::{Blame, Geometry, Invocation, KernelError, Rights as PageRights};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capabilities to objects: made, put into slots, and ended with all that hangs on them.
 //!
 //! ```text

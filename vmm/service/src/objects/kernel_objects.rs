@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Spaces, endpoints and notifications: made of kernel objects whose originals stay with the
 //! manager.
 

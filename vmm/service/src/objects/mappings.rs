@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects mapped in spaces: pages appear when they are touched, or before, by request.
 
 use vmm::{Backing, Kernel, Memory, RegionOptions, Vmm};

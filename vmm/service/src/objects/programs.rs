@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Programs: made, with what they begin with, and ended with all they had.
 //!
 //! ```text

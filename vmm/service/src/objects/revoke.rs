@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Capabilities revoked, and objects destroyed, by request: as far as one request does.
 
 use vmm::{Kernel, Memory, Vmm};

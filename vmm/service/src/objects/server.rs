@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The server's loop: requests and faults come to one endpoint, told apart by their badges.
 //!
 //! ```text

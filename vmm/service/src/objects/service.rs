@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The service itself: what it is made of, and its look-ups.
 
 use intrusive_collections::RBTree;

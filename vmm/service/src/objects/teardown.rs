@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The end of objects: all that hangs on them goes first, in pieces, between other requests.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What a server and the service tell each other. Nothing here knows the service.
 
 use vmm::{Name, SpaceId};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What an account may use, and what it uses of that.
 
 use vmm::SpaceId;

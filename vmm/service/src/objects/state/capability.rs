@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The record of a capability to an object: a badge of the service's endpoint.
 
 use core::cell::Cell;

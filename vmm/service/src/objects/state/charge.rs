@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Amounts charged to accounts.
 //!
 //! ```text

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The record of pages of a memory object that are mapped in a space.
 
 use core::cell::Cell;

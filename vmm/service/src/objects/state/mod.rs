@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! What the service remembers of objects: pure records and their tables. Nothing here knows a
 //! kernel or makes a call.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! All records: found by number, and by what they belong to. An insertion and a removal keep the
 //! counts that objects have of what belongs to them.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! Histories of the records against a plain model, which adds everything up anew each time.
 
 use std::boxed::Box;

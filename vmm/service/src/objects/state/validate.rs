@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 //! The check of what must always hold of the records (I26 to I28).
 
 use vmm::Violation;
