@@ -8,7 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PACKAGE=$ROOT/tests/fuzz
 HOST_TARGET=x86_64-unknown-linux-gnu
-TARGETS=(addresses alloc_ops service_ops service_ops-unchecked slots_state state vmm_ops)
+TARGETS=(addresses alloc_ops objects_ops objects_ops-unchecked service_ops service_ops-unchecked slots_state state vmm_ops)
 # A target with this ending is the one before it without debug assertions and overflow checks, as
 # programs are built: what those would stop goes on there. Both share what they learn.
 UNCHECKED=-unchecked

@@ -7,6 +7,7 @@
 //! | [`alloc_ops`] | the same for the allocator alone |
 //! | [`state`] | histories of the manager's region map and of its extents, against plain lists |
 //! | [`service_ops`] | messages and faults of several clients, and their ends, through the service |
+//! | [`objects_ops`] | messages, capabilities and touches of several programs, through the service of objects |
 //! | [`addresses`] | addresses and ranges, against arithmetic in 128 bits |
 //! | [`slots_state`] | the allocator's slots by themselves, against one state for each slot |
 //!
@@ -20,6 +21,7 @@ pub mod addresses;
 pub mod alloc_ops;
 pub mod bytes;
 pub mod machine;
+pub mod objects_ops;
 pub mod service_ops;
 pub mod slots_state;
 pub mod state;

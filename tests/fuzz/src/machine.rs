@@ -60,3 +60,17 @@ pub fn machine(bytes: &mut Bytes<'_>) -> Machine {
     };
     Machine { target, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
 }
+
+/// A machine of IA32 with 9 MiB, on which there is all that accounts may use.
+pub fn ample_32() -> Machine {
+    let ram = vec![(RAM, 23), (RAM + 0x80_0000, 20), (RAM + 0x90_0000, 12)];
+    let devices = vec![(DEVICE, 22)];
+    let config = BootConfig {
+        ram,
+        devices,
+        cnode_radix: 16,
+        image_pages: IMAGE_PAGES,
+        ..BootConfig::ia32()
+    };
+    Machine { target: Target::Ia32, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
+}

@@ -98,3 +98,11 @@ fn vmm_ops_of_heaps() {
 fn service_ops() {
     run(crate::service_ops::run, (300, 500), (1, 100));
 }
+
+#[test]
+fn objects_ops() {
+    let target = |data: &[u8]| {
+        crate::objects_ops::run(data);
+    };
+    run(target, (300, 500), (1, 100));
+}

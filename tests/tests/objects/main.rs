@@ -6,13 +6,24 @@
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does |
 //! | `refusals` | what each request is refused for, with nothing changed |
+//! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
 #[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it
 #[path = "../core/support/mod.rs"]
 mod support;
 
+// What makes histories of bytes: the fuzz target's.
+#[path = "../../fuzz/src/bytes.rs"]
+mod bytes;
+#[path = "../../fuzz/src/machine.rs"]
+#[allow(dead_code)] // what other targets need of it
+mod machine;
+#[path = "../../fuzz/src/objects_ops/mod.rs"]
+mod objects_ops;
+
 mod accounts;
+mod hostile;
 mod layout;
 mod refusals;
 mod requests;

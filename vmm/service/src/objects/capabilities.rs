@@ -67,11 +67,25 @@ impl<'p> Objects<'p> {
         match made {
             Ok(()) => Ok(node),
             Err(refusal) => {
-                // What the kernel does not take back goes with the object, or with its payer.
-                let _ = self.end_badge(vmm, node);
+                let _ = self.take_back(vmm, node);
                 Err(refusal)
             }
         }
+    }
+
+    /// Records an object that is nothing yet, and charges an account for it: both, or neither.
+    pub(super) fn charged_object(
+        &mut self,
+        kind: Kind,
+        payer: &'p Object<'p>,
+        cost: Amounts,
+    ) -> Result<&'p Object<'p>, Refused> {
+        charge(payer, cost).map_err(short)?;
+        let object = self.tables.insert_object(kind, Some(payer), cost);
+        object.ok_or_else(|| {
+            refund(payer, cost);
+            Refusal::OutOfMemory {}
+        })
     }
 
     /// Makes an object, with a capability to it in the slot that was named; `make` says what it is.
@@ -83,11 +97,7 @@ impl<'p> Objects<'p> {
         (kind, rights, cost): (Kind, Rights, Amounts),
         make: impl FnOnce(&mut Self, &mut Vmm<'p, K>, &'p Object<'p>) -> Result<What, Refused>,
     ) -> Result<&'p Object<'p>, Refused> {
-        charge(place.payer, cost).map_err(short)?;
-        let Some(object) = self.tables.insert_object(kind, Some(place.payer), cost) else {
-            refund(place.payer, cost);
-            return Err(Refusal::OutOfMemory {});
-        };
+        let object = self.charged_object(kind, place.payer, cost)?;
         // The slot first: what is in the way of it is found before anything else is made.
         let made = self.hand_out(vmm, object, rights, None, place);
         match made.and_then(|_| make(self, vmm, object)) {
@@ -113,11 +123,40 @@ impl<'p> Objects<'p> {
             node.slot.set(vmm::CPtr::NULL);
         }
         let payer = node.payer.get();
+        self.unwanted -= u32::from(node.unwanted.get());
         self.tables.remove_capability(node);
         if let Some(payer) = payer {
             refund(payer, CAPABILITY);
         }
         Ok(())
+    }
+
+    /// Ends a capability that was just made and is not to be. If the kernel refuses that, it is
+    /// left for [`Objects::reap_step`].
+    pub(super) fn take_back<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        node: &'p Capability<'p>,
+    ) -> vmm::Result {
+        let ended = self.end_badge(vmm, node);
+        if ended.is_err() {
+            node.unwanted.set(true);
+            self.unwanted += 1;
+        }
+        ended
+    }
+
+    /// Ends a capability that nobody was to have, if there is one.
+    pub(super) fn end_unwanted_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+    ) -> vmm::Result {
+        let mut all = self.tables.capabilities.iter();
+        let badge = all.find(|node| node.unwanted.get()).map(|node| node.badge.get());
+        match badge.and_then(|badge| self.tables.capability(badge)) {
+            Some(node) => self.end_capability_step(vmm, node).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Ends a capability, or first something that hangs on it: one that was derived from it, a

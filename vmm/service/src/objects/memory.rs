@@ -61,6 +61,10 @@ impl<'p> Objects<'p> {
         if address % vmm.geometry().page_bytes() != 0 {
             return Err(Refusal::BadAddress { address });
         }
+        let behind = (pages as usize - 1) << vmm.geometry().page_bits;
+        if address.checked_add(behind).is_none() {
+            return Err(Refusal::NoSuchPhysical { address });
+        }
         let rights = Object::all_rights(Kind::Memory, options).difference(Rights::USE);
         self.create(vmm, place, (Kind::Memory, rights, NODE), |_, _, _| {
             Ok(What::Physical { address, pages, options })

@@ -58,7 +58,7 @@ impl<'p> Objects<'p> {
         new: &NewProgram<'_>,
     ) -> Result<(ProgramId, Start)> {
         self.refill(vmm)?;
-        let account = self.charged_to_root()?;
+        let account = self.charged_object(Kind::Account, self.root, ACCOUNT)?;
         let made = make_account(vmm, account, new.amounts, AccountOptions::empty());
         let program = made.map_err(Error::from).and_then(|_| self.begin(vmm, account, new));
         let program = match program {
@@ -77,12 +77,6 @@ impl<'p> Objects<'p> {
         }
     }
 
-    fn charged_to_root(&mut self) -> Result<&'p Object<'p>> {
-        charge(self.root, ACCOUNT).map_err(short)?;
-        let account = self.tables.insert_object(Kind::Account, Some(self.root), ACCOUNT);
-        Ok(account.ok_or(Refusal::OutOfMemory {})?)
-    }
-
     /// The records of a program: its space, its object.
     fn begin<K: Kernel + Memory<'p>>(
         &mut self,
@@ -90,14 +84,10 @@ impl<'p> Objects<'p> {
         account: &'p Object<'p>,
         new: &NewProgram<'_>,
     ) -> Result<&'p Program<'p>> {
-        charge(account, SPACE).map_err(short)?;
-        let space = self.tables.insert_object(Kind::Space, Some(account), SPACE);
-        let space = space.ok_or(Refusal::OutOfMemory {})?;
+        let space = self.charged_object(Kind::Space, account, SPACE)?;
         let id = vmm.create_space()?;
         space.what.set(What::Space(id));
-        charge(account, NODE).map_err(short)?;
-        let object = self.tables.insert_object(Kind::Program, Some(account), NODE);
-        let object = object.ok_or(Refusal::OutOfMemory {})?;
+        let object = self.charged_object(Kind::Program, account, NODE)?;
         object.what.set(What::Program);
         let program = self.free_programs.alloc().ok_or(Refusal::OutOfMemory {})?;
         program.begin(Name::new(new.name));

@@ -5,7 +5,7 @@ use vmm::{Kernel, Memory, Vmm};
 use vmm_client::objects::{Answer, Refusal};
 
 use super::answers::{refuse, Answered};
-use super::capabilities::{slot_path, Place};
+use super::capabilities::Place;
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::Object;
@@ -21,37 +21,33 @@ impl<'p> Objects<'p> {
         node: &'p Capability<'p>,
         slot: u32,
     ) -> Answered {
-        if slot != 0 {
-            slot_path(program, slot)?;
-        }
-        for _ in 0..MAX_STEPS {
-            let hangs = self.tables.first_derived(node).is_some()
-                || self.tables.first_through(node.badge.get()).is_some();
-            if !hangs {
-                return self.replace(vmm, program, node, slot);
-            }
-            self.end_capability_step(vmm, node).map_err(refuse)?;
-        }
-        Ok(Answer::More {})
-    }
-
-    /// Ends a capability that nothing hangs on, with its copies, once another is in its place.
-    fn replace<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        program: &'p Program<'p>,
-        node: &'p Capability<'p>,
-        slot: u32,
-    ) -> Answered {
         let (Some(object), Some(payer)) = (node.object.get(), node.payer.get()) else {
             return Err(Refusal::Internal {});
         };
-        if slot != 0 {
-            let place = Place { program, payer, slot };
-            self.hand_out(vmm, object, node.rights.get(), node.parent.get(), place)?;
+        // First: what is in the way of it is found before anything ends.
+        let new = match slot {
+            0 => None,
+            _ => {
+                let place = Place { program, payer, slot };
+                let (rights, parent) = (node.rights.get(), node.parent.get());
+                Some(self.hand_out(vmm, object, rights, parent, place)?)
+            }
+        };
+        let mut done = Ok(false);
+        for _ in 0..MAX_STEPS {
+            done = self.end_capability_step(vmm, node);
+            if done != Ok(false) {
+                break;
+            }
         }
-        self.end_badge(vmm, node).map_err(refuse)?;
-        Ok(Answer::Done {})
+        if done == Ok(true) {
+            return Ok(Answer::Done {});
+        }
+        // The old one is still there, and is asked by again.
+        if let Some(new) = new {
+            self.take_back(vmm, new).map_err(refuse)?;
+        }
+        done.map(|_| Answer::More {}).map_err(refuse)
     }
 
     /// Serves [`vmm_client::objects::Request::Destroy`].

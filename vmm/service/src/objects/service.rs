@@ -30,6 +30,8 @@ pub struct Objects<'p> {
     pub(super) dying_programs: Option<&'p Program<'p>>,
     /// Objects that are being taken apart.
     pub(super) dying: Option<&'p Object<'p>>,
+    /// How many capabilities there are that nobody was to have.
+    pub(super) unwanted: u32,
 }
 
 impl<'p> Objects<'p> {
@@ -59,6 +61,7 @@ impl<'p> Objects<'p> {
             free_programs,
             dying_programs: None,
             dying: None,
+            unwanted: 0,
         })
     }
 

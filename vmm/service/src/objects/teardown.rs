@@ -37,6 +37,7 @@ impl<'p> Objects<'p> {
     /// [`vmm::Error::Kernel`] when a call was refused: call again.
     pub fn reap_step<K: Kernel + Memory<'p>>(&mut self, vmm: &mut Vmm<'p, K>) -> vmm::Result<bool> {
         match self.dying_programs {
+            _ if self.unwanted != 0 => self.end_unwanted_step(vmm)?,
             Some(program) => self.end_program_step(vmm, program)?,
             None => {
                 self.dismantle_step(vmm)?;
@@ -47,7 +48,7 @@ impl<'p> Objects<'p> {
 
     /// Whether there is work for [`Objects::reap_step`].
     pub fn is_busy(&self) -> bool {
-        self.dying_programs.is_some() || self.dying.is_some()
+        self.unwanted != 0 || self.dying_programs.is_some() || self.dying.is_some()
     }
 
     /// Takes an object apart: all of it at once, as a rule. What is left after as much as one

@@ -29,6 +29,8 @@ pub(crate) struct Capability<'p> {
     /// Where the service has the kernel's capability, of which all others with this badge are
     /// copies; the null slot before there is one.
     pub slot: Cell<CPtr>,
+    /// Whether nobody was to have it, but the kernel refused to take it back.
+    pub unwanted: Cell<bool>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to

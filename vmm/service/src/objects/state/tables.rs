@@ -132,6 +132,7 @@ impl<'p> Tables<'p> {
         node.parent.set(parent);
         node.payer.set(Some(payer));
         node.slot.set(vmm::CPtr::NULL);
+        node.unwanted.set(false);
         self.capabilities.insert(node);
         self.of_object.insert(node);
         self.derived.insert(node);

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Bytes to requests and capabilities. What one names mostly exists, and is mostly of the right
+//! kind.
+
+use vmm_service::objects::protocol::{
+    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Request, Rights,
+};
+use vmm_tests::support::PAGE;
+
+use super::world::{Known, SLOTS, World};
+use crate::bytes::Bytes;
+use crate::machine::DEVICE;
+
+/// Amounts of an account: small ones, as a rule.
+pub fn amounts(bytes: &mut Bytes<'_>) -> Amounts {
+    bytes.pick(&[
+        Amounts([20, 4, 60, 2, 2, 10, 20]),
+        Amounts([200, 30, 600, 10, 4, 60, 150]),
+        Amounts([60, 12, 150, 4, 3, 30, 60]),
+        Amounts([2, 0, 0, 0, 1, 4, 4]),
+        Amounts::NONE,
+        Amounts([1000, 100, 4000, 50, 20, 400, 900]),
+        Amounts::MAX,
+    ])
+}
+
+/// What a program begins with: mostly enough for it to be made.
+pub fn first_amounts(bytes: &mut Bytes<'_>) -> Amounts {
+    match bytes.one_in(8) {
+        true => amounts(bytes),
+        false => bytes.pick(&[
+            Amounts([201, 30, 600, 10, 4, 60, 150]),
+            Amounts([400, 40, 900, 20, 8, 120, 300]),
+        ]),
+    }
+}
+
+/// A slot, mostly one that senders use.
+fn slot(bytes: &mut Bytes<'_>) -> u32 {
+    match bytes.one_in(12) {
+        true => bytes.pick(&[0, 1, 2, 3, 4, 511, 512, 1 << 16, u32::MAX]),
+        false => FIRST_FREE_SLOT + bytes.below((SLOTS - FIRST_FREE_SLOT) as usize) as u32,
+    }
+}
+
+fn pages(bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[1, 1, 1, 2, 2, 3, 5, 9, 16, 64, 65, 130, 0, 1025, u32::MAX])
+}
+
+fn rights(bytes: &mut Bytes<'_>) -> Rights {
+    match bytes.one_in(3) {
+        true => Rights::from_bits_truncate(u32::from(bytes.byte())),
+        false => bytes.pick(&[Rights::READ, Rights::READ, Rights::READ_WRITE, Rights::empty()]),
+    }
+}
+
+/// An address, mostly of a mapping or where one may be.
+pub fn address(known: &Known, bytes: &mut Bytes<'_>) -> usize {
+    let mapped = known.mapped.get(bytes.below(known.mapped.len()));
+    match (bytes.below(8), mapped) {
+        (0..=4, Some(&(start, _))) => start,
+        (5, Some(&(start, pages))) => start + bytes.below(pages as usize + 1) * PAGE,
+        (6, _) => 0x10_0000 * (1 + bytes.below(4000)),
+        // A word of this machine.
+        _ => bytes.wild() as u32 as usize,
+    }
+}
+
+impl World<'_> {
+    /// A request of a sender's.
+    pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
+        let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
+        match bytes.below(24) {
+            0 => Request::Info {},
+            1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
+            3..=4 => {
+                let slot = if bytes.one_in(2) { 0 } else { slot(bytes) };
+                Request::Revoke { slot }
+            }
+            5..=6 => Request::Destroy {},
+            7 => {
+                let options = bytes.pick(&[AccountOptions::empty(), AccountOptions::OVERCOMMIT]);
+                Request::CreateAccount { amounts: amounts(bytes), options, slot: slot(bytes) }
+            }
+            8 => {
+                let amounts = match bytes.one_in(3) {
+                    true => amounts(bytes),
+                    false => Amounts([bytes.below(9) as u32; 7]),
+                };
+                Request::Give { amounts, back: bytes.one_in(2) }
+            }
+            9..=11 => {
+                Request::CreateMemory { pages: pages(bytes), options: memory, slot: slot(bytes) }
+            }
+            12 => {
+                let address = bytes.pick(&[DEVICE, DEVICE + PAGE, DEVICE + 7, 0, !0xfff]);
+                let (pages, slot) = (pages(bytes), slot(bytes));
+                Request::CreatePhysical { address, pages, options: memory, slot }
+            }
+            13 => Request::Clone { slot: slot(bytes) },
+            14 => Request::CreateSpace { slot: slot(bytes) },
+            15..=18 => {
+                let address = if bytes.one_in(3) { address(known, bytes) } else { 0 };
+                let first = bytes.pick(&[0, 0, 0, 1, 4, u32::MAX]);
+                Request::Map { address, first, pages: pages(bytes), rights: rights(bytes) }
+            }
+            19 => Request::Populate { address: address(known, bytes), pages: pages(bytes) },
+            20 => Request::Unmap { address: address(known, bytes) },
+            21 => Request::CreateEndpoint { object: slot(bytes), slot: slot(bytes) },
+            22 => Request::CreateNotification { object: slot(bytes), slot: slot(bytes) },
+            _ if bytes.one_in(6) => Request::Exit { code: 3 },
+            _ => Request::Say { line: Line::new("a line") },
+        }
+    }
+
+    /// Slots of capabilities for a request: in most places one of the right kind.
+    pub fn slots_for(&self, known: &Known, request: &Request, bytes: &mut Bytes<'_>) -> Vec<u32> {
+        let mut slots = Vec::new();
+        for due in request.due() {
+            let right = self.slots_of(known, due.kind);
+            let begin = match due.kind {
+                Some(Kind::Account) => Some(2),
+                Some(Kind::Space) => Some(3),
+                _ => None,
+            };
+            let choice = bytes.below(16);
+            slots.push(match (choice, begin) {
+                (0, _) => bytes.below(SLOTS as usize) as u32,
+                (1..=8, Some(begin)) => begin,
+                _ => right.get(bytes.below(right.len())).copied().unwrap_or(slot(bytes)),
+            });
+        }
+        if bytes.one_in(16) {
+            slots.truncate(bytes.below(3));
+        }
+        while bytes.one_in(16) && slots.len() < 3 {
+            slots.push(bytes.below(SLOTS as usize) as u32);
+        }
+        slots
+    }
+}

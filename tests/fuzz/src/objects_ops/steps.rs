@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The steps: what programs, their threads and others may do next.
+
+use vmm::{Access, Kernel, KernelError, PageFault, RegionOptions, Resolution, Rights as CapRights};
+use vmm_service::objects::protocol::{
+    Answer, Kind, PROGRAM_SLOT, Refusal, Request, answer_or_refusal,
+};
+use vmm_service::objects::{Arrived, Event, Incoming, Outcome};
+
+use super::decode;
+use super::world::{Known, SLOTS, World};
+use crate::bytes::Bytes;
+use vmm_tests::support::PAGE;
+
+/// Programs that live at the most, beside the one that sends nothing.
+const MAX_PROGRAMS: usize = 3;
+
+impl World<'_> {
+    /// One step.
+    pub fn step(&mut self, bytes: &mut Bytes<'_>) {
+        let kind = bytes.below(24);
+        self.failing = bytes.one_in(12);
+        if self.failing {
+            let errors = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
+            let (nth, error) = (1 + bytes.below(40), bytes.pick(&errors));
+            self.host.kernel().fail_nth(nth, error);
+        }
+        if self.trace {
+            eprintln!("step {}: kind {kind}, failing: {}", self.steps, self.failing);
+        }
+        if self.programs.is_empty() || (kind == 0 && self.programs.len() < MAX_PROGRAMS) {
+            let amounts = decode::first_amounts(bytes);
+            self.make(amounts);
+        } else {
+            let sender = bytes.below(self.programs.len());
+            let known = self.programs.remove(sender);
+            let lives = match kind {
+                0..=12 => self.request(&known, bytes),
+                13 => self.noise(&known, bytes),
+                14..=16 => self.touch(&known, bytes),
+                17..=18 => self.pass_on(&known, bytes),
+                19..=20 => self.reap(),
+                21 => !bytes.one_in(4) || self.kill(&known),
+                22 => self.squeeze_memory(bytes),
+                _ => self.squeeze_slots(bytes),
+            };
+            let learnt = self.learnt.take();
+            if lives {
+                let mut known = known;
+                known.mapped.extend(learnt);
+                self.programs.push(known);
+            }
+        }
+        self.host.kernel().disarm();
+    }
+
+    /// A message that is meant, or nearly. Returns whether its sender still lives.
+    fn request(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> bool {
+        let request = self.request_of(known, bytes);
+        let slots = self.slots_for(known, &request, bytes);
+        let arrived = self.arrive(known, &slots);
+        let message = request.encode();
+        if self.trace {
+            eprintln!("  {:?}: {request:x?} with {slots:?}: {arrived:x?}", known.id);
+        }
+        let Some(badge) = self.badge(known, PROGRAM_SLOT) else { return true };
+        let (busy, before) = (self.objects.is_busy(), self.figures());
+        let outcome = self.send(badge, message.label(), message.words(), &arrived);
+        if let Request::Exit { .. } = request {
+            return !matches!(outcome.event, Some(Event::Exited(..)));
+        }
+        let answer = outcome.answer.expect("a program that lives is answered");
+        let answer = answer_or_refusal(answer.label(), answer.words()).expect("a sound answer");
+        match answer {
+            Ok(answer) => {
+                self.tally.granted += 1;
+                self.learn(known, &request, &arrived, answer);
+            }
+            Err(refusal) => {
+                self.tally.refused += 1;
+                self.refused(&request, refusal, (!busy).then_some(before));
+            }
+        }
+        true
+    }
+
+    /// Remembers what a request has made.
+    fn learn(&mut self, known: &Known, request: &Request, arrived: &[Arrived], answer: Answer) {
+        let first = match arrived.first() {
+            Some(Arrived::Own(badge)) => self.kinds.get(badge).copied(),
+            _ => None,
+        };
+        let made = match *request {
+            Request::Restrict { slot, .. } => first.map(|kind| (slot, kind)),
+            Request::Revoke { slot } if slot != 0 && answer == (Answer::Done {}) => {
+                first.map(|kind| (slot, kind))
+            }
+            Request::CreateAccount { slot, .. } => Some((slot, Kind::Account)),
+            Request::CreateMemory { slot, .. }
+            | Request::CreatePhysical { slot, .. }
+            | Request::Clone { slot } => Some((slot, Kind::Memory)),
+            Request::CreateSpace { slot } => Some((slot, Kind::Space)),
+            Request::CreateEndpoint { object, .. } => Some((object, Kind::Endpoint)),
+            Request::CreateNotification { object, .. } => Some((object, Kind::Notification)),
+            Request::Map { pages, .. } => {
+                let Answer::Mapped { address } = answer else { panic!("{answer:?}") };
+                self.learnt = Some((address, pages));
+                None
+            }
+            _ => None,
+        };
+        if let Some((slot, kind)) = made {
+            let badge = self.badge(known, slot).expect("the capability is where it was asked for");
+            self.kinds.insert(badge, kind);
+        }
+    }
+
+    /// What must hold after a refusal: it changed nothing, and on an ample machine it is not for
+    /// want of what the account has.
+    fn refused(
+        &mut self,
+        request: &Request,
+        refusal: Refusal,
+        before: Option<super::check::Figures>,
+    ) {
+        if self.ample && !self.failing {
+            let own = matches!(refusal, Refusal::OutOfMemory {} | Refusal::Internal {});
+            assert!(!own, "{request:?} is inside a guarantee: {refusal:?}");
+        }
+        let Some(before) = before else { return };
+        if self.failing {
+            // What ends in pieces may be half done: what is left of it is as before.
+            if matches!(request, Request::Revoke { .. } | Request::Destroy {}) {
+                return;
+            }
+            self.host.kernel().disarm();
+            while self.objects.reap_step(&mut self.host.vmm).expect("no call is refused") {}
+        }
+        assert_eq!(self.figures(), before, "{request:?} changed something: {refusal:?}");
+    }
+
+    pub fn send(
+        &mut self,
+        badge: usize,
+        label: u32,
+        words: &[usize],
+        capabilities: &[Arrived],
+    ) -> Outcome {
+        let message = Incoming { badge, label, words, capabilities };
+        self.objects.handle(&mut self.host.vmm, &message)
+    }
+
+    /// A message that nobody means: words, badges and capabilities of any kind.
+    fn noise(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> bool {
+        let meant = self.request_of(known, bytes).encode();
+        let label = match bytes.below(3) {
+            0 => bytes.wild() as u32 & 0xf_ffff,
+            _ => meant.label(),
+        };
+        let mut words = meant.words().to_vec();
+        if let (false, Some(word)) = (bytes.one_in(4), words.last_mut()) {
+            *word ^= 1 << bytes.below(32);
+        }
+        words.resize((words.len() + bytes.below(3)).saturating_sub(1), bytes.wild());
+        let any = |bytes: &mut Bytes<'_>, world: &Self| match bytes.below(4) {
+            0 => bytes.wild(),
+            1 => bytes.below(64),
+            _ => {
+                let slots = world.slots_of(known, None);
+                let slot = slots.get(bytes.below(slots.len())).copied();
+                slot.and_then(|slot| world.badge(known, slot)).unwrap_or(0)
+            }
+        };
+        let arrived: Vec<Arrived> = (0..bytes.below(4))
+            .map(|_| match bytes.one_in(4) {
+                true => Arrived::Foreign,
+                false => Arrived::Own(any(bytes, self)),
+            })
+            .collect();
+        let own = self.badge(known, PROGRAM_SLOT).unwrap_or(0);
+        let badge = if bytes.one_in(2) { own } else { any(bytes, self) };
+        let outcome = self.send(badge, label, &words, &arrived);
+        if let Some(answer) = outcome.answer {
+            answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
+        }
+        !matches!(outcome.event, Some(Event::Exited(id, ..)) if id == known.id)
+    }
+
+    /// A thread touches a page, mostly of a mapping of its program's.
+    fn touch(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> bool {
+        let Some(&(start, pages)) = known.mapped.get(bytes.below(known.mapped.len())) else {
+            return true;
+        };
+        let address = match bytes.one_in(16) {
+            true => bytes.wild() as u32 as usize,
+            false => start + bytes.below(pages as usize) * PAGE,
+        };
+        let access = bytes.pick(&[Access::Write, Access::Read]);
+        let space = known.id.space();
+        let vspace = self.host.vmm.vspace(space).expect("it lives");
+        let mapped = self.host.kernel().mapping(vspace, address & !0xfff);
+        let wanted = if access == Access::Write { CapRights::WRITE } else { CapRights::READ };
+        if mapped.as_ref().is_some_and(|page| page.rights.contains(wanted)) {
+            return true;
+        }
+        let fault = PageFault { address, access, present: mapped.is_some(), ip: 0 };
+        match self.host.vmm.resolve_fault(space, &fault) {
+            Ok(Resolution::AskPager { token, page }) => {
+                let there = self.objects.touch(&mut self.host.vmm, token, page);
+                if self.ample && !self.failing {
+                    assert_eq!(there, Ok(true), "a touch inside a guarantee");
+                }
+                self.tally.touched += usize::from(there == Ok(true));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let short = error.blame() == vmm::Blame::Resource && self.ample;
+                assert!(!short || self.failing, "a touch inside a guarantee: {error:?}");
+            }
+        }
+        true
+    }
+
+    /// A program copies a capability, for itself or for another, or deletes one.
+    fn pass_on(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> bool {
+        self.host.kernel().disarm();
+        let from = bytes.below(SLOTS as usize) as u32;
+        let to = 8 + bytes.below(SLOTS as usize - 8) as u32;
+        let other = self.programs.get(bytes.below(self.programs.len()));
+        let into = other.filter(|_| bytes.one_in(2)).unwrap_or(known).slot(to);
+        let kernel = self.host.vmm.kernel_mut();
+        // The kernel refuses what is not there, and occupied slots.
+        match bytes.below(4) {
+            0 => drop(kernel.cnode_delete(known.slot(to))),
+            1 => drop(kernel.cnode_delete(known.slot(from))),
+            _ => drop(kernel.cnode_copy(into, known.slot(from), CapRights::all())),
+        }
+        true
+    }
+
+    fn reap(&mut self) -> bool {
+        match self.objects.reap_step(&mut self.host.vmm) {
+            Ok(_) => {}
+            Err(error) => assert!(self.failing, "{error:?}"),
+        }
+        true
+    }
+
+    fn kill(&mut self, known: &Known) -> bool {
+        self.objects.kill(known.id).expect("it lives");
+        self.objects.kill(known.id).expect_err("it has ended");
+        false
+    }
+
+    /// Others take memory, or give it back.
+    fn squeeze_memory(&mut self, bytes: &mut Bytes<'_>) -> bool {
+        if self.ample {
+            return true;
+        }
+        if bytes.one_in(2) {
+            if let Some(region) = self.regions.pop()
+                && self.host.vmm.release(region).is_err()
+            {
+                self.regions.push(region);
+            }
+            return true;
+        }
+        let (own, pages) = (self.host.own(), bytes.pick(&[1, 60, 300, 1000]));
+        if let Ok(region) = self.host.vmm.map(own, &RegionOptions::new(pages)) {
+            self.regions.push(region);
+        }
+        true
+    }
+
+    /// Others take slots, or give them back.
+    fn squeeze_slots(&mut self, bytes: &mut Bytes<'_>) -> bool {
+        if self.ample {
+            return true;
+        }
+        if bytes.one_in(2) {
+            if let Some((first, count)) = self.slots.pop() {
+                self.host.vmm.free_slots(first, count).expect("they are ours");
+            }
+            return true;
+        }
+        let count = bytes.pick(&[1, 30, 500]);
+        if let Ok(first) = self.host.vmm.alloc_slots(count) {
+            self.slots.push((first, count));
+        }
+        true
+    }
+}

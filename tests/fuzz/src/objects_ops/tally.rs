@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What is counted.
+
+/// What came of one input.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Tally {
+    /// Requests that were granted.
+    pub granted: usize,
+    /// Requests that were refused.
+    pub refused: usize,
+    /// Pages that were mapped by a touch.
+    pub touched: usize,
+    /// Kernel calls that failed by the input's choice.
+    pub failed: u64,
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The service with its programs, and what of them their senders know.
+
+use std::collections::BTreeMap;
+
+use vmm::{CPtr, CapPath, RegionId};
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, Amounts, CNODE_BITS, Kind, PROGRAM_SLOT, SPACE_SLOT,
+};
+use vmm_service::objects::{Arrived, NewProgram, Objects, ProgramId};
+use vmm_tests::model::Cap;
+use vmm_tests::support::Fixture;
+
+use super::image;
+use super::tally::Tally;
+
+/// What all accounts together may use: on the ample machine there is as much.
+const ALL: Amounts = Amounts([1200, 120, 5000, 60, 24, 500, 1000]);
+/// What the program has that sends nothing.
+const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40]);
+/// Slots that the senders use.
+pub const SLOTS: u32 = 32;
+
+/// A program that sends.
+pub struct Known {
+    pub id: ProgramId,
+    /// Its CNode, in the manager's CSpace.
+    pub cnode: CPtr,
+    /// Where something is or was mapped, and how many pages.
+    pub mapped: Vec<(usize, u32)>,
+}
+
+impl Known {
+    /// A slot of its CNode.
+    pub fn slot(&self, slot: u32) -> CapPath {
+        CapPath { root: self.cnode, index: slot as usize, depth: CNODE_BITS }
+    }
+}
+
+/// The service, its programs, and what was counted.
+pub struct World<'a> {
+    pub host: Fixture<'a>,
+    pub objects: Objects<'a>,
+    pub endpoint: CPtr,
+    pub programs: Vec<Known>,
+    /// Who sends nothing.
+    pub victim: Known,
+    /// What its pages hold.
+    pub kept: BTreeMap<usize, u64>,
+    /// A mapping that the last step made.
+    pub learnt: Option<(usize, u32)>,
+    /// What each badge led to last.
+    pub kinds: BTreeMap<usize, Kind>,
+    pub regions: Vec<RegionId>,
+    pub slots: Vec<(CPtr, usize)>,
+    pub ample: bool,
+    pub trace: bool,
+    /// Whether a kernel call may be refused in this step.
+    pub failing: bool,
+    pub steps: usize,
+    pub tally: Tally,
+}
+
+impl<'a> World<'a> {
+    /// The service with one program; `None` where memory is too short for them.
+    pub fn new(
+        mut host: Fixture<'a>,
+        ample: bool,
+        numbers: Option<u32>,
+        trace: bool,
+    ) -> Option<World<'a>> {
+        let endpoint = host.vmm.allocate(vmm::Blueprint::Endpoint).ok()?.slot();
+        let mut objects = Objects::new(&mut host.vmm, endpoint, ALL).ok()?;
+        let victim = program(&mut host, &mut objects, VICTIM)?;
+        if let Some(most) = numbers {
+            objects.narrow_numbers(most);
+        }
+        let mut world = World {
+            host,
+            objects,
+            endpoint,
+            programs: Vec::new(),
+            victim,
+            kept: BTreeMap::new(),
+            learnt: None,
+            kinds: BTreeMap::new(),
+            regions: Vec::new(),
+            slots: Vec::new(),
+            ample,
+            trace,
+            failing: false,
+            steps: 0,
+            tally: Tally::default(),
+        };
+        world.fill_victim();
+        Some(world)
+    }
+
+    /// Makes a program that sends; returns whether there is one more.
+    pub fn make(&mut self, amounts: Amounts) -> bool {
+        let Some(made) = program(&mut self.host, &mut self.objects, amounts) else { return false };
+        let begin = [
+            (PROGRAM_SLOT, Kind::Program),
+            (ACCOUNT_SLOT, Kind::Account),
+            (SPACE_SLOT, Kind::Space),
+        ];
+        for (slot, kind) in begin {
+            let badge = self.badge(&made, slot).expect("a program begins with it");
+            self.kinds.insert(badge, kind);
+        }
+        self.programs.push(made);
+        true
+    }
+
+    /// The badge of one of the service's capabilities in a slot.
+    pub fn badge(&self, program: &Known, slot: u32) -> Option<usize> {
+        match self.arrive(program, &[slot])[..] {
+            [Arrived::Own(badge)] => Some(badge),
+            _ => None,
+        }
+    }
+
+    /// What arrives of capabilities in these slots, as the kernel transfers them.
+    pub fn arrive(&self, program: &Known, slots: &[u32]) -> Vec<Arrived> {
+        let kernel = self.host.kernel();
+        let Cap::Endpoint { base: own, .. } = kernel.cap(self.endpoint) else {
+            panic!("the service's endpoint is gone")
+        };
+        let mut arrived = Vec::new();
+        for &slot in slots {
+            match kernel.cap_at(program.slot(slot)) {
+                Some(Cap::Null) | None => break,
+                Some(Cap::Endpoint { base, badge, .. }) if base == own => {
+                    arrived.push(Arrived::Own(badge));
+                }
+                // It takes the one slot there is for it.
+                Some(_) => {
+                    arrived.push(Arrived::Foreign);
+                    break;
+                }
+            }
+        }
+        arrived
+    }
+
+    /// The slots of a program's in which the service's capabilities to such objects are.
+    pub fn slots_of(&self, program: &Known, kind: Option<Kind>) -> Vec<u32> {
+        let of = |slot: &u32| {
+            let found = self.badge(program, *slot).and_then(|badge| self.kinds.get(&badge));
+            found.is_some() && kind.is_none_or(|kind| found == Some(&kind))
+        };
+        (PROGRAM_SLOT..SLOTS).filter(of).collect()
+    }
+}
+
+/// A program that has not sent anything.
+fn program<'a>(
+    host: &mut Fixture<'a>,
+    objects: &mut Objects<'a>,
+    amounts: Amounts,
+) -> Option<Known> {
+    let new = NewProgram {
+        name: "sender",
+        file: image::program(),
+        stack_pages: 1,
+        amounts,
+        physical: amounts.0[0].is_multiple_of(3),
+    };
+    let (id, start) = objects.create_program(&mut host.vmm, &new).ok()?;
+    let Some(cnode) = cnode_of(host, start.tcb) else {
+        objects.kill(id).expect("it lives");
+        return None;
+    };
+    Some(Known { id, cnode, mapped: Vec::new() })
+}
+
+/// The capability to the CNode that is mounted in a thread's CSpace, in the manager's.
+fn cnode_of(host: &Fixture<'_>, tcb: CPtr) -> Option<CPtr> {
+    let kernel = host.kernel();
+    let Cap::CNode { base, .. } = kernel.tcb(tcb)?.cspace else { return None };
+    let slots = 1usize << host.machine.config.cnode_radix;
+    let find = |base: usize| {
+        let is =
+            |&at: &CPtr| matches!(kernel.cap(at), Cap::CNode { base: found, .. } if found == base);
+        (0..slots).map(CPtr::new).find(is)
+    };
+    let root = CapPath { root: find(base)?, index: 0, depth: 4 };
+    match kernel.cap_at(root) {
+        Some(Cap::CNode { base, .. }) => find(base),
+        _ => None,
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Random hostile messages: what the fuzz target `objects_ops` makes of bytes, here of bytes that
+//! look random. `VMM_HISTORIES` says how many histories, `VMM_SEED` which.
+
+use crate::objects_ops::{Tally, run};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Bytes that look random, the same for the same seed.
+fn input(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..6000).map(|_| next()).collect()
+}
+
+/// A153: capabilities right and wrong in every place, unknown bits, objects destroyed and passed
+/// on, calls that fail, short memory.
+#[test]
+fn no_message_breaks_an_account_or_another_program() {
+    let first = setting("VMM_SEED", 0x0b1e);
+    let mut sum = Tally::default();
+    for seed in first..first + setting("VMM_HISTORIES", 36) {
+        let Tally { granted, refused, touched, failed } = run(&input(seed));
+        sum.granted += granted;
+        sum.refused += refused;
+        sum.touched += touched;
+        sum.failed += failed;
+    }
+    println!("{sum:?}");
+    // A storm of which all was refused, or all granted, would say nothing.
+    assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
+    assert!(sum.touched > 0 && sum.failed > 0, "{sum:?}");
+}
