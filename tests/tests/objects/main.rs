@@ -6,6 +6,7 @@
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does |
 //! | `refusals` | what each request is refused for, with nothing changed |
+//! | `failures` | each kernel call of each request fails: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
@@ -23,6 +24,7 @@ mod machine;
 mod objects_ops;
 
 mod accounts;
+mod failures;
 mod hostile;
 mod layout;
 mod refusals;

@@ -140,10 +140,14 @@ impl<'p> Objects<'p> {
     ) -> vmm::Result {
         let ended = self.end_badge(vmm, node);
         if ended.is_err() {
-            node.unwanted.set(true);
-            self.unwanted += 1;
+            self.leave(node);
         }
         ended
+    }
+
+    /// Leaves the end of a capability to [`Objects::reap_step`]. It names nothing from now on.
+    pub(super) fn leave(&mut self, node: &'p Capability<'p>) {
+        self.unwanted += u32::from(!node.unwanted.replace(true));
     }
 
     /// Ends a capability that nobody was to have, if there is one.

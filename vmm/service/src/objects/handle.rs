@@ -84,7 +84,7 @@ impl<'p> Objects<'p> {
             let node = number.and_then(|number| self.tables.capability(number));
             let node = node.ok_or(Refusal::ForeignCapability { place })?;
             let object = node.object.get().ok_or(Refusal::Gone { place })?;
-            if object.dying.get() {
+            if object.dying.get() || node.unwanted.get() {
                 return Err(Refusal::Gone { place });
             }
             let found = object.kind.get().ok_or(Refusal::Internal {})?;

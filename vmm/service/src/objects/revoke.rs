@@ -43,6 +43,14 @@ impl<'p> Objects<'p> {
         if done == Ok(true) {
             return Ok(Answer::Done {});
         }
+        let hangs = self.tables.first_derived(node).is_some()
+            || self.tables.first_through(node.badge.get()).is_some();
+        if done.is_err() && !hangs {
+            // Its copies may be gone, and with them whoever could ask again. It names nothing from
+            // now on, and the rest of its end is work that is left.
+            self.leave(node);
+            return Ok(Answer::Done {});
+        }
         // The old one is still there, and is asked by again.
         if let Some(new) = new {
             self.take_back(vmm, new).map_err(refuse)?;

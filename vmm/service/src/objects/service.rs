@@ -30,7 +30,7 @@ pub struct Objects<'p> {
     pub(super) dying_programs: Option<&'p Program<'p>>,
     /// Objects that are being taken apart.
     pub(super) dying: Option<&'p Object<'p>>,
-    /// How many capabilities there are that nobody was to have.
+    /// How many capabilities there are that are to be gone.
     pub(super) unwanted: u32,
 }
 

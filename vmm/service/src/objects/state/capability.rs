@@ -29,7 +29,7 @@ pub(crate) struct Capability<'p> {
     /// Where the service has the kernel's capability, of which all others with this badge are
     /// copies; the null slot before there is one.
     pub slot: Cell<CPtr>,
-    /// Whether nobody was to have it, but the kernel refused to take it back.
+    /// Whether it is to be gone, but the kernel refused that: it names nothing any more.
     pub unwanted: Cell<bool>,
 }
 

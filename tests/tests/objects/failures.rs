@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Each kernel call of each request fails in its turn.
+
+use vmm::{Access, KernelError};
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, MemoryOptions, Refusal, Request, Rights,
+    SPACE_SLOT,
+};
+
+use crate::world::{A, B, C, PAGE, Program, World, account};
+
+const ERRORS: [KernelError; 2] = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
+
+/// Asks with the `nth` kernel call failing. Says what was answered, and whether a call failed.
+fn ask_failing(
+    world: &mut World,
+    program: Program,
+    (request, slots): (Request, &[u32]),
+    (nth, error): (usize, KernelError),
+) -> (Result<Answer, Refusal>, bool) {
+    world.fixture.kernel().fail_nth(nth, error);
+    let answer = world.ask(program, request, slots);
+    let failed = !world.fixture.kernel().disarm();
+    (answer, failed)
+}
+
+/// A154: a request that makes something leaves all as it was, whichever call of it fails, and then
+/// succeeds.
+#[test]
+fn what_is_not_made_leaves_nothing() {
+    let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
+    let options = MemoryOptions::WRITABLE;
+    let rights = Rights::READ;
+    let payer = [ACCOUNT_SLOT];
+    let (from, map) = ([A, ACCOUNT_SLOT], [SPACE_SLOT, A, ACCOUNT_SLOT]);
+    let requests: [(Request, &[u32]); 9] = [
+        (Request::Restrict { rights, slot: B }, &from),
+        (account(small, AccountOptions::empty(), B), &payer),
+        (account(small, AccountOptions::OVERCOMMIT, B), &payer),
+        (Request::CreateMemory { pages: 5, options, slot: B }, &payer),
+        (Request::Clone { slot: B }, &from),
+        (Request::CreateSpace { slot: B }, &payer),
+        (Request::Map { address: 0, first: 0, pages: 3, rights }, &map),
+        (Request::CreateEndpoint { object: B, slot: C }, &payer),
+        (Request::CreateNotification { object: B, slot: C }, &payer),
+    ];
+    for (request, slots) in requests {
+        for error in ERRORS {
+            let (mut world, program) = World::one();
+            world.memory(program, 4, A);
+            let start = world.map(program, A, 4, Rights::READ_WRITE);
+            assert!(world.touch(program, start + PAGE, Access::Write));
+            world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+            // Records that are left over from the first round are there in all others.
+            let mut before = None;
+            for nth in 1.. {
+                let asked = ask_failing(&mut world, program, (request, slots), (nth, error));
+                let refusal = match asked {
+                    (Err(refusal), true) => refusal,
+                    (Ok(_), false) => {
+                        println!("{}: {} calls", request.name(), nth - 1);
+                        assert!(nth > 2 || matches!(request, Request::Map { .. }));
+                        break;
+                    }
+                    // The failure was made up for.
+                    (Ok(_), true) => panic!("{request:?}: call {nth} failed, and it was granted"),
+                    other => panic!("{request:?}: {other:?}"),
+                };
+                let own = matches!(refusal, Refusal::OutOfMemory {} | Refusal::Internal {});
+                assert!(own, "{request:?}: {refusal:?} is the sender's fault");
+                world.reap();
+                for slot in [B, C] {
+                    assert!(world.is_empty(program, slot), "{request:?}: slot {slot}, call {nth}");
+                }
+                let after = (world.figures(), world.used(program, ACCOUNT_SLOT));
+                assert_eq!(before.get_or_insert(after.clone()), &after, "{request:?}, call {nth}");
+            }
+            // What was there holds what it held.
+            let start = world.map(program, A, 4, Rights::READ);
+            assert!(world.touch(program, start + PAGE, Access::Read));
+        }
+    }
+}
+
+/// A155: a request that ends something, or brings pages, goes on where it was when it is made
+/// again, whichever call of it failed.
+#[test]
+fn what_is_not_ended_is_ended_later() {
+    for error in ERRORS {
+        for kind in 0..4 {
+            for nth in 1.. {
+                let (mut world, program) = World::one();
+                let before = (world.used(program, ACCOUNT_SLOT), world.objects.counts());
+                world.memory(program, 4, A);
+                let slots = [A, ACCOUNT_SLOT];
+                let restrict = Request::Restrict { rights: Rights::READ, slot: B };
+                world.ask(program, restrict, &slots).unwrap();
+                let address = world.map(program, B, 4, Rights::READ);
+                assert!(kind == 3 || world.touch(program, address, Access::Read));
+                let (request, slots) = match kind {
+                    0 => (Request::Revoke { slot: C }, [A]),
+                    1 => (Request::Unmap { address }, [SPACE_SLOT]),
+                    2 => (Request::Destroy {}, [A]),
+                    _ => (Request::Populate { address, pages: 4 }, [SPACE_SLOT]),
+                };
+                if kind == 2 {
+                    world.finish(program, Request::Unmap { address }, &[SPACE_SLOT]);
+                }
+                let asked = ask_failing(&mut world, program, (request, &slots), (nth, error));
+                world.reap();
+                if let (Err(refusal), failed) = asked {
+                    let own = matches!(refusal, Refusal::OutOfMemory {} | Refusal::Internal {});
+                    assert!(own && failed, "{request:?}: {refusal:?}");
+                    world.ask(program, request, &slots).unwrap();
+                }
+                world.reap();
+                // The rest of it, in whichever slot it is.
+                if kind != 2 {
+                    if kind == 3 {
+                        world.finish(program, Request::Unmap { address }, &[SPACE_SLOT]);
+                    }
+                    let slot = if kind == 0 { C } else { A };
+                    world.finish(program, Request::Destroy {}, &[slot]);
+                }
+                world.reap();
+                for slot in [A, B, C] {
+                    assert!(world.is_empty(program, slot), "{request:?}: slot {slot}, call {nth}");
+                }
+                let after = (world.used(program, ACCOUNT_SLOT), world.objects.counts());
+                assert_eq!(after, before, "{request:?}, call {nth}");
+                if !asked.1 {
+                    println!("{}: {} calls", request.name(), nth - 1);
+                    assert!(nth > 2, "no call was made to fail");
+                    break;
+                }
+            }
+        }
+    }
+}
