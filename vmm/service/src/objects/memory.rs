@@ -2,7 +2,7 @@
 //! Memory objects: their pages lie in a region of the store of the account that pays, whether they
 //! are mapped anywhere or not.
 
-use vmm::{Kernel, Memory, RegionOptions, Vmm};
+use vmm::{Kernel, Memory, Placement, RegionOptions, Vmm};
 use vmm_client::objects::{Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, tables, Refused, NODE};
@@ -90,8 +90,8 @@ impl<'p> Objects<'p> {
         }
         let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
-            let anywhere = RegionOptions::new(1);
-            let clone = vmm.clone_region(region, store(object)?, &anywhere).map_err(refuse)?;
+            let anywhere = Placement::anywhere();
+            let clone = vmm.clone_region(region, store(object)?, anywhere).map_err(refuse)?;
             object.committed.set(memory.committed.get());
             Ok(What::Memory { region: clone, pages, options })
         })

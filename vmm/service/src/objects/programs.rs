@@ -112,7 +112,7 @@ impl<'p> Objects<'p> {
             return Err(Refusal::Internal {}.into());
         };
         let id = program.space_id.get().ok_or(Refusal::Internal {})?;
-        let Loaded { entry, tls } = image::load(vmm, id, new.file)?;
+        let Loaded { entry, tls } = image::load(vmm, id, new.file, false)?;
         let word_bits = vmm.allocator().sizes().word_bits;
         let cnode = vmm.allocate_for(id, Blueprint::CNode { radix_bits: CNODE_BITS })?;
         program.cnode.set(Some(cnode));
