@@ -9,8 +9,8 @@ use super::state::cap::Cap;
 use super::state::objects::new_cap;
 use super::state::slots::SlotId;
 
-/// Memory is cleared in steps of 2^8 bytes, from the top down (`CONFIG_RESET_CHUNK_BITS`).
-const RESET_CHUNK_BITS: u8 = 8;
+/// Memory is cleared in steps of 2^12 bytes, from the top down (`CONFIG_RESET_CHUNK_BITS`).
+const RESET_CHUNK_BITS: u8 = 12;
 
 impl ModelKernel<'_> {
     /// `decodeUntypedInvocation`: the checks, in the kernel's order, then the retype.
