@@ -333,6 +333,8 @@ def describe_block(block):
         what = "free, to be cleared" if number(block["dirty"]) and not device else "free"
     elif state == "Split":
         what = "split"
+    elif state == "Clearing":
+        what = "being cleared"
     else:
         what = describe_chunk(inner[inner.type.fields()[0]].dereference())
     place = f"{number(block['paddr']):#010x} 2^{number(block['size_bits'])}"

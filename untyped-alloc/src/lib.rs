@@ -60,7 +60,7 @@ pub use allocator::Allocator;
 pub use frames::FrameBatch;
 pub use inspect::{Batch, BlockInfo, Usage, Violation};
 pub use kernel::{CallCounts, Counted, Kernel, Memory};
-pub use reclaim::Evacuation;
+pub use reclaim::{Clearing, Evacuation};
 pub use state::{NextFree, Numbers, Pool};
 pub use types::{
     AllocatedFrames, Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Dirty, Error,

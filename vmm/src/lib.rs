@@ -14,6 +14,7 @@
 //! | `primitives` | single steps: one kind of kernel call, and the record of it |
 //! | `bookkeeping` | memory for the manager itself: the reserve, and how it is refilled |
 //! | `compaction` | scattered free memory becomes one piece, because pages are moved |
+//! | `ahead` | memory is cleared, made into frames and zeroed before anybody asks for it |
 //! | `spaces` | address spaces: the own one, and those that are made and destroyed |
 //! | `mapping` | memory that is mapped, protected and unmapped |
 //! | `regions` | regions of addresses: reserved, released, split, merged, moved |
@@ -31,6 +32,7 @@
 #[cfg(any(test, feature = "state-tests"))]
 extern crate std;
 
+mod ahead;
 mod arch;
 mod bookkeeping;
 mod compaction;
@@ -65,6 +67,7 @@ pub use types::boot::BootInfo;
 pub use types::error::{Error, NodeKind, Result};
 pub use types::fault::{Access, FaultClass, Handled, PageFault, PageRequest, Resolution, Supply};
 pub use types::ids::{RegionId, SpaceId, ThreadId};
+pub use types::job::Job;
 pub use types::mapping::{Mapping, Source};
 pub use types::occupant::Occupant;
 pub use types::options::{PageSize, Placement, RegionOptions};
@@ -78,6 +81,6 @@ pub use types::thread::{
 pub use types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, ThreadSpec};
 pub use untyped_alloc::{
     Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
-    Invocation, Kernel, KernelError, KernelResult, Memory, Numbers, Object, ObjectSizes,
+    Clearing, Invocation, Kernel, KernelError, KernelResult, Memory, Numbers, Object, ObjectSizes,
     ObjectState, Objects, Obtainable, Pool, Rights, UntypedInfo, Usage, Violation,
 };

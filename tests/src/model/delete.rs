@@ -147,6 +147,7 @@ impl ModelKernel<'_> {
             // Final CNodes and threads are zombies by now, unless they had no slot to empty.
             _ => {}
         }
+        self.meter.count_deleted();
         self.unlink(slot);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use untyped_alloc::kernel::KernelError;
 
 use super::kernel::ModelKernel;
-use super::state::meter::{CallKind, Fault};
+use super::state::meter::{Bound, CallKind, Fault};
 
 impl ModelKernel<'_> {
     /// How many invocations of `kind` were made, refused ones included.
@@ -22,6 +22,21 @@ impl ModelKernel<'_> {
     /// How many bytes untypeds' resets have cleared.
     pub fn bytes_cleared(&self) -> u64 {
         self.meter.bytes_cleared
+    }
+
+    /// The most bytes that one call's reset has cleared.
+    pub fn most_cleared(&self) -> usize {
+        self.meter.most_cleared
+    }
+
+    /// The most capabilities that one call has deleted.
+    pub fn most_deleted(&self) -> usize {
+        self.meter.most_deleted
+    }
+
+    /// Lets every call from now on panic that takes longer than `bound`; none, with `None`.
+    pub fn bound_calls(&mut self, bound: Option<Bound>) {
+        self.meter.bound = bound;
     }
 
     /// How many invocations failed because a test wanted it.

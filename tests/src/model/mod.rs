@@ -59,7 +59,7 @@ pub use shared::SharedModel;
 pub use state::arch::Arch;
 pub use state::cap::{Cap, Place, Remains, VmRights};
 pub use state::machine::{BootConfig, BootFacts, BootUntyped, slot, split_region};
-pub use state::meter::CallKind;
+pub use state::meter::{Bound, CallKind};
 pub use state::objects::ObjectKind;
 pub use state::tables::Mapping;
 pub use state::threads::TcbView;

@@ -127,7 +127,7 @@ impl ModelKernel<'_> {
         } else {
             used.next_multiple_of(1 << RESET_CHUNK_BITS)
         };
-        self.meter.bytes_cleared += bytes as u64;
+        self.meter.count_cleared(bytes);
         self.contents.clear(base, bytes);
         self.tables.clear_range(base, bytes);
     }

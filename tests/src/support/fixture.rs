@@ -54,7 +54,9 @@ impl<'a> Fixture<'a> {
         let parts = BootParts::of(&kernel, machine.pool_pages);
         let model = SharedModel::new(kernel);
         let vmm = Vmm::new(model, machine.target.architecture(), &parts.info());
-        let vmm = vmm.expect("the manager starts");
+        let mut vmm = vmm.expect("the manager starts");
+        vmm.limit_clearing(machine.most_cleared);
+        vmm.kernel().get().bound_calls(machine.bound());
         let spaces = vec![vmm.own_space()];
         Fixture { vmm, machine, spaces }
     }

@@ -3,7 +3,8 @@
 
 #[cfg(target_pointer_width = "64")]
 use crate::model::Arch;
-use crate::model::BootConfig;
+use crate::model::{BootConfig, Bound};
+use untyped_alloc::MAX_BATCH;
 use vmm::Architecture;
 #[cfg(target_pointer_width = "64")]
 use vmm::{Geometry, Level};
@@ -138,13 +139,15 @@ pub struct Machine {
     pub config: BootConfig,
     /// Pages of the image that are the manager's first book-keeping memory.
     pub pool_pages: usize,
+    /// The most bytes that one kernel call may clear, unless it is told to in words: more panics.
+    pub most_cleared: usize,
 }
 
 impl Machine {
     /// 32 MiB in some 20 untypeds and 65536 slots: nothing ever runs out.
     pub fn roomy(target: Target) -> Machine {
         let config = BootConfig { image_pages: 72, ..target.boot_config() };
-        Machine { target, config, pool_pages: 64 }
+        Machine { target, config, pool_pages: 64, most_cleared: usize::MAX }
     }
 
     /// 1 MiB of RAM in one untyped and some crumbs, 2048 slots, and book-keeping enough that the
@@ -162,7 +165,7 @@ impl Machine {
             image_pages: 72,
             ..target.boot_config()
         };
-        Machine { target, config, pool_pages: 64 }
+        Machine { target, config, pool_pages: 64, most_cleared: usize::MAX }
     }
 
     /// For failures on purpose: 16 MiB so that there is a large page, 2048 slots, and a device.
@@ -189,6 +192,25 @@ impl Machine {
     pub fn small_image(self) -> Machine {
         let config = BootConfig { image_pages: 25, ..self.config };
         Machine { config, pool_pages: 24, ..self }
+    }
+
+    /// 16 MiB in untypeds of 256 KiB, where no call clears more than one of these; else as roomy.
+    pub fn in_pieces(target: Target) -> Machine {
+        let machine = Machine::roomy(target);
+        let ram = (0..64).map(|piece| (0x100_0000 + (piece << 18), 18)).collect();
+        let config = BootConfig { ram, ..machine.config };
+        Machine { config, ..machine }.clearing(1 << 18)
+    }
+
+    /// Where no call clears more than so many bytes without being told to.
+    pub fn clearing(self, most_cleared: usize) -> Machine {
+        Machine { most_cleared, ..self }
+    }
+
+    /// What a call may take; `None` where that is not watched.
+    pub fn bound(&self) -> Option<Bound> {
+        let bytes = self.most_cleared;
+        (bytes != usize::MAX).then_some(Bound { bytes, capabilities: MAX_BATCH })
     }
 
     /// All RAM there is, in bytes.

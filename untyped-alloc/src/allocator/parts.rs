@@ -20,6 +20,10 @@ pub struct Allocator<'p> {
     pub(crate) left_out_bytes: usize,
     /// By level: page tables that are held back.
     pub(crate) held_tables: [Option<&'p Chunk<'p>>; MAX_TABLE_LEVELS],
+    /// The most bytes that one kernel call may clear, unless the caller asks for more in words.
+    pub(crate) most_cleared: usize,
+    /// Bytes of blocks that are being cleared.
+    pub(crate) clearing_bytes: usize,
     serial: u64,
 }
 
@@ -36,6 +40,8 @@ impl<'p> Allocator<'p> {
             cleared_bytes: 0,
             left_out_bytes: 0,
             held_tables: [None; MAX_TABLE_LEVELS],
+            most_cleared: usize::MAX,
+            clearing_bytes: 0,
             serial: 0,
         }
     }

@@ -51,6 +51,12 @@ impl Allocator<'_> {
         (self.blocks.free_bytes() >> size_bits >> 3).max(1)
     }
 
+    /// How many objects one chunk has at the most, so that its memory can be cleared again.
+    pub(crate) fn most_at_once(&self, blueprint: Blueprint) -> usize {
+        let size_bits = self.sizes.size_bits(blueprint).unwrap_or(0);
+        (self.most_cleared >> size_bits).clamp(1, self.sizes.retype_limit)
+    }
+
     /// The number of objects to make where `count` are needed: a power of two, the next higher one
     /// unless that is too many more.
     pub(crate) fn round(&self, blueprint: Blueprint, count: usize) -> usize {

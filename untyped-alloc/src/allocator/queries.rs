@@ -96,7 +96,7 @@ impl<'p> Allocator<'p> {
         let ready = [Class::Zeroed, Class::EmptyZeroed, Class::Dirty, Class::EmptyDirty]
             .into_iter()
             .any(|class| self.chunks.with_room(class, true, blueprint).is_some());
-        ready || self.blocks.best_fit(size_bits).is_some()
+        ready || self.fit(size_bits).is_some()
     }
 
     /// Whether trying to have a frame of 2^`size_bits` bytes is worth it: one can be had at once,
@@ -109,9 +109,9 @@ impl<'p> Allocator<'p> {
     /// Whether trying to have a block of 2^`bits` bytes is worth it: there is one, or something is
     /// kept unused. O(log n).
     pub(crate) fn may_have_block(&self, bits: u8) -> bool {
-        self.blocks.best_fit(bits).is_some()
+        self.fit(bits).is_some()
             || self.chunks.unused().is_some()
-            || self.blocks.coalescible_for(bits).is_some()
+            || self.coalescible(bits).is_some()
     }
 
     /// All RAM that came in as untypeds, in bytes. O(1).

@@ -6,6 +6,11 @@ use crate::kernel::Kernel;
 use crate::state::Chunk;
 use crate::types::{Error, Result};
 
+/// The fewest objects that are made at once to spare the clearing of a larger block: what is smaller
+/// is left to what stays, as page tables and threads do, and would keep a large block from coming
+/// back.
+const FEWEST: usize = 16;
+
 impl<'p> Allocator<'p> {
     /// Makes a chunk without reclaiming: slots, a retype, and what splitting down to its block
     /// costs.
@@ -26,19 +31,27 @@ impl<'p> Allocator<'p> {
     }
 
     /// A new chunk of as many objects as `plan` says, or of half, a quarter … as many when there
-    /// is no block for more, reclaiming only when there is none for a single object.
+    /// is no block for more, reclaiming only when there is none for a single object. A block that
+    /// is to be cleared for more than this is begun only where none serves for sixteen objects that
+    /// is not: then the smallest.
     pub(crate) fn obtain_largest_chunk(
         &mut self,
         kernel: &mut impl Kernel,
         plan: ChunkPlan,
     ) -> Result<&'p Chunk<'p>> {
-        let mut count = plan.count;
-        while count > 1 {
-            let bits = self.chunk_bits(plan.blueprint, count)?;
-            let fits = self.blocks.best_fit(bits).is_some();
-            match fits.then(|| self.make_chunk(kernel, ChunkPlan { count, ..plan })) {
-                None | Some(Err(Error::OutOfMemory { .. } | Error::OutOfSlots(_))) => count /= 2,
-                Some(made) => return made,
+        let mut most = plan.count;
+        for begin in [false, true] {
+            let least = if begin { 2 } else { FEWEST };
+            let mut count = most;
+            while count >= least {
+                let bits = self.chunk_bits(plan.blueprint, count)?;
+                let fit = if begin { self.fit(bits) } else { self.cheap_fit(bits) };
+                match fit.map(|_| self.make_chunk(kernel, ChunkPlan { count, ..plan })) {
+                    None | Some(Err(Error::OutOfMemory { .. } | Error::NeedsClearing { .. })) => {}
+                    Some(Err(Error::OutOfSlots(_))) => most = count / 2,
+                    Some(made) => return made,
+                }
+                count /= 2;
             }
         }
         self.obtain_chunk(kernel, ChunkPlan { count: 1, ..plan })

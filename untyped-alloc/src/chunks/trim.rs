@@ -8,7 +8,8 @@ use crate::types::Result;
 impl Allocator<'_> {
     /// Gives back everything that is kept for speed: unused chunks, split blocks whose children
     /// are all free, CNodes without a slot in use, objects in quarantine. Costs a kernel call for
-    /// each, and later the clearing of what they were.
+    /// each, and later the clearing of what they were; so no block is coalesced that is larger than
+    /// [`Allocator::limit_clearing`] allows to be cleared.
     ///
     /// # Errors
     /// [`Error::Kernel`](crate::Error::Kernel) if the kernel refused a call; what is left can be
@@ -35,9 +36,8 @@ impl Allocator<'_> {
     }
 
     fn coalesce_all(&mut self, kernel: &mut impl Kernel) -> Result<()> {
-        let next = |alloc: &Self| {
-            alloc.blocks.coalescible_for(0).or_else(|| alloc.blocks.coalescible_device())
-        };
+        let next =
+            |alloc: &Self| alloc.coalescible(0).or_else(|| alloc.blocks.coalescible_device());
         while let Some(block) = next(self) {
             self.coalesce(kernel, block)?;
         }

@@ -26,9 +26,9 @@ impl<'p> Allocator<'p> {
         let recycled = [Class::Dirty, Class::EmptyDirty]
             .into_iter()
             .find_map(|class| self.chunks.with_room(class, true, blueprint));
-        let count = self.round(blueprint, count.min(self.sizes.retype_limit));
+        let count = self.round(blueprint, count.min(self.most_at_once(blueprint)));
         let bits = self.chunk_bits(blueprint, count)?;
-        let fresh = self.blocks.best_fit(bits).is_some_and(|block| !block.is_dirty());
+        let fresh = self.fit(bits).is_some_and(|block| !block.is_dirty());
         if let (Some(chunk), false) = (recycled, fresh) {
             return Ok((chunk, false));
         }

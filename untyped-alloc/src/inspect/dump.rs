@@ -99,6 +99,7 @@ fn dump_block(block: &Block<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
         BlockState::Free if block.is_device() => out.write_str("free")?,
         BlockState::Free if block.is_dirty() => out.write_str("free, to be cleared")?,
         BlockState::Free => out.write_str("free")?,
+        BlockState::Clearing => out.write_str("being cleared")?,
         BlockState::Split { .. } => out.write_str("split")?,
         BlockState::Used(chunk) => dump_chunk(chunk, out)?,
     }

@@ -26,6 +26,8 @@ pub enum Usage<'p> {
         /// Whether its next retype needs no clearing.
         clean: bool,
     },
+    /// The kernel clears it, or is about to.
+    Clearing,
     /// It was retyped into objects of one kind.
     Objects(Batch<'p>),
 }
@@ -63,6 +65,7 @@ impl<'p> Allocator<'p> {
             device: block.is_device(),
             usage: match block.state() {
                 BlockState::Used(chunk) => Usage::Objects(self.batch(chunk)),
+                BlockState::Clearing => Usage::Clearing,
                 // A leaf is not split.
                 BlockState::Free | BlockState::Split { .. } => {
                     Usage::Free { clean: !block.is_dirty() }

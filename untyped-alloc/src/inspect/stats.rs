@@ -9,6 +9,7 @@ impl Allocator<'_> {
     /// A snapshot. O(untypeds + chunks).
     pub fn stats(&self) -> Stats {
         let (mut ready_bytes, mut held_bytes, mut quarantined) = (0, 0, 0);
+        let mut dirty_ready_bytes = 0;
         for chunk in self.chunks.iter() {
             let free = chunk.ready();
             let size_bits = self.sizes.size_bits(chunk.blueprint()).unwrap_or(0);
@@ -18,12 +19,14 @@ impl Allocator<'_> {
                 let bytes = if chunk.is_held() { &mut held_bytes } else { &mut ready_bytes };
                 *bytes += if unused { block.bytes() } else { free << size_bits };
             }
+            dirty_ready_bytes += chunk.ready_dirty() << size_bits;
             quarantined += chunk.quarantined();
         }
-        let mut free_by_size = [0; 64];
+        let (mut free_by_size, mut clean_bytes) = ([0; 64], 0);
         for block in self.blocks.leaves() {
             if block.state() == BlockState::Free && !block.is_device() {
                 free_by_size[usize::from(block.size_bits())] += 1;
+                clean_bytes += if block.is_dirty() { 0 } else { block.bytes() };
             }
         }
         let largest = self.blocks.largest_free_bits();
@@ -32,6 +35,9 @@ impl Allocator<'_> {
             untyped_bytes: self.blocks.free_bytes(),
             ready_bytes,
             held_bytes,
+            clean_bytes,
+            clearing_bytes: self.clearing_bytes,
+            dirty_ready_bytes,
             largest_free_bytes: if largest == 0 { 0 } else { 1 << largest },
             free_by_size,
             device_bytes: self.blocks.device_bytes(),

@@ -32,7 +32,7 @@ impl Allocator<'_> {
 
     fn validate_blocks(&self) -> Result<(), Violation> {
         let (mut free, mut free_bytes, mut total, mut device, mut end) = (0, 0, 0, 0, 0usize);
-        let mut coalescible = 0;
+        let (mut coalescible, mut clearing) = (0, 0);
         for block in self.blocks.leaves() {
             let at = block.paddr();
             hold("leaves do not overlap", at, at >= end)?;
@@ -59,6 +59,14 @@ impl Allocator<'_> {
                     let mutual = chunk.block() == Some(block);
                     hold("a used block and its chunk know each other", at, mutual)?;
                 }
+                BlockState::Clearing => {
+                    hold(
+                        "what is cleared is dirty RAM",
+                        at,
+                        block.is_dirty() && !block.is_device(),
+                    )?;
+                    clearing += block.bytes();
+                }
                 BlockState::Free => {}
                 BlockState::Split { .. } => hold("a split block is no leaf", at, false)?,
             }
@@ -68,6 +76,7 @@ impl Allocator<'_> {
         let exact = in_other == coalescible;
         hold("the tree of coalescible blocks holds those without a busy child", in_other, exact)?;
         hold("free bytes are counted", free_bytes, free_bytes == self.blocks.free_bytes())?;
+        hold("what is cleared is counted", clearing, clearing == self.clearing_bytes)?;
         total += self.blocks.missing_bytes(false);
         device += self.blocks.missing_bytes(true);
         hold("no RAM is lost", total, total == self.blocks.total_bytes())?;

@@ -30,7 +30,9 @@ impl Allocator<'_> {
         let size_bits = self.sizes.size_bits(blueprint).ok_or(Error::NoSuchObject(blueprint))?;
         let plan = |count| ChunkPlan { blueprint, count, recycles: false };
         let chunk = match self.obtain_chunk(kernel, plan(count_at_once(size_bits))) {
-            Err(Error::OutOfMemory { .. }) => self.obtain_chunk(kernel, plan(1))?,
+            Err(Error::OutOfMemory { .. } | Error::NeedsClearing { .. }) => {
+                self.obtain_chunk(kernel, plan(1))?
+            }
             made => made?,
         };
         Ok(self.alloc_one(chunk))

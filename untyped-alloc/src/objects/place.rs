@@ -32,7 +32,7 @@ impl Allocator<'_> {
         let plan = ChunkPlan { blueprint, count, recycles: false };
         // A failure leaves blocks that are free, whole or split, and the slots go back.
         let made = self
-            .free_up(kernel, paddr, bits)
+            .free_up(kernel, paddr, bits, self.most_cleared)
             .and_then(|block| self.split_down(kernel, block, paddr, bits))
             .and_then(|block| self.retype_into_chunk(kernel, block, plan, first));
         match made {

@@ -58,6 +58,9 @@ impl<'p> Allocator<'p> {
         first: CPtr,
         count: usize,
     ) -> Result<()> {
+        if !self.may_begin(block) {
+            return Err(Error::NeedsClearing { bytes: block.bytes() });
+        }
         self.retype_on(kernel, block, blueprint, first, count)?;
         if block.is_dirty() && !block.is_device() {
             self.cleared_bytes += block.bytes() as u64;
@@ -85,7 +88,7 @@ impl<'p> Allocator<'p> {
 
     /// A free block of exactly 2^`bits` bytes, split off the best fit.
     fn split_best_fit(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<&'p Block<'p>> {
-        let fit = self.blocks.best_fit(bits).ok_or_else(|| self.out_of_memory(bits))?;
+        let fit = self.fit(bits).ok_or_else(|| self.out_of_memory(bits))?;
         let paddr = fit.paddr();
         self.split_down(kernel, fit, paddr, bits)
     }

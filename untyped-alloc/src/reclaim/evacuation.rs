@@ -92,7 +92,7 @@ impl<'p> Allocator<'p> {
     ) -> Result<bool> {
         let block = evacuation.block;
         self.set_evacuating(block, false);
-        match self.free_up(kernel, block.paddr(), block.size_bits()) {
+        match self.free_up(kernel, block.paddr(), block.size_bits(), usize::MAX) {
             Ok(_) => Ok(true),
             // Something is left in it that was not moved.
             Err(Error::AddressInUse(_)) => Ok(false),

@@ -19,8 +19,12 @@ impl<'p> Allocator<'p> {
             match make(self, kernel) {
                 // Of another size it is memory for a CNode that is short.
                 Err(Error::OutOfMemory { size_bits, .. }) => {
-                    if !self.reclaim_step(kernel, bits.max(size_bits))? {
-                        return Err(self.out_of_memory(size_bits));
+                    let wanted = bits.max(size_bits);
+                    if !self.reclaim_step(kernel, wanted)? {
+                        return Err(match self.serves_once_cleared(wanted) {
+                            Some(bytes) => Error::NeedsClearing { bytes },
+                            None => self.out_of_memory(size_bits),
+                        });
                     }
                 }
                 made => return made,
@@ -31,7 +35,11 @@ impl<'p> Allocator<'p> {
     /// One step towards a free block of 2^`bits` bytes; false when there is nothing left to do.
     /// One kernel call.
     pub(crate) fn reclaim_step(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<bool> {
-        let coalescible = self.blocks.coalescible_for(bits);
+        if 1usize.checked_shl(bits.into()).is_none_or(|wanted| wanted > self.most_cleared) {
+            // All that comes back is dirty, and would have to be cleared in one call.
+            return Ok(false);
+        }
+        let coalescible = self.coalescible(bits);
         if let Some(block) = coalescible.filter(|block| block.size_bits() >= bits) {
             return self.coalesce(kernel, block).map(|()| true);
         }

@@ -67,7 +67,9 @@ impl<'p> Allocator<'p> {
     fn add_leaf(&self, unit: &mut Unit<'p>, leaf: &'p Block<'p>, bits: u8) {
         let chunk = match leaf.state() {
             BlockState::Used(chunk) => chunk,
-            _ => return unit.now += leaf.bytes() >> bits,
+            BlockState::Clearing => return unit.fixed = true,
+            _ if self.may_begin(leaf) => return unit.now += leaf.bytes() >> bits,
+            _ => return,
         };
         if chunk.recycles() && chunk.blueprint() == (Blueprint::Frame { size_bits: bits }) {
             unit.now += chunk.ready();
@@ -125,6 +127,27 @@ impl<'p> Allocator<'p> {
             false => coalesced + self.gained_by_moving(bits),
         };
         Obtainable { now, coalesced, compacted }
+    }
+
+    /// The size in bytes of a block that would serve a request for 2^`bits` bytes if it was cleared:
+    /// more than one kernel call may clear, or one that is being cleared. O(untypeds).
+    pub(super) fn serves_once_cleared(&self, bits: u8) -> Option<usize> {
+        let too_large = |block: &&Block<'p>| block.bytes() > self.most_cleared;
+        if let Some(block) = self.to_be_cleared(bits).filter(too_large) {
+            return Some(block.bytes());
+        }
+        if self.clearing_bytes == 0 {
+            return None;
+        }
+        let mut clearing = self.blocks.leaves().filter(|leaf| leaf.state() == BlockState::Clearing);
+        clearing.find(|leaf| leaf.size_bits() >= bits).map(Block::bytes)
+    }
+
+    /// The block of at least 2^`bits` bytes that serves once it is cleared, which takes more than
+    /// one kernel call may clear: of those in which nothing is in use the smallest. O(untypeds).
+    pub(super) fn to_be_cleared(&self, bits: u8) -> Option<&'p Block<'p>> {
+        let unused = self.units(bits).filter(|unit| !unit.fixed && unit.live == 0 && unit.now == 0);
+        unused.map(|unit| unit.block).min_by_key(|block| (block.size_bits(), block.paddr()))
     }
 
     /// How many more blocks of 2^`bits` bytes there are, at the least, once all units are emptied

@@ -269,6 +269,34 @@ impl<'p> Blocks<'p> {
         self.free.lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer()
     }
 
+    /// As [`Blocks::best_fit`], of blocks that are clean or have at most `most` bytes. O(log n), for
+    /// each size of which there is a dirty one that is larger.
+    pub fn best_fit_clearing(&self, size_bits: u8, most: usize) -> Option<&'p Block<'p>> {
+        let mut bits = size_bits;
+        loop {
+            let block = self.best_fit(bits)?;
+            if !block.is_dirty() || block.bytes() <= most {
+                return Some(block);
+            }
+            // Of this size the clean ones would have come first.
+            bits = block.size_bits() + 1;
+        }
+    }
+
+    /// The smallest free dirty RAM block of at least 2^`size_bits` bytes. O(log n) for each size.
+    pub fn dirty_fit(&self, size_bits: u8) -> Option<&'p Block<'p>> {
+        let mut bits = size_bits;
+        loop {
+            let key = (bits, true, 0);
+            let block = self.free.lower_bound(Bound::Included(&key)).clone_pointer()?;
+            if block.is_dirty() {
+                return Some(block);
+            }
+            // Clean and larger: the dirty ones of its size come behind it.
+            bits = block.size_bits();
+        }
+    }
+
     /// A split block of device memory whose children are all free: one that a refused call left
     /// so. O(leaves).
     pub fn coalescible_device(&self) -> Option<&'p Block<'p>> {
@@ -276,12 +304,16 @@ impl<'p> Blocks<'p> {
         devices.filter_map(|leaf| leaf.parent()).find(|parent| parent.busy_children() == 0)
     }
 
-    /// A block that is worth coalescing to get 2^`size_bits` bytes: the smallest coalescible one
-    /// that is large enough, else the largest there is.
-    pub fn coalescible_for(&self, size_bits: u8) -> Option<&'p Block<'p>> {
+    /// A block of at most `most` bytes that is worth coalescing to get 2^`size_bits` bytes: the
+    /// smallest coalescible one that is large enough, else the largest there is.
+    pub fn coalescible_for(&self, size_bits: u8, most: usize) -> Option<&'p Block<'p>> {
         let key = (size_bits, false, 0);
         let fitting = self.coalescible.lower_bound(Bound::Included(&key)).clone_pointer();
-        fitting.or_else(|| self.coalescible.back().clone_pointer())
+        if let Some(block) = fitting.filter(|block| block.bytes() <= most) {
+            return Some(block);
+        }
+        let last = (most.checked_ilog2()? as u8, true, usize::MAX);
+        self.coalescible.upper_bound(Bound::Included(&last)).clone_pointer()
     }
 
     /// The leaf (free or used) that covers a physical address.

@@ -15,7 +15,9 @@ use crate::types::{Blueprint, CPtr, ObjectState};
 pub enum BlockState<'p> {
     /// In the tree of free blocks; no capability is derived from it.
     Free,
-    /// Retyped into smaller blocks of this size.
+    /// It is about to be retyped into one block of its size, which the kernel clears for that.
+    Clearing,
+    /// Retyped into blocks of this size: smaller ones, or one that was cleared.
     Split {
         /// Logarithm of the size of one of them, in bytes.
         child_bits: u8,
@@ -251,6 +253,11 @@ impl<'p> Chunk<'p> {
     /// How many objects are ready to be allocated.
     pub fn ready(&self) -> usize {
         self.objects.ready()
+    }
+
+    /// How many of these are dirty.
+    pub fn ready_dirty(&self) -> usize {
+        self.objects.ready_dirty()
     }
 
     /// How many objects are retired but not destroyed, for a chunk of class

@@ -123,6 +123,12 @@ impl ObjectMap {
         self.free.count()
     }
 
+    /// How many objects are ready and not zeroed.
+    pub fn ready_dirty(&self) -> usize {
+        let words = self.free.0.iter().zip(&self.flag.0);
+        words.map(|(free, flag)| (free.get() & !flag.get()).count_ones() as usize).sum()
+    }
+
     /// How many objects are flagged: the retired ones, where no object is ready.
     pub fn flagged(&self) -> usize {
         self.flag.count()

@@ -79,6 +79,13 @@ pub enum Error {
         /// where a request for pages is told of, also of frames that are ready.
         free_bytes: usize,
     },
+    /// Memory for this is there, but the kernel must clear so many bytes of it first, in one call,
+    /// and that is more than [`crate::Allocator::limit_clearing`] allows. Once they are cleared
+    /// ([`crate::Allocator::clear`], which says so in words), the same request can succeed.
+    NeedsClearing {
+        /// The bytes of the untyped that has to be cleared whole.
+        bytes: usize,
+    },
     /// No run of this many consecutive free slots is left, and the CSpace cannot grow.
     OutOfSlots(usize),
     /// Book-keeping memory ran out; adopt a page for this kind of node.
@@ -110,9 +117,10 @@ impl Error {
             | Error::DeviceMemory(_)
             | Error::NoUntyped
             | Error::BadUntyped(_) => Blame::Caller,
-            Error::OutOfMemory { .. } | Error::OutOfSlots(_) | Error::OutOfNodes(_) => {
-                Blame::Resource
-            }
+            Error::OutOfMemory { .. }
+            | Error::NeedsClearing { .. }
+            | Error::OutOfSlots(_)
+            | Error::OutOfNodes(_) => Blame::Resource,
             Error::Kernel { .. } => Blame::Manager,
         }
     }
@@ -146,6 +154,9 @@ impl fmt::Display for Error {
                 "out of memory: no free block of 2^{size_bits} bytes, though {free_bytes} bytes are \
                  free"
             ),
+            Error::NeedsClearing { bytes } => {
+                write!(f, "{bytes} bytes must be cleared first, more than one call may clear")
+            }
             Error::OutOfSlots(count) => {
                 write!(f, "out of capability slots: no {count} consecutive ones")
             }

@@ -14,6 +14,12 @@ pub struct Stats {
     pub ready_bytes: usize,
     /// RAM in page tables that are held back for when memory is out.
     pub held_bytes: usize,
+    /// RAM in free untypeds that need not be cleared before it is used.
+    pub clean_bytes: usize,
+    /// RAM in untypeds that are being cleared, and so are not free.
+    pub clearing_bytes: usize,
+    /// RAM in objects that are ready and dirty: frames that have to be zeroed before they are used.
+    pub dirty_ready_bytes: usize,
     /// The largest free untyped, 0 when there is none. Coalescing may make a larger one.
     pub largest_free_bytes: usize,
     /// Free untypeds by size: entry n counts those of 2^n bytes.
@@ -56,8 +62,8 @@ impl Stats {
 pub struct Obtainable {
     /// At once: of free untypeds, and ready frames of that size. No kernel call but retyping.
     pub now: usize,
-    /// Once unused objects of all kinds are given back and free neighbours are coalesced. Not less
-    /// than `now`.
+    /// Once unused objects of all kinds are given back, free neighbours are coalesced, and what must
+    /// be cleared in words ([`crate::Allocator::limit_clearing`]) is. Not less than `now`.
     pub coalesced: usize,
     /// Once pages are moved out of the way. Not less than `coalesced`.
     pub compacted: usize,

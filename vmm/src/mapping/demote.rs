@@ -73,8 +73,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(needs);
         }
         let out = |error: &Error| {
-            let memory =
-                matches!(error, Error::Allocator(untyped_alloc::Error::OutOfMemory { .. }));
+            use untyped_alloc::Error::OutOfMemory;
+            let memory = matches!(error, Error::Allocator(OutOfMemory { .. }));
             memory || matches!(error, Error::OutOfNodes(_))
         };
         let demoted = self.under_pressure(|vmm| vmm.try_demote(space, large.start));

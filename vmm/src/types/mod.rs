@@ -8,6 +8,7 @@ pub(crate) mod boot;
 pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod ids;
+pub(crate) mod job;
 pub(crate) mod mapping;
 pub(crate) mod occupant;
 pub(crate) mod options;

@@ -65,6 +65,11 @@ impl fmt::Display for Stats {
         sizes.try_for_each(|(bits, count)| write!(f, " {count}x2^{bits}"))?;
         let (whole, thousandths) = (memory.largest_free_bytes, memory.fragmentation_permille());
         writeln!(f, "; the largest has {whole} bytes, fragmentation {thousandths}/1000")?;
+        writeln!(
+            f,
+            "  clean {}, being cleared {}; {} of the ready objects' bytes are dirty",
+            memory.clean_bytes, memory.clearing_bytes, memory.dirty_ready_bytes
+        )?;
         write!(
             f,
             "  {} bytes cleared by retyping, at the most; {} bytes of device memory",

@@ -57,12 +57,29 @@ impl fmt::Debug for Fault {
     }
 }
 
+/// How long a call may take: nobody else runs meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// The most bytes that the kernel clears.
+    pub bytes: usize,
+    /// The most capabilities that it deletes.
+    pub capabilities: usize,
+}
+
 /// Counters, and the fault that is armed.
 #[derive(Clone, Debug, Default)]
 pub(in crate::model) struct Meter {
     calls: [u64; KINDS],
     /// How many bytes untypeds' resets have cleared.
     pub(in crate::model) bytes_cleared: u64,
+    /// The most that one reset has.
+    pub(in crate::model) most_cleared: usize,
+    /// Capabilities that the call that is being made has deleted so far.
+    deleted: usize,
+    /// The most that one call has.
+    pub(in crate::model) most_deleted: usize,
+    /// What no call may exceed.
+    pub(in crate::model) bound: Option<Bound>,
     /// What is to fail, if anything.
     pub(in crate::model) fault: Option<Fault>,
     injected: u64,
@@ -72,6 +89,7 @@ impl Meter {
     /// Counts a call, and fails it where a fault says so.
     pub(in crate::model) fn count(&mut self, kind: CallKind) -> KernelResult {
         self.calls[kind as usize] += 1;
+        self.deleted = 0;
         let error = match &mut self.fault {
             None => return Ok(()),
             Some(Fault::When { picks, error }) => picks(kind).then_some(*error),
@@ -100,6 +118,30 @@ impl Meter {
         }
     }
 
+    /// Counts what a call clears.
+    ///
+    /// # Panics
+    /// Where that is more than one call may.
+    pub(in crate::model) fn count_cleared(&mut self, bytes: usize) {
+        self.bytes_cleared += bytes as u64;
+        self.most_cleared = self.most_cleared.max(bytes);
+        if let Some(bound) = self.bound {
+            assert!(bytes <= bound.bytes, "one call clears {bytes} bytes");
+        }
+    }
+
+    /// Counts a capability that the call deletes.
+    ///
+    /// # Panics
+    /// As [`Meter::count_cleared`].
+    pub(in crate::model) fn count_deleted(&mut self) {
+        self.deleted += 1;
+        self.most_deleted = self.most_deleted.max(self.deleted);
+        if let Some(bound) = self.bound {
+            assert!(self.deleted <= bound.capabilities, "one call deletes {}", self.deleted);
+        }
+    }
+
     /// How many calls of `kind` there were, failed ones included.
     pub(in crate::model) fn calls(&self, kind: CallKind) -> u64 {
         self.calls[kind as usize]
@@ -115,8 +157,9 @@ impl Meter {
         self.injected
     }
 
-    /// Sets all counters to zero. What is to fail stays.
+    /// Sets all counters to zero. What is to fail stays, and so does the bound.
     pub(in crate::model) fn reset(&mut self) {
-        *self = Meter { fault: self.fault.take(), ..Meter::default() };
+        let (fault, bound) = (self.fault.take(), self.bound);
+        *self = Meter { fault, bound, ..Meter::default() };
     }
 }

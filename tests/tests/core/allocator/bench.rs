@@ -35,6 +35,8 @@ impl<'a> Bench<'a> {
         for &untyped in &parts.untypeds {
             alloc.add_untyped(untyped).expect("what the kernel left makes sense");
         }
+        alloc.limit_clearing(machine.most_cleared);
+        kernel.bound_calls(machine.bound());
         Bench { alloc, kernel, machine }
     }
 

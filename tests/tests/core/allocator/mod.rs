@@ -13,6 +13,7 @@
 //! Checks A20–A29 and I10–I13 of `MODEL.md`.
 
 mod bench;
+mod clearing;
 mod cost;
 mod frames;
 mod inventory;

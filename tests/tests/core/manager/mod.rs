@@ -37,6 +37,7 @@ mod appending;
 mod bookkeeping;
 mod boot;
 mod buffers;
+mod clearing;
 mod compaction;
 mod dumps;
 mod emptied_range;

@@ -301,7 +301,7 @@ fn ready_tables(host: &Fixture<'_>) -> usize {
     };
     let batches = host.vmm.allocator().inventory().filter_map(|block| match block.usage {
         Usage::Objects(batch) => Some(batch),
-        Usage::Free { .. } => None,
+        Usage::Free { .. } | Usage::Clearing => None,
     });
     batches
         .filter(|batch| matches!(batch.blueprint, Blueprint::Table { .. }))

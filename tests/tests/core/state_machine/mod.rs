@@ -23,7 +23,9 @@ fn explore(machine: &Machine, most: usize, cases: u32) {
 }
 
 fn requests_do_what_the_reference_says(target: Target) {
-    explore(&Machine::roomy(target), 80, 200);
+    explore(&Machine::roomy(target), 80, 100);
+    // A120: the model kernel panics at a call that clears more than it may.
+    explore(&Machine::in_pieces(target), 80, 100);
 }
 
 fn so_do_they_when_memory_is_short(target: Target) {

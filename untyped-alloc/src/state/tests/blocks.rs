@@ -240,7 +240,7 @@ impl<'p> Run<'p> {
             assert_eq!(self.blocks.best_fit(bits).map(id), fit.map(|leaf| leaf.id()), "2^{bits}");
             let fit = coalescible().filter(|node| node.bits >= bits).min_by_key(|node| node.fit());
             let fit = fit.or_else(|| coalescible().max_by_key(|node| node.fit()));
-            let found = self.blocks.coalescible_for(bits).map(id);
+            let found = self.blocks.coalescible_for(bits, usize::MAX).map(id);
             assert_eq!(found, fit.map(|node| node.id()), "to coalesce for 2^{bits}");
         }
         let largest = free().map(|leaf| leaf.bits).max().unwrap_or(0);

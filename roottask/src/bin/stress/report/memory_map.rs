@@ -94,6 +94,8 @@ impl MemoryMap {
             Usage::Free { .. } if block.size_bits >= 22 => pen.draw(bytes, Use::FreeLarge),
             Usage::Free { .. } if block.size_bits >= 16 => pen.draw(bytes, Use::FreeMedium),
             Usage::Free { .. } => pen.draw(bytes, Use::FreeSmall),
+            // It is free, but for a moment.
+            Usage::Clearing => pen.draw(bytes, Use::FreeLarge),
             Usage::Objects(batch) => {
                 for (_, state) in (0..batch.count).filter_map(|index| batch.object(index)) {
                     pen.draw(1 << batch.size_bits, self.use_of(&batch, state, pen.at));
