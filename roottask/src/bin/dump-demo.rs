@@ -11,7 +11,7 @@ use core::hint::black_box;
 use roottask::{check_eq, Manager, Outcome};
 use sel4::{cap, DebugWrite};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start, BootPool, SpawnOptions};
+use vmm::sel4::{start_with, BootPool, SpawnOptions, StartOptions};
 use vmm::{
     Access, Blueprint, Error, PageFault, PageSize, RegionOptions, Rights, SpaceId, ThreadId,
 };
@@ -32,7 +32,7 @@ fn all_shown() {
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
-    let mut vmm = start(bootinfo, &POOL)?;
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
     let own = vmm.own_space();
     let other = fill(&mut vmm)?;
     almost_all_mapped();

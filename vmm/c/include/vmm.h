@@ -187,6 +187,8 @@ typedef enum {
   VMM_TOO_MANY_PINNED = 110,
   // There are as many pagers as there can be.
   VMM_TOO_MANY_PAGERS = 111,
+  // Memory is there, but the kernel must clear it first, and more than it may by one call.
+  VMM_NEEDS_CLEARING = 112,
   // The kernel refused an invocation. A request that maps has undone what it did; of one that
   // unmaps or protects, the first pages stay done (vmm_error_detail says how many), and making
   // it again does the rest.
@@ -530,7 +532,8 @@ extern "C" {
 
 // Starts the manager of all that the kernel left to this root task. To be called first, once, by
 // the first thread, before the program has used any of the untyped memory or slots that the boot
-// information lists. `boot` is what vmm_boot_info returned.
+// information lists. A request clears as much memory as it needs: the kernel does that by one call
+// for an untyped, in which nobody else runs. `boot` is what vmm_boot_info returned.
 //
 // Errors: VMM_NULL_POINTER; VMM_ALREADY_STARTED for all calls but the first; VMM_BAD_BOOT_INFO,
 // VMM_STACK_TOO_SMALL, VMM_NO_UNTYPED, VMM_BAD_UNTYPED; VMM_OUT_OF_NODES, VMM_OUT_OF_MEMORY;

@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_int, CStr};
 use core::fmt::Write;
 
 use sel4::BootInfoPtr;
-use vmm::sel4::{start, BootPool};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 
 use crate::manager::{answer, begin, last_error, Buffer, MANAGER};
 use crate::types::vmm_code_t::{self, *};
@@ -22,7 +22,8 @@ static POOL: BootPool<64> = BootPool::new();
 
 /// Starts the manager of all that the kernel left to this root task. To be called first, once, by
 /// the first thread, before the program has used any of the untyped memory or slots that the boot
-/// information lists. `boot` is what vmm_boot_info returned.
+/// information lists. A request clears as much memory as it needs: the kernel does that by one call
+/// for an untyped, in which nobody else runs. `boot` is what vmm_boot_info returned.
 ///
 /// Errors: VMM_NULL_POINTER; VMM_ALREADY_STARTED for all calls but the first; VMM_BAD_BOOT_INFO,
 /// VMM_STACK_TOO_SMALL, VMM_NO_UNTYPED, VMM_BAD_UNTYPED; VMM_OUT_OF_NODES, VMM_OUT_OF_MEMORY;
@@ -33,7 +34,8 @@ pub extern "C" fn vmm_start(boot: Option<&vmm_boot_info_t>) -> vmm_code_t {
     answer(begin(|| {
         // SAFETY: the caller's word: it is what the kernel gave the first thread.
         let boot = unsafe { BootInfoPtr::new(core::ptr::from_ref(boot).cast()) };
-        Ok(MANAGER.share(start(&boot, &POOL)?)?)
+        let options = StartOptions::new().clear_when_needed();
+        Ok(MANAGER.share(start_with(&boot, &POOL, &options)?)?)
     }))
 }
 

@@ -33,6 +33,7 @@ fn errors() -> Vec<Error> {
         AllocError::NoUntyped,
         AllocError::BadUntyped(address),
         AllocError::OutOfMemory { size_bits: bits, bytes: 1, free_bytes: 0 },
+        AllocError::NeedsClearing { bytes: 4096 },
         AllocError::OutOfSlots(1),
         AllocError::OutOfNodes(untyped_alloc::NodeKind::Block),
         AllocError::Kernel { invocation, error },

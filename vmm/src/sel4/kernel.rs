@@ -24,6 +24,7 @@ use untyped_alloc::{
 
 use super::architecture::{levels_are_right, ARCHITECTURE, DEFAULT_POOL_PAGES};
 use super::bindings;
+use super::options::StartOptions;
 use super::own_threads;
 use crate::manager::vmm::Vmm;
 use crate::types::boot::BootInfo;
@@ -117,6 +118,18 @@ fn is_untouched(guard: Range<usize>) -> bool {
 /// The most untypeds a boot information of this kernel has.
 const MAX_UNTYPEDS: usize = sel4::sel4_cfg_usize!(MAX_NUM_BOOTINFO_UNTYPED_CAPS);
 
+/// Starts a manager of everything the kernel left to this root task, with the options of
+/// [`StartOptions::new`]: no kernel call clears more than 2^18 bytes from then on.
+///
+/// # Errors
+/// As [`start_with`].
+pub fn start<const PAGES: usize>(
+    bootinfo: &sel4::BootInfoPtr,
+    pool: &'static BootPool<PAGES>,
+) -> Result<Vmm<'static, Sel4>> {
+    start_with(bootinfo, pool, &StartOptions::new())
+}
+
 /// Starts a manager of everything the kernel left to this root task.
 ///
 /// The pool is its first book-keeping memory; it can be given once. The page below the calling
@@ -129,9 +142,10 @@ const MAX_UNTYPEDS: usize = sel4::sel4_cfg_usize!(MAX_NUM_BOOTINFO_UNTYPED_CAPS)
 /// [`Error::AlreadyStarted`] for a second manager, and then no kernel call was made.
 /// [`Error::StackTooSmall`] where the calling thread's stack has reached its guard already.
 /// [`Error::Kernel`].
-pub fn start<const PAGES: usize>(
+pub fn start_with<const PAGES: usize>(
     bootinfo: &sel4::BootInfoPtr,
     pool: &'static BootPool<PAGES>,
+    options: &StartOptions,
 ) -> Result<Vmm<'static, Sel4>> {
     assert!(levels_are_right(), "the bindings are for another architecture than the manager");
     let pool = pool.take().ok_or(Error::BadBootInfo(pool as *const _ as usize))?;
@@ -201,6 +215,8 @@ pub fn start<const PAGES: usize>(
     }
     own_threads::note_buffer(slot::TCB.index(), bootinfo.ipc_buffer() as usize);
     vmm.protect_in_place(u8::MAX)?;
+    vmm.limit_clearing(options.most_cleared);
+    vmm.clear_ahead(options.cleared_at_boot)?;
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)
 }

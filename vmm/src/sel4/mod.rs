@@ -6,11 +6,13 @@
 //! - `architecture.rs`: which architecture that is, held to the bindings.
 //! - `bindings/`: what differs between seL4 5.0.0 and today's, chosen by a feature: see below.
 //! - `error.rs`: what the manager or the kernel refuses, for a `main` that asks both.
+//! - `options.rs`: how a manager starts ([`StartOptions`]).
 //! - `own_threads.rs`: threads of the manager's own space by the badges of their faults.
 //! - `run.rs`: a thread's priority and first registers.
 //! - `threads.rs`: a closure as a thread ([`Vmm::spawn`](crate::Vmm::spawn)), and joining it.
 //! - `tls.rs`: this program's thread-local storage
 //!   ([`TlsImage::of_this_program`](crate::TlsImage::of_this_program)).
+//! - [`pacer`]: a timer lets others run while memory is cleared; sleeping.
 //! - [`faults`]: page faults as messages; a handler in a thread of its own, or fed from another
 //!   loop.
 //!
@@ -41,13 +43,16 @@ mod bindings;
 mod error;
 pub mod faults;
 mod kernel;
+mod options;
 mod own_threads;
+pub mod pacer;
 mod run;
 mod threads;
 mod tls;
 
 pub use bindings::Backtrace;
 pub use error::{Error, Result};
-pub use kernel::{start, BootPool, Sel4};
+pub use kernel::{start, start_with, BootPool, Sel4};
+pub use options::StartOptions;
 pub use run::{first_registers, let_run};
 pub use threads::{JoinError, JoinHandle, SpawnOptions};

@@ -164,6 +164,11 @@ impl<T> JoinHandle<T> {
         self.parts.tcb().map_or(cap::Tcb::from_bits(0), Object::cap)
     }
 
+    /// The endpoint that its faults go to, unless they are answered elsewhere.
+    pub(super) fn fault_endpoint(&self) -> untyped_alloc::CPtr {
+        self.ended.slot()
+    }
+
     /// Its stack, IPC buffer and thread-local storage.
     pub fn memory(&self) -> Option<ThreadMemory> {
         self.parts.memory()

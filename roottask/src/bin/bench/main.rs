@@ -27,7 +27,7 @@ mod spaces;
 
 use roottask::Manager;
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start, BootPool};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::Result;
 
 static POOL: BootPool = BootPool::new();
@@ -35,7 +35,7 @@ static POOL: BootPool = BootPool::new();
 #[root_task(stack_size = 256 * 1024)]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never> {
     floor::clear_all_memory(bootinfo);
-    let mut vmm = start(bootinfo, &POOL)?;
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
     debug_println!("bench: begin");
     run(&mut vmm)?;
     // Figures of a manager that is in disorder would be worth nothing.

@@ -8,7 +8,7 @@ use sel4::init_thread::slot;
 use sel4::{
     cap, AbsoluteCPtr, CPtr, Cap, CapType, Fault, MessageInfoBuilder, ObjectBlueprint, Word,
 };
-use vmm::sel4::{start, BootPool};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::{Blueprint, FaultEndpoint, Object, SpaceId};
 
 static POOL: BootPool = BootPool::new();
@@ -39,7 +39,7 @@ struct Free {
 
 impl Context {
     pub fn new(bootinfo: &sel4::BootInfoPtr) -> Outcome<Context> {
-        let vmm = start(bootinfo, &POOL)?;
+        let vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
         let space = vmm.own_space();
         let (children, scratches) = (Vec::new(), Vec::new());
         Ok(Context { vmm, bootinfo: *bootinfo, space, children, scratches })

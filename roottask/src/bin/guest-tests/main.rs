@@ -12,7 +12,7 @@
 //!                   io_port.rs config.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
-//!                   exhaustion.rs compaction.rs badges.rs closures.rs
+//!                   exhaustion.rs compaction.rs badges.rs closures.rs pacing.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -41,6 +41,7 @@ mod ipc;
 mod ipc_buffer;
 mod kept_tables;
 mod memory;
+mod pacing;
 mod probe;
 mod refusal;
 mod runtime;
@@ -82,6 +83,7 @@ const ALL: &[&[Test]] = &[
     refusal::TESTS,
     badges::TESTS,
     closures::TESTS,
+    pacing::TESTS,
     exhaustion::TESTS,
     compaction::TESTS,
 ];

@@ -18,7 +18,7 @@ mod images;
 
 use roottask::{check, check_eq, Failure, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start, BootPool};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::{Blueprint, Quota, Rights};
 use vmm_service::server::{End, Options, Server};
 use vmm_service::ClientId;
@@ -48,7 +48,7 @@ fn free(vmm: &Manager) -> Free {
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
-    let mut vmm = start(bootinfo, &POOL)?;
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_at_boot(16 << 20))?;
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     let bells = vmm.allocate_many(Blueprint::Notification, 2)?;
     let mut server = Server::new(

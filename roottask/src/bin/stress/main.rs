@@ -34,7 +34,7 @@ mod threads;
 
 use roottask::{Arguments, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start, BootPool};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 
 use course::balance::Balance;
 use course::warm_up;
@@ -53,7 +53,11 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
             exit(ExitCode::Failure)
         }
     };
-    let mut stress = Stress::new(start(bootinfo, &POOL)?, settings, &phases::names())?;
+    let mut stress = Stress::new(
+        start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?,
+        settings,
+        &phases::names(),
+    )?;
     let outcome = run(&mut stress);
     if let Err(failure) = outcome {
         stress.report_failure(&failure);

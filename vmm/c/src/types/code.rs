@@ -144,6 +144,8 @@ pub enum vmm_code_t {
     VMM_TOO_MANY_PINNED = 110,
     /// There are as many pagers as there can be.
     VMM_TOO_MANY_PAGERS = 111,
+    /// Memory is there, but the kernel must clear it first, and more than it may by one call.
+    VMM_NEEDS_CLEARING = 112,
 
     /// The kernel refused an invocation. A request that maps has undone what it did; of one that
     /// unmaps or protects, the first pages stay done (vmm_error_detail says how many), and making

@@ -111,6 +111,7 @@ impl vmm_code_t {
             VMM_OUT_OF_QUOTA => c"out of quota",
             VMM_TOO_MANY_PINNED => c"as much pinned memory as there can be",
             VMM_TOO_MANY_PAGERS => c"as many pagers as there can be",
+            VMM_NEEDS_CLEARING => c"the memory must be cleared first",
             VMM_OTHER_ERROR => c"an error that has no code of its own",
             VMM_KERNEL_REFUSED => c"the kernel refused",
         }

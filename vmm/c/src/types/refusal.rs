@@ -125,6 +125,7 @@ fn allocator_code(error: &AllocError) -> vmm_code_t {
         AllocError::NoUntyped => VMM_NO_UNTYPED,
         AllocError::BadUntyped(_) => VMM_BAD_UNTYPED,
         AllocError::OutOfMemory { .. } => VMM_OUT_OF_MEMORY,
+        AllocError::NeedsClearing { .. } => VMM_NEEDS_CLEARING,
         AllocError::OutOfSlots(_) => VMM_OUT_OF_SLOTS,
         AllocError::OutOfNodes(_) => VMM_OUT_OF_NODES,
         AllocError::Kernel { .. } => VMM_KERNEL_REFUSED,

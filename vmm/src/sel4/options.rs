@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! How a manager starts.
+
+/// How a manager starts, and how long it may hold others up from then on. Start with
+/// [`StartOptions::new`] and change what differs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "each method returns the options changed"]
+pub struct StartOptions {
+    pub(super) cleared_at_boot: usize,
+    pub(super) most_cleared: usize,
+}
+
+impl StartOptions {
+    /// 1 MiB can be had at once, and no kernel call clears more than 2^18 bytes after the start
+    /// (some 130 thousand instructions in which nobody else runs). Who needs more memory than that
+    /// asks for it here, or has it cleared later: [`Vmm::clear`](crate::Vmm::clear),
+    /// [`Vmm::run_job`](crate::Vmm::run_job).
+    pub const fn new() -> StartOptions {
+        StartOptions { cleared_at_boot: 1 << 20, most_cleared: 1 << 18 }
+    }
+
+    /// Has so many bytes cleared at the start, `usize::MAX` for all, as far as there is not so much
+    /// memory that needs no clearing. Untypeds are cleared whole, the smallest first, so it can be
+    /// up to twice as much; at some two thousand instructions for 4 KiB, half a million for a MiB.
+    /// There is nobody yet who could wait.
+    pub const fn clear_at_boot(self, bytes: usize) -> Self {
+        StartOptions { cleared_at_boot: bytes, ..self }
+    }
+
+    /// Lets each request have as much memory cleared as it needs, whoever waits meanwhile: the
+    /// largest untyped, say, of 128 MiB in 64 million instructions. It is not cleared before it is
+    /// needed, nor while smaller ones serve.
+    pub const fn clear_when_needed(self) -> Self {
+        StartOptions { cleared_at_boot: 0, most_cleared: usize::MAX }
+    }
+
+    /// Lets no kernel call clear more than so many bytes after the start, unless it is told to in
+    /// words ([`Vmm::limit_clearing`](crate::Vmm::limit_clearing)).
+    pub const fn limit_clearing(self, bytes: usize) -> Self {
+        StartOptions { most_cleared: bytes, ..self }
+    }
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        StartOptions::new()
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The pacer: a device timer's interrupt lets others run while the kernel clears memory.
+//!
+//! While the kernel clears an untyped nobody else runs, whatever his priority, unless a device
+//! interrupt wakes him. So a thread of the highest priority waits for the interrupts of the PC's
+//! programmable interval timer, which the kernel leaves alone, and a second thread makes the calls
+//! that clear. At each tick the first lets the second go on, or suspends it; the call keeps what it
+//! has done.
+//!
+//! ```text
+//!   root task ── begin_clearing ──► clearing thread: Untyped_Retype ───────────► its end: poll, wait
+//!                                     ▲ suspended and resumed, a tick each
+//!   timer ──── every 0.5 ms ────────► pacing thread ──► sleepers whose time has come
+//! ```
+//!
+//! The clearing thread holds no lock and nothing of the manager's state: it is handed one prepared
+//! call, whose block is marked as being cleared, and its end is recorded when the root task looks.
+//!
+//! - `options.rs`: how often, and what share clearing has.
+//! - `timer.rs`: the timer's ports and its interrupt.
+//! - `shared.rs`: what the threads and the root task share ([`PacerParts`]): numbers, no lock.
+//! - `loops.rs`: what the two threads do.
+//! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
+//! - `error.rs`: why it does not do what it was asked for.
+//! - `control.rs`: starting, clearing, stopping ([`Pacer`]).
+
+mod clock;
+mod control;
+mod error;
+mod loops;
+mod options;
+mod shared;
+mod timer;
+
+pub use clock::Clock;
+pub use control::Pacer;
+pub use error::PacerError;
+pub use options::PacerOptions;
+pub use shared::PacerParts;

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the pacer's threads and the root task share: numbers that each reads and writes by itself.
+//! There is no lock, as a thread that is suspended with one would hold up all others.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use sel4::{cap_type, Word};
+use untyped_alloc::{CPtr, CapPath};
+
+/// What the clearing thread does.
+pub(super) mod work {
+    /// It waits for a call to make.
+    pub const NONE: usize = 0;
+    /// It makes one.
+    pub const CALLING: usize = 1;
+    /// It has made one, and waits to be asked.
+    pub const DONE: usize = 2;
+    /// It is to end.
+    pub const END: usize = 3;
+}
+
+/// How many may sleep, or wait with a time-out, at a time.
+const SLEEPERS: usize = 16;
+
+/// One who is to be woken: the notification, or 0, and at which tick.
+pub(super) struct Sleeper {
+    notification: AtomicUsize,
+    at: AtomicU32,
+}
+
+/// An entry that is being filled in.
+const TAKEN: usize = usize::MAX;
+
+/// What a pacer's threads share with the root task: for a `static`, and for one pacer.
+pub struct PacerParts {
+    pub(super) taken: AtomicBool,
+    /// What the clearing thread does: see [`work`].
+    pub(super) work: AtomicUsize,
+    untyped: AtomicUsize,
+    size_bits: AtomicUsize,
+    root: AtomicUsize,
+    index: AtomicUsize,
+    depth: AtomicUsize,
+    offset: AtomicUsize,
+    /// What the kernel answered: 0, or the number of its error.
+    pub(super) answer: AtomicUsize,
+    pub(super) clearing_thread: AtomicUsize,
+    /// The pacing thread is to end.
+    pub(super) end: AtomicBool,
+    pub(super) ticks: AtomicU32,
+    /// How often the clearing thread was suspended.
+    pub(super) suspended: AtomicU32,
+    /// Calls of the pacing thread that the kernel refused.
+    pub(super) refused: AtomicU32,
+    sleepers: [Sleeper; SLEEPERS],
+}
+
+/// A call that clears, as the clearing thread makes it.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub untyped: CPtr,
+    pub size_bits: u8,
+    pub node: CapPath,
+    pub offset: usize,
+}
+
+impl PacerParts {
+    /// For a `static`.
+    pub const fn new() -> PacerParts {
+        PacerParts {
+            taken: AtomicBool::new(false),
+            work: AtomicUsize::new(work::NONE),
+            untyped: AtomicUsize::new(0),
+            size_bits: AtomicUsize::new(0),
+            root: AtomicUsize::new(0),
+            index: AtomicUsize::new(0),
+            depth: AtomicUsize::new(0),
+            offset: AtomicUsize::new(0),
+            answer: AtomicUsize::new(0),
+            clearing_thread: AtomicUsize::new(0),
+            end: AtomicBool::new(false),
+            ticks: AtomicU32::new(0),
+            suspended: AtomicU32::new(0),
+            refused: AtomicU32::new(0),
+            sleepers: [const { Sleeper { notification: AtomicUsize::new(0), at: AtomicU32::new(0) } };
+                SLEEPERS],
+        }
+    }
+
+    /// Puts a call there for the clearing thread. Nobody else may write while it waits for one.
+    pub(super) fn put_call(&self, call: Call) {
+        self.untyped.store(call.untyped.bits(), Ordering::Relaxed);
+        self.size_bits.store(call.size_bits.into(), Ordering::Relaxed);
+        self.root.store(call.node.root.bits(), Ordering::Relaxed);
+        self.index.store(call.node.index, Ordering::Relaxed);
+        self.depth.store(call.node.depth.into(), Ordering::Relaxed);
+        self.offset.store(call.offset, Ordering::Relaxed);
+        self.work.store(work::CALLING, Ordering::Release);
+    }
+
+    /// The call that was put there.
+    pub(super) fn call(&self) -> Call {
+        Call {
+            untyped: CPtr::new(self.untyped.load(Ordering::Relaxed)),
+            size_bits: self.size_bits.load(Ordering::Relaxed) as u8,
+            node: CapPath {
+                root: CPtr::new(self.root.load(Ordering::Relaxed)),
+                index: self.index.load(Ordering::Relaxed),
+                depth: self.depth.load(Ordering::Relaxed) as u8,
+            },
+            offset: self.offset.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Has `notification` signalled at tick `at`; false when too many wait for something already.
+    pub(super) fn wake_at(&self, notification: CPtr, at: u32) -> bool {
+        self.sleepers.iter().any(|sleeper| {
+            let free = sleeper.notification.compare_exchange(
+                0,
+                TAKEN,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            if free.is_ok() {
+                sleeper.at.store(at, Ordering::Relaxed);
+                sleeper.notification.store(notification.bits(), Ordering::Release);
+            }
+            free.is_ok()
+        })
+    }
+
+    /// Has nobody signal `notification` any more because of a time.
+    pub(super) fn forget(&self, notification: CPtr) {
+        for sleeper in &self.sleepers {
+            let _ = sleeper.notification.compare_exchange(
+                notification.bits(),
+                0,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Signals those whose time has come.
+    pub(super) fn wake(&self, now: u32) {
+        for sleeper in &self.sleepers {
+            let notification = sleeper.notification.load(Ordering::Acquire);
+            if notification == 0 || notification == TAKEN {
+                continue;
+            }
+            // Ticks go round: what is at most half of them behind is due.
+            if now.wrapping_sub(sleeper.at.load(Ordering::Relaxed)) > u32::MAX / 2 {
+                continue;
+            }
+            let due = sleeper.notification.compare_exchange(
+                notification,
+                0,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if due.is_ok() {
+                sel4::Cap::<cap_type::Notification>::from_bits(notification as Word).signal();
+            }
+        }
+    }
+}
+
+impl Default for PacerParts {
+    fn default() -> Self {
+        PacerParts::new()
+    }
+}
