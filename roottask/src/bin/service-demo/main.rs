@@ -48,7 +48,7 @@ fn free(vmm: &Manager) -> Free {
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
-    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_at_boot(16 << 20))?;
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     let bells = vmm.allocate_many(Blueprint::Notification, 2)?;
     let mut server = Server::new(
