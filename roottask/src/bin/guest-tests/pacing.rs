@@ -14,7 +14,7 @@ use vmm::{Blueprint, Job};
 
 use crate::context::Context;
 
-crate::tests!("pacing":
+crate::table::tests!("pacing":
     who_computes_goes_on_while_memory_is_cleared,
     memory_is_served_while_other_memory_is_cleared,
     who_sleeps_wakes_after_that_time_and_a_time_out_can_be_taken_back,

@@ -34,15 +34,15 @@ fn an_untyped_of_which_nothing_was_used_is_not_cleared() {
 }
 
 #[test]
-fn a_reset_clears_what_was_used_in_steps_of_256_bytes() {
+fn a_reset_clears_what_was_used_in_steps_of_4096_bytes() {
     let mut host = Host::small();
-    let child = host.make_untyped(12);
-    let slot = host.slots(17);
-    host.retype(child, Blueprint::Endpoint, slot, 17).unwrap();
+    let child = host.make_untyped(14);
+    host.make_from(child, FRAME);
+    host.make_from(child, Blueprint::Endpoint);
     host.revoke(child);
     host.kernel.reset_counters();
     host.make_from(child, Blueprint::Endpoint);
-    assert_eq!(host.kernel.bytes_cleared(), 512, "17 endpoints are 272 bytes");
+    assert_eq!(host.kernel.bytes_cleared(), 8192, "a frame and an endpoint are 4112 bytes");
 }
 
 #[test]
