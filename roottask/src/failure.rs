@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use vmm::sel4::pacer::PacerError;
 use vmm_service::server::ServerError;
 
 use crate::arguments::ArgumentsError;
@@ -23,6 +24,8 @@ pub enum Failure {
     Manager(vmm::Error),
     /// The kernel refused an invocation.
     Kernel(sel4::Error),
+    /// The pacer refused.
+    Pacer(PacerError),
     /// The service refused, or its server.
     Server(ServerError),
     /// The manager's state contradicts itself.
@@ -40,6 +43,7 @@ impl fmt::Display for Failure {
             Failure::Check { what, file, line } => write!(f, "{file}:{line}: not so: {what}"),
             Failure::Manager(error) => write!(f, "the manager refused: {error}"),
             Failure::Kernel(error) => write!(f, "the kernel refused: {error}"),
+            Failure::Pacer(error) => write!(f, "the pacer refused: {error}"),
             Failure::Server(error) => write!(f, "the service refused: {error}"),
             Failure::Arguments(error) => error.fmt(f),
             Failure::Broken(violation) => write!(f, "the manager is broken: {violation:?}"),
@@ -72,6 +76,12 @@ impl From<vmm::sel4::Error> for Failure {
             vmm::sel4::Error::Manager(error) => Failure::Manager(error),
             vmm::sel4::Error::Kernel(error) => Failure::Kernel(error),
         }
+    }
+}
+
+impl From<PacerError> for Failure {
+    fn from(error: PacerError) -> Failure {
+        Failure::Pacer(error)
     }
 }
 

@@ -81,6 +81,7 @@ pub use types::thread::{
 pub use types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, ThreadSpec};
 pub use untyped_alloc::{
     Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
-    Clearing, Invocation, Kernel, KernelError, KernelResult, Memory, Numbers, Object, ObjectSizes,
-    ObjectState, Objects, Obtainable, Pool, Rights, UntypedInfo, Usage, Violation,
+    Clearing, Error as AllocatorError, Invocation, Kernel, KernelError, KernelResult, Memory,
+    Numbers, Object, ObjectSizes, ObjectState, Objects, Obtainable, Pool, Rights, UntypedInfo,
+    Usage, Violation,
 };

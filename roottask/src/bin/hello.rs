@@ -4,14 +4,14 @@
 #![no_main]
 
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start, BootPool};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::RegionOptions;
 
 static POOL: BootPool = BootPool::new();
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, vmm::Error> {
-    let mut vmm = start(bootinfo, &POOL)?;
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
     let space = vmm.own_space();
     let heap = vmm.map(space, &RegionOptions::new(16).named("heap").guarded(1, 1))?;
     let first_word = vmm.pages_of(heap)?.start().bits() as *mut u32;

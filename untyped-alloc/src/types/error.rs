@@ -155,7 +155,7 @@ impl fmt::Display for Error {
                  free"
             ),
             Error::NeedsClearing { bytes } => {
-                write!(f, "{bytes} bytes must be cleared first, more than one call may clear")
+                write!(f, "{bytes} bytes must be cleared first, more than limit_clearing allows")
             }
             Error::OutOfSlots(count) => {
                 write!(f, "out of capability slots: no {count} consecutive ones")

@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// ```
     /// # let mut vmm = vmm_tests::support::manager();
-    /// use untyped_alloc::Error::NeedsClearing;
+    /// use vmm::AllocatorError::NeedsClearing;
     /// use vmm::{Error, RegionOptions};
     ///
     /// vmm.limit_clearing(1 << 18);

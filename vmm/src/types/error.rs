@@ -431,6 +431,12 @@ impl fmt::Display for Error {
                 write!(f, "{space:?} is out of quota: {used} of {limit} {resource:?} used")
             }
             Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
+            Error::Allocator(untyped_alloc::Error::NeedsClearing { bytes }) => write!(
+                f,
+                "{bytes} bytes must be cleared first, more than a request may have cleared: call \
+                 Vmm::clear({bytes}) and ask again, or start_with StartOptions that clear_at_boot \
+                 or clear_when_needed"
+            ),
             Error::Allocator(error) => error.fmt(f),
             Error::Kernel { invocation, error, done } => {
                 write!(f, "{invocation:?} refused after {done} pages: {error}")

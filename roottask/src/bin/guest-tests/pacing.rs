@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use roottask::arch::ticks;
-use roottask::{check, check_eq, Failure, Outcome};
+use roottask::{check, check_eq, Outcome};
 use sel4::cap_type;
 use sel4::init_thread::slot;
 use sel4_root_task::debug_println;
@@ -24,17 +24,6 @@ crate::table::tests!("pacing":
 
 static PARTS: PacerParts = PacerParts::new();
 
-fn paced<T>(result: Result<T, PacerError>) -> Outcome<T> {
-    result.map_err(|error| match error {
-        PacerError::Manager(error) => Failure::Manager(error),
-        PacerError::Kernel(error) | PacerError::NoTimer(error) => Failure::Kernel(error),
-        other => {
-            debug_println!("  {other}");
-            Failure::Check { what: "the pacer does it", file: file!(), line: line!() }
-        }
-    })
-}
-
 /// What a thread sees that computes all the time.
 struct Seen {
     end: AtomicBool,
@@ -46,7 +35,7 @@ static SEEN: Seen = Seen { end: AtomicBool::new(false), rounds: AtomicU32::new(0
 /// A126: it has a lower priority than the clearing thread, and would get nothing in that call.
 fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcome {
     let vmm = &mut context.vmm;
-    let mut pacer = paced(Pacer::start(vmm, &PARTS, PacerOptions::new()))?;
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
     SEEN.end.store(false, Ordering::Relaxed);
     SEEN.rounds.store(0, Ordering::Relaxed);
     let computing = vmm.spawn(&SpawnOptions::new().priority(253), || {
@@ -61,7 +50,7 @@ fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcom
     })?;
     let largest = vmm.stats().allocator.largest_free_bytes;
     let before = vmm.stats().allocator.cleared_bytes;
-    let bytes = paced(pacer.clear(vmm, largest))?;
+    let bytes = pacer.clear(vmm, largest)?;
     let rounds = SEEN.rounds.load(Ordering::Relaxed);
     check_eq!(bytes, largest);
     check_eq!(vmm.stats().allocator.cleared_bytes - before, bytes as u64);
@@ -75,24 +64,24 @@ fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcom
     // Little memory is cleared within a tick.
     check!(bytes < 1 << 22 || (pacer.times_suspended() != 0 && rounds != 0));
     check_eq!(pacer.calls_refused(), 0);
-    paced(pacer.stop(vmm))
+    Ok(pacer.stop(vmm)?)
 }
 
 /// A126.
 fn memory_is_served_while_other_memory_is_cleared(context: &mut Context) -> Outcome {
     let vmm = &mut context.vmm;
-    let mut pacer = paced(Pacer::start(vmm, &PARTS, PacerOptions::new()))?;
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
     let largest = vmm.stats().allocator.largest_free_bytes;
-    let bytes = paced(pacer.begin_clearing(vmm, largest))?;
+    let bytes = pacer.begin_clearing(vmm, largest)?;
     check_eq!(bytes, pacer.clearing_bytes());
     check_eq!(vmm.stats().allocator.clearing_bytes, bytes);
     check_eq!(pacer.begin_clearing(vmm, 4096).map(drop), Err(PacerError::Busy));
     let one = vmm.allocate(Blueprint::Untyped { size_bits: 12 })?;
     vmm.validate()?;
-    paced(pacer.wait(vmm))?;
+    pacer.wait(vmm)?;
     check_eq!((pacer.clearing_bytes(), vmm.stats().allocator.clearing_bytes), (0, 0));
     vmm.free(one)?;
-    paced(pacer.stop(vmm))
+    Ok(pacer.stop(vmm)?)
 }
 
 /// A127.
@@ -100,30 +89,30 @@ fn who_sleeps_wakes_after_that_time_and_a_time_out_can_be_taken_back(
     context: &mut Context,
 ) -> Outcome {
     let vmm = &mut context.vmm;
-    let pacer = paced(Pacer::start(vmm, &PARTS, PacerOptions::new().period_us(1000)))?;
-    let clock = paced(pacer.clock(vmm))?;
+    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new().period_us(1000))?;
+    let clock = pacer.clock(vmm)?;
     let before = clock.ticks();
-    paced(clock.sleep(0))?;
-    paced(clock.sleep(5_000))?;
+    clock.sleep(0)?;
+    clock.sleep(5_000)?;
     check!(clock.ticks() - before >= 5);
     check_eq!(clock.sleep(u64::MAX), Err(PacerError::TooLong(u64::MAX)));
 
     let alarm = vmm.allocate(Blueprint::Notification)?;
     let notification = alarm.cap::<cap_type::Notification>();
-    paced(clock.set_alarm(2_000, alarm))?;
+    clock.set_alarm(2_000, alarm)?;
     notification.wait();
-    paced(clock.set_alarm(2_000, alarm))?;
+    clock.set_alarm(2_000, alarm)?;
     clock.clear_alarm(alarm);
-    paced(clock.sleep(5_000))?;
+    clock.sleep(5_000)?;
     check_eq!(notification.poll().1, 0);
     for _ in 0..16 {
-        paced(clock.set_alarm(60_000_000, alarm))?;
+        clock.set_alarm(60_000_000, alarm)?;
     }
     check_eq!(clock.set_alarm(1, alarm), Err(PacerError::TooManySleepers));
     clock.clear_alarm(alarm);
-    paced(clock.sleep(1))?;
-    paced(clock.release(vmm))?;
-    paced(pacer.stop(vmm))?;
+    clock.sleep(1)?;
+    clock.release(vmm)?;
+    pacer.stop(vmm)?;
     vmm.free(alarm)?;
     Ok(())
 }
@@ -152,10 +141,10 @@ fn a_pacer_that_cannot_be_is_refused_and_leaves_nothing(context: &mut Context) -
     vmm.free_slots(taken, 1)?;
 
     // Now it is free, and so are the parts; but not twice.
-    let pacer = paced(Pacer::start(vmm, &PARTS, PacerOptions::new()))?;
+    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
     let refused = Pacer::start(vmm, &PARTS, PacerOptions::new()).err();
     check_eq!(refused, Some(PacerError::PartsInUse));
-    paced(pacer.stop(vmm))
+    Ok(pacer.stop(vmm)?)
 }
 
 /// A124.

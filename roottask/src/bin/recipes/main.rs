@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 
+mod clearing;
 mod device;
 mod dma;
 mod lazy_arena;
@@ -15,7 +16,7 @@ use roottask::{Failure, Outcome};
 use sel4::init_thread::slot;
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::faults::{start as start_handler, HandlerError, HandlerOptions, SharedManager};
-use vmm::sel4::{start, BootPool};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::{CPtr, ThreadCSpace};
 
 static POOL: BootPool<32> = BootPool::new();
@@ -23,7 +24,8 @@ static MANAGER: SharedManager = SharedManager::new();
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
-    let mut vmm = start(bootinfo, &POOL)?;
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_at_boot(16 << 20))?;
+    clearing::recipe(&mut vmm)?;
     dma::recipe(&mut vmm)?;
     device::recipe(&mut vmm)?;
 

@@ -6,7 +6,7 @@ use core::fmt;
 use crate::types::error::Error;
 
 /// Why a pacer does not what it was asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum PacerError {
     /// The timer has no such period, in microseconds: it has 100 to 54,925.
