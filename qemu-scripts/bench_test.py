@@ -19,8 +19,8 @@ TOOLS = ["rustc=rustc 1.0.0", "QEMU=7.2"]
 # As the guest prints them, with every row that a measure asks for.
 RAW = [
     {"name": name, "unit": "page", "count": 100, "pages": 100, "bytes": 100,
-     "instructions": 100_000, "floor": 100_000, "kernel_calls": 100}
-    for name in {**bench.RATIO, **bench.BYTES_PER_PAGE}
+     "instructions": 100_000, "floor": 100_000, "kernel_calls": 100, "worst": 2000, "floor_worst": 2000}
+    for name in {**bench.RATIO, **bench.BYTES_PER_PAGE, **bench.INSTRUCTIONS, **bench.WORST}
 ] + [
     {"name": "no_floor", "unit": "call", "count": 10, "instructions": 10_000, "kernel_calls": 10},
 ]
@@ -87,6 +87,26 @@ class Comparison(unittest.TestCase):
         self.assertEqual(self.run_bench(tools=wide)[0], 0)
         row["bytes"] += row["pages"]
         self.assert_refused(f"measure not held: {name}: bytes_per_page", self.run_bench(tools=wide))
+
+    def test_the_longest_operation_has_limits_of_its_own(self):
+        self.row("cold_single")["worst"] = 2200
+        self.assert_refused("measure not held: cold_single: worst_ratio 1.1, at most 1.05", self.run_bench())
+        self.row("cold_single")["worst"] = 2000
+        self.row("cold_single_paced")["worst"] = 50_001
+        self.assert_refused("measure not held: cold_single_paced: worst 50001", self.run_bench())
+
+    def test_instructions_have_limits(self):
+        self.row("clear_page")["instructions"] = 200_100
+        self.assert_refused("measure not held: clear_page: instructions 2001", self.run_bench())
+
+    def test_parts_follow_each_other_and_each_must_be_whole(self):
+        output = self.folder / "parts"
+        row = json.dumps(self.row("no_floor"))
+        part = ["bench: begin", row, "bench: end"]
+        output.write_text("\n".join([*part, "noise", *part]), encoding="utf-8")
+        self.assertEqual(len(bench.read_rows(output)), 2)
+        output.write_text("\n".join([*part, "bench: begin", row]), encoding="utf-8")
+        self.assertRaises(SystemExit, bench.read_rows, output)
 
     def test_a_slower_kernel_is_no_worse_ratio(self):
         raw = self.row("map_bulk_4k")

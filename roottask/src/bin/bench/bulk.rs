@@ -27,7 +27,8 @@ pub fn alloc_1024_frames(vmm: &mut Manager) -> Result {
     Ok(())
 }
 
-fn map_all(floor: &Floor, pages: usize) {
+/// Makes and maps all of a floor's pages.
+pub fn map_all(floor: &Floor, pages: usize) {
     floor.make_tables(pages);
     for batch in 0..pages / BATCH {
         floor.make_frames(batch, BATCH);
@@ -127,7 +128,8 @@ pub fn map_large(vmm: &mut Manager) -> Result {
     vmm.release(region)
 }
 
-fn instructions(raw: impl FnOnce()) -> u64 {
+/// The instructions of something.
+pub fn instructions(raw: impl FnOnce()) -> u64 {
     let start = now();
     raw();
     now() - start

@@ -8,15 +8,18 @@
 //!   service.rs   requests of client programs, and the life of one
 //!   spaces.rs    address spaces               growth.rs    the same beside more and more others
 //!   faults.rs    page faults, as the faulting thread sees them
+//!   cold.rs      memory that was not cleared before, in boots of their own
 //! ```
 //!
-//! The program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh`
+//! Its argument says which part: without one all that has memory which was cleared before. The
+//! program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh`
 //! makes a table and a file of them. Run it on the release kernel with instruction counting.
 
 #![no_std]
 #![no_main]
 
 mod bulk;
+mod cold;
 mod faults;
 mod floor;
 mod growth;
@@ -25,7 +28,7 @@ mod service;
 mod single;
 mod spaces;
 
-use roottask::Manager;
+use roottask::{Arguments, Manager, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::Result;
@@ -33,18 +36,30 @@ use vmm::Result;
 static POOL: BootPool = BootPool::new();
 
 #[root_task(stack_size = 256 * 1024)]
-fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never> {
-    floor::clear_all_memory(bootinfo);
-    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
+fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
+    let arguments = Arguments::read()?;
     debug_println!("bench: begin");
-    run(&mut vmm)?;
-    // Figures of a manager that is in disorder would be worth nothing.
-    if let Err(violation) = vmm.validate() {
-        debug_println!("bench: {violation:?}");
-        exit(ExitCode::Failure)
+    match arguments.words().next() {
+        None => warm(bootinfo)?,
+        Some("cold") => cold::needed(bootinfo)?,
+        Some("cold-cleared") => cold::cleared(bootinfo)?,
+        Some("cold-paced") => cold::paced(bootinfo)?,
+        Some(word) => {
+            debug_println!("bench: there is no part {word}");
+            exit(ExitCode::Failure)
+        }
     }
     debug_println!("bench: end");
     exit(ExitCode::Success)
+}
+
+/// All parts whose memory the kernel need not clear.
+fn warm(bootinfo: &sel4::BootInfoPtr) -> Outcome {
+    floor::clear_all_memory(bootinfo);
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
+    run(&mut vmm)?;
+    // Figures of a manager that is in disorder would be worth nothing.
+    Ok(vmm.validate()?)
 }
 
 /// Runs all of it. The order matters: what maps fresh memory comes before anything is given back.

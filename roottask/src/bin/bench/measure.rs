@@ -93,6 +93,30 @@ impl Default for Samples {
     }
 }
 
+/// All instructions of single operations, however many, and those of the longest.
+pub struct Longest {
+    total: u64,
+    worst: u64,
+}
+
+impl Longest {
+    /// Of none yet.
+    pub const fn new() -> Longest {
+        Longest { total: 0, worst: 0 }
+    }
+
+    /// Does something and notes its instructions.
+    #[inline(always)]
+    pub fn take<T>(&mut self, operation: impl FnOnce() -> T) -> T {
+        let start = now();
+        let value = operation();
+        let instructions = now() - start;
+        self.total += instructions;
+        self.worst = self.worst.max(instructions);
+        value
+    }
+}
+
 /// One line of the result. All figures are totals over `count` units; `bench.sh` divides.
 pub struct Row<'a> {
     name: &'a str,
@@ -137,6 +161,18 @@ impl<'a> Row<'a> {
         print_spread("", samples);
         if let Some(floor) = floor {
             print_spread("floor_", floor);
+        }
+        debug_println!("}}");
+    }
+
+    /// As [`Row::print`], for single operations of which the longest was noted; `floor` is the least
+    /// that all of them and that one could have cost.
+    pub fn print_longest(&self, cost: &Cost, longest: &Longest, floor: Option<(u64, u64)>) {
+        let cost = Cost { instructions: longest.total, ..*cost };
+        self.print_counts(&cost, floor.map(|(total, _)| total), None);
+        debug_print!(",\"worst\":{}", longest.worst);
+        if let Some((_, worst)) = floor {
+            debug_print!(",\"floor_worst\":{worst}");
         }
         debug_println!("}}");
     }

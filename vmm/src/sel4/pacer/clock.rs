@@ -34,7 +34,10 @@ impl Clock {
     }
 
     /// The ticks that `us` microseconds last, rounded up.
-    fn ticks_for(&self, us: u64) -> Result<u32, PacerError> {
+    ///
+    /// # Errors
+    /// [`PacerError::TooLong`]: half of all ticks or more.
+    pub fn ticks_for(&self, us: u64) -> Result<u32, PacerError> {
         let ticks = us.div_ceil(self.period_us.into());
         // What is further than half of all ticks away would have passed.
         let ticks = u32::try_from(ticks).ok().filter(|&ticks| ticks < u32::MAX / 2);
