@@ -11,7 +11,7 @@
 //!    └─ 2^18 free                    large enough is the best fit
 //! ```
 //!
-//! A block is *dirty* when its next retype will make the kernel clear it (4.8 thousand
+//! A block is *dirty* when its next retype will make the kernel clear it (1.5 thousand
 //! instructions for 4 KiB): boot untypeds, and blocks that were used before. Children fresh from a
 //! split are clean, because the split itself has cleared their parent. A split block with no busy
 //! child is *coalescible*: revoking its capability makes it one free block again.

@@ -32,7 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Has one untyped cleared of which a piece of `bytes` bytes can then be had, whatever
     /// [`Vmm::limit_clearing`] says: the smallest free one that is dirty, else one that is put
     /// together of unused memory. Nobody else runs meanwhile, for [`Vmm::next_clearing`] bytes, at
-    /// some two thousand instructions for 4 KiB. Returns the bytes that were cleared, 0 when there
+    /// some 1.5 thousand instructions for 4 KiB. Returns the bytes that were cleared, 0 when there
     /// was nothing to clear. One kernel call, and one for each piece of unused memory.
     ///
     /// ```

@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Clears untypeds, the smallest first, until `bytes` bytes of objects can be made with no call
     /// clearing more than 2^18 bytes, nor more than [`Vmm::limit_clearing`] says; or until all are
     /// clear. Returns the bytes that were cleared. A kernel call for each untyped, in which nobody
-    /// else runs, at some two thousand instructions for 4 KiB; O(untypeds) besides for each.
+    /// else runs, at some 1.5 thousand instructions for 4 KiB; O(untypeds) besides for each.
     ///
     /// # Errors
     /// As [`Vmm::clear`]. What was cleared before stays so.

@@ -12,7 +12,7 @@ pub struct StartOptions {
 
 impl StartOptions {
     /// 1 MiB can be had at once, and no kernel call clears more than 2^18 bytes after the start
-    /// (some 130 thousand instructions in which nobody else runs). Who needs more memory than that
+    /// (some 94 thousand instructions in which nobody else runs). Who needs more memory than that
     /// asks for it here, or has it cleared later: [`Vmm::clear`](crate::Vmm::clear),
     /// [`Vmm::run_job`](crate::Vmm::run_job).
     pub const fn new() -> StartOptions {
@@ -21,14 +21,14 @@ impl StartOptions {
 
     /// Has so many bytes cleared at the start, `usize::MAX` for all, as far as there is not so much
     /// memory that needs no clearing. Untypeds are cleared whole, the smallest first, so it can be
-    /// up to twice as much; at some two thousand instructions for 4 KiB, half a million for a MiB.
+    /// up to twice as much; at some 1.5 thousand instructions for 4 KiB, 375 thousand for a MiB.
     /// There is nobody yet who could wait.
     pub const fn clear_at_boot(self, bytes: usize) -> Self {
         StartOptions { cleared_at_boot: bytes, ..self }
     }
 
     /// Lets each request have as much memory cleared as it needs, whoever waits meanwhile: the
-    /// largest untyped, say, of 128 MiB in 64 million instructions. It is not cleared before it is
+    /// largest untyped, say, of 128 MiB in 48 million instructions. It is not cleared before it is
     /// needed, nor while smaller ones serve.
     pub const fn clear_when_needed(self) -> Self {
         StartOptions { cleared_at_boot: 0, most_cleared: usize::MAX }

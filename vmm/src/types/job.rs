@@ -18,7 +18,7 @@ pub enum Job {
         /// How many.
         count: usize,
     },
-    /// The kernel clears an untyped, by one call in which nobody else runs: some two thousand
+    /// The kernel clears an untyped, by one call in which nobody else runs: some 1.5 thousand
     /// instructions for 4 KiB.
     Clear {
         /// Its bytes.

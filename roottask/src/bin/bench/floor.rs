@@ -8,7 +8,7 @@
 //!
 //! Both sides use memory that the kernel need not clear at the retype: [`clear_all_memory`] has
 //! made it do so for all memory before anything is measured, and what a floor has used is not given
-//! back, or the manager would get it and pay for clearing it. (Clearing costs 4.8 thousand
+//! back, or the manager would get it and pay for clearing it. (Clearing costs 1.5 thousand
 //! instructions for 4 KiB, on either side the same.)
 
 use roottask::arch::LARGE_BITS;
