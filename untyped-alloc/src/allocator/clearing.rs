@@ -7,8 +7,8 @@
 use super::Allocator;
 use crate::state::Block;
 
-/// What is cleared beyond what is used, so that frames come in few batches and small blocks are left
-/// to what stays: four batches of 256 small pages. Or twice as much as was cleared so far:
+/// What is cleared beyond what is used, so that frames come in few batches and small blocks are
+/// left to what stays: four batches of 256 small pages. Or twice as much as was cleared so far:
 /// boot untypeds mostly double in size, and what is begun stays in proportion to what is used.
 const LITTLE: u64 = 1 << 22;
 

@@ -6,9 +6,9 @@ use crate::kernel::Kernel;
 use crate::state::Chunk;
 use crate::types::{Error, Result};
 
-/// The fewest objects that are made at once to spare the clearing of a larger block: what is smaller
-/// is left to what stays, as page tables and threads do, and would keep a large block from coming
-/// back.
+/// The fewest objects that are made at once to spare the clearing of a larger block: what is
+/// smaller is left to what stays, as page tables and threads do, and would keep a large block from
+/// coming back.
 const FEWEST: usize = 16;
 
 impl<'p> Allocator<'p> {

@@ -16,9 +16,10 @@ impl Allocator<'_> {
     ///
     /// Zeroed frames that are ready come first, then fresh ones from memory that need not be
     /// cleared, then dirty ones (zeroing costs about 1.1 thousand instructions for 4 KiB), and
-    /// memory that the kernel must clear (1.5 thousand, in one call) last. No kernel call when frames
-    /// are ready; a retype for up to 256 of them otherwise, besides splitting. Frames larger than
-    /// the smallest are made and handed out singly, so that the memory of each comes back with it.
+    /// memory that the kernel must clear (1.5 thousand, in one call) last. No kernel call when
+    /// frames are ready; a retype for up to 256 of them otherwise, besides splitting. Frames larger
+    /// than the smallest are made and handed out singly, so that the memory of each comes back with
+    /// it.
     pub fn alloc_frames(
         &mut self,
         kernel: &mut impl Kernel,

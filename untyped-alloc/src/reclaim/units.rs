@@ -129,8 +129,8 @@ impl<'p> Allocator<'p> {
         Obtainable { now, coalesced, compacted }
     }
 
-    /// The size in bytes of a block that would serve a request for 2^`bits` bytes if it was cleared:
-    /// more than one kernel call may clear, or one that is being cleared. O(untypeds).
+    /// The size in bytes of a block that would serve a request for 2^`bits` bytes if it was
+    /// cleared: more than one kernel call may clear, or one that is being cleared. O(untypeds).
     pub(super) fn serves_once_cleared(&self, bits: u8) -> Option<usize> {
         let too_large = |block: &&Block<'p>| block.bytes() > self.most_cleared;
         if let Some(block) = self.to_be_cleared(bits).filter(too_large) {

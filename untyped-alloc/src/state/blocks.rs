@@ -269,8 +269,8 @@ impl<'p> Blocks<'p> {
         self.free.lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer()
     }
 
-    /// As [`Blocks::best_fit`], of blocks that are clean or have at most `most` bytes. O(log n), for
-    /// each size of which there is a dirty one that is larger.
+    /// As [`Blocks::best_fit`], of blocks that are clean or have at most `most` bytes. O(log n),
+    /// for each size of which there is a dirty one that is larger.
     pub fn best_fit_clearing(&self, size_bits: u8, most: usize) -> Option<&'p Block<'p>> {
         let mut bits = size_bits;
         loop {

@@ -62,8 +62,8 @@ impl Stats {
 pub struct Obtainable {
     /// At once: of free untypeds, and ready frames of that size. No kernel call but retyping.
     pub now: usize,
-    /// Once unused objects of all kinds are given back, free neighbours are coalesced, and what must
-    /// be cleared in words ([`crate::Allocator::limit_clearing`]) is. Not less than `now`.
+    /// Once unused objects of all kinds are given back, free neighbours are coalesced, and what
+    /// must be cleared in words ([`crate::Allocator::limit_clearing`]) is. Not less than `now`.
     pub coalesced: usize,
     /// Once pages are moved out of the way. Not less than `coalesced`.
     pub compacted: usize,

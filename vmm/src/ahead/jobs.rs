@@ -50,8 +50,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`crate::Error::Kernel`] when the kernel refuses a call; [`crate::Error::OutOfNodes`] or
-    /// [`crate::Error::Allocator`] when there is not even memory for book-keeping or a slot. Nothing
-    /// is lost, and the job can be done later.
+    /// [`crate::Error::Allocator`] when there is not even memory for book-keeping or a slot.
+    /// Nothing is lost, and the job can be done later.
     pub fn run_job(&mut self, job: Job) -> Result<bool> {
         let reserve = &mut self.refill()?;
         match job {

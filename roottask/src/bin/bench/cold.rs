@@ -6,7 +6,7 @@
 //! ```text
 //!   cold            a request has cleared what it needs     cold_map_1m cold_single clear_page
 //!   cold-cleared    memory is cleared at the start          cold_single_cleared
-//!   cold-paced      a second of idle time before, twice     cold_single_paced cold_single_paced_again
+//!   cold-paced      a second of idle time before, twice     cold_single_paced…
 //! ```
 
 use sel4::FrameObjectType;

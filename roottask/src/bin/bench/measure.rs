@@ -165,8 +165,8 @@ impl<'a> Row<'a> {
         debug_println!("}}");
     }
 
-    /// As [`Row::print`], for single operations of which the longest was noted; `floor` is the least
-    /// that all of them and that one could have cost.
+    /// As [`Row::print`], for single operations of which the longest was noted; `floor` is the
+    /// least that all of them and that one could have cost.
     pub fn print_longest(&self, cost: &Cost, longest: &Longest, floor: Option<(u64, u64)>) {
         let cost = Cost { instructions: longest.total, ..*cost };
         self.print_counts(&cost, floor.map(|(total, _)| total), None);
