@@ -48,7 +48,12 @@ fn sized(bytes: &mut Bytes<'_>, base: BootConfig) -> BootConfig {
 /// A machine of IA32 for a manager to start on.
 pub fn machine_32(bytes: &mut Bytes<'_>) -> Machine {
     let config = sized(bytes, BootConfig::ia32());
-    Machine { target: Target::Ia32, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
+    Machine {
+        target: Target::Ia32,
+        config,
+        pool_pages: IMAGE_PAGES - PROGRAM_PAGES,
+        most_cleared: usize::MAX,
+    }
 }
 
 /// The same for a manager to start on.
@@ -58,7 +63,7 @@ pub fn machine(bytes: &mut Bytes<'_>) -> Machine {
         Arch::IA32 => Target::Ia32,
         _ => Target::X86_64,
     };
-    Machine { target, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
+    Machine { target, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES, most_cleared: usize::MAX }
 }
 
 /// A machine of IA32 with 9 MiB, on which there is all that accounts may use.
@@ -72,5 +77,10 @@ pub fn ample_32() -> Machine {
         image_pages: IMAGE_PAGES,
         ..BootConfig::ia32()
     };
-    Machine { target: Target::Ia32, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES }
+    Machine {
+        target: Target::Ia32,
+        config,
+        pool_pages: IMAGE_PAGES - PROGRAM_PAGES,
+        most_cleared: usize::MAX,
+    }
 }
