@@ -165,6 +165,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// The endpoint that its faults go to, unless they are answered elsewhere.
+    #[cfg(not(feature = "kernel-16"))] // for the pacer
     pub(super) fn fault_endpoint(&self) -> untyped_alloc::CPtr {
         self.ended.slot()
     }
