@@ -46,14 +46,14 @@ impl<'a> Bytes<'a> {
 
     /// A whole word.
     pub fn word(&mut self) -> usize {
-        usize::from_le_bytes([0; 8].map(|_: u8| self.byte()))
+        u64::from_le_bytes([0; 8].map(|_: u8| self.byte())) as usize
     }
 
     /// A number near a boundary of what a word can be: the small, the large, those next to a power
     /// of two, and any.
     pub fn wild(&mut self) -> usize {
         let near = self.below(9);
-        let power = 1usize << self.below(64);
+        let power = (1u64 << self.below(64)) as usize;
         match self.below(4) {
             0 => power.wrapping_add(near).wrapping_sub(4),
             1 => usize::MAX - near,

@@ -23,12 +23,15 @@ pub const DEVICE: usize = 0xe000_0000;
 /// RAM begins here.
 pub const RAM: usize = 0x80_0000;
 
-/// A machine as the input wants it: IA32 or x86_64, 0.7 to 9 MiB, CNodes that soon are full or
+/// A machine as the input wants it: IA32 or, where words have 64 bits, x86_64; 0.7 to 9 MiB, CNodes that soon are full or
 /// never.
 pub fn config(bytes: &mut Bytes<'_>) -> BootConfig {
     let base = match bytes.below(2) {
         0 => BootConfig::ia32(),
+        #[cfg(target_pointer_width = "64")]
         _ => BootConfig::x86_64(),
+        #[cfg(not(target_pointer_width = "64"))]
+        _ => BootConfig::ia32(),
     };
     sized(bytes, base)
 }
@@ -61,7 +64,10 @@ pub fn machine(bytes: &mut Bytes<'_>) -> Machine {
     let config = config(bytes);
     let target = match config.arch {
         Arch::IA32 => Target::Ia32,
+        #[cfg(target_pointer_width = "64")]
         _ => Target::X86_64,
+        #[cfg(not(target_pointer_width = "64"))]
+        _ => unreachable!("words of 32 bits know IA32 alone"),
     };
     Machine { target, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES, most_cleared: usize::MAX }
 }
