@@ -128,7 +128,7 @@ EOF
     "$SCRIPTS/debug.sh" service-demo --commands "$commands" --output /dev/null "$@" | tee "$read" || return
     # The root task's space and three clients'; of one of these its stack.
     [[ $(grep -c '^space [1-4]: [0-9]* pages mapped.* root in slot' "$read") == 4 ]] || return
-    grep '  rw .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read" >/dev/null || return
+    grep '  rw- .* pages, .* mapped, guards 1+1  Stack "taker"$' "$read" >/dev/null || return
     [[ $(grep -cE '^badge [1-3]: "(giver|taker|rogue)" in space [2-4], TCB in slot 0x' "$read") == 3 ]] || return
     # Each by its own program, whichever of them it was stopped in.
     local name
