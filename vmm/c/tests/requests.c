@@ -159,7 +159,7 @@ static int options_are_checked(void)
     vmm_region_t region;
     WANT(VMM_EMPTY_RANGE, vmm_map(own, &(vmm_map_options_t){0}, &region));
     WANT(VMM_BAD_ARGUMENT, vmm_map(own, &(vmm_map_options_t){.pages = 1, .rights = 16}, &region));
-    WANT(VMM_BAD_ARGUMENT, vmm_map(own, &(vmm_map_options_t){.pages = 1, .ceiling = 8}, &region));
+    WANT(VMM_BAD_ARGUMENT, vmm_map(own, &(vmm_map_options_t){.pages = 1, .ceiling = 16}, &region));
     WANT(VMM_BAD_ARGUMENT, vmm_map(own, &(vmm_map_options_t){.pages = 1, .cache = 9}, &region));
     WANT(VMM_BAD_ARGUMENT, vmm_map(own, &(vmm_map_options_t){.pages = 1, .cache = -1}, &region));
     WANT(VMM_BAD_ARGUMENT,
