@@ -106,7 +106,8 @@ impl fmt::Display for Addresses<'_> {
     }
 }
 
-/// Has the service say a line; bytes beyond [`Line::BYTES`](crate::protocol::Line::BYTES) are cut off. See [`say!`](crate::say).
+/// Has the service say a line; bytes beyond [`Line::BYTES`](crate::protocol::Line::BYTES) are cut
+/// off. See [`say!`](crate::say).
 pub fn print(line: fmt::Arguments<'_>) {
     // The service refuses no well-formed line, and there is nobody else to report an error to.
     let _ = Service::default().say(Pending::line(line));
