@@ -12,12 +12,12 @@
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{receive, report, Manager, Received, ThreadFault};
-use vmm::sel4::{first_registers, let_run};
 use vmm::{CPtr, Rights, ThreadId};
 use vmm_client::objects::{is_refusal, Amounts, Message, MAX_CAPABILITIES};
 
 use super::service::Objects;
 use super::types::{Arrived, Event, Incoming, NewProgram, ProgramId, OBJECT_BADGE};
+use crate::server::exchange::{put_words, set_going, take_words};
 use crate::server::{Counts, End, Notice, ServerError};
 use crate::types::program::Start;
 
@@ -110,10 +110,7 @@ impl Server {
         start: &Start,
         (priority, argument): (u8, usize),
     ) -> Result<(), ServerError> {
-        let Start { tcb, entry, stack_top, ipc_buffer, thread_pointer } = *start;
-        let arguments = [ipc_buffer, argument];
-        let mut registers = first_registers(entry, stack_top, arguments, thread_pointer);
-        let_run(tcb, priority.into(), &mut registers)?;
+        set_going(start, argument, priority.into())?;
         self.running += 1;
         Ok(())
     }
@@ -183,13 +180,10 @@ impl Server {
         badge: usize,
     ) -> Result<Option<MessageInfo>, ServerError> {
         let mut words = [0; WORDS];
-        let length = info.length().min(words.len());
+        let words = take_words(info, &mut words);
         let came = info.extra_caps().min(MAX_CAPABILITIES);
         let mut arrived = [Arrived::Foreign; MAX_CAPABILITIES];
         sel4::with_ipc_buffer(|buffer| {
-            for (word, &place) in words[..length].iter_mut().zip(buffer.msg_regs()) {
-                *word = place as usize;
-            }
             for (index, arrived) in arrived[..came].iter_mut().enumerate() {
                 if info.caps_unwrapped() & 1 << index != 0 {
                     *arrived = Arrived::Own(buffer.caps_or_badges()[index] as usize);
@@ -206,7 +200,7 @@ impl Server {
             badge,
             // It has 20 bits.
             label: info.label() as u32,
-            words: &words[..length],
+            words,
             capabilities: arrived,
         };
         let outcome = self.objects.handle(vmm, &message);
@@ -224,16 +218,10 @@ impl Server {
         Ok(outcome.answer.as_ref().map(|message| self.put(message)))
     }
 
-    /// Puts an answer into the IPC buffer.
+    /// Puts an answer into the IPC buffer, and counts it.
     fn put(&mut self, message: &Message) -> MessageInfo {
-        let words = message.words();
-        sel4::with_ipc_buffer_mut(|buffer| {
-            for (place, &word) in buffer.msg_regs_mut().iter_mut().zip(words) {
-                *place = word as Word;
-            }
-        });
         self.counts.refused += u64::from(is_refusal(message));
-        MessageInfoBuilder::default().label(message.label() as Word).length(words.len()).build()
+        put_words(message.label(), message.words())
     }
 
     /// Takes a fault. A program can name its fault endpoint, so this may be a message of its own

@@ -3,9 +3,9 @@
 
 use sel4::{cap, Word};
 use vmm::sel4::faults::Manager;
-use vmm::sel4::{first_registers, let_run};
 use vmm::{CPtr, Quota, Rights};
 
+use crate::server::exchange;
 use crate::server::report::{Counts, End, Notice, ServerError};
 use crate::service::Service;
 use crate::types::ids::ClientId;
@@ -187,9 +187,6 @@ impl Server {
 
     /// Writes a new thread's registers, and lets it run.
     pub(super) fn set_going(&self, start: &Start, argument: usize) -> Result<(), ServerError> {
-        let Start { tcb, entry, stack_top, ipc_buffer, thread_pointer } = *start;
-        let arguments = [ipc_buffer, argument];
-        let mut registers = first_registers(entry, stack_top, arguments, thread_pointer);
-        Ok(let_run(tcb, self.options.priority, &mut registers)?)
+        Ok(exchange::set_going(start, argument, self.options.priority)?)
     }
 }

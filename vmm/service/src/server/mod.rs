@@ -25,9 +25,11 @@
 //! |---|---|
 //! | `report` | how clients end, what is counted and told, and errors |
 //! | `clients` | [`Server`] itself, and its clients: made, loaded, started |
+//! | `exchange` | the words of messages, and threads that begin: for either server |
 //! | `run` | the loop |
 
 mod clients;
+pub(crate) mod exchange;
 mod report;
 mod run;
 

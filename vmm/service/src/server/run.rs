@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The loop.
 
-use sel4::{MessageInfo, MessageInfoBuilder, Word};
+use sel4::{MessageInfo, MessageInfoBuilder};
 use vmm::sel4::faults::{
     answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
 };
@@ -9,6 +9,7 @@ use vmm::ThreadId;
 use vmm_client::protocol::{Message, MAX_WORDS};
 
 use crate::server::clients::Server;
+use crate::server::exchange::{put_words, take_words};
 use crate::server::report::{End, Notice, ServerError};
 use crate::types::ids::CLIENT_BADGE;
 use crate::types::message::{Deferred, Event, Incoming};
@@ -58,17 +59,11 @@ impl Server {
         }
         let mut words = [0; MAX_WORDS + 1];
         // One word too many is enough to be refused.
-        let length = info.length().min(words.len());
-        sel4::with_ipc_buffer(|buffer| {
-            for (word, &place) in words[..length].iter_mut().zip(buffer.msg_regs()) {
-                *word = place as usize;
-            }
-        });
         let message = Incoming {
             badge,
             // It has 20 bits.
             label: info.label() as u32,
-            words: &words[..length],
+            words: take_words(info, &mut words),
             capabilities: info.extra_caps(),
         };
         let outcome = self.service.handle(vmm, &message);
@@ -122,16 +117,10 @@ impl Server {
         Ok(())
     }
 
-    /// Puts an answer into the IPC buffer.
+    /// Puts an answer into the IPC buffer, and counts it.
     fn put(&mut self, message: &Message) -> MessageInfo {
-        let words = message.words();
-        sel4::with_ipc_buffer_mut(|buffer| {
-            for (place, &word) in buffer.msg_regs_mut().iter_mut().zip(words) {
-                *place = word as Word;
-            }
-        });
         self.counts.refused += u64::from(message.is_refusal());
-        MessageInfoBuilder::default().label(message.label() as Word).length(words.len()).build()
+        put_words(message.label(), message.words())
     }
 
     /// Takes a fault; says whether its thread is to be answered at once. A client has a capability

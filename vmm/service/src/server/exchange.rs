@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the servers do with the calling thread's IPC buffer, and with a thread that is to begin.
+
+use sel4::{MessageInfo, MessageInfoBuilder, Word};
+use vmm::sel4::{first_registers, let_run};
+
+use crate::types::program::Start;
+
+/// The words of the message that came, as many as fit.
+#[inline(always)]
+pub(crate) fn take_words<'w>(info: &MessageInfo, words: &'w mut [usize]) -> &'w [usize] {
+    let length = info.length().min(words.len());
+    let words = &mut words[..length];
+    sel4::with_ipc_buffer(|buffer| {
+        for (word, &place) in words.iter_mut().zip(buffer.msg_regs()) {
+            *word = place as usize;
+        }
+    });
+    words
+}
+
+/// Puts an answer into the IPC buffer.
+#[inline(always)]
+pub(crate) fn put_words(label: u32, words: &[usize]) -> MessageInfo {
+    sel4::with_ipc_buffer_mut(|buffer| {
+        for (place, &word) in buffer.msg_regs_mut().iter_mut().zip(words) {
+            *place = word as Word;
+        }
+    });
+    MessageInfoBuilder::default().label(label.into()).length(words.len()).build()
+}
+
+/// Writes a new thread's registers, and lets it run.
+pub(crate) fn set_going(start: &Start, argument: usize, priority: Word) -> sel4::Result<()> {
+    let Start { tcb, entry, stack_top, ipc_buffer, thread_pointer } = *start;
+    let arguments = [ipc_buffer, argument];
+    let mut registers = first_registers(entry, stack_top, arguments, thread_pointer);
+    let_run(tcb, priority, &mut registers)
+}
