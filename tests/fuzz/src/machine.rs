@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A small machine for an input to work on.
 
+use vmm::{CPtr, RegionId};
 use vmm_tests::model::{Arch, BootConfig};
-use vmm_tests::support::{Machine, Target};
+use vmm_tests::support::{Fixture, Machine, Target};
 
 use crate::bytes::Bytes;
 
@@ -89,4 +90,28 @@ pub fn ample_32() -> Machine {
         pool_pages: IMAGE_PAGES - PROGRAM_PAGES,
         most_cleared: usize::MAX,
     }
+}
+
+/// Gives back what was taken beside programs that have ended, and looks that nothing else is left.
+pub fn give_back(
+    host: &mut Fixture<'_>,
+    regions: &mut Vec<RegionId>,
+    slots: &mut Vec<(CPtr, usize)>,
+) {
+    let vmm = &mut host.vmm;
+    for region in regions.drain(..) {
+        vmm.release(region).expect("no call is refused");
+    }
+    for (first, count) in slots.drain(..) {
+        vmm.free_slots(first, count).expect("they are ours");
+    }
+    vmm.trim().expect("no call is refused");
+    assert_eq!(vmm.validate(), Ok(()));
+    assert_eq!(vmm.next_thread(0), None, "all threads are gone");
+    let stats = vmm.stats();
+    let live = stats.allocator.live;
+    // Up to seven of a batch for book-keeping are kept for the next time.
+    let spare = live.frames[0].checked_sub(stats.bookkeeping_pages);
+    assert!(spare.is_some_and(|spare| spare < 8), "frames that live are book-keeping: {live:?}");
+    assert_eq!((live.tcbs, live.endpoints, live.vspaces), (0, 1, 0), "objects are left");
 }

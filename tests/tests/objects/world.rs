@@ -11,6 +11,7 @@ use vmm_service::objects::protocol::{
 use vmm_service::objects::{Arrived, Incoming, NewProgram, Objects, Outcome, ProgramId};
 use vmm_tests::model::Cap;
 
+use crate::objects_ops::arrive;
 use crate::support::{Fixture, Machine, Target};
 
 pub const PAGE: usize = 4096;
@@ -102,25 +103,9 @@ impl World {
         find(base)
     }
 
-    /// What arrives of capabilities in these slots: as the kernel transfers them.
+    /// What arrives of capabilities in these slots of a program.
     pub fn arrive(&self, program: Program, slots: &[u32]) -> Vec<Arrived> {
-        let kernel = self.fixture.kernel();
-        let Cap::Endpoint { base: own, .. } = kernel.cap(self.endpoint) else { panic!() };
-        let mut arrived = vec![];
-        for &slot in slots {
-            match kernel.cap_at(program.slot(slot)) {
-                Some(Cap::Null) | None => break,
-                Some(Cap::Endpoint { base, badge, .. }) if base == own => {
-                    arrived.push(Arrived::Own(badge));
-                }
-                // The first that takes the one receive slot.
-                Some(_) => {
-                    arrived.push(Arrived::Foreign);
-                    break;
-                }
-            }
-        }
-        arrived
+        arrive(&self.fixture, self.endpoint, slots.iter().map(|&slot| program.slot(slot)))
     }
 
     pub fn send(&mut self, badge: usize, message: &Message, capabilities: &[Arrived]) -> Outcome {

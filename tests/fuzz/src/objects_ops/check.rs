@@ -9,7 +9,7 @@ use vmm_tests::support::PAGE;
 
 use super::tally::Tally;
 use super::world::World;
-use crate::machine::{CHECKED, CHECKED_EACH};
+use crate::machine::{CHECKED, CHECKED_EACH, give_back};
 
 /// What a refused request leaves as it is: how many records there are, and what is used.
 pub type Figures = ([usize; 4], (Amounts, Amounts));
@@ -96,22 +96,7 @@ impl World<'_> {
         }
         assert_eq!(self.objects.counts(), [1, 0, 0, 0], "records are left");
         assert_eq!(self.objects.amounts().1, Amounts::NONE, "amounts are left");
-        let vmm = &mut self.host.vmm;
-        for region in self.regions.drain(..) {
-            vmm.release(region).expect("no call is refused");
-        }
-        for (first, count) in self.slots.drain(..) {
-            vmm.free_slots(first, count).expect("they are ours");
-        }
-        vmm.trim().expect("no call is refused");
-        assert_eq!(vmm.validate(), Ok(()));
-        assert_eq!(vmm.next_thread(0), None, "all threads are gone");
-        let stats = vmm.stats();
-        let live = stats.allocator.live;
-        // Up to seven of a batch for book-keeping are kept for the next time.
-        let spare = live.frames[0].checked_sub(stats.bookkeeping_pages);
-        assert!(spare.is_some_and(|spare| spare < 8), "frames are left: {live:?}");
-        assert_eq!((live.tcbs, live.endpoints, live.vspaces), (0, 1, 0), "objects are left");
+        give_back(&mut self.host, &mut self.regions, &mut self.slots);
         self.host.kernel().check_manager();
         self.tally
     }

@@ -29,6 +29,8 @@ use crate::bytes::Bytes;
 use crate::machine;
 pub use tally::Tally;
 use world::World;
+#[allow(unused_imports)] // for the suite `objects`, which has this module too
+pub use world::arrive;
 
 /// Steps of one input at the most.
 const MAX_STEPS: usize = 400;

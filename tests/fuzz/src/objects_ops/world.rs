@@ -120,27 +120,9 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What arrives of capabilities in these slots, as the kernel transfers them.
+    /// What arrives of capabilities in these slots of a program.
     pub fn arrive(&self, program: &Known, slots: &[u32]) -> Vec<Arrived> {
-        let kernel = self.host.kernel();
-        let Cap::Endpoint { base: own, .. } = kernel.cap(self.endpoint) else {
-            panic!("the service's endpoint is gone")
-        };
-        let mut arrived = Vec::new();
-        for &slot in slots {
-            match kernel.cap_at(program.slot(slot)) {
-                Some(Cap::Null) | None => break,
-                Some(Cap::Endpoint { base, badge, .. }) if base == own => {
-                    arrived.push(Arrived::Own(badge));
-                }
-                // It takes the one slot there is for it.
-                Some(_) => {
-                    arrived.push(Arrived::Foreign);
-                    break;
-                }
-            }
-        }
-        arrived
+        arrive(&self.host, self.endpoint, slots.iter().map(|&slot| program.slot(slot)))
     }
 
     /// The slots of a program's in which the service's capabilities to such objects are.
@@ -189,4 +171,32 @@ fn cnode_of(host: &Fixture<'_>, tcb: CPtr) -> Option<CPtr> {
         Some(Cap::CNode { base, .. }) => find(base),
         _ => None,
     }
+}
+
+/// What arrives at the service's endpoint of the capabilities in these slots, as the kernel transfers
+/// them.
+pub fn arrive(
+    host: &Fixture<'_>,
+    endpoint: CPtr,
+    slots: impl Iterator<Item = CapPath>,
+) -> Vec<Arrived> {
+    let kernel = host.kernel();
+    let Cap::Endpoint { base: own, .. } = kernel.cap(endpoint) else {
+        panic!("the service's endpoint is gone")
+    };
+    let mut arrived = Vec::new();
+    for slot in slots {
+        match kernel.cap_at(slot) {
+            Some(Cap::Null) | None => break,
+            Some(Cap::Endpoint { base, badge, .. }) if base == own => {
+                arrived.push(Arrived::Own(badge));
+            }
+            // It takes the one slot there is for it.
+            Some(_) => {
+                arrived.push(Arrived::Foreign);
+                break;
+            }
+        }
+    }
+    arrived
 }

@@ -5,7 +5,7 @@ use vmm::{Quota, Resource, SpaceId};
 use vmm_service::CLIENT_BADGE;
 
 use super::world::World;
-use crate::machine::{CHECKED, CHECKED_EACH};
+use crate::machine::{CHECKED, CHECKED_EACH, give_back};
 
 /// What each client has, before something is done.
 pub type Usages = Vec<(SpaceId, Quota)>;
@@ -72,25 +72,9 @@ impl World<'_> {
             assert!(pieces < 10_000, "what ended is never gone");
         }
         self.settle();
-        let vmm = &mut self.host.vmm;
-        for region in self.regions.drain(..) {
-            vmm.release(region).expect("no call is refused");
-        }
-        for (first, count) in self.slots.drain(..) {
-            vmm.free_slots(first, count).expect("they are ours");
-        }
-        vmm.trim().expect("no call is refused");
-        assert_eq!(vmm.validate(), Ok(()));
-        assert_eq!(vmm.next_thread(0), None, "all threads are gone");
+        give_back(&mut self.host, &mut self.regions, &mut self.slots);
+        let vmm = &self.host.vmm;
         let stats = vmm.stats();
-        let live = stats.allocator.live;
-        // Up to seven of a batch for book-keeping are kept for the next time.
-        let spare = live.frames[0].checked_sub(stats.bookkeeping_pages);
-        assert!(
-            spare.is_some_and(|spare| spare < 8),
-            "frames that live are book-keeping: {live:?}"
-        );
-        assert_eq!((live.tcbs, live.endpoints, live.vspaces), (0, 1, 0), "objects are left");
         assert_eq!(stats.allocator.quarantined, 0, "nothing is in quarantine");
         if vmm.allocator().grown_root().is_none() {
             let kernel = self.host.kernel();
