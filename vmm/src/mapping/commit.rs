@@ -10,6 +10,7 @@
 //! see `append.rs`.
 
 use page_tables::{PageRange, VirtAddr};
+use untyped_alloc::Error as AllocatorError;
 use untyped_alloc::{AllocatedFrames, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -41,30 +42,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_memory(range)?;
         let RegionSpec { rights, cache, .. } = region.spec();
         let allocated = self.alloc_extents(space, range, rights, cache, size);
-        allocated.map_err(|error| self.wanted(range, error))?;
+        allocated.map_err(|error| self.with_amounts(range, error))?;
         self.map_extents(space, range)
     }
 
     /// The error of a request for all of `range`, of which one block was missing.
     #[cold]
-    fn wanted(&self, range: PageRange, error: Error) -> Error {
+    pub(super) fn with_amounts(&self, range: PageRange, error: Error) -> Error {
         match error {
-            Error::Allocator(untyped_alloc::Error::OutOfMemory { size_bits, .. }) => {
-                let (bytes, free_bytes) = (bytes_of(range), self.alloc.stats().free_bytes());
-                untyped_alloc::Error::OutOfMemory { size_bits, bytes, free_bytes }.into()
+            Error::Allocator(AllocatorError::OutOfMemory { size_bits, .. }) => {
+                self.out_of_memory(range, size_bits)
             }
             other => other,
         }
     }
 
+    /// The error of a request for all of `range`, with what is free now.
+    #[cold]
+    fn out_of_memory(&self, range: PageRange, size_bits: u8) -> Error {
+        let bytes = range.end() - range.start().bits();
+        let free_bytes = self.alloc.stats().free_bytes();
+        AllocatorError::OutOfMemory { size_bits, bytes, free_bytes }.into()
+    }
+
     /// Refuses more memory than there can be, before anything is done for it. O(1) where it does not.
     pub(super) fn check_memory(&self, range: PageRange) -> Result {
         let size_bits = self.geometry.page_bits;
-        if range.pages() > self.alloc.most_frame_bytes() >> size_bits {
-            let (bytes, free_bytes) = (bytes_of(range), self.alloc.stats().free_bytes());
-            return Err(untyped_alloc::Error::OutOfMemory { size_bits, bytes, free_bytes }.into());
+        match range.pages() > self.alloc.most_frame_bytes() >> size_bits {
+            true => Err(self.out_of_memory(range, size_bits)),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// As [`Vmm::commit`], for one page.
@@ -285,8 +292,4 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         Ok(())
     }
-}
-
-fn bytes_of(range: PageRange) -> usize {
-    range.end() - range.start().bits()
 }

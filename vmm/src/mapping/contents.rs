@@ -70,7 +70,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if let Err(error) = self.commit_contents(node, region, at, skipped, now) {
                 let mut reserve = self.refill_to_free();
                 self.roll_back(&mut reserve, node, range, at.start());
-                return Err(error);
+                return Err(self.with_amounts(range, error));
             }
             (rest, skipped) = (later, 0);
         }

@@ -241,6 +241,15 @@ fn more_memory_than_other_objects_leave(target: Target) {
     // Some pages of it went for page tables and nodes.
     assert!((free / 2..=free).contains(&free_bytes), "{free_bytes} of {free}");
     assert!(host.mappings(own).is_empty());
+    // With contents as without.
+    let region = host.vmm.reserve(own, &RegionOptions::new(250).at(FREE)).expect("room");
+    let error = host.vmm.populate_from(own, FREE, &vec![1; 250 * PAGE]).expect_err("too much");
+    let Error::Allocator(untyped_alloc::Error::OutOfMemory { bytes, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(bytes, 250 * PAGE, "what was asked for");
+    assert!(host.mappings(own).is_empty());
+    host.vmm.release(region).expect("a region");
     objects.into_iter().for_each(|object| host.vmm.free(object).expect("an object"));
     host.check();
 }
