@@ -97,7 +97,7 @@ pub fn used(vmm: &mut Manager, Pages { region, floor }: Pages) -> Result {
 }
 
 /// Takes all untyped memory in blocks of 64 KiB and more, so that what was used must be used again.
-fn hoard(vmm: &mut Manager) -> Result<[Option<Object>; 64]> {
+pub fn hoard(vmm: &mut Manager) -> Result<[Option<Object>; 64]> {
     let mut objects = [None; 64];
     let mut places = objects.iter_mut();
     for size_bits in (16..=27).rev() {

@@ -21,7 +21,7 @@ use super::floor::{Floor, BATCH};
 use super::measure::{cost, Cost, Row, Samples};
 
 /// Faults of each row.
-const TIMES: usize = 512;
+pub const TIMES: usize = 512;
 const PAGE: usize = 4096;
 /// The label of the message with which the toucher ends: it raises an exception. It makes no system
 /// call, after which it could not be set going with arguments (the kernel leaves by SYSEXIT then).
@@ -30,6 +30,8 @@ const DONE: Word = sys::seL4_Fault_UserException;
 /// What the toucher is to do.
 struct Job {
     start: usize,
+    /// Which page is touched in each turn.
+    order: fn(usize) -> usize,
     samples: Samples,
 }
 
@@ -38,10 +40,10 @@ sel4::thread_entry! {
     fn touch(job: usize, _: usize) -> ! {
         // SAFETY: `faults` waits until this thread is done before it uses the job again.
         let job = unsafe { &mut *(job as *mut Job) };
-        for page in 0..TIMES {
-            let word = (job.start + page * PAGE) as *mut u32;
+        for turn in 0..TIMES {
+            let word = (job.start + (job.order)(turn) * PAGE) as *mut u32;
             // SAFETY: the page is for this thread to write; if it is not mapped so, a fault mends that.
-            job.samples.take(|| unsafe { word.write_volatile(page as u32) });
+            job.samples.take(|| unsafe { word.write_volatile(turn as u32) });
         }
         // SAFETY: an instruction that does not exist: the thread stops here.
         unsafe { core::arch::asm!("ud2", options(noreturn)) }
@@ -49,14 +51,15 @@ sel4::thread_entry! {
 }
 
 /// A thread that touches, and the endpoint of its faults.
-struct Toucher {
+pub struct Toucher {
     thread: Thread,
     endpoint: cap::Endpoint,
     handler: FaultHandler<fn(&mut Manager, &Incident<'_>) -> Verdict>,
 }
 
 impl Toucher {
-    fn new(vmm: &mut Manager) -> Result<Toucher> {
+    /// One that does not run yet.
+    pub fn new(vmm: &mut Manager) -> Result<Toucher> {
         let endpoint = vmm.allocate(Blueprint::Endpoint)?.slot();
         let thread = Thread::new(vmm, &ThreadOptions::new("toucher").answered_at(endpoint))?;
         let handler: FaultHandler<fn(&mut Manager, &Incident<'_>) -> Verdict> =
@@ -65,13 +68,14 @@ impl Toucher {
         Ok(Toucher { thread, endpoint, handler })
     }
 
-    /// Lets it touch [`TIMES`] pages from `start` on, and answers its faults.
+    /// Lets it touch [`TIMES`] pages from `start` on in an order, and answers its faults.
     fn faults(
         &mut self,
         start: usize,
+        order: fn(usize) -> usize,
         mut answer: impl FnMut(&mut Self, &MessageInfo, Badge) -> Option<MessageInfo>,
     ) -> Samples {
-        let mut job = Job { start, samples: Samples::new() };
+        let mut job = Job { start, order, samples: Samples::new() };
         let arguments = [&raw mut job as usize, 0];
         self.thread.start(touch, arguments).expect("it does not run");
         let endpoint = self.endpoint;
@@ -88,15 +92,25 @@ impl Toucher {
     }
 
     /// The same, answered by the manager.
-    fn managed(&mut self, vmm: &mut Manager, start: usize) -> Result<(Samples, Cost)> {
+    pub fn managed(
+        &mut self,
+        vmm: &mut Manager,
+        start: usize,
+        order: fn(usize) -> usize,
+    ) -> Result<(Samples, Cost)> {
         cost(vmm, |vmm| {
-            Ok(self.faults(start, |this, info, badge| this.handler.handle(vmm, info, badge)))
+            Ok(self.faults(start, order, |this, info, badge| this.handler.handle(vmm, info, badge)))
         })
     }
 
     /// The same, answered by hand: `act` is given the page's number.
-    fn by_hand(&mut self, start: usize, mut act: impl FnMut(usize)) -> Samples {
-        self.faults(start, |_, info, _| {
+    pub fn by_hand(
+        &mut self,
+        start: usize,
+        order: fn(usize) -> usize,
+        mut act: impl FnMut(usize),
+    ) -> Samples {
+        self.faults(start, order, |_, info, _| {
             if info.label() != sys::seL4_Fault_VMFault {
                 return None;
             }
@@ -105,6 +119,11 @@ impl Toucher {
             Some(MessageInfoBuilder::default().build())
         })
     }
+}
+
+/// One page after the other.
+pub fn upwards(turn: usize) -> usize {
+    turn
 }
 
 /// Both rows, and how they grow.
@@ -119,17 +138,9 @@ pub fn run(vmm: &mut Manager) -> Result {
 fn demand_zero(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     let options = RegionOptions::new(TIMES).backed(Backing::OnDemand { around: 1 });
     let region = vmm.reserve(vmm.own_space(), &options)?;
-    let (mut samples, spent) = toucher.managed(vmm, region.start().bits())?;
+    let (mut samples, spent) = toucher.managed(vmm, region.start().bits(), upwards)?;
     let floor = Floor::new(vmm, TIMES, FrameObjectType::_4k)?;
-    let mut raw = toucher.by_hand(floor.address(0), |page| {
-        if page == 0 {
-            floor.make_tables(TIMES);
-        }
-        if page % BATCH == 0 {
-            floor.make_frames(page / BATCH, BATCH);
-        }
-        floor.map(page);
-    });
+    let mut raw = toucher.by_hand(floor.address(0), upwards, |page| floor.map_fresh(page, TIMES));
     let row = Row::new("fault_demand_zero", "fault", TIMES);
     row.print_single(&spent, &mut samples, Some(&mut raw), Some(TIMES));
     vmm.release(region)
@@ -142,7 +153,7 @@ fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     let (own, options) = (vmm.own_space(), RegionOptions::new(TIMES));
     let region = vmm.map(own, &options)?;
     let clone = vmm.clone_region(region, own, options.placement())?;
-    let (mut samples, spent) = toucher.managed(vmm, region.start().bits())?;
+    let (mut samples, spent) = toucher.managed(vmm, region.start().bits(), upwards)?;
 
     let floor = Floor::new(vmm, 4 * TIMES, FrameObjectType::_4k)?;
     let (target, view) = (2 * TIMES, 2 * TIMES + 1);
@@ -154,7 +165,7 @@ fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
         floor.map(page);
         floor.protect(page);
     }
-    let mut raw = toucher.by_hand(floor.address(0), |page| {
+    let mut raw = toucher.by_hand(floor.address(0), upwards, |page| {
         let fresh = TIMES + page;
         if fresh % BATCH == 0 {
             floor.make_frames(fresh / BATCH, BATCH);

@@ -139,17 +139,37 @@ impl Floor {
         self.map_to(page, page);
     }
 
+    /// Maps a page at its place, as [`Floor::map_next`] does.
+    #[inline(always)]
+    pub fn map_fresh(&self, page: usize, pages: usize) {
+        self.map_next(page, page, pages);
+    }
+
+    /// Maps the next of `pages` pages at a place, as if none were made before: all page tables with
+    /// the first, its batch of frames with the first of each.
+    #[inline(always)]
+    pub fn map_next(&self, page: usize, place: usize, pages: usize) {
+        if page == 0 {
+            self.make_tables(pages);
+        }
+        if page % BATCH == 0 {
+            self.make_frames(page / BATCH, BATCH);
+        }
+        self.map_to(page, place);
+    }
+
     /// Maps a page at the place of another.
     #[inline(always)]
     pub fn map_to(&self, page: usize, place: usize) {
-        self.frame(page)
-            .frame_map(
-                self.vspace,
-                self.base + (place << self.size.bits()),
-                CapRights::read_write(),
-                VmAttributes::DEFAULT,
-            )
-            .expect("the floor's page is not mapped yet");
+        self.map_capability(self.frame(page), place, CapRights::read_write());
+    }
+
+    /// Maps a frame, of whichever floor, at a place of this one.
+    #[inline(always)]
+    pub fn map_capability(&self, frame: cap::UnspecifiedPage, place: usize, rights: CapRights) {
+        frame
+            .frame_map(self.vspace, self.address(place), rights, VmAttributes::DEFAULT)
+            .expect("the frame's capability maps nothing yet");
     }
 
     /// Unmaps a page.
@@ -176,14 +196,7 @@ impl Floor {
     #[inline(always)]
     pub fn unmap_then_map(&self, page: usize) {
         self.unmap(page);
-        self.frame(page)
-            .frame_map(
-                self.vspace,
-                self.base + (page << self.size.bits()),
-                CapRights::read_only(),
-                VmAttributes::DEFAULT,
-            )
-            .expect("the floor's page was unmapped");
+        self.map_capability(self.frame(page), page, CapRights::read_only());
     }
 
     /// Makes a page the IPC buffer of a thread.

@@ -9,9 +9,10 @@
 //!   spaces.rs    address spaces               growth.rs    the same beside more and more others
 //!   faults.rs    page faults, as the faulting thread sees them
 //!   cold.rs      memory that was not cleared before, in boots of their own
+//!   orders/      single operations in orders that are not the kindest, in a boot of their own
 //! ```
 //!
-//! Its argument says which part: without one all that has memory which was cleared before. The
+//! Its argument says which part: without one the first, of memory that was cleared before. The
 //! program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh`
 //! makes a table and a file of them. Run it on the release kernel with instruction counting.
 
@@ -24,6 +25,7 @@ mod faults;
 mod floor;
 mod growth;
 mod measure;
+mod orders;
 mod service;
 mod single;
 mod spaces;
@@ -40,7 +42,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let arguments = Arguments::read()?;
     debug_println!("bench: begin");
     match arguments.words().next() {
-        None => warm(bootinfo)?,
+        None => warm(bootinfo, run)?,
+        Some("orders") => warm(bootinfo, orders::run)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,
         Some("cold-paced") => cold::paced(bootinfo)?,
@@ -53,16 +56,16 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     exit(ExitCode::Success)
 }
 
-/// All parts whose memory the kernel need not clear.
-fn warm(bootinfo: &sel4::BootInfoPtr) -> Outcome {
+/// A part whose memory the kernel need not clear.
+fn warm(bootinfo: &sel4::BootInfoPtr, part: fn(&mut Manager) -> Result) -> Outcome {
     floor::clear_all_memory(bootinfo);
     let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
-    run(&mut vmm)?;
+    part(&mut vmm)?;
     // Figures of a manager that is in disorder would be worth nothing.
     Ok(vmm.validate()?)
 }
 
-/// Runs all of it. The order matters: what maps fresh memory comes before anything is given back.
+/// Runs the first part. The order matters: what maps fresh memory comes before anything is given back.
 fn run(vmm: &mut Manager) -> Result {
     bulk::alloc_1024_frames(vmm)?;
     let pages = bulk::fresh(vmm)?;

@@ -2,7 +2,7 @@
 //! One page, buffer or stack in a call: the cost of each call noted by itself.
 
 use sel4::FrameObjectType;
-use vmm::{Blueprint, RegionId, RegionOptions, Result, Rights};
+use vmm::{Blueprint, CPtr, RegionId, RegionOptions, Result, Rights};
 
 use super::floor::{Floor, BATCH};
 use super::measure::{cost, Cost, Row, Samples};
@@ -15,15 +15,7 @@ const TIMES: usize = 1024;
 fn fresh_floor(vmm: &mut Manager, samples: &mut Samples) -> Result<Floor> {
     let floor = Floor::new(vmm, TIMES, FrameObjectType::_4k)?;
     for page in 0..TIMES {
-        samples.take(|| {
-            if page == 0 {
-                floor.make_tables(TIMES);
-            }
-            if page % BATCH == 0 {
-                floor.make_frames(page / BATCH, BATCH);
-            }
-            floor.map(page);
-        });
+        samples.take(|| floor.map_fresh(page, TIMES));
     }
     Ok(floor)
 }
@@ -95,32 +87,33 @@ pub fn populated(vmm: &mut Manager, name: &str, step: usize) -> Result {
 
 /// IPC buffers: made, and set on a thread.
 pub fn ipc_buffers(vmm: &mut Manager) -> Result {
-    const BUFFERS: usize = 512;
-    let (own, tcb) = (vmm.own_space(), vmm.allocate(Blueprint::Tcb)?.slot());
+    let tcb = vmm.allocate(Blueprint::Tcb)?.slot();
+    ipc_buffers_on(vmm, "ipc_buffer", |_| tcb)
+}
+
+/// How many IPC buffers a row is of.
+pub const BUFFERS: usize = 512;
+
+/// IPC buffers: made, and each set on the thread that has its number.
+pub fn ipc_buffers_on(vmm: &mut Manager, name: &str, tcb: impl Fn(usize) -> CPtr) -> Result {
+    let own = vmm.own_space();
     let (mut samples, mut raw) = (Samples::new(), Samples::new());
     let (_, made) = cost(vmm, |vmm| {
-        (0..BUFFERS).try_for_each(|_| {
+        (0..BUFFERS).try_for_each(|thread| {
             samples.take(|| {
                 let buffer = vmm.allocate_ipc_buffer(own)?;
-                vmm.set_ipc_buffer(tcb, buffer)
+                vmm.set_ipc_buffer(tcb(thread), buffer)
             })
         })
     })?;
     let floor = Floor::new(vmm, BUFFERS, FrameObjectType::_4k)?;
     for page in 0..BUFFERS {
         raw.take(|| {
-            if page == 0 {
-                // Three pages for each buffer: as many page tables as the manager made.
-                floor.make_tables(BUFFERS);
-            }
-            if page % BATCH == 0 {
-                floor.make_frames(page / BATCH, BATCH);
-            }
-            floor.map(page);
-            floor.set_ipc_buffer(tcb.cap(), page);
+            floor.map_fresh(page, BUFFERS);
+            floor.set_ipc_buffer(tcb(page).cap(), page);
         });
     }
-    Row::new("ipc_buffer", "buffer", BUFFERS).print_single(
+    Row::new(name, "buffer", BUFFERS).print_single(
         &made,
         &mut samples,
         Some(&mut raw),

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Each operation as a program really uses it: one page in a call, in orders that are not the
+//! kindest, in several regions and spaces by turns.
+//!
+//! ```text
+//!   steps.rs     the orders, and a row of single operations beside the same by hand
+//!   populate.rs  pages that are mapped           give_back.rs  unmapped, protected, mapped again
+//!   touch.rs     page faults                     share.rs      frames with several users
+//!   objects.rs   threads, spaces, large pages, addresses
+//! ```
+//!
+//! The floor of each row is the least known sequence of kernel calls with the same result, which
+//! need not be the one that the manager makes.
+
+mod give_back;
+mod objects;
+mod populate;
+mod share;
+mod steps;
+mod touch;
+
+use roottask::Manager;
+use vmm::Result;
+
+/// Runs all of it. The order matters: a program is young only once, and what maps fresh memory
+/// comes before what gives it back; nothing is given back that
+/// a later row could get, but where it says so.
+pub fn run(vmm: &mut Manager) -> Result {
+    populate::young(vmm)?;
+    populate::run(vmm)?;
+    touch::fresh(vmm)?;
+    objects::threads(vmm)?;
+    share::run(vmm)?;
+    give_back::run(vmm)?;
+    objects::run(vmm)?;
+    give_back::recycled(vmm)?;
+    touch::recycled(vmm)?;
+    // So many slots are taken here that later ones do not lie in the initial CNode.
+    objects::many_regions(vmm)
+}
