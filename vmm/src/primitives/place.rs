@@ -6,7 +6,8 @@ use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::region::{Region, StartKey};
-use crate::state::region_map::{NoPlace, Place, Shape};
+use crate::state::region_map::Place;
+use crate::state::region_places::{NoPlace, Shape};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};

@@ -14,6 +14,7 @@ pub(crate) mod page_requests;
 pub(crate) mod refcounts;
 pub(crate) mod region;
 pub(crate) mod region_map;
+pub(crate) mod region_places;
 pub(crate) mod reserve;
 pub(crate) mod space;
 pub(crate) mod temp_slots;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The map of a space's regions, and the index of its holes.
+//! The map of a space's regions, and the index of its holes. Places are looked for in
+//! `region_places.rs`.
 
 use core::cell::Cell;
 
@@ -15,41 +16,18 @@ use crate::types::region::{Name, RegionSpec, MAX_NESTED};
 /// A place for a region: behind this node, at this address.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'p> {
-    behind: &'p Region<'p>,
+    pub(super) behind: &'p Region<'p>,
     pub start: VirtAddr,
-}
-
-/// What a place is wanted for.
-#[derive(Clone, Copy)]
-pub(crate) struct Shape {
-    /// Pages, guards included.
-    pub pages: usize,
-    /// Bytes of the guard below. What is aligned is the page after it.
-    pub guard: usize,
-    pub align_bits: u8,
-    /// The reservation it is to lie in: the key of its start edge, or 0.
-    pub reservation: StartKey,
-}
-
-/// Why there is no place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum NoPlace {
-    /// Nowhere is there a hole for it.
-    NoRoom,
-    /// This address is taken.
-    Taken { address: usize, region_start: usize },
-    /// This address is outside the reservation asked for, or inside one that was not asked for.
-    Outside { address: usize },
 }
 
 /// The regions of one space.
 pub(crate) struct Regions<'p> {
-    by_start: RBTree<ByStart<'p>>,
-    holes: RBTree<ByHole<'p>>,
+    pub(super) by_start: RBTree<ByStart<'p>>,
+    pub(super) holes: RBTree<ByHole<'p>>,
     /// The region that was looked up last: the next look-up is often for the same. Always in the
     /// map.
     last: Cell<Option<&'p Region<'p>>>,
-    page_bits: u8,
+    pub(super) page_bits: u8,
     count: usize,
 }
 
@@ -99,68 +77,8 @@ impl<'p> Regions<'p> {
     }
 
     /// Where the region ends and the hole behind it begins.
-    fn end(&self, region: &Region<'_>) -> usize {
+    pub(super) fn end(&self, region: &Region<'_>) -> usize {
         region.start.get().bits() + (region.pages.get() << self.page_bits)
-    }
-
-    /// Where in the hole behind `region` the shape fits, not below `from`.
-    fn fit(&self, region: &'p Region<'p>, shape: Shape, from: usize) -> Option<Place<'p>> {
-        let begin = self.end(region);
-        let end = begin + (region.hole.get() << self.page_bits);
-        let mask = (1usize << shape.align_bits) - 1;
-        let usable = begin.max(from).checked_add(shape.guard)?.checked_add(mask)? & !mask;
-        let start = usable - shape.guard;
-        let fits = start < end && (end - start) >> self.page_bits >= shape.pages;
-        fits.then(|| Place {
-            behind: region,
-            start: offset(region.start.get(), start - region.start.get().bits()),
-        })
-    }
-
-    /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
-    /// happens to. O(log n), and at the most 16 holes more when the alignment is large; all that
-    /// are large enough where none must fit.
-    pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
-        let Shape { pages, align_bits, reservation, .. } = shape;
-        let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
-        let least = least_hole(reservation, pages);
-        let mut cursor = self.holes.lower_bound(Bound::Included(&least));
-        let mut tries = 16;
-        while let Some(region) =
-            cursor.clone_pointer().filter(|hole| hole.reservation.get() == reservation)
-        {
-            if let Some(place) = self.fit(region, shape, 0) {
-                return Some(place);
-            }
-            tries -= 1;
-            if tries == 0 {
-                break;
-            }
-            cursor.move_next();
-        }
-        let least = least_hole(reservation, pages.checked_add(slack)?);
-        let certain = self.holes.lower_bound(Bound::Included(&least)).clone_pointer();
-        if let Some(region) = certain.filter(|hole| hole.reservation.get() == reservation) {
-            return self.fit(region, shape, 0);
-        }
-        self.place_in_any(shape)
-    }
-
-    /// The smallest hole in which the shape fits, where none is so large that it must. O(holes).
-    #[cold]
-    #[inline(never)]
-    fn place_in_any(&self, shape: Shape) -> Option<Place<'p>> {
-        let least = least_hole(shape.reservation, shape.pages);
-        let mut cursor = self.holes.lower_bound(Bound::Included(&least));
-        while let Some(region) =
-            cursor.clone_pointer().filter(|hole| hole.reservation.get() == shape.reservation)
-        {
-            if let Some(place) = self.fit(region, shape, 0) {
-                return Some(place);
-            }
-            cursor.move_next();
-        }
-        None
     }
 
     /// Pages of the largest hole in a reservation (0 for outside of all). O(log n).
@@ -176,55 +94,6 @@ impl<'p> Regions<'p> {
         let start = VirtAddr::default().checked_add(start);
         let region = start.and_then(|start| self.at(start));
         region.filter(|region| !region.is_edge()).map_or(Name::default(), |it| it.spec().name)
-    }
-
-    /// The lowest place between the addresses `from` and `to`. O(log n + regions between them).
-    pub fn place_within(&self, shape: Shape, from: usize, to: usize) -> Option<Place<'p>> {
-        let start = VirtAddr::default().checked_add(from)?;
-        let mut cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
-        while let Some(region) = cursor.clone_pointer() {
-            if self.end(region) >= to {
-                break;
-            }
-            if region.reservation.get() == shape.reservation {
-                if let Some(place) = self.fit(region, shape, from) {
-                    let end = place.start.bits() + (shape.pages << self.page_bits);
-                    return (end <= to).then_some(place);
-                }
-            }
-            cursor.move_next();
-        }
-        None
-    }
-
-    /// The place that starts at `start`.
-    pub fn place_at(
-        &self,
-        start: VirtAddr,
-        pages: usize,
-        reservation: StartKey,
-    ) -> Result<Place<'p>, NoPlace> {
-        let cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
-        let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
-        let taken = |address: usize, region: &Region<'_>| NoPlace::Taken {
-            address,
-            region_start: region.start.get().bits(),
-        };
-        if self.end(behind) > start.bits() {
-            return Err(taken(start.bits(), behind));
-        }
-        if behind.reservation.get() != reservation {
-            return Err(NoPlace::Outside { address: start.bits() });
-        }
-        let hole_end = self.end(behind) + (behind.hole.get() << self.page_bits);
-        if (hole_end.saturating_sub(start.bits())) >> self.page_bits >= pages {
-            return Ok(Place { behind, start });
-        }
-        Err(match cursor.peek_next().get() {
-            Some(next) if next.is_edge() => NoPlace::Outside { address: hole_end },
-            Some(next) => taken(hole_end, next),
-            None => NoPlace::NoRoom,
-        })
     }
 
     /// Enters a region at a place; `node` comes from the pool.

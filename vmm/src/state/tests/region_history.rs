@@ -9,7 +9,8 @@ use page_tables::Geometry;
 use super::choices::{address, Choices, GEOMETRIES, PAGE};
 use super::region_model::{spec, Area, Model};
 use crate::state::region::{Region, StartKey};
-use crate::state::region_map::{NoPlace, Place, Shape};
+use crate::state::region_map::Place;
+use crate::state::region_places::{NoPlace, Shape};
 use crate::state::space::Space;
 use crate::types::region::{Kind, RegionSpec};
 

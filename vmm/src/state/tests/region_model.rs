@@ -7,7 +7,7 @@ use untyped_alloc::{CachePolicy, Rights};
 
 use super::choices::PAGE;
 use crate::state::region::{ReservationEdge, StartKey};
-use crate::state::region_map::{NoPlace, Shape};
+use crate::state::region_places::{NoPlace, Shape};
 use crate::types::region::{Backing, Kind, Name, RegionSpec};
 
 /// A region or a reservation. Addresses are numbers of pages.

@@ -3,7 +3,8 @@
 
 use super::choices::{address, Choices, PAGE};
 use super::region_history::History;
-use crate::state::region_map::{Place, Shape};
+use crate::state::region_map::Place;
+use crate::state::region_places::Shape;
 
 impl<'p> History<'p> {
     fn some_shape(&self, choices: &mut Choices<'_>) -> Shape {

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::choices::{address, GEOMETRIES, PAGE};
 use super::region_history::{nodes, History};
 use crate::state::region::{Region, StartKey};
-use crate::state::region_map::{NoPlace, Shape};
+use crate::state::region_places::{NoPlace, Shape};
 use crate::types::region::{Kind, MAX_NESTED};
 
 fn shape(pages: usize, guard: usize, align_bits: u8, reservation: StartKey) -> Shape {
@@ -122,6 +122,30 @@ fn more_holes_than_are_tried_hide_none_that_must_fit() {
     // Pages 3 and 4, 7 and 8, …: an aligned pair would begin at an even page.
     let place = history.anywhere(shape(2, 0, 13, 0));
     assert_eq!(place, Some(84), "the hole from page 83 to 85 must fit");
+}
+
+#[test]
+fn the_lowest_place_is_found_by_size_before_all_regions_were_passed() {
+    let nodes = nodes();
+    let mut history = History::begin(&nodes, &GEOMETRIES[0], 1);
+    // One region without holes up to page 4; pages 5 and 6 are a hole; 20 regions without holes;
+    // pages 28 and 29 are the next hole. Then another region, and the rest.
+    history.put(1, 4, 0, false);
+    (7..28).for_each(|page| {
+        history.put(page, 1, 0, false);
+    });
+    history.put(30, 1, 0, false);
+    let within = |shape, from, to| {
+        let place = history.space().regions().place_within(shape, from * PAGE, to * PAGE);
+        place.map(|place| place.start.bits() / PAGE)
+    };
+    let (plain, aligned) = (shape(2, 0, 12, 0), shape(2, 0, 13, 0));
+    assert_eq!(within(plain, 0, 40), Some(5));
+    assert_eq!(within(aligned, 0, 40), Some(28), "the first hole of this size is not aligned");
+    assert_eq!(within(plain, 6, 40), Some(28), "half of the first hole is below");
+    assert_eq!(within(plain, 8, 29), None, "half of the second is above");
+    assert_eq!(within(shape(3, 0, 12, 0), 1, 40), Some(31), "a larger hole that is the last");
+    assert_eq!(within(shape(3, 0, 12, 0), 1, 33), None);
 }
 
 #[test]
