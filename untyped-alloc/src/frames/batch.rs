@@ -34,6 +34,19 @@ impl<'p> Allocator<'p> {
         index < chunk.count() && chunk.state(index) == ObjectState::Ready { clean: true }
     }
 
+    /// Whether `count` frames are zeroed and ready, the first of which comes `distance` after the
+    /// first of the run that the batch was found by. O(count).
+    #[inline]
+    pub fn are_zeroed_in_batch(
+        &self,
+        batch: &FrameBatch<'p>,
+        distance: usize,
+        count: usize,
+    ) -> bool {
+        batch.chunk.serial() == batch.serial
+            && (distance..distance + count).all(|frame| self.is_zeroed_in_batch(batch, frame))
+    }
+
     /// Allocates the frame that comes `distance` after the first of the run that the batch was
     /// found by, if it is zeroed and ready. O(1).
     #[inline(always)]

@@ -14,9 +14,9 @@ use crate::types::ids::SpaceId;
 use crate::types::options::PageSize;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps the page that was touched, if the append cursor is at it or can be put there, and its
-    /// region is mapped on demand and page by page: memory that is touched in order. `None` if it
-    /// is no such page, or the kernel refused: nothing was done then.
+    /// Maps the page that was touched and those around it, if the append cursor is at it or can be
+    /// put there, and its region is mapped on demand: memory that is touched in order. `None` if
+    /// it is no such page, or the kernel refused: nothing was done then.
     #[inline(always)]
     pub(super) fn append_touched(
         &mut self,
@@ -32,12 +32,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let covering = Covering::of(&cursor.region.spec(), page, cursor.end);
         let access = (fault.access, fault.access.needs(&self.geometry));
         let class = decide(fault.address, access, Some(covering), None);
-        match class {
+        let appended = match class {
             FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 } => {
-                matches!(self.append(), Some(Ok(()))).then_some(class)
+                self.append()
+            }
+            FaultClass::DemandZero { around } | FaultClass::StackGrowth { around } => {
+                // The page before is mapped, so what is around begins with this one.
+                let bits = self.geometry.page_bits;
+                let block = (usize::from(around) << bits) - 1;
+                let last = page | block;
+                self.append_many(((last - page) >> bits) + 1)
             }
             _ => None,
-        }
+        };
+        matches!(appended, Some(Ok(()))).then_some(class)
     }
 
     /// Maps the page that was touched, in `region`, where nothing is mapped; and up to `around` - 1

@@ -38,6 +38,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.append()
     }
 
+    /// As [`Vmm::append_page`] for the first of `pages` pages, and then for the others.
+    #[inline(never)]
+    pub(crate) fn append_pages(
+        &mut self,
+        id: SpaceId,
+        start: usize,
+        pages: usize,
+    ) -> Option<Result<(), Refused>> {
+        if !self.is_append(id, start) {
+            self.begin_append(id, start)?;
+        }
+        self.append_many(pages)
+    }
+
     /// Whether the page at `start` of a space is the one that the append cursor is at.
     #[inline(always)]
     pub(crate) fn is_append(&self, id: SpaceId, start: usize) -> bool {
@@ -51,7 +65,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn begin_append(&mut self, id: SpaceId, start: usize) -> Option<()> {
         let space = self.space(id).ok()?;
         let address = self.geometry.address(start).ok()?;
-        let (extent, clear_to) = space.extents().last_ending_at(address)?;
+        let (mut extent, mut clear_to) = space.extents().last_ending_at(address)?;
+        if clear_to <= start {
+            // It was looked up for itself, so what comes behind it is not known yet.
+            space.extents().first_in(self.geometry.page_of(address));
+            (extent, clear_to) = space.extents().last_ending_at(address)?;
+        }
         let region = space.regions().at(address)?;
         let (low, high) = self.between_guards(region);
         if !region.is_callers() || start <= low {
@@ -126,6 +145,42 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // It counts as no change of the space: this is the one that the cursor is for.
         space.extents().extend(cursor.extent, self.geometry.page_bytes());
         Some(Ok(()))
+    }
+
+    /// Maps `pages` pages from the one on that the append cursor is at; `None` if one of them goes
+    /// another way or its frame is not at hand: nothing was done then. Where the kernel refuses
+    /// one, those before it are unmapped again.
+    pub(crate) fn append_many(&mut self, pages: usize) -> Option<Result<(), Refused>> {
+        let cursor = self.append_cursor.as_ref()?;
+        let (space, start) = (cursor.space, cursor.at);
+        let end = start.checked_add(pages.checked_mul(self.geometry.page_bytes())?)?;
+        let close = cursor.step == self.geometry.page_bytes() && end <= cursor.end;
+        let first = cursor.extent.count();
+        if !close || !self.alloc.are_zeroed_in_batch(&cursor.batch, first, pages) {
+            return None;
+        }
+        for done in 0..pages {
+            if let Err(refusal) = self.append()? {
+                self.undo_append(space, start, done);
+                return Some(Err(refusal));
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// Unmaps `pages` pages from `start` on, which were appended a moment ago.
+    #[cold]
+    fn undo_append(&mut self, space: &'p Space<'p>, start: usize, pages: usize) {
+        let Ok(range) = self.geometry.range(start, pages) else { return };
+        let reserve = &mut self.refill_to_free();
+        // What the kernel will not unmap is cut off the extent that it made longer and given up.
+        // Where there is no node for that, it stays, as memory of the region that the caller may
+        // unmap.
+        if self.unmap_range(reserve, space, range).is_err()
+            && self.split_extent(reserve, space, start).is_ok()
+        {
+            self.abandon(space, range);
+        }
     }
 
     /// The kernel refused to map a frame that was to be appended.

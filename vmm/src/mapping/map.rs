@@ -9,6 +9,10 @@ use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::{PageSize, RegionOptions};
 
+/// The most pages that one request appends: beyond, what an extent costs is less than what each
+/// page costs that is appended.
+const MAX_APPENDED: usize = 32;
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reserves a region and maps fresh, clear memory in all of it.
     ///
@@ -87,10 +91,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::OutsideRegion`], [`Error::Guard`], [`Error::AlreadyMapped`], and what
     /// [`Vmm::map`] can meet.
     pub fn populate(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
-        if pages == 1 {
-            if let Some(done) = self.append_page(space, start) {
-                return done.map_err(Error::from);
-            }
+        let appended = match pages {
+            1 => self.append_page(space, start),
+            2..=MAX_APPENDED => self.append_pages(space, start, pages),
+            _ => None,
+        };
+        if let Some(done) = appended {
+            return done.map_err(Error::from);
         }
         self.under_pressure(move |vmm| vmm.populate_anywhere(space, start, pages))
     }

@@ -122,7 +122,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Marks what is left in a range, which is all of an operation that failed, as given up.
-    fn abandon(&mut self, space: &'p Space<'p>, range: PageRange) {
+    pub(crate) fn abandon(&mut self, space: &'p Space<'p>, range: PageRange) {
         space.undone.abandoned.set(true);
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, .. }) = cursor.next(space) {

@@ -2,7 +2,7 @@
 //! Regions and pages: mapped, unmapped, protected, split, moved; devices and frames of a caller's.
 
 use untyped_alloc::Rights;
-use vmm::{Blueprint, PageSize, Placement, RegionOptions};
+use vmm::{Access, Backing, Blueprint, PageFault, PageSize, Placement, RegionOptions};
 
 use super::super::scenario::{Leaves, Scenario, Things, resume};
 use super::super::setup::{a_space, dirty_frames, edge, large_page, nothing, ten_pages};
@@ -15,7 +15,34 @@ fn reserved(host: &mut Fixture<'_>) -> Things {
     Things { region: Some(region), ..Things::default() }
 }
 
+/// Where memory grows that is appended to.
+const GROWING: usize = 0x5000_0000;
+
+/// Four of sixteen pages, the others of which are mapped when they are touched, four by a fault.
+fn growing(host: &mut Fixture<'_>) -> Things {
+    let options = RegionOptions::new(16).at(GROWING).backed(Backing::OnDemand { around: 4 });
+    let region = host.vmm.reserve(host.own(), &options).expect("room");
+    host.vmm.populate(host.own(), GROWING, 4).expect("memory");
+    Things { region: Some(region), ..Things::default() }
+}
+
 pub const MAPPING: &[Scenario] = &[
+    Scenario {
+        name: "append pages",
+        leaves: Leaves::Nothing,
+        setup: growing,
+        request: |host, _| host.vmm.populate(host.vmm.own_space(), GROWING + 4 * PAGE, 5),
+    },
+    Scenario {
+        name: "append the pages around a touch",
+        leaves: Leaves::Nothing,
+        setup: growing,
+        request: |host, _| {
+            let address = GROWING + 4 * PAGE + 8;
+            let fault = PageFault { address, access: Access::Write, present: false, ip: 0 };
+            host.vmm.resolve_fault(host.vmm.own_space(), &fault).map(drop)
+        },
+    },
     Scenario {
         name: "map over the edge of a page table",
         leaves: Leaves::Nothing,
