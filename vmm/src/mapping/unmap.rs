@@ -4,7 +4,9 @@
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
-use crate::types::error::Result;
+use crate::state::extent::Extent;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -18,10 +20,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, start, pages)?;
         self.check_unpinned(space, region)?;
+        if pages == 1 {
+            let extent = space.extents().at(range.start());
+            let extent = extent.ok_or(Error::NotMapped { address: start })?;
+            if extent.frames.size_bits == self.geometry.page_bits {
+                return self.unmap_one(space, extent, extent.index_of(range.start()));
+            }
+        }
         self.check_mapped(space, range)?;
         self.cut_large(space, range)?;
         // What is freed may be needed for this; only giving back may take from the reserve.
         let reserve = &mut self.refill_to_free();
         self.unmap_range(reserve, space, range)
+    }
+
+    /// Unmaps a small page, frame number `index` of an extent: what [`Vmm::unmap`] does, without
+    /// looking for more pages or for large ones.
+    fn unmap_one(&mut self, space: &'p Space<'p>, extent: Extent, index: usize) -> Result {
+        let reserve = &mut self.refill_to_free();
+        let unmapped = self.unmap_part(reserve, space, extent, index, 1);
+        unmapped.map_err(|(error, pages)| error.after(pages))?;
+        self.prune_tables(space);
+        Ok(())
     }
 }
