@@ -11,8 +11,8 @@ use crate::types::error::{Error, Result};
 use crate::types::quota::Resource;
 
 /// Empty page tables a space keeps: mapping again what was just unmapped is common, and making a
-/// table costs about as much as mapping a page.
-const KEPT_EMPTY: usize = 4;
+/// table costs about as much as mapping a page. They are given back when memory is out.
+const KEPT_EMPTY: usize = 16;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The deepest page table over an address, made if it is missing.
