@@ -62,6 +62,58 @@ impl fmt::Display for VirtAddr {
     }
 }
 
+/// Pages of the smallest size in a row, as a caller names them: any numbers. Whoever is handed them
+/// makes a [`PageRange`] of them, by [`Geometry::range`](crate::Geometry::range), or says why they
+/// are none.
+///
+/// ```
+/// # use page_tables::{Geometry, Pages};
+/// let four = Geometry::IA32.range(Pages::at(0x10_0000).count(4))?;
+/// assert_eq!(four.end(), 0x10_4000);
+/// assert_eq!(Pages::from(four), Pages::at(0x10_0000).count(4));
+/// # Ok::<(), page_tables::AddressError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use = "pages are named for a request"]
+pub struct Pages {
+    start: usize,
+    count: usize,
+}
+
+impl Pages {
+    /// The one page at an address, in bytes.
+    pub const fn at(address: usize) -> Pages {
+        Pages { start: address, count: 1 }
+    }
+
+    /// So many pages, from the first of these on.
+    pub const fn count(self, pages: usize) -> Pages {
+        Pages { count: pages, ..self }
+    }
+
+    /// The address of the first, in bytes.
+    pub const fn start(self) -> usize {
+        self.start
+    }
+
+    /// How many they are.
+    pub const fn pages(self) -> usize {
+        self.count
+    }
+}
+
+impl From<PageRange> for Pages {
+    fn from(range: PageRange) -> Pages {
+        Pages { start: range.start, count: range.pages }
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} pages from {:#x}", self.count, self.start)
+    }
+}
+
 /// A run of whole pages of the smallest size, at least one, all in user space.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageRange {

@@ -12,7 +12,7 @@
 //! A frame is mapped by an entry of just its own size: 4K and 4M on IA32; 4K and 2M on x86_64.
 //! Sources: seL4 5.0.0's `libsel4/sel4_arch_include/*/constants.h`, Intel SDM volume 3, chapter 4.
 
-use crate::address::{AddressError, PageRange, VirtAddr};
+use crate::address::{AddressError, PageRange, Pages, VirtAddr};
 
 /// One level of paging structures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,8 +41,8 @@ pub struct Geometry {
     pub page_bits: u8,
     /// The first address that is not user space.
     pub user_end: usize,
-    /// Whether a page can be mapped so that no instruction is fetched from it. Without that, what can
-    /// be read can be run.
+    /// Whether a page can be mapped so that no instruction is fetched from it. Without that, what
+    /// can be read can be run.
     pub has_no_execute: bool,
 }
 
@@ -90,12 +90,12 @@ impl Geometry {
         Ok(VirtAddr(address))
     }
 
-    /// Makes a range of `pages` whole pages of the smallest size from the address `start` (bytes)
-    /// on.
+    /// Makes a range of pages that a caller named.
     ///
     /// # Errors
     /// Every [`AddressError`].
-    pub const fn range(&self, start: usize, pages: usize) -> Result<PageRange, AddressError> {
+    pub const fn range(&self, pages: Pages) -> Result<PageRange, AddressError> {
+        let (start, pages) = (pages.start(), pages.pages());
         if start & ((1 << self.page_bits) - 1) != 0 {
             return Err(AddressError::Misaligned { address: start, bits: self.page_bits });
         }

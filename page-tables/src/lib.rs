@@ -18,6 +18,6 @@ mod address;
 mod geometry;
 mod shadow;
 
-pub use address::{AddressError, PageRange, VirtAddr};
+pub use address::{AddressError, PageRange, Pages, VirtAddr};
 pub use geometry::{Geometry, Level};
 pub use shadow::{Shadow, Table};

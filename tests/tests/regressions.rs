@@ -12,8 +12,8 @@ use untyped_alloc::{
     Allocator, Blueprint, CPtr, Error as AllocError, KernelError, ObjectSizes, UntypedInfo,
 };
 use vmm::{
-    Access, Backing, Error, FaultClass, Invocation, PageFault, PageSize, Quota, RegionOptions,
-    Resolution, Resource, ThreadOptions,
+    Access, Backing, Error, FaultClass, Invocation, PageFault, PageSize, Pages, Placement, Quota,
+    RegionOptions, Resolution, Resource, ShareOptions, ThreadOptions,
 };
 use vmm_tests::model::{Arena, CallKind, ModelKernel};
 use vmm_tests::support::{cspace_info, overlap};
@@ -35,7 +35,7 @@ on_both![
 
 #[test]
 fn a_part_far_outside_a_range_is_none() {
-    let range = Geometry::IA32.range(0x1000_0000, 4).unwrap();
+    let range = Geometry::IA32.range(Pages::at(0x1000_0000).count(4)).unwrap();
     // Its address would not fit in a word.
     assert_eq!(range.part(usize::MAX >> 12, 1), None);
     assert_eq!(range.part(usize::MAX, 1), None);
@@ -52,7 +52,7 @@ fn a_recycled_large_page_is_clear(target: Target) {
     fixture.vmm.map(own, &two).unwrap();
     let last = FREE + (1 << bits) + (pages - 1) * PAGE;
     fixture.write(own, last, 7);
-    fixture.vmm.unmap(own, FREE + (1 << bits), pages).unwrap();
+    fixture.vmm.unmap(own, Pages::at(FREE + (1 << bits)).count(pages)).unwrap();
     let again = fixture.vmm.map(own, &one).unwrap();
     assert_eq!(fixture.vmm.large_pages_in(again), Ok(pages), "it is large again");
     assert_eq!(fixture.read(own, again.start().bits() + (pages - 1) * PAGE), 0);
@@ -171,16 +171,18 @@ fn a_share_that_is_refused_copies_nothing(target: Target) {
     let mut fixture = Fixture::roomy(target);
     let own = fixture.own();
     let region = fixture.vmm.map(own, &RegionOptions::new(2).at(FREE)).unwrap();
-    let anywhere = RegionOptions::new(2);
-    fixture.vmm.clone_region(region, own, anywhere.placement()).unwrap();
+    fixture.vmm.clone_region(region, own, Placement::anywhere()).unwrap();
     let taken = overlap(FREE, FREE);
-    fixture.refuses(taken, |vmm| vmm.share(own, FREE, 2, own, &anywhere.at(FREE)));
+    fixture.refuses(taken, |vmm| {
+        vmm.share(own, Pages::at(FREE).count(2), own, &ShareOptions::new().at(FREE))
+    });
     let used = fixture.vmm.usage(own).unwrap();
     let limit = used.frames + 1;
     fixture.vmm.set_quota(own, Quota { frames: limit, ..Quota::UNLIMITED }).unwrap();
     let resource = Resource::Frames;
     let beyond = Error::OutOfQuota { space: own, resource, limit, used: used.frames };
-    fixture.refuses(beyond, |vmm| vmm.share(own, FREE, 2, own, &anywhere));
+    fixture
+        .refuses(beyond, |vmm| vmm.share(own, Pages::at(FREE).count(2), own, &ShareOptions::new()));
 }
 
 /// What was cloned before a region could not be stayed under copy-on-write, to be freed of it by a

@@ -61,7 +61,7 @@ pub mod state_tests {
 pub use faults::decide::classify;
 pub use faults::report::FaultReport;
 pub use manager::vmm::Vmm;
-pub use page_tables::{AddressError, Geometry, Level, PageRange, VirtAddr};
+pub use page_tables::{AddressError, Geometry, Level, PageRange, Pages, VirtAddr};
 pub use types::architecture::{Architecture, PAGE_BYTES};
 pub use types::boot::BootInfo;
 pub use types::error::{Error, NodeKind, Result};
@@ -74,6 +74,7 @@ pub use types::options::{PageSize, Placement, RegionOptions};
 pub use types::quota::{Quota, Resource};
 pub use types::region::{Backing, Escaped, Kind, Name, RegionInfo};
 pub use types::request_end::RequestEnd;
+pub use types::share_options::ShareOptions;
 pub use types::stats::{SpaceStats, SpaceSummary, Stats};
 pub use types::thread::{
     IpcBuffer, Stack, StackOptions, ThreadInfo, ThreadMemory, ThreadOptions, Tls, TlsImage,

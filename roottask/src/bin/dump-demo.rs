@@ -13,7 +13,8 @@ use sel4::{cap, DebugWrite};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, SpawnOptions, StartOptions};
 use vmm::{
-    Access, Blueprint, Error, PageFault, PageSize, RegionOptions, Rights, SpaceId, ThreadId,
+    Access, Blueprint, Error, PageFault, PageSize, Pages, RegionOptions, Rights, ShareOptions,
+    SpaceId, ThreadId,
 };
 
 static POOL: BootPool<32> = BootPool::new();
@@ -52,8 +53,8 @@ fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     let own = vmm.own_space();
     let heap = vmm.map(own, &RegionOptions::new(300).named("heap").guarded(1, 1))?;
     let first = vmm.pages_of(heap)?.start().bits();
-    vmm.unmap(own, first + 16 * 4096, 8)?;
-    vmm.protect(own, first, 4, Rights::READ)?;
+    vmm.unmap(own, Pages::at(first + 16 * 4096).count(8))?;
+    vmm.protect(own, Pages::at(first).count(4), Rights::READ)?;
     vmm.reserve(own, &RegionOptions::new(64).named("later").at(0x2000_0000))?;
     let inside = RegionOptions::new(1024).at(0x3000_0000).named("for others");
     let reservation = vmm.create_reservation(own, &inside)?;
@@ -66,7 +67,12 @@ fn fill(vmm: &mut Manager) -> Outcome<SpaceId> {
     vmm.allocate_ipc_buffer(own)?;
 
     let other = vmm.create_space()?;
-    vmm.share(own, first, 4, other, &RegionOptions::new(4).named("shared").rights(Rights::READ))?;
+    vmm.share(
+        own,
+        Pages::at(first).count(4),
+        other,
+        &ShareOptions::new().named("shared").rights(Rights::READ),
+    )?;
     vmm.map(other, &RegionOptions::new(20).named("code").rights(Rights::READ).at(0x40_0000))?;
     let gone = vmm.create_space()?;
     vmm.map(gone, &RegionOptions::new(10).named("gone"))?;

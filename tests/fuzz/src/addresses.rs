@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Addresses and ranges against the same arithmetic in 128 bits, where nothing wraps.
 
-use page_tables::{AddressError, Geometry, PageRange, VirtAddr};
+use page_tables::{AddressError, Geometry, PageRange, Pages, VirtAddr};
 
 use crate::bytes::Bytes;
 
@@ -76,7 +76,7 @@ fn fits(value: u128) -> Option<u128> {
 
 fn check_range(geometry: &Geometry, start: usize, pages: usize) -> Option<PageRange> {
     let end = start as u128 + pages as u128 * 4096;
-    let made = geometry.range(start, pages);
+    let made = geometry.range(Pages::at(start).count(pages));
     match made {
         Ok(range) => {
             assert!(start.is_multiple_of(4096) && pages != 0 && end <= geometry.user_end as u128);

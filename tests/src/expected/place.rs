@@ -3,7 +3,7 @@
 
 use page_tables::AddressError;
 use untyped_alloc::Rights;
-use vmm::{Error, Kind, PageSize, RegionId, RegionOptions};
+use vmm::{Error, Kind, PageSize, RegionId, RegionOptions, ShareOptions};
 
 use super::answer::{Expected, Refusal};
 use super::parts::{Region, Space};
@@ -38,6 +38,16 @@ impl RegionRequest {
         };
         options = self.ceiling.map_or(options, |ceiling| options.ceiling(ceiling));
         inside.map_or(options, |id| options.inside(id))
+    }
+
+    /// The same for memory that is shared, which says itself what its view is like.
+    pub fn share_options(&self, target: Target, inside: Option<RegionId>) -> ShareOptions {
+        let options = ShareOptions::new()
+            .placed(self.options(target, inside).placement())
+            .guarded(self.below, self.above)
+            .rights(self.rights)
+            .named("request");
+        self.ceiling.map_or(options, |ceiling| options.ceiling(ceiling))
     }
 
     /// The rights that its pages have: what may be written may be read.
@@ -87,8 +97,8 @@ impl Fit {
     }
 }
 
-/// The ceiling of a region that was asked for without, outside of reservations: what is not to be run
-/// now is not to be run later.
+/// The ceiling of a region that was asked for without, outside of reservations: what is not to be
+/// run now is not to be run later.
 fn unasked_ceiling(request: &RegionRequest) -> Rights {
     match request.rights().contains(Rights::EXECUTE) {
         true => Rights::READ_WRITE_EXECUTE,

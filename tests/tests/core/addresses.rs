@@ -5,6 +5,7 @@
 //! of it with arithmetic in 128 bits.
 
 use page_tables::{AddressError, Geometry, VirtAddr};
+use vmm::Pages;
 
 use crate::support::{PAGE, Target, on_each};
 
@@ -61,28 +62,32 @@ fn a_range_ends_where_user_space_ends(target: Target) {
     let outside = |address| Err(AddressError::OutsideUserSpace { address, end });
     assert_eq!(geometry.address(end).map(|_| ()), outside(end));
     assert_eq!(geometry.address(usize::MAX).map(|_| ()), outside(usize::MAX));
-    let all = geometry.range(0, end / PAGE).expect("all of it");
+    let all = geometry.range(Pages::at(0).count(end / PAGE)).expect("all of it");
     assert_eq!((all.start().bits(), all.end(), all.bytes()), (0, end, end));
-    assert_eq!(geometry.range(end - PAGE, 1).map(|last| last.end()), Ok(end));
-    assert_eq!(geometry.range(end - PAGE, 2).map(|_| ()), outside(end + PAGE));
-    assert_eq!(geometry.range(end, 1).map(|_| ()), outside(end + PAGE));
+    assert_eq!(geometry.range(Pages::at(end - PAGE)).map(|last| last.end()), Ok(end));
+    assert_eq!(geometry.range(Pages::at(end - PAGE).count(2)).map(|_| ()), outside(end + PAGE));
+    assert_eq!(geometry.range(Pages::at(end)).map(|_| ()), outside(end + PAGE));
     for start in [1, PAGE - 1, PAGE + 1, usize::MAX] {
         let misaligned = Err(AddressError::Misaligned { address: start, bits });
-        assert_eq!(geometry.range(start, 1).map(|_| ()), misaligned);
+        assert_eq!(geometry.range(Pages::at(start)).map(|_| ()), misaligned);
     }
     let empty = Err(AddressError::Empty { address: PAGE });
-    assert_eq!(geometry.range(PAGE, 0).map(|_| ()), empty);
+    assert_eq!(geometry.range(Pages::at(PAGE).count(0)).map(|_| ()), empty);
     let last = !(PAGE - 1);
     for (start, pages) in [(last, 1), (PAGE, usize::MAX >> bits), (0, usize::MAX), (last, 2)] {
         let wraps = Err(AddressError::Wraps { address: start, pages });
-        assert_eq!(geometry.range(start, pages).map(|_| ()), wraps, "{pages} from {start:#x}");
+        assert_eq!(
+            geometry.range(Pages::at(start).count(pages)).map(|_| ()),
+            wraps,
+            "{pages} from {start:#x}"
+        );
     }
 }
 
 fn parts_of_a_range_lie_in_it(target: Target) {
     let geometry = geometry(target);
     let end = geometry.user_end;
-    let range = geometry.range(end - 4 * PAGE, 4).expect("the last four");
+    let range = geometry.range(Pages::at(end - 4 * PAGE).count(4)).expect("the last four");
     for (first, pages) in [(0, 0), (4, 1), (0, 5), (usize::MAX, 1), (1, usize::MAX), (2, 3)] {
         assert_eq!(range.part(first, pages), None, "{pages} from {first}");
     }
@@ -101,8 +106,9 @@ fn parts_of_a_range_lie_in_it(target: Target) {
     ] {
         assert_eq!(pages(range.from(address)), left, "from {address:#x}");
     }
-    let other = geometry.range(end - 6 * PAGE, 3).expect("three, of which one is in it");
-    let before = geometry.range(end - 6 * PAGE, 2).expect("two just before it");
+    let other =
+        geometry.range(Pages::at(end - 6 * PAGE).count(3)).expect("three, of which one is in it");
+    let before = geometry.range(Pages::at(end - 6 * PAGE).count(2)).expect("two just before it");
     assert_eq!(
         (pages(range.intersection(other)), pages(other.intersection(range))),
         (Some(1), Some(1))
@@ -141,7 +147,8 @@ fn tables_end_with_user_space(target: Target) {
     assert_eq!(geometry.table_base(deepest, second).bits(), span);
     let page = geometry.page_of(last);
     assert_eq!((page.start().bits(), page.end()), (end - PAGE, end));
-    let range = geometry.range(span - 2 * PAGE, 5 + span / PAGE).expect("over two ends");
+    let range =
+        geometry.range(Pages::at(span - 2 * PAGE).count(5 + span / PAGE)).expect("over two ends");
     let parts: Vec<_> =
         geometry.parts(deepest, range).map(|part| (part.start().bits(), part.pages())).collect();
     assert_eq!(parts, [(span - 2 * PAGE, 2), (span, span / PAGE), (2 * span, 3)]);

@@ -3,7 +3,8 @@
 
 use untyped_alloc::{Invocation, Rights};
 use vmm::{
-    Access, Backing, Error, FaultClass, PageFault, Placement, Quota, RegionOptions, Resolution,
+    Access, Backing, Error, FaultClass, PageFault, Pages, Placement, Quota, RegionOptions,
+    Resolution, ShareOptions,
 };
 use vmm::{Resource, SpaceId};
 
@@ -57,7 +58,7 @@ fn a_fault_maps_the_unmapped_pages_around_it(target: Target) {
     let options = RegionOptions::new(24).aligned(16).backed(Backing::OnDemand { around: 8 });
     let region = host.vmm.reserve(space, &options).expect("there is room");
     let start = region.start().bits();
-    host.vmm.populate(space, start + 10 * PAGE, 1).expect("there is memory");
+    host.vmm.populate(space, Pages::at(start + 10 * PAGE)).expect("there is memory");
     let pages = |host: &Fixture<'static>| -> Vec<usize> {
         host.mappings(space).keys().map(|at| (at - start) / PAGE).collect()
     };
@@ -157,14 +158,14 @@ fn what_a_page_does_not_allow_stays_forbidden(target: Target) {
     let mut host = Fixture::roomy(target);
     let (spaces, at) = cloned(&mut host);
     for rights in [Rights::READ, Rights::empty()] {
-        host.vmm.protect(spaces[1], at, 1, rights).expect("under the ceiling");
+        host.vmm.protect(spaces[1], Pages::at(at), rights).expect("under the ceiling");
         let touched = touch(&mut host, spaces[1], at, Access::Write, 1).expect("no error");
         assert_eq!((touched.class, touched.done), (Some(FaultClass::BeyondRights), false));
         let read = touch(&mut host, spaces[1], at, Access::Read, 1).expect("no error");
         assert_eq!(read.done, rights.contains(Rights::READ));
     }
     // A45: what may be written may be read.
-    host.vmm.protect(spaces[1], at, 1, Rights::WRITE).expect("under the ceiling");
+    host.vmm.protect(spaces[1], Pages::at(at), Rights::WRITE).expect("under the ceiling");
     assert!(touch(&mut host, spaces[1], at, Access::Read, 1).expect("no error").done);
     assert!(touch(&mut host, spaces[1], at, Access::Write, 1).expect("memory").done);
     assert_eq!(host.read(spaces[0], at), 0, "still copy-on-write");
@@ -193,7 +194,7 @@ fn shared_memory_is_not_cloned(target: Target) {
     let (first, second) = (space(&mut host), space(&mut host));
     let region = host.vmm.map(first, &RegionOptions::new(3)).expect("memory");
     let at = region.start().bits() + PAGE;
-    let view = host.vmm.share(first, at, 1, second, &RegionOptions::new(1)).expect("memory");
+    let view = host.vmm.share(first, Pages::at(at), second, &ShareOptions::new()).expect("memory");
     let shared = Error::Shared { address: at };
     host.refuses(shared, |vmm| vmm.clone_region(region, second, Placement::anywhere()));
     let address = view.start().bits();
@@ -209,8 +210,8 @@ fn memory_that_is_cloned_can_be_shared_afterwards(target: Target) {
     let mut host = Fixture::roomy(target);
     let (spaces, at) = cloned(&mut host);
     let own = host.own();
-    let options = RegionOptions::new(1);
-    let view = host.vmm.share(spaces[1], at, 2, own, &options).expect("memory");
+    let options = ShareOptions::new();
+    let view = host.vmm.share(spaces[1], Pages::at(at).count(2), own, &options).expect("memory");
     host.write(own, view.start().bits(), 88);
     assert_eq!((host.read(spaces[1], at), host.read(spaces[0], at)), (88, 0));
     assert_eq!(host.read(own, view.start().bits() + PAGE), 1);
@@ -260,8 +261,8 @@ fn nobody_s_addresses_are_told_apart(target: Target) {
     }
 }
 
-/// A9, I16: another thread's fault was answered first, so the page is there; it is mapped again with
-/// the rights that it has, which under copy-on-write are fewer than its region's.
+/// A9, I16: another thread's fault was answered first, so the page is there; it is mapped again
+/// with the rights that it has, which under copy-on-write are fewer than its region's.
 fn a_fault_that_is_out_of_date_gives_no_right_to_write(target: Target) {
     for side in 0..2 {
         for access in [Access::Read, Access::Execute] {

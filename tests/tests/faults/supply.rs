@@ -3,8 +3,8 @@
 
 use untyped_alloc::{KernelError, Rights};
 use vmm::{
-    Access, Backing, Error, FaultClass, PageFault, Quota, RegionId, RegionOptions, Resolution,
-    Resource, SpaceId, Supply,
+    Access, Backing, Error, FaultClass, PageFault, Pages, Quota, RegionId, RegionOptions,
+    Resolution, Resource, SpaceId, Supply,
 };
 
 use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
@@ -163,7 +163,7 @@ fn a_page_that_was_given_up_is_asked_for_again(target: Target) {
     for supply in BOTH {
         let mut scene = Scene::new(target);
         scene.supply(1, 0, supply).expect("it can be");
-        scene.host.vmm.unmap(scene.client, scene.address(1), 1).expect("it is mapped");
+        scene.host.vmm.unmap(scene.client, Pages::at(scene.address(1))).expect("it is mapped");
         let at = scene.address(1);
         let touched = touch(&mut scene.host, scene.client, at, Access::Read, 0).expect("no error");
         assert_eq!(touched.class, Some(FaultClass::Pager { token: 42 }));

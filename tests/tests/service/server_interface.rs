@@ -5,9 +5,9 @@
 use untyped_alloc::KernelError;
 use untyped_alloc::kernel::Rights as PageRights;
 use vmm::{
-    Access, Backing, Blueprint, CPtr, Error, FaultClass, FaultEndpoint, PageFault, Quota, RegionId,
-    RegionOptions, RequestEnd, Resolution, Resource, SpaceId, Supply, ThreadCSpace, ThreadId,
-    ThreadOptions, ThreadParts, ThreadSpec, TlsImage,
+    Access, Backing, Blueprint, CPtr, Error, FaultClass, FaultEndpoint, PageFault, Pages, Quota,
+    RegionId, RegionOptions, RequestEnd, Resolution, Resource, SpaceId, Supply, ThreadCSpace,
+    ThreadId, ThreadOptions, ThreadParts, ThreadSpec, TlsImage,
 };
 use vmm_tests::model::CallKind;
 
@@ -33,11 +33,11 @@ fn decommitting_some_goes_from_below_and_stops_in_time() {
     let before = Snapshot::settled(&mut host);
     let region = host.vmm.map(space, &RegionOptions::new(10).guarded(1, 1)).unwrap();
     let start = region.start().bits();
-    host.vmm.unmap(space, start + 3 * PAGE, 2).unwrap();
+    host.vmm.unmap(space, Pages::at(start + 3 * PAGE).count(2)).unwrap();
     assert_eq!(mapped(&host, region, 10), [0, 1, 4, 5, 6, 7, 8, 9]);
     let some = |host: &mut Fixture<'static>, start, pages, most| {
         let calls = host.kernel().calls(CallKind::PageUnmap);
-        let done = host.vmm.decommit_some(space, start, pages, most);
+        let done = host.vmm.decommit_some(space, Pages::at(start).count(pages), most);
         host.check();
         (done, host.kernel().calls(CallKind::PageUnmap) - calls)
     };
@@ -61,19 +61,21 @@ fn decommitting_some_is_refused_outside_of_memory() {
     let buffer = host.vmm.allocate_ipc_buffer(space).unwrap();
     let end = start + 4 * PAGE;
     let outside = Error::OutsideRegion { address: end };
-    host.refuses(outside, |vmm| vmm.decommit_some(space, start, 5, 9));
+    host.refuses(outside, |vmm| vmm.decommit_some(space, Pages::at(start).count(5), 9));
     let at = buffer.region().start().bits();
-    host.refuses(Error::WrongKind(buffer.region()), |vmm| vmm.decommit_some(space, at, 1, 9));
+    host.refuses(Error::WrongKind(buffer.region()), |vmm| {
+        vmm.decommit_some(space, Pages::at(at), 9)
+    });
     let large = host.vmm.own_space();
     let boot = host.vmm.next_region(large, 0).unwrap().unwrap();
     let first = boot.range.start().bits();
-    host.refuses(Error::WrongKind(boot.id), |vmm| vmm.decommit_some(large, first, 1, 9));
+    host.refuses(Error::WrongKind(boot.id), |vmm| vmm.decommit_some(large, Pages::at(first), 9));
     // A refusal in the middle says how far it got.
     host.kernel().fail_nth_of(CallKind::PageUnmap, 3, KernelError::IllegalOperation);
-    let failed = host.vmm.decommit_some(space, start, 4, 9);
+    let failed = host.vmm.decommit_some(space, Pages::at(start).count(4), 9);
     assert!(matches!(failed, Err(Error::Kernel { done: 2, .. })), "{failed:?}");
     assert_eq!(mapped(&host, region, 4), [2, 3]);
-    assert_eq!(host.vmm.decommit_some(space, start, 4, 9), Ok(2));
+    assert_eq!(host.vmm.decommit_some(space, Pages::at(start).count(4), 9), Ok(2));
     host.check();
 }
 
@@ -366,9 +368,9 @@ fn a_page_that_the_pager_has_not_got_ends_no_wait() {
     let mut waits = Waits::new();
     let (_, ticket, reply) = waits.wait();
     let own = waits.host.own();
-    waits.host.vmm.unmap(own, waits.page, 1).unwrap();
+    waits.host.vmm.unmap(own, Pages::at(waits.page)).unwrap();
     assert_eq!(waits.supply(ticket), Err(Error::NotMapped { address: waits.page }));
-    waits.host.vmm.populate(own, waits.page, 1).unwrap();
+    waits.host.vmm.populate(own, Pages::at(waits.page)).unwrap();
     assert_eq!(waits.supply(ticket), Ok(RequestEnd::Supplied { reply }));
     waits.over(ticket, reply);
 }

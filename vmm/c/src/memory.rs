@@ -4,7 +4,7 @@
 use core::mem::MaybeUninit;
 
 use vmm::sel4::faults::Manager;
-use vmm::{RegionId, RegionInfo, RegionOptions, SpaceId};
+use vmm::{Pages, RegionId, RegionInfo, RegionOptions, SpaceId};
 
 use crate::manager::{answer, short_name, with};
 use crate::types::vmm_code_t::{self, *};
@@ -102,15 +102,15 @@ pub extern "C" fn vmm_reserve(
     make_region(space, options, region, |vmm, space, options| vmm.reserve(space, options))
 }
 
-/// Maps fresh memory, full of zeros, in `pages` pages from `address` on (bytes, a multiple of 4096):
-/// all in one region, with nothing mapped yet.
+/// Maps fresh memory, full of zeros, in `pages` pages from `address` on (bytes, a multiple of
+/// 4096): all in one region, with nothing mapped yet.
 ///
 /// Errors: VMM_NO_SUCH_SPACE; VMM_MISALIGNED, VMM_EMPTY_RANGE, VMM_RANGE_WRAPS,
 /// VMM_OUTSIDE_USER_SPACE, VMM_OUTSIDE_REGION, VMM_GUARD, VMM_WRONG_KIND, VMM_ALREADY_MAPPED; what
 /// can run out for vmm_map; VMM_KERNEL_REFUSED. Nothing is left behind.
 #[no_mangle]
 pub extern "C" fn vmm_populate(space: vmm_space_t, address: usize, pages: size_t) -> vmm_code_t {
-    answer(with(|vmm| vmm.populate(space.id(vmm.own_space()), address, pages)))
+    answer(with(|vmm| vmm.populate(space.id(vmm.own_space()), Pages::at(address).count(pages))))
 }
 
 /// Unmaps `pages` pages from `address` on (bytes, a multiple of 4096), all in one region and all
@@ -120,12 +120,12 @@ pub extern "C" fn vmm_populate(space: vmm_space_t, address: usize, pages: size_t
 /// VMM_OUT_OF_MEMORY_TO_CUT where it cuts a large page; VMM_KERNEL_REFUSED, see there.
 #[no_mangle]
 pub extern "C" fn vmm_unmap(space: vmm_space_t, address: usize, pages: size_t) -> vmm_code_t {
-    answer(with(|vmm| vmm.unmap(space.id(vmm.own_space()), address, pages)))
+    answer(with(|vmm| vmm.unmap(space.id(vmm.own_space()), Pages::at(address).count(pages))))
 }
 
 /// Gives `pages` pages from `address` on (bytes, a multiple of 4096), all in one region and all
-/// mapped, other rights: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS. At no moment is one absent. One
-/// system call a page, and one more for up to 256 of them in the program's own space.
+/// mapped, other rights: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS. At no moment is one
+/// absent. One system call a page, and one more for up to 256 of them in the program's own space.
 ///
 /// Errors: as vmm_unmap; VMM_BAD_ARGUMENT for other rights, 0 among them;
 /// VMM_RIGHTS_EXCEED_CEILING.
@@ -141,7 +141,9 @@ pub extern "C" fn vmm_protect(
         Ok(None) => return VMM_BAD_ARGUMENT,
         Err(code) => return code,
     };
-    answer(with(|vmm| vmm.protect(space.id(vmm.own_space()), address, pages, rights)))
+    answer(with(|vmm| {
+        vmm.protect(space.id(vmm.own_space()), Pages::at(address).count(pages), rights)
+    }))
 }
 
 /// Gives a region back, a stack's as well: what is mapped in it, and its addresses.

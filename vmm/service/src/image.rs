@@ -13,7 +13,7 @@ use elf::endian::LittleEndian;
 use elf::file::{parse_ident, Class, FileHeader};
 use elf::segment::{ProgramHeader, SegmentTable};
 use elf::ParseError;
-use vmm::{Kernel, Memory, RegionOptions, Rights, SpaceId, TlsImage, Vmm};
+use vmm::{Kernel, Memory, Pages, RegionOptions, Rights, SpaceId, TlsImage, Vmm};
 
 use crate::types::error::{Error, ImageError};
 
@@ -75,8 +75,8 @@ pub(crate) struct Loaded<'f> {
     pub tls: Option<TlsImage<'f>>,
 }
 
-/// Loads a program into a space. All of the file is checked before anything is mapped. Pages that may
-/// be written and run are refused, unless `writable_code` allows them.
+/// Loads a program into a space. All of the file is checked before anything is mapped. Pages that
+/// may be written and run are refused, unless `writable_code` allows them.
 pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
@@ -248,8 +248,8 @@ impl Run {
     }
 }
 
-/// Makes a run of the pages of all segments for `each`. A page in which one ends and the next begins
-/// has the rights of both.
+/// Makes a run of the pages of all segments for `each`. A page in which one ends and the next
+/// begins has the rights of both.
 fn for_each_run(
     segments: Segments<'_>,
     page: usize,
@@ -307,7 +307,7 @@ fn fill<'p, K: Kernel + Memory<'p>>(
         clear = (start & !(page - 1)) + page;
     }
     if clear < last {
-        vmm.populate(space, clear, (last - clear) / page)?;
+        vmm.populate(space, Pages::at(clear).count((last - clear) / page))?;
         clear = last;
     }
     if clear == last {
@@ -324,7 +324,7 @@ fn populate_if_missing<'p, K: Kernel + Memory<'p>>(
 ) -> Result<(), Error> {
     match vmm.mapping_at(space, page)? {
         Some(_) => Ok(()),
-        None => Ok(vmm.populate(space, page, 1)?),
+        None => Ok(vmm.populate(space, Pages::at(page))?),
     }
 }
 

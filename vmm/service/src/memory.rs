@@ -4,8 +4,8 @@
 use core::cell::Cell;
 
 use vmm::{
-    Backing, CapPath, Kernel, Kind, Memory, Object, RegionId, RegionInfo, RegionOptions, Rights,
-    Vmm,
+    Backing, CapPath, Kernel, Kind, Memory, Object, Pages, RegionId, RegionInfo, RegionOptions,
+    Rights, Vmm,
 };
 use vmm_client::protocol::{
     self, Answer, Info, Options, Refusal, RegionHandle, Reserve, Statistics, CNODE_BITS,
@@ -92,7 +92,7 @@ pub(crate) fn map<'p, K: Kernel + Memory<'p>>(
     start: usize,
     pages: u32,
 ) -> Answered {
-    bounded(pages, |pages| vmm.populate(client.space(), start, pages))
+    bounded(pages, |pages| vmm.populate(client.space(), Pages::at(start).count(pages)))
 }
 
 /// Serves [`protocol::Request::Unmap`].
@@ -102,7 +102,7 @@ pub(crate) fn unmap<'p, K: Kernel + Memory<'p>>(
     start: usize,
     pages: u32,
 ) -> Answered {
-    bounded(pages, |pages| vmm.unmap(client.space(), start, pages))
+    bounded(pages, |pages| vmm.unmap(client.space(), Pages::at(start).count(pages)))
 }
 
 /// Serves [`protocol::Request::Protect`].
@@ -113,7 +113,7 @@ pub(crate) fn protect<'p, K: Kernel + Memory<'p>>(
     pages: u32,
     to: protocol::Rights,
 ) -> Answered {
-    bounded(pages, |pages| vmm.protect(client.space(), start, pages, rights(to)))
+    bounded(pages, |pages| vmm.protect(client.space(), Pages::at(start).count(pages), rights(to)))
 }
 
 /// Serves [`protocol::Request::Release`]. Returns the token of the region's pager too, when all of
@@ -124,8 +124,7 @@ pub(crate) fn release<'p, K: Kernel + Memory<'p>>(
     handle: RegionHandle,
 ) -> Result<(Answer, Option<u32>), Refusal> {
     let info = region_of(vmm, client, handle)?;
-    let (start, pages) = (info.range.start().bits(), info.range.pages());
-    let done = vmm.decommit_some(client.space(), start, pages, MAX_PAGES as usize);
+    let done = vmm.decommit_some(client.space(), info.range, MAX_PAGES as usize);
     if done.map_err(refuse)? >= MAX_PAGES as usize {
         return Ok((Answer::Pages(MAX_PAGES), None));
     }

@@ -11,7 +11,7 @@
 //! another region.
 
 use intrusive_collections::Bound;
-use vmm::{Kernel, Memory, RegionId, RegionOptions, Vmm};
+use vmm::{Kernel, Memory, Pages, RegionId, RegionOptions, Vmm};
 use vmm_client::protocol::{self, Answer, Refusal, RegionHandle, MAX_OFFERS, MAX_PAGES};
 
 use crate::answers::{partial_answer, refuse, region_answer, rights, with_placement, Answered};
@@ -33,10 +33,11 @@ impl<'p> Service<'p> {
         rights: protocol::Rights,
     ) -> Answered {
         let to = self.may_offer(client, to)?;
-        let (space, at) = (client.space(), start);
-        let region = vmm.region_of_range(space, at, pages as usize).map_err(refuse)?;
+        let (space, at) = (client.space(), Pages::at(start));
+        let region = vmm.region_of_range(space, at.count(pages as usize)).map_err(refuse)?;
         // The rest is looked at when it is accepted.
-        vmm.check_can_share(space, at, pages.min(MAX_PAGES) as usize).map_err(refuse)?;
+        let first = at.count(pages.min(MAX_PAGES) as usize);
+        vmm.check_can_share(space, first).map_err(refuse)?;
         let what = Offered::Memory(start, region.id.serial());
         self.make_offer(vmm, client, to, what, (pages, rights))
     }
@@ -158,8 +159,8 @@ impl<'p> Service<'p> {
         };
         let pages = (offer.pages.get() - done).min(MAX_PAGES);
         let at = start + done as usize * vmm.geometry().page_bytes();
-        let (from, count) = (giver.space(), pages as usize);
-        let region = vmm.region_of_range(from, at, count).map_err(gone)?;
+        let (from, piece) = (giver.space(), Pages::at(at).count(pages as usize));
+        let region = vmm.region_of_range(from, piece).map_err(gone)?;
         if region.id.serial() != serial {
             return Err(Refusal::NoSuchOffer);
         }
@@ -167,9 +168,9 @@ impl<'p> Service<'p> {
         if !region.ceiling.contains(rights(offered)) {
             return Err(Refusal::BeyondRights);
         }
-        vmm.check_can_share(from, at, count).map_err(gone)?;
-        vmm.break_copy_on_write(from, at, count).map_err(gone)?;
-        vmm.share_into(from, at, count, into, done as usize).map_err(refuse)?;
+        vmm.check_can_share(from, piece).map_err(gone)?;
+        vmm.break_copy_on_write(from, piece).map_err(gone)?;
+        vmm.share_into(from, piece, into, done as usize).map_err(refuse)?;
         let done = done + pages;
         offer.into.set(Some((into, done)));
         if done == offer.pages.get() {

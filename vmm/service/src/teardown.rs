@@ -115,7 +115,7 @@ impl<'p> Service<'p> {
                     at = start;
                 }
                 Kind::Memory | Kind::Stack | Kind::Quarantine => {
-                    done += vmm.decommit_some(space, start, region.range.pages(), most)?;
+                    done += vmm.decommit_some(space, region.range, most)?;
                 }
                 // The null page, in which nothing is mapped.
                 Kind::Boot | Kind::Bookkeeping | Kind::Reservation => {}

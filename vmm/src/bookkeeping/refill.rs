@@ -6,7 +6,7 @@
 //! [`Vmm::refill`] brings each pool above what one such mapping can cost. Growing thus never needs
 //! to grow.
 
-use page_tables::PageRange;
+use page_tables::{PageRange, Pages};
 use untyped_alloc::{
     AllocatedFrames, Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Pool, Rights,
 };
@@ -249,7 +249,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 .kind(Kind::Bookkeeping);
             let region = self.place_region(reserve, self.own, &options)?;
             let start = region.start().bits();
-            self.bookkeeping.mapped = Some(self.geometry.range(start, REGION_PAGES)?);
+            self.bookkeeping.mapped =
+                Some(self.geometry.range(Pages::at(start).count(REGION_PAGES))?);
         }
         let rest = self.bookkeeping.mapped.and_then(|rest| rest.part(0, 1));
         rest.ok_or(Error::OutOfNodes(NodeKind::Region))

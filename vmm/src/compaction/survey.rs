@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The survey: which pages may move.
 
-use page_tables::PageRange;
+use page_tables::{PageRange, Pages};
 use untyped_alloc::{Kernel, Memory, Obtainable};
 
 use crate::manager::vmm::Vmm;
@@ -59,7 +59,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     pub(super) fn all_of_user_space(&self) -> PageRange {
         let geometry = &self.geometry;
-        let all = geometry.range(0, geometry.user_end >> geometry.page_bits);
+        let all = geometry.range(Pages::at(0).count(geometry.user_end >> geometry.page_bits));
         all.unwrap_or_else(|_| unreachable!("user space begins at 0 and is not empty"))
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory that is mapped when it is touched.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{Blame, Kernel, Memory};
 
 use super::decide::{decide, Covering};
@@ -85,7 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let start = address.align_down(bits + around.ilog2() as u8).bits();
         // The last block may reach out of user space.
         let pages = around.min((self.geometry.user_end - start) >> bits);
-        let block = self.geometry.range(start, pages).ok();
+        let block = self.geometry.range(Pages::at(start).count(pages)).ok();
         let usable = self.usable(region);
         let block = block.zip(usable).and_then(|(block, usable)| block.intersection(usable));
         let Some(block) = block else { return page };

@@ -10,7 +10,7 @@
 //! Who waits is kept with the threads (see page_requests.rs). A pager that
 //! never answers costs its clients' threads and nobody else's.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -75,7 +75,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let (into, from) = (self.space(space)?, self.space(from)?);
         let (region, to) = self.paged_range(into, address, token)?;
-        let (source, range) = self.caller_range(from, page, 1)?;
+        let (source, range) = self.caller_range(from, Pages::at(page))?;
         self.check_shareable(from, range)?;
         let (asked, ceiling) = (region.spec().ceiling, source.spec().ceiling);
         if !ceiling.contains(asked) {
@@ -104,7 +104,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         expected: Option<u32>,
     ) -> Result<(&'p Region<'p>, PageRange)> {
         let page = self.geometry.address(address)?.align_down(self.geometry.page_bits);
-        let (region, range) = self.caller_range(space, page.bits(), 1)?;
+        let (region, range) = self.caller_range(space, Pages::at(page.bits()))?;
         match region.spec().backing {
             Backing::Pager { token } if expected.is_none_or(|expected| expected == token) => {}
             _ => return Err(Error::WrongKind(self.id_of(space, region))),

@@ -2,7 +2,7 @@
 //! Checking the whole state against itself: regions, extents and page tables of every space, and
 //! the allocator beneath.
 
-use page_tables::VirtAddr;
+use page_tables::{Pages, VirtAddr};
 use untyped_alloc::{Blueprint, Kernel, Memory, SlotUse, Violation, MAX_BATCH};
 
 use crate::manager::vmm::Vmm;
@@ -101,7 +101,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
         hold("an append cursor is in a space that there is", at, there)?;
         let bytes = cursor.end - at;
-        let range = self.geometry.range(at, (bytes >> self.geometry.page_bits).max(1));
+        let range =
+            self.geometry.range(Pages::at(at).count((bytes >> self.geometry.page_bits).max(1)));
         let range =
             range.map_err(|_| Violation { rule: "appended pages are in user space", at })?;
         let extent = space.extents().iter().find(|extent| extent.end() == at);
@@ -275,7 +276,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             (1 << self.geometry.levels[usize::from(level)].span_bits()) >> self.geometry.page_bits;
         let end = self.geometry.table_end(level, table.base());
         let pages = pages.min((end - table.base().bits()) >> self.geometry.page_bits);
-        let Ok(range) = self.geometry.range(table.base().bits(), pages) else {
+        let Ok(range) = self.geometry.range(Pages::at(table.base().bits()).count(pages)) else {
             return 0;
         };
         let (mut count, mut cursor) = (0, ExtentCursor::over(range));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Questions about a space: what is at an address, what comes next, what is mapped.
 
-use page_tables::PageRange;
+use page_tables::{PageRange, Pages};
 use untyped_alloc::{CachePolicy, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -57,20 +57,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.space(space)?.regions().count())
     }
 
-    /// The region in which all of `pages` pages from `start` (bytes, page-aligned) lie, between its
-    /// guards: memory or a stack, whether anything is mapped there or not. O(log regions).
+    /// The region in which all of these pages lie, between its guards: memory or a stack, whether
+    /// anything is mapped there or not. O(log regions).
     ///
     /// # Errors
     /// [`crate::Error::NoSuchSpace`], [`crate::Error::Address`], [`crate::Error::OutsideRegion`],
     /// [`crate::Error::Guard`], [`crate::Error::WrongKind`].
-    pub fn region_of_range(
-        &self,
-        space: SpaceId,
-        start: usize,
-        pages: usize,
-    ) -> Result<RegionInfo> {
+    pub fn region_of_range(&self, space: SpaceId, pages: impl Into<Pages>) -> Result<RegionInfo> {
         let space = self.space(space)?;
-        let (region, _) = self.caller_range(space, start, pages)?;
+        let (region, _) = self.caller_range(space, pages.into())?;
         let id = self.id_of(space, region);
         self.describe(space, region).ok_or(crate::Error::NoSuchRegion(id))
     }
@@ -195,7 +190,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     pub(crate) fn describe(&self, space: &Space<'p>, region: &Region<'p>) -> Option<RegionInfo> {
         let spec = region.spec();
-        let range = self.geometry.range(region.start().bits(), spec.pages).ok()?;
+        let range = self.geometry.range(Pages::at(region.start().bits()).count(spec.pages)).ok()?;
         Some(RegionInfo {
             id: self.id_of(space, region),
             range,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The manager: what it is made of, and how its parts are reached.
 
-use page_tables::{Geometry, PageRange};
+use page_tables::{Geometry, PageRange, Pages};
 use untyped_alloc::{Allocator, CPtr, CallCounts, Counted, Kernel, Memory, Numbers, Object};
 
 use crate::manager::pins::Pinned;
@@ -69,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// reservation.
     pub(crate) fn usable(&self, region: &Region<'_>) -> Option<PageRange> {
         let spec = region.spec();
-        let whole = self.geometry.range(region.start().bits(), spec.pages).ok()?;
+        let whole = self.geometry.range(Pages::at(region.start().bits()).count(spec.pages)).ok()?;
         let guards = usize::from(spec.guard_below) + usize::from(spec.guard_above);
         whole.part(usize::from(spec.guard_below), spec.pages.checked_sub(guards)?)
     }
@@ -87,14 +87,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         RegionId { space: space.id.get(), start: region.start(), serial: region.serial() }
     }
 
-    /// The region all of whose pages in `start..start + pages` a caller may map and unmap.
+    /// The region all of whose pages of these a caller may map and unmap.
     pub(crate) fn caller_range(
         &self,
         space: &'p Space<'p>,
-        start: usize,
-        pages: usize,
+        pages: Pages,
     ) -> Result<(&'p Region<'p>, PageRange)> {
-        let range = self.geometry.range(start, pages)?;
+        let range = self.geometry.range(pages)?;
+        let start = pages.start();
         let region =
             space.regions().at(range.start()).ok_or(Error::OutsideRegion { address: start })?;
         if !region.is_callers() {

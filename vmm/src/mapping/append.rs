@@ -5,7 +5,7 @@
 //! then holds for the next one too, and an append cursor keeps it (see `state/append_cursor.rs`):
 //! a page that is appended costs the kernel call and a few comparisons, and takes no node.
 
-use page_tables::VirtAddr;
+use page_tables::{Pages, VirtAddr};
 use untyped_alloc::{CPtr, FrameBatch, Frames, Kernel, Memory, Refused};
 
 use crate::manager::vmm::Vmm;
@@ -38,18 +38,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.append()
     }
 
-    /// As [`Vmm::append_page`] for the first of `pages` pages, and then for the others.
+    /// As [`Vmm::append_page`] for the first of some pages, and then for the others.
     #[inline(never)]
     pub(crate) fn append_pages(
         &mut self,
         id: SpaceId,
-        start: usize,
-        pages: usize,
+        pages: Pages,
     ) -> Option<Result<(), Refused>> {
-        if !self.is_append(id, start) {
-            self.begin_append(id, start)?;
+        if !self.is_append(id, pages.start()) {
+            self.begin_append(id, pages.start())?;
         }
-        self.append_many(pages)
+        self.append_many(pages.pages())
     }
 
     /// Whether the page at `start` of a space is the one that the append cursor is at.
@@ -171,7 +170,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps `pages` pages from `start` on, which were appended a moment ago.
     #[cold]
     fn undo_append(&mut self, space: &'p Space<'p>, start: usize, pages: usize) {
-        let Ok(range) = self.geometry.range(start, pages) else { return };
+        let Ok(range) = self.geometry.range(Pages::at(start).count(pages)) else { return };
         let reserve = &mut self.refill_to_free();
         // What the kernel will not unmap is cut off the extent that it made longer and given up.
         // Where there is no node for that, it stays, as memory of the region that the caller may

@@ -5,7 +5,7 @@
 //! three kernel calls a page, where mapping and writing afterwards ([`Vmm::write`]) costs five, and
 //! two more if the frame was to be zeroed.
 
-use page_tables::PageRange;
+use page_tables::{PageRange, Pages};
 use untyped_alloc::{AllocatedFrames, Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -57,7 +57,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = self.geometry.page_bytes();
         let base = start & !(page - 1);
         let end = start.checked_add(bytes.len()).ok_or(Error::OutsideRegion { address: start })?;
-        let (region, range) = self.caller_range(node, base, (end - base).div_ceil(page))?;
+        let (region, range) =
+            self.caller_range(node, Pages::at(base).count((end - base).div_ceil(page)))?;
         if let Some(extent) = node.extents().first_in(range) {
             return Err(Error::AlreadyMapped { address: extent.start.bits().max(base) });
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Decommitting: the memory of a range goes back, its region stays.
 
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -9,9 +10,9 @@ use crate::types::ids::SpaceId;
 use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Decommits `pages` pages from the address `start` (bytes) on: unmaps those that are mapped
-    /// and gives their memory back. Holes are no error. The addresses stay with their region, whose
-    /// id stays valid; where it is mapped on demand, a touch maps clear memory again.
+    /// Decommits pages of one region: unmaps those that are mapped and gives their memory back.
+    /// Holes are no error. The addresses stay with their region, whose id stays valid; where it is
+    /// mapped on demand, a touch maps clear memory again.
     ///
     /// One kernel call a page that is mapped, none for holes.
     ///
@@ -20,9 +21,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::WrongKind`] for the range; [`Error::Shared`], [`Error::NotManaged`] where it cuts a
     /// large page that cannot be cut; [`Error::Kernel`] with how many pages were decommitted
     /// before.
-    pub fn decommit(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+    pub fn decommit(&mut self, space: SpaceId, pages: impl Into<Pages>) -> Result {
         let space = self.space(space)?;
-        let (region, range) = self.caller_range(space, start, pages)?;
+        let (region, range) = self.caller_range(space, pages.into())?;
         self.check_unpinned(space, region)?;
         self.cut_large(space, range)?;
         let reserve = &mut self.refill_to_free();
@@ -44,18 +45,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn decommit_some(
         &mut self,
         space: SpaceId,
-        start: usize,
-        pages: usize,
+        pages: impl Into<Pages>,
         most: usize,
     ) -> Result<usize> {
-        let info = self.region_at(space, start)?;
-        let info = info.ok_or(Error::OutsideRegion { address: start })?;
+        let pages = pages.into();
+        let info = self.region_at(space, pages.start())?;
+        let info = info.ok_or(Error::OutsideRegion { address: pages.start() })?;
         if !matches!(info.kind, Kind::Memory | Kind::Stack | Kind::Quarantine) {
             return Err(Error::WrongKind(info.id));
         }
         let (space, region) = self.region(info.id)?;
         self.check_unpinned(space, region)?;
-        let range = self.geometry.range(start, pages)?;
+        let range = self.geometry.range(pages)?;
         if range.end() > info.range.end() {
             return Err(Error::OutsideRegion { address: info.range.end() });
         }
@@ -68,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let (first, count) = extent.indices_in(range);
             let piece = extent.part(first, count.min(((most - done) >> shift).max(1)));
             let pages = piece.frames.count << shift;
-            let part = self.geometry.range(piece.start.bits(), pages)?;
+            let part = self.geometry.range(Pages::at(piece.start.bits()).count(pages))?;
             let reserve = &mut self.refill_to_free();
             self.unmap_range(reserve, space, part).map_err(|error| error.after_more(done))?;
             done += pages;

@@ -12,7 +12,7 @@
 //! contents are copied before the large page is unmapped; so what can fail then is a refused call,
 //! and then the large page is mapped again.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{AllocatedFrames, CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -112,20 +112,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// How much memory, in bytes, that is not in use now a request takes which unmaps, decommits,
-    /// protects or splits off `pages` pages from the address `start` (bytes) on: as much as small
+    /// protects or splits off these pages: as much as small
     /// pages in the place of those large ones that it cuts. 0 where it cuts none. No kernel call.
     ///
     /// # Errors
     /// Those of [`Vmm::region_of_range`]; [`Error::Shared`], [`Error::NotManaged`] when a page
     /// cannot be cut.
-    pub fn memory_to_cut(
-        &self,
-        space: crate::SpaceId,
-        start: usize,
-        pages: usize,
-    ) -> Result<usize> {
+    pub fn memory_to_cut(&self, space: crate::SpaceId, pages: impl Into<Pages>) -> Result<usize> {
         let space = self.space(space)?;
-        let (_, range) = self.caller_range(space, start, pages)?;
+        let (_, range) = self.caller_range(space, pages.into())?;
         let (mut bytes, mut last) = (0, None);
         for edge in [range.start().bits(), range.end()] {
             let at = self.geometry.address(edge).ok();
@@ -252,9 +247,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while let Some((node, piece)) = small.pop() {
             space.extents_mut().insert(node, piece);
         }
-        let range = self
-            .geometry
-            .range(large.start.bits(), 1 << (large.frames.size_bits - self.geometry.page_bits))?;
+        let range = self.geometry.range(
+            Pages::at(large.start.bits())
+                .count(1 << (large.frames.size_bits - self.geometry.page_bits)),
+        )?;
         // 4. They are mapped. Only then is the large frame freed: it still has the contents.
         let mapped = self.map_small(space, range);
         let back = match mapped {

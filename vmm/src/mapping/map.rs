@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Mapping fresh memory: a new region, or part of one that there is.
 
-use page_tables::{AddressError, PageRange};
+use page_tables::{AddressError, PageRange, Pages};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -65,24 +65,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Commits pages: maps fresh, clear memory in `pages` pages from the address `start` (bytes)
-    /// on, which lie in one region and have nothing mapped. Rights and cache policy are the
-    /// region's.
+    /// Commits pages: maps fresh, clear memory in pages that lie in one region and have nothing
+    /// mapped. Rights and cache policy are the region's.
     ///
     /// # Examples
     /// ```
     /// # fn main() -> vmm::Result {
     /// # let vmm = &mut vmm_tests::support::manager();
-    /// use vmm::{Error, RegionOptions};
+    /// use vmm::{Error, Pages, RegionOptions};
     ///
     /// let space = vmm.own_space();
     /// let before = vmm.space_stats(space)?.mapped_pages;
     /// let heap = vmm.reserve(space, &RegionOptions::new(100))?;
     /// let start = heap.start().bits();
-    /// vmm.populate(space, start, 10)?;
+    /// vmm.populate(space, Pages::at(start).count(10))?;
     /// assert_eq!(vmm.space_stats(space)?.mapped_pages, before + 10);
     /// // What has a page already is refused, and nothing is changed.
-    /// assert_eq!(vmm.populate(space, start, 1), Err(Error::AlreadyMapped { address: start }));
+    /// let again = vmm.populate(space, Pages::at(start));
+    /// assert_eq!(again, Err(Error::AlreadyMapped { address: start }));
     /// vmm.release(heap)?;
     /// # Ok(()) }
     /// ```
@@ -90,24 +90,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::OutsideRegion`], [`Error::Guard`], [`Error::AlreadyMapped`], and what
     /// [`Vmm::map`] can meet.
-    pub fn populate(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
-        let appended = match pages {
-            1 => self.append_page(space, start),
-            2..=MAX_APPENDED => self.append_pages(space, start, pages),
+    pub fn populate(&mut self, space: SpaceId, pages: impl Into<Pages>) -> Result {
+        let pages = pages.into();
+        let appended = match pages.pages() {
+            1 => self.append_page(space, pages.start()),
+            2..=MAX_APPENDED => self.append_pages(space, pages),
             _ => None,
         };
         if let Some(done) = appended {
             return done.map_err(Error::from);
         }
-        self.under_pressure(move |vmm| vmm.populate_anywhere(space, start, pages))
+        self.under_pressure(move |vmm| vmm.populate_anywhere(space, pages))
     }
 
     #[inline]
-    fn populate_anywhere(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+    fn populate_anywhere(&mut self, space: SpaceId, pages: Pages) -> Result {
         let space = self.space(space)?;
-        let (region, range) = self.caller_range(space, start, pages)?;
+        let (region, range) = self.caller_range(space, pages)?;
         if let Some(extent) = space.extents().first_in(range) {
-            return Err(Error::AlreadyMapped { address: extent.start.bits().max(start) });
+            return Err(Error::AlreadyMapped { address: extent.start.bits().max(pages.start()) });
         }
         self.commit(space, region, range, PageSize::Small)
     }

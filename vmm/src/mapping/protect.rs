@@ -2,6 +2,7 @@
 //! Changing the rights of mapped pages in place: at no moment is one absent. For the manager's own
 //! space that takes [`Vmm::protect_in_place`].
 
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -10,21 +11,21 @@ use crate::types::ids::SpaceId;
 use crate::types::mapping::readable;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Gives `pages` pages from the address `start` (bytes) on, all of them mapped and in one
-    /// region, new rights; what may be written may be read too. One kernel call a page; in the
-    /// manager's own space one more for each extent of up to 256 (or for each page, without
-    /// [`Vmm::protect_in_place`]). Pages that have these rights already cost none.
+    /// Gives pages, all of them mapped and in one region, new rights; what may be written may be
+    /// read too. One kernel call a page; in the manager's own space one more for each extent of up
+    /// to 256 (or for each page, without [`Vmm::protect_in_place`]). Pages that have these rights
+    /// already cost none.
     ///
     /// # Examples
     /// ```
     /// # fn main() -> vmm::Result {
     /// # let vmm = &mut vmm_tests::support::manager();
-    /// use vmm::{RegionOptions, Rights};
+    /// use vmm::{Pages, RegionOptions, Rights};
     ///
     /// let space = vmm.own_space();
     /// let table = vmm.map(space, &RegionOptions::new(4))?;
     /// let start = table.start().bits();
-    /// vmm.protect(space, start, 2, Rights::READ)?;
+    /// vmm.protect(space, Pages::at(start).count(2), Rights::READ)?;
     /// let rights = |address| Ok::<_, vmm::Error>(vmm.mapping_at(space, address)?.map(|page| page.rights));
     /// assert_eq!(rights(start)?, Some(Rights::READ));
     /// assert_eq!(rights(start + 2 * 4096)?, Some(Rights::READ_WRITE));
@@ -35,26 +36,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::RightsExceedCeiling`], [`Error::NotMapped`], [`Error::OutsideRegion`],
     /// [`Error::Guard`]; [`Error::Kernel`] when a call was refused: the first `done` pages have the
     /// new rights, the others their old ones.
-    pub fn protect(
-        &mut self,
-        space: SpaceId,
-        start: usize,
-        pages: usize,
-        rights: Rights,
-    ) -> Result {
-        self.under_pressure(|vmm| vmm.try_protect(space, start, pages, rights))
+    pub fn protect(&mut self, space: SpaceId, pages: impl Into<Pages>, rights: Rights) -> Result {
+        let pages = pages.into();
+        self.under_pressure(|vmm| vmm.try_protect(space, pages, rights))
     }
 
-    fn try_protect(
-        &mut self,
-        space: SpaceId,
-        start: usize,
-        pages: usize,
-        rights: Rights,
-    ) -> Result {
+    fn try_protect(&mut self, space: SpaceId, pages: Pages, rights: Rights) -> Result {
         let rights = readable(rights);
         let space = self.space(space)?;
-        let (region, range) = self.caller_range(space, start, pages)?;
+        let (region, range) = self.caller_range(space, pages)?;
         let ceiling = region.spec().ceiling;
         if !ceiling.contains(rights) {
             return Err(Error::RightsExceedCeiling { asked: rights, ceiling });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Unmapping, and giving the memory back.
 
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -10,19 +11,19 @@ use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Unmaps `pages` pages from the address `start` (bytes) on and gives their memory back. The
+    /// Unmaps pages of one region, all of them mapped, and gives their memory back. The
     /// addresses stay with their region, whose id stays valid. One kernel call a page.
     ///
     /// # Errors
     /// [`crate::Error::OutsideRegion`], [`crate::Error::Guard`]; [`crate::Error::NotMapped`] where
     /// there is a hole; [`crate::Error::Kernel`] with how many pages were unmapped before.
-    pub fn unmap(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+    pub fn unmap(&mut self, space: SpaceId, pages: impl Into<Pages>) -> Result {
         let space = self.space(space)?;
-        let (region, range) = self.caller_range(space, start, pages)?;
+        let (region, range) = self.caller_range(space, pages.into())?;
         self.check_unpinned(space, region)?;
-        if pages == 1 {
+        if range.pages() == 1 {
             let extent = space.extents().at(range.start());
-            let extent = extent.ok_or(Error::NotMapped { address: start })?;
+            let extent = extent.ok_or(Error::NotMapped { address: range.start().bits() })?;
             if extent.frames.size_bits == self.geometry.page_bits {
                 return self.unmap_one(space, extent, extent.index_of(range.start()));
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Mapping the frames of extents that are recorded already.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -22,7 +22,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         self.map_extent(reserve, space, extent).map_err(|(error, mapped_end)| {
             let pages = (extent.end() - extent.start.bits()) >> self.geometry.page_bits;
-            if let Ok(range) = self.geometry.range(extent.start.bits(), pages) {
+            if let Ok(range) = self.geometry.range(Pages::at(extent.start.bits()).count(pages)) {
                 self.roll_back(reserve, space, range, mapped_end);
             }
             error

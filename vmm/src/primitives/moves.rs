@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Extents moved to other addresses of their space, and what of them must go back.
 
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -125,7 +126,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// nothing else is.
     fn is_home(&self, space: &Space<'p>, moved: &Extent, serial: u32) -> bool {
         let pages = (moved.end() - moved.start.bits()) >> self.geometry.page_bits;
-        let Ok(range) = self.geometry.range(moved.start.bits(), pages) else { return false };
+        let Ok(range) = self.geometry.range(Pages::at(moved.start.bits()).count(pages)) else {
+            return false;
+        };
         let region = space.regions().at(moved.start);
         let usable =
             region.filter(|region| region.serial() as u32 == serial && region.is_callers());

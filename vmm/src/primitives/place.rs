@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Places for regions: found, checked, taken.
 
-use page_tables::VirtAddr;
+use page_tables::{Pages, VirtAddr};
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -139,6 +139,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(AddressError::Misaligned { address, bits: align_bits }.into());
         }
         let start = address.checked_sub(guard).ok_or(Error::Guard { address: 0 })?;
-        Ok(self.geometry.range(start, pages)?.start())
+        Ok(self.geometry.range(Pages::at(start).count(pages))?.start())
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Page tables: made when something is to be mapped, kept a little when empty, given back.
 
-use page_tables::{PageRange, Table, VirtAddr};
+use page_tables::{PageRange, Pages, Table, VirtAddr};
 use untyped_alloc::{Allocator, Blame, CPtr, Counted, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -43,7 +43,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if usize::from(level) + 1 < self.geometry.levels.len() {
             let below = self.geometry.levels[usize::from(level)].entry_bits;
             let pages = 1 << (below - self.geometry.page_bits);
-            let place = self.geometry.range(address.align_down(below).bits(), pages)?;
+            let place =
+                self.geometry.range(Pages::at(address.align_down(below).bits()).count(pages))?;
             self.free_empty_tables_in(space, place)?;
         }
         loop {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What can be looked at and done before memory is shared.
 
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -8,16 +9,15 @@ use crate::types::error::Result;
 use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Checks that [`Vmm::share`] could share `pages` pages from `start` (bytes, page-aligned) on:
-    /// all of them mapped, no large page cut, all of them the manager's. O(extents of the range);
-    /// no kernel call.
+    /// Checks that [`Vmm::share`] could share these pages: all of them mapped, no large page cut,
+    /// all of them the manager's. O(extents of the range); no kernel call.
     ///
     /// # Errors
     /// Those of [`Vmm::region_of_range`]; [`crate::Error::NotMapped`], [`crate::Error::LargePage`],
     /// [`crate::Error::NotManaged`].
-    pub fn check_can_share(&self, space: SpaceId, start: usize, pages: usize) -> Result {
+    pub fn check_can_share(&self, space: SpaceId, pages: impl Into<Pages>) -> Result {
         let space = self.space(space)?;
-        let (_, range) = self.caller_range(space, start, pages)?;
+        let (_, range) = self.caller_range(space, pages.into())?;
         self.check_shareable(space, range)
     }
 
@@ -28,13 +28,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// Those of [`Vmm::region_of_range`] and [`Vmm::resolve_fault`]; pages before the one that
     /// failed stay as they are then.
-    pub fn break_copy_on_write(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
-        self.under_pressure(|vmm| vmm.try_break_copy_on_write(space, start, pages))
+    pub fn break_copy_on_write(&mut self, space: SpaceId, pages: impl Into<Pages>) -> Result {
+        let pages = pages.into();
+        self.under_pressure(|vmm| vmm.try_break_copy_on_write(space, pages))
     }
 
-    fn try_break_copy_on_write(&mut self, space: SpaceId, start: usize, pages: usize) -> Result {
+    fn try_break_copy_on_write(&mut self, space: SpaceId, pages: Pages) -> Result {
         let space = self.space(space)?;
-        let (_, range) = self.caller_range(space, start, pages)?;
+        let (_, range) = self.caller_range(space, pages)?;
         self.break_cow_in(space, range)
     }
 }

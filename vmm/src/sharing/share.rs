@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Sharing: the same frames in several places, counted.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -14,27 +14,26 @@ use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
+use crate::types::share_options::ShareOptions;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Maps what is mapped in `pages` pages from the address `start` (bytes) of `space` on into a
-    /// new region of the space `into` as well, with the rights of `options`.
-    ///
-    /// The options' number of pages is taken from `pages`, and the cache policy from the region
-    /// shared, as memory must not be cached in two ways; the rights may not exceed its ceiling. Two
-    /// kernel calls a page. Large pages stay large.
+    /// Maps what is mapped in some pages of `space` into a new region of the space `into` as well,
+    /// with the rights of `options`, which may not exceed the ceiling of the region shared. The new
+    /// region is cached as that one, since memory must not be cached in two ways. Two kernel calls
+    /// a page. Large pages stay large.
     ///
     /// # Examples
     /// ```
     /// # fn main() -> vmm::Result {
     /// # let vmm = &mut vmm_tests::support::manager();
-    /// use vmm::{RegionOptions, Rights};
+    /// use vmm::{Pages, RegionOptions, Rights, ShareOptions};
     ///
     /// let (own, other) = (vmm.own_space(), vmm.create_space()?);
     /// let ring = vmm.map(own, &RegionOptions::new(4).named("ring"))?;
     /// let start = ring.start().bits();
     /// // The other space reads what this one writes: the same frames.
-    /// let options = RegionOptions::new(4).rights(Rights::READ);
-    /// let seen = vmm.share(own, start, 4, other, &options)?.start().bits();
+    /// let options = ShareOptions::new().rights(Rights::READ);
+    /// let seen = vmm.share(own, Pages::at(start).count(4), other, &options)?.start().bits();
     /// assert_eq!(vmm.physical_address(other, seen)?, vmm.physical_address(own, start)?);
     /// # Ok(()) }
     /// ```
@@ -47,34 +46,35 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn share(
         &mut self,
         space: SpaceId,
-        start: usize,
-        pages: usize,
+        pages: impl Into<Pages>,
         into: SpaceId,
-        options: &RegionOptions,
+        options: &ShareOptions,
     ) -> Result<RegionId> {
-        self.under_pressure(|vmm| vmm.try_share(space, start, pages, into, options))
+        let pages = pages.into();
+        self.under_pressure(|vmm| vmm.try_share(space, pages, into, options))
     }
 
     fn try_share(
         &mut self,
         space: SpaceId,
-        start: usize,
-        pages: usize,
+        pages: Pages,
         into: SpaceId,
-        options: &RegionOptions,
+        options: &ShareOptions,
     ) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let (from, into) = (self.space(space)?, self.space(into)?);
-        let (region, range) = self.caller_range(from, start, pages)?;
-        let RegionSpec { ceiling: limit, cache, .. } = region.spec();
-        let ceiling = options.ceiling.unwrap_or(limit);
-        if !limit.contains(ceiling) {
-            return Err(Error::RightsExceedCeiling { asked: ceiling, ceiling: limit });
+        let (region, range) = self.caller_range(from, pages)?;
+        let limit = region.spec().ceiling;
+        let options = RegionOptions::showing(range.pages(), &region.spec(), options);
+        match options.ceiling {
+            Some(asked) if !limit.contains(asked) => {
+                return Err(Error::RightsExceedCeiling { asked, ceiling: limit });
+            }
+            _ => {}
         }
         self.check_shareable(from, range)?;
-        let options = RegionOptions { pages, ceiling: Some(ceiling), cache, ..*options };
-        self.check_quota(into, Resource::Slots, pages)?;
-        self.check_quota(into, Resource::Frames, pages)?;
+        self.check_quota(into, Resource::Slots, range.pages())?;
+        self.check_quota(into, Resource::Frames, range.pages())?;
         let target = self.place_region(reserve, into, &options)?;
         let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() });
         let shared = to.and_then(|to| {
@@ -100,26 +100,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn share_into(
         &mut self,
         space: SpaceId,
-        start: usize,
-        pages: usize,
+        pages: impl Into<Pages>,
         into: RegionId,
         page: usize,
     ) -> Result {
-        self.under_pressure(|vmm| vmm.try_share_into(space, start, pages, into, page))
+        let pages = pages.into();
+        self.under_pressure(|vmm| vmm.try_share_into(space, pages, into, page))
     }
 
     fn try_share_into(
         &mut self,
         space: SpaceId,
-        start: usize,
-        pages: usize,
+        pages: Pages,
         into: RegionId,
         page: usize,
     ) -> Result {
         let _reserve = &mut self.refill()?;
         let from = self.space(space)?;
         let (into_space, target) = self.region(into)?;
-        let (region, range) = self.caller_range(from, start, pages)?;
+        let (region, range) = self.caller_range(from, pages)?;
         if !target.is_callers() {
             return Err(Error::WrongKind(into));
         }
@@ -127,7 +126,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !ceiling.contains(asked) {
             return Err(Error::RightsExceedCeiling { asked, ceiling });
         }
-        let to = self.usable(target).and_then(|usable| usable.part(page, pages));
+        let to = self.usable(target).and_then(|usable| usable.part(page, range.pages()));
         let to = to.ok_or(Error::OutsideRegion { address: into.start.bits() })?;
         if let Some(extent) = into_space.extents().first_in(to) {
             let address = extent.start.bits().max(to.start().bits());
@@ -137,8 +136,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::WrongKind(into));
         }
         self.check_shareable(from, range)?;
-        self.check_quota(into_space, Resource::Slots, pages)?;
-        self.check_quota(into_space, Resource::Frames, pages)?;
+        self.check_quota(into_space, Resource::Slots, range.pages())?;
+        self.check_quota(into_space, Resource::Frames, range.pages())?;
         self.break_cow_in(from, range)?;
         self.share_range(from, range, into_space, (to, target.spec()))
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Writing into the memory of any space, whatever its mappings allow: how a program is loaded.
 
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -31,7 +32,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = self.geometry.page_bytes();
         let base = start & !(page - 1);
         let end = start.checked_add(bytes.len()).ok_or(Error::OutsideRegion { address: start })?;
-        let (_, range) = self.caller_range(node, base, (end - base).div_ceil(page))?;
+        let (_, range) =
+            self.caller_range(node, Pages::at(base).count((end - base).div_ceil(page)))?;
         self.check_shareable(node, range)?;
         self.break_cow_in(node, range)?;
         let mut rest = bytes;

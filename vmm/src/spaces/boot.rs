@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use page_tables::PageRange;
+use page_tables::{PageRange, Pages};
 use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, Numbers, Rights, UntypedInfo};
 
 use crate::manager::pins::Pinned;
@@ -38,7 +38,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let bits = geometry.page_bits;
         let pages = |range: &Range<usize>| -> Result<PageRange> {
             let bytes = range.end.checked_sub(range.start).ok_or(Error::BadBootInfo(range.end))?;
-            Ok(geometry.range(range.start, bytes.div_ceil(1 << bits))?)
+            Ok(geometry.range(Pages::at(range.start).count(bytes.div_ceil(1 << bits)))?)
         };
         if !boot.untypeds.iter().any(|untyped| !untyped.is_device) {
             return Err(untyped_alloc::Error::NoUntyped.into());
@@ -64,7 +64,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 ready_frames_taken: 0,
                 mapped_pages: 0,
             },
-            temp_slots: TempSlots::new(geometry.range(0, 2)?),
+            temp_slots: TempSlots::new(geometry.range(Pages::at(0).count(2))?),
             borrowed: 0,
             physical: 0,
             pinned: Pinned::default(),

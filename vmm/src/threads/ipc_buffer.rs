@@ -14,6 +14,7 @@
 //! the address. So a frame must never go to anyone else while a thread still has it: releasing
 //! revokes the capability, which takes the buffer from the thread, before the frame is given back.
 
+use page_tables::Pages;
 use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -142,7 +143,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => self.open_arena(reserve, space)?,
         };
         let address = self.next_in_arena(arena);
-        let page = self.geometry.range(address, 1)?;
+        let page = self.geometry.range(Pages::at(address))?;
         if let Err(error) = self.commit_page(reserve, space, arena, page) {
             self.close_empty_arena(space, arena);
             return Err(error);
@@ -207,7 +208,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::BadIpcBuffer { address });
         }
         let page = address & !(self.geometry.page_bytes() - 1);
-        let (around, range) = self.caller_range(space, page, 1)?;
+        let (around, range) = self.caller_range(space, Pages::at(page))?;
         if !core::ptr::eq(around, node) {
             return Err(Error::OutsideRegion { address });
         }
@@ -245,7 +246,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Makes an IPC buffer that shares its page with others of the same space, as many as fit in it
-    /// (eight on IA32, four on x86_64): for threads that trust each other, where memory is short. Mostly no kernel call.
+    /// (eight on IA32, four on x86_64): for threads that trust each other, where memory is short.
+    /// Mostly no kernel call.
     ///
     /// What is given back is not handed out again before all of the page is: no two threads ever
     /// have the same buffer, and the page is taken from all of them at once.
@@ -317,7 +319,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         // The extent that it is in may be cut in two.
         let reserve = &mut self.refill_to_free();
-        let page = self.geometry.range(buffer.address, 1)?;
+        let page = self.geometry.range(Pages::at(buffer.address))?;
         self.unmap_range(reserve, space, page)?;
         region.arena.set(Some((out, back + 1)));
         self.close_empty_arena(space, region);

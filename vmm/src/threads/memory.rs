@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A thread's memory in one call: stack with guards, IPC buffer, thread-local storage.
 
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -8,6 +9,7 @@ use crate::state::reserve::Reserve;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::{Placement, RegionOptions};
+use crate::types::share_options::ShareOptions;
 use crate::types::thread::{StackOptions, ThreadMemory, ThreadOptions, Tls, TlsImage};
 
 /// The parts of a block of thread-local storage, in bytes from the start of its region.
@@ -156,9 +158,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let view = match region.space() == own {
             true => None,
             false => {
-                let options = RegionOptions::new(pages).named("view of TLS");
+                let options = ShareOptions::new().named("view of TLS");
                 let options = options.rights(Rights::READ_WRITE);
-                Some(self.share(region.space(), start, pages, own, &options)?)
+                Some(self.share(region.space(), Pages::at(start).count(pages), own, &options)?)
             }
         };
         let at = view.map_or(start, |view| view.start().bits());

@@ -15,6 +15,7 @@ pub(crate) mod options;
 pub(crate) mod quota;
 pub(crate) mod region;
 pub(crate) mod request_end;
+pub(crate) mod share_options;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod thread_parts;

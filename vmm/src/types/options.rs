@@ -32,14 +32,24 @@ impl Placement {
 
     /// With its first page (after the guard below) at this address, in bytes, page-aligned.
     pub fn at(address: usize) -> Placement {
-        Placement { place: Place::At(address), ..Placement::default() }
+        Placement::default().moved_to(address)
     }
 
-    /// The lowest place, guards included, between two addresses, in bytes. This is the one placement
-    /// that looks at the regions between them one by one.
+    /// The lowest place, guards included, between two addresses, in bytes. This is the one
+    /// placement that looks at the regions between them one by one.
     pub fn within(addresses: Range<usize>) -> Placement {
+        Placement::default().moved_within(addresses)
+    }
+
+    /// This one, but at an address.
+    pub(crate) fn moved_to(self, address: usize) -> Placement {
+        Placement { place: Place::At(address), ..self }
+    }
+
+    /// This one, but between two addresses.
+    pub(crate) fn moved_within(self, addresses: Range<usize>) -> Placement {
         let Range { start: from, end: to } = addresses;
-        Placement { place: Place::Within { from, to }, ..Placement::default() }
+        Placement { place: Place::Within { from, to }, ..self }
     }
 
     /// Aligned to 2^`bits` bytes: the first page that is not a guard.
@@ -74,9 +84,9 @@ pub enum PageSize {
     /// Large pages where alignment and length allow and memory of that shape is free without
     /// reclaiming anything; small ones elsewhere.
     Auto,
-    /// Large pages of 2^`bits` bytes and nothing else: refused unless an address that was asked for,
-    /// and the length, are multiples of that. Where the manager chooses the place, it chooses one
-    /// that is.
+    /// Large pages of 2^`bits` bytes and nothing else: refused unless an address that was asked
+    /// for, and the length, are multiples of that. Where the manager chooses the place, it chooses
+    /// one that is.
     Large {
         /// Logarithm of the page size in bytes: 22 on IA32.
         bits: u8,
@@ -110,8 +120,8 @@ pub struct RegionOptions {
 }
 
 impl RegionOptions {
-    /// `pages` pages of the smallest size, anywhere, readable and writable, without guards. Code is not
-    /// to be run from them: that is asked for by [`RegionOptions::rights`].
+    /// `pages` pages of the smallest size, anywhere, readable and writable, without guards. Code is
+    /// not to be run from them: that is asked for by [`RegionOptions::rights`].
     pub fn new(pages: usize) -> RegionOptions {
         RegionOptions {
             pages,
@@ -147,17 +157,12 @@ impl RegionOptions {
 
     /// At this address (bytes, page-aligned): of the first page that is not a guard.
     pub fn at(self, address: usize) -> Self {
-        self.in_place(Place::At(address))
+        self.placed(self.placement.moved_to(address))
     }
 
     /// Between these addresses (bytes).
     pub fn within(self, addresses: Range<usize>) -> Self {
-        let Range { start: from, end: to } = addresses;
-        self.in_place(Place::Within { from, to })
-    }
-
-    fn in_place(self, place: Place) -> Self {
-        self.placed(Placement { place, ..self.placement })
+        self.placed(self.placement.moved_within(addresses))
     }
 
     /// Aligned to 2^`bits` bytes: the first page that is not a guard.
@@ -175,16 +180,17 @@ impl RegionOptions {
         RegionOptions { guard_below: below, guard_above: above, ..self }
     }
 
-    /// The rights its pages are mapped with: what may be written or run may be read too. No rights at
-    /// all is allowed: such pages fault. Without [`Rights::EXECUTE`] no instruction is fetched from them,
-    /// where the architecture can forbid that: [`crate::Mapping::executable`] says whether it does.
+    /// The rights its pages are mapped with: what may be written or run may be read too. No rights
+    /// at all is allowed: such pages fault. Without [`Rights::EXECUTE`] no instruction is fetched
+    /// from them, where the architecture can forbid that: [`crate::Mapping::executable`] says
+    /// whether it does.
     pub fn rights(self, rights: Rights) -> Self {
         RegionOptions { rights: readable(rights), ..self }
     }
 
     /// The most rights its pages can ever be given: where that is writing, also reading. Without
-    /// it: reading and writing, and executing if its rights have that; or what the reservation around
-    /// it allows.
+    /// it: reading and writing, and executing if its rights have that; or what the reservation
+    /// around it allows.
     pub fn ceiling(self, ceiling: Rights) -> Self {
         RegionOptions { ceiling: Some(readable(ceiling)), ..self }
     }

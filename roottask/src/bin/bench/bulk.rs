@@ -64,7 +64,8 @@ pub fn protect(vmm: &mut Manager) -> Result {
     let floor = Floor::within(vmm, space, PAGES, FrameObjectType::_4k)?;
     map_all(&floor, PAGES);
     let start = vmm.map(space, &RegionOptions::new(PAGES))?.start().bits();
-    let (_, protected) = cost(vmm, |vmm| vmm.protect(space, start, PAGES, Rights::READ))?;
+    let (_, protected) =
+        cost(vmm, |vmm| vmm.protect(space, vmm::Pages::at(start).count(PAGES), Rights::READ))?;
     let raw = instructions(|| (0..PAGES).for_each(|page| floor.protect(page)));
     row("protect_bulk_4k", &protected, raw, None);
     Ok(())

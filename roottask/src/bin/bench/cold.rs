@@ -12,7 +12,7 @@
 use sel4::FrameObjectType;
 use vmm::sel4::pacer::{Pacer, PacerOptions, PacerParts};
 use vmm::sel4::{start, start_with, BootPool, StartOptions};
-use vmm::{Error, Job, RegionId, RegionOptions, Result, PAGE_BYTES};
+use vmm::{Error, Job, Pages, RegionId, RegionOptions, Result, PAGE_BYTES};
 
 use roottask::{Failure, Manager, Outcome};
 
@@ -41,8 +41,9 @@ fn page_by_page(vmm: &mut Manager) -> Result<(RegionId, Cost, Longest)> {
     let region = vmm.reserve(own, &RegionOptions::new(PAGES))?;
     let (start, mut longest) = (region.start().bits(), Longest::new());
     let (_, cost) = cost(vmm, |vmm| {
-        (0..PAGES)
-            .try_for_each(|page| longest.take(|| vmm.populate(own, start + page * PAGE_BYTES, 1)))
+        (0..PAGES).try_for_each(|page| {
+            longest.take(|| vmm.populate(own, Pages::at(start + page * PAGE_BYTES)))
+        })
     })?;
     Ok((region, cost, longest))
 }

@@ -15,7 +15,7 @@ use roottask::{Manager, Thread, ThreadOptions};
 use sel4::{cap, cap_type, sys, Badge, FrameObjectType, MessageInfo};
 use sel4::{MessageInfoBuilder, Word};
 use vmm::sel4::faults::{FaultHandler, Incident, Verdict};
-use vmm::{Access, Backing, Blueprint, PageFault, RegionOptions, Result};
+use vmm::{Access, Backing, Blueprint, PageFault, Pages, RegionOptions, Result};
 
 use super::floor::{Floor, BATCH};
 use super::measure::{cost, Cost, Row, Samples};
@@ -210,7 +210,7 @@ fn growth(vmm: &mut Manager) -> Result {
                 let address = place(first + turn * 37 % (others - first).min(TABLE_REGIONS));
                 let fault = PageFault { address, access: Access::Write, present: false, ip: 0 };
                 samples.take(|| vmm.resolve_fault(space, &fault))?;
-                vmm.unmap(space, address, 1)
+                vmm.unmap(space, Pages::at(address))
             })
         })?;
         let row = Row::new("resolve_fault", "fault", SAMPLES).beside(others);

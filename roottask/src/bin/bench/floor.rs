@@ -17,7 +17,7 @@ use sel4::{
     cap, cap_type, CapRights, FrameObjectType, ObjectBlueprint, TranslationTableObjectType,
     VmAttributes,
 };
-use vmm::{Blueprint, CPtr, RegionOptions, Result, SpaceId};
+use vmm::{Blueprint, CPtr, Pages, RegionOptions, Result, SpaceId};
 
 use roottask::Manager;
 
@@ -70,7 +70,7 @@ impl Floor {
         let base = vmm.reserve(space, &options.named("floor"))?.start().bits();
         if MARGIN_PAGES != 0 {
             for margin in [0, MARGIN_PAGES + span_pages] {
-                vmm.populate(space, base + (margin << 12), 1)?;
+                vmm.populate(space, Pages::at(base + (margin << 12)))?;
             }
         }
         let base = base + (MARGIN_PAGES << 12);

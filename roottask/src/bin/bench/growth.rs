@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The same operation beside ever more regions: its cost may grow with their logarithm.
 
-use vmm::{RegionOptions, Result, SpaceId};
+use vmm::{Pages, RegionOptions, Result, SpaceId};
 
 use super::measure::{cost, Cost, Row, Samples};
 use roottask::Manager;
@@ -54,8 +54,8 @@ fn beside_regions(vmm: &mut Manager, space: SpaceId, count: usize) -> Result {
     let (mut mapping, mut unmapping) = (Samples::new(), Samples::new());
     let (_, spent) = cost(vmm, |vmm| {
         (0..TIMES).try_for_each(|turn| {
-            mapping.take(|| vmm.populate(space, near(turn), 1))?;
-            unmapping.take(|| vmm.unmap(space, near(turn), 1))
+            mapping.take(|| vmm.populate(space, Pages::at(near(turn))))?;
+            unmapping.take(|| vmm.unmap(space, Pages::at(near(turn))))
         })
     })?;
     print("populate", count, &spent, &mut mapping);

@@ -3,7 +3,7 @@
 
 use roottask::{Failure, Manager, Outcome};
 use sel4_root_task::debug_print;
-use vmm::{Blueprint, Quota, RegionOptions, Result};
+use vmm::{Blueprint, Pages, Quota, RegionOptions, Result};
 use vmm_service::server::{End, Notice, Options, Server};
 
 use super::measure::{cost, Cost, Row};
@@ -78,9 +78,9 @@ fn in_library(vmm: &mut Manager, step: usize) -> Result<u64> {
     let space = vmm.create_space()?;
     let region = vmm.reserve(space, &RegionOptions::new(TIMES))?;
     let (_, mapped) = cost(vmm, |vmm| {
-        (0..TIMES)
-            .step_by(step)
-            .try_for_each(|page| vmm.populate(space, region.start().bits() + page * 4096, step))
+        (0..TIMES).step_by(step).try_for_each(|page| {
+            vmm.populate(space, Pages::at(region.start().bits() + page * 4096).count(step))
+        })
     })?;
     vmm.destroy_space(space)?;
     Ok(mapped.instructions)

@@ -2,7 +2,7 @@
 //! One page, buffer or stack in a call: the cost of each call noted by itself.
 
 use sel4::FrameObjectType;
-use vmm::{Blueprint, CPtr, RegionId, RegionOptions, Result, Rights};
+use vmm::{Blueprint, CPtr, Pages, RegionId, RegionOptions, Result, Rights};
 
 use super::floor::{Floor, BATCH};
 use super::measure::{cost, Cost, Row, Samples};
@@ -48,7 +48,7 @@ pub fn fresh(vmm: &mut Manager) -> Result<Regions> {
     let (_, protected) = cost(vmm, |vmm| {
         ids.iter().flatten().try_for_each(|id| {
             let start = id.start().bits();
-            samples.take(|| vmm.protect(own, start, 1, Rights::READ))
+            samples.take(|| vmm.protect(own, Pages::at(start), Rights::READ))
         })
     })?;
     (0..TIMES).for_each(|page| raw.take(|| floor.unmap_then_map(page)));
@@ -77,7 +77,7 @@ pub fn populated(vmm: &mut Manager, name: &str, step: usize) -> Result {
     let (_, mapped) = cost(vmm, |vmm| {
         (0..TIMES).try_for_each(|page| {
             let start = region.start().bits() + step * page * 4096;
-            samples.take(|| vmm.populate(own, start, 1))
+            samples.take(|| vmm.populate(own, Pages::at(start)))
         })
     })?;
     fresh_floor(vmm, &mut raw)?;

@@ -7,7 +7,7 @@ use core::arch::global_asm;
 use roottask::arch::{di_mut, si, si_mut};
 use roottask::{di, Manager, Outcome, Thread, ThreadOptions};
 use sel4::{UserContext, Word};
-use vmm::{CPtr, Placement, RegionId, RegionOptions, Rights, SpaceId};
+use vmm::{CPtr, Pages, Placement, RegionId, RegionOptions, Rights, SpaceId};
 
 global_asm!(
     ".pushsection .rodata",
@@ -44,7 +44,7 @@ pub fn load_program(vmm: &mut Manager, into: SpaceId) -> Outcome<RegionId> {
     unsafe { core::ptr::copy_nonoverlapping(start, ours.start().bits() as *mut u8, bytes) };
     let program = vmm.clone_region(ours, into, Placement::anywhere())?;
     vmm.release(ours)?;
-    vmm.protect(into, program.start().bits(), 1, Rights::READ)?;
+    vmm.protect(into, Pages::at(program.start().bits()), Rights::READ)?;
     Ok(program)
 }
 

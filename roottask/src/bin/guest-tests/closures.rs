@@ -10,7 +10,7 @@ use roottask::{check, check_eq, Failure, Outcome};
 use sel4::{Condvar, Fault, Mutex};
 use vmm::sel4::faults::SharedManager;
 use vmm::sel4::{JoinError, JoinHandle, SpawnOptions};
-use vmm::{Blueprint, RegionOptions, TlsImage, PAGE_BYTES};
+use vmm::{Blueprint, Pages, RegionOptions, TlsImage, PAGE_BYTES};
 
 use crate::arch::{set_first, thread_locals};
 use crate::context::Context;
@@ -334,7 +334,7 @@ fn map_and_unmap(number: usize) -> vmm::Result<usize> {
             return Ok(round);
         }
         if round % 2 == 0 {
-            SHARED.lock().unmap(own, first, pages)?;
+            SHARED.lock().unmap(own, Pages::at(first).count(pages))?;
         }
         SHARED.lock().release(region)?;
     }

@@ -8,7 +8,10 @@ use alloc::vec::Vec;
 use roottask::{check, check_eq, Outcome, ThreadOptions};
 use sel4::{cap, Word};
 use vmm::sel4::faults::{decode, ThreadFault};
-use vmm::{Blueprint, CPtr, Error, Occupant, PageSize, RegionId, RegionOptions, Resolution};
+use vmm::{
+    Blueprint, CPtr, Error, Occupant, PageSize, Pages, RegionId, RegionOptions, Resolution,
+    ShareOptions,
+};
 
 use crate::arch::LARGE_BITS;
 use crate::context::{answer_fault, cap_of, let_children_run, unexpected, Context, DONE};
@@ -106,10 +109,10 @@ fn move_pages(context: &mut Context, start: usize) -> Outcome<usize> {
     let other = context.vmm.map(space, &RegionOptions::new(512))?;
     if APART {
         // Of memory that is new to it: the first may have come beside pages that are to move.
-        context.vmm.unmap(space, other.start().bits(), 256)?;
-        context.vmm.unmap(space, other.start().bits() + 257 * PAGE, 255)?;
+        context.vmm.unmap(space, Pages::at(other.start().bits()).count(256))?;
+        context.vmm.unmap(space, Pages::at(other.start().bits() + 257 * PAGE).count(255))?;
     } else {
-        context.vmm.unmap(space, other.start().bits(), 511)?;
+        context.vmm.unmap(space, Pages::at(other.start().bits()).count(511))?;
     }
     for _ in 0..4 {
         if !context.vmm.compact(12)? {
@@ -128,7 +131,7 @@ fn threads_see_every_word_right_while_their_pages_move(context: &mut Context) ->
     let region = context.vmm.reserve(context.space, &options)?;
     let start = region.start().bits();
     if !APART {
-        context.vmm.populate(context.space, start, WRITERS * PAGES)?;
+        context.vmm.populate(context.space, Pages::at(start).count(WRITERS * PAGES))?;
     }
     let mut endpoints = Vec::new();
     let mut writers = Vec::new();
@@ -147,7 +150,7 @@ fn threads_see_every_word_right_while_their_pages_move(context: &mut Context) ->
         context.vmm.trim()?;
         let ready = context.vmm.stats().allocator.ready_bytes / PAGE;
         stays = Some(context.vmm.map(context.space, &RegionOptions::new(ready.max(1)))?);
-        context.vmm.populate(context.space, start, WRITERS * PAGES)?;
+        context.vmm.populate(context.space, Pages::at(start).count(WRITERS * PAGES))?;
     }
     for page in 0..WRITERS * PAGES {
         words(start + page * PAGE, 1).fill((page % PAGES) as Word);
@@ -205,7 +208,7 @@ fn a_page_in_each_mib_does_not_keep_large_pages_from_being_had(context: &mut Con
         regions.push(region);
     }
     for region in &regions {
-        context.vmm.unmap(space, region.start().bits() + PAGE, 255)?;
+        context.vmm.unmap(space, Pages::at(region.start().bits() + PAGE).count(255))?;
         context.vmm.write(space, region.start().bits(), &region.start().bits().to_ne_bytes())?;
     }
     let free = context.vmm.stats().allocator.free_bytes();
@@ -220,8 +223,8 @@ fn a_page_in_each_mib_does_not_keep_large_pages_from_being_had(context: &mut Con
     let outcome = (|| {
         check!(had + (4 << 20) > free / 10 * 9);
         for region in &regions {
-            let (start, view) = (region.start().bits(), RegionOptions::new(1));
-            let view = context.vmm.share(space, start, 1, own, &view)?;
+            let (start, view) = (region.start().bits(), ShareOptions::new());
+            let view = context.vmm.share(space, Pages::at(start), own, &view)?;
             check_eq!(words(view.start().bits(), 1)[0], start as Word);
             context.vmm.release(view)?;
         }

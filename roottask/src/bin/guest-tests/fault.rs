@@ -3,7 +3,7 @@
 
 use roottask::{check, check_eq, Outcome, ThreadOptions};
 use sel4::{Fault, MessageInfoBuilder, Word};
-use vmm::{Blueprint, RegionOptions};
+use vmm::{Blueprint, Pages, RegionOptions};
 
 use crate::context::{answer_fault, Child, Context, Event};
 use crate::probe::{
@@ -85,7 +85,7 @@ fn the_handler_maps_the_page_and_the_thread_goes_on(context: &mut Context) -> Ou
     let child = context.spawn(store, address)?;
     check_eq!(child.vm_fault()?.addr() as usize, address);
     let page = address & !4095;
-    context.vmm.populate(context.space, page, 1)?;
+    context.vmm.populate(context.space, Pages::at(page))?;
     check_eq!(word(page), 0);
     set_word(page, 6);
     answer_fault();

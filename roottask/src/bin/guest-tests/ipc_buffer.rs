@@ -8,7 +8,7 @@ use sel4::init_thread::slot;
 use sel4::{
     cap, CapRights, MessageInfoBuilder, ObjectBlueprint, VmAttributes, Word, NUM_MESSAGE_REGISTERS,
 };
-use vmm::RegionOptions;
+use vmm::{Pages, RegionOptions};
 
 use crate::arch::IPC_BUFFER_BYTES;
 use crate::context::{let_children_run, Context};
@@ -75,7 +75,7 @@ fn releasing_takes_it_from_its_thread(context: &mut Context) -> Outcome {
     // Addresses to look at its frame through: the page behind keeps their page table.
     let region = context.vmm.map(context.space, &RegionOptions::new(2))?;
     let window = region.start().bits();
-    context.vmm.unmap(context.space, window, 1)?;
+    context.vmm.unmap(context.space, Pages::at(window))?;
     context.vmm.release_ipc_buffer(buffer)?;
 
     // The frame is free now; whoever gets it must not find a message in it. So look at it, behind
@@ -101,7 +101,7 @@ fn it_is_not_released_or_unmapped_as_memory(context: &mut Context) -> Outcome {
     let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
     let wrong_kind = Err(vmm::Error::WrongKind(buffer.region()));
     check_eq!(context.vmm.release(buffer.region()), wrong_kind);
-    check_eq!(context.vmm.unmap(context.space, buffer.address(), 1), wrong_kind);
+    check_eq!(context.vmm.unmap(context.space, Pages::at(buffer.address())), wrong_kind);
     Ok(context.vmm.release_ipc_buffer(buffer)?)
 }
 

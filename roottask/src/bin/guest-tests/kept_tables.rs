@@ -3,7 +3,7 @@
 
 use roottask::{check, check_eq, Outcome};
 use sel4::Word;
-use vmm::{Backing, PageFault, RegionId, RegionOptions, Resolution};
+use vmm::{Backing, PageFault, Pages, RegionId, RegionOptions, Resolution};
 
 use crate::context::{answer_fault, Context};
 use crate::probe::{set_word, store, word, words, STORED};
@@ -35,9 +35,9 @@ fn heap(context: &mut Context) -> Outcome<RegionId> {
 
 /// Unmaps what is behind the line, and then the rest: two empty tables are kept.
 fn shrink(context: &mut Context) -> Outcome {
-    context.vmm.unmap(context.space, LINE, BEHIND)?;
+    context.vmm.unmap(context.space, Pages::at(LINE).count(BEHIND))?;
     context.vmm.validate()?;
-    context.vmm.unmap(context.space, address_of(0), BELOW)?;
+    context.vmm.unmap(context.space, Pages::at(address_of(0)).count(BELOW))?;
     context.vmm.validate()?;
     check!(context.vmm.space_stats(context.space)?.empty_tables >= 2);
     Ok(())
@@ -64,7 +64,7 @@ fn check_through_trim(context: &mut Context, written: impl Fn(usize) -> Word) ->
 /// Grows a heap by one request for each page, in the order given; fresh pages are clear.
 fn grow(context: &mut Context, order: [usize; PAGES], round: usize) -> Outcome {
     for page in order {
-        context.vmm.populate(context.space, address_of(page), 1)?;
+        context.vmm.populate(context.space, Pages::at(address_of(page)))?;
         check!(words(address_of(page), 1).iter().all(|&word| word == 0));
         set_word(address_of(page), (100 * round + page) as Word);
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome};
 use sel4::Word;
-use vmm::{Invocation, PageSize, RegionOptions, Rights};
+use vmm::{Invocation, PageSize, Pages, RegionOptions, Rights};
 
 use crate::arch::{LARGE_BITS, LARGE_PAGES, USER_END};
 use crate::context::Context;
@@ -65,9 +65,9 @@ fn contents_survive_protecting(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &RegionOptions::new(4))?;
     let start = region.start().bits();
     words(start, 4).fill(0x1234);
-    context.vmm.protect(context.space, start + 4096, 2, Rights::READ)?;
+    context.vmm.protect(context.space, Pages::at(start + 4096).count(2), Rights::READ)?;
     check!(words(start, 4).iter().all(|&word| word == 0x1234));
-    context.vmm.protect(context.space, start, 4, Rights::READ_WRITE)?;
+    context.vmm.protect(context.space, Pages::at(start).count(4), Rights::READ_WRITE)?;
     words(start, 4).fill(0x4321);
     check!(words(start, 4).iter().all(|&word| word == 0x4321));
     Ok(context.vmm.release(region)?)
@@ -78,7 +78,7 @@ fn a_protected_page_faults_on_writing(context: &mut Context) -> Outcome {
     let start = region.start().bits();
     // The processor knows these pages as writable when the right is taken away.
     words(start, 3).fill(1);
-    context.vmm.protect(context.space, start + 4096, 1, Rights::READ)?;
+    context.vmm.protect(context.space, Pages::at(start + 4096), Rights::READ)?;
     let fault = context.spawn(store, start + 4096)?.vm_fault()?;
     check_eq!((fault.addr() as usize, fault.fsr()), (start + 4096, 0b111));
     check_eq!(context.spawn(load, start + 4096)?.result()?, 1);
@@ -97,7 +97,7 @@ fn a_page_of_our_own_is_protected_in_place(context: &mut Context) -> Outcome {
         // The processor knows these pages as they were until now.
         check!(words(start, PAGES).iter().all(|&word| word <= PAGES as Word));
         let calls = context.vmm.kernel_calls();
-        context.vmm.protect(context.space, start, PAGES, rights)?;
+        context.vmm.protect(context.space, Pages::at(start).count(PAGES), rights)?;
         let calls = context.vmm.kernel_calls().since(&calls);
         check_eq!(calls.of(Invocation::PageRemap), PAGES as u64);
         check_eq!((calls.of(Invocation::PageUnmap), calls.of(Invocation::PageMap)), (0, 0));
@@ -116,9 +116,9 @@ fn a_page_without_rights_faults_on_reading(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &RegionOptions::new(1))?;
     let start = region.start().bits();
     set_word(start, 5);
-    context.vmm.protect(context.space, start, 1, Rights::empty())?;
+    context.vmm.protect(context.space, Pages::at(start), Rights::empty())?;
     check_eq!(context.spawn(load, start)?.vm_fault()?.addr() as usize, start);
-    context.vmm.protect(context.space, start, 1, Rights::READ)?;
+    context.vmm.protect(context.space, Pages::at(start), Rights::READ)?;
     check_eq!(word(start), 5);
     Ok(context.vmm.release(region)?)
 }
@@ -167,7 +167,7 @@ fn a_recycled_frame_comes_back_clear(context: &mut Context) -> Outcome {
     let before = physical(context, first.start().bits())?;
     words(first.start().bits(), 16).fill(0x5ec2e7);
     // One page stays in use, so that the others are not destroyed but used again.
-    context.vmm.unmap(context.space, first.start().bits(), 15)?;
+    context.vmm.unmap(context.space, Pages::at(first.start().bits()).count(15))?;
     let second = context.vmm.map(context.space, &RegionOptions::new(16))?;
     let after = physical(context, second.start().bits())?;
     check!(after.iter().any(|page| before.contains(page)));
@@ -211,11 +211,11 @@ fn mapping_crosses_a_page_table_boundary(context: &mut Context) -> Outcome {
     memory.iter_mut().enumerate().for_each(|(index, word)| *word = index as Word);
     check_eq!(word(BOUNDARY - size_of::<Word>()), (3 * PAGE_WORDS - 1) as Word);
     check_eq!(word(BOUNDARY), 3 * PAGE_WORDS as Word);
-    context.vmm.protect(context.space, BOUNDARY - 4096, 2, Rights::READ)?;
+    context.vmm.protect(context.space, Pages::at(BOUNDARY - 4096).count(2), Rights::READ)?;
     for address in [BOUNDARY - 4096, BOUNDARY] {
         check_eq!(context.spawn(store, address)?.vm_fault()?.addr() as usize, address);
     }
-    context.vmm.unmap(context.space, BOUNDARY - 4096, 2)?;
+    context.vmm.unmap(context.space, Pages::at(BOUNDARY - 4096).count(2))?;
     check_eq!(word(BOUNDARY + 4096), 4 * PAGE_WORDS as Word);
     Ok(context.vmm.release(region)?)
 }
@@ -224,7 +224,7 @@ fn an_unmapped_page_faults_and_its_neighbours_do_not(context: &mut Context) -> O
     let region = context.vmm.map(context.space, &RegionOptions::new(3))?;
     let start = region.start().bits();
     words(start, 3).fill(8);
-    context.vmm.unmap(context.space, start + 4096, 1)?;
+    context.vmm.unmap(context.space, Pages::at(start + 4096))?;
     check_eq!(context.spawn(load, start + 4096)?.vm_fault()?.addr() as usize, start + 4096);
     check_eq!(word(start + 4096 - size_of::<Word>()), 8);
     check_eq!(word(start + 8192), 8);
@@ -235,8 +235,8 @@ fn populating_fills_a_hole(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &RegionOptions::new(3))?;
     let start = region.start().bits();
     words(start, 3).fill(8);
-    context.vmm.unmap(context.space, start + 4096, 1)?;
-    context.vmm.populate(context.space, start + 4096, 1)?;
+    context.vmm.unmap(context.space, Pages::at(start + 4096))?;
+    context.vmm.populate(context.space, Pages::at(start + 4096))?;
     check!(words(start + 4096, 1).iter().all(|&word| word == 0));
     check_eq!(word(start + 4096 - size_of::<Word>()), 8);
     Ok(context.vmm.release(region)?)
@@ -247,19 +247,22 @@ fn decommitted_pages_fault_and_come_back_clear(context: &mut Context) -> Outcome
     let start = region.start().bits();
     words(start, 5).fill(9);
     // A range with a hole in it: what is mapped goes, the hole is no error.
-    context.vmm.decommit(context.space, start + 2 * 4096, 1)?;
-    context.vmm.decommit(context.space, start + 4096, 3)?;
+    context.vmm.decommit(context.space, Pages::at(start + 2 * 4096))?;
+    context.vmm.decommit(context.space, Pages::at(start + 4096).count(3))?;
     for page in 1..4 {
         let address = start + page * 4096;
         check_eq!(context.spawn(load, address)?.vm_fault()?.addr() as usize, address);
     }
     check_eq!((word(start + 4096 - size_of::<Word>()), word(start + 4 * 4096)), (9, 9));
     // The region kept the addresses: they are filled again, with nothing of what was there.
-    context.vmm.populate(context.space, start + 4096, 3)?;
+    context.vmm.populate(context.space, Pages::at(start + 4096).count(3))?;
     check!(words(start + 4096, 3).iter().all(|&word| word == 0));
     // In small steps, from the whole region: two, two, one, and then nothing is left.
     for decommitted in [2, 2, 1, 0] {
-        check_eq!(context.vmm.decommit_some(context.space, start, 5, 2)?, decommitted);
+        check_eq!(
+            context.vmm.decommit_some(context.space, Pages::at(start).count(5), 2)?,
+            decommitted
+        );
     }
     Ok(context.vmm.release(region)?)
 }
@@ -341,7 +344,7 @@ fn a_reservation_keeps_others_out(context: &mut Context) -> Outcome {
     check!(vmm.map(space, &inside).is_err());
     let inside = vmm.map(space, &read_only(inside))?;
     check_eq!(word(0x6000_1000), 0);
-    check!(vmm.protect(space, 0x6000_1000, 1, Rights::READ_WRITE).is_err());
+    check!(vmm.protect(space, Pages::at(0x6000_1000), Rights::READ_WRITE).is_err());
     check!(vmm.release(reservation).is_err());
     vmm.release(inside)?;
     Ok(vmm.release(reservation)?)
@@ -410,7 +413,7 @@ fn objects_are_allocated_and_freed_in_any_order(context: &mut Context) -> Outcom
 fn memory_in_use_is_left_alone_by_trimming(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &RegionOptions::new(20))?;
     words(region.start().bits(), 20).fill(0xabcd);
-    context.vmm.unmap(context.space, region.start().bits(), 10)?;
+    context.vmm.unmap(context.space, Pages::at(region.start().bits()).count(10))?;
     context.vmm.trim()?;
     context.vmm.validate()?;
     check!(words(region.start().bits() + 10 * 4096, 10).iter().all(|&word| word == 0xabcd));

@@ -3,7 +3,7 @@
 
 use roottask::{check, check_eq, Outcome};
 use vmm::sel4::{start, BootPool};
-use vmm::{AddressError, Blame, Blueprint, Error, Name, RegionOptions, Rights, SpaceId};
+use vmm::{AddressError, Blame, Blueprint, Error, Name, Pages, RegionOptions, Rights, SpaceId};
 
 use crate::arch::{LARGE_BITS, USER_END};
 use crate::context::Context;
@@ -108,7 +108,7 @@ fn a_misaligned_address(context: &mut Context) -> Outcome {
     refused(context, at(0x5000_0800), Error::Address(misaligned))?;
     let misaligned = AddressError::Misaligned { address: 0x5000_1000, bits: 16 };
     refused(context, at(0x5000_1000).aligned(16), Error::Address(misaligned))?;
-    let unmapped = context.vmm.unmap(context.space, 0x5000_0004, 1);
+    let unmapped = context.vmm.unmap(context.space, Pages::at(0x5000_0004));
     let misaligned = AddressError::Misaligned { address: 0x5000_0004, bits: 12 };
     check_eq!(unmapped, Err(Error::Address(misaligned)));
     Ok(())
@@ -119,7 +119,10 @@ fn no_pages_at_all(context: &mut Context) -> Outcome {
     refused(context, RegionOptions::new(0), empty(0))?;
     refused(context, RegionOptions::new(0).at(0x5000_0000), empty(0x5000_0000))?;
     refused(context, RegionOptions::new(0).guarded(1, 1), empty(0))?;
-    check_eq!(context.vmm.unmap(context.space, 0x5000_0000, 0), Err(empty(0x5000_0000)));
+    check_eq!(
+        context.vmm.unmap(context.space, Pages::at(0x5000_0000).count(0)),
+        Err(empty(0x5000_0000))
+    );
     Ok(())
 }
 
@@ -138,7 +141,7 @@ fn rights_above_the_ceiling(context: &mut Context) -> Outcome {
     refused(context, RegionOptions::new(1).ceiling(ceiling), too_much)?;
     let options = RegionOptions::new(1).ceiling(ceiling).rights(Rights::READ);
     let region = context.vmm.map(context.space, &options)?;
-    let protected = context.vmm.protect(context.space, region.start().bits(), 1, asked);
+    let protected = context.vmm.protect(context.space, Pages::at(region.start().bits()), asked);
     check_eq!(protected, Err(too_much));
     Ok(context.vmm.release(region)?)
 }
@@ -148,14 +151,14 @@ fn pages_that_are_not_the_callers(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &options)?;
     let (vmm, space) = (&mut context.vmm, context.space);
     let guard = |address| Err(Error::Guard { address });
-    check_eq!(vmm.unmap(space, 0x4fff_f000, 1), guard(0x4fff_f000));
-    check_eq!(vmm.unmap(space, 0x5000_3000, 2), guard(0x5000_4000));
-    check_eq!(vmm.protect(space, 0x5000_4000, 1, Rights::READ), guard(0x5000_4000));
+    check_eq!(vmm.unmap(space, Pages::at(0x4fff_f000)), guard(0x4fff_f000));
+    check_eq!(vmm.unmap(space, Pages::at(0x5000_3000).count(2)), guard(0x5000_4000));
+    check_eq!(vmm.protect(space, Pages::at(0x5000_4000), Rights::READ), guard(0x5000_4000));
     let outside = Err(Error::OutsideRegion { address: 0x5100_0000 });
-    check_eq!(vmm.unmap(space, 0x5100_0000, 1), outside);
-    check_eq!(vmm.populate(space, 0x5100_0000, 1), outside);
+    check_eq!(vmm.unmap(space, Pages::at(0x5100_0000)), outside);
+    check_eq!(vmm.populate(space, Pages::at(0x5100_0000)), outside);
     let own = context.bootinfo.ipc_buffer() as usize;
-    check!(matches!(vmm.unmap(space, own, 1), Err(Error::WrongKind(_))));
+    check!(matches!(vmm.unmap(space, Pages::at(own)), Err(Error::WrongKind(_))));
     vmm.release(region)?;
     goes_on(context)
 }
@@ -163,16 +166,16 @@ fn pages_that_are_not_the_callers(context: &mut Context) -> Outcome {
 fn what_is_mapped_or_not_mapped_already(context: &mut Context) -> Outcome {
     let region = context.vmm.map(context.space, &RegionOptions::new(4))?;
     let (vmm, space, start) = (&mut context.vmm, context.space, region.start().bits());
-    vmm.unmap(space, start + 8192, 1)?;
+    vmm.unmap(space, Pages::at(start + 8192))?;
     let missing = Err(Error::NotMapped { address: start + 8192 });
-    check_eq!(vmm.unmap(space, start, 4), missing);
-    check_eq!(vmm.protect(space, start, 4, Rights::READ), missing);
+    check_eq!(vmm.unmap(space, Pages::at(start).count(4)), missing);
+    check_eq!(vmm.protect(space, Pages::at(start).count(4), Rights::READ), missing);
     check_eq!(
         vmm.physical_address(space, start + 8192),
         Err(Error::NotMapped { address: start + 8192 })
     );
     let mapped = Err(Error::AlreadyMapped { address: start + 4096 });
-    check_eq!(vmm.populate(space, start + 4096, 2), mapped);
+    check_eq!(vmm.populate(space, Pages::at(start + 4096).count(2)), mapped);
     vmm.release(region)?;
     goes_on(context)
 }

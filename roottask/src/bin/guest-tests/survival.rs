@@ -6,7 +6,10 @@ use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome, Thread, ThreadOptions};
 use sel4::{cap, MessageInfoBuilder, Word};
-use vmm::{Blueprint, PageSize, Placement, RegionOptions, Rights, ThreadMemory, TlsImage, Vmm};
+use vmm::{
+    Blueprint, PageSize, Pages, Placement, RegionOptions, Rights, ShareOptions, ThreadMemory,
+    TlsImage, Vmm,
+};
 
 use crate::arch::LARGE_BITS;
 use crate::context::{cap_of, Context};
@@ -46,7 +49,8 @@ fn contents_survive_sharing_and_the_end_of_their_owner(context: &mut Context) ->
     let owner = vmm.map(space, &RegionOptions::new(9))?;
     let start = owner.start().bits();
     mark(start, 9, 0x51a0);
-    let view = vmm.share(space, start + 2 * PAGE, 5, space, &RegionOptions::new(5))?;
+    let view =
+        vmm.share(space, Pages::at(start + 2 * PAGE).count(5), space, &ShareOptions::new())?;
     let there = view.start().bits();
     check!(is_marked(there, 0, 5, 0x51a2));
     // What is written at the one address is read at the other.
@@ -90,7 +94,7 @@ fn contents_survive_unmapping_what_is_around_them(context: &mut Context) -> Outc
     let start = region.start().bits();
     mark(start, 600, 0x9000);
     for (from, pages) in [(0, 1), (599, 1), (100, 90), (250, 12), (300, 256)] {
-        vmm.unmap(space, start + from * PAGE, pages)?;
+        vmm.unmap(space, Pages::at(start + from * PAGE).count(pages))?;
     }
     // Whoever has these frames next.
     let next = vmm.map(space, &RegionOptions::new(360))?;
@@ -110,7 +114,7 @@ fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcom
     let region = context.vmm.map(context.space, &options)?;
     let start = region.start().bits();
     mark(start, 2048, 0x1a_0000);
-    context.vmm.unmap(context.space, start + 700 * PAGE, 3)?;
+    context.vmm.unmap(context.space, Pages::at(start + 700 * PAGE).count(3))?;
     let size = |context: &Context, page| -> Outcome<_> {
         let mapping = context.vmm.mapping_at(context.space, start + page * PAGE)?;
         Ok(mapping.map(|mapping| mapping.size_bits))
@@ -119,7 +123,7 @@ fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcom
     check_eq!(size(context, 701)?, None);
     check_eq!(size(context, 1024)?, Some(LARGE_BITS));
     check!(is_marked(start, 0, 700, 0x1a_0000) && is_marked(start, 703, 2048, 0x1a_0000));
-    context.vmm.protect(context.space, start + 1500 * PAGE, 1, Rights::READ)?;
+    context.vmm.protect(context.space, Pages::at(start + 1500 * PAGE), Rights::READ)?;
     check_eq!(size(context, 1024)?, Some(12));
     check!(is_marked(start, 0, 700, 0x1a_0000) && is_marked(start, 703, 2048, 0x1a_0000));
     let gone = start + 701 * PAGE;
@@ -138,7 +142,8 @@ fn a_clone_and_its_origin_keep_what_they_had(context: &mut Context) -> Outcome {
     let clone = vmm.clone_region(origin, other, Placement::anywhere())?;
     check!(is_marked(start, 0, 6, 0xc0));
     // To be shared, the clone's pages get frames of their own.
-    let view = vmm.share(other, clone.start().bits(), 6, space, &RegionOptions::new(6))?;
+    let view =
+        vmm.share(other, Pages::at(clone.start().bits()).count(6), space, &ShareOptions::new())?;
     vmm.restore_write_access(origin)?;
     mark(start, 6, 0xdead_0000);
     check!(is_marked(view.start().bits(), 0, 6, 0xc0));
@@ -164,12 +169,12 @@ fn a_released_frame_is_clear_for_another_space(context: &mut Context) -> Outcome
     mark(start, 17, 0x5ec2_e700);
     let before = frames(vmm, space, start)?;
     // One stays in use, so that the others are used again as frames.
-    vmm.unmap(space, start, 16)?;
+    vmm.unmap(space, Pages::at(start).count(16))?;
     let next = vmm.map(other, &RegionOptions::new(16))?;
     let after = frames(vmm, other, next.start().bits())?;
     check!(after.iter().any(|frame| before.contains(frame)));
-    let view = RegionOptions::new(16).rights(Rights::READ);
-    let view = vmm.share(other, next.start().bits(), 16, space, &view)?;
+    let view = ShareOptions::new().rights(Rights::READ);
+    let view = vmm.share(other, Pages::at(next.start().bits()).count(16), space, &view)?;
     check!(words(view.start().bits(), 16).iter().all(|&word| word == 0));
     vmm.release(view)?;
     vmm.release(secret)?;
@@ -190,7 +195,8 @@ struct Job {
 }
 
 sel4::thread_entry! {
-    /// Fills its storage and its IPC buffer with its number, lets the others do so, too, and sends it.
+    /// Fills its storage and its IPC buffer with its number, lets the others do so, too, and sends
+    /// it.
     fn number_itself(job: usize, _: usize) -> ! {
         // SAFETY: it was written there for this thread alone.
         let Job { endpoint, number, storage } = unsafe { (job as *const Job).read() };
@@ -254,8 +260,8 @@ fn start(thread: &Thread, endpoint: cap::Endpoint, number: Word) -> Outcome {
     thread.start(number_itself, [job, 0])
 }
 
-/// All RAM as small pages, and back: ten rounds map as many and leave the same. (Two before
-/// them may leave book-keeping behind, and slots that the CSpace has grown by; so they map a few pages
+/// All RAM as small pages, and back: ten rounds map as many and leave the same. (Two before them
+/// may leave book-keeping behind, and slots that the CSpace has grown by; so they map a few pages
 /// more or less.)
 fn all_memory_as_pages_ten_times_is_the_same_each_time(context: &mut Context) -> Outcome {
     let mut first = None;

@@ -7,7 +7,7 @@ use sel4::{
     cap, vspace_levels, CNodeCapData, CapRights, Error, Fault, FrameObjectType, ObjectBlueprint,
     TranslationTableObjectType, UserContext, VmAttributes, Word,
 };
-use vmm::RegionOptions;
+use vmm::{Pages, RegionOptions};
 
 use crate::arch::{code_that_loads, result, LARGE_BITS, LARGE_PAGES};
 use crate::context::{unexpected, Context, Event};
@@ -136,7 +136,7 @@ fn a_thread_runs_in_a_directory_of_its_own(context: &mut Context) -> Outcome {
     // Both pages are written in this space first.
     let region = context.vmm.map(context.space, &RegionOptions::new(3))?;
     let window = region.start().bits() + 4096;
-    context.vmm.unmap(context.space, window, 1)?;
+    context.vmm.unmap(context.space, Pages::at(window))?;
     let (instructions, behind) = code_that_loads(DATA_ADDRESS);
     for (frame, bytes) in [(code, &instructions[..]), (data, &0x600d_usize.to_le_bytes()[..])] {
         frame.frame_map(slot::VSPACE.cap(), window, CapRights::read_write(), DEFAULT)?;

@@ -21,7 +21,7 @@ impl Run<'_> {
     fn populate_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
         let expect = |run: &Self| run.may_populate(id, start, pages);
         let need = self.need_to_populate(id, start, pages);
-        self.call(need, expect, |vmm| vmm.populate(id, start, pages))?;
+        self.call(need, expect, |vmm| vmm.populate(id, vmm::Pages::at(start).count(pages)))?;
         let space = self.state.space(id).expect("pages were mapped in it");
         let region = *space.region_at(start).expect("pages were mapped in it");
         self.state.map_fresh(id, start..start + pages * PAGE, &region);
@@ -141,7 +141,8 @@ impl Run<'_> {
                 run.cut(space, start, pages, Expected::unless(space.hole(start, pages)))
             })
         };
-        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.unmap(id, start, pages));
+        let answer = self
+            .call(Need::NOTHING, expect, |vmm| vmm.unmap(id, vmm::Pages::at(start).count(pages)));
         let done = done(&answer, pages);
         if done != 0 {
             let range = start..start + done * PAGE;
@@ -158,7 +159,9 @@ impl Run<'_> {
                 run.cut(space, start, pages, Expected::success())
             })
         };
-        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.decommit(id, start, pages));
+        let answer = self.call(Need::NOTHING, expect, |vmm| {
+            vmm.decommit(id, vmm::Pages::at(start).count(pages))
+        });
         let done = done(&answer, pages);
         if done != 0 {
             // The lowest go first; holes between them are not counted.
@@ -222,7 +225,9 @@ impl Run<'_> {
                 run.cut(space, start, pages, Expected::unless(space.hole(start, pages)))
             })
         };
-        let answer = self.call(Need::NOTHING, expect, |vmm| vmm.protect(id, start, pages, asked));
+        let answer = self.call(Need::NOTHING, expect, |vmm| {
+            vmm.protect(id, vmm::Pages::at(start).count(pages), asked)
+        });
         let done = done(&answer, pages);
         if done != 0 {
             let changed = start..start + done * PAGE;

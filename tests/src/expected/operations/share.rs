@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory that shows in several places: shared by a caller, supplied by a pager.
 
-use vmm::{Backing, Error, Kind, RegionId, Resource, SpaceId, Supply};
+use vmm::{Backing, Error, Kind, PageSize, RegionId, Resource, SpaceId, Supply};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::{Page, Pages, RegionRequest, Run, Space};
@@ -27,13 +27,16 @@ impl Run<'_> {
         let limit = region.map_or(untyped_alloc::Rights::READ_WRITE, |region| region.ceiling);
         let ceiling = Some(request.ceiling().unwrap_or(limit));
         let cache = region.map_or(request.cache, |region| region.cache);
-        let request = RegionRequest { pages, ceiling, cache, ..*request };
+        let (backing, size) = (Backing::Explicit, PageSize::Small);
+        let request = RegionRequest { pages, ceiling, cache, backing, size, ..*request };
         let expect = |run: &Self| run.expect_share(id, (start, pages), into, &request, inside);
         let places = expect(self).places;
-        let options = request.options(target, inside);
+        let options = request.share_options(target, inside);
         let fitting = expect(self).is_success();
         let need = Need::pages(self.own_copies(id, start, pages));
-        let answer = self.call(need, expect, |vmm| vmm.share(id, start, pages, into, &options));
+        let answer = self.call(need, expect, |vmm| {
+            vmm.share(id, vmm::Pages::at(start).count(pages), into, &options)
+        });
         if answer.is_ok() || fitting && !self.rules.lenient {
             self.follow_breaks(id, start, pages, answer.is_ok());
         }

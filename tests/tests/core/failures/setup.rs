@@ -2,7 +2,7 @@
 //! What stands before a request: memory, spaces, buffers.
 
 use untyped_alloc::Rights;
-use vmm::{Blueprint, PageSize, Placement, RegionOptions, SpaceId};
+use vmm::{Blueprint, PageSize, Pages, Placement, RegionOptions, ShareOptions, SpaceId};
 
 use super::scenario::Things;
 use crate::support::{Fixture, PAGE, Target};
@@ -34,7 +34,7 @@ pub fn ten_pages(host: &mut Fixture<'_>) -> Things {
 pub fn dirty_frames(host: &mut Fixture<'_>) -> Things {
     let things = ten_pages(host);
     let (own, at) = (host.own(), edge(host.target()));
-    host.vmm.unmap(own, at + PAGE, 9).expect("mapped");
+    host.vmm.unmap(own, Pages::at(at + PAGE).count(9)).expect("mapped");
     things
 }
 
@@ -54,8 +54,11 @@ pub fn pages_and_space(host: &mut Fixture<'_>) -> Things {
 pub fn shared(host: &mut Fixture<'_>) -> Things {
     let things = pages_and_space(host);
     let (own, at) = (host.own(), edge(host.target()));
-    let options = RegionOptions::new(6).at(at).rights(Rights::READ);
-    let other = host.vmm.share(own, at + 2 * PAGE, 6, things.space(), &options).expect("shared");
+    let options = ShareOptions::new().at(at).rights(Rights::READ);
+    let other = host
+        .vmm
+        .share(own, Pages::at(at + 2 * PAGE).count(6), things.space(), &options)
+        .expect("shared");
     Things { other: Some(other), ..things }
 }
 

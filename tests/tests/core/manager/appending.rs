@@ -3,8 +3,8 @@
 
 use untyped_alloc::KernelError;
 use vmm::{
-    Access, Backing, Blame, Blueprint, Error, PageFault, Quota, RegionId, RegionOptions,
-    Resolution, Result, Rights, SpaceId, Vmm,
+    Access, Backing, Blame, Blueprint, Error, PageFault, Pages, Quota, RegionId, RegionOptions,
+    Resolution, Result, Rights, ShareOptions, SpaceId, Vmm,
 };
 use vmm_tests::model::{CallKind, SharedModel};
 
@@ -31,7 +31,7 @@ type Manager<'a> = Vmm<'a, SharedModel<'a>>;
 #[track_caller]
 fn one_by_one(host: &mut Fixture<'_>, space: SpaceId, from: usize, to: usize) {
     for page in from..to {
-        host.vmm.populate(space, FREE + page * PAGE, 1).expect("memory");
+        host.vmm.populate(space, Pages::at(FREE + page * PAGE)).expect("memory");
         host.vmm.validate().expect("I14, and all others");
     }
 }
@@ -63,10 +63,10 @@ fn appending_ends_with_its_region(target: Target) {
     host.vmm.reserve(own, &RegionOptions::new(4).at(FREE + 5 * PAGE)).expect("room");
     one_by_one(&mut host, own, 0, 4);
     let guard = FREE + 4 * PAGE;
-    host.refuses(Error::Guard { address: guard }, |vmm| vmm.populate(own, guard, 1));
+    host.refuses(Error::Guard { address: guard }, |vmm| vmm.populate(own, Pages::at(guard)));
     one_by_one(&mut host, own, 5, 9);
     let end = FREE + 9 * PAGE;
-    host.refuses(Error::OutsideRegion { address: end }, |vmm| vmm.populate(own, end, 1));
+    host.refuses(Error::OutsideRegion { address: end }, |vmm| vmm.populate(own, Pages::at(end)));
 }
 
 fn appending_ends_where_something_is_mapped(target: Target) {
@@ -74,9 +74,11 @@ fn appending_ends_where_something_is_mapped(target: Target) {
     let own = host.own();
     host.vmm.reserve(own, &RegionOptions::new(8).at(FREE)).expect("room");
     let ahead = FREE + 5 * PAGE;
-    host.vmm.populate(own, ahead, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(ahead)).expect("memory");
     one_by_one(&mut host, own, 0, 5);
-    host.refuses(Error::AlreadyMapped { address: ahead }, |vmm| vmm.populate(own, ahead, 1));
+    host.refuses(Error::AlreadyMapped { address: ahead }, |vmm| {
+        vmm.populate(own, Pages::at(ahead))
+    });
     one_by_one(&mut host, own, 6, 8);
 }
 
@@ -89,7 +91,7 @@ fn appending_ends_with_the_quota(target: Target) {
     one_by_one(&mut host, space, 0, 5);
     let resource = vmm::Resource::Frames;
     let error = Error::OutOfQuota { space, resource, limit: 5, used: 5 };
-    host.refuses(error, |vmm| vmm.populate(space, FREE + 5 * PAGE, 1));
+    host.refuses(error, |vmm| vmm.populate(space, Pages::at(FREE + 5 * PAGE)));
 }
 
 fn a_refused_page_leaves_the_append_cursor_as_it_was(target: Target) {
@@ -100,7 +102,7 @@ fn a_refused_page_leaves_the_append_cursor_as_it_was(target: Target) {
     let used = host.vmm.stats().free_bytes();
     for _ in 0..3 {
         host.kernel().fail_when(|kind| kind == CallKind::PageMap, KernelError::NotEnoughMemory);
-        let refused = host.vmm.populate(own, FREE + 4 * PAGE, 1);
+        let refused = host.vmm.populate(own, Pages::at(FREE + 4 * PAGE));
         let code = KernelError::NotEnoughMemory;
         assert!(
             matches!(refused, Err(Error::Kernel { error, .. }) if error == code),
@@ -114,25 +116,28 @@ fn a_refused_page_leaves_the_append_cursor_as_it_was(target: Target) {
     assert_eq!(host.mappings(own).len(), 8);
 }
 
-/// Whatever is done between two pages of a append cursor, the second is mapped as if there were none.
+/// Whatever is done between two pages of a append cursor, the second is mapped as if there were
+/// none.
 fn what_comes_between_is_seen(target: Target) {
     type Between = fn(&mut Manager<'_>, SpaceId, RegionId) -> Result;
     let between: &[(&str, Between)] = &[
-        ("unmap the last", |vmm, space, _| vmm.unmap(space, FREE + 3 * PAGE, 1)),
-        ("unmap all", |vmm, space, _| vmm.unmap(space, FREE, 4)),
-        ("protect the last", |vmm, space, _| vmm.protect(space, FREE + 3 * PAGE, 1, Rights::READ)),
-        ("protect all", |vmm, space, _| vmm.protect(space, FREE, 4, Rights::READ)),
+        ("unmap the last", |vmm, space, _| vmm.unmap(space, Pages::at(FREE + 3 * PAGE))),
+        ("unmap all", |vmm, space, _| vmm.unmap(space, Pages::at(FREE).count(4))),
+        ("protect the last", |vmm, space, _| {
+            vmm.protect(space, Pages::at(FREE + 3 * PAGE), Rights::READ)
+        }),
+        ("protect all", |vmm, space, _| vmm.protect(space, Pages::at(FREE).count(4), Rights::READ)),
         ("clone", |vmm, space, region| {
             let clone = RegionOptions::new(1).at(FREE + 64 * PAGE);
             vmm.clone_region(region, space, clone.placement()).map(|_| ())
         }),
         ("share the last", |vmm, space, _| {
-            let options = RegionOptions::new(1).at(FREE + 64 * PAGE);
-            vmm.share(space, FREE + 3 * PAGE, 1, space, &options).map(|_| ())
+            let options = ShareOptions::new().at(FREE + 64 * PAGE);
+            vmm.share(space, Pages::at(FREE + 3 * PAGE), space, &options).map(|_| ())
         }),
         ("split behind", |vmm, _, region| vmm.split_region(region, 4).map(|_| ())),
         ("split before", |vmm, _, region| vmm.split_region(region, 2).map(|_| ())),
-        ("map the next but one", |vmm, space, _| vmm.populate(space, FREE + 5 * PAGE, 1)),
+        ("map the next but one", |vmm, space, _| vmm.populate(space, Pages::at(FREE + 5 * PAGE))),
         ("allocate", |vmm, _, _| vmm.allocate(Blueprint::Tcb).map(|_| ())),
         ("take slots", |vmm, _, _| vmm.alloc_slots(200).map(|_| ())),
         ("map elsewhere", |vmm, space, _| vmm.map(space, &RegionOptions::new(40)).map(|_| ())),
@@ -172,7 +177,7 @@ fn where_there_is_no_append_cursor_no_address_goes_on(target: Target) {
         // Ends the append cursor, if there is one.
         host.vmm.usage(own).expect("a space");
         let calls = host.vmm.kernel_calls();
-        let refused = host.vmm.populate(own, start, 1).expect_err("nobody's address");
+        let refused = host.vmm.populate(own, Pages::at(start)).expect_err("nobody's address");
         assert_eq!(refused.blame(), Blame::Caller, "{start:#x}: {refused:?}");
         assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0, "{start:#x}");
         let fault = PageFault { address: start, access: Access::Write, present: false, ip: 0 };
@@ -195,7 +200,7 @@ fn memory_that_others_take_is_not_mapped_twice(target: Target) {
     for page in 0..300 {
         // Runs of different lengths, in turn.
         let space = if page * page % 7 < 3 { own } else { other };
-        host.vmm.populate(space, FREE + page * PAGE, 1).expect("memory");
+        host.vmm.populate(space, Pages::at(FREE + page * PAGE)).expect("memory");
         host.vmm.validate().expect("I14, and all others");
     }
     assert_eq!(host.mappings(own).len() + host.mappings(other).len(), 300);
@@ -213,10 +218,10 @@ fn a_kept_table_ahead_is_taken_into_use(target: Target) {
     let mut host = Fixture::roomy(target);
     let (own, line) = (host.own(), line(target));
     let heap = host.vmm.reserve(own, &RegionOptions::new(8).at(line - 4 * PAGE)).expect("room");
-    host.vmm.populate(own, line, 1).expect("memory");
-    host.vmm.unmap(own, line, 1).expect("it is mapped");
+    host.vmm.populate(own, Pages::at(line)).expect("memory");
+    host.vmm.unmap(own, Pages::at(line)).expect("it is mapped");
     for page in 0..5 {
-        host.vmm.populate(own, line - 4 * PAGE + page * PAGE, 1).expect("memory");
+        host.vmm.populate(own, Pages::at(line - 4 * PAGE + page * PAGE)).expect("memory");
         host.vmm.validate().expect("I5, I14");
     }
     host.write(own, line, 42);
@@ -236,7 +241,7 @@ fn a_heap_grows_and_shrinks_over_a_line_again_and_again(target: Target) {
         for page in 0..6 {
             let address = start + page * PAGE;
             if round % 2 == 0 {
-                host.vmm.populate(own, address, 1).expect("memory");
+                host.vmm.populate(own, Pages::at(address)).expect("memory");
             } else {
                 let access = Access::Write;
                 let fault = PageFault { address, access, present: false, ip: 0 };
@@ -246,9 +251,9 @@ fn a_heap_grows_and_shrinks_over_a_line_again_and_again(target: Target) {
             host.vmm.validate().expect("I5, I14");
         }
         // From the top, as a heap shrinks; the table behind the line first.
-        host.vmm.unmap(own, line, 2).expect("it is mapped");
+        host.vmm.unmap(own, Pages::at(line).count(2)).expect("it is mapped");
         host.vmm.validate().expect("I5, I14");
-        host.vmm.unmap(own, start, 4).expect("it is mapped");
+        host.vmm.unmap(own, Pages::at(start).count(4)).expect("it is mapped");
     }
     host.vmm.release(heap).expect("no call is refused");
     host.check();

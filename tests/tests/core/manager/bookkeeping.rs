@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use vmm::{Blueprint, RegionOptions};
+use vmm::{Blueprint, Pages, RegionOptions};
 
 use super::FREE;
 use crate::support::{Fixture, Machine, PAGE, Target, on_each};
@@ -62,10 +62,10 @@ fn nodes_of_every_kind_are_bytes_in_use(target: Target) {
     };
     let region = host.vmm.map(own, &RegionOptions::new(64).at(FREE)).expect("memory");
     for page in (0..64).filter(|page| page % 4 != 0) {
-        host.vmm.unmap(own, FREE + page * PAGE, 1).expect("mapped");
+        host.vmm.unmap(own, Pages::at(FREE + page * PAGE)).expect("mapped");
     }
     let lazy = host.vmm.reserve(own, &RegionOptions::new(64)).expect("room").start().bits();
-    host.vmm.populate(own, lazy + 60 * PAGE, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(lazy + 60 * PAGE)).expect("memory");
     // Page tables that are ready take no nodes of the allocator's.
     let space = host.vmm.create_space().expect("memory");
     host.vmm.map(space, &RegionOptions::new(1).at(FREE)).expect("memory");
@@ -80,15 +80,15 @@ fn nodes_of_every_kind_are_bytes_in_use(target: Target) {
     assert!(of_region > 0, "a region: {of_region}");
     host.vmm.release(spare).expect("a region");
     assert_eq!(rise(&host), -of_region);
-    host.vmm.populate(own, FREE + 2 * PAGE, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(FREE + 2 * PAGE)).expect("memory");
     let of_extent = rise(&host);
     assert!(of_extent > 0, "an extent: {of_extent}");
-    host.vmm.populate(own, lazy + 10 * PAGE, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(lazy + 10 * PAGE)).expect("memory");
     assert_eq!(rise(&host), of_extent);
     let into = host.vmm.region_at(own, lazy).expect("a space").expect("a region").id;
-    host.vmm.share_into(own, FREE, 1, into, 20).expect("room");
+    host.vmm.share_into(own, Pages::at(FREE), into, 20).expect("room");
     let of_first_copy = rise(&host);
-    host.vmm.share_into(own, FREE, 1, into, 30).expect("room");
+    host.vmm.share_into(own, Pages::at(FREE), into, 30).expect("room");
     let of_copy = rise(&host);
     assert!(of_first_copy > of_copy, "a group of counts: {of_first_copy}");
     assert!(of_copy > of_extent, "a record of copies: {of_copy}");
@@ -97,7 +97,7 @@ fn nodes_of_every_kind_are_bytes_in_use(target: Target) {
     assert!(of_thread > 0, "a thread: {of_thread}");
     host.vmm.unregister_thread(thread).expect("registered");
     assert_eq!(rise(&host), -of_thread);
-    host.vmm.populate(own, next_span, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(next_span)).expect("memory");
     let of_first_page = rise(&host);
     assert!(of_first_page > of_extent, "a page table: {of_first_page}");
     // Roots take nodes of the allocator's now and then.

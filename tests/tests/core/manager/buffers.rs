@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! IPC buffers and stacks.
 
-use vmm::{Blueprint, CachePolicy, Error, Placement, RegionOptions, Rights, TlsImage};
+use vmm::{Blueprint, CachePolicy, Error, Pages, Placement, RegionOptions, Rights, TlsImage};
 use vmm_tests::model::{AccessFault, Cap};
 use vmm_tests::support::{no_room, without_amounts};
 
@@ -117,9 +117,9 @@ fn a_buffer_is_not_touched_otherwise(target: Target) {
     let (region, at) = (buffer.region(), buffer.address());
     let error = Error::WrongKind(region);
     host.refuses(error, |vmm| vmm.release(region));
-    host.refuses(error, |vmm| vmm.unmap(own, at, 1));
-    host.refuses(error, |vmm| vmm.protect(own, at, 1, Rights::READ));
-    host.refuses(error, |vmm| vmm.populate(own, at, 1));
+    host.refuses(error, |vmm| vmm.unmap(own, Pages::at(at)));
+    host.refuses(error, |vmm| vmm.protect(own, Pages::at(at), Rights::READ));
+    host.refuses(error, |vmm| vmm.populate(own, Pages::at(at)));
     host.refuses(error, |vmm| vmm.split_region(region, 1));
     host.refuses(error, |vmm| vmm.move_region(region, Placement::anywhere()));
 }
@@ -162,7 +162,7 @@ fn a_stack_has_guards(target: Target) {
         let region = host.vmm.region_at(own, guard).expect("a space").expect("a region");
         assert_eq!(region.id, stack.region());
         let error = Error::Guard { address: guard };
-        host.refuses(error, |vmm| vmm.populate(own, guard, 1));
+        host.refuses(error, |vmm| vmm.populate(own, Pages::at(guard)));
     }
     host.vmm.release(stack.region()).expect("a stack");
     before.assert_same(&Snapshot::settled(&mut host));
@@ -273,7 +273,7 @@ fn what_is_no_arena_gives_no_buffer(target: Target) {
     let second = host.vmm.allocate_ipc_buffer(own).expect("memory");
     let guard = first.address() + PAGE;
     let error = Error::WrongKind(first.region());
-    host.refuses(error, |vmm| vmm.populate(own, guard, 1));
+    host.refuses(error, |vmm| vmm.populate(own, Pages::at(guard)));
     host.refuses(error, |vmm| vmm.ipc_buffer_in(first.region(), first.address()));
     assert_eq!(host.vmm.mapping_at(own, guard), Ok(None));
     let found = host.vmm.mapping_at(own, second.address() + 5).expect("an address");
@@ -329,7 +329,7 @@ fn a_buffer_takes_no_more_than_its_page_with_it(target: Target) {
         host.refuses(wrong, |vmm| vmm.ipc_buffer_in(stack.region(), stack.bottom()));
     }
     // What is mapped of it counts for nothing.
-    host.vmm.unmap(own, at, 2).expect("mapped");
+    host.vmm.unmap(own, Pages::at(at).count(2)).expect("mapped");
     host.refuses(more, |vmm| vmm.ipc_buffer_in(memory, at + 2 * PAGE));
     // Of one page, the guards not counted.
     let upper = host.vmm.split_region(memory, 2).expect("two and one");

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vmm::{Blueprint, Error, PageSize, Placement, RegionId, RegionOptions, SpaceId};
+use vmm::{
+    Blueprint, Error, PageSize, Pages, Placement, RegionId, RegionOptions, ShareOptions, SpaceId,
+};
 
 use super::{FREE, new_space};
 use crate::support::{Fixture, Machine, PAGE, Target, on_both};
@@ -49,7 +51,7 @@ fn keep_one_page_of_each_mib(host: &mut Fixture<'_>, space: SpaceId) -> BTreeMap
             host.write(space, at, number as u64 + 1);
             kept.insert(at, number as u64 + 1);
         } else {
-            host.vmm.unmap(space, at, 1).expect("mapped");
+            host.vmm.unmap(space, Pages::at(at)).expect("mapped");
         }
     }
     assert!(kept.len() > 50, "{} pages are kept", kept.len());
@@ -155,7 +157,7 @@ fn sparse(host: &mut Fixture<'_>, space: SpaceId, options: RegionOptions) -> Vec
     let regions: Vec<_> = (0..8).map(|_| host.vmm.map(space, &options).expect("memory")).collect();
     for region in &regions {
         let start = region.start().bits();
-        host.vmm.unmap(space, start + PAGE, 63).expect("mapped");
+        host.vmm.unmap(space, Pages::at(start + PAGE).count(63)).expect("mapped");
         host.write(space, start, start as u64);
     }
     host.vmm.trim().expect("no call is refused");
@@ -225,7 +227,7 @@ fn what_must_stay_stays(target: Target) {
         let (space, other) = (new_space(host), new_space(host));
         for region in sparse(host, space, options) {
             let at = region.start().bits();
-            host.vmm.share(space, at, 1, other, &RegionOptions::new(1)).expect("memory");
+            host.vmm.share(space, Pages::at(at), other, &ShareOptions::new()).expect("memory");
         }
         space
     });
@@ -294,7 +296,7 @@ fn what_was_in_vain_is_tried_again_once_an_object_is_freed(target: Target) {
         pages.push(region.start().bits());
     }
     // Of each region one page is left.
-    pages.iter().for_each(|&at| host.vmm.unmap(space, at, 63).expect("mapped"));
+    pages.iter().for_each(|&at| host.vmm.unmap(space, Pages::at(at).count(63)).expect("mapped"));
     while host.vmm.compact(20).expect("no call is refused") {}
     let mut gained = 0;
     for object in objects {

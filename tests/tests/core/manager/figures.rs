@@ -3,7 +3,7 @@
 //!
 //! Checks A29 and I8 of `MODEL.md`.
 
-use vmm::{Blueprint, RegionOptions, Rights};
+use vmm::{Blueprint, Pages, RegionOptions, Rights};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, new_space};
@@ -36,9 +36,9 @@ fn each_figure_of_a_space_is_counted(target: Target) {
     let region = host.vmm.map(space, &RegionOptions::new(5).at(FREE)).expect("memory");
     let hole = (all - free - 5).max(free - 1);
     figures(&host, [5, 2, 1, levels, 0, hole]);
-    host.vmm.protect(space, FREE + PAGE, 2, Rights::READ).expect("mapped");
+    host.vmm.protect(space, Pages::at(FREE + PAGE).count(2), Rights::READ).expect("mapped");
     figures(&host, [5, 2, 3, levels, 0, hole]);
-    host.vmm.unmap(space, FREE + PAGE, 1).expect("mapped");
+    host.vmm.unmap(space, Pages::at(FREE + PAGE)).expect("mapped");
     figures(&host, [4, 2, 3, levels, 0, hole]);
     // Each end of a reservation counts.
     let others = RegionOptions::new(4).at(FREE + 5 * PAGE);

@@ -2,7 +2,7 @@
 //! A request that can be met is met the first time, whatever was there before and however long it
 //! is.
 
-use vmm::{Blame, Error, Placement, RegionOptions};
+use vmm::{Blame, Error, Pages, Placement, RegionOptions};
 use vmm_tests::model::Arena;
 
 use super::FREE;
@@ -74,7 +74,7 @@ fn sparse_regions_are_cloned_at_once(target: Target) {
         let sparse = RegionOptions::new(spans * span).at(FREE);
         let region = host.vmm.reserve(own, &sparse).expect("room");
         for index in 0..spans {
-            host.vmm.populate(own, FREE + index * span * PAGE, 1).expect("memory");
+            host.vmm.populate(own, Pages::at(FREE + index * span * PAGE)).expect("memory");
         }
         let other = host.vmm.create_space().expect("memory");
         let cloned = host.vmm.clone_region(region, other, Placement::at(FREE));
@@ -127,13 +127,13 @@ fn a_page_that_is_shared_too_often_says_so(target: Target) {
     let sharers = 32_767;
     let target_region = host.vmm.reserve(own, &RegionOptions::new(sharers + 1)).expect("room");
     for index in 0..sharers {
-        let shared = host.vmm.share_into(own, page, 1, target_region, index);
+        let shared = host.vmm.share_into(own, Pages::at(page), target_region, index);
         shared.unwrap_or_else(|error| panic!("sharer {index}: {error}"));
     }
-    let refused = host.vmm.share_into(own, page, 1, target_region, sharers).unwrap_err();
+    let refused = host.vmm.share_into(own, Pages::at(page), target_region, sharers).unwrap_err();
     assert_eq!(refused, Error::SharedTooOften { address: page });
     assert_eq!(refused.blame(), Blame::Resource);
     // One less, and there is room for one.
-    host.vmm.unmap(own, target_region.start().bits(), 1).expect("it is mapped");
-    host.vmm.share_into(own, page, 1, target_region, sharers).expect("counted");
+    host.vmm.unmap(own, Pages::at(target_region.start().bits())).expect("it is mapped");
+    host.vmm.share_into(own, Pages::at(page), target_region, sharers).expect("counted");
 }

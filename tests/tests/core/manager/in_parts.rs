@@ -4,7 +4,7 @@
 //! Checks A36 and A41 of `MODEL.md`; `service/server_interface.rs` has more of them.
 
 use untyped_alloc::{KernelError, Rights};
-use vmm::{Error, Occupant, PageSize, RegionOptions};
+use vmm::{Error, Occupant, PageSize, Pages, RegionOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
@@ -28,17 +28,25 @@ fn decommitting_stops_after_as_many_pages_as_were_asked_for(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     tagged(&mut host, FREE, 9);
-    host.vmm.unmap(own, FREE + PAGE, 2).expect("mapped");
+    host.vmm.unmap(own, Pages::at(FREE + PAGE).count(2)).expect("mapped");
     let left = |host: &Fixture<'_>| -> Vec<usize> {
         host.mappings(own).into_keys().map(|at| (at - FREE) / PAGE).collect()
     };
-    assert_eq!(host.vmm.decommit_some(own, FREE, 9, 0), Ok(0));
+    assert_eq!(host.vmm.decommit_some(own, Pages::at(FREE).count(9), 0), Ok(0));
     assert_eq!(left(&host), [0, 3, 4, 5, 6, 7, 8]);
-    assert_eq!(host.vmm.decommit_some(own, FREE, 9, 3), Ok(3));
+    assert_eq!(host.vmm.decommit_some(own, Pages::at(FREE).count(9), 3), Ok(3));
     assert_eq!(left(&host), [5, 6, 7, 8]);
-    assert_eq!(host.vmm.decommit_some(own, FREE + 6 * PAGE, 2, 9), Ok(2), "in the range alone");
+    assert_eq!(
+        host.vmm.decommit_some(own, Pages::at(FREE + 6 * PAGE).count(2), 9),
+        Ok(2),
+        "in the range alone"
+    );
     assert_eq!(left(&host), [5, 8]);
-    assert_eq!(host.vmm.decommit_some(own, FREE, 9, 9), Ok(2), "fewer, as there are no more");
+    assert_eq!(
+        host.vmm.decommit_some(own, Pages::at(FREE).count(9), 9),
+        Ok(2),
+        "fewer, as there are no more"
+    );
     assert_eq!(left(&host), []);
     host.check();
 }
@@ -52,7 +60,7 @@ fn a_large_page_is_decommitted_whole_and_the_next_is_not(target: Target) {
         let own = host.own();
         let large = RegionOptions::new(3 * pages).page_size(PageSize::Large { bits });
         let region = host.vmm.map(own, &large.at(FREE)).expect("memory");
-        let done = host.vmm.decommit_some(own, FREE, 3 * pages, most);
+        let done = host.vmm.decommit_some(own, Pages::at(FREE).count(3 * pages), most);
         assert_eq!(done, Ok(gone * pages), "at the most {most} pages");
         assert_eq!(host.mappings(own).len(), 3 - gone);
         assert_eq!(host.vmm.large_pages_in(region), Ok((3 - gone) * pages));
@@ -69,7 +77,7 @@ fn cloning_stops_after_as_many_pages_as_were_asked_for(target: Target) {
     // Pages 3, 4, 5 and 8 of ten are mapped.
     let region = tagged(&mut host, FREE, 10);
     for (page, pages) in [(0, 3), (6, 2), (9, 1)] {
-        host.vmm.unmap(own, FREE + page * PAGE, pages).expect("mapped");
+        host.vmm.unmap(own, Pages::at(FREE + page * PAGE).count(pages)).expect("mapped");
     }
     let options = RegionOptions::new(1).at(FREE);
     let clone = host.vmm.reserve_like(region, space, options.placement()).expect("room");
@@ -139,14 +147,16 @@ fn protecting_that_is_refused_says_how_many_pages_are_done(target: Target) {
             let options = RegionOptions::new(pages).at(FREE).page_size(size);
             host.vmm.map(space, &options).expect("memory");
             host.kernel().fail_nth_of(CallKind::PageRemap, nth, KernelError::RevokeFirst);
-            let refused = host.vmm.protect(space, FREE, pages, Rights::READ);
+            let refused = host.vmm.protect(space, Pages::at(FREE).count(pages), Rights::READ);
             let Err(Error::Kernel { done, .. }) = refused else { panic!("{refused:?}") };
             assert_eq!(done, (nth - 1) * per_page);
             let read = |rights: Rights| rights == Rights::READ;
             let changed = host.mappings(space).values().filter(|m| read(m.rights)).count();
             assert_eq!(changed, nth - 1, "as many have the new rights");
             host.check();
-            host.vmm.protect(space, FREE, pages, Rights::READ).expect("no call is refused");
+            host.vmm
+                .protect(space, Pages::at(FREE).count(pages), Rights::READ)
+                .expect("no call is refused");
             assert!(host.mappings(space).values().all(|mapping| read(mapping.rights)));
             host.check();
         }
@@ -162,10 +172,10 @@ fn a_large_page_that_nobody_may_read_is_cut_too(target: Target) {
     let large = RegionOptions::new(pages).page_size(PageSize::Large { bits });
     host.vmm.map(own, &large.at(FREE)).expect("memory");
     (0..pages).for_each(|page| host.write(own, FREE + page * PAGE, page as u64 + 1));
-    host.vmm.protect(own, FREE, pages, Rights::empty()).expect("mapped");
-    host.vmm.unmap(own, FREE, 1).expect("mapped");
+    host.vmm.protect(own, Pages::at(FREE).count(pages), Rights::empty()).expect("mapped");
+    host.vmm.unmap(own, Pages::at(FREE)).expect("mapped");
     host.check();
-    host.vmm.protect(own, FREE + PAGE, pages - 1, Rights::READ).expect("mapped");
+    host.vmm.protect(own, Pages::at(FREE + PAGE).count(pages - 1), Rights::READ).expect("mapped");
     assert!((1..pages).all(|page| host.read(own, FREE + page * PAGE) == page as u64 + 1));
 }
 

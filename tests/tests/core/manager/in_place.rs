@@ -2,7 +2,7 @@
 //! Protecting pages of the manager's own space while they stay where they are (A40).
 
 use untyped_alloc::{Invocation, KernelError};
-use vmm::{Error, Placement, RegionOptions, Rights};
+use vmm::{Error, Pages, Placement, RegionOptions, Rights};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
@@ -27,7 +27,7 @@ fn prepared(target: Target) -> Fixture<'static> {
 /// Protects pages of our own space, and says how often each of these was invoked.
 fn protect(host: &mut Fixture<'_>, pages: usize, rights: Rights) -> [u64; 4] {
     let (own, calls) = (host.own(), host.vmm.kernel_calls());
-    host.vmm.protect(own, FREE, pages, rights).expect("it is ours");
+    host.vmm.protect(own, Pages::at(FREE).count(pages), rights).expect("it is ours");
     host.check();
     let calls = host.vmm.kernel_calls().since(&calls);
     let mapped = host.mappings(own);
@@ -84,7 +84,7 @@ fn what_the_kernel_refuses_is_told(target: Target) {
     for nth in 1..=8 {
         let code = KernelError::IllegalOperation;
         host.kernel().fail_nth_of(CallKind::PageRemap, nth, code);
-        let refused = host.vmm.protect(own, FREE, 8, Rights::READ);
+        let refused = host.vmm.protect(own, Pages::at(FREE).count(8), Rights::READ);
         let invocation = Invocation::PageRemap;
         assert_eq!(refused, Err(Error::Kernel { invocation, error: code, done: nth - 1 }));
         host.check();
@@ -92,7 +92,7 @@ fn what_the_kernel_refuses_is_told(target: Target) {
         let done = mapped.values().filter(|page| page.rights == Rights::READ).count();
         assert_eq!(done, nth - 1);
         host.kernel().disarm();
-        host.vmm.protect(own, FREE, 8, Rights::READ_WRITE).expect("it is ours");
+        host.vmm.protect(own, Pages::at(FREE).count(8), Rights::READ_WRITE).expect("it is ours");
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is in use is not given back, and what was given back is not used.
 
-use vmm::{Blame, Blueprint, Error, Objects, Placement, RegionOptions, Rights};
+use vmm::{
+    Blame, Blueprint, Error, Objects, Pages, Placement, RegionOptions, Rights, ShareOptions,
+};
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -46,7 +48,7 @@ fn frames_that_are_mapped_are_not_freed(target: Target) {
     assert_eq!(used.blame(), Blame::Caller);
     host.refuses(used, |vmm| vmm.free_many(there));
     // Where one page is not mapped any more, the others still are.
-    host.vmm.unmap(own, FREE, 1).expect("mapped");
+    host.vmm.unmap(own, Pages::at(FREE)).expect("mapped");
     host.refuses(Error::InUse { space: own, address: FREE + PAGE }, |vmm| vmm.free_many(here));
     host.vmm.free(here.get(0).expect("three")).expect("it is mapped nowhere");
     // Moved, they are found where they are.
@@ -88,7 +90,8 @@ fn slots_that_the_manager_uses_are_nobodys_to_give_back(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     tagged(&mut host, FREE, 2);
-    let view = host.vmm.share(own, FREE, 2, own, &RegionOptions::new(2)).expect("room");
+    let view =
+        host.vmm.share(own, Pages::at(FREE).count(2), own, &ShareOptions::new()).expect("room");
     let view = view.start().bits();
     let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory");
     let tcb = host.vmm.allocate(Blueprint::Tcb).expect("memory");
@@ -132,7 +135,7 @@ fn frames_are_not_brought_twice(target: Target) {
     host.refuses(used(FREE + PAGE), |vmm| vmm.map_borrowed(own, second, &anywhere));
     // Nor are those of the manager's own.
     tagged(&mut host, FREE + 0x10_0000, 2);
-    let view = host.vmm.share(own, FREE + 0x10_0000, 2, own, &RegionOptions::new(2));
+    let view = host.vmm.share(own, Pages::at(FREE + 0x10_0000).count(2), own, &ShareOptions::new());
     let view = view.expect("room").start().bits();
     for address in [FREE + 0x10_0000 + PAGE, view + PAGE] {
         let frame = host.vmm.mapping_at(own, address).expect("an address").expect("mapped").frame;
@@ -182,7 +185,9 @@ fn a_slot_that_is_not_empty_spoils_nothing(target: Target) {
         }),
         ("copies", |host| {
             let own = host.own();
-            host.vmm.share(own, FREE + 0x40_0000, 1, own, &RegionOptions::new(1)).expect("room");
+            host.vmm
+                .share(own, Pages::at(FREE + 0x40_0000), own, &ShareOptions::new())
+                .expect("room");
         }),
         ("a thread", |host| {
             let own = host.own();
@@ -254,7 +259,8 @@ fn copies_of_a_frames_capability_end_with_its_use(target: Target) {
     let other = host.vmm.create_space().expect("memory");
     host.spaces.push(other);
     tagged(&mut host, FREE, 4);
-    let view = host.vmm.share(own, FREE + PAGE, 1, other, &RegionOptions::new(1)).expect("room");
+    let view =
+        host.vmm.share(own, Pages::at(FREE + PAGE), other, &ShareOptions::new()).expect("room");
     // Of a page that is one owner's, of one that is shared, and of the sharer's own capability.
     let pages = [(own, FREE), (own, FREE + PAGE), (other, view.start().bits())];
     for (index, (space, address)) in pages.into_iter().enumerate() {
@@ -263,7 +269,7 @@ fn copies_of_a_frames_capability_end_with_its_use(target: Target) {
         host.vmm.copy_cap(path, frame, Rights::all()).expect("an empty slot");
     }
     let gone = |host: &Fixture<'_>| [0, 1, 2].map(|n| host.kernel().is_empty_slot(slot.offset(n)));
-    host.vmm.unmap(own, FREE, 2).expect("mapped");
+    host.vmm.unmap(own, Pages::at(FREE).count(2)).expect("mapped");
     assert_eq!(gone(&host), [true, false, false], "the second frame is still the sharer's");
     assert_eq!(host.read(other, view.start().bits()), 2, "and the sharer still has it");
     host.vmm.release(view).expect("a region");
@@ -276,7 +282,7 @@ fn copies_of_a_frames_capability_end_with_its_use(target: Target) {
     host.vmm.copy_cap(path, frame, Rights::all()).expect("an empty slot");
     // The first call unmaps it.
     host.kernel().fail_nth(2, untyped_alloc::KernelError::IllegalOperation);
-    host.vmm.unmap(own, FREE + 2 * PAGE, 1).expect("it is unmapped");
+    host.vmm.unmap(own, Pages::at(FREE + 2 * PAGE)).expect("it is unmapped");
     assert!(!host.kernel().disarm(), "a call was refused");
     assert!(!host.kernel().is_empty_slot(slot));
     host.check();

@@ -4,7 +4,7 @@
 //! Checks A66, A80 and A81 of `MODEL.md`.
 
 use untyped_alloc::Rights;
-use vmm::{Blueprint, Error, PageSize, Placement, RegionOptions, SpaceId};
+use vmm::{Blueprint, Error, PageSize, Pages, Placement, RegionOptions, ShareOptions, SpaceId};
 
 use super::FREE;
 use crate::support::{Fixture, Machine, PAGE, Target, on_each};
@@ -42,7 +42,7 @@ fn fill(host: &mut Fixture<'_>) -> usize {
     let done = (0..511)
         .take_while(|index| {
             let at = USER + (2 * index + 1) * PAGE;
-            host.vmm.protect(own, at, 1, Rights::READ).is_ok()
+            host.vmm.protect(own, Pages::at(at), Rights::READ).is_ok()
         })
         .count();
     assert!(done < 511, "no nodes are left");
@@ -53,7 +53,7 @@ fn fill(host: &mut Fixture<'_>) -> usize {
 /// Unmaps every second page of `pages`, each of them between two that stay.
 fn give_back(host: &mut Fixture<'_>, space: SpaceId, at: usize, pages: std::ops::Range<usize>) {
     for page in pages.step_by(2) {
-        let unmapped = host.vmm.unmap(space, at + page * PAGE, 1);
+        let unmapped = host.vmm.unmap(space, Pages::at(at + page * PAGE));
         assert!(unmapped.is_ok(), "page {page}: {unmapped:?}");
     }
     host.check();
@@ -76,7 +76,7 @@ fn either_side(host: &mut Fixture<'_>, other: SpaceId) {
     assert_eq!(host.vmm.stats().allocator.live.frames[0], live, "the case is about no memory");
     for page in 0..256 {
         for space in [own, other] {
-            let decommitted = host.vmm.decommit(space, FREE + page * PAGE, 1);
+            let decommitted = host.vmm.decommit(space, Pages::at(FREE + page * PAGE));
             assert!(decommitted.is_ok(), "page {page} of {space:?}: {decommitted:?}");
         }
     }
@@ -89,7 +89,9 @@ fn pages_shared_are_given_back_one_by_one_by_either_side(target: Target) {
     let mut host = machine(target);
     let (own, other) = (host.own(), other_space(&mut host));
     host.vmm.map(own, &RegionOptions::new(256).at(FREE)).expect("memory");
-    host.vmm.share(own, FREE, 256, other, &RegionOptions::new(256).at(FREE)).expect("memory");
+    host.vmm
+        .share(own, Pages::at(FREE).count(256), other, &ShareOptions::new().at(FREE))
+        .expect("memory");
     either_side(&mut host, other);
 }
 
@@ -108,8 +110,8 @@ fn owners_of_single_shared_pages_give_them_back(target: Target) {
     let (own, other) = (host.own(), other_space(&mut host));
     host.vmm.map(own, &RegionOptions::new(256).at(FREE)).expect("memory");
     for page in (1..255).step_by(2) {
-        let options = RegionOptions::new(1).rights(Rights::READ);
-        host.vmm.share(own, FREE + page * PAGE, 1, other, &options).expect("memory");
+        let options = ShareOptions::new().rights(Rights::READ);
+        host.vmm.share(own, Pages::at(FREE + page * PAGE), other, &options).expect("memory");
     }
     fill(&mut host);
     let live = host.vmm.stats().allocator.live.frames[0];
@@ -158,17 +160,17 @@ fn cutting_a_large_page_says_what_it_takes(target: Target) {
     let needs = Error::OutOfMemoryToCut { address: FREE, bytes };
     for (first, count) in [(0, 1), (3, 1), (1, pages - 1), (0, pages - 1)] {
         let start = FREE + first * PAGE;
-        assert_eq!(host.vmm.memory_to_cut(own, start, count), Ok(bytes));
-        host.refuses(needs, |vmm| vmm.unmap(own, start, count));
-        host.refuses(needs, |vmm| vmm.decommit(own, start, count));
-        host.refuses(needs, |vmm| vmm.protect(own, start, count, Rights::READ));
+        assert_eq!(host.vmm.memory_to_cut(own, Pages::at(start).count(count)), Ok(bytes));
+        host.refuses(needs, |vmm| vmm.unmap(own, Pages::at(start).count(count)));
+        host.refuses(needs, |vmm| vmm.decommit(own, Pages::at(start).count(count)));
+        host.refuses(needs, |vmm| vmm.protect(own, Pages::at(start).count(count), Rights::READ));
     }
-    assert_eq!(host.vmm.memory_to_cut(own, FREE, pages), Ok(0));
+    assert_eq!(host.vmm.memory_to_cut(own, Pages::at(FREE).count(pages)), Ok(0));
     // With as much as that to be had, the table of what had it included, it is done.
     let had = host.vmm.region_at(own, USER).expect("a space").expect("a region").id;
     host.vmm.release(had).expect("a region");
     assert!(host.vmm.stats().free_bytes() >= bytes);
-    host.vmm.unmap(own, FREE, 1).expect("there is memory");
+    host.vmm.unmap(own, Pages::at(FREE)).expect("there is memory");
     assert_eq!(host.read(own, FREE + 5 * PAGE), 77, "what stays has its contents");
     host.check();
     host.vmm.release(region).expect("a region");
@@ -220,7 +222,7 @@ fn whole_large_pages_are_given_back_without_memory(target: Target) {
     host.vmm.map(own, &options).expect("memory");
     fill(&mut host);
     let free = host.vmm.stats().allocator.free_bytes();
-    host.vmm.unmap(own, FREE, pages).expect("it takes nothing");
+    host.vmm.unmap(own, Pages::at(FREE).count(pages)).expect("it takes nothing");
     assert!(host.vmm.stats().allocator.free_bytes() >= free + (1 << bits) - 2 * PAGE);
     host.check();
 }
@@ -234,9 +236,9 @@ fn whole_extents_are_protected_without_memory(target: Target) {
         host.vmm.mapping_at(own, USER + page * PAGE).expect("an address").expect("mapped").rights
     };
     assert_eq!(rights(&host, refused), Rights::READ_WRITE, "what was refused is as it was");
-    host.vmm.protect(own, USER, 1024, Rights::READ).expect("it takes no node");
+    host.vmm.protect(own, Pages::at(USER).count(1024), Rights::READ).expect("it takes no node");
     assert!((0..1024).all(|page| rights(&host, page) == Rights::READ));
     host.check();
-    host.vmm.unmap(own, USER + 101 * PAGE, 1).expect("giving back works");
+    host.vmm.unmap(own, Pages::at(USER + 101 * PAGE)).expect("giving back works");
     host.check();
 }

@@ -4,7 +4,7 @@
 //! Checks A13, A29 and I9 of `MODEL.md`.
 
 use untyped_alloc::KernelError;
-use vmm::{Blueprint, RegionOptions};
+use vmm::{Blueprint, Pages, RegionOptions, ShareOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, new_space, tagged};
@@ -73,18 +73,18 @@ fn copies_that_would_not_go_are_counted_until_they_go(target: Target) {
     let mut host = Fixture::small(target);
     let (own, other) = (host.own(), new_space(&mut host));
     tagged(&mut host, FREE, 4);
-    let one = RegionOptions::new(4);
+    let one = ShareOptions::new();
     for times in 1..4 {
         let picks = |made: CallKind| matches!(made, CallKind::PageMap | CallKind::CNodeDelete);
         host.kernel().fail_when(picks, KernelError::RevokeFirst);
-        host.vmm.share(own, FREE, 4, other, &one).expect_err("refused");
+        host.vmm.share(own, Pages::at(FREE).count(4), other, &one).expect_err("refused");
         host.kernel().disarm();
         assert_eq!(host.vmm.stats().quarantined, times);
         host.check();
     }
     host.vmm.trim().expect("no call is refused");
     assert_eq!(host.vmm.stats().quarantined, 0);
-    host.vmm.share(own, FREE, 4, other, &one).expect("nothing is refused");
+    host.vmm.share(own, Pages::at(FREE).count(4), other, &one).expect("nothing is refused");
     host.check();
 }
 
@@ -110,9 +110,24 @@ fn a_refused_map_leaves_no_page_table(target: Target) {
     let requests: Vec<(&str, Request<'_>)> = vec![
         ("one page", Box::new(|host| host.vmm.map(space, &place(1)).map(drop))),
         ("pages", Box::new(|host| host.vmm.map(space, &place(3)).map(drop))),
-        ("committed", Box::new(|host| host.vmm.populate(own, far + span, 1))),
-        ("more committed", Box::new(|host| host.vmm.populate(own, far + span - PAGE, 3))),
-        ("shared", Box::new(|host| host.vmm.share(from, FREE, 3, space, &place(3)).map(drop))),
+        ("committed", Box::new(|host| host.vmm.populate(own, Pages::at(far + span)))),
+        (
+            "more committed",
+            Box::new(|host| host.vmm.populate(own, Pages::at(far + span - PAGE).count(3))),
+        ),
+        (
+            "shared",
+            Box::new(|host| {
+                host.vmm
+                    .share(
+                        from,
+                        Pages::at(FREE).count(3),
+                        space,
+                        &ShareOptions::new().at(far + span - PAGE),
+                    )
+                    .map(drop)
+            }),
+        ),
         (
             "cloned",
             Box::new(|host| host.vmm.clone_region(region, space, place(3).placement()).map(drop)),
@@ -151,7 +166,7 @@ fn a_refused_map_leaves_no_page_table(target: Target) {
             assert_eq!(tables(&host), before, "{what}, refused after {allowed}");
         }
         // What was not refused is undone.
-        host.vmm.unmap(own, far + span, 1).ok();
+        host.vmm.unmap(own, Pages::at(far + span)).ok();
         for place in [far + span - PAGE, far + span] {
             let there = host.vmm.region_at(space, place).expect("a space");
             there.into_iter().for_each(|there| host.vmm.release(there.id).expect("a region"));

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use vmm::{Backing, CachePolicy, Error, PageSize, RegionOptions, Rights, SpaceId};
+use vmm::{
+    Backing, CachePolicy, Error, PageSize, Pages, RegionOptions, Rights, ShareOptions, SpaceId,
+};
 use vmm_tests::model::{AccessFault, CallKind};
 
 use super::{FREE, tagged};
@@ -52,8 +54,8 @@ fn so_is_memory_that_was_another_s(target: Target) {
     let mut host = Fixture::new(machine);
     let own = host.own();
     tagged(&mut host, FREE, 10);
-    host.vmm.unmap(own, FREE, 9).expect("mapped");
-    host.vmm.populate(own, FREE, 9).expect("memory");
+    host.vmm.unmap(own, Pages::at(FREE).count(9)).expect("mapped");
+    host.vmm.populate(own, Pages::at(FREE).count(9)).expect("memory");
     assert!((0..9).all(|page| host.read(own, FREE + page * PAGE) == 0));
     assert_eq!(host.read(own, FREE + 9 * PAGE), 10, "and the neighbour is as it was");
     host.check();
@@ -80,8 +82,8 @@ fn populating_fills_what_was_reserved(target: Target) {
     let own = host.own();
     let options = RegionOptions::new(6).at(FREE).rights(Rights::READ);
     host.vmm.reserve(own, &options).expect("room");
-    host.vmm.populate(own, FREE + PAGE, 2).expect("memory");
-    host.vmm.populate(own, FREE + 4 * PAGE, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(FREE + PAGE).count(2)).expect("memory");
+    host.vmm.populate(own, Pages::at(FREE + 4 * PAGE)).expect("memory");
     let mapped = host.mappings(own);
     assert_eq!(mapped.keys().map(|at| (at - FREE) / PAGE).collect::<Vec<_>>(), [1, 2, 4]);
     assert!(mapped.values().all(|mapping| mapping.rights == Rights::READ));
@@ -94,7 +96,7 @@ fn unmapping_a_part_leaves_the_rest(target: Target) {
     let own = host.own();
     let region = tagged(&mut host, FREE, 8);
     let free = host.vmm.stats().free_bytes();
-    host.vmm.unmap(own, FREE + 2 * PAGE, 3).expect("mapped");
+    host.vmm.unmap(own, Pages::at(FREE + 2 * PAGE).count(3)).expect("mapped");
     assert_eq!(host.vmm.stats().free_bytes(), free + 3 * PAGE);
     for page in [0, 1, 5, 6, 7] {
         assert_eq!(host.read(own, FREE + page * PAGE), page as u64 + 1);
@@ -110,7 +112,7 @@ fn protecting_is_in_place_and_keeps_contents(target: Target) {
     let own = host.own();
     let region = tagged(&mut host, FREE, 5);
     let frames = host.mappings(own);
-    host.vmm.protect(own, FREE + PAGE, 2, Rights::READ).expect("mapped");
+    host.vmm.protect(own, Pages::at(FREE + PAGE).count(2), Rights::READ).expect("mapped");
     for page in 0..5 {
         let at = FREE + page * PAGE;
         assert_eq!(host.read(own, at), page as u64 + 1);
@@ -125,7 +127,7 @@ fn protecting_is_in_place_and_keeps_contents(target: Target) {
         assert_eq!(host.mappings(own)[&at].paddr, frames[&at].paddr);
     }
     assert!(host.vmm.region_info(region).is_ok(), "the id is valid");
-    host.vmm.protect(own, FREE, 5, Rights::READ_WRITE).expect("mapped");
+    host.vmm.protect(own, Pages::at(FREE).count(5), Rights::READ_WRITE).expect("mapped");
     assert!(host.mappings(own).values().all(|mapping| mapping.rights == Rights::READ_WRITE));
     assert_eq!(host.vmm.space_stats(own).expect("a space").extents, 1, "the runs are joined again");
     host.check();
@@ -136,7 +138,7 @@ fn protecting_again_costs_nothing(target: Target) {
     let own = host.own();
     tagged(&mut host, FREE, 5);
     let calls = host.kernel().total_calls();
-    host.vmm.protect(own, FREE, 5, Rights::READ_WRITE).expect("mapped");
+    host.vmm.protect(own, Pages::at(FREE).count(5), Rights::READ_WRITE).expect("mapped");
     assert_eq!(host.kernel().total_calls(), calls);
 }
 
@@ -148,7 +150,7 @@ fn a_region_is_cached_as_asked(target: Target) {
         let at = FREE + page * PAGE;
         host.vmm.map(own, &RegionOptions::new(1).at(at).cached(cache)).expect("memory");
         assert_eq!(host.mappings(own)[&at].cache, cache);
-        host.vmm.protect(own, at, 1, Rights::READ).expect("mapped");
+        host.vmm.protect(own, Pages::at(at), Rights::READ).expect("mapped");
         assert_eq!(host.mappings(own)[&at].cache, cache, "protecting keeps it");
     }
 }
@@ -233,14 +235,14 @@ fn cutting_a_large_page_keeps_contents(target: Target) {
     for page in [0, 1, 2, 3, pages - 1] {
         host.write(own, FREE + page * PAGE, page as u64 + 7);
     }
-    host.vmm.unmap(own, FREE + 2 * PAGE, 1).expect("mapped");
+    host.vmm.unmap(own, Pages::at(FREE + 2 * PAGE)).expect("mapped");
     let mapped = host.mappings(own);
     assert_eq!(mapped.len(), pages - 1);
     assert!(!mapped.contains_key(&(FREE + 2 * PAGE)));
     for page in [0, 1, 3, pages - 1] {
         assert_eq!(host.read(own, FREE + page * PAGE), page as u64 + 7);
     }
-    host.vmm.protect(own, FREE + 3 * PAGE, 1, Rights::READ).expect("mapped");
+    host.vmm.protect(own, Pages::at(FREE + 3 * PAGE), Rights::READ).expect("mapped");
     assert_eq!(host.mappings(own)[&(FREE + 3 * PAGE)].rights, Rights::READ);
     host.check();
 }
@@ -293,28 +295,34 @@ fn decommitting_keeps_the_region_and_passes_over_holes(target: Target) {
     let lazy = RegionOptions::new(8).at(FREE).guarded(1, 1);
     let region = host.vmm.reserve(own, &lazy.backed(Backing::OnDemand { around: 1 })).unwrap();
     for page in [0, 1, 3, 6] {
-        host.vmm.populate(own, FREE + page * PAGE, 1).expect("memory");
+        host.vmm.populate(own, Pages::at(FREE + page * PAGE)).expect("memory");
         host.write(own, FREE + page * PAGE, 7);
     }
     let before = host.vmm.usage(own).unwrap().frames;
-    host.vmm.decommit(own, FREE + PAGE, 5).expect("holes are no error");
+    host.vmm.decommit(own, Pages::at(FREE + PAGE).count(5)).expect("holes are no error");
     host.check();
     assert_eq!(host.vmm.usage(own).unwrap().frames, before - 2);
     let mapped: Vec<usize> = host.mappings(own).keys().copied().collect();
     assert_eq!(mapped, [FREE, FREE + 6 * PAGE]);
     assert_eq!((host.read(own, FREE), host.read(own, FREE + 6 * PAGE)), (7, 7));
     assert_eq!(host.vmm.region_info(region).unwrap().range.pages(), 10, "all addresses are kept");
-    host.vmm.populate(own, FREE + PAGE, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(FREE + PAGE)).expect("memory");
     assert_eq!(host.read(own, FREE + PAGE), 0, "it is clear again");
-    host.vmm.decommit(own, FREE, 8).expect("all of it");
-    host.vmm.decommit(own, FREE, 8).expect("nothing is mapped, and that is no error");
+    host.vmm.decommit(own, Pages::at(FREE).count(8)).expect("all of it");
+    host.vmm
+        .decommit(own, Pages::at(FREE).count(8))
+        .expect("nothing is mapped, and that is no error");
     // The range must be one of pages that the caller has.
     let guard = FREE + 8 * PAGE;
-    host.refuses(Error::Guard { address: guard }, |vmm| vmm.decommit(own, FREE + 7 * PAGE, 2));
+    host.refuses(Error::Guard { address: guard }, |vmm| {
+        vmm.decommit(own, Pages::at(FREE + 7 * PAGE).count(2))
+    });
     let beyond = FREE + 9 * PAGE;
-    host.refuses(Error::OutsideRegion { address: beyond }, |vmm| vmm.decommit(own, beyond, 1));
+    host.refuses(Error::OutsideRegion { address: beyond }, |vmm| {
+        vmm.decommit(own, Pages::at(beyond))
+    });
     host.vmm.release(region).expect("no call is refused");
-    host.refuses(Error::OutsideRegion { address: FREE }, |vmm| vmm.decommit(own, FREE, 1));
+    host.refuses(Error::OutsideRegion { address: FREE }, |vmm| vmm.decommit(own, Pages::at(FREE)));
 }
 
 /// For each frame that is mapped in these spaces, whether each of its users is under copy-on-write.
@@ -348,7 +356,7 @@ fn users_of_a_frame_are_under_copy_on_write_together(target: Target) {
     assert!(users(&host, &all).values().any(|users| users == &[true; 3]));
     // Sharing two pages of the clone gives them frames of their own first.
     let first = clone.start().bits() + PAGE;
-    host.vmm.share(a, first, 2, own, &anywhere).expect("memory");
+    host.vmm.share(a, Pages::at(first).count(2), own, &ShareOptions::new()).expect("memory");
     together(&host);
     assert!(users(&host, &all).values().any(|users| users == &[false; 2]), "shared, both write");
     let shared = host.vmm.clone_region(clone, b, anywhere.placement());

@@ -7,7 +7,9 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use vmm::{Batch, Blueprint, Invocation, ObjectState, Obtainable, PageSize, RegionOptions, Usage};
+use vmm::{
+    Batch, Blueprint, Invocation, ObjectState, Obtainable, PageSize, Pages, RegionOptions, Usage,
+};
 
 use super::FREE;
 use crate::support::{Fixture, Machine, PAGE, Target, on_both};
@@ -40,7 +42,7 @@ fn after(target: Target, ram: &[(usize, u8)], history: &History) -> Fixture<'sta
     let below = RegionOptions::new(PAGES).at(FREE - PAGES * PAGE);
     host.vmm.reserve(own, &below).expect("room");
     for page in WITH_TABLES {
-        host.vmm.populate(own, FREE - (PAGES - page) * PAGE, 1).expect("memory");
+        host.vmm.populate(own, Pages::at(FREE - (PAGES - page) * PAGE)).expect("memory");
     }
     let (mut regions, mut objects) = (Vec::new(), Vec::new());
     for &(kind, a, b) in history {
@@ -59,7 +61,9 @@ fn after(target: Target, ram: &[(usize, u8)], history: &History) -> Fixture<'sta
                 } else {
                     let keep = 1 + usize::from(b) % (pages - 1);
                     let start = region.start().bits() + keep * PAGE;
-                    host.vmm.decommit(region.space(), start, pages - keep).expect("mapped");
+                    host.vmm
+                        .decommit(region.space(), Pages::at(start).count(pages - keep))
+                        .expect("mapped");
                 }
             }
             6 => {
@@ -147,7 +151,7 @@ fn small_pages_are_had_as_foretold(target: Target) {
                 next.set(next.get() + 1);
             }
             let page = FREE - (PAGES - next.replace(next.get() + 1)) * PAGE;
-            host.vmm.populate(own, page, 1).is_ok()
+            host.vmm.populate(own, Pages::at(page)).is_ok()
         });
         // Each page had is one of those that were foretold, and so is each page of nodes.
         let used = had.compacted + overhead(&host, before);
@@ -176,7 +180,7 @@ fn small_pages_are_had_as_foretold_where_no_table_is(target: Target) {
         let next = Cell::new(0);
         let had = ask_for(&mut host, |host| {
             let page = next.replace(next.get() + 1);
-            page < PAGES && host.vmm.populate(own, start + page * PAGE, 1).is_ok()
+            page < PAGES && host.vmm.populate(own, Pages::at(start + page * PAGE)).is_ok()
         });
         // Tables are made of what is foretold while there is enough, some of them together with
         // others; what is held back serves then.
@@ -219,7 +223,7 @@ fn all_in_batches(host: &mut Fixture<'_>) -> usize {
     }
     for (region, pages) in regions {
         for page in (1..pages).step_by(3) {
-            host.vmm.unmap(own, region.start().bits() + page * PAGE, 1).expect("mapped");
+            host.vmm.unmap(own, Pages::at(region.start().bits() + page * PAGE)).expect("mapped");
         }
     }
     let stats = host.vmm.stats().allocator;
@@ -228,8 +232,8 @@ fn all_in_batches(host: &mut Fixture<'_>) -> usize {
     stats.ready_bytes / PAGE
 }
 
-/// A89: with all untypeds used up and nothing that can move, each of the pages that are ready can be
-/// mapped in a place that has no table.
+/// A89: with all untypeds used up and nothing that can move, each of the pages that are ready can
+/// be mapped in a place that has no table.
 fn ready_pages_are_had_where_no_table_is_and_none_can_move(target: Target) {
     let mut host = Fixture::new(Machine::with_ram(target, vec![(0x40_0000, 21)]).slots(13));
     let own = host.own();
@@ -241,7 +245,8 @@ fn ready_pages_are_had_where_no_table_is_and_none_can_move(target: Target) {
     // Over a line between two page tables.
     let start = far(target) - ready / 2 * PAGE;
     host.vmm.reserve(own, &RegionOptions::new(ready).at(start)).expect("room");
-    let had = (0..ready).take_while(|page| host.vmm.populate(own, start + page * PAGE, 1).is_ok());
+    let had = (0..ready)
+        .take_while(|page| host.vmm.populate(own, Pages::at(start + page * PAGE)).is_ok());
     let had = had.count();
     assert_eq!(had + memory_for_nodes(&host) - nodes, ready, "of {foretold:?}");
     assert_eq!(host.vmm.stats().moved_pages, 0, "the case is about pages that cannot move");

@@ -2,8 +2,8 @@
 //! What the manager stands on stays as it is.
 
 use vmm::{
-    Backing, Error, IpcBuffer, RegionId, RegionOptions, Rights, Supply, ThreadMemory,
-    ThreadOptions, TlsImage,
+    Backing, Error, IpcBuffer, Pages, RegionId, RegionOptions, Rights, ShareOptions, Supply,
+    ThreadMemory, ThreadOptions, TlsImage,
 };
 
 use super::FREE;
@@ -44,11 +44,11 @@ fn refuses_all(host: &mut Fixture<'_>, region: RegionId, start: usize, pages: us
     let own = host.own();
     let pinned = Error::Pinned(region);
     let anywhere = RegionOptions::new(pages);
-    host.refuses(pinned, |vmm| vmm.unmap(own, start, 1));
-    host.refuses(pinned, |vmm| vmm.decommit(own, start, pages));
-    host.refuses(pinned, |vmm| vmm.decommit_some(own, start, pages, 1));
+    host.refuses(pinned, |vmm| vmm.unmap(own, Pages::at(start)));
+    host.refuses(pinned, |vmm| vmm.decommit(own, Pages::at(start).count(pages)));
+    host.refuses(pinned, |vmm| vmm.decommit_some(own, Pages::at(start).count(pages), 1));
     for rights in [Rights::READ, Rights::READ_WRITE, Rights::empty()] {
-        host.refuses(pinned, |vmm| vmm.protect(own, start, 1, rights));
+        host.refuses(pinned, |vmm| vmm.protect(own, Pages::at(start), rights));
     }
     host.refuses(pinned, |vmm| vmm.release(region));
     host.refuses(pinned, |vmm| vmm.move_region(region, anywhere.placement()));
@@ -102,7 +102,9 @@ fn what_is_unpinned_is_memory_like_any_other(target: Target) {
     let memory = thread(&mut host);
     host.vmm.pin_thread_memory(memory).expect("it is alive");
     host.vmm.unpin_thread_memory(memory);
-    host.vmm.protect(own, memory.stack.bottom(), 1, Rights::READ).expect("not pinned any more");
+    host.vmm
+        .protect(own, Pages::at(memory.stack.bottom()), Rights::READ)
+        .expect("not pinned any more");
     host.vmm.release_thread_memory(memory).expect("not pinned any more");
     let gone = Error::NoSuchRegion(memory.stack.region());
     host.refuses(gone, |vmm| vmm.pin_thread_memory(memory));
@@ -143,15 +145,15 @@ fn memory_that_is_no_callers_is_refused_by_its_kind(target: Target) {
         let (region, first) = (info.id, info.range.start().bits() + info.guard_below * PAGE);
         let anywhere = RegionOptions::new(1);
         let error = Error::WrongKind(region);
-        host.refuses(error, |vmm| vmm.unmap(own, first, 1));
-        host.refuses(error, |vmm| vmm.decommit(own, first, 1));
-        host.refuses(error, |vmm| vmm.decommit_some(own, first, 1, 1));
-        host.refuses(error, |vmm| vmm.protect(own, first, 1, Rights::empty()));
+        host.refuses(error, |vmm| vmm.unmap(own, Pages::at(first)));
+        host.refuses(error, |vmm| vmm.decommit(own, Pages::at(first)));
+        host.refuses(error, |vmm| vmm.decommit_some(own, Pages::at(first), 1));
+        host.refuses(error, |vmm| vmm.protect(own, Pages::at(first), Rights::empty()));
         host.refuses(error, |vmm| vmm.release(region));
         host.refuses(error, |vmm| vmm.move_region(region, anywhere.placement()));
         host.refuses(error, |vmm| vmm.split_region(region, 1));
         host.refuses(error, |vmm| vmm.clone_region(region, own, anywhere.placement()));
-        host.refuses(error, |vmm| vmm.share(own, first, 1, own, &anywhere));
+        host.refuses(error, |vmm| vmm.share(own, Pages::at(first), own, &ShareOptions::new()));
         host.refuses(error, |vmm| vmm.ipc_buffer_in(region, first));
     }
     assert!(seen >= 5, "image, boot's pages, book-keeping, temporary slots, buffers: {seen}");

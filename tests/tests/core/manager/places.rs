@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Where regions go.
 
-use vmm::{AddressError, Error, Name, PageSize, Placement, RegionOptions, Rights};
+use vmm::{AddressError, Error, Name, PageSize, Pages, Placement, RegionOptions, Rights};
 use vmm_tests::support::{no_room, overlap};
 
 use super::FREE;
@@ -218,7 +218,7 @@ fn a_reservation_caps_the_rights_inside(target: Target) {
     let options = RegionOptions::new(1).inside(reservation).rights(Rights::READ);
     let region = host.vmm.map(own, &options).expect("room");
     let start = region.start().bits();
-    host.refuses(error, |vmm| vmm.protect(own, start, 1, Rights::READ_WRITE));
+    host.refuses(error, |vmm| vmm.protect(own, Pages::at(start), Rights::READ_WRITE));
 }
 
 fn reservations_nest_to_their_very_ends(target: Target) {

@@ -2,8 +2,8 @@
 //! Queries, dump, statistics.
 
 use vmm::{
-    Access, Backing, Blueprint, Error, FaultClass, Kind, PageFault, Placement, RegionOptions,
-    Rights, Source,
+    Access, Backing, Blueprint, Error, FaultClass, Kind, PageFault, Pages, Placement,
+    RegionOptions, Rights, Source,
 };
 
 use super::{FREE, tagged};
@@ -74,7 +74,7 @@ fn a_mapping_is_what_the_hardware_has(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     tagged(&mut host, FREE, 4);
-    host.vmm.protect(own, FREE + PAGE, 1, Rights::READ).expect("mapped");
+    host.vmm.protect(own, Pages::at(FREE + PAGE), Rights::READ).expect("mapped");
     for (at, real) in host.mappings(own) {
         let told = host.vmm.mapping_at(own, at + 77).expect("a space").expect("mapped");
         assert_eq!((told.page, told.size_bits, told.rights), (at, 12, real.rights));
@@ -207,8 +207,8 @@ fn every_error_can_be_read(target: Target) {
     assert_eq!(error.to_string(), "0x8 is not aligned to 2^12 bytes");
 }
 
-/// A107: the request is accepted everywhere; whether it is enforced is told, and decides what becomes
-/// of a thread that runs what it may not.
+/// A107: the request is accepted everywhere; whether it is enforced is told, and decides what
+/// becomes of a thread that runs what it may not.
 fn what_may_be_run_is_told(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
@@ -227,7 +227,7 @@ fn what_may_be_run_is_told(target: Target) {
         let at = FREE + index * 16 * PAGE;
         let lazy = options.at(at).backed(Backing::OnDemand { around: 1 });
         host.vmm.reserve(own, &lazy).expect("room");
-        host.vmm.populate(own, at, 1).expect("memory");
+        host.vmm.populate(own, Pages::at(at)).expect("memory");
         let mapping = host.vmm.mapping_at(own, at).expect("a space").expect("it is mapped");
         assert_eq!(mapping.rights.contains(Rights::EXECUTE), asked);
         assert_eq!(mapping.executable, asked || !has_no_execute, "{mapping:?}");
@@ -253,7 +253,7 @@ fn what_may_be_run_is_told(target: Target) {
     let region = host.vmm.region_at(own, code).expect("a space").expect("a region").id;
     let clone = host.vmm.clone_region(region, space, Placement::at(FREE)).expect("memory");
     assert_eq!(rights(&host, space, clone.start().bits()), Rights::READ_WRITE_EXECUTE);
-    host.vmm.protect(own, code, 1, Rights::READ_WRITE).expect("mapped");
+    host.vmm.protect(own, Pages::at(code), Rights::READ_WRITE).expect("mapped");
     assert_eq!(rights(&host, own, code), Rights::READ_WRITE);
     host.check();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reading the memory of any space, and what is not touched.
 
-use vmm::{Error, Kind, PageSize, RegionOptions, Rights, StackOptions};
+use vmm::{Error, Kind, PageSize, Pages, RegionOptions, Rights, StackOptions};
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -24,7 +24,7 @@ fn what_is_mapped_is_read_as_it_is(target: Target) {
         host.vmm.map(space, &RegionOptions::new(3).at(FREE)).expect("memory");
         host.vmm.write(space, FREE, &data).expect("it is mapped");
         // What may be read can be read, whatever else it may be used for.
-        host.vmm.protect(space, FREE + PAGE, 1, Rights::READ).expect("a range");
+        host.vmm.protect(space, Pages::at(FREE + PAGE), Rights::READ).expect("a range");
         for (at, bytes) in [(0, 1), (5, 3), (PAGE - 1, 2), (PAGE, PAGE), (PAGE + 7, 2 * PAGE - 7)] {
             let mut found = vec![0; bytes];
             let calls = host.vmm.kernel_calls();

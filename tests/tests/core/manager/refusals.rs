@@ -3,8 +3,8 @@
 //! kernel call was made, and everything still works.
 
 use vmm::{
-    AddressError, Blueprint, CPtr, Error, Occupant, PageSize, Placement, RegionOptions, Rights,
-    SpaceId, ThreadOptions, TlsImage,
+    AddressError, Blueprint, CPtr, Error, Occupant, PageSize, Pages, Placement, RegionOptions,
+    Rights, ShareOptions, SpaceId, ThreadOptions, TlsImage,
 };
 use vmm_tests::support::no_room;
 
@@ -42,11 +42,11 @@ fn ranges_that_are_no_ranges(target: Target) {
         (end - PAGE, 2, AddressError::OutsideUserSpace { address: end + PAGE, end }),
     ] {
         let error = Error::Address(error);
-        host.refuses(error, |vmm| vmm.populate(own, start, pages));
-        host.refuses(error, |vmm| vmm.unmap(own, start, pages));
-        host.refuses(error, |vmm| vmm.protect(own, start, pages, Rights::READ));
-        let options = RegionOptions::new(1);
-        host.refuses(error, |vmm| vmm.share(own, start, pages, own, &options));
+        host.refuses(error, |vmm| vmm.populate(own, Pages::at(start).count(pages)));
+        host.refuses(error, |vmm| vmm.unmap(own, Pages::at(start).count(pages)));
+        host.refuses(error, |vmm| vmm.protect(own, Pages::at(start).count(pages), Rights::READ));
+        let options = ShareOptions::new();
+        host.refuses(error, |vmm| vmm.share(own, Pages::at(start).count(pages), own, &options));
     }
     let misaligned = AddressError::Misaligned { address: FREE + PAGE, bits: 16 };
     let options = RegionOptions::new(1).at(FREE + PAGE).aligned(16);
@@ -78,12 +78,14 @@ fn ranges_that_leave_their_region(target: Target) {
         (guarded, 3, Error::Guard { address: guarded + 2 * PAGE }),
         (guarded + 2 * PAGE, 1, Error::Guard { address: guarded + 2 * PAGE }),
     ] {
-        host.refuses(error, |vmm| vmm.unmap(own, start, pages));
-        host.refuses(error, |vmm| vmm.populate(own, start, pages));
-        host.refuses(error, |vmm| vmm.protect(own, start, pages, Rights::READ));
-        host.refuses(error, |vmm| vmm.share(own, start, pages, own, &RegionOptions::new(1)));
+        host.refuses(error, |vmm| vmm.unmap(own, Pages::at(start).count(pages)));
+        host.refuses(error, |vmm| vmm.populate(own, Pages::at(start).count(pages)));
+        host.refuses(error, |vmm| vmm.protect(own, Pages::at(start).count(pages), Rights::READ));
+        host.refuses(error, |vmm| {
+            vmm.share(own, Pages::at(start).count(pages), own, &ShareOptions::new())
+        });
     }
-    host.vmm.unmap(own, FREE, 4).expect("everything still works");
+    host.vmm.unmap(own, Pages::at(FREE).count(4)).expect("everything still works");
 }
 
 /// A11.
@@ -91,14 +93,14 @@ fn ranges_with_holes_and_without(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
     tagged(&mut host, FREE, 6);
-    host.vmm.unmap(own, FREE + 3 * PAGE, 1).expect("mapped");
+    host.vmm.unmap(own, Pages::at(FREE + 3 * PAGE)).expect("mapped");
     let hole = Error::NotMapped { address: FREE + 3 * PAGE };
-    host.refuses(hole, |vmm| vmm.unmap(own, FREE, 6));
-    host.refuses(hole, |vmm| vmm.protect(own, FREE + 2 * PAGE, 3, Rights::READ));
-    host.refuses(hole, |vmm| vmm.share(own, FREE, 6, own, &RegionOptions::new(1)));
+    host.refuses(hole, |vmm| vmm.unmap(own, Pages::at(FREE).count(6)));
+    host.refuses(hole, |vmm| vmm.protect(own, Pages::at(FREE + 2 * PAGE).count(3), Rights::READ));
+    host.refuses(hole, |vmm| vmm.share(own, Pages::at(FREE).count(6), own, &ShareOptions::new()));
     let taken = Error::AlreadyMapped { address: FREE + 4 * PAGE };
-    host.refuses(taken, |vmm| vmm.populate(own, FREE + 3 * PAGE, 2));
-    host.vmm.populate(own, FREE + 3 * PAGE, 1).expect("everything still works");
+    host.refuses(taken, |vmm| vmm.populate(own, Pages::at(FREE + 3 * PAGE).count(2)));
+    host.vmm.populate(own, Pages::at(FREE + 3 * PAGE)).expect("everything still works");
 }
 
 /// A4, A11, I2.
@@ -109,10 +111,10 @@ fn rights_beyond_the_ceiling(target: Target) {
     host.vmm.map(own, &read_only).expect("memory");
     let ceiling = Rights::READ;
     let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling };
-    host.refuses(error, |vmm| vmm.protect(own, FREE, 1, Rights::READ_WRITE));
-    let more = RegionOptions::new(1).ceiling(Rights::READ_WRITE);
-    host.refuses(error, |vmm| vmm.share(own, FREE, 1, own, &more));
-    host.refuses(error, |vmm| vmm.share(own, FREE, 1, own, &RegionOptions::new(1)));
+    host.refuses(error, |vmm| vmm.protect(own, Pages::at(FREE), Rights::READ_WRITE));
+    let more = ShareOptions::new().ceiling(Rights::READ_WRITE);
+    host.refuses(error, |vmm| vmm.share(own, Pages::at(FREE), own, &more));
+    host.refuses(error, |vmm| vmm.share(own, Pages::at(FREE), own, &ShareOptions::new()));
     let all =
         Error::RightsExceedCeiling { asked: Rights::all(), ceiling: Rights::READ_WRITE_EXECUTE };
     host.refuses(all, |vmm| vmm.map(own, &RegionOptions::new(1).rights(Rights::all())));
@@ -121,11 +123,11 @@ fn rights_beyond_the_ceiling(target: Target) {
     let plain = host.vmm.map(own, &RegionOptions::new(1)).expect("memory").start().bits();
     let run =
         Error::RightsExceedCeiling { asked: Rights::READ_EXECUTE, ceiling: Rights::READ_WRITE };
-    host.refuses(run, |vmm| vmm.protect(own, plain, 1, Rights::EXECUTE));
+    host.refuses(run, |vmm| vmm.protect(own, Pages::at(plain), Rights::EXECUTE));
     let later = RegionOptions::new(1).ceiling(Rights::READ_WRITE_EXECUTE);
     let later = host.vmm.map(own, &later).expect("memory").start().bits();
-    host.vmm.protect(own, later, 1, Rights::READ_EXECUTE).expect("that was said");
-    host.vmm.protect(own, FREE, 1, Rights::empty()).expect("fewer are fine");
+    host.vmm.protect(own, Pages::at(later), Rights::READ_EXECUTE).expect("that was said");
+    host.vmm.protect(own, Pages::at(FREE), Rights::empty()).expect("fewer are fine");
 }
 
 /// A11.
@@ -151,8 +153,8 @@ fn ids_that_are_stale_foreign_or_of_another_kind(target: Target) {
     let image = host.vmm.region_at(own, target.image()).expect("a space").expect("the image").id;
     let error = Error::WrongKind(image);
     host.refuses(error, |vmm| vmm.release(image));
-    host.refuses(error, |vmm| vmm.unmap(own, target.image(), 1));
-    host.refuses(error, |vmm| vmm.protect(own, target.image(), 1, Rights::READ));
+    host.refuses(error, |vmm| vmm.unmap(own, Pages::at(target.image())));
+    host.refuses(error, |vmm| vmm.protect(own, Pages::at(target.image()), Rights::READ));
     host.refuses(error, |vmm| vmm.split_region(image, 1));
     let memory = tagged(&mut host, FREE, 2);
     let inside = RegionOptions::new(1).inside(memory);
@@ -177,10 +179,10 @@ fn spaces_that_are_not_there_or_in_use(target: Target) {
     host.refuses(error, |vmm| vmm.map(none, &options));
     host.refuses(error, |vmm| vmm.reserve(none, &options));
     host.refuses(error, |vmm| vmm.create_reservation(none, &options));
-    host.refuses(error, |vmm| vmm.populate(none, FREE, 1));
-    host.refuses(error, |vmm| vmm.unmap(none, FREE, 1));
-    host.refuses(error, |vmm| vmm.protect(none, FREE, 1, Rights::READ));
-    host.refuses(error, |vmm| vmm.share(own, FREE, 1, none, &options));
+    host.refuses(error, |vmm| vmm.populate(none, Pages::at(FREE)));
+    host.refuses(error, |vmm| vmm.unmap(none, Pages::at(FREE)));
+    host.refuses(error, |vmm| vmm.protect(none, Pages::at(FREE), Rights::READ));
+    host.refuses(error, |vmm| vmm.share(own, Pages::at(FREE), none, &ShareOptions::new()));
     host.refuses(error, |vmm| vmm.destroy_space(none));
     host.refuses(error, |vmm| vmm.allocate_ipc_buffer(none));
     host.refuses(error, |vmm| vmm.allocate_stack(none, 1, ""));
@@ -287,8 +289,8 @@ fn large_pages_that_cannot_be(target: Target) {
     host.refuses(error, |vmm| vmm.map(own, &options));
     host.vmm.map(own, &RegionOptions::new(pages).at(FREE).page_size(large)).expect("memory");
     let error = Error::LargePage { address: FREE };
-    let options = RegionOptions::new(1);
-    host.refuses(error, |vmm| vmm.share(own, FREE + PAGE, 3, own, &options));
+    let options = ShareOptions::new();
+    host.refuses(error, |vmm| vmm.share(own, Pages::at(FREE + PAGE).count(3), own, &options));
 }
 
 /// A11: nor is another, that the same range cuts.
@@ -298,17 +300,17 @@ fn large_pages_that_are_shared_are_not_cut(target: Target) {
     let pages = 1 << (bits - 12);
     let large = RegionOptions::new(2 * pages).at(FREE).page_size(PageSize::Large { bits });
     host.vmm.map(own, &large).expect("memory");
-    let (second, options) = (FREE + (1 << bits), RegionOptions::new(pages).aligned(bits));
-    let view = host.vmm.share(own, second, pages, own, &options).expect("room");
+    let (second, options) = (FREE + (1 << bits), ShareOptions::new().aligned(bits));
+    let view = host.vmm.share(own, Pages::at(second).count(pages), own, &options).expect("room");
     let shared = Error::Shared { address: second };
     let cuts_both = FREE + PAGE;
-    host.refuses(shared, |vmm| vmm.unmap(own, cuts_both, pages));
-    host.refuses(shared, |vmm| vmm.protect(own, cuts_both, pages, Rights::READ));
-    host.refuses(shared, |vmm| vmm.unmap(own, second + PAGE, 1));
+    host.refuses(shared, |vmm| vmm.unmap(own, Pages::at(cuts_both).count(pages)));
+    host.refuses(shared, |vmm| vmm.protect(own, Pages::at(cuts_both).count(pages), Rights::READ));
+    host.refuses(shared, |vmm| vmm.unmap(own, Pages::at(second + PAGE)));
     let copy = Error::Shared { address: view.start().bits() };
-    host.refuses(copy, |vmm| vmm.unmap(own, view.start().bits() + PAGE, 1));
+    host.refuses(copy, |vmm| vmm.unmap(own, Pages::at(view.start().bits() + PAGE)));
     host.vmm.release(view).expect("a region");
-    host.vmm.unmap(own, cuts_both, pages).expect("nobody shares it any more");
+    host.vmm.unmap(own, Pages::at(cuts_both).count(pages)).expect("nobody shares it any more");
     host.check();
 }
 
@@ -344,9 +346,13 @@ fn memory_that_is_not_ours_to_share(target: Target) {
     let options = RegionOptions::new(1).at(FREE + 8 * PAGE);
     let there = host.vmm.map_physical(own, device, &options).expect("a device");
     let options = RegionOptions::new(1);
-    host.refuses(Error::NotManaged { address: FREE }, |vmm| vmm.share(own, FREE, 2, own, &options));
+    host.refuses(Error::NotManaged { address: FREE }, |vmm| {
+        vmm.share(own, Pages::at(FREE).count(2), own, &ShareOptions::new())
+    });
     let error = Error::NotManaged { address: FREE + 8 * PAGE };
-    host.refuses(error, |vmm| vmm.share(own, FREE + 8 * PAGE, 1, own, &options));
+    host.refuses(error, |vmm| {
+        vmm.share(own, Pages::at(FREE + 8 * PAGE), own, &ShareOptions::new())
+    });
     host.check();
     let error = untyped_alloc::Error::Misaligned { paddr: device + 1, size_bits: 12 };
     host.refuses(error.into(), |vmm| vmm.map_physical(own, device + 1, &options));

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Sharing and cloning: what is kept of the source, and what a refusal leaves.
 
-use vmm::{Backing, CachePolicy, Error, PageSize, Quota, RegionOptions, Rights, Supply};
+use vmm::{
+    Backing, CachePolicy, Error, PageSize, Pages, Quota, RegionOptions, Rights, ShareOptions,
+    Supply,
+};
 
 use super::FREE;
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -23,15 +26,13 @@ fn a_share_is_cached_as_its_source(target: Target) {
         let space = host.vmm.create_space().expect("memory");
         host.spaces.push(space);
         host.vmm.map(own, &RegionOptions::new(2).at(FREE).cached(cache)).expect("memory");
-        for wished in [CachePolicy::WriteBack, CachePolicy::WriteCombining] {
-            let options = RegionOptions::new(1).cached(wished);
-            let view = host.vmm.share(own, FREE, 2, space, &options).expect("room");
-            let at = view.start().bits() + PAGE;
-            let mapping = host.vmm.mapping_at(space, at).expect("an address").expect("mapped");
-            assert_eq!(mapping.cache, cache);
-            assert_eq!(host.vmm.region_info(view).expect("a region").cache, cache);
-            assert_eq!(host.mappings(space)[&at].cache, cache, "in the kernel");
-        }
+        let both = Pages::at(FREE).count(2);
+        let view = host.vmm.share(own, both, space, &ShareOptions::new()).expect("room");
+        let at = view.start().bits() + PAGE;
+        let mapping = host.vmm.mapping_at(space, at).expect("an address").expect("mapped");
+        assert_eq!(mapping.cache, cache);
+        assert_eq!(host.vmm.region_info(view).expect("a region").cache, cache);
+        assert_eq!(host.mappings(space)[&at].cache, cache, "in the kernel");
         host.check();
     }
 }
@@ -44,8 +45,10 @@ fn what_is_cached_in_another_way_is_not_shared_there(target: Target) {
     host.vmm.map(own, &uncached.at(FREE)).expect("memory");
     let other = host.vmm.reserve(own, &RegionOptions::new(2)).expect("room");
     let alike = host.vmm.reserve(own, &uncached).expect("room");
-    host.refuses(Error::WrongKind(other), |vmm| vmm.share_into(own, FREE, 2, other, 0));
-    host.vmm.share_into(own, FREE, 2, alike, 0).expect("it is cached alike");
+    host.refuses(Error::WrongKind(other), |vmm| {
+        vmm.share_into(own, Pages::at(FREE).count(2), other, 0)
+    });
+    host.vmm.share_into(own, Pages::at(FREE).count(2), alike, 0).expect("it is cached alike");
     let paged = Backing::Pager { token: 1 };
     let other = host.vmm.reserve(own, &RegionOptions::new(2).backed(paged)).expect("room");
     let alike = host.vmm.reserve(own, &uncached.backed(paged)).expect("room");
@@ -67,8 +70,11 @@ fn a_clone_that_is_refused_cuts_no_large_page(target: Target) {
     let anywhere = RegionOptions::new(1);
     // The second is shared.
     let second = FREE + (1 << bits);
-    let aligned = RegionOptions::new(pages).aligned(bits);
-    let view = host.vmm.share(space, second, pages, host.vmm.own_space(), &aligned).expect("room");
+    let aligned = ShareOptions::new().aligned(bits);
+    let view = host
+        .vmm
+        .share(space, Pages::at(second).count(pages), host.vmm.own_space(), &aligned)
+        .expect("room");
     let shared = Error::Shared { address: second };
     host.refuses(shared, |vmm| vmm.clone_region(region, space, anywhere.placement()));
     host.refuses(shared, |vmm| vmm.clone_space(space));
@@ -106,13 +112,16 @@ fn nobody_is_given_more_rights_than_the_source_allows(target: Target) {
     let source = host.vmm.map(own, &read.at(FREE)).expect("memory");
     let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling: Rights::READ };
     // Into a new region: with the rights, and with the ceiling alone.
-    host.refuses(error, |vmm| vmm.share(own, FREE, 2, space, &two));
+    host.refuses(error, |vmm| {
+        vmm.share(own, Pages::at(FREE).count(2), space, &ShareOptions::new())
+    });
+    let view = ShareOptions::new().rights(Rights::READ).ceiling(Rights::READ_WRITE);
+    host.refuses(error, |vmm| vmm.share(own, Pages::at(FREE).count(2), space, &view));
     let later = two.rights(Rights::READ).ceiling(Rights::READ_WRITE);
-    host.refuses(error, |vmm| vmm.share(own, FREE, 2, space, &later));
     // Into one that there is.
     for request in [two, later] {
         let into = host.vmm.reserve(space, &request).expect("room");
-        host.refuses(error, |vmm| vmm.share_into(own, FREE, 2, into, 0));
+        host.refuses(error, |vmm| vmm.share_into(own, Pages::at(FREE).count(2), into, 0));
     }
     // From a pager. What the region may be given later does not count: a pager's pages are its own.
     let paged = host.vmm.reserve(space, &two.backed(Backing::Pager { token: 1 })).expect("room");
@@ -123,7 +132,9 @@ fn nobody_is_given_more_rights_than_the_source_allows(target: Target) {
     let more = host.vmm.map(own, &two).expect("memory");
     host.refuses(error, |vmm| vmm.clone_pages(more, 0, into, usize::MAX));
     // With as few rights, it works.
-    host.vmm.share_into(own, FREE, 2, into, 0).expect("no more rights than the source's");
+    host.vmm
+        .share_into(own, Pages::at(FREE).count(2), into, 0)
+        .expect("no more rights than the source's");
     let clone = host.vmm.clone_region(more, space, two.placement()).expect("as the source's");
     assert_eq!(host.vmm.region_info(clone).expect("a region").ceiling, Rights::READ_WRITE);
     host.vmm.release(source).expect("a region");
@@ -161,7 +172,7 @@ fn as_many_sharers_as_memory_allows_are_counted(target: Target) {
     host.vmm.alloc_slots(7).expect("slots");
     for round in 0..24 {
         let source = host.vmm.map(own, &RegionOptions::new(256)).expect("memory").start().bits();
-        let shared = host.vmm.share(own, source, 256, own, &RegionOptions::new(256));
+        let shared = host.vmm.share(own, Pages::at(source).count(256), own, &ShareOptions::new());
         assert!(shared.is_ok(), "round {round}: {shared:?}");
     }
     assert!(host.vmm.stats().bookkeeping_pages > 0, "the case is about nodes that run low");

@@ -3,7 +3,7 @@
 //!
 //! Checks A67–A72 of `MODEL.md`.
 
-use vmm::{Error, PageSize, Quota, RegionId, RegionOptions, Resource};
+use vmm::{Error, PageSize, Pages, Quota, RegionId, RegionOptions, Resource};
 use vmm_tests::support::{out_of_memory, without_amounts};
 
 use super::FREE;
@@ -48,7 +48,7 @@ fn freed_large_pages_serve_small_ones(target: Target) {
     let options = RegionOptions::new(large * per_large).at(FREE);
     host.vmm.map(own, &options.page_size(PageSize::Large { bits })).expect("memory");
     for index in (0..large).filter(|index| index % 4 != 0) {
-        host.vmm.unmap(own, FREE + (index << bits), per_large).expect("mapped");
+        host.vmm.unmap(own, Pages::at(FREE + (index << bits)).count(per_large)).expect("mapped");
     }
     host.check();
     let free = free_bytes(&host) / PAGE;
@@ -70,7 +70,7 @@ fn ready_large_pages_serve_one_small_page(target: Target) {
     map_all(&mut host, 1, PageSize::Auto);
     for (round, &start) in starts[..2].iter().enumerate() {
         // All is used. Two large pages are given back.
-        host.vmm.unmap(own, start, 2 * per_large).expect("mapped");
+        host.vmm.unmap(own, Pages::at(start).count(2 * per_large)).expect("mapped");
         host.vmm.map(own, &RegionOptions::new(1)).expect("one small page");
         let had = map_all(&mut host, 64, PageSize::Small).len() * 64 * PAGE;
         // In pieces of 64 pages, and less a table for each span.
@@ -183,13 +183,15 @@ fn book_keeping_comes_from_frames_that_are_ready(target: Target) {
     let frames = host.vmm.stats().bookkeeping_frames;
     for region in &regions {
         for page in (1..64).step_by(2) {
-            let unmapped = host.vmm.unmap(own, region.start().bits() + page * PAGE, 1);
+            let unmapped = host.vmm.unmap(own, Pages::at(region.start().bits() + page * PAGE));
             assert!(unmapped.is_ok(), "page {page} of {region:?}: {unmapped:?}");
         }
     }
     assert!(host.vmm.stats().bookkeeping_frames > frames, "the case is about book-keeping");
     host.check();
-    host.vmm.populate(other, FREE + 16 * PAGE, 4).expect("a neighbour has its pages");
+    host.vmm
+        .populate(other, Pages::at(FREE + 16 * PAGE).count(4))
+        .expect("a neighbour has its pages");
     host.check();
     // All comes back.
     regions.into_iter().for_each(|region| host.vmm.release(region).expect("a region"));

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use untyped_alloc::KernelError;
-use vmm::{Blueprint, Error, Object, PageSize, Placement, RegionOptions};
+use vmm::{Blueprint, Error, Object, PageSize, Pages, Placement, RegionOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, tagged};
@@ -116,7 +116,7 @@ fn so_are_the_small_frames_for_a_large_page(target: Target) {
     }
     for allowed in [0, 1, 5] {
         refuse_unmapping_after(&host, allowed);
-        let refused = host.vmm.unmap(own, FREE, 1);
+        let refused = host.vmm.unmap(own, Pages::at(FREE));
         assert!(matches!(refused, Err(Error::Kernel { .. })), "{refused:?}");
         // The small one, and the place where the large one was to be read.
         is_stuck(&mut host, 2);
@@ -127,7 +127,7 @@ fn so_are_the_small_frames_for_a_large_page(target: Target) {
         host.vmm.trim().expect("no call is refused");
         assert_eq!(host.vmm.stats().quarantined, 0, "it was given back");
     }
-    host.vmm.unmap(own, FREE, 1).expect("no call is refused");
+    host.vmm.unmap(own, Pages::at(FREE)).expect("no call is refused");
     assert_eq!(host.read(own, FREE + PAGE), 2);
     host.vmm.release(region).expect("a region");
     slots_serve(&mut host);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Writing into the memory of any space, and who sees it.
 
-use vmm::{Error, RegionOptions, Rights, TlsImage};
+use vmm::{Error, Pages, RegionOptions, Rights, ShareOptions, TlsImage};
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -80,8 +80,8 @@ fn what_is_shared_shows_what_is_written_everywhere(target: Target) {
     let space = host.vmm.create_space().expect("memory");
     host.spaces.push(space);
     tagged(&mut host, FREE, 2);
-    let read = RegionOptions::new(2).at(FREE).rights(Rights::READ);
-    host.vmm.share(own, FREE, 2, space, &read).expect("room");
+    let read = ShareOptions::new().at(FREE).rights(Rights::READ);
+    host.vmm.share(own, Pages::at(FREE).count(2), space, &read).expect("room");
     // By the one who may not write, too: rights are threads'.
     host.vmm.write(space, FREE + PAGE, &[0x77; 8]).expect("it is mapped");
     let word = u64::from_le_bytes([0x77; 8]);
@@ -120,7 +120,7 @@ fn what_cannot_be_written_is_refused_before_any_of_it_is(target: Target) {
     let own = host.own();
     tagged(&mut host, FREE, 2);
     host.vmm.reserve(own, &RegionOptions::new(2).at(FREE + 3 * PAGE)).expect("room");
-    host.vmm.populate(own, FREE + 3 * PAGE, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(FREE + 3 * PAGE)).expect("memory");
     let hole = Error::NotMapped { address: FREE + 4 * PAGE };
     host.refuses(hole, |vmm| vmm.write(own, FREE + 4 * PAGE - 1, &[1, 1]));
     let last = Error::OutsideRegion { address: usize::MAX };
@@ -185,7 +185,7 @@ fn contents_that_cannot_be_mapped_are_refused_and_nothing_is_mapped(target: Targ
     let own = host.own();
     let options = RegionOptions::new(4).at(FREE).guarded(1, 1);
     host.vmm.reserve(own, &options).expect("room");
-    host.vmm.populate(own, FREE + 2 * PAGE, 1).expect("memory");
+    host.vmm.populate(own, Pages::at(FREE + 2 * PAGE)).expect("memory");
     let mut refused = |error: Error, start: usize, bytes: usize| {
         host.refuses(error, |vmm| vmm.populate_from(own, start, &vec![1; bytes]));
     };

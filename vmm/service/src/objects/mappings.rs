@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects mapped in spaces: pages appear when they are touched, or before, by request.
 
-use vmm::{Backing, Kernel, Memory, RegionOptions, Vmm};
+use vmm::{Backing, Kernel, Memory, Pages, RegionOptions, Vmm};
 use vmm_client::objects::{Amounts, Answer, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, short, tables, Answered, Refused, NODE};
@@ -183,8 +183,8 @@ impl<'p> Objects<'p> {
             if page > begin {
                 let from = mapping.first.get() + begin;
                 let from = region.start().bits() + ((from as usize) << bits);
-                let count = (page - begin) as usize;
-                vmm.share_into(region.space(), from, count, into, begin as usize)?;
+                let piece = Pages::at(from).count((page - begin) as usize);
+                vmm.share_into(region.space(), piece, into, begin as usize)?;
             } else {
                 page += 1;
             }
@@ -217,7 +217,7 @@ impl<'p> Objects<'p> {
         if let Some(region) = mapping.region.get() {
             let (start, pages) = (mapping.start.get(), mapping.pages.get() as usize);
             let most = MAX_PAGES as usize;
-            if vmm.decommit_some(region.space(), start, pages, most)? >= most {
+            if vmm.decommit_some(region.space(), Pages::at(start).count(pages), most)? >= most {
                 return Ok(false);
             }
             vmm.release(region)?;

@@ -2,7 +2,7 @@
 //! Memory objects: their pages lie in a region of the store of the account that pays, whether they
 //! are mapped anywhere or not.
 
-use vmm::{Kernel, Memory, Placement, RegionOptions, Vmm};
+use vmm::{Kernel, Memory, Pages, Placement, RegionOptions, Vmm};
 use vmm_client::objects::{Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, tables, Refused, NODE};
@@ -117,7 +117,7 @@ impl<'p> Objects<'p> {
             while page < first + pages && vmm.mapping_at(space, at(page))?.is_none() {
                 page += 1;
             }
-            vmm.populate(space, at(begin), (page - begin) as usize)?;
+            vmm.populate(space, Pages::at(at(begin)).count((page - begin) as usize))?;
             add(&memory.committed, page - begin);
         }
         Ok(())
@@ -133,8 +133,8 @@ impl<'p> Objects<'p> {
             memory.what.set(What::Nothing);
             return Ok(true);
         };
-        let (start, most) = (region.start().bits(), MAX_PAGES as usize);
-        let done = vmm.decommit_some(region.space(), start, pages as usize, most)?;
+        let (all, most) = (Pages::at(region.start().bits()), MAX_PAGES as usize);
+        let done = vmm.decommit_some(region.space(), all.count(pages as usize), most)?;
         memory.committed.set(memory.committed.get().saturating_sub(narrow(done)));
         if done < most {
             vmm.release(region)?;

@@ -216,7 +216,7 @@ pub(super) fn empty_space_step<'p, K: Kernel + Memory<'p>>(
                 at = start;
             }
             RegionKind::Memory | RegionKind::Stack | RegionKind::Quarantine => {
-                done += vmm.decommit_some(space, start, region.range.pages(), most)?;
+                done += vmm.decommit_some(space, region.range, most)?;
             }
             // The null page, in which nothing is mapped.
             RegionKind::Boot | RegionKind::Bookkeeping | RegionKind::Reservation => {}

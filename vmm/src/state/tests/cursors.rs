@@ -3,7 +3,7 @@
 
 use std::vec::Vec;
 
-use page_tables::{Geometry, PageRange};
+use page_tables::{Geometry, PageRange, Pages};
 
 use super::choices::PAGE;
 use super::extent_changes::{nodes, History};
@@ -12,7 +12,7 @@ use crate::state::extent_cursor::ExtentCursor;
 use crate::state::space::Space;
 
 fn range(start: usize, pages: usize) -> PageRange {
-    Geometry::IA32.range(start * PAGE, pages).unwrap()
+    Geometry::IA32.range(Pages::at(start * PAGE).count(pages)).unwrap()
 }
 
 /// The page of each extent's first frame that is visited, and how many are.
@@ -99,7 +99,8 @@ fn the_last_page_of_user_space_is_visited_once() {
         let mut history = History::begin(&nodes, *geometry, end);
         history.put(Run::new(end - PAGE, 3, 1, Like::SMALL));
         history.put(Run::new(0, 5, 1, Like::SMALL));
-        let mut cursor = ExtentCursor::over(geometry.range(0, end / PAGE).unwrap());
+        let mut cursor =
+            ExtentCursor::over(geometry.range(Pages::at(0).count(end / PAGE)).unwrap());
         let pages = rest(&mut cursor, &history.space);
         assert_eq!(pages, [(0, 1), (end / PAGE - 1, 1)]);
     }

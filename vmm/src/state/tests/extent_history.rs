@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Histories of extents and of a cursor over them, each step compared with the model.
 
+use page_tables::Pages;
 use std::vec::Vec;
 
 use untyped_alloc::{CachePolicy, Rights};
@@ -199,7 +200,7 @@ impl History<'_> {
         let start = self.some_address(choices);
         let pages = choices.pick(&[1, 2, 5, 12, 30, 3000]);
         let left = (self.geometry.user_end - start) / PAGE;
-        let range = self.geometry.range(start, pages.min(left)).unwrap();
+        let range = self.geometry.range(Pages::at(start).count(pages.min(left))).unwrap();
         self.cursor = Some(Walk::over(range));
         false
     }

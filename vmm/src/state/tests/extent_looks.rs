@@ -3,7 +3,7 @@
 
 use std::vec::Vec;
 
-use page_tables::{Geometry, PageRange};
+use page_tables::{Geometry, PageRange, Pages};
 use untyped_alloc::{CPtr, CachePolicy, Rights};
 
 use super::choices::{address, PAGE};
@@ -30,7 +30,9 @@ pub(super) fn look(
     let info = |run: Option<&Run>| run.map(Run::extent);
     match question {
         0..=2 => {
-            if let Ok(range) = geometry.range(at / PAGE * PAGE, [1, 3, 1500][question]) {
+            if let Ok(range) =
+                geometry.range(Pages::at(at / PAGE * PAGE).count([1, 3, 1500][question]))
+            {
                 first_in(extents, model, range);
             }
         }

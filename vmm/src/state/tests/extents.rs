@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Extents: single cases, at the edges.
 
-use page_tables::Geometry;
+use page_tables::{Geometry, Pages};
 use untyped_alloc::{CPtr, CachePolicy, Rights, MAX_BATCH};
 
 use super::choices::{address, GEOMETRIES, PAGE};
@@ -108,7 +108,7 @@ fn the_run_used_last_is_known_with_what_is_free_behind_it() {
         last.map(|(node, clear_to)| (node.info().start.bits() / PAGE, clear_to / PAGE))
     };
     let look = |page: usize, pages: usize| {
-        let range = Geometry::IA32.range(page * PAGE, pages).unwrap();
+        let range = Geometry::IA32.range(Pages::at(page * PAGE).count(pages)).unwrap();
         history.space.extents().first_in(range);
     };
     look(4, 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The token for nodes that were made ready, and pages that are cut off a range.
 
-use page_tables::Geometry;
+use page_tables::{Geometry, Pages};
 
 use super::choices::PAGE;
 use crate::state::reserve::{split_first, Reserve};
@@ -9,7 +9,7 @@ use crate::state::reserve::{split_first, Reserve};
 #[test]
 fn pages_come_off_the_start_of_a_range() {
     let user_end = Geometry::IA32.user_end;
-    let mut range = Geometry::IA32.range(user_end - 3 * PAGE, 3).ok();
+    let mut range = Geometry::IA32.range(Pages::at(user_end - 3 * PAGE).count(3)).ok();
     for left in (0..3).rev() {
         let first = split_first(&mut range).unwrap();
         assert_eq!((first.start().bits(), first.pages()), (user_end - (left + 1) * PAGE, 1));

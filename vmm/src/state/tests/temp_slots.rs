@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The two temporary mappings.
 
-use page_tables::Geometry;
+use page_tables::{Geometry, Pages};
 use untyped_alloc::CPtr;
 
 use super::choices::{Choices, PAGE};
@@ -13,7 +13,7 @@ const BOTH: [TempSlot; 2] = [TempSlot::Target, TempSlot::View];
 #[test]
 fn the_two_are_neighbours() {
     for geometry in super::choices::GEOMETRIES {
-        let range = geometry.range(geometry.user_end - 2 * PAGE, 2).unwrap();
+        let range = geometry.range(Pages::at(geometry.user_end - 2 * PAGE).count(2)).unwrap();
         let slots = TempSlots::new(range);
         assert_eq!(slots.page(TempSlot::Target).bits(), geometry.user_end - 2 * PAGE);
         assert_eq!(slots.page(TempSlot::View).bits(), geometry.user_end - PAGE);
@@ -25,7 +25,7 @@ fn the_two_are_neighbours() {
 fn any_history_is_that_of_two_cells() {
     play(300, 60, |data| {
         let mut choices = Choices::new(data);
-        let mut slots = TempSlots::new(Geometry::IA32.range(0, 2).unwrap());
+        let mut slots = TempSlots::new(Geometry::IA32.range(Pages::at(0).count(2)).unwrap());
         let mut model: [Option<(CPtr, bool)>; 2] = [None; 2];
         while !choices.is_empty() {
             let which = choices.below(2);

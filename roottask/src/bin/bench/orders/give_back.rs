@@ -4,7 +4,7 @@
 use roottask::arch::LARGE_BITS;
 use roottask::Manager;
 use sel4::FrameObjectType;
-use vmm::{RegionId, RegionOptions, Result, Rights, SpaceId};
+use vmm::{Pages, RegionId, RegionOptions, Result, Rights, SpaceId};
 
 use super::steps::{nothing, row, shuffled, Head, PAGE, TIMES};
 use crate::bulk::{hoard, map_all};
@@ -33,7 +33,8 @@ fn unmap_single(vmm: &mut Manager) -> Result {
     let floor = mapped_floor(vmm, own)?;
     let region = vmm.map(own, &RegionOptions::new(TIMES))?;
     let start = region.start().bits();
-    let unmap = |vmm: &mut Manager, turn| vmm.unmap(own, start + shuffled::<TIMES>(turn) * PAGE, 1);
+    let unmap =
+        |vmm: &mut Manager, turn| vmm.unmap(own, Pages::at(start + shuffled::<TIMES>(turn) * PAGE));
     row(vmm, Head::pages("unmap_single"), nothing, unmap, Some(&mut |page| floor.unmap(page)))
 }
 
@@ -46,10 +47,10 @@ fn unmap_spans(vmm: &mut Manager) -> Result {
     let region = vmm.reserve(own, &options)?;
     let place = |turn: usize| region.start().bits() + ((turn % SPANS) << LARGE_BITS);
     let populate = |vmm: &mut Manager, turn: usize| match turn % SPANS {
-        0 => (0..SPANS).try_for_each(|span| vmm.populate(own, place(span), 1)),
+        0 => (0..SPANS).try_for_each(|span| vmm.populate(own, Pages::at(place(span)))),
         _ => Ok(()),
     };
-    let unmap = |vmm: &mut Manager, turn| vmm.unmap(own, place(turn), 1);
+    let unmap = |vmm: &mut Manager, turn| vmm.unmap(own, Pages::at(place(turn)));
     row(vmm, Head::pages("unmap_8_spans"), populate, unmap, Some(&mut |page| floor.unmap(page)))
 }
 
@@ -62,7 +63,7 @@ fn protect(vmm: &mut Manager) -> Result {
         let region = vmm.map(space, &RegionOptions::new(TIMES))?;
         let start = region.start().bits();
         let protect = |vmm: &mut Manager, turn| {
-            vmm.protect(space, start + shuffled::<TIMES>(turn) * PAGE, 1, Rights::READ)
+            vmm.protect(space, Pages::at(start + shuffled::<TIMES>(turn) * PAGE), Rights::READ)
         };
         let by_hand: &mut dyn FnMut(usize) = match space == own {
             true => &mut |page| floor.unmap_then_map(page),
@@ -97,7 +98,8 @@ fn destroy_scattered(vmm: &mut Manager) -> Result {
     let half = RegionOptions::new(TIMES / 2);
     let starts = [vmm.reserve(space, &half)?, vmm.reserve(space, &half)?];
     for page in (0..TIMES).map(shuffled::<TIMES>) {
-        vmm.populate(space, starts[page % 2].start().bits() + page / 2 * PAGE, 1)?;
+        let start = starts[page % 2].start().bits();
+        vmm.populate(space, Pages::at(start + page / 2 * PAGE))?;
     }
     let (_, spent) = cost(vmm, |vmm| vmm.destroy_space(space))?;
     let raw = crate::bulk::instructions(|| (0..TIMES).for_each(|page| floor.unmap(page)));
@@ -115,8 +117,8 @@ pub fn recycled(vmm: &mut Manager) -> Result {
     let start = vmm.map(own, &RegionOptions::new(TIMES))?.start().bits();
     let hoard = hoard(vmm)?;
     let page = |turn| start + shuffled::<TIMES>(turn) * PAGE;
-    let unmap = |vmm: &mut Manager, turn| vmm.unmap(own, page(turn), 1);
-    let populate = |vmm: &mut Manager, turn| vmm.populate(own, page(turn), 1);
+    let unmap = |vmm: &mut Manager, turn| vmm.unmap(own, Pages::at(page(turn)));
+    let populate = |vmm: &mut Manager, turn| vmm.populate(own, Pages::at(page(turn)));
     // The last page stays, as the second mapping of whichever is zeroed.
     const SECOND: usize = TIMES - 1;
     (0..SECOND).for_each(|page| floor.unmap(page));

@@ -5,7 +5,7 @@ use roottask::arch::LARGE_BITS;
 use roottask::Manager;
 use sel4::init_thread::slot;
 use sel4::{cap_type, ObjectBlueprint};
-use vmm::{Blueprint, CPtr, PageSize, RegionOptions, Result, Rights};
+use vmm::{Blueprint, CPtr, PageSize, Pages, RegionOptions, Result, Rights};
 
 use super::steps::{nothing, row, Head, PAGE};
 use crate::floor::BATCH;
@@ -54,7 +54,7 @@ fn split_large(vmm: &mut Manager) -> Result {
     let space = vmm.create_space()?;
     let start = vmm.map(space, &options)?.start().bits();
     let protect = |vmm: &mut Manager, turn| {
-        vmm.protect(space, start + (turn << LARGE_BITS) + 7 * PAGE, 1, Rights::READ)
+        vmm.protect(space, Pages::at(start + (turn << LARGE_BITS) + 7 * PAGE), Rights::READ)
     };
     let head = Head::of("split_large", "large page", LARGE_PAGES);
     row(vmm, head, nothing, protect, None)

@@ -3,7 +3,7 @@
 
 use roottask::Manager;
 use sel4::FrameObjectType;
-use vmm::{RegionOptions, Result, SpaceId};
+use vmm::{Pages, RegionOptions, Result, SpaceId};
 
 use super::steps::{descending, nothing, row, shuffled, Head, PAGE, TIMES};
 use crate::floor::Floor;
@@ -33,7 +33,7 @@ fn single(vmm: &mut Manager, name: &str, place: impl Fn(usize) -> (SpaceId, usiz
     let floor = Floor::new(vmm, TIMES, FrameObjectType::_4k)?;
     let populate = |vmm: &mut Manager, turn| {
         let (space, address) = place(turn);
-        vmm.populate(space, address, 1)
+        vmm.populate(space, Pages::at(address))
     };
     let by_hand = &mut |page| floor.map_fresh(page, TIMES);
     row(vmm, Head::pages(name).for_pages(1), nothing, populate, Some(by_hand))
@@ -67,7 +67,7 @@ fn many_spaces(vmm: &mut Manager) -> Result {
     for place in &mut places {
         let space = vmm.create_space()?;
         *place = (space, reserve(vmm, space, 1 + TIMES / SPACES)?);
-        vmm.populate(space, place.1, 1)?;
+        vmm.populate(space, Pages::at(place.1))?;
     }
     single(vmm, "populate_64_spaces", |turn| {
         let (space, start) = places[turn % SPACES];
@@ -81,7 +81,9 @@ fn together(vmm: &mut Manager, name: &str, pages: usize) -> Result {
     let start = reserve(vmm, own, TIMES)?;
     let floor = Floor::new(vmm, TIMES, FrameObjectType::_4k)?;
     let head = Head::of(name, "call", TIMES / pages).for_pages(pages);
-    let populate = |vmm: &mut Manager, turn| vmm.populate(own, start + turn * pages * PAGE, pages);
+    let populate = |vmm: &mut Manager, turn| {
+        vmm.populate(own, Pages::at(start + turn * pages * PAGE).count(pages))
+    };
     let by_hand = &mut |turn| {
         (turn * pages..(turn + 1) * pages).for_each(|page| floor.map_fresh(page, TIMES))
     };

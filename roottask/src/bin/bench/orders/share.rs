@@ -4,7 +4,7 @@
 use roottask::Manager;
 use sel4::init_thread::slot;
 use sel4::{cap_type, CapRights, FrameObjectType};
-use vmm::{CPtr, Placement, RegionOptions, Result};
+use vmm::{CPtr, Pages, Placement, RegionOptions, Result};
 
 use super::steps::{nothing, row, shuffled, Head, PAGE, TIMES};
 use crate::bulk::{instructions, map_all};
@@ -66,12 +66,12 @@ pub fn run(vmm: &mut Manager) -> Result {
     let shared = vmm.reserve(into, &RegionOptions::new(TIMES))?;
     let share = |vmm: &mut Manager, turn| {
         let page = shuffled::<TIMES>(turn);
-        vmm.share_into(from, start + page * PAGE, 1, shared, page)
+        vmm.share_into(from, Pages::at(start + page * PAGE), shared, page)
     };
     let by_hand = &mut |page| copies.map(source, page, target, CapRights::read_write());
     row(vmm, Head::pages("share_single").for_pages(1), nothing, share, Some(by_hand))?;
     let unshare = |vmm: &mut Manager, turn| {
-        vmm.unmap(into, shared.start().bits() + shuffled::<TIMES>(turn) * PAGE, 1)
+        vmm.unmap(into, Pages::at(shared.start().bits() + shuffled::<TIMES>(turn) * PAGE))
     };
     let by_hand = &mut |page| copies.unmap(page);
     row(vmm, Head::pages("unshare_single"), nothing, unshare, Some(by_hand))?;

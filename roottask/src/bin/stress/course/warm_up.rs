@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use roottask::arch::LARGE_BITS;
 
 use roottask::Outcome;
-use vmm::{Blueprint, CPtr, Placement, RegionId, RegionOptions};
+use vmm::{Blueprint, CPtr, Pages, Placement, RegionId, RegionOptions, ShareOptions};
 
 use crate::engine::Stress;
 use crate::host::service;
@@ -60,7 +60,9 @@ fn stretch(stress: &mut Stress) -> Outcome {
     for number in 0..SHARED.min(regions.len()) {
         // From all over memory, so that hardly two are counted together.
         let start = regions[number * 7 % regions.len()].start().bits();
-        let share = |vmm: &mut roottask::Manager| vmm.share(own, start, 1, own, &page);
+        let share = |vmm: &mut roottask::Manager| {
+            vmm.share(own, Pages::at(start), own, &ShareOptions::new().named("warm-up"))
+        };
         regions.extend(stress.attempt(Kind::Share, share)?);
     }
     regions.extend(stretch_copies(stress)?.into_iter().flatten());
@@ -92,7 +94,7 @@ fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
     let region = stress.must(Kind::Reserve, |vmm| vmm.reserve(own, &options))?;
     for page in (0..SCATTERED).rev() {
         let address = region.start().bits() + page * PAGE;
-        stress.attempt(Kind::Populate, |vmm| vmm.populate(own, address, 1))?;
+        stress.attempt(Kind::Populate, |vmm| vmm.populate(own, Pages::at(address)))?;
     }
     let clone = |vmm: &mut roottask::Manager| vmm.clone_region(region, own, Placement::anywhere());
     Ok([Some(region), stress.attempt(Kind::CloneRegion, clone)?])

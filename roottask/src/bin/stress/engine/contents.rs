@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use roottask::{check_eq, Manager, Outcome};
-use vmm::{RegionOptions, Rights};
+use vmm::{Pages, RegionOptions, Rights, ShareOptions};
 
 use super::stress::Stress;
 use crate::measure::Kind;
@@ -82,8 +82,8 @@ impl Stress {
         if space == own && holder.rights.contains(Rights::READ_WRITE) {
             stamp_page(address, stamp);
         } else {
-            let options = RegionOptions::new(1).named("pen");
-            let share = |vmm: &mut Manager| vmm.share(space, address, 1, own, &options);
+            let options = ShareOptions::new().named("pen");
+            let share = |vmm: &mut Manager| vmm.share(space, Pages::at(address), own, &options);
             let Some(pen) = self.attempt(Kind::Share, share)? else { return Ok(()) };
             stamp_page(pen.start().bits(), stamp);
             self.must(Kind::Release, |vmm| vmm.release(pen))?;
@@ -107,9 +107,10 @@ impl Stress {
         }
         let (space, start) = (area.space(), area.address(part.start));
         let (pages, stamps) = (part.len(), area.stamps(part));
-        let options = RegionOptions::new(1).named("look").rights(Rights::READ);
-        let shared =
-            self.attempt(Kind::Share, |vmm| vmm.share(space, start, pages, own, &options))?;
+        let options = ShareOptions::new().named("look").rights(Rights::READ);
+        let shared = self.attempt(Kind::Share, |vmm| {
+            vmm.share(space, Pages::at(start).count(pages), own, &options)
+        })?;
         let Some(shared) = shared else { return Ok(()) };
         check_pages(shared.start().bits(), &stamps)?;
         self.must(Kind::Release, |vmm| vmm.release(shared))

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use roottask::{check, Outcome};
-use vmm::{RegionId, RegionOptions};
+use vmm::{Pages, RegionId, RegionOptions};
 
 use super::fill::{fill, Piece};
 use super::{churn, cow, objects, share, spaces, threads};
@@ -61,7 +61,7 @@ fn make(stress: &mut Stress) -> Outcome<Option<Sparse>> {
         stamps.push((page, stamp));
         if next < page {
             let from = start + next * PAGE;
-            stress.must(Kind::Unmap, |vmm| vmm.unmap(own, from, page - next))?;
+            stress.must(Kind::Unmap, |vmm| vmm.unmap(own, Pages::at(from).count(page - next)))?;
         }
         next = page + 1;
     }
@@ -82,7 +82,7 @@ pub fn used_up(stress: &mut Stress) -> Outcome {
     fill(stress, &mut pieces)?;
     for piece in pieces.iter().filter(|piece: &&Piece| piece.pages > 2) {
         let (from, pages) = (piece.id.start().bits() + PAGE, piece.pages - 2);
-        stress.must(Kind::Unmap, |vmm| vmm.unmap(own, from, pages))?;
+        stress.must(Kind::Unmap, |vmm| vmm.unmap(own, Pages::at(from).count(pages)))?;
     }
     let moved = stress.vmm.stats().moved_pages;
     let others = [churn::run, objects::run, threads::run, spaces::run, share::run, cow::run];

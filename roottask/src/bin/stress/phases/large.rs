@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use roottask::arch::LARGE_BITS;
 
 use roottask::{check, Outcome};
-use vmm::{PageSize, RegionId, RegionOptions, Rights};
+use vmm::{PageSize, Pages, RegionId, RegionOptions, Rights};
 
 use crate::engine::contents::{check_page, stamp_page};
 use crate::engine::Stress;
@@ -82,14 +82,17 @@ fn cut(stress: &mut Stress, big: &mut Big) -> Outcome {
         return stress.refused(
             Kind::Unmap,
             |error| matches!(error, vmm::Error::NotMapped { .. }),
-            |vmm| vmm.unmap(own, address, count),
+            |vmm| vmm.unmap(own, Pages::at(address).count(count)),
         );
     }
     if stress.random.once_in(2) {
-        stress.attempt(Kind::Protect, |vmm| vmm.protect(own, address, count, Rights::READ))?;
+        stress.attempt(Kind::Protect, |vmm| {
+            vmm.protect(own, Pages::at(address).count(count), Rights::READ)
+        })?;
         return Ok(());
     }
-    let done = stress.attempt(Kind::Unmap, |vmm| vmm.unmap(own, address, count))?;
+    let done =
+        stress.attempt(Kind::Unmap, |vmm| vmm.unmap(own, Pages::at(address).count(count)))?;
     if done.is_some() {
         big.stamps.retain(|(page, _)| !part.contains(page));
     }

@@ -3,7 +3,7 @@
 
 use roottask::arch::LARGE_BITS;
 use roottask::{check_eq, Manager, Outcome};
-use vmm::{Error, PageSize, Quota, RegionOptions, Resource, Rights};
+use vmm::{Error, PageSize, Pages, Quota, RegionOptions, Resource, Rights};
 
 use super::spaces;
 use crate::engine::Stress;
@@ -61,8 +61,10 @@ fn beyond(stress: &mut Stress) -> Outcome {
     let node = &stress.expected.areas[area];
     let (space, first, pages) = (node.space(), node.first, node.pages.len());
     let out = |error: &Error| matches!(error, Error::OutsideRegion { .. } | Error::Guard { .. });
-    stress.refused(Kind::Unmap, out, |vmm| vmm.unmap(space, first, pages + 1))?;
-    stress.refused(Kind::Populate, out, |vmm| vmm.populate(space, first, pages + 1))?;
+    stress.refused(Kind::Unmap, out, |vmm| vmm.unmap(space, Pages::at(first).count(pages + 1)))?;
+    stress.refused(Kind::Populate, out, |vmm| {
+        vmm.populate(space, Pages::at(first).count(pages + 1))
+    })?;
     let last = first + pages * PAGE - 1;
     stress.refused(Kind::PopulateFrom, out, |vmm| vmm.populate_from(space, last, b"ab"))
 }
@@ -74,7 +76,7 @@ fn ceiling(stress: &mut Stress) -> Outcome {
     stress.refused(
         Kind::Protect,
         |error| matches!(error, Error::RightsExceedCeiling { .. }),
-        |vmm| vmm.protect(space, first, 1, Rights::all()),
+        |vmm| vmm.protect(space, Pages::at(first), Rights::all()),
     )
 }
 
@@ -87,14 +89,15 @@ fn twice(stress: &mut Stress) -> Outcome {
     match node.pages[page] {
         Some(_) => {
             let mapped = |error: &Error| matches!(error, Error::AlreadyMapped { .. });
-            stress.refused(Kind::Populate, mapped, |vmm| vmm.populate(space, address, 1))?;
+            stress
+                .refused(Kind::Populate, mapped, |vmm| vmm.populate(space, Pages::at(address)))?;
             let populate = |vmm: &mut Manager| vmm.populate_from(space, address + 1, b"a");
             stress.refused(Kind::PopulateFrom, mapped, populate)
         }
         None => stress.refused(
             Kind::Unmap,
             |error| matches!(error, Error::NotMapped { .. }),
-            |vmm| vmm.unmap(space, address, 1),
+            |vmm| vmm.unmap(space, Pages::at(address)),
         ),
     }
 }

@@ -2,7 +2,7 @@
 //! Sharing: the same frames in several places.
 
 use roottask::Outcome;
-use vmm::{RegionOptions, Rights};
+use vmm::{Pages, Rights, ShareOptions};
 
 use super::churn;
 use crate::engine::Stress;
@@ -36,11 +36,12 @@ fn share(stress: &mut Stress, area: usize) -> Outcome {
     }
     let into = stress.any_space();
     let rights = if stress.random.once_in(4) { Rights::READ } else { Rights::READ_WRITE };
-    let options = RegionOptions::new(1).named("shared").rights(rights);
+    let options = ShareOptions::new().named("shared").rights(rights);
     let node = &stress.expected.areas[area];
     let (space, start, count) = (node.space(), node.address(part.start), part.len());
-    let shared =
-        stress.attempt(Kind::Share, |vmm| vmm.share(space, start, count, into, &options))?;
+    let shared = stress.attempt(Kind::Share, |vmm| {
+        vmm.share(space, Pages::at(start).count(count), into, &options)
+    })?;
     let Some(id) = shared else { return Ok(()) };
     let alike =
         |page: &Option<Page>| page.as_ref().map(|page| Page { stamp: page.stamp.clone(), rights });

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use roottask::{check, check_eq, Failure, Outcome};
 use sel4_root_task::debug_println;
 use vmm::sel4::faults::ThreadFault;
-use vmm::{Error, FaultClass, RegionOptions, Rights, SpaceId, Stack};
+use vmm::{Error, FaultClass, Pages, Rights, ShareOptions, SpaceId, Stack};
 
 use crate::engine::contents::word;
 use crate::engine::Stress;
@@ -154,9 +154,10 @@ fn check_stack(stress: &mut Stress, digger: &Digger, program: &Program) -> Outco
         check!(stress.vmm.mapping_at(space, bottom + page * PAGE)?.is_some());
     }
     let (own, pages) = (stress.expected.own(), digger.pages);
-    let options = RegionOptions::new(1).named("look").rights(Rights::READ);
-    let shared =
-        stress.attempt(Kind::Share, |vmm| vmm.share(space, bottom, pages, own, &options))?;
+    let options = ShareOptions::new().named("look").rights(Rights::READ);
+    let shared = stress.attempt(Kind::Share, |vmm| {
+        vmm.share(space, Pages::at(bottom).count(pages), own, &options)
+    })?;
     let Some(shared) = shared else { return Ok(()) };
     check_words(digger, shared.start().bits(), program.return_address())?;
     stress.must(Kind::Release, |vmm| vmm.release(shared))

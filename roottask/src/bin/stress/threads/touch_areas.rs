@@ -13,7 +13,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use roottask::{check, check_eq, Outcome};
-use vmm::{Backing, RegionId, RegionOptions, Rights, SpaceId};
+use vmm::{Backing, Pages, RegionId, RegionOptions, Rights, ShareOptions, SpaceId};
 
 use super::worker::{Touch, MAX_TOUCHES};
 use crate::engine::contents::word;
@@ -81,9 +81,10 @@ impl TouchArea {
         let Some(below) = self.below_line(stress) else { return Ok(()) };
         let (space, start) = (self.id.space(), self.first + below * PAGE);
         let pages = stress.random.size(self.pages.len() - below);
-        let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, pages))?;
+        let done = stress
+            .attempt(Kind::Populate, |vmm| vmm.populate(space, Pages::at(start).count(pages)))?;
         if done.is_some() {
-            stress.must(Kind::Unmap, |vmm| vmm.unmap(space, start, pages))?;
+            stress.must(Kind::Unmap, |vmm| vmm.unmap(space, Pages::at(start).count(pages)))?;
         }
         Ok(())
     }
@@ -122,9 +123,10 @@ impl TouchArea {
                 end += 1;
             }
             let (start, count) = (self.first + page * PAGE, end - page);
-            let options = RegionOptions::new(1).named("look").rights(Rights::READ);
-            let shared =
-                stress.attempt(Kind::Share, |vmm| vmm.share(space, start, count, own, &options))?;
+            let options = ShareOptions::new().named("look").rights(Rights::READ);
+            let shared = stress.attempt(Kind::Share, |vmm| {
+                vmm.share(space, Pages::at(start).count(count), own, &options)
+            })?;
             if let Some(shared) = shared {
                 for (index, words) in self.pages[page..end].iter().enumerate() {
                     check_words(shared.start().bits() + index * PAGE, words)?;

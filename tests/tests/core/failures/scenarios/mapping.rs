@@ -2,7 +2,7 @@
 //! Regions and pages: mapped, unmapped, protected, split, moved; devices and frames of a caller's.
 
 use untyped_alloc::Rights;
-use vmm::{Access, Backing, Blueprint, PageFault, PageSize, Placement, RegionOptions};
+use vmm::{Access, Backing, Blueprint, PageFault, PageSize, Pages, Placement, RegionOptions};
 
 use super::super::scenario::{Leaves, Scenario, Things, resume};
 use super::super::setup::{a_space, dirty_frames, edge, large_page, nothing, ten_pages};
@@ -22,7 +22,7 @@ const GROWING: usize = 0x5000_0000;
 fn growing(host: &mut Fixture<'_>) -> Things {
     let options = RegionOptions::new(16).at(GROWING).backed(Backing::OnDemand { around: 4 });
     let region = host.vmm.reserve(host.own(), &options).expect("room");
-    host.vmm.populate(host.own(), GROWING, 4).expect("memory");
+    host.vmm.populate(host.own(), Pages::at(GROWING).count(4)).expect("memory");
     Things { region: Some(region), ..Things::default() }
 }
 
@@ -31,7 +31,9 @@ pub const MAPPING: &[Scenario] = &[
         name: "append pages",
         leaves: Leaves::Nothing,
         setup: growing,
-        request: |host, _| host.vmm.populate(host.vmm.own_space(), GROWING + 4 * PAGE, 5),
+        request: |host, _| {
+            host.vmm.populate(host.vmm.own_space(), Pages::at(GROWING + 4 * PAGE).count(5))
+        },
     },
     Scenario {
         name: "append the pages around a touch",
@@ -74,7 +76,8 @@ pub const MAPPING: &[Scenario] = &[
         leaves: Leaves::Nothing,
         setup: reserved,
         request: |host, _| {
-            host.vmm.populate(host.vmm.own_space(), edge(host.target()) + 2 * PAGE, 6)
+            host.vmm
+                .populate(host.vmm.own_space(), Pages::at(edge(host.target()) + 2 * PAGE).count(6))
         },
     },
     Scenario {
@@ -94,7 +97,8 @@ pub const MAPPING: &[Scenario] = &[
         setup: ten_pages,
         request: |host, things| {
             let from = edge(host.target()) + (2 + things.done) * PAGE;
-            let outcome = host.vmm.unmap(host.vmm.own_space(), from, 6 - things.done);
+            let outcome =
+                host.vmm.unmap(host.vmm.own_space(), Pages::at(from).count(6 - things.done));
             resume(things, outcome)
         },
     },
@@ -113,7 +117,7 @@ pub const MAPPING: &[Scenario] = &[
         setup: ten_pages,
         request: |host, _| {
             let from = edge(host.target()) + 2 * PAGE;
-            host.vmm.decommit(host.vmm.own_space(), from, 6)
+            host.vmm.decommit(host.vmm.own_space(), Pages::at(from).count(6))
         },
     },
     Scenario {
@@ -122,7 +126,8 @@ pub const MAPPING: &[Scenario] = &[
         setup: large_page,
         request: |host, things| {
             let from = 0x6000_0000 + (2 + things.done) * PAGE;
-            let outcome = host.vmm.unmap(host.vmm.own_space(), from, 3 - things.done);
+            let outcome =
+                host.vmm.unmap(host.vmm.own_space(), Pages::at(from).count(3 - things.done));
             resume(things, outcome)
         },
     },
@@ -132,7 +137,7 @@ pub const MAPPING: &[Scenario] = &[
         setup: ten_pages,
         request: |host, _| {
             let from = edge(host.target()) + 2 * PAGE;
-            host.vmm.protect(host.vmm.own_space(), from, 6, Rights::READ)
+            host.vmm.protect(host.vmm.own_space(), Pages::at(from).count(6), Rights::READ)
         },
     },
     Scenario {
@@ -140,7 +145,11 @@ pub const MAPPING: &[Scenario] = &[
         leaves: Leaves::Progress,
         setup: large_page,
         request: |host, _| {
-            host.vmm.protect(host.vmm.own_space(), 0x6000_0000 + 2 * PAGE, 3, Rights::READ)
+            host.vmm.protect(
+                host.vmm.own_space(),
+                Pages::at(0x6000_0000 + 2 * PAGE).count(3),
+                Rights::READ,
+            )
         },
     },
     Scenario {
@@ -208,6 +217,6 @@ pub const MAPPING: &[Scenario] = &[
             host.vmm.map_objects(own, frames, &options).expect("memory");
             Things { objects: Some(frames), ..Things::default() }
         },
-        request: |host, _| host.vmm.unmap(host.vmm.own_space(), 0x5000_0000 + 3 * PAGE, 1),
+        request: |host, _| host.vmm.unmap(host.vmm.own_space(), Pages::at(0x5000_0000 + 3 * PAGE)),
     },
 ];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Spaces, stacks, IPC buffers, memory of threads, kernel objects, and what concerns all memory.
 
-use vmm::{Blueprint, RegionOptions, ThreadOptions, TlsImage};
+use vmm::{Blueprint, Pages, RegionOptions, ThreadOptions, TlsImage};
 
 use super::super::scenario::{Leaves, Scenario, Things};
 use super::super::setup::{a_buffer, a_buffer_in_use, a_space, edge, full_space, nothing, tagged};
@@ -81,8 +81,8 @@ pub const OBJECTS: &[Scenario] = &[
             for at in [at, at + 32 * PAGE] {
                 host.vmm.map(space, &options.at(at)).expect("memory");
                 tagged(host, space, at, 16);
-                host.vmm.unmap(space, at + 2 * PAGE, 4).expect("mapped");
-                host.vmm.unmap(space, at + 9 * PAGE, 7).expect("mapped");
+                host.vmm.unmap(space, Pages::at(at + 2 * PAGE).count(4)).expect("mapped");
+                host.vmm.unmap(space, Pages::at(at + 9 * PAGE).count(7)).expect("mapped");
             }
             things
         },

@@ -2,7 +2,7 @@
 //! Pages that several have: shared and cloned, and given back by either.
 
 use untyped_alloc::Rights;
-use vmm::{Placement, RegionOptions};
+use vmm::{Pages, Placement, RegionOptions, ShareOptions};
 
 use super::super::scenario::{Leaves, Scenario};
 use super::super::setup::{a_space, cow_pair, edge, pages_and_place, pages_and_space, shared};
@@ -14,9 +14,11 @@ pub const SHARING: &[Scenario] = &[
         leaves: Leaves::Nothing,
         setup: pages_and_space,
         request: |host, things| {
-            let options = RegionOptions::new(6).at(0x5000_0000).rights(Rights::READ);
+            let options = ShareOptions::new().at(0x5000_0000).rights(Rights::READ);
             let from = edge(host.target()) + 2 * PAGE;
-            host.vmm.share(host.vmm.own_space(), from, 6, things.space(), &options).map(drop)
+            host.vmm
+                .share(host.vmm.own_space(), Pages::at(from).count(6), things.space(), &options)
+                .map(drop)
         },
     },
     Scenario {
@@ -73,7 +75,7 @@ pub const SHARING: &[Scenario] = &[
         setup: pages_and_place,
         request: |host, things| {
             let (own, from) = (host.own(), edge(host.target()) + 2 * PAGE);
-            host.vmm.share_into(own, from, 6, things.other.expect("set up"), 3)
+            host.vmm.share_into(own, Pages::at(from).count(6), things.other.expect("set up"), 3)
         },
     },
     Scenario {
@@ -86,12 +88,14 @@ pub const SHARING: &[Scenario] = &[
         name: "unmap a page amid those of a clone",
         leaves: Leaves::Progress,
         setup: cow_pair,
-        request: |host, things| host.vmm.unmap(things.space(), 0x5000_0000 + 4 * PAGE, 1),
+        request: |host, things| host.vmm.unmap(things.space(), Pages::at(0x5000_0000 + 4 * PAGE)),
     },
     Scenario {
         name: "unmap a page amid those that a clone has",
         leaves: Leaves::Progress,
         setup: cow_pair,
-        request: |host, _| host.vmm.unmap(host.vmm.own_space(), edge(host.target()) + 6 * PAGE, 1),
+        request: |host, _| {
+            host.vmm.unmap(host.vmm.own_space(), Pages::at(edge(host.target()) + 6 * PAGE))
+        },
     },
 ];

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use roottask::{check_eq, Manager, Outcome};
-use vmm::{RegionId, Rights};
+use vmm::{Pages, RegionId, Rights};
 
 use crate::engine::{stamped_pages, Stress};
 use crate::measure::Kind;
@@ -65,7 +65,8 @@ fn populate(stress: &mut Stress) -> Outcome {
     if pages <= MAX_FILLED && stress.random.once_in(3) {
         return populate_from(stress, area, part);
     }
-    let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, pages))?;
+    let done =
+        stress.attempt(Kind::Populate, |vmm| vmm.populate(space, Pages::at(start).count(pages)))?;
     if done.is_some() {
         for page in part {
             stress.expected.areas[area].pages[page] = Some(Page::clear(rights));
@@ -108,7 +109,7 @@ fn unmap(stress: &mut Stress) -> Outcome {
     }
     let node = &stress.expected.areas[area];
     let (space, start, pages) = (node.space(), node.address(part.start), part.len());
-    stress.must(Kind::Unmap, |vmm| vmm.unmap(space, start, pages))?;
+    stress.must(Kind::Unmap, |vmm| vmm.unmap(space, Pages::at(start).count(pages)))?;
     stress.expected.areas[area].pages[part].fill(None);
     Ok(())
 }
@@ -120,7 +121,7 @@ fn decommit(stress: &mut Stress) -> Outcome {
     let first = stress.random.below(node.pages.len());
     let part = first..first + stress.random.within(1, node.pages.len() - first);
     let (space, start, pages) = (node.space(), node.address(part.start), part.len());
-    stress.must(Kind::Decommit, |vmm| vmm.decommit(space, start, pages))?;
+    stress.must(Kind::Decommit, |vmm| vmm.decommit(space, Pages::at(start).count(pages)))?;
     stress.expected.areas[area].pages[part].fill(None);
     Ok(())
 }
@@ -132,7 +133,8 @@ fn protect(stress: &mut Stress) -> Outcome {
     let rights = choices[stress.random.below(choices.len())];
     let node = &stress.expected.areas[area];
     let (space, start, pages) = (node.space(), node.address(part.start), part.len());
-    let done = stress.attempt(Kind::Protect, |vmm| vmm.protect(space, start, pages, rights))?;
+    let done = stress
+        .attempt(Kind::Protect, |vmm| vmm.protect(space, Pages::at(start).count(pages), rights))?;
     if done.is_some() {
         for page in stress.expected.areas[area].pages[part.clone()].iter_mut().flatten() {
             page.rights = rights;

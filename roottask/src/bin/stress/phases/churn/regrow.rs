@@ -12,6 +12,7 @@
 
 use alloc::vec::Vec;
 use core::ops::Range;
+use vmm::Pages;
 
 use roottask::Outcome;
 
@@ -83,7 +84,7 @@ fn unmap(stress: &mut Stress, area: usize, part: Range<usize>) -> Outcome {
         let end = node.extent_around(page).end.min(part.end);
         if node.pages[page].is_some() {
             let (space, start, pages) = (node.space(), node.address(page), end - page);
-            stress.must(Kind::Unmap, |vmm| vmm.unmap(space, start, pages))?;
+            stress.must(Kind::Unmap, |vmm| vmm.unmap(space, Pages::at(start).count(pages)))?;
             stress.expected.areas[area].pages[page..end].fill(None);
         }
         page = end;
@@ -107,9 +108,9 @@ fn grow(stress: &mut Stress, area: usize, part: Range<usize>) -> Outcome {
         let done = match by_faults {
             // Others may come with it, and are asked for when all have been touched.
             true => touch(stress, space, address)?,
-            false => {
-                stress.attempt(Kind::Populate, |vmm| vmm.populate(space, address, 1))?.is_some()
-            }
+            false => stress
+                .attempt(Kind::Populate, |vmm| vmm.populate(space, Pages::at(address)))?
+                .is_some(),
         };
         if !done {
             break;

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use roottask::{check, Outcome};
-use vmm::{Backing, RegionOptions, SpaceId};
+use vmm::{Backing, Pages, RegionOptions, SpaceId};
 
 use crate::engine::Stress;
 use crate::measure::Kind;
@@ -56,7 +56,8 @@ fn stamp_part(stress: &mut Stress, area: &mut TouchArea) -> Outcome {
     let first = stress.random.below(area.pages.len());
     let count = stress.random.within(1, area.pages.len() - first);
     let (space, start) = (area.id.space(), area.first + first * PAGE);
-    let done = stress.attempt(Kind::Populate, |vmm| vmm.populate(space, start, count))?;
+    let done =
+        stress.attempt(Kind::Populate, |vmm| vmm.populate(space, Pages::at(start).count(count)))?;
     if done.is_none() {
         return Ok(());
     }
