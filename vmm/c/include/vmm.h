@@ -599,8 +599,8 @@ vmm_code_t vmm_map(vmm_space_t space, const vmm_map_options_t *options, vmm_regi
 // Errors: as vmm_map.
 vmm_code_t vmm_reserve(vmm_space_t space, const vmm_map_options_t *options, vmm_region_t *region);
 
-// Maps fresh memory, full of zeros, in `pages` pages from `address` on (bytes, a multiple of 4096):
-// all in one region, with nothing mapped yet.
+// Maps fresh memory, full of zeros, in `pages` pages from `address` on (bytes, a multiple of
+// 4096): all in one region, with nothing mapped yet.
 //
 // Errors: VMM_NO_SUCH_SPACE; VMM_MISALIGNED, VMM_EMPTY_RANGE, VMM_RANGE_WRAPS,
 // VMM_OUTSIDE_USER_SPACE, VMM_OUTSIDE_REGION, VMM_GUARD, VMM_WRONG_KIND, VMM_ALREADY_MAPPED; what
@@ -615,15 +615,12 @@ vmm_code_t vmm_populate(vmm_space_t space, uintptr_t address, size_t pages);
 vmm_code_t vmm_unmap(vmm_space_t space, uintptr_t address, size_t pages);
 
 // Gives `pages` pages from `address` on (bytes, a multiple of 4096), all in one region and all
-// mapped, other rights: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS. At no moment is one absent. One
-// system call a page, and one more for up to 256 of them in the program's own space.
+// mapped, other rights: VMM_READ, VMM_WRITE and VMM_EXECUTE, or VMM_NO_ACCESS. At no moment is one
+// absent. One system call a page, and one more for up to 256 of them in the program's own space.
 //
 // Errors: as vmm_unmap; VMM_BAD_ARGUMENT for other rights, 0 among them;
 // VMM_RIGHTS_EXCEED_CEILING.
-vmm_code_t vmm_protect(vmm_space_t space,
-                       uintptr_t address,
-                       size_t pages,
-                       uint32_t rights);
+vmm_code_t vmm_protect(vmm_space_t space, uintptr_t address, size_t pages, uint32_t rights);
 
 // Gives a region back, a stack's as well: what is mapped in it, and its addresses.
 //
