@@ -12,7 +12,7 @@ import unittest
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
-from fake_qemu import ENDING, SCRIPTS, ScriptTest, wait_until
+from fake_qemu import ENDING, SCRIPTS, ScriptTest, needs_set_up, wait_until
 
 QEMU = "qemu-system-i386"
 # Listens for gdb, and waits.
@@ -56,6 +56,7 @@ class EndsTest(ScriptTest):
         self.assertEqual(list(build.iterdir()) if build.exists() else [], [])
 
 
+@needs_set_up
 class Bench(EndsTest):
     """The benchmark."""
 
@@ -134,6 +135,7 @@ class Bench(EndsTest):
         self.assertEqual(list(kernel.parent.parent.parent.iterdir()), [kernel.parent.parent])
 
 
+@needs_set_up
 class Demo(EndsTest):
     """The demo."""
 
@@ -167,6 +169,7 @@ class Demo(EndsTest):
         self.check_nothing_is_left(QEMU)
 
 
+@needs_set_up
 class AllTests(EndsTest):
     """The whole of the tests."""
 
@@ -238,6 +241,7 @@ class AllTests(EndsTest):
             "lane bad: 0 s", "2 passed, 2 failed"]))
 
 
+@needs_set_up
 class Debug(EndsTest):
     """The debugger."""
 

@@ -2,6 +2,7 @@
 """For tests of the scripts: a shell script in place of QEMU, a file in place of a program."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,8 +34,25 @@ def is_running(process):
 
 
 def files_in(folder):
-    """What is in a folder that is no folder."""
+    """What is in a folder that is no folder; nothing in one that is not there yet."""
+    if not folder.exists():
+        return set()
     return {path for path in folder.iterdir() if not path.is_dir()}
+
+
+def missing_of_set_up():
+    """What a script would bring before it boots anything, and has not yet; `None` if that is nothing."""
+    for tool in ("cargo", "rustc", "gcc", "ld", "qemu-system-i386"):
+        if not shutil.which(tool):
+            return tool
+    for name in ("fetched.lock", "kernel/ia32/debug/kernel.elf", "kernel/ia32/release/kernel.elf"):
+        if not (BUILD / name).exists():
+            return f"build/{name}"
+    return None
+
+
+MISSING = missing_of_set_up()
+needs_set_up = unittest.skipIf(MISSING, f"{MISSING} is missing: qemu-scripts/setup.sh brings it")
 
 
 class ScriptTest(unittest.TestCase):

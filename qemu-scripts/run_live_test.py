@@ -15,7 +15,7 @@ sys.path.append(str(toolchain.BUILD / "live" / "python"))
 import rich.console
 import rich.text
 
-from fake_qemu import SCRIPTS, ScriptTest
+from fake_qemu import SCRIPTS, ScriptTest, needs_set_up
 from run_live import RunScreen
 import stress_live_test
 
@@ -71,6 +71,7 @@ class View(unittest.TestCase):
             self.assertLess(len(shown), rows, (columns, rows))
 
 
+@needs_set_up
 class RunWatch(ScriptTest):
     """run.sh --watch, with and without a terminal."""
 

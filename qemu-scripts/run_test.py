@@ -10,7 +10,7 @@ import unittest
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
-from fake_qemu import ENDING, SCRIPTS, ScriptTest
+from fake_qemu import ENDING, SCRIPTS, ScriptTest, needs_set_up
 
 RUN = SCRIPTS / "run.sh"
 QEMU = "qemu-system-i386"
@@ -19,6 +19,7 @@ REAL = 'PATH=${PATH#*:} exec "${0##*/}" "$@"'
 IDLE = "echo begun; exec sleep 1000"
 
 
+@needs_set_up
 class RunTest(ScriptTest):
     """A guest that does as it is told."""
 

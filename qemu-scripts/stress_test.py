@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
 import stress
 import stress_data
-from fake_qemu import SCRIPTS, ScriptTest, wait_until
+from fake_qemu import SCRIPTS, ScriptTest, needs_set_up, wait_until
 
 QEMU = "qemu-system-i386"
 MARKER = "stress: marker at physical 0x1000"
@@ -60,6 +60,7 @@ read -r -n 1 word
 DEAF = printing([MARKER, SAMPLE, progress(1, 500)], "exec sleep 1000")
 
 
+@needs_set_up
 class StressTest(ScriptTest):
     """A guest that prints some lines and ends."""
 

@@ -39,6 +39,7 @@ impl VirtAddr {
 
     /// The address rounded down to a multiple of 2^`bits`: 0 from the bits of a word on.
     #[inline(always)]
+    #[must_use]
     pub const fn align_down(self, bits: u8) -> VirtAddr {
         VirtAddr(self.0 & !below(bits))
     }

@@ -33,4 +33,23 @@ oldest_rust_compiles() {
 # What was promised to users, against the last tag.
 semver_lane() {
     check_if_possible "public interfaces, as their versions allow" "$SCRIPTS/semver.sh"
+    ! cargo semver-checks --version >/dev/null 2>&1 || check "the check of public interfaces" semver_notices_removal
+}
+
+# In a copy of the checkout, with and without one function more: only what is removed is refused.
+semver_notices_removal() {
+    local copy status=0
+    copy=$(mktemp -d)
+    (
+        git clone --quiet --depth 1 "file://$ROOT" "$copy/tree" && cd "$copy/tree" || exit
+        commit() { git -c user.name=test -c user.email=test@localhost commit --quiet --all --message "$1"; }
+        semver() { CARGO_TARGET_DIR=$BUILD/semver/target qemu-scripts/semver.sh --since HEAD^ page-tables; }
+        printf '/// Of a test.\npub const fn of_a_test() {}\n' >>page-tables/src/lib.rs
+        commit more && semver && git revert --no-commit HEAD && commit less || exit
+        exits_with 100 semver >"$copy/said" 2>&1 || status=$?
+        cat "$copy/said"
+        ((status == 0)) && grep -F "function page_tables::of_a_test" "$copy/said"
+    ) || status=$?
+    rm -rf "$copy"
+    return "$status"
 }

@@ -76,6 +76,7 @@ impl From<CapRightsBuilder> for CapRights {
 
 /// Makes [`CapRights`] right by right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use = "each method returns the builder changed"]
 pub struct CapRightsBuilder {
     grant_reply: bool,
     grant: bool,

@@ -87,6 +87,7 @@ impl fmt::Debug for MessageInfo {
 
 /// Makes a [`MessageInfo`] part by part; every part is 0 until set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use = "each method returns the builder changed"]
 pub struct MessageInfoBuilder {
     label: Word,
     caps_unwrapped: usize,

@@ -184,6 +184,7 @@ impl SlotPath {
 impl Call {
     /// The same on another architecture than IA32, with its words, its large frames, and its
     /// lowest tables for page tables.
+    #[must_use]
     pub fn on(mut self, sizes: &ObjectSizes) -> Call {
         let ia32 = ObjectSizes::IA32;
         match &mut self {

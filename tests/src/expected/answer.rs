@@ -70,12 +70,14 @@ impl Expected {
     }
 
     /// These answers, and for these reasons refusals too.
+    #[must_use]
     pub fn or<R: Into<Refusal>>(mut self, why: impl IntoIterator<Item = R>) -> Expected {
         self.refusals.extend(why.into_iter().map(R::into));
         self
     }
 
     /// These answers, and perhaps an error of this variant.
+    #[must_use]
     pub fn perhaps(mut self, why: Option<&'static str>) -> Expected {
         self.may.extend(why.map(Refusal::Named));
         self

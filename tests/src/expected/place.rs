@@ -61,6 +61,7 @@ impl RegionRequest {
     }
 
     /// What a region asks for when it is moved or cloned: only the place is asked for anew.
+    #[must_use]
     pub fn like(&self, region: &Region) -> RegionRequest {
         RegionRequest {
             pages: region.usable().len() / PAGE,

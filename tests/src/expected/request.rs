@@ -162,6 +162,7 @@ impl RegionRequest {
     }
 
     /// The same, mapped as it is touched, up to `around` pages a time.
+    #[must_use]
     pub fn lazy(self, around: u8) -> RegionRequest {
         RegionRequest { backing: Backing::OnDemand { around }, ..self }
     }

@@ -179,16 +179,19 @@ impl Machine {
     }
 
     /// With a CNode of 2^`cnode_radix` slots.
+    #[must_use]
     pub fn slots(self, cnode_radix: u8) -> Machine {
         Machine { config: BootConfig { cnode_radix, ..self.config }, ..self }
     }
 
     /// With so many pages of first book-keeping memory.
+    #[must_use]
     pub fn pool(self, pool_pages: usize) -> Machine {
         Machine { pool_pages, ..self }
     }
 
     /// With no more of an image than book-keeping needs, to boot fast.
+    #[must_use]
     pub fn small_image(self) -> Machine {
         let config = BootConfig { image_pages: 25, ..self.config };
         Machine { config, pool_pages: 24, ..self }
@@ -203,6 +206,7 @@ impl Machine {
     }
 
     /// Where no call clears more than so many bytes without being told to.
+    #[must_use]
     pub fn clearing(self, most_cleared: usize) -> Machine {
         Machine { most_cleared, ..self }
     }

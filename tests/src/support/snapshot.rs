@@ -78,6 +78,7 @@ impl Essence {
     }
 
     /// Without what depends on how free frames are spread over batches.
+    #[must_use]
     pub fn outside(&self) -> Essence {
         Essence { free_slots: 0, bookkeeping_bytes_used: 0, objects: Vec::new(), ..self.clone() }
     }
@@ -89,6 +90,7 @@ impl Essence {
     }
 
     /// Pages and regions alone, not the manager's own, and not where they are.
+    #[must_use]
     pub fn callers(&self) -> Essence {
         let own: Vec<_> = self
             .regions

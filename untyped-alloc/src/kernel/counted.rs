@@ -23,6 +23,7 @@ impl CallCounts {
     }
 
     /// What was made since `earlier`.
+    #[must_use]
     pub fn since(&self, earlier: &CallCounts) -> CallCounts {
         let mut difference = *self;
         difference.0.iter_mut().zip(earlier.0).for_each(|(now, then)| *now -= then);

@@ -25,6 +25,7 @@ impl CPtr {
     /// The capability pointer `by` slots further on. Only meaningful inside one CNode.
     ///
     /// Wraps on overflow, as slots of one CNode never reach the end of a word.
+    #[must_use]
     pub const fn offset(self, by: usize) -> CPtr {
         CPtr(self.0.wrapping_add(by))
     }

@@ -60,6 +60,7 @@ impl Quota {
     }
 
     /// More of everything by `more`. What is unlimited stays so.
+    #[must_use]
     pub fn plus(self, more: Quota) -> Quota {
         let sum = |resource| self.of(resource).saturating_add(more.of(resource));
         Quota::from_each(sum)

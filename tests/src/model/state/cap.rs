@@ -21,6 +21,7 @@ pub enum VmRights {
 
 impl VmRights {
     /// What remains of these rights under `rights`.
+    #[must_use]
     pub fn masked(self, rights: Rights) -> VmRights {
         if self == VmRights::KernelOnly || !rights.contains(Rights::READ) {
             VmRights::KernelOnly
@@ -251,6 +252,7 @@ impl Cap {
 
     /// The capability with at most `rights` (`maskCapRights`). Only endpoints, notifications and
     /// frames have any.
+    #[must_use]
     pub fn masked(self, rights: Rights) -> Cap {
         match self {
             Cap::Endpoint { base, badge, rights: had } => {
@@ -269,6 +271,7 @@ impl Cap {
     /// The capability with `word` as its badge or guard (`updateCapData`), or `Null` where that is
     /// not allowed: a badge on a badge, a guard that leaves too few bits. A capability that has
     /// neither stays as it is.
+    #[must_use]
     pub fn with_data(self, word: usize, arch: &Arch) -> Cap {
         match self {
             Cap::Endpoint { base, badge: 0, rights } => {

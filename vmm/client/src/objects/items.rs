@@ -145,6 +145,7 @@ impl Amounts {
     }
 
     /// The same with another amount of one resource.
+    #[must_use]
     pub const fn with(mut self, resource: Resource, amount: u32) -> Amounts {
         self.0[resource as usize - 1] = amount;
         self

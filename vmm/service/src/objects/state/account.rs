@@ -47,6 +47,7 @@ impl Account {
     }
 
     /// The account with less used. What was not taken is not given back.
+    #[must_use]
     pub fn give_back(mut self, amounts: Amounts) -> Account {
         debug_assert!(self.used.minus(amounts).is_ok(), "more comes back than was taken");
         self.used = self.used.minus(amounts).unwrap_or(Amounts::NONE);
