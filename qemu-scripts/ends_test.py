@@ -270,6 +270,14 @@ class Debug(EndsTest):
         self.assertEqual(self.run_script(self.scripts / "debug.sh", "hello")[0], 7)
         self.check_nothing_is_left(QEMU)
 
+    def test_an_elf_file_from_anywhere_is_what_gdb_is_given(self):
+        self.fake("gdb", 'printf "%s\\n" "$@" >"$FAKE/arguments"')
+        code, _, said = self.run_script(self.scripts / "debug.sh", self.elf, cwd=self.folder)
+        self.assertEqual(code, 0, said)
+        given = (self.folder / "arguments").read_text(encoding="utf-8").splitlines()
+        self.assertEqual(given[:2], ["-q", str(self.elf.resolve())])
+        self.check_nothing_is_left(QEMU)
+
     def test_killed_it_leaves_no_machine(self):
         process = self.start(self.scripts / "debug.sh", "hello")
         gdb = self.process_of("gdb")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tests of setup.sh: a Rust that is too old is refused before anything is done."""
+"""Tests of setup.sh: what is too old or cannot be had is refused before anything is done."""
 
+import os
 import sys
 import unittest
+from pathlib import Path
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
@@ -50,6 +52,37 @@ class RustVersion(ScriptTest):
         self.assertIn('\nrust-version = "1.85"\n', manifest)
         readme = (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
         self.assertIn("Rust 1.85 or newer", readme)
+
+
+class WithoutQemu(ScriptTest):
+    """A machine on which QEMU is not installed: PATH has all programs but it and what would install it."""
+
+    def setUp(self):
+        super().setUp()
+        for folder in map(Path, reversed(os.environ["PATH"].split(os.pathsep))):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if not path.name.startswith(("qemu-", "apt")):
+                    link = self.folder / "bin" / path.name
+                    link.unlink(missing_ok=True)
+                    link.symlink_to(path.resolve())
+        for name in ("cargo", "rustc"):
+            (self.folder / "bin" / name).unlink(missing_ok=True)
+            self.fake(name, f"echo {name} 1.85.0")
+        self.environment["PATH"] = str(self.folder / "bin")
+
+    def test_set_up_says_which_package_is_missing(self):
+        for arch in ("ia32", "x86_64"):
+            with self.subTest(arch):
+                code, printed, said = self.run_script(SETUP, "--arch", arch)
+                self.assertEqual((code, printed), (1, b""))
+                self.assertRegex(said, "^setup.sh: missing, and there is no apt-get to install them: .*qemu-system-x86")
+                self.assertEqual(said.count("\n"), 1)
+
+    def test_nothing_is_booted_without_it(self):
+        code, printed, said = self.run_script(SCRIPTS / "run.sh", self.elf)
+        self.assertEqual((code, printed), (1, b""))
+        self.assertIn("qemu-system-x86", said)
+        self.assertIn("run.sh: set-up failed, so nothing was run", said)
 
 
 if __name__ == "__main__":
