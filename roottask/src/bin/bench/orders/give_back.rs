@@ -112,7 +112,7 @@ fn destroy_scattered(vmm: &mut Manager) -> Result {
 pub fn recycled(vmm: &mut Manager) -> Result {
     let own = vmm.own_space();
     // A page table that was kept empty would be in the floor's way.
-    vmm.trim();
+    vmm.trim()?;
     let floor = mapped_floor(vmm, own)?;
     let start = vmm.map(own, &RegionOptions::new(TIMES))?.start().bits();
     let hoard = hoard(vmm)?;
