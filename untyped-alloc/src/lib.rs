@@ -64,7 +64,7 @@ pub use reclaim::{Clearing, Evacuation};
 pub use state::{NextFree, Numbers, Pool};
 pub use types::{
     AllocatedFrames, Blame, Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Dirty, Error,
-    Frames, Invocation, KernelError, KernelResult, LiveObjects, NodeKind, Object, ObjectSizes,
-    ObjectState, Objects, Obtainable, Refused, Result, Rights, SlotUse, Stats, UntypedInfo, Zeroed,
-    MAX_BATCH,
+    Frames, Invocation, KernelError, KernelResult, LiveObjects, Mobility, NodeKind, Object,
+    ObjectSizes, ObjectState, Objects, Obtainable, Refused, Result, Rights, SlotUse, Stats,
+    UntypedInfo, Zeroed, MAX_BATCH,
 };

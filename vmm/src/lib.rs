@@ -83,6 +83,6 @@ pub use types::thread_parts::{FaultEndpoint, Thread, ThreadCSpace, ThreadParts, 
 pub use untyped_alloc::{
     Batch, Blame, BlockInfo, Blueprint, CPtr, CSpaceInfo, CachePolicy, CallCounts, CapPath,
     Clearing, Error as AllocatorError, Invocation, Kernel, KernelError, KernelResult, Memory,
-    Numbers, Object, ObjectSizes, ObjectState, Objects, Obtainable, Pool, Rights, UntypedInfo,
-    Usage, Violation,
+    Mobility, Numbers, Object, ObjectSizes, ObjectState, Objects, Obtainable, Pool, Rights,
+    UntypedInfo, Usage, Violation,
 };

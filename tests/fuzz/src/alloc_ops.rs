@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use untyped_alloc::kernel::{Blueprint, CPtr, KernelError};
 use untyped_alloc::{
-    AllocatedFrames, Allocator, Blame, Error, Frames, Object, ObjectSizes, Objects,
+    AllocatedFrames, Allocator, Blame, Error, Frames, Mobility, Object, ObjectSizes, Objects,
 };
 use vmm_tests::model::{Arch, Arena, Cap, ModelKernel};
 use vmm_tests::support::{PAGE, cspace_info, untyped_info};
@@ -32,7 +32,7 @@ enum Held {
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Frames(u8, usize),
+    Frames(u8, usize, Mobility),
     Table(u8),
     One(Blueprint),
     Many(Blueprint, usize),
@@ -137,7 +137,9 @@ impl Run<'_> {
             0..=3 => {
                 let size = bytes.pick(&[12, 12, 12, sizes.frame_bits[1], 13]);
                 let wild = bytes.one_in(16);
-                Op::Frames(size, if wild { bytes.wild() } else { bytes.below(40) * 8 })
+                let want = if wild { bytes.wild() } else { bytes.below(40) * 8 };
+                let mobility = [Mobility::Fixed, Mobility::Movable];
+                Op::Frames(size, want, mobility[want / 8 % 2])
             }
             4 => Op::Table(1 + bytes.below(usize::from(sizes.table_levels)) as u8),
             5..=6 => Op::One(bytes.pick(&blueprints)),
@@ -216,11 +218,11 @@ impl Run<'_> {
         match op {
             Op::Give(..) | Op::Destroy(_) | Op::Trim => false,
             Op::GiveAgain(_) => matches!(error, Error::Stale(_) | Error::NotAllocated(_)),
-            Op::Frames(_, 0) | Op::Slots(0) | Op::Many(_, 0) | Op::At(_, _, 0) => {
+            Op::Frames(_, 0, _) | Op::Slots(0) | Op::Many(_, 0) | Op::At(_, _, 0) => {
                 short || matches!(error, Error::ZeroCount | Error::NoSuchObject(_))
             }
             Op::Slots(count) => short || count > 256 && matches!(error, Error::TooMany { .. }),
-            Op::Frames(13, _) => matches!(error, Error::NoSuchObject(_)),
+            Op::Frames(13, ..) => matches!(error, Error::NoSuchObject(_)),
             Op::Frames(..) => short,
             Op::At(..) => true,
             Op::Table(_) | Op::One(_) | Op::Many(..) => {
@@ -232,8 +234,8 @@ impl Run<'_> {
     fn execute(&mut self, op: Op) -> Result<(), Error> {
         let (alloc, kernel) = (&mut self.alloc, &mut self.kernel);
         match op {
-            Op::Frames(bits, want) => {
-                let frames = match alloc.alloc_frames(kernel, bits, want)? {
+            Op::Frames(bits, want, mobility) => {
+                let frames = match alloc.alloc_frames(kernel, bits, want, mobility)? {
                     AllocatedFrames::Zeroed(clean) => clean.frames(),
                     AllocatedFrames::Dirty(dirty) => dirty.frames(),
                 };

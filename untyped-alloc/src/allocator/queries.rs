@@ -2,8 +2,10 @@
 //! Look-ups of slots, objects and frames.
 
 use super::Allocator;
-use crate::state::{Chunk, Class};
-use crate::types::{Blueprint, CPtr, CapPath, Error, Frames, Object, Objects, Result, SlotUse};
+use crate::state::{Chunk, Class, Room};
+use crate::types::{
+    Blueprint, CPtr, CapPath, Error, Frames, Mobility, Object, Objects, Result, SlotUse,
+};
 
 impl<'p> Allocator<'p> {
     /// How a CNode invocation names a slot of this CSpace.
@@ -93,10 +95,17 @@ impl<'p> Allocator<'p> {
     /// Whether a frame of 2^`size_bits` bytes can be had without reclaiming anything.
     pub fn has_frames(&self, size_bits: u8) -> bool {
         let blueprint = Blueprint::Frame { size_bits };
-        let ready = [Class::Zeroed, Class::EmptyZeroed, Class::Dirty, Class::EmptyDirty]
-            .into_iter()
-            .any(|class| self.chunks.with_room(class, true, blueprint).is_some());
-        ready || self.fit(size_bits).is_some()
+        let classes = [Class::Zeroed, Class::EmptyZeroed, Class::Dirty, Class::EmptyDirty];
+        self.has_ready(blueprint, &classes) || self.fit(size_bits).is_some()
+    }
+
+    /// Whether an object is ready in a chunk of one of these classes that recycles such objects,
+    /// be they to stay or not. O(log chunks).
+    pub(crate) fn has_ready(&self, blueprint: Blueprint, classes: &[Class]) -> bool {
+        let kind = Room::new(true, blueprint);
+        let kinds = [kind, kind.with_mobility(Mobility::Movable)];
+        let with_room = |&class: &Class, kind| self.chunks.with_room(class, kind).is_some();
+        classes.iter().any(|class| kinds.into_iter().any(|kind| with_room(class, kind)))
     }
 
     /// Whether trying to have a frame of 2^`size_bits` bytes is worth it: one can be had at once,

@@ -7,3 +7,5 @@
 
 mod obtain;
 mod trim;
+
+pub(crate) use obtain::FEWEST;

@@ -9,7 +9,7 @@ use crate::types::{Error, Result};
 /// The fewest objects that are made at once to spare the clearing of a larger block: what is
 /// smaller is left to what stays, as page tables and threads do, and would keep a large block from
 /// coming back.
-const FEWEST: usize = 16;
+pub(crate) const FEWEST: usize = 16;
 
 impl<'p> Allocator<'p> {
     /// Makes a chunk without reclaiming: slots, a retype, and what splitting down to its block

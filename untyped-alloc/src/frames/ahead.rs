@@ -3,7 +3,7 @@
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::state::Chunk;
+use crate::state::{Chunk, Class};
 use crate::types::{Blueprint, Dirty, Frames, Result};
 
 /// Frames that are made ahead at a time.
@@ -18,7 +18,7 @@ impl<'p> Allocator<'p> {
         let count = 1 << most.ilog2();
         let clean = |bits| self.fit(bits).is_some_and(|block| !block.is_dirty());
         let room = self.chunk_bits(blueprint, count).is_ok_and(clean);
-        match room && self.chunk_with_zeroed(blueprint).is_none() {
+        match room && !self.has_ready(blueprint, &[Class::Zeroed, Class::EmptyZeroed]) {
             true => count,
             false => 0,
         }
@@ -45,18 +45,18 @@ impl<'p> Allocator<'p> {
     /// be zeroed and freed again; `None` when there are none. No kernel call; O(chunks).
     pub fn alloc_dirty_frames(&mut self, want: usize) -> Option<Dirty> {
         let size_bits = self.sizes.frame_bits[0];
-        let chunk = self.chunk_with_dirty()?;
+        let chunk = self.any_dirty_frames()?;
         let (first, count) = self.alloc_run(chunk, want, false);
         Some(Dirty::new(Frames { first, count, size_bits }))
     }
 
     /// Whether [`Allocator::alloc_dirty_frames`] would find any. O(chunks).
     pub fn has_dirty_frames(&self) -> bool {
-        self.chunk_with_dirty().is_some()
+        self.any_dirty_frames().is_some()
     }
 
     /// A chunk of small frames with a ready one that is dirty, be others of it zeroed or not.
-    fn chunk_with_dirty(&self) -> Option<&'p Chunk<'p>> {
+    fn any_dirty_frames(&self) -> Option<&'p Chunk<'p>> {
         let blueprint = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
         let mut chunks = self.chunks.iter().filter(|chunk| chunk.recycles_as(blueprint));
         chunks.find(|chunk| chunk.ready_dirty() != 0)

@@ -7,7 +7,7 @@
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::state::{Apart, Class};
+use crate::state::{Apart, Class, Room};
 use crate::types::{Blame, Blueprint, CPtr, Result};
 
 /// Where fewer bytes than these, or than a sixteenth of all RAM, are in free untypeds, paging
@@ -52,7 +52,7 @@ impl Allocator<'_> {
             return Ok(());
         }
         let blueprint = Blueprint::Table { level };
-        let unused = self.chunks.with_room(Class::EmptyZeroed, true, blueprint);
+        let unused = self.chunks.with_room(Class::EmptyZeroed, Room::new(true, blueprint));
         let chunk = match unused.filter(|chunk| chunk.ready() >= count) {
             Some(chunk) => chunk,
             None if !self.may_have_block(self.sizes.table_bits) => return Ok(()),

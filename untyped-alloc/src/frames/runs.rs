@@ -3,8 +3,11 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
+use crate::state::Room;
 use crate::types::MAX_BATCH;
-use crate::types::{AllocatedFrames, Blueprint, CPtr, Dirty, Error, Frames, Result, Zeroed};
+use crate::types::{
+    AllocatedFrames, Blueprint, CPtr, Dirty, Error, Frames, Mobility, Result, Zeroed,
+};
 
 /// The fewest frames that are made at once: one retype for one frame costs 1103 instructions, for
 /// 16 about 150 each.
@@ -19,22 +22,29 @@ impl Allocator<'_> {
     /// memory that the kernel must clear (1.5 thousand, in one call) last. No kernel call when
     /// frames are ready; a retype for up to 256 of them otherwise, besides splitting. Frames larger
     /// than the smallest are made and handed out singly, so that the memory of each comes back with
-    /// it.
+    /// it. Those that must stay come from other batches than those that may be moved, as long as
+    /// there is memory.
     pub fn alloc_frames(
         &mut self,
         kernel: &mut impl Kernel,
         size_bits: u8,
         want: usize,
+        mobility: Mobility,
     ) -> Result<AllocatedFrames> {
         if want == 0 {
             return Err(Error::ZeroCount);
         }
         let blueprint = Blueprint::Frame { size_bits };
-        let (chunk, clean) = match self.chunk_with_zeroed(blueprint) {
+        // Larger ones are singly in their chunks.
+        let kind = match size_bits == self.sizes.frame_bits[0] {
+            true => Room::new(true, blueprint).with_mobility(mobility),
+            false => Room::new(true, blueprint),
+        };
+        let (chunk, clean) = match self.chunk_with_zeroed(kind) {
             Some(chunk) => (chunk, true),
             None => {
                 let count = self.frames_at_once(blueprint, want);
-                self.chunk_with_room(kernel, blueprint, count)?
+                self.chunk_with_room(kernel, kind, count)?
             }
         };
         let (first, count) = self.alloc_run(chunk, want, clean);

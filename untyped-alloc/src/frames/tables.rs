@@ -3,6 +3,7 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
+use crate::state::Room;
 use crate::types::{Blueprint, CPtr, Frames, Result};
 
 /// The most tables that are made at once: as long as one of them is in use, the memory of the
@@ -14,13 +15,14 @@ impl Allocator<'_> {
     /// when it is made and when it is unmapped.
     pub fn alloc_table(&mut self, kernel: &mut impl Kernel, level: u8) -> Result<CPtr> {
         let blueprint = Blueprint::Table { level };
-        let (chunk, clean) = match self.chunk_with_zeroed(blueprint) {
+        let kind = Room::new(true, blueprint);
+        let (chunk, clean) = match self.chunk_with_zeroed(kind) {
             Some(chunk) => (chunk, true),
             None => {
                 let tables = self.live.of(&self.sizes, blueprint);
                 let least = (tables / 2).next_power_of_two().clamp(1, MAX_TABLES);
                 let least = least.min(self.max_spare(blueprint));
-                self.chunk_with_room(kernel, blueprint, least)?
+                self.chunk_with_room(kernel, kind, least)?
             }
         };
         Ok(self.alloc_run(chunk, 1, clean).0)

@@ -6,7 +6,7 @@ use core::fmt;
 use crate::allocator::Allocator;
 use crate::state::Chunk;
 use crate::state::{Block, BlockState};
-use crate::types::{Blueprint, ObjectState};
+use crate::types::{Blueprint, Mobility, ObjectState};
 
 /// What a chunk's objects are, as people call them.
 struct Name(Blueprint);
@@ -111,5 +111,9 @@ fn dump_chunk(chunk: &Chunk<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     let zeroed = ObjectState::Ready { clean: true };
     let clear = (0..count).filter(|&index| chunk.state(index) == zeroed).count();
     let (live, ready, name) = (chunk.live(), chunk.ready(), Name(chunk.blueprint()));
-    write!(out, "{live} of {count} {name} in use, {ready} ready, {clear} of them clear")
+    write!(out, "{live} of {count} {name} in use, {ready} ready, {clear} of them clear")?;
+    match chunk.mobility() {
+        Mobility::Movable => out.write_str(", movable"),
+        Mobility::Fixed => Ok(()),
+    }
 }

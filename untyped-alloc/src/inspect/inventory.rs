@@ -3,7 +3,7 @@
 
 use crate::allocator::Allocator;
 use crate::state::{BlockState, Chunk};
-use crate::types::{Blueprint, CPtr, ObjectState};
+use crate::types::{Blueprint, CPtr, Mobility, ObjectState};
 
 /// What is known about an untyped that is not split any further.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,9 @@ pub struct Batch<'p> {
     pub count: usize,
     /// Logarithm of the size of one, in bytes.
     pub size_bits: u8,
+    /// Whether what may be moved is allocated from it, or what must stay; the former only for
+    /// frames of the smallest size.
+    pub mobility: Mobility,
     chunk: &'p Chunk<'p>,
 }
 
@@ -80,6 +83,7 @@ impl<'p> Allocator<'p> {
             blueprint,
             count: chunk.count(),
             size_bits: self.sizes.size_bits(blueprint).unwrap_or(0),
+            mobility: chunk.mobility(),
             chunk,
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::allocator::Allocator;
 use crate::state::BlockState;
-use crate::types::CPtr;
+use crate::types::{Blueprint, CPtr, Mobility};
 
 /// An invariant that does not hold: a bug, or memory that was overwritten.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +102,10 @@ impl Allocator<'_> {
             hold("page tables that are held back are known", at, held == chunk.is_held())?;
             let ready = chunk.ready() != 0 && chunk.recycles();
             hold("where tables are held back, one is ready", at, !held || ready)?;
+            let small = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
+            let moves = chunk.mobility() == Mobility::Movable;
+            let can_move = !moves || chunk.recycles_as(small);
+            hold("what may be moved are small frames", at, can_move)?;
             let block = chunk.block();
             let backed = block.is_some_and(|block| block.state() == BlockState::Used(chunk));
             hold("a chunk's block is used by it", at, backed)?;

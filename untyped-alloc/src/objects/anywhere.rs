@@ -3,7 +3,7 @@
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::state::Class;
+use crate::state::{Class, Room};
 use crate::types::{Blueprint, Error, Object, Objects, Result};
 
 /// How many objects of 2^`size_bits` bytes are made at once: large ones singly, so that the memory
@@ -23,7 +23,7 @@ impl Allocator<'_> {
     /// Its memory is clear. A frame obtained here is destroyed when freed, never recycled.
     pub fn allocate(&mut self, kernel: &mut impl Kernel, blueprint: Blueprint) -> Result<Object> {
         for class in [Class::Zeroed, Class::EmptyZeroed] {
-            if let Some(chunk) = self.chunks.with_room(class, false, blueprint) {
+            if let Some(chunk) = self.chunks.with_room(class, Room::new(false, blueprint)) {
                 return Ok(self.alloc_one(chunk));
             }
         }

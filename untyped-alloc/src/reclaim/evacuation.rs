@@ -48,8 +48,7 @@ impl<'p> Allocator<'p> {
     /// O(log chunks).
     pub fn has_refuge(&self) -> bool {
         let small = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
-        let mut partly_used = [Class::Dirty, Class::Zeroed].into_iter();
-        partly_used.any(|class| self.chunks.with_room(class, true, small).is_some())
+        self.has_ready(small, &[Class::Dirty, Class::Zeroed])
     }
 
     /// Chooses what is to be emptied, by the last survey, so that a block of 2^`bits` bytes comes

@@ -20,7 +20,7 @@ use super::object_map::Class;
 use super::pool::Pool;
 use super::room::Room;
 use crate::types::MAX_BATCH;
-use crate::types::{Blueprint, CPtr, ObjectState};
+use crate::types::{Blueprint, CPtr, Mobility, ObjectState};
 
 impl<'a, 'p> KeyAdapter<'a> for BySlot<'p> {
     type Key = CPtr;
@@ -188,8 +188,18 @@ impl<'p> Chunks<'p> {
     }
 
     fn sort(&mut self, chunk: &'p Chunk<'p>) {
+        let room = chunk.room.get();
+        self.put(chunk, room.with_class(chunk.classify()));
+    }
+
+    /// Says what is allocated from a chunk of frames from now on, beside what already was.
+    pub fn set_mobility(&mut self, chunk: &'p Chunk<'p>, mobility: Mobility) {
+        let room = chunk.room.get();
+        self.put(chunk, room.with_mobility(mobility));
+    }
+
+    fn put(&mut self, chunk: &'p Chunk<'p>, new: Room) {
         let old = chunk.room.get();
-        let new = old.with_class(chunk.classify());
         if new == old {
             return;
         }
@@ -203,14 +213,9 @@ impl<'p> Chunks<'p> {
         }
     }
 
-    /// A chunk of a class with this kind of object: the last one again, else the first.
-    pub fn with_room(
-        &self,
-        class: Class,
-        recycles: bool,
-        blueprint: Blueprint,
-    ) -> Option<&'p Chunk<'p>> {
-        let room = Room::new(recycles, blueprint).with_class(Some(class));
+    /// A chunk of a class with this kind of room: the last one again, else the first.
+    pub fn with_room(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
+        let room = kind.with_class(Some(class));
         let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room;
         if let Some(chunk) = self.last.get().filter(fits) {
             return Some(chunk);

@@ -31,6 +31,7 @@ pub use nodes::{Apart, Block, BlockState, Chunk};
 pub use numbers::Numbers;
 pub use object_map::Class;
 pub use pool::{NextFree, Pool};
+pub use room::Room;
 pub use slot_window::{SlotWindow, WINDOW_SLOTS};
 pub use slots::Slots;
 

@@ -8,7 +8,7 @@ use intrusive_collections::RBTreeLink;
 
 use super::object_map::{Class, ObjectMap};
 use super::room::Room;
-use crate::types::{Blueprint, CPtr, ObjectState};
+use crate::types::{Blueprint, CPtr, Mobility, ObjectState};
 
 /// The state of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -218,6 +218,11 @@ impl<'p> Chunk<'p> {
     /// Whether objects that come back are allocated again, rather than destroyed.
     pub fn recycles(&self) -> bool {
         self.room.get().recycles()
+    }
+
+    /// Whether what is allocated from it may be moved.
+    pub fn mobility(&self) -> Mobility {
+        self.room.get().mobility()
     }
 
     /// Whether objects of this kind that come back are allocated again.

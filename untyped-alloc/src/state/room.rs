@@ -3,24 +3,25 @@
 //! whether a chunk is the one wanted, is one comparison.
 //!
 //! ```text
-//!   bit  31        24        16         8         0
-//!         │  class  │recycles │  kind   │  size   │
+//!   bit  31        24        17        16         8         0
+//!         │  class  │ movable │recycles │  kind   │  size   │
 //! ```
 
 use super::object_map::Class;
-use crate::types::Blueprint;
+use crate::types::{Blueprint, Mobility};
 
 const CLASS_SHIFT: u32 = 24;
+const MOVABLE: u32 = 1 << 17;
 const RECYCLES: u32 = 1 << 16;
 const KIND_SHIFT: u32 = 8;
 
-/// The class of a chunk (if it has one), whether it recycles, and what its objects are; ordered in
-/// this way. The default is less than that of any chunk.
+/// The class of a chunk (if it has one), whether what is allocated from it may be moved, whether it
+/// recycles, and what its objects are; ordered in this way. The default is less than that of any chunk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Room(u32);
 
 impl Room {
-    /// Of a chunk without a class.
+    /// Of a chunk without a class, for what must stay where it is.
     #[inline]
     pub fn new(recycles: bool, blueprint: Blueprint) -> Room {
         Room((u32::from(recycles) * RECYCLES) | code(blueprint))
@@ -33,10 +34,26 @@ impl Room {
         Room(self.0 & !(u32::MAX << CLASS_SHIFT) | class << CLASS_SHIFT)
     }
 
+    /// The same for what may be moved, or for what must stay where it is.
+    #[inline]
+    pub fn with_mobility(self, mobility: Mobility) -> Room {
+        let movable = u32::from(mobility == Mobility::Movable) * MOVABLE;
+        Room(self.0 & !MOVABLE | movable)
+    }
+
+    /// What is allocated there: what may be moved, or what must stay where it is.
+    #[inline]
+    pub fn mobility(self) -> Mobility {
+        match self.0 & MOVABLE {
+            0 => Mobility::Fixed,
+            _ => Mobility::Movable,
+        }
+    }
+
     /// Whether it is one of chunks that recycle objects of this kind.
     #[inline]
     pub fn recycles_as(self, blueprint: Blueprint) -> bool {
-        self.with_class(None) == Room::new(true, blueprint)
+        self.with_class(None).with_mobility(Mobility::Fixed) == Room::new(true, blueprint)
     }
 
     /// Whether it has a class.

@@ -14,6 +14,19 @@ pub struct Frames {
     pub size_bits: u8,
 }
 
+/// Whether frames may be replaced by others while they are in use.
+///
+/// A batch of frames comes back only as a whole. So those that may be replaced are taken from other
+/// batches than those that must stay, as long as there is memory: what stays keeps its own batch
+/// from coming back, and no other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mobility {
+    /// They stay until they are freed.
+    Fixed,
+    /// Whoever maps them can put others in their place.
+    Movable,
+}
+
 /// Frames full of zeros that nobody has used.
 #[must_use = "frames that are dropped are lost: map them or free them"]
 #[derive(PartialEq, Eq, Debug)]

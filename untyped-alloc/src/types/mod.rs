@@ -27,7 +27,7 @@ pub use blueprint::{Blueprint, ObjectSizes, MAX_BATCH};
 pub use boot::{CSpaceInfo, UntypedInfo};
 pub use capability::{CPtr, CapPath};
 pub use error::{Blame, Error, NodeKind, Result};
-pub use frames::{AllocatedFrames, Dirty, Frames, Zeroed};
+pub use frames::{AllocatedFrames, Dirty, Frames, Mobility, Zeroed};
 pub use invocation::Invocation;
 pub use kernel_error::{KernelError, KernelResult, Refused};
 pub use live::LiveObjects;

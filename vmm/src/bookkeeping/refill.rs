@@ -8,7 +8,7 @@
 
 use page_tables::{PageRange, Pages};
 use untyped_alloc::{
-    AllocatedFrames, Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Pool, Rights,
+    AllocatedFrames, Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Mobility, Pool, Rights,
 };
 
 use crate::manager::vmm::Vmm;
@@ -230,11 +230,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[cold]
     fn ready_own_frame(&mut self) -> Result<Frames> {
         let size_bits = self.geometry.page_bits;
-        let frames =
-            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
-                AllocatedFrames::Zeroed(clean) => clean.frames(),
-                AllocatedFrames::Dirty(dirty) => dirty.frames(),
-            };
+        let stays = Mobility::Fixed;
+        let taken =
+            self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, stays))?;
+        let frames = match taken {
+            AllocatedFrames::Zeroed(clean) => clean.frames(),
+            AllocatedFrames::Dirty(dirty) => dirty.frames(),
+        };
         self.bookkeeping.frames_taken += 1;
         self.bookkeeping.ready_frames_taken += 1;
         Ok(frames)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Questions about a space: what is at an address, what comes next, what is mapped.
 
-use page_tables::{PageRange, Pages};
-use untyped_alloc::{CachePolicy, Kernel, Memory};
+use page_tables::{PageRange, Pages, VirtAddr};
+use untyped_alloc::{CachePolicy, Kernel, Memory, Mobility};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
@@ -169,6 +169,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             && spec.cache == CachePolicy::WriteBack
             && spec.movable.unwrap_or_else(resolved)
             && self.check_unpinned(space, region).is_ok()
+    }
+
+    /// What batches the frames of a region are taken from. It is asked when they are allocated, and
+    /// [`Vmm::is_movable`] again when they are to be moved.
+    #[inline]
+    pub(crate) fn mobility(&self, space: &Space<'p>, region: &Region<'p>) -> Mobility {
+        match self.is_movable(space, region) {
+            true => Mobility::Movable,
+            false => Mobility::Fixed,
+        }
+    }
+
+    /// The same for what is mapped at an address.
+    pub(crate) fn mobility_at(&self, space: &Space<'p>, address: VirtAddr) -> Mobility {
+        let regions = space.regions();
+        let region = regions.at(address);
+        region.map_or(Mobility::Fixed, |region| self.mobility(space, region))
     }
 
     /// Pages of the smallest size that are mapped in a range.

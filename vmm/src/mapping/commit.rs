@@ -11,7 +11,7 @@
 
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::Error as AllocatorError;
-use untyped_alloc::{AllocatedFrames, CachePolicy, Frames, Kernel, Memory, Rights};
+use untyped_alloc::{AllocatedFrames, CachePolicy, Frames, Kernel, Memory, Mobility, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -24,6 +24,15 @@ use crate::types::error::{Error, Result};
 use crate::types::options::PageSize;
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
+
+/// What pages are to be, and what batches their frames come from.
+#[derive(Clone, Copy)]
+struct Pages {
+    rights: Rights,
+    cache: CachePolicy,
+    size: PageSize,
+    mobility: Mobility,
+}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps fresh memory in `range` of `region`, where nothing is mapped, in pages of `size`. A
@@ -41,7 +50,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_quota(space, Resource::Frames, range.pages())?;
         self.check_memory(range)?;
         let RegionSpec { rights, cache, .. } = region.spec();
-        let allocated = self.alloc_extents(space, range, rights, cache, size);
+        let pages = Pages { rights, cache, size, mobility: self.mobility(space, region) };
+        let allocated = self.alloc_extents(space, range, pages);
         allocated.map_err(|error| self.with_amounts(range, error))?;
         self.map_extents(space, range)
     }
@@ -99,11 +109,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: PageRange,
     ) -> Result {
         let size_bits = self.geometry.page_bits;
-        let clean =
-            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
-                AllocatedFrames::Zeroed(clean) => clean,
-                AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
-            };
+        let mobility = self.mobility(space, region);
+        let taken = self
+            .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, mobility))?;
+        let clean = match taken {
+            AllocatedFrames::Zeroed(clean) => clean,
+            AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+        };
         self.commit_frame(reserve, space, region, page, clean.frames())
     }
 
@@ -173,18 +185,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Records extents of clear frames for all of `range`, or for nothing. They are mapped by
     /// [`Vmm::map_extents`].
-    fn alloc_extents(
-        &mut self,
-        space: &'p Space<'p>,
-        range: PageRange,
-        rights: Rights,
-        cache: CachePolicy,
-        size: PageSize,
-    ) -> Result {
+    fn alloc_extents(&mut self, space: &'p Space<'p>, range: PageRange, pages: Pages) -> Result {
         let mut at = range.start();
         while at.bits() < range.end() {
             let allocated = self.refill_to_take().and_then(|mut reserve| {
-                self.alloc_extent(&mut reserve, space, at, range.end(), rights, cache, size)
+                self.alloc_extent(&mut reserve, space, at, range.end(), pages)
             });
             match allocated {
                 Ok(end) => at = offset(at, end - at.bits()),
@@ -208,17 +213,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Records one extent of clear frames at `at`; returns where it ends.
-    #[allow(clippy::too_many_arguments)] // what an extent is made of
     fn alloc_extent(
         &mut self,
         reserve: &mut Reserve,
         space: &'p Space<'p>,
         at: VirtAddr,
         end: usize,
-        rights: Rights,
-        cache: CachePolicy,
-        size: PageSize,
+        pages: Pages,
     ) -> Result<usize> {
+        let Pages { rights, cache, size, mobility } = pages;
         let bits = self.frame_size_at(space, at, end, size);
         // Where the next larger page could begin, it is asked again.
         let end = match self.geometry.larger_frame(bits).filter(|_| size == PageSize::Auto) {
@@ -226,23 +229,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => end,
         };
         let want = (end - at.bits()) >> bits;
-        let taken =
-            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, bits, want)) {
-                // A large page was preferred, not asked for: small ones do as well.
-                Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
-                    let small_end = end.min(at.bits() + (1 << bits));
-                    return self.alloc_extent(
-                        reserve,
-                        space,
-                        at,
-                        small_end,
-                        rights,
-                        cache,
-                        PageSize::Small,
-                    );
-                }
-                taken => taken?,
-            };
+        let taken = match self
+            .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, bits, want, mobility))
+        {
+            // A large page was preferred, not asked for: small ones do as well.
+            Err(_) if bits != self.geometry.page_bits && size == PageSize::Auto => {
+                let small_end = end.min(at.bits() + (1 << bits));
+                let small = Pages { size: PageSize::Small, ..pages };
+                return self.alloc_extent(reserve, space, at, small_end, small);
+            }
+            taken => taken?,
+        };
         let clean = match taken {
             AllocatedFrames::Zeroed(clean) => clean,
             AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,

@@ -89,8 +89,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let reserve = &mut self.refill_to_take()?;
         let size_bits = self.geometry.page_bits;
-        let taken =
-            self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))?;
+        let mobility = self.mobility(space, region);
+        let taken = self
+            .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, mobility))?;
         let (frames, is_clear) = match taken {
             AllocatedFrames::Zeroed(clean) => (clean.frames(), true),
             AllocatedFrames::Dirty(dirty) => (dirty.frames(), false),

@@ -89,7 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let large = extent.part(index, 1);
         let mut small = Extents::new();
         let filled = self
-            .take_small(&large, &mut small)
+            .take_small(space, &large, &mut small)
             .and_then(|()| self.copy_contents(&large, &small))
             .and_then(|()| self.swap(space, extent, index, &mut small));
         // Whatever was not put in place goes back.
@@ -148,15 +148,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Takes the small frames that are to replace `large`. They will be overwritten as a whole, so
     /// dirty ones serve as they are.
-    fn take_small(&mut self, large: &Extent, small: &mut Extents<'p>) -> Result {
+    fn take_small(&mut self, space: &Space<'p>, large: &Extent, small: &mut Extents<'p>) -> Result {
         let size_bits = self.geometry.page_bits;
+        let mobility = self.mobility_at(space, large.start);
         let (mut at, end) = (large.start, large.end());
         while at.bits() < end {
             let reserve = &mut self.refill_to_take()?;
             let want = (end - at.bits()) >> size_bits;
-            let frames = match self
-                .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, want))?
-            {
+            let taken = self.alloc_or_prune(|alloc, kernel| {
+                alloc.alloc_frames(kernel, size_bits, want, mobility)
+            })?;
+            let frames = match taken {
                 AllocatedFrames::Zeroed(clean) => clean.frames(),
                 AllocatedFrames::Dirty(dirty) => dirty.frames(),
             };

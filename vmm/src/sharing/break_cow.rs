@@ -43,11 +43,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let size_bits = self.geometry.page_bits;
         // It will be overwritten as a whole, so a dirty frame serves as it is.
-        let frames =
-            match self.alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1))? {
-                AllocatedFrames::Zeroed(clean) => clean.frames(),
-                AllocatedFrames::Dirty(dirty) => dirty.frames(),
-            };
+        let mobility = self.mobility_at(space, address);
+        let taken = self
+            .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, mobility))?;
+        let frames = match taken {
+            AllocatedFrames::Zeroed(clean) => clean.frames(),
+            AllocatedFrames::Dirty(dirty) => dirty.frames(),
+        };
         self.replace_frame(reserve, space, extent, index, frames, false)
     }
 }

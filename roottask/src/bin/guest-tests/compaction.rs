@@ -68,10 +68,6 @@ fn frames(context: &Context, start: usize) -> Outcome<Vec<CPtr>> {
     Ok(frames)
 }
 
-/// Whether the pages that are written must be kept apart from those that stay. Batches of frames
-/// differ between the architectures, and so does what comes to lie beside what.
-const APART: bool = cfg!(target_arch = "x86_64");
-
 /// What a thread did.
 enum Did {
     Nothing,
@@ -107,13 +103,7 @@ fn look(context: &mut Context, endpoint: cap::Endpoint) -> Outcome<Did> {
 fn move_pages(context: &mut Context, start: usize) -> Outcome<usize> {
     let (before, space) = (frames(context, start)?, context.space);
     let other = context.vmm.map(space, &RegionOptions::new(512))?;
-    if APART {
-        // Of memory that is new to it: the first may have come beside pages that are to move.
-        context.vmm.unmap(space, Pages::at(other.start().bits()).count(256))?;
-        context.vmm.unmap(space, Pages::at(other.start().bits() + 257 * PAGE).count(255))?;
-    } else {
-        context.vmm.unmap(space, Pages::at(other.start().bits()).count(511))?;
-    }
+    context.vmm.unmap(space, Pages::at(other.start().bits()).count(511))?;
     for _ in 0..4 {
         if !context.vmm.compact(12)? {
             break;
@@ -125,14 +115,12 @@ fn move_pages(context: &mut Context, start: usize) -> Outcome<usize> {
     Ok(before.iter().zip(&after).filter(|(before, after)| before != after).count())
 }
 
-/// A85, A87.
+/// A85, A87, A91: the pages move however often others that stay are mapped and given back.
 fn threads_see_every_word_right_while_their_pages_move(context: &mut Context) -> Outcome {
     let options = RegionOptions::new(WRITERS * PAGES).named("written").movable(true);
     let region = context.vmm.reserve(context.space, &options)?;
     let start = region.start().bits();
-    if !APART {
-        context.vmm.populate(context.space, Pages::at(start).count(WRITERS * PAGES))?;
-    }
+    context.vmm.populate(context.space, Pages::at(start).count(WRITERS * PAGES))?;
     let mut endpoints = Vec::new();
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
@@ -143,14 +131,6 @@ fn threads_see_every_word_right_while_their_pages_move(context: &mut Context) ->
         let argument = start + writer * PAGES * PAGE;
         writers.push(context.prepare_with(&options, endpoint, write_and_read, argument)?);
         endpoints.push(cap_of(endpoint));
-    }
-    // No frame is ready beside one that stays: pages that came there would stay with it.
-    let mut stays = None;
-    if APART {
-        context.vmm.trim()?;
-        let ready = context.vmm.stats().allocator.ready_bytes / PAGE;
-        stays = Some(context.vmm.map(context.space, &RegionOptions::new(ready.max(1)))?);
-        context.vmm.populate(context.space, Pages::at(start).count(WRITERS * PAGES))?;
     }
     for page in 0..WRITERS * PAGES {
         words(start + page * PAGE, 1).fill((page % PAGES) as Word);
@@ -194,9 +174,6 @@ fn threads_see_every_word_right_while_their_pages_move(context: &mut Context) ->
     );
     // The threads did write all the while, and met pages that were not there.
     check!(passes > Some(PAGES) && touches > 0);
-    if let Some(stays) = stays {
-        context.vmm.release(stays)?;
-    }
     Ok(context.vmm.release(region)?)
 }
 

@@ -168,9 +168,9 @@ fn a_released_frame_is_clear_for_another_space(context: &mut Context) -> Outcome
     let start = secret.start().bits();
     mark(start, 17, 0x5ec2_e700);
     let before = frames(vmm, space, start)?;
-    // One stays in use, so that the others are used again as frames.
+    // One stays in use, so that the others are used again as frames: for what must stay as well.
     vmm.unmap(space, Pages::at(start).count(16))?;
-    let next = vmm.map(other, &RegionOptions::new(16))?;
+    let next = vmm.map(other, &RegionOptions::new(16).movable(false))?;
     let after = frames(vmm, other, next.start().bits())?;
     check!(after.iter().any(|frame| before.contains(frame)));
     let view = ShareOptions::new().rights(Rights::READ);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! An allocator on a machine.
 
-use untyped_alloc::{AllocatedFrames, Allocator, Blueprint, CPtr, Frames, NodeKind};
+use untyped_alloc::{AllocatedFrames, Allocator, Blueprint, CPtr, Frames, Mobility, NodeKind};
 use vmm_tests::model::{Arena, Cap, ModelKernel};
 
 use crate::support::{BootParts, Machine, PAGE};
@@ -80,7 +80,7 @@ impl<'a> Bench<'a> {
     pub fn frames(&mut self, want: usize) -> Vec<Frames> {
         let (mut runs, mut got) = (Vec::new(), 0);
         while got < want {
-            let taken = self.alloc.alloc_frames(&mut self.kernel, 12, want - got);
+            let taken = self.alloc.alloc_frames(&mut self.kernel, 12, want - got, Mobility::Fixed);
             let run = match taken.expect("memory") {
                 AllocatedFrames::Zeroed(clean) => clean.frames(),
                 AllocatedFrames::Dirty(dirty) => dirty.frames(),

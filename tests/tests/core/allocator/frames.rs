@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Frames and paging structures that are recycled.
 
-use untyped_alloc::{AllocatedFrames, Blueprint, Error, Frames};
+use untyped_alloc::{AllocatedFrames, Blueprint, Error, Frames, Mobility};
 
 use super::bench::{Bench, FRAME};
 use crate::support::{Machine, Target, on_each};
@@ -19,7 +19,8 @@ on_each!(
 /// A22.
 fn fresh_frames_are_clean(target: Target) {
     let mut bench = Bench::new(Machine::small(target));
-    let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 10).expect("memory");
+    let taken =
+        bench.alloc.alloc_frames(&mut bench.kernel, 12, 10, Mobility::Fixed).expect("memory");
     let AllocatedFrames::Zeroed(clean) = taken else { panic!("fresh memory is clean") };
     let frames = clean.frames();
     assert_eq!((frames.count, frames.size_bits), (10, 12));
@@ -34,10 +35,12 @@ fn used_frames_are_dirty_and_unused_ones_stay_clean(target: Target) {
     let all = bench.frames(16);
     let first = Frames { count: 1, ..all[0] };
     bench.alloc.free_frames(first).expect("it was taken");
-    let again = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1).expect("memory");
+    let again =
+        bench.alloc.alloc_frames(&mut bench.kernel, 12, 1, Mobility::Fixed).expect("memory");
     assert!(matches!(again, AllocatedFrames::Dirty(dirty) if dirty.frames() == first));
     bench.alloc.free_unused_frames(first).expect("it was taken");
-    let again = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1).expect("memory");
+    let again =
+        bench.alloc.alloc_frames(&mut bench.kernel, 12, 1, Mobility::Fixed).expect("memory");
     assert!(matches!(again, AllocatedFrames::Zeroed(clean) if clean.frames() == first));
 }
 
@@ -81,7 +84,8 @@ fn clean_frames_go_before_dirty_ones(target: Target) {
     let run = bench.frames(4)[0];
     let used = Frames { count: 2, ..run };
     bench.alloc.free_frames(used).expect("taken");
-    let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 2).expect("memory");
+    let taken =
+        bench.alloc.alloc_frames(&mut bench.kernel, 12, 2, Mobility::Fixed).expect("memory");
     assert!(matches!(taken, AllocatedFrames::Zeroed(_)), "there were clean ones of the batch");
 }
 
@@ -103,7 +107,7 @@ fn all_memory_can_become_frames(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, ram));
     for round in 0..3 {
         let runs = bench.frames((1 << 6) + (1 << 3) + 2 + 1);
-        let more = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1);
+        let more = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1, Mobility::Fixed);
         let out = Error::OutOfMemory { size_bits: 12, bytes: 4096, free_bytes: 0 };
         assert_eq!(more.map(drop), Err(out), "round {round}");
         bench.check();

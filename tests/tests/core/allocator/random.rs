@@ -10,7 +10,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use untyped_alloc::{AllocatedFrames, Blame, Blueprint, CPtr, Error, Frames, Object, Objects};
+use untyped_alloc::{
+    AllocatedFrames, Blame, Blueprint, CPtr, Error, Frames, Mobility, Object, Objects,
+};
 use vmm_tests::model::Arena;
 
 use super::bench::{Bench, FRAME};
@@ -37,6 +39,7 @@ enum Request {
     },
     Frames {
         want: usize,
+        movable: bool,
     },
     Table,
     Slots {
@@ -63,7 +66,8 @@ fn request() -> impl Strategy<Value = Request> {
         3 => (any::<u8>(), count()).prop_map(|(kind, count)| Request::Many { kind, count }),
         2 => (0..64u8, 0..4u8, any::<bool>())
             .prop_map(|(page, count_bits, device)| Request::At { page, count_bits, device }),
-        5 => count().prop_map(|want| Request::Frames { want }),
+        5 => (count(), any::<bool>())
+            .prop_map(|(want, movable)| Request::Frames { want, movable }),
         2 => Just(Request::Table),
         3 => count().prop_map(|count| Request::Slots { count }),
         14 => (any::<u8>(), any::<u8>()).prop_map(|(which, part)| Request::Give { which, part }),
@@ -147,14 +151,17 @@ impl Run<'_> {
             Request::At { page, count_bits, device } => {
                 return self.allocate_at(page, count_bits, device);
             }
-            Request::Frames { want } => alloc.alloc_frames(kernel, 12, want).map(|taken| {
-                let run = match taken {
-                    AllocatedFrames::Zeroed(clean) => clean.frames(),
-                    AllocatedFrames::Dirty(dirty) => dirty.frames(),
-                };
-                assert!((1..=want).contains(&run.count));
-                Live::Frames(run)
-            }),
+            Request::Frames { want, movable } => {
+                let mobility = if movable { Mobility::Movable } else { Mobility::Fixed };
+                alloc.alloc_frames(kernel, 12, want, mobility).map(|taken| {
+                    let run = match taken {
+                        AllocatedFrames::Zeroed(clean) => clean.frames(),
+                        AllocatedFrames::Dirty(dirty) => dirty.frames(),
+                    };
+                    assert!((1..=want).contains(&run.count));
+                    Live::Frames(run)
+                })
+            }
             Request::Table => alloc.alloc_table(kernel, 1).map(Live::Table),
             Request::Slots { count } => {
                 alloc.alloc_slots(kernel, count).map(|first| Live::Slots(first, count))
@@ -369,8 +376,8 @@ fn nor_by_any_short_sequence(target: Target) {
         Request::Many { kind: 5, count: 3 },
         Request::At { page: 2, count_bits: 1, device: false },
         Request::At { page: 3, count_bits: 0, device: true },
-        Request::Frames { want: 1 },
-        Request::Frames { want: 5 },
+        Request::Frames { want: 1, movable: false },
+        Request::Frames { want: 5, movable: true },
         Request::Table,
         Request::Slots { count: 3 },
         Request::Give { which: 0, part: 1 },

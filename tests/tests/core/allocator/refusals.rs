@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Bad input: each has an error of its own with the offending value, and changes nothing.
 
-use untyped_alloc::{Blame, Blueprint, CPtr, Error, NodeKind, Result, UntypedInfo};
+use untyped_alloc::{Blame, Blueprint, CPtr, Error, Mobility, NodeKind, Result, UntypedInfo};
 
 use super::bench::{Bench, FRAME};
 use crate::support::{Machine, Target, on_each};
@@ -63,10 +63,14 @@ fn requests_that_make_no_sense(target: Target) {
         refuses(bench, error, Blame::Caller, |b| b.alloc.allocate_many(&mut b.kernel, odd, 2));
     }
     let frame = Error::NoSuchObject(Blueprint::Frame { size_bits: 14 });
-    refuses(bench, frame, Blame::Caller, |b| b.alloc.alloc_frames(&mut b.kernel, 14, 1));
+    refuses(bench, frame, Blame::Caller, |b| {
+        b.alloc.alloc_frames(&mut b.kernel, 14, 1, Mobility::Fixed)
+    });
     let zero = Error::ZeroCount;
     refuses(bench, zero, Blame::Caller, |b| b.alloc.allocate_many(&mut b.kernel, FRAME, 0));
-    refuses(bench, zero, Blame::Caller, |b| b.alloc.alloc_frames(&mut b.kernel, 12, 0));
+    refuses(bench, zero, Blame::Caller, |b| {
+        b.alloc.alloc_frames(&mut b.kernel, 12, 0, Mobility::Fixed)
+    });
     refuses(bench, zero, Blame::Caller, |b| b.alloc.alloc_slots(&mut b.kernel, 0));
     for count in [257, usize::MAX] {
         let error = Error::TooMany { count, limit: 256 };
@@ -76,7 +80,7 @@ fn requests_that_make_no_sense(target: Target) {
         refuses(bench, error, Blame::Caller, |b| b.alloc.alloc_slots(&mut b.kernel, count));
     }
     // As many as there are is asked for rightly, so it is no mistake.
-    assert!(bench.alloc.alloc_frames(&mut bench.kernel, 12, usize::MAX).is_ok());
+    assert!(bench.alloc.alloc_frames(&mut bench.kernel, 12, usize::MAX, Mobility::Fixed).is_ok());
 }
 
 /// A24.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Capability slots: runs of them, and a CSpace that grows.
 
-use untyped_alloc::{Blueprint, CPtr, Error, KernelError};
+use untyped_alloc::{Blueprint, CPtr, Error, KernelError, Mobility};
 
 use super::bench::{Bench, FRAME};
 use crate::support::{Machine, Target, on_each};
@@ -268,7 +268,7 @@ fn a_refused_call_for_scattered_slots_leaves_all_as_it_was(target: Target) {
             false => bench.kernel.fail_nth(nth, KernelError::NotEnoughMemory),
             true => bench.kernel.fail_from(nth, KernelError::NotEnoughMemory),
         }
-        let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1);
+        let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1, Mobility::Fixed);
         bench.kernel.disarm();
         bench.check();
         match taken {

@@ -12,6 +12,7 @@
 //!   appending.rs   pages mapped one behind the other, and what comes in between
 //!   buffers.rs     IPC buffers and stacks
 //!   compaction.rs  free memory that lies scattered can be had, because pages move
+//!   mobility.rs    what may move and what must stay, in batches of their own
 //!   emptied_range.rs  memory is asked for by its address, and pages move out of it
 //!   queries.rs     queries, dump, statistics
 //!   figures.rs     statistics figure by figure
@@ -30,7 +31,7 @@
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A94, A106, A107, A110, A112, A113, I14
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A106, A107, A110, A112, A113, I14
 //! and I15.
 
 mod appending;
@@ -49,6 +50,7 @@ mod in_use;
 mod last_pages;
 mod left_over;
 mod memory;
+mod mobility;
 mod obtainable;
 mod pinned;
 mod places;

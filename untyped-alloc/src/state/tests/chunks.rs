@@ -2,12 +2,13 @@
 //! Chunks against a list of them, with one state for each object.
 
 use proptest::prelude::*;
+use std::vec;
 use std::vec::Vec;
 
 use super::{explore, std};
-use crate::state::{Block, Chunk, Chunks, Class, NewChunk};
+use crate::state::{Block, Chunk, Chunks, Class, NewChunk, Room};
 use crate::types::ObjectState::{self, Gone, Live, Ready};
-use crate::types::{Blueprint, CPtr};
+use crate::types::{Blueprint, CPtr, Mobility};
 
 const ZEROED: ObjectState = Ready { clean: true };
 const NODES: usize = 6;
@@ -46,10 +47,12 @@ enum Op {
         count: usize,
         state: ObjectState,
     },
+    SetMobility(usize, bool),
     WithRoom {
         class: usize,
         kind: usize,
         recycles: bool,
+        movable: bool,
     },
     Find(usize),
 }
@@ -72,8 +75,9 @@ fn operation() -> impl Strategy<Value = Op> {
         6 => (which(), first(), count(), state())
             .prop_map(|(which, first, count, state)| Op::Free { which, first, count, state }),
         2 => (which(), state()).prop_map(|(which, state)| Op::FreeAll(which, state)),
-        3 => (0..5usize, 0..4usize, any::<bool>())
-            .prop_map(|(class, kind, recycles)| Op::WithRoom { class, kind, recycles }),
+        1 => (which(), any::<bool>()).prop_map(|(which, movable)| Op::SetMobility(which, movable)),
+        3 => (0..5usize, 0..4usize, any::<bool>(), any::<bool>()).prop_map(
+            |(class, kind, recycles, movable)| Op::WithRoom { class, kind, recycles, movable }),
         2 => (0..2400usize).prop_map(Op::Find),
     ]
 }
@@ -83,6 +87,14 @@ struct Model<'p> {
     chunk: &'p Chunk<'p>,
     new: NewChunk<'p>,
     states: Vec<ObjectState>,
+    movable: bool,
+}
+
+fn mobility(movable: bool) -> Mobility {
+    match movable {
+        true => Mobility::Movable,
+        false => Mobility::Fixed,
+    }
 }
 
 impl Model<'_> {
@@ -129,7 +141,14 @@ impl Run<'_> {
             Op::Insert { place, kind, recycles, count } => {
                 self.insert(place, KINDS[kind], recycles, count);
             }
-            Op::WithRoom { class, kind, recycles } => self.with_room(class, KINDS[kind], recycles),
+            Op::WithRoom { class, kind, recycles, movable } => {
+                self.with_room(class, (KINDS[kind], recycles, movable));
+            }
+            Op::SetMobility(which, movable) if which < self.model.len() => {
+                let model = &mut self.model[which];
+                self.chunks.set_mobility(model.chunk, mobility(movable));
+                model.movable = movable;
+            }
             Op::Find(slot) => self.find(slot),
             Op::Remove(which) if which < self.model.len() => {
                 let gone = self.model.swap_remove(which);
@@ -196,7 +215,7 @@ impl Run<'_> {
         let (block, serial) = (self.block, self.serial);
         let new = NewChunk { block, blueprint, recycles, first, count, serial };
         self.chunks.insert(chunk, new);
-        self.model.push(Model { chunk, new, states: std::vec![ZEROED; count] });
+        self.model.push(Model { chunk, new, states: std::vec![ZEROED; count], movable: false });
     }
 
     fn alloc_zeroed(&mut self, which: usize) {
@@ -212,16 +231,18 @@ impl Run<'_> {
         expected.into_iter().for_each(|first| model.states[first] = Live);
     }
 
-    fn with_room(&self, class: usize, blueprint: Blueprint, recycles: bool) {
+    fn with_room(&self, class: usize, wanted: (Blueprint, bool, bool)) {
         use Class::{Dirty, EmptyDirty, EmptyZeroed, Quarantine, Zeroed};
         let class = [Zeroed, Dirty, EmptyZeroed, EmptyDirty, Quarantine][class];
         let fits = |model: &&Model<'_>| {
-            let kind = (model.new.blueprint, model.new.recycles);
-            model.class() == Some(class) && kind == (blueprint, recycles)
+            let kind = (model.new.blueprint, model.new.recycles, model.movable);
+            model.class() == Some(class) && kind == wanted
         };
         let fitting: Vec<CPtr> =
             self.model.iter().filter(fits).map(|model| model.new.first).collect();
-        match self.chunks.with_room(class, recycles, blueprint) {
+        let (blueprint, recycles, movable) = wanted;
+        let kind = Room::new(recycles, blueprint).with_mobility(mobility(movable));
+        match self.chunks.with_room(class, kind) {
             Some(chunk) => assert!(fitting.contains(&chunk.first()), "{chunk:?} is no {class:?}"),
             None => assert!(fitting.is_empty(), "there is a {class:?}"),
         }
@@ -245,11 +266,11 @@ impl Run<'_> {
         model.iter().for_each(|model| check_chunk(model));
         let in_room = model.iter().filter(|model| model.class().is_some()).count();
         assert_eq!(self.chunks.room_counts(), (in_room, in_room));
-        // Unused ones: by class, then those that destroy, then by kind and slot.
+        // Unused ones: by class, then those for what stays, those that destroy, by kind and slot.
         let mut unused: Vec<&Model<'_>> = model;
         unused.retain(|model| model.count(|state| state == Live) == 0);
         let key = |model: &&Model<'_>| {
-            (model.class(), model.new.recycles, model.new.blueprint, model.new.first)
+            (model.class(), model.movable, model.new.recycles, model.new.blueprint, model.new.first)
         };
         unused.sort_by_key(key);
         let found =
@@ -263,6 +284,8 @@ fn check_chunk(model: &Model<'_>) {
     let (chunk, new, states) = (model.chunk, &model.new, &model.states);
     assert_eq!((chunk.first(), chunk.count()), (new.first, new.count));
     assert_eq!((chunk.blueprint(), chunk.recycles()), (new.blueprint, new.recycles));
+    assert_eq!(chunk.mobility(), mobility(model.movable));
+    assert_eq!(chunk.recycles_as(new.blueprint), new.recycles);
     assert!(chunk.serial() == new.serial && chunk.block() == Some(new.block));
     for (index, &state) in states.iter().enumerate() {
         assert_eq!(chunk.state(index), state, "object {index}");
