@@ -103,7 +103,7 @@ impl<'p> Allocator<'p> {
     /// be they to stay or not. O(log chunks).
     pub(crate) fn has_ready(&self, blueprint: Blueprint, classes: &[Class]) -> bool {
         let kind = Room::new(true, blueprint);
-        let kinds = [kind, kind.with_mobility(Mobility::Movable)];
+        let kinds = [kind, kind.with_mobility(Mobility::Movable), kind.mixed()];
         let with_room = |&class: &Class, kind| self.chunks.with_room(class, kind).is_some();
         classes.iter().any(|class| kinds.into_iter().any(|kind| with_room(class, kind)))
     }

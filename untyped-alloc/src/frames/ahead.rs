@@ -4,7 +4,7 @@
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
 use crate::state::{Chunk, Class};
-use crate::types::{Blueprint, Dirty, Frames, Result};
+use crate::types::{Blueprint, Dirty, Frames, Mobility, Result};
 
 /// Frames that are made ahead at a time.
 const FRAMES_AHEAD: usize = 64;
@@ -46,7 +46,9 @@ impl<'p> Allocator<'p> {
     pub fn alloc_dirty_frames(&mut self, want: usize) -> Option<Dirty> {
         let size_bits = self.sizes.frame_bits[0];
         let chunk = self.any_dirty_frames()?;
-        let (first, count) = self.alloc_run(chunk, want, false);
+        // They come back soon: nothing is to change for what is allocated after that.
+        let mobility = chunk.mobility().unwrap_or(Mobility::Fixed);
+        let (first, count) = self.alloc_run(chunk, mobility, want, false);
         Some(Dirty::new(Frames { first, count, size_bits }))
     }
 

@@ -8,7 +8,7 @@
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
 use crate::state::{Apart, Class, Room};
-use crate::types::{Blame, Blueprint, CPtr, Result};
+use crate::types::{Blame, Blueprint, CPtr, Mobility, Result};
 
 /// Where fewer bytes than these, or than a sixteenth of all RAM, are in free untypeds, paging
 /// structures are held back: more than a batch of frames takes (1 MiB). With less than 8 MiB of RAM
@@ -87,7 +87,7 @@ impl Allocator<'_> {
     /// others still are; with the last, others can be. No kernel call.
     pub fn alloc_held_table(&mut self, level: u8) -> Option<CPtr> {
         let chunk = self.held_tables[usize::from(level)]?;
-        let table = self.alloc_run(chunk, 1, true).0;
+        let table = self.alloc_run(chunk, Mobility::Fixed, 1, true).0;
         if chunk.ready() == 0 {
             self.held_tables[usize::from(level)] = None;
             self.chunks.set_apart(chunk, None);

@@ -7,36 +7,23 @@ use crate::kernel::Kernel;
 use crate::state::{Chunk, Class, Room};
 use crate::types::{Blueprint, CPtr, Frames, Mobility, ObjectState, Result};
 
-/// A kind of room, and the same for the other mobility, if it has one: paging structures all stay.
-pub(super) fn either_mobility(kind: Room) -> impl Iterator<Item = Room> {
-    let other = match kind.mobility() {
-        Mobility::Fixed => Mobility::Movable,
-        Mobility::Movable => Mobility::Fixed,
-    };
-    let both = matches!(kind.blueprint(), Blueprint::Frame { .. });
-    [kind, kind.with_mobility(other)].into_iter().take(1 + usize::from(both))
-}
-
 impl<'p> Allocator<'p> {
     /// A recycling chunk of this kind with a zeroed object, or an unused one, if there is one.
     #[inline]
-    pub(super) fn chunk_with_zeroed(&mut self, kind: Room) -> Option<&'p Chunk<'p>> {
+    pub(super) fn chunk_with_zeroed(&self, kind: Room) -> Option<&'p Chunk<'p>> {
         let used = self.chunks.with_room(Class::Zeroed, kind);
         used.or_else(|| self.unused_chunk(Class::EmptyZeroed, kind))
     }
 
     /// The same with an object that is ready and dirty.
-    fn chunk_with_dirty(&mut self, kind: Room) -> Option<&'p Chunk<'p>> {
+    fn chunk_with_dirty(&self, kind: Room) -> Option<&'p Chunk<'p>> {
         let used = self.chunks.with_room(Class::Dirty, kind);
         used.or_else(|| self.unused_chunk(Class::EmptyDirty, kind))
     }
 
-    /// An unused chunk, whatever was allocated from it before; what is allocated from it from now
-    /// on is of this kind.
-    fn unused_chunk(&mut self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
-        let chunk = either_mobility(kind).find_map(|kind| self.chunks.with_room(class, kind))?;
-        self.chunks.set_mobility(chunk, kind.mobility());
-        Some(chunk)
+    /// An unused chunk: it serves what may be moved and what must stay.
+    fn unused_chunk(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
+        self.chunks.with_room(class, kind.with_mobility(Mobility::Fixed))
     }
 
     /// A recycling chunk with a ready object where no object is zeroed in one of this kind, and
@@ -59,44 +46,36 @@ impl<'p> Allocator<'p> {
             return Ok((chunk, false));
         }
         let plan = ChunkPlan { blueprint, count, recycles: true };
-        if let Some((chunk, clean)) = self.chunk_of_others(kind) {
+        if let Some(others) = self.chunk_of_others(kind) {
             // Others are mixed with these only where nothing else is to be had at once.
             let few = self.chunk_bits(blueprint, count.min(FEWEST)).ok();
             if few.is_none_or(|bits| self.cheap_fit(bits).is_none()) {
-                return Ok(self.mix(chunk, clean, kind));
+                return Ok(others);
             }
         }
         match self.obtain_largest_chunk(kernel, plan) {
-            Ok(chunk) => {
-                self.chunks.set_mobility(chunk, kind.mobility());
-                Ok((chunk, true))
-            }
+            Ok(chunk) => Ok((chunk, true)),
             Err(error) => {
-                if let Some(chunk) = self.chunk_with_dirty(kind) {
-                    return Ok((chunk, false));
-                }
-                let (chunk, clean) = self.chunk_of_others(kind).ok_or(error)?;
-                Ok(self.mix(chunk, clean, kind))
+                let dirty = self.chunk_with_dirty(kind).map(|chunk| (chunk, false));
+                dirty.or_else(|| self.chunk_of_others(kind)).ok_or(error)
             }
         }
     }
 
-    /// A chunk in use from which frames of the other mobility are allocated, and whether one is
-    /// zeroed.
+    /// A chunk in use from which frames of the other mobility are allocated, or of both, and whether
+    /// one is zeroed. Paging structures all stay.
     fn chunk_of_others(&self, kind: Room) -> Option<(&'p Chunk<'p>, bool)> {
-        let other = either_mobility(kind).nth(1)?;
-        [(Class::Zeroed, true), (Class::Dirty, false)]
-            .into_iter()
-            .find_map(|(class, clean)| Some((self.chunks.with_room(class, other)?, clean)))
-    }
-
-    /// Has a chunk serve what comes from others as a rule. Once something in it may be moved, what
-    /// must stay is not put beside that while there is memory: it may be all that is left in it.
-    fn mix(&mut self, chunk: &'p Chunk<'p>, clean: bool, kind: Room) -> (&'p Chunk<'p>, bool) {
-        if kind.mobility() == Mobility::Movable {
-            self.chunks.set_mobility(chunk, Mobility::Movable);
-        }
-        (chunk, clean)
+        let other = match kind.mobility() {
+            Some(Mobility::Fixed) => Mobility::Movable,
+            _ => Mobility::Fixed,
+        };
+        let kinds = [kind.mixed(), kind.with_mobility(other)];
+        let classes = [(Class::Zeroed, true), (Class::Dirty, false)];
+        let each = kinds.into_iter().flat_map(|kind| classes.map(|class| (kind, class)));
+        let mut found = each.filter_map(|(kind, (class, clean))| {
+            Some((self.chunks.with_room(class, kind)?, clean))
+        });
+        found.next()
     }
 
     /// Allocates the first run of at most `want` ready objects of a chunk that has one, all of them
@@ -104,9 +83,11 @@ impl<'p> Allocator<'p> {
     pub(super) fn alloc_run(
         &mut self,
         chunk: &'p Chunk<'p>,
+        mobility: Mobility,
         want: usize,
         clean: bool,
     ) -> (CPtr, usize) {
+        self.chunks.admit(chunk, mobility);
         if let Some(index) = (want == 1 && clean).then(|| chunk.alloc_zeroed()).flatten() {
             self.live.add(&self.sizes, chunk.blueprint(), 1);
             return (chunk.slot_of(index), 1);

@@ -11,20 +11,15 @@ impl Allocator<'_> {
     /// beside what stays, and a dirty frame, as it is to be overwritten. No kernel call.
     pub fn alloc_refuge(&mut self) -> Option<Frames> {
         let size_bits = self.sizes.frame_bits[0];
-        let kind = Room::new(true, Blueprint::Frame { size_bits });
-        let movable = kind.with_mobility(Mobility::Movable);
-        let (dirty, zeroed) = ((Class::Dirty, false), (Class::Zeroed, true));
-        let (unused, unused_zeroed) = ((Class::EmptyDirty, false), (Class::EmptyZeroed, true));
-        let classes = [[dirty, zeroed], [unused, unused_zeroed]].into_iter();
-        let places = classes.flat_map(|classes| {
-            let of = move |kind| classes.map(|(class, clean)| (class, clean, kind));
-            [of(movable), of(kind)].into_iter().flatten()
-        });
-        for (class, clean, kind) in places {
+        let fixed = Room::new(true, Blueprint::Frame { size_bits });
+        let movable = fixed.with_mobility(Mobility::Movable);
+        let partly_used = [movable, fixed.mixed(), fixed]
+            .into_iter()
+            .flat_map(|kind| [(Class::Dirty, false, kind), (Class::Zeroed, true, kind)]);
+        let unused = [(Class::EmptyDirty, false, fixed), (Class::EmptyZeroed, true, fixed)];
+        for (class, clean, kind) in partly_used.chain(unused) {
             if let Some(chunk) = self.chunks.with_room(class, kind) {
-                // What must stay is not put beside it from now on.
-                self.chunks.set_mobility(chunk, Mobility::Movable);
-                let (first, count) = self.alloc_run(chunk, 1, clean);
+                let (first, count) = self.alloc_run(chunk, Mobility::Movable, 1, clean);
                 return Some(Frames { first, count, size_bits });
             }
         }

@@ -36,10 +36,9 @@ impl Allocator<'_> {
         }
         let blueprint = Blueprint::Frame { size_bits };
         // Larger ones are singly in their chunks.
-        let kind = match size_bits == self.sizes.frame_bits[0] {
-            true => Room::new(true, blueprint).with_mobility(mobility),
-            false => Room::new(true, blueprint),
-        };
+        let small = size_bits == self.sizes.frame_bits[0];
+        let mobility = if small { mobility } else { Mobility::Fixed };
+        let kind = Room::new(true, blueprint).with_mobility(mobility);
         let (chunk, clean) = match self.chunk_with_zeroed(kind) {
             Some(chunk) => (chunk, true),
             None => {
@@ -47,7 +46,7 @@ impl Allocator<'_> {
                 self.chunk_with_room(kernel, kind, count)?
             }
         };
-        let (first, count) = self.alloc_run(chunk, want, clean);
+        let (first, count) = self.alloc_run(chunk, mobility, want, clean);
         let frames = Frames { first, count, size_bits };
         Ok(if clean {
             AllocatedFrames::Zeroed(Zeroed::new(frames))

@@ -4,7 +4,7 @@
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
 use crate::state::Room;
-use crate::types::{Blueprint, CPtr, Frames, Result};
+use crate::types::{Blueprint, CPtr, Frames, Mobility, Result};
 
 /// The most tables that are made at once: as long as one of them is in use, the memory of the
 /// others serves for nothing but tables.
@@ -25,7 +25,7 @@ impl Allocator<'_> {
                 self.chunk_with_room(kernel, kind, least)?
             }
         };
-        Ok(self.alloc_run(chunk, 1, clean).0)
+        Ok(self.alloc_run(chunk, Mobility::Fixed, 1, clean).0)
     }
 
     /// Frees a paging structure, which is mapped nowhere.

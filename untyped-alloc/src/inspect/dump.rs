@@ -113,7 +113,8 @@ fn dump_chunk(chunk: &Chunk<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
     let (live, ready, name) = (chunk.live(), chunk.ready(), Name(chunk.blueprint()));
     write!(out, "{live} of {count} {name} in use, {ready} ready, {clear} of them clear")?;
     match chunk.mobility() {
-        Mobility::Movable => out.write_str(", movable"),
-        Mobility::Fixed => Ok(()),
+        Some(Mobility::Movable) => out.write_str(", movable"),
+        Some(Mobility::Fixed) => Ok(()),
+        None => out.write_str(", some movable"),
     }
 }

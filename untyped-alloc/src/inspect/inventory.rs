@@ -42,9 +42,9 @@ pub struct Batch<'p> {
     pub count: usize,
     /// Logarithm of the size of one, in bytes.
     pub size_bits: u8,
-    /// Whether what may be moved is allocated from it, or what must stay; the former only for
-    /// frames of the smallest size.
-    pub mobility: Mobility,
+    /// Whether what may be moved is allocated from it, or what must stay; `None` where both are.
+    /// Only frames of the smallest size may be moved.
+    pub mobility: Option<Mobility>,
     chunk: &'p Chunk<'p>,
 }
 

@@ -103,9 +103,9 @@ impl Allocator<'_> {
             let ready = chunk.ready() != 0 && chunk.recycles();
             hold("where tables are held back, one is ready", at, !held || ready)?;
             let small = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
-            let moves = chunk.mobility() == Mobility::Movable;
-            let can_move = !moves || chunk.recycles_as(small);
-            hold("what may be moved are small frames", at, can_move)?;
+            let stays = chunk.mobility() == Some(Mobility::Fixed);
+            let can_move = chunk.recycles_as(small) && chunk.live() != 0;
+            hold("what may be moved are small frames in use", at, stays || can_move)?;
             let block = chunk.block();
             let backed = block.is_some_and(|block| block.state() == BlockState::Used(chunk));
             hold("a chunk's block is used by it", at, backed)?;

@@ -188,14 +188,17 @@ impl<'p> Chunks<'p> {
     }
 
     fn sort(&mut self, chunk: &'p Chunk<'p>) {
-        let room = chunk.room.get();
-        self.put(chunk, room.with_class(chunk.classify()));
+        let room = chunk.room.get().with_class(chunk.classify());
+        // Unused, it is for whatever is allocated from it next.
+        self.put(chunk, if chunk.live() == 0 { room.with_mobility(Mobility::Fixed) } else { room });
     }
 
-    /// Says what is allocated from a chunk of frames from now on, beside what already was.
-    pub fn set_mobility(&mut self, chunk: &'p Chunk<'p>, mobility: Mobility) {
+    /// Says what is about to be allocated from a chunk of frames. Where others are in use in it that
+    /// are not alike, both are from now on.
+    pub fn admit(&mut self, chunk: &'p Chunk<'p>, mobility: Mobility) {
         let room = chunk.room.get();
-        self.put(chunk, room.with_mobility(mobility));
+        let alike = chunk.live() == 0 || room.mobility() == Some(mobility);
+        self.put(chunk, if alike { room.with_mobility(mobility) } else { room.mixed() });
     }
 
     fn put(&mut self, chunk: &'p Chunk<'p>, new: Room) {

@@ -220,8 +220,8 @@ impl<'p> Chunk<'p> {
         self.room.get().recycles()
     }
 
-    /// Whether what is allocated from it may be moved.
-    pub fn mobility(&self) -> Mobility {
+    /// Whether what is allocated from it may be moved; `None` where some of it may.
+    pub fn mobility(&self) -> Option<Mobility> {
         self.room.get().mobility()
     }
 

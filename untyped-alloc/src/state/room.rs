@@ -3,20 +3,21 @@
 //! whether a chunk is the one wanted, is one comparison.
 //!
 //! ```text
-//!   bit  31        24        17        16         8         0
-//!         │  class  │ movable │recycles │  kind   │  size   │
+//!   bit  31        24        18        17        16         8         0
+//!         │  class  │  mixed  │ movable │recycles │  kind   │  size   │
 //! ```
 
 use super::object_map::Class;
 use crate::types::{Blueprint, Mobility};
 
 const CLASS_SHIFT: u32 = 24;
+const MIXED: u32 = 1 << 18;
 const MOVABLE: u32 = 1 << 17;
 const RECYCLES: u32 = 1 << 16;
 const KIND_SHIFT: u32 = 8;
 
-/// The class of a chunk (if it has one), whether what is allocated from it may be moved, whether it
-/// recycles, and what its objects are; ordered in this way. The default is less than that of any chunk.
+/// The class of a chunk (if it has one), whether what is allocated from it may be moved (or some of
+/// it), whether it recycles, and what its objects are; ordered in this way. The default is less than that of any chunk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Room(u32);
 
@@ -38,15 +39,23 @@ impl Room {
     #[inline]
     pub fn with_mobility(self, mobility: Mobility) -> Room {
         let movable = u32::from(mobility == Mobility::Movable) * MOVABLE;
-        Room(self.0 & !MOVABLE | movable)
+        Room(self.0 & !(MIXED | MOVABLE) | movable)
     }
 
-    /// What is allocated there: what may be moved, or what must stay where it is.
+    /// The same for chunks from which both were allocated.
     #[inline]
-    pub fn mobility(self) -> Mobility {
-        match self.0 & MOVABLE {
-            0 => Mobility::Fixed,
-            _ => Mobility::Movable,
+    pub fn mixed(self) -> Room {
+        Room(self.0 & !MOVABLE | MIXED)
+    }
+
+    /// What is allocated there: what may be moved, or what must stay where it is; `None` where both
+    /// were.
+    #[inline]
+    pub fn mobility(self) -> Option<Mobility> {
+        match self.0 & (MIXED | MOVABLE) {
+            0 => Some(Mobility::Fixed),
+            MOVABLE => Some(Mobility::Movable),
+            _ => None,
         }
     }
 

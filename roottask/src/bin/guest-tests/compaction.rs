@@ -102,8 +102,14 @@ fn look(context: &mut Context, endpoint: cap::Endpoint) -> Outcome<Did> {
 /// so that there is somewhere to move them to. Returns how many of them moved.
 fn move_pages(context: &mut Context, start: usize) -> Outcome<usize> {
     let (before, space) = (frames(context, start)?, context.space);
-    let other = context.vmm.map(space, &RegionOptions::new(512))?;
-    context.vmm.unmap(space, Pages::at(other.start().bits()).count(511))?;
+    // What is ready beside pages that stay is in use meanwhile: those that came there would stay.
+    context.vmm.trim()?;
+    let ready = context.vmm.stats().allocator.ready_bytes / PAGE;
+    let other = context.vmm.map(space, &RegionOptions::new(ready + 512))?;
+    // Of the rest one page of each 64 is kept: whatever batches they came in, these have room.
+    for page in (ready..ready + 512).step_by(64) {
+        context.vmm.unmap(space, Pages::at(other.start().bits() + (page + 1) * PAGE).count(63))?;
+    }
     for _ in 0..4 {
         if !context.vmm.compact(12)? {
             break;

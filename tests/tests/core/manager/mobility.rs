@@ -17,10 +17,11 @@ on_both!(
     ready_frames_serve_both_when_there_is_no_other_memory,
     a_batch_that_is_unused_serves_either,
     pages_that_moved_are_not_joined_by_what_must_stay,
+    a_batch_that_became_mixed_is_left_alone,
 );
 
 /// How many small frames in use each batch has that are mapped in `space`, and how many others.
-fn batches(host: &Fixture<'_>, space: SpaceId) -> Vec<(usize, usize, Mobility)> {
+fn batches(host: &Fixture<'_>, space: SpaceId) -> Vec<(usize, usize, Option<Mobility>)> {
     let mapped: BTreeSet<_> = host.mappings(space).into_values().map(|page| page.paddr).collect();
     let mut found = Vec::new();
     for block in host.vmm.allocator().inventory() {
@@ -58,7 +59,7 @@ fn what_may_move_shares_no_batch_with_what_must_stay(target: Target) {
     let batches = batches(&host, other);
     let mixed: Vec<_> = batches.iter().filter(|batch| batch.0 != 0 && batch.1 != 0).collect();
     assert!(mixed.is_empty(), "{mixed:?} have both");
-    let movable = batches.iter().filter(|batch| batch.2 == Mobility::Movable);
+    let movable = batches.iter().filter(|batch| batch.2 == Some(Mobility::Movable));
     assert_eq!(movable.map(|batch| batch.0).sum::<usize>(), 1500, "they are told");
     host.check();
 }
@@ -138,4 +139,31 @@ fn pages_that_moved_are_not_joined_by_what_must_stay(target: Target) {
         host.check();
     }
     host.vmm.release(moving).expect("a region");
+}
+
+/// A91: memory was out, so what must stay came beside what may move; of both something is left when
+/// there is memory again. Neither is put there then.
+fn a_batch_that_became_mixed_is_left_alone(target: Target) {
+    let mut host = Fixture::new(like_a_boot(target));
+    let (own, other) = (host.own(), new_space(&mut host));
+    let mut starts = Vec::new();
+    while let Ok(region) = host.vmm.map(other, &RegionOptions::new(64)) {
+        starts.push(region.start().bits());
+    }
+    while host.vmm.map(other, &RegionOptions::new(1)).is_ok() {}
+    host.vmm.unmap(other, starts[0], 32).expect("mapped");
+    let stays = host.vmm.map(own, &RegionOptions::new(8)).expect("ready frames");
+    for &start in &starts[1..] {
+        host.vmm.unmap(other, start, 64).expect("mapped");
+    }
+    let mixed = |host: &Fixture<'_>| {
+        let of = |batch: &(usize, usize, Option<Mobility>)| batch.0 != 0 && batch.1 != 0;
+        batches(host, other).into_iter().filter(of).collect::<Vec<_>>()
+    };
+    let before = mixed(&host);
+    assert!(matches!(before[..], [(_, 8, None)]), "{before:?}");
+    in_turns(&mut host, other, 100, 3);
+    assert_eq!(mixed(&host), before, "nothing came to it");
+    host.vmm.release(stays).expect("a region");
+    host.check();
 }

@@ -47,12 +47,13 @@ enum Op {
         count: usize,
         state: ObjectState,
     },
-    SetMobility(usize, bool),
+    Admit(usize, bool),
     WithRoom {
         class: usize,
         kind: usize,
         recycles: bool,
-        movable: bool,
+        /// `None` is both.
+        movable: Option<bool>,
     },
     Find(usize),
 }
@@ -75,8 +76,8 @@ fn operation() -> impl Strategy<Value = Op> {
         6 => (which(), first(), count(), state())
             .prop_map(|(which, first, count, state)| Op::Free { which, first, count, state }),
         2 => (which(), state()).prop_map(|(which, state)| Op::FreeAll(which, state)),
-        1 => (which(), any::<bool>()).prop_map(|(which, movable)| Op::SetMobility(which, movable)),
-        3 => (0..5usize, 0..4usize, any::<bool>(), any::<bool>()).prop_map(
+        1 => (which(), any::<bool>()).prop_map(|(which, movable)| Op::Admit(which, movable)),
+        3 => (0..5usize, 0..4usize, any::<bool>(), any::<Option<bool>>()).prop_map(
             |(class, kind, recycles, movable)| Op::WithRoom { class, kind, recycles, movable }),
         2 => (0..2400usize).prop_map(Op::Find),
     ]
@@ -87,7 +88,7 @@ struct Model<'p> {
     chunk: &'p Chunk<'p>,
     new: NewChunk<'p>,
     states: Vec<ObjectState>,
-    movable: bool,
+    movable: Option<bool>,
 }
 
 fn mobility(movable: bool) -> Mobility {
@@ -112,6 +113,13 @@ impl Model<'_> {
             (_, 0, _) => None,
             (_, _, 0) => Some(Class::Dirty),
             _ => Some(Class::Zeroed),
+        }
+    }
+
+    /// Once unused, it is for anything again.
+    fn note_unused(&mut self) {
+        if self.count(|state| state == Live) == 0 {
+            self.movable = Some(false);
         }
     }
 
@@ -144,10 +152,12 @@ impl Run<'_> {
             Op::WithRoom { class, kind, recycles, movable } => {
                 self.with_room(class, (KINDS[kind], recycles, movable));
             }
-            Op::SetMobility(which, movable) if which < self.model.len() => {
+            Op::Admit(which, movable) if which < self.model.len() => {
                 let model = &mut self.model[which];
-                self.chunks.set_mobility(model.chunk, mobility(movable));
-                model.movable = movable;
+                self.chunks.admit(model.chunk, mobility(movable));
+                let alike =
+                    model.count(|state| state == Live) == 0 || model.movable == Some(movable);
+                model.movable = alike.then_some(movable);
             }
             Op::Find(slot) => self.find(slot),
             Op::Remove(which) if which < self.model.len() => {
@@ -188,6 +198,7 @@ impl Run<'_> {
                 let Some((first, count)) = model.range(first, count, live) else { return };
                 self.chunks.free(model.chunk, first, count, state);
                 model.states[first..first + count].fill(state);
+                model.note_unused();
             }
             Op::FreeAll(which, state) if which < self.model.len() => {
                 let model = &mut self.model[which];
@@ -195,6 +206,7 @@ impl Run<'_> {
                     if model.states[index] == Live {
                         self.chunks.free(model.chunk, index, 1, state);
                         model.states[index] = state;
+                        model.note_unused();
                     }
                 }
             }
@@ -215,7 +227,12 @@ impl Run<'_> {
         let (block, serial) = (self.block, self.serial);
         let new = NewChunk { block, blueprint, recycles, first, count, serial };
         self.chunks.insert(chunk, new);
-        self.model.push(Model { chunk, new, states: std::vec![ZEROED; count], movable: false });
+        self.model.push(Model {
+            chunk,
+            new,
+            states: std::vec![ZEROED; count],
+            movable: Some(false),
+        });
     }
 
     fn alloc_zeroed(&mut self, which: usize) {
@@ -231,7 +248,7 @@ impl Run<'_> {
         expected.into_iter().for_each(|first| model.states[first] = Live);
     }
 
-    fn with_room(&self, class: usize, wanted: (Blueprint, bool, bool)) {
+    fn with_room(&self, class: usize, wanted: (Blueprint, bool, Option<bool>)) {
         use Class::{Dirty, EmptyDirty, EmptyZeroed, Quarantine, Zeroed};
         let class = [Zeroed, Dirty, EmptyZeroed, EmptyDirty, Quarantine][class];
         let fits = |model: &&Model<'_>| {
@@ -241,7 +258,8 @@ impl Run<'_> {
         let fitting: Vec<CPtr> =
             self.model.iter().filter(fits).map(|model| model.new.first).collect();
         let (blueprint, recycles, movable) = wanted;
-        let kind = Room::new(recycles, blueprint).with_mobility(mobility(movable));
+        let kind = Room::new(recycles, blueprint);
+        let kind = movable.map_or(kind.mixed(), |movable| kind.with_mobility(mobility(movable)));
         match self.chunks.with_room(class, kind) {
             Some(chunk) => assert!(fitting.contains(&chunk.first()), "{chunk:?} is no {class:?}"),
             None => assert!(fitting.is_empty(), "there is a {class:?}"),
@@ -270,7 +288,14 @@ impl Run<'_> {
         let mut unused: Vec<&Model<'_>> = model;
         unused.retain(|model| model.count(|state| state == Live) == 0);
         let key = |model: &&Model<'_>| {
-            (model.class(), model.movable, model.new.recycles, model.new.blueprint, model.new.first)
+            (
+                model.class(),
+                model.movable.is_none(),
+                model.movable,
+                model.new.recycles,
+                model.new.blueprint,
+                model.new.first,
+            )
         };
         unused.sort_by_key(key);
         let found =
@@ -284,7 +309,7 @@ fn check_chunk(model: &Model<'_>) {
     let (chunk, new, states) = (model.chunk, &model.new, &model.states);
     assert_eq!((chunk.first(), chunk.count()), (new.first, new.count));
     assert_eq!((chunk.blueprint(), chunk.recycles()), (new.blueprint, new.recycles));
-    assert_eq!(chunk.mobility(), mobility(model.movable));
+    assert_eq!(chunk.mobility(), model.movable.map(mobility));
     assert_eq!(chunk.recycles_as(new.blueprint), new.recycles);
     assert!(chunk.serial() == new.serial && chunk.block() == Some(new.block));
     for (index, &state) in states.iter().enumerate() {
