@@ -151,10 +151,10 @@ fn a_batch_that_became_mixed_is_left_alone(target: Target) {
         starts.push(region.start().bits());
     }
     while host.vmm.map(other, &RegionOptions::new(1)).is_ok() {}
-    host.vmm.unmap(other, starts[0], 32).expect("mapped");
+    host.vmm.unmap(other, Pages::at(starts[0]).count(32)).expect("mapped");
     let stays = host.vmm.map(own, &RegionOptions::new(8)).expect("ready frames");
     for &start in &starts[1..] {
-        host.vmm.unmap(other, start, 64).expect("mapped");
+        host.vmm.unmap(other, Pages::at(start).count(64)).expect("mapped");
     }
     let mixed = |host: &Fixture<'_>| {
         let of = |batch: &(usize, usize, Option<Mobility>)| batch.0 != 0 && batch.1 != 0;
