@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Frames that are made, and dirty ones that are handed out to be zeroed, before anybody asks.
+//! Frames that are made, dirty ones that are handed out to be zeroed, and batches of them that are
+//! given back so that something else can be made, before anybody asks.
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::state::{Chunk, Class};
+use crate::state::{Block, Chunk, Class};
 use crate::types::{Blueprint, Dirty, Frames, Mobility, Result};
 
 /// Frames that are made ahead at a time.
@@ -39,6 +40,50 @@ impl<'p> Allocator<'p> {
                 self.obtain_chunk(kernel, ChunkPlan { blueprint, count, recycles: true })?;
         }
         Ok(count)
+    }
+
+    /// Whether an untyped of at least 2^`bits` bytes is free and clean. O(log n).
+    pub fn has_clean(&self, bits: u8) -> bool {
+        self.blocks.best_fit_clearing(bits, 0).is_some()
+    }
+
+    /// The bytes of the batch that [`Allocator::give_back_batch`] would give back; `None` while
+    /// fewer than two are unused. O(batches of frames).
+    pub fn batch_to_give_back(&self, bits: u8, most: usize) -> Option<usize> {
+        Some(self.batch_between(bits, most)?.block()?.bytes())
+    }
+
+    /// Destroys the smallest unused batch of frames of at least 2^`bits` and at most `most` bytes,
+    /// if it is not the only unused one: its memory is a free, dirty untyped then. Without it page
+    /// tables, or threads, would be the first to want an untyped where all is frames. Returns its
+    /// bytes, 0 when there is none. One kernel call, which deletes a capability for each frame.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`](crate::Error::Kernel): nothing was changed.
+    pub fn give_back_batch(
+        &mut self,
+        kernel: &mut impl Kernel,
+        bits: u8,
+        most: usize,
+    ) -> Result<usize> {
+        let Some(chunk) = self.batch_between(bits, most) else { return Ok(0) };
+        let bytes = chunk.block().map_or(0, Block::bytes);
+        self.release_chunk(kernel, chunk).map(|()| bytes)
+    }
+
+    /// The smallest unused batch of small frames of these sizes, the first in order of room.
+    fn batch_between(&self, bits: u8, most: usize) -> Option<&'p Chunk<'p>> {
+        let blueprint = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
+        let unused =
+            core::iter::successors(self.chunks.unused(), |&chunk| self.chunks.unused_after(chunk));
+        let mut frames = unused.filter(|chunk| chunk.recycles_as(blueprint));
+        let (first, second) = (frames.next()?, frames.next()?);
+        let size = |chunk: &&'p Chunk<'p>| chunk.block().map_or(0, Block::bytes);
+        let fitting = [first, second]
+            .into_iter()
+            .chain(frames)
+            .filter(|chunk| size(chunk) >= 1 << bits && size(chunk) <= most);
+        fitting.min_by_key(size)
     }
 
     /// Allocates a run of at most `want` frames of the smallest size that are ready and dirty, to

@@ -18,11 +18,16 @@ const WORTH_CLEARING_BITS: u8 = 15;
 /// is higher no more is made use of, so that it does not depend on the limit what is ready.
 const LITTLE: usize = 1 << 18;
 
+/// What is to be free and clean beside frames, for page tables and other objects: an untyped of
+/// this size, so that there is still one of a quarter of it once tables were made of it.
+const ROOM_BITS: u8 = 17;
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// What can be done ahead next, the cheapest first: dirty frames are zeroed, frames are made of
-    /// clean memory, untypeds are cleared, the smallest first. `None` when all is ready. Free
-    /// memory is not put together for it: that would be cleared again, whole. No kernel call;
-    /// O(batches of frames).
+    /// What can be done ahead next. First there is to be a clean untyped, for page tables and other
+    /// objects, if a little one can be cleared or a batch of frames be given back for it. Then the
+    /// cheapest first: dirty frames are zeroed, frames are made of clean memory, untypeds are
+    /// cleared, the smallest first. `None` when all is ready. Free memory is not put together for
+    /// it: that would be cleared again, whole. No kernel call; O(batches of frames).
     ///
     /// ```
     /// # let mut vmm = vmm_tests::support::manager();
@@ -33,6 +38,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Ok::<(), vmm::Error>(())
     /// ```
     pub fn next_job(&self) -> Option<Job> {
+        let room = self.room_bits().filter(|&bits| !self.alloc.has_clean(bits));
+        let give_back = |bits, most| {
+            let bytes = self.alloc.batch_to_give_back(bits, most)?;
+            Some(Job::GiveBack { bytes })
+        };
+        if let Some(bits) = room {
+            let little = self.alloc.next_dirty(bits).filter(|&bytes| bytes <= LITTLE);
+            let clear = little.map(|bytes| Job::Clear { bytes });
+            if let Some(job) = clear.or_else(|| give_back(bits, LITTLE)) {
+                return Some(job);
+            }
+        }
         if self.alloc.has_dirty_frames() {
             return Some(Job::ZeroFrames { count: ZEROED_AT_ONCE });
         }
@@ -40,8 +57,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             0 => {}
             count => return Some(Job::MakeFrames { count }),
         }
-        let bytes = self.alloc.next_dirty(WORTH_CLEARING_BITS)?;
-        Some(Job::Clear { bytes })
+        match self.alloc.next_dirty(WORTH_CLEARING_BITS) {
+            Some(bytes) => Some(Job::Clear { bytes }),
+            None => give_back(room?, usize::MAX),
+        }
+    }
+
+    /// The size of what is to be free and clean, in bits; `None` where frames are made of so little
+    /// at a time that giving some back would not pay.
+    fn room_bits(&self) -> Option<u8> {
+        let most = self.clearing_limit().checked_ilog2().map_or(0, |bits| bits as u8);
+        Some(most.min(ROOM_BITS)).filter(|&bits| bits >= WORTH_CLEARING_BITS)
     }
 
     /// Does a job that [`Vmm::next_job`] told of; says whether there was still something to do for
@@ -62,12 +88,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Ok(true)
             }
             Job::MakeFrames { .. } => Ok(self.alloc.make_frames_ahead(&mut self.kernel)? != 0),
-            Job::Clear { bytes } => match self.alloc.next_dirty(WORTH_CLEARING_BITS) {
-                Some(now) if now <= bytes => {
-                    Ok(self.alloc.clear(&mut self.kernel, WORTH_CLEARING_BITS)? != 0)
+            Job::GiveBack { bytes } => {
+                let least = self.room_bits().filter(|&bits| !self.alloc.has_clean(bits));
+                let Some(least) = least else { return Ok(false) };
+                Ok(self.alloc.give_back_batch(&mut self.kernel, least, bytes)? != 0)
+            }
+            Job::Clear { bytes } => {
+                let bits = bytes.checked_ilog2().unwrap_or(0) as u8;
+                match self.alloc.next_dirty(bits) == Some(bytes) {
+                    true => Ok(self.alloc.clear(&mut self.kernel, bits)? != 0),
+                    false => Ok(false),
                 }
-                _ => Ok(false),
-            },
+            }
         }
     }
 

@@ -13,6 +13,7 @@ on_both!(
     what_would_have_too_much_cleared_is_refused,
     memory_that_comes_back_can_be_had_again,
     jobs_clear_what_they_say_until_all_is_ready,
+    jobs_leave_room_for_page_tables_where_all_is_frames,
     a_job_that_is_stale_does_nothing,
     so_much_is_cleared_ahead_as_was_asked_for,
     clearing_that_is_refused_loses_nothing,
@@ -130,6 +131,29 @@ fn start_of(host: &Fixture<'_>, region: vmm::RegionId) -> usize {
     host.vmm.pages_of(region).expect("a region").start().bits()
 }
 
+/// A129.
+fn jobs_leave_room_for_page_tables_where_all_is_frames(target: Target) {
+    let mut host = Fixture::new(Machine::in_pieces(target));
+    let regions: Vec<_> = core::iter::from_fn(|| map(&mut host.vmm, 64).ok()).collect();
+    for region in regions {
+        host.vmm.release(region).expect("a region");
+    }
+    assert!(host.vmm.stats().allocator.largest_free_bytes < 1 << 17, "all of it is frames");
+    let given_back = host.vmm.next_job();
+    assert_eq!(given_back, Some(Job::GiveBack { bytes: LIMIT }), "before frames are zeroed");
+    assert_ne!(run_jobs(&mut host), 0);
+
+    // A page every 4 MiB, each in a table of its own.
+    let own = host.vmm.own_space();
+    let region = host.vmm.reserve(own, &RegionOptions::new(16 << 10)).expect("room");
+    let (start, before) = (start_of(&host, region), host.kernel().bytes_cleared());
+    for table in 0..16 {
+        host.vmm.populate(own, start + (table << 22), 1).expect("memory");
+    }
+    assert_eq!(host.kernel().bytes_cleared(), before, "somebody waited");
+    host.check();
+}
+
 /// A124.
 fn a_job_that_is_stale_does_nothing(target: Target) {
     let ram = vec![(0x100_0000, 24)];
@@ -138,6 +162,10 @@ fn a_job_that_is_stale_does_nothing(target: Target) {
     assert_eq!(host.vmm.run_job(job), Ok(false), "what is dirty has more bytes");
     assert_eq!(host.vmm.run_job(Job::ZeroFrames { count: 16 }), Ok(false));
     assert_eq!(host.vmm.run_job(Job::MakeFrames { count: 16 }), Ok(false), "nothing is clean");
+    assert_eq!(host.vmm.run_job(Job::GiveBack { bytes: 1 << 20 }), Ok(false), "no batch is there");
+    for bytes in [0, 1, usize::MAX] {
+        assert_eq!(host.vmm.run_job(Job::Clear { bytes }), Ok(false), "{bytes}");
+    }
     assert_eq!(host.kernel().bytes_cleared(), 0);
 }
 
