@@ -8,6 +8,7 @@
 //!   bin/dump-demo.rs                what the manager shows of itself, for people and debuggers
 //!   bin/endings/                    mistakes after which a program cannot go on
 //!   bin/fault-demo/                 what happens when memory is touched that is not there
+//!   bin/gaps/                       how long others wait while memory is cleared
 //!   bin/guest-tests/                tests that run on the real kernel
 //!   bin/objects-demo/               programs that have objects by capabilities, and lend memory
 //!   bin/recipes/                    the programs of RECIPES.md
