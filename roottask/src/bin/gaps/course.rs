@@ -5,7 +5,7 @@
 use roottask::{check, Failure, Manager, Outcome};
 use vmm::sel4::pacer::Pacer;
 use vmm::AllocatorError::NeedsClearing;
-use vmm::{Error, RegionId, RegionOptions, SpaceId, PAGE_BYTES};
+use vmm::{Error, Pages, RegionId, RegionOptions, SpaceId, PAGE_BYTES};
 
 use crate::watch::{now, Watch};
 
@@ -51,7 +51,7 @@ impl Course {
         let (start, mut mapped) = (region.start().bits(), 0);
         while mapped < pages {
             let count = AT_ONCE.min(pages - mapped);
-            match vmm.populate(space, start + mapped * PAGE_BYTES, count) {
+            match vmm.populate(space, Pages::at(start + mapped * PAGE_BYTES).count(count)) {
                 Ok(()) => mapped += count,
                 Err(Error::Allocator(NeedsClearing { bytes })) => {
                     if self.clear(vmm, bytes)? == 0 {

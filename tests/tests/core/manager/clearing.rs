@@ -3,7 +3,7 @@
 
 use untyped_alloc::Error::NeedsClearing;
 use untyped_alloc::KernelError;
-use vmm::{Blame, Error, Invocation, Job, RegionOptions, Vmm};
+use vmm::{Blame, Error, Invocation, Job, Pages, RegionOptions, Vmm};
 use vmm_tests::model::{CallKind, SharedModel};
 
 use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_both};
@@ -148,7 +148,7 @@ fn jobs_leave_room_for_page_tables_where_all_is_frames(target: Target) {
     let region = host.vmm.reserve(own, &RegionOptions::new(16 << 10)).expect("room");
     let (start, before) = (start_of(&host, region), host.kernel().bytes_cleared());
     for table in 0..16 {
-        host.vmm.populate(own, start + (table << 22), 1).expect("memory");
+        host.vmm.populate(own, Pages::at(start + (table << 22))).expect("memory");
     }
     assert_eq!(host.kernel().bytes_cleared(), before, "somebody waited");
     host.check();
