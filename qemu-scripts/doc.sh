@@ -6,8 +6,8 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-CRATES=(page-tables untyped-alloc vmm vmm-client vmm-service sel4 sel4-config sel4-mem sel4-root-task)
-FEATURES=vmm/sel4,vmm-client/sel4,vmm-service/sel4,sel4-root-task/alloc
+CRATES=(growing-heap page-tables untyped-alloc vmm vmm-client vmm-service sel4 sel4-config sel4-mem sel4-root-task)
+FEATURES=vmm/sel4,vmm-client/alloc,vmm-service/sel4,sel4-root-task/alloc
 
 usage() {
     cat <<EOF2

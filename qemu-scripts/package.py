@@ -121,7 +121,7 @@ def main():
     own = {"CARGO_TARGET_DIR": str(PLACE / "target"), "CARGO_NET_OFFLINE": "true"}
     cargo("package", "--quiet", "--no-verify", "--allow-dirty", *everything, cwd=PLACE, **own)
     place = unpack(crates)
-    host = [word for name in ("page-tables", "untyped-alloc", "vmm", "vmm-client", "vmm-service")
+    host = [word for name in ("growing-heap", "page-tables", "untyped-alloc", "vmm", "vmm-client", "vmm-service")
             for word in ("-p", registry[name])]
     cargo("check", "--quiet", *host, cwd=place, **own)
     if wanted.target_build:

@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # Those whose public interface others build on, and which need no kernel.
-CRATES=(page-tables untyped-alloc vmm vmm-client vmm-service)
+CRATES=(growing-heap page-tables untyped-alloc vmm vmm-client vmm-service)
 
 usage() {
     cat <<EOF

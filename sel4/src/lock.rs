@@ -97,16 +97,22 @@ impl NotificationLock {
         }
     }
 
+    /// Whether the calling thread has it.
+    pub fn is_own(&self) -> bool {
+        let me = ipc_buffer_address() as usize;
+        me != 0 && self.owner.load(Ordering::Relaxed) == me
+    }
+
     #[cold]
     #[inline(never)]
     fn refuse_owner(&self) {
-        let me = ipc_buffer_address() as usize;
         assert!(
-            me == 0 || self.owner.load(Ordering::Relaxed) != me,
-            "{} is locked by the thread that has it already (its IPC buffer is at {me:#x}) and \
+            !self.is_own(),
+            "{} is locked by the thread that has it already (its IPC buffer is at {:#x}) and \
              would be waited for by itself for ever: use what the first lock returned, or drop \
              that before",
-            self.what
+            self.what,
+            ipc_buffer_address()
         );
     }
 }

@@ -74,8 +74,14 @@ macro_rules! __declare_heap {
     ($size:expr) => {
         const _: () = {
             #[global_allocator]
-            static HEAP: $crate::_private::StaticHeap<{ $size }> =
-                $crate::_private::StaticHeap::new();
+            static HEAP: $crate::_private::GlobalHeap<$crate::_private::RootTask, { $size }> =
+                $crate::_private::GlobalHeap::new();
+
+            // SAFETY: the one symbol of this name, with the signature that the runtime declares.
+            #[unsafe(no_mangle)]
+            fn __sel4_root_task__trim_heap() -> usize {
+                HEAP.trim()
+            }
         };
     };
 }

@@ -1,35 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The heap: buddies over the bytes that `#[root_task(heap_size = …)]` sets
-//! aside.
+//! The heap: it begins with the bytes that `#[root_task(heap_size = …)]` sets aside, and grows if
+//! the program says where from.
 //!
-//! An allocation takes the next power of two; when there is none left the program's allocation
-//! error is a panic. A second thread that finds the lock taken waits, and how depends on whether it
-//! was told how to: see [`set_global_allocator_mutex_notification`].
+//! When there is no memory left, the program's allocation error is a panic. A second thread that
+//! finds the lock taken waits, and how depends on whether it was told how to: see
+//! [`set_global_allocator_mutex_notification`].
 
-use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
-use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, Ordering};
 
-use buddy_system_allocator::Heap;
+use growing_heap::{Environment, Source};
 use sel4::{cap, NotificationLock};
 
-/// Blocks from 2^0 to 2^31 bytes.
-const ORDERS: usize = 32;
-
-/// A heap of `SIZE` bytes in pages of its own, as a program's global allocator.
-#[repr(C, align(4096))]
-pub struct StaticHeap<const SIZE: usize> {
-    memory: UnsafeCell<[u8; SIZE]>,
-    heap: UnsafeCell<Heap<ORDERS>>,
-    initialized: AtomicBool,
-}
-
-// SAFETY: both cells are used only by the thread that has the lock.
-unsafe impl<const SIZE: usize> Sync for StaticHeap<SIZE> {}
+/// What the heap needs of a root task.
+pub struct RootTask(());
 
 /// The lock of the heap: a program has one global allocator.
 static LOCK: NotificationLock = NotificationLock::new("the heap");
+
+/// Where the heap's memory comes from beside what it began with.
+static SOURCE: SourceCell = SourceCell(UnsafeCell::new(None));
+
+struct SourceCell(UnsafeCell<Option<&'static dyn Source>>);
+
+// SAFETY: the cell is used only by the thread that has the lock.
+unsafe impl Sync for SourceCell {}
 
 /// Gives the heap's lock a notification to wait at.
 ///
@@ -40,54 +34,48 @@ pub fn set_global_allocator_mutex_notification(notification: cap::Notification) 
     LOCK.set_notification(notification);
 }
 
-fn acquire() {
-    match LOCK.notification() {
-        Some(notification) => LOCK.acquire_at(notification, |_| ()),
-        None => assert!(
-            LOCK.acquire_yielding(),
-            "the heap is taken by a thread of lower priority: the program must call \
-             set_global_allocator_mutex_notification before it starts a second thread"
-        ),
-    }
+/// Has the heap grow by memory from `source` where it does not suffice, and give back what nothing
+/// is left in. Beyond upstream. Before that, `heap_size` is all it has.
+///
+/// `vmm::sel4::ManagerHeap` is a source.
+pub fn grow_heap_from(source: &'static dyn Source) {
+    RootTask::acquire();
+    // SAFETY: the lock is ours.
+    unsafe { *SOURCE.0.get() = Some(source) };
+    RootTask::release();
 }
 
-impl<const SIZE: usize> StaticHeap<SIZE> {
-    /// Empty memory, for a `static`: all zero, and so in .bss.
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        StaticHeap {
-            memory: UnsafeCell::new([0; SIZE]),
-            heap: UnsafeCell::new(Heap::empty()),
-            initialized: AtomicBool::new(false),
+unsafe extern "Rust" {
+    /// What `#[root_task(heap_size = …)]` defines.
+    safe fn __sel4_root_task__trim_heap() -> usize;
+}
+
+/// Gives back all that nothing is left in of what the heap grew by: one piece stays else, for what
+/// is allocated next. Returns the bytes that it still has so. Beyond upstream; a program without
+/// `heap_size` that calls this is not linked.
+#[inline]
+pub fn trim_heap() -> usize {
+    __sel4_root_task__trim_heap()
+}
+
+impl Environment for RootTask {
+    fn acquire() {
+        match LOCK.notification() {
+            Some(notification) => LOCK.acquire_at(notification, |_| ()),
+            None => assert!(
+                LOCK.acquire_yielding(),
+                "the heap is taken by a thread of lower priority: the program must call \
+                 set_global_allocator_mutex_notification before it starts a second thread"
+            ),
         }
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Heap<ORDERS>) -> T) -> T {
-        acquire();
-        // SAFETY: the lock is ours until `release`, and `f` cannot come back here: the buddies keep
-        // their lists inside the free memory and allocate nothing.
-        let heap = unsafe { &mut *self.heap.get() };
-        if !self.initialized.swap(true, Ordering::Relaxed) && SIZE != 0 {
-            // SAFETY: the memory is this heap's alone, and given to it once.
-            unsafe { heap.init(self.memory.get() as usize, SIZE) };
-        }
-        let value = f(heap);
+    fn release() {
         LOCK.release();
-        value
-    }
-}
-
-// SAFETY: blocks are handed out once, of the layout's size and alignment (a buddy of 2^n bytes is
-// aligned to 2^n), and stay where they are until they are given back.
-unsafe impl<const SIZE: usize> GlobalAlloc for StaticHeap<SIZE> {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.with(|heap| heap.alloc(layout)).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller got it from `alloc`, which returns null only for "none".
-        let block = unsafe { NonNull::new_unchecked(block) };
-        // SAFETY: by the caller's promise a block of this layout that is still handed out.
-        self.with(|heap| unsafe { heap.dealloc(block, layout) })
+    fn source() -> Option<&'static dyn Source> {
+        // SAFETY: whoever calls this has the lock.
+        unsafe { *SOURCE.0.get() }
     }
 }

@@ -49,7 +49,7 @@ pub mod tls;
 use sel4_mem as _;
 
 pub use exit::{exit, ExitCode};
-pub use heap::set_global_allocator_mutex_notification;
+pub use heap::{grow_heap_from, set_global_allocator_mutex_notification, trim_heap};
 /// Prints for debugging, on every kernel; see [`sel4::DebugWrite`].
 pub use sel4::debug_print;
 /// Prints a line for debugging, on every kernel; see [`sel4::DebugWrite`].
@@ -58,8 +58,9 @@ pub use sel4::debug_println;
 ///
 /// The function is a `fn(&sel4::BootInfoPtr) -> T` with `T:` [`Termination`]. The attribute takes
 /// `stack_size = E` (bytes, [`DEFAULT_STACK_SIZE`] by default) and `heap_size = E` (bytes), both
-/// constant expressions, in this order. The second makes a global allocator of that many bytes;
-/// without it there is none, and the program may have one of its own.
+/// constant expressions, in this order. The second makes a global allocator that begins with that
+/// many bytes, two pages at least ([`grow_heap_from`] has it grow); without it there is none, and
+/// the program may have one of its own.
 pub use sel4_root_task_macros::root_task;
 pub use stack::DEFAULT_STACK_SIZE;
 pub use termination::{Never, Termination};
@@ -68,8 +69,9 @@ pub use termination::{Never, Termination};
 #[doc(hidden)]
 pub mod _private {
     pub use crate::entry::{_start, returned, RunAny, RunDisplayed};
-    pub use crate::heap::StaticHeap;
+    pub use crate::heap::RootTask;
     pub use crate::panicking::{abort_with, panicked};
     pub use crate::stack::{StackBounds, StackMemory, StackTop};
+    pub use growing_heap::GlobalHeap;
     pub use sel4;
 }

@@ -38,6 +38,8 @@ use sel4_mem as _;
 #[cfg(feature = "sel4")]
 #[doc(hidden)]
 pub mod _private {
+    #[cfg(feature = "alloc")]
+    pub use growing_heap::GlobalHeap;
     pub use sel4;
 }
 

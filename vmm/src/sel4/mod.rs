@@ -6,6 +6,7 @@
 //! - `architecture.rs`: which architecture that is, held to the bindings.
 //! - `bindings/`: what differs between seL4 5.0.0 and today's, chosen by a feature: see below.
 //! - `error.rs`: what the manager or the kernel refuses, for a `main` that asks both.
+//! - `heap.rs`: the manager as the source of the root task's heap ([`ManagerHeap`]).
 //! - `options.rs`: how a manager starts ([`StartOptions`]).
 //! - `own_threads.rs`: threads of the manager's own space by the badges of their faults.
 //! - `run.rs`: a thread's priority and first registers.
@@ -43,6 +44,7 @@ mod architecture;
 mod bindings;
 mod error;
 pub mod faults;
+mod heap;
 mod kernel;
 mod options;
 mod own_threads;
@@ -54,6 +56,7 @@ mod tls;
 
 pub use bindings::Backtrace;
 pub use error::{Error, Result};
+pub use heap::ManagerHeap;
 pub use kernel::{start, start_with, BootPool, Sel4};
 pub use options::StartOptions;
 pub use run::{first_registers, let_run};

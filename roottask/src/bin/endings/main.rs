@@ -196,7 +196,7 @@ fn report(_: &mut Manager, incident: &Incident<'_>) -> Verdict {
     abort!("main cannot go on")
 }
 
-/// As an allocation does whose heap grows by the manager.
+/// It has the manager already.
 fn lock_in_policy(_: &mut Manager, _: &Incident<'_>) -> Verdict {
     black_box(MANAGER.lock().own_space());
     Verdict::Suspend

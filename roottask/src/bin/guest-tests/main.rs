@@ -36,6 +36,7 @@ mod context;
 mod exhaustion;
 mod fault;
 mod frame;
+mod heap;
 mod io_port;
 mod ipc;
 mod ipc_buffer;
@@ -83,6 +84,7 @@ const ALL: &[&[Test]] = &[
     refusal::TESTS,
     badges::TESTS,
     closures::TESTS,
+    heap::TESTS,
     pacing::TESTS,
     exhaustion::TESTS,
     compaction::TESTS,

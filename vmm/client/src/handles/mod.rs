@@ -31,11 +31,15 @@
 //! | `object` | what all handles can do: `info`, `restrict`, `revoke`, `destroy` |
 //! | `account`, `memory`, `space` | what each kind can do beside that |
 //! | `program` | the program itself, with what it began with |
+//! | `heap` | with the feature `alloc`, a heap that grows and shrinks by memory objects |
 //! | `runtime` | how a program starts, says lines, panics and ends |
 
 mod account;
 mod call;
 mod error;
+#[cfg(feature = "alloc")]
+#[allow(unsafe_code)]
+pub mod heap;
 mod kinds;
 mod memory;
 mod object;

@@ -46,6 +46,12 @@ impl Space {
 }
 
 impl Mapping {
+    /// What was mapped at an address before.
+    #[cfg(feature = "alloc")]
+    pub(super) fn of(space: &Space, address: usize, pages: u32) -> Mapping {
+        Mapping { space: space.slot(), address, pages }
+    }
+
     /// The address of its first page.
     pub fn address(&self) -> usize {
         self.address

@@ -85,6 +85,12 @@ impl SharedManager {
         self.lock_or(|_| ())
     }
 
+    /// As `lock`; nothing where there is no manager yet, or the calling thread has it already.
+    pub(in crate::sel4) fn lock_unless_own(&self) -> Option<ManagerGuard<'_>> {
+        let free = self.lock.notification().is_some() && !self.lock.is_own();
+        free.then(|| self.lock())
+    }
+
     /// As `lock`. Where another thread has the manager, `before_waiting` is told the address of
     /// that thread's IPC buffer.
     #[inline(always)]

@@ -62,6 +62,12 @@ impl NotificationLock {
         self.owner.store(me, Ordering::Relaxed);
     }
 
+    /// Whether the calling thread has it.
+    pub fn is_own(&self) -> bool {
+        let me = sel4::with_ipc_buffer(|buffer| core::ptr::from_ref(buffer) as usize);
+        self.owner.load(Ordering::Relaxed) == me
+    }
+
     /// Lets the next thread have it.
     pub fn release(&self) {
         self.owner.store(0, Ordering::Relaxed);
