@@ -17,6 +17,8 @@
 //!   bin/lender.rs   makes memory, lends it, takes it back: objects by capabilities
 //!   bin/borrower.rs  is lent memory, and touches it when it was taken back
 //!   bin/vandal.rs  does all it can to its own CNode
+//!   bin/hoarder.rs  has a heap that grows and shrinks
+//!   bin/gauge.rs   measures requests about objects, for the benchmark
 //!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```
 #![no_std]

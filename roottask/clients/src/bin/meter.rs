@@ -3,6 +3,8 @@
 #![no_std]
 #![no_main]
 
+use sel4::cap::Endpoint;
+use sel4::MessageInfoBuilder;
 use vmm_client::protocol::PAGE_BYTES;
 use vmm_client::{client_program, Memory, Result, Service};
 use vmm_clients::now;
@@ -11,10 +13,22 @@ client_program!(main);
 
 /// How often each request is sent, and the number of pages that are mapped.
 const TIMES: u32 = 256;
+/// The endpoint at which somebody answers who is no service.
+const BARE: Endpoint = Endpoint::from_bits(3);
 
 /// Measures the request that `what` selects, and exits with the ticks of all of it: 0 nothing, 1 a
-/// request that does nothing, 2 mapping pages one by one, 3 mapping them at once.
+/// request that does nothing, 2 mapping pages one by one, 3 mapping them at once, 4 a call that somebody
+/// answers at once, who is no service.
 fn main(service: Service, what: usize) -> Result {
+    if what == 4 {
+        let call = || BARE.call(MessageInfoBuilder::default().build()).length();
+        call();
+        let start = now();
+        for _ in 0..TIMES {
+            call();
+        }
+        service.exit((now() - start) as u32);
+    }
     let memory = match what {
         0 => service.exit(0),
         _ => service.allocate_on_demand(TIMES, 1, "measured")?,

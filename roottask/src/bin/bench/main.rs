@@ -8,6 +8,7 @@
 //!   service.rs   requests of client programs, and the life of one
 //!   spaces.rs    address spaces               growth.rs    the same beside more and more others
 //!   faults.rs    page faults, as the faulting thread sees them
+//!   objects.rs   requests of programs that have their objects by capabilities
 //!   cold.rs      memory that was not cleared before, in boots of their own
 //!   orders/      single operations in orders that are not the kindest, in a boot of their own
 //! ```
@@ -25,6 +26,7 @@ mod faults;
 mod floor;
 mod growth;
 mod measure;
+mod objects;
 mod orders;
 mod service;
 mod single;
@@ -81,7 +83,9 @@ fn run(vmm: &mut Manager) -> Result {
     bulk::used(vmm, pages)?;
     single::reserve_release(vmm)?;
     spaces::create_destroy(vmm)?;
-    service::run(vmm)?;
+    let null = service::run(vmm)?;
     growth::regions(vmm)?;
-    growth::spaces(vmm)
+    growth::spaces(vmm)?;
+    service::null(vmm, null)?;
+    objects::run(vmm)
 }

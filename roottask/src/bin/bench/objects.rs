@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Requests about objects, as the program that sends them sees it.
+
+use roottask::{Failure, Manager, Outcome};
+use sel4_root_task::debug_print;
+use vmm::{Blueprint, Result};
+use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::{NewProgram, Options, Server};
+use vmm_service::server::{End, Notice};
+
+use super::measure::{Cost, Row};
+
+/// The program that measures.
+static GAUGE: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/gauge"));
+/// How often it does each.
+const TIMES: usize = 100;
+const PRIORITY: u8 = 100;
+/// Pages, tables, slots, objects, spaces, badges, records.
+const AMOUNTS: Amounts = Amounts([600, 400, 1200, 10, 5, 400, 600]);
+
+/// `object_info`, `object_create`, `object_map`, `object_revoke_100`.
+///
+/// An object of a page is made; one of 16 is mapped, of which none is there; a capability is revoked
+/// of which a hundred were derived, and the unit is one of those.
+pub fn run(vmm: &mut Manager) -> Result {
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?;
+    measure(vmm, endpoint.slot()).map_err(|failure| match failure {
+        Failure::Manager(error) => error,
+        // Whatever else it is, it has been printed, and there are no figures.
+        _ => vmm::Error::BadBootInfo(0),
+    })?;
+    vmm.free(endpoint)
+}
+
+fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
+    let mut server = Server::new(vmm, endpoint, Amounts::MAX, Options { report })?;
+    // Once for all that is made at a first time.
+    for what in 0..=4 {
+        life(vmm, &mut server, what)?;
+    }
+    let before = vmm.kernel_calls().total();
+    life(vmm, &mut server, 0)?;
+    let idle = vmm.kernel_calls().total() - before;
+    let rows = [
+        ("object_info", "call"),
+        ("object_create", "object"),
+        ("object_map", "mapping"),
+        ("object_revoke_100", "capability"),
+    ];
+    for (what, (name, unit)) in rows.into_iter().enumerate() {
+        let before = vmm.kernel_calls().total();
+        let instructions = u64::from(life(vmm, &mut server, what + 1)?);
+        // Both times that it is done, and what comes before and after.
+        let calls = (vmm.kernel_calls().total() - before).saturating_sub(idle) / 2;
+        let cost = Cost { instructions, calls, page_maps: 0, bytes: 0 };
+        Row::new(name, unit, TIMES).print(&cost, None, None);
+    }
+    Ok(())
+}
+
+/// Starts the program, serves it to its end, and returns its exit code.
+fn life(vmm: &mut Manager, server: &mut Server, what: usize) -> Outcome<u32> {
+    let new = NewProgram {
+        name: "gauge",
+        file: GAUGE,
+        stack_pages: 4,
+        amounts: AMOUNTS,
+        physical: false,
+    };
+    let (_, begin) = server.create(vmm, &new)?;
+    server.start(&begin, (PRIORITY, what))?;
+    let ended = server.run(vmm)?;
+    // What it had is given back before the next begins.
+    server.run(vmm)?;
+    match ended {
+        Some((_, End::Exited(code))) => Ok(code),
+        _ => Err(Failure::Manager(vmm::Error::BadBootInfo(what))),
+    }
+}
+
+/// Prints faults that end a program, and nothing else.
+fn report(notice: &Notice<'_>) {
+    if matches!(notice, Notice::Fault(_)) {
+        debug_print!("{notice}");
+    }
+}
