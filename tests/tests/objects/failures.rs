@@ -7,7 +7,7 @@ use vmm_service::objects::protocol::{
     SPACE_SLOT,
 };
 
-use crate::world::{A, B, C, PAGE, Program, World, account};
+use crate::world::{A, AMPLE, B, C, PAGE, Program, World, account};
 
 const ERRORS: [KernelError; 2] = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
 
@@ -24,33 +24,46 @@ fn ask_failing(
     (answer, failed)
 }
 
+/// Requests that make something, in a world as [`with_memory`] makes it, and the slots of their
+/// capabilities.
+pub fn making() -> [(Request, &'static [u32]); 9] {
+    let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
+    let options = MemoryOptions::WRITABLE;
+    let rights = Rights::READ;
+    [
+        (Request::Restrict { rights, slot: B }, FROM),
+        (account(small, AccountOptions::empty(), B), PAYER),
+        (account(small, AccountOptions::OVERCOMMIT, B), PAYER),
+        (Request::CreateMemory { pages: 5, options, slot: B }, PAYER),
+        (Request::Clone { slot: B }, FROM),
+        (Request::CreateSpace { slot: B }, PAYER),
+        (Request::Map { address: 0, first: 0, pages: 3, rights }, &[SPACE_SLOT, A, ACCOUNT_SLOT]),
+        (Request::CreateEndpoint { object: B, slot: C }, PAYER),
+        (Request::CreateNotification { object: B, slot: C }, PAYER),
+    ]
+}
+
+const PAYER: &[u32] = &[ACCOUNT_SLOT];
+const FROM: &[u32] = &[A, ACCOUNT_SLOT];
+
+/// A world with a program that has memory of four pages, one of them there, mapped nowhere.
+pub fn with_memory(amounts: Amounts) -> (World, Program) {
+    let mut world = World::new();
+    let program = world.program(amounts);
+    world.memory(program, 4, A);
+    let start = world.map(program, A, 4, Rights::READ_WRITE);
+    assert!(world.touch(program, start + PAGE, Access::Write));
+    world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+    (world, program)
+}
+
 /// A154: a request that makes something leaves all as it was, whichever call of it fails, and then
 /// succeeds.
 #[test]
 fn what_is_not_made_leaves_nothing() {
-    let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
-    let options = MemoryOptions::WRITABLE;
-    let rights = Rights::READ;
-    let payer = [ACCOUNT_SLOT];
-    let (from, map) = ([A, ACCOUNT_SLOT], [SPACE_SLOT, A, ACCOUNT_SLOT]);
-    let requests: [(Request, &[u32]); 9] = [
-        (Request::Restrict { rights, slot: B }, &from),
-        (account(small, AccountOptions::empty(), B), &payer),
-        (account(small, AccountOptions::OVERCOMMIT, B), &payer),
-        (Request::CreateMemory { pages: 5, options, slot: B }, &payer),
-        (Request::Clone { slot: B }, &from),
-        (Request::CreateSpace { slot: B }, &payer),
-        (Request::Map { address: 0, first: 0, pages: 3, rights }, &map),
-        (Request::CreateEndpoint { object: B, slot: C }, &payer),
-        (Request::CreateNotification { object: B, slot: C }, &payer),
-    ];
-    for (request, slots) in requests {
+    for (request, slots) in making() {
         for error in ERRORS {
-            let (mut world, program) = World::one();
-            world.memory(program, 4, A);
-            let start = world.map(program, A, 4, Rights::READ_WRITE);
-            assert!(world.touch(program, start + PAGE, Access::Write));
-            world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+            let (mut world, program) = with_memory(AMPLE);
             // Records that are left over from the first round are there in all others.
             let mut before = None;
             for nth in 1.. {

@@ -7,6 +7,7 @@
 //! | `requests` | what each request does |
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
+//! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
@@ -29,4 +30,5 @@ mod hostile;
 mod layout;
 mod refusals;
 mod requests;
+mod starved;
 mod world;

@@ -4,11 +4,12 @@
 //! All but n are taken away before the request, and given back after it failed. It is made with
 //! none left, with one, with two, until it succeeds.
 
-use vmm::{Blame, Blueprint, CPtr, Object, RegionId, RegionOptions};
+use vmm::Blame;
 use vmm_tests::model::Arena;
 
 use super::calls::{Expected, for_each_scenario};
 use super::scenario::{Leaves, Scenario};
+use crate::support::ballast::{Ballast, ENOUGH};
 use crate::support::{Essence, Fixture, Machine, Snapshot, Target, on_both};
 
 on_both!(
@@ -17,78 +18,7 @@ on_both!(
     want_of_nodes_leaves_nothing_behind,
 );
 
-/// More than any request needs.
-const ENOUGH: usize = 40;
-
-/// What keeps the machine short.
-#[derive(Default)]
-struct Ballast {
-    objects: Vec<Object>,
-    slots: Vec<CPtr>,
-    regions: Vec<RegionId>,
-}
-
 type Load = fn(&mut Fixture<'_>, usize) -> Ballast;
-
-impl Ballast {
-    /// Takes all memory but `left` pages, no two of which make a larger block.
-    fn of_memory(host: &mut Fixture<'_>, left: usize) -> Ballast {
-        let mut ballast = Ballast::default();
-        let page = Blueprint::Untyped { size_bits: 12 };
-        for _ in 0..2 * ENOUGH {
-            ballast.objects.push(host.vmm.allocate(page).expect("a machine large enough"));
-        }
-        for size_bits in (4..25).rev() {
-            let piece = Blueprint::Untyped { size_bits };
-            while let Ok(object) = host.vmm.allocate(piece) {
-                ballast.objects.push(object);
-            }
-        }
-        for index in 0..left {
-            // Every second of them: what remains between keeps them apart.
-            host.vmm.free(ballast.objects.remove(index)).expect("an object");
-        }
-        ballast
-    }
-
-    /// Takes all slots but `left`, and so much memory that the CSpace cannot grow.
-    fn of_slots(host: &mut Fixture<'_>, left: usize) -> Ballast {
-        let mut ballast = Ballast::of_memory(host, ENOUGH);
-        while let Ok(slot) = host.vmm.alloc_slots(1) {
-            ballast.slots.push(slot);
-        }
-        for slot in ballast.slots.split_off(ballast.slots.len() - left) {
-            host.vmm.free_slots(slot, 1).expect("it was taken");
-        }
-        ballast
-    }
-
-    /// Takes all memory, and all nodes but `left`.
-    fn of_nodes(host: &mut Fixture<'_>, left: usize) -> Ballast {
-        let mut ballast = Ballast::of_memory(host, 0);
-        let options = RegionOptions::new(1).within(0x7000_0000..0x7fff_f000);
-        while let Ok(region) = host.vmm.reserve(host.vmm.own_space(), &options) {
-            ballast.regions.push(region);
-        }
-        let first = ballast.regions.len().saturating_sub(left);
-        for region in ballast.regions.split_off(first) {
-            host.vmm.release(region).expect("a region");
-        }
-        ballast
-    }
-
-    fn drop(self, host: &mut Fixture<'_>) {
-        for region in self.regions {
-            host.vmm.release(region).expect("a region");
-        }
-        for slot in self.slots {
-            host.vmm.free_slots(slot, 1).expect("it was taken");
-        }
-        for object in self.objects {
-            host.vmm.free(object).expect("an object");
-        }
-    }
-}
 
 /// Runs the scenario with `left` left; whether it succeeded at once.
 fn run(

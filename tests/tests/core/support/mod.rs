@@ -2,6 +2,8 @@
 //! What all suites use: machines to boot, a manager on a model kernel, snapshots to compare (all of
 //! the library), and how a test is made for each architecture and for random values.
 
+pub mod ballast;
+
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 

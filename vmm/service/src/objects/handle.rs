@@ -62,10 +62,9 @@ impl<'p> Objects<'p> {
             self.begin_end(sender);
             return Outcome { answer: None, event };
         }
-        let answered = match self.refill(vmm) {
-            Ok(()) => self.serve(vmm, sender, &request, &given),
-            Err(refusal) => Err(refusal),
-        };
+        // What gives back, or only looks, goes on when memory is out.
+        let filled = if takes_records(&request) { self.refill(vmm) } else { Ok(()) };
+        let answered = filled.and_then(|()| self.serve(vmm, sender, &request, &given));
         Outcome { event, ..answer(answered) }
     }
 
@@ -204,6 +203,20 @@ impl<'p> Objects<'p> {
             }
         })
     }
+}
+
+/// Whether a request makes something, and so takes records.
+fn takes_records(request: &Request) -> bool {
+    !matches!(
+        request,
+        Request::Info {}
+            | Request::Revoke { slot: 0 }
+            | Request::Destroy {}
+            | Request::Give { .. }
+            | Request::Populate { .. }
+            | Request::Unmap { .. }
+            | Request::Say { .. }
+    )
 }
 
 fn done(_: &Object<'_>) -> Answer {

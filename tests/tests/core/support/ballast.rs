@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What keeps a machine short: all memory, slots or nodes but n are taken away.
+
+use vmm::{Blueprint, CPtr, Object, RegionId, RegionOptions};
+
+use super::Fixture;
+
+/// More than any request needs.
+pub const ENOUGH: usize = 40;
+
+/// What keeps the machine short.
+#[derive(Default)]
+pub struct Ballast {
+    objects: Vec<Object>,
+    slots: Vec<CPtr>,
+    regions: Vec<RegionId>,
+}
+
+impl Ballast {
+    /// Takes all memory but `left` pages, no two of which make a larger block.
+    pub fn of_memory(host: &mut Fixture<'_>, left: usize) -> Ballast {
+        let mut ballast = Ballast::default();
+        let page = Blueprint::Untyped { size_bits: 12 };
+        for _ in 0..2 * ENOUGH {
+            ballast.objects.push(host.vmm.allocate(page).expect("a machine large enough"));
+        }
+        for size_bits in (4..25).rev() {
+            let piece = Blueprint::Untyped { size_bits };
+            while let Ok(object) = host.vmm.allocate(piece) {
+                ballast.objects.push(object);
+            }
+        }
+        for index in 0..left {
+            // Every second of them: what remains between keeps them apart.
+            host.vmm.free(ballast.objects.remove(index)).expect("an object");
+        }
+        ballast
+    }
+
+    /// Takes all slots but `left`, and so much memory that the CSpace cannot grow.
+    pub fn of_slots(host: &mut Fixture<'_>, left: usize) -> Ballast {
+        let mut ballast = Ballast::of_memory(host, ENOUGH);
+        while let Ok(slot) = host.vmm.alloc_slots(1) {
+            ballast.slots.push(slot);
+        }
+        for slot in ballast.slots.split_off(ballast.slots.len() - left) {
+            host.vmm.free_slots(slot, 1).expect("it was taken");
+        }
+        ballast
+    }
+
+    /// Takes all memory, and all nodes but `left`.
+    pub fn of_nodes(host: &mut Fixture<'_>, left: usize) -> Ballast {
+        let mut ballast = Ballast::of_memory(host, 0);
+        let options = RegionOptions::new(1).within(0x7000_0000..0x7fff_f000);
+        while let Ok(region) = host.vmm.reserve(host.vmm.own_space(), &options) {
+            ballast.regions.push(region);
+        }
+        let first = ballast.regions.len().saturating_sub(left);
+        for region in ballast.regions.split_off(first) {
+            host.vmm.release(region).expect("a region");
+        }
+        ballast
+    }
+
+    pub fn drop(self, host: &mut Fixture<'_>) {
+        for region in self.regions {
+            host.vmm.release(region).expect("a region");
+        }
+        for slot in self.slots {
+            host.vmm.free_slots(slot, 1).expect("it was taken");
+        }
+        for object in self.objects {
+            host.vmm.free(object).expect("an object");
+        }
+    }
+}
