@@ -36,6 +36,8 @@ TABLE = (
     ("qemu-scripts/cc.sh -o build/example.elf vmm/c/example/main.c", "qemu", '"$SCRIPTS/cc.sh" "$@" -o "$program"'),
     ("qemu-scripts/run.sh build/example.elf", "qemu", '"$SCRIPTS/run.sh" "$program" "$@"'),
     ("qemu-scripts/run.sh hello", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
+    ("qemu-scripts/run.sh serve", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
+    ("run.sh objects-demo", "qemu", 'told_program "$program"'),
     ("qemu-scripts/doc.sh --open", "target", '"$SCRIPTS/doc.sh" --arch "$ARCH"'),
     ("run.sh fault-demo", "qemu", 'told_program "$program"'),
     ("qemu-scripts/run.sh fault-demo", "qemu", 'told_program "$program"'),

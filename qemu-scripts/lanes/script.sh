@@ -46,10 +46,13 @@ recipes_check_works() {
     exits_with 1 python3 "$SCRIPTS/recipes.py" "$page"
 }
 
-# The program that the README shows is one that is compiled and booted.
-readme_shows_hello() {
+# The programs that the README shows are compiled and booted. A root task that serves is to stay short.
+readme_shows_programs() {
+    local folder=$ROOT/roottask/src/bin
+    (($(grep -cv '^$' "$folder/serve.rs") <= 25)) || return
     # shellcheck disable=SC2016 # backquotes of Markdown
-    diff <(grep -v '^// SPDX' "$ROOT/roottask/src/bin/hello.rs") <(sed -n '/^```rust$/,/^```$/p' README.md | sed '1d;$d')
+    diff <(grep -hv '^// SPDX' "$folder/hello.rs" "$folder/serve.rs") \
+        <(sed -n '/^```rust$/,/^```$/{/^```/!p}' README.md)
 }
 
 script_lane() {
@@ -88,7 +91,7 @@ script_lane() {
     check "the check of the demo's output" demo_check_works
     check "the documents' command lines are run by the tests" python3 "$SCRIPTS/commands.py"
     check "the check of these command lines" python3 "$SCRIPTS/commands_test.py"
-    check "README's program is hello.rs" readme_shows_hello
+    check "README's programs are hello.rs and serve.rs" readme_shows_programs
     check "RECIPES.md shows what is booted" python3 "$SCRIPTS/recipes.py"
     check "the check of RECIPES.md" recipes_check_works
 }

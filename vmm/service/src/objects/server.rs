@@ -31,6 +31,13 @@ pub struct Options {
     pub report: fn(&Notice<'_>),
 }
 
+impl Options {
+    /// Prints all that there is to tell, for debugging.
+    pub const fn printing() -> Options {
+        Options { report: |notice| sel4::debug_print!("{notice}") }
+    }
+}
+
 impl Default for Options {
     /// Tells nobody anything.
     fn default() -> Options {

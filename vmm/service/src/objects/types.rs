@@ -33,6 +33,13 @@ pub struct NewProgram<'a> {
     pub physical: bool,
 }
 
+impl<'a> NewProgram<'a> {
+    /// A program with four pages of stack, and no memory at physical addresses.
+    pub const fn new(name: &'a str, file: &'a [u8], amounts: Amounts) -> NewProgram<'a> {
+        NewProgram { name, file, stack_pages: 4, amounts, physical: false }
+    }
+}
+
 /// A capability that came with a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arrived {
