@@ -102,7 +102,7 @@ impl Pacer {
         parts.clearing_thread.store(tcb, Ordering::Relaxed);
         pin(vmm, made.clearing.insert(clearing))?;
         let thread = SpawnOptions::new().named("pacing").priority(options.priority);
-        let timer = Timer { tick, handler };
+        let timer = Timer { tick, handler, count };
         let pacing = vmm.spawn(&thread, move || loops::pace(parts, timer, options))?;
         pin(vmm, made.pacing.insert(pacing))?;
 

@@ -7,6 +7,7 @@ use sel4::{cap, cap_type, ObjectBlueprint};
 
 use super::options::PacerOptions;
 use super::shared::{work, Call, PacerParts};
+use super::timer;
 
 /// What the pacing thread has capabilities to.
 #[derive(Clone, Copy)]
@@ -14,6 +15,16 @@ pub(super) struct Timer {
     /// Signalled at each interrupt.
     pub tick: cap::Notification,
     pub handler: cap::IrqHandler,
+    /// Its inputs from one interrupt to the next.
+    pub count: u16,
+}
+
+impl Timer {
+    /// Has the next interrupt come after a period from now.
+    fn again(&self, parts: &PacerParts) {
+        note(parts, timer::again(self.count));
+        note(parts, self.handler.irq_handler_ack());
+    }
 }
 
 /// Paces, until it is told to end: at each tick it lets the clearing thread go on, or suspends it,
@@ -38,7 +49,7 @@ pub(super) fn pace(parts: &PacerParts, timer: Timer, options: PacerOptions) {
             false if since >= options.ticks_off => clearing_thread.tcb_resume(),
             _ => {
                 parts.wake(now);
-                note(parts, timer.handler.irq_handler_ack());
+                timer.again(parts);
                 continue;
             }
         };
@@ -48,7 +59,7 @@ pub(super) fn pace(parts: &PacerParts, timer: Timer, options: PacerOptions) {
         }
         note(parts, changed);
         parts.wake(now);
-        note(parts, timer.handler.irq_handler_ack());
+        timer.again(parts);
     }
     if !runs {
         note(parts, clearing_thread.tcb_resume());

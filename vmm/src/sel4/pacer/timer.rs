@@ -14,8 +14,7 @@ pub(super) const LINE: Word = 0;
 const COUNTER: u16 = 0x40;
 const COMMAND: u16 = 0x43;
 
-/// Counter 0, both bytes: interrupts at a rate (mode 2), or once (mode 0).
-const RATE: u8 = 0x34;
+/// Counter 0, both bytes: interrupts once for each count (mode 0).
 const ONCE: u8 = 0x30;
 
 /// The shortest period: below this the pacer would have a good part of the processor.
@@ -34,10 +33,16 @@ fn ports() -> cap::IOPort {
     slot::IO_PORT.cap()
 }
 
-/// Has the timer interrupt at a rate: every `count` of its inputs.
+/// Has the timer interrupt once for each count, from the first on.
 pub(super) fn start(count: u16) -> sel4::Result<()> {
+    ports().ioport_out8(COMMAND, ONCE)?;
+    again(count)
+}
+
+/// Has it interrupt after `count` of its inputs. It is told each time: at a rate, interrupts would
+/// come one upon another where the machine does not keep up, and leave no time for anything else.
+pub(super) fn again(count: u16) -> sel4::Result<()> {
     let [low, high] = count.to_le_bytes();
-    ports().ioport_out8(COMMAND, RATE)?;
     ports().ioport_out8(COUNTER, low)?;
     ports().ioport_out8(COUNTER, high)
 }
