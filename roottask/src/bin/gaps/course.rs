@@ -28,14 +28,20 @@ impl Course {
     /// All of it. Returns how many pages there were, and how many the space had.
     pub fn run(&mut self, vmm: &mut Manager) -> Outcome<(usize, usize)> {
         let (own, all) = (vmm.own_space(), vmm.stats().allocator.free_bytes() / PAGE_BYTES);
+        self.watch.set_step(0);
         let (region, pages) = self.map_all(vmm, own, all)?;
+        self.watch.set_step(1);
         vmm.release(region)?;
+        self.watch.set_step(2);
         let (region, again) = self.map_all(vmm, own, all)?;
         check!(again >= pages - pages / 16);
+        self.watch.set_step(3);
         vmm.release(region)?;
+        self.watch.set_step(4);
         let space = vmm.create_space()?;
         let (_, of_space) = self.map_all(vmm, space, SPACE_PAGES.min(pages))?;
         check!(of_space >= SPACE_PAGES.min(pages - pages / 16));
+        self.watch.set_step(5);
         vmm.destroy_space(space)?;
         Ok((pages, of_space))
     }

@@ -4,10 +4,20 @@
 //! Times are the low 32 bits of the time-stamp counter, one tick an instruction under `-icount
 //! shift=0`: a gap is much shorter than 2^32.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use sel4_root_task::debug_println;
 use vmm::sel4::pacer::Clock;
+
+/// What is done beside the thread, in this order; the last takes apart what was made.
+pub const STEPS: [&str; 6] = [
+    "mapping",
+    "giving back",
+    "mapping again",
+    "giving back again",
+    "mapping in a space",
+    "destroying it",
+];
 
 /// A gap below this is a round of the thread's own loop.
 const OWN: u32 = 1 << 9;
@@ -25,7 +35,9 @@ pub struct Watch {
     end: AtomicBool,
     /// Gaps by the power of two below them.
     gaps: [AtomicU32; 32],
-    longest: AtomicU32,
+    /// The longest that ended in each step, and the step that is done now.
+    longest: [AtomicU32; STEPS.len()],
+    step: AtomicUsize,
     /// Instructions of its own.
     own: AtomicU32,
     last: AtomicU32,
@@ -42,7 +54,8 @@ impl Watch {
         Watch {
             end: AtomicBool::new(false),
             gaps: [const { AtomicU32::new(0) }; 32],
-            longest: AtomicU32::new(0),
+            longest: [const { AtomicU32::new(0) }; STEPS.len()],
+            step: AtomicUsize::new(0),
             own: AtomicU32::new(0),
             last: AtomicU32::new(0),
             waiting: AtomicBool::new(false),
@@ -54,8 +67,10 @@ impl Watch {
     /// Forgets what was seen, for the next thread.
     pub fn reset(&self) {
         self.end.store(false, Relaxed);
+        self.step.store(0, Relaxed);
+        self.longest.iter().for_each(|longest| longest.store(0, Relaxed));
         self.gaps.iter().for_each(|count| count.store(0, Relaxed));
-        let words = [&self.longest, &self.own, &self.waits_since, &self.in_waits];
+        let words = [&self.own, &self.waits_since, &self.in_waits];
         words.into_iter().for_each(|word| word.store(0, Relaxed));
         self.waiting.store(false, Relaxed);
         self.last.store(now(), Relaxed);
@@ -99,7 +114,9 @@ impl Watch {
         if gap < OWN {
             add(&self.own, gap);
         }
-        self.longest.store(self.longest.load(Relaxed).max(gap), Relaxed);
+        if let Some(longest) = self.longest.get(self.step.load(Relaxed)) {
+            longest.store(longest.load(Relaxed).max(gap), Relaxed);
+        }
         if self.waiting.load(Relaxed) {
             self.note_in_wait(gap.min(now.wrapping_sub(self.waits_since.load(Relaxed))));
         }
@@ -133,9 +150,14 @@ impl Watch {
         self.own.load(Relaxed)
     }
 
-    /// The longest gap.
-    pub fn longest(&self) -> u32 {
-        self.longest.load(Relaxed)
+    /// The longest gap that ended in each step.
+    pub fn longest(&self) -> [u32; STEPS.len()] {
+        self.longest.each_ref().map(|longest| longest.load(Relaxed))
+    }
+
+    /// Says which step is done from now on.
+    pub fn set_step(&self, step: usize) {
+        self.step.store(step, Relaxed);
     }
 
     /// The longest gap while the root task waited.
