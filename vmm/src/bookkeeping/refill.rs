@@ -6,6 +6,8 @@
 //! [`Vmm::refill`] brings each pool above what one such mapping can cost. Growing thus never needs
 //! to grow.
 
+use core::ops::Range;
+
 use page_tables::{PageRange, Pages};
 use untyped_alloc::{
     AllocatedFrames, Blame, Blueprint, CachePolicy, Frames, Kernel, Memory, Mobility, Pool, Rights,
@@ -90,7 +92,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     #[cold]
     fn refill_and_hold(&mut self) -> Result<Reserve> {
-        for level in 1..self.geometry.levels.len() as u8 {
+        for level in self.levels_to_hold() {
             // Holding takes nodes as well.
             let _reserve = self.refill()?;
             self.hold_tables(level)?;
@@ -116,6 +118,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Reserve::full())
     }
 
+    /// The levels of which page tables are held back: all but the root's.
+    pub(crate) fn levels_to_hold(&self) -> Range<u8> {
+        1..self.geometry.levels.len() as u8
+    }
+
     /// Holds page tables of a level back, if none are and there is memory: for when there is none,
     /// and pages that are ready want tables.
     pub(crate) fn hold_tables(&mut self, level: u8) -> Result {
@@ -136,8 +143,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// How many page tables will be held back, of all levels, beside those that are.
     pub(crate) fn tables_to_hold(&self) -> usize {
-        let levels = 1..self.geometry.levels.len() as u8;
-        let wanted = levels.filter(|&level| !self.alloc.holds_tables(level));
+        let wanted = self.levels_to_hold().filter(|&level| !self.alloc.holds_tables(level));
         wanted.map(|level| self.most_held_tables(level)).sum()
     }
 

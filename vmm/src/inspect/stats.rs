@@ -104,10 +104,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.alloc.release_held_tables();
         self.alloc.trim(&mut self.kernel)?;
         match self.alloc.wants_held_tables() {
-            true => {
-                let mut levels = 1..self.geometry.levels.len() as u8;
-                levels.try_for_each(|level| self.hold_tables(level))
-            }
+            true => self.levels_to_hold().try_for_each(|level| self.hold_tables(level)),
             false => Ok(()),
         }
     }
