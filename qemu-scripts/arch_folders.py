@@ -34,7 +34,6 @@ EXCEPTIONS = {
     "sel4/mem/src/lib.rs": (2, "the crate is a file for each architecture, and nothing else"),
     "sel4/root-task/src/lib.rs": (1, REFUSES),
     "roottask/src/bin/compare.rs": (2, "chooses the sequence of calls that the model was given"),
-    "roottask/src/bin/guest-tests/compaction.rs": (1, "where a table lies apart from its pages"),
     "tests/": (200, ALL_ON_A_HOST),
     "vmm/src/state/tests/": (5, ALL_ON_A_HOST),
 }

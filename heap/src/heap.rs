@@ -11,7 +11,7 @@ use crate::pieces::{Claimed, Piece, Pieces};
 /// Pieces are a multiple of so many bytes long.
 pub const PAGE_BYTES: usize = 4096;
 /// The least bytes of a piece, as a rule: what the service and the manager map at one go.
-const LEAST: usize = 64 * PAGE_BYTES;
+const MIN_BYTES: usize = 64 * PAGE_BYTES;
 /// What a piece has beside one block, in words: talc's marks at either end, and of the block.
 const OVERHEAD: usize = 16 * size_of::<usize>();
 
@@ -66,7 +66,7 @@ impl Heap {
         let least = least.checked_next_multiple_of(PAGE_BYTES)?;
         // So that there are few: the heap grows by an eighth each time.
         let eighth = (self.pieces.bytes() / 8).next_multiple_of(PAGE_BYTES);
-        (!self.pieces.is_full()).then(|| (least.max(LEAST).max(eighth), least))
+        (!self.pieces.is_full()).then(|| (least.max(MIN_BYTES).max(eighth), least))
     }
 
     /// A block, or `None` where there is no room.

@@ -68,6 +68,8 @@ script_lane() {
     check "the check of the floors" python3 "$SCRIPTS/floors_test.py"
     check "what depends on the architecture lies in arch/" python3 "$SCRIPTS/arch_folders.py"
     check "the check of these folders" python3 "$SCRIPTS/arch_folders_test.py"
+    check "what is defined has the field's names" python3 "$SCRIPTS/names.py"
+    check "the check of the names" python3 "$SCRIPTS/names_test.py"
     check "the choice of mutants" python3 "$SCRIPTS/mutants_test.py"
     check "the command lines of all scripts" python3 "$SCRIPTS/options_test.py"
     check "the options and the ends of run.sh" python3 "$SCRIPTS/run_test.py"

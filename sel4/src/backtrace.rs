@@ -26,7 +26,7 @@ use crate::arch::frames::{frame_pointer, stack_pointer, FRAME_IN_SYSCALL};
 use crate::{FrameObjectType, UserContext, Word, WORD_SIZE};
 
 /// The most callers that are named.
-const MOST: usize = 24;
+const MAX: usize = 24;
 const WORD_BYTES: usize = WORD_SIZE / 8;
 /// The most that a stack is taken to have.
 const STACK_BYTES: usize = 16 << 20;
@@ -72,7 +72,7 @@ fn remember(frame: usize) {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Backtrace {
     instruction: Option<Word>,
-    callers: [Word; MOST],
+    callers: [Word; MAX],
     count: u8,
     more: bool,
 }
@@ -112,13 +112,13 @@ impl Backtrace {
         mut frame: Word,
         mut read: impl FnMut(Word) -> Option<[Word; 2]>,
     ) -> Backtrace {
-        let mut made = Backtrace { instruction, callers: [0; MOST], count: 0, more: false };
+        let mut made = Backtrace { instruction, callers: [0; MAX], count: 0, more: false };
         while frame as usize % WORD_BYTES == 0 {
             // What called the first function is nothing.
             let Some([callers, back]) = read(frame).filter(|&[callers, _]| callers != 0) else {
                 break;
             };
-            if usize::from(made.count) == MOST {
+            if usize::from(made.count) == MAX {
                 made.more = true;
                 break;
             }

@@ -244,7 +244,7 @@ pub enum Request {
     /// A thread fills a page that it may write to with a tag.
     Write { which: u8, tag: u64 },
     /// The manager writes a word.
-    Poke { space: u8, pages: Pages, off: u16, value: u8 },
+    WriteByte { space: u8, pages: Pages, off: u16, value: u8 },
     /// Maps pages whose bytes are `value`, but for the first `off` and the last `cut`, which are
     /// clear.
     PopulateFrom { space: u8, pages: Pages, off: u16, cut: u16, value: u8 },

@@ -141,7 +141,7 @@ impl State {
     }
 
     /// Forgets a region with its pages, or a reservation.
-    pub fn forget(&mut self, id: RegionId) {
+    pub fn remove(&mut self, id: RegionId) {
         let Some(region) = self.region(id).copied() else { return };
         let space = self.space_mut(id.space());
         match region.kind {

@@ -105,7 +105,7 @@ impl ModelKernel<'_> {
             }
             Cap::Table { base, level: 0, mapped } => {
                 if let Some(place) = mapped {
-                    self.asids.forget(place.asid, base);
+                    self.asids.remove(place.asid, base);
                 }
                 self.tables.clear(base);
                 self.objects.destroy(base);

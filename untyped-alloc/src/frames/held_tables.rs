@@ -13,7 +13,7 @@ use crate::types::{Blame, Blueprint, CPtr, Mobility, Result};
 /// Where fewer bytes than these, or than a sixteenth of all RAM, are in free untypeds, paging
 /// structures are held back: more than a batch of frames takes (1 MiB). With less than 8 MiB of RAM
 /// where half of it is in use.
-const LEAST_FREE: usize = 4 << 20;
+const MIN_FREE: usize = 4 << 20;
 
 impl Allocator<'_> {
     /// Whether paging structures are to be held back now: there is a level (but for the root's) of
@@ -24,7 +24,7 @@ impl Allocator<'_> {
         let (free, all) = (self.blocks.free_bytes(), self.blocks.total_bytes());
         let levels = 1..usize::from(self.sizes.table_levels);
         free <= all / 2
-            && free <= LEAST_FREE.max(all / 16)
+            && free <= MIN_FREE.max(all / 16)
             && self.held_tables[levels].iter().any(Option::is_none)
     }
 
@@ -32,7 +32,7 @@ impl Allocator<'_> {
     /// untypeds as where holding began. O(1).
     pub fn holds_tables_in_plenty(&self) -> bool {
         let (free, all) = (self.blocks.free_bytes(), self.blocks.total_bytes());
-        free > 2 * LEAST_FREE.max(all / 16) && self.held_tables.iter().any(Option::is_some)
+        free > 2 * MIN_FREE.max(all / 16) && self.held_tables.iter().any(Option::is_some)
     }
 
     /// Whether any paging structures of a level are held back. O(1).

@@ -151,7 +151,7 @@ impl<'p> Service<'p> {
 
     /// Forgets a client that has nothing any more: its limits go back to its parent. The account
     /// stays while there are children, and goes with the last of them.
-    pub(crate) fn forget<K: Kernel + Memory<'p>>(
+    pub(crate) fn remove_account<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         node: &'p Client<'p>,

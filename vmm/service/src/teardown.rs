@@ -66,7 +66,7 @@ impl<'p> Service<'p> {
             vmm.destroy_space(client.space())?;
             self.dying = client.next_dying.take();
             self.remove_pagings_of(client);
-            self.forget(vmm, client);
+            self.remove_account(vmm, client);
         }
         Ok(self.dying.is_some() || vmm.compaction_is_due())
     }

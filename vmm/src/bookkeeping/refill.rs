@@ -126,25 +126,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Holds page tables of a level back, if none are and there is memory: for when there is none,
     /// and pages that are ready want tables.
     pub(crate) fn hold_tables(&mut self, level: u8) -> Result {
-        let count = self.most_held_tables(level);
+        let count = self.max_held_tables(level);
         Ok(self.alloc.hold_tables(&mut self.kernel, level, count)?)
     }
 
     /// How many page tables of a level are held back: as many as all RAM needs to be mapped in one
     /// piece, wherever that begins (but on one of the lines between the tables above), and
-    /// [`Reserve::MOST_HELD_TABLES`] at the most.
-    fn most_held_tables(&self, level: u8) -> usize {
+    /// [`Reserve::MAX_HELD_TABLES`] at the most.
+    fn max_held_tables(&self, level: u8) -> usize {
         let levels = self.geometry.levels;
         let deepest = usize::from(level) + 1 == levels.len();
         let whole = self.alloc.ram_bytes() >> levels[usize::from(level)].span_bits();
         let all = whole + 1 + usize::from(deepest);
-        all.next_power_of_two().min(Reserve::MOST_HELD_TABLES)
+        all.next_power_of_two().min(Reserve::MAX_HELD_TABLES)
     }
 
     /// How many page tables will be held back, of all levels, beside those that are.
     pub(crate) fn tables_to_hold(&self) -> usize {
         let wanted = self.levels_to_hold().filter(|&level| !self.alloc.holds_tables(level));
-        wanted.map(|level| self.most_held_tables(level)).sum()
+        wanted.map(|level| self.max_held_tables(level)).sum()
     }
 
     /// Makes a mapped page into nodes.

@@ -13,7 +13,7 @@ use crate::types::error::{Error, Result};
 const MAX_ROUNDS: usize = 4;
 
 /// The same for one that wants large pages, which are gained one by one.
-const MOST_ROUNDS_FOR_LARGE: usize = 1024;
+const MAX_ROUNDS_FOR_LARGE: usize = 1024;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a request that leaves all as it was when it fails. Where it finds no memory, pages are
@@ -44,7 +44,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let untyped_alloc::Error::OutOfMemory { size_bits, .. } = error else { break };
             let most = match self.geometry.level_of_frame(size_bits) {
                 _ if bounded => 1,
-                Some(_) if size_bits != self.geometry.page_bits => MOST_ROUNDS_FOR_LARGE,
+                Some(_) if size_bits != self.geometry.page_bits => MAX_ROUNDS_FOR_LARGE,
                 _ => MAX_ROUNDS,
             };
             if round == most {

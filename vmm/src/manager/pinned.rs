@@ -8,7 +8,7 @@
 
 use untyped_alloc::{Kernel, Memory};
 
-use crate::manager::pins::MOST_PINNED;
+use crate::manager::pins::MAX_PINNED;
 use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::space::Space;
@@ -30,7 +30,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Ok(());
         }
         let free = pinned.memory.iter_mut().find(|place| place.is_none());
-        *free.ok_or(Error::TooManyPinned { most: MOST_PINNED })? = Some(memory);
+        *free.ok_or(Error::TooManyPinned { most: MAX_PINNED })? = Some(memory);
         pinned.count += 1;
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Reserve {
     pub const TABLES: usize = 8;
     /// Page tables of one level that are held back at the most: for when memory is out, and pages
     /// are ready that can be mapped only with a table more. 16 KiB.
-    pub const MOST_HELD_TABLES: usize = 4;
+    pub const MAX_HELD_TABLES: usize = 4;
     /// Groups of reference counts: 256 frames in consecutive slots lie in nine at the most.
     pub const REFCOUNTS: usize = 9;
     /// Records of copied capabilities.

@@ -10,13 +10,13 @@
 //! It wants `--icount`, so that the time-stamp counter counts instructions. With the pacer, the
 //! longest gap is at most
 //!
-//! - two time slices and [`MOST`] for a thread of the priority of whoever does all that: two others
+//! - two time slices and [`MAX_GAP`] for a thread of the priority of whoever does all that: two others
 //!   are ready by turns, the latter and the clearing thread, each with a slice of its own. That does
 //!   not hold while the space is destroyed: a tick that comes within a call that can be preempted
 //!   shortens nobody's slice;
-//! - [`MOST`] for one of a lower priority while the former waits for memory to be cleared (it has
+//! - [`MAX_GAP`] for one of a lower priority while the former waits for memory to be cleared (it has
 //!   to wait, of course, as long as the former runs);
-//! - [`MOST`] after its time for one of a higher priority, which sleeps by the pacer's clock so that
+//! - [`MAX_GAP`] after its time for one of a higher priority, which sleeps by the pacer's clock so that
 //!   others run at all. Without the pacer there is nothing that would wake it.
 //!
 //! And clearing in pieces takes at most 1.1 of what clearing in one call takes.
@@ -41,7 +41,7 @@ static PARTS: PacerParts = PacerParts::new();
 static WATCH: Watch = Watch::new();
 
 /// The most instructions of a gap beside slices of others.
-const MOST: u32 = 600_000;
+const MAX_GAP: u32 = 600_000;
 
 /// Instructions of a time slice: 10^6 last a millisecond.
 const SLICE: u32 =
@@ -135,10 +135,10 @@ fn round(vmm: &mut Manager, watcher: Watcher, paced: bool) -> Outcome<u64> {
         match watcher {
             Watcher::Lower => {
                 debug_println!("  longest while the root task waited: {in_waits}");
-                check!(in_waits != 0 && in_waits <= MOST);
+                check!(in_waits != 0 && in_waits <= MAX_GAP);
             }
-            Watcher::Equal => check!(before <= READY * SLICE + MOST),
-            Watcher::Higher => check!(longest <= MOST),
+            Watcher::Equal => check!(before <= READY * SLICE + MAX_GAP),
+            Watcher::Higher => check!(longest <= MAX_GAP),
         }
         if let Some(clock) = clock.flatten() {
             clock.release(vmm)?;

@@ -67,11 +67,11 @@ impl World<'_> {
         }
         let mut pieces = 0;
         while self.service.reap_step(&mut self.host.vmm).expect("no call is refused") {
-            self.settle();
+            self.do_deferred();
             pieces += 1;
             assert!(pieces < 10_000, "what ended is never gone");
         }
-        self.settle();
+        self.do_deferred();
         give_back(&mut self.host, &mut self.regions, &mut self.slots);
         let vmm = &self.host.vmm;
         let stats = vmm.stats();

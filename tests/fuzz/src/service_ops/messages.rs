@@ -31,7 +31,7 @@ impl World<'_> {
         let answers = [answered, silent, outcome.keep.is_some()].map(usize::from);
         assert_eq!(answers.iter().sum::<usize>(), 1, "{outcome:?}");
         if let Some(Event::Exited(gone, _) | Event::Killed(gone)) = outcome.event {
-            self.forget(gone);
+            self.remove(gone);
         }
         let Some(known) = self.clients.iter_mut().find(|known| known.id == sender) else { return };
         if let Some(slot) = outcome.keep {
@@ -51,7 +51,7 @@ impl World<'_> {
     }
 
     /// Does what is due for others, as a server does.
-    pub fn settle(&mut self) {
+    pub fn do_deferred(&mut self) {
         for _ in 0..500 {
             let has = self.service.has_deferred();
             match self.service.next_deferred(&mut self.host.vmm) {

@@ -38,7 +38,7 @@ impl World<'_> {
             _ => self.squeeze_slots(bytes),
         }
         self.host.kernel().disarm();
-        self.settle();
+        self.do_deferred();
     }
 
     fn make_client(&mut self, bytes: &mut Bytes<'_>) {

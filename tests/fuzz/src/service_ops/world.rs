@@ -95,13 +95,13 @@ impl<'a> World<'a> {
     /// The server ends a client.
     pub fn kill(&mut self, client: ClientId) {
         self.service.kill(client).expect("it lives");
-        self.forget(client);
+        self.remove(client);
         let again = self.service.kill(client);
         assert_eq!(again, Err(Error::NoSuchClient(client)), "it has ended");
     }
 
     /// A client has ended.
-    pub fn forget(&mut self, client: ClientId) {
+    pub fn remove(&mut self, client: ClientId) {
         self.clients.retain(|known| known.id != client);
         assert_ne!(self.service.client_of_badge(client.badge()), Some(client));
         self.former.push(client);

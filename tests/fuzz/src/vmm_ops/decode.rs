@@ -89,7 +89,7 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
             1 => Request::RestoreWriteAccess { which: number(bytes) },
             2 => {
                 let (pages, value) = (range(bytes), bytes.byte());
-                Request::Poke { space, pages, off: off(bytes), value }
+                Request::WriteByte { space, pages, off: off(bytes), value }
             }
             _ => Request::Limit { space, more: [few(bytes), few(bytes), few(bytes)] },
         },

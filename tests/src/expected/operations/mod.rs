@@ -59,7 +59,9 @@ impl Run<'_> {
             Request::PopulateFrom { space, pages, off, cut, value } => {
                 self.populate_from(space, pages, (off, cut), value)
             }
-            Request::Poke { space, pages, off, value } => self.poke(space, pages, off, value),
+            Request::WriteByte { space, pages, off, value } => {
+                self.write_byte(space, pages, off, value)
+            }
             Request::Stack { space, pages } => self.stack(space, pages),
             Request::IpcBuffer { space, packed } => self.ipc_buffer(space, packed),
             Request::SetIpcBuffer { thread, buffer } => self.set_ipc_buffer(thread, buffer),

@@ -102,7 +102,7 @@ impl Run<'_> {
             }
         };
         match self.call(Need::NOTHING, expect, |vmm| vmm.release(id)) {
-            Ok(()) => self.state.forget(id),
+            Ok(()) => self.state.remove(id),
             Err(halt) => {
                 if halt.fired {
                     self.see_what_is_left(id.space());

@@ -136,14 +136,14 @@ impl Run<'_> {
             }
             return Err(halt);
         }
-        self.forget_buffer(number);
+        self.remove_buffer(number);
         if !self.rules.lenient {
             assert_eq!(self.host.vmm.release_ipc_buffer(handle), Err(gone));
         }
         Ok(())
     }
 
-    fn forget_buffer(&mut self, number: usize) {
+    fn remove_buffer(&mut self, number: usize) {
         let Buffer { handle, packed, .. } = self.state.buffers[number];
         self.state.buffers[number].live = false;
         let id = handle.region();
@@ -153,7 +153,7 @@ impl Run<'_> {
         // The addresses go with the last one.
         let mut others = self.state.buffers.iter().filter(|other| other.handle.region() == id);
         if others.all(|other| !other.live) {
-            self.state.forget(id);
+            self.state.remove(id);
         }
         for held in &mut self.state.things {
             held.buffer = held.buffer.filter(|other| *other != handle);
@@ -231,11 +231,11 @@ impl Run<'_> {
         let same = |buffer: &Buffer| buffer.handle == handle && buffer.live;
         let gone = !matches!(mapped, Ok(Some(_)));
         if let Some(number) = self.state.buffers.iter().position(same).filter(|_| gone) {
-            self.forget_buffer(number);
+            self.remove_buffer(number);
         }
         for id in regions {
             if self.host.vmm.region_info(id).is_err() {
-                self.state.forget(id);
+                self.state.remove(id);
             }
         }
         answer

@@ -31,7 +31,7 @@ impl Run<'_> {
 
     /// The manager writes a word, which breaks copy-on-write. It need not be aligned, and may go on
     /// into the next page.
-    pub(super) fn poke(&mut self, space: u8, pages: Pages, off: u16, value: u8) -> Outcome {
+    pub(super) fn write_byte(&mut self, space: u8, pages: Pages, off: u16, value: u8) -> Outcome {
         let (id, start, _) = self.state.pages_by(space, pages);
         let address = start.saturating_add(usize::from(off));
         let first = address & !(PAGE - 1);

@@ -49,7 +49,7 @@ impl Asids {
     }
 
     /// The VSpace at `root` is gone (`deleteASID`).
-    pub(in crate::model) fn forget(&mut self, asid: usize, root: usize) {
+    pub(in crate::model) fn remove(&mut self, asid: usize, root: usize) {
         if self.root(asid) == Some(root) {
             self.roots.remove(&asid);
         }

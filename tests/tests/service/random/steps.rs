@@ -18,7 +18,7 @@ impl Storm {
     pub fn step(&mut self) {
         if self.random.one_in(4) {
             let _ = self.world.service.reap_step(&mut self.world.fixture.vmm).unwrap();
-            self.settle_deferred();
+            self.do_deferred();
         }
         if self.senders.is_empty() {
             self.refill();
@@ -42,7 +42,7 @@ impl Storm {
             self.senders.retain(|sender| sender.client != gone);
             self.refill();
         }
-        self.settle_deferred();
+        self.do_deferred();
         let Some(answer) = outcome.answer else {
             let said = outcome.event.is_some() || outcome.keep.is_some();
             assert!(said, "{label:#x} {words:x?} no answer");
@@ -98,7 +98,7 @@ impl Storm {
         match (class, self.world.thread(client)) {
             (FaultClass::Pager { .. }, Some(thread)) => {
                 self.world.wait_for_page(thread, address, Access::Write);
-                self.settle_deferred();
+                self.do_deferred();
             }
             _ => drop(self.world.touch(client, address, tag)),
         }

@@ -122,7 +122,7 @@ impl Storm {
     }
 
     /// What a server does for others.
-    pub fn settle_deferred(&mut self) {
+    pub fn do_deferred(&mut self) {
         loop {
             let has = self.world.service.has_deferred();
             let next = self.world.service.next_deferred(&mut self.world.fixture.vmm).unwrap();

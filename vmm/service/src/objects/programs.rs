@@ -64,7 +64,7 @@ impl<'p> Objects<'p> {
         let program = match program {
             Ok(program) => program,
             Err(error) => {
-                self.bury(account);
+                self.retire(account);
                 return Err(error);
             }
         };
@@ -258,7 +258,7 @@ impl<'p> Objects<'p> {
         for object in [program.space.take(), program.account.take()].into_iter().flatten() {
             sub(&object.programs, 1);
             if object.account().is_some() {
-                self.bury(object);
+                self.retire(object);
             }
         }
         self.free_programs.free(program);

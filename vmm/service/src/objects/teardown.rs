@@ -23,7 +23,7 @@ pub(super) const MAX_STEPS: usize = 16;
 
 impl<'p> Objects<'p> {
     /// Marks an object as one that is taken apart: from now on capabilities to it name nothing.
-    pub(super) fn bury(&mut self, object: &'p Object<'p>) {
+    pub(super) fn retire(&mut self, object: &'p Object<'p>) {
         if !object.dying.replace(true) {
             object.next_dying.set(self.dying);
             self.dying = Some(object);
@@ -59,7 +59,7 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) {
-        self.bury(object);
+        self.retire(object);
         for _ in 0..MAX_STEPS {
             let first = self.dying.is_some_and(|first| first.is(object));
             if !first || self.dismantle_step(vmm).is_err() {
@@ -77,7 +77,7 @@ impl<'p> Objects<'p> {
         if self.end_object_step(vmm, object)? {
             // One that belonged to it may have been buried before, and by itself.
             self.dying = object.next_dying.take();
-            self.forget(object);
+            self.remove_record(object);
         }
         Ok(self.dying.is_some())
     }
@@ -149,8 +149,8 @@ impl<'p> Objects<'p> {
         if let Some(object) = last {
             object.dying.set(true);
             if self.end_object_step(vmm, object)? {
-                self.unbury(object);
-                self.forget(object);
+                self.unlist_dying(object);
+                self.remove_record(object);
             }
             return Ok(false);
         }
@@ -170,7 +170,7 @@ impl<'p> Objects<'p> {
     }
 
     /// Takes an object off the list of those that are taken apart, if it is on it.
-    fn unbury(&mut self, object: &'p Object<'p>) {
+    fn unlist_dying(&mut self, object: &'p Object<'p>) {
         let mut at = self.dying;
         if at.is_some_and(|first| first.is(object)) {
             self.dying = object.next_dying.take();
@@ -187,7 +187,7 @@ impl<'p> Objects<'p> {
     }
 
     /// Forgets the record of an object, and gives its charge back.
-    pub(super) fn forget(&mut self, object: &'p Object<'p>) {
+    pub(super) fn remove_record(&mut self, object: &'p Object<'p>) {
         let (payer, charged) = (object.payer.get(), object.charge.get());
         self.tables.remove_object(object);
         if let Some(payer) = payer {

@@ -33,7 +33,7 @@ impl Server {
                         sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
                     }
                     busy = self.service.reap_step(vmm)?;
-                    self.settle_deferred(vmm)?;
+                    self.do_deferred(vmm)?;
                     self.endpoint.nb_recv(())
                 }
             };
@@ -54,7 +54,7 @@ impl Server {
     ) -> Result<Option<MessageInfo>, ServerError> {
         if badge & CLIENT_BADGE == 0 {
             let resolved = self.fault(vmm, info, badge)?;
-            self.settle_deferred(vmm)?;
+            self.do_deferred(vmm)?;
             return Ok(resolved.then(|| MessageInfoBuilder::default().build()));
         }
         let mut words = [0; MAX_WORDS + 1];
@@ -81,21 +81,21 @@ impl Server {
             Some(Event::Thread { start, argument, .. }) => self.set_going(&start, argument)?,
             Some(Event::ThreadEnded(_)) | None => {}
         }
-        self.settle_deferred(vmm)?;
+        self.do_deferred(vmm)?;
         Ok(outcome.answer.as_ref().map(|message| self.put(message)))
     }
 
     /// Does what was deferred, for others than the one whose message came.
     #[inline(always)]
-    fn settle_deferred(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
+    fn do_deferred(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
         match self.service.has_deferred() {
-            true => self.settle_all_deferred(vmm),
+            true => self.do_all_deferred(vmm),
             false => Ok(()),
         }
     }
 
     #[inline(never)]
-    fn settle_all_deferred(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
+    fn do_all_deferred(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
         while let Some(deferred) = self.service.next_deferred(vmm)? {
             match deferred {
                 Deferred::Answer { slot, message } => {

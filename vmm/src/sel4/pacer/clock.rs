@@ -76,7 +76,7 @@ impl Clock {
     /// Has `notification` not be signalled, if it was to be: what was waited for has happened. It
     /// may have been signalled a moment before. No kernel call.
     pub fn clear_alarm(&self, notification: Object) {
-        self.parts.forget(notification.slot());
+        self.parts.remove_sleeper(notification.slot());
     }
 
     /// Gives back what the clock has.
@@ -84,7 +84,7 @@ impl Clock {
     /// # Errors
     /// [`PacerError::Manager`].
     pub fn release(self, vmm: &mut Vmm<'static, Sel4>) -> Result<(), PacerError> {
-        self.parts.forget(self.alarm.slot());
+        self.parts.remove_sleeper(self.alarm.slot());
         Ok(vmm.free(self.alarm)?)
     }
 }

@@ -130,7 +130,7 @@ impl PacerParts {
     }
 
     /// Has nobody signal `notification` any more because of a time.
-    pub(super) fn forget(&self, notification: CPtr) {
+    pub(super) fn remove_sleeper(&self, notification: CPtr) {
         for sleeper in &self.sleepers {
             let _ = sleeper.notification.compare_exchange(
                 notification.bits(),

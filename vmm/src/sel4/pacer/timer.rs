@@ -18,12 +18,12 @@ const COMMAND: u16 = 0x43;
 const ONCE: u8 = 0x30;
 
 /// The shortest period: below this the pacer would have a good part of the processor.
-const LEAST_US: u32 = 100;
+const MIN_US: u32 = 100;
 
 /// The counter's start for a period; `None` where the timer has no such period.
 pub(super) fn count_for(period_us: u32) -> Option<u16> {
     let count = INPUT_HZ * u64::from(period_us) / 1_000_000;
-    if period_us < LEAST_US {
+    if period_us < MIN_US {
         return None;
     }
     u16::try_from(count).ok()

@@ -110,7 +110,7 @@ impl Session<'_> {
             if let Some(message) = message {
                 answer = self.take(stress, &message)?;
             }
-            self.settle_deferred(stress)?;
+            self.do_deferred(stress)?;
         }
         Ok(())
     }
@@ -145,7 +145,7 @@ impl Session<'_> {
     }
 
     /// Does what is due for others than whose message came: pages have come, or never will.
-    fn settle_deferred(&mut self, stress: &mut Stress) -> Outcome {
+    fn do_deferred(&mut self, stress: &mut Stress) -> Outcome {
         while let Some(due) = self.host.service.next_deferred(&mut stress.vmm)? {
             match due {
                 Deferred::Answer { slot, message } => {
