@@ -88,29 +88,29 @@ pub fn populated(vmm: &mut Manager, name: &str, step: usize) -> Result {
 /// IPC buffers: made, and set on a thread.
 pub fn ipc_buffers(vmm: &mut Manager) -> Result {
     let tcb = vmm.allocate(Blueprint::Tcb)?.slot();
-    ipc_buffers_on(vmm, "ipc_buffer", |_| tcb)
+    ipc_buffers_on(vmm, "ipc_buffer", &[tcb; BUFFERS])
 }
 
 /// How many IPC buffers a row is of.
 pub const BUFFERS: usize = 512;
 
 /// IPC buffers: made, and each set on the thread that has its number.
-pub fn ipc_buffers_on(vmm: &mut Manager, name: &str, tcb: impl Fn(usize) -> CPtr) -> Result {
+pub fn ipc_buffers_on(vmm: &mut Manager, name: &str, tcbs: &[CPtr; BUFFERS]) -> Result {
     let own = vmm.own_space();
     let (mut samples, mut raw) = (Samples::new(), Samples::new());
     let (_, made) = cost(vmm, |vmm| {
-        (0..BUFFERS).try_for_each(|thread| {
+        tcbs.iter().try_for_each(|&tcb| {
             samples.take(|| {
                 let buffer = vmm.allocate_ipc_buffer(own)?;
-                vmm.set_ipc_buffer(tcb(thread), buffer)
+                vmm.set_ipc_buffer(tcb, buffer)
             })
         })
     })?;
     let floor = Floor::new(vmm, BUFFERS, FrameObjectType::_4k)?;
-    for page in 0..BUFFERS {
+    for (page, tcb) in tcbs.iter().enumerate() {
         raw.take(|| {
             floor.map_fresh(page, BUFFERS);
-            floor.set_ipc_buffer(tcb(page).cap(), page);
+            floor.set_ipc_buffer(tcb.cap(), page);
         });
     }
     Row::new(name, "buffer", BUFFERS).print_single(

@@ -36,7 +36,7 @@ pub fn threads(vmm: &mut Manager) -> Result {
         }
     };
     row(vmm, Head::of("tcb", "thread", BUFFERS).for_pages(1), nothing, make, Some(by_hand))?;
-    ipc_buffers_on(vmm, "ipc_buffer_threads", |thread| tcbs[thread])
+    ipc_buffers_on(vmm, "ipc_buffer_threads", &tcbs)
 }
 
 /// Large pages and spaces.
