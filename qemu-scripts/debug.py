@@ -22,6 +22,8 @@ from debug_values import address, bytes_of, is_top, name_of, number, option, pla
 MANAGER = "vmm::manager::vmm::Vmm<vmm::sel4::kernel::Sel4>"
 OWN_SPACE = "vmm::sel4::kernel::OWN_SPACE"
 PAGE_BITS = 12
+# Bits of a chunk's `room` (untyped-alloc's state/room.rs).
+MOVABLE, MIXED = 1 << 17, 1 << 18
 # As untyped-alloc's dump.rs has them, in the order of their numbers in a chunk's `room` (state/room.rs).
 KINDS = (
     "untypeds of 2^{size}",
@@ -351,7 +353,8 @@ def describe_chunk(chunk):
     if name == "page tables of level 0":
         name = "VSpace roots"
     ready, clear = free.bit_count(), (free & flag).bit_count()
-    return f"{number(chunk['live'])} of {count} {name} in use, {ready} ready, {clear} of them clear"
+    mobility = ", some movable" if room & MIXED else ", movable" if room & MOVABLE else ""
+    return f"{number(chunk['live'])} of {count} {name} in use, {ready} ready, {clear} of them clear{mobility}"
 
 
 def print_slots(vmm):
