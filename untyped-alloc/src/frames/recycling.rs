@@ -87,14 +87,14 @@ impl<'p> Allocator<'p> {
         want: usize,
         clean: bool,
     ) -> (CPtr, usize) {
-        self.chunks.admit(chunk, mobility);
-        if let Some(index) = (want == 1 && clean).then(|| chunk.alloc_zeroed()).flatten() {
+        let quick = want == 1 && clean && chunk.keeps_room_with(mobility);
+        if let Some(index) = quick.then(|| chunk.alloc_zeroed()).flatten() {
             self.live.add(&self.sizes, chunk.blueprint(), 1);
             return (chunk.slot_of(index), 1);
         }
         // A chunk is found by its class, so there is such a run.
         let (first, count) = chunk.first_run(want, clean).unwrap_or((0, 1));
-        self.chunks.alloc(chunk, first, count);
+        self.chunks.alloc(chunk, first, count, mobility);
         self.live.add(&self.sizes, chunk.blueprint(), count);
         (chunk.slot_of(first), count)
     }

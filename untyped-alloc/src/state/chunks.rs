@@ -140,13 +140,15 @@ impl<'p> Chunks<'p> {
         self.told != 0
     }
 
-    /// Allocates `count` ready objects from number `first` on.
-    pub fn alloc(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize) {
+    /// Allocates `count` ready objects from number `first` on, which may be moved or must stay.
+    /// Where others are in use in the chunk that are not alike, it has both from now on.
+    pub fn alloc(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize, mobility: Mobility) {
+        let room = chunk.room_with(mobility);
         // The others of a chunk that was unused are in one now that is used.
         self.supplies = self.supplies.wrapping_add(u32::from(chunk.live() == 0));
         chunk.objects.set(first, count, ObjectState::Live);
         chunk.live.set(chunk.live.get() + count as u16);
-        self.sort(chunk);
+        self.put(chunk, room.with_class(chunk.classify()));
     }
 
     /// Allocates object number `index` if it is zeroed; that may move the chunk to another class.
@@ -155,7 +157,7 @@ impl<'p> Chunks<'p> {
         let zeroed = ObjectState::Ready { clean: true };
         let found = index < MAX_BATCH && chunk.state(index) == zeroed;
         if found {
-            self.alloc(chunk, index, 1);
+            self.alloc(chunk, index, 1, chunk.mobility().unwrap_or(Mobility::Fixed));
         }
         found
     }
@@ -191,14 +193,6 @@ impl<'p> Chunks<'p> {
         let room = chunk.room.get().with_class(chunk.classify());
         // Unused, it is for whatever is allocated from it next.
         self.put(chunk, if chunk.live() == 0 { room.with_mobility(Mobility::Fixed) } else { room });
-    }
-
-    /// Says what is about to be allocated from a chunk of frames. Where others are in use in it that
-    /// are not alike, both are from now on.
-    pub fn admit(&mut self, chunk: &'p Chunk<'p>, mobility: Mobility) {
-        let room = chunk.room.get();
-        let alike = chunk.live() == 0 || room.mobility() == Some(mobility);
-        self.put(chunk, if alike { room.with_mobility(mobility) } else { room.mixed() });
     }
 
     fn put(&mut self, chunk: &'p Chunk<'p>, new: Room) {

@@ -225,6 +225,22 @@ impl<'p> Chunk<'p> {
         self.room.get().mobility()
     }
 
+    /// Whether its room is the same once an object of this mobility is allocated from it.
+    #[inline]
+    pub fn keeps_room_with(&self, mobility: Mobility) -> bool {
+        self.room_with(mobility) == self.room.get()
+    }
+
+    /// Its room once an object that may be moved, or one that must stay, is allocated from it.
+    #[inline]
+    pub(super) fn room_with(&self, mobility: Mobility) -> Room {
+        let room = self.room.get();
+        match self.live() == 0 || room.mobility() == Some(mobility) {
+            true => room.with_mobility(mobility),
+            false => room.mixed(),
+        }
+    }
+
     /// Whether objects of this kind that come back are allocated again.
     #[inline]
     pub fn recycles_as(&self, blueprint: Blueprint) -> bool {

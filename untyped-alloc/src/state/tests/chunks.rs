@@ -2,7 +2,6 @@
 //! Chunks against a list of them, with one state for each object.
 
 use proptest::prelude::*;
-use std::vec;
 use std::vec::Vec;
 
 use super::{explore, std};
@@ -34,6 +33,7 @@ enum Op {
         which: usize,
         first: usize,
         count: usize,
+        movable: bool,
     },
     AllocZeroed(usize),
     /// Frees all that are live.
@@ -47,7 +47,6 @@ enum Op {
         count: usize,
         state: ObjectState,
     },
-    Admit(usize, bool),
     WithRoom {
         class: usize,
         kind: usize,
@@ -67,8 +66,8 @@ fn operation() -> impl Strategy<Value = Op> {
         3 => (0..8usize, 0..4usize, any::<bool>(), count())
             .prop_map(|(place, kind, recycles, count)| Op::Insert { place, kind, recycles, count }),
         1 => which().prop_map(Op::Remove),
-        4 => (which(), first(), count())
-            .prop_map(|(which, first, count)| Op::Alloc { which, first, count }),
+        4 => (which(), first(), count(), any::<bool>()).prop_map(
+            |(which, first, count, movable)| Op::Alloc { which, first, count, movable }),
         2 => which().prop_map(Op::AllocZeroed),
         3 => (which(), first()).prop_map(|(which, index)| Op::AllocZeroedAt(which, index)),
         2 => (which(), prop_oneof![first(), Just(usize::MAX)])
@@ -76,7 +75,6 @@ fn operation() -> impl Strategy<Value = Op> {
         6 => (which(), first(), count(), state())
             .prop_map(|(which, first, count, state)| Op::Free { which, first, count, state }),
         2 => (which(), state()).prop_map(|(which, state)| Op::FreeAll(which, state)),
-        1 => (which(), any::<bool>()).prop_map(|(which, movable)| Op::Admit(which, movable)),
         3 => (0..5usize, 0..4usize, any::<bool>(), any::<Option<bool>>()).prop_map(
             |(class, kind, recycles, movable)| Op::WithRoom { class, kind, recycles, movable }),
         2 => (0..2400usize).prop_map(Op::Find),
@@ -152,24 +150,20 @@ impl Run<'_> {
             Op::WithRoom { class, kind, recycles, movable } => {
                 self.with_room(class, (KINDS[kind], recycles, movable));
             }
-            Op::Admit(which, movable) if which < self.model.len() => {
-                let model = &mut self.model[which];
-                self.chunks.admit(model.chunk, mobility(movable));
-                let alike =
-                    model.count(|state| state == Live) == 0 || model.movable == Some(movable);
-                model.movable = alike.then_some(movable);
-            }
             Op::Find(slot) => self.find(slot),
             Op::Remove(which) if which < self.model.len() => {
                 let gone = self.model.swap_remove(which);
                 self.chunks.remove(gone.chunk);
                 assert!(gone.chunk.block().is_none() && gone.chunk.serial() == 0);
             }
-            Op::Alloc { which, first, count } if which < self.model.len() => {
+            Op::Alloc { which, first, count, movable } if which < self.model.len() => {
                 let model = &mut self.model[which];
                 let ready = |state| matches!(state, Ready { .. });
                 let Some((first, count)) = model.range(first, count, ready) else { return };
-                self.chunks.alloc(model.chunk, first, count);
+                let alike =
+                    model.count(|state| state == Live) == 0 || model.movable == Some(movable);
+                model.movable = alike.then_some(movable);
+                self.chunks.alloc(model.chunk, first, count, mobility(movable));
                 model.states[first..first + count].fill(Live);
             }
             Op::AllocZeroed(which) if which < self.model.len() => self.alloc_zeroed(which),
