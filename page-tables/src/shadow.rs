@@ -176,6 +176,14 @@ impl<'p> Shadow<'p> {
         table.permanent.set(true);
     }
 
+    /// Marks a structure as one like all others again: without entries in use it is empty.
+    pub fn make_ordinary(&mut self, table: &'p Table<'p>) {
+        if table.permanent.replace(false) && table.used.get() == 0 {
+            self.empty.insert(table);
+            self.empty_count += 1;
+        }
+    }
+
     /// Takes the record of a structure away that was just unmapped or destroyed, and returns its
     /// node, which goes back to a pool. The structure above it gets one entry less.
     pub fn remove(&mut self, geometry: &Geometry, table: &'p Table<'p>) -> &'p Table<'p> {

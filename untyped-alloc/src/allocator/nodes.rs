@@ -12,6 +12,7 @@ impl<'p> Allocator<'p> {
             NodeKind::Block => self.blocks.pool.adopt(memory, vaddr),
             NodeKind::Chunk => self.chunks.pool.adopt(memory, vaddr),
             NodeKind::SlotWindow => self.slots.pool.adopt(memory, vaddr),
+            NodeKind::Aliases => self.chunks.alias_pool.adopt(memory, vaddr),
         }
     }
 
@@ -36,11 +37,15 @@ impl<'p> Allocator<'p> {
     pub(crate) fn bookkeeping_bytes(&self) -> usize {
         self.blocks.pool.total_bytes()
             + self.chunks.pool.total_bytes()
+            + self.chunks.alias_pool.total_bytes()
             + self.slots.pool.total_bytes()
     }
 
     /// Bytes of book-keeping nodes in use, spare ones not counted.
     pub fn bookkeeping_bytes_used(&self) -> usize {
-        self.blocks.pool.used_bytes() + self.chunks.pool.used_bytes() + self.slots.pool.used_bytes()
+        self.blocks.pool.used_bytes()
+            + self.chunks.pool.used_bytes()
+            + self.chunks.alias_pool.used_bytes()
+            + self.slots.pool.used_bytes()
     }
 }

@@ -6,7 +6,7 @@ use crate::kernel::Kernel;
 use crate::types::Result;
 
 impl Allocator<'_> {
-    /// Gives back everything that is kept for speed: unused chunks, split blocks whose children
+    /// Gives back everything that is kept for speed: aliases of frames, unused chunks, split blocks whose children
     /// are all free, CNodes without a slot in use, objects in quarantine. Costs a kernel call for
     /// each, and later the clearing of what they were; so no block is coalesced that is larger than
     /// [`Allocator::limit_clearing`] allows to be cleared.
@@ -15,7 +15,7 @@ impl Allocator<'_> {
     /// [`Error::Kernel`](crate::Error::Kernel) if the kernel refused a call; what is left can be
     /// tried again.
     pub fn trim(&mut self, kernel: &mut impl Kernel) -> Result<()> {
-        let mut outcome = Ok(());
+        let mut outcome = self.remove_all_aliases(kernel);
         let mut next = self.chunks.unused();
         while let Some(chunk) = next {
             // Found before the chunk goes: its place in the tree goes with it.

@@ -9,10 +9,12 @@
 //! - `runs.rs`: runs of frames. `batch.rs`: the next frame of the same chunk, in constant time.
 //! - `refuge.rs`: frames that take the place of others.
 //! - `ahead.rs`: frames before anybody asks for them.
+//! - `aliases.rs`: frames that are mapped a second time, to be zeroed and copied.
 //! - `tables.rs`: paging structures. `held_tables.rs`: some for when memory is out.
 //! - `recycling.rs`: what frames and paging structures have in common.
 
 mod ahead;
+mod aliases;
 mod batch;
 mod held_tables;
 mod recycling;

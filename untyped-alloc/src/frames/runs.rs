@@ -107,7 +107,7 @@ impl Allocator<'_> {
         self.recycling_run(Blueprint::Frame { size_bits: frames.size_bits }, frames)?;
         for nth in 0..frames.count {
             let one = Frames { first: frames.first.offset(nth), count: 1, ..frames };
-            match kernel.cnode_revoke(self.path(one.first)) {
+            match self.revoke_frame(kernel, one.first) {
                 Ok(()) => self.free_frames(one)?,
                 Err(_) => self.retire_frames(one)?,
             }

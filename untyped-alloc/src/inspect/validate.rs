@@ -88,6 +88,7 @@ impl Allocator<'_> {
         for chunk in self.chunks.iter() {
             let at = chunk.first().bits();
             let count = chunk.count();
+            let small = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
             hold("chunks do not share slots", at, chunk.first() >= end)?;
             end = chunk.first().offset(count);
             let states = (0..count).filter(|&index| chunk.is_live(index)).count();
@@ -97,12 +98,24 @@ impl Allocator<'_> {
                 let slot = chunk.slot_of(index);
                 hold("an object's slot is taken", slot.bits(), !self.slot_is_free(slot))?;
             }
+            if let Some(aliases) = chunk.aliases() {
+                let small = chunk.recycles_as(small);
+                hold("aliases are of small frames that are recycled", at, small)?;
+                for index in 0..count {
+                    let (there, slot) = (aliases.is_there(index), aliases.slot_of(index));
+                    hold(
+                        "only an alias that is there is mapped",
+                        at,
+                        there || !aliases.is_mapped(index),
+                    )?;
+                    hold("the slots of aliases are taken", slot.bits(), !self.slot_is_free(slot))?;
+                }
+            }
             hold("no chunk is kept from use", at, !chunk.is_evacuating())?;
             let held = self.held_tables.contains(&Some(chunk));
             hold("page tables that are held back are known", at, held == chunk.is_held())?;
             let ready = chunk.ready() != 0 && chunk.recycles();
             hold("where tables are held back, one is ready", at, !held || ready)?;
-            let small = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
             let stays = chunk.mobility() == Some(Mobility::Fixed);
             let can_move = chunk.recycles_as(small) && chunk.live() != 0;
             hold("what may be moved are small frames in use", at, stays || can_move)?;

@@ -7,7 +7,8 @@ use crate::state::{BlockState, Chunk};
 use crate::types::{Error, Invocation, Result};
 
 impl<'p> Allocator<'p> {
-    /// Destroys all objects of a chunk with one call and makes its block and slots free.
+    /// Destroys all objects of a chunk with one call and makes its block and slots free. Two calls
+    /// more for each frame that has an alias.
     pub(crate) fn release_chunk(
         &mut self,
         kernel: &mut impl Kernel,
@@ -17,6 +18,7 @@ impl<'p> Allocator<'p> {
             return Ok(());
         };
         debug_assert_eq!(block.state(), BlockState::Used(chunk));
+        self.remove_aliases(kernel, chunk)?;
         kernel
             .cnode_revoke(self.path(block.slot()))
             .map_err(|error| Error::Kernel { invocation: Invocation::CNodeRevoke, error })?;

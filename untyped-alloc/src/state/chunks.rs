@@ -15,6 +15,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree};
 
+use super::aliases::Aliases;
 use super::nodes::{Apart, Block, ByRoom, BySlot, Chunk};
 use super::object_map::Class;
 use super::pool::Pool;
@@ -63,6 +64,8 @@ pub struct NewChunk<'p> {
 pub struct Chunks<'p> {
     /// Spare nodes.
     pub pool: Pool<'p, Chunk<'p>>,
+    /// Spare nodes of aliases.
+    pub alias_pool: Pool<'p, Aliases<'p>>,
     by_slot: RBTree<BySlot<'p>>,
     by_room: RBTree<ByRoom<'p>>,
     /// The chunk that was found last, to be looked at first. A node that is in no tree has neither
@@ -86,6 +89,7 @@ impl<'p> Chunks<'p> {
     pub fn new() -> Self {
         Chunks {
             pool: Pool::new(|node| &node.next_free),
+            alias_pool: Pool::new(|node| &node.next_free),
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
             last: Cell::new(None),
@@ -100,6 +104,7 @@ impl<'p> Chunks<'p> {
         node.block.set(Some(new.block));
         node.room.set(Room::new(new.recycles, new.blueprint));
         node.told.set(false);
+        node.aliases.set(None);
         node.first.set(new.first);
         node.serial.set(new.serial);
         node.count.set(new.count as u16);
@@ -132,6 +137,23 @@ impl<'p> Chunks<'p> {
     /// the chunk as a whole, for as long as the chunk lasts.
     pub fn tell(&mut self, chunk: &'p Chunk<'p>) {
         self.told += usize::from(!chunk.told.replace(true));
+    }
+
+    /// Makes room for aliases of a chunk's frames, which go into the slots from `first` on; `None`
+    /// without a spare node.
+    pub fn begin_aliases(&mut self, chunk: &Chunk<'p>, first: CPtr) -> Option<&'p Aliases<'p>> {
+        let aliases = self.alias_pool.alloc()?;
+        aliases.reset(first);
+        chunk.aliases.set(Some(aliases));
+        Some(aliases)
+    }
+
+    /// Takes the room for aliases from a chunk whose frames have none, and returns the first of
+    /// their slots.
+    pub fn end_aliases(&mut self, chunk: &Chunk<'p>) -> Option<CPtr> {
+        let aliases = chunk.aliases.take()?;
+        self.alias_pool.free(aliases);
+        Some(aliases.first())
     }
 
     /// Whether a capability to an object of any chunk was copied for a caller. O(1).
@@ -255,6 +277,18 @@ impl<'p> Chunks<'p> {
             cursor.move_next();
             chunk
         })
+    }
+
+    /// The first chunk after this one, or of all, by slot, that has room for aliases. O(chunks).
+    pub fn with_aliases(&self, after: Option<&Chunk<'p>>) -> Option<&'p Chunk<'p>> {
+        let mut cursor = match after {
+            Some(chunk) => self.by_slot.lower_bound(Bound::Excluded(&chunk.first())),
+            None => self.by_slot.front(),
+        };
+        while cursor.get().is_some_and(|chunk| chunk.aliases().is_none()) {
+            cursor.move_next();
+        }
+        cursor.clone_pointer()
     }
 
     /// How many chunks the tree of room holds, and how many ought to be in it.

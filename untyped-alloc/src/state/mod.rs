@@ -5,6 +5,7 @@
 //! - `numbers.rs`: numbers of few bits, which are given out again.
 //! - `nodes.rs`: the node of a block (one untyped) and that of a chunk, which point at each other.
 //! - `blocks.rs`: the buddy tree of untypeds; `chunks.rs`: all chunks, by slot and by room.
+//! - `aliases.rs`: second capabilities to the frames of a chunk.
 //! - `object_map.rs`: the state of each object of a chunk, in two bitmaps. `room.rs`: what chunks
 //!   with room are sorted by.
 //! - `slot_window.rs`: 4096 capability slots; `slots.rs`: all windows, by address and by room.
@@ -13,6 +14,7 @@
 //! A method here finds something or records one change that is true already; it says so when it
 //! finds nothing, and cannot fail otherwise. The caller makes the kernel call first.
 
+mod aliases;
 mod blocks;
 mod chunks;
 mod cspace;

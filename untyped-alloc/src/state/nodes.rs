@@ -6,6 +6,7 @@ use core::cell::Cell;
 
 use intrusive_collections::RBTreeLink;
 
+use super::aliases::Aliases;
 use super::object_map::{Class, ObjectMap};
 use super::room::Room;
 use crate::types::{Blueprint, CPtr, Mobility, ObjectState};
@@ -135,7 +136,7 @@ pub enum Apart {
     Held,
 }
 
-/// Objects made by one retype. Costs its 116 bytes for 256 frames: under half a byte a page.
+/// Objects made by one retype. Costs its 124 bytes for 256 frames: under half a byte a page.
 #[derive(Default)]
 pub struct Chunk<'p> {
     pub(super) next_free: Cell<Option<&'p Chunk<'p>>>,
@@ -152,13 +153,15 @@ pub struct Chunk<'p> {
     pub(super) apart: Cell<Option<Apart>>,
     /// Whether a capability to one of its objects was copied for a caller.
     pub(super) told: Cell<bool>,
+    /// Second capabilities to its frames, if there were ever any.
+    pub(super) aliases: Cell<Option<&'p Aliases<'p>>>,
     /// What its place in the tree of room is sorted by. Without a class when it is not in it.
     pub(super) room: Cell<Room>,
     pub(super) objects: ObjectMap,
 }
 
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(core::mem::size_of::<Chunk<'_>>() <= 120);
+const _: () = assert!(core::mem::size_of::<Chunk<'_>>() <= 124);
 
 impl PartialEq for Chunk<'_> {
     fn eq(&self, other: &Self) -> bool {
@@ -183,6 +186,11 @@ impl<'p> Chunk<'p> {
     /// Whether a capability to one of its objects was copied for a caller.
     pub fn was_told(&self) -> bool {
         self.told.get()
+    }
+
+    /// Second capabilities to its frames, if there were ever any.
+    pub fn aliases(&self) -> Option<&'p Aliases<'p>> {
+        self.aliases.get()
     }
 
     /// What its objects are.

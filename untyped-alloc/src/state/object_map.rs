@@ -32,10 +32,11 @@ pub enum Class {
 
 /// 256 bits, shared by reference.
 #[derive(Default)]
-struct Bits([Cell<u32>; WORDS]);
+pub(super) struct Bits([Cell<u32>; WORDS]);
 
 impl Bits {
-    fn get(&self, bit: usize) -> bool {
+    /// Whether a bit is set.
+    pub fn get(&self, bit: usize) -> bool {
         self.0[bit / 32].get() >> (bit % 32) & 1 == 1
     }
 
@@ -46,15 +47,21 @@ impl Bits {
         self.0[word].set(if value { old | mask } else { old & !mask });
     }
 
+    /// Sets or clears one bit.
+    pub fn set(&self, bit: usize, value: bool) {
+        self.put(bit / 32, 1 << (bit % 32), value);
+    }
+
     /// Sets the first `count` bits and clears the others.
-    fn set_first(&self, count: usize) {
+    pub fn set_first(&self, count: usize) {
         for (index, word) in self.0.iter().enumerate() {
             let bits = count.saturating_sub(index * 32).min(32) as u32;
             word.set(u32::MAX.checked_shr(32 - bits).unwrap_or(0));
         }
     }
 
-    fn count(&self) -> usize {
+    /// How many bits are set.
+    pub fn count(&self) -> usize {
         self.0.iter().map(|word| word.get().count_ones() as usize).sum()
     }
 }

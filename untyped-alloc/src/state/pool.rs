@@ -58,6 +58,16 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
         self.free
     }
 
+    /// How many nodes there are, free and used.
+    pub fn len(&self) -> usize {
+        self.total
+    }
+
+    /// Whether it has no node at all, free or used.
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
     /// Bytes in nodes, free and used.
     pub fn total_bytes(&self) -> usize {
         self.total * size_of::<T>()

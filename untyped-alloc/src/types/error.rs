@@ -30,6 +30,8 @@ pub enum NodeKind {
     Chunk,
     /// 4096 capability slots.
     SlotWindow,
+    /// Second capabilities to the frames of one batch.
+    Aliases,
 }
 
 /// Why a request to the allocator was refused.
