@@ -57,6 +57,7 @@ pub fn machine_32(bytes: &mut Bytes<'_>) -> Machine {
         config,
         pool_pages: IMAGE_PAGES - PROGRAM_PAGES,
         most_cleared: usize::MAX,
+        direct_map: false,
     }
 }
 
@@ -70,7 +71,13 @@ pub fn machine(bytes: &mut Bytes<'_>) -> Machine {
         #[cfg(not(target_pointer_width = "64"))]
         _ => unreachable!("words of 32 bits know IA32 alone"),
     };
-    Machine { target, config, pool_pages: IMAGE_PAGES - PROGRAM_PAGES, most_cleared: usize::MAX }
+    Machine {
+        target,
+        config,
+        pool_pages: IMAGE_PAGES - PROGRAM_PAGES,
+        most_cleared: usize::MAX,
+        direct_map: bytes.below(4) == 1,
+    }
 }
 
 /// A machine of IA32 with 9 MiB, on which there is all that accounts may use.
@@ -89,6 +96,7 @@ pub fn ample_32() -> Machine {
         config,
         pool_pages: IMAGE_PAGES - PROGRAM_PAGES,
         most_cleared: usize::MAX,
+        direct_map: false,
     }
 }
 

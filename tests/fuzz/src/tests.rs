@@ -24,7 +24,7 @@ fn input(seed: u64, length: usize) -> Vec<u8> {
 /// now and then a kernel call fails.
 fn heaps(seed: u64, length: usize) -> Vec<u8> {
     let mut next = random(seed);
-    let mut bytes: Vec<u8> = (0..3).map(|_| next()).collect();
+    let mut bytes: Vec<u8> = (0..4).map(|_| next()).collect();
     while bytes.len() < length {
         // Any failure, the first space that there is, one of the requests, and what it is of.
         let failing = next() % 32;

@@ -4,8 +4,11 @@
 use std::cell::RefMut;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use crate::model::{Arena, Mapping, ModelKernel, SharedModel};
+use untyped_alloc::CachePolicy;
+use untyped_alloc::kernel::Rights;
 use vmm::{SpaceId, Vmm};
 
 use super::boot::BootParts;
@@ -57,6 +60,9 @@ impl<'a> Fixture<'a> {
         let mut vmm = vmm.expect("the manager starts");
         vmm.limit_clearing(machine.most_cleared);
         vmm.kernel().get().bound_calls(machine.bound());
+        if machine.direct_map {
+            vmm.make_direct_map().expect("there are addresses and memory");
+        }
         let spaces = vec![vmm.own_space()];
         Fixture { vmm, machine, spaces }
     }
@@ -89,17 +95,51 @@ impl<'a> Fixture<'a> {
         assert_eq!(self.kernel().stale_translations().next(), None, "the TLB is behind");
         let stats = self.vmm.stats();
         assert_eq!(stats.allocator.total_bytes, self.machine.ram_bytes(), "RAM is lost");
+        self.check_direct_map(stats.direct_map_frames);
     }
 
-    /// What is mapped in a space beyond what was mapped at boot, as the hardware sees it.
+    /// I23: each frame in the direct map is at its place, and there are so many.
+    #[track_caller]
+    fn check_direct_map(&self, frames: usize) {
+        let direct = self.direct_map();
+        let vspace = self.vmm.vspace(self.own()).expect("a space");
+        let all = self.kernel().mappings(vspace).into_iter();
+        let there: Vec<_> = all.filter(|(at, _)| direct.contains(at)).collect();
+        assert_eq!(there.len(), frames, "frames in the direct map are counted");
+        let lowest = self.machine.config.ram.iter().map(|&(paddr, _)| paddr).min();
+        let span = 1 << self.target().large_bits();
+        let first = lowest.map_or(0, |paddr| paddr / span * span);
+        for (at, mapping) in there {
+            assert_eq!(at - direct.start, mapping.paddr - first, "{at:#x} is its place");
+            let cached = mapping.cache == CachePolicy::WriteBack;
+            assert!(cached && mapping.rights == Rights::READ_WRITE, "{at:#x}: {mapping:?}");
+        }
+    }
+
+    /// What is mapped in a space beyond what was mapped at boot, as the hardware sees it, and beyond
+    /// the direct map.
     pub fn mappings(&self, space: SpaceId) -> BTreeMap<usize, Mapping> {
         let vspace = self.vmm.vspace(space).expect("a space");
         let kernel = self.kernel();
         let facts = kernel.facts();
         let boot = facts.image.start..facts.boot_info + 2 * PAGE;
         let own = vspace == facts.vspace;
+        let direct = self.direct_map();
         let found = kernel.mappings(vspace).into_iter();
-        found.filter(|(vaddr, _)| !(own && boot.contains(vaddr))).collect()
+        let there = |vaddr: &usize| boot.contains(vaddr) || direct.contains(vaddr);
+        found.filter(|(vaddr, _)| !(own && there(vaddr))).collect()
+    }
+
+    /// The addresses of the direct map; none without one.
+    pub fn direct_map(&self) -> Range<usize> {
+        let mut at = 0;
+        while let Some(region) = self.vmm.next_region(self.own(), at).expect("the own space") {
+            if region.name.as_str() == "direct map" {
+                return region.range.start().bits()..region.range.end();
+            }
+            at = region.range.end();
+        }
+        0..0
     }
 
     /// Every physical page that is mapped in `spaces` is mapped once.

@@ -141,13 +141,15 @@ pub struct Machine {
     pub pool_pages: usize,
     /// The most bytes that one kernel call may clear, unless it is told to in words: more panics.
     pub most_cleared: usize,
+    /// Whether the manager makes a direct map at its start.
+    pub direct_map: bool,
 }
 
 impl Machine {
     /// 32 MiB in some 20 untypeds and 65536 slots: nothing ever runs out.
     pub fn roomy(target: Target) -> Machine {
         let config = BootConfig { image_pages: 72, ..target.boot_config() };
-        Machine { target, config, pool_pages: 64, most_cleared: usize::MAX }
+        Machine { target, config, pool_pages: 64, most_cleared: usize::MAX, direct_map: false }
     }
 
     /// 1 MiB of RAM in one untyped and some crumbs, 2048 slots, and book-keeping enough that the
@@ -165,7 +167,7 @@ impl Machine {
             image_pages: 72,
             ..target.boot_config()
         };
-        Machine { target, config, pool_pages: 64, most_cleared: usize::MAX }
+        Machine { target, config, pool_pages: 64, most_cleared: usize::MAX, direct_map: false }
     }
 
     /// For failures on purpose: 16 MiB so that there is a large page, 2048 slots, and a device.
@@ -209,6 +211,12 @@ impl Machine {
     #[must_use]
     pub fn clearing(self, most_cleared: usize) -> Machine {
         Machine { most_cleared, ..self }
+    }
+
+    /// Where the manager has a direct map.
+    #[must_use]
+    pub fn direct_map(self) -> Machine {
+        Machine { direct_map: true, ..self }
     }
 
     /// What a call may take; `None` where that is not watched.

@@ -109,13 +109,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[cold]
     fn refill_slowly(&mut self) -> Result<Reserve> {
         while let Some(wanted) = self.below_reserve() {
-            let page = match split_first(&mut self.bookkeeping.boot) {
-                Some(page) => page,
-                None => self.map_bookkeeping_page()?,
-            };
-            self.adopt(page, wanted);
+            self.adopt_next_page(wanted)?;
         }
         Ok(Reserve::full())
+    }
+
+    /// Makes one more page into nodes: of those that were given at boot, or mapped for it.
+    pub(crate) fn adopt_next_page(&mut self, wanted: Wanted) -> Result {
+        let page = match split_first(&mut self.bookkeeping.boot) {
+            Some(page) => page,
+            None => self.map_bookkeeping_page()?,
+        };
+        self.adopt(page, wanted);
+        Ok(())
     }
 
     /// The levels of which page tables are held back: all but the root's.

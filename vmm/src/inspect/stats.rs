@@ -33,6 +33,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             bookkeeping_frames: self.bookkeeping.frames_taken,
             quarantined: self.quarantined + self.temp_slots.left_behind(),
             moved_pages: self.compaction.moved_pages,
+            direct_map_frames: self.direct_map.map_or(0, |_| self.alloc.mapped_aliases()),
+            direct_map_tables: self.direct_map.map_or(0, |map| map.tables),
             page_bits: self.geometry.page_bits,
             kept_tables: self.spaces.iter().map(|s| s.shadow.borrow().empty_len()).sum(),
         }

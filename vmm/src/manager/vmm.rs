@@ -9,6 +9,7 @@ use crate::manager::pools::Pools;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::asids::AsidPools;
 use crate::state::compaction::CompactionState;
+use crate::state::direct_map::DirectMap;
 use crate::state::page_requests::Requests;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
@@ -37,6 +38,8 @@ pub struct Vmm<'p, K> {
     pub(crate) own: &'p Space<'p>,
     pub(crate) bookkeeping: Bookkeeping,
     pub(crate) temp_slots: TempSlots,
+    /// Where frames have their second mappings, if they have.
+    pub(crate) direct_map: Option<DirectMap>,
     /// Frames of callers that are mapped, in all spaces: while there are none, nothing that is
     /// freed need be looked for in the extents.
     pub(crate) borrowed: usize,

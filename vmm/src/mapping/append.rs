@@ -6,7 +6,7 @@
 //! a page that is appended costs the kernel call and a few comparisons, and takes no node.
 
 use page_tables::{Pages, VirtAddr};
-use untyped_alloc::{CPtr, FrameBatch, Frames, Kernel, Memory, Refused};
+use untyped_alloc::{CPtr, CachePolicy, FrameBatch, Frames, Kernel, Memory, Refused};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
@@ -105,6 +105,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         let RegionSpec { rights, cache, .. } = region.spec();
+        if cache != CachePolicy::WriteBack && self.direct_map.is_some() {
+            // A frame may have to leave the direct map first.
+            return None;
+        }
         let room = extent.room_for_more(rights, cache, bits, strided)?;
         let room = room.min(self.quota_left(space, Resource::Frames));
         let step = self.geometry.page_bytes() << u8::from(strided);

@@ -148,6 +148,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region: &'p Region<'p>,
         extent: &Extent,
     ) -> Result {
+        self.leave_direct_map(extent.cache, extent.frames)?;
         let table = self.table_at(reserve, space, extent.start)?;
         let before = self.extent_before(space, region, extent);
         // Taken now, so that recording cannot fail.

@@ -41,6 +41,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .geometry
             .level_of_frame(bits)
             .ok_or((Error::NoSuchFrameSize { bits }, extent.start))?;
+        let left = self.leave_direct_map(extent.cache, extent.frames);
+        left.map_err(|error| (error, extent.start))?;
         let (vspace, rights) = (space.root.get(), extent.mapped_rights());
         let mut index = 0;
         // A table's span at a time: first its tables, then its pages, then the record of both.

@@ -4,6 +4,7 @@
 //! A step takes nodes from the reserve and never refills it: the rooms above do that before they
 //! begin, and the book-keeping's own growth is made of these steps.
 
+pub(crate) mod aliases;
 pub(crate) mod caps;
 pub(crate) mod copies;
 pub(crate) mod extents;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Replacing a frame under a mapped page: another one with the same contents takes its place.
 
-use untyped_alloc::{Frames, Kernel, Memory};
+use untyped_alloc::{CachePolicy, Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -100,9 +100,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         piece: &Extent,
         to: Frames,
     ) -> Result {
-        let target = self.map_temporarily(reserve, TempSlot::Target, to.first)?;
-        let view = self.map_temporarily(reserve, TempSlot::View, piece.frames.first)?;
+        // What is mapped with another cache policy has no place in the direct map.
+        let cached = piece.cache == CachePolicy::WriteBack;
+        let target = match cached.then(|| self.alias_address(to.first)).flatten() {
+            Some(address) => address,
+            None => self.map_temporarily(reserve, TempSlot::Target, to.first)?,
+        };
+        let view = match self.alias_of(piece) {
+            Some(address) => address,
+            None => self.map_temporarily(reserve, TempSlot::View, piece.frames.first)?,
+        };
         self.kernel.copy(target, view, self.geometry.page_bytes());
+        // Nothing is mapped there where the direct map has served.
         self.unmap_temporary(TempSlot::View)?;
         self.unmap_temporary(TempSlot::Target)
     }

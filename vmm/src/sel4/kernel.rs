@@ -217,6 +217,9 @@ pub fn start_with<const PAGES: usize>(
     vmm.protect_in_place(u8::MAX)?;
     vmm.limit_clearing(options.most_cleared);
     vmm.clear_ahead(options.cleared_at_boot)?;
+    if options.direct_map {
+        vmm.make_direct_map()?;
+    }
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)
 }

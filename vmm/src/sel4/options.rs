@@ -8,6 +8,7 @@
 pub struct StartOptions {
     pub(super) cleared_at_boot: usize,
     pub(super) most_cleared: usize,
+    pub(super) direct_map: bool,
 }
 
 impl StartOptions {
@@ -16,7 +17,7 @@ impl StartOptions {
     /// asks for it here, or has it cleared later: [`Vmm::clear`](crate::Vmm::clear),
     /// [`Vmm::run_job`](crate::Vmm::run_job).
     pub const fn new() -> StartOptions {
-        StartOptions { cleared_at_boot: 1 << 20, most_cleared: 1 << 18 }
+        StartOptions { cleared_at_boot: 1 << 20, most_cleared: 1 << 18, direct_map: false }
     }
 
     /// Has so many bytes cleared at the start, `usize::MAX` for all, as far as there is not so much
@@ -31,13 +32,20 @@ impl StartOptions {
     /// largest untyped, say, of 128 MiB in 48 million instructions. It is not cleared before it is
     /// needed, nor while smaller ones serve.
     pub const fn clear_when_needed(self) -> Self {
-        StartOptions { cleared_at_boot: 0, most_cleared: usize::MAX }
+        StartOptions { cleared_at_boot: 0, most_cleared: usize::MAX, ..self }
     }
 
     /// Lets no kernel call clear more than so many bytes after the start, unless it is told to in
     /// words ([`Vmm::limit_clearing`](crate::Vmm::limit_clearing)).
     pub const fn limit_clearing(self, bytes: usize) -> Self {
         StartOptions { most_cleared: bytes, ..self }
+    }
+
+    /// Makes a direct map at the start: see
+    /// [`Vmm::make_direct_map`](crate::Vmm::make_direct_map). For a program whose memory is used again
+    /// and again, or cloned and written to; the start fails where there are not so many addresses.
+    pub const fn direct_map(self) -> Self {
+        StartOptions { direct_map: true, ..self }
     }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reading the memory of any space: how a stack is looked at whose thread has faulted.
 
-use untyped_alloc::{CPtr, Kernel, Memory, Rights};
+use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
 use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
@@ -12,7 +13,8 @@ use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reads the bytes at the address `start` of a space, where pages are mapped that may be read. In
-    /// the manager's own space that takes no kernel call, elsewhere four a page.
+    /// the manager's own space that takes no kernel call, elsewhere four a page, or none for one in
+    /// the direct map.
     ///
     /// Memory that was asked for by physical address is not read, as it may be a device's; in other
     /// spaces neither is what the caller brought, nor a large page.
@@ -62,24 +64,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Err(Error::LargePage { address: at })
             }
             _ => {
-                let (frame, page) =
-                    (extent.frame(extent.index_of(address)), self.geometry.page_bytes());
-                self.with_frame(frame, TempSlot::View, |kernel, window| {
+                let page = self.geometry.page_bytes();
+                let piece = extent.part(extent.index_of(address), 1);
+                self.with_frame(&piece, TempSlot::View, |kernel, window| {
                     kernel.read(window + at % page, bytes);
                 })
             }
         }
     }
 
-    /// Has a frame that is mapped somewhere looked at in the manager's own space, through a copy of
-    /// its capability, as that can be mapped but once.
+    /// Has a frame that is mapped somewhere, as an extent of one page, looked at in the manager's own
+    /// space: in the direct map, or through a copy of its capability, as that can be mapped but
+    /// once.
     pub(super) fn with_frame(
         &mut self,
-        frame: CPtr,
+        piece: &Extent,
         at: TempSlot,
         look: impl FnOnce(&mut K, usize),
     ) -> Result {
         let reserve = &mut self.refill()?;
+        if let Some(address) = self.alias_of(piece) {
+            look(self.kernel.inner_mut(), address);
+            return Ok(());
+        }
+        let frame = piece.frames.first;
         self.retry_stuck()?;
         let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let from = self.alloc.path(frame);

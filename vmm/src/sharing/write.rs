@@ -47,8 +47,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return Err(Error::LargePage { address: at });
             }
             debug_assert!(matches!(extent.source, Source::Owned | Source::Copy));
-            let frame = extent.frame(extent.index_of(address));
-            self.with_frame(frame, TempSlot::Target, |kernel, window| {
+            let piece = extent.part(extent.index_of(address), 1);
+            self.with_frame(&piece, TempSlot::Target, |kernel, window| {
                 kernel.write(window + at % page, now);
             })?;
             (rest, at) = (later, at + now.len());

@@ -65,6 +65,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 mapped_pages: 0,
             },
             temp_slots: TempSlots::new(geometry.range(Pages::at(0).count(2))?),
+            direct_map: None,
             borrowed: 0,
             physical: 0,
             pinned: Pinned::default(),

@@ -3,5 +3,6 @@
 
 pub(crate) mod boot;
 pub(crate) mod create;
+pub(crate) mod direct_map;
 pub(crate) mod flusher;
 pub(crate) mod objects;

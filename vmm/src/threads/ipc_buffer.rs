@@ -312,8 +312,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region: &'p Region<'p>,
         buffer: IpcBuffer,
     ) -> Result {
-        let path = self.alloc.path(buffer.frame);
-        self.kernel.cnode_revoke(path)?;
+        self.alloc.revoke_frame(&mut self.kernel, buffer.frame)?;
         let Some((out, back)) = region.arena.get() else {
             return self.release_region(&mut Reserve::as_it_is(), space, region);
         };

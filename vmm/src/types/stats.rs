@@ -27,6 +27,10 @@ pub struct Stats {
     pub quarantined: usize,
     /// Pages that were moved to other frames so far, so that memory became one piece.
     pub moved_pages: u64,
+    /// Frames that are mapped a second time, in the direct map.
+    pub direct_map_frames: usize,
+    /// Page tables of the direct map; 0 without one.
+    pub direct_map_tables: usize,
     /// Page tables that are mapped but empty, kept to be used again.
     pub kept_tables: usize,
     /// Logarithm of the smallest page's bytes, which is a page table's size too.
@@ -101,6 +105,10 @@ impl fmt::Display for Stats {
             "book-keeping: {} of {} bytes of nodes in use, {} pages mapped for them",
             self.bookkeeping_bytes_used, self.bookkeeping_bytes, self.bookkeeping_pages
         )?;
+        if self.direct_map_tables != 0 {
+            let (frames, tables) = (self.direct_map_frames, self.direct_map_tables);
+            writeln!(f, "direct map: {frames} frames, {tables} page tables")?;
+        }
         let quarantined = self.quarantined + memory.quarantined;
         writeln!(f, "quarantine: {quarantined}")?;
         write!(f, "kernel calls: {}:", self.calls.total())?;

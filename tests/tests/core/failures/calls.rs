@@ -24,7 +24,7 @@ const ERRORS: [KernelError; 4] = [
 ];
 
 /// Of these, as many as `REFUSED_ERRORS` says, or all.
-fn errors() -> &'static [KernelError] {
+pub fn errors() -> &'static [KernelError] {
     let count = std::env::var("REFUSED_ERRORS").ok().and_then(|text| text.parse().ok());
     &ERRORS[..count.unwrap_or(ERRORS.len()).clamp(1, ERRORS.len())]
 }
@@ -144,16 +144,19 @@ fn run(
 
 /// A13, A14, A16, A83; I9.
 fn a_refused_call_leaves_nothing_behind(target: Target) {
-    let machine = Machine::failing(target);
+    refuse_each(&Machine::failing(target), errors());
+}
+
+/// Runs every scenario with each of its calls refused, with each of these errors.
+pub fn refuse_each(machine: &Machine, all: &[KernelError]) {
     for_each_scenario(|scenario, context| {
-        let expected = Expected::of(&machine, scenario);
-        let all = errors();
+        let expected = Expected::of(machine, scenario);
         let once = all.iter().flat_map(|&code| [(code, Then::Repeats), (code, Then::Settles)]);
         for (code, then) in once.chain([(all[0], Then::RefusesAll)]) {
             // Every call of a short request; ever fewer of one with hundreds of the same.
             for nth in successors(Some(1), |nth| Some(nth + 1 + nth / 16)) {
                 *context.borrow_mut() = format!("call {nth} is {code:?}, then {then:?}");
-                if !run(&machine, scenario, &expected, (nth, code), then) {
+                if !run(machine, scenario, &expected, (nth, code), then) {
                     break;
                 }
             }

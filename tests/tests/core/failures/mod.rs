@@ -7,6 +7,7 @@
 //!   setup.rs       what stands before a request
 //!   scenarios/     what is set up, what is requested, for every operation of the manager
 //!   calls.rs       the n-th kernel call is refused, with several errors
+//!   direct_map.rs  the same where the manager has a direct map
 //!   starved.rs     n pages, slots or nodes are left
 //! ```
 //!
@@ -19,6 +20,7 @@
 //! Checks A13–A16 of `MODEL.md`.
 
 mod calls;
+mod direct_map;
 mod scenario;
 mod scenarios;
 mod setup;

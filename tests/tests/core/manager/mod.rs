@@ -13,6 +13,7 @@
 //!   buffers.rs     IPC buffers and stacks
 //!   compaction.rs  free memory that lies scattered can be had, because pages move
 //!   mobility.rs    what may move and what must stay, in batches of their own
+//!   direct_map.rs  frames are mapped a second time, for good, to be zeroed and copied
 //!   emptied_range.rs  memory is asked for by its address, and pages move out of it
 //!   queries.rs     queries, dump, statistics
 //!   figures.rs     statistics figure by figure
@@ -31,7 +32,7 @@
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A106, A107, A110, A112, A113, I14
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A110, A112, A113, I14
 //! and I15.
 
 mod appending;
@@ -40,6 +41,7 @@ mod boot;
 mod buffers;
 mod clearing;
 mod compaction;
+mod direct_map;
 mod dumps;
 mod emptied_range;
 mod figures;

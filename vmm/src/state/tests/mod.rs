@@ -16,9 +16,10 @@
 //! | `regions`, `extents`, `cursors` | single cases, at the edges |
 //! | `extent_scope` | every look-up before and after every change, on a few small maps |
 //! | `append_cursor` | where appending goes and ends, and what ends it |
-//! | `refcounts`, `page_requests`, `threads`, `asids`, `temp_slots`, `reserve`, `spaces` | the others |
+//! | `refcounts`, `page_requests`, `threads`, `asids`, `temp_slots`, `direct_map`, `reserve`, `spaces` | the others |
 
 mod choices;
+mod direct_map;
 mod extent_changes;
 mod extent_history;
 mod extent_looks;
