@@ -87,7 +87,7 @@ make_nameless_file
 # Frame pointers cost look-ups up to 6 % of their instructions on IA32; what is measured is the code.
 export VMM_WITHOUT_FRAME_POINTERS=1
 # Memory is dirty once in a boot, so each part has one.
-for part in "" orders cold cold-cleared cold-paced; do
+for part in "" orders direct cold cold-cleared cold-paced; do
     # shellcheck disable=SC2086 # no argument where there is no part
     attend "$SCRIPTS/run.sh" bench --arch "$ARCH" --release-kernel --icount --timeout 300 -- $part >>"$NAMELESS" || {
         status=$?

@@ -184,6 +184,54 @@ fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     vmm.release(region)
 }
 
+/// The first write to each page of a region that was cloned, where all frames have second mappings
+/// that last. By hand: the page is unmapped, copied there, and the other frame mapped in its place.
+pub fn cow_break_again(vmm: &mut Manager) -> Result {
+    let mut toucher = Toucher::new(vmm)?;
+    let (own, options) = (vmm.own_space(), RegionOptions::new(TIMES));
+    // So that frames are used again.
+    let hoard = {
+        let both = vmm.map(own, &RegionOptions::new(2 * TIMES))?;
+        let hoard = crate::bulk::hoard(vmm)?;
+        vmm.release(both)?;
+        hoard
+    };
+    let mut outcome = None;
+    for _ in 0..3 {
+        let region = vmm.map(own, &options)?;
+        let clone = vmm.clone_region(region, own, options.placement())?;
+        outcome = Some(toucher.managed(vmm, region.start().bits(), upwards)?);
+        vmm.release(clone)?;
+        vmm.release(region)?;
+    }
+    hoard.into_iter().flatten().try_for_each(|object| vmm.free(object))?;
+    let Some((mut samples, spent)) = outcome else { return Ok(()) };
+
+    // A page table that was kept empty would be in the floor's way.
+    vmm.trim()?;
+    let floor = Floor::new(vmm, 4 * TIMES, FrameObjectType::_4k)?;
+    let (target, view) = (2 * TIMES, 2 * TIMES + 1);
+    floor.make_tables(4 * TIMES);
+    for page in (0..3 * TIMES).step_by(BATCH) {
+        floor.make_frames(page / BATCH, BATCH);
+    }
+    for page in 0..TIMES {
+        floor.map(page);
+        floor.protect(page);
+    }
+    // Any two frames do for what is copied.
+    floor.map(target);
+    floor.map(view);
+    let mut raw = toucher.by_hand(floor.address(0), upwards, |page| {
+        floor.unmap(page);
+        floor.copy(target, view);
+        floor.map_to(TIMES + page, page);
+    });
+    let row = Row::new("fault_cow_break_direct", "fault", TIMES);
+    row.print_single(&spent, &mut samples, Some(&mut raw), None);
+    Ok(())
+}
+
 /// Resolving a fault beside 10, 100, 1000 and 10,000 regions of a space that has no others; without
 /// the message, which does not depend on them.
 fn growth(vmm: &mut Manager) -> Result {

@@ -46,6 +46,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     match arguments.words().next() {
         None => warm(bootinfo, run)?,
         Some("orders") => warm(bootinfo, orders::run)?,
+        Some("direct") => warm(bootinfo, orders::direct)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,
         Some("cold-paced") => cold::paced(bootinfo)?,

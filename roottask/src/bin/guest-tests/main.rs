@@ -12,7 +12,7 @@
 //!                   io_port.rs config.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
-//!                   exhaustion.rs compaction.rs badges.rs closures.rs pacing.rs
+//!                   exhaustion.rs compaction.rs badges.rs closures.rs pacing.rs direct_map.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -33,6 +33,7 @@ mod cnode;
 mod compaction;
 mod config;
 mod context;
+mod direct_map;
 mod exhaustion;
 mod fault;
 mod frame;
@@ -86,6 +87,7 @@ const ALL: &[&[Test]] = &[
     closures::TESTS,
     heap::TESTS,
     pacing::TESTS,
+    direct_map::TESTS,
     exhaustion::TESTS,
     compaction::TESTS,
 ];

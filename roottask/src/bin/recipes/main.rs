@@ -5,6 +5,7 @@
 
 mod clearing;
 mod device;
+mod direct_map;
 mod dma;
 mod lazy_arena;
 mod own_policy;
@@ -26,6 +27,7 @@ static MANAGER: SharedManager = SharedManager::new();
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_at_boot(16 << 20))?;
     clearing::recipe(&mut vmm)?;
+    direct_map::recipe(&mut vmm)?;
     dma::recipe(&mut vmm)?;
     device::recipe(&mut vmm)?;
 

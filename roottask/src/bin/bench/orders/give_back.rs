@@ -108,8 +108,9 @@ fn destroy_scattered(vmm: &mut Manager) -> Result {
 }
 
 /// A page that was used is mapped again where no other memory is left. By hand its frame has a
-/// second mapping that lasts, at which it is zeroed.
-pub fn recycled(vmm: &mut Manager) -> Result {
+/// second mapping that lasts, at which it is zeroed. `rounds` says how often all are mapped again:
+/// the last time counts.
+pub fn recycled(vmm: &mut Manager, name: &str, rounds: usize) -> Result {
     let own = vmm.own_space();
     // A page table that was kept empty would be in the floor's way.
     vmm.trim()?;
@@ -126,7 +127,11 @@ pub fn recycled(vmm: &mut Manager) -> Result {
         floor.zero(SECOND);
         floor.map(page);
     };
-    let head = Head::of("recycled_single", "page", SECOND);
+    for turn in (1..rounds).flat_map(|_| 0..SECOND) {
+        unmap(vmm, turn)?;
+        populate(vmm, turn)?;
+    }
+    let head = Head::of(name, "page", SECOND);
     row(vmm, head, unmap, populate, Some(by_hand))?;
     hoard.into_iter().flatten().try_for_each(|object| vmm.free(object))
 }

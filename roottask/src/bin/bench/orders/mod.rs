@@ -22,6 +22,8 @@ mod touch;
 use roottask::Manager;
 use vmm::Result;
 
+use crate::faults;
+
 /// Runs all of it. The order matters: a program is young only once, and what maps fresh memory
 /// comes before what gives it back; nothing is given back that
 /// a later row could get, but where it says so.
@@ -33,8 +35,16 @@ pub fn run(vmm: &mut Manager) -> Result {
     share::run(vmm)?;
     give_back::run(vmm)?;
     objects::run(vmm)?;
-    give_back::recycled(vmm)?;
-    touch::recycled(vmm)?;
+    give_back::recycled(vmm, "recycled_single", 1)?;
+    touch::recycled(vmm, "fault_recycled", 1)?;
     // So many slots are taken here that later ones do not lie in the initial CNode.
     objects::many_regions(vmm)
+}
+
+/// What a direct map is for, once each frame has been there: in a boot of its own.
+pub fn direct(vmm: &mut Manager) -> Result {
+    vmm.make_direct_map()?;
+    faults::cow_break_again(vmm)?;
+    give_back::recycled(vmm, "recycled_single_direct", 2)?;
+    touch::recycled(vmm, "fault_recycled_direct", 2)
 }

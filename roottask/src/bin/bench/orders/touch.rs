@@ -3,7 +3,7 @@
 
 use roottask::Manager;
 use sel4::FrameObjectType;
-use vmm::{Access, Backing, PageFault, RegionOptions, Result};
+use vmm::{Access, Backing, PageFault, Pages, RegionOptions, Result};
 
 use super::steps::{descending, nothing, row, shuffled, Head, PAGE};
 use crate::bulk::{hoard, map_all};
@@ -107,8 +107,8 @@ fn two_spaces(vmm: &mut Manager) -> Result {
 }
 
 /// Memory that was used, where there is no other. By hand each frame has a second mapping that
-/// lasts, at which it is zeroed.
-pub fn recycled(vmm: &mut Manager) -> Result {
+/// lasts, at which it is zeroed. `rounds` says how often all are touched: the last time counts.
+pub fn recycled(vmm: &mut Manager, name: &str, rounds: usize) -> Result {
     let own = vmm.own_space();
     let mut toucher = Toucher::new(vmm)?;
     let start = vmm.reserve(own, &on_demand(1))?.start().bits();
@@ -118,6 +118,10 @@ pub fn recycled(vmm: &mut Manager) -> Result {
     let hoard = hoard(vmm)?;
     vmm.release(used)?;
     let order = shuffled::<TIMES>;
+    for _ in 1..rounds {
+        toucher.managed(vmm, start, order)?;
+        vmm.unmap(own, Pages::at(start).count(TIMES))?;
+    }
     let (mut samples, spent) = toucher.managed(vmm, start, order)?;
     let second = TIMES / 2;
     (0..TIMES).filter(|&page| page != second).for_each(|page| floor.unmap(page));
@@ -125,7 +129,7 @@ pub fn recycled(vmm: &mut Manager) -> Result {
         floor.zero(second);
         floor.map(page);
     });
-    let row = Row::new("fault_recycled", "fault", TIMES);
+    let row = Row::new(name, "fault", TIMES);
     row.print_single(&spent, &mut samples, Some(&mut raw), None);
     hoard.into_iter().flatten().try_for_each(|object| vmm.free(object))
 }
