@@ -93,11 +93,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .aligned(span_bits)
             .ceiling(Rights::READ_WRITE)
             .kind(Kind::Bookkeeping);
-        // Rather where programs put nothing of their own.
-        let high = options.within(self.geometry.user_end / 2..self.geometry.user_end);
+        // Rather at the end of user space: it leaves no hole behind it, and those before it whole.
+        let end = self.geometry.user_end;
+        let start_at_end =
+            end.saturating_sub(pages << self.geometry.page_bits) >> span_bits << span_bits;
+        let all = (end - start_at_end) >> self.geometry.page_bits;
+        let at_end = RegionOptions { pages: all, ..options }.at(start_at_end);
         let reserve = &mut self.refill()?;
-        let region = match self.place_region(reserve, self.own, &high) {
-            Err(Error::NoRoom { .. }) => self.place_region(reserve, self.own, &options)?,
+        let region = match self.place_region(reserve, self.own, &at_end) {
+            Err(Error::NoRoom { .. } | Error::Overlap { .. }) => {
+                self.place_region(reserve, self.own, &options)?
+            }
             placed => placed?,
         };
         let range = self.geometry.range(Pages::at(region.start().bits()).count(pages))?;
