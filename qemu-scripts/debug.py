@@ -318,7 +318,7 @@ def print_untypeds(vmm):
     print(f"untypeds: {free} of {total} bytes of RAM in no object")
     for leaf in tree(blocks["leaves"], "by_address", "untyped_alloc::state::nodes::Block"):
         above = list(ancestors(leaf))
-        if number(leaf["device"]) and not above and variant(leaf["state"])[0] == "Free":
+        if is_device(leaf) and not above and variant(leaf["state"])[0] == "Free":
             devices += 1
             continue
         for depth, block in enumerate([*reversed(above), leaf]):
@@ -328,9 +328,13 @@ def print_untypeds(vmm):
     print(f"  and {devices} untypeds of device memory that is not in use")
 
 
+def is_device(block):
+    return variant(block["group"])[0] == "Device"
+
+
 def describe_block(block):
     state, inner = variant(block["state"])
-    device = number(block["device"])
+    device = is_device(block)
     if state == "Free":
         what = "free, to be cleared" if number(block["dirty"]) and not device else "free"
     elif state == "Split":

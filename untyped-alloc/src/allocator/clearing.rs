@@ -6,6 +6,7 @@
 
 use super::Allocator;
 use crate::state::Block;
+use crate::types::Mobility;
 
 /// What is cleared beyond what is used, so that frames come in few batches and small blocks are
 /// left to what stays: four batches of 256 small pages. Or twice as much as was cleared so far:
@@ -35,16 +36,16 @@ impl<'p> Allocator<'p> {
 
     /// The best fit for 2^`bits` bytes that makes the kernel clear nothing, or little, or nothing
     /// but what is used.
-    pub(crate) fn cheap_fit(&self, bits: u8) -> Option<&'p Block<'p>> {
+    pub(crate) fn cheap_fit(&self, bits: u8, mobility: Mobility) -> Option<&'p Block<'p>> {
         let little = LITTLE.max(2 * self.cleared_bytes).min(self.most_cleared as u64) as usize;
         let used = self.most_cleared.min(1 << bits);
-        self.blocks.best_fit_clearing(bits, little.max(used))
+        self.blocks.best_fit_clearing(bits, mobility, little.max(used))
     }
 
     /// The best fit for 2^`bits` bytes, a cheap one if there is one.
-    pub(crate) fn fit(&self, bits: u8) -> Option<&'p Block<'p>> {
-        let any = || self.blocks.best_fit_clearing(bits, self.most_cleared);
-        self.cheap_fit(bits).or_else(any)
+    pub(crate) fn fit(&self, bits: u8, mobility: Mobility) -> Option<&'p Block<'p>> {
+        let any = || self.blocks.best_fit_clearing(bits, mobility, self.most_cleared);
+        self.cheap_fit(bits, mobility).or_else(any)
     }
 
     /// A split block that is worth coalescing to get 2^`bits` bytes, none that would be larger than

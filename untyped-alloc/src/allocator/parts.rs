@@ -34,7 +34,7 @@ impl<'p> Allocator<'p> {
             sizes,
             cspace: CSpace::new(cspace, sizes.word_bits),
             slots: Slots::new(),
-            blocks: Blocks::new(),
+            blocks: Blocks::new(sizes.frame_bits[1]),
             chunks: Chunks::new(),
             live: LiveObjects::default(),
             cleared_bytes: 0,

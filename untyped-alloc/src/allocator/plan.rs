@@ -3,7 +3,7 @@
 
 use super::Allocator;
 use crate::types::MAX_BATCH;
-use crate::types::{Blueprint, Error, Result};
+use crate::types::{Blueprint, Error, Mobility, Result};
 
 /// What a new chunk is to be.
 #[derive(Clone, Copy)]
@@ -14,6 +14,8 @@ pub(crate) struct ChunkPlan {
     pub count: usize,
     /// Whether objects that come back are allocated again, rather than destroyed.
     pub recycles: bool,
+    /// Whether what is allocated of them first may be moved.
+    pub mobility: Mobility,
 }
 
 impl Allocator<'_> {

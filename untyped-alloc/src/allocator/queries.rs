@@ -96,7 +96,7 @@ impl<'p> Allocator<'p> {
     pub fn has_frames(&self, size_bits: u8) -> bool {
         let blueprint = Blueprint::Frame { size_bits };
         let classes = [Class::Zeroed, Class::EmptyZeroed, Class::Dirty, Class::EmptyDirty];
-        self.has_ready(blueprint, &classes) || self.fit(size_bits).is_some()
+        self.has_ready(blueprint, &classes) || self.fit(size_bits, Mobility::Fixed).is_some()
     }
 
     /// Whether an object is ready in a chunk of one of these classes that recycles such objects,
@@ -118,7 +118,7 @@ impl<'p> Allocator<'p> {
     /// Whether trying to have a block of 2^`bits` bytes is worth it: there is one, or something is
     /// kept unused. O(log n).
     pub(crate) fn may_have_block(&self, bits: u8) -> bool {
-        self.fit(bits).is_some()
+        self.fit(bits, Mobility::Fixed).is_some()
             || self.chunks.unused().is_some()
             || self.coalescible(bits).is_some()
     }

@@ -45,7 +45,11 @@ impl<'p> Allocator<'p> {
             let mut count = most;
             while count >= least {
                 let bits = self.chunk_bits(plan.blueprint, count)?;
-                let fit = if begin { self.fit(bits) } else { self.cheap_fit(bits) };
+                let fit = if begin {
+                    self.fit(bits, plan.mobility)
+                } else {
+                    self.cheap_fit(bits, plan.mobility)
+                };
                 match fit.map(|_| self.make_chunk(kernel, ChunkPlan { count, ..plan })) {
                     None | Some(Err(Error::OutOfMemory { .. } | Error::NeedsClearing { .. })) => {}
                     Some(Err(Error::OutOfSlots(_))) => most = count / 2,

@@ -17,7 +17,8 @@ impl<'p> Allocator<'p> {
         let blueprint = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
         let most = FRAMES_AHEAD.min(self.max_spare(blueprint)).min(self.most_at_once(blueprint));
         let count = 1 << most.ilog2();
-        let clean = |bits| self.fit(bits).is_some_and(|block| !block.is_dirty());
+        let fit = |bits| self.fit(bits, Mobility::Movable);
+        let clean = |bits| fit(bits).is_some_and(|block| !block.is_dirty());
         let room = self.chunk_bits(blueprint, count).is_ok_and(clean);
         match room && !self.has_ready(blueprint, &[Class::Zeroed, Class::EmptyZeroed]) {
             true => count,
@@ -36,15 +37,16 @@ impl<'p> Allocator<'p> {
         let count = self.frames_to_make_ahead();
         if count != 0 {
             let blueprint = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
-            let _ready =
-                self.obtain_chunk(kernel, ChunkPlan { blueprint, count, recycles: true })?;
+            let mobility = Mobility::Movable;
+            let _ready = self
+                .obtain_chunk(kernel, ChunkPlan { blueprint, count, recycles: true, mobility })?;
         }
         Ok(count)
     }
 
     /// Whether an untyped of at least 2^`bits` bytes is free and clean. O(log n).
     pub fn has_clean(&self, bits: u8) -> bool {
-        self.blocks.best_fit_clearing(bits, 0).is_some()
+        self.blocks.best_fit_clearing(bits, Mobility::Fixed, 0).is_some()
     }
 
     /// The bytes of the batch that [`Allocator::give_back_batch`] would give back; `None` while

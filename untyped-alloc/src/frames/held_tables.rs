@@ -51,13 +51,13 @@ impl Allocator<'_> {
         if self.holds_tables(level) {
             return Ok(());
         }
-        let blueprint = Blueprint::Table { level };
+        let (blueprint, mobility) = (Blueprint::Table { level }, Mobility::Fixed);
         let unused = self.chunks.with_room(Class::EmptyZeroed, Room::new(true, blueprint));
         let chunk = match unused.filter(|chunk| chunk.ready() >= count) {
             Some(chunk) => chunk,
             None if !self.may_have_block(self.sizes.table_bits) => return Ok(()),
             None => {
-                let plan = ChunkPlan { blueprint, count, recycles: true };
+                let plan = ChunkPlan { blueprint, count, recycles: true, mobility };
                 // All of them, if what is unused is given back for it.
                 let made = match self.obtain_chunk(kernel, plan) {
                     Err(error) if error.blame() == Blame::Resource => {

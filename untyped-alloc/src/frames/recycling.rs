@@ -41,15 +41,16 @@ impl<'p> Allocator<'p> {
         let blueprint = kind.blueprint();
         let count = self.round(blueprint, count.min(self.most_at_once(blueprint)));
         let bits = self.chunk_bits(blueprint, count)?;
-        let fresh = self.fit(bits).is_some_and(|block| !block.is_dirty());
+        let mobility = kind.mobility().unwrap_or(Mobility::Fixed);
+        let fresh = self.fit(bits, mobility).is_some_and(|block| !block.is_dirty());
         if let Some(chunk) = (!fresh).then(|| self.chunk_with_dirty(kind)).flatten() {
             return Ok((chunk, false));
         }
-        let plan = ChunkPlan { blueprint, count, recycles: true };
+        let plan = ChunkPlan { blueprint, count, recycles: true, mobility };
         if let Some(others) = self.chunk_of_others(kind) {
             // Others are mixed with these only where nothing else is to be had at once.
             let few = self.chunk_bits(blueprint, count.min(FEWEST)).ok();
-            if few.is_none_or(|bits| self.cheap_fit(bits).is_none()) {
+            if few.is_none_or(|bits| self.cheap_fit(bits, mobility).is_none()) {
                 return Ok(others);
             }
         }

@@ -2,7 +2,7 @@
 //! Checks of the whole state against itself.
 
 use crate::allocator::Allocator;
-use crate::state::BlockState;
+use crate::state::{BlockState, Group};
 use crate::types::{Blueprint, CPtr, Mobility};
 
 /// An invariant that does not hold: a bug, or memory that was overwritten.
@@ -47,6 +47,9 @@ impl Allocator<'_> {
                 let begins = parent.paddr() == at && parent.busy_children() == 0;
                 coalescible += usize::from(begins && !parent.is_device());
             }
+            let large = block.size_bits() >= self.sizes.frame_bits[1];
+            let neutral = block.is_device() || block.group() == Group::Neutral;
+            hold("what is as large as a large page is in no group", at, neutral || !large)?;
             hold("a block's slot is taken", at, !self.slot_is_free(block.slot()))?;
             let bytes = if block.is_device() { &mut device } else { &mut total };
             *bytes += block.bytes();

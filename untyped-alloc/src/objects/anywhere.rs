@@ -4,7 +4,7 @@
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
 use crate::state::{Class, Room};
-use crate::types::{Blueprint, Error, Object, Objects, Result};
+use crate::types::{Blueprint, Error, Mobility, Object, Objects, Result};
 
 /// How many objects of 2^`size_bits` bytes are made at once: large ones singly, so that the memory
 /// of each comes back with it.
@@ -28,7 +28,8 @@ impl Allocator<'_> {
             }
         }
         let size_bits = self.sizes.size_bits(blueprint).ok_or(Error::NoSuchObject(blueprint))?;
-        let plan = |count| ChunkPlan { blueprint, count, recycles: false };
+        let mobility = Mobility::Fixed;
+        let plan = |count| ChunkPlan { blueprint, count, recycles: false, mobility };
         let chunk = match self.obtain_chunk(kernel, plan(count_at_once(size_bits))) {
             Err(Error::OutOfMemory { .. } | Error::NeedsClearing { .. }) => {
                 self.obtain_chunk(kernel, plan(1))?
@@ -57,7 +58,8 @@ impl Allocator<'_> {
         blueprint: Blueprint,
         count: usize,
     ) -> Result<Objects> {
-        let plan = ChunkPlan { blueprint, count, recycles: false };
+        let mobility = Mobility::Fixed;
+        let plan = ChunkPlan { blueprint, count, recycles: false, mobility };
         let chunk = self.obtain_chunk(kernel, plan)?;
         Ok(self.alloc_all(chunk))
     }

@@ -3,7 +3,7 @@
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::types::{Blueprint, Error, Objects, Result};
+use crate::types::{Blueprint, Error, Mobility, Objects, Result};
 
 impl Allocator<'_> {
     /// Allocates `count` (1 to 256, a power of two) objects at the physical address `paddr`, which
@@ -29,11 +29,12 @@ impl Allocator<'_> {
         }
         // Slots first: growing the CSpace could take the very memory.
         let first = self.alloc_object_slots(kernel, count)?;
-        let plan = ChunkPlan { blueprint, count, recycles: false };
+        let mobility = Mobility::Fixed;
+        let plan = ChunkPlan { blueprint, count, recycles: false, mobility };
         // A failure leaves blocks that are free, whole or split, and the slots go back.
         let made = self
             .free_up(kernel, paddr, bits, self.most_cleared)
-            .and_then(|block| self.split_down(kernel, block, paddr, bits))
+            .and_then(|block| self.split_down(kernel, block, paddr, bits, mobility))
             .and_then(|block| self.retype_into_chunk(kernel, block, plan, first));
         match made {
             Ok(chunk) => Ok(self.alloc_all(chunk)),

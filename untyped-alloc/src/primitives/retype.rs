@@ -3,8 +3,8 @@
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::state::{Block, BlockState, Chunk, NewChunk, MAX_SPLIT_BITS};
-use crate::types::{Blueprint, CPtr, Error, Invocation, KernelError, NodeKind, Result};
+use crate::state::{Block, BlockState, Chunk, Group, NewChunk, MAX_SPLIT_BITS};
+use crate::types::{Blueprint, CPtr, Error, Invocation, KernelError, Mobility, NodeKind, Result};
 
 impl<'p> Allocator<'p> {
     /// Makes a chunk whose capabilities go to the slots from `first` on: one retype, besides what
@@ -16,7 +16,7 @@ impl<'p> Allocator<'p> {
         bits: u8,
         first: CPtr,
     ) -> Result<&'p Chunk<'p>> {
-        let made = match self.split_best_fit(kernel, bits) {
+        let made = match self.split_best_fit(kernel, bits, plan.mobility) {
             Ok(block) => self.retype_into_chunk(kernel, block, plan, first),
             Err(error) => Err(error),
         };
@@ -39,7 +39,7 @@ impl<'p> Allocator<'p> {
     ) -> Result<&'p Chunk<'p>> {
         // The node first, so that nothing can fail once the objects are there.
         let chunk = self.chunks.pool.alloc().ok_or(Error::OutOfNodes(NodeKind::Chunk))?;
-        let ChunkPlan { blueprint, count, recycles } = plan;
+        let ChunkPlan { blueprint, count, recycles, .. } = plan;
         if let Err(error) = self.retype(kernel, block, blueprint, first, count) {
             self.chunks.pool.free(chunk);
             return Err(error);
@@ -87,27 +87,42 @@ impl<'p> Allocator<'p> {
     }
 
     /// A free block of exactly 2^`bits` bytes, split off the best fit.
-    fn split_best_fit(&mut self, kernel: &mut impl Kernel, bits: u8) -> Result<&'p Block<'p>> {
-        let fit = self.fit(bits).ok_or_else(|| self.out_of_memory(bits))?;
+    fn split_best_fit(
+        &mut self,
+        kernel: &mut impl Kernel,
+        bits: u8,
+        mobility: Mobility,
+    ) -> Result<&'p Block<'p>> {
+        let fit = self.fit(bits, mobility).ok_or_else(|| self.out_of_memory(bits))?;
         let paddr = fit.paddr();
-        self.split_down(kernel, fit, paddr, bits)
+        self.split_down(kernel, fit, paddr, bits, mobility)
     }
 
     /// Splits a free block until there is a free one of 2^`bits` bytes that covers `paddr`: one
-    /// kernel call for each two bits.
+    /// kernel call for each two bits. What is split off is for objects of this mobility.
     pub(crate) fn split_down(
         &mut self,
         kernel: &mut impl Kernel,
         mut block: &'p Block<'p>,
         paddr: usize,
         bits: u8,
+        mobility: Mobility,
     ) -> Result<&'p Block<'p>> {
         while block.size_bits() > bits {
-            let step = MAX_SPLIT_BITS.min(block.size_bits() - bits);
-            self.split(kernel, block, block.size_bits() - step)?;
+            let child_bits = self.child_bits(block.size_bits(), bits);
+            self.split(kernel, block, child_bits, Group::For(mobility))?;
             block = self.blocks.leaf_at(paddr).ok_or(Error::NoUntypedAt(paddr))?;
         }
         Ok(block)
+    }
+
+    /// The size of what a block is split into on the way down to 2^`bits` bytes. The size of a large
+    /// page is not skipped, or what stays would keep two of them from coming back; unless half of
+    /// one is wanted, which is a batch where it pays to have few calls.
+    fn child_bits(&self, block_bits: u8, bits: u8) -> u8 {
+        let large = self.sizes.frame_bits[1];
+        let lowest = if block_bits > large && bits + 1 != large { bits.max(large) } else { bits };
+        lowest.max(block_bits.saturating_sub(MAX_SPLIT_BITS))
     }
 
     fn split(
@@ -115,11 +130,14 @@ impl<'p> Allocator<'p> {
         kernel: &mut impl Kernel,
         block: &'p Block<'p>,
         child_bits: u8,
+        group: Group,
     ) -> Result<()> {
         // Slots and nodes first, so that nothing can fail once the children are there.
         let count = 1usize << (block.size_bits() - child_bits);
         let first = match self.alloc_reserved_slots(count) {
-            Err(Error::OutOfSlots(_)) => return self.split_scattered(kernel, block, child_bits),
+            Err(Error::OutOfSlots(_)) => {
+                return self.split_scattered(kernel, block, child_bits, group)
+            }
             taken => taken?,
         };
         let mut children = [None; 1 << MAX_SPLIT_BITS];
@@ -135,7 +153,7 @@ impl<'p> Allocator<'p> {
             }
         };
         match split {
-            Ok(()) => self.blocks.split(block, child_bits, first, &children[..count]),
+            Ok(()) => self.blocks.split(block, child_bits, group, first, &children[..count]),
             Err(_) => {
                 // The block is as it was: its slots and nodes go back.
                 children.into_iter().flatten().for_each(|child| self.blocks.pool.free(child));
@@ -152,6 +170,7 @@ impl<'p> Allocator<'p> {
         kernel: &mut impl Kernel,
         block: &'p Block<'p>,
         child_bits: u8,
+        group: Group,
     ) -> Result<()> {
         let count = 1usize << (block.size_bits() - child_bits);
         let mut slots = [CPtr::NULL; 1 << MAX_SPLIT_BITS];
@@ -187,7 +206,7 @@ impl<'p> Allocator<'p> {
         // A block whose children were neither all made nor taken back has those that it has: they
         // are free, and it is whole again when it is coalesced.
         if made != 0 {
-            self.blocks.split_scattered(block, child_bits, &slots, &children[..made]);
+            self.blocks.split_scattered(block, child_bits, group, &slots, &children[..made]);
         }
         for index in made..taken {
             children[index].into_iter().for_each(|child| self.blocks.pool.free(child));

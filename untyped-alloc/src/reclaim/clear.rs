@@ -112,7 +112,7 @@ impl<'p> Allocator<'p> {
         match made {
             Ok(()) => {
                 self.cleared_bytes += block.bytes() as u64;
-                self.blocks.split(block, block.size_bits(), slot, &[Some(child)]);
+                self.blocks.split(block, block.size_bits(), block.group(), slot, &[Some(child)]);
                 Ok(())
             }
             Err(error) => {

@@ -7,7 +7,7 @@
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
 use crate::state::{Apart, Block, BlockState, Chunk};
-use crate::types::{Blueprint, CPtr, Error, Result, MAX_BATCH};
+use crate::types::{Blueprint, CPtr, Error, Mobility, Result, MAX_BATCH};
 
 impl<'p> Allocator<'p> {
     /// Has the frames that lie in `bytes` of RAM from `paddr` on, and those that came with them,
@@ -61,11 +61,15 @@ impl<'p> Allocator<'p> {
             let size_bits = self.sizes.frame_bits[0];
             let blueprint = Blueprint::Frame { size_bits };
             // Of free untypeds alone: what is reclaimed for it would be ready frames, for ever.
-            if self.blocks.best_fit(size_bits).is_none() {
+            let mobility = Mobility::Movable;
+            if self.blocks.best_fit(size_bits, mobility).is_none() {
                 return Err(self.out_of_memory(size_bits));
             }
             let count = missing.next_power_of_two().min(MAX_BATCH).min(self.sizes.retype_limit);
-            self.obtain_largest_chunk(kernel, ChunkPlan { blueprint, count, recycles: true })?;
+            self.obtain_largest_chunk(
+                kernel,
+                ChunkPlan { blueprint, count, recycles: true, mobility },
+            )?;
             // It may lie in the range itself, and is no refuge then.
             self.set_emptying(paddr, bytes);
         }

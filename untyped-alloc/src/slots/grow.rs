@@ -5,7 +5,7 @@ use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
 use crate::state::{CSpace, Growth, SlotWindow, WINDOW_SLOTS};
 use crate::types::{
-    Blueprint, CPtr, CapPath, Error, Invocation, KernelError, NodeKind, Object, Result,
+    Blueprint, CPtr, CapPath, Error, Invocation, KernelError, Mobility, NodeKind, Object, Result,
 };
 
 impl<'p> Allocator<'p> {
@@ -86,7 +86,8 @@ impl<'p> Allocator<'p> {
 
     /// Makes a CNode, reclaiming memory as needed, with slots of the reserve.
     fn make_cnode(&mut self, kernel: &mut impl Kernel, blueprint: Blueprint) -> Result<Object> {
-        let plan = ChunkPlan { blueprint, count: 1, recycles: false };
+        let mobility = Mobility::Fixed;
+        let plan = ChunkPlan { blueprint, count: 1, recycles: false, mobility };
         let bits = self.chunk_bits(blueprint, 1)?;
         let chunk = self.reclaiming(kernel, plan, |alloc, kernel| {
             let first = alloc.alloc_reserved_slots(1)?;

@@ -15,17 +15,42 @@
 //! instructions for 4 KiB): boot untypeds, and blocks that were used before. Children fresh from a
 //! split are clean, because the split itself has cleared their parent. A split block with no busy
 //! child is *coalescible*: revoking its capability makes it one free block again.
+//!
+//! A block has a [`Group`]: what the split was made for that it came of. Free blocks of each group
+//! are in a tree of their own, and the best fit looks through one after another. What is put
+//! together again is in the group that it was in before it was split.
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree};
 
-use super::nodes::{Block, BlockState, ByAddress, ByFit};
+use super::nodes::{Block, BlockState, ByAddress, ByFit, Group};
 use super::pool::Pool;
-use crate::types::{CPtr, UntypedInfo};
+use crate::types::{CPtr, Mobility, UntypedInfo};
 
 /// How many children a split makes at the most, in bits. Four at once halve the calls and the
 /// capability slots that splitting in two would cost on the way down, and still leave blocks of
 /// every size behind.
 pub const MAX_SPLIT_BITS: u8 = 2;
+
+/// How many groups of RAM there are.
+const GROUPS: usize = 3;
+
+/// The tree of a group; `None` of that whose free blocks are found by address alone.
+fn tree_of(group: Group) -> Option<usize> {
+    match group {
+        Group::Neutral => Some(0),
+        Group::For(Mobility::Movable) => Some(1),
+        Group::For(Mobility::Fixed) => Some(2),
+        Group::Device => None,
+    }
+}
+
+/// The trees of blocks for what may be moved, or must stay, and for the other of both.
+fn own_and_other(mobility: Mobility) -> [usize; 2] {
+    match mobility {
+        Mobility::Movable => [1, 2],
+        Mobility::Fixed => [2, 1],
+    }
+}
 
 type FitKey = (u8, bool, usize);
 
@@ -51,11 +76,13 @@ impl<'a, 'p> KeyAdapter<'a> for ByAddress<'p> {
 pub struct Blocks<'p> {
     /// Spare nodes.
     pub pool: Pool<'p, Block<'p>>,
-    /// Free RAM blocks. Device blocks are never found by fit, only by address.
-    free: RBTree<ByFit<'p>>,
+    /// Free RAM blocks, by group. Device blocks are never found by fit, only by address.
+    free: [RBTree<ByFit<'p>>; GROUPS],
     /// Split RAM blocks without a busy child.
     coalescible: RBTree<ByFit<'p>>,
     leaves: RBTree<ByAddress<'p>>,
+    /// The size of a large page: blocks of this size and above are neutral.
+    large_bits: u8,
     free_bytes: usize,
     total_bytes: usize,
     device_bytes: usize,
@@ -66,13 +93,14 @@ pub struct Blocks<'p> {
 }
 
 impl<'p> Blocks<'p> {
-    /// No block at all.
-    pub fn new() -> Self {
+    /// No block at all. Those smaller than 2^`large_bits` bytes are in groups.
+    pub fn new(large_bits: u8) -> Self {
         Blocks {
             pool: Pool::new(|node| &node.next_free),
-            free: RBTree::new(ByFit::new()),
+            free: core::array::from_fn(|_| RBTree::new(ByFit::new())),
             coalescible: RBTree::new(ByFit::new()),
             leaves: RBTree::new(ByAddress::new()),
+            large_bits,
             free_bytes: 0,
             total_bytes: 0,
             device_bytes: 0,
@@ -107,7 +135,7 @@ impl<'p> Blocks<'p> {
         self.device_bytes
     }
 
-    /// Records a new leaf that is free. `node` comes from the pool.
+    /// Records a new leaf that is free, its group and dirtiness known. `node` comes from the pool.
     fn insert(
         &mut self,
         node: &'p Block<'p>,
@@ -121,10 +149,6 @@ impl<'p> Blocks<'p> {
         node.paddr.set(paddr);
         node.size_bits.set(size_bits);
         node.busy.set(0);
-        if let Some(parent) = parent {
-            node.dirty.set(false);
-            node.device.set(parent.is_device());
-        }
         self.leaves.insert(node);
         self.insert_free(node);
     }
@@ -134,7 +158,7 @@ impl<'p> Blocks<'p> {
     pub fn insert_boot(&mut self, node: &'p Block<'p>, info: UntypedInfo) {
         // The kernel clears a boot untyped at its first retype, whatever it held.
         node.dirty.set(true);
-        node.device.set(info.is_device);
+        node.group.set(if info.is_device { Group::Device } else { Group::Neutral });
         self.insert(node, None, info.slot, info.paddr, info.size_bits);
         let total = if info.is_device { &mut self.device_bytes } else { &mut self.total_bytes };
         *total += node.bytes();
@@ -142,20 +166,22 @@ impl<'p> Blocks<'p> {
 
     fn insert_free(&mut self, block: &'p Block<'p>) {
         block.state.set(BlockState::Free);
-        if !block.is_device() {
-            self.free_bytes += block.bytes();
-            self.free.insert(block);
-        } else {
-            self.device_free_bytes += block.bytes();
+        match tree_of(block.group()) {
+            Some(tree) => {
+                self.free_bytes += block.bytes();
+                self.free[tree].insert(block);
+            }
+            None => self.device_free_bytes += block.bytes(),
         }
     }
 
     fn remove_free(&mut self, block: &'p Block<'p>) {
-        if !block.is_device() {
-            self.free_bytes -= block.bytes();
-            self.free.find_mut(&fit_key(block)).remove();
-        } else {
-            self.device_free_bytes -= block.bytes();
+        match tree_of(block.group()) {
+            Some(tree) => {
+                self.free_bytes -= block.bytes();
+                self.free[tree].find_mut(&fit_key(block)).remove();
+            }
+            None => self.device_free_bytes -= block.bytes(),
         }
     }
 
@@ -197,17 +223,19 @@ impl<'p> Blocks<'p> {
     }
 
     /// Records that the free `block` was split into the `children` (nodes of the pool), which are
-    /// free and whose capabilities lie in consecutive slots.
+    /// free, in this `group` (unless they are a device's, or as large as large pages), and whose
+    /// capabilities lie in consecutive slots.
     pub fn split(
         &mut self,
         block: &'p Block<'p>,
         child_bits: u8,
+        group: Group,
         first_slot: CPtr,
         children: &[Option<&'p Block<'p>>],
     ) {
         let slots: [CPtr; 1 << MAX_SPLIT_BITS] =
             core::array::from_fn(|index| first_slot.offset(index));
-        self.split_scattered(block, child_bits, &slots, children);
+        self.split_scattered(block, child_bits, group, &slots, children);
     }
 
     /// As [`Blocks::split`], with the children's capabilities in any slots. There may be fewer of
@@ -216,6 +244,7 @@ impl<'p> Blocks<'p> {
         &mut self,
         block: &'p Block<'p>,
         child_bits: u8,
+        group: Group,
         slots: &[CPtr],
         children: &[Option<&'p Block<'p>>],
     ) {
@@ -224,8 +253,15 @@ impl<'p> Blocks<'p> {
         self.leaves.find_mut(&block.paddr()).remove();
         block.dirty.set(true);
         self.insert_coalescible(block);
+        let group = match block.group() {
+            Group::Device => Group::Device,
+            _ if child_bits >= self.large_bits => Group::Neutral,
+            _ => group,
+        };
         for (index, child) in children.iter().flatten().enumerate() {
             let paddr = block.paddr() + (index << child_bits);
+            child.dirty.set(false);
+            child.group.set(group);
             self.insert(child, Some(block), slots[index], paddr, child_bits);
         }
         let there = children.len() << child_bits;
@@ -263,18 +299,40 @@ impl<'p> Blocks<'p> {
         (first_slot, count)
     }
 
-    /// The best fit for 2^`size_bits` bytes: the smallest free RAM block that is large enough, a
-    /// clean one before a dirty one, the lowest address first.
-    pub fn best_fit(&self, size_bits: u8) -> Option<&'p Block<'p>> {
-        self.free.lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer()
+    /// The best fit for 2^`size_bits` bytes of objects of this mobility: the smallest free RAM block
+    /// that is large enough, a clean one before a dirty one, the lowest address first. It is one
+    /// of their group or one of which no large page can be; or else a neutral one, or else one of
+    /// the others.
+    pub fn best_fit(&self, size_bits: u8, mobility: Mobility) -> Option<&'p Block<'p>> {
+        self.best_fit_clearing(size_bits, mobility, usize::MAX)
     }
 
-    /// As [`Blocks::best_fit`], of blocks that are clean or have at most `most` bytes. O(log n),
-    /// for each size of which there is a dirty one that is larger.
-    pub fn best_fit_clearing(&self, size_bits: u8, most: usize) -> Option<&'p Block<'p>> {
+    fn fit_in(&self, tree: usize, size_bits: u8) -> Option<&'p Block<'p>> {
+        self.free[tree].lower_bound(Bound::Included(&(size_bits, false, 0))).clone_pointer()
+    }
+
+    /// As [`Blocks::best_fit`], of blocks that are clean or have at most `most` bytes. O(log n)
+    /// for each group, and for each size of which there is a dirty one that is larger.
+    pub fn best_fit_clearing(
+        &self,
+        size_bits: u8,
+        mobility: Mobility,
+        most: usize,
+    ) -> Option<&'p Block<'p>> {
+        let fit = |tree| self.fit_clearing_in(tree, size_bits, most);
+        let [own, other] = own_and_other(mobility).map(|tree| move || fit(tree));
+        let neutral = fit(0);
+        let small = neutral.filter(|block| block.size_bits() < self.large_bits);
+        match (own(), small) {
+            (Some(own), Some(small)) if fit_key(small) < fit_key(own) => Some(small),
+            (own, _) => own.or(neutral).or_else(other),
+        }
+    }
+
+    fn fit_clearing_in(&self, tree: usize, size_bits: u8, most: usize) -> Option<&'p Block<'p>> {
         let mut bits = size_bits;
         loop {
-            let block = self.best_fit(bits)?;
+            let block = self.fit_in(tree, bits)?;
             if !block.is_dirty() || block.bytes() <= most {
                 return Some(block);
             }
@@ -283,12 +341,18 @@ impl<'p> Blocks<'p> {
         }
     }
 
-    /// The smallest free dirty RAM block of at least 2^`size_bits` bytes. O(log n) for each size.
+    /// The smallest free dirty RAM block of at least 2^`size_bits` bytes, in whatever group. O(log n)
+    /// for each size.
     pub fn dirty_fit(&self, size_bits: u8) -> Option<&'p Block<'p>> {
+        let trees = (0..GROUPS).filter_map(|tree| self.dirty_fit_in(tree, size_bits));
+        trees.min_by_key(|block| fit_key(block))
+    }
+
+    fn dirty_fit_in(&self, tree: usize, size_bits: u8) -> Option<&'p Block<'p>> {
         let mut bits = size_bits;
         loop {
             let key = (bits, true, 0);
-            let block = self.free.lower_bound(Bound::Included(&key)).clone_pointer()?;
+            let block = self.free[tree].lower_bound(Bound::Included(&key)).clone_pointer()?;
             if block.is_dirty() {
                 return Some(block);
             }
@@ -329,7 +393,8 @@ impl<'p> Blocks<'p> {
 
     /// The largest free RAM block, in bits; 0 when none is free.
     pub fn largest_free_bits(&self) -> u8 {
-        self.free.back().get().map_or(0, |block| block.size_bits())
+        let largest = self.free.iter().filter_map(|tree| tree.back().clone_pointer());
+        largest.map(Block::size_bits).max().unwrap_or(0)
     }
 
     /// Every leaf, in the order of physical addresses.
@@ -354,12 +419,7 @@ impl<'p> Blocks<'p> {
 
     /// How many free and coalescible blocks the trees hold, for checking them against the leaves.
     pub fn tree_counts(&self) -> (usize, usize) {
-        (self.free.iter().count(), self.coalescible.iter().count())
-    }
-}
-
-impl Default for Blocks<'_> {
-    fn default() -> Self {
-        Blocks::new()
+        let free = self.free.iter().map(|tree| tree.iter().count()).sum();
+        (free, self.coalescible.iter().count())
     }
 }

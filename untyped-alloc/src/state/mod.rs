@@ -29,7 +29,7 @@ mod slots;
 pub use blocks::{Blocks, MAX_SPLIT_BITS};
 pub use chunks::{Chunks, NewChunk};
 pub use cspace::{CSpace, Growth};
-pub use nodes::{Apart, Block, BlockState, Chunk};
+pub use nodes::{Apart, Block, BlockState, Chunk, Group};
 pub use numbers::Numbers;
 pub use object_map::Class;
 pub use pool::{NextFree, Pool};

@@ -27,6 +27,18 @@ pub enum BlockState<'p> {
     Used(&'p Chunk<'p>),
 }
 
+/// What a block is for. Blocks that lie in the place of one large page are all for the same, as long
+/// as there is memory: so what must stay keeps no more places from being emptied than it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// Whatever comes first: it is whole places of large pages, or was a boot untyped.
+    Neutral,
+    /// What may be moved, or what must stay where it is.
+    For(Mobility),
+    /// The registers of a device.
+    Device,
+}
+
 /// One untyped capability.
 pub struct Block<'p> {
     pub(super) next_free: Cell<Option<&'p Block<'p>>>,
@@ -38,7 +50,7 @@ pub struct Block<'p> {
     pub(super) paddr: Cell<usize>,
     pub(super) size_bits: Cell<u8>,
     pub(super) dirty: Cell<bool>,
-    pub(super) device: Cell<bool>,
+    pub(super) group: Cell<Group>,
     /// Children that are not free, for a split block: 0 to 4.
     pub(super) busy: Cell<u8>,
 }
@@ -55,7 +67,7 @@ impl Default for Block<'_> {
             paddr: Cell::new(0),
             size_bits: Cell::new(0),
             dirty: Cell::new(false),
-            device: Cell::new(false),
+            group: Cell::new(Group::Neutral),
             busy: Cell::new(0),
         }
     }
@@ -113,7 +125,12 @@ impl<'p> Block<'p> {
 
     /// Whether it is device memory.
     pub fn is_device(&self) -> bool {
-        self.device.get()
+        self.group() == Group::Device
+    }
+
+    /// What it is for.
+    pub fn group(&self) -> Group {
+        self.group.get()
     }
 
     /// How many of its children are not free, for a split block.

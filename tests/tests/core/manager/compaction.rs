@@ -288,18 +288,22 @@ fn compaction_says_when_there_is_nothing_to_gain(target: Target) {
 fn what_was_in_vain_is_tried_again_once_an_object_is_freed(target: Target) {
     let mut host = Fixture::new(like_a_boot(target));
     let space = new_space(&mut host);
-    let mut objects = Vec::new();
+    let piece = Blueprint::Untyped { size_bits: 16 };
+    let objects: Vec<_> = core::iter::from_fn(|| host.vmm.allocate(piece).ok()).collect();
+    // What stays and what may move come from different MiBs as long as there are two: so first all
+    // are taken by what stays, of which one of each 16 is kept.
+    let (kept, others) =
+        objects.into_iter().enumerate().partition::<Vec<_>, _>(|(n, _)| n % 16 == 0);
+    others.into_iter().for_each(|(_, object)| host.vmm.free(object).expect("allocated"));
     let mut pages = Vec::new();
-    while let Ok(object) = host.vmm.allocate(Blueprint::Untyped { size_bits: 16 }) {
-        objects.push(object);
-        let Ok(region) = host.vmm.map(space, &RegionOptions::new(64)) else { break };
+    while let Ok(region) = host.vmm.map(space, &RegionOptions::new(64)) {
         pages.push(region.start().bits());
     }
     // Of each region one page is left.
     pages.iter().for_each(|&at| host.vmm.unmap(space, Pages::at(at).count(63)).expect("mapped"));
     while host.vmm.compact(20).expect("no call is refused") {}
     let mut gained = 0;
-    for object in objects {
+    for (_, object) in kept {
         host.vmm.free(object).expect("allocated");
         host.check();
         gained += usize::from(host.vmm.compact(20).expect("no call is refused"));

@@ -110,6 +110,9 @@ fn memory_asked_for_by_address_is_had_where_there_is_room_for_its_pages(target: 
     let mut host = Fixture::new(Machine::with_ram(target, vec![(0x40_0000, 22)]).slots(13));
     let (own, space) = (host.own(), new_space(&mut host));
     let mut regions = filled(&mut host, space, usize::MAX);
+    while let Ok(rest) = host.vmm.map(space, &RegionOptions::new(1)) {
+        host.write(space, rest.start().bits(), rest.start().bits() as u64);
+    }
     let lowest = host.mappings(space).into_iter().min_by_key(|(_, mapping)| mapping.paddr);
     let (at, paddr) = lowest.map(|(at, mapping)| (at, mapping.paddr)).expect("pages");
     let asked = |host: &mut Fixture<'_>| {

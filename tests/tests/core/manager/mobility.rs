@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What may move and what must stay come from batches of their own.
 //!
-//! Checks A91 of `MODEL.md`.
+//! Checks A91 and A131 of `MODEL.md`.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,7 @@ use crate::support::{Fixture, Machine, PAGE, Target, on_both};
 on_both!(
     what_may_move_shares_no_batch_with_what_must_stay,
     what_stays_keeps_no_batch_of_others_from_coming_back,
+    what_stays_keeps_few_places_of_large_pages,
     ready_frames_serve_both_when_there_is_no_other_memory,
     a_batch_that_is_unused_serves_either,
     pages_that_moved_are_not_joined_by_what_must_stay,
@@ -78,6 +79,23 @@ fn what_stays_keeps_no_batch_of_others_from_coming_back(target: Target) {
     let mib = Blueprint::Untyped { size_bits: 20 };
     let had = (0..).take_while(|_| host.vmm.allocate(mib).is_ok()).count() << 20;
     assert!(had * 10 >= free * 9, "{had} bytes had in MiBs of {free} that are free");
+    host.check();
+}
+
+/// A131: the same, and the memory is had in large pages.
+fn what_stays_keeps_few_places_of_large_pages(target: Target) {
+    let mut host = Fixture::new(like_a_boot(target));
+    let other = new_space(&mut host);
+    let starts = in_turns(&mut host, other, usize::MAX, 64);
+    assert!(starts.len() > 200, "{} turns", starts.len());
+    starts.iter().for_each(|&start| {
+        host.vmm.unmap(other, Pages::at(start + PAGE).count(63)).expect("mapped")
+    });
+    let free = host.vmm.stats().allocator.free_bytes();
+    let bits = target.large_bits();
+    let large = Blueprint::Untyped { size_bits: bits };
+    let had = (0..).take_while(|_| host.vmm.allocate(large).is_ok()).count() << bits;
+    assert!(had * 10 >= free * 9, "{had} bytes had in large pages of {free} that are free");
     host.check();
 }
 

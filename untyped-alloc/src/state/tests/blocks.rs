@@ -5,10 +5,12 @@ use proptest::prelude::*;
 use std::vec::Vec;
 
 use super::{explore, std};
-use crate::state::{Block, BlockState, Blocks, Chunk};
-use crate::types::{CPtr, UntypedInfo};
+use crate::state::{Block, BlockState, Blocks, Chunk, Group};
+use crate::types::{CPtr, Mobility, UntypedInfo};
 
 const NODES: usize = 64;
+/// What is this large is in no group.
+const LARGE: u8 = 7;
 
 /// One operation. A number that chooses among blocks is taken modulo how many there are.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ enum Op {
     Boot { place: usize, bits: u8, device: bool },
     Use(usize),
     Free(usize),
-    Split(usize, u8),
+    Split(usize, u8, Group),
     Coalesce(usize),
 }
 
@@ -27,8 +29,19 @@ fn operation() -> impl Strategy<Value = Op> {
             .prop_map(|(place, bits, device)| Op::Boot { place, bits, device }),
         4 => any::<usize>().prop_map(Op::Use),
         4 => any::<usize>().prop_map(Op::Free),
-        6 => (any::<usize>(), 1..3u8).prop_map(|(which, step)| Op::Split(which, step)),
+        6 => (any::<usize>(), 1..3u8, group())
+            .prop_map(|(which, step, group)| Op::Split(which, step, group)),
         4 => any::<usize>().prop_map(Op::Coalesce),
+    ]
+}
+
+const FOR_EITHER: [Mobility; 2] = [Mobility::Movable, Mobility::Fixed];
+
+fn group() -> impl Strategy<Value = Group> {
+    prop_oneof![
+        Just(Group::Neutral),
+        Just(Group::For(Mobility::Movable)),
+        Just(Group::For(Mobility::Fixed)),
     ]
 }
 
@@ -47,6 +60,7 @@ struct Node {
     slot: CPtr,
     dirty: bool,
     device: bool,
+    group: Group,
     state: State,
     /// Where and how large its parent is.
     parent: Option<(usize, u8)>,
@@ -60,6 +74,16 @@ impl Node {
     /// What the best fit is the least of.
     fn fit(&self) -> (u8, bool, usize) {
         (self.bits, self.dirty, self.paddr)
+    }
+
+    /// How far it is from being for objects of this mobility.
+    fn distance(&self, mobility: Mobility) -> u8 {
+        match self.group {
+            Group::For(own) if own == mobility => 0,
+            Group::Neutral if self.bits < LARGE => 0,
+            Group::Neutral => 1,
+            _ => 2,
+        }
     }
 
     fn is_leaf(&self) -> bool {
@@ -132,7 +156,7 @@ impl<'p> Run<'p> {
                 let node = &mut self.model[index];
                 (node.state, node.dirty) = (State::Free, true);
             }
-            Op::Split(which, step) => self.split(which, step),
+            Op::Split(which, step, group) => self.split(which, step, group),
             Op::Coalesce(which) => self.coalesce(which),
         }
     }
@@ -140,7 +164,8 @@ impl<'p> Run<'p> {
     fn boot(&mut self, paddr: usize, bits: u8, device: bool) {
         let slot = self.new_slots(1);
         let (dirty, state, parent) = (true, State::Free, None);
-        let node = Node { paddr, bits, slot, dirty, device, state, parent };
+        let group = if device { Group::Device } else { Group::Neutral };
+        let node = Node { paddr, bits, slot, dirty, device, group, state, parent };
         let overlaps = |other: &Node| paddr < other.end() && other.paddr < node.end();
         if self.model.iter().any(overlaps) {
             return;
@@ -151,7 +176,7 @@ impl<'p> Run<'p> {
         self.model.push(node);
     }
 
-    fn split(&mut self, which: usize, step: u8) {
+    fn split(&mut self, which: usize, step: u8, group: Group) {
         let free = |node: &Node| node.state == State::Free && node.bits >= 4 + step;
         let Some(index) = self.pick(which, free) else { return };
         let (node, count) = (self.model[index], 1usize << step);
@@ -161,7 +186,7 @@ impl<'p> Run<'p> {
         let (block, child_bits) = (self.leaf(&node), node.bits - step);
         let nodes: Vec<_> = (0..count).map(|_| self.blocks.pool.alloc()).collect();
         let first = self.new_slots(count);
-        self.blocks.split(block, child_bits, first, &nodes);
+        self.blocks.split(block, child_bits, group, first, &nodes);
         let node = &mut self.model[index];
         (node.state, node.dirty) = (State::Split(child_bits), true);
         let (paddr, device, parent) = (node.paddr, node.device, Some(node.id()));
@@ -171,6 +196,11 @@ impl<'p> Run<'p> {
             slot: first.offset(number),
             dirty: false,
             device,
+            group: match device {
+                true => Group::Device,
+                false if child_bits >= LARGE => Group::Neutral,
+                false => group,
+            },
             state: State::Free,
             parent,
         }));
@@ -212,6 +242,7 @@ impl<'p> Run<'p> {
             (leaf.paddr, leaf.bits, leaf.slot)
         );
         assert_eq!((block.is_dirty(), block.is_device()), (leaf.dirty, leaf.device));
+        assert_eq!(block.group(), leaf.group);
         match (block.state(), leaf.state) {
             (BlockState::Free, State::Free) => {}
             (BlockState::Used(chunk), State::Used(number)) => {
@@ -236,8 +267,10 @@ impl<'p> Run<'p> {
         let coalescible =
             || self.model.iter().filter(|node| self.is_coalescible(node) && !node.device);
         for bits in 0..12 {
-            let fit = free().filter(|leaf| leaf.bits >= bits).min_by_key(|leaf| leaf.fit());
-            assert_eq!(self.blocks.best_fit(bits).map(id), fit.map(|leaf| leaf.id()), "2^{bits}");
+            self.check_groups(leaves, bits);
+            let dirty = free().filter(|leaf| leaf.bits >= bits && leaf.dirty);
+            let dirty = dirty.min_by_key(|leaf| leaf.fit()).map(|leaf| leaf.id());
+            assert_eq!(self.blocks.dirty_fit(bits).map(id), dirty, "dirty, 2^{bits}");
             let fit = coalescible().filter(|node| node.bits >= bits).min_by_key(|node| node.fit());
             let fit = fit.or_else(|| coalescible().max_by_key(|node| node.fit()));
             let found = self.blocks.coalescible_for(bits, usize::MAX).map(id);
@@ -249,6 +282,26 @@ impl<'p> Run<'p> {
         let devices = self.model.iter().filter(|node| node.device && self.is_coalescible(node));
         let lowest = devices.min_by_key(|node| node.paddr).map(|node| node.id());
         assert_eq!(self.blocks.coalescible_device().map(id), lowest);
+    }
+
+    /// The best fits of at least 2^`bits` bytes, with whatever may be cleared for them.
+    fn check_groups(&self, leaves: &[&Node], bits: u8) {
+        let id = |block: &Block<'_>| (block.paddr(), block.size_bits());
+        let free = leaves.iter().filter(|leaf| leaf.state == State::Free && !leaf.device);
+        let fitting = || free.clone().filter(|leaf| leaf.bits >= bits);
+        for mobility in FOR_EITHER {
+            let best = |most: usize| {
+                let may = |leaf: &&&Node| !leaf.dirty || 1 << leaf.bits <= most;
+                let order = |leaf: &&&Node| (leaf.distance(mobility), leaf.fit());
+                fitting().filter(may).min_by_key(order).map(|leaf| leaf.id())
+            };
+            let found = self.blocks.best_fit(bits, mobility).map(id);
+            assert_eq!(found, best(usize::MAX), "2^{bits}, {mobility:?}");
+            for most in [0, 1 << 5, 1 << 7, usize::MAX] {
+                let found = self.blocks.best_fit_clearing(bits, mobility, most).map(id);
+                assert_eq!(found, best(most), "2^{bits}, {mobility:?}, clearing {most}");
+            }
+        }
     }
 
     fn check_addresses(&self, leaves: &[&Node]) {
@@ -268,7 +321,7 @@ impl<'p> Run<'p> {
 fn run(operations: Vec<Op>) {
     let chunks: Vec<Chunk<'_>> = (0..5).map(|_| Chunk::default()).collect();
     let nodes: Vec<Block<'_>> = (0..NODES).map(|_| Block::default()).collect();
-    let mut blocks = Blocks::new();
+    let mut blocks = Blocks::new(LARGE);
     blocks.pool.add(&nodes);
     let mut run = Run { blocks, chunks: &chunks, model: Vec::new(), next: 1 };
     for operation in operations {
