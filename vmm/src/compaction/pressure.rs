@@ -7,10 +7,15 @@ use super::evacuate::Compacted;
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 
-/// How often a request is made again at the most. It may want a page table of each level, a CNode
-/// and an object; more than that, and it takes for one purpose what was gained for another, as
+/// How often one piece of the size that is missing is gained, and the request is made again. It may
+/// want a page table of each level, a CNode and an object.
+const SINGLE_ROUNDS: usize = 4;
+
+/// How often a request is made again at the most. One that wants more than those wants many (a page
+/// table for each page of a sparse region): so twice as much is gained each time, up to 256 pieces.
+/// Were it still refused after that, it would take for one purpose what was gained for another, as
 /// there is too little for all of them.
-const MAX_ROUNDS: usize = 4;
+const MAX_ROUNDS: usize = SINGLE_ROUNDS + 8;
 
 /// The same for one that wants large pages, which are gained one by one.
 const MAX_ROUNDS_FOR_LARGE: usize = 1024;
@@ -39,7 +44,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mut request: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
         let mut budget = self.compaction.most_pages;
-        let bounded = budget != usize::MAX;
+        let (bounded, mut doubled) = (budget != usize::MAX, 0);
         for round in 0.. {
             let untyped_alloc::Error::OutOfMemory { size_bits, .. } = error else { break };
             let most = match self.geometry.level_of_frame(size_bits) {
@@ -50,7 +55,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if round == most {
                 break;
             }
-            match self.compact_within(size_bits, &mut budget) {
+            doubled += u8::from(most == MAX_ROUNDS && round >= SINGLE_ROUNDS);
+            match self.compact_up_to(size_bits, &mut doubled, &mut budget) {
                 Ok(Compacted::Gained) => {}
                 Ok(Compacted::BrokenOff) => {
                     self.compaction.due = Some(size_bits);
@@ -65,6 +71,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Err(error.into())
+    }
+
+    /// Gains a block of 2^`bits` bytes times 2^`doubled`, or as large a one as can be: that is left
+    /// in `doubled`, so that larger ones are not looked for again and again.
+    fn compact_up_to(
+        &mut self,
+        bits: u8,
+        doubled: &mut u8,
+        budget: &mut usize,
+    ) -> Result<Compacted> {
+        loop {
+            let compacted = self.compact_within(bits + *doubled, budget)?;
+            if compacted != Compacted::Nothing || *doubled == 0 {
+                return Ok(compacted);
+            }
+            *doubled -= 1;
+        }
     }
 
     /// Limits how many pages are moved within one request, and lets it be made again but once: 64

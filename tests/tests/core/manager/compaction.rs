@@ -2,7 +2,7 @@
 //! Compaction: free memory that lies scattered can be had, because pages are moved; and what must
 //! not move does not.
 //!
-//! Checks A85–A88 and I18 of `MODEL.md`.
+//! Checks A85–A88, A132 and I18 of `MODEL.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,7 @@ on_both!(
     where_faults_are_answered_pages_move,
     compaction_says_when_there_is_nothing_to_gain,
     what_was_in_vain_is_tried_again_once_an_object_is_freed,
+    a_request_that_wants_many_pieces_gets_them,
 );
 
 const MIB: usize = 1 << 20;
@@ -309,4 +310,38 @@ fn what_was_in_vain_is_tried_again_once_an_object_is_freed(target: Target) {
         gained += usize::from(host.vmm.compact(20).expect("no call is refused"));
     }
     assert_ne!(gained, 0, "blocks were emptied");
+}
+
+/// A132: a region with one page in each of many spans is cloned, which takes a page table for each,
+/// while all memory is frames: the pieces that cost least to empty are those of a frame each.
+fn a_request_that_wants_many_pieces_gets_them(target: Target) {
+    for spans in [12, 40, 90, 200] {
+        let mut host = Fixture::new(Machine::with_ram(target, vec![(0x40_0000, 22)]).slots(13));
+        let (space, into) = (new_space(&mut host), new_space(&mut host));
+        let origin =
+            host.vmm.reserve(space, &RegionOptions::new(spans << (target.large_bits() - 12)));
+        let origin = origin.expect("addresses");
+        for span in 0..spans {
+            let at = origin.start().bits() + (span << target.large_bits());
+            host.vmm.populate(space, Pages::at(at)).expect("memory");
+            host.write(space, at, span as u64 + 1);
+        }
+        let mut pages = Vec::new();
+        while let Ok(region) = host.vmm.map(space, &RegionOptions::new(1)) {
+            pages.push(region.start().bits());
+        }
+        // Not of the last ones, which came singly when little was left.
+        for &at in pages[..pages.len() * 3 / 4].iter().step_by(2) {
+            host.vmm.unmap(space, Pages::at(at)).expect("mapped");
+        }
+        host.check();
+        let clone = host.vmm.clone_region(origin, into, Placement::anywhere());
+        let clone = clone.unwrap_or_else(|error| panic!("{spans} spans: {error:?}"));
+        assert_ne!(host.vmm.stats().moved_pages, 0, "there was no table for it");
+        for span in 0..spans {
+            let at = clone.start().bits() + (span << target.large_bits());
+            assert_eq!(host.read(into, at), span as u64 + 1, "span {span}");
+        }
+        host.check();
+    }
 }
