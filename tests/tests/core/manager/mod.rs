@@ -35,6 +35,7 @@
 //! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A110, A112, A113, I14
 //! and I15.
 
+mod anew;
 mod appending;
 mod bookkeeping;
 mod boot;
