@@ -31,10 +31,14 @@ impl<'p> Allocator<'p> {
     }
 
     /// What the memory at a physical address was made into, if it was: the kind of the objects that
-    /// were made of it together, the first of their slots, and how many those are. O(log untypeds).
-    pub fn made_at(&self, paddr: usize) -> Option<(Blueprint, CPtr, usize)> {
-        match self.blocks.leaf_at(paddr)?.state() {
-            BlockState::Used(chunk) => Some((chunk.blueprint(), chunk.first(), chunk.count())),
+    /// were made of it together, the physical address of the first of them, its slot, and how many
+    /// those are. O(log untypeds).
+    pub fn made_at(&self, paddr: usize) -> Option<(Blueprint, usize, CPtr, usize)> {
+        let block = self.blocks.leaf_at(paddr)?;
+        match block.state() {
+            BlockState::Used(chunk) => {
+                Some((chunk.blueprint(), block.paddr(), chunk.first(), chunk.count()))
+            }
             _ => None,
         }
     }

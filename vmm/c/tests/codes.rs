@@ -61,7 +61,7 @@ fn errors() -> Vec<Error> {
         Error::NotManaged { address },
         Error::Shared { address },
         Error::InUse { space, address },
-        Error::PhysicalInUse { paddr: address, by: Occupant::Region(region) },
+        Error::PhysicalInUse { paddr: address, by: Occupant::Region { region, paddr: address } },
         Error::PhysicalInUse { paddr: address, by: Occupant::Object(Blueprint::Tcb) },
         Error::NoPage(slot),
         Error::BadTls { bytes, align: 3 },

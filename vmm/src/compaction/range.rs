@@ -48,23 +48,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// What lies at a physical address, or came together with what does. O(extents of all spaces).
     fn occupant(&self, paddr: usize) -> Option<Occupant> {
-        let (blueprint, first, count) = self.alloc.made_at(paddr)?;
+        let (blueprint, base, first, count) = self.alloc.made_at(paddr)?;
         let (first, end) = (first.bits(), first.bits() + count);
         let mut found = None;
         for space in self.spaces.iter() {
             for extent in space.extents().iter() {
                 let its = extent.frames.first.bits();
-                if its >= end || first >= its + extent.frames.count {
+                let its_end = its + extent.frames.count;
+                let Some(region) = space.regions().at(extent.start) else { continue };
+                if its >= end || first >= its_end {
                     continue;
                 }
-                let region = space.regions().at(extent.start);
-                let region = region.map(|region| Occupant::Region(self.id_of(space, region)));
-                if !self.may_move(space, &extent) {
-                    return region;
+                // Frames that came together lie in memory as their capabilities do in slots.
+                let place = |slot: usize| base + ((slot - first) << extent.frames.size_bits);
+                let asked = first + (paddr.saturating_sub(base) >> extent.frames.size_bits);
+                let at = if asked < its_end { place(asked.max(its)) } else { place(its) };
+                let rank = (self.may_move(space, &extent), at < paddr, at);
+                if found.is_none_or(|(best, _)| rank < best) {
+                    let region = self.id_of(space, region);
+                    found = Some((rank, Occupant::Region { region, paddr: at }));
                 }
-                found = found.or(region);
             }
         }
-        found.or(Some(Occupant::Object(blueprint)))
+        Some(found.map_or(Occupant::Object(blueprint), |(_, by)| by))
     }
 }

@@ -12,8 +12,14 @@ use crate::types::ids::RegionId;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Occupant {
-    /// A page that is mapped in this region: one that may not move, where there is one.
-    Region(RegionId),
+    /// A page that is mapped in a region: one that may not move, where there is one; and the one
+    /// that was asked for or comes next in memory, where there is one.
+    Region {
+        /// The region.
+        region: RegionId,
+        /// The physical address of the page, in bytes.
+        paddr: usize,
+    },
     /// Objects of this kind, a caller's or the manager's own; frames are in no region.
     Object(Blueprint),
 }
@@ -21,7 +27,7 @@ pub enum Occupant {
 impl fmt::Display for Occupant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Occupant::Region(region) => write!(f, "a page of {region:?}"),
+            Occupant::Region { region, paddr } => write!(f, "a page of {region:?} at {paddr:#x}"),
             Occupant::Object(blueprint) => write!(f, "{blueprint:?}"),
         }
     }

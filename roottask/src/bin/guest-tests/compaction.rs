@@ -260,7 +260,8 @@ fn pages_move_out_of_memory_that_is_asked_for_by_address(context: &mut Context) 
     }
     // What lies there now was told the address of, and stays: it is named.
     let refused = context.vmm.map_physical(own, paddr, &RegionOptions::new(1));
-    check_eq!(refused, Err(Error::PhysicalInUse { paddr, by: Occupant::Region(had) }));
+    let by = Occupant::Region { region: had, paddr };
+    check_eq!(refused, Err(Error::PhysicalInUse { paddr, by }));
     context.vmm.release(had)?;
     Ok(context.vmm.destroy_space(space)?)
 }

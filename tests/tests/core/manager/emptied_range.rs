@@ -3,7 +3,7 @@
 //!
 //! Checks A94 of `MODEL.md`.
 
-use vmm::{Blueprint, Error, Occupant, RegionId, RegionOptions, SpaceId};
+use vmm::{Blueprint, Error, Occupant, Pages, RegionId, RegionOptions, SpaceId};
 
 use super::compaction::like_a_boot;
 use super::new_space;
@@ -62,7 +62,7 @@ fn pages_move_out_of_memory_that_is_asked_for_by_address(target: Target) {
     }
 }
 
-/// A94: nothing moves where one page of the range may not.
+/// A94, A134: nothing moves where one page of the range may not.
 fn what_lies_there_and_stays_is_in_the_way(target: Target) {
     let mut host = Fixture::new(like_a_boot(target));
     let (own, space) = (host.own(), new_space(&mut host));
@@ -71,13 +71,30 @@ fn what_lies_there_and_stays_is_in_the_way(target: Target) {
     filled(&mut host, space, 1);
     host.write(space, stays.start().bits(), stays.start().bits() as u64);
     let paddr = host.mappings(space)[&stays.start().bits()].paddr;
-    for before in [0, 1] {
+    for before in [0, 1, 5] {
         let in_use = paddr - before * PAGE;
         let refused = host.vmm.map_physical(own, in_use, &RegionOptions::new(1 + before));
         let refused = refused.expect_err("a page that stays lies there");
         let Error::PhysicalInUse { paddr: at, by } = refused else { panic!("{refused:?}") };
         assert!((in_use..=paddr).contains(&at), "{at:#x} was not asked for");
-        assert_eq!(by, Occupant::Region(stays), "not what lies beside it and may move");
+        let stays = Occupant::Region { region: stays, paddr };
+        assert_eq!(by, stays, "not what lies beside it and may move");
+    }
+    // Of pages that stay and came together: the one asked for, the next, or the first.
+    let more = host.vmm.map(space, &RegionOptions::new(3).movable(false)).expect("memory");
+    for page in 0..3 {
+        let at = more.start().bits() + page * PAGE;
+        host.write(space, at, at as u64);
+    }
+    host.vmm.unmap(space, Pages::at(more.start().bits() + PAGE)).expect("mapped");
+    for (asked, region, named) in [(0, stays, 0), (1, more, 1), (2, more, 3), (3, more, 3)]
+        .into_iter()
+        .chain((4..16).map(|beyond| (beyond, stays, 0)))
+    {
+        let asked = paddr + asked * PAGE;
+        let refused = host.vmm.map_physical(own, asked, &RegionOptions::new(1));
+        let by = Occupant::Region { region, paddr: paddr + named * PAGE };
+        assert_eq!(refused, Err(Error::PhysicalInUse { paddr: asked, by }));
     }
     assert_eq!(host.vmm.stats().moved_pages, 0);
     assert_filled(&host, space);

@@ -237,8 +237,9 @@ fn what_lies_in_the_way_is_found_before_a_page_is_made(target: Target) {
         }
         let one = RegionOptions::new(1).at(FREE + (1 << 24));
         let there = host.vmm.map_physical(own, base + taken * PAGE, &one).expect("it is free");
-        let by = Occupant::Region(there);
-        let in_use = Error::PhysicalInUse { paddr: base + taken * PAGE, by };
+        let paddr = base + taken * PAGE;
+        let by = Occupant::Region { region: there, paddr };
+        let in_use = Error::PhysicalInUse { paddr, by };
         let options = RegionOptions::new(pages).at(FREE);
         host.refuses(in_use, |vmm| vmm.map_physical(own, base, &options));
     }
@@ -262,7 +263,9 @@ fn pages_at_physical_addresses_lie_one_behind_the_other(target: Target) {
     // What is in use is named, wherever it lies; beside it all can be had.
     let one = RegionOptions::new(1).at(FREE + (1 << 24));
     let there = host.vmm.map_physical(own, device + 6 * PAGE, &one).expect("it is free");
-    let in_use = Error::PhysicalInUse { paddr: device + 6 * PAGE, by: Occupant::Region(there) };
+    let paddr = device + 6 * PAGE;
+    let by = Occupant::Region { region: there, paddr };
+    let in_use = Error::PhysicalInUse { paddr, by };
     for (first, pages) in [(0, 16), (1, 13), (6, 1), (4, 3), (6, 2)] {
         let options = RegionOptions::new(pages).at(FREE);
         let refused = host.vmm.map_physical(own, device + first * PAGE, &options);

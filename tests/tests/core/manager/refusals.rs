@@ -358,7 +358,8 @@ fn memory_that_is_not_ours_to_share(target: Target) {
     host.refuses(error.into(), |vmm| vmm.map_physical(own, device + 1, &options));
     let error = untyped_alloc::Error::NoUntypedAt(0x5000_0000);
     host.refuses(error.into(), |vmm| vmm.map_physical(own, 0x5000_0000, &options));
-    let error = Error::PhysicalInUse { paddr: device, by: Occupant::Region(there) };
+    let by = Occupant::Region { region: there, paddr: device };
+    let error = Error::PhysicalInUse { paddr: device, by };
     host.refuses(error, |vmm| vmm.map_physical(own, device, &options));
 }
 
