@@ -17,6 +17,7 @@ use crate::context::Context;
 crate::table::tests!("pacing":
     who_computes_goes_on_while_memory_is_cleared,
     memory_is_served_while_other_memory_is_cleared,
+    a_clearing_that_ticks_overtake_before_it_has_begun_begins,
     who_sleeps_wakes_after_that_time_and_a_time_out_can_be_taken_back,
     a_pacer_that_cannot_be_is_refused_and_leaves_nothing,
     jobs_make_memory_ready,
@@ -81,6 +82,25 @@ fn memory_is_served_while_other_memory_is_cleared(context: &mut Context) -> Outc
     pacer.wait(vmm)?;
     check_eq!((pacer.clearing_bytes(), vmm.stats().allocator.clearing_bytes), (0, 0));
     vmm.free(one)?;
+    Ok(pacer.stop(vmm)?)
+}
+
+/// A135. While this thread computes, which has the priority of the pacing thread, the clearing
+/// thread has been woken and not run yet when the first ticks come.
+fn a_clearing_that_ticks_overtake_before_it_has_begun_begins(context: &mut Context) -> Outcome {
+    let vmm = &mut context.vmm;
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let clock = pacer.clock(vmm)?;
+    // Meanwhile it comes to wait for something to clear.
+    clock.sleep(1000)?;
+    let bytes = pacer.begin_clearing(vmm, 1 << 18)?;
+    check!(bytes != 0);
+    let begun = clock.ticks();
+    while clock.ticks().wrapping_sub(begun) < 4 {}
+    check_eq!(pacer.poll(vmm), Ok(false));
+    pacer.wait(vmm)?;
+    check_eq!(vmm.stats().allocator.clearing_bytes, 0);
+    clock.release(vmm)?;
     Ok(pacer.stop(vmm)?)
 }
 

@@ -12,8 +12,8 @@ use crate::manager::vmm::Vmm;
 use crate::sel4::Sel4;
 
 /// Time by the ticks of a pacer, for one thread. From one tick to the next it is a period and what
-/// the pacing thread takes, as it sets the timer anew at each: time-outs are never early. Once the pacer has stopped, time stands still, and
-/// whoever sleeps does not wake.
+/// the pacing thread takes, as it sets the timer anew at each: time-outs are never early. Once the
+/// pacer has stopped, time stands still, and whoever sleeps does not wake.
 pub struct Clock {
     parts: &'static PacerParts,
     period_us: u32,

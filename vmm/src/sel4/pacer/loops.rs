@@ -76,7 +76,7 @@ fn note(parts: &PacerParts, done: sel4::Result<()>) {
 pub(super) fn clear(parts: &PacerParts, wanted: cap::Notification, done: cap::Notification) {
     loop {
         match parts.work.load(Ordering::Acquire) {
-            work::CALLING => {}
+            work::WANTED => {}
             work::END => return,
             _ => {
                 wanted.wait();
@@ -84,6 +84,7 @@ pub(super) fn clear(parts: &PacerParts, wanted: cap::Notification, done: cap::No
             }
         }
         let Call { untyped, size_bits, node, offset } = parts.call();
+        parts.work.store(work::CALLING, Ordering::Release);
         let cnode = node.root.cap::<cap_type::CNode>();
         let place = cnode.absolute_cptr_from_bits_with_depth(
             node.index as sel4::CPtrBits,

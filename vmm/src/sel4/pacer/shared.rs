@@ -11,12 +11,16 @@ use untyped_alloc::{CPtr, CapPath};
 pub(super) mod work {
     /// It waits for a call to make.
     pub const NONE: usize = 0;
-    /// It makes one.
-    pub const CALLING: usize = 1;
+    /// There is one.
+    pub const WANTED: usize = 1;
+    /// It makes it. Only then may it be suspended: a thread that was woken from a wait, and is
+    /// suspended and resumed before it has run, waits again (seL4 5.0.0 has it repeat the system
+    /// call), and what woke it is gone.
+    pub const CALLING: usize = 2;
     /// It has made one, and waits to be asked.
-    pub const DONE: usize = 2;
+    pub const DONE: usize = 3;
     /// It is to end.
-    pub const END: usize = 3;
+    pub const END: usize = 4;
 }
 
 /// How many may sleep, or wait with a time-out, at a time.
@@ -95,7 +99,7 @@ impl PacerParts {
         self.index.store(call.node.index, Ordering::Relaxed);
         self.depth.store(call.node.depth.into(), Ordering::Relaxed);
         self.offset.store(call.offset, Ordering::Relaxed);
-        self.work.store(work::CALLING, Ordering::Release);
+        self.work.store(work::WANTED, Ordering::Release);
     }
 
     /// The call that was put there.
