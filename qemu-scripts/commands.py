@@ -50,6 +50,7 @@ TABLE = (
     ("run.sh PROGRAM", "qemu", '"$SCRIPTS/run.sh" "$program"'),
     ("stress.sh --memory 32M --seconds 60", "stress", '"$SCRIPTS/stress.sh" --seconds 600 --memory 32M'),
     ("qemu-scripts/stress.sh --memory 32M --seconds 60", "stress", '"$SCRIPTS/stress.sh" --seconds 600 --memory 32M'),
+    ("qemu-scripts/stress.sh --memory 32M --seconds 60 --pacer", "stress", '"$SCRIPTS/stress.sh" --pacer --seed 1'),
     ("qemu-scripts/stress.sh --memory 32M --operations 20000 --seed 1", "stress",
      '"$SCRIPTS/stress.sh" --seed "$seed" --operations "$STRESS_OPERATIONS" --memory 32M'),
     ("qemu-scripts/stress.sh --memory 32M --operations 20000 --icount --report report.html", "stress",

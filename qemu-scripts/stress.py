@@ -84,6 +84,7 @@ def make_parser():
         help="debug or release (default: debug)")
     add("--validate", metavar="N", type=whole(1), default=1000,
         help="operations between two checks of the whole state (default: 1000)")
+    add("--pacer", action="store_true", help="have memory cleared beside the run, and work done ahead")
     add("--silence", metavar="SECONDS", type=whole(1, 999999, "number of seconds"), default=60,
         help="how long nothing may be heard before the run counts as hung (default: 60)")
     add("--report", metavar="FILE", type=writable,
@@ -135,7 +136,7 @@ def guest_arguments(wanted):
     told = {"seed": wanted.seed, "validate": wanted.validate, "seconds": wanted.seconds,
             "operations": wanted.operations, "phases": wanted.phases,
             "report": 1 if wanted.data else None, "live": 1 if wanted.live else None,
-            "icount": 1 if wanted.icount else None}
+            "icount": 1 if wanted.icount else None, "pacer": 1 if wanted.pacer else None}
     return " ".join(f"{name}={value}" for name, value in told.items() if value is not None)
 
 
@@ -144,6 +145,7 @@ def repeat(wanted):
     words = [SCRIPT, *([wanted.elf] if wanted.elf else []), "--arch", wanted.arch, "--seed", wanted.seed, "--memory", wanted.memory,
              "--kernel", wanted.kernel, "--validate", wanted.validate]
     words += ["--phases", wanted.phases] if wanted.phases else []
+    words += ["--pacer"] if wanted.pacer else []
     words += ["--icount"] if wanted.icount else []
     return " ".join(map(str, words))
 
@@ -163,6 +165,7 @@ def about(wanted):
         ("run until", ", ".join(limits)), ("phases", wanted.phases or "all"),
         ("memory of the machine", wanted.memory),
         ("state checked every", f"{wanted.validate} operations"),
+        ("pacer", "memory is cleared beside the run" if wanted.pacer else "none"),
         ("time", "instructions, counted" if wanted.icount else "the host's"),
         ("kernel", f"seL4 {kernel}, {toolchain.ARCHITECTURES[wanted.arch][0]}, {wanted.kernel}"),
         ("QEMU", qemu), ("compiler", compiler), ("revision", revision),

@@ -364,6 +364,10 @@ class CommandLine(StressTest):
         wanted = stress.parse(["--seed=5", "--memory", "64m", "--phases", "churn,cow", "--operations", "7"])
         self.assertEqual(stress.guest_arguments(wanted), "seed=5 validate=1000 operations=7 phases=churn,cow")
         self.assertEqual(wanted.memory, "64M")
+        paced = stress.parse(["--pacer", "--seconds", "1"])
+        self.assertEqual(stress.guest_arguments(paced), "seed=1 validate=1000 seconds=1 pacer=1")
+        self.assertIn(" --pacer", stress.repeat(paced))
+        self.assertNotIn("--pacer", stress.repeat(wanted))
         self.assertEqual(stress.parse([]).seconds, 60)
 
     def test_the_phases_are_those_of_the_guest(self):

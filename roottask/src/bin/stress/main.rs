@@ -72,7 +72,9 @@ fn run(stress: &mut Stress) -> Outcome {
     warm_up::run(stress)?;
     let start = Balance::take(stress)?;
     stress.begin_run();
+    stress.start_pacer()?;
     phases::run(stress)?;
+    stress.stop_pacer()?;
     stress.report_map("last operation");
     stress.drain()?;
     let end = Balance::take(stress)?;

@@ -15,6 +15,9 @@ const MAX_PAGED: u32 = 8;
 pub const NEAR: u32 = 3;
 /// Of so many pages that a pager is asked for, it refuses one.
 const REFUSES: u32 = 32;
+/// The exit code of a program that cannot wait for faults because memory or slots are short: those
+/// who wait for its pages would wait for ever.
+const SHORT: u32 = 2;
 
 /// The number of a client that was started at about the same time as this one, if there is one.
 pub fn neighbour(random: &mut Random, own: u32) -> u32 {
@@ -39,10 +42,14 @@ pub fn page_for_others(service: Service, seed: usize) -> Result {
         let (other, pages) = (neighbour(&mut random, own), 1 + random.below(MAX_PAGED));
         unless_short(service.offer_paging(other, key, pages, Rights::READ_WRITE))?;
     }
-    while let Some(fault) = service.next_fault(0)? {
-        supply(service, own, &fault, &mut random)?;
+    loop {
+        match unless_short(service.next_fault(0))? {
+            Some(Some(fault)) => supply(service, own, &fault, &mut random)?,
+            Some(None) => return Ok(()),
+            // The service keeps the right to answer who waits in a slot, and there is none.
+            None => service.exit(SHORT),
+        }
     }
-    Ok(())
 }
 
 /// Transfers or shares a page with the pattern, or refuses it.

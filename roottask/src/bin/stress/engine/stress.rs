@@ -8,6 +8,7 @@ use sel4_root_task::{debug_print, debug_println};
 use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
 
 use super::host::Host;
+use super::pacing::Pacing;
 use crate::input::{asked_to_finish, Random, Settings};
 use crate::measure::{ticks, Clock, End, Kind, OpStats};
 use crate::model::Expected;
@@ -26,6 +27,8 @@ pub struct Stress {
     pub expected: Expected,
     /// The service, once it was made.
     pub host: Option<Host>,
+    /// What clears memory beside the run, if it is to.
+    pub(super) pacing: Option<Pacing>,
     /// What this run is to be.
     pub settings: Settings,
     op_stats: OpStats,
@@ -74,6 +77,7 @@ impl Stress {
             random: Random::new(0),
             expected,
             host: None,
+            pacing: None,
             clock: Clock::new(settings.icount),
             settings,
             op_stats: OpStats::new(phases),

@@ -58,6 +58,7 @@ impl Session<'_> {
         }
         let Some(answer) = outcome.answer else { return Ok(None) };
         check!(answer != Refusal::Internal.encode());
+        self.clients[index].short |= answer == Refusal::OutOfMemory.encode();
         Ok(Some(Answer::new(&answer)))
     }
 

@@ -16,6 +16,10 @@ pub const OBJECTS: usize = THREADS + 1;
 /// The bit of a client's argument that says that it is to end by a crime.
 pub const WILD: u32 = 0x100;
 
+/// The exit code of a client that can page for others no longer, as it was refused for want of
+/// memory or slots.
+const SHORT: u32 = 2;
+
 /// When a client is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kill {
@@ -54,6 +58,8 @@ pub struct Client {
     pub messages: usize,
     /// Whether it had anything to say: it speaks when something is not as it must be.
     pub spoke: bool,
+    /// Whether a request of it was refused because memory or slots were short.
+    pub short: bool,
     /// How it ended, if it has.
     pub end: Option<End>,
 }
@@ -65,8 +71,10 @@ pub fn check_end(client: &Client) -> Outcome {
         _ => End::Wild,
     };
     check!(!client.spoke);
-    if !matches!(client.end, Some(End::Killed | End::Short | End::Abandoned)) {
-        check_eq!(client.end, Some(expected));
+    match client.end {
+        Some(End::Killed | End::Short | End::Abandoned) => {}
+        Some(End::Exited(SHORT)) => check!(client.short),
+        end => check_eq!(end, Some(expected)),
     }
     Ok(())
 }

@@ -75,7 +75,8 @@ impl Session<'_> {
         };
         let argument = self.argument(stress);
         let kill = stress.random.once_in(2).then(|| plan(stress));
-        self.clients.push(Client { id, argument, kill, messages: 0, spoke: false, end: None });
+        let (messages, spoke, short, end) = (0, false, false, None);
+        self.clients.push(Client { id, argument, kill, messages, spoke, short, end });
         self.let_run(&start, argument as usize)
     }
 

@@ -17,6 +17,8 @@ pub struct Settings {
     pub validate: u64,
     /// For each phase, in the order of their names, whether it is wanted.
     pub phases: Vec<bool>,
+    /// Memory is cleared beside the run, by a pacer.
+    pub pacer: bool,
     /// Instructions are counted for time.
     pub icount: bool,
     /// The data of a report is wanted.
@@ -40,6 +42,7 @@ impl Settings {
             seconds: None,
             validate: 1000,
             phases: vec![true; phases.len()],
+            pacer: false,
             icount: false,
             report: false,
             live: false,
@@ -57,6 +60,7 @@ impl Settings {
             "operations" => self.operations = Some(value.parse().ok()?),
             "seconds" => self.seconds = Some(value.parse().ok()?),
             "validate" => self.validate = value.parse().ok().filter(|&every| every != 0)?,
+            "pacer" => self.pacer = value.parse::<u8>().ok()? != 0,
             "icount" => self.icount = value.parse::<u8>().ok()? != 0,
             "live" => self.live = value.parse::<u8>().ok()? != 0,
             "report" => self.report = value.parse::<u8>().ok()? != 0,

@@ -59,7 +59,9 @@ pub fn run(stress: &mut Stress) -> Outcome {
         for (phase, weight) in PHASES.iter().zip(weights) {
             if ticket < weight {
                 stress.set_phase(phase.name);
+                stress.begin_clearing()?;
                 (phase.run)(stress)?;
+                stress.end_clearing()?;
                 break;
             }
             ticket -= weight;
