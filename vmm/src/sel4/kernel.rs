@@ -26,13 +26,17 @@ use super::architecture::{levels_are_right, ARCHITECTURE, DEFAULT_POOL_PAGES};
 use super::bindings;
 use super::options::StartOptions;
 use super::own_threads;
+use super::slices::{self, LongCalls};
 use crate::manager::vmm::Vmm;
 use crate::types::boot::BootInfo;
 use crate::types::error::{Error, Result};
 
 /// The kernel beneath this program.
 #[derive(Debug)]
-pub struct Sel4(());
+pub struct Sel4 {
+    /// Where a pacer counts time.
+    pub(super) long_calls: Option<LongCalls>,
+}
 
 impl Sel4 {
     /// The kernel, for a program that makes invocations of the seam's by itself. A manager has its
@@ -42,7 +46,7 @@ impl Sel4 {
     /// What is invoked through it must leave alone whatever other code of the program relies on:
     /// memory that is unmapped, retyped or written through it must be nobody else's.
     pub const unsafe fn new() -> Sel4 {
-        Sel4(())
+        Sel4 { long_calls: None }
     }
 }
 
@@ -201,7 +205,7 @@ pub fn start_with<const PAGES: usize>(
         tables: known_tables,
         pool,
     };
-    let mut vmm = Vmm::new(Sel4(()), ARCHITECTURE, &boot)?;
+    let mut vmm = Vmm::new(Sel4 { long_calls: None }, ARCHITECTURE, &boot)?;
     // No kernel call so far. From here on the boot information tells only what was.
     if STARTED.swap(true, Ordering::Relaxed) {
         return Err(Error::AlreadyStarted);
@@ -298,10 +302,11 @@ impl Kernel for Sel4 {
         offset: usize,
         count: usize,
     ) -> KernelResult {
-        untyped
-            .cap::<cap_type::Untyped>()
-            .untyped_retype(&blueprint(what)?, &path(node), offset, count)
-            .map_err(KernelError::from)
+        let what = blueprint(what)?;
+        let untyped = untyped.cap::<cap_type::Untyped>();
+        slices::make(&mut self.long_calls, || {
+            untyped.untyped_retype(&what, &path(node), offset, count).map_err(KernelError::from)
+        })
     }
 
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, allowed: Rights) -> KernelResult {
@@ -330,11 +335,11 @@ impl Kernel for Sel4 {
     }
 
     fn cnode_delete(&mut self, slot: CapPath) -> KernelResult {
-        path(slot).delete().map_err(KernelError::from)
+        slices::make(&mut self.long_calls, || path(slot).delete().map_err(KernelError::from))
     }
 
     fn cnode_revoke(&mut self, slot: CapPath) -> KernelResult {
-        path(slot).revoke().map_err(KernelError::from)
+        slices::make(&mut self.long_calls, || path(slot).revoke().map_err(KernelError::from))
     }
 
     fn cnode_cancel_badged_sends(&mut self, slot: CapPath) -> KernelResult {

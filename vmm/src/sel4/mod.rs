@@ -10,6 +10,7 @@
 //! - `options.rs`: how a manager starts ([`StartOptions`]).
 //! - `own_threads.rs`: threads of the manager's own space by the badges of their faults.
 //! - `run.rs`: a thread's priority and first registers.
+//! - `slices.rs`: time slices that the kernel does not count.
 //! - `threads.rs`: a closure as a thread ([`Vmm::spawn`](crate::Vmm::spawn)), and joining it.
 //! - `tls.rs`: this program's thread-local storage
 //!   ([`TlsImage::of_this_program`](crate::TlsImage::of_this_program)).
@@ -51,6 +52,7 @@ mod own_threads;
 #[cfg(not(feature = "kernel-16"))]
 pub mod pacer;
 mod run;
+mod slices;
 mod threads;
 mod tls;
 

@@ -22,6 +22,8 @@ pub struct Course {
     /// Bytes that were cleared in words, and the instructions of that, others' left out.
     pub cleared: u64,
     pub instructions: u64,
+    /// The instructions of destroying the space, others' left out.
+    pub destroying: u64,
 }
 
 impl Course {
@@ -42,7 +44,9 @@ impl Course {
         let (_, of_space) = self.map_all(vmm, space, SPACE_PAGES.min(pages))?;
         check!(of_space >= SPACE_PAGES.min(pages - pages / 16));
         self.watch.set_step(5);
+        let (others, begun) = (self.watch.own(), now());
         vmm.destroy_space(space)?;
+        self.destroying = self.since(begun, others);
         Ok((pages, of_space))
     }
 
@@ -84,9 +88,14 @@ impl Course {
             }
             None => vmm.clear(bytes)?,
         };
-        let others = self.watch.own().wrapping_sub(own);
-        self.instructions += u64::from(now().wrapping_sub(begun).wrapping_sub(others));
+        self.instructions += self.since(begun, own);
         self.cleared += bytes as u64;
         Ok(bytes)
+    }
+
+    /// The instructions since `begun` that are not the other thread's, which had had `own` then.
+    fn since(&self, begun: u32, own: u32) -> u64 {
+        let others = self.watch.own().wrapping_sub(own);
+        u64::from(now().wrapping_sub(begun).wrapping_sub(others))
     }
 }

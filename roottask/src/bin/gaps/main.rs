@@ -10,16 +10,15 @@
 //! It wants `--icount`, so that the time-stamp counter counts instructions. With the pacer, the
 //! longest gap is at most
 //!
-//! - two time slices and [`MAX_GAP`] for a thread of the priority of whoever does all that: two others
-//!   are ready by turns, the latter and the clearing thread, each with a slice of its own. That does
-//!   not hold while the space is destroyed: a tick that comes within a call that can be preempted
-//!   shortens nobody's slice;
-//! - [`MAX_GAP`] for one of a lower priority while the former waits for memory to be cleared (it has
-//!   to wait, of course, as long as the former runs);
-//! - [`MAX_GAP`] after its time for one of a higher priority, which sleeps by the pacer's clock so that
-//!   others run at all. Without the pacer there is nothing that would wake it.
+//! - a time slice for each thread that is ready beside it ([`READY`]) and [`MAX_GAP`] for one of
+//!   the priority of whoever does all that;
+//! - [`MAX_GAP`] for one of a lower priority while the former waits for memory to be cleared (it
+//!   has to wait, of course, as long as the former runs);
+//! - [`MAX_GAP`] after its time for one of a higher priority, which sleeps by the pacer's clock so
+//!   that others run at all. Without the pacer there is nothing that would wake it.
 //!
-//! And clearing in pieces takes at most 1.1 of what clearing in one call takes.
+//! And clearing in pieces takes at most 1.1 of what clearing in one call takes; so does destroying
+//! beside others, of destroying without the pacer.
 #![no_std]
 #![no_main]
 
@@ -47,8 +46,9 @@ const MAX_GAP: u32 = 600_000;
 const SLICE: u32 =
     (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_MS) * 1_000_000) as u32;
 
-/// Threads that are ready beside the one that computes, at one time or another.
-const READY: u32 = 2;
+/// Threads that are ready beside the one that computes in each step: the root task, and by turns
+/// the clearing thread.
+const READY: [u32; STEPS.len()] = [2, 1, 2, 1, 2, 1];
 
 /// Microseconds between two ticks of the pacer.
 const PERIOD_US: u32 = 500;
@@ -73,11 +73,11 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let me = slot::TCB.cap();
     me.tcb_set_priority(me, PRIORITY.into())?;
     for watcher in [Watcher::Lower, Watcher::Equal] {
-        let in_one = round(vmm, watcher, false)?;
-        let in_pieces = round(vmm, watcher, true)?;
+        let without = round(vmm, watcher, false)?;
+        let with = round(vmm, watcher, true)?;
         // Bytes may differ a little: what is kept for book-keeping does.
-        debug_println!("  clearing 4 KiB: {in_one} instructions, in pieces {in_pieces}");
-        check!(in_one != 0 && in_pieces * 10 <= in_one * 11);
+        compare("clearing 4 KiB", without.clearing, with.clearing)?;
+        compare("destroying a page", without.destroying, with.destroying)?;
     }
     round(vmm, Watcher::Higher, true)?;
     vmm.validate()?;
@@ -85,8 +85,23 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     exit(ExitCode::Success)
 }
 
-/// The course beside one thread. Returns the instructions of clearing 4 KiB.
-fn round(vmm: &mut Manager, watcher: Watcher, paced: bool) -> Outcome<u64> {
+/// Instructions of what was done.
+struct Cost {
+    /// Of clearing 4 KiB.
+    clearing: u64,
+    /// Of destroying a page of the space.
+    destroying: u64,
+}
+
+/// In pieces it takes at most 1.1 of what it takes at one go.
+fn compare(what: &str, without: u64, with: u64) -> Outcome {
+    debug_println!("  {what}: {without} instructions, with the pacer {with}");
+    check!(without != 0 && with * 10 <= without * 11);
+    Ok(())
+}
+
+/// The course beside one thread.
+fn round(vmm: &mut Manager, watcher: Watcher, paced: bool) -> Outcome<Cost> {
     // As after boot: large untypeds that must be cleared; but a little for what is begun with.
     vmm.limit_clearing(usize::MAX);
     vmm.trim()?;
@@ -96,7 +111,7 @@ fn round(vmm: &mut Manager, watcher: Watcher, paced: bool) -> Outcome<u64> {
     let options = PacerOptions::new().period_us(PERIOD_US);
     let pacer = paced.then(|| Pacer::start(vmm, &PARTS, options)).transpose()?;
     let clock = pacer.as_ref().map(|pacer| pacer.clock(vmm)).transpose()?;
-    let mut course = Course { pacer, watch: &WATCH, cleared: 0, instructions: 0 };
+    let mut course = Course { pacer, watch: &WATCH, cleared: 0, instructions: 0, destroying: 0 };
     WATCH.reset();
     let (priority, sleeps) = match watcher {
         Watcher::Lower => (PRIORITY - 1, false),
@@ -123,8 +138,8 @@ fn round(vmm: &mut Manager, watcher: Watcher, paced: bool) -> Outcome<u64> {
         debug_println!("  longest until {step}: {longest}");
     }
     let longest = by_step.into_iter().max().unwrap_or(0);
-    let [before @ .., _destroying] = by_step;
-    let before = before.into_iter().max().unwrap_or(0);
+    let mut bounds = READY.iter().map(|ready| ready * SLICE + MAX_GAP);
+    let bounded = by_step.iter().all(|&gap| bounds.next().is_some_and(|bound| gap <= bound));
     check!(course.cleared >= (pages as u64) << 11);
     // Without the pacer a lower one gets nothing at all.
     check_eq!(WATCH.own() == 0, watcher == Watcher::Lower && !paced);
@@ -137,7 +152,7 @@ fn round(vmm: &mut Manager, watcher: Watcher, paced: bool) -> Outcome<u64> {
                 debug_println!("  longest while the root task waited: {in_waits}");
                 check!(in_waits != 0 && in_waits <= MAX_GAP);
             }
-            Watcher::Equal => check!(before <= READY * SLICE + MAX_GAP),
+            Watcher::Equal => check!(bounded),
             Watcher::Higher => check!(longest <= MAX_GAP),
         }
         if let Some(clock) = clock.flatten() {
@@ -145,6 +160,8 @@ fn round(vmm: &mut Manager, watcher: Watcher, paced: bool) -> Outcome<u64> {
         }
         pacer.stop(vmm)?;
     }
-    let (bytes, instructions) = (course.cleared, course.instructions);
-    Ok(instructions * 4096 / bytes.max(1))
+    Ok(Cost {
+        clearing: course.instructions * 4096 / course.cleared.max(1),
+        destroying: course.destroying / (of_space as u64).max(1),
+    })
 }

@@ -14,6 +14,7 @@ use super::options::PacerOptions;
 use super::shared::{work, Call, PacerParts};
 use super::timer;
 use crate::manager::vmm::Vmm;
+use crate::sel4::slices::LongCalls;
 use crate::sel4::threads::{JoinError, JoinHandle, SpawnOptions};
 use crate::sel4::Sel4;
 use crate::types::thread_parts::ThreadCSpace;
@@ -108,7 +109,9 @@ impl Pacer {
 
         handler.irq_handler_set_notification(tick).map_err(PacerError::Kernel)?;
         handler.irq_handler_ack().map_err(PacerError::Kernel)?;
-        timer::start(count).map_err(PacerError::Kernel)
+        timer::start(count).map_err(PacerError::Kernel)?;
+        vmm.kernel_mut().long_calls = Some(LongCalls::new(&parts.ticks, options.period_us));
+        Ok(())
     }
 
     /// Has an untyped cleared of which a piece of `bytes` bytes can then be had, and does not wait:
@@ -253,6 +256,7 @@ impl Pacer {
     }
 
     fn take_apart(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        vmm.kernel_mut().long_calls = None;
         // The pacing thread first, as it may have suspended the other. Its last tick is made by hand.
         self.parts.end.store(true, Ordering::Release);
         if let Some(tick) = self.made.tick {

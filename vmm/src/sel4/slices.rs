@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Time slices that the kernel does not count: who makes long calls gives up the processor.
+//!
+//! A tick of the kernel's own that comes within a call that can be preempted (a revocation, a
+//! deletion, a retype that clears) shortens nobody's time slice: `timerTick` asks whether the
+//! thread is running, and there it is one that is to restart its call. Who makes such calls one
+//! upon another would keep the processor for many slices beside threads of the same priority. With
+//! a pacer there is another timer: when a slice has passed by its ticks, the thread yields after
+//! such a call.
+//!
+//! ```text
+//!   another's slice │ call  call  call … call │ yield: another's slice │ call …
+//!                   └ since                   └ a slice later
+//! ```
+
+// There is no pacer for `kernel-16` that would make one.
+#![cfg_attr(feature = "kernel-16", allow(dead_code))]
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use sel4::sel4_cfg_usize;
+
+use untyped_alloc::KernelResult;
+
+/// Microseconds of a time slice.
+const SLICE_US: u32 = (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_MS) * 1000) as u32;
+
+/// Ticks before the end of a slice at which it is given up: the tick that is under way when it
+/// begins, and what a call lasts.
+const EARLY: u32 = 2;
+
+/// When a thread that makes calls that can be preempted had the processor, by a timer's ticks.
+#[derive(Debug)]
+pub(super) struct LongCalls {
+    ticks: &'static AtomicU32,
+    /// Ticks of a slice.
+    slice: u32,
+    /// Since when it has had the processor.
+    since: u32,
+    /// When the last such call came to its end.
+    end: u32,
+}
+
+impl LongCalls {
+    /// By a timer whose `ticks` are `period_us` microseconds apart.
+    pub(super) fn new(ticks: &'static AtomicU32, period_us: u32) -> LongCalls {
+        let now = ticks.load(Ordering::Relaxed);
+        LongCalls { ticks, slice: (SLICE_US / period_us.max(1)).max(1), since: now, end: now }
+    }
+
+    fn now(&self) -> u32 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Makes such a call, and yields after it if a slice has passed.
+    fn make(&mut self, call: impl FnOnce() -> KernelResult) -> KernelResult {
+        // So long between two calls: the kernel counted that, and gave others their slice.
+        if self.now().wrapping_sub(self.end) >= self.slice {
+            self.since = self.end.wrapping_add(self.slice);
+        }
+        let done = call();
+        self.end = self.now();
+        if self.end.wrapping_sub(self.since) >= self.slice.saturating_sub(EARLY).max(1) {
+            sel4::r#yield();
+            self.end = self.now();
+            self.since = self.end;
+        }
+        done
+    }
+}
+
+/// Makes a call that can be preempted: as it is, where there is no timer.
+pub(super) fn make(
+    calls: &mut Option<LongCalls>,
+    call: impl FnOnce() -> KernelResult,
+) -> KernelResult {
+    match calls {
+        None => call(),
+        Some(calls) => calls.make(call),
+    }
+}
