@@ -180,7 +180,7 @@ fn a_share_that_is_refused_copies_nothing(target: Target) {
     let limit = used.frames + 1;
     fixture.vmm.set_quota(own, Quota { frames: limit, ..Quota::UNLIMITED }).unwrap();
     let resource = Resource::Frames;
-    let beyond = Error::OutOfQuota { space: own, resource, limit, used: used.frames };
+    let beyond = Error::OutOfQuota { space: own, resource, limit, used: used.frames, wanted: 2 };
     fixture
         .refuses(beyond, |vmm| vmm.share(own, Pages::at(FREE).count(2), own, &ShareOptions::new()));
 }

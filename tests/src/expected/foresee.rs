@@ -94,7 +94,7 @@ impl Run<'_> {
     pub(super) fn beyond(&self, space: &Space, resource: Resource, more: usize) -> Option<Error> {
         let (used, limit) = (self.used(space, resource), space.quota.of(resource));
         let space = space.id;
-        let error = Error::OutOfQuota { space, resource, limit, used };
+        let error = Error::OutOfQuota { space, resource, limit, used, wanted: more };
         (more > limit.saturating_sub(used)).then_some(error)
     }
 

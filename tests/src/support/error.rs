@@ -28,6 +28,9 @@ pub fn without_amounts(error: Error) -> Error {
         Error::Allocator(AllocError::OutOfMemory { size_bits, .. }) => {
             out_of_memory(size_bits).into()
         }
+        Error::OutOfMemoryToCut { address, bytes, .. } => {
+            Error::OutOfMemoryToCut { address, bytes, free_bytes: 0 }
+        }
         other => other,
     }
 }

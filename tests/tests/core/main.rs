@@ -11,6 +11,7 @@
 //! | `short_cuts.rs` | the same history with short cuts and without |
 //! | `small_scope.rs` | every sequence of requests up to a length, over a few pages |
 //! | `state_machine/` | random requests against the reference model, [`vmm_tests::expected`] |
+//! | `texts.rs` | what errors must tell people: addresses, names, amounts |
 //!
 //! Tests name the assertions (A…) and invariants (I…) of `MODEL.md` that they check. What is right
 //! is never asked of the code under test: it is read from the model kernel's page tables and
@@ -24,3 +25,4 @@ mod short_cuts;
 mod small_scope;
 mod state_machine;
 mod support;
+mod texts;

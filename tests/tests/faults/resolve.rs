@@ -230,7 +230,7 @@ fn a_quota_stops_faults_as_it_stops_requests(target: Target) {
     assert!(touch(&mut host, spaces[1], lazy, Access::Write, 1).expect("one may be had").done);
     let refused = touch(&mut host, spaces[1], lazy + PAGE, Access::Write, 1);
     let resource = Resource::Frames;
-    let out = Error::OutOfQuota { space: spaces[1], resource, limit, used: limit };
+    let out = Error::OutOfQuota { space: spaces[1], resource, limit, used: limit, wanted: 1 };
     assert_eq!(refused, Err(out));
     // What is shared was counted when the clone was made: A39.
     assert!(touch(&mut host, spaces[1], at + PAGE, Access::Write, 1).expect("memory").done);

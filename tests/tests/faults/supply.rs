@@ -213,7 +213,7 @@ fn what_cannot_be_supplied_is_refused(target: Target) {
             Supply::Share => Resource::Slots,
             Supply::Transfer => Resource::Frames,
         };
-        let out = Error::OutOfQuota { space: client, resource, limit: 0, used: 0 };
+        let out = Error::OutOfQuota { space: client, resource, limit: 0, used: 0, wanted: 1 };
         scene.host.refuses(out, |vmm| vmm.supply_page(client, at, pager, page, supply));
         scene.host.vmm.set_quota(client, Quota::UNLIMITED).unwrap();
 

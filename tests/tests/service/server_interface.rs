@@ -357,7 +357,7 @@ fn a_space_at_its_limit_ends_the_wait_unresolved() {
             assert_eq!((request.thread, request.ticket, at), (thread, ticket, reply));
             let (space, limit) = (waits.space, used.frames);
             let resource = Resource::Frames;
-            assert_eq!(error, Error::OutOfQuota { space, resource, limit, used: limit });
+            assert_eq!(error, Error::OutOfQuota { space, resource, limit, used: limit, wanted: 1 });
         }
         other => panic!("{other:?}"),
     }

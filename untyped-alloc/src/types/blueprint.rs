@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The kinds of kernel objects, and their sizes on each architecture.
 
+use core::fmt;
+
 /// The most objects that one retype makes (`CONFIG_RETYPE_FAN_OUT_LIMIT` of the kernel), and so the
 /// most of one chunk, of one extent, and of the slots that one request can have.
 pub const MAX_BATCH: usize = 256;
@@ -42,6 +44,21 @@ pub enum Blueprint {
         /// Its level, counted from the root.
         level: u8,
     },
+}
+
+impl fmt::Display for Blueprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blueprint::Untyped { size_bits } => write!(f, "untyped of 2^{size_bits} bytes"),
+            Blueprint::Tcb => f.write_str("thread control block"),
+            Blueprint::Endpoint => f.write_str("endpoint"),
+            Blueprint::Notification => f.write_str("notification"),
+            Blueprint::CNode { radix_bits } => write!(f, "CNode of 2^{radix_bits} slots"),
+            Blueprint::Frame { size_bits } => write!(f, "frame of 2^{size_bits} bytes"),
+            Blueprint::Table { level: 0 } => f.write_str("root of a VSpace"),
+            Blueprint::Table { level } => write!(f, "page table of level {level}"),
+        }
+    }
 }
 
 /// The sizes of kernel objects on one architecture, in bits. Source: the `seL4_*Bits` constants of

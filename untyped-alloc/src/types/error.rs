@@ -131,7 +131,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NoSuchObject(what) => write!(f, "this architecture has no {what:?}"),
+            Error::NoSuchObject(what) => write!(f, "this architecture has no {what}"),
             Error::ZeroCount => f.write_str("zero objects asked for"),
             Error::TooMany { count, limit } => {
                 write!(f, "{count} asked for at once, at most {limit} can be had")

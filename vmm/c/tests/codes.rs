@@ -57,7 +57,7 @@ fn errors() -> Vec<Error> {
         Error::RightsExceedCeiling { asked: rights, ceiling: rights },
         Error::WrongKind(region),
         Error::LargePage { address },
-        Error::OutOfMemoryToCut { address, bytes },
+        Error::OutOfMemoryToCut { address, bytes, free_bytes: 0 },
         Error::NotManaged { address },
         Error::Shared { address },
         Error::InUse { space, address },
@@ -81,7 +81,7 @@ fn errors() -> Vec<Error> {
         Error::OutOfBadges,
         Error::OutOfSpaceNumbers,
         Error::SharedTooOften { address },
-        Error::OutOfQuota { space, resource: Resource::Frames, limit: 1, used: 1 },
+        Error::OutOfQuota { space, resource: Resource::Frames, limit: 1, used: 1, wanted: 1 },
         Error::OutOfNodes(vmm::NodeKind::Region),
         Error::Kernel { invocation, error, done: 1 },
     ];

@@ -101,7 +101,8 @@ impl<'p> Service<'p> {
         let rest = limits.minus(less).and_then(|rest| rest.minus(used).map(|_| rest));
         rest.map_err(|resource| {
             let (limit, used) = (limits.of(resource), used.of(resource));
-            vmm::Error::OutOfQuota { space: node.space(), resource, limit, used }.into()
+            let (space, wanted) = (node.space(), less.of(resource));
+            vmm::Error::OutOfQuota { space, resource, limit, used, wanted }.into()
         })
     }
 

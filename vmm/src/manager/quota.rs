@@ -72,7 +72,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let used = self.usage_of(space).of(resource);
         if more > limit.saturating_sub(used) {
-            return Err(Error::OutOfQuota { space: space.id.get(), resource, limit, used });
+            let space = space.id.get();
+            return Err(Error::OutOfQuota { space, resource, limit, used, wanted: more });
         }
         Ok(())
     }

@@ -68,9 +68,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let large = extent.part(extent.index_of(address), 1);
         self.check_divisible(&large)?;
         let bytes = self.bytes_to_cut(&large);
-        let needs = Error::OutOfMemoryToCut { address: large.start.bits(), bytes };
         if bytes > self.alloc.most_frame_bytes() {
-            return Err(needs);
+            return Err(self.out_of_memory_to_cut(&large, bytes));
         }
         let out = |error: &Error| {
             use untyped_alloc::Error::OutOfMemory;
@@ -78,7 +77,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             memory || matches!(error, Error::OutOfNodes(_))
         };
         let demoted = self.under_pressure(|vmm| vmm.try_demote(space, large.start));
-        demoted.map_err(|error| if out(&error) { needs } else { error })
+        demoted.map_err(|error| match out(&error) {
+            true => self.out_of_memory_to_cut(&large, bytes),
+            false => error,
+        })
+    }
+
+    #[cold]
+    fn out_of_memory_to_cut(&self, large: &Extent, bytes: usize) -> Error {
+        let free_bytes = self.alloc.stats().free_bytes();
+        Error::OutOfMemoryToCut { address: large.start.bits(), bytes, free_bytes }
     }
 
     fn try_demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {

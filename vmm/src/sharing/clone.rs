@@ -291,8 +291,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let slots = mapped.saturating_sub(memory.allocator.free_slots);
         let slot_bytes = slots << self.alloc.sizes().slot_bits;
         let bytes = (1 << first.frames.size_bits) + tables + slot_bytes;
-        if bytes > memory.allocator.free_bytes() {
-            return Err(Error::OutOfMemoryToCut { address: first.start.bits(), bytes });
+        let free_bytes = memory.allocator.free_bytes();
+        if bytes > free_bytes {
+            return Err(Error::OutOfMemoryToCut { address: first.start.bits(), bytes, free_bytes });
         }
         Ok(())
     }

@@ -134,6 +134,8 @@ pub enum Error {
         address: usize,
         /// The least that it takes, in bytes.
         bytes: usize,
+        /// Bytes that were free when it was given up, in pieces of any size.
+        free_bytes: usize,
     },
     /// The memory is not the manager's to share, move or change: the caller brought it or asked
     /// for it by physical address.
@@ -245,6 +247,8 @@ pub enum Error {
         limit: usize,
         /// What it has.
         used: usize,
+        /// How much more was wanted.
+        wanted: usize,
     },
     /// Book-keeping memory ran out, and no page could be had for more.
     OutOfNodes(NodeKind),
@@ -385,9 +389,11 @@ impl fmt::Display for Error {
             Error::LargePage { address } => {
                 write!(f, "the large page at {address:#x} cannot be cut or misaligned")
             }
-            Error::OutOfMemoryToCut { address, bytes } => {
-                write!(f, "cutting the large page at {address:#x} takes {bytes} bytes")
-            }
+            Error::OutOfMemoryToCut { address, bytes, free_bytes } => write!(
+                f,
+                "cutting the large page at {address:#x} takes {bytes} bytes, and {free_bytes} are \
+                 free"
+            ),
             Error::NotManaged { address } => write!(f, "the memory at {address:#x} is not ours"),
             Error::Shared { address } => write!(f, "the memory at {address:#x} is shared"),
             Error::InUse { space, address } => {
@@ -427,9 +433,11 @@ impl fmt::Display for Error {
             Error::SharedTooOften { address } => {
                 write!(f, "the memory at {address:#x} is shared as often as can be counted")
             }
-            Error::OutOfQuota { space, resource, limit, used } => {
-                write!(f, "{space:?} is out of quota: {used} of {limit} {resource:?} used")
-            }
+            Error::OutOfQuota { space, resource, limit, used, wanted } => write!(
+                f,
+                "{space:?} is out of quota: {used} of {limit} {resource:?} used, {wanted} more are \
+                 wanted"
+            ),
             Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
             Error::Allocator(untyped_alloc::Error::NeedsClearing { bytes }) => write!(
                 f,

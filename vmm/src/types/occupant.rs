@@ -28,7 +28,7 @@ impl fmt::Display for Occupant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Occupant::Region { region, paddr } => write!(f, "a page of {region:?} at {paddr:#x}"),
-            Occupant::Object(blueprint) => write!(f, "{blueprint:?}"),
+            Occupant::Object(blueprint) => write!(f, "an object: {blueprint}"),
         }
     }
 }

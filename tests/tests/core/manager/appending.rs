@@ -90,7 +90,7 @@ fn appending_ends_with_the_quota(target: Target) {
     host.vmm.set_quota(space, Quota { frames: 5, ..Quota::UNLIMITED }).expect("a space");
     one_by_one(&mut host, space, 0, 5);
     let resource = vmm::Resource::Frames;
-    let error = Error::OutOfQuota { space, resource, limit: 5, used: 5 };
+    let error = Error::OutOfQuota { space, resource, limit: 5, used: 5, wanted: 1 };
     host.refuses(error, |vmm| vmm.populate(space, Pages::at(FREE + 5 * PAGE)));
 }
 

@@ -157,7 +157,7 @@ fn cutting_a_large_page_says_what_it_takes(target: Target) {
     fill(&mut host);
     // The small pages and one table.
     let bytes = (1 << bits) + PAGE;
-    let needs = Error::OutOfMemoryToCut { address: FREE, bytes };
+    let needs = Error::OutOfMemoryToCut { address: FREE, bytes, free_bytes: 0 };
     for (first, count) in [(0, 1), (3, 1), (1, pages - 1), (0, pages - 1)] {
         let start = FREE + first * PAGE;
         assert_eq!(host.vmm.memory_to_cut(own, Pages::at(start).count(count)), Ok(bytes));
@@ -200,8 +200,11 @@ fn a_clone_without_memory_or_slots_for_it_cuts_no_large_page(target: Target) {
     let (calls, anywhere) = (host.vmm.kernel_calls(), RegionOptions::new(1));
     let refused =
         host.vmm.clone_region(region, own, anywhere.placement()).expect_err("there are no slots");
-    let Error::OutOfMemoryToCut { address: FREE, bytes } = refused else { panic!("{refused:?}") };
-    assert!(bytes > host.vmm.stats().allocator.free_bytes(), "{bytes} bytes are missing");
+    let Error::OutOfMemoryToCut { address: FREE, bytes, free_bytes } = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(free_bytes, host.vmm.stats().allocator.free_bytes());
+    assert!(bytes > free_bytes, "{bytes} bytes are missing");
     assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0, "before any kernel call");
     assert_eq!(host.vmm.large_pages_in(region), Ok(pages), "it is large still");
     host.check();
