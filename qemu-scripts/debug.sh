@@ -65,7 +65,9 @@ parse_options() {
                 RUN_OPTIONS+=("$@")
                 break
                 ;;
-            -*) RUN_OPTIONS+=("$1") ;;
+            --icount | --dev | --watch) RUN_OPTIONS+=("$1") ;;
+            # Said before set-up, which may take minutes.
+            -*) usage_error "unknown option: $1" ;;
             *)
                 [[ -z $PROGRAM ]] || usage_error "more than one program: $PROGRAM, $1"
                 PROGRAM=$1

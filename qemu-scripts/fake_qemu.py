@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """For tests of the scripts: a shell script in place of QEMU, a file in place of a program."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -53,6 +54,11 @@ def missing_of_set_up():
 
 MISSING = missing_of_set_up()
 needs_set_up = unittest.skipIf(MISSING, f"{MISSING} is missing: qemu-scripts/setup.sh brings it")
+
+# Whether what draws on a terminal can be imported, from where set-up puts it or from elsewhere.
+sys.path.append(str(BUILD / "live" / "python"))
+HAS_RICH = importlib.util.find_spec("rich") is not None
+needs_rich = unittest.skipUnless(HAS_RICH, "rich is missing: qemu-scripts/setup.sh --live brings it")
 
 
 class ScriptTest(unittest.TestCase):

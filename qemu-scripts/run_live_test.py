@@ -9,15 +9,14 @@ import unittest
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
-import toolchain
-
-sys.path.append(str(toolchain.BUILD / "live" / "python"))
-import rich.console
-import rich.text
-
-from fake_qemu import SCRIPTS, ScriptTest, needs_set_up
-from run_live import RunScreen
+from fake_qemu import HAS_RICH, SCRIPTS, ScriptTest, needs_rich, needs_set_up
 import stress_live_test
+
+if HAS_RICH:
+    import rich.console
+    import rich.text
+
+    from run_live import RunScreen
 
 NOW = stress_live_test.Live.NOW
 FAULT = b"worker-3: page fault, writing 0x1effc, instruction at 0x804900a\n"
@@ -33,6 +32,7 @@ class Clock:
         return self.seconds
 
 
+@needs_rich
 class View(unittest.TestCase):
     """What the view has, for terminals of several sizes."""
 
@@ -82,6 +82,7 @@ class RunWatch(ScriptTest):
         code, printed, said = self.run_script(SCRIPTS / "run.sh", self.elf, "--watch")
         self.assertEqual((code, printed, said), (0, b"one\r\ntwo", ""))
 
+    @needs_rich
     def test_on_a_terminal_lines_stay_and_the_cursor_comes_back(self):
         self.fake_qemu(self.LINES)
         self.environment["TERM"] = "xterm-256color"
@@ -101,8 +102,6 @@ class RunWatch(ScriptTest):
         self.assertEqual(process.wait(20), 0)
         for words in (b"one\r\n", b"two\r\n", b"lines", b"\x1b[?25h"):
             self.assertIn(words, printed)
-
-
 
 
 if __name__ == "__main__":

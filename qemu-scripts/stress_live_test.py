@@ -12,17 +12,18 @@ sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
 import stress
 import stress_test
-import toolchain
-
-sys.path.append(str(toolchain.BUILD / "live" / "python"))
-import rich.console
-import rich.text
-
-from stress_live import LiveScreen, shrink
+from fake_qemu import HAS_RICH, needs_rich
 from stress_test import MARKER, WELL, printing, progress
 from stress_watch import PROGRESS
 
+if HAS_RICH:
+    import rich.console
+    import rich.text
 
+    from stress_live import LiveScreen, shrink
+
+
+@needs_rich
 class Live(stress_test.StressTest):
     """The live view on a terminal."""
 
