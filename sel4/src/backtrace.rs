@@ -20,7 +20,7 @@
 //! calling thread it is what lies between its stack pointer and the frame of its first function.
 
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::arch::frames::{frame_pointer, stack_pointer, FRAME_IN_SYSCALL};
 use crate::{FrameObjectType, UserContext, Word, WORD_SIZE};
@@ -30,15 +30,26 @@ const MAX: usize = 24;
 const WORD_BYTES: usize = WORD_SIZE / 8;
 /// The most that a stack is taken to have.
 const STACK_BYTES: usize = 16 << 20;
-/// Of how many threads the first frame is remembered.
-const THREADS: usize = 64;
+/// Of how many threads the first frame is remembered: of the program's first one, and of those that
+/// began last.
+const THREADS: usize = 128;
 /// Stacks that share a page share an entry, too.
 const PAGE_BYTES: usize = 1 << FrameObjectType::GRANULE.bits();
 
-/// The addresses of the first frames, a page's each: stacks have pages of their own. The program's
-/// first thread is the first to come, and keeps its entry. Of more threads than there are entries
-/// some are forgotten: these have a shorter backtrace, or none.
-static FIRST_FRAMES: [AtomicUsize; THREADS] = [const { AtomicUsize::new(0) }; THREADS];
+/// The address of a first frame, a page's each: stacks have pages of their own. And when it was put
+/// there, as a number that grows.
+struct FirstFrame {
+    address: AtomicUsize,
+    began: AtomicU32,
+}
+
+/// The first entry is that of the program's first thread, which is the first to come, and keeps it.
+/// The end of a thread is not told here, so of the others the oldest makes room: a thread older than
+/// so many others has a shorter backtrace, or none.
+static FIRST_FRAMES: [FirstFrame; THREADS] =
+    [const { FirstFrame { address: AtomicUsize::new(0), began: AtomicU32::new(0) } }; THREADS];
+/// How many threads have begun.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the calling function the one at which backtraces of the calling thread end: to be called in
 /// the first function that a thread runs, as [`thread_entry!`](crate::thread_entry) without type
@@ -53,17 +64,19 @@ pub fn begin_backtraces() {
 }
 
 /// Puts a first frame where one of its page is, or where none is yet; if there is no such place, in
-/// another's.
+/// that of the oldest.
 #[inline(never)]
 fn remember(frame: usize) {
     let is_free = |entry: usize| entry == 0 || entry / PAGE_BYTES == frame / PAGE_BYTES;
-    let taken = FIRST_FRAMES.iter().any(|entry| {
-        let replace = |first| is_free(first).then_some(frame);
-        entry.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace).is_ok()
+    let began = BEGUN.fetch_add(1, Ordering::Relaxed);
+    let replace = |first| is_free(first).then_some(frame);
+    let taken = FIRST_FRAMES.iter().find(|entry| {
+        entry.address.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace).is_ok()
     });
-    if !taken {
-        let other = 1 + frame / PAGE_BYTES % (THREADS - 1);
-        FIRST_FRAMES[other].store(frame, Ordering::Relaxed);
+    let age = |entry: &&FirstFrame| began.wrapping_sub(entry.began.load(Ordering::Relaxed));
+    if let Some(entry) = taken.or_else(|| FIRST_FRAMES[1..].iter().max_by_key(age)) {
+        entry.address.store(frame, Ordering::Relaxed);
+        entry.began.store(began, Ordering::Relaxed);
     }
 }
 
@@ -82,7 +95,7 @@ impl Backtrace {
     #[inline(never)]
     pub fn of_this_thread() -> Backtrace {
         let (frame, stack) = (frame_pointer(), stack_pointer() as usize);
-        let firsts = FIRST_FRAMES.iter().map(|first| first.load(Ordering::Relaxed));
+        let firsts = FIRST_FRAMES.iter().map(|first| first.address.load(Ordering::Relaxed));
         let firsts = firsts.filter(|first| (stack..stack + STACK_BYTES).contains(first));
         let first = firsts.min().unwrap_or(0);
         Backtrace::walk(None, frame, |at| {

@@ -151,7 +151,10 @@ fn of_the_manager(space: SpaceId, region: RegionId, start: VirtAddr) {
         (Error::Shared { address }, &[IN_HEX]),
         (Error::InUse { space, address }, &[IN_HEX, of_space]),
         (Error::PhysicalInUse { paddr: AT, by: frames }, &[IN_HEX, "thread control block"]),
-        (Error::PhysicalInUse { paddr: 0xd000, by: Occupant::Region(region) }, &["0xd000", IN_HEX]),
+        (
+            Error::PhysicalInUse { paddr: 0xd000, by: Occupant::Region { region, paddr: 0xe000 } },
+            &["0xd000", "0xe000", IN_HEX],
+        ),
         (Error::NoPage(slot), &[in_slot]),
         (Error::BadTls { bytes, align: 53 }, &["7000 bytes", "53"]),
         (Error::NoSuchFrameSize { bits: 30 }, &["2^30"]),

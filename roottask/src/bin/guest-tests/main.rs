@@ -12,7 +12,8 @@
 //!                   io_port.rs config.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
-//!                   exhaustion.rs compaction.rs badges.rs closures.rs pacing.rs direct_map.rs
+//!                   exhaustion.rs compaction.rs badges.rs closures.rs backtraces.rs pacing.rs
+//!                   direct_map.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -27,6 +28,7 @@
 extern crate alloc;
 
 mod arch;
+mod backtraces;
 mod badges;
 mod closures;
 mod cnode;
@@ -85,6 +87,7 @@ const ALL: &[&[Test]] = &[
     refusal::TESTS,
     badges::TESTS,
     closures::TESTS,
+    backtraces::TESTS,
     heap::TESTS,
     pacing::TESTS,
     direct_map::TESTS,

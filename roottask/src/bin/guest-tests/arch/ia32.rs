@@ -40,6 +40,14 @@ global_asm!(
     "    pop ebx",
     "    pop ebp",
     "    ret",
+    ".globl probe_call_from",
+    "probe_call_from: push ebp",
+    "    mov ebp, edx",
+    "    sub esp, 8",
+    "    call ecx",
+    "    add esp, 8",
+    "    pop ebp",
+    "    ret",
 );
 
 extern "fastcall" {
@@ -51,6 +59,8 @@ extern "fastcall" {
     pub fn probe_undefined(argument: usize) -> Word;
     /// Makes the system call of this number.
     pub fn probe_syscall(number: Word) -> Word;
+    /// Calls a function as one would whose frame lies at this address.
+    pub fn probe_call_from(function: extern "C" fn() -> Word, frame: usize) -> Word;
 }
 
 /// The register in which an unknown system call had its number.

@@ -35,6 +35,12 @@ global_asm!(
     "    mov rsp, rbx",
     "    pop rbx",
     "    ret",
+    ".globl probe_call_from",
+    "probe_call_from: push rbp",
+    "    mov rbp, rsi",
+    "    call rdi",
+    "    pop rbp",
+    "    ret",
 );
 
 extern "C" {
@@ -46,6 +52,8 @@ extern "C" {
     pub fn probe_undefined(argument: usize) -> Word;
     /// Makes the system call of this number.
     pub fn probe_syscall(number: Word) -> Word;
+    /// Calls a function as one would whose frame lies at this address.
+    pub fn probe_call_from(function: extern "C" fn() -> Word, frame: usize) -> Word;
 }
 
 /// The register in which an unknown system call had its number.
