@@ -25,6 +25,11 @@ header_is_current() {
     fi
 }
 
+# With a configuration of their own.
+config_macros() {
+    SEL4_PREFIX=$ROOT/sel4/config/tests/kernel cargo test -p sel4-config --features made-up-kernel
+}
+
 host_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps; }
 
 # Set-up leaves Cargo.lock alone, and so must every build.
@@ -71,6 +76,7 @@ host_lane() {
     check "clippy, host" host_clippy
     check_if_possible "vmm.h is what the sources make" header_is_current
     host_tests
+    check "macros of the kernel's configuration" config_macros
     check "documentation, host" host_docs
 }
 

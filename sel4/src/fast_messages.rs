@@ -97,7 +97,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
             }
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: sending a message changes no memory of this thread.
-            unsafe { syscall::send::<SysSend>(cptr.bits(), info.into_inner(), first) }
+            unsafe { syscall::send::<SysSend>(cptr.bits(), info.word(), first) }
         })
     }
 
@@ -110,7 +110,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
             // SAFETY: receiving writes to the IPC buffer only, which is borrowed here.
             let answer = unsafe { syscall::recv::<SysRecv>(cptr.bits()) };
             RecvWithMRs {
-                info: MessageInfo::from_inner(answer.info),
+                info: MessageInfo::from_word(answer.info),
                 badge: answer.badge,
                 msg: first_words(&answer, ipc_buffer),
             }
@@ -128,10 +128,9 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
                 .copy_from_slice(&words[MESSAGE_REGISTERS..]);
             syscall::publish(ipc_buffer.inner_mut());
             // SAFETY: the answer goes to the IPC buffer only, which is borrowed here.
-            let answer =
-                unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.into_inner(), first) };
+            let answer = unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.word(), first) };
             CallWithMRs {
-                info: MessageInfo::from_inner(answer.info),
+                info: MessageInfo::from_word(answer.info),
                 msg: first_words(&answer, ipc_buffer),
             }
         })

@@ -3,10 +3,8 @@
 
 use core::fmt;
 
-use crate::sys::bitfields::{
-    seL4_MessageInfo_capsUnwrapped as CAPS_UNWRAPPED, seL4_MessageInfo_extraCaps as EXTRA_CAPS,
-    seL4_MessageInfo_label as LABEL, seL4_MessageInfo_length as LENGTH,
-};
+use crate::sys::bitfields::seL4_MessageInfo_label as LABEL;
+use crate::sys::seL4_MessageInfo;
 use crate::Word;
 
 /// What a message is (manual, "IPC"): label, number of words, number of capabilities.
@@ -18,54 +16,62 @@ use crate::Word;
 ///  └───────────────┴─────────────┴──────────┴────────┘
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct MessageInfo(Word);
+pub struct MessageInfo(seL4_MessageInfo);
 
 impl MessageInfo {
     /// A message with `label` (20 bits), `length` words (up to 120) and `extra_caps` capabilities
     /// (up to 3). What does not fit its field is cut off. `caps_unwrapped` is for the receiver.
     pub const fn new(label: Word, caps_unwrapped: usize, extra_caps: usize, length: usize) -> Self {
-        Self(
-            LABEL.put(label)
-                | CAPS_UNWRAPPED.put(caps_unwrapped as Word)
-                | EXTRA_CAPS.put(extra_caps as Word)
-                | LENGTH.put(length as Word),
-        )
+        let (caps_unwrapped, extra_caps) = (caps_unwrapped as Word, extra_caps as Word);
+        Self(seL4_MessageInfo::new(label, caps_unwrapped, extra_caps, length as Word))
     }
 
-    /// From the kernel's word.
-    pub const fn from_inner(word: Word) -> Self {
-        Self(word)
+    /// From the kernel's own structure.
+    pub const fn from_inner(inner: seL4_MessageInfo) -> Self {
+        Self(inner)
     }
 
-    /// The kernel's word.
-    pub const fn into_inner(self) -> Word {
+    /// The kernel's own structure.
+    pub const fn into_inner(self) -> seL4_MessageInfo {
         self.0
     }
 
-    /// The kernel's word.
-    pub const fn inner(&self) -> &Word {
+    /// The kernel's own structure.
+    pub const fn inner(&self) -> &seL4_MessageInfo {
         &self.0
+    }
+
+    /// From the kernel's word.
+    #[inline(always)]
+    pub(crate) const fn from_word(word: Word) -> Self {
+        Self(seL4_MessageInfo { words: [word] })
+    }
+
+    /// The kernel's word.
+    #[inline(always)]
+    pub(crate) const fn word(self) -> Word {
+        self.0.words[0]
     }
 
     /// What the message is about: free to the sender, an error number in the kernel's answers, a
     /// fault's type in its faults.
     pub const fn label(&self) -> Word {
-        LABEL.get(self.0)
+        self.0.get_label()
     }
 
     /// How many words it has.
     pub const fn length(&self) -> usize {
-        LENGTH.get(self.0) as usize
+        self.0.get_length() as usize
     }
 
     /// How many capabilities it carries.
     pub const fn extra_caps(&self) -> usize {
-        EXTRA_CAPS.get(self.0) as usize
+        self.0.get_extraCaps() as usize
     }
 
     /// Which of the capabilities were unwrapped to badges, as a bit mask.
     pub const fn caps_unwrapped(&self) -> usize {
-        CAPS_UNWRAPPED.get(self.0) as usize
+        self.0.get_capsUnwrapped() as usize
     }
 
     /// The bits of a label: 20, on x86_64 too.

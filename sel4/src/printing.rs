@@ -77,7 +77,7 @@ pub fn debug_put_char_by_port(byte: u8) {
 
 /// An invocation of the I/O port capability. Its error, if any, has nowhere to go.
 fn port(label: Word, length: usize, port: Word, data: Word) -> Word {
-    let info = MessageInfo::new(label, 0, 0, length).into_inner();
+    let info = MessageInfo::new(label, 0, 0, length).word();
     // SAFETY: the two ports are the serial line's, which is no memory.
     unsafe {
         let words = syscall::first_words(&[port, data]);

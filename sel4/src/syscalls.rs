@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Sending and receiving messages and signals (manual, "System Calls").
 //!
-//! The first message words travel in registers. These calls load them from the IPC buffer and
-//! store them there, so that a caller sees one message of up to 120 words.
+//! The calls are the methods of [`seL4_IPCBuffer`](crate::sys::seL4_IPCBuffer): a caller sees one
+//! message of up to 120 words in the IPC buffer, of which the first ones travel in registers.
 
-use crate::sys::syscall::{self, first_words, Answer, MESSAGE_REGISTERS, NO_WORDS};
-use crate::sys::{
-    seL4_MsgMaxLength, SysCall, SysNBRecv, SysNBSend, SysRecv, SysReply, SysReplyRecv, SysSend,
-    SysYield,
-};
+use crate::sys::syscall::{self, NO_WORDS};
+use crate::sys::{seL4_MessageInfo, seL4_MsgMaxLength, seL4_Yield, SysNBRecv, SysRecv, SysSend};
 use crate::{
     cap, Badge, CPtr, Cap, CapType, ConveysReplyAuthority, InvocationContext, IpcBuffer,
     MessageInfo,
@@ -17,8 +14,7 @@ use crate::{
 /// The message words an IPC buffer has.
 pub const NUM_MESSAGE_REGISTERS: usize = seL4_MsgMaxLength as usize;
 
-/// What [`cap::Notification::wait`] says beside the badge: nothing, without MCS scheduling.
-pub type WaitMessageInfo = ();
+pub use crate::sys::WaitMessageInfo;
 
 impl<T: CapType, C: InvocationContext> Cap<T, C> {
     /// Calls `f` with the capability pointer and the IPC buffer; `f` must not use the context.
@@ -33,10 +29,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline]
     pub fn send(self, info: MessageInfo) {
         self.invoke(|cptr, ipc_buffer| {
-            let first = first_words(ipc_buffer.msg_regs());
-            syscall::publish(ipc_buffer.inner_mut());
-            // SAFETY: sending a message changes no memory of this thread.
-            unsafe { syscall::send::<SysSend>(cptr.bits(), info.into_inner(), first) }
+            ipc_buffer.inner_mut().seL4_Send(cptr.bits(), info.into_inner())
         })
     }
 
@@ -44,10 +37,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline]
     pub fn nb_send(self, info: MessageInfo) {
         self.invoke(|cptr, ipc_buffer| {
-            let first = first_words(ipc_buffer.msg_regs());
-            syscall::publish(ipc_buffer.inner_mut());
-            // SAFETY: as in `send`.
-            unsafe { syscall::send::<SysNBSend>(cptr.bits(), info.into_inner(), first) }
+            ipc_buffer.inner_mut().seL4_NBSend(cptr.bits(), info.into_inner())
         })
     }
 
@@ -56,11 +46,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline]
     pub fn recv(self, reply_authority: impl ConveysReplyAuthority) -> (MessageInfo, Badge) {
         let _ = reply_authority.into_reply_authority();
-        self.invoke(|cptr, ipc_buffer| {
-            syscall::publish(ipc_buffer.inner_mut());
-            // SAFETY: receiving writes to the IPC buffer only, which is borrowed here.
-            received(ipc_buffer, unsafe { syscall::recv::<SysRecv>(cptr.bits()) })
-        })
+        self.invoke(|cptr, ipc_buffer| received(ipc_buffer.inner_mut().seL4_Recv(cptr.bits(), ())))
     }
 
     /// Takes a message if there is one (`seL4_NBRecv`); a badge of 0 and an empty message
@@ -69,9 +55,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     pub fn nb_recv(self, reply_authority: impl ConveysReplyAuthority) -> (MessageInfo, Badge) {
         let _ = reply_authority.into_reply_authority();
         self.invoke(|cptr, ipc_buffer| {
-            syscall::publish(ipc_buffer.inner_mut());
-            // SAFETY: as in `recv`.
-            received(ipc_buffer, unsafe { syscall::recv::<SysNBRecv>(cptr.bits()) })
+            received(ipc_buffer.inner_mut().seL4_NBRecv(cptr.bits(), ()))
         })
     }
 
@@ -79,12 +63,8 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     #[inline]
     pub fn call(self, info: MessageInfo) -> MessageInfo {
         self.invoke(|cptr, ipc_buffer| {
-            let first = first_words(ipc_buffer.msg_regs());
-            syscall::publish(ipc_buffer.inner_mut());
-            // SAFETY: the answer goes to the IPC buffer only, which is borrowed here.
-            let answer =
-                unsafe { syscall::send_recv::<SysCall>(cptr.bits(), info.into_inner(), first) };
-            received(ipc_buffer, answer).0
+            let ipc_buffer = ipc_buffer.inner_mut();
+            MessageInfo::from_inner(ipc_buffer.seL4_Call(cptr.bits(), info.into_inner()))
         })
     }
 
@@ -97,22 +77,15 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
     ) -> (MessageInfo, Badge) {
         let _ = reply_authority.into_reply_authority();
         self.invoke(|cptr, ipc_buffer| {
-            let first = first_words(ipc_buffer.msg_regs());
-            syscall::publish(ipc_buffer.inner_mut());
-            // SAFETY: as in `call`.
-            let answer = unsafe {
-                syscall::send_recv::<SysReplyRecv>(cptr.bits(), info.into_inner(), first)
-            };
-            received(ipc_buffer, answer)
+            let ipc_buffer = ipc_buffer.inner_mut();
+            received(ipc_buffer.seL4_ReplyRecv(cptr.bits(), info.into_inner(), ()))
         })
     }
 }
 
-/// Puts the words that came in registers where the others are.
 #[inline(always)]
-fn received(ipc_buffer: &mut IpcBuffer, answer: Answer) -> (MessageInfo, Badge) {
-    ipc_buffer.msg_regs_mut()[..MESSAGE_REGISTERS].copy_from_slice(&answer.words);
-    (MessageInfo::from_inner(answer.info), answer.badge)
+fn received((info, badge): (seL4_MessageInfo, Badge)) -> (MessageInfo, Badge) {
+    (MessageInfo::from_inner(info), badge)
 }
 
 impl<C: InvocationContext> cap::Notification<C> {
@@ -137,7 +110,7 @@ impl<C: InvocationContext> cap::Notification<C> {
     pub fn poll(self) -> (MessageInfo, Badge) {
         // SAFETY: as in `wait`.
         let answer = unsafe { syscall::recv::<SysNBRecv>(self.bits()) };
-        (MessageInfo::from_inner(answer.info), answer.badge)
+        (MessageInfo::from_word(answer.info), answer.badge)
     }
 }
 
@@ -145,15 +118,11 @@ impl<C: InvocationContext> cap::Notification<C> {
 /// when there is no call to answer.
 #[inline]
 pub fn reply(ipc_buffer: &mut IpcBuffer, info: MessageInfo) {
-    let first = first_words(ipc_buffer.msg_regs());
-    syscall::publish(ipc_buffer.inner_mut());
-    // SAFETY: answering changes no memory of this thread.
-    unsafe { syscall::send::<SysReply>(0, info.into_inner(), first) }
+    ipc_buffer.inner_mut().seL4_Reply(info.into_inner());
 }
 
 /// Lets another thread of the same priority run (`seL4_Yield`).
 #[inline]
 pub fn r#yield() {
-    // SAFETY: changes no memory of this thread.
-    unsafe { syscall::send::<SysYield>(0, 0, NO_WORDS) }
+    seL4_Yield();
 }

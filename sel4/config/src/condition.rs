@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Conditions on the configuration: `KEY`, `KEY = "value"`, `not(…)`, `all(…)`, `any(…)`.
+//! Conditions on the configuration: `KEY`, `KEY = "value"`, `true`, `not(…)`, `all(…)`, `any(…)`.
 
 use std::iter::Peekable;
 
 use proc_macro::{Delimiter, Literal, TokenStream, TokenTree};
 
-use crate::configuration;
+use crate::{configuration, Setting};
 
 type Tokens = Peekable<proc_macro::token_stream::IntoIter>;
 
@@ -55,26 +55,59 @@ fn one(tokens: &mut Tokens) -> Result<bool, String> {
         }
         Some(TokenTree::Punct(sign)) if sign.as_char() == '=' => {
             tokens.next();
-            match tokens.next() {
-                Some(TokenTree::Literal(value)) => Ok(value_of(&key)? == text_of(&value)),
-                other => Err(format!("wanted a value for {key}, found {}", shown(other))),
+            let found = tokens.next();
+            match (&found, setting_of(&key)?) {
+                (Some(TokenTree::Literal(value)), Setting::Text(text)) => {
+                    Ok(text == text_of(value))
+                }
+                (Some(TokenTree::Ident(word)), Setting::Switch(set)) => {
+                    let wanted = bool_of(&word.to_string());
+                    wanted.map(|wanted| wanted == set).ok_or_else(|| no_value(&key, found))
+                }
+                _ => Err(no_value(&key, found)),
             }
         }
-        _ => switch(&key),
+        _ => bool_of(&key).map_or_else(|| switch(&key), Ok),
+    }
+}
+
+/// What is wrong where an option is compared with what it cannot be.
+fn no_value(key: &str, found: Option<TokenTree>) -> String {
+    let wanted = match setting_of(key) {
+        Ok(Setting::Switch(_)) => "true or false, as it is a switch",
+        _ => "a value in quotes",
+    };
+    format!("{key} is compared with {}: wanted {wanted}", shown(found))
+}
+
+fn bool_of(word: &str) -> Option<bool> {
+    match word {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
     }
 }
 
 /// Whether a switch is set.
 pub fn switch(key: &str) -> Result<bool, String> {
-    match value_of(key)? {
-        "0" | "" => Ok(false),
-        "1" => Ok(true),
-        other => Err(format!("{key} is no switch: compare it, as in `{key} = \"{other}\"`")),
+    match setting_of(key)? {
+        Setting::Switch(set) => Ok(set),
+        Setting::Text(text) => {
+            Err(format!("{key} is no switch: compare it, as in `{key} = \"{text}\"`"))
+        }
     }
 }
 
-/// The value of an option.
-pub fn value_of(key: &str) -> Result<&'static str, String> {
+/// The value of an option that is no switch.
+pub fn text(key: &str) -> Result<&'static str, String> {
+    match setting_of(key)? {
+        Setting::Text(text) => Ok(text),
+        Setting::Switch(_) => Err(format!("{key} is a switch: it is `true` or `false`")),
+    }
+}
+
+/// What an option is set to.
+fn setting_of(key: &str) -> Result<Setting, String> {
     configuration()
         .iter()
         .find_map(|(name, value)| (*name == key).then_some(*value))

@@ -3,8 +3,44 @@
 //! shows them as its own; names and syntax are rust-sel4's.
 //!
 //! A condition is an option's name without its `CONFIG_` (`PRINTING`), which must be a switch;
-//! `NAME = "value"`; or `not(…)`, `all(…)`, `any(…)` of conditions. An option that the kernel's
-//! configuration does not have is a compile error.
+//! `NAME = "value"` for text and numbers (beyond upstream `NAME = 64`, too); `NAME = true` for a
+//! switch; `true` or `false`; or `not(…)`, `all(…)`, `any(…)` of conditions. An option that the
+//! kernel's configuration does not have, or that is compared with what it cannot be, is a compile
+//! error:
+//!
+//! ```
+//! # use sel4_config::{sel4_cfg, sel4_cfg_bool};
+//! #[sel4_cfg(all(WORD_SIZE = "64", KERNEL_MCS = false))]
+//! const WORD_BYTES: usize = 8;
+//! #[sel4_cfg(not(WORD_SIZE = "64"))]
+//! const WORD_BYTES: usize = 4;
+//! assert_eq!(WORD_BYTES, 8);
+//! assert!(sel4_cfg_bool!(PRINTING) && !sel4_cfg_bool!(KERNEL_MCS));
+//! ```
+//!
+//! ```compile_fail
+//! #[sel4_config::sel4_cfg(NO_SUCH_OPTION)]
+//! struct Item;
+//! ```
+//!
+//! ```compile_fail
+//! #[sel4_config::sel4_cfg(PRINTING = "1")] // a switch is no text
+//! struct Item;
+//! ```
+//!
+//! ```compile_fail
+//! #[sel4_config::sel4_cfg(WORD_SIZE)] // nor is a number a switch
+//! struct Item;
+//! ```
+//!
+//! ```compile_fail
+//! #[sel4_config::sel4_cfg(WORD_SIZE = true)]
+//! struct Item;
+//! ```
+//!
+//! ```compile_fail
+//! const SWITCH: usize = sel4_config::sel4_cfg_usize!(PRINTING);
+//! ```
 //!
 //! ```text
 //!   build.rs       the configuration as a table, from $SEL4_PREFIX/interface.json
@@ -17,11 +53,19 @@ mod parts;
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
-use condition::{holds, switch, value_of};
+use condition::{holds, switch, text};
 use parts::{chosen, condition_in, Kind};
 
-/// The options and their values.
-fn configuration() -> &'static [(&'static str, &'static str)] {
+/// What an option is set to.
+#[derive(Clone, Copy)]
+enum Setting {
+    Switch(bool),
+    /// Or a number.
+    Text(&'static str),
+}
+
+/// The options and what they are set to.
+fn configuration() -> &'static [(&'static str, Setting)] {
     include!(concat!(env!("OUT_DIR"), "/table.rs"))
 }
 
@@ -132,7 +176,7 @@ fn option(name: TokenStream) -> Result<String, String> {
 
 fn number(name: TokenStream) -> Result<u64, String> {
     let key = option(name)?;
-    value_of(&key)?.parse().map_err(|_| format!("{key} is no number"))
+    text(&key)?.parse().map_err(|_| format!("{key} is no number"))
 }
 
 /// Whether an option, which is a switch, is set.
@@ -143,10 +187,10 @@ pub fn sel4_cfg_bool(name: TokenStream) -> TokenStream {
     }))
 }
 
-/// The value of an option as text.
+/// The value of an option, which is no switch, as text.
 #[proc_macro]
 pub fn sel4_cfg_str(name: TokenStream) -> TokenStream {
-    let value = option(name).and_then(|key| value_of(&key));
+    let value = option(name).and_then(|key| text(&key));
     or_error(value.map(|value| TokenTree::Literal(Literal::string(value)).into()))
 }
 
@@ -165,15 +209,15 @@ pub fn sel4_cfg_word(name: TokenStream) -> TokenStream {
     or_error(number(name).map(|number| TokenTree::Literal(Literal::u64_unsuffixed(number)).into()))
 }
 
-/// All options as constants: numbers, or text. For the crate `sel4`.
+/// All options as constants: switches as `bool`, all else as text. For the crate `sel4`.
 #[doc(hidden)]
 #[proc_macro]
 pub fn all_constants(_: TokenStream) -> TokenStream {
     let mut out = String::new();
-    for (name, value) in configuration() {
-        out.push_str(&match value.parse::<u64>() {
-            Ok(number) => format!("pub const {name}: usize = {number};\n"),
-            Err(_) => format!("pub const {name}: &str = {value:?};\n"),
+    for (name, setting) in configuration() {
+        out.push_str(&match setting {
+            Setting::Switch(set) => format!("pub const {name}: bool = {set};\n"),
+            Setting::Text(text) => format!("pub const {name}: &str = {text:?};\n"),
         });
     }
     or_error(out.parse().map_err(|_| "the kernel's configuration is not usable".to_string()))

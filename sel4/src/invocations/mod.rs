@@ -35,7 +35,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
         caps: [CPtrBits; CAPS],
     ) -> Result<(Word, Word)> {
         let cptr = self.bits();
-        let info = MessageInfo::new(label, 0, CAPS, WORDS).into_inner();
+        let info = MessageInfo::new(label, 0, CAPS, WORDS).word();
         let first = first_words(&words);
         let answer = if WORDS <= MESSAGE_REGISTERS && CAPS == 0 {
             // SAFETY: an invocation; see above.
@@ -76,7 +76,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
         words: [Word; WORDS],
     ) -> Result<MessageRegisters> {
         const { assert!(WORDS <= MESSAGE_REGISTERS) };
-        let info = MessageInfo::new(label, 0, 0, WORDS).into_inner();
+        let info = MessageInfo::new(label, 0, 0, WORDS).word();
         // SAFETY: an invocation; see `invoke_with`.
         let answer = unsafe { syscall::invoke(self.bits(), info, first_words(&words)) };
         match check(&answer, label) {
@@ -88,7 +88,7 @@ impl<T: CapType, C: InvocationContext> Cap<T, C> {
 
 #[inline(always)]
 fn check(answer: &Answer, sent: Word) -> Result<()> {
-    let label = MessageInfo::from_inner(answer.info).label();
+    let label = MessageInfo::from_word(answer.info).label();
     if label == 0 {
         Ok(())
     } else {

@@ -5,8 +5,10 @@
 #![allow(non_camel_case_types, non_snake_case)]
 
 mod bit_field;
+mod calls;
 pub(crate) mod faults;
 mod ipc_buffer;
+mod message_info;
 mod numbers;
 pub(crate) mod syscall;
 mod types;
@@ -16,11 +18,13 @@ pub(crate) mod interface {
     include!(concat!(env!("OUT_DIR"), "/interface.rs"));
 }
 
+pub use calls::{seL4_Yield, ReplyAuthority, WaitMessageInfo};
 pub use faults::{
     seL4_Fault_CapFault, seL4_Fault_NullFault, seL4_Fault_UnknownSyscall, seL4_Fault_UserException,
     seL4_Fault_VMFault,
 };
 pub(crate) use interface::bitfields;
 pub use interface::constants::*;
+pub use message_info::seL4_MessageInfo;
 pub use numbers::*;
 pub use types::*;

@@ -11,7 +11,6 @@ use core::cell::UnsafeCell;
 use super::{seL4_MsgMaxExtraCaps, seL4_MsgMaxLength};
 use crate::arch;
 use crate::arch::types::IpcBufferAlignment;
-use crate::config::consts::MAX_NUM_BOOTINFO_UNTYPED_CAPS;
 
 pub use crate::arch::types::seL4_UserContext;
 
@@ -58,7 +57,8 @@ pub struct seL4_BootInfo {
     pub initThreadDomain: seL4_Word,
     pub archInfo: seL4_Word,
     pub untyped: seL4_SlotRegion,
-    pub untypedList: [seL4_UntypedDesc; MAX_NUM_BOOTINFO_UNTYPED_CAPS],
+    pub untypedList:
+        [seL4_UntypedDesc; sel4_config::sel4_cfg_usize!(MAX_NUM_BOOTINFO_UNTYPED_CAPS)],
 }
 
 /// The head of one additional chunk of boot information.

@@ -19,7 +19,7 @@ const REPLIES: &str = "by the caller's capability";
 const REPLIES: &str = "by reply objects";
 
 sel4_cfg_if! {
-    if #[sel4_cfg(all(WORD_SIZE = "64", KERNEL_MCS))] {
+    if #[sel4_cfg(all(WORD_SIZE = "64", KERNEL_MCS = true))] {
         const WIDTH: usize = 0;
     } else if #[sel4_cfg(WORD_SIZE = 64)] {
         const WIDTH: usize = 8;
@@ -88,7 +88,11 @@ fn options_have_the_values_of_the_kernel_that_runs(context: &mut Context) -> Out
     let word: Word = sel4_cfg_word!(MAX_NUM_NODES);
     let nodes = context.bootinfo.inner().numNodes;
     check_eq!(word, nodes);
-    check_eq!(sel4::config::consts::WORD_SIZE, sel4::WORD_SIZE);
+    check_eq!(sel4::config::consts::WORD_SIZE, sel4_cfg_str!(WORD_SIZE));
+    let (mcs, nodes): (bool, &str) =
+        (sel4::config::consts::KERNEL_MCS, sel4::config::consts::MAX_NUM_NODES);
+    check_eq!((mcs, nodes), (false, "1"));
+    check_eq!(sel4::config::consts::PRINTING, sel4_cfg_bool!(PRINTING));
     let slots = context.bootinfo.inner().initThreadCNodeSizeBits;
     check_eq!(sel4_cfg_usize!(ROOT_CNODE_SIZE_BITS), usize::from(slots));
     check!(context.bootinfo.untyped().len() <= sel4_cfg_usize!(MAX_NUM_BOOTINFO_UNTYPED_CAPS));

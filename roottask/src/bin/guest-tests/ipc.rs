@@ -216,7 +216,7 @@ fn receive_and_signal(endpoint: usize) -> Word {
     if info.extra_caps() == 1 && info.caps_unwrapped() == 0 {
         slot.cast::<cap_type::Notification>().signal();
     }
-    info.into_inner()
+    info.into_inner().words[0]
 }
 
 /// Sends `count` capabilities, in slots `from` on, to a child that receives into slot 7; returns
@@ -235,7 +235,8 @@ fn pass(
         }
     });
     through.send(empty().extra_caps(slots.len()).build());
-    Ok(sel4::MessageInfo::from_inner(child.result()?))
+    let words = [child.result()?];
+    Ok(sel4::MessageInfo::from_inner(sel4::sys::seL4_MessageInfo { words }))
 }
 
 fn a_capability_arrives_in_the_slot_its_receiver_chose(context: &mut Context) -> Outcome {

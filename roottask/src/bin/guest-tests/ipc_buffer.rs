@@ -63,7 +63,7 @@ fn a_new_one_is_clear(context: &mut Context) -> Outcome {
 }
 
 fn receive(endpoint: usize) -> Word {
-    cap::Endpoint::from_bits(endpoint as Word).recv(()).0.into_inner()
+    cap::Endpoint::from_bits(endpoint as Word).recv(()).0.into_inner().words[0]
 }
 
 fn releasing_takes_it_from_its_thread(context: &mut Context) -> Outcome {

@@ -8,8 +8,8 @@
 //!   probe.rs     memory accesses at known instructions
 //!   arch/        programs of a few instructions, for each architecture
 //!
-//!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs signal.rs fault.rs
-//!                   io_port.rs config.rs
+//!   the bindings    untyped.rs cnode.rs frame.rs vspace.rs thread.rs ipc.rs sys_calls.rs
+//!                   signal.rs fault.rs io_port.rs config.rs
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
 //!                   exhaustion.rs compaction.rs badges.rs closures.rs backtraces.rs pacing.rs
@@ -52,6 +52,7 @@ mod runtime;
 mod signal;
 mod stacks;
 mod survival;
+mod sys_calls;
 mod table;
 mod thread;
 mod untyped;
@@ -74,6 +75,7 @@ const ALL: &[&[Test]] = &[
     vspace::TESTS,
     thread::TESTS,
     ipc::TESTS,
+    sys_calls::TESTS,
     signal::TESTS,
     fault::TESTS,
     io_port::TESTS,
