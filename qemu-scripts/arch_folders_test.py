@@ -12,6 +12,7 @@ from pathlib import Path
 
 import arch_folders
 
+SIZE = "const BYTES: usize = 4096;\n"
 ASKING = '#[cfg(target_arch = "x86")]\nconst A: u8 = 1;\n'
 
 
@@ -25,6 +26,8 @@ class ArchFolders(unittest.TestCase):
         subprocess.run(["git", "init", "--quiet", folder.name], check=True)
         for name in arch_folders.EXCEPTIONS:
             self.write(name + "some.rs" if name.endswith("/") else name, ASKING)
+        for name in arch_folders.SIZE_EXCEPTIONS:
+            self.write(name, (ASKING if name in arch_folders.EXCEPTIONS else "") + SIZE)
 
     def write(self, name, text):
         path = self.root / name
@@ -43,13 +46,30 @@ class ArchFolders(unittest.TestCase):
             "vmm/src/mapping/map.rs:2: what depends on the architecture belongs to a folder arch/"])
 
     def test_more_than_an_exception_is_for(self):
-        self.write("vmm/src/state/region.rs", ASKING * 2)
+        self.write("vmm/src/state/region.rs", ASKING * 2 + SIZE)
         self.assertIn("2 lines ask for the architecture, at most 1 may", arch_folders.offences(self.root)[0])
 
     def test_an_exception_that_nobody_needs(self):
         self.write("vmm/src/state/region.rs", "\n")
-        self.assertEqual(arch_folders.offences(self.root),
-                         ["vmm/src/state/region.rs: is an exception, and asks for nothing"])
+        self.assertEqual(arch_folders.offences(self.root), [
+            "vmm/src/state/region.rs: is an exception, and no line does ask for the architecture",
+            "vmm/src/state/region.rs: is an exception, and no line does have a page's size as a number"])
+
+    def test_sizes_of_pages_are_found_however_they_are_written(self):
+        for text in ("4096", "0x1000usize", "!0xfff", "1 << 12", "address >> 22", "0x20_0000", "0x3fffff", "1u64 << 39"):
+            with self.subTest(text):
+                self.write("vmm/src/mapping/map.rs", f"\nconst B: usize = {text};\n")
+                self.assertEqual(arch_folders.offences(self.root), [
+                    "vmm/src/mapping/map.rs:2: a page's size is data: geometry, ObjectSizes, PAGE_BYTES"])
+
+    def test_other_numbers_are_none(self):
+        for text in ("14096", "0x10000", "x.4096", "1 << bits", "40960", "1 << 120"):
+            with self.subTest(text):
+                self.write("vmm/src/mapping/map.rs", f"const B: usize = {text}; // 4096\n")
+                self.assertEqual(arch_folders.offences(self.root), [])
+        for name in ("vmm/src/arch/ia32.rs", "vmm/src/state/tests/some.rs", "roottask/src/bin/hello.rs"):
+            self.write(name, SIZE if "state" not in name else ASKING + SIZE)
+        self.assertEqual(arch_folders.offences(self.root), [])
 
 
 if __name__ == "__main__":

@@ -3,14 +3,12 @@
 
 import re
 import sys
-from pathlib import Path
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
 import files
-import options
+import folder_check
 
-ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTION = """\
 Reads the block `names` of ARCHITECTURE.md, whose lines are `WORD, WORD: what the field says`, and fails where
 a function, a type, a module, a constant or a field is defined whose name has one of the words. A word of
@@ -67,19 +65,5 @@ def offences(root):
     return found
 
 
-def main(words):
-    parser = options.Parser("names.py", description=DESCRIPTION, usage="names.py [FOLDER]")
-    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=ROOT,
-                        help="a checkout (default: this one)")
-    parser.add_help_option()
-    try:
-        found = offences(parser.parse_args(words).folder)
-    except ValueError as error:
-        sys.exit(str(error))
-    if found:
-        sys.exit("\n".join(found))
-    print("names.py: no name is one of the words that are not used")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    folder_check.main("names.py", DESCRIPTION, offences, "no name is one of the words that are not used", sys.argv[1:])

@@ -4,7 +4,7 @@
 use core::mem::MaybeUninit;
 
 use vmm::sel4::faults::Manager;
-use vmm::{Pages, RegionId, RegionInfo, RegionOptions, SpaceId};
+use vmm::{Pages, RegionId, RegionInfo, RegionOptions, SpaceId, PAGE_BYTES};
 
 use crate::manager::{answer, short_name, with};
 use crate::types::vmm_code_t::{self, *};
@@ -50,9 +50,6 @@ pub extern "C" fn vmm_vspace(
         vspace.write(cptr.bits());
     }))
 }
-
-/// Bytes of a page of the smallest size.
-const PAGE_BYTES: usize = 4096;
 
 /// A request that makes a region.
 fn make_region(
