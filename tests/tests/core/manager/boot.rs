@@ -20,6 +20,7 @@ on_each!(
     a_pool_that_is_too_small_is_refused,
     boot_information_that_makes_no_sense_is_refused,
     the_smallest_pool_grows_by_its_own_pages,
+    devices_that_are_not_aligned_or_lie_beyond_user_space_start,
 );
 
 /// Starts on a roomy machine with what `change` makes of its boot information.
@@ -178,5 +179,23 @@ fn the_smallest_pool_grows_by_its_own_pages(target: Target) {
         host.vmm.map(own, &options).expect("memory");
     }
     assert!(host.vmm.stats().bookkeeping_pages > 0);
+    host.check();
+}
+
+/// As kernels newer than 5.0.0 tell of them: one is left out, the other is as good as any.
+fn devices_that_are_not_aligned_or_lie_beyond_user_space_start(target: Target) {
+    let beyond = target.user_end().next_multiple_of(1 << 16);
+    let mut machine = Machine::small(target);
+    machine.config.devices = vec![(0x4000_1000, 13), (beyond, 16)];
+    let mut host = Fixture::new(machine);
+    let own = host.own();
+    assert_eq!(host.vmm.stats().allocator.left_out_bytes, 1 << 13);
+    let options = RegionOptions::new(2).at(FREE);
+    let region = host.vmm.map_physical(own, beyond + PAGE, &options).expect("it is free");
+    let mapped = host.mappings(own);
+    assert_eq!([FREE, FREE + PAGE].map(|at| mapped[&at].paddr), [beyond + PAGE, beyond + 2 * PAGE]);
+    let left_out = AllocError::NoUntypedAt(0x4000_1000);
+    host.refuses(left_out.into(), |vmm| vmm.map_physical(own, 0x4000_1000, &RegionOptions::new(1)));
+    host.vmm.release(region).expect("a region");
     host.check();
 }
