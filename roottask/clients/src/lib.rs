@@ -18,6 +18,8 @@
 //!   bin/borrower.rs  is lent memory, and touches it when it was taken back
 //!   bin/vandal.rs  does all it can to its own CNode
 //!   bin/hoarder.rs  has a heap that grows and shrinks
+//!   bin/storm/     sends random messages, with capabilities right and wrong
+//!   bin/witness.rs  uses its guarantee while others do what they can
 //!   bin/gauge.rs   measures requests about objects, for the benchmark
 //!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Random messages: requests that are meant, about what the program has, and in most of them
+//! something wrong.
+
+use vmm_client::objects::{
+    AccountOptions, Amounts, Kind, Line, MemoryOptions, Request, Rights, MAX_CAPABILITIES,
+    PAGE_BYTES, SPACE_SLOT,
+};
+use vmm_clients::Random;
+
+use crate::known::{Held, Known, Mapped, PAYER_SLOT, SLOTS};
+use crate::message::{Message, WORDS};
+
+/// The number of the request that ends its sender, which is sent when all others are.
+const EXIT: u32 = 0x50;
+
+pub struct Generator<'a> {
+    pub known: &'a Known,
+    pub random: &'a mut Random,
+}
+
+impl Generator<'_> {
+    /// The next one: of five two are as they should be, as far as the program knows.
+    pub fn message(&mut self) -> Message {
+        let (request, space) = self.request();
+        let encoded = request.encode();
+        let mut message = Message {
+            label: encoded.label(),
+            words: [0; WORDS],
+            length: encoded.words().len(),
+            slots: [0; MAX_CAPABILITIES],
+            came: request.due().len(),
+        };
+        message.words[..message.length].copy_from_slice(encoded.words());
+        for (place, due) in message.slots.iter_mut().zip(request.due()) {
+            *place = match (due.kind, space) {
+                (Some(Kind::Space), Some(space)) => space,
+                (kind, _) => self.slot_of(kind),
+            };
+        }
+        if self.one_in(5) {
+            self.spoil(&mut message);
+        }
+        if self.one_in(5) {
+            self.spoil(&mut message);
+        }
+        if message.label & 0xfff == EXIT {
+            message.label ^= 1;
+        }
+        message
+    }
+
+    fn one_in(&mut self, n: u32) -> bool {
+        self.random.below(n) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.random.below(values.len() as u32) as usize]
+    }
+
+    /// Makes something of a message wrong, as a rule.
+    fn spoil(&mut self, message: &mut Message) {
+        let place = self.random.below(MAX_CAPABILITIES as u32) as usize;
+        let word = self.random.below(message.length.max(1) as u32) as usize;
+        match self.random.below(9) {
+            // A wrong capability, a foreign one, none, an empty slot, a slot that is not there.
+            0 => message.slots[place] = self.random.below(SLOTS as u32),
+            1 => message.slots[place] = self.known.slot(self.random, is_foreign).unwrap_or(0),
+            2 => message.came = message.came.saturating_sub(1),
+            3 => message.slots[place] = self.known.slot(self.random, is_empty).unwrap_or(0),
+            4 => message.came = MAX_CAPABILITIES,
+            // Values that are too large, or have a bit that means nothing.
+            5 => message.words[word] = usize::MAX >> self.random.below(usize::BITS - 1),
+            6 => message.words[word] ^= 1 << self.random.below(usize::BITS),
+            // Another length, another message.
+            7 => message.length = self.random.below(WORDS as u32 + 1) as usize,
+            _ => {
+                message.label ^= 1 << self.random.below(20);
+                message.words[word] = self.random.number() as usize;
+            }
+        }
+    }
+
+    /// A slot with a capability to such an object.
+    fn slot_of(&mut self, kind: Option<Kind>) -> u32 {
+        // What lives as a rule, and what has most.
+        let begun = match kind {
+            Some(Kind::Account) => Some(PAYER_SLOT),
+            Some(Kind::Space) => Some(SPACE_SLOT),
+            _ => None,
+        };
+        if let Some(begun) = begun.filter(|_| !self.one_in(3)) {
+            return begun;
+        }
+        let is = |held| match (held, kind) {
+            (Held::Own(found) | Held::Weak(found), Some(kind)) => found == kind,
+            (Held::Own(found), None) => found != Kind::Program,
+            _ => false,
+        };
+        self.known.slot(self.random, is).unwrap_or(0)
+    }
+
+    /// A slot for a new capability: an empty one, as a rule.
+    fn new_slot(&mut self) -> u32 {
+        let empty = self.known.slot(self.random, is_empty);
+        empty.filter(|_| !self.one_in(16)).unwrap_or(600)
+    }
+
+    fn pages(&mut self) -> u32 {
+        self.pick(&[1, 1, 2, 3, 4, 8, 8, 17, 65])
+    }
+
+    fn rights(&mut self) -> Rights {
+        match self.random.below(4) {
+            0 | 1 => Rights::REVOKE | Rights::DESTROY,
+            2 => Rights::READ | Rights::USE | Rights::REVOKE,
+            _ => Rights::from_bits_truncate(self.random.number()),
+        }
+    }
+
+    fn amounts(&mut self) -> Amounts {
+        match self.one_in(8) {
+            true => Amounts([self.random.number() >> self.random.below(32); 7]),
+            false => Amounts([20, 10, 20, 2, 1, 8, 16]),
+        }
+    }
+
+    /// A request that makes sense, or nearly, and the slot of the space that it is about, if it is
+    /// about a mapping.
+    fn request(&mut self) -> (Request, Option<u32>) {
+        let mapped = self.known.mapping(self.random);
+        let address = mapped.map_or(0x40_0000, |mapped| mapped.address);
+        let request = match (self.random.below(8), mapped) {
+            (0, Some(Mapped { pages, .. })) => Request::Populate { address, pages },
+            (1, Some(_)) => Request::Unmap { address },
+            (2, _) if self.one_in(8) => Request::Unmap { address },
+            _ => return (self.other_request(address), None),
+        };
+        (request, mapped.map(|mapped| mapped.space))
+    }
+
+    fn other_request(&mut self, mapped: usize) -> Request {
+        let memory = self.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
+        match self.random.below(28) {
+            0..=3 => Request::Info {},
+            4..=6 => Request::Restrict { rights: self.rights(), slot: self.new_slot() },
+            // Nobody can name the object then, and it stays.
+            7 if self.one_in(4) => Request::Revoke { slot: 0 },
+            7..=8 => Request::Revoke { slot: self.new_slot() },
+            9..=14 => Request::Destroy {},
+            15 => {
+                let options = self.pick(&[AccountOptions::empty(), AccountOptions::OVERCOMMIT]);
+                Request::CreateAccount { amounts: self.amounts(), options, slot: self.new_slot() }
+            }
+            16 => {
+                Request::Give { amounts: Amounts([self.random.below(3); 7]), back: self.one_in(2) }
+            }
+            17..=19 => Request::CreateMemory {
+                pages: self.pages(),
+                options: memory,
+                slot: self.new_slot(),
+            },
+            20 => {
+                let address = self.pick(&[0xfee0_0000, 0, !0xfff, 7]);
+                let slot = self.new_slot();
+                Request::CreatePhysical { address, pages: self.pages(), options: memory, slot }
+            }
+            21 => Request::Clone { slot: self.new_slot() },
+            22 => Request::CreateSpace { slot: self.new_slot() },
+            23..=25 => {
+                let address = match self.one_in(4) {
+                    true => mapped + self.random.below(64) as usize * PAGE_BYTES,
+                    false => 0,
+                };
+                let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
+                Request::Map { address, first: 0, pages: self.pick(&[1, 1, 1, 2, 8]), rights }
+            }
+            26 => {
+                let (object, slot) = (self.new_slot(), self.new_slot());
+                match self.one_in(2) {
+                    true => Request::CreateEndpoint { object, slot },
+                    false => Request::CreateNotification { object, slot },
+                }
+            }
+            _ if self.one_in(64) => Request::Say { line: Line::new("a random line") },
+            _ => Request::Info {},
+        }
+    }
+}
+
+fn is_empty(held: Held) -> bool {
+    held == Held::Nothing
+}
+
+fn is_foreign(held: Held) -> bool {
+    held == Held::Foreign
+}
