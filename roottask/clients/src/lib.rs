@@ -20,6 +20,10 @@
 //!   bin/hoarder.rs  has a heap that grows and shrinks
 //!   bin/storm/     sends random messages, with capabilities right and wrong
 //!   bin/witness.rs  uses its guarantee while others do what they can
+//!   bin/scatterer.rs  takes all pages of its account, and scatters them
+//!   bin/cycler.rs  uses more numbers than there are, one after another
+//!   bin/copier.rs  copies a capability into each slot of three CNodes, and revokes it
+//!   bin/collector.rs  has one of these
 //!   bin/gauge.rs   measures requests about objects, for the benchmark
 //!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```

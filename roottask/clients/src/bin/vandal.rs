@@ -29,6 +29,8 @@ fn main(program: &Program, _argument: usize) -> Result {
     assert!(slot(last).move_(&slot(SPACE_SLOT)).is_err());
     let _ = slot(ACCOUNT_SLOT).delete();
     let _ = slot(ACCOUNT_SLOT).move_(&slot(SPACE_SLOT));
+    let _ = slot(last).rotate(0, &slot(PROGRAM_SLOT), 0, &slot(CNODE_SLOT));
+    let _ = slot(SPACE_SLOT).rotate(0, &slot(last - 1), 0, &slot(SPACE_SLOT));
     let _ = slot(CNODE_SLOT).revoke();
     for at in (0..=last).filter(|&at| at != CNODE_SLOT) {
         let _ = slot(at).delete();

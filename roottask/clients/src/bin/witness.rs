@@ -43,6 +43,9 @@ fn main(program: &Program, rounds: usize) -> Result {
         // All that is left of its pages is used, and given back.
         let left = before.limits.of(Resource::Pages) - before.used.of(Resource::Pages);
         let rest = account.create_memory(left - EACH)?;
+        let all = space.map(&rest, Rights::READ_WRITE, &account)?;
+        all.populate()?;
+        all.unmap()?;
         rest.destroy()?;
         piece.unmap()?;
         memory.destroy()?;

@@ -5,3 +5,13 @@
 pub static STORM: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/storm"));
 /// Uses its guarantee.
 pub static WITNESS: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/witness"));
+/// Takes and scatters all of its pages.
+pub static SCATTERER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/scatterer"));
+/// Uses up numbers.
+pub static CYCLER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/cycler"));
+/// Copies a capability, and revokes it.
+pub static COPIER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/copier"));
+/// Has a CNode full of copies.
+pub static COLLECTOR: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/collector"));
+/// Destroys its own capabilities.
+pub static VANDAL: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/vandal"));

@@ -5,33 +5,53 @@
 //! ```text
 //!   world.rs    the manager, the server, programs that run together
 //!   storm.rs    random messages, right and wrong
+//!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
+//!   numbers.rs  numbers that are used up
+//!   copies.rs   capabilities wherever programs put them
 //! ```
 //!
 //! `run.sh promises -- storm 10000` does one part, with a number for it.
 #![no_std]
 #![no_main]
 
+mod copies;
+mod guarantees;
 mod images;
+mod numbers;
 mod storm;
 mod world;
 
-use roottask::{Arguments, Outcome};
+use roottask::{Arguments, Manager, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
-use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::protocol::{Amounts, PAGE_BYTES};
 
 use world::World;
 
 static POOL: BootPool<32> = BootPool::new();
 
-/// What all programs together may have: pages, tables, slots, objects, spaces, badges, records.
-const ALL: Amounts = Amounts([6000, 2000, 10_000, 100, 100, 4000, 6000]);
+/// Of a hundred pages of memory, those that are promised: as pages, and as page tables. The rest is
+/// for what is recorded of them.
+const PAGES: usize = 82;
+const TABLES: usize = 10;
+
+/// What all programs together may have: as good as all there is.
+fn all(vmm: &Manager) -> Amounts {
+    let free = vmm.stats().free_bytes() / PAGE_BYTES;
+    let (pages, tables) = ((free * PAGES / 100) as u32, (free * TABLES / 100) as u32);
+    Amounts([pages, tables, 2 * pages, 400, 100, 4000, 6000])
+}
 
 /// A part: it takes the world, and a number that says how much is to be done.
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 1] = [("storm", storm::run, 10_000)];
+const PARTS: [(&str, Run, usize); 4] = [
+    ("guarantees", guarantees::run, 2),
+    ("storm", storm::run, 10_000),
+    ("numbers", numbers::run, 1000),
+    ("copies", copies::run, 2),
+];
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
@@ -39,7 +59,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let mut words = arguments.words();
     let (only, number) = (words.next(), words.next().and_then(|word| word.parse().ok()));
     let vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
-    let mut world = World::new(vmm, ALL)?;
+    let amounts = all(&vmm);
+    let mut world = World::new(vmm, amounts)?;
     for (name, run, usual) in PARTS {
         if only.is_none_or(|only| only == name) {
             debug_println!("{name}:");

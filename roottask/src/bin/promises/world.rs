@@ -3,18 +3,23 @@
 
 use roottask::{check_eq, Manager, Outcome};
 use sel4_root_task::debug_print;
+use vmm::{Blueprint, CPtr};
 use vmm_service::objects::protocol::{Amounts, PAGE_BYTES};
 use vmm_service::objects::{NewProgram, Options, ProgramId, Server};
 use vmm_service::server::End;
 
 /// The most programs that run at a time.
 const MAX_PROGRAMS: usize = 8;
+/// Pages of a program's stack.
+const STACK_PAGES: usize = 12;
 /// The priority of all programs.
 pub const PRIORITY: u8 = 100;
 
 pub struct World {
     pub vmm: Manager,
     pub server: Server,
+    /// Endpoints at which programs meet.
+    pub meetings: [CPtr; 2],
 }
 
 /// A program that is to run: its name, its file, what it may use, and its argument.
@@ -32,31 +37,46 @@ type Free = (usize, usize);
 impl World {
     /// A manager with a server whose accounts together have `amounts`.
     pub fn new(mut vmm: Manager, amounts: Amounts) -> Outcome<World> {
-        let endpoint = vmm.allocate(vmm::Blueprint::Endpoint)?.slot();
+        let endpoints = vmm.allocate_many(Blueprint::Endpoint, 3)?;
+        let [Some(endpoint), Some(one), Some(other)] = [0, 1, 2].map(|index| endpoints.get(index))
+        else {
+            return Err(vmm::Error::BadBootInfo(0).into());
+        };
+        let endpoint = endpoint.slot();
         let options = Options { report: |notice| debug_print!("  {notice}") };
         let server = Server::new(&mut vmm, endpoint, amounts, options)?;
-        Ok(World { vmm, server })
+        Ok(World { vmm, server, meetings: [one.slot(), other.slot()] })
     }
 
-    /// Makes a program and lets it run.
-    pub fn start(&mut self, part: &Part) -> Outcome<ProgramId> {
-        let new = NewProgram::new(part.name, part.file, part.amounts);
-        let (program, begin) = self.server.create(&mut self.vmm, &new)?;
-        self.server.start(&begin, (PRIORITY, part.argument))?;
-        Ok(program)
-    }
-
-    /// Runs programs together until all have ended, each as it should.
+    /// Makes programs and runs them together until all have ended, each as it should.
     pub fn run(&mut self, parts: &[(Part, End)]) -> Outcome {
-        let mut due = [None; MAX_PROGRAMS];
-        for (place, (part, end)) in due.iter_mut().zip(parts) {
-            *place = Some((self.start(part)?, *end));
+        self.run_with(parts, |_, _| Ok(()))
+    }
+
+    /// The same, where `before` does something with the programs before they begin.
+    pub fn run_with(
+        &mut self,
+        parts: &[(Part, End)],
+        before: impl FnOnce(&mut World, &[Option<ProgramId>; MAX_PROGRAMS]) -> Outcome,
+    ) -> Outcome {
+        let (mut programs, mut begins) = ([None; MAX_PROGRAMS], [None; MAX_PROGRAMS]);
+        for (index, (part, _)) in parts.iter().enumerate() {
+            let new = NewProgram::new(part.name, part.file, part.amounts);
+            let new = NewProgram { stack_pages: STACK_PAGES, ..new };
+            let (program, begin) = self.server.create(&mut self.vmm, &new)?;
+            (programs[index], begins[index]) = (Some(program), Some(begin));
         }
-        while let Some(ended) = self.server.run(&mut self.vmm)? {
-            let place = due.iter_mut().find(|place| place.is_some_and(|(id, _)| id == ended.0));
-            check_eq!(place.and_then(Option::take), Some(ended));
+        before(self, &programs)?;
+        for (begin, (part, _)) in begins.iter().flatten().zip(parts) {
+            self.server.start(begin, (PRIORITY, part.argument))?;
         }
-        check_eq!(due, [None; MAX_PROGRAMS]);
+        let mut left = parts.len();
+        while let Some((program, end)) = self.server.run(&mut self.vmm)? {
+            let index = programs.iter().position(|known| *known == Some(program));
+            check_eq!(index.map(|index| parts[index].1), Some(end));
+            left -= 1;
+        }
+        check_eq!(left, 0);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use vmm::sel4::faults::{receive, report, Manager, Received, ThreadFault};
 use vmm::{CPtr, Rights, ThreadId};
 use vmm_client::objects::{is_refusal, Amounts, Message, MAX_CAPABILITIES};
 
-use super::service::Objects;
+use super::service::{Objects, MAX_BADGE};
 use super::types::{Arrived, Event, Incoming, NewProgram, ProgramId, OBJECT_BADGE};
 use crate::server::exchange::{put_words, set_going, take_words};
 use crate::server::{Counts, End, Notice, ServerError};
@@ -158,6 +158,13 @@ impl Server {
                 busy |= self.objects.is_busy();
             }
         }
+    }
+
+    /// Makes `most` the greatest badge, and the greatest number of anything else, from now on; or
+    /// as many as there are: for tests that go through all of them.
+    #[doc(hidden)]
+    pub fn narrow_numbers(&mut self, most: Option<u32>) {
+        self.objects.narrow_numbers(most.unwrap_or(MAX_BADGE));
     }
 
     /// What was counted.

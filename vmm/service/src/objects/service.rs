@@ -13,7 +13,7 @@ use super::state::tables::Tables;
 use super::types::{ProgramId, OBJECT_BADGE};
 
 /// The most badges: those below the bit that tells them from badges of faults.
-const MAX_BADGE: u32 = OBJECT_BADGE as u32 - 1;
+pub(super) const MAX_BADGE: u32 = OBJECT_BADGE as u32 - 1;
 
 /// Objects and who has capabilities to them.
 ///

@@ -119,7 +119,7 @@ impl Known {
         }
     }
 
-    fn forget_mapping(&mut self, address: usize) {
+    fn remove_mapping(&mut self, address: usize) {
         let is = |found: &mut Mapped| found.address == address;
         for place in &mut self.mapped {
             let _ = place.take_if(is);
@@ -186,7 +186,7 @@ impl Known {
                 }
                 return first == SPACE_SLOT && touch(address, pages, rights);
             }
-            Request::Unmap { address } => self.forget_mapping(address),
+            Request::Unmap { address } => self.remove_mapping(address),
             _ => {}
         }
         false
@@ -207,7 +207,7 @@ impl Known {
             Refusal::BeyondRights { .. } => self.weaken(at(0)),
             Refusal::WrongKind { place, found } => self.set(at(place), Held::Own(found)),
             Refusal::SlotOccupied { slot } => self.set(slot, Held::Foreign),
-            Refusal::NoMapping { address } => self.forget_mapping(address),
+            Refusal::NoMapping { address } => self.remove_mapping(address),
             _ => {}
         }
     }
