@@ -83,7 +83,8 @@ host_lane() {
 # Each for as long as a change should have to wait; README.md says how to run them for longer.
 thorough_lane() {
     local target
-    for target in addresses alloc_ops service_ops service_ops-unchecked slots_state state vmm_ops; do
+    for target in addresses alloc_ops objects_ops objects_ops-unchecked service_ops service_ops-unchecked \
+        slots_state state vmm_ops; do
         check_if_possible "fuzzing $target" "$SCRIPTS/fuzz.sh" "$target" --seconds 15
     done
     check "host tests without debug assertions" host_tests_unchecked

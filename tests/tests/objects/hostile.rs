@@ -26,7 +26,7 @@ fn input(seed: u64) -> Vec<u8> {
 fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
     let mut sum = Tally::default();
-    for seed in first..first + setting("VMM_HISTORIES", 36) {
+    for seed in first..first + setting("VMM_HISTORIES", 60) {
         let Tally { granted, refused, touched, failed } = run(&input(seed));
         sum.granted += granted;
         sum.refused += refused;

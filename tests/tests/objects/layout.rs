@@ -49,6 +49,7 @@ fn requests(of: Values) -> Vec<Request> {
         Request::CreateMemory { pages: number, options, slot },
         Request::CreatePhysical { address, pages: number, options, slot },
         Request::Clone { slot },
+        Request::Resize { pages: number },
         Request::CreateSpace { slot },
         Request::Map { address, first: slot, pages: number, rights },
         Request::Populate { address, pages: number },
@@ -107,6 +108,7 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::NoSuchPhysical { address },
         Refusal::NotRelated {},
         Refusal::TooDeep { most: place },
+        Refusal::StillMapped { pages: place },
         Refusal::OutOfMemory {},
         Refusal::Internal {},
     ]

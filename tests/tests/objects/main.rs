@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does |
+//! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
@@ -30,5 +31,6 @@ mod hostile;
 mod layout;
 mod refusals;
 mod requests;
+mod resizing;
 mod starved;
 mod world;

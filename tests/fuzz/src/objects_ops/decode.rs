@@ -70,7 +70,7 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(24) {
+        match bytes.below(25) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -108,6 +108,7 @@ impl World<'_> {
             20 => Request::Unmap { address: address(known, bytes) },
             21 => Request::CreateEndpoint { object: slot(bytes), slot: slot(bytes) },
             22 => Request::CreateNotification { object: slot(bytes), slot: slot(bytes) },
+            23 => Request::Resize { pages: pages(bytes) },
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects.
 
-use super::call::into_slot;
+use super::call::{finish, into_slot};
 use super::error::Result;
 use super::kinds::{Account, Handle, Memory};
 use super::object::{no_answer, Object};
@@ -30,6 +30,14 @@ impl Memory {
             }
             _ => Err(no_answer("Info")),
         }
+    }
+
+    /// Gives it so many pages. `payer` is the account that it was made with.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `StillMapped` below what is mapped of it.
+    pub fn resize(&self, pages: u32, payer: &Account) -> Result {
+        finish(&Request::Resize { pages }, &[self.slot(), payer.slot()])
     }
 
     /// Memory that shows what this shows now, copy-on-write, while this is mapped nowhere.

@@ -121,6 +121,17 @@ messages! {
             slot: u32,
         } [to(Kind::Memory, Rights::USE.union(Rights::READ)), PAYER]
 
+        /// Makes a memory object smaller or larger. The account is the one that it is charged to.
+        /// What it loses of its end is given back, and is zero if it grows again. Answered with
+        /// [`Answer::More`] while there is more to do.
+        ///
+        /// Refused with [`Refusal::NoRoom`] where more than [`MAX_PAGES`](super::MAX_PAGES) pages
+        /// that are there would have to be moved in the service's own space.
+        0x023 Resize {
+            /// Its pages from now on: not 0, nor less than its mappings reach over.
+            pages: u32,
+        } [to(Kind::Memory, Rights::USE), PAYER]
+
         /// An address space.
         0x030 CreateSpace {
             /// The empty slot for the capability to it.
@@ -365,6 +376,11 @@ messages! {
         0x219 TooDeep {
             /// How many those are.
             most: u32,
+        }
+        /// Mappings of the memory object reach over more pages.
+        0x21a StillMapped {
+            /// How many.
+            pages: u32,
         }
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}

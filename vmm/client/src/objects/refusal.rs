@@ -44,6 +44,7 @@ impl fmt::Display for Refusal {
                 write!(f, "no free physical memory at {address:#x}")
             }
             Refusal::NotRelated {} => f.write_str("the one account is not the other's parent"),
+            Refusal::StillMapped { pages } => write!(f, "{pages} pages are mapped"),
             Refusal::TooDeep { most } => write!(f, "below {most} accounts already"),
             Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),
             Refusal::Internal {} => f.write_str("the service met an error of its own"),

@@ -145,6 +145,9 @@ impl<'p> Objects<'p> {
                 let (memory, payer) = (given.object(0)?, given.object(1)?);
                 self.clone_memory(vmm, place(payer, slot), memory).map(done)
             }
+            Request::Resize { pages } => {
+                self.resize(vmm, (given.object(0)?, given.object(1)?), pages)
+            }
             Request::CreateSpace { slot } => {
                 self.create_space(vmm, place(given.object(0)?, slot)).map(done)
             }
@@ -213,6 +216,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::Revoke { slot: 0 }
             | Request::Destroy {}
             | Request::Give { .. }
+            | Request::Resize { .. }
             | Request::Populate { .. }
             | Request::Unmap { .. }
             | Request::Say { .. }

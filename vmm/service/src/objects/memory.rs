@@ -12,13 +12,13 @@ use super::state::object::{Object, What};
 use super::state::tables::add;
 
 /// What a memory object costs: its pages, and tables for them in the store.
-fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, pages: u32) -> Amounts {
+pub(super) fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, pages: u32) -> Amounts {
     let tables = tables(vmm.geometry(), pages);
     NODE.with(Resource::Pages, pages).with(Resource::Tables, tables)
 }
 
 /// The rights of pages in the store.
-fn stored(options: MemoryOptions) -> vmm::Rights {
+pub(super) fn stored(options: MemoryOptions) -> vmm::Rights {
     page_rights(match options.contains(MemoryOptions::WRITABLE) {
         true => Rights::READ_WRITE,
         false => Rights::READ,

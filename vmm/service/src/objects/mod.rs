@@ -24,6 +24,7 @@
 //! | `kernel_objects` | spaces, endpoints, notifications |
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
+//! | `resize` | memory objects made smaller and larger |
 //! | `revoke` | capabilities revoked and objects destroyed by request |
 //! | `handle` | messages taken apart and answered |
 //! | `server` | the loop that receives and answers, behind the feature `sel4` |
@@ -36,6 +37,7 @@ mod kernel_objects;
 mod mappings;
 mod memory;
 mod programs;
+mod resize;
 mod revoke;
 #[cfg(feature = "sel4")]
 mod server;

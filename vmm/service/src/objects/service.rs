@@ -144,7 +144,10 @@ impl<'p> Objects<'p> {
         for object in self.tables.objects.iter() {
             let at = object.number.get() as usize;
             let lives = match object.what.get() {
-                What::Memory { region, .. } => vmm.region_info(region).is_ok(),
+                What::Memory { region, pages, .. } => {
+                    let info = vmm.region_info(region);
+                    info.is_ok_and(|info| info.range.pages() >= pages as usize)
+                }
                 What::Space(space) => vmm.vspace(space).is_ok(),
                 _ => true,
             };

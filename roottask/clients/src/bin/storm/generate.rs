@@ -141,7 +141,7 @@ impl Generator<'_> {
 
     fn other_request(&mut self, mapped: usize) -> Request {
         let memory = self.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match self.random.below(28) {
+        match self.random.below(29) {
             0..=3 => Request::Info {},
             4..=6 => Request::Restrict { rights: self.rights(), slot: self.new_slot() },
             // Nobody can name the object then, and it stays.
@@ -175,6 +175,7 @@ impl Generator<'_> {
                 let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
                 Request::Map { address, first: 0, pages: self.pick(&[1, 1, 1, 2, 8]), rights }
             }
+            28 => Request::Resize { pages: self.pages() },
             26 => {
                 let (object, slot) = (self.new_slot(), self.new_slot());
                 match self.one_in(2) {

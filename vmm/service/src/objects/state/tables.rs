@@ -257,6 +257,21 @@ impl<'p> Tables<'p> {
         found.filter(|node| node.memory.get().is_some_and(|other| other.is(memory)))
     }
 
+    /// How many pages of a memory object the mappings of it reach over, from its first page on. Takes
+    /// as long as there are mappings of it.
+    pub fn end_of_mappings(&self, memory: &Object<'p>) -> u32 {
+        let from = self.of_memory.lower_bound(Bound::Included(&(memory.number.get(), 0)));
+        let is = |node: &&Mapping<'p>| node.memory.get().is_some_and(|other| other.is(memory));
+        let mut at = from;
+        let all = core::iter::from_fn(|| {
+            let node = at.get();
+            at.move_next();
+            node
+        });
+        let ends = all.take_while(is).map(|node| node.first.get() + node.pages.get());
+        ends.max().unwrap_or(0)
+    }
+
     /// The first mapping that was made through a capability.
     pub fn first_through(&self, badge: u32) -> Option<&'p Mapping<'p>> {
         let found = self.through.lower_bound(Bound::Included(&(badge, 0))).clone_pointer();

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Memory objects made smaller and larger.
+
+use vmm::Access;
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, Refusal, Request, Resource, Rights, SPACE_SLOT,
+};
+
+use crate::world::{A, B, C, PAGE, Program, World, account};
+
+const BOTH: &[u32] = &[A, ACCOUNT_SLOT];
+
+fn resize(pages: u32) -> Request {
+    Request::Resize { pages }
+}
+
+fn pages_of(world: &mut World, program: Program, slot: u32) -> (u32, u32) {
+    match world.ask(program, Request::Info {}, &[slot]) {
+        Ok(Answer::Memory { pages, committed, .. }) => (pages, committed),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Writes a number to a page of a program's.
+fn write(world: &mut World, program: Program, address: usize, value: usize) {
+    assert!(world.touch(program, address, Access::Write));
+    world.fixture.write(program.id.space(), address, value as _);
+}
+
+#[track_caller]
+fn holds(world: &mut World, program: Program, address: usize, value: usize) {
+    assert!(world.touch(program, address, Access::Read));
+    assert_eq!(world.fixture.read(program.id.space(), address), value as _);
+}
+
+/// A161
+#[test]
+fn what_grows_keeps_what_it_holds_and_is_charged() {
+    // With room behind it in the store, and with other memory there.
+    for crowded in [false, true] {
+        let (mut world, program) = World::one();
+        world.memory(program, 4, A);
+        if crowded {
+            world.memory(program, 4, B);
+        }
+        let before = world.used(program, ACCOUNT_SLOT);
+        let start = world.map(program, A, 4, Rights::READ_WRITE);
+        write(&mut world, program, start + 3 * PAGE, 7);
+        for pages in [5, 30, 31] {
+            assert_eq!(world.ask(program, resize(pages), BOTH), Ok(Answer::Done {}));
+            assert_eq!(pages_of(&mut world, program, A), (pages, 1));
+        }
+        // What was mapped shows it still, and brings pages.
+        holds(&mut world, program, start + 3 * PAGE, 7);
+        write(&mut world, program, start, 8);
+        let again = world.map(program, A, 31, Rights::READ_WRITE);
+        for (page, value) in [(0, 8), (3, 7), (4, 0), (30, 0)] {
+            holds(&mut world, program, again + page * PAGE, value);
+        }
+        let used = world.used(program, ACCOUNT_SLOT).of(Resource::Pages);
+        assert_eq!(used, before.of(Resource::Pages) + 27);
+        for address in [start, again] {
+            world.finish(program, Request::Unmap { address }, &[SPACE_SLOT]);
+        }
+        world.finish(program, resize(4), BOTH);
+        assert_eq!(world.used(program, ACCOUNT_SLOT), before);
+    }
+}
+
+/// A161
+#[test]
+fn what_shrinks_gives_back_and_is_zero_when_it_grows_again() {
+    let (mut world, program) = World::one();
+    world.memory(program, 200, A);
+    let start = world.map(program, A, 200, Rights::READ_WRITE);
+    for page in 0..200 {
+        write(&mut world, program, start + page * PAGE, page + 1);
+    }
+    world.refused(program, resize(199), BOTH, Refusal::StillMapped { pages: 200 });
+    world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+    let map = Request::Map { address: 0, first: 2, pages: 3, rights: Rights::READ };
+    world.ask(program, map, &[SPACE_SLOT, A, ACCOUNT_SLOT]).unwrap();
+    world.refused(program, resize(4), BOTH, Refusal::StillMapped { pages: 5 });
+    let before = world.used(program, ACCOUNT_SLOT).of(Resource::Pages);
+    // 195 pages are three requests' work, and as long as it is not done nothing comes back.
+    for _ in 0..3 {
+        assert_eq!(world.ask(program, resize(5), BOTH), Ok(Answer::More {}));
+        assert_eq!(world.used(program, ACCOUNT_SLOT).of(Resource::Pages), before);
+    }
+    assert_eq!(world.ask(program, resize(5), BOTH), Ok(Answer::Done {}));
+    assert_eq!(world.used(program, ACCOUNT_SLOT).of(Resource::Pages), before - 195);
+    assert_eq!(pages_of(&mut world, program, A), (5, 5));
+    assert_eq!(world.ask(program, resize(7), BOTH), Ok(Answer::Done {}));
+    let start = world.map(program, A, 7, Rights::READ);
+    holds(&mut world, program, start + 4 * PAGE, 5);
+    holds(&mut world, program, start + 5 * PAGE, 0);
+}
+
+/// A161
+#[test]
+fn a_size_that_cannot_be_is_refused() {
+    let (mut world, program) = World::one();
+    world.memory(program, 70, A);
+    world.memory(program, 1, B);
+    world.refused(program, resize(0), BOTH, Refusal::BadLength { pages: 0 });
+    let beyond = world.ask(program, resize(100_000), BOTH);
+    assert!(matches!(beyond, Err(Refusal::OutOfAccount { resource: Resource::Pages, .. })));
+    assert!(world.ask(program, resize(u32::MAX), BOTH).is_err());
+    let small = Amounts([20, 6, 20, 2, 0, 8, 20]);
+    world.ask(program, account(small, AccountOptions::empty(), C), &[ACCOUNT_SLOT]).unwrap();
+    world.refused(program, resize(80), &[A, C], Refusal::NotRelated {});
+    world.refused(
+        program,
+        resize(80),
+        &[C, ACCOUNT_SLOT],
+        Refusal::WrongKind { place: 0, found: vmm_service::objects::protocol::Kind::Account },
+    );
+    // More than one request moves, and no room behind it.
+    let start = world.map(program, A, 70, Rights::READ_WRITE);
+    for page in 0..65 {
+        write(&mut world, program, start + page * PAGE, page);
+    }
+    world.refused(program, resize(80), BOTH, Refusal::NoRoom {});
+    holds(&mut world, program, start + 64 * PAGE, 64);
+}
