@@ -24,6 +24,8 @@
 //!   bin/cycler.rs  uses more numbers than there are, one after another
 //!   bin/copier.rs  copies a capability into each slot of three CNodes, and revokes it
 //!   bin/collector.rs  has one of these
+//!   bin/patient.rs  waits for memory that another program has
+//!   bin/friend.rs  ends this memory
 //!   bin/gauge.rs   measures requests about objects, for the benchmark
 //!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```

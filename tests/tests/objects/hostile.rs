@@ -27,7 +27,9 @@ fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
     let mut sum = Tally::default();
     for seed in first..first + setting("VMM_HISTORIES", 60) {
-        let Tally { granted, refused, touched, failed } = run(&input(seed));
+        let Tally { granted, refused, waited, went_on, touched, failed } = run(&input(seed));
+        sum.waited += waited;
+        sum.went_on += went_on;
         sum.granted += granted;
         sum.refused += refused;
         sum.touched += touched;

@@ -10,6 +10,7 @@
 //! | `failures` | each kernel call of each request fails: nothing is lost |
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
+//! | `waiting` | requests that wait until memory comes back |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
 #[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it
@@ -33,4 +34,5 @@ mod refusals;
 mod requests;
 mod resizing;
 mod starved;
+mod waiting;
 mod world;

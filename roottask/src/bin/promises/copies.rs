@@ -8,11 +8,9 @@ use vmm_service::objects::protocol::Amounts;
 use vmm_service::server::End;
 
 use super::images;
-use super::world::{Part, World};
+use super::world::{Part, World, MEETING_SLOT};
 
 const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
-/// The slot in which programs find an endpoint of theirs; the copier has the second in the next.
-const MEETING_SLOT: u32 = 5;
 
 /// A141 A144: as often as `times` says.
 pub fn run(world: &mut World, times: usize) -> Outcome {

@@ -15,3 +15,7 @@ pub static COPIER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/copier"
 pub static COLLECTOR: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/collector"));
 /// Destroys its own capabilities.
 pub static VANDAL: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/vandal"));
+/// Waits for memory.
+pub static PATIENT: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/patient"));
+/// Ends memory that it is given.
+pub static FRIEND: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/friend"));

@@ -8,6 +8,7 @@
 //!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
 //!   numbers.rs  numbers that are used up
 //!   copies.rs   capabilities wherever programs put them
+//!   waits.rs    requests that wait until memory comes back
 //! ```
 //!
 //! `run.sh promises -- storm 10000` does one part, with a number for it.
@@ -19,6 +20,7 @@ mod guarantees;
 mod images;
 mod numbers;
 mod storm;
+mod waits;
 mod world;
 
 use roottask::{Arguments, Manager, Outcome};
@@ -46,11 +48,12 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 4] = [
+const PARTS: [(&str, Run, usize); 5] = [
     ("guarantees", guarantees::run, 2),
     ("storm", storm::run, 10_000),
     ("numbers", numbers::run, 1000),
     ("copies", copies::run, 2),
+    ("waits", waits::run, 10),
 ];
 
 #[root_task]

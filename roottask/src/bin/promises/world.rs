@@ -12,6 +12,8 @@ use vmm_service::server::End;
 const MAX_PROGRAMS: usize = 8;
 /// Pages of a program's stack.
 const STACK_PAGES: usize = 12;
+/// The slot in which programs find an endpoint of theirs; one that has two has the second in the next.
+pub const MEETING_SLOT: u32 = 5;
 /// The priority of all programs.
 pub const PRIORITY: u8 = 100;
 

@@ -11,6 +11,8 @@ use super::world::{Known, SLOTS, World};
 use crate::bytes::Bytes;
 use crate::machine::DEVICE;
 
+const OVERCOMMIT: AccountOptions = AccountOptions::OVERCOMMIT;
+
 /// Amounts of an account: small ones, as a rule.
 pub fn amounts(bytes: &mut Bytes<'_>) -> Amounts {
     bytes.pick(&[
@@ -79,7 +81,11 @@ impl World<'_> {
             }
             5..=6 => Request::Destroy {},
             7 => {
-                let options = bytes.pick(&[AccountOptions::empty(), AccountOptions::OVERCOMMIT]);
+                let options = bytes.pick(&[
+                    AccountOptions::empty(),
+                    OVERCOMMIT,
+                    OVERCOMMIT | AccountOptions::WAIT,
+                ]);
                 Request::CreateAccount { amounts: amounts(bytes), options, slot: slot(bytes) }
             }
             8 => {

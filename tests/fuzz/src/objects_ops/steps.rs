@@ -18,6 +18,10 @@ const MAX_PROGRAMS: usize = 3;
 impl World<'_> {
     /// One step.
     pub fn step(&mut self, bytes: &mut Bytes<'_>) {
+        while let Some((_, answer)) = self.objects.next_answer(&mut self.host.vmm) {
+            answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
+            self.tally.went_on += 1;
+        }
         let kind = bytes.below(24);
         self.failing = bytes.one_in(12);
         if self.failing {
@@ -69,7 +73,15 @@ impl World<'_> {
         if let Request::Exit { .. } = request {
             return !matches!(outcome.event, Some(Event::Exited(..)));
         }
-        let answer = outcome.answer.expect("a program that lives is answered");
+        let Some(answer) = outcome.answer else {
+            assert!(outcome.waits.is_some(), "a program that lives is answered, or waits");
+            self.tally.waited += 1;
+            assert!(
+                self.failing || busy || self.figures() == before,
+                "what waits changed something"
+            );
+            return true;
+        };
         let answer = answer_or_refusal(answer.label(), answer.words()).expect("a sound answer");
         match answer {
             Ok(answer) => {

@@ -8,6 +8,10 @@ pub struct Tally {
     pub granted: usize,
     /// Requests that were refused.
     pub refused: usize,
+    /// Requests that waited.
+    pub waited: usize,
+    /// Those of them that were answered.
+    pub went_on: usize,
     /// Pages that were mapped by a touch.
     pub touched: usize,
     /// Kernel calls that failed by the input's choice.

@@ -47,6 +47,12 @@ impl Account {
         self.child(limits, AccountOptions::OVERCOMMIT)
     }
 
+    /// A child account with these limits, which are no guarantee: a request that it pays for waits
+    /// while those above it lack what the limits allow.
+    pub fn overcommit_waiting(&self, limits: Amounts) -> Result<Account> {
+        self.child(limits, AccountOptions::OVERCOMMIT | AccountOptions::WAIT)
+    }
+
     fn child(&self, amounts: Amounts, options: AccountOptions) -> Result<Account> {
         let request = |slot| Request::CreateAccount { amounts, options, slot };
         into_slot(request, &[self.slot()]).map(Account::from_slot)

@@ -85,6 +85,10 @@ bitflags! {
         /// Its amounts are limits and no guarantee: nothing is taken from its parent before it is
         /// used. The sum of such limits may be more than there is.
         const OVERCOMMIT = 1;
+        /// A request that it pays for and that is refused with
+        /// [`Refusal::Overcommitted`](super::Refusal::Overcommitted) otherwise is not answered
+        /// before memory has come back and it is done.
+        const WAIT = 2;
     }
 }
 

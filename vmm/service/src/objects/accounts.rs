@@ -46,7 +46,8 @@ pub(super) fn make_account<'p, K: Kernel + Memory<'p>>(
     }
     let store = vmm.create_space().map_err(refuse)?;
     let overcommit = options.contains(AccountOptions::OVERCOMMIT);
-    let account = Account { overcommit, depth, store: Some(store), ..Account::default() };
+    let waits = options.contains(AccountOptions::WAIT);
+    let account = Account { overcommit, waits, depth, store: Some(store), ..Account::default() };
     // It has its store from now on: whoever takes it apart gives that back.
     object.what.set(What::Account(account));
     charge::give(object, amounts).map_err(short)?;
@@ -74,5 +75,6 @@ pub(super) fn give<'p>(
 pub(super) fn info(account: Account, rights: Rights) -> Answer {
     let mut options = AccountOptions::empty();
     options.set(AccountOptions::OVERCOMMIT, account.overcommit);
+    options.set(AccountOptions::WAIT, account.waits);
     Answer::Account { rights, options, limits: account.limits, used: account.used }
 }

@@ -122,6 +122,7 @@ impl<'p> Objects<'p> {
             vmm.end_badge(node.slot.get())?;
             node.slot.set(vmm::CPtr::NULL);
         }
+        self.strike_out(node.badge.get());
         let payer = node.payer.get();
         self.unwanted -= u32::from(node.unwanted.get());
         self.tables.remove_capability(node);

@@ -9,7 +9,7 @@
 //! All of this is checked before anything of the request is begun, in one place for all requests.
 
 use vmm::{Kernel, Memory, Vmm};
-use vmm_client::objects::{Answer, Due, Kind, Refusal, Request, Rights, MAX_CAPABILITIES};
+use vmm_client::objects::{Answer, Kind, Refusal, Request, Rights, MAX_CAPABILITIES};
 
 use super::accounts;
 use super::answers::{narrow, refuse, Answered, Refused};
@@ -22,12 +22,18 @@ use super::state::program::Program;
 use super::types::{Arrived, Event, Incoming, Outcome, ProgramId, OBJECT_BADGE};
 
 /// The capabilities of a request that were found right, in their order, with their objects.
-struct Given<'p>([Option<(&'p Capability<'p>, &'p Object<'p>)>; MAX_CAPABILITIES]);
+pub(super) struct Given<'p>([Option<(&'p Capability<'p>, &'p Object<'p>)>; MAX_CAPABILITIES]);
 
 impl<'p> Given<'p> {
     /// The one at a place, which is due there.
     fn at(&self, place: usize) -> Result<(&'p Capability<'p>, &'p Object<'p>), Refused> {
         self.0.get(place).copied().flatten().ok_or(Refusal::NoCapability { place: narrow(place) })
+    }
+
+    /// Whether one of them is to an account whose requests wait.
+    fn waits(&self) -> bool {
+        let mut all = self.0.iter().flatten();
+        all.any(|(_, object)| object.account().is_some_and(|account| account.waits))
     }
 
     /// The object of the one at a place.
@@ -49,7 +55,7 @@ impl<'p> Objects<'p> {
             Ok(request) => request,
             Err(what) => return answer(Err(Refusal::Malformed { what })),
         };
-        let given = match self.given(request.due(), message.capabilities) {
+        let given = match self.given(&request, message.capabilities) {
             Ok(given) => given,
             Err(refusal) => return answer(Err(refusal)),
         };
@@ -60,16 +66,42 @@ impl<'p> Objects<'p> {
         });
         if let Request::Exit { .. } = request {
             self.begin_end(sender);
-            return Outcome { answer: None, event };
+            return Outcome { event, ..Outcome::default() };
         }
-        // What gives back, or only looks, goes on when memory is out.
-        let filled = if takes_records(&request) { self.refill(vmm) } else { Ok(()) };
-        let answered = filled.and_then(|()| self.serve(vmm, sender, &request, &given));
+        let answered = self.answer_to(vmm, sender, &request, &given);
+        let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
+        // Others can send as the same program, but there is one right to answer.
+        if short && given.waits() && sender.waiting.get().is_none() {
+            let waits = Some(self.wait(sender, request, message.capabilities));
+            return Outcome { waits, ..Outcome::default() };
+        }
         Outcome { event, ..answer(answered) }
     }
 
+    /// Does what a request says whose capabilities were found right.
+    pub(super) fn answer_to<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        sender: &'p Program<'p>,
+        request: &Request,
+        given: &Given<'p>,
+    ) -> Answered {
+        // What gives back, or only looks, goes on when memory is out.
+        if takes_records(request) {
+            self.refill(vmm)?;
+        }
+        self.serve(vmm, sender, request, given)
+    }
+
     /// Checks the capabilities that came against those that are due.
-    fn given(&self, due: &[Due], arrived: &[Arrived]) -> Result<Given<'p>, Refused> {
+    pub(super) fn given(
+        &self,
+        request: &Request,
+        arrived: &[Arrived],
+    ) -> Result<Given<'p>, Refused> {
+        let due = request.due();
+        // Who asks again for the end of one goes on with that.
+        let ends = matches!(request, Request::Revoke { .. });
         let mut given = Given([None; MAX_CAPABILITIES]);
         for (index, due) in due.iter().enumerate() {
             let place = narrow(index);
@@ -83,7 +115,7 @@ impl<'p> Objects<'p> {
             let node = number.and_then(|number| self.tables.capability(number));
             let node = node.ok_or(Refusal::ForeignCapability { place })?;
             let object = node.object.get().ok_or(Refusal::Gone { place })?;
-            if object.dying.get() || node.unwanted.get() {
+            if object.dying.get() || (node.unwanted.get() && !ends) {
                 return Err(Refusal::Gone { place });
             }
             let found = object.kind.get().ok_or(Refusal::Internal {})?;
@@ -232,5 +264,5 @@ fn answer(answered: Answered) -> Outcome {
         Ok(answer) => answer.encode(),
         Err(refusal) => refusal.encode(),
     };
-    Outcome { answer: Some(message), event: None }
+    Outcome { answer: Some(message), ..Outcome::default() }
 }

@@ -24,6 +24,7 @@
 //! | `kernel_objects` | spaces, endpoints, notifications |
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
+//! | `waiting` | requests that wait until memory comes back |
 //! | `resize` | memory objects made smaller and larger |
 //! | `revoke` | capabilities revoked and objects destroyed by request |
 //! | `handle` | messages taken apart and answered |
@@ -45,6 +46,7 @@ mod service;
 mod state;
 mod teardown;
 mod types;
+mod waiting;
 
 #[cfg(feature = "sel4")]
 pub use server::{Options, Server};

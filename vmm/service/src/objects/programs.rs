@@ -120,6 +120,7 @@ impl<'p> Objects<'p> {
         program.root.set(Some(root));
         let in_root = |index| CapPath { root: root.slot(), index, depth: ROOT_BITS };
         vmm.mount_cnode(in_root(MOUNT_SLOT), cnode.slot(), word_bits - ROOT_BITS - CNODE_BITS)?;
+        program.reply.set(vmm.alloc_slots(1)?);
         self.first_capabilities(vmm, program, new.physical, [object, account, space])?;
         let spec = ThreadSpec {
             space: id,
@@ -190,7 +191,7 @@ impl<'p> Objects<'p> {
         let used = Amounts::NONE
             .with(Resource::Pages, narrow(used.frames + cnode))
             .with(Resource::Tables, narrow(used.tables))
-            .with(Resource::Slots, narrow(used.frames + used.objects))
+            .with(Resource::Slots, narrow(used.frames + used.objects + 1))
             .with(Resource::Objects, narrow(used.objects));
         charge(account, used).map_err(short)?;
         let all = object.charge.get().plus(used);
@@ -228,6 +229,7 @@ impl<'p> Objects<'p> {
 
     pub(super) fn begin_end(&mut self, program: &'p Program<'p>) {
         if !program.dying.replace(true) {
+            self.wait_no_more(program);
             program.next_dying.set(self.dying_programs);
             self.dying_programs = Some(program);
         }
@@ -250,6 +252,12 @@ impl<'p> Objects<'p> {
                 vmm.free_for(space, object)?;
                 cnode.set(None);
             }
+        }
+        let reply = program.reply.get();
+        if reply != CPtr::NULL {
+            // The right to answer it went with its thread.
+            vmm.free_slots(reply, 1)?;
+            program.reply.set(CPtr::NULL);
         }
         self.dying_programs = program.next_dying.take();
         if let Some(object) = program.object.get() {

@@ -11,7 +11,9 @@
 //! What programs send cannot end the loop: it returns when one has ended, and when none is left.
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
-use vmm::sel4::faults::{receive, report, Manager, Received, ThreadFault};
+use vmm::sel4::faults::{
+    answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
+};
 use vmm::{CPtr, Rights, ThreadId};
 use vmm_client::objects::{is_refusal, Amounts, Message, MAX_CAPABILITIES};
 
@@ -147,6 +149,7 @@ impl Server {
                         sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
                     }
                     busy = self.objects.reap_step(vmm)?;
+                    self.answer_waiting(vmm);
                     self.endpoint.nb_recv(())
                 }
             };
@@ -229,7 +232,19 @@ impl Server {
             }
             None => {}
         }
+        if let Some(slot) = outcome.waits {
+            keep_caller(vmm, slot)?;
+        }
+        self.answer_waiting(vmm);
         Ok(outcome.answer.as_ref().map(|message| self.put(message)))
+    }
+
+    /// Answers those whose requests waited for what has come back.
+    fn answer_waiting(&mut self, vmm: &mut Manager) {
+        while let Some((slot, message)) = self.objects.next_answer(vmm) {
+            let answer = self.put(&message);
+            answer_kept(slot, answer);
+        }
     }
 
     /// Puts an answer into the IPC buffer, and counts it.

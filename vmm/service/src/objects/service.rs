@@ -32,6 +32,9 @@ pub struct Objects<'p> {
     pub(super) dying: Option<&'p Object<'p>>,
     /// How many capabilities there are that are to be gone.
     pub(super) unwanted: u32,
+    /// How many requests wait, and the turn of the last.
+    pub(super) waiting: u32,
+    pub(super) last_turn: u64,
 }
 
 impl<'p> Objects<'p> {
@@ -62,6 +65,8 @@ impl<'p> Objects<'p> {
             dying_programs: None,
             dying: None,
             unwanted: 0,
+            waiting: 0,
+            last_turn: 0,
         })
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a server and the service tell each other. Nothing here knows the service.
 
-use vmm::{Name, SpaceId};
+use vmm::{CPtr, Name, SpaceId};
 use vmm_client::objects::{Amounts, Line, Message};
 
 /// The bit that is set in every badge of an object, and in no badge of a fault.
@@ -67,6 +67,9 @@ pub struct Incoming<'a> {
 pub struct Outcome {
     /// What to answer; without it, do not answer: the sender is gone, or was never there.
     pub answer: Option<Message>,
+    /// The slot in which the right to answer is to be kept (`CNode_SaveCaller`), if the request
+    /// waits: [`Objects::next_answer`](super::Objects::next_answer) answers it.
+    pub waits: Option<CPtr>,
     /// What a server may want to know of.
     pub event: Option<Event>,
 }

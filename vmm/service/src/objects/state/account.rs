@@ -16,6 +16,8 @@ pub(crate) struct Account {
     pub used: Amounts,
     /// Whether the limits are no guarantee: then what is used is charged to the parent too.
     pub overcommit: bool,
+    /// Whether a request that it cannot pay now waits, if those above lack what its limits allow.
+    pub waits: bool,
     /// How many accounts are above it.
     pub depth: u32,
     /// The space in which its memory objects have their pages. Nobody runs in it.

@@ -4,9 +4,20 @@
 use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
-use vmm::{Name, SpaceId, ThreadParts};
+use vmm::{CPtr, Name, SpaceId, ThreadParts};
+use vmm_client::objects::{Request, MAX_CAPABILITIES};
 
 use super::object::Object;
+
+/// A request that waits for memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Waiting {
+    pub request: Request,
+    /// The badges of the capabilities that came with it; `None` of those that have ended since.
+    pub badges: [Option<usize>; MAX_CAPABILITIES],
+    /// Those with lower numbers came before.
+    pub turn: u64,
+}
 
 /// A program's node.
 #[derive(Default)]
@@ -24,6 +35,9 @@ pub(crate) struct Program<'p> {
     pub root: Cell<Option<vmm::Object>>,
     pub cnode: Cell<Option<vmm::Object>>,
     pub thread: Cell<Option<ThreadParts>>,
+    /// The slot that keeps the right to answer it while its request waits.
+    pub reply: Cell<CPtr>,
+    pub waiting: Cell<Option<Waiting>>,
     pub name: Cell<Name>,
     /// Whether it is being taken apart.
     pub dying: Cell<bool>,
@@ -61,6 +75,8 @@ impl<'p> Program<'p> {
         self.root.set(None);
         self.cnode.set(None);
         self.thread.set(None);
+        self.reply.set(CPtr::NULL);
+        self.waiting.set(None);
         self.name.set(name);
         self.dying.set(false);
         self.next_dying.set(None);
