@@ -202,3 +202,21 @@ fn memory_without_the_option_is_never_writable() {
     assert!(!world.touch(program, start, Access::Write));
     assert_eq!(world.used(program, ACCOUNT_SLOT).of(Resource::Spaces), 1);
 }
+
+/// A163: where one call may clear but little, all that is promised can be touched still.
+#[test]
+fn what_is_promised_is_cleared_when_it_is_touched() {
+    let (mut world, program) = World::one();
+    world.fixture.vmm.limit_clearing(PAGE);
+    world.memory(program, 300, A);
+    let start = world.map(program, A, 300, Rights::READ_WRITE);
+    let own = world.fixture.own();
+    let direct = world.fixture.vmm.map(own, &vmm::RegionOptions::new(300));
+    assert!(matches!(
+        direct,
+        Err(vmm::Error::Allocator(vmm::AllocatorError::NeedsClearing { .. }))
+    ));
+    for page in 0..300 {
+        assert!(world.touch(program, start + page * PAGE, Access::Write), "page {page}");
+    }
+}

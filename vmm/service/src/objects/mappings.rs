@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects mapped in spaces: pages appear when they are touched, or before, by request.
 
-use vmm::{Backing, Kernel, Memory, Pages, RegionOptions, Vmm};
+use vmm::{AllocatorError, Backing, Kernel, Memory, Pages, RegionOptions, Vmm};
 use vmm_client::objects::{Amounts, Answer, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, short, tables, Answered, Refused, NODE};
@@ -110,7 +110,9 @@ impl<'p> Objects<'p> {
         let address = address + ((wanted.first as usize) << vmm.geometry().page_bits);
         let mapped = vmm.map_physical(space, address, &options.named("physical"));
         mapped.map_err(|error| match error {
-            vmm::Error::Allocator(_) => Refusal::NoSuchPhysical { address },
+            vmm::Error::Allocator(_) | vmm::Error::PhysicalInUse { .. } => {
+                Refusal::NoSuchPhysical { address }
+            }
             other => refuse(other),
         })
     }
@@ -160,8 +162,27 @@ impl<'p> Objects<'p> {
         Ok(true)
     }
 
-    /// Maps pages of a mapping that are not mapped yet.
+    /// Maps pages of a mapping that are not mapped yet. What must be cleared for them is cleared,
+    /// also where that is more than one call clears by itself: they are promised.
     fn bring<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        mapping: &'p Mapping<'p>,
+        pages: (u32, u32),
+    ) -> vmm::Result {
+        loop {
+            match self.try_bring(vmm, mapping, pages) {
+                Err(vmm::Error::Allocator(AllocatorError::NeedsClearing { bytes })) => {
+                    if vmm.clear(bytes)? == 0 {
+                        return Err(AllocatorError::NeedsClearing { bytes }.into());
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn try_bring<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         mapping: &'p Mapping<'p>,

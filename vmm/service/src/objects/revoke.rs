@@ -24,8 +24,9 @@ impl<'p> Objects<'p> {
         let (Some(object), Some(payer)) = (node.object.get(), node.payer.get()) else {
             return Err(Refusal::Internal {});
         };
-        // First: what is in the way of it is found before anything ends.
+        // First: what is in the way of it is found before anything ends. One that was begun has it.
         let new = match slot {
+            _ if node.unwanted.get() => None,
             0 => None,
             _ => {
                 let place = Place { program, payer, slot };
@@ -47,9 +48,10 @@ impl<'p> Objects<'p> {
             || self.tables.first_through(node.badge.get()).is_some();
         if done.is_err() && !hangs {
             // Its copies may be gone, and with them whoever could ask again. It names nothing from
-            // now on, and the rest of its end is work that is left.
+            // now on, and the rest of its end is work that is left: for a sender that asks again,
+            // or else for the service by itself.
             self.leave(node);
-            return Ok(Answer::Done {});
+            return Ok(Answer::More {});
         }
         // The old one is still there, and is asked by again.
         if let Some(new) = new {
