@@ -36,18 +36,13 @@ const THREADS: usize = 128;
 /// Stacks that share a page share an entry, too.
 const PAGE_BYTES: usize = 1 << FrameObjectType::GRANULE.bits();
 
-/// The address of a first frame, a page's each: stacks have pages of their own. And when it was put
-/// there, as a number that grows.
-struct FirstFrame {
-    address: AtomicUsize,
-    began: AtomicU32,
-}
-
-/// The first entry is that of the program's first thread, which is the first to come, and keeps it.
-/// The end of a thread is not told here, so of the others the oldest makes room: a thread older than
-/// so many others has a shorter backtrace, or none.
-static FIRST_FRAMES: [FirstFrame; THREADS] =
-    [const { FirstFrame { address: AtomicUsize::new(0), began: AtomicU32::new(0) } }; THREADS];
+/// The addresses of the first frames, a page's each: stacks have pages of their own. The program's
+/// first thread is the first to come, and keeps its entry. The end of a thread is not told here, so of
+/// the others the oldest makes room: a thread older than so many others has a shorter backtrace, or
+/// none.
+static FIRST_FRAMES: [AtomicUsize; THREADS] = [const { AtomicUsize::new(0) }; THREADS];
+/// When each was put there, as a number that grows. Apart, for want of room: every client has these.
+static BEGAN: [AtomicU32; THREADS] = [const { AtomicU32::new(0) }; THREADS];
 /// How many threads have begun.
 static BEGUN: AtomicU32 = AtomicU32::new(0);
 
@@ -70,13 +65,13 @@ fn remember(frame: usize) {
     let is_free = |entry: usize| entry == 0 || entry / PAGE_BYTES == frame / PAGE_BYTES;
     let began = BEGUN.fetch_add(1, Ordering::Relaxed);
     let replace = |first| is_free(first).then_some(frame);
-    let taken = FIRST_FRAMES.iter().find(|entry| {
-        entry.address.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace).is_ok()
+    let taken = FIRST_FRAMES.iter().position(|entry| {
+        entry.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replace).is_ok()
     });
-    let age = |entry: &&FirstFrame| began.wrapping_sub(entry.began.load(Ordering::Relaxed));
-    if let Some(entry) = taken.or_else(|| FIRST_FRAMES[1..].iter().max_by_key(age)) {
-        entry.address.store(frame, Ordering::Relaxed);
-        entry.began.store(began, Ordering::Relaxed);
+    let age = |&index: &usize| began.wrapping_sub(BEGAN[index].load(Ordering::Relaxed));
+    if let Some(index) = taken.or_else(|| (1..THREADS).max_by_key(age)) {
+        FIRST_FRAMES[index].store(frame, Ordering::Relaxed);
+        BEGAN[index].store(began, Ordering::Relaxed);
     }
 }
 
@@ -95,7 +90,7 @@ impl Backtrace {
     #[inline(never)]
     pub fn of_this_thread() -> Backtrace {
         let (frame, stack) = (frame_pointer(), stack_pointer() as usize);
-        let firsts = FIRST_FRAMES.iter().map(|first| first.address.load(Ordering::Relaxed));
+        let firsts = FIRST_FRAMES.iter().map(|first| first.load(Ordering::Relaxed));
         let firsts = firsts.filter(|first| (stack..stack + STACK_BYTES).contains(first));
         let first = firsts.min().unwrap_or(0);
         Backtrace::walk(None, frame, |at| {
