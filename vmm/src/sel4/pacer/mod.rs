@@ -22,10 +22,12 @@
 //! - `loops.rs`: what the two threads do.
 //! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
 //! - `error.rs`: why it does not do what it was asked for.
-//! - `control.rs`: starting, clearing, stopping ([`Pacer`]).
+//! - `control.rs`: starting, and clearing ([`Pacer`]).
+//! - `ending.rs`: stopping.
 
 mod clock;
 mod control;
+mod ending;
 mod error;
 mod loops;
 mod options;
