@@ -15,7 +15,7 @@ const BITS: (usize, usize) = (12, 22);
 
 /// The most jobs after a phase, and the most bytes that one clears.
 const JOBS: usize = 16;
-const MOST: usize = 1 << 20;
+const MAX_CLEARED: usize = 1 << 20;
 
 /// Microseconds that are slept now and then.
 const SLEEP_US: u64 = 700;
@@ -69,7 +69,7 @@ impl Pacing {
             check!(self.clock.ticks().wrapping_sub(before) >= 2);
             self.slept += 1;
         }
-        let small = |job: &Job| job.cleared_by_one_call() <= MOST;
+        let small = |job: &Job| job.cleared_by_one_call() <= MAX_CLEARED;
         for _ in 0..random.below(JOBS) {
             let Some(job) = vmm.next_job().filter(small) else { break };
             match vmm.run_job(job) {
