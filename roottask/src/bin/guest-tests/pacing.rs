@@ -4,13 +4,13 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use roottask::arch::ticks;
-use roottask::{check, check_eq, Manager, Outcome};
+use roottask::{check, check_eq, Outcome};
+use sel4::cap_type;
 use sel4::init_thread::slot;
-use sel4::{cap_type, AbsoluteCPtr};
 use sel4_root_task::debug_println;
-use vmm::sel4::pacer::{Clock, Pacer, PacerError, PacerOptions, PacerParts};
+use vmm::sel4::pacer::{Pacer, PacerError, PacerOptions, PacerParts};
 use vmm::sel4::SpawnOptions;
-use vmm::{Blueprint, CPtr, Job};
+use vmm::{Blueprint, Job};
 
 use crate::context::Context;
 
@@ -20,13 +20,6 @@ crate::table::tests!("pacing":
     a_clearing_that_ticks_overtake_before_it_has_begun_begins,
     who_sleeps_wakes_after_that_time_and_a_time_out_can_be_taken_back,
     a_pacer_that_cannot_be_is_refused_and_leaves_nothing,
-    a_pacer_without_its_ports_is_refused_and_leaves_nothing,
-    a_thread_that_cannot_be_suspended_clears_all_the_same,
-    who_waits_for_a_thread_that_cannot_be_resumed_is_told,
-    without_its_interrupt_it_clears_and_who_sleeps_is_told,
-    a_clearing_that_is_refused_half_way_loses_nothing,
-    what_was_left_in_a_slot_does_not_spoil_a_clearing,
-    more_bytes_than_there_are_and_none,
     jobs_make_memory_ready,
 );
 
@@ -156,7 +149,11 @@ fn a_pacer_that_cannot_be_is_refused_and_leaves_nothing(context: &mut Context) -
 
     // The interrupt is somebody else's.
     let taken = vmm.alloc_slots(1)?;
-    let place = place(vmm, taken);
+    let path = vmm.allocator().path(taken);
+    let place = path
+        .root
+        .cap::<cap_type::CNode>()
+        .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth));
     slot::IRQ_CONTROL.cap().irq_control_get(0, &place)?;
     let refused = Pacer::start(vmm, &PARTS, PacerOptions::new()).err();
     check_eq!(refused, Some(PacerError::NoTimer(sel4::Error::RevokeFirst)));
@@ -167,180 +164,6 @@ fn a_pacer_that_cannot_be_is_refused_and_leaves_nothing(context: &mut Context) -
     let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
     let refused = Pacer::start(vmm, &PARTS, PacerOptions::new()).err();
     check_eq!(refused, Some(PacerError::PartsInUse));
-    Ok(pacer.stop(vmm)?)
-}
-
-/// The place of a slot.
-fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
-    let path = vmm.allocator().path(slot);
-    path.root
-        .cap::<cap_type::CNode>()
-        .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
-}
-
-/// Does something while a capability is not in its slot, and puts it there again.
-fn without<T>(
-    vmm: &mut Manager,
-    slot: CPtr,
-    act: impl FnOnce(&mut Manager) -> Outcome<T>,
-) -> Outcome<T> {
-    let other = vmm.alloc_slots(1)?;
-    let (from, to) = (place(vmm, slot), place(vmm, other));
-    to.move_(&from)?;
-    let done = act(vmm);
-    from.move_(&to)?;
-    vmm.free_slots(other, 1)?;
-    done
-}
-
-/// A136.
-fn a_pacer_without_its_ports_is_refused_and_leaves_nothing(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let ports = CPtr::new(slot::IO_PORT.index());
-    let refused = PacerError::Kernel(sel4::Error::InvalidCapability);
-    let started = without(vmm, ports, |vmm| {
-        vmm.trim()?;
-        let free = vmm.stats().allocator.free_slots;
-        let started = Pacer::start(vmm, &PARTS, PacerOptions::new()).map(drop);
-        vmm.trim()?;
-        check_eq!(vmm.stats().allocator.free_slots, free);
-        Ok(started)
-    })?;
-    check_eq!(started, Err(refused));
-    // The parts and the interrupt are free, and it can be stopped without them, too.
-    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
-    let stopped = without(vmm, ports, |vmm| Ok(pacer.stop(vmm)))?;
-    check_eq!(stopped, Err(refused));
-    Ok(Pacer::start(vmm, &PARTS, PacerOptions::new())?.stop(vmm)?)
-}
-
-/// A pacer, and a piece that takes it some ticks to clear.
-fn begin_large(vmm: &mut Manager) -> Outcome<(Pacer, Clock, usize)> {
-    // Once it is suspended, it is so for some ticks.
-    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new().share(1, 4))?;
-    let clock = pacer.clock(vmm)?;
-    vmm.trim()?;
-    let largest = vmm.stats().allocator.largest_free_bytes;
-    check_eq!(pacer.begin_clearing(vmm, largest)?, largest);
-    Ok((pacer, clock, largest))
-}
-
-/// The slot of the clearing thread's capability.
-fn clearing_thread(pacer: &Pacer) -> CPtr {
-    CPtr::new(pacer.clearing_thread().map_or(0, |thread| thread.bits() as usize))
-}
-
-/// A137.
-fn a_thread_that_cannot_be_suspended_clears_all_the_same(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let (mut pacer, clock, _) = begin_large(vmm)?;
-    without(vmm, clearing_thread(&pacer), |vmm| Ok(pacer.wait(vmm)?))?;
-    check_eq!(pacer.times_suspended(), 0);
-    check!(pacer.calls_refused() != 0);
-    check_eq!(vmm.stats().allocator.clearing_bytes, 0);
-    clock.release(vmm)?;
-    Ok(pacer.stop(vmm)?)
-}
-
-/// Lets ticks come until the clearing thread is suspended.
-fn until_suspended(pacer: &Pacer, clock: &Clock) -> Outcome {
-    let mut ticks = 0;
-    while pacer.times_suspended() == 0 {
-        clock.sleep(1)?;
-        ticks += 1;
-        check!(ticks < 1000);
-    }
-    Ok(())
-}
-
-/// A137. Both while it lasts and afterwards.
-fn who_waits_for_a_thread_that_cannot_be_resumed_is_told(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let (mut pacer, clock, bytes) = begin_large(vmm)?;
-    until_suspended(&pacer, &clock)?;
-    let waited = without(vmm, clearing_thread(&pacer), |vmm| Ok(pacer.wait(vmm)))?;
-    check_eq!(waited, Err(PacerError::Kernel(sel4::Error::InvalidCapability)));
-    check_eq!(pacer.clearing_bytes(), bytes);
-    // The next tick has it go on.
-    clock.sleep(2000)?;
-    pacer.wait(vmm)?;
-    check_eq!(vmm.stats().allocator.clearing_bytes, 0);
-    clock.release(vmm)?;
-    Ok(pacer.stop(vmm)?)
-}
-
-/// A138. The interrupt has come, and its handler is gone before the pacing thread, which has this
-/// thread's priority, comes to acknowledge it.
-fn without_its_interrupt_it_clears_and_who_sleeps_is_told(context: &mut Context) -> Outcome {
-    const MORE_THAN_A_TICK: u64 = 6_000_000;
-    let vmm = &mut context.vmm;
-    let (mut pacer, clock, _) = begin_large(vmm)?;
-    until_suspended(&pacer, &clock)?;
-    let alarm = vmm.allocate(Blueprint::Notification)?;
-    clock.set_alarm(60_000_000, alarm)?;
-    let begun = ticks();
-    while ticks() - begun < MORE_THAN_A_TICK {}
-    place(vmm, CPtr::new(slot::IRQ_CONTROL.index())).revoke()?;
-    alarm.cap::<cap_type::Notification>().wait();
-    check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
-    check_eq!(clock.set_alarm(1, alarm), Err(PacerError::TimerLost));
-    pacer.wait(vmm)?;
-    check_eq!(vmm.stats().allocator.clearing_bytes, 0);
-    clock.release(vmm)?;
-    vmm.free(alarm)?;
-    Ok(pacer.stop(vmm)?)
-}
-
-/// A125, A137.
-fn a_clearing_that_is_refused_half_way_loses_nothing(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let (mut pacer, clock, bytes) = begin_large(vmm)?;
-    until_suspended(&pacer, &clock)?;
-    let Some(untyped) = pacer.clearing_untyped() else { return Err(PacerError::Busy.into()) };
-    let waited = without(vmm, untyped, |vmm| Ok(pacer.wait(vmm)))?;
-    let refused = vmm::Error::Allocator(vmm::AllocatorError::Kernel {
-        invocation: vmm::Invocation::UntypedRetype,
-        error: vmm::KernelError::InvalidCapability,
-    });
-    check_eq!(waited, Err(PacerError::Manager(refused)));
-    check_eq!(pacer.clearing_untyped(), None);
-    vmm.validate()?;
-    check_eq!(vmm.stats().allocator.largest_free_bytes, bytes);
-    check_eq!(pacer.clear(vmm, bytes)?, bytes);
-    clock.release(vmm)?;
-    Ok(pacer.stop(vmm)?)
-}
-
-/// A61, A137.
-fn what_was_left_in_a_slot_does_not_spoil_a_clearing(context: &mut Context) -> Outcome {
-    const SLOTS: usize = 64;
-    let vmm = &mut context.vmm;
-    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
-    let first = vmm.alloc_slots(SLOTS)?;
-    let thread = place(vmm, CPtr::new(slot::TCB.index()));
-    for number in 0..SLOTS {
-        let slot = place(vmm, CPtr::new(first.bits() + number));
-        slot.copy(&thread, sel4::CapRights::all())?;
-    }
-    vmm.free_slots(first, SLOTS)?;
-    vmm.trim()?;
-    let largest = vmm.stats().allocator.largest_free_bytes;
-    check_eq!(pacer.clear(vmm, largest)?, largest);
-    vmm.validate()?;
-    Ok(pacer.stop(vmm)?)
-}
-
-/// A124, A137.
-fn more_bytes_than_there_are_and_none(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
-    let total = vmm.stats().allocator.total_bytes;
-    for bytes in [usize::MAX, total + 1] {
-        check_eq!(pacer.clear(vmm, bytes)?, 0);
-    }
-    let bytes = pacer.clear(vmm, 0)?;
-    check!(bytes <= total);
-    check_eq!(vmm.stats().allocator.clearing_bytes, 0);
     Ok(pacer.stop(vmm)?)
 }
 

@@ -49,20 +49,18 @@ impl Clock {
     /// higher priority run. One kernel call; none for 0.
     ///
     /// # Errors
-    /// [`PacerError::TooLong`], [`PacerError::TooManySleepers`]. [`PacerError::TimerLost`], at once,
-    /// or as soon as it is.
+    /// [`PacerError::TooLong`], [`PacerError::TooManySleepers`].
     pub fn sleep(&self, us: u64) -> Result<(), PacerError> {
         if us == 0 {
             return Ok(());
         }
         self.set_alarm(us, self.alarm)?;
         self.alarm.cap::<cap_type::Notification>().wait();
-        self.check_timer()
+        Ok(())
     }
 
     /// Has `notification` signalled once, after at least `us` microseconds: who waits for it, as for
-    /// something else to happen, has waited long enough then. When the timer is lost it is signalled
-    /// at once. No kernel call.
+    /// something else to happen, has waited long enough then. No kernel call.
     ///
     /// # Errors
     /// As [`Clock::sleep`].
@@ -70,15 +68,8 @@ impl Clock {
         // The tick that is under way has partly passed.
         let at = self.ticks().wrapping_add(self.ticks_for(us)?).wrapping_add(1);
         match self.parts.wake_at(notification.slot(), at) {
-            true => self.check_timer().inspect_err(|_| self.clear_alarm(notification)),
+            true => Ok(()),
             false => Err(PacerError::TooManySleepers),
-        }
-    }
-
-    fn check_timer(&self) -> Result<(), PacerError> {
-        match self.parts.lost.load(Ordering::Acquire) {
-            true => Err(PacerError::TimerLost),
-            false => Ok(()),
         }
     }
 

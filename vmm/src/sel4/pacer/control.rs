@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Starting a pacer, and clearing by it.
+//! Starting a pacer, clearing by it, stopping it.
 
 use core::sync::atomic::Ordering;
 
 use sel4::init_thread::slot;
-use sel4::{cap, cap_type, Word};
-use untyped_alloc::{Blueprint, CPtr, Clearing, Object};
+use sel4::{cap_type, Word};
+use untyped_alloc::{Blueprint, CPtr, Clearing, Kernel, Object};
 
 use super::clock::Clock;
 use super::error::PacerError;
@@ -15,31 +15,31 @@ use super::shared::{work, Call, PacerParts};
 use super::timer;
 use crate::manager::vmm::Vmm;
 use crate::sel4::slices::LongCalls;
-use crate::sel4::threads::{JoinHandle, SpawnOptions};
+use crate::sel4::threads::{JoinError, JoinHandle, SpawnOptions};
 use crate::sel4::Sel4;
 use crate::types::thread_parts::ThreadCSpace;
 
-pub(super) type Manager = Vmm<'static, Sel4>;
+type Manager = Vmm<'static, Sel4>;
 
 /// What a pacer is made of, as far as it was made.
 #[derive(Default)]
-pub(super) struct Made {
-    pub tick: Option<Object>,
-    pub wanted: Option<Object>,
-    pub done: Option<Object>,
+struct Made {
+    tick: Option<Object>,
+    wanted: Option<Object>,
+    done: Option<Object>,
     /// The slot of the interrupt's handler, and whether the handler is in it.
-    pub handler: Option<(CPtr, bool)>,
-    pub clearing: Option<JoinHandle<()>>,
-    pub pacing: Option<JoinHandle<()>>,
+    handler: Option<(CPtr, bool)>,
+    clearing: Option<JoinHandle<()>>,
+    pacing: Option<JoinHandle<()>>,
 }
 
 /// A pacer: see the [module](super). Dropped, it goes on as long as the program; what was being
 /// cleared then stays marked so.
 #[must_use = "what it clears is recorded when it is asked"]
 pub struct Pacer {
-    pub(super) parts: &'static PacerParts,
+    parts: &'static PacerParts,
     options: PacerOptions,
-    pub(super) made: Made,
+    made: Made,
     under_way: Option<Clearing<'static>>,
     /// The CSpace that its threads have.
     cspace: CPtr,
@@ -66,10 +66,6 @@ impl Pacer {
         }
         parts.work.store(work::NONE, Ordering::Relaxed);
         parts.end.store(false, Ordering::Relaxed);
-        parts.stuck.store(0, Ordering::Relaxed);
-        parts.suspended.store(0, Ordering::Relaxed);
-        parts.refused.store(0, Ordering::Relaxed);
-        parts.lost.store(false, Ordering::Relaxed);
         let cspace = vmm.cspace_root();
         let mut pacer = Pacer { parts, options, made: Made::default(), under_way: None, cspace };
         match pacer.make(vmm, count) {
@@ -108,7 +104,7 @@ impl Pacer {
         pin(vmm, made.clearing.insert(clearing))?;
         let thread = SpawnOptions::new().named("pacing").priority(options.priority);
         let timer = Timer { tick, handler, count };
-        let pacing = vmm.spawn(&thread, move || loops::pace(parts, timer, done, options))?;
+        let pacing = vmm.spawn(&thread, move || loops::pace(parts, timer, options))?;
         pin(vmm, made.pacing.insert(pacing))?;
 
         handler.irq_handler_set_notification(tick).map_err(PacerError::Kernel)?;
@@ -145,7 +141,7 @@ impl Pacer {
         bytes
     }
 
-    pub(super) fn signal_wanted(&self) {
+    fn signal_wanted(&self) {
         if let Some(wanted) = self.made.wanted {
             wanted.cap::<cap_type::Notification>().signal();
         }
@@ -194,7 +190,10 @@ impl Pacer {
         }
         let made = match answer {
             0 => Ok(()),
-            error => Err(kernel_error(error)),
+            error => {
+                let known = sel4::Error::from_sys(error as Word);
+                Err(known.unwrap_or(sel4::Error::IllegalOperation))
+            }
         };
         vmm.end_clearing(clearing, made.map_err(untyped_alloc::KernelError::from))?;
         Ok(true)
@@ -204,23 +203,14 @@ impl Pacer {
     /// priority than the caller's.
     ///
     /// # Errors
-    /// As [`Pacer::poll`]. [`PacerError::Kernel`] when the kernel refuses to let the clearing thread
-    /// go on: it is being cleared still, and that is tried again with each tick.
+    /// As [`Pacer::poll`].
     pub fn wait(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
         while !self.poll(vmm)? {
-            self.check_goes_on()?;
             if let Some(done) = self.made.done {
                 done.cap::<cap_type::Notification>().wait();
             }
         }
         Ok(())
-    }
-
-    pub(super) fn check_goes_on(&self) -> Result<(), PacerError> {
-        match self.parts.stuck.load(Ordering::Acquire) {
-            0 => Ok(()),
-            error => Err(PacerError::Kernel(kernel_error(error))),
-        }
     }
 
     /// As [`Pacer::begin_clearing`], and waits for the end: what [`Vmm::clear`] does in one call in
@@ -242,36 +232,78 @@ impl Pacer {
         Clock::new(vmm, self.parts, self.options.period_us)
     }
 
-    /// The clearing thread, for whoever changes its priority.
-    pub fn clearing_thread(&self) -> Option<cap::Tcb> {
-        self.made.clearing.as_ref().map(JoinHandle::tcb)
-    }
-
-    /// The untyped that is being cleared, if any: nobody's meanwhile.
-    pub fn clearing_untyped(&self) -> Option<CPtr> {
-        self.under_way.as_ref().map(Clearing::untyped)
-    }
-
     /// How often the clearing thread was suspended so far, so that others ran.
     pub fn times_suspended(&self) -> u32 {
         self.parts.suspended.load(Ordering::Relaxed)
     }
 
     /// Calls of the pacing thread's that the kernel refused so far: it goes on then, and clearing is
-    /// not paced as long as that lasts. After one to the timer or its interrupt, no tick comes any
-    /// more: see [`PacerError::TimerLost`].
+    /// not paced as long as that lasts.
     pub fn calls_refused(&self) -> u32 {
         self.parts.refused.load(Ordering::Relaxed)
     }
-}
 
-fn kernel_error(number: usize) -> sel4::Error {
-    sel4::Error::from_sys(number as Word).unwrap_or(sel4::Error::IllegalOperation)
+    /// Waits for the end of what is being cleared, ends the threads, and gives everything back, the
+    /// timer's interrupt too.
+    ///
+    /// # Errors
+    /// [`PacerError::Manager`], [`PacerError::Kernel`], [`PacerError::ThreadFaulted`]: what could
+    /// not be given back stays in use.
+    pub fn stop(mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        let waited = self.wait(vmm);
+        self.take_apart(vmm)?;
+        waited
+    }
+
+    fn take_apart(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        vmm.kernel_mut().long_calls = None;
+        // The pacing thread first, as it may have suspended the other. Its last tick is made by hand.
+        self.parts.end.store(true, Ordering::Release);
+        if let Some(tick) = self.made.tick {
+            tick.cap::<cap_type::Notification>().signal();
+        }
+        join(vmm, &mut self.made.pacing)?;
+        self.parts.work.store(work::END, Ordering::Release);
+        self.signal_wanted();
+        join(vmm, &mut self.made.clearing)?;
+        if let Some((slot, there)) = self.made.handler {
+            if there {
+                timer::stop().map_err(PacerError::Kernel)?;
+                let path = vmm.allocator().path(slot);
+                vmm.kernel_mut()
+                    .cnode_delete(path)
+                    .map_err(|error| PacerError::Kernel(error.into()))?;
+            }
+            vmm.free_slots(slot, 1)?;
+            self.made.handler = None;
+        }
+        for object in [&mut self.made.tick, &mut self.made.wanted, &mut self.made.done] {
+            if let Some(notification) = *object {
+                vmm.free(notification)?;
+                *object = None;
+            }
+        }
+        self.parts.taken.store(false, Ordering::Release);
+        Ok(())
+    }
 }
 
 fn pin(vmm: &mut Manager, thread: &JoinHandle<()>) -> Result<(), PacerError> {
     match thread.memory() {
         Some(memory) => Ok(vmm.pin_thread_memory(memory)?),
         None => Ok(()),
+    }
+}
+
+fn join(vmm: &mut Manager, thread: &mut Option<JoinHandle<()>>) -> Result<(), PacerError> {
+    let Some(thread) = thread.take() else { return Ok(()) };
+    let memory = thread.memory();
+    if let Some(memory) = memory {
+        vmm.unpin_thread_memory(memory);
+    }
+    match thread.join(vmm) {
+        Ok(()) => Ok(()),
+        Err(JoinError::Faulted(_)) => Err(PacerError::ThreadFaulted),
+        Err(JoinError::Manager(error)) => Err(error.into()),
     }
 }

@@ -20,49 +20,18 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Has the next interrupt come after a period from now; says whether it will.
-    fn again(&self, parts: &PacerParts) -> bool {
-        note(parts, timer::again(self.count)) && note(parts, self.handler.irq_handler_ack())
-    }
-}
-
-/// The clearing thread, and who waits for its work.
-struct Clearing<'p> {
-    parts: &'p PacerParts,
-    thread: cap::Tcb,
-    done: cap::Notification,
-}
-
-impl Clearing<'_> {
-    /// Suspends it; says whether it is.
-    fn suspend(&self) -> bool {
-        let suspended = note(self.parts, self.thread.tcb_suspend());
-        self.parts.suspended.fetch_add(suspended.into(), Ordering::Relaxed);
-        suspended
-    }
-
-    /// Lets it go on; says whether it does. Who waits for it is told if not.
-    fn resume(&self) -> bool {
-        let resumed = self.thread.tcb_resume();
-        let error = resumed.map_or_else(|error| error as usize, |()| 0);
-        self.parts.stuck.store(error, Ordering::Release);
-        if error != 0 {
-            self.done.signal();
-        }
-        note(self.parts, resumed)
+    /// Has the next interrupt come after a period from now.
+    fn again(&self, parts: &PacerParts) {
+        note(parts, timer::again(self.count));
+        note(parts, self.handler.irq_handler_ack());
     }
 }
 
 /// Paces, until it is told to end: at each tick it lets the clearing thread go on, or suspends it,
 /// and wakes who slept long enough.
-pub(super) fn pace(
-    parts: &PacerParts,
-    timer: Timer,
-    done: cap::Notification,
-    options: PacerOptions,
-) {
-    let thread = sel4::Cap::from_bits(parts.clearing_thread.load(Ordering::Relaxed) as sel4::Word);
-    let clearing = Clearing { parts, thread, done };
+pub(super) fn pace(parts: &PacerParts, timer: Timer, options: PacerOptions) {
+    let clearing_thread = parts.clearing_thread.load(Ordering::Relaxed) as sel4::Word;
+    let clearing_thread = sel4::Cap::<cap_type::Tcb>::from_bits(clearing_thread);
     // Ticks that the clearing thread was running or suspended for.
     let (mut runs, mut since) = (true, 0);
     while !parts.end.load(Ordering::Acquire) {
@@ -71,33 +40,36 @@ pub(super) fn pace(
         // First what others wait for; then the timer may interrupt again.
         since += 1;
         let busy = parts.work.load(Ordering::Acquire) == work::CALLING;
-        // Where the kernel refuses, the thread goes on as it is, and that is tried again.
         let changed = match runs {
             true if busy && since >= options.ticks_on && options.ticks_off != 0 => {
-                clearing.suspend()
+                parts.suspended.fetch_add(1, Ordering::Relaxed);
+                clearing_thread.tcb_suspend()
             }
             // Whatever it was doing when it was suspended: it may have just come to its end.
-            false if since >= options.ticks_off => clearing.resume(),
-            _ => false,
+            false if since >= options.ticks_off => clearing_thread.tcb_resume(),
+            _ => {
+                parts.wake(now);
+                timer.again(parts);
+                continue;
+            }
         };
-        if changed {
+        // Where the kernel refuses, the thread goes on as it is, and that is tried again.
+        if changed.is_ok() {
             (runs, since) = (!runs, 0);
         }
+        note(parts, changed);
         parts.wake(now);
-        if !timer.again(parts) {
-            parts.lose_timer();
-            break;
-        }
+        timer.again(parts);
     }
     if !runs {
-        clearing.resume();
+        note(parts, clearing_thread.tcb_resume());
     }
 }
 
-/// Counts a call that was refused; says whether it was not.
-fn note(parts: &PacerParts, done: sel4::Result<()>) -> bool {
-    parts.refused.fetch_add(done.is_err().into(), Ordering::Relaxed);
-    done.is_ok()
+fn note(parts: &PacerParts, done: sel4::Result<()>) {
+    if done.is_err() {
+        parts.refused.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Makes the calls that clear, one at a time, until it is told to end.
@@ -105,7 +77,7 @@ pub(super) fn clear(parts: &PacerParts, wanted: cap::Notification, done: cap::No
     loop {
         match parts.work.load(Ordering::Acquire) {
             work::WANTED => {}
-            _ if parts.end.load(Ordering::Acquire) => return,
+            work::END => return,
             _ => {
                 wanted.wait();
                 continue;

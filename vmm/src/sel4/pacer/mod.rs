@@ -22,12 +22,10 @@
 //! - `loops.rs`: what the two threads do.
 //! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
 //! - `error.rs`: why it does not do what it was asked for.
-//! - `control.rs`: starting, and clearing ([`Pacer`]).
-//! - `ending.rs`: stopping.
+//! - `control.rs`: starting, clearing, stopping ([`Pacer`]).
 
 mod clock;
 mod control;
-mod ending;
 mod error;
 mod loops;
 mod options;

@@ -19,6 +19,8 @@ pub(super) mod work {
     pub const CALLING: usize = 2;
     /// It has made one, and waits to be asked.
     pub const DONE: usize = 3;
+    /// It is to end.
+    pub const END: usize = 4;
 }
 
 /// How many may sleep, or wait with a time-out, at a time.
@@ -47,13 +49,8 @@ pub struct PacerParts {
     /// What the kernel answered: 0, or the number of its error.
     pub(super) answer: AtomicUsize,
     pub(super) clearing_thread: AtomicUsize,
-    /// The threads are to end, the clearing thread when it has nothing to do.
+    /// The pacing thread is to end.
     pub(super) end: AtomicBool,
-    /// Why the clearing thread, which is suspended, could not be resumed: the number of the
-    /// kernel's error, or 0.
-    pub(super) stuck: AtomicUsize,
-    /// The timer does not answer any more.
-    pub(super) lost: AtomicBool,
     pub(super) ticks: AtomicU32,
     /// How often the clearing thread was suspended.
     pub(super) suspended: AtomicU32,
@@ -86,8 +83,6 @@ impl PacerParts {
             answer: AtomicUsize::new(0),
             clearing_thread: AtomicUsize::new(0),
             end: AtomicBool::new(false),
-            stuck: AtomicUsize::new(0),
-            lost: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
             suspended: AtomicU32::new(0),
             refused: AtomicU32::new(0),
@@ -152,32 +147,22 @@ impl PacerParts {
 
     /// Signals those whose time has come.
     pub(super) fn wake(&self, now: u32) {
-        // Ticks go round: what is at most half of them behind is due.
-        self.wake_where(|at| now.wrapping_sub(at) <= u32::MAX / 2);
-    }
-
-    /// Says that no tick comes any more, and signals all who wait for one.
-    pub(super) fn lose_timer(&self) {
-        self.lost.store(true, Ordering::Release);
-        self.wake_where(|_| true);
-    }
-
-    fn wake_where(&self, due: impl Fn(u32) -> bool) {
         for sleeper in &self.sleepers {
             let notification = sleeper.notification.load(Ordering::Acquire);
             if notification == 0 || notification == TAKEN {
                 continue;
             }
-            if !due(sleeper.at.load(Ordering::Relaxed)) {
+            // Ticks go round: what is at most half of them behind is due.
+            if now.wrapping_sub(sleeper.at.load(Ordering::Relaxed)) > u32::MAX / 2 {
                 continue;
             }
-            let removed = sleeper.notification.compare_exchange(
+            let due = sleeper.notification.compare_exchange(
                 notification,
                 0,
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             );
-            if removed.is_ok() {
+            if due.is_ok() {
                 sel4::Cap::<cap_type::Notification>::from_bits(notification as Word).signal();
             }
         }
