@@ -76,7 +76,7 @@ TABLE = (
     ("qemu-scripts/run.sh guest-tests --arch x86_64", "x86_64", 'guest_tests debug --arch "$ARCH"'),
     ("qemu-scripts/run.sh guest-tests -- NAME", "qemu", '"$SCRIPTS/run.sh" guest-tests -- $filters "$test"'),
     ("qemu-scripts/run.sh guest-tests -- --list", "qemu", '"$SCRIPTS/run.sh" guest-tests -- --list'),
-    ("qemu-scripts/fuzz.sh vmm_ops --seconds 3600", "thorough", '"$SCRIPTS/fuzz.sh" "$target" --seconds 15'),
+    ("qemu-scripts/fuzz.sh vmm_ops --seconds 3600", "thorough", '"$SCRIPTS/fuzz.sh" "$target" --seconds 8'),
     ("qemu-scripts/miri.sh --all", "thorough", '"$SCRIPTS/miri.sh"'),
     ("qemu-scripts/mutants.sh --sample 300 --seed 1", "", "it takes hours; mutants_test.py tests how it chooses"),
     ("cargo mutants --file vmm/src/sharing/write.rs", "", "it takes a minute for each mutant"),

@@ -85,7 +85,7 @@ thorough_lane() {
     local target
     for target in addresses alloc_ops objects_ops objects_ops-unchecked service_ops service_ops-unchecked \
         slots_state state vmm_ops; do
-        check_if_possible "fuzzing $target" "$SCRIPTS/fuzz.sh" "$target" --seconds 15
+        check_if_possible "fuzzing $target" "$SCRIPTS/fuzz.sh" "$target" --seconds 8
     done
     check "host tests without debug assertions" host_tests_unchecked
     check_if_possible "host tests on 32 bits" host_tests_32
