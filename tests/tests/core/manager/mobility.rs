@@ -68,22 +68,15 @@ fn what_may_move_shares_no_batch_with_what_must_stay(target: Target) {
 /// A91: until memory is out, a page that stays came with each 64 that may move. Of each of these 64
 /// one is left.
 fn what_stays_keeps_no_batch_of_others_from_coming_back(target: Target) {
-    let mut host = Fixture::new(like_a_boot(target));
-    let other = new_space(&mut host);
-    let starts = in_turns(&mut host, other, usize::MAX, 64);
-    assert!(starts.len() > 200, "{} turns", starts.len());
-    starts.iter().for_each(|&start| {
-        host.vmm.unmap(other, Pages::at(start + PAGE).count(63)).expect("mapped")
-    });
-    let free = host.vmm.stats().allocator.free_bytes();
-    let mib = Blueprint::Untyped { size_bits: 20 };
-    let had = (0..).take_while(|_| host.vmm.allocate(mib).is_ok()).count() << 20;
-    assert!(had * 10 >= free * 9, "{had} bytes had in MiBs of {free} that are free");
-    host.check();
+    nine_tenths_are_had_in(target, 20);
 }
 
 /// A131: the same, and the memory is had in large pages.
 fn what_stays_keeps_few_places_of_large_pages(target: Target) {
+    nine_tenths_are_had_in(target, target.large_bits());
+}
+
+fn nine_tenths_are_had_in(target: Target, size_bits: u8) {
     let mut host = Fixture::new(like_a_boot(target));
     let other = new_space(&mut host);
     let starts = in_turns(&mut host, other, usize::MAX, 64);
@@ -92,10 +85,9 @@ fn what_stays_keeps_few_places_of_large_pages(target: Target) {
         host.vmm.unmap(other, Pages::at(start + PAGE).count(63)).expect("mapped")
     });
     let free = host.vmm.stats().allocator.free_bytes();
-    let bits = target.large_bits();
-    let large = Blueprint::Untyped { size_bits: bits };
-    let had = (0..).take_while(|_| host.vmm.allocate(large).is_ok()).count() << bits;
-    assert!(had * 10 >= free * 9, "{had} bytes had in large pages of {free} that are free");
+    let piece = Blueprint::Untyped { size_bits };
+    let had = (0..).take_while(|_| host.vmm.allocate(piece).is_ok()).count() << size_bits;
+    assert!(had * 10 >= free * 9, "{had} bytes had in 2^{size_bits} of {free} that are free");
     host.check();
 }
 
