@@ -87,7 +87,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let ram = self.alloc.ram_range().ok_or(untyped_alloc::Error::NoUntyped)?;
         let span_bits = self.geometry.levels[self.deepest_level()].span_bits();
         let start = ram.start >> span_bits << span_bits;
-        let pages = (ram.end - start).div_ceil(self.geometry.page_bytes());
+        // Whole spans of page tables: none of them is another region's too, or was there at boot.
+        let pages =
+            (ram.end - start).div_ceil(1 << span_bits) << (span_bits - self.geometry.page_bits);
         let options = RegionOptions::new(pages)
             .named("direct map")
             .aligned(span_bits)

@@ -28,6 +28,7 @@ on_both!(
     each_call_of_making_it_can_be_refused,
     without_addresses_it_is_refused,
     it_can_be_taken_away,
+    where_the_end_of_user_space_is_taken_it_lies_elsewhere,
     requests_do_what_they_do_without_it,
     they_do_in_a_small_memory,
 );
@@ -278,6 +279,22 @@ fn it_can_be_taken_away(target: Target) {
         host.vmm.release(region).expect("a region");
         host.check();
     }
+}
+
+/// A99: it goes elsewhere, and shares no page table with what was there at boot.
+fn where_the_end_of_user_space_is_taken_it_lies_elsewhere(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, last) = (host.own(), target.user_end() - PAGE);
+    let taken = host.vmm.map(own, &RegionOptions::new(1).at(last)).expect("memory");
+    host.vmm.make_direct_map().expect("there are addresses and memory");
+    host.check();
+    let direct = host.direct_map();
+    assert!(!direct.is_empty() && direct.end <= last, "{direct:#x?}");
+    let span = 1 << target.large_bits();
+    assert_eq!((direct.start % span, direct.end % span), (0, 0), "{direct:#x?}");
+    host.vmm.remove_direct_map().expect("no call is refused");
+    host.vmm.release(taken).expect("a region");
+    host.check();
 }
 
 /// A99: the RAM lies further apart than there are addresses.
