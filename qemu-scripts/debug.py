@@ -17,6 +17,7 @@ sys.dont_write_bytecode = True  # leave nothing beside the scripts
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import debug_threads
+from debug_threads import EXECUTE, READ, WRITE, extents_of
 from debug_values import address, bytes_of, is_top, name_of, number, option, plain, tree, variant
 
 MANAGER = "vmm::manager::vmm::Vmm<vmm::sel4::kernel::Sel4>"
@@ -224,22 +225,10 @@ def plain_struct(value):
     return value[value.type.fields()[0]]
 
 
-def extents_of(space):
-    """Extents of a space: (start, pages, size, rights, attributes, first slot)."""
-    extents = space["extents"]["value"]["value"]
-    for extent in tree(extents["by_start"], "by_start", "vmm::state::extents::ExtentNode"):
-        marked, attributes = number(extent["size_bits"]), number(extent["attributes"])
-        # Beside the size there are two marks: given up, and may be run.
-        bits, rights = marked & 0x3F, attributes & (READ | WRITE) | (EXECUTE if marked & 0x40 else 0)
-        pages = number(extent["count"]) << (bits - PAGE_BITS)
-        yield number(extent["start"]), pages, bits, rights, attributes, number(extent["first"])
-
-
 def letters(rights):
     return "".join(letter if rights & right else "-" for letter, right in zip("rwx", (READ, WRITE, EXECUTE)))
 
 
-WRITE, READ, EXECUTE = 1, 2, 8  # as untyped-alloc has them
 SLOT_WINDOW = "untyped_alloc::state::slot_window::SlotWindow"
 
 
@@ -278,8 +267,8 @@ def print_regions(vmm, space):
 
 def print_region(spec, start, end, extents):
     mapped = 0
-    for first, pages, *_ in extents:
-        last = first + (pages << PAGE_BITS)
+    for first, frames, bits, *_ in extents:
+        last = first + (frames << bits)
         mapped += max(0, min(last, end) - max(first, start)) >> PAGE_BITS
     below, above = number(spec["guard_below"]), number(spec["guard_above"])
     guards = f", guards {below}+{above}" if below + above else ""
@@ -295,7 +284,8 @@ def rights_of(spec):
 
 
 def print_extents(space):
-    for start, pages, bits, rights, attributes, first in extents_of(space):
+    for start, frames, bits, rights, attributes, first in extents_of(space):
+        pages = frames << (bits - PAGE_BITS)
         cow = ", copy-on-write" if attributes & 4 else ""
         source = ("own", "copies", "the caller's", "physical")[attributes >> 5 & 3]
         print(

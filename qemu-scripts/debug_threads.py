@@ -126,6 +126,38 @@ def print_quarantine(vmm):
     print(f"{count} in quarantine")
 
 
+WRITE, READ, EXECUTE = 1, 2, 8  # as untyped-alloc has them
+
+
+def extents_of(space):
+    """Extents of a space: (start, frames, size, rights, attributes, first slot)."""
+    extents = space["extents"]["value"]["value"]
+    for node in tree(extents["by_start"], "by_start", "vmm::state::extent_node::ExtentNode"):
+        start = number(node["start"])
+        kind, content = variant(node["content"])
+        if kind == "Run":
+            run = content["__0"]
+            marked, attributes = number(run["size_and_marks"]), number(run["attributes"])
+            # Beside the size there are two marks: given up, and may be run.
+            bits, execute = marked & 0x3F, marked & 0x40
+            frames = number(run["count"]["__0"]["__0"])
+            yield start, frames, bits, rights(attributes, execute), attributes, number(run["first"])
+            continue
+        window = content["__0"].dereference()
+        bits, present = number(window["size_bits"]), number(window["present"])
+        block = start & ~((16 << bits) - 1)
+        for index in range(16):
+            if present >> index & 1:
+                attributes = number(window["attributes"][index])
+                # What says of an extent that it is strided says of a page that it may be run.
+                allowed, frame = rights(attributes, attributes & 0x80), number(window["frames"][index])
+                yield block + (index << bits), 1, bits, allowed, attributes & 0x7F, frame
+
+
+def rights(attributes, execute):
+    return attributes & (READ | WRITE) | (EXECUTE if execute else 0)
+
+
 class Memory:
     """Physical memory by the manager's records."""
 
@@ -154,12 +186,10 @@ class Memory:
                 return Machine.words(address, count)
             except gdb.MemoryError:
                 return None
-        extents = space["extents"]["value"]["value"]
-        for extent in tree(extents["by_start"], "by_start", "vmm::state::extents::ExtentNode"):
-            bits, start = number(extent["size_bits"]) & 0x3F, number(extent["start"])
+        for start, frames, bits, _, _, first in extents_of(space):
             index = address - start >> bits
-            if 0 <= index < number(extent["count"]) and (address & 4095) + 8 * count <= 4096:
-                base = self.physical(number(extent["first"]) + index)
+            if 0 <= index < frames and (address & 4095) + 8 * count <= 4096:
+                base = self.physical(first + index)
                 if base is not None:
                     return Machine.words(Machine.kernel.window + base + (address & (1 << bits) - 1), count)
         return None

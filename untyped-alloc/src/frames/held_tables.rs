@@ -21,11 +21,16 @@ impl Allocator<'_> {
     /// pages. O(1).
     #[inline(always)]
     pub fn wants_held_tables(&self) -> bool {
-        let (free, all) = (self.blocks.free_bytes(), self.blocks.total_bytes());
         let levels = 1..usize::from(self.sizes.table_levels);
-        free <= all / 2
-            && free <= MIN_FREE.max(all / 16)
-            && self.held_tables[levels].iter().any(Option::is_none)
+        self.untypeds_are_few() && self.held_tables[levels].iter().any(Option::is_none)
+    }
+
+    /// Whether little is left in free untypeds: at most 4 MiB, or a sixteenth of all RAM where that
+    /// is more, and not more than half of it. What only saves time or memory is not made then. O(1).
+    #[inline(always)]
+    pub fn untypeds_are_few(&self) -> bool {
+        let (free, all) = (self.blocks.free_bytes(), self.blocks.total_bytes());
+        free <= all / 2 && free <= MIN_FREE.max(all / 16)
     }
 
     /// Whether paging structures are held back although there is more than twice as much in free

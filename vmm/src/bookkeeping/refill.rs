@@ -37,7 +37,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pools = &self.pools;
         let kind = if pools.regions.available() < Reserve::REGIONS {
             NodeKind::Region
-        } else if pools.extents.available() < Reserve::EXTENTS + self.promised_extents() {
+        } else if pools.free_extents() < Reserve::EXTENTS + self.promised_extents() {
             NodeKind::Extent
         } else if pools.tables.available() < Reserve::TABLES {
             NodeKind::Table
@@ -49,6 +49,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             NodeKind::CapCopies
         } else if pools.threads.available() < 1 {
             NodeKind::Thread
+        } else if pools.wants_windows {
+            NodeKind::Window
         } else {
             return None;
         };
@@ -109,6 +111,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[cold]
     fn refill_slowly(&mut self) -> Result<Reserve> {
         while let Some(wanted) = self.below_reserve() {
+            if matches!(wanted, Wanted::Own(NodeKind::Window)) && self.alloc.untypeds_are_few() {
+                // Whoever has none does without: nothing is to be refused for their sake.
+                self.pools.wants_windows = false;
+                continue;
+            }
             self.adopt_next_page(wanted)?;
         }
         Ok(Reserve::full())
@@ -159,7 +166,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         match wanted {
             Wanted::Allocator(kind) => self.alloc.adopt_page(memory, vaddr, kind),
             Wanted::Own(NodeKind::Region) => self.pools.regions.adopt(memory, vaddr),
-            Wanted::Own(NodeKind::Extent) => self.pools.extents.adopt(memory, vaddr),
+            Wanted::Own(NodeKind::Extent) => self.pools.adopt_extents(memory, vaddr),
+            Wanted::Own(NodeKind::Window) => self.pools.adopt_windows(memory, vaddr),
             Wanted::Own(NodeKind::Table) => self.pools.tables.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Space) => self.pools.spaces.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Refcounts) => self.pools.refcounts.adopt(memory, vaddr),

@@ -59,14 +59,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         around: u8,
     ) -> Result {
         let page = self.geometry.page_of(address);
+        let site = self.site(space, region);
         if around == 1 {
-            return self.commit_one(space, region, page);
+            return self.commit_one(&site, page);
         }
         let range = self.unmapped_around(space, region, address, usize::from(around));
         match self.commit(space, region, range, PageSize::Small) {
             // One page may fit where more do not.
             Err(error) if range.pages() > 1 && error.blame() == Blame::Resource => {
-                self.commit_one(space, region, page)
+                self.commit_one(&site, page)
             }
             committed => committed,
         }

@@ -48,8 +48,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Ok(fault_endpoint) => {
                 let name = Name::new(name);
                 self.threads.insert(thread, ThreadInfo { id, space, tcb, fault_endpoint, name });
-                node.threads.set(node.threads.get() + 1);
-                node.registered.set(node.registered.get() + 1);
+                node.change_threads(|threads, registered| (threads + 1, registered + 1));
                 // Its faults are answered, so what it touches may move.
                 self.compaction.look_again();
                 if space == self.own_space() {
@@ -124,8 +123,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.pools.threads.free(node);
         }
         if let Ok(space) = self.space(info.space) {
-            space.threads.set(space.threads.get() - 1);
-            space.registered.set(space.registered.get() - 1);
+            space.change_threads(|threads, registered| (threads - 1, registered - 1));
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // Its new region may be one whose pages move.
             self.compaction.look_again();
             if let Some(node) = node.take() {
-                into.extents_mut().insert(node, moved);
+                self.enter_extent(reserve, into, node, moved);
             }
             self.prune_tables(from);
         }

@@ -16,7 +16,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn stats(&self) -> Stats {
         let pools = &self.pools;
         let total = pools.regions.total_bytes()
-            + pools.extents.total_bytes()
+            + pools.extent_bytes().0
             + pools.tables.total_bytes()
             + pools.spaces.total_bytes()
             + pools.refcounts.total_bytes()
@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pools = &self.pools;
         self.alloc.bookkeeping_bytes_used()
             + pools.regions.used_bytes()
-            + pools.extents.used_bytes()
+            + pools.extent_bytes().1
             + pools.tables.used_bytes()
             + pools.spaces.used_bytes()
             + pools.refcounts.used_bytes()

@@ -9,6 +9,7 @@ use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::region::Region;
+use crate::state::site::Site;
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::mapping::Source;
@@ -65,6 +66,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("every table taken is in one space", known, known == taken_tables)?;
         self.validate_ids()?;
         self.validate_compaction()?;
+        self.validate_site()?;
         self.validate_append_cursor()
     }
 
@@ -93,6 +95,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             next = self.threads.after(id.badge);
         }
         Ok(())
+    }
+
+    /// I29: a site that is kept is what would be found out now.
+    fn validate_site(&self) -> Result<(), Violation> {
+        let Some(kept) = self.site.filter(Site::is_valid) else { return Ok(()) };
+        let (space, at) = (kept.space, kept.low);
+        let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
+        hold("a kept site is in a space that there is", at, there)?;
+        let region = space.regions().iter().find(|region| core::ptr::eq(*region, kept.region));
+        let region = region.filter(|region| region.is_callers() && !region.is_edge());
+        let Some(region) = region else {
+            return hold("a kept site is a region of a caller's", at, false);
+        };
+        let Site { low, high, rights, cache, mobility, strided, .. } = self.site(space, region);
+        let now = (low, high, rights, cache, mobility, strided);
+        let then = (at, kept.high, kept.rights, kept.cache, kept.mobility, kept.strided);
+        hold("a kept site is as its region", at, now == then)
     }
 
     /// I14: what an append cursor takes for granted must be so for all of its pages, as long as its
@@ -177,6 +196,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &Space<'p>,
         held: &mut FramesBySource,
     ) -> Result<(), Violation> {
+        // I22
+        if let Some((at, rule)) = space.extents().check_nodes() {
+            return hold(rule, at.bits(), false);
+        }
         let (mut end, mut pages) = (0, 0);
         for extent in space.extents().iter() {
             let at = extent.start.bits();

@@ -32,6 +32,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let free = pinned.memory.iter_mut().find(|place| place.is_none());
         *free.ok_or(Error::TooManyPinned { most: MAX_PINNED })? = Some(memory);
         pinned.count += 1;
+        // Its pages must stay from now on.
+        self.site = None;
         Ok(())
     }
 
@@ -42,6 +44,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(place) = pinned.memory.iter_mut().find(|place| **place == Some(memory)) {
             *place = None;
             pinned.count -= 1;
+            self.site = None;
             self.compaction.look_again();
         }
     }

@@ -2,20 +2,24 @@
 //! Pools of the nodes of this crate.
 
 use page_tables::Table;
-use untyped_alloc::Pool;
+use untyped_alloc::{Memory, Pool};
 
-use crate::state::extents::ExtentNode;
+use crate::state::extent_node::ExtentNode;
 use crate::state::refcounts::{CapCopies, RefcountGroup};
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::state::threads::Thread;
+use crate::state::window::Window;
 use crate::types::error::{Error, NodeKind, Result};
 
 /// Nodes of this crate that are free.
 pub(crate) struct Pools<'p> {
     pub regions: Pool<'p, Region<'p>>,
-    pub extents: Pool<'p, ExtentNode<'p>>,
+    extents: Pool<'p, ExtentNode<'p>>,
+    windows: Pool<'p, Window<'p>>,
+    /// A window was to be had, and there was none.
+    pub wants_windows: bool,
     pub tables: Pool<'p, Table<'p>>,
     pub spaces: Pool<'p, Space<'p>>,
     pub refcounts: Pool<'p, RefcountGroup<'p>>,
@@ -28,6 +32,8 @@ impl<'p> Pools<'p> {
         Pools {
             regions: Pool::new(|node| &node.next_free),
             extents: Pool::new(|node| &node.next_free),
+            windows: Pool::new(|node| &node.next_free),
+            wants_windows: false,
             tables: Pool::new(|node| &node.next_free),
             spaces: Pool::new(|node| &node.next_free),
             refcounts: Pool::new(|node| &node.next_free),
@@ -51,7 +57,51 @@ impl<'p> Pools<'p> {
     /// Gives an extent's node back that was taken for this step and not needed.
     pub fn spare_extent(&mut self, reserve: &mut Reserve, node: &'p ExtentNode<'p>) {
         reserve.credit_extent();
+        self.free_extent(node);
+    }
+
+    /// Frees an extent's node, with its window if it was one.
+    pub fn free_extent(&mut self, node: &'p ExtentNode<'p>) {
+        if let Some(window) = node.take_window() {
+            self.windows.free(window);
+        }
         self.extents.free(node);
+    }
+
+    /// Takes a window, if there is one: who has none does without. The next refill makes some.
+    #[inline(always)]
+    pub fn window(&mut self) -> Option<&'p Window<'p>> {
+        let window = self.windows.alloc();
+        self.wants_windows |= window.is_none();
+        window
+    }
+
+    /// Gives a window back that was taken and not needed.
+    pub fn free_window(&mut self, window: &'p Window<'p>) {
+        self.windows.free(window);
+    }
+
+    /// Nodes for extents that are free.
+    #[inline(always)]
+    pub fn free_extents(&self) -> usize {
+        self.extents.available()
+    }
+
+    /// Bytes in nodes of extents, with those of windows; of all of them, and of those in use.
+    pub fn extent_bytes(&self) -> (usize, usize) {
+        let total = self.extents.total_bytes() + self.windows.total_bytes();
+        (total, self.extents.used_bytes() + self.windows.used_bytes())
+    }
+
+    /// Makes a page into nodes for extents.
+    pub fn adopt_extents(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
+        self.extents.adopt(memory, vaddr);
+    }
+
+    /// Makes a page into windows.
+    pub fn adopt_windows(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
+        self.wants_windows = false;
+        self.windows.adopt(memory, vaddr);
     }
 
     /// Takes a table's node.

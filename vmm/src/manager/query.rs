@@ -162,7 +162,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let own = core::ptr::eq(space, self.own);
             let lazy = spec.backing != Backing::Explicit;
             // Who has an IPC buffer is taken to run there; each of them has to be registered.
-            let registered = 2 * space.registered.get() >= space.threads.get();
+            let registered = 2 * space.registered() >= space.threads();
             !own && (lazy || registered)
         };
         region.is_callers()

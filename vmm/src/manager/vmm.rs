@@ -14,6 +14,7 @@ use crate::state::page_requests::Requests;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
 use crate::state::reserve::Bookkeeping;
+use crate::state::site::Site;
 use crate::state::space::{Space, Spaces};
 use crate::state::temp_slots::TempSlots;
 use crate::state::threads::Threads;
@@ -60,7 +61,9 @@ pub struct Vmm<'p, K> {
     pub(crate) last_space: u64,
     /// Where the page goes that goes on where the last one ended.
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
-    /// Whether an append cursor is ever begun.
+    /// The site of the last request for a single page.
+    pub(crate) site: Option<Site<'p>>,
+    /// Whether an append cursor is ever begun, and a site kept.
     pub(crate) short_cuts: bool,
     pub(crate) compaction: CompactionState,
     /// The thread that empties the TLB, if there is one.

@@ -10,7 +10,7 @@ use untyped_alloc::{CPtr, CachePolicy, FrameBatch, Frames, Kernel, Memory, Refus
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
-use crate::state::extents::ExtentNode;
+use crate::state::extent_node::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -19,11 +19,12 @@ use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Lets no append cursor begin from now on: for tests that compare histories with and without.
+    /// Lets no append cursor begin from now on, and keeps no site: for tests that compare histories with and without.
     /// What is mapped must be the same in both.
     #[doc(hidden)]
     pub fn without_short_cuts(&mut self) {
         self.append_cursor = None;
+        self.site = None;
         self.short_cuts = false;
     }
 

@@ -16,14 +16,27 @@ use untyped_alloc::{AllocatedFrames, CachePolicy, Frames, Kernel, Memory, Mobili
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
 use crate::state::extent_cursor::{ExtentCursor, Visited};
-use crate::state::extents::ExtentNode;
+use crate::state::extent_node::ExtentNode;
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
+use crate::state::site::Site;
 use crate::state::space::Space;
+use crate::state::window::Window;
 use crate::types::error::{Error, Result};
+use crate::types::ids::SpaceId;
 use crate::types::options::PageSize;
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
+
+/// Where a page that is about to be mapped will be recorded.
+enum Record<'p> {
+    /// At the end of this extent.
+    Extent(&'p ExtentNode<'p>),
+    /// In the window of this node, which is an extent of one page until it is in this one.
+    Window(&'p ExtentNode<'p>, Option<&'p Window<'p>>),
+    /// In a node of its own.
+    Node(&'p ExtentNode<'p>),
+}
 
 /// What pages are to be, and what batches their frames come from.
 #[derive(Clone, Copy)]
@@ -45,7 +58,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         size: PageSize,
     ) -> Result {
         if range.pages() == 1 {
-            return self.commit_one(space, region, range);
+            let site = self.site(space, region);
+            return self.commit_one(&site, range);
         }
         self.check_quota(space, Resource::Frames, range.pages())?;
         self.check_memory(range)?;
@@ -86,15 +100,35 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// As [`Vmm::commit`], for one page.
     #[inline]
-    pub(crate) fn commit_one(
-        &mut self,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
-        page: PageRange,
-    ) -> Result {
-        self.check_quota(space, Resource::Frames, 1)?;
+    pub(crate) fn commit_one(&mut self, site: &Site<'p>, page: PageRange) -> Result {
+        self.check_quota(site.space, Resource::Frames, 1)?;
         let reserve = &mut self.refill_to_take()?;
-        self.commit_page(reserve, space, region, page)
+        self.commit_page(reserve, site, page)
+    }
+
+    /// What must be known of a region to commit pages in it.
+    pub(crate) fn site(&self, space: &'p Space<'p>, region: &'p Region<'p>) -> Site<'p> {
+        let RegionSpec { rights, cache, .. } = region.spec();
+        let (low, high) = self.between_guards(region);
+        let (mobility, strided) = (self.mobility(space, region), region.arena.get().is_some());
+        Site { space, region, low, high, rights, cache, mobility, strided }
+    }
+
+    /// The site of a region whose pages a caller may map one by one; it is kept.
+    #[inline]
+    pub(crate) fn keep_site(&mut self, space: &'p Space<'p>, region: &'p Region<'p>) -> Site<'p> {
+        let site = self.site(space, region);
+        if self.short_cuts {
+            space.watch_regions();
+            self.site = Some(site);
+        }
+        site
+    }
+
+    /// The site that is kept, if it is the one of the page at `start` (bytes) of a space.
+    #[inline(always)]
+    pub(crate) fn kept_site(&self, space: SpaceId, start: usize) -> Option<&Site<'p>> {
+        self.site.as_ref().filter(|site| site.has(space, start) && site.is_valid())
     }
 
     /// Maps a clear frame at `page` of `region`, where nothing is mapped: the commonest request,
@@ -104,19 +138,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn commit_page(
         &mut self,
         reserve: &mut Reserve,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
+        site: &Site<'p>,
         page: PageRange,
     ) -> Result {
-        let size_bits = self.geometry.page_bits;
-        let mobility = self.mobility(space, region);
+        let (size_bits, mobility) = (self.geometry.page_bits, site.mobility);
         let taken = self
             .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, mobility))?;
         let clean = match taken {
             AllocatedFrames::Zeroed(clean) => clean,
             AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
         };
-        self.commit_frame(reserve, space, region, page, clean.frames())
+        self.commit_frame(reserve, site, page, clean.frames())
     }
 
     /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. A failure
@@ -125,63 +157,79 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(super) fn commit_frame(
         &mut self,
         reserve: &mut Reserve,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
+        site: &Site<'p>,
         page: PageRange,
         frames: Frames,
     ) -> Result {
-        let RegionSpec { rights, cache, .. } = region.spec();
-        let fresh = Extent::fresh(page.start(), frames, rights, cache);
-        let extent = Extent { strided: region.arena.get().is_some(), ..fresh };
-        let mapped = self.map_page(reserve, space, region, &extent);
+        let extent = site.page(page.start(), frames);
+        let mapped = self.map_page(reserve, site, &extent);
         if mapped.is_err() {
             self.free_unused(&extent);
-            self.try_free_empty_tables_in(space, page);
+            self.try_free_empty_tables_in(site.space, page);
         }
         mapped
     }
 
-    fn map_page(
-        &mut self,
-        reserve: &mut Reserve,
-        space: &'p Space<'p>,
-        region: &'p Region<'p>,
-        extent: &Extent,
-    ) -> Result {
+    #[inline]
+    fn map_page(&mut self, reserve: &mut Reserve, site: &Site<'p>, extent: &Extent) -> Result {
+        let space = site.space;
         self.leave_direct_map(extent.cache, extent.frames)?;
         let table = self.table_at(reserve, space, extent.start)?;
-        let before = self.extent_before(space, region, extent);
-        // Taken now, so that recording cannot fail.
-        let node = if before.is_none() { Some(self.pools.extent(reserve)?) } else { None };
+        // Found and taken now, so that recording cannot fail.
+        let record = self.record_for(reserve, site, extent)?;
         let (vspace, address) = (space.root.get(), extent.start.bits());
         let mapped =
             self.kernel.page_map(extent.frames.first, vspace, address, extent.rights, extent.cache);
         if let Err(error) = mapped {
-            node.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
+            match record {
+                Record::Node(node) => self.pools.spare_extent(reserve, node),
+                Record::Window(_, Some(window)) => self.pools.free_window(window),
+                Record::Extent(_) | Record::Window(_, None) => {}
+            }
             return Err(Error::from(error));
         }
         space.shadow.borrow_mut().use_table(table, 1);
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        match (before, node) {
-            (Some(before), _) => space.extents_mut().extend(before, self.geometry.page_bytes()),
-            (None, Some(node)) => space.extents_mut().insert(node, *extent),
-            (None, None) => {}
+        match record {
+            Record::Extent(before) => {
+                space.extents_mut().extend(before, self.geometry.page_bytes());
+            }
+            Record::Window(node, window) => space.extents_mut().enter_page(node, window, extent),
+            Record::Node(node) => self.enter_extent(reserve, space, node, *extent),
         }
         Ok(())
     }
 
-    /// The extent that the page makes longer: in its region, of its batch of frames.
-    fn extent_before(
-        &self,
-        space: &Space<'p>,
-        region: &Region<'p>,
+    /// Where a page is to be recorded: where an extent of its region and of its batch ends, that
+    /// becomes longer; beside pages of its region that are recorded one by one, it is with them.
+    fn record_for(
+        &mut self,
+        reserve: &mut Reserve,
+        site: &Site<'p>,
         extent: &Extent,
-    ) -> Option<&'p ExtentNode<'p>> {
-        if self.between_guards(region).0 == extent.start.bits() {
-            return None;
+    ) -> Result<Record<'p>> {
+        let (low, high) = (site.low, site.high);
+        // The only page of its region has no neighbours.
+        if high - low != extent.bytes() {
+            let beside = site.space.extents().beside(extent.start);
+            let before = beside.continued_by(extent).filter(|_| low != extent.start.bits());
+            let one_batch = |before: &&ExtentNode<'p>| {
+                self.alloc.same_batch(extent.frames.first, before.frames().first)
+            };
+            if let Some(before) = before.filter(one_batch) {
+                return Ok(Record::Extent(before));
+            }
+            let taking = if extent.strided { None } else { beside.taking(extent, low, high) };
+            if let Some(node) = taking {
+                if node.is_window() {
+                    return Ok(Record::Window(node, None));
+                }
+                if let Some(window) = self.pools.window() {
+                    return Ok(Record::Window(node, Some(window)));
+                }
+            }
         }
-        let before = space.extents().before(extent)?;
-        self.alloc.same_batch(extent.frames.first, before.frames().first).then_some(before)
+        Ok(Record::Node(self.pools.extent(reserve)?))
     }
 
     /// Records extents of clear frames for all of `range`, or for nothing. They are mapped by

@@ -100,7 +100,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.free_or_defer(frames);
             return Err(error);
         }
-        self.commit_frame(reserve, space, region, page, frames)
+        let site = self.site(space, region);
+        self.commit_frame(reserve, &site, page, frames)
     }
 
     /// Writes all of a frame that is mapped nowhere: `bytes` from its byte `skipped` on, and zeros

@@ -102,7 +102,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .and_then(|()| self.swap(space, extent, index, &mut small));
         // Whatever was not put in place goes back.
         while let Some((node, extent)) = small.pop() {
-            self.pools.extents.free(node);
+            node.into_iter().for_each(|node| self.pools.free_extent(node));
             self.free_or_defer(extent.frames);
         }
         filled
@@ -172,7 +172,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             };
             let info = Extent { start: at, frames, ..*large };
             match self.pools.extent(reserve) {
-                Ok(node) => small.insert(node, info),
+                Ok(node) => {
+                    let unneeded = small.insert(node, info);
+                    unneeded.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
+                }
                 Err(error) => {
                     self.alloc.free_frames(frames)?;
                     return Err(error);
@@ -255,7 +258,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         // 3. The small ones are recorded where the large one was, and mapped nowhere yet.
         while let Some((node, piece)) = small.pop() {
-            space.extents_mut().insert(node, piece);
+            if let Some(node) = node {
+                self.enter_extent(reserve, space, node, piece);
+            }
         }
         let range = self.geometry.range(
             Pages::at(large.start.bits())
@@ -328,7 +333,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn remap_large(&mut self, space: &'p Space<'p>, large: Extent) {
         let reserve = &mut Reserve::as_it_is();
         let Ok(node) = self.pools.extent(reserve) else { return };
-        space.extents_mut().insert(node, large);
+        self.enter_extent(reserve, space, node, large);
         self.restore_extent(reserve, space, large);
     }
 

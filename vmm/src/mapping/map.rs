@@ -5,6 +5,7 @@ use page_tables::{AddressError, PageRange, Pages};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
+use crate::state::site::Site;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::{PageSize, RegionOptions};
@@ -105,12 +106,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     #[inline]
     fn populate_anywhere(&mut self, space: SpaceId, pages: Pages) -> Result {
+        if let Some(&site) = self.kept_site(space, pages.start()) {
+            let range = self.geometry.range(pages)?;
+            if pages.pages() == 1 {
+                return self.populate_one(&site, range);
+            }
+        }
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, pages)?;
+        if range.pages() == 1 {
+            let site = self.keep_site(space, region);
+            return self.populate_one(&site, range);
+        }
         if let Some(extent) = space.extents().first_in(range) {
             return Err(Error::AlreadyMapped { address: extent.start.bits().max(pages.start()) });
         }
         self.commit(space, region, range, PageSize::Small)
+    }
+
+    #[inline]
+    fn populate_one(&mut self, site: &Site<'p>, page: PageRange) -> Result {
+        if !site.space.extents().is_vacant(page.start()) {
+            return Err(Error::AlreadyMapped { address: page.start().bits() });
+        }
+        self.commit_one(site, page)
     }
 
     /// Refuses pages of a size that there is not, or that do not fill a range.

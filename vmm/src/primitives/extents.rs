@@ -7,6 +7,7 @@ use untyped_alloc::{CachePolicy, Frames, Kernel, Memory, Rights, Zeroed};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extent_node::ExtentNode;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -22,7 +23,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         match self.pools.extent(reserve) {
             Ok(node) => {
-                space.extents_mut().insert(node, extent);
+                self.enter_extent(reserve, space, node, extent);
                 Ok(())
             }
             Err(error) => {
@@ -52,8 +53,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let frames = clean.frames();
         let info = Extent::fresh(at, frames, rights, cache);
-        space.extents_mut().insert(node, info);
+        self.enter_extent(reserve, space, node, info);
         Ok(info.end())
+    }
+
+    /// Records an extent in a node that was taken for it; the node is free where a window has it.
+    pub(crate) fn enter_extent(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &Space<'p>,
+        node: &'p ExtentNode<'p>,
+        extent: Extent,
+    ) {
+        if let Some(node) = space.extents_mut().insert(node, extent) {
+            self.pools.spare_extent(reserve, node);
+        }
     }
 
     /// Frees the frames of extents in `range` that were recorded but never mapped.
@@ -75,7 +89,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) {
         let freed = space.extents_mut().remove_range(&extent, first, count, &mut None);
         if let Some(node) = freed {
-            self.pools.extents.free(node);
+            self.pools.free_extent(node);
         }
     }
 
@@ -108,7 +122,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             alloc.same_batch(frames.first, last)
         };
         if let Some(node) = space.extents_mut().join_before(start, same) {
-            self.pools.extents.free(node);
+            self.pools.free_extent(node);
         }
     }
 
@@ -179,9 +193,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let first = extent.index_of(address);
         let node = self.pools.extent(reserve)?;
         let upper = extent.part(first, extent.frames.count - first);
-        let mut extents = space.extents_mut();
-        extents.remove_range(&extent, first, upper.frames.count, &mut None);
-        extents.insert(node, upper);
+        space.extents_mut().remove_range(&extent, first, upper.frames.count, &mut None);
+        self.enter_extent(reserve, space, node, upper);
         Ok(())
     }
 

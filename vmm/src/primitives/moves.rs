@@ -39,7 +39,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.record_unmapped(space, &extent);
         match self.map_extent(reserve, space, moved) {
             Ok(()) => {
-                space.extents_mut().insert(node, moved);
+                self.enter_extent(reserve, space, node, moved);
                 self.remove_extent(space, extent, 0, extent.frames.count);
                 Ok(())
             }
@@ -58,9 +58,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 }
                 if back != 0 {
                     let left = space.extents_mut().remove_range(&extent, 0, back, &mut None);
-                    left.into_iter().for_each(|node| self.pools.extents.free(node));
+                    left.into_iter().for_each(|node| self.pools.free_extent(node));
                     if let Ok(node) = self.pools.extent(reserve) {
-                        space.extents_mut().insert(node, moved.part(0, back));
+                        self.enter_extent(reserve, space, node, moved.part(0, back));
                     }
                 }
                 if back == extent.frames.count {

@@ -56,7 +56,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // 4. The new one is recorded before it is mapped: where that is refused, the record says what
         //    the page holds, and the next fault maps it.
         let own = Extent { frames, cow, source: Source::Owned, ..piece };
-        space.extents_mut().insert(node, own);
+        self.enter_extent(reserve, space, node, own);
         let mapped = self.map_extent(reserve, space, own).map_err(|(error, _)| error);
         if mapped.is_err() {
             self.restore_extent(reserve, space, own);

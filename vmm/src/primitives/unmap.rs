@@ -96,7 +96,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if done != 0 {
             self.record_unmapped(space, &extent.part(first, done));
             let freed = space.extents_mut().remove_range(&extent, first, done, &mut spare);
-            freed.into_iter().for_each(|node| self.pools.extents.free(node));
+            freed.into_iter().for_each(|node| self.pools.free_extent(node));
             self.free_unmapped(&extent.part(first, done));
         }
         spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));

@@ -78,6 +78,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             space_numbers: Numbers::up_to(MAX_NUMBER),
             last_space: 0,
             append_cursor: None,
+            site: None,
             short_cuts: true,
             compaction: CompactionState::default(),
             flusher: None,

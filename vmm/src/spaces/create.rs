@@ -73,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn destroy_space(&mut self, id: SpaceId) -> Result {
         let space = self.space(id)?;
         let Some(root) = space.object.get() else { return Err(Error::OwnSpace(id)) };
-        let threads = space.threads.get() + space.objects.get();
+        let threads = space.threads() + space.objects.get();
         if threads != 0 {
             return Err(Error::SpaceInUse { space: id, threads });
         }
@@ -211,8 +211,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.set_quota(Quota::UNLIMITED);
         space.open_packed.set(None);
         space.open_arena.set(None);
-        space.threads.set(0);
-        space.registered.set(0);
+        space.change_threads(|_, _| (0, 0));
         space.objects.set(0);
         let Undone { pages, abandoned, copy_on_write, clone } = &space.undone;
         for undone in [pages, abandoned, copy_on_write, clone] {

@@ -15,7 +15,7 @@
 use page_tables::Table;
 use untyped_alloc::{CachePolicy, FrameBatch, Rights};
 
-use super::extents::ExtentNode;
+use super::extent_node::ExtentNode;
 use super::region::Region;
 use super::space::Space;
 

@@ -1,178 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The extents of one space, ordered by address.
 //!
-//! An extent is what the manager remembers about mapped pages: 28 bytes on IA32 for up to 256 of
-//! them. Where pages are mapped one by one at scattered addresses, each costs one extent. Extents
-//! never overlap.
+//! An extent is what the manager remembers about mapped pages: a node of 28 bytes on IA32 for up to
+//! 256 of them. Extents never overlap. Pages that are mapped one by one at scattered addresses are
+//! extents of one page each; of these, up to sixteen neighbours share a node and a *window* of 92
+//! bytes (see `window.rs`).
+//!
+//! ```text
+//!   by_start   ├── extent ──┤   ├e┤ ├e├e┤   ├e┤      ├── extent ──┤
+//!   nodes      1                2 └── window ─┘      3
+//! ```
 
 use core::cell::Cell;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::{PageRange, VirtAddr};
-use untyped_alloc::{CPtr, CachePolicy, Frames, Rights, MAX_BATCH};
+use untyped_alloc::{CPtr, Frames, Rights};
 
 use super::extent::Extent;
+use super::extent_node::ExtentNode;
+use super::window::Window;
 use crate::types::mapping::Source;
-
-/// The node of one extent.
-#[derive(Default)]
-pub(crate) struct ExtentNode<'p> {
-    pub next_free: Cell<Option<&'p ExtentNode<'p>>>,
-    by_start: RBTreeLink,
-    start: Cell<VirtAddr>,
-    /// The capability mapped at `start`; the others follow.
-    first: Cell<CPtr>,
-    count: Cell<u16>,
-    /// Logarithm of a frame's bytes, and the marks [`ABANDONED`] and [`EXECUTABLE`].
-    size_bits: Cell<u8>,
-    attributes: Cell<Attributes>,
-}
-
-/// Set beside the size of an extent's frames: it is abandoned.
-const ABANDONED: u8 = 1 << 7;
-
-/// Set there, too: its pages may be run. The right itself, moved.
-const EXECUTABLE: u8 = Rights::EXECUTE.bits() << EXECUTE_SHIFT;
-const EXECUTE_SHIFT: u8 = 3;
-const _: () = assert!(EXECUTABLE == 1 << 6);
-
-#[cfg(target_pointer_width = "32")]
-const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28);
-
-/// Rights (two bits: frames know no grant, and running is marked elsewhere), copy-on-write, cache policy, source and whether its
-/// pages lie apart, in one byte.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-struct Attributes(u8);
-
-impl Attributes {
-    fn new(info: &Extent) -> Attributes {
-        let rights = info.rights.bits() & Rights::READ_WRITE.bits();
-        let (cow, cache, source) = (info.cow as u8, info.cache as u8, info.source as u8);
-        Attributes(rights | cow << 2 | cache << 3 | source << 5 | (info.strided as u8) << 7)
-    }
-
-    fn rights(self) -> Rights {
-        Rights::from_bits_truncate(self.0 & Rights::READ_WRITE.bits())
-    }
-
-    fn cow(self) -> bool {
-        self.0 & 1 << 2 != 0
-    }
-
-    fn cache(self) -> CachePolicy {
-        match self.0 >> 3 & 3 {
-            0 => CachePolicy::WriteBack,
-            1 => CachePolicy::WriteThrough,
-            2 => CachePolicy::Uncached,
-            _ => CachePolicy::WriteCombining,
-        }
-    }
-
-    fn source(self) -> Source {
-        match self.0 >> 5 & 3 {
-            0 => Source::Owned,
-            1 => Source::Copy,
-            2 => Source::Borrowed,
-            _ => Source::Physical,
-        }
-    }
-
-    fn strided(self) -> bool {
-        self.0 & 1 << 7 != 0
-    }
-}
-
-fn size_and_marks(extent: &Extent) -> u8 {
-    let abandoned = if extent.abandoned { ABANDONED } else { 0 };
-    extent.frames.size_bits | abandoned | extent.rights.bits() << EXECUTE_SHIFT & EXECUTABLE
-}
-
-impl ExtentNode<'_> {
-    /// Its frames.
-    pub fn frames(&self) -> Frames {
-        Frames {
-            first: self.first.get(),
-            count: usize::from(self.count.get()),
-            size_bits: self.bits(),
-        }
-    }
-
-    /// How many they are.
-    #[inline(always)]
-    pub fn count(&self) -> usize {
-        usize::from(self.count.get())
-    }
-
-    fn end(&self) -> usize {
-        self.start.get().bits() + (usize::from(self.count.get()) << self.step_bits())
-    }
-
-    fn bits(&self) -> u8 {
-        self.size_bits.get() & !(ABANDONED | EXECUTABLE)
-    }
-
-    fn step_bits(&self) -> u8 {
-        self.bits() + u8::from(self.attributes.get().strided())
-    }
-
-    fn covers(&self, address: VirtAddr) -> bool {
-        self.start.get() <= address && address.bits() < self.end()
-    }
-
-    /// Whether one of its pages is at `address`, which it covers.
-    fn maps(&self, address: VirtAddr) -> bool {
-        let distance = address.bits() - self.start.get().bits();
-        !self.attributes.get().strided() || distance >> self.bits() & 1 == 0
-    }
-
-    /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
-    pub fn room_for_more(
-        &self,
-        rights: Rights,
-        cache: CachePolicy,
-        size_bits: u8,
-        strided: bool,
-    ) -> Option<usize> {
-        let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
-        let like = Extent { strided, ..Extent::fresh(self.start.get(), frames, rights, cache) };
-        let alike = self.size_bits.get() == size_and_marks(&like)
-            && self.attributes.get() == Attributes::new(&like);
-        alike.then(|| MAX_BATCH - usize::from(self.count.get()))
-    }
-
-    /// Whether `next` goes on where this one ends, in address, capability and everything else.
-    fn continues_with(&self, next: &Extent) -> bool {
-        let count = usize::from(self.count.get());
-        self.end() == next.start.bits()
-            && self.first.get().offset(count) == next.frames.first
-            && count + next.frames.count <= MAX_BATCH
-            && self.size_bits.get() == size_and_marks(next)
-            && self.attributes.get() == Attributes::new(next)
-    }
-
-    pub fn info(&self) -> Extent {
-        let attributes = self.attributes.get();
-        let execute = (self.size_bits.get() & EXECUTABLE) >> EXECUTE_SHIFT;
-        Extent {
-            start: self.start.get(),
-            frames: self.frames(),
-            rights: Rights::from_bits_retain(attributes.rights().bits() | execute),
-            cow: attributes.cow(),
-            cache: attributes.cache(),
-            source: attributes.source(),
-            strided: attributes.strided(),
-            abandoned: self.size_bits.get() & ABANDONED != 0,
-        }
-    }
-
-    fn write(&self, info: Extent) {
-        self.start.set(info.start);
-        self.first.set(info.frames.first);
-        self.count.set(info.frames.count as u16);
-        self.size_bits.set(size_and_marks(&info));
-        self.attributes.set(Attributes::new(&info));
-    }
-}
 
 #[allow(unsafe_code)] // what the adapter macro expands to
 mod adapters {
@@ -187,22 +35,82 @@ use adapters::ByStart;
 impl<'a> KeyAdapter<'a> for ByStart<'_> {
     type Key = VirtAddr;
     fn get_key(&self, extent: &'a ExtentNode<'_>) -> VirtAddr {
-        extent.start.get()
+        extent.start()
     }
 }
 
 /// The extents of one space.
 pub(crate) struct Extents<'p> {
     by_start: RBTree<ByStart<'p>>,
-    /// The extent used last, and an address up to which nothing lies behind it: what comes next is
-    /// often behind it or in it. Always in the tree.
-    last: Cell<Option<(&'p ExtentNode<'p>, usize)>>,
+    /// Where the last look-up ended: what comes next is often behind it or in it.
+    last: Cell<Option<Last<'p>>>,
     /// Bytes in frames of the space's own.
     owned_bytes: Cell<usize>,
     /// Copied capabilities.
     copies: Cell<usize>,
     /// Bytes in their frames.
     copied_bytes: Cell<usize>,
+}
+
+/// The nodes beside an address where nothing is mapped.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'p> {
+    /// The window in the midst of which it is.
+    around: Option<&'p ExtentNode<'p>>,
+    /// Else the nodes before and behind it.
+    before: Option<&'p ExtentNode<'p>>,
+    after: Option<&'p ExtentNode<'p>>,
+}
+
+impl<'p> Beside<'p> {
+    #[inline(always)]
+    fn in_window(node: &'p ExtentNode<'p>) -> Beside<'p> {
+        Beside { around: Some(node), before: None, after: None }
+    }
+
+    /// The extent before `next`, which begins at the address, if `next` goes on where it ends in every
+    /// respect that an extent knows of.
+    #[inline(always)]
+    pub fn continued_by(&self, next: &Extent) -> Option<&'p ExtentNode<'p>> {
+        self.before.filter(|before| before.continues_with(next))
+    }
+
+    /// The node whose window takes `page`, which is at the address and has a capability of its own: a
+    /// window, or an extent of one page that can become one. Its other pages lie from `low` to `high`
+    /// (bytes), unless the address is in their midst.
+    #[inline(always)]
+    pub fn taking(&self, page: &Extent, low: usize, high: usize) -> Option<&'p ExtentNode<'p>> {
+        let near = |node: &&'p ExtentNode<'p>| {
+            node.takes(page) && low <= node.start().bits() && node.end() <= high
+        };
+        self.around.or_else(|| self.before.filter(near)).or_else(|| self.after.filter(near))
+    }
+}
+
+/// A node, and what is known of what lies behind it.
+#[derive(Clone, Copy)]
+struct Last<'p> {
+    /// Always in the tree.
+    node: &'p ExtentNode<'p>,
+    /// An address up to which nothing lies behind it. If that is behind its end, it is where the
+    /// next node begins.
+    clear_to: usize,
+    /// The next node, where `clear_to` is behind the end; always in the tree.
+    next: Option<&'p ExtentNode<'p>>,
+}
+
+impl<'p> Last<'p> {
+    /// A node that was looked up for itself.
+    #[inline(always)]
+    fn at(node: &'p ExtentNode<'p>) -> Last<'p> {
+        Last { node, clear_to: node.end(), next: None }
+    }
+
+    /// Whether nothing lies at `address`, and this is the node before it.
+    #[inline(always)]
+    fn is_before(&self, address: VirtAddr) -> bool {
+        self.node.end() <= address.bits() && address.bits() < self.clear_to
+    }
 }
 
 impl<'p> Extents<'p> {
@@ -247,123 +155,229 @@ impl<'p> Extents<'p> {
         }
     }
 
-    /// Enters an extent in `node`.
-    pub fn insert(&mut self, node: &'p ExtentNode<'p>, info: Extent) {
-        node.write(info);
-        self.by_start.insert(node);
-        self.count(&info, info.frames.count, true);
-        if let Some((last, clear_to)) = self.last.get() {
-            // Elsewhere it changes nothing behind the last extent; there it is the last one now.
-            if last.end() <= info.start.bits() && info.start.bits() < clear_to {
-                self.last.set(Some((node, clear_to)));
+    /// The node used last, if it covers an address.
+    #[inline(always)]
+    fn last_covering(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
+        self.last.get().map(|last| last.node).filter(|node| node.covers(address))
+    }
+
+    /// The node that covers an address; it is the one used last then.
+    #[inline(always)]
+    fn covering(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
+        if let Some(node) = self.last_covering(address) {
+            return Some(node);
+        }
+        let node = self.by_start.upper_bound(Bound::Included(&address)).clone_pointer()?;
+        if !node.covers(address) {
+            return None;
+        }
+        self.last.set(Some(Last::at(node)));
+        Some(node)
+    }
+
+    /// Enters an extent in `node`; returns it if it was not needed: inside a window, each page of the
+    /// extent becomes one of the window's.
+    #[must_use = "a node that was not needed is free"]
+    pub fn insert(
+        &mut self,
+        node: &'p ExtentNode<'p>,
+        extent: Extent,
+    ) -> Option<&'p ExtentNode<'p>> {
+        if let Some(window) = self.last_covering(extent.start) {
+            self.enter(window, &extent);
+            return Some(node);
+        }
+        let mut before = self.by_start.upper_bound_mut(Bound::Included(&extent.start));
+        let around = before.as_cursor().clone_pointer();
+        if let Some(window) = around.filter(|node| node.covers(extent.start)) {
+            self.enter(window, &extent);
+            return Some(node);
+        }
+        node.write(extent);
+        before.insert_after(node);
+        self.count(&extent, extent.frames.count, true);
+        if let Some(last) = self.last.get().filter(|last| last.is_before(extent.start)) {
+            // Elsewhere it changes nothing behind the last node; there it is the last one now.
+            self.last.set(Some(Last { node, ..last }));
+        }
+        None
+    }
+
+    /// Enters the pages of an extent in a window.
+    fn enter(&self, window: &'p ExtentNode<'p>, extent: &Extent) {
+        debug_assert!(window.is_window(), "extents never overlap");
+        // What it knows of what lies behind may be too much, and the window is likely to be next.
+        let last = self.last.get().filter(|last| last.is_before(extent.start));
+        window.enter(extent);
+        self.count(extent, extent.frames.count, true);
+        match last {
+            Some(last) if core::ptr::eq(last.node, window) => {}
+            Some(_) => self.last.set(Some(Last::at(window))),
+            None => {}
+        }
+    }
+
+    /// What is beside an address where nothing is mapped. Without a search where that was looked for
+    /// just now.
+    #[inline(always)]
+    pub fn beside(&self, address: VirtAddr) -> Beside<'p> {
+        match self.last.get() {
+            Some(last) if last.is_before(address) => {
+                Beside { around: None, before: Some(last.node), after: last.next }
             }
+            Some(last) if last.node.covers(address) => Beside::in_window(last.node),
+            _ => self.search_beside(address),
+        }
+    }
+
+    #[inline(never)]
+    fn search_beside(&self, address: VirtAddr) -> Beside<'p> {
+        let after = self.by_start.lower_bound(Bound::Excluded(&address));
+        let before = match after.is_null() {
+            true => self.by_start.back().clone_pointer(),
+            false => after.peek_prev().clone_pointer(),
+        };
+        match before.filter(|node| node.covers(address)) {
+            Some(around) => Beside::in_window(around),
+            None => Beside { around: None, before, after: after.clone_pointer() },
+        }
+    }
+
+    /// Enters a page in the window of `node`, which took it; an extent of one page becomes a window in
+    /// `window`, which is not needed otherwise.
+    #[inline]
+    pub fn enter_page(
+        &mut self,
+        node: &'p ExtentNode<'p>,
+        window: Option<&'p Window<'p>>,
+        page: &Extent,
+    ) {
+        if let Some(window) = window {
+            node.widen(window);
+        }
+        let last = self.last.get();
+        node.enter_page(page);
+        self.count(page, 1, true);
+        // The window is likely to be next; and what was known to be free behind another may have the
+        // page in it now.
+        if last.is_some_and(|last| !core::ptr::eq(last.node, node)) {
+            self.last.set(Some(Last::at(node)));
         }
     }
 
     /// The first extent that lies, even in part, in `range`.
     pub fn first_in(&self, range: PageRange) -> Option<Extent> {
         let start = range.start();
-        if let Some((last, clear_to)) = self.last.get() {
-            if last.covers(start) {
-                return Some(last.info());
+        let inside = |extent: &Extent| extent.start.bits() < range.end();
+        if let Some(last) = self.last.get() {
+            if last.node.covers(start) {
+                return Some(last.node.from(start)).filter(inside);
             }
-            if last.end() <= start.bits() && range.end() <= clear_to {
+            if last.node.end() <= start.bits() && range.end() <= last.clear_to {
                 return None;
             }
         }
         let at = self.by_start.upper_bound(Bound::Included(&start));
         let next = match at.clone_pointer() {
-            Some(extent) if extent.covers(start) => {
-                self.last.set(Some((extent, extent.end())));
-                return Some(extent.info());
+            Some(node) if node.covers(start) => {
+                self.last.set(Some(Last::at(node)));
+                return Some(node.from(start)).filter(inside);
             }
-            Some(extent) => {
-                let next = at.peek_next().get();
-                let clear_to = next.map_or(usize::MAX, |next| next.start.get().bits());
-                self.last.set(Some((extent, clear_to)));
+            Some(node) => {
+                let next = at.peek_next().clone_pointer();
+                let clear_to = next.map_or(usize::MAX, |next| next.start().bits());
+                self.last.set(Some(Last { node, clear_to, next }));
                 next
             }
-            None => self.by_start.front().get(),
+            None => self.by_start.front().clone_pointer(),
         };
-        next.map(ExtentNode::info).filter(|extent| extent.start.bits() < range.end())
+        next.map(ExtentNode::info).filter(inside)
     }
 
-    /// The extent that covers an address.
+    /// Whether nothing is mapped at an address; what is beside it need not be looked for then.
+    #[inline]
+    pub fn is_vacant(&self, address: VirtAddr) -> bool {
+        if let Some(last) = self.last.get() {
+            if last.node.covers(address) {
+                return !last.node.has(address);
+            }
+            if last.is_before(address) {
+                return true;
+            }
+        }
+        self.search_vacant(address)
+    }
+
+    #[inline(never)]
+    fn search_vacant(&self, address: VirtAddr) -> bool {
+        let at = self.by_start.upper_bound(Bound::Included(&address));
+        let Some(node) = at.clone_pointer() else { return true };
+        if node.covers(address) {
+            self.last.set(Some(Last::at(node)));
+            return !node.has(address);
+        }
+        let next = at.peek_next().clone_pointer();
+        let clear_to = next.map_or(usize::MAX, |next| next.start().bits());
+        self.last.set(Some(Last { node, clear_to, next }));
+        true
+    }
+
+    /// The extent of which a page is at an address.
     pub fn at(&self, address: VirtAddr) -> Option<Extent> {
-        if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {
-            return last.maps(address).then(|| last.info());
-        }
-        let extent = self.by_start.upper_bound(Bound::Included(&address)).clone_pointer()?;
-        if !extent.covers(address) {
-            return None;
-        }
-        self.last.set(Some((extent, extent.end())));
-        extent.maps(address).then(|| extent.info())
+        self.covering(address)?.at(address)
     }
 
     /// The extent that goes on across an address: it begins before and ends behind it. Where one is
     /// known to begin or end there, nothing is searched.
     pub fn across(&self, address: VirtAddr) -> Option<Extent> {
-        if let Some((last, _)) = self.last.get() {
-            if last.start.get() == address || last.end() == address.bits() {
+        let begins_before =
+            |extent: &Extent| extent.start < address && address.bits() < extent.end();
+        if let Some(last) = self.last.get() {
+            if last.node.start() == address || last.node.end() == address.bits() {
                 return None;
             }
-            if last.covers(address) {
-                return Some(last.info());
+            if last.node.covers(address) {
+                return Some(last.node.from(address)).filter(begins_before);
             }
         }
         let before = self.by_start.upper_bound(Bound::Excluded(&address)).clone_pointer()?;
-        before.covers(address).then(|| before.info())
+        let before = before.covers(address).then(|| before.from(address));
+        before.filter(begins_before)
     }
 
     /// The capability that is mapped at an address.
     pub fn frame_at(&self, address: VirtAddr) -> Option<CPtr> {
-        if let Some((last, _)) = self.last.get().filter(|(last, _)| last.covers(address)) {
-            let index = (address.bits() - last.start.get().bits()) >> last.step_bits();
-            return last.maps(address).then(|| last.first.get().offset(index));
-        }
-        self.at(address).map(|extent| extent.frame(extent.index_of(address)))
+        self.covering(address)?.frame_at(address)
     }
 
-    /// The extent before `next`, which lies in no extent, if `next` goes on where it ends in every
-    /// respect that an extent knows of.
-    pub fn before(&self, next: &Extent) -> Option<&'p ExtentNode<'p>> {
-        let start = next.start.bits();
-        let behind =
-            |(last, clear_to): &(&ExtentNode<'_>, usize)| last.end() <= start && start < *clear_to;
-        let before = match self.last.get().filter(behind) {
-            Some((last, _)) => last,
-            None => self.by_start.upper_bound(Bound::Included(&next.start)).clone_pointer()?,
-        };
-        before.continues_with(next).then_some(before)
-    }
-
-    /// The extent used last, if it ends at `address`; and up to where nothing lies behind it, as
-    /// far as is known.
+    /// The extent used last, if it ends at `address` and is in no window; and up to where nothing
+    /// lies behind it, as far as is known.
     pub fn last_ending_at(&self, address: VirtAddr) -> Option<(&'p ExtentNode<'p>, usize)> {
-        self.last.get().filter(|(last, _)| last.end() == address.bits())
+        let last = self.last.get()?;
+        let ends = !last.node.is_window() && last.node.end() == address.bits();
+        ends.then_some((last.node, last.clear_to))
     }
 
-    /// The extent that ends at `address`.
+    /// The extent that ends at `address`, if it is in no window.
     pub fn ending_at(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
         let before = match self.last_ending_at(address) {
             Some((last, _)) => last,
             None => self.by_start.upper_bound(Bound::Excluded(&address)).clone_pointer()?,
         };
-        (before.end() == address.bits()).then_some(before)
+        (!before.is_window() && before.end() == address.bits()).then_some(before)
     }
 
     /// Makes an extent of the space's own frames longer by the one that goes on where it ends, of
     /// `bytes`.
     #[inline(always)]
     pub fn extend(&self, extent: &'p ExtentNode<'p>, bytes: usize) {
-        extent.count.set(extent.count.get() + 1);
+        extent.lengthen();
         self.owned_bytes.set(self.owned_bytes.get() + bytes);
     }
 
     /// Takes frames `first..first + count` out of the extent that starts where `extent` does. What
-    /// is left before them keeps the node; what is left after them needs `spare`. Returns the nodes
-    /// that are free now: at the most one, and `spare` if it was not used.
+    /// is left before them keeps the node; what is left after them needs `spare`. Returns the node
+    /// that is free now, if one is: with its window, if it had one.
     pub fn remove_range(
         &mut self,
         extent: &Extent,
@@ -371,30 +385,41 @@ impl<'p> Extents<'p> {
         count: usize,
         spare: &mut Option<&'p ExtentNode<'p>>,
     ) -> Option<&'p ExtentNode<'p>> {
-        let node = self.by_start.find(&extent.start).clone_pointer()?;
+        let node = self.covering(extent.start)?;
+        if node.is_window() {
+            let part = extent.part(first, count);
+            self.count(&part, count, false);
+            return if node.leave(&part) { None } else { self.unlink(node) };
+        }
+        if node.start() != extent.start {
+            return None;
+        }
         let after = extent.frames.count - first - count;
-        let mut freed = None;
         // What follows is either kept in a node of its own, and counted anew, or part of it.
         // `insert` counts what gets a node of its own, so that is counted out here.
         let counted_anew = if first != 0 { after } else { 0 };
         self.count(extent, count + counted_anew, false);
         match (first, after) {
-            (0, 0) => {
-                freed = self.by_start.find_mut(&extent.start).remove();
-                // The one used last is always in the tree, and it may be this one.
-                self.last.set(None);
-            }
+            (0, 0) => return self.unlink(node),
             // The order among the extents stays: what is left starts inside the old extent.
             (0, _) => node.write(extent.part(count, after)),
             (_, 0) => node.write(extent.part(0, first)),
             _ => {
                 node.write(extent.part(0, first));
                 if let Some(rest) = spare.take() {
-                    self.insert(rest, extent.part(first + count, after));
+                    // Nothing is around it, so it takes the node.
+                    *spare = self.insert(rest, extent.part(first + count, after));
                 }
             }
         }
-        freed
+        None
+    }
+
+    /// Takes a node out of the tree.
+    fn unlink(&mut self, node: &ExtentNode<'p>) -> Option<&'p ExtentNode<'p>> {
+        // What was used last, and what is behind it, is always in the tree: this may be either.
+        self.last.set(None);
+        self.by_start.find_mut(&node.start()).remove()
     }
 
     /// Whether carving these frames out leaves something on both sides, and so needs a node.
@@ -402,16 +427,16 @@ impl<'p> Extents<'p> {
         first != 0 && first + count != extent.frames.count
     }
 
-    /// Joins the extent at `start` with the one before it if they are really one, and if
-    /// `one_batch` says that the frames of both came together; returns the node that is free then.
+    /// Joins the extent at `start` with the one before it if they are really one, in no window, and
+    /// if `one_batch` says that the frames of both came together; returns the node that is free then.
     pub fn join_before(
         &mut self,
         start: VirtAddr,
         one_batch: impl Fn(Frames) -> bool,
     ) -> Option<&'p ExtentNode<'p>> {
         let cursor = self.by_start.find(&start);
-        let after = cursor.get()?.info();
-        let before_node = cursor.peek_prev().clone_pointer()?;
+        let node = cursor.clone_pointer().filter(|node| !node.is_window())?;
+        let (before_node, after) = (cursor.peek_prev().clone_pointer()?, node.info());
         let before = before_node.info();
         let count = before.frames.count + after.frames.count;
         let frames = Frames { count, ..before.frames };
@@ -419,44 +444,55 @@ impl<'p> Extents<'p> {
         if !one || !one_batch(frames) {
             return None;
         }
-        let freed = self.by_start.find_mut(&start).remove();
-        self.last.set(None);
+        let freed = self.unlink(node);
         before_node.write(Extent { frames, ..before });
         freed
     }
 
     /// Records new rights for the whole extent that starts at `start`.
     pub fn set_rights(&mut self, start: VirtAddr, rights: Rights) {
-        if let Some(extent) = self.by_start.find(&start).get() {
-            extent.write(Extent { rights, ..extent.info() });
-        }
+        self.update(start, |extent| Extent { rights, ..extent });
     }
 
     /// Records that the whole extent that starts at `start` is given up.
     pub fn set_abandoned(&mut self, start: VirtAddr) {
-        if let Some(extent) = self.by_start.find(&start).get() {
-            extent.write(Extent { abandoned: true, ..extent.info() });
-        }
+        self.update(start, |extent| Extent { abandoned: true, ..extent });
     }
 
     /// Records whether the whole extent that starts at `start` is copy-on-write.
     pub fn set_cow(&mut self, start: VirtAddr, cow: bool) {
-        if let Some(extent) = self.by_start.find(&start).get() {
-            extent.write(Extent { cow, ..extent.info() });
+        self.update(start, |extent| Extent { cow, ..extent });
+    }
+
+    fn update(&mut self, start: VirtAddr, change: impl Fn(Extent) -> Extent) {
+        if let Some(node) = self.covering(start) {
+            node.update(start, change);
         }
     }
 
-    /// Takes every extent out, lowest first.
-    pub fn pop(&mut self) -> Option<(&'p ExtentNode<'p>, Extent)> {
-        let node = self.by_start.front_mut().remove()?;
-        self.last.set(None);
-        let info = node.info();
-        self.count(&info, info.frames.count, false);
-        Some((node, info))
+    /// Takes the lowest extent out; with it comes the node that is free now, if one is.
+    pub fn pop(&mut self) -> Option<(Option<&'p ExtentNode<'p>>, Extent)> {
+        let extent = self.by_start.front().get()?.info();
+        let freed = self.remove_range(&extent, 0, extent.frames.count, &mut None);
+        Some((freed, extent))
     }
 
     /// Every extent, by address.
     pub fn iter(&self) -> impl Iterator<Item = Extent> + use<'_, 'p> {
-        self.by_start.iter().map(ExtentNode::info)
+        self.by_start.iter().flat_map(ExtentNode::extents)
+    }
+
+    /// What is wrong with the nodes, if anything is: where, and what should be so. O(nodes).
+    pub fn check_nodes(&self) -> Option<(VirtAddr, &'static str)> {
+        let (mut end, mut nodes) = (0, self.by_start.iter());
+        nodes.find_map(|node| {
+            let begins = end <= node.start().bits();
+            end = node.end();
+            let wrong = match begins {
+                false => Some("the nodes of extents do not overlap"),
+                true => node.check(),
+            };
+            wrong.map(|rule| (node.start(), rule))
+        })
     }
 }

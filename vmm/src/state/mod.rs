@@ -10,6 +10,7 @@ pub(crate) mod compaction;
 pub(crate) mod direct_map;
 pub(crate) mod extent;
 pub(crate) mod extent_cursor;
+pub(crate) mod extent_node;
 pub(crate) mod extents;
 pub(crate) mod page_requests;
 pub(crate) mod refcounts;
@@ -17,9 +18,11 @@ pub(crate) mod region;
 pub(crate) mod region_map;
 pub(crate) mod region_places;
 pub(crate) mod reserve;
+pub(crate) mod site;
 pub(crate) mod space;
 pub(crate) mod temp_slots;
 pub(crate) mod threads;
+pub(crate) mod window;
 
 #[cfg(any(test, feature = "state-tests"))]
 pub(crate) mod tests;

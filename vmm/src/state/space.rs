@@ -39,14 +39,14 @@ pub(crate) struct Space<'p> {
     quota: Cell<Quota>,
     /// Regions, extents or the quota may have changed since [`Space::watch`].
     changed: Cell<bool>,
+    /// Regions or threads may have changed since [`Space::watch_regions`].
+    changed_regions: Cell<bool>,
     /// The page of packed IPC buffers that has room.
     pub open_packed: Cell<Option<RegionId>>,
     /// The arena of IPC buffers that has room.
     pub open_arena: Cell<Option<&'p Region<'p>>>,
-    /// IPC buffers in it, and threads that are registered in it.
-    pub threads: Cell<usize>,
-    /// Threads in it that are registered: their faults are answered.
-    pub registered: Cell<usize>,
+    threads: Cell<usize>,
+    registered: Cell<usize>,
     /// Kernel objects that were allocated for it.
     pub objects: Cell<usize>,
     /// What the kernel refused to undo in it.
@@ -81,6 +81,7 @@ impl Default for Space<'_> {
             mapped_pages: Cell::new(0),
             quota: Cell::new(Quota::UNLIMITED),
             changed: Cell::new(true),
+            changed_regions: Cell::new(true),
             open_packed: Cell::new(None),
             open_arena: Cell::new(None),
             threads: Cell::new(0),
@@ -102,6 +103,7 @@ impl<'p> Space<'p> {
     #[inline(always)]
     pub fn regions_mut(&self) -> RefMut<'_, Regions<'p>> {
         self.changed.set(true);
+        self.changed_regions.set(true);
         self.regions.borrow_mut()
     }
 
@@ -135,6 +137,39 @@ impl<'p> Space<'p> {
     /// append cursor: the last that was begun.
     pub fn watch(&self) {
         self.changed.set(false);
+    }
+
+    /// Begins to watch regions and threads for changes: there is one watch for the one site that is
+    /// kept.
+    #[inline(always)]
+    pub fn watch_regions(&self) {
+        self.changed_regions.set(false);
+    }
+
+    /// Whether regions or threads may have changed since [`Space::watch_regions`].
+    #[inline(always)]
+    pub fn has_changed_regions(&self) -> bool {
+        self.changed_regions.get()
+    }
+
+    /// IPC buffers in it, and threads that are registered in it.
+    #[inline(always)]
+    pub fn threads(&self) -> usize {
+        self.threads.get()
+    }
+
+    /// Threads in it that are registered: their faults are answered.
+    #[inline(always)]
+    pub fn registered(&self) -> usize {
+        self.registered.get()
+    }
+
+    /// Changes how many threads have an IPC buffer here, and how many of them are registered.
+    pub fn change_threads(&self, change: impl Fn(usize, usize) -> (usize, usize)) {
+        let (threads, registered) = change(self.threads.get(), self.registered.get());
+        self.changed_regions.set(true);
+        self.threads.set(threads);
+        self.registered.set(registered);
     }
 
     /// Whether none of them can have changed since [`Space::watch`].

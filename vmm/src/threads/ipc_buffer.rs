@@ -80,7 +80,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if full {
             node.open_arena.set(None);
         }
-        node.threads.set(node.threads.get() + 1);
+        node.change_threads(|threads, registered| (threads + 1, registered));
         Ok(IpcBuffer { region: self.id_of(node, arena), address, frame })
     }
 
@@ -144,7 +144,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let address = self.next_in_arena(arena);
         let page = self.geometry.range(Pages::at(address))?;
-        if let Err(error) = self.commit_page(reserve, space, arena, page) {
+        let site = self.site(space, arena);
+        if let Err(error) = self.commit_page(reserve, &site, page) {
             self.close_empty_arena(space, arena);
             return Err(error);
         }
@@ -241,7 +242,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let spec = RegionSpec { kind: Kind::IpcBuffer, ..spec };
         space.regions_mut().set_spec(node, spec);
-        space.threads.set(space.threads.get() + 1);
+        space.change_threads(|threads, registered| (threads + 1, registered));
         Ok(IpcBuffer { region, address, frame })
     }
 
@@ -277,7 +278,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let bytes = self.alloc.sizes().ipc_buffer_bytes();
         let full = usize::from(handed_out) + 1 == self.geometry.page_bytes() / bytes;
         space.open_packed.set(if full { None } else { Some(id) });
-        space.threads.set(space.threads.get() + 1);
+        space.change_threads(|threads, registered| (threads + 1, registered));
         let address = page + usize::from(handed_out) * bytes;
         Ok(IpcBuffer { region: id, address, frame: extent.frames.first })
     }
@@ -299,7 +300,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         } else {
             region.packed.set((handed_out, back | bit));
         }
-        space.threads.set(space.threads.get() - 1);
+        space.change_threads(|threads, registered| (threads - 1, registered));
         // Pages may move again if no other thread's faults go unanswered.
         self.compaction.look_again();
         Ok(())
@@ -376,7 +377,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return self.release_packed(space, region, buffer);
         }
         self.take_page(space, region, buffer)?;
-        space.threads.set(space.threads.get() - 1);
+        space.change_threads(|threads, registered| (threads - 1, registered));
         // Pages may move again if no other thread's faults go unanswered.
         self.compaction.look_again();
         Ok(())

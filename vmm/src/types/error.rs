@@ -19,6 +19,8 @@ pub enum NodeKind {
     Region,
     /// An extent of frames.
     Extent,
+    /// A window of pages that are extents of their own.
+    Window,
     /// A paging structure.
     Table,
     /// An address space.

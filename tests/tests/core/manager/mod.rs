@@ -22,6 +22,7 @@
 //!   left_over.rs   what a refused kernel call leaves
 //!   obtainable.rs  what is said to be obtainable is asked for and given
 //!   pinned.rs      what the manager stands on stays as it is
+//!   scattered.rs   pages one by one, in no order
 //!   sharing.rs     what a share keeps of its source, what a refused clone leaves
 //!   stuck.rs       frames that the kernel would not unmap from a temporary slot
 //!   threads.rs     threads as the kernel has them
@@ -32,8 +33,8 @@
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A110, A112, A113, I14
-//! and I15.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A110, A112, A113, I14,
+//! I15, I22 and I29.
 
 mod anew;
 mod appending;
@@ -60,6 +61,7 @@ mod places;
 mod queries;
 mod reading;
 mod refusals;
+mod scattered;
 mod sharing;
 mod short;
 mod stuck;

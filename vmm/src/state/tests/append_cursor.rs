@@ -11,7 +11,7 @@ use super::extent_model::Like;
 use super::properties::play;
 use super::region_model::spec;
 use crate::state::append_cursor::AppendCursor;
-use crate::state::extents::ExtentNode;
+use crate::state::extent_node::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::quota::Quota;
@@ -32,7 +32,7 @@ impl World {
         let world: &'static World = std::boxed::Box::leak(std::boxed::Box::default());
         let end = Geometry::IA32.user_end;
         world.space.regions_mut().start(&world.region, spec(9, 0, Kind::Memory), end, 12);
-        world.space.extents_mut().insert(&world.extent, Like::SMALL.extent(PAGE, 1, 1));
+        let _ = world.space.extents_mut().insert(&world.extent, Like::SMALL.extent(PAGE, 1, 1));
         world
     }
 

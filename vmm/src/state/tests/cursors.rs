@@ -6,7 +6,7 @@ use std::vec::Vec;
 use page_tables::{Geometry, PageRange, Pages};
 
 use super::choices::PAGE;
-use super::extent_changes::{nodes, History};
+use super::extent_changes::{History, Nodes};
 use super::extent_model::{Like, Run};
 use crate::state::extent_cursor::ExtentCursor;
 use crate::state::space::Space;
@@ -23,7 +23,7 @@ fn rest(cursor: &mut ExtentCursor, space: &Space<'_>) -> Vec<(usize, usize)> {
 
 #[test]
 fn extents_are_cut_to_the_range() {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut history = History::begin(&nodes, Geometry::IA32, 0);
     for (start, count) in [(2, 4), (8, 2), (12, 6)] {
         history.put(Run::new(start * PAGE, 100 * start, count, Like::SMALL));
@@ -38,7 +38,7 @@ fn extents_are_cut_to_the_range() {
 
 #[test]
 fn a_large_frame_is_visited_where_a_page_of_it_is() {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut history = History::begin(&nodes, Geometry::IA32, 0);
     history.put(Run::new(0, 7, 3, Like { size_bits: 22, ..Like::SMALL }));
     let mut cursor = ExtentCursor::over(range(1500, 600));
@@ -50,7 +50,7 @@ fn a_large_frame_is_visited_where_a_page_of_it_is() {
 
 #[test]
 fn a_gap_is_visited_without_frames() {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut history = History::begin(&nodes, Geometry::IA32, 0);
     history.put(Run::new(4 * PAGE, 40, 3, Like { strided: true, ..Like::SMALL }));
     for (start, pages, expected) in [
@@ -69,7 +69,7 @@ fn a_gap_is_visited_without_frames() {
 
 #[test]
 fn what_changes_behind_the_cursor_is_not_visited_again() {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut history = History::begin(&nodes, Geometry::IA32, 0);
     for start in [2, 6, 10] {
         history.put(Run::new(start * PAGE, 100 * start, 2, Like::SMALL));
@@ -94,7 +94,7 @@ fn what_changes_behind_the_cursor_is_not_visited_again() {
 #[test]
 fn the_last_page_of_user_space_is_visited_once() {
     for geometry in super::choices::GEOMETRIES {
-        let nodes = nodes();
+        let nodes = Nodes::default();
         let end = geometry.user_end;
         let mut history = History::begin(&nodes, *geometry, end);
         history.put(Run::new(end - PAGE, 3, 1, Like::SMALL));

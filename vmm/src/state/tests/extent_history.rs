@@ -7,7 +7,7 @@ use std::vec::Vec;
 use untyped_alloc::{CachePolicy, Rights};
 
 use super::choices::{address, Choices, GEOMETRIES, PAGE};
-use super::extent_changes::{nodes, History};
+use super::extent_changes::{History, Nodes};
 use super::extent_looks::{check_list, QUESTIONS};
 use super::extent_model::{Like, Run};
 use super::extent_walk::Walk;
@@ -18,7 +18,7 @@ const HALF: usize = 14;
 
 /// Plays the history that `data` says.
 pub(super) fn run(data: &[u8]) {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut choices = Choices::new(data);
     let geometry = choices.pick(GEOMETRIES);
     let large = 1 << geometry.larger_frame(12).unwrap();
@@ -42,7 +42,7 @@ impl History<'_> {
         let asked = self.some_address(choices);
         self.look(asked, choices.below(QUESTIONS));
         self.space.watch();
-        let changed = match choices.below(20) {
+        let changed = match choices.below(24) {
             0..=4 => self.insert(choices),
             5..=8 => self.remove(choices),
             9 | 10 => self.split(choices),
@@ -52,6 +52,7 @@ impl History<'_> {
             16 => self.pop(choices),
             17 => self.start_cursor(choices),
             18 => self.move_cursor(choices),
+            19..=22 => self.scatter(choices),
             _ => self.next_of_cursor(),
         };
         assert_eq!(!self.space.is_unchanged(), changed, "what may change something is seen");
@@ -126,6 +127,26 @@ impl History<'_> {
         true
     }
 
+    /// A page by itself, as often as not beside others of its kind.
+    fn scatter(&mut self, choices: &mut Choices<'_>) -> bool {
+        let at = self.some_address(choices);
+        let like = Like { strided: false, ..self.some_like(choices) };
+        let start = at >> like.size_bits << like.size_bits;
+        let room = (self.geometry.user_end - start) / like.step();
+        if room == 0 || !self.model.is_free(start, start + like.step()) || self.free.is_empty() {
+            return false;
+        }
+        // Its region is all of the window, begins a little below it, or ends a little above it.
+        let (low, high) = match choices.below(4) {
+            0 => (start.saturating_sub(2 * PAGE), self.geometry.user_end),
+            1 => (0, start + like.step() + PAGE),
+            _ => (0, self.geometry.user_end),
+        };
+        let first = 3000 + choices.below(900);
+        self.scatter_page(Run::new(start, first, 1, like), low, high);
+        true
+    }
+
     fn some_run(&self, choices: &mut Choices<'_>) -> Option<usize> {
         let count = self.model.runs.len();
         (count != 0).then(|| choices.below(count))
@@ -156,7 +177,7 @@ impl History<'_> {
         }
         let first = 1 + choices.below(frames - 1);
         self.remove_range(which, first, frames - first, false);
-        self.put(Run { frames: run.frames[first..].into(), like: run.like });
+        self.put(Run { frames: run.frames[first..].into(), ..run });
         true
     }
 

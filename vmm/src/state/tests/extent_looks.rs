@@ -9,7 +9,8 @@ use untyped_alloc::{CPtr, CachePolicy, Rights};
 use super::choices::{address, PAGE};
 use super::extent_model::{Like, Model, Run};
 use crate::state::extent::Extent;
-use crate::state::extents::{ExtentNode, Extents};
+use crate::state::extent_node::ExtentNode;
+use crate::state::extents::Extents;
 use crate::types::mapping::Source;
 
 /// How many questions [`look`] knows.
@@ -48,7 +49,7 @@ pub(super) fn look(
         6 => assert_eq!(extents.across(here), info(model.across(at)), "across {at:#x}"),
         7 => {
             let node = extents.ending_at(here);
-            let run = model.ending_at(at);
+            let run = model.ending_at(at).filter(|run| run.window.is_none());
             assert_eq!(node.map(ExtentNode::info), info(run), "ending at {at:#x}");
             if let (Some(node), Some(run)) = (node, run) {
                 assert_eq!((node.frames(), node.count()), (run.extent().frames, run.frames.len()));
@@ -79,12 +80,14 @@ fn before(extents: &Extents<'_>, model: &Model, at: usize, user_end: usize) {
         return;
     }
     let Some(below) = model.runs.iter().rev().find(|run| run.start() < at) else {
-        assert!(extents.before(&Like::SMALL.extent(at, 1, 1)).is_none());
+        let next = Like::SMALL.extent(at, 1, 1);
+        assert!(extents.beside(next.start).continued_by(&next).is_none());
         return;
     };
     let compare = |next: &Run| {
         let expected = below.continues_with(next).then(|| below.extent());
-        let found = extents.before(&next.extent()).map(ExtentNode::info);
+        let found = extents.beside(address(at)).continued_by(&next.extent());
+        let found = found.map(ExtentNode::info);
         assert_eq!(found, expected, "before {:?}", next.extent());
     };
     let first = below.frames[below.frames.len() - 1].1 + 1;
@@ -155,6 +158,7 @@ fn room_for_more(node: &ExtentNode<'_>, run: &Run) {
 pub(super) fn check_list(extents: &Extents<'_>, model: &Model) {
     let expected: Vec<Extent> = model.runs.iter().map(Run::extent).collect();
     assert_eq!(extents.iter().collect::<Vec<_>>(), expected);
+    assert_eq!(extents.check_nodes(), None);
     let counts = (extents.owned_bytes(), extents.copies(), extents.copied_bytes());
     assert_eq!(counts, model.counts(), "owned bytes, copies, copied bytes");
 }

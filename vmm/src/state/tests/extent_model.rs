@@ -62,12 +62,14 @@ impl Like {
 pub(super) struct Run {
     pub frames: Vec<(usize, usize)>,
     pub like: Like,
+    /// The window that it is in, by number.
+    pub window: Option<usize>,
 }
 
 impl Run {
     pub fn new(start: usize, first: usize, count: usize, like: Like) -> Run {
         let frames = (0..count).map(|index| (start + index * like.step(), first + index));
-        Run { frames: frames.collect(), like }
+        Run { frames: frames.collect(), like, window: None }
     }
 
     pub fn start(&self) -> usize {
@@ -97,7 +99,8 @@ impl Run {
     /// Whether `next` goes on where this one ends, in address, capability and all else.
     pub fn continues_with(&self, next: &Run) -> bool {
         let last = self.frames[self.frames.len() - 1].1;
-        self.end() == next.start()
+        (self.window, next.window) == (None, None)
+            && self.end() == next.start()
             && next.frames[0].1 == last + 1
             && self.like == next.like
             && self.frames.len() + next.frames.len() <= 256
@@ -132,6 +135,38 @@ impl Model {
 
     pub fn ending_at(&self, at: usize) -> Option<&Run> {
         self.runs.iter().find(|run| run.end() == at)
+    }
+
+    /// The pages of a window.
+    pub fn window(&self, number: usize) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(move |run| run.window == Some(number))
+    }
+
+    /// The window that has pages before and behind an address, where nothing lies.
+    pub fn window_around(&self, at: usize) -> Option<usize> {
+        let below = self.runs.iter().rev().find(|run| run.start() < at)?.window;
+        let above = self.runs.iter().find(|run| at < run.start())?.window;
+        below.filter(|_| below == above)
+    }
+
+    /// The extent beside which a page is recorded, where nothing lies: the one before it or the one
+    /// behind it, if it is in a window or a page by itself, in the same sixteen pages, of one size,
+    /// and all of its window lies from `low` to `high`.
+    pub fn beside(&self, at: usize, size_bits: u8, low: usize, high: usize) -> Option<usize> {
+        if let Some(number) = self.window_around(at) {
+            return self.runs.iter().position(|run| run.window == Some(number));
+        }
+        let before = self.runs.iter().rposition(|run| run.start() < at);
+        let behind = self.runs.iter().position(|run| at < run.start());
+        let block = |at: usize| at / (16 << size_bits);
+        let near = |&which: &usize| {
+            let run = &self.runs[which];
+            let inside = |run: &Run| low <= run.start() && run.end() <= high;
+            let alone = run.frames.len() == 1 && !run.like.strided && inside(run);
+            let fits = run.window.map_or(alone, |number| self.window(number).all(inside));
+            run.like.size_bits == size_bits && block(run.start()) == block(at) && fits
+        };
+        before.filter(near).or(behind.filter(near))
     }
 
     pub fn starting_at(&self, at: usize) -> Option<usize> {

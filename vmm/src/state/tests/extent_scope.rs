@@ -9,7 +9,7 @@ use std::vec::Vec;
 use page_tables::Geometry;
 
 use super::choices::PAGE;
-use super::extent_changes::{nodes, History};
+use super::extent_changes::{History, Nodes};
 use super::extent_looks::{check_list, QUESTIONS};
 use super::extent_model::{Like, Run};
 
@@ -21,38 +21,60 @@ const PAGES: usize = 9;
 enum Change {
     Nothing,
     Insert { page: usize, pages: usize },
+    Scatter { page: usize },
     Remove { which: usize, first: usize, count: usize, with_spare: bool },
     Join { which: usize },
     Extend { which: usize },
     Pop,
 }
 
+/// How an extent comes into a map.
+#[derive(Clone, Copy, PartialEq)]
+enum As {
+    Extent,
+    Strided,
+    /// Page by page, in a window where that can be.
+    Scattered,
+}
+use As::{Extent, Scattered, Strided};
+
 /// Maps: the first page, the first capability, and the frames of each extent.
-const MAPS: &[&[(usize, usize, usize, bool)]] = &[
+const MAPS: &[&[(usize, usize, usize, As)]] = &[
     &[],
-    &[(2, 52, 4, false)],
-    &[(0, 50, 1, false), (3, 53, 2, false), (5, 55, 2, false)],
-    &[(1, 51, 2, false), (4, 80, 2, true)],
+    &[(2, 52, 4, Extent)],
+    &[(0, 50, 1, Extent), (3, 53, 2, Extent), (5, 55, 2, Extent)],
+    &[(1, 51, 2, Extent), (4, 80, 2, Strided)],
+    &[(1, 90, 1, Scattered), (4, 60, 2, Scattered), (7, 80, 1, Scattered)],
+    &[(0, 50, 2, Extent), (3, 60, 1, Scattered), (6, 70, 1, Scattered)],
 ];
 
 /// An extent at each of the places of a map.
-fn begin<'p>(
-    nodes: &'p [crate::state::extents::ExtentNode<'p>],
-    map: &[(usize, usize, usize, bool)],
-) -> History<'p> {
+fn begin<'p>(nodes: &'p Nodes<'p>, map: &[(usize, usize, usize, As)]) -> History<'p> {
     let mut history = History::begin(nodes, Geometry::IA32, 0);
-    for &(page, first, count, strided) in map {
-        history.put(Run::new(page * PAGE, first, count, Like { strided, ..Like::SMALL }));
+    for &(page, first, count, how) in map {
+        let like = Like { strided: how == Strided, ..Like::SMALL };
+        match how {
+            Extent | Strided => history.put(Run::new(page * PAGE, first, count, like)),
+            Scattered => (page..page + count).zip(first..).for_each(|(page, first)| {
+                history.scatter_page(Run::new(page * PAGE, first, 1, like), 0, usize::MAX);
+            }),
+        }
     }
     history
 }
 
-fn changes(map: &[(usize, usize, usize, bool)]) -> Vec<Change> {
+fn changes(map: &[(usize, usize, usize, As)]) -> Vec<Change> {
     let mut changes = Vec::from([Change::Nothing, Change::Pop]);
     for page in 0..PAGES {
         changes.extend([1, 2].map(|pages| Change::Insert { page, pages }));
+        changes.push(Change::Scatter { page });
     }
-    for (which, &(_, _, frames, _)) in map.iter().enumerate() {
+    // Scattered pages are extents of their own.
+    let each = |&(_, _, frames, how): &(usize, usize, usize, As)| match how {
+        Scattered => std::vec![1; frames],
+        Extent | Strided => std::vec![frames],
+    };
+    for (which, frames) in map.iter().flat_map(each).enumerate() {
         changes.extend([Change::Join { which }, Change::Extend { which }]);
         for first in 0..frames {
             for count in 1..=frames - first {
@@ -70,6 +92,12 @@ fn apply(history: &mut History<'_>, change: Change) {
         Change::Insert { page, pages } => {
             if history.model.is_free(page * PAGE, (page + pages) * PAGE) {
                 history.put(Run::new(page * PAGE, 50 + page, pages, Like::SMALL));
+            }
+        }
+        Change::Scatter { page } => {
+            if history.model.is_free(page * PAGE, (page + 1) * PAGE) {
+                let run = Run::new(page * PAGE, 70 + page, 1, Like::SMALL);
+                history.scatter_page(run, 0, usize::MAX);
             }
         }
         Change::Remove { which, first, count, with_spare } => {
@@ -92,7 +120,7 @@ fn no_look_up_misleads_a_later_one() {
                 }
                 // Each look-up after the change begins with the short cut that the first one left.
                 for (later, question) in looks() {
-                    let nodes = nodes();
+                    let nodes = Nodes::default();
                     let mut history = begin(&nodes, map);
                     history.look(page * PAGE, asked);
                     apply(&mut history, change);

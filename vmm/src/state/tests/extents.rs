@@ -5,20 +5,20 @@ use page_tables::{Geometry, Pages};
 use untyped_alloc::{CPtr, CachePolicy, Rights, MAX_BATCH};
 
 use super::choices::{address, GEOMETRIES, PAGE};
-use super::extent_changes::{nodes, History};
+use super::extent_changes::{History, Nodes};
 use super::extent_looks::check_list;
 use super::extent_model::{Like, Run};
 use crate::state::extent::{offset, Extent};
 use crate::types::mapping::Source;
 
 /// Small pages from address 0 on.
-fn history<'p>(nodes: &'p [crate::state::extents::ExtentNode<'p>]) -> History<'p> {
+fn history<'p>(nodes: &'p Nodes<'p>) -> History<'p> {
     History::begin(nodes, Geometry::IA32, 0)
 }
 
 #[test]
 fn every_attribute_survives_in_its_node() {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut history = history(&nodes);
     let rights = [Rights::empty(), Rights::READ, Rights::READ_EXECUTE, Rights::READ_WRITE];
     let caches = [
@@ -46,7 +46,7 @@ fn every_attribute_survives_in_its_node() {
 fn the_last_frame_is_as_good_as_any() {
     for geometry in GEOMETRIES {
         for strided in [false, true] {
-            let nodes = nodes();
+            let nodes = Nodes::default();
             let mut history = History::begin(&nodes, *geometry, geometry.user_end);
             let like = Like { strided, ..Like::SMALL };
             let start = geometry.user_end - MAX_BATCH * like.step();
@@ -71,7 +71,7 @@ fn the_last_frame_is_as_good_as_any() {
 #[test]
 fn a_run_of_256_is_joined_and_none_longer() {
     for more in [0, 1] {
-        let nodes = nodes();
+        let nodes = Nodes::default();
         let mut history = history(&nodes);
         history.put(Run::new(0, 50, 200, Like::SMALL));
         history.put(Run::new(200 * PAGE, 250, 56 + more, Like::SMALL));
@@ -83,7 +83,7 @@ fn a_run_of_256_is_joined_and_none_longer() {
 
 #[test]
 fn frames_of_two_batches_are_not_joined() {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut history = history(&nodes);
     history.put(Run::new(0, 50, 2, Like::SMALL));
     history.put(Run::new(2 * PAGE, 52, 2, Like::SMALL));
@@ -99,7 +99,7 @@ fn frames_of_two_batches_are_not_joined() {
 
 #[test]
 fn the_run_used_last_is_known_with_what_is_free_behind_it() {
-    let nodes = nodes();
+    let nodes = Nodes::default();
     let mut history = history(&nodes);
     history.put(Run::new(2 * PAGE, 50, 2, Like::SMALL));
     history.put(Run::new(9 * PAGE, 90, 1, Like::SMALL));

@@ -11,7 +11,7 @@ use super::choices::{address, Choices};
 use super::extent_model::Like;
 use super::properties::play;
 use super::region_model::spec;
-use crate::state::extents::ExtentNode;
+use crate::state::extent_node::ExtentNode;
 use crate::state::region::Region;
 use crate::state::space::{Space, Spaces};
 use crate::types::ids::SpaceId;
@@ -31,7 +31,7 @@ fn a_change_is_seen_and_looking_is_none() {
     };
     space.regions_mut().start(&region, spec(1, 0, Kind::Boot), Geometry::IA32.user_end, 12);
     assert!(changed());
-    space.extents_mut().insert(&extent, Like::SMALL.extent(4096, 1, 1));
+    let _ = space.extents_mut().insert(&extent, Like::SMALL.extent(4096, 1, 1));
     assert!(changed());
     let quota = Quota { frames: 3, ..Quota::UNLIMITED };
     space.set_quota(quota);

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The node of an extent, or of a window of pages that are extents of one page each.
+
+use core::cell::Cell;
+use core::num::NonZeroU16;
+
+use intrusive_collections::RBTreeLink;
+use page_tables::VirtAddr;
+use untyped_alloc::{CPtr, CachePolicy, Frames, Rights, MAX_BATCH};
+
+use super::extent::{offset, Extent};
+use super::window::{Attributes, Window, WindowPage, BLOCK_BITS};
+
+/// The node of one extent, or of a window.
+#[derive(Default)]
+pub(crate) struct ExtentNode<'p> {
+    pub next_free: Cell<Option<&'p ExtentNode<'p>>>,
+    pub(super) by_start: RBTreeLink,
+    start: Cell<VirtAddr>,
+    content: Cell<Content<'p>>,
+}
+
+#[derive(Clone, Copy)]
+enum Content<'p> {
+    Run(Run),
+    /// It begins with its first page, and has one.
+    Window(&'p Window<'p>),
+}
+
+/// An extent, but for where it starts.
+#[derive(Clone, Copy)]
+struct Run {
+    /// The capability mapped at its start; the others follow.
+    first: CPtr,
+    count: NonZeroU16,
+    /// Logarithm of a frame's bytes, and the marks [`ABANDONED`] and [`EXECUTABLE`].
+    size_and_marks: u8,
+    /// The last bit is set where it is strided.
+    attributes: Attributes,
+}
+
+impl Default for Content<'_> {
+    fn default() -> Self {
+        let (count, attributes) = (NonZeroU16::MIN, Attributes::default());
+        Content::Run(Run { first: CPtr::NULL, count, size_and_marks: 0, attributes })
+    }
+}
+
+/// Set beside the size of an extent's frames: it is abandoned.
+const ABANDONED: u8 = 1 << 7;
+
+/// Set there, too: its pages may be run. The right itself, moved.
+const EXECUTABLE: u8 = Rights::EXECUTE.bits() << EXECUTE_SHIFT;
+const EXECUTE_SHIFT: u8 = 3;
+const _: () = assert!(EXECUTABLE == 1 << 6);
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28);
+
+impl Run {
+    #[inline(always)]
+    fn of(extent: &Extent) -> Run {
+        let Extent { rights, cow, cache, source, strided, abandoned, .. } = *extent;
+        let abandoned = if abandoned { ABANDONED } else { 0 };
+        let execute = rights.bits() << EXECUTE_SHIFT & EXECUTABLE;
+        Run {
+            first: extent.frames.first,
+            count: NonZeroU16::new(extent.frames.count as u16).unwrap_or(NonZeroU16::MIN),
+            size_and_marks: extent.frames.size_bits | abandoned | execute,
+            attributes: Attributes::new(rights, cow, cache, source, strided),
+        }
+    }
+
+    #[inline(always)]
+    fn count(&self) -> usize {
+        usize::from(self.count.get())
+    }
+
+    #[inline(always)]
+    fn size_bits(&self) -> u8 {
+        self.size_and_marks & !(ABANDONED | EXECUTABLE)
+    }
+
+    #[inline(always)]
+    fn step_bits(&self) -> u8 {
+        self.size_bits() + u8::from(self.attributes.last())
+    }
+
+    fn frames(&self) -> Frames {
+        Frames { first: self.first, count: self.count(), size_bits: self.size_bits() }
+    }
+
+    fn extent(&self, start: VirtAddr) -> Extent {
+        let execute = (self.size_and_marks & EXECUTABLE) >> EXECUTE_SHIFT;
+        Extent {
+            start,
+            frames: self.frames(),
+            rights: Rights::from_bits_retain(self.attributes.rights().bits() | execute),
+            cow: self.attributes.cow(),
+            cache: self.attributes.cache(),
+            source: self.attributes.source(),
+            strided: self.attributes.last(),
+            abandoned: self.size_and_marks & ABANDONED != 0,
+        }
+    }
+}
+
+/// The extent of a window's page. Windows have no strided pages: there, the bit says that the page may
+/// be run.
+#[inline(always)]
+fn extent_of_page(page: WindowPage, start: VirtAddr, size_bits: u8) -> Extent {
+    let WindowPage { frame, attributes, abandoned } = page;
+    let execute = if attributes.last() { Rights::EXECUTE } else { Rights::empty() };
+    Extent {
+        start,
+        frames: Frames { first: frame, count: 1, size_bits },
+        rights: attributes.rights() | execute,
+        cow: attributes.cow(),
+        cache: attributes.cache(),
+        source: attributes.source(),
+        strided: false,
+        abandoned,
+    }
+}
+
+#[inline(always)]
+fn page_of_extent(extent: &Extent) -> WindowPage {
+    let Extent { rights, cow, cache, source, abandoned, .. } = *extent;
+    let attributes = Attributes::new(rights, cow, cache, source, rights.contains(Rights::EXECUTE));
+    WindowPage { frame: extent.frames.first, attributes, abandoned }
+}
+
+/// The number in its block of the page at `address`.
+#[inline(always)]
+fn index_in_block(address: VirtAddr, size_bits: u8) -> usize {
+    address.bits() >> size_bits & ((1 << BLOCK_BITS) - 1)
+}
+
+impl<'p> ExtentNode<'p> {
+    #[inline(always)]
+    pub(super) fn start(&self) -> VirtAddr {
+        self.start.get()
+    }
+
+    /// The frames of an extent; of a window, its first page's.
+    pub fn frames(&self) -> Frames {
+        self.info().frames
+    }
+
+    /// How many frames an extent has; 0 for a window.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        match self.content.get() {
+            Content::Run(run) => run.count(),
+            Content::Window(_) => 0,
+        }
+    }
+
+    /// The extent, or the first one of a window.
+    pub fn info(&self) -> Extent {
+        let start = self.start.get();
+        match self.content.get() {
+            Content::Run(run) => run.extent(start),
+            Content::Window(window) => {
+                let size_bits = window.size_bits();
+                let page = window.get(index_in_block(start, size_bits));
+                extent_of_page(page.unwrap_or_default(), start, size_bits)
+            }
+        }
+    }
+
+    /// The address behind its last page, or the gap behind that, in bytes.
+    #[inline(always)]
+    pub(super) fn end(&self) -> usize {
+        let start = self.start.get();
+        match self.content.get() {
+            Content::Run(run) => start.bits() + (run.count() << run.step_bits()),
+            Content::Window(window) => {
+                let size_bits = window.size_bits();
+                let pages = window.end() - index_in_block(start, size_bits);
+                start.bits() + (pages << size_bits)
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn covers(&self, address: VirtAddr) -> bool {
+        self.start.get() <= address && address.bits() < self.end()
+    }
+
+    #[inline(always)]
+    pub fn is_window(&self) -> bool {
+        matches!(self.content.get(), Content::Window(_))
+    }
+
+    /// Whether a page, or the gap behind one, is at `address`, which the node covers.
+    #[inline(always)]
+    pub(super) fn has(&self, address: VirtAddr) -> bool {
+        match self.content.get() {
+            Content::Run(_) => true,
+            Content::Window(window) => window.has(index_in_block(address, window.size_bits())),
+        }
+    }
+
+    /// The extent of which a page is at `address`, which the node covers.
+    #[inline(always)]
+    pub(super) fn at(&self, address: VirtAddr) -> Option<Extent> {
+        let start = self.start.get();
+        match self.content.get() {
+            Content::Run(run) => {
+                let distance = address.bits() - start.bits();
+                let gap = run.attributes.last() && distance >> run.size_bits() & 1 != 0;
+                (!gap).then(|| run.extent(start))
+            }
+            Content::Window(window) => {
+                let size_bits = window.size_bits();
+                let page = window.get(index_in_block(address, size_bits))?;
+                Some(extent_of_page(page, address.align_down(size_bits), size_bits))
+            }
+        }
+    }
+
+    /// The first extent that ends behind `address`, which the node covers.
+    #[inline(always)]
+    pub(super) fn from(&self, address: VirtAddr) -> Extent {
+        match self.content.get() {
+            Content::Run(run) => run.extent(self.start.get()),
+            Content::Window(window) => {
+                let size_bits = window.size_bits();
+                // The last page is behind it, or at it.
+                let index = index_in_block(address, size_bits);
+                let found = window.first_from(index).unwrap_or(index);
+                let page = window.get(found).unwrap_or_default();
+                let start = offset(address.align_down(size_bits), (found - index) << size_bits);
+                extent_of_page(page, start, size_bits)
+            }
+        }
+    }
+
+    /// The extents of the node, lowest first.
+    pub(super) fn extents(&self) -> impl Iterator<Item = Extent> + use<'p> {
+        let (mut at, end) = (Some(self.start.get()), self.end());
+        let content = self.content.get();
+        core::iter::from_fn(move || {
+            let start = at?;
+            match content {
+                Content::Run(run) => {
+                    at = None;
+                    Some(run.extent(start))
+                }
+                Content::Window(window) => {
+                    let size_bits = window.size_bits();
+                    let index = index_in_block(start, size_bits);
+                    let page = window.get(index)?;
+                    let next = window.first_from(index + 1).map(|next| next - index);
+                    at = next.map(|pages| offset(start, pages << size_bits));
+                    debug_assert!(start.bits() < end);
+                    Some(extent_of_page(page, start, size_bits))
+                }
+            }
+        })
+    }
+
+    /// The capability of the frame at `address`, which the node covers.
+    #[inline(always)]
+    pub(super) fn frame_at(&self, address: VirtAddr) -> Option<CPtr> {
+        match self.content.get() {
+            Content::Run(run) => {
+                let distance = address.bits() - self.start.get().bits();
+                let gap = run.attributes.last() && distance >> run.size_bits() & 1 != 0;
+                (!gap).then(|| run.first.offset(distance >> run.step_bits()))
+            }
+            Content::Window(window) => {
+                let size_bits = window.size_bits();
+                Some(window.get(index_in_block(address, size_bits))?.frame)
+            }
+        }
+    }
+
+    /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
+    pub fn room_for_more(
+        &self,
+        rights: Rights,
+        cache: CachePolicy,
+        size_bits: u8,
+        strided: bool,
+    ) -> Option<usize> {
+        let Content::Run(run) = self.content.get() else { return None };
+        let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
+        let like = Extent { strided, ..Extent::fresh(self.start.get(), frames, rights, cache) };
+        let like = Run::of(&like);
+        let alike = (run.size_and_marks, run.attributes) == (like.size_and_marks, like.attributes);
+        alike.then(|| MAX_BATCH - run.count())
+    }
+
+    /// Whether `next` goes on where this one ends, in address, capability and everything else.
+    pub(super) fn continues_with(&self, next: &Extent) -> bool {
+        let Content::Run(run) = self.content.get() else { return false };
+        let like = Run::of(next);
+        self.end() == next.start.bits()
+            && run.first.offset(run.count()) == next.frames.first
+            && run.count() + next.frames.count <= MAX_BATCH
+            && (run.size_and_marks, run.attributes) == (like.size_and_marks, like.attributes)
+    }
+
+    /// Makes it an extent.
+    #[inline(always)]
+    pub(super) fn write(&self, extent: Extent) {
+        self.start.set(extent.start);
+        self.content.set(Content::Run(Run::of(&extent)));
+    }
+
+    /// Makes an extent one frame longer; nothing for a window.
+    #[inline(always)]
+    pub(super) fn lengthen(&self) {
+        if let Content::Run(run) = self.content.get() {
+            let count = run.count.saturating_add(1);
+            self.content.set(Content::Run(Run { count, ..run }));
+        }
+    }
+
+    /// Changes what is known of the extent that starts at `start`, if one does.
+    pub(super) fn update(&self, start: VirtAddr, change: impl Fn(Extent) -> Extent) {
+        match self.content.get() {
+            Content::Run(run) => {
+                if self.start.get() == start {
+                    self.write(change(run.extent(start)));
+                }
+            }
+            Content::Window(window) => {
+                let size_bits = window.size_bits();
+                let index = index_in_block(start, size_bits);
+                if let Some(page) = window.get(index).filter(|_| start.is_aligned(size_bits)) {
+                    let extent = extent_of_page(page, start, size_bits);
+                    window.set(index, page_of_extent(&change(extent)));
+                }
+            }
+        }
+    }
+
+    /// Whether one page, with a capability of its own, can be in one window with what is here: pages
+    /// of the same size in the same block, of which each is known by itself or the only one.
+    #[inline(always)]
+    pub(super) fn takes(&self, page: &Extent) -> bool {
+        let size_bits = match self.content.get() {
+            Content::Run(run) if run.count.get() == 1 && !run.attributes.last() => run.size_bits(),
+            Content::Run(_) => return false,
+            Content::Window(window) => window.size_bits(),
+        };
+        let block_bits = size_bits + BLOCK_BITS;
+        size_bits == page.frames.size_bits
+            && self.start.get().bits() >> block_bits == page.start.bits() >> block_bits
+    }
+
+    /// Enters the pages of an extent that lies in the block of this window.
+    #[inline(always)]
+    pub(super) fn enter(&self, extent: &Extent) {
+        let Content::Window(window) = self.content.get() else { return };
+        let size_bits = window.size_bits();
+        for number in 0..extent.frames.count {
+            let page = extent.part(number, 1);
+            window.set(index_in_block(page.start, size_bits), page_of_extent(&page));
+        }
+        self.start.set(self.start.get().min(extent.start));
+    }
+
+    /// Enters one page in this window, in whose block it is.
+    #[inline(always)]
+    pub(super) fn enter_page(&self, page: &Extent) {
+        let Content::Window(window) = self.content.get() else { return };
+        window.set(index_in_block(page.start, window.size_bits()), page_of_extent(page));
+        if page.start < self.start.get() {
+            self.start.set(page.start);
+        }
+    }
+
+    /// Makes an extent of one page a window.
+    pub(super) fn widen(&self, window: &'p Window<'p>) {
+        let Content::Run(run) = self.content.get() else { return };
+        let extent = run.extent(self.start.get());
+        window.begin(run.size_bits());
+        self.content.set(Content::Window(window));
+        self.enter(&extent);
+    }
+
+    /// Takes the pages of an extent out of a window; says whether that has pages left.
+    #[inline(always)]
+    pub(super) fn leave(&self, extent: &Extent) -> bool {
+        let Content::Window(window) = self.content.get() else { return true };
+        let size_bits = window.size_bits();
+        for number in 0..extent.frames.count {
+            window.remove(index_in_block(extent.address(number), size_bits));
+        }
+        let start = self.start.get();
+        let index = index_in_block(start, size_bits);
+        match window.first_from(index) {
+            Some(first) => {
+                self.start.set(offset(start, (first - index) << size_bits));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What is wrong with a node of a tree, if anything is (invariant I22).
+    pub(super) fn check(&self) -> Option<&'static str> {
+        let Content::Window(window) = self.content.get() else { return None };
+        let size_bits = window.size_bits();
+        let start = self.start.get();
+        let first = window.first_from(0);
+        match first {
+            None => Some("a window has a page"),
+            Some(first) if first != index_in_block(start, size_bits) => {
+                Some("a window begins with its first page")
+            }
+            Some(_) if !start.is_aligned(size_bits) => Some("a window's pages are aligned"),
+            Some(_) => None,
+        }
+    }
+
+    /// The window of a node that is in no tree any more; the node has none then.
+    #[inline(always)]
+    pub fn take_window(&self) -> Option<&'p Window<'p>> {
+        let Content::Window(window) = self.content.get() else { return None };
+        self.content.set(Content::default());
+        Some(window)
+    }
+}
