@@ -173,7 +173,7 @@ class Vmm:
         """Whether nothing in it was overwritten, as far as can be told: constants from its first
         field to its last, tops of trees, and numbers that cannot be large."""
         alloc, pools = vmm["alloc"], vmm["pools"]
-        pools = [pools[field] for field in pools.type.fields()]
+        pools = [pools[field] for field in pools.type.fields() if "::Pool<" in field.type.name]
         pools += [alloc[part]["pool"] for part in ("blocks", "chunks", "slots")]
         blocks = alloc["blocks"]
         trees = [blocks["leaves"], blocks["free"], blocks["coalescible"]]

@@ -140,7 +140,7 @@ def extents_of(space):
             marked, attributes = number(run["size_and_marks"]), number(run["attributes"])
             # Beside the size there are two marks: given up, and may be run.
             bits, execute = marked & 0x3F, marked & 0x40
-            frames = number(run["count"]["__0"]["__0"])
+            frames = number(run["count"])
             yield start, frames, bits, rights(attributes, execute), attributes, number(run["first"])
             continue
         window = content["__0"].dereference()
