@@ -157,7 +157,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Whether frames of a region may be replaced by others: it is memory of a caller's, cached as
     /// usual, and its maker allows it, or touches of it meanwhile are known to be resolved.
     pub(crate) fn is_movable(&self, space: &Space<'p>, region: &Region<'p>) -> bool {
-        let spec = region.spec();
+        self.is_movable_as(space, region, &region.spec())
+    }
+
+    /// The same, where what the region is was looked at already.
+    #[inline]
+    pub(crate) fn is_movable_as(
+        &self,
+        space: &Space<'p>,
+        region: &Region<'p>,
+        spec: &RegionSpec,
+    ) -> bool {
         let resolved = || {
             let own = core::ptr::eq(space, self.own);
             let lazy = spec.backing != Backing::Explicit;
@@ -165,7 +175,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let registered = 2 * space.registered() >= space.threads();
             !own && (lazy || registered)
         };
-        region.is_callers()
+        spec.is_callers()
             && spec.cache == CachePolicy::WriteBack
             && spec.movable.unwrap_or_else(resolved)
             && self.check_unpinned(space, region).is_ok()

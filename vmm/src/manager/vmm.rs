@@ -20,6 +20,7 @@ use crate::state::temp_slots::TempSlots;
 use crate::state::threads::Threads;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
+use crate::types::region::RegionSpec;
 
 /// The virtual-memory manager of one root task: untyped memory, capability slots, and the address
 /// spaces that are made of them.
@@ -83,7 +84,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Where the pages between the guards of a region (no edge) start and end, in bytes.
     #[inline(always)]
     pub(crate) fn between_guards(&self, region: &Region<'_>) -> (usize, usize) {
-        let (spec, bits) = (region.spec(), self.geometry.page_bits);
+        self.between_guards_as(region, &region.spec())
+    }
+
+    /// The same, where what the region is was looked at already.
+    #[inline(always)]
+    pub(crate) fn between_guards_as(
+        &self,
+        region: &Region<'_>,
+        spec: &RegionSpec,
+    ) -> (usize, usize) {
+        let bits = self.geometry.page_bits;
         let (start, end) = (region.start().bits(), region.start().bits() + (spec.pages << bits));
         let guard = |pages: u16| usize::from(pages) << bits;
         (start + guard(spec.guard_below), end - guard(spec.guard_above))
@@ -103,15 +114,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let start = pages.start();
         let region =
             space.regions().at(range.start()).ok_or(Error::OutsideRegion { address: start })?;
-        if !region.is_callers() {
+        let spec = region.spec();
+        if !spec.is_callers() {
             return Err(Error::WrongKind(self.id_of(space, region)));
         }
-        let (low, high) = self.between_guards(region);
+        let (low, high) = self.between_guards_as(region, &spec);
         if low <= start && range.end() <= high {
             return Ok((region, range));
         }
         let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start })?;
-        let end = region.start().bits() + (region.spec().pages << self.geometry.page_bits);
+        let end = region.start().bits() + (spec.pages << self.geometry.page_bits);
         Err(if start < usable.start().bits() || start >= usable.end() {
             Error::Guard { address: start }
         } else if usable.end() < end {

@@ -108,17 +108,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// What must be known of a region to commit pages in it.
     pub(crate) fn site(&self, space: &'p Space<'p>, region: &'p Region<'p>) -> Site<'p> {
-        let RegionSpec { rights, cache, .. } = region.spec();
-        let (low, high) = self.between_guards(region);
-        let (mobility, strided) = (self.mobility(space, region), region.arena.get().is_some());
-        Site { space, region, low, high, rights, cache, mobility, strided }
+        let spec = region.spec();
+        let RegionSpec { rights, cache, .. } = spec;
+        let (low, high) = self.between_guards_as(region, &spec);
+        let mobility = match self.is_movable_as(space, region, &spec) {
+            true => Mobility::Movable,
+            false => Mobility::Fixed,
+        };
+        let (callers, strided) = (spec.is_callers(), region.arena.get().is_some());
+        Site { space, region, low, high, rights, cache, mobility, callers, strided }
     }
 
-    /// The site of a region whose pages a caller may map one by one; it is kept.
+    /// The site of a region; it is kept if a caller may map its pages one by one.
     #[inline]
     pub(crate) fn keep_site(&mut self, space: &'p Space<'p>, region: &'p Region<'p>) -> Site<'p> {
         let site = self.site(space, region);
-        if self.short_cuts {
+        if self.short_cuts && site.callers {
             space.watch_regions();
             self.site = Some(site);
         }

@@ -2,10 +2,12 @@
 //! Changing the rights of mapped pages in place: at no moment is one absent. For the manager's own
 //! space that takes [`Vmm::protect_in_place`].
 
-use page_tables::Pages;
+use page_tables::{PageRange, Pages};
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
+use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::readable;
@@ -50,11 +52,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::RightsExceedCeiling { asked: rights, ceiling });
         }
         self.check_unpinned(space, region)?;
-        self.check_mapped(space, range)?;
-        self.cut_large(space, range)?;
-        let edges = [range.start().bits(), range.end()];
-        let cut = edges.into_iter().filter_map(|edge| self.geometry.address(edge).ok());
-        let cuts = cut.filter_map(|edge| space.extents().across(edge)).count() != 0;
+        let cuts = match self.small_page_at(space, range) {
+            Some(extent) => extent.frames.count > 1,
+            None => {
+                self.check_mapped(space, range)?;
+                self.cut_large(space, range)?;
+                let edges = [range.start().bits(), range.end()];
+                let cut = edges.into_iter().filter_map(|edge| self.geometry.address(edge).ok());
+                cut.filter_map(|edge| space.extents().across(edge)).count() != 0
+            }
+        };
         // Whole extents get new rights where they are: that needs no memory, even if there is none.
         let reserve = &mut match cuts {
             true => self.refill()?,
@@ -69,5 +76,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let outcome = self.protect_extents(reserve, space, range, rights);
         self.join_in(space, range);
         outcome
+    }
+
+    /// The extent of the page, if the range is one page, mapped, and no part of a larger one.
+    pub(super) fn small_page_at(&self, space: &Space<'p>, range: PageRange) -> Option<Extent> {
+        if range.pages() != 1 {
+            return None;
+        }
+        let extent = space.extents().at(range.start());
+        extent.filter(|extent| extent.frames.size_bits == self.geometry.page_bits)
     }
 }

@@ -7,7 +7,7 @@ use untyped_alloc::{Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::space::Space;
-use crate::types::error::{Error, Result};
+use crate::types::error::Result;
 use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -21,12 +21,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, pages.into())?;
         self.check_unpinned(space, region)?;
-        if range.pages() == 1 {
-            let extent = space.extents().at(range.start());
-            let extent = extent.ok_or(Error::NotMapped { address: range.start().bits() })?;
-            if extent.frames.size_bits == self.geometry.page_bits {
-                return self.unmap_one(space, extent, extent.index_of(range.start()));
-            }
+        if let Some(extent) = self.small_page_at(space, range) {
+            return self.unmap_one(space, extent, extent.index_of(range.start()));
         }
         self.check_mapped(space, range)?;
         self.cut_large(space, range)?;

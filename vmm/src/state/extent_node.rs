@@ -10,6 +10,7 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Rights, MAX_BATCH};
 
 use super::extent::{offset, Extent};
 use super::window::{Attributes, Window, WindowPage, BLOCK_BITS};
+use crate::types::mapping::Source;
 
 /// The node of one extent, or of a window.
 #[derive(Default)]
@@ -84,6 +85,13 @@ impl Run {
     #[inline(always)]
     fn step_bits(&self) -> u8 {
         self.size_bits() + u8::from(self.attributes.last())
+    }
+
+    /// Whether one extent can be made of this and `next`, which goes on where it ends.
+    #[inline(always)]
+    fn is_continued_by(&self, next: &Run) -> bool {
+        (self.size_and_marks, self.attributes) == (next.size_and_marks, next.attributes)
+            && self.count() + next.count() <= MAX_BATCH
     }
 
     fn frames(&self) -> Frames {
@@ -294,13 +302,28 @@ impl<'p> ExtentNode<'p> {
     }
 
     /// Whether `next` goes on where this one ends, in address, capability and everything else.
+    #[inline(always)]
     pub(super) fn continues_with(&self, next: &Extent) -> bool {
         let Content::Run(run) = self.content.get() else { return false };
-        let like = Run::of(next);
-        self.end() == next.start.bits()
-            && run.first.offset(run.count()) == next.frames.first
-            && run.count() + next.frames.count <= MAX_BATCH
-            && (run.size_and_marks, run.attributes) == (like.size_and_marks, like.attributes)
+        run.first.offset(run.count()) == next.frames.first
+            && self.end() == next.start.bits()
+            && run.is_continued_by(&Run::of(next))
+    }
+
+    /// The same for the extent of a node, both of the space's own frames: that of the two together.
+    #[inline(always)]
+    pub(super) fn joined_with(&self, next: &ExtentNode<'_>) -> Option<Extent> {
+        let (Content::Run(run), Content::Run(after)) = (self.content.get(), next.content.get())
+        else {
+            return None;
+        };
+        let one = run.first.offset(run.count()) == after.first
+            && self.end() == next.start.get().bits()
+            && run.is_continued_by(&after);
+        let before = one.then(|| run.extent(self.start.get()));
+        let before = before.filter(|before| before.source == Source::Owned)?;
+        let frames = Frames { count: run.count() + after.count(), ..before.frames };
+        Some(Extent { frames, ..before })
     }
 
     /// Makes it an extent.

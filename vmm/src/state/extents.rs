@@ -435,17 +435,10 @@ impl<'p> Extents<'p> {
         one_batch: impl Fn(Frames) -> bool,
     ) -> Option<&'p ExtentNode<'p>> {
         let cursor = self.by_start.find(&start);
-        let node = cursor.clone_pointer().filter(|node| !node.is_window())?;
-        let (before_node, after) = (cursor.peek_prev().clone_pointer()?, node.info());
-        let before = before_node.info();
-        let count = before.frames.count + after.frames.count;
-        let frames = Frames { count, ..before.frames };
-        let one = before.source == Source::Owned && before_node.continues_with(&after);
-        if !one || !one_batch(frames) {
-            return None;
-        }
+        let (node, before) = (cursor.clone_pointer()?, cursor.peek_prev().clone_pointer()?);
+        let joined = before.joined_with(node).filter(|joined| one_batch(joined.frames))?;
         let freed = self.unlink(node);
-        before_node.write(Extent { frames, ..before });
+        before.write(joined);
         freed
     }
 

@@ -117,7 +117,7 @@ impl Region<'_> {
 
     /// Whether the caller may map, unmap and protect its pages one by one.
     pub fn is_callers(&self) -> bool {
-        matches!(self.spec().kind, Kind::Memory | Kind::Stack)
+        self.spec().is_callers()
     }
 
     /// What the region is. An edge answers for its reservation.

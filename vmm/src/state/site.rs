@@ -26,6 +26,8 @@ pub(crate) struct Site<'p> {
     pub cache: CachePolicy,
     /// What batches its frames are taken from.
     pub mobility: Mobility,
+    /// A caller may map its pages one by one.
+    pub callers: bool,
     /// Behind each page comes a guard: it is an arena of IPC buffers.
     pub strided: bool,
 }

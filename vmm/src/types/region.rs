@@ -116,6 +116,12 @@ pub(crate) struct RegionSpec {
 }
 
 impl RegionSpec {
+    /// Whether the caller may map, unmap and protect its pages one by one.
+    #[inline(always)]
+    pub(crate) fn is_callers(&self) -> bool {
+        matches!(self.kind, Kind::Memory | Kind::Stack)
+    }
+
     /// The number of its page `page`, as its pager counts.
     pub fn pagers_page(&self, page: usize) -> usize {
         match self.backing {

@@ -13,7 +13,8 @@
 //!   orders/      single operations in orders that are not the kindest, in a boot of their own
 //! ```
 //!
-//! Its argument says which part: without one the first, of memory that was cleared before. The
+//! Its argument says which part: without one the first, of memory that was cleared before; or
+//! `give-back`, which is some rows of `orders` by themselves, for a profiler. The
 //! program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh`
 //! makes a table and a file of them. Run it on the release kernel with instruction counting.
 
@@ -46,6 +47,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     match arguments.words().next() {
         None => warm(bootinfo, run)?,
         Some("orders") => warm(bootinfo, orders::run)?,
+        Some("give-back") => warm(bootinfo, orders::give_back)?,
         Some("direct") => warm(bootinfo, orders::direct)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,

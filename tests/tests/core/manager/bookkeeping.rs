@@ -80,7 +80,8 @@ fn nodes_of_every_kind_are_bytes_in_use(target: Target) {
     assert!(of_region > 0, "a region: {of_region}");
     host.vmm.release(spare).expect("a region");
     assert_eq!(rise(&host), -of_region);
-    host.vmm.populate(own, Pages::at(FREE + 2 * PAGE)).expect("memory");
+    // Far from others, or they would share a window.
+    host.vmm.populate(own, Pages::at(lazy + 40 * PAGE)).expect("memory");
     let of_extent = rise(&host);
     assert!(of_extent > 0, "an extent: {of_extent}");
     host.vmm.populate(own, Pages::at(lazy + 10 * PAGE)).expect("memory");

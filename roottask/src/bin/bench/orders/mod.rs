@@ -41,6 +41,12 @@ pub fn run(vmm: &mut Manager) -> Result {
     objects::many_regions(vmm)
 }
 
+/// The rows of single pages that are given back, by themselves.
+pub fn give_back(vmm: &mut Manager) -> Result {
+    give_back::run(vmm)?;
+    give_back::recycled(vmm, "recycled_single", 1)
+}
+
 /// What a direct map is for, once each frame has been there: in a boot of its own.
 pub fn direct(vmm: &mut Manager) -> Result {
     vmm.make_direct_map()?;
