@@ -13,6 +13,7 @@
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
 //!                   exhaustion.rs compaction.rs badges.rs closures.rs backtraces.rs pacing.rs
+//!                   pacer_failures.rs
 //!                   direct_map.rs
 //! ```
 //!
@@ -45,6 +46,7 @@ mod ipc;
 mod ipc_buffer;
 mod kept_tables;
 mod memory;
+mod pacer_failures;
 mod pacing;
 mod probe;
 mod refusal;
@@ -92,6 +94,7 @@ const ALL: &[&[Test]] = &[
     backtraces::TESTS,
     heap::TESTS,
     pacing::TESTS,
+    pacer_failures::TESTS,
     direct_map::TESTS,
     exhaustion::TESTS,
     compaction::TESTS,

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The pacer: who computes while memory is cleared, sleeping, and what is refused.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use roottask::arch::ticks;
-use roottask::{check, check_eq, Outcome};
-use sel4::cap_type;
+use roottask::{check, check_eq, Manager, Outcome};
 use sel4::init_thread::slot;
+use sel4::{cap_type, AbsoluteCPtr, Word};
 use sel4_root_task::debug_println;
 use vmm::sel4::pacer::{Pacer, PacerError, PacerOptions, PacerParts};
-use vmm::sel4::SpawnOptions;
-use vmm::{Blueprint, Job};
+use vmm::sel4::{JoinHandle, SpawnOptions};
+use vmm::{Blueprint, CPtr, Job, RegionOptions};
 
 use crate::context::Context;
+use crate::probe::{set_word, word};
 
 crate::table::tests!("pacing":
     who_computes_goes_on_while_memory_is_cleared,
@@ -20,26 +22,25 @@ crate::table::tests!("pacing":
     a_clearing_that_ticks_overtake_before_it_has_begun_begins,
     who_sleeps_wakes_after_that_time_and_a_time_out_can_be_taken_back,
     a_pacer_that_cannot_be_is_refused_and_leaves_nothing,
+    a_clearing_that_is_interrupted_clears_each_word_and_no_other,
     jobs_make_memory_ready,
 );
 
-static PARTS: PacerParts = PacerParts::new();
+pub static PARTS: PacerParts = PacerParts::new();
 
 /// What a thread sees that computes all the time.
-struct Seen {
-    end: AtomicBool,
+pub struct Seen {
+    pub end: AtomicBool,
     rounds: AtomicU32,
 }
 
-static SEEN: Seen = Seen { end: AtomicBool::new(false), rounds: AtomicU32::new(0) };
+pub static SEEN: Seen = Seen { end: AtomicBool::new(false), rounds: AtomicU32::new(0) };
 
-/// A126: it has a lower priority than the clearing thread, and would get nothing in that call.
-fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+/// A thread that computes until it is told to end, and returns the longest time that it did not.
+pub fn compute(vmm: &mut Manager) -> Outcome<JoinHandle<u64>> {
     SEEN.end.store(false, Ordering::Relaxed);
     SEEN.rounds.store(0, Ordering::Relaxed);
-    let computing = vmm.spawn(&SpawnOptions::new().priority(253), || {
+    Ok(vmm.spawn(&SpawnOptions::new().priority(253), || {
         let (mut last, mut longest) = (ticks(), 0);
         while !SEEN.end.load(Ordering::Relaxed) {
             SEEN.rounds.fetch_add(1, Ordering::Relaxed);
@@ -48,7 +49,14 @@ fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcom
             last = now;
         }
         longest
-    })?;
+    })?)
+}
+
+/// A126: it has a lower priority than the clearing thread, and would get nothing in that call.
+fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcome {
+    let vmm = &mut context.vmm;
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let computing = compute(vmm)?;
     let largest = vmm.stats().allocator.largest_free_bytes;
     let before = vmm.stats().allocator.cleared_bytes;
     let bytes = pacer.clear(vmm, largest)?;
@@ -149,11 +157,7 @@ fn a_pacer_that_cannot_be_is_refused_and_leaves_nothing(context: &mut Context) -
 
     // The interrupt is somebody else's.
     let taken = vmm.alloc_slots(1)?;
-    let path = vmm.allocator().path(taken);
-    let place = path
-        .root
-        .cap::<cap_type::CNode>()
-        .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth));
+    let place = place(vmm, taken);
     slot::IRQ_CONTROL.cap().irq_control_get(0, &place)?;
     let refused = Pacer::start(vmm, &PARTS, PacerOptions::new()).err();
     check_eq!(refused, Some(PacerError::NoTimer(sel4::Error::RevokeFirst)));
@@ -165,6 +169,75 @@ fn a_pacer_that_cannot_be_is_refused_and_leaves_nothing(context: &mut Context) -
     let refused = Pacer::start(vmm, &PARTS, PacerOptions::new()).err();
     check_eq!(refused, Some(PacerError::PartsInUse));
     Ok(pacer.stop(vmm)?)
+}
+
+/// The place of a slot.
+pub fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
+    let path = vmm.allocator().path(slot);
+    path.root
+        .cap::<cap_type::CNode>()
+        .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
+}
+
+/// The physical addresses of pages, sorted.
+fn frames(vmm: &mut Manager, start: usize, pages: usize) -> Outcome<Vec<usize>> {
+    let space = vmm.own_space();
+    let mut frames = Vec::new();
+    for page in 0..pages {
+        frames.push(vmm.physical_address(space, start + page * 4096)?);
+    }
+    frames.sort_unstable();
+    Ok(frames)
+}
+
+/// A126, A3. The memory on either side of what is cleared holds other words all the while.
+fn a_clearing_that_is_interrupted_clears_each_word_and_no_other(context: &mut Context) -> Outcome {
+    const WORD: usize = size_of::<Word>();
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let pages = (vmm.stats().allocator.largest_free_bytes / 4 / 4096).min(2048);
+    let bytes = pages * 4096;
+    let written = |at: usize| !(at as Word);
+    // Both lie beside the middle one.
+    let mut regions = [(); 3].map(|()| None);
+    for region in &mut regions {
+        let start = region.insert(vmm.map(space, &RegionOptions::new(pages))?).start().bits();
+        (start..start + bytes).step_by(WORD).for_each(|at| set_word(at, written(at)));
+    }
+    let [Some(below), Some(middle), Some(above)] = regions else { return Ok(()) };
+    let dirty = frames(vmm, middle.start().bits(), pages)?;
+    vmm.release(middle)?;
+    vmm.trim()?;
+
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new().period_us(100))?;
+    let computing = compute(vmm)?;
+    let mut cleared = 0;
+    // So much is made into frames at a time.
+    while (1..=2 * bytes).contains(&vmm.next_clearing(1 << 20)) {
+        cleared += pacer.clear(vmm, 1 << 20)?;
+    }
+    SEEN.end.store(true, Ordering::Relaxed);
+    check!(computing.join(vmm).is_ok());
+    let suspended = pacer.times_suspended();
+    pacer.stop(vmm)?;
+    debug_println!("  {cleared} bytes cleared, suspended {suspended} times");
+    check!(suspended != 0 || cleared < 1 << 22);
+
+    // What was written to is as the clearing left it: it needs none any more.
+    let before = vmm.stats().allocator.cleared_bytes;
+    let words = |start: usize, pages: usize| (start..start + pages * 4096).step_by(WORD);
+    for run in dirty.chunk_by(|frame, next| frame + 4096 == *next) {
+        let options = RegionOptions::new(run.len());
+        let again = vmm.map_physical(space, run[0], &options)?;
+        check_eq!(words(again.start().bits(), run.len()).find(|&at| word(at) != 0), None);
+        vmm.release(again)?;
+    }
+    check!(vmm.stats().allocator.cleared_bytes - before <= 1 << 18);
+    for region in [below, above] {
+        let start = region.start().bits();
+        check_eq!(words(start, pages).find(|&at| word(at) != written(at)), None);
+        vmm.release(region)?;
+    }
+    Ok(())
 }
 
 /// A124.

@@ -7,13 +7,13 @@ use sel4::cap_type;
 use untyped_alloc::{Blueprint, Object};
 
 use super::error::PacerError;
-use super::shared::PacerParts;
+use super::shared::{is_due, PacerParts};
 use crate::manager::vmm::Vmm;
 use crate::sel4::Sel4;
 
 /// Time by the ticks of a pacer, for one thread. From one tick to the next it is a period and what
 /// the pacing thread takes, as it sets the timer anew at each: time-outs are never early. Once the
-/// pacer has stopped, time stands still, and whoever sleeps does not wake.
+/// pacer has stopped, time stands still, and whoever sleeps is told so.
 pub struct Clock {
     parts: &'static PacerParts,
     period_us: u32,
@@ -46,31 +46,52 @@ impl Clock {
     }
 
     /// Sleeps for at least `us` microseconds, and up to a tick longer beside how long others of a
-    /// higher priority run. One kernel call; none for 0.
+    /// higher priority run. Two kernel calls; none for 0.
     ///
     /// # Errors
-    /// [`PacerError::TooLong`], [`PacerError::TooManySleepers`].
+    /// [`PacerError::TooLong`], [`PacerError::TooManySleepers`]. [`PacerError::TimerLost`] at once
+    /// where no tick comes any more. If the interrupt is taken away while it sleeps, it is told as
+    /// soon as anybody sleeps, sets an alarm, waits for what is cleared, or stops the pacer.
     pub fn sleep(&self, us: u64) -> Result<(), PacerError> {
         if us == 0 {
             return Ok(());
         }
-        self.set_alarm(us, self.alarm)?;
-        self.alarm.cap::<cap_type::Notification>().wait();
-        Ok(())
+        let at = self.set(us, self.alarm)?;
+        loop {
+            self.alarm.cap::<cap_type::Notification>().wait();
+            if is_due(at, self.ticks()) {
+                return Ok(());
+            }
+            // Else what it found is of an earlier time.
+            if !self.parts.is_sleeper(self.alarm.slot()) {
+                return Err(PacerError::TimerLost);
+            }
+        }
     }
 
-    /// Has `notification` signalled once, after at least `us` microseconds: who waits for it, as for
-    /// something else to happen, has waited long enough then. No kernel call.
+    /// Has `notification` signalled once, after at least `us` microseconds: who waits for it, as
+    /// for something else to happen, has waited long enough then. When the timer is lost it is
+    /// signalled before. One kernel call.
     ///
     /// # Errors
     /// As [`Clock::sleep`].
     pub fn set_alarm(&self, us: u64, notification: Object) -> Result<(), PacerError> {
+        self.set(us, notification).map(drop)
+    }
+
+    /// Returns the tick at which it is signalled.
+    fn set(&self, us: u64, notification: Object) -> Result<u32, PacerError> {
         // The tick that is under way has partly passed.
         let at = self.ticks().wrapping_add(self.ticks_for(us)?).wrapping_add(1);
-        match self.parts.wake_at(notification.slot(), at) {
-            true => Ok(()),
-            false => Err(PacerError::TooManySleepers),
+        if !self.parts.wake_at(notification.slot(), at) {
+            return Err(PacerError::TooManySleepers);
         }
+        if self.parts.lost.load(Ordering::Acquire) {
+            self.clear_alarm(notification);
+            return Err(PacerError::TimerLost);
+        }
+        self.parts.ask_for_timer();
+        Ok(at)
     }
 
     /// Has `notification` not be signalled, if it was to be: what was waited for has happened. It

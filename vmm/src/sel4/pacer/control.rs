@@ -1,45 +1,48 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Starting a pacer, clearing by it, stopping it.
+//! Starting a pacer, and clearing by it.
 
 use core::sync::atomic::Ordering;
 
 use sel4::init_thread::slot;
-use sel4::{cap_type, Word};
-use untyped_alloc::{Blueprint, CPtr, Clearing, Kernel, Object};
+use sel4::{cap, cap_type, AbsoluteCPtr, CapRights, Word};
+use untyped_alloc::{Blueprint, CPtr, Clearing, Object};
 
 use super::clock::Clock;
 use super::error::PacerError;
-use super::loops::{self, Timer};
+use super::loops::{self, ClearingThread, Timer};
 use super::options::PacerOptions;
 use super::shared::{work, Call, PacerParts};
 use super::timer;
 use crate::manager::vmm::Vmm;
 use crate::sel4::slices::LongCalls;
-use crate::sel4::threads::{JoinError, JoinHandle, SpawnOptions};
+use crate::sel4::threads::{JoinHandle, SpawnOptions};
 use crate::sel4::Sel4;
 use crate::types::thread_parts::ThreadCSpace;
 
-type Manager = Vmm<'static, Sel4>;
+pub(super) type Manager = Vmm<'static, Sel4>;
 
 /// What a pacer is made of, as far as it was made.
 #[derive(Default)]
-struct Made {
-    tick: Option<Object>,
-    wanted: Option<Object>,
-    done: Option<Object>,
+pub(super) struct Made {
+    pub tick: Option<Object>,
+    pub wanted: Option<Object>,
+    pub done: Option<Object>,
+    pub idle: Option<Object>,
     /// The slot of the interrupt's handler, and whether the handler is in it.
-    handler: Option<(CPtr, bool)>,
-    clearing: Option<JoinHandle<()>>,
-    pacing: Option<JoinHandle<()>>,
+    pub handler: Option<(CPtr, bool)>,
+    pub clearing: Option<JoinHandle<()>>,
+    pub pacing: Option<JoinHandle<()>>,
+    /// Of the lowest priority: tells that nobody else runs.
+    pub idling: Option<JoinHandle<()>>,
 }
 
 /// A pacer: see the [module](super). Dropped, it goes on as long as the program; what was being
 /// cleared then stays marked so.
 #[must_use = "what it clears is recorded when it is asked"]
 pub struct Pacer {
-    parts: &'static PacerParts,
-    options: PacerOptions,
-    made: Made,
+    pub(super) parts: &'static PacerParts,
+    pub(super) options: PacerOptions,
+    pub(super) made: Made,
     under_way: Option<Clearing<'static>>,
     /// The CSpace that its threads have.
     cspace: CPtr,
@@ -47,8 +50,8 @@ pub struct Pacer {
 
 impl Pacer {
     /// Starts a pacer with the PC's interval timer: its interrupt (line 0) and its ports become the
-    /// pacer's. Makes two threads of the manager's space, three notifications and an interrupt's
-    /// handler; some 20 kernel calls.
+    /// pacer's. Makes three threads of the manager's space, four notifications and an interrupt's
+    /// handler; some 60 kernel calls.
     ///
     /// # Errors
     /// [`PacerError::BadPeriod`] and [`PacerError::PartsInUse`], without a kernel call;
@@ -66,6 +69,10 @@ impl Pacer {
         }
         parts.work.store(work::NONE, Ordering::Relaxed);
         parts.end.store(false, Ordering::Relaxed);
+        parts.stuck.store(0, Ordering::Relaxed);
+        parts.suspended.store(0, Ordering::Relaxed);
+        parts.refused.store(0, Ordering::Relaxed);
+        parts.idle.store(false, Ordering::Relaxed);
         let cspace = vmm.cspace_root();
         let mut pacer = Pacer { parts, options, made: Made::default(), under_way: None, cspace };
         match pacer.make(vmm, count) {
@@ -80,36 +87,39 @@ impl Pacer {
 
     fn make(&mut self, vmm: &mut Manager, count: u16) -> Result<(), PacerError> {
         let (parts, options, made) = (self.parts, self.options, &mut self.made);
-        let mut notification = || vmm.allocate(Blueprint::Notification);
-        let (tick, wanted, done) = (notification()?, notification()?, notification()?);
-        (made.tick, made.wanted, made.done) = (Some(tick), Some(wanted), Some(done));
+        for made in [&mut made.tick, &mut made.wanted, &mut made.done, &mut made.idle] {
+            *made = Some(vmm.allocate(Blueprint::Notification)?);
+        }
+        let notification =
+            |made: Option<Object>| made.map_or(cap::Notification::from_bits(0), Object::cap);
         let slot = vmm.alloc_slots(1)?;
         made.handler = Some((slot, false));
-        let path = vmm.allocator().path(slot);
-        let place = path.root.cap::<cap_type::CNode>().absolute_cptr_from_bits_with_depth(
-            path.index as sel4::CPtrBits,
-            usize::from(path.depth),
-        );
         let control = slot::IRQ_CONTROL.cap();
-        control.irq_control_get(timer::LINE, &place).map_err(PacerError::NoTimer)?;
+        control.irq_control_get(timer::LINE, &place(vmm, slot)).map_err(PacerError::NoTimer)?;
         made.handler = Some((slot, true));
         let handler = slot.cap::<cap_type::IrqHandler>();
-        let tick = tick.cap::<cap_type::Notification>();
 
-        let (wanted, done) = (wanted.cap(), done.cap());
+        let (wanted, done) = (notification(made.wanted), notification(made.done));
         let thread = SpawnOptions::new().named("clearing").priority(options.clearing_priority);
-        let clearing = vmm.spawn(&thread, move || loops::clear(parts, wanted, done))?;
-        let tcb = clearing.tcb().bits() as usize;
-        parts.clearing_thread.store(tcb, Ordering::Relaxed);
-        pin(vmm, made.clearing.insert(clearing))?;
+        let thread = vmm.spawn(&thread, move || loops::clear(parts, wanted, done))?;
+        let idle = notification(made.idle);
+        let clearing = ClearingThread { thread: thread.tcb(), done, idle };
+        pin(vmm, made.clearing.insert(thread))?;
+        let timer = Timer { tick: notification(made.tick), handler, count };
         let thread = SpawnOptions::new().named("pacing").priority(options.priority);
-        let timer = Timer { tick, handler, count };
-        let pacing = vmm.spawn(&thread, move || loops::pace(parts, timer, options))?;
-        pin(vmm, made.pacing.insert(pacing))?;
+        let thread = vmm.spawn(&thread, move || loops::pace(parts, timer, &clearing, options))?;
+        pin(vmm, made.pacing.insert(thread))?;
+        let thread = SpawnOptions::new().named("idling").priority(0).stack(1);
+        let thread = vmm.spawn(&thread, move || loops::tell_idleness(parts, timer, idle))?;
+        pin(vmm, made.idling.insert(thread))?;
 
-        handler.irq_handler_set_notification(tick).map_err(PacerError::Kernel)?;
-        handler.irq_handler_ack().map_err(PacerError::Kernel)?;
-        timer::start(count).map_err(PacerError::Kernel)?;
+        // Its badge tells an interrupt from who asks.
+        let badged = vmm.alloc_slots(1)?;
+        let connected = connect(vmm, &timer, badged);
+        vmm.free_slots(badged, 1)?;
+        connected.map_err(PacerError::Kernel)?;
+        parts.tick.store(timer.tick.bits() as usize, Ordering::Release);
+        parts.lost.store(false, Ordering::Release);
         vmm.kernel_mut().long_calls = Some(LongCalls::new(&parts.ticks, options.period_us));
         Ok(())
     }
@@ -141,7 +151,7 @@ impl Pacer {
         bytes
     }
 
-    fn signal_wanted(&self) {
+    pub(super) fn signal_wanted(&self) {
         if let Some(wanted) = self.made.wanted {
             wanted.cap::<cap_type::Notification>().signal();
         }
@@ -154,7 +164,8 @@ impl Pacer {
         if root == self.cspace {
             return Ok(());
         }
-        for thread in [&self.made.clearing, &self.made.pacing].into_iter().flatten() {
+        let made = &self.made;
+        for thread in [&made.clearing, &made.pacing, &made.idling].into_iter().flatten() {
             let tcb = CPtr::new(thread.tcb().bits() as usize);
             let own = vmm.own_space();
             vmm.set_thread_space(tcb, own, ThreadCSpace::Manager, thread.fault_endpoint())?;
@@ -190,10 +201,7 @@ impl Pacer {
         }
         let made = match answer {
             0 => Ok(()),
-            error => {
-                let known = sel4::Error::from_sys(error as Word);
-                Err(known.unwrap_or(sel4::Error::IllegalOperation))
-            }
+            error => Err(kernel_error(error)),
         };
         vmm.end_clearing(clearing, made.map_err(untyped_alloc::KernelError::from))?;
         Ok(true)
@@ -203,14 +211,24 @@ impl Pacer {
     /// priority than the caller's.
     ///
     /// # Errors
-    /// As [`Pacer::poll`].
+    /// As [`Pacer::poll`]. [`PacerError::Kernel`] when the kernel refuses to let the clearing
+    /// thread go on: it is being cleared still, and that is tried again as ticks come.
     pub fn wait(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
         while !self.poll(vmm)? {
+            self.check_goes_on()?;
+            self.parts.ask_for_timer();
             if let Some(done) = self.made.done {
                 done.cap::<cap_type::Notification>().wait();
             }
         }
         Ok(())
+    }
+
+    pub(super) fn check_goes_on(&self) -> Result<(), PacerError> {
+        match self.parts.stuck.load(Ordering::Acquire) {
+            0 => Ok(()),
+            error => Err(PacerError::Kernel(kernel_error(error))),
+        }
     }
 
     /// As [`Pacer::begin_clearing`], and waits for the end: what [`Vmm::clear`] does in one call in
@@ -232,78 +250,55 @@ impl Pacer {
         Clock::new(vmm, self.parts, self.options.period_us)
     }
 
+    /// The clearing thread, for whoever changes its priority.
+    pub fn clearing_thread(&self) -> Option<cap::Tcb> {
+        self.made.clearing.as_ref().map(JoinHandle::tcb)
+    }
+
+    /// The untyped that is being cleared, if any: nobody's meanwhile.
+    pub fn clearing_untyped(&self) -> Option<CPtr> {
+        self.under_way.as_ref().map(Clearing::untyped)
+    }
+
     /// How often the clearing thread was suspended so far, so that others ran.
     pub fn times_suspended(&self) -> u32 {
         self.parts.suspended.load(Ordering::Relaxed)
     }
 
-    /// Calls of the pacing thread's that the kernel refused so far: it goes on then, and clearing is
-    /// not paced as long as that lasts.
+    /// Calls of the pacing thread's that the kernel refused so far: it goes on then, and clearing
+    /// is not paced as long as that lasts. After one to the timer or its interrupt, no tick comes any
+    /// more: see [`PacerError::TimerLost`].
     pub fn calls_refused(&self) -> u32 {
         self.parts.refused.load(Ordering::Relaxed)
     }
+}
 
-    /// Waits for the end of what is being cleared, ends the threads, and gives everything back, the
-    /// timer's interrupt too.
-    ///
-    /// # Errors
-    /// [`PacerError::Manager`], [`PacerError::Kernel`], [`PacerError::ThreadFaulted`]: what could
-    /// not be given back stays in use.
-    pub fn stop(mut self, vmm: &mut Manager) -> Result<(), PacerError> {
-        let waited = self.wait(vmm);
-        self.take_apart(vmm)?;
-        waited
-    }
+/// The place of a slot, for calls that name the CNode.
+fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
+    let path = vmm.allocator().path(slot);
+    let cnode = path.root.cap::<cap_type::CNode>();
+    cnode.absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
+}
 
-    fn take_apart(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
-        vmm.kernel_mut().long_calls = None;
-        // The pacing thread first, as it may have suspended the other. Its last tick is made by hand.
-        self.parts.end.store(true, Ordering::Release);
-        if let Some(tick) = self.made.tick {
-            tick.cap::<cap_type::Notification>().signal();
-        }
-        join(vmm, &mut self.made.pacing)?;
-        self.parts.work.store(work::END, Ordering::Release);
-        self.signal_wanted();
-        join(vmm, &mut self.made.clearing)?;
-        if let Some((slot, there)) = self.made.handler {
-            if there {
-                timer::stop().map_err(PacerError::Kernel)?;
-                let path = vmm.allocator().path(slot);
-                vmm.kernel_mut()
-                    .cnode_delete(path)
-                    .map_err(|error| PacerError::Kernel(error.into()))?;
-            }
-            vmm.free_slots(slot, 1)?;
-            self.made.handler = None;
-        }
-        for object in [&mut self.made.tick, &mut self.made.wanted, &mut self.made.done] {
-            if let Some(notification) = *object {
-                vmm.free(notification)?;
-                *object = None;
-            }
-        }
-        self.parts.taken.store(false, Ordering::Release);
-        Ok(())
-    }
+/// Has the timer interrupt, and each interrupt signal the notification; by a capability that is in
+/// `slot` meanwhile.
+fn connect(vmm: &Manager, timer: &Timer, slot: CPtr) -> sel4::Result<()> {
+    let (tick, badged) = (CPtr::new(timer.tick.bits() as usize), place(vmm, slot));
+    badged.mint(&place(vmm, tick), CapRights::all(), loops::TICK)?;
+    let set = timer.handler.irq_handler_set_notification(slot.cap());
+    badged.delete()?;
+    set?;
+    timer.handler.irq_handler_ack()?;
+    timer::start(timer.count)
+}
+
+fn kernel_error(number: usize) -> sel4::Error {
+    sel4::Error::from_sys(number as Word).unwrap_or(sel4::Error::IllegalOperation)
 }
 
 fn pin(vmm: &mut Manager, thread: &JoinHandle<()>) -> Result<(), PacerError> {
     match thread.memory() {
         Some(memory) => Ok(vmm.pin_thread_memory(memory)?),
         None => Ok(()),
-    }
-}
-
-fn join(vmm: &mut Manager, thread: &mut Option<JoinHandle<()>>) -> Result<(), PacerError> {
-    let Some(thread) = thread.take() else { return Ok(()) };
-    let memory = thread.memory();
-    if let Some(memory) = memory {
-        vmm.unpin_thread_memory(memory);
-    }
-    match thread.join(vmm) {
-        Ok(()) => Ok(()),
-        Err(JoinError::Faulted(_)) => Err(PacerError::ThreadFaulted),
-        Err(JoinError::Manager(error)) => Err(error.into()),
     }
 }

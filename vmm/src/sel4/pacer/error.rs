@@ -21,6 +21,9 @@ pub enum PacerError {
     TooLong(u64),
     /// As many threads sleep as can.
     TooManySleepers,
+    /// The kernel refused a call to the timer, or to its interrupt: no tick comes any more. Nobody
+    /// is woken by time, and what is cleared is not paced.
+    TimerLost,
     /// One of its threads has faulted, and does nothing any more.
     ThreadFaulted,
     /// The kernel refused.
@@ -40,6 +43,7 @@ impl fmt::Display for PacerError {
             PacerError::Busy => f.write_str("something is being cleared already"),
             PacerError::TooLong(us) => write!(f, "{us} microseconds are too long"),
             PacerError::TooManySleepers => f.write_str("as many threads sleep as can"),
+            PacerError::TimerLost => f.write_str("the timer does not answer any more"),
             PacerError::ThreadFaulted => f.write_str("a thread of the pacer's has faulted"),
             PacerError::Kernel(error) => write!(f, "the kernel refused: {error:?}"),
             PacerError::Manager(error) => error.fmt(f),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the two threads do.
+//! What the three threads do.
 
 use core::sync::atomic::Ordering;
 
-use sel4::{cap, cap_type, ObjectBlueprint};
+use sel4::{cap, cap_type, ObjectBlueprint, Word};
 
 use super::options::PacerOptions;
 use super::shared::{work, Call, PacerParts};
@@ -12,64 +12,122 @@ use super::timer;
 /// What the pacing thread has capabilities to.
 #[derive(Clone, Copy)]
 pub(super) struct Timer {
-    /// Signalled at each interrupt.
+    /// Signalled at each interrupt, with the badge [`TICK`]; without one by who asks whether
+    /// interrupts still come, or whether the clearing thread can go on.
     pub tick: cap::Notification,
     pub handler: cap::IrqHandler,
     /// Its inputs from one interrupt to the next.
     pub count: u16,
 }
 
+/// The badge of an interrupt.
+pub(super) const TICK: Word = 1;
+
 impl Timer {
-    /// Has the next interrupt come after a period from now.
-    fn again(&self, parts: &PacerParts) {
-        note(parts, timer::again(self.count));
-        note(parts, self.handler.irq_handler_ack());
+    /// Has the next interrupt come after a period from now, if the last one has come; says whether
+    /// it will. An acknowledgement of none changes nothing.
+    fn goes_on(&self, parts: &PacerParts, ticked: bool) -> bool {
+        let counts = !ticked || note(parts, timer::again(self.count));
+        counts && note(parts, self.handler.irq_handler_ack())
     }
 }
+
+/// The clearing thread, who waits for its work, and who says that nobody else runs.
+pub(super) struct ClearingThread {
+    pub thread: cap::Tcb,
+    pub done: cap::Notification,
+    pub idle: cap::Notification,
+}
+
+impl ClearingThread {
+    /// Suspends it; says whether it is.
+    fn suspend(&self, parts: &PacerParts) -> bool {
+        let suspended = note(parts, self.thread.tcb_suspend());
+        if suspended {
+            parts.suspended.fetch_add(1, Ordering::Relaxed);
+            self.idle.signal();
+        }
+        suspended
+    }
+
+    /// Lets it go on; says whether it does. Who waits for it is told if not.
+    fn resume(&self, parts: &PacerParts) -> bool {
+        let resumed = self.thread.tcb_resume();
+        let error = resumed.map_or_else(|error| error as usize, |()| 0);
+        parts.stuck.store(error, Ordering::Release);
+        if error != 0 {
+            self.done.signal();
+        }
+        note(parts, resumed)
+    }
+}
+
+/// The most that ticks between two attempts are doubled while the kernel refuses.
+const MAX_DOUBLED: u32 = 8;
 
 /// Paces, until it is told to end: at each tick it lets the clearing thread go on, or suspends it,
 /// and wakes who slept long enough.
-pub(super) fn pace(parts: &PacerParts, timer: Timer, options: PacerOptions) {
-    let clearing_thread = parts.clearing_thread.load(Ordering::Relaxed) as sel4::Word;
-    let clearing_thread = sel4::Cap::<cap_type::Tcb>::from_bits(clearing_thread);
-    // Ticks that the clearing thread was running or suspended for.
-    let (mut runs, mut since) = (true, 0);
+pub(super) fn pace(
+    parts: &PacerParts,
+    timer: Timer,
+    clearing: &ClearingThread,
+    options: PacerOptions,
+) {
+    // Ticks that the clearing thread was running or suspended for; and attempts in a row that the
+    // kernel refused, after which it goes on as it is.
+    let (mut runs, mut since, mut refused) = (true, 0u32, 0);
     while !parts.end.load(Ordering::Acquire) {
-        timer.tick.wait();
-        let now = parts.ticks.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let (_, badge) = timer.tick.wait();
+        let ticked = badge & TICK != 0;
+        let before = parts.ticks.fetch_add(ticked.into(), Ordering::Relaxed);
+        let now = before.wrapping_add(ticked.into());
+        let idle = parts.idle.swap(false, Ordering::Acquire);
         // First what others wait for; then the timer may interrupt again.
-        since += 1;
+        since = since.saturating_add(ticked.into());
         let busy = parts.work.load(Ordering::Acquire) == work::CALLING;
+        let have = |ticks: u32| since >> refused >= ticks;
         let changed = match runs {
-            true if busy && since >= options.ticks_on && options.ticks_off != 0 => {
-                parts.suspended.fetch_add(1, Ordering::Relaxed);
-                clearing_thread.tcb_suspend()
+            true if ticked && busy && options.ticks_off != 0 && have(options.ticks_on) => {
+                Some(clearing.suspend(parts))
             }
             // Whatever it was doing when it was suspended: it may have just come to its end.
-            false if since >= options.ticks_off => clearing_thread.tcb_resume(),
-            _ => {
-                parts.wake(now);
-                timer.again(parts);
-                continue;
-            }
+            false if idle || have(options.ticks_off) => Some(clearing.resume(parts)),
+            _ => None,
         };
-        // Where the kernel refuses, the thread goes on as it is, and that is tried again.
-        if changed.is_ok() {
-            (runs, since) = (!runs, 0);
+        match changed {
+            Some(true) => (runs, since, refused) = (!runs, 0, 0),
+            Some(false) => (since, refused) = (0, MAX_DOUBLED.min(refused + 1)),
+            None => {}
         }
-        note(parts, changed);
-        parts.wake(now);
-        timer.again(parts);
+        if ticked {
+            parts.wake(now);
+        }
+        if !timer.goes_on(parts, ticked) {
+            break;
+        }
     }
+    parts.lose_timer();
     if !runs {
-        note(parts, clearing_thread.tcb_resume());
+        clearing.resume(parts);
     }
 }
 
-fn note(parts: &PacerParts, done: sel4::Result<()>) {
-    if done.is_err() {
-        parts.refused.fetch_add(1, Ordering::Relaxed);
+/// Says when nobody else runs while the clearing thread is suspended, until it is told to end: has
+/// the lowest priority.
+pub(super) fn tell_idleness(parts: &PacerParts, timer: Timer, idle: cap::Notification) {
+    while !parts.end.load(Ordering::Acquire) {
+        idle.wait();
+        // Others of this priority have their turn first.
+        sel4::r#yield();
+        parts.idle.store(true, Ordering::Release);
+        timer.tick.signal();
     }
+}
+
+/// Counts a call that was refused; says whether it was not.
+fn note(parts: &PacerParts, done: sel4::Result<()>) -> bool {
+    parts.refused.fetch_add(done.is_err().into(), Ordering::Relaxed);
+    done.is_ok()
 }
 
 /// Makes the calls that clear, one at a time, until it is told to end.
@@ -77,7 +135,7 @@ pub(super) fn clear(parts: &PacerParts, wanted: cap::Notification, done: cap::No
     loop {
         match parts.work.load(Ordering::Acquire) {
             work::WANTED => {}
-            work::END => return,
+            _ if parts.end.load(Ordering::Acquire) => return,
             _ => {
                 wanted.wait();
                 continue;

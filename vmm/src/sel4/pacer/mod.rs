@@ -5,12 +5,14 @@
 //! interrupt wakes him. So a thread of the highest priority waits for the interrupts of the PC's
 //! programmable interval timer, which the kernel leaves alone, and a second thread makes the calls
 //! that clear. At each tick the first lets the second go on, or suspends it; the call keeps what it
-//! has done.
+//! has done. A third, of the lowest priority, says when nobody else runs: then the second goes on
+//! before the next tick, and also when no tick comes any more.
 //!
 //! ```text
 //!   root task ── begin_clearing ──► clearing thread: Untyped_Retype ───────────► its end: poll, wait
 //!                                     ▲ suspended and resumed, a tick each
 //!   timer ──── every 0.5 ms ────────► pacing thread ──► sleepers whose time has come
+//!                                     ▲ nobody else runs: idling thread
 //! ```
 //!
 //! The clearing thread holds no lock and nothing of the manager's state: it is handed one prepared
@@ -19,13 +21,15 @@
 //! - `options.rs`: how often, and what share clearing has.
 //! - `timer.rs`: the timer's ports and its interrupt.
 //! - `shared.rs`: what the threads and the root task share ([`PacerParts`]): numbers, no lock.
-//! - `loops.rs`: what the two threads do.
+//! - `loops.rs`: what the three threads do.
 //! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
 //! - `error.rs`: why it does not do what it was asked for.
-//! - `control.rs`: starting, clearing, stopping ([`Pacer`]).
+//! - `control.rs`: starting, and clearing ([`Pacer`]).
+//! - `ending.rs`: stopping.
 
 mod clock;
 mod control;
+mod ending;
 mod error;
 mod loops;
 mod options;

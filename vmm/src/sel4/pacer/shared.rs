@@ -19,8 +19,6 @@ pub(super) mod work {
     pub const CALLING: usize = 2;
     /// It has made one, and waits to be asked.
     pub const DONE: usize = 3;
-    /// It is to end.
-    pub const END: usize = 4;
 }
 
 /// How many may sleep, or wait with a time-out, at a time.
@@ -48,9 +46,17 @@ pub struct PacerParts {
     offset: AtomicUsize,
     /// What the kernel answered: 0, or the number of its error.
     pub(super) answer: AtomicUsize,
-    pub(super) clearing_thread: AtomicUsize,
-    /// The pacing thread is to end.
+    /// The notification that wakes the pacing thread, or 0.
+    pub(super) tick: AtomicUsize,
+    /// Nobody else runs while the clearing thread is suspended.
+    pub(super) idle: AtomicBool,
+    /// The threads are to end, the clearing thread when it has nothing to do.
     pub(super) end: AtomicBool,
+    /// Why the clearing thread, which is suspended, could not be resumed: the number of the
+    /// kernel's error, or 0.
+    pub(super) stuck: AtomicUsize,
+    /// The timer does not answer any more.
+    pub(super) lost: AtomicBool,
     pub(super) ticks: AtomicU32,
     /// How often the clearing thread was suspended.
     pub(super) suspended: AtomicU32,
@@ -81,8 +87,11 @@ impl PacerParts {
             depth: AtomicUsize::new(0),
             offset: AtomicUsize::new(0),
             answer: AtomicUsize::new(0),
-            clearing_thread: AtomicUsize::new(0),
+            tick: AtomicUsize::new(0),
+            idle: AtomicBool::new(false),
             end: AtomicBool::new(false),
+            stuck: AtomicUsize::new(0),
+            lost: AtomicBool::new(true),
             ticks: AtomicU32::new(0),
             suspended: AtomicU32::new(0),
             refused: AtomicU32::new(0),
@@ -145,28 +154,59 @@ impl PacerParts {
         }
     }
 
+    /// Says whether `notification` is to be signalled at some tick.
+    pub(super) fn is_sleeper(&self, notification: CPtr) -> bool {
+        let is =
+            |sleeper: &Sleeper| sleeper.notification.load(Ordering::Acquire) == notification.bits();
+        self.sleepers.iter().any(is)
+    }
+
+    /// Has the pacing thread try whether interrupts still come: where the kernel does not take the
+    /// acknowledgement of one, all who wait for a tick are told. Else nobody would notice, as the
+    /// next interrupt does not come.
+    pub(super) fn ask_for_timer(&self) {
+        match self.tick.load(Ordering::Acquire) {
+            0 => {}
+            tick => sel4::Cap::<cap_type::Notification>::from_bits(tick as Word).signal(),
+        }
+    }
+
     /// Signals those whose time has come.
     pub(super) fn wake(&self, now: u32) {
+        self.wake_where(|at| is_due(at, now));
+    }
+
+    /// Says that no tick comes any more, and signals all who wait for one.
+    pub(super) fn lose_timer(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.wake_where(|_| true);
+    }
+
+    fn wake_where(&self, due: impl Fn(u32) -> bool) {
         for sleeper in &self.sleepers {
             let notification = sleeper.notification.load(Ordering::Acquire);
             if notification == 0 || notification == TAKEN {
                 continue;
             }
-            // Ticks go round: what is at most half of them behind is due.
-            if now.wrapping_sub(sleeper.at.load(Ordering::Relaxed)) > u32::MAX / 2 {
+            if !due(sleeper.at.load(Ordering::Relaxed)) {
                 continue;
             }
-            let due = sleeper.notification.compare_exchange(
+            let removed = sleeper.notification.compare_exchange(
                 notification,
                 0,
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             );
-            if due.is_ok() {
+            if removed.is_ok() {
                 sel4::Cap::<cap_type::Notification>::from_bits(notification as Word).signal();
             }
         }
     }
+}
+
+/// Says whether tick `at` has come. Ticks go round: at most half of them have.
+pub(super) fn is_due(at: u32, now: u32) -> bool {
+    now.wrapping_sub(at) <= u32::MAX / 2
 }
 
 impl Default for PacerParts {

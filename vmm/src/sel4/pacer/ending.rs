@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Stopping a pacer: also one that was made in part, or to whose threads the kernel refuses calls.
+
+use core::sync::atomic::Ordering;
+
+use sel4::cap_type;
+use sel4::init_thread::slot;
+use untyped_alloc::Kernel;
+
+use super::control::{Made, Manager, Pacer};
+use super::error::PacerError;
+use super::timer;
+use crate::sel4::threads::{JoinError, JoinHandle};
+
+impl Pacer {
+    /// Waits for the end of what is being cleared, ends the threads, and gives everything back, the
+    /// timer's interrupt too. Who sleeps is told that the timer is lost.
+    ///
+    /// # Errors
+    /// [`PacerError::Manager`], [`PacerError::Kernel`], [`PacerError::ThreadFaulted`]: what could
+    /// not be given back stays in use. [`PacerError::Kernel`] with all given back, when the kernel
+    /// refused to have the timer stopped: nobody is interrupted by it any more.
+    pub fn stop(mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        let waited = match self.wait(vmm) {
+            // It does not go on: that is seen to below.
+            Err(PacerError::Kernel(_)) => Ok(()),
+            waited => waited,
+        };
+        self.take_apart(vmm)?;
+        waited
+    }
+
+    pub(super) fn take_apart(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        vmm.kernel_mut().long_calls = None;
+        // The pacing thread first, as it may have suspended the other. It is woken by hand.
+        self.parts.end.store(true, Ordering::Release);
+        self.parts.tick.store(0, Ordering::Release);
+        for notification in [self.made.tick, self.made.idle].into_iter().flatten() {
+            notification.cap::<cap_type::Notification>().signal();
+        }
+        self.join(vmm, |made| &mut made.pacing)?;
+        self.join(vmm, |made| &mut made.idling)?;
+        // It goes on unless the kernel refused that to the end. Its call comes to its end first.
+        if self.check_goes_on().is_err() {
+            if let Some(thread) = self.clearing_thread() {
+                thread.tcb_resume().map_err(PacerError::Kernel)?;
+                self.parts.stuck.store(0, Ordering::Relaxed);
+            }
+        }
+        let waited = self.wait(vmm);
+        self.signal_wanted();
+        self.join(vmm, |made| &mut made.clearing)?;
+        let mut stopped = Ok(());
+        if let Some((at, there)) = self.made.handler {
+            if there {
+                // Without a handler the interrupt is masked, whatever the timer does.
+                let path = vmm.allocator().path(at);
+                vmm.kernel_mut()
+                    .cnode_delete(path)
+                    .map_err(|error| PacerError::Kernel(error.into()))?;
+                stopped = timer::stop().map_err(PacerError::Kernel);
+            }
+            vmm.free_slots(at, 1)?;
+            self.made.handler = None;
+        }
+        let made = &mut self.made;
+        for object in [&mut made.tick, &mut made.wanted, &mut made.done, &mut made.idle] {
+            if let Some(notification) = *object {
+                vmm.free(notification)?;
+                *object = None;
+            }
+        }
+        self.parts.taken.store(false, Ordering::Release);
+        waited.and(stopped)
+    }
+
+    fn join(
+        &mut self,
+        vmm: &mut Manager,
+        which: impl FnOnce(&mut Made) -> &mut Option<JoinHandle<()>>,
+    ) -> Result<(), PacerError> {
+        let Some(thread) = which(&mut self.made).take() else { return Ok(()) };
+        // Who computes is not to hinder its end. Where the kernel refuses that, it takes longer.
+        let priority = self.options.priority.into();
+        let _ = thread.tcb().tcb_set_priority(slot::TCB.cap(), priority);
+        if let Some(memory) = thread.memory() {
+            vmm.unpin_thread_memory(memory);
+        }
+        match thread.join(vmm) {
+            Ok(()) => Ok(()),
+            Err(JoinError::Faulted(_)) => Err(PacerError::ThreadFaulted),
+            Err(JoinError::Manager(error)) => Err(error.into()),
+        }
+    }
+}
