@@ -8,10 +8,9 @@ use roottask::arch::ticks;
 use roottask::{check, check_eq, Manager, Outcome};
 use sel4::cap_type;
 use sel4::init_thread::slot;
-use sel4_root_task::debug_println;
 use vmm::sel4::pacer::{Clock, Pacer, PacerError, PacerOptions};
 use vmm::sel4::SpawnOptions;
-use vmm::{Blueprint, CPtr};
+use vmm::{Blueprint, CPtr, RegionOptions};
 
 use crate::context::Context;
 use crate::pacing::{compute, place, PARTS, SEEN};
@@ -32,7 +31,7 @@ crate::table::tests!("pacer_failures":
 );
 
 /// Bytes that take it some ticks to clear.
-const LARGE: [usize; 3] = [1 << 24, 1 << 23, 1 << 22];
+const LARGE: usize = 1 << 24;
 
 /// Microseconds that nobody sleeps to their end.
 const LONG_US: u64 = 3_000_000_000;
@@ -73,39 +72,44 @@ fn a_pacer_without_its_ports_is_refused_and_leaves_nothing(context: &mut Context
     Ok(Pacer::start(vmm, &PARTS, PacerOptions::new())?.stop(vmm)?)
 }
 
-/// A pacer, and a piece that takes it many ticks to clear; `None` where there is none so large.
-fn begin_large(vmm: &mut Manager) -> Outcome<Option<(Pacer, Clock, usize)>> {
-    // Once it is suspended, it is so for some ticks, beside who computes.
-    vmm.trim()?;
-    let bytes = LARGE.into_iter().find(|&bytes| vmm.next_clearing(bytes) != 0);
-    let Some(bytes) = bytes else {
-        debug_println!("  too little memory");
-        return Ok(None);
-    };
+/// Begins to clear memory that was written to, which takes some ticks unless none comes in time.
+fn begin(vmm: &mut Manager, pacer: &mut Pacer) -> Outcome<usize> {
+    let bytes = vmm.stats().allocator.largest_free_bytes.min(LARGE);
+    if vmm.next_clearing(bytes) == 0 {
+        let written = vmm.map(vmm.own_space(), &RegionOptions::new(bytes / 4096))?;
+        vmm.release(written)?;
+        vmm.trim()?;
+    }
+    Ok(pacer.begin_clearing(vmm, bytes)?)
+}
+
+/// How often that is tried.
+const ATTEMPTS: u32 = 100;
+
+/// Does something while memory is being cleared and the clearing thread is suspended, beside who
+/// computes and has a lower priority than all others: so it is suspended for some ticks.
+fn while_suspended(
+    vmm: &mut Manager,
+    act: impl FnOnce(&mut Manager, Pacer, &Clock) -> Outcome,
+) -> Outcome {
     let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new().period_us(100).share(1, 10))?;
     let clock = pacer.clock(vmm)?;
-    let bytes = pacer.begin_clearing(vmm, bytes)?;
-    check!(bytes != 0);
-    Ok(Some((pacer, clock, bytes)))
-}
-
-/// Does something while a thread computes beside it that has a lower priority than all others.
-fn beside_who_computes<T>(
-    vmm: &mut Manager,
-    act: impl FnOnce(&mut Manager) -> Outcome<T>,
-) -> Outcome<T> {
     let computing = compute(vmm)?;
-    let done = act(vmm);
+    let (mut attempts, mut before) = (0, 0);
+    while pacer.poll(vmm)? || pacer.times_suspended() == before {
+        if pacer.clearing_bytes() == 0 {
+            attempts += 1;
+            check!(attempts < ATTEMPTS);
+            before = pacer.times_suspended();
+            check!(begin(vmm, &mut pacer)? != 0);
+        }
+        clock.sleep(1)?;
+    }
+    act(vmm, pacer, &clock)?;
     SEEN.end.store(true, Ordering::Relaxed);
     check!(computing.join(vmm).is_ok());
-    done
-}
-
-/// Stops the pacer, and gives back the clock.
-fn stop(vmm: &mut Manager, pacer: Pacer, clock: Clock) -> Outcome {
     check_eq!(vmm.stats().allocator.clearing_bytes, 0);
-    clock.release(vmm)?;
-    Ok(pacer.stop(vmm)?)
+    Ok(clock.release(vmm)?)
 }
 
 /// The slot of the clearing thread's capability.
@@ -121,62 +125,53 @@ fn take_interrupt() -> sel4::Result<()> {
 /// A137.
 fn a_thread_that_cannot_be_suspended_clears_all_the_same(context: &mut Context) -> Outcome {
     let vmm = &mut context.vmm;
-    let Some((mut pacer, clock, _)) = begin_large(vmm)? else { return Ok(()) };
-    without(vmm, clearing_thread(&pacer), |vmm| Ok(pacer.wait(vmm)?))?;
-    check_eq!(pacer.times_suspended(), 0);
-    check!(pacer.calls_refused() != 0);
-    stop(vmm, pacer, clock)
-}
-
-/// Lets ticks come until the clearing thread is suspended.
-fn until_suspended(pacer: &Pacer, clock: &Clock) -> Outcome {
-    let mut ticks = 0;
-    while pacer.times_suspended() == 0 {
-        clock.sleep(1)?;
-        ticks += 1;
-        check!(ticks < 1000);
-    }
-    Ok(())
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new().period_us(100))?;
+    without(vmm, clearing_thread(&pacer), |vmm| {
+        let mut attempts = 0;
+        while pacer.calls_refused() == 0 {
+            attempts += 1;
+            check!(attempts < ATTEMPTS);
+            check!(begin(vmm, &mut pacer)? != 0);
+            pacer.wait(vmm)?;
+        }
+        Ok(())
+    })?;
+    check_eq!((pacer.times_suspended(), vmm.stats().allocator.clearing_bytes), (0, 0));
+    Ok(pacer.stop(vmm)?)
 }
 
 /// A137. Both while it lasts and afterwards.
 fn who_waits_for_a_thread_that_cannot_be_resumed_is_told(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let Some((mut pacer, clock, bytes)) = begin_large(vmm)? else { return Ok(()) };
-    beside_who_computes(vmm, |vmm| {
-        until_suspended(&pacer, &clock)?;
+    while_suspended(&mut context.vmm, |vmm, mut pacer, clock| {
+        let bytes = pacer.clearing_bytes();
         let waited = without(vmm, clearing_thread(&pacer), |vmm| Ok(pacer.wait(vmm)))?;
         check_eq!(waited, Err(PacerError::Kernel(sel4::Error::InvalidCapability)));
         check_eq!(pacer.clearing_bytes(), bytes);
-        // The next tick has it go on.
+        // Ticks have it go on.
         clock.sleep(5000)?;
-        Ok(pacer.wait(vmm)?)
-    })?;
-    stop(vmm, pacer, clock)
+        pacer.wait(vmm)?;
+        Ok(pacer.stop(vmm)?)
+    })
 }
 
 /// A125, A137.
 fn a_clearing_that_is_refused_half_way_loses_nothing(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let Some((mut pacer, clock, bytes)) = begin_large(vmm)? else { return Ok(()) };
-    vmm.trim()?;
-    let free = vmm.stats().allocator.untyped_bytes + bytes;
-    let waited = beside_who_computes(vmm, |vmm| {
-        until_suspended(&pacer, &clock)?;
+    while_suspended(&mut context.vmm, |vmm, mut pacer, _| {
+        let bytes = pacer.clearing_bytes();
+        let free = vmm.stats().allocator.untyped_bytes + bytes;
         let Some(untyped) = pacer.clearing_untyped() else { return Err(PacerError::Busy.into()) };
-        without(vmm, untyped, |vmm| Ok(pacer.wait(vmm)))
-    })?;
-    let refused = vmm::Error::Allocator(vmm::AllocatorError::Kernel {
-        invocation: vmm::Invocation::UntypedRetype,
-        error: vmm::KernelError::InvalidCapability,
-    });
-    check_eq!(waited, Err(PacerError::Manager(refused)));
-    check_eq!(pacer.clearing_untyped(), None);
-    vmm.trim()?;
-    vmm.validate()?;
-    check_eq!(vmm.stats().allocator.untyped_bytes, free);
-    check_eq!(pacer.clear(vmm, bytes)?, bytes);
-    stop(vmm, pacer, clock)
+        let waited = without(vmm, untyped, |vmm| Ok(pacer.wait(vmm)))?;
+        let refused = vmm::Error::Allocator(vmm::AllocatorError::Kernel {
+            invocation: vmm::Invocation::UntypedRetype,
+            error: vmm::KernelError::InvalidCapability,
+        });
+        check_eq!(waited, Err(PacerError::Manager(refused)));
+        check_eq!((pacer.clearing_bytes(), pacer.clearing_untyped()), (0, None));
+        check_eq!(vmm.stats().allocator.untyped_bytes, free);
+        vmm.validate()?;
+        check_eq!(pacer.clear(vmm, bytes)?, bytes);
+        Ok(pacer.stop(vmm)?)
+    })
 }
 
 /// A61, A137.
@@ -215,20 +210,19 @@ fn more_bytes_than_there_are_and_none(context: &mut Context) -> Outcome {
 /// thread's priority, comes to acknowledge it.
 fn an_interrupt_that_came_and_is_taken_away_is_told(context: &mut Context) -> Outcome {
     const MORE_THAN_A_TICK: u64 = 6_000_000;
-    let vmm = &mut context.vmm;
-    let Some((mut pacer, clock, _)) = begin_large(vmm)? else { return Ok(()) };
-    until_suspended(&pacer, &clock)?;
-    let alarm = vmm.allocate(Blueprint::Notification)?;
-    clock.set_alarm(LONG_US, alarm)?;
-    let begun = ticks();
-    while ticks() - begun < MORE_THAN_A_TICK {}
-    take_interrupt()?;
-    alarm.cap::<cap_type::Notification>().wait();
-    check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
-    check_eq!(clock.set_alarm(1, alarm), Err(PacerError::TimerLost));
-    pacer.wait(vmm)?;
-    vmm.free(alarm)?;
-    stop(vmm, pacer, clock)
+    while_suspended(&mut context.vmm, |vmm, mut pacer, clock| {
+        let alarm = vmm.allocate(Blueprint::Notification)?;
+        clock.set_alarm(LONG_US, alarm)?;
+        let begun = ticks();
+        while ticks() - begun < MORE_THAN_A_TICK {}
+        take_interrupt()?;
+        alarm.cap::<cap_type::Notification>().wait();
+        check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
+        check_eq!(clock.set_alarm(1, alarm), Err(PacerError::TimerLost));
+        pacer.wait(vmm)?;
+        vmm.free(alarm)?;
+        Ok(pacer.stop(vmm)?)
+    })
 }
 
 /// A138. As a rule the next interrupt has not come, and so it never does.
@@ -245,50 +239,47 @@ fn who_sleeps_without_an_interrupt_is_told(context: &mut Context) -> Outcome {
         check_eq!(clock.sleep(us), Err(PacerError::TimerLost));
     }
     vmm.free(alarm)?;
-    stop(vmm, pacer, clock)
+    clock.release(vmm)?;
+    Ok(pacer.stop(vmm)?)
 }
 
 /// A138.
 fn who_waits_without_an_interrupt_has_it_cleared(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let Some((mut pacer, clock, _)) = begin_large(vmm)? else { return Ok(()) };
-    beside_who_computes(vmm, |vmm| {
-        until_suspended(&pacer, &clock)?;
+    while_suspended(&mut context.vmm, |vmm, mut pacer, clock| {
         take_interrupt()?;
-        Ok(pacer.wait(vmm)?)
-    })?;
-    check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
-    // What is to be cleared from then on is, too.
-    pacer.clear(vmm, 1 << 20)?;
-    stop(vmm, pacer, clock)
+        pacer.wait(vmm)?;
+        check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
+        // What is to be cleared from then on is, too.
+        check!(begin(vmm, &mut pacer)? != 0);
+        pacer.wait(vmm)?;
+        Ok(pacer.stop(vmm)?)
+    })
 }
 
-/// A138. Also in the midst of clearing, with who computes beside it.
+/// A138. Also in the midst of clearing.
 fn a_pacer_without_its_interrupt_can_be_stopped(context: &mut Context) -> Outcome {
-    let vmm = &mut context.vmm;
-    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let pacer = Pacer::start(&mut context.vmm, &PARTS, PacerOptions::new())?;
     take_interrupt()?;
-    pacer.stop(vmm)?;
-    let Some((pacer, clock, _)) = begin_large(vmm)? else { return Ok(()) };
-    beside_who_computes(vmm, |vmm| {
-        until_suspended(&pacer, &clock)?;
+    pacer.stop(&mut context.vmm)?;
+    while_suspended(&mut context.vmm, |vmm, pacer, _| {
         take_interrupt()?;
         Ok(pacer.stop(vmm)?)
-    })?;
-    check_eq!(vmm.stats().allocator.clearing_bytes, 0);
-    Ok(clock.release(vmm)?)
+    })
 }
 
-/// A138. The thread that takes it runs while the clearing thread is suspended, and ends: then
-/// nobody runs. Where somebody sleeps, it asks for the time as well.
+/// A138. The thread that takes it runs while the clearing thread is suspended, if it ever is, and
+/// ends: then nobody runs. Where somebody sleeps, it asks for the time as well.
 fn an_interrupt_that_is_taken_away_while_all_wait_is_told(context: &mut Context) -> Outcome {
     let vmm = &mut context.vmm;
-    let Some((mut pacer, clock, _)) = begin_large(vmm)? else { return Ok(()) };
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new().period_us(100).share(1, 10))?;
+    let clock = pacer.clock(vmm)?;
     let taking = vmm.spawn(&SpawnOptions::new().priority(253), take_interrupt)?;
+    check!(begin(vmm, &mut pacer)? != 0);
     pacer.wait(vmm)?;
     check_eq!(taking.join(vmm).ok(), Some(Ok(())));
     check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
-    stop(vmm, pacer, clock)?;
+    clock.release(vmm)?;
+    pacer.stop(vmm)?;
 
     let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
     let (clock, another) = (pacer.clock(vmm)?, pacer.clock(vmm)?);
@@ -300,7 +291,8 @@ fn an_interrupt_that_is_taken_away_while_all_wait_is_told(context: &mut Context)
     let Ok((taken, slept, another)) = taking.join(vmm) else { return Err(PacerError::Busy.into()) };
     check_eq!((taken, slept), (Ok(()), Err(PacerError::TimerLost)));
     another.release(vmm)?;
-    stop(vmm, pacer, clock)
+    clock.release(vmm)?;
+    Ok(pacer.stop(vmm)?)
 }
 
 /// A138.
