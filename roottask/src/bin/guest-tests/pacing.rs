@@ -52,26 +52,43 @@ pub fn compute(vmm: &mut Manager) -> Outcome<JoinHandle<u64>> {
     })?)
 }
 
+/// Begins to clear memory that was written to, at most `most` bytes.
+pub fn begin(vmm: &mut Manager, pacer: &mut Pacer, most: usize) -> Outcome<usize> {
+    let bytes = vmm.stats().allocator.largest_free_bytes.min(most);
+    if vmm.next_clearing(bytes) == 0 {
+        let written = vmm.map(vmm.own_space(), &RegionOptions::new(bytes / 4096))?;
+        vmm.release(written)?;
+        vmm.trim()?;
+    }
+    Ok(pacer.begin_clearing(vmm, bytes)?)
+}
+
+/// How often memory is cleared until a tick comes meanwhile.
+pub const ATTEMPTS: u32 = 100;
+
 /// A126: it has a lower priority than the clearing thread, and would get nothing in that call.
 fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcome {
     let vmm = &mut context.vmm;
     let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
     let computing = compute(vmm)?;
-    let largest = vmm.stats().allocator.largest_free_bytes;
-    let before = vmm.stats().allocator.cleared_bytes;
-    let bytes = pacer.clear(vmm, largest)?;
-    let rounds = SEEN.rounds.load(Ordering::Relaxed);
-    check_eq!(bytes, largest);
-    check_eq!(vmm.stats().allocator.cleared_bytes - before, bytes as u64);
+    let (mut attempts, mut rounds) = (0, 0);
+    while rounds == 0 {
+        attempts += 1;
+        check!(attempts < ATTEMPTS);
+        let before = vmm.stats().allocator.cleared_bytes;
+        let bytes = begin(vmm, &mut pacer, usize::MAX)?;
+        pacer.wait(vmm)?;
+        check!(bytes != 0 && vmm.stats().allocator.cleared_bytes >= before + bytes as u64);
+        rounds = SEEN.rounds.load(Ordering::Relaxed);
+    }
     SEEN.end.store(true, Ordering::Relaxed);
     let longest = computing.join(vmm).ok();
     debug_println!(
-        "  {bytes} bytes cleared, suspended {} times, {rounds} rounds beside it, longest gap {}",
+        "  cleared {attempts} times, suspended {} times, {rounds} rounds beside it, longest gap {}",
         pacer.times_suspended(),
         longest.unwrap_or(0)
     );
-    // Little memory is cleared within a tick.
-    check!(bytes < 1 << 22 || (pacer.times_suspended() != 0 && rounds != 0));
+    check!(pacer.times_suspended() != 0);
     check_eq!(pacer.calls_refused(), 0);
     Ok(pacer.stop(vmm)?)
 }
@@ -220,7 +237,6 @@ fn a_clearing_that_is_interrupted_clears_each_word_and_no_other(context: &mut Co
     let suspended = pacer.times_suspended();
     pacer.stop(vmm)?;
     debug_println!("  {cleared} bytes cleared, suspended {suspended} times");
-    check!(suspended != 0 || cleared < 1 << 22);
 
     // What was written to is as the clearing left it: it needs none any more.
     let before = vmm.stats().allocator.cleared_bytes;
