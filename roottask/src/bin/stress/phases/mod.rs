@@ -25,7 +25,7 @@
 //!
 //! Areas and spaces live on from one phase to the next; what else a phase makes it gives back.
 
-mod all_slots;
+pub mod all_slots;
 mod churn;
 mod clients;
 mod compact;
