@@ -2,15 +2,17 @@
 //! Calls that the kernel refuses to the pacer and its threads: nobody waits for ever, and nothing
 //! is lost.
 
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use roottask::arch::ticks;
 use roottask::{check, check_eq, Manager, Outcome};
 use sel4::cap_type;
 use sel4::init_thread::slot;
+use sel4_root_task::debug_println;
 use vmm::sel4::pacer::{Clock, Pacer, PacerError, PacerOptions};
 use vmm::sel4::SpawnOptions;
-use vmm::{Blueprint, CPtr};
+use vmm::{Blame, Blueprint, CPtr};
 
 use crate::context::Context;
 use crate::pacing::{begin, compute, place, ATTEMPTS, PARTS, SEEN};
@@ -28,6 +30,7 @@ crate::table::tests!("pacer_failures":
     a_pacer_without_its_interrupt_can_be_stopped,
     an_interrupt_that_is_taken_away_while_all_wait_is_told,
     who_sleeps_when_the_pacer_is_stopped_is_told,
+    a_pacer_without_slots_is_refused_and_leaves_nothing,
 );
 
 /// Bytes that take it some ticks to clear.
@@ -294,4 +297,44 @@ fn who_sleeps_when_the_pacer_is_stopped_is_told(context: &mut Context) -> Outcom
     check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
     other.release(vmm)?;
     Ok(clock.release(vmm)?)
+}
+
+/// A128. The CSpace grows as long as there is memory, so there is none left either.
+fn a_pacer_without_slots_is_refused_and_leaves_nothing(context: &mut Context) -> Outcome {
+    const MOST_MEMORY: usize = 64 << 20;
+    const TIMES: usize = 40;
+    let vmm = &mut context.vmm;
+    if vmm.stats().allocator.total_bytes > MOST_MEMORY {
+        debug_println!("  too much memory to take all slots");
+        return Ok(());
+    }
+    let (mut runs, mut count) = (Vec::new(), 256);
+    while count > 0 {
+        match vmm.alloc_slots(count) {
+            Ok(first) => runs.push((first, count)),
+            Err(_) => count /= 2,
+        }
+    }
+    let mut refused = 0;
+    'given: while let Some((first, count)) = runs.pop() {
+        for _ in 0..TIMES {
+            match Pacer::start(vmm, &PARTS, PacerOptions::new()) {
+                Ok(pacer) => {
+                    pacer.stop(vmm)?;
+                    runs.push((first, count));
+                    break 'given;
+                }
+                Err(PacerError::Manager(error)) => check_eq!(error.blame(), Blame::Resource),
+                Err(error) => return Err(error.into()),
+            }
+            refused += 1;
+        }
+        vmm.free_slots(first, count)?;
+    }
+    check!(refused != 0);
+    debug_println!("  refused {refused} times");
+    for (first, count) in runs {
+        vmm.free_slots(first, count)?;
+    }
+    Ok(())
 }
