@@ -3,15 +3,13 @@
 
 use roottask::arch::LARGE_BITS;
 use roottask::{check_eq, Manager, Outcome};
+use sel4::ObjectBlueprint;
 use vmm::{Error, PageSize, Pages, Quota, RegionOptions, Resource, Rights};
 
 use super::spaces;
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
-
-/// A CNode by which the CSpace grows: 4096 slots of 16 bytes.
-const CNODE_BYTES: usize = 4096 * 16;
 
 /// Each of them, on a random area, and a quota.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -38,10 +36,12 @@ pub fn run(stress: &mut Stress) -> Outcome {
 }
 
 /// Bytes that can be had, with those of CNodes: where many slots are needed for what is refused in
-/// the end, the CSpace stays grown until it is trimmed.
+/// the end, the CSpace stays grown until it is trimmed. It has its root since the warm-up.
 fn memory_to_be_had(stress: &Stress) -> usize {
     let stats = stress.vmm.stats();
-    stats.free_bytes() + stats.allocator.live.cnodes * CNODE_BYTES
+    // One by which the CSpace grows.
+    let cnode = ObjectBlueprint::CNode { size_bits: 12 };
+    stats.free_bytes() + (stats.allocator.live.cnodes << cnode.physical_size_bits())
 }
 
 fn overlap(stress: &mut Stress) -> Outcome {
