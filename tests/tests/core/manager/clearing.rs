@@ -17,6 +17,7 @@ on_both!(
     a_job_that_is_stale_does_nothing,
     so_much_is_cleared_ahead_as_was_asked_for,
     clearing_that_is_refused_loses_nothing,
+    who_never_does_a_job_is_served_and_waits,
 );
 
 const LIMIT: usize = 1 << 18;
@@ -198,4 +199,52 @@ fn clearing_that_is_refused_loses_nothing(target: Target) {
     }
     assert_eq!(host.vmm.clear(1 << 20), Ok(1 << 24));
     host.check();
+}
+
+/// A map of so many pages, where what a refusal asks for is cleared in words: the memory is zero.
+/// Returns the region, and how many bytes its maker waited for.
+fn map_clear(host: &mut Fixture<'_>, pages: usize) -> (vmm::RegionId, u64) {
+    let before = host.kernel().bytes_cleared();
+    let region = loop {
+        match map(&mut host.vmm, pages) {
+            Ok(region) => break region,
+            Err(error) => {
+                let bytes = needs(error);
+                host.kernel().bound_calls(None);
+                assert_ne!(host.vmm.clear(bytes), Ok(0), "{bytes} bytes were asked for in vain");
+                let bound = host.machine.bound();
+                host.kernel().bound_calls(bound);
+            }
+        }
+    };
+    let (own, start) = (host.own(), start_of(host, region));
+    for page in 0..pages {
+        assert_eq!(host.read(own, start + page * PAGE), 0);
+        host.vmm.write(host.vmm.own_space(), start + page * PAGE, &[1; 8]).expect("mapped");
+    }
+    host.check();
+    (region, host.kernel().bytes_cleared() - before)
+}
+
+/// A176. The same requests, by who does all jobs there are between them, and by who never does any.
+fn who_never_does_a_job_is_served_and_waits(target: Target) {
+    let waited = [true, false].map(|jobs| {
+        let ram = vec![(0x100_0000, 24), (0x80_0000, 22), (0x70_0000, 18), (0x60_0000, 13)];
+        let mut host = Fixture::new(Machine::with_ram(target, ram).clearing(LIMIT));
+        let mut waited = 0;
+        for pages in [1, 64, 2048, 300, 4096, 7] {
+            if jobs {
+                run_jobs(&mut host);
+            }
+            let (first, bytes) = map_clear(&mut host, pages);
+            let (second, more) = map_clear(&mut host, 16);
+            waited += bytes + more;
+            host.vmm.release(first).expect("a region");
+            host.vmm.release(second).expect("a region");
+        }
+        host.vmm.trim().expect("nothing is refused");
+        host.check();
+        waited
+    });
+    assert!(waited[0] < waited[1] / 8, "{waited:?} bytes");
 }
