@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Requests under pressure: where memory is out, pages are moved, and the request is made again.
+//! Requests under pressure: where memory is out, what is still to be given back is, pages are moved,
+//! and the request is made again.
 
 use untyped_alloc::{Kernel, Memory};
 
@@ -43,6 +44,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mut error: untyped_alloc::Error,
         mut request: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
+        // What earlier requests were refused to give back is nobody's.
+        if self.give_back_refused() {
+            match request(self) {
+                Err(Error::Allocator(again)) => error = again,
+                made => return made,
+            }
+        }
         let mut budget = self.compaction.most_pages;
         let (bounded, mut doubled) = (budget != usize::MAX, 0);
         for round in 0.. {

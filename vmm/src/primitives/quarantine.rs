@@ -4,7 +4,7 @@
 //! Giving up is not allowed to fail: an operation that is undone must leave nothing that its caller
 //! would have to see to. If the kernel refuses an unmap or a delete on that way, what is left goes
 //! to the quarantine: it is recorded, counts as used, shows in the statistics, and is tried again
-//! by [`Vmm::trim`].
+//! by [`Vmm::trim`], and by requests that find no memory.
 
 use untyped_alloc::{Kernel, Memory};
 
@@ -88,6 +88,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             space = self.spaces.after(node.id.get().number);
         }
         Ok(())
+    }
+
+    /// Gives back memory that the kernel refused to take from earlier requests, as far as it
+    /// refuses no more; says whether there was any. O(spaces) when there is none, as a rule.
+    pub(crate) fn give_back_refused(&mut self) -> bool {
+        let had = self.quarantined + self.temp_slots.left_behind();
+        // What is still refused stays recorded.
+        let mut given = self.retry_quarantine().is_ok() && had != 0;
+        let mut next = self.spaces.after(0);
+        while let Some(space) = next {
+            if space.undone.abandoned.get() {
+                given |= self.unmap_abandoned(space).is_ok();
+            }
+            next = self.spaces.after(space.id.get().number);
+        }
+        given || self.quarantined + self.temp_slots.left_behind() < had
     }
 
     fn quarantined_region(&self, space: &Space<'p>) -> Option<&'p Region<'p>> {

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a refused kernel call leaves: counted until it goes, and no page table.
 //!
-//! Checks A13, A29 and I9 of `MODEL.md`.
+//! Checks A13, A29, A177 and I9 of `MODEL.md`.
 
 use untyped_alloc::KernelError;
 use vmm::{Blueprint, Pages, RegionOptions, ShareOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, new_space, tagged};
-use crate::support::{Fixture, PAGE, Target, on_each};
+use crate::support::{Fixture, Machine, PAGE, Target, on_each};
 
 on_each!(
     what_would_not_go_is_counted_until_it_goes,
     copies_that_would_not_go_are_counted_until_they_go,
     a_refused_map_leaves_no_page_table,
+    a_request_that_finds_no_memory_has_what_was_left_given_back,
 );
 
 /// A29, I9: regions, copies, frames at temporary slots (`stuck.rs`), objects.
@@ -172,5 +173,45 @@ fn a_refused_map_leaves_no_page_table(target: Target) {
             there.into_iter().for_each(|there| host.vmm.release(there.id).expect("a region"));
         }
         host.vmm.trim().expect("no call is refused");
+    }
+}
+
+/// Maps so many pages in a request that the kernel refuses at the last, and then refuses to undo.
+fn leave(host: &mut Fixture<'_>, pages: usize, request: impl Fn(&mut Fixture<'_>) -> vmm::Result) {
+    let seen = std::sync::atomic::AtomicUsize::new(0);
+    let picks = move |made: CallKind| match made {
+        CallKind::PageMap => seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 >= pages,
+        CallKind::PageUnmap | CallKind::CNodeRevoke | CallKind::CNodeDelete => true,
+        _ => false,
+    };
+    host.kernel().fail_when(picks, KernelError::IllegalOperation);
+    request(host).expect_err("its last page is refused");
+    host.kernel().disarm();
+    host.check();
+}
+
+/// A177: a region that nobody has, and pages of a region that somebody has.
+fn a_request_that_finds_no_memory_has_what_was_left_given_back(target: Target) {
+    const PAGES: usize = 200;
+    for kept in [false, true] {
+        let mut host = Fixture::new(Machine::with_ram(target, vec![(0x100_0000, 22)]));
+        let (own, mut had) = (host.own(), 0);
+        host.vmm.reserve(own, &RegionOptions::new(PAGES).at(FREE)).expect("room");
+        leave(&mut host, PAGES, |host| match kept {
+            true => host.vmm.populate(own, Pages::at(FREE).count(PAGES)),
+            false => host.vmm.map(own, &RegionOptions::new(PAGES)).map(drop),
+        });
+        // All there is, by requests none of which gives anything back.
+        while host.vmm.map(own, &RegionOptions::new(1)).is_ok() {
+            had += 1;
+        }
+        host.check();
+        assert_eq!(host.vmm.stats().quarantined, 0, "kept: {kept}");
+        // What is not had serves as page tables and for book-keeping.
+        assert!(had > 1024 - PAGES / 2, "{had} pages of 1024 were had, kept: {kept}");
+        if kept {
+            let mapped = host.mappings(own).range(FREE..FREE + PAGES * PAGE).count();
+            assert_eq!(mapped, 0, "pages of what was refused");
+        }
     }
 }

@@ -40,13 +40,14 @@ fn take_all_and_give_back(host: &mut Fixture<'_>) {
     had.into_iter().for_each(|object| host.vmm.free(object).expect("an object"));
 }
 
-/// So much is stuck. It is recorded, and nobody is given it while all other memory is used.
+/// So much is stuck. It is recorded, and nobody is given it while all other memory is used. Then
+/// the kernel refuses no more.
 fn is_stuck(host: &mut Fixture<'_>, count: usize) {
-    host.kernel().disarm();
-    host.check();
     assert_eq!(host.vmm.stats().quarantined, count, "it is recorded");
     take_all_and_give_back(host);
     assert_eq!(host.vmm.stats().quarantined, count, "nobody else used it");
+    host.kernel().disarm();
+    host.check();
 }
 
 /// The temporary slots serve as ever.
@@ -96,6 +97,7 @@ fn so_is_the_new_frame_of_a_page_under_copy_on_write(target: Target) {
     host.check();
     host.vmm.release(region).expect("a region");
     host.vmm.release(clone).expect("a region");
+    refuse_unmapping_after(&host, 0);
     is_stuck(&mut host, 1);
     slots_serve(&mut host);
     assert_eq!(host.vmm.stats().quarantined, 0, "it was given back");
