@@ -9,7 +9,7 @@ use crate::support::{Machine, Target, on_both};
 
 on_both!(while_a_block_is_cleared_all_else_is_served);
 
-/// A125, as the thread that clears does it.
+/// A125, I21, as the thread that clears does it.
 fn while_a_block_is_cleared_all_else_is_served(target: Target) {
     let ram = vec![(0x100_0000, 22), (0x80_0000, 17)];
     let mut bench = Bench::new(Machine::with_ram(target, ram));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What may move and what must stay come from batches of their own.
 //!
-//! Checks A91 and A131 of `MODEL.md`.
+//! Checks A91, A131 and I20 of `MODEL.md`.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ fn what_stays_keeps_no_batch_of_others_from_coming_back(target: Target) {
     nine_tenths_are_had_in(target, 20);
 }
 
-/// A131: the same, and the memory is had in large pages.
+/// A131, I20: the same, and the memory is had in large pages.
 fn what_stays_keeps_few_places_of_large_pages(target: Target) {
     nine_tenths_are_had_in(target, target.large_bits());
 }
