@@ -10,7 +10,7 @@ use vmm::{
     SpaceId, ThreadMemory,
 };
 
-use crate::support::PAGE;
+use crate::support::{PAGE, not_mapped};
 
 /// Which memory: an index into `State::cells`. Pages that show the same memory have the same.
 pub type Cell = usize;
@@ -197,7 +197,7 @@ impl Space {
     pub fn hole(&self, start: usize, pages: usize) -> Option<Error> {
         let mut range = (start..start + pages * PAGE).step_by(PAGE);
         let hole = range.find(|page| !self.pages.contains_key(page));
-        hole.map(|address| Error::NotMapped { address })
+        hole.map(not_mapped)
     }
 }
 

@@ -9,7 +9,9 @@ use super::answer::{Expected, Refusal};
 use super::parts::{Region, Space};
 use super::request::{RegionRequest, Where};
 use super::state::State;
-use crate::support::{PAGE, Target, no_room, overlap};
+use crate::support::{
+    PAGE, Target, beyond_ceiling, in_guard, no_room, outside_region, overlap, wrong_kind,
+};
 
 /// No page can be written and not read.
 pub fn and_read(rights: Rights) -> Rights {
@@ -124,7 +126,7 @@ impl State {
             return Err(error);
         }
         let found = space.reservations.iter().find(|found| found.id == id);
-        found.map(|found| found.ceiling).ok_or(Error::WrongKind(id))
+        found.map(|found| found.ceiling).ok_or(wrong_kind(id))
     }
 
     /// The ceiling that a region asked for so has.
@@ -160,16 +162,10 @@ impl State {
         let around = inside.map(|_| limit);
         let ceiling = request.ceiling().or(around).unwrap_or(unasked_ceiling(request));
         if !limit.contains(ceiling) {
-            return Expected::refused(Error::RightsExceedCeiling {
-                asked: ceiling,
-                ceiling: limit,
-            });
+            return Expected::refused(beyond_ceiling(ceiling, limit));
         }
         if !ceiling.contains(request.rights()) {
-            return Expected::refused(Error::RightsExceedCeiling {
-                asked: request.rights(),
-                ceiling,
-            });
+            return Expected::refused(beyond_ceiling(request.rights(), ceiling));
         }
         let (end, total) = (self.target.user_end(), request.total());
         let align_bits = self.align_bits(request);
@@ -228,7 +224,7 @@ impl State {
             return Expected::refused(Error::from(AddressError::Misaligned { address, bits }));
         }
         let Some(start) = address.checked_sub(usize::from(request.below) * PAGE) else {
-            return Expected::refused(Error::Guard { address: 0 });
+            return Expected::refused(in_guard(0));
         };
         let pages = request.total();
         if let Err(error) = self.range(start, pages) {
@@ -249,7 +245,7 @@ impl State {
             }
             // Where a region lies in somebody else's reservation, either is true.
             if space.reservation_at(at) != inside {
-                refusals.push(Error::OutsideRegion { address: at }.into());
+                refusals.push(outside_region(at).into());
             }
             if !refusals.is_empty() {
                 return Expected { refusals, ..Expected::default() };
@@ -299,9 +295,9 @@ impl State {
     /// Whether these pages are a caller's to map and unmap: all in one region, and no guard.
     pub fn pages_of(&self, space: &Space, start: usize, pages: usize) -> Result<Region, Error> {
         self.range(start, pages)?;
-        let region = *space.region_at(start).ok_or(Error::OutsideRegion { address: start })?;
+        let region = *space.region_at(start).ok_or(outside_region(start))?;
         if !matches!(region.kind, Kind::Memory | Kind::Stack) {
-            return Err(Error::WrongKind(region.id));
+            return Err(wrong_kind(region.id));
         }
         let usable = region.usable();
         let first_bad = match usable.contains(&start) {
@@ -310,8 +306,8 @@ impl State {
             false => start,
         };
         match first_bad >= region.end() {
-            true => Err(Error::OutsideRegion { address: first_bad }),
-            false => Err(Error::Guard { address: first_bad }),
+            true => Err(outside_region(first_bad)),
+            false => Err(in_guard(first_bad)),
         }
     }
 }

@@ -17,9 +17,13 @@ mod fixture;
 mod machine;
 mod refusal;
 mod snapshot;
+pub mod texts;
 
 pub use boot::{BootParts, cspace_info, untyped_info};
-pub use error::{no_room, out_of_memory, overlap, without_amounts};
+pub use error::{
+    already_mapped, beyond_ceiling, in_guard, no_room, not_mapped, out_of_memory, outside_region,
+    overlap, without_amounts, wrong_kind,
+};
 pub use fixture::{Fixture, Manager, manager};
 pub use machine::{Machine, PAGE, Target};
 pub use snapshot::{Essence, Settled, Snapshot};

@@ -3,14 +3,13 @@
 //! hexadecimal, the name of the region, how much was wanted and how much there was. A variant that
 //! is missing here is found, since the sources are read for their names.
 
-use std::collections::BTreeSet;
-use std::fmt::{Debug, Display};
-
 use untyped_alloc::Error as AllocError;
 use vmm::{
     AddressError, Blueprint, CPtr, Error, Invocation, KernelError, Name, Occupant, RegionId,
     Resource, Rights, SpaceId, ThreadId, VirtAddr,
 };
+
+use vmm_tests::support::texts::{hold, variants};
 
 use crate::support::{Target, on_each};
 
@@ -18,49 +17,6 @@ on_each!(errors_of_the_manager);
 
 const AT: usize = 0xab_c000;
 const IN_HEX: &str = "0xabc000";
-const IN_DECIMAL: &str = "11255808";
-
-/// The variants of the enum `name` in `source`, as rustfmt leaves them.
-fn variants(source: &str, name: &str) -> BTreeSet<String> {
-    let (_, behind) = source.split_once(&format!("pub enum {name} {{\n")).expect("there is one");
-    let (body, _) = behind.split_once("\n}\n").expect("it ends");
-    let indented = body.lines().filter_map(|line| line.strip_prefix("    "));
-    let names = indented.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
-    let alone = |line: &str| line.split(|c: char| !c.is_alphanumeric()).next().map(String::from);
-    names.filter_map(alone).collect()
-}
-
-/// Whether `part` stands in `text` with no letter, digit or underscore beside it.
-fn has(text: &str, part: &str) -> bool {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(part).any(|(at, _)| {
-        !text[..at].ends_with(is_word) && !text[at + part.len()..].starts_with(is_word)
-    })
-}
-
-/// Holds texts to what they must have, and the list to having all variants. An address is never in
-/// decimal, and a text is one line in words, no value as `Debug` prints a structure.
-fn hold<E: Debug + Display>(said: &[(E, &[&str])], mut missing: BTreeSet<String>) {
-    for (error, parts) in said {
-        let (text, debug) = (error.to_string(), format!("{error:?}"));
-        for part in *parts {
-            assert!(has(&text, part), "{debug}: {part:?} is not in {text:?}");
-        }
-        assert!(!text.contains(IN_DECIMAL), "{debug}: an address in decimal in {text:?}");
-        assert!(!text.contains(['{', '\n']) && text.contains(' '), "{debug}: {text:?}");
-        let name = debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
-        missing.remove(name);
-    }
-    assert!(missing.is_empty(), "nothing says what these must have in them: {missing:?}");
-}
-
-#[test]
-fn variants_are_found() {
-    let source = "pub enum Other {\n    Else,\n}\npub enum Error {\n    /// No Such.\n    A(usize),\n    \
-                  B {\n        /// It.\n        Cc: u8,\n    },\n    C,\n}\n";
-    assert_eq!(variants(source, "Error"), ["A", "B", "C"].map(String::from).into());
-    assert!(has("a 12 b", "12") && has("12", "12") && !has("0x12", "12") && !has("123", "12"));
-}
 
 #[test]
 fn errors_of_addresses() {
@@ -98,7 +54,7 @@ fn errors_of_the_allocator() {
             &["2^12", "5003"],
         ),
         (AllocError::NeedsClearing { bytes: 7000 }, &["7000 bytes", "limit_clearing"]),
-        (AllocError::OutOfSlots(717), &["717"]),
+        (AllocError::OutOfSlots { count: 717, free: 53 }, &["717", "53", "free", "wanted"]),
         (AllocError::OutOfNodes(nodes), &["SlotWindow"]),
         (AllocError::Kernel { invocation, error }, &["UntypedRetype", "not enough memory"]),
     ];
@@ -115,7 +71,7 @@ fn errors_of_the_manager(target: Target) {
 fn of_the_manager(space: SpaceId, region: RegionId, start: VirtAddr) {
     let (slot, in_slot, of_space, address) = (CPtr::new(0x2bc), "0x2bc", "space 53", AT);
     let thread = ThreadId::from_parts(717, 1);
-    let name = Name::new("heap");
+    let (name, none) = (Name::new("heap"), Name::default());
     let (asked, ceiling) = (Rights::WRITE, Rights::READ);
     let (invocation, error) = (Invocation::PageMap, KernelError::DeleteFirst);
     let resource = Resource::Frames;
@@ -136,15 +92,24 @@ fn of_the_manager(space: SpaceId, region: RegionId, start: VirtAddr) {
         (Error::NoSuchPager { token: 717 }, &["717"]),
         (Error::TooManyPagers { most: 717 }, &["717"]),
         (overlap(name), &["0xabd0000", IN_HEX, "\"heap\""]),
-        (overlap(Name::default()), &["0xabd0000", IN_HEX]),
+        (overlap(none), &["0xabd0000", IN_HEX]),
         (no_room(name), &["717 pages", "2^21", "\"heap\"", "53"]),
-        (no_room(Name::default()), &["717 pages", "2^21", "53"]),
-        (Error::OutsideRegion { address }, &[IN_HEX]),
-        (Error::Guard { address }, &[IN_HEX, "guard"]),
-        (Error::AlreadyMapped { address }, &[IN_HEX]),
-        (Error::NotMapped { address }, &[IN_HEX]),
-        (Error::RightsExceedCeiling { asked, ceiling }, &["WRITE", "READ", "ceiling"]),
-        (Error::WrongKind(region), &[IN_HEX, of_space]),
+        (no_room(none), &["717 pages", "2^21", "53"]),
+        (Error::OutsideRegion { address, name }, &[IN_HEX, "\"heap\""]),
+        (Error::OutsideRegion { address, name: none }, &[IN_HEX, "outside the region"]),
+        (Error::Guard { address, name }, &[IN_HEX, "guard", "of \"heap\""]),
+        (Error::Guard { address, name: none }, &[IN_HEX, "guard"]),
+        (Error::AlreadyMapped { address, name }, &[IN_HEX, "of \"heap\"", "mapped already"]),
+        (Error::AlreadyMapped { address, name: none }, &[IN_HEX, "mapped already"]),
+        (Error::NotMapped { address, name }, &[IN_HEX, "nothing is mapped", "of \"heap\""]),
+        (Error::NotMapped { address, name: none }, &[IN_HEX, "nothing is mapped"]),
+        (
+            Error::RightsExceedCeiling { asked, ceiling, name },
+            &["WRITE", "READ", "ceiling", "of \"heap\""],
+        ),
+        (Error::RightsExceedCeiling { asked, ceiling, name: none }, &["WRITE", "READ", "ceiling"]),
+        (Error::WrongKind { region, name }, &[IN_HEX, of_space, "\"heap\""]),
+        (Error::WrongKind { region, name: none }, &[IN_HEX, of_space]),
         (Error::LargePage { address }, &[IN_HEX]),
         (Error::OutOfMemoryToCut { address, bytes, free_bytes: 53 }, &[IN_HEX, "7000", "53"]),
         (Error::NotManaged { address }, &[IN_HEX]),
@@ -175,7 +140,10 @@ fn of_the_manager(space: SpaceId, region: RegionId, start: VirtAddr) {
         (Error::SharedTooOften { address }, &[IN_HEX]),
         (beyond, &[of_space, "Frames", "71", "53", "97"]),
         (Error::OutOfNodes(vmm::NodeKind::CapCopies), &["CapCopies"]),
-        (Error::Allocator(AllocError::OutOfSlots(717)), &["717", "slots"]),
+        (
+            Error::Allocator(AllocError::OutOfSlots { count: 717, free: 53 }),
+            &["717", "53", "slots"],
+        ),
         // The manager says what to call in its own words.
         (
             Error::Allocator(AllocError::NeedsClearing { bytes }),

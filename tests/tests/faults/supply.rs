@@ -6,6 +6,7 @@ use vmm::{
     Access, Backing, Error, FaultClass, PageFault, Pages, Quota, RegionId, RegionOptions,
     Resolution, Resource, SpaceId, Supply,
 };
+use vmm_tests::support::{already_mapped, beyond_ceiling, in_guard, outside_region, wrong_kind};
 
 use crate::support::{Fixture, PAGE, Snapshot, Target, on_both};
 use crate::world::touch;
@@ -112,7 +113,7 @@ fn a_page_keeps_its_number(target: Target) {
     let paged = RegionOptions::new(2).backed(Backing::Pager { token: 42 });
     let lower = scene.host.vmm.reserve(space, &paged.at(at)).expect("room");
     let apart = scene.host.vmm.reserve(space, &paged.at(at + 2 * PAGE)).expect("room");
-    scene.host.refuses(Error::WrongKind(apart), |vmm| vmm.merge_regions(lower, apart));
+    scene.host.refuses(wrong_kind(apart), |vmm| vmm.merge_regions(lower, apart));
     scene.host.check();
 }
 
@@ -185,23 +186,11 @@ fn what_cannot_be_supplied_is_refused(target: Target) {
         };
         refuses(Error::NoSuchSpace(stale), stale, at, pager, page);
         refuses(Error::NoSuchSpace(stale), client, at, stale, page);
-        refuses(Error::Guard { address: at - PAGE }, client, at - 1, pager, page);
-        refuses(Error::Guard { address: at + 4 * PAGE }, client, at + 4 * PAGE, pager, page);
-        refuses(
-            Error::OutsideRegion { address: at + 64 * PAGE },
-            client,
-            at + 64 * PAGE,
-            pager,
-            page,
-        );
-        refuses(Error::WrongKind(store), pager, page, pager, page);
-        refuses(
-            Error::OutsideRegion { address: page + 4 * PAGE },
-            client,
-            at,
-            pager,
-            page + 4 * PAGE,
-        );
+        refuses(in_guard(at - PAGE), client, at - 1, pager, page);
+        refuses(in_guard(at + 4 * PAGE), client, at + 4 * PAGE, pager, page);
+        refuses(outside_region(at + 64 * PAGE), client, at + 64 * PAGE, pager, page);
+        refuses(wrong_kind(store), pager, page, pager, page);
+        refuses(outside_region(page + 4 * PAGE), client, at, pager, page + 4 * PAGE);
         let _ = own;
 
         scene
@@ -220,12 +209,11 @@ fn what_cannot_be_supplied_is_refused(target: Target) {
         // Read-only memory is not made writable by way of a pager.
         let options = RegionOptions::new(1).rights(Rights::READ).ceiling(Rights::READ);
         let read_only = scene.host.vmm.map(pager, &options).expect("memory").start().bits();
-        let exceeds =
-            Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling: Rights::READ };
+        let exceeds = beyond_ceiling(Rights::READ_WRITE, Rights::READ);
         scene.host.refuses(exceeds, |vmm| vmm.supply_page(client, at, pager, read_only, supply));
 
         scene.supply(0, 0, supply).expect("it can be");
-        let mapped = Error::AlreadyMapped { address: at };
+        let mapped = already_mapped(at);
         let next = scene.page(1);
         scene.host.refuses(mapped, |vmm| vmm.supply_page(client, at + 5, pager, next, supply));
         if supply == Supply::Share {

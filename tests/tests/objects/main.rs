@@ -34,5 +34,6 @@ mod refusals;
 mod requests;
 mod resizing;
 mod starved;
+mod texts;
 mod waiting;
 mod world;

@@ -14,6 +14,7 @@
 //! | `client_threads` | further threads of a program |
 //! | `server_interface` | what the manager offers to whoever writes a server |
 //! | `refusals` | every kernel call refused in turn: all comes back |
+//! | `texts` | errors as people read them |
 //! | `world` | what the others stand on: a service, clients, what they ask |
 //! | `random` | random and mutated messages: no panic, nothing broken, nobody else's memory touched |
 
@@ -33,4 +34,5 @@ mod random;
 mod refusals;
 mod requests;
 mod server_interface;
+mod texts;
 mod world;

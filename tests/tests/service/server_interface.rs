@@ -10,6 +10,7 @@ use vmm::{
     ThreadId, ThreadOptions, ThreadParts, ThreadSpec, TlsImage,
 };
 use vmm_tests::model::CallKind;
+use vmm_tests::support::{not_mapped, outside_region, wrong_kind};
 
 use crate::support::{Fixture, PAGE, Snapshot, Target};
 
@@ -60,16 +61,14 @@ fn decommitting_some_is_refused_outside_of_memory() {
     let start = region.start().bits();
     let buffer = host.vmm.allocate_ipc_buffer(space).unwrap();
     let end = start + 4 * PAGE;
-    let outside = Error::OutsideRegion { address: end };
+    let outside = outside_region(end);
     host.refuses(outside, |vmm| vmm.decommit_some(space, Pages::at(start).count(5), 9));
     let at = buffer.region().start().bits();
-    host.refuses(Error::WrongKind(buffer.region()), |vmm| {
-        vmm.decommit_some(space, Pages::at(at), 9)
-    });
+    host.refuses(wrong_kind(buffer.region()), |vmm| vmm.decommit_some(space, Pages::at(at), 9));
     let large = host.vmm.own_space();
     let boot = host.vmm.next_region(large, 0).unwrap().unwrap();
     let first = boot.range.start().bits();
-    host.refuses(Error::WrongKind(boot.id), |vmm| vmm.decommit_some(large, Pages::at(first), 9));
+    host.refuses(wrong_kind(boot.id), |vmm| vmm.decommit_some(large, Pages::at(first), 9));
     // A refusal in the middle says how far it got.
     host.kernel().fail_nth_of(CallKind::PageUnmap, 3, KernelError::IllegalOperation);
     let failed = host.vmm.decommit_some(space, Pages::at(start).count(4), 9);
@@ -371,7 +370,7 @@ fn a_page_that_the_pager_has_not_got_ends_no_wait() {
     let (_, ticket, reply) = waits.wait();
     let own = waits.host.own();
     waits.host.vmm.unmap(own, Pages::at(waits.page)).unwrap();
-    assert_eq!(waits.supply(ticket), Err(Error::NotMapped { address: waits.page }));
+    assert_eq!(waits.supply(ticket), Err(not_mapped(waits.page)));
     waits.host.vmm.populate(own, Pages::at(waits.page)).unwrap();
     assert_eq!(waits.supply(ticket), Ok(RequestEnd::Supplied { reply }));
     waits.over(ticket, reply);

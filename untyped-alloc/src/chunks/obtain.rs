@@ -52,7 +52,7 @@ impl<'p> Allocator<'p> {
                 };
                 match fit.map(|_| self.make_chunk(kernel, ChunkPlan { count, ..plan })) {
                     None | Some(Err(Error::OutOfMemory { .. } | Error::NeedsClearing { .. })) => {}
-                    Some(Err(Error::OutOfSlots(_))) => most = count / 2,
+                    Some(Err(Error::OutOfSlots { .. })) => most = count / 2,
                     Some(made) => return made,
                 }
                 count /= 2;

@@ -13,7 +13,13 @@ impl Allocator<'_> {
             return Ok(first);
         }
         self.open_window()?;
-        self.slots.alloc(count).ok_or(Error::OutOfSlots(count))
+        self.slots.alloc(count).ok_or_else(|| self.out_of_slots(count))
+    }
+
+    /// The refusal of so many consecutive slots.
+    #[cold]
+    pub(crate) fn out_of_slots(&self, count: usize) -> Error {
+        Error::OutOfSlots { count, free: self.slots.free_count() }
     }
 
     /// Opens the next 4096 slots of the initial CNode; false when they are all open.

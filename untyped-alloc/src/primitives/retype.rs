@@ -135,7 +135,7 @@ impl<'p> Allocator<'p> {
         // Slots and nodes first, so that nothing can fail once the children are there.
         let count = 1usize << (block.size_bits() - child_bits);
         let first = match self.alloc_reserved_slots(count) {
-            Err(Error::OutOfSlots(_)) => {
+            Err(Error::OutOfSlots { .. }) => {
                 return self.split_scattered(kernel, block, child_bits, group)
             }
             taken => taken?,

@@ -70,13 +70,13 @@ impl Allocator<'_> {
         }
         // Growing takes slots itself, so it comes before the last ones are gone.
         if self.slots.free_count() < RESERVE + count {
-            self.grow(kernel)?;
+            self.grow(kernel, count)?;
         }
         if let Some(first) = self.slots.alloc(count) {
             return Ok(first);
         }
-        self.grow(kernel)?;
-        self.slots.alloc(count).ok_or(Error::OutOfSlots(count))
+        self.grow(kernel, count)?;
+        self.slots.alloc(count).ok_or_else(|| self.out_of_slots(count))
     }
 
     /// As [`Allocator::alloc_slots`], for what is for speed alone: where memory is short, the CSpace
@@ -93,7 +93,7 @@ impl Allocator<'_> {
         let plenty = self.blocks.free_bytes() > self.blocks.total_bytes() / 16;
         match plenty || self.cspace.unopened_slots() != 0 {
             true => self.alloc_object_slots(kernel, count),
-            false => Err(Error::OutOfSlots(count)),
+            false => Err(self.out_of_slots(count)),
         }
     }
 

@@ -9,8 +9,9 @@ use crate::types::{
 };
 
 impl<'p> Allocator<'p> {
-    /// Adds 4096 slots: of the initial CNode, without a kernel call, or in a CNode of ours.
-    pub(crate) fn grow(&mut self, kernel: &mut impl Kernel) -> Result<()> {
+    /// Adds 4096 slots: of the initial CNode, without a kernel call, or in a CNode of ours. So many
+    /// are `wanted`, says the error where there can be no more.
+    pub(crate) fn grow(&mut self, kernel: &mut impl Kernel, wanted: usize) -> Result<()> {
         if self.open_window()? {
             return Ok(());
         }
@@ -18,7 +19,7 @@ impl<'p> Allocator<'p> {
         if self.slots.pool.available() == 0 {
             return Err(Error::OutOfNodes(NodeKind::SlotWindow));
         }
-        let mount = self.cspace.free_mount().ok_or(Error::OutOfSlots(1))?;
+        let mount = self.cspace.free_mount().ok_or_else(|| self.out_of_slots(wanted))?;
         // The larger of the two that need memory comes first, and the root only when it is there.
         let blueprint = Blueprint::CNode { radix_bits: CSpace::NODE_RADIX };
         let cnode = self.make_cnode(kernel, blueprint)?;

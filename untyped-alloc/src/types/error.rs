@@ -88,8 +88,13 @@ pub enum Error {
         /// The bytes of the untyped that has to be cleared whole.
         bytes: usize,
     },
-    /// No run of this many consecutive free slots is left, and the CSpace cannot grow.
-    OutOfSlots(usize),
+    /// No run of so many consecutive free slots is left, and the CSpace cannot grow.
+    OutOfSlots {
+        /// Consecutive slots that were wanted.
+        count: usize,
+        /// Slots that were free, in runs of any length; some are held back for growing.
+        free: usize,
+    },
     /// Book-keeping memory ran out; adopt a page for this kind of node.
     OutOfNodes(NodeKind),
     /// The kernel refused an invocation.
@@ -121,7 +126,7 @@ impl Error {
             | Error::BadUntyped(_) => Blame::Caller,
             Error::OutOfMemory { .. }
             | Error::NeedsClearing { .. }
-            | Error::OutOfSlots(_)
+            | Error::OutOfSlots { .. }
             | Error::OutOfNodes(_) => Blame::Resource,
             Error::Kernel { .. } => Blame::Manager,
         }
@@ -159,9 +164,10 @@ impl fmt::Display for Error {
             Error::NeedsClearing { bytes } => {
                 write!(f, "{bytes} bytes must be cleared first, more than limit_clearing allows")
             }
-            Error::OutOfSlots(count) => {
-                write!(f, "out of capability slots: no {count} consecutive ones")
-            }
+            Error::OutOfSlots { count, free } => write!(
+                f,
+                "out of capability slots: {count} consecutive ones are wanted, and {free} are free"
+            ),
             Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
             Error::Kernel { invocation, error } => write!(f, "{invocation:?} refused: {error}"),
         }

@@ -221,7 +221,7 @@ pub extern "C" fn vmm_resolve_fault(badge: usize, words: Option<&vmm_fault_words
     answer(with(|vmm| match vmm.handle_fault(badge, &fault)?.resolution {
         Resolution::Resolved(_) => Ok(()),
         Resolution::Unresolved(_) | Resolution::AskPager { .. } => {
-            Err(Refusal::from(vmm::Error::NotMapped { address }))
+            Err(Refusal::from(vmm::Error::NotMapped { address, name: vmm::Name::default() }))
         }
     }))
 }

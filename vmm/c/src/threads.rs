@@ -138,7 +138,7 @@ pub extern "C" fn vmm_run_thread(
         let (own, region) = (vmm.own_space(), stack.region.id(vmm.own_space()));
         let info = vmm.region_info(region)?;
         if region.space() != own || info.kind != Kind::Stack {
-            return Err(Error::WrongKind(region).into());
+            return Err(Error::WrongKind { region, name: info.name }.into());
         }
         let page = info.range.bytes() / info.range.pages();
         let top = info.range.end() - info.guard_above * page;
@@ -147,7 +147,7 @@ pub extern "C" fn vmm_run_thread(
         for address in [start, top - 1] {
             let mapping = vmm.mapping_at(own, address)?;
             if !mapping.is_some_and(|mapping| mapping.rights.contains(Rights::WRITE)) {
-                return Err(Error::NotMapped { address }.into());
+                return Err(Error::NotMapped { address, name: info.name }.into());
             }
         }
         // SAFETY: the upper end of a stack that is mapped and writable, and of no thread that runs,

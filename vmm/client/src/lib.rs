@@ -20,8 +20,19 @@
 
 #[cfg(feature = "sel4")]
 mod calls;
+// Off the target nothing is called, but what calls return has its words there, too.
+#[cfg(not(feature = "sel4"))]
+mod calls {
+    pub(crate) mod error;
+}
 #[cfg(feature = "sel4")]
 pub mod handles;
+/// Why a call by a typed handle fails. The handles are there with the feature `sel4`.
+#[cfg(not(feature = "sel4"))]
+pub mod handles {
+    mod error;
+    pub use error::{Error, Result};
+}
 mod messages;
 pub mod objects;
 pub mod protocol;
@@ -43,7 +54,6 @@ pub mod _private {
     pub use sel4;
 }
 
-#[cfg(feature = "sel4")]
 pub use calls::error::{Error, Result};
 #[cfg(feature = "sel4")]
 pub use calls::service::{Memory, Service, Thread};

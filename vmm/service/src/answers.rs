@@ -102,14 +102,14 @@ fn refuse_for_manager(error: vmm::Error) -> Refusal {
         Error::NoSuchRegion(_) => Refusal::NoSuchRegion,
         Error::Overlap { address, .. } => Refusal::Overlap { address },
         Error::NoRoom { .. } => Refusal::NoRoom,
-        Error::OutsideRegion { address }
-        | Error::Guard { address }
+        Error::OutsideRegion { address, .. }
+        | Error::Guard { address, .. }
         | Error::NoSuchIpcBuffer { address } => Refusal::BadAddress { address },
-        Error::AlreadyMapped { address } => Refusal::AlreadyMapped { address },
-        Error::NotMapped { address } => Refusal::NotMapped { address },
+        Error::AlreadyMapped { address, .. } => Refusal::AlreadyMapped { address },
+        Error::NotMapped { address, .. } => Refusal::NotMapped { address },
         Error::Shared { address } => Refusal::Shared { address },
         Error::RightsExceedCeiling { .. } => Refusal::BeyondRights,
-        Error::WrongKind(_)
+        Error::WrongKind { .. }
         | Error::LargePage { .. }
         | Error::NotManaged { .. }
         | Error::BadIpcBuffer { .. } => Refusal::WrongKind,

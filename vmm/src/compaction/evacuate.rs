@@ -7,7 +7,7 @@ use untyped_alloc::{Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::space::Space;
-use crate::types::error::{Error, Result};
+use crate::types::error::Result;
 
 /// What came of a compaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         // Looked up again: refilling may have changed the extents of the own space.
         let extent = space.extents().at(address);
-        let extent = extent.ok_or(Error::NotMapped { address: address.bits() })?;
+        let extent = extent.ok_or_else(|| space.not_mapped(address.bits()))?;
         let out = self.alloc.out_of_memory(self.geometry.page_bits);
         let frames = self.alloc.alloc_refuge().ok_or(out)?;
         let index = extent.index_of(address);

@@ -79,13 +79,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_shareable(from, range)?;
         let (asked, ceiling) = (region.spec().ceiling, source.spec().ceiling);
         if !ceiling.contains(asked) {
-            return Err(Error::RightsExceedCeiling { asked, ceiling });
+            let name = source.spec().name;
+            return Err(Error::RightsExceedCeiling { asked, ceiling, name });
         }
         match supply {
             Supply::Transfer => self.check_unpinned(from, source)?,
             // Memory must not be cached in two ways.
             Supply::Share if region.spec().cache != source.spec().cache => {
-                return Err(Error::WrongKind(self.id_of(into, region)));
+                return Err(self.wrong_kind(into, region));
             }
             Supply::Share => {}
         }
@@ -107,10 +108,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (region, range) = self.caller_range(space, Pages::at(page.bits()))?;
         match region.spec().backing {
             Backing::Pager { token } if expected.is_none_or(|expected| expected == token) => {}
-            _ => return Err(Error::WrongKind(self.id_of(space, region))),
+            _ => return Err(self.wrong_kind(space, region)),
         }
         match space.extents().at(page) {
-            Some(_) => Err(Error::AlreadyMapped { address: page.bits() }),
+            Some(_) => {
+                let (address, name) = (page.bits(), region.spec().name);
+                Err(Error::AlreadyMapped { address, name })
+            }
             None => Ok((region, range)),
         }
     }
@@ -198,7 +202,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The run that covers an address, and the one page of it that does.
     fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(Extent, Extent)> {
-        let extent = space.extents().at(at).ok_or(Error::NotMapped { address: at.bits() })?;
+        let extent = space.extents().at(at).ok_or_else(|| space.not_mapped(at.bits()))?;
         if extent.frames.size_bits != self.geometry.page_bits {
             return Err(Error::LargePage { address: extent.address(extent.index_of(at)).bits() });
         }

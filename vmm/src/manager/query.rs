@@ -133,7 +133,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::NotMapped`], [`crate::Error::Kernel`].
     pub fn physical_address(&mut self, space: SpaceId, address: usize) -> Result<usize> {
         let mapping = self.mapping_at(space, address)?;
-        let mapping = mapping.ok_or(crate::Error::NotMapped { address })?;
+        let mapping = match mapping {
+            Some(mapping) => mapping,
+            None => return Err(self.space(space)?.not_mapped(address)),
+        };
         let base = self.kernel.page_get_address(mapping.frame)?;
         let (space, at) = (self.space(space)?, self.geometry.address(address)?);
         let region = space.regions().at(at).filter(|region| !region.is_edge());

@@ -104,6 +104,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         RegionId { space: space.id.get(), start: region.start(), serial: region.serial() }
     }
 
+    /// The refusal of a region that an operation is not for.
+    #[cold]
+    pub(crate) fn wrong_kind(&self, space: &Space<'p>, region: &Region<'_>) -> Error {
+        Error::WrongKind { region: self.id_of(space, region), name: region.spec().name }
+    }
+
     /// The region all of whose pages of these a caller may map and unmap.
     pub(crate) fn caller_range(
         &self,
@@ -112,24 +118,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<(&'p Region<'p>, PageRange)> {
         let range = self.geometry.range(pages)?;
         let start = pages.start();
-        let region =
-            space.regions().at(range.start()).ok_or(Error::OutsideRegion { address: start })?;
+        let region = space.regions().at(range.start()).ok_or_else(|| space.outside(start))?;
         let spec = region.spec();
         if !spec.is_callers() {
-            return Err(Error::WrongKind(self.id_of(space, region)));
+            return Err(self.wrong_kind(space, region));
         }
         let (low, high) = self.between_guards_as(region, &spec);
         if low <= start && range.end() <= high {
             return Ok((region, range));
         }
-        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start })?;
+        let name = spec.name;
+        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start, name })?;
         let end = region.start().bits() + (spec.pages << self.geometry.page_bits);
         Err(if start < usable.start().bits() || start >= usable.end() {
-            Error::Guard { address: start }
+            Error::Guard { address: start, name }
         } else if usable.end() < end {
-            Error::Guard { address: usable.end() }
+            Error::Guard { address: usable.end(), name }
         } else {
-            Error::OutsideRegion { address: end }
+            Error::OutsideRegion { address: end, name }
         })
     }
 

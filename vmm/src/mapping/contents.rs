@@ -56,11 +56,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let page = self.geometry.page_bytes();
         let base = start & !(page - 1);
-        let end = start.checked_add(bytes.len()).ok_or(Error::OutsideRegion { address: start })?;
+        let end = start.checked_add(bytes.len()).ok_or_else(|| node.outside(start))?;
         let (region, range) =
             self.caller_range(node, Pages::at(base).count((end - base).div_ceil(page)))?;
         if let Some(extent) = node.extents().first_in(range) {
-            return Err(Error::AlreadyMapped { address: extent.start.bits().max(base) });
+            let (address, name) = (extent.start.bits().max(base), region.spec().name);
+            return Err(Error::AlreadyMapped { address, name });
         }
         self.check_quota(node, Resource::Frames, range.pages())?;
         self.check_memory(range)?;

@@ -7,7 +7,7 @@ use untyped_alloc::{Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
-use crate::types::region::Kind;
+use crate::types::region::{Kind, Name};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Decommits pages of one region: unmaps those that are mapped and gives their memory back.
@@ -50,15 +50,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<usize> {
         let pages = pages.into();
         let info = self.region_at(space, pages.start())?;
-        let info = info.ok_or(Error::OutsideRegion { address: pages.start() })?;
+        let (address, name) = (pages.start(), Name::default());
+        let info = info.ok_or(Error::OutsideRegion { address, name })?;
         if !matches!(info.kind, Kind::Memory | Kind::Stack | Kind::Quarantine) {
-            return Err(Error::WrongKind(info.id));
+            return Err(Error::WrongKind { region: info.id, name: info.name });
         }
         let (space, region) = self.region(info.id)?;
         self.check_unpinned(space, region)?;
         let range = self.geometry.range(pages)?;
         if range.end() > info.range.end() {
-            return Err(Error::OutsideRegion { address: info.range.end() });
+            return Err(Error::OutsideRegion { address: info.range.end(), name: info.name });
         }
         self.check_uncut(space, range)?;
         let mut done = 0;

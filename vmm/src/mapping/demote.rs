@@ -63,8 +63,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Replaces the large page at `address` by pages of the smallest size.
     pub(crate) fn demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
-        let not_mapped = Error::NotMapped { address: address.bits() };
-        let extent = space.extents().at(address).ok_or(not_mapped)?;
+        let extent = space.extents().at(address);
+        let extent = extent.ok_or_else(|| space.not_mapped(address.bits()))?;
         let large = extent.part(extent.index_of(address), 1);
         self.check_divisible(&large)?;
         let bytes = self.bytes_to_cut(&large);
@@ -90,9 +90,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     fn try_demote(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
-        let not_mapped = Error::NotMapped { address: address.bits() };
         // Looked up again: pages may have been moved since.
-        let extent = space.extents().at(address).ok_or(not_mapped)?;
+        let extent = space.extents().at(address);
+        let extent = extent.ok_or_else(|| space.not_mapped(address.bits()))?;
         let index = extent.index_of(address);
         let large = extent.part(index, 1);
         let mut small = Extents::new();

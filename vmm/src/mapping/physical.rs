@@ -171,7 +171,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let region = self.place_region(reserve, space, options)?;
         let (spec, start) = (region.spec(), region.start());
         let Some(range) = self.usable(region) else {
-            return Err(Error::OutsideRegion { address: start.bits() });
+            return Err(Error::OutsideRegion { address: start.bits(), name: spec.name });
         };
         let mut index = 0;
         let mut outcome = Ok(());

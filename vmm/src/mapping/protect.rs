@@ -49,7 +49,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (region, range) = self.caller_range(space, pages)?;
         let ceiling = region.spec().ceiling;
         if !ceiling.contains(rights) {
-            return Err(Error::RightsExceedCeiling { asked: rights, ceiling });
+            let name = region.spec().name;
+            return Err(Error::RightsExceedCeiling { asked: rights, ceiling, name });
         }
         self.check_unpinned(space, region)?;
         let cuts = match self.small_page_at(space, range) {

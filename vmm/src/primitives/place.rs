@@ -12,6 +12,7 @@ use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::options::{PageSize, Place as Wish, RegionOptions};
+use crate::types::region::Name;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Finds a place for a region and enters it. Takes one node.
@@ -42,7 +43,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         });
         for (asked, ceiling) in [(ceiling, limit), (options.rights, ceiling)] {
             if !ceiling.contains(asked) {
-                return Err(Error::RightsExceedCeiling { asked, ceiling });
+                let name = options.name;
+                return Err(Error::RightsExceedCeiling { asked, ceiling, name });
             }
         }
         let largest = || space.regions().largest_hole_in(reservation);
@@ -53,7 +55,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let regions = space.regions();
         let place = match options.placement.place {
             Wish::At(address) => {
-                let start = self.start_at(address, guard, pages, align_bits)?;
+                let start = self.start_at(address, guard, pages, align_bits, options.name)?;
                 regions.place_at(start, pages, reservation)
             }
             Wish::Anywhere => regions.place_anywhere(shape).ok_or(NoPlace::NoRoom),
@@ -70,7 +72,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let name = regions.name_at(region_start);
                 Error::Overlap { address, region_start, name }
             }
-            NoPlace::Outside { address } => Error::OutsideRegion { address },
+            NoPlace::Outside { address } => {
+                // The reservation has the name that counts, not what was to lie in it.
+                let around = options.placement.reservation.and_then(|id| self.region(id).ok());
+                let name = around.map_or(Name::default(), |(_, edge)| edge.spec().name);
+                Error::OutsideRegion { address, name }
+            }
         })?;
         Ok((place, pages, ceiling))
     }
@@ -86,7 +93,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let (around, node) = self.region(id)?;
         if around.id != space.id || !node.is_edge() {
-            return Err(Error::WrongKind(id));
+            return Err(Error::WrongKind { region: id, name: node.spec().name });
         }
         Ok((node.key(), node.spec().ceiling))
     }
@@ -133,12 +140,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         guard: usize,
         pages: usize,
         align_bits: u8,
+        name: Name,
     ) -> Result<VirtAddr> {
         use page_tables::AddressError;
         if address & ((1 << align_bits) - 1) != 0 {
             return Err(AddressError::Misaligned { address, bits: align_bits }.into());
         }
-        let start = address.checked_sub(guard).ok_or(Error::Guard { address: 0 })?;
+        let start = address.checked_sub(guard).ok_or(Error::Guard { address: 0, name })?;
         Ok(self.geometry.range(Pages::at(start).count(pages))?.start())
     }
 }

@@ -41,7 +41,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         id: RegionId,
     ) -> Result {
         let mut regions = space.regions_mut();
-        let end = regions.end_of_empty(start).ok_or(Error::WrongKind(id))?;
+        let end = regions.end_of_empty(start);
+        let end = end.ok_or_else(|| Error::WrongKind { region: id, name: start.spec().name })?;
         for edge in [end, start] {
             let node = regions.remove(edge);
             self.pools.regions.free(node);

@@ -32,7 +32,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (extents, mut rest) = (space.extents(), Some(range));
         while let Some(part) = rest {
             let address = part.start().bits();
-            let extent = extents.at(part.start()).ok_or(Error::NotMapped { address })?;
+            let extent = extents.at(part.start()).ok_or_else(|| space.not_mapped(address))?;
             rest = part.from(extent.end());
         }
         Ok(())

@@ -94,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             Kind::Reservation => self.release_reservation(space, node, region),
             Kind::IpcBuffer | Kind::Boot | Kind::Bookkeeping | Kind::Quarantine => {
-                Err(Error::WrongKind(region))
+                Err(self.wrong_kind(space, node))
             }
         }
     }

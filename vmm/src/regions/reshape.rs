@@ -31,14 +31,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (space, node) = self.region(region)?;
         let spec = node.spec();
         if spec.kind != Kind::Memory || node.is_edge() {
-            return Err(Error::WrongKind(region));
+            return Err(self.wrong_kind(space, node));
         }
         self.check_unpinned(space, node)?;
-        let usable = self.usable(node).ok_or(Error::WrongKind(region))?;
-        let outside = Error::OutsideRegion { address: usable.end() };
+        let usable = self.usable(node).ok_or_else(|| self.wrong_kind(space, node))?;
+        let name = spec.name;
+        let outside = Error::OutsideRegion { address: usable.end(), name };
         let upper = usable.part(pages, usable.pages().saturating_sub(pages)).ok_or(outside)?;
         if pages == 0 {
-            return Err(Error::OutsideRegion { address: usable.start().bits() });
+            return Err(Error::OutsideRegion { address: usable.start().bits(), name });
         }
         self.cut_large(space, upper)?;
         self.split_extent(reserve, space, upper.start().bits())?;
@@ -66,10 +67,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (a, b) = (first.spec(), second.spec());
         let end = first.start().bits() + (a.pages << self.geometry.page_bits);
         if !core::ptr::eq(space, other_space) || second.start().bits() != end {
-            return Err(Error::OutsideRegion { address: second.start().bits() });
+            return Err(Error::OutsideRegion { address: second.start().bits(), name: a.name });
         }
         if a.guard_above != 0 || b.guard_below != 0 {
-            return Err(Error::Guard { address: end });
+            let name = if a.guard_above != 0 { a.name } else { b.name };
+            return Err(Error::Guard { address: end, name });
         }
         // What may not move in one of them does not move in both.
         let movable = if a.movable == b.movable { a.movable } else { Some(false) };
@@ -89,7 +91,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let edges =
             first.is_edge() || second.is_edge() || first.reservation() != second.reservation();
         if edges || a.kind != Kind::Memory || like_first != a || !in_order {
-            return Err(Error::WrongKind(upper));
+            return Err(self.wrong_kind(space, second));
         }
         self.check_unpinned(space, first)?;
         self.check_unpinned(space, second)?;
@@ -118,7 +120,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (space, old) = self.region(region)?;
         let spec = old.spec();
         if !matches!(spec.kind, Kind::Memory | Kind::Stack) || old.is_edge() {
-            return Err(Error::WrongKind(region));
+            return Err(self.wrong_kind(space, old));
         }
         self.check_unpinned(space, old)?;
         let options = RegionOptions::like(&spec, placement);

@@ -97,6 +97,18 @@ impl core::fmt::Display for JoinError {
                     fault.inner().get_Addr()
                 )
             }
+            JoinError::Faulted(sel4::Fault::CapFault(fault)) => {
+                let (ip, cptr) = (fault.inner().get_IP(), fault.inner().get_Addr());
+                write!(f, "the thread faulted at {ip:#x}, using capability {cptr:#x}")
+            }
+            JoinError::Faulted(sel4::Fault::UnknownSyscall(fault)) => {
+                let (ip, number) = (fault.inner().get_FaultIP(), fault.inner().get_Syscall());
+                write!(f, "the thread faulted at {ip:#x}, making system call {number:#x}")
+            }
+            JoinError::Faulted(sel4::Fault::UserException(fault)) => {
+                let (ip, number) = (fault.inner().get_FaultIP(), fault.inner().get_Number());
+                write!(f, "the thread faulted at {ip:#x}, raising exception {number}")
+            }
             JoinError::Faulted(fault) => write!(f, "the thread faulted: {fault:x?}"),
             JoinError::Manager(error) => write!(f, "the manager refused: {error}"),
         }

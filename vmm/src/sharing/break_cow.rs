@@ -12,7 +12,7 @@ use untyped_alloc::{AllocatedFrames, Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::space::Space;
-use crate::types::error::{Error, Result};
+use crate::types::error::Result;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Breaks copy-on-write for every page of `range` that is under it.
@@ -32,8 +32,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// contents; or, if nobody else has its frame, the right to write to that. Six kernel calls and
     /// a copy (seven for what is a copied capability's); or one.
     pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
-        let not_mapped = Error::NotMapped { address: address.bits() };
-        let extent = space.extents().at(address).ok_or(not_mapped)?;
+        let extent = space.extents().at(address);
+        let extent = extent.ok_or_else(|| space.not_mapped(address.bits()))?;
         let index = extent.index_of(address);
         let piece = extent.part(index, 1);
         if self.refcounts.is_exclusive(piece.frames.first, piece.source) {

@@ -134,26 +134,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_unpinned(space, source)?;
         let (asked, ceiling) = (source.spec().ceiling, target.spec().ceiling);
         if !ceiling.contains(asked) {
-            return Err(Error::RightsExceedCeiling { asked, ceiling });
+            let name = target.spec().name;
+            return Err(Error::RightsExceedCeiling { asked, ceiling, name });
         }
         if source.spec().cache != target.spec().cache {
-            return Err(Error::WrongKind(into));
+            return Err(self.wrong_kind(into_space, target));
         }
-        let outside = |range: PageRange| Error::OutsideRegion { address: range.end() };
+        let outside = |range: PageRange, region: &Region<'_>| {
+            let (address, name) = (range.end(), region.spec().name);
+            Error::OutsideRegion { address, name }
+        };
         let Some(rest) = from
             .pages()
             .checked_sub(page)
-            .ok_or(outside(from))
+            .ok_or_else(|| outside(from, source))
             .map(|rest| from.part(page, rest))?
         else {
             return Ok(0);
         };
         // None where a page is mapped at once and none is to be cloned.
         let Some(part) = self.with_mapped(space, rest, most) else { return Ok(0) };
-        let to = to.part(page, part.pages()).ok_or(outside(to))?;
+        let to = to.part(page, part.pages()).ok_or_else(|| outside(to, target))?;
         if let Some(extent) = into_space.extents().first_in(to) {
             let address = extent.start.bits().max(to.start().bits());
-            return Err(Error::AlreadyMapped { address });
+            return Err(Error::AlreadyMapped { address, name: target.spec().name });
         }
         // 1. Only frames that are ours, each shared by nobody or under copy-on-write; and of those
         //    only small pages. What is refused is refused before a large one is cut.
@@ -196,7 +200,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn clonable(&self, id: RegionId, region: &Region<'p>) -> Result<PageRange> {
         let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_edge();
         let usable = if plain { self.usable(region) } else { None };
-        usable.ok_or(Error::WrongKind(id))
+        usable.ok_or_else(|| Error::WrongKind { region: id, name: region.spec().name })
     }
 
     /// Refuses a space that [`Vmm::clone_space`] could not clone, before anything is done.

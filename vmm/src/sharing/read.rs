@@ -48,7 +48,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 region.spec().kind == Kind::Boot && (low..high).contains(&at)
             });
             if !(own && image) {
-                return Err(Error::NotMapped { address: at });
+                return Err(space.not_mapped(at));
             }
             self.kernel.read(at, bytes);
             return Ok(());

@@ -68,7 +68,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let options = RegionOptions::showing(range.pages(), &region.spec(), options);
         match options.ceiling {
             Some(asked) if !limit.contains(asked) => {
-                return Err(Error::RightsExceedCeiling { asked, ceiling: limit });
+                let name = region.spec().name;
+                return Err(Error::RightsExceedCeiling { asked, ceiling: limit, name });
             }
             _ => {}
         }
@@ -76,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_quota(into, Resource::Slots, range.pages())?;
         self.check_quota(into, Resource::Frames, range.pages())?;
         let target = self.place_region(reserve, into, &options)?;
-        let to = self.usable(target).ok_or(Error::OutsideRegion { address: range.end() });
+        let to = self.usable(target).ok_or_else(|| from.outside(range.end()));
         let shared = to.and_then(|to| {
             self.break_cow_in(from, range)?;
             self.share_range(from, range, into, (to, target.spec()))
@@ -120,20 +121,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (into_space, target) = self.region(into)?;
         let (region, range) = self.caller_range(from, pages)?;
         if !target.is_callers() {
-            return Err(Error::WrongKind(into));
+            return Err(self.wrong_kind(into_space, target));
         }
         let (asked, ceiling) = (target.spec().ceiling, region.spec().ceiling);
         if !ceiling.contains(asked) {
-            return Err(Error::RightsExceedCeiling { asked, ceiling });
+            let name = region.spec().name;
+            return Err(Error::RightsExceedCeiling { asked, ceiling, name });
         }
         let to = self.usable(target).and_then(|usable| usable.part(page, range.pages()));
-        let to = to.ok_or(Error::OutsideRegion { address: into.start.bits() })?;
+        let name = target.spec().name;
+        let to = to.ok_or(Error::OutsideRegion { address: into.start.bits(), name })?;
         if let Some(extent) = into_space.extents().first_in(to) {
             let address = extent.start.bits().max(to.start().bits());
-            return Err(Error::AlreadyMapped { address });
+            return Err(Error::AlreadyMapped { address, name });
         }
         if target.spec().cache != region.spec().cache {
-            return Err(Error::WrongKind(into));
+            return Err(self.wrong_kind(into_space, target));
         }
         self.check_shareable(from, range)?;
         self.check_quota(into_space, Resource::Slots, range.pages())?;

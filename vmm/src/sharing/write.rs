@@ -31,7 +31,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let node = self.space(space)?;
         let page = self.geometry.page_bytes();
         let base = start & !(page - 1);
-        let end = start.checked_add(bytes.len()).ok_or(Error::OutsideRegion { address: start })?;
+        let end = start.checked_add(bytes.len()).ok_or_else(|| node.outside(start))?;
         let (_, range) =
             self.caller_range(node, Pages::at(base).count((end - base).div_ceil(page)))?;
         self.check_shareable(node, range)?;
@@ -42,7 +42,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let (now, later) = rest.split_at(rest.len().min(page - at % page));
             let address = self.geometry.address(at)?;
             let extent = node.extents().at(address);
-            let extent = extent.ok_or(Error::NotMapped { address: at })?;
+            let extent = extent.ok_or_else(|| node.not_mapped(at))?;
             if extent.frames.size_bits != self.geometry.page_bits {
                 return Err(Error::LargePage { address: at });
             }

@@ -89,10 +89,10 @@ impl<'p> Regions<'p> {
         hole.map_or(0, |hole| hole.hole.get())
     }
 
-    /// What the region is called that begins at an address, in bytes. O(log n).
-    pub fn name_at(&self, start: usize) -> Name {
-        let start = VirtAddr::default().checked_add(start);
-        let region = start.and_then(|start| self.at(start));
+    /// What the region is called that covers an address, in bytes. O(log n).
+    pub fn name_at(&self, address: usize) -> Name {
+        let address = VirtAddr::default().checked_add(address);
+        let region = address.and_then(|address| self.at(address));
         region.filter(|region| !region.is_edge()).map_or(Name::default(), |it| it.spec().name)
     }
 

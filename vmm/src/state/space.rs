@@ -10,6 +10,7 @@ use untyped_alloc::{CPtr, Object};
 use super::extents::Extents;
 use super::region::Region;
 use super::region_map::Regions;
+use crate::types::error::Error;
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::quota::Quota;
 
@@ -97,6 +98,18 @@ impl<'p> Space<'p> {
     #[inline(always)]
     pub fn regions(&self) -> Ref<'_, Regions<'p>> {
         self.regions.borrow()
+    }
+
+    /// The refusal of an address at which nothing is mapped, with the name of the region there.
+    #[cold]
+    pub fn not_mapped(&self, address: usize) -> Error {
+        Error::NotMapped { address, name: self.regions().name_at(address) }
+    }
+
+    /// The refusal of a range that begins here and is not all in one region.
+    #[cold]
+    pub fn outside(&self, address: usize) -> Error {
+        Error::OutsideRegion { address, name: self.regions().name_at(address) }
     }
 
     /// Its regions, to be changed.

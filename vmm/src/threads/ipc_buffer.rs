@@ -211,12 +211,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = address & !(self.geometry.page_bytes() - 1);
         let (around, range) = self.caller_range(space, Pages::at(page))?;
         if !core::ptr::eq(around, node) {
-            return Err(Error::OutsideRegion { address });
+            return Err(Error::OutsideRegion { address, name: node.spec().name });
         }
         self.check_unpinned(space, node)?;
         let (spec, pages) = (node.spec(), self.usable(node).map_or(0, |usable| usable.pages()));
         if spec.kind != Kind::Memory {
-            return Err(Error::WrongKind(region));
+            return Err(self.wrong_kind(space, node));
         }
         if pages != 1 {
             return Err(Error::NotOnePage { region, pages });
@@ -371,7 +371,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (space, region) = self.live_ipc_buffer(buffer)?;
         self.check_buffer_unpinned(buffer)?;
         if region.spec().kind != Kind::IpcBuffer {
-            return Err(Error::WrongKind(buffer.region));
+            return Err(self.wrong_kind(space, region));
         }
         if region.packed.get() != (0, 0) {
             return self.release_packed(space, region, buffer);
@@ -392,10 +392,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn first_ipc_buffer_in(&self, region: RegionId) -> Result<IpcBuffer> {
         let info = self.region_info(region)?;
         if info.kind != Kind::IpcBuffer {
-            return Err(Error::WrongKind(region));
+            return Err(Error::WrongKind { region, name: info.name });
         }
         let first = self.space(region.space)?.extents().first_in(info.range);
-        let missing = Error::NotMapped { address: info.range.start().bits() };
+        let (address, name) = (info.range.start().bits(), info.name);
+        let missing = Error::NotMapped { address, name };
         let extent = first.ok_or(missing)?;
         Ok(IpcBuffer { region, address: extent.start.bits(), frame: extent.frames.first })
     }
@@ -423,6 +424,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn ipc_buffer_extent(&self, space: &Space<'p>, address: usize) -> Result<Extent> {
         let address = self.geometry.address(address)?;
         let extent = space.extents().at(address);
-        extent.ok_or(Error::NotMapped { address: address.bits() })
+        extent.ok_or_else(|| space.not_mapped(address.bits()))
     }
 }

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Errors that say whose fault they are and carry the offending value.
 
-use core::fmt;
-
 use page_tables::AddressError;
 use untyped_alloc::{Blame, CPtr, Invocation, KernelError, Refused, Rights};
 
 use crate::types::ids::{RegionId, SpaceId, ThreadId};
 use crate::types::occupant::Occupant;
 use crate::types::quota::Resource;
-use crate::types::region::{Escaped, Name};
+use crate::types::region::Name;
 
 /// Which kind of book-keeping node of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,21 +95,29 @@ pub enum Error {
     OutsideRegion {
         /// The first address outside.
         address: usize,
+        /// What the region is called that the range begins in, if it begins in one.
+        name: Name,
     },
     /// The range touches a guard page.
     Guard {
         /// The first address of a guard.
         address: usize,
+        /// What the region is called whose guard that is.
+        name: Name,
     },
     /// Something is mapped there already.
     AlreadyMapped {
         /// The first address that is.
         address: usize,
+        /// What the region is called in which that lies.
+        name: Name,
     },
     /// Nothing is mapped there.
     NotMapped {
         /// The first address that is not.
         address: usize,
+        /// What the region is called in which that lies, if there is one.
+        name: Name,
     },
     /// More rights than the ceiling allows.
     RightsExceedCeiling {
@@ -119,10 +125,17 @@ pub enum Error {
         asked: Rights,
         /// What is allowed.
         ceiling: Rights,
+        /// What the region is called that allows no more; or, of one that is to be made, will be.
+        name: Name,
     },
     /// The region is of a kind that this operation is not for: the program's own image, an IPC
     /// buffer (released as such), a reservation that has regions inside.
-    WrongKind(RegionId),
+    WrongKind {
+        /// The region.
+        region: RegionId,
+        /// What it is called.
+        name: Name,
+    },
     /// The range cuts a large page that cannot be cut, or a large page would be misaligned.
     LargePage {
         /// The address of the page.
@@ -324,134 +337,6 @@ impl From<untyped_alloc::Error> for Error {
 impl From<AddressError> for Error {
     fn from(error: AddressError) -> Error {
         Error::Address(error)
-    }
-}
-
-/// A name behind what is called so; nothing where there is none.
-struct Named<'a>(&'a Name);
-
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_str() {
-            "" => Ok(()),
-            name => write!(f, " \"{}\"", Escaped(name)),
-        }
-    }
-}
-
-/// The same of what something was wanted for.
-struct For<'a>(&'a Name);
-
-impl fmt::Display for For<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_str() {
-            "" => Ok(()),
-            _ => write!(f, " for{}", Named(self.0)),
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Address(error) => error.fmt(f),
-            Error::NoSuchSpace(space) => write!(f, "no such address space: {space:?}"),
-            Error::NoSuchThread(thread) => {
-                write!(f, "no registered thread with badge {}", thread.badge())
-            }
-            Error::NoSuchIpcBuffer { address } => write!(f, "no such IPC buffer: {address:#x}"),
-            Error::NoSuchRequest { ticket } => write!(f, "no fault waits under ticket {ticket}"),
-            Error::NoReplySlot(slot) => write!(f, "{slot:?} is not for an answer to this thread"),
-            Error::TokenInUse { token } => write!(f, "there is a pager with token {token} already"),
-            Error::NoSuchPager { token } => write!(f, "no pager has the token {token}"),
-            Error::TooManyPagers { most } => {
-                write!(f, "there are {most} pagers, and no more can be")
-            }
-            Error::NoSuchRegion(region) => write!(f, "no such region: {region:?}"),
-            Error::Overlap { address, region_start, name } => {
-                let named = Named(name);
-                write!(f, "{address:#x} belongs to the region{named} at {region_start:#x}")
-            }
-            Error::NoRoom { pages, align_bits, largest, name } => write!(
-                f,
-                "no hole of {pages} pages aligned to 2^{align_bits} bytes{}: the largest has {largest}",
-                For(name)
-            ),
-            Error::OutsideRegion { address } => write!(f, "{address:#x} is outside the region"),
-            Error::Guard { address } => write!(f, "{address:#x} is a guard page"),
-            Error::AlreadyMapped { address } => write!(f, "{address:#x} is mapped already"),
-            Error::NotMapped { address } => write!(f, "nothing is mapped at {address:#x}"),
-            Error::RightsExceedCeiling { asked, ceiling } => {
-                write!(f, "rights {asked:?} exceed the ceiling {ceiling:?}")
-            }
-            Error::WrongKind(region) => write!(f, "{region:?} is of another kind"),
-            Error::BadTls { bytes, align } => {
-                write!(f, "no TLS of {bytes} bytes aligned to {align} can be made of this image")
-            }
-            Error::LargePage { address } => {
-                write!(f, "the large page at {address:#x} cannot be cut or misaligned")
-            }
-            Error::OutOfMemoryToCut { address, bytes, free_bytes } => write!(
-                f,
-                "cutting the large page at {address:#x} takes {bytes} bytes, and {free_bytes} are \
-                 free"
-            ),
-            Error::NotManaged { address } => write!(f, "the memory at {address:#x} is not ours"),
-            Error::Shared { address } => write!(f, "the memory at {address:#x} is shared"),
-            Error::InUse { space, address } => {
-                write!(f, "it is in use at {address:#x} of {space:?}")
-            }
-            Error::PhysicalInUse { paddr, by } => {
-                write!(f, "physical address {paddr:#x} is in use: {by}")
-            }
-            Error::NoPage(slot) => write!(f, "{slot:?} holds no frame of the smallest page size"),
-            Error::NoSuchFrameSize { bits } => write!(f, "no frames of 2^{bits} bytes here"),
-            Error::BadIpcBuffer { address } => write!(f, "no IPC buffer can be at {address:#x}"),
-            Error::OwnSpace(space) => write!(f, "{space:?} is the manager's own"),
-            Error::Pinned(region) => write!(f, "{region:?} is pinned"),
-            Error::TooManyPinned { most } => {
-                write!(f, "memory of {most} threads is pinned, and no more can be")
-            }
-            Error::NotOnePage { region, pages } => {
-                write!(f, "{region:?} has {pages} pages, where one is wanted")
-            }
-            Error::SpaceInUse { space, threads } => {
-                write!(f, "{space:?} is used by {threads} threads or objects")
-            }
-            Error::NotOfSpace { space, slot } => {
-                write!(f, "the object in {slot:?} was not allocated for {space:?}")
-            }
-            Error::AlreadyShared => f.write_str("the lock has a manager already"),
-            Error::AlreadyStarted => {
-                f.write_str("the program has a manager of its boot information already")
-            }
-            Error::StackTooSmall { bytes } => {
-                write!(f, "the first stack was used up: its {bytes} bytes are too few")
-            }
-            Error::BadBootInfo(value) => write!(f, "unusable boot information: {value:#x}"),
-            Error::OutOfAsids => f.write_str("no identifier for an address space is left"),
-            Error::OutOfBadges => f.write_str("no badge for a registered thread is left"),
-            Error::OutOfSpaceNumbers => f.write_str("no number for an address space is left"),
-            Error::SharedTooOften { address } => {
-                write!(f, "the memory at {address:#x} is shared as often as can be counted")
-            }
-            Error::OutOfQuota { space, resource, limit, used, wanted } => write!(
-                f,
-                "{space:?} is out of quota: {used} of {limit} {resource:?} used, {wanted} more are \
-                 wanted"
-            ),
-            Error::OutOfNodes(kind) => write!(f, "out of book-keeping memory for {kind:?} nodes"),
-            Error::Allocator(untyped_alloc::Error::NeedsClearing { bytes }) => write!(
-                f,
-                "{bytes} bytes must be cleared first, more than a request may have cleared: call \
-                 Vmm::clear({bytes}) and ask again, or start_with StartOptions that clear_at_boot \
-                 or clear_when_needed"
-            ),
-            Error::Allocator(error) => error.fmt(f),
-            Error::Kernel { invocation, error, done } => {
-                write!(f, "{invocation:?} refused after {done} pages: {error}")
-            }
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod architecture;
 pub(crate) mod boot;
 pub(crate) mod error;
+mod error_text;
 pub(crate) mod fault;
 pub(crate) mod ids;
 pub(crate) mod job;

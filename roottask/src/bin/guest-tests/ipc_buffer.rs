@@ -99,7 +99,8 @@ fn releasing_takes_it_from_its_thread(context: &mut Context) -> Outcome {
 
 fn it_is_not_released_or_unmapped_as_memory(context: &mut Context) -> Outcome {
     let buffer = context.vmm.allocate_ipc_buffer(context.space)?;
-    let wrong_kind = Err(vmm::Error::WrongKind(buffer.region()));
+    let (region, name) = (buffer.region(), context.vmm.region_info(buffer.region())?.name);
+    let wrong_kind = Err(vmm::Error::WrongKind { region, name });
     check_eq!(context.vmm.release(buffer.region()), wrong_kind);
     check_eq!(context.vmm.unmap(context.space, Pages::at(buffer.address())), wrong_kind);
     Ok(context.vmm.release_ipc_buffer(buffer)?)

@@ -14,7 +14,7 @@
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
 //!                   exhaustion.rs compaction.rs badges.rs closures.rs backtraces.rs pacing.rs
 //!                   pacer_failures.rs
-//!                   direct_map.rs
+//!                   direct_map.rs texts.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -56,6 +56,7 @@ mod stacks;
 mod survival;
 mod sys_calls;
 mod table;
+mod texts;
 mod thread;
 mod untyped;
 mod vspace;
@@ -89,6 +90,7 @@ const ALL: &[&[Test]] = &[
     survival::TESTS,
     ipc_buffer::TESTS,
     refusal::TESTS,
+    texts::TESTS,
     badges::TESTS,
     closures::TESTS,
     backtraces::TESTS,

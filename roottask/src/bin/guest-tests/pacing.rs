@@ -153,7 +153,7 @@ fn who_sleeps_wakes_after_that_time_and_a_time_out_can_be_taken_back(
     for _ in 0..16 {
         clock.set_alarm(60_000_000, alarm)?;
     }
-    check_eq!(clock.set_alarm(1, alarm), Err(PacerError::TooManySleepers));
+    check_eq!(clock.set_alarm(1, alarm), Err(PacerError::TooManySleepers { most: 16 }));
     clock.clear_alarm(alarm);
     clock.sleep(1)?;
     clock.release(vmm)?;

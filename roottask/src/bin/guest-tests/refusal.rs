@@ -98,7 +98,8 @@ fn the_programs_own_pages_are_taken(context: &mut Context) -> Outcome {
             check!(region.is_some());
             return Ok(());
         };
-        check_eq!(context.vmm.release(region.id), Err(Error::WrongKind(region.id)));
+        let wrong = Error::WrongKind { region: region.id, name: region.name };
+        check_eq!(context.vmm.release(region.id), Err(wrong));
     }
     goes_on(context)
 }
@@ -137,7 +138,7 @@ fn more_pages_than_there_are_addresses(context: &mut Context) -> Outcome {
 
 fn rights_above_the_ceiling(context: &mut Context) -> Outcome {
     let (asked, ceiling) = (Rights::READ_WRITE, Rights::READ);
-    let too_much = Error::RightsExceedCeiling { asked, ceiling };
+    let too_much = Error::RightsExceedCeiling { asked, ceiling, name: Name::default() };
     refused(context, RegionOptions::new(1).ceiling(ceiling), too_much)?;
     let options = RegionOptions::new(1).ceiling(ceiling).rights(Rights::READ);
     let region = context.vmm.map(context.space, &options)?;
@@ -147,34 +148,36 @@ fn rights_above_the_ceiling(context: &mut Context) -> Outcome {
 }
 
 fn pages_that_are_not_the_callers(context: &mut Context) -> Outcome {
-    let options = RegionOptions::new(4).at(0x5000_0000).guarded(1, 1);
+    let options = RegionOptions::new(4).at(0x5000_0000).guarded(1, 1).named("guarded");
     let region = context.vmm.map(context.space, &options)?;
     let (vmm, space) = (&mut context.vmm, context.space);
-    let guard = |address| Err(Error::Guard { address });
+    let name = Name::new("guarded");
+    let guard = |address| Err(Error::Guard { address, name });
     check_eq!(vmm.unmap(space, Pages::at(0x4fff_f000)), guard(0x4fff_f000));
     check_eq!(vmm.unmap(space, Pages::at(0x5000_3000).count(2)), guard(0x5000_4000));
     check_eq!(vmm.protect(space, Pages::at(0x5000_4000), Rights::READ), guard(0x5000_4000));
-    let outside = Err(Error::OutsideRegion { address: 0x5100_0000 });
+    let outside = Err(Error::OutsideRegion { address: 0x5100_0000, name: Name::default() });
     check_eq!(vmm.unmap(space, Pages::at(0x5100_0000)), outside);
     check_eq!(vmm.populate(space, Pages::at(0x5100_0000)), outside);
     let own = context.bootinfo.ipc_buffer() as usize;
-    check!(matches!(vmm.unmap(space, Pages::at(own)), Err(Error::WrongKind(_))));
+    check!(matches!(vmm.unmap(space, Pages::at(own)), Err(Error::WrongKind { .. })));
     vmm.release(region)?;
     goes_on(context)
 }
 
 fn what_is_mapped_or_not_mapped_already(context: &mut Context) -> Outcome {
-    let region = context.vmm.map(context.space, &RegionOptions::new(4))?;
+    let region = context.vmm.map(context.space, &RegionOptions::new(4).named("heap"))?;
     let (vmm, space, start) = (&mut context.vmm, context.space, region.start().bits());
     vmm.unmap(space, Pages::at(start + 8192))?;
-    let missing = Err(Error::NotMapped { address: start + 8192 });
+    let name = Name::new("heap");
+    let missing = Err(Error::NotMapped { address: start + 8192, name });
     check_eq!(vmm.unmap(space, Pages::at(start).count(4)), missing);
     check_eq!(vmm.protect(space, Pages::at(start).count(4), Rights::READ), missing);
     check_eq!(
         vmm.physical_address(space, start + 8192),
-        Err(Error::NotMapped { address: start + 8192 })
+        Err(Error::NotMapped { address: start + 8192, name })
     );
-    let mapped = Err(Error::AlreadyMapped { address: start + 4096 });
+    let mapped = Err(Error::AlreadyMapped { address: start + 4096, name });
     check_eq!(vmm.populate(space, Pages::at(start + 4096).count(2)), mapped);
     vmm.release(region)?;
     goes_on(context)

@@ -5,7 +5,7 @@ use vmm::{Error, RegionId, SpaceId};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::{Page, Region, RegionRequest, Run};
-use crate::support::PAGE;
+use crate::support::{PAGE, wrong_kind};
 
 impl Run<'_> {
     pub(super) fn clone_region(&mut self, which: u8, into: u8, request: &RegionRequest) -> Outcome {
@@ -25,7 +25,7 @@ impl Run<'_> {
                 Err(expected) => return expected.or(dead),
             };
             if !region.is_memory() {
-                return Expected::refused(Error::WrongKind(id)).or(dead);
+                return Expected::refused(wrong_kind(id)).or(dead);
             }
             let (forbidden, pages) = run.forbidden(&region);
             match run.space(into) {

@@ -2,12 +2,12 @@
 //! Pages of a region: mapped, all at once or one by one, unmapped, protected.
 
 use untyped_alloc::Rights;
-use vmm::{Error, Resource, SpaceId};
+use vmm::{Resource, SpaceId};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::place::and_read;
 use super::super::{Contents, Fill, Order, Origin, Pages, Run, Space, TestAddress};
-use crate::support::PAGE;
+use crate::support::{PAGE, already_mapped, beyond_ceiling, outside_region};
 
 /// What pages that are touched one by one are filled with.
 const TAG: u64 = 0x7a90;
@@ -45,9 +45,7 @@ impl Run<'_> {
         let expect = |run: &Self| match run.space(id) {
             Err(expected) => expected,
             Ok(_) if bytes == 0 => Expected::success(),
-            Ok(_) if start.checked_add(bytes).is_none() => {
-                Expected::refused(Error::OutsideRegion { address: start })
-            }
+            Ok(_) if start.checked_add(bytes).is_none() => Expected::refused(outside_region(start)),
             Ok(_) => run.may_populate(id, first, count),
         };
         let need = match bytes {
@@ -76,7 +74,7 @@ impl Run<'_> {
     fn may_populate(&self, id: SpaceId, start: usize, pages: usize) -> Expected {
         self.for_pages((id, start, pages), |space, _| {
             let expected = match space.pages.range(start..start + pages * PAGE).next() {
-                Some((&address, _)) => Expected::refused(Error::AlreadyMapped { address }),
+                Some((&address, _)) => Expected::refused(already_mapped(address)),
                 None => Expected::unless(self.beyond(space, Resource::Frames, pages)),
             };
             self.perhaps_quota(expected, space)
@@ -217,10 +215,7 @@ impl Run<'_> {
             run.for_pages((id, start, pages), |space, region| {
                 let ceiling = region.ceiling;
                 if !ceiling.contains(rights) {
-                    return Expected::refused(Error::RightsExceedCeiling {
-                        asked: rights,
-                        ceiling,
-                    });
+                    return Expected::refused(beyond_ceiling(rights, ceiling));
                 }
                 run.cut(space, start, pages, Expected::unless(space.hole(start, pages)))
             })

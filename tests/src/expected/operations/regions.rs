@@ -6,7 +6,7 @@ use vmm::{Error, Kind, PageSize, RegionId};
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::choose::pick;
 use super::super::{RegionRequest, Run, Where};
-use crate::support::PAGE;
+use crate::support::{PAGE, wrong_kind};
 
 impl Run<'_> {
     pub(super) fn map(&mut self, space: u8, request: &RegionRequest) -> Outcome {
@@ -98,7 +98,7 @@ impl Run<'_> {
                 {
                     Expected::success()
                 }
-                Ok(_) => Expected::refused(Error::WrongKind(id)),
+                Ok(_) => Expected::refused(wrong_kind(id)),
             }
         };
         match self.call(Need::NOTHING, expect, |vmm| vmm.release(id)) {

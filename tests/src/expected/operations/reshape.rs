@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Regions cut, joined and moved.
 
-use vmm::{Backing, Error, Kind};
+use vmm::{Backing, Kind};
 
 use super::super::answer::{Expected, Need, Outcome};
 use super::super::choose::STALE;
 use super::super::{Page, Region, RegionRequest, Run};
-use crate::support::PAGE;
+use crate::support::{PAGE, in_guard, outside_region, wrong_kind};
 
 impl Run<'_> {
     pub(super) fn split(&mut self, which: u8, pages: usize) -> Outcome {
@@ -19,13 +19,11 @@ impl Run<'_> {
             let usable = region.usable();
             let expected = match region.kind {
                 Kind::Memory if pages >= usable.len() / PAGE => {
-                    Expected::refused(Error::OutsideRegion { address: usable.end })
+                    Expected::refused(outside_region(usable.end))
                 }
-                Kind::Memory if pages == 0 => {
-                    Expected::refused(Error::OutsideRegion { address: usable.start })
-                }
+                Kind::Memory if pages == 0 => Expected::refused(outside_region(usable.start)),
                 Kind::Memory => Expected::success(),
-                _ => Expected::refused(Error::WrongKind(region.id)),
+                _ => Expected::refused(wrong_kind(region.id)),
             };
             expected.perhaps(run.rules.lenient.then_some("Shared"))
         };
@@ -86,19 +84,19 @@ impl Run<'_> {
         let address = b.start;
         let reservation = [a, b].iter().any(|region| region.kind == Kind::Reservation);
         let expected = if a.id.space() != b.id.space() || a.end() != b.start {
-            Expected::refused(Error::OutsideRegion { address })
+            Expected::refused(outside_region(address))
         } else if a.above != 0 || b.below != 0 {
-            Expected::refused(Error::Guard { address })
+            Expected::refused(in_guard(address))
         } else if alike {
             Expected::success()
         } else {
-            Expected::refused(Error::WrongKind(b.id))
+            Expected::refused(wrong_kind(b.id))
         };
         // The ends of reservations are no regions' ends.
         let expected = match reservation {
             true => {
-                let why = [Error::OutsideRegion { address }, Error::Guard { address }];
-                expected.or(why).or([a.id, b.id].map(Error::WrongKind))
+                let why = [outside_region(address), in_guard(address)];
+                expected.or(why).or([a.id, b.id].map(wrong_kind))
             }
             false => expected,
         };
@@ -121,7 +119,7 @@ impl Run<'_> {
                     let space = run.state.space(id.space()).expect("its region is alive");
                     run.place(space, &request, inside)
                 }
-                false => Expected::refused(Error::WrongKind(region.id)),
+                false => Expected::refused(wrong_kind(region.id)),
             };
             let tables = run.state.spaces.iter().any(|it| it.quota.tables != usize::MAX);
             let large = run.rules.lenient.then_some("LargePage");

@@ -6,7 +6,7 @@ use vmm::{Backing, Error, Kind, PageSize, RegionId, Resource, SpaceId, Supply};
 use super::super::answer::{Expected, Need, Outcome, Refusal};
 use super::super::{Page, Pages, RegionRequest, Run, Space};
 use super::write::loosely;
-use crate::support::PAGE;
+use crate::support::{PAGE, beyond_ceiling};
 
 impl Run<'_> {
     pub(super) fn share(
@@ -77,7 +77,7 @@ impl Run<'_> {
         };
         let (limit, asked) = (region.ceiling, request.ceiling().unwrap_or(region.ceiling));
         if !limit.contains(asked) {
-            return Expected::refused(Error::RightsExceedCeiling { asked, ceiling: limit });
+            return Expected::refused(beyond_ceiling(asked, limit));
         }
         let not_managed = self.not_managed(space, start, pages);
         if let Some(error) = space.hole(start, pages) {

@@ -90,7 +90,7 @@ pub(super) fn loosely(error: Error) -> Vec<Refusal> {
         Error::Address(_) => &["Address"],
         // A range that leaves a region ends in a guard or beyond.
         Error::Guard { .. } | Error::OutsideRegion { .. } => &["Guard", "OutsideRegion"],
-        Error::WrongKind(_) => &["WrongKind"],
+        Error::WrongKind { .. } => &["WrongKind"],
         Error::NotMapped { .. } => &["NotMapped"],
         other => return vec![other.into()],
     };

@@ -7,6 +7,7 @@ use vmm::{
     Resolution, Result, Rights, ShareOptions, SpaceId, Vmm,
 };
 use vmm_tests::model::{CallKind, SharedModel};
+use vmm_tests::support::{already_mapped, in_guard, outside_region};
 
 use super::FREE;
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -63,10 +64,10 @@ fn appending_ends_with_its_region(target: Target) {
     host.vmm.reserve(own, &RegionOptions::new(4).at(FREE + 5 * PAGE)).expect("room");
     one_by_one(&mut host, own, 0, 4);
     let guard = FREE + 4 * PAGE;
-    host.refuses(Error::Guard { address: guard }, |vmm| vmm.populate(own, Pages::at(guard)));
+    host.refuses(in_guard(guard), |vmm| vmm.populate(own, Pages::at(guard)));
     one_by_one(&mut host, own, 5, 9);
     let end = FREE + 9 * PAGE;
-    host.refuses(Error::OutsideRegion { address: end }, |vmm| vmm.populate(own, Pages::at(end)));
+    host.refuses(outside_region(end), |vmm| vmm.populate(own, Pages::at(end)));
 }
 
 fn appending_ends_where_something_is_mapped(target: Target) {
@@ -76,9 +77,7 @@ fn appending_ends_where_something_is_mapped(target: Target) {
     let ahead = FREE + 5 * PAGE;
     host.vmm.populate(own, Pages::at(ahead)).expect("memory");
     one_by_one(&mut host, own, 0, 5);
-    host.refuses(Error::AlreadyMapped { address: ahead }, |vmm| {
-        vmm.populate(own, Pages::at(ahead))
-    });
+    host.refuses(already_mapped(ahead), |vmm| vmm.populate(own, Pages::at(ahead)));
     one_by_one(&mut host, own, 6, 8);
 }
 

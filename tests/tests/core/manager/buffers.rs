@@ -3,7 +3,7 @@
 
 use vmm::{Blueprint, CachePolicy, Error, Pages, Placement, RegionOptions, Rights, TlsImage};
 use vmm_tests::model::{AccessFault, Cap};
-use vmm_tests::support::{no_room, without_amounts};
+use vmm_tests::support::{in_guard, no_room, without_amounts, wrong_kind};
 
 use crate::support::{Fixture, PAGE, Snapshot, Target, on_each};
 
@@ -115,7 +115,7 @@ fn a_buffer_is_not_touched_otherwise(target: Target) {
     let own = host.own();
     let buffer = host.vmm.allocate_ipc_buffer(own).expect("memory");
     let (region, at) = (buffer.region(), buffer.address());
-    let error = Error::WrongKind(region);
+    let error = wrong_kind(region);
     host.refuses(error, |vmm| vmm.release(region));
     host.refuses(error, |vmm| vmm.unmap(own, Pages::at(at)));
     host.refuses(error, |vmm| vmm.protect(own, Pages::at(at), Rights::READ));
@@ -161,7 +161,7 @@ fn a_stack_has_guards(target: Target) {
     for guard in [stack.bottom() - PAGE, stack.top()] {
         let region = host.vmm.region_at(own, guard).expect("a space").expect("a region");
         assert_eq!(region.id, stack.region());
-        let error = Error::Guard { address: guard };
+        let error = in_guard(guard);
         host.refuses(error, |vmm| vmm.populate(own, Pages::at(guard)));
     }
     host.vmm.release(stack.region()).expect("a stack");
@@ -272,7 +272,7 @@ fn what_is_no_arena_gives_no_buffer(target: Target) {
     // The guard between two buffers belongs to neither, and to no caller.
     let second = host.vmm.allocate_ipc_buffer(own).expect("memory");
     let guard = first.address() + PAGE;
-    let error = Error::WrongKind(first.region());
+    let error = wrong_kind(first.region());
     host.refuses(error, |vmm| vmm.populate(own, Pages::at(guard)));
     host.refuses(error, |vmm| vmm.ipc_buffer_in(first.region(), first.address()));
     assert_eq!(host.vmm.mapping_at(own, guard), Ok(None));
@@ -325,7 +325,7 @@ fn a_buffer_takes_no_more_than_its_page_with_it(target: Target) {
     }
     for pages in [1, 2] {
         let stack = host.vmm.allocate_stack(own, pages, "thread").expect("memory");
-        let wrong = Error::WrongKind(stack.region());
+        let wrong = wrong_kind(stack.region());
         host.refuses(wrong, |vmm| vmm.ipc_buffer_in(stack.region(), stack.bottom()));
     }
     // What is mapped of it counts for nothing.

@@ -2,6 +2,7 @@
 //! Mapping, unmapping, protecting, releasing.
 
 use std::collections::BTreeMap;
+use vmm_tests::support::{in_guard, outside_region};
 
 use vmm::{
     Backing, CachePolicy, Error, PageSize, Pages, RegionOptions, Rights, ShareOptions, SpaceId,
@@ -314,15 +315,11 @@ fn decommitting_keeps_the_region_and_passes_over_holes(target: Target) {
         .expect("nothing is mapped, and that is no error");
     // The range must be one of pages that the caller has.
     let guard = FREE + 8 * PAGE;
-    host.refuses(Error::Guard { address: guard }, |vmm| {
-        vmm.decommit(own, Pages::at(FREE + 7 * PAGE).count(2))
-    });
+    host.refuses(in_guard(guard), |vmm| vmm.decommit(own, Pages::at(FREE + 7 * PAGE).count(2)));
     let beyond = FREE + 9 * PAGE;
-    host.refuses(Error::OutsideRegion { address: beyond }, |vmm| {
-        vmm.decommit(own, Pages::at(beyond))
-    });
+    host.refuses(outside_region(beyond), |vmm| vmm.decommit(own, Pages::at(beyond)));
     host.vmm.release(region).expect("no call is refused");
-    host.refuses(Error::OutsideRegion { address: FREE }, |vmm| vmm.decommit(own, Pages::at(FREE)));
+    host.refuses(outside_region(FREE), |vmm| vmm.decommit(own, Pages::at(FREE)));
 }
 
 /// For each frame that is mapped in these spaces, whether each of its users is under copy-on-write.

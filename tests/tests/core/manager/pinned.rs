@@ -5,6 +5,7 @@ use vmm::{
     Backing, Error, IpcBuffer, Pages, RegionId, RegionOptions, Rights, ShareOptions, Supply,
     ThreadMemory, ThreadOptions, TlsImage,
 };
+use vmm_tests::support::wrong_kind;
 
 use super::FREE;
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -144,7 +145,7 @@ fn memory_that_is_no_callers_is_refused_by_its_kind(target: Target) {
         seen += 1;
         let (region, first) = (info.id, info.range.start().bits() + info.guard_below * PAGE);
         let anywhere = RegionOptions::new(1);
-        let error = Error::WrongKind(region);
+        let error = wrong_kind(region);
         host.refuses(error, |vmm| vmm.unmap(own, Pages::at(first)));
         host.refuses(error, |vmm| vmm.decommit(own, Pages::at(first)));
         host.refuses(error, |vmm| vmm.decommit_some(own, Pages::at(first), 1));

@@ -2,7 +2,7 @@
 //! Where regions go.
 
 use vmm::{AddressError, Error, Name, PageSize, Pages, Placement, RegionOptions, Rights};
-use vmm_tests::support::{no_room, overlap};
+use vmm_tests::support::{beyond_ceiling, no_room, outside_region, overlap, wrong_kind};
 
 use super::FREE;
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -191,7 +191,7 @@ fn a_reservation_keeps_others_out(target: Target) {
     let reservation = RegionOptions::new(8).at(FREE);
     let reservation = host.vmm.create_reservation(own, &reservation).expect("room");
     let outside = RegionOptions::new(1).at(FREE + PAGE);
-    let error = Error::OutsideRegion { address: FREE + PAGE };
+    let error = outside_region(FREE + PAGE);
     host.refuses(error, |vmm| vmm.map(own, &outside));
     for _ in 0..8 {
         let region = host.vmm.map(own, &RegionOptions::new(1)).expect("room elsewhere");
@@ -203,7 +203,7 @@ fn a_reservation_keeps_others_out(target: Target) {
     let error = no_room(1, 12);
     host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(reservation)));
     let past = RegionOptions::new(1).at(FREE + 8 * PAGE).inside(reservation);
-    let error = Error::OutsideRegion { address: FREE + 8 * PAGE };
+    let error = outside_region(FREE + 8 * PAGE);
     host.refuses(error, |vmm| vmm.map(own, &past));
 }
 
@@ -213,7 +213,7 @@ fn a_reservation_caps_the_rights_inside(target: Target) {
     let own = host.own();
     let options = RegionOptions::new(8).at(FREE).rights(Rights::READ).ceiling(Rights::READ);
     let reservation = host.vmm.create_reservation(own, &options).expect("room");
-    let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling: Rights::READ };
+    let error = beyond_ceiling(Rights::READ_WRITE, Rights::READ);
     host.refuses(error, |vmm| vmm.map(own, &RegionOptions::new(1).inside(reservation)));
     let options = RegionOptions::new(1).inside(reservation).rights(Rights::READ);
     let region = host.vmm.map(own, &options).expect("room");
@@ -250,7 +250,7 @@ fn a_reservation_goes_when_it_is_empty(target: Target) {
     let reservation = host.vmm.create_reservation(own, &reservation).expect("room");
     let inside = RegionOptions::new(2).inside(reservation);
     let region = host.vmm.map(own, &inside).expect("room");
-    host.refuses(Error::WrongKind(reservation), |vmm| vmm.release(reservation));
+    host.refuses(wrong_kind(reservation), |vmm| vmm.release(reservation));
     host.vmm.release(region).expect("a region");
     host.vmm.release(reservation).expect("it is empty");
     host.refuses(Error::NoSuchRegion(reservation), |vmm| vmm.release(reservation));
@@ -301,7 +301,7 @@ fn a_hole_of_another_reservation_is_not_taken(target: Target) {
                 let to = from + theirs * PAGE;
                 host.refuses(none(1, 12), |vmm| vmm.reserve(own, &inside(1).within(from..to)));
                 for at in [from, to - PAGE] {
-                    let outside = Error::OutsideRegion { address: at };
+                    let outside = outside_region(at);
                     host.refuses(outside, |vmm| vmm.reserve(own, &inside(1).at(at)));
                 }
                 // All of its own serves, and then nothing does.

@@ -5,6 +5,7 @@ use vmm::{
     Access, Backing, Blueprint, Error, FaultClass, Kind, PageFault, Pages, Placement,
     RegionOptions, Rights, Source,
 };
+use vmm_tests::support::not_mapped;
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -90,7 +91,7 @@ fn a_physical_address_is_the_frame_s(target: Target) {
     for (at, real) in host.mappings(own) {
         assert_eq!(host.vmm.physical_address(own, at + 9), Ok(real.paddr + 9));
     }
-    let error = Error::NotMapped { address: FREE + 4 * PAGE };
+    let error = not_mapped(FREE + 4 * PAGE);
     host.refuses(error, |vmm| vmm.physical_address(own, FREE + 4 * PAGE));
 }
 

@@ -2,6 +2,7 @@
 //! Reading the memory of any space, and what is not touched.
 
 use vmm::{Error, Kind, PageSize, Pages, RegionOptions, Rights, StackOptions};
+use vmm_tests::support::not_mapped;
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -49,7 +50,7 @@ fn the_image_is_read_but_for_its_guards(target: Target) {
         if region.kind == Kind::Boot {
             let guards = [region.range.start().bits()].into_iter().take(region.guard_below);
             for address in guards {
-                host.refuses(Error::NotMapped { address }, |vmm| vmm.read(own, address, &mut [0]));
+                host.refuses(not_mapped(address), |vmm| vmm.read(own, address, &mut [0]));
             }
             if region.guard_below < region.range.pages() {
                 host.vmm.read(own, region.range.end() - 2, &mut [0; 2]).expect("it is mapped");
@@ -74,15 +75,15 @@ fn what_is_not_there_is_not_touched(target: Target) {
         host.vmm.map(space, &nothing).expect("memory");
         host.vmm.reserve(space, &RegionOptions::new(1).at(FREE + 4 * PAGE)).expect("room");
         for address in [0, stack.guard(), stack.top(), FREE + 4 * PAGE, FREE + 8 * PAGE] {
-            host.refuses(Error::NotMapped { address }, |vmm| vmm.read(space, address, &mut [0; 8]));
+            host.refuses(not_mapped(address), |vmm| vmm.read(space, address, &mut [0; 8]));
         }
-        let end = Error::NotMapped { address: stack.top() };
+        let end = not_mapped(stack.top());
         let beyond = host.vmm.read(space, stack.top() - 3, &mut [0; 4]);
         assert_eq!(beyond, Err(end), "three of them are there");
         // Between the pages of two IPC buffers.
         let buffers = [(); 2].map(|()| host.vmm.allocate_ipc_buffer(space).expect("memory"));
         let address = buffers[0].address() + PAGE;
-        host.refuses(Error::NotMapped { address }, |vmm| vmm.read(space, address, &mut [0]));
+        host.refuses(not_mapped(address), |vmm| vmm.read(space, address, &mut [0]));
         host.vmm.read(space, buffers[1].address(), &mut [0; 64]).expect("it is mapped");
     }
     for address in [host.vmm.geometry().user_end, usize::MAX] {

@@ -3,10 +3,12 @@
 //! kernel call was made, and everything still works.
 
 use vmm::{
-    AddressError, Blueprint, CPtr, Error, Occupant, PageSize, Pages, Placement, RegionOptions,
-    Rights, ShareOptions, SpaceId, ThreadOptions, TlsImage,
+    AddressError, Blueprint, CPtr, Error, Name, Occupant, PageSize, Pages, Placement,
+    RegionOptions, Rights, ShareOptions, SpaceId, ThreadOptions, TlsImage,
 };
-use vmm_tests::support::no_room;
+use vmm_tests::support::{
+    already_mapped, beyond_ceiling, in_guard, no_room, not_mapped, outside_region, wrong_kind,
+};
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, Machine, PAGE, Target, on_each};
@@ -26,6 +28,7 @@ on_each!(
     ids_that_were_given_back_before,
     memory_that_is_not_ours_to_share,
     thread_storage_that_cannot_be,
+    what_the_region_is_called,
 );
 
 /// A11.
@@ -56,7 +59,7 @@ fn ranges_that_are_no_ranges(target: Target) {
     let outside = AddressError::OutsideUserSpace { address: end + 8 * PAGE, end };
     host.refuses(outside.into(), |vmm| vmm.map(own, &RegionOptions::new(8).at(end)));
     let below = RegionOptions::new(1).at(0).guarded(1, 0);
-    host.refuses(Error::Guard { address: 0 }, |vmm| vmm.map(own, &below));
+    host.refuses(in_guard(0), |vmm| vmm.map(own, &below));
     host.refuses(AddressError::OutsideUserSpace { address: end, end }.into(), |vmm| {
         vmm.region_at(own, end)
     });
@@ -72,11 +75,11 @@ fn ranges_that_leave_their_region(target: Target) {
     host.vmm.map(own, &RegionOptions::new(2).at(FREE + 0x10_0000).guarded(1, 1)).expect("memory");
     let guarded = FREE + 0x10_0000;
     for (start, pages, error) in [
-        (FREE - PAGE, 2, Error::OutsideRegion { address: FREE - PAGE }),
-        (FREE + 2 * PAGE, 4, Error::OutsideRegion { address: FREE + 4 * PAGE }),
-        (guarded - PAGE, 1, Error::Guard { address: guarded - PAGE }),
-        (guarded, 3, Error::Guard { address: guarded + 2 * PAGE }),
-        (guarded + 2 * PAGE, 1, Error::Guard { address: guarded + 2 * PAGE }),
+        (FREE - PAGE, 2, outside_region(FREE - PAGE)),
+        (FREE + 2 * PAGE, 4, outside_region(FREE + 4 * PAGE)),
+        (guarded - PAGE, 1, in_guard(guarded - PAGE)),
+        (guarded, 3, in_guard(guarded + 2 * PAGE)),
+        (guarded + 2 * PAGE, 1, in_guard(guarded + 2 * PAGE)),
     ] {
         host.refuses(error, |vmm| vmm.unmap(own, Pages::at(start).count(pages)));
         host.refuses(error, |vmm| vmm.populate(own, Pages::at(start).count(pages)));
@@ -94,11 +97,11 @@ fn ranges_with_holes_and_without(target: Target) {
     let own = host.own();
     tagged(&mut host, FREE, 6);
     host.vmm.unmap(own, Pages::at(FREE + 3 * PAGE)).expect("mapped");
-    let hole = Error::NotMapped { address: FREE + 3 * PAGE };
+    let hole = not_mapped(FREE + 3 * PAGE);
     host.refuses(hole, |vmm| vmm.unmap(own, Pages::at(FREE).count(6)));
     host.refuses(hole, |vmm| vmm.protect(own, Pages::at(FREE + 2 * PAGE).count(3), Rights::READ));
     host.refuses(hole, |vmm| vmm.share(own, Pages::at(FREE).count(6), own, &ShareOptions::new()));
-    let taken = Error::AlreadyMapped { address: FREE + 4 * PAGE };
+    let taken = already_mapped(FREE + 4 * PAGE);
     host.refuses(taken, |vmm| vmm.populate(own, Pages::at(FREE + 3 * PAGE).count(2)));
     host.vmm.populate(own, Pages::at(FREE + 3 * PAGE)).expect("everything still works");
 }
@@ -110,19 +113,17 @@ fn rights_beyond_the_ceiling(target: Target) {
     let read_only = RegionOptions::new(2).at(FREE).rights(Rights::READ).ceiling(Rights::READ);
     host.vmm.map(own, &read_only).expect("memory");
     let ceiling = Rights::READ;
-    let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling };
+    let error = beyond_ceiling(Rights::READ_WRITE, ceiling);
     host.refuses(error, |vmm| vmm.protect(own, Pages::at(FREE), Rights::READ_WRITE));
     let more = ShareOptions::new().ceiling(Rights::READ_WRITE);
     host.refuses(error, |vmm| vmm.share(own, Pages::at(FREE), own, &more));
     host.refuses(error, |vmm| vmm.share(own, Pages::at(FREE), own, &ShareOptions::new()));
-    let all =
-        Error::RightsExceedCeiling { asked: Rights::all(), ceiling: Rights::READ_WRITE_EXECUTE };
+    let all = beyond_ceiling(Rights::all(), Rights::READ_WRITE_EXECUTE);
     host.refuses(all, |vmm| vmm.map(own, &RegionOptions::new(1).rights(Rights::all())));
     host.refuses(all, |vmm| vmm.map(own, &RegionOptions::new(1).ceiling(Rights::all())));
     // A107: what was not to be run cannot be made so, unless that was said.
     let plain = host.vmm.map(own, &RegionOptions::new(1)).expect("memory").start().bits();
-    let run =
-        Error::RightsExceedCeiling { asked: Rights::READ_EXECUTE, ceiling: Rights::READ_WRITE };
+    let run = beyond_ceiling(Rights::READ_EXECUTE, Rights::READ_WRITE);
     host.refuses(run, |vmm| vmm.protect(own, Pages::at(plain), Rights::EXECUTE));
     let later = RegionOptions::new(1).ceiling(Rights::READ_WRITE_EXECUTE);
     let later = host.vmm.map(own, &later).expect("memory").start().bits();
@@ -151,20 +152,20 @@ fn ids_that_are_stale_foreign_or_of_another_kind(target: Target) {
         host.refuses(error, |vmm| vmm.large_pages_in(id));
     }
     let image = host.vmm.region_at(own, target.image()).expect("a space").expect("the image").id;
-    let error = Error::WrongKind(image);
+    let error = wrong_kind(image);
     host.refuses(error, |vmm| vmm.release(image));
     host.refuses(error, |vmm| vmm.unmap(own, Pages::at(target.image())));
     host.refuses(error, |vmm| vmm.protect(own, Pages::at(target.image()), Rights::READ));
     host.refuses(error, |vmm| vmm.split_region(image, 1));
     let memory = tagged(&mut host, FREE, 2);
     let inside = RegionOptions::new(1).inside(memory);
-    host.refuses(Error::WrongKind(memory), |vmm| vmm.map(own, &inside));
+    host.refuses(wrong_kind(memory), |vmm| vmm.map(own, &inside));
     let region = tagged(&mut host, FREE + 4 * PAGE, 2);
-    let apart = Error::OutsideRegion { address: FREE + 4 * PAGE };
+    let apart = outside_region(FREE + 4 * PAGE);
     host.refuses(apart, |vmm| vmm.merge_regions(memory, region));
-    let whole = Error::OutsideRegion { address: FREE + 2 * PAGE };
+    let whole = outside_region(FREE + 2 * PAGE);
     host.refuses(whole, |vmm| vmm.split_region(memory, 2));
-    host.refuses(Error::OutsideRegion { address: FREE }, |vmm| vmm.split_region(memory, 0));
+    host.refuses(outside_region(FREE), |vmm| vmm.split_region(memory, 0));
     host.vmm.release(memory).expect("everything still works");
 }
 
@@ -375,4 +376,39 @@ fn thread_storage_that_cannot_be(target: Target) {
         let error = Error::BadTls { bytes, align };
         host.refuses(error, |vmm| vmm.allocate_thread_memory(own, &options));
     }
+}
+
+/// A113.
+fn what_the_region_is_called(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, name) = (host.own(), Name::new("heap"));
+    let heap = RegionOptions::new(4).at(FREE).guarded(1, 1).ceiling(Rights::READ).named("heap");
+    let heap = host.vmm.map(own, &heap.rights(Rights::READ)).expect("memory");
+    host.vmm.unmap(own, Pages::at(FREE + PAGE)).expect("mapped");
+    let other = tagged(&mut host, FREE + 8 * PAGE, 2);
+    let (vmm, page) = (&mut host.vmm, |number: usize| Pages::at(FREE + number * PAGE));
+
+    let guard = Error::Guard { address: FREE - PAGE, name };
+    assert_eq!(vmm.populate(own, Pages::at(FREE - PAGE)), Err(guard));
+    let mapped = Error::AlreadyMapped { address: FREE + 2 * PAGE, name };
+    assert_eq!(vmm.populate(own, page(1).count(2)), Err(mapped));
+    let hole = Error::NotMapped { address: FREE + PAGE, name };
+    assert_eq!(vmm.unmap(own, page(0).count(3)), Err(hole));
+    assert_eq!(vmm.read(own, FREE + PAGE, &mut [0]), Err(hole));
+    let (asked, ceiling) = (Rights::READ_WRITE, Rights::READ);
+    let beyond = Error::RightsExceedCeiling { asked, ceiling, name };
+    assert_eq!(vmm.protect(own, page(0), asked), Err(beyond));
+    let outside = Error::OutsideRegion { address: FREE + 5 * PAGE, name };
+    assert_eq!(vmm.decommit_some(own, page(4).count(2), 1), Err(outside));
+    let inside = RegionOptions::new(1).inside(heap);
+    assert_eq!(vmm.map(own, &inside), Err(Error::WrongKind { region: heap, name }));
+
+    // What has no name, and what is no region.
+    let none = Name::default();
+    let past = Error::OutsideRegion { address: FREE + 10 * PAGE, name: none };
+    assert_eq!(vmm.unmap(own, Pages::at(FREE + 9 * PAGE).count(2)), Err(past));
+    let nowhere = Error::OutsideRegion { address: FREE + 64 * PAGE, name: none };
+    assert_eq!(vmm.unmap(own, page(64)), Err(nowhere));
+    vmm.release(other).expect("a region");
+    host.check();
 }

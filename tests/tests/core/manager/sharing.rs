@@ -5,6 +5,7 @@ use vmm::{
     Backing, CachePolicy, Error, PageSize, Pages, Quota, RegionOptions, Rights, ShareOptions,
     Supply,
 };
+use vmm_tests::support::{beyond_ceiling, wrong_kind};
 
 use super::FREE;
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -45,15 +46,13 @@ fn what_is_cached_in_another_way_is_not_shared_there(target: Target) {
     host.vmm.map(own, &uncached.at(FREE)).expect("memory");
     let other = host.vmm.reserve(own, &RegionOptions::new(2)).expect("room");
     let alike = host.vmm.reserve(own, &uncached).expect("room");
-    host.refuses(Error::WrongKind(other), |vmm| {
-        vmm.share_into(own, Pages::at(FREE).count(2), other, 0)
-    });
+    host.refuses(wrong_kind(other), |vmm| vmm.share_into(own, Pages::at(FREE).count(2), other, 0));
     host.vmm.share_into(own, Pages::at(FREE).count(2), alike, 0).expect("it is cached alike");
     let paged = Backing::Pager { token: 1 };
     let other = host.vmm.reserve(own, &RegionOptions::new(2).backed(paged)).expect("room");
     let alike = host.vmm.reserve(own, &uncached.backed(paged)).expect("room");
     let (to, alike) = (other.start().bits(), alike.start().bits());
-    host.refuses(Error::WrongKind(other), |vmm| vmm.supply_page(own, to, own, FREE, Supply::Share));
+    host.refuses(wrong_kind(other), |vmm| vmm.supply_page(own, to, own, FREE, Supply::Share));
     host.vmm.supply_page(own, alike, own, FREE, Supply::Share).expect("it is cached alike");
     host.check();
 }
@@ -110,7 +109,7 @@ fn nobody_is_given_more_rights_than_the_source_allows(target: Target) {
     let two = RegionOptions::new(2);
     let read = two.rights(Rights::READ).ceiling(Rights::READ);
     let source = host.vmm.map(own, &read.at(FREE)).expect("memory");
-    let error = Error::RightsExceedCeiling { asked: Rights::READ_WRITE, ceiling: Rights::READ };
+    let error = beyond_ceiling(Rights::READ_WRITE, Rights::READ);
     // Into a new region: with the rights, and with the ceiling alone.
     host.refuses(error, |vmm| {
         vmm.share(own, Pages::at(FREE).count(2), space, &ShareOptions::new())
@@ -155,7 +154,7 @@ fn what_is_cached_in_another_way_is_not_cloned_there(target: Target) {
                 let at = into.start().bits();
                 assert_eq!(host.mappings(own)[&at].cache, cache, "in the kernel");
             } else {
-                host.refuses(Error::WrongKind(into), |vmm| vmm.clone_pages(source, 0, into, 2));
+                host.refuses(wrong_kind(into), |vmm| vmm.clone_pages(source, 0, into, 2));
             }
         }
     }

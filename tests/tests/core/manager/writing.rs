@@ -2,6 +2,7 @@
 //! Writing into the memory of any space, and who sees it.
 
 use vmm::{Error, Pages, RegionOptions, Rights, ShareOptions, TlsImage};
+use vmm_tests::support::{already_mapped, in_guard, not_mapped, outside_region};
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
@@ -121,9 +122,9 @@ fn what_cannot_be_written_is_refused_before_any_of_it_is(target: Target) {
     tagged(&mut host, FREE, 2);
     host.vmm.reserve(own, &RegionOptions::new(2).at(FREE + 3 * PAGE)).expect("room");
     host.vmm.populate(own, Pages::at(FREE + 3 * PAGE)).expect("memory");
-    let hole = Error::NotMapped { address: FREE + 4 * PAGE };
+    let hole = not_mapped(FREE + 4 * PAGE);
     host.refuses(hole, |vmm| vmm.write(own, FREE + 4 * PAGE - 1, &[1, 1]));
-    let last = Error::OutsideRegion { address: usize::MAX };
+    let last = outside_region(usize::MAX);
     host.refuses(last, |vmm| vmm.write(own, usize::MAX, &[1]));
     let outside = host.vmm.write(own, FREE + 2 * PAGE - 1, &[1, 1]).expect_err("it is too long");
     assert!(matches!(outside, Error::OutsideRegion { .. }), "{outside:?}");
@@ -189,13 +190,13 @@ fn contents_that_cannot_be_mapped_are_refused_and_nothing_is_mapped(target: Targ
     let mut refused = |error: Error, start: usize, bytes: usize| {
         host.refuses(error, |vmm| vmm.populate_from(own, start, &vec![1; bytes]));
     };
-    let mapped = Error::AlreadyMapped { address: FREE + 2 * PAGE };
+    let mapped = already_mapped(FREE + 2 * PAGE);
     refused(mapped, FREE + PAGE, PAGE + 1);
     refused(mapped, FREE + 2 * PAGE + 7, 1);
-    refused(Error::Guard { address: FREE - PAGE }, FREE - 1, 2);
-    refused(Error::Guard { address: FREE + 4 * PAGE }, FREE + 4 * PAGE - 1, 2);
-    refused(Error::OutsideRegion { address: FREE + 64 * PAGE }, FREE + 64 * PAGE + 5, 1);
-    refused(Error::OutsideRegion { address: usize::MAX - 1 }, usize::MAX - 1, 3);
+    refused(in_guard(FREE - PAGE), FREE - 1, 2);
+    refused(in_guard(FREE + 4 * PAGE), FREE + 4 * PAGE - 1, 2);
+    refused(outside_region(FREE + 64 * PAGE), FREE + 64 * PAGE + 5, 1);
+    refused(outside_region(usize::MAX - 1), usize::MAX - 1, 3);
     let gone = host.vmm.create_space().expect("memory");
     host.vmm.destroy_space(gone).expect("a space");
     host.refuses(Error::NoSuchSpace(gone), |vmm| vmm.populate_from(gone, FREE, &[]));

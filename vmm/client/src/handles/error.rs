@@ -53,9 +53,11 @@ impl fmt::Display for Error {
             Error::Refused { request, slots, refusal } => {
                 write!(f, "{request} of {slots:?}: {refusal}")
             }
-            Error::Kernel { request, error } => write!(f, "{request}: kernel error {error}"),
+            Error::Kernel { request, error } => {
+                write!(f, "{request}: the kernel refused with its error {error}")
+            }
             Error::Answer { request } => write!(f, "{request}: the answer makes no sense"),
-            Error::OutOfSlots => f.write_str("no slot is free"),
+            Error::OutOfSlots => f.write_str("all slots of the program's CNode are taken"),
         }
     }
 }

@@ -89,8 +89,10 @@ impl fmt::Display for Refusal {
             Refusal::NoSuchClient => f.write_str("no such client"),
             Refusal::NoSuchOffer => f.write_str("no such offer"),
             Refusal::NoSuchFault => f.write_str("nobody waits under this ticket"),
-            Refusal::NoSuchThread => f.write_str("no such thread"),
-            Refusal::NotTaken => f.write_str("whoever waited has one, or may have no more"),
+            Refusal::NoSuchThread => f.write_str("no thread has its IPC buffer at this address"),
+            Refusal::NotTaken => {
+                f.write_str("the page was not taken: whoever waited has one, or may have no more")
+            }
             Refusal::Shared { address } => write!(f, "{address:#x} is shared with others"),
             Refusal::OutOfQuota { resource, limit, used } => {
                 write!(f, "out of quota: {used} of {limit} {resource:?} used")
@@ -101,10 +103,10 @@ impl fmt::Display for Refusal {
             Refusal::Overlap { address } => write!(f, "{address:#x} belongs to another region"),
             Refusal::NotMapped { address } => write!(f, "nothing is mapped at {address:#x}"),
             Refusal::AlreadyMapped { address } => write!(f, "{address:#x} is mapped already"),
-            Refusal::BeyondRights => f.write_str("beyond the rights there are"),
+            Refusal::BeyondRights => f.write_str("the region, or the offer, has not these rights"),
             Refusal::WrongKind => f.write_str("wrong kind of region"),
             Refusal::TooMuch { most } => write!(f, "too much: {most} at the most"),
-            Refusal::BadSlot => f.write_str("the slot cannot be used"),
+            Refusal::BadSlot => f.write_str("the slot is occupied or reserved, or there is none"),
             Refusal::Internal => f.write_str("the service met an error of its own"),
         }
     }

@@ -65,7 +65,7 @@ pub(crate) fn refuse(error: vmm::Error) -> Refusal {
                 | AddressError::Wraps { address, .. } => address,
             },
         },
-        Error::OutsideRegion { address } | Error::Guard { address } => {
+        Error::OutsideRegion { address, .. } | Error::Guard { address, .. } => {
             Refusal::BadAddress { address }
         }
         Error::Overlap { address, .. } => Refusal::Overlap { address },

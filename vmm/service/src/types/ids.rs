@@ -28,6 +28,12 @@ impl ClientId {
         CLIENT_BADGE | self.number() as usize
     }
 
+    /// The id with this number and serial number. Any numbers make an id; only those of a client
+    /// that is there are accepted.
+    pub fn from_parts(number: u32, serial: u64) -> ClientId {
+        ClientId(SpaceId::from_parts(number, serial))
+    }
+
     /// Its space.
     pub fn space(self) -> SpaceId {
         self.0

@@ -7,7 +7,7 @@ use sel4::cap_type;
 use untyped_alloc::{Blueprint, Object};
 
 use super::error::PacerError;
-use super::shared::{is_due, PacerParts};
+use super::shared::{is_due, PacerParts, SLEEPERS};
 use crate::manager::vmm::Vmm;
 use crate::sel4::Sel4;
 
@@ -84,7 +84,7 @@ impl Clock {
         // The tick that is under way has partly passed.
         let at = self.ticks().wrapping_add(self.ticks_for(us)?).wrapping_add(1);
         if !self.parts.wake_at(notification.slot(), at) {
-            return Err(PacerError::TooManySleepers);
+            return Err(PacerError::TooManySleepers { most: SLEEPERS });
         }
         if self.parts.lost.load(Ordering::Acquire) {
             self.clear_alarm(notification);

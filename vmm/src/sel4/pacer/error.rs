@@ -20,7 +20,10 @@ pub enum PacerError {
     /// So many microseconds cannot be counted.
     TooLong(u64),
     /// As many threads sleep as can.
-    TooManySleepers,
+    TooManySleepers {
+        /// How many those are.
+        most: usize,
+    },
     /// The kernel refused a call to the timer, or to its interrupt: no tick comes any more. Nobody
     /// is woken by time, and what is cleared is not paced.
     TimerLost,
@@ -35,17 +38,23 @@ pub enum PacerError {
 impl fmt::Display for PacerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PacerError::BadPeriod(us) => write!(f, "the timer has no period of {us} microseconds"),
+            PacerError::BadPeriod(us) => {
+                write!(f, "the timer has no period of {us} microseconds: it has 100 to 54925")
+            }
             PacerError::PartsInUse => f.write_str("the parts belong to a pacer already"),
             PacerError::NoTimer(error) => {
-                write!(f, "the timer's interrupt is not to be had: {error:?}")
+                write!(f, "the timer's interrupt is not to be had: {error}")
             }
             PacerError::Busy => f.write_str("something is being cleared already"),
-            PacerError::TooLong(us) => write!(f, "{us} microseconds are too long"),
-            PacerError::TooManySleepers => f.write_str("as many threads sleep as can"),
+            PacerError::TooLong(us) => {
+                write!(f, "{us} microseconds are half of the ticks that the clock counts, or more")
+            }
+            PacerError::TooManySleepers { most } => {
+                write!(f, "{most} threads sleep, and no more can")
+            }
             PacerError::TimerLost => f.write_str("the timer does not answer any more"),
             PacerError::ThreadFaulted => f.write_str("a thread of the pacer's has faulted"),
-            PacerError::Kernel(error) => write!(f, "the kernel refused: {error:?}"),
+            PacerError::Kernel(error) => write!(f, "the kernel refused: {error}"),
             PacerError::Manager(error) => error.fmt(f),
         }
     }

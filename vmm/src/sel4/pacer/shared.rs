@@ -22,7 +22,7 @@ pub(super) mod work {
 }
 
 /// How many may sleep, or wait with a time-out, at a time.
-const SLEEPERS: usize = 16;
+pub(super) const SLEEPERS: usize = 16;
 
 /// One who is to be woken: the notification, or 0, and at which tick.
 pub(super) struct Sleeper {
