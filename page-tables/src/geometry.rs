@@ -41,6 +41,9 @@ pub struct Geometry {
     pub page_bits: u8,
     /// The first address that is not user space.
     pub user_end: usize,
+    /// The first address of which the kernel's message of a page fault tells low bits alone:
+    /// `user_end` where it tells every address as it is. From here on no fault can be resolved.
+    pub fault_end: usize,
     /// Whether a page can be mapped so that no instruction is fetched from it. Without that, what
     /// can be read can be run.
     pub has_no_execute: bool,
@@ -55,6 +58,7 @@ impl Geometry {
         ],
         page_bits: 12,
         user_end: 0xe000_0000,
+        fault_end: 0xe000_0000,
         has_no_execute: false,
     };
 
@@ -70,6 +74,8 @@ impl Geometry {
         ],
         page_bits: 12,
         user_end: 0x0000_7fff_ffff_f000,
+        // `handleVMFault` keeps the address in 32 bits.
+        fault_end: 1 << 32,
         // The processor has it, and the kernel leaves it alone.
         has_no_execute: false,
     };
@@ -113,6 +119,20 @@ impl Geometry {
             }
             Some(_) => Ok(PageRange::new(start, pages, self.page_bits)),
         }
+    }
+
+    /// Whether the kernel's messages of page faults tell every address of user space as it is.
+    pub const fn tells_all_faults(&self) -> bool {
+        self.fault_end >= self.user_end
+    }
+
+    /// The part of a range of whose faults the kernel does not tell the whole address, if there is
+    /// one.
+    pub fn untold(&self, range: PageRange) -> Option<PageRange> {
+        if self.tells_all_faults() {
+            return None;
+        }
+        range.from(self.fault_end)
     }
 
     /// The smallest page that holds an address of user space.

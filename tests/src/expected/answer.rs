@@ -20,6 +20,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it is that a number is no address, or a range none.
+    pub fn is_of_an_address(&self) -> bool {
+        matches!(self, Refusal::Exactly(Error::Address(_) | Error::Guard { address: 0, .. }))
+    }
+
     /// Whether an error is this one.
     pub fn is(&self, error: &Error) -> bool {
         match self {

@@ -6,6 +6,7 @@ use vmm::{Error, RegionId, Resource, Result, SpaceId};
 use super::Run;
 use super::answer::Expected;
 use super::parts::{Region, Space};
+use super::place::Told;
 use super::request::RegionRequest;
 
 impl Run<'_> {
@@ -43,7 +44,18 @@ impl Run<'_> {
         request: &RegionRequest,
         inside: Option<RegionId>,
     ) -> Expected {
-        let place = self.state.place(space, request, inside);
+        self.place_told(space, request, inside, Told::ByBacking)
+    }
+
+    /// The same for what a region is moved or cloned to.
+    pub(super) fn place_told(
+        &self,
+        space: &Space,
+        request: &RegionRequest,
+        inside: Option<RegionId>,
+        told: Told,
+    ) -> Expected {
+        let place = self.state.place_told(space, request, inside, told);
         let may_miss = self.rules.lenient && self.state.may_miss(space, request, inside);
         place.perhaps(may_miss.then_some("NoRoom"))
     }

@@ -3,14 +3,14 @@
 
 use page_tables::AddressError;
 use untyped_alloc::Rights;
-use vmm::{Error, Kind, PageSize, RegionId, RegionOptions, ShareOptions};
+use vmm::{Backing, Error, Kind, PageSize, RegionId, RegionOptions, ShareOptions};
 
 use super::answer::{Expected, Refusal};
 use super::parts::{Region, Space};
 use super::request::{RegionRequest, Where};
 use super::state::State;
 use crate::support::{
-    PAGE, Target, beyond_ceiling, in_guard, no_room, outside_region, overlap, wrong_kind,
+    PAGE, Target, beyond_ceiling, in_guard, no_room, not_told, outside_region, overlap, wrong_kind,
 };
 
 /// No page can be written and not read.
@@ -100,6 +100,17 @@ impl Fit {
     }
 }
 
+/// Whether faults in a region must be told by their whole address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// As its backing says.
+    ByBacking,
+    /// The manager prefers a place where they are: that of a clone.
+    Preferred,
+    /// They must: pages of it are under copy-on-write.
+    Needed,
+}
+
 /// The ceiling of a region that was asked for without, outside of reservations: what is not to be
 /// run now is not to be run later.
 fn unasked_ceiling(request: &RegionRequest) -> Rights {
@@ -155,6 +166,18 @@ impl State {
         request: &RegionRequest,
         inside: Option<RegionId>,
     ) -> Expected {
+        self.place_told(space, request, inside, Told::ByBacking)
+    }
+
+    /// The same for what a region is moved or cloned to.
+    pub fn place_told(
+        &self,
+        space: &Space,
+        request: &RegionRequest,
+        inside: Option<RegionId>,
+        told: Told,
+    ) -> Expected {
+        let told = if request.backing == Backing::Explicit { told } else { Told::Needed };
         let limit = match self.limit(space, inside) {
             Ok(limit) => limit,
             Err(error) => return Expected::refused(error),
@@ -183,7 +206,17 @@ impl State {
         let guard = usize::from(request.below) * PAGE;
         let fit = Fit { inside, align: 1 << align_bits, guard, bytes: total * PAGE };
         match request.place {
-            Where::At(address) => self.place_at(space, address.bits(self.target), request, inside),
+            Where::At(address) => {
+                let (address, end) = (address.bits(self.target), self.target.fault_end());
+                let place = self.place_at(space, address, request, inside);
+                let last = address.saturating_add(request.pages * PAGE);
+                // That it lies at no address at all is said first.
+                let in_user_space = !place.refusals.iter().any(Refusal::is_of_an_address);
+                if told == Told::Needed && last > end && in_user_space && self.has_untold() {
+                    return Expected::refused(not_told(address.max(end), end));
+                }
+                place
+            }
             Where::Anywhere => {
                 let holes = space.holes(end);
                 let fitting: Vec<_> =
@@ -193,9 +226,24 @@ impl State {
                 let plain = align_bits == 12;
                 let right = |hole: &Hole| !plain || Some(hole.1 - hole.0) == best;
                 let starts = fitting.iter().filter(|(_, hole)| right(hole)).map(|(at, _)| *at);
-                let places: Vec<usize> = starts.collect();
+                let mut places: Vec<usize> = starts.collect();
                 if places.is_empty() {
                     return Expected::refused(no_room);
+                }
+                let is_told = |&start: &usize| start + total * PAGE <= self.target.fault_end();
+                if told != Told::ByBacking && self.has_untold() && !places.iter().all(is_told) {
+                    // The lowest place, if that is one.
+                    let lowest = fitting.iter().map(|(at, _)| *at).filter(is_told).min();
+                    match (lowest, told) {
+                        (Some(lowest), _) => places.push(lowest),
+                        (None, Told::Needed) => {
+                            return Expected::refused(Refusal::Named("FaultsNotTold"));
+                        }
+                        (None, _) => {}
+                    }
+                    if lowest.is_some() {
+                        places.retain(is_told);
+                    }
                 }
                 Expected { places, ..Expected::success() }
             }
@@ -204,12 +252,29 @@ impl State {
                 let holes = space.holes(end);
                 match holes.iter().find_map(|hole| fit.lowest(hole, from)) {
                     Some(start) if start + total * PAGE <= to => {
+                        let end = self.target.fault_end();
+                        if told == Told::Needed && self.has_untold() && start + total * PAGE > end {
+                            return Expected::refused(not_told(start.max(end), end));
+                        }
                         Expected { places: vec![start], ..Expected::success() }
                     }
                     _ => Expected::refused(no_room),
                 }
             }
         }
+    }
+
+    /// Whether there are addresses of whose faults the kernel does not tell all.
+    fn has_untold(&self) -> bool {
+        self.target.fault_end() < self.target.user_end()
+    }
+
+    /// The first page of a region that is mapped where faults are not told.
+    pub fn untold_page(&self, region: &Region) -> Option<usize> {
+        let space = self.space(region.id.space())?;
+        let untold = self.target.fault_end().max(region.usable().start)..region.usable().end;
+        let mut pages = space.pages.range(untold.start..untold.end.max(untold.start));
+        pages.next().filter(|_| self.has_untold()).map(|(&at, _)| at)
     }
 
     fn place_at(

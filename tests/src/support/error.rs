@@ -15,6 +15,11 @@ pub fn overlap(address: usize, region_start: usize) -> Error {
     Error::Overlap { address, region_start, name: Name::default() }
 }
 
+/// An address of whose faults the kernel tells too little.
+pub fn not_told(address: usize, end: usize) -> Error {
+    Error::FaultsNotTold { address, end, name: Name::default() }
+}
+
 /// An address that is outside the region asked about.
 pub fn outside_region(address: usize) -> Error {
     Error::OutsideRegion { address, name: Name::default() }
@@ -55,6 +60,7 @@ pub fn without_amounts(error: Error) -> Error {
     match error {
         Error::NoRoom { pages, align_bits, .. } => no_room(pages, align_bits),
         Error::Overlap { address, region_start, .. } => overlap(address, region_start),
+        Error::FaultsNotTold { address, end, .. } => not_told(address, end),
         Error::OutsideRegion { address, .. } => outside_region(address),
         Error::Guard { address, .. } => in_guard(address),
         Error::AlreadyMapped { address, .. } => already_mapped(address),

@@ -41,8 +41,13 @@ impl<const N: u8> ThreeLevels<N> {
     ];
 
     fn architecture(arch: Arch, user_end: usize) -> Architecture {
-        let geometry =
-            Geometry { levels: &Self::LEVELS, page_bits: 12, user_end, has_no_execute: true };
+        let geometry = Geometry {
+            levels: &Self::LEVELS,
+            page_bits: 12,
+            user_end,
+            fault_end: user_end,
+            has_no_execute: true,
+        };
         Architecture { sizes: arch.sizes, geometry }
     }
 }
@@ -109,6 +114,16 @@ impl Target {
             Target::Aarch64 => 0xff_ffff_f000,
             #[cfg(target_pointer_width = "64")]
             Target::Riscv64 => 0x3f_ffff_f000,
+        }
+    }
+
+    /// The first address of which a page fault's message does not tell all: 5.0.0 has 32 bits for
+    /// it.
+    pub fn fault_end(self) -> usize {
+        match self {
+            #[cfg(target_pointer_width = "64")]
+            Target::X86_64 => 1 << 32,
+            other => other.user_end(),
         }
     }
 

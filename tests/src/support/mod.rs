@@ -21,8 +21,8 @@ pub mod texts;
 
 pub use boot::{BootParts, cspace_info, untyped_info};
 pub use error::{
-    already_mapped, beyond_ceiling, in_guard, no_room, not_mapped, out_of_memory, outside_region,
-    overlap, without_amounts, wrong_kind,
+    already_mapped, beyond_ceiling, in_guard, no_room, not_mapped, not_told, out_of_memory,
+    outside_region, overlap, without_amounts, wrong_kind,
 };
 pub use fixture::{Fixture, Manager, manager};
 pub use machine::{Machine, PAGE, Target};

@@ -95,6 +95,10 @@ fn of_the_manager(space: SpaceId, region: RegionId, start: VirtAddr) {
         (overlap(none), &["0xabd0000", IN_HEX]),
         (no_room(name), &["717 pages", "2^21", "\"heap\"", "53"]),
         (no_room(none), &["717 pages", "2^21", "53"]),
+        (
+            Error::FaultsNotTold { address, end: 0xd000, name },
+            &[IN_HEX, "of \"heap\"", "0xd000", "fault"],
+        ),
         (Error::OutsideRegion { address, name }, &[IN_HEX, "\"heap\""]),
         (Error::OutsideRegion { address, name: none }, &[IN_HEX, "outside the region"]),
         (Error::Guard { address, name }, &[IN_HEX, "guard", "of \"heap\""]),

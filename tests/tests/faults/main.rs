@@ -10,6 +10,7 @@
 //! | `histories.rs` | random histories of clones, writes, unmaps … against the reference model, [`vmm_tests::expected`] |
 //! | `refusals.rs` | every kernel call refused in turn: nothing is lost, and the fault resolves later |
 //! | `supply.rs` | pages that a pager outside supplies |
+//! | `untold.rs` | addresses of which a fault tells the low bits alone |
 //! | `page_requests.rs` | faults that wait for one |
 
 #[path = "../core/support/mod.rs"]
@@ -23,4 +24,5 @@ mod refusals;
 mod report;
 mod resolve;
 mod supply;
+mod untold;
 mod world;

@@ -6,6 +6,8 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Resource, Rights, SPACE_SLOT,
 };
 
+#[cfg(target_pointer_width = "64")]
+use crate::support::Target;
 use crate::world::{A, AMPLE, B, C, D, PAGE, World};
 
 /// A140
@@ -219,4 +221,27 @@ fn what_is_promised_is_cleared_when_it_is_touched() {
     for page in 0..300 {
         assert!(world.touch(program, start + page * PAGE, Access::Write), "page {page}");
     }
+}
+
+/// A169: a mapping's pages come when they are touched, so it lies where touches are told.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn mappings_lie_where_the_kernel_tells_the_address_of_a_touch() {
+    let mut world = World::on(Target::X86_64);
+    let program = world.program(AMPLE);
+    let memory = Request::CreateMemory { pages: 4, options: MemoryOptions::WRITABLE, slot: A };
+    world.ask(program, memory, &[ACCOUNT_SLOT]).unwrap();
+    let rights = Rights::READ_WRITE;
+    let slots = [SPACE_SLOT, A, ACCOUNT_SLOT];
+    let (end, high) = (Target::X86_64.fault_end(), 0x5000_0000_0000);
+    for (address, first_bad) in [(high, high), (end, end), (end - 3 * PAGE, end)] {
+        let map = Request::Map { address, first: 0, pages: 4, rights };
+        world.refused(program, map, &slots, Refusal::BadAddress { address: first_bad });
+    }
+    let map = Request::Map { address: end - 4 * PAGE, first: 0, pages: 4, rights };
+    assert_eq!(world.ask(program, map, &slots), Ok(Answer::Mapped { address: end - 4 * PAGE }));
+    assert!(world.touch(program, end - 1, Access::Write));
+    // Anywhere is below, too.
+    let start = world.map(program, A, 4, rights);
+    assert!(start + 4 * PAGE <= end && world.touch(program, start, Access::Write), "{start:#x}");
 }

@@ -45,25 +45,43 @@ pub struct World {
     pub endpoint: CPtr,
 }
 
-/// A small program for IA32: an ELF file with one segment.
-fn file() -> Vec<u8> {
-    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+/// A small program: an ELF file with one segment.
+fn file(target: Target) -> Vec<u8> {
+    let (wide, start) = (target.word_bytes() == 8, 0x40_0000);
+    let mut file = b"\x7fELF".to_vec();
+    file.extend([1 + u8::from(wide), 1, 1]);
     file.resize(16, 0);
     let half = |file: &mut Vec<u8>, value: u16| file.extend(value.to_le_bytes());
     let word = |file: &mut Vec<u8>, value: u32| file.extend(value.to_le_bytes());
+    let long = |file: &mut Vec<u8>, value: u64| file.extend(value.to_le_bytes());
     half(&mut file, 2);
-    half(&mut file, 3);
-    [1, 0x40_0000, 52, 0, 0].into_iter().for_each(|value| word(&mut file, value));
-    [52, 32, 1, 0, 0, 0].into_iter().for_each(|value| half(&mut file, value));
-    let segment = [1, 84, 0x40_0000, 0x40_0000, 4, 4096, 5, 0x1000];
-    segment.into_iter().for_each(|value| word(&mut file, value));
+    if wide {
+        half(&mut file, 0x3e);
+        word(&mut file, 1);
+        [start, 64, 0].into_iter().for_each(|value| long(&mut file, value));
+        word(&mut file, 0);
+        [64, 56, 1, 0, 0, 0].into_iter().for_each(|value| half(&mut file, value));
+        [1, 5].into_iter().for_each(|value| word(&mut file, value));
+        let segment = [120, start, start, 4, 4096, 0x1000];
+        segment.into_iter().for_each(|value| long(&mut file, value));
+    } else {
+        half(&mut file, 3);
+        [1, start as u32, 52, 0, 0].into_iter().for_each(|value| word(&mut file, value));
+        [52, 32, 1, 0, 0, 0].into_iter().for_each(|value| half(&mut file, value));
+        let segment = [1, 84, start as u32, start as u32, 4, 4096, 5, 0x1000];
+        segment.into_iter().for_each(|value| word(&mut file, value));
+    }
     file.extend([0x90; 4]);
     file
 }
 
 impl World {
     pub fn new() -> World {
-        let mut fixture = Fixture::new(Machine::roomy(Target::Ia32));
+        World::on(Target::Ia32)
+    }
+
+    pub fn on(target: Target) -> World {
+        let mut fixture = Fixture::new(Machine::roomy(target));
         let endpoint = fixture.vmm.allocate(Blueprint::Endpoint).unwrap().slot();
         let amounts = Amounts([5000, 1000, 20_000, 500, 200, 4000, 10_000]);
         let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
@@ -78,8 +96,9 @@ impl World {
     }
 
     pub fn program(&mut self, amounts: Amounts) -> Program {
+        let file = file(self.fixture.target());
         let new =
-            NewProgram { name: "test", file: &file(), stack_pages: 2, amounts, physical: false };
+            NewProgram { name: "test", file: &file, stack_pages: 2, amounts, physical: false };
         let (id, start) = self.objects.create_program(&mut self.fixture.vmm, &new).unwrap();
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);
@@ -97,9 +116,11 @@ impl World {
             (0..65536).map(CPtr::new).find(is).unwrap()
         };
         let root = CapPath { root: find(base), index: 0, depth: 4 };
-        let Some(Cap::CNode { base, guard_bits: 19, guard: 0, .. }) = kernel.cap_at(root) else {
+        let Some(Cap::CNode { base, guard_bits, guard: 0, .. }) = kernel.cap_at(root) else {
             panic!("no CNode is mounted")
         };
+        let word_bits = 8 * self.fixture.target().word_bytes();
+        assert_eq!(usize::from(guard_bits), word_bits - 13, "it resolves the rest of a pointer");
         find(base)
     }
 

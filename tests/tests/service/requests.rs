@@ -7,6 +7,8 @@ use vmm_service::protocol::{
 };
 use vmm_service::{CLIENT_BADGE, Event};
 
+#[cfg(target_pointer_width = "64")]
+use crate::support::{Machine, Target};
 use crate::world::{AMPLE, PAGE, World, plain, plain_reserve};
 
 #[test]
@@ -227,4 +229,28 @@ fn a_heap_that_grows_and_shrinks_over_a_line_harms_nobody() {
             world.fixture.check();
         }
     }
+}
+
+/// A169: what the kernel does not tell of a touch cannot be answered.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn memory_that_touches_map_lies_where_the_kernel_tells_their_address() {
+    let mut world = World::on(Machine::roomy(Target::X86_64));
+    let client = world.client(AMPLE, None);
+    let (end, high) = (Target::X86_64.fault_end(), 0x5000_0000_0000);
+    let reserve =
+        |address, around| Request::Reserve(Reserve { address, around, ..plain_reserve(4) });
+    for (address, first_bad) in [(high, high), (end - 3 * PAGE, end)] {
+        let refused = world.ask(client, reserve(address, 1));
+        assert_eq!(refused, Err(Refusal::BadAddress { address: first_bad }));
+    }
+    // Mapped by request it may lie there, but a clone of it would be copied by faults.
+    let (above, _) = world.region(client, reserve(high, 0));
+    let map = Request::Map { start: high, pages: 1 };
+    assert_eq!(world.ask(client, map), Ok(Answer::Pages(1)));
+    let clone = world.ask(client, Request::Clone { region: above, address: 0 });
+    assert_eq!(clone, Err(Refusal::BadAddress { address: high }));
+    let (_, lazy) = world.region(client, reserve(0, 1));
+    assert!(lazy + 4 * PAGE <= end, "{lazy:#x}");
+    assert!(world.touch(client, lazy, 3));
 }

@@ -163,6 +163,9 @@ typedef enum {
   // The first stack was used up before its guard could be unmapped, and what lies below may have
   // been overwritten.
   VMM_STACK_TOO_SMALL = 53,
+  // Memory that is mapped or copied when it is touched would lie where the kernel does not tell
+  // the whole address of a touch: on x86_64 of seL4 5.0.0 from 4 GiB on.
+  VMM_FAULTS_NOT_TOLD = 54,
   // No block of memory of the size needed is left.
   VMM_OUT_OF_MEMORY = 100,
   // No capability slots are left.

@@ -51,6 +51,7 @@ fn errors() -> Vec<Error> {
         Error::TooManyPagers { most: 1 },
         Error::Overlap { address, region_start: address, name },
         Error::NoRoom { pages: 1, align_bits: bits, largest: 0, name },
+        Error::FaultsNotTold { address, end: address, name },
         Error::OutsideRegion { address, name },
         Error::Guard { address, name },
         Error::AlreadyMapped { address, name },
@@ -126,7 +127,7 @@ fn numbers_lead_to_codes_and_back() {
     for code in vmm_code_t::ALL {
         assert_eq!(vmm_code_t::from_number(code as i32), Some(code));
     }
-    for number in [-1, 54, 99, 113, 202, i32::MIN, i32::MAX] {
+    for number in [-1, 55, 99, 113, 202, i32::MIN, i32::MAX] {
         assert_eq!(vmm_code_t::from_number(number), None);
     }
 }

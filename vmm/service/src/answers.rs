@@ -102,7 +102,8 @@ fn refuse_for_manager(error: vmm::Error) -> Refusal {
         Error::NoSuchRegion(_) => Refusal::NoSuchRegion,
         Error::Overlap { address, .. } => Refusal::Overlap { address },
         Error::NoRoom { .. } => Refusal::NoRoom,
-        Error::OutsideRegion { address, .. }
+        Error::FaultsNotTold { address, .. }
+        | Error::OutsideRegion { address, .. }
         | Error::Guard { address, .. }
         | Error::NoSuchIpcBuffer { address } => Refusal::BadAddress { address },
         Error::AlreadyMapped { address, .. } => Refusal::AlreadyMapped { address },

@@ -11,7 +11,8 @@ impl PageFault {
     /// From the words of the message: instruction pointer, address, whether it was a fetch, and the
     /// fault status register: on x86 the page-fault error code (bit 0 present, 1 write, 4 fetch).
     ///
-    /// On x86_64 the kernel of 5.0.0 gives the low 32 bits of `address` only (`handleVMFault`).
+    /// On x86_64 the kernel of 5.0.0 gives the low 32 bits of `address` only (`handleVMFault`): see
+    /// [`page_tables::Geometry::fault_end`].
     ///
     /// A processor without a no-execute attribute, such as IA32 without PAE, says of a fetch that
     /// it is a read. So a read at the instruction itself is one; and a read on the next page, of

@@ -39,6 +39,8 @@ pub struct FaultReport<'n> {
     /// How many bytes the address lies below address 0, round the end of the address space, if that
     /// is at most 64 KiB: there a thread whose thread pointer is 0 looks for its variables.
     pub below_zero: Option<usize>,
+    /// How many low bits of the address the kernel tells, where it does not tell all.
+    pub told_bits: Option<u32>,
 }
 
 /// The most bytes of thread-local storage that are thought of below a thread pointer.
@@ -66,6 +68,9 @@ impl fmt::Display for FaultReport<'_> {
         )?;
         write!(f, "  {address:#x} ")?;
         self.say_where(f)?;
+        if let Some(bits) = self.told_bits {
+            writeln!(f, "  these are the low {bits} bits of an address: the kernel tells no more")?;
+        }
         for (side, region) in [("below", &self.below), ("above", &self.above)] {
             let Some(region) = region else { continue };
             let (start, end) = (region.range.start().bits(), region.range.end());
@@ -111,6 +116,9 @@ impl FaultReport<'_> {
             FaultClass::BeyondRights => writeln!(f, "is in {called}, which does not allow it"),
             FaultClass::NotPopulated => writeln!(f, "is in {called}, with nothing mapped there"),
             FaultClass::Pager { .. } => writeln!(f, "is in {called}, whose pages a pager supplies"),
+            FaultClass::Recorded if self.told_bits.is_some() => {
+                writeln!(f, "is in {called}, which allows it: another address was touched")
+            }
             class => writeln!(f, "is in {called}: {class:?}"),
         }
     }
@@ -179,6 +187,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let word_bits = u32::from(self.alloc.sizes().word_bits);
         let below_zero = fault.address.wrapping_neg() & (usize::MAX >> (usize::BITS - word_bits));
         let below_zero = (1..=TLS_BYTES).contains(&below_zero).then_some(below_zero);
-        Ok(FaultReport { thread, fault, class, here, below, above, below_zero })
+        let told_bits =
+            (!self.geometry.tells_all_faults()).then(|| self.geometry.fault_end.trailing_zeros());
+        Ok(FaultReport { thread, fault, class, here, below, above, below_zero, told_bits })
     }
 }

@@ -8,9 +8,11 @@ use super::decide::{decide, Covering, Present};
 use crate::manager::vmm::Vmm;
 use crate::state::region::Region;
 use crate::state::space::Space;
+use crate::state::threads::RecordedFault;
 use crate::types::error::Result;
 use crate::types::fault::{FaultClass, Handled, PageFault, Resolution};
-use crate::types::ids::SpaceId;
+use crate::types::ids::{SpaceId, ThreadId};
+use crate::types::thread::ThreadInfo;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Answers a fault message with this badge: resolves it if that can be done. After
@@ -39,8 +41,41 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::NoSuchThread`]; those of [`Vmm::resolve_fault`].
     pub fn handle_fault(&mut self, badge: usize, fault: &PageFault) -> Result<Handled> {
         let thread = self.thread_with_badge(badge)?;
-        let resolution = self.resolve_fault(thread.space, fault)?;
+        let resolution = self.resolve_fault_of(&thread, fault)?;
         Ok(Handled { thread, resolution })
+    }
+
+    /// Resolves a fault of a registered thread, as [`Vmm::resolve_fault`] does; but where the kernel
+    /// does not tell the whole address, a thread that touched another address with the same low
+    /// bits is not let repeat its instruction for ever.
+    #[inline]
+    pub(crate) fn resolve_fault_of(
+        &mut self,
+        thread: &ThreadInfo,
+        fault: &PageFault,
+    ) -> Result<Resolution> {
+        match self.resolve_fault(thread.space, fault)? {
+            Resolution::Resolved(FaultClass::Recorded) if !self.geometry.tells_all_faults() => {
+                Ok(self.resolved_as_recorded(thread.id, fault))
+            }
+            resolution => Ok(resolution),
+        }
+    }
+
+    /// What has become of a fault at a page that was recorded, and is mapped now in any case. If the
+    /// same instruction of the same thread faults there again, and nothing was done meanwhile that
+    /// could have taken the page away, it did not touch that page.
+    #[cold]
+    fn resolved_as_recorded(&self, thread: ThreadId, fault: &PageFault) -> Resolution {
+        let calls = self.kernel.counts().total() - self.calls_to_map_recorded;
+        let &PageFault { address, ip, .. } = fault;
+        let again = Some(RecordedFault { address, ip, calls });
+        match self.threads.node(thread) {
+            Some(node) if node.recorded.replace(again) == again => {
+                Resolution::Unresolved(FaultClass::NotTold)
+            }
+            _ => Resolution::Resolved(FaultClass::Recorded),
+        }
     }
 
     /// Decides which class a fault in a space is. O(log regions); no kernel call.

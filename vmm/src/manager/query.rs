@@ -176,7 +176,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let lazy = spec.backing != Backing::Explicit;
             // Who has an IPC buffer is taken to run there; each of them has to be registered.
             let registered = 2 * space.registered() >= space.threads();
-            !own && (lazy || registered)
+            // Faults that are not told by their whole address are not resolved.
+            let told = self.geometry.tells_all_faults()
+                || self.usable(region).is_some_and(|pages| pages.end() <= self.geometry.fault_end);
+            !own && told && (lazy || registered)
         };
         spec.is_callers()
             && spec.cache == CachePolicy::WriteBack

@@ -67,6 +67,8 @@ pub struct Vmm<'p, K> {
     /// Whether an append cursor is ever begun, and a site kept.
     pub(crate) short_cuts: bool,
     pub(crate) compaction: CompactionState,
+    /// Kernel calls that gave pages which are recorded as mapped their mappings again.
+    pub(crate) calls_to_map_recorded: u64,
     /// The thread that empties the TLB, if there is one.
     pub(crate) flusher: Option<Object>,
 }

@@ -6,13 +6,13 @@ use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::region::{Region, StartKey};
-use crate::state::region_map::Place;
+use crate::state::region_map::{Place, Regions};
 use crate::state::region_places::{NoPlace, Shape};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
-use crate::types::options::{PageSize, Place as Wish, RegionOptions};
-use crate::types::region::Name;
+use crate::types::options::{PageSize, Place as Wish, RegionOptions, Told};
+use crate::types::region::{Backing, Name};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Finds a place for a region and enters it. Takes one node.
@@ -53,10 +53,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let align_bits = self.align_bits(options);
         let shape = Shape { pages, guard, align_bits, reservation };
         let regions = space.regions();
+        let told = self.told(options);
         let place = match options.placement.place {
             Wish::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits, options.name)?;
+                if told == Told::Needed {
+                    self.check_told(Pages::at(address).count(options.pages), options.name)?;
+                }
                 regions.place_at(start, pages, reservation)
+            }
+            Wish::Anywhere if told != Told::Indifferent => {
+                return Ok((
+                    self.place_told(&regions, shape, None, (told, options))?,
+                    pages,
+                    ceiling,
+                ));
+            }
+            Wish::Within { from, to } if told == Told::Needed => {
+                let within = Some((from, to));
+                let place = self.place_told(&regions, shape, within, (told, options))?;
+                return Ok((place, pages, ceiling));
             }
             Wish::Anywhere => regions.place_anywhere(shape).ok_or(NoPlace::NoRoom),
             Wish::Within { from, to } => {
@@ -80,6 +96,63 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         })?;
         Ok((place, pages, ceiling))
+    }
+
+    /// Whether faults in a region must be told by their whole address, where that makes a
+    /// difference.
+    #[inline]
+    fn told(&self, options: &RegionOptions) -> Told {
+        match options.backing {
+            _ if self.geometry.tells_all_faults() => Told::Indifferent,
+            Backing::Explicit => options.told,
+            Backing::OnDemand { .. } | Backing::Pager { .. } => Told::Needed,
+        }
+    }
+
+    /// Refuses pages, of user space, of whose faults the kernel does not tell the whole address.
+    pub(crate) fn check_told(&self, pages: Pages, name: Name) -> Result {
+        match self.geometry.untold(self.geometry.range(pages)?) {
+            Some(untold) => Err(self.faults_not_told(untold.start().bits(), name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The refusal of an address of whose faults the kernel does not tell all.
+    #[cold]
+    pub(crate) fn faults_not_told(&self, address: usize, name: Name) -> Error {
+        Error::FaultsNotTold { address, end: self.geometry.fault_end, name }
+    }
+
+    /// A place for what had best lie, or must, where faults are told by their whole address:
+    /// anywhere there, or between two addresses.
+    #[cold]
+    fn place_told(
+        &self,
+        regions: &Regions<'p>,
+        shape: Shape,
+        within: Option<(usize, usize)>,
+        (told, options): (Told, &RegionOptions),
+    ) -> Result<Place<'p>> {
+        let end = self.geometry.fault_end;
+        let first = match within {
+            None => regions.place_anywhere(shape),
+            Some((from, to)) => regions.place_within(shape, from, to),
+        };
+        let bytes = shape.pages << self.geometry.page_bits;
+        let Some(first) = first else {
+            let (pages, align_bits) = (shape.pages, shape.align_bits);
+            let largest = regions.largest_hole_in(shape.reservation);
+            return Err(Error::NoRoom { pages, align_bits, largest, name: options.name });
+        };
+        if first.start.bits() + bytes <= end {
+            return Ok(first);
+        }
+        let (from, to) = within.unwrap_or((0, end));
+        match regions.place_within(shape, from, to.min(end)) {
+            Some(place) => Ok(place),
+            None if told == Told::Preferred => Ok(first),
+            None => Err(self.faults_not_told(first.start.bits().max(end), options.name)),
+        }
     }
 
     /// The reservation asked for: the key of its start edge (0 for none), and the ceiling it sets.

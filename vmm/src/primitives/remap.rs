@@ -20,6 +20,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives a page that is recorded as mapped its mapping or its rights again: the kernel refused
     /// them before, or they are there since another fault was answered.
     pub(crate) fn map_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        let before = self.kernel.counts().total();
+        let mapped = self.map_as_recorded(space, address);
+        self.calls_to_map_recorded += self.kernel.counts().total() - before;
+        mapped
+    }
+
+    fn map_as_recorded(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let extent = space.extents().at(address);
         let Some(extent) = extent else { return Ok(()) };
         let piece = extent.part(extent.index_of(address), 1);

@@ -6,10 +6,11 @@ use untyped_alloc::{Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::RegionId;
-use crate::types::options::{Placement, RegionOptions};
+use crate::types::options::{Placement, RegionOptions, Told};
 use crate::types::region::{Kind, RegionSpec};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -123,7 +124,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(self.wrong_kind(space, old));
         }
         self.check_unpinned(space, old)?;
-        let options = RegionOptions::like(&spec, placement);
+        let like = RegionOptions::like(&spec, placement);
+        // Pages that a write copies stay where the address of that is told.
+        let told = match self.has_copy_on_write(space, old) {
+            true => Told::Needed,
+            false => Told::Indifferent,
+        };
+        let options = RegionOptions { told, ..like };
         let new = self.place_region(reserve, space, &options)?;
         let (from, to) = (old.start().bits(), new.start().bits());
         match self.move_extents(space, old, from, to) {
@@ -141,11 +148,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Whether a page of a region is under copy-on-write, where it makes a difference for its place.
+    /// O(extents of the region) there.
+    fn has_copy_on_write(&self, space: &Space<'p>, region: &Region<'p>) -> bool {
+        if self.geometry.tells_all_faults() {
+            return false;
+        }
+        let Some(range) = self.usable(region) else { return false };
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, .. }) = cursor.next(space) {
+            if extent.cow {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Moves every extent of a region from the addresses at `from` to those at `to`.
     fn move_extents(
         &mut self,
         space: &'p Space<'p>,
-        region: &crate::state::region::Region<'p>,
+        region: &Region<'p>,
         from: usize,
         to: usize,
     ) -> Result {

@@ -2,6 +2,7 @@
 //! The architecture that the program runs on, as the manager describes it, held to the bindings: a
 //! number that differs does not compile.
 
+use page_tables::Geometry;
 use sel4::{sys, vspace_levels, FrameObjectType, ObjectBlueprint, TranslationTableObjectType};
 
 use super::bindings;
@@ -9,10 +10,20 @@ use crate::types::architecture::{Architecture, PAGE_BYTES};
 
 /// The architecture that the program runs on.
 #[cfg(target_arch = "x86")]
-pub(super) const ARCHITECTURE: Architecture = Architecture::IA32;
+pub(super) const ARCHITECTURE: Architecture = as_told(Architecture::IA32);
 /// The architecture that the program runs on.
 #[cfg(target_arch = "x86_64")]
-pub(super) const ARCHITECTURE: Architecture = Architecture::X86_64;
+pub(super) const ARCHITECTURE: Architecture = as_told(Architecture::X86_64);
+
+/// An architecture with what this kernel tells of a fault's address.
+const fn as_told(architecture: Architecture) -> Architecture {
+    let Architecture { sizes, geometry } = architecture;
+    let fault_end = match bindings::TELLS_ALL_FAULTS {
+        true => geometry.user_end,
+        false => geometry.fault_end,
+    };
+    Architecture { sizes, geometry: Geometry { fault_end, ..geometry } }
+}
 
 /// Pages of book-keeping that are enough to start with: records have words.
 pub(super) const DEFAULT_POOL_PAGES: usize = 4 * size_of::<usize>();

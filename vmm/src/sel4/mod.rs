@@ -29,6 +29,7 @@
 //! | a paging structure is unmapped | one typed method | a method of `sys` for each kind |
 //! | a thread's IPC buffer is set | `tcb_set_ipc_buffer` | a method of `sys` |
 //! | waiting messages are cancelled | `cancel_badged_sends` | a method of `sys` |
+//! | a fault's address | on x86_64 its low 32 bits | all of it |
 //! | cache policies | constants of `VmAttributes` | words of `sys` |
 //!
 //! `kernel-16` is written for x86_64: what names its paging structures, its cache policies and its

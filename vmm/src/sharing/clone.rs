@@ -22,7 +22,7 @@ use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Source;
-use crate::types::options::{Placement, RegionOptions};
+use crate::types::options::{Placement, RegionOptions, Told};
 use crate::types::quota::Resource;
 use crate::types::region::Kind;
 
@@ -54,7 +54,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotManaged`] for
     /// memory the caller brought; [`Error::Shared`] for memory that is shared, whose other owners'
-    /// writes the clone would see; those of [`Vmm::map`]. Nothing is left behind.
+    /// writes the clone would see; [`Error::FaultsNotTold`] for pages that are, or would be, where
+    /// the kernel does not tell all of a fault's address; those of [`Vmm::map`]. Nothing is left
+    /// behind.
     pub fn clone_region(
         &mut self,
         region: RegionId,
@@ -97,7 +99,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let into = self.space(into)?;
         self.clonable(region, source)?;
         self.check_unpinned(from, source)?;
-        let options = RegionOptions::like(&source.spec(), placement);
+        let like = RegionOptions::like(&source.spec(), placement);
+        let options = RegionOptions { told: Told::Preferred, ..like };
         let target = self.place_region(reserve, into, &options)?;
         Ok(self.id_of(into, target))
     }
@@ -159,6 +162,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address, name: target.spec().name });
         }
+        self.check_clone_told(space, (source, part), (target, to))?;
         // 1. Only frames that are ours, each shared by nobody or under copy-on-write; and of those
         //    only small pages. What is refused is refused before a large one is cut.
         self.check_clone(space, part)?;
@@ -196,6 +200,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Refuses a clone of pages that would be under copy-on-write, in one of the two spaces, where
+    /// the kernel does not tell the whole address of a write. O(log extents).
+    fn check_clone_told(
+        &self,
+        space: &Space<'p>,
+        (source, from): (&Region<'p>, PageRange),
+        (target, to): (&Region<'p>, PageRange),
+    ) -> Result {
+        let extents = space.extents();
+        let mapped = |part: PageRange| {
+            extents.first_in(part).map(|extent| extent.start.bits().max(part.start().bits()))
+        };
+        if let Some(address) = self.geometry.untold(from).and_then(mapped) {
+            return Err(self.faults_not_told(address, source.spec().name));
+        }
+        let Some(untold) = self.geometry.untold(to) else { return Ok(()) };
+        // The pages of the origin that would come to lie there.
+        let before = to.pages() - untold.pages();
+        match from.part(before, untold.pages()).and_then(mapped) {
+            Some(address) => {
+                let there = to.start().bits() + (address - from.start().bits());
+                Err(self.faults_not_told(there, target.spec().name))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The pages of a region that can be cloned, or cloned into.
     pub(crate) fn clonable(&self, id: RegionId, region: &Region<'p>) -> Result<PageRange> {
         let plain = matches!(region.spec().kind, Kind::Memory | Kind::Stack) && !region.is_edge();
@@ -212,6 +243,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         for region in space.regions().iter() {
             if let Ok(pages) = self.clonable(self.id_of(space, region), region) {
                 self.check_unpinned(space, region)?;
+                // The clone lies at the same addresses.
+                self.check_clone_told(space, (region, pages), (region, pages))?;
                 self.check_clone(space, pages)?;
             }
         }

@@ -81,6 +81,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             site: None,
             short_cuts: true,
             compaction: CompactionState::default(),
+            calls_to_map_recorded: 0,
             flusher: None,
         };
         vmm.adopt_boot_page(Wanted::Own(NodeKind::Region))?;

@@ -51,6 +51,18 @@ pub(crate) struct Thread<'p> {
     pub waiting: Cell<Option<Waiting>>,
     /// A slot for the right to answer it, which no request has yet.
     pub reply: Cell<Option<CPtr>>,
+    /// Its fault that was answered last, if that was one at a page that is recorded.
+    pub recorded: Cell<Option<RecordedFault>>,
+}
+
+/// A fault at a page that is recorded with the rights for it, and was mapped again: where the kernel
+/// does not tell the whole address, it may have been at another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordedFault {
+    pub address: usize,
+    pub ip: usize,
+    /// Kernel calls that the manager had made then, but for those that answered such faults.
+    pub calls: u64,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
@@ -104,6 +116,7 @@ impl<'p> Threads<'p> {
         let ThreadId { badge, serial } = info.id;
         node.badge.set(badge);
         node.info.set(Some(info));
+        node.recorded.set(None);
         self.by_badge.insert(node);
         self.badges.note(badge);
         self.last_serial = serial;

@@ -91,6 +91,18 @@ pub enum Error {
         /// What the region was to be called.
         name: Name,
     },
+    /// Faults are to be answered in memory where the kernel does not tell all of their address
+    /// (seL4 5.0.0 on x86_64, from 4 GiB on): memory that is mapped when it is touched, a stack
+    /// that grows, what a pager supplies, a clone and its origin. Memory that is mapped by request
+    /// can lie there.
+    FaultsNotTold {
+        /// The first address that would be in the way.
+        address: usize,
+        /// The first address of all that the kernel does not tell whole.
+        end: usize,
+        /// What the region is called, or was to be.
+        name: Name,
+    },
     /// The range is not all inside the region (or inside any region).
     OutsideRegion {
         /// The first address outside.

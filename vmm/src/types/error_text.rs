@@ -69,6 +69,12 @@ impl fmt::Display for Error {
                 "no hole of {pages} pages aligned to 2^{align_bits} bytes{}: the largest has {largest}",
                 For(name)
             ),
+            Error::FaultsNotTold { address, end, name } => write!(
+                f,
+                "{address:#x}{} would be mapped or copied by its faults, and the kernel does not \
+                 tell addresses from {end:#x} on with a fault: place it below, or map it by request",
+                Of(name)
+            ),
             Error::OutsideRegion { address, name } => {
                 write!(f, "{address:#x} is outside the region{}", Named(name))
             }

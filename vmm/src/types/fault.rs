@@ -99,6 +99,10 @@ pub enum FaultClass {
     /// The page is recorded with the rights for it: mapped since by another fault, or its mapping
     /// was refused before. Mapping it (again) resolves the fault.
     Recorded,
+    /// The page at the told address is mapped, and allows the access: what was touched is another
+    /// address, which the kernel tells the low bits of
+    /// ([`page_tables::Geometry::fault_end`]).
+    NotTold,
     /// Memory that a pager outside provides.
     Pager {
         /// What the pager knows the region by.

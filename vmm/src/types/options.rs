@@ -93,6 +93,20 @@ pub enum PageSize {
     },
 }
 
+/// Whether the kernel must tell the whole address of faults in a region
+/// ([`page_tables::Geometry::fault_end`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Told {
+    /// It need not: the region's pages are mapped by request.
+    #[default]
+    Indifferent,
+    /// It need not as far as the region goes, but for pages that are to come: where it does is
+    /// better.
+    Preferred,
+    /// It must: faults are what maps or copies its pages.
+    Needed,
+}
+
 /// A request for a region. Start with [`RegionOptions::new`] and change what differs.
 ///
 /// ```
@@ -116,6 +130,8 @@ pub struct RegionOptions {
     pub(crate) backing: Backing,
     pub(crate) first_page: usize,
     pub(crate) movable: Option<bool>,
+    /// Said by operations; a backing says it for itself.
+    pub(crate) told: Told,
     pub(crate) name: Name,
 }
 
@@ -136,6 +152,7 @@ impl RegionOptions {
             backing: Backing::Explicit,
             first_page: 0,
             movable: None,
+            told: Told::Indifferent,
             name: Name::default(),
         }
     }
@@ -206,7 +223,10 @@ impl RegionOptions {
     }
 
     /// What happens when a page of it is touched that is not mapped. An `around` that is no power
-    /// of two from 1 to 16 is rounded down to one.
+    /// of two from 1 to 16 is rounded down to one. A region whose pages are mapped by touches lies
+    /// where the kernel tells the address of a touch: on x86_64 of seL4 5.0.0 below 4 GiB. The
+    /// manager chooses a place there, and refuses others
+    /// ([`FaultsNotTold`](crate::Error::FaultsNotTold)).
     pub fn backed(self, backing: Backing) -> Self {
         let backing = match backing {
             Backing::OnDemand { around } => {
@@ -261,6 +281,7 @@ impl RegionOptions {
             backing: spec.backing,
             first_page: spec.first_page,
             movable: spec.movable,
+            told: Told::Indifferent,
             name: spec.name,
         }
     }

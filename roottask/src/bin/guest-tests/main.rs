@@ -14,7 +14,7 @@
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
 //!                   exhaustion.rs compaction.rs badges.rs closures.rs backtraces.rs pacing.rs
 //!                   pacer_failures.rs
-//!                   direct_map.rs texts.rs
+//!                   direct_map.rs texts.rs untold.rs
 //! ```
 //!
 //! A test is a function that returns a [`roottask::Outcome`]. After each the harness stops the
@@ -58,6 +58,7 @@ mod sys_calls;
 mod table;
 mod texts;
 mod thread;
+mod untold;
 mod untyped;
 mod vspace;
 
@@ -100,6 +101,7 @@ const ALL: &[&[Test]] = &[
     direct_map::TESTS,
     exhaustion::TESTS,
     compaction::TESTS,
+    untold::TESTS,
 ];
 
 /// The test that runs.

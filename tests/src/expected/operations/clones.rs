@@ -4,6 +4,7 @@
 use vmm::{Error, RegionId, SpaceId};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
+use super::super::place::Told;
 use super::super::{Page, Region, RegionRequest, Run};
 use crate::support::{PAGE, wrong_kind};
 
@@ -30,7 +31,9 @@ impl Run<'_> {
             let (forbidden, pages) = run.forbidden(&region);
             match run.space(into) {
                 Ok(to) => {
-                    let place = run.place(to, &request, inside);
+                    let place = run.place_told(to, &request, inside, Told::Preferred);
+                    let untold = run.clone_is_untold(&region, &request, &place);
+                    let place = place.or(untold.then_some(Refusal::Named("FaultsNotTold")));
                     let expected = place.or(forbidden).or(run.beyond_copies(to, pages));
                     run.perhaps_quota(expected, to)
                 }
@@ -57,6 +60,9 @@ impl Run<'_> {
         let space = self.state.space(region.id.space()).expect("its region is alive");
         let usable = region.usable();
         let mut why: Vec<Refusal> = Vec::new();
+        if self.state.untold_page(region).is_some() {
+            why.push(Refusal::Named("FaultsNotTold"));
+        }
         why.extend(self.not_managed(space, usable.start, usable.len() / PAGE));
         let users = self.state.all_users();
         let pages = space.pages.range(usable);
@@ -69,6 +75,19 @@ impl Run<'_> {
             });
         }
         (why, pages.count())
+    }
+
+    /// Whether a mapped page would come to lie where faults are not told.
+    fn clone_is_untold(&self, region: &Region, request: &RegionRequest, place: &Expected) -> bool {
+        let space = self.state.space(region.id.space()).expect("its region is alive");
+        let (from, target) = (region.usable(), self.state.target);
+        let last = space.pages.range(from.clone()).next_back().map(|(&at, _)| at - from.start);
+        let below = usize::from(request.below) * PAGE;
+        target.fault_end() < target.user_end()
+            && place
+                .places
+                .iter()
+                .any(|start| last.is_some_and(|last| start + below + last >= target.fault_end()))
     }
 
     fn record_clone(&mut self, region: &Region, clone: &Region) {

@@ -5,6 +5,7 @@ use vmm::{Backing, Kind};
 
 use super::super::answer::{Expected, Need, Outcome};
 use super::super::choose::STALE;
+use super::super::place::Told;
 use super::super::{Page, Region, RegionRequest, Run};
 use crate::support::{PAGE, in_guard, outside_region, wrong_kind};
 
@@ -117,7 +118,9 @@ impl Run<'_> {
             let expected = match region.is_memory() {
                 true => {
                     let space = run.state.space(id.space()).expect("its region is alive");
-                    run.place(space, &request, inside)
+                    let cow = space.pages.range(region.usable()).any(|(_, page)| page.cow);
+                    let told = if cow { Told::Needed } else { Told::ByBacking };
+                    run.place_told(space, &request, inside, told)
                 }
                 false => Expected::refused(wrong_kind(region.id)),
             };

@@ -9,7 +9,7 @@ use super::code::vmm_code_t::{self, *};
 impl vmm_code_t {
     /// Every code, in the order of their numbers.
     #[rustfmt::skip]
-    pub const ALL: [vmm_code_t; 69] = [
+    pub const ALL: [vmm_code_t; 70] = [
         VMM_OK, VMM_NULL_POINTER, VMM_NOT_STARTED, VMM_ALREADY_STARTED, VMM_BAD_BOOT_INFO,
         VMM_BAD_ARGUMENT, VMM_IN_POLICY, VMM_NO_IPC_BUFFER, VMM_HANDLER_RUNNING, VMM_NO_HANDLER,
         VMM_NOTHING_THERE, VMM_OUTSIDE_USER_SPACE, VMM_MISALIGNED, VMM_EMPTY_RANGE,
@@ -21,7 +21,7 @@ impl vmm_code_t {
         VMM_BAD_IPC_BUFFER, VMM_NOT_ONE_PAGE, VMM_OWN_SPACE, VMM_PINNED, VMM_SPACE_IN_USE,
         VMM_NOT_OF_SPACE, VMM_NO_SUCH_OBJECT, VMM_ZERO_COUNT, VMM_TOO_MANY, VMM_NOT_ALLOCATED,
         VMM_STALE, VMM_NO_MEMORY_AT, VMM_ADDRESS_IN_USE, VMM_DEVICE_MEMORY, VMM_NO_UNTYPED,
-        VMM_BAD_UNTYPED, VMM_STACK_TOO_SMALL, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS, VMM_OUT_OF_NODES, VMM_NO_ROOM,
+        VMM_BAD_UNTYPED, VMM_STACK_TOO_SMALL, VMM_FAULTS_NOT_TOLD, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS, VMM_OUT_OF_NODES, VMM_NO_ROOM,
         VMM_OUT_OF_MEMORY_TO_CUT, VMM_OUT_OF_ASIDS, VMM_OUT_OF_BADGES, VMM_OUT_OF_SPACE_NUMBERS,
         VMM_SHARED_TOO_OFTEN, VMM_OUT_OF_QUOTA, VMM_TOO_MANY_PINNED, VMM_TOO_MANY_PAGERS, VMM_NEEDS_CLEARING,
         VMM_KERNEL_REFUSED, VMM_OTHER_ERROR,
@@ -87,6 +87,7 @@ impl vmm_code_t {
             VMM_OWN_SPACE => c"the space is the manager's own",
             VMM_PINNED => c"the memory is pinned",
             VMM_SPACE_IN_USE => c"threads or objects still use the space",
+            VMM_FAULTS_NOT_TOLD => c"the kernel does not tell the whole address of faults there",
             VMM_NOT_OF_SPACE => c"the object was not allocated for this space",
             VMM_NO_SUCH_OBJECT => c"this architecture has no such object",
             VMM_ZERO_COUNT => c"nothing was asked for",

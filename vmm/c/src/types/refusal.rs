@@ -85,6 +85,7 @@ impl From<&Error> for vmm_code_t {
             Error::Pinned(_) => VMM_PINNED,
             Error::TooManyPinned { .. } => VMM_TOO_MANY_PINNED,
             Error::SpaceInUse { .. } => VMM_SPACE_IN_USE,
+            Error::FaultsNotTold { .. } => VMM_FAULTS_NOT_TOLD,
             Error::NotOfSpace { .. } => VMM_NOT_OF_SPACE,
             Error::AlreadyShared | Error::AlreadyStarted => VMM_ALREADY_STARTED,
             Error::StackTooSmall { .. } => VMM_STACK_TOO_SMALL,

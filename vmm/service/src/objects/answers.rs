@@ -65,9 +65,9 @@ pub(crate) fn refuse(error: vmm::Error) -> Refusal {
                 | AddressError::Wraps { address, .. } => address,
             },
         },
-        Error::OutsideRegion { address, .. } | Error::Guard { address, .. } => {
-            Refusal::BadAddress { address }
-        }
+        Error::FaultsNotTold { address, .. }
+        | Error::OutsideRegion { address, .. }
+        | Error::Guard { address, .. } => Refusal::BadAddress { address },
         Error::Overlap { address, .. } => Refusal::Overlap { address },
         Error::NoRoom { .. } => Refusal::NoRoom {},
         Error::Shared { address } => Refusal::Shared { page: narrow(address / PAGE_BYTES) },

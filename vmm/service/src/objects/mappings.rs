@@ -101,6 +101,8 @@ impl<'p> Objects<'p> {
             return vmm.reserve(space, &options).map_err(|error| match error {
                 // The end may be what lies outside.
                 vmm::Error::Address(_) => Refusal::BadAddress { address: wanted.address },
+                // It was to go anywhere, and there is no room where touches are told.
+                vmm::Error::FaultsNotTold { .. } if wanted.address == 0 => Refusal::NoRoom {},
                 other => refuse(other),
             });
         };

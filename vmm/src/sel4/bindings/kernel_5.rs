@@ -12,6 +12,9 @@ pub use sel4::{thread_entry, Backtrace, NotificationLock, ThreadEntry};
 /// Where addresses of user space end.
 pub const USER_TOP: usize = sel4::sys::PPTR_USER_TOP as usize;
 
+/// Whether the message of a page fault tells the whole address: as the geometry says, not on x86_64.
+pub const TELLS_ALL_FAULTS: bool = false;
+
 /// Gives a mapped page new rights and attributes where it is.
 #[inline(always)]
 pub fn remap(

@@ -157,13 +157,12 @@ pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received 
     let Some(fault) = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info)) else {
         return Received::Nothing;
     };
-    let Ok(ThreadInfo { id: thread, space, .. }) = vmm.thread_with_badge(badge) else {
-        return Received::Nothing;
-    };
+    let Ok(info) = vmm.thread_with_badge(badge) else { return Received::Nothing };
+    let thread = info.id;
     let ThreadFault::Page(page_fault) = fault else {
         return Received::Unresolved { thread, fault, error: None };
     };
-    match vmm.resolve_fault(space, &page_fault) {
+    match vmm.resolve_fault_of(&info, &page_fault) {
         Ok(Resolution::Resolved(_)) => Received::Resolved,
         Ok(Resolution::AskPager { token, page }) => {
             Received::AskPager { thread, fault: page_fault, token, page }

@@ -28,6 +28,9 @@ fn invoke(make: impl FnOnce(&mut seL4_IPCBuffer) -> seL4_Error::Type) -> Result<
     Error::from_sys(number).map_or(Ok(()), Err)
 }
 
+/// Whether the message of a page fault tells the whole address.
+pub const TELLS_ALL_FAULTS: bool = true;
+
 /// Gives a mapped page new rights and attributes where it is: by mapping it again.
 #[inline(always)]
 pub fn remap(
