@@ -11,6 +11,8 @@
 //!   user_context.rs a thread's registers by their use
 //!   fault.rs        the words of an unknown system call: registers
 //!   objects.rs      kernel objects, and types of capabilities, that only it has
+//!   without_buffer.rs
+//!                   system calls by upstream's names whose message is all in registers
 //!   tables.rs       paging structures: which there are, and the invocations of them
 //! ```
 

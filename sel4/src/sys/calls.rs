@@ -4,7 +4,7 @@
 //! The first words of a message travel in registers. `…WithMRs` take four of them by value, as
 //! upstream does, and leave those of the buffer alone, but where the architecture has registers for
 //! fewer: the others go through the buffer. So upstream's functions for that without an IPC buffer
-//! (`seL4_CallWithMRsWithoutIPCBuffer` and their kin) are not here.
+//! (`seL4_CallWithMRsWithoutIPCBuffer` and their kin) are there on x86_64 alone.
 
 use super::syscall::{self, first_words, Answer, MessageRegisters, MESSAGE_REGISTERS, NO_WORDS};
 use super::{seL4_CPtr, seL4_IPCBuffer, seL4_MessageInfo, seL4_Word};

@@ -18,6 +18,8 @@ pub(crate) mod interface {
     include!(concat!(env!("OUT_DIR"), "/interface.rs"));
 }
 
+#[allow(unused_imports)] // an architecture may add nothing
+pub use crate::arch::public_sys::*;
 pub use calls::{seL4_Yield, ReplyAuthority, WaitMessageInfo};
 pub use faults::{
     seL4_Fault_CapFault, seL4_Fault_NullFault, seL4_Fault_UnknownSyscall, seL4_Fault_UserException,

@@ -5,12 +5,14 @@ use roottask::{check_eq, Outcome};
 use sel4::sys::{seL4_CPtr, seL4_IPCBuffer, seL4_MessageInfo};
 use sel4::{CapRights, ObjectBlueprint, Word};
 
+use crate::arch::IN_REGISTERS;
 use crate::context::{let_children_run, Context, Scratch};
 
 crate::table::tests!("sys_calls":
     calls_are_answered_by_reply_recv_and_by_reply,
     words_by_value_go_both_ways,
     messages_and_signals_are_sent_and_received,
+    messages_go_in_registers_alone,
     a_message_info_has_its_parts,
 );
 
@@ -141,6 +143,41 @@ fn messages_and_signals_are_sent_and_received(context: &mut Context) -> Outcome 
         (waited, buffer.seL4_Poll(notification).1, buffer.seL4_Poll(notification).1)
     });
     check_eq!(found, (BADGE, BADGE, 0));
+    Ok(())
+}
+
+/// Answers a call in registers with each word and the badge added, and then takes two messages: the
+/// sums of their words, as digits.
+fn answer_in_registers(endpoint: usize) -> Word {
+    let (endpoint, mut words) = (endpoint as seL4_CPtr, [0; 4]);
+    let Some(calls) = IN_REGISTERS else { return 0 };
+    let (info, badge) = (calls.receive)(endpoint, &mut words);
+    (calls.reply)(info, words.map(|word| Some(word + badge)));
+    let mut digits = 0;
+    for _ in 0..2 {
+        let length = (calls.receive)(endpoint, &mut words).0.get_length() as usize;
+        // What is missing is 0; beyond the length there is nothing to be known.
+        digits = digits * 10 + words[..length].iter().sum::<Word>();
+    }
+    digits
+}
+
+fn messages_go_in_registers_alone(context: &mut Context) -> Outcome {
+    let Some(calls) = IN_REGISTERS else { return Ok(()) };
+    let (scratch, endpoint) = objects(context)?;
+    // Nobody waits: it is dropped.
+    (calls.nb_send)(endpoint, length(1), [Some(9), None, None, None]);
+    let child = context.spawn(answer_in_registers, endpoint as usize)?;
+    with(|buffer| (0..4).for_each(|index| buffer.set_mr(index, 1000 + index as Word)));
+    let mut words = [1, 2, 3, 4];
+    let info = (calls.call)(scratch.cptr(2).bits(), length(4), &mut words);
+    check_eq!((info.get_length(), words), (4, [1, 2, 3, 4].map(|word| word + BADGE)));
+    let kept = with(|buffer| core::array::from_fn::<_, 4, _>(|index| buffer.get_mr(index)));
+    check_eq!(kept, core::array::from_fn(|index| 1000 + index as Word));
+    let_children_run()?;
+    (calls.nb_send)(endpoint, length(1), [Some(5), None, None, None]);
+    (calls.send)(endpoint, length(3), [None, Some(6), None, None]);
+    check_eq!(child.result()?, 56);
     Ok(())
 }
 

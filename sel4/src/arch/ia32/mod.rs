@@ -16,6 +16,9 @@ pub mod public {
     pub use super::user_context::ThreadEntry;
 }
 
+/// What this architecture adds to the names of `sys`: nothing.
+pub mod public_sys {}
+
 /// A machine word, as a number.
 pub(crate) type WordBits = u32;
 /// The message words that travel in registers.

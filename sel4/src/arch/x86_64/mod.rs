@@ -9,11 +9,21 @@ pub(crate) mod syscall;
 pub(crate) mod tables;
 pub(crate) mod types;
 mod user_context;
+mod without_buffer;
 
 /// What this architecture adds to the crate's own names.
 pub mod public {
     pub use super::objects::{ObjectBlueprintX64, ObjectTypeX64};
     pub use super::user_context::ThreadEntry;
+}
+
+/// What this architecture adds to the names of `sys`.
+pub mod public_sys {
+    pub use super::without_buffer::{
+        seL4_CallWithMRsWithoutIPCBuffer, seL4_NBSendWithMRsWithoutIPCBuffer,
+        seL4_RecvWithMRsWithoutIPCBuffer, seL4_ReplyWithMRsWithoutIPCBuffer,
+        seL4_SendWithMRsWithoutIPCBuffer,
+    };
 }
 
 /// A machine word, as a number.

@@ -7,6 +7,8 @@ pub use core::arch::x86::{__m128, _mm_add_ps, _mm_mul_ps, _mm_set1_ps, _mm_store
 
 use sel4::{UnknownSyscall, UserContext, Word};
 
+use super::InRegisters;
+
 /// The logarithm of a large page's bytes, which are those that a page table spans.
 pub const LARGE_BITS: u8 = 22;
 /// The first address that is not user space.
@@ -170,3 +172,6 @@ pub fn code_that_loads(address: usize) -> ([u8; 16], usize) {
     code[5..7].copy_from_slice(&[0x0f, 0x0b]);
     (code, 5)
 }
+
+/// There are registers for two words only.
+pub const IN_REGISTERS: Option<InRegisters> = None;

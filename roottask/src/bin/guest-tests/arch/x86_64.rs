@@ -5,7 +5,9 @@ use core::arch::{asm, global_asm};
 
 pub use core::arch::x86_64::{__m128, _mm_add_ps, _mm_mul_ps, _mm_set1_ps, _mm_storeu_ps};
 
-use sel4::{UnknownSyscall, UserContext, Word};
+use sel4::{sys, UnknownSyscall, UserContext, Word};
+
+use super::InRegisters;
 
 /// The logarithm of a large page's bytes, which are those that a page table spans.
 pub const LARGE_BITS: u8 = 21;
@@ -146,6 +148,21 @@ pub fn number_registers(context: &mut UserContext) {
 pub fn result(context: &UserContext) -> Word {
     context.inner().rax
 }
+
+/// System calls that take their messages in registers alone.
+pub const IN_REGISTERS: Option<InRegisters> = Some(InRegisters {
+    call: |dest, info, [a, b, c, d]| {
+        sys::seL4_CallWithMRsWithoutIPCBuffer(dest, info, Some(a), Some(b), Some(c), Some(d))
+    },
+    receive: |src, [a, b, c, d]| {
+        sys::seL4_RecvWithMRsWithoutIPCBuffer(src, Some(a), Some(b), Some(c), Some(d), ())
+    },
+    reply: |info, [a, b, c, d]| sys::seL4_ReplyWithMRsWithoutIPCBuffer(info, a, b, c, d),
+    send: |dest, info, [a, b, c, d]| sys::seL4_SendWithMRsWithoutIPCBuffer(dest, info, a, b, c, d),
+    nb_send: |dest, info, [a, b, c, d]| {
+        sys::seL4_NBSendWithMRsWithoutIPCBuffer(dest, info, a, b, c, d)
+    },
+});
 
 /// `mov rax, [address]; ud2`, and where in it the second is.
 pub fn code_that_loads(address: usize) -> ([u8; 16], usize) {
