@@ -8,6 +8,7 @@ differs. `cargo package` makes the archives. They are unpacked and built against
 that an archive lacks, or that only this workspace has, is an error here.
 """
 
+import json
 import os
 import re
 import shutil
@@ -106,13 +107,31 @@ def unpack(crates):
     return place
 
 
+def check_saved_interfaces(renew):
+    """What the bindings know of a kernel where there is none, as a registry's documentation is made."""
+    made = ROOT / "build" / "kernel" / "x86_64" / "debug" / "interface.json"
+    if not made.is_file():
+        return
+    interface = json.loads(made.read_text())
+    config = {key: interface[key] for key in ("version", "config")}
+    for member, wanted in (("sel4", interface), ("sel4/config", config)):
+        saved = ROOT / member / "docs-rs" / "interface.json"
+        if renew:
+            saved.write_text(json.dumps(wanted, indent=2) + "\n")
+        elif json.loads(saved.read_text()) != wanted:
+            sys.exit(f"package.py: {saved} is not what the kernel has: run package.py --renew")
+
+
 def main():
-    parser = options.Parser("package.py", description=__doc__, usage="package.py [--target-build]")
+    parser = options.Parser("package.py", description=__doc__, usage="package.py [--target-build] [--renew]")
     parser.add_argument("--target-build", action="store_true",
                         help="build also the parts that need a kernel, for x86_64")
+    parser.add_argument("--renew", action="store_true",
+                        help="save the kernel's interface for documentation that is made without one")
     parser.add_help_option()
     wanted = parser.parse_args()
     crates = published()
+    check_saved_interfaces(wanted.renew)
     for member in crates:
         check_contents(member)
     copy_workspace(crates)
@@ -124,9 +143,13 @@ def main():
     host = [word for name in ("growing-heap", "page-tables", "untyped-alloc", "vmm", "vmm-client", "vmm-service")
             for word in ("-p", registry[name])]
     cargo("check", "--quiet", *host, cwd=place, **own)
+    features = ["--features", ",".join(f"{registry[name]}/sel4" for name in ("vmm", "vmm-client", "vmm-service"))]
+    # As a registry's documentation is made, without a kernel.
+    os.environ.pop("SEL4_PREFIX", None)
+    documented = [word for name in ("sel4", "vmm", "vmm-client", "vmm-service") for word in ("-p", registry[name])]
+    cargo("check", "--quiet", *documented, *features, "--target", TARGET, cwd=place, **own, DOCS_RS="1")
     if wanted.target_build:
-        features = [f"{registry[name]}/sel4" for name in ("vmm", "vmm-client", "vmm-service")]
-        cargo("check", "--quiet", *everything, "--features", ",".join(features), "--target", TARGET,
+        cargo("check", "--quiet", *everything, *features, "--target", TARGET,
               "--config", str(ROOT / "qemu-scripts" / "target.toml"), cwd=place, **own,
               SEL4_PREFIX=str(ROOT / "build" / "kernel" / "x86_64" / "debug"))
     print(f"package.py: {len(crates)} crates made and built:", *registry.values())

@@ -58,6 +58,7 @@ const KNOWN_SWITCHES: &[&str] = &[
 
 fn main() {
     println!("cargo:rerun-if-env-changed=SEL4_PREFIX");
+    println!("cargo:rerun-if-env-changed=DOCS_RS");
     println!("cargo:rerun-if-changed=build.rs");
     let mut config = configuration().unwrap_or_default();
     for switch in KNOWN_SWITCHES {
@@ -80,7 +81,14 @@ fn main() {
 
 /// Each option without its `CONFIG_`: a switch, or text, which numbers are, too.
 fn configuration() -> Option<Vec<(String, Value)>> {
-    let path = Path::new(&env::var_os("SEL4_PREFIX")?).join("interface.json");
+    // Where documentation is made of crates in a registry there is no kernel: its configuration on
+    // x86_64 is beside this file.
+    let docs_rs = || {
+        let own = env::var_os("DOCS_RS").and(env::var_os("CARGO_MANIFEST_DIR"))?;
+        Some(Path::new(&own).join("docs-rs").into_os_string())
+    };
+    let prefix = env::var_os("SEL4_PREFIX").or_else(docs_rs)?;
+    let path = Path::new(&prefix).join("interface.json");
     println!("cargo:rerun-if-changed={}", path.display());
     let interface: Value = serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?;
     let options = interface["config"].as_object()?.iter().map(|(name, value)| {
