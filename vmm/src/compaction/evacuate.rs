@@ -30,9 +30,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// and one for each piece of the block; O(extents of all spaces) besides.
     ///
     /// # Errors
-    /// [`Error::Kernel`] when the kernel refused a call, [`Error::OutOfNodes`] or
-    /// [`Error::Allocator`] when there is not even book-keeping memory. Pages that were moved
-    /// before are where they were moved to; nothing is lost.
+    /// [`crate::Error::Kernel`] when the kernel refused a call, [`crate::Error::OutOfNodes`] or
+    /// [`crate::Error::Allocator`] when there is not even book-keeping memory. Pages that were
+    /// moved before are where they were moved to; nothing is lost.
     pub fn compact(&mut self, bits: u8) -> Result<bool> {
         Ok(self.compact_within(bits, &mut { usize::MAX })? == Compacted::Gained)
     }
