@@ -145,7 +145,7 @@ class CommandLineTest(ScriptTest):
             (["hello", "--arch=arm"], "--arch: not an architecture: 'arm': it is one of ia32, x86_64"),
             (["/nonexistent"], "cannot read /nonexistent"),
             ([str(RUN)], "is no ELF file for ia32"),
-            ([str(self.elf), "--arch", "x86_64"], "is no ELF file for x86_64"),
+            ([str(self.elf), "--arch", "x86_64"], "is no ELF file for x86_64, but for ia32: say --arch ia32, or compile it for x86_64"),
         ):
             with self.subTest(words):
                 code, printed, told = self.run_script(RUN, *words)

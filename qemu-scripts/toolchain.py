@@ -71,6 +71,9 @@ def elf_fault(path, arch):
             head = file.read(5)
     except OSError as error:
         return f"cannot read {path}: {error.strerror}"
-    if head != b"\x7fELF" + bytes([ARCHITECTURES[arch][3]]):
-        return f"{path} is no ELF file for {arch}"
-    return None
+    if head == b"\x7fELF" + bytes([ARCHITECTURES[arch][3]]):
+        return None
+    for other in ARCHITECTURES:
+        if head == b"\x7fELF" + bytes([ARCHITECTURES[other][3]]):
+            return f"{path} is no ELF file for {arch}, but for {other}: say --arch {other}, or compile it for {arch}"
+    return f"{path} is no ELF file for {arch}"
