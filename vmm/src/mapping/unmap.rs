@@ -14,6 +14,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps pages of one region, all of them mapped, and gives their memory back. The
     /// addresses stay with their region, whose id stays valid. One kernel call a page.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Pages, RegionOptions};
+    ///
+    /// let space = vmm.own_space();
+    /// let heap = vmm.map(space, &RegionOptions::new(4))?;
+    /// let second = heap.start().bits() + 4096;
+    /// vmm.unmap(space, Pages::at(second).count(2))?;
+    /// assert!(vmm.mapping_at(space, second)?.is_none());
+    /// // The region is still there, and what is mapped in it anew is clear.
+    /// vmm.populate(space, Pages::at(second))?;
+    /// vmm.release(heap)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error::OutsideRegion`], [`crate::Error::Guard`]; [`crate::Error::NotMapped`] where
     /// there is a hole; [`crate::Error::Kernel`] with how many pages were unmapped before.

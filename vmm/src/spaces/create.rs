@@ -23,6 +23,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes an empty address space. Two kernel calls, besides a new ASID pool for every 1024th
     /// space.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{RegionOptions, Rights, ShareOptions};
+    ///
+    /// let (own, other) = (vmm.own_space(), vmm.create_space()?);
+    /// // The same addresses are others' there.
+    /// let here = vmm.map(own, &RegionOptions::new(1).at(0x5000_0000))?;
+    /// vmm.map(other, &RegionOptions::new(1).at(0x5000_0000))?;
+    /// // What both are to see is shared.
+    /// let view = ShareOptions::new().rights(Rights::READ);
+    /// vmm.share(own, vmm.pages_of(here)?, other, &view)?;
+    /// vmm.destroy_space(other)?;
+    /// vmm.release(here)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Allocator`] when memory is out; [`Error::OutOfAsids`] when the kernel has no
     /// identifier for an address space left (4096 on IA32); [`Error::OutOfSpaceNumbers`];

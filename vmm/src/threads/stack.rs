@@ -47,6 +47,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// is mapped when it is touched, and with it those around it (see [`Backing::OnDemand`]). No
     /// kernel call. Its thread needs a fault handler.
     ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Access, FaultClass, PageFault, Resolution};
+    ///
+    /// let space = vmm.own_space();
+    /// let stack = vmm.allocate_growing_stack(space, 64, 1, "worker")?;
+    /// assert!(vmm.mapping_at(space, stack.top() - 4)?.is_none());
+    /// // Its first push faults, and the handler has a page mapped.
+    /// let push = PageFault {
+    ///     address: stack.top() - 4,
+    ///     access: Access::Write,
+    ///     present: false,
+    ///     ip: 0x1000,
+    /// };
+    /// let Resolution::Resolved(class) = vmm.resolve_fault(space, &push)? else { panic!() };
+    /// assert_eq!(class, FaultClass::StackGrowth { around: 1 });
+    /// assert!(vmm.mapping_at(space, stack.top() - 4)?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Vmm::reserve`].
     pub fn allocate_growing_stack(
