@@ -592,8 +592,9 @@ vmm_code_t vmm_vspace(vmm_space_t space, vmm_cptr_t *vspace);
 //
 // Errors: VMM_NULL_POINTER; VMM_BAD_ARGUMENT; VMM_EMPTY_RANGE, VMM_MISALIGNED,
 // VMM_OUTSIDE_USER_SPACE, VMM_RANGE_WRAPS, VMM_OVERLAP, VMM_RIGHTS_EXCEED_CEILING,
-// VMM_NO_SUCH_FRAME_SIZE; VMM_NO_SUCH_SPACE; VMM_NO_ROOM, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS,
-// VMM_OUT_OF_NODES; VMM_KERNEL_REFUSED. Nothing is left behind.
+// VMM_NO_SUCH_FRAME_SIZE, VMM_FAULTS_NOT_TOLD for what is mapped when it is touched;
+// VMM_NO_SUCH_SPACE; VMM_NO_ROOM, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS, VMM_OUT_OF_NODES;
+// VMM_KERNEL_REFUSED. Nothing is left behind.
 vmm_code_t vmm_map(vmm_space_t space, const vmm_map_options_t *options, vmm_region_t *region);
 
 // Makes a region in which nothing is mapped: vmm_populate maps in it, or, where `on_demand` is not
