@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   arch/          what differs between the architectures
+//!   flood.rs       what a root task and a program that floods agree on
 //!   exchange.rs    words, and the capabilities and values that two programs agree on
 //!   meeting.rs     what lender and borrower agree on
 //!   random.rs      random numbers
@@ -27,16 +28,19 @@
 //!   bin/patient.rs  waits for memory that another program has
 //!   bin/friend.rs  ends this memory
 //!   bin/gauge.rs   measures requests about objects, for the benchmark
+//!   bin/flood.rs   floods the service, or computes beside those that do
 //!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```
 #![no_std]
 
 mod arch;
 mod exchange;
+mod flood;
 mod meeting;
 mod random;
 
 pub use arch::now;
 pub use exchange::*;
+pub use flood::{Flood, OWN_GAP};
 pub use meeting::{meeting, LENT_PAGES, MEETING_SLOT};
 pub use random::Random;

@@ -20,7 +20,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, ServerError> {
     let endpoint = vmm.allocate(vmm::Blueprint::Endpoint)?.slot();
     let mut server = Server::new(&mut vmm, endpoint, ALL, Options::printing())?;
     let (_, init) = server.create(&mut vmm, &NewProgram::new("init", INIT, FIRST))?;
-    server.start(&init, (100, 0))?;
+    server.start(&mut vmm, &init, (100, 0))?;
     while server.run(&mut vmm)?.is_some() {}
     exit(ExitCode::Success)
 }

@@ -10,6 +10,7 @@
 //! | `failures` | each kernel call of each request fails: nothing is lost |
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
+//! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
@@ -28,6 +29,7 @@ mod objects_ops;
 
 mod accounts;
 mod failures;
+mod held;
 mod hostile;
 mod layout;
 mod refusals;

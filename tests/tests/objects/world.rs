@@ -4,6 +4,7 @@
 
 use untyped_alloc::kernel::{CPtr, CapPath, Kernel, Rights as CapRights};
 use vmm::{Access, Blueprint, PageFault, Resolution};
+use vmm_service::Start;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, AccountOptions, Amounts, Answer, CNODE_BITS, FIRST_FREE_SLOT, MemoryOptions,
     Message, PROGRAM_SLOT, Refusal, Request, Resource, Rights, SPACE_SLOT, answer_or_refusal,
@@ -30,6 +31,7 @@ pub struct Program {
     pub id: ProgramId,
     /// Its CNode, in the manager's CSpace.
     pub cnode: CPtr,
+    pub start: Start,
 }
 
 impl Program {
@@ -103,7 +105,7 @@ impl World {
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);
         self.check();
-        Program { id, cnode }
+        Program { id, cnode, start }
     }
 
     /// The capability to the CNode that is mounted in a thread's CSpace: its own first level is
@@ -186,7 +188,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I26 I27 I28, beside all that must hold of manager and kernel.
+    /// I24 I26 I27 I28, beside all that must hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();
@@ -200,6 +202,7 @@ impl World {
     pub fn reap(&mut self) {
         while self.objects.reap_step(&mut self.fixture.vmm).unwrap() {
             self.objects.validate(&self.fixture.vmm).unwrap();
+            while self.objects.next_answer(&mut self.fixture.vmm).is_some() {}
         }
         let gone = |space: &vmm::SpaceId| self.fixture.vmm.vspace(*space).is_ok();
         self.fixture.spaces.retain(gone);

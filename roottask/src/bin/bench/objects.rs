@@ -33,7 +33,8 @@ pub fn run(vmm: &mut Manager) -> Result {
 }
 
 fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
-    let mut server = Server::new(vmm, endpoint, Amounts::MAX, Options { report })?;
+    let mut server =
+        Server::new(vmm, endpoint, Amounts::MAX, Options { report, ..Options::default() })?;
     // Once for all that is made at a first time.
     for what in 0..=4 {
         life(vmm, &mut server, what)?;
@@ -55,7 +56,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
         let cost = Cost { instructions, calls, page_maps: 0, bytes: 0 };
         Row::new(name, unit, TIMES).print(&cost, None, None);
     }
-    Ok(())
+    Ok(server.close(vmm)?)
 }
 
 /// Starts the program, serves it to its end, and returns its exit code.
@@ -68,7 +69,7 @@ fn life(vmm: &mut Manager, server: &mut Server, what: usize) -> Outcome<u32> {
         physical: false,
     };
     let (_, begin) = server.create(vmm, &new)?;
-    server.start(&begin, (PRIORITY, what))?;
+    server.start(vmm, &begin, (PRIORITY, what))?;
     let ended = server.run(vmm)?;
     // What it had is given back before the next begins.
     server.run(vmm)?;

@@ -45,7 +45,7 @@ fn free(vmm: &Manager) -> (usize, usize) {
 fn hoard(vmm: &mut Manager, server: &mut Server) -> Outcome<(usize, usize)> {
     let new = NewProgram { amounts: MANY, ..new("hoarder", images::HOARDER) };
     let (hoarder, begin) = server.create(vmm, &new)?;
-    server.start(&begin, (PRIORITY, 0))?;
+    server.start(vmm, &begin, (PRIORITY, 0))?;
     check_eq!(server.run(vmm)?, Some((hoarder, End::Exited(0))));
     check_eq!(server.run(vmm)?, None);
     vmm.trim()?;
@@ -59,8 +59,10 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let [Some(endpoint), Some(meeting)] = [endpoints.get(0), endpoints.get(1)] else {
         return Err(vmm::Error::BadBootInfo(0).into());
     };
-    let options = Options { report: |notice| debug_print!("{notice}") };
+    let options = Options { report: |notice| debug_print!("{notice}"), ..Options::default() };
     let mut server = Server::new(&mut vmm, endpoint.slot(), ALL, options)?;
+    // Once for all that three programs at a time take.
+    server.prepare(&mut vmm, PRIORITY, 3)?;
     vmm.trim()?;
     debug_println!("objects-demo: programs that have their objects by capabilities");
     let begun = free(&vmm);
@@ -80,7 +82,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     vmm.validate()?;
     server.objects().validate(&vmm)?;
     for begin in [lends, borrows, breaks] {
-        server.start(&begin, (PRIORITY, 0))?;
+        server.start(&mut vmm, &begin, (PRIORITY, 0))?;
     }
     let mut ends = 0;
     while let Some((program, end)) = server.run(&mut vmm)? {

@@ -15,6 +15,8 @@ pub static COPIER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/copier"
 pub static COLLECTOR: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/collector"));
 /// Destroys its own capabilities.
 pub static VANDAL: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/vandal"));
+/// Floods the service, or computes.
+pub static FLOOD: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/flood"));
 /// Waits for memory.
 pub static PATIENT: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/patient"));
 /// Ends memory that it is given.

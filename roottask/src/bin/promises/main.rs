@@ -8,6 +8,7 @@
 //!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
 //!   numbers.rs  numbers that are used up
 //!   copies.rs   capabilities wherever programs put them
+//!   floods.rs   programs that flood the service beside others
 //!   waits.rs    requests that wait until memory comes back
 //! ```
 //!
@@ -16,6 +17,7 @@
 #![no_main]
 
 mod copies;
+mod floods;
 mod guarantees;
 mod images;
 mod numbers;
@@ -48,12 +50,13 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 5] = [
+const PARTS: [(&str, Run, usize); 6] = [
     ("guarantees", guarantees::run, 2),
     ("storm", storm::run, 10_000),
     ("numbers", numbers::run, 1000),
     ("copies", copies::run, 2),
     ("waits", waits::run, 10),
+    ("floods", floods::run, 40),
 ];
 
 #[root_task]

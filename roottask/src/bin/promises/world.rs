@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The manager, a server, and programs that are started together and served to their ends.
 
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use roottask::{check_eq, Manager, Outcome};
 use sel4_root_task::debug_print;
 use vmm::{Blueprint, CPtr};
 use vmm_service::objects::protocol::{Amounts, PAGE_BYTES};
 use vmm_service::objects::{NewProgram, Options, ProgramId, Server};
-use vmm_service::server::End;
+use vmm_service::server::{End, Notice};
 
 /// The most programs that run at a time.
 const MAX_PROGRAMS: usize = 8;
 /// Pages of a program's stack.
-const STACK_PAGES: usize = 12;
+pub const STACK_PAGES: usize = 12;
 /// The slot in which programs find an endpoint of theirs; one that has two has the second in the next.
 pub const MEETING_SLOT: u32 = 5;
+/// A line that a program says again and again, and of how many one is printed.
+const SAME: &str = "a line";
+const SHOWN: u32 = 512;
 /// The priority of all programs.
 pub const PRIORITY: u8 = 100;
 
@@ -45,7 +50,7 @@ impl World {
             return Err(vmm::Error::BadBootInfo(0).into());
         };
         let endpoint = endpoint.slot();
-        let options = Options { report: |notice| debug_print!("  {notice}") };
+        let options = Options { report: tell, ..Options::default() };
         let server = Server::new(&mut vmm, endpoint, amounts, options)?;
         Ok(World { vmm, server, meetings: [one.slot(), other.slot()] })
     }
@@ -70,7 +75,7 @@ impl World {
         }
         before(self, &programs)?;
         for (begin, (part, _)) in begins.iter().flatten().zip(parts) {
-            self.server.start(begin, (PRIORITY, part.argument))?;
+            self.server.start(&mut self.vmm, begin, (PRIORITY, part.argument))?;
         }
         let mut left = parts.len();
         while let Some((program, end)) = self.server.run(&mut self.vmm)? {
@@ -92,5 +97,18 @@ impl World {
         let stats = self.vmm.stats();
         // A small kernel object that ended may leave its place to the next of its batch.
         Ok((stats.free_bytes().div_ceil(PAGE_BYTES), stats.allocator.free_slots))
+    }
+}
+
+/// Prints what the server tells; of lines that are all the same, some.
+fn tell(notice: &Notice<'_>) {
+    static LINES: AtomicU32 = AtomicU32::new(0);
+    match notice {
+        Notice::Said { line, .. } if line.chars().eq(SAME.chars()) => {
+            if LINES.fetch_add(1, Relaxed) % SHOWN == 0 {
+                debug_print!("  {notice}");
+            }
+        }
+        _ => debug_print!("  {notice}"),
     }
 }

@@ -50,7 +50,8 @@ impl<'p> Objects<'p> {
         message: &Incoming<'_>,
     ) -> Outcome {
         // Sent by a capability to another object, or by one of a program that has ended.
-        let Some(sender) = self.sender(message.badge) else { return Outcome::default() };
+        self.current = self.sender(message.badge);
+        let Some(sender) = self.current else { return Outcome::default() };
         let request = match Request::parse(message.label, message.words) {
             Ok(request) => request,
             Err(what) => return answer(Err(Refusal::Malformed { what })),
@@ -71,7 +72,7 @@ impl<'p> Objects<'p> {
         let answered = self.answer_to(vmm, sender, &request, &given);
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
-        if short && given.waits() && sender.waiting.get().is_none() {
+        if short && given.waits() && sender.has_slot() {
             let waits = Some(self.wait(sender, request, message.capabilities));
             return Outcome { waits, ..Outcome::default() };
         }
@@ -102,6 +103,7 @@ impl<'p> Objects<'p> {
         let due = request.due();
         // Who asks again for the end of one goes on with that.
         let ends = matches!(request, Request::Revoke { .. });
+        let destroys = matches!(request, Request::Destroy {});
         let mut given = Given([None; MAX_CAPABILITIES]);
         for (index, due) in due.iter().enumerate() {
             let place = narrow(index);
@@ -115,7 +117,7 @@ impl<'p> Objects<'p> {
             let node = number.and_then(|number| self.tables.capability(number));
             let node = node.ok_or(Refusal::ForeignCapability { place })?;
             let object = node.object.get().ok_or(Refusal::Gone { place })?;
-            if object.dying.get() || (node.unwanted.get() && !ends) {
+            if (object.dying.get() && !destroys) || (node.unwanted.get() && !ends) {
                 return Err(Refusal::Gone { place });
             }
             let found = object.kind.get().ok_or(Refusal::Internal {})?;

@@ -25,15 +25,19 @@
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
 //! | `revoke` | capabilities revoked and objects destroyed by request |
 //! | `handle` | messages taken apart and answered |
-//! | `server` | the loop that receives and answers, behind the feature `sel4` |
+//! | `turnstiles` | threads that tell when others had their turn; with `sel4`, as what follows |
+//! | `server` | [`Server`] itself: programs made, started and ended |
+//! | `run` | the loop that receives and answers |
 
 mod accounts;
 mod answers;
 mod capabilities;
 mod handle;
+mod held;
 mod kernel_objects;
 mod mappings;
 mod memory;
@@ -41,15 +45,23 @@ mod programs;
 mod resize;
 mod revoke;
 #[cfg(feature = "sel4")]
+mod run;
+#[cfg(feature = "sel4")]
 mod server;
 mod service;
 mod state;
 mod teardown;
+#[cfg(feature = "sel4")]
+mod turnstiles;
 mod types;
 mod waiting;
 
 #[cfg(feature = "sel4")]
 pub use server::{Options, Server};
 pub use service::Objects;
-pub use types::{Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, OBJECT_BADGE};
+#[cfg(feature = "sel4")]
+pub use turnstiles::MAX_TURNSTILES;
+pub use types::{
+    Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, Turnstile, OBJECT_BADGE,
+};
 pub use vmm_client::objects as protocol;

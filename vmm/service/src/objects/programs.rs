@@ -217,7 +217,8 @@ impl<'p> Objects<'p> {
     }
 
     /// Ends a program, with its account and all that is charged to it, in pieces by
-    /// [`Objects::reap_step`].
+    /// [`Objects::reap_step`]. What it was to be answered is not: its thread is gone at the first
+    /// piece. Whoever else sent by its capability and waits is answered by [`Objects::next_answer`].
     ///
     /// # Errors
     /// [`Error::Refused`] when there is no such program, or it has ended before.
@@ -229,7 +230,8 @@ impl<'p> Objects<'p> {
 
     pub(super) fn begin_end(&mut self, program: &'p Program<'p>) {
         if !program.dying.replace(true) {
-            self.wait_no_more(program);
+            self.end_held(program);
+            self.works_for = self.works_for.max(program.priority.get());
             program.next_dying.set(self.dying_programs);
             self.dying_programs = Some(program);
         }
@@ -246,6 +248,9 @@ impl<'p> Objects<'p> {
             program.thread.set((!parts.is_empty()).then_some(parts));
             released?;
         }
+        if self.give_last_held(program) {
+            return Ok(());
+        }
         let Some(space) = program.space_id.get() else { return Ok(()) };
         for cnode in [&program.root, &program.cnode] {
             if let Some(object) = cnode.get() {
@@ -255,7 +260,7 @@ impl<'p> Objects<'p> {
         }
         let reply = program.reply.get();
         if reply != CPtr::NULL {
-            // The right to answer it went with its thread.
+            // The right to answer it went with its thread; or was used, by `give_last_held`.
             vmm.free_slots(reply, 1)?;
             program.reply.set(CPtr::NULL);
         }

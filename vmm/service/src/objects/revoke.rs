@@ -67,11 +67,17 @@ impl<'p> Objects<'p> {
         object: &'p Object<'p>,
     ) -> Answered {
         let times = object.mappings.get() + object.programs.get() + self.programs_below(object);
-        if times != 0 {
+        // One that was begun is gone on with.
+        if times != 0 && !object.dying.get() {
             return Err(Refusal::InUse { times });
         }
+        // A number is not another object's at once.
+        let number = object.number.get();
         self.dismantle(vmm, object);
-        Ok(Answer::Done {})
+        match self.tables.objects.find(&number).is_null() {
+            true => Ok(Answer::Done {}),
+            false => Ok(Answer::More {}),
+        }
     }
 
     /// How many programs are charged to the accounts below an account.

@@ -1,64 +1,72 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The server's loop: requests and faults come to one endpoint, told apart by their badges.
-//!
-//! ```text
-//!   wait ──► badge of an object?  Objects::handle ─► the answer ─────────────────────────────┐
-//!    ▲       badge of a thread?   faults::receive ─► answered when its page is there; or kill ─┤
-//!    └────── nothing left of what ended  ◄─────────────────────────────────────────────────────┘
-//!            otherwise: a piece of that work, then look whether somebody called
-//! ```
-//!
-//! What programs send cannot end the loop: it returns when one has ended, and when none is left.
+//! A server of programs: what it is made of; programs made, started and ended.
 
-use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
-use vmm::sel4::faults::{
-    answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
-};
-use vmm::{CPtr, Rights, ThreadId};
-use vmm_client::objects::{is_refusal, Amounts, Message, MAX_CAPABILITIES};
+use sel4::sel4_cfg_usize;
+use vmm::sel4::faults::Manager;
+use vmm::{CPtr, Rights};
+use vmm_client::objects::Amounts;
 
 use super::service::{Objects, MAX_BADGE};
-use super::types::{Arrived, Event, Incoming, NewProgram, ProgramId, OBJECT_BADGE};
-use crate::server::exchange::{put_words, set_going, take_words};
+use super::turnstiles::Turnstiles;
+use super::types::{NewProgram, ProgramId};
+use crate::server::exchange::set_going;
 use crate::server::{Counts, End, Notice, ServerError};
 use crate::types::program::Start;
 
-/// One word more than any message has: enough to be refused.
-const WORDS: usize = vmm_client::protocol::MAX_WORDS + 1;
+/// Microseconds of a time slice.
+const SLICE_US: u64 = (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_MS) * 1000) as u64;
+
+/// Of a counter of 1 GHz.
+const TICKS_PER_US: u32 = 1000;
 
 /// How a server works.
 #[derive(Clone, Copy)]
 pub struct Options {
     /// Tells people something; called between a message and its answer.
     pub report: fn(&Notice<'_>),
+    /// Ticks of the time-stamp counter in a microsecond, by which slices are measured: the boot
+    /// information has it (`archInfo`). 0: nobody is held, however much is done for it.
+    pub ticks_per_us: u32,
 }
 
 impl Options {
     /// Prints all that there is to tell, for debugging.
     pub const fn printing() -> Options {
-        Options { report: |notice| sel4::debug_print!("{notice}") }
+        Options { report: |notice| sel4::debug_print!("{notice}"), ticks_per_us: TICKS_PER_US }
+    }
+}
+
+impl Options {
+    /// Ticks of a time slice.
+    const fn slice(&self) -> u64 {
+        match self.ticks_per_us {
+            0 => u64::MAX,
+            ticks => SLICE_US * ticks as u64,
+        }
     }
 }
 
 impl Default for Options {
-    /// Tells nobody anything.
+    /// Tells nobody anything, and takes a counter for one of 1 GHz, as QEMU's is that counts
+    /// instructions: with a faster one programs are held before a slice is over.
     fn default() -> Options {
-        Options { report: |_| {} }
+        Options { report: |_| {}, ticks_per_us: TICKS_PER_US }
     }
 }
 
 /// A server of programs: the service of objects, and the loop that answers at its endpoint.
 pub struct Server {
-    endpoint: cap::Endpoint,
-    objects: Objects<'static>,
+    pub(super) endpoint: CPtr,
+    pub(super) objects: Objects<'static>,
     /// The slot that takes a capability which is not the service's.
-    foreign: CPtr,
+    pub(super) foreign: CPtr,
     /// Programs that were started and have not ended.
-    running: usize,
+    pub(super) running: usize,
     /// What ended and was not told yet.
-    ended: Option<(ProgramId, End)>,
-    options: Options,
-    counts: Counts,
+    pub(super) ended: Option<(ProgramId, End)>,
+    pub(super) turnstiles: Turnstiles,
+    pub(super) options: Options,
+    pub(super) counts: Counts,
 }
 
 impl Server {
@@ -72,12 +80,15 @@ impl Server {
         amounts: Amounts,
         options: Options,
     ) -> Result<Server, ServerError> {
+        let mut objects = Objects::new(vmm, endpoint, amounts)?;
+        objects.set_slice(options.slice());
         Ok(Server {
-            endpoint: endpoint.cap(),
-            objects: Objects::new(vmm, endpoint, amounts)?,
+            endpoint,
+            objects,
             foreign: vmm.alloc_slots(1)?,
             running: 0,
             ended: None,
+            turnstiles: Turnstiles::new(),
             options,
             counts: Counts::default(),
         })
@@ -109,58 +120,66 @@ impl Server {
         Ok(self.objects.give_capability(vmm, program, (slot, capability), rights)?)
     }
 
+    /// Makes what it takes to serve `programs` programs of a priority at a time: so many threads of
+    /// that priority and one more, with two pages each, for as long as there is the server.
+    /// [`Server::start`] does it where that was not done before.
+    ///
+    /// # Errors
+    /// [`ServerError::TooManyPriorities`]; what the manager refuses.
+    pub fn prepare(
+        &mut self,
+        vmm: &mut Manager,
+        priority: u8,
+        programs: usize,
+    ) -> Result<(), ServerError> {
+        // One for the end of those that ended.
+        self.turnstiles.prepare(vmm, self.endpoint, (priority, programs + 1))
+    }
+
     /// Lets a program's thread run, with this argument and a priority below the server's: so an
     /// answer is there before anybody goes on.
     ///
     /// # Errors
-    /// What the kernel refuses.
+    /// Those of [`Server::prepare`]; what the kernel refuses.
     pub fn start(
         &mut self,
+        vmm: &mut Manager,
         start: &Start,
         (priority, argument): (u8, usize),
     ) -> Result<(), ServerError> {
+        self.prepare(vmm, priority, self.objects.started_with(priority) + 1)?;
         set_going(start, argument, priority.into())?;
+        self.objects.note_started(start, priority);
         self.running += 1;
         Ok(())
     }
 
-    /// Serves until a program ends, and says which and how; `None` when none is left, and all is
-    /// given back that they had.
+    /// Ends a program, started or not: its thread runs no more once this returns. What it had is
+    /// given back by [`Server::run`], which does not tell of its end.
     ///
     /// # Errors
-    /// [`ServerError`]: what the kernel refuses of giving back.
-    pub fn run(&mut self, vmm: &mut Manager) -> Result<Option<(ProgramId, End)>, ServerError> {
-        let mut answer: Option<MessageInfo> = None;
-        // Something may have ended since: a program that was refused.
-        let mut busy = true;
-        loop {
-            if self.ended.is_some() || !(busy || self.running != 0) {
-                if let Some(answer) = answer {
-                    sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
-                }
-                return Ok(self.ended.take());
-            }
-            self.expect_foreign(vmm);
-            let (info, badge) = match (answer.take(), busy) {
-                (Some(answer), false) => self.endpoint.reply_recv(answer, ()),
-                (None, false) => self.endpoint.recv(()),
-                (answer, true) => {
-                    if let Some(answer) = answer {
-                        sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
-                    }
-                    busy = self.objects.reap_step(vmm)?;
-                    self.answer_waiting(vmm);
-                    self.endpoint.nb_recv(())
-                }
-            };
-            if badge != 0 {
-                answer = match badge as usize & OBJECT_BADGE {
-                    0 => self.fault(vmm, &info, badge as usize)?,
-                    _ => self.request(vmm, &info, badge as usize)?,
-                };
-                busy |= self.objects.is_busy();
-            }
+    /// [`crate::Error::Refused`] when it has ended before; what the kernel refuses of stopping it.
+    pub fn kill(&mut self, vmm: &mut Manager, program: ProgramId) -> Result<(), ServerError> {
+        let (name, started) = (self.objects.name(program), self.objects.is_started(program));
+        self.objects.kill(program)?;
+        self.running -= usize::from(started);
+        let (name, end) = (name.unwrap_or_default(), End::Killed);
+        (self.options.report)(&Notice::Ended { name: name.as_str(), end });
+        while self.objects.is_urgent() {
+            self.objects.reap_step(vmm)?;
+            self.answer_waiting(vmm);
         }
+        Ok(())
+    }
+
+    /// Ends the server, of which no program is left: [`Server::run`] returned `None`, and none was
+    /// made since. Gives back what [`Server::prepare`] took.
+    ///
+    /// # Errors
+    /// What the manager refuses.
+    pub fn close(self, vmm: &mut Manager) -> Result<(), ServerError> {
+        self.turnstiles.end(vmm, self.endpoint)?;
+        Ok(vmm.free_slots(self.foreign, 1)?)
     }
 
     /// Makes `most` the greatest badge, and the greatest number of anything else, from now on; or
@@ -168,6 +187,13 @@ impl Server {
     #[doc(hidden)]
     pub fn narrow_numbers(&mut self, most: Option<u32>) {
         self.objects.narrow_numbers(most.unwrap_or(MAX_BADGE));
+    }
+
+    /// Measures slices, or does not, so that nobody is held: for comparisons.
+    #[doc(hidden)]
+    pub fn measure_slices(&mut self, measure: bool) {
+        let options = Options { ticks_per_us: 0, ..self.options };
+        self.objects.set_slice(if measure { self.options } else { options }.slice());
     }
 
     /// What was counted.
@@ -178,137 +204,5 @@ impl Server {
     /// The service.
     pub fn objects(&self) -> &Objects<'static> {
         &self.objects
-    }
-
-    /// Says where a capability goes that is not the service's. The slot's address changes when the
-    /// manager's CSpace grows.
-    fn expect_foreign(&self, vmm: &Manager) {
-        let path = vmm.allocator().path(self.foreign);
-        let root: cap::CNode = path.root.cap();
-        let slot =
-            root.absolute_cptr_from_bits_with_depth(path.index as Word, usize::from(path.depth));
-        sel4::with_ipc_buffer_mut(|buffer| buffer.set_recv_slot(&slot));
-    }
-
-    fn request(
-        &mut self,
-        vmm: &mut Manager,
-        info: &MessageInfo,
-        badge: usize,
-    ) -> Result<Option<MessageInfo>, ServerError> {
-        let mut words = [0; WORDS];
-        let words = take_words(info, &mut words);
-        let came = info.extra_caps().min(MAX_CAPABILITIES);
-        let mut arrived = [Arrived::Foreign; MAX_CAPABILITIES];
-        sel4::with_ipc_buffer(|buffer| {
-            for (index, arrived) in arrived[..came].iter_mut().enumerate() {
-                if info.caps_unwrapped() & 1 << index != 0 {
-                    *arrived = Arrived::Own(buffer.caps_or_badges()[index] as usize);
-                }
-            }
-        });
-        let arrived = &arrived[..came];
-        if arrived.contains(&Arrived::Foreign) {
-            // The slot is for the next one.
-            let path = vmm.allocator().path(self.foreign);
-            vmm.delete_cap(path)?;
-        }
-        let message = Incoming {
-            badge,
-            // It has 20 bits.
-            label: info.label() as u32,
-            words,
-            capabilities: arrived,
-        };
-        let outcome = self.objects.handle(vmm, &message);
-        self.counts.requests += 1;
-        match outcome.event {
-            Some(Event::Said(program, line)) => {
-                let name = self.objects.name(program).unwrap_or_default();
-                (self.options.report)(&Notice::Said { name: name.as_str(), line: &line });
-            }
-            Some(Event::Exited(program, name, code)) => {
-                self.note_end(program, name.as_str(), End::Exited(code));
-            }
-            None => {}
-        }
-        if let Some(slot) = outcome.waits {
-            keep_caller(vmm, slot)?;
-        }
-        self.answer_waiting(vmm);
-        Ok(outcome.answer.as_ref().map(|message| self.put(message)))
-    }
-
-    /// Answers those whose requests waited for what has come back.
-    fn answer_waiting(&mut self, vmm: &mut Manager) {
-        while let Some((slot, message)) = self.objects.next_answer(vmm) {
-            let answer = self.put(&message);
-            answer_kept(slot, answer);
-        }
-    }
-
-    /// Puts an answer into the IPC buffer, and counts it.
-    fn put(&mut self, message: &Message) -> MessageInfo {
-        self.counts.refused += u64::from(is_refusal(message));
-        put_words(message.label(), message.words())
-    }
-
-    /// Takes a fault. A program can name its fault endpoint, so this may be a message of its own
-    /// making: then it is one about its own thread.
-    fn fault(
-        &mut self,
-        vmm: &mut Manager,
-        info: &MessageInfo,
-        badge: usize,
-    ) -> Result<Option<MessageInfo>, ServerError> {
-        let (thread, fault, error) = match receive(vmm, info, badge) {
-            Received::Resolved => return Ok(Some(self.resolved())),
-            // Nobody waits for an answer.
-            Received::Nothing => return Ok(None),
-            Received::Unresolved { thread, fault, error } => (thread, fault, error),
-            Received::AskPager { thread, fault, token, page } => {
-                match self.objects.touch(vmm, token, page) {
-                    Ok(true) => return Ok(Some(self.resolved())),
-                    Ok(false) => (thread, ThreadFault::Page(fault), None),
-                    Err(error) => (thread, ThreadFault::Page(fault), Some(error)),
-                }
-            }
-        };
-        self.unresolved(vmm, thread, fault, error)?;
-        Ok(None)
-    }
-
-    fn resolved(&mut self) -> MessageInfo {
-        self.counts.resolved += 1;
-        MessageInfoBuilder::default().build()
-    }
-
-    /// Reports a fault that cannot be resolved, and ends the program whose it is.
-    fn unresolved(
-        &mut self,
-        vmm: &mut Manager,
-        thread: ThreadId,
-        fault: ThreadFault,
-        error: Option<vmm::Error>,
-    ) -> Result<(), ServerError> {
-        let tell = self.options.report;
-        let space = report(vmm, thread, (fault, error, false), |_, incident| {
-            tell(&Notice::Fault(incident));
-            incident.thread.space
-        });
-        self.counts.unresolved += 1;
-        if let Some(program) = space.and_then(|space| self.objects.program_in(space)) {
-            let name = self.objects.name(program).unwrap_or_default();
-            self.objects.kill(program)?;
-            self.note_end(program, name.as_str(), End::Fault);
-        }
-        Ok(())
-    }
-
-    /// Notes how a program ended, and tells of it.
-    fn note_end(&mut self, program: ProgramId, name: &str, end: End) {
-        (self.options.report)(&Notice::Ended { name, end });
-        self.running = self.running.saturating_sub(1);
-        self.ended = Some((program, end));
     }
 }

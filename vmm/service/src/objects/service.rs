@@ -10,10 +10,14 @@ use super::state::account::Account;
 use super::state::object::{Object, What};
 use super::state::program::{ByObject, Program};
 use super::state::tables::Tables;
-use super::types::{ProgramId, OBJECT_BADGE};
+use super::state::turn::Turn;
+use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
 
-/// The most badges: those below the bit that tells them from badges of faults.
-pub(super) const MAX_BADGE: u32 = OBJECT_BADGE as u32 - 1;
+/// The most badges: those below the bit that tells them from badges of faults, but for a few of the
+/// server's own threads.
+pub(super) const MAX_BADGE: u32 = OBJECT_BADGE as u32 - 1 - OWN_BADGES;
+/// How many those are.
+pub(super) const OWN_BADGES: u32 = 256;
 
 /// Objects and who has capabilities to them.
 ///
@@ -35,6 +39,22 @@ pub struct Objects<'p> {
     /// How many requests wait, and the turn of the last.
     pub(super) waiting: u32,
     pub(super) last_turn: u64,
+    /// A time slice.
+    pub(super) slice: u64,
+    /// The program whose message was served last.
+    pub(super) current: Option<&'p Program<'p>>,
+    /// In whose slot an answer was held last.
+    pub(super) last_held: Option<&'p Program<'p>>,
+    /// How much is held that is to be given now.
+    pub(super) due: u32,
+    /// Messages that are nobody's.
+    pub(super) stray: Turn,
+    /// The highest priority of programs whose objects are being taken apart.
+    pub(super) works_for: Option<u8>,
+    /// What was done of that since the others had their turn.
+    pub(super) work: Turn,
+    /// What tells when they had, while it waits for that.
+    pub(super) rests_for: Option<Turnstile>,
 }
 
 impl<'p> Objects<'p> {
@@ -67,6 +87,14 @@ impl<'p> Objects<'p> {
             unwanted: 0,
             waiting: 0,
             last_turn: 0,
+            slice: u64::MAX,
+            current: None,
+            last_held: None,
+            due: 0,
+            stray: Turn::default(),
+            works_for: None,
+            work: Turn::default(),
+            rests_for: None,
         })
     }
 
@@ -135,6 +163,7 @@ impl<'p> Objects<'p> {
     /// The first rule found broken.
     pub fn validate<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>) -> Result<(), Violation> {
         self.tables.validate()?;
+        self.validate_held()?;
         for mapping in self.tables.mappings.iter() {
             let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());
             let lies = info.is_some_and(|info| {

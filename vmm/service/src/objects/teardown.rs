@@ -31,7 +31,8 @@ impl<'p> Objects<'p> {
     }
 
     /// Does a piece of the work that is left from programs and objects that ended, if there is
-    /// any: at most [`MAX_PAGES`] pages. Returns whether there is more.
+    /// any: at most [`MAX_PAGES`] pages. Returns whether there is more. To be followed by
+    /// [`Objects::next_answer`], without which there may be no progress.
     ///
     /// # Errors
     /// [`vmm::Error::Kernel`] when a call was refused: call again.
@@ -43,7 +44,17 @@ impl<'p> Objects<'p> {
                 self.dismantle_step(vmm)?;
             }
         }
-        Ok(self.is_busy())
+        let busy = self.is_busy();
+        if !busy {
+            (self.works_for, self.rests_for) = (None, None);
+        }
+        Ok(busy)
+    }
+
+    /// Whether the next piece of work is to be done before anybody goes on: of a program whose
+    /// thread may still be there.
+    pub fn is_urgent(&self) -> bool {
+        self.dying_programs.is_some()
     }
 
     /// Whether there is work for [`Objects::reap_step`].
@@ -59,6 +70,11 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) {
+        // One that was begun comes before the others.
+        if self.unlist_dying(object) {
+            object.next_dying.set(self.dying);
+            self.dying = Some(object);
+        }
         self.retire(object);
         for _ in 0..MAX_STEPS {
             let first = self.dying.is_some_and(|first| first.is(object));
@@ -169,21 +185,22 @@ impl<'p> Objects<'p> {
         Ok(true)
     }
 
-    /// Takes an object off the list of those that are taken apart, if it is on it.
-    fn unlist_dying(&mut self, object: &'p Object<'p>) {
+    /// Takes an object off the list of those that are taken apart; returns whether it was on it.
+    fn unlist_dying(&mut self, object: &'p Object<'p>) -> bool {
         let mut at = self.dying;
         if at.is_some_and(|first| first.is(object)) {
             self.dying = object.next_dying.take();
-            return;
+            return true;
         }
         while let Some(node) = at {
             let next = node.next_dying.get();
             if next.is_some_and(|next| next.is(object)) {
                 node.next_dying.set(object.next_dying.take());
-                return;
+                return true;
             }
             at = next;
         }
+        false
     }
 
     /// Forgets the record of an object, and gives its charge back.

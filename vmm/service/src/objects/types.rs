@@ -18,6 +18,10 @@ impl ProgramId {
     }
 }
 
+/// What tells when all others of a priority had their turn: one of the server's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turnstile(pub u8);
+
 /// A program that is to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct NewProgram<'a> {

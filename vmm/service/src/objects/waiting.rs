@@ -39,13 +39,16 @@ impl<'p> Objects<'p> {
         program.reply.get()
     }
 
-    /// The next request that waited and waits no longer: the slot with the right to answer it, and
-    /// the answer. To be called after each message and each piece of work, until there is none. As
-    /// many requests are tried again as wait.
+    /// The next request that waited and waits no longer, or whose answer was held and is held no
+    /// longer: the slot with the right to answer it, and the answer. To be called after each message
+    /// and each piece of work, until there is none. As many requests are tried again as wait.
     pub fn next_answer<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> Option<(CPtr, Message)> {
+        if let Some(held) = self.next_held() {
+            return Some(held);
+        }
         let mut after = 0;
         while let Some((program, waiting)) = self.next_waiting(after) {
             after = waiting.turn;

@@ -91,6 +91,11 @@ pub enum ServerError {
         /// How many those are.
         most: usize,
     },
+    /// Programs have as many priorities as those of a server can have.
+    TooManyPriorities {
+        /// How many those are.
+        most: usize,
+    },
 }
 
 impl From<Error> for ServerError {
@@ -102,6 +107,15 @@ impl From<Error> for ServerError {
 impl From<vmm::Error> for ServerError {
     fn from(error: vmm::Error) -> ServerError {
         ServerError::Service(Error::Manager(error))
+    }
+}
+
+impl From<vmm::sel4::Error> for ServerError {
+    fn from(error: vmm::sel4::Error) -> ServerError {
+        match error {
+            vmm::sel4::Error::Manager(error) => error.into(),
+            vmm::sel4::Error::Kernel(error) => error.into(),
+        }
     }
 }
 
@@ -117,6 +131,9 @@ impl fmt::Display for ServerError {
             ServerError::Service(error) => error.fmt(f),
             ServerError::Kernel(error) => write!(f, "the kernel refused: {error}"),
             ServerError::TooManyClients { most } => write!(f, "{most} clients run already"),
+            ServerError::TooManyPriorities { most } => {
+                write!(f, "programs have {most} priorities already")
+            }
         }
     }
 }

@@ -17,6 +17,7 @@
 //! | `mapping` | the record of a memory object that is mapped in a space |
 //! | `program` | a program's record |
 //! | `tables` | all records, found by number and by what they belong to |
+//! | `turn` | what the service did for a program, and when that is a slice |
 //! | `charge` | amounts charged to accounts, up the chain of those that are no guarantee |
 //! | `validate` | the check of what must always hold of them |
 
@@ -29,4 +30,5 @@ pub(crate) mod program;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
+pub(crate) mod turn;
 pub(crate) mod validate;

@@ -5,9 +5,10 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, Name, SpaceId, ThreadParts};
-use vmm_client::objects::{Request, MAX_CAPABILITIES};
+use vmm_client::objects::{Message, Request, MAX_CAPABILITIES};
 
 use super::object::Object;
+use super::turn::Turn;
 
 /// A request that waits for memory.
 #[derive(Clone, Copy)]
@@ -17,6 +18,20 @@ pub(crate) struct Waiting {
     pub badges: [Option<usize>; MAX_CAPABILITIES],
     /// Those with lower numbers came before.
     pub turn: u64,
+}
+
+/// What is kept until others had a turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    /// The number of the program that the message was one of: it sent it itself, or whoever it
+    /// passed its capability to. The right to answer is in the slot of the program that has this.
+    pub whose: u32,
+    /// Its answer; `None` of a thread that does not wait for answers, and is held itself.
+    pub answer: Option<Message>,
+    /// The number of what tells when the others had their turn.
+    pub turnstile: u8,
+    /// Whether it is given now.
+    pub due: bool,
 }
 
 /// A program's node.
@@ -35,9 +50,13 @@ pub(crate) struct Program<'p> {
     pub root: Cell<Option<vmm::Object>>,
     pub cnode: Cell<Option<vmm::Object>>,
     pub thread: Cell<Option<ThreadParts>>,
-    /// The slot that keeps the right to answer it while its request waits.
+    /// The slot that keeps a right to answer: one at a time, for `waiting` or `held`.
     pub reply: Cell<CPtr>,
     pub waiting: Cell<Option<Waiting>>,
+    pub held: Cell<Option<Held>>,
+    pub turn: Cell<Turn>,
+    /// Its thread's priority, once that was started.
+    pub priority: Cell<Option<u8>>,
     pub name: Cell<Name>,
     /// Whether it is being taken apart.
     pub dying: Cell<bool>,
@@ -77,6 +96,9 @@ impl<'p> Program<'p> {
         self.thread.set(None);
         self.reply.set(CPtr::NULL);
         self.waiting.set(None);
+        self.held.set(None);
+        self.turn.set(Turn::default());
+        self.priority.set(None);
         self.name.set(name);
         self.dying.set(false);
         self.next_dying.set(None);

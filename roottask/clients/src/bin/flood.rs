@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Floods the service with requests of one kind, or computes and watches what it gets of the
+//! processor beside others that do.
+#![no_std]
+#![no_main]
+
+use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
+use vmm_client::handles::{Memory, Object, Program, Result};
+use vmm_client::objects::{Rights, ACCOUNT_SLOT, PAGE_BYTES, PROGRAM_SLOT};
+use vmm_client::{program, tell};
+use vmm_clients::{now, Flood, OWN_GAP};
+
+program!(main);
+
+/// Pages that are touched one by one.
+const TOUCHED: u32 = 32;
+/// Pages of a large request: as many as the account has.
+const MANY: u32 = 200;
+/// The slot of the fault endpoint, in the root of its CSpace, which has 2^4 slots.
+const FAULTS: Word = 1 << (Word::BITS - 4);
+/// The label of a page fault's message, and its words: where, of what address, whether of an
+/// instruction, and the processor's code: a write to a page that is there.
+const PAGE_FAULT: Word = 5;
+const WRITES: Word = 0b111;
+
+/// `argument` says what, and for how many millions of ticks: 0 for ever. Exits with how often it did
+/// that; one that computes with what it got, as [`Flood::watched`] reads.
+fn main(program: &Program, argument: usize) -> Result {
+    let (flood, ticks) = Flood::of(argument);
+    let until = if ticks == 0 { u64::MAX } else { now() + ticks };
+    if flood == Flood::Compute {
+        program.exit(compute(until))
+    }
+    let memory = program.account().create_memory(1)?;
+    let mut times = 0;
+    while now() < until {
+        once(program, &memory, flood)?;
+        times += 1;
+    }
+    program.exit(times)
+}
+
+fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
+    let (account, space) = (program.account(), program.space());
+    match flood {
+        Flood::Compute => {}
+        Flood::Null => drop(memory.info()?),
+        Flood::Map => space.map(memory, Rights::READ_WRITE, &account)?.unmap()?,
+        Flood::Faults => {
+            let memory = account.create_memory(TOUCHED)?;
+            let mapping = space.map(&memory, Rights::READ_WRITE, &account)?;
+            for page in 0..TOUCHED as usize {
+                let word = (mapping.address() + page * PAGE_BYTES) as *mut usize;
+                // SAFETY: it is mapped, and nobody else's.
+                unsafe { word.write_volatile(page) };
+            }
+            mapping.unmap()?;
+            memory.destroy()?;
+        }
+        Flood::Large => {
+            let memory = account.create_memory(MANY)?;
+            let mapping = space.map(&memory, Rights::READ_WRITE, &account)?;
+            mapping.populate()?;
+            mapping.unmap()?;
+            memory.destroy()?;
+        }
+        Flood::Lines => tell!("a line"),
+        Flood::Forged => drop(cap::Endpoint::from_bits(FAULTS).call(forged())),
+        Flood::ForgedSent => cap::Endpoint::from_bits(FAULTS).send(forged()),
+        Flood::Sent => cap::Endpoint::from_bits(PROGRAM_SLOT as Word).send(nothing()),
+        Flood::Stray => cap::Endpoint::from_bits(ACCOUNT_SLOT as Word).send(nothing()),
+    }
+    Ok(())
+}
+
+/// A message that is none of the protocol.
+fn nothing() -> MessageInfo {
+    MessageInfoBuilder::default().build()
+}
+
+/// A fault that there was not: a write to a page of its stack.
+fn forged() -> MessageInfo {
+    let here = [0u8; 1];
+    let words = [0, here.as_ptr() as Word, 0, WRITES];
+    sel4::with_ipc_buffer_mut(|buffer| {
+        buffer.msg_regs_mut()[..words.len()].copy_from_slice(&words)
+    });
+    MessageInfoBuilder::default().label(PAGE_FAULT).length(words.len()).build()
+}
+
+/// Reads the counter all the time, and says what gaps there were.
+fn compute(until: u64) -> u32 {
+    let mut gaps = [0u32; 64];
+    let begun = now();
+    let (mut last, mut own, mut longest) = (begun, 0, 0);
+    while last < until {
+        let now = now();
+        let gap = now - last;
+        last = now;
+        if gap < OWN_GAP {
+            own += gap;
+        } else {
+            gaps[gap.ilog2() as usize] += 1;
+            longest = longest.max(gap);
+        }
+    }
+    let large = |bits: usize| gaps[bits..].iter().sum::<u32>();
+    let between = |low: usize, high: usize| large(low) - large(high);
+    tell!(
+        "gaps below 2^16: {}, 2^20: {}, 2^22: {}, 2^23: {}, 2^24: {}, 2^25: {}, more: {}",
+        between(0, 16),
+        between(16, 20),
+        between(20, 22),
+        between(22, 23),
+        between(23, 24),
+        between(24, 25),
+        large(25)
+    );
+    Flood::watch(own, last - begun, longest)
+}

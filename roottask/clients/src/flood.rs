@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a root task and a program agree on that floods the service, or computes beside one that
+//! does.
+
+/// A gap below this many ticks is a round of the program's own loop.
+pub const OWN_GAP: u64 = 1 << 10;
+
+/// What a program does again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Flood {
+    /// Nothing that is anybody's business.
+    Compute,
+    /// Requests that do nothing.
+    Null,
+    /// A page mapped and unmapped.
+    Map,
+    /// Touches of pages that are not there yet.
+    Faults,
+    /// As many pages as it may have, mapped at once.
+    Large,
+    /// Lines for people.
+    Lines,
+    /// Faults that there were not.
+    Forged,
+    /// Such, without waiting for an answer.
+    ForgedSent,
+    /// Requests, without waiting for an answer.
+    Sent,
+    /// Messages by a capability that is not for messages, without waiting for an answer.
+    Stray,
+}
+
+impl Flood {
+    /// All of them, by their numbers.
+    pub const ALL: [Flood; 10] = [
+        Flood::Compute,
+        Flood::Null,
+        Flood::Map,
+        Flood::Faults,
+        Flood::Large,
+        Flood::Lines,
+        Flood::Forged,
+        Flood::ForgedSent,
+        Flood::Sent,
+        Flood::Stray,
+    ];
+
+    /// The argument of a program that does it for as many millions of ticks; 0: for ever.
+    pub const fn argument(self, millions: usize) -> usize {
+        self as usize | millions << 8
+    }
+
+    /// What an argument says: what to do, and for how many ticks.
+    pub fn of(argument: usize) -> (Flood, u64) {
+        let flood = Flood::ALL.get(argument & 0xff).copied().unwrap_or(Flood::Compute);
+        (flood, (argument >> 8) as u64 * 1_000_000)
+    }
+
+    /// What one that computes exits with: it had `own` ticks of `all`, and waited for `longest` at
+    /// the most.
+    pub fn watch(own: u64, all: u64, longest: u64) -> u32 {
+        let share = (own * 1000 / all.max(1)) as u32;
+        share | ((longest >> 10).min((1 << 22) - 1) as u32) << 10
+    }
+
+    /// The thousandths that it had, and the longest that it waited.
+    pub fn watched(code: u32) -> (u32, u64) {
+        (code & 0x3ff, u64::from(code >> 10) << 10)
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The table of floods: what a program that computes gets of the processor beside others that flood
+//! the service, and how long it waits; and what those get that flood it.
+
+use roottask::{check, check_eq, Outcome};
+use sel4::sel4_cfg_usize;
+use sel4_root_task::debug_println;
+use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::{NewProgram, ProgramId};
+use vmm_service::server::End;
+
+use super::images;
+use super::world::{World, PRIORITY, STACK_PAGES};
+
+const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
+
+/// What the program does, by the number that it knows that by; and how that is called here.
+type Flood = (usize, &'static str);
+const COMPUTE: Flood = (0, "computing");
+const NULL: Flood = (1, "null requests");
+const MAP: Flood = (2, "mapping and unmapping");
+const FAULTS: Flood = (3, "faults");
+const LARGE: Flood = (4, "large requests");
+const LINES: Flood = (5, "lines");
+const FORGED: Flood = (6, "forged faults");
+const FORGED_SENT: Flood = (7, "forged faults, sent");
+const SENT: Flood = (8, "requests, sent");
+const STRAY: Flood = (9, "sent by another capability");
+
+/// The rows of the table: what others do beside the one that computes, and with which priority.
+const ROWS: [&[(Flood, u8)]; 12] = [
+    &[(NULL, PRIORITY)],
+    &[(MAP, PRIORITY)],
+    &[(FAULTS, PRIORITY)],
+    &[(LARGE, PRIORITY)],
+    &[(LINES, PRIORITY)],
+    &[(FORGED, PRIORITY)],
+    &[(FORGED_SENT, PRIORITY)],
+    &[(SENT, PRIORITY)],
+    &[(STRAY, PRIORITY)],
+    &[(NULL, PRIORITY), (LARGE, PRIORITY)],
+    &[(FAULTS, PRIORITY), (COMPUTE, PRIORITY)],
+    &[(LARGE, PRIORITY - 1)],
+];
+
+/// Bytes that are clear before anybody runs: more than all of a row have.
+const CLEAR: usize = 8 << 20;
+/// The most programs beside the one that computes.
+const MAX_OTHERS: usize = 2;
+/// Instructions of a time slice: 10^6 last a millisecond.
+const SLICE: u64 =
+    (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_MS) * 1_000_000) as u64;
+/// The most instructions of a gap beside slices of others.
+const MAX_GAP: u64 = 600_000;
+/// Of what it gets beside others that compute, the part that it gets beside those that flood, in
+/// hundredths.
+const MIN_SHARE: u32 = 40;
+/// Of the processor, what it gets beside one of a lower priority, in thousandths.
+const ALONE: u32 = 990;
+
+/// A186 A187 A188: each row for `millions` of instructions.
+pub fn run(world: &mut World, millions: usize) -> Outcome {
+    let one = row(world, &[(COMPUTE, PRIORITY)], millions)?.0;
+    let two = row(world, &[(COMPUTE, PRIORITY); 2], millions)?.0;
+    for others in ROWS {
+        let (share, longest) = row(world, others, millions)?;
+        let equal = others.iter().filter(|(_, priority)| *priority == PRIORITY).count();
+        let least = match equal {
+            0 => ALONE,
+            1 => one * MIN_SHARE / 100,
+            _ => two * MIN_SHARE / 100,
+        };
+        check!(share >= least);
+        check!(longest <= equal as u64 * SLICE + MAX_GAP);
+    }
+    rates(world, millions / 2)?;
+    world.check_empty()?;
+    Ok(())
+}
+
+/// A program that computes beside others. Returns the thousandths of the processor that it got, and
+/// its longest gap.
+fn row(world: &mut World, others: &[(Flood, u8)], millions: usize) -> Outcome<(u32, u64)> {
+    // A large untyped is cleared in one call, in which nobody runs: now.
+    world.vmm.clear_ahead(CLEAR)?;
+    let mut begun = [None; MAX_OTHERS];
+    for (place, &(flood, priority)) in begun.iter_mut().zip(others) {
+        *place = Some(begin(world, flood, (priority, 0))?);
+    }
+    let computes = begin(world, COMPUTE, (PRIORITY, millions))?;
+    let code = loop {
+        match world.server.run(&mut world.vmm)? {
+            Some((program, End::Exited(code))) if program == computes => break code,
+            // None of the others ends by itself.
+            other => check_eq!(other, None),
+        }
+    };
+    // Some are held now: what is kept of them goes with them.
+    for program in begun.into_iter().flatten() {
+        world.server.kill(&mut world.vmm, program)?;
+    }
+    check_eq!(world.server.run(&mut world.vmm)?, None);
+    let (share, longest) = (code & 0x3ff, u64::from(code >> 10) << 10);
+    for (nth, ((_, name), priority)) in others.iter().enumerate() {
+        let lower = if *priority < PRIORITY { ", lower" } else { "" };
+        match nth {
+            0 => debug_println!("  {share:>4} ‰, longest gap {longest:>10}, beside {name}{lower}"),
+            _ => debug_println!("  {:>41} {name}{lower}", "and"),
+        }
+    }
+    Ok((share, longest))
+}
+
+/// A188: one alone has the rate that it has where nobody is held; two have as much each.
+fn rates(world: &mut World, millions: usize) -> Outcome {
+    world.server.measure_slices(false);
+    let free = flood(world, 1, millions)?[0];
+    world.server.measure_slices(true);
+    let alone = flood(world, 1, millions)?[0];
+    let [one, other] = flood(world, 2, 6 * millions)?;
+    debug_println!("  {free} null requests where nobody is held, {alone} otherwise");
+    debug_println!("  {one} and {other} of two programs");
+    check!(alone * 100 >= free * 95);
+    let share = one * 100 / (one + other);
+    check!((45..=55).contains(&share));
+    Ok(())
+}
+
+/// How many null requests each of so many programs makes.
+fn flood(world: &mut World, programs: usize, millions: usize) -> Outcome<[u32; 2]> {
+    let (mut begun, mut done) = ([None; 2], [0; 2]);
+    for place in &mut begun[..programs] {
+        *place = Some(begin(world, NULL, (PRIORITY, millions))?);
+    }
+    while let Some((program, end)) = world.server.run(&mut world.vmm)? {
+        for (done, _) in done.iter_mut().zip(begun).filter(|(_, begun)| *begun == Some(program)) {
+            if let End::Exited(times) = end {
+                *done = times;
+            }
+        }
+    }
+    check!(done[..programs].iter().all(|&times| times != 0));
+    Ok(done)
+}
+
+/// Makes a program that floods or computes for `millions` of instructions, and lets it run.
+fn begin(
+    world: &mut World,
+    (number, name): Flood,
+    (priority, millions): (u8, usize),
+) -> Outcome<ProgramId> {
+    let new = NewProgram::new(name, images::FLOOD, AMOUNTS);
+    let new = NewProgram { stack_pages: STACK_PAGES, ..new };
+    let (program, begin) = world.server.create(&mut world.vmm, &new)?;
+    world.server.start(&mut world.vmm, &begin, (priority, number | millions << 8))?;
+    Ok(program)
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Who had its turn is held until the others of its priority had theirs.
+//!
+//! ```text
+//!   message ──► served ──► charge_time ── within a slice ──► the answer
+//!                               └─ above: hold ──► come_round, of its priority ──► next_answer
+//! ```
+//!
+//! A program that waits for answers is held by its answer. One that sends without waiting is
+//! suspended. Both are charged to the program whose capability a message came by; whoever passed it
+//! on answers for it. A message by a capability to another object is nobody's: where those take a
+//! slice, the capability by which one comes is ended, and the program held whose account pays for
+//! it.
+//!
+//! A right to answer is kept in the slot of the program, or of another whose slot is empty: no more
+//! threads wait for answers than there are programs.
+
+use vmm::{CPtr, SpaceId, Violation};
+use vmm_client::objects::{Message, Refusal};
+
+use super::service::Objects;
+use super::state::program::{Held, Program};
+use super::state::turn::Turn;
+use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
+use crate::types::program::Start;
+
+impl<'p> Objects<'p> {
+    /// Says how long a time slice is, in the unit of [`Objects::charge_time`]. Before that nobody is
+    /// held.
+    pub fn set_slice(&mut self, ticks: u64) {
+        self.slice = ticks;
+    }
+
+    /// Notes that a program's thread runs from now on, with this priority.
+    pub fn note_started(&self, start: &Start, priority: u8) {
+        let is = |program: &Program<'_>| {
+            let tcb = program.thread.get().and_then(|thread| thread.tcb());
+            tcb.is_some_and(|tcb| tcb.slot() == start.tcb)
+        };
+        if let Some(program) = self.programs.iter().find(|program| is(program)) {
+            program.priority.set(Some(priority));
+        }
+    }
+
+    /// How many programs live whose threads were started with this priority.
+    pub fn started_with(&self, priority: u8) -> usize {
+        let is = |program: &Program<'_>| {
+            program.priority.get() == Some(priority) && !program.dying.get()
+        };
+        self.programs.iter().filter(|program| is(program)).count()
+    }
+
+    /// Whether a program's thread was started.
+    pub fn is_started(&self, program: ProgramId) -> bool {
+        self.program(program).is_some_and(|program| program.priority.get().is_some())
+    }
+
+    /// Says that the message which is served now came from a thread in this space, or nobody's: as
+    /// a fault.
+    pub fn note_fault(&mut self, space: Option<SpaceId>) {
+        self.current = space.and_then(|space| self.program(ProgramId(space)));
+    }
+
+    /// Charges the message that was served last to the program whose it was: the time from
+    /// `received` to `done`. Returns that program's priority, if it had its turn: then
+    /// [`Objects::hold`] is to follow. `badge` is that of the message.
+    pub fn charge_time(&mut self, badge: usize, received: u64, done: u64) -> Option<u8> {
+        let Some(program) = self.current.filter(|program| !program.dying.get()) else {
+            return self.charge_nobody(badge, received, done);
+        };
+        let mut turn = program.turn.get();
+        turn.serve(received, done, self.slice);
+        program.turn.set(turn);
+        let priority = program.priority.get()?;
+        if self.is_busy() {
+            self.works_for = self.works_for.max(Some(priority));
+        }
+        turn.is_over(self.slice).then_some(priority)
+    }
+
+    /// Messages that are nobody's: above a slice, the capability by which the last came ends, and
+    /// the program is held that pays for it.
+    fn charge_nobody(&mut self, badge: usize, received: u64, done: u64) -> Option<u8> {
+        self.stray.serve(received, done, self.slice);
+        if !self.stray.is_over(self.slice) {
+            return None;
+        }
+        self.stray = Turn::default();
+        let number = u32::try_from(badge ^ OBJECT_BADGE).ok();
+        let node = number.and_then(|number| self.tables.capability(number))?;
+        self.leave(node);
+        let mut payer = node.payer.get();
+        while let Some(account) = payer {
+            let pays = |program: &Program<'_>| {
+                let own = program.account.get();
+                own.is_some_and(|own| own.is(account)) && !program.dying.get()
+            };
+            self.current = self.find_program(pays);
+            if let Some(program) = self.current {
+                return program.priority.get();
+            }
+            payer = account.payer.get();
+        }
+        None
+    }
+
+    /// Holds the answer of the message that was charged last. Returns the slot for the right to
+    /// give it; `None` when there is none, and then it is to be given at once.
+    pub fn hold(&mut self, answer: &Message, turnstile: Turnstile) -> Option<CPtr> {
+        let whose = self.current?;
+        let own = Some(whose).filter(|program| program.has_slot());
+        let node = own.or_else(|| self.find_program(|program| program.has_slot()))?;
+        let (answer, turnstile) = (Some(*answer), turnstile.0);
+        node.held.set(Some(Held { whose: whose.number(), answer, turnstile, due: false }));
+        self.last_held = Some(node);
+        Some(node.reply.get())
+    }
+
+    /// Says that nobody waits for the answer that was held last. Returns the thread that is to be
+    /// suspended instead; `None` when the program's thread is held already: then somebody else
+    /// sends by its capability, and it is to be ended.
+    pub fn hold_thread(&mut self, turnstile: Turnstile) -> Option<CPtr> {
+        if let Some(node) = self.last_held.take() {
+            node.held.set(None);
+        }
+        let program = self.current.filter(|program| program.has_slot())?;
+        let tcb = program.thread.get()?.tcb()?.slot();
+        let (answer, turnstile) = (None, turnstile.0);
+        program.held.set(Some(Held { whose: program.number(), answer, turnstile, due: false }));
+        Some(tcb)
+    }
+
+    /// The program whose message was served last, if it lives.
+    pub fn sender_id(&self) -> Option<ProgramId> {
+        self.current.filter(|program| !program.dying.get())?.space_id.get().map(ProgramId)
+    }
+
+    /// All others had their turn since what waits for this turnstile was held, at `now`: that is
+    /// given by [`Objects::next_answer`] and [`Objects::next_thread`], unless it took several
+    /// slices. Returns whether anything waits for it still.
+    pub fn come_round(&mut self, turnstile: Turnstile, now: u64) -> bool {
+        if self.rests_for == Some(turnstile) {
+            self.work.came_round(now, self.slice);
+            self.rests_for = self.rests_for.filter(|_| self.work.is_over(self.slice));
+        }
+        let mut again = self.rests_for == Some(turnstile);
+        for node in self.programs.iter().filter(|node| !node.dying.get()) {
+            let waits = |held: &Held| held.turnstile == turnstile.0 && !held.due;
+            let Some(held) = node.held.get().filter(waits) else { continue };
+            let over = self.programs.find(&held.whose).get().is_some_and(|program| {
+                let mut turn = program.turn.get();
+                turn.came_round(now, self.slice);
+                program.turn.set(turn);
+                turn.is_over(self.slice)
+            });
+            let due = !over;
+            node.held.set(Some(Held { due, ..held }));
+            self.due += u32::from(due);
+            again |= !due;
+        }
+        again
+    }
+
+    /// Charges the piece of [`Objects::reap_step`] that was done from `begun` to `done`. The work has
+    /// its turn as a program has that has the priority of those that ended. Returns this priority,
+    /// if the turn is over: then [`Objects::rest`] is to follow.
+    pub fn charge_work(&mut self, begun: u64, done: u64) -> Option<u8> {
+        self.work.work(begun, done);
+        let resting = self.rests_for.is_some();
+        self.works_for.filter(|_| !resting && self.work.is_over(self.slice))
+    }
+
+    /// Has [`Objects::reap_step`] wait for this turnstile.
+    pub fn rest(&mut self, turnstile: Turnstile) {
+        self.rests_for = Some(turnstile);
+    }
+
+    /// Whether [`Objects::reap_step`] is to wait until others had their turn. It never is while a
+    /// program that ended has its thread.
+    pub fn rests(&self) -> bool {
+        self.rests_for.is_some() && !self.is_urgent()
+    }
+
+    /// The next thread that goes on, of those that were suspended.
+    pub fn next_thread(&mut self) -> Option<CPtr> {
+        let is = |held: &Held| held.due && held.answer.is_none();
+        let program = self.next_due(is)?;
+        program.thread.get()?.tcb().map(|tcb| tcb.slot())
+    }
+
+    /// The next answer that was held and is given now, with the slot of the right to give it.
+    pub(super) fn next_held(&mut self) -> Option<(CPtr, Message)> {
+        let is = |held: &Held| held.due && held.answer.is_some();
+        let program = self.find_due(is)?;
+        let message = program.held.get()?.answer?;
+        self.next_due(is)?;
+        Some((program.reply.get(), message))
+    }
+
+    /// A program ends: whoever waits for an answer by its capability has it, but its own thread.
+    pub(super) fn end_held(&mut self, program: &'p Program<'p>) {
+        if program.waiting.get().is_some() {
+            self.wait_no_more(program);
+            let answer = Some(Refusal::Gone { place: 0 }.encode());
+            let (whose, due) = (program.number(), false);
+            program.held.set(Some(Held { whose, answer, turnstile: u8::MAX, due }));
+        }
+        // What is in its own slot waits for the end of its thread.
+        let own = program.held.take();
+        self.due -= u32::from(own.is_some_and(|held| held.due));
+        self.due += self.mark_due(program.number());
+        program.held.set(own.map(|held| Held { due: false, ..held }));
+    }
+
+    /// The program's thread is gone. Returns whether its slot keeps somebody else's answer still,
+    /// which [`Objects::next_answer`] has to give first.
+    pub(super) fn give_last_held(&mut self, program: &Program<'p>) -> bool {
+        match program.held.get() {
+            Some(held @ Held { answer: Some(_), .. }) => {
+                self.due += u32::from(!held.due);
+                program.held.set(Some(Held { due: true, ..held }));
+                true
+            }
+            _ => {
+                program.held.set(None);
+                false
+            }
+        }
+    }
+
+    /// Marks what is held of a program as to be given now. Returns how much that is.
+    fn mark_due(&self, whose: u32) -> u32 {
+        let mut marked = 0;
+        for node in self.programs.iter() {
+            if let Some(held) = node.held.get().filter(|held| held.whose == whose && !held.due) {
+                // The slot of one that ends is another's to give.
+                if !node.dying.get() {
+                    node.held.set(Some(Held { due: true, ..held }));
+                    marked += 1;
+                }
+            }
+        }
+        marked
+    }
+
+    /// I24: what is held is of a program that lives, or is given now; and as much is given now as is
+    /// counted. A slot keeps one right to answer.
+    pub(super) fn validate_held(&self) -> Result<(), Violation> {
+        let mut due = 0;
+        for node in self.programs.iter() {
+            let Some(held) = node.held.get() else { continue };
+            due += u32::from(held.due);
+            let at = node.number() as usize;
+            let lives = self.programs.find(&held.whose).get().is_some_and(|it| !it.dying.get());
+            if !lives && !held.due && !node.dying.get() {
+                return Err(Violation { rule: "what is held is of a program that lives", at });
+            }
+            if node.waiting.get().is_some() {
+                return Err(Violation { rule: "a slot keeps one right to answer", at });
+            }
+        }
+        match due == self.due {
+            true => Ok(()),
+            false => Err(Violation { rule: "what is given now is counted", at: due as usize }),
+        }
+    }
+
+    fn find_due(&self, is: impl Fn(&Held) -> bool) -> Option<&'p Program<'p>> {
+        if self.due == 0 {
+            return None;
+        }
+        self.find_program(|program| program.held.get().is_some_and(|held| is(&held)))
+    }
+
+    fn next_due(&mut self, is: impl Fn(&Held) -> bool) -> Option<&'p Program<'p>> {
+        let program = self.find_due(is)?;
+        program.held.set(None);
+        self.due -= 1;
+        Some(program)
+    }
+
+    fn find_program(&self, is: impl Fn(&Program<'p>) -> bool) -> Option<&'p Program<'p>> {
+        let found = self.programs.iter().find(|program| is(program))?;
+        self.programs.find(&found.number()).clone_pointer()
+    }
+}
+
+impl Program<'_> {
+    /// Whether its slot can keep a right to answer.
+    pub(super) fn has_slot(&self) -> bool {
+        let empty = self.waiting.get().is_none() && self.held.get().is_none();
+        empty && !self.dying.get() && self.reply.get() != CPtr::NULL
+    }
+
+    /// The number of its object.
+    fn number(&self) -> u32 {
+        self.object.get().map_or(0, |object| object.number.get())
+    }
+}

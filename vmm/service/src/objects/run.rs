@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The server's loop: requests and faults come to one endpoint, told apart by their badges.
+//!
+//! ```text
+//!   wait ──► badge of an object?  Objects::handle ─► the answer ─────────────────────────────┐
+//!    ▲       badge of a thread?   faults::receive ─► answered when its page is there; or kill ─┤
+//!    │       of a turnstile?      what was held of its priority is given ──────────────────────┤
+//!    │                            within its turn? otherwise held ◄────────────────────────────┤
+//!    └────── nothing left of what ended, or that had its turn ◄────────────────────────────────┘
+//!            otherwise: a piece of that work, then look whether somebody called
+//! ```
+//!
+//! What programs send cannot end the loop: it returns when one has ended, and when none is left.
+
+use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, Word};
+use vmm::sel4::faults::{
+    answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
+};
+use vmm::{CPtr, ThreadId, ThreadInfo};
+use vmm_client::objects::{is_refusal, Message, MAX_CAPABILITIES};
+
+use super::server::Server;
+use super::turnstiles::turnstile_of;
+use super::types::{Arrived, Event, Incoming, ProgramId, Turnstile, OBJECT_BADGE};
+use crate::arch::now;
+use crate::server::exchange::{put_words, take_words};
+use crate::server::{End, Notice, ServerError};
+
+/// One word more than any message has: enough to be refused.
+const WORDS: usize = vmm_client::protocol::MAX_WORDS + 1;
+
+/// What the sender of a message is answered. Nothing, if it is gone, or nobody waits for an answer;
+/// or if it waits for longer, which is told too: its right to be answered is kept already.
+struct Served {
+    answer: Option<Message>,
+    waits: bool,
+}
+
+impl Served {
+    const fn answered(answer: Option<Message>) -> Served {
+        Served { answer, waits: false }
+    }
+}
+
+impl Server {
+    /// Serves until a program ends, and says which and how; `None` when none is left, and all is
+    /// given back that they had.
+    ///
+    /// # Errors
+    /// [`ServerError`]: what the kernel refuses of giving back.
+    pub fn run(&mut self, vmm: &mut Manager) -> Result<Option<(ProgramId, End)>, ServerError> {
+        let endpoint: cap::Endpoint = self.endpoint.cap();
+        let mut answer: Option<MessageInfo> = None;
+        // Something may have ended since: a program that was refused.
+        let mut busy = true;
+        loop {
+            if self.ended.is_some() || !(busy || self.running != 0) {
+                if let Some(answer) = answer {
+                    sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
+                }
+                return Ok(self.ended.take());
+            }
+            self.expect_foreign(vmm);
+            let (info, badge) = match (answer.take(), busy && !self.objects.rests()) {
+                (Some(answer), false) => endpoint.reply_recv(answer, ()),
+                (None, false) => endpoint.recv(()),
+                (answer, true) => {
+                    if let Some(answer) = answer {
+                        sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
+                    }
+                    busy = self.reap(vmm)?;
+                    endpoint.nb_recv(())
+                }
+            };
+            if badge != 0 {
+                answer = self.message(vmm, &info, badge as usize)?;
+                busy |= self.objects.is_busy();
+            }
+        }
+    }
+
+    /// Takes one message. Returns what its sender is answered now.
+    fn message(
+        &mut self,
+        vmm: &mut Manager,
+        info: &MessageInfo,
+        badge: usize,
+    ) -> Result<Option<MessageInfo>, ServerError> {
+        let received = now();
+        if let Some(turnstile) = turnstile_of(badge) {
+            self.come_round(vmm, turnstile, received)?;
+            return Ok(None);
+        }
+        let Served { answer, waits } = match badge & OBJECT_BADGE {
+            0 => self.fault(vmm, info, badge)?,
+            _ => self.request(vmm, info, badge)?,
+        };
+        let over = self.objects.charge_time(badge, received, now());
+        let answer = match over.filter(|_| !waits) {
+            Some(priority) => self.hold(vmm, priority, answer)?,
+            None => answer,
+        };
+        self.answer_waiting(vmm);
+        Ok(answer.as_ref().map(|message| self.put(message)))
+    }
+
+    /// Holds the sender of a message, which had its turn: it goes on when the others had theirs.
+    /// Returns what it is answered at once, where that cannot be.
+    fn hold(
+        &mut self,
+        vmm: &mut Manager,
+        priority: u8,
+        answer: Option<Message>,
+    ) -> Result<Option<Message>, ServerError> {
+        let empty = Message::new(0, &[]);
+        let Some(turnstile) = self.turnstiles.choose(priority) else { return Ok(answer) };
+        let Some(slot) = self.objects.hold(answer.as_ref().unwrap_or(&empty), turnstile) else {
+            return Ok(answer);
+        };
+        // By way of a slot that is empty now: that cannot be moved which is not there.
+        keep_caller(vmm, self.foreign)?;
+        if self.path(vmm, slot).move_(&self.path(vmm, self.foreign)).is_err() {
+            // Nobody waits for an answer.
+            match self.objects.hold_thread(turnstile) {
+                Some(tcb) => tcb.cap::<cap_type::Tcb>().tcb_suspend()?,
+                None => {
+                    if let Some(program) = self.objects.sender_id() {
+                        self.end(program, End::Killed)?;
+                    }
+                }
+            }
+        }
+        self.turnstiles.send(turnstile);
+        Ok(None)
+    }
+
+    /// All others had their turn since a turnstile was sent.
+    fn come_round(
+        &mut self,
+        vmm: &mut Manager,
+        turnstile: Turnstile,
+        now: u64,
+    ) -> Result<(), ServerError> {
+        self.turnstiles.came(vmm, turnstile)?;
+        let again = self.objects.come_round(turnstile, now);
+        self.answer_waiting(vmm);
+        if again {
+            self.turnstiles.send(turnstile);
+        }
+        Ok(())
+    }
+
+    /// Does a piece of the work that is left of what ended. Returns whether there is more.
+    fn reap(&mut self, vmm: &mut Manager) -> Result<bool, ServerError> {
+        let begun = now();
+        let busy = self.objects.reap_step(vmm)?;
+        self.answer_waiting(vmm);
+        let over = self.objects.charge_work(begun, now());
+        if let Some(turnstile) = over.and_then(|priority| self.turnstiles.choose(priority)) {
+            self.objects.rest(turnstile);
+            self.turnstiles.send(turnstile);
+        }
+        Ok(busy)
+    }
+
+    /// Says where a capability goes that is not the service's. The slot's address changes when the
+    /// manager's CSpace grows.
+    fn expect_foreign(&self, vmm: &Manager) {
+        let slot = self.path(vmm, self.foreign);
+        sel4::with_ipc_buffer_mut(|buffer| buffer.set_recv_slot(&slot));
+    }
+
+    /// A slot of the manager's CSpace.
+    fn path(&self, vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
+        let path = vmm.allocator().path(slot);
+        let root: cap::CNode = path.root.cap();
+        root.absolute_cptr_from_bits_with_depth(path.index as Word, usize::from(path.depth))
+    }
+
+    fn request(
+        &mut self,
+        vmm: &mut Manager,
+        info: &MessageInfo,
+        badge: usize,
+    ) -> Result<Served, ServerError> {
+        let mut words = [0; WORDS];
+        let words = take_words(info, &mut words);
+        let came = info.extra_caps().min(MAX_CAPABILITIES);
+        let mut arrived = [Arrived::Foreign; MAX_CAPABILITIES];
+        sel4::with_ipc_buffer(|buffer| {
+            for (index, arrived) in arrived[..came].iter_mut().enumerate() {
+                if info.caps_unwrapped() & 1 << index != 0 {
+                    *arrived = Arrived::Own(buffer.caps_or_badges()[index] as usize);
+                }
+            }
+        });
+        let arrived = &arrived[..came];
+        if arrived.contains(&Arrived::Foreign) {
+            // The slot is for the next one.
+            let path = vmm.allocator().path(self.foreign);
+            vmm.delete_cap(path)?;
+        }
+        let message = Incoming {
+            badge,
+            // It has 20 bits.
+            label: info.label() as u32,
+            words,
+            capabilities: arrived,
+        };
+        let outcome = self.objects.handle(vmm, &message);
+        self.counts.requests += 1;
+        match outcome.event {
+            Some(Event::Said(program, line)) => {
+                let name = self.objects.name(program).unwrap_or_default();
+                (self.options.report)(&Notice::Said { name: name.as_str(), line: &line });
+            }
+            Some(Event::Exited(program, name, code)) => {
+                self.note_end(program, name.as_str(), End::Exited(code));
+            }
+            None => {}
+        }
+        if let Some(slot) = outcome.waits {
+            keep_caller(vmm, slot)?;
+            return Ok(Served { answer: None, waits: true });
+        }
+        Ok(Served::answered(outcome.answer))
+    }
+
+    /// Answers those whose requests waited for what has come back, and those that were held.
+    pub(super) fn answer_waiting(&mut self, vmm: &mut Manager) {
+        while let Some((slot, message)) = self.objects.next_answer(vmm) {
+            let answer = self.put(&message);
+            answer_kept(slot, answer);
+        }
+        while let Some(tcb) = self.objects.next_thread() {
+            // A thread that is gone has nothing to resume.
+            let _ = tcb.cap::<cap_type::Tcb>().tcb_resume();
+        }
+    }
+
+    /// Puts an answer into the IPC buffer, and counts it.
+    fn put(&mut self, message: &Message) -> MessageInfo {
+        self.counts.refused += u64::from(is_refusal(message));
+        put_words(message.label(), message.words())
+    }
+
+    /// Takes a fault. A program can name its fault endpoint, so this may be a message of its own
+    /// making: then it is one about its own thread.
+    fn fault(
+        &mut self,
+        vmm: &mut Manager,
+        info: &MessageInfo,
+        badge: usize,
+    ) -> Result<Served, ServerError> {
+        let thread = vmm.thread_with_badge(badge).ok();
+        self.objects.note_fault(thread.map(|ThreadInfo { space, .. }| space));
+        let (thread, fault, error) = match receive(vmm, info, badge) {
+            Received::Resolved => return Ok(self.resolved()),
+            // Nobody waits for an answer.
+            Received::Nothing => return Ok(Served::answered(None)),
+            Received::Unresolved { thread, fault, error } => (thread, fault, error),
+            Received::AskPager { thread, fault, token, page } => {
+                match self.objects.touch(vmm, token, page) {
+                    Ok(true) => return Ok(self.resolved()),
+                    Ok(false) => (thread, ThreadFault::Page(fault), None),
+                    Err(error) => (thread, ThreadFault::Page(fault), Some(error)),
+                }
+            }
+        };
+        self.unresolved(vmm, thread, fault, error)?;
+        Ok(Served::answered(None))
+    }
+
+    fn resolved(&mut self) -> Served {
+        self.counts.resolved += 1;
+        Served::answered(Some(Message::new(0, &[])))
+    }
+
+    /// Reports a fault that cannot be resolved, and ends the program whose it is.
+    fn unresolved(
+        &mut self,
+        vmm: &mut Manager,
+        thread: ThreadId,
+        fault: ThreadFault,
+        error: Option<vmm::Error>,
+    ) -> Result<(), ServerError> {
+        let tell = self.options.report;
+        let space = report(vmm, thread, (fault, error, false), |_, incident| {
+            tell(&Notice::Fault(incident));
+            incident.thread.space
+        });
+        self.counts.unresolved += 1;
+        match space.and_then(|space| self.objects.program_in(space)) {
+            Some(program) => self.end(program, End::Fault),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a program that runs.
+    fn end(&mut self, program: ProgramId, end: End) -> Result<(), ServerError> {
+        let name = self.objects.name(program).unwrap_or_default();
+        self.objects.kill(program)?;
+        self.note_end(program, name.as_str(), end);
+        Ok(())
+    }
+
+    /// Notes how a program ended, and tells of it.
+    fn note_end(&mut self, program: ProgramId, name: &str, end: End) {
+        (self.options.report)(&Notice::Ended { name, end });
+        self.running = self.running.saturating_sub(1);
+        self.ended = Some((program, end));
+    }
+}

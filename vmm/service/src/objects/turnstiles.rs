@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Turnstiles: threads each of which tells when all others of its priority had their turn.
+//!
+//! ```text
+//!   server: send ──► thread: at the head of its priority's queue ── yield ──► at its tail
+//!                                                                              │ all others run
+//!   server: came ◄── call ── thread: runs again ◄───────────────────────────────┘
+//! ```
+//!
+//! It runs only when it was sent. When nobody else is ready it comes at once.
+//!
+//! Each program that is held has one of its own: so it goes on as if its own thread had yielded. If
+//! two had one, the second, held while that is on its way, would go on before others had their turn,
+//! and they would wait for twice as long.
+
+use sel4::{cap, MessageInfo, MessageInfoBuilder};
+use vmm::sel4::faults::{answer_kept, keep_caller, Manager};
+use vmm::sel4::{JoinError, JoinHandle, SpawnOptions};
+use vmm::CPtr;
+
+use super::service::OWN_BADGES;
+use super::types::{Turnstile, OBJECT_BADGE};
+use crate::server::ServerError;
+
+/// The most turnstiles of a server, and so the most priorities that its programs have. Where more
+/// programs are held at a time, some share one.
+pub const MAX_TURNSTILES: usize = 32;
+
+/// The first badge of a turnstile's: those of objects, and of the service's own threads, are lower.
+const FIRST_BADGE: usize = (OBJECT_BADGE << 1) - OWN_BADGES as usize;
+
+/// The label of the answer that ends a turnstile's thread. That of a call which fails ends it, too.
+const END: u64 = 1;
+
+struct Entry {
+    priority: u8,
+    /// Its capability to the server's endpoint.
+    badge: CPtr,
+    /// The slot for the right to answer it.
+    reply: CPtr,
+    /// Whether it waits to be sent; otherwise it is on its way.
+    waits: bool,
+    thread: JoinHandle<()>,
+}
+
+/// The turnstiles of a server.
+pub(super) struct Turnstiles([Option<Entry>; MAX_TURNSTILES]);
+
+/// The turnstile that sends messages by this badge.
+#[inline(always)]
+pub(super) fn turnstile_of(badge: usize) -> Option<Turnstile> {
+    (badge >= FIRST_BADGE).then_some(Turnstile((badge - FIRST_BADGE) as u8))
+}
+
+impl Turnstiles {
+    /// None.
+    pub fn new() -> Turnstiles {
+        Turnstiles([const { None }; MAX_TURNSTILES])
+    }
+
+    /// Makes turnstiles until there are `count` of a priority, or no more can be: each a thread with
+    /// two pages, which is on its way.
+    ///
+    /// # Errors
+    /// [`ServerError::TooManyPriorities`] when there is none of this priority; what the manager
+    /// refuses.
+    pub fn prepare(
+        &mut self,
+        vmm: &mut Manager,
+        endpoint: CPtr,
+        (priority, count): (u8, usize),
+    ) -> Result<(), ServerError> {
+        let mut all = self.0.iter().flatten().filter(|entry| entry.priority == priority).count();
+        while all < count {
+            let Some(index) = self.0.iter().position(Option::is_none) else {
+                return match all {
+                    0 => Err(ServerError::TooManyPriorities { most: MAX_TURNSTILES }),
+                    _ => Ok(()),
+                };
+            };
+            self.0[index] = Some(make(vmm, endpoint, (priority, FIRST_BADGE + index))?);
+            all += 1;
+        }
+        Ok(())
+    }
+
+    /// One of a priority that waits; if none does, one that is on its way.
+    pub fn choose(&self, priority: u8) -> Option<Turnstile> {
+        let of = |waits: bool| {
+            let is = |entry: &Entry| entry.priority == priority && entry.waits == waits;
+            self.0.iter().position(|place| place.as_ref().is_some_and(is))
+        };
+        of(true).or_else(|| of(false)).map(|index| Turnstile(index as u8))
+    }
+
+    fn entry(&mut self, turnstile: Turnstile) -> Option<&mut Entry> {
+        self.0.get_mut(usize::from(turnstile.0)).and_then(Option::as_mut)
+    }
+
+    /// Takes the call of one that came; it waits from now on.
+    ///
+    /// # Errors
+    /// What the kernel refuses: nothing.
+    pub fn came(&mut self, vmm: &Manager, turnstile: Turnstile) -> Result<(), ServerError> {
+        if let Some(entry) = self.entry(turnstile) {
+            keep_caller(vmm, entry.reply)?;
+            entry.waits = true;
+        }
+        Ok(())
+    }
+
+    /// Sends one, unless it is on its way.
+    pub fn send(&mut self, turnstile: Turnstile) {
+        if let Some(entry) = self.entry(turnstile) {
+            if core::mem::take(&mut entry.waits) {
+                answer_kept(entry.reply, MessageInfoBuilder::default().build());
+            }
+        }
+    }
+
+    /// Ends all of them, which wait or come to wait at the endpoint, where nobody else does.
+    ///
+    /// # Errors
+    /// What the manager refuses.
+    pub fn end(mut self, vmm: &mut Manager, endpoint: CPtr) -> Result<(), ServerError> {
+        let endpoint: cap::Endpoint = endpoint.cap();
+        for index in 0..MAX_TURNSTILES {
+            let turnstile = Turnstile(index as u8);
+            while self.entry(turnstile).is_some_and(|entry| !entry.waits) {
+                if let Some(came) = turnstile_of(endpoint.recv(()).1 as usize) {
+                    self.came(vmm, came)?;
+                }
+            }
+            let Some(entry) = self.0[index].take() else { continue };
+            let ended = MessageInfoBuilder::default().label(END as sel4::Word).build();
+            answer_kept(entry.reply, ended);
+            entry.thread.join(vmm).map_err(|error| match error {
+                JoinError::Manager(error) => ServerError::from(error),
+                // It touches nothing.
+                JoinError::Faulted(_) => vmm::Error::BadBootInfo(0).into(),
+            })?;
+            vmm.end_badge(entry.badge)?;
+            vmm.free_slots(entry.reply, 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes one; after an error nothing is left of it.
+fn make(
+    vmm: &mut Manager,
+    endpoint: CPtr,
+    (priority, badge): (u8, usize),
+) -> Result<Entry, ServerError> {
+    let reply = vmm.alloc_slots(1)?;
+    let badge = match vmm.mint_badge(endpoint, badge) {
+        Ok(badge) => badge,
+        Err(error) => {
+            vmm.free_slots(reply, 1)?;
+            return Err(error.into());
+        }
+    };
+    let options = SpawnOptions::new().named("turnstile").stack(1).priority(priority);
+    match vmm.spawn(&options, move || go_round(badge.cap())) {
+        Ok(thread) => Ok(Entry { priority, badge, reply, waits: false, thread }),
+        Err(error) => {
+            vmm.end_badge(badge)?;
+            vmm.free_slots(reply, 1)?;
+            Err(error.into())
+        }
+    }
+}
+
+/// What a turnstile's thread does.
+fn go_round(server: cap::Endpoint) {
+    let came = || -> MessageInfo { server.call(MessageInfoBuilder::default().build()) };
+    while came().label() == 0 {
+        sel4::r#yield();
+    }
+}
