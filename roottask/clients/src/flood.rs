@@ -29,11 +29,13 @@ pub enum Flood {
     Sent,
     /// Messages by a capability that is not for messages, without waiting for an answer.
     Stray,
+    /// All pages that it may have, mapped; then it ends.
+    End,
 }
 
 impl Flood {
     /// All of them, by their numbers.
-    pub const ALL: [Flood; 10] = [
+    pub const ALL: [Flood; 11] = [
         Flood::Compute,
         Flood::Null,
         Flood::Map,
@@ -44,6 +46,7 @@ impl Flood {
         Flood::ForgedSent,
         Flood::Sent,
         Flood::Stray,
+        Flood::End,
     ];
 
     /// The argument of a program that does it for as many millions of ticks; 0: for ever.

@@ -288,6 +288,10 @@ fn what_is_left_of_a_program_has_its_turns() {
     assert!(urgent >= 1 && pieces >= 6, "{urgent} of {pieces}");
     assert!(turns >= (pieces - urgent - 2) / 2, "{turns} turns of {pieces}");
     assert!(!world.objects.rests());
+    // It begins in the turn that the program has.
+    assert_eq!(serve(&mut world, (programs[1], PROGRAM_SLOT), Request::Info {}, SLICE - 1).1, None);
+    world.objects.kill(programs[1].id).unwrap();
+    assert_eq!(world.objects.charge_work(0, 1), Some(PRIORITY));
 }
 
 /// A190: more than one request takes apart is not said to be gone, and what it was charged with is

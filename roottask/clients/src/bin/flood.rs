@@ -5,8 +5,8 @@
 #![no_main]
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
-use vmm_client::handles::{Memory, Object, Program, Result};
-use vmm_client::objects::{Rights, ACCOUNT_SLOT, PAGE_BYTES, PROGRAM_SLOT};
+use vmm_client::handles::{AccountInfo, Memory, Object, Program, Result};
+use vmm_client::objects::{Resource, Rights, ACCOUNT_SLOT, PAGE_BYTES, PROGRAM_SLOT};
 use vmm_client::{program, tell};
 use vmm_clients::{now, Flood, OWN_GAP};
 
@@ -63,6 +63,12 @@ fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
             mapping.populate()?;
             mapping.unmap()?;
             memory.destroy()?;
+        }
+        Flood::End => {
+            let AccountInfo { limits, used, .. } = account.amounts()?;
+            let left = limits.of(Resource::Pages) - used.of(Resource::Pages);
+            space.map(&account.create_memory(left)?, Rights::READ_WRITE, &account)?.populate()?;
+            program.exit(left)
         }
         Flood::Lines => tell!("a line"),
         Flood::Forged => drop(cap::Endpoint::from_bits(FAULTS).call(forged())),

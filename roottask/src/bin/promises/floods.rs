@@ -5,7 +5,7 @@
 use roottask::{check, check_eq, Outcome};
 use sel4::sel4_cfg_usize;
 use sel4_root_task::debug_println;
-use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::protocol::{Amounts, Resource};
 use vmm_service::objects::{NewProgram, ProgramId};
 use vmm_service::server::End;
 
@@ -13,6 +13,8 @@ use super::images;
 use super::world::{World, PRIORITY, STACK_PAGES};
 
 const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
+/// Of one that ends with much.
+const MANY: Amounts = Amounts([6000, 160, 12_500, 40, 16, 100, 200]);
 
 /// What the program does, by the number that it knows that by; and how that is called here.
 type Flood = (usize, &'static str);
@@ -26,9 +28,10 @@ const FORGED: Flood = (6, "forged faults");
 const FORGED_SENT: Flood = (7, "forged faults, sent");
 const SENT: Flood = (8, "requests, sent");
 const STRAY: Flood = (9, "sent by another capability");
+const END: Flood = (10, "the end of many pages");
 
 /// The rows of the table: what others do beside the one that computes, and with which priority.
-const ROWS: [&[(Flood, u8)]; 12] = [
+const ROWS: [&[(Flood, u8)]; 13] = [
     &[(NULL, PRIORITY)],
     &[(MAP, PRIORITY)],
     &[(FAULTS, PRIORITY)],
@@ -38,13 +41,14 @@ const ROWS: [&[(Flood, u8)]; 12] = [
     &[(FORGED_SENT, PRIORITY)],
     &[(SENT, PRIORITY)],
     &[(STRAY, PRIORITY)],
+    &[(END, PRIORITY)],
     &[(NULL, PRIORITY), (LARGE, PRIORITY)],
     &[(FAULTS, PRIORITY), (COMPUTE, PRIORITY)],
     &[(LARGE, PRIORITY - 1)],
 ];
 
 /// Bytes that are clear before anybody runs: more than all of a row have.
-const CLEAR: usize = 8 << 20;
+const CLEAR: usize = 28 << 20;
 /// The most programs beside the one that computes.
 const MAX_OTHERS: usize = 2;
 /// Instructions of a time slice: 10^6 last a millisecond.
@@ -58,11 +62,13 @@ const MIN_SHARE: u32 = 40;
 /// Of the processor, what it gets beside one of a lower priority, in thousandths.
 const ALONE: u32 = 990;
 
-/// A186 A187 A188: each row for `millions` of instructions.
+/// A186 A187 A188 A190: each row for `millions` of instructions.
 pub fn run(world: &mut World, millions: usize) -> Outcome {
     let one = row(world, &[(COMPUTE, PRIORITY)], millions)?.0;
     let two = row(world, &[(COMPUTE, PRIORITY); 2], millions)?.0;
     for others in ROWS {
+        // As long as both take, the pages and their end.
+        let millions = if others[0].0 == END { 4 * millions } else { millions };
         let (share, longest) = row(world, others, millions)?;
         let equal = others.iter().filter(|(_, priority)| *priority == PRIORITY).count();
         let least = match equal {
@@ -91,10 +97,16 @@ fn row(world: &mut World, others: &[(Flood, u8)], millions: usize) -> Outcome<(u
     let code = loop {
         match world.server.run(&mut world.vmm)? {
             Some((program, End::Exited(code))) if program == computes => break code,
-            // None of the others ends by itself.
+            // One of the others may have ended, by itself.
+            Some((program, End::Exited(pages))) if pages >= MANY.0[0] / 2 => {
+                begun.iter_mut().filter(|begun| **begun == Some(program)).for_each(|it| *it = None);
+            }
             other => check_eq!(other, None),
         }
     };
+    // What that had has come back while the other computed.
+    let back = world.server.objects().amounts().1.of(Resource::Pages);
+    check!(back <= (1 + others.len()) as u32 * (AMOUNTS.0[0] + 1));
     // Some are held now: what is kept of them goes with them.
     for program in begun.into_iter().flatten() {
         world.server.kill(&mut world.vmm, program)?;
@@ -149,7 +161,8 @@ fn begin(
     (number, name): Flood,
     (priority, millions): (u8, usize),
 ) -> Outcome<ProgramId> {
-    let new = NewProgram::new(name, images::FLOOD, AMOUNTS);
+    let amounts = if number == END.0 { MANY } else { AMOUNTS };
+    let new = NewProgram::new(name, images::FLOOD, amounts);
     let new = NewProgram { stack_pages: STACK_PAGES, ..new };
     let (program, begin) = world.server.create(&mut world.vmm, &new)?;
     world.server.start(&mut world.vmm, &begin, (priority, number | millions << 8))?;

@@ -232,6 +232,8 @@ impl<'p> Objects<'p> {
         if !program.dying.replace(true) {
             self.end_held(program);
             self.works_for = self.works_for.max(program.priority.get());
+            // What is left of it is done in the turn that it has.
+            self.work.go_on(program.turn.get());
             program.next_dying.set(self.dying_programs);
             self.dying_programs = Some(program);
         }

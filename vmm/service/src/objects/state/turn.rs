@@ -50,6 +50,12 @@ impl Turn {
         self.served = self.served.saturating_add(done.saturating_sub(begun));
     }
 
+    /// Goes on where another turn ends, or with this, whichever is longer.
+    pub fn go_on(&mut self, other: Turn) {
+        let both = [*self, other].map(|turn| turn.served.saturating_add(turn.own));
+        (self.served, self.own) = (both[0].max(both[1]), 0);
+    }
+
     /// Whether the others are to have a turn before it goes on.
     pub fn is_over(&self, slice: u64) -> bool {
         self.served.saturating_add(self.own) >= slice
