@@ -131,7 +131,7 @@ fn a_program_that_is_held_can_be_ended() {
         world.objects.kill(program.id).unwrap();
     }
     world.reap();
-    assert_eq!(world.objects.counts(), [1, 0, 0, 0]);
+    assert_eq!(world.objects.counts(), [2, 0, 0, 0]);
 }
 
 /// A187: who sends by another's capability has a slot too, and is answered when that other ends.
@@ -160,7 +160,7 @@ fn who_sends_by_anothers_capability_is_never_left_waiting() {
     world.objects.kill(lives.id).unwrap();
     world.objects.kill(borrows.id).unwrap();
     world.reap();
-    assert_eq!(world.objects.counts(), [1, 0, 0, 0]);
+    assert_eq!(world.objects.counts(), [2, 0, 0, 0]);
 }
 
 /// A187: an answer that is in the slot of a program that ends is given first.

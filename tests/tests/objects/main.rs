@@ -11,6 +11,7 @@
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
+//! | `console` | lines for people, said by a capability |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
@@ -28,6 +29,7 @@ mod machine;
 mod objects_ops;
 
 mod accounts;
+mod console;
 mod failures;
 mod held;
 mod hostile;

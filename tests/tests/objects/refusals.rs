@@ -151,7 +151,7 @@ fn what_is_gone_has_no_name_any_more() {
 #[test]
 fn badges_and_numbers_are_given_out_again() {
     let (mut world, program) = World::one();
-    world.objects.narrow_numbers(12);
+    world.objects.narrow_numbers(13);
     for round in 0..40 {
         world.memory(program, 1, A);
         let start = world.map(program, A, 1, Rights::READ);
@@ -165,7 +165,7 @@ fn badges_and_numbers_are_given_out_again() {
             world.finish(program, Request::Destroy {}, &[A]);
         }
     }
-    // Three capabilities are the program's own, and four of its twelve objects.
+    // Four capabilities are the program's own; of thirteen objects there are five.
     for slot in D..D + 9 {
         let restrict = Request::Restrict { rights: Rights::empty(), slot };
         world.ask(program, restrict, &[SPACE_SLOT, ACCOUNT_SLOT]).unwrap();

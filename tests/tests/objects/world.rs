@@ -98,9 +98,20 @@ impl World {
     }
 
     pub fn program(&mut self, amounts: Amounts) -> Program {
+        self.program_with(amounts, true)
+    }
+
+    /// A program with a console, or without.
+    pub fn program_with(&mut self, amounts: Amounts, console: bool) -> Program {
         let file = file(self.fixture.target());
-        let new =
-            NewProgram { name: "test", file: &file, stack_pages: 2, amounts, physical: false };
+        let new = NewProgram {
+            name: "test",
+            file: &file,
+            stack_pages: 2,
+            amounts,
+            physical: false,
+            console,
+        };
         let (id, start) = self.objects.create_program(&mut self.fixture.vmm, &new).unwrap();
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);

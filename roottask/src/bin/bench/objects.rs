@@ -67,6 +67,7 @@ fn life(vmm: &mut Manager, server: &mut Server, what: usize) -> Outcome<u32> {
         stack_pages: 4,
         amounts: AMOUNTS,
         physical: false,
+        console: false,
     };
     let (_, begin) = server.create(vmm, &new)?;
     server.start(vmm, &begin, (PRIORITY, what))?;

@@ -32,7 +32,7 @@ const MEETING_SLOT: u32 = 5;
 const PRIORITY: u8 = 100;
 
 fn new(name: &'static str, file: &'static [u8]) -> NewProgram<'static> {
-    NewProgram { name, file, stack_pages: 4, amounts: EACH, physical: false }
+    NewProgram { name, file, stack_pages: 4, amounts: EACH, physical: false, console: true }
 }
 
 /// What is free: bytes, and slots.
@@ -99,7 +99,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 
     vmm.trim()?;
     vmm.validate()?;
-    check_eq!(server.objects().counts(), [1, 0, 0, 0]);
+    check_eq!(server.objects().counts(), [2, 0, 0, 0]);
     check_eq!(free(&vmm), before);
     debug_println!("objects-demo: passed");
     exit(ExitCode::Success)

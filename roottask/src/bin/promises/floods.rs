@@ -129,7 +129,7 @@ fn rates(world: &mut World, millions: usize) -> Outcome {
     let free = flood(world, 1, millions)?[0];
     world.server.measure_slices(true);
     let alone = flood(world, 1, millions)?[0];
-    let [one, other] = flood(world, 2, 6 * millions)?;
+    let [one, other] = flood(world, 2, 10 * millions)?;
     debug_println!("  {free} null requests where nobody is held, {alone} otherwise");
     debug_println!("  {one} and {other} of two programs");
     check!(alone * 100 >= free * 95);

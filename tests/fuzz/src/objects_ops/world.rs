@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use vmm::{CPtr, CapPath, RegionId};
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, CNODE_BITS, Kind, PROGRAM_SLOT, SPACE_SLOT,
+    ACCOUNT_SLOT, Amounts, CNODE_BITS, CONSOLE_SLOT, Kind, PROGRAM_SLOT, SPACE_SLOT,
 };
 use vmm_service::objects::{Arrived, NewProgram, Objects, ProgramId};
 use vmm_tests::model::Cap;
@@ -108,6 +108,9 @@ impl<'a> World<'a> {
             let badge = self.badge(&made, slot).expect("a program begins with it");
             self.kinds.insert(badge, kind);
         }
+        if let Some(badge) = self.badge(&made, CONSOLE_SLOT) {
+            self.kinds.insert(badge, Kind::Console);
+        }
         self.programs.push(made);
         true
     }
@@ -147,6 +150,7 @@ fn program<'a>(
         stack_pages: 1,
         amounts,
         physical: amounts.0[0].is_multiple_of(3),
+        console: !amounts.0[0].is_multiple_of(5),
     };
     let (id, start) = objects.create_program(&mut host.vmm, &new).ok()?;
     let Some(cnode) = cnode_of(host, start.tcb) else {

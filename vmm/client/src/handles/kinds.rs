@@ -40,4 +40,6 @@ handles! {
     Endpoint
     /// A kernel notification.
     Notification
+    /// Where lines for people are said.
+    Console
 }

@@ -29,13 +29,14 @@
 //! | `call` | one request with its capabilities, one answer |
 //! | `kinds` | the handles of all kinds of objects |
 //! | `object` | what all handles can do: `info`, `restrict`, `revoke`, `destroy` |
-//! | `account`, `memory`, `space` | what each kind can do beside that |
+//! | `account`, `memory`, `space`, `console` | what each kind can do beside that |
 //! | `program` | the program itself, with what it began with |
 //! | `heap` | with the feature `alloc`, a heap that grows and shrinks by memory objects |
 //! | `runtime` | how a program starts, says lines, panics and ends |
 
 mod account;
 mod call;
+mod console;
 mod error;
 #[cfg(feature = "alloc")]
 #[allow(unsafe_code)]
@@ -52,7 +53,7 @@ mod space;
 pub use account::AccountInfo;
 pub use call::send_raw;
 pub use error::{Error, Result};
-pub use kinds::{Account, Endpoint, Handle, Memory, Notification, Space};
+pub use kinds::{Account, Console, Endpoint, Handle, Memory, Notification, Space};
 pub use memory::MemoryInfo;
 pub use object::Object;
 pub use program::Program;

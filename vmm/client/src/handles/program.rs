@@ -2,8 +2,8 @@
 //! The program itself, with what it began with.
 
 use super::call::call;
-use super::kinds::{Account, Handle, Space};
-use crate::objects::{Line, Request, ACCOUNT_SLOT, SPACE_SLOT};
+use super::kinds::{Account, Console, Handle, Space};
+use crate::objects::{Line, Request, ACCOUNT_SLOT, CONSOLE_SLOT, SPACE_SLOT};
 
 /// The program: it runs, so there is one.
 #[derive(Debug)]
@@ -23,10 +23,15 @@ impl Program {
         Space::from_slot(SPACE_SLOT)
     }
 
-    /// Says a line to people.
+    /// Its console. Whether it has one, [`Console::say`] tells.
+    pub fn console(&self) -> Console {
+        Console::from_slot(CONSOLE_SLOT)
+    }
+
+    /// Says a line to people, if the program has a console.
     pub fn say(&self, line: Line) {
-        // No well-formed line is refused, and there is nobody else to report an error to.
-        let _ = call(&Request::Say { line }, &[]);
+        // There is nobody else to report an error to.
+        let _ = self.console().say(line);
     }
 
     /// Ends the program.

@@ -21,6 +21,9 @@ pub const SPACE_SLOT: u32 = 3;
 /// The slot of the program's CNode: a capability of the kernel's, without a guard. In invocations
 /// of it a slot's index has [`CNODE_BITS`] bits.
 pub const CNODE_SLOT: u32 = 4;
+/// The slot of the capability to a console, if the program's starter gave one. Between the one before
+/// and this are slots for what else its starter gave.
+pub const CONSOLE_SLOT: u32 = 7;
 /// The first slot that a program finds empty.
 pub const FIRST_FREE_SLOT: u32 = 8;
 
@@ -40,17 +43,20 @@ pub enum Kind {
     Notification = 5,
     /// A program: the sender of requests.
     Program = 6,
+    /// Where lines for people are said.
+    Console = 7,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Account,
         Kind::Memory,
         Kind::Space,
         Kind::Endpoint,
         Kind::Notification,
         Kind::Program,
+        Kind::Console,
     ];
 }
 
@@ -59,6 +65,7 @@ bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct Rights: u32 {
         /// Memory: map it so that it can be written. Endpoint, notification: send, signal.
+        /// Console: say lines.
         const WRITE = 1;
         /// Memory: map it so that it can be read. Endpoint, notification: receive, wait.
         const READ = 2;

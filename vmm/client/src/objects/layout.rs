@@ -20,7 +20,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::Line;
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -182,11 +182,11 @@ messages! {
             /// What its starter is told.
             code: u32,
         } []
-        /// A line for people.
+        /// A line for people. What it takes to show it is the sender's time.
         0x051 Say {
             /// The line.
             line: Line,
-        } []
+        } [to(Kind::Console, Rights::WRITE)]
     }
 }
 

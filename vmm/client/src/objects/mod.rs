@@ -33,7 +33,8 @@ pub use crate::types::malformed::Malformed;
 pub use crate::types::text::{Line, Text};
 pub use items::{
     AccountOptions, Amounts, Kind, MemoryOptions, Resource, Rights, ACCOUNT_SLOT, CNODE_BITS,
-    CNODE_SLOT, FIRST_FREE_SLOT, MAX_PAGES, PAGE_BYTES, PROGRAM_SLOT, RESOURCES, SPACE_SLOT,
+    CNODE_SLOT, CONSOLE_SLOT, FIRST_FREE_SLOT, MAX_PAGES, PAGE_BYTES, PROGRAM_SLOT, RESOURCES,
+    SPACE_SLOT,
 };
 pub use layout::{
     answer_or_refusal, is_refusal, Answer, Due, Refusal, Request, MAX_CAPABILITIES, VERSION,

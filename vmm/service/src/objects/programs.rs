@@ -7,6 +7,7 @@
 //!              1  faults of its thread          2  its account
 //!                                               3  its space
 //!                                               4  this CNode
+//!                                               7  the console, if it is given
 //! ```
 //!
 //! A CPtr whose upper bits are 0 is a slot number of the program's own CNode, with which it may do
@@ -20,7 +21,7 @@ use vmm::{
 };
 use vmm_client::objects::{
     AccountOptions, Amounts, Kind, Refusal, Resource, Rights, ACCOUNT_SLOT, CNODE_BITS, CNODE_SLOT,
-    PROGRAM_SLOT, SPACE_SLOT,
+    CONSOLE_SLOT, PROGRAM_SLOT, SPACE_SLOT,
 };
 
 use super::accounts::{make_account, ACCOUNT};
@@ -121,7 +122,7 @@ impl<'p> Objects<'p> {
         let in_root = |index| CapPath { root: root.slot(), index, depth: ROOT_BITS };
         vmm.mount_cnode(in_root(MOUNT_SLOT), cnode.slot(), word_bits - ROOT_BITS - CNODE_BITS)?;
         program.reply.set(vmm.alloc_slots(1)?);
-        self.first_capabilities(vmm, program, new.physical, [object, account, space])?;
+        self.first_capabilities(vmm, program, new, [object, account, space])?;
         let spec = ThreadSpec {
             space: id,
             memory: ThreadOptions {
@@ -160,17 +161,18 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         program: &'p Program<'p>,
-        physical: bool,
+        new: &NewProgram<'_>,
         [object, account, space]: [&'p Object<'p>; 3],
     ) -> Result {
         let mut to_account = Rights::USE;
-        to_account.set(Rights::PHYSICAL, physical);
+        to_account.set(Rights::PHYSICAL, new.physical);
         let all = [
             (object, Rights::empty(), PROGRAM_SLOT),
             (account, to_account, ACCOUNT_SLOT),
             (space, Rights::USE, SPACE_SLOT),
         ];
-        for (object, rights, slot) in all {
+        let console = new.console.then_some((self.console, Rights::WRITE, CONSOLE_SLOT));
+        for (object, rights, slot) in all.into_iter().chain(console) {
             self.hand_out(vmm, object, rights, None, Place { program, payer: account, slot })?;
         }
         let cnode = program.cnode.get().ok_or(Refusal::Internal {})?;
@@ -233,7 +235,7 @@ impl<'p> Objects<'p> {
             self.end_held(program);
             self.works_for = self.works_for.max(program.priority.get());
             // What is left of it is done in the turn that it has.
-            self.work.go_on(program.turn.get());
+            self.work.take_over(program.turn.get());
             program.next_dying.set(self.dying_programs);
             self.dying_programs = Some(program);
         }

@@ -28,6 +28,8 @@ pub struct Objects<'p> {
     pub(super) tables: Tables<'p>,
     /// The account of all there is.
     pub(super) root: &'p Object<'p>,
+    /// The console.
+    pub(super) console: &'p Object<'p>,
     pub(super) programs: RBTree<ByObject<'p>>,
     pub(super) free_programs: Pool<'p, Program<'p>>,
     /// Programs that are being taken apart.
@@ -76,10 +78,14 @@ impl<'p> Objects<'p> {
         let root = root.ok_or(vmm::Error::OutOfBadges)?;
         let account = Account { limits: amounts, ..Account::default() };
         root.what.set(What::Account(account));
+        let console = tables.insert_object(Kind::Console, Some(root), Amounts::NONE);
+        let console = console.ok_or(vmm::Error::OutOfBadges)?;
+        console.what.set(What::Console);
         Ok(Objects {
             endpoint,
             tables,
             root,
+            console,
             programs: RBTree::new(ByObject::new()),
             free_programs,
             dying_programs: None,

@@ -121,7 +121,7 @@ impl<'p> Objects<'p> {
         object: &'p Object<'p>,
     ) -> vmm::Result<bool> {
         match object.what.get() {
-            What::Nothing | What::Program => return Ok(true),
+            What::Nothing | What::Program | What::Console => return Ok(true),
             What::Account(_) => return self.end_account_step(vmm, object),
             What::Memory { .. } | What::Physical { .. } => {
                 match self.tables.first_of_memory(object) {

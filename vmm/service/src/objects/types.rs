@@ -35,12 +35,14 @@ pub struct NewProgram<'a> {
     pub amounts: Amounts,
     /// Whether it may have memory at physical addresses.
     pub physical: bool,
+    /// Whether it may say lines to people.
+    pub console: bool,
 }
 
 impl<'a> NewProgram<'a> {
-    /// A program with four pages of stack, and no memory at physical addresses.
+    /// A program with four pages of stack, a console, and no memory at physical addresses.
     pub const fn new(name: &'a str, file: &'a [u8], amounts: Amounts) -> NewProgram<'a> {
-        NewProgram { name, file, stack_pages: 4, amounts, physical: false }
+        NewProgram { name, file, stack_pages: 4, amounts, physical: false, console: true }
     }
 }
 

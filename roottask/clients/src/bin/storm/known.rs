@@ -5,8 +5,8 @@
 use sel4::{cap, AbsoluteCPtr, CapRights, Word};
 use vmm_client::handles::{free_slot, take_slot, Account, Handle, Object, Program, Result};
 use vmm_client::objects::{
-    Amounts, Answer, Kind, Refusal, Request, Rights, CNODE_BITS, CNODE_SLOT, FIRST_FREE_SLOT,
-    PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
+    Amounts, Answer, Kind, Refusal, Request, Rights, CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT,
+    FIRST_FREE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -69,7 +69,7 @@ impl Known {
     pub fn anew(program: &Program, before: Option<Account>) -> Result<(Known, Account)> {
         let account = program.account();
         before.map_or(Ok(()), end)?;
-        for slot in FIRST..SLOTS as u32 {
+        for slot in (FIRST..SLOTS as u32).filter(|&slot| slot != CONSOLE_SLOT) {
             // The kernel refuses nothing but what is being taken apart.
             let _ = place(slot).delete();
         }
@@ -84,6 +84,7 @@ impl Known {
         slots[PROGRAM_SLOT as usize] = Held::Own(Kind::Program);
         slots[SPACE_SLOT as usize] = Held::Weak(Kind::Space);
         slots[CNODE_SLOT as usize] = Held::Foreign;
+        slots[CONSOLE_SLOT as usize] = Held::Weak(Kind::Console);
         slots[PAYER_SLOT as usize] = Held::Weak(Kind::Account);
         Ok((Known { slots, mapped: [None; MAPPINGS] }, child))
     }

@@ -43,6 +43,8 @@ pub(crate) enum What {
     Notification(vmm::Object),
     /// A program, whose record is elsewhere.
     Program,
+    /// The console, of which there is one.
+    Console,
 }
 
 /// An object's node.
@@ -130,6 +132,7 @@ impl Object<'_> {
             Kind::Memory => Rights::READ | Rights::USE,
             Kind::Endpoint | Kind::Notification => Rights::READ_WRITE,
             Kind::Program => Rights::empty(),
+            Kind::Console => Rights::WRITE,
         };
         own | Rights::REVOKE | Rights::DESTROY
     }

@@ -51,7 +51,7 @@ impl Turn {
     }
 
     /// Goes on where another turn ends, or with this, whichever is longer.
-    pub fn go_on(&mut self, other: Turn) {
+    pub fn take_over(&mut self, other: Turn) {
         let both = [*self, other].map(|turn| turn.served.saturating_add(turn.own));
         (self.served, self.own) = (both[0].max(both[1]), 0);
     }
