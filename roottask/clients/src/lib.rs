@@ -29,6 +29,7 @@
 //!   bin/friend.rs  ends this memory
 //!   bin/gauge.rs   measures requests about objects, for the benchmark
 //!   bin/flood.rs   floods the service, or computes beside those that do
+//!   bin/holder.rs  has memory objects of all sorts, for stress runs
 //!   bin/busy/      asks for memory in all ways, for stress runs
 //! ```
 #![no_std]

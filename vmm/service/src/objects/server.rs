@@ -189,6 +189,15 @@ impl Server {
         self.objects.narrow_numbers(most.unwrap_or(MAX_BADGE));
     }
 
+    /// Takes pages for `count` records of each kind: for tests that compare what is free.
+    ///
+    /// # Errors
+    /// Those of [`vmm::Vmm::map`].
+    #[doc(hidden)]
+    pub fn stretch(&mut self, vmm: &mut Manager, count: usize) -> vmm::Result {
+        self.objects.stretch(vmm, count)
+    }
+
     /// Measures slices, or does not, so that nobody is held: for comparisons.
     #[doc(hidden)]
     pub fn measure_slices(&mut self, measure: bool) {

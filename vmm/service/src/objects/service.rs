@@ -111,6 +111,32 @@ impl<'p> Objects<'p> {
         self.tables.narrow(most);
     }
 
+    /// Takes pages for `count` records of each kind: for tests that compare what is free.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map`].
+    #[doc(hidden)]
+    pub fn stretch<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        count: usize,
+    ) -> vmm::Result {
+        let Objects { tables, free_programs, .. } = self;
+        while tables.free_objects.available() < count {
+            vmm.adopt_bookkeeping_page(&mut tables.free_objects)?;
+        }
+        while tables.free_capabilities.available() < count {
+            vmm.adopt_bookkeeping_page(&mut tables.free_capabilities)?;
+        }
+        while tables.free_mappings.available() < count {
+            vmm.adopt_bookkeeping_page(&mut tables.free_mappings)?;
+        }
+        while free_programs.available() < count {
+            vmm.adopt_bookkeeping_page(free_programs)?;
+        }
+        Ok(())
+    }
+
     /// Brings the pools above what one request takes.
     pub(super) fn refill<K: Kernel + Memory<'p>>(
         &mut self,

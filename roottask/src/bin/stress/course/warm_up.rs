@@ -15,7 +15,7 @@ use crate::engine::Stress;
 use crate::host::service;
 use crate::measure::Kind;
 use crate::model::{MAX_REGIONS, PAGE};
-use crate::phases::{all_slots, PHASES};
+use crate::phases::{all_slots, stretch_programs, PHASES};
 
 /// More regions that are shared than there ever are.
 const SHARED: usize = 1024;
@@ -37,6 +37,7 @@ const THREADS: usize = 64;
 pub fn run(stress: &mut Stress) -> Outcome {
     // First of all the service, which other phases need while there is memory.
     service::stretch(stress)?;
+    stretch_programs(stress)?;
     for phase in &PHASES {
         stress.set_phase(phase.name);
         (phase.run)(stress)?;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! One operation: numbered, timed, judged; progress while it goes well, a report when it does not.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use roottask::{check, Failure, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{Blame, CallCounts, Error, RegionOptions, SpaceId};
+use vmm_service::objects::Server;
 
 use super::host::Host;
 use super::pacing::Pacing;
@@ -27,6 +29,8 @@ pub struct Stress {
     pub expected: Expected,
     /// The service, once it was made.
     pub host: Option<Host>,
+    /// The server of programs that have their objects by capabilities, once it was made.
+    pub server: Option<Box<Server>>,
     /// What clears memory beside the run, if it is to.
     pub(super) pacing: Option<Pacing>,
     /// What this run is to be.
@@ -77,6 +81,7 @@ impl Stress {
             random: Random::new(0),
             expected,
             host: None,
+            server: None,
             pacing: None,
             clock: Clock::new(settings.icount),
             settings,

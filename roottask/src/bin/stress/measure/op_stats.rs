@@ -38,7 +38,8 @@ kinds! {
     ThreadFault "thread fault", ThreadEnd "thread end", PagerCall "pager call",
     AddPager "add pager", RemovePager "remove pager", Supply "supply page",
     CreateClient "create client", LoadClient "load client", ClientRequest "client's request",
-    ClientFault "client's fault", ClientEnd "client's end", Write "write", Query "query",
+    ClientFault "client's fault", ClientEnd "client's end",
+    CreateProgram "create program", Serve "serve programs", Write "write", Query "query",
     Trim "trim", Compact "compact", Quota "quota",
 }
 

@@ -18,6 +18,7 @@
 //!   stacks.rs     stacks that grow to their guards
 //!   pagers/       pages from outside, or never
 //!   clients.rs    programs, killed in mid-request
+//!   programs.rs   programs that have their objects by capabilities
 //!   slots.rs      no capability slot left
 //!   all_slots.rs  all capability slots, taken and given back
 //!   refusals.rs   requests that are wrong; quotas
@@ -35,6 +36,7 @@ mod fragment;
 mod large;
 mod objects;
 mod pagers;
+mod programs;
 mod refusals;
 mod share;
 mod slots;
@@ -44,4 +46,5 @@ mod storm;
 mod table;
 mod threads;
 
+pub use programs::stretch as stretch_programs;
 pub use table::{names, run, PHASES};
