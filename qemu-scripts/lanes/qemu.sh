@@ -158,7 +158,7 @@ boots_below() {
 # A root task needs the clients that it names and no others; the instruction of a client's fault has the
 # name of its function in the copy with symbols, and the copy that travels has none.
 clients_are_those_named() {
-    [[ -z $(clients_of hello) && $(clients_of stress) == busy ]] || return
+    [[ -z $(clients_of hello) && $(clients_of stress | xargs) == 'busy holder' ]] || return
     [[ $(clients_of service-demo | wc -l) == 7 ]] || return
     local clients instruction
     clients=$(target_folder debug)/$TARGET/client

@@ -93,8 +93,10 @@ impl World<'_> {
         while self.objects.reap_step(&mut self.host.vmm).expect("no call is refused") {
             pieces += 1;
             assert!(pieces < 10_000, "what ended is never gone");
-            while self.objects.next_answer(&mut self.host.vmm).is_some() {}
+            self.take_answers();
         }
+        self.take_answers();
+        assert!(self.open.is_empty(), "somebody is never answered: {:?}", self.open);
         assert_eq!(self.objects.counts(), [2, 0, 0, 0], "records are left");
         assert_eq!(self.objects.amounts().1, Amounts::NONE, "amounts are left");
         give_back(&mut self.host, &mut self.regions, &mut self.slots);

@@ -3,12 +3,12 @@
 
 use vmm::{Access, Kernel, KernelError, PageFault, RegionOptions, Resolution, Rights as CapRights};
 use vmm_service::objects::protocol::{
-    Answer, Kind, PROGRAM_SLOT, Refusal, Request, answer_or_refusal,
+    Answer, Kind, Message, PROGRAM_SLOT, Refusal, Request, answer_or_refusal,
 };
-use vmm_service::objects::{Arrived, Event, Incoming, Outcome};
+use vmm_service::objects::{Arrived, Event, Incoming, Outcome, Turnstile};
 
 use super::decode;
-use super::world::{Known, SLOTS, World};
+use super::world::{Known, SLICE, SLOTS, World};
 use crate::bytes::Bytes;
 use vmm_tests::support::PAGE;
 
@@ -18,11 +18,8 @@ const MAX_PROGRAMS: usize = 3;
 impl World<'_> {
     /// One step.
     pub fn step(&mut self, bytes: &mut Bytes<'_>) {
-        while let Some((_, answer)) = self.objects.next_answer(&mut self.host.vmm) {
-            answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
-            self.tally.went_on += 1;
-        }
-        let kind = bytes.below(24);
+        self.take_answers();
+        let kind = bytes.below(26);
         self.failing = bytes.one_in(12);
         if self.failing {
             let errors = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
@@ -46,6 +43,7 @@ impl World<'_> {
                 19..=20 => self.reap(),
                 21 => !bytes.one_in(4) || self.kill(&known),
                 22 => self.squeeze_memory(bytes),
+                24..=25 => self.come_round(bytes),
                 _ => self.squeeze_slots(bytes),
             };
             let learnt = self.learnt.take();
@@ -73,8 +71,12 @@ impl World<'_> {
         if let Request::Exit { .. } = request {
             return !matches!(outcome.event, Some(Event::Exited(..)));
         }
+        if let Some(answer) = &outcome.answer {
+            self.hold(badge, answer, bytes);
+        }
         let Some(answer) = outcome.answer else {
-            assert!(outcome.waits.is_some(), "a program that lives is answered, or waits");
+            let slot = outcome.waits.expect("a program that lives is answered, or waits");
+            assert!(self.open.insert(slot), "the slot keeps another's right to be answered");
             self.tally.waited += 1;
             assert!(
                 self.failing || busy || self.figures() == before,
@@ -146,7 +148,9 @@ impl World<'_> {
                 return;
             }
             self.host.kernel().disarm();
-            while self.objects.reap_step(&mut self.host.vmm).expect("no call is refused") {}
+            while self.objects.reap_step(&mut self.host.vmm).expect("no call is refused") {
+                self.take_answers();
+            }
         }
         assert_eq!(self.figures(), before, "{request:?} changed something: {refusal:?}");
     }
@@ -248,6 +252,38 @@ impl World<'_> {
             _ => drop(kernel.cnode_copy(into, known.slot(from), CapRights::all())),
         }
         true
+    }
+
+    /// Charges a message; its sender is held if it had its turn.
+    fn hold(&mut self, badge: usize, answer: &Message, bytes: &mut Bytes<'_>) {
+        let took = bytes.below(SLICE as usize) as u64;
+        if self.objects.charge_time(badge, 0, took).is_none() {
+            return;
+        }
+        let turnstile = Turnstile(bytes.below(3) as u8);
+        let Some(slot) = self.objects.hold(answer, turnstile) else { return };
+        assert!(!self.open.contains(&slot), "the slot keeps another's right to be answered");
+        match bytes.one_in(8) {
+            // Nobody waits for it.
+            true => drop(self.objects.hold_thread(turnstile)),
+            false => assert!(self.open.insert(slot)),
+        }
+    }
+
+    /// The others had their turn.
+    fn come_round(&mut self, bytes: &mut Bytes<'_>) -> bool {
+        self.objects.come_round(Turnstile(bytes.below(3) as u8), 0);
+        true
+    }
+
+    /// Takes all answers that are given now.
+    pub fn take_answers(&mut self) {
+        while let Some((slot, answer)) = self.objects.next_answer(&mut self.host.vmm) {
+            answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
+            assert!(self.open.remove(&slot), "nobody waits for this");
+            self.tally.went_on += 1;
+        }
+        while self.objects.next_thread().is_some() {}
     }
 
     fn reap(&mut self) -> bool {

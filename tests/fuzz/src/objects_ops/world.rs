@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The service with its programs, and what of them their senders know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vmm::{CPtr, CapPath, RegionId};
 use vmm_service::objects::protocol::{
@@ -16,6 +16,9 @@ use super::tally::Tally;
 
 /// What all accounts together may use: on the ample machine there is as much.
 const ALL: Amounts = Amounts([1200, 120, 5000, 60, 24, 500, 1000]);
+/// A time slice, and the priority of all programs.
+pub const SLICE: u64 = 1000;
+const PRIORITY: u8 = 100;
 /// What the program has that sends nothing.
 const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40]);
 /// Slots that the senders use.
@@ -53,6 +56,8 @@ pub struct World<'a> {
     pub kinds: BTreeMap<usize, Kind>,
     pub regions: Vec<RegionId>,
     pub slots: Vec<(CPtr, usize)>,
+    /// Slots that keep rights to answer: each is used once.
+    pub open: BTreeSet<CPtr>,
     pub ample: bool,
     pub trace: bool,
     /// Whether a kernel call may be refused in this step.
@@ -71,6 +76,7 @@ impl<'a> World<'a> {
     ) -> Option<World<'a>> {
         let endpoint = host.vmm.allocate(vmm::Blueprint::Endpoint).ok()?.slot();
         let mut objects = Objects::new(&mut host.vmm, endpoint, ALL).ok()?;
+        objects.set_slice(SLICE);
         let victim = program(&mut host, &mut objects, VICTIM)?;
         if let Some(most) = numbers {
             objects.narrow_numbers(most);
@@ -86,6 +92,7 @@ impl<'a> World<'a> {
             kinds: BTreeMap::new(),
             regions: Vec::new(),
             slots: Vec::new(),
+            open: BTreeSet::new(),
             ample,
             trace,
             failing: false,
@@ -153,6 +160,7 @@ fn program<'a>(
         console: !amounts.0[0].is_multiple_of(5),
     };
     let (id, start) = objects.create_program(&mut host.vmm, &new).ok()?;
+    objects.note_started(&start, PRIORITY);
     let Some(cnode) = cnode_of(host, start.tcb) else {
         objects.kill(id).expect("it lives");
         return None;
