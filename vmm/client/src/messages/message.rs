@@ -18,6 +18,9 @@ pub struct Message {
 }
 
 impl Message {
+    /// The label 0 and no words: the answer to a fault that is resolved.
+    pub const EMPTY: Message = Message { label: 0, len: 0, words: [0; MAX_WORDS] };
+
     /// Makes a message of a label and words. Words beyond [`MAX_WORDS`] are left out; no message
     /// of this crate has that many.
     pub fn new(label: u32, words: &[usize]) -> Message {

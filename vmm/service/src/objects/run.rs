@@ -29,19 +29,6 @@ use crate::server::{End, Notice, ServerError};
 /// One word more than any message has: enough to be refused.
 const WORDS: usize = vmm_client::protocol::MAX_WORDS + 1;
 
-/// What the sender of a message is answered. Nothing, if it is gone, or nobody waits for an answer;
-/// or if it waits for longer, which is told too: its right to be answered is kept already.
-struct Served {
-    answer: Option<Message>,
-    waits: bool,
-}
-
-impl Served {
-    const fn answered(answer: Option<Message>) -> Served {
-        Served { answer, waits: false }
-    }
-}
-
 impl Server {
     /// Serves until a program ends, and says which and how; `None` when none is left, and all is
     /// given back that they had.
@@ -91,31 +78,40 @@ impl Server {
             self.come_round(vmm, turnstile, received)?;
             return Ok(None);
         }
-        let Served { answer, waits } = match badge & OBJECT_BADGE {
-            0 => self.fault(vmm, info, badge)?,
-            _ => self.request(vmm, info, badge)?,
-        };
-        let over = self.objects.charge_time(badge, received, now());
-        let answer = match over.filter(|_| !waits) {
+        match badge & OBJECT_BADGE {
+            0 => self.fault(vmm, info, (badge, received)),
+            _ => self.request(vmm, info, (badge, received)),
+        }
+    }
+
+    /// Charges the message that was received with a badge at a time, and is served. Returns what its
+    /// sender is answered now.
+    fn charge(
+        &mut self,
+        vmm: &mut Manager,
+        (badge, received): (usize, u64),
+        answer: Option<&Message>,
+    ) -> Result<Option<MessageInfo>, ServerError> {
+        let held = match self.objects.charge_time(badge, received, now()) {
             Some(priority) => self.hold(vmm, priority, answer)?,
-            None => answer,
+            None => false,
         };
         self.answer_waiting(vmm);
-        Ok(answer.as_ref().map(|message| self.put(message)))
+        Ok(answer.filter(|_| !held).map(|message| self.put(message)))
     }
 
     /// Holds the sender of a message, which had its turn: it goes on when the others had theirs.
-    /// Returns what it is answered at once, where that cannot be.
+    /// Returns whether it is held; otherwise it is to be answered at once.
+    #[inline(never)]
     fn hold(
         &mut self,
         vmm: &mut Manager,
         priority: u8,
-        answer: Option<Message>,
-    ) -> Result<Option<Message>, ServerError> {
-        let empty = Message::new(0, &[]);
-        let Some(turnstile) = self.turnstiles.choose(priority) else { return Ok(answer) };
-        let Some(slot) = self.objects.hold(answer.as_ref().unwrap_or(&empty), turnstile) else {
-            return Ok(answer);
+        answer: Option<&Message>,
+    ) -> Result<bool, ServerError> {
+        let Some(turnstile) = self.turnstiles.choose(priority) else { return Ok(false) };
+        let Some(slot) = self.objects.hold(answer.unwrap_or(&Message::EMPTY), turnstile) else {
+            return Ok(false);
         };
         // By way of a slot that is empty now: that cannot be moved which is not there.
         keep_caller(vmm, self.foreign)?;
@@ -131,7 +127,7 @@ impl Server {
             }
         }
         self.turnstiles.send(turnstile);
-        Ok(None)
+        Ok(true)
     }
 
     /// All others had their turn since a turnstile was sent.
@@ -181,8 +177,8 @@ impl Server {
         &mut self,
         vmm: &mut Manager,
         info: &MessageInfo,
-        badge: usize,
-    ) -> Result<Served, ServerError> {
+        (badge, received): (usize, u64),
+    ) -> Result<Option<MessageInfo>, ServerError> {
         let mut words = [0; WORDS];
         let words = take_words(info, &mut words);
         let came = info.extra_caps().min(MAX_CAPABILITIES);
@@ -221,9 +217,12 @@ impl Server {
         }
         if let Some(slot) = outcome.waits {
             keep_caller(vmm, slot)?;
-            return Ok(Served { answer: None, waits: true });
+            // Its right to be answered is kept already.
+            self.objects.charge_time(badge, received, now());
+            self.answer_waiting(vmm);
+            return Ok(None);
         }
-        Ok(Served::answered(outcome.answer))
+        self.charge(vmm, (badge, received), outcome.answer.as_ref())
     }
 
     /// Answers those whose requests waited for what has come back, and those that were held.
@@ -250,30 +249,34 @@ impl Server {
         &mut self,
         vmm: &mut Manager,
         info: &MessageInfo,
-        badge: usize,
-    ) -> Result<Served, ServerError> {
+        (badge, received): (usize, u64),
+    ) -> Result<Option<MessageInfo>, ServerError> {
         let thread = vmm.thread_with_badge(badge).ok();
         self.objects.note_fault(thread.map(|ThreadInfo { space, .. }| space));
         let (thread, fault, error) = match receive(vmm, info, badge) {
-            Received::Resolved => return Ok(self.resolved()),
+            Received::Resolved => return self.resolved(vmm, (badge, received)),
             // Nobody waits for an answer.
-            Received::Nothing => return Ok(Served::answered(None)),
+            Received::Nothing => return self.charge(vmm, (badge, received), None),
             Received::Unresolved { thread, fault, error } => (thread, fault, error),
             Received::AskPager { thread, fault, token, page } => {
                 match self.objects.touch(vmm, token, page) {
-                    Ok(true) => return Ok(self.resolved()),
+                    Ok(true) => return self.resolved(vmm, (badge, received)),
                     Ok(false) => (thread, ThreadFault::Page(fault), None),
                     Err(error) => (thread, ThreadFault::Page(fault), Some(error)),
                 }
             }
         };
         self.unresolved(vmm, thread, fault, error)?;
-        Ok(Served::answered(None))
+        self.charge(vmm, (badge, received), None)
     }
 
-    fn resolved(&mut self) -> Served {
+    fn resolved(
+        &mut self,
+        vmm: &mut Manager,
+        from: (usize, u64),
+    ) -> Result<Option<MessageInfo>, ServerError> {
         self.counts.resolved += 1;
-        Served::answered(Some(Message::new(0, &[])))
+        self.charge(vmm, from, Some(&Message::EMPTY))
     }
 
     /// Reports a fault that cannot be resolved, and ends the program whose it is.
