@@ -87,7 +87,8 @@ fn a_console_is_only_said_lines_at() {
     world.refused(program, map, &[SPACE_SLOT, CONSOLE_SLOT, ACCOUNT_SLOT], wrong);
 }
 
-/// A191 A149: passed on, it is told whose line it is; and it ends with the account that pays for it.
+/// A191 A149: passed on, it is told whose line it is; and it ends with the account that pays for
+/// it.
 #[test]
 fn a_console_is_lent_and_taken_back() {
     let mut world = World::new();

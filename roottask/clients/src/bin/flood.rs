@@ -23,8 +23,8 @@ const FAULTS: Word = 1 << (Word::BITS - 4);
 const PAGE_FAULT: Word = 5;
 const WRITES: Word = 0b111;
 
-/// `argument` says what, and for how many millions of ticks: 0 for ever. Exits with how often it did
-/// that; one that computes with what it got, as [`Flood::watched`] reads.
+/// `argument` says what, and for how many millions of ticks: 0 for ever. Exits with how often it
+/// did that; one that computes with what it got, as [`Flood::watched`] reads.
 fn main(program: &Program, argument: usize) -> Result {
     let (flood, ticks) = Flood::of(argument);
     let until = if ticks == 0 { u64::MAX } else { now() + ticks };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Makes, maps, clones, resizes, restricts, revokes and destroys memory objects at random, some of
-//! them paid by accounts of its own, and checks what they hold: for stress runs. What is refused for
-//! want of something is tried no more. It may be ended in the midst of anything.
+//! them paid by accounts of its own, and checks what they hold: for stress runs. What is refused
+//! for want of something is tried no more. It may be ended in the midst of anything.
 #![no_std]
 #![no_main]
 

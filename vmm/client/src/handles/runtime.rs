@@ -42,7 +42,8 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
     Program::THIS.exit(PANICKED)
 }
 
-/// Says a line, if the program has a console; what does not fit in one is cut off. See [`tell!`](crate::tell).
+/// Says a line, if the program has a console; what does not fit in one is cut off. See
+/// [`tell!`](crate::tell).
 pub fn print(line: fmt::Arguments<'_>) {
     Program::THIS.say(Pending::line(line));
 }

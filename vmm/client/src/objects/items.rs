@@ -21,8 +21,8 @@ pub const SPACE_SLOT: u32 = 3;
 /// The slot of the program's CNode: a capability of the kernel's, without a guard. In invocations
 /// of it a slot's index has [`CNODE_BITS`] bits.
 pub const CNODE_SLOT: u32 = 4;
-/// The slot of the capability to a console, if the program's starter gave one. Between the one before
-/// and this are slots for what else its starter gave.
+/// The slot of the capability to a console, if the program's starter gave one. Between the one
+/// before and this are slots for what else its starter gave.
 pub const CONSOLE_SLOT: u32 = 7;
 /// The first slot that a program finds empty.
 pub const FIRST_FREE_SLOT: u32 = 8;

@@ -25,8 +25,8 @@ use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
 use crate::types::program::Start;
 
 impl<'p> Objects<'p> {
-    /// Says how long a time slice is, in the unit of [`Objects::charge_time`]. Before that nobody is
-    /// held.
+    /// Says how long a time slice is, in the unit of [`Objects::charge_time`]. Before that nobody
+    /// is held.
     pub fn set_slice(&mut self, ticks: u64) {
         self.slice = ticks;
     }
@@ -161,9 +161,9 @@ impl<'p> Objects<'p> {
         again
     }
 
-    /// Charges the piece of [`Objects::reap_step`] that was done from `begun` to `done`. The work has
-    /// its turn as a program has that has the priority of those that ended. Returns this priority,
-    /// if the turn is over: then [`Objects::rest`] is to follow.
+    /// Charges the piece of [`Objects::reap_step`] that was done from `begun` to `done`. The work
+    /// has its turn as a program has that has the priority of those that ended. Returns this
+    /// priority, if the turn is over: then [`Objects::rest`] is to follow.
     pub fn charge_work(&mut self, begun: u64, done: u64) -> Option<u8> {
         self.work.work(begun, done);
         let resting = self.rests_for.is_some();
@@ -243,8 +243,8 @@ impl<'p> Objects<'p> {
         marked
     }
 
-    /// I24: what is held is of a program that lives, or is given now; and as much is given now as is
-    /// counted. A slot keeps one right to answer.
+    /// I24: what is held is of a program that lives, or is given now; and as much is given now as
+    /// is counted. A slot keeps one right to answer.
     pub(super) fn validate_held(&self) -> Result<(), Violation> {
         let mut due = 0;
         for node in self.programs.iter() {

@@ -84,8 +84,8 @@ impl Server {
         }
     }
 
-    /// Charges the message that was received with a badge at a time, and is served. Returns what its
-    /// sender is answered now.
+    /// Charges the message that was received with a badge at a time, and is served. Returns what
+    /// its sender is answered now.
     fn charge(
         &mut self,
         vmm: &mut Manager,

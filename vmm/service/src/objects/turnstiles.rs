@@ -10,8 +10,8 @@
 //! It runs only when it was sent. When nobody else is ready it comes at once.
 //!
 //! Each program that is held has one of its own: so it goes on as if its own thread had yielded. If
-//! two had one, the second, held while that is on its way, would go on before others had their turn,
-//! and they would wait for twice as long.
+//! two had one, the second, held while that is on its way, would go on before others had their
+//! turn, and they would wait for twice as long.
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder};
 use vmm::sel4::faults::{answer_kept, keep_caller, Manager};
@@ -58,8 +58,8 @@ impl Turnstiles {
         Turnstiles([const { None }; MAX_TURNSTILES])
     }
 
-    /// Makes turnstiles until there are `count` of a priority, or no more can be: each a thread with
-    /// two pages, which is on its way.
+    /// Makes turnstiles until there are `count` of a priority, or no more can be: each a thread
+    /// with two pages, which is on its way.
     ///
     /// # Errors
     /// [`ServerError::TooManyPriorities`] when there is none of this priority; what the manager

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Programs that have their objects by capabilities: memory objects, accounts below their own,
-//! capabilities restricted and revoked, at random; some killed meanwhile, and others in their place.
+//! capabilities restricted and revoked, at random; some killed meanwhile, and others in their
+//! place.
 //!
-//! Who is not killed must come to its end and find all as it was, unless memory was short when a page
-//! was touched. When none is left, nothing is left of them.
+//! Who is not killed must come to its end and find all as it was, unless memory was short when a
+//! page was touched. When none is left, nothing is left of them.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -76,7 +76,8 @@ mod tests {
 
     const SLICE: u64 = 1000;
 
-    /// Messages of which each takes `served` after `own`; how many until the turn is over, and when.
+    /// Messages of which each takes `served` after `own`; how many until the turn is over, and
+    /// when.
     fn flood(turn: &mut Turn, mut now: u64, (own, served): (u64, u64)) -> (u64, u64) {
         for messages in 1..10_000 {
             turn.serve(now + own, now + own + served, SLICE);
