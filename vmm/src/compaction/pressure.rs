@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Requests under pressure: where memory is out, what is still to be given back is, pages are moved,
-//! and the request is made again.
+//! Requests under pressure: where memory is out, what is still to be given back is, pages are
+//! moved, and the request is made again.
 
 use untyped_alloc::{Kernel, Memory};
 

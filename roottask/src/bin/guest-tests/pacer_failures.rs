@@ -301,10 +301,10 @@ fn who_sleeps_when_the_pacer_is_stopped_is_told(context: &mut Context) -> Outcom
 
 /// A128. The CSpace grows as long as there is memory, so there is none left either.
 fn a_pacer_without_slots_is_refused_and_leaves_nothing(context: &mut Context) -> Outcome {
-    const MOST_MEMORY: usize = 64 << 20;
+    const MAX_MEMORY: usize = 64 << 20;
     const TIMES: usize = 40;
     let vmm = &mut context.vmm;
-    if vmm.stats().allocator.total_bytes > MOST_MEMORY {
+    if vmm.stats().allocator.total_bytes > MAX_MEMORY {
         debug_println!("  too much memory to take all slots");
         return Ok(());
     }
