@@ -69,6 +69,7 @@ fn errors_of_the_pacer(_: &mut Context) -> Outcome {
         (PacerError::Busy, &["cleared already"]),
         (PacerError::TooLong(717), &["717 microseconds", "clock"]),
         (PacerError::TooManySleepers { most: 717 }, &["717 threads", "sleep"]),
+        (PacerError::TimerLost, &["timer", "not answer"]),
         (PacerError::ThreadFaulted, &["thread", "pacer", "faulted"]),
         (PacerError::Kernel(REFUSED), &["kernel", "revoke first"]),
         (PacerError::Manager(NOT_MANAGED), &["0xabc000"]),
@@ -133,6 +134,7 @@ fn errors_of_a_server(_: &mut Context) -> Outcome {
         (ServerError::Service(NOT_MANAGED.into()), &["0xabc000"]),
         (ServerError::Kernel(REFUSED), &["kernel", "revoke first"]),
         (ServerError::TooManyClients { most: 717 }, &["717 clients"]),
+        (ServerError::TooManyPriorities { most: 717 }, &["717 priorities"]),
     ];
     hold(source, "ServerError", said)
 }
