@@ -151,8 +151,12 @@ impl<'p> ExtentNode<'p> {
     }
 
     /// The frames of an extent; of a window, its first page's.
+    #[inline(always)]
     pub fn frames(&self) -> Frames {
-        self.info().frames
+        match self.content.get() {
+            Content::Run(run) => run.frames(),
+            Content::Window(_) => self.info().frames,
+        }
     }
 
     /// How many frames an extent has; 0 for a window.
