@@ -389,7 +389,11 @@ impl<'p> Extents<'p> {
         if node.is_window() {
             let part = extent.part(first, count);
             self.count(&part, count, false);
-            return if node.leave(&part) { None } else { self.unlink(node) };
+            if !node.leave(&part) {
+                return self.unlink(node);
+            }
+            self.last.set(Some(Last::at(node)));
+            return None;
         }
         if node.start() != extent.start {
             return None;
@@ -412,6 +416,8 @@ impl<'p> Extents<'p> {
                 }
             }
         }
+        // It may end earlier now, and what comes next is not known.
+        self.last.set(Some(Last::at(node)));
         None
     }
 
