@@ -16,8 +16,8 @@ define show_all
     vmm quarantine
     echo -- statistics\n
 end
-break dump_demo::almost_all_mapped
-break dump_demo::all_shown
+tbreak dump_demo::almost_all_mapped
+tbreak dump_demo::all_shown
 continue
 echo -- too early\n
 show_all

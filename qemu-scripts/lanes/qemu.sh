@@ -35,7 +35,7 @@ endings::panic_deep at roottask/src/bin/endings/main.rs:[0-9]+$'
 
 # Root tasks in C, below vmm/c/, and what each must print.
 declare -A C_PROGRAMS=(
-    [example/main.c]='^a guard page: 0x[0-9a-f]+ is a guard page$'
+    [example/main.c]='^a guard page: 0x[0-9a-f]+ is a guard page of "heap"$'
     [tests/requests.c]='^requests: passed$'
 )
 

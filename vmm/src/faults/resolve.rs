@@ -78,6 +78,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Says that a thread was suspended after a message about a fault of its was taken, and is to be
+    /// resumed. Where it sent that itself, this kernel has it send it once more, and that is no second
+    /// fault. Nothing to do for a thread that there is not. No kernel call.
+    pub fn expect_fault_again(&mut self, thread: ThreadId) {
+        if let Some(node) = self.threads.node(thread) {
+            node.recorded.set(None);
+        }
+    }
+
     /// Decides which class a fault in a space is. O(log regions); no kernel call.
     ///
     /// # Errors

@@ -84,10 +84,11 @@ fn nothing() -> MessageInfo {
     MessageInfoBuilder::default().build()
 }
 
-/// A fault that there was not: a write to a page of its stack.
+/// A fault that there was not: a write to a page of its stack. Each is by another instruction: if one
+/// faulted twice at a page that is there, it would be taken to have touched another that is not told.
 fn forged() -> MessageInfo {
     let here = [0u8; 1];
-    let words = [0, here.as_ptr() as Word, 0, WRITES];
+    let words = [now() as Word, here.as_ptr() as Word, 0, WRITES];
     sel4::with_ipc_buffer_mut(|buffer| {
         buffer.msg_regs_mut()[..words.len()].copy_from_slice(&words)
     });

@@ -27,7 +27,7 @@ use vmm::sel4::{start as start_manager, BootPool};
 
 use manager::MANAGER;
 
-static POOL: BootPool<32> = BootPool::new();
+static POOL: BootPool<48> = BootPool::new();
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
@@ -67,7 +67,12 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 
 /// Free bytes and slots, after what is kept for speed was given back and everything was checked.
 fn free(vmm: &mut Manager) -> Outcome<(usize, usize)> {
+    // Here it may take as long as it takes: otherwise what can no more be cleared by one call stays in
+    // pieces, each with a slot.
+    let limit = vmm.clearing_limit();
+    vmm.limit_clearing(usize::MAX);
     vmm.trim()?;
+    vmm.limit_clearing(limit);
     vmm.validate()?;
     let stats = vmm.stats();
     Ok((stats.free_bytes(), stats.allocator.free_slots))

@@ -30,7 +30,7 @@
 //! | `revoke` | capabilities revoked and objects destroyed by request |
 //! | `handle` | messages taken apart and answered |
 //! | `turnstiles` | threads that tell when others had their turn; with `sel4`, as what follows |
-//! | `server` | [`Server`] itself: programs made, started and ended |
+//! | `server` | `Server` itself: programs made, started and ended |
 //! | `run` | the loop that receives and answers |
 
 mod accounts;

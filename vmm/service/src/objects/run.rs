@@ -93,7 +93,13 @@ impl Server {
         answer: Option<&Message>,
     ) -> Result<Option<MessageInfo>, ServerError> {
         let held = match self.objects.charge_time(badge, received, now()) {
-            Some(priority) => self.hold(vmm, priority, answer)?,
+            Some(priority) => {
+                let held = self.hold(vmm, priority, answer)?;
+                if let Ok(ThreadInfo { id, .. }) = vmm.thread_with_badge(badge) {
+                    vmm.expect_fault_again(id);
+                }
+                held
+            }
             None => false,
         };
         self.answer_waiting(vmm);
