@@ -165,12 +165,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The same, where what the region is was looked at already.
     #[inline]
-    pub(crate) fn is_movable_as(
-        &self,
-        space: &Space<'p>,
-        region: &Region<'p>,
-        spec: &RegionSpec,
-    ) -> bool {
+    fn is_movable_as(&self, space: &Space<'p>, region: &Region<'p>, spec: &RegionSpec) -> bool {
         let resolved = || {
             let own = core::ptr::eq(space, self.own);
             let lazy = spec.backing != Backing::Explicit;
@@ -191,7 +186,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Vmm::is_movable`] again when they are to be moved.
     #[inline]
     pub(crate) fn mobility(&self, space: &Space<'p>, region: &Region<'p>) -> Mobility {
-        match self.is_movable(space, region) {
+        self.mobility_as(space, region, &region.spec())
+    }
+
+    /// The same, where what the region is was looked at already.
+    #[inline]
+    pub(crate) fn mobility_as(
+        &self,
+        space: &Space<'p>,
+        region: &Region<'p>,
+        spec: &RegionSpec,
+    ) -> Mobility {
+        match self.is_movable_as(space, region, spec) {
             true => Mobility::Movable,
             false => Mobility::Fixed,
         }

@@ -111,10 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let spec = region.spec();
         let RegionSpec { rights, cache, .. } = spec;
         let (low, high) = self.between_guards_as(region, &spec);
-        let mobility = match self.is_movable_as(space, region, &spec) {
-            true => Mobility::Movable,
-            false => Mobility::Fixed,
-        };
+        let mobility = self.mobility_as(space, region, &spec);
         let (callers, strided) = (spec.is_callers(), region.arena.get().is_some());
         Site { space, region, low, high, rights, cache, mobility, callers, strided }
     }

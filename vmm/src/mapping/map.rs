@@ -106,10 +106,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     #[inline]
     fn populate_anywhere(&mut self, space: SpaceId, pages: Pages) -> Result {
-        if let Some(&site) = self.kept_site(space, pages.start()) {
-            let range = self.geometry.range(pages)?;
-            if pages.pages() == 1 {
-                return self.populate_one(&site, range);
+        if pages.pages() == 1 {
+            if let Some(&site) = self.kept_site(space, pages.start()) {
+                return self.populate_one(&site, self.geometry.range(pages)?);
             }
         }
         let space = self.space(space)?;

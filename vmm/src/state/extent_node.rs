@@ -87,6 +87,12 @@ impl Run {
         self.size_bits() + u8::from(self.attributes.last())
     }
 
+    /// Whether a gap, and no page, is at this distance from the start, in bytes.
+    #[inline(always)]
+    fn has_gap_at(&self, distance: usize) -> bool {
+        self.attributes.last() && distance >> self.size_bits() & 1 != 0
+    }
+
     /// Whether one extent can be made of this and `next`, which goes on where it ends.
     #[inline(always)]
     fn is_continued_by(&self, next: &Run) -> bool {
@@ -170,15 +176,7 @@ impl<'p> ExtentNode<'p> {
 
     /// The extent, or the first one of a window.
     pub fn info(&self) -> Extent {
-        let start = self.start.get();
-        match self.content.get() {
-            Content::Run(run) => run.extent(start),
-            Content::Window(window) => {
-                let size_bits = window.size_bits();
-                let page = window.get(index_in_block(start, size_bits));
-                extent_of_page(page.unwrap_or_default(), start, size_bits)
-            }
-        }
+        self.from(self.start.get())
     }
 
     /// The address behind its last page, or the gap behind that, in bytes.
@@ -220,9 +218,8 @@ impl<'p> ExtentNode<'p> {
         let start = self.start.get();
         match self.content.get() {
             Content::Run(run) => {
-                let distance = address.bits() - start.bits();
-                let gap = run.attributes.last() && distance >> run.size_bits() & 1 != 0;
-                (!gap).then(|| run.extent(start))
+                let in_gap = run.has_gap_at(address.bits() - start.bits());
+                (!in_gap).then(|| run.extent(start))
             }
             Content::Window(window) => {
                 let size_bits = window.size_bits();
@@ -251,8 +248,7 @@ impl<'p> ExtentNode<'p> {
 
     /// The extents of the node, lowest first.
     pub(super) fn extents(&self) -> impl Iterator<Item = Extent> + use<'p> {
-        let (mut at, end) = (Some(self.start.get()), self.end());
-        let content = self.content.get();
+        let (mut at, content) = (Some(self.start.get()), self.content.get());
         core::iter::from_fn(move || {
             let start = at?;
             match content {
@@ -266,7 +262,6 @@ impl<'p> ExtentNode<'p> {
                     let page = window.get(index)?;
                     let next = window.first_from(index + 1).map(|next| next - index);
                     at = next.map(|pages| offset(start, pages << size_bits));
-                    debug_assert!(start.bits() < end);
                     Some(extent_of_page(page, start, size_bits))
                 }
             }
@@ -279,8 +274,7 @@ impl<'p> ExtentNode<'p> {
         match self.content.get() {
             Content::Run(run) => {
                 let distance = address.bits() - self.start.get().bits();
-                let gap = run.attributes.last() && distance >> run.size_bits() & 1 != 0;
-                (!gap).then(|| run.first.offset(distance >> run.step_bits()))
+                (!run.has_gap_at(distance)).then(|| run.first.offset(distance >> run.step_bits()))
             }
             Content::Window(window) => {
                 let size_bits = window.size_bits();
@@ -305,13 +299,17 @@ impl<'p> ExtentNode<'p> {
         alike.then(|| MAX_BATCH - run.count())
     }
 
+    /// Whether this one, which has `run`, ends where `start` is, and before capability `first`.
+    #[inline(always)]
+    fn ends_before(&self, run: &Run, first: CPtr, start: VirtAddr) -> bool {
+        run.first.offset(run.count()) == first && self.end() == start.bits()
+    }
+
     /// Whether `next` goes on where this one ends, in address, capability and everything else.
     #[inline(always)]
     pub(super) fn continues_with(&self, next: &Extent) -> bool {
         let Content::Run(run) = self.content.get() else { return false };
-        run.first.offset(run.count()) == next.frames.first
-            && self.end() == next.start.bits()
-            && run.is_continued_by(&Run::of(next))
+        self.ends_before(&run, next.frames.first, next.start) && run.is_continued_by(&Run::of(next))
     }
 
     /// The same for the extent of a node, both of the space's own frames: that of the two together.
@@ -321,9 +319,8 @@ impl<'p> ExtentNode<'p> {
         else {
             return None;
         };
-        let one = run.first.offset(run.count()) == after.first
-            && self.end() == next.start.get().bits()
-            && run.is_continued_by(&after);
+        let one =
+            self.ends_before(&run, after.first, next.start.get()) && run.is_continued_by(&after);
         let before = one.then(|| run.extent(self.start.get()));
         let before = before.filter(|before| before.source == Source::Owned)?;
         let frames = Frames { count: run.count() + after.count(), ..before.frames };
@@ -384,21 +381,13 @@ impl<'p> ExtentNode<'p> {
     pub(super) fn enter(&self, extent: &Extent) {
         let Content::Window(window) = self.content.get() else { return };
         let size_bits = window.size_bits();
+        let (first, page) = (index_in_block(extent.start, size_bits), page_of_extent(extent));
         for number in 0..extent.frames.count {
-            let page = extent.part(number, 1);
-            window.set(index_in_block(page.start, size_bits), page_of_extent(&page));
+            let frame = page.frame.offset(number);
+            let index = first + (number << (extent.step_bits() - size_bits));
+            window.set(index, WindowPage { frame, ..page });
         }
         self.start.set(self.start.get().min(extent.start));
-    }
-
-    /// Enters one page in this window, in whose block it is.
-    #[inline(always)]
-    pub(super) fn enter_page(&self, page: &Extent) {
-        let Content::Window(window) = self.content.get() else { return };
-        window.set(index_in_block(page.start, window.size_bits()), page_of_extent(page));
-        if page.start < self.start.get() {
-            self.start.set(page.start);
-        }
     }
 
     /// Makes an extent of one page a window.

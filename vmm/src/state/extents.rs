@@ -203,17 +203,16 @@ impl<'p> Extents<'p> {
         None
     }
 
-    /// Enters the pages of an extent in a window.
+    /// Enters the pages of an extent in a window, which is likely to be next.
+    #[inline(always)]
     fn enter(&self, window: &'p ExtentNode<'p>, extent: &Extent) {
         debug_assert!(window.is_window(), "extents never overlap");
-        // What it knows of what lies behind may be too much, and the window is likely to be next.
-        let last = self.last.get().filter(|last| last.is_before(extent.start));
+        let is_last = self.last.get().is_some_and(|last| core::ptr::eq(last.node, window));
         window.enter(extent);
         self.count(extent, extent.frames.count, true);
-        match last {
-            Some(last) if core::ptr::eq(last.node, window) => {}
-            Some(_) => self.last.set(Some(Last::at(window))),
-            None => {}
+        // What was known to be free behind another may have the extent in it now.
+        if !is_last {
+            self.last.set(Some(Last::at(window)));
         }
     }
 
@@ -255,14 +254,7 @@ impl<'p> Extents<'p> {
         if let Some(window) = window {
             node.widen(window);
         }
-        let last = self.last.get();
-        node.enter_page(page);
-        self.count(page, 1, true);
-        // The window is likely to be next; and what was known to be free behind another may have the
-        // page in it now.
-        if last.is_some_and(|last| !core::ptr::eq(last.node, node)) {
-            self.last.set(Some(Last::at(node)));
-        }
+        self.enter(node, page);
     }
 
     /// The first extent that lies, even in part, in `range`.
@@ -277,21 +269,11 @@ impl<'p> Extents<'p> {
                 return None;
             }
         }
-        let at = self.by_start.upper_bound(Bound::Included(&start));
-        let next = match at.clone_pointer() {
-            Some(node) if node.covers(start) => {
-                self.last.set(Some(Last::at(node)));
-                return Some(node.from(start)).filter(inside);
-            }
-            Some(node) => {
-                let next = at.peek_next().clone_pointer();
-                let clear_to = next.map_or(usize::MAX, |next| next.start().bits());
-                self.last.set(Some(Last { node, clear_to, next }));
-                next
-            }
-            None => self.by_start.front().clone_pointer(),
+        let found = match self.search(start) {
+            Ok(node) => Some(node.from(start)),
+            Err(next) => next.map(ExtentNode::info),
         };
-        next.map(ExtentNode::info).filter(inside)
+        found.filter(inside)
     }
 
     /// Whether nothing is mapped at an address; what is beside it need not be looked for then.
@@ -305,21 +287,25 @@ impl<'p> Extents<'p> {
                 return true;
             }
         }
-        self.search_vacant(address)
+        self.search(address).map_or(true, |node| !node.has(address))
     }
 
-    #[inline(never)]
-    fn search_vacant(&self, address: VirtAddr) -> bool {
+    /// Searches for the node that covers an address, or else the next one. What it finds before or at
+    /// the address is the one used last then, with what lies behind it.
+    #[inline(always)]
+    fn search(&self, address: VirtAddr) -> Result<&'p ExtentNode<'p>, Option<&'p ExtentNode<'p>>> {
         let at = self.by_start.upper_bound(Bound::Included(&address));
-        let Some(node) = at.clone_pointer() else { return true };
+        let Some(node) = at.clone_pointer() else {
+            return Err(self.by_start.front().clone_pointer());
+        };
         if node.covers(address) {
             self.last.set(Some(Last::at(node)));
-            return !node.has(address);
+            return Ok(node);
         }
         let next = at.peek_next().clone_pointer();
         let clear_to = next.map_or(usize::MAX, |next| next.start().bits());
         self.last.set(Some(Last { node, clear_to, next }));
-        true
+        Err(next)
     }
 
     /// The extent of which a page is at an address.
