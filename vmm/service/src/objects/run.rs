@@ -13,9 +13,7 @@
 //! What programs send cannot end the loop: it returns when one has ended, and when none is left.
 
 use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, Word};
-use vmm::sel4::faults::{
-    answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
-};
+use vmm::sel4::faults::{answer_kept, keep_caller, receive, Manager, Received, ThreadFault};
 use vmm::{CPtr, ThreadId, ThreadInfo};
 use vmm_client::objects::{is_refusal, Message, MAX_CAPABILITIES};
 
@@ -23,7 +21,7 @@ use super::server::Server;
 use super::turnstiles::turnstile_of;
 use super::types::{Arrived, Event, Incoming, ProgramId, Turnstile, OBJECT_BADGE};
 use crate::arch::now;
-use crate::server::exchange::{put_words, take_words};
+use crate::server::exchange::{put_words, take_words, tell_fault};
 use crate::server::{End, Notice, ServerError};
 
 /// One word more than any message has: enough to be refused.
@@ -93,13 +91,7 @@ impl Server {
         answer: Option<&Message>,
     ) -> Result<Option<MessageInfo>, ServerError> {
         let held = match self.objects.charge_time(badge, received, now()) {
-            Some(priority) => {
-                let held = self.hold(vmm, priority, answer)?;
-                if let Ok(ThreadInfo { id, .. }) = vmm.thread_with_badge(badge) {
-                    vmm.expect_fault_again(id);
-                }
-                held
-            }
+            Some(priority) => self.hold(vmm, (badge, priority), answer)?,
             None => false,
         };
         self.answer_waiting(vmm);
@@ -112,7 +104,7 @@ impl Server {
     fn hold(
         &mut self,
         vmm: &mut Manager,
-        priority: u8,
+        (badge, priority): (usize, u8),
         answer: Option<&Message>,
     ) -> Result<bool, ServerError> {
         let Some(turnstile) = self.turnstiles.choose(priority) else { return Ok(false) };
@@ -124,7 +116,12 @@ impl Server {
         if self.path(vmm, slot).move_(&self.path(vmm, self.foreign)).is_err() {
             // Nobody waits for an answer.
             match self.objects.hold_thread(turnstile) {
-                Some(tcb) => tcb.cap::<cap_type::Tcb>().tcb_suspend()?,
+                Some(tcb) => {
+                    tcb.cap::<cap_type::Tcb>().tcb_suspend()?;
+                    if let Ok(ThreadInfo { id, .. }) = vmm.thread_with_badge(badge) {
+                        vmm.expect_fault_again(id);
+                    }
+                }
                 None => {
                     if let Some(program) = self.objects.sender_id() {
                         self.end(program, End::Killed)?;
@@ -293,11 +290,7 @@ impl Server {
         fault: ThreadFault,
         error: Option<vmm::Error>,
     ) -> Result<(), ServerError> {
-        let tell = self.options.report;
-        let space = report(vmm, thread, (fault, error, false), |_, incident| {
-            tell(&Notice::Fault(incident));
-            incident.thread.space
-        });
+        let space = tell_fault(self.options.report, vmm, thread, (fault, error, false));
         self.counts.unresolved += 1;
         match space.and_then(|space| self.objects.program_in(space)) {
             Some(program) => self.end(program, End::Fault),

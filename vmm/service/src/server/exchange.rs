@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the servers do with the calling thread's IPC buffer, and with a thread that is to begin.
+//! What both servers do: with the calling thread's IPC buffer, with a thread that is to begin, and with
+//! one whose fault cannot be resolved.
 
 use sel4::{MessageInfo, MessageInfoBuilder, Word};
+use vmm::sel4::faults::{report, Manager, ThreadFault};
 use vmm::sel4::{first_registers, let_run};
+use vmm::{SpaceId, ThreadId};
 
+use crate::server::report::Notice;
 use crate::types::program::Start;
 
 /// The words of the message that came, as many as fit.
@@ -28,6 +32,20 @@ pub(crate) fn put_words(label: u32, words: &[usize]) -> MessageInfo {
         }
     });
     MessageInfoBuilder::default().label(label.into()).length(words.len()).build()
+}
+
+/// Tells of a fault that cannot be resolved: what it is, why not, and whether a pager refused the
+/// page. Returns the space of the thread, if it is registered still.
+pub(crate) fn tell_fault(
+    tell: fn(&Notice<'_>),
+    vmm: &mut Manager,
+    thread: ThreadId,
+    fault: (ThreadFault, Option<vmm::Error>, bool),
+) -> Option<SpaceId> {
+    report(vmm, thread, fault, |_, incident| {
+        tell(&Notice::Fault(incident));
+        incident.thread.space
+    })
 }
 
 /// Writes a new thread's registers, and lets it run.

@@ -2,14 +2,12 @@
 //! The loop.
 
 use sel4::{MessageInfo, MessageInfoBuilder};
-use vmm::sel4::faults::{
-    answer_kept, keep_caller, receive, report, Manager, Received, ThreadFault,
-};
+use vmm::sel4::faults::{answer_kept, keep_caller, receive, Manager, Received, ThreadFault};
 use vmm::ThreadId;
 use vmm_client::protocol::{Message, MAX_WORDS};
 
 use crate::server::clients::Server;
-use crate::server::exchange::{put_words, take_words};
+use crate::server::exchange::{put_words, take_words, tell_fault};
 use crate::server::report::{End, Notice, ServerError};
 use crate::types::ids::CLIENT_BADGE;
 use crate::types::message::{Deferred, Event, Incoming};
@@ -165,11 +163,8 @@ impl Server {
         error: Option<vmm::Error>,
         refused_by_pager: bool,
     ) -> Result<(), ServerError> {
-        let tell = self.options.report;
-        let space = report(vmm, thread, (fault, error, refused_by_pager), |_, incident| {
-            tell(&Notice::Fault(incident));
-            incident.thread.space
-        });
+        let what = (fault, error, refused_by_pager);
+        let space = tell_fault(self.options.report, vmm, thread, what);
         self.counts.unresolved += 1;
         if let Some(client) = space.and_then(|space| self.service.client_in(space)) {
             self.service.kill(client)?;
