@@ -98,6 +98,20 @@ impl ModelKernel<'_> {
     }
 }
 
+impl ModelKernel<'_> {
+    /// What a message does with a capability that comes with it: it is copied into the receiver's
+    /// slot, which is emptied first, as a receiver does. No call of the receiver's is counted.
+    pub fn transfer(&mut self, into: CapPath, from: Option<CapPath>) -> KernelResult {
+        if let Some(slot) = self.cnode_slot(into, 2)? {
+            self.delete(slot);
+        }
+        match from {
+            Some(from) => self.copy_cap(into, from, Rights::all(), Data::None),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Kernel for ModelKernel<'_> {
     fn untyped_retype(
         &mut self,

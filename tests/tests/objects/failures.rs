@@ -3,11 +3,11 @@
 
 use vmm::{Access, KernelError};
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, MemoryOptions, Refusal, Request, Rights,
-    SPACE_SLOT,
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, MemoryOptions, Name, ProgramOptions, Refusal,
+    Request, Resource, Rights, SPACE_SLOT,
 };
 
-use crate::world::{A, AMPLE, B, C, PAGE, Program, World, account};
+use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
 
 const ERRORS: [KernelError; 2] = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
 
@@ -26,7 +26,7 @@ fn ask_failing(
 
 /// Requests that make something, in a world as [`with_memory`] makes it, and the slots of their
 /// capabilities.
-pub fn making() -> [(Request, &'static [u32]); 10] {
+pub fn making() -> [(Request, &'static [u32]); 11] {
     let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
     let options = MemoryOptions::WRITABLE;
     let rights = Rights::READ;
@@ -41,7 +41,14 @@ pub fn making() -> [(Request, &'static [u32]); 10] {
         (Request::Map { address: 0, first: 0, pages: 3, rights }, &[SPACE_SLOT, A, ACCOUNT_SLOT]),
         (Request::CreateEndpoint { object: B, slot: C }, PAYER),
         (Request::CreateNotification { object: B, slot: C }, PAYER),
+        (program(small.with(Resource::Objects, 4)), PAYER),
     ]
+}
+
+/// A program in slot B, its space in C.
+fn program(amounts: Amounts) -> Request {
+    let (options, name) = (ProgramOptions::SUSPEND_AT_FAULT, Name::new("child"));
+    Request::CreateProgram { amounts, options, name, slot: B, space: C }
 }
 
 const PAYER: &[u32] = &[ACCOUNT_SLOT];
@@ -164,4 +171,60 @@ fn what_is_not_ended_is_ended_later() {
         }
     }
     assert!(unfinished >= ERRORS.len(), "no revoke was refused at its last call");
+}
+
+/// A200: whichever call fails of loading a program, of giving it something, of starting it, it is as
+/// before, or gone on with by who asks again; and it ends as it would have.
+#[test]
+fn a_program_that_is_not_started_is_started_later() {
+    const PRIORITY: u8 = 9;
+    let grant = Request::Grant { rights: Rights::READ, slot: A };
+    let start = Request::Start { argument: 0, stack: 2, priority: PRIORITY.into() };
+    let steps: [(Request, &[u32]); 5] = [
+        (Request::Load {}, &[B, D]),
+        (grant, &[B, D]),
+        (Request::GrantKernel { slot: B }, &[B, A + 5]),
+        (start, &[B]),
+        (Request::TellEnd {}, &[B, A + 5]),
+    ];
+    for (at, failing) in steps.iter().enumerate() {
+        for error in ERRORS {
+            for nth in 1.. {
+                let (mut world, maker) = World::one();
+                world.objects.note_started(&maker.start, PRIORITY);
+                world.store(maker, D, &crate::elf::small());
+                let notification = Request::CreateNotification { object: A + 4, slot: A + 5 };
+                world.ask(maker, notification, PAYER).unwrap();
+                let before = (world.used(maker, ACCOUNT_SLOT), world.objects.counts());
+                let amounts = Amounts([60, 30, 150, 8, 3, 20, 40]);
+                world.ask(maker, program(amounts), PAYER).unwrap();
+                for &(request, slots) in &steps[..at] {
+                    world.finish(maker, request, slots);
+                }
+                let (answer, failed) = ask_failing(&mut world, maker, *failing, (nth, error));
+                match answer {
+                    Ok(answer) => {
+                        assert!(!failed, "{failing:?}: call {nth} failed, and it was granted");
+                        assert_eq!(answer, Answer::Done {});
+                    }
+                    Err(Refusal::OutOfMemory {} | Refusal::Internal {}) if failed => {
+                        world.finish(maker, failing.0, failing.1);
+                    }
+                    Err(other) => panic!("{failing:?}, call {nth}: {other:?}"),
+                }
+                for &(request, slots) in &steps[at + 1..] {
+                    world.finish(maker, request, slots);
+                }
+                world.finish(maker, Request::Destroy {}, &[B]);
+                world.reap();
+                let after = (world.used(maker, ACCOUNT_SLOT), world.objects.counts());
+                assert_eq!(after, before, "{failing:?}, call {nth}");
+                if !failed {
+                    println!("{}: {} calls", failing.0.name(), nth - 1);
+                    assert!(nth > 1, "no call was made to fail");
+                    break;
+                }
+            }
+        }
+    }
 }

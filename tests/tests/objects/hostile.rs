@@ -27,7 +27,9 @@ fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
     let mut sum = Tally::default();
     for seed in first..first + setting("VMM_HISTORIES", 60) {
-        let Tally { granted, refused, waited, went_on, touched, failed } = run(&input(seed));
+        let one = run(&input(seed));
+        let Tally { granted, refused, waited, went_on, started, touched, failed } = one;
+        sum.started += started;
         sum.waited += waited;
         sum.went_on += went_on;
         sum.granted += granted;
@@ -38,5 +40,5 @@ fn no_message_breaks_an_account_or_another_program() {
     println!("{sum:?}");
     // A storm of which all was refused, or all granted, would say nothing.
     assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
-    assert!(sum.touched > 0 && sum.failed > 0, "{sum:?}");
+    assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
 }

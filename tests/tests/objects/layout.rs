@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, Answer, Kind, Line, Malformed, MemoryOptions, Message, RESOURCES,
-    Refusal, Request, Resource, Rights, VERSION, answer_or_refusal,
+    AccountOptions, Amounts, Answer, ImageFault, Kind, Line, Malformed, MemoryOptions, Message, Name,
+    ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, VERSION, answer_or_refusal,
 };
 
 use crate::support::explore_with;
@@ -39,6 +39,8 @@ fn requests(of: Values) -> Vec<Request> {
     let rights = Rights::from_bits_truncate(bits);
     let options = MemoryOptions::from_bits_truncate(bits);
     let of_account = AccountOptions::from_bits_truncate(bits);
+    let of_program = ProgramOptions::from_bits_truncate(bits);
+    let name = Name::new("a name");
     vec![
         Request::Info {},
         Request::Restrict { rights, slot },
@@ -58,11 +60,19 @@ fn requests(of: Values) -> Vec<Request> {
         Request::CreateNotification { object: number, slot },
         Request::Exit { code: number },
         Request::Say { line: Line::new("a line") },
+        Request::CreateProgram { amounts, options: of_program, name, slot, space: number },
+        Request::Load {},
+        Request::Grant { rights, slot },
+        Request::GrantKernel { slot },
+        Request::Start { argument: address, stack: number, priority: slot },
+        Request::Resume {},
+        Request::Kill {},
+        Request::TellEnd {},
     ]
 }
 
 fn answers(of: Values) -> Vec<Answer> {
-    let Values { number, other, address, bits, amounts, .. } = of;
+    let Values { number, other, address, bits, flag, amounts } = of;
     let rights = Rights::from_bits_truncate(bits);
     let options = MemoryOptions::from_bits_truncate(bits);
     let of_account = AccountOptions::from_bits_truncate(bits);
@@ -77,6 +87,14 @@ fn answers(of: Values) -> Vec<Answer> {
         Answer::Memory { rights, options, pages: number, committed: other, mappings: number },
         Answer::Space { rights, mapped: number, tables: other, mappings: number, programs: other },
         Answer::Object { kind: Kind::Endpoint, rights },
+        Answer::Program {
+            rights,
+            state: State::Faulted,
+            gone: flag,
+            code: number,
+            address,
+            instruction: other as usize,
+        },
     ]
 }
 
@@ -109,6 +127,10 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::NotRelated {},
         Refusal::TooDeep { most: place },
         Refusal::StillMapped { pages: place },
+        Refusal::WrongState { state: State::Loading },
+        Refusal::BadImage { what: ImageFault::Overlap, at: address },
+        Refusal::PriorityTooHigh { most: place },
+        Refusal::OwnCapability { place },
         Refusal::OutOfMemory {},
         Refusal::Internal {},
     ]

@@ -13,6 +13,7 @@
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `console` | lines for people, said by a capability |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
 #[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it
@@ -29,7 +30,9 @@ mod machine;
 mod objects_ops;
 
 mod accounts;
+mod children;
 mod console;
+mod elf;
 mod failures;
 mod held;
 mod hostile;

@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use vmm_client::handles::Error;
-use vmm_service::objects::protocol::{Kind, Malformed, Refusal, Resource, Rights};
+use vmm_service::objects::protocol::{
+    ImageFault, Kind, Malformed, Refusal, Resource, Rights, State,
+};
 use vmm_tests::support::texts::{hold, variants};
 
 const ADDRESS: usize = 0xab_c000;
@@ -25,8 +27,8 @@ fn refusals() -> BTreeSet<String> {
 #[test]
 fn refusals_are_found() {
     let found = refusals();
-    // Numbers 0x201 to 0x21a are given out.
-    assert_eq!(found.len(), 26, "{found:?}");
+    // Numbers 0x201 to 0x21a and 0x220 to 0x223 are given out.
+    assert_eq!(found.len(), 30, "{found:?}");
     assert!(found.contains("Malformed") && found.contains("NoRoom"), "{found:?}");
 }
 
@@ -67,6 +69,13 @@ fn refusals_of_the_service() {
         (Refusal::NotRelated {}, &["parent"]),
         (Refusal::StillMapped { pages: 717 }, &["717 pages", "mapped"]),
         (Refusal::TooDeep { most: 717 }, &["717 accounts"]),
+        (Refusal::WrongState { state: State::Loading }, &["program", "Loading"]),
+        (
+            Refusal::BadImage { what: ImageFault::Overlap, at: address },
+            &["Overlap", IN_HEX, "program"],
+        ),
+        (Refusal::PriorityTooHigh { most: 717 }, &["717", "priority", "sender"]),
+        (Refusal::OwnCapability { place }, &["capability 2", "the service's"]),
         (Refusal::OutOfMemory {}, &["memory", "service"]),
         (Refusal::Internal {}, &["service", "error of its own"]),
     ];

@@ -9,7 +9,7 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, AccountOptions, Amounts, Answer, CNODE_BITS, FIRST_FREE_SLOT, MemoryOptions,
     Message, PROGRAM_SLOT, Refusal, Request, Resource, Rights, SPACE_SLOT, answer_or_refusal,
 };
-use vmm_service::objects::{Arrived, Incoming, NewProgram, Objects, Outcome, ProgramId};
+use vmm_service::objects::{Act, Arrived, Incoming, NewProgram, Objects, Outcome, ProgramId};
 use vmm_tests::model::Cap;
 
 use crate::objects_ops::arrive;
@@ -45,6 +45,10 @@ pub struct World {
     pub fixture: Fixture<'static>,
     pub objects: Objects<'static>,
     pub endpoint: CPtr,
+    /// Where a capability comes that is not the service's.
+    pub foreign: CPtr,
+    /// What the last request has the server do.
+    pub act: Option<Act>,
 }
 
 /// A small program: an ELF file with one segment.
@@ -87,7 +91,8 @@ impl World {
         let endpoint = fixture.vmm.allocate(Blueprint::Endpoint).unwrap().slot();
         let amounts = Amounts([5000, 1000, 20_000, 500, 200, 4000, 10_000]);
         let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
-        World { fixture, objects, endpoint }
+        let foreign = fixture.vmm.alloc_slots(1).unwrap();
+        World { fixture, objects, endpoint, foreign, act: None }
     }
 
     /// A world with one program.
@@ -121,7 +126,7 @@ impl World {
 
     /// The capability to the CNode that is mounted in a thread's CSpace: its own first level is
     /// found by following the thread's root.
-    fn cnode_of(&self, tcb: CPtr) -> CPtr {
+    pub fn cnode_of(&self, tcb: CPtr) -> CPtr {
         let kernel = self.fixture.kernel();
         let Cap::CNode { base, .. } = kernel.tcb(tcb).unwrap().cspace else { panic!() };
         let find = |base: usize| {
@@ -144,7 +149,7 @@ impl World {
 
     pub fn send(&mut self, badge: usize, message: &Message, capabilities: &[Arrived]) -> Outcome {
         let (label, words) = (message.label(), message.words());
-        let message = Incoming { badge, label, words, capabilities };
+        let message = Incoming { badge, label, words, capabilities, foreign: self.foreign };
         self.objects.handle(&mut self.fixture.vmm, &message)
     }
 
@@ -170,9 +175,20 @@ impl World {
     ) -> Result<Answer, Refusal> {
         let [Arrived::Own(badge)] = self.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
         let arrived = self.arrive(program, slots);
+        self.receive_foreign(program, &arrived, slots);
         let outcome = self.send(badge, &request.encode(), &arrived);
+        self.act = outcome.act;
         let answer = outcome.answer.expect("a program that lives is answered");
         answer_or_refusal(answer.label(), answer.words()).expect("a sound answer")
+    }
+
+    /// What the kernel does with a capability that is not the service's, and a server with the one
+    /// before.
+    fn receive_foreign(&mut self, program: Program, arrived: &[Arrived], slots: &[u32]) {
+        let into = self.fixture.vmm.allocator().path(self.foreign);
+        let place = arrived.iter().position(|one| *one == Arrived::Foreign);
+        let from = place.map(|place| program.slot(slots[place]));
+        self.fixture.kernel().transfer(into, from).expect("there is one slot for it");
     }
 
     /// Asks until all is done.

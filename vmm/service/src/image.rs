@@ -13,7 +13,7 @@ use elf::endian::LittleEndian;
 use elf::file::{parse_ident, Class, FileHeader};
 use elf::segment::{ProgramHeader, SegmentTable};
 use elf::ParseError;
-use vmm::{Kernel, Memory, Pages, RegionOptions, Rights, SpaceId, TlsImage, Vmm};
+use vmm::{Kernel, Memory, Pages, RegionId, RegionOptions, Rights, SpaceId, TlsImage, Vmm};
 
 use crate::types::error::{Error, ImageError};
 
@@ -56,14 +56,39 @@ impl Format {
 
 /// The table of a file's segments, in bytes of the file.
 #[derive(Clone, Copy)]
-struct Segments<'f> {
+pub(crate) struct Segments<'f> {
     class: Class,
     table: &'f [u8],
 }
 
 impl<'f> Segments<'f> {
+    /// The segments that are mapped.
+    pub fn loadable(self) -> impl Iterator<Item = ProgramHeader> + 'f {
+        self.iter().filter(|segment| segment.p_type == PT_LOAD && segment.p_memsz != 0)
+    }
+
     fn iter(self) -> impl Iterator<Item = ProgramHeader> + 'f {
         SegmentTable::new(LittleEndian, self.class, self.table).iter()
+    }
+}
+
+/// Where a file has what threads' local storage begins with, and how large it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TlsPlace {
+    /// In the file: the first byte, and how many.
+    pub offset: u64,
+    pub bytes: u64,
+    /// In memory.
+    pub address: usize,
+    pub memory_bytes: usize,
+    pub align: usize,
+}
+
+impl TlsPlace {
+    /// The image whose first bytes are these.
+    pub fn image(self, init: &[u8]) -> TlsImage<'_> {
+        let TlsPlace { memory_bytes, align, address, .. } = self;
+        TlsImage { init, memory_bytes, align, address }
     }
 }
 
@@ -83,28 +108,37 @@ pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     file: &'f [u8],
     writable_code: bool,
 ) -> Result<Loaded<'f>, Error> {
-    let (header, segments) = parse(file, Format::of(vmm.allocator().sizes().word_bits))?;
-    let tls = check(vmm, file, &header, segments)?;
+    let (header, segments) = parse(file, vmm.allocator().sizes().word_bits)?;
+    let tls = check(vmm, file.len() as u64, &header, segments)?;
     let page = vmm.geometry().page_bytes();
-    let both = Rights::WRITE | Rights::EXECUTE;
-    for_each_run(segments, page, |run| match run.rights.contains(both) && !writable_code {
-        true => Err(ImageError::WritableCode { address: run.start as u64 }.into()),
-        false => Ok(()),
-    })?;
-    for_each_run(segments, page, |run| run.reserve(vmm, space))?;
-    for segment in loadable(segments) {
+    if !writable_code {
+        refuse_writable_code(segments, page)?;
+    }
+    for_each_run(segments, page, |run| run.reserve(vmm, space).map(|_| ()))?;
+    for segment in segments.loadable() {
         let bytes = part(file, segment.p_offset, segment.p_filesz)?;
         fill(vmm, space, &segment, bytes)?;
     }
-    Ok(Loaded { entry: header.e_entry as usize, tls })
+    let init = |tls: TlsPlace| part(file, tls.offset, tls.bytes).map(|init| tls.image(init));
+    Ok(Loaded { entry: header.e_entry as usize, tls: tls.map(init).transpose()? })
 }
 
-/// The header and the table of segments. The table of sections is for linkers and debuggers, and
-/// need not be there.
-fn parse(
+/// Refuses pages that may be written and run.
+pub(crate) fn refuse_writable_code(segments: Segments<'_>, page: usize) -> Result<(), Error> {
+    let both = Rights::WRITE | Rights::EXECUTE;
+    for_each_run(segments, page, |run| match run.rights.contains(both) {
+        true => Err(ImageError::WritableCode { address: run.start as u64 }.into()),
+        false => Ok(()),
+    })
+}
+
+/// The header and the table of segments, of the first bytes of a file or all of it, for words of so
+/// many bits. The table of sections is for linkers and debuggers, and need not be there.
+pub(crate) fn parse(
     file: &[u8],
-    format: Format,
+    word_bits: u8,
 ) -> Result<(FileHeader<LittleEndian>, Segments<'_>), ImageError> {
+    let format = Format::of(word_bits);
     let ident = parse_ident::<LittleEndian>(part(file, 0, EI_NIDENT as u64)?);
     let ident = ident.map_err(image_error)?;
     if ident.1 != format.class {
@@ -128,13 +162,23 @@ fn parse(
     }
 }
 
-/// Checks all segments and the entry; returns what threads' local storage begins with.
-fn check<'p, 'f, K: Kernel + Memory<'p>>(
+/// Checks all segments of a file of so many bytes, and the entry; returns what threads' local
+/// storage begins with.
+pub(crate) fn check<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
-    file: &'f [u8],
+    file_bytes: u64,
     header: &FileHeader<LittleEndian>,
-    segments: Segments<'f>,
-) -> Result<Option<TlsImage<'f>>, Error> {
+    segments: Segments<'_>,
+) -> Result<Option<TlsPlace>, Error> {
+    let within = |segment: &ProgramHeader| {
+        let (start, bytes) = (segment.p_offset, segment.p_filesz);
+        let end = start.saturating_add(bytes);
+        let (start, narrow_end) = (narrow(start), narrow(end));
+        match bytes == 0 || end <= file_bytes {
+            true => Ok(()),
+            false => Err(ImageError::CutOff { start, end: narrow_end }),
+        }
+    };
     let mut tls = None;
     let mut can_begin = false;
     // The addresses of the segment before.
@@ -147,7 +191,7 @@ fn check<'p, 'f, K: Kernel + Memory<'p>>(
                 let end = end.filter(|&end| end <= vmm.geometry().user_end as u64);
                 let end = end.filter(|_| segment.p_filesz <= bytes);
                 let end = end.ok_or(ImageError::BadSegment { address, bytes })?;
-                part(file, segment.p_offset, segment.p_filesz)?;
+                within(&segment)?;
                 if segment.p_flags & (PF_R | PF_W | PF_X) == 0 {
                     return Err(ImageError::NoRights { address }.into());
                 }
@@ -169,8 +213,8 @@ fn check<'p, 'f, K: Kernel + Memory<'p>>(
                     let two = "two segments of thread-local storage";
                     return Err(ImageError::Unsupported(two).into());
                 }
-                let init = part(file, segment.p_offset, segment.p_filesz)?;
-                tls = Some(tls_image(vmm, &segment, init)?);
+                within(&segment)?;
+                tls = Some(tls_place(vmm, &segment)?);
             }
             _ => {}
         }
@@ -182,13 +226,13 @@ fn check<'p, 'f, K: Kernel + Memory<'p>>(
 }
 
 /// What a segment says of thread-local storage; alignment 0 says none, as 1 does.
-fn tls_image<'p, 'f, K: Kernel + Memory<'p>>(
+fn tls_place<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
     segment: &ProgramHeader,
-    init: &'f [u8],
-) -> Result<TlsImage<'f>, Error> {
-    let image = TlsImage {
-        init,
+) -> Result<TlsPlace, Error> {
+    let image = TlsPlace {
+        offset: segment.p_offset,
+        bytes: segment.p_filesz,
         memory_bytes: usize::try_from(segment.p_memsz).unwrap_or(usize::MAX),
         align: usize::try_from(segment.p_align.max(1)).unwrap_or(usize::MAX),
         address: segment.p_vaddr as usize,
@@ -201,16 +245,16 @@ fn tls_image<'p, 'f, K: Kernel + Memory<'p>>(
 
 /// Pages that come into one region, in bytes; none where `start` is `end`.
 #[derive(Clone, Copy)]
-struct Run {
-    start: usize,
-    end: usize,
-    rights: Rights,
+pub(crate) struct Run {
+    pub start: usize,
+    pub end: usize,
+    pub rights: Rights,
 }
 
 impl Run {
     /// The pages of a segment, with the rights it says. What can be read can be run, so a
     /// segment to be run can be read; and what can be written can be read.
-    fn of(segment: &ProgramHeader, page: usize) -> Run {
+    pub fn of(segment: &ProgramHeader, page: usize) -> Run {
         let (start, size) = (segment.p_vaddr as usize, segment.p_memsz as usize);
         let writable = segment.p_flags & PF_W != 0;
         Run {
@@ -233,31 +277,37 @@ impl Run {
         }
     }
 
+    /// Its pages, of so many bytes each.
+    pub fn pages(&self, page: usize) -> usize {
+        (self.end - self.start) / page
+    }
+
     /// Reserves it, with its rights as the ceiling, if there is anything of it.
-    fn reserve<'p, K: Kernel + Memory<'p>>(
+    pub fn reserve<'p, K: Kernel + Memory<'p>>(
         &self,
         vmm: &mut Vmm<'p, K>,
         space: SpaceId,
-    ) -> Result<(), Error> {
-        let pages = (self.end - self.start) / vmm.geometry().page_bytes();
-        if pages != 0 {
-            let options = RegionOptions::new(pages).at(self.start).named(self.name());
-            vmm.reserve(space, &options.rights(self.rights).ceiling(self.rights))?;
+    ) -> Result<Option<RegionId>, Error> {
+        let pages = self.pages(vmm.geometry().page_bytes());
+        if pages == 0 {
+            return Ok(None);
         }
-        Ok(())
+        let options = RegionOptions::new(pages).at(self.start).named(self.name());
+        let options = options.rights(self.rights).ceiling(self.rights);
+        Ok(Some(vmm.reserve(space, &options)?))
     }
 }
 
 /// Makes a run of the pages of all segments for `each`. A page in which one ends and the next
 /// begins has the rights of both.
-fn for_each_run(
+pub(crate) fn for_each_run(
     segments: Segments<'_>,
     page: usize,
     mut each: impl FnMut(&Run) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // What is not passed on yet, as the next segment may begin in its last page.
     let mut last = Run { start: 0, end: 0, rights: Rights::empty() };
-    for segment in loadable(segments) {
+    for segment in segments.loadable() {
         let next = Run::of(&segment, page);
         if next.start >= last.end {
             each(&last)?;
@@ -328,16 +378,14 @@ fn populate_if_missing<'p, K: Kernel + Memory<'p>>(
     }
 }
 
-/// The segments that are mapped.
-fn loadable(segments: Segments<'_>) -> impl Iterator<Item = ProgramHeader> + '_ {
-    segments.iter().filter(|segment| segment.p_type == PT_LOAD && segment.p_memsz != 0)
+/// A number of the file's as an address or a length here: what is larger is the largest.
+pub(crate) fn narrow(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 /// A part of the file.
 fn part(file: &[u8], start: u64, bytes: u64) -> Result<&[u8], ImageError> {
-    let end = start.saturating_add(bytes);
-    let narrow = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    let (start, end) = (narrow(start), narrow(end));
+    let (start, end) = (narrow(start), narrow(start.saturating_add(bytes)));
     match bytes {
         0 => Ok(&[]),
         _ => file.get(start..end).ok_or(ImageError::CutOff { start, end }),

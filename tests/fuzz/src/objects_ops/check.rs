@@ -87,7 +87,9 @@ impl World<'_> {
         }
         let programs = self.programs.iter().map(|program| program.id);
         for program in programs.chain([self.victim.id]).collect::<Vec<_>>() {
-            self.objects.kill(program).expect("it lives");
+            if self.lives(program) {
+                self.objects.kill(program).expect("it lives");
+            }
         }
         let mut pieces = 0;
         while self.objects.reap_step(&mut self.host.vmm).expect("no call is refused") {

@@ -3,7 +3,8 @@
 //! kind.
 
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Request, Rights,
+    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Name, ProgramOptions,
+    Request, Rights,
 };
 use vmm_tests::support::PAGE;
 
@@ -72,7 +73,7 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(25) {
+        match bytes.below(32) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -115,6 +116,22 @@ impl World<'_> {
             21 => Request::CreateEndpoint { object: slot(bytes), slot: slot(bytes) },
             22 => Request::CreateNotification { object: slot(bytes), slot: slot(bytes) },
             23 => Request::Resize { pages: pages(bytes) },
+            24 => Request::CreateProgram {
+                amounts: amounts(bytes),
+                options: bytes.pick(&[ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT]),
+                name: Name::new("child"),
+                slot: slot(bytes),
+                space: if bytes.one_in(2) { 0 } else { slot(bytes) },
+            },
+            25..=26 => Request::Load {},
+            27 => Request::Grant { rights: rights(bytes), slot: slot(bytes) },
+            28 => Request::GrantKernel { slot: slot(bytes) },
+            29 => {
+                let stack = bytes.pick(&[1, 2, 64, 65, 0]);
+                let priority = bytes.pick(&[100, 1, 101, 1 << 9]);
+                Request::Start { argument: bytes.wild(), stack, priority }
+            }
+            30 => bytes.pick(&[Request::Resume {}, Request::Kill {}, Request::TellEnd {}]),
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },
         }

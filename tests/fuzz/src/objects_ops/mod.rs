@@ -5,7 +5,7 @@
 //!   bytes ──► a message, with capabilities right and wrong in every place ─┐
 //!         ──► a touch of a mapping                                         ├─► Objects, Vmm, model
 //!         ──► capabilities copied, passed on and deleted by their holders  │   kernel ──► checks
-//!         ──► a program made or ended, a piece reaped                      │
+//!         ──► a program made or ended, by another too; a piece reaped     │
 //!         ──► memory and slots taken by others ────────────────────────────┘
 //! ```
 //!
@@ -16,6 +16,7 @@
 //! `decode.rs`, what must hold stands in `check.rs`.
 
 mod check;
+mod children;
 mod decode;
 mod image;
 mod steps;

@@ -19,7 +19,10 @@ impl World<'_> {
     /// One step.
     pub fn step(&mut self, bytes: &mut Bytes<'_>) {
         self.take_answers();
-        let kind = bytes.below(26);
+        // Those that another ended.
+        let objects = &self.objects;
+        self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
+        let kind = bytes.below(28);
         self.failing = bytes.one_in(12);
         if self.failing {
             let errors = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
@@ -44,6 +47,7 @@ impl World<'_> {
                 21 => !bytes.one_in(4) || self.kill(&known),
                 22 => self.squeeze_memory(bytes),
                 24..=25 => self.come_round(bytes),
+                26..=27 => self.raise(&known, bytes),
                 _ => self.squeeze_slots(bytes),
             };
             let learnt = self.learnt.take();
@@ -66,13 +70,20 @@ impl World<'_> {
             eprintln!("  {:?}: {request:x?} with {slots:?}: {arrived:x?}", known.id);
         }
         let Some(badge) = self.badge(known, PROGRAM_SLOT) else { return true };
+        self.receive_foreign(known, &arrived, &slots);
         let (busy, before) = (self.objects.is_busy(), self.figures());
         let outcome = self.send(badge, message.label(), message.words(), &arrived);
         if let Request::Exit { .. } = request {
-            return !matches!(outcome.event, Some(Event::Exited(..)));
+            return !matches!(outcome.event, Some(Event::Exited(..) | Event::ChildExited(..)));
         }
+        self.act(outcome.act, bytes);
         if let Some(answer) = &outcome.answer {
             self.hold(badge, answer, bytes);
+        }
+        if !self.lives(known.id) {
+            // It has ended itself, by what pays for it.
+            assert_eq!(outcome.answer, None);
+            return false;
         }
         let Some(answer) = outcome.answer else {
             let slot = outcome.waits.expect("a program that lives is answered, or waits");
@@ -116,6 +127,12 @@ impl World<'_> {
             Request::CreateSpace { slot } => Some((slot, Kind::Space)),
             Request::CreateEndpoint { object, .. } => Some((object, Kind::Endpoint)),
             Request::CreateNotification { object, .. } => Some((object, Kind::Notification)),
+            Request::CreateProgram { slot, space, .. } => {
+                if let Some(badge) = self.badge(known, space) {
+                    self.kinds.insert(badge, Kind::Space);
+                }
+                Some((slot, Kind::Program))
+            }
             Request::Map { pages, .. } => {
                 let Answer::Mapped { address } = answer else { panic!("{answer:?}") };
                 self.learnt = Some((address, pages));
@@ -162,7 +179,7 @@ impl World<'_> {
         words: &[usize],
         capabilities: &[Arrived],
     ) -> Outcome {
-        let message = Incoming { badge, label, words, capabilities };
+        let message = Incoming { badge, label, words, capabilities, foreign: self.foreign };
         self.objects.handle(&mut self.host.vmm, &message)
     }
 
@@ -199,7 +216,8 @@ impl World<'_> {
         if let Some(answer) = outcome.answer {
             answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
         }
-        !matches!(outcome.event, Some(Event::Exited(id, ..)) if id == known.id)
+        self.act(outcome.act, bytes);
+        self.lives(known.id)
     }
 
     /// A thread touches a page, mostly of a mapping of its program's.
@@ -211,6 +229,10 @@ impl World<'_> {
             true => bytes.wild() as u32 as usize,
             false => start + bytes.below(pages as usize) * PAGE,
         };
+        if bytes.one_in(4) {
+            // A program that it may load, where the page is there.
+            let _ = self.host.vmm.write(known.id.space(), start, super::image::program());
+        }
         let access = bytes.pick(&[Access::Write, Access::Read]);
         let space = known.id.space();
         let vspace = self.host.vmm.vspace(space).expect("it lives");
@@ -284,6 +306,7 @@ impl World<'_> {
             self.tally.went_on += 1;
         }
         while self.objects.next_thread().is_some() {}
+        while self.objects.next_notice().is_some() {}
     }
 
     fn reap(&mut self) -> bool {

@@ -12,6 +12,8 @@ pub struct Tally {
     pub waited: usize,
     /// Those of them that were answered.
     pub went_on: usize,
+    /// Programs that others started.
+    pub started: usize,
     /// Pages that were mapped by a touch.
     pub touched: usize,
     /// Kernel calls that failed by the input's choice.

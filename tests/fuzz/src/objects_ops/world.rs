@@ -18,7 +18,7 @@ use super::tally::Tally;
 const ALL: Amounts = Amounts([1200, 120, 5000, 60, 24, 500, 1000]);
 /// A time slice, and the priority of all programs.
 pub const SLICE: u64 = 1000;
-const PRIORITY: u8 = 100;
+pub const PRIORITY: u8 = 100;
 /// What the program has that sends nothing.
 const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40]);
 /// Slots that the senders use.
@@ -45,6 +45,8 @@ pub struct World<'a> {
     pub host: Fixture<'a>,
     pub objects: Objects<'a>,
     pub endpoint: CPtr,
+    /// Where a capability comes that is not the service's.
+    pub foreign: CPtr,
     pub programs: Vec<Known>,
     /// Who sends nothing.
     pub victim: Known,
@@ -77,6 +79,7 @@ impl<'a> World<'a> {
         let endpoint = host.vmm.allocate(vmm::Blueprint::Endpoint).ok()?.slot();
         let mut objects = Objects::new(&mut host.vmm, endpoint, ALL).ok()?;
         objects.set_slice(SLICE);
+        let foreign = host.vmm.alloc_slots(1).ok()?;
         let victim = program(&mut host, &mut objects, VICTIM)?;
         if let Some(most) = numbers {
             objects.narrow_numbers(most);
@@ -85,6 +88,7 @@ impl<'a> World<'a> {
             host,
             objects,
             endpoint,
+            foreign,
             programs: Vec::new(),
             victim,
             kept: BTreeMap::new(),
@@ -120,6 +124,19 @@ impl<'a> World<'a> {
         }
         self.programs.push(made);
         true
+    }
+
+    /// A program that was started by another.
+    pub fn known(&self, id: ProgramId, tcb: CPtr) -> Option<Known> {
+        Some(Known { id, cnode: cnode_of(&self.host, tcb)?, mapped: Vec::new() })
+    }
+
+    /// What the kernel does with a capability that is not the service's.
+    pub fn receive_foreign(&mut self, program: &Known, arrived: &[Arrived], slots: &[u32]) {
+        let into = self.host.vmm.allocator().path(self.foreign);
+        let place = arrived.iter().position(|one| *one == Arrived::Foreign);
+        let from = place.map(|place| program.slot(slots[place]));
+        self.host.kernel().transfer(into, from).expect("there is one slot for it");
     }
 
     /// The badge of one of the service's capabilities in a slot.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Values as words of a message, and back. A reader takes no word that no value is written as.
 
-use super::items::{AccountOptions, Amounts, Kind, MemoryOptions, Resource, Rights, RESOURCES};
+use super::items::{
+    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights,
+    State, RESOURCES,
+};
 use crate::types::limits::MAX_WORDS;
 use crate::types::malformed::Malformed;
 use crate::types::text::Text;
@@ -110,7 +113,7 @@ macro_rules! flags {
     )* };
 }
 
-flags!(Rights, MemoryOptions, AccountOptions);
+flags!(Rights, MemoryOptions, AccountOptions, ProgramOptions);
 
 impl Field for bool {
     fn put(&self, to: &mut Writer) {
@@ -150,7 +153,13 @@ const MALFORMED: [Malformed; 6] = [
     Malformed::Capability,
 ];
 
-numbered!(Kind: Kind::ALL, Resource: Resource::ALL, Malformed: MALFORMED);
+numbered!(
+    Kind: Kind::ALL,
+    Resource: Resource::ALL,
+    State: State::ALL,
+    ImageFault: ImageFault::ALL,
+    Malformed: MALFORMED
+);
 
 impl Field for Amounts {
     fn put(&self, to: &mut Writer) {

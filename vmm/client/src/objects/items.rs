@@ -70,6 +70,7 @@ bitflags! {
         /// Memory: map it so that it can be read. Endpoint, notification: receive, wait.
         const READ = 2;
         /// Account: pay from it, split from it. Space: map in it and unmap. Memory: clone it.
+        /// Program: load it, give it capabilities, start and resume it.
         const USE = 4;
         /// End all capabilities that were derived from this one.
         const REVOKE = 8;
@@ -77,6 +78,8 @@ bitflags! {
         const DESTROY = 16;
         /// Account: have memory at a physical address.
         const PHYSICAL = 32;
+        /// Program: send requests as it. Its own capability has this alone.
+        const ACT = 64;
     }
 
     /// What a memory object is to be.
@@ -97,6 +100,97 @@ bitflags! {
         /// before memory has come back and it is done.
         const WAIT = 2;
     }
+
+    /// What a program is to be.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct ProgramOptions: u32 {
+        /// A fault that cannot be resolved suspends it and is told, as its end is: who holds it
+        /// looks at it, and resumes or kills it. Without this it ends.
+        const SUSPEND_AT_FAULT = 1;
+    }
+}
+
+/// What a program does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum State {
+    /// It has no image yet.
+    Empty = 1,
+    /// A part of its image is there.
+    Loading = 2,
+    /// It can be started.
+    Loaded = 3,
+    /// It was started.
+    Running = 4,
+    /// A fault of it suspended it.
+    Faulted = 6,
+    /// It has ended itself, with a code.
+    Exited = 7,
+    /// It has ended for a fault.
+    Crashed = 8,
+    /// It was ended.
+    Killed = 9,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [State; 8] = [
+        State::Empty,
+        State::Loading,
+        State::Loaded,
+        State::Running,
+        State::Faulted,
+        State::Exited,
+        State::Crashed,
+        State::Killed,
+    ];
+
+    /// Whether it has ended, and never runs again.
+    pub const fn is_end(self) -> bool {
+        matches!(self, State::Exited | State::Crashed | State::Killed)
+    }
+}
+
+/// What is wrong with the file of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum ImageFault {
+    /// It does not begin as an ELF file does.
+    NotElf = 1,
+    /// It is cut off.
+    CutOff = 2,
+    /// A field of its headers is not as ELF wants it.
+    Malformed = 3,
+    /// It is none for this machine, not an executable, or wants what is not here.
+    Unsupported = 4,
+    /// A segment does not lie in user space, or has more bytes than memory.
+    BadSegment = 5,
+    /// A segment may be neither read, written nor run.
+    NoRights = 6,
+    /// A page could be written and run.
+    WritableCode = 7,
+    /// A segment begins before the one below it ends.
+    Overlap = 8,
+    /// The entry lies in no segment that may be run.
+    BadEntry = 9,
+    /// A thread's local storage would be too large.
+    TooMuchTls = 10,
+}
+
+impl ImageFault {
+    /// All of them.
+    pub const ALL: [ImageFault; 10] = [
+        ImageFault::NotElf,
+        ImageFault::CutOff,
+        ImageFault::Malformed,
+        ImageFault::Unsupported,
+        ImageFault::BadSegment,
+        ImageFault::NoRights,
+        ImageFault::WritableCode,
+        ImageFault::Overlap,
+        ImageFault::BadEntry,
+        ImageFault::TooMuchTls,
+    ];
 }
 
 impl Rights {

@@ -13,14 +13,16 @@
 //! each four bytes, and everything else one word, in which no bit beyond the lower 32 is set.
 
 use super::fields::{Field, Reader, Writer};
-use super::items::{AccountOptions, Amounts, Kind, MemoryOptions, Resource, Rights};
+use super::items::{
+    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights, State,
+};
 use super::table::messages;
 use crate::messages::message::Message;
 use crate::types::malformed::Malformed;
-use crate::types::text::Line;
+use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -35,22 +37,29 @@ pub struct Due {
     pub kind: Option<Kind>,
     /// The rights that it must have.
     pub rights: Rights,
+    /// Whether it is one that is not the service's: the last of its message.
+    pub foreign: bool,
 }
 
 /// A capability to any object.
 const fn any(rights: Rights) -> Due {
-    Due { kind: None, rights }
+    Due { kind: None, rights, foreign: false }
 }
 
 /// A capability to an object of this kind.
 const fn to(kind: Kind, rights: Rights) -> Due {
-    Due { kind: Some(kind), rights }
+    Due { kind: Some(kind), rights, foreign: false }
 }
+
+/// A capability that is not the service's.
+const FOREIGN: Due = Due { kind: None, rights: Rights::empty(), foreign: true };
 
 /// The account that pays.
 const PAYER: Due = to(Kind::Account, Rights::USE);
 /// The space in which something is mapped.
 const SPACE: Due = to(Kind::Space, Rights::USE);
+/// A program that is not the sender, as a rule.
+const PROGRAM: Due = to(Kind::Program, Rights::USE);
 
 messages! {
     /// A request. Behind each stand the capabilities that are due, in their order.
@@ -187,6 +196,56 @@ messages! {
             /// The line.
             line: Line,
         } [to(Kind::Console, Rights::WRITE)]
+
+        /// A program, with a space and an account of its own, which end with it. It is charged to
+        /// the account that pays, and outlives what it has: so its end can be asked for.
+        0x060 CreateProgram {
+            /// What it may use: taken from the account that pays.
+            amounts: Amounts,
+            /// What it is to be.
+            options: ProgramOptions,
+            /// Its name, for people.
+            name: Name,
+            /// The empty slot for the capability to it.
+            slot: u32,
+            /// The empty slot for a capability to its space, or 0: none.
+            space: u32,
+        } [PAYER]
+        /// Loads the program's image from an ELF file. Segments that are not written are mapped from
+        /// the memory object, by the capability that is given, where the file lies in pages as
+        /// they do; all else is copied. Answered with [`Answer::More`] while there is more to do.
+        0x061 Load {} [PROGRAM, to(Kind::Memory, Rights::READ)]
+        /// Gives a program a capability to an object, which [`Request::Revoke`] of the sender's ends.
+        /// The program's account pays for it.
+        0x062 Grant {
+            /// Its rights.
+            rights: Rights,
+            /// The empty slot of the program's for it.
+            slot: u32,
+        } [PROGRAM, any(Rights::empty())]
+        /// Gives a program a copy of a capability that is not the service's.
+        0x063 GrantKernel {
+            /// The empty slot of the program's for it.
+            slot: u32,
+        } [PROGRAM, FOREIGN]
+        /// Lets a program run that is loaded.
+        0x064 Start {
+            /// What it is called with.
+            argument: usize,
+            /// The pages of its stack, from 1 to [`MAX_PAGES`](super::MAX_PAGES).
+            stack: u32,
+            /// Its priority, not above the sender's.
+            priority: u32,
+        } [PROGRAM]
+        /// Lets a program go on that a fault suspended, at the instruction that faulted.
+        0x066 Resume {} [PROGRAM]
+        /// Ends a program: its thread runs no more.
+        0x067 Kill {} [to(Kind::Program, Rights::DESTROY)]
+        /// Has a program's end told: the capability, one to a notification, is signalled when the
+        /// program has ended and all is given back that it had; with
+        /// [`ProgramOptions::SUSPEND_AT_FAULT`] also when a fault suspended it. At once, if that is so
+        /// already. One that was given before is not signalled any more.
+        0x068 TellEnd {} [PROGRAM, FOREIGN]
     }
 }
 
@@ -250,6 +309,21 @@ messages! {
             kind: Kind,
             /// The rights of the capability.
             rights: Rights,
+        }
+        /// A program.
+        0x114 Program {
+            /// The rights of the capability.
+            rights: Rights,
+            /// What it does, or how it ended.
+            state: State,
+            /// Whether all is given back that it had.
+            gone: bool,
+            /// Its exit code.
+            code: u32,
+            /// The address of its fault: the one that it touched, or of its instruction.
+            address: usize,
+            /// The address of the instruction that faulted.
+            instruction: usize,
         }
     }
 }
@@ -381,6 +455,28 @@ messages! {
         0x21a StillMapped {
             /// How many.
             pages: u32,
+        }
+        /// The program does not do what the request takes.
+        0x220 WrongState {
+            /// What it does.
+            state: State,
+        }
+        /// The memory object holds no program that can be loaded.
+        0x221 BadImage {
+            /// What is wrong with it.
+            what: ImageFault,
+            /// Where: an address, or bytes of the file.
+            at: usize,
+        }
+        /// The priority is above the sender's.
+        0x222 PriorityTooHigh {
+            /// The sender's.
+            most: u32,
+        }
+        /// The capability at this place is one of the service's, and another is due.
+        0x223 OwnCapability {
+            /// The place.
+            place: u32,
         }
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}

@@ -46,6 +46,14 @@ impl fmt::Display for Refusal {
             Refusal::NotRelated {} => f.write_str("the one account is not the other's parent"),
             Refusal::StillMapped { pages } => write!(f, "{pages} pages are mapped"),
             Refusal::TooDeep { most } => write!(f, "below {most} accounts already"),
+            Refusal::WrongState { state } => write!(f, "the program is {state:?}"),
+            Refusal::BadImage { what, at } => {
+                write!(f, "no program that can be loaded: {what:?} at {at:#x}")
+            }
+            Refusal::PriorityTooHigh { most } => write!(f, "a priority above {most}, the sender's"),
+            Refusal::OwnCapability { place } => {
+                write!(f, "capability {place} is the service's, and is to be another")
+            }
             Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),
             Refusal::Internal {} => f.write_str("the service met an error of its own"),
         }

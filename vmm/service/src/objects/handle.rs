@@ -8,31 +8,36 @@
 //!
 //! All of this is checked before anything of the request is begun, in one place for all requests.
 
-use vmm::{Kernel, Memory, Vmm};
-use vmm_client::objects::{Answer, Kind, Refusal, Request, Rights, MAX_CAPABILITIES};
+use vmm::{CPtr, Kernel, Memory, Vmm};
+use vmm_client::objects::{Answer, Kind, Refusal, Request, Rights, State, MAX_CAPABILITIES};
 
 use super::accounts;
 use super::answers::{narrow, refuse, Answered, Refused};
 use super::capabilities::Place;
+use super::children::{First, NewChild};
 use super::mappings::Wanted;
 use super::service::Objects;
 use super::state::capability::Capability;
-use super::state::object::{Object, What};
+use super::state::object::{Object, Report, What};
 use super::state::program::Program;
 use super::types::{Arrived, Event, Incoming, Outcome, ProgramId, OBJECT_BADGE};
 
 /// The capabilities of a request that were found right, in their order, with their objects.
-pub(super) struct Given<'p>([Option<(&'p Capability<'p>, &'p Object<'p>)>; MAX_CAPABILITIES]);
+pub(super) struct Given<'p> {
+    own: [Option<(&'p Capability<'p>, &'p Object<'p>)>; MAX_CAPABILITIES],
+    /// Where one is that is not the service's; the null slot without one.
+    pub foreign: CPtr,
+}
 
 impl<'p> Given<'p> {
     /// The one at a place, which is due there.
     fn at(&self, place: usize) -> Result<(&'p Capability<'p>, &'p Object<'p>), Refused> {
-        self.0.get(place).copied().flatten().ok_or(Refusal::NoCapability { place: narrow(place) })
+        self.own.get(place).copied().flatten().ok_or(Refusal::NoCapability { place: narrow(place) })
     }
 
     /// Whether one of them is to an account whose requests wait.
     fn waits(&self) -> bool {
-        let mut all = self.0.iter().flatten();
+        let mut all = self.own.iter().flatten();
         all.any(|(_, object)| object.account().is_some_and(|account| account.waits))
     }
 
@@ -56,27 +61,35 @@ impl<'p> Objects<'p> {
             Ok(request) => request,
             Err(what) => return answer(Err(Refusal::Malformed { what })),
         };
-        let given = match self.given(&request, message.capabilities) {
+        let given = match self.given(&request, (message.capabilities, message.foreign)) {
             Ok(given) => given,
             Err(refusal) => return answer(Err(refusal)),
         };
         let event = sender.space_id.get().map(ProgramId).and_then(|id| match request {
             Request::Say { line } => Some(Event::Said(id, line)),
+            Request::Exit { code } if sender.by_request.get() => {
+                Some(Event::ChildExited(sender.name.get(), code))
+            }
             Request::Exit { code } => Some(Event::Exited(id, sender.name.get(), code)),
             _ => None,
         });
-        if let Request::Exit { .. } = request {
-            self.begin_end(sender);
+        if let Request::Exit { code } = request {
+            self.begin_end(sender, State::Exited, code);
             return Outcome { event, ..Outcome::default() };
         }
         let answered = self.answer_to(vmm, sender, &request, &given);
+        let act = self.act.take();
+        if sender.dying.get() {
+            // It has ended itself, with its account or otherwise.
+            return Outcome::default();
+        }
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
         if short && given.waits() && sender.has_slot() {
             let waits = Some(self.wait(sender, request, message.capabilities));
             return Outcome { waits, ..Outcome::default() };
         }
-        Outcome { event, ..answer(answered) }
+        Outcome { event, act, ..answer(answered) }
     }
 
     /// Does what a request says whose capabilities were found right.
@@ -98,17 +111,24 @@ impl<'p> Objects<'p> {
     pub(super) fn given(
         &self,
         request: &Request,
-        arrived: &[Arrived],
+        (arrived, foreign): (&[Arrived], CPtr),
     ) -> Result<Given<'p>, Refused> {
         let due = request.due();
         // Who asks again for the end of one goes on with that.
         let ends = matches!(request, Request::Revoke { .. });
         let destroys = matches!(request, Request::Destroy {});
-        let mut given = Given([None; MAX_CAPABILITIES]);
+        let mut given = Given { own: [None; MAX_CAPABILITIES], foreign: CPtr::NULL };
         for (index, due) in due.iter().enumerate() {
             let place = narrow(index);
             let badge = match arrived.get(index) {
                 None => return Err(Refusal::NoCapability { place }),
+                Some(Arrived::Foreign) if due.foreign => {
+                    given.foreign = foreign;
+                    continue;
+                }
+                Some(Arrived::Own(_)) if due.foreign => {
+                    return Err(Refusal::OwnCapability { place });
+                }
                 Some(Arrived::Foreign) => return Err(Refusal::ForeignCapability { place }),
                 Some(&Arrived::Own(badge)) => badge,
             };
@@ -128,7 +148,7 @@ impl<'p> Objects<'p> {
             if !missing.is_empty() {
                 return Err(Refusal::NoRight { place, missing });
             }
-            given.0[index] = Some((node, object));
+            given.own[index] = Some((node, object));
         }
         match arrived.len() > due.len() {
             true => Err(Refusal::TooManyCapabilities { wanted: narrow(due.len()) }),
@@ -204,6 +224,24 @@ impl<'p> Objects<'p> {
                 self.create_kernel_object(vmm, place, (Kind::Notification, slot)).map(done)
             }
             Request::Say { .. } => Ok(Answer::Done {}),
+            Request::CreateProgram { amounts, options, name, slot, space } => {
+                let new = NewChild { amounts, options, name, space };
+                self.create_child(vmm, place(given.object(0)?, slot), new).map(done)
+            }
+            Request::Load {} => self.load_step(vmm, given.object(0)?, given.at(1)?),
+            Request::Grant { rights, slot } => {
+                self.grant(vmm, given.object(0)?, given.at(1)?, (rights, slot))
+            }
+            Request::GrantKernel { slot } => {
+                self.grant_kernel(vmm, given.object(0)?, given.foreign, slot)
+            }
+            Request::Start { argument, stack, priority } => {
+                let first = First { argument, stack, priority };
+                self.start_child(vmm, program, given.object(0)?, first)
+            }
+            Request::Resume {} => self.resume_child(vmm, given.object(0)?),
+            Request::Kill {} => self.kill_child(vmm, given.object(0)?),
+            Request::TellEnd {} => self.tell_end(vmm, given.object(0)?, given.foreign),
             // Served by `handle`; requests of a later version are parsed by none.
             _ => Err(Refusal::Internal {}),
         }
@@ -234,6 +272,9 @@ impl<'p> Objects<'p> {
                     programs: object.programs.get(),
                 }
             }
+            What::Program(Report { state, gone, code, address, instruction, .. }) => {
+                Answer::Program { rights, state, gone, code, address, instruction }
+            }
             _ => {
                 let kind = object.kind.get().ok_or(Refusal::Internal {})?;
                 Answer::Object { kind, rights }
@@ -254,6 +295,9 @@ fn takes_records(request: &Request) -> bool {
             | Request::Populate { .. }
             | Request::Unmap { .. }
             | Request::Say { .. }
+            | Request::GrantKernel { .. }
+            | Request::Resume {}
+            | Request::Kill {}
     )
 }
 

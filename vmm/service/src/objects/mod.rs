@@ -24,6 +24,8 @@
 //! | `kernel_objects` | spaces, endpoints, notifications |
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
+//! | `children` | programs that programs ask for: made, given capabilities, started, told of |
+//! | `loading` | images of such, from memory objects, in pieces |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
@@ -36,9 +38,11 @@
 mod accounts;
 mod answers;
 mod capabilities;
+mod children;
 mod handle;
 mod held;
 mod kernel_objects;
+mod loading;
 mod mappings;
 mod memory;
 mod programs;
@@ -62,6 +66,6 @@ pub use service::Objects;
 #[cfg(feature = "sel4")]
 pub use turnstiles::MAX_TURNSTILES;
 pub use types::{
-    Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, Turnstile, OBJECT_BADGE,
+    Act, Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, Turnstile, OBJECT_BADGE,
 };
 pub use vmm_client::objects as protocol;

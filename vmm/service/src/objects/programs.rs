@@ -16,12 +16,12 @@
 //! of its own.
 
 use vmm::{
-    Blueprint, CPtr, CapPath, FaultEndpoint, Kernel, Memory, Name, Rights as CapRights, Thread,
-    ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, Vmm,
+    Blueprint, CPtr, CapPath, FaultEndpoint, Kernel, Memory, Name, Rights as CapRights, SpaceId,
+    Thread, ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Vmm,
 };
 use vmm_client::objects::{
-    AccountOptions, Amounts, Kind, Refusal, Resource, Rights, ACCOUNT_SLOT, CNODE_BITS, CNODE_SLOT,
-    CONSOLE_SLOT, PROGRAM_SLOT, SPACE_SLOT,
+    AccountOptions, Amounts, Kind, Refusal, Resource, Rights, State, ACCOUNT_SLOT, CNODE_BITS,
+    CNODE_SLOT, CONSOLE_SLOT, PROGRAM_SLOT, SPACE_SLOT,
 };
 
 use super::accounts::{make_account, ACCOUNT};
@@ -30,7 +30,7 @@ use super::capabilities::{slot_path, Place};
 use super::kernel_objects::SPACE;
 use super::service::Objects;
 use super::state::charge::charge;
-use super::state::object::{Object, What};
+use super::state::object::{Object, Report, What};
 use super::state::program::Program;
 use super::state::tables::{add, sub};
 use super::types::{NewProgram, ProgramId};
@@ -61,7 +61,11 @@ impl<'p> Objects<'p> {
         self.refill(vmm)?;
         let account = self.charged_object(Kind::Account, self.root, ACCOUNT)?;
         let made = make_account(vmm, account, new.amounts, AccountOptions::empty());
-        let program = made.map_err(Error::from).and_then(|_| self.begin(vmm, account, new));
+        let program = made.map_err(Error::from).and_then(|_| {
+            let object = self.charged_object(Kind::Program, account, NODE)?;
+            object.what.set(What::Program(Report::EMPTY));
+            self.begin(vmm, account, object, Name::new(new.name))
+        });
         let program = match program {
             Ok(program) => program,
             Err(error) => {
@@ -72,26 +76,25 @@ impl<'p> Objects<'p> {
         match self.load(vmm, program, new) {
             Ok(made) => Ok(made),
             Err(error) => {
-                self.begin_end(program);
+                self.begin_end(program, State::Killed, 0);
                 Err(error)
             }
         }
     }
 
-    /// The records of a program: its space, its object.
-    fn begin<K: Kernel + Memory<'p>>(
+    /// The record of a program with this account and object, and its space.
+    pub(super) fn begin<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         account: &'p Object<'p>,
-        new: &NewProgram<'_>,
+        object: &'p Object<'p>,
+        name: Name,
     ) -> Result<&'p Program<'p>> {
         let space = self.charged_object(Kind::Space, account, SPACE)?;
         let id = vmm.create_space()?;
         space.what.set(What::Space(id));
-        let object = self.charged_object(Kind::Program, account, NODE)?;
-        object.what.set(What::Program);
         let program = self.free_programs.alloc().ok_or(Refusal::OutOfMemory {})?;
-        program.begin(Name::new(new.name));
+        program.begin(name);
         program.object.set(Some(object));
         program.account.set(Some(account));
         program.space.set(Some(space));
@@ -108,29 +111,65 @@ impl<'p> Objects<'p> {
         program: &'p Program<'p>,
         new: &NewProgram<'_>,
     ) -> Result<(ProgramId, Start)> {
-        let parts = (program.object.get(), program.account.get(), program.space.get());
-        let (Some(object), Some(account), Some(space)) = parts else {
+        let parts = (program.object.get(), program.account.get());
+        let (Some(object), Some(account)) = parts else {
             return Err(Refusal::Internal {}.into());
         };
         let id = program.space_id.get().ok_or(Refusal::Internal {})?;
         let Loaded { entry, tls } = image::load(vmm, id, new.file, false)?;
+        program.entry.set(entry);
+        self.make_cspace(vmm, program, id)?;
+        let mut to_account = Rights::USE;
+        to_account.set(Rights::PHYSICAL, new.physical);
+        self.first_capabilities(vmm, program, to_account)?;
+        if new.console {
+            let place = Place { program, payer: account, slot: CONSOLE_SLOT };
+            self.hand_out(vmm, self.console, Rights::WRITE, None, place)?;
+        }
+        let start = self.make_thread(vmm, program, new.stack_pages, tls)?;
+        self.charge_usage(vmm, object, account, id)?;
+        set_state(object, State::Loaded);
+        Ok((ProgramId(id), start))
+    }
+
+    /// The CNodes of a program, and the slot for a right to answer it.
+    pub(super) fn make_cspace<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+        id: SpaceId,
+    ) -> Result {
         let word_bits = vmm.allocator().sizes().word_bits;
         let cnode = vmm.allocate_for(id, Blueprint::CNode { radix_bits: CNODE_BITS })?;
         program.cnode.set(Some(cnode));
         let root = vmm.allocate_for(id, Blueprint::CNode { radix_bits: ROOT_BITS })?;
         program.root.set(Some(root));
-        let in_root = |index| CapPath { root: root.slot(), index, depth: ROOT_BITS };
-        vmm.mount_cnode(in_root(MOUNT_SLOT), cnode.slot(), word_bits - ROOT_BITS - CNODE_BITS)?;
+        let mount = in_root(root, MOUNT_SLOT);
+        vmm.mount_cnode(mount, cnode.slot(), word_bits - ROOT_BITS - CNODE_BITS)?;
         program.reply.set(vmm.alloc_slots(1)?);
-        self.first_capabilities(vmm, program, new, [object, account, space])?;
+        Ok(())
+    }
+
+    /// A program's thread, which does not run yet.
+    pub(super) fn make_thread<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+        stack_pages: usize,
+        tls: Option<TlsImage<'_>>,
+    ) -> Result<Start> {
+        let parts = (program.space_id.get(), program.root.get());
+        let (Some(id), Some(root)) = parts else { return Err(Refusal::Internal {}.into()) };
+        let word_bits = vmm.allocator().sizes().word_bits;
+        let name = program.name.get();
         let spec = ThreadSpec {
             space: id,
             memory: ThreadOptions {
-                stack_pages: new.stack_pages,
+                stack_pages,
                 guard_pages: 1,
                 growing: None,
                 tls,
-                name: new.name,
+                name: name.as_str(),
             },
             tls_copy: None,
             cspace: ThreadCSpace::Tree { root: root.slot() },
@@ -144,35 +183,36 @@ impl<'p> Objects<'p> {
         program.thread.set((!parts.is_empty()).then_some(parts));
         let Thread { tcb, memory, registered } = made?;
         if let Some((_, faults)) = registered {
-            vmm.copy_cap(in_root(FAULT_SLOT), faults, CapRights::WRITE | CapRights::GRANT)?;
+            let to_send = CapRights::WRITE | CapRights::GRANT;
+            vmm.copy_cap(in_root(root, FAULT_SLOT), faults, to_send)?;
         }
-        self.charge_usage(vmm, object, account, id)?;
-        let start = Start {
+        Ok(Start {
             tcb: tcb.slot(),
-            entry,
+            entry: program.entry.get(),
             stack_top: memory.stack.top(),
             ipc_buffer: memory.ipc_buffer.address(),
             thread_pointer: memory.tls.map_or(0, |tls| tls.thread_pointer()),
-        };
-        Ok((ProgramId(id), start))
+        })
     }
 
-    fn first_capabilities<K: Kernel + Memory<'p>>(
+    /// The capabilities that every program begins with: to itself, its account, its space, its
+    /// CNode.
+    pub(super) fn first_capabilities<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         program: &'p Program<'p>,
-        new: &NewProgram<'_>,
-        [object, account, space]: [&'p Object<'p>; 3],
+        to_account: Rights,
     ) -> Result {
-        let mut to_account = Rights::USE;
-        to_account.set(Rights::PHYSICAL, new.physical);
+        let parts = (program.object.get(), program.account.get(), program.space.get());
+        let (Some(object), Some(account), Some(space)) = parts else {
+            return Err(Refusal::Internal {}.into());
+        };
         let all = [
-            (object, Rights::empty(), PROGRAM_SLOT),
+            (object, Rights::ACT, PROGRAM_SLOT),
             (account, to_account, ACCOUNT_SLOT),
             (space, Rights::USE, SPACE_SLOT),
         ];
-        let console = new.console.then_some((self.console, Rights::WRITE, CONSOLE_SLOT));
-        for (object, rights, slot) in all.into_iter().chain(console) {
+        for (object, rights, slot) in all {
             self.hand_out(vmm, object, rights, None, Place { program, payer: account, slot })?;
         }
         let cnode = program.cnode.get().ok_or(Refusal::Internal {})?;
@@ -226,12 +266,16 @@ impl<'p> Objects<'p> {
     /// [`Error::Refused`] when there is no such program, or it has ended before.
     pub fn kill(&mut self, program: ProgramId) -> Result {
         let node = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
-        self.begin_end(node);
+        self.begin_end(node, State::Killed, 0);
         Ok(())
     }
 
-    pub(super) fn begin_end(&mut self, program: &'p Program<'p>) {
+    /// Begins the end of a program, and notes how it ended: with a code, where it ended itself.
+    pub(super) fn begin_end(&mut self, program: &'p Program<'p>, state: State, code: u32) {
         if !program.dying.replace(true) {
+            if let Some((object, report)) = report_of(program) {
+                object.what.set(What::Program(Report { state, code, ..report }));
+            }
             self.end_held(program);
             self.works_for = self.works_for.max(program.priority.get());
             // What is left of it is done in the turn that it has.
@@ -241,7 +285,7 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Takes a program's thread and CNodes, and buries its account.
+    /// Takes a program's thread and CNodes, and leaves its account to be taken apart.
     pub(super) fn end_program_step<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -268,7 +312,7 @@ impl<'p> Objects<'p> {
             vmm.free_slots(reply, 1)?;
             program.reply.set(CPtr::NULL);
         }
-        self.dying_programs = program.next_dying.take();
+        self.unlist_dying_program(program);
         if let Some(object) = program.object.get() {
             self.programs.find_mut(&object.number.get()).remove();
         }
@@ -280,5 +324,41 @@ impl<'p> Objects<'p> {
         }
         self.free_programs.free(program);
         Ok(())
+    }
+
+    /// Takes a program off the list of those that are taken apart.
+    fn unlist_dying_program(&mut self, program: &'p Program<'p>) {
+        let next = program.next_dying.take();
+        let is = |other: Option<&Program<'p>>| other.is_some_and(|it| core::ptr::eq(it, program));
+        if is(self.dying_programs) {
+            self.dying_programs = next;
+            return;
+        }
+        let mut at = self.dying_programs;
+        while let Some(node) = at {
+            if is(node.next_dying.get()) {
+                node.next_dying.set(next);
+                return;
+            }
+            at = node.next_dying.get();
+        }
+    }
+}
+
+/// The path of a slot in the root of a program's CSpace.
+fn in_root(root: vmm::Object, index: usize) -> CapPath {
+    CapPath { root: root.slot(), index, depth: ROOT_BITS }
+}
+
+/// A program's object, with what there is to say of it.
+pub(super) fn report_of<'p>(program: &Program<'p>) -> Option<(&'p Object<'p>, Report)> {
+    let object = program.object.get()?;
+    object.report().map(|report| (object, report))
+}
+
+/// Notes what a program does from now on.
+pub(super) fn set_state(object: &Object<'_>, state: State) {
+    if let Some(report) = object.report() {
+        object.what.set(What::Program(Report { state, ..report }));
     }
 }

@@ -26,6 +26,9 @@ impl<'p> Objects<'p> {
         };
         // First: what is in the way of it is found before anything ends. One that was begun has it.
         let new = match slot {
+            _ if node.unwanted.get() && node.revoked.get() != Some(slot) => {
+                return Err(Refusal::Gone { place: 0 });
+            }
             _ if node.unwanted.get() => None,
             0 => None,
             _ => {
@@ -50,6 +53,7 @@ impl<'p> Objects<'p> {
             // Its copies may be gone, and with them whoever could ask again. It names nothing from
             // now on, and the rest of its end is work that is left: for a sender that asks again,
             // or else for the service by itself.
+            node.revoked.set(Some(slot));
             self.leave(node);
             return Ok(Answer::More {});
         }
@@ -66,7 +70,11 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) -> Answered {
-        let times = object.mappings.get() + object.programs.get() + self.programs_below(object);
+        let times = match object.account() {
+            // All that is charged to it ends with it, programs too.
+            Some(_) => 0,
+            None => object.mappings.get() + object.programs.get(),
+        };
         // One that was begun is gone on with.
         if times != 0 && !object.dying.get() {
             return Err(Refusal::InUse { times });
@@ -78,21 +86,5 @@ impl<'p> Objects<'p> {
             true => Ok(Answer::Done {}),
             false => Ok(Answer::More {}),
         }
-    }
-
-    /// How many programs are charged to the accounts below an account.
-    fn programs_below(&self, account: &Object<'p>) -> u32 {
-        let accounts = self.tables.objects.iter().filter(|object| object.account().is_some());
-        let below = accounts.filter(|object| {
-            let mut above = object.payer.get();
-            while let Some(payer) = above {
-                if payer.is(account) {
-                    return true;
-                }
-                above = payer.payer.get();
-            }
-            false
-        });
-        below.map(|object| object.programs.get()).sum()
     }
 }

@@ -12,16 +12,16 @@
 //!
 //! What programs send cannot end the loop: it returns when one has ended, and when none is left.
 
-use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, Word};
+use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{answer_kept, keep_caller, receive, Manager, Received, ThreadFault};
 use vmm::{CPtr, ThreadId, ThreadInfo};
-use vmm_client::objects::{is_refusal, Message, MAX_CAPABILITIES};
+use vmm_client::objects::{is_refusal, Message, Refusal, MAX_CAPABILITIES};
 
 use super::server::Server;
 use super::turnstiles::turnstile_of;
-use super::types::{Arrived, Event, Incoming, ProgramId, Turnstile, OBJECT_BADGE};
+use super::types::{Act, Arrived, Event, Incoming, ProgramId, Turnstile, OBJECT_BADGE};
 use crate::arch::now;
-use crate::server::exchange::{put_words, take_words, tell_fault};
+use crate::server::exchange::{put_words, set_going, take_words, tell_fault};
 use crate::server::{End, Notice, ServerError};
 
 /// One word more than any message has: enough to be refused.
@@ -194,20 +194,26 @@ impl Server {
             }
         });
         let arrived = &arrived[..came];
-        if arrived.contains(&Arrived::Foreign) {
-            // The slot is for the next one.
-            let path = vmm.allocator().path(self.foreign);
-            vmm.delete_cap(path)?;
-        }
         let message = Incoming {
             badge,
             // It has 20 bits.
             label: info.label() as u32,
             words,
             capabilities: arrived,
+            foreign: self.foreign,
         };
-        let outcome = self.objects.handle(vmm, &message);
+        let mut outcome = self.objects.handle(vmm, &message);
         self.counts.requests += 1;
+        if arrived.contains(&Arrived::Foreign) {
+            // The slot is for the next one.
+            let path = vmm.allocator().path(self.foreign);
+            vmm.delete_cap(path)?;
+        }
+        if let Some(act) = outcome.act {
+            if let Some(refusal) = self.act(vmm, act)? {
+                outcome.answer = Some(refusal.encode());
+            }
+        }
         match outcome.event {
             Some(Event::Said(program, line)) => {
                 let name = self.objects.name(program).unwrap_or_default();
@@ -215,6 +221,10 @@ impl Server {
             }
             Some(Event::Exited(program, name, code)) => {
                 self.note_end(program, name.as_str(), End::Exited(code));
+            }
+            Some(Event::ChildExited(name, code)) => {
+                let (name, end) = (name.as_str(), End::Exited(code));
+                (self.options.report)(&Notice::Ended { name, end });
             }
             None => {}
         }
@@ -237,6 +247,10 @@ impl Server {
         while let Some(tcb) = self.objects.next_thread() {
             // A thread that is gone has nothing to resume.
             let _ = tcb.cap::<cap_type::Tcb>().tcb_resume();
+        }
+        while let Some(slot) = self.objects.next_notice() {
+            // What its holder takes for a notification may be an endpoint: nobody waits for it.
+            slot.cap::<cap_type::Endpoint>().nb_send(MessageInfoBuilder::default().build());
         }
     }
 
@@ -269,8 +283,13 @@ impl Server {
                 }
             }
         };
-        self.unresolved(vmm, thread, fault, error)?;
-        self.charge(vmm, (badge, received), None)
+        if self.unresolved(vmm, thread, fault, error)? {
+            return self.charge(vmm, (badge, received), None);
+        }
+        // It is suspended already: its holder lets it go on.
+        self.objects.charge_time(badge, received, now());
+        self.answer_waiting(vmm);
+        Ok(None)
     }
 
     fn resolved(
@@ -282,28 +301,60 @@ impl Server {
         self.charge(vmm, from, Some(&Message::EMPTY))
     }
 
-    /// Reports a fault that cannot be resolved, and ends the program whose it is.
+    /// Reports a fault that cannot be resolved, and ends the program whose it is, unless its holder
+    /// is to look at it. Returns whether it ends.
     fn unresolved(
         &mut self,
         vmm: &mut Manager,
         thread: ThreadId,
         fault: ThreadFault,
         error: Option<vmm::Error>,
-    ) -> Result<(), ServerError> {
+    ) -> Result<bool, ServerError> {
         let space = tell_fault(self.options.report, vmm, thread, (fault, error, false));
         self.counts.unresolved += 1;
-        match space.and_then(|space| self.objects.program_in(space)) {
-            Some(program) => self.end(program, End::Fault),
-            None => Ok(()),
+        let Some(program) = space.and_then(|space| self.objects.program_in(space)) else {
+            return Ok(true);
+        };
+        let at = (fault.address(), fault.ip());
+        let (name, is_child) = (self.objects.name(program), self.objects.is_child(program));
+        let ends = self.objects.note_unresolved(program, at);
+        if ends {
+            let name = name.unwrap_or_default();
+            self.tell_end(program, name.as_str(), End::Fault, is_child);
         }
+        Ok(ends)
+    }
+
+    /// Does with a program's thread what a request asked for. Returns why not.
+    fn act(&mut self, vmm: &mut Manager, act: Act) -> Result<Option<Refusal>, ServerError> {
+        match act {
+            Act::Start { program, start, argument, priority } => {
+                let prepared = self.prepare(vmm, priority, self.objects.started_with(priority) + 1);
+                let set = prepared.and_then(|()| Ok(set_going(&start, argument, priority.into())?));
+                match set {
+                    Ok(()) => self.objects.note_started(&start, priority),
+                    Err(_) => return Ok(Some(self.objects.start_refused(vmm, program, &start)?)),
+                }
+            }
+            Act::Resume { tcb, .. } => tcb.cap::<cap_type::Tcb>().tcb_resume()?,
+        }
+        Ok(None)
     }
 
     /// Ends a program that runs.
     fn end(&mut self, program: ProgramId, end: End) -> Result<(), ServerError> {
-        let name = self.objects.name(program).unwrap_or_default();
+        let (name, is_child) = (self.objects.name(program), self.objects.is_child(program));
         self.objects.kill(program)?;
-        self.note_end(program, name.as_str(), end);
+        self.tell_end(program, name.unwrap_or_default().as_str(), end, is_child);
         Ok(())
+    }
+
+    /// Tells how a program ended: whoever started it.
+    fn tell_end(&mut self, program: ProgramId, name: &str, end: End, is_child: bool) {
+        match is_child {
+            true => (self.options.report)(&Notice::Ended { name, end }),
+            false => self.note_end(program, name, end),
+        }
     }
 
     /// Notes how a program ended, and tells of it.

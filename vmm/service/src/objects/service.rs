@@ -3,7 +3,7 @@
 
 use intrusive_collections::RBTree;
 use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
-use vmm_client::objects::{Amounts, Kind};
+use vmm_client::objects::{Amounts, Kind, Rights};
 
 use super::answers::{refuse, Refused};
 use super::state::account::Account;
@@ -11,7 +11,7 @@ use super::state::object::{Object, What};
 use super::state::program::{ByObject, Program};
 use super::state::tables::Tables;
 use super::state::turn::Turn;
-use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
+use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE};
 
 /// The most badges: those below the bit that tells them from badges of faults, but for a few of the
 /// server's own threads.
@@ -57,6 +57,10 @@ pub struct Objects<'p> {
     pub(super) work: Turn,
     /// What tells when they had, while it waits for that.
     pub(super) rests_for: Option<Turnstile>,
+    /// What the request that is served has its server do.
+    pub(super) act: Option<Act>,
+    /// How many ends are to be told now.
+    pub(super) notices: u32,
 }
 
 impl<'p> Objects<'p> {
@@ -101,6 +105,8 @@ impl<'p> Objects<'p> {
             works_for: None,
             work: Turn::default(),
             rests_for: None,
+            act: None,
+            notices: 0,
         })
     }
 
@@ -183,7 +189,9 @@ impl<'p> Objects<'p> {
     /// The program whose own capability has this badge, while it lives.
     pub(super) fn sender(&self, badge: usize) -> Option<&'p Program<'p>> {
         let badge = u32::try_from(badge ^ OBJECT_BADGE).ok()?;
-        let object = self.tables.capability(badge)?.object.get()?;
+        let node = self.tables.capability(badge)?;
+        // Another capability to a program lets its holder do something with it, and not as it.
+        let object = node.object.get().filter(|_| node.rights.get().contains(Rights::ACT))?;
         let program = self.programs.find(&object.number.get()).clone_pointer();
         program.filter(|program| !program.dying.get())
     }
@@ -230,11 +238,11 @@ fn refill<'p, K: Kernel + Memory<'p>>(
     tables: &mut Tables<'p>,
     programs: &mut Pool<'p, Program<'p>>,
 ) -> vmm::Result<()> {
-    // A program takes three objects and as many capabilities.
+    // A program takes three objects and five capabilities.
     if tables.free_objects.available() < 4 {
         vmm.adopt_bookkeeping_page(&mut tables.free_objects)?;
     }
-    if tables.free_capabilities.available() < 4 {
+    if tables.free_capabilities.available() < 6 {
         vmm.adopt_bookkeeping_page(&mut tables.free_capabilities)?;
     }
     if tables.free_mappings.available() < 1 {

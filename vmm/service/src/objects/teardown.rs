@@ -5,7 +5,8 @@
 //!   account ── mappings it pays for ── objects charged to it, each in this way ── capabilities
 //!   memory ─── its mappings ── its pages, 64 at a time ──┐
 //!   space ──── its mappings ── what else is mapped ──────┤── capabilities to it, with all derived
-//!   endpoint ─ the kernel object, with all copies ───────┘   ── the record; the charge comes back
+//!   endpoint ─ the kernel object, with all copies ───────┤   ── the record; the charge comes back
+//!   program ── its thread and CNodes ── its account ─────┘
 //! ```
 //!
 //! A step that the kernel refuses has done nothing and is made again.
@@ -70,29 +71,28 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) {
-        // One that was begun comes before the others.
-        if self.unlist_dying(object) {
-            object.next_dying.set(self.dying);
-            self.dying = Some(object);
-        }
         self.retire(object);
         for _ in 0..MAX_STEPS {
-            let first = self.dying.is_some_and(|first| first.is(object));
-            if !first || self.dismantle_step(vmm).is_err() {
+            // It comes before the others, also before what the last step added.
+            if !self.unlist_dying(object) {
+                break;
+            }
+            object.next_dying.set(self.dying);
+            self.dying = Some(object);
+            if self.dismantle_step(vmm).is_err() {
                 break;
             }
         }
     }
 
-    /// Does a piece of the end of the object that was buried last; returns whether any is left.
+    /// Does a piece of the end of the object that was retired last; returns whether any is left.
     pub(super) fn dismantle_step<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> vmm::Result<bool> {
         let Some(object) = self.dying else { return Ok(false) };
         if self.end_object_step(vmm, object)? {
-            // One that belonged to it may have been buried before, and by itself.
-            self.dying = object.next_dying.take();
+            self.unlist_dying(object);
             self.remove_record(object);
         }
         Ok(self.dying.is_some())
@@ -121,7 +121,12 @@ impl<'p> Objects<'p> {
         object: &'p Object<'p>,
     ) -> vmm::Result<bool> {
         match object.what.get() {
-            What::Nothing | What::Program | What::Console => return Ok(true),
+            What::Nothing | What::Console => return Ok(true),
+            What::Program(report) => return self.end_report_step(vmm, object, report),
+            _ if object.programs.get() != 0 => {
+                // Of a space, of an account: who runs in it, or has it.
+                return self.end_programs_of(vmm, object).map(|()| false);
+            }
             What::Account(_) => return self.end_account_step(vmm, object),
             What::Memory { .. } | What::Physical { .. } => {
                 match self.tables.first_of_memory(object) {
@@ -186,7 +191,7 @@ impl<'p> Objects<'p> {
     }
 
     /// Takes an object off the list of those that are taken apart; returns whether it was on it.
-    fn unlist_dying(&mut self, object: &'p Object<'p>) -> bool {
+    pub(super) fn unlist_dying(&mut self, object: &'p Object<'p>) -> bool {
         let mut at = self.dying;
         if at.is_some_and(|first| first.is(object)) {
             self.dying = object.next_dying.take();
@@ -206,9 +211,15 @@ impl<'p> Objects<'p> {
     /// Forgets the record of an object, and gives its charge back.
     pub(super) fn remove_record(&mut self, object: &'p Object<'p>) {
         let (payer, charged) = (object.payer.get(), object.charge.get());
+        let program = object.partner.take();
         self.tables.remove_object(object);
         if let Some(payer) = payer {
             refund(payer, charged);
+        }
+        // It was the account of a program that another asked for.
+        if let Some(program) = program {
+            program.partner.set(None);
+            self.note_gone(program);
         }
     }
 }

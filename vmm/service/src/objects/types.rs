@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a server and the service tell each other. Nothing here knows the service.
 
-use vmm::{CPtr, Name, SpaceId};
+use vmm::{CPtr, Name, SpaceId, ThreadId};
 use vmm_client::objects::{Amounts, Line, Message};
+
+use crate::types::program::Start;
 
 /// The bit that is set in every badge of an object, and in no badge of a fault.
 pub const OBJECT_BADGE: usize = 1 << 27;
@@ -66,6 +68,34 @@ pub struct Incoming<'a> {
     pub words: &'a [usize],
     /// The capabilities that came with it, in their order.
     pub capabilities: &'a [Arrived],
+    /// Where the last of them was put that is not the service's, in the manager's CSpace.
+    pub foreign: CPtr,
+}
+
+/// What a server does with a program's thread before it answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Act {
+    /// It runs for the first time. If that is refused, [`Objects::start_refused`] follows.
+    ///
+    /// [`Objects::start_refused`]: super::Objects::start_refused
+    Start {
+        /// The program.
+        program: ProgramId,
+        /// Its registers.
+        start: Start,
+        /// What it is called with.
+        argument: usize,
+        /// Its priority.
+        priority: u8,
+    },
+    /// It goes on where a fault suspended it.
+    Resume {
+        /// Its thread control block.
+        tcb: CPtr,
+        /// What the manager knows it by.
+        thread: ThreadId,
+    },
 }
 
 /// What became of a message.
@@ -78,6 +108,8 @@ pub struct Outcome {
     pub waits: Option<CPtr>,
     /// What a server may want to know of.
     pub event: Option<Event>,
+    /// What it does before it answers.
+    pub act: Option<Act>,
 }
 
 /// What happened.
@@ -88,4 +120,6 @@ pub enum Event {
     Said(ProgramId, Line),
     /// A program of this name has ended itself, with this code.
     Exited(ProgramId, Name, u32),
+    /// The same of a program that another one made: its holder is told.
+    ChildExited(Name, u32),
 }

@@ -113,7 +113,7 @@ impl<'p> Objects<'p> {
             let badge = waiting.badges[place].ok_or(Refusal::Gone { place: narrow(place) })?;
             *arrived = Arrived::Own(badge);
         }
-        let given = self.given(&waiting.request, &arrived[..due.len()])?;
+        let given = self.given(&waiting.request, (&arrived[..due.len()], CPtr::NULL))?;
         self.answer_to(vmm, program, &waiting.request, &given)
     }
 }

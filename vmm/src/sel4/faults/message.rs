@@ -39,6 +39,26 @@ pub enum ThreadFault {
     },
 }
 
+impl ThreadFault {
+    /// The address of the instruction, as far as the kernel tells it.
+    pub fn ip(&self) -> usize {
+        match *self {
+            ThreadFault::Page(fault) => fault.ip,
+            ThreadFault::Capability { ip, .. }
+            | ThreadFault::UnknownSyscall { ip, .. }
+            | ThreadFault::Exception { ip, .. } => ip,
+        }
+    }
+
+    /// The address that was touched; of a fault that is none of memory, the instruction's.
+    pub fn address(&self) -> usize {
+        match *self {
+            ThreadFault::Page(fault) => fault.address,
+            _ => self.ip(),
+        }
+    }
+}
+
 /// The fault that a received message tells of; `None` when it is no fault message: a thread that
 /// has a capability to the endpoint can send anything by it.
 #[inline]

@@ -31,6 +31,9 @@ pub(crate) struct Capability<'p> {
     pub slot: Cell<CPtr>,
     /// Whether it is to be gone, but the kernel refused that: it names nothing any more.
     pub unwanted: Cell<bool>,
+    /// The slot that was named for another in its place, if that is so because it was revoked: who
+    /// asks for the same again goes on with it.
+    pub revoked: Cell<Option<u32>>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to

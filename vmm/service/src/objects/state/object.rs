@@ -4,10 +4,45 @@
 use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
-use vmm::{RegionId, SpaceId};
-use vmm_client::objects::{Amounts, Kind, MemoryOptions, Rights};
+use vmm::{CPtr, RegionId, SpaceId};
+use vmm_client::objects::{Amounts, Kind, MemoryOptions, Rights, State};
 
 use super::account::Account;
+
+/// What a program does or how it ended, for whoever asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Report {
+    pub state: State,
+    /// Whether all is given back that it had.
+    pub gone: bool,
+    /// Its exit code.
+    pub code: u32,
+    /// The addresses of its fault and of the instruction that faulted.
+    pub address: usize,
+    pub instruction: usize,
+    /// The slot of the capability that is signalled at its end; the null slot before there is one.
+    pub notify: CPtr,
+    /// Whether it is to be signalled now.
+    pub due: bool,
+}
+
+impl Report {
+    /// Of a program that was just made.
+    pub const EMPTY: Report = Report {
+        state: State::Empty,
+        gone: false,
+        code: 0,
+        address: 0,
+        instruction: 0,
+        notify: CPtr::NULL,
+        due: false,
+    };
+
+    /// Whether there is something to tell.
+    pub fn is_told(&self) -> bool {
+        self.gone || self.state == State::Faulted
+    }
+}
 
 /// What an object is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,8 +76,8 @@ pub(crate) enum What {
     Endpoint(vmm::Object),
     /// A kernel object, the original of which stays with the manager.
     Notification(vmm::Object),
-    /// A program, whose record is elsewhere.
-    Program,
+    /// A program: it has a record of its own until it ends.
+    Program(Report),
     /// The console, of which there is one.
     Console,
 }
@@ -70,6 +105,9 @@ pub(crate) struct Object<'p> {
     pub programs: Cell<u32>,
     /// How many capabilities there are to it.
     pub capabilities: Cell<u32>,
+    /// Of a program that another asked for: its account, until that is gone. Of such an account:
+    /// the program.
+    pub partner: Cell<Option<&'p Object<'p>>>,
     /// Whether it is being taken apart: capabilities to it name nothing any more.
     pub dying: Cell<bool>,
     /// The next of those that are being taken apart.
@@ -122,6 +160,14 @@ impl Object<'_> {
         }
     }
 
+    /// What there is to say of it, if it is a program.
+    pub fn report(&self) -> Option<Report> {
+        match self.what.get() {
+            What::Program(report) => Some(report),
+            _ => None,
+        }
+    }
+
     /// All rights that mean something for it.
     pub fn all_rights(kind: Kind, options: MemoryOptions) -> Rights {
         let own = match kind {
@@ -131,7 +177,7 @@ impl Object<'_> {
             }
             Kind::Memory => Rights::READ | Rights::USE,
             Kind::Endpoint | Kind::Notification => Rights::READ_WRITE,
-            Kind::Program => Rights::empty(),
+            Kind::Program => Rights::USE,
             Kind::Console => Rights::WRITE,
         };
         own | Rights::REVOKE | Rights::DESTROY

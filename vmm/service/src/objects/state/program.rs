@@ -5,9 +5,10 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, Name, SpaceId, ThreadParts};
-use vmm_client::objects::{Message, Request, MAX_CAPABILITIES};
+use vmm_client::objects::{Message, ProgramOptions, Request, MAX_CAPABILITIES};
 
 use super::object::Object;
+use crate::image::TlsPlace;
 use super::turn::Turn;
 
 /// A request that waits for memory.
@@ -50,6 +51,17 @@ pub(crate) struct Program<'p> {
     pub root: Cell<Option<vmm::Object>>,
     pub cnode: Cell<Option<vmm::Object>>,
     pub thread: Cell<Option<ThreadParts>>,
+    /// Whether another program asked for it: then its object and its account are that one's, and its
+    /// end is told there.
+    pub by_request: Cell<bool>,
+    pub options: Cell<ProgramOptions>,
+    /// The number of the memory object that its image comes from, and how many pages of it are
+    /// done.
+    pub image: Cell<u32>,
+    pub loaded: Cell<u32>,
+    /// Its first instruction, and what threads' local storage begins with.
+    pub entry: Cell<usize>,
+    pub tls: Cell<Option<TlsPlace>>,
     /// The slot that keeps a right to answer: one at a time, for `waiting` or `held`.
     pub reply: Cell<CPtr>,
     pub waiting: Cell<Option<Waiting>>,
@@ -94,6 +106,12 @@ impl<'p> Program<'p> {
         self.root.set(None);
         self.cnode.set(None);
         self.thread.set(None);
+        self.by_request.set(false);
+        self.options.set(ProgramOptions::empty());
+        self.image.set(0);
+        self.loaded.set(0);
+        self.entry.set(0);
+        self.tls.set(None);
         self.reply.set(CPtr::NULL);
         self.waiting.set(None);
         self.held.set(None);

@@ -98,6 +98,7 @@ impl<'p> Tables<'p> {
             count.set(0);
         }
         node.dying.set(false);
+        node.partner.set(None);
         node.next_dying.set(None);
         self.objects.insert(node);
         self.charged.insert(node);
@@ -133,6 +134,7 @@ impl<'p> Tables<'p> {
         node.payer.set(Some(payer));
         node.slot.set(vmm::CPtr::NULL);
         node.unwanted.set(false);
+        node.revoked.set(None);
         self.capabilities.insert(node);
         self.of_object.insert(node);
         self.derived.insert(node);

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Programs that programs ask for: made, loaded from memory objects, given capabilities, started,
+//! ended, and told of.
+
+use vmm::Access;
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, Amounts, Answer, CONSOLE_SLOT, ImageFault, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
+    ProgramOptions, Refusal, Request, Resource, Rights, SPACE_SLOT, State,
+};
+use vmm_service::objects::{Act, Arrived, ProgramId};
+use vmm_tests::model::Cap;
+
+use crate::elf::{Elf, Segment, small};
+use crate::support::Target;
+use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
+
+/// What a child may use, and the slots of its maker's for it: itself, its space, its file.
+const CHILD: Amounts = Amounts([60, 30, 150, 8, 3, 20, 40]);
+const IT: u32 = A;
+const ITS_SPACE: u32 = B;
+const FILE: u32 = C;
+const PAYER: &[u32] = &[ACCOUNT_SLOT];
+const PRIORITY: u8 = 90;
+
+pub fn create(amounts: Amounts) -> Request {
+    let (options, name) = (ProgramOptions::empty(), Name::new("child"));
+    Request::CreateProgram { amounts, options, name, slot: IT, space: ITS_SPACE }
+}
+
+pub fn start(priority: u8) -> Request {
+    Request::Start { argument: 7, stack: 2, priority: priority.into() }
+}
+
+/// A world with a program that runs, and has memory with this file.
+fn with_file(file: &[u8]) -> (World, Program) {
+    let (mut world, maker) = World::one();
+    world.objects.note_started(&maker.start, PRIORITY);
+    world.store(maker, FILE, file);
+    (world, maker)
+}
+
+impl World {
+    /// Memory of a program's with these bytes, mapped nowhere.
+    pub fn store(&mut self, program: Program, slot: u32, bytes: &[u8]) {
+        let pages = bytes.len().div_ceil(PAGE) as u32;
+        self.memory(program, pages, slot);
+        let start = self.map(program, slot, pages, Rights::READ_WRITE);
+        for page in 0..pages as usize {
+            assert!(self.touch(program, start + page * PAGE, Access::Write));
+        }
+        self.fixture.vmm.write(program.id.space(), start, bytes).unwrap();
+        self.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+    }
+
+    /// What there is to say of a child.
+    #[track_caller]
+    fn state(&mut self, maker: Program) -> State {
+        match self.ask(maker, Request::Info {}, &[IT]) {
+            Ok(Answer::Program { state, .. }) => state,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Starts a child, as a server does; returns it as a program that asks.
+    #[track_caller]
+    fn start(&mut self, maker: Program) -> Program {
+        assert_eq!(self.ask(maker, start(PRIORITY), &[IT]), Ok(Answer::Done {}));
+        let Some(Act::Start { program: id, start, argument: 7, priority }) = self.act else {
+            panic!("{:?}", self.act)
+        };
+        assert_eq!(priority, PRIORITY);
+        self.objects.note_started(&start, priority);
+        Program { id, cnode: self.cnode_of(start.tcb), start }
+    }
+
+    /// A child that runs.
+    #[track_caller]
+    fn child(&mut self, maker: Program) -> Program {
+        assert_eq!(self.ask(maker, create(CHILD), PAYER), Ok(Answer::Done {}));
+        self.finish(maker, Request::Load {}, &[IT, FILE]);
+        assert_eq!(self.state(maker), State::Loaded);
+        self.start(maker)
+    }
+
+    /// What the thread of a program reads at an address.
+    #[track_caller]
+    fn bytes_at<const COUNT: usize>(&mut self, program: Program, address: usize) -> [u8; COUNT] {
+        assert!(self.touch(program, address, Access::Read), "{address:#x}");
+        let vspace = self.fixture.vmm.vspace(program.id.space()).unwrap();
+        let mut bytes = [0; COUNT];
+        self.fixture.kernel().read(vspace, address, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// Sends a request that is not answered.
+    fn tell(&mut self, program: Program, request: Request) {
+        let [Arrived::Own(badge)] = self.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
+        let outcome = self.send(badge, &request.encode(), &[]);
+        assert_eq!(outcome.answer, None);
+    }
+
+    /// All that is to be told: how many, after all that is left is done.
+    fn notices(&mut self) -> usize {
+        self.reap();
+        std::iter::from_fn(|| self.objects.next_notice()).count()
+    }
+}
+
+/// A192
+#[test]
+fn a_program_is_made_of_a_memory_object_and_runs() {
+    for target in [Target::Ia32, Target::X86_64] {
+        let image = Elf::of(target, 0x40_0100)
+            .with(Segment::constants(0x40_0000, vec![3; 0x80]))
+            .with(Segment::code(0x40_1000, vec![5; PAGE + 20]))
+            .with(Segment::data(0x40_3ff0, vec![7; 40]).in_memory(3 * PAGE))
+            .entry(0x40_1004);
+        let mut world = World::on(target);
+        let maker = world.program(AMPLE);
+        world.objects.note_started(&maker.start, PRIORITY);
+        world.store(maker, FILE, &image.bytes());
+        let child = world.child(maker);
+        assert_eq!(child.start.entry, 0x40_1004);
+        assert_eq!(world.state(maker), State::Running);
+        assert_eq!(world.bytes_at(child, 0x40_0000), [3; 4]);
+        assert_eq!(world.bytes_at(child, 0x40_1000), [5; 4]);
+        assert_eq!(world.bytes_at(child, 0x40_2010), [5; 4]);
+        assert_eq!(world.bytes_at(child, 0x40_3fef), [0, 7, 7]);
+        assert_eq!(world.bytes_at(child, 0x40_4017), [7, 0, 0]);
+        assert_eq!(world.bytes_at(child, 0x40_5000), [0; 8]);
+        // What is run is the file's own page; what is written is not.
+        assert!(!world.touch(child, 0x40_1000, Access::Write));
+        assert!(world.touch(child, 0x40_3ff0, Access::Write));
+        world.fixture.vmm.write(child.id.space(), 0x40_3ff0, &[9; 8]).unwrap();
+        let start = world.map(maker, FILE, 4, Rights::READ);
+        for page in 0..4 {
+            let [first] = world.bytes_at(maker, start + page * PAGE);
+            assert_ne!(first, 9);
+        }
+        // It asks as itself, with its own account.
+        world.memory(child, 3, A);
+        assert_eq!(world.used(child, ACCOUNT_SLOT).of(Resource::Spaces), 1);
+        assert!(matches!(world.ask(child, Request::Info {}, &[PROGRAM_SLOT]),
+            Ok(Answer::Program { rights: Rights::ACT, state: State::Running, .. })));
+    }
+}
+
+/// A193: it is told when all that it had is its maker's again.
+#[test]
+fn what_a_program_had_is_its_makers_again_when_its_end_is_told() {
+    let (mut world, maker) = with_file(&small());
+    let notification = Request::CreateNotification { object: D, slot: D + 1 };
+    world.ask(maker, notification, PAYER).unwrap();
+    let before = world.used(maker, ACCOUNT_SLOT);
+    let child = world.child(maker);
+    assert_eq!(world.ask(maker, Request::TellEnd {}, &[IT, D + 1]), Ok(Answer::Done {}));
+    world.memory(child, 9, A);
+    let start = world.map(child, A, 9, Rights::READ_WRITE);
+    assert!(world.touch(child, start + 5 * PAGE, Access::Write));
+    assert_eq!(world.notices(), 0);
+    world.tell(child, Request::Exit { code: 42 });
+    assert_eq!(world.state(maker), State::Exited);
+    assert_eq!(world.objects.next_notice(), None, "it is not all given back");
+    while world.objects.reap_step(&mut world.fixture.vmm).unwrap() {
+        let gone = world.objects.next_notice().is_some();
+        assert!(!gone || !world.objects.is_busy());
+    }
+    let notice = world.objects.next_notice();
+    world.reap();
+    let info = world.ask(maker, Request::Info {}, &[IT]);
+    let Ok(Answer::Program { state: State::Exited, gone: true, code: 42, .. }) = info else {
+        panic!("{info:?}")
+    };
+    // What is signalled is a copy of the capability that was given.
+    let told = notice.expect("its end is told");
+    let kernel = world.fixture.kernel();
+    assert!(matches!(kernel.cap(told), Cap::Notification { .. }), "{:?}", kernel.cap(told));
+    assert_eq!(kernel.cap_at(maker.slot(D + 1)), Some(kernel.cap(told)));
+    drop(kernel);
+    assert_eq!(world.notices(), 0, "it is told once");
+    // Its object is left, and the capability to it.
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    assert_eq!(world.used(maker, ACCOUNT_SLOT), before);
+    // Who asks later is told at once.
+    let child = world.child(maker);
+    world.tell(child, Request::Exit { code: 0 });
+    world.reap();
+    assert_eq!(world.ask(maker, Request::TellEnd {}, &[IT, D + 1]), Ok(Answer::Done {}));
+    assert_eq!(world.notices(), 1);
+}
+
+/// A194: what it takes of a program's state is there, or nothing changes.
+#[test]
+fn a_program_in_another_state_is_refused() {
+    let (mut world, maker) = with_file(&small());
+    world.ask(maker, create(CHILD), PAYER).unwrap();
+    let wrong = |state| Refusal::WrongState { state };
+    world.refused(maker, start(PRIORITY), &[IT], wrong(State::Empty));
+    world.refused(maker, Request::Resume {}, &[IT], wrong(State::Empty));
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+    world.refused(maker, Request::Load {}, &[IT, FILE], wrong(State::Loaded));
+    let too_high = Refusal::PriorityTooHigh { most: PRIORITY.into() };
+    world.refused(maker, start(PRIORITY + 1), &[IT], too_high);
+    let priority = 1 << 8 | u32::from(PRIORITY);
+    let wide = Request::Start { argument: 0, stack: 1, priority };
+    world.refused(maker, wide, &[IT], too_high);
+    for stack in [0, MAX_PAGES + 1, u32::MAX] {
+        let start = Request::Start { argument: 0, stack, priority: 1 };
+        world.refused(maker, start, &[IT], Refusal::BadLength { pages: stack });
+    }
+    world.start(maker);
+    world.refused(maker, start(PRIORITY), &[IT], wrong(State::Running));
+    world.refused(maker, Request::Load {}, &[IT, FILE], wrong(State::Running));
+    world.refused(maker, Request::Resume {}, &[IT], wrong(State::Running));
+    world.finish(maker, Request::Kill {}, &[IT]);
+    world.reap();
+    for request in [start(PRIORITY), Request::Resume {}] {
+        world.refused(maker, request, &[IT], wrong(State::Killed));
+    }
+    world.refused(maker, Request::Load {}, &[IT, FILE], wrong(State::Killed));
+    let grant = Request::Grant { rights: Rights::READ, slot: A };
+    world.refused(maker, grant, &[IT, FILE], wrong(State::Killed));
+    // To end it once more is nothing.
+    assert_eq!(world.ask(maker, Request::Kill {}, &[IT]), Ok(Answer::Done {}));
+}
+
+/// A195: a file that holds no program is refused, and nothing is left in the program's space: it
+/// can be loaded from another.
+#[test]
+fn a_file_that_cannot_be_loaded_is_refused() {
+    let target = Target::Ia32;
+    let base = || Elf::of(target, 0x40_0000);
+    let code = || Segment::code(0x40_0000, vec![5; 80]);
+    let cases: Vec<(Vec<u8>, ImageFault, usize)> = vec![
+        (b"\x7fELG".to_vec(), ImageFault::NotElf, 0),
+        (base().bytes(), ImageFault::Unsupported, 0),
+        (Elf::of(Target::X86_64, 0x40_0000).with(code()).bytes(),
+            ImageFault::Unsupported, 0),
+        (base().with(code()).entry(0x50_0000).bytes(), ImageFault::BadEntry, 0x50_0000),
+        (base().with(code()).with(Segment::code(0x40_0010, vec![1])).bytes(),
+            ImageFault::Overlap, 0x40_0010),
+        (base().with(Segment { flags: 7, ..code() }).bytes(),
+            ImageFault::WritableCode, 0x40_0000),
+        (base().with(Segment { flags: 0, ..code() }).bytes(), ImageFault::NoRights, 0x40_0000),
+        (base().with(code()).with(Segment::data(0xf000_0000, vec![1])).bytes(),
+            ImageFault::BadSegment, 0xf000_0000),
+        (base().with(code().at_offset(0x10_0000)).bytes(), ImageFault::CutOff, 0x10_0000),
+    ];
+    for (file, what, at) in cases {
+        let (mut world, maker) = with_file(&file);
+        world.ask(maker, create(CHILD), PAYER).unwrap();
+        world.refused(maker, Request::Load {}, &[IT, FILE], Refusal::BadImage { what, at });
+        world.store(maker, D, &small());
+        world.finish(maker, Request::Load {}, &[IT, D]);
+        world.start(maker);
+    }
+}
+
+/// A195: neither an image that its account cannot pay, nor one that lies where something is, leaves
+/// anything in its space.
+#[test]
+fn an_image_for_which_there_is_no_room_is_refused() {
+    let image = Elf::of(Target::Ia32, 0x40_0000)
+        .with(Segment::code(0x40_0000, vec![5; 80]))
+        .with(Segment::data(0x50_0000, vec![7; 40]))
+        .with(Segment::data(0x60_0000, vec![7; 40]).in_memory(40 * PAGE));
+    let (mut world, maker) = with_file(&image.bytes());
+    let few = Amounts([20, 20, 150, 8, 3, 20, 40]);
+    world.ask(maker, create(few), PAYER).unwrap();
+    let refusal = world.ask(maker, Request::Load {}, &[IT, FILE]).unwrap_err();
+    let Refusal::OutOfAccount { resource: Resource::Pages, wanted: 40, .. } = refusal else {
+        panic!("{refusal:?}")
+    };
+    world.refused(maker, Request::Load {}, &[IT, FILE], refusal);
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.ask(maker, create(CHILD), PAYER).unwrap();
+    let map = Request::Map { address: 0x60_1000, first: 0, pages: 1, rights: Rights::READ };
+    world.memory(maker, 1, D);
+    world.ask(maker, map, &[ITS_SPACE, D, ACCOUNT_SLOT]).unwrap();
+    let refusal = Refusal::Overlap { address: 0x60_1000 };
+    world.refused(maker, Request::Load {}, &[IT, FILE], refusal);
+    let unmap = Request::Unmap { address: 0x60_1000 };
+    world.finish(maker, unmap, &[ITS_SPACE]);
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+}
+
+/// A195: who changes the file between two requests harms the program that it loads, and nobody else.
+#[test]
+fn a_file_that_changes_while_it_is_read_costs_nobody_anything() {
+    let image = |start: usize| {
+        Elf::of(Target::Ia32, 0x40_0000)
+            .with(Segment::code(0x40_0000, vec![5; 80]))
+            .with(Segment::data(start, vec![7; 40]).in_memory(100 * PAGE))
+    };
+    for moved in [0x50_1000, 0x60_0000, 0x4f_0000] {
+        let (mut world, maker) = with_file(&image(0x50_0000).bytes());
+        let many = Amounts([160, 30, 400, 8, 3, 20, 40]);
+        world.ask(maker, create(many), PAYER).unwrap();
+        world.memory(maker, 4, D);
+        let map = Request::Map { address: 0x60_0000, first: 0, pages: 4, rights: Rights::READ };
+        world.ask(maker, map, &[ITS_SPACE, D, ACCOUNT_SLOT]).unwrap();
+        assert_eq!(world.ask(maker, Request::Load {}, &[IT, FILE]), Ok(Answer::More {}));
+        let pages = image(moved).bytes().len().div_ceil(PAGE) as u32;
+        let start = world.map(maker, FILE, pages, Rights::READ_WRITE);
+        assert!(world.touch(maker, start, Access::Write));
+        let bytes = image(moved).bytes();
+        world.fixture.vmm.write(maker.id.space(), start, &bytes[..PAGE.min(bytes.len())]).unwrap();
+        for _ in 0..4 {
+            let _ = world.ask(maker, Request::Load {}, &[IT, FILE]);
+        }
+        // The pages of the mapping come from its memory object alone.
+        let Ok(Answer::Memory { committed: 0, .. }) = world.ask(maker, Request::Info {}, &[D])
+        else {
+            panic!("it was touched")
+        };
+        let summary = world.ask(maker, Request::Info {}, &[ITS_SPACE]).unwrap();
+        let Answer::Space { mapped, .. } = summary else { panic!("{summary:?}") };
+        assert!(mapped <= 102, "{mapped} pages, of which 101 are paid");
+        world.finish(maker, Request::Destroy {}, &[IT]);
+        world.reap();
+    }
+}
+
+/// A196: a capability to a program lets its holder do what its rights say, and not ask as it.
+#[test]
+fn who_holds_a_program_does_not_act_as_it() {
+    let (mut world, maker) = with_file(&small());
+    let child = world.child(maker);
+    let restrict = Request::Restrict { rights: Rights::empty(), slot: D };
+    world.ask(maker, restrict, &[IT, ACCOUNT_SLOT]).unwrap();
+    for slot in [IT, D] {
+        let [Arrived::Own(badge)] = world.arrive(maker, &[slot])[..] else { panic!() };
+        let outcome = world.send(badge, &Request::Exit { code: 1 }.encode(), &[]);
+        assert_eq!((outcome.answer, outcome.event), (None, None));
+        assert_eq!(world.state(maker), State::Running);
+    }
+    let act = Request::Restrict { rights: Rights::ACT, slot: D + 1 };
+    let beyond = Refusal::BeyondRights { asked: Rights::ACT };
+    world.refused(maker, act, &[IT, ACCOUNT_SLOT], beyond);
+    let missing = |missing| Refusal::NoRight { place: 0, missing };
+    world.refused(maker, Request::Kill {}, &[D], missing(Rights::DESTROY));
+    world.refused(maker, start(1), &[D], missing(Rights::USE));
+    // Nor can the child do anything with itself but ask.
+    world.refused(child, Request::Kill {}, &[PROGRAM_SLOT], missing(Rights::DESTROY));
+    world.refused(child, Request::Load {}, &[PROGRAM_SLOT, PROGRAM_SLOT], missing(Rights::USE));
+}
+
+/// A197: what a program is given it has with these rights, until the giver takes it back.
+#[test]
+fn capabilities_are_given_and_taken_back() {
+    let (mut world, maker) = with_file(&small());
+    let child = world.child(maker);
+    world.memory(maker, 2, D);
+    let rights = Rights::READ;
+    let grant = |rights, slot| Request::Grant { rights, slot };
+    world.ask(maker, grant(rights, A), &[IT, D]).unwrap();
+    world.refused(maker, grant(rights, A), &[IT, D], Refusal::SlotOccupied { slot: A });
+    world.refused(maker, grant(rights, 512), &[IT, D], Refusal::BadSlot { slot: 512 });
+    let physical = Refusal::BeyondRights { asked: Rights::PHYSICAL };
+    world.refused(maker, grant(Rights::PHYSICAL, B), &[IT, D], physical);
+    let start = world.map(child, A, 2, Rights::READ);
+    assert!(world.touch(child, start, Access::Read));
+    // The console, if the maker has one.
+    world.ask(maker, grant(Rights::WRITE, CONSOLE_SLOT), &[IT, CONSOLE_SLOT]).unwrap();
+    // One that is not the service's, and not the other way round.
+    let endpoint = Request::CreateEndpoint { object: D + 1, slot: D + 2 };
+    world.ask(maker, endpoint, PAYER).unwrap();
+    world.ask(maker, Request::GrantKernel { slot: B }, &[IT, D + 2]).unwrap();
+    let has = |world: &World, at| world.fixture.kernel().cap_at(at);
+    assert_eq!(has(&world, child.slot(B)), has(&world, maker.slot(D + 2)));
+    let kernel = Request::GrantKernel { slot: C };
+    world.refused(maker, kernel, &[IT, D], Refusal::OwnCapability { place: 1 });
+    world.refused(maker, kernel, &[IT], Refusal::NoCapability { place: 1 });
+    world.refused(maker, grant(rights, C), &[IT, D + 2], Refusal::ForeignCapability { place: 1 });
+    let occupied = Refusal::SlotOccupied { slot: B };
+    world.refused(maker, Request::GrantKernel { slot: B }, &[IT, D + 2], occupied);
+    world.finish(maker, Request::Revoke { slot: 0 }, &[D]);
+    assert!(world.is_empty(child, A));
+    assert!(!world.touch(child, start, Access::Read));
+}
+
+/// A198: who destroys a program, or an account that pays for some, ends all of them, with what they
+/// made; and all is there again.
+#[test]
+fn programs_end_with_what_pays_for_them() {
+    for destroys_account in [false, true] {
+        let (mut world, maker) = World::one();
+        world.objects.note_started(&maker.start, PRIORITY);
+        let before = (world.used(maker, ACCOUNT_SLOT), world.objects.counts());
+        world.store(maker, FILE, &small());
+        let amounts = Amounts([200, 54, 600, 16, 8, 60, 150]);
+        world.ask(maker, account(amounts, Default::default(), D), PAYER).unwrap();
+        let large = Amounts([150, 44, 450, 14, 6, 45, 100]);
+        world.ask(maker, create(large), &[D]).unwrap();
+        world.finish(maker, Request::Load {}, &[IT, FILE]);
+        let child = world.start(maker);
+        // A grandchild, of a copy of the file.
+        world.ask(maker, Request::Grant { rights: Rights::READ, slot: FILE }, &[IT, FILE]).unwrap();
+        let grandchild = world.child(child);
+        world.memory(grandchild, 3, A);
+        let start = world.map(grandchild, A, 3, Rights::READ_WRITE);
+        assert!(world.touch(grandchild, start, Access::Write));
+        match destroys_account {
+            true => world.finish(maker, Request::Destroy {}, &[D]),
+            false => {
+                world.finish(maker, Request::Destroy {}, &[IT]);
+                assert!(world.is_empty(maker, ITS_SPACE));
+                world.finish(maker, Request::Destroy {}, &[D]);
+            }
+        }
+        for program in [child, grandchild] {
+            assert_eq!(world.objects.program_in(program.id.space()), None);
+        }
+        world.finish(maker, Request::Destroy {}, &[FILE]);
+        world.reap();
+        let after = (world.used(maker, ACCOUNT_SLOT), world.objects.counts());
+        assert_eq!(after, before);
+    }
+}
+
+/// A198: a program that destroys what pays for itself has no answer, and ends.
+#[test]
+fn a_program_can_end_itself_by_its_account() {
+    let (mut world, maker) = with_file(&small());
+    let amounts = Amounts([200, 54, 600, 16, 8, 60, 150]);
+    world.ask(maker, account(amounts, Default::default(), D), PAYER).unwrap();
+    world.ask(maker, create(CHILD), &[D]).unwrap();
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+    let child = world.start(maker);
+    world.ask(maker, Request::Grant { rights: Rights::DESTROY, slot: A }, &[IT, D]).unwrap();
+    let [Arrived::Own(badge)] = world.arrive(child, &[PROGRAM_SLOT])[..] else { panic!() };
+    let arrived = world.arrive(child, &[A]);
+    let outcome = world.send(badge, &Request::Destroy {}.encode(), &arrived);
+    assert_eq!(outcome.answer, None);
+    world.reap();
+    assert!(world.is_empty(maker, IT) && world.is_empty(maker, D));
+}
+
+/// A199: with the option a fault suspends it, its holder is told where, and lets it go on or ends it.
+#[test]
+fn a_fault_can_be_looked_at() {
+    let (mut world, maker) = with_file(&small());
+    let notification = Request::CreateNotification { object: D, slot: D + 1 };
+    world.ask(maker, notification, PAYER).unwrap();
+    let (options, name) = (ProgramOptions::SUSPEND_AT_FAULT, Name::new("child"));
+    let create =
+        Request::CreateProgram { amounts: CHILD, options, name, slot: IT, space: ITS_SPACE };
+    world.ask(maker, create, PAYER).unwrap();
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+    let child = world.start(maker);
+    world.ask(maker, Request::TellEnd {}, &[IT, D + 1]).unwrap();
+    for round in 0..2 {
+        assert!(!world.objects.note_unresolved(child.id, (0x1234_5000, 0x40_0002)));
+        assert_eq!(world.notices(), 1);
+        let info = world.ask(maker, Request::Info {}, &[IT]).unwrap();
+        let Answer::Program { state: State::Faulted, address, instruction, .. } = info else {
+            panic!("{info:?}")
+        };
+        assert_eq!((address, instruction), (0x1234_5000, 0x40_0002));
+        if round == 0 {
+            assert_eq!(world.ask(maker, Request::Resume {}, &[IT]), Ok(Answer::Done {}));
+            let Some(Act::Resume { tcb, .. }) = world.act else { panic!("{:?}", world.act) };
+            assert_eq!(tcb, child.start.tcb);
+            assert_eq!(world.state(maker), State::Running);
+        }
+    }
+    world.finish(maker, Request::Kill {}, &[IT]);
+    assert_eq!(world.notices(), 1);
+    // Without it, the program ends.
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    let child = world.child(maker);
+    assert!(world.objects.note_unresolved(child.id, (0x10, 0x40_0000)));
+    let info = world.ask(maker, Request::Info {}, &[IT]);
+    let Ok(Answer::Program { state: State::Crashed, address: 0x10, instruction, .. }) = info else {
+        panic!("{info:?}")
+    };
+    assert_eq!(instruction, 0x40_0000);
+    assert_eq!(world.objects.program_in(child.id.space()), None::<ProgramId>);
+    world.reap();
+}
+
+/// A192: what the child's own account does not have is refused when it is made, and leaves nothing.
+#[test]
+fn a_program_that_its_amounts_do_not_pay_is_refused() {
+    let (mut world, maker) = with_file(&small());
+    for resource in Resource::ALL {
+        // Page tables are charged as it is loaded.
+        if resource == Resource::Tables {
+            continue;
+        }
+        let request = create(CHILD.with(resource, 0));
+        let before = world.figures();
+        let refusal = world.ask(maker, request, PAYER).unwrap_err();
+        let Refusal::OutOfAccount { resource: short, .. } = refusal else { panic!("{refusal:?}") };
+        assert_eq!(short, resource);
+        world.reap();
+        assert_eq!(world.figures(), before);
+        assert!(world.is_empty(maker, IT) && world.is_empty(maker, ITS_SPACE));
+    }
+    let same = Request::CreateProgram {
+        amounts: CHILD,
+        options: ProgramOptions::empty(),
+        name: Name::new("child"),
+        slot: IT,
+        space: IT,
+    };
+    world.refused(maker, same, PAYER, Refusal::SlotOccupied { slot: IT });
+    let found = Kind::Account;
+    let kind = Refusal::WrongKind { place: 0, found };
+    world.refused(maker, Request::Load {}, &[ACCOUNT_SLOT, FILE], kind);
+}

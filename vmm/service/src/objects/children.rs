@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Programs that programs ask for: made, given capabilities, started, ended and told of.
+//!
+//! ```text
+//!   payer ──┬── program object: how it ended, whom to tell        stays until it is destroyed
+//!           └── its account ── its space, its image, its thread   ends with the program
+//! ```
+//!
+//! What its end has given back is its maker's again before its end is told. Whoever destroys the
+//! object, or the account that pays, ends the program.
+
+use vmm::{CPtr, Kernel, Memory, Name, Rights as CapRights, SpaceId, Vmm};
+use vmm_client::objects::{
+    AccountOptions, Amounts, Answer, Kind, ProgramOptions, Refusal, Resource, Rights, State,
+    CNODE_BITS, MAX_PAGES, PAGE_BYTES,
+};
+
+use super::accounts::{make_account, ACCOUNT};
+use super::answers::{narrow, refuse, refuse_slot, short, tables, Answered, Refused, NODE};
+use super::capabilities::{slot_path, Place};
+use super::programs::{report_of, set_state};
+use super::service::Objects;
+use super::state::capability::Capability;
+use super::state::charge::{charge, refund};
+use super::state::object::{Object, Report, What};
+use super::state::program::Program;
+use super::types::{Act, ProgramId};
+use crate::image::TlsPlace;
+use crate::types::error::Error;
+use crate::types::program::Start;
+
+/// A program's object: its record, and the slot for whom its end is told to.
+const PROGRAM: Amounts = NODE.with(Resource::Slots, 1);
+/// The most bytes that threads' local storage begins with, of a program that another loads.
+const MAX_TLS_INIT: usize = PAGE_BYTES;
+
+/// A program that is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct NewChild {
+    pub amounts: Amounts,
+    pub options: ProgramOptions,
+    pub name: vmm_client::objects::Name,
+    pub space: u32,
+}
+
+/// How it is started.
+#[derive(Clone, Copy)]
+pub(super) struct First {
+    pub argument: usize,
+    pub stack: u32,
+    pub priority: u32,
+}
+
+impl<'p> Objects<'p> {
+    /// Serves [`vmm_client::objects::Request::CreateProgram`].
+    pub(super) fn create_child<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        new: NewChild,
+    ) -> Result<&'p Object<'p>, Refused> {
+        if new.space == place.slot {
+            return Err(Refusal::SlotOccupied { slot: new.space });
+        }
+        let rights = Rights::USE | Rights::REVOKE | Rights::DESTROY;
+        self.create(vmm, place, (Kind::Program, rights, PROGRAM), |this, vmm, object| {
+            this.make_child(vmm, object, place, new)?;
+            Ok(object.what.get())
+        })
+    }
+
+    /// What a program has from the start. After a refusal its object is taken apart, with as much
+    /// as there is of it.
+    fn make_child<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        place: Place<'p>,
+        new: NewChild,
+    ) -> Result<(), Refused> {
+        object.what.set(What::Program(Report::EMPTY));
+        let account = self.charged_object(Kind::Account, place.payer, ACCOUNT)?;
+        account.partner.set(Some(object));
+        object.partner.set(Some(account));
+        make_account(vmm, account, new.amounts, AccountOptions::empty())?;
+        let program = self.begin(vmm, account, object, name(new.name)).map_err(refused)?;
+        program.by_request.set(true);
+        program.options.set(new.options);
+        let (space, id) = parts(program)?;
+        // Its two CNodes, and the slot for a right to answer it.
+        let cnode_bits = CNODE_BITS + vmm.allocator().sizes().slot_bits;
+        let cnode = 1u32 << cnode_bits.saturating_sub(vmm.geometry().page_bits);
+        let cnodes = Amounts::NONE.with(Resource::Pages, cnode);
+        let cnodes = cnodes.with(Resource::Objects, 2).with(Resource::Slots, 3);
+        charge_space(space, cnodes)?;
+        self.make_cspace(vmm, program, id).map_err(refused)?;
+        self.first_capabilities(vmm, program, Rights::USE).map_err(refused)?;
+        if new.space != 0 {
+            let place = Place { payer: account, slot: new.space, ..place };
+            self.hand_out(vmm, space, Rights::USE, None, place)?;
+        }
+        Ok(())
+    }
+
+    /// The record of a program that has not ended; `None` of one that has.
+    pub(super) fn living(&self, object: &Object<'p>) -> Option<&'p Program<'p>> {
+        let program = self.programs.find(&object.number.get()).clone_pointer();
+        program.filter(|program| !program.dying.get())
+    }
+
+    /// The same, for what takes one that does `state`.
+    fn in_state(&self, object: &Object<'p>, state: State) -> Result<&'p Program<'p>, Refused> {
+        let does = object.report().ok_or(Refusal::Internal {})?.state;
+        match self.living(object) {
+            Some(program) if does == state => Ok(program),
+            _ => Err(Refusal::WrongState { state: does }),
+        }
+    }
+
+    /// The same, for what takes one that lives.
+    pub(super) fn alive(&self, object: &Object<'p>) -> Result<&'p Program<'p>, Refused> {
+        let state = object.report().ok_or(Refusal::Internal {})?.state;
+        self.living(object).ok_or(Refusal::WrongState { state })
+    }
+
+    /// Serves [`vmm_client::objects::Request::Grant`].
+    pub(super) fn grant<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        (node, to): (&'p Capability<'p>, &'p Object<'p>),
+        (rights, slot): (Rights, u32),
+    ) -> Answered {
+        let program = self.alive(object)?;
+        let beyond = rights.difference(node.rights.get());
+        if !beyond.is_empty() {
+            return Err(Refusal::BeyondRights { asked: beyond });
+        }
+        let payer = program.account.get().ok_or(Refusal::Internal {})?;
+        self.hand_out(vmm, to, rights, Some(node), Place { program, payer, slot })?;
+        Ok(Answer::Done {})
+    }
+
+    /// Serves [`vmm_client::objects::Request::GrantKernel`].
+    pub(super) fn grant_kernel<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        foreign: CPtr,
+        slot: u32,
+    ) -> Answered {
+        let path = slot_path(self.alive(object)?, slot)?;
+        let copied = vmm.copy_cap(path, foreign, CapRights::all());
+        copied.map_err(|error| refuse_slot(error, slot))?;
+        Ok(Answer::Done {})
+    }
+
+    /// Serves [`vmm_client::objects::Request::Start`]: makes the thread, which the server lets run.
+    pub(super) fn start_child<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        sender: &'p Program<'p>,
+        object: &'p Object<'p>,
+        first: First,
+    ) -> Answered {
+        let program = self.in_state(object, State::Loaded)?;
+        if first.stack == 0 || first.stack > MAX_PAGES {
+            return Err(Refusal::BadLength { pages: first.stack });
+        }
+        let most = sender.priority.get().unwrap_or(0);
+        let priority = u8::try_from(first.priority).ok().filter(|&wanted| wanted <= most);
+        let priority = priority.ok_or(Refusal::PriorityTooHigh { most: most.into() })?;
+        let (space, id) = parts(program)?;
+        let mut init = [0; MAX_TLS_INIT];
+        let tls = match program.tls.get() {
+            None => None,
+            Some(tls) => {
+                let init = &mut init[..(tls.bytes as usize).min(MAX_TLS_INIT)];
+                self.read_first(vmm, space, id, tls.address, init).map_err(refuse)?;
+                Some(tls.image(init))
+            }
+        };
+        // One that was refused and could not be given back.
+        self.release_child_thread(vmm, program).map_err(refuse)?;
+        let cost = thread_cost(vmm, first.stack, program.tls.get());
+        charge_space(space, cost)?;
+        let start = match self.make_thread(vmm, program, first.stack as usize, tls) {
+            Ok(start) => start,
+            Err(error) => {
+                let released = self.release_child_thread(vmm, program);
+                refund_space(space, cost);
+                return Err(released.map_or_else(refuse, |()| refused(error)));
+            }
+        };
+        let argument = first.argument;
+        self.act = Some(Act::Start { program: ProgramId(id), start, argument, priority });
+        Ok(Answer::Done {})
+    }
+
+    /// Takes back the thread of a program whose start the kernel refused to its server, with what
+    /// was charged for it: the program can be started again. Returns what its starter is told.
+    ///
+    /// # Errors
+    /// What the kernel refuses of that; then it is done when it is started again, or ends.
+    pub fn start_refused<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: ProgramId,
+        start: &Start,
+    ) -> vmm::Result<Refusal> {
+        if let Some(program) = self.program(program) {
+            let bits = vmm.geometry().page_bits;
+            let stack = program.thread.get().and_then(|thread| thread.memory());
+            let stack = stack.map_or(0, |memory| (start.stack_top - memory.stack.bottom()) >> bits);
+            let cost = thread_cost(vmm, narrow(stack), program.tls.get());
+            self.release_child_thread(vmm, program)?;
+            if let Some(space) = program.space.get() {
+                refund_space(space, cost);
+            }
+        }
+        Ok(Refusal::OutOfMemory {})
+    }
+
+    fn release_child_thread<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+    ) -> vmm::Result {
+        let Some(mut thread) = program.thread.get() else { return Ok(()) };
+        let released = vmm.release_thread(&mut thread);
+        program.thread.set((!thread.is_empty()).then_some(thread));
+        released
+    }
+
+    /// Reads what is in a program's memory before it runs, touching what is mapped of a memory
+    /// object.
+    fn read_first<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        space: SpaceId,
+        address: usize,
+        bytes: &mut [u8],
+    ) -> vmm::Result {
+        let page = vmm.geometry().page_bytes();
+        let end = address + bytes.len();
+        let mut at = address & !(page - 1);
+        while at < end {
+            let mapping = self.tables.mapping_at(object, at);
+            if let (None, Some(mapping)) = (vmm.mapping_at(space, at)?, mapping) {
+                self.touch(vmm, mapping.token.get(), (at - mapping.start.get()) / page)?;
+            }
+            at += page;
+        }
+        vmm.read(space, address, bytes)
+    }
+
+    /// Serves [`vmm_client::objects::Request::Resume`].
+    pub(super) fn resume_child<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> Answered {
+        let program = self.in_state(object, State::Faulted)?;
+        let thread = program.thread.get().ok_or(Refusal::Internal {})?;
+        let (Some(tcb), Some(thread)) = (thread.tcb(), thread.id()) else {
+            return Err(Refusal::Internal {});
+        };
+        // The same fault is one more, if it comes again.
+        vmm.expect_fault_again(thread);
+        set_state(object, State::Running);
+        self.set_due(object, false);
+        self.act = Some(Act::Resume { tcb: tcb.slot(), thread });
+        Ok(Answer::Done {})
+    }
+
+    /// Serves [`vmm_client::objects::Request::Kill`]: of one that has ended there is nothing to do.
+    pub(super) fn kill_child<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> Answered {
+        if let Some(program) = self.living(object) {
+            self.begin_end(program, State::Killed, 0);
+        }
+        match self.programs.find(&object.number.get()).clone_pointer() {
+            None => Ok(Answer::Done {}),
+            Some(program) => {
+                self.end_program_step(vmm, program).map_err(refuse)?;
+                match program.thread.get() {
+                    None => Ok(Answer::Done {}),
+                    Some(_) => Ok(Answer::More {}),
+                }
+            }
+        }
+    }
+
+    /// Serves [`vmm_client::objects::Request::TellEnd`].
+    pub(super) fn tell_end<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        foreign: CPtr,
+    ) -> Answered {
+        let report = object.report().ok_or(Refusal::Internal {})?;
+        let slot = match report.notify {
+            CPtr::NULL => vmm.alloc_slots(1).map_err(refuse)?,
+            slot => slot,
+        };
+        object.what.set(What::Program(Report { notify: slot, ..report }));
+        self.set_due(object, false);
+        let path = vmm.allocator().path(slot);
+        vmm.delete_cap(path).map_err(refuse)?;
+        vmm.copy_cap(path, foreign, CapRights::all()).map_err(refuse)?;
+        self.set_due(object, report.is_told());
+        Ok(Answer::Done {})
+    }
+
+    /// Notes that a program's fault cannot be resolved. Returns whether it ends for it; otherwise it
+    /// is suspended, and its holder told.
+    pub fn note_unresolved(
+        &mut self,
+        program: ProgramId,
+        (address, instruction): (usize, usize),
+    ) -> bool {
+        let Some((program, (object, report))) =
+            self.program(program).and_then(|program| Some((program, report_of(program)?)))
+        else {
+            return false;
+        };
+        let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
+        let state = if ends { report.state } else { State::Faulted };
+        object.what.set(What::Program(Report { state, address, instruction, ..report }));
+        match ends {
+            true => self.begin_end(program, State::Crashed, 0),
+            false => self.set_due(object, true),
+        }
+        ends
+    }
+
+    /// Whether another program asked for this one, whose end is told there.
+    pub fn is_child(&self, program: ProgramId) -> bool {
+        self.program(program).is_some_and(|program| program.by_request.get())
+    }
+
+    /// All is given back that a program had.
+    pub(super) fn note_gone(&mut self, object: &'p Object<'p>) {
+        if let Some(report) = object.report() {
+            object.what.set(What::Program(Report { gone: true, ..report }));
+            self.set_due(object, true);
+        }
+    }
+
+    /// The slot of the next capability that is to be signalled. Whoever serves messages asks after
+    /// each, and after each piece of work, until there is none.
+    pub fn next_notice(&mut self) -> Option<CPtr> {
+        if self.notices == 0 {
+            return None;
+        }
+        let due = |object: &&Object<'p>| object.report().is_some_and(|report| report.due);
+        let number = self.tables.objects.iter().find(due)?.number.get();
+        let object = self.tables.objects.find(&number).clone_pointer()?;
+        self.set_due(object, false);
+        object.report().map(|report| report.notify)
+    }
+
+    /// Says whether a program's end is to be told now, to whom asked for it.
+    fn set_due(&mut self, object: &Object<'p>, due: bool) {
+        let Some(report) = object.report() else { return };
+        let due = due && report.notify != CPtr::NULL;
+        self.notices -= u32::from(report.due);
+        self.notices += u32::from(due);
+        object.what.set(What::Program(Report { due, ..report }));
+    }
+
+    /// Takes apart a program, and then what is left of it, by one step; returns whether nothing is.
+    pub(super) fn end_report_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        report: Report,
+    ) -> vmm::Result<bool> {
+        if let Some(program) = self.programs.find(&object.number.get()).clone_pointer() {
+            self.begin_end(program, State::Killed, 0);
+            self.end_program_step(vmm, program)?;
+            return Ok(false);
+        }
+        if let Some(account) = object.partner.get() {
+            self.retire(account);
+            if self.end_object_step(vmm, account)? {
+                self.unlist_dying(account);
+                self.remove_record(account);
+            }
+            return Ok(false);
+        }
+        if report.notify != CPtr::NULL {
+            vmm.release_slot(report.notify)?;
+            self.set_due(object, false);
+        }
+        object.what.set(What::Nothing);
+        Ok(true)
+    }
+
+    /// Takes apart a program whose space or account is to end, by one step.
+    pub(super) fn end_programs_of<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> vmm::Result {
+        let has = |part: Option<&Object<'p>>| part.is_some_and(|part| part.is(object));
+        let mut all = self.programs.iter();
+        let found = all.find(|it| has(it.space.get()) || has(it.account.get()));
+        let number = found.and_then(|program| Some(program.object.get()?.number.get()));
+        let program = number.and_then(|number| self.programs.find(&number).clone_pointer());
+        let Some(program) = program else { return Ok(()) };
+        self.begin_end(program, State::Killed, 0);
+        self.end_program_step(vmm, program)
+    }
+}
+
+/// A program's space.
+pub(super) fn parts<'p>(program: &Program<'p>) -> Result<(&'p Object<'p>, SpaceId), Refused> {
+    let both = program.space.get().zip(program.space_id.get());
+    both.ok_or(Refusal::Internal {})
+}
+
+/// Charges what is in a space beside mappings of memory objects to the account that pays for it.
+pub(super) fn charge_space(space: &Object<'_>, amounts: Amounts) -> Result<(), Refused> {
+    let all = space.charge.get().plus(amounts).map_err(|_| Refusal::Internal {})?;
+    charge(space.payer.get().ok_or(Refusal::Internal {})?, amounts).map_err(short)?;
+    space.charge.set(all);
+    Ok(())
+}
+
+/// Takes such a charge back.
+pub(super) fn refund_space(space: &Object<'_>, amounts: Amounts) {
+    if let (Some(payer), Ok(left)) = (space.payer.get(), space.charge.get().minus(amounts)) {
+        refund(payer, amounts);
+        space.charge.set(left);
+    }
+}
+
+/// What a thread costs: its stack, its IPC buffer, its local storage, with tables wherever they
+/// lie; its control block.
+fn thread_cost<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    stack: u32,
+    tls: Option<TlsPlace>,
+) -> Amounts {
+    let geometry = vmm.geometry();
+    // A block that is not aligned may lie over one page more, and the thread pointer behind it.
+    let tls = tls.map_or(0, |tls| narrow(tls.memory_bytes.div_ceil(geometry.page_bytes())) + 2);
+    let pages = stack + 1 + tls;
+    let each = tables(geometry, stack + 2) + tables(geometry, 1) + tables(geometry, tls);
+    let pages = Amounts::NONE.with(Resource::Pages, pages).with(Resource::Slots, pages + 2);
+    pages.with(Resource::Tables, each).with(Resource::Objects, 1)
+}
+
+/// A name of a message's for the manager's records.
+fn name(text: vmm_client::objects::Name) -> Name {
+    let mut bytes = [0; vmm_client::objects::Name::BYTES];
+    let mut length = 0;
+    for (byte, char) in bytes.iter_mut().zip(text.chars()) {
+        // Printable ASCII.
+        *byte = char as u8;
+        length += 1;
+    }
+    Name::new(core::str::from_utf8(&bytes[..length]).unwrap_or(""))
+}
+
+/// What a client is told of an error of the service's.
+pub(super) fn refused(error: Error) -> Refused {
+    match error {
+        Error::Manager(error) => refuse(error),
+        Error::Refused(refusal) => refusal,
+        _ => Refusal::Internal {},
+    }
+}
