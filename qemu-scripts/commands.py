@@ -38,6 +38,7 @@ TABLE = (
     ("qemu-scripts/run.sh hello", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
     ("qemu-scripts/run.sh serve", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
     ("run.sh objects-demo", "qemu", 'told_program "$program"'),
+    ("run.sh system-demo", "qemu", 'told_program "$program"'),
     ("qemu-scripts/doc.sh --open", "target", '"$SCRIPTS/doc.sh" --arch "$ARCH"'),
     ("run.sh fault-demo", "qemu", 'told_program "$program"'),
     ("qemu-scripts/run.sh fault-demo", "qemu", 'told_program "$program"'),

@@ -18,6 +18,8 @@ BACKTRACE = re.compile(
 UNANSWERED = re.compile(r'\s*in thread \S+ "rootserver" at address (?P<at>0x[0-9a-f]+)$')
 # More than any line that is looked for.
 LONGEST = 4096
+# More bytes than a function has.
+MAX_FUNCTION = 1 << 16
 # In an ELF file of each class: where the program headers begin, the bytes of one, how many they are.
 HEADERS = {1: "<28xI10xHH", 2: "<32xQ14xHH"}
 
@@ -47,9 +49,28 @@ class Program:
         return None
 
     def fits(self, instruction, callers):
-        """Whether the addresses can be its own: behind each caller's call lies where that goes back to."""
-        return all(self.before(at) is not None for at in instruction) and all(
-            is_call(self.before(at) or b"") for at in callers)
+        """Whether the addresses can be its own: behind each caller's call lies where that goes back
+        to, and what it calls, if its instruction says that, begins before where the callee was."""
+        return self.evidence(instruction, callers) is not None
+
+    def evidence(self, instruction, callers):
+        """How many calls say that they call the function where the callee was; None if one says
+        another, or is none."""
+        if any(self.before(at) is None for at in instruction):
+            return None
+        callees = [*instruction, *callers] if instruction else [None, *callers]
+        found = 0
+        for back, callee in zip(callers, callees):
+            code = self.before(back) or b""
+            if not is_call(code):
+                return None
+            # Where a register or memory says what is called, nothing tells.
+            if callee is not None and code[-5:-4] == b"\xe8":
+                target = back + int.from_bytes(code[-4:], "little", signed=True)
+                if not target <= callee < target + MAX_FUNCTION:
+                    return None
+                found += 1
+        return found
 
     def names(self, instruction, callers):
         """A line for each function: those that were inlined, too."""
@@ -117,10 +138,12 @@ class Names:
         found = found.groupdict()
         callers = [int(address, 16) for address in (found.get("callers") or "").split()]
         instruction = [int(found["at"], 16)] if found["at"] else []
-        for program in self.candidates(found.get("client") or found.get("thread")):
-            if (instruction or callers) and program.fits(instruction, callers):
-                yield from program.names(instruction, callers)
-                return
+        fitting = [program for program in self.candidates(found.get("client") or found.get("thread"))
+                   if (instruction or callers) and program.fits(instruction, callers)]
+        # The first of those that the most calls speak for.
+        fitting.sort(key=lambda program: -program.evidence(instruction, callers))
+        if fitting:
+            yield from fitting[0].names(instruction, callers)
 
 
 class Explained:

@@ -15,6 +15,8 @@
 //!   bin/reader.rs  touches memory that the pager supplies
 //!   bin/twins.rs   two threads of one program, with thread-local variables
 //!   bin/meter.rs   measures requests, for the benchmark
+//!   bin/init.rs    starts workers, and waits for their ends
+//!   bin/worker.rs  does as its arguments say: adds, starts another, overflows its stack
 //!   bin/lender.rs   makes memory, lends it, takes it back: objects by capabilities
 //!   bin/borrower.rs  is lent memory, and touches it when it was taken back
 //!   bin/vandal.rs  does all it can to its own CNode

@@ -4,7 +4,7 @@
 
 use vmm::Access;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, Answer, CONSOLE_SLOT, ImageFault, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
+    ACCOUNT_SLOT, Amounts, Answer, CONSOLE_SLOT, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
     ProgramOptions, Refusal, Request, Resource, Rights, SPACE_SLOT, State,
 };
 use vmm_service::objects::{Act, Arrived, ProgramId};
@@ -15,16 +15,16 @@ use crate::support::Target;
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
 
 /// What a child may use, and the slots of its maker's for it: itself, its space, its file.
-const CHILD: Amounts = Amounts([60, 30, 150, 8, 3, 20, 40]);
-const IT: u32 = A;
-const ITS_SPACE: u32 = B;
-const FILE: u32 = C;
-const PAYER: &[u32] = &[ACCOUNT_SLOT];
+pub const CHILD: Amounts = Amounts([60, 30, 150, 8, 3, 20, 40]);
+pub const IT: u32 = A;
+pub const ITS_SPACE: u32 = B;
+pub const FILE: u32 = C;
+pub const PAYER: &[u32] = &[ACCOUNT_SLOT];
 const PRIORITY: u8 = 90;
 
 pub fn create(amounts: Amounts) -> Request {
     let (options, name) = (ProgramOptions::empty(), Name::new("child"));
-    Request::CreateProgram { amounts, options, name, slot: IT, space: ITS_SPACE }
+    Request::CreateProgram { amounts, options, name, slot: IT, space: ITS_SPACE, account: 0 }
 }
 
 pub fn start(priority: u8) -> Request {
@@ -32,7 +32,7 @@ pub fn start(priority: u8) -> Request {
 }
 
 /// A world with a program that runs, and has memory with this file.
-fn with_file(file: &[u8]) -> (World, Program) {
+pub fn with_file(file: &[u8]) -> (World, Program) {
     let (mut world, maker) = World::one();
     world.objects.note_started(&maker.start, PRIORITY);
     world.store(maker, FILE, file);
@@ -63,7 +63,7 @@ impl World {
 
     /// Starts a child, as a server does; returns it as a program that asks.
     #[track_caller]
-    fn start(&mut self, maker: Program) -> Program {
+    pub fn start(&mut self, maker: Program) -> Program {
         assert_eq!(self.ask(maker, start(PRIORITY), &[IT]), Ok(Answer::Done {}));
         let Some(Act::Start { program: id, start, argument: 7, priority }) = self.act else {
             panic!("{:?}", self.act)
@@ -140,8 +140,10 @@ fn a_program_is_made_of_a_memory_object_and_runs() {
         // It asks as itself, with its own account.
         world.memory(child, 3, A);
         assert_eq!(world.used(child, ACCOUNT_SLOT).of(Resource::Spaces), 1);
-        assert!(matches!(world.ask(child, Request::Info {}, &[PROGRAM_SLOT]),
-            Ok(Answer::Program { rights: Rights::ACT, state: State::Running, .. })));
+        assert!(matches!(
+            world.ask(child, Request::Info {}, &[PROGRAM_SLOT]),
+            Ok(Answer::Program { rights: Rights::ACT, state: State::Running, .. })
+        ));
     }
 }
 
@@ -222,103 +224,6 @@ fn a_program_in_another_state_is_refused() {
     world.refused(maker, grant, &[IT, FILE], wrong(State::Killed));
     // To end it once more is nothing.
     assert_eq!(world.ask(maker, Request::Kill {}, &[IT]), Ok(Answer::Done {}));
-}
-
-/// A195: a file that holds no program is refused, and nothing is left in the program's space: it
-/// can be loaded from another.
-#[test]
-fn a_file_that_cannot_be_loaded_is_refused() {
-    let target = Target::Ia32;
-    let base = || Elf::of(target, 0x40_0000);
-    let code = || Segment::code(0x40_0000, vec![5; 80]);
-    let cases: Vec<(Vec<u8>, ImageFault, usize)> = vec![
-        (b"\x7fELG".to_vec(), ImageFault::NotElf, 0),
-        (base().bytes(), ImageFault::Unsupported, 0),
-        (Elf::of(Target::X86_64, 0x40_0000).with(code()).bytes(),
-            ImageFault::Unsupported, 0),
-        (base().with(code()).entry(0x50_0000).bytes(), ImageFault::BadEntry, 0x50_0000),
-        (base().with(code()).with(Segment::code(0x40_0010, vec![1])).bytes(),
-            ImageFault::Overlap, 0x40_0010),
-        (base().with(Segment { flags: 7, ..code() }).bytes(),
-            ImageFault::WritableCode, 0x40_0000),
-        (base().with(Segment { flags: 0, ..code() }).bytes(), ImageFault::NoRights, 0x40_0000),
-        (base().with(code()).with(Segment::data(0xf000_0000, vec![1])).bytes(),
-            ImageFault::BadSegment, 0xf000_0000),
-        (base().with(code().at_offset(0x10_0000)).bytes(), ImageFault::CutOff, 0x10_0000),
-    ];
-    for (file, what, at) in cases {
-        let (mut world, maker) = with_file(&file);
-        world.ask(maker, create(CHILD), PAYER).unwrap();
-        world.refused(maker, Request::Load {}, &[IT, FILE], Refusal::BadImage { what, at });
-        world.store(maker, D, &small());
-        world.finish(maker, Request::Load {}, &[IT, D]);
-        world.start(maker);
-    }
-}
-
-/// A195: neither an image that its account cannot pay, nor one that lies where something is, leaves
-/// anything in its space.
-#[test]
-fn an_image_for_which_there_is_no_room_is_refused() {
-    let image = Elf::of(Target::Ia32, 0x40_0000)
-        .with(Segment::code(0x40_0000, vec![5; 80]))
-        .with(Segment::data(0x50_0000, vec![7; 40]))
-        .with(Segment::data(0x60_0000, vec![7; 40]).in_memory(40 * PAGE));
-    let (mut world, maker) = with_file(&image.bytes());
-    let few = Amounts([20, 20, 150, 8, 3, 20, 40]);
-    world.ask(maker, create(few), PAYER).unwrap();
-    let refusal = world.ask(maker, Request::Load {}, &[IT, FILE]).unwrap_err();
-    let Refusal::OutOfAccount { resource: Resource::Pages, wanted: 40, .. } = refusal else {
-        panic!("{refusal:?}")
-    };
-    world.refused(maker, Request::Load {}, &[IT, FILE], refusal);
-    world.finish(maker, Request::Destroy {}, &[IT]);
-    world.ask(maker, create(CHILD), PAYER).unwrap();
-    let map = Request::Map { address: 0x60_1000, first: 0, pages: 1, rights: Rights::READ };
-    world.memory(maker, 1, D);
-    world.ask(maker, map, &[ITS_SPACE, D, ACCOUNT_SLOT]).unwrap();
-    let refusal = Refusal::Overlap { address: 0x60_1000 };
-    world.refused(maker, Request::Load {}, &[IT, FILE], refusal);
-    let unmap = Request::Unmap { address: 0x60_1000 };
-    world.finish(maker, unmap, &[ITS_SPACE]);
-    world.finish(maker, Request::Load {}, &[IT, FILE]);
-}
-
-/// A195: who changes the file between two requests harms the program that it loads, and nobody else.
-#[test]
-fn a_file_that_changes_while_it_is_read_costs_nobody_anything() {
-    let image = |start: usize| {
-        Elf::of(Target::Ia32, 0x40_0000)
-            .with(Segment::code(0x40_0000, vec![5; 80]))
-            .with(Segment::data(start, vec![7; 40]).in_memory(100 * PAGE))
-    };
-    for moved in [0x50_1000, 0x60_0000, 0x4f_0000] {
-        let (mut world, maker) = with_file(&image(0x50_0000).bytes());
-        let many = Amounts([160, 30, 400, 8, 3, 20, 40]);
-        world.ask(maker, create(many), PAYER).unwrap();
-        world.memory(maker, 4, D);
-        let map = Request::Map { address: 0x60_0000, first: 0, pages: 4, rights: Rights::READ };
-        world.ask(maker, map, &[ITS_SPACE, D, ACCOUNT_SLOT]).unwrap();
-        assert_eq!(world.ask(maker, Request::Load {}, &[IT, FILE]), Ok(Answer::More {}));
-        let pages = image(moved).bytes().len().div_ceil(PAGE) as u32;
-        let start = world.map(maker, FILE, pages, Rights::READ_WRITE);
-        assert!(world.touch(maker, start, Access::Write));
-        let bytes = image(moved).bytes();
-        world.fixture.vmm.write(maker.id.space(), start, &bytes[..PAGE.min(bytes.len())]).unwrap();
-        for _ in 0..4 {
-            let _ = world.ask(maker, Request::Load {}, &[IT, FILE]);
-        }
-        // The pages of the mapping come from its memory object alone.
-        let Ok(Answer::Memory { committed: 0, .. }) = world.ask(maker, Request::Info {}, &[D])
-        else {
-            panic!("it was touched")
-        };
-        let summary = world.ask(maker, Request::Info {}, &[ITS_SPACE]).unwrap();
-        let Answer::Space { mapped, .. } = summary else { panic!("{summary:?}") };
-        assert!(mapped <= 102, "{mapped} pages, of which 101 are paid");
-        world.finish(maker, Request::Destroy {}, &[IT]);
-        world.reap();
-    }
 }
 
 /// A196: a capability to a program lets its holder do what its rights say, and not ask as it.
@@ -443,8 +348,14 @@ fn a_fault_can_be_looked_at() {
     let notification = Request::CreateNotification { object: D, slot: D + 1 };
     world.ask(maker, notification, PAYER).unwrap();
     let (options, name) = (ProgramOptions::SUSPEND_AT_FAULT, Name::new("child"));
-    let create =
-        Request::CreateProgram { amounts: CHILD, options, name, slot: IT, space: ITS_SPACE };
+    let create = Request::CreateProgram {
+        amounts: CHILD,
+        options,
+        name,
+        slot: IT,
+        space: ITS_SPACE,
+        account: 0,
+    };
     world.ask(maker, create, PAYER).unwrap();
     world.finish(maker, Request::Load {}, &[IT, FILE]);
     let child = world.start(maker);
@@ -502,7 +413,8 @@ fn a_program_that_its_amounts_do_not_pay_is_refused() {
         options: ProgramOptions::empty(),
         name: Name::new("child"),
         slot: IT,
-        space: IT,
+        space: 0,
+        account: IT,
     };
     world.refused(maker, same, PAYER, Refusal::SlotOccupied { slot: IT });
     let found = Kind::Account;

@@ -90,7 +90,8 @@ impl Elf {
             let offset = behind + segment.address % PAGE;
             behind = (offset + segment.bytes.len()).next_multiple_of(PAGE);
             let said = segment.offset.unwrap_or(offset);
-            let words = [said, segment.address, segment.address, segment.bytes.len(), segment.memory];
+            let words =
+                [said, segment.address, segment.address, segment.bytes.len(), segment.memory];
             file.extend(1u32.to_le_bytes());
             if wide {
                 file.extend(segment.flags.to_le_bytes());

@@ -48,7 +48,7 @@ pub fn making() -> [(Request, &'static [u32]); 11] {
 /// A program in slot B, its space in C.
 fn program(amounts: Amounts) -> Request {
     let (options, name) = (ProgramOptions::SUSPEND_AT_FAULT, Name::new("child"));
-    Request::CreateProgram { amounts, options, name, slot: B, space: C }
+    Request::CreateProgram { amounts, options, name, slot: B, space: C, account: 0 }
 }
 
 const PAYER: &[u32] = &[ACCOUNT_SLOT];

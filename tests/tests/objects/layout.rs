@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, Answer, ImageFault, Kind, Line, Malformed, MemoryOptions, Message, Name,
-    ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, VERSION, answer_or_refusal,
+    AccountOptions, Amounts, Answer, ImageFault, Kind, Line, Malformed, MemoryOptions, Message,
+    Name, ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, VERSION,
+    answer_or_refusal,
 };
 
 use crate::support::explore_with;
@@ -60,7 +61,14 @@ fn requests(of: Values) -> Vec<Request> {
         Request::CreateNotification { object: number, slot },
         Request::Exit { code: number },
         Request::Say { line: Line::new("a line") },
-        Request::CreateProgram { amounts, options: of_program, name, slot, space: number },
+        Request::CreateProgram {
+            amounts,
+            options: of_program,
+            name,
+            slot,
+            space: number,
+            account: slot ^ number,
+        },
         Request::Load {},
         Request::Grant { rights, slot },
         Request::GrantKernel { slot },

@@ -13,7 +13,9 @@
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `console` | lines for people, said by a capability |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
+//! | `loading` | files of which no program can be made |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
 #[allow(dead_code, unused_imports, unused_macros)] // what other suites need of it
@@ -34,9 +36,11 @@ mod children;
 mod console;
 mod elf;
 mod failures;
+mod first_page;
 mod held;
 mod hostile;
 mod layout;
+mod loading;
 mod refusals;
 mod requests;
 mod resizing;

@@ -86,7 +86,8 @@ impl World<'_> {
         ]);
         let options = bytes.pick(&[ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT]);
         let name = Name::new("child");
-        let create = Request::CreateProgram { amounts, options, name, slot: it, space: 0 };
+        let create =
+            Request::CreateProgram { amounts, options, name, slot: it, space: 0, account: 0 };
         self.ask(known, (create, &own), bytes)?;
         while self.ask(known, (Request::Load {}, &[it, file]), bytes)? == (Answer::More {}) {}
         let rights = Rights::READ | Rights::DESTROY;
@@ -98,7 +99,8 @@ impl World<'_> {
         for slot in [file, it] {
             let target = known.slot(slot - bytes.below(10) as u32 - 1);
             let kernel = self.host.vmm.kernel_mut();
-            let moved = vmm::Kernel::cnode_copy(kernel, target, known.slot(slot), vmm::Rights::all());
+            let moved =
+                vmm::Kernel::cnode_copy(kernel, target, known.slot(slot), vmm::Rights::all());
             if moved.is_ok() {
                 let _ = vmm::Kernel::cnode_delete(kernel, known.slot(slot));
             }

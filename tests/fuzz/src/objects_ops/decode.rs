@@ -122,6 +122,7 @@ impl World<'_> {
                 name: Name::new("child"),
                 slot: slot(bytes),
                 space: if bytes.one_in(2) { 0 } else { slot(bytes) },
+                account: if bytes.one_in(2) { 0 } else { slot(bytes) },
             },
             25..=26 => Request::Load {},
             27 => Request::Grant { rights: rights(bytes), slot: slot(bytes) },

@@ -127,9 +127,11 @@ impl World<'_> {
             Request::CreateSpace { slot } => Some((slot, Kind::Space)),
             Request::CreateEndpoint { object, .. } => Some((object, Kind::Endpoint)),
             Request::CreateNotification { object, .. } => Some((object, Kind::Notification)),
-            Request::CreateProgram { slot, space, .. } => {
-                if let Some(badge) = self.badge(known, space) {
-                    self.kinds.insert(badge, Kind::Space);
+            Request::CreateProgram { slot, space, account, .. } => {
+                for (slot, kind) in [(space, Kind::Space), (account, Kind::Account)] {
+                    if let Some(badge) = self.badge(known, slot).filter(|_| slot != 0) {
+                        self.kinds.insert(badge, kind);
+                    }
                 }
                 Some((slot, Kind::Program))
             }

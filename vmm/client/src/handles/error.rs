@@ -32,6 +32,11 @@ pub enum Error {
     },
     /// All slots of the program's CNode are taken.
     OutOfSlots,
+    /// The page that tells a program what it was given has no room for something.
+    NoRoom {
+        /// For what.
+        what: &'static str,
+    },
 }
 
 /// The result of a call.
@@ -57,6 +62,7 @@ impl fmt::Display for Error {
                 write!(f, "{request}: the kernel refused with its error {error}")
             }
             Error::Answer { request } => write!(f, "{request}: the answer makes no sense"),
+            Error::NoRoom { what } => write!(f, "no room for {what} in a program's first page"),
             Error::OutOfSlots => f.write_str("all slots of the program's CNode are taken"),
         }
     }

@@ -42,4 +42,6 @@ handles! {
     Notification
     /// Where lines for people are said.
     Console
+    /// A program that was asked for.
+    Child
 }

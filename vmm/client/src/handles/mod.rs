@@ -31,11 +31,14 @@
 //! | `object` | what all handles can do: `info`, `restrict`, `revoke`, `destroy` |
 //! | `account`, `memory`, `space`, `console` | what each kind can do beside that |
 //! | `program` | the program itself, with what it began with |
+//! | `child` | programs that were asked for: started, told of, ended |
+//! | `starting` | one that is being put together: loaded, given things, started |
 //! | `heap` | with the feature `alloc`, a heap that grows and shrinks by memory objects |
 //! | `runtime` | how a program starts, says lines, panics and ends |
 
 mod account;
 mod call;
+mod child;
 mod console;
 mod error;
 #[cfg(feature = "alloc")]
@@ -44,18 +47,23 @@ pub mod heap;
 mod kinds;
 mod memory;
 mod object;
+#[allow(unsafe_code)]
 mod program;
 #[allow(unsafe_code)]
 pub mod runtime;
 mod slots;
 mod space;
+#[allow(unsafe_code)]
+mod starting;
 
 pub use account::AccountInfo;
 pub use call::send_raw;
+pub use child::{mint_bit, ChildStatus};
 pub use error::{Error, Result};
-pub use kinds::{Account, Console, Endpoint, Handle, Memory, Notification, Space};
+pub use kinds::{Account, Child, Console, Endpoint, Handle, Memory, Notification, Space};
 pub use memory::MemoryInfo;
 pub use object::Object;
 pub use program::Program;
-pub use slots::{free_slot, take_slot};
+pub use slots::{empty_slot, free_slot, take_slot};
 pub use space::Mapping;
+pub use starting::Starting;

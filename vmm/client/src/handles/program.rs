@@ -3,7 +3,9 @@
 
 use super::call::call;
 use super::kinds::{Account, Console, Handle, Space};
-use crate::objects::{Line, Request, ACCOUNT_SLOT, CONSOLE_SLOT, SPACE_SLOT};
+use super::slots::mark_taken;
+use crate::objects::first_page::{Given, Page};
+use crate::objects::{Line, Request, ACCOUNT_SLOT, CONSOLE_SLOT, PAGE_BYTES, SPACE_SLOT};
 
 /// The program: it runs, so there is one.
 #[derive(Debug)]
@@ -26,6 +28,20 @@ impl Program {
     /// Its console. Whether it has one, [`Console::say`] tells.
     pub fn console(&self) -> Console {
         Console::from_slot(CONSOLE_SLOT)
+    }
+
+    /// What its starter gave it, if it was started by a program that says so in its argument:
+    /// [`Account::begin_program`]. The slots of what it names are taken from now on.
+    pub fn given(&self, argument: usize) -> Option<Given<'static>> {
+        let page = argument as *const Page;
+        if page.is_null() || argument % PAGE_BYTES != 0 {
+            return None;
+        }
+        // SAFETY: the starter maps it to be read only, for as long as the program lives; where it
+        // does not, the program ends for a fault. Any bytes are a page.
+        let given = Given::new(unsafe { &*page })?;
+        given.objects().for_each(|object| mark_taken(object.slot));
+        Some(given)
     }
 
     /// Says a line to people, if the program has a console.

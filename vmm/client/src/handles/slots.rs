@@ -4,8 +4,10 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use sel4::{cap, Word};
+
 use super::error::{Error, Result};
-use crate::objects::{CNODE_BITS, FIRST_FREE_SLOT};
+use crate::objects::{CNODE_BITS, CNODE_SLOT, FIRST_FREE_SLOT};
 
 const WORDS: usize = (1 << CNODE_BITS) / 32;
 
@@ -28,6 +30,23 @@ pub fn take_slot() -> Result<u32> {
         }
     }
     Err(Error::OutOfSlots)
+}
+
+/// Takes a slot in which something is already.
+pub(super) fn mark_taken(slot: u32) {
+    if let Some(word) = TAKEN.get(slot as usize / 32) {
+        word.fetch_or(1 << (slot % 32), Ordering::Relaxed);
+    }
+}
+
+/// Deletes the capability in a slot, if there is one, and gives the slot back. One kernel call.
+pub fn empty_slot(slot: u32) {
+    let own = cap::CNode::from_bits(CNODE_SLOT as Word);
+    let path = own.absolute_cptr_from_bits_with_depth(slot as Word, CNODE_BITS.into());
+    // A slot that is not there has nothing in it.
+    if path.delete().is_ok() {
+        free_slot(slot);
+    }
 }
 
 /// Gives a slot back, which is empty.

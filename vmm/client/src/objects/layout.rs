@@ -14,7 +14,8 @@
 
 use super::fields::{Field, Reader, Writer};
 use super::items::{
-    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights, State,
+    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights,
+    State,
 };
 use super::table::messages;
 use crate::messages::message::Message;
@@ -210,6 +211,8 @@ messages! {
             slot: u32,
             /// The empty slot for a capability to its space, or 0: none.
             space: u32,
+            /// The empty slot for a capability to its account, or 0: none.
+            account: u32,
         } [PAYER]
         /// Loads the program's image from an ELF file. Segments that are not written are mapped from
         /// the memory object, by the capability that is given, where the file lies in pages as

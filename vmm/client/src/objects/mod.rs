@@ -17,12 +17,14 @@
 //! | `fields` | values as words, and back: no word is taken that no value has |
 //! | `table` | the macro that makes writer and reader of a table of messages |
 //! | `layout` | **every message**: its number, its words, the capabilities that are due |
+//! | `first_page` | the page that tells a program what its starter gave it |
 //! | `refusal` | refusals for people |
 //!
 //! The words of a message are the machine's, of 32 or 64 bits. A message has as many on either:
 //! addresses take one, numbers of 64 bits take two, and everything else has 32 bits.
 
 mod fields;
+pub mod first_page;
 mod items;
 mod layout;
 mod refusal;
@@ -32,9 +34,9 @@ pub use crate::messages::message::Message;
 pub use crate::types::malformed::Malformed;
 pub use crate::types::text::{Line, Name, Text};
 pub use items::{
-    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights, State,
-    ACCOUNT_SLOT, CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT, FIRST_FREE_SLOT, MAX_PAGES, PAGE_BYTES,
-    PROGRAM_SLOT, RESOURCES, SPACE_SLOT,
+    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights,
+    State, ACCOUNT_SLOT, CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT, FIRST_FREE_SLOT, MAX_PAGES,
+    PAGE_BYTES, PROGRAM_SLOT, RESOURCES, SPACE_SLOT,
 };
 pub use layout::{
     answer_or_refusal, is_refusal, Answer, Due, Refusal, Request, MAX_CAPABILITIES, VERSION,

@@ -18,7 +18,6 @@ use vmm_client::objects::{
 use super::accounts::{make_account, ACCOUNT};
 use super::answers::{narrow, refuse, refuse_slot, short, tables, Answered, Refused, NODE};
 use super::capabilities::{slot_path, Place};
-use super::programs::{report_of, set_state};
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
@@ -41,6 +40,7 @@ pub(super) struct NewChild {
     pub options: ProgramOptions,
     pub name: vmm_client::objects::Name,
     pub space: u32,
+    pub account: u32,
 }
 
 /// How it is started.
@@ -59,8 +59,11 @@ impl<'p> Objects<'p> {
         place: Place<'p>,
         new: NewChild,
     ) -> Result<&'p Object<'p>, Refused> {
-        if new.space == place.slot {
-            return Err(Refusal::SlotOccupied { slot: new.space });
+        for (slot, others) in [(new.space, [place.slot, 0]), (new.account, [place.slot, new.space])]
+        {
+            if slot != 0 && others.contains(&slot) {
+                return Err(Refusal::SlotOccupied { slot });
+            }
         }
         let rights = Rights::USE | Rights::REVOKE | Rights::DESTROY;
         self.create(vmm, place, (Kind::Program, rights, PROGRAM), |this, vmm, object| {
@@ -95,9 +98,11 @@ impl<'p> Objects<'p> {
         charge_space(space, cnodes)?;
         self.make_cspace(vmm, program, id).map_err(refused)?;
         self.first_capabilities(vmm, program, Rights::USE).map_err(refused)?;
-        if new.space != 0 {
-            let place = Place { payer: account, slot: new.space, ..place };
-            self.hand_out(vmm, space, Rights::USE, None, place)?;
+        for (object, slot) in [(space, new.space), (account, new.account)] {
+            if slot != 0 {
+                let place = Place { payer: account, slot, ..place };
+                self.hand_out(vmm, object, Rights::USE, None, place)?;
+            }
         }
         Ok(())
     }
@@ -268,7 +273,7 @@ impl<'p> Objects<'p> {
         };
         // The same fault is one more, if it comes again.
         vmm.expect_fault_again(thread);
-        set_state(object, State::Running);
+        object.set_state(State::Running);
         self.set_due(object, false);
         self.act = Some(Act::Resume { tcb: tcb.slot(), thread });
         Ok(Answer::Done {})
@@ -324,7 +329,7 @@ impl<'p> Objects<'p> {
         (address, instruction): (usize, usize),
     ) -> bool {
         let Some((program, (object, report))) =
-            self.program(program).and_then(|program| Some((program, report_of(program)?)))
+            self.program(program).and_then(|program| Some((program, program.report()?)))
         else {
             return false;
         };

@@ -224,8 +224,8 @@ impl<'p> Objects<'p> {
                 self.create_kernel_object(vmm, place, (Kind::Notification, slot)).map(done)
             }
             Request::Say { .. } => Ok(Answer::Done {}),
-            Request::CreateProgram { amounts, options, name, slot, space } => {
-                let new = NewChild { amounts, options, name, space };
+            Request::CreateProgram { amounts, options, name, slot, space, account } => {
+                let new = NewChild { amounts, options, name, space, account };
                 self.create_child(vmm, place(given.object(0)?, slot), new).map(done)
             }
             Request::Load {} => self.load_step(vmm, given.object(0)?, given.at(1)?),

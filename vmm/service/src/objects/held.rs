@@ -18,7 +18,6 @@
 use vmm::{CPtr, SpaceId, Violation};
 use vmm_client::objects::{Message, Refusal, State};
 
-use super::programs::set_state;
 use super::service::Objects;
 use super::state::program::{Held, Program};
 use super::state::turn::Turn;
@@ -41,7 +40,7 @@ impl<'p> Objects<'p> {
         if let Some(program) = self.programs.iter().find(|program| is(program)) {
             program.priority.set(Some(priority));
             if let Some(object) = program.object.get() {
-                set_state(object, State::Running);
+                object.set_state(State::Running);
             }
         }
     }

@@ -20,7 +20,6 @@ use vmm_client::objects::{
 use super::answers::{narrow, refuse, tables, Answered, Refused};
 use super::children::{charge_space, parts, refund_space};
 use super::mappings::Wanted;
-use super::programs::set_state;
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::{Object, What};
@@ -113,7 +112,7 @@ impl<'p> Objects<'p> {
             program.tls.set(tls);
             program.image.set(number);
             program.loaded.set(0);
-            set_state(object, State::Loading);
+            object.set_state(State::Loading);
         }
         let mut piece = Piece { passed: program.loaded.get(), done: 0 };
         for segment in segments.loadable() {
@@ -122,7 +121,7 @@ impl<'p> Objects<'p> {
         match piece.is_full() {
             true => Ok(Answer::More {}),
             false => {
-                set_state(object, State::Loaded);
+                object.set_state(State::Loaded);
                 Ok(Answer::Done {})
             }
         }

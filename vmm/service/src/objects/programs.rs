@@ -20,8 +20,8 @@ use vmm::{
     Thread, ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Vmm,
 };
 use vmm_client::objects::{
-    AccountOptions, Amounts, Kind, Refusal, Resource, Rights, State, ACCOUNT_SLOT, CNODE_BITS,
-    CNODE_SLOT, CONSOLE_SLOT, PROGRAM_SLOT, SPACE_SLOT,
+    AccountOptions, Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, State, ACCOUNT_SLOT,
+    CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT, PROGRAM_SLOT, SPACE_SLOT,
 };
 
 use super::accounts::{make_account, ACCOUNT};
@@ -128,7 +128,7 @@ impl<'p> Objects<'p> {
         }
         let start = self.make_thread(vmm, program, new.stack_pages, tls)?;
         self.charge_usage(vmm, object, account, id)?;
-        set_state(object, State::Loaded);
+        object.set_state(State::Loaded);
         Ok((ProgramId(id), start))
     }
 
@@ -258,6 +258,41 @@ impl<'p> Objects<'p> {
         Ok(copied.map_err(|error| refuse_slot(error, slot))?)
     }
 
+    /// Gives a program a memory object with these bytes, padded with zeros to whole pages, and the
+    /// rights to read and to clone it, in an empty slot of its own CNode. Its account pays for it.
+    /// Three kernel calls a page.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such program, it cannot pay, the slot is not there or
+    /// occupied; what the manager refuses.
+    pub fn give_file<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: ProgramId,
+        (slot, bytes): (u32, &[u8]),
+    ) -> Result {
+        let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
+        let payer = program.account.get().ok_or(Refusal::Internal {})?;
+        let place = Place { program, payer, slot };
+        let pages = narrow(bytes.len().div_ceil(vmm.geometry().page_bytes()));
+        self.refill(vmm)?;
+        let memory = self.create_memory(vmm, place, pages, MemoryOptions::empty())?;
+        let What::Memory { region, .. } = memory.what.get() else {
+            return Err(Refusal::Internal {}.into());
+        };
+        let copied = vmm.populate_from(region.space(), region.start().bits(), bytes);
+        match copied {
+            Ok(()) => {
+                memory.committed.set(pages);
+                Ok(())
+            }
+            Err(error) => {
+                self.retire(memory);
+                Err(error.into())
+            }
+        }
+    }
+
     /// Ends a program, with its account and all that is charged to it, in pieces by
     /// [`Objects::reap_step`]. What it was to be answered is not: its thread is gone at the first
     /// piece. Whoever else sent by its capability and waits is answered by [`Objects::next_answer`].
@@ -273,7 +308,7 @@ impl<'p> Objects<'p> {
     /// Begins the end of a program, and notes how it ended: with a code, where it ended itself.
     pub(super) fn begin_end(&mut self, program: &'p Program<'p>, state: State, code: u32) {
         if !program.dying.replace(true) {
-            if let Some((object, report)) = report_of(program) {
+            if let Some((object, report)) = program.report() {
                 object.what.set(What::Program(Report { state, code, ..report }));
             }
             self.end_held(program);
@@ -348,17 +383,4 @@ impl<'p> Objects<'p> {
 /// The path of a slot in the root of a program's CSpace.
 fn in_root(root: vmm::Object, index: usize) -> CapPath {
     CapPath { root: root.slot(), index, depth: ROOT_BITS }
-}
-
-/// A program's object, with what there is to say of it.
-pub(super) fn report_of<'p>(program: &Program<'p>) -> Option<(&'p Object<'p>, Report)> {
-    let object = program.object.get()?;
-    object.report().map(|report| (object, report))
-}
-
-/// Notes what a program does from now on.
-pub(super) fn set_state(object: &Object<'_>, state: State) {
-    if let Some(report) = object.report() {
-        object.what.set(What::Program(Report { state, ..report }));
-    }
 }

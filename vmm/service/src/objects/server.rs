@@ -120,6 +120,19 @@ impl Server {
         Ok(self.objects.give_capability(vmm, program, (slot, capability), rights)?)
     }
 
+    /// Gives a program memory with these bytes, that it may read: see [`Objects::give_file`].
+    ///
+    /// # Errors
+    /// Those of [`Objects::give_file`].
+    pub fn give_file(
+        &mut self,
+        vmm: &mut Manager,
+        program: ProgramId,
+        (slot, bytes): (u32, &[u8]),
+    ) -> Result<(), ServerError> {
+        Ok(self.objects.give_file(vmm, program, (slot, bytes))?)
+    }
+
     /// Makes what it takes to serve `programs` programs of a priority at a time: so many threads of
     /// that priority and one more, with two pages each, for as long as there is the server.
     /// [`Server::start`] does it where that was not done before.

@@ -168,6 +168,13 @@ impl Object<'_> {
         }
     }
 
+    /// Notes what a program does from now on.
+    pub fn set_state(&self, state: State) {
+        if let Some(report) = self.report() {
+            self.what.set(What::Program(Report { state, ..report }));
+        }
+    }
+
     /// All rights that mean something for it.
     pub fn all_rights(kind: Kind, options: MemoryOptions) -> Rights {
         let own = match kind {

@@ -7,9 +7,9 @@ use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, Name, SpaceId, ThreadParts};
 use vmm_client::objects::{Message, ProgramOptions, Request, MAX_CAPABILITIES};
 
-use super::object::Object;
-use crate::image::TlsPlace;
+use super::object::{Object, Report};
 use super::turn::Turn;
+use crate::image::TlsPlace;
 
 /// A request that waits for memory.
 #[derive(Clone, Copy)]
@@ -97,6 +97,12 @@ impl<'a> KeyAdapter<'a> for ByObject<'_> {
 }
 
 impl<'p> Program<'p> {
+    /// Its object, with what there is to say of it.
+    pub fn report(&self) -> Option<(&'p Object<'p>, Report)> {
+        let object = self.object.get()?;
+        object.report().map(|report| (object, report))
+    }
+
     /// A node with nothing of what its last user had.
     pub fn begin(&self, name: Name) {
         self.object.set(None);

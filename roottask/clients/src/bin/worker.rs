@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Does as its arguments say: `sum N`, `start N` for another worker that does, or `overflow`.
+#![no_std]
+#![no_main]
+
+use vmm_client::handles::{Handle, Memory, Object, Program, Result};
+use vmm_client::objects::{Amounts, ProgramOptions, Rights, State, PAGE_BYTES};
+use vmm_client::{program, tell};
+
+program!(main);
+
+/// What a worker may have that another starts.
+const CHILD: Amounts = Amounts([80, 70, 250, 10, 4, 30, 60]);
+/// The exit code of one that was told nothing that it can do.
+const CONFUSED: u32 = 77;
+
+fn main(program: &Program, argument: usize) -> Result {
+    let given = program.given(argument);
+    let given = given.unwrap_or_else(|| program.exit(CONFUSED));
+    let (what, number) = given.arguments().split_once(' ').unwrap_or((given.arguments(), "0"));
+    let number: u32 = number.parse().unwrap_or(0);
+    let code = match what {
+        "sum" => sum(program, number)?,
+        "overflow" => overflow(1),
+        "start" => match (given.slot("file"), given.slot("told")) {
+            (Some(file), Some(told)) => start(program, (file, told), number)?,
+            _ => CONFUSED,
+        },
+        _ => CONFUSED,
+    };
+    program.exit(code)
+}
+
+/// Writes 1 to `pages` pages of memory, and adds what is there.
+fn sum(program: &Program, pages: u32) -> Result<u32> {
+    let account = program.account();
+    let memory = account.create_memory(pages)?;
+    let mapping = program.space().map(&memory, Rights::READ_WRITE, &account)?;
+    let word = |page: u32| (mapping.address() + page as usize * PAGE_BYTES) as *mut u32;
+    let mut sum = 0;
+    for page in 0..pages {
+        // SAFETY: all pages of the mapping appear when they are touched, and nobody else has them.
+        sum += unsafe {
+            word(page).write_volatile(word(page).read_volatile() + 1);
+            word(page).read_volatile()
+        };
+    }
+    // It ends with all that it has: nothing needs to be given back.
+    Ok(sum)
+}
+
+/// Starts another worker, waits for its end, and has its exit code.
+fn start(program: &Program, (file, told): (u32, u32), number: u32) -> Result<u32> {
+    let file = Memory::from_slot(file);
+    let options = ProgramOptions::empty();
+    let mut starting = program.account().begin_program("grandchild", &file, CHILD, options)?;
+    starting.give_console()?;
+    let arguments: &str = if number == 0 { "sum 3" } else { "sum 5" };
+    let (child, space, account) = starting.start(arguments, 1)?;
+    let status = child.wait(told)?;
+    assert_eq!(status.state, State::Exited);
+    child.remove(space, account)?;
+    tell!("a worker that it has started itself has ended with {}", status.code);
+    assert_eq!(file.info().map(|_| ()), Ok(()));
+    Ok(status.code + 1)
+}
+
+/// Uses more stack than there is.
+#[allow(unconditional_recursion)]
+fn overflow(depth: u32) -> u32 {
+    let frame = core::hint::black_box([depth; 64]);
+    overflow(depth + 1) + frame[depth as usize % 64]
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The page that tells a program what its starter gave it.
+
+use vmm_client::objects::first_page::{Given, GivenObject, MAX_GIVEN, add, begin, set_arguments};
+use vmm_service::objects::protocol::{Kind, PAGE_BYTES, Rights};
+
+/// What a page has room for.
+const ARGUMENT_BYTES: usize = 2048;
+
+const OBJECT: GivenObject<'_> =
+    GivenObject { name: "file", kind: Some(Kind::Memory), rights: Rights::READ, slot: 9 };
+
+/// A201
+#[test]
+fn what_is_given_is_read() {
+    let mut page = [7; PAGE_BYTES];
+    begin(&mut page);
+    assert!(add(&mut page, &OBJECT));
+    let kernels = GivenObject { name: "exactly_12_b", kind: None, slot: 511, ..OBJECT };
+    assert!(add(&mut page, &kernels));
+    assert!(set_arguments(&mut page, "one two"));
+    let given = Given::new(&page).expect("a page");
+    assert!(given.objects().eq([OBJECT, kernels]));
+    assert_eq!((given.slot("file"), given.slot("fil")), (Some(9), None));
+    assert_eq!(given.arguments(), "one two");
+}
+
+/// A201
+#[test]
+fn what_does_not_fit_is_refused() {
+    let mut page = [0; PAGE_BYTES];
+    begin(&mut page);
+    assert!(!add(&mut page, &GivenObject { name: "thirteen_byte", ..OBJECT }));
+    (0..MAX_GIVEN).for_each(|_| assert!(add(&mut page, &OBJECT)));
+    assert!(!add(&mut page, &OBJECT));
+    let longest = [b'a'; ARGUMENT_BYTES + 1];
+    let longest = core::str::from_utf8(&longest).expect("text");
+    assert!(!set_arguments(&mut page, longest));
+    assert!(set_arguments(&mut page, &longest[1..]));
+    let given = Given::new(&page).expect("a page");
+    assert_eq!(given.objects().count(), MAX_GIVEN);
+    assert_eq!(given.arguments().len(), longest.len() - 1);
+}
+
+/// A201
+#[test]
+fn a_page_that_is_none_is_told_apart() {
+    let mut page = [0; PAGE_BYTES];
+    assert!(Given::new(&page).is_none());
+    begin(&mut page);
+    let mark = u32::from_le_bytes(page[..4].try_into().unwrap());
+    for (at, value) in [(4, MAX_GIVEN as u32 + 1), (8, 2049), (0, mark + (1 << 24))] {
+        let mut other = page;
+        other[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        assert!(Given::new(&other).is_none(), "{at}");
+    }
+    // A name that is no text, a kind that is none.
+    assert!(add(&mut page, &OBJECT) && add(&mut page, &OBJECT) && add(&mut page, &OBJECT));
+    page[16] = 0xff;
+    page[16 + 24 + 12] = 99;
+    assert_eq!(Given::new(&page).expect("a page").objects().count(), 1);
+}

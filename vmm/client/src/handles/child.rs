@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Programs that were asked for: started, told of, ended.
+
+use sel4::{cap, CapRights, Word};
+
+use super::call::{call, finish};
+use super::error::{Error, Result};
+use super::kinds::{Account, Child, Handle, Memory, Space};
+use super::object::{no_answer, Object};
+use super::slots::{free_slot, take_slot};
+use crate::objects::{
+    Amounts, Answer, Name, ProgramOptions, Request, Rights, State, CNODE_BITS, CNODE_SLOT,
+};
+
+/// What a program does, or how it ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChildStatus {
+    /// What it does.
+    pub state: State,
+    /// Whether it has ended and all is given back that it had.
+    pub gone: bool,
+    /// Its exit code, if it has ended itself.
+    pub code: u32,
+    /// The address that it touched, if it has faulted.
+    pub address: usize,
+    /// The address of the instruction that faulted.
+    pub instruction: usize,
+}
+
+impl Account {
+    /// A program with a space and an account of its own, which has these amounts of this one's: with
+    /// capabilities to both, which end with it. It is empty: [`Child::load`] is next.
+    /// [`Account::begin_program`] does more of it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::OutOfSlots`].
+    pub fn create_program(
+        &self,
+        name: &str,
+        amounts: Amounts,
+        options: ProgramOptions,
+    ) -> Result<(Child, Space, Account)> {
+        let name = Name::new(name);
+        let mut slots = [0; 3];
+        for index in 0..slots.len() {
+            match take_slot() {
+                Ok(slot) => slots[index] = slot,
+                Err(error) => {
+                    slots[..index].iter().for_each(|&slot| free_slot(slot));
+                    return Err(error);
+                }
+            }
+        }
+        let [slot, space, account] = slots;
+        let request = Request::CreateProgram { amounts, options, name, slot, space, account };
+        match finish(&request, &[self.slot()]) {
+            Ok(()) => {
+                Ok((Child::from_slot(slot), Space::from_slot(space), Account::from_slot(account)))
+            }
+            Err(error) => {
+                slots.iter().for_each(|&slot| free_slot(slot));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Child {
+    /// Loads its image from an ELF file.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: with `BadImage` for a file that cannot be loaded.
+    pub fn load(&self, file: &Memory) -> Result {
+        finish(&Request::Load {}, &[self.slot(), file.slot()])
+    }
+
+    /// Gives it a capability to an object, with these rights, in an empty slot of its own.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn grant(&self, object: &impl Handle, rights: Rights, slot: u32) -> Result {
+        finish(&Request::Grant { rights, slot }, &[self.slot(), object.slot()])
+    }
+
+    /// Gives it a copy of a capability in a slot of this program that is not to an object of the
+    /// service's.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn grant_kernel(&self, from: u32, slot: u32) -> Result {
+        finish(&Request::GrantKernel { slot }, &[self.slot(), from])
+    }
+
+    /// Lets it run, with this argument, so many pages of stack, and a priority that is not above
+    /// this program's.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn start(&self, argument: usize, stack: u32, priority: u8) -> Result {
+        let priority = priority.into();
+        finish(&Request::Start { argument, stack, priority }, &[self.slot()])
+    }
+
+    /// Lets it go on where a fault suspended it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn resume(&self) -> Result {
+        finish(&Request::Resume {}, &[self.slot()])
+    }
+
+    /// Ends it: it runs no more once this returns.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn kill(&self) -> Result {
+        finish(&Request::Kill {}, &[self.slot()])
+    }
+
+    /// Has the notification signalled to which the capability in this slot leads, when it has ended
+    /// and all is given back that it had; or a fault has suspended it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn tell_end(&self, slot: u32) -> Result {
+        finish(&Request::TellEnd {}, &[self.slot(), slot])
+    }
+
+    /// What it does, or how it ended.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn status(&self) -> Result<ChildStatus> {
+        match call(&Request::Info {}, &[self.slot()])? {
+            Answer::Program { state, gone, code, address, instruction, .. } => {
+                Ok(ChildStatus { state, gone, code, address, instruction })
+            }
+            _ => Err(no_answer("Info")),
+        }
+    }
+
+    /// Waits until it has ended and all is given back that it had, or a fault has suspended it.
+    /// `told` is the slot of a capability to a notification that nothing else signals.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn wait(&self, told: u32) -> Result<ChildStatus> {
+        self.tell_end(told)?;
+        loop {
+            let status = self.status()?;
+            if status.gone || status.state == State::Faulted {
+                return Ok(status);
+            }
+            cap::Notification::from_bits(told as Word).wait();
+        }
+    }
+
+    /// Gives back its record, with the slots of the capabilities that ended with it; ends it first,
+    /// if it has not ended.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn remove(self, space: Space, account: Account) -> Result {
+        self.destroy()?;
+        free_slot(space.slot());
+        free_slot(account.slot());
+        Ok(())
+    }
+}
+
+/// A capability to a notification whose signals set the bits `badge` of the word that who waits for
+/// it gets. `slot` has the one that it is made from. [`empty_slot`](super::empty_slot) ends it.
+///
+/// # Errors
+/// [`Error::OutOfSlots`]; [`Error::Kernel`] for a slot without such a capability.
+pub fn mint_bit(slot: u32, badge: usize) -> Result<u32> {
+    let to = take_slot()?;
+    let own = cap::CNode::from_bits(CNODE_SLOT as Word);
+    let path = |slot: u32| own.absolute_cptr_from_bits_with_depth(slot as Word, CNODE_BITS.into());
+    match path(to).mint(&path(slot), CapRights::all(), badge as Word) {
+        Ok(()) => Ok(to),
+        Err(error) => {
+            free_slot(to);
+            Err(Error::Kernel { request: "CNode_Mint", error: error as u32 })
+        }
+    }
+}
