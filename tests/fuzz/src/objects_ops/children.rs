@@ -23,11 +23,10 @@ impl World<'_> {
             return;
         }
         self.objects.note_started(&start, priority);
-        if self.programs.len() < MAX_SENDERS {
-            if let Some(known) = self.known(program, start.tcb) {
-                self.tally.started += 1;
-                self.programs.push(known);
-            }
+        let known = self.known(program, start.tcb);
+        if let Some(known) = known.filter(|_| self.programs.len() < MAX_SENDERS) {
+            self.tally.started += 1;
+            self.programs.push(known);
         }
     }
 

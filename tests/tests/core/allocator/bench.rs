@@ -27,8 +27,9 @@ impl<'a> Bench<'a> {
         let parts = BootParts::of(&kernel, machine.pool_pages);
         let mut alloc = Allocator::new(machine.target.architecture().sizes, parts.cspace);
         let mut page = parts.pool.start;
-        let kinds = [NodeKind::Block, NodeKind::Chunk, NodeKind::SlotWindow];
-        for kind in kinds.into_iter().cycle().take(machine.pool_pages) {
+        let kinds = [NodeKind::Block, NodeKind::Chunk, NodeKind::SlotWindow, NodeKind::Aliases];
+        let kinds = &kinds[..if machine.direct_map { 4 } else { 3 }];
+        for &kind in kinds.iter().cycle().take(machine.pool_pages) {
             alloc.adopt_page(&mut kernel, page, kind);
             page += PAGE;
         }

@@ -13,6 +13,8 @@ on_each!(
     frames_are_live_then_dirty,
     a_destroyed_object_is_gone,
     device_memory_is_told_apart,
+    book_keeping_is_counted_while_it_is_used,
+    objects_that_were_freed_are_none_any_more,
 );
 
 fn inventory(bench: &Bench<'static>) -> Vec<BlockInfo<'static>> {
@@ -106,4 +108,35 @@ fn device_memory_is_told_apart(target: Target) {
     bench.alloc.allocate_at(&mut bench.kernel, FRAME, at, 1).expect("it is free");
     let used = devices(&bench).into_iter().find(|block| block.paddr == at).expect("still there");
     assert!(matches!(used.usage, Usage::Objects(batch) if batch.blueprint == FRAME));
+}
+
+fn book_keeping_is_counted_while_it_is_used(target: Target) {
+    let mut bench = Bench::new(Machine::small(target));
+    let node = Blueprint::CNode { radix_bits: 6 };
+    let mut rounds = [(0, 0); 3];
+    for (without, with) in &mut rounds {
+        let nodes = bench.alloc.allocate_many(&mut bench.kernel, node, 3).expect("memory");
+        *with = bench.alloc.bookkeeping_bytes_used();
+        bench.alloc.free_many(&mut bench.kernel, nodes).expect("no call is refused");
+        *without = bench.alloc.bookkeeping_bytes_used();
+    }
+    // The first time has blocks split, which stay so.
+    let [_, (without, with), third] = rounds;
+    assert_eq!((without, with), third);
+    assert!(with > without && without > 0, "{with} bytes with objects, {without} without");
+    bench.check();
+}
+
+/// Frames that are kept to be used again are no objects of who had them.
+fn objects_that_were_freed_are_none_any_more(target: Target) {
+    let mut bench = Bench::new(Machine::small(target));
+    for count in [1, 7, 64] {
+        let frames = bench.alloc.allocate_many(&mut bench.kernel, FRAME, count).expect("memory");
+        assert_eq!(bench.alloc.blueprint_of_many(frames), Ok(FRAME));
+        bench.alloc.free_many(&mut bench.kernel, frames).expect("no call is refused");
+        let gone = bench.alloc.blueprint_of_many(frames);
+        assert!(gone.is_err(), "{count} frames: {gone:?}");
+        assert!(bench.alloc.free_many(&mut bench.kernel, frames).is_err());
+        bench.check();
+    }
 }

@@ -19,6 +19,7 @@ on_each!(
     frames_are_made_by_slots_none_beside_another,
     a_refused_call_for_scattered_slots_leaves_all_as_it_was,
     the_most_that_can_be_had_is_all_but_frames_in_use,
+    what_is_for_speed_alone_leaves_the_last_memory_to_others,
 );
 
 /// A27.
@@ -301,4 +302,32 @@ fn the_most_that_can_be_had_is_all_but_frames_in_use(target: Target) {
     runs.into_iter().for_each(|run| bench.alloc.free_frames(run).expect("taken"));
     assert_eq!(bench.alloc.most_frame_bytes(), ram);
     bench.check();
+}
+
+/// A98: where little memory is left the CSpace is not grown for aliases of frames; where there is
+/// plenty, or the initial CNode has slots, they get some.
+fn what_is_for_speed_alone_leaves_the_last_memory_to_others(target: Target) {
+    let block = |size_bits| Blueprint::Untyped { size_bits };
+    for (left, granted) in [(16, false), (18, true)] {
+        let mut bench = Bench::new(Machine::small(target).direct_map());
+        let kept = bench.alloc.allocate(&mut bench.kernel, block(left)).expect("memory");
+        let first = bench.frames(8)[0].first;
+        let Bench { alloc, kernel, .. } = &mut bench;
+        for size_bits in (4..=18).rev() {
+            while alloc.allocate(kernel, block(size_bits)).is_ok() {}
+        }
+        while alloc.alloc_slots(kernel, 1).is_ok() {}
+        alloc.free(kernel, kept).expect("an object");
+        let slots = alloc.free_slot_count();
+        let vspace = kernel.facts().vspace;
+        let mapped = alloc.map_alias(kernel, first, vspace, 0x4000_0000);
+        match granted {
+            // It lacks a page table, for which there are slots now.
+            true => assert!(!matches!(mapped, Err(Error::OutOfSlots { .. })), "{mapped:?}"),
+            false => {
+                assert!(matches!(mapped, Err(Error::OutOfSlots { .. })), "{mapped:?}");
+                assert_eq!(alloc.free_slot_count(), slots, "the CSpace was grown");
+            }
+        }
+    }
 }

@@ -23,6 +23,7 @@ on_both!(
     compaction_says_when_there_is_nothing_to_gain,
     what_was_in_vain_is_tried_again_once_an_object_is_freed,
     a_request_that_wants_many_pieces_gets_them,
+    what_a_limit_broke_off_is_gone_on_with,
 );
 
 const MIB: usize = 1 << 20;
@@ -344,4 +345,34 @@ fn a_request_that_wants_many_pieces_gets_them(target: Target) {
         }
         host.check();
     }
+}
+
+/// A85: under a limit a request is refused that would move more pages, and the rest is moved in
+/// pieces of as many as are asked for, until the request can be met.
+fn what_a_limit_broke_off_is_gone_on_with(target: Target) {
+    let mut host = Fixture::new(like_a_boot(target));
+    let space = new_space(&mut host);
+    let kept = keep_one_page_of_each_mib(&mut host, space);
+    host.vmm.limit_compaction(2);
+    let large = Blueprint::Untyped { size_bits: 22 };
+    let mut made = Vec::new();
+    let mut pieces = 0;
+    for _ in 0..8 {
+        while let Ok(object) = host.vmm.allocate(large) {
+            made.push(object);
+        }
+        if !host.vmm.compaction_is_due() {
+            break;
+        }
+        let before = host.vmm.stats().moved_pages;
+        while host.vmm.compact_further(3).expect("no call is refused") {
+            pieces += 1;
+            let moved = host.vmm.stats().moved_pages - before;
+            assert!(moved <= 3 * pieces, "{moved} pages in {pieces} pieces");
+        }
+        assert!(!host.vmm.compaction_is_due());
+    }
+    assert!(pieces > 0, "nothing was broken off");
+    assert!(made.len() > 8, "{} blocks of 4 MiB of 14 were had", made.len());
+    assert_kept(&host, space, &kept);
 }

@@ -7,10 +7,12 @@ use vmm::{
 
 use super::{FREE, tagged};
 use crate::support::{Fixture, PAGE, Target, on_each};
+use vmm_tests::model::Cap;
 
 on_each!(
     frames_that_are_mapped_are_not_freed,
     slots_of_mapped_frames_are_not_given_back,
+    a_minted_capability_is_where_it_was_put,
     slots_that_the_manager_uses_are_nobodys_to_give_back,
     frames_are_not_brought_twice,
     what_is_no_live_frame_is_not_brought,
@@ -62,6 +64,25 @@ fn frames_that_are_mapped_are_not_freed(target: Target) {
     host.vmm.free_many(here).expect("mapped nowhere");
     host.vmm.release(far).expect("a region");
     host.vmm.free_many(there).expect("mapped nowhere");
+    host.check();
+}
+
+/// A capability with a badge is put where it was asked for, with these rights, and nowhere
+/// else.
+fn a_minted_capability_is_where_it_was_put(target: Target) {
+    let mut host = Fixture::small(target);
+    let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory");
+    let slot = host.vmm.alloc_slots(1).expect("a slot");
+    let path = host.vmm.allocator().path(slot);
+    host.vmm.mint_cap(path, endpoint.slot(), Rights::WRITE, 77).expect("an empty slot");
+    let Cap::Endpoint { base: own, .. } = host.kernel().cap(endpoint.slot()) else { panic!() };
+    let Cap::Endpoint { base, badge: 77, rights } = host.kernel().cap(slot) else {
+        panic!("{:?}", host.kernel().cap(slot))
+    };
+    assert_eq!((base, rights), (own, Rights::WRITE));
+    assert!(host.vmm.mint_cap(path, endpoint.slot(), Rights::WRITE, 78).is_err(), "occupied");
+    host.vmm.release_slot(slot).expect("a slot");
+    host.vmm.free(endpoint).expect("an object");
     host.check();
 }
 

@@ -46,6 +46,8 @@ fn a_thread_runs_in_the_spaces_that_it_was_given(target: Target) {
                 let thread = host.vmm.allocate_thread(&spec, &mut parts).expect("memory");
                 let vspace = host.vmm.vspace(space).expect("a space");
                 let buffer = thread.memory.ipc_buffer;
+                assert_eq!((parts.memory(), parts.tcb()), (Some(thread.memory), Some(thread.tcb)));
+                assert_eq!(parts.id(), thread.registered.map(|(id, _)| id));
                 {
                     let kernel = host.kernel();
                     let found = kernel.tcb(thread.tcb.slot()).expect("a thread");

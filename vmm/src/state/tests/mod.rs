@@ -56,6 +56,8 @@ mod spaces;
 mod temp_slots;
 #[cfg(test)]
 mod threads;
+#[cfg(test)]
+mod window;
 
 /// Plays the history that `data` says: its first byte says which structure.
 ///
