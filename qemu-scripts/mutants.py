@@ -22,9 +22,15 @@ import mutant_switch
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutants"
-PACKAGES = ["untyped-alloc", "page-tables", "vmm"]
-SUITES = PACKAGES + ["vmm-tests"]
-TESTS = ["core", "faults", "regressions", "sequence"]
+# The packages, and where they lie.
+PACKAGES = {
+    "untyped-alloc": "untyped-alloc",
+    "page-tables": "page-tables",
+    "vmm": "vmm",
+    "vmm-service": "vmm/service",
+}
+SUITES = [*PACKAGES, "vmm-tests"]
+TESTS = ["core", "faults", "objects", "regressions", "sequence", "service"]
 # The suites in the order in which they are run on a mutant, the quickest first: a binary, what of it
 # is run, and what is not.
 STAGES = [
@@ -35,6 +41,8 @@ STAGES = [
     ("vmm", [], []),
     ("regressions", [], []),
     ("sequence", [], []),
+    ("objects", [], []),
+    ("service", [], []),
     ("core", ["failures::starved", "first_try"], []),
     ("core", ["failures::calls"], []),
 ]
@@ -85,10 +93,10 @@ def write_switched(tree, mutants):
     by_file, lines = {}, {}
     for number, mutant in mutants.items():
         by_file.setdefault(mutant["file"], []).append((number, mutant))
-    for package in PACKAGES:
-        source = package + "/src/lib.rs"
+    for folder in PACKAGES.values():
+        source = folder + "/src/lib.rs"
         by_file.setdefault(source, [])
-        for path in sorted((ROOT / package / "src").rglob("*.rs")):
+        for path in sorted((ROOT / folder / "src").rglob("*.rs")):
             by_file.setdefault(str(path.relative_to(ROOT)), [])
     for file, own in by_file.items():
         text, lines[file] = mutant_switch.switch((ROOT / file).read_text(), own)
@@ -153,6 +161,12 @@ def binaries(tree):
     if done.returncode != 0 or not found:
         sys.exit(f"the suites do not build:\n{done.stderr[-3000:]}")
     return found
+
+
+def stages_of(mutant):
+    """The suites that can notice it: nothing below the service uses it."""
+    of_service = mutant["file"].startswith(PACKAGES["vmm-service"] + "/")
+    return [stage for stage in STAGES if stage[0] in ("objects", "service")] if of_service else STAGES
 
 
 def try_mutant(found, number, seconds, stages=None):
@@ -222,7 +236,7 @@ def main():
         print(f"{end[0]:8} {mutant['name']}{'   ' + end[1] if end[1] else ''}", flush=True)
 
     for number, mutant in inside.items():
-        tell(mutant, try_mutant(found, number, wanted.seconds))
+        tell(mutant, try_mutant(found, number, wanted.seconds, stages_of(mutant)))
     for mutant in outside.values():
         tell(mutant, alone(tree, mutant, wanted.seconds, wanted.singly))
     print(", ".join(f"{len(names)} {end}" for end, names in sorted(ends.items())))

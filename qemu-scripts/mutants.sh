@@ -11,7 +11,7 @@ usage() {
 Usage: ${0##*/} [--sample N] [--seed S] [--file GLOB]... [--name TEXT] [--seconds N] [--singly]
        [--list]
 
-Draws N mutants of untyped-alloc, page-tables and vmm with seed S, builds all of them as one
+Draws N mutants of untyped-alloc, page-tables, vmm and vmm-service with seed S, builds all of them as one
 program, and runs the host suites on each, the quickest first, with few random cases. Prints how
 each ended: caught (and by which test), timeout, unviable (it does not compile), missed; or not run.
 The exit code is 1 if one was missed. tests/MUTANTS.md says what was found, and which mutants change
