@@ -3,8 +3,8 @@
 //! something wrong.
 
 use vmm_client::objects::{
-    AccountOptions, Amounts, Kind, Line, MemoryOptions, Request, Rights, MAX_CAPABILITIES,
-    PAGE_BYTES, SPACE_SLOT,
+    AccountOptions, Amounts, Kind, Line, MemoryOptions, Name, ProgramOptions, Request, Rights,
+    MAX_CAPABILITIES, PAGE_BYTES, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -34,6 +34,7 @@ impl Generator<'_> {
         message.words[..message.length].copy_from_slice(encoded.words());
         for (place, due) in message.slots.iter_mut().zip(request.due()) {
             *place = match (due.kind, space) {
+                _ if due.foreign => self.known.slot(self.random, is_foreign).unwrap_or(0),
                 (Some(Kind::Space), Some(space)) => space,
                 (kind, _) => self.slot_of(kind),
             };
@@ -139,9 +140,38 @@ impl Generator<'_> {
         (request, mapped.map(|mapped| mapped.space))
     }
 
+    /// A request about a program that is never more than made: nothing that it holds is a program's
+    /// file.
+    fn request_of_program(&mut self) -> Request {
+        match self.random.below(9) {
+            0..=1 => Request::CreateProgram {
+                amounts: match self.one_in(2) {
+                    true => Amounts([14, 8, 20, 3, 1, 5, 8]),
+                    false => self.amounts(),
+                },
+                options: self.pick(&[ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT]),
+                name: Name::new("of the storm"),
+                slot: self.new_slot(),
+                space: if self.one_in(2) { 0 } else { self.new_slot() },
+                account: if self.one_in(4) { self.new_slot() } else { 0 },
+            },
+            2 => Request::Load {},
+            3 => Request::Grant { rights: self.rights(), slot: 8 + self.random.below(600) },
+            4 => Request::GrantKernel { slot: 8 + self.random.below(600) },
+            5 => Request::Start {
+                argument: self.random.number() as usize,
+                stack: self.pages(),
+                priority: self.random.below(300),
+            },
+            6 => Request::Resume {},
+            7 => Request::Kill {},
+            _ => Request::TellEnd {},
+        }
+    }
+
     fn other_request(&mut self, mapped: usize) -> Request {
         let memory = self.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match self.random.below(29) {
+        match self.random.below(34) {
             0..=3 => Request::Info {},
             4..=6 => Request::Restrict { rights: self.rights(), slot: self.new_slot() },
             // Nobody can name the object then, and it stays.
@@ -176,6 +206,7 @@ impl Generator<'_> {
                 Request::Map { address, first: 0, pages: self.pick(&[1, 1, 1, 2, 8]), rights }
             }
             28 => Request::Resize { pages: self.pages() },
+            29..=32 => self.request_of_program(),
             26 => {
                 let (object, slot) = (self.new_slot(), self.new_slot());
                 match self.one_in(2) {

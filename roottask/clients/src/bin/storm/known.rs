@@ -170,6 +170,14 @@ impl Known {
             | Request::CreatePhysical { slot, .. }
             | Request::Clone { slot } => self.set(slot, Held::Own(Kind::Memory)),
             Request::CreateSpace { slot } => self.set(slot, Held::Own(Kind::Space)),
+            Request::CreateProgram { slot, space, account, .. } => {
+                self.set(slot, Held::Own(Kind::Program));
+                for (slot, kind) in [(space, Kind::Space), (account, Kind::Account)] {
+                    if slot != 0 {
+                        self.set(slot, Held::Weak(kind));
+                    }
+                }
+            }
             Request::CreateEndpoint { object, slot } => {
                 self.set(object, Held::Own(Kind::Endpoint));
                 self.set(slot, Held::Foreign);
