@@ -4,7 +4,7 @@
 use roottask::{Failure, Manager, Outcome};
 use sel4_root_task::debug_print;
 use vmm::{Blueprint, Result};
-use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
 use vmm_service::objects::{NewProgram, Options, Server};
 use vmm_service::server::{End, Notice};
 
@@ -12,16 +12,19 @@ use super::measure::{Cost, Row};
 
 /// The program that measures.
 static GAUGE: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/gauge"));
+/// One that ends at once, as its argument is none.
+static ENDING: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/worker"));
 /// How often it does each.
 const TIMES: usize = 100;
 const PRIORITY: u8 = 100;
 /// Pages, tables, slots, objects, spaces, badges, records.
-const AMOUNTS: Amounts = Amounts([600, 400, 1200, 10, 5, 400, 600]);
+const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600]);
 
-/// `object_info`, `object_create`, `object_map`, `object_revoke_100`.
+/// `object_info`, `object_create`, `object_map`, `object_revoke_100`, `program_start_end`.
 ///
 /// An object of a page is made; one of 16 is mapped, of which none is there; a capability is revoked
-/// of which a hundred were derived, and the unit is one of those.
+/// of which a hundred were derived, and the unit is one of those. A program is made, loaded from
+/// memory, started, and waited for until all that it had is back.
 pub fn run(vmm: &mut Manager) -> Result {
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     measure(vmm, endpoint.slot()).map_err(|failure| match failure {
@@ -36,7 +39,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
     let mut server =
         Server::new(vmm, endpoint, Amounts::MAX, Options { report, ..Options::default() })?;
     // Once for all that is made at a first time.
-    for what in 0..=4 {
+    for what in 0..=5 {
         life(vmm, &mut server, what)?;
     }
     let before = vmm.kernel_calls().total();
@@ -47,6 +50,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
         ("object_create", "object"),
         ("object_map", "mapping"),
         ("object_revoke_100", "capability"),
+        ("program_start_end", "program"),
     ];
     for (what, (name, unit)) in rows.into_iter().enumerate() {
         let before = vmm.kernel_calls().total();
@@ -69,7 +73,8 @@ fn life(vmm: &mut Manager, server: &mut Server, what: usize) -> Outcome<u32> {
         physical: false,
         console: false,
     };
-    let (_, begin) = server.create(vmm, &new)?;
+    let (gauge, begin) = server.create(vmm, &new)?;
+    server.give_file(vmm, gauge, (FIRST_FREE_SLOT, ENDING))?;
     server.start(vmm, &begin, (PRIORITY, what))?;
     let ended = server.run(vmm)?;
     // What it had is given back before the next begins.

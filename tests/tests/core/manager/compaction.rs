@@ -357,7 +357,7 @@ fn what_a_limit_broke_off_is_gone_on_with(target: Target) {
     let large = Blueprint::Untyped { size_bits: 22 };
     let mut made = Vec::new();
     let mut pieces = 0;
-    for _ in 0..8 {
+    for _ in 0..100 {
         while let Ok(object) = host.vmm.allocate(large) {
             made.push(object);
         }
