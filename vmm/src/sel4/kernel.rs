@@ -34,7 +34,8 @@ use crate::types::error::{Error, Result};
 /// The kernel beneath this program.
 #[derive(Debug)]
 pub struct Sel4 {
-    /// Where a pacer counts time.
+    /// Where a pacer counts time. Asked after each call of those that a request makes for each of
+    /// its pages.
     pub(super) long_calls: Option<LongCalls>,
 }
 
@@ -310,7 +311,9 @@ impl Kernel for Sel4 {
     }
 
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, allowed: Rights) -> KernelResult {
-        path(dst).copy(&path(src), rights(allowed)).map_err(KernelError::from)
+        slices::make(&mut self.long_calls, || {
+            path(dst).copy(&path(src), rights(allowed)).map_err(KernelError::from)
+        })
     }
 
     fn cnode_mint_badge(
@@ -355,10 +358,11 @@ impl Kernel for Sel4 {
         allowed: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        frame
-            .cap::<cap_type::UnspecifiedPage>()
-            .frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache))
-            .map_err(KernelError::from)
+        let frame = frame.cap::<cap_type::UnspecifiedPage>();
+        let (rights, attributes) = (rights(allowed), bindings::attributes(cache));
+        slices::make(&mut self.long_calls, || {
+            frame.frame_map(vspace.cap(), vaddr, rights, attributes).map_err(KernelError::from)
+        })
     }
 
     #[inline(always)]
@@ -371,13 +375,16 @@ impl Kernel for Sel4 {
         cache: CachePolicy,
     ) -> KernelResult {
         let (rights, attributes) = (rights(allowed), bindings::attributes(cache));
-        bindings::remap(frame.cap(), vspace.cap(), vaddr, rights, attributes)
-            .map_err(KernelError::from)
+        slices::make(&mut self.long_calls, || {
+            bindings::remap(frame.cap(), vspace.cap(), vaddr, rights, attributes)
+                .map_err(KernelError::from)
+        })
     }
 
     #[inline(always)]
     fn page_unmap(&mut self, frame: CPtr) -> KernelResult {
-        frame.cap::<cap_type::UnspecifiedPage>().frame_unmap().map_err(KernelError::from)
+        let frame = frame.cap::<cap_type::UnspecifiedPage>();
+        slices::make(&mut self.long_calls, || frame.frame_unmap().map_err(KernelError::from))
     }
 
     fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {

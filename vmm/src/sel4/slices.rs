@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Time slices that the kernel does not count: who makes long calls gives up the processor.
+//! Time slices that the kernel does not count: who makes many calls gives up the processor.
 //!
-//! A tick of the kernel's own that comes within a call that can be preempted (a revocation, a
-//! deletion, a retype that clears) shortens nobody's time slice: `timerTick` asks whether the
-//! thread is running, and there it is one that is to restart its call. Who makes such calls one
-//! upon another would keep the processor for many slices beside threads of the same priority. With
-//! a pacer there is another timer: when a slice has passed by its ticks, the thread yields after
-//! such a call.
+//! A tick of the kernel's own shortens the time slice of the thread that runs when it comes, and
+//! `timerTick` asks whether that thread is running. So some ticks shorten nobody's slice:
+//!
+//! - those within a call that can be preempted (a revocation, a deletion, a retype that clears),
+//!   since the thread is one that is to restart its call there: who makes such calls one upon
+//!   another would keep the processor for many slices beside threads of the same priority;
+//! - those while the pacing thread runs, whose slice it is then. Its share of the time is a
+//!   hundredth, but its ticks and the kernel's are at nearly the same distance from each other for
+//!   long, and a slice is a fifth longer for each tick that meets it.
+//!
+//! With a pacer there is another timer: when a slice has passed by its ticks, the thread yields
+//! after its call. (Who computes without calls to the manager is counted by the kernel alone.)
 //!
 //! ```text
 //!   another's slice │ call  call  call … call │ yield: another's slice │ call …
@@ -29,7 +35,7 @@ const SLICE_US: u32 = (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_
 /// begins, and what a call lasts.
 const EARLY: u32 = 2;
 
-/// When a thread that makes calls that can be preempted had the processor, by a timer's ticks.
+/// When a thread that makes calls had the processor, by a timer's ticks.
 #[derive(Debug)]
 pub(super) struct LongCalls {
     ticks: &'static AtomicU32,
@@ -37,7 +43,7 @@ pub(super) struct LongCalls {
     slice: u32,
     /// Since when it has had the processor.
     since: u32,
-    /// When the last such call came to its end.
+    /// When the last call came to its end.
     end: u32,
 }
 
@@ -52,7 +58,8 @@ impl LongCalls {
         self.ticks.load(Ordering::Relaxed)
     }
 
-    /// Makes such a call, and yields after it if a slice has passed.
+    /// Makes a call, and yields after it if a slice has passed.
+    #[inline(always)]
     fn make(&mut self, call: impl FnOnce() -> KernelResult) -> KernelResult {
         // So long between two calls: the kernel counted that, and gave others their slice.
         if self.now().wrapping_sub(self.end) >= self.slice {
@@ -61,15 +68,21 @@ impl LongCalls {
         let done = call();
         self.end = self.now();
         if self.end.wrapping_sub(self.since) >= self.slice.saturating_sub(EARLY).max(1) {
-            sel4::r#yield();
-            self.end = self.now();
-            self.since = self.end;
+            self.give_up();
         }
         done
     }
+
+    #[cold]
+    fn give_up(&mut self) {
+        sel4::r#yield();
+        self.end = self.now();
+        self.since = self.end;
+    }
 }
 
-/// Makes a call that can be preempted: as it is, where there is no timer.
+/// Makes a call: as it is, where there is no timer.
+#[inline(always)]
 pub(super) fn make(
     calls: &mut Option<LongCalls>,
     call: impl FnOnce() -> KernelResult,
