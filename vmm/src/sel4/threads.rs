@@ -171,6 +171,17 @@ impl<T> JoinHandle<T> {
         result
     }
 
+    /// Ends the thread wherever it is, and gives back all it had: for one that has faulted, which
+    /// was told to somebody else, or that nobody could end otherwise. What it captured is not dropped.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`].
+    #[cfg(not(feature = "kernel-16"))] // for the pacer
+    pub(super) fn end(mut self, vmm: &mut Vmm<'static, Sel4>) -> crate::Result {
+        vmm.release_thread(&mut self.parts)?;
+        Ok(vmm.free(self.ended)?)
+    }
+
     /// Its thread control block.
     pub fn tcb(&self) -> cap::Tcb {
         self.parts.tcb().map_or(cap::Tcb::from_bits(0), Object::cap)

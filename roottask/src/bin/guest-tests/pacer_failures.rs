@@ -3,7 +3,7 @@
 //! is lost.
 
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use roottask::arch::ticks;
 use roottask::{check, check_eq, Manager, Outcome};
@@ -30,6 +30,9 @@ crate::table::tests!("pacer_failures":
     a_pacer_without_its_interrupt_can_be_stopped,
     an_interrupt_that_is_taken_away_while_all_wait_is_told,
     who_sleeps_when_the_pacer_is_stopped_is_told,
+    who_sleeps_while_the_interrupt_is_taken_away_is_told_at_once,
+    who_sleeps_while_the_timer_s_handler_is_deleted_is_told,
+    who_waits_for_a_thread_that_has_faulted_is_told,
     a_pacer_without_slots_is_refused_and_leaves_nothing,
 );
 
@@ -297,6 +300,66 @@ fn who_sleeps_when_the_pacer_is_stopped_is_told(context: &mut Context) -> Outcom
     check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
     other.release(vmm)?;
     Ok(clock.release(vmm)?)
+}
+
+/// A100. Nobody else asks for the time, or for anything, and somebody of a lower priority computes
+/// all the while. It is told before who took the interrupt goes on, whose priority is lower.
+fn who_sleeps_while_the_interrupt_is_taken_away_is_told_at_once(context: &mut Context) -> Outcome {
+    static GOES_ON: AtomicBool = AtomicBool::new(false);
+    let vmm = &mut context.vmm;
+    GOES_ON.store(false, Ordering::Relaxed);
+    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let clock = pacer.clock(vmm)?;
+    let computing = compute(vmm)?;
+    let taking = vmm.spawn(&SpawnOptions::new().priority(254), || {
+        let taken = take_interrupt();
+        GOES_ON.store(true, Ordering::Relaxed);
+        taken
+    })?;
+    check_eq!(clock.sleep(LONG_US), Err(PacerError::TimerLost));
+    check!(!GOES_ON.load(Ordering::Relaxed));
+    SEEN.end.store(true, Ordering::Relaxed);
+    check!(computing.join(vmm).is_ok());
+    check_eq!(taking.join(vmm).ok(), Some(Ok(())));
+    clock.release(vmm)?;
+    Ok(pacer.stop(vmm)?)
+}
+
+/// A100. The tick after that finds nothing to acknowledge.
+fn who_sleeps_while_the_timer_s_handler_is_deleted_is_told(context: &mut Context) -> Outcome {
+    let vmm = &mut context.vmm;
+    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let clock = pacer.clock(vmm)?;
+    let Some(handler) = pacer.interrupt_handler() else { return Err(PacerError::Busy.into()) };
+    let handler = place(vmm, handler);
+    let taking = vmm.spawn(&SpawnOptions::new(), move || handler.delete())?;
+    check_eq!(clock.sleep(LONG_US), Err(PacerError::TimerLost));
+    check_eq!(taking.join(vmm).ok(), Some(Ok(())));
+    clock.release(vmm)?;
+    Ok(pacer.stop(vmm)?)
+}
+
+/// A101. It jumps to where nothing is when it goes on. Its memory is free and dirty then, and can be
+/// cleared by a new pacer.
+fn who_waits_for_a_thread_that_has_faulted_is_told(context: &mut Context) -> Outcome {
+    while_suspended(&mut context.vmm, |vmm, mut pacer, clock| {
+        let bytes = pacer.clearing_bytes();
+        let free = vmm.stats().allocator.untyped_bytes + bytes;
+        let Some(thread) = pacer.clearing_thread() else { return Err(PacerError::Busy.into()) };
+        let mut registers = thread.tcb_read_all_registers(false)?;
+        *registers.pc_mut() = 0;
+        thread.tcb_write_all_registers(false, &mut registers)?;
+        check_eq!(pacer.wait(vmm), Err(PacerError::ThreadFaulted));
+        check_eq!((pacer.clearing_bytes(), vmm.stats().allocator.untyped_bytes), (0, free));
+        check_eq!(pacer.clear(vmm, bytes), Err(PacerError::ThreadFaulted));
+        vmm.validate()?;
+        // Time goes on.
+        clock.sleep(1000)?;
+        check_eq!(pacer.stop(vmm), Err(PacerError::ThreadFaulted));
+        let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+        check_eq!(pacer.clear(vmm, bytes)?, bytes);
+        Ok(pacer.stop(vmm)?)
+    })
 }
 
 /// A128. The CSpace grows as long as there is memory, so there is none left either.

@@ -50,8 +50,9 @@ impl Clock {
     ///
     /// # Errors
     /// [`PacerError::TooLong`], [`PacerError::TooManySleepers`]. [`PacerError::TimerLost`] at once
-    /// where no tick comes any more. If the interrupt is taken away while it sleeps, it is told as
-    /// soon as anybody sleeps, sets an alarm, waits for what is cleared, or stops the pacer.
+    /// where no tick comes any more, also when the interrupt is taken away while it sleeps; but where
+    /// line 13 was not to be had (see [`Pacer::start`](super::Pacer::start)), only as soon as anybody
+    /// sleeps, sets an alarm, waits for what is cleared, or stops the pacer.
     pub fn sleep(&self, us: u64) -> Result<(), PacerError> {
         if us == 0 {
             return Ok(());

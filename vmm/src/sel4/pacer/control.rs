@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::error::PacerError;
 use super::loops::{self, ClearingThread, Timer};
 use super::options::PacerOptions;
+use super::sentinel::Sentinel;
 use super::shared::{work, Call, PacerParts};
 use super::timer;
 use crate::manager::vmm::Vmm;
@@ -28,8 +29,12 @@ pub(super) struct Made {
     pub wanted: Option<Object>,
     pub done: Option<Object>,
     pub idle: Option<Object>,
-    /// The slot of the interrupt's handler, and whether the handler is in it.
+    /// The first of two slots of the interrupt's handler, and whether it is in the first. It is in
+    /// both, so that interrupts still come, and tell that it is gone, when one is deleted.
     pub handler: Option<(CPtr, bool)>,
+    /// The slot of a capability to `tick` with the badge of who asks.
+    pub ask: Option<CPtr>,
+    pub sentinel: Sentinel,
     pub clearing: Option<JoinHandle<()>>,
     pub pacing: Option<JoinHandle<()>>,
     /// Of the lowest priority: tells that nobody else runs.
@@ -50,8 +55,9 @@ pub struct Pacer {
 
 impl Pacer {
     /// Starts a pacer with the PC's interval timer: its interrupt (line 0) and its ports become the
-    /// pacer's. Makes three threads of the manager's space, four notifications and an interrupt's
-    /// handler; some 60 kernel calls.
+    /// pacer's, and so does line 13, which no device has, if it is free: by that whoever sleeps is
+    /// told at once when this program's interrupts are revoked. Makes four threads of the manager's
+    /// space, six notifications and two interrupts' handlers; some 90 kernel calls.
     ///
     /// # Errors
     /// [`PacerError::BadPeriod`] and [`PacerError::PartsInUse`], without a kernel call;
@@ -73,6 +79,7 @@ impl Pacer {
         parts.suspended.store(0, Ordering::Relaxed);
         parts.refused.store(0, Ordering::Relaxed);
         parts.idle.store(false, Ordering::Relaxed);
+        parts.faulted.store(false, Ordering::Relaxed);
         let cspace = vmm.cspace_root();
         let mut pacer = Pacer { parts, options, made: Made::default(), under_way: None, cspace };
         match pacer.make(vmm, count) {
@@ -92,33 +99,47 @@ impl Pacer {
         }
         let notification =
             |made: Option<Object>| made.map_or(cap::Notification::from_bits(0), Object::cap);
-        let slot = vmm.alloc_slots(1)?;
+        let slot = vmm.alloc_slots(2)?;
         made.handler = Some((slot, false));
         let control = slot::IRQ_CONTROL.cap();
         control.irq_control_get(timer::LINE, &place(vmm, slot)).map_err(PacerError::NoTimer)?;
         made.handler = Some((slot, true));
+        let (first, second) = (place(vmm, slot), place(vmm, CPtr::new(slot.bits() + 1)));
+        second.copy(&first, CapRights::all()).map_err(PacerError::Kernel)?;
+        let tick = notification(made.tick);
+        let slot_of_ask = *made.ask.insert(vmm.alloc_slots(1)?);
+        mint(vmm, tick, loops::ASK, slot_of_ask).map_err(PacerError::Kernel)?;
+        let ask = slot_of_ask.cap::<cap_type::Notification>();
         let handler = slot.cap::<cap_type::IrqHandler>();
 
         let (wanted, done) = (notification(made.wanted), notification(made.done));
         let thread = SpawnOptions::new().named("clearing").priority(options.clearing_priority);
         let thread = vmm.spawn(&thread, move || loops::clear(parts, wanted, done))?;
         let idle = notification(made.idle);
-        let clearing = ClearingThread { thread: thread.tcb(), done, idle };
+        let faults = thread.fault_endpoint().cap();
+        let clearing = ClearingThread { thread: thread.tcb(), done, idle, faults };
         pin(vmm, made.clearing.insert(thread))?;
-        let timer = Timer { tick: notification(made.tick), handler, count };
+        let timer = Timer { handler, count };
         let thread = SpawnOptions::new().named("pacing").priority(options.priority);
         let thread = vmm.spawn(&thread, move || loops::pace(parts, timer, &clearing, options))?;
+        // It hears of both: interrupts and questions as signals, faults as messages.
+        if let Err(error) = thread.tcb().tcb_bind_notification(tick) {
+            // Nothing would reach it that tells it to end.
+            thread.end(vmm)?;
+            return Err(PacerError::Kernel(error));
+        }
         pin(vmm, made.pacing.insert(thread))?;
         let thread = SpawnOptions::new().named("idling").priority(0).stack(1);
-        let thread = vmm.spawn(&thread, move || loops::tell_idleness(parts, timer, idle))?;
+        let thread = vmm.spawn(&thread, move || loops::tell_idleness(parts, ask, idle))?;
         pin(vmm, made.idling.insert(thread))?;
 
         // Its badge tells an interrupt from who asks.
         let badged = vmm.alloc_slots(1)?;
-        let connected = connect(vmm, &timer, badged);
+        let connected = connect(vmm, &timer, tick, badged);
         vmm.free_slots(badged, 1)?;
         connected.map_err(PacerError::Kernel)?;
-        parts.tick.store(timer.tick.bits() as usize, Ordering::Release);
+        made.sentinel.make(vmm, parts, ask)?;
+        parts.tick.store(ask.bits() as usize, Ordering::Release);
         parts.lost.store(false, Ordering::Release);
         vmm.kernel_mut().long_calls = Some(LongCalls::new(&parts.ticks, options.period_us));
         Ok(())
@@ -130,11 +151,13 @@ impl Pacer {
     /// is nobody's, and all else is served. Returns its bytes, 0 when there is nothing to clear.
     ///
     /// # Errors
-    /// [`PacerError::Busy`] when something is being cleared; [`PacerError::Manager`].
+    /// [`PacerError::Busy`] when something is being cleared; [`PacerError::ThreadFaulted`] when the
+    /// clearing thread has; [`PacerError::Manager`].
     pub fn begin_clearing(&mut self, vmm: &mut Manager, bytes: usize) -> Result<usize, PacerError> {
         if self.under_way.is_some() {
             return Err(PacerError::Busy);
         }
+        self.check_lives()?;
         self.follow_cspace(vmm)?;
         let Some(clearing) = vmm.begin_clearing(bytes)? else { return Ok(0) };
         Ok(self.hand_over(clearing))
@@ -165,7 +188,8 @@ impl Pacer {
             return Ok(());
         }
         let made = &self.made;
-        for thread in [&made.clearing, &made.pacing, &made.idling].into_iter().flatten() {
+        let threads = [&made.clearing, &made.pacing, &made.idling, &made.sentinel.thread];
+        for thread in threads.into_iter().flatten() {
             let tcb = CPtr::new(thread.tcb().bits() as usize);
             let own = vmm.own_space();
             vmm.set_thread_space(tcb, own, ThreadCSpace::Manager, thread.fault_endpoint())?;
@@ -183,9 +207,11 @@ impl Pacer {
     /// cleared any more. No kernel call.
     ///
     /// # Errors
-    /// [`PacerError::Manager`] when the kernel refused to clear it: it is free and dirty again.
+    /// [`PacerError::Manager`] when the kernel refused to clear it, [`PacerError::ThreadFaulted`]
+    /// when the clearing thread has faulted: it is free and dirty again.
     pub fn poll(&mut self, vmm: &mut Manager) -> Result<bool, PacerError> {
         if self.parts.work.load(Ordering::Acquire) != work::DONE {
+            self.end_if_faulted(vmm)?;
             return Ok(self.under_way.is_none());
         }
         let answer = self.parts.answer.load(Ordering::Relaxed);
@@ -224,6 +250,29 @@ impl Pacer {
         Ok(())
     }
 
+    /// Records that what was being cleared never will be, if that is so.
+    fn end_if_faulted(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        let Err(faulted) = self.check_lives() else { return Ok(()) };
+        let Some(clearing) = self.under_way.take() else { return Ok(()) };
+        // Its call may have been made: what it made is deleted.
+        if let Err(error) = vmm.alloc.empty_slots(&mut vmm.kernel, clearing.slot(), 1) {
+            self.under_way = Some(clearing);
+            return Err(error.into());
+        }
+        self.parts.work.store(work::NONE, Ordering::Relaxed);
+        // Says again, by this error, that it was not cleared.
+        let _ = vmm.end_clearing(clearing, Err(untyped_alloc::KernelError::IllegalOperation));
+        Err(faulted)
+    }
+
+    /// Says whether the clearing thread has faulted.
+    pub(super) fn check_lives(&self) -> Result<(), PacerError> {
+        match self.parts.faulted.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(PacerError::ThreadFaulted),
+        }
+    }
+
     pub(super) fn check_goes_on(&self) -> Result<(), PacerError> {
         match self.parts.stuck.load(Ordering::Acquire) {
             0 => Ok(()),
@@ -255,6 +304,11 @@ impl Pacer {
         self.made.clearing.as_ref().map(JoinHandle::tcb)
     }
 
+    /// The slot of the timer's interrupt.
+    pub fn interrupt_handler(&self) -> Option<CPtr> {
+        self.made.handler.map(|(slot, _)| slot)
+    }
+
     /// The untyped that is being cleared, if any: nobody's meanwhile.
     pub fn clearing_untyped(&self) -> Option<CPtr> {
         self.under_way.as_ref().map(Clearing::untyped)
@@ -274,7 +328,7 @@ impl Pacer {
 }
 
 /// The place of a slot, for calls that name the CNode.
-fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
+pub(super) fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
     let path = vmm.allocator().path(slot);
     let cnode = path.root.cap::<cap_type::CNode>();
     cnode.absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
@@ -282,21 +336,26 @@ fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
 
 /// Has the timer interrupt, and each interrupt signal the notification; by a capability that is in
 /// `slot` meanwhile.
-fn connect(vmm: &Manager, timer: &Timer, slot: CPtr) -> sel4::Result<()> {
-    let (tick, badged) = (CPtr::new(timer.tick.bits() as usize), place(vmm, slot));
-    badged.mint(&place(vmm, tick), CapRights::all(), loops::TICK)?;
+fn connect(vmm: &Manager, timer: &Timer, tick: cap::Notification, slot: CPtr) -> sel4::Result<()> {
+    mint(vmm, tick, loops::TICK, slot)?;
     let set = timer.handler.irq_handler_set_notification(slot.cap());
-    badged.delete()?;
+    place(vmm, slot).delete()?;
     set?;
     timer.handler.irq_handler_ack()?;
     timer::start(timer.count)
+}
+
+/// Puts a capability to a notification into `slot`, with a badge.
+fn mint(vmm: &Manager, from: cap::Notification, badge: Word, slot: CPtr) -> sel4::Result<()> {
+    let from = place(vmm, CPtr::new(from.bits() as usize));
+    place(vmm, slot).mint(&from, CapRights::all(), badge)
 }
 
 fn kernel_error(number: usize) -> sel4::Error {
     sel4::Error::from_sys(number as Word).unwrap_or(sel4::Error::IllegalOperation)
 }
 
-fn pin(vmm: &mut Manager, thread: &JoinHandle<()>) -> Result<(), PacerError> {
+pub(super) fn pin(vmm: &mut Manager, thread: &JoinHandle<()>) -> Result<(), PacerError> {
     match thread.memory() {
         Some(memory) => Ok(vmm.pin_thread_memory(memory)?),
         None => Ok(()),

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 
 use sel4::cap_type;
 use sel4::init_thread::slot;
-use untyped_alloc::Kernel;
+use untyped_alloc::{CPtr, Kernel};
 
 use super::control::{Made, Manager, Pacer};
 use super::error::PacerError;
@@ -24,7 +24,7 @@ impl Pacer {
         let waited = match self.wait(vmm) {
             // It does not go on: that is seen to below.
             Err(PacerError::Kernel(_)) => Ok(()),
-            waited => waited,
+            waited => waited.and(self.check_lives()),
         };
         self.take_apart(vmm)?;
         waited
@@ -35,6 +35,7 @@ impl Pacer {
         // The pacing thread first, as it may have suspended the other. It is woken by hand.
         self.parts.end.store(true, Ordering::Release);
         self.parts.tick.store(0, Ordering::Release);
+        // A signal without a badge, as one of the two may not be there yet.
         for notification in [self.made.tick, self.made.idle].into_iter().flatten() {
             notification.cap::<cap_type::Notification>().signal();
         }
@@ -49,19 +50,28 @@ impl Pacer {
         }
         let waited = self.wait(vmm);
         self.signal_wanted();
-        self.join(vmm, |made| &mut made.clearing)?;
+        match self.check_lives() {
+            Ok(()) => self.join(vmm, |made| &mut made.clearing)?,
+            // Its fault was told to the pacing thread.
+            Err(_) => self.end_clearing_thread(vmm)?,
+        }
+        self.made.sentinel.take_apart(vmm)?;
         let mut stopped = Ok(());
         if let Some((at, there)) = self.made.handler {
             if there {
                 // Without a handler the interrupt is masked, whatever the timer does.
-                let path = vmm.allocator().path(at);
-                vmm.kernel_mut()
-                    .cnode_delete(path)
-                    .map_err(|error| PacerError::Kernel(error.into()))?;
+                for slot in [at, CPtr::new(at.bits() + 1)] {
+                    delete(vmm, slot)?;
+                }
                 stopped = timer::stop().map_err(PacerError::Kernel);
             }
-            vmm.free_slots(at, 1)?;
+            vmm.free_slots(at, 2)?;
             self.made.handler = None;
+        }
+        if let Some(at) = self.made.ask {
+            delete(vmm, at)?;
+            vmm.free_slots(at, 1)?;
+            self.made.ask = None;
         }
         let made = &mut self.made;
         for object in [&mut made.tick, &mut made.wanted, &mut made.done, &mut made.idle] {
@@ -72,6 +82,14 @@ impl Pacer {
         }
         self.parts.taken.store(false, Ordering::Release);
         waited.and(stopped)
+    }
+
+    fn end_clearing_thread(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        let Some(thread) = self.made.clearing.take() else { return Ok(()) };
+        if let Some(memory) = thread.memory() {
+            vmm.unpin_thread_memory(memory);
+        }
+        Ok(thread.end(vmm)?)
     }
 
     fn join(
@@ -92,4 +110,10 @@ impl Pacer {
             Err(JoinError::Manager(error)) => Err(error.into()),
         }
     }
+}
+
+fn delete(vmm: &mut Manager, slot: CPtr) -> Result<(), PacerError> {
+    let path = vmm.allocator().path(slot);
+    let deleted = vmm.kernel_mut().cnode_delete(path);
+    deleted.map_err(|error| PacerError::Kernel(error.into()))
 }

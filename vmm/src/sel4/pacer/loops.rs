@@ -9,12 +9,11 @@ use super::options::PacerOptions;
 use super::shared::{work, Call, PacerParts};
 use super::timer;
 
-/// What the pacing thread has capabilities to.
+/// What the pacing thread needs to the timer. Its own notification is bound to it, and signalled at
+/// each interrupt with the badge [`TICK`]; with the badge [`ASK`] by who asks whether interrupts
+/// still come, or whether the clearing thread can go on.
 #[derive(Clone, Copy)]
 pub(super) struct Timer {
-    /// Signalled at each interrupt, with the badge [`TICK`]; without one by who asks whether
-    /// interrupts still come, or whether the clearing thread can go on.
-    pub tick: cap::Notification,
     pub handler: cap::IrqHandler,
     /// Its inputs from one interrupt to the next.
     pub count: u16,
@@ -22,6 +21,8 @@ pub(super) struct Timer {
 
 /// The badge of an interrupt.
 pub(super) const TICK: Word = 1;
+/// The badge of who asks. What has none is a fault of the clearing thread.
+pub(super) const ASK: Word = 2;
 
 impl Timer {
     /// Has the next interrupt come after a period from now, if the last one has come; says whether
@@ -37,6 +38,8 @@ pub(super) struct ClearingThread {
     pub thread: cap::Tcb,
     pub done: cap::Notification,
     pub idle: cap::Notification,
+    /// Where its faults go.
+    pub faults: cap::Endpoint,
 }
 
 impl ClearingThread {
@@ -48,6 +51,12 @@ impl ClearingThread {
             self.idle.signal();
         }
         suspended
+    }
+
+    /// Records that it has faulted, and tells who waits for it.
+    fn note_fault(&self, parts: &PacerParts) {
+        parts.faulted.store(true, Ordering::Release);
+        self.done.signal();
     }
 
     /// Lets it go on; says whether it does. Who waits for it is told if not.
@@ -66,7 +75,7 @@ impl ClearingThread {
 const MAX_DOUBLED: u32 = 8;
 
 /// Paces, until it is told to end: at each tick it lets the clearing thread go on, or suspends it,
-/// and wakes who slept long enough.
+/// and wakes who slept long enough. Once no tick comes any more the clearing thread runs always.
 pub(super) fn pace(
     parts: &PacerParts,
     timer: Timer,
@@ -76,22 +85,31 @@ pub(super) fn pace(
     // Ticks that the clearing thread was running or suspended for; and attempts in a row that the
     // kernel refused, after which it goes on as it is.
     let (mut runs, mut since, mut refused) = (true, 0u32, 0);
-    while !parts.end.load(Ordering::Acquire) {
-        let (_, badge) = timer.tick.wait();
+    let (mut lost, mut faulted) = (false, false);
+    loop {
+        let (_, badge) = clearing.faults.recv(());
+        if parts.end.load(Ordering::Acquire) {
+            break;
+        }
+        if badge == 0 {
+            clearing.note_fault(parts);
+            faulted = true;
+            continue;
+        }
         let ticked = badge & TICK != 0;
         let before = parts.ticks.fetch_add(ticked.into(), Ordering::Relaxed);
         let now = before.wrapping_add(ticked.into());
         let idle = parts.idle.swap(false, Ordering::Acquire);
         // First what others wait for; then the timer may interrupt again.
         since = since.saturating_add(ticked.into());
-        let busy = parts.work.load(Ordering::Acquire) == work::CALLING;
+        let busy = !faulted && parts.work.load(Ordering::Acquire) == work::CALLING;
         let have = |ticks: u32| since >> refused >= ticks;
         let changed = match runs {
             true if ticked && busy && options.ticks_off != 0 && have(options.ticks_on) => {
                 Some(clearing.suspend(parts))
             }
             // Whatever it was doing when it was suspended: it may have just come to its end.
-            false if idle || have(options.ticks_off) => Some(clearing.resume(parts)),
+            false if idle || lost || have(options.ticks_off) => Some(clearing.resume(parts)),
             _ => None,
         };
         match changed {
@@ -102,8 +120,10 @@ pub(super) fn pace(
         if ticked {
             parts.wake(now);
         }
-        if !timer.goes_on(parts, ticked) {
-            break;
+        if !lost && !timer.goes_on(parts, ticked) {
+            lost = true;
+            parts.lose_timer();
+            runs = runs || clearing.resume(parts);
         }
     }
     parts.lose_timer();
@@ -114,13 +134,13 @@ pub(super) fn pace(
 
 /// Says when nobody else runs while the clearing thread is suspended, until it is told to end: has
 /// the lowest priority.
-pub(super) fn tell_idleness(parts: &PacerParts, timer: Timer, idle: cap::Notification) {
+pub(super) fn tell_idleness(parts: &PacerParts, ask: cap::Notification, idle: cap::Notification) {
     while !parts.end.load(Ordering::Acquire) {
         idle.wait();
         // Others of this priority have their turn first.
         sel4::r#yield();
         parts.idle.store(true, Ordering::Release);
-        timer.tick.signal();
+        ask.signal();
     }
 }
 

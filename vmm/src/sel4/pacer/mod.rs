@@ -6,7 +6,9 @@
 //! programmable interval timer, which the kernel leaves alone, and a second thread makes the calls
 //! that clear. At each tick the first lets the second go on, or suspends it; the call keeps what it
 //! has done. A third, of the lowest priority, says when nobody else runs: then the second goes on
-//! before the next tick, and also when no tick comes any more.
+//! before the next tick, and also when no tick comes any more. A fourth is woken when the timer's
+//! interrupt is revoked, so that nobody waits for ticks that do not come. The first hears of faults of
+//! the second.
 //!
 //! ```text
 //!   root task ── begin_clearing ──► clearing thread: Untyped_Retype ───────────► its end: poll, wait
@@ -25,6 +27,7 @@
 //! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
 //! - `error.rs`: why it does not do what it was asked for.
 //! - `control.rs`: starting, and clearing ([`Pacer`]).
+//! - `sentinel.rs`: a thread that is woken when the interrupts are revoked.
 //! - `ending.rs`: stopping.
 
 mod clock;
@@ -33,6 +36,7 @@ mod ending;
 mod error;
 mod loops;
 mod options;
+mod sentinel;
 mod shared;
 mod timer;
 

@@ -46,7 +46,7 @@ pub struct PacerParts {
     offset: AtomicUsize,
     /// What the kernel answered: 0, or the number of its error.
     pub(super) answer: AtomicUsize,
-    /// The notification that wakes the pacing thread, or 0.
+    /// A capability that wakes the pacing thread with the badge of who asks, or 0.
     pub(super) tick: AtomicUsize,
     /// Nobody else runs while the clearing thread is suspended.
     pub(super) idle: AtomicBool,
@@ -57,6 +57,8 @@ pub struct PacerParts {
     pub(super) stuck: AtomicUsize,
     /// The timer does not answer any more.
     pub(super) lost: AtomicBool,
+    /// The clearing thread has faulted.
+    pub(super) faulted: AtomicBool,
     pub(super) ticks: AtomicU32,
     /// How often the clearing thread was suspended.
     pub(super) suspended: AtomicU32,
@@ -92,6 +94,7 @@ impl PacerParts {
             end: AtomicBool::new(false),
             stuck: AtomicUsize::new(0),
             lost: AtomicBool::new(true),
+            faulted: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
             suspended: AtomicU32::new(0),
             refused: AtomicU32::new(0),
@@ -162,8 +165,8 @@ impl PacerParts {
     }
 
     /// Has the pacing thread try whether interrupts still come: where the kernel does not take the
-    /// acknowledgement of one, all who wait for a tick are told. Else nobody would notice, as the
-    /// next interrupt does not come.
+    /// acknowledgement of one, all who wait for a tick are told. Without a sentinel nobody would
+    /// notice else, as the next interrupt does not come.
     pub(super) fn ask_for_timer(&self) {
         match self.tick.load(Ordering::Acquire) {
             0 => {}
