@@ -68,13 +68,13 @@ impl LongCalls {
         let done = call();
         self.end = self.now();
         if self.end.wrapping_sub(self.since) >= self.slice.saturating_sub(EARLY).max(1) {
-            self.give_up();
+            self.yield_to_others();
         }
         done
     }
 
     #[cold]
-    fn give_up(&mut self) {
+    fn yield_to_others(&mut self) {
         sel4::r#yield();
         self.end = self.now();
         self.since = self.end;

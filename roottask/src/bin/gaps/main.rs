@@ -5,6 +5,7 @@
 //! ```text
 //!   watch.rs     the thread that computes, and the histogram of its gaps
 //!   course.rs    what is done meanwhile
+//!   stretch.rs   how late interrupts come within the kernel's long calls
 //! ```
 //!
 //! It wants `--icount`, so that the time-stamp counter counts instructions. With the pacer, the
@@ -23,6 +24,7 @@
 #![no_main]
 
 mod course;
+mod stretch;
 mod watch;
 
 use roottask::{check, check_eq, Manager, Outcome};
@@ -72,6 +74,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let vmm = &mut start_with(bootinfo, &POOL, &StartOptions::new())?;
     let me = slot::TCB.cap();
     me.tcb_set_priority(me, PRIORITY.into())?;
+    stretch::measure(vmm)?;
     for watcher in [Watcher::Lower, Watcher::Equal] {
         let without = round(vmm, watcher, false)?;
         let with = round(vmm, watcher, true)?;

@@ -4,9 +4,10 @@
 use core::sync::atomic::Ordering;
 
 use sel4::init_thread::slot;
-use sel4::{cap, cap_type, AbsoluteCPtr, CapRights, Word};
+use sel4::{cap, cap_type, CapRights, Word};
 use untyped_alloc::{Blueprint, CPtr, Clearing, Object};
 
+use super::capabilities::{mint, pin, place, Manager};
 use super::clock::Clock;
 use super::error::PacerError;
 use super::loops::{self, ClearingThread, Timer};
@@ -14,13 +15,9 @@ use super::options::PacerOptions;
 use super::sentinel::Sentinel;
 use super::shared::{work, Call, PacerParts};
 use super::timer;
-use crate::manager::vmm::Vmm;
 use crate::sel4::slices::LongCalls;
 use crate::sel4::threads::{JoinHandle, SpawnOptions};
-use crate::sel4::Sel4;
 use crate::types::thread_parts::ThreadCSpace;
-
-pub(super) type Manager = Vmm<'static, Sel4>;
 
 /// What a pacer is made of, as far as it was made.
 #[derive(Default)]
@@ -327,13 +324,6 @@ impl Pacer {
     }
 }
 
-/// The place of a slot, for calls that name the CNode.
-pub(super) fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
-    let path = vmm.allocator().path(slot);
-    let cnode = path.root.cap::<cap_type::CNode>();
-    cnode.absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
-}
-
 /// Has the timer interrupt, and each interrupt signal the notification; by a capability that is in
 /// `slot` meanwhile.
 fn connect(vmm: &Manager, timer: &Timer, tick: cap::Notification, slot: CPtr) -> sel4::Result<()> {
@@ -345,19 +335,6 @@ fn connect(vmm: &Manager, timer: &Timer, tick: cap::Notification, slot: CPtr) ->
     timer::start(timer.count)
 }
 
-/// Puts a capability to a notification into `slot`, with a badge.
-fn mint(vmm: &Manager, from: cap::Notification, badge: Word, slot: CPtr) -> sel4::Result<()> {
-    let from = place(vmm, CPtr::new(from.bits() as usize));
-    place(vmm, slot).mint(&from, CapRights::all(), badge)
-}
-
 fn kernel_error(number: usize) -> sel4::Error {
     sel4::Error::from_sys(number as Word).unwrap_or(sel4::Error::IllegalOperation)
-}
-
-pub(super) fn pin(vmm: &mut Manager, thread: &JoinHandle<()>) -> Result<(), PacerError> {
-    match thread.memory() {
-        Some(memory) => Ok(vmm.pin_thread_memory(memory)?),
-        None => Ok(()),
-    }
 }

@@ -5,9 +5,10 @@ use core::sync::atomic::Ordering;
 
 use sel4::cap_type;
 use sel4::init_thread::slot;
-use untyped_alloc::{CPtr, Kernel};
+use untyped_alloc::CPtr;
 
-use super::control::{Made, Manager, Pacer};
+use super::capabilities::{delete, Manager};
+use super::control::{Made, Pacer};
 use super::error::PacerError;
 use super::timer;
 use crate::sel4::threads::{JoinError, JoinHandle};
@@ -110,10 +111,4 @@ impl Pacer {
             Err(JoinError::Manager(error)) => Err(error.into()),
         }
     }
-}
-
-fn delete(vmm: &mut Manager, slot: CPtr) -> Result<(), PacerError> {
-    let path = vmm.allocator().path(slot);
-    let deleted = vmm.kernel_mut().cnode_delete(path);
-    deleted.map_err(|error| PacerError::Kernel(error.into()))
 }

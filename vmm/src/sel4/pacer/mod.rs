@@ -24,12 +24,14 @@
 //! - `timer.rs`: the timer's ports and its interrupt.
 //! - `shared.rs`: what the threads and the root task share ([`PacerParts`]): numbers, no lock.
 //! - `loops.rs`: what the three threads do.
+//! - `capabilities.rs`: putting capabilities into slots, and taking them out.
 //! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
 //! - `error.rs`: why it does not do what it was asked for.
 //! - `control.rs`: starting, and clearing ([`Pacer`]).
 //! - `sentinel.rs`: a thread that is woken when the interrupts are revoked.
 //! - `ending.rs`: stopping.
 
+mod capabilities;
 mod clock;
 mod control;
 mod ending;

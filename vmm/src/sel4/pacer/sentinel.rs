@@ -19,9 +19,9 @@ use core::sync::atomic::Ordering;
 
 use sel4::init_thread::slot;
 use sel4::{cap, cap_type, CapRights, Word};
-use untyped_alloc::{Blueprint, CPtr, Kernel, Object};
+use untyped_alloc::{Blueprint, CPtr, Object};
 
-use super::control::{pin, place, Manager};
+use super::capabilities::{delete, pin, place, Manager};
 use super::error::PacerError;
 use super::shared::PacerParts;
 use crate::sel4::threads::{JoinError, JoinHandle, SpawnOptions};
@@ -82,9 +82,7 @@ impl Sentinel {
     /// Ends the thread, which `parts` tell to, and gives everything back.
     pub fn take_apart(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
         if let Some(handler) = self.handler {
-            let path = vmm.allocator().path(handler);
-            let deleted = vmm.kernel_mut().cnode_delete(path);
-            deleted.map_err(|error| PacerError::Kernel(error.into()))?;
+            delete(vmm, handler)?;
             vmm.free_slots(handler, 1)?;
             self.handler = None;
         }
@@ -105,7 +103,7 @@ impl Sentinel {
         }
         if let Some(watched) = self.watched {
             // What it has by now is no copy of what was made there, and would outlive that.
-            place(vmm, watched.slot()).delete().map_err(PacerError::Kernel)?;
+            delete(vmm, watched.slot())?;
         }
         for object in [&mut self.watched, &mut self.told] {
             if let Some(notification) = *object {
