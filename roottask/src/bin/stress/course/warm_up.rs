@@ -6,10 +6,11 @@
 //! one. So the warm-up has at one time more of everything than the phases ever have.
 
 use alloc::vec::Vec;
-use roottask::arch::LARGE_BITS;
+use core::mem::MaybeUninit;
 
+use roottask::arch::LARGE_BITS;
 use roottask::Outcome;
-use vmm::{Blueprint, CPtr, Pages, Placement, RegionId, RegionOptions, ShareOptions};
+use vmm::{Blueprint, CPtr, Objects, Pages, Placement, RegionId, RegionOptions, ShareOptions};
 
 use crate::engine::Stress;
 use crate::host::service;
@@ -111,20 +112,32 @@ fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
 }
 
 /// Batches of one object of a page: untypeds are split as small as batches of frames ever want
-/// them.
+/// them. Their list is in pages of its own: for 2 GiB it is as large as the heap.
 fn stretch_batches(stress: &mut Stress) -> Outcome {
     let most = stress.vmm.stats().free_bytes() / PAGE / BATCH + OBJECTS / 2;
-    let mut batches = Vec::with_capacity(most);
-    for _ in 0..most {
+    let own = stress.expected.own();
+    // Without memory for the list there is none for more than a few batches, either.
+    let pages = (most * size_of::<Objects>()).div_ceil(PAGE);
+    let list = RegionOptions::new(pages).named("warm-up");
+    let Some(list) = stress.attempt(Kind::Map, |vmm| vmm.map(own, &list))? else { return Ok(()) };
+    // SAFETY: the region is mapped, and nobody else has it until it is released below.
+    let batches = unsafe {
+        core::slice::from_raw_parts_mut(list.start().bits() as *mut MaybeUninit<Objects>, most)
+    };
+    let mut count = 0;
+    for place in batches.iter_mut() {
         let blueprint = Blueprint::Untyped { size_bits: 12 };
         let batch = stress.attempt(Kind::Allocate, |vmm| vmm.allocate_many(blueprint, 1))?;
         let Some(batch) = batch else { break };
-        batches.push(batch);
+        place.write(batch);
+        count += 1;
     }
-    for batch in batches {
+    for place in batches.iter().take(count) {
+        // SAFETY: written above, and read once.
+        let batch = unsafe { place.assume_init_read() };
         stress.must(Kind::Free, |vmm| vmm.free_many(batch))?;
     }
-    Ok(())
+    stress.must(Kind::Release, |vmm| vmm.release(list))
 }
 
 /// What is kept of threads does not ask whether there is one.
