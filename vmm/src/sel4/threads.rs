@@ -179,7 +179,7 @@ impl<T> JoinHandle<T> {
     #[cfg(not(feature = "kernel-16"))] // for the pacer
     pub(super) fn end(mut self, vmm: &mut Vmm<'static, Sel4>) -> crate::Result {
         vmm.release_thread(&mut self.parts)?;
-        Ok(vmm.free(self.ended)?)
+        vmm.free(self.ended)
     }
 
     /// Its thread control block.
