@@ -22,6 +22,8 @@ crate::table::tests!("pacing":
     a_clearing_that_ticks_overtake_before_it_has_begun_begins,
     who_sleeps_wakes_after_that_time_and_a_time_out_can_be_taken_back,
     a_pacer_that_cannot_be_is_refused_and_leaves_nothing,
+    a_second_pacer_is_refused_and_leaves_the_first_alone,
+    a_clock_counts_by_the_pacer_that_there_is,
     a_clearing_that_is_interrupted_clears_each_word_and_no_other,
     jobs_make_memory_ready,
 );
@@ -185,6 +187,44 @@ fn a_pacer_that_cannot_be_is_refused_and_leaves_nothing(context: &mut Context) -
     let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
     let refused = Pacer::start(vmm, &PARTS, PacerOptions::new()).err();
     check_eq!(refused, Some(PacerError::PartsInUse));
+    Ok(pacer.stop(vmm)?)
+}
+
+/// A103. The first goes on giving ticks, clearing, and telling when its interrupt is gone.
+fn a_second_pacer_is_refused_and_leaves_the_first_alone(context: &mut Context) -> Outcome {
+    static OTHERS: PacerParts = PacerParts::new();
+    let vmm = &mut context.vmm;
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let clock = pacer.clock(vmm)?;
+    let slots = vmm.stats().allocator.free_slots;
+    let refused = Pacer::start(vmm, &OTHERS, PacerOptions::new()).err();
+    check_eq!(refused, Some(PacerError::NoTimer(sel4::Error::RevokeFirst)));
+    vmm.validate()?;
+    vmm.trim()?;
+    check!(vmm.stats().allocator.free_slots >= slots);
+    let before = clock.ticks();
+    clock.sleep(2000)?;
+    check!(clock.ticks() - before >= 4);
+    check!(begin(vmm, &mut pacer, 1 << 20)? != 0);
+    pacer.wait(vmm)?;
+    clock.release(vmm)?;
+    pacer.stop(vmm)?;
+    // The others' parts are free.
+    Ok(Pacer::start(vmm, &OTHERS, PacerOptions::new())?.stop(vmm)?)
+}
+
+/// A127. The first pacer's ticks are a hundred times as long as the second's.
+fn a_clock_counts_by_the_pacer_that_there_is(context: &mut Context) -> Outcome {
+    let vmm = &mut context.vmm;
+    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new().period_us(50_000))?;
+    let clock = pacer.clock(vmm)?;
+    pacer.stop(vmm)?;
+    check_eq!(clock.sleep(1), Err(PacerError::TimerLost));
+    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let before = clock.ticks();
+    clock.sleep(5_000)?;
+    check!(clock.ticks() - before >= 10);
+    clock.release(vmm)?;
     Ok(pacer.stop(vmm)?)
 }
 

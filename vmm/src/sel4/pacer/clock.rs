@@ -11,12 +11,11 @@ use super::shared::{is_due, PacerParts, SLEEPERS};
 use crate::manager::vmm::Vmm;
 use crate::sel4::Sel4;
 
-/// Time by the ticks of a pacer, for one thread. From one tick to the next it is a period and what
+/// Time by the ticks of whatever pacer has the parts, for one thread. From one tick to the next it is a period and what
 /// the pacing thread takes, as it sets the timer anew at each: time-outs are never early. Once the
-/// pacer has stopped, time stands still, and whoever sleeps is told so.
+/// pacer has stopped, time stands still, and whoever sleeps is told so, until another is started.
 pub struct Clock {
     parts: &'static PacerParts,
-    period_us: u32,
     alarm: Object,
 }
 
@@ -24,9 +23,8 @@ impl Clock {
     pub(super) fn new(
         vmm: &mut Vmm<'static, Sel4>,
         parts: &'static PacerParts,
-        period_us: u32,
     ) -> Result<Clock, PacerError> {
-        Ok(Clock { parts, period_us, alarm: vmm.allocate(Blueprint::Notification)? })
+        Ok(Clock { parts, alarm: vmm.allocate(Blueprint::Notification)? })
     }
 
     /// Ticks since the pacer started: they go round after 2^32. No kernel call.
@@ -39,7 +37,8 @@ impl Clock {
     /// # Errors
     /// [`PacerError::TooLong`]: half of all ticks or more.
     pub fn ticks_for(&self, us: u64) -> Result<u32, PacerError> {
-        let ticks = us.div_ceil(self.period_us.into());
+        let period_us = self.parts.period_us.load(Ordering::Acquire);
+        let ticks = us.div_ceil(period_us.max(1).into());
         // What is further than half of all ticks away would have passed.
         let ticks = u32::try_from(ticks).ok().filter(|&ticks| ticks < u32::MAX / 2);
         ticks.ok_or(PacerError::TooLong(us))

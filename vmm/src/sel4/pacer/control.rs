@@ -32,6 +32,8 @@ pub(super) struct Made {
     /// The slot of a capability to `tick` with the badge of who asks.
     pub ask: Option<CPtr>,
     pub sentinel: Sentinel,
+    /// The manager's calls are counted by its ticks.
+    pub counts_slices: bool,
     pub clearing: Option<JoinHandle<()>>,
     pub pacing: Option<JoinHandle<()>>,
     /// Of the lowest priority: tells that nobody else runs.
@@ -77,6 +79,7 @@ impl Pacer {
         parts.refused.store(0, Ordering::Relaxed);
         parts.idle.store(false, Ordering::Relaxed);
         parts.faulted.store(false, Ordering::Relaxed);
+        parts.period_us.store(period, Ordering::Relaxed);
         let cspace = vmm.cspace_root();
         let mut pacer = Pacer { parts, options, made: Made::default(), under_way: None, cspace };
         match pacer.make(vmm, count) {
@@ -138,6 +141,7 @@ impl Pacer {
         made.sentinel.make(vmm, parts, ask)?;
         parts.tick.store(ask.bits() as usize, Ordering::Release);
         parts.lost.store(false, Ordering::Release);
+        made.counts_slices = true;
         vmm.kernel_mut().long_calls = Some(LongCalls::new(&parts.ticks, options.period_us));
         Ok(())
     }
@@ -293,7 +297,7 @@ impl Pacer {
     /// # Errors
     /// [`PacerError::Manager`].
     pub fn clock(&self, vmm: &mut Manager) -> Result<Clock, PacerError> {
-        Clock::new(vmm, self.parts, self.options.period_us)
+        Clock::new(vmm, self.parts)
     }
 
     /// The clearing thread, for whoever changes its priority.

@@ -32,7 +32,9 @@ impl Pacer {
     }
 
     pub(super) fn take_apart(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
-        vmm.kernel_mut().long_calls = None;
+        if self.made.counts_slices {
+            vmm.kernel_mut().long_calls = None;
+        }
         // The pacing thread first, as it may have suspended the other. It is woken by hand.
         self.parts.end.store(true, Ordering::Release);
         self.parts.tick.store(0, Ordering::Release);

@@ -60,6 +60,8 @@ pub struct PacerParts {
     /// The clearing thread has faulted.
     pub(super) faulted: AtomicBool,
     pub(super) ticks: AtomicU32,
+    /// Microseconds between two ticks.
+    pub(super) period_us: AtomicU32,
     /// How often the clearing thread was suspended.
     pub(super) suspended: AtomicU32,
     /// Calls of the pacing thread that the kernel refused.
@@ -96,6 +98,7 @@ impl PacerParts {
             lost: AtomicBool::new(true),
             faulted: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
+            period_us: AtomicU32::new(0),
             suspended: AtomicU32::new(0),
             refused: AtomicU32::new(0),
             sleepers: [const { Sleeper { notification: AtomicUsize::new(0), at: AtomicU32::new(0) } };
