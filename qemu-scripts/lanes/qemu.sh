@@ -4,10 +4,10 @@
 
 MEMORIES=(32M 512M 2G)
 # Programs that say by their exit code alone whether all was well.
-PROGRAMS=(hello serve recipes upstream-spawn-thread dump-demo)
+PROGRAMS=(hello serve recipes dump-demo)
 GUEST_TIMEOUT=300
 # Root tasks that tell what they do, and what they must tell (NAME.expected).
-TOLD_PROGRAMS=(service-demo objects-demo system-demo fault-demo)
+TOLD_PROGRAMS=(service-demo objects-demo system-demo fault-demo upstream-spawn)
 
 # Mistakes that must end a program, and what must be said of each.
 declare -A ENDINGS=(
@@ -244,7 +244,7 @@ x86_64_lane() {
     done
     # Its reports of faults are others: the kernel tells of an address above 4 GiB half.
     check "fault-demo, x86_64" "$SCRIPTS/run.sh" fault-demo --arch "$ARCH"
-    for program in service-demo objects-demo system-demo; do
+    for program in service-demo objects-demo system-demo upstream-spawn; do
         check "$program, x86_64" told_program "$program" --arch "$ARCH"
     done
     for ending in "${!ENDINGS[@]}"; do

@@ -15,7 +15,7 @@
 //!   bin/service-demo/               client programs and the service they have their memory from
 //!   bin/stress/                     random requests, held to what they must do
 //!   bin/system-demo/                a program that starts programs
-//!   bin/upstream-spawn-thread.rs    a root task as upstream's users write it
+//!   bin/upstream-spawn/             a root task as upstream's users write it
 //!
 //!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A root task as users of rust-sel4 write it, without the manager: every name of the `sel4` and
-//! `sel4-root-task` crates below is upstream's, so that this also compiles there. Only the last
-//! line of `main` is not: upstream's programs suspend themselves, this one ends QEMU.
-#![no_std]
-#![no_main]
+//! A second thread of the root task: its objects are made and it is started by hand; it signals,
+//! calls, checks the answer, and signals again.
 
 use core::cell::UnsafeCell;
-use core::ptr;
 
 use sel4::{cap_type, init_thread};
-use sel4_root_task::{root_task, Never};
+
+use crate::image::frame_of;
 
 const BADGE: sel4::Badge = 0x1337;
 const LABEL: sel4::Word = 42;
@@ -23,6 +20,9 @@ unsafe impl<const BYTES: usize> Sync for Pages<BYTES> {}
 
 static STACK: Pages<16384> = Pages(UnsafeCell::new([0; 16384]));
 static IPC_BUFFER: Pages<4096> = Pages(UnsafeCell::new([0; 4096]));
+
+/// How many slots it takes: the first empty ones.
+pub const SLOTS: usize = 4;
 
 /// The slots of the objects made, behind the first empty one.
 #[derive(Clone, Copy)]
@@ -40,8 +40,8 @@ fn slot<T: sel4::CapType>(made: Made) -> init_thread::Slot<T> {
     init_thread::Slot::from_index(first + made as usize)
 }
 
-#[root_task]
-fn main(bootinfo: &sel4::BootInfoPtr) -> sel4::Result<Never> {
+/// Starts the thread, hears from it and suspends it.
+pub fn run(bootinfo: &sel4::BootInfo) -> sel4::Result<()> {
     let first = bootinfo.empty().start();
     FIRST_SLOT.store(first, core::sync::atomic::Ordering::Relaxed);
     let untyped = find_untyped(bootinfo, 12);
@@ -95,7 +95,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> sel4::Result<Never> {
     assert_eq!(badge, BADGE);
     tcb.tcb_suspend()?;
     sel4::debug_println!("answered");
-    sel4_root_task::exit(sel4_root_task::ExitCode::Success)
+    Ok(())
 }
 
 /// The second thread: signals, calls, checks the answer, signals again.
@@ -127,14 +127,4 @@ fn find_untyped(bootinfo: &sel4::BootInfo, size_bits: usize) -> sel4::cap::Untyp
         .find(|&index| list[index].size_bits() >= size_bits)
         .expect("there is RAM");
     bootinfo.untyped().index(found).cap()
-}
-
-/// The frame of the program's image that is mapped at `address`.
-fn frame_of(bootinfo: &sel4::BootInfo, address: usize) -> sel4::cap::Granule {
-    extern "C" {
-        static __executable_start: u8;
-    }
-    let start = ptr::addr_of!(__executable_start) as usize;
-    let page = (address - start) / sel4::FrameObjectType::GRANULE.bytes();
-    bootinfo.user_image_frames().index(page).cap()
 }
