@@ -130,6 +130,7 @@ fn of_the_manager(space: SpaceId, region: RegionId, start: VirtAddr) {
         (Error::BadIpcBuffer { address }, &[IN_HEX]),
         (Error::NotOnePage { region, pages: 717 }, &[IN_HEX, "717 pages", "one"]),
         (Error::OwnSpace(space), &[of_space]),
+        (Error::StoreSpace(space), &[of_space, "store"]),
         (Error::Pinned(region), &[IN_HEX, of_space]),
         (Error::TooManyPinned { most: 717 }, &["717"]),
         (Error::SpaceInUse { space, threads: 717 }, &[of_space, "717"]),

@@ -17,6 +17,7 @@ on_each!(
     a_clone_and_its_origin_lie_where_faults_are_told,
     pages_under_copy_on_write_stay_where_faults_are_told,
     pages_do_not_move_by_themselves_where_faults_are_not_told,
+    pages_of_a_store_lie_anywhere,
 );
 
 /// An address in the middle of user space, beyond 4 GiB where there are such addresses.
@@ -203,6 +204,44 @@ fn pages_do_not_move_by_themselves_where_faults_are_not_told(target: Target) {
     let asked = host.vmm.map(space, &at(high(target) + 64 * PAGE).movable(true)).expect("memory");
     let may = |region| host.vmm.may_region_move(region);
     assert_eq!([may(low), may(above), may(asked)], [Ok(true), Ok(is_told(target)), Ok(true)]);
+}
+
+/// A108.
+fn pages_of_a_store_lie_anywhere(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (plain, high) = (space(&mut host), high(target));
+    let store = host.vmm.create_store().expect("a space");
+    host.spaces.push(store);
+    for options in by_faults(8) {
+        let region = host.vmm.reserve(store, &options.at(high)).expect("nothing is there");
+        let there = Placement::at(high + 64 * PAGE);
+        let region = host.vmm.move_region(region, there).expect("nothing is there");
+        host.vmm.release(region).expect("a region");
+    }
+    let origin = host.vmm.map(store, &RegionOptions::new(4).at(high)).expect("memory");
+    host.write(store, high + PAGE, 6);
+    let there = Placement::at(high + 64 * PAGE);
+    let clone = host.vmm.clone_region(origin, store, there).expect("room");
+    let moved = host.vmm.move_region(clone, Placement::at(high + 128 * PAGE)).expect("room");
+    assert_eq!(host.read(store, moved.start().bits() + PAGE), 6);
+    // A clone of a store is a store; in a space of threads a clone lies where faults are told.
+    let other = host.vmm.clone_space(store).expect("a space");
+    host.spaces.push(other);
+    assert_eq!(host.read(other, high + PAGE), 6);
+    if !is_told(target) {
+        let refusal = not_told(high, target.fault_end());
+        host.refuses(refusal, |vmm| vmm.clone_region(origin, plain, Placement::at(high)));
+    }
+    // No thread can touch anything there.
+    let tcb = host.vmm.allocate(Blueprint::Tcb).expect("memory").slot();
+    let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory").slot();
+    for store in [store, other] {
+        let refusal = vmm::Error::StoreSpace(store);
+        host.refuses(refusal, |vmm| vmm.register_thread(store, tcb, endpoint, "in a store"));
+        let cspace = vmm::ThreadCSpace::Manager;
+        host.refuses(refusal, |vmm| vmm.set_thread_space(tcb, store, cspace, vmm::CPtr::NULL));
+    }
+    host.check();
 }
 
 /// A thread in a space with one page at 0x2000_0000.

@@ -2,6 +2,8 @@
 //! What each request does.
 
 use vmm::Access;
+#[cfg(target_pointer_width = "64")]
+use vmm_service::objects::protocol;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Resource, Rights, SPACE_SLOT,
 };
@@ -244,4 +246,44 @@ fn mappings_lie_where_the_kernel_tells_the_address_of_a_touch() {
     // Anywhere is below, too.
     let start = world.map(program, A, 4, rights);
     assert!(start + 4 * PAGE <= end && world.touch(program, start, Access::Write), "{start:#x}");
+}
+
+/// A108: nobody touches pages in the store, so that clones, and what is cloned, lie anywhere there.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn memory_that_is_stored_above_4_gib_is_cloned_and_grows() {
+    let all = protocol::Amounts([4 << 20, 40_000, 20_000, 500, 200, 4000, 10_000]);
+    let mut world = World::of(Target::X86_64, all);
+    let ample = AMPLE.with(Resource::Pages, 3 << 20).with(Resource::Tables, 20_000);
+    let program = world.program(ample);
+    let space = program.id.space();
+    // All there is below.
+    world.memory(program, 1 << 20, D);
+    world.memory(program, 4, A);
+    let start = world.map(program, A, 4, Rights::READ_WRITE);
+    assert!(world.touch(program, start + PAGE, Access::Write));
+    world.fixture.write(space, start + PAGE, 7);
+    let stored = world.fixture.vmm.physical_address(space, start + PAGE).unwrap();
+    world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+    for (from, to) in [(A, B), (B, C)] {
+        world.ask(program, Request::Clone { slot: to }, &[from, ACCOUNT_SLOT]).unwrap();
+    }
+    // It grows where it lies, or moves with what is under copy-on-write.
+    world.finish(program, Request::Resize { pages: 200 }, &[B, ACCOUNT_SLOT]);
+    world.check();
+    let starts = [A, B, C].map(|memory| world.map(program, memory, 4, Rights::READ_WRITE));
+    for (index, start) in starts.into_iter().enumerate() {
+        assert!(world.touch(program, start + PAGE, Access::Read));
+        assert_eq!(world.fixture.read(space, start + PAGE), 7);
+        assert!(world.touch(program, start + PAGE, Access::Write));
+        world.fixture.write(space, start + PAGE, 20 + index as u64);
+    }
+    for (index, start) in starts.into_iter().enumerate() {
+        assert_eq!(world.fixture.read(space, start + PAGE), 20 + index as u64);
+    }
+    let pages =
+        starts.map(|start| world.fixture.vmm.physical_address(space, start + PAGE).unwrap());
+    assert!(pages[0] != pages[1] && pages[1] != pages[2] && pages[0] != pages[2]);
+    assert!(pages.contains(&stored), "one of them has the page that was there");
+    world.check();
 }

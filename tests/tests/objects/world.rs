@@ -87,9 +87,13 @@ impl World {
     }
 
     pub fn on(target: Target) -> World {
+        World::of(target, Amounts([5000, 1000, 20_000, 500, 200, 4000, 10_000]))
+    }
+
+    /// A world whose programs may use so much together.
+    pub fn of(target: Target, amounts: Amounts) -> World {
         let mut fixture = Fixture::new(Machine::roomy(target));
         let endpoint = fixture.vmm.allocate(Blueprint::Endpoint).unwrap().slot();
-        let amounts = Amounts([5000, 1000, 20_000, 500, 200, 4000, 10_000]);
         let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
         let foreign = fixture.vmm.alloc_slots(1).unwrap();
         World { fixture, objects, endpoint, foreign, act: None }

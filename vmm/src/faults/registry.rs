@@ -20,7 +20,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// not handled yet, has no such protection: handle it before 2^27 threads more are registered.
     ///
     /// # Errors
-    /// [`Error::NoSuchSpace`]; [`Error::OutOfBadges`] while 2^27 - 1 threads are registered;
+    /// [`Error::NoSuchSpace`]; [`Error::StoreSpace`]; [`Error::OutOfBadges`] while 2^27 - 1 threads are registered;
     /// [`Error::Allocator`]; [`Error::Kernel`], for an endpoint capability without all rights too.
     pub fn register_thread(
         &mut self,
@@ -40,7 +40,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         name: &str,
     ) -> Result<ThreadId> {
         let _reserve = &mut self.refill()?;
-        let node = self.space(space)?;
+        let node = self.space_of_threads(space)?;
         let id = self.threads.next_id().ok_or(Error::OutOfBadges)?;
         let thread = self.pools.threads.alloc().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
         let minted = self.mint(endpoint, id.badge());

@@ -172,7 +172,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // Who has an IPC buffer is taken to run there; each of them has to be registered.
             let registered = 2 * space.registered() >= space.threads();
             // Faults that are not told by their whole address are not resolved.
-            let told = self.geometry.tells_all_faults()
+            let told = self.tells_all_faults(space)
                 || self.usable(region).is_some_and(|pages| pages.end() <= self.geometry.fault_end);
             !own && told && (lazy || registered)
         };

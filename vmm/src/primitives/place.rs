@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Places for regions: found, checked, taken.
 
-use page_tables::{Pages, VirtAddr};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -53,12 +53,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let align_bits = self.align_bits(options);
         let shape = Shape { pages, guard, align_bits, reservation };
         let regions = space.regions();
-        let told = self.told(options);
+        let told = self.told(space, options);
         let place = match options.placement.place {
             Wish::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits, options.name)?;
                 if told == Told::Needed {
-                    self.check_told(Pages::at(address).count(options.pages), options.name)?;
+                    self.check_told(space, Pages::at(address).count(options.pages), options.name)?;
                 }
                 regions.place_at(start, pages, reservation)
             }
@@ -101,17 +101,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Whether faults in a region must be told by their whole address, where that makes a
     /// difference.
     #[inline]
-    fn told(&self, options: &RegionOptions) -> Told {
+    fn told(&self, space: &Space<'p>, options: &RegionOptions) -> Told {
         match options.backing {
-            _ if self.geometry.tells_all_faults() => Told::Indifferent,
+            _ if self.tells_all_faults(space) => Told::Indifferent,
             Backing::Explicit => options.told,
             Backing::OnDemand { .. } | Backing::Pager { .. } => Told::Needed,
         }
     }
 
+    /// Whether each fault that there can be in a space is told by its whole address.
+    #[inline]
+    pub(crate) fn tells_all_faults(&self, space: &Space<'p>) -> bool {
+        self.geometry.tells_all_faults() || space.store.get()
+    }
+
+    /// The part of a range of a space in which there can be faults that are not told by their
+    /// whole address, if there is one.
+    pub(crate) fn untold(&self, space: &Space<'p>, range: PageRange) -> Option<PageRange> {
+        match space.store.get() {
+            true => None,
+            false => self.geometry.untold(range),
+        }
+    }
+
     /// Refuses pages, of user space, of whose faults the kernel does not tell the whole address.
-    pub(crate) fn check_told(&self, pages: Pages, name: Name) -> Result {
-        match self.geometry.untold(self.geometry.range(pages)?) {
+    fn check_told(&self, space: &Space<'p>, pages: Pages, name: Name) -> Result {
+        match self.untold(space, self.geometry.range(pages)?) {
             Some(untold) => Err(self.faults_not_told(untold.start().bits(), name)),
             None => Ok(()),
         }

@@ -162,7 +162,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let address = extent.start.bits().max(to.start().bits());
             return Err(Error::AlreadyMapped { address, name: target.spec().name });
         }
-        self.check_clone_told(space, (source, part), (target, to))?;
+        self.check_clone_told((space, source, part), (into_space, target, to))?;
         // 1. Only frames that are ours, each shared by nobody or under copy-on-write; and of those
         //    only small pages. What is refused is refused before a large one is cut.
         self.check_clone(space, part)?;
@@ -204,18 +204,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// the kernel does not tell the whole address of a write. O(log extents).
     fn check_clone_told(
         &self,
-        space: &Space<'p>,
-        (source, from): (&Region<'p>, PageRange),
-        (target, to): (&Region<'p>, PageRange),
+        (space, source, from): (&Space<'p>, &Region<'p>, PageRange),
+        (into, target, to): (&Space<'p>, &Region<'p>, PageRange),
     ) -> Result {
         let extents = space.extents();
         let mapped = |part: PageRange| {
             extents.first_in(part).map(|extent| extent.start.bits().max(part.start().bits()))
         };
-        if let Some(address) = self.geometry.untold(from).and_then(mapped) {
+        if let Some(address) = self.untold(space, from).and_then(mapped) {
             return Err(self.faults_not_told(address, source.spec().name));
         }
-        let Some(untold) = self.geometry.untold(to) else { return Ok(()) };
+        let Some(untold) = self.untold(into, to) else { return Ok(()) };
         // The pages of the origin that would come to lie there.
         let before = to.pages() - untold.pages();
         match from.part(before, untold.pages()).and_then(mapped) {
@@ -244,7 +243,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if let Ok(pages) = self.clonable(self.id_of(space, region), region) {
                 self.check_unpinned(space, region)?;
                 // The clone lies at the same addresses.
-                self.check_clone_told(space, (region, pages), (region, pages))?;
+                self.check_clone_told((space, region, pages), (space, region, pages))?;
                 self.check_clone(space, pages)?;
             }
         }
@@ -259,7 +258,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// those of [`Vmm::create_space`] and [`Vmm::clone_region`]. Nothing is left behind.
     pub fn clone_space(&mut self, space: SpaceId) -> Result<SpaceId> {
         self.check_clonable(space)?;
-        let clone = self.create_space()?;
+        let clone = self.make_space(self.space(space)?.store.get())?;
         let mut at = 0;
         while let Some(info) = self.next_region(space, at)? {
             at = info.range.end();

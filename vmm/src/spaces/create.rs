@@ -46,7 +46,34 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// identifier for an address space left (4096 on IA32); [`Error::OutOfSpaceNumbers`];
     /// [`Error::Kernel`].
     pub fn create_space(&mut self) -> Result<SpaceId> {
-        self.under_pressure(|vmm| vmm.try_create_space())
+        self.make_space(false)
+    }
+
+    /// Makes an empty address space in which no thread can run: for pages that are mapped
+    /// elsewhere too, where they are touched. What it costs is what [`Vmm::create_space`] costs.
+    /// As nobody touches anything in it, memory may lie at any of its addresses, also where the
+    /// kernel does not tell all of a fault's address ([`Error::FaultsNotTold`]).
+    ///
+    /// # Errors
+    /// Those of [`Vmm::create_space`].
+    pub fn create_store(&mut self) -> Result<SpaceId> {
+        self.make_space(true)
+    }
+
+    /// An empty space, in which threads can run or not.
+    pub(crate) fn make_space(&mut self, store: bool) -> Result<SpaceId> {
+        let id = self.under_pressure(|vmm| vmm.try_create_space())?;
+        self.space(id)?.store.set(store);
+        Ok(id)
+    }
+
+    /// A space in which threads can run.
+    pub(crate) fn space_of_threads(&self, id: SpaceId) -> Result<&'p Space<'p>> {
+        let space = self.space(id)?;
+        match space.store.get() {
+            true => Err(Error::StoreSpace(id)),
+            false => Ok(space),
+        }
     }
 
     fn try_create_space(&mut self) -> Result<SpaceId> {
@@ -231,6 +258,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.open_arena.set(None);
         space.change_threads(|_, _| (0, 0));
         space.objects.set(0);
+        space.store.set(false);
         let Undone { pages, abandoned, copy_on_write, clone } = &space.undone;
         for undone in [pages, abandoned, copy_on_write, clone] {
             undone.set(false);

@@ -50,6 +50,8 @@ pub(crate) struct Space<'p> {
     registered: Cell<usize>,
     /// Kernel objects that were allocated for it.
     pub objects: Cell<usize>,
+    /// No thread can run in it, so that nothing in it is touched.
+    pub store: Cell<bool>,
     /// What the kernel refused to undo in it.
     pub undone: Undone,
 }
@@ -88,6 +90,7 @@ impl Default for Space<'_> {
             threads: Cell::new(0),
             registered: Cell::new(0),
             objects: Cell::new(0),
+            store: Cell::new(false),
             undone: Undone::default(),
         }
     }

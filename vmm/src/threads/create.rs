@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// one.
     ///
     /// # Errors
-    /// [`Error::NoSuchSpace`], [`Error::Allocator`], [`Error::Kernel`].
+    /// [`Error::NoSuchSpace`], [`Error::StoreSpace`], [`Error::Allocator`], [`Error::Kernel`].
     pub fn set_thread_space(
         &mut self,
         tcb: CPtr,
@@ -82,6 +82,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         cspace: ThreadCSpace,
         faults: CPtr,
     ) -> Result {
+        self.space_of_threads(space)?;
         let vspace = self.vspace(space)?;
         let (cnode, radix_bits) = match cspace {
             ThreadCSpace::CNode { cnode, radix_bits } => (cnode, radix_bits),

@@ -219,6 +219,8 @@ pub enum Error {
     },
     /// The space is the manager's own, and cannot be destroyed or cloned.
     OwnSpace(SpaceId),
+    /// No thread can run in the space: it is a store ([`crate::Vmm::create_store`]).
+    StoreSpace(SpaceId),
     /// The memory is that of a thread whose faults nobody resolves, and must stay as it is
     /// ([`crate::Vmm::pin_thread_memory`]).
     Pinned(RegionId),

@@ -116,6 +116,7 @@ impl fmt::Display for Error {
             Error::NoSuchFrameSize { bits } => write!(f, "no frames of 2^{bits} bytes here"),
             Error::BadIpcBuffer { address } => write!(f, "no IPC buffer can be at {address:#x}"),
             Error::OwnSpace(space) => write!(f, "{space:?} is the manager's own"),
+            Error::StoreSpace(space) => write!(f, "no thread can run in {space:?}, a store"),
             Error::Pinned(region) => write!(f, "{region:?} is pinned"),
             Error::TooManyPinned { most } => {
                 write!(f, "memory of {most} threads is pinned, and no more can be")

@@ -4,7 +4,9 @@
 use roottask::{check, check_eq, Outcome, ThreadOptions};
 use sel4::cap;
 use vmm::sel4::faults::{decode, ThreadFault};
-use vmm::{Backing, Blueprint, Error, FaultClass, Name, RegionOptions, Resolution};
+use vmm::{
+    Backing, Blueprint, Error, FaultClass, Name, Placement, RegionOptions, Resolution, ShareOptions,
+};
 
 use crate::context::{answer_fault, cap_of, unexpected, Context};
 use crate::probe::{load, set_word, word};
@@ -12,6 +14,7 @@ use crate::probe::{load, set_word, word};
 crate::table::tests!("untold":
     what_touches_map_lies_where_their_address_is_told,
     a_thread_does_not_repeat_for_ever_what_is_not_told,
+    what_is_stored_where_no_fault_is_told_is_cloned,
 );
 
 fn lazily(pages: usize) -> RegionOptions {
@@ -73,4 +76,33 @@ fn a_thread_does_not_repeat_for_ever_what_is_not_told(context: &mut Context) -> 
     }
     check_eq!(classes, [Some((FaultClass::Recorded, true)), Some((FaultClass::NotTold, false))]);
     Ok(context.vmm.release(page)?)
+}
+
+/// A108.
+fn what_is_stored_where_no_fault_is_told_is_cloned(context: &mut Context) -> Outcome {
+    let (vmm, own) = (&mut context.vmm, context.space);
+    let at = match vmm.geometry().tells_all_faults() {
+        true => 0x8000_0000,
+        false => vmm.geometry().fault_end,
+    };
+    let store = vmm.create_store()?;
+    let origin = vmm.map(store, &RegionOptions::new(2).at(at))?;
+    let pages = vmm.pages_of(origin)?;
+    let view = vmm.share(store, pages, own, &ShareOptions::new())?;
+    set_word(view.start().bits() + 4096, 5);
+    vmm.release(view)?;
+    let clone = vmm.clone_region(origin, store, Placement::at(at + 64 * 4096))?;
+    let mut views = [origin; 2];
+    for (view, stored) in views.iter_mut().zip([origin, clone]) {
+        let pages = vmm.pages_of(stored)?;
+        *view = vmm.share(store, pages, own, &ShareOptions::new())?;
+    }
+    let [one, other] = views.map(|view| view.start().bits() + 4096);
+    check_eq!((word(one), word(other)), (5, 5));
+    set_word(other, 6);
+    check_eq!((word(one), word(other)), (5, 6));
+    for view in views {
+        vmm.release(view)?;
+    }
+    Ok(vmm.destroy_space(store)?)
 }

@@ -122,6 +122,8 @@ pub enum vmm_code_t {
     /// Memory that is mapped or copied when it is touched would lie where the kernel does not tell
     /// the whole address of a touch: on x86_64 of seL4 5.0.0 from 4 GiB on.
     VMM_FAULTS_NOT_TOLD = 54,
+    /// No thread can run in the space. No request of this library makes such a space.
+    VMM_STORE_SPACE = 55,
 
     /// No block of memory of the size needed is left.
     VMM_OUT_OF_MEMORY = 100,

@@ -9,7 +9,7 @@ use super::code::vmm_code_t::{self, *};
 impl vmm_code_t {
     /// Every code, in the order of their numbers.
     #[rustfmt::skip]
-    pub const ALL: [vmm_code_t; 70] = [
+    pub const ALL: [vmm_code_t; 71] = [
         VMM_OK, VMM_NULL_POINTER, VMM_NOT_STARTED, VMM_ALREADY_STARTED, VMM_BAD_BOOT_INFO,
         VMM_BAD_ARGUMENT, VMM_IN_POLICY, VMM_NO_IPC_BUFFER, VMM_HANDLER_RUNNING, VMM_NO_HANDLER,
         VMM_NOTHING_THERE, VMM_OUTSIDE_USER_SPACE, VMM_MISALIGNED, VMM_EMPTY_RANGE,
@@ -18,7 +18,8 @@ impl vmm_code_t {
         VMM_NO_SUCH_PAGER, VMM_OVERLAP, VMM_OUTSIDE_REGION, VMM_GUARD, VMM_ALREADY_MAPPED,
         VMM_NOT_MAPPED, VMM_RIGHTS_EXCEED_CEILING, VMM_WRONG_KIND, VMM_LARGE_PAGE,
         VMM_NOT_MANAGED, VMM_SHARED, VMM_IN_USE, VMM_NO_PAGE, VMM_BAD_TLS, VMM_NO_SUCH_FRAME_SIZE,
-        VMM_BAD_IPC_BUFFER, VMM_NOT_ONE_PAGE, VMM_OWN_SPACE, VMM_PINNED, VMM_SPACE_IN_USE,
+        VMM_BAD_IPC_BUFFER, VMM_NOT_ONE_PAGE, VMM_OWN_SPACE, VMM_STORE_SPACE, VMM_PINNED,
+        VMM_SPACE_IN_USE,
         VMM_NOT_OF_SPACE, VMM_NO_SUCH_OBJECT, VMM_ZERO_COUNT, VMM_TOO_MANY, VMM_NOT_ALLOCATED,
         VMM_STALE, VMM_NO_MEMORY_AT, VMM_ADDRESS_IN_USE, VMM_DEVICE_MEMORY, VMM_NO_UNTYPED,
         VMM_BAD_UNTYPED, VMM_STACK_TOO_SMALL, VMM_FAULTS_NOT_TOLD, VMM_OUT_OF_MEMORY, VMM_OUT_OF_SLOTS, VMM_OUT_OF_NODES, VMM_NO_ROOM,
@@ -85,6 +86,7 @@ impl vmm_code_t {
             VMM_BAD_IPC_BUFFER => c"the frame cannot be an IPC buffer",
             VMM_NOT_ONE_PAGE => c"a region of more than one page",
             VMM_OWN_SPACE => c"the space is the manager's own",
+            VMM_STORE_SPACE => c"no thread can run in the space, which is a store",
             VMM_PINNED => c"the memory is pinned",
             VMM_SPACE_IN_USE => c"threads or objects still use the space",
             VMM_FAULTS_NOT_TOLD => c"the kernel does not tell the whole address of faults there",

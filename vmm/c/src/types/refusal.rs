@@ -82,6 +82,7 @@ impl From<&Error> for vmm_code_t {
             Error::BadIpcBuffer { .. } => VMM_BAD_IPC_BUFFER,
             Error::NotOnePage { .. } => VMM_NOT_ONE_PAGE,
             Error::OwnSpace(_) => VMM_OWN_SPACE,
+            Error::StoreSpace(_) => VMM_STORE_SPACE,
             Error::Pinned(_) => VMM_PINNED,
             Error::TooManyPinned { .. } => VMM_TOO_MANY_PINNED,
             Error::SpaceInUse { .. } => VMM_SPACE_IN_USE,

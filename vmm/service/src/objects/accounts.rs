@@ -44,7 +44,7 @@ pub(super) fn make_account<'p, K: Kernel + Memory<'p>>(
     if depth > MAX_DEPTH {
         return Err(Refusal::TooDeep { most: MAX_DEPTH });
     }
-    let store = vmm.create_space().map_err(refuse)?;
+    let store = vmm.create_store().map_err(refuse)?;
     let overcommit = options.contains(AccountOptions::OVERCOMMIT);
     let waits = options.contains(AccountOptions::WAIT);
     let account = Account { overcommit, waits, depth, store: Some(store), ..Account::default() };

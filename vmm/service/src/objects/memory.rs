@@ -91,12 +91,7 @@ impl<'p> Objects<'p> {
         let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
             let anywhere = Placement::anywhere();
-            let clone = vmm.clone_region(region, store(object)?, anywhere);
-            let clone = clone.map_err(|error| match error {
-                // The service's own addresses say nothing to the program.
-                vmm::Error::FaultsNotTold { .. } => Refusal::NoRoom {},
-                other => refuse(other),
-            })?;
+            let clone = vmm.clone_region(region, store(object)?, anywhere).map_err(refuse)?;
             object.committed.set(memory.committed.get());
             Ok(What::Memory { region: clone, pages, options })
         })
