@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use vmm_service::objects::protocol::{
     AccountOptions, Amounts, Answer, ImageFault, Kind, Line, Malformed, MemoryOptions, Message,
-    Name, ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, VERSION,
+    Name, Piece, ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, VERSION,
     answer_or_refusal,
 };
 
@@ -76,7 +76,15 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Resume {},
         Request::Kill {},
         Request::TellEnd {},
+        Request::Read { offset: address, bytes: number },
+        Request::Write { offset: address, piece: piece(number) },
     ]
+}
+
+/// A piece of any length.
+fn piece(number: u32) -> Piece {
+    let bytes: Vec<u8> = (0..number % 97).map(|at| (number.rotate_left(at) | 1) as u8).collect();
+    Piece::of(&bytes)
 }
 
 fn answers(of: Values) -> Vec<Answer> {
@@ -103,6 +111,8 @@ fn answers(of: Values) -> Vec<Answer> {
             address,
             instruction: other as usize,
         },
+        Answer::Piece { piece: piece(number) },
+        Answer::Bytes { bytes: number },
     ]
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does |
+//! | `pieces` | bytes of memory objects read and written |
 //! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
@@ -41,6 +42,7 @@ mod held;
 mod hostile;
 mod layout;
 mod loading;
+mod pieces;
 mod refusals;
 mod requests;
 mod resizing;

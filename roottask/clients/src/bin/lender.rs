@@ -28,6 +28,17 @@ fn main(program: &Program, _argument: usize) -> Result {
     assert_eq!((pages.committed, pages.mappings), (LENT_PAGES, 1));
     tell!("{LENT_PAGES} pages of memory were zero, and hold what was written");
 
+    // The same memory, by messages and without a mapping.
+    let (mut bytes, line) = ([0; 200], 2 * PAGE_BYTES - 100);
+    memory.write(line, &[0x5a; 200])?;
+    memory.read(line, &mut bytes)?;
+    assert_eq!(bytes, [0x5a; 200]);
+    // SAFETY: as above.
+    let word = unsafe { ((mapping.address() + 2 * PAGE_BYTES) as *const u32).read_volatile() };
+    assert_eq!(word, 0x5a5a_5a5a);
+    memory.write(2 * PAGE_BYTES, &3u32.to_le_bytes())?;
+    tell!("200 bytes across a page's end were written and read by messages");
+
     let lent = memory.restrict(Rights::READ, &account)?;
     // What is passed on is a copy of the capability that may only read.
     sel4::with_ipc_buffer_mut(|buffer| {

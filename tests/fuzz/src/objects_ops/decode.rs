@@ -3,8 +3,8 @@
 //! kind.
 
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Name, ProgramOptions,
-    Request, Rights,
+    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Name, Piece,
+    ProgramOptions, Request, Rights,
 };
 use vmm_tests::support::PAGE;
 
@@ -50,6 +50,12 @@ fn pages(bytes: &mut Bytes<'_>) -> u32 {
     bytes.pick(&[1, 1, 1, 2, 2, 3, 5, 9, 16, 64, 65, 130, 0, 1025, u32::MAX])
 }
 
+/// A byte of a memory object: mostly near the line between two pages, or the end.
+fn offset(bytes: &mut Bytes<'_>) -> usize {
+    let near = bytes.below(3 * PAGE);
+    bytes.pick(&[near, near, PAGE - 5, 2 * PAGE - 1, 3 * PAGE, usize::MAX])
+}
+
 fn rights(bytes: &mut Bytes<'_>) -> Rights {
     match bytes.one_in(3) {
         true => Rights::from_bits_truncate(u32::from(bytes.byte())),
@@ -73,7 +79,7 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(32) {
+        match bytes.below(35) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -133,6 +139,11 @@ impl World<'_> {
                 Request::Start { argument: bytes.wild(), stack, priority }
             }
             30 => bytes.pick(&[Request::Resume {}, Request::Kill {}, Request::TellEnd {}]),
+            31 => Request::Read { offset: offset(bytes), bytes: pages(bytes).wrapping_mul(31) },
+            32 | 33 => {
+                let piece = Piece::of(&[bytes.below(256) as u8; 80][bytes.below(81)..]);
+                Request::Write { offset: offset(bytes), piece }
+            }
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },
         }

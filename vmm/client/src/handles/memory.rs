@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects.
 
-use super::call::{finish, into_slot};
+use super::call::{call, finish, into_slot};
 use super::error::Result;
 use super::kinds::{Account, Handle, Memory};
 use super::object::{no_answer, Object};
-use crate::objects::{Answer, Request};
+use crate::objects::{Answer, Piece, Request};
 
 /// What is known of a memory object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +38,47 @@ impl Memory {
     /// [`super::Error::Refused`]: with `StillMapped` below what is mapped of it.
     pub fn resize(&self, pages: u32, payer: &Account) -> Result {
         finish(&Request::Resize { pages }, &[self.slot(), payer.slot()])
+    }
+
+    /// Reads its bytes from number `offset` on, without mapping it: a message for each 96 bytes.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]; `bytes` may be filled in part then.
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) -> Result {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let wanted = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+            let request = Request::Read { offset: offset.saturating_add(done), bytes: wanted };
+            match call(&request, &[self.slot()])? {
+                // An answer without progress would be asked for ever.
+                Answer::Piece { piece } if (1..=rest.len()).contains(&piece.bytes().len()) => {
+                    let read = piece.bytes();
+                    rest[..read.len()].copy_from_slice(read);
+                    done += read.len();
+                }
+                _ => return Err(no_answer("Read")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes bytes to it from number `offset` on, without mapping it: a message for each 96 bytes.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]; some may be written then.
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> Result {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            let piece = Piece::of(rest);
+            let request = Request::Write { offset: offset.saturating_add(done), piece };
+            match call(&request, &[self.slot()])? {
+                Answer::Bytes { bytes } if (1..=rest.len()).contains(&(bytes as usize)) => {
+                    done += bytes as usize;
+                }
+                _ => return Err(no_answer("Write")),
+            }
+        }
+        Ok(())
     }
 
     /// Memory that shows what this shows now, copy-on-write, while this is mapped nowhere.

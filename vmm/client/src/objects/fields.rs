@@ -2,8 +2,8 @@
 //! Values as words of a message, and back. A reader takes no word that no value is written as.
 
 use super::items::{
-    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights,
-    State, RESOURCES,
+    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, Piece, ProgramOptions, Resource,
+    Rights, State, PIECE_WORDS, RESOURCES,
 };
 use crate::types::limits::MAX_WORDS;
 use crate::types::malformed::Malformed;
@@ -172,6 +172,23 @@ impl Field for Amounts {
             *amount = u32::take(from)?;
         }
         Ok(Amounts(amounts))
+    }
+}
+
+/// How many bytes, and a word for each four that there can be.
+impl Field for Piece {
+    fn put(&self, to: &mut Writer) {
+        let (len, words) = self.to_words();
+        len.put(to);
+        words.iter().for_each(|word| word.put(to));
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let (len, mut words) = (u32::take(from)?, [0; PIECE_WORDS]);
+        for word in &mut words {
+            *word = u32::take(from)?;
+        }
+        Piece::from_words(len, words).ok_or(Malformed::Value)
     }
 }
 

@@ -9,6 +9,53 @@ pub const PAGE_BYTES: usize = 4096;
 /// done, and the client asks for the rest.
 pub const MAX_PAGES: u32 = 64;
 
+/// The most bytes of a [`Piece`].
+pub const PIECE_BYTES: usize = 96;
+/// The words of a piece's bytes.
+pub(super) const PIECE_WORDS: usize = PIECE_BYTES / 4;
+
+/// Bytes of a memory object, as many as a message carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece {
+    len: u32,
+    /// Zero behind `len`.
+    bytes: [u8; PIECE_BYTES],
+}
+
+impl Piece {
+    /// As many of these bytes as fit: the first [`PIECE_BYTES`].
+    pub fn of(bytes: &[u8]) -> Piece {
+        let len = bytes.len().min(PIECE_BYTES);
+        let mut piece = Piece { len: len as u32, bytes: [0; PIECE_BYTES] };
+        piece.bytes[..len].copy_from_slice(&bytes[..len]);
+        piece
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+
+    /// How many, and the words that they are in, lowest byte first.
+    pub(super) fn to_words(self) -> (u32, [u32; PIECE_WORDS]) {
+        let word = |at: usize| {
+            let bytes = &self.bytes[4 * at..][..4];
+            bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+        };
+        (self.len, core::array::from_fn(word))
+    }
+
+    /// The piece that is written as these words; none where it is not.
+    pub(super) fn from_words(len: u32, words: [u32; PIECE_WORDS]) -> Option<Piece> {
+        let mut bytes = [0; PIECE_BYTES];
+        for (bytes, word) in bytes.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        let behind = bytes.get(len as usize..)?;
+        behind.iter().all(|&byte| byte == 0).then_some(Piece { len, bytes })
+    }
+}
+
 /// The logarithm (base 2) of the number of slots in a program's CNode. The program's CPtrs are slot
 /// numbers of this CNode.
 pub const CNODE_BITS: u8 = 9;
@@ -69,8 +116,9 @@ bitflags! {
         const WRITE = 1;
         /// Memory: map it so that it can be read. Endpoint, notification: receive, wait.
         const READ = 2;
-        /// Account: pay from it, split from it. Space: map in it and unmap. Memory: clone it.
-        /// Program: load it, give it capabilities, start and resume it.
+        /// Account: pay from it, split from it. Space: map in it and unmap. Memory: clone it,
+        /// resize it, read and write pieces of it. Program: load it, give it capabilities, start and
+        /// resume it.
         const USE = 4;
         /// End all capabilities that were derived from this one.
         const REVOKE = 8;

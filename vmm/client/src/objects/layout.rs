@@ -10,12 +10,12 @@
 //! ```
 //!
 //! A field of type `usize` takes all of a word; amounts take a word for each resource, text one for
-//! each four bytes, and everything else one word, in which no bit beyond the lower 32 is set.
+//! each four bytes, a piece one more than that, and everything else one word, in which no bit beyond the lower 32 is set.
 
 use super::fields::{Field, Reader, Writer};
 use super::items::{
-    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, ProgramOptions, Resource, Rights,
-    State,
+    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, Piece, ProgramOptions, Resource,
+    Rights, State,
 };
 use super::table::messages;
 use crate::messages::message::Message;
@@ -249,6 +249,23 @@ messages! {
         /// [`ProgramOptions::SUSPEND_AT_FAULT`] also when a fault suspended it. At once, if that is so
         /// already. One that was given before is not signalled any more.
         0x068 TellEnd {} [PROGRAM, FOREIGN]
+        /// Reads bytes of a memory object; what is not there yet is zero. Answered with
+        /// [`Answer::Piece`], which has the first of them: at the most as many as a piece has, and
+        /// none of a further page.
+        0x024 Read {
+            /// The number of the first byte.
+            offset: usize,
+            /// How many.
+            bytes: u32,
+        } [to(Kind::Memory, Rights::USE.union(Rights::READ))]
+        /// Writes bytes of a memory object. Answered with [`Answer::Bytes`]: none of a further page
+        /// are written.
+        0x025 Write {
+            /// The number of the first byte.
+            offset: usize,
+            /// The bytes.
+            piece: Piece,
+        } [to(Kind::Memory, Rights::USE.union(Rights::WRITE))]
     }
 }
 
@@ -327,6 +344,16 @@ messages! {
             address: usize,
             /// The address of the instruction that faulted.
             instruction: usize,
+        }
+        /// Bytes of a memory object.
+        0x120 Piece {
+            /// The bytes.
+            piece: Piece,
+        }
+        /// So many bytes are done.
+        0x121 Bytes {
+            /// How many.
+            bytes: u32,
         }
     }
 }

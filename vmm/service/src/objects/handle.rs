@@ -242,6 +242,12 @@ impl<'p> Objects<'p> {
             Request::Resume {} => self.resume_child(vmm, given.object(0)?),
             Request::Kill {} => self.kill_child(vmm, given.object(0)?),
             Request::TellEnd {} => self.tell_end(vmm, given.object(0)?, given.foreign),
+            Request::Read { offset, bytes } => {
+                self.read_piece(vmm, given.object(0)?, (offset, bytes))
+            }
+            Request::Write { offset, ref piece } => {
+                self.write_piece(vmm, given.object(0)?, (offset, piece))
+            }
             // Served by `handle`; requests of a later version are parsed by none.
             _ => Err(Refusal::Internal {}),
         }
@@ -298,6 +304,8 @@ fn takes_records(request: &Request) -> bool {
             | Request::GrantKernel { .. }
             | Request::Resume {}
             | Request::Kill {}
+            | Request::Read { .. }
+            | Request::Write { .. }
     )
 }
 

@@ -172,16 +172,7 @@ impl<'p> Objects<'p> {
         mapping: &'p Mapping<'p>,
         pages: (u32, u32),
     ) -> vmm::Result {
-        loop {
-            match self.try_bring(vmm, mapping, pages) {
-                Err(vmm::Error::Allocator(AllocatorError::NeedsClearing { bytes })) => {
-                    if vmm.clear(bytes)? == 0 {
-                        return Err(AllocatorError::NeedsClearing { bytes }.into());
-                    }
-                }
-                other => return other,
-            }
-        }
+        clearing(vmm, |vmm| self.try_bring(vmm, mapping, pages))
     }
 
     fn try_bring<K: Kernel + Memory<'p>>(
@@ -251,5 +242,23 @@ impl<'p> Objects<'p> {
             refund(payer, charged);
         }
         Ok(true)
+    }
+}
+
+/// Does what takes promised memory: what must be cleared for it is cleared, also where that is more
+/// than one call clears by itself.
+pub(super) fn clearing<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    mut work: impl FnMut(&mut Vmm<'p, K>) -> vmm::Result,
+) -> vmm::Result {
+    loop {
+        match work(vmm) {
+            Err(vmm::Error::Allocator(AllocatorError::NeedsClearing { bytes })) => {
+                if vmm.clear(bytes)? == 0 {
+                    return Err(AllocatorError::NeedsClearing { bytes }.into());
+                }
+            }
+            other => return other,
+        }
     }
 }

@@ -18,6 +18,7 @@
 //! | `answers` | the protocol's words for the manager's; what things cost |
 //! | `service` | [`Objects`] itself: its parts, its look-ups, the check of its records |
 //! | `memory` | memory objects: made, cloned, their pages there and gone |
+//! | `pieces` | bytes of memory objects read and written |
 //! | `mappings` | memory objects mapped in spaces, touched, unmapped |
 //! | `capabilities` | capabilities put into slots, and ended with all that hangs on them |
 //! | `accounts` | accounts: made, given amounts |
@@ -45,6 +46,7 @@ mod kernel_objects;
 mod loading;
 mod mappings;
 mod memory;
+mod pieces;
 mod programs;
 mod resize;
 mod revoke;

@@ -3,8 +3,8 @@
 //! something wrong.
 
 use vmm_client::objects::{
-    AccountOptions, Amounts, Kind, Line, MemoryOptions, Name, ProgramOptions, Request, Rights,
-    MAX_CAPABILITIES, PAGE_BYTES, SPACE_SLOT,
+    AccountOptions, Amounts, Kind, Line, MemoryOptions, Name, Piece, ProgramOptions, Request,
+    Rights, MAX_CAPABILITIES, PAGE_BYTES, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -111,6 +111,11 @@ impl Generator<'_> {
         self.pick(&[1, 1, 2, 3, 4, 8, 8, 17, 65])
     }
 
+    /// A byte of a memory object, or one behind its end.
+    fn offset(&mut self) -> usize {
+        self.pick(&[0, 1, 95, PAGE_BYTES - 3, 3 * PAGE_BYTES, !0])
+    }
+
     fn rights(&mut self) -> Rights {
         match self.random.below(4) {
             0 | 1 => Rights::REVOKE | Rights::DESTROY,
@@ -171,7 +176,7 @@ impl Generator<'_> {
 
     fn other_request(&mut self, mapped: usize) -> Request {
         let memory = self.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match self.random.below(34) {
+        match self.random.below(36) {
             0..=3 => Request::Info {},
             4..=6 => Request::Restrict { rights: self.rights(), slot: self.new_slot() },
             // Nobody can name the object then, and it stays.
@@ -206,7 +211,12 @@ impl Generator<'_> {
                 Request::Map { address, first: 0, pages: self.pick(&[1, 1, 1, 2, 8]), rights }
             }
             28 => Request::Resize { pages: self.pages() },
-            29..=32 => self.request_of_program(),
+            31..=34 => self.request_of_program(),
+            29 => Request::Read { offset: self.offset(), bytes: self.random.below(200) },
+            30 => {
+                let length = self.random.below(97) as usize;
+                Request::Write { offset: self.offset(), piece: Piece::of(&[7; 96][..length]) }
+            }
             26 => {
                 let (object, slot) = (self.new_slot(), self.new_slot());
                 match self.one_in(2) {

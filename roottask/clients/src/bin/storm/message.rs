@@ -4,7 +4,7 @@
 use vmm_client::objects::MAX_CAPABILITIES;
 
 /// One word more than any message of the protocol has.
-pub const WORDS: usize = 25;
+pub const WORDS: usize = 27;
 
 /// A message that is to be sent.
 pub struct Message {
