@@ -78,6 +78,7 @@ fn requests(of: Values) -> Vec<Request> {
         Request::TellEnd {},
         Request::Read { offset: address, bytes: number },
         Request::Write { offset: address, piece: piece(number) },
+        Request::Move { address, to: address.rotate_left(7), rights },
     ]
 }
 

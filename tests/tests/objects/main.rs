@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does |
+//! | `moving` | mappings that get another place, and other rights |
 //! | `pieces` | bytes of memory objects read and written |
 //! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
@@ -42,6 +43,7 @@ mod held;
 mod hostile;
 mod layout;
 mod loading;
+mod moving;
 mod pieces;
 mod refusals;
 mod requests;

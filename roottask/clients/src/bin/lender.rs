@@ -15,7 +15,7 @@ fn main(program: &Program, _argument: usize) -> Result {
     let (account, space) = (program.account(), program.space());
     let before = account.amounts()?;
     let memory = account.create_memory(LENT_PAGES)?;
-    let mapping = space.map(&memory, Rights::READ_WRITE, &account)?;
+    let mut mapping = space.map(&memory, Rights::READ_WRITE, &account)?;
     for page in 0..LENT_PAGES as usize {
         let word = (mapping.address() + page * PAGE_BYTES) as *mut u32;
         // SAFETY: all pages of the mapping appear when they are touched, and nobody else has them.
@@ -38,6 +38,13 @@ fn main(program: &Program, _argument: usize) -> Result {
     assert_eq!(word, 0x5a5a_5a5a);
     memory.write(2 * PAGE_BYTES, &3u32.to_le_bytes())?;
     tell!("200 bytes across a page's end were written and read by messages");
+
+    let before_moved = mapping.address();
+    mapping.move_to(0, Rights::READ)?;
+    assert_ne!(mapping.address(), before_moved);
+    // SAFETY: as above.
+    let word = unsafe { ((mapping.address() + PAGE_BYTES) as *const u32).read_volatile() };
+    assert_eq!(word, 2);
 
     let lent = memory.restrict(Rights::READ, &account)?;
     // What is passed on is a copy of the capability that may only read.

@@ -79,7 +79,7 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(35) {
+        match bytes.below(37) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -143,6 +143,10 @@ impl World<'_> {
             32 | 33 => {
                 let piece = Piece::of(&[bytes.below(256) as u8; 80][bytes.below(81)..]);
                 Request::Write { offset: offset(bytes), piece }
+            }
+            34 | 35 => {
+                let to = if bytes.one_in(2) { address(known, bytes) } else { 0 };
+                Request::Move { address: address(known, bytes), to, rights: rights(bytes) }
             }
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },

@@ -80,6 +80,25 @@ impl Mapping {
         Ok(())
     }
 
+    /// Gives it another place, or any for 0, and other rights: no more than those of the handle that
+    /// it was mapped by. Nothing in it may be in use meanwhile.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: it is where it was.
+    pub fn move_to(&mut self, to: usize, rights: Rights) -> Result {
+        let request = Request::Move { address: self.address, to, rights };
+        loop {
+            match call(&request, &[self.space])? {
+                Answer::More {} => {}
+                Answer::Mapped { address } => {
+                    self.address = address;
+                    return Ok(());
+                }
+                _ => return Err(no_answer("Move")),
+            }
+        }
+    }
+
     /// Ends it.
     ///
     /// # Errors

@@ -266,6 +266,18 @@ messages! {
             /// The bytes.
             piece: Piece,
         } [to(Kind::Memory, Rights::USE.union(Rights::WRITE))]
+        /// Gives a mapping another place and other rights: no more than those of the capability
+        /// that it was made by. Its pages appear there when they are touched. Answered with
+        /// [`Answer::More`] while there is more to do, and then with [`Answer::Mapped`]. Memory at
+        /// a physical address stays where it is mapped: [`Refusal::InUse`].
+        0x034 Move {
+            /// The address where it begins.
+            address: usize,
+            /// Where it is to begin, or 0 for anywhere: nothing lies there, nor the mapping itself.
+            to: usize,
+            /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`].
+            rights: Rights,
+        } [SPACE]
     }
 }
 

@@ -248,6 +248,9 @@ impl<'p> Objects<'p> {
             Request::Write { offset, ref piece } => {
                 self.write_piece(vmm, given.object(0)?, (offset, piece))
             }
+            Request::Move { address, to, rights } => {
+                self.move_mapping(vmm, given.object(0)?, address, (to, rights))
+            }
             // Served by `handle`; requests of a later version are parsed by none.
             _ => Err(Refusal::Internal {}),
         }
@@ -306,6 +309,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::Kill {}
             | Request::Read { .. }
             | Request::Write { .. }
+            | Request::Move { .. }
     )
 }
 

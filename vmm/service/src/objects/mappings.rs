@@ -91,21 +91,10 @@ impl<'p> Objects<'p> {
     ) -> Result<vmm::RegionId, Refused> {
         let What::Space(space) = space.what.get() else { return Err(Refusal::Internal {}) };
         let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
-        let rights = page_rights(wanted.rights);
-        let mut options = RegionOptions::new(wanted.pages as usize).rights(rights).ceiling(rights);
-        if wanted.address != 0 {
-            options = options.at(wanted.address);
-        }
         let What::Physical { address, .. } = memory.what.get() else {
-            let options = options.backed(Backing::Pager { token }).named("mapping");
-            return vmm.reserve(space, &options).map_err(|error| match error {
-                // The end may be what lies outside.
-                vmm::Error::Address(_) => Refusal::BadAddress { address: wanted.address },
-                // It was to go anywhere, and there is no room where touches are told.
-                vmm::Error::FaultsNotTold { .. } if wanted.address == 0 => Refusal::NoRoom {},
-                other => refuse(other),
-            });
+            return reserve(vmm, space, token, wanted);
         };
+        let options = options(wanted);
         if memory.mappings.get() != 0 {
             return Err(Refusal::InUse { times: memory.mappings.get() });
         }
@@ -206,6 +195,53 @@ impl<'p> Objects<'p> {
         Ok(())
     }
 
+    /// Serves [`vmm_client::objects::Request::Move`].
+    pub(super) fn move_mapping<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        space: &'p Object<'p>,
+        address: usize,
+        (to, rights): (usize, Rights),
+    ) -> Answered {
+        let mapping = self.tables.mapping_at(space, address);
+        let mapping = mapping.filter(|mapping| mapping.start.get() == address);
+        let mapping = mapping.ok_or(Refusal::NoMapping { address })?;
+        let through = self.tables.capability(mapping.through.get());
+        let parts = mapping.memory.get().zip(mapping.region.get()).zip(through);
+        let ((memory, old), through) = parts.ok_or(Refusal::Internal {})?;
+        let beyond = rights.difference(through.rights.get() & Rights::READ_WRITE);
+        if !beyond.is_empty() || !rights.contains(Rights::READ) {
+            return Err(Refusal::BeyondRights { asked: beyond });
+        }
+        if let What::Physical { .. } = memory.what.get() {
+            return Err(Refusal::InUse { times: memory.mappings.get() });
+        }
+        let (first, pages) = (mapping.first.get(), mapping.pages.get());
+        let wanted = Wanted { address: to, first, pages, rights };
+        // What is there now is refused before anything is done.
+        let new = reserve(vmm, old.space(), mapping.token.get(), wanted)?;
+        let (all, most) = (Pages::at(address).count(pages as usize), MAX_PAGES as usize);
+        let gone = vmm.decommit_some(old.space(), all, most).and_then(|done| {
+            let all = done < most;
+            if all {
+                vmm.release(old)?;
+            }
+            Ok(all)
+        });
+        match gone {
+            Ok(true) => {
+                let address = new.start().bits();
+                self.tables.move_mapping(mapping, new, address);
+                Ok(Answer::Mapped { address })
+            }
+            other => {
+                // Nothing is in it.
+                vmm.release(new).map_err(refuse)?;
+                other.map(|_| Answer::More {}).map_err(refuse)
+            }
+        }
+    }
+
     /// Serves [`vmm_client::objects::Request::Unmap`].
     pub(super) fn unmap<K: Kernel + Memory<'p>>(
         &mut self,
@@ -243,6 +279,33 @@ impl<'p> Objects<'p> {
         }
         Ok(true)
     }
+}
+
+/// What the region of a mapping is to be.
+fn options(wanted: Wanted) -> RegionOptions {
+    let rights = page_rights(wanted.rights);
+    let options = RegionOptions::new(wanted.pages as usize).rights(rights).ceiling(rights);
+    match wanted.address {
+        0 => options,
+        address => options.at(address),
+    }
+}
+
+/// A region whose pages come when they are touched.
+fn reserve<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    space: vmm::SpaceId,
+    token: u32,
+    wanted: Wanted,
+) -> Result<vmm::RegionId, Refused> {
+    let options = options(wanted).backed(Backing::Pager { token }).named("mapping");
+    vmm.reserve(space, &options).map_err(|error| match error {
+        // The end may be what lies outside.
+        vmm::Error::Address(_) => Refusal::BadAddress { address: wanted.address },
+        // It was to go anywhere, and there is no room where touches are told.
+        vmm::Error::FaultsNotTold { .. } if wanted.address == 0 => Refusal::NoRoom {},
+        other => refuse(other),
+    })
 }
 
 /// Does what takes promised memory: what must be cleared for it is cleared, also where that is more

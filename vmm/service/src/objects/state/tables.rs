@@ -190,6 +190,15 @@ impl<'p> Tables<'p> {
         Some(node)
     }
 
+    /// Records that a mapping has another region, which begins at `start`.
+    pub fn move_mapping(&mut self, node: &'p Mapping<'p>, region: vmm::RegionId, start: usize) {
+        let space = node.space.get().map_or(0, |space| space.number.get());
+        self.in_space.find_mut(&(space, node.start.get())).remove();
+        node.region.set(Some(region));
+        node.start.set(start);
+        self.in_space.insert(node);
+    }
+
     /// Forgets a mapping.
     pub fn remove_mapping(&mut self, node: &'p Mapping<'p>) {
         let token = node.token.get();
