@@ -152,7 +152,7 @@ fn a_piece_with_more_than_its_bytes_is_malformed() {
 /// A115: whichever call of one fails, nothing is lost, and it is made again; to memory that was never
 /// touched, and to a clone.
 #[test]
-fn reading_and_writing_go_on_after_a_call_that_failed() {
+fn what_a_call_failed_of_is_read_and_written_again() {
     let piece = Piece::of(b"later");
     for (slot, offset, request) in [
         (A, 7, Request::Write { offset: 7, piece }),
