@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A field of type `usize` takes all of a word; amounts take a word for each resource, text one for
-//! each four bytes, a piece one more than that, and everything else one word, in which no bit beyond the lower 32 is set.
+//! each four bytes, a piece one more than that, and everything else one word, in which no bit
+//! beyond the lower 32 is set.
 
 use super::fields::{Field, Reader, Writer};
 use super::items::{
@@ -246,8 +247,8 @@ messages! {
         0x067 Kill {} [to(Kind::Program, Rights::DESTROY)]
         /// Has a program's end told: the capability, one to a notification, is signalled when the
         /// program has ended and all is given back that it had; with
-        /// [`ProgramOptions::SUSPEND_AT_FAULT`] also when a fault suspended it. At once, if that is so
-        /// already. One that was given before is not signalled any more.
+        /// [`ProgramOptions::SUSPEND_AT_FAULT`] also when a fault suspended it. At once, if that is
+        /// so already. One that was given before is not signalled any more.
         0x068 TellEnd {} [PROGRAM, FOREIGN]
         /// Reads bytes of a memory object; what is not there yet is zero. Answered with
         /// [`Answer::Piece`], which has the first of them: at the most as many as a piece has, and
