@@ -3,8 +3,8 @@
 
 /// The bytes of a word: a field of an address or a size has as many.
 const WORD: usize = size_of::<usize>();
-/// Where a header's fields lie: behind 16 bytes that identify the file, and behind type, machine and
-/// version, entry, program headers, section headers (a word each), flags, the header's size.
+/// Where a header's fields lie: behind 16 bytes that identify the file, and behind type, machine
+/// and version, entry, program headers, section headers (a word each), flags, the header's size.
 const ENTRY: usize = 24;
 const HEADERS: usize = ENTRY + WORD;
 const HEADER_SIZE: usize = ENTRY + 3 * WORD + 6;

@@ -30,6 +30,7 @@ static PLACE: Place = Place(UnsafeCell::new([0; PAGE]));
 pub fn free_page(bootinfo: &sel4::BootInfo) -> sel4::Result<usize> {
     let address = PLACE.0.get() as usize;
     frame_of(bootinfo, address).frame_unmap()?;
-    // The compiler must not know it as a variable that nobody reads: other frames are written by it.
+    // The compiler must not know it as a variable that nobody reads: other frames are written by
+    // it.
     Ok(black_box(address))
 }

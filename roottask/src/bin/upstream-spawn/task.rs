@@ -12,8 +12,8 @@ use crate::{image, vspace};
 /// The program's file. `lib.sh` builds it first, and says where in `VMM_CLIENTS`.
 static PROGRAM: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/upstream-child"));
 
-/// The program's CNode has 2^2 slots: a notification in slot 1, its TCB in slot 2, and in slot 3 the
-/// endpoint that it prints to where the kernel does not print.
+/// The program's CNode has 2^2 slots: a notification in slot 1, its TCB in slot 2, and in slot 3
+/// the endpoint that it prints to where the kernel does not print.
 const CNODE_BITS: usize = 2;
 
 /// Makes and starts the program, prints for it what the kernel does not, and waits for its signal.
