@@ -149,8 +149,8 @@ fn a_piece_with_more_than_its_bytes_is_malformed() {
     assert!(matches!(parsed, Ok(Request::Write { piece, .. }) if piece.bytes() == b"abcde"));
 }
 
-/// A115: whichever call of one fails, nothing is lost, and it is made again; to memory that was never
-/// touched, and to a clone.
+/// A115: whichever call of one fails, nothing is lost, and it is made again; to memory that was
+/// never touched, and to a clone.
 #[test]
 fn what_a_call_failed_of_is_read_and_written_again() {
     let piece = Piece::of(b"later");

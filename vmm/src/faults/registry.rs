@@ -20,8 +20,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// not handled yet, has no such protection: handle it before 2^27 threads more are registered.
     ///
     /// # Errors
-    /// [`Error::NoSuchSpace`]; [`Error::StoreSpace`]; [`Error::OutOfBadges`] while 2^27 - 1 threads are registered;
-    /// [`Error::Allocator`]; [`Error::Kernel`], for an endpoint capability without all rights too.
+    /// [`Error::NoSuchSpace`]; [`Error::StoreSpace`]; [`Error::OutOfBadges`] while 2^27 - 1 threads
+    /// are registered; [`Error::Allocator`]; [`Error::Kernel`], for an endpoint capability without
+    /// all rights too.
     pub fn register_thread(
         &mut self,
         space: SpaceId,

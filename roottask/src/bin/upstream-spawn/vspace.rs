@@ -112,7 +112,7 @@ fn load(pages: &mut [Page], first: usize, segment: &Segment, window: usize) -> s
     Ok(())
 }
 
-/// `rights` with those of a segment's flags. What upstream calls "grant" of a page is to execute it.
+/// `rights` with those of a segment's flags. What upstream calls "grant" of a page is to run it.
 fn with(rights: sel4::CapRightsBuilder, flags: u32) -> sel4::CapRightsBuilder {
     let rights = if flags & READ != 0 { rights.read(true) } else { rights };
     let rights = if flags & WRITE != 0 { rights.write(true) } else { rights };

@@ -80,8 +80,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Gives it another place, or any for 0, and other rights: no more than those of the handle that
-    /// it was mapped by. Nothing in it may be in use meanwhile.
+    /// Gives it another place, or any for 0, and other rights: no more than those of the handle
+    /// that it was mapped by. Nothing in it may be in use meanwhile.
     ///
     /// # Errors
     /// [`super::Error::Refused`]: it is where it was.
