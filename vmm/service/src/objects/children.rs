@@ -9,7 +9,7 @@
 //! What its end has given back is its maker's again before its end is told. Whoever destroys the
 //! object, or the account that pays, ends the program.
 
-use vmm::{CPtr, Kernel, Memory, Name, Rights as CapRights, SpaceId, Vmm};
+use vmm::{CPtr, Kernel, Memory, Name, Rights as CapRights, SpaceId, Violation, Vmm};
 use vmm_client::objects::{
     AccountOptions, Amounts, Answer, Kind, ProgramOptions, Refusal, Resource, Rights, State,
     CNODE_BITS, MAX_PAGES, PAGE_BYTES,
@@ -376,6 +376,31 @@ impl<'p> Objects<'p> {
         self.notices -= u32::from(report.due);
         self.notices += u32::from(due);
         object.what.set(What::Program(Report { due, ..report }));
+    }
+
+    /// I30: a program that another asked for has its account until all is given back, and the account
+    /// has it; as many ends are told now as is counted, each to somebody.
+    pub(super) fn validate_children(&self) -> Result<(), Violation> {
+        let mut due = 0;
+        for object in self.tables.objects.iter() {
+            let at = object.number.get() as usize;
+            let hold = |rule, holds: bool| holds.then_some(()).ok_or(Violation { rule, at });
+            if let Some(partner) = object.partner.get() {
+                let back = partner.partner.get().is_some_and(|back| back.is(object));
+                hold("a program and its account have each other", back)?;
+            }
+            let Some(report) = object.report() else { continue };
+            due += u32::from(report.due);
+            let told = report.notify != CPtr::NULL;
+            hold("an end is told to somebody", told || !report.due)?;
+            let child = self.living(object).filter(|program| program.by_request.get());
+            let has = !report.gone && object.partner.get().is_some();
+            hold("a program that lives has its account", child.is_none() || has)?;
+        }
+        match due == self.notices {
+            true => Ok(()),
+            false => Err(Violation { rule: "what is told now is counted", at: due as usize }),
+        }
     }
 
     /// Takes apart a program, and then what is left of it, by one step; returns whether nothing is.

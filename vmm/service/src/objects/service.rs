@@ -204,6 +204,7 @@ impl<'p> Objects<'p> {
     pub fn validate<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>) -> Result<(), Violation> {
         self.tables.validate()?;
         self.validate_held()?;
+        self.validate_children()?;
         for mapping in self.tables.mappings.iter() {
             let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());
             let lies = info.is_some_and(|info| {
