@@ -311,9 +311,9 @@ impl Kernel for Sel4 {
     }
 
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, allowed: Rights) -> KernelResult {
-        slices::make(&mut self.long_calls, || {
-            path(dst).copy(&path(src), rights(allowed)).map_err(KernelError::from)
-        })
+        let done = path(dst).copy(&path(src), rights(allowed)).map_err(KernelError::from);
+        slices::after_short(&mut self.long_calls);
+        done
     }
 
     fn cnode_mint_badge(
@@ -360,9 +360,9 @@ impl Kernel for Sel4 {
     ) -> KernelResult {
         let frame = frame.cap::<cap_type::UnspecifiedPage>();
         let (rights, attributes) = (rights(allowed), bindings::attributes(cache));
-        slices::make(&mut self.long_calls, || {
-            frame.frame_map(vspace.cap(), vaddr, rights, attributes).map_err(KernelError::from)
-        })
+        let done = frame.frame_map(vspace.cap(), vaddr, rights, attributes);
+        slices::after_short(&mut self.long_calls);
+        done.map_err(KernelError::from)
     }
 
     #[inline(always)]
@@ -375,16 +375,17 @@ impl Kernel for Sel4 {
         cache: CachePolicy,
     ) -> KernelResult {
         let (rights, attributes) = (rights(allowed), bindings::attributes(cache));
-        slices::make(&mut self.long_calls, || {
-            bindings::remap(frame.cap(), vspace.cap(), vaddr, rights, attributes)
-                .map_err(KernelError::from)
-        })
+        let done = bindings::remap(frame.cap(), vspace.cap(), vaddr, rights, attributes);
+        slices::after_short(&mut self.long_calls);
+        done.map_err(KernelError::from)
     }
 
     #[inline(always)]
     fn page_unmap(&mut self, frame: CPtr) -> KernelResult {
         let frame = frame.cap::<cap_type::UnspecifiedPage>();
-        slices::make(&mut self.long_calls, || frame.frame_unmap().map_err(KernelError::from))
+        let done = frame.frame_unmap();
+        slices::after_short(&mut self.long_calls);
+        done.map_err(KernelError::from)
     }
 
     fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {

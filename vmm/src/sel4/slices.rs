@@ -59,18 +59,32 @@ impl LongCalls {
     }
 
     /// Makes a call, and yields after it if a slice has passed.
-    #[inline(always)]
     fn make(&mut self, call: impl FnOnce() -> KernelResult) -> KernelResult {
+        self.begin();
+        let done = call();
+        self.end();
+        done
+    }
+
+    fn begin(&mut self) {
         // So long between two calls: the kernel counted that, and gave others their slice.
         if self.now().wrapping_sub(self.end) >= self.slice {
             self.since = self.end.wrapping_add(self.slice);
         }
-        let done = call();
+    }
+
+    fn end(&mut self) {
         self.end = self.now();
         if self.end.wrapping_sub(self.since) >= self.slice.saturating_sub(EARLY).max(1) {
             self.yield_to_others();
         }
-        done
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&mut self) {
+        self.begin();
+        self.end();
     }
 
     #[cold]
@@ -81,8 +95,7 @@ impl LongCalls {
     }
 }
 
-/// Makes a call: as it is, where there is no timer.
-#[inline(always)]
+/// Makes a call that may be long: as it is, where there is no timer.
 pub(super) fn make(
     calls: &mut Option<LongCalls>,
     call: impl FnOnce() -> KernelResult,
@@ -90,5 +103,14 @@ pub(super) fn make(
     match calls {
         None => call(),
         Some(calls) => calls.make(call),
+    }
+}
+
+/// Yields if a slice has passed, after a call that itself takes no time to speak of: nothing but a
+/// comparison, where there is no timer.
+#[inline(always)]
+pub(super) fn after_short(calls: &mut Option<LongCalls>) {
+    if let Some(calls) = calls {
+        calls.look();
     }
 }
