@@ -34,8 +34,8 @@ use crate::types::error::{Error, Result};
 /// The kernel beneath this program.
 #[derive(Debug)]
 pub struct Sel4 {
-    /// Where a pacer counts time. Asked after each call of those that a request makes for each of
-    /// its pages.
+    /// Where a pacer counts time. Asked after each call that can be preempted, and after those that
+    /// give pages back or change them; a request that maps is asked where its frames are made.
     pub(super) long_calls: Option<LongCalls>,
 }
 
@@ -358,11 +358,10 @@ impl Kernel for Sel4 {
         allowed: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        let frame = frame.cap::<cap_type::UnspecifiedPage>();
-        let (rights, attributes) = (rights(allowed), bindings::attributes(cache));
-        let done = frame.frame_map(vspace.cap(), vaddr, rights, attributes);
-        slices::after_short(&mut self.long_calls);
-        done.map_err(KernelError::from)
+        frame
+            .cap::<cap_type::UnspecifiedPage>()
+            .frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache))
+            .map_err(KernelError::from)
     }
 
     #[inline(always)]
