@@ -48,8 +48,9 @@ COMMON = {
     # sources take by themselves) a step costs nearly as much as clearing its bytes; in steps of 2^12
     # next to nothing: bench.sh measures 1,463 instructions a page on IA32 and 760 on x86_64 (row
     # clear_page). 25 units are 25 of these, 36,600 and 19,000 instructions, or 25 mapped frames
-    # deleted, some 31,000 of 1,241 each: the longest stretch. (These are products; the goal is half
-    # a million.) Fewer units would look more often than anybody needs: a look reads two ports.
+    # deleted, some 31,000 of 1,241 each: the longest stretch. The program gaps measures it, by
+    # interrupts that come too late: 36,350 and 18,265 are the most (the goal is half a million).
+    # Fewer units would look more often than anybody needs: a look reads two ports.
     "RESET_CHUNK_BITS": 12,
     "MAX_NUM_WORK_UNITS_PER_PREEMPTION": 25,
     "NUM_DOMAINS": 1,

@@ -12,8 +12,8 @@
 //!   long, and a slice is a fifth longer for each tick that meets it.
 //!
 //! With a pacer there is another timer: when a slice has passed by its ticks, the thread yields
-//! after its call. (Who computes without calls to the manager is counted by the kernel alone, and so is Page_Map,
-//! whose costs are held to within a few instructions.)
+//! after its call. (Who computes without calls to the manager is counted by the kernel alone,
+//! and so is Page_Map, whose costs are held to within a few instructions.)
 //!
 //! ```text
 //!   another's slice │ call  call  call … call │ yield: another's slice │ call …
