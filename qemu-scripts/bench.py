@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import math
 import sys
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
@@ -33,9 +34,6 @@ WORST = {
 KERNEL_CALLS = {"alloc_1024_frames": 10}
 BYTES_PER_PAGE = {"map_bulk_4k": 4, "alloc_1024_frames": 4, "map_scattered_4k": 32}
 
-# What grows with the logarithm costs at most this many times as much beside 10,000 as beside 10:
-# log 10,000 / log 10. What is linear costs hundreds of times as much.
-GROWTH = 4
 SPREAD = ("median", "p99", "worst")
 
 
@@ -104,16 +102,26 @@ def show(rows):
 
 
 def growth_faults(rows):
-    """Operations that cost much more beside many regions than beside few."""
+    """Operations that grow faster than log n, at any of their sizes.
+
+    The cost a + b * log n, with a and b not negative, grows from one size to another by at most the
+    ratio of the sizes' logarithms. So the bound at each size follows from the sizes and from the
+    cost at the smallest one.
+    """
     series = {}
     for entry in rows:
         name, beside, others = entry["name"].partition("_beside_")
-        if beside:
+        if beside and int(others) > 1:  # the bound has nothing to say from log 1 = 0
             series.setdefault(name, []).append((int(others), entry["median"]))
     for name, points in series.items():
-        (few, least), (many, most) = min(points), max(points)
-        if most > GROWTH * least:
-            yield f"{name}: {least} instructions beside {few}, {most} beside {many}"
+        few, least = min(points)
+        for many, cost in sorted(points)[1:]:
+            times = math.log(many) / math.log(few)
+            if cost > times * least:
+                yield (
+                    f"{name}: {least} instructions beside {few}, {cost} beside {many}: "
+                    f"{cost / least:.2f} times, at most {times:.2f}"
+                )
 
 
 def word_bytes(made_with):

@@ -185,5 +185,35 @@ class Comparison(unittest.TestCase):
         self.assertNotIn(ended.exception.code, (0, None))
 
 
+class Growth(unittest.TestCase):
+    """What is refused as growing faster than log n: 10, 100 and 1000 have logarithms as 1, 2, 3."""
+
+    def faults(self, *points):
+        """The faults of one operation whose medians these are, beside so many others."""
+        return list(bench.growth_faults(
+            [{"name": "no_size", "median": 1}]
+            + [{"name": f"op_beside_{count}", "median": median} for count, median in points]
+        ))
+
+    def test_a_constant_and_a_logarithm_are_accepted(self):
+        self.assertEqual(self.faults((10, 500), (100, 500), (1000, 500)), [])
+        self.assertEqual(self.faults((10, 500), (100, 999), (1000, 1499)), [])
+
+    def test_the_greatest_size_is_bounded_by_the_ratio_of_logarithms(self):
+        self.assertEqual(len(self.faults((10, 500), (1000, 1501))), 1)
+
+    def test_the_bound_is_narrow_where_the_sizes_are_great(self):
+        # Twice as much from 1000 to 100,000, whose logarithms are as 3 to 5.
+        self.assertEqual(len(self.faults((1000, 500), (100_000, 1000))), 1)
+
+    def test_a_size_between_is_bounded_too(self):
+        faults = self.faults((1000, 600), (10, 500), (100, 1001))
+        self.assertEqual(len(faults), 1)
+        self.assertIn("op: 500 instructions beside 10, 1001 beside 100", faults[0])
+
+    def test_one_alone_bounds_nothing(self):
+        self.assertEqual(self.faults((1, 100), (10, 500), (100, 900)), [])
+
+
 if __name__ == "__main__":
     unittest.main()
