@@ -147,6 +147,33 @@ fn a_program_is_made_of_a_memory_object_and_runs() {
     }
 }
 
+/// A192: its thread has local storage, which begins as the file says: where that is copied, and where
+/// it is mapped.
+#[test]
+fn threads_of_a_loaded_program_have_local_storage() {
+    for writable in [false, true] {
+        let at = 0x40_2ff8;
+        let holder = match writable {
+            true => Segment::data(0x40_2000, [vec![0; 0xff8], b"variables".to_vec()].concat()),
+            false => {
+                Segment::constants(0x40_2000, [vec![0; 0xff8], b"variables".to_vec()].concat())
+            }
+        };
+        let image = Elf::of(Target::Ia32, 0x40_0000)
+            .with(Segment::code(0x40_0000, vec![5; 16]))
+            .with(holder)
+            .with(Segment::tls(at, b"variables".to_vec(), 8).in_memory(40));
+        let (mut world, maker) = with_file(&image.bytes());
+        let child = world.child(maker);
+        let pointer = child.start.thread_pointer;
+        // The variables lie below the thread pointer, the first aligned as it is in the program.
+        let first = pointer - 40;
+        assert_eq!(first % 8, at % 8);
+        assert_eq!(&world.bytes_at::<12>(child, first), b"variables\0\0\0");
+        assert_eq!(world.bytes_at::<4>(child, pointer), (pointer as u32).to_le_bytes());
+    }
+}
+
 /// A193: it is told when all that it had is its maker's again.
 #[test]
 fn what_a_program_had_is_its_makers_again_when_its_end_is_told() {

@@ -7,6 +7,9 @@ use crate::world::PAGE;
 /// A segment: what it may be used for, where it lies, its bytes, and how many it has in memory.
 #[derive(Clone)]
 pub struct Segment {
+    /// `PT_LOAD`, or `PT_TLS`.
+    pub kind: u32,
+    pub align: usize,
     pub flags: u32,
     pub address: usize,
     pub bytes: Vec<u8>,
@@ -18,7 +21,7 @@ pub struct Segment {
 impl Segment {
     fn new(flags: u32, address: usize, bytes: Vec<u8>) -> Segment {
         let memory = bytes.len();
-        Segment { flags, address, bytes, memory, offset: None }
+        Segment { kind: 1, align: PAGE, flags, address, bytes, memory, offset: None }
     }
 
     pub fn code(address: usize, bytes: Vec<u8>) -> Segment {
@@ -31,6 +34,11 @@ impl Segment {
 
     pub fn data(address: usize, bytes: Vec<u8>) -> Segment {
         Segment::new(6, address, bytes)
+    }
+
+    /// What threads' local storage begins with.
+    pub fn tls(address: usize, bytes: Vec<u8>, align: usize) -> Segment {
+        Segment { kind: 7, align, ..Segment::new(4, address, bytes) }
     }
 
     pub fn in_memory(self, memory: usize) -> Segment {
@@ -92,7 +100,7 @@ impl Elf {
             let said = segment.offset.unwrap_or(offset);
             let words =
                 [said, segment.address, segment.address, segment.bytes.len(), segment.memory];
-            file.extend(1u32.to_le_bytes());
+            file.extend(segment.kind.to_le_bytes());
             if wide {
                 file.extend(segment.flags.to_le_bytes());
                 file.extend(words.into_iter().flat_map(word));
@@ -100,7 +108,7 @@ impl Elf {
                 file.extend(words.into_iter().flat_map(word));
                 file.extend(segment.flags.to_le_bytes());
             }
-            file.extend(word(PAGE));
+            file.extend(word(segment.align));
             contents.push((offset, &segment.bytes));
         }
         for (offset, bytes) in contents {

@@ -18,6 +18,8 @@ fn a_file_that_cannot_be_loaded_is_refused() {
     let target = Target::Ia32;
     let base = || Elf::of(target, 0x40_0000);
     let code = || Segment::code(0x40_0000, vec![5; 80]);
+    const BAD: ImageFault = ImageFault::BadSegment;
+    let tls = |at: usize, memory, align| Segment::tls(at, b"tls".to_vec(), align).in_memory(memory);
     let cases: Vec<(Vec<u8>, ImageFault, usize)> = vec![
         (b"\x7fELG".to_vec(), ImageFault::NotElf, 0),
         (base().bytes(), ImageFault::Unsupported, 0),
@@ -36,6 +38,19 @@ fn a_file_that_cannot_be_loaded_is_refused() {
             0xf000_0000,
         ),
         (base().with(code().at_offset(0x10_0000)).bytes(), ImageFault::CutOff, 0x10_0000),
+        (
+            base().with(code()).with(tls(usize::MAX - 7, 16, 4)).bytes(),
+            BAD,
+            (usize::MAX - 7) as u32 as usize,
+        ),
+        (base().with(code()).with(tls(0x40_0000, 2, 4)).bytes(), BAD, 0x40_0000),
+        (base().with(code()).with(tls(0x40_0000, 16, 3)).bytes(), BAD, 0x40_0000),
+        (base().with(code()).with(tls(0x40_0000, 16, 8192)).bytes(), BAD, 0x40_0000),
+        (
+            base().with(code()).with(tls(0x40_0000, 17 * PAGE, 4)).bytes(),
+            ImageFault::TooMuchTls,
+            17 * PAGE,
+        ),
     ];
     for (file, what, at) in cases {
         let (mut world, maker) = with_file(&file);

@@ -24,7 +24,7 @@ use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::{Object, What};
 use super::state::program::Program;
-use crate::image::{self, for_each_run, Run, Segments};
+use crate::image::{self, for_each_run, Run, Segments, TlsPlace};
 use crate::types::error::{Error, ImageError};
 
 /// The headers of a file, with the table of its segments, lie in so many of its first bytes.
@@ -102,10 +102,7 @@ impl<'p> Objects<'p> {
         })?;
         let tls = image::check(vmm, file.bytes(), &header, segments).map_err(bad)?;
         if begins {
-            if let Some(tls) = tls.filter(|tls| tls.bytes > PAGE_BYTES as u64) {
-                let at = image::narrow(tls.bytes);
-                return Err(Refusal::BadImage { what: ImageFault::TooMuchTls, at });
-            }
+            tls.map_or(Ok(()), |tls| check_tls(vmm.geometry().user_end, tls))?;
             image::refuse_writable_code(segments, PAGE_BYTES).map_err(bad)?;
             self.make_room(vmm, program, file, segments)?;
             program.entry.set(image::narrow(header.e_entry));
@@ -307,6 +304,23 @@ fn mapped_from(segments: Segments<'_>, run: &Run) -> Option<u32> {
     let page = PAGE_BYTES as u64;
     let same = segment.p_offset % page == segment.p_vaddr % page;
     same.then(|| u32::try_from(segment.p_offset / page).ok()).flatten()
+}
+
+/// Refuses thread-local storage that no thread can have, or that begins with more than a page: what
+/// it begins with is read where it lies in the program.
+fn check_tls(user_end: usize, tls: TlsPlace) -> Result<(), Refused> {
+    let end = tls.address.checked_add(tls.memory_bytes).filter(|&end| end <= user_end);
+    let aligned = tls.align.is_power_of_two() && tls.align <= PAGE_BYTES;
+    if end.is_none() || !aligned || tls.bytes > tls.memory_bytes as u64 {
+        return Err(Refusal::BadImage { what: ImageFault::BadSegment, at: tls.address });
+    }
+    match tls.bytes <= PAGE_BYTES as u64 {
+        true => Ok(()),
+        false => {
+            let at = image::narrow(tls.bytes);
+            Err(Refusal::BadImage { what: ImageFault::TooMuchTls, at })
+        }
+    }
 }
 
 /// What is charged for a run that is copied.
