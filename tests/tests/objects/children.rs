@@ -21,6 +21,12 @@ pub const ITS_SPACE: u32 = B;
 pub const FILE: u32 = C;
 pub const PAYER: &[u32] = &[ACCOUNT_SLOT];
 const PRIORITY: u8 = 90;
+/// Machines whose words a host's programs have.
+const TARGETS: &[Target] = &[
+    Target::Ia32,
+    #[cfg(target_pointer_width = "64")]
+    Target::X86_64,
+];
 
 pub fn create(amounts: Amounts) -> Request {
     let (options, name) = (ProgramOptions::empty(), Name::new("child"));
@@ -109,7 +115,7 @@ impl World {
 /// A192
 #[test]
 fn a_program_is_made_of_a_memory_object_and_runs() {
-    for target in [Target::Ia32, Target::X86_64] {
+    for &target in TARGETS {
         let image = Elf::of(target, 0x40_0100)
             .with(Segment::constants(0x40_0000, vec![3; 0x80]))
             .with(Segment::code(0x40_1000, vec![5; PAGE + 20]))

@@ -23,6 +23,7 @@ fn a_file_that_cannot_be_loaded_is_refused() {
     let cases: Vec<(Vec<u8>, ImageFault, usize)> = vec![
         (b"\x7fELG".to_vec(), ImageFault::NotElf, 0),
         (base().bytes(), ImageFault::Unsupported, 0),
+        #[cfg(target_pointer_width = "64")]
         (Elf::of(Target::X86_64, 0x40_0000).with(code()).bytes(), ImageFault::Unsupported, 0),
         (base().with(code()).entry(0x50_0000).bytes(), ImageFault::BadEntry, 0x50_0000),
         (
