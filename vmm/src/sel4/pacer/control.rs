@@ -281,8 +281,8 @@ impl Pacer {
         }
     }
 
-    /// As [`Pacer::begin_clearing`], and waits for the end: what [`Vmm::clear`] does in one call in
-    /// which nobody else runs.
+    /// As [`Pacer::begin_clearing`], and waits for the end: what [`clear`](crate::Vmm::clear) of the
+    /// manager does in one call in which nobody else runs.
     ///
     /// # Errors
     /// As those.
