@@ -33,6 +33,7 @@ crate::table::tests!("pacer_failures":
     who_sleeps_while_the_interrupt_is_taken_away_is_told_at_once,
     who_sleeps_while_the_timer_s_handler_is_deleted_is_told,
     who_waits_for_a_thread_that_has_faulted_is_told,
+    a_pacer_does_without_the_line_of_its_sentinel,
     a_pacer_without_slots_is_refused_and_leaves_nothing,
 );
 
@@ -360,6 +361,25 @@ fn who_waits_for_a_thread_that_has_faulted_is_told(context: &mut Context) -> Out
         check_eq!(pacer.clear(vmm, bytes)?, bytes);
         Ok(pacer.stop(vmm)?)
     })
+}
+
+/// A104. Line 13 is another's, as long as this test has it.
+fn a_pacer_does_without_the_line_of_its_sentinel(context: &mut Context) -> Outcome {
+    const LINE: sel4::Word = 13;
+    let vmm = &mut context.vmm;
+    let handler = vmm.alloc_slots(1)?;
+    slot::IRQ_CONTROL.cap().irq_control_get(LINE, &place(vmm, handler))?;
+    let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let clock = pacer.clock(vmm)?;
+    clock.sleep(1000)?;
+    check!(begin(vmm, &mut pacer, LARGE)? != 0);
+    pacer.wait(vmm)?;
+    check_eq!(vmm.stats().allocator.clearing_bytes, 0);
+    clock.release(vmm)?;
+    pacer.stop(vmm)?;
+    vmm.release_slot(handler)?;
+    // And with it again.
+    Ok(Pacer::start(vmm, &PARTS, PacerOptions::new())?.stop(vmm)?)
 }
 
 /// A128. The CSpace grows as long as there is memory, so there is none left either.
