@@ -186,13 +186,13 @@ impl<'p> Objects<'p> {
             }
         };
         // One that was refused and could not be given back.
-        self.release_child_thread(vmm, program).map_err(refuse)?;
+        self.release_program_thread(vmm, program).map_err(refuse)?;
         let cost = thread_cost(vmm, first.stack, program.tls.get());
         charge_space(space, cost)?;
         let start = match self.make_thread(vmm, program, first.stack as usize, tls) {
             Ok(start) => start,
             Err(error) => {
-                let released = self.release_child_thread(vmm, program);
+                let released = self.release_program_thread(vmm, program);
                 refund_space(space, cost);
                 return Err(released.map_or_else(refuse, |()| refused(error)));
             }
@@ -218,23 +218,12 @@ impl<'p> Objects<'p> {
             let stack = program.thread.get().and_then(|thread| thread.memory());
             let stack = stack.map_or(0, |memory| (start.stack_top - memory.stack.bottom()) >> bits);
             let cost = thread_cost(vmm, narrow(stack), program.tls.get());
-            self.release_child_thread(vmm, program)?;
+            self.release_program_thread(vmm, program)?;
             if let Some(space) = program.space.get() {
                 refund_space(space, cost);
             }
         }
         Ok(Refusal::OutOfMemory {})
-    }
-
-    fn release_child_thread<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        program: &'p Program<'p>,
-    ) -> vmm::Result {
-        let Some(mut thread) = program.thread.get() else { return Ok(()) };
-        let released = vmm.release_thread(&mut thread);
-        program.thread.set((!thread.is_empty()).then_some(thread));
-        released
     }
 
     /// Reads what is in a program's memory before it runs, touching what is mapped of a memory

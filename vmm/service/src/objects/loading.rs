@@ -192,8 +192,7 @@ impl<'p> Objects<'p> {
         if run.pages(PAGE_BYTES) == 0 {
             return Ok(());
         }
-        let mapping = self.tables.mapping_at(space, run.start);
-        if let Some(mapping) = mapping.filter(|mapping| mapping.start.get() == run.start) {
+        if let Some(mapping) = self.tables.mapping_from(space, run.start) {
             self.unmap_step(vmm, mapping)?;
             return Ok(());
         }

@@ -203,8 +203,7 @@ impl<'p> Objects<'p> {
         address: usize,
         (to, rights): (usize, Rights),
     ) -> Answered {
-        let mapping = self.tables.mapping_at(space, address);
-        let mapping = mapping.filter(|mapping| mapping.start.get() == address);
+        let mapping = self.tables.mapping_from(space, address);
         let mapping = mapping.ok_or(Refusal::NoMapping { address })?;
         let through = self.tables.capability(mapping.through.get());
         let parts = mapping.memory.get().zip(mapping.region.get()).zip(through);
@@ -249,8 +248,7 @@ impl<'p> Objects<'p> {
         space: &'p Object<'p>,
         address: usize,
     ) -> Answered {
-        let mapping = self.tables.mapping_at(space, address);
-        let mapping = mapping.filter(|mapping| mapping.start.get() == address);
+        let mapping = self.tables.mapping_from(space, address);
         let mapping = mapping.ok_or(Refusal::NoMapping { address })?;
         match self.unmap_step(vmm, mapping).map_err(refuse)? {
             true => Ok(Answer::Done {}),

@@ -326,11 +326,7 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         program: &'p Program<'p>,
     ) -> vmm::Result {
-        if let Some(mut parts) = program.thread.get() {
-            let released = vmm.release_thread(&mut parts);
-            program.thread.set((!parts.is_empty()).then_some(parts));
-            released?;
-        }
+        self.release_program_thread(vmm, program)?;
         if self.give_last_held(program) {
             return Ok(());
         }
@@ -359,6 +355,19 @@ impl<'p> Objects<'p> {
         }
         self.free_programs.free(program);
         Ok(())
+    }
+
+    /// Gives a program's thread back, if it has one; where the kernel refuses that, what is left of it
+    /// stays recorded.
+    pub(super) fn release_program_thread<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &mut Vmm<'p, K>,
+        program: &Program<'p>,
+    ) -> vmm::Result {
+        let Some(mut thread) = program.thread.get() else { return Ok(()) };
+        let released = vmm.release_thread(&mut thread);
+        program.thread.set((!thread.is_empty()).then_some(thread));
+        released
     }
 
     /// Takes a program off the list of those that are taken apart.

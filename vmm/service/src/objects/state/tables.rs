@@ -261,6 +261,11 @@ impl<'p> Tables<'p> {
         found.filter(|node| node.space.get().is_some_and(|other| other.is(space)))
     }
 
+    /// The mapping of a space that begins at an address.
+    pub fn mapping_from(&self, space: &Object<'p>, address: usize) -> Option<&'p Mapping<'p>> {
+        self.mapping_at(space, address).filter(|mapping| mapping.start.get() == address)
+    }
+
     /// The first mapping of a memory object.
     pub fn first_of_memory(&self, memory: &Object<'p>) -> Option<&'p Mapping<'p>> {
         let key = (memory.number.get(), 0);
