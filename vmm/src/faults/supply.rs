@@ -20,7 +20,7 @@ use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::fault::Supply;
-use crate::types::ids::SpaceId;
+use crate::types::ids::{RegionId, SpaceId};
 use crate::types::mapping::Source;
 use crate::types::quota::Resource;
 use crate::types::region::{Backing, RegionSpec};
@@ -135,6 +135,71 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let frames = self.copy_frames(reserve, &piece)?;
         self.record_extent(reserve, into, received(region, to, Source::Copy, frames))?;
         self.map_extents(into, to)
+    }
+
+    /// Moves the page at `page` (bytes, page-aligned) of the space `from` into a region of another
+    /// space, or of the same: as its page number `number`, guards not counted, where nothing is
+    /// mapped, with its rights. Two kernel calls, and a page table where it is missing. Where the
+    /// kernel refuses that, the page is where it was.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::RegionOptions;
+    ///
+    /// let (own, other) = (vmm.own_space(), vmm.create_space()?);
+    /// let from = vmm.map(own, &RegionOptions::new(1))?.start().bits();
+    /// let into = vmm.reserve(other, &RegionOptions::new(8))?;
+    /// let frame = vmm.physical_address(own, from)?;
+    /// vmm.transfer_into(own, from, into, 3)?;
+    /// assert_eq!(vmm.physical_address(other, into.start().bits() + 3 * 4096)?, frame);
+    /// assert!(vmm.mapping_at(own, from)?.is_none());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Where it is to be: [`Error::NoSuchRegion`], [`Error::OutsideRegion`], [`Error::WrongKind`] for
+    /// what is not plain memory or a stack, or is cached in another way, [`Error::AlreadyMapped`],
+    /// [`Error::OutOfQuota`]. What is given: [`Error::NotMapped`], [`Error::LargePage`],
+    /// [`Error::NotManaged`], [`Error::RightsExceedCeiling`]; [`Error::Shared`] for what others have
+    /// too.
+    pub fn transfer_into(
+        &mut self,
+        from: SpaceId,
+        page: usize,
+        into: RegionId,
+        number: usize,
+    ) -> Result {
+        self.under_pressure(|vmm| vmm.try_transfer_into((from, page), (into, number)))
+    }
+
+    fn try_transfer_into(
+        &mut self,
+        (from, page): (SpaceId, usize),
+        (into, number): (RegionId, usize),
+    ) -> Result {
+        let from = self.space(from)?;
+        let (space, region) = self.region(into)?;
+        let (source, range) = self.caller_range(from, Pages::at(page))?;
+        let (spec, given) = (region.spec(), source.spec());
+        if !region.is_callers() || spec.cache != given.cache {
+            return Err(self.wrong_kind(space, region));
+        }
+        let (asked, ceiling, name) = (spec.ceiling, given.ceiling, given.name);
+        if !ceiling.contains(asked) {
+            return Err(Error::RightsExceedCeiling { asked, ceiling, name });
+        }
+        let to = self.usable(region).and_then(|usable| usable.part(number, 1));
+        let outside = Error::OutsideRegion { address: into.start.bits(), name: spec.name };
+        let to = to.ok_or(outside)?;
+        if space.extents().at(to.start()).is_some() {
+            let (address, name) = (to.start().bits(), spec.name);
+            return Err(Error::AlreadyMapped { address, name });
+        }
+        self.check_shareable(from, range)?;
+        self.check_unpinned(from, source)?;
+        self.transfer_page(from, range.start(), space, region, to)
     }
 
     fn transfer_page(

@@ -2,7 +2,7 @@
 //! Sharing: the same frames in several places, counted.
 
 use page_tables::{PageRange, Pages, VirtAddr};
-use untyped_alloc::{Kernel, Memory};
+use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
@@ -106,15 +106,31 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: usize,
     ) -> Result {
         let pages = pages.into();
-        self.under_pressure(|vmm| vmm.try_share_into(space, pages, into, page))
+        self.under_pressure(|vmm| vmm.try_share_into(space, pages, (into, page), Rights::all()))
+    }
+
+    /// As [`Vmm::share_into`], with those of the region's rights alone that are among `rights`: as
+    /// after [`Vmm::protect`], which can give the others later.
+    ///
+    /// # Errors
+    /// As for [`Vmm::share_into`].
+    pub fn share_into_with(
+        &mut self,
+        space: SpaceId,
+        pages: impl Into<Pages>,
+        (into, page): (RegionId, usize),
+        rights: Rights,
+    ) -> Result {
+        let pages = pages.into();
+        self.under_pressure(|vmm| vmm.try_share_into(space, pages, (into, page), rights))
     }
 
     fn try_share_into(
         &mut self,
         space: SpaceId,
         pages: Pages,
-        into: RegionId,
-        page: usize,
+        (into, page): (RegionId, usize),
+        most: Rights,
     ) -> Result {
         let _reserve = &mut self.refill()?;
         let from = self.space(space)?;
@@ -142,7 +158,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.check_quota(into_space, Resource::Slots, range.pages())?;
         self.check_quota(into_space, Resource::Frames, range.pages())?;
         self.break_cow_in(from, range)?;
-        self.share_range(from, range, into_space, (to, target.spec()))
+        let spec = target.spec();
+        let spec = RegionSpec { rights: spec.rights & most, ..spec };
+        self.share_range(from, range, into_space, (to, spec))
     }
 
     fn share_range(

@@ -2,7 +2,7 @@
 //! Sharing and cloning: what is kept of the source, and what a refusal leaves.
 
 use vmm::{
-    Backing, CachePolicy, Error, PageSize, Pages, Quota, RegionOptions, Rights, ShareOptions,
+    Backing, CachePolicy, Error, Name, PageSize, Pages, Quota, RegionOptions, Rights, ShareOptions,
     Supply,
 };
 use vmm_tests::support::{beyond_ceiling, wrong_kind};
@@ -17,6 +17,8 @@ on_each!(
     nobody_is_given_more_rights_than_the_source_allows,
     what_is_cached_in_another_way_is_not_cloned_there,
     as_many_sharers_as_memory_allows_are_counted,
+    a_share_with_fewer_rights_gets_the_others_later,
+    a_page_is_moved_with_its_frame,
 );
 
 /// A64.
@@ -175,5 +177,75 @@ fn as_many_sharers_as_memory_allows_are_counted(target: Target) {
         assert!(shared.is_ok(), "round {round}: {shared:?}");
     }
     assert!(host.vmm.stats().bookkeeping_pages > 0, "the case is about nodes that run low");
+    host.check();
+}
+
+/// A180.
+fn a_share_with_fewer_rights_gets_the_others_later(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, space) = (host.own(), host.vmm.create_space().expect("memory"));
+    host.spaces.push(space);
+    host.vmm.map(own, &RegionOptions::new(2).at(FREE)).expect("memory");
+    let into = host.vmm.reserve(space, &RegionOptions::new(4)).expect("room");
+    let (from, at) = (Pages::at(FREE).count(2), into.start().bits() + PAGE);
+    let shared = host.vmm.share_into_with(own, from, (into, 1), Rights::READ);
+    shared.expect("no more rights than the region's");
+    let rights = |host: &Fixture<'_>, at| {
+        let recorded = host.vmm.mapping_at(space, at).expect("an address").expect("mapped").rights;
+        assert_eq!(recorded, host.mappings(space)[&at].rights, "in the kernel");
+        recorded
+    };
+    assert_eq!(rights(&host, at), Rights::READ);
+    host.vmm.protect(space, Pages::at(at), Rights::READ_WRITE).expect("the region's rights");
+    assert_eq!(rights(&host, at), Rights::READ_WRITE);
+    assert_eq!(rights(&host, at + PAGE), Rights::READ);
+    host.write(space, at, 7);
+    assert_eq!(host.read(own, FREE), 7, "it is the same page");
+    // Rights that the region does not have are given to nobody.
+    let into = host.vmm.reserve(space, &RegionOptions::new(1).rights(Rights::READ)).expect("room");
+    let all = Rights::READ_WRITE;
+    host.vmm.share_into_with(own, Pages::at(FREE), (into, 0), all).expect("room");
+    assert_eq!(rights(&host, into.start().bits()), Rights::READ);
+    host.check();
+}
+
+/// A181.
+fn a_page_is_moved_with_its_frame(target: Target) {
+    let mut host = Fixture::small(target);
+    let (own, space) = (host.own(), host.vmm.create_space().expect("memory"));
+    host.spaces.push(space);
+    let source = host.vmm.map(own, &RegionOptions::new(3).at(FREE)).expect("memory");
+    for page in 0..3 {
+        host.write(own, FREE + page * PAGE, 0x10 + page as u64);
+    }
+    let into = host.vmm.reserve(space, &RegionOptions::new(4)).expect("room");
+    let at = into.start().bits() + 2 * PAGE;
+    // From the middle: what stays on either side is as it was.
+    host.vmm.transfer_into(own, FREE + PAGE, into, 2).expect("nothing is there");
+    assert_eq!(host.read(space, at), 0x11);
+    assert_eq!(host.vmm.mapping_at(own, FREE + PAGE).expect("an address"), None);
+    assert_eq!((host.read(own, FREE), host.read(own, FREE + 2 * PAGE)), (0x10, 0x12));
+    // And back, into the hole.
+    let home = host.vmm.region_at(own, FREE).expect("an address").expect("a region").id;
+    host.vmm.transfer_into(space, at, home, 1).expect("nothing is there");
+    assert_eq!(host.read(own, FREE + PAGE), 0x11);
+    // What is refused is where it was.
+    let there = Error::AlreadyMapped { address: FREE, name: Name::default() };
+    host.refuses(there, |vmm| vmm.transfer_into(own, FREE + PAGE, source, 0));
+    let start = into.start().bits();
+    let outside = Error::OutsideRegion { address: start, name: Name::default() };
+    host.refuses(outside, |vmm| vmm.transfer_into(own, FREE, into, 4));
+    let shared = host.vmm.share_into(own, Pages::at(FREE), into, 0);
+    shared.expect("room");
+    host.refuses(Error::Shared { address: FREE }, |vmm| vmm.transfer_into(own, FREE, into, 1));
+    host.refuses(Error::Shared { address: start }, |vmm| vmm.transfer_into(space, start, into, 1));
+    let uncached = RegionOptions::new(1).cached(CachePolicy::Uncached);
+    let uncached = host.vmm.reserve(space, &uncached).expect("room");
+    let page = FREE + PAGE;
+    host.refuses(wrong_kind(uncached), |vmm| vmm.transfer_into(own, page, uncached, 0));
+    let read = RegionOptions::new(1).rights(Rights::READ).ceiling(Rights::READ);
+    let read = host.vmm.map(own, &read).expect("memory").start().bits();
+    let error = beyond_ceiling(Rights::READ_WRITE, Rights::READ);
+    host.refuses(error, |vmm| vmm.transfer_into(own, read, into, 1));
     host.check();
 }

@@ -79,6 +79,15 @@ pub const SHARING: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "move a page into the middle of a region",
+        leaves: Leaves::Nothing,
+        setup: pages_and_place,
+        request: |host, things| {
+            let (own, from) = (host.own(), edge(host.target()) + 2 * PAGE);
+            host.vmm.transfer_into(own, from, things.other.expect("set up"), 3)
+        },
+    },
+    Scenario {
         name: "release a clone",
         leaves: Leaves::Progress,
         setup: cow_pair,
