@@ -28,7 +28,11 @@ fn no_message_breaks_an_account_or_another_program() {
     let mut sum = Tally::default();
     for seed in first..first + setting("VMM_HISTORIES", 60) {
         let one = run(&input(seed));
-        let Tally { granted, refused, waited, went_on, started, touched, failed } = one;
+        let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
+        let Tally { paged, written, supplied, .. } = one;
+        sum.paged += paged;
+        sum.written += written;
+        sum.supplied += supplied;
         sum.started += started;
         sum.waited += waited;
         sum.went_on += went_on;
@@ -41,4 +45,5 @@ fn no_message_breaks_an_account_or_another_program() {
     // A storm of which all was refused, or all granted, would say nothing.
     assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
+    assert!(sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
 }

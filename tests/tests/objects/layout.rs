@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 use vmm_service::objects::protocol::{
     AccountOptions, Amounts, Answer, ImageFault, Kind, Line, Malformed, MemoryOptions, Message,
-    Name, Piece, ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, VERSION,
-    answer_or_refusal,
+    Name, Piece, ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, Supply,
+    VERSION, answer_or_refusal,
 };
 
 use crate::support::explore_with;
@@ -79,6 +79,21 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Read { offset: address, bytes: number },
         Request::Write { offset: address, piece: piece(number) },
         Request::Move { address, to: address.rotate_left(7), rights },
+        Request::Bind {},
+        Request::CreatePaged { pages: number, most: slot, slot: number ^ slot },
+        Request::NextFault {},
+        Request::Supply {
+            first: number,
+            pages: slot,
+            from: bits,
+            how: Supply::ALL[number as usize % 3],
+            write: back,
+        },
+        Request::AllowWrite { first: number, pages: slot },
+        Request::TakeBack { first: number, pages: slot, into: bits },
+        Request::Decommit { first: number, pages: slot },
+        Request::Refuse { page: number },
+        Request::TellFaults {},
     ]
 }
 
@@ -114,6 +129,8 @@ fn answers(of: Values) -> Vec<Answer> {
         },
         Answer::Piece { piece: piece(number) },
         Answer::Bytes { bytes: number },
+        Answer::Wanted { done: number, waits: flag, page: other, write: !flag },
+        Answer::Taken { pages: number, written: other },
     ]
 }
 
@@ -150,6 +167,11 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::BadImage { what: ImageFault::Overlap, at: address },
         Refusal::PriorityTooHigh { most: place },
         Refusal::OwnCapability { place },
+        Refusal::Paged { place },
+        Refusal::NotThere { page: place },
+        Refusal::IsThere { page: place },
+        Refusal::Full { most: place },
+        Refusal::BadCapability { place },
         Refusal::OutOfMemory {},
         Refusal::Internal {},
     ]

@@ -44,6 +44,7 @@ mod hostile;
 mod layout;
 mod loading;
 mod moving;
+mod paging;
 mod pieces;
 mod refusals;
 mod requests;

@@ -27,8 +27,8 @@ fn refusals() -> BTreeSet<String> {
 #[test]
 fn refusals_are_found() {
     let found = refusals();
-    // Numbers 0x201 to 0x21a and 0x220 to 0x223 are given out.
-    assert_eq!(found.len(), 30, "{found:?}");
+    // Numbers 0x201 to 0x21a and 0x220 to 0x228 are given out.
+    assert_eq!(found.len(), 35, "{found:?}");
     assert!(found.contains("Malformed") && found.contains("NoRoom"), "{found:?}");
 }
 
@@ -76,6 +76,11 @@ fn refusals_of_the_service() {
         ),
         (Refusal::PriorityTooHigh { most: 717 }, &["717", "priority", "sender"]),
         (Refusal::OwnCapability { place }, &["capability 2", "the service's"]),
+        (Refusal::Paged { place }, &["capability 2", "pager"]),
+        (Refusal::NotThere { page: 717 }, &["page 717", "supplied"]),
+        (Refusal::IsThere { page: 717 }, &["page 717", "already"]),
+        (Refusal::Full { most: 717 }, &["717 pages", "as many as can be"]),
+        (Refusal::BadCapability { place }, &["capability 2", "kernel"]),
         (Refusal::OutOfMemory {}, &["memory", "service"]),
         (Refusal::Internal {}, &["service", "error of its own"]),
     ];

@@ -9,7 +9,9 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, AccountOptions, Amounts, Answer, CNODE_BITS, FIRST_FREE_SLOT, MemoryOptions,
     Message, PROGRAM_SLOT, Refusal, Request, Resource, Rights, SPACE_SLOT, answer_or_refusal,
 };
-use vmm_service::objects::{Act, Arrived, Incoming, NewProgram, Objects, Outcome, ProgramId};
+use vmm_service::objects::{
+    Act, Arrived, Incoming, NewProgram, Objects, Outcome, ProgramId, Touched,
+};
 use vmm_tests::model::Cap;
 
 use crate::objects_ops::arrive;
@@ -219,7 +221,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30, beside all that must hold of manager and kernel.
+    /// I24 I26 I27 I28 I30 I37, beside all that must hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();
@@ -269,23 +271,42 @@ impl World {
     /// A touch of a page by a program's thread: what the processor, the manager and then the
     /// service make of it. Returns whether the thread goes on.
     pub fn touch(&mut self, program: Program, address: usize, access: Access) -> bool {
+        match self.touch_or_wait(program, address, access) {
+            Touched::Done => true,
+            Touched::Fault => false,
+            Touched::Waits(_) => panic!("nobody supplies the page at {address:#x}"),
+        }
+    }
+
+    /// The same, of what may be paged memory.
+    pub fn touch_or_wait(&mut self, program: Program, address: usize, access: Access) -> Touched {
         let space = program.id.space();
         let wanted = if access == Access::Write { CapRights::WRITE } else { CapRights::READ };
         for _ in 0..2 {
             let vspace = self.fixture.vmm.vspace(space).unwrap();
             let found = self.fixture.kernel().mapping(vspace, address);
             if found.as_ref().is_some_and(|found| found.rights.contains(wanted)) {
-                return true;
+                return Touched::Done;
             }
             let fault = PageFault { address, access, present: found.is_some(), ip: 0 };
-            match self.fixture.vmm.resolve_fault(space, &fault) {
-                Ok(Resolution::Resolved(_)) => {}
-                Ok(Resolution::AskPager { token, page }) => {
-                    assert!(self.objects.touch(&mut self.fixture.vmm, token, page).unwrap());
-                    self.check();
+            self.objects.note_fault(Some(space));
+            let vmm = &mut self.fixture.vmm;
+            let (touched, write) = match (vmm.resolve_fault(space, &fault), access) {
+                (Ok(Resolution::Resolved(_)), _) => continue,
+                (Ok(Resolution::AskPager { token, page }), _) => {
+                    let write = access == Access::Write;
+                    (self.objects.touch(vmm, (token, page), write).unwrap(), false)
                 }
-                _ => return false,
+                (Ok(Resolution::Unresolved(_)), Access::Write) => {
+                    (self.objects.touch_to_write(vmm, address).unwrap(), true)
+                }
+                _ => return Touched::Fault,
+            };
+            self.check();
+            if touched != Touched::Done {
+                return touched;
             }
+            assert!(!write || self.fixture.vmm.mapping_at(space, address).unwrap().is_some());
         }
         panic!("a fault at {address:#x} was resolved and comes again");
     }

@@ -36,7 +36,7 @@ impl World<'_> {
     }
 
     /// Sends a request that is meant; returns whether it was granted.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         known: &Known,
         (request, slots): (Request, &[u32]),

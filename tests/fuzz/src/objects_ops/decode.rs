@@ -4,7 +4,7 @@
 
 use vmm_service::objects::protocol::{
     AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Name, Piece,
-    ProgramOptions, Request, Rights,
+    ProgramOptions, Request, Rights, Supply,
 };
 use vmm_tests::support::PAGE;
 
@@ -46,6 +46,11 @@ fn slot(bytes: &mut Bytes<'_>) -> u32 {
     }
 }
 
+/// Pages that a pager supplies or takes back.
+fn supplied(bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[1, 1, 1, 2, 3, 16, 0, 17])
+}
+
 fn pages(bytes: &mut Bytes<'_>) -> u32 {
     bytes.pick(&[1, 1, 1, 2, 2, 3, 5, 9, 16, 64, 65, 130, 0, 1025, u32::MAX])
 }
@@ -79,7 +84,7 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(37) {
+        match bytes.below(43) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -147,6 +152,27 @@ impl World<'_> {
             34 | 35 => {
                 let to = if bytes.one_in(2) { address(known, bytes) } else { 0 };
                 Request::Move { address: address(known, bytes), to, rights: rights(bytes) }
+            }
+            36 => {
+                let (pages, most) = (pages(bytes), bytes.pick(&[1, 1, 2, 5, 16, 0, u32::MAX]));
+                Request::CreatePaged { pages, most, slot: slot(bytes) }
+            }
+            37 => bytes.pick(&[Request::NextFault {}, Request::TellFaults {}, Request::Bind {}]),
+            38 => Request::Supply {
+                first: bytes.below(3) as u32,
+                pages: supplied(bytes),
+                from: bytes.below(3) as u32,
+                how: bytes.pick(&Supply::ALL),
+                write: bytes.one_in(2),
+            },
+            39 => Request::AllowWrite { first: bytes.below(3) as u32, pages: supplied(bytes) },
+            40 => {
+                let (first, into) = (bytes.below(3) as u32, bytes.below(3) as u32);
+                Request::TakeBack { first, pages: supplied(bytes), into }
+            }
+            41 => {
+                let (first, pages) = (bytes.below(3) as u32, supplied(bytes));
+                bytes.pick(&[Request::Decommit { first, pages }, Request::Refuse { page: first }])
             }
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },

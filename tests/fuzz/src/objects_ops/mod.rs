@@ -6,6 +6,7 @@
 //!         ──► a touch of a mapping                                         ├─► Objects, Vmm, model
 //!         ──► capabilities copied, passed on and deleted by their holders  │   kernel ──► checks
 //!         ──► a program made or ended, by another too; a piece reaped     │
+//!         ──► pages supplied and taken back                               │
 //!         ──► memory and slots taken by others ────────────────────────────┘
 //! ```
 //!
@@ -19,6 +20,7 @@ mod check;
 mod children;
 mod decode;
 mod image;
+mod paging;
 mod steps;
 mod tally;
 mod world;

@@ -5,7 +5,7 @@ use vmm::{Access, Kernel, KernelError, PageFault, RegionOptions, Resolution, Rig
 use vmm_service::objects::protocol::{
     Answer, Kind, Message, PROGRAM_SLOT, Refusal, Request, answer_or_refusal,
 };
-use vmm_service::objects::{Arrived, Event, Incoming, Outcome, Turnstile};
+use vmm_service::objects::{Arrived, Event, Incoming, Outcome, Touched, Turnstile};
 
 use super::decode;
 use super::world::{Known, SLICE, SLOTS, World};
@@ -22,7 +22,7 @@ impl World<'_> {
         // Those that another ended.
         let objects = &self.objects;
         self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
-        let kind = bytes.below(28);
+        let kind = bytes.below(30);
         self.failing = bytes.one_in(12);
         if self.failing {
             let errors = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
@@ -37,7 +37,7 @@ impl World<'_> {
             self.make(amounts);
         } else {
             let sender = bytes.below(self.programs.len());
-            let known = self.programs.remove(sender);
+            let mut known = self.programs.remove(sender);
             let lives = match kind {
                 0..=12 => self.request(&known, bytes),
                 13 => self.noise(&known, bytes),
@@ -48,11 +48,11 @@ impl World<'_> {
                 22 => self.squeeze_memory(bytes),
                 24..=25 => self.come_round(bytes),
                 26..=27 => self.raise(&known, bytes),
+                28..=29 => self.page(&mut known, bytes),
                 _ => self.squeeze_slots(bytes),
             };
             let learnt = self.learnt.take();
             if lives {
-                let mut known = known;
                 known.mapped.extend(learnt);
                 self.programs.push(known);
             }
@@ -99,6 +99,9 @@ impl World<'_> {
         match answer {
             Ok(answer) => {
                 self.tally.granted += 1;
+                if let Answer::Wanted { done, .. } | Answer::Taken { pages: done, .. } = answer {
+                    self.tally.supplied += done as usize;
+                }
                 self.learn(known, &request, &arrived, answer);
             }
             Err(refusal) => {
@@ -122,6 +125,7 @@ impl World<'_> {
             }
             Request::CreateAccount { slot, .. } => Some((slot, Kind::Account)),
             Request::CreateMemory { slot, .. }
+            | Request::CreatePaged { slot, .. }
             | Request::CreatePhysical { slot, .. }
             | Request::Clone { slot } => Some((slot, Kind::Memory)),
             Request::CreateSpace { slot } => Some((slot, Kind::Space)),
@@ -223,7 +227,7 @@ impl World<'_> {
     }
 
     /// A thread touches a page, mostly of a mapping of its program's.
-    fn touch(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> bool {
+    pub fn touch(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> bool {
         let Some(&(start, pages)) = known.mapped.get(bytes.below(known.mapped.len())) else {
             return true;
         };
@@ -244,13 +248,21 @@ impl World<'_> {
             return true;
         }
         let fault = PageFault { address, access, present: mapped.is_some(), ip: 0 };
-        match self.host.vmm.resolve_fault(space, &fault) {
+        self.objects.note_fault(Some(space));
+        let (vmm, write) = (&mut self.host.vmm, access == Access::Write);
+        match vmm.resolve_fault(space, &fault) {
             Ok(Resolution::AskPager { token, page }) => {
-                let there = self.objects.touch(&mut self.host.vmm, token, page);
+                let touched = self.objects.touch(vmm, (token, page), write);
                 if self.ample && !self.failing {
-                    assert_eq!(there, Ok(true), "a touch inside a guarantee");
+                    touched.expect("a touch inside a guarantee");
                 }
-                self.tally.touched += usize::from(there == Ok(true));
+                self.tally.touched += usize::from(touched == Ok(Touched::Done));
+                self.tally.paged += usize::from(matches!(touched, Ok(Touched::Waits(_))));
+            }
+            Ok(Resolution::Unresolved(_)) if write => {
+                let touched = self.objects.touch_to_write(vmm, address);
+                assert!(touched.is_ok() || self.failing || !self.ample, "{touched:?}");
+                self.tally.written += usize::from(touched == Ok(Touched::Done));
             }
             Ok(_) => {}
             Err(error) => {

@@ -16,6 +16,12 @@ pub struct Tally {
     pub started: usize,
     /// Pages that were mapped by a touch.
     pub touched: usize,
+    /// Touches of pages that a pager is to supply.
+    pub paged: usize,
+    /// First writes to supplied pages.
+    pub written: usize,
+    /// Pages that were supplied or taken back.
+    pub supplied: usize,
     /// Kernel calls that failed by the input's choice.
     pub failed: u64,
 }

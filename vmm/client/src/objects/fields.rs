@@ -3,7 +3,7 @@
 
 use super::items::{
     AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, Piece, ProgramOptions, Resource,
-    Rights, State, PIECE_WORDS, RESOURCES,
+    Rights, State, Supply, PIECE_WORDS, RESOURCES,
 };
 use crate::types::limits::MAX_WORDS;
 use crate::types::malformed::Malformed;
@@ -157,6 +157,7 @@ numbered!(
     Kind: Kind::ALL,
     Resource: Resource::ALL,
     State: State::ALL,
+    Supply: Supply::ALL,
     ImageFault: ImageFault::ALL,
     Malformed: MALFORMED
 );

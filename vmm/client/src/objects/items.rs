@@ -8,6 +8,8 @@ pub const PAGE_BYTES: usize = 4096;
 /// The most pages that one request maps, unmaps or gives back. The service answers how many are
 /// done, and the client asks for the rest.
 pub const MAX_PAGES: u32 = 64;
+/// The most pages that a pager supplies or takes back by one request.
+pub const MAX_SUPPLY: u32 = 16;
 
 /// The most bytes of a [`Piece`].
 pub const PIECE_BYTES: usize = 96;
@@ -128,6 +130,8 @@ bitflags! {
         const PHYSICAL = 32;
         /// Program: send requests as it. Its own capability has this alone.
         const ACT = 64;
+        /// Paged memory: supply its pages and take them back.
+        const PAGE = 128;
     }
 
     /// What a memory object is to be.
@@ -135,6 +139,9 @@ bitflags! {
     pub struct MemoryOptions: u32 {
         /// It may be written. Without it, no capability to it has [`Rights::WRITE`].
         const WRITABLE = 1;
+        /// Its pages come from a pager: what
+        /// [`Request::CreatePaged`](super::Request::CreatePaged) makes has this, and nothing else.
+        const PAGED = 2;
     }
 
     /// What an account is to be.
@@ -170,6 +177,8 @@ pub enum State {
     Loaded = 3,
     /// It was started.
     Running = 4,
+    /// It waits for a page that a pager is to supply.
+    Waiting = 5,
     /// A fault of it suspended it.
     Faulted = 6,
     /// It has ended itself, with a code.
@@ -182,11 +191,12 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [State; 8] = [
+    pub const ALL: [State; 9] = [
         State::Empty,
         State::Loading,
         State::Loaded,
         State::Running,
+        State::Waiting,
         State::Faulted,
         State::Exited,
         State::Crashed,
@@ -197,6 +207,24 @@ impl State {
     pub const fn is_end(self) -> bool {
         matches!(self, State::Exited | State::Crashed | State::Killed)
     }
+}
+
+/// How a pager supplies pages of a memory object of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Supply {
+    /// They are given: the object has them no more, nor has anybody to whom they were mapped.
+    /// Untouched ones are zero, as they are again.
+    Give = 1,
+    /// The object keeps them, and what is supplied are copies.
+    Copy = 2,
+    /// Both have them, and see what the other writes.
+    Share = 3,
+}
+
+impl Supply {
+    /// All of them.
+    pub const ALL: [Supply; 3] = [Supply::Give, Supply::Copy, Supply::Share];
 }
 
 /// What is wrong with the file of a program.

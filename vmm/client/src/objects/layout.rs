@@ -16,7 +16,7 @@
 use super::fields::{Field, Reader, Writer};
 use super::items::{
     AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, Piece, ProgramOptions, Resource,
-    Rights, State,
+    Rights, State, Supply,
 };
 use super::table::messages;
 use crate::messages::message::Message;
@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -62,6 +62,8 @@ const PAYER: Due = to(Kind::Account, Rights::USE);
 const SPACE: Due = to(Kind::Space, Rights::USE);
 /// A program that is not the sender, as a rule.
 const PROGRAM: Due = to(Kind::Program, Rights::USE);
+/// Paged memory, as its pager has it.
+const PAGED: Due = to(Kind::Memory, Rights::PAGE);
 
 messages! {
     /// A request. Behind each stand the capabilities that are due, in their order.
@@ -279,6 +281,77 @@ messages! {
             /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`].
             rights: Rights,
         } [SPACE]
+
+        /// Has the sender's thread receive what is signalled to the notification, of which this is a
+        /// capability, where it waits at an endpoint: so one thread serves both.
+        0x069 Bind {} [FOREIGN]
+
+        /// Memory whose pages come from a pager: who has a capability to it with [`Rights::PAGE`].
+        /// A thread that touches a page that is not there waits until it is supplied, or refused.
+        /// The account pays for as many pages as can be there at a time.
+        0x026 CreatePaged {
+            /// Its pages.
+            pages: u32,
+            /// How many of them can be there at a time.
+            most: u32,
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [PAYER]
+        /// Asks which page is waited for, of those that the pager was not told of yet: the longest.
+        /// Answered at once with [`Answer::Wanted`].
+        0x070 NextFault {} [PAGED]
+        /// Supplies pages, which are not there, from the second memory object. Those who wait for
+        /// them go on. Answered with [`Answer::Wanted`], which says what is waited for next when all
+        /// of them are there.
+        /// What is given or shared takes [`Rights::WRITE`] to the second object.
+        0x071 Supply {
+            /// The first page.
+            first: u32,
+            /// How many: at most [`MAX_SUPPLY`](super::MAX_SUPPLY).
+            pages: u32,
+            /// The first page of the second object.
+            from: u32,
+            /// How.
+            how: Supply,
+            /// Whether they may be written: the first write of each is noted. Without it, who writes
+            /// to one waits, and the pager is told.
+            write: bool,
+        } [PAGED, to(Kind::Memory, Rights::USE.union(Rights::READ))]
+        /// Lets pages that are there be written. Answered as [`Request::Supply`].
+        0x072 AllowWrite {
+            /// The first page.
+            first: u32,
+            /// How many: at most [`MAX_SUPPLY`](super::MAX_SUPPLY).
+            pages: u32,
+        } [PAGED]
+        /// Takes pages back: they are unmapped everywhere, and are pages of the second memory object
+        /// from then on, instead of those that it has there. Pages that it shares it has already.
+        /// Answered with [`Answer::Taken`], which may be of less than all.
+        0x073 TakeBack {
+            /// The first page.
+            first: u32,
+            /// How many: at most [`MAX_SUPPLY`](super::MAX_SUPPLY).
+            pages: u32,
+            /// The first page of the second object.
+            into: u32,
+        } [PAGED, to(Kind::Memory, Rights::USE.union(Rights::WRITE))]
+        /// Takes pages back that nobody needs any more. Answered as [`Request::TakeBack`].
+        0x074 Decommit {
+            /// The first page.
+            first: u32,
+            /// How many: at most [`MAX_SUPPLY`](super::MAX_SUPPLY).
+            pages: u32,
+        } [PAGED]
+        /// Says that a page cannot be had: for who waits for it that is a fault. Answered as
+        /// [`Request::NextFault`].
+        0x075 Refuse {
+            /// The page.
+            page: u32,
+        } [PAGED]
+        /// Has the notification signalled, of which this is a capability, when a page is waited for,
+        /// and at once if one is. What was told of is told again: to a pager that begins anew. One
+        /// that was given before is not signalled any more.
+        0x076 TellFaults {} [PAGED, FOREIGN]
     }
 }
 
@@ -367,6 +440,24 @@ messages! {
         0x121 Bytes {
             /// How many.
             bytes: u32,
+        }
+        /// What a pager is told.
+        0x122 Wanted {
+            /// How many pages its request has done.
+            done: u32,
+            /// Whether a page is waited for, which follows.
+            waits: bool,
+            /// The page.
+            page: u32,
+            /// Whether it is to be written.
+            write: bool,
+        }
+        /// So many pages were taken back, or were not there.
+        0x123 Taken {
+            /// How many.
+            pages: u32,
+            /// Those of them that were written: the first is bit 0.
+            written: u32,
         }
     }
 }
@@ -518,6 +609,32 @@ messages! {
         }
         /// The capability at this place is one of the service's, and another is due.
         0x223 OwnCapability {
+            /// The place.
+            place: u32,
+        }
+        /// The memory object's pages come from a pager, or do not, and the request is for others.
+        0x224 Paged {
+            /// The place of the capability to it.
+            place: u32,
+        }
+        /// The page is not there: its pager has not supplied it.
+        0x225 NotThere {
+            /// The page.
+            page: u32,
+        }
+        /// The page is there already.
+        0x226 IsThere {
+            /// The page.
+            page: u32,
+        }
+        /// As many pages are there as can be at a time: some are to be taken back first.
+        0x227 Full {
+            /// How many those are.
+            most: u32,
+        }
+        /// The kernel does not take the capability that is not the service's for this: it is one to
+        /// another kind of object, or in use for it already.
+        0x228 BadCapability {
             /// The place.
             place: u32,
         }

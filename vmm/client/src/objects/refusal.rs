@@ -54,6 +54,15 @@ impl fmt::Display for Refusal {
             Refusal::OwnCapability { place } => {
                 write!(f, "capability {place} is the service's, and is to be another")
             }
+            Refusal::Paged { place } => {
+                write!(f, "the memory of capability {place} has a pager, and is to have none")
+            }
+            Refusal::NotThere { page } => write!(f, "page {page} was not supplied"),
+            Refusal::IsThere { page } => write!(f, "page {page} is there already"),
+            Refusal::Full { most } => write!(f, "{most} pages are there, as many as can be"),
+            Refusal::BadCapability { place } => {
+                write!(f, "the kernel does not take capability {place} for this")
+            }
             Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),
             Refusal::Internal {} => f.write_str("the service met an error of its own"),
         }

@@ -242,11 +242,19 @@ impl<'p> Objects<'p> {
         while at < end {
             let mapping = self.tables.mapping_at(object, at);
             if let (None, Some(mapping)) = (vmm.mapping_at(space, at)?, mapping) {
-                self.touch(vmm, mapping.token.get(), (at - mapping.start.get()) / page)?;
+                self.bring(vmm, mapping, (narrow((at - mapping.start.get()) / page), 1))?;
             }
             at += page;
         }
         vmm.read(space, address, bytes)
+    }
+
+    /// Serves [`vmm_client::objects::Request::Bind`].
+    pub(super) fn bind(&mut self, sender: &Program<'p>, notification: CPtr) -> Answered {
+        let tcb = sender.thread.get().and_then(|thread| thread.tcb());
+        let tcb = tcb.ok_or(Refusal::Internal {})?.slot();
+        self.act = Some(Act::Bind { tcb, notification });
+        Ok(Answer::Done {})
     }
 
     /// Serves [`vmm_client::objects::Request::Resume`].
@@ -351,9 +359,15 @@ impl<'p> Objects<'p> {
         if self.notices == 0 {
             return None;
         }
-        let due = |object: &&Object<'p>| object.report().is_some_and(|report| report.due);
-        let number = self.tables.objects.iter().find(due)?.number.get();
+        let ended = |object: &Object<'p>| object.report().is_some_and(|report| report.due);
+        let wanted = |object: &Object<'p>| object.paged.get().is_some_and(|paged| paged.due);
+        let mut all = self.tables.objects.iter();
+        let number = all.find(|object| ended(object) || wanted(object))?.number.get();
         let object = self.tables.objects.find(&number).clone_pointer()?;
+        if let Some(paged) = object.paged.get() {
+            self.set_pager_due(object, false);
+            return Some(paged.notify);
+        }
         self.set_due(object, false);
         object.report().map(|report| report.notify)
     }
@@ -378,6 +392,7 @@ impl<'p> Objects<'p> {
                 let back = partner.partner.get().is_some_and(|back| back.is(object));
                 hold("a program and its account have each other", back)?;
             }
+            due += u32::from(object.paged.get().is_some_and(|paged| paged.due));
             let Some(report) = object.report() else { continue };
             due += u32::from(report.due);
             let told = report.notify != CPtr::NULL;

@@ -9,13 +9,16 @@
 //! All of this is checked before anything of the request is begun, in one place for all requests.
 
 use vmm::{CPtr, Kernel, Memory, Vmm};
-use vmm_client::objects::{Answer, Kind, Refusal, Request, Rights, State, MAX_CAPABILITIES};
+use vmm_client::objects::{
+    Answer, Kind, Refusal, Request, Rights, State, Supply, MAX_CAPABILITIES,
+};
 
 use super::accounts;
 use super::answers::{narrow, refuse, Answered, Refused};
 use super::capabilities::Place;
 use super::children::{First, NewChild};
 use super::mappings::Wanted;
+use super::pagers::{Manner, NewPaged, Range};
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::{Object, Report, What};
@@ -251,6 +254,36 @@ impl<'p> Objects<'p> {
             Request::Move { address, to, rights } => {
                 self.move_mapping(vmm, given.object(0)?, address, (to, rights))
             }
+            Request::Bind {} => self.bind(program, given.foreign),
+            Request::CreatePaged { pages, most, slot } => {
+                let place = place(given.object(0)?, slot);
+                self.create_paged(vmm, place, NewPaged { pages, most }).map(done)
+            }
+            Request::NextFault {} => self.next_fault(program, given.object(0)?),
+            Request::Supply { first, pages, from, how, write } => {
+                let (memory, (through, source)) = (given.object(0)?, given.at(1)?);
+                // What others write to, or what is gone, is no more as it was.
+                let beyond = Rights::WRITE.difference(through.rights.get());
+                if how != Supply::Copy && !beyond.is_empty() {
+                    return Err(Refusal::NoRight { place: 1, missing: beyond });
+                }
+                let (range, manner) = (Range { first, pages }, Manner { how, write });
+                self.supply(vmm, (program, memory), (source, from), range, manner)
+            }
+            Request::AllowWrite { first, pages } => {
+                self.allow_write(vmm, (program, given.object(0)?), Range { first, pages })
+            }
+            Request::TakeBack { first, pages, into } => {
+                let into = Some((given.object(1)?, into));
+                self.take_pages(vmm, (program, given.object(0)?), Range { first, pages }, into)
+            }
+            Request::Decommit { first, pages } => {
+                self.take_pages(vmm, (program, given.object(0)?), Range { first, pages }, None)
+            }
+            Request::Refuse { page } => self.refuse_page(program, given.object(0)?, page),
+            Request::TellFaults {} => {
+                self.tell_faults(vmm, (program, given.object(0)?), given.foreign)
+            }
             // Served by `handle`; requests of a later version are parsed by none.
             _ => Err(Refusal::Internal {}),
         }
@@ -282,6 +315,9 @@ impl<'p> Objects<'p> {
                 }
             }
             What::Program(Report { state, gone, code, address, instruction, .. }) => {
+                let wait = self.living(object).and_then(|program| program.paging.get());
+                let waits = state == State::Running && wait.is_some_and(|wait| wait.waits());
+                let state = if waits { State::Waiting } else { state };
                 Answer::Program { rights, state, gone, code, address, instruction }
             }
             _ => {
@@ -310,6 +346,12 @@ fn takes_records(request: &Request) -> bool {
             | Request::Read { .. }
             | Request::Write { .. }
             | Request::Move { .. }
+            | Request::Bind {}
+            | Request::NextFault {}
+            | Request::AllowWrite { .. }
+            | Request::TakeBack { .. }
+            | Request::Decommit { .. }
+            | Request::Refuse { .. }
     )
 }
 

@@ -186,6 +186,9 @@ impl<'p> Objects<'p> {
 
     /// The next thread that goes on, of those that were suspended.
     pub fn next_thread(&mut self) -> Option<CPtr> {
+        if let Some(tcb) = self.next_going_on() {
+            return Some(tcb);
+        }
         let is = |held: &Held| held.due && held.answer.is_none();
         let program = self.next_due(is)?;
         program.thread.get()?.tcb().map(|tcb| tcb.slot())

@@ -42,6 +42,7 @@ struct File<'p> {
 impl<'p> File<'p> {
     fn new(through: &'p Capability<'p>, memory: &'p Object<'p>) -> Result<File<'p>, Refused> {
         match memory.what.get() {
+            What::Memory { .. } if memory.paged.get().is_some() => Err(Refusal::Paged { place: 1 }),
             What::Memory { region, pages, .. } => Ok(File { through, memory, region, pages }),
             _ => Err(Refusal::BadImage { what: ImageFault::Unsupported, at: 0 }),
         }

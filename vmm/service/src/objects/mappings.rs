@@ -11,6 +11,7 @@ use super::state::charge::{charge, refund};
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
 use super::state::tables::NewMapping;
+use super::types::Touched;
 
 /// What is to be mapped, and where.
 #[derive(Clone, Copy)]
@@ -129,33 +130,58 @@ impl<'p> Objects<'p> {
             return Err(Refusal::BeyondEnd { pages: left });
         }
         let pages = pages.min(MAX_PAGES);
+        if mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
+            return self.populate_paged(vmm, mapping, (page, pages));
+        }
         self.bring(vmm, mapping, (page, pages)).map_err(refuse)?;
         Ok(Answer::Pages { pages })
     }
 
     /// Serves the touch of a page of a mapping that the manager knows by `token`: its page number
-    /// `page` is there afterwards. Returns whether it is: not for a token of no mapping.
+    /// `page` is there afterwards, if it is no page of paged memory; of a token of no mapping it is
+    /// a fault. The thread is one of the program that [`Objects::note_fault`] was told of.
     ///
     /// # Errors
     /// Those of [`Vmm::populate`] and [`Vmm::share_into`].
     pub fn touch<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        token: u32,
-        page: usize,
-    ) -> vmm::Result<bool> {
-        let Some(mapping) = self.tables.mapping(token) else { return Ok(false) };
+        (token, page): (u32, usize),
+        write: bool,
+    ) -> vmm::Result<Touched> {
+        let Some(mapping) = self.tables.mapping(token) else { return Ok(Touched::Fault) };
         let page = narrow(page);
         if page >= mapping.pages.get() {
-            return Ok(false);
+            return Ok(Touched::Fault);
+        }
+        if mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
+            return self.touch_paged(vmm, mapping, page, write);
         }
         self.bring(vmm, mapping, (page, 1))?;
-        Ok(true)
+        Ok(Touched::Done)
+    }
+
+    /// The same of paged memory: those of its first pages that are there.
+    fn populate_paged<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        mapping: &'p Mapping<'p>,
+        (first, pages): (u32, u32),
+    ) -> Answered {
+        let mut done = 0;
+        while done < pages {
+            match self.bring_supplied(vmm, mapping, first + done, false) {
+                Ok(true) => done += 1,
+                Err(error) if done == 0 => return Err(refuse(error)),
+                Ok(false) | Err(_) => break,
+            }
+        }
+        Ok(Answer::Pages { pages: done })
     }
 
     /// Maps pages of a mapping that are not mapped yet. What must be cleared for them is cleared,
     /// also where that is more than one call clears by itself: they are promised.
-    fn bring<K: Kernel + Memory<'p>>(
+    pub(super) fn bring<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         mapping: &'p Mapping<'p>,
@@ -271,6 +297,9 @@ impl<'p> Objects<'p> {
             vmm.release(region)?;
         }
         let (payer, charged) = (mapping.payer.get(), mapping.charge.get());
+        if let Some(memory) = mapping.memory.get() {
+            self.end_waits_at(memory, mapping.token.get());
+        }
         self.tables.remove_mapping(mapping);
         if let Some(payer) = payer {
             refund(payer, charged);

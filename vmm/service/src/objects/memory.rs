@@ -3,7 +3,9 @@
 //! are mapped anywhere or not.
 
 use vmm::{Kernel, Memory, Pages, Placement, RegionOptions, Vmm};
-use vmm_client::objects::{Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
+use vmm_client::objects::{
+    Amounts, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
+};
 
 use super::answers::{narrow, page_rights, refuse, tables, Refused, NODE};
 use super::capabilities::Place;
@@ -34,6 +36,9 @@ impl<'p> Objects<'p> {
         pages: u32,
         options: MemoryOptions,
     ) -> Result<&'p Object<'p>, Refused> {
+        if options.contains(MemoryOptions::PAGED) {
+            return Err(Refusal::Malformed { what: Malformed::Bits });
+        }
         if pages == 0 {
             return Err(Refusal::BadLength { pages });
         }
@@ -133,6 +138,7 @@ impl<'p> Objects<'p> {
             memory.what.set(What::Nothing);
             return Ok(true);
         };
+        self.end_paged(vmm, memory)?;
         let (all, most) = (Pages::at(region.start().bits()), MAX_PAGES as usize);
         let done = vmm.decommit_some(region.space(), all.count(pages as usize), most)?;
         memory.committed.set(memory.committed.get().saturating_sub(narrow(done)));
@@ -145,7 +151,7 @@ impl<'p> Objects<'p> {
 }
 
 /// The space in which the account that pays for an object has the pages of its memory objects.
-fn store(object: &Object<'_>) -> Result<vmm::SpaceId, Refused> {
+pub(super) fn store(object: &Object<'_>) -> Result<vmm::SpaceId, Refused> {
     let account = object.payer.get().and_then(|payer| payer.account());
     account.and_then(|account| account.store).ok_or(Refusal::Internal {})
 }

@@ -27,6 +27,8 @@
 //! | `programs` | programs: made, with what they begin with, and ended |
 //! | `children` | programs that programs ask for: made, given capabilities, started, told of |
 //! | `loading` | images of such, from memory objects, in pieces |
+//! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
+//! | `page_waits` | threads that touch its pages, and wait for those that are not there |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
@@ -46,6 +48,8 @@ mod kernel_objects;
 mod loading;
 mod mappings;
 mod memory;
+mod page_waits;
+mod pagers;
 mod pieces;
 mod programs;
 mod resize;
@@ -68,6 +72,6 @@ pub use service::Objects;
 #[cfg(feature = "sel4")]
 pub use turnstiles::MAX_TURNSTILES;
 pub use types::{
-    Act, Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, Turnstile, OBJECT_BADGE,
+    Act, Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, Touched, Turnstile, OBJECT_BADGE,
 };
 pub use vmm_client::objects as protocol;

@@ -312,6 +312,7 @@ impl<'p> Objects<'p> {
                 object.what.set(What::Program(Report { state, code, ..report }));
             }
             self.end_held(program);
+            self.end_wait_of(program);
             self.works_for = self.works_for.max(program.priority.get());
             // What is left of it is done in the turn that it has.
             self.work.take_over(program.turn.get());

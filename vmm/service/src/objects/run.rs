@@ -14,12 +14,12 @@
 
 use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{answer_kept, keep_caller, receive, Manager, Received, ThreadFault};
-use vmm::{CPtr, ThreadId, ThreadInfo};
+use vmm::{Access, CPtr, ThreadId, ThreadInfo};
 use vmm_client::objects::{is_refusal, Message, Refusal, MAX_CAPABILITIES};
 
 use super::server::Server;
 use super::turnstiles::turnstile_of;
-use super::types::{Act, Arrived, Event, Incoming, ProgramId, Turnstile, OBJECT_BADGE};
+use super::types::{Act, Arrived, Event, Incoming, ProgramId, Touched, Turnstile, OBJECT_BADGE};
 use crate::arch::now;
 use crate::server::exchange::{put_words, set_going, take_words, tell_fault};
 use crate::server::{End, Notice, ServerError};
@@ -204,15 +204,15 @@ impl Server {
         };
         let mut outcome = self.objects.handle(vmm, &message);
         self.counts.requests += 1;
-        if arrived.contains(&Arrived::Foreign) {
-            // The slot is for the next one.
-            let path = vmm.allocator().path(self.foreign);
-            vmm.delete_cap(path)?;
-        }
         if let Some(act) = outcome.act {
             if let Some(refusal) = self.act(vmm, act)? {
                 outcome.answer = Some(refusal.encode());
             }
+        }
+        if arrived.contains(&Arrived::Foreign) {
+            // The slot is for the next one.
+            let path = vmm.allocator().path(self.foreign);
+            vmm.delete_cap(path)?;
         }
         match outcome.event {
             Some(Event::Said(program, line)) => {
@@ -270,23 +270,56 @@ impl Server {
     ) -> Result<Option<MessageInfo>, ServerError> {
         let thread = vmm.thread_with_badge(badge).ok();
         self.objects.note_fault(thread.map(|ThreadInfo { space, .. }| space));
-        let (thread, fault, error) = match receive(vmm, info, badge) {
+        let (thread, fault, touched) = match receive(vmm, info, badge) {
             Received::Resolved => return self.resolved(vmm, (badge, received)),
             // Nobody waits for an answer.
             Received::Nothing => return self.charge(vmm, (badge, received), None),
-            Received::Unresolved { thread, fault, error } => (thread, fault, error),
-            Received::AskPager { thread, fault, token, page } => {
-                match self.objects.touch(vmm, token, page) {
-                    Ok(true) => return self.resolved(vmm, (badge, received)),
-                    Ok(false) => (thread, ThreadFault::Page(fault), None),
-                    Err(error) => (thread, ThreadFault::Page(fault), Some(error)),
-                }
+            Received::Unresolved { thread, fault, error: Some(error) } => {
+                (thread, fault, Err(error))
             }
+            Received::Unresolved { thread, fault, error: None } => {
+                (thread, fault, self.touch_to_write(vmm, fault))
+            }
+            Received::AskPager { thread, fault, token, page } => {
+                let write = fault.access == Access::Write;
+                let touched = self.objects.touch(vmm, (token, page), write);
+                (thread, ThreadFault::Page(fault), touched)
+            }
+        };
+        let error = match touched {
+            Ok(Touched::Done) => return self.resolved(vmm, (badge, received)),
+            Ok(Touched::Waits(tcb)) => {
+                // It repeats its instruction when it goes on.
+                tcb.cap::<cap_type::Tcb>().tcb_suspend()?;
+                vmm.expect_fault_again(thread);
+                return self.not_answered(vmm, (badge, received));
+            }
+            Ok(Touched::Fault) => None,
+            Err(error) => Some(error),
         };
         if self.unresolved(vmm, thread, fault, error)? {
             return self.charge(vmm, (badge, received), None);
         }
         // It is suspended already: its holder lets it go on.
+        self.not_answered(vmm, (badge, received))
+    }
+
+    /// A page of paged memory that is there may have been written to for the first time.
+    fn touch_to_write(&mut self, vmm: &mut Manager, fault: ThreadFault) -> vmm::Result<Touched> {
+        match fault {
+            ThreadFault::Page(fault) if fault.access == Access::Write => {
+                self.objects.touch_to_write(vmm, fault.address)
+            }
+            _ => Ok(Touched::Fault),
+        }
+    }
+
+    /// Charges a message whose sender is suspended.
+    fn not_answered(
+        &mut self,
+        vmm: &mut Manager,
+        (badge, received): (usize, u64),
+    ) -> Result<Option<MessageInfo>, ServerError> {
         self.objects.charge_time(badge, received, now());
         self.answer_waiting(vmm);
         Ok(None)
@@ -337,6 +370,11 @@ impl Server {
                 }
             }
             Act::Resume { tcb, .. } => tcb.cap::<cap_type::Tcb>().tcb_resume()?,
+            Act::Bind { tcb, notification } => {
+                let notification = notification.cap::<cap_type::Notification>();
+                let bound = tcb.cap::<cap_type::Tcb>().tcb_bind_notification(notification);
+                return Ok(bound.err().map(|_| Refusal::BadCapability { place: 0 }));
+            }
         }
         Ok(None)
     }

@@ -59,8 +59,10 @@ pub struct Objects<'p> {
     pub(super) rests_for: Option<Turnstile>,
     /// What the request that is served has its server do.
     pub(super) act: Option<Act>,
-    /// How many ends are to be told now.
+    /// How much is to be told now, of ends and of pages that are waited for.
     pub(super) notices: u32,
+    /// How many threads go on now that waited for pages.
+    pub(super) going_on: u32,
 }
 
 impl<'p> Objects<'p> {
@@ -107,6 +109,7 @@ impl<'p> Objects<'p> {
             rests_for: None,
             act: None,
             notices: 0,
+            going_on: 0,
         })
     }
 
@@ -136,6 +139,9 @@ impl<'p> Objects<'p> {
         }
         while tables.free_mappings.available() < count {
             vmm.adopt_bookkeeping_page(&mut tables.free_mappings)?;
+        }
+        while tables.free_supplied.available() < count {
+            vmm.adopt_bookkeeping_page(&mut tables.free_supplied)?;
         }
         while free_programs.available() < count {
             vmm.adopt_bookkeeping_page(free_programs)?;
@@ -205,6 +211,7 @@ impl<'p> Objects<'p> {
         self.tables.validate()?;
         self.validate_held()?;
         self.validate_children()?;
+        self.validate_paged(vmm)?;
         for mapping in self.tables.mappings.iter() {
             let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());
             let lies = info.is_some_and(|info| {

@@ -89,6 +89,16 @@ pub enum Act {
         /// Its priority.
         priority: u8,
     },
+    /// What is signalled to a notification is received by it where it waits at an endpoint. If that
+    /// is refused, so is the request: [`Refusal::BadCapability`].
+    ///
+    /// [`Refusal::BadCapability`]: vmm_client::objects::Refusal::BadCapability
+    Bind {
+        /// Its thread control block.
+        tcb: CPtr,
+        /// A capability that somebody says is to a notification.
+        notification: CPtr,
+    },
     /// It goes on where a fault suspended it.
     Resume {
         /// Its thread control block.
@@ -96,6 +106,18 @@ pub enum Act {
         /// What the manager knows it by.
         thread: ThreadId,
     },
+}
+
+/// What became of the touch of a page of a memory object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Touched {
+    /// The page is there: the thread is to be answered.
+    Done,
+    /// A pager is to supply it first: the thread with this control block is to be suspended, and not
+    /// answered. [`Objects::next_thread`](super::Objects::next_thread) says when it goes on.
+    Waits(CPtr),
+    /// It is a fault that cannot be resolved.
+    Fault,
 }
 
 /// What became of a message.

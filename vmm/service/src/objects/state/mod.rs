@@ -16,6 +16,7 @@
 //! | `capability` | a capability's record: a badge, an object, rights |
 //! | `mapping` | the record of a memory object that is mapped in a space |
 //! | `program` | a program's record |
+//! | `supplied` | the record of a page that a pager supplied, and of who waits for one |
 //! | `tables` | all records, found by number and by what they belong to |
 //! | `turn` | what the service did for a program, and when that is a slice |
 //! | `charge` | amounts charged to accounts, up the chain of those that are no guarantee |
@@ -27,6 +28,7 @@ pub(crate) mod charge;
 pub(crate) mod mapping;
 pub(crate) mod object;
 pub(crate) mod program;
+pub(crate) mod supplied;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use vmm::{CPtr, RegionId, SpaceId};
 use vmm_client::objects::{Amounts, Kind, MemoryOptions, Rights, State};
 
 use super::account::Account;
+use super::supplied::Paged;
 
 /// What a program does or how it ended, for whoever asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +106,8 @@ pub(crate) struct Object<'p> {
     pub programs: Cell<u32>,
     /// How many capabilities there are to it.
     pub capabilities: Cell<u32>,
+    /// Of memory whose pages come from a pager.
+    pub paged: Cell<Option<Paged>>,
     /// Of a program that another asked for: its account, until that is gone. Of such an account:
     /// the program.
     pub partner: Cell<Option<&'p Object<'p>>>,
@@ -168,6 +171,11 @@ impl Object<'_> {
         }
     }
 
+    /// Changes what is remembered of it, if it is paged memory.
+    pub fn set_paged(&self, change: impl FnOnce(Paged) -> Paged) {
+        self.paged.set(self.paged.get().map(change));
+    }
+
     /// Notes what a program does from now on.
     pub fn set_state(&self, state: State) {
         if let Some(report) = self.report() {
@@ -179,6 +187,9 @@ impl Object<'_> {
     pub fn all_rights(kind: Kind, options: MemoryOptions) -> Rights {
         let own = match kind {
             Kind::Account | Kind::Space => Rights::USE,
+            Kind::Memory if options.contains(MemoryOptions::PAGED) => {
+                Rights::READ_WRITE | Rights::PAGE
+            }
             Kind::Memory if options.contains(MemoryOptions::WRITABLE) => {
                 Rights::READ_WRITE | Rights::USE
             }

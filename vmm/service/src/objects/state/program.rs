@@ -8,6 +8,7 @@ use vmm::{CPtr, Name, SpaceId, ThreadParts};
 use vmm_client::objects::{Message, ProgramOptions, Request, MAX_CAPABILITIES};
 
 use super::object::{Object, Report};
+use super::supplied::PageWait;
 use super::turn::Turn;
 use crate::image::TlsPlace;
 
@@ -66,6 +67,8 @@ pub(crate) struct Program<'p> {
     pub reply: Cell<CPtr>,
     pub waiting: Cell<Option<Waiting>>,
     pub held: Cell<Option<Held>>,
+    /// The page that its thread waits for.
+    pub paging: Cell<Option<PageWait>>,
     pub turn: Cell<Turn>,
     /// Its thread's priority, once that was started.
     pub priority: Cell<Option<u8>>,
@@ -121,6 +124,7 @@ impl<'p> Program<'p> {
         self.reply.set(CPtr::NULL);
         self.waiting.set(None);
         self.held.set(None);
+        self.paging.set(None);
         self.turn.set(Turn::default());
         self.priority.set(None);
         self.name.set(name);

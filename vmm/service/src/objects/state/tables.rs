@@ -11,6 +11,7 @@ use vmm_client::objects::{Amounts, Kind, Rights};
 use super::capability::{self, Capability};
 use super::mapping::{self, Mapping};
 use super::object::{self, Object, What};
+use super::supplied::{ByPage, Supplied};
 
 /// The tables, with the nodes that are in none.
 pub(crate) struct Tables<'p> {
@@ -25,9 +26,11 @@ pub(crate) struct Tables<'p> {
     of_memory: RBTree<mapping::ByMemory<'p>>,
     through: RBTree<mapping::ByThrough<'p>>,
     mappings_paid: RBTree<mapping::ByPayer<'p>>,
+    pub supplied: RBTree<ByPage<'p>>,
     pub free_objects: Pool<'p, Object<'p>>,
     pub free_capabilities: Pool<'p, Capability<'p>>,
     pub free_mappings: Pool<'p, Mapping<'p>>,
+    pub free_supplied: Pool<'p, Supplied<'p>>,
     object_numbers: Numbers,
     badges: Numbers,
     tokens: Numbers,
@@ -62,9 +65,11 @@ impl<'p> Tables<'p> {
             of_memory: RBTree::new(mapping::ByMemory::new()),
             through: RBTree::new(mapping::ByThrough::new()),
             mappings_paid: RBTree::new(mapping::ByPayer::new()),
+            supplied: RBTree::new(ByPage::new()),
             free_objects: Pool::new(|node| &node.next_free),
             free_capabilities: Pool::new(|node| &node.next_free),
             free_mappings: Pool::new(|node| &node.next_free),
+            free_supplied: Pool::new(|node| &node.next_free),
             object_numbers: Numbers::up_to(most),
             badges: Numbers::up_to(most),
             tokens: Numbers::up_to(most),
@@ -99,6 +104,7 @@ impl<'p> Tables<'p> {
         }
         node.dying.set(false);
         node.partner.set(None);
+        node.paged.set(None);
         node.next_dying.set(None);
         self.objects.insert(node);
         self.charged.insert(node);
@@ -286,6 +292,42 @@ impl<'p> Tables<'p> {
         });
         let ends = all.take_while(is).map(|node| node.first.get() + node.pages.get());
         ends.max().unwrap_or(0)
+    }
+
+    /// The first mapping of a memory object behind the token `behind`.
+    pub fn next_of_memory(&self, memory: &Object<'p>, behind: u32) -> Option<&'p Mapping<'p>> {
+        let key = (memory.number.get(), behind);
+        let found = self.of_memory.lower_bound(Bound::Excluded(&key)).clone_pointer();
+        found.filter(|node| node.memory.get().is_some_and(|other| other.is(memory)))
+    }
+
+    /// Records a page that a pager supplied; `None` when nodes are out.
+    pub fn insert_supplied(&mut self, memory: u32, page: u32) -> Option<&'p Supplied<'p>> {
+        let node = self.free_supplied.alloc()?;
+        node.memory.set(memory);
+        node.page.set(page);
+        for flag in [&node.may_write, &node.written, &node.shared, &node.leaves] {
+            flag.set(false);
+        }
+        self.supplied.insert(node);
+        Some(node)
+    }
+
+    /// Forgets such a page.
+    pub fn remove_supplied(&mut self, node: &'p Supplied<'p>) {
+        self.supplied.find_mut(&(node.memory.get(), node.page.get())).remove();
+        self.free_supplied.free(node);
+    }
+
+    /// The record of a page, if it was supplied.
+    pub fn supplied(&self, memory: u32, page: u32) -> Option<&'p Supplied<'p>> {
+        self.supplied.find(&(memory, page)).clone_pointer()
+    }
+
+    /// The first page of a memory object that was supplied.
+    pub fn first_supplied(&self, memory: u32) -> Option<&'p Supplied<'p>> {
+        let found = self.supplied.lower_bound(Bound::Included(&(memory, 0))).clone_pointer();
+        found.filter(|node| node.memory.get() == memory)
     }
 
     /// The first mapping that was made through a capability.

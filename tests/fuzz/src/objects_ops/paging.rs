@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Programs that supply pages of memory of their own making, to themselves and to whom they pass the
+//! capability.
+
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT, Supply,
+};
+
+use super::world::{Known, SLOTS, World};
+use crate::bytes::Bytes;
+
+/// The slots of paged memory, and of what its pages come from.
+const PAGED: u32 = SLOTS - 3;
+const SOURCE: u32 = SLOTS - 4;
+/// The pages of either.
+const PAGES: u32 = 4;
+
+impl World<'_> {
+    /// A program does something that a pager does, as far as it can. Returns whether it lives.
+    pub fn page(&mut self, known: &mut Known, bytes: &mut Bytes<'_>) -> bool {
+        let _ = self.try_page(known, bytes);
+        self.lives(known.id)
+    }
+
+    fn try_page(&mut self, known: &mut Known, bytes: &mut Bytes<'_>) -> Result<(), Refusal> {
+        let payer = [ACCOUNT_SLOT];
+        if self.badge(known, PAGED).is_none() {
+            let most = bytes.pick(&[1, 2, 4]);
+            let create = Request::CreatePaged { pages: PAGES, most, slot: PAGED };
+            self.ask(known, (create, &payer), bytes)?;
+            self.learn_memory(known, PAGED);
+        }
+        if self.badge(known, SOURCE).is_none() {
+            let options = MemoryOptions::WRITABLE;
+            let create = Request::CreateMemory { pages: PAGES, options, slot: SOURCE };
+            self.ask(known, (create, &payer), bytes)?;
+            self.learn_memory(known, SOURCE);
+        }
+        let rights = bytes.pick(&[Rights::READ, Rights::READ_WRITE]);
+        let map = Request::Map { address: 0, first: 0, pages: PAGES, rights };
+        let memory = bytes.pick(&[PAGED, PAGED, SOURCE]);
+        let mapped = self.ask(known, (map, &[SPACE_SLOT, memory, ACCOUNT_SLOT]), bytes)?;
+        let Answer::Mapped { address } = mapped else { panic!("{mapped:?}") };
+        known.mapped.push((address, PAGES));
+        for _ in 0..1 + bytes.below(6) {
+            self.touch(known, bytes);
+            let first = bytes.below(PAGES as usize) as u32;
+            let (pages, other) = (bytes.pick(&[1, 1, 2]), bytes.below(PAGES as usize) as u32);
+            let both: &[u32] = &[PAGED, SOURCE];
+            let (request, slots) = match bytes.below(7) {
+                0..=2 => {
+                    let (how, write) = (bytes.pick(&Supply::ALL), bytes.one_in(2));
+                    (Request::Supply { first, pages, from: other, how, write }, both)
+                }
+                3 => (Request::TakeBack { first, pages, into: other }, both),
+                4 => (Request::AllowWrite { first, pages }, &both[..1]),
+                5 => (Request::Decommit { first, pages }, &both[..1]),
+                _ => (Request::Refuse { page: first }, &both[..1]),
+            };
+            let answer = self.ask(known, (request, slots), bytes);
+            if let Ok(Answer::Wanted { done, .. } | Answer::Taken { pages: done, .. }) = answer {
+                self.tally.supplied += done as usize;
+            }
+            self.take_answers();
+        }
+        Ok(())
+    }
+
+    fn learn_memory(&mut self, known: &Known, slot: u32) {
+        if let Some(badge) = self.badge(known, slot) {
+            self.kinds.insert(badge, Kind::Memory);
+        }
+    }
+}

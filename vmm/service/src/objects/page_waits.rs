@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Threads that touch pages of paged memory: those that are there are mapped, and who touches
+//! another is suspended until its pager has answered.
+//!
+//! ```text
+//!   touch ──► there ──► mapped: without the right to write, until the first write is noted
+//!         └─► not there, or not to be written ──► the thread is suspended ──► its pager is told
+//!                 supplied ──► mapped; the thread goes on ◄──┘
+//!                 refused ───► the thread goes on, and the same touch is a fault
+//!                 the mapping ends ──► the thread goes on, and touches what there is then
+//! ```
+//!
+//! A suspended thread repeats its instruction when it goes on. So how its wait ends is never lost:
+//! at worst it waits again. No right to answer is kept for it.
+
+use vmm::{CPtr, Kernel, Memory, Pages, Rights as PageRights, Violation, Vmm};
+
+use super::answers::narrow;
+use super::service::Objects;
+use super::state::mapping::Mapping;
+use super::state::object::{Object, What};
+use super::state::program::Program;
+use super::state::supplied::{PageWait, Paged, Phase};
+use super::types::Touched;
+
+impl<'p> Objects<'p> {
+    /// Serves a touch, for which the manager's rights were too few: of a page that its pager has
+    /// supplied and that was not written yet. Otherwise the touch is a fault.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::protect`].
+    pub fn touch_to_write<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        address: usize,
+    ) -> vmm::Result<Touched> {
+        let space = self.current.and_then(|program| program.space.get());
+        let mapping = space.and_then(|space| self.tables.mapping_at(space, address));
+        let Some(mapping) = mapping else { return Ok(Touched::Fault) };
+        let page = (address - mapping.start.get()) >> vmm.geometry().page_bits;
+        let is_paged = mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some());
+        let region = mapping.region.get().filter(|_| is_paged);
+        let Some(region) = region else { return Ok(Touched::Fault) };
+        // What is mapped to be read is not written, whatever its pager says.
+        let may_write = vmm.region_info(region)?.rights.contains(PageRights::WRITE);
+        match may_write && page < mapping.pages.get() as usize {
+            true => self.touch_paged(vmm, mapping, narrow(page), true),
+            false => Ok(Touched::Fault),
+        }
+    }
+
+    /// Serves the touch of a page of a mapping of paged memory, by its number in the mapping.
+    pub(super) fn touch_paged<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        mapping: &'p Mapping<'p>,
+        page: u32,
+        write: bool,
+    ) -> vmm::Result<Touched> {
+        if self.bring_supplied(vmm, mapping, page, write)? {
+            return Ok(Touched::Done);
+        }
+        Ok(self.wait_for_page(mapping, page, write))
+    }
+
+    /// Maps a page of paged memory where it was touched, if it is there and may be used so. Returns
+    /// whether it is mapped.
+    pub(super) fn bring_supplied<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        mapping: &'p Mapping<'p>,
+        page: u32,
+        write: bool,
+    ) -> vmm::Result<bool> {
+        let parts = mapping.memory.get().zip(mapping.region.get());
+        let Some((memory, into)) = parts else { return Ok(false) };
+        let What::Memory { region, .. } = memory.what.get() else { return Ok(false) };
+        let number = mapping.first.get() + page;
+        let node = self.tables.supplied(memory.number.get(), number);
+        let Some(node) = node.filter(|node| !node.leaves.get()) else { return Ok(false) };
+        let all = vmm.region_info(into)?.rights;
+        if write && !(node.may_write.get() && all.contains(PageRights::WRITE)) {
+            return Ok(false);
+        }
+        let bits = vmm.geometry().page_bits;
+        let at = mapping.start.get() + ((page as usize) << bits);
+        let writes = write || node.written.get();
+        let rights = if writes { all } else { all.difference(PageRights::WRITE) };
+        match vmm.mapping_at(into.space(), at)? {
+            Some(mapped) if mapped.rights.contains(rights) => {}
+            Some(_) => vmm.protect(into.space(), Pages::at(at), rights)?,
+            None => {
+                let from = Pages::at(region.start().bits() + ((number as usize) << bits));
+                vmm.share_into_with(region.space(), from, (into, page as usize), rights)?;
+            }
+        }
+        node.written.set(writes);
+        Ok(true)
+    }
+
+    /// Notes that the thread whose fault is served waits for a page.
+    fn wait_for_page(&mut self, mapping: &Mapping<'p>, page: u32, write: bool) -> Touched {
+        let parts = self.current.zip(mapping.memory.get());
+        let Some((program, memory)) = parts else { return Touched::Fault };
+        let (number, page) = (memory.number.get(), mapping.first.get() + page);
+        let tcb = program.thread.get().and_then(|thread| thread.tcb());
+        let (Some(tcb), Some(paged)) = (tcb, memory.paged.get()) else { return Touched::Fault };
+        match program.paging.get() {
+            Some(PageWait { phase: Phase::WasRefused, memory, page: refused, .. }) => {
+                program.paging.set(None);
+                if (memory, refused) == (number, page) {
+                    return Touched::Fault;
+                }
+            }
+            // Its pager is to answer first; what came was a message that somebody made.
+            Some(_) => return Touched::Waits(tcb.slot()),
+            None => {}
+        }
+        // Who supplies its pages cannot wait for them; nobody can for those of what ends.
+        let pages_itself = program.object.get().is_some_and(|it| it.number.get() == paged.pager);
+        if memory.dying.get() || program.dying.get() || pages_itself {
+            return Touched::Fault;
+        }
+        self.last_turn += 1;
+        let (token, turn) = (mapping.token.get(), self.last_turn);
+        let phase = Phase::Waits { told: false };
+        let wait = PageWait { memory: number, page, token, write, turn, phase };
+        program.paging.set(Some(wait));
+        memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
+        self.set_pager_due(memory, true);
+        Touched::Waits(tcb.slot())
+    }
+
+    /// Says whether the pager of a memory object is to be signalled now.
+    pub(super) fn set_pager_due(&mut self, memory: &Object<'p>, due: bool) {
+        let Some(paged) = memory.paged.get() else { return };
+        let due = due && paged.notify != CPtr::NULL;
+        self.notices -= u32::from(paged.due);
+        self.notices += u32::from(due);
+        memory.paged.set(Some(Paged { due, ..paged }));
+    }
+
+    /// Lets those go on who wait as `which` says.
+    fn wake(&mut self, phase: Phase, which: impl Fn(&PageWait) -> bool) {
+        for program in self.programs.iter() {
+            let wait = program.paging.get().filter(|wait| wait.waits() && which(wait));
+            if let Some(wait) = wait {
+                self.no_longer_waits(&wait);
+                program.paging.set(Some(PageWait { phase, ..wait }));
+                self.going_on += 1;
+            }
+        }
+    }
+
+    fn no_longer_waits(&self, wait: &PageWait) {
+        if let Some(memory) = self.tables.objects.find(&wait.memory).get() {
+            memory.set_paged(|paged| Paged { waiting: paged.waiting - 1, ..paged });
+        }
+    }
+
+    /// A page was supplied, or may be written now: it is mapped for those who wait for it, and they
+    /// go on.
+    pub(super) fn page_is_there<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &Object<'p>,
+        page: u32,
+    ) {
+        if memory.paged.get().is_none_or(|paged| paged.waiting == 0) {
+            return;
+        }
+        let number = memory.number.get();
+        while let Some(wait) = self.find_wait(|wait| (wait.memory, wait.page) == (number, page)) {
+            if let Some(mapping) = self.tables.mapping(wait.token) {
+                let page = page - mapping.first.get();
+                // What is refused here is tried again when they touch it.
+                let _ = self.bring_supplied(vmm, mapping, page, wait.write);
+            }
+            self.wake(Phase::GoesOn, |other| other.turn == wait.turn);
+        }
+    }
+
+    /// A page cannot be had: who waits for it touches it once more, and that is a fault.
+    pub(super) fn page_is_refused(&mut self, memory: &Object<'p>, page: u32) {
+        let number = memory.number.get();
+        self.wake(Phase::IsRefused, |wait| (wait.memory, wait.page) == (number, page));
+    }
+
+    /// A mapping is gone: who waits for one of its pages touches what there is now.
+    pub(super) fn end_waits_at(&mut self, memory: &Object<'p>, token: u32) {
+        if memory.paged.get().is_some_and(|paged| paged.waiting != 0) {
+            self.wake(Phase::GoesOn, |wait| wait.token == token);
+        }
+    }
+
+    /// A program ends: its thread waits for nothing.
+    pub(super) fn end_wait_of(&mut self, program: &Program<'p>) {
+        if let Some(wait) = program.paging.take() {
+            if wait.waits() {
+                self.no_longer_waits(&wait);
+            }
+            self.going_on -= u32::from(wait.is_due());
+        }
+    }
+
+    /// The thread control block of the next thread that goes on, of those that waited for pages.
+    pub(super) fn next_going_on(&mut self) -> Option<CPtr> {
+        if self.going_on == 0 {
+            return None;
+        }
+        let due = |program: &&Program<'p>| program.paging.get().is_some_and(|it| it.is_due());
+        let program = self.programs.iter().find(due)?;
+        let wait = program.paging.take()?;
+        self.going_on -= 1;
+        if wait.phase == Phase::IsRefused {
+            program.paging.set(Some(PageWait { phase: Phase::WasRefused, ..wait }));
+        }
+        program.thread.get()?.tcb().map(|tcb| tcb.slot())
+    }
+
+    /// The longest wait of those who wait as `which` says.
+    fn find_wait(&self, which: impl Fn(&PageWait) -> bool) -> Option<PageWait> {
+        let all = self.programs.iter().filter_map(|program| program.paging.get());
+        all.filter(|wait| wait.waits() && which(wait)).min_by_key(|wait| wait.turn)
+    }
+
+    /// The page of a memory object that was waited for longest of those its pager was not told of,
+    /// and whether it is to be written. The pager is told of it from now on.
+    pub(super) fn next_wanted(&self, memory: &Object<'p>) -> Option<(u32, bool)> {
+        if memory.paged.get().is_none_or(|paged| paged.waiting == 0) {
+            return None;
+        }
+        let number = memory.number.get();
+        let untold = Phase::Waits { told: false };
+        let wanted = self.find_wait(|wait| wait.memory == number && wait.phase == untold)?;
+        let same = |wait: &PageWait| (wait.memory, wait.page) == (number, wanted.page);
+        let mut write = false;
+        for program in self.programs.iter() {
+            if let Some(wait) = program.paging.get().filter(|wait| wait.waits() && same(wait)) {
+                write |= wait.write;
+                let phase = Phase::Waits { told: true };
+                program.paging.set(Some(PageWait { phase, ..wait }));
+            }
+        }
+        Some((wanted.page, write))
+    }
+
+    /// Forgets what the pager of a memory object was told.
+    pub(super) fn tell_again(&self, memory: &Object<'p>) {
+        let number = memory.number.get();
+        for program in self.programs.iter() {
+            let wait = program.paging.get();
+            if let Some(wait) = wait.filter(|wait| wait.memory == number && wait.waits()) {
+                let phase = Phase::Waits { told: false };
+                program.paging.set(Some(PageWait { phase, ..wait }));
+            }
+        }
+    }
+
+    /// I37: what is waited for are pages of mappings of paged memory that is not to be gone; each
+    /// memory object counts those who wait for it, and as many go on as is counted. What is recorded
+    /// of pages is of those that are there, and there are no more than can be.
+    pub(super) fn validate_paged<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &Vmm<'p, K>,
+    ) -> Result<(), Violation> {
+        let hold = |rule, at: u32, holds: bool| {
+            holds.then_some(()).ok_or(Violation { rule, at: at as usize })
+        };
+        let waits = || self.programs.iter().filter_map(|program| program.paging.get());
+        for wait in waits().filter(PageWait::waits) {
+            let mapping = self.tables.mapping(wait.token).and_then(|it| it.memory.get());
+            let same = mapping.is_some_and(|memory| memory.number.get() == wait.memory);
+            hold("a page that is waited for is of a mapping", wait.token, same)?;
+        }
+        let due = waits().filter(PageWait::is_due).count();
+        hold("those who go on are counted", self.going_on, due == self.going_on as usize)?;
+        for object in self.tables.objects.iter() {
+            let number = object.number.get();
+            let pages = || self.tables.supplied.iter().filter(|it| it.memory.get() == number);
+            let Some(paged) = object.paged.get() else {
+                hold("only pages of paged memory are supplied", number, pages().count() == 0)?;
+                continue;
+            };
+            let waiting = waits().filter(|wait| wait.waits() && wait.memory == number).count();
+            hold("who waits is counted", number, waiting == paged.waiting as usize)?;
+            let told = paged.notify != CPtr::NULL;
+            hold("a pager is told by something", number, told || !paged.due)?;
+            let there = object.committed.get();
+            hold("no more is there than can be", number, there <= paged.most)?;
+            hold("what is there is recorded", number, pages().count() == there as usize)?;
+            let What::Memory { region, .. } = object.what.get() else { continue };
+            for node in pages() {
+                let offset = (node.page.get() as usize) << vmm.geometry().page_bits;
+                let stored = vmm.mapping_at(region.space(), region.start().bits() + offset);
+                let is_there = stored.is_ok_and(|stored| stored.is_some());
+                hold("a page that was supplied is there", number, is_there)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Paged memory, as its pager has it: pages are supplied, and taken back.
+//!
+//! ```text
+//!   the pager's memory object          paged memory           spaces in which it is mapped
+//!        │ 7 │ ──── Supply: given ────────► │ 3 │ ──────────────► touched: read
+//!        │ 7 │ ◄─── TakeBack ────────────── │ 3 │ ◄── unmapped ── the first write is noted
+//! ```
+//!
+//! A page that is given, or taken back, is not copied: its frame goes from one store to the other.
+//! What can be there at a time is paid from the start, so supplying needs no memory.
+
+use vmm::{CPtr, Kernel, Memory, Pages, RegionOptions, Rights as CapRights, SpaceId, Vmm};
+use vmm_client::objects::{
+    Amounts, Answer, Kind, MemoryOptions, Refusal, Resource, Supply, MAX_PAGES, MAX_SUPPLY,
+    PAGE_BYTES,
+};
+
+use super::answers::{narrow, refuse, tables, Answered, Refused, NODE};
+use super::capabilities::Place;
+use super::mappings::clearing;
+use super::memory::{store, stored};
+use super::service::Objects;
+use super::state::object::{Object, What};
+use super::state::program::Program;
+use super::state::supplied::{Paged, Supplied};
+use super::state::tables::{add, sub};
+
+/// Paged memory that is to be made.
+#[derive(Clone, Copy)]
+pub(super) struct NewPaged {
+    pub pages: u32,
+    pub most: u32,
+}
+
+/// Pages, from the first on, of a memory object, and of another.
+#[derive(Clone, Copy)]
+pub(super) struct Range {
+    pub first: u32,
+    pub pages: u32,
+}
+
+/// How pages are supplied.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub how: Supply,
+    pub write: bool,
+}
+
+impl<'p> Objects<'p> {
+    /// Serves [`vmm_client::objects::Request::CreatePaged`].
+    pub(super) fn create_paged<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        NewPaged { pages, most }: NewPaged,
+    ) -> Result<&'p Object<'p>, Refused> {
+        if pages == 0 {
+            return Err(Refusal::BadLength { pages });
+        }
+        if most == 0 || most > pages {
+            return Err(Refusal::BadLength { pages: most });
+        }
+        let options = MemoryOptions::WRITABLE | MemoryOptions::PAGED;
+        let cost = NODE.with(Resource::Pages, most).with(Resource::Slots, 1);
+        let cost = cost.with(Resource::Tables, tables(vmm.geometry(), pages));
+        // A record for each page that is there.
+        let nodes = Amounts::NONE.with(Resource::Nodes, most);
+        let cost = cost.plus(nodes).map_err(|_| Refusal::BadLength { pages: most })?;
+        let rights = Object::all_rights(Kind::Memory, options);
+        self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
+            let like = RegionOptions::new(pages as usize).rights(stored(options)).named("paged");
+            let region = vmm.reserve(store(object)?, &like).map_err(refuse)?;
+            let (waiting, pager, notify, due) = (0, 0, CPtr::NULL, false);
+            object.paged.set(Some(Paged { most, waiting, pager, notify, due }));
+            Ok(What::Memory { region, pages, options })
+        })
+    }
+
+    /// Notes that a program asks as the pager of a memory object.
+    fn is_pager(&self, program: &Program<'p>, memory: &Object<'p>) -> Result<(), Refused> {
+        let number = program.object.get().ok_or(Refusal::Internal {})?.number.get();
+        memory.set_paged(|paged| Paged { pager: number, ..paged });
+        Ok(())
+    }
+
+    /// What a pager is told.
+    fn wanted(&self, memory: &Object<'p>, done: u32) -> Answer {
+        let wanted = self.next_wanted(memory);
+        let (page, write) = wanted.unwrap_or_default();
+        Answer::Wanted { done, waits: wanted.is_some(), page, write }
+    }
+
+    /// Serves [`vmm_client::objects::Request::NextFault`].
+    pub(super) fn next_fault(&mut self, program: &Program<'p>, memory: &Object<'p>) -> Answered {
+        self.is_pager(program, memory)?;
+        Ok(self.wanted(memory, 0))
+    }
+
+    /// Serves [`vmm_client::objects::Request::TellFaults`].
+    pub(super) fn tell_faults<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (program, memory): (&Program<'p>, &Object<'p>),
+        foreign: CPtr,
+    ) -> Answered {
+        let paged = memory.paged.get().ok_or(Refusal::Internal {})?;
+        let slot = match paged.notify {
+            CPtr::NULL => vmm.alloc_slots(1).map_err(refuse)?,
+            slot => slot,
+        };
+        memory.set_paged(|paged| Paged { notify: slot, ..paged });
+        self.set_pager_due(memory, false);
+        let path = vmm.allocator().path(slot);
+        vmm.delete_cap(path).map_err(refuse)?;
+        vmm.copy_cap(path, foreign, CapRights::all()).map_err(refuse)?;
+        self.is_pager(program, memory)?;
+        self.tell_again(memory);
+        self.set_pager_due(memory, paged.waiting != 0);
+        Ok(Answer::Done {})
+    }
+
+    /// Serves [`vmm_client::objects::Request::Supply`].
+    pub(super) fn supply<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (program, memory): (&Program<'p>, &'p Object<'p>),
+        (source, from): (&'p Object<'p>, u32),
+        range: Range,
+        manner: Manner,
+    ) -> Answered {
+        check(memory, range)?;
+        check(source, Range { first: from, ..range })?;
+        let paged = memory.paged.get().ok_or(Refusal::Internal {})?;
+        let (number, pages) = (memory.number.get(), range.first..range.first + range.pages);
+        if let Some(page) = pages.clone().find(|&page| self.tables.supplied(number, page).is_some())
+        {
+            return Err(Refusal::IsThere { page });
+        }
+        if range.pages > paged.most - memory.committed.get() {
+            return Err(Refusal::Full { most: paged.most });
+        }
+        self.is_pager(program, memory)?;
+        while self.tables.free_supplied.available() < range.pages as usize {
+            vmm.adopt_bookkeeping_page(&mut self.tables.free_supplied).map_err(refuse)?;
+        }
+        let (mut done, mut steps) = (0, MAX_PAGES);
+        for page in pages {
+            let from = from + done;
+            match self.supply_page(vmm, (source, from), (memory, page), manner.how, &mut steps) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if done == 0 => return Err(refuse(error)),
+                Err(_) => break,
+            }
+            // It was seen that there are nodes.
+            let node = self.tables.insert_supplied(number, page).ok_or(Refusal::Internal {})?;
+            node.may_write.set(manner.write);
+            node.shared.set(manner.how == Supply::Share);
+            add(&memory.committed, 1);
+            self.page_is_there(vmm, memory, page);
+            done += 1;
+        }
+        match done == range.pages {
+            true => Ok(self.wanted(memory, done)),
+            // The rest comes first.
+            false => Ok(Answer::Wanted { done, waits: false, page: 0, write: false }),
+        }
+    }
+
+    /// Puts a page into the store of paged memory; returns whether it is there, and no more than the
+    /// steps of a request were wanted for that.
+    fn supply_page<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (source, from): (&'p Object<'p>, u32),
+        (memory, page): (&'p Object<'p>, u32),
+        how: Supply,
+        steps: &mut u32,
+    ) -> vmm::Result<bool> {
+        let parts = region(source).zip(region(memory));
+        let Some((given, into)) = parts else { return Ok(false) };
+        let (space, at) = (given.space(), at(given, from));
+        if how == Supply::Copy {
+            return copy_page(vmm, (space, at), (into, page)).map(|()| true);
+        }
+        if how == Supply::Give && !self.unmap_everywhere(vmm, source, from, steps)? {
+            return Ok(false);
+        }
+        clearing(vmm, |vmm| {
+            self.commit(vmm, source, (from, 1))?;
+            vmm.break_copy_on_write(space, Pages::at(at))
+        })?;
+        match how {
+            Supply::Share => vmm.share_into(space, Pages::at(at), into, page as usize)?,
+            _ => {
+                vmm.transfer_into(space, at, into, page as usize)?;
+                sub(&source.committed, 1);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Serves [`vmm_client::objects::Request::AllowWrite`].
+    pub(super) fn allow_write<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (program, memory): (&Program<'p>, &'p Object<'p>),
+        range: Range,
+    ) -> Answered {
+        check(memory, range)?;
+        let number = memory.number.get();
+        let there = |page| {
+            let node = self.tables.supplied(number, page);
+            node.filter(|node| !node.leaves.get()).ok_or(Refusal::NotThere { page })
+        };
+        for page in range.first..range.first + range.pages {
+            there(page)?;
+        }
+        self.is_pager(program, memory)?;
+        for page in range.first..range.first + range.pages {
+            if let Some(node) = self.tables.supplied(number, page) {
+                node.may_write.set(true);
+            }
+            self.page_is_there(vmm, memory, page);
+        }
+        Ok(self.wanted(memory, range.pages))
+    }
+
+    /// Serves [`vmm_client::objects::Request::Refuse`].
+    pub(super) fn refuse_page(
+        &mut self,
+        program: &Program<'p>,
+        memory: &'p Object<'p>,
+        page: u32,
+    ) -> Answered {
+        check(memory, Range { first: page, pages: 1 })?;
+        self.is_pager(program, memory)?;
+        self.page_is_refused(memory, page);
+        Ok(self.wanted(memory, 0))
+    }
+
+    /// Serves [`vmm_client::objects::Request::TakeBack`], with the memory object that the pages come
+    /// to, and [`vmm_client::objects::Request::Decommit`] without.
+    pub(super) fn take_pages<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (program, memory): (&Program<'p>, &'p Object<'p>),
+        range: Range,
+        into: Option<(&'p Object<'p>, u32)>,
+    ) -> Answered {
+        check(memory, range)?;
+        if let Some((into, first)) = into {
+            check(into, Range { first, ..range })?;
+        }
+        self.is_pager(program, memory)?;
+        let (mut pages, mut written, mut steps) = (0, 0, MAX_PAGES);
+        while pages < range.pages {
+            let node = self.tables.supplied(memory.number.get(), range.first + pages);
+            if let Some(node) = node {
+                let into = into.map(|(into, first)| (into, first + pages));
+                match self.take_page(vmm, memory, node, into, &mut steps) {
+                    Ok(true) => written |= u32::from(node.written.get()) << pages,
+                    Ok(false) => break,
+                    Err(error) if pages == 0 => return Err(refuse(error)),
+                    Err(_) => break,
+                }
+                self.tables.remove_supplied(node);
+                sub(&memory.committed, 1);
+            }
+            pages += 1;
+        }
+        Ok(Answer::Taken { pages, written })
+    }
+
+    /// Takes a page out of the store of paged memory; returns whether it is gone, and no more than
+    /// the steps of a request were wanted for that.
+    fn take_page<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &'p Object<'p>,
+        node: &Supplied<'p>,
+        into: Option<(&'p Object<'p>, u32)>,
+        steps: &mut u32,
+    ) -> vmm::Result<bool> {
+        node.leaves.set(true);
+        if !self.unmap_everywhere(vmm, memory, node.page.get(), steps)? {
+            return Ok(false);
+        }
+        let Some(from) = region(memory) else { return Ok(false) };
+        let (space, page) = (from.space(), at(from, node.page.get()));
+        match into.filter(|_| !node.shared.get()) {
+            None => {
+                vmm.decommit_some(space, Pages::at(page), 1)?;
+            }
+            Some((into, number)) => {
+                if !self.unmap_everywhere(vmm, into, number, steps)? {
+                    return Ok(false);
+                }
+                let Some(target) = region(into) else { return Ok(false) };
+                let old = Pages::at(at(target, number));
+                sub(&into.committed, narrow(vmm.decommit_some(target.space(), old, 1)?));
+                vmm.transfer_into(space, page, target, number as usize)?;
+                add(&into.committed, 1);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Unmaps a page of a memory object wherever it is mapped: of as many mappings as there are
+    /// steps left. Returns whether it is mapped nowhere.
+    fn unmap_everywhere<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &Object<'p>,
+        page: u32,
+        steps: &mut u32,
+    ) -> vmm::Result<bool> {
+        let mut token = 0;
+        while let Some(mapping) = self.tables.next_of_memory(memory, token) {
+            token = mapping.token.get();
+            let number = page.checked_sub(mapping.first.get());
+            let number = number.filter(|&number| number < mapping.pages.get());
+            let (Some(number), Some(region)) = (number, mapping.region.get()) else { continue };
+            let address = mapping.start.get() + ((number as usize) << vmm.geometry().page_bits);
+            if vmm.mapping_at(region.space(), address)?.is_none() {
+                continue;
+            }
+            if *steps == 0 {
+                return Ok(false);
+            }
+            *steps -= 1;
+            vmm.decommit_some(region.space(), Pages::at(address), 1)?;
+        }
+        Ok(true)
+    }
+
+    /// Forgets what is remembered of the pages of a memory object that is taken apart, and who is
+    /// told of them.
+    pub(super) fn end_paged<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &'p Object<'p>,
+    ) -> vmm::Result {
+        let Some(paged) = memory.paged.get() else { return Ok(()) };
+        while let Some(node) = self.tables.first_supplied(memory.number.get()) {
+            self.tables.remove_supplied(node);
+        }
+        self.set_pager_due(memory, false);
+        if paged.notify != CPtr::NULL {
+            vmm.release_slot(paged.notify)?;
+        }
+        memory.paged.set(None);
+        Ok(())
+    }
+}
+
+/// Whether pages are such that one request takes, and all in a memory object.
+fn check(memory: &Object<'_>, Range { first, pages }: Range) -> Result<(), Refused> {
+    let What::Memory { pages: all, .. } = memory.what.get() else {
+        return Err(Refusal::Internal {});
+    };
+    if pages == 0 || pages > MAX_SUPPLY {
+        return Err(Refusal::BadLength { pages });
+    }
+    match first.checked_add(pages).is_some_and(|end| end <= all) {
+        true => Ok(()),
+        false => Err(Refusal::BeyondEnd { pages: all }),
+    }
+}
+
+/// Where a memory object has its pages.
+fn region(memory: &Object<'_>) -> Option<vmm::RegionId> {
+    match memory.what.get() {
+        What::Memory { region, .. } => Some(region),
+        _ => None,
+    }
+}
+
+/// The address of a page in a store.
+fn at(region: vmm::RegionId, page: u32) -> usize {
+    region.start().bits() + page as usize * PAGE_BYTES
+}
+
+/// Copies a page from one store into another; where there is none, what is copied is zero.
+#[inline(never)]
+fn copy_page<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    (from, page): (SpaceId, usize),
+    (into, number): (vmm::RegionId, u32),
+) -> vmm::Result {
+    let mut bytes = [0; PAGE_BYTES];
+    if vmm.mapping_at(from, page)?.is_some() {
+        vmm.read(from, page, &mut bytes)?;
+    }
+    clearing(vmm, |vmm| vmm.populate_from(into.space(), at(into, number), &bytes))
+}

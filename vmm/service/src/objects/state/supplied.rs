@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The record of a page that a pager has supplied, and what is remembered of paged memory.
+
+use core::cell::Cell;
+
+use intrusive_collections::{KeyAdapter, RBTreeLink};
+use vmm::CPtr;
+
+/// A page's node. There is one for each page of paged memory that is there.
+#[derive(Default)]
+pub(crate) struct Supplied<'p> {
+    pub next_free: Cell<Option<&'p Supplied<'p>>>,
+    by_page: RBTreeLink,
+    /// The number of the memory object, and the page.
+    pub memory: Cell<u32>,
+    pub page: Cell<u32>,
+    /// Whether it may be written, and whether it was.
+    pub may_write: Cell<bool>,
+    pub written: Cell<bool>,
+    /// Whether its pager has it too.
+    pub shared: Cell<bool>,
+    /// Whether it is being taken back: who touches it waits.
+    pub leaves: Cell<bool>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+
+    intrusive_adapter!(
+        pub(crate) ByPage<'p> = &'p Supplied<'p>: Supplied<'p> { by_page => RBTreeLink }
+    );
+}
+
+pub(crate) use adapters::ByPage;
+
+impl<'a> KeyAdapter<'a> for ByPage<'_> {
+    /// The memory object's number, and the page.
+    type Key = (u32, u32);
+
+    fn get_key(&self, node: &'a Supplied<'_>) -> (u32, u32) {
+        (node.memory.get(), node.page.get())
+    }
+}
+
+/// What a memory object has whose pages come from a pager.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Paged {
+    /// How many of its pages can be there at a time.
+    pub most: u32,
+    /// How many threads wait for a page of it.
+    pub waiting: u32,
+    /// The number of the program that asked as its pager last; 0 before one has.
+    pub pager: u32,
+    /// The slot of the capability that is signalled when a page is waited for; the null slot before
+    /// there is one.
+    pub notify: CPtr,
+    /// Whether it is to be signalled now.
+    pub due: bool,
+}
+
+/// What becomes of a thread that touched a page which is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// It waits, and its pager was told of that, or not.
+    Waits { told: bool },
+    /// It goes on now.
+    GoesOn,
+    /// It goes on now, and the page cannot be had.
+    IsRefused,
+    /// It went on: if it touches the page again, that is a fault.
+    WasRefused,
+}
+
+/// The page that a thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PageWait {
+    /// The number of the memory object, and the page of it.
+    pub memory: u32,
+    pub page: u32,
+    /// The mapping that it touched.
+    pub token: u32,
+    /// Whether it is to be written.
+    pub write: bool,
+    /// Those with lower numbers came before.
+    pub turn: u64,
+    pub phase: Phase,
+}
+
+impl PageWait {
+    /// Whether the thread is suspended, and nothing has let it go on.
+    pub fn waits(&self) -> bool {
+        matches!(self.phase, Phase::Waits { .. })
+    }
+
+    /// Whether the thread goes on now.
+    pub fn is_due(&self) -> bool {
+        matches!(self.phase, Phase::GoesOn | Phase::IsRefused)
+    }
+}
