@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   arch/          what differs between the architectures
+//!   files.rs       what a file server and its readers agree on
 //!   flood.rs       what a root task and a program that floods agree on
 //!   exchange.rs    words, and the capabilities and values that two programs agree on
 //!   meeting.rs     what lender and borrower agree on
@@ -15,7 +16,9 @@
 //!   bin/reader.rs  touches memory that the pager supplies
 //!   bin/twins.rs   two threads of one program, with thread-local variables
 //!   bin/meter.rs   measures requests, for the benchmark
-//!   bin/init.rs    starts workers, and waits for their ends
+//!   bin/init/      starts workers, a file server and its readers, and waits for their ends
+//!   bin/file-server.rs  a file server that is a pager, with eight pages of a larger file
+//!   bin/file-reader.rs  maps its file, and looks at every byte
 //!   bin/worker.rs  does as its arguments say: adds, starts another, overflows its stack
 //!   bin/lender.rs   makes memory, lends it, takes it back: objects by capabilities
 //!   bin/borrower.rs  is lent memory, and touches it when it was taken back
@@ -38,6 +41,7 @@
 
 mod arch;
 mod exchange;
+pub mod files;
 mod flood;
 mod meeting;
 mod random;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A system whose programs start programs: the root task starts `init`, with the file of another
-//! program as memory, and serves.
+//! A system whose programs start programs: the root task starts `init`, with the files of other
+//! programs as memory, and serves.
 //!
 //! `init` starts workers from that file, each with an account, arguments and what it is given; one of
-//! them starts a worker itself; one overflows its stack, is looked at, ended and started again. When
-//! they have ended, `init` has what it had before, and when that has ended, so has the root task.
+//! them starts a worker itself; one overflows its stack, is looked at, ended and started again. Then
+//! it starts a file server, which is the pager of a file larger than all the pages that it may have,
+//! and readers that map the file: what each reads is right. When they have ended, `init` has what it
+//! had before, and when that has ended, so has the root task.
 #![no_std]
 #![no_main]
 
@@ -14,7 +16,7 @@ use roottask::{check_eq, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::Blueprint;
-use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
+use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT, PAGE_BYTES};
 use vmm_service::objects::{NewProgram, Options, Server};
 use vmm_service::server::End;
 
@@ -24,20 +26,24 @@ static POOL: BootPool<32> = BootPool::new();
 const ALL: Amounts = Amounts([4000, 800, 12000, 200, 60, 800, 2000]);
 /// What `init` may have, and give to others.
 const INIT: Amounts = Amounts([3000, 600, 9000, 150, 40, 500, 1500]);
-/// The slot in which `init` finds the workers' file.
-const WORKER_SLOT: u32 = FIRST_FREE_SLOT;
+/// The first slot in which `init` finds a file.
+const FIRST_FILE_SLOT: u32 = FIRST_FREE_SLOT;
 const PRIORITY: u8 = 100;
 
-/// What is free: bytes, and slots.
+/// What is free: pages, and slots. The place of an endpoint among the server's own is not used again
+/// before all of those are gone: 16 bytes.
 fn free(vmm: &Manager) -> (usize, usize) {
     let stats = vmm.stats();
-    (stats.free_bytes(), stats.allocator.free_slots)
+    (stats.free_bytes().div_ceil(PAGE_BYTES), stats.allocator.free_slots)
 }
 
 /// Runs `init` until all have ended; returns what is free then.
 fn boot(vmm: &mut Manager, server: &mut Server) -> Outcome<(usize, usize)> {
     let (init, begin) = server.create(vmm, &NewProgram::new("init", images::INIT, INIT))?;
-    server.give_file(vmm, init, (WORKER_SLOT, images::WORKER))?;
+    let files = [images::WORKER, images::FILE_SERVER, images::FILE_READER];
+    for (slot, file) in (FIRST_FILE_SLOT..).zip(files) {
+        server.give_file(vmm, init, (slot, file))?;
+    }
     server.start(vmm, &begin, (PRIORITY, PRIORITY.into()))?;
     check_eq!(server.run(vmm)?, Some((init, End::Exited(0))));
     check_eq!(server.run(vmm)?, None);

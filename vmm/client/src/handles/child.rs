@@ -174,10 +174,20 @@ impl Child {
 /// # Errors
 /// [`Error::OutOfSlots`]; [`Error::Kernel`] for a slot without such a capability.
 pub fn mint_bit(slot: u32, badge: usize) -> Result<u32> {
+    mint(slot, CapRights::all(), badge)
+}
+
+/// A capability with these rights to the same endpoint or notification, which tells who receives or
+/// waits there of this badge. `slot` has the one that it is made from, without a badge.
+/// [`empty_slot`](super::empty_slot) ends it.
+///
+/// # Errors
+/// As [`mint_bit`].
+pub fn mint(slot: u32, rights: CapRights, badge: usize) -> Result<u32> {
     let to = take_slot()?;
     let own = cap::CNode::from_bits(CNODE_SLOT as Word);
     let path = |slot: u32| own.absolute_cptr_from_bits_with_depth(slot as Word, CNODE_BITS.into());
-    match path(to).mint(&path(slot), CapRights::all(), badge as Word) {
+    match path(to).mint(&path(slot), rights, badge as Word) {
         Ok(()) => Ok(to),
         Err(error) => {
             free_slot(to);

@@ -34,6 +34,8 @@ handles! {
     Account
     /// A memory object.
     Memory
+    /// A memory object whose pages its holder supplies.
+    PagedMemory
     /// An address space.
     Space
     /// A kernel endpoint.

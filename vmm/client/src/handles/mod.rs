@@ -30,6 +30,7 @@
 //! | `kinds` | the handles of all kinds of objects |
 //! | `object` | what all handles can do: `info`, `restrict`, `revoke`, `destroy` |
 //! | `account`, `memory`, `space`, `console` | what each kind can do beside that |
+//! | `paged` | memory whose pages this program supplies |
 //! | `program` | the program itself, with what it began with |
 //! | `child` | programs that were asked for: started, told of, ended |
 //! | `starting` | one that is being put together: loaded, given things, started |
@@ -47,6 +48,7 @@ pub mod heap;
 mod kinds;
 mod memory;
 mod object;
+mod paged;
 #[allow(unsafe_code)]
 mod program;
 #[allow(unsafe_code)]
@@ -58,11 +60,14 @@ mod starting;
 
 pub use account::AccountInfo;
 pub use call::send_raw;
-pub use child::{mint_bit, ChildStatus};
+pub use child::{mint, mint_bit, ChildStatus};
 pub use error::{Error, Result};
-pub use kinds::{Account, Child, Console, Endpoint, Handle, Memory, Notification, Space};
+pub use kinds::{
+    Account, Child, Console, Endpoint, Handle, Memory, Notification, PagedMemory, Space,
+};
 pub use memory::MemoryInfo;
 pub use object::Object;
+pub use paged::Wanted;
 pub use program::Program;
 pub use slots::{empty_slot, free_slot, take_slot};
 pub use space::Mapping;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Starts workers, each with an account of its own, and waits for their ends.
+//! Starts workers, each with an account of its own, a file server and its readers, and waits for
+//! their ends.
 #![no_std]
 #![no_main]
 
@@ -10,6 +11,8 @@ use vmm_client::handles::{
 use vmm_client::objects::{Amounts, ImageFault, ProgramOptions, Refusal, Rights, State};
 use vmm_client::objects::{FIRST_FREE_SLOT, PAGE_BYTES};
 use vmm_client::{program, tell};
+
+mod files;
 
 program!(main);
 
@@ -46,8 +49,10 @@ impl System<'_> {
 }
 
 fn main(program: &Program, priority: usize) -> Result {
-    // The file is in the first slot.
-    assert_eq!(take_slot()?, FIRST_FREE_SLOT);
+    // The files are in the first slots.
+    for slot in FIRST_FREE_SLOT..FIRST_FREE_SLOT + 3 {
+        assert_eq!(take_slot()?, slot);
+    }
     let account = program.account();
     let before = account.amounts()?.used;
     let (notification, told) = account.create_notification()?;
@@ -59,6 +64,7 @@ fn main(program: &Program, priority: usize) -> Result {
     one_that_starts_another(&system)?;
     one_that_faults(&system)?;
     one_without_a_program(&system)?;
+    files::served(&system, [FIRST_FREE_SLOT + 1, FIRST_FREE_SLOT + 2].map(Memory::from_slot))?;
 
     // What they had is back without a request.
     empty_slot(told);
