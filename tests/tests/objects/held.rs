@@ -254,7 +254,7 @@ fn a_capability_that_is_misused_ends() {
     world.reap();
     assert!(world.is_empty(sends, A) && world.is_empty(pays, A));
     // A fault of nobody's ends nothing.
-    world.objects.note_fault(None);
+    world.objects.note_fault(None, None);
     assert_eq!(world.objects.charge_time(77, 0, 5 * SLICE), None);
     assert!(!world.objects.is_busy());
 }
@@ -322,7 +322,7 @@ fn what_is_destroyed_is_gone_when_that_is_said() {
 #[test]
 fn a_fault_is_held_as_a_request_is() {
     let (mut world, programs) = world(1);
-    world.objects.note_fault(Some(programs[0].id.space()));
+    world.objects.note_fault(Some(programs[0].id.space()), None);
     assert_eq!(world.objects.charge_time(1, 0, SLICE), Some(PRIORITY));
     let slot = world.objects.hold(&Message::new(0, &[]), ROUND).unwrap();
     assert!(!world.objects.come_round(ROUND, 0));

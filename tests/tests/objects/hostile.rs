@@ -29,7 +29,8 @@ fn no_message_breaks_an_account_or_another_program() {
     for seed in first..first + setting("VMM_HISTORIES", 60) {
         let one = run(&input(seed));
         let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
-        let Tally { paged, written, supplied, .. } = one;
+        let Tally { paged, written, supplied, threads, .. } = one;
+        sum.threads += threads;
         sum.paged += paged;
         sum.written += written;
         sum.supplied += supplied;
@@ -45,5 +46,5 @@ fn no_message_breaks_an_account_or_another_program() {
     // A storm of which all was refused, or all granted, would say nothing.
     assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
-    assert!(sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
+    assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
 }

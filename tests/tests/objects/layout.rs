@@ -80,6 +80,15 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Write { offset: address, piece: piece(number) },
         Request::Move { address, to: address.rotate_left(7), rights },
         Request::Bind {},
+        Request::CreateThread {
+            entry: address,
+            argument: address.rotate_left(3),
+            stack: number,
+            guard: slot,
+            priority: bits,
+            slot: number ^ slot,
+        },
+        Request::EndThread { code: number, own: back },
         Request::CreatePaged { pages: number, most: slot, slot: number ^ slot },
         Request::NextFault {},
         Request::Supply {
@@ -172,6 +181,7 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::IsThere { page: place },
         Refusal::Full { most: place },
         Refusal::BadCapability { place },
+        Refusal::TooManyThreads { most: place },
         Refusal::OutOfMemory {},
         Refusal::Internal {},
     ]

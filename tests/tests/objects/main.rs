@@ -51,5 +51,6 @@ mod requests;
 mod resizing;
 mod starved;
 mod texts;
+mod threads;
 mod waiting;
 mod world;

@@ -27,8 +27,8 @@ fn refusals() -> BTreeSet<String> {
 #[test]
 fn refusals_are_found() {
     let found = refusals();
-    // Numbers 0x201 to 0x21a and 0x220 to 0x228 are given out.
-    assert_eq!(found.len(), 35, "{found:?}");
+    // Numbers 0x201 to 0x21a and 0x220 to 0x229 are given out.
+    assert_eq!(found.len(), 36, "{found:?}");
     assert!(found.contains("Malformed") && found.contains("NoRoom"), "{found:?}");
 }
 
@@ -81,6 +81,7 @@ fn refusals_of_the_service() {
         (Refusal::IsThere { page: 717 }, &["page 717", "already"]),
         (Refusal::Full { most: 717 }, &["717 pages", "as many as can be"]),
         (Refusal::BadCapability { place }, &["capability 2", "kernel"]),
+        (Refusal::TooManyThreads { most: 717 }, &["717 threads", "first"]),
         (Refusal::OutOfMemory {}, &["memory", "service"]),
         (Refusal::Internal {}, &["service", "error of its own"]),
     ];

@@ -221,7 +221,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I37, beside all that must hold of manager and kernel.
+    /// I24 I26 I27 I28 I30 I37 I38, beside all that must hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();
@@ -289,7 +289,7 @@ impl World {
                 return Touched::Done;
             }
             let fault = PageFault { address, access, present: found.is_some(), ip: 0 };
-            self.objects.note_fault(Some(space));
+            self.objects.note_fault(Some(space), None);
             let vmm = &mut self.fixture.vmm;
             let (touched, write) = match (vmm.resolve_fault(space, &fault), access) {
                 (Ok(Resolution::Resolved(_)), _) => continue,

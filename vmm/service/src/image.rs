@@ -98,6 +98,8 @@ pub(crate) struct Loaded<'f> {
     pub entry: usize,
     /// What threads' local storage begins with, if the program has any.
     pub tls: Option<TlsImage<'f>>,
+    /// Where that lies.
+    pub tls_place: Option<TlsPlace>,
 }
 
 /// Loads a program into a space. All of the file is checked before anything is mapped. Pages that
@@ -120,7 +122,8 @@ pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
         fill(vmm, space, &segment, bytes)?;
     }
     let init = |tls: TlsPlace| part(file, tls.offset, tls.bytes).map(|init| tls.image(init));
-    Ok(Loaded { entry: header.e_entry as usize, tls: tls.map(init).transpose()? })
+    let entry = header.e_entry as usize;
+    Ok(Loaded { entry, tls: tls.map(init).transpose()?, tls_place: tls })
 }
 
 /// Refuses pages that may be written and run.

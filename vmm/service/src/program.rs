@@ -42,7 +42,7 @@ impl<'p> Service<'p> {
         if node.cnode.get().is_some() {
             return Err(Error::HasProgram(client));
         }
-        let Loaded { entry, tls } =
+        let Loaded { entry, tls, .. } =
             image::load(vmm, client.space(), program.file, program.writable_code)?;
         let cnode =
             vmm.allocate_for(client.space(), Blueprint::CNode { radix_bits: CNODE_BITS })?;

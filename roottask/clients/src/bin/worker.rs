@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Does as its arguments say: `sum N`, `start N` for another worker that does, or `overflow`.
+//! Does as its arguments say: `sum N`, `threads N` for as many that do, `start N` for another worker
+//! that does, or `overflow`.
 #![no_std]
 #![no_main]
 
 use vmm_client::handles::{Handle, Memory, Object, Program, Result};
-use vmm_client::objects::{Amounts, ProgramOptions, Rights, State, PAGE_BYTES};
+use vmm_client::objects::{Amounts, ProgramOptions, Resource, Rights, State, PAGE_BYTES};
 use vmm_client::{program, tell};
 
-program!(main);
+extern crate alloc;
 
+use alloc::vec::Vec;
+
+program!(main);
+vmm_client::heap!(HEAP);
+
+/// The priority of its threads.
+const PRIORITY: u8 = 1;
 /// What a worker may have that another starts.
 const CHILD: Amounts = Amounts([80, 70, 250, 10, 4, 30, 60]);
 /// The exit code of one that was told nothing that it can do.
@@ -21,6 +29,7 @@ fn main(program: &Program, argument: usize) -> Result {
     let number: u32 = number.parse().unwrap_or(0);
     let code = match what {
         "sum" => sum(program, number)?,
+        "threads" => threads(program, number)?,
         "overflow" => overflow(1),
         "start" => match (given.slot("file"), given.slot("told")) {
             (Some(file), Some(told)) => start(program, (file, told), number)?,
@@ -47,6 +56,31 @@ fn sum(program: &Program, pages: u32) -> Result<u32> {
     }
     // It ends with all that it has: nothing needs to be given back.
     Ok(sum)
+}
+
+/// Has as many threads add, each in memory of its own, and adds what they have found. Beside them one
+/// computes for ever, and is ended.
+fn threads(program: &Program, number: u32) -> Result<u32> {
+    let used = |program: &Program| program.account().amounts().map(|amounts| amounts.used);
+    let endless = program.spawn(1, PRIORITY, || loop {
+        sel4::r#yield();
+    })?;
+    let mut all = Vec::new();
+    for pages in 1..=number {
+        all.push(program.spawn(2, PRIORITY, move || sum(&Program::THIS, pages))?);
+    }
+    let before = used(program)?;
+    let mut found = 0;
+    for thread in all {
+        found += thread.join()?.expect("it has returned")?;
+    }
+    endless.thread().end(0)?;
+    let never: Option<()> = endless.join()?;
+    assert!(never.is_none());
+    // What threads are made of is back, with their program as it was.
+    let after = used(program)?;
+    assert!(after.of(Resource::Objects) < before.of(Resource::Objects));
+    Ok(found)
 }
 
 /// Starts another worker, waits for its end, and has its exit code.

@@ -18,11 +18,16 @@ impl World<'_> {
     pub fn act(&mut self, act: Option<Act>, bytes: &mut Bytes<'_>) {
         let Some(Act::Start { program, start, priority, .. }) = act else { return };
         self.host.kernel().disarm();
+        let further = self.objects.is_started(program);
         if bytes.one_in(6) {
             self.objects.start_refused(&mut self.host.vmm, program, &start).expect("no call fails");
             return;
         }
         self.objects.note_started(&start, priority);
+        if further {
+            self.tally.threads += 1;
+            return;
+        }
         let known = self.known(program, start.tcb);
         if let Some(known) = known.filter(|_| self.programs.len() < MAX_SENDERS) {
             self.tally.started += 1;

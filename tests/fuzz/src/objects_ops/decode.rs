@@ -84,7 +84,7 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(43) {
+        match bytes.below(45) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -174,6 +174,15 @@ impl World<'_> {
                 let (first, pages) = (bytes.below(3) as u32, supplied(bytes));
                 bytes.pick(&[Request::Decommit { first, pages }, Request::Refuse { page: first }])
             }
+            42 => Request::CreateThread {
+                entry: bytes.wild(),
+                argument: bytes.wild(),
+                stack: bytes.pick(&[1, 1, 2, 64, 65, 0]),
+                guard: bytes.pick(&[0, 1, 16, 17]),
+                priority: bytes.pick(&[100, 1, 101, 1 << 9]),
+                slot: slot(bytes),
+            },
+            43 => Request::EndThread { code: 1, own: bytes.one_in(3) },
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },
         }

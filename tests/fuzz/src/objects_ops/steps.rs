@@ -86,6 +86,9 @@ impl World<'_> {
             return false;
         }
         let Some(answer) = outcome.answer else {
+            if let Request::EndThread { own: true, .. } = request {
+                return true;
+            }
             let slot = outcome.waits.expect("a program that lives is answered, or waits");
             assert!(self.open.insert(slot), "the slot keeps another's right to be answered");
             self.tally.waited += 1;
@@ -129,6 +132,7 @@ impl World<'_> {
             | Request::CreatePhysical { slot, .. }
             | Request::Clone { slot } => Some((slot, Kind::Memory)),
             Request::CreateSpace { slot } => Some((slot, Kind::Space)),
+            Request::CreateThread { slot, .. } => Some((slot, Kind::Thread)),
             Request::CreateEndpoint { object, .. } => Some((object, Kind::Endpoint)),
             Request::CreateNotification { object, .. } => Some((object, Kind::Notification)),
             Request::CreateProgram { slot, space, account, .. } => {
@@ -147,8 +151,12 @@ impl World<'_> {
             _ => None,
         };
         if let Some((slot, kind)) = made {
-            let badge = self.badge(known, slot).expect("the capability is where it was asked for");
-            self.kinds.insert(badge, kind);
+            // A thread that the kernel does not let run is gone again.
+            let badge = self.badge(known, slot);
+            assert!(badge.is_some() || kind == Kind::Thread, "nothing is where it was asked for");
+            if let Some(badge) = badge {
+                self.kinds.insert(badge, kind);
+            }
         }
     }
 
@@ -248,7 +256,7 @@ impl World<'_> {
             return true;
         }
         let fault = PageFault { address, access, present: mapped.is_some(), ip: 0 };
-        self.objects.note_fault(Some(space));
+        self.objects.note_fault(Some(space), None);
         let (vmm, write) = (&mut self.host.vmm, access == Access::Write);
         match vmm.resolve_fault(space, &fault) {
             Ok(Resolution::AskPager { token, page }) => {

@@ -16,6 +16,8 @@ pub struct Tally {
     pub started: usize,
     /// Pages that were mapped by a touch.
     pub touched: usize,
+    /// Threads that programs started beside their first.
+    pub threads: usize,
     /// Touches of pages that a pager is to supply.
     pub paged: usize,
     /// First writes to supplied pages.

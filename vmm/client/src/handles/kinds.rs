@@ -46,4 +46,6 @@ handles! {
     Console
     /// A program that was asked for.
     Child
+    /// A thread of this program.
+    Thread
 }

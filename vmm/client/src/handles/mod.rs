@@ -33,6 +33,8 @@
 //! | `paged` | memory whose pages this program supplies |
 //! | `program` | the program itself, with what it began with |
 //! | `child` | programs that were asked for: started, told of, ended |
+//! | `threads` | threads of this program: made, joined |
+//! | `spawn` | threads that run a closure |
 //! | `starting` | one that is being put together: loaded, given things, started |
 //! | `heap` | with the feature `alloc`, a heap that grows and shrinks by memory objects |
 //! | `runtime` | how a program starts, says lines, panics and ends |
@@ -56,14 +58,17 @@ pub mod runtime;
 mod slots;
 mod space;
 #[allow(unsafe_code)]
+mod spawn;
+#[allow(unsafe_code)]
 mod starting;
+mod threads;
 
 pub use account::AccountInfo;
 pub use call::send_raw;
 pub use child::{mint, mint_bit, ChildStatus};
 pub use error::{Error, Result};
 pub use kinds::{
-    Account, Child, Console, Endpoint, Handle, Memory, Notification, PagedMemory, Space,
+    Account, Child, Console, Endpoint, Handle, Memory, Notification, PagedMemory, Space, Thread,
 };
 pub use memory::MemoryInfo;
 pub use object::Object;
@@ -71,4 +76,5 @@ pub use paged::Wanted;
 pub use program::Program;
 pub use slots::{empty_slot, free_slot, take_slot};
 pub use space::Mapping;
+pub use spawn::JoinHandle;
 pub use starting::Starting;

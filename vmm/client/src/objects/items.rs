@@ -94,11 +94,13 @@ pub enum Kind {
     Program = 6,
     /// Where lines for people are said.
     Console = 7,
+    /// A thread of a program.
+    Thread = 8,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Account,
         Kind::Memory,
         Kind::Space,
@@ -106,6 +108,7 @@ impl Kind {
         Kind::Notification,
         Kind::Program,
         Kind::Console,
+        Kind::Thread,
     ];
 }
 
@@ -120,7 +123,7 @@ bitflags! {
         const READ = 2;
         /// Account: pay from it, split from it. Space: map in it and unmap. Memory: clone it,
         /// resize it, read and write pieces of it. Program: load it, give it capabilities, start and
-        /// resume it.
+        /// resume it, be told of its end. Thread: be told of its end.
         const USE = 4;
         /// End all capabilities that were derived from this one.
         const REVOKE = 8;
@@ -165,7 +168,7 @@ bitflags! {
     }
 }
 
-/// What a program does.
+/// What a program does, or a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum State {

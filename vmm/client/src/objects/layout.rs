@@ -245,13 +245,37 @@ messages! {
         } [PROGRAM]
         /// Lets a program go on that a fault suspended, at the instruction that faulted.
         0x066 Resume {} [PROGRAM]
-        /// Ends a program: its thread runs no more.
+        /// Ends a program: its threads run no more.
         0x067 Kill {} [to(Kind::Program, Rights::DESTROY)]
-        /// Has a program's end told: the capability, one to a notification, is signalled when the
-        /// program has ended and all is given back that it had; with
-        /// [`ProgramOptions::SUSPEND_AT_FAULT`] also when a fault suspended it. At once, if that is
-        /// so already. One that was given before is not signalled any more.
-        0x068 TellEnd {} [PROGRAM, FOREIGN]
+        /// Has the end of a program or a thread told: the capability, one to a notification, is
+        /// signalled when it has ended and all is given back that it had; with
+        /// [`ProgramOptions::SUSPEND_AT_FAULT`] also when a fault suspended the program. At once, if
+        /// that is so already. One that was given before is not signalled any more.
+        0x068 TellEnd {} [any(Rights::USE), FOREIGN]
+        /// A further thread of the sender's, which runs at once. It has local storage as the first has
+        /// at its start. The account pays for its record, the program's for all it has; it ends with
+        /// either.
+        0x06a CreateThread {
+            /// The address of its first instruction.
+            entry: usize,
+            /// What it is called with, behind the address of its IPC buffer.
+            argument: usize,
+            /// The pages of its stack, from 1 to [`MAX_PAGES`](super::MAX_PAGES).
+            stack: u32,
+            /// Pages below its stack that are never there: at most 16.
+            guard: u32,
+            /// Its priority, not above that of the program's first.
+            priority: u32,
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [PAYER]
+        /// Ends a thread: it runs no more.
+        0x06b EndThread {
+            /// What is told who joins it.
+            code: u32,
+            /// Whether it is the one that sends this: then it is not answered.
+            own: bool,
+        } [to(Kind::Thread, Rights::DESTROY)]
         /// Reads bytes of a memory object; what is not there yet is zero. Answered with
         /// [`Answer::Piece`], which has the first of them: at the most as many as a piece has, and
         /// none of a further page.
@@ -416,7 +440,7 @@ messages! {
             /// The rights of the capability.
             rights: Rights,
         }
-        /// A program.
+        /// A program or a thread.
         0x114 Program {
             /// The rights of the capability.
             rights: Rights,
@@ -637,6 +661,11 @@ messages! {
         0x228 BadCapability {
             /// The place.
             place: u32,
+        }
+        /// The program has as many threads as there can be.
+        0x229 TooManyThreads {
+            /// How many those are, without its first.
+            most: u32,
         }
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}

@@ -63,6 +63,9 @@ impl fmt::Display for Refusal {
             Refusal::BadCapability { place } => {
                 write!(f, "the kernel does not take capability {place} for this")
             }
+            Refusal::TooManyThreads { most } => {
+                write!(f, "{most} threads beside the first already")
+            }
             Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),
             Refusal::Internal {} => f.write_str("the service met an error of its own"),
         }

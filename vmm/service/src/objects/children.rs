@@ -12,12 +12,13 @@
 use vmm::{CPtr, Kernel, Memory, Name, Rights as CapRights, SpaceId, Violation, Vmm};
 use vmm_client::objects::{
     AccountOptions, Amounts, Answer, Kind, ProgramOptions, Refusal, Resource, Rights, State,
-    CNODE_BITS, MAX_PAGES, PAGE_BYTES,
+    CNODE_BITS, MAX_PAGES,
 };
 
 use super::accounts::{make_account, ACCOUNT};
 use super::answers::{narrow, refuse, refuse_slot, short, tables, Answered, Refused, NODE};
 use super::capabilities::{slot_path, Place};
+use super::programs::{NewThread, MAX_TLS_INIT};
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
@@ -30,8 +31,6 @@ use crate::types::program::Start;
 
 /// A program's object: its record, and the slot for whom its end is told to.
 const PROGRAM: Amounts = NODE.with(Resource::Slots, 1);
-/// The most bytes that threads' local storage begins with, of a program that another loads.
-const MAX_TLS_INIT: usize = PAGE_BYTES;
 
 /// A program that is asked for.
 #[derive(Clone, Copy)]
@@ -176,51 +175,53 @@ impl<'p> Objects<'p> {
         let priority = u8::try_from(first.priority).ok().filter(|&wanted| wanted <= most);
         let priority = priority.ok_or(Refusal::PriorityTooHigh { most: most.into() })?;
         let (space, id) = parts(program)?;
+        let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
         let mut init = [0; MAX_TLS_INIT];
-        let tls = match program.tls.get() {
-            None => None,
-            Some(tls) => {
-                let init = &mut init[..(tls.bytes as usize).min(MAX_TLS_INIT)];
-                self.read_first(vmm, space, id, tls.address, init).map_err(refuse)?;
-                Some(tls.image(init))
-            }
-        };
+        let tls = self.first_tls(vmm, program, &mut init)?;
         // One that was refused and could not be given back.
-        self.release_program_thread(vmm, program).map_err(refuse)?;
+        self.release_thread_of(vmm, thread).map_err(refuse)?;
         let cost = thread_cost(vmm, first.stack, program.tls.get());
         charge_space(space, cost)?;
-        let start = match self.make_thread(vmm, program, first.stack as usize, tls) {
+        let (entry, stack_pages) = (program.entry.get(), first.stack as usize);
+        let new = NewThread { entry, stack_pages, guard_pages: 1, tls };
+        let start = match self.make_thread(vmm, (program, thread), new) {
             Ok(start) => start,
             Err(error) => {
-                let released = self.release_program_thread(vmm, program);
+                let released = self.release_thread_of(vmm, thread);
                 refund_space(space, cost);
                 return Err(released.map_or_else(refuse, |()| refused(error)));
             }
         };
+        thread.charge.set(cost);
         let argument = first.argument;
         self.act = Some(Act::Start { program: ProgramId(id), start, argument, priority });
         Ok(Answer::Done {})
     }
 
-    /// Takes back the thread of a program whose start the kernel refused to its server, with what
-    /// was charged for it: the program can be started again. Returns what its starter is told.
+    /// Takes back a thread whose start the kernel refused to its server, with what was charged for
+    /// it: a program can be started again, of a further thread the object ends. Returns what its
+    /// starter is told.
     ///
     /// # Errors
-    /// What the kernel refuses of that; then it is done when it is started again, or ends.
+    /// What the kernel refuses of that; then it is done when the program is started again, or ends.
     pub fn start_refused<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         program: ProgramId,
         start: &Start,
     ) -> vmm::Result<Refusal> {
-        if let Some(program) = self.program(program) {
-            let bits = vmm.geometry().page_bits;
-            let stack = program.thread.get().and_then(|thread| thread.memory());
-            let stack = stack.map_or(0, |memory| (start.stack_top - memory.stack.bottom()) >> bits);
-            let cost = thread_cost(vmm, narrow(stack), program.tls.get());
-            self.release_program_thread(vmm, program)?;
-            if let Some(space) = program.space.get() {
-                refund_space(space, cost);
+        let program = self.program(program);
+        let thread = program.and_then(|program| {
+            self.threads_of(program).find(|thread| thread.tcb() == Some(start.tcb))
+        });
+        let Some(thread) = thread else { return Ok(Refusal::OutOfMemory {}) };
+        match thread.object.get() {
+            Some(object) => self.dismantle(vmm, object),
+            None => {
+                self.release_thread_of(vmm, thread)?;
+                if let Some(space) = program.and_then(|program| program.space.get()) {
+                    refund_space(space, thread.charge.take());
+                }
             }
         }
         Ok(Refusal::OutOfMemory {})
@@ -228,7 +229,7 @@ impl<'p> Objects<'p> {
 
     /// Reads what is in a program's memory before it runs, touching what is mapped of a memory
     /// object.
-    fn read_first<K: Kernel + Memory<'p>>(
+    pub(super) fn read_first<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
@@ -251,8 +252,8 @@ impl<'p> Objects<'p> {
 
     /// Serves [`vmm_client::objects::Request::Bind`].
     pub(super) fn bind(&mut self, sender: &Program<'p>, notification: CPtr) -> Answered {
-        let tcb = sender.thread.get().and_then(|thread| thread.tcb());
-        let tcb = tcb.ok_or(Refusal::Internal {})?.slot();
+        let tcb = self.first_thread(sender).and_then(|thread| thread.tcb());
+        let tcb = tcb.ok_or(Refusal::Internal {})?;
         self.act = Some(Act::Bind { tcb, notification });
         Ok(Answer::Done {})
     }
@@ -264,8 +265,15 @@ impl<'p> Objects<'p> {
         object: &'p Object<'p>,
     ) -> Answered {
         let program = self.in_state(object, State::Faulted)?;
-        let thread = program.thread.get().ok_or(Refusal::Internal {})?;
-        let (Some(tcb), Some(thread)) = (thread.tcb(), thread.id()) else {
+        let faulted = (program.number(), program.faulted.get());
+        let thread = self.threads.find(&faulted).clone_pointer();
+        let Some(parts) = thread.and_then(|thread| thread.parts.get()) else {
+            // It was ended meanwhile: the others have never stopped.
+            object.set_state(State::Running);
+            self.set_due(object, false);
+            return Ok(Answer::Done {});
+        };
+        let (Some(tcb), Some(thread)) = (parts.tcb(), parts.id()) else {
             return Err(Refusal::Internal {});
         };
         // The same fault is one more, if it comes again.
@@ -288,97 +296,16 @@ impl<'p> Objects<'p> {
         match self.programs.find(&object.number.get()).clone_pointer() {
             None => Ok(Answer::Done {}),
             Some(program) => {
+                // Its threads are stopped, or that is refused.
                 self.end_program_step(vmm, program).map_err(refuse)?;
-                match program.thread.get() {
-                    None => Ok(Answer::Done {}),
-                    Some(_) => Ok(Answer::More {}),
-                }
+                Ok(Answer::Done {})
             }
         }
-    }
-
-    /// Serves [`vmm_client::objects::Request::TellEnd`].
-    pub(super) fn tell_end<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        object: &'p Object<'p>,
-        foreign: CPtr,
-    ) -> Answered {
-        let report = object.report().ok_or(Refusal::Internal {})?;
-        let slot = match report.notify {
-            CPtr::NULL => vmm.alloc_slots(1).map_err(refuse)?,
-            slot => slot,
-        };
-        object.what.set(What::Program(Report { notify: slot, ..report }));
-        self.set_due(object, false);
-        let path = vmm.allocator().path(slot);
-        vmm.delete_cap(path).map_err(refuse)?;
-        vmm.copy_cap(path, foreign, CapRights::all()).map_err(refuse)?;
-        self.set_due(object, report.is_told());
-        Ok(Answer::Done {})
-    }
-
-    /// Notes that a program's fault cannot be resolved. Returns whether it ends for it; otherwise it
-    /// is suspended, and its holder told.
-    pub fn note_unresolved(
-        &mut self,
-        program: ProgramId,
-        (address, instruction): (usize, usize),
-    ) -> bool {
-        let Some((program, (object, report))) =
-            self.program(program).and_then(|program| Some((program, program.report()?)))
-        else {
-            return false;
-        };
-        let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
-        let state = if ends { report.state } else { State::Faulted };
-        object.what.set(What::Program(Report { state, address, instruction, ..report }));
-        match ends {
-            true => self.begin_end(program, State::Crashed, 0),
-            false => self.set_due(object, true),
-        }
-        ends
     }
 
     /// Whether another program asked for this one, whose end is told there.
     pub fn is_child(&self, program: ProgramId) -> bool {
         self.program(program).is_some_and(|program| program.by_request.get())
-    }
-
-    /// All is given back that a program had.
-    pub(super) fn note_gone(&mut self, object: &'p Object<'p>) {
-        if let Some(report) = object.report() {
-            object.what.set(What::Program(Report { gone: true, ..report }));
-            self.set_due(object, true);
-        }
-    }
-
-    /// The slot of the next capability that is to be signalled. Whoever serves messages asks after
-    /// each, and after each piece of work, until there is none.
-    pub fn next_notice(&mut self) -> Option<CPtr> {
-        if self.notices == 0 {
-            return None;
-        }
-        let ended = |object: &Object<'p>| object.report().is_some_and(|report| report.due);
-        let wanted = |object: &Object<'p>| object.paged.get().is_some_and(|paged| paged.due);
-        let mut all = self.tables.objects.iter();
-        let number = all.find(|object| ended(object) || wanted(object))?.number.get();
-        let object = self.tables.objects.find(&number).clone_pointer()?;
-        if let Some(paged) = object.paged.get() {
-            self.set_pager_due(object, false);
-            return Some(paged.notify);
-        }
-        self.set_due(object, false);
-        object.report().map(|report| report.notify)
-    }
-
-    /// Says whether a program's end is to be told now, to whom asked for it.
-    fn set_due(&mut self, object: &Object<'p>, due: bool) {
-        let Some(report) = object.report() else { return };
-        let due = due && report.notify != CPtr::NULL;
-        self.notices -= u32::from(report.due);
-        self.notices += u32::from(due);
-        object.what.set(What::Program(Report { due, ..report }));
     }
 
     /// I30: a program that another asked for has its account until all is given back, and the account
@@ -427,10 +354,7 @@ impl<'p> Objects<'p> {
             }
             return Ok(false);
         }
-        if report.notify != CPtr::NULL {
-            vmm.release_slot(report.notify)?;
-            self.set_due(object, false);
-        }
+        self.end_notice(vmm, object, report)?;
         object.what.set(What::Nothing);
         Ok(true)
     }
@@ -476,7 +400,7 @@ pub(super) fn refund_space(space: &Object<'_>, amounts: Amounts) {
 
 /// What a thread costs: its stack, its IPC buffer, its local storage, with tables wherever they
 /// lie; its control block.
-fn thread_cost<'p, K: Kernel + Memory<'p>>(
+pub(super) fn thread_cost<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
     stack: u32,
     tls: Option<TlsPlace>,

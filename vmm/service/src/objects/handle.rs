@@ -23,6 +23,7 @@ use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::{Object, Report, What};
 use super::state::program::Program;
+use super::threads::Further;
 use super::types::{Arrived, Event, Incoming, Outcome, ProgramId, OBJECT_BADGE};
 
 /// The capabilities of a request that were found right, in their order, with their objects.
@@ -88,9 +89,13 @@ impl<'p> Objects<'p> {
         }
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
-        if short && given.waits() && sender.has_slot() {
-            let waits = Some(self.wait(sender, request, message.capabilities));
+        let keeps = self.threads_of(sender).find(|thread| thread.has_slot());
+        if let Some(thread) = keeps.filter(|_| short && given.waits()) {
+            let waits = Some(self.wait(thread, request, message.capabilities));
             return Outcome { waits, ..Outcome::default() };
+        }
+        if matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok() {
+            return Outcome::default();
         }
         Outcome { event, act, ..answer(answered) }
     }
@@ -242,6 +247,11 @@ impl<'p> Objects<'p> {
                 let first = First { argument, stack, priority };
                 self.start_child(vmm, program, given.object(0)?, first)
             }
+            Request::CreateThread { entry, argument, stack, guard, priority, slot } => {
+                let new = Further { entry, argument, stack, guard, priority };
+                self.create_thread(vmm, place(given.object(0)?, slot), new)
+            }
+            Request::EndThread { code, .. } => self.end_thread(vmm, given.object(0)?, code),
             Request::Resume {} => self.resume_child(vmm, given.object(0)?),
             Request::Kill {} => self.kill_child(vmm, given.object(0)?),
             Request::TellEnd {} => self.tell_end(vmm, given.object(0)?, given.foreign),
@@ -314,8 +324,13 @@ impl<'p> Objects<'p> {
                     programs: object.programs.get(),
                 }
             }
-            What::Program(Report { state, gone, code, address, instruction, .. }) => {
-                let wait = self.living(object).and_then(|program| program.paging.get());
+            What::Program(Report { state, gone, code, address, instruction, .. })
+            | What::Thread(_, Report { state, gone, code, address, instruction, .. }) => {
+                let thread = match self.living(object) {
+                    Some(program) => self.first_thread(program),
+                    None => self.thread_of(object),
+                };
+                let wait = thread.and_then(|thread| thread.paging.get());
                 let waits = state == State::Running && wait.is_some_and(|wait| wait.waits());
                 let state = if waits { State::Waiting } else { state };
                 Answer::Program { rights, state, gone, code, address, instruction }
@@ -346,6 +361,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::Read { .. }
             | Request::Write { .. }
             | Request::Move { .. }
+            | Request::EndThread { .. }
             | Request::Bind {}
             | Request::NextFault {}
             | Request::AllowWrite { .. }

@@ -12,14 +12,15 @@
 //! slice, the capability by which one comes is ended, and the program held whose account pays for
 //! it.
 //!
-//! A right to answer is kept in the slot of the program, or of another whose slot is empty: no more
-//! threads wait for answers than there are programs.
+//! A right to answer is kept in the slot of a thread of the program, or of another whose slot is
+//! empty: no more threads wait for answers than there are threads.
 
-use vmm::{CPtr, SpaceId, Violation};
+use vmm::{CPtr, SpaceId, ThreadId, Violation};
 use vmm_client::objects::{Message, Refusal, State};
 
 use super::service::Objects;
-use super::state::program::{Held, Program};
+use super::state::program::Program;
+use super::state::thread::{Held, Thread};
 use super::state::turn::Turn;
 use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
 use crate::types::program::Start;
@@ -33,15 +34,18 @@ impl<'p> Objects<'p> {
 
     /// Notes that a program's thread runs from now on, with this priority.
     pub fn note_started(&self, start: &Start, priority: u8) {
-        let is = |program: &Program<'_>| {
-            let tcb = program.thread.get().and_then(|thread| thread.tcb());
-            tcb.is_some_and(|tcb| tcb.slot() == start.tcb)
+        let Some(thread) = self.find_thread(|thread| thread.tcb() == Some(start.tcb)) else {
+            return;
         };
-        if let Some(program) = self.programs.iter().find(|program| is(program)) {
-            program.priority.set(Some(priority));
-            if let Some(object) = program.object.get() {
-                object.set_state(State::Running);
-            }
+        let object = match thread.object.get() {
+            None => thread.program.get().and_then(|program| {
+                program.priority.set(Some(priority));
+                program.object.get()
+            }),
+            further => further,
+        };
+        if let Some(object) = object {
+            object.set_state(State::Running);
         }
     }
 
@@ -58,10 +62,17 @@ impl<'p> Objects<'p> {
         self.program(program).is_some_and(|program| program.priority.get().is_some())
     }
 
-    /// Says that the message which is served now came from a thread in this space, or nobody's: as
-    /// a fault.
-    pub fn note_fault(&mut self, space: Option<SpaceId>) {
+    /// Says that the message which is served now came from a thread in this space, as a fault: from
+    /// its program's first one, where it is not said which. Or that it is nobody's.
+    pub fn note_fault(&mut self, space: Option<SpaceId>, thread: Option<ThreadId>) {
         self.current = space.and_then(|space| self.program(ProgramId(space)));
+        self.current_thread = self.current.and_then(|program| {
+            let id = |it: &Thread<'p>| it.parts.get().and_then(|parts| parts.id());
+            match thread {
+                Some(thread) => self.threads_of(program).find(|it| id(it) == Some(thread)),
+                None => self.first_thread(program),
+            }
+        });
     }
 
     /// Charges the message that was served last to the program whose it was: the time from
@@ -111,8 +122,8 @@ impl<'p> Objects<'p> {
     /// give it; `None` when there is none, and then it is to be given at once.
     pub fn hold(&mut self, answer: &Message, turnstile: Turnstile) -> Option<CPtr> {
         let whose = self.current?;
-        let own = Some(whose).filter(|program| program.has_slot());
-        let node = own.or_else(|| self.find_program(|program| program.has_slot()))?;
+        let own = self.threads_of(whose).find(|thread| thread.has_slot());
+        let node = own.or_else(|| self.find_thread(|thread| thread.has_slot()))?;
         let (answer, turnstile) = (Some(*answer), turnstile.0);
         node.held.set(Some(Held { whose: whose.number(), answer, turnstile, due: false }));
         self.last_held = Some(node);
@@ -126,10 +137,11 @@ impl<'p> Objects<'p> {
         if let Some(node) = self.last_held.take() {
             node.held.set(None);
         }
-        let program = self.current.filter(|program| program.has_slot())?;
-        let tcb = program.thread.get()?.tcb()?.slot();
+        let program = self.current?;
+        let thread = self.first_thread(program).filter(|thread| thread.has_slot())?;
+        let tcb = thread.tcb()?;
         let (answer, turnstile) = (None, turnstile.0);
-        program.held.set(Some(Held { whose: program.number(), answer, turnstile, due: false }));
+        thread.held.set(Some(Held { whose: program.number(), answer, turnstile, due: false }));
         Some(tcb)
     }
 
@@ -147,7 +159,7 @@ impl<'p> Objects<'p> {
             self.rests_for = self.rests_for.filter(|_| self.work.is_over(self.slice));
         }
         let mut again = self.rests_for == Some(turnstile);
-        for node in self.programs.iter().filter(|node| !node.dying.get()) {
+        for node in self.threads.iter().filter(|node| !node.is_ending()) {
             let waits = |held: &Held| held.turnstile == turnstile.0 && !held.due;
             let Some(held) = node.held.get().filter(waits) else { continue };
             let over = self.programs.find(&held.whose).get().is_some_and(|program| {
@@ -190,45 +202,55 @@ impl<'p> Objects<'p> {
             return Some(tcb);
         }
         let is = |held: &Held| held.due && held.answer.is_none();
-        let program = self.next_due(is)?;
-        program.thread.get()?.tcb().map(|tcb| tcb.slot())
+        self.next_due(is)?.tcb()
     }
 
     /// The next answer that was held and is given now, with the slot of the right to give it.
     pub(super) fn next_held(&mut self) -> Option<(CPtr, Message)> {
         let is = |held: &Held| held.due && held.answer.is_some();
-        let program = self.find_due(is)?;
-        let message = program.held.get()?.answer?;
+        let thread = self.find_due(is)?;
+        let message = thread.held.get()?.answer?;
         self.next_due(is)?;
-        Some((program.reply.get(), message))
+        Some((thread.reply.get(), message))
     }
 
-    /// A program ends: whoever waits for an answer by its capability has it, but its own thread.
+    /// A program ends: whoever waits for an answer by its capability has it, but its own threads.
     pub(super) fn end_held(&mut self, program: &'p Program<'p>) {
-        if program.waiting.get().is_some() {
-            self.wait_no_more(program);
-            let answer = Some(Refusal::Gone { place: 0 }.encode());
-            let (whose, due) = (program.number(), false);
-            program.held.set(Some(Held { whose, answer, turnstile: u8::MAX, due }));
+        let number = program.number();
+        // What is in its own slots waits for the end of its threads.
+        let mut next = self.first_thread(program);
+        while let Some(thread) = next {
+            self.keep_till_end(thread, number, Refusal::Gone { place: 0 });
+            next = self.thread_behind(thread);
         }
-        // What is in its own slot waits for the end of its thread.
-        let own = program.held.take();
-        self.due -= u32::from(own.is_some_and(|held| held.due));
-        self.due += self.mark_due(program.number());
-        program.held.set(own.map(|held| Held { due: false, ..held }));
+        self.due += self.mark_due(number);
     }
 
-    /// The program's thread is gone. Returns whether its slot keeps somebody else's answer still,
-    /// which [`Objects::next_answer`] has to give first.
-    pub(super) fn give_last_held(&mut self, program: &Program<'p>) -> bool {
-        match program.held.get() {
+    /// A thread ends: what is in its slot waits for that, as its own right to be answered goes then.
+    /// A request that waits by it is refused so.
+    pub(super) fn keep_till_end(&mut self, thread: &Thread<'p>, whose: u32, why: Refusal) {
+        if thread.waiting.get().is_some() {
+            self.wait_no_more(thread);
+            let answer = Some(why.encode());
+            thread.held.set(Some(Held { whose, answer, turnstile: u8::MAX, due: false }));
+        }
+        if let Some(held) = thread.held.get() {
+            self.due -= u32::from(held.due);
+            thread.held.set(Some(Held { due: false, ..held }));
+        }
+    }
+
+    /// The thread is gone. Returns whether its slot keeps somebody else's answer still, which
+    /// [`Objects::next_answer`] has to give first.
+    pub(super) fn give_last_held(&mut self, thread: &Thread<'p>) -> bool {
+        match thread.held.get() {
             Some(held @ Held { answer: Some(_), .. }) => {
                 self.due += u32::from(!held.due);
-                program.held.set(Some(Held { due: true, ..held }));
+                thread.held.set(Some(Held { due: true, ..held }));
                 true
             }
             _ => {
-                program.held.set(None);
+                thread.held.set(None);
                 false
             }
         }
@@ -237,10 +259,10 @@ impl<'p> Objects<'p> {
     /// Marks what is held of a program as to be given now. Returns how much that is.
     fn mark_due(&self, whose: u32) -> u32 {
         let mut marked = 0;
-        for node in self.programs.iter() {
+        for node in self.threads.iter() {
             if let Some(held) = node.held.get().filter(|held| held.whose == whose && !held.due) {
                 // The slot of one that ends is another's to give.
-                if !node.dying.get() {
+                if !node.is_ending() {
                     node.held.set(Some(Held { due: true, ..held }));
                     marked += 1;
                 }
@@ -253,12 +275,12 @@ impl<'p> Objects<'p> {
     /// is counted. A slot keeps one right to answer.
     pub(super) fn validate_held(&self) -> Result<(), Violation> {
         let mut due = 0;
-        for node in self.programs.iter() {
+        for node in self.threads.iter() {
             let Some(held) = node.held.get() else { continue };
             due += u32::from(held.due);
-            let at = node.number() as usize;
+            let at = node.program_number() as usize;
             let lives = self.programs.find(&held.whose).get().is_some_and(|it| !it.dying.get());
-            if !lives && !held.due && !node.dying.get() {
+            if !lives && !held.due && !node.is_ending() {
                 return Err(Violation { rule: "what is held is of a program that lives", at });
             }
             if node.waiting.get().is_some() {
@@ -271,35 +293,22 @@ impl<'p> Objects<'p> {
         }
     }
 
-    fn find_due(&self, is: impl Fn(&Held) -> bool) -> Option<&'p Program<'p>> {
+    fn find_due(&self, is: impl Fn(&Held) -> bool) -> Option<&'p Thread<'p>> {
         if self.due == 0 {
             return None;
         }
-        self.find_program(|program| program.held.get().is_some_and(|held| is(&held)))
+        self.find_thread(|thread| thread.held.get().is_some_and(|held| is(&held)))
     }
 
-    fn next_due(&mut self, is: impl Fn(&Held) -> bool) -> Option<&'p Program<'p>> {
-        let program = self.find_due(is)?;
-        program.held.set(None);
+    fn next_due(&mut self, is: impl Fn(&Held) -> bool) -> Option<&'p Thread<'p>> {
+        let thread = self.find_due(is)?;
+        thread.held.set(None);
         self.due -= 1;
-        Some(program)
+        Some(thread)
     }
 
     fn find_program(&self, is: impl Fn(&Program<'p>) -> bool) -> Option<&'p Program<'p>> {
         let found = self.programs.iter().find(|program| is(program))?;
         self.programs.find(&found.number()).clone_pointer()
-    }
-}
-
-impl Program<'_> {
-    /// Whether its slot can keep a right to answer.
-    pub(super) fn has_slot(&self) -> bool {
-        let empty = self.waiting.get().is_none() && self.held.get().is_none();
-        empty && !self.dying.get() && self.reply.get() != CPtr::NULL
-    }
-
-    /// The number of its object.
-    fn number(&self) -> u32 {
-        self.object.get().map_or(0, |object| object.number.get())
     }
 }

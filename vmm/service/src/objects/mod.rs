@@ -26,9 +26,11 @@
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
 //! | `children` | programs that programs ask for: made, given capabilities, started, told of |
+//! | `notices` | who is told of ends, of faults, of pages that are waited for |
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
+//! | `threads` | threads: a program's first, and those that it asks for |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
@@ -48,6 +50,7 @@ mod kernel_objects;
 mod loading;
 mod mappings;
 mod memory;
+mod notices;
 mod page_waits;
 mod pagers;
 mod pieces;
@@ -61,6 +64,7 @@ mod server;
 mod service;
 mod state;
 mod teardown;
+mod threads;
 #[cfg(feature = "sel4")]
 mod turnstiles;
 mod types;

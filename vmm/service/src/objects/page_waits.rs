@@ -19,8 +19,8 @@ use super::answers::narrow;
 use super::service::Objects;
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
-use super::state::program::Program;
 use super::state::supplied::{PageWait, Paged, Phase};
+use super::state::thread::Thread;
 use super::types::Touched;
 
 impl<'p> Objects<'p> {
@@ -100,35 +100,38 @@ impl<'p> Objects<'p> {
 
     /// Notes that the thread whose fault is served waits for a page.
     fn wait_for_page(&mut self, mapping: &Mapping<'p>, page: u32, write: bool) -> Touched {
-        let parts = self.current.zip(mapping.memory.get());
-        let Some((program, memory)) = parts else { return Touched::Fault };
+        let parts = self.current_thread.zip(mapping.memory.get());
+        let Some((thread, memory)) = parts else { return Touched::Fault };
         let (number, page) = (memory.number.get(), mapping.first.get() + page);
-        let tcb = program.thread.get().and_then(|thread| thread.tcb());
-        let (Some(tcb), Some(paged)) = (tcb, memory.paged.get()) else { return Touched::Fault };
-        match program.paging.get() {
+        let Some((tcb, paged)) = thread.tcb().zip(memory.paged.get()) else {
+            return Touched::Fault;
+        };
+        match thread.paging.get() {
             Some(PageWait { phase: Phase::WasRefused, memory, page: refused, .. }) => {
-                program.paging.set(None);
+                thread.paging.set(None);
                 if (memory, refused) == (number, page) {
                     return Touched::Fault;
                 }
             }
             // Its pager is to answer first; what came was a message that somebody made.
-            Some(_) => return Touched::Waits(tcb.slot()),
+            Some(_) => return Touched::Waits(tcb),
             None => {}
         }
-        // Who supplies its pages cannot wait for them; nobody can for those of what ends.
-        let pages_itself = program.object.get().is_some_and(|it| it.number.get() == paged.pager);
-        if memory.dying.get() || program.dying.get() || pages_itself {
+        // Who supplies its pages alone cannot wait for them; nobody can for those of what ends.
+        let alone = thread.program.get().is_some_and(|program| {
+            program.number() == paged.pager && self.threads_of(program).nth(1).is_none()
+        });
+        if memory.dying.get() || thread.is_ending() || alone {
             return Touched::Fault;
         }
         self.last_turn += 1;
         let (token, turn) = (mapping.token.get(), self.last_turn);
         let phase = Phase::Waits { told: false };
         let wait = PageWait { memory: number, page, token, write, turn, phase };
-        program.paging.set(Some(wait));
+        thread.paging.set(Some(wait));
         memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
         self.set_pager_due(memory, true);
-        Touched::Waits(tcb.slot())
+        Touched::Waits(tcb)
     }
 
     /// Says whether the pager of a memory object is to be signalled now.
@@ -142,11 +145,11 @@ impl<'p> Objects<'p> {
 
     /// Lets those go on who wait as `which` says.
     fn wake(&mut self, phase: Phase, which: impl Fn(&PageWait) -> bool) {
-        for program in self.programs.iter() {
-            let wait = program.paging.get().filter(|wait| wait.waits() && which(wait));
+        for thread in self.threads.iter() {
+            let wait = thread.paging.get().filter(|wait| wait.waits() && which(wait));
             if let Some(wait) = wait {
                 self.no_longer_waits(&wait);
-                program.paging.set(Some(PageWait { phase, ..wait }));
+                thread.paging.set(Some(PageWait { phase, ..wait }));
                 self.going_on += 1;
             }
         }
@@ -193,9 +196,9 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// A program ends: its thread waits for nothing.
-    pub(super) fn end_wait_of(&mut self, program: &Program<'p>) {
-        if let Some(wait) = program.paging.take() {
+    /// A thread ends: it waits for nothing.
+    pub(super) fn end_wait_of(&mut self, thread: &Thread<'p>) {
+        if let Some(wait) = thread.paging.take() {
             if wait.waits() {
                 self.no_longer_waits(&wait);
             }
@@ -208,19 +211,19 @@ impl<'p> Objects<'p> {
         if self.going_on == 0 {
             return None;
         }
-        let due = |program: &&Program<'p>| program.paging.get().is_some_and(|it| it.is_due());
-        let program = self.programs.iter().find(due)?;
-        let wait = program.paging.take()?;
+        let due = |thread: &Thread<'p>| thread.paging.get().is_some_and(|it| it.is_due());
+        let thread = self.find_thread(due)?;
+        let wait = thread.paging.take()?;
         self.going_on -= 1;
         if wait.phase == Phase::IsRefused {
-            program.paging.set(Some(PageWait { phase: Phase::WasRefused, ..wait }));
+            thread.paging.set(Some(PageWait { phase: Phase::WasRefused, ..wait }));
         }
-        program.thread.get()?.tcb().map(|tcb| tcb.slot())
+        thread.tcb()
     }
 
     /// The longest wait of those who wait as `which` says.
     fn find_wait(&self, which: impl Fn(&PageWait) -> bool) -> Option<PageWait> {
-        let all = self.programs.iter().filter_map(|program| program.paging.get());
+        let all = self.threads.iter().filter_map(|thread| thread.paging.get());
         all.filter(|wait| wait.waits() && which(wait)).min_by_key(|wait| wait.turn)
     }
 
@@ -235,11 +238,11 @@ impl<'p> Objects<'p> {
         let wanted = self.find_wait(|wait| wait.memory == number && wait.phase == untold)?;
         let same = |wait: &PageWait| (wait.memory, wait.page) == (number, wanted.page);
         let mut write = false;
-        for program in self.programs.iter() {
-            if let Some(wait) = program.paging.get().filter(|wait| wait.waits() && same(wait)) {
+        for thread in self.threads.iter() {
+            if let Some(wait) = thread.paging.get().filter(|wait| wait.waits() && same(wait)) {
                 write |= wait.write;
                 let phase = Phase::Waits { told: true };
-                program.paging.set(Some(PageWait { phase, ..wait }));
+                thread.paging.set(Some(PageWait { phase, ..wait }));
             }
         }
         Some((wanted.page, write))
@@ -248,11 +251,11 @@ impl<'p> Objects<'p> {
     /// Forgets what the pager of a memory object was told.
     pub(super) fn tell_again(&self, memory: &Object<'p>) {
         let number = memory.number.get();
-        for program in self.programs.iter() {
-            let wait = program.paging.get();
+        for thread in self.threads.iter() {
+            let wait = thread.paging.get();
             if let Some(wait) = wait.filter(|wait| wait.memory == number && wait.waits()) {
                 let phase = Phase::Waits { told: false };
-                program.paging.set(Some(PageWait { phase, ..wait }));
+                thread.paging.set(Some(PageWait { phase, ..wait }));
             }
         }
     }
@@ -267,7 +270,7 @@ impl<'p> Objects<'p> {
         let hold = |rule, at: u32, holds: bool| {
             holds.then_some(()).ok_or(Violation { rule, at: at as usize })
         };
-        let waits = || self.programs.iter().filter_map(|program| program.paging.get());
+        let waits = || self.threads.iter().filter_map(|thread| thread.paging.get());
         for wait in waits().filter(PageWait::waits) {
             let mapping = self.tables.mapping(wait.token).and_then(|it| it.memory.get());
             let same = mapping.is_some_and(|memory| memory.number.get() == wait.memory);

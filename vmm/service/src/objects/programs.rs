@@ -17,11 +17,11 @@
 
 use vmm::{
     Blueprint, CPtr, CapPath, FaultEndpoint, Kernel, Memory, Name, Rights as CapRights, SpaceId,
-    Thread, ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Vmm,
+    ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Vmm,
 };
 use vmm_client::objects::{
     AccountOptions, Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, State, ACCOUNT_SLOT,
-    CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT, PROGRAM_SLOT, SPACE_SLOT,
+    CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
 };
 
 use super::accounts::{make_account, ACCOUNT};
@@ -33,6 +33,7 @@ use super::state::charge::charge;
 use super::state::object::{Object, Report, What};
 use super::state::program::Program;
 use super::state::tables::{add, sub};
+use super::state::thread::Thread;
 use super::types::{NewProgram, ProgramId};
 use crate::image::{self, Loaded};
 use crate::types::error::{Error, Result};
@@ -42,8 +43,19 @@ use crate::types::program::Start;
 const ROOT_BITS: u8 = 4;
 /// The root's slot in which the program's own CNode is mounted.
 const MOUNT_SLOT: usize = 0;
-/// The root's slot for the faults of the program's thread.
-const FAULT_SLOT: usize = 1;
+/// The root's slots for the faults of the program's threads: its first one's, and the others'.
+const FIRST_FAULT_SLOT: usize = 1;
+pub(super) const FAULT_SLOTS: core::ops::Range<usize> = 2..1 << ROOT_BITS;
+/// The most bytes that threads' local storage begins with, of a program whose threads others make.
+pub(super) const MAX_TLS_INIT: usize = PAGE_BYTES;
+
+/// What a thread is to be.
+pub(super) struct NewThread<'t> {
+    pub entry: usize,
+    pub stack_pages: usize,
+    pub guard_pages: u16,
+    pub tls: Option<TlsImage<'t>>,
+}
 
 impl<'p> Objects<'p> {
     /// Makes a program, with an account of its own that all it has is charged to, and its thread,
@@ -93,7 +105,11 @@ impl<'p> Objects<'p> {
         let space = self.charged_object(Kind::Space, account, SPACE)?;
         let id = vmm.create_space()?;
         space.what.set(What::Space(id));
-        let program = self.free_programs.alloc().ok_or(Refusal::OutOfMemory {})?;
+        let thread = self.free_threads.alloc().ok_or(Refusal::OutOfMemory {})?;
+        let Some(program) = self.free_programs.alloc() else {
+            self.free_threads.free(thread);
+            return Err(Refusal::OutOfMemory {}.into());
+        };
         program.begin(name);
         program.object.set(Some(object));
         program.account.set(Some(account));
@@ -102,6 +118,8 @@ impl<'p> Objects<'p> {
         add(&space.programs, 1);
         add(&account.programs, 1);
         self.programs.insert(program);
+        self.insert_thread(thread, program, None);
+        thread.fault_slot.set(FIRST_FAULT_SLOT);
         Ok(program)
     }
 
@@ -116,8 +134,10 @@ impl<'p> Objects<'p> {
             return Err(Refusal::Internal {}.into());
         };
         let id = program.space_id.get().ok_or(Refusal::Internal {})?;
-        let Loaded { entry, tls } = image::load(vmm, id, new.file, false)?;
+        let Loaded { entry, tls, tls_place } = image::load(vmm, id, new.file, false)?;
         program.entry.set(entry);
+        // Of more than that no further thread can have a copy.
+        program.tls.set(tls_place.filter(|place| place.bytes <= MAX_TLS_INIT as u64));
         self.make_cspace(vmm, program, id)?;
         let mut to_account = Rights::USE;
         to_account.set(Rights::PHYSICAL, new.physical);
@@ -126,7 +146,9 @@ impl<'p> Objects<'p> {
             let place = Place { program, payer: account, slot: CONSOLE_SLOT };
             self.hand_out(vmm, self.console, Rights::WRITE, None, place)?;
         }
-        let start = self.make_thread(vmm, program, new.stack_pages, tls)?;
+        let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
+        let first = NewThread { entry, stack_pages: new.stack_pages, guard_pages: 1, tls };
+        let start = self.make_thread(vmm, (program, thread), first)?;
         self.charge_usage(vmm, object, account, id)?;
         object.set_state(State::Loaded);
         Ok((ProgramId(id), start))
@@ -146,17 +168,17 @@ impl<'p> Objects<'p> {
         program.root.set(Some(root));
         let mount = in_root(root, MOUNT_SLOT);
         vmm.mount_cnode(mount, cnode.slot(), word_bits - ROOT_BITS - CNODE_BITS)?;
-        program.reply.set(vmm.alloc_slots(1)?);
+        let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
+        thread.reply.set(vmm.alloc_slots(1)?);
         Ok(())
     }
 
-    /// A program's thread, which does not run yet.
+    /// A thread of a program's, which does not run yet.
     pub(super) fn make_thread<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        program: &'p Program<'p>,
-        stack_pages: usize,
-        tls: Option<TlsImage<'_>>,
+        (program, thread): (&'p Program<'p>, &'p Thread<'p>),
+        NewThread { entry, stack_pages, guard_pages, tls }: NewThread<'_>,
     ) -> Result<Start> {
         let parts = (program.space_id.get(), program.root.get());
         let (Some(id), Some(root)) = parts else { return Err(Refusal::Internal {}.into()) };
@@ -166,7 +188,7 @@ impl<'p> Objects<'p> {
             space: id,
             memory: ThreadOptions {
                 stack_pages,
-                guard_pages: 1,
+                guard_pages,
                 growing: None,
                 tls,
                 name: name.as_str(),
@@ -175,20 +197,20 @@ impl<'p> Objects<'p> {
             cspace: ThreadCSpace::Tree { root: root.slot() },
             faults: FaultEndpoint::Registered {
                 endpoint: self.endpoint,
-                at: Some(CPtr::new(FAULT_SLOT << (word_bits - ROOT_BITS))),
+                at: Some(CPtr::new(thread.fault_slot.get() << (word_bits - ROOT_BITS))),
             },
         };
         let mut parts = ThreadParts::default();
         let made = vmm.allocate_thread(&spec, &mut parts);
-        program.thread.set((!parts.is_empty()).then_some(parts));
-        let Thread { tcb, memory, registered } = made?;
+        thread.parts.set((!parts.is_empty()).then_some(parts));
+        let vmm::Thread { tcb, memory, registered } = made?;
         if let Some((_, faults)) = registered {
             let to_send = CapRights::WRITE | CapRights::GRANT;
-            vmm.copy_cap(in_root(root, FAULT_SLOT), faults, to_send)?;
+            vmm.copy_cap(in_root(root, thread.fault_slot.get()), faults, to_send)?;
         }
         Ok(Start {
             tcb: tcb.slot(),
-            entry: program.entry.get(),
+            entry,
             stack_top: memory.stack.top(),
             ipc_buffer: memory.ipc_buffer.address(),
             thread_pointer: memory.tls.map_or(0, |tls| tls.thread_pointer()),
@@ -309,10 +331,14 @@ impl<'p> Objects<'p> {
     pub(super) fn begin_end(&mut self, program: &'p Program<'p>, state: State, code: u32) {
         if !program.dying.replace(true) {
             if let Some((object, report)) = program.report() {
-                object.what.set(What::Program(Report { state, code, ..report }));
+                object.set_report(Report { state, code, ..report });
             }
             self.end_held(program);
-            self.end_wait_of(program);
+            let mut next = self.first_thread(program);
+            while let Some(thread) = next {
+                self.end_wait_of(thread);
+                next = self.thread_behind(thread);
+            }
             self.works_for = self.works_for.max(program.priority.get());
             // What is left of it is done in the turn that it has.
             self.work.take_over(program.turn.get());
@@ -321,14 +347,26 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Takes a program's thread and CNodes, and leaves its account to be taken apart.
+    /// Stops a program's threads, takes them and its CNodes, one thread a step, and leaves its account
+    /// to be taken apart.
     pub(super) fn end_program_step<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         program: &'p Program<'p>,
     ) -> vmm::Result {
-        self.release_program_thread(vmm, program)?;
-        if self.give_last_held(program) {
+        for thread in self.threads_of(program) {
+            if let Some(mut parts) = thread.parts.get() {
+                let stopped = vmm.stop_thread(&mut parts);
+                thread.parts.set((!parts.is_empty()).then_some(parts));
+                stopped?;
+            }
+        }
+        let Some(thread) = self.first_thread(program) else { return Ok(()) };
+        if let Some(further) = self.thread_behind(thread) {
+            return self.end_thread_step(vmm, further).map(|_| ());
+        }
+        self.release_thread_of(vmm, thread)?;
+        if self.give_last_held(thread) {
             return Ok(());
         }
         let Some(space) = program.space_id.get() else { return Ok(()) };
@@ -338,12 +376,9 @@ impl<'p> Objects<'p> {
                 cnode.set(None);
             }
         }
-        let reply = program.reply.get();
-        if reply != CPtr::NULL {
-            // The right to answer it went with its thread; or was used, by `give_last_held`.
-            vmm.free_slots(reply, 1)?;
-            program.reply.set(CPtr::NULL);
-        }
+        self.free_reply(vmm, thread)?;
+        self.threads.find_mut(&(program.number(), 0)).remove();
+        self.free_threads.free(thread);
         self.unlist_dying_program(program);
         if let Some(object) = program.object.get() {
             self.programs.find_mut(&object.number.get()).remove();
@@ -358,16 +393,16 @@ impl<'p> Objects<'p> {
         Ok(())
     }
 
-    /// Gives a program's thread back, if it has one; where the kernel refuses that, what is left of it
-    /// stays recorded.
-    pub(super) fn release_program_thread<K: Kernel + Memory<'p>>(
+    /// Gives back what a thread is made of, if it is; where the kernel refuses that, what is left of
+    /// it stays recorded.
+    pub(super) fn release_thread_of<K: Kernel + Memory<'p>>(
         &self,
         vmm: &mut Vmm<'p, K>,
-        program: &Program<'p>,
+        thread: &Thread<'p>,
     ) -> vmm::Result {
-        let Some(mut thread) = program.thread.get() else { return Ok(()) };
-        let released = vmm.release_thread(&mut thread);
-        program.thread.set((!thread.is_empty()).then_some(thread));
+        let Some(mut parts) = thread.parts.get() else { return Ok(()) };
+        let released = vmm.release_thread(&mut parts);
+        thread.parts.set((!parts.is_empty()).then_some(parts));
         released
     }
 

@@ -269,7 +269,8 @@ impl Server {
         (badge, received): (usize, u64),
     ) -> Result<Option<MessageInfo>, ServerError> {
         let thread = vmm.thread_with_badge(badge).ok();
-        self.objects.note_fault(thread.map(|ThreadInfo { space, .. }| space));
+        let (space, id) = (thread.as_ref().map(|it| it.space), thread.as_ref().map(|it| it.id));
+        self.objects.note_fault(space, id);
         let (thread, fault, touched) = match receive(vmm, info, badge) {
             Received::Resolved => return self.resolved(vmm, (badge, received)),
             // Nobody waits for an answer.

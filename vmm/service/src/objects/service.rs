@@ -10,6 +10,7 @@ use super::state::account::Account;
 use super::state::object::{Object, What};
 use super::state::program::{ByObject, Program};
 use super::state::tables::Tables;
+use super::state::thread::{ByProgram, Thread};
 use super::state::turn::Turn;
 use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE};
 
@@ -32,6 +33,10 @@ pub struct Objects<'p> {
     pub(super) console: &'p Object<'p>,
     pub(super) programs: RBTree<ByObject<'p>>,
     pub(super) free_programs: Pool<'p, Program<'p>>,
+    pub(super) threads: RBTree<ByProgram<'p>>,
+    pub(super) free_threads: Pool<'p, Thread<'p>>,
+    /// How many threads are being taken apart alone.
+    pub(super) ending: u32,
     /// Programs that are being taken apart.
     pub(super) dying_programs: Option<&'p Program<'p>>,
     /// Objects that are being taken apart.
@@ -45,8 +50,10 @@ pub struct Objects<'p> {
     pub(super) slice: u64,
     /// The program whose message was served last.
     pub(super) current: Option<&'p Program<'p>>,
+    /// Its thread, if that was a fault.
+    pub(super) current_thread: Option<&'p Thread<'p>>,
     /// In whose slot an answer was held last.
-    pub(super) last_held: Option<&'p Program<'p>>,
+    pub(super) last_held: Option<&'p Thread<'p>>,
     /// How much is held that is to be given now.
     pub(super) due: u32,
     /// Messages that are nobody's.
@@ -70,7 +77,7 @@ impl<'p> Objects<'p> {
     /// use `amounts`: those are guarantees, so there is to be as much.
     ///
     /// # Errors
-    /// Those of [`Vmm::map`]: it takes four pages for its own book-keeping, for good.
+    /// Those of [`Vmm::map`]: it takes five pages for its own book-keeping, for good.
     pub fn new<K: Kernel + Memory<'p>>(
         vmm: &mut Vmm<'p, K>,
         endpoint: CPtr,
@@ -78,7 +85,8 @@ impl<'p> Objects<'p> {
     ) -> vmm::Result<Self> {
         let mut tables = Tables::up_to(MAX_BADGE);
         let mut free_programs = Pool::new(|node: &Program<'p>| &node.next_free);
-        refill(vmm, &mut tables, &mut free_programs)?;
+        let mut free_threads = Pool::new(|node: &Thread<'p>| &node.next_free);
+        refill(vmm, &mut tables, (&mut free_programs, &mut free_threads))?;
         let root = tables.insert_object(Kind::Account, None, Amounts::NONE);
         // The pool was just filled.
         let root = root.ok_or(vmm::Error::OutOfBadges)?;
@@ -94,6 +102,9 @@ impl<'p> Objects<'p> {
             console,
             programs: RBTree::new(ByObject::new()),
             free_programs,
+            threads: RBTree::new(ByProgram::new()),
+            free_threads,
+            ending: 0,
             dying_programs: None,
             dying: None,
             unwanted: 0,
@@ -101,6 +112,7 @@ impl<'p> Objects<'p> {
             last_turn: 0,
             slice: u64::MAX,
             current: None,
+            current_thread: None,
             last_held: None,
             due: 0,
             stray: Turn::default(),
@@ -130,7 +142,7 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         count: usize,
     ) -> vmm::Result {
-        let Objects { tables, free_programs, .. } = self;
+        let Objects { tables, free_programs, free_threads, .. } = self;
         while tables.free_objects.available() < count {
             vmm.adopt_bookkeeping_page(&mut tables.free_objects)?;
         }
@@ -143,6 +155,9 @@ impl<'p> Objects<'p> {
         while tables.free_supplied.available() < count {
             vmm.adopt_bookkeeping_page(&mut tables.free_supplied)?;
         }
+        while free_threads.available() < count {
+            vmm.adopt_bookkeeping_page(free_threads)?;
+        }
         while free_programs.available() < count {
             vmm.adopt_bookkeeping_page(free_programs)?;
         }
@@ -154,7 +169,8 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> Result<(), Refused> {
-        refill(vmm, &mut self.tables, &mut self.free_programs).map_err(refuse)
+        let Objects { tables, free_programs, free_threads, .. } = self;
+        refill(vmm, tables, (free_programs, free_threads)).map_err(refuse)
     }
 
     /// How many objects, capabilities, mappings and programs there are.
@@ -210,6 +226,7 @@ impl<'p> Objects<'p> {
     pub fn validate<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>) -> Result<(), Violation> {
         self.tables.validate()?;
         self.validate_held()?;
+        self.validate_threads()?;
         self.validate_children()?;
         self.validate_paged(vmm)?;
         for mapping in self.tables.mappings.iter() {
@@ -244,7 +261,7 @@ impl<'p> Objects<'p> {
 fn refill<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     tables: &mut Tables<'p>,
-    programs: &mut Pool<'p, Program<'p>>,
+    (programs, threads): (&mut Pool<'p, Program<'p>>, &mut Pool<'p, Thread<'p>>),
 ) -> vmm::Result<()> {
     // A program takes three objects and five capabilities.
     if tables.free_objects.available() < 4 {
@@ -258,6 +275,9 @@ fn refill<'p, K: Kernel + Memory<'p>>(
     }
     if programs.available() < 1 {
         vmm.adopt_bookkeeping_page(programs)?;
+    }
+    if threads.available() < 1 {
+        vmm.adopt_bookkeeping_page(threads)?;
     }
     Ok(())
 }

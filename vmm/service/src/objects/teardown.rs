@@ -41,6 +41,7 @@ impl<'p> Objects<'p> {
         match self.dying_programs {
             _ if self.unwanted != 0 => self.end_unwanted_step(vmm)?,
             Some(program) => self.end_program_step(vmm, program)?,
+            None if self.ending != 0 => self.end_threads_step(vmm)?,
             None => {
                 self.dismantle_step(vmm)?;
             }
@@ -60,7 +61,8 @@ impl<'p> Objects<'p> {
 
     /// Whether there is work for [`Objects::reap_step`].
     pub fn is_busy(&self) -> bool {
-        self.unwanted != 0 || self.dying_programs.is_some() || self.dying.is_some()
+        let ending = self.dying_programs.is_some() || self.ending != 0;
+        self.unwanted != 0 || ending || self.dying.is_some()
     }
 
     /// Takes an object apart: all of it at once, as a rule. What is left after as much as one
@@ -123,6 +125,7 @@ impl<'p> Objects<'p> {
         match object.what.get() {
             What::Nothing | What::Console => return Ok(true),
             What::Program(report) => return self.end_report_step(vmm, object, report),
+            What::Thread(_, report) => return self.end_thread_object_step(vmm, object, report),
             _ if object.programs.get() != 0 => {
                 // Of a space, of an account: who runs in it, or has it.
                 return self.end_programs_of(vmm, object).map(|()| false);

@@ -14,7 +14,8 @@ use vmm_client::objects::{Message, Refusal, Request};
 
 use super::answers::{narrow, Answered};
 use super::service::Objects;
-use super::state::program::{Program, Waiting};
+use super::state::program::Program;
+use super::state::thread::{Thread, Waiting};
 use super::types::{Arrived, OBJECT_BADGE};
 
 impl<'p> Objects<'p> {
@@ -22,7 +23,7 @@ impl<'p> Objects<'p> {
     /// be kept.
     pub(super) fn wait(
         &mut self,
-        program: &Program<'p>,
+        thread: &Thread<'p>,
         request: Request,
         arrived: &[Arrived],
     ) -> CPtr {
@@ -34,9 +35,9 @@ impl<'p> Objects<'p> {
         }
         self.last_turn += 1;
         let turn = self.last_turn;
-        program.waiting.set(Some(Waiting { request, badges, turn }));
+        thread.waiting.set(Some(Waiting { request, badges, turn }));
         self.waiting += 1;
-        program.reply.get()
+        thread.reply.get()
     }
 
     /// The next request that waited and waits no longer, or whose answer was held and is held no
@@ -50,15 +51,15 @@ impl<'p> Objects<'p> {
             return Some(held);
         }
         let mut after = 0;
-        while let Some((program, waiting)) = self.next_waiting(after) {
+        while let Some((thread, program, waiting)) = self.next_waiting(after) {
             after = waiting.turn;
             let answered = self.try_again(vmm, program, &waiting);
             if matches!(answered, Err(Refusal::Overcommitted { .. })) {
                 continue;
             }
-            self.wait_no_more(program);
+            self.wait_no_more(thread);
             let message = answered.map_or_else(|why| why.encode(), |answer| answer.encode());
-            return Some((program.reply.get(), message));
+            return Some((thread.reply.get(), message));
         }
         None
     }
@@ -68,9 +69,9 @@ impl<'p> Objects<'p> {
         self.waiting
     }
 
-    /// Forgets the request of a program that waits, if it does.
-    pub(super) fn wait_no_more(&mut self, program: &Program<'p>) {
-        self.waiting -= u32::from(program.waiting.take().is_some());
+    /// Forgets the request that waits by a thread's slot, if one does.
+    pub(super) fn wait_no_more(&mut self, thread: &Thread<'p>) {
+        self.waiting -= u32::from(thread.waiting.take().is_some());
     }
 
     /// Strikes a badge that ends out of all requests that wait.
@@ -79,26 +80,25 @@ impl<'p> Objects<'p> {
             return;
         }
         let badge = OBJECT_BADGE | badge as usize;
-        for program in self.programs.iter() {
-            if let Some(mut waiting) = program.waiting.get() {
+        for thread in self.threads.iter() {
+            if let Some(mut waiting) = thread.waiting.get() {
                 let named = waiting.badges.iter_mut().filter(|named| **named == Some(badge));
                 named.for_each(|named| *named = None);
-                program.waiting.set(Some(waiting));
+                thread.waiting.set(Some(waiting));
             }
         }
     }
 
-    /// The one that waits since the turn after this.
-    fn next_waiting(&self, after: u64) -> Option<(&'p Program<'p>, Waiting)> {
+    /// The one that waits since the turn after this, and whose it is.
+    fn next_waiting(&self, after: u64) -> Option<(&'p Thread<'p>, &'p Program<'p>, Waiting)> {
         if self.waiting == 0 {
             return None;
         }
-        let all = self.programs.iter().filter_map(|program| {
-            let waiting = program.waiting.get().filter(|waiting| waiting.turn > after)?;
-            Some((program.object.get()?.number.get(), waiting))
+        let all = self.all_threads().filter_map(|thread| {
+            let waiting = thread.waiting.get().filter(|waiting| waiting.turn > after)?;
+            Some((thread, thread.program.get()?, waiting))
         });
-        let (number, waiting) = all.min_by_key(|(_, waiting)| waiting.turn)?;
-        self.programs.find(&number).clone_pointer().map(|program| (program, waiting))
+        all.min_by_key(|(_, _, waiting)| waiting.turn)
     }
 
     fn try_again<K: Kernel + Memory<'p>>(

@@ -62,6 +62,7 @@ fn main(program: &Program, priority: usize) -> Result {
 
     two_at_a_time(&system)?;
     one_that_starts_another(&system)?;
+    one_with_threads(&system)?;
     one_that_faults(&system)?;
     one_without_a_program(&system)?;
     files::served(&system, [FIRST_FREE_SLOT + 1, FIRST_FREE_SLOT + 2].map(Memory::from_slot))?;
@@ -109,6 +110,15 @@ fn one_that_starts_another(system: &System<'_>) -> Result {
     assert_eq!(code, 6);
     empty_slot(slot);
     notification.destroy()?;
+    Ok(())
+}
+
+/// A worker with threads that run closures.
+fn one_with_threads(system: &System<'_>) -> Result {
+    let threads = system.worker("threads", "threads 5", ProgramOptions::empty())?;
+    let code = system.end_of(threads)?;
+    assert_eq!(code, 1 + 2 + 3 + 4 + 5);
+    tell!("five threads of one have found {code} together");
     Ok(())
 }
 

@@ -16,6 +16,7 @@
 //! | `capability` | a capability's record: a badge, an object, rights |
 //! | `mapping` | the record of a memory object that is mapped in a space |
 //! | `program` | a program's record |
+//! | `thread` | a thread's record |
 //! | `supplied` | the record of a page that a pager supplied, and of who waits for one |
 //! | `tables` | all records, found by number and by what they belong to |
 //! | `turn` | what the service did for a program, and when that is a slice |
@@ -32,5 +33,6 @@ pub(crate) mod supplied;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
+pub(crate) mod thread;
 pub(crate) mod turn;
 pub(crate) mod validate;

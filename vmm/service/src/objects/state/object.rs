@@ -10,7 +10,7 @@ use vmm_client::objects::{Amounts, Kind, MemoryOptions, Rights, State};
 use super::account::Account;
 use super::supplied::Paged;
 
-/// What a program does or how it ended, for whoever asks.
+/// What a program or a thread does or how it ended, for whoever asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Report {
     pub state: State,
@@ -79,6 +79,8 @@ pub(crate) enum What {
     Notification(vmm::Object),
     /// A program: it has a record of its own until it ends.
     Program(Report),
+    /// A thread of the program with this number: it has a record of its own until it ends.
+    Thread(u32, Report),
     /// The console, of which there is one.
     Console,
 }
@@ -163,10 +165,10 @@ impl Object<'_> {
         }
     }
 
-    /// What there is to say of it, if it is a program.
+    /// What there is to say of it, if it is a program or a thread.
     pub fn report(&self) -> Option<Report> {
         match self.what.get() {
-            What::Program(report) => Some(report),
+            What::Program(report) | What::Thread(_, report) => Some(report),
             _ => None,
         }
     }
@@ -176,10 +178,19 @@ impl Object<'_> {
         self.paged.set(self.paged.get().map(change));
     }
 
-    /// Notes what a program does from now on.
+    /// Notes what a program or a thread does from now on.
     pub fn set_state(&self, state: State) {
         if let Some(report) = self.report() {
-            self.what.set(What::Program(Report { state, ..report }));
+            self.set_report(Report { state, ..report });
+        }
+    }
+
+    /// Changes what there is to say of it, if it is a program or a thread.
+    pub fn set_report(&self, report: Report) {
+        match self.what.get() {
+            What::Program(_) => self.what.set(What::Program(report)),
+            What::Thread(program, _) => self.what.set(What::Thread(program, report)),
+            _ => {}
         }
     }
 
@@ -195,7 +206,7 @@ impl Object<'_> {
             }
             Kind::Memory => Rights::READ | Rights::USE,
             Kind::Endpoint | Kind::Notification => Rights::READ_WRITE,
-            Kind::Program => Rights::USE,
+            Kind::Program | Kind::Thread => Rights::USE,
             Kind::Console => Rights::WRITE,
         };
         own | Rights::REVOKE | Rights::DESTROY

@@ -4,37 +4,12 @@
 use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
-use vmm::{CPtr, Name, SpaceId, ThreadParts};
-use vmm_client::objects::{Message, ProgramOptions, Request, MAX_CAPABILITIES};
+use vmm::{Name, SpaceId};
+use vmm_client::objects::ProgramOptions;
 
 use super::object::{Object, Report};
-use super::supplied::PageWait;
 use super::turn::Turn;
 use crate::image::TlsPlace;
-
-/// A request that waits for memory.
-#[derive(Clone, Copy)]
-pub(crate) struct Waiting {
-    pub request: Request,
-    /// The badges of the capabilities that came with it; `None` of those that have ended since.
-    pub badges: [Option<usize>; MAX_CAPABILITIES],
-    /// Those with lower numbers came before.
-    pub turn: u64,
-}
-
-/// What is kept until others had a turn.
-#[derive(Clone, Copy)]
-pub(crate) struct Held {
-    /// The number of the program that the message was one of: it sent it itself, or whoever it
-    /// passed its capability to. The right to answer is in the slot of the program that has this.
-    pub whose: u32,
-    /// Its answer; `None` of a thread that does not wait for answers, and is held itself.
-    pub answer: Option<Message>,
-    /// The number of what tells when the others had their turn.
-    pub turnstile: u8,
-    /// Whether it is given now.
-    pub due: bool,
-}
 
 /// A program's node.
 #[derive(Default)]
@@ -51,7 +26,6 @@ pub(crate) struct Program<'p> {
     /// The root of its CSpace, which it cannot name, and the CNode in there that is its own.
     pub root: Cell<Option<vmm::Object>>,
     pub cnode: Cell<Option<vmm::Object>>,
-    pub thread: Cell<Option<ThreadParts>>,
     /// Whether another program asked for it: then its object and its account are that one's, and its
     /// end is told there.
     pub by_request: Cell<bool>,
@@ -63,16 +37,12 @@ pub(crate) struct Program<'p> {
     /// Its first instruction, and what threads' local storage begins with.
     pub entry: Cell<usize>,
     pub tls: Cell<Option<TlsPlace>>,
-    /// The slot that keeps a right to answer: one at a time, for `waiting` or `held`.
-    pub reply: Cell<CPtr>,
-    pub waiting: Cell<Option<Waiting>>,
-    pub held: Cell<Option<Held>>,
-    /// The page that its thread waits for.
-    pub paging: Cell<Option<PageWait>>,
     pub turn: Cell<Turn>,
-    /// Its thread's priority, once that was started.
+    /// The priority of its first thread, once that was started: the highest of its threads.
     pub priority: Cell<Option<u8>>,
     pub name: Cell<Name>,
+    /// The number of the thread that a fault suspended, if one did.
+    pub faulted: Cell<u32>,
     /// Whether it is being taken apart.
     pub dying: Cell<bool>,
     pub next_dying: Cell<Option<&'p Program<'p>>>,
@@ -106,6 +76,11 @@ impl<'p> Program<'p> {
         object.report().map(|report| (object, report))
     }
 
+    /// The number of its object.
+    pub fn number(&self) -> u32 {
+        self.object.get().map_or(0, |object| object.number.get())
+    }
+
     /// A node with nothing of what its last user had.
     pub fn begin(&self, name: Name) {
         self.object.set(None);
@@ -114,20 +89,16 @@ impl<'p> Program<'p> {
         self.space_id.set(None);
         self.root.set(None);
         self.cnode.set(None);
-        self.thread.set(None);
         self.by_request.set(false);
         self.options.set(ProgramOptions::empty());
         self.image.set(0);
         self.loaded.set(0);
         self.entry.set(0);
         self.tls.set(None);
-        self.reply.set(CPtr::NULL);
-        self.waiting.set(None);
-        self.held.set(None);
-        self.paging.set(None);
         self.turn.set(Turn::default());
         self.priority.set(None);
         self.name.set(name);
+        self.faulted.set(0);
         self.dying.set(false);
         self.next_dying.set(None);
     }

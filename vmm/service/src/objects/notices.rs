@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Who is told of what: ends of programs and threads, faults that suspended one, pages that are
+//! waited for.
+//!
+//! ```text
+//!   what happened ──► due, with its object ──► next_notice ──► the capability that was given for it
+//! ```
+
+use vmm::{CPtr, Kernel, Memory, Rights as CapRights, Vmm};
+use vmm_client::objects::{Answer, ProgramOptions, Refusal, State};
+
+use super::answers::{refuse, Answered};
+use super::service::Objects;
+use super::state::object::{Object, Report};
+use super::types::ProgramId;
+
+impl<'p> Objects<'p> {
+    /// Serves [`vmm_client::objects::Request::TellEnd`].
+    pub(super) fn tell_end<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        foreign: CPtr,
+    ) -> Answered {
+        let found = object.kind.get().ok_or(Refusal::Internal {})?;
+        let report = object.report().ok_or(Refusal::WrongKind { place: 0, found })?;
+        let slot = match report.notify {
+            CPtr::NULL => vmm.alloc_slots(1).map_err(refuse)?,
+            slot => slot,
+        };
+        object.set_report(Report { notify: slot, ..report });
+        self.set_due(object, false);
+        let path = vmm.allocator().path(slot);
+        vmm.delete_cap(path).map_err(refuse)?;
+        vmm.copy_cap(path, foreign, CapRights::all()).map_err(refuse)?;
+        self.set_due(object, report.is_told());
+        Ok(Answer::Done {})
+    }
+
+    /// Notes that a program's fault cannot be resolved. Returns whether it ends for it; otherwise it
+    /// is suspended, and its holder told.
+    pub fn note_unresolved(
+        &mut self,
+        program: ProgramId,
+        (address, instruction): (usize, usize),
+    ) -> bool {
+        let Some((program, (object, report))) =
+            self.program(program).and_then(|program| Some((program, program.report()?)))
+        else {
+            return false;
+        };
+        let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
+        let state = if ends { report.state } else { State::Faulted };
+        object.set_report(Report { state, address, instruction, ..report });
+        program.faulted.set(self.current_thread.map_or(0, |thread| thread.number()));
+        match ends {
+            true => self.begin_end(program, State::Crashed, 0),
+            false => self.set_due(object, true),
+        }
+        ends
+    }
+
+    /// All is given back that a program had.
+    pub(super) fn note_gone(&mut self, object: &'p Object<'p>) {
+        if let Some(report) = object.report() {
+            object.set_report(Report { gone: true, ..report });
+            self.set_due(object, true);
+        }
+    }
+
+    /// The slot of the next capability that is to be signalled. Whoever serves messages asks after
+    /// each, and after each piece of work, until there is none.
+    pub fn next_notice(&mut self) -> Option<CPtr> {
+        if self.notices == 0 {
+            return None;
+        }
+        let ended = |object: &Object<'p>| object.report().is_some_and(|report| report.due);
+        let wanted = |object: &Object<'p>| object.paged.get().is_some_and(|paged| paged.due);
+        let mut all = self.tables.objects.iter();
+        let number = all.find(|object| ended(object) || wanted(object))?.number.get();
+        let object = self.tables.objects.find(&number).clone_pointer()?;
+        if let Some(paged) = object.paged.get() {
+            self.set_pager_due(object, false);
+            return Some(paged.notify);
+        }
+        self.set_due(object, false);
+        object.report().map(|report| report.notify)
+    }
+
+    /// Says whether a program's end is to be told now, to whom asked for it.
+    pub(super) fn set_due(&mut self, object: &Object<'p>, due: bool) {
+        let Some(report) = object.report() else { return };
+        let due = due && report.notify != CPtr::NULL;
+        self.notices -= u32::from(report.due);
+        self.notices += u32::from(due);
+        object.set_report(Report { due, ..report });
+    }
+
+    /// Gives back the slot for whom an end is told to.
+    pub(super) fn end_notice<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &Object<'p>,
+        report: Report,
+    ) -> vmm::Result {
+        if report.notify != CPtr::NULL {
+            vmm.release_slot(report.notify)?;
+            self.set_due(object, false);
+        }
+        Ok(())
+    }
+}

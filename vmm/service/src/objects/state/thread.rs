@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A thread's record: what it is made of, and what of its program's waits by its slot.
+
+use core::cell::Cell;
+
+use intrusive_collections::{KeyAdapter, RBTreeLink};
+use vmm::{CPtr, ThreadParts};
+use vmm_client::objects::{Amounts, Message, Request, MAX_CAPABILITIES};
+
+use super::object::Object;
+use super::program::Program;
+use super::supplied::PageWait;
+
+/// A request that waits for memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Waiting {
+    pub request: Request,
+    /// The badges of the capabilities that came with it; `None` of those that have ended since.
+    pub badges: [Option<usize>; MAX_CAPABILITIES],
+    /// Those with lower numbers came before.
+    pub turn: u64,
+}
+
+/// What is kept until others had a turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    /// The number of the program that the message was one of: it sent it itself, or whoever it
+    /// passed its capability to. The right to answer is in the slot of the thread that has this.
+    pub whose: u32,
+    /// Its answer; `None` of a thread that does not wait for answers, and is held itself.
+    pub answer: Option<Message>,
+    /// The number of what tells when the others had their turn.
+    pub turnstile: u8,
+    /// Whether it is given now.
+    pub due: bool,
+}
+
+/// A thread's node. A program has one from the start, and one for each thread object.
+#[derive(Default)]
+pub(crate) struct Thread<'p> {
+    pub next_free: Cell<Option<&'p Thread<'p>>>,
+    by_program: RBTreeLink,
+    /// Whose it is.
+    pub program: Cell<Option<&'p Program<'p>>>,
+    /// Its object; a program's first thread has none.
+    pub object: Cell<Option<&'p Object<'p>>>,
+    /// What it is made of, and what of that is charged to who pays for the program's space.
+    pub parts: Cell<Option<ThreadParts>>,
+    pub charge: Cell<Amounts>,
+    /// The slot in the root of its program's CSpace by which it tells its faults.
+    pub fault_slot: Cell<usize>,
+    /// The slot that keeps a right to answer: one at a time, for `waiting` or `held`. It is any
+    /// thread's of the program that the request is one of, or another program's.
+    pub reply: Cell<CPtr>,
+    pub waiting: Cell<Option<Waiting>>,
+    pub held: Cell<Option<Held>>,
+    /// The page that it waits for.
+    pub paging: Cell<Option<PageWait>>,
+    /// Whether it is being taken apart alone.
+    pub ends: Cell<bool>,
+}
+
+#[allow(unsafe_code)] // what the adapter macro expands to
+mod adapters {
+    use super::*;
+    use intrusive_collections::intrusive_adapter;
+
+    intrusive_adapter!(
+        pub(crate) ByProgram<'p> = &'p Thread<'p>: Thread<'p> { by_program => RBTreeLink }
+    );
+}
+
+pub(crate) use adapters::ByProgram;
+
+impl<'a> KeyAdapter<'a> for ByProgram<'_> {
+    /// The program's number, and that of its own object, which the first has not: 0.
+    type Key = (u32, u32);
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32) {
+        (thread.program_number(), thread.number())
+    }
+}
+
+impl Thread<'_> {
+    /// The number of its object, or 0.
+    pub fn number(&self) -> u32 {
+        self.object.get().map_or(0, |object| object.number.get())
+    }
+
+    /// The number of its program.
+    pub fn program_number(&self) -> u32 {
+        self.program.get().map_or(0, |program| program.number())
+    }
+
+    /// Its thread control block, while it has one.
+    pub fn tcb(&self) -> Option<CPtr> {
+        self.parts.get()?.tcb().map(|tcb| tcb.slot())
+    }
+
+    /// Whether it is being taken apart, alone or with its program.
+    pub fn is_ending(&self) -> bool {
+        self.ends.get() || self.program.get().is_none_or(|program| program.dying.get())
+    }
+
+    /// Whether its slot can keep a right to answer.
+    pub fn has_slot(&self) -> bool {
+        let empty = self.waiting.get().is_none() && self.held.get().is_none();
+        empty && !self.is_ending() && self.reply.get() != CPtr::NULL
+    }
+
+    /// A node with nothing of what its last user had.
+    pub fn begin(&self) {
+        self.program.set(None);
+        self.object.set(None);
+        self.parts.set(None);
+        self.charge.set(Amounts::NONE);
+        self.fault_slot.set(0);
+        self.reply.set(CPtr::NULL);
+        self.waiting.set(None);
+        self.held.set(None);
+        self.paging.set(None);
+        self.ends.set(false);
+    }
+}
