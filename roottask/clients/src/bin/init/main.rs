@@ -16,7 +16,7 @@ mod files;
 
 program!(main);
 
-/// What a worker may have, and one that starts another.
+/// What a worker may have, and one that starts another or has threads.
 const WORKER: Amounts = Amounts([200, 90, 500, 20, 6, 60, 120]);
 const PARENT: Amounts = Amounts([400, 200, 1000, 50, 15, 150, 300]);
 
@@ -115,8 +115,10 @@ fn one_that_starts_another(system: &System<'_>) -> Result {
 
 /// A worker with threads that run closures.
 fn one_with_threads(system: &System<'_>) -> Result {
-    let threads = system.worker("threads", "threads 5", ProgramOptions::empty())?;
-    let code = system.end_of(threads)?;
+    let (account, options) = (system.program.account(), ProgramOptions::empty());
+    let mut starting = account.begin_program("threads", &system.file, PARENT, options)?;
+    starting.give_console()?;
+    let code = system.end_of(starting.start("threads 5", system.priority)?)?;
     assert_eq!(code, 1 + 2 + 3 + 4 + 5);
     tell!("five threads of one have found {code} together");
     Ok(())
