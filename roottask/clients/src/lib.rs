@@ -33,6 +33,7 @@
 //!   bin/patient.rs  waits for memory that another program has
 //!   bin/friend.rs  ends this memory
 //!   bin/gauge.rs   measures requests about objects, for the benchmark
+//!   bin/brief.rs   ends at once
 //!   bin/flood.rs   floods the service, or computes beside those that do
 //!   bin/holder.rs  has memory objects of all sorts, for stress runs
 //!   bin/busy/      asks for memory in all ways, for stress runs

@@ -3,10 +3,15 @@
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use sel4::{cap, Word};
 use vmm_client::handles::{
-    empty_slot, free_slot, take_slot, Account, Handle, Memory, Object, Program, Result,
+    empty_slot, free_slot, take_slot, Account, Handle, Memory, Object, Program, Result, Thread,
 };
-use vmm_client::objects::{Amounts, ProgramOptions, Rights, FIRST_FREE_SLOT};
+use vmm_client::objects::{
+    Amounts, ProgramOptions, Rights, Supply, FIRST_FREE_SLOT, MAX_SUPPLY, PAGE_BYTES,
+};
 use vmm_client::program;
 use vmm_clients::now;
 
@@ -23,7 +28,9 @@ const PAGES: u32 = 16;
 
 /// Measures what `what` selects, and exits with the ticks of all of it: 0 nothing, 1 what there is
 /// to say of an object, 2 objects made, 3 objects mapped, 4 one capability revoked with all that were
-/// derived from it, 5 programs made, loaded, started, waited for and given back.
+/// derived from it, 5 programs made, loaded, started, waited for and given back, 6 threads started
+/// that end themselves, and waited for, 7 pages that a thread waits for, 8 pages supplied sixteen at a
+/// time, 9 pages taken back that are mapped.
 fn main(program: &Program, what: usize) -> Result {
     let account = program.account();
     assert_eq!(take_slot()?, FILE_SLOT);
@@ -79,6 +86,21 @@ fn measure(program: &Program, account: &Account, what: usize) -> Result<u64> {
             slots.into_iter().for_each(free_slot);
             memory.destroy()?;
         }
+        6 => {
+            let (notification, told) = account.create_notification()?;
+            for _ in 0..TIMES {
+                let start = now();
+                // It begins when this thread waits for it.
+                let thread = account.create_thread(ending, 0, (1, 1), PRIORITY)?;
+                SLOT.store(thread.slot() as usize, Ordering::Release);
+                thread.wait(told)?;
+                thread.destroy()?;
+                timed(start);
+            }
+            empty_slot(told);
+            notification.destroy()?;
+        }
+        7..=9 => ticks = measure_paging(program, account, what)?,
         _ => {
             let file = Memory::from_slot(FILE_SLOT);
             let (notification, told) = account.create_notification()?;
@@ -96,5 +118,86 @@ fn measure(program: &Program, account: &Account, what: usize) -> Result<u64> {
             notification.destroy()?;
         }
     }
+    Ok(ticks)
+}
+
+/// The slot of the capability to the thread that ends itself.
+static SLOT: AtomicUsize = AtomicUsize::new(0);
+
+sel4::thread_entry! {
+    fn ending(ipc_buffer: usize, _argument: usize) -> ! {
+        // SAFETY: the service passes the address of the thread's IPC buffer.
+        sel4::set_ipc_buffer(unsafe { &mut *(ipc_buffer as *mut sel4::IpcBuffer) });
+        while SLOT.load(Ordering::Acquire) == 0 {
+            sel4::r#yield();
+        }
+        Thread::end_own(SLOT.swap(0, Ordering::AcqRel) as u32, 0)
+    }
+}
+
+/// Pages that are waited for, supplied sixteen at a time, or taken back: the ticks of all of it.
+fn measure_paging(program: &Program, account: &Account, what: usize) -> Result<u64> {
+    let pages = TIMES as u32;
+    let (notification, told) = account.create_notification()?;
+    let paged = account.create_paged(pages, pages)?;
+    let file = paged.to_map(Rights::READ_WRITE, account)?;
+    let mapping = program.space().map(&file, Rights::READ_WRITE, account)?;
+    let source = account.create_memory(pages)?;
+    let filled = program.space().map(&source, Rights::READ_WRITE, account)?;
+    let touch = |address: usize| {
+        for page in 0..TIMES {
+            // SAFETY: the pages are there when they are touched, and nobody else writes them.
+            unsafe { ((address + page * PAGE_BYTES) as *mut u32).write_volatile(1) };
+        }
+    };
+    touch(filled.address());
+    paged.tell_faults(told)?;
+    let mut ticks = 0;
+    match what {
+        7 => {
+            let address = mapping.address();
+            let toucher = program.spawn(1, PRIORITY, move || touch(address))?;
+            let start = now();
+            let mut supplied = 0;
+            while supplied < TIMES {
+                cap::Notification::from_bits(told as Word).wait();
+                let mut wanted = paged.next_fault()?;
+                while let Some(next) = wanted {
+                    let page = next.page;
+                    wanted = paged.supply((page, 1), (&source, page), Supply::Give, true)?;
+                    supplied += 1;
+                }
+            }
+            ticks = now() - start;
+            toucher.join()?;
+        }
+        8 => {
+            let mut first = 0;
+            while first < pages {
+                let count = MAX_SUPPLY.min(pages - first);
+                let start = now();
+                paged.supply((first, count), (&source, first), Supply::Give, true)?;
+                ticks += now() - start;
+                first += count;
+            }
+        }
+        _ => {
+            paged.supply((0, pages), (&source, 0), Supply::Give, true)?;
+            touch(mapping.address());
+            for page in 0..pages {
+                let start = now();
+                assert_eq!(paged.take_back((page, 1), (&source, page))?, 1);
+                ticks += now() - start;
+            }
+        }
+    }
+    for mapping in [mapping, filled] {
+        mapping.unmap()?;
+    }
+    source.destroy()?;
+    paged.destroy()?;
+    free_slot(file.slot());
+    empty_slot(told);
+    notification.destroy()?;
     Ok(ticks)
 }

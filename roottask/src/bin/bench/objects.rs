@@ -12,19 +12,23 @@ use super::measure::{Cost, Row};
 
 /// The program that measures.
 static GAUGE: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/gauge"));
-/// One that ends at once, as its argument is none.
-static ENDING: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/worker"));
+/// One that ends at once.
+static ENDING: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/brief"));
 /// How often it does each.
 const TIMES: usize = 100;
 const PRIORITY: u8 = 100;
 /// Pages, tables, slots, objects, spaces, badges, records.
 const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600]);
 
-/// `object_info`, `object_create`, `object_map`, `object_revoke_100`, `program_start_end`.
+/// `object_info`, `object_create`, `object_map`, `object_revoke_100`, `program_start_end`,
+/// `thread_start_join`, `pager_supply_1`, `pager_supply_16`, `take_back_1`.
 ///
 /// An object of a page is made; one of 16 is mapped, of which none is there; a capability is revoked
 /// of which a hundred were derived, and the unit is one of those. A program is made, loaded from
-/// memory, started, and waited for until all that it had is back.
+/// memory, started, and waited for until all that it had is back; a thread is started, ends itself,
+/// and is waited for in the same way. A page of paged memory is touched by a thread, and its pager
+/// told, asked and answered until that goes on; sixteen are supplied by one request, and nobody waits;
+/// one is taken back that is mapped once.
 pub fn run(vmm: &mut Manager) -> Result {
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     measure(vmm, endpoint.slot()).map_err(|failure| match failure {
@@ -39,7 +43,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
     let mut server =
         Server::new(vmm, endpoint, Amounts::MAX, Options { report, ..Options::default() })?;
     // Once for all that is made at a first time.
-    for what in 0..=5 {
+    for what in 0..=9 {
         life(vmm, &mut server, what)?;
     }
     let before = vmm.kernel_calls().total();
@@ -51,6 +55,10 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
         ("object_map", "mapping"),
         ("object_revoke_100", "capability"),
         ("program_start_end", "program"),
+        ("thread_start_join", "thread"),
+        ("pager_supply_1", "page"),
+        ("pager_supply_16", "page"),
+        ("take_back_1", "page"),
     ];
     for (what, (name, unit)) in rows.into_iter().enumerate() {
         let before = vmm.kernel_calls().total();

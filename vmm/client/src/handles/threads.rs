@@ -89,7 +89,12 @@ impl Thread {
         Ok(status)
     }
 
-    fn wait(&self, told: u32) -> Result<ChildStatus> {
+    /// Waits until it has ended and all is given back that it had. `told` is the slot of a capability
+    /// to a notification that nothing else signals.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`].
+    pub fn wait(&self, told: u32) -> Result<ChildStatus> {
         finish(&Request::TellEnd {}, &[self.slot(), told])?;
         loop {
             let status = self.status()?;

@@ -89,10 +89,12 @@ impl<'p> Objects<'p> {
         }
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
-        let keeps = self.threads_of(sender).find(|thread| thread.has_slot());
-        if let Some(thread) = keeps.filter(|_| short && given.waits()) {
-            let waits = Some(self.wait(thread, request, message.capabilities));
-            return Outcome { waits, ..Outcome::default() };
+        if short && given.waits() {
+            let keeps = self.threads_of(sender).find(|thread| thread.has_slot());
+            if let Some(thread) = keeps {
+                let waits = Some(self.wait(thread, request, message.capabilities));
+                return Outcome { waits, ..Outcome::default() };
+            }
         }
         if matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok() {
             return Outcome::default();
