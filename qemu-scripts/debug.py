@@ -250,7 +250,7 @@ def print_regions(vmm, space):
     extents, end = list(extents_of(space)), 0
     regions = space["regions"]["value"]["value"]
     for region in tree(regions["by_start"], "by_start", "vmm::state::region::Region"):
-        start, spec = number(region["start"]), option(region["spec"])
+        start, spec = number(region["start"]), plain(region["spec"])
         if start > end:
             print(f"  {end:#010x}  … {(start - end) >> PAGE_BITS} pages free")
         mark, size = variant(region["edge"])[0], number(spec["pages"])

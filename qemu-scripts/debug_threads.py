@@ -108,7 +108,7 @@ def print_quarantine(vmm):
     for space in vmm.spaces():
         regions = space["regions"]["value"]["value"]
         for region in tree(regions["by_start"], "by_start", "vmm::state::region::Region"):
-            spec = option(region["spec"])
+            spec = plain(region["spec"])
             if variant(region["edge"])[0] == "Region" and variant(spec["kind"])[0] == "Quarantine":
                 print(f'region of space {number(plain(space["id"])["number"])} at {number(region["start"]):#x}: '
                       f'{number(spec["pages"])} pages, "{name_of(spec)}"')

@@ -23,9 +23,8 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use page_tables::VirtAddr;
-use untyped_alloc::{CachePolicy, Rights};
 
-use crate::types::region::{Backing, Kind, Name, RegionSpec, MAX_NESTED};
+use crate::types::region::{RegionSpec, MAX_NESTED};
 
 /// How a region's node stands in the order at one address: edges stand before the region that may
 /// start there.
@@ -62,7 +61,7 @@ pub(crate) struct Region<'p> {
     pub packed: Cell<(u8, u8)>,
     /// For an arena of IPC buffers: how many were handed out, and how many were given back.
     pub arena: Cell<Option<(u8, u8)>>,
-    pub(super) spec: Cell<Option<RegionSpec>>,
+    pub(super) spec: Cell<RegionSpec>,
 }
 
 #[cfg(target_pointer_width = "32")]
@@ -121,24 +120,13 @@ impl Region<'_> {
     }
 
     /// What the region is. An edge answers for its reservation.
+    #[inline(always)]
     pub fn spec(&self) -> RegionSpec {
-        self.spec.get().unwrap_or(RegionSpec {
-            pages: 0,
-            guard_below: 0,
-            guard_above: 0,
-            rights: Rights::empty(),
-            ceiling: Rights::empty(),
-            cache: CachePolicy::WriteBack,
-            kind: Kind::Boot,
-            backing: Backing::Explicit,
-            first_page: 0,
-            movable: None,
-            name: Name::default(),
-        })
+        self.spec.get()
     }
 
     pub(super) fn set_spec(&self, spec: RegionSpec) {
-        self.spec.set(Some(spec));
+        self.spec.set(spec);
     }
 }
 

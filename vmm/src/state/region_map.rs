@@ -52,7 +52,7 @@ impl<'p> Regions<'p> {
         node.hole.set((end >> page_bits) - null.pages);
         node.reservation.set(0);
         node.serial.set(0);
-        node.spec.set(Some(null));
+        node.spec.set(null);
         self.by_start.insert(node);
         self.list_hole(node);
     }
@@ -104,7 +104,7 @@ impl<'p> Regions<'p> {
         spec: RegionSpec,
         serial: u64,
     ) {
-        node.spec.set(Some(spec));
+        node.spec.set(spec);
         node.serial.set(serial);
         node.packed.set((0, 0));
         node.arena.set(None);
@@ -124,7 +124,7 @@ impl<'p> Regions<'p> {
         let outer = place.behind.reservation.get();
         let [start, end] = edges;
         for edge in edges {
-            edge.spec.set(Some(spec));
+            edge.spec.set(spec);
             edge.serial.set(serial);
         }
         start.set_place(place.start, ReservationEdge::Start, depth);
@@ -293,11 +293,11 @@ impl<'p> Regions<'p> {
         let (hole, reservation) = (region.hole.get(), region.reservation.get());
         self.set_hole(region, 0, reservation);
         region.pages.set(lower.pages);
-        region.spec.set(Some(lower));
+        region.spec.set(lower);
         let start = self.after(region.start.get(), lower.pages);
         node.set_place(start, ReservationEdge::Region, 0);
         node.pages.set(upper.pages);
-        node.spec.set(Some(upper));
+        node.spec.set(upper);
         node.serial.set(serial);
         // The node may have been a page of packed buffers before.
         node.packed.set((0, 0));
@@ -320,7 +320,7 @@ impl<'p> Regions<'p> {
         self.last.set(None);
         self.count -= 1;
         lower.pages.set(joined.pages);
-        lower.spec.set(Some(joined));
+        lower.spec.set(joined);
         self.set_hole(lower, hole, reservation);
         upper
     }

@@ -115,6 +115,25 @@ pub(crate) struct RegionSpec {
     pub name: Name,
 }
 
+impl Default for RegionSpec {
+    /// That of a node which is no region yet: without pages, and nobody's to map.
+    fn default() -> Self {
+        RegionSpec {
+            pages: 0,
+            guard_below: 0,
+            guard_above: 0,
+            rights: Rights::empty(),
+            ceiling: Rights::empty(),
+            cache: CachePolicy::WriteBack,
+            kind: Kind::Boot,
+            backing: Backing::Explicit,
+            first_page: 0,
+            movable: None,
+            name: Name::default(),
+        }
+    }
+}
+
 impl RegionSpec {
     /// Whether the caller may map, unmap and protect its pages one by one.
     #[inline(always)]
