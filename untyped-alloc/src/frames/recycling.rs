@@ -22,7 +22,7 @@ impl<'p> Allocator<'p> {
     }
 
     /// An unused chunk: it serves what may be moved and what must stay.
-    fn unused_chunk(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
+    pub(super) fn unused_chunk(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
         self.chunks.with_room(class, kind.with_mobility(Mobility::Fixed))
     }
 
@@ -42,7 +42,8 @@ impl<'p> Allocator<'p> {
         let count = self.round(blueprint, count.min(self.most_at_once(blueprint)));
         let bits = self.chunk_bits(blueprint, count)?;
         let mobility = kind.mobility().unwrap_or(Mobility::Fixed);
-        let fresh = self.fit(bits, mobility).is_some_and(|block| !block.is_dirty());
+        // What is clean is cheap.
+        let fresh = self.cheap_fit(bits, mobility).is_some_and(|block| !block.is_dirty());
         if let Some(chunk) = (!fresh).then(|| self.chunk_with_dirty(kind)).flatten() {
             return Ok((chunk, false));
         }
@@ -88,11 +89,6 @@ impl<'p> Allocator<'p> {
         want: usize,
         clean: bool,
     ) -> (CPtr, usize) {
-        let quick = want == 1 && clean && chunk.keeps_room_with(mobility);
-        if let Some(index) = quick.then(|| chunk.alloc_zeroed()).flatten() {
-            self.live.add(&self.sizes, chunk.blueprint(), 1);
-            return (chunk.slot_of(index), 1);
-        }
         // A chunk is found by its class, so there is such a run.
         let (first, count) = chunk.first_run(want, clean).unwrap_or((0, 1));
         self.chunks.alloc(chunk, first, count, mobility);

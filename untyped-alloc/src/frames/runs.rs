@@ -3,7 +3,7 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
-use crate::state::Room;
+use crate::state::{Chunk, Class, Room};
 use crate::types::MAX_BATCH;
 use crate::types::{
     AllocatedFrames, Blueprint, CPtr, Dirty, Error, Frames, Mobility, Result, Zeroed,
@@ -13,7 +13,7 @@ use crate::types::{
 /// 16 about 150 each.
 const MIN_FRAMES: usize = 16;
 
-impl Allocator<'_> {
+impl<'p> Allocator<'p> {
     /// Allocates up to `want` frames of 2^`size_bits` bytes, as one run of consecutive slots: at
     /// least one, and at most 256. Call again for the rest.
     ///
@@ -24,6 +24,7 @@ impl Allocator<'_> {
     /// than the smallest are made and handed out singly, so that the memory of each comes back with
     /// it. Those that must stay come from other batches than those that may be moved, as long as
     /// there is memory.
+    #[inline]
     pub fn alloc_frames(
         &mut self,
         kernel: &mut impl Kernel,
@@ -31,27 +32,49 @@ impl Allocator<'_> {
         want: usize,
         mobility: Mobility,
     ) -> Result<AllocatedFrames> {
-        if want == 0 {
-            return Err(Error::ZeroCount);
-        }
         let blueprint = Blueprint::Frame { size_bits };
         // Larger ones are singly in their chunks.
         let small = size_bits == self.sizes.frame_bits[0];
         let mobility = if small { mobility } else { Mobility::Fixed };
         let kind = Room::new(true, blueprint).with_mobility(mobility);
-        let (chunk, clean) = match self.chunk_with_zeroed(kind) {
+        let zeroed = self.chunks.with_room(Class::Zeroed, kind);
+        // One more of a batch in use, which has the mobility that it was found by and keeps it: the
+        // commonest request, and so the shortest way.
+        if let Some(chunk) = zeroed.filter(|_| want == 1) {
+            if let Some(index) = chunk.alloc_zeroed() {
+                self.live.add(&self.sizes, blueprint, 1);
+                let frames = Frames { first: chunk.slot_of(index), count: 1, size_bits };
+                return Ok(AllocatedFrames::Zeroed(Zeroed::new(frames)));
+            }
+        }
+        self.alloc_frames_of(kernel, kind, zeroed, want)
+    }
+
+    /// The same, of a batch in use with a zeroed frame of this kind, if there is one.
+    #[inline(never)]
+    fn alloc_frames_of(
+        &mut self,
+        kernel: &mut impl Kernel,
+        kind: Room,
+        zeroed: Option<&'p Chunk<'p>>,
+        want: usize,
+    ) -> Result<AllocatedFrames> {
+        if want == 0 {
+            return Err(Error::ZeroCount);
+        }
+        let (chunk, clean) = match zeroed.or_else(|| self.unused_chunk(Class::EmptyZeroed, kind)) {
             Some(chunk) => (chunk, true),
             None => {
-                let count = self.frames_at_once(blueprint, want);
+                let count = self.frames_at_once(kind.blueprint(), want);
                 self.chunk_with_room(kernel, kind, count)?
             }
         };
+        let (mobility, size_bits) = (kind.mobility().unwrap_or(Mobility::Fixed), kind.size());
         let (first, count) = self.alloc_run(chunk, mobility, want, clean);
         let frames = Frames { first, count, size_bits };
-        Ok(if clean {
-            AllocatedFrames::Zeroed(Zeroed::new(frames))
-        } else {
-            AllocatedFrames::Dirty(Dirty::new(frames))
+        Ok(match clean {
+            true => AllocatedFrames::Zeroed(Zeroed::new(frames)),
+            false => AllocatedFrames::Dirty(Dirty::new(frames)),
         })
     }
 

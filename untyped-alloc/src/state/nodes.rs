@@ -250,12 +250,6 @@ impl<'p> Chunk<'p> {
         self.room.get().mobility()
     }
 
-    /// Whether its room is the same once an object of this mobility is allocated from it.
-    #[inline]
-    pub fn keeps_room_with(&self, mobility: Mobility) -> bool {
-        self.room_with(mobility) == self.room.get()
-    }
-
     /// Its room once an object that may be moved, or one that must stay, is allocated from it.
     #[inline]
     pub(super) fn room_with(&self, mobility: Mobility) -> Room {
@@ -325,6 +319,7 @@ impl<'p> Chunk<'p> {
 
     /// Allocates the first zeroed object where that leaves the chunk in its class, which the rest
     /// of the word it lies in mostly tells.
+    #[inline]
     pub fn alloc_zeroed(&self) -> Option<usize> {
         if !self.room.get().is_in(Class::Zeroed) {
             return None;

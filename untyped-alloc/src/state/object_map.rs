@@ -69,6 +69,9 @@ impl Bits {
 /// Calls `f` for each word that some of `count` bits from `first` on lie in, with a mask of them.
 #[inline]
 fn each_word(first: usize, count: usize, mut f: impl FnMut(usize, u32)) {
+    if count == 1 {
+        return f(first / 32, 1 << (first % 32));
+    }
     let (mut at, end) = (first, first + count);
     while at < end {
         let (low, bits) = (at % 32, (32 - at % 32).min(end - at));
@@ -168,6 +171,7 @@ impl ObjectMap {
     }
 
     /// Allocates the first zeroed object, unless the word it lies in has no other.
+    #[inline]
     pub fn alloc_zeroed(&self) -> Option<usize> {
         for (index, (free, flag)) in self.free.0.iter().zip(&self.flag.0).enumerate() {
             let zeroed = free.get() & flag.get();

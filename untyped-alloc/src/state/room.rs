@@ -84,10 +84,16 @@ impl Room {
         self.0 & RECYCLES != 0
     }
 
+    /// The size of the objects, in bits, where they have different ones; a table's level.
+    #[inline]
+    pub fn size(self) -> u8 {
+        self.0 as u8
+    }
+
     /// What the objects are.
     #[inline]
     pub fn blueprint(self) -> Blueprint {
-        let size = self.0 as u8;
+        let size = self.size();
         match self.0 >> KIND_SHIFT & 0xff {
             0 => Blueprint::Untyped { size_bits: size },
             1 => Blueprint::Tcb,
