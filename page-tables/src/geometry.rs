@@ -143,8 +143,9 @@ impl Geometry {
     /// The level whose entries map frames of 2^`size_bits` bytes, or `None` where the architecture
     /// has no such frame.
     pub fn level_of_frame(&self, size_bits: u8) -> Option<u8> {
+        // The deepest one maps the smallest, which are what is mostly asked for.
         let maps = |level: &Level| level.holds_frames && level.entry_bits == size_bits;
-        self.levels.iter().position(maps).map(|level| level as u8)
+        self.levels.iter().rposition(maps).map(|level| level as u8)
     }
 
     /// The next larger page size than 2^`size_bits` bytes, in bits, if there is one.

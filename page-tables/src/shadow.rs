@@ -135,6 +135,7 @@ impl<'p> Shadow<'p> {
         }
     }
 
+    #[inline(never)]
     fn search(&self, wanted: Place) -> Option<&'p Table<'p>> {
         let table = self.by_place.find(&wanted).clone_pointer()?;
         self.last.set(Some(table));

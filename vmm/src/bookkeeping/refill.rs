@@ -29,7 +29,7 @@ const FRAMES_AT_ONCE: usize = 8;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// What has fallen below the reserve.
-    #[inline]
+    #[inline(always)]
     fn below_reserve(&self) -> Option<Wanted> {
         if let Some(kind) = self.alloc.wanting() {
             return Some(Wanted::Allocator(kind));

@@ -164,7 +164,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The same, where what the region is was looked at already.
-    #[inline]
+    #[inline(always)]
     fn is_movable_as(&self, space: &Space<'p>, region: &Region<'p>, spec: &RegionSpec) -> bool {
         let resolved = || {
             let own = core::ptr::eq(space, self.own);

@@ -58,6 +58,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Records an extent in a node that was taken for it; the node is free where a window has it.
+    #[inline(always)]
     pub(crate) fn enter_extent(
         &mut self,
         reserve: &mut Reserve,
@@ -133,13 +134,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return;
         };
         let mut shadow = space.shadow.borrow_mut();
-        let mut index = 0;
-        while index < piece.frames.count {
-            let start = piece.address(index);
-            let end = self.geometry.table_end(level, start).min(piece.end());
-            let count = (end - start.bits()).div_ceil(1 << piece.step_bits());
-            shadow.release_entries(&self.geometry, level, start, count);
-            index += count;
+        if piece.frames.count == 1 {
+            shadow.release_entries(&self.geometry, level, piece.start, 1);
+        } else {
+            let (step_bits, mut index) = (piece.step_bits(), 0);
+            while index < piece.frames.count {
+                let start = piece.address(index);
+                let end = self.geometry.table_end(level, start).min(piece.end());
+                // A gap behind the last page may lie below the next table.
+                let count = (end - start.bits() + (1 << step_bits) - 1) >> step_bits;
+                shadow.release_entries(&self.geometry, level, start, count);
+                index += count;
+            }
         }
         let pages = piece.frames.count << (bits - self.geometry.page_bits);
         space.mapped_pages.set(space.mapped_pages.get() - pages);

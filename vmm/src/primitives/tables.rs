@@ -16,6 +16,7 @@ const KEPT_EMPTY: usize = 16;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// The deepest page table over an address, made if it is missing.
+    #[inline(always)]
     pub(crate) fn table_at(
         &mut self,
         reserve: &mut Reserve,

@@ -140,6 +140,7 @@ impl<'p> Extents<'p> {
     }
 
     /// Counts `count` frames of an extent, in or out.
+    #[inline(always)]
     fn count(&self, extent: &Extent, count: usize, into: bool) {
         let change = |total: &Cell<usize>, by: usize| {
             total.set(if into { total.get() + by } else { total.get() - by });
@@ -178,25 +179,33 @@ impl<'p> Extents<'p> {
     /// Enters an extent in `node`; returns it if it was not needed: inside a window, each page of the
     /// extent becomes one of the window's.
     #[must_use = "a node that was not needed is free"]
+    #[inline(always)]
     pub fn insert(
         &mut self,
         node: &'p ExtentNode<'p>,
         extent: Extent,
     ) -> Option<&'p ExtentNode<'p>> {
-        if let Some(window) = self.last_covering(extent.start) {
-            self.enter(window, &extent);
-            return Some(node);
-        }
-        let mut before = self.by_start.upper_bound_mut(Bound::Included(&extent.start));
-        let around = before.as_cursor().clone_pointer();
-        if let Some(window) = around.filter(|node| node.covers(extent.start)) {
-            self.enter(window, &extent);
-            return Some(node);
-        }
+        // It is in no tree yet, so no look-up finds it if it is not needed.
         node.write(extent);
-        before.insert_after(node);
+        if let Some(window) = self.link(node) {
+            self.enter(window, &extent);
+            return Some(node);
+        }
         self.count(&extent, extent.frames.count, true);
-        if let Some(last) = self.last.get().filter(|last| last.is_before(extent.start)) {
+        None
+    }
+
+    /// Puts a node where it belongs in the tree, unless there is a window around it: that one.
+    #[inline(never)]
+    fn link(&mut self, node: &'p ExtentNode<'p>) -> Option<&'p ExtentNode<'p>> {
+        let start = node.start();
+        let mut before = self.by_start.upper_bound_mut(Bound::Included(&start));
+        let around = before.as_cursor().clone_pointer();
+        if let Some(window) = around.filter(|node| node.covers(start)) {
+            return Some(window);
+        }
+        before.insert_after(node);
+        if let Some(last) = self.last.get().filter(|last| last.is_before(start)) {
             // Elsewhere it changes nothing behind the last node; there it is the last one now.
             self.last.set(Some(Last { node, ..last }));
         }
@@ -254,7 +263,7 @@ impl<'p> Extents<'p> {
         if let Some(window) = window {
             node.widen(window);
         }
-        self.enter(node, page);
+        self.enter(node, &Extent { frames: Frames { count: 1, ..page.frames }, ..*page });
     }
 
     /// The first extent that lies, even in part, in `range`.

@@ -97,6 +97,7 @@ impl<'p> Regions<'p> {
     }
 
     /// Enters a region at a place; `node` comes from the pool.
+    #[inline]
     pub fn insert(
         &mut self,
         node: &'p Region<'p>,
