@@ -94,10 +94,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             done += 1;
         }
         if done != 0 {
-            self.record_unmapped(space, &extent.part(first, done));
+            let unmapped = extent.part(first, done);
+            self.record_unmapped(space, &unmapped);
             let freed = space.extents_mut().remove_range(&extent, first, done, &mut spare);
             freed.into_iter().for_each(|node| self.pools.free_extent(node));
-            self.free_unmapped(&extent.part(first, done));
+            self.free_unmapped(&unmapped);
         }
         spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
         let pages = done << (extent.frames.size_bits - self.geometry.page_bits);

@@ -126,10 +126,20 @@ impl<'p> FrameRefcounts<'p> {
 
     /// Whether any of these frames (by their own capabilities) has copies.
     pub fn any_in(&self, frames: &Frames) -> bool {
-        if self.groups.is_empty() {
-            return false;
+        let (first, end) = (frames.first.bits(), frames.first.bits() + frames.count);
+        let mut group = self.groups.lower_bound(Bound::Included(&(first & !(GROUP - 1))));
+        while let Some(node) = group.get() {
+            let base = node.base.get();
+            if base >= end {
+                return false;
+            }
+            let counts = &node.counts[first.saturating_sub(base)..(end - base).min(GROUP)];
+            if counts.iter().any(|count| Count(count.get()) != Count::NONE) {
+                return true;
+            }
+            group.move_next();
         }
-        (0..frames.count).any(|index| self.count(frames.first.offset(index)) != Count::NONE)
+        false
     }
 
     /// How often the frame behind its own capability `frame` is copied, and whether its owner has
