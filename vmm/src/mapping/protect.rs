@@ -53,16 +53,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::RightsExceedCeiling { asked: rights, ceiling, name });
         }
         self.check_unpinned(space, region)?;
-        let cuts = match self.small_page_at(space, range) {
-            Some(extent) => extent.frames.count > 1,
-            None => {
-                self.check_mapped(space, range)?;
-                self.cut_large(space, range)?;
-                let edges = [range.start().bits(), range.end()];
-                let cut = edges.into_iter().filter_map(|edge| self.geometry.address(edge).ok());
-                cut.filter_map(|edge| space.extents().across(edge)).count() != 0
-            }
-        };
+        if let Some(extent) = self.small_page_at(space, range) {
+            return self.protect_one(space, extent, extent.index_of(range.start()), rights);
+        }
+        self.check_mapped(space, range)?;
+        self.cut_large(space, range)?;
+        let edges = [range.start().bits(), range.end()];
+        let cut = edges.into_iter().filter_map(|edge| self.geometry.address(edge).ok());
+        let cuts = cut.filter_map(|edge| space.extents().across(edge)).count() != 0;
         // Whole extents get new rights where they are: that needs no memory, even if there is none.
         let reserve = &mut match cuts {
             true => self.refill()?,
@@ -76,6 +74,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let outcome = self.protect_extents(reserve, space, range, rights);
         self.join_in(space, range);
+        outcome
+    }
+
+    /// Gives a small page, frame number `index` of an extent, new rights: what [`Vmm::protect`] does,
+    /// without looking for more pages or for large ones.
+    fn protect_one(
+        &mut self,
+        space: &'p Space<'p>,
+        extent: Extent,
+        index: usize,
+        rights: Rights,
+    ) -> Result {
+        if extent.rights == rights {
+            return Ok(());
+        }
+        let last = extent.frames.count - 1;
+        let reserve = &mut match last {
+            // It is not cut, so that needs no memory, even if there is none.
+            0 => self.refill_to_free(),
+            _ => self.refill()?,
+        };
+        let page = extent.part(index, 1);
+        let outcome = self.protect_page(reserve, space, &extent, index, rights);
+        // In the midst of its extent, its neighbours are not like it.
+        if index == 0 {
+            self.join_extent(space, page.start);
+        }
+        if let Some(end) = self.geometry.address(page.end()).ok().filter(|_| index == last) {
+            self.join_extent(space, end);
+        }
         outcome
     }
 

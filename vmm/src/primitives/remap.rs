@@ -7,9 +7,10 @@ use untyped_alloc::{CPtr, CachePolicy, Kernel, KernelError, Memory, Refused, Rig
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extents::Extents;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
-use crate::types::error::{Error, Result};
+use crate::types::error::{Error, NodeKind, Result};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Has the processor forget what it knows of the space that runs; says whether it did.
@@ -86,6 +87,45 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Ok(())
+    }
+
+    /// Protects one frame of an extent, number `index`, which gets a record of its own.
+    pub(crate) fn protect_page(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: &Extent,
+        index: usize,
+        rights: Rights,
+    ) -> Result {
+        let page = Extent { rights, ..extent.part(index, 1) };
+        // Taken now, so that recording cannot fail: one for the page, one for what is behind it.
+        let mut nodes = [None; 2];
+        let wanted = match extent.frames.count {
+            1 => 0,
+            _ => 1 + usize::from(Extents::needs_spare(extent, index, 1)),
+        };
+        for node in &mut nodes[..wanted] {
+            *node = self.pools.extent(reserve).ok();
+        }
+        let [mut node, mut spare] = nodes;
+        let (done, outcome) = match node.iter().chain(&spare).count() == wanted {
+            true => self.remap(space, &page),
+            false => (0, Err(Error::OutOfNodes(NodeKind::Extent))),
+        };
+        if done != 0 {
+            match node.take() {
+                None => space.extents_mut().set_rights(page.start, rights),
+                Some(node) => {
+                    space.extents_mut().remove_range(extent, index, 1, &mut spare);
+                    self.enter_extent(reserve, space, node, page);
+                }
+            }
+        }
+        for unneeded in node.into_iter().chain(spare) {
+            self.pools.spare_extent(reserve, unneeded);
+        }
+        outcome.map_err(|error| error.after(done))
     }
 
     /// Gives an extent's frames the rights it says; returns how many were done.
