@@ -97,6 +97,12 @@ impl Allocator<'_> {
             let states = (0..count).filter(|&index| chunk.is_live(index)).count();
             hold("live objects are counted", at, states == chunk.live())?;
             live += states;
+            if chunk.recycles() && !chunk.recycles_as(small) {
+                let stays = chunk.mobility() == Some(Mobility::Fixed);
+                hold("of what is used again only small frames move", at, stays)?;
+                let larger = matches!(chunk.blueprint(), Blueprint::Frame { .. });
+                hold("a larger frame is a batch of its own", at, count == 1 || !larger)?;
+            }
             for index in 0..count {
                 let slot = chunk.slot_of(index);
                 hold("an object's slot is taken", slot.bits(), !self.slot_is_free(slot))?;

@@ -170,7 +170,9 @@ impl<'p> Chunks<'p> {
         self.supplies = self.supplies.wrapping_add(u32::from(chunk.live() == 0));
         chunk.objects.set(first, count, ObjectState::Live);
         chunk.live.set(chunk.live.get() + count as u16);
-        self.put(chunk, room.with_class(chunk.classify()));
+        if room != chunk.room.get() || !chunk.keeps_class_beside(first) {
+            self.put(chunk, room.with_class(chunk.classify()));
+        }
     }
 
     /// Allocates object number `index` if it is zeroed; that may move the chunk to another class.

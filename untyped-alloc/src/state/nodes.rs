@@ -329,6 +329,15 @@ impl<'p> Chunk<'p> {
         Some(index)
     }
 
+    /// Whether it is known to be in its class still, without a look at all of it, once object number
+    /// `index` was allocated: it is in use, and one of the kind that its class is for is beside it.
+    #[inline]
+    pub fn keeps_class_beside(&self, index: usize) -> bool {
+        let room = self.room.get();
+        let zeroed = room.is_in(Class::Zeroed);
+        (zeroed || room.is_in(Class::Dirty)) && self.objects.has_ready_beside(index, zeroed)
+    }
+
     /// Allocates object number `index` if it is zeroed and that leaves the chunk in its class.
     #[inline(always)]
     pub fn alloc_zeroed_at(&self, index: usize) -> bool {

@@ -190,6 +190,13 @@ impl ObjectMap {
         None
     }
 
+    /// Whether an object of one kind (`zeroed` or not) is ready in the word that number `index` is in.
+    #[inline]
+    pub fn has_ready_beside(&self, index: usize, zeroed: bool) -> bool {
+        let (free, flag) = (self.free.0[index / 32].get(), self.flag.0[index / 32].get());
+        free & if zeroed { flag } else { !flag } != 0
+    }
+
     /// Allocates object number `index` if it is zeroed and not the last such one.
     #[inline(always)]
     pub fn alloc_zeroed_at(&self, index: usize) -> bool {

@@ -336,7 +336,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.roll_back(&mut reserve, space, range, mapped_end);
                 return Err(error);
             }
-            self.join_extent(space, extent.start);
+            // Each larger frame is a batch of its own, and joined with none.
+            if extent.frames.size_bits == self.geometry.page_bits {
+                self.join_extent(space, extent.start);
+            }
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What may move and what must stay come from batches of their own.
 //!
-//! Checks A91, A131 and I20 of `MODEL.md`.
+//! Checks A91, A131, I20 and I31 of `MODEL.md`.
 
 use std::collections::BTreeSet;
 
-use vmm::{Blueprint, Mobility, ObjectState, Pages, RegionOptions, SpaceId, Usage};
+use vmm::{Blueprint, Mobility, ObjectState, PageSize, Pages, RegionOptions, SpaceId, Usage};
 
 use super::compaction::like_a_boot;
 use super::new_space;
@@ -19,6 +19,7 @@ on_both!(
     a_batch_that_is_unused_serves_either,
     pages_that_moved_are_not_joined_by_what_must_stay,
     a_batch_that_became_mixed_is_left_alone,
+    large_pages_come_back_one_by_one,
 );
 
 /// How many small frames in use each batch has that are mapped in `space`, and how many others.
@@ -176,4 +177,26 @@ fn a_batch_that_became_mixed_is_left_alone(target: Target) {
     assert_eq!(mixed(&host), before, "nothing came to it");
     host.vmm.release(stays).expect("a region");
     host.check();
+}
+
+/// I31: large pages of one request are batches of their own, so the memory of each comes back when
+/// it is unmapped, whatever the others do.
+fn large_pages_come_back_one_by_one(target: Target) {
+    let mut host = Fixture::new(like_a_boot(target));
+    let (own, bits) = (host.own(), target.large_bits());
+    let small_pages = 1 << (bits - 12);
+    let options = RegionOptions::new(3 * small_pages).page_size(PageSize::Large { bits });
+    let region = host.vmm.map(own, &options).expect("memory");
+    host.check();
+    host.vmm.trim().expect("nothing is refused");
+    for page in [1, 0, 2] {
+        let free = host.vmm.stats().free_bytes();
+        let start = region.start().bits() + page * (small_pages * PAGE);
+        host.vmm.unmap(own, Pages::at(start).count(small_pages)).expect("mapped");
+        host.vmm.trim().expect("nothing is refused");
+        let back = host.vmm.stats().free_bytes() - free;
+        assert!(back >= 1 << bits, "{back} bytes of page {page} came back");
+        host.check();
+    }
+    host.vmm.release(region).expect("a region");
 }

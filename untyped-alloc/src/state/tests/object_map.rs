@@ -63,6 +63,11 @@ fn check(map: &ObjectMap, model: &[ObjectState]) {
         assert_eq!(map.first_run(want, true), first_run(model, want, ZEROED), "{want} zeroed");
         assert_eq!(map.first_run(want, false), first_run(model, want, DIRTY), "{want} dirty");
     }
+    for index in [0, 31, 32, 100, 255] {
+        let word = &model[index / 32 * 32..][..32];
+        assert_eq!(map.has_ready_beside(index, true), word.contains(&ZEROED), "{index}");
+        assert_eq!(map.has_ready_beside(index, false), word.contains(&DIRTY), "{index}");
+    }
     for (first, count) in [(0, 1), (0, 256), (31, 2), (32, 32), (63, 66), (255, 1), (100, 0)] {
         let none = model[first..first + count].iter().all(|&state| state == Live);
         assert_eq!(map.none_ready_or_retired(first, count), none, "{count} from {first} on");
