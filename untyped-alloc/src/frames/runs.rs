@@ -24,7 +24,6 @@ impl<'p> Allocator<'p> {
     /// than the smallest are made and handed out singly, so that the memory of each comes back with
     /// it. Those that must stay come from other batches than those that may be moved, as long as
     /// there is memory.
-    #[inline]
     pub fn alloc_frames(
         &mut self,
         kernel: &mut impl Kernel,
@@ -51,7 +50,7 @@ impl<'p> Allocator<'p> {
     }
 
     /// The same, of a batch in use with a zeroed frame of this kind, if there is one.
-    #[inline(never)]
+    #[inline(always)]
     fn alloc_frames_of(
         &mut self,
         kernel: &mut impl Kernel,

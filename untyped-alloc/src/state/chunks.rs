@@ -238,14 +238,13 @@ impl<'p> Chunks<'p> {
     #[inline]
     pub fn with_room(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
         let room = kind.with_class(Some(class));
-        let last = self.last.get().filter(|chunk| chunk.room.get() == room);
-        last.or_else(|| self.first_with_room(room))
-    }
-
-    #[inline(never)]
-    fn first_with_room(&self, room: Room) -> Option<&'p Chunk<'p>> {
-        let first = self.by_room.lower_bound(Bound::Included(&(room, CPtr::NULL)));
-        let chunk = first.clone_pointer().filter(|chunk| chunk.room.get() == room)?;
+        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room;
+        if let Some(chunk) = self.last.get().filter(fits) {
+            return Some(chunk);
+        }
+        let key = (room, CPtr::NULL);
+        let first = self.by_room.lower_bound(Bound::Included(&key)).clone_pointer();
+        let chunk = first.filter(fits)?;
         self.last.set(Some(chunk));
         Some(chunk)
     }
