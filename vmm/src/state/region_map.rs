@@ -188,14 +188,40 @@ impl<'p> Regions<'p> {
         let mut cursor = self.by_start.find_mut(&region.key());
         let before = cursor.peek_prev().clone_pointer();
         cursor.remove();
-        self.unlist_hole(region);
         self.last.set(None);
         self.count -= 1;
         if let Some(before) = before {
             let joined = before.hole.get() + region.pages.get() + region.hole.get();
+            if self.hand_back_hole(region, before, joined) {
+                return region;
+            }
             self.set_hole(before, joined, before.reservation.get());
         }
+        self.unlist_hole(region);
         region
+    }
+
+    /// Undoes [`Regions::hand_on_hole`]: puts `before`, which has no hole, where `region` and the
+    /// hole behind it are in the order of holes, with one of `joined` pages, if that keeps the order.
+    fn hand_back_hole(
+        &mut self,
+        region: &'p Region<'p>,
+        before: &'p Region<'p>,
+        joined: usize,
+    ) -> bool {
+        let alike = before.reservation.get() == region.reservation.get();
+        if before.hole.get() != 0 || region.hole.get() == 0 || !alike {
+            return false;
+        }
+        let mut cursor = self.holes.find_mut(&hole_key(region));
+        // It is larger than before, so only the next one can be in the way.
+        let key = (before.reservation.get(), joined, before.key());
+        let in_order = cursor.peek_next().get().is_none_or(|next| key < hole_key(next));
+        if !in_order || cursor.replace_with(before).is_err() {
+            return false;
+        }
+        before.hole.set(joined);
+        true
     }
 
     /// The region that covers an address.
