@@ -33,7 +33,7 @@ python
 with root_task():
     regions = [region for space in Vmm().spaces() for region in
                tree(space["regions"]["value"]["value"]["by_start"], "by_start", "vmm::state::region::Region")]
-    kind = next(spec["kind"] for spec in (option(it["spec"]) for it in regions) if name_of(spec) == "the last")
+    kind = next(spec["kind"] for spec in (plain(it["spec"]) for it in regions) if name_of(spec) == "the last")
     was = bytes_of(kind)
     kinds = {it.name.rsplit("::", 1)[-1]: it.enumval for it in gdb.lookup_type("vmm::types::region::Kind").fields()}
     mark = kinds["Quarantine"]
