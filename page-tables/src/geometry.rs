@@ -9,8 +9,8 @@
 //!                                              level 3  page table      512 × 4K
 //! ```
 //!
-//! A frame is mapped by an entry of just its own size: 4K and 4M on IA32; 4K and 2M on x86_64.
-//! Sources: seL4 5.0.0's `libsel4/sel4_arch_include/*/constants.h`, Intel SDM volume 3, chapter 4.
+//! A frame is mapped by an entry of just its own size: 4K and 4M on IA32; 4K and 2M on x86_64. The
+//! descriptions of all architectures are in `arch.rs`.
 
 use crate::address::{AddressError, PageRange, Pages, VirtAddr};
 
@@ -50,36 +50,6 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// IA32 without PAE: two levels, 4K and 4M pages.
-    pub const IA32: Geometry = Geometry {
-        levels: &[
-            Level { entry_bits: 22, index_bits: 10, holds_frames: true },
-            Level { entry_bits: 12, index_bits: 10, holds_frames: true },
-        ],
-        page_bits: 12,
-        user_end: 0xe000_0000,
-        fault_end: 0xe000_0000,
-        has_no_execute: false,
-    };
-
-    /// x86_64 of seL4 5.0.0: four levels; 4K and 2M pages. (Those of 1G are an option of the kernel
-    /// that is not chosen.)
-    #[cfg(target_pointer_width = "64")]
-    pub const X86_64: Geometry = Geometry {
-        levels: &[
-            Level { entry_bits: 39, index_bits: 9, holds_frames: false },
-            Level { entry_bits: 30, index_bits: 9, holds_frames: false },
-            Level { entry_bits: 21, index_bits: 9, holds_frames: true },
-            Level { entry_bits: 12, index_bits: 9, holds_frames: true },
-        ],
-        page_bits: 12,
-        user_end: 0x0000_7fff_ffff_f000,
-        // `handleVMFault` keeps the address in 32 bits.
-        fault_end: 1 << 32,
-        // The processor has it, and the kernel leaves it alone.
-        has_no_execute: false,
-    };
-
     /// The smallest page, in bytes.
     pub const fn page_bytes(&self) -> usize {
         1 << self.page_bits

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //!   address.rs    virtual addresses, ranges of pages, and why a number is none
-//!   geometry.rs   the page tables of an architecture as data (IA32, x86_64); it makes numbers into
-//!                 addresses and ranges, and says where paging structures begin and end
+//!   geometry.rs   the page tables of an architecture as data; it makes numbers into addresses and
+//!                 ranges, and says where paging structures begin and end
+//!   arch.rs       those of each architecture
 //!   shadow.rs     the paging structures that a VSpace has, and how many entries of each are used
 //! ```
 //!
@@ -15,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod arch;
 mod geometry;
 mod shadow;
 

@@ -62,7 +62,7 @@ pub use faults::decide::classify;
 pub use faults::report::FaultReport;
 pub use manager::vmm::Vmm;
 pub use page_tables::{AddressError, Geometry, Level, PageRange, Pages, VirtAddr};
-pub use types::architecture::{Architecture, PAGE_BYTES};
+pub use types::architecture::{Architecture, TlsVariant, PAGE_BYTES};
 pub use types::boot::BootInfo;
 pub use types::error::{Error, NodeKind, Result};
 pub use types::fault::{Access, FaultClass, Handled, PageFault, PageRequest, Resolution, Supply};

@@ -6,8 +6,6 @@ use crate::model::Arch;
 use crate::model::{BootConfig, Bound};
 use untyped_alloc::MAX_BATCH;
 use vmm::Architecture;
-#[cfg(target_pointer_width = "64")]
-use vmm::{Geometry, Level};
 
 /// Bytes of the smallest page.
 pub const PAGE: usize = 4096;
@@ -20,36 +18,14 @@ pub enum Target {
     /// Its addresses do not fit in a word of a host of 32 bits.
     #[cfg(target_pointer_width = "64")]
     X86_64,
-    /// Made up: three levels below a root of two pages, frames of three sizes.
+    /// Three levels with a root of two pages, frames of three sizes: the kernel as hypervisor, with
+    /// physical addresses of 40 bits.
     #[cfg(target_pointer_width = "64")]
     Aarch64,
-    /// Made up: three levels, frames of three sizes, untypeds of 256 GiB at the most.
+    /// Sv39: three levels, frames of three sizes, untypeds of 256 GiB at the most. Two sizes of
+    /// objects are made up.
     #[cfg(target_pointer_width = "64")]
     Riscv64,
-}
-
-/// Levels of tables that hold frames of 1 GiB, 2 MiB and 4 KiB, below a root with 2^N entries.
-#[cfg(target_pointer_width = "64")]
-struct ThreeLevels<const N: u8>;
-
-#[cfg(target_pointer_width = "64")]
-impl<const N: u8> ThreeLevels<N> {
-    const LEVELS: [Level; 3] = [
-        Level { entry_bits: 30, index_bits: N, holds_frames: true },
-        Level { entry_bits: 21, index_bits: 9, holds_frames: true },
-        Level { entry_bits: 12, index_bits: 9, holds_frames: true },
-    ];
-
-    fn architecture(arch: Arch, user_end: usize) -> Architecture {
-        let geometry = Geometry {
-            levels: &Self::LEVELS,
-            page_bits: 12,
-            user_end,
-            fault_end: user_end,
-            has_no_execute: true,
-        };
-        Architecture { sizes: arch.sizes, geometry }
-    }
 }
 
 impl Target {
@@ -60,9 +36,11 @@ impl Target {
             #[cfg(target_pointer_width = "64")]
             Target::X86_64 => Architecture::X86_64,
             #[cfg(target_pointer_width = "64")]
-            Target::Aarch64 => ThreeLevels::<10>::architecture(Arch::AARCH64, self.user_end()),
+            Target::Aarch64 => Architecture::AARCH64_HYPERVISOR_40,
             #[cfg(target_pointer_width = "64")]
-            Target::Riscv64 => ThreeLevels::<9>::architecture(Arch::RISCV64, self.user_end()),
+            Target::Riscv64 => {
+                Architecture { sizes: Arch::RISCV64.sizes, ..Architecture::RISCV64_SV39 }
+            }
         }
     }
 
@@ -111,7 +89,7 @@ impl Target {
             #[cfg(target_pointer_width = "64")]
             Target::X86_64 => 0x7fff_ffff_f000,
             #[cfg(target_pointer_width = "64")]
-            Target::Aarch64 => 0xff_ffff_f000,
+            Target::Aarch64 => 1 << 40,
             #[cfg(target_pointer_width = "64")]
             Target::Riscv64 => 0x3f_ffff_f000,
         }

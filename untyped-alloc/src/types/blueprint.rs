@@ -96,42 +96,6 @@ pub struct ObjectSizes {
 }
 
 impl ObjectSizes {
-    /// IA32 of seL4 5.0.0, as configured here.
-    pub const IA32: ObjectSizes = ObjectSizes {
-        word_bits: 32,
-        slot_bits: 4,
-        tcb_bits: 10,
-        endpoint_bits: 4,
-        notification_bits: 4,
-        table_bits: 12,
-        table_levels: 2,
-        root_table_bits: 12,
-        frame_bits: [12, 22, 0],
-        asid_pool_bits: 12,
-        ipc_buffer_bits: 9,
-        untyped_min_bits: 4,
-        untyped_max_bits: 29,
-        retype_limit: MAX_BATCH,
-    };
-
-    /// x86_64 of seL4 5.0.0, as configured here: without pages of 1 GiB.
-    pub const X86_64: ObjectSizes = ObjectSizes {
-        word_bits: 64,
-        slot_bits: 5,
-        tcb_bits: 11,
-        endpoint_bits: 4,
-        notification_bits: 5,
-        table_bits: 12,
-        table_levels: 4,
-        root_table_bits: 12,
-        frame_bits: [12, 21, 0],
-        asid_pool_bits: 12,
-        ipc_buffer_bits: 10,
-        untyped_min_bits: 4,
-        untyped_max_bits: 47,
-        retype_limit: MAX_BATCH,
-    };
-
     /// The bytes of an IPC buffer, and its alignment.
     pub const fn ipc_buffer_bytes(&self) -> usize {
         1 << self.ipc_buffer_bits

@@ -4,10 +4,13 @@
 use page_tables::Geometry;
 use untyped_alloc::ObjectSizes;
 
-use crate::types::architecture::Architecture;
+use crate::types::architecture::{Architecture, TlsVariant};
 
 impl Architecture {
     /// x86_64 of seL4 5.0.0.
-    pub const X86_64: Architecture =
-        Architecture { sizes: ObjectSizes::X86_64, geometry: Geometry::X86_64 };
+    pub const X86_64: Architecture = Architecture {
+        sizes: ObjectSizes::X86_64,
+        geometry: Geometry::X86_64,
+        tls: TlsVariant::Below,
+    };
 }

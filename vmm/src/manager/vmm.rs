@@ -18,6 +18,7 @@ use crate::state::site::Site;
 use crate::state::space::{Space, Spaces};
 use crate::state::temp_slots::TempSlots;
 use crate::state::threads::Threads;
+use crate::types::architecture::TlsVariant;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::region::RegionSpec;
@@ -34,6 +35,7 @@ use crate::types::region::RegionSpec;
 pub struct Vmm<'p, K> {
     pub(crate) kernel: Counted<K>,
     pub(crate) geometry: Geometry,
+    pub(crate) tls: TlsVariant,
     pub(crate) alloc: Allocator<'p>,
     pub(crate) pools: Pools<'p>,
     pub(crate) spaces: Spaces<'p>,

@@ -2,28 +2,13 @@
 //! The architecture that the program runs on, as the manager describes it, held to the bindings: a
 //! number that differs does not compile.
 
-use page_tables::Geometry;
-use sel4::{sys, vspace_levels, FrameObjectType, ObjectBlueprint, TranslationTableObjectType};
+use sel4::{sys, FrameObjectType, ObjectBlueprint, TranslationTableObjectType};
 
-use super::bindings;
+use super::{arch, bindings};
 use crate::types::architecture::{Architecture, PAGE_BYTES};
 
 /// The architecture that the program runs on.
-#[cfg(target_arch = "x86")]
-pub(super) const ARCHITECTURE: Architecture = as_told(Architecture::IA32);
-/// The architecture that the program runs on.
-#[cfg(target_arch = "x86_64")]
-pub(super) const ARCHITECTURE: Architecture = as_told(Architecture::X86_64);
-
-/// An architecture with what this kernel tells of a fault's address.
-const fn as_told(architecture: Architecture) -> Architecture {
-    let Architecture { sizes, geometry } = architecture;
-    let fault_end = match bindings::TELLS_ALL_FAULTS {
-        true => geometry.user_end,
-        false => geometry.fault_end,
-    };
-    Architecture { sizes, geometry: Geometry { fault_end, ..geometry } }
-}
+pub(super) const ARCHITECTURE: Architecture = bindings::as_configured(arch::ARCHITECTURE);
 
 /// Pages of book-keeping that are enough to start with: records have words.
 pub(super) const DEFAULT_POOL_PAGES: usize = 4 * size_of::<usize>();
@@ -44,38 +29,37 @@ const _: () = {
     assert!(sizes.untyped_min_bits as u32 == sys::seL4_MinUntypedBits as u32);
     assert!(sizes.untyped_max_bits as u32 == sys::seL4_MaxUntypedBits as u32);
     assert!(sizes.retype_limit == sel4::sel4_cfg_usize!(RETYPE_FAN_OUT_LIMIT));
-    assert!(sizes.table_levels as usize == vspace_levels::NUM_LEVELS);
+    assert!(sizes.table_levels as usize == ARCHITECTURE.geometry.levels.len());
     assert!(sizes.frame_bits[0] as usize == FrameObjectType::GRANULE.bits());
-    assert!(sizes.frame_bits[1] as usize == FrameObjectType::LargePage.bits());
-    assert!(sizes.frame_bits[2] == 0);
+    let mut size = 0;
+    while size < sizes.frame_bits.len() {
+        let bits = sizes.frame_bits[size] as usize;
+        assert!(bits == 0 || FrameObjectType::from_bits(bits).is_some());
+        size += 1;
+    }
 
     let geometry = ARCHITECTURE.geometry;
     assert!(geometry.page_bits as usize == FrameObjectType::GRANULE.bits());
     assert!(PAGE_BYTES == FrameObjectType::GRANULE.bytes());
     assert!(geometry.user_end <= bindings::USER_TOP);
-    assert!(geometry.levels.len() == vspace_levels::NUM_LEVELS);
-    let mut level = 0;
-    while level < geometry.levels.len() {
+    // From the leaves to the root, what an entry spans. Upstream's `vspace_levels` is not asked: on
+    // aarch64 it has four levels where the kernel has three.
+    let mut entry_bits = geometry.page_bits as usize;
+    let mut level = geometry.levels.len();
+    while level > 0 {
+        level -= 1;
         let shape = &geometry.levels[level];
-        // Pages of 1 GiB, which some kernels have, are not used.
-        assert!(!shape.holds_frames || level + 1 > vspace_levels::HIGHEST_LEVEL_WITH_PAGE_ENTRIES);
-        match TranslationTableObjectType::from_level(level) {
-            Some(table) if level == 0 => {
-                assert!(sizes.root_table_bits == bits(table.blueprint()));
-            }
-            Some(table) => assert!(sizes.table_bits == bits(table.blueprint())),
+        let table = match TranslationTableObjectType::from_level(level) {
+            Some(table) => table,
             None => panic!("the bindings lack a level"),
-        }
-        level += 1;
+        };
+        assert!(shape.entry_bits as usize == entry_bits);
+        assert!(shape.index_bits as usize == table.index_bits());
+        // Pages of 1 GiB, which x86_64 has as an option, are not used there.
+        assert!(!shape.holds_frames || FrameObjectType::from_bits(entry_bits).is_some());
+        let bytes = if level == 0 { sizes.root_table_bits } else { sizes.table_bits };
+        assert!(bytes == bits(table.blueprint()));
+        entry_bits += table.index_bits();
     }
+    assert!(entry_bits >= usize::BITS as usize || geometry.user_end <= 1 << entry_bits);
 };
-
-/// Whether what an entry of each level spans is what the bindings say: asked once, as those of
-/// today's kernels have no constants for it.
-pub(super) fn levels_are_right() -> bool {
-    let mut levels = ARCHITECTURE.geometry.levels.iter().enumerate();
-    levels.all(|(level, shape)| {
-        let (entry, span) = (usize::from(shape.entry_bits), usize::from(shape.span_bits()));
-        entry == vspace_levels::step_bits(level) && span == vspace_levels::span_bits(level)
-    })
-}

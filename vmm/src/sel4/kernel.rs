@@ -5,7 +5,7 @@
 //! It keeps to names that our `sel4` crate and upstream's have in common. What kernels and bindings
 //! spell apart is in `bindings/`.
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::mem::{align_of, size_of};
 use core::ops::Range;
@@ -22,7 +22,8 @@ use untyped_alloc::{
     Rights, UntypedInfo,
 };
 
-use super::architecture::{levels_are_right, ARCHITECTURE, DEFAULT_POOL_PAGES};
+use super::arch::symbol_address;
+use super::architecture::{ARCHITECTURE, DEFAULT_POOL_PAGES};
 use super::bindings;
 use super::options::StartOptions;
 use super::own_threads;
@@ -97,12 +98,7 @@ global_asm!(".weak __start_sel4_root_task_stack");
 /// The pages of the first thread's stack, the guard first, if the runtime says where they are.
 #[allow(unsafe_code)]
 fn first_stack() -> Option<Range<usize>> {
-    let bounds: *const [usize; 3];
-    // SAFETY: reads an address that the linker fills in.
-    unsafe {
-        asm!("lea {}, [__start_sel4_root_task_stack]", out(reg) bounds,
-            options(nomem, nostack, preserves_flags));
-    }
+    let bounds = symbol_address!("__start_sel4_root_task_stack") as *const [usize; 3];
     if bounds.is_null() {
         return None;
     }
@@ -152,7 +148,6 @@ pub fn start_with<const PAGES: usize>(
     pool: &'static BootPool<PAGES>,
     options: &StartOptions,
 ) -> Result<Vmm<'static, Sel4>> {
-    assert!(levels_are_right(), "the bindings are for another architecture than the manager");
     let pool = pool.take().ok_or(Error::BadBootInfo(pool as *const _ as usize))?;
     let mut untypeds =
         [UntypedInfo { slot: CPtr::NULL, paddr: 0, size_bits: 0, is_device: false }; MAX_UNTYPEDS];
@@ -358,10 +353,11 @@ impl Kernel for Sel4 {
         allowed: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        frame
-            .cap::<cap_type::UnspecifiedPage>()
-            .frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache))
-            .map_err(KernelError::from)
+        let page = frame.cap::<cap_type::UnspecifiedPage>();
+        page.frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache, allowed))
+            .map_err(KernelError::from)?;
+        bindings::make_coherent(page, allowed, cache);
+        Ok(())
     }
 
     #[inline(always)]
@@ -373,8 +369,11 @@ impl Kernel for Sel4 {
         allowed: Rights,
         cache: CachePolicy,
     ) -> KernelResult {
-        let (rights, attributes) = (rights(allowed), bindings::attributes(cache));
+        let (rights, attributes) = (rights(allowed), bindings::attributes(cache, allowed));
         let done = bindings::remap(frame.cap(), vspace.cap(), vaddr, rights, attributes);
+        if done.is_ok() {
+            bindings::make_coherent(frame.cap(), allowed, cache);
+        }
         slices::after_short(&mut self.long_calls);
         done.map_err(KernelError::from)
     }
@@ -385,6 +384,10 @@ impl Kernel for Sel4 {
         let done = frame.frame_unmap();
         slices::after_short(&mut self.long_calls);
         done.map_err(KernelError::from)
+    }
+
+    fn page_unify(&mut self, frame: CPtr, bytes: usize) {
+        bindings::unify(frame.cap(), bytes);
     }
 
     fn page_get_address(&mut self, frame: CPtr) -> KernelResult<usize> {

@@ -42,6 +42,7 @@
 //! report has no callers with `kernel-16`, and there is no `pacer` yet: its timer's ports are named by
 //! our bindings alone.
 
+mod arch;
 mod architecture;
 mod bindings;
 mod error;

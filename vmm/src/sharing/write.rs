@@ -2,7 +2,7 @@
 //! Writing into the memory of any space, whatever its mappings allow: how a program is loaded.
 
 use page_tables::Pages;
-use untyped_alloc::{Kernel, Memory};
+use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::temp_slots::TempSlot;
@@ -51,6 +51,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.with_frame(&piece, TempSlot::Target, |kernel, window| {
                 kernel.write(window + at % page, now);
             })?;
+            if piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute {
+                self.kernel.inner_mut().page_unify(piece.frames.first, page);
+            }
             (rest, at) = (later, at + now.len());
         }
         Ok(())

@@ -52,6 +52,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut vmm = Vmm {
             kernel,
             geometry,
+            tls: architecture.tls,
             alloc: Allocator::new(architecture.sizes, boot.cspace),
             pools,
             spaces: Spaces::new(),

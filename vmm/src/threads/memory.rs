@@ -6,21 +6,13 @@ use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
+use crate::threads::tls_layout::TlsLayout;
+use crate::types::architecture::TlsVariant;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
 use crate::types::options::{Placement, RegionOptions};
 use crate::types::share_options::ShareOptions;
 use crate::types::thread::{StackOptions, ThreadMemory, ThreadOptions, Tls, TlsImage};
-
-/// The parts of a block of thread-local storage, in bytes from the start of its region.
-struct TlsLayout {
-    /// The first variable.
-    data: usize,
-    /// The thread pointer.
-    pointer: usize,
-    /// Pages of all of it, the word at the thread pointer included.
-    pages: usize,
-}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a thread's stack, IPC buffer and thread-local storage in a space.
@@ -89,8 +81,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let region = self.clone_region(original.region, space, Placement::anywhere())?;
         let below = original.thread_pointer - original.region.start().bits();
         let thread_pointer = region.start().bits() + below;
-        let word = usize::from(self.alloc.sizes().word_bits / 8);
-        match self.write(space, thread_pointer, &thread_pointer.to_le_bytes()[..word]) {
+        let written = match self.tls {
+            TlsVariant::Below => {
+                let word = usize::from(self.alloc.sizes().word_bits / 8);
+                self.write(space, thread_pointer, &thread_pointer.to_le_bytes()[..word])
+            }
+            TlsVariant::Above { .. } => Ok(()),
+        };
+        match written {
             Ok(()) => Ok(Tls { region, thread_pointer }),
             Err(error) => {
                 self.free_or_quarantine(region);
@@ -113,9 +111,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         name: &str,
     ) -> Result<Tls> {
         let layout = self.layout_tls(image)?;
-        let word = usize::from(self.alloc.sizes().word_bits / 8);
         let region = self.map(space, &RegionOptions::new(layout.pages).named(name))?;
-        match self.write_tls(region, &layout, image, word) {
+        match self.write_tls(region, &layout, image) {
             Ok(()) => Ok(Tls { region, thread_pointer: region.start().bits() + layout.pointer }),
             Err(error) => {
                 self.free_or_quarantine(region);
@@ -124,35 +121,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Where in its region the parts of a TLS block lie: the ABI's variant II, as linkers take it
-    /// for granted.
+    /// Where in its region the parts of a TLS block lie.
     fn layout_tls(&self, image: &TlsImage<'_>) -> Result<TlsLayout> {
-        let page = self.geometry.page_bytes();
-        let bad = Error::BadTls { bytes: image.memory_bytes, align: image.align };
-        let possible = image.align.is_power_of_two()
-            && image.align <= page
-            && image.init.len() <= image.memory_bytes;
-        if !possible {
-            return Err(bad);
-        }
         let word = usize::from(self.alloc.sizes().word_bits / 8);
-        // The thread pointer is aligned, and the first variable as its address in the program.
-        let end = image.address.wrapping_add(image.memory_bytes);
-        let missing = end.wrapping_neg() & (image.align - 1);
-        let below = image.memory_bytes.checked_add(missing).ok_or(bad)?;
-        let pointer = below.checked_next_multiple_of(image.align.max(word)).ok_or(bad)?;
-        let pages = pointer.checked_add(word).ok_or(bad)?.div_ceil(page);
-        Ok(TlsLayout { data: pointer - below, pointer, pages })
+        TlsLayout::new(self.tls, word, self.geometry.page_bytes(), image)
+            .ok_or(Error::BadTls { bytes: image.memory_bytes, align: image.align })
     }
 
     /// Fills a TLS region: where it is, in our own space; through a view of it otherwise.
-    fn write_tls(
-        &mut self,
-        region: RegionId,
-        layout: &TlsLayout,
-        image: &TlsImage<'_>,
-        word: usize,
-    ) -> Result {
+    fn write_tls(&mut self, region: RegionId, layout: &TlsLayout, image: &TlsImage<'_>) -> Result {
         let TlsLayout { data, pointer, pages } = *layout;
         let (start, own) = (region.start().bits(), self.own_space());
         let view = match region.space() == own {
@@ -165,7 +142,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let at = view.map_or(start, |view| view.start().bits());
         self.kernel.write(at + data, image.init);
-        self.kernel.write(at + pointer, &(start + pointer).to_le_bytes()[..word]);
+        if self.tls == TlsVariant::Below {
+            let word = usize::from(self.alloc.sizes().word_bits / 8);
+            self.kernel.write(at + pointer, &(start + pointer).to_le_bytes()[..word]);
+        }
         if let Some(view) = view {
             let (space, region) = self.region(view)?;
             self.free_region_or_quarantine(&mut Reserve::as_it_is(), space, region);

@@ -5,3 +5,4 @@ pub(crate) mod create;
 pub(crate) mod ipc_buffer;
 pub(crate) mod memory;
 pub(crate) mod stack;
+mod tls_layout;

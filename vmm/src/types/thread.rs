@@ -103,8 +103,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// The thread pointer (GS base on IA32), in bytes: variables lie below it, its own address is
-    /// in the word there. x86's layout, the ABI's variant II.
+    /// The thread pointer (GS base on IA32, FS base on x86_64, `TPIDR_EL0` on aarch64), in bytes.
+    /// Where variables lie, seen from it, says [`crate::TlsVariant`].
     pub fn thread_pointer(self) -> usize {
         self.thread_pointer
     }

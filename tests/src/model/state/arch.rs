@@ -69,16 +69,10 @@ impl Arch {
     };
 
     /// Three levels below a root of two pages, as aarch64 has them where the kernel runs at EL2
-    /// with 40 bits of physical addresses; frames of three sizes. Made up: no kernel is compared
-    /// with it.
+    /// with 40 bits of physical addresses; frames of three sizes. No kernel is compared with it.
     #[cfg(target_pointer_width = "64")]
     pub const AARCH64: Arch = Arch {
-        sizes: ObjectSizes {
-            table_levels: 3,
-            root_table_bits: 13,
-            frame_bits: [12, 21, 30],
-            ..ObjectSizes::X86_64
-        },
+        sizes: ObjectSizes::AARCH64_HYPERVISOR_40,
         shifts: [30, 21, 12, 0],
         index_bits: [10, 9, 9, 0],
         kernel_in_root: false,
@@ -91,18 +85,12 @@ impl Arch {
         badge_bits: 28,
     };
 
-    /// Sv39 of riscv64: three levels of 512 entries, frames of three sizes, small untypeds. Made up
-    /// likewise.
+    /// Sv39 of riscv64: three levels of 512 entries, frames of three sizes, small untypeds. No kernel
+    /// is compared with it either, and the sizes of thread control blocks and notifications are made
+    /// up, so that they differ from those of all others.
     #[cfg(target_pointer_width = "64")]
     pub const RISCV64: Arch = Arch {
-        sizes: ObjectSizes {
-            tcb_bits: 10,
-            notification_bits: 6,
-            table_levels: 3,
-            frame_bits: [12, 21, 30],
-            untyped_max_bits: 38,
-            ..ObjectSizes::X86_64
-        },
+        sizes: ObjectSizes { tcb_bits: 10, notification_bits: 6, ..ObjectSizes::RISCV64_SV39 },
         shifts: [30, 21, 12, 0],
         index_bits: [9, 9, 9, 0],
         kernel_in_root: true,

@@ -3,8 +3,9 @@
 
 use sel4::{cap, AbsoluteCPtr, CapRights, IpcBuffer, Result, TranslationTableObjectType};
 use sel4::{UserContext, VmAttributes, Word};
-use untyped_alloc::CachePolicy;
+use untyped_alloc::{CachePolicy, Rights};
 
+use crate::types::architecture::Architecture;
 use crate::types::thread::TlsImage;
 
 pub use sel4::{thread_entry, Backtrace, NotificationLock, ThreadEntry};
@@ -12,8 +13,10 @@ pub use sel4::{thread_entry, Backtrace, NotificationLock, ThreadEntry};
 /// Where addresses of user space end.
 pub const USER_TOP: usize = sel4::sys::PPTR_USER_TOP as usize;
 
-/// Whether the message of a page fault tells the whole address: as the geometry says, not on x86_64.
-pub const TELLS_ALL_FAULTS: bool = false;
+/// The architecture as this kernel has it: as it is described.
+pub const fn as_configured(architecture: Architecture) -> Architecture {
+    architecture
+}
 
 /// Gives a mapped page new rights and attributes where it is.
 #[inline(always)]
@@ -45,9 +48,9 @@ pub fn cancel_badged_sends(slot: AbsoluteCPtr) -> Result<()> {
     slot.cancel_badged_sends()
 }
 
-/// How memory is cached.
+/// How memory is cached. Nothing is said of execution, which the kernel cannot forbid.
 #[inline]
-pub fn attributes(cache: CachePolicy) -> VmAttributes {
+pub fn attributes(cache: CachePolicy, _allowed: Rights) -> VmAttributes {
     match cache {
         CachePolicy::WriteBack => VmAttributes::DEFAULT,
         CachePolicy::WriteThrough => VmAttributes::WRITE_THROUGH,
@@ -55,6 +58,14 @@ pub fn attributes(cache: CachePolicy) -> VmAttributes {
         CachePolicy::WriteCombining => VmAttributes::WRITE_COMBINING,
     }
 }
+
+/// Has caches agree about a page that was mapped with these rights and this policy: they do.
+#[inline(always)]
+pub fn make_coherent(_page: cap::UnspecifiedPage, _allowed: Rights, _cache: CachePolicy) {}
+
+/// Makes what was written to a mapped page what is fetched from it: it is.
+#[inline(always)]
+pub fn unify(_page: cap::UnspecifiedPage, _bytes: usize) {}
 
 /// Prepares the IPC buffer at `address` for a thread that does not run yet.
 ///

@@ -4,6 +4,7 @@
 use sel4::sys::{seL4_Fault_tag as tag, seL4_VMFault_Msg as words};
 use sel4::{Fault, IpcBuffer, MessageInfo};
 
+use crate::sel4::arch;
 use crate::types::fault::PageFault;
 
 /// A fault of a thread.
@@ -28,13 +29,15 @@ pub enum ThreadFault {
         /// The number.
         number: usize,
     },
-    /// It raised a processor exception that is no page fault.
+    /// It raised a processor exception that is no page fault, or that no mapping could mend.
     Exception {
         /// The instruction's address.
         ip: usize,
-        /// The exception's number (6: undefined instruction, 13: general protection).
+        /// The exception's number: on x86 the vector (6: undefined instruction, 13: general
+        /// protection), on aarch64 the exception class (0x24: an access that is not aligned, or that
+        /// nothing answered).
         number: usize,
-        /// Its error code.
+        /// Its error code; on aarch64 the syndrome.
         code: usize,
     },
 }
@@ -73,12 +76,17 @@ pub fn decode(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
 #[inline]
 fn page_fault(buffer: &IpcBuffer) -> ThreadFault {
     let word = |index: usize| buffer.msg_regs()[index] as usize;
-    ThreadFault::Page(PageFault::from_x86_words(
-        word(words::seL4_VMFault_IP as usize),
+    let ip = word(words::seL4_VMFault_IP as usize);
+    let told = arch::page_fault(
+        ip,
         word(words::seL4_VMFault_Addr as usize),
         word(words::seL4_VMFault_PrefetchFault as usize),
         word(words::seL4_VMFault_FSR as usize),
-    ))
+    );
+    match told {
+        Ok(fault) => ThreadFault::Page(fault),
+        Err((number, code)) => ThreadFault::Exception { ip, number, code },
+    }
 }
 
 #[inline(never)]

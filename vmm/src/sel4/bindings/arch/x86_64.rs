@@ -4,8 +4,8 @@
 use core::mem::offset_of;
 
 use sel4::sys::{seL4_Error, seL4_IPCBuffer, seL4_UserContext, seL4_X86_VMAttributes as words};
-use sel4::{CPtrBits, TranslationTableObjectType, UserContext, VmAttributes, Word};
-use untyped_alloc::CachePolicy;
+use sel4::{cap, CPtrBits, TranslationTableObjectType, UserContext, VmAttributes, Word};
+use untyped_alloc::{CachePolicy, Rights};
 
 /// Where addresses of user space end: those of the lower half but for the last page.
 pub const USER_TOP: usize = 0x7fff_ffff_f000;
@@ -14,6 +14,17 @@ pub const USER_TOP: usize = 0x7fff_ffff_f000;
 /// bindings name after the register that it goes to or after what it is for.
 const TLS_BASE: usize = offset_of!(seL4_UserContext, r15) / size_of::<Word>() + 1;
 
+/// What a function finds above its stack pointer: the address that it returns to.
+pub const CALL_BYTES: usize = size_of::<Word>();
+
+/// Does nothing: caches agree.
+#[inline(always)]
+pub fn make_coherent(_page: cap::UnspecifiedPage, _allowed: Rights, _cache: CachePolicy) {}
+
+/// Does nothing: what was written is what is fetched.
+#[inline(always)]
+pub fn unify(_page: cap::UnspecifiedPage, _bytes: usize) {}
+
 /// Where a thread's thread-local storage is; 0 for none.
 pub fn thread_pointer(registers: &UserContext) -> Word {
     let first = core::ptr::from_ref(registers.inner()).cast::<Word>();
@@ -21,7 +32,7 @@ pub fn thread_pointer(registers: &UserContext) -> Word {
     unsafe { first.add(TLS_BASE).read() }
 }
 
-/// Says where a thread's thread-local storage is.
+/// Says where a thread's thread-local storage is, and what else a thread's registers have at first.
 pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
     let first = core::ptr::from_mut(registers.inner_mut()).cast::<Word>();
     // SAFETY: as above.
@@ -68,8 +79,8 @@ pub fn unmap_table(
     }
 }
 
-/// How memory is cached.
-pub fn attributes(cache: CachePolicy) -> VmAttributes {
+/// How memory is cached. Nothing is said of execution, which the kernel cannot forbid.
+pub fn attributes(cache: CachePolicy, _allowed: Rights) -> VmAttributes {
     match cache {
         CachePolicy::WriteBack => VmAttributes::DEFAULT,
         CachePolicy::WriteThrough => VmAttributes::from_inner(words::seL4_X86_WriteThrough),

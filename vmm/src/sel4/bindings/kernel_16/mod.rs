@@ -9,11 +9,14 @@ mod lock;
 mod program;
 mod threads;
 
+use page_tables::Geometry;
 use sel4::sys::{seL4_Error, seL4_IPCBuffer};
-use sel4::{cap, AbsoluteCPtr, CapRights, Error, Result, TranslationTableObjectType};
-use sel4::{VmAttributes, Word};
+use sel4::{cap, AbsoluteCPtr, CapRights, Error, ObjectBlueprint, Result};
+use sel4::{TranslationTableObjectType, VmAttributes, Word};
+use untyped_alloc::{CachePolicy, ObjectSizes, Rights};
 
 use super::arch;
+use crate::types::architecture::Architecture;
 
 pub use super::arch::{attributes, named, thread_pointer, USER_TOP};
 pub use backtrace::Backtrace;
@@ -28,8 +31,18 @@ fn invoke(make: impl FnOnce(&mut seL4_IPCBuffer) -> seL4_Error::Type) -> Result<
     Error::from_sys(number).map_or(Ok(()), Err)
 }
 
-/// Whether the message of a page fault tells the whole address.
-pub const TELLS_ALL_FAULTS: bool = true;
+/// The architecture as this kernel has it: a fault's address is told whole, and of sizes those that
+/// depend on the configuration are the bindings'.
+pub const fn as_configured(architecture: Architecture) -> Architecture {
+    let Architecture { sizes, geometry, tls } = architecture;
+    let sizes = ObjectSizes {
+        tcb_bits: ObjectBlueprint::Tcb.physical_size_bits() as u8,
+        notification_bits: ObjectBlueprint::Notification.physical_size_bits() as u8,
+        ..sizes
+    };
+    let geometry = Geometry { fault_end: geometry.user_end, ..geometry };
+    Architecture { sizes, geometry, tls }
+}
 
 /// Gives a mapped page new rights and attributes where it is: by mapping it again.
 #[inline(always)]
@@ -41,6 +54,18 @@ pub fn remap(
     attributes: VmAttributes,
 ) -> Result<()> {
     page.frame_map(vspace, vaddr, rights, attributes)
+}
+
+/// Has caches agree about a page that was mapped with these rights and this policy, as far as the
+/// machine does not do that by itself.
+#[inline(always)]
+pub fn make_coherent(page: cap::UnspecifiedPage, allowed: Rights, cache: CachePolicy) {
+    arch::make_coherent(page, allowed, cache)
+}
+
+/// Makes what was written to a mapped page of `bytes` bytes what is fetched from it as instructions.
+pub fn unify(page: cap::UnspecifiedPage, bytes: usize) {
+    arch::unify(page, bytes);
 }
 
 /// Unmaps a paging structure.

@@ -49,8 +49,8 @@ pub fn first_registers(
 ) -> UserContext {
     let mut registers = UserContext::default();
     *registers.pc_mut() = entry as Word;
-    // As after a call: a word below a multiple of 16.
-    *registers.sp_mut() = ((stack_top & !15) - size_of::<Word>()) as Word;
+    // As after a call.
+    *registers.sp_mut() = ((stack_top & !15) - arch::CALL_BYTES) as Word;
     for (index, argument) in arguments.into_iter().enumerate() {
         *registers.c_param_mut(index) = argument;
     }

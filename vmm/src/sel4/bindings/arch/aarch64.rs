@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! aarch64: paging structures, caching and execution, caches that do not agree by themselves; the
+//! registers.
+
+use sel4::sys::{self, seL4_Error, seL4_IPCBuffer};
+use sel4::{cap, CPtrBits, Error, TranslationTableObjectType, UserContext, VmAttributes, Word};
+use untyped_alloc::{CachePolicy, Rights};
+
+/// Where addresses of user space end.
+pub const USER_TOP: usize = sys::seL4_UserTop as usize + 1;
+
+/// What a function finds above its stack pointer: nothing, as X30 has the address that it returns to.
+pub const CALL_BYTES: usize = 0;
+
+/// Where a thread's thread-local storage is; 0 for none.
+pub fn thread_pointer(registers: &UserContext) -> Word {
+    registers.inner().tpidr_el0
+}
+
+/// Says where a thread's thread-local storage is.
+pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
+    registers.inner_mut().tpidr_el0 = pointer;
+}
+
+/// The name and the value of each register, the first four those that say where a thread was.
+pub fn named(registers: &UserContext) -> impl AsRef<[(&'static str, Word)]> {
+    let r = registers.inner();
+    [
+        ("pc", r.pc),
+        ("sp", r.sp),
+        ("x29", r.x29),
+        ("spsr", r.spsr),
+        ("x0", r.x0),
+        ("x1", r.x1),
+        ("x2", r.x2),
+        ("x3", r.x3),
+        ("x4", r.x4),
+        ("x5", r.x5),
+        ("x6", r.x6),
+        ("x7", r.x7),
+        ("x8", r.x8),
+        ("x9", r.x9),
+        ("x10", r.x10),
+        ("x11", r.x11),
+        ("x12", r.x12),
+        ("x13", r.x13),
+        ("x14", r.x14),
+        ("x15", r.x15),
+        ("x16", r.x16),
+        ("x17", r.x17),
+        ("x18", r.x18),
+        ("x19", r.x19),
+        ("x20", r.x20),
+        ("x21", r.x21),
+        ("x22", r.x22),
+        ("x23", r.x23),
+        ("x24", r.x24),
+        ("x25", r.x25),
+        ("x26", r.x26),
+        ("x27", r.x27),
+        ("x28", r.x28),
+        ("x30", r.x30),
+    ]
+}
+
+/// Unmaps a paging structure; the root, which is not mapped anywhere, is none to be unmapped.
+pub fn unmap_table(
+    buffer: &mut seL4_IPCBuffer,
+    table: CPtrBits,
+    ty: TranslationTableObjectType,
+) -> seL4_Error::Type {
+    match ty {
+        TranslationTableObjectType::PT => buffer.seL4_ARM_PageTable_Unmap(table),
+        TranslationTableObjectType::VSpace => seL4_Error::seL4_IllegalOperation,
+    }
+}
+
+/// How memory is cached, and whether instructions are fetched from it. The kernel has two kinds: memory
+/// that is cached, and that of devices, which stands for all policies but write-back.
+pub fn attributes(cache: CachePolicy, allowed: Rights) -> VmAttributes {
+    let cached = match cache {
+        CachePolicy::WriteBack => VmAttributes::DEFAULT,
+        CachePolicy::WriteThrough | CachePolicy::Uncached | CachePolicy::WriteCombining => {
+            VmAttributes::NONE
+        }
+    };
+    match allowed.contains(Rights::EXECUTE) {
+        true => cached,
+        false => cached | VmAttributes::EXECUTE_NEVER,
+    }
+}
+
+/// The sizes of pages, in bits: the kernel refuses more than a page has.
+const PAGE_BITS: [u8; 3] = [30, 21, 12];
+
+/// Has caches agree about a page that was just mapped: instructions are fetched as they were written
+/// through other mappings, and memory that is not cached here has what caches still held of it.
+#[inline]
+pub fn make_coherent(page: cap::UnspecifiedPage, allowed: Rights, cache: CachePolicy) {
+    let for_all = |clean: fn(cap::UnspecifiedPage, usize) -> bool| {
+        PAGE_BITS.iter().any(|&bits| clean(page, 1 << bits));
+    };
+    if cache != CachePolicy::WriteBack {
+        for_all(|page, bytes| {
+            is_of_page(sel4::with_ipc_buffer_mut(|buffer| {
+                buffer.inner_mut().seL4_ARM_Page_CleanInvalidate_Data(page.bits(), 0, bytes as Word)
+            }))
+        });
+    }
+    if allowed.contains(Rights::EXECUTE) {
+        for_all(unify);
+    }
+}
+
+/// Makes what was written to a mapped page what is fetched from it, for its first `bytes` bytes; says
+/// whether it has as many.
+pub fn unify(page: cap::UnspecifiedPage, bytes: usize) -> bool {
+    is_of_page(sel4::with_ipc_buffer_mut(|buffer| {
+        buffer.inner_mut().seL4_ARM_Page_Unify_Instruction(page.bits(), 0, bytes as Word)
+    }))
+}
+
+/// Whether the kernel took the bytes for some of the page. Any other refusal is of what is no RAM, of
+/// which nothing is in caches.
+fn is_of_page(answer: seL4_Error::Type) -> bool {
+    Error::from_sys(answer) != Some(Error::InvalidArgument)
+}
