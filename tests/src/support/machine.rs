@@ -73,6 +73,19 @@ impl Target {
         }
     }
 
+    /// Words of the ABI's between the thread pointer and a thread's variables, where these lie above
+    /// it (variant I): two for aarch64 (ELF for the Arm 64-bit Architecture), none for riscv64 (RISC-V
+    /// ELF psABI). `None` where they lie below it (x86, variant II).
+    pub fn tls_words(self) -> Option<usize> {
+        match self {
+            #[cfg(target_pointer_width = "64")]
+            Target::Aarch64 => Some(2),
+            #[cfg(target_pointer_width = "64")]
+            Target::Riscv64 => Some(0),
+            _ => None,
+        }
+    }
+
     /// Bytes of an IPC buffer, and its alignment: 128 words.
     pub fn ipc_buffer_bytes(self) -> usize {
         match self {

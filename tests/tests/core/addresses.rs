@@ -162,3 +162,45 @@ fn tables_end_with_user_space(target: Target) {
     assert_eq!(geometry.larger_frame(*frames.last().expect("there is one")), None);
     assert_eq!((frames[0], frames[1]), (12, target.large_bits()));
 }
+
+/// A228: what is described of aarch64 and riscv64 is what their manuals and the kernel's headers say:
+/// which bits of an address each level looks at, root first; where user space ends; the bits of a root's
+/// bytes.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn architectures_without_a_kernel_here_are_described_as_their_manuals_do() {
+    use vmm::{Architecture, TlsVariant};
+    let all = [
+        // VA[47:39], [38:30], [29:21], [20:12] (Arm, 4 KiB granule); seL4_UserTop.
+        (Architecture::AARCH64, &[(39, 9), (30, 9), (21, 9), (12, 9)][..], 0x8000_0000_0000, 12),
+        (
+            Architecture::AARCH64_HYPERVISOR_44,
+            &[(39, 9), (30, 9), (21, 9), (12, 9)][..],
+            0x1000_0000_0000,
+            12,
+        ),
+        // Two concatenated tables at the first level looked at: IPA[39:30].
+        (
+            Architecture::AARCH64_HYPERVISOR_40,
+            &[(30, 10), (21, 9), (12, 9)][..],
+            0x100_0000_0000,
+            13,
+        ),
+        // VPN[2], VPN[1], VPN[0].
+        (Architecture::RISCV64_SV39, &[(30, 9), (21, 9), (12, 9)][..], 0x3f_ffff_f000, 12),
+    ];
+    for (architecture, levels, end, root) in all {
+        let Architecture { sizes, geometry, tls } = architecture;
+        let found: Vec<_> =
+            geometry.levels.iter().map(|level| (level.entry_bits, level.index_bits)).collect();
+        assert_eq!(found, levels);
+        assert_eq!((geometry.user_end, geometry.fault_end), (end, end));
+        assert_eq!((sizes.root_table_bits, usize::from(sizes.table_levels)), (root, levels.len()));
+        // Blocks and pages of 1 GiB, 2 MiB and 4 KiB, none of 512 GiB; each can be told not to be run.
+        assert_eq!(sizes.frame_bits, [12, 21, 30]);
+        assert!(geometry.level_of_frame(30).is_some() && geometry.level_of_frame(39).is_none());
+        assert!(geometry.has_no_execute && geometry.tells_all_faults());
+        assert_eq!(sizes.ipc_buffer_bytes(), 1024);
+        assert_ne!(tls, TlsVariant::Below);
+    }
+}

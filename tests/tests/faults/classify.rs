@@ -216,3 +216,54 @@ fn a_read_where_the_instruction_is_executes() {
         assert_eq!(access(0x1000, 0x2000, fsr), Access::Read);
     }
 }
+
+/// A226: the syndrome of an abort, as Arm's manual has it (`ESR_ELx`, data abort from a lower level:
+/// class 0x24; instruction abort: 0x20): bits 5:0 the status code, of which 0b0001xx is a translation
+/// fault of level xx and 0b0011xx a permission fault; bit 6 says of a data abort that it wrote.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn the_syndrome_of_an_abort_says_what_was_done() {
+    let told = |prefetch, esr| PageFault::from_aarch64_words(0x1000, 0x2004, prefetch, esr);
+    let fault = |access, present| Some(PageFault { address: 0x2004, access, present, ip: 0x1000 });
+    // As the kernel gave them for a read and a write of what is not there, and a write of what may
+    // be read only: class, 32-bit instruction, status.
+    assert_eq!(told(0, 0x9200_0007), fault(Access::Read, false));
+    assert_eq!(told(0, 0x9200_0047), fault(Access::Write, false));
+    assert_eq!(told(0, 0x9200_004f), fault(Access::Write, true));
+    assert_eq!(told(1, 0x8200_0007), fault(Access::Execute, false));
+    assert_eq!(told(1, 0x8200_000f), fault(Access::Execute, true));
+    for level in 0..4 {
+        // Address size, translation, access flag, permission.
+        assert_eq!(told(0, 0x9200_0000 | level), fault(Access::Read, false));
+        assert_eq!(told(0, 0x9200_0004 | level), fault(Access::Read, false));
+        assert_eq!(told(0, 0x9200_0008 | level), fault(Access::Read, true));
+        assert_eq!(told(0, 0x9200_000c | level), fault(Access::Read, true));
+    }
+    // Cache maintenance says that it writes, and needs to read.
+    assert_eq!(told(0, 0x9200_0147), fault(Access::Read, false));
+    // External abort, of a table walk, parity, alignment, TLB conflict, an exclusive access that is not
+    // supported: no mapping mends these.
+    for status in [0x10, 0x14, 0x18, 0x21, 0x30, 0x35] {
+        assert_eq!(told(0, 0x9200_0000 | status), None, "{status:#x}");
+    }
+}
+
+/// A227: the cause of an exception, as RISC-V's manual has it: page faults are 12, 13 and 15, access
+/// faults, which seL4 gives in their place, 1, 5 and 7.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn the_cause_of_an_exception_says_what_was_done() {
+    let told = |prefetch, cause| PageFault::from_riscv64_words(0x1000, 0x2004, prefetch, cause);
+    for (causes, access) in
+        [([1, 12], Access::Execute), ([5, 13], Access::Read), ([7, 15], Access::Write)]
+    {
+        for cause in causes {
+            let fault = PageFault { address: 0x2004, access, present: false, ip: 0x1000 };
+            assert_eq!(told(usize::from(access == Access::Execute), cause), Some(fault));
+        }
+    }
+    // Misaligned accesses, an illegal instruction, a call.
+    for cause in [0, 2, 4, 6, 8] {
+        assert_eq!(told(0, cause), None, "{cause}");
+    }
+}

@@ -356,7 +356,7 @@ impl Kernel for Sel4 {
         let page = frame.cap::<cap_type::UnspecifiedPage>();
         page.frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache, allowed))
             .map_err(KernelError::from)?;
-        bindings::make_coherent(page, allowed, cache);
+        bindings::make_coherent(page, vaddr, allowed, cache);
         Ok(())
     }
 
@@ -372,7 +372,7 @@ impl Kernel for Sel4 {
         let (rights, attributes) = (rights(allowed), bindings::attributes(cache, allowed));
         let done = bindings::remap(frame.cap(), vspace.cap(), vaddr, rights, attributes);
         if done.is_ok() {
-            bindings::make_coherent(frame.cap(), allowed, cache);
+            bindings::make_coherent(frame.cap(), vaddr, allowed, cache);
         }
         slices::after_short(&mut self.long_calls);
         done.map_err(KernelError::from)

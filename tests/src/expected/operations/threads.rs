@@ -186,8 +186,14 @@ impl Run<'_> {
         let info = self.host.vmm.region_at(space, pointer).expect("alive").expect("in a region");
         let options = thread_options(0, bytes).tls.expect("it has some");
         let word = usize::from(self.host.vmm.allocator().sizes().word_bits / 8);
-        let below = bytes.next_multiple_of(options.align);
-        let pages = (below + word).div_ceil(PAGE);
+        let (below, end) = match self.host.target().tls_words() {
+            None => {
+                let below = bytes.next_multiple_of(options.align);
+                (below, below + word)
+            }
+            Some(words) => (0, (words * word).next_multiple_of(options.align) + bytes),
+        };
+        let pages = end.div_ceil(PAGE);
         assert_eq!(pointer, info.id.start().bits() + below, "the thread pointer");
         let region = self.record_chosen(info.id, &RegionRequest::anywhere(pages), Kind::Memory);
         let range = region.usable();

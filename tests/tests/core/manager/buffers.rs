@@ -281,7 +281,25 @@ fn what_is_no_arena_gives_no_buffer(target: Target) {
     assert_eq!(found.map(|page| page.frame), Some(second.frame()));
 }
 
-/// A43: the thread pointer is aligned, the first variable is at its address in the program modulo
+/// Where the first variable lies, seen from the thread pointer, how many bytes there are of all
+/// variables, and how many of its own address at the thread pointer.
+fn tls_block(target: Target, image: &TlsImage<'_>) -> (isize, usize, usize) {
+    let TlsImage { memory_bytes, align, address, .. } = *image;
+    match target.tls_words() {
+        None => {
+            let below = (memory_bytes..).find(|below| (address + below) % align == 0);
+            let below = below.expect("one of the next");
+            (-(below as isize), below, target.word_bytes())
+        }
+        Some(words) => {
+            let least = words * target.word_bytes();
+            let above = (least..).find(|above| above % align == address % align);
+            (above.expect("one of the next") as isize, memory_bytes, 0)
+        }
+    }
+}
+
+/// A43, A225: the thread pointer is aligned, the first variable is at its address in the program modulo
 /// the alignment, no place nearer to the thread pointer would do, and all else is zero.
 fn thread_local_storage_lies_where_any_linker_wants_it(target: Target) {
     let mut host = Fixture::small(target);
@@ -292,18 +310,21 @@ fn thread_local_storage_lies_where_any_linker_wants_it(target: Target) {
             for memory_bytes in [3, 20, 4095, 4097] {
                 let init = &b"variables"[..memory_bytes.min(9)];
                 let image = TlsImage { init, memory_bytes, align, address };
-                let below = (memory_bytes..).find(|below| (address + below) % align == 0);
-                let below = below.expect("one of the next");
+                let (from, bytes, own) = tls_block(target, &image);
                 for space in spaces {
                     let tls = host.vmm.allocate_tls(space, &image, "tls").expect("memory");
                     let pointer = tls.thread_pointer();
                     assert_eq!((pointer % align, pointer % word), (0, 0), "{image:?}");
                     let vspace = host.vmm.vspace(space).expect("a space");
-                    let mut found = vec![1; below + word];
-                    host.kernel().read(vspace, pointer - below, &mut found).expect("mapped");
+                    let mut found = vec![1; bytes];
+                    let first = pointer.wrapping_add_signed(from);
+                    host.kernel().read(vspace, first, &mut found).expect("mapped");
+                    let rest = &found[init.len()..];
                     assert_eq!(&found[..init.len()], init, "{image:?}");
-                    assert!(found[init.len()..below].iter().all(|&byte| byte == 0), "{image:?}");
-                    assert_eq!(found[below..], pointer.to_le_bytes()[..word], "{image:?}");
+                    assert!(rest.iter().all(|&byte| byte == 0), "{image:?}");
+                    let mut at_pointer = [1; 8];
+                    host.kernel().read(vspace, pointer, &mut at_pointer[..own]).expect("mapped");
+                    assert_eq!(at_pointer[..own], pointer.to_le_bytes()[..own], "{image:?}");
                     let region = host.vmm.region_at(space, pointer).expect("a space");
                     host.vmm.release(region.expect("a region").id).expect("a region");
                 }

@@ -59,9 +59,15 @@ pub fn attributes(cache: CachePolicy, _allowed: Rights) -> VmAttributes {
     }
 }
 
-/// Has caches agree about a page that was mapped with these rights and this policy: they do.
+/// Has caches agree about a page that was mapped at an address with these rights and this policy: they do.
 #[inline(always)]
-pub fn make_coherent(_page: cap::UnspecifiedPage, _allowed: Rights, _cache: CachePolicy) {}
+pub fn make_coherent(
+    _page: cap::UnspecifiedPage,
+    _vaddr: usize,
+    _allowed: Rights,
+    _cache: CachePolicy,
+) {
+}
 
 /// Makes what was written to a mapped page what is fetched from it: it is.
 #[inline(always)]

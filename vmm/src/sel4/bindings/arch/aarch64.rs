@@ -96,9 +96,16 @@ const PAGE_BITS: [u8; 3] = [30, 21, 12];
 /// Has caches agree about a page that was just mapped: instructions are fetched as they were written
 /// through other mappings, and memory that is not cached here has what caches still held of it.
 #[inline]
-pub fn make_coherent(page: cap::UnspecifiedPage, allowed: Rights, cache: CachePolicy) {
+pub fn make_coherent(
+    page: cap::UnspecifiedPage,
+    vaddr: usize,
+    allowed: Rights,
+    cache: CachePolicy,
+) {
     let for_all = |clean: fn(cap::UnspecifiedPage, usize) -> bool| {
-        PAGE_BITS.iter().any(|&bits| clean(page, 1 << bits));
+        // A page begins at a multiple of its size.
+        let mut sizes = PAGE_BITS.iter().map(|&bits| 1usize << bits);
+        sizes.any(|bytes| vaddr % bytes == 0 && clean(page, bytes));
     };
     if cache != CachePolicy::WriteBack {
         for_all(|page, bytes| {

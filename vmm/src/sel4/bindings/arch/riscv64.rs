@@ -86,7 +86,12 @@ pub fn attributes(_cache: CachePolicy, allowed: Rights) -> VmAttributes {
 
 /// Has instructions be fetched from a page that was just mapped as they were written.
 #[inline]
-pub fn make_coherent(page: cap::UnspecifiedPage, allowed: Rights, _cache: CachePolicy) {
+pub fn make_coherent(
+    page: cap::UnspecifiedPage,
+    _vaddr: usize,
+    allowed: Rights,
+    _cache: CachePolicy,
+) {
     if allowed.contains(Rights::EXECUTE) {
         unify(page, 0);
     }

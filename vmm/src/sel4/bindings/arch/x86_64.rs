@@ -19,7 +19,13 @@ pub const CALL_BYTES: usize = size_of::<Word>();
 
 /// Does nothing: caches agree.
 #[inline(always)]
-pub fn make_coherent(_page: cap::UnspecifiedPage, _allowed: Rights, _cache: CachePolicy) {}
+pub fn make_coherent(
+    _page: cap::UnspecifiedPage,
+    _vaddr: usize,
+    _allowed: Rights,
+    _cache: CachePolicy,
+) {
+}
 
 /// Does nothing: what was written is what is fetched.
 #[inline(always)]

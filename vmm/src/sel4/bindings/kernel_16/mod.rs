@@ -56,11 +56,16 @@ pub fn remap(
     page.frame_map(vspace, vaddr, rights, attributes)
 }
 
-/// Has caches agree about a page that was mapped with these rights and this policy, as far as the
+/// Has caches agree about a page that was mapped at an address with these rights and this policy, as far as the
 /// machine does not do that by itself.
 #[inline(always)]
-pub fn make_coherent(page: cap::UnspecifiedPage, allowed: Rights, cache: CachePolicy) {
-    arch::make_coherent(page, allowed, cache)
+pub fn make_coherent(
+    page: cap::UnspecifiedPage,
+    vaddr: usize,
+    allowed: Rights,
+    cache: CachePolicy,
+) {
+    arch::make_coherent(page, vaddr, allowed, cache)
 }
 
 /// Makes what was written to a mapped page of `bytes` bytes what is fetched from it as instructions.
