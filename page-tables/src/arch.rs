@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The paging of each architecture that seL4 runs on and that is described so far.
 //!
-//! Sources: `libsel4/sel4_arch_include/*/sel4/sel4_arch/constants.h` of seL4 5.0.0 (IA32, x86_64) and
-//! 16.0.0 (aarch64, riscv64); Intel SDM volume 3, chapter 4; Arm Architecture Reference Manual for
-//! A-profile, chapter D8; RISC-V Privileged Architecture, "Sv39".
+//! Sources: `libsel4/sel4_arch_include/*/sel4/sel4_arch/constants.h` of seL4 5.0.0 (IA32, x86_64)
+//! and 16.0.0 (aarch64, riscv64); Intel SDM volume 3, chapter 4; Arm Architecture Reference Manual
+//! for A-profile, chapter D8; RISC-V Privileged Architecture, "Sv39".
 
 use crate::geometry::{Geometry, Level};
 
@@ -42,8 +42,8 @@ impl Geometry {
         has_no_execute: false,
     };
 
-    /// aarch64 with the kernel at EL1: four levels; 4K, 2M and 1G pages; addresses of 47 bits, which
-    /// is what the kernel leaves of the 48 that four levels translate.
+    /// aarch64 with the kernel at EL1: four levels; 4K, 2M and 1G pages; addresses of 47 bits,
+    /// which is what the kernel leaves of the 48 that four levels translate.
     pub const AARCH64: Geometry = Geometry {
         levels: &[level(39), level(30), level(21), level(12)],
         page_bits: 12,

@@ -73,9 +73,9 @@ impl Target {
         }
     }
 
-    /// Words of the ABI's between the thread pointer and a thread's variables, where these lie above
-    /// it (variant I): two for aarch64 (ELF for the Arm 64-bit Architecture), none for riscv64 (RISC-V
-    /// ELF psABI). `None` where they lie below it (x86, variant II).
+    /// Words of the ABI's between the thread pointer and a thread's variables, where these lie
+    /// above it (variant I): two for aarch64 (ELF for the Arm 64-bit Architecture), none for
+    /// riscv64 (RISC-V ELF psABI). `None` where they lie below it (x86, variant II).
     pub fn tls_words(self) -> Option<usize> {
         match self {
             #[cfg(target_pointer_width = "64")]

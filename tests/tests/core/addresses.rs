@@ -163,9 +163,9 @@ fn tables_end_with_user_space(target: Target) {
     assert_eq!((frames[0], frames[1]), (12, target.large_bits()));
 }
 
-/// A228: what is described of aarch64 and riscv64 is what their manuals and the kernel's headers say:
-/// which bits of an address each level looks at, root first; where user space ends; the bits of a root's
-/// bytes.
+/// A228: what is described of aarch64 and riscv64 is what their manuals and the kernel's headers
+/// say: which bits of an address each level looks at, root first; where user space ends; the bits
+/// of a root's bytes.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn architectures_without_a_kernel_here_are_described_as_their_manuals_do() {
@@ -196,7 +196,8 @@ fn architectures_without_a_kernel_here_are_described_as_their_manuals_do() {
         assert_eq!(found, levels);
         assert_eq!((geometry.user_end, geometry.fault_end), (end, end));
         assert_eq!((sizes.root_table_bits, usize::from(sizes.table_levels)), (root, levels.len()));
-        // Blocks and pages of 1 GiB, 2 MiB and 4 KiB, none of 512 GiB; each can be told not to be run.
+        // Blocks and pages of 1 GiB, 2 MiB and 4 KiB, none of 512 GiB; each can be told not to be
+        // run.
         assert_eq!(sizes.frame_bits, [12, 21, 30]);
         assert!(geometry.level_of_frame(30).is_some() && geometry.level_of_frame(39).is_none());
         assert!(geometry.has_no_execute && geometry.tells_all_faults());

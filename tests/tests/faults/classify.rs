@@ -217,9 +217,10 @@ fn a_read_where_the_instruction_is_executes() {
     }
 }
 
-/// A226: the syndrome of an abort, as Arm's manual has it (`ESR_ELx`, data abort from a lower level:
-/// class 0x24; instruction abort: 0x20): bits 5:0 the status code, of which 0b0001xx is a translation
-/// fault of level xx and 0b0011xx a permission fault; bit 6 says of a data abort that it wrote.
+/// A226: the syndrome of an abort, as Arm's manual has it (`ESR_ELx`, data abort from a lower
+/// level: class 0x24; instruction abort: 0x20): bits 5:0 the status code, of which 0b0001xx is a
+/// translation fault of level xx and 0b0011xx a permission fault; bit 6 says of a data abort that
+/// it wrote.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn the_syndrome_of_an_abort_says_what_was_done() {
@@ -241,15 +242,15 @@ fn the_syndrome_of_an_abort_says_what_was_done() {
     }
     // Cache maintenance says that it writes, and needs to read.
     assert_eq!(told(0, 0x9200_0147), fault(Access::Read, false));
-    // External abort, of a table walk, parity, alignment, TLB conflict, an exclusive access that is not
-    // supported: no mapping mends these.
+    // External abort, of a table walk, parity, alignment, TLB conflict, an exclusive access that is
+    // not supported: no mapping mends these.
     for status in [0x10, 0x14, 0x18, 0x21, 0x30, 0x35] {
         assert_eq!(told(0, 0x9200_0000 | status), None, "{status:#x}");
     }
 }
 
-/// A227: the cause of an exception, as RISC-V's manual has it: page faults are 12, 13 and 15, access
-/// faults, which seL4 gives in their place, 1, 5 and 7.
+/// A227: the cause of an exception, as RISC-V's manual has it: page faults are 12, 13 and 15,
+/// access faults, which seL4 gives in their place, 1, 5 and 7.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn the_cause_of_an_exception_says_what_was_done() {

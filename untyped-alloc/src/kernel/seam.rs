@@ -81,9 +81,10 @@ pub trait Kernel {
     /// `Page_Unmap`: takes the mapping of this capability away. Succeeds when there is none.
     fn page_unmap(&mut self, frame: CPtr) -> KernelResult;
 
-    /// Makes what was written to the memory of a mapped frame of `bytes` bytes, through any mapping,
-    /// what is fetched from it as instructions (`Page_Unify_Instruction` on Arm), without a kernel
-    /// call where the machine does that by itself; not counted. Mapping with [`Rights::EXECUTE`] does it, too.
+    /// Makes what was written to the memory of a mapped frame of `bytes` bytes, through any
+    /// mapping, what is fetched from it as instructions (`Page_Unify_Instruction` on Arm), without
+    /// a kernel call where the machine does that by itself; not counted. Mapping with
+    /// [`Rights::EXECUTE`] does it, too.
     fn page_unify(&mut self, frame: CPtr, bytes: usize) {
         let _ = (frame, bytes);
     }

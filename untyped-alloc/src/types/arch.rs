@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The sizes of kernel objects on each architecture that is described so far.
 //!
-//! Source: `libsel4/sel4_arch_include/*/sel4/sel4_arch/constants.h` of seL4 5.0.0 (IA32, x86_64) and
-//! of 16.0.0 without MCS (aarch64, riscv64). What of these numbers another configuration changes, the
-//! adapter takes from the bindings.
+//! Source: `libsel4/sel4_arch_include/*/sel4/sel4_arch/constants.h` of seL4 5.0.0 (IA32, x86_64)
+//! and of 16.0.0 without MCS (aarch64, riscv64). What of these numbers another configuration
+//! changes, the adapter takes from the bindings.
 
 use super::blueprint::{ObjectSizes, MAX_BATCH};
 

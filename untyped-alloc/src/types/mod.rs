@@ -2,7 +2,8 @@
 //! Plain data: the words that callers and the kernel use. No state, no kernel call.
 //!
 //! - What the kernel knows: `capability.rs` (pointers and paths), `blueprint.rs` (kinds and sizes
-//!   of objects), `arch.rs` (these sizes on each architecture), `mapping.rs` (rights, cache policy), `kernel_error.rs`, `invocation.rs`.
+//!   of objects), `arch.rs` (these sizes on each architecture), `mapping.rs` (rights, cache
+//!   policy), `kernel_error.rs`, `invocation.rs`.
 //! - What an allocator starts with: `boot.rs` (untypeds, the initial CSpace).
 //! - `bindings.rs`: the same words as the crate `sel4` has them (feature `sel4`).
 //! - What it hands out: `object.rs` (ids of objects), `frames.rs` (runs of frames, zero or dirty).

@@ -2,9 +2,9 @@
 //! aarch64: three or four levels of tables, pages of 4 KiB, 2 MiB and 1 GiB; the words of a page
 //! fault.
 //!
-//! Sources: Arm Architecture Reference Manual for A-profile, `ESR_ELx`, "ISS encoding for an exception
-//! from a Data Abort" and "from an Instruction Abort"; ELF for the Arm 64-bit Architecture, "Thread
-//! Local Storage".
+//! Sources: Arm Architecture Reference Manual for A-profile, `ESR_ELx`, "ISS encoding for an
+//! exception from a Data Abort" and "from an Instruction Abort"; ELF for the Arm 64-bit
+//! Architecture, "Thread Local Storage".
 
 use page_tables::Geometry;
 use untyped_alloc::ObjectSizes;

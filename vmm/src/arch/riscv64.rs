@@ -23,8 +23,8 @@ impl Architecture {
 impl PageFault {
     /// From the words of the message: instruction pointer, address, whether it was a fetch, and the
     /// fault status: the cause of the exception (`scause`), 12 for a page fault of a fetch, 13 of a
-    /// load, 15 of a store. The kernel of 16.0.0 gives the access fault of the same kind for it (1, 5,
-    /// 7), so the two are not told apart.
+    /// load, 15 of a store. The kernel of 16.0.0 gives the access fault of the same kind for it (1,
+    /// 5, 7), so the two are not told apart.
     ///
     /// The cause does not say whether a page is there: `present` is false always, and the manager's
     /// records say. `None` for another cause, which no mapping mends.

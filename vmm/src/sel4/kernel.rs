@@ -256,8 +256,8 @@ fn path(path: CapPath) -> AbsoluteCPtr {
         .absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
 }
 
-/// The right to grant has that to grant a reply in it, which today's kernels tell apart: messages can
-/// be cancelled only by a capability that has both.
+/// The right to grant has that to grant a reply in it, which today's kernels tell apart: messages
+/// can be cancelled only by a capability that has both.
 #[inline]
 fn rights(rights: Rights) -> CapRights {
     CapRights::new(
@@ -489,8 +489,8 @@ impl Memory<'static> for Sel4 {
     }
 
     fn read(&mut self, vaddr: usize, bytes: &mut [u8]) {
-        // SAFETY: as for `write`. Where it is a stack that its thread still writes to, the bytes may be
-        // of before or after; any will do.
+        // SAFETY: as for `write`. Where it is a stack that its thread still writes to, the bytes
+        // may be of before or after; any will do.
         unsafe { ptr::copy_nonoverlapping(vaddr as *const u8, bytes.as_mut_ptr(), bytes.len()) }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! - `kernel.rs`: the seam on the bindings ([`Sel4`]), and [`start`], which makes a manager of the
 //!   boot information.
+//! - `arch/`: what it has for one architecture, whatever the kernel.
 //! - `architecture.rs`: which architecture that is, held to the bindings.
 //! - `bindings/`: what differs between seL4 5.0.0 and today's, chosen by a feature: see below.
 //! - `error.rs`: what the manager or the kernel refuses, for a `main` that asks both.
@@ -20,8 +21,8 @@
 //!
 //! # Kernels
 //! The adapter is written to names that our `sel4` crate and rust-sel4's have in common, without
-//! MCS. The feature `kernel-5` (the default) is for seL4 5.0.0 with these
-//! bindings, `kernel-16` for today's seL4 with rust-sel4's; where both are asked for, `kernel-16` counts.
+//! MCS. The feature `kernel-5` (the default) is for seL4 5.0.0 with these bindings, `kernel-16` for
+//! today's seL4 with rust-sel4's; where both are asked for, `kernel-16` counts.
 //!
 //! | | `kernel-5` | `kernel-16` |
 //! |---|---|---|
@@ -31,16 +32,26 @@
 //! | waiting messages are cancelled | `cancel_badged_sends` | a method of `sys` |
 //! | a fault's address | on x86_64 its low 32 bits | all of it |
 //! | cache policies | constants of `VmAttributes` | words of `sys` |
+//! | no execution | cannot be asked for | an attribute on aarch64 and riscv64 |
+//! | sizes that the configuration changes | as described | the bindings' |
 //!
-//! `kernel-16` is written for x86_64: what names its paging structures, its cache policies and its
-//! registers is in `bindings/arch/`. Checks hold it to our own bindings, which have these methods of
-//! `sys`. By hand it was compiled with rust-sel4 5.0.0, unchanged, and booted on seL4 16.0.0: memory
-//! mapped, protected, unmapped, all of it used and given back; threads, their faults, a fault handler
-//! in a thread of its own, copy-on-write.
-//! What rust-sel4 has not is there, too: how a thread begins (it sets its IPC buffer by itself, and has
-//! thread-local storage, in which those bindings keep it), a lock that knows its owner. A fault
-//! report has no callers with `kernel-16`, and there is no `pacer` yet: its timer's ports are named by
-//! our bindings alone.
+//! `kernel-16` is written for x86_64, aarch64 and riscv64 (Sv39): what names paging structures,
+//! cache policies, execution and registers is in `bindings/arch/`, and what an architecture has
+//! whatever the kernel in `arch/`. On aarch64 the kernel's own root and end of user space say which of three
+//! descriptions it is: at EL1, or as hypervisor with physical addresses of 44 or of 40 bits, where
+//! there are three levels. There caches do not agree by themselves: a page that is mapped to be run
+//! is unified, and so is what [`Vmm::write`](crate::Vmm::write) writes to it. All cache policies
+//! but write-back are the kernel's device memory.
+//!
+//! What rust-sel4 has not is there, too: how a thread begins (it sets its IPC buffer by itself, and
+//! has thread-local storage, in which those bindings keep it), a lock that knows its owner. A fault
+//! report has callers where the program is compiled with frame pointers, by the option
+//! `-C force-frame-pointers=yes`. There is no `pacer` with `kernel-16`: its timer is the PC's,
+//! whose ports and interrupt those bindings name otherwise.
+//!
+//! Checks hold `kernel-16` to our own bindings on x86_64, which have these methods of `sys`. By
+//! hand it was compiled with rust-sel4 5.0.0, unchanged, for seL4 16.0.0 on x86_64, aarch64 (three
+//! and four levels) and riscv64; README's table of what is supported says where it was booted.
 
 mod arch;
 mod architecture;

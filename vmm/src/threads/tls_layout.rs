@@ -34,8 +34,8 @@ impl TlsLayout {
         if !possible {
             return None;
         }
-        // The thread pointer is aligned, and the first variable has its address in the program modulo
-        // the alignment.
+        // The thread pointer is aligned, and the first variable has its address in the program
+        // modulo the alignment.
         let (data, pointer, end) = match variant {
             TlsVariant::Below => {
                 let missing = address.wrapping_add(memory_bytes).wrapping_neg() & (align - 1);

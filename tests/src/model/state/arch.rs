@@ -85,9 +85,9 @@ impl Arch {
         badge_bits: 28,
     };
 
-    /// Sv39 of riscv64: three levels of 512 entries, frames of three sizes, small untypeds. No kernel
-    /// is compared with it either, and the sizes of thread control blocks and notifications are made
-    /// up, so that they differ from those of all others.
+    /// Sv39 of riscv64: three levels of 512 entries, frames of three sizes, small untypeds. No
+    /// kernel is compared with it either, and the sizes of thread control blocks and notifications
+    /// are made up, so that they differ from those of all others.
     #[cfg(target_pointer_width = "64")]
     pub const RISCV64: Arch = Arch {
         sizes: ObjectSizes { tcb_bits: 10, notification_bits: 6, ..ObjectSizes::RISCV64_SV39 },

@@ -299,8 +299,8 @@ fn tls_block(target: Target, image: &TlsImage<'_>) -> (isize, usize, usize) {
     }
 }
 
-/// A43, A225: the thread pointer is aligned, the first variable is at its address in the program modulo
-/// the alignment, no place nearer to the thread pointer would do, and all else is zero.
+/// A43, A225: the thread pointer is aligned, the first variable is at its address in the program
+/// modulo the alignment, no place nearer to the thread pointer would do, and all else is zero.
 fn thread_local_storage_lies_where_any_linker_wants_it(target: Target) {
     let mut host = Fixture::small(target);
     let word = target.word_bytes();

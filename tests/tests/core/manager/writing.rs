@@ -46,7 +46,8 @@ fn what_one_side_of_a_clone_is_written_does_not_show_in_the_other(target: Target
     }
 }
 
-/// A9, A35, A225: thread-local storage is a clone, whose thread pointer is written where the ABI has it.
+/// A9, A35, A225: thread-local storage is a clone, whose thread pointer is written where the ABI
+/// has it.
 fn variables_of_one_thread_are_no_other_s(target: Target) {
     let mut host = Fixture::roomy(target);
     let word = target.word_bytes();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! aarch64: which description the kernel's configuration makes it, a page fault's words, the address of
-//! a symbol.
+//! aarch64: which description the kernel's configuration makes it, a page fault's words, the
+//! address of a symbol.
 
 use sel4::sys;
 
@@ -8,8 +8,8 @@ use crate::types::architecture::Architecture;
 use crate::types::fault::PageFault;
 
 /// The description of the architecture that the program runs on. The root's entries and where user
-/// space ends say whether the kernel is the hypervisor, and on which processor; the bindings' number of
-/// levels is 4 in all cases.
+/// space ends say whether the kernel is the hypervisor, and on which processor; the bindings'
+/// number of levels is 4 in all cases.
 pub const ARCHITECTURE: Architecture = {
     const END: usize = sys::seL4_UserTop as usize + 1;
     let all = [

@@ -24,8 +24,8 @@ pub fn page_fault(
 macro_rules! symbol_address {
     ($symbol:literal) => {{
         let address: usize;
-        // SAFETY: reads an address that the linker fills in, from a word beside the instructions: one
-        // relative to them would not be 0.
+        // SAFETY: reads an address that the linker fills in, from a word beside the instructions:
+        // one relative to them would not be 0.
         unsafe {
             core::arch::asm!(
                 "la {0}, 2f",

@@ -59,7 +59,8 @@ pub fn attributes(cache: CachePolicy, _allowed: Rights) -> VmAttributes {
     }
 }
 
-/// Has caches agree about a page that was mapped at an address with these rights and this policy: they do.
+/// Has caches agree about a page that was mapped at an address with these rights and this policy:
+/// they do.
 #[inline(always)]
 pub fn make_coherent(
     _page: cap::UnspecifiedPage,

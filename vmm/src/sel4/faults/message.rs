@@ -34,8 +34,8 @@ pub enum ThreadFault {
         /// The instruction's address.
         ip: usize,
         /// The exception's number: on x86 the vector (6: undefined instruction, 13: general
-        /// protection), on aarch64 the exception class (0x24: an access that is not aligned, or that
-        /// nothing answered).
+        /// protection), on aarch64 the exception class (0x24: an access that is not aligned, or
+        /// that nothing answered).
         number: usize,
         /// Its error code; on aarch64 the syndrome.
         code: usize,

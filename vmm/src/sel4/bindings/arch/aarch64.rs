@@ -9,7 +9,8 @@ use untyped_alloc::{CachePolicy, Rights};
 /// Where addresses of user space end.
 pub const USER_TOP: usize = sys::seL4_UserTop as usize + 1;
 
-/// What a function finds above its stack pointer: nothing, as X30 has the address that it returns to.
+/// What a function finds above its stack pointer: nothing, as X30 has the address that it returns
+/// to.
 pub const CALL_BYTES: usize = 0;
 
 /// Where a thread's thread-local storage is; 0 for none.
@@ -20,6 +21,14 @@ pub fn thread_pointer(registers: &UserContext) -> Word {
 /// Says where a thread's thread-local storage is.
 pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
     registers.inner_mut().tpidr_el0 = pointer;
+}
+
+/// Where a frame's two words lie, seen from the frame pointer.
+pub const FRAME_AT: Word = 0;
+
+/// The frame pointer, where the program was compiled with one.
+pub fn frame_pointer(registers: &UserContext) -> Word {
+    registers.inner().x29
 }
 
 /// The name and the value of each register, the first four those that say where a thread was.
@@ -75,8 +84,8 @@ pub fn unmap_table(
     }
 }
 
-/// How memory is cached, and whether instructions are fetched from it. The kernel has two kinds: memory
-/// that is cached, and that of devices, which stands for all policies but write-back.
+/// How memory is cached, and whether instructions are fetched from it. The kernel has two kinds:
+/// memory that is cached, and that of devices, which stands for all policies but write-back.
 pub fn attributes(cache: CachePolicy, allowed: Rights) -> VmAttributes {
     let cached = match cache {
         CachePolicy::WriteBack => VmAttributes::DEFAULT,
@@ -93,8 +102,9 @@ pub fn attributes(cache: CachePolicy, allowed: Rights) -> VmAttributes {
 /// The sizes of pages, in bits: the kernel refuses more than a page has.
 const PAGE_BITS: [u8; 3] = [30, 21, 12];
 
-/// Has caches agree about a page that was just mapped: instructions are fetched as they were written
-/// through other mappings, and memory that is not cached here has what caches still held of it.
+/// Has caches agree about a page that was just mapped: instructions are fetched as they were
+/// written through other mappings, and memory that is not cached here has what caches still held of
+/// it.
 #[inline]
 pub fn make_coherent(
     page: cap::UnspecifiedPage,
@@ -119,16 +129,16 @@ pub fn make_coherent(
     }
 }
 
-/// Makes what was written to a mapped page what is fetched from it, for its first `bytes` bytes; says
-/// whether it has as many.
+/// Makes what was written to a mapped page what is fetched from it, for its first `bytes` bytes;
+/// says whether it has as many.
 pub fn unify(page: cap::UnspecifiedPage, bytes: usize) -> bool {
     is_of_page(sel4::with_ipc_buffer_mut(|buffer| {
         buffer.inner_mut().seL4_ARM_Page_Unify_Instruction(page.bits(), 0, bytes as Word)
     }))
 }
 
-/// Whether the kernel took the bytes for some of the page. Any other refusal is of what is no RAM, of
-/// which nothing is in caches.
+/// Whether the kernel took the bytes for some of the page. Any other refusal is of what is no RAM,
+/// of which nothing is in caches.
 fn is_of_page(answer: seL4_Error::Type) -> bool {
     Error::from_sys(answer) != Some(Error::InvalidArgument)
 }

@@ -17,5 +17,6 @@ pub use x86_64::*;
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 compile_error!(
-    "the feature kernel-16 of vmm is for x86_64, aarch64 and riscv64: build for one of them, or without the feature"
+    "the feature kernel-16 of vmm is for x86_64, aarch64 and riscv64: build for one of them, \
+     or without the feature"
 );

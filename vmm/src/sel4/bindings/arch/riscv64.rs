@@ -10,7 +10,8 @@ use untyped_alloc::{CachePolicy, Rights};
 /// Where addresses of user space end.
 pub const USER_TOP: usize = sys::seL4_UserTop as usize;
 
-/// What a function finds above its stack pointer: nothing, as `ra` has the address that it returns to.
+/// What a function finds above its stack pointer: nothing, as `ra` has the address that it returns
+/// to.
 pub const CALL_BYTES: usize = 0;
 
 /// Where a thread's thread-local storage is; 0 for none.
@@ -25,6 +26,14 @@ pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
     unsafe { asm!("mv {}, gp", out(reg) global, options(nomem, nostack, preserves_flags)) };
     registers.inner_mut().tp = pointer;
     registers.inner_mut().gp = global;
+}
+
+/// Where a frame's two words lie, seen from the frame pointer: below it.
+pub const FRAME_AT: Word = 0usize.wrapping_sub(16) as Word;
+
+/// The frame pointer, where the program was compiled with one.
+pub fn frame_pointer(registers: &UserContext) -> Word {
+    registers.inner().s0
 }
 
 /// The name and the value of each register, the first four those that say where a thread was.
@@ -75,8 +84,8 @@ pub fn unmap_table(
     }
 }
 
-/// Whether instructions are fetched from memory. How it is cached is the machine's to say: the kernel has
-/// no policies.
+/// Whether instructions are fetched from memory. How it is cached is the machine's to say: the
+/// kernel has no policies.
 pub fn attributes(_cache: CachePolicy, allowed: Rights) -> VmAttributes {
     match allowed.contains(Rights::EXECUTE) {
         true => VmAttributes::DEFAULT,

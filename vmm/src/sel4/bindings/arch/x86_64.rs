@@ -45,6 +45,14 @@ pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
     unsafe { first.add(TLS_BASE).write(pointer) }
 }
 
+/// Where a frame's two words lie, seen from the frame pointer.
+pub const FRAME_AT: Word = 0;
+
+/// The frame pointer, where the program was compiled with one.
+pub fn frame_pointer(registers: &UserContext) -> Word {
+    registers.inner().rbp
+}
+
 /// The name and the value of each register, the first four those that say where a thread was.
 pub fn named(registers: &UserContext) -> impl AsRef<[(&'static str, Word)]> {
     let r = registers.inner();

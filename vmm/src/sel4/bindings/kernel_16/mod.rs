@@ -56,8 +56,8 @@ pub fn remap(
     page.frame_map(vspace, vaddr, rights, attributes)
 }
 
-/// Has caches agree about a page that was mapped at an address with these rights and this policy, as far as the
-/// machine does not do that by itself.
+/// Has caches agree about a page that was mapped at an address with these rights and this policy,
+/// as far as the machine does not do that by itself.
 #[inline(always)]
 pub fn make_coherent(
     page: cap::UnspecifiedPage,
@@ -68,7 +68,8 @@ pub fn make_coherent(
     arch::make_coherent(page, vaddr, allowed, cache)
 }
 
-/// Makes what was written to a mapped page of `bytes` bytes what is fetched from it as instructions.
+/// Makes what was written to a mapped page of `bytes` bytes what is fetched from it as
+/// instructions.
 pub fn unify(page: cap::UnspecifiedPage, bytes: usize) {
     arch::unify(page, bytes);
 }
