@@ -53,6 +53,7 @@ impl<'p> ModelKernel<'p> {
             tcbs: Default::default(),
             contents: Contents::default(),
             meter: Meter::default(),
+            beside: None,
             sends: Sends::default(),
             caller: 0,
             facts: BootFacts::default(),

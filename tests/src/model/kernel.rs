@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 pub use bumpalo::Bump as Arena;
 use untyped_alloc::kernel::{CPtr, CapPath};
 
+use super::beside::Beside;
 use super::state::arch::Arch;
 use super::state::asids::Asids;
 use super::state::cap::Cap;
@@ -32,6 +33,8 @@ pub struct ModelKernel<'p> {
     pub(super) tcbs: HashMap<usize, TcbState, AddressHash>,
     pub(super) contents: Contents,
     pub(super) meter: Meter,
+    /// A thread that writes while the manager copies.
+    pub(super) beside: Option<Beside>,
     /// Messages that wait, in the order in which they came.
     pub(super) sends: Sends,
     /// The thread that makes all invocations.

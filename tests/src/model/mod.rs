@@ -10,7 +10,7 @@
 //!     kernel                                           all that is remembered, as one
 //!     state/                                           the parts of that, each by itself
 //!
-//!     boot (how it starts) · access (user mode) · check, fingerprint, shared: for tests
+//!     boot (how it starts) · access, beside (user mode) · check, fingerprint, shared: for tests
 //! ```
 //!
 //! It is strict: checks come in the kernel's order, so that the error that wins is the kernel's;
@@ -32,6 +32,7 @@
 
 mod access;
 mod asid;
+mod beside;
 mod boot;
 mod check;
 mod cspace;

@@ -149,7 +149,9 @@ impl<'p> Memory<'p> for SharedModel<'p> {
     }
 
     fn copy(&mut self, dst: usize, src: usize, bytes: usize) {
-        self.get().copy(dst, src, bytes);
+        let mut kernel = self.get();
+        kernel.copy(dst, src, bytes);
+        kernel.run_beside();
     }
 
     fn write(&mut self, vaddr: usize, bytes: &[u8]) {

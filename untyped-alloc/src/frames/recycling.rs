@@ -16,7 +16,7 @@ impl<'p> Allocator<'p> {
     }
 
     /// The same with an object that is ready and dirty.
-    fn chunk_with_dirty(&self, kind: Room) -> Option<&'p Chunk<'p>> {
+    pub(super) fn chunk_with_dirty(&self, kind: Room) -> Option<&'p Chunk<'p>> {
         let used = self.chunks.with_room(Class::Dirty, kind);
         used.or_else(|| self.unused_chunk(Class::EmptyDirty, kind))
     }

@@ -77,6 +77,31 @@ impl<'p> Allocator<'p> {
         })
     }
 
+    /// Allocates one frame of 2^`size_bits` bytes, all of which will be overwritten: one that is
+    /// ready and dirty, if there is one, as the one that was freed a moment ago; else one as by
+    /// [`Allocator::alloc_frames`].
+    ///
+    /// # Errors
+    /// As for [`Allocator::alloc_frames`].
+    pub fn alloc_frame_to_fill(
+        &mut self,
+        kernel: &mut impl Kernel,
+        size_bits: u8,
+        mobility: Mobility,
+    ) -> Result<Frames> {
+        let small = size_bits == self.sizes.frame_bits[0];
+        let kept = if small { mobility } else { Mobility::Fixed };
+        let kind = Room::new(true, Blueprint::Frame { size_bits }).with_mobility(kept);
+        if let Some(chunk) = self.chunk_with_dirty(kind) {
+            let (first, count) = self.alloc_run(chunk, kept, 1, false);
+            return Ok(Frames { first, count, size_bits });
+        }
+        Ok(match self.alloc_frames(kernel, size_bits, 1, mobility)? {
+            AllocatedFrames::Zeroed(clean) => clean.frames(),
+            AllocatedFrames::Dirty(dirty) => dirty.frames(),
+        })
+    }
+
     /// How many frames to make where `want` are needed and none is ready.
     ///
     /// Small ones come in batches, as one retype costs more than most of its frames do. A large one

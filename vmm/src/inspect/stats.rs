@@ -87,7 +87,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Gives back all that is kept for speed: empty page tables, unused frames and other objects,
     /// free buddies that were not coalesced. Later requests pay for making and clearing it again.
-    /// And does what the kernel refused before: what was to be undone then is undone.
+    /// And does what the kernel refused before: what was to be undone then is undone. A large page
+    /// that was cut for a request which was refused, and could not be joined then, is: it is absent
+    /// while its pages are copied.
     ///
     /// # Errors
     /// [`crate::Error::Allocator`] when the kernel refused a call; the rest was done.
@@ -145,6 +147,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if cow {
                 self.restore_all_write_access(id)?;
             }
+        }
+        // Last: what is under copy-on-write is not joined.
+        let mut next = self.spaces.after(0);
+        while let Some(space) = next {
+            if !space.cut.is_empty() {
+                self.join_cut(space, |_| true)?;
+            }
+            next = self.spaces.after(space.id.get().number);
         }
         Ok(())
     }

@@ -200,6 +200,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some((at, rule)) = space.extents().check_nodes() {
             return hold(rule, at.bits(), false);
         }
+        // I34
+        for page in space.cut.iter() {
+            let at = page.start.bits();
+            hold("a page that was cut is aligned", at, page.start.is_aligned(page.size_bits))?;
+            let once = space.cut.iter().filter(|other| other.start == page.start).count() == 1;
+            hold("a page that was cut is recorded once", at, once)?;
+        }
         let (mut end, mut pages) = (0, 0);
         for extent in space.extents().iter() {
             let at = extent.start.bits();

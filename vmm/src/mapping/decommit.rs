@@ -25,9 +25,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, pages.into())?;
         self.check_unpinned(space, region)?;
-        self.cut_large(space, range)?;
-        let reserve = &mut self.refill_to_free();
-        self.unmap_range(reserve, space, range)
+        let unmapped = self.cut_large(space, range).and_then(|()| {
+            let reserve = &mut self.refill_to_free();
+            self.unmap_range(reserve, space, range)
+        });
+        self.settle_cut(space, range, unmapped)
     }
 
     /// Decommits what is mapped in a range of a region, lowest addresses first, and stops after

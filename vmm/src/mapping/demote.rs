@@ -8,9 +8,10 @@
 //!   ┊ temporary slot: each small frame                         ┊ behind a new page table
 //! ```
 //!
-//! Everything that can run out (small frames, the page table, slots, addresses) is taken and the
-//! contents are copied before the large page is unmapped; so what can fail then is a refused call,
-//! and then the large page is mapped again.
+//! Everything that can run out (small frames, the page table, slots, addresses) is taken before the
+//! large page is unmapped; so what can fail then is a refused call, and then the large page is
+//! mapped again. It is unmapped before it is copied: no write of another thread may come between the
+//! two. A touch meanwhile faults, and waits for whoever answers faults.
 
 use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{AllocatedFrames, CPtr, Frames, Kernel, Memory, Rights};
@@ -23,7 +24,7 @@ use crate::state::region::Region;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::state::temp_slots::TempSlot;
-use crate::types::error::{Error, Result};
+use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 use crate::types::options::RegionOptions;
 use crate::types::region::Kind;
@@ -98,8 +99,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut small = Extents::new();
         let filled = self
             .take_small(space, &large, &mut small)
-            .and_then(|()| self.copy_contents(&large, &small))
-            .and_then(|()| self.swap(space, extent, index, &mut small));
+            .and_then(|()| self.swap_by_view(space, extent, index, &mut small));
         // Whatever was not put in place goes back.
         while let Some((node, extent)) = small.pop() {
             node.into_iter().for_each(|node| self.pools.free_extent(node));
@@ -186,26 +186,44 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Copies what is in a large page to small frames. The large one is shared into our own space
-    /// for as long as that takes.
-    fn copy_contents(&mut self, large: &Extent, small: &Extents<'p>) -> Result {
+    /// Puts small frames, with its contents, in the place of a large page. That is shared into our
+    /// own space for as long as it takes.
+    fn swap_by_view(
+        &mut self,
+        space: &'p Space<'p>,
+        extent: Extent,
+        index: usize,
+        small: &mut Extents<'p>,
+    ) -> Result {
+        let large = &extent.part(index, 1);
         let bits = large.frames.size_bits;
         let pages = 1 << (bits - self.geometry.page_bits);
         let options =
             RegionOptions::new(pages).named("view of large").aligned(bits).kind(Kind::Bookkeeping);
         let reserve = &mut self.refill()?;
         let region = self.place_region(reserve, self.own, &options)?;
-        let copied = self.view(reserve, large, region).and_then(|view| {
-            for extent in small.iter() {
-                for index in 0..extent.frames.count {
-                    let from = view.bits() + (extent.address(index).bits() - large.start.bits());
-                    self.copy_frame(reserve, extent.frame(index), from)?;
-                }
-            }
-            Ok(())
-        });
+        let view = self.view(reserve, large, region);
+        let swapped = view.and_then(|view| self.swap(space, extent, index, small, view));
+        let reserve = &mut Reserve::as_it_is();
         self.free_region_or_quarantine(reserve, self.own, region);
-        copied
+        swapped
+    }
+
+    /// Copies what is in a large page, which is mapped at `view`, to small frames.
+    fn copy_contents(
+        &mut self,
+        reserve: &mut Reserve,
+        large: &Extent,
+        small: &Extents<'p>,
+        view: VirtAddr,
+    ) -> Result {
+        for extent in small.iter() {
+            for index in 0..extent.frames.count {
+                let from = view.bits() + (extent.address(index).bits() - large.start.bits());
+                self.copy_frame(reserve, extent.frame(index), from)?;
+            }
+        }
+        Ok(())
     }
 
     /// Maps a large page in a region of our own as well; returns where.
@@ -230,27 +248,49 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.unmap_temporary(TempSlot::Target)
     }
 
-    /// Unmaps the large page and maps the small ones in its place.
-    pub(crate) fn swap(
+    /// Unmaps the large page, copies it, and maps the small ones in its place.
+    fn swap(
         &mut self,
         space: &'p Space<'p>,
         extent: Extent,
         index: usize,
         small: &mut Extents<'p>,
+        view: VirtAddr,
     ) -> Result {
         let large = extent.part(index, 1);
-        // 1. All that can run out: a table, and a node for what is left of the extent.
+        // 1. All that can run out: a table, a node for what is left of the extent, and one to
+        //    remember the large page by.
         let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
         let level = self.geometry.levels.len() as u8 - 1;
         let table = self.take_table(None, level)?;
         self.alloc.free_table(table, level)?;
-        let mut spare = Some(self.pools.extent(reserve)?);
-        // 2. The large page goes. Until it is back, or the small ones are there, a touch faults.
-        if let Err(error) = self.kernel.page_unmap(large.frames.first) {
-            spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
-            return Err(Error::from(error));
-        }
+        let (spare, record) = (self.pools.extent(reserve).ok(), self.pools.extent(reserve).ok());
+        let nodes = spare.zip(record).ok_or(Error::OutOfNodes(NodeKind::Extent));
+        // 2. The large page goes, and is copied. Until it is back, or the small ones are there, a
+        //    touch faults.
+        let copied = nodes.and_then(|(_, record)| {
+            self.kernel.page_unmap(large.frames.first)?;
+            let copied = self.copy_contents(reserve, &large, small, view);
+            if copied.is_err() {
+                // It is recorded still. Where this is refused too, a fault maps it, or `trim` does.
+                let (root, at) = (space.root.get(), large.start.bits());
+                let (frame, rights) = (large.frames.first, large.mapped_rights());
+                let mapped = self.kernel.page_map(frame, root, at, rights, large.cache);
+                space.undone.pages.set(space.undone.pages.get() || mapped.is_err());
+            }
+            copied.map(|()| record)
+        });
+        let mut spare = spare;
+        let record = match copied {
+            Ok(record) => record,
+            Err(error) => {
+                for node in [spare, record].into_iter().flatten() {
+                    self.pools.spare_extent(reserve, node);
+                }
+                return Err(error);
+            }
+        };
         self.record_unmapped(space, &large);
         let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
         for node in [freed, spare].into_iter().flatten() {
@@ -274,8 +314,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         match back {
             // The small ones are gone; the large one still has the contents.
-            true => self.remap_large(space, large),
-            false => self.owner_gone(large.frames),
+            true => {
+                self.pools.free_extent(record);
+                self.remap_large(space, large);
+            }
+            false => {
+                self.record_cut(space, record, &large);
+                self.owner_gone(large.frames);
+            }
         }
         mapped.map_err(|(error, _)| error)
     }

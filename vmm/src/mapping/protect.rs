@@ -56,6 +56,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(extent) = self.small_page_at(space, range) {
             return self.protect_one(space, extent, extent.index_of(range.start()), rights);
         }
+        let protected = self.protect_range(space, range, rights);
+        self.settle_cut(space, range, protected)
+    }
+
+    fn protect_range(&mut self, space: &'p Space<'p>, range: PageRange, rights: Rights) -> Result {
         self.check_mapped(space, range)?;
         self.cut_large(space, range)?;
         let edges = [range.start().bits(), range.end()];

@@ -42,10 +42,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return self.unmap_one(space, extent, extent.index_of(range.start()));
         }
         self.check_mapped(space, range)?;
-        self.cut_large(space, range)?;
-        // What is freed may be needed for this; only giving back may take from the reserve.
-        let reserve = &mut self.refill_to_free();
-        self.unmap_range(reserve, space, range)
+        let unmapped = self.cut_large(space, range).and_then(|()| {
+            // What is freed may be needed for this; only giving back may take from the reserve.
+            let reserve = &mut self.refill_to_free();
+            self.unmap_range(reserve, space, range)
+        });
+        self.settle_cut(space, range, unmapped)
     }
 
     /// Unmaps a small page, frame number `index` of an extent: what [`Vmm::unmap`] does, without

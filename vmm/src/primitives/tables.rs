@@ -118,6 +118,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.alloc.free_table(capability, level)?)
     }
 
+    /// Gives back the deepest table over an address, if there is one and it is empty.
+    pub(crate) fn free_deepest_table(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let table = space.shadow.borrow().find(&self.geometry, deepest, address);
+        match table.filter(|table| table.is_listed_empty()) {
+            Some(table) => self.free_table(space, table),
+            None => Ok(()),
+        }
+    }
+
     /// Gives back the empty tables in `range`; the tables that become empty by that as well.
     fn free_empty_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
         loop {

@@ -42,9 +42,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if pages == 0 {
             return Err(Error::OutsideRegion { address: usable.start().bits(), name });
         }
-        self.cut_large(space, upper)?;
-        self.split_extent(reserve, space, upper.start().bits())?;
-        let free = self.pools.region(reserve)?;
+        let cut = self.cut_large(space, upper).and_then(|()| {
+            self.split_extent(reserve, space, upper.start().bits())?;
+            self.pools.region(reserve)
+        });
+        let free = self.settle_cut(space, upper, cut)?;
         let serial = self.next_serial();
         let below = pages + usize::from(spec.guard_below);
         let lower_spec = RegionSpec { pages: below, guard_above: 0, ..spec };

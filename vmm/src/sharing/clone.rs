@@ -63,8 +63,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: SpaceId,
         placement: Placement,
     ) -> Result<RegionId> {
+        let cloned = self.clone_and_cut(region, into, placement);
+        self.settle_cloned(region, cloned)
+    }
+
+    /// As [`Vmm::clone_region`]; large pages that were cut are recorded as such still.
+    fn clone_and_cut(
+        &mut self,
+        region: RegionId,
+        into: SpaceId,
+        placement: Placement,
+    ) -> Result<RegionId> {
         let clone = self.reserve_like(region, into, placement)?;
-        match self.clone_pages(region, 0, clone, usize::MAX) {
+        let made = self.under_pressure(|vmm| vmm.try_clone_pages(region, 0, clone, usize::MAX));
+        match made {
             Ok(_) => Ok(clone),
             Err(error) => {
                 let (space, target) = self.region(clone)?;
@@ -121,7 +133,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: RegionId,
         most: usize,
     ) -> Result<usize> {
-        self.under_pressure(|vmm| vmm.try_clone_pages(region, page, into, most))
+        let cloned = self.under_pressure(|vmm| vmm.try_clone_pages(region, page, into, most));
+        self.settle_cloned(region, cloned)
+    }
+
+    /// Ends a request to clone pages of a region: where it was refused, large ones that it has cut
+    /// are joined again. Not sooner, as it may have been made more than once.
+    fn settle_cloned<T>(&mut self, region: RegionId, cloned: Result<T>) -> Result<T> {
+        let Ok((space, node)) = self.region(region) else { return cloned };
+        match self.usable(node) {
+            Some(range) => self.settle_cut(space, range, cloned),
+            None => cloned,
+        }
     }
 
     fn try_clone_pages(
@@ -266,7 +289,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 continue;
             }
             let first = info.range.start().bits() + (info.guard_below << self.geometry.page_bits);
-            if let Err(error) = self.clone_region(info.id, clone, Placement::at(first)) {
+            if let Err(error) = self.clone_and_cut(info.id, clone, Placement::at(first)) {
                 // What is refused now is done by `trim`.
                 let destroyed = self.destroy_space(clone);
                 self.restore_write_access_below(space, at);
@@ -274,9 +297,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     self.space(clone)?.undone.clone.set(true);
                     self.space(space)?.undone.copy_on_write.set(true);
                 }
+                self.settle_cut_pages(self.space(space)?, (0, usize::MAX), false);
                 return Err(error);
             }
         }
+        self.settle_cut_pages(self.space(space)?, (0, usize::MAX), true);
         Ok(clone)
     }
 

@@ -133,6 +133,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.quarantined -= usize::from(node.spec().kind == Kind::Quarantine);
             self.pools.regions.free(node);
         }
+        while let Some((node, _)) = space.cut.take(|_| true) {
+            self.pools.free_extent(node);
+        }
         if let Some(node) = self.spaces.remove(id) {
             self.pools.spaces.free(node);
         }

@@ -7,6 +7,7 @@
 pub(crate) mod append_cursor;
 pub(crate) mod asids;
 pub(crate) mod compaction;
+pub(crate) mod cut_pages;
 pub(crate) mod direct_map;
 pub(crate) mod extent;
 pub(crate) mod extent_cursor;

@@ -7,6 +7,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::Shadow;
 use untyped_alloc::{CPtr, Object};
 
+use super::cut_pages::CutPages;
 use super::extents::Extents;
 use super::region::Region;
 use super::region_map::Regions;
@@ -54,6 +55,8 @@ pub(crate) struct Space<'p> {
     pub store: Cell<bool>,
     /// What the kernel refused to undo in it.
     pub undone: Undone,
+    /// Large pages that were cut for a request that is not done, or was refused.
+    pub cut: CutPages<'p>,
 }
 
 /// What is to be undone once the kernel refuses no more.
@@ -92,6 +95,7 @@ impl Default for Space<'_> {
             objects: Cell::new(0),
             store: Cell::new(false),
             undone: Undone::default(),
+            cut: CutPages::default(),
         }
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a refused kernel call leaves: counted until it goes, and no page table.
 //!
-//! Checks A13, A29, A109, A177 and I9 of `MODEL.md`.
+//! Checks A13, A29, A177 and I9 of `MODEL.md`.
 
 use untyped_alloc::KernelError;
-use vmm::{Blueprint, PageSize, Pages, Placement, RegionOptions, Rights, ShareOptions};
+use vmm::{Blueprint, Pages, RegionOptions, ShareOptions};
 use vmm_tests::model::CallKind;
 
 use super::{FREE, new_space, tagged};
@@ -15,7 +15,6 @@ on_each!(
     copies_that_would_not_go_are_counted_until_they_go,
     a_refused_map_leaves_no_page_table,
     a_request_that_finds_no_memory_has_what_was_left_given_back,
-    a_large_page_that_was_cut_in_vain_is_smaller_and_nothing_else,
 );
 
 /// A29, I9: regions, copies, frames at temporary slots (`stuck.rs`), objects.
@@ -215,47 +214,4 @@ fn a_request_that_finds_no_memory_has_what_was_left_given_back(target: Target) {
             assert_eq!(mapped, 0, "pages of what was refused");
         }
     }
-}
-
-/// A109.
-fn a_large_page_that_was_cut_in_vain_is_smaller_and_nothing_else(target: Target) {
-    let mut host = Fixture::roomy(target);
-    let (one, other) = (new_space(&mut host), new_space(&mut host));
-    let bits = target.large_bits();
-    let pages = 2 << (bits - 12);
-    let start = 1 << bits;
-    let large = RegionOptions::new(pages).page_size(PageSize::Large { bits }).at(start);
-    let region = host.vmm.map(one, &large).expect("memory");
-    for page in 0..pages {
-        host.write(one, start + page * PAGE, page as u64 + 1);
-    }
-    let as_it_was = |host: &mut Fixture<'_>, large_pages: usize| {
-        assert_eq!(host.vmm.large_pages_in(region), Ok(large_pages));
-        let summary = host.vmm.space_summary(one).expect("a space");
-        assert_eq!(summary.mapped_pages, pages);
-        for page in 0..pages {
-            let at = start + page * PAGE;
-            assert_eq!(host.read(one, at), page as u64 + 1);
-            let mapping = host.vmm.mapping_at(one, at).expect("a space").expect("mapped");
-            assert_eq!((mapping.rights, mapping.copy_on_write), (Rights::READ_WRITE, false));
-        }
-        host.vmm.validate().expect("all is recorded");
-    };
-    as_it_was(&mut host, pages);
-    // The last step of a clone is refused, and what would undo those before.
-    let refused = |made: CallKind| matches!(made, CallKind::PageRemap);
-    host.kernel().fail_when(refused, KernelError::IllegalOperation);
-    let clone = host.vmm.clone_region(region, other, Placement::at(start));
-    assert!(matches!(clone, Err(vmm::Error::Kernel { .. })), "{clone:?}");
-    host.kernel().disarm();
-    host.vmm.trim().expect("nothing is refused any more");
-    as_it_was(&mut host, 0);
-    // It is of use as before: it can be cloned, and its memory be had as large pages.
-    let clone = host.vmm.clone_region(region, other, Placement::at(start)).expect("memory");
-    assert_eq!(host.read(other, start + PAGE), 2);
-    host.vmm.release(clone).expect("a region");
-    host.vmm.release(region).expect("a region");
-    let again = host.vmm.map(one, &large).expect("memory");
-    assert_eq!(host.vmm.large_pages_in(again), Ok(pages));
-    host.check();
 }

@@ -17,6 +17,7 @@
 //!   emptied_range.rs  memory is asked for by its address, and pages move out of it
 //!   queries.rs     queries, dump, statistics
 //!   figures.rs     statistics figure by figure
+//!   cuts.rs        large pages that are cut, and whole again where that was in vain
 //!   dumps.rs       a dump of a space and of memory, line by line
 //!   bookkeeping.rs the memory of the manager's own records
 //!   left_over.rs   what a refused kernel call leaves
@@ -33,8 +34,8 @@
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A110, A112, A113, I14,
-//! I15, I22 and I29.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109, A110, A112, A113,
+//! A210–A212, I14, I15, I22, I29 and I34.
 
 mod anew;
 mod appending;
@@ -43,6 +44,7 @@ mod boot;
 mod buffers;
 mod clearing;
 mod compaction;
+mod cuts;
 mod direct_map;
 mod dumps;
 mod emptied_range;

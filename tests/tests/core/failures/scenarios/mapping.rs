@@ -165,6 +165,12 @@ pub const MAPPING: &[Scenario] = &[
         request: |host, things| host.vmm.split_region(things.region(), 3).map(drop),
     },
     Scenario {
+        name: "split a region in the midst of a large page",
+        leaves: Leaves::Nothing,
+        setup: large_page,
+        request: |host, things| host.vmm.split_region(things.region(), 3).map(drop),
+    },
+    Scenario {
         name: "move a region",
         leaves: Leaves::Nothing,
         setup: ten_pages,

@@ -4,8 +4,10 @@
 use untyped_alloc::Rights;
 use vmm::{Pages, Placement, RegionOptions, ShareOptions};
 
-use super::super::scenario::{Leaves, Scenario};
-use super::super::setup::{a_space, cow_pair, edge, pages_and_place, pages_and_space, shared};
+use super::super::scenario::{Leaves, Scenario, Things};
+use super::super::setup::{
+    a_space, cow_pair, edge, large_page, pages_and_place, pages_and_space, shared,
+};
 use crate::support::PAGE;
 
 pub const SHARING: &[Scenario] = &[
@@ -39,6 +41,15 @@ pub const SHARING: &[Scenario] = &[
         setup: pages_and_space,
         request: |host, things| {
             let place = Placement::at(0x5000_0000);
+            host.vmm.clone_region(things.region(), things.space(), place).map(drop)
+        },
+    },
+    Scenario {
+        name: "clone a large page",
+        leaves: Leaves::Nothing,
+        setup: |host| Things { space: a_space(host).space, ..large_page(host) },
+        request: |host, things| {
+            let place = Placement::at(0x6000_0000);
             host.vmm.clone_region(things.region(), things.space(), place).map(drop)
         },
     },
