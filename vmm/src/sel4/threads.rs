@@ -22,7 +22,7 @@ use crate::types::thread_parts::{FaultEndpoint, ThreadCSpace, ThreadParts, Threa
 use untyped_alloc::{Blueprint, Object};
 
 /// The label of the message that a thread ends with: no fault has it.
-const ENDED: Word = 0xe4d;
+pub(super) const ENDED: Word = 0xe4d;
 
 /// What a thread is to be. Start with [`SpawnOptions::new`] and change what differs.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 //! is lost.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use roottask::arch::ticks;
 use roottask::{check, check_eq, Manager, Outcome};
@@ -33,6 +33,8 @@ crate::table::tests!("pacer_failures":
     who_sleeps_while_the_interrupt_is_taken_away_is_told_at_once,
     who_sleeps_while_the_timer_s_handler_is_deleted_is_told,
     who_waits_for_a_thread_that_has_faulted_is_told,
+    who_sleeps_when_the_pacing_thread_has_faulted_is_told,
+    a_pacer_whose_notification_cannot_be_bound_is_refused,
     a_pacer_does_without_the_line_of_its_sentinel,
     a_pacer_without_slots_is_refused_and_leaves_nothing,
 );
@@ -361,6 +363,85 @@ fn who_waits_for_a_thread_that_has_faulted_is_told(context: &mut Context) -> Out
         check_eq!(pacer.clear(vmm, bytes)?, bytes);
         Ok(pacer.stop(vmm)?)
     })
+}
+
+/// A213. It jumps to where nothing is when the next tick comes.
+fn who_sleeps_when_the_pacing_thread_has_faulted_is_told(context: &mut Context) -> Outcome {
+    while_suspended(&mut context.vmm, |vmm, mut pacer, clock| {
+        let (bytes, alarm) = (pacer.clearing_bytes(), vmm.allocate(Blueprint::Notification)?);
+        let Some(thread) = pacer.pacing_thread() else { return Err(PacerError::Busy.into()) };
+        clock.set_alarm(LONG_US, alarm)?;
+        let mut registers = thread.tcb_read_all_registers(false)?;
+        *registers.pc_mut() = 0;
+        thread.tcb_write_all_registers(false, &mut registers)?;
+        check_eq!(clock.sleep(LONG_US), Err(PacerError::ThreadFaulted));
+        alarm.cap::<cap_type::Notification>().wait();
+        for us in [1, LONG_US] {
+            check_eq!(clock.sleep(us), Err(PacerError::ThreadFaulted));
+        }
+        check_eq!(clock.set_alarm(1, alarm), Err(PacerError::ThreadFaulted));
+        // What was being cleared is, and nothing is begun that would not be paced.
+        pacer.wait(vmm)?;
+        check_eq!((pacer.clearing_bytes(), vmm.stats().allocator.clearing_bytes), (0, 0));
+        check_eq!(pacer.clear(vmm, bytes), Err(PacerError::ThreadFaulted));
+        check_eq!(pacer.stop(vmm), Err(PacerError::ThreadFaulted));
+        vmm.free(alarm)?;
+        vmm.validate()?;
+        let mut pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+        check!(begin(vmm, &mut pacer, bytes)? != 0);
+        pacer.wait(vmm)?;
+        clock.sleep(1)?;
+        Ok(pacer.stop(vmm)?)
+    })
+}
+
+/// A214. A thread that has its turn in the midst of a start binds the pacing thread's notification to
+/// itself.
+fn a_pacer_whose_notification_cannot_be_bound_is_refused(context: &mut Context) -> Outcome {
+    const TIMES: usize = 4000;
+    static SLOT: AtomicUsize = AtomicUsize::new(0);
+    static OWN: AtomicUsize = AtomicUsize::new(0);
+    let vmm = &mut context.vmm;
+    SLOT.store(0, Ordering::Relaxed);
+    let binding = vmm.spawn(&SpawnOptions::new().priority(255), || loop {
+        let (slot, own) = (SLOT.load(Ordering::Acquire), OWN.load(Ordering::Relaxed));
+        if slot == usize::MAX {
+            return;
+        }
+        if slot != 0 {
+            let own = sel4::Cap::<cap_type::Tcb>::from_bits(own as sel4::Word);
+            let _ = own.tcb_bind_notification(CPtr::new(slot).cap());
+        }
+        sel4::r#yield();
+    })?;
+    OWN.store(binding.tcb().bits() as usize, Ordering::Relaxed);
+    // The first notification that a start makes is this one.
+    vmm.trim()?;
+    let free = vmm.stats().allocator.free_slots;
+    let first = vmm.allocate(Blueprint::Notification)?;
+    vmm.free(first)?;
+    let mut times = 0;
+    let refused = loop {
+        vmm.trim()?;
+        SLOT.store(first.slot().bits(), Ordering::Release);
+        let started = Pacer::start(vmm, &PARTS, PacerOptions::new());
+        SLOT.store(0, Ordering::Release);
+        match started {
+            Ok(pacer) => pacer.stop(vmm)?,
+            Err(refused) => break refused,
+        }
+        times += 1;
+        check!(times < TIMES);
+    };
+    debug_println!("  refused at start {times}");
+    check_eq!(refused, PacerError::Kernel(sel4::Error::IllegalOperation));
+    SLOT.store(usize::MAX, Ordering::Release);
+    let ended = binding.join(vmm);
+    check!(ended.is_ok());
+    vmm.validate()?;
+    vmm.trim()?;
+    check!(vmm.stats().allocator.free_slots >= free);
+    Ok(Pacer::start(vmm, &PARTS, PacerOptions::new())?.stop(vmm)?)
 }
 
 /// A104. Line 13 is another's, as long as this test has it.

@@ -52,6 +52,7 @@ impl Clock {
     /// where no tick comes any more, also when the interrupt is taken away while it sleeps; but where
     /// line 13 was not to be had (see [`Pacer::start`](super::Pacer::start)), only as soon as anybody
     /// sleeps, sets an alarm, waits for what is cleared, or stops the pacer.
+    /// [`PacerError::ThreadFaulted`] in its place where the pacing thread has faulted.
     pub fn sleep(&self, us: u64) -> Result<(), PacerError> {
         if us == 0 {
             return Ok(());
@@ -64,7 +65,7 @@ impl Clock {
             }
             // Else what it found is of an earlier time.
             if !self.parts.is_sleeper(self.alarm.slot()) {
-                return Err(PacerError::TimerLost);
+                return Err(self.parts.why_lost());
             }
         }
     }
@@ -88,7 +89,7 @@ impl Clock {
         }
         if self.parts.lost.load(Ordering::Acquire) {
             self.clear_alarm(notification);
-            return Err(PacerError::TimerLost);
+            return Err(self.parts.why_lost());
         }
         self.parts.ask_for_timer();
         Ok(at)

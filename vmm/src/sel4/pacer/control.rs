@@ -13,7 +13,7 @@ use super::error::PacerError;
 use super::loops::{self, ClearingThread, Timer};
 use super::options::PacerOptions;
 use super::sentinel::Sentinel;
-use super::shared::{work, Call, PacerParts};
+use super::shared::{pacing, work, Call, PacerParts};
 use super::timer;
 use crate::sel4::slices::LongCalls;
 use crate::sel4::threads::{JoinHandle, SpawnOptions};
@@ -36,6 +36,8 @@ pub(super) struct Made {
     pub counts_slices: bool,
     pub clearing: Option<JoinHandle<()>>,
     pub pacing: Option<JoinHandle<()>>,
+    /// Hears of the end of the pacing thread.
+    pub attending: Option<JoinHandle<()>>,
     /// Of the lowest priority: tells that nobody else runs.
     pub idling: Option<JoinHandle<()>>,
 }
@@ -55,8 +57,8 @@ pub struct Pacer {
 impl Pacer {
     /// Starts a pacer with the PC's interval timer: its interrupt (line 0) and its ports become the
     /// pacer's, and so does line 13, which no device has, if it is free: by that whoever sleeps is
-    /// told at once when this program's interrupts are revoked. Makes four threads of the manager's
-    /// space, six notifications and two interrupts' handlers; some 90 kernel calls.
+    /// told at once when this program's interrupts are revoked. Makes five threads of the manager's
+    /// space, six notifications and two interrupts' handlers; some 110 kernel calls.
     ///
     /// # Errors
     /// [`PacerError::BadPeriod`] and [`PacerError::PartsInUse`], without a kernel call;
@@ -79,6 +81,7 @@ impl Pacer {
         parts.refused.store(0, Ordering::Relaxed);
         parts.idle.store(false, Ordering::Relaxed);
         parts.faulted.store(false, Ordering::Relaxed);
+        parts.pacing.store(pacing::RUNS, Ordering::Relaxed);
         parts.period_us.store(period, Ordering::Relaxed);
         let cspace = vmm.cspace_root();
         let mut pacer = Pacer { parts, options, made: Made::default(), under_way: None, cspace };
@@ -128,7 +131,11 @@ impl Pacer {
             thread.end(vmm)?;
             return Err(PacerError::Kernel(error));
         }
+        let ended = thread.fault_endpoint().cap();
         pin(vmm, made.pacing.insert(thread))?;
+        let thread = SpawnOptions::new().named("attending").priority(options.priority).stack(1);
+        let thread = vmm.spawn(&thread, move || loops::attend(parts, ended, &clearing))?;
+        pin(vmm, made.attending.insert(thread))?;
         let thread = SpawnOptions::new().named("idling").priority(0).stack(1);
         let thread = vmm.spawn(&thread, move || loops::tell_idleness(parts, ask, idle))?;
         pin(vmm, made.idling.insert(thread))?;
@@ -153,12 +160,15 @@ impl Pacer {
     ///
     /// # Errors
     /// [`PacerError::Busy`] when something is being cleared; [`PacerError::ThreadFaulted`] when the
-    /// clearing thread has; [`PacerError::Manager`].
+    /// clearing thread has, or the pacing thread; [`PacerError::Manager`].
     pub fn begin_clearing(&mut self, vmm: &mut Manager, bytes: usize) -> Result<usize, PacerError> {
         if self.under_way.is_some() {
             return Err(PacerError::Busy);
         }
         self.check_lives()?;
+        if self.parts.pacing_faulted() {
+            return Err(PacerError::ThreadFaulted);
+        }
         self.follow_cspace(vmm)?;
         let Some(clearing) = vmm.begin_clearing(bytes)? else { return Ok(0) };
         Ok(self.hand_over(clearing))
@@ -189,7 +199,8 @@ impl Pacer {
             return Ok(());
         }
         let made = &self.made;
-        let threads = [&made.clearing, &made.pacing, &made.idling, &made.sentinel.thread];
+        let Made { clearing, pacing, attending, idling, sentinel, .. } = made;
+        let threads = [clearing, pacing, attending, idling, &sentinel.thread];
         for thread in threads.into_iter().flatten() {
             let tcb = CPtr::new(thread.tcb().bits() as usize);
             let own = vmm.own_space();
@@ -303,6 +314,11 @@ impl Pacer {
     /// The clearing thread, for whoever changes its priority.
     pub fn clearing_thread(&self) -> Option<cap::Tcb> {
         self.made.clearing.as_ref().map(JoinHandle::tcb)
+    }
+
+    /// The pacing thread, for whoever changes its priority.
+    pub fn pacing_thread(&self) -> Option<cap::Tcb> {
+        self.made.pacing.as_ref().map(JoinHandle::tcb)
     }
 
     /// The slot of the timer's interrupt.

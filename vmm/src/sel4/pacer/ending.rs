@@ -10,6 +10,7 @@ use untyped_alloc::CPtr;
 use super::capabilities::{delete, Manager};
 use super::control::{Made, Pacer};
 use super::error::PacerError;
+use super::shared::pacing;
 use super::timer;
 use crate::sel4::threads::{JoinError, JoinHandle};
 
@@ -42,7 +43,10 @@ impl Pacer {
         for notification in [self.made.tick, self.made.idle].into_iter().flatten() {
             notification.cap::<cap_type::Notification>().signal();
         }
-        self.join(vmm, |made| &mut made.pacing)?;
+        let paced = self.end_pacing_thread(vmm);
+        if !matches!(paced, Ok(()) | Err(PacerError::ThreadFaulted)) {
+            return paced;
+        }
         self.join(vmm, |made| &mut made.idling)?;
         // It goes on unless the kernel refused that to the end. Its call comes to its end first.
         if self.check_goes_on().is_err() {
@@ -84,11 +88,44 @@ impl Pacer {
             }
         }
         self.parts.taken.store(false, Ordering::Release);
-        waited.and(stopped)
+        waited.and(paced).and(stopped)
     }
 
     fn end_clearing_thread(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
-        let Some(thread) = self.made.clearing.take() else { return Ok(()) };
+        self.end(vmm, |made| &mut made.clearing)
+    }
+
+    /// Waits for the end of the pacing thread, which was told to end.
+    fn end_pacing_thread(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        let (Some(done), true) = (self.made.done, self.made.attending.is_some()) else {
+            return self.join(vmm, |made| &mut made.pacing);
+        };
+        if let Some(thread) = &self.made.pacing {
+            let priority = self.options.priority.into();
+            let _ = thread.tcb().tcb_set_priority(slot::TCB.cap(), priority);
+        }
+        // Its end is told to the attending thread.
+        while self.parts.pacing.load(Ordering::Acquire) == pacing::RUNS {
+            done.cap::<cap_type::Notification>().wait();
+        }
+        self.end(vmm, |made| &mut made.pacing)?;
+        match self.parts.pacing_faulted() {
+            false => self.join(vmm, |made| &mut made.attending),
+            true => {
+                // It waits for faults of the other.
+                self.end(vmm, |made| &mut made.attending)?;
+                Err(PacerError::ThreadFaulted)
+            }
+        }
+    }
+
+    /// Ends a thread wherever it is.
+    fn end(
+        &mut self,
+        vmm: &mut Manager,
+        which: impl FnOnce(&mut Made) -> &mut Option<JoinHandle<()>>,
+    ) -> Result<(), PacerError> {
+        let Some(thread) = which(&mut self.made).take() else { return Ok(()) };
         if let Some(memory) = thread.memory() {
             vmm.unpin_thread_memory(memory);
         }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What the three threads do.
+//! What the four threads do.
 
 use core::sync::atomic::Ordering;
 
 use sel4::{cap, cap_type, ObjectBlueprint, Word};
 
 use super::options::PacerOptions;
-use super::shared::{work, Call, PacerParts};
+use super::shared::{pacing, work, Call, PacerParts};
 use super::timer;
+use crate::sel4::threads::ENDED;
 
 /// What the pacing thread needs to the timer. Its own notification is bound to it, and signalled at
 /// each interrupt with the badge [`TICK`]; with the badge [`ASK`] by who asks whether interrupts
@@ -34,6 +35,7 @@ impl Timer {
 }
 
 /// The clearing thread, who waits for its work, and who says that nobody else runs.
+#[derive(Clone, Copy)]
 pub(super) struct ClearingThread {
     pub thread: cap::Tcb,
     pub done: cap::Notification,
@@ -129,6 +131,23 @@ pub(super) fn pace(
     parts.lose_timer();
     if !runs {
         clearing.resume(parts);
+    }
+}
+
+/// Waits for the end of the pacing thread, and tells of it. Where it has faulted, nobody is paced any
+/// more: who sleeps is told, the clearing thread runs always, and its faults are heard of here.
+pub(super) fn attend(parts: &PacerParts, ended: cap::Endpoint, clearing: &ClearingThread) {
+    let (info, _) = ended.recv(());
+    let faulted = info.label() != ENDED;
+    parts.pacing.store(if faulted { pacing::FAULTED } else { pacing::ENDED }, Ordering::Release);
+    parts.lose_timer();
+    if faulted {
+        clearing.resume(parts);
+    }
+    clearing.done.signal();
+    while faulted {
+        let _ = clearing.faults.recv(());
+        clearing.note_fault(parts);
     }
 }
 

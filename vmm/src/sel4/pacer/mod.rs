@@ -8,7 +8,7 @@
 //! has done. A third, of the lowest priority, says when nobody else runs: then the second goes on
 //! before the next tick, and also when no tick comes any more. A fourth is woken when the timer's
 //! interrupt is revoked, so that nobody waits for ticks that do not come. The first hears of faults of
-//! the second.
+//! the second, and a fifth of those of the first.
 //!
 //! ```text
 //!   root task ── begin_clearing ──► clearing thread: Untyped_Retype ───────────► its end: poll, wait
@@ -23,7 +23,7 @@
 //! - `options.rs`: how often, and what share clearing has.
 //! - `timer.rs`: the timer's ports and its interrupt.
 //! - `shared.rs`: what the threads and the root task share ([`PacerParts`]): numbers, no lock.
-//! - `loops.rs`: what the three threads do.
+//! - `loops.rs`: what the threads do.
 //! - `capabilities.rs`: putting capabilities into slots, and taking them out.
 //! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
 //! - `error.rs`: why it does not do what it was asked for.

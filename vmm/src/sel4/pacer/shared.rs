@@ -7,6 +7,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use sel4::{cap_type, Word};
 use untyped_alloc::{CPtr, CapPath};
 
+use super::error::PacerError;
+
 /// What the clearing thread does.
 pub(super) mod work {
     /// It waits for a call to make.
@@ -19,6 +21,16 @@ pub(super) mod work {
     pub const CALLING: usize = 2;
     /// It has made one, and waits to be asked.
     pub const DONE: usize = 3;
+}
+
+/// How the pacing thread is.
+pub(super) mod pacing {
+    /// It runs, or was not made.
+    pub const RUNS: usize = 0;
+    /// It has ended, as it was told to.
+    pub const ENDED: usize = 1;
+    /// It has faulted.
+    pub const FAULTED: usize = 2;
 }
 
 /// How many may sleep, or wait with a time-out, at a time.
@@ -59,6 +71,8 @@ pub struct PacerParts {
     pub(super) lost: AtomicBool,
     /// The clearing thread has faulted.
     pub(super) faulted: AtomicBool,
+    /// How the pacing thread is: see [`pacing`].
+    pub(super) pacing: AtomicUsize,
     pub(super) ticks: AtomicU32,
     /// Microseconds between two ticks.
     pub(super) period_us: AtomicU32,
@@ -97,6 +111,7 @@ impl PacerParts {
             stuck: AtomicUsize::new(0),
             lost: AtomicBool::new(true),
             faulted: AtomicBool::new(false),
+            pacing: AtomicUsize::new(pacing::RUNS),
             ticks: AtomicU32::new(0),
             period_us: AtomicU32::new(0),
             suspended: AtomicU32::new(0),
@@ -180,6 +195,19 @@ impl PacerParts {
     /// Signals those whose time has come.
     pub(super) fn wake(&self, now: u32) {
         self.wake_where(|at| is_due(at, now));
+    }
+
+    /// Whether the pacing thread has faulted.
+    pub(super) fn pacing_faulted(&self) -> bool {
+        self.pacing.load(Ordering::Acquire) == pacing::FAULTED
+    }
+
+    /// Why no tick comes any more.
+    pub(super) fn why_lost(&self) -> PacerError {
+        match self.pacing_faulted() {
+            true => PacerError::ThreadFaulted,
+            false => PacerError::TimerLost,
+        }
     }
 
     /// Says that no tick comes any more, and signals all who wait for one.
