@@ -4,14 +4,7 @@
 use untyped_alloc::kernel::CPtr;
 
 use super::kernel::ModelKernel;
-
-/// Where a thread writes, and how often it has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Beside {
-    vspace: CPtr,
-    vaddr: usize,
-    written: u64,
-}
+use super::state::beside::Beside;
 
 impl ModelKernel<'_> {
     /// Has a thread write at an address of a VSpace whenever the manager has copied a page: first 1,

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 pub use bumpalo::Bump as Arena;
 use untyped_alloc::kernel::{CPtr, CapPath};
 
-use super::beside::Beside;
 use super::state::arch::Arch;
 use super::state::asids::Asids;
+use super::state::beside::Beside;
 use super::state::cap::Cap;
 use super::state::contents::Contents;
 use super::state::machine::BootFacts;

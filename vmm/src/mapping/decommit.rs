@@ -29,7 +29,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let reserve = &mut self.refill_to_free();
             self.unmap_range(reserve, space, range)
         });
-        self.settle_cut(space, range, unmapped)
+        self.finish_cut(space, range, unmapped)
     }
 
     /// Decommits what is mapped in a range of a region, lowest addresses first, and stops after

@@ -43,21 +43,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Ends a request over these pages that may have cut large ones. Where it was done, they stay
     /// cut; where it was refused, they are joined again.
     #[inline]
-    pub(crate) fn settle_cut<T>(
+    pub(crate) fn finish_cut<T>(
         &mut self,
         space: &'p Space<'p>,
         range: PageRange,
         made: Result<T>,
     ) -> Result<T> {
         if !space.cut.is_empty() {
-            self.settle_cut_pages(space, (range.start().bits(), range.end()), made.is_ok());
+            self.finish_cut_pages(space, (range.start().bits(), range.end()), made.is_ok());
         }
         made
     }
 
     /// The same for all of a space, or for what lies between two addresses in bytes.
     #[cold]
-    pub(crate) fn settle_cut_pages(
+    pub(crate) fn finish_cut_pages(
         &mut self,
         space: &'p Space<'p>,
         (from, to): (usize, usize),

@@ -57,7 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return self.protect_one(space, extent, extent.index_of(range.start()), rights);
         }
         let protected = self.protect_range(space, range, rights);
-        self.settle_cut(space, range, protected)
+        self.finish_cut(space, range, protected)
     }
 
     fn protect_range(&mut self, space: &'p Space<'p>, range: PageRange, rights: Rights) -> Result {

@@ -47,7 +47,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let reserve = &mut self.refill_to_free();
             self.unmap_range(reserve, space, range)
         });
-        self.settle_cut(space, range, unmapped)
+        self.finish_cut(space, range, unmapped)
     }
 
     /// Unmaps a small page, frame number `index` of an extent: what [`Vmm::unmap`] does, without

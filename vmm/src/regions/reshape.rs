@@ -46,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.split_extent(reserve, space, upper.start().bits())?;
             self.pools.region(reserve)
         });
-        let free = self.settle_cut(space, upper, cut)?;
+        let free = self.finish_cut(space, upper, cut)?;
         let serial = self.next_serial();
         let below = pages + usize::from(spec.guard_below);
         let lower_spec = RegionSpec { pages: below, guard_above: 0, ..spec };

@@ -64,7 +64,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         placement: Placement,
     ) -> Result<RegionId> {
         let cloned = self.clone_and_cut(region, into, placement);
-        self.settle_cloned(region, cloned)
+        self.finish_cloned(region, cloned)
     }
 
     /// As [`Vmm::clone_region`]; large pages that were cut are recorded as such still.
@@ -134,15 +134,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         most: usize,
     ) -> Result<usize> {
         let cloned = self.under_pressure(|vmm| vmm.try_clone_pages(region, page, into, most));
-        self.settle_cloned(region, cloned)
+        self.finish_cloned(region, cloned)
     }
 
     /// Ends a request to clone pages of a region: where it was refused, large ones that it has cut
     /// are joined again. Not sooner, as it may have been made more than once.
-    fn settle_cloned<T>(&mut self, region: RegionId, cloned: Result<T>) -> Result<T> {
+    fn finish_cloned<T>(&mut self, region: RegionId, cloned: Result<T>) -> Result<T> {
         let Ok((space, node)) = self.region(region) else { return cloned };
         match self.usable(node) {
-            Some(range) => self.settle_cut(space, range, cloned),
+            Some(range) => self.finish_cut(space, range, cloned),
             None => cloned,
         }
     }
@@ -297,11 +297,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     self.space(clone)?.undone.clone.set(true);
                     self.space(space)?.undone.copy_on_write.set(true);
                 }
-                self.settle_cut_pages(self.space(space)?, (0, usize::MAX), false);
+                self.finish_cut_pages(self.space(space)?, (0, usize::MAX), false);
                 return Err(error);
             }
         }
-        self.settle_cut_pages(self.space(space)?, (0, usize::MAX), true);
+        self.finish_cut_pages(self.space(space)?, (0, usize::MAX), true);
         Ok(clone)
     }
 

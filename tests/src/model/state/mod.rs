@@ -19,6 +19,7 @@
 
 pub(super) mod arch;
 pub(super) mod asids;
+pub(super) mod beside;
 pub(super) mod cap;
 pub(super) mod contents;
 pub(super) mod machine;
