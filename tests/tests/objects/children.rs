@@ -90,7 +90,11 @@ impl World {
 
     /// What the thread of a program reads at an address.
     #[track_caller]
-    fn bytes_at<const COUNT: usize>(&mut self, program: Program, address: usize) -> [u8; COUNT] {
+    pub fn bytes_at<const COUNT: usize>(
+        &mut self,
+        program: Program,
+        address: usize,
+    ) -> [u8; COUNT] {
         assert!(self.touch(program, address, Access::Read), "{address:#x}");
         let vspace = self.fixture.vmm.vspace(program.id.space()).unwrap();
         let mut bytes = [0; COUNT];

@@ -91,6 +91,29 @@ fn an_image_for_which_there_is_no_room_is_refused() {
     world.finish(maker, Request::Load {}, &[IT, FILE]);
 }
 
+/// A215: where one call may clear but little, a program is made, loaded and started all the same.
+#[test]
+fn a_program_that_is_promised_is_made_where_much_must_be_cleared() {
+    let data = vec![7; 30 * PAGE + 40];
+    let image = Elf::of(Target::Ia32, 0x40_0000)
+        .with(Segment::code(0x40_0000, vec![5; 80]))
+        .with(Segment::data(0x50_0ff0, data).in_memory(70 * PAGE));
+    let (mut world, maker) = with_file(&image.bytes());
+    let many = Amounts([160, 30, 400, 8, 3, 20, 40]);
+    // No page is ready, and none is clear.
+    let own = world.fixture.own();
+    world.fixture.vmm.trim().unwrap();
+    world.fixture.vmm.limit_clearing(PAGE);
+    while world.fixture.vmm.map(own, &vmm::RegionOptions::new(1)).is_ok() {}
+    world.ask(maker, create(many), PAYER).unwrap();
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+    let child = world.start(maker);
+    assert_eq!(world.bytes_at(child, 0x50_0fef), [0, 7, 7]);
+    assert_eq!(world.bytes_at(child, 0x50_0ff0 + 30 * PAGE + 39), [7, 0, 0]);
+    assert!(world.touch(child, 0x50_0000, Access::Write));
+    world.check();
+}
+
 /// A195: who changes the file between two requests harms the program that it loads, and nobody else.
 #[test]
 fn a_file_that_changes_while_it_is_read_costs_nobody_anything() {

@@ -8,7 +8,7 @@ use vmm_client::objects::{
 
 use super::answers::{refuse, short, Answered, Refused, NODE};
 use super::capabilities::Place;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::account::{Account, MAX_DEPTH};
 use super::state::charge;
 use super::state::object::{Object, What};
@@ -44,7 +44,7 @@ pub(super) fn make_account<'p, K: Kernel + Memory<'p>>(
     if depth > MAX_DEPTH {
         return Err(Refusal::TooDeep { most: MAX_DEPTH });
     }
-    let store = vmm.create_store().map_err(refuse)?;
+    let store = clearing(vmm, Vmm::create_store).map_err(refuse)?;
     let overcommit = options.contains(AccountOptions::OVERCOMMIT);
     let waits = options.contains(AccountOptions::WAIT);
     let account = Account { overcommit, waits, depth, store: Some(store), ..Account::default() };

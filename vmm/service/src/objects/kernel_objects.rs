@@ -7,7 +7,7 @@ use vmm_client::objects::{Amounts, Kind, MemoryOptions, Refusal, Resource};
 
 use super::answers::{refuse, refuse_slot, Refused, NODE};
 use super::capabilities::{slot_path, Place};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 
 /// A space: its record, its ASID, its root table.
@@ -24,7 +24,7 @@ impl<'p> Objects<'p> {
     ) -> Result<&'p Object<'p>, Refused> {
         let rights = Object::all_rights(Kind::Space, MemoryOptions::empty());
         self.create(vmm, place, (Kind::Space, rights, SPACE), |_, vmm, _| {
-            vmm.create_space().map(What::Space).map_err(refuse)
+            clearing(vmm, Vmm::create_space).map(What::Space).map_err(refuse)
         })
     }
 
@@ -47,7 +47,7 @@ impl<'p> Objects<'p> {
         }
         let rights = Object::all_rights(kind, MemoryOptions::empty());
         self.create(vmm, place, (kind, rights, SMALL), |_, vmm, object| {
-            let made = vmm.allocate(blueprint).map_err(refuse)?;
+            let made = clearing(vmm, |vmm| vmm.allocate(blueprint)).map_err(refuse)?;
             // Whoever takes the record apart frees it.
             object.what.set(what(made));
             let copied = vmm.copy_cap(path, made.slot(), CapRights::all());

@@ -20,7 +20,7 @@ use vmm_client::objects::{
 use super::answers::{narrow, refuse, tables, Answered, Refused};
 use super::children::{charge_space, parts, refund_space};
 use super::mappings::Wanted;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::capability::Capability;
 use super::state::object::{Object, What};
 use super::state::program::Program;
@@ -256,16 +256,16 @@ impl<'p> Objects<'p> {
         if bytes == 0 {
             return match is_there {
                 true => Ok(()),
-                false => vmm.populate(space, Pages::at(page)).map_err(refuse),
+                false => clearing(vmm, |vmm| vmm.populate(space, Pages::at(page))).map_err(refuse),
             };
         }
         let mut contents = [0; PAGE_BYTES];
         let contents = &mut contents[..bytes];
         self.read_file(vmm, file, at, contents)?;
-        match is_there {
+        clearing(vmm, |vmm| match is_there {
             true => vmm.write(space, to, contents),
             false => vmm.populate_from(space, to, contents),
-        }
+        })
         .map_err(refuse)
     }
 
@@ -285,7 +285,8 @@ impl<'p> Objects<'p> {
         let at = image::narrow(at);
         let first = at / PAGE_BYTES;
         let pages = (image::narrow(end)).div_ceil(PAGE_BYTES) - first;
-        self.commit(vmm, file.memory, (narrow(first), narrow(pages))).map_err(refuse)?;
+        let pages = (narrow(first), narrow(pages));
+        clearing(vmm, |vmm| self.commit(vmm, file.memory, pages)).map_err(refuse)?;
         let from = file.region.start().bits() + at;
         vmm.read(file.region.space(), from, bytes).map_err(refuse)
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects mapped in spaces: pages appear when they are touched, or before, by request.
 
-use vmm::{AllocatorError, Backing, Kernel, Memory, Pages, RegionOptions, Vmm};
+use vmm::{Backing, Kernel, Memory, Pages, RegionOptions, Vmm};
 use vmm_client::objects::{Amounts, Answer, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, short, tables, Answered, Refused, NODE};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
 use super::state::mapping::Mapping;
@@ -333,22 +333,4 @@ fn reserve<'p, K: Kernel + Memory<'p>>(
         vmm::Error::FaultsNotTold { .. } if wanted.address == 0 => Refusal::NoRoom {},
         other => refuse(other),
     })
-}
-
-/// Does what takes promised memory: what must be cleared for it is cleared, also where that is more
-/// than one call clears by itself.
-pub(super) fn clearing<'p, K: Kernel + Memory<'p>>(
-    vmm: &mut Vmm<'p, K>,
-    mut work: impl FnMut(&mut Vmm<'p, K>) -> vmm::Result,
-) -> vmm::Result {
-    loop {
-        match work(vmm) {
-            Err(vmm::Error::Allocator(AllocatorError::NeedsClearing { bytes })) => {
-                if vmm.clear(bytes)? == 0 {
-                    return Err(AllocatorError::NeedsClearing { bytes }.into());
-                }
-            }
-            other => return other,
-        }
-    }
 }

@@ -9,7 +9,7 @@ use vmm_client::objects::{
 
 use super::answers::{narrow, page_rights, refuse, tables, Refused, NODE};
 use super::capabilities::Place;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 use super::state::tables::add;
 
@@ -96,7 +96,9 @@ impl<'p> Objects<'p> {
         let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
             let anywhere = Placement::anywhere();
-            let clone = vmm.clone_region(region, store(object)?, anywhere).map_err(refuse)?;
+            let into = store(object)?;
+            let clone = clearing(vmm, |vmm| vmm.clone_region(region, into, anywhere));
+            let clone = clone.map_err(refuse)?;
             object.committed.set(memory.committed.get());
             Ok(What::Memory { region: clone, pages, options })
         })

@@ -16,7 +16,7 @@
 use vmm::{CPtr, Kernel, Memory, Pages, Rights as PageRights, Violation, Vmm};
 
 use super::answers::narrow;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
 use super::state::supplied::{PageWait, Paged, Phase};
@@ -91,7 +91,8 @@ impl<'p> Objects<'p> {
             Some(_) => vmm.protect(into.space(), Pages::at(at), rights)?,
             None => {
                 let from = Pages::at(region.start().bits() + ((number as usize) << bits));
-                vmm.share_into_with(region.space(), from, (into, page as usize), rights)?;
+                let to = (into, page as usize);
+                clearing(vmm, |vmm| vmm.share_into_with(region.space(), from, to, rights))?;
             }
         }
         node.written.set(writes);

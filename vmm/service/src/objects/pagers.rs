@@ -18,9 +18,8 @@ use vmm_client::objects::{
 
 use super::answers::{narrow, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
-use super::mappings::clearing;
 use super::memory::{store, stored};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 use super::state::program::Program;
 use super::state::supplied::{Paged, Supplied};
@@ -142,7 +141,8 @@ impl<'p> Objects<'p> {
         }
         self.is_pager(program, memory)?;
         while self.tables.free_supplied.available() < range.pages as usize {
-            vmm.adopt_bookkeeping_page(&mut self.tables.free_supplied).map_err(refuse)?;
+            let pool = &mut self.tables.free_supplied;
+            clearing(vmm, |vmm| vmm.adopt_bookkeeping_page(pool)).map_err(refuse)?;
         }
         let (mut done, mut steps) = (0, MAX_PAGES);
         for page in pages {
@@ -192,9 +192,11 @@ impl<'p> Objects<'p> {
             vmm.break_copy_on_write(space, Pages::at(at))
         })?;
         match how {
-            Supply::Share => vmm.share_into(space, Pages::at(at), into, page as usize)?,
+            Supply::Share => {
+                clearing(vmm, |vmm| vmm.share_into(space, Pages::at(at), into, page as usize))?;
+            }
             _ => {
-                vmm.transfer_into(space, at, into, page as usize)?;
+                clearing(vmm, |vmm| vmm.transfer_into(space, at, into, page as usize))?;
                 sub(&source.committed, 1);
             }
         }
@@ -300,7 +302,7 @@ impl<'p> Objects<'p> {
                 let Some(target) = region(into) else { return Ok(false) };
                 let old = Pages::at(at(target, number));
                 sub(&into.committed, narrow(vmm.decommit_some(target.space(), old, 1)?));
-                vmm.transfer_into(space, page, target, number as usize)?;
+                clearing(vmm, |vmm| vmm.transfer_into(space, page, target, number as usize))?;
                 add(&into.committed, 1);
             }
         }

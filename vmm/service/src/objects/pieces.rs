@@ -6,8 +6,7 @@ use vmm::{Kernel, Memory, Vmm};
 use vmm_client::objects::{Answer, Piece, Refusal, PIECE_BYTES};
 
 use super::answers::{narrow, refuse, Answered, Refused};
-use super::mappings::clearing;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 
 /// Bytes of one page.

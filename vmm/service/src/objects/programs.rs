@@ -28,7 +28,7 @@ use super::accounts::{make_account, ACCOUNT};
 use super::answers::{narrow, refuse_slot, short, NODE};
 use super::capabilities::{slot_path, Place};
 use super::kernel_objects::SPACE;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::charge::charge;
 use super::state::object::{Object, Report, What};
 use super::state::program::Program;
@@ -103,7 +103,7 @@ impl<'p> Objects<'p> {
         name: Name,
     ) -> Result<&'p Program<'p>> {
         let space = self.charged_object(Kind::Space, account, SPACE)?;
-        let id = vmm.create_space()?;
+        let id = clearing(vmm, Vmm::create_space)?;
         space.what.set(What::Space(id));
         let thread = self.free_threads.alloc().ok_or(Refusal::OutOfMemory {})?;
         let Some(program) = self.free_programs.alloc() else {
@@ -162,9 +162,11 @@ impl<'p> Objects<'p> {
         id: SpaceId,
     ) -> Result {
         let word_bits = vmm.allocator().sizes().word_bits;
-        let cnode = vmm.allocate_for(id, Blueprint::CNode { radix_bits: CNODE_BITS })?;
+        let cnode = Blueprint::CNode { radix_bits: CNODE_BITS };
+        let cnode = clearing(vmm, |vmm| vmm.allocate_for(id, cnode))?;
         program.cnode.set(Some(cnode));
-        let root = vmm.allocate_for(id, Blueprint::CNode { radix_bits: ROOT_BITS })?;
+        let root = Blueprint::CNode { radix_bits: ROOT_BITS };
+        let root = clearing(vmm, |vmm| vmm.allocate_for(id, root))?;
         program.root.set(Some(root));
         let mount = in_root(root, MOUNT_SLOT);
         vmm.mount_cnode(mount, cnode.slot(), word_bits - ROOT_BITS - CNODE_BITS)?;
@@ -201,7 +203,11 @@ impl<'p> Objects<'p> {
             },
         };
         let mut parts = ThreadParts::default();
-        let made = vmm.allocate_thread(&spec, &mut parts);
+        let made = clearing(vmm, |vmm| {
+            // What a try that was refused has left.
+            vmm.release_thread(&mut parts)?;
+            vmm.allocate_thread(&spec, &mut parts)
+        });
         thread.parts.set((!parts.is_empty()).then_some(parts));
         let vmm::Thread { tcb, memory, registered } = made?;
         if let Some((_, faults)) = registered {

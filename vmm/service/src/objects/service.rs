@@ -2,7 +2,7 @@
 //! The service itself: what it is made of, and its look-ups.
 
 use intrusive_collections::RBTree;
-use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
+use vmm::{AllocatorError, CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Rights};
 
 use super::answers::{refuse, Refused};
@@ -170,7 +170,7 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
     ) -> Result<(), Refused> {
         let Objects { tables, free_programs, free_threads, .. } = self;
-        refill(vmm, tables, (free_programs, free_threads)).map_err(refuse)
+        clearing(vmm, |vmm| refill(vmm, tables, (free_programs, free_threads))).map_err(refuse)
     }
 
     /// How many objects, capabilities, mappings and programs there are.
@@ -280,4 +280,22 @@ fn refill<'p, K: Kernel + Memory<'p>>(
         vmm.adopt_bookkeeping_page(threads)?;
     }
     Ok(())
+}
+
+/// Does what takes promised memory: what must be cleared for it is cleared, also where that is more
+/// than one call clears by itself.
+pub(super) fn clearing<'p, K: Kernel + Memory<'p>, T>(
+    vmm: &mut Vmm<'p, K>,
+    mut work: impl FnMut(&mut Vmm<'p, K>) -> vmm::Result<T>,
+) -> vmm::Result<T> {
+    loop {
+        match work(vmm) {
+            Err(vmm::Error::Allocator(AllocatorError::NeedsClearing { bytes })) => {
+                if vmm.clear(bytes)? == 0 {
+                    return Err(AllocatorError::NeedsClearing { bytes }.into());
+                }
+            }
+            other => return other,
+        }
+    }
 }
