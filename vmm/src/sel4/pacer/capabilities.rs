@@ -19,6 +19,16 @@ pub(super) fn place(vmm: &Manager, slot: CPtr) -> AbsoluteCPtr {
     cnode.absolute_cptr_from_bits_with_depth(path.index as sel4::CPtrBits, usize::from(path.depth))
 }
 
+/// Takes slots next to each other, and deletes what their last owners left in them.
+pub(super) fn take_slots(vmm: &mut Manager, count: usize) -> Result<CPtr, PacerError> {
+    let first = vmm.alloc_slots(count)?;
+    if let Err(error) = vmm.alloc.empty_slots(&mut vmm.kernel, first, count) {
+        vmm.free_slots(first, count)?;
+        return Err(error.into());
+    }
+    Ok(first)
+}
+
 /// Puts a capability to a notification into `slot`, with a badge.
 pub(super) fn mint(
     vmm: &Manager,

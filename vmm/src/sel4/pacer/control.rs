@@ -7,7 +7,7 @@ use sel4::init_thread::slot;
 use sel4::{cap, cap_type, CapRights, Word};
 use untyped_alloc::{Blueprint, CPtr, Clearing, Object};
 
-use super::capabilities::{mint, pin, place, Manager};
+use super::capabilities::{mint, pin, place, take_slots, Manager};
 use super::clock::Clock;
 use super::error::PacerError;
 use super::loops::{self, ClearingThread, Timer};
@@ -58,7 +58,7 @@ impl Pacer {
     /// Starts a pacer with the PC's interval timer: its interrupt (line 0) and its ports become the
     /// pacer's, and so does line 13, which no device has, if it is free: by that whoever sleeps is
     /// told at once when this program's interrupts are revoked. Makes five threads of the manager's
-    /// space, six notifications and two interrupts' handlers; some 110 kernel calls.
+    /// space, six notifications and two interrupts' handlers; some 120 kernel calls.
     ///
     /// # Errors
     /// [`PacerError::BadPeriod`] and [`PacerError::PartsInUse`], without a kernel call;
@@ -102,7 +102,7 @@ impl Pacer {
         }
         let notification =
             |made: Option<Object>| made.map_or(cap::Notification::from_bits(0), Object::cap);
-        let slot = vmm.alloc_slots(2)?;
+        let slot = take_slots(vmm, 2)?;
         made.handler = Some((slot, false));
         let control = slot::IRQ_CONTROL.cap();
         control.irq_control_get(timer::LINE, &place(vmm, slot)).map_err(PacerError::NoTimer)?;
@@ -110,7 +110,7 @@ impl Pacer {
         let (first, second) = (place(vmm, slot), place(vmm, CPtr::new(slot.bits() + 1)));
         second.copy(&first, CapRights::all()).map_err(PacerError::Kernel)?;
         let tick = notification(made.tick);
-        let slot_of_ask = *made.ask.insert(vmm.alloc_slots(1)?);
+        let slot_of_ask = *made.ask.insert(take_slots(vmm, 1)?);
         mint(vmm, tick, loops::ASK, slot_of_ask).map_err(PacerError::Kernel)?;
         let ask = slot_of_ask.cap::<cap_type::Notification>();
         let handler = slot.cap::<cap_type::IrqHandler>();
@@ -141,7 +141,7 @@ impl Pacer {
         pin(vmm, made.idling.insert(thread))?;
 
         // Its badge tells an interrupt from who asks.
-        let badged = vmm.alloc_slots(1)?;
+        let badged = take_slots(vmm, 1)?;
         let connected = connect(vmm, &timer, tick, badged);
         vmm.free_slots(badged, 1)?;
         connected.map_err(PacerError::Kernel)?;

@@ -21,7 +21,7 @@ use sel4::init_thread::slot;
 use sel4::{cap, cap_type, CapRights, Word};
 use untyped_alloc::{Blueprint, CPtr, Object};
 
-use super::capabilities::{delete, pin, place, Manager};
+use super::capabilities::{delete, pin, place, take_slots, Manager};
 use super::error::PacerError;
 use super::shared::PacerParts;
 use crate::sel4::threads::{JoinError, JoinHandle, SpawnOptions};
@@ -53,7 +53,7 @@ impl Sentinel {
     ) -> Result<(), PacerError> {
         let watched = *self.watched.insert(vmm.allocate(Blueprint::Notification)?);
         let told = *self.told.insert(vmm.allocate(Blueprint::Notification)?);
-        let handler = vmm.alloc_slots(1)?;
+        let handler = take_slots(vmm, 1)?;
         if slot::IRQ_CONTROL.cap().irq_control_get(LINE, &place(vmm, handler)).is_err() {
             vmm.free_slots(handler, 1)?;
             return Ok(());
