@@ -75,4 +75,5 @@ pub use heap::ManagerHeap;
 pub use kernel::{start, start_with, BootPool, Sel4};
 pub use options::StartOptions;
 pub use run::{first_registers, let_run};
+pub use slices::ticks_per_us;
 pub use threads::{JoinError, JoinHandle, SpawnOptions};

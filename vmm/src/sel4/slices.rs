@@ -36,6 +36,23 @@ const SLICE_US: u32 = (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_
 /// begins, and what a call lasts.
 const EARLY: u32 = 2;
 
+/// Ticks of the time-stamp counter in a microsecond, as the boot information has it; 0: unknown.
+static TICKS_PER_US: AtomicU32 = AtomicU32::new(0);
+
+/// Notes what the boot information says of the counter's frequency, in MHz.
+pub(super) fn note_ticks_per_us(mhz: sel4::Word) {
+    TICKS_PER_US.store(u32::try_from(mhz).unwrap_or(0), Ordering::Relaxed);
+}
+
+/// Ticks of the processor's time-stamp counter in a microsecond, as the kernel measured them when it
+/// booted; `None` before the manager was started, and where the kernel does not know. No kernel call.
+pub fn ticks_per_us() -> Option<u32> {
+    match TICKS_PER_US.load(Ordering::Relaxed) {
+        0 => None,
+        ticks => Some(ticks),
+    }
+}
+
 /// When a thread that makes calls had the processor, by a timer's ticks.
 #[derive(Debug)]
 pub(super) struct LongCalls {

@@ -24,6 +24,7 @@ crate::table::tests!("pacing":
     a_pacer_that_cannot_be_is_refused_and_leaves_nothing,
     a_second_pacer_is_refused_and_leaves_the_first_alone,
     a_clock_counts_by_the_pacer_that_there_is,
+    the_time_stamp_counter_ticks_as_the_kernel_measured,
     a_clearing_that_is_interrupted_clears_each_word_and_no_other,
     jobs_make_memory_ready,
 );
@@ -67,6 +68,27 @@ pub fn begin(vmm: &mut Manager, pacer: &mut Pacer, most: usize) -> Outcome<usize
 
 /// How often memory is cleared until a tick comes meanwhile.
 pub const ATTEMPTS: u32 = 100;
+
+/// A216. Who sleeps wakes late where others want the processor, and never early.
+fn the_time_stamp_counter_ticks_as_the_kernel_measured(context: &mut Context) -> Outcome {
+    const US: u64 = 10_000;
+    let vmm = &mut context.vmm;
+    let told = vmm::sel4::ticks_per_us().unwrap_or(0);
+    let pacer = Pacer::start(vmm, &PARTS, PacerOptions::new())?;
+    let clock = pacer.clock(vmm)?;
+    let mut least = u64::MAX;
+    for _ in 0..5 {
+        let begun = ticks();
+        clock.sleep(US)?;
+        least = least.min(ticks() - begun);
+    }
+    let measured = least / US;
+    debug_println!("  {told} ticks in a microsecond are told, {measured} were measured");
+    let told = u64::from(told);
+    check!(told != 0 && told * 9 / 10 <= measured && measured <= told * 2);
+    clock.release(vmm)?;
+    Ok(pacer.stop(vmm)?)
+}
 
 /// A126: it has a lower priority than the clearing thread, and would get nothing in that call.
 fn who_computes_goes_on_while_memory_is_cleared(context: &mut Context) -> Outcome {

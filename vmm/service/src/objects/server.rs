@@ -16,7 +16,7 @@ use crate::types::program::Start;
 /// Microseconds of a time slice.
 const SLICE_US: u64 = (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_MS) * 1000) as u64;
 
-/// Of a counter of 1 GHz.
+/// Of a counter of 1 GHz, as QEMU's is that counts instructions: where the kernel does not know.
 const TICKS_PER_US: u32 = 1000;
 
 /// How a server works.
@@ -24,15 +24,15 @@ const TICKS_PER_US: u32 = 1000;
 pub struct Options {
     /// Tells people something; called between a message and its answer.
     pub report: fn(&Notice<'_>),
-    /// Ticks of the time-stamp counter in a microsecond, by which slices are measured: the boot
-    /// information has it (`archInfo`). 0: nobody is held, however much is done for it.
+    /// Ticks of the time-stamp counter in a microsecond, by which slices are measured:
+    /// [`vmm::sel4::ticks_per_us`], unless it is set. 0: nobody is held, however much is done for it.
     pub ticks_per_us: u32,
 }
 
 impl Options {
     /// Prints all that there is to tell, for debugging.
-    pub const fn printing() -> Options {
-        Options { report: |notice| sel4::debug_print!("{notice}"), ticks_per_us: TICKS_PER_US }
+    pub fn printing() -> Options {
+        Options { report: |notice| sel4::debug_print!("{notice}"), ..Options::default() }
     }
 }
 
@@ -47,10 +47,12 @@ impl Options {
 }
 
 impl Default for Options {
-    /// Tells nobody anything, and takes a counter for one of 1 GHz, as QEMU's is that counts
-    /// instructions: with a faster one programs are held before a slice is over.
+    /// Tells nobody anything, and measures slices as the kernel measured the counter when it booted.
+    /// Where it does not say, the counter is taken for one of 1 GHz. To be made once the manager has
+    /// started.
     fn default() -> Options {
-        Options { report: |_| {}, ticks_per_us: TICKS_PER_US }
+        let ticks_per_us = vmm::sel4::ticks_per_us().unwrap_or(TICKS_PER_US);
+        Options { report: |_| {}, ticks_per_us }
     }
 }
 
