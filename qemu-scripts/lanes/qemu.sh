@@ -212,6 +212,8 @@ qemu_lane() {
         check "debugger and program agree, $kernel kernel" debugger_agrees "${options[@]}"
     done
     check "gaps beside a thread that computes" "$SCRIPTS/run.sh" gaps --release-kernel --icount --memory 64M
+    # The same bounds, in half of the memory.
+    check "gaps beside a thread that computes, debug kernel" "$SCRIPTS/run.sh" gaps --icount --memory 32M
     check "promises of the service" "$SCRIPTS/run.sh" promises --release-kernel --icount --memory 64M
     check "clients of a root task, with their names" clients_are_those_named
     check "arguments reach the guest whole" arguments_are_whole
@@ -253,6 +255,8 @@ x86_64_lane() {
     guest_tests debug --arch "$ARCH"
     check "gaps beside a thread that computes, x86_64" "$SCRIPTS/run.sh" gaps --arch "$ARCH" \
         --release-kernel --icount --memory 64M
+    check "gaps beside a thread that computes, x86_64, debug kernel" "$SCRIPTS/run.sh" gaps \
+        --arch "$ARCH" --icount --memory 32M
     check "promises of the service, x86_64" "$SCRIPTS/run.sh" promises --arch "$ARCH" \
         --release-kernel --icount --memory 64M
     check "debugger and program agree, x86_64" debugger_agrees --arch "$ARCH"
