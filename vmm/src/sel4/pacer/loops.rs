@@ -141,11 +141,13 @@ pub(super) fn attend(parts: &PacerParts, ended: cap::Endpoint, clearing: &Cleari
     let faulted = info.label() != ENDED;
     parts.pacing.store(if faulted { pacing::FAULTED } else { pacing::ENDED }, Ordering::Release);
     parts.lose_timer();
-    if faulted {
-        clearing.resume(parts);
+    if !faulted {
+        clearing.done.signal();
+        return;
     }
+    clearing.resume(parts);
     clearing.done.signal();
-    while faulted {
+    loop {
         let _ = clearing.faults.recv(());
         clearing.note_fault(parts);
     }
