@@ -355,10 +355,13 @@ impl Kernel for Sel4 {
         cache: CachePolicy,
     ) -> KernelResult {
         let page = frame.cap::<cap_type::UnspecifiedPage>();
-        page.frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache, allowed))
-            .map_err(KernelError::from)?;
-        bindings::make_coherent(page, vaddr, allowed, cache);
-        Ok(())
+        let done = page
+            .frame_map(vspace.cap(), vaddr, rights(allowed), bindings::attributes(cache, allowed))
+            .map_err(KernelError::from);
+        if done.is_ok() {
+            bindings::make_coherent(page, vaddr, allowed, cache);
+        }
+        done
     }
 
     #[inline(always)]
