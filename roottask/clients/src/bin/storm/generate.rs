@@ -4,7 +4,7 @@
 
 use vmm_client::objects::{
     AccountOptions, Amounts, Kind, Line, MemoryOptions, Name, Piece, ProgramOptions, Request,
-    Rights, MAX_CAPABILITIES, PAGE_BYTES, SPACE_SLOT,
+    Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -174,9 +174,51 @@ impl Generator<'_> {
         }
     }
 
+    /// A request about memory whose pages this program supplies, and that it does not touch.
+    fn request_of_pager(&mut self) -> Request {
+        let first = self.random.below(4);
+        let (pages, other) = (self.pick(&[1, 1, 2, 4, 16, 17]), self.random.below(4));
+        match self.random.below(10) {
+            0..=2 => Request::CreatePaged {
+                pages: self.pages(),
+                most: self.pick(&[1, 1, 2, 4]),
+                slot: self.new_slot(),
+            },
+            3..=5 => Request::Supply {
+                first,
+                pages,
+                from: other,
+                how: self.pick(&Supply::ALL),
+                write: self.one_in(2),
+            },
+            6 => Request::TakeBack { first, pages, into: other },
+            7 if self.one_in(2) => Request::AllowWrite { first, pages },
+            7 => Request::Decommit { first, pages },
+            8 if self.one_in(2) => Request::Refuse { page: first },
+            8 => Request::NextFault {},
+            _ if self.one_in(2) => Request::TellFaults {},
+            _ => Request::Bind {},
+        }
+    }
+
+    /// A request about a thread, which there never is: it would run what nobody wrote.
+    fn request_of_thread(&mut self) -> Request {
+        match self.one_in(2) {
+            true => Request::CreateThread {
+                entry: self.random.number() as usize,
+                argument: 0,
+                stack: self.pick(&[0, 65]),
+                guard: self.random.below(20),
+                priority: self.random.below(300),
+                slot: self.new_slot(),
+            },
+            false => Request::EndThread { code: 0, own: self.one_in(2) },
+        }
+    }
+
     fn other_request(&mut self, mapped: usize) -> Request {
         let memory = self.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match self.random.below(36) {
+        match self.random.below(42) {
             0..=3 => Request::Info {},
             4..=6 => Request::Restrict { rights: self.rights(), slot: self.new_slot() },
             // Nobody can name the object then, and it stays.
@@ -212,6 +254,8 @@ impl Generator<'_> {
             }
             28 => Request::Resize { pages: self.pages() },
             31..=34 => self.request_of_program(),
+            36..=40 => self.request_of_pager(),
+            41 => self.request_of_thread(),
             29 => Request::Read { offset: self.offset(), bytes: self.random.below(200) },
             30 => {
                 let length = self.random.below(97) as usize;

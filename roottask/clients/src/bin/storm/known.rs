@@ -3,10 +3,10 @@
 //! learns of by refusals.
 
 use sel4::{cap, AbsoluteCPtr, CapRights, Word};
-use vmm_client::handles::{free_slot, take_slot, Account, Handle, Object, Program, Result};
+use vmm_client::handles::{free_slot, take_slot, Account, Handle, Memory, Object, Program, Result};
 use vmm_client::objects::{
-    Amounts, Answer, Kind, Refusal, Request, Rights, CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT,
-    FIRST_FREE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
+    Amounts, Answer, Kind, MemoryOptions, Refusal, Request, Rights, CNODE_BITS, CNODE_SLOT,
+    CONSOLE_SLOT, FIRST_FREE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -167,6 +167,7 @@ impl Known {
             Request::Destroy {} => self.set(first, Held::Nothing),
             Request::CreateAccount { slot, .. } => self.set(slot, Held::Own(Kind::Account)),
             Request::CreateMemory { slot, .. }
+            | Request::CreatePaged { slot, .. }
             | Request::CreatePhysical { slot, .. }
             | Request::Clone { slot } => self.set(slot, Held::Own(Kind::Memory)),
             Request::CreateSpace { slot } => self.set(slot, Held::Own(Kind::Space)),
@@ -193,7 +194,8 @@ impl Known {
                 if let Some(place) = free {
                     *place = Some(mapped);
                 }
-                return first == SPACE_SLOT && touch(address, pages, rights);
+                let memory = message.slots().get(1).copied().unwrap_or(0);
+                return first == SPACE_SLOT && is_plain(memory) && touch(address, pages, rights);
             }
             Request::Unmap { address } => self.remove_mapping(address),
             _ => {}
@@ -232,6 +234,14 @@ pub fn end(account: Account) -> Result {
         }
         _ => Err(error),
     })
+}
+
+/// Whether a memory object's pages are there when they are touched. Nobody else would supply them.
+fn is_plain(slot: u32) -> bool {
+    match Memory::from_slot(slot).info() {
+        Ok(Answer::Memory { options, .. }) => !options.contains(MemoryOptions::PAGED),
+        _ => false,
+    }
 }
 
 /// Touches the first page and the last of what was just mapped in the program's own space.
