@@ -14,6 +14,8 @@ import toolchain
 
 # What the guest's last byte to the port of isa-debug-exit makes QEMU's exit code.
 SUCCESS, FAILURE, PANIC = 33, 35, 37
+# Bytes of a client's name that the guest looks at.
+CLIENT_NAME = 12
 HUNG = 124
 
 
@@ -33,7 +35,7 @@ class Machine:
     value of -initrd for something else, and the path of the checkout may have such.
     """
 
-    def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False):
+    def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False, clients=()):
         _, system, processor, _ = toolchain.ARCHITECTURES[arch]
         self.elf = elf
         self.command = [
@@ -45,6 +47,9 @@ class Machine:
         ]
         if arguments:
             self.command += ["-fw_cfg", f"name=opt/vmm/arguments,string={doubled(arguments)}"]
+        for number, path in enumerate(clients):
+            name = f"opt/vmm/client/{number:02}/{os.path.basename(path)[:CLIENT_NAME]}"
+            self.command += ["-fw_cfg", f"name={doubled(name)},file={doubled(os.path.abspath(path))}"]
         if icount:
             self.command += ["-icount", "shift=0,sleep=off", "-nodefaults", "-vga", "none"]
         self.process = self.theirs = None

@@ -20,6 +20,8 @@ import toolchain
 SCRIPT = "run.sh"
 # What roottask/src/arguments.rs has room for.
 MAX_ARGUMENTS = 4096
+# What roottask/src/clients.rs looks for.
+MAX_CLIENTS = 16
 DESCRIPTION = """\
 Builds what is out of date, boots PROGRAM as seL4's root task in QEMU, prints what it writes
 to the serial line, and exits with 0 if it reported success. PROGRAM is one of those below, or the
@@ -38,12 +40,15 @@ Programs:
 def make_parser():
     """All options."""
     parser = options.Parser(
-        SCRIPT, description=DESCRIPTION, usage=f"{SCRIPT} PROGRAM [options] [-- ARGUMENTS...]",
+        SCRIPT, description=DESCRIPTION, usage=f"{SCRIPT} PROGRAM|--client FILE... [options] [-- ARGUMENTS...]",
         epilog=EPILOG.format(most=MAX_ARGUMENTS, programs="\n".join(map("  {}".format, toolchain.programs()))),
     )
     add = parser.add_argument
     add("program", metavar="PROGRAM", nargs="?", help="what is booted")
     add_machine_options(parser, 16, 4096)
+    add("--client", metavar="FILE", action="extend", nargs="+", default=[], dest="clients",
+        help="a client program (ELF) that PROGRAM, serve-files if none is named, starts as init with ARGUMENTS; "
+             "of several, init finds the others as memory by their names' first 12 bytes")
     add("--release-kernel", dest="kernel", action="store_const", const="release", default="debug",
         help="the kernel without debug output and checks (default: the debug kernel)")
     add("--gdb", action="store_true", help="wait for a debugger, and print the command that attaches it")
@@ -79,6 +84,13 @@ def parse(words):
     words, arguments = options.split_at_dashes(words)
     wanted = parser.parse_args(words)
     wanted.arguments = " ".join(arguments)
+    if wanted.clients and wanted.program is None:
+        wanted.program = "serve-files"
+    if len(wanted.clients) > MAX_CLIENTS:
+        parser.error(f"{len(wanted.clients)} clients: at most {MAX_CLIENTS} reach the guest")
+    for client in wanted.clients:
+        if fault := toolchain.elf_fault(client, wanted.arch):
+            parser.error(fault)
     size = len(wanted.arguments.encode(errors="surrogateescape"))
     if wanted.program is None:
         parser.error("no program was named")
@@ -110,7 +122,7 @@ def prepare(wanted):
     elf = Path(wanted.program).resolve() if wanted.path else toolchain.build(
         SCRIPT, wanted.arch, wanted.kernel, wanted.profile, wanted.program)
     made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
-                           arguments=wanted.arguments, icount=wanted.icount)
+                           arguments=wanted.arguments, icount=wanted.icount, clients=wanted.clients)
     if wanted.monitor:
         made.listen("-monitor", wanted.monitor)
     if wanted.gdb:

@@ -169,6 +169,23 @@ clients_are_those_named() {
     grep -F 'rogue::wild_write at ' "$LOGS/line" && [[ -z $(nm "$clients/stripped/rogue" 2>/dev/null) ]]
 }
 
+# Programs that the command line names: the first runs, with arguments, and finds the others whole.
+clients_by_command_line() {
+    local folder printed file pages
+    folder=$(target_folder debug)/$TARGET/client/stripped
+    printed=$("$SCRIPTS/run.sh" --client "$folder/worker" "$folder/file-reader" "$folder/file-server" -- list |
+        plain_lines | tee /dev/stderr) || return
+    for file in file-reader file-server; do
+        pages=$((($(stat -c %s "$folder/$file") + 4095) / 4096))
+        [[ $printed == *"worker: $file has $pages pages"* ]] || return
+    done
+    [[ $printed == *'server: worker exits with 0'* ]] || return
+    # What fails is told by the exit code; what is no program, before anything is booted.
+    ! "$SCRIPTS/run.sh" --client "$folder/worker" -- sum 3 || return
+    printed=$("$SCRIPTS/run.sh" --client "$SCRIPTS/run.sh" 2>&1) && return 1
+    [[ $printed == *'is no ELF file for ia32'* ]]
+}
+
 # guest_tests KERNEL [OPTION]: each test in the guest counts, and its closing line must agree.
 guest_tests() {
     local kernel=$1 log=$LOGS/guest status=0 passed failed
@@ -216,6 +233,7 @@ qemu_lane() {
     check "gaps beside a thread that computes, debug kernel" "$SCRIPTS/run.sh" gaps --icount --memory 32M
     check "promises of the service" "$SCRIPTS/run.sh" promises --release-kernel --icount --memory 64M
     check "clients of a root task, with their names" clients_are_those_named
+    check "clients that the command line names" clients_by_command_line
     check "arguments reach the guest whole" arguments_are_whole
     check "READING.md shows what dump-demo prints" reading_shows_dump_demo
     check "debugger, stopped in a client's space" debugger_in_a_client

@@ -12,6 +12,8 @@
 //!   bin/guest-tests/                tests that run on the real kernel
 //!   bin/objects-demo/               programs that have objects by capabilities, and lend memory
 //!   bin/recipes/                    the programs of RECIPES.md
+//!   bin/serve.rs                    the least server of objects there is
+//!   bin/serve-files.rs              one for programs that the command line names
 //!   bin/service-demo/               client programs and the service they have their memory from
 //!   bin/stress/                     random requests, held to what they must do
 //!   bin/system-demo/                a program that starts programs
@@ -19,6 +21,8 @@
 //!
 //!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says
+//!   clients.rs    the client programs that it names
+//!   firmware.rs   the device by which both reach the guest
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
 //!   manager.rs    the manager's type
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
@@ -27,11 +31,14 @@
 
 pub mod arch;
 mod arguments;
+mod clients;
 mod failure;
+mod firmware;
 mod manager;
 mod thread;
 
 pub use arguments::{Arguments, ArgumentsError};
+pub use clients::{client, ClientFile, MAX_CLIENTS};
 pub use failure::{Failure, Outcome};
 pub use manager::Manager;
 pub use thread::{Entry, Thread, ThreadOptions};

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Does as its arguments say: `sum N`, `threads N` for as many that do, `start N` for another worker
-//! that does, or `overflow`.
+//! Does as its arguments say: `list` what it was given, `sum N`, `threads N` for as many that do,
+//! `start N` for another worker that does, or `overflow`.
 #![no_std]
 #![no_main]
 
 use vmm_client::handles::{Handle, Memory, Object, Program, Result};
-use vmm_client::objects::{Amounts, ProgramOptions, Resource, Rights, State, PAGE_BYTES};
+use vmm_client::objects::first_page::Given;
+use vmm_client::objects::{Amounts, Kind, ProgramOptions, Resource, Rights, State, PAGE_BYTES};
 use vmm_client::{program, tell};
 
 extern crate alloc;
@@ -29,6 +30,7 @@ fn main(program: &Program, argument: usize) -> Result {
     let number: u32 = number.parse().unwrap_or(0);
     let code = match what {
         "sum" => sum(program, number)?,
+        "list" => list(&given)?,
         "threads" => threads(program, number)?,
         "overflow" => overflow(1),
         "start" => match (given.slot("file"), given.slot("told")) {
@@ -38,6 +40,15 @@ fn main(program: &Program, argument: usize) -> Result {
         _ => CONFUSED,
     };
     program.exit(code)
+}
+
+/// Says what it was given of memory.
+fn list(given: &Given<'_>) -> Result<u32> {
+    for object in given.objects().filter(|object| object.kind == Some(Kind::Memory)) {
+        let pages = Memory::from_slot(object.slot).pages()?.pages;
+        tell!("{} has {} pages", object.name, pages);
+    }
+    Ok(0)
 }
 
 /// Writes 1 to `pages` pages of memory, and adds what is there.

@@ -27,6 +27,7 @@
 //! | `programs` | programs: made, with what they begin with, and ended |
 //! | `children` | programs that programs ask for: made, given capabilities, started, told of |
 //! | `notices` | who is told of ends, of faults, of pages that are waited for |
+//! | `files` | files and arguments that a server gives a program |
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
@@ -44,6 +45,7 @@ mod accounts;
 mod answers;
 mod capabilities;
 mod children;
+mod files;
 mod handle;
 mod held;
 mod kernel_objects;

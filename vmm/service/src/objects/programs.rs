@@ -20,8 +20,8 @@ use vmm::{
     ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Vmm,
 };
 use vmm_client::objects::{
-    AccountOptions, Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, State, ACCOUNT_SLOT,
-    CNODE_BITS, CNODE_SLOT, CONSOLE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
+    AccountOptions, Amounts, Kind, Refusal, Resource, Rights, State, ACCOUNT_SLOT, CNODE_BITS,
+    CNODE_SLOT, CONSOLE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
 };
 
 use super::accounts::{make_account, ACCOUNT};
@@ -284,41 +284,6 @@ impl<'p> Objects<'p> {
         let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
         let copied = vmm.copy_cap(slot_path(program, slot)?, capability, rights);
         Ok(copied.map_err(|error| refuse_slot(error, slot))?)
-    }
-
-    /// Gives a program a memory object with these bytes, padded with zeros to whole pages, and the
-    /// rights to read and to clone it, in an empty slot of its own CNode. Its account pays for it.
-    /// Three kernel calls a page.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] when there is no such program, it cannot pay, the slot is not there or
-    /// occupied; what the manager refuses.
-    pub fn give_file<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        program: ProgramId,
-        (slot, bytes): (u32, &[u8]),
-    ) -> Result {
-        let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
-        let payer = program.account.get().ok_or(Refusal::Internal {})?;
-        let place = Place { program, payer, slot };
-        let pages = narrow(bytes.len().div_ceil(vmm.geometry().page_bytes()));
-        self.refill(vmm)?;
-        let memory = self.create_memory(vmm, place, pages, MemoryOptions::empty())?;
-        let What::Memory { region, .. } = memory.what.get() else {
-            return Err(Refusal::Internal {}.into());
-        };
-        let copied = vmm.populate_from(region.space(), region.start().bits(), bytes);
-        match copied {
-            Ok(()) => {
-                memory.committed.set(pages);
-                Ok(())
-            }
-            Err(error) => {
-                self.retire(memory);
-                Err(error.into())
-            }
-        }
     }
 
     /// Ends a program, with its account and all that is charged to it, in pieces by

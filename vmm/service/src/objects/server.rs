@@ -135,6 +135,21 @@ impl Server {
         Ok(self.objects.give_file(vmm, program, (slot, bytes))?)
     }
 
+    /// Gives a program its first page: see [`Objects::give_first_page`]. Returns its address, which
+    /// [`Server::start`] takes as the argument.
+    ///
+    /// # Errors
+    /// Those of [`Objects::give_first_page`].
+    pub fn give_first_page(
+        &mut self,
+        vmm: &mut Manager,
+        program: ProgramId,
+        files: &[&str],
+        arguments: &str,
+    ) -> Result<usize, ServerError> {
+        Ok(self.objects.give_first_page(vmm, program, files, arguments)?)
+    }
+
     /// Makes what it takes to serve `programs` programs of a priority at a time: so many threads of
     /// that priority and one more, with two pages each, for as long as there is the server.
     /// [`Server::start`] does it where that was not done before.

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Serves the programs that `run.sh --client FILE...` names: the first is started as `init`, and finds
+//! the others' files, and what stands behind `--`, on its first page.
+#![no_std]
+#![no_main]
+
+use roottask::{client, Arguments, Outcome, MAX_CLIENTS};
+use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
+use vmm::sel4::{start_with, BootPool, StartOptions};
+use vmm::Blueprint;
+use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
+use vmm_service::objects::{NewProgram, Options, Server};
+use vmm_service::server::End;
+
+static POOL: BootPool<32> = BootPool::new();
+
+/// Bytes that stay free for the server, beside what programs may have.
+const SPARE: usize = 4 << 20;
+const PRIORITY: u8 = 100;
+
+#[root_task]
+fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
+    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
+    let arguments = Arguments::read()?;
+    let Some(init) = client(&mut vmm, 0)? else {
+        debug_println!("serve-files: no program: say run.sh --client FILE [-- ARGUMENTS]");
+        exit(ExitCode::Failure);
+    };
+    let endpoint = vmm.allocate(Blueprint::Endpoint)?.slot();
+    // Pages, tables, slots, objects, spaces, badges, records: as much as there is memory for.
+    let pages = vmm.stats().free_bytes().saturating_sub(SPARE) >> 12;
+    let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+    let all = Amounts([pages, 4000, 40_000, 400, 200, 4000, 10_000]);
+    // What the server takes for an account is not the first program's.
+    let first = Amounts([pages - pages / 8 - 1, 3000, 30_000, 300, 150, 3000, 8000]);
+    let mut server = Server::new(&mut vmm, endpoint, all, Options::printing())?;
+    let (id, begin) = server.create(&mut vmm, &NewProgram::new(init.name(), init.bytes, first))?;
+    let mut names = [""; MAX_CLIENTS];
+    let mut files = [None; MAX_CLIENTS];
+    for (number, place) in files.iter_mut().enumerate().skip(1) {
+        *place = client(&mut vmm, number)?;
+    }
+    let mut slot = FIRST_FREE_SLOT;
+    for (name, file) in names.iter_mut().zip(files.iter().flatten()) {
+        server.give_file(&mut vmm, id, (slot, file.bytes))?;
+        *name = file.name();
+        slot += 1;
+    }
+    let names = &names[..(slot - FIRST_FREE_SLOT) as usize];
+    let page = server.give_first_page(&mut vmm, id, names, arguments.text())?;
+    server.start(&mut vmm, &begin, (PRIORITY, page))?;
+    let ended = server.run(&mut vmm)?;
+    while server.run(&mut vmm)?.is_some() {}
+    match ended {
+        Some((_, End::Exited(0))) => exit(ExitCode::Success),
+        // It was printed how it ended.
+        _ => exit(ExitCode::Failure),
+    }
+}

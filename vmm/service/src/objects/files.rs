@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Files and arguments that a server gives a program that it has made.
+
+use vmm::{Kernel, Memory, RegionOptions, Rights as PageRights, Vmm};
+use vmm_client::objects::{
+    first_page, Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, FIRST_FREE_SLOT,
+    PAGE_BYTES,
+};
+
+use super::answers::{narrow, tables};
+use super::capabilities::Place;
+use super::children::{charge_space, parts};
+use super::service::{clearing, Objects};
+use super::state::object::What;
+use super::types::ProgramId;
+use crate::types::error::Result;
+
+impl<'p> Objects<'p> {
+    /// Gives a program a memory object with these bytes, padded with zeros to whole pages, and the
+    /// rights to read and to clone it, in an empty slot of its own CNode. Its account pays for it.
+    /// Three kernel calls a page.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such program, it cannot pay, the slot is not there or
+    /// occupied; what the manager refuses.
+    pub fn give_file<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: ProgramId,
+        (slot, bytes): (u32, &[u8]),
+    ) -> Result {
+        let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
+        let payer = program.account.get().ok_or(Refusal::Internal {})?;
+        let place = Place { program, payer, slot };
+        let pages = narrow(bytes.len().div_ceil(vmm.geometry().page_bytes()));
+        self.refill(vmm)?;
+        let memory = self.create_memory(vmm, place, pages, MemoryOptions::empty())?;
+        let What::Memory { region, .. } = memory.what.get() else {
+            return Err(Refusal::Internal {}.into());
+        };
+        let copied = vmm.populate_from(region.space(), region.start().bits(), bytes);
+        match copied {
+            Ok(()) => {
+                memory.committed.set(pages);
+                Ok(())
+            }
+            Err(error) => {
+                self.retire(memory);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Maps a page in a program's space that tells it what it was given, as
+    /// [`first_page`](vmm_client::objects::first_page) has it: files that
+    /// [`Objects::give_file`] has put into its slots from [`FIRST_FREE_SLOT`] on, by these names of
+    /// at most 12 bytes, and arguments. Its account pays. Returns the page's address: with that as its
+    /// argument the program is to be started. Four kernel calls.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such program, it cannot pay, a name is too long, or there
+    /// is no room for all of it (`BadLength`); what the manager refuses.
+    pub fn give_first_page<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: ProgramId,
+        files: &[&str],
+        arguments: &str,
+    ) -> Result<usize> {
+        let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
+        let (space, id) = parts(program)?;
+        let mut page = [0; PAGE_BYTES];
+        first_page::begin(&mut page);
+        let mut fits = first_page::set_arguments(&mut page, arguments);
+        for (slot, &name) in (FIRST_FREE_SLOT..).zip(files) {
+            let (kind, rights) = (Some(Kind::Memory), Rights::READ);
+            let given = first_page::GivenObject { name, kind, rights, slot };
+            fits &= first_page::add(&mut page, &given);
+        }
+        if !fits {
+            return Err(Refusal::BadLength { pages: 1 }.into());
+        }
+        let cost = Amounts::NONE.with(Resource::Pages, 1).with(Resource::Slots, 1);
+        let cost = cost.with(Resource::Tables, tables(vmm.geometry(), 1));
+        charge_space(space, cost)?;
+        let options = RegionOptions::new(1).rights(PageRights::READ).named("given");
+        let region = clearing(vmm, |vmm| vmm.reserve(id, &options))?;
+        let address = region.start().bits();
+        clearing(vmm, |vmm| vmm.populate_from(id, address, &page))?;
+        Ok(address)
+    }
+}
