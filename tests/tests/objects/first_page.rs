@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The page that tells a program what its starter gave it.
 
+use vmm::Access;
 use vmm_client::objects::first_page::{Given, GivenObject, MAX_GIVEN, add, begin, set_arguments};
-use vmm_service::objects::protocol::{Kind, PAGE_BYTES, Rights};
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, Answer, FIRST_FREE_SLOT, Kind, PAGE_BYTES, Piece, Refusal, Request, Resource,
+    Rights,
+};
+
+use crate::world::World;
 
 /// What a page has room for.
 const ARGUMENT_BYTES: usize = 2048;
@@ -59,4 +65,36 @@ fn a_page_that_is_none_is_told_apart() {
     page[16] = 0xff;
     page[16 + 24 + 12] = 99;
     assert_eq!(Given::new(&page).expect("a page").objects().count(), 1);
+}
+
+/// A201: so does one that a server has made, with files; what does not fit is refused, and costs
+/// nothing.
+#[test]
+fn a_server_gives_a_first_page() {
+    let (mut world, program) = World::one();
+    let before = world.used(program, ACCOUNT_SLOT);
+    let long = "x".repeat(2049);
+    for (files, arguments) in [(&["a name of 13 b"][..], ""), (&[][..], &long[..])] {
+        let vmm = &mut world.fixture.vmm;
+        let given = world.objects.give_first_page(vmm, program.id, files, arguments);
+        let refusal = Refusal::BadLength { pages: 1 };
+        assert_eq!(given, Err(vmm_service::Error::Refused(refusal)));
+    }
+    assert_eq!(world.used(program, ACCOUNT_SLOT), before);
+    let vmm = &mut world.fixture.vmm;
+    world.objects.give_file(vmm, program.id, (FIRST_FREE_SLOT, b"hello")).unwrap();
+    let given = world.objects.give_first_page(vmm, program.id, &["greeting"], "one two");
+    let address = given.unwrap();
+    let mut page = [0; 4096];
+    vmm.read(program.id.space(), address, &mut page).unwrap();
+    let given = Given::new(&page).expect("a page that says so");
+    assert_eq!(given.arguments(), "one two");
+    let slot = given.slot("greeting").expect("it was given");
+    assert_eq!(given.objects().count(), 1);
+    assert_eq!(world.ask(program, Request::Read { offset: 0, bytes: 5 }, &[slot]), {
+        Ok(Answer::Piece { piece: Piece::of(b"hello") })
+    });
+    let after = world.used(program, ACCOUNT_SLOT);
+    assert_eq!(after.of(Resource::Pages), before.of(Resource::Pages) + 2, "the page and the file");
+    assert!(!world.touch(program, address, Access::Write), "it is read only");
 }
