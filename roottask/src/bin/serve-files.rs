@@ -32,7 +32,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let pages = u32::try_from(pages).unwrap_or(u32::MAX);
     let all = Amounts([pages, 4000, 40_000, 400, 200, 4000, 10_000]);
     // What the server takes for an account is not the first program's.
-    let first = Amounts([pages - pages / 8 - 1, 3000, 30_000, 300, 150, 3000, 8000]);
+    let most = pages.saturating_sub(pages / 8 + 1);
+    let first = Amounts([most, 3000, 30_000, 300, 150, 3000, 8000]);
     let mut server = Server::new(&mut vmm, endpoint, all, Options::printing())?;
     let (id, begin) = server.create(&mut vmm, &NewProgram::new(init.name(), init.bytes, first))?;
     let mut names = [""; MAX_CLIENTS];

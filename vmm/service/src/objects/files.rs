@@ -21,7 +21,7 @@ impl<'p> Objects<'p> {
     /// Three kernel calls a page.
     ///
     /// # Errors
-    /// [`Error::Refused`] when there is no such program, it cannot pay, the slot is not there or
+    /// [`crate::Error::Refused`] when there is no such program, it cannot pay, the slot is not there or
     /// occupied; what the manager refuses.
     pub fn give_file<K: Kernel + Memory<'p>>(
         &mut self,
@@ -58,7 +58,7 @@ impl<'p> Objects<'p> {
     /// argument the program is to be started. Four kernel calls.
     ///
     /// # Errors
-    /// [`Error::Refused`] when there is no such program, it cannot pay, a name is too long, or there
+    /// [`crate::Error::Refused`] when there is no such program, it cannot pay, a name is too long, or there
     /// is no room for all of it (`BadLength`); what the manager refuses.
     pub fn give_first_page<K: Kernel + Memory<'p>>(
         &mut self,
