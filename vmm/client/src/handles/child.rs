@@ -123,7 +123,7 @@ impl Child {
     /// # Errors
     /// [`Error::Refused`].
     pub fn tell_end(&self, slot: u32) -> Result {
-        finish(&Request::TellEnd {}, &[self.slot(), slot])
+        tell_end(self.slot(), slot)
     }
 
     /// What it does, or how it ended.
@@ -131,12 +131,7 @@ impl Child {
     /// # Errors
     /// [`Error::Refused`].
     pub fn status(&self) -> Result<ChildStatus> {
-        match call(&Request::Info {}, &[self.slot()])? {
-            Answer::Program { state, gone, code, address, instruction, .. } => {
-                Ok(ChildStatus { state, gone, code, address, instruction })
-            }
-            _ => Err(no_answer("Info")),
-        }
+        status(self.slot())
     }
 
     /// Waits until it has ended and all is given back that it had, or a fault has suspended it.
@@ -145,14 +140,7 @@ impl Child {
     /// # Errors
     /// [`Error::Refused`].
     pub fn wait(&self, told: u32) -> Result<ChildStatus> {
-        self.tell_end(told)?;
-        loop {
-            let status = self.status()?;
-            if status.gone || status.state == State::Faulted {
-                return Ok(status);
-            }
-            cap::Notification::from_bits(told as Word).wait();
-        }
+        wait(self.slot(), told)
     }
 
     /// Gives back its record, with the slots of the capabilities that ended with it; ends it first,
@@ -165,6 +153,33 @@ impl Child {
         free_slot(space.slot());
         free_slot(account.slot());
         Ok(())
+    }
+}
+
+/// Has the end of a program or a thread told.
+fn tell_end(slot: u32, told: u32) -> Result {
+    finish(&Request::TellEnd {}, &[slot, told])
+}
+
+/// What a program or a thread does, or how it ended.
+pub(super) fn status(slot: u32) -> Result<ChildStatus> {
+    match call(&Request::Info {}, &[slot])? {
+        Answer::Program { state, gone, code, address, instruction, .. } => {
+            Ok(ChildStatus { state, gone, code, address, instruction })
+        }
+        _ => Err(no_answer("Info")),
+    }
+}
+
+/// Waits until a program or a thread has ended, or a fault has suspended the program.
+pub(super) fn wait(slot: u32, told: u32) -> Result<ChildStatus> {
+    tell_end(slot, told)?;
+    loop {
+        let status = status(slot)?;
+        if status.gone || status.state == State::Faulted {
+            return Ok(status);
+        }
+        cap::Notification::from_bits(told as Word).wait();
     }
 }
 

@@ -10,16 +10,16 @@
 //! All threads have the same slots and the same heap, and each has an IPC buffer and local storage
 //! of its own.
 
-use sel4::{cap, ThreadEntry, Word};
+use sel4::ThreadEntry;
 
 use super::call::{call, finish, into_slot};
-use super::child::ChildStatus;
+use super::child::{self, ChildStatus};
 use super::error::Result;
 use super::kinds::{Account, Handle, Notification, Thread};
-use super::object::{no_answer, Object};
+use super::object::Object;
 use super::program::Program;
 use super::slots::empty_slot;
-use crate::objects::{Answer, Request};
+use crate::objects::Request;
 
 impl Account {
     /// A thread of this program that runs at once from `entry` on, which
@@ -66,12 +66,7 @@ impl Thread {
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn status(&self) -> Result<ChildStatus> {
-        match call(&Request::Info {}, &[self.slot()])? {
-            Answer::Program { state, gone, code, address, instruction, .. } => {
-                Ok(ChildStatus { state, gone, code, address, instruction })
-            }
-            _ => Err(no_answer("Info")),
-        }
+        child::status(self.slot())
     }
 
     /// Waits until it has ended and all is given back that it had, gives its record back, and
@@ -95,13 +90,6 @@ impl Thread {
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn wait(&self, told: u32) -> Result<ChildStatus> {
-        finish(&Request::TellEnd {}, &[self.slot(), told])?;
-        loop {
-            let status = self.status()?;
-            if status.gone {
-                return Ok(status);
-            }
-            cap::Notification::from_bits(told as Word).wait();
-        }
+        child::wait(self.slot(), told)
     }
 }
