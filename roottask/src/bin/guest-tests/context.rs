@@ -45,6 +45,21 @@ impl Context {
         Ok(Context { vmm, bootinfo: *bootinfo, space, children, scratches })
     }
 
+    /// How many aligned blocks of 2^`bits` bytes the boot's untyped memory holds. An untyped is
+    /// aligned to its size, and two cannot become one, so nobody can have more.
+    pub fn blocks_at_boot(&self, bits: u8) -> usize {
+        self.ram_at_boot().filter(|&size| size >= bits).map(|size| 1 << (size - bits)).sum()
+    }
+
+    /// Bytes of the boot's untyped memory that lie in no such block.
+    pub fn bytes_beside_blocks(&self, bits: u8) -> usize {
+        self.ram_at_boot().filter(|&size| size < bits).map(|size| 1 << size).sum()
+    }
+
+    fn ram_at_boot(&self) -> impl Iterator<Item = u8> + '_ {
+        self.bootinfo.untyped_list().iter().filter(|u| !u.is_device()).map(|u| u.size_bits() as u8)
+    }
+
     /// Runs a test, cleans up after it, and checks that it left nothing behind.
     pub fn run(&mut self, test: fn(&mut Context) -> Outcome) -> Outcome {
         self.vmm.trim()?;

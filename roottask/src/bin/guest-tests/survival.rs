@@ -108,26 +108,47 @@ fn contents_survive_unmapping_what_is_around_them(context: &mut Context) -> Outc
 
 /// A7.
 fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcome {
-    let options = RegionOptions::new(2048)
+    // A machine of 16 MiB has room for one.
+    let large_pages = context.blocks_at_boot(LARGE_BITS).min(2);
+    check!(large_pages > 0);
+    let each = (1 << LARGE_BITS) / PAGE;
+    let pages = large_pages * each;
+    let options = RegionOptions::new(pages)
         .aligned(LARGE_BITS)
         .page_size(PageSize::Large { bits: LARGE_BITS });
-    let region = context.vmm.map(context.space, &options)?;
-    let start = region.start().bits();
-    mark(start, 2048, 0x1a_0000);
-    context.vmm.unmap(context.space, Pages::at(start + 700 * PAGE).count(3))?;
-    let size = |context: &Context, page| -> Outcome<_> {
-        let mapping = context.vmm.mapping_at(context.space, start + page * PAGE)?;
+    let size = |context: &Context, at: usize| -> Outcome<_> {
+        let mapping = context.vmm.mapping_at(context.space, at)?;
         Ok(mapping.map(|mapping| mapping.size_bits))
     };
-    check_eq!(size(context, 699)?, Some(12));
-    check_eq!(size(context, 701)?, None);
-    check_eq!(size(context, 1024)?, Some(LARGE_BITS));
-    check!(is_marked(start, 0, 700, 0x1a_0000) && is_marked(start, 703, 2048, 0x1a_0000));
-    context.vmm.protect(context.space, Pages::at(start + 1500 * PAGE), Rights::READ)?;
-    check_eq!(size(context, 1024)?, Some(12));
-    check!(is_marked(start, 0, 700, 0x1a_0000) && is_marked(start, 703, 2048, 0x1a_0000));
-    let gone = start + 701 * PAGE;
+
+    let region = context.vmm.map(context.space, &options)?;
+    let start = region.start().bits();
+    mark(start, pages, 0x1a_0000);
+    let hole = 400;
+    context.vmm.unmap(context.space, Pages::at(start + hole * PAGE).count(3))?;
+    check_eq!(size(context, start + (hole - 1) * PAGE)?, Some(12));
+    check_eq!(size(context, start + (hole + 1) * PAGE)?, None);
+    for page in (each..pages).step_by(each) {
+        check_eq!(size(context, start + page * PAGE)?, Some(LARGE_BITS));
+    }
+    let others = |start| {
+        is_marked(start, 0, hole, 0x1a_0000) && is_marked(start, hole + 3, pages, 0x1a_0000)
+    };
+    check!(others(start));
+    let gone = start + (hole + 1) * PAGE;
     check_eq!(context.spawn(load, gone)?.vm_fault()?.addr() as usize, gone);
+    context.vmm.release(region)?;
+
+    let region = context.vmm.map(context.space, &options)?;
+    let start = region.start().bits();
+    mark(start, pages, 0x2b_0000);
+    let protected = start + (pages - 100) * PAGE;
+    context.vmm.protect(context.space, Pages::at(protected), Rights::READ)?;
+    for page in (0..pages - each).step_by(each) {
+        check_eq!(size(context, start + page * PAGE)?, Some(LARGE_BITS));
+    }
+    check_eq!(size(context, start + (pages - 1) * PAGE)?, Some(12));
+    check!(is_marked(start, 0, pages, 0x2b_0000));
     Ok(context.vmm.release(region)?)
 }
 
