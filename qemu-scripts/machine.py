@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import interrupts
@@ -28,11 +29,27 @@ def doubled(text):
     return str(text).replace(",", ",,")
 
 
+def stripped(path):
+    """An open file with the program at `path`, without symbols and what debuggers read.
+
+    The kernel has the whole file in memory beside the loaded program while it boots: on the smallest
+    machines there is no room for both. A file that `strip` does not take is given as it is.
+    """
+    with interrupts.deferred(), tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, "program")
+        command = ["strip", "-o", copy, path]
+        try:
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            return open(path, "rb")
+        return open(copy, "rb")
+
+
 class Machine:
     """What is booted, and how. All paths but those of sockets are in the build folder.
 
-    QEMU runs there and names its files from there: it takes what is behind a blank or a comma in the
-    value of -initrd for something else, and the path of the checkout may have such.
+    QEMU runs there and names its files from there: the path of the checkout may have a blank or a
+    comma, which it takes for the end of a value.
     """
 
     def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False, clients=()):
@@ -66,13 +83,10 @@ class Machine:
 
     def start(self):
         """Boots it. In a session of its own: Ctrl-C is for this script, which decides."""
-        with open(self.elf, "rb") as elf:
+        with stripped(self.elf) as elf:
             passed = [elf.fileno(), *([self.theirs.fileno()] if self.theirs else [])]
-            # A program outside the build folder goes by its descriptor.
-            name = f"/dev/fd/{elf.fileno()}"
-            if self.elf.is_relative_to(toolchain.BUILD):
-                name = self.elf.relative_to(toolchain.BUILD)
-            command = [*self.command, "-initrd", str(name)]
+            # By its descriptor: it may lie anywhere, or have no name.
+            command = [*self.command, "-initrd", f"/dev/fd/{elf.fileno()}"]
             # If this script is killed, the kernel ends QEMU.
             if shutil.which("setpriv"):
                 command = ["setpriv", "--pdeathsig", "KILL", *command]

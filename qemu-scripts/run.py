@@ -150,14 +150,16 @@ def view_of(program, limit):
 
 def boot(booted, program, limit, watch):
     """Shows what the machine prints, and returns the exit code."""
-    explained = symbols.Explained(booted.elf)
+    explained, silent = symbols.Explained(booted.elf), True
     try:
         with view_of(program, limit) if watch else contextlib.nullcontext() as view, booted:
             show = view.feed if view else machine.write_out
             for data in booted.output(limit):
+                silent = False
                 show(explained.feed(data))
     except machine.Hung:
-        interrupts.tell(SCRIPT, f"{program} hung: it did not end within {limit} seconds")
+        hint = ", and wrote nothing: the kernel stops like this where the memory (--memory) is too small"
+        interrupts.tell(SCRIPT, f"{program} hung: it did not end within {limit} seconds{hint * silent}")
         return machine.HUNG
     if booted.status() == machine.SUCCESS:
         return 0

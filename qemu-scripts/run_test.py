@@ -50,8 +50,13 @@ class RunTest(ScriptTest):
     def test_a_hang_is_ended(self):
         code, printed, said = self.run_guest(IDLE, "--timeout", "1")
         self.assertEqual((code, printed), (124, b"begun\n"))
-        self.assertIn("hung: it did not end within 1 seconds", said)
+        self.assertIn("hung: it did not end within 1 seconds\n", said)
         self.check_nothing_is_left(QEMU)
+
+    def test_a_silent_hang_names_what_may_be_too_small(self):
+        code, printed, said = self.run_guest("exec sleep 1000", "--timeout", "1")
+        self.assertEqual((code, printed), (124, b""))
+        self.assertIn("wrote nothing: the kernel stops like this where the memory (--memory)", said)
 
     def test_each_signal_ends_everything(self):
         for number in ENDING:
