@@ -14,4 +14,5 @@ mod plan;
 mod queries;
 
 pub use parts::Allocator;
+pub(crate) use parts::NoClean;
 pub(crate) use plan::ChunkPlan;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What an allocator is made of, and how it starts.
 
-use crate::state::{Blocks, CSpace, Chunk, Chunks, Slots};
+use crate::state::{Blocks, CSpace, Chunk, Chunks, Room, Slots};
 use crate::types::MAX_TABLE_LEVELS;
 use crate::types::{CSpaceInfo, Error, LiveObjects, NodeKind, ObjectSizes, Result, UntypedInfo};
 
@@ -24,7 +24,22 @@ pub struct Allocator<'p> {
     pub(crate) most_cleared: usize,
     /// Bytes of blocks that are being cleared.
     pub(crate) clearing_bytes: usize,
+    pub(crate) no_clean: Option<NoClean>,
     serial: u64,
+}
+
+/// When it was found that nothing clean is to be had for a small frame: none is zeroed, and of no
+/// clean block one would be made. While it is so, a search comes to a dirty one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoClean {
+    /// What was looked for.
+    pub kind: Room,
+    /// How many were to be made.
+    pub count: usize,
+    /// How many bytes one call might clear.
+    pub most_cleared: usize,
+    /// [`Chunks::zeroed_supplies`] and [`Blocks::changes`] then.
+    pub supplies: (u32, u32),
 }
 
 impl<'p> Allocator<'p> {
@@ -42,6 +57,7 @@ impl<'p> Allocator<'p> {
             held_tables: [None; MAX_TABLE_LEVELS],
             most_cleared: usize::MAX,
             clearing_bytes: 0,
+            no_clean: None,
             serial: 0,
         }
     }

@@ -36,6 +36,11 @@ impl<'p> Allocator<'p> {
         let small = size_bits == self.sizes.frame_bits[0];
         let mobility = if small { mobility } else { Mobility::Fixed };
         let kind = Room::new(true, blueprint).with_mobility(mobility);
+        if self.no_clean.is_some() && want == 1 {
+            if let Some(frames) = self.alloc_dirty_again(kind) {
+                return Ok(AllocatedFrames::Dirty(Dirty::new(frames)));
+            }
+        }
         let zeroed = self.chunks.with_room(Class::Zeroed, kind);
         // One more of a batch in use, which has the mobility that it was found by and keeps it: the
         // commonest request, and so the shortest way.
@@ -47,6 +52,21 @@ impl<'p> Allocator<'p> {
             }
         }
         self.alloc_frames_of(kernel, kind, zeroed, want)
+    }
+
+    /// Allocates a dirty frame where it is known that a search would come to one.
+    fn alloc_dirty_again(&mut self, kind: Room) -> Option<Frames> {
+        let known = self.no_clean.take()?;
+        if known != self.no_clean_now(kind, known.count)
+            || known.count != self.frames_at_once(kind.blueprint(), 1)
+        {
+            return None;
+        }
+        self.no_clean = Some(known);
+        let chunk = self.chunk_with_dirty(kind)?;
+        let mobility = kind.mobility().unwrap_or(Mobility::Fixed);
+        let (first, count) = self.alloc_run(chunk, mobility, 1, false);
+        Some(Frames { first, count, size_bits: kind.size() })
     }
 
     /// The same, of a batch in use with a zeroed frame of this kind, if there is one.

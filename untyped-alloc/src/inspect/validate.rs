@@ -146,7 +146,8 @@ impl Allocator<'_> {
             + counted.tables;
         hold("live objects of all types are counted", live, live == sum)?;
         let (in_tree, expected) = self.chunks.room_counts();
-        hold("the tree of room holds the chunks with room", in_tree, in_tree == expected)
+        hold("the tree of room holds the chunks with room", in_tree, in_tree == expected)?;
+        hold("nothing is clean where that is known", 0, self.knows_what_is_clean())
     }
 
     fn validate_slots(&self) -> Result<(), Violation> {

@@ -83,6 +83,8 @@ pub struct Blocks<'p> {
     leaves: RBTree<ByAddress<'p>>,
     /// The size of a large page: blocks of this size and above are neutral.
     large_bits: u8,
+    /// Changes whenever a block becomes free, or is free no more.
+    changes: u32,
     free_bytes: usize,
     total_bytes: usize,
     device_bytes: usize,
@@ -101,6 +103,7 @@ impl<'p> Blocks<'p> {
             coalescible: RBTree::new(ByFit::new()),
             leaves: RBTree::new(ByAddress::new()),
             large_bits,
+            changes: 0,
             free_bytes: 0,
             total_bytes: 0,
             device_bytes: 0,
@@ -112,6 +115,12 @@ impl<'p> Blocks<'p> {
     /// Bytes of RAM in free blocks.
     pub fn free_bytes(&self) -> usize {
         self.free_bytes
+    }
+
+    /// A number that is another one once a block has become free, or is free no more; it is used
+    /// again after 2^32 times.
+    pub fn changes(&self) -> u32 {
+        self.changes
     }
 
     /// Bytes of RAM in all.
@@ -166,6 +175,7 @@ impl<'p> Blocks<'p> {
 
     fn insert_free(&mut self, block: &'p Block<'p>) {
         block.state.set(BlockState::Free);
+        self.changes = self.changes.wrapping_add(1);
         match tree_of(block.group()) {
             Some(tree) => {
                 self.free_bytes += block.bytes();
@@ -176,6 +186,7 @@ impl<'p> Blocks<'p> {
     }
 
     fn remove_free(&mut self, block: &'p Block<'p>) {
+        self.changes = self.changes.wrapping_add(1);
         match tree_of(block.group()) {
             Some(tree) => {
                 self.free_bytes -= block.bytes();

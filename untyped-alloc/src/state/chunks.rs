@@ -77,6 +77,12 @@ pub struct Chunks<'p> {
     /// pages 2 % dearer, as what is checked before them is searched for; as two fields, it made
     /// unmapping 2 % and destroying a space 3 % dearer.
     last: Cell<Option<&'p Chunk<'p>>>,
+    /// The chunk in use whose last dirty object was allocated last. It stays in the tree of room, as
+    /// one with dirty objects, and is passed over there: what is freed next is often one of its own,
+    /// and then it need not have left.
+    vacated: Option<&'p Chunk<'p>>,
+    /// Changes whenever a chunk comes to have zeroed objects to allocate.
+    zeroed_supplies: u32,
     /// Goes up whenever objects may have become ready in chunks that are in use, and whenever what
     /// kept a block from being emptied may be gone.
     supplies: u32,
@@ -93,6 +99,8 @@ impl<'p> Chunks<'p> {
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
             last: Cell::new(None),
+            vacated: None,
+            zeroed_supplies: 0,
             supplies: 0,
             told: 0,
         }
@@ -123,9 +131,7 @@ impl<'p> Chunks<'p> {
         // What lies beside it may be all that is left in a larger block.
         self.supplies = self.supplies.wrapping_add(1);
         self.by_slot.find_mut(&chunk.first()).remove();
-        if chunk.room.get().has_class() {
-            self.by_room.find_mut(&room_key(chunk)).remove();
-        }
+        self.put(chunk, chunk.room.get().with_class(None));
         chunk.room.set(Room::default());
         chunk.block.set(None);
         chunk.serial.set(0);
@@ -171,8 +177,23 @@ impl<'p> Chunks<'p> {
         chunk.objects.set(first, count, ObjectState::Live);
         chunk.live.set(chunk.live.get() + count as u16);
         if room != chunk.room.get() || !chunk.keeps_class_beside(first) {
-            self.put(chunk, room.with_class(chunk.classify()));
+            match chunk.classify() {
+                None if room == chunk.room.get() && room.is_in(Class::Dirty) => self.vacate(chunk),
+                class => self.put(chunk, room.with_class(class)),
+            }
         }
+    }
+
+    /// Leaves a chunk in the tree of room that has no dirty object any more; the one before it goes.
+    fn vacate(&mut self, chunk: &'p Chunk<'p>) {
+        if let Some(before) = self.vacated {
+            self.put(before, before.room.get().with_class(None));
+        }
+        self.vacated = Some(chunk);
+    }
+
+    fn is_vacated(&self, chunk: &Chunk<'p>) -> bool {
+        self.vacated.is_some_and(|vacated| core::ptr::eq(vacated, chunk))
     }
 
     /// Allocates object number `index` if it is zeroed; that may move the chunk to another class.
@@ -196,6 +217,8 @@ impl<'p> Chunks<'p> {
         let dirty = state == ObjectState::Ready { clean: false };
         if !dirty || chunk.live() == 0 || !chunk.room.get().has_class() {
             self.sort(chunk);
+        } else if self.is_vacated(chunk) {
+            self.vacated = None;
         }
     }
 
@@ -219,7 +242,16 @@ impl<'p> Chunks<'p> {
         self.put(chunk, if chunk.live() == 0 { room.with_mobility(Mobility::Fixed) } else { room });
     }
 
+    /// A number that is another one once a chunk came to have zeroed objects to allocate that had
+    /// none, or was set apart; it is used again after 2^32 times.
+    pub fn zeroed_supplies(&self) -> u32 {
+        self.zeroed_supplies
+    }
+
     fn put(&mut self, chunk: &'p Chunk<'p>, new: Room) {
+        if self.is_vacated(chunk) {
+            self.vacated = None;
+        }
         let old = chunk.room.get();
         if new == old {
             return;
@@ -230,6 +262,8 @@ impl<'p> Chunks<'p> {
         }
         chunk.room.set(new);
         if new.has_class() {
+            let zeroed = new.is_in(Class::Zeroed) || new.is_in(Class::EmptyZeroed);
+            self.zeroed_supplies = self.zeroed_supplies.wrapping_add(u32::from(zeroed));
             self.by_room.insert(chunk);
         }
     }
@@ -238,13 +272,16 @@ impl<'p> Chunks<'p> {
     #[inline]
     pub fn with_room(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
         let room = kind.with_class(Some(class));
-        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room;
+        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room && !self.is_vacated(chunk);
         if let Some(chunk) = self.last.get().filter(fits) {
             return Some(chunk);
         }
         let key = (room, CPtr::NULL);
-        let first = self.by_room.lower_bound(Bound::Included(&key)).clone_pointer();
-        let chunk = first.filter(fits)?;
+        let mut first = self.by_room.lower_bound(Bound::Included(&key));
+        if first.get().is_some_and(|chunk| self.is_vacated(chunk)) {
+            first.move_next();
+        }
+        let chunk = first.clone_pointer().filter(fits)?;
         self.last.set(Some(chunk));
         Some(chunk)
     }
@@ -294,10 +331,11 @@ impl<'p> Chunks<'p> {
         cursor.clone_pointer()
     }
 
-    /// How many chunks the tree of room holds, and how many ought to be in it.
+    /// How many chunks the tree of room holds, without the one that is vacated, and how many ought
+    /// to be in it.
     pub fn room_counts(&self) -> (usize, usize) {
         let expected = self.iter().filter(|chunk| chunk.classify().is_some()).count();
-        (self.by_room.iter().count(), expected)
+        (self.by_room.iter().filter(|chunk| !self.is_vacated(chunk)).count(), expected)
     }
 }
 

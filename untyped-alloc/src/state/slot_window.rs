@@ -143,8 +143,22 @@ impl SlotWindow<'_> {
         self.capacity.set((to - from) as u16);
         self.free.set(0);
         self.words.iter().chain(&self.lent).for_each(|word| word.set(0));
+        if (from, to) == (0, WINDOW_SLOTS) {
+            return self.set_all_free();
+        }
         self.best.iter().for_each(|best| best.set(0));
         self.mark(from, to - from, true);
+    }
+
+    /// Makes all slots free: each node of the tree has the value of its level.
+    fn set_all_free(&self) {
+        self.words.iter().for_each(|word| word.set(u32::MAX));
+        self.free.set(WINDOW_SLOTS as u16);
+        let (mut nodes, mut whole) = (1, WHOLE_WINDOW);
+        while nodes <= WORDS {
+            self.best[nodes..2 * nodes].iter().for_each(|best| best.set(whole));
+            (nodes, whole) = (2 * nodes, whole - 1);
+        }
     }
 
     /// Whether every one of `count` slots from `at` on has the state `free`.

@@ -12,7 +12,6 @@ use crate::state::threads::RecordedFault;
 use crate::types::error::Result;
 use crate::types::fault::{FaultClass, Handled, PageFault, Resolution};
 use crate::types::ids::{SpaceId, ThreadId};
-use crate::types::thread::ThreadInfo;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Answers a fault message with this badge: resolves it if that can be done. After
@@ -41,7 +40,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::NoSuchThread`]; those of [`Vmm::resolve_fault`].
     pub fn handle_fault(&mut self, badge: usize, fault: &PageFault) -> Result<Handled> {
         let thread = self.thread_with_badge(badge)?;
-        let resolution = self.resolve_fault_of(&thread, fault)?;
+        let resolution = self.resolve_fault_of(thread.id, thread.space, fault)?;
         Ok(Handled { thread, resolution })
     }
 
@@ -51,12 +50,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[inline]
     pub(crate) fn resolve_fault_of(
         &mut self,
-        thread: &ThreadInfo,
+        thread: ThreadId,
+        space: SpaceId,
         fault: &PageFault,
     ) -> Result<Resolution> {
-        match self.resolve_fault(thread.space, fault)? {
+        match self.resolve_fault(space, fault)? {
             Resolution::Resolved(FaultClass::Recorded) if !self.geometry.tells_all_faults() => {
-                Ok(self.resolved_as_recorded(thread.id, fault))
+                Ok(self.resolved_as_recorded(thread, fault))
             }
             resolution => Ok(resolution),
         }

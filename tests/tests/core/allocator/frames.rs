@@ -12,6 +12,8 @@ on_each!(
     frames_come_back_one_by_one,
     frames_are_given_back_once,
     clean_frames_go_before_dirty_ones,
+    what_becomes_clean_is_found_though_nothing_was_a_moment_ago,
+    a_batch_without_frames_serves_nobody_until_one_comes_back,
     tables_are_recycled,
     all_memory_can_become_frames,
 );
@@ -87,6 +89,60 @@ fn clean_frames_go_before_dirty_ones(target: Target) {
     let taken =
         bench.alloc.alloc_frames(&mut bench.kernel, 12, 2, Mobility::Fixed).expect("memory");
     assert!(matches!(taken, AllocatedFrames::Zeroed(_)), "there were clean ones of the batch");
+}
+
+/// I25: one frame comes and goes, so that it is known that none is clean; then one is, or memory is.
+fn what_becomes_clean_is_found_though_nothing_was_a_moment_ago(target: Target) {
+    let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 18)]));
+    let large = Blueprint::Untyped { size_bits: 17 };
+    let large = bench.alloc.allocate(&mut bench.kernel, large).expect("memory");
+    let runs = bench.frames(32);
+    let one = |nth: usize| Frames { first: runs[0].first.offset(nth), count: 1, size_bits: 12 };
+    let take = |bench: &mut Bench<'_>| {
+        let taken = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1, Mobility::Fixed);
+        bench.check();
+        taken.expect("memory")
+    };
+    let turns = |bench: &mut Bench<'_>| {
+        for _ in 0..3 {
+            bench.alloc.free_frames(one(0)).expect("taken");
+            let again = take(bench);
+            assert!(matches!(again, AllocatedFrames::Dirty(dirty) if dirty.frames() == one(0)));
+        }
+    };
+    turns(&mut bench);
+    // A frame that nobody wrote to.
+    bench.alloc.free_frames(one(0)).expect("taken");
+    bench.alloc.free_unused_frames(one(1)).expect("taken");
+    let clean = take(&mut bench);
+    assert!(matches!(clean, AllocatedFrames::Zeroed(clean) if clean.frames() == one(1)));
+    assert!(matches!(take(&mut bench), AllocatedFrames::Dirty(_)));
+    turns(&mut bench);
+    // Memory that is cleared as the block that it lies in is split.
+    bench.alloc.free(&mut bench.kernel, large).expect("taken");
+    bench.alloc.allocate(&mut bench.kernel, FRAME).expect("memory");
+    bench.alloc.free_frames(one(0)).expect("taken");
+    assert!(matches!(take(&mut bench), AllocatedFrames::Zeroed(_)), "there is clean memory");
+}
+
+/// I25: two batches that are full; a frame of the one, then of the other comes back and goes.
+fn a_batch_without_frames_serves_nobody_until_one_comes_back(target: Target) {
+    let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 17)]));
+    let runs = [bench.frames(16), bench.frames(16)].concat();
+    assert!(runs.len() > 1);
+    let one = |nth: usize| {
+        let run = runs[nth % runs.len()];
+        Frames { first: run.first.offset(nth / runs.len()), count: 1, ..run }
+    };
+    for nth in [0, 1, 1, 0, 2, 3, 0, 0] {
+        bench.alloc.free_frames(one(nth)).expect("taken");
+        bench.check();
+        let again = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1, Mobility::Fixed);
+        assert!(matches!(again, Ok(AllocatedFrames::Dirty(dirty)) if dirty.frames() == one(nth)));
+        bench.check();
+        let none = bench.alloc.alloc_frames(&mut bench.kernel, 12, 1, Mobility::Fixed);
+        assert!(matches!(none, Err(Error::OutOfMemory { .. })), "all are taken");
+    }
 }
 
 fn tables_are_recycled(target: Target) {

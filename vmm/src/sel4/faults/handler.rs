@@ -157,12 +157,11 @@ pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received 
     let Some(fault) = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info)) else {
         return Received::Nothing;
     };
-    let Ok(info) = vmm.thread_with_badge(badge) else { return Received::Nothing };
-    let thread = info.id;
+    let Ok((thread, space)) = vmm.space_with_badge(badge) else { return Received::Nothing };
     let ThreadFault::Page(page_fault) = fault else {
         return Received::Unresolved { thread, fault, error: None };
     };
-    match vmm.resolve_fault_of(&info, &page_fault) {
+    match vmm.resolve_fault_of(thread, space, &page_fault) {
         Ok(Resolution::Resolved(_)) => Received::Resolved,
         Ok(Resolution::AskPager { token, page }) => {
             Received::AskPager { thread, fault: page_fault, token, page }
