@@ -34,8 +34,8 @@ pub struct Allocator<'p> {
 pub(crate) struct NoClean {
     /// What was looked for.
     pub kind: Room,
-    /// How many were to be made.
-    pub count: usize,
+    /// From how many live ones to how many as many would be made where one is wanted.
+    pub live: (usize, usize),
     /// How many bytes one call might clear.
     pub most_cleared: usize,
     /// [`Chunks::zeroed_supplies`] and [`Blocks::changes`] then.

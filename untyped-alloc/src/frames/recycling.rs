@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What frames and paging structures have in common: chunks that recycle.
 
-use crate::allocator::{Allocator, ChunkPlan, NoClean};
+use crate::allocator::{Allocator, ChunkPlan};
 use crate::chunks::FEWEST;
 use crate::kernel::Kernel;
 use crate::state::{Chunk, Class, Room};
@@ -46,7 +46,9 @@ impl<'p> Allocator<'p> {
         // What is clean is cheap.
         let fresh = self.cheap_fit(bits, mobility).is_some_and(|block| !block.is_dirty());
         if let Some(chunk) = (!fresh).then(|| self.chunk_with_dirty(kind)).flatten() {
-            self.no_clean = Some(self.no_clean_now(kind, asked));
+            if asked == self.frames_at_once(blueprint, 1) {
+                self.no_clean = self.no_clean_now(kind);
+            }
             return Ok((chunk, false));
         }
         let plan = ChunkPlan { blueprint, count, recycles: true, mobility };
@@ -64,28 +66,6 @@ impl<'p> Allocator<'p> {
                 dirty.or_else(|| self.chunk_of_others(kind)).ok_or(error)
             }
         }
-    }
-
-    /// What is recorded where nothing clean was found for `count` objects of this kind just now.
-    #[inline]
-    pub(crate) fn no_clean_now(&self, kind: Room, count: usize) -> NoClean {
-        let supplies = (self.chunks.zeroed_supplies(), self.blocks.changes());
-        NoClean { kind, count, most_cleared: self.most_cleared, supplies }
-    }
-
-    /// Whether there is nothing clean where that is known (I25).
-    pub(crate) fn knows_what_is_clean(&self) -> bool {
-        let Some(known) = self.no_clean else { return true };
-        if known != self.no_clean_now(known.kind, known.count) {
-            return true;
-        }
-        let (blueprint, mobility) = (known.kind.blueprint(), known.kind.mobility());
-        let count = self.round(blueprint, known.count.min(self.most_at_once(blueprint)));
-        let fit = self
-            .chunk_bits(blueprint, count)
-            .ok()
-            .and_then(|bits| self.cheap_fit(bits, mobility.unwrap_or(Mobility::Fixed)));
-        self.chunk_with_zeroed(known.kind).is_none() && fit.is_none_or(|block| block.is_dirty())
     }
 
     /// A chunk in use from which frames of the other mobility are allocated, or of both, and whether

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Allocating and freeing runs of frames.
 
-use crate::allocator::Allocator;
+use crate::allocator::{Allocator, NoClean};
 use crate::kernel::Kernel;
 use crate::state::{Chunk, Class, Room};
 use crate::types::MAX_BATCH;
@@ -56,13 +56,10 @@ impl<'p> Allocator<'p> {
 
     /// Allocates a dirty frame where it is known that a search would come to one.
     fn alloc_dirty_again(&mut self, kind: Room) -> Option<Frames> {
-        let known = self.no_clean.take()?;
-        if known != self.no_clean_now(kind, known.count)
-            || known.count != self.frames_at_once(kind.blueprint(), 1)
-        {
+        if !self.no_clean.is_some_and(|known| known.kind == kind && self.is_so(&known)) {
+            self.no_clean = None;
             return None;
         }
-        self.no_clean = Some(known);
         let chunk = self.chunk_with_dirty(kind)?;
         let mobility = kind.mobility().unwrap_or(Mobility::Fixed);
         let (first, count) = self.alloc_run(chunk, mobility, 1, false);
@@ -127,13 +124,52 @@ impl<'p> Allocator<'p> {
     /// Small ones come in batches, as one retype costs more than most of its frames do. A large one
     /// costs its clearing, 1024 times that of a page, so a retype for each is nothing; and in a
     /// batch it would keep all the others' memory from any other use.
-    fn frames_at_once(&self, blueprint: Blueprint, want: usize) -> usize {
+    pub(super) fn frames_at_once(&self, blueprint: Blueprint, want: usize) -> usize {
         if blueprint != (Blueprint::Frame { size_bits: self.sizes.frame_bits[0] }) {
             return 1;
         }
         let frames = self.live.of(&self.sizes, blueprint);
         let least = (frames / 8).next_power_of_two().clamp(MIN_FRAMES, MAX_BATCH);
         want.max(least.min(self.max_spare(blueprint)))
+    }
+
+    /// From how many live small frames to how many [`Allocator::frames_at_once`] answers as it does
+    /// now, while free memory is as it is.
+    fn live_alike(&self, frames: usize) -> (usize, usize) {
+        let eighth = (frames / 8).next_power_of_two();
+        (if eighth == 1 { 0 } else { (eighth / 2 + 1) * 8 }, eighth * 8 + 7)
+    }
+
+    /// What is known where a search for one clean frame of this kind came to a dirty one.
+    pub(super) fn no_clean_now(&self, kind: Room) -> Option<NoClean> {
+        let blueprint = kind.blueprint();
+        let small = blueprint == (Blueprint::Frame { size_bits: self.sizes.frame_bits[0] });
+        small.then(|| NoClean {
+            kind,
+            live: self.live_alike(self.live.of(&self.sizes, blueprint)),
+            most_cleared: self.most_cleared,
+            supplies: (self.chunks.zeroed_supplies(), self.blocks.changes()),
+        })
+    }
+
+    /// Whether what was known still is.
+    #[inline]
+    fn is_so(&self, known: &NoClean) -> bool {
+        let live = self.live.frames[0];
+        known.supplies == (self.chunks.zeroed_supplies(), self.blocks.changes())
+            && (known.live.0..=known.live.1).contains(&live)
+            && known.most_cleared == self.most_cleared
+    }
+
+    /// Whether a search would come to what is known without one (I25).
+    pub(crate) fn knows_what_is_clean(&self) -> bool {
+        let Some(known) = self.no_clean.filter(|known| self.is_so(known)) else { return true };
+        let (blueprint, mobility) = (known.kind.blueprint(), known.kind.mobility());
+        let count = self.frames_at_once(blueprint, 1).min(self.most_at_once(blueprint));
+        let bits = self.chunk_bits(blueprint, self.round(blueprint, count));
+        let mobility = mobility.unwrap_or(Mobility::Fixed);
+        let fit = bits.ok().and_then(|bits| self.cheap_fit(bits, mobility));
+        self.chunk_with_zeroed(known.kind).is_none() && fit.is_none_or(|block| block.is_dirty())
     }
 
     /// Frees frames. They must be mapped nowhere, and are dirty from now on.

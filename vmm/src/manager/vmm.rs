@@ -131,16 +131,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if low <= start && range.end() <= high {
             return Ok((region, range));
         }
-        let name = spec.name;
-        let usable = self.usable(region).ok_or(Error::OutsideRegion { address: start, name })?;
-        let end = region.start().bits() + (spec.pages << self.geometry.page_bits);
-        Err(if start < usable.start().bits() || start >= usable.end() {
+        Err(self.beyond_guards(region, start))
+    }
+
+    /// Why a range that begins in a region, at `start`, is not all between its guards.
+    #[cold]
+    fn beyond_guards(&self, region: &Region<'p>, start: usize) -> Error {
+        let RegionSpec { name, pages, .. } = region.spec();
+        let Some(usable) = self.usable(region) else {
+            return Error::OutsideRegion { address: start, name };
+        };
+        let end = region.start().bits() + (pages << self.geometry.page_bits);
+        if start < usable.start().bits() || start >= usable.end() {
             Error::Guard { address: start, name }
         } else if usable.end() < end {
             Error::Guard { address: usable.end(), name }
         } else {
             Error::OutsideRegion { address: end, name }
-        })
+        }
     }
 
     /// The space the manager itself runs in.
