@@ -65,16 +65,21 @@ def row(raw):
 
 
 def read_rows(path):
+    """The rows of a file with the benchmark's output."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return rows_in(file)
+
+
+def rows_in(lines):
     """The rows between the markers, of each part."""
     rows, within, parts = [], False, 0
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in map(str.strip, file):
-            if line in ("bench: begin", "bench: end"):
-                if within == (line == "bench: begin"):
-                    break
-                within, parts = not within, parts + 1
-            elif within:
-                rows.append(row(json.loads(line)))
+    for line in map(str.strip, lines):
+        if line in ("bench: begin", "bench: end"):
+            if within == (line == "bench: begin"):
+                break
+            within, parts = not within, parts + 1
+        elif within:
+            rows.append(row(json.loads(line)))
     if within or not parts:
         sys.exit("the benchmark's output is not complete")
     return rows

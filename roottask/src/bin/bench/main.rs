@@ -10,6 +10,7 @@
 //!   faults.rs    page faults, as the faulting thread sees them
 //!   objects.rs   requests of programs that have their objects by capabilities
 //!   cold.rs      memory that was not cleared before, in boots of their own
+//!   program.rs   a program with 64 MiB, in a boot of its own; its threads are in walker.rs
 //!   orders/      single operations in orders that are not the kindest, in a boot of their own
 //! ```
 //!
@@ -29,9 +30,11 @@ mod growth;
 mod measure;
 mod objects;
 mod orders;
+mod program;
 mod service;
 mod single;
 mod spaces;
+mod walker;
 
 use roottask::{Arguments, Manager, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
@@ -48,6 +51,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         None => warm(bootinfo, run)?,
         Some("orders") => warm(bootinfo, orders::run)?,
         Some("give-back") => warm(bootinfo, orders::give_back)?,
+        Some("program") => warm(bootinfo, program::run)?,
         Some("direct") => warm(bootinfo, orders::direct)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,

@@ -6,6 +6,8 @@
 //! timer interrupt comes every two million instructions and is counted with whatever it meets: that
 //! is the worst case of most single operations.
 
+use core::ops::Add;
+
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{Invocation, Result};
 
@@ -31,6 +33,20 @@ pub struct Cost {
     pub page_maps: u64,
     /// Bytes of book-keeping nodes taken, less those given back.
     pub bytes: isize,
+}
+
+impl Add for Cost {
+    type Output = Cost;
+
+    /// One after the other.
+    fn add(self, then: Cost) -> Cost {
+        Cost {
+            instructions: self.instructions + then.instructions,
+            calls: self.calls + then.calls,
+            page_maps: self.page_maps + then.page_maps,
+            bytes: self.bytes + then.bytes,
+        }
+    }
 }
 
 /// Does something with the manager and tells what it cost.
