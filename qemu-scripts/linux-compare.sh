@@ -18,8 +18,7 @@ Usage: ${0##*/} [options]
 
 Prints two columns: what each operation costs on Debian's Linux for machines in a cloud, and what it
 costs here, in instructions of program and kernel together, for each page, call or fault. On Linux
-the first program is $(basename "$SCRIPTS")/linux/init.c, and mitigations are off; here it is the part
-"program" of the benchmark. Both boot in the same machine of QEMU, of x86_64 with $MEMORY.
+the first program is $(basename "$SCRIPTS")/linux/init.c, and mitigations are off; here it is bench-large. Both boot in the same machine of QEMU, of x86_64 with $MEMORY.
 
 The Linux package is fetched the first time (30 MB), and unpacked below build/, not installed.
 
@@ -63,10 +62,10 @@ find_kernel() {
     KERNEL=$BUILD/linux/vmlinuz PACKAGE=$(<"$BUILD/linux/package")
 }
 
-# boot_here PART: the benchmark's rows, into NAMELESS.
+# boot_here PROGRAM PART: the benchmark's rows, into NAMELESS.
 boot_here() {
-    attend "$SCRIPTS/run.sh" bench --arch x86_64 --release-kernel --icount --memory "$MEMORY" --timeout 300 \
-        -- "$1" >>"$NAMELESS" || {
+    attend "$SCRIPTS/run.sh" "$1" --arch x86_64 --release-kernel --icount --memory "$MEMORY" --timeout 300 \
+        -- "$2" >>"$NAMELESS" || {
         status=$?
         cat "$NAMELESS" >&2
         ((status > 123)) || status=1
@@ -81,8 +80,8 @@ find_kernel
 make_nameless_file
 # As bench.sh builds it.
 export VMM_WITHOUT_FRAME_POINTERS=1
-boot_here program
-boot_here cold # for what clearing a page costs
+boot_here bench-large program
+boot_here bench cold # for what clearing a page costs
 INIT=$BUILD/linux-init
 quietly "compiling linux/init.c" gcc "${GCC_OPTIONS[@]}" -o "$INIT" "$SCRIPTS/linux/init.c"
 exec python3 -B "$SCRIPTS/linux_compare.py" "${JUDGE[@]}" --memory "$MEMORY" --kernel "$KERNEL" \

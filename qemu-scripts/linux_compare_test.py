@@ -104,7 +104,7 @@ class Comparison(unittest.TestCase):
             self.assertRaises(SystemExit, self.run_compare)
 
     def test_both_programs_have_rows_of_these_names(self):
-        for path in (SCRIPTS / "linux" / "init.c", SCRIPTS.parent / "roottask/src/bin/bench/program.rs"):
+        for path in (SCRIPTS / "linux" / "init.c", SCRIPTS.parent / "roottask/src/bin/bench-large/program.rs"):
             text = path.read_text(encoding="utf-8")
             for name in (linux_compare.LOOP, *linux_compare.ROWS):
                 self.assertIn(f'"{name}"', text, path)

@@ -1,10 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+// SPDX-License-Identifier: BSD-2-Clause
 /*
- * What roottask/src/bin/bench/program.rs measures, on Linux: the same in the same order, in rows of
- * the same names. It is the first program there (/init), without a C library, for x86_64.
+ * What roottask/src/bin/bench-large/program.rs measures, on Linux: the same in the same order, in
+ * rows of the same names. It is the first program there (/init), without a C library, for x86_64.
  *
  * It prints lines as the benchmark does and ends QEMU by the port of isa-debug-exit. Under
- * -icount shift=0 a tick of the time-stamp counter is one instruction, of the program or the kernel.
+ * -icount shift=0 a tick of the time-stamp counter is one instruction, of program or kernel.
  */
 
 #define PAGE 4096L
@@ -97,7 +97,9 @@ static void row(const char *name, const char *unit, long count, Ticks instructio
     print(",\"kernel_calls\":0}\n");
 }
 
-static void page_row(const char *name, Ticks instructions) { row(name, "page", PAGES, instructions); }
+static void page_row(const char *name, Ticks instructions) {
+    row(name, "page", PAGES, instructions);
+}
 
 /* The loops of walker.rs, an instruction for an instruction; a step is in bytes. */
 #define WALK(instruction, step)                                                        \
@@ -129,7 +131,9 @@ static long map(long bytes, long flags) {
     return checked("mmap", call(MMAP, 0, bytes, READ_WRITE, flags | ANONYMOUS, -1, 0));
 }
 
-static void unmap(long address, long bytes) { checked("munmap", call(MUNMAP, address, bytes, 0, 0, 0, 0)); }
+static void unmap(long address, long bytes) {
+    checked("munmap", call(MUNMAP, address, bytes, 0, 0, 0, 0));
+}
 
 /* 64 MiB that nothing is mapped in, on addresses for large pages; which pages it may have. */
 static long reserve(long advice) {
@@ -163,7 +167,8 @@ struct Child {
     Ticks written, read;
 };
 
-static Ticks fork_and_walk(const char *alone, const char *with_writes, const char *with_touch, long address) {
+static Ticks fork_and_walk(const char *alone, const char *with_writes, const char *with_touch,
+                           long address) {
     struct Child *told = (struct Child *)map(PAGE, SHARED);
     told->written = told->read = 0;
     Ticks start = now();
@@ -231,6 +236,9 @@ static void measure(void) {
     page_row("touch_64m_used", walk_to_write(region));
     unmap(region, BYTES);
     single_pages();
+    region = reserve(NO_HUGE_PAGES);
+    page_row("touch_64m_used_direct", walk_to_write(region));
+    unmap(region, BYTES);
 }
 
 /* The name and version of what runs here. */

@@ -8,11 +8,12 @@
 
 use roottask::arch::LARGE_BITS;
 use roottask::Manager;
-use vmm::{Backing, PageSize, Pages, RegionId, RegionOptions, Result, Rights, SpaceId};
+use vmm::{
+    Backing, Blueprint, Object, PageSize, Pages, RegionId, RegionOptions, Result, Rights, SpaceId,
+};
 
-use super::bulk::hoard;
-use super::measure::{cost, now, Cost, Row, Samples};
 use super::walker::{space_with_program, Walk, Walker, Watch, SPARSE};
+use roottask::measure::{cost, now, Cost, Row, Samples};
 
 /// Pages of the rows of 64 MiB.
 const PAGES: usize = 16384;
@@ -45,11 +46,34 @@ pub fn run(vmm: &mut Manager) -> Result {
     per_page("release_64m", &spent);
 
     // Where there is no other memory than what was used.
-    let hoard = hoard(vmm)?;
+    let held = hoard(vmm)?;
     let region = small.touch(vmm, "touch_64m_used", &on_demand)?;
-    hoard.into_iter().flatten().try_for_each(|object| vmm.free(object))?;
+    held.into_iter().flatten().try_for_each(|object| vmm.free(object))?;
     vmm.release(region)?;
-    small.single_pages(vmm)
+    small.single_pages(vmm)?;
+
+    // The same where each frame is in the direct map.
+    vmm.make_direct_map()?;
+    let held = hoard(vmm)?;
+    let region = vmm.map(small.space, &pages)?;
+    vmm.release(region)?;
+    let region = small.touch(vmm, "touch_64m_used_direct", &on_demand)?;
+    vmm.release(region)?;
+    held.into_iter().flatten().try_for_each(|object| vmm.free(object))
+}
+
+/// Takes all untyped memory in blocks of 64 KiB and more, so that what was used must be used
+/// again.
+fn hoard(vmm: &mut Manager) -> Result<[Option<Object>; 64]> {
+    let mut objects = [None; 64];
+    let mut places = objects.iter_mut();
+    for size_bits in (16..=28).rev() {
+        while vmm.stats().allocator.largest_free_bytes >= 1 << size_bits {
+            let Some(place) = places.next() else { return Ok(objects) };
+            *place = Some(vmm.allocate(Blueprint::Untyped { size_bits })?);
+        }
+    }
+    Ok(objects)
 }
 
 /// Pages of 64 MiB that are one of [`SPARSE`].
