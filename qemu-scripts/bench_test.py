@@ -13,6 +13,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
 import bench
+import interrupts
 
 MARGINS = ["--margin", "1", "--other-margin", "15"]
 TOOLS = ["rustc=rustc 1.0.0", "QEMU=7.2"]
@@ -185,6 +186,29 @@ class Comparison(unittest.TestCase):
         self.assertNotIn(ended.exception.code, (0, None))
 
 
+    def test_only_rows_that_are_new_are_added(self):
+        self.row("no_floor")["instructions"] = 11_000
+        self.raw.insert(0, {**self.row("no_floor"), "name": "new"})
+        self.raw.remove(self.row("ipc_buffer"))
+        self.run_bench("--add", self.saved)
+        rows, tools = bench.load(self.saved)
+        names = [entry["name"] for entry in rows]
+        self.assertEqual((names[0], names[-1]), ("new", "ipc_buffer"))
+        self.assertEqual([entry["instructions"] for entry in rows if entry["name"] in ("new", "no_floor")], [1100, 1000])
+        self.assertEqual(tools, {"rustc": "rustc 1.0.0", "QEMU": "7.2"})
+
+    def test_nothing_is_added_to_a_result_of_other_tools(self):
+        before = self.saved.read_text(encoding="utf-8")
+        self.raw.append({**self.row("no_floor"), "name": "new"})
+        with self.assertRaisesRegex(interrupts.Failed, "other tools .QEMU: 8, then 7.2"):
+            self.run_bench("--add", self.saved, tools=["rustc=rustc 1.0.0", "QEMU=8"])
+        self.assertEqual(self.saved.read_text(encoding="utf-8"), before)
+
+    def test_lines_between_the_rows_are_passed_over(self):
+        lines = ["bench: begin", "a word", json.dumps(self.row("no_floor")), "bench: end"]
+        self.assertEqual([entry["name"] for entry in bench.rows_in(lines)], ["no_floor"])
+
+
 class Growth(unittest.TestCase):
     """What is refused as growing faster than log n: 10, 100 and 1000 have logarithms as 1, 2, 3."""
 
@@ -210,6 +234,15 @@ class Growth(unittest.TestCase):
         faults = self.faults((1000, 600), (10, 500), (100, 1001))
         self.assertEqual(len(faults), 1)
         self.assertIn("op: 500 instructions beside 10, 1001 beside 100", faults[0])
+
+    def test_where_there_is_no_median_instructions_count(self):
+        rows = [{"name": f"op_beside_{count}", "instructions": cost} for count, cost in ((10, 5), (100, 11))]
+        self.assertEqual(len(list(bench.growth_faults(rows))), 1)
+
+    def test_what_is_known_to_grow_faster_is_no_fault(self):
+        name = next(iter(bench.GROWS_FASTER))
+        rows = [{"name": f"{name}_beside_{count}", "median": count} for count in (10, 1000)]
+        self.assertEqual(list(bench.growth_faults(rows)), [])
 
     def test_one_alone_bounds_nothing(self):
         self.assertEqual(self.faults((1, 100), (10, 500), (100, 900)), [])

@@ -74,6 +74,8 @@ TABLE = (
      'addr2line -Cfipe "$clients/rogue" "$instruction"'),
     ("qemu-scripts/bench.sh", "bench", '"$SCRIPTS/bench.sh" --baseline'),
     ("qemu-scripts/bench.sh --baseline", "bench", '"$SCRIPTS/bench.sh" --baseline'),
+    ("qemu-scripts/bench.sh --memory", "bench", '"$SCRIPTS/bench.sh" --memory'),
+    ("qemu-scripts/linux-compare.sh", "linux", '"$SCRIPTS/linux-compare.sh"'),
     ("qemu-scripts/run.sh guest-tests", "qemu", '"$SCRIPTS/run.sh" guest-tests --timeout'),
     ("qemu-scripts/run.sh guest-tests --arch x86_64", "x86_64", 'guest_tests debug --arch "$ARCH"'),
     ("qemu-scripts/run.sh guest-tests -- NAME", "qemu", '"$SCRIPTS/run.sh" guest-tests -- $filters "$test"'),

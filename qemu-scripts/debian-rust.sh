@@ -21,24 +21,6 @@ Unpacks Debian's Rust for the host and for i686 into FOLDER, unless it is there.
 EOF
 }
 
-write_apt_configuration() {
-    local private=$1
-    mkdir -p "$private/state/lists/partial" "$private/cache/archives/partial"
-    cat <<EOF
-APT::Architecture "amd64";
-#clear APT::Architectures;
-APT::Architectures { "amd64"; "i386"; };
-APT::Sandbox::User "";
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-Acquire::Languages "none";
-Dir::State "$private/state";
-Dir::State::status "/var/lib/dpkg/status";
-Dir::Cache "$private/cache";
-Debug::NoLocking "true";
-EOF
-}
-
 main() {
     [[ ${1-} != -h && ${1-} != --help ]] || { usage && exit; }
     (($# == 1)) || usage_error "it takes one folder"
@@ -48,12 +30,11 @@ main() {
         die "Debian's Rust is taken on Debian amd64 only; here rustup must bring the target"
 
     rm -rf "$folder" "$folder.new" "$private"
-    mkdir -p "$private/packages" "$folder.new"
+    mkdir -p "$folder.new"
     # shellcheck disable=SC2064 # the folders of now
     trap "rm -rf '$folder.new' '$private'" EXIT
-    write_apt_configuration "$private" >"$private/apt.conf"
-    update_package_lists apt-get -c "$private/apt.conf"
-    cd "$private/packages"
+    make_package_lists "$private" amd64 i386
+    mkdir "$private/packages" && cd "$private/packages"
     quietly "downloading Debian's Rust ${VERSION%%+*} (100 MB)" \
         apt-get -q -c "$private/apt.conf" download "${PACKAGES[@]/%/=$VERSION}"
     say "unpacking it"

@@ -111,6 +111,32 @@ update_package_lists() {
         say "some package lists could not be fetched; going on with those that could"
 }
 
+# make_package_lists FOLDER ARCHITECTURE...: lists of Debian's packages for these, apart from the system's:
+# `apt-get -c FOLDER/apt.conf` goes by them. No root rights are needed.
+make_package_lists() {
+    local folder=$1 architecture
+    shift
+    mkdir -p "$folder/state/lists/partial" "$folder/cache/archives/partial"
+    {
+        cat <<EOF
+APT::Architecture "$1";
+#clear APT::Architectures;
+APT::Sandbox::User "";
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Acquire::Languages "none";
+Dir::State "$folder/state";
+Dir::State::status "/var/lib/dpkg/status";
+Dir::Cache "$folder/cache";
+Debug::NoLocking "true";
+EOF
+        for architecture; do
+            echo "APT::Architectures { \"$architecture\"; };"
+        done
+    } >"$folder/apt.conf"
+    update_package_lists apt-get -c "$folder/apt.conf"
+}
+
 # Whether the installed Rust brings the core library for the target.
 installed_rust_has_target() {
     local libraries core

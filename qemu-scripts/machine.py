@@ -71,6 +71,14 @@ class Machine:
             self.command += ["-icount", "shift=0,sleep=off", "-nodefaults", "-vga", "none"]
         self.process = self.theirs = None
 
+    def boot(self, kernel, command_line):
+        """Lets it boot another kernel, which is named from the build folder. Before the start.
+
+        The date is always the same, as that goes into random numbers.
+        """
+        self.command[self.command.index("-kernel") + 1] = kernel
+        self.command += ["-append", command_line, "-rtc", "base=2000-01-01,clock=vm"]
+
     def listen(self, option, path):
         """Lets the monitor or gdb (`-monitor`, `-gdb`) connect at a path."""
         self.command += [option, f"unix:{doubled(os.path.abspath(path))},server=on,wait=off"]

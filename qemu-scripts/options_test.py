@@ -13,7 +13,7 @@ from fake_qemu import SCRIPTS, ScriptTest
 # What is sourced or imported, and called by nobody.
 PARTS = {"lib.sh", "tracks.sh", "options.sh"}
 # What is called by other scripts alone, with what these know.
-CALLED = {"run.py", "stress.py", "bench.py", "mutants.py"}
+CALLED = {"run.py", "stress.py", "bench.py", "mutants.py", "linux_compare.py", "memory_table.py"}
 SEEDS = "it takes a whole number from 0 to 999999999"
 
 
@@ -60,6 +60,9 @@ class CommandLines(ScriptTest):
             (["bench.sh", "--compare", "/nonexistent"], "--compare: cannot read /nonexistent: it takes the path"),
             (["bench.sh", "--arch=arm"], "--arch: not an architecture: 'arm': it is one of ia32, x86_64"),
             (["bench.sh", "--json"], "--json wants a value: it takes the path of a file"),
+            (["linux-compare.sh", "--kernel", "/"], "--kernel: cannot read /: it takes the path of a file"),
+            (["linux-compare.sh", "--json"], "--json wants a value: it takes the path of a file"),
+            (["debian-linux.sh"], "it takes one folder"),
             (["compare.sh", "--seed=x"], f"--seed: not a number: 'x': {SEEDS}"),
             (["compare.sh", "--seed", "1000000000"], f"--seed: 1000000000 is too large: {SEEDS}"),
             (["compare.sh", "--calls", "0"], "--calls: 0 is too small: it takes a whole number from 1 to"),

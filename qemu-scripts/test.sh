@@ -23,7 +23,7 @@ EOF
 
 LANES=(host thorough target script qemu x86_64 bench stress)
 # Only by name: they need what no other does.
-OTHER_LANES=(oldest semver)
+OTHER_LANES=(oldest semver linux)
 KERNELS=(debug release)
 # The crates that are built for the target alone.
 TARGET_CRATES=(

@@ -5,7 +5,7 @@
 
 # Lanes of one line share a folder of built programs, so they follow each other; those of different
 # lines run at the same time, on as many processors as there are.
-TRACKS=("host thorough" "script target qemu bench stress" "x86_64" "oldest" "semver")
+TRACKS=("host thorough" "script target qemu bench stress" "x86_64 linux" "oldest" "semver")
 # How many of the slowest checks are named at the end.
 SLOWEST=10
 

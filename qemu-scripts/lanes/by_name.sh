@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# The lanes that run by name only: the oldest Rust that is supported, and what a new version may change.
+# The lanes that run by name only: the oldest Rust that is supported, what a new version may change, and
+# figures beside Linux's.
 
 # With the oldest Rust that is supported, Debian's, which is unpacked below build/ (100 MB) if it is not
 # there. Compiled in folders of its own, so that the other lanes need not compile again.
@@ -28,6 +29,11 @@ oldest_rust_boots() {
 oldest_rust_compiles() {
     use_oldest_rust || return
     target_cargo debug cargo check --quiet --release "${TARGET_CRATES[@]}" --lib --bins
+}
+
+# Beside Debian's Linux, which is fetched (30 MB) if it is not there.
+linux_lane() {
+    check "no dearer than Linux, where that was reached" "$SCRIPTS/linux-compare.sh"
 }
 
 # What was promised to users, against the last tag.

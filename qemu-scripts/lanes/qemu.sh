@@ -4,7 +4,7 @@
 
 MEMORIES=(32M 512M 2G)
 # Programs that say by their exit code alone whether all was well.
-PROGRAMS=(hello serve recipes dump-demo)
+PROGRAMS=(hello bare serve recipes dump-demo)
 GUEST_TIMEOUT=300
 # Root tasks that tell what they do, and what they must tell (NAME.expected).
 TOLD_PROGRAMS=(service-demo objects-demo system-demo fault-demo upstream-spawn)

@@ -11,6 +11,7 @@ PACED_OPERATIONS=4000
 # Instructions are exact, so this depends on no clock.
 bench_lane() {
     check "bench, compared with the saved result" "$SCRIPTS/bench.sh" --baseline --only-compare
+    check "bytes of records and images" "$SCRIPTS/bench.sh" --memory
 }
 
 stress_lane() {

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //!   bin/bench/                      what the manager's operations cost
+//!   bin/bench-large/                the same with a large program, and beside the most of everything
+//!   bin/bare.rs                     what hello prints, without the manager
 //!   bin/hello.rs                    the least there is: start the manager, map, use, give back
 //!   bin/ipc-demo/                   the two threads of the IPC demo
 //!   bin/dump-demo.rs                what the manager shows of itself, for people and debuggers
@@ -25,6 +27,7 @@
 //!   firmware.rs   the device by which both reach the guest
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
 //!   manager.rs    the manager's type
+//!   measure.rs    what an operation costs, and a row of the benchmark for it
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
 //! ```
 #![no_std]
@@ -35,6 +38,7 @@ mod clients;
 mod failure;
 mod firmware;
 mod manager;
+pub mod measure;
 mod thread;
 
 pub use arguments::{Arguments, ArgumentsError};

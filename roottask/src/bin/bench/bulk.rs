@@ -6,7 +6,7 @@ use sel4::FrameObjectType;
 use vmm::{Blueprint, Object, PageSize, RegionId, RegionOptions, Result, Rights};
 
 use super::floor::{Floor, BATCH};
-use super::measure::{cost, now, Cost, Row};
+use roottask::measure::{cost, now, Cost, Row};
 use roottask::Manager;
 
 /// Pages of the rows in bulk: 32 MiB.

@@ -18,7 +18,7 @@ use roottask::{Failure, Manager, Outcome};
 
 use super::bulk;
 use super::floor::Floor;
-use super::measure::{cost, Cost, Longest, Row};
+use roottask::measure::{cost, Cost, Longest, Row};
 
 static POOL: BootPool = BootPool::new();
 static PARTS: PacerParts = PacerParts::new();

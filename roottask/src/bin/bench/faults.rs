@@ -18,7 +18,7 @@ use vmm::sel4::faults::{FaultHandler, Incident, Verdict};
 use vmm::{Access, Backing, Blueprint, PageFault, Pages, RegionOptions, Result};
 
 use super::floor::{Floor, BATCH};
-use super::measure::{cost, Cost, Row, Samples};
+use roottask::measure::{cost, Cost, Row, Samples};
 
 /// Faults of each row.
 pub const TIMES: usize = 512;

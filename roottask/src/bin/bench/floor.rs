@@ -6,7 +6,7 @@
 //! capabilities into the same CNode, named in the same way, so that each invocation costs the
 //! kernel what it costs it for the manager. It checks every answer, as anybody must.
 //!
-//! Both sides use memory that the kernel need not clear at the retype: [`clear_all_memory`] has
+//! Both sides use memory that the kernel need not clear at the retype: [`roottask::measure::clear_all_memory`] has
 //! made it do so for all memory before anything is measured, and what a floor has used is not given
 //! back, or the manager would get it and pay for clearing it. (Clearing costs 1.5 thousand
 //! instructions for 4 KiB, on either side the same.)
@@ -228,25 +228,5 @@ impl Floor {
         // SAFETY: the addresses are the floor's own, reserved from the manager, and the caller has
         // just mapped this page there, writable.
         unsafe { page.write_bytes(0, self.size.bytes()) }
-    }
-}
-
-/// Has the kernel clear all memory: the first retype from a boot untyped does that. The smallest
-/// object is made of each and deleted again, in the slot `scratch`, which is empty.
-pub fn clear_all_memory(bootinfo: &sel4::BootInfoPtr) {
-    let scratch = bootinfo.empty().start();
-    let cnode = slot::CNODE.cap();
-    for (index, desc) in bootinfo.untyped_list().iter().enumerate() {
-        if desc.is_device() {
-            continue;
-        }
-        bootinfo
-            .untyped()
-            .index(index)
-            .cap()
-            .untyped_retype(&ObjectBlueprint::Endpoint, &cnode.absolute_cptr_for_self(), scratch, 1)
-            .expect("a boot untyped has room for an endpoint");
-        let made = cnode.absolute_cptr_from_bits_with_depth(scratch as _, sel4::WORD_SIZE);
-        made.delete().expect("the endpoint can be deleted");
     }
 }

@@ -3,7 +3,7 @@
 
 use vmm::{Pages, RegionOptions, Result, SpaceId};
 
-use super::measure::{cost, Cost, Row, Samples};
+use roottask::measure::{cost, Cost, Row, Samples};
 use roottask::Manager;
 
 /// How often each operation is done at each size.

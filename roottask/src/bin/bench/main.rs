@@ -2,7 +2,6 @@
 //! What the manager's operations cost, beside what the kernel alone would cost.
 //!
 //! ```text
-//!   measure.rs   instructions of an operation; a row of the result
 //!   floor.rs     the same invocations without a manager
 //!   bulk.rs      many pages in one call          single.rs   one page, buffer, stack in a call
 //!   service.rs   requests of client programs, and the life of one
@@ -16,7 +15,8 @@
 //! Its argument says which part: without one the first, of memory that was cleared before; or
 //! `give-back`, which is some rows of `orders` by themselves, for a profiler. The
 //! program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh`
-//! makes a table and a file of them. Run it on the release kernel with instruction counting.
+//! makes a table and a file of them. How it measures is in the library, `measure.rs`. Run it on the
+//! release kernel with instruction counting.
 
 #![no_std]
 #![no_main]
@@ -26,13 +26,13 @@ mod cold;
 mod faults;
 mod floor;
 mod growth;
-mod measure;
 mod objects;
 mod orders;
 mod service;
 mod single;
 mod spaces;
 
+use roottask::measure::clear_all_memory;
 use roottask::{Arguments, Manager, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
@@ -63,7 +63,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 
 /// A part whose memory the kernel need not clear.
 fn warm(bootinfo: &sel4::BootInfoPtr, part: fn(&mut Manager) -> Result) -> Outcome {
-    floor::clear_all_memory(bootinfo);
+    clear_all_memory(bootinfo);
     let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
     part(&mut vmm)?;
     // Figures of a manager that is in disorder would be worth nothing.

@@ -8,7 +8,7 @@ use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
 use vmm_service::objects::{NewProgram, Options, Server};
 use vmm_service::server::{End, Notice};
 
-use super::measure::{Cost, Row};
+use roottask::measure::{Cost, Row};
 
 /// The program that measures.
 static GAUGE: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/gauge"));

@@ -7,7 +7,7 @@ use sel4_root_task::debug_print;
 use vmm::{Blueprint, Pages, Quota, RegionOptions, Result, Rights};
 use vmm_service::server::{End, Notice, Options, Server};
 
-use super::measure::{cost, Cost, Row};
+use roottask::measure::{cost, Cost, Row};
 
 /// The client program that measures.
 static METER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/meter"));

@@ -5,7 +5,7 @@ use sel4::FrameObjectType;
 use vmm::{Blueprint, CPtr, Pages, RegionId, RegionOptions, Result, Rights};
 
 use super::floor::{Floor, BATCH};
-use super::measure::{cost, Cost, Row, Samples};
+use roottask::measure::{cost, Cost, Row, Samples};
 use roottask::Manager;
 
 /// How often each operation is done.

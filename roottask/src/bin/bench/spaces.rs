@@ -6,7 +6,7 @@ use sel4::init_thread::slot;
 use sel4::{cap_type, TranslationTableObjectType};
 use vmm::{Blueprint, Result};
 
-use super::measure::{cost, Row, Samples};
+use roottask::measure::{cost, Row, Samples};
 
 /// How often a space is made and destroyed.
 const TIMES: usize = 256;

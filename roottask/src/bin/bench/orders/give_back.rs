@@ -9,7 +9,7 @@ use vmm::{Pages, RegionId, RegionOptions, Result, Rights, SpaceId};
 use super::steps::{nothing, row, shuffled, Head, PAGE, TIMES};
 use crate::bulk::{hoard, map_all};
 use crate::floor::Floor;
-use crate::measure::{cost, Row};
+use roottask::measure::{cost, Row};
 
 /// All rows but that of memory which was used before.
 pub fn run(vmm: &mut Manager) -> Result {

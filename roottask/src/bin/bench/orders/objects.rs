@@ -9,8 +9,8 @@ use vmm::{Blueprint, CPtr, PageSize, Pages, RegionOptions, Result, Rights};
 
 use super::steps::{nothing, row, Head, PAGE};
 use crate::floor::BATCH;
-use crate::measure::{cost, Row, Samples};
 use crate::single::{ipc_buffers_on, BUFFERS};
+use roottask::measure::{cost, Row, Samples};
 
 /// How often the dearer operations are done.
 const FEW: usize = 64;

@@ -9,7 +9,7 @@ use vmm::{CPtr, Pages, Placement, RegionOptions, Result};
 use super::steps::{nothing, row, shuffled, Head, PAGE, TIMES};
 use crate::bulk::{instructions, map_all};
 use crate::floor::{Floor, BATCH};
-use crate::measure::{cost, Row};
+use roottask::measure::{cost, Row};
 
 /// Copies of a floor's capabilities: their slots.
 struct Copies([CPtr; TIMES / BATCH]);

@@ -4,7 +4,7 @@
 use roottask::Manager;
 use vmm::Result;
 
-use crate::measure::{cost, Row, Samples};
+use roottask::measure::{cost, Row, Samples};
 
 /// How often each operation is done.
 pub const TIMES: usize = 1024;

@@ -9,7 +9,7 @@ use super::steps::{descending, nothing, row, shuffled, Head, PAGE};
 use crate::bulk::{hoard, map_all};
 use crate::faults::{upwards, Toucher, TIMES};
 use crate::floor::Floor;
-use crate::measure::Row;
+use roottask::measure::Row;
 
 /// Pages of a region that are mapped by a fault.
 fn on_demand(around: u8) -> RegionOptions {

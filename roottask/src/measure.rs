@@ -6,10 +6,14 @@
 //! timer interrupt comes every two million instructions and is counted with whatever it meets: that
 //! is the worst case of most single operations.
 
+use core::ops::Add;
+
+use sel4::init_thread::slot;
+use sel4::ObjectBlueprint;
 use sel4_root_task::{debug_print, debug_println};
 use vmm::{Invocation, Result};
 
-use roottask::Manager;
+use crate::Manager;
 
 /// The most single operations that one row is made of.
 pub const MAX_SAMPLES: usize = 1024;
@@ -17,7 +21,7 @@ pub const MAX_SAMPLES: usize = 1024;
 /// Instructions executed since the machine started.
 #[inline(always)]
 pub fn now() -> u64 {
-    roottask::arch::ticks()
+    crate::arch::ticks()
 }
 
 /// What something cost.
@@ -31,6 +35,20 @@ pub struct Cost {
     pub page_maps: u64,
     /// Bytes of book-keeping nodes taken, less those given back.
     pub bytes: isize,
+}
+
+impl Add for Cost {
+    type Output = Cost;
+
+    /// One after the other.
+    fn add(self, then: Cost) -> Cost {
+        Cost {
+            instructions: self.instructions + then.instructions,
+            calls: self.calls + then.calls,
+            page_maps: self.page_maps + then.page_maps,
+            bytes: self.bytes + then.bytes,
+        }
+    }
 }
 
 /// Does something with the manager and tells what it cost.
@@ -94,6 +112,7 @@ impl Default for Samples {
 }
 
 /// All instructions of single operations, however many, and those of the longest.
+#[derive(Default)]
 pub struct Longest {
     total: u64,
     worst: u64,
@@ -134,6 +153,7 @@ impl<'a> Row<'a> {
     }
 
     /// The row is of a series, of operations done while there are `others`.
+    #[must_use]
     pub fn beside(self, others: usize) -> Row<'a> {
         Row { beside: Some(others), ..self }
     }
@@ -198,5 +218,25 @@ impl<'a> Row<'a> {
 fn print_spread(prefix: &str, samples: &mut Samples) {
     for (key, permille) in [("median", 500), ("p99", 990), ("worst", 1000)] {
         debug_print!(",\"{prefix}{key}\":{}", samples.at_permille(permille));
+    }
+}
+
+/// Has the kernel clear all memory: the first retype from a boot untyped does that. The smallest
+/// object is made of each and deleted again, in the slot `scratch`, which is empty.
+pub fn clear_all_memory(bootinfo: &sel4::BootInfoPtr) {
+    let scratch = bootinfo.empty().start();
+    let cnode = slot::CNODE.cap();
+    for (index, desc) in bootinfo.untyped_list().iter().enumerate() {
+        if desc.is_device() {
+            continue;
+        }
+        bootinfo
+            .untyped()
+            .index(index)
+            .cap()
+            .untyped_retype(&ObjectBlueprint::Endpoint, &cnode.absolute_cptr_for_self(), scratch, 1)
+            .expect("a boot untyped has room for an endpoint");
+        let made = cnode.absolute_cptr_from_bits_with_depth(scratch as _, sel4::WORD_SIZE);
+        made.delete().expect("the endpoint can be deleted");
     }
 }
