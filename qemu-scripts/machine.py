@@ -28,6 +28,11 @@ def doubled(text):
     return str(text).replace(",", ",,")
 
 
+def drive(path):
+    """A file as a disk, for Machine."""
+    return f"file={doubled(os.path.abspath(path))}"
+
+
 class Machine:
     """What is booted, and how. All paths but those of sockets are in the build folder.
 
@@ -35,7 +40,8 @@ class Machine:
     value of -initrd for something else, and the path of the checkout may have such.
     """
 
-    def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False, clients=()):
+    def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False, clients=(),
+                 devices=(), drive=None):
         _, system, processor, _ = toolchain.ARCHITECTURES[arch]
         self.elf = elf
         self.command = [
@@ -47,6 +53,11 @@ class Machine:
         ]
         if arguments:
             self.command += ["-fw_cfg", f"name=opt/vmm/arguments,string={doubled(arguments)}"]
+        if devices:
+            self.command += ["-fw_cfg", f"name=opt/vmm/devices,string={doubled(' '.join(devices))}"]
+        if drive:
+            # What the disk refuses is told to the guest, and does not stop it.
+            self.command += ["-drive", f"if=ide,index=0,media=disk,format=raw,werror=report,rerror=report,{drive}"]
         for number, path in enumerate(clients):
             name = f"opt/vmm/client/{number:02}/{os.path.basename(path)[:CLIENT_NAME]}"
             self.command += ["-fw_cfg", f"name={doubled(name)},file={doubled(os.path.abspath(path))}"]

@@ -22,9 +22,11 @@
 //!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says
 //!   clients.rs    the client programs that it names
-//!   firmware.rs   the device by which both reach the guest
+//!   devices.rs    the devices that it names, for `init`
+//!   firmware.rs   the device by which all of these reach the guest
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
 //!   manager.rs    the manager's type
+//!   pci.rs        where the IDE controller is
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
 //! ```
 #![no_std]
@@ -32,13 +34,16 @@
 pub mod arch;
 mod arguments;
 mod clients;
+mod devices;
 mod failure;
 mod firmware;
 mod manager;
+mod pci;
 mod thread;
 
 pub use arguments::{Arguments, ArgumentsError};
 pub use clients::{client, ClientFile, MAX_CLIENTS};
+pub use devices::{DeviceError, Devices};
 pub use failure::{Failure, Outcome};
 pub use manager::Manager;
 pub use thread::{Entry, Thread, ThreadOptions};
