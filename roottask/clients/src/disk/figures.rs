@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What a pager counts, on a page that whoever started it maps, too.
 
-use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 macro_rules! figures {
@@ -59,23 +58,5 @@ impl Figures {
     pub unsafe fn at(address: usize) -> &'static Figures {
         // SAFETY: by the caller's promise; any words are figures.
         unsafe { &*(address as *const Figures) }
-    }
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} faults, {} hits, {} ahead; {} reads of {} pages, {} writes of {}; {} dropped, {} refused",
-            self.faults.get(),
-            self.hits.get(),
-            self.ahead.get(),
-            self.reads.get(),
-            self.pages_read.get(),
-            self.writes.get(),
-            self.pages_written.get(),
-            self.dropped.get(),
-            self.refused.get(),
-        )
     }
 }

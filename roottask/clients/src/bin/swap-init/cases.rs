@@ -43,7 +43,8 @@ pub fn all(system: &mut System<'_>) -> Result {
     text.add("blocks=").number(blocks).add(" run=").number(run);
     let sorter = system.start("sorter", "sorter", &swapped, text.as_str())?;
     let killed = end_among_kills(system, sorter, kills)?;
-    tell!("sorted {pages} pages: {}", swapped.counts);
+    tell!("sorted {pages} pages of memory");
+    swapped.tell();
     tell!("the driver was ended and started again {killed} times of {kills}");
     system.end(swapped)?;
 
@@ -52,7 +53,8 @@ pub fn all(system: &mut System<'_>) -> Result {
     text.add("keys=").number(keys);
     let mapper = system.start("mapper", "mapper", &swapped, text.as_str())?;
     system.ends_with(mapper, 0)?;
-    tell!("mapped {heap} pages: {}", swapped.counts);
+    tell!("mapped {heap} pages of memory");
+    swapped.tell();
     system.end(swapped)
 }
 
@@ -98,7 +100,7 @@ pub fn faults(system: &mut System<'_>) -> Result {
     }
     system.ends_with(small, others)?;
     tell!("all {others} pages of the other are right");
-    tell!("kept: {}; {} places are bad", swapped.counts, swapped.counts.bad.get());
+    swapped.tell();
     system.end(swapped)
 }
 

@@ -27,9 +27,10 @@ fn main(program: &Program, argument: usize) -> Result {
     let given = program.given(argument).expect("the root task gives it something");
     let mut system = System::new(program, given)?;
     match given.arguments().split_whitespace().next() {
-        Some("all") => cases::all(&mut system),
-        Some("faults") => cases::faults(&mut system),
-        Some("for-ever") => cases::for_ever(&mut system),
+        Some("all") => cases::all(&mut system)?,
+        Some("faults") => cases::faults(&mut system)?,
+        Some("for-ever") => cases::for_ever(&mut system)?,
         _ => program.exit(NO_CASE),
     }
+    system.close()
 }

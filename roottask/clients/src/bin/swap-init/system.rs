@@ -9,7 +9,7 @@ use vmm_client::handles::{
 use vmm_client::objects::first_page::Given;
 use vmm_client::objects::{Amounts, ProgramOptions, Rights, State};
 use vmm_client::tell;
-use vmm_clients::disk::{number_of, Figures, Queue, BUFFER_PAGES, DISK_BIT, WORK_BIT};
+use vmm_clients::disk::{number_of, Figure, Figures, Queue, BUFFER_PAGES, DISK_BIT, WORK_BIT};
 
 /// Priority of all of them.
 const PRIORITY: u8 = 100;
@@ -42,7 +42,7 @@ fn to_signal() -> CapRights {
 pub struct Swapped {
     pub paged: PagedMemory,
     figures: Memory,
-    pub counts: &'static Figures,
+    counts: &'static Figures,
     pager: Running,
 }
 
@@ -105,17 +105,22 @@ impl<'a> System<'a> {
 
     /// Ends the driver in the middle of a request, and starts another.
     pub fn change_driver(&mut self) -> Result {
+        self.close()?;
+        self.start_driver()
+    }
+
+    /// Ends the driver.
+    pub fn close(&mut self) -> Result {
         let Some((child, space, account)) = self.driver.take() else { return Ok(()) };
         child.kill()?;
         child.wait(self.told)?;
-        child.remove(space, account)?;
-        self.start_driver()
+        child.remove(space, account)
     }
 
     /// Paged memory of so many pages, and a pager for it.
     pub fn swapped(&self, pages: u32) -> Result<Swapped> {
         let account = self.program.account();
-        let (most, pool) = (self.number("most"), self.number("pool"));
+        let (most, pool) = (self.number("most").min(pages), self.number("pool"));
         let paged = account.create_paged(pages, most)?;
         let figures = account.create_memory(1)?;
         let shown = self.program.space().map(&figures, Rights::READ_WRITE, &account)?;
@@ -200,6 +205,19 @@ impl<'a> System<'a> {
 }
 
 impl Swapped {
+    /// Tells what the pager has counted.
+    pub fn tell(&self) {
+        let Figures { faults, hits, ahead, reads, pages_read, .. } = self.counts;
+        let Figures { writes, pages_written, dropped, refused, bad, .. } = self.counts;
+        let [faults, hits, ahead] = [faults, hits, ahead].map(Figure::get);
+        tell!("pager: {faults} faults, {hits} hits, {ahead} pages ahead");
+        let [reads, read, writes, written] =
+            [reads, pages_read, writes, pages_written].map(Figure::get);
+        tell!("pager: {reads} reads of {read} pages, {writes} writes of {written}");
+        let [dropped, refused, bad] = [dropped, refused, bad].map(Figure::get);
+        tell!("pager: {dropped} unwritten pages dropped, {refused} refused, {bad} places bad");
+    }
+
     fn paged_pages(&self) -> Result<u32> {
         match self.paged.info()? {
             vmm_client::objects::Answer::Memory { pages, .. } => Ok(pages),
