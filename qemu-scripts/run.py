@@ -71,12 +71,17 @@ def make_parser():
     return parser
 
 
-def add_machine_options(parser, least, most):
-    """What is the same for all that boots; memory has limits, in MiB."""
+def add_arch_option(parser):
+    """Which architecture."""
     parser.add_argument(
         "--arch", metavar="ARCH", default="ia32",
         type=options.one_of(toolchain.ARCHITECTURES, "an architecture"), help="ia32 or x86_64 (default: ia32)",
     )
+
+
+def add_machine_options(parser, least, most):
+    """What is the same for all that boots; memory has limits, in MiB."""
+    add_arch_option(parser)
     parser.add_argument(
         "--memory", metavar="SIZE", type=options.memory(least, most), default="512M",
         help=f"of the machine, {least}M to {most // 1024}G, such as 32M, 512m, 2G (default: 512M)",

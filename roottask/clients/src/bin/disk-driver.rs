@@ -11,13 +11,12 @@ use vmm_client::objects::first_page::Given;
 use vmm_client::objects::Rights;
 use vmm_client::{program, tell};
 use vmm_clients::disk::{
-    number_of, Channel, DiskError, Ports, Queue, Transfer, BUFFER_PAGES, LINE_BIT, PAGE_SECTORS,
+    number_of, Channel, DiskError, Ports, Queue, Transfer, BUFFER_PAGES, LINE_BIT, NO_DISK,
+    PAGE_SECTORS,
 };
 
 program!(main);
 
-/// The exit code of one that has no disk to drive.
-const NO_DISK: u32 = 3;
 /// The first ports of the two ranges that are where they were in an AT.
 const COMMAND: u16 = 0x1f0;
 const CONTROL: u16 = 0x3f6;

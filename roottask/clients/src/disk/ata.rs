@@ -54,6 +54,8 @@ const INTERRUPT: u8 = 1 << 2;
 
 /// How often a drive that is busy is asked again, before it is given up.
 const PATIENCE: u32 = 100_000;
+/// What is done between two times.
+const PAUSE: u32 = 2000;
 /// The mark of the last entry of a table.
 const LAST: u32 = 1 << 31;
 
@@ -147,10 +149,14 @@ impl Channel {
         }
         let (table, buffer, sectors) = (table as *mut [u32; 2], low, 0);
         let mut channel = Channel { command, control, master, line, told, buffer, table, sectors };
-        // What one before has begun ends here.
+        // What one before has begun ends here: the device reads and writes no memory any more.
         channel.master.write(MASTER_COMMAND, 0)?;
-        channel.control.write(0, RESET)?;
         channel.control.write(0, 0)?;
+        if channel.command.read(COMMAND)? & (BUSY | HAS_DATA) != 0 {
+            channel.control.write(0, RESET)?;
+            channel.control.write(0, 0)?;
+            channel.settle()?;
+        }
         channel.command.write(DRIVE, FIRST_BY_NUMBER)?;
         channel.settle()?;
         channel.sectors = channel.identify()?;
@@ -166,6 +172,8 @@ impl Channel {
             if status & BUSY == 0 {
                 return Ok(status);
             }
+            // QEMU does nothing for a drive while a port is accessed.
+            (0..PAUSE).for_each(|_| core::hint::spin_loop());
         }
         Err(DiskError::NoDisk)
     }

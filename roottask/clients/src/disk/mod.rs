@@ -20,5 +20,7 @@ pub use figures::{Figure, Figures};
 pub use numbers::number_of;
 pub use queue::{Disk, Queue, Transfer, BUFFER_PAGES, DISK_BIT, LINE_BIT, WORK_BIT};
 
+/// The exit code of a driver that has no disk to drive.
+pub const NO_DISK: u32 = 3;
 /// Sectors of a page: 512 bytes each.
 pub const PAGE_SECTORS: u32 = 8;

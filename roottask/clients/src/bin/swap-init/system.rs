@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What there is: a disk with its driver, a pager, and the memory by which they know each other.
 
-use sel4::{CapRights, CapRightsBuilder};
+use sel4::{cap, CapRights, CapRightsBuilder, Word};
 use vmm_client::handles::{
     empty_slot, mint, Account, Child, ChildStatus, Handle, Memory, Notification, Object,
     PagedMemory, Program, Result, Space,
@@ -9,7 +9,9 @@ use vmm_client::handles::{
 use vmm_client::objects::first_page::Given;
 use vmm_client::objects::{Amounts, ProgramOptions, Rights, State};
 use vmm_client::tell;
-use vmm_clients::disk::{number_of, Figure, Figures, Queue, BUFFER_PAGES, DISK_BIT, WORK_BIT};
+use vmm_clients::disk::{
+    number_of, Figure, Figures, Queue, BUFFER_PAGES, DISK_BIT, NO_DISK, WORK_BIT,
+};
 
 /// Priority of all of them.
 const PRIORITY: u8 = 100;
@@ -31,6 +33,8 @@ pub struct System<'a> {
     buffer: Memory,
     pub shown: &'static Queue,
     driver: Option<Running>,
+    /// How often it was started again.
+    pub restarts: u32,
 }
 
 /// The rights to signal, and nothing else.
@@ -58,9 +62,21 @@ impl<'a> System<'a> {
         let shown = program.space().map(&queue, Rights::READ_WRITE, &account)?;
         // SAFETY: it stays mapped, and its page appears when it is touched.
         let shown = unsafe { Queue::at(shown.address()) };
-        let driver = None;
-        let mut system =
-            System { program, given, told, work, done, queue, table, buffer, shown, driver };
+        let (driver, restarts) = (None, 0);
+        let parts = System {
+            program,
+            given,
+            told,
+            work,
+            done,
+            queue,
+            table,
+            buffer,
+            shown,
+            driver,
+            restarts,
+        };
+        let mut system = parts;
         system.start_driver()?;
         Ok(system)
     }
@@ -99,22 +115,52 @@ impl<'a> System<'a> {
         let (first, pages) = (self.number("first"), self.number("places"));
         let mut text = Text::new();
         text.add("first=").number(first).add(" pages=").number(pages);
-        self.driver = Some(starting.start(text.as_str(), PRIORITY)?);
+        let driver = starting.start(text.as_str(), PRIORITY)?;
+        driver.0.tell_end(self.told)?;
+        self.driver = Some(driver);
         Ok(())
     }
 
-    /// Ends the driver in the middle of a request, and starts another.
-    pub fn change_driver(&mut self) -> Result {
-        self.close()?;
+    /// Ends the driver, whatever it does. Who waits for an end starts another.
+    pub fn kill_driver(&self) -> Result {
+        self.driver.as_ref().map_or(Ok(()), |(child, _, _)| child.kill())
+    }
+
+    /// Starts the driver again if it has ended: for whatever reason, but that there is no disk.
+    pub fn attend_driver(&mut self) -> Result {
+        let Some((child, space, account)) = self.driver.take() else { return Ok(()) };
+        let status = child.status()?;
+        if !status.gone {
+            self.driver = Some((child, space, account));
+            return Ok(());
+        }
+        child.remove(space, account)?;
+        if (status.state, status.code) == (State::Exited, NO_DISK) {
+            self.program.exit(NO_DISK);
+        }
+        self.restarts += 1;
         self.start_driver()
     }
 
-    /// Ends the driver.
+    /// Ends the driver for good.
     pub fn close(&mut self) -> Result {
+        self.kill_driver()?;
         let Some((child, space, account)) = self.driver.take() else { return Ok(()) };
-        child.kill()?;
         child.wait(self.told)?;
         child.remove(space, account)
+    }
+
+    /// Waits until a program has ended or faulted; meanwhile a driver that ends is started again.
+    fn wait(&mut self, child: &Child) -> Result<ChildStatus> {
+        child.tell_end(self.told)?;
+        loop {
+            let status = child.status()?;
+            if status.gone || status.state == State::Faulted {
+                return Ok(status);
+            }
+            self.attend_driver()?;
+            cap::Notification::from_bits(self.told as Word).wait();
+        }
     }
 
     /// Paged memory of so many pages, and a pager for it.
@@ -151,10 +197,10 @@ impl<'a> System<'a> {
     }
 
     /// Ends a pager, and its memory.
-    pub fn end(&self, swapped: Swapped) -> Result {
+    pub fn end(&mut self, swapped: Swapped) -> Result {
         let (child, space, account) = swapped.pager;
         child.kill()?;
-        child.wait(self.told)?;
+        self.wait(&child)?;
         child.remove(space, account)?;
         swapped.paged.destroy()?;
         // Mapped for as long as this program runs.
@@ -183,18 +229,18 @@ impl<'a> System<'a> {
     }
 
     /// Waits until a program has ended or faulted, and gives its record back; returns how it was.
-    pub fn end_of(&self, (child, space, account): Running) -> Result<ChildStatus> {
-        let status = child.wait(self.told)?;
+    pub fn end_of(&mut self, (child, space, account): Running) -> Result<ChildStatus> {
+        let status = self.wait(&child)?;
         if status.state == State::Faulted {
             child.kill()?;
-            child.wait(self.told)?;
+            self.wait(&child)?;
         }
         child.remove(space, account)?;
         Ok(status)
     }
 
     /// Waits until a program has ended, by itself and with this code.
-    pub fn ends_with(&self, running: Running, code: u32) -> Result {
+    pub fn ends_with(&mut self, running: Running, code: u32) -> Result {
         let status = self.end_of(running)?;
         if (status.state, status.code) != (State::Exited, code) {
             tell!("it was to end with {code}, and is {status:?}");
