@@ -111,6 +111,12 @@ class Image:
             self.file.write(pattern(1, AROUND))
         self.file.flush()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
     def drive(self, fault):
         """It as a disk of QEMU's, with what its blkdebug does to it."""
         if not fault:
@@ -173,12 +179,12 @@ def attempt(wanted, elf, case, limit):
     ends = [None] if case.name != "killed" else [random.uniform(0, 3) for _ in range(KILLS)]
     written = False
     for end_after in ends:
-        image = Image(case.settings["places"], case.cut_off)
         begun = time.monotonic()
-        output, fault = boot(wanted, elf, case, image, limit, end_after)
-        lost = missing(case.expected, output)
-        written |= image.was_written()
-        fault = fault or (lost and f"missing from the output: {lost}") or image.fault()
+        with Image(case.settings["places"], case.cut_off) as image:
+            output, fault = boot(wanted, elf, case, image, limit, end_after)
+            lost = missing(case.expected, output)
+            written |= image.was_written()
+            fault = fault or (lost and f"missing from the output: {lost}") or image.fault()
         # Whoever is killed at once has written nothing yet.
         if end_after is ends[-1] and not written:
             fault = fault or "nothing was written to the area"

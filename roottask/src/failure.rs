@@ -7,7 +7,7 @@ use vmm::sel4::pacer::PacerError;
 use vmm_service::server::ServerError;
 
 use crate::arguments::ArgumentsError;
-use crate::devices::DeviceError;
+use crate::device_words::DeviceError;
 
 /// Why a program, or a test, did not come to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]

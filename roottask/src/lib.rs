@@ -22,7 +22,7 @@
 //!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says
 //!   clients.rs    the client programs that it names
-//!   devices.rs    the devices that it names, for `init`
+//!   devices.rs    the devices that it names, for `init`; device_words.rs reads the names
 //!   firmware.rs   the device by which all of these reach the guest
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
 //!   manager.rs    the manager's type
@@ -34,6 +34,7 @@
 pub mod arch;
 mod arguments;
 mod clients;
+mod device_words;
 mod devices;
 mod failure;
 mod firmware;
@@ -43,7 +44,8 @@ mod thread;
 
 pub use arguments::{Arguments, ArgumentsError};
 pub use clients::{client, ClientFile, MAX_CLIENTS};
-pub use devices::{DeviceError, Devices};
+pub use device_words::{DeviceError, MAX_DEVICES};
+pub use devices::Devices;
 pub use failure::{Failure, Outcome};
 pub use manager::Manager;
 pub use thread::{Entry, Thread, ThreadOptions};

@@ -155,10 +155,10 @@ impl Channel {
         if channel.command.read(COMMAND)? & (BUSY | HAS_DATA) != 0 {
             channel.control.write(0, RESET)?;
             channel.control.write(0, 0)?;
-            channel.settle()?;
+            channel.wait_until_idle()?;
         }
         channel.command.write(DRIVE, FIRST_BY_NUMBER)?;
-        channel.settle()?;
+        channel.wait_until_idle()?;
         channel.sectors = channel.identify()?;
         master_table(&channel, reach(table_at)?)?;
         channel.line.irq_handler_ack()?;
@@ -166,7 +166,7 @@ impl Channel {
     }
 
     /// Waits until the drive is not busy; returns its status.
-    fn settle(&self) -> Result<u8> {
+    fn wait_until_idle(&self) -> Result<u8> {
         for _ in 0..PATIENCE {
             let status = self.command.read(COMMAND)?;
             if status & BUSY == 0 {
@@ -181,7 +181,7 @@ impl Channel {
     /// How many sectors the drive says that it has.
     fn identify(&self) -> Result<u32> {
         self.command.write(COMMAND, IDENTIFY)?;
-        if self.settle()? & (HAS_DATA | FAILED) != HAS_DATA {
+        if self.wait_until_idle()? & (HAS_DATA | FAILED) != HAS_DATA {
             return Err(DiskError::NoDisk);
         }
         let mut sectors = [0u32; 2];
@@ -191,7 +191,7 @@ impl Channel {
                 *place = word.into();
             }
         }
-        self.settle()?;
+        self.wait_until_idle()?;
         Ok(sectors[0] | sectors[1] << 16)
     }
 

@@ -18,7 +18,8 @@ const BETWEEN: u32 = 100;
 fn end_among_kills(system: &mut System<'_>, running: Running, kills: u32) -> Result {
     for _ in 0..kills {
         let (queue, before) = (system.shown, system.shown.answers());
-        let is_over = || running.0.status().map_or(true, |status| status.state.is_end());
+        let is_over = |state: State| state.is_end() || state == State::Faulted;
+        let is_over = || running.0.status().map_or(true, |status| is_over(status.state));
         if !wait_for_work(queue, before, BETWEEN, is_over) {
             break;
         }
@@ -32,7 +33,7 @@ fn end_among_kills(system: &mut System<'_>, running: Running, kills: u32) -> Res
     system.ends_with(running, 0)
 }
 
-/// One program sorts an array, and another has a map, each larger than all that is there of its memory
+/// A205, A207: one program sorts an array, and another has a map, each larger than all that is there of its memory
 /// at a time.
 pub fn all(system: &mut System<'_>) -> Result {
     let (blocks, run) = (system.number("blocks"), system.number("run"));
@@ -78,7 +79,7 @@ fn faulted_at(status: &ChildStatus) -> Option<u32> {
     (status.state == State::Faulted).then_some(page as u32)
 }
 
-/// Two programs keep pages of one memory. One that touches a page that cannot be had faults; all others
+/// A206: two programs keep pages of one memory. One that touches a page that cannot be had faults; all others
 /// of its pages are right, and so are all of the other's.
 pub fn faults(system: &mut System<'_>) -> Result {
     let (pages, others) = (system.number("keeps"), system.number("others"));
@@ -106,7 +107,8 @@ pub fn faults(system: &mut System<'_>) -> Result {
     system.end(swapped)
 }
 
-/// A program keeps pages until the machine ends.
+/// A208: a program keeps pages until the machine ends. Whether anything was written outside the area is
+/// looked at from outside, here and in all other cases.
 pub fn for_ever(system: &mut System<'_>) -> Result {
     let pages = system.number("keeps");
     let swapped = system.swapped(pages)?;

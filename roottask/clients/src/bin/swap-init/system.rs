@@ -225,7 +225,8 @@ impl<'a> System<'a> {
         let mut starting = account.begin_program(name, &self.file(file), amounts, options)?;
         starting.give_console()?;
         starting.give("swapped", &swapped.paged, Rights::READ_WRITE)?;
-        starting.start(arguments, PRIORITY)
+        // Sorting a run takes some.
+        starting.with_stack(16).start(arguments, PRIORITY)
     }
 
     /// Waits until a program has ended or faulted, and gives its record back; returns how it was.

@@ -196,7 +196,7 @@ impl Cache {
         while self.there.len() + pages as usize > self.most {
             // The last place of the pool is kept for the day when nothing can be given up.
             while self.pool.free() <= MAX_SUPPLY {
-                if !self.give_up(0) {
+                if !self.evict(0) {
                     match self.pool.free() {
                         0 | 1 => return Ok(Err(Full)),
                         _ => break,
@@ -220,7 +220,7 @@ impl Cache {
         let place = core::mem::replace(&mut self.page(page).place, NOWHERE);
         self.storage.give(place);
         // The buffer's first page is in use.
-        if !self.give_up(1) || self.make_room(1)?.is_err() {
+        if !self.evict(1) || self.make_room(1)?.is_err() {
             // It could not be written to. What is there may be right still.
             self.page(page).place = place;
             return Ok(false);
@@ -257,7 +257,7 @@ impl Cache {
     /// Gives up pages of the pool that lie there for longest: those that are as on the disk, and
     /// others once they are written, by one command, from page `from` of the buffer on. Returns whether
     /// there were some.
-    fn give_up(&mut self, from: u32) -> bool {
+    fn evict(&mut self, from: u32) -> bool {
         let mut batch = [0; BUFFER_PAGES as usize];
         let (mut count, mut index, mut some) = (0, 0, false);
         while index < self.resting.len().min(LOOKED_AT) && count < (BUFFER_PAGES - from) as usize {
@@ -270,7 +270,7 @@ impl Cache {
                 }
                 false => {
                     self.figures.dropped.add(1);
-                    self.forget(page);
+                    self.remove(page);
                     some = true;
                 }
             }
@@ -300,7 +300,7 @@ impl Cache {
                 let old = core::mem::replace(&mut self.page(page).place, place + index);
                 self.storage.give(old);
                 self.page(page).written = false;
-                self.forget(page);
+                self.remove(page);
                 some = true;
             }
             // Those that failed stay in the pool, and are tried elsewhere the next time.
@@ -315,7 +315,7 @@ impl Cache {
     }
 
     /// Gives up a page of the pool.
-    fn forget(&mut self, page: u32) {
+    fn remove(&mut self, page: u32) {
         if let State::Resting(at) = self.page(page).state {
             self.page(page).state = State::Out;
             self.leaves_the_pool(page, at);
