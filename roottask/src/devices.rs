@@ -2,16 +2,17 @@
 //! What run.sh was given by `--device`: what of the machine `init` may use, and pass on.
 //!
 //! ```text
-//!   ports=0x1f0-0x1f7    I/O ports, by a capability to those alone            ports-1f0
-//!   irq=14               an interrupt line of the 8259s                       irq-14
-//!   physical             memory at physical addresses, and those of pages     (the account's rights)
-//!   ide                  the first channel of an IDE controller that is a     ports-1f0, ports-3f6,
-//!                        bus master, and `physical`                           another range, irq-14
+//!   ports=0x1f0-0x1f7    I/O ports, by a capability to those alone           ports-1f0
+//!   irq=14               an interrupt line of the 8259s                      irq-14
+//!   physical             memory at physical addresses, and those of pages    (of the account)
+//!   ide                  the first channel of an IDE controller that is a    ports-1f0, ports-3f6,
+//!                        bus master, and `physical`                          another range, irq-14
 //! ```
 //!
-//! On the right stand the names by which `init` finds them on its first page. Who has ports of a device
-//! that is a bus master reads and writes all memory by it, where there is no IOMMU: he is trusted as
-//! the root task is. The kernel takes a capability to ports back only with all of its kind.
+//! On the right stand the names by which `init` finds them on its first page. Who has ports of a
+//! device that is a bus master reads and writes all memory by it, where there is no IOMMU: he is
+//! trusted as the root task is. The kernel takes a capability to ports back only with all of its
+//! kind.
 
 use core::fmt;
 
@@ -88,12 +89,12 @@ impl Devices {
         Ok(physical)
     }
 
-    /// Gives a program what the words say, in its slots from `first` on. Three kernel calls for each
-    /// capability, and 512 for an IDE controller.
+    /// Gives a program what the words say, in its slots from `first` on. Three kernel calls for
+    /// each capability, and 512 for an IDE controller.
     ///
     /// # Errors
-    /// What is wrong with the words; [`DeviceError::NoController`]; what the kernel refuses: a line that
-    /// somebody has already.
+    /// What is wrong with the words; [`DeviceError::NoController`]; what the kernel refuses: a line
+    /// that somebody has already.
     pub fn give<'a>(
         vmm: &mut Manager,
         (server, program): (&mut Server, ProgramId),

@@ -36,9 +36,9 @@ fn read(function: u32, register: u8) -> sel4::Result<u32> {
     ports().ioport_in32(DATA)
 }
 
-/// Looks for an IDE controller on the first bus whose first channel is where that of an AT is, lets it
-/// be a bus master, and returns the first of its sixteen ports for that. Two kernel calls for each of
-/// 256 functions at the most.
+/// Looks for an IDE controller on the first bus whose first channel is where that of an AT is, lets
+/// it be a bus master, and returns the first of its sixteen ports for that. Two kernel calls for
+/// each of 256 functions at the most.
 ///
 /// # Errors
 /// No capability to I/O ports.

@@ -27,8 +27,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// A203: what is taken was free, lies next to each other and within bounds; who wants as many as
-    /// lie free next to each other has them.
+    /// A203: what is taken was free, lies next to each other and within bounds; who wants as many
+    /// as lie free next to each other has them.
     #[test]
     fn what_is_taken_was_free(count in 0..70u32, steps in steps()) {
         let mut places = Places::new(count);

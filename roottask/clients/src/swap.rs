@@ -7,8 +7,8 @@ use vmm_client::objects::{Rights, PAGE_BYTES};
 
 /// The words of a page.
 pub const PAGE_WORDS: u32 = PAGE_BYTES as u32 / 4;
-/// Where such memory is mapped: who faults in it tells by the address which page it was. Below it lies
-/// the program, and what it has elsewhere lies there, too.
+/// Where such memory is mapped: who faults in it tells by the address which page it was. Below it
+/// lies the program, and what it has elsewhere lies there, too.
 pub const SWAPPED_AT: usize = 0x4000_0000;
 
 /// Maps the memory that a program was given as `swapped`, all of it at [`SWAPPED_AT`].

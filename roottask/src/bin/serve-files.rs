@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Serves the programs that `run.sh --client FILE...` names: the first is started as `init`, and finds
-//! the others' files, what `--device` says of the machine, and what stands behind `--`, on its first
-//! page.
+//! Serves the programs that `run.sh --client FILE...` names: the first is started as `init`, and
+//! finds the others' files, what `--device` says of the machine, and what stands behind `--`, on
+//! its first page.
 #![no_std]
 #![no_main]
 

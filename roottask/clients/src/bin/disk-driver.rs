@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The driver of an IDE disk: does what is asked for in its queue, by DMA, within the area that its
-//! arguments say: `first=SECTOR pages=PAGES`. A command that fails is done again page by page, so that
-//! no page fails but those that do by themselves.
+//! arguments say: `first=SECTOR pages=PAGES`. A command that fails is done again page by page, so
+//! that no page fails but those that do by themselves.
 #![no_std]
 #![no_main]
 

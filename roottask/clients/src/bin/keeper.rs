@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Keeps pages of memory that lies on a disk: `from=` and `pages=` say which. It writes them, unless
-//! `written=1` says that another has, and looks at all of them `rounds=` times; but not at page
-//! `without=`. It ends with how many it found right each time.
+//! Keeps pages of memory that lies on a disk: `from=` and `pages=` say which. It writes them,
+//! unless `written=1` says that another has, and looks at all of them `rounds=` times; but not at
+//! page `without=`. It ends with how many it found right each time.
 #![no_std]
 #![no_main]
 

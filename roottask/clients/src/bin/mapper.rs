@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Has a `BTreeMap` in memory that lies on a disk: its heap is there. Puts `keys=` keys into it, in no
-//! order, finds all of them in another, and then goes over the map.
+//! Has a `BTreeMap` in memory that lies on a disk: its heap is there. Puts `keys=` keys into it, in
+//! no order, finds all of them in another, and then goes over the map.
 #![no_std]
 #![no_main]
 

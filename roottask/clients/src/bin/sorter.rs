@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Sorts an array of records in memory that lies on a disk: an external merge sort whose output takes
-//! the blocks that its input has left, so that the array and a few blocks are all that it uses.
+//! Sorts an array of records in memory that lies on a disk: an external merge sort whose output
+//! takes the blocks that its input has left, so that the array and a few blocks are all that it
+//! uses.
 //!
 //! ```text
 //!   1  runs:     run by run, each as long as `run` says, is made, and sorted while it is in memory
-//!   2  merge:    all runs at once, a block of each; a block that is used up is the next for the output
+//!   2  merge:    all runs at once, a block of each; one that is used up is the next of the output
 //!   3  order:    blocks lie in any order then, and are moved to their places
 //!   4  look:     at every record: in order, whole, each of them once
 //! ```

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A channel of an IDE controller that is a bus master, such as the PIIX of a PC, with the disk on it.
+//! A channel of an IDE controller that is a bus master, such as the PIIX of a PC, with the disk on
+//! it.
 //!
-//! The registers of a disk are those of ATA-4, 28 bits of a sector's number and all; those of the bus
-//! master are of Intel's "Programming Interface for Bus Master IDE Controller" (revision 1.0): a table
-//! in memory says where in memory a command's bytes are, and the device reads it by itself.
+//! The registers of a disk are those of ATA-4, 28 bits of a sector's number and all; those of the
+//! bus master are of Intel's "Programming Interface for Bus Master IDE Controller" (revision 1.0):
+//! a table in memory says where in memory a command's bytes are, and the device reads it by itself.
 //!
-//! A port is a kernel call. A command is fifteen, however many pages it moves. No crate was found that
-//! has these registers without `std` and is kept: `virtio-drivers` has PCI devices that have memory
-//! and not ports, which takes a frame of the device for each; the controller here every PC of QEMU has.
+//! A port is a kernel call. A command is fifteen, however many pages it moves. No crate was found
+//! that has these registers without `std` and is kept: `virtio-drivers` has PCI devices that have
+//! memory and not ports, which takes a frame of the device for each; the controller here every PC
+//! of QEMU has.
 
 use core::fmt;
 
@@ -130,8 +132,8 @@ pub struct Channel {
 
 impl Channel {
     /// A channel whose interrupt, by `line`, is signalled to `told`; it is reset, whatever it does.
-    /// `table` is a page that is mapped, and its physical address; it must be as long as the device may
-    /// read it, which is until the next channel is made of the same ports.
+    /// `table` is a page that is mapped, and its physical address; it must be as long as the device
+    /// may read it, which is until the next channel is made of the same ports.
     ///
     /// # Errors
     /// [`DiskError`].
@@ -195,8 +197,9 @@ impl Channel {
         Ok(sectors[0] | sectors[1] << 16)
     }
 
-    /// Moves pages between the buffer, from its page `at` on, and the disk. Whoever calls has seen that
-    /// both have them, and that there are some. Fifteen kernel calls, a wait, and an acknowledgement.
+    /// Moves pages between the buffer, from its page `at` on, and the disk. Whoever calls has seen
+    /// that both have them, and that there are some. Fifteen kernel calls, a wait, and an
+    /// acknowledgement.
     ///
     /// # Errors
     /// [`DiskError`]: some of the pages were moved then, or none.

@@ -6,9 +6,10 @@
 //!          ◄── signals `done` ── which pages failed ───────────────────────  driver
 //! ```
 //!
-//! Queue and buffer are memory of who starts both, and outlive each of them. So a driver that is ended
-//! in the middle leaves the device nothing but memory that is still the buffer; and one that is started
-//! again finds the request, and does it again: it is the same afterwards, whether it was done or not.
+//! Queue and buffer are memory of who starts both, and outlive each of them. So a driver that is
+//! ended in the middle leaves the device nothing but memory that is still the buffer; and one that
+//! is started again finds the request, and does it again: it is the same afterwards, whether it was
+//! done or not.
 
 mod ata;
 mod figures;

@@ -100,8 +100,9 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Reads or writes pages by way of the buffer, and waits until that is done, by whichever driver.
-    /// Returns which failed, the first in bit 0. What `done` was signalled for otherwise is lost.
+    /// Reads or writes pages by way of the buffer, and waits until that is done, by whichever
+    /// driver. Returns which failed, the first in bit 0. What `done` was signalled for otherwise is
+    /// lost.
     pub fn transfer(&self, asked: Transfer) -> u32 {
         let Transfer { write, first, at, pages } = asked;
         let words = [&self.queue.write, &self.queue.first, &self.queue.at, &self.queue.pages];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Memory larger than the machine's, on a disk: the root task starts `init` with the disk's ports and
-//! interrupt, and serves. `init` starts a driver, a pager, and programs that use such memory; what they
-//! are to do stands behind `--` (`roottask/clients/src/bin/swap-init/`). `swap-demo.sh` makes the disk,
-//! boots this, and looks at the disk afterwards.
+//! Memory larger than the machine's, on a disk: the root task starts `init` with the disk's ports
+//! and interrupt, and serves. `init` starts a driver, a pager, and programs that use such memory;
+//! what they are to do stands behind `--` (`roottask/clients/src/bin/swap-init/`). `swap-demo.sh`
+//! makes the disk, boots this, and looks at the disk afterwards.
 #![no_std]
 #![no_main]
 

@@ -81,9 +81,9 @@ impl Memory {
         Ok(())
     }
 
-    /// The physical address of a page of it, for a device: it stays there until this ends. `teller` is
-    /// a capability to an account with [`Rights::ADDRESS`](crate::objects::Rights::ADDRESS), whether it
-    /// pays for this or not.
+    /// The physical address of a page of it, for a device: it stays there until this ends. `teller`
+    /// is a capability to an account with [`Rights::ADDRESS`](crate::objects::Rights::ADDRESS),
+    /// whether it pays for this or not.
     ///
     /// # Errors
     /// [`super::Error::Refused`].

@@ -146,10 +146,10 @@ messages! {
             pages: u32,
         } [to(Kind::Memory, Rights::USE), PAYER]
 
-        /// Tells the physical address of a page, for a device: the page is there from now on, and its
-        /// memory object stays where it is until it ends. What would have another page in its place is
-        /// refused with [`Refusal::Pinned`]: to give its pages, to take pages back into it, to resize
-        /// or clone it. Answered with [`Answer::Located`].
+        /// Tells the physical address of a page, for a device: it is there from now on, and its memory
+        /// object stays where it is until it ends. What would have another page in its place is
+        /// refused with [`Refusal::Pinned`]: to give its pages, to take pages back into it, to
+        /// resize or clone it. Answered with [`Answer::Located`].
         0x027 Locate {
             /// The page.
             page: u32,
@@ -682,7 +682,7 @@ messages! {
             /// How many those are, without its first.
             most: u32,
         }
-        /// The physical address of a page of the memory object was told: its pages stay where they are.
+        /// The physical address of a page of the memory object was told: its pages stay.
         0x22a Pinned {
             /// The place of the capability to it.
             place: u32,

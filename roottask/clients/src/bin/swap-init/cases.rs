@@ -13,8 +13,8 @@ const BLOCK_PAGES: u32 = 16;
 /// Answers of the disk between two ends of its driver.
 const BETWEEN: u32 = 100;
 
-/// Waits for the end of a program, and ends the driver `kills` times in the middle of its work until
-/// then.
+/// Waits for the end of a program, and ends the driver `kills` times in the middle of its work
+/// until then.
 fn end_among_kills(system: &mut System<'_>, running: Running, kills: u32) -> Result {
     for _ in 0..kills {
         let (queue, before) = (system.shown, system.shown.answers());
@@ -33,8 +33,8 @@ fn end_among_kills(system: &mut System<'_>, running: Running, kills: u32) -> Res
     system.ends_with(running, 0)
 }
 
-/// A205, A207: one program sorts an array, and another has a map, each larger than all that is there of its memory
-/// at a time.
+/// A205, A207: one program sorts an array, and another has a map, each larger than all that is
+/// there of its memory at a time.
 pub fn all(system: &mut System<'_>) -> Result {
     let (blocks, run) = (system.number("blocks"), system.number("run"));
     let (keys, heap, kills) =
@@ -79,8 +79,8 @@ fn faulted_at(status: &ChildStatus) -> Option<u32> {
     (status.state == State::Faulted).then_some(page as u32)
 }
 
-/// A206: two programs keep pages of one memory. One that touches a page that cannot be had faults; all others
-/// of its pages are right, and so are all of the other's.
+/// A206: two programs keep pages of one memory. One that touches a page that cannot be had faults;
+/// all others of its pages are right, and so are all of the other's.
 pub fn faults(system: &mut System<'_>) -> Result {
     let (pages, others) = (system.number("keeps"), system.number("others"));
     let swapped = system.swapped(pages + others)?;
@@ -91,7 +91,8 @@ pub fn faults(system: &mut System<'_>) -> Result {
         None => tell!("nobody has faulted: {status:?}"),
         Some(page) => {
             tell!("who touched page {page} has faulted");
-            // All were written before one was read; so those behind it were, or it was written first.
+            // All were written before one was read; so those behind it were, or it was written
+            // first.
             let is_full = system.number("full") != 0;
             let (checked, right) = if is_full { (page, page) } else { (pages, pages - 1) };
             let mut text = Text::new();
@@ -107,8 +108,8 @@ pub fn faults(system: &mut System<'_>) -> Result {
     system.end(swapped)
 }
 
-/// A208: a program keeps pages until the machine ends. Whether anything was written outside the area is
-/// looked at from outside, here and in all other cases.
+/// A208: a program keeps pages until the machine ends. Whether anything was written outside the
+/// area is looked at from outside, here and in all other cases.
 pub fn for_ever(system: &mut System<'_>) -> Result {
     let pages = system.number("keeps");
     let swapped = system.swapped(pages)?;

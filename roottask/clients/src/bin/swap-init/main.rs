@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Starts a disk's driver and a pager that keeps memory there, and programs that use more of it than
-//! there is. Its first argument says which:
+//! Starts a disk's driver and a pager that keeps memory there, and programs that use more of it
+//! than there is. Its first argument says which:
 //!
 //! ```text
 //!   all      one sorts, one has a map; the driver is ended some times meanwhile, and started again

@@ -91,8 +91,8 @@ impl<'a> System<'a> {
         Memory::from_slot(self.given.slot(name).expect("the root task gives all files"))
     }
 
-    /// Starts a driver with the ports and the interrupt that the root task gave. It is as trusted as
-    /// the service: the device reads and writes whatever memory it says.
+    /// Starts a driver with the ports and the interrupt that the root task gave. It is as trusted
+    /// as the service: the device reads and writes whatever memory it says.
     fn start_driver(&mut self) -> Result {
         let (account, both) = (self.program.account(), Rights::READ_WRITE);
         let file = self.file("disk-driver");
@@ -309,8 +309,8 @@ impl Text {
     }
 }
 
-/// Waits until somebody is in the middle of a request, more than `more` of which were answered since
-/// `before`; or until `is_over`.
+/// Waits until somebody is in the middle of a request, more than `more` of which were answered
+/// since `before`; or until `is_over`.
 pub fn wait_for_work(queue: &Queue, before: u32, more: u32, is_over: impl Fn() -> bool) -> bool {
     loop {
         if is_over() {

@@ -123,8 +123,8 @@ impl Cache {
         page.checked_sub(1).is_some_and(|before| !self.is(before, State::Out))
     }
 
-    /// How many pages from this one on are not in memory and are, each next to the one before, on the
-    /// disk, or all nowhere; one, where they are not touched one after another.
+    /// How many pages from this one on are not in memory and are, each next to the one before, on
+    /// the disk, or all nowhere; one, where they are not touched one after another.
     fn run(&self, page: u32) -> u32 {
         if !self.runs(page) {
             return 1;
@@ -208,8 +208,8 @@ impl Cache {
         Ok(Ok(()))
     }
 
-    /// Has room for one page of the pool, where nothing can be given up: that one's place is the last
-    /// afterwards.
+    /// Has room for one page of the pool, where nothing can be given up: that one's place is the
+    /// last afterwards.
     fn make_room_by_the_last_place(&mut self) -> Result {
         self.take_back(1)
     }
@@ -229,8 +229,8 @@ impl Cache {
         Ok(true)
     }
 
-    /// Takes at most so many pages back, of those that are there for longest: as many as are next to
-    /// each other.
+    /// Takes at most so many pages back, of those that are there for longest: as many as are next
+    /// to each other.
     fn take_back(&mut self, most: u32) -> Result {
         let Some(&first) = self.there.front() else { return Ok(()) };
         let run = self.there.iter().zip(first..).take(most as usize);
@@ -255,8 +255,8 @@ impl Cache {
     }
 
     /// Gives up pages of the pool that lie there for longest: those that are as on the disk, and
-    /// others once they are written, by one command, from page `from` of the buffer on. Returns whether
-    /// there were some.
+    /// others once they are written, by one command, from page `from` of the buffer on. Returns
+    /// whether there were some.
     fn evict(&mut self, from: u32) -> bool {
         let mut batch = [0; BUFFER_PAGES as usize];
         let (mut count, mut index, mut some) = (0, 0, false);
@@ -281,8 +281,8 @@ impl Cache {
         self.write(batch, from) || some
     }
 
-    /// Writes pages of the pool, all or as many as there are places next to each other, and gives up
-    /// those; returns whether there were some.
+    /// Writes pages of the pool, all or as many as there are places next to each other, and gives
+    /// up those; returns whether there were some.
     fn write(&mut self, batch: &[u32], from: u32) -> bool {
         let mut rest = batch;
         let mut some = false;

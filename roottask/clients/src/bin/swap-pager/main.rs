@@ -9,9 +9,9 @@
 //!        └────────────── read, with those behind it if they run ────┘   forgotten
 //! ```
 //!
-//! Nothing tells which pages are used. So the one that is there for longest is taken back, and lies in
-//! the pool for a while: whoever touches it then has it again at no cost of the disk, and it is the last
-//! to be taken back (second chance).
+//! Nothing tells which pages are used. So the one that is there for longest is taken back, and lies
+//! in the pool for a while: whoever touches it then has it again at no cost of the disk, and it is
+//! the last to be taken back (second chance).
 #![no_std]
 #![no_main]
 

@@ -19,8 +19,8 @@ impl Storage {
         Storage { disk, buffer, places: Places::new(count), figures }
     }
 
-    /// Reads pages into the buffer, from its first page on; returns how many of them are right, from
-    /// the first on.
+    /// Reads pages into the buffer, from its first page on; returns how many of them are right,
+    /// from the first on.
     pub fn read(&self, place: u32, pages: u32) -> u32 {
         let failed = self.disk.transfer(Transfer { write: false, first: place, at: 0, pages });
         self.figures.reads.add(1);
@@ -48,12 +48,13 @@ impl Storage {
     /// Copies a page to a page of the buffer.
     pub fn fill(&self, at: u32, page: usize) {
         let to = self.buffer + at as usize * PAGE_BYTES;
-        // SAFETY: both pages are mapped, and appear when they are touched; nobody else writes to them.
+        // SAFETY: both pages are mapped, and appear when they are touched; nobody else writes to
+        // them.
         unsafe { core::ptr::copy_nonoverlapping(page as *const u8, to as *mut u8, PAGE_BYTES) };
     }
 
-    /// Writes pages of the buffer, from `at` on, to places that were taken; returns which failed, the
-    /// first in bit 0. Those places are not used any more.
+    /// Writes pages of the buffer, from `at` on, to places that were taken; returns which failed,
+    /// the first in bit 0. Those places are not used any more.
     pub fn write(&self, place: u32, (at, pages): (u32, u32)) -> u32 {
         let failed = self.disk.transfer(Transfer { write: true, first: place, at, pages });
         let failed = failed & (u32::MAX >> (u32::BITS - pages));
