@@ -44,8 +44,8 @@ AROUND = MEBIBYTE
 LIMIT, FULL_LIMIT = 120, 3600
 KILLS = 5
 
-SMALL = {"memory": "64M", "places": 4096, "most": 512, "pool": 128, "blocks": 128, "run": 16, "heap": 2560,
-         "keys": 30000, "kills": 3}
+SMALL = {"memory": "64M", "places": 4096, "most": 384, "pool": 96, "blocks": 64, "run": 8, "heap": 2560,
+         "keys": 21000, "kills": 3}
 # 256 MiB of records in 4096 blocks, and a map of more than 64 MiB, on a machine of 64 MiB.
 FULL = {"memory": "64M", "places": 120_000, "most": 7500, "pool": 1000, "blocks": 4096, "run": 256, "heap": 24_000,
         "keys": 700_000, "kills": 20}

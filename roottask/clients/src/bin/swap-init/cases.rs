@@ -11,7 +11,7 @@ use super::system::{wait_for_work, Running, Swapped, System, Text};
 /// Pages of a sorter's block.
 const BLOCK_PAGES: u32 = 16;
 /// Answers of the disk between two ends of its driver.
-const BETWEEN: u32 = 100;
+const BETWEEN: u32 = 50;
 
 /// Waits for the end of a program, and ends the driver `kills` times in the middle of its work
 /// until then.
