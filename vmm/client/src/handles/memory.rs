@@ -85,6 +85,8 @@ impl Memory {
     /// is a capability to an account with [`Rights::ADDRESS`](crate::objects::Rights::ADDRESS),
     /// whether it pays for this or not.
     ///
+    /// The device is to be stopped before this ends: the page is somebody else's then.
+    ///
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn locate(&self, page: u32, teller: &Account) -> Result<usize> {

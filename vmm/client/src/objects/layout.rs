@@ -149,7 +149,8 @@ messages! {
         /// Tells the physical address of a page, for a device: it is there from now on, and its memory
         /// object stays where it is until it ends. What would have another page in its place is
         /// refused with [`Refusal::Pinned`]: to give its pages, to take pages back into it, to
-        /// resize or clone it. Answered with [`Answer::Located`].
+        /// resize or clone it. Its end is not refused: whose device writes to it has that stopped
+        /// first, or it writes to what is another's. Answered with [`Answer::Located`].
         0x027 Locate {
             /// The page.
             page: u32,
