@@ -84,7 +84,11 @@ fn faulted_at(status: &ChildStatus) -> Option<u32> {
 pub fn faults(system: &mut System<'_>) -> Result {
     let (pages, others) = (system.number("keeps"), system.number("others"));
     let swapped = system.swapped(pages + others)?;
-    let small = keeper(system, &swapped, (pages, others), "rounds=20")?;
+    // It has written its pages before the other begins: those lie at the first places of the disk,
+    // and the one that fails is the other's.
+    let first = keeper(system, &swapped, (pages, others), "rounds=1")?;
+    system.ends_with(first, others)?;
+    let small = keeper(system, &swapped, (pages, others), "written=1 rounds=300")?;
     let large = keeper(system, &swapped, (0, pages), "rounds=2")?;
     let status = system.end_of(large)?;
     match faulted_at(&status) {
