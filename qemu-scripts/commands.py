@@ -38,6 +38,8 @@ TABLE = (
     ("qemu-scripts/run.sh hello", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
     ("qemu-scripts/run.sh serve", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
     ("run.sh objects-demo", "qemu", 'told_program "$program"'),
+    ("qemu-scripts/swap-demo.sh", "qemu", '"$SCRIPTS/swap-demo.sh" "${options[@]}"'),
+    ("qemu-scripts/swap-demo.sh --full --release-kernel all", "", "it is the same with more, and takes 20 minutes"),
     ("run.sh system-demo", "qemu", 'told_program "$program"'),
     ("qemu-scripts/doc.sh --open", "target", '"$SCRIPTS/doc.sh" --arch "$ARCH"'),
     ("run.sh fault-demo", "qemu", 'told_program "$program"'),

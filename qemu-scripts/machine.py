@@ -45,6 +45,11 @@ def stripped(path):
         return open(copy, "rb")
 
 
+def drive(path):
+    """A file as a disk, for Machine."""
+    return f"file={doubled(os.path.abspath(path))}"
+
+
 class Machine:
     """What is booted, and how. All paths but those of sockets are in the build folder.
 
@@ -52,7 +57,8 @@ class Machine:
     comma, which it takes for the end of a value.
     """
 
-    def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False, clients=()):
+    def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False, clients=(),
+                 devices=(), drive=None):
         _, system, processor, _ = toolchain.ARCHITECTURES[arch]
         self.elf = elf
         self.command = [
@@ -64,6 +70,11 @@ class Machine:
         ]
         if arguments:
             self.command += ["-fw_cfg", f"name=opt/vmm/arguments,string={doubled(arguments)}"]
+        if devices:
+            self.command += ["-fw_cfg", f"name=opt/vmm/devices,string={doubled(' '.join(devices))}"]
+        if drive:
+            # What the disk refuses is told to the guest, and does not stop it.
+            self.command += ["-drive", f"if=ide,index=0,media=disk,format=raw,werror=report,rerror=report,{drive}"]
         for number, path in enumerate(clients):
             name = f"opt/vmm/client/{number:02}/{os.path.basename(path)[:CLIENT_NAME]}"
             self.command += ["-fw_cfg", f"name={doubled(name)},file={doubled(os.path.abspath(path))}"]

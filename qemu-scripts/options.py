@@ -105,6 +105,16 @@ def one_of(names, what):
     return take
 
 
+def matching(pattern, what, such):
+    """A type of options: a word that matches a regular expression."""
+    def take(text):
+        if not re.fullmatch(pattern, text):
+            refuse(f"not {what}: {text!r}: such as {such}")
+        return text
+
+    return take
+
+
 def split_at_dashes(words):
     """The words before the first `--`, and those after it."""
     if "--" not in words:

@@ -13,7 +13,9 @@ from fake_qemu import SCRIPTS, ScriptTest
 # What is sourced or imported, and called by nobody.
 PARTS = {"lib.sh", "tracks.sh", "options.sh"}
 # What is called by other scripts alone, with what these know.
-CALLED = {"run.py", "stress.py", "bench.py", "mutants.py", "linux_compare.py", "memory_table.py"}
+CALLED = {
+    "run.py", "stress.py", "bench.py", "mutants.py", "linux_compare.py", "memory_table.py", "swap_demo.py",
+}
 SEEDS = "it takes a whole number from 0 to 999999999"
 
 

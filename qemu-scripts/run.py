@@ -22,6 +22,8 @@ SCRIPT = "run.sh"
 MAX_ARGUMENTS = 4096
 # What roottask/src/clients.rs looks for.
 MAX_CLIENTS = 16
+# What roottask/src/devices.rs takes.
+DEVICE = r"ports=(0x[0-9a-f]+|[0-9]+)-(0x[0-9a-f]+|[0-9]+)|irq=[0-9]+|physical|ide"
 DESCRIPTION = """\
 Builds what is out of date, boots PROGRAM as seL4's root task in QEMU, prints what it writes
 to the serial line, and exits with 0 if it reported success. PROGRAM is one of those below, or the
@@ -49,6 +51,11 @@ def make_parser():
     add("--client", metavar="FILE", action="extend", nargs="+", default=[], dest="clients",
         help="a client program (ELF) that PROGRAM, serve-files if none is named, starts as init with ARGUMENTS; "
              "of several, init finds the others as memory by their names' first 12 bytes")
+    add("--device", metavar="DEVICE", action="append", default=[], dest="devices",
+        type=options.matching(DEVICE, "a device", "ports=0x1f0-0x1f7, irq=14, physical, ide"),
+        help="what of the machine init may use: ports=FIRST-LAST, irq=LINE, physical (memory at physical "
+             "addresses, and those of pages), or ide (the first channel of the IDE controller)")
+    add("--disk", metavar="FILE", help="an image, raw, that is the machine's first IDE disk; it is written to")
     add("--release-kernel", dest="kernel", action="store_const", const="release", default="debug",
         help="the kernel without debug output and checks (default: the debug kernel)")
     add("--gdb", action="store_true", help="wait for a debugger, and print the command that attaches it")
@@ -64,12 +71,17 @@ def make_parser():
     return parser
 
 
-def add_machine_options(parser, least, most):
-    """What is the same for all that boots; memory has limits, in MiB."""
+def add_arch_option(parser):
+    """Which architecture."""
     parser.add_argument(
         "--arch", metavar="ARCH", default="ia32",
         type=options.one_of(toolchain.ARCHITECTURES, "an architecture"), help="ia32 or x86_64 (default: ia32)",
     )
+
+
+def add_machine_options(parser, least, most):
+    """What is the same for all that boots; memory has limits, in MiB."""
+    add_arch_option(parser)
     parser.add_argument(
         "--memory", metavar="SIZE", type=options.memory(least, most), default="512M",
         help=f"of the machine, {least}M to {most // 1024}G, such as 32M, 512m, 2G (default: 512M)",
@@ -91,6 +103,8 @@ def parse(words):
     for client in wanted.clients:
         if fault := toolchain.elf_fault(client, wanted.arch):
             parser.error(fault)
+    if wanted.disk and not os.path.isfile(wanted.disk):
+        parser.error(f"--disk: no file {wanted.disk}")
     size = len(wanted.arguments.encode(errors="surrogateescape"))
     if wanted.program is None:
         parser.error("no program was named")
@@ -122,7 +136,8 @@ def prepare(wanted):
     elf = Path(wanted.program).resolve() if wanted.path else toolchain.build(
         SCRIPT, wanted.arch, wanted.kernel, wanted.profile, wanted.program)
     made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
-                           arguments=wanted.arguments, icount=wanted.icount, clients=wanted.clients)
+                           arguments=wanted.arguments, icount=wanted.icount, clients=wanted.clients,
+                           devices=wanted.devices, drive=wanted.disk and machine.drive(wanted.disk))
     if wanted.monitor:
         made.listen("-monitor", wanted.monitor)
     if wanted.gdb:

@@ -126,11 +126,14 @@ class RunTest(ScriptTest):
         self.assertEqual(self.run_guest(lines)[:2], (0, b"\x7fELF\x01rest"))
 
     def test_arguments_and_options_reach_qemu(self):
-        _, printed, _ = self.run_guest('printf "%s\\n" "$@"; exit 33', "--memory=64m", "--icount", "--", "a,b", "c")
+        _, printed, _ = self.run_guest('printf "%s\\n" "$@"; exit 33', "--memory=64m", "--icount", "--device", "ide",
+                                       "--device=irq=3", "--disk", str(self.elf), "--", "a,b", "c")
         words = printed.decode().splitlines()
         self.assertIn("name=opt/vmm/arguments,string=a,,b c", words)
         self.assertEqual(words[words.index("-m") + 1], "64M")
         self.assertIn("-icount", words)
+        self.assertIn("name=opt/vmm/devices,string=ide irq=3", words)
+        self.assertTrue(any(word.startswith("if=ide,") and word.endswith(f"file={self.elf}") for word in words))
 
 
 class CommandLineTest(ScriptTest):
@@ -148,6 +151,9 @@ class CommandLineTest(ScriptTest):
             (["hello", "--memory"], "--memory wants a value: SIZE"),
             (["hello", "--timeout", "0"], "--timeout: 0 is too small: it takes"),
             (["hello", "--arch=arm"], "--arch: not an architecture: 'arm': it is one of ia32, x86_64"),
+            (["hello", "--device", "parallel"], "--device: not a device: 'parallel': such as ports=0x1f0-0x1f7, irq=14"),
+            (["hello", "--device"], "--device wants a value: DEVICE"),
+            (["hello", "--disk", "/nonexistent"], "--disk: no file /nonexistent"),
             (["/nonexistent"], "cannot read /nonexistent"),
             ([str(RUN)], "is no ELF file for ia32"),
             ([str(self.elf), "--arch", "x86_64"], "is no ELF file for x86_64, but for ia32: say --arch ia32, or compile it for x86_64"),

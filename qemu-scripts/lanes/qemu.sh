@@ -186,6 +186,21 @@ clients_by_command_line() {
     [[ $printed == *'is no ELF file for ia32'* ]]
 }
 
+# Devices that are none are refused: by run.sh before anything is booted, by the root task before `init`
+# runs; and the driver of a disk that there is not says so.
+devices_are_refused() {
+    local words device said log=$LOGS/devices
+    exits_with 2 "$SCRIPTS/run.sh" swap-demo --device parallel || return
+    exits_with 2 "$SCRIPTS/run.sh" swap-demo --disk /no/such/file || return
+    for words in 'ports=0x1f7-0x1f0:ports 0x1f7 to 0x1f0 are none' 'ports=0-65536:device 1 has no number' \
+        'irq=2:no interrupt line 2' 'irq=16:no interrupt line 16' 'ide:there is no disk to drive: no disk answers'; do
+        device=${words%%:*} said=${words#*:}
+        exits_with 1 "$SCRIPTS/run.sh" swap-demo --device "$device" -- for-ever first=0 places=1 most=64 pool=64 keeps=64 >"$log" || return
+        cat "$log"
+        grep -F "$said" "$log" >/dev/null || return
+    done
+}
+
 # guest_tests KERNEL [OPTION]: each test in the guest counts, and its closing line must agree.
 guest_tests() {
     local kernel=$1 log=$LOGS/guest status=0 passed failed
@@ -224,6 +239,7 @@ qemu_lane() {
         for ending in "${!ENDINGS[@]}"; do
             check "endings, $ending, $kernel kernel" ends_saying "${ENDINGS[$ending]}" "$ending" "${options[@]}"
         done
+        check "swap-demo, $kernel kernel" "$SCRIPTS/swap-demo.sh" "${options[@]}"
         # On the release kernel on the smallest machine, which a larger image makes smaller still.
         [[ $kernel == debug ]] || options+=(--memory 16M)
         guest_tests "$kernel" "${options[@]}"
@@ -237,6 +253,7 @@ qemu_lane() {
     check "promises of the service" "$SCRIPTS/run.sh" promises --release-kernel --icount --memory 64M
     check "clients of a root task, with their names" clients_are_those_named
     check "clients that the command line names" clients_by_command_line
+    check "devices that are none are refused" devices_are_refused
     check "arguments reach the guest whole" arguments_are_whole
     check "READING.md shows what dump-demo prints" reading_shows_dump_demo
     check "debugger, stopped in a client's space" debugger_in_a_client
@@ -270,6 +287,7 @@ x86_64_lane() {
     for program in service-demo objects-demo system-demo upstream-spawn; do
         check "$program, x86_64" told_program "$program" --arch "$ARCH"
     done
+    check "swap-demo, x86_64" "$SCRIPTS/swap-demo.sh" --arch "$ARCH"
     for ending in "${!ENDINGS[@]}"; do
         check "endings, $ending, x86_64" ends_saying "${ENDINGS[$ending]}" "$ending" --arch "$ARCH"
     done

@@ -63,7 +63,7 @@ script_lane() {
     check "crates as a registry takes them" python3 "$SCRIPTS/package.py"
     check "tests name what MODEL.md numbers" python3 "$SCRIPTS/model_numbers.py" MODEL.md tests/tests \
         roottask/src/bin/guest-tests roottask/src/bin/endings roottask/src/bin/gaps roottask/src/bin/objects-demo \
-        roottask/src/bin/promises
+        roottask/src/bin/promises roottask/clients/src/bin/swap-init
     check "the check of these numbers" numbers_check_works
     check "imports go down" python3 "$SCRIPTS/floors.py" ARCHITECTURE.md
     check "the check of the floors" python3 "$SCRIPTS/floors_test.py"

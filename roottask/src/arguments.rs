@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What run.sh was given behind `--`: QEMU's firmware configuration file `opt/vmm/arguments`.
+//! What run.sh was given behind `--`, and by `--device`: QEMU's firmware configuration files
+//! `opt/vmm/arguments` and `opt/vmm/devices`.
 
 use core::fmt;
 
 use crate::firmware::Device;
 
 const NAME: &str = "opt/vmm/arguments";
+const DEVICES: &str = "opt/vmm/devices";
 
 /// The most bytes of arguments; run.sh refuses more.
 pub const MAX_BYTES: usize = 4096;
@@ -55,9 +57,21 @@ impl Arguments {
     /// # Errors
     /// Those of [`ArgumentsError`].
     pub fn read() -> Result<Arguments, ArgumentsError> {
+        Arguments::of(NAME)
+    }
+
+    /// Reads what devices there are for `init`: see [`Devices`](crate::Devices).
+    ///
+    /// # Errors
+    /// Those of [`ArgumentsError`].
+    pub fn devices() -> Result<Arguments, ArgumentsError> {
+        Arguments::of(DEVICES)
+    }
+
+    fn of(wanted: &str) -> Result<Arguments, ArgumentsError> {
         let mut arguments = Arguments { bytes: [0; MAX_BYTES], len: 0 };
         let Some(device) = Device::find()? else { return Ok(arguments) };
-        if let Some(entry) = device.entry(|name| name == NAME)? {
+        if let Some(entry) = device.entry(|name| name == wanted)? {
             // Never a part of them: the last word would be another one.
             let room = arguments.bytes.get_mut(..entry.bytes);
             let room = room.ok_or(ArgumentsError::TooLong { bytes: entry.bytes })?;

@@ -7,6 +7,7 @@ use vmm::sel4::pacer::PacerError;
 use vmm_service::server::ServerError;
 
 use crate::arguments::ArgumentsError;
+use crate::device_words::DeviceError;
 
 /// Why a program, or a test, did not come to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Failure {
     Server(ServerError),
     /// The manager's state contradicts itself.
     Broken(vmm::Violation),
+    /// A device that was asked for is none.
+    Device(DeviceError),
     /// The program's arguments cannot be had.
     Arguments(ArgumentsError),
 }
@@ -45,6 +48,7 @@ impl fmt::Display for Failure {
             Failure::Kernel(error) => write!(f, "the kernel refused: {error}"),
             Failure::Pacer(error) => write!(f, "the pacer refused: {error}"),
             Failure::Server(error) => write!(f, "the service refused: {error}"),
+            Failure::Device(error) => error.fmt(f),
             Failure::Arguments(error) => error.fmt(f),
             Failure::Broken(violation) => write!(f, "the manager is broken: {violation:?}"),
         }
@@ -76,6 +80,12 @@ impl From<vmm::sel4::Error> for Failure {
             vmm::sel4::Error::Manager(error) => Failure::Manager(error),
             vmm::sel4::Error::Kernel(error) => Failure::Kernel(error),
         }
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Failure {
+        Failure::Device(error)
     }
 }
 

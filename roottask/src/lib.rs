@@ -24,10 +24,12 @@
 //!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says
 //!   clients.rs    the client programs that it names
-//!   firmware.rs   the device by which both reach the guest
+//!   devices.rs    the devices that it names, for `init`; device_words.rs reads the names
+//!   firmware.rs   the device by which all of these reach the guest
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
 //!   manager.rs    the manager's type
 //!   measure.rs    what an operation costs, and a row of the benchmark for it
+//!   pci.rs        where the IDE controller is
 //!   thread.rs     a second thread with a stack and an IPC buffer from the manager
 //! ```
 #![no_std]
@@ -35,14 +37,19 @@
 pub mod arch;
 mod arguments;
 mod clients;
+mod device_words;
+mod devices;
 mod failure;
 mod firmware;
 mod manager;
 pub mod measure;
+mod pci;
 mod thread;
 
 pub use arguments::{Arguments, ArgumentsError};
 pub use clients::{client, ClientFile, MAX_CLIENTS};
+pub use device_words::{DeviceError, MAX_DEVICES};
+pub use devices::Devices;
 pub use failure::{Failure, Outcome};
 pub use manager::Manager;
 pub use thread::{Entry, Thread, ThreadOptions};

@@ -3,11 +3,13 @@
 //!
 //! ```text
 //!   arch/          what differs between the architectures
+//!   disk/          a disk's registers and queue, and a pager's figures
 //!   files.rs       what a file server and its readers agree on
 //!   flood.rs       what a root task and a program that floods agree on
 //!   exchange.rs    words, and the capabilities and values that two programs agree on
 //!   meeting.rs     what lender and borrower agree on
 //!   random.rs      random numbers
+//!   swap.rs        what programs with memory on a disk agree on
 //!
 //!   bin/giver.rs   shares memory with its child, gives it quota, clones copy-on-write
 //!   bin/taker.rs   the child: uses this memory, also after the giver has ended
@@ -19,6 +21,12 @@
 //!   bin/init/      starts workers, a file server and its readers, and waits for their ends
 //!   bin/file-server.rs  a file server that is a pager, with eight pages of a larger file
 //!   bin/file-reader.rs  maps its file, and looks at every byte
+//!   bin/swap-init/  starts what follows, with a disk
+//!   bin/disk-driver.rs  reads and writes it by DMA
+//!   bin/swap-pager/  the pager of memory that is larger than all there is, with a cache
+//!   bin/sorter.rs  sorts an array in such memory
+//!   bin/mapper.rs  has a map in such memory
+//!   bin/keeper.rs  keeps pages of such memory, and looks at them
 //!   bin/worker.rs  does as its arguments say: adds, starts another, overflows its stack
 //!   bin/lender.rs   makes memory, lends it, takes it back: objects by capabilities
 //!   bin/borrower.rs  is lent memory, and touches it when it was taken back
@@ -41,11 +49,13 @@
 #![no_std]
 
 mod arch;
+pub mod disk;
 mod exchange;
 pub mod files;
 mod flood;
 mod meeting;
 mod random;
+pub mod swap;
 
 pub use arch::now;
 pub use exchange::*;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Serves the programs that `run.sh --client FILE...` names: the first is started as `init`, and finds
-//! the others' files, and what stands behind `--`, on its first page.
+//! Serves the programs that `run.sh --client FILE...` names: the first is started as `init`, and
+//! finds the others' files, what `--device` says of the machine, and what stands behind `--`, on
+//! its first page.
 #![no_std]
 #![no_main]
 
-use roottask::{client, Arguments, Outcome, MAX_CLIENTS};
+use roottask::{client, Arguments, Devices, Outcome, MAX_CLIENTS};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::Blueprint;
-use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
+use vmm_service::objects::protocol::first_page::GivenObject;
+use vmm_service::objects::protocol::{Amounts, Kind, Rights, FIRST_FREE_SLOT};
 use vmm_service::objects::{NewProgram, Options, Server};
 use vmm_service::server::End;
 
@@ -22,6 +24,8 @@ const PRIORITY: u8 = 100;
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
     let arguments = Arguments::read()?;
+    let devices = Arguments::devices()?;
+    let physical = Devices::want_physical(devices.words())?;
     let Some(init) = client(&mut vmm, 0)? else {
         debug_println!("serve-files: no program: say run.sh --client FILE [-- ARGUMENTS]");
         exit(ExitCode::Failure);
@@ -35,7 +39,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let most = pages.saturating_sub(pages / 8 + 1);
     let first = Amounts([most, 3000, 30_000, 300, 150, 3000, 8000]);
     let mut server = Server::new(&mut vmm, endpoint, all, Options::printing())?;
-    let (id, begin) = server.create(&mut vmm, &NewProgram::new(init.name(), init.bytes, first))?;
+    let new = NewProgram { physical, ..NewProgram::new(init.name(), init.bytes, first) };
+    let (id, begin) = server.create(&mut vmm, &new)?;
     let mut names = [""; MAX_CLIENTS];
     let mut files = [None; MAX_CLIENTS];
     for (number, place) in files.iter_mut().enumerate().skip(1) {
@@ -48,7 +53,15 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         slot += 1;
     }
     let names = &names[..(slot - FIRST_FREE_SLOT) as usize];
-    let page = server.give_first_page(&mut vmm, id, names, arguments.text())?;
+    let devices = Devices::give(&mut vmm, (&mut server, id), devices.words(), slot)?;
+    let files = (FIRST_FREE_SLOT..).zip(names).map(|(slot, &name)| GivenObject {
+        name,
+        kind: Some(Kind::Memory),
+        rights: Rights::READ,
+        slot,
+    });
+    let given = files.chain(devices.objects());
+    let page = server.give_page_of(&mut vmm, id, given, arguments.text())?;
     server.start(&mut vmm, &begin, (PRIORITY, page))?;
     let ended = server.run(&mut vmm)?;
     while server.run(&mut vmm)?.is_some() {}

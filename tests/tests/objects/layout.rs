@@ -103,6 +103,7 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Decommit { first: number, pages: slot },
         Request::Refuse { page: number },
         Request::TellFaults {},
+        Request::Locate { page: number },
     ]
 }
 
@@ -124,6 +125,7 @@ fn answers(of: Values) -> Vec<Answer> {
         Answer::More {},
         Answer::Pages { pages: number },
         Answer::Mapped { address },
+        Answer::Located { address },
         Answer::Account { rights, options: of_account, limits, used },
         Answer::Memory { rights, options, pages: number, committed: other, mappings: number },
         Answer::Space { rights, mapped: number, tables: other, mappings: number, programs: other },
@@ -182,6 +184,7 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::Full { most: place },
         Refusal::BadCapability { place },
         Refusal::TooManyThreads { most: place },
+        Refusal::Pinned { place },
         Refusal::OutOfMemory {},
         Refusal::Internal {},
     ]

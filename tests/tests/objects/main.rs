@@ -43,6 +43,7 @@ mod held;
 mod hostile;
 mod layout;
 mod loading;
+mod locating;
 mod moving;
 mod paging;
 mod pieces;

@@ -109,20 +109,23 @@ impl World {
     }
 
     pub fn program(&mut self, amounts: Amounts) -> Program {
-        self.program_with(amounts, true)
+        self.program_of(amounts, (true, false))
+    }
+
+    /// A program that may have memory at physical addresses, and be told those of pages.
+    pub fn driver(&mut self, amounts: Amounts) -> Program {
+        self.program_of(amounts, (true, true))
     }
 
     /// A program with a console, or without.
     pub fn program_with(&mut self, amounts: Amounts, console: bool) -> Program {
+        self.program_of(amounts, (console, false))
+    }
+
+    fn program_of(&mut self, amounts: Amounts, (console, physical): (bool, bool)) -> Program {
         let file = file(self.fixture.target());
-        let new = NewProgram {
-            name: "test",
-            file: &file,
-            stack_pages: 2,
-            amounts,
-            physical: false,
-            console,
-        };
+        let new =
+            NewProgram { name: "test", file: &file, stack_pages: 2, amounts, physical, console };
         let (id, start) = self.objects.create_program(&mut self.fixture.vmm, &new).unwrap();
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);
@@ -221,7 +224,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I37 I38, beside all that must hold of manager and kernel.
+    /// I24 I26 I27 I28 I30 I32 I37 I38, beside all that must hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! I/O ports.
 
-use roottask::{check_eq, Outcome};
+use roottask::{check, check_eq, Outcome};
 use sel4::init_thread::slot;
-use sel4::Error;
+use sel4::{cap, CapRights, Error, Word};
 
-use crate::context::Context;
+use crate::context::{Context, Scratch};
 
 crate::table::tests!("io_port":
     a_byte_written_is_read_back,
     the_firmware_device_says_its_name,
     a_capability_of_another_type_is_refused,
+    a_narrowed_capability_reaches_no_other_port,
+    a_narrowed_capability_does_not_get_wider,
 );
 
 /// COM1's scratch register, which does nothing.
@@ -37,7 +39,45 @@ fn the_firmware_device_says_its_name(_: &mut Context) -> Outcome {
 }
 
 fn a_capability_of_another_type_is_refused(_: &mut Context) -> Outcome {
-    let port: sel4::cap::IOPort = slot::VSPACE.cap().cast();
+    let port: cap::IOPort = slot::VSPACE.cap().cast();
     check_eq!(port.ioport_in8(SCRATCH), Err(Error::IllegalOperation));
+    Ok(())
+}
+
+/// A capability to ports, of one to more; the null capability if the kernel makes none.
+fn narrowed(scratch: &Scratch, from: usize, (first, last): (u16, u16), to: usize) -> Outcome {
+    let range = Word::from(first) << 16 | Word::from(last);
+    Ok(scratch.place(to).mint(&scratch.place(from), CapRights::all(), range)?)
+}
+
+/// A204.
+fn a_narrowed_capability_reaches_no_other_port(context: &mut Context) -> Outcome {
+    let scratch = context.scratch(12, 8)?;
+    let all = slot::CNODE.cap().absolute_cptr(slot::IO_PORT.cptr());
+    scratch.place(0).copy(&all, CapRights::all())?;
+    narrowed(&scratch, 0, (SCRATCH - 1, SCRATCH), 1)?;
+    let port: cap::IOPort = scratch.cap(1);
+    port.ioport_out8(SCRATCH, 0x3c)?;
+    check_eq!(port.ioport_in8(SCRATCH)?, 0x3c);
+    for beside in [0, SCRATCH - 2, SCRATCH + 1, u16::MAX] {
+        check_eq!(port.ioport_in8(beside), Err(Error::IllegalOperation));
+        check_eq!(port.ioport_out8(beside, 0), Err(Error::IllegalOperation));
+    }
+    // Four bytes from its last port on are not all its own.
+    check_eq!(port.ioport_in32(SCRATCH), Err(Error::IllegalOperation));
+    check_eq!(port.ioport_in16(SCRATCH), Err(Error::IllegalOperation));
+    Ok(())
+}
+
+/// A204.
+fn a_narrowed_capability_does_not_get_wider(context: &mut Context) -> Outcome {
+    let scratch = context.scratch(12, 8)?;
+    let all = slot::CNODE.cap().absolute_cptr(slot::IO_PORT.cptr());
+    scratch.place(0).copy(&all, CapRights::all())?;
+    narrowed(&scratch, 0, (SCRATCH - 1, SCRATCH), 1)?;
+    for wider in [(0, u16::MAX), (SCRATCH - 2, SCRATCH), (SCRATCH - 1, SCRATCH + 1)] {
+        // The kernel makes no capability then.
+        check!(narrowed(&scratch, 1, wider, 2).is_err());
+    }
     Ok(())
 }

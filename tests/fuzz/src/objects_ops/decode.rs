@@ -182,6 +182,7 @@ impl World<'_> {
                 priority: bytes.pick(&[100, 1, 101, 1 << 9]),
                 slot: slot(bytes),
             },
+            43 if bytes.one_in(3) => Request::Locate { page: bytes.below(3) as u32 },
             43 => Request::EndThread { code: 1, own: bytes.one_in(3) },
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },

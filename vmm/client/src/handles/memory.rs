@@ -81,6 +81,21 @@ impl Memory {
         Ok(())
     }
 
+    /// The physical address of a page of it, for a device: it stays there until this ends. `teller`
+    /// is a capability to an account with [`Rights::ADDRESS`](crate::objects::Rights::ADDRESS),
+    /// whether it pays for this or not.
+    ///
+    /// The device is to be stopped before this ends: the page is somebody else's then.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`].
+    pub fn locate(&self, page: u32, teller: &Account) -> Result<usize> {
+        match call(&Request::Locate { page }, &[self.slot(), teller.slot()])? {
+            Answer::Located { address } => Ok(address),
+            _ => Err(no_answer("Locate")),
+        }
+    }
+
     /// Memory that shows what this shows now, copy-on-write, while this is mapped nowhere.
     ///
     /// # Errors

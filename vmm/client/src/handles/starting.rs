@@ -22,7 +22,11 @@ pub struct Starting {
     page: Memory,
     shown: Mapping,
     next: u32,
+    stack: u32,
 }
+
+/// Pages of a stack, unless it is said otherwise.
+const STACK_PAGES: u32 = 4;
 
 impl Account {
     /// A program that is loaded from an ELF file, whose account has these amounts of this one's.
@@ -43,8 +47,8 @@ impl Account {
         });
         match (page, shown) {
             (Ok(page), Ok(shown)) => {
-                let next = FIRST_FREE_SLOT;
-                let mut starting = Starting { child, space, account, page, shown, next };
+                let (next, stack) = (FIRST_FREE_SLOT, STACK_PAGES);
+                let mut starting = Starting { child, space, account, page, shown, next, stack };
                 begin(starting.page());
                 Ok(starting)
             }
@@ -104,7 +108,14 @@ impl Starting {
         self.child.grant(&Program::THIS.console(), Rights::WRITE, CONSOLE_SLOT)
     }
 
-    /// Lets it run, with these arguments and four pages of stack. What comes back is to be given to
+    /// Gives it so many pages of stack in the place of four, from 1 to
+    /// [`MAX_PAGES`](crate::objects::MAX_PAGES).
+    pub fn with_stack(mut self, pages: u32) -> Starting {
+        self.stack = pages;
+        self
+    }
+
+    /// Lets it run, with these arguments and its stack. What comes back is to be given to
     /// [`Child::remove`] in the end.
     ///
     /// # Errors
@@ -112,12 +123,12 @@ impl Starting {
     /// ended.
     pub fn start(mut self, arguments: &str, priority: u8) -> Result<(Child, Space, Account)> {
         let fits = set_arguments(self.page(), arguments);
-        let Starting { child, space, account, page, shown, .. } = self;
+        let Starting { child, space, account, page, shown, stack, .. } = self;
         let started = shown.unmap().and_then(|()| match fits {
             false => Err(Error::NoRoom { what: "arguments" }),
             true => {
                 let shown = space.map(&page, Rights::READ, &account)?;
-                child.start(shown.address(), 4, priority)
+                child.start(shown.address(), stack, priority)
             }
         });
         // It is charged to the program, and ends with it.

@@ -135,6 +135,8 @@ bitflags! {
         const ACT = 64;
         /// Paged memory: supply its pages and take them back.
         const PAGE = 128;
+        /// Account: be told the physical addresses of pages, for a device's DMA.
+        const ADDRESS = 256;
     }
 
     /// What a memory object is to be.

@@ -138,12 +138,23 @@ messages! {
         /// What it loses of its end is given back, and is zero if it grows again. Answered with
         /// [`Answer::More`] while there is more to do.
         ///
-        /// Refused with [`Refusal::NoRoom`] where more than [`MAX_PAGES`](super::MAX_PAGES) pages
+        /// Refused with [`Refusal::Pinned`] once [`Request::Locate`] told of it, and with
+        /// [`Refusal::NoRoom`] where more than [`MAX_PAGES`](super::MAX_PAGES) pages
         /// that are there would have to be moved in the service's own space.
         0x023 Resize {
             /// Its pages from now on: not 0, nor less than its mappings reach over.
             pages: u32,
         } [to(Kind::Memory, Rights::USE), PAYER]
+
+        /// Tells the physical address of a page, for a device: it is there from now on, and its memory
+        /// object stays where it is until it ends. What would have another page in its place is
+        /// refused with [`Refusal::Pinned`]: to give its pages, to take pages back into it, to
+        /// resize or clone it. Its end is not refused: whose device writes to it has that stopped
+        /// first, or it writes to what is another's. Answered with [`Answer::Located`].
+        0x027 Locate {
+            /// The page.
+            page: u32,
+        } [to(Kind::Memory, Rights::USE), to(Kind::Account, Rights::ADDRESS)]
 
         /// An address space.
         0x030 CreateSpace {
@@ -420,6 +431,11 @@ messages! {
             /// How often it is mapped.
             mappings: u32,
         }
+        /// A page's place in physical memory.
+        0x104 Located {
+            /// The address of its first byte.
+            address: usize,
+        }
         /// A space.
         0x112 Space {
             /// The rights of the capability.
@@ -666,6 +682,11 @@ messages! {
         0x229 TooManyThreads {
             /// How many those are, without its first.
             most: u32,
+        }
+        /// The physical address of a page of the memory object was told: its pages stay.
+        0x22a Pinned {
+            /// The place of the capability to it.
+            place: u32,
         }
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}

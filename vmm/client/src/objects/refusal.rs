@@ -66,6 +66,9 @@ impl fmt::Display for Refusal {
             Refusal::TooManyThreads { most } => {
                 write!(f, "{most} threads beside the first already")
             }
+            Refusal::Pinned { place } => {
+                write!(f, "a physical address in the memory of capability {place} was told")
+            }
             Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),
             Refusal::Internal {} => f.write_str("the service met an error of its own"),
         }

@@ -2,9 +2,9 @@
 //! Files and arguments that a server gives a program that it has made.
 
 use vmm::{Kernel, Memory, RegionOptions, Rights as PageRights, Vmm};
+use vmm_client::objects::first_page::{self, GivenObject};
 use vmm_client::objects::{
-    first_page, Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, FIRST_FREE_SLOT,
-    PAGE_BYTES,
+    Amounts, Kind, MemoryOptions, Refusal, Resource, Rights, FIRST_FREE_SLOT, PAGE_BYTES,
 };
 
 use super::answers::{narrow, tables};
@@ -67,15 +67,31 @@ impl<'p> Objects<'p> {
         files: &[&str],
         arguments: &str,
     ) -> Result<usize> {
+        let file = |(slot, &name)| {
+            let (kind, rights) = (Some(Kind::Memory), Rights::READ);
+            GivenObject { name, kind, rights, slot }
+        };
+        self.give_page_of(vmm, program, (FIRST_FREE_SLOT..).zip(files).map(file), arguments)
+    }
+
+    /// The same, of anything that was put into its slots.
+    ///
+    /// # Errors
+    /// As [`Objects::give_first_page`].
+    pub fn give_page_of<'a, K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: ProgramId,
+        given: impl Iterator<Item = GivenObject<'a>>,
+        arguments: &str,
+    ) -> Result<usize> {
         let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
         let (space, id) = parts(program)?;
         let mut page = [0; PAGE_BYTES];
         first_page::begin(&mut page);
         let mut fits = first_page::set_arguments(&mut page, arguments);
-        for (slot, &name) in (FIRST_FREE_SLOT..).zip(files) {
-            let (kind, rights) = (Some(Kind::Memory), Rights::READ);
-            let given = first_page::GivenObject { name, kind, rights, slot };
-            fits &= first_page::add(&mut page, &given);
+        for object in given {
+            fits &= first_page::add(&mut page, &object);
         }
         if !fits {
             return Err(Refusal::BadLength { pages: 1 }.into());

@@ -209,6 +209,7 @@ impl<'p> Objects<'p> {
                 let (memory, payer) = (given.object(0)?, given.object(1)?);
                 self.clone_memory(vmm, place(payer, slot), memory).map(done)
             }
+            Request::Locate { page } => self.locate(vmm, given.object(0)?, page),
             Request::Resize { pages } => {
                 self.resize(vmm, (given.object(0)?, given.object(1)?), pages)
             }
@@ -363,6 +364,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::Read { .. }
             | Request::Write { .. }
             | Request::Move { .. }
+            | Request::Locate { .. }
             | Request::EndThread { .. }
             | Request::Bind {}
             | Request::NextFault {}

@@ -22,10 +22,11 @@ pub(super) struct Wanted {
     pub rights: Rights,
 }
 
-/// What a mapping costs: a slot for each page, and tables for them.
-fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, pages: u32) -> Amounts {
+/// What a mapping costs: a slot for each page that can be there, and tables for all of them.
+fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, memory: &Object<'p>, pages: u32) -> Amounts {
+    let there = memory.paged.get().map_or(pages, |paged| paged.most.min(pages));
     let tables = tables(vmm.geometry(), pages);
-    NODE.with(Resource::Slots, pages).with(Resource::Tables, tables)
+    NODE.with(Resource::Slots, there).with(Resource::Tables, tables)
 }
 
 impl<'p> Objects<'p> {
@@ -53,7 +54,7 @@ impl<'p> Objects<'p> {
         if end.is_none_or(|end| end > pages) {
             return Err(Refusal::BeyondEnd { pages });
         }
-        let cost = cost(vmm, wanted.pages);
+        let cost = cost(vmm, memory, wanted.pages);
         charge(payer, cost).map_err(short)?;
         let new = self.place(vmm, space, memory, wanted).map(|region| NewMapping {
             space,

@@ -4,10 +4,10 @@
 
 use vmm::{Kernel, Memory, Pages, Placement, RegionOptions, Vmm};
 use vmm_client::objects::{
-    Amounts, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
+    Amounts, Answer, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
 };
 
-use super::answers::{narrow, page_rights, refuse, tables, Refused, NODE};
+use super::answers::{narrow, page_rights, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
 use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
@@ -86,6 +86,7 @@ impl<'p> Objects<'p> {
         let What::Memory { region, pages, options } = memory.what.get() else {
             return Err(Refusal::Internal {});
         };
+        check_unlocated(memory, 0)?;
         if memory.committed.get() > MAX_PAGES {
             return Err(Refusal::BadLength { pages });
         }
@@ -130,6 +131,32 @@ impl<'p> Objects<'p> {
         Ok(())
     }
 
+    /// Serves [`vmm_client::objects::Request::Locate`].
+    pub(super) fn locate<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &'p Object<'p>,
+        page: u32,
+    ) -> Answered {
+        // Paged memory and such at a physical address have no capability with the right for this.
+        let What::Memory { region, pages, .. } = memory.what.get() else {
+            return Err(Refusal::Internal {});
+        };
+        if page >= pages {
+            return Err(Refusal::BeyondEnd { pages });
+        }
+        let at = region.start().bits() + ((page as usize) << vmm.geometry().page_bits);
+        let address = clearing(vmm, |vmm| {
+            self.commit(vmm, memory, (page, 1))?;
+            // One that others have, too, is theirs: this object is to have its own.
+            vmm.break_copy_on_write(region.space(), Pages::at(at))?;
+            vmm.physical_address(region.space(), at)
+        });
+        let address = address.map_err(refuse)?;
+        memory.located.set(true);
+        Ok(Answer::Located { address })
+    }
+
     /// Gives back pages of a memory object that nobody has mapped; returns whether it is empty.
     pub(super) fn empty_step<K: Kernel + Memory<'p>>(
         &mut self,
@@ -149,6 +176,15 @@ impl<'p> Objects<'p> {
             memory.what.set(What::Nothing);
         }
         Ok(done < most)
+    }
+}
+
+/// Refuses what would give a memory object another page in the place of one whose physical address
+/// was told.
+pub(super) fn check_unlocated(memory: &Object<'_>, place: u32) -> Result<(), Refused> {
+    match memory.located.get() {
+        true => Err(Refusal::Pinned { place }),
+        false => Ok(()),
     }
 }
 

@@ -18,7 +18,7 @@ use vmm_client::objects::{
 
 use super::answers::{narrow, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
-use super::memory::{store, stored};
+use super::memory::{check_unlocated, store, stored};
 use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 use super::state::program::Program;
@@ -130,6 +130,9 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         check(memory, range)?;
         check(source, Range { first: from, ..range })?;
+        if manner.how == Supply::Give {
+            check_unlocated(source, 1)?;
+        }
         let paged = memory.paged.get().ok_or(Refusal::Internal {})?;
         let (number, pages) = (memory.number.get(), range.first..range.first + range.pages);
         if let Some(page) = pages.clone().find(|&page| self.tables.supplied(number, page).is_some())
@@ -254,6 +257,7 @@ impl<'p> Objects<'p> {
         check(memory, range)?;
         if let Some((into, first)) = into {
             check(into, Range { first, ..range })?;
+            check_unlocated(into, 1)?;
         }
         self.is_pager(program, memory)?;
         let (mut pages, mut written, mut steps) = (0, 0, MAX_PAGES);

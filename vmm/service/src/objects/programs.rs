@@ -140,7 +140,7 @@ impl<'p> Objects<'p> {
         program.tls.set(tls_place.filter(|place| place.bytes <= MAX_TLS_INIT as u64));
         self.make_cspace(vmm, program, id)?;
         let mut to_account = Rights::USE;
-        to_account.set(Rights::PHYSICAL, new.physical);
+        to_account.set(Rights::PHYSICAL | Rights::ADDRESS, new.physical);
         self.first_capabilities(vmm, program, to_account)?;
         if new.console {
             let place = Place { program, payer: account, slot: CONSOLE_SLOT };

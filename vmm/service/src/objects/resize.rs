@@ -12,7 +12,7 @@ use vmm::{Kernel, Memory, Pages, Placement, RegionId, RegionOptions, SpaceId, Vm
 use vmm_client::objects::{Answer, MemoryOptions, Refusal, MAX_PAGES};
 
 use super::answers::{narrow, refuse, short, Answered, Refused};
-use super::memory::{cost, stored};
+use super::memory::{check_unlocated, cost, stored};
 use super::service::Objects;
 use super::state::charge::{charge, refund};
 use super::state::object::{Object, What};
@@ -36,6 +36,7 @@ impl<'p> Objects<'p> {
         if !memory.payer.get().is_some_and(|paying| paying.is(payer)) {
             return Err(Refusal::NotRelated {});
         }
+        check_unlocated(memory, 0)?;
         let mapped = self.tables.end_of_mappings(memory);
         if new < mapped {
             return Err(Refusal::StillMapped { pages: mapped });

@@ -4,6 +4,7 @@
 use sel4::sel4_cfg_usize;
 use vmm::sel4::faults::Manager;
 use vmm::{CPtr, Rights};
+use vmm_client::objects::first_page::GivenObject;
 use vmm_client::objects::Amounts;
 
 use super::service::{Objects, MAX_BADGE};
@@ -148,6 +149,21 @@ impl Server {
         arguments: &str,
     ) -> Result<usize, ServerError> {
         Ok(self.objects.give_first_page(vmm, program, files, arguments)?)
+    }
+
+    /// Gives a program its first page, of anything that was put into its slots: see
+    /// [`Objects::give_page_of`].
+    ///
+    /// # Errors
+    /// Those of [`Objects::give_page_of`].
+    pub fn give_page_of<'a>(
+        &mut self,
+        vmm: &mut Manager,
+        program: ProgramId,
+        given: impl Iterator<Item = GivenObject<'a>>,
+        arguments: &str,
+    ) -> Result<usize, ServerError> {
+        Ok(self.objects.give_page_of(vmm, program, given, arguments)?)
     }
 
     /// Makes what it takes to serve `programs` programs of a priority at a time: so many threads of

@@ -245,7 +245,8 @@ impl<'p> Objects<'p> {
             let lives = match object.what.get() {
                 What::Memory { region, pages, .. } => {
                     let info = vmm.region_info(region);
-                    info.is_ok_and(|info| info.range.pages() >= pages as usize)
+                    let stays = !object.located.get() || vmm.may_region_move(region) == Ok(false);
+                    stays && info.is_ok_and(|info| info.range.pages() >= pages as usize)
                 }
                 What::Space(space) => vmm.vspace(space).is_ok(),
                 _ => true,

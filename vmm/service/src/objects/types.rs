@@ -35,7 +35,7 @@ pub struct NewProgram<'a> {
     pub stack_pages: usize,
     /// What it may use: a guarantee.
     pub amounts: Amounts,
-    /// Whether it may have memory at physical addresses.
+    /// Whether it may have memory at physical addresses, and be told those of pages.
     pub physical: bool,
     /// Whether it may say lines to people.
     pub console: bool,

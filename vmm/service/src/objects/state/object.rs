@@ -110,6 +110,8 @@ pub(crate) struct Object<'p> {
     pub capabilities: Cell<u32>,
     /// Of memory whose pages come from a pager.
     pub paged: Cell<Option<Paged>>,
+    /// Whether the physical address of one of its pages was told: they stay where they are.
+    pub located: Cell<bool>,
     /// Of a program that another asked for: its account, until that is gone. Of such an account:
     /// the program.
     pub partner: Cell<Option<&'p Object<'p>>>,

@@ -105,6 +105,7 @@ impl<'p> Tables<'p> {
         node.dying.set(false);
         node.partner.set(None);
         node.paged.set(None);
+        node.located.set(false);
         node.next_dying.set(None);
         self.objects.insert(node);
         self.charged.insert(node);
