@@ -80,7 +80,7 @@ pub struct Chunks<'p> {
     /// The chunk in use whose last dirty object was allocated last. It stays in the tree of room, as
     /// one with dirty objects, and is passed over there: what is freed next is often one of its own,
     /// and then it need not have left.
-    vacated: Option<&'p Chunk<'p>>,
+    exhausted: Option<&'p Chunk<'p>>,
     /// Changes whenever a chunk comes to have zeroed objects to allocate.
     zeroed_supplies: u32,
     /// Goes up whenever objects may have become ready in chunks that are in use, and whenever what
@@ -99,7 +99,7 @@ impl<'p> Chunks<'p> {
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
             last: Cell::new(None),
-            vacated: None,
+            exhausted: None,
             zeroed_supplies: 0,
             supplies: 0,
             told: 0,
@@ -178,22 +178,24 @@ impl<'p> Chunks<'p> {
         chunk.live.set(chunk.live.get() + count as u16);
         if room != chunk.room.get() || !chunk.keeps_class_beside(first) {
             match chunk.classify() {
-                None if room == chunk.room.get() && room.is_in(Class::Dirty) => self.vacate(chunk),
+                None if room == chunk.room.get() && room.is_in(Class::Dirty) => {
+                    self.keep_exhausted(chunk)
+                }
                 class => self.put(chunk, room.with_class(class)),
             }
         }
     }
 
     /// Leaves a chunk in the tree of room that has no dirty object any more; the one before it goes.
-    fn vacate(&mut self, chunk: &'p Chunk<'p>) {
-        if let Some(before) = self.vacated {
+    fn keep_exhausted(&mut self, chunk: &'p Chunk<'p>) {
+        if let Some(before) = self.exhausted {
             self.put(before, before.room.get().with_class(None));
         }
-        self.vacated = Some(chunk);
+        self.exhausted = Some(chunk);
     }
 
-    fn is_vacated(&self, chunk: &Chunk<'p>) -> bool {
-        self.vacated.is_some_and(|vacated| core::ptr::eq(vacated, chunk))
+    fn is_exhausted(&self, chunk: &Chunk<'p>) -> bool {
+        self.exhausted.is_some_and(|exhausted| core::ptr::eq(exhausted, chunk))
     }
 
     /// Allocates object number `index` if it is zeroed; that may move the chunk to another class.
@@ -217,8 +219,8 @@ impl<'p> Chunks<'p> {
         let dirty = state == ObjectState::Ready { clean: false };
         if !dirty || chunk.live() == 0 || !chunk.room.get().has_class() {
             self.sort(chunk);
-        } else if self.is_vacated(chunk) {
-            self.vacated = None;
+        } else if self.is_exhausted(chunk) {
+            self.exhausted = None;
         }
     }
 
@@ -249,8 +251,8 @@ impl<'p> Chunks<'p> {
     }
 
     fn put(&mut self, chunk: &'p Chunk<'p>, new: Room) {
-        if self.is_vacated(chunk) {
-            self.vacated = None;
+        if self.is_exhausted(chunk) {
+            self.exhausted = None;
         }
         let old = chunk.room.get();
         if new == old {
@@ -272,13 +274,13 @@ impl<'p> Chunks<'p> {
     #[inline]
     pub fn with_room(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
         let room = kind.with_class(Some(class));
-        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room && !self.is_vacated(chunk);
+        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room && !self.is_exhausted(chunk);
         if let Some(chunk) = self.last.get().filter(fits) {
             return Some(chunk);
         }
         let key = (room, CPtr::NULL);
         let mut first = self.by_room.lower_bound(Bound::Included(&key));
-        if first.get().is_some_and(|chunk| self.is_vacated(chunk)) {
+        if first.get().is_some_and(|chunk| self.is_exhausted(chunk)) {
             first.move_next();
         }
         let chunk = first.clone_pointer().filter(fits)?;
@@ -331,11 +333,11 @@ impl<'p> Chunks<'p> {
         cursor.clone_pointer()
     }
 
-    /// How many chunks the tree of room holds, without the one that is vacated, and how many ought
+    /// How many chunks the tree of room holds, without the one that is exhausted, and how many ought
     /// to be in it.
     pub fn room_counts(&self) -> (usize, usize) {
         let expected = self.iter().filter(|chunk| chunk.classify().is_some()).count();
-        (self.by_room.iter().filter(|chunk| !self.is_vacated(chunk)).count(), expected)
+        (self.by_room.iter().filter(|chunk| !self.is_exhausted(chunk)).count(), expected)
     }
 }
 
