@@ -114,15 +114,13 @@ impl World {
 
     /// A program with a console, or without.
     pub fn program_with(&mut self, amounts: Amounts, console: bool) -> Program {
+        self.program_as(NewProgram { console, ..NewProgram::new("test", &[], amounts) })
+    }
+
+    /// A program as is said, with a file of its own.
+    pub fn program_as(&mut self, new: NewProgram<'_>) -> Program {
         let file = file(self.fixture.target());
-        let new = NewProgram {
-            name: "test",
-            file: &file,
-            stack_pages: 2,
-            amounts,
-            physical: false,
-            console,
-        };
+        let new = NewProgram { file: &file, stack_pages: 2, ..new };
         let (id, start) = self.objects.create_program(&mut self.fixture.vmm, &new).unwrap();
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);
@@ -221,7 +219,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I37 I38, beside all that must hold of manager and kernel.
+    /// I24 I26 I27 I28 I30 I37 I38 I39, beside all that must hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();

@@ -126,6 +126,7 @@ impl World<'_> {
             Request::Revoke { slot } if slot != 0 && answer == (Answer::Done {}) => {
                 first.map(|kind| (slot, kind))
             }
+            Request::Reserve { slot, .. } => Some((slot, Kind::Space)),
             Request::CreateAccount { slot, .. } => Some((slot, Kind::Account)),
             Request::CreateMemory { slot, .. }
             | Request::CreatePaged { slot, .. }

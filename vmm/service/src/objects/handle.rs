@@ -19,6 +19,7 @@ use super::capabilities::Place;
 use super::children::{First, NewChild};
 use super::mappings::Wanted;
 use super::pagers::{Manner, NewPaged, Range};
+use super::reservations::NewReservation;
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::{Object, Report, What};
@@ -218,7 +219,8 @@ impl<'p> Objects<'p> {
             Request::Map { address, first, pages, rights } => {
                 let (space, (through, _), payer) =
                     (given.object(0)?, given.at(1)?, given.object(2)?);
-                let wanted = Wanted { address, first, pages, rights };
+                let ceiling = Rights::READ_WRITE;
+                let wanted = Wanted { address, first, pages, rights, ceiling };
                 self.map(vmm, (space, through), payer, wanted)
             }
             Request::Populate { address, pages } => {
@@ -263,8 +265,19 @@ impl<'p> Objects<'p> {
             Request::Write { offset, ref piece } => {
                 self.write_piece(vmm, given.object(0)?, (offset, piece))
             }
-            Request::Move { address, to, rights } => {
-                self.move_mapping(vmm, given.object(0)?, address, (to, rights))
+            Request::Move { address, pages, to, rights } => {
+                self.move_mapping(vmm, given.object(0)?, (address, pages), (to, rights))
+            }
+            Request::Protect { address, pages, rights } => {
+                self.protect(vmm, given.object(0)?, (address, pages), rights)
+            }
+            Request::UnmapPart { address, pages } => {
+                self.unmap_part(vmm, given.object(0)?, (address, pages))
+            }
+            Request::Reserve { address, pages, ceiling, slot } => {
+                let (outer, payer) = (given.object(0)?, given.object(1)?);
+                let new = NewReservation { address, pages, ceiling };
+                self.reserve(vmm, place(payer, slot), outer, new).map(done)
             }
             Request::Bind {} => self.bind(program, given.foreign),
             Request::CreatePaged { pages, most, slot } => {
@@ -326,6 +339,14 @@ impl<'p> Objects<'p> {
                     programs: object.programs.get(),
                 }
             }
+            What::Reservation { region, pages, ceiling } => Answer::Reservation {
+                rights,
+                address: region.start().bits(),
+                pages,
+                ceiling,
+                mappings,
+                inside: object.inside.get(),
+            },
             What::Program(Report { state, gone, code, address, instruction, .. })
             | What::Thread(_, Report { state, gone, code, address, instruction, .. }) => {
                 let thread = match self.living(object) {
@@ -363,6 +384,8 @@ fn takes_records(request: &Request) -> bool {
             | Request::Read { .. }
             | Request::Write { .. }
             | Request::Move { .. }
+            | Request::Protect { .. }
+            | Request::UnmapPart { .. }
             | Request::EndThread { .. }
             | Request::Bind {}
             | Request::NextFault {}

@@ -36,7 +36,7 @@ impl<'p> Objects<'p> {
         pages: u32,
         options: MemoryOptions,
     ) -> Result<&'p Object<'p>, Refused> {
-        if options.contains(MemoryOptions::PAGED) {
+        if !MemoryOptions::WRITABLE.contains(options) {
             return Err(Refusal::Malformed { what: Malformed::Bits });
         }
         if pages == 0 {
@@ -59,6 +59,11 @@ impl<'p> Objects<'p> {
         (address, pages): (usize, u32),
         options: MemoryOptions,
     ) -> Result<&'p Object<'p>, Refused> {
+        // One policy at the most, and no pager.
+        let cached = options.difference(MemoryOptions::WRITABLE);
+        if !MemoryOptions::CACHED.contains(cached) || cached.bits().count_ones() > 1 {
+            return Err(Refusal::Malformed { what: Malformed::Bits });
+        }
         // All of it is mapped by one request.
         if pages == 0 || pages > MAX_PAGES {
             return Err(Refusal::BadLength { pages });

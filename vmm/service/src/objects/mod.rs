@@ -20,6 +20,8 @@
 //! | `memory` | memory objects: made, cloned, their pages there and gone |
 //! | `pieces` | bytes of memory objects read and written |
 //! | `mappings` | memory objects mapped in spaces, touched, unmapped |
+//! | `parts` | parts of mappings given other rights, unmapped, moved |
+//! | `reservations` | parts of spaces, in which who has a capability to one maps |
 //! | `capabilities` | capabilities put into slots, and ended with all that hangs on them |
 //! | `accounts` | accounts: made, given amounts |
 //! | `kernel_objects` | spaces, endpoints, notifications |
@@ -55,8 +57,10 @@ mod memory;
 mod notices;
 mod page_waits;
 mod pagers;
+mod parts;
 mod pieces;
 mod programs;
+mod reservations;
 mod resize;
 mod revoke;
 #[cfg(feature = "sel4")]

@@ -73,7 +73,7 @@ impl<'p> Objects<'p> {
         let times = match object.account() {
             // All that is charged to it ends with it, programs too.
             Some(_) => 0,
-            None => object.mappings.get() + object.programs.get(),
+            None => object.mappings.get() + object.programs.get() + object.inside.get(),
         };
         // One that was begun is gone on with.
         if times != 0 && !object.dying.get() {

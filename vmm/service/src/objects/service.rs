@@ -5,8 +5,9 @@ use intrusive_collections::RBTree;
 use vmm::{AllocatorError, CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Rights};
 
-use super::answers::{refuse, Refused};
+use super::answers::{page_rights, refuse, Refused};
 use super::state::account::Account;
+use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
 use super::state::program::{ByObject, Program};
 use super::state::tables::Tables;
@@ -239,6 +240,9 @@ impl<'p> Objects<'p> {
             if !lies {
                 return Err(Violation { rule: "a mapping's region is where it is recorded", at });
             }
+            if !self.has_its_rights(vmm, mapping) {
+                return Err(Violation { rule: "a page has no right that its mapping lacks", at });
+            }
         }
         for object in self.tables.objects.iter() {
             let at = object.number.get() as usize;
@@ -248,6 +252,10 @@ impl<'p> Objects<'p> {
                     info.is_ok_and(|info| info.range.pages() >= pages as usize)
                 }
                 What::Space(space) => vmm.vspace(space).is_ok(),
+                What::Reservation { region, pages, .. } => {
+                    let info = vmm.region_info(region);
+                    info.is_ok_and(|info| info.range.pages() == pages as usize)
+                }
                 _ => true,
             };
             if !lives {
@@ -255,6 +263,19 @@ impl<'p> Objects<'p> {
             }
         }
         Ok(())
+    }
+
+    /// Whether no page of a mapping has more rights than that, nor that more than its region allows.
+    fn has_its_rights<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>, of: &Mapping<'p>) -> bool {
+        let (Some(region), rights) = (of.region.get(), page_rights(of.rights.get())) else {
+            return false;
+        };
+        let page = |page| of.start.get() + ((page as usize) << vmm.geometry().page_bits);
+        let mut mapped = (0..of.pages.get()).map(|nth| vmm.mapping_at(region.space(), page(nth)));
+        vmm.region_info(region).is_ok_and(|info| info.ceiling.contains(rights))
+            && mapped.all(|page| {
+                page.is_ok_and(|page| page.is_none_or(|page| rights.contains(page.rights)))
+            })
     }
 }
 

@@ -142,12 +142,13 @@ impl<'p> Objects<'p> {
                     self.unmap_step(vmm, mapping)?;
                 }
                 None => {
-                    if empty_space_step(vmm, space)? {
+                    if self.end_reservations_step(vmm, object)? && empty_space_step(vmm, space)? {
                         vmm.destroy_space(space)?;
                         object.what.set(What::Nothing);
                     }
                 }
             },
+            What::Reservation { .. } => return self.end_reservation_step(vmm, object),
             What::Endpoint(made) | What::Notification(made) => {
                 vmm.free(made)?;
                 object.what.set(What::Nothing);
