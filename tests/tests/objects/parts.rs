@@ -25,8 +25,8 @@ fn unmap(address: usize, pages: u32) -> Request {
     Request::UnmapPart { address, pages }
 }
 
-/// A world whose program has memory of so many pages, mapped to be written, and all there: each with
-/// its number in it.
+/// A world whose program has memory of so many pages, mapped to be written, and all there: each
+/// with its number in it.
 fn mapped(pages: u32) -> (World, Program, usize) {
     let (mut world, program) = World::one();
     let start = fill(&mut world, program, pages);

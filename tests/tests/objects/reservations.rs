@@ -22,7 +22,8 @@ fn map(address: usize, pages: u32, rights: Rights) -> Request {
     Request::Map { address, first: 0, pages, rights }
 }
 
-/// A program that has memory of 4 pages in A, and 16 pages at START reserved, by the capability in B.
+/// A program that has memory of 4 pages in A, and 16 pages at START reserved, by the capability in
+/// B.
 fn reserved(ceiling: Rights) -> (World, Program) {
     let (mut world, program) = World::one();
     world.memory(program, 4, A);

@@ -44,9 +44,9 @@ impl Space {
         }
     }
 
-    /// Reserves pages at an address, or anywhere for 0. What is returned is a space in which nothing
-    /// can be mapped but there, and with no more rights than `ceiling`; nothing else is mapped there,
-    /// unless by it. Its end takes that nothing is mapped in it any more.
+    /// Reserves pages at an address, or anywhere for 0. What is returned is a space in which
+    /// nothing can be mapped but there, and with no more rights than `ceiling`; nothing else is
+    /// mapped there, unless by it. Its end takes that nothing is mapped in it any more.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`].
@@ -125,8 +125,8 @@ impl Mapping {
         }
     }
 
-    /// Gives all its pages these rights, where they are: no more than they could have when they were
-    /// mapped. A request for each 64 pages, and for each part that had other rights.
+    /// Gives all its pages these rights, where they are: no more than they could have when they
+    /// were mapped. A request for each 64 pages, and for each part that had other rights.
     ///
     /// # Errors
     /// [`super::Error::Refused`]; some pages may have the new rights then.

@@ -169,8 +169,8 @@ messages! {
             /// How many.
             pages: u32,
         } [SPACE]
-        /// Ends a mapping: of one of which pages were given other rights, or unmapped, the part that
-        /// begins there. Answered with [`Answer::More`] while there is more to do.
+        /// Ends a mapping: of one of which pages were given other rights, or unmapped, the part
+        /// that begins there. Answered with [`Answer::More`] while there is more to do.
         0x033 Unmap {
             /// The address where it begins.
             address: usize,
@@ -294,8 +294,8 @@ messages! {
             /// The bytes.
             piece: Piece,
         } [to(Kind::Memory, Rights::USE.union(Rights::WRITE))]
-        /// Gives pages of a mapping another place and other rights: no more than they could have where
-        /// they were mapped. They appear there when they are touched. Answered with
+        /// Gives pages of a mapping another place and other rights: no more than they could have
+        /// where they were mapped. They appear there when they are touched. Answered with
         /// [`Answer::More`] while there is more to do, and then with [`Answer::Mapped`]. Memory at
         /// a physical address stays where it is mapped: [`Refusal::InUse`]. Pages that were given
         /// different rights are no longer of one mapping.
@@ -304,7 +304,8 @@ messages! {
             address: usize,
             /// How many.
             pages: u32,
-            /// Where that is to be, or 0 for anywhere: nothing lies there, nor the pages themselves.
+            /// Where that is to be, or 0 for anywhere: nothing lies there, nor the pages
+            /// themselves.
             to: usize,
             /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`].
             rights: Rights,
@@ -382,8 +383,8 @@ messages! {
         0x076 TellFaults {} [PAGED, FOREIGN]
 
         /// Gives pages of a mapping other rights, where they are: no more than they could have when
-        /// they were mapped. Answered with [`Answer::Pages`], which says how many are done: ask again
-        /// for the others.
+        /// they were mapped. Answered with [`Answer::Pages`], which says how many are done: ask
+        /// again for the others.
         0x080 Protect {
             /// The address of the first page.
             address: usize,
@@ -392,8 +393,8 @@ messages! {
             /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`].
             rights: Rights,
         } [SPACE]
-        /// Unmaps pages of a mapping; the others stay. Answered with [`Answer::More`] while there is
-        /// more to do, and then with [`Answer::Pages`], which says how many are done: ask again
+        /// Unmaps pages of a mapping; the others stay. Answered with [`Answer::More`] while there
+        /// is more to do, and then with [`Answer::Pages`], which says how many are done: ask again
         /// for the others.
         0x081 UnmapPart {
             /// The address of the first page.
@@ -401,8 +402,8 @@ messages! {
             /// How many.
             pages: u32,
         } [SPACE]
-        /// Reserves addresses: a capability to them is one to a space in which nothing can be mapped
-        /// but there. Nothing else is mapped there, unless by it.
+        /// Reserves addresses: a capability to them is one to a space in which nothing can be
+        /// mapped but there. Nothing else is mapped there, unless by it.
         0x082 Reserve {
             /// The address of the first page, or 0 for anywhere.
             address: usize,

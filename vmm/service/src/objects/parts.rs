@@ -4,11 +4,11 @@
 //!
 //! ```text
 //!   token 7:   0 ─────────────────────────── 99      one mapping, one region of the manager
-//!   cut:       0 ──── 9 │ 10 ─ 19 │ 20 ───── 99      three, by the numbers that the manager asks for
+//!   cut:       0 ──── 9 │ 10 ─ 19 │ 20 ───── 99      three, by the manager's numbers of pages
 //! ```
 //!
-//! A cut makes no kernel call. It takes a record, which the mapping's payer pays, and page tables as
-//! many as both parts can need. What was cut for a request that is then refused is joined again.
+//! A cut makes no kernel call. It takes a record, which the mapping's payer pays, and page tables
+//! as many as both parts can need. What was cut for a request that is then refused is joined again.
 
 use vmm::{Kernel, Memory, Pages, Vmm};
 use vmm_client::objects::{Amounts, Answer, Refusal, Rights, MAX_PAGES};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Parts of spaces that are reserved: whoever has a capability to one maps in it, and reaches nothing
-//! outside; nobody else maps in it but by a capability to what is around it.
+//! Parts of spaces that are reserved: whoever has a capability to one maps in it, and reaches
+//! nothing outside; nobody else maps in it but by a capability to what is around it.
 //!
 //! ```text
 //!   space        ├───────────────────────────────────────────────────────────┤

@@ -265,7 +265,8 @@ impl<'p> Objects<'p> {
         Ok(())
     }
 
-    /// Whether no page of a mapping has more rights than that, nor that more than its region allows.
+    /// Whether no page of a mapping has more rights than that, nor that more than its region
+    /// allows.
     fn has_its_rights<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>, of: &Mapping<'p>) -> bool {
         let (Some(region), rights) = (of.region.get(), page_rights(of.rights.get())) else {
             return false;

@@ -73,7 +73,8 @@ pub(crate) enum What {
     },
     /// A space.
     Space(SpaceId),
-    /// A part of a space, in which nothing is mapped but by a capability to it, or to one around it.
+    /// A part of a space, in which nothing is mapped but by a capability to it, or to one around
+    /// it.
     Reservation {
         /// Its region.
         region: RegionId,

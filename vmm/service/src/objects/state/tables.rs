@@ -213,8 +213,8 @@ impl<'p> Tables<'p> {
         Some(node)
     }
 
-    /// Records the pages behind the first `new.first - node.first` of a mapping as one of their own,
-    /// and that those have the rest: `charge`. `None` when nodes are out.
+    /// Records the pages behind the first `new.first - node.first` of a mapping as one of their
+    /// own, and that those have the rest: `charge`. `None` when nodes are out.
     pub fn split_mapping(
         &mut self,
         node: &'p Mapping<'p>,
