@@ -128,7 +128,11 @@ messages! {
             /// The empty slot for the capability to it.
             slot: u32,
         } [to(Kind::Account, Rights::USE.union(Rights::PHYSICAL))]
-        /// Memory that shows what another object holds now, copy-on-write.
+        /// Memory that shows what another object holds, copy-on-write. Answered with
+        /// [`Answer::More`] while there is more to do: whoever asks for the same again goes on with
+        /// it, and when all is done the capability is in the slot. A program that asks for another
+        /// clone of more than [`MAX_PAGES`](super::MAX_PAGES) pages ends that; so does a change of
+        /// the object, whoever makes it, and then it is begun anew.
         0x022 Clone {
             /// The empty slot for the capability to it.
             slot: u32,

@@ -115,7 +115,12 @@ impl<'p> Objects<'p> {
         if takes_records(request) {
             self.refill(vmm)?;
         }
-        self.serve(vmm, sender, request, given)
+        let answered = self.serve(vmm, sender, request, given);
+        let changed = if answered.is_ok() { changed_by(request) } else { None };
+        if let Some(memory) = changed.and_then(|place| given.object(place).ok()) {
+            self.abandon_clones_of(memory);
+        }
+        answered
     }
 
     /// Checks the capabilities that came against those that are due.
@@ -208,7 +213,7 @@ impl<'p> Objects<'p> {
             }
             Request::Clone { slot } => {
                 let (memory, payer) = (given.object(0)?, given.object(1)?);
-                self.clone_memory(vmm, place(payer, slot), memory).map(done)
+                self.clone_memory(vmm, place(payer, slot), memory)
             }
             Request::Resize { pages } => {
                 self.resize(vmm, (given.object(0)?, given.object(1)?), pages)
@@ -394,6 +399,17 @@ fn takes_records(request: &Request) -> bool {
             | Request::Decommit { .. }
             | Request::Refuse { .. }
     )
+}
+
+/// The place of the memory object whose contents a request may change, now or by a mapping that it
+/// makes.
+fn changed_by(request: &Request) -> Option<usize> {
+    match request {
+        Request::Write { .. } | Request::Resize { .. } => Some(0),
+        Request::Map { .. } | Request::Load {} | Request::TakeBack { .. } => Some(1),
+        Request::Supply { how, .. } if *how != Supply::Copy => Some(1),
+        _ => None,
+    }
 }
 
 fn done(_: &Object<'_>) -> Answer {

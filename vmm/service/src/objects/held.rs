@@ -307,7 +307,10 @@ impl<'p> Objects<'p> {
         Some(thread)
     }
 
-    fn find_program(&self, is: impl Fn(&Program<'p>) -> bool) -> Option<&'p Program<'p>> {
+    pub(super) fn find_program(
+        &self,
+        is: impl Fn(&Program<'p>) -> bool,
+    ) -> Option<&'p Program<'p>> {
         let found = self.programs.iter().find(|program| is(program))?;
         self.programs.find(&found.number()).clone_pointer()
     }

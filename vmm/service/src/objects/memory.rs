@@ -2,14 +2,14 @@
 //! Memory objects: their pages lie in a region of the store of the account that pays, whether they
 //! are mapped anywhere or not.
 
-use vmm::{Kernel, Memory, Pages, Placement, RegionOptions, Vmm};
+use vmm::{Kernel, Memory, Pages, RegionOptions, Vmm};
 use vmm_client::objects::{
     Amounts, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
 };
 
 use super::answers::{narrow, page_rights, refuse, tables, Refused, NODE};
 use super::capabilities::Place;
-use super::service::{clearing, Objects};
+use super::service::Objects;
 use super::state::object::{Object, What};
 use super::state::tables::add;
 
@@ -81,34 +81,6 @@ impl<'p> Objects<'p> {
         })
     }
 
-    /// Serves [`vmm_client::objects::Request::Clone`].
-    pub(super) fn clone_memory<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        place: Place<'p>,
-        memory: &'p Object<'p>,
-    ) -> Result<&'p Object<'p>, Refused> {
-        let What::Memory { region, pages, options } = memory.what.get() else {
-            return Err(Refusal::Internal {});
-        };
-        if memory.committed.get() > MAX_PAGES {
-            return Err(Refusal::BadLength { pages });
-        }
-        // Their pages would have to be under copy-on-write wherever they are mapped.
-        if memory.mappings.get() != 0 {
-            return Err(Refusal::InUse { times: memory.mappings.get() });
-        }
-        let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
-        self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
-            let anywhere = Placement::anywhere();
-            let into = store(object)?;
-            let clone = clearing(vmm, |vmm| vmm.clone_region(region, into, anywhere));
-            let clone = clone.map_err(refuse)?;
-            object.committed.set(memory.committed.get());
-            Ok(What::Memory { region: clone, pages, options })
-        })
-    }
-
     /// Has pages of a memory object, from `first` on, in its store: zero, if they were not there.
     pub(super) fn commit<K: Kernel + Memory<'p>>(
         &mut self,
@@ -145,6 +117,7 @@ impl<'p> Objects<'p> {
             memory.what.set(What::Nothing);
             return Ok(true);
         };
+        self.end_cloning(memory);
         self.end_paged(vmm, memory)?;
         let (all, most) = (Pages::at(region.start().bits()), MAX_PAGES as usize);
         let done = vmm.decommit_some(region.space(), all.count(pages as usize), most)?;

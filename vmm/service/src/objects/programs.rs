@@ -305,6 +305,7 @@ impl<'p> Objects<'p> {
                 object.set_report(Report { state, code, ..report });
             }
             self.end_held(program);
+            self.abandon_clone(program);
             let mut next = self.first_thread(program);
             while let Some(thread) = next {
                 self.end_wait_of(thread);

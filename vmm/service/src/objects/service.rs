@@ -229,6 +229,7 @@ impl<'p> Objects<'p> {
         self.validate_held()?;
         self.validate_threads()?;
         self.validate_children()?;
+        self.validate_clones()?;
         self.validate_paged(vmm)?;
         for mapping in self.tables.mappings.iter() {
             let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());

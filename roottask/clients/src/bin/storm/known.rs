@@ -168,8 +168,10 @@ impl Known {
             Request::CreateAccount { slot, .. } => self.set(slot, Held::Own(Kind::Account)),
             Request::CreateMemory { slot, .. }
             | Request::CreatePaged { slot, .. }
-            | Request::CreatePhysical { slot, .. }
-            | Request::Clone { slot } => self.set(slot, Held::Own(Kind::Memory)),
+            | Request::CreatePhysical { slot, .. } => self.set(slot, Held::Own(Kind::Memory)),
+            Request::Clone { slot } if answer == (Answer::Done {}) => {
+                self.set(slot, Held::Own(Kind::Memory));
+            }
             Request::CreateSpace { slot } | Request::Reserve { slot, .. } => {
                 self.set(slot, Held::Own(Kind::Space));
             }

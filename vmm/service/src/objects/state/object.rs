@@ -124,6 +124,10 @@ pub(crate) struct Object<'p> {
     /// Of a program that another asked for: its account, until that is gone. Of such an account:
     /// the program.
     pub partner: Cell<Option<&'p Object<'p>>>,
+    /// Of a memory object: how many clones of it are being made.
+    pub clones: Cell<u32>,
+    /// Of a clone that is being made: the program whose it is.
+    pub cloner: Cell<Option<&'p Object<'p>>>,
     /// Of a reservation: the space or the reservation that it lies in.
     pub outer: Cell<Option<&'p Object<'p>>>,
     /// How many reservations lie in it, those in them not counted.

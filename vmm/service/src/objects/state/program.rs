@@ -11,6 +11,19 @@ use super::object::{Object, Report};
 use super::turn::Turn;
 use crate::image::TlsPlace;
 
+/// A clone of a memory object that is being made, in pieces.
+#[derive(Clone, Copy)]
+pub(crate) struct Cloning<'p> {
+    /// The clone, to which there is no capability yet.
+    pub clone: &'p Object<'p>,
+    /// What it is made of.
+    pub source: &'p Object<'p>,
+    /// The slot that was named for the capability.
+    pub slot: u32,
+    /// How many of its pages are done.
+    pub done: u32,
+}
+
 /// A program's node.
 #[derive(Default)]
 pub(crate) struct Program<'p> {
@@ -41,6 +54,8 @@ pub(crate) struct Program<'p> {
     /// The priority of its first thread, once that was started: the highest of its threads.
     pub priority: Cell<Option<u8>>,
     pub name: Cell<Name>,
+    /// The clone that it is making.
+    pub cloning: Cell<Option<Cloning<'p>>>,
     /// The number of the thread that a fault suspended, if one did.
     pub faulted: Cell<u32>,
     /// Whether it is being taken apart.
@@ -98,6 +113,7 @@ impl<'p> Program<'p> {
         self.turn.set(Turn::default());
         self.priority.set(None);
         self.name.set(name);
+        self.cloning.set(None);
         self.faulted.set(0);
         self.dying.set(false);
         self.next_dying.set(None);

@@ -107,6 +107,8 @@ impl<'p> Tables<'p> {
             count.set(0);
         }
         node.inside.set(0);
+        node.clones.set(0);
+        node.cloner.set(None);
         node.outer.set(None);
         node.dying.set(false);
         node.partner.set(None);
