@@ -296,8 +296,8 @@ impl<'p> Objects<'p> {
         match self.programs.find(&object.number.get()).clone_pointer() {
             None => Ok(Answer::Done {}),
             Some(program) => {
-                // Its threads are stopped, or that is refused.
-                self.end_program_step(vmm, program).map_err(refuse)?;
+                // All else of it is work that is left.
+                self.stop_threads(vmm, program).map_err(refuse)?;
                 Ok(Answer::Done {})
             }
         }

@@ -98,7 +98,7 @@ impl<'p> Objects<'p> {
             }
         }
         if matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok() {
-            return Outcome::default();
+            return Outcome { ends: true, ..Outcome::default() };
         }
         Outcome { event, act, ..answer(answered) }
     }

@@ -319,20 +319,31 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Stops a program's threads, takes them and its CNodes, one thread a step, and leaves its account
-    /// to be taken apart.
-    pub(super) fn end_program_step<K: Kernel + Memory<'p>>(
+    /// Stops the threads of a program that ends: none of them runs any more.
+    pub(super) fn stop_threads<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         program: &'p Program<'p>,
     ) -> vmm::Result {
-        for thread in self.threads_of(program) {
+        for thread in self.threads_of(program).filter(|_| !program.stopped.get()) {
             if let Some(mut parts) = thread.parts.get() {
                 let stopped = vmm.stop_thread(&mut parts);
                 thread.parts.set((!parts.is_empty()).then_some(parts));
                 stopped?;
             }
         }
+        program.stopped.set(true);
+        Ok(())
+    }
+
+    /// Stops a program's threads, takes them and its CNodes, one thread a step, and leaves its
+    /// account to be taken apart.
+    pub(super) fn end_program_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+    ) -> vmm::Result {
+        self.stop_threads(vmm, program)?;
         let Some(thread) = self.first_thread(program) else { return Ok(()) };
         if let Some(further) = self.thread_behind(thread) {
             return self.end_thread_step(vmm, further).map(|_| ());

@@ -81,7 +81,7 @@ impl<'p> Objects<'p> {
         }
         // A number is not another object's at once.
         let number = object.number.get();
-        self.dismantle(vmm, object);
+        self.dismantle_in(vmm, object, MAX_STEPS);
         match self.tables.objects.find(&number).is_null() {
             true => Ok(Answer::Done {}),
             false => Ok(Answer::More {}),

@@ -19,8 +19,10 @@ use super::state::charge::{refund, take_back};
 use super::state::object::{Object, What};
 
 /// The most steps of one request. In each a capability ends, with all its copies, or
-/// [`MAX_PAGES`] pages are given back.
-pub(super) const MAX_STEPS: usize = 16;
+/// [`MAX_PAGES`] pages are given back: so it is answered within some 500,000 instructions.
+pub(super) const MAX_STEPS: usize = 3;
+/// The most steps that undo what a request has made, of which little is there yet.
+const UNDO_STEPS: usize = 16;
 
 impl<'p> Objects<'p> {
     /// Marks an object as one that is taken apart: from now on capabilities to it name nothing.
@@ -53,10 +55,14 @@ impl<'p> Objects<'p> {
         Ok(busy)
     }
 
-    /// Whether the next piece of work is to be done before anybody goes on: of a program whose
-    /// thread may still be there.
+    /// Whether the next piece of work is to be done before anybody goes on: of a program of which a
+    /// thread may still run.
     pub fn is_urgent(&self) -> bool {
-        self.dying_programs.is_some()
+        let mut next = self.dying_programs;
+        while let Some(program) = next.filter(|program| program.stopped.get()) {
+            next = program.next_dying.get();
+        }
+        next.is_some()
     }
 
     /// Whether there is work for [`Objects::reap_step`].
@@ -65,16 +71,26 @@ impl<'p> Objects<'p> {
         self.unwanted != 0 || ending || self.dying.is_some()
     }
 
-    /// Takes an object apart: all of it at once, as a rule. What is left after as much as one
-    /// request may do, or because the kernel refused something, is left for
-    /// [`Objects::reap_step`].
+    /// Takes an object apart that a request has made and that is not to be: all of it at once,
+    /// unless the kernel refuses something. That is left for [`Objects::reap_step`].
     pub(super) fn dismantle<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) {
+        self.dismantle_in(vmm, object, UNDO_STEPS);
+    }
+
+    /// Takes an object apart, by so many steps at the most. The rest is left for
+    /// [`Objects::reap_step`].
+    pub(super) fn dismantle_in<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        steps: usize,
+    ) {
         self.retire(object);
-        for _ in 0..MAX_STEPS {
+        for _ in 0..steps {
             // It comes before the others, also before what the last step added.
             if !self.unlist_dying(object) {
                 break;
@@ -111,9 +127,8 @@ impl<'p> Objects<'p> {
         }
         if let Some(capability) = self.tables.next_of_object(object, 0) {
             self.end_capability_step(vmm, capability)?;
-            return Ok(false);
         }
-        Ok(true)
+        Ok(self.tables.next_of_object(object, 0).is_none())
     }
 
     /// Takes apart what an object stands for, by one step; returns whether nothing is left of it.

@@ -58,8 +58,9 @@ pub(crate) struct Program<'p> {
     pub cloning: Cell<Option<Cloning<'p>>>,
     /// The number of the thread that a fault suspended, if one did.
     pub faulted: Cell<u32>,
-    /// Whether it is being taken apart.
+    /// Whether it is being taken apart, and whether none of its threads runs any more.
     pub dying: Cell<bool>,
+    pub stopped: Cell<bool>,
     pub next_dying: Cell<Option<&'p Program<'p>>>,
 }
 
@@ -116,6 +117,7 @@ impl<'p> Program<'p> {
         self.cloning.set(None);
         self.faulted.set(0);
         self.dying.set(false);
+        self.stopped.set(false);
         self.next_dying.set(None);
     }
 }
