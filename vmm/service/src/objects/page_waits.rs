@@ -138,12 +138,11 @@ impl<'p> Objects<'p> {
     }
 
     /// Says whether the pager of a memory object is to be signalled now.
-    pub(super) fn set_pager_due(&mut self, memory: &Object<'p>, due: bool) {
+    pub(super) fn set_pager_due(&mut self, memory: &'p Object<'p>, due: bool) {
         let Some(paged) = memory.paged.get() else { return };
         let due = due && paged.notify != CPtr::NULL;
-        self.notices -= u32::from(paged.due);
-        self.notices += u32::from(due);
         memory.paged.set(Some(Paged { due, ..paged }));
+        self.tell_of(memory, paged.due, due);
     }
 
     /// Lets those go on who wait as `which` says.

@@ -100,7 +100,7 @@ impl<'p> Objects<'p> {
     pub(super) fn tell_faults<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        (program, memory): (&Program<'p>, &Object<'p>),
+        (program, memory): (&Program<'p>, &'p Object<'p>),
         foreign: CPtr,
     ) -> Answered {
         let paged = memory.paged.get().ok_or(Refusal::Internal {})?;

@@ -118,6 +118,7 @@ impl<'p> Objects<'p> {
         add(&space.programs, 1);
         add(&account.programs, 1);
         self.programs.insert(program);
+        self.programs_by_space.insert(program);
         self.insert_thread(thread, program, None);
         thread.fault_slot.set(FIRST_FAULT_SLOT);
         Ok(program)
@@ -366,6 +367,7 @@ impl<'p> Objects<'p> {
         if let Some(object) = program.object.get() {
             self.programs.find_mut(&object.number.get()).remove();
         }
+        self.programs_by_space.find_mut(&program.space_id.get()).remove();
         for object in [program.space.take(), program.account.take()].into_iter().flatten() {
             sub(&object.programs, 1);
             if object.account().is_some() {

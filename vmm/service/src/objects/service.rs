@@ -9,7 +9,7 @@ use super::answers::{page_rights, refuse, Refused};
 use super::state::account::Account;
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
-use super::state::program::{ByObject, Program};
+use super::state::program::{ByObject, BySpace, Program};
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
 use super::state::turn::Turn;
@@ -33,6 +33,7 @@ pub struct Objects<'p> {
     /// The console.
     pub(super) console: &'p Object<'p>,
     pub(super) programs: RBTree<ByObject<'p>>,
+    pub(super) programs_by_space: RBTree<BySpace<'p>>,
     pub(super) free_programs: Pool<'p, Program<'p>>,
     pub(super) threads: RBTree<ByProgram<'p>>,
     pub(super) free_threads: Pool<'p, Thread<'p>>,
@@ -67,7 +68,9 @@ pub struct Objects<'p> {
     pub(super) rests_for: Option<Turnstile>,
     /// What the request that is served has its server do.
     pub(super) act: Option<Act>,
-    /// How much is to be told now, of ends and of pages that are waited for.
+    /// Objects of which something is to be told now, of their ends or of pages that are waited for;
+    /// and how much that is.
+    pub(super) telling: Option<&'p Object<'p>>,
     pub(super) notices: u32,
     /// How many threads go on now that waited for pages.
     pub(super) going_on: u32,
@@ -102,6 +105,7 @@ impl<'p> Objects<'p> {
             root,
             console,
             programs: RBTree::new(ByObject::new()),
+            programs_by_space: RBTree::new(BySpace::new()),
             free_programs,
             threads: RBTree::new(ByProgram::new()),
             free_threads,
@@ -121,6 +125,7 @@ impl<'p> Objects<'p> {
             work: Turn::default(),
             rests_for: None,
             act: None,
+            telling: None,
             notices: 0,
             going_on: 0,
         })
@@ -202,10 +207,7 @@ impl<'p> Objects<'p> {
 
     /// The record of a program that lives.
     pub(super) fn program(&self, id: ProgramId) -> Option<&'p Program<'p>> {
-        let mut programs = self.programs.iter();
-        let found = programs.find(|program| program.space_id.get() == Some(id.0))?;
-        let object = found.object.get()?;
-        let node = self.programs.find(&object.number.get()).clone_pointer();
+        let node = self.programs_by_space.find(&Some(id.0)).clone_pointer();
         node.filter(|program| !program.dying.get())
     }
 
@@ -228,6 +230,9 @@ impl<'p> Objects<'p> {
         self.tables.validate()?;
         self.validate_held()?;
         self.validate_threads()?;
+        if self.programs_by_space.iter().count() != self.programs.iter().count() {
+            return Err(Violation { rule: "a program is found by its space", at: 0 });
+        }
         self.validate_children()?;
         self.validate_clones()?;
         self.validate_paged(vmm)?;

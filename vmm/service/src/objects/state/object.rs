@@ -134,6 +134,8 @@ pub(crate) struct Object<'p> {
     pub inside: Cell<u32>,
     /// Whether it is being taken apart: capabilities to it name nothing any more.
     pub dying: Cell<bool>,
+    /// The next of those of which something is to be told now.
+    pub next_told: Cell<Option<&'p Object<'p>>>,
     /// The next of those that are being taken apart.
     pub next_dying: Cell<Option<&'p Object<'p>>>,
 }

@@ -29,6 +29,7 @@ pub(crate) struct Cloning<'p> {
 pub(crate) struct Program<'p> {
     pub next_free: Cell<Option<&'p Program<'p>>>,
     by_object: RBTreeLink,
+    by_space: RBTreeLink,
     /// Its object, to which its own capability leads.
     pub object: Cell<Option<&'p Object<'p>>>,
     /// The account that all it has is charged to, and that ends with it.
@@ -72,9 +73,12 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) ByObject<'p> = &'p Program<'p>: Program<'p> { by_object => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) BySpace<'p> = &'p Program<'p>: Program<'p> { by_space => RBTreeLink }
+    );
 }
 
-pub(crate) use adapters::ByObject;
+pub(crate) use adapters::{ByObject, BySpace};
 
 impl<'a> KeyAdapter<'a> for ByObject<'_> {
     /// The number of its object.
@@ -82,6 +86,15 @@ impl<'a> KeyAdapter<'a> for ByObject<'_> {
 
     fn get_key(&self, program: &'a Program<'_>) -> u32 {
         program.object.get().map_or(0, |object| object.number.get())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for BySpace<'_> {
+    /// The space that it runs in.
+    type Key = Option<SpaceId>;
+
+    fn get_key(&self, program: &'a Program<'_>) -> Option<SpaceId> {
+        program.space_id.get()
     }
 }
 

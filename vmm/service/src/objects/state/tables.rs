@@ -114,6 +114,7 @@ impl<'p> Tables<'p> {
         node.partner.set(None);
         node.paged.set(None);
         node.next_dying.set(None);
+        node.next_told.set(None);
         self.objects.insert(node);
         self.charged.insert(node);
         Some(node)
