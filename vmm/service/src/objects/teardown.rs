@@ -4,7 +4,7 @@
 //! ```text
 //!   account ── mappings it pays for ── objects charged to it, each in this way ── capabilities
 //!   memory ─── its mappings ── its pages, 64 at a time ──┐
-//!   space ──── its mappings ── what else is mapped ──────┤── capabilities to it, with all derived
+//!   space ──── its mappings, reservations, all else ─────┤── capabilities to it, with all derived
 //!   endpoint ─ the kernel object, with all copies ───────┤   ── the record; the charge comes back
 //!   program ── its thread and CNodes ── its account ─────┘
 //! ```
