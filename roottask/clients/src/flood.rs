@@ -38,11 +38,13 @@ pub enum Flood {
     Spawn,
     /// Programs that are started and ended.
     Start,
+    /// Many pages given other rights, and cloned.
+    Clone,
 }
 
 impl Flood {
     /// All of them, by their numbers.
-    pub const ALL: [Flood; 13] = [
+    pub const ALL: [Flood; 14] = [
         Flood::Compute,
         Flood::Null,
         Flood::Map,
@@ -56,6 +58,7 @@ impl Flood {
         Flood::End,
         Flood::Spawn,
         Flood::Start,
+        Flood::Clone,
     ];
 
     /// The argument of a program that does it for as many millions of ticks; 0: for ever.

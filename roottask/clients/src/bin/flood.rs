@@ -19,6 +19,8 @@ program!(main);
 const TOUCHED: u32 = 32;
 /// Pages of a large request: as many as the account has.
 const MANY: u32 = 200;
+/// Pages of memory of which it makes a clone.
+const HALF: u32 = MANY / 2;
 /// What a program may have that it starts.
 const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32]);
 /// The slot of the fault endpoint, in the root of its CSpace, which has 2^4 slots.
@@ -86,6 +88,15 @@ fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
             let (child, its_space, its_account) = starting.start("", COUNTER_PRIORITY)?;
             child.kill()?;
             child.remove(its_space, its_account)?;
+        }
+        Flood::Clone => {
+            let memory = account.create_memory(HALF)?;
+            let mapping = space.map(&memory, Rights::READ_WRITE, &account)?;
+            mapping.populate()?;
+            mapping.protect(Rights::READ)?;
+            mapping.unmap()?;
+            memory.copy_on_write(&account)?.destroy()?;
+            memory.destroy()?;
         }
         Flood::Lines => tell!("a line"),
         Flood::Forged => drop(cap::Endpoint::from_bits(FAULTS).call(forged())),

@@ -30,10 +30,11 @@ const SENT: Flood = (8, "requests, sent");
 const STRAY: Flood = (9, "sent by another capability");
 const END: Flood = (10, "the end of many pages");
 const SPAWN: Flood = (11, "threads made and ended");
+const CLONE: Flood = (13, "rights changed, clones made");
 const START: Flood = (12, "programs started and ended");
 
 /// The rows of the table: what others do beside the one that computes, and with which priority.
-const ROWS: [&[(Flood, u8)]; 15] = [
+const ROWS: [&[(Flood, u8)]; 16] = [
     &[(NULL, PRIORITY)],
     &[(MAP, PRIORITY)],
     &[(FAULTS, PRIORITY)],
@@ -46,6 +47,7 @@ const ROWS: [&[(Flood, u8)]; 15] = [
     &[(END, PRIORITY)],
     &[(SPAWN, PRIORITY)],
     &[(START, PRIORITY)],
+    &[(CLONE, PRIORITY)],
     &[(NULL, PRIORITY), (LARGE, PRIORITY)],
     &[(FAULTS, PRIORITY), (COMPUTE, PRIORITY)],
     &[(LARGE, PRIORITY - 1)],

@@ -240,7 +240,10 @@ impl<'p> Objects<'p> {
         if let Some(region) = mapping.region.get() {
             let (start, pages) = (mapping.start.get(), mapping.pages.get() as usize);
             let most = MAX_PAGES as usize;
-            if vmm.decommit_some(region.space(), Pages::at(start).count(pages), most)? >= most {
+            let all = Pages::at(start).count(pages);
+            let done = vmm.decommit_some(region.space(), all, most)?;
+            self.given_back = self.given_back.saturating_add(narrow(done));
+            if done >= most {
                 return Ok(false);
             }
             vmm.release(region)?;

@@ -121,6 +121,7 @@ impl<'p> Objects<'p> {
         self.end_paged(vmm, memory)?;
         let (all, most) = (Pages::at(region.start().bits()), MAX_PAGES as usize);
         let done = vmm.decommit_some(region.space(), all.count(pages as usize), most)?;
+        self.given_back = self.given_back.saturating_add(narrow(done));
         memory.committed.set(memory.committed.get().saturating_sub(narrow(done)));
         if done < most {
             vmm.release(region)?;

@@ -10,7 +10,7 @@ use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::Object;
 use super::state::program::Program;
-use super::teardown::MAX_STEPS;
+use super::teardown::{MAX_GIVEN_BACK, MAX_STEPS};
 
 impl<'p> Objects<'p> {
     /// Serves [`vmm_client::objects::Request::Revoke`].
@@ -38,9 +38,10 @@ impl<'p> Objects<'p> {
             }
         };
         let mut done = Ok(false);
+        self.given_back = 0;
         for _ in 0..MAX_STEPS {
             done = self.end_capability_step(vmm, node);
-            if done != Ok(false) {
+            if done != Ok(false) || self.given_back > MAX_GIVEN_BACK {
                 break;
             }
         }
@@ -81,7 +82,7 @@ impl<'p> Objects<'p> {
         }
         // A number is not another object's at once.
         let number = object.number.get();
-        self.dismantle_in(vmm, object, MAX_STEPS);
+        self.dismantle(vmm, object);
         match self.tables.objects.find(&number).is_null() {
             true => Ok(Answer::Done {}),
             false => Ok(Answer::More {}),

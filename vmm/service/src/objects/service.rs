@@ -39,6 +39,8 @@ pub struct Objects<'p> {
     pub(super) free_threads: Pool<'p, Thread<'p>>,
     /// How many threads are being taken apart alone.
     pub(super) ending: u32,
+    /// How many pages the request that is served, or the piece of work, has given back or unmapped.
+    pub(super) given_back: u32,
     /// Programs that are being taken apart.
     pub(super) dying_programs: Option<&'p Program<'p>>,
     /// Objects that are being taken apart.
@@ -110,6 +112,7 @@ impl<'p> Objects<'p> {
             threads: RBTree::new(ByProgram::new()),
             free_threads,
             ending: 0,
+            given_back: 0,
             dying_programs: None,
             dying: None,
             unwanted: 0,

@@ -19,10 +19,11 @@ use super::state::charge::{refund, take_back};
 use super::state::object::{Object, What};
 
 /// The most steps of one request. In each a capability ends, with all its copies, or
-/// [`MAX_PAGES`] pages are given back: so it is answered within some 500,000 instructions.
-pub(super) const MAX_STEPS: usize = 3;
-/// The most steps that undo what a request has made, of which little is there yet.
-const UNDO_STEPS: usize = 16;
+/// [`MAX_PAGES`] pages are given back.
+pub(super) const MAX_STEPS: usize = 16;
+/// The pages that one request gives back, or a few more: so it is answered within some 500,000
+/// instructions.
+pub(super) const MAX_GIVEN_BACK: u32 = 2 * MAX_PAGES;
 
 impl<'p> Objects<'p> {
     /// Marks an object as one that is taken apart: from now on capabilities to it name nothing.
@@ -78,19 +79,12 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) {
-        self.dismantle_in(vmm, object, UNDO_STEPS);
-    }
-
-    /// Takes an object apart, by so many steps at the most. The rest is left for
-    /// [`Objects::reap_step`].
-    pub(super) fn dismantle_in<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        object: &'p Object<'p>,
-        steps: usize,
-    ) {
         self.retire(object);
-        for _ in 0..steps {
+        self.given_back = 0;
+        for _ in 0..MAX_STEPS {
+            if self.given_back > MAX_GIVEN_BACK {
+                break;
+            }
             // It comes before the others, also before what the last step added.
             if !self.unlist_dying(object) {
                 break;
@@ -157,7 +151,12 @@ impl<'p> Objects<'p> {
                     self.unmap_step(vmm, mapping)?;
                 }
                 None => {
-                    if self.end_reservations_step(vmm, object)? && empty_space_step(vmm, space)? {
+                    if !self.end_reservations_step(vmm, object)? {
+                        return Ok(false);
+                    }
+                    // It gives back as many pages as one step does, but the last time.
+                    self.given_back = self.given_back.saturating_add(MAX_PAGES);
+                    if empty_space_step(vmm, space)? {
                         vmm.destroy_space(space)?;
                         object.what.set(What::Nothing);
                     }
