@@ -284,3 +284,27 @@ fn a_reservation_whose_end_is_refused_ends_later() {
         }
     }
 }
+
+/// A223: on a machine whose kernel tells the low bits of a fault's address alone, what is reserved
+/// anywhere lies where pages can be mapped.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn what_is_reserved_anywhere_can_be_used() {
+    let mut world = World::on(crate::support::Target::X86_64);
+    let program = world.program(AMPLE);
+    world.memory(program, 4, A);
+    let slots = [SPACE_SLOT, ACCOUNT_SLOT];
+    for (slot, pages) in [(B, 16), (C, 1 << 18)] {
+        assert_eq!(world.ask(program, reserve(0, pages, BOTH, slot), &slots), Ok(Answer::Done {}));
+        let mapped = world.ask(program, map(0, 4, BOTH), &[slot, A, ACCOUNT_SLOT]);
+        let Ok(Answer::Mapped { address }) = mapped else { panic!("{mapped:?}") };
+        assert!(world.touch(program, address, Write));
+    }
+    // There is not that much below 4 GiB; above, it can be reserved, and nothing can be mapped.
+    let large = reserve(0, 1 << 21, BOTH, D);
+    world.refused(program, large, &slots, Refusal::NoRoom {});
+    let above = reserve(1 << 40, 16, BOTH, D);
+    assert_eq!(world.ask(program, above, &slots), Ok(Answer::Done {}));
+    let mapped = world.ask(program, map(0, 4, BOTH), &[D, A, ACCOUNT_SLOT]);
+    assert_eq!(mapped, Err(Refusal::NoRoom {}));
+}

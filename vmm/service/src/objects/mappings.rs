@@ -54,9 +54,10 @@ impl<'p> Objects<'p> {
         if end.is_none_or(|end| end > pages) {
             return Err(Refusal::BeyondEnd { pages });
         }
+        let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
         let cost = cost(vmm, wanted.pages);
         charge(payer, cost).map_err(short)?;
-        let new = self.place(vmm, space, memory, wanted).map(|region| NewMapping {
+        let new = self.place(vmm, space, (memory, token), wanted).map(|region| NewMapping {
             space: space.space().0,
             within: space.outer.get().map(|_| space),
             memory,
@@ -70,7 +71,7 @@ impl<'p> Objects<'p> {
             rights: wanted.rights,
         });
         match new {
-            Ok(new) if self.tables.insert_mapping(&new).is_some() => {
+            Ok(new) if self.tables.insert_mapping(token, &new).is_some() => {
                 Ok(Answer::Mapped { address: new.start })
             }
             Ok(new) => {
@@ -90,11 +91,10 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         space: &'p Object<'p>,
-        memory: &'p Object<'p>,
+        (memory, token): (&'p Object<'p>, u32),
         wanted: Wanted,
     ) -> Result<RegionId, Refused> {
         let (space, inside) = area(space)?;
-        let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
         let What::Physical { address, options: cached, .. } = memory.what.get() else {
             return reserve(vmm, (space, inside), token, wanted);
         };

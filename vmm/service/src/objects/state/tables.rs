@@ -205,9 +205,8 @@ impl<'p> Tables<'p> {
         found.filter(|node| node.token.get() == token)
     }
 
-    /// Records a mapping by the token that is next; `None` when nodes or tokens are out.
-    pub fn insert_mapping(&mut self, new: &NewMapping<'p>) -> Option<&'p Mapping<'p>> {
-        let token = self.next_token()?;
+    /// Records a mapping by the token that is next; `None` when nodes are out.
+    pub fn insert_mapping(&mut self, token: u32, new: &NewMapping<'p>) -> Option<&'p Mapping<'p>> {
         let node = self.free_mappings.alloc()?;
         self.tokens.note(token);
         node.token.set(token);
