@@ -196,13 +196,11 @@ impl<'p> Tables<'p> {
 
     /// The token of the mapping that is recorded next; `None` when all are in use.
     pub fn next_token(&self) -> Option<u32> {
-        self.tokens.next(|token| self.first_of_token(token).is_some())
-    }
-
-    /// The first mapping with a token, of those that were cut from one.
-    fn first_of_token(&self, token: u32) -> Option<&'p Mapping<'p>> {
-        let found = self.mappings.lower_bound(Bound::Included(&(token, 0))).clone_pointer();
-        found.filter(|node| node.token.get() == token)
+        self.tokens.next(|token| {
+            // Of those that were cut from one, any.
+            let first = self.mappings.lower_bound(Bound::Included(&(token, 0))).get();
+            first.is_some_and(|node| node.token.get() == token)
+        })
     }
 
     /// Records a mapping by the token that is next; `None` when nodes are out.
@@ -254,9 +252,7 @@ impl<'p> Tables<'p> {
         self.of_memory.insert(node);
         self.through.insert(node);
         self.mappings_paid.insert(node);
-        for object in belongs_to(node) {
-            add(&object.mappings, 1);
-        }
+        count(node, |mappings| add(mappings, 1));
     }
 
     fn unlink(&mut self, node: &'p Mapping<'p>) {
@@ -269,9 +265,7 @@ impl<'p> Tables<'p> {
         self.through.find_mut(&(node.through.get(), id)).remove();
         self.mappings_paid.find_mut(&(of(&node.payer), id)).remove();
         self.mappings.find_mut(&id).remove();
-        for object in belongs_to(node) {
-            sub(&object.mappings, 1);
-        }
+        count(node, |mappings| sub(mappings, 1));
     }
 
     /// The token of a mapping once it lies elsewhere: its own, if no other was cut from it; `None`
@@ -462,9 +456,14 @@ impl<'p> Tables<'p> {
     }
 }
 
-/// The objects that count a mapping.
-fn belongs_to<'p>(node: &Mapping<'p>) -> impl Iterator<Item = &'p Object<'p>> {
-    [node.space.get(), node.within.get(), node.memory.get()].into_iter().flatten()
+/// Changes how many mappings the objects count to which one belongs.
+#[inline(always)]
+fn count(node: &Mapping<'_>, change: impl Fn(&Cell<u32>)) {
+    for object in [&node.space, &node.memory, &node.within] {
+        if let Some(object) = object.get() {
+            change(&object.mappings);
+        }
+    }
 }
 
 /// Counts more.
