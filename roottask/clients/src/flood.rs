@@ -5,6 +5,9 @@
 /// A gap below this many ticks is a round of the program's own loop.
 pub const OWN_GAP: u64 = 1 << 10;
 
+/// The priority of programs and threads that count for ever: that of all programs beside them.
+pub const COUNTER_PRIORITY: u8 = 100;
+
 /// What a program does again and again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -31,11 +34,17 @@ pub enum Flood {
     Stray,
     /// All pages that it may have, mapped; then it ends.
     End,
+    /// Threads that end at once.
+    Spawn,
+    /// Programs that are started and ended.
+    Start,
+    /// Many pages given other rights, and cloned.
+    Clone,
 }
 
 impl Flood {
     /// All of them, by their numbers.
-    pub const ALL: [Flood; 11] = [
+    pub const ALL: [Flood; 14] = [
         Flood::Compute,
         Flood::Null,
         Flood::Map,
@@ -47,6 +56,9 @@ impl Flood {
         Flood::Sent,
         Flood::Stray,
         Flood::End,
+        Flood::Spawn,
+        Flood::Start,
+        Flood::Clone,
     ];
 
     /// The argument of a program that does it for as many millions of ticks; 0: for ever.

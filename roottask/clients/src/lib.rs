@@ -33,6 +33,9 @@
 //!   bin/vandal.rs  does all it can to its own CNode
 //!   bin/hoarder.rs  has a heap that grows and shrinks
 //!   bin/storm/     sends random messages, with capabilities right and wrong
+//!   bin/warden.rs  ends programs that do not end by themselves
+//!   bin/runner.rs  is such a program
+//!   bin/shaper.rs  gives parts of mappings other rights, reserves addresses, clones much
 //!   bin/witness.rs  uses its guarantee while others do what they can
 //!   bin/scatterer.rs  takes all pages of its account, and scatters them
 //!   bin/cycler.rs  uses more numbers than there are, one after another
@@ -59,6 +62,6 @@ pub mod swap;
 
 pub use arch::now;
 pub use exchange::*;
-pub use flood::{Flood, OWN_GAP};
+pub use flood::{Flood, COUNTER_PRIORITY, OWN_GAP};
 pub use meeting::{meeting, LENT_PAGES, MEETING_SLOT};
 pub use random::Random;

@@ -157,6 +157,19 @@ fn a_program_is_made_of_a_memory_object_and_runs() {
     }
 }
 
+/// A230
+#[test]
+fn a_program_never_writes_to_the_file_that_it_is_of() {
+    let (mut world, maker) = with_file(&small());
+    let child = world.child(maker);
+    let address = child.start.entry & !(PAGE - 1);
+    assert!(world.touch(child, address, Access::Read));
+    let (rights, beyond) = (Rights::READ_WRITE, Refusal::BeyondRights { asked: Rights::WRITE });
+    let space = [SPACE_SLOT];
+    world.refused(child, Request::Protect { address, pages: 1, rights }, &space, beyond);
+    world.refused(child, Request::Move { address, pages: 1, to: 0, rights }, &space, beyond);
+}
+
 /// A192: its thread has local storage, which begins as the file says: where that is copied, and where
 /// it is mapped.
 #[test]

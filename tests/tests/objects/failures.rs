@@ -26,7 +26,7 @@ fn ask_failing(
 
 /// Requests that make something, in a world as [`with_memory`] makes it, and the slots of their
 /// capabilities.
-pub fn making() -> [(Request, &'static [u32]); 11] {
+pub fn making() -> [(Request, &'static [u32]); 12] {
     let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
     let options = MemoryOptions::WRITABLE;
     let rights = Rights::READ;
@@ -38,6 +38,10 @@ pub fn making() -> [(Request, &'static [u32]); 11] {
         (Request::Clone { slot: B }, FROM),
         (Request::Resize { pages: 9 }, FROM),
         (Request::CreateSpace { slot: B }, PAYER),
+        (
+            Request::Reserve { address: 0, pages: 9, ceiling: rights, slot: B },
+            &[SPACE_SLOT, ACCOUNT_SLOT],
+        ),
         (Request::Map { address: 0, first: 0, pages: 3, rights }, &[SPACE_SLOT, A, ACCOUNT_SLOT]),
         (Request::CreateEndpoint { object: B, slot: C }, PAYER),
         (Request::CreateNotification { object: B, slot: C }, PAYER),

@@ -318,6 +318,35 @@ fn what_is_destroyed_is_gone_when_that_is_said() {
     assert!(!world.objects.is_busy());
 }
 
+/// A235: work that a request has begun can wait for a turn, so that its sender goes on first; not while
+/// a thread of a program that ended may run, and not if it waits already.
+#[test]
+fn who_begins_work_goes_on_first() {
+    let (mut world, programs) = world(2);
+    assert_eq!(world.objects.works_later(), None, "there is none");
+    world.memory(programs[0], 250, A);
+    let at = world.map(programs[0], A, 250, Rights::READ_WRITE);
+    for page in 0..250 {
+        assert!(world.touch(programs[0], at + page * 4096, vmm::Access::Write));
+    }
+    world.finish(programs[0], Request::Unmap { address: at }, &[SPACE_SLOT]);
+    assert_eq!(world.ask(programs[0], Request::Destroy {}, &[A]), Ok(Answer::More {}));
+    assert_eq!(world.objects.charge_time(badge(&world, programs[0], PROGRAM_SLOT), 0, 1), None);
+    assert!(world.objects.is_busy() && !world.objects.is_urgent());
+    assert_eq!(world.objects.works_later(), Some(PRIORITY));
+    world.objects.rest(ROUND);
+    assert!(world.objects.rests());
+    assert_eq!(world.objects.works_later(), None, "it waits");
+    assert!(!world.objects.come_round(ROUND, 0) && !world.objects.rests());
+    world.objects.kill(programs[1].id).unwrap();
+    assert!(world.objects.is_urgent());
+    assert_eq!(world.objects.works_later(), None, "a thread may run");
+    world.objects.reap_step(&mut world.fixture.vmm).unwrap();
+    assert!(!world.objects.is_urgent());
+    world.reap();
+    assert!(world.is_empty(programs[0], A));
+}
+
 /// A187: an empty message is an answer as any other: a fault that was resolved.
 #[test]
 fn a_fault_is_held_as_a_request_is() {

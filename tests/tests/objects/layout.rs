@@ -78,7 +78,10 @@ fn requests(of: Values) -> Vec<Request> {
         Request::TellEnd {},
         Request::Read { offset: address, bytes: number },
         Request::Write { offset: address, piece: piece(number) },
-        Request::Move { address, to: address.rotate_left(7), rights },
+        Request::Move { address, pages: number, to: address.rotate_left(7), rights },
+        Request::Protect { address, pages: number, rights },
+        Request::UnmapPart { address, pages: number },
+        Request::Reserve { address, pages: number, ceiling: rights, slot },
         Request::Bind {},
         Request::CreateThread {
             entry: address,
@@ -130,6 +133,14 @@ fn answers(of: Values) -> Vec<Answer> {
         Answer::Memory { rights, options, pages: number, committed: other, mappings: number },
         Answer::Space { rights, mapped: number, tables: other, mappings: number, programs: other },
         Answer::Object { kind: Kind::Endpoint, rights },
+        Answer::Reservation {
+            rights,
+            address,
+            pages: number,
+            ceiling: rights,
+            mappings: other,
+            inside: number,
+        },
         Answer::Program {
             rights,
             state: State::Faulted,

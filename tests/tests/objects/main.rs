@@ -6,6 +6,9 @@
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `requests` | what each request does |
 //! | `moving` | mappings that get another place, and other rights |
+//! | `parts` | parts of mappings given other rights, unmapped, moved |
+//! | `reservations` | parts of spaces in which who has a capability to one maps |
+//! | `clones` | clones of more pages than one request does |
 //! | `pieces` | bytes of memory objects read and written |
 //! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
@@ -35,6 +38,7 @@ mod objects_ops;
 
 mod accounts;
 mod children;
+mod clones;
 mod console;
 mod elf;
 mod failures;
@@ -46,9 +50,11 @@ mod loading;
 mod locating;
 mod moving;
 mod paging;
+mod parts;
 mod pieces;
 mod refusals;
 mod requests;
+mod reservations;
 mod resizing;
 mod starved;
 mod texts;

@@ -33,7 +33,7 @@ fn a_mapping_that_is_moved_shows_the_same_elsewhere_with_other_rights() {
     assert!(world.touch(program, start + PAGE, Access::Write));
     world.fixture.write(space, start + PAGE, 7);
     let (used, counts) = (world.used(program, ACCOUNT_SLOT), world.objects.counts());
-    let there = Request::Move { address: start, to: THERE, rights: Rights::READ };
+    let there = Request::Move { address: start, pages: 4, to: THERE, rights: Rights::READ };
     assert_eq!(moved(&mut world, program, there), (THERE, 1));
     assert!(!world.touch(program, start + PAGE, Access::Read), "nothing is where it was");
     assert!(world.touch(program, THERE + PAGE, Access::Read));
@@ -41,7 +41,7 @@ fn a_mapping_that_is_moved_shows_the_same_elsewhere_with_other_rights() {
     assert!(!world.touch(program, THERE + PAGE, Access::Write));
     assert!(!world.touch(program, THERE + 4 * PAGE, Access::Read));
     // Back, to anywhere, and written again.
-    let back = Request::Move { address: THERE, to: 0, rights: Rights::READ_WRITE };
+    let back = Request::Move { address: THERE, pages: 4, to: 0, rights: Rights::READ_WRITE };
     let (address, _) = moved(&mut world, program, back);
     assert!(world.touch(program, address + PAGE, Access::Write));
     assert_eq!(world.fixture.read(space, address + PAGE), 7);
@@ -59,7 +59,8 @@ fn a_large_mapping_is_moved_in_pieces_and_can_be_touched_in_between() {
     for page in 0..150 {
         assert!(world.touch(program, start + page * PAGE, Access::Write));
     }
-    let request = Request::Move { address: start, to: THERE, rights: Rights::READ_WRITE };
+    let rights = Rights::READ_WRITE;
+    let request = Request::Move { address: start, pages: 150, to: THERE, rights };
     assert_eq!(world.ask(program, request, &[SPACE_SLOT]), Ok(Answer::More {}));
     assert!(world.touch(program, start, Access::Write), "it is where it was");
     assert!(!world.touch(program, THERE, Access::Read));
@@ -82,7 +83,7 @@ fn a_move_that_is_refused_leaves_the_mapping_where_it_was() {
     world.fixture.write(space, other, 7);
     let (read, both) = (Rights::READ, Rights::READ_WRITE);
     let refused = [
-        (start + PAGE, THERE, read, Refusal::NoMapping { address: start + PAGE }),
+        (start + PAGE, THERE, read, Refusal::BeyondEnd { pages: 3 }),
         (THERE, 0, read, Refusal::NoMapping { address: THERE }),
         (start, THERE, both, Refusal::BeyondRights { asked: Rights::WRITE }),
         (start, THERE, read | Rights::USE, Refusal::BeyondRights { asked: Rights::USE }),
@@ -93,7 +94,7 @@ fn a_move_that_is_refused_leaves_the_mapping_where_it_was() {
         (start, 0xffff_f000, read, Refusal::BadAddress { address: 0xffff_f000 }),
     ];
     for (address, to, rights, why) in refused {
-        world.refused(program, Request::Move { address, to, rights }, &[SPACE_SLOT], why);
+        world.refused(program, Request::Move { address, pages: 4, to, rights }, &[SPACE_SLOT], why);
     }
     assert!(world.touch(program, start, Access::Read));
     assert_eq!(world.fixture.read(space, start), 7);
@@ -113,7 +114,8 @@ fn a_move_of_which_a_call_fails_is_made_again() {
             assert!(world.touch(program, start + page * PAGE, Access::Write));
             world.fixture.write(space, start + page * PAGE, 5 + page as u64);
         }
-        let request = Request::Move { address: start, to: THERE, rights: Rights::READ };
+        let rights = Rights::READ;
+        let request = Request::Move { address: start, pages: 3, to: THERE, rights };
         world.fixture.kernel().fail_nth(nth, KernelError::IllegalOperation);
         let asked = world.ask(program, request, &[SPACE_SLOT]);
         let failed = !world.fixture.kernel().disarm();

@@ -95,7 +95,8 @@ fn a_thread_is_joined() {
     let [Arrived::Own(badge)] = world.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
     let arrived = world.arrive(program, &[A]);
     let end = Request::EndThread { code: 3, own: true };
-    assert!(world.send(badge, &end.encode(), &arrived).answer.is_none());
+    let outcome = world.send(badge, &end.encode(), &arrived);
+    assert!(outcome.answer.is_none() && outcome.ends, "nobody is held for it");
     assert!(world.objects.next_notice().is_some());
     assert_eq!(state(&mut world, program, A), (State::Exited, true, 3));
     assert_eq!(world.ask(program, Request::TellEnd {}, &[A, D]), Ok(Answer::Done {}));
@@ -175,7 +176,7 @@ fn a_program_ends_with_its_threads() {
         let runs = |tcb| world.fixture.kernel().tcb(tcb).is_some();
         assert!(![program.start.tcb, first.tcb, third.tcb].into_iter().any(runs), "step {steps}");
     }
-    assert_eq!(steps, 3, "a thread a step");
+    assert_eq!(steps, 1, "all of them stop at once");
     world.reap();
     assert_eq!(world.objects.amounts().1, Amounts::NONE);
     assert_eq!(world.objects.counts(), [2, 0, 0, 0]);
@@ -258,6 +259,29 @@ fn threads_of_one_program_are_held_together() {
     while world.objects.come_round(ROUND, 0) {}
     let given = world.objects.next_answer(&mut world.fixture.vmm).map(|(slot, _)| slot);
     assert_eq!(given, Some(slots[0]));
+}
+
+/// A189: it is not known which of them sends without waiting: all are suspended before it is said
+/// that somebody else does.
+#[test]
+fn threads_that_send_without_waiting_are_suspended_one_after_another() {
+    const ROUND: Turnstile = Turnstile(2);
+    let (mut world, program) = one();
+    let second = begin(&mut world, program, A);
+    world.objects.set_slice(1000);
+    let [Arrived::Own(badge)] = world.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
+    let send = |world: &mut World| {
+        let outcome = world.send(badge, &Request::Info {}.encode(), &[]);
+        assert_eq!(world.objects.charge_time(badge, 0, 2000), Some(PRIORITY));
+        world.objects.hold(&outcome.answer.unwrap(), ROUND);
+        world.objects.hold_thread(ROUND)
+    };
+    let held = [0; 3].map(|_| send(&mut world));
+    assert_eq!(held, [Some(program.start.tcb), Some(second.tcb), None]);
+    while world.objects.come_round(ROUND, 0) {}
+    let went_on = [0; 3].map(|_| world.objects.next_thread());
+    assert_eq!(went_on, held, "all go on");
+    world.check();
 }
 
 /// A174: a program with several threads may page its own memory.

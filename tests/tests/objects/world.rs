@@ -123,9 +123,13 @@ impl World {
     }
 
     fn program_of(&mut self, amounts: Amounts, (console, physical): (bool, bool)) -> Program {
+        self.program_as(NewProgram { console, physical, ..NewProgram::new("test", &[], amounts) })
+    }
+
+    /// A program as is said, with a file of its own.
+    pub fn program_as(&mut self, new: NewProgram<'_>) -> Program {
         let file = file(self.fixture.target());
-        let new =
-            NewProgram { name: "test", file: &file, stack_pages: 2, amounts, physical, console };
+        let new = NewProgram { file: &file, stack_pages: 2, ..new };
         let (id, start) = self.objects.create_program(&mut self.fixture.vmm, &new).unwrap();
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);
@@ -224,7 +228,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I32 I37 I38, beside all that must hold of manager and kernel.
+    /// I24 I26 I27 I28 I30 I32 I37 I38 I39 I40, beside all that must hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();

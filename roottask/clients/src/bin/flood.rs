@@ -5,10 +5,13 @@
 #![no_main]
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
-use vmm_client::handles::{AccountInfo, Memory, Object, Program, Result};
-use vmm_client::objects::{Resource, Rights, ACCOUNT_SLOT, PAGE_BYTES, PROGRAM_SLOT};
+use vmm_client::handles::{take_slot, AccountInfo, Handle, Memory, Object, Program, Result};
+use vmm_client::objects::{
+    Amounts, ProgramOptions, Resource, Rights, ACCOUNT_SLOT, FIRST_FREE_SLOT, PAGE_BYTES,
+    PROGRAM_SLOT,
+};
 use vmm_client::{program, tell};
-use vmm_clients::{now, Flood, OWN_GAP};
+use vmm_clients::{now, Flood, COUNTER_PRIORITY, OWN_GAP};
 
 program!(main);
 
@@ -16,6 +19,10 @@ program!(main);
 const TOUCHED: u32 = 32;
 /// Pages of a large request: as many as the account has.
 const MANY: u32 = 200;
+/// Pages of memory of which it makes a clone.
+const HALF: u32 = MANY / 2;
+/// What a program may have that it starts.
+const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32]);
 /// The slot of the fault endpoint, in the root of its CSpace, which has 2^4 slots.
 const FAULTS: Word = 1 << (Word::BITS - 4);
 /// The label of a page fault's message, and its words: where, of what address, whether of an
@@ -30,6 +37,10 @@ fn main(program: &Program, argument: usize) -> Result {
     let until = if ticks == 0 { u64::MAX } else { now() + ticks };
     if flood == Flood::Compute {
         program.exit(compute(until))
+    }
+    if flood == Flood::Start {
+        // The file of what is started is in the first slot.
+        assert_eq!(take_slot()?, FIRST_FREE_SLOT);
     }
     let memory = program.account().create_memory(1)?;
     let mut times = 0;
@@ -69,6 +80,23 @@ fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
             let left = limits.of(Resource::Pages) - used.of(Resource::Pages);
             space.map(&account.create_memory(left)?, Rights::READ_WRITE, &account)?.populate()?;
             program.exit(left)
+        }
+        Flood::Spawn => drop(program.spawn(1, COUNTER_PRIORITY, || ())?.join()?),
+        Flood::Start => {
+            let (file, options) = (Memory::from_slot(FIRST_FREE_SLOT), ProgramOptions::empty());
+            let starting = account.begin_program("brief", &file, STARTED, options)?;
+            let (child, its_space, its_account) = starting.start("", COUNTER_PRIORITY)?;
+            child.kill()?;
+            child.remove(its_space, its_account)?;
+        }
+        Flood::Clone => {
+            let memory = account.create_memory(HALF)?;
+            let mapping = space.map(&memory, Rights::READ_WRITE, &account)?;
+            mapping.populate()?;
+            mapping.protect(Rights::READ)?;
+            mapping.unmap()?;
+            memory.copy_on_write(&account)?.destroy()?;
+            memory.destroy()?;
         }
         Flood::Lines => tell!("a line"),
         Flood::Forged => drop(cap::Endpoint::from_bits(FAULTS).call(forged())),

@@ -5,7 +5,7 @@
 use roottask::{check, check_eq, Outcome};
 use sel4::sel4_cfg_usize;
 use sel4_root_task::debug_println;
-use vmm_service::objects::protocol::{Amounts, Resource};
+use vmm_service::objects::protocol::{Amounts, Resource, FIRST_FREE_SLOT};
 use vmm_service::objects::{NewProgram, ProgramId};
 use vmm_service::server::End;
 
@@ -29,9 +29,12 @@ const FORGED_SENT: Flood = (7, "forged faults, sent");
 const SENT: Flood = (8, "requests, sent");
 const STRAY: Flood = (9, "sent by another capability");
 const END: Flood = (10, "the end of many pages");
+const SPAWN: Flood = (11, "threads made and ended");
+const CLONE: Flood = (13, "rights changed, clones made");
+const START: Flood = (12, "programs started and ended");
 
 /// The rows of the table: what others do beside the one that computes, and with which priority.
-const ROWS: [&[(Flood, u8)]; 13] = [
+const ROWS: [&[(Flood, u8)]; 16] = [
     &[(NULL, PRIORITY)],
     &[(MAP, PRIORITY)],
     &[(FAULTS, PRIORITY)],
@@ -42,6 +45,9 @@ const ROWS: [&[(Flood, u8)]; 13] = [
     &[(SENT, PRIORITY)],
     &[(STRAY, PRIORITY)],
     &[(END, PRIORITY)],
+    &[(SPAWN, PRIORITY)],
+    &[(START, PRIORITY)],
+    &[(CLONE, PRIORITY)],
     &[(NULL, PRIORITY), (LARGE, PRIORITY)],
     &[(FAULTS, PRIORITY), (COMPUTE, PRIORITY)],
     &[(LARGE, PRIORITY - 1)],
@@ -165,6 +171,10 @@ fn begin(
     let new = NewProgram::new(name, images::FLOOD, amounts);
     let new = NewProgram { stack_pages: STACK_PAGES, ..new };
     let (program, begin) = world.server.create(&mut world.vmm, &new)?;
+    if number == START.0 {
+        let file = (FIRST_FREE_SLOT, images::BRIEF);
+        world.server.give_file(&mut world.vmm, program, file)?;
+    }
     world.server.start(&mut world.vmm, &begin, (priority, number | millions << 8))?;
     Ok(program)
 }

@@ -21,3 +21,10 @@ pub static FLOOD: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/flood"))
 pub static PATIENT: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/patient"));
 /// Ends memory that it is given.
 pub static FRIEND: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/friend"));
+/// Gives parts of mappings other rights, reserves, clones.
+pub static SHAPER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/shaper"));
+/// Ends programs that do not end by themselves, and one of those.
+pub static WARDEN: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/warden"));
+pub static RUNNER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/runner"));
+/// Ends at once.
+pub static BRIEF: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/brief"));

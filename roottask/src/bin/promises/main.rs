@@ -6,9 +6,11 @@
 //!   world.rs    the manager, the server, programs that run together
 //!   storm.rs    random messages, right and wrong
 //!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
+//!   ends.rs     what has ended is gone, beside a program that computes
 //!   numbers.rs  numbers that are used up
 //!   copies.rs   capabilities wherever programs put them
 //!   floods.rs   programs that flood the service beside others
+//!   shapes.rs   parts of mappings, reservations, large clones; what pieces cost
 //!   waits.rs    requests that wait until memory comes back
 //! ```
 //!
@@ -17,10 +19,12 @@
 #![no_main]
 
 mod copies;
+mod ends;
 mod floods;
 mod guarantees;
 mod images;
 mod numbers;
+mod shapes;
 mod storm;
 mod waits;
 mod world;
@@ -50,12 +54,14 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 6] = [
+const PARTS: [(&str, Run, usize); 8] = [
     ("guarantees", guarantees::run, 2),
     ("storm", storm::run, 10_000),
+    ("shapes", shapes::run, 3),
     ("numbers", numbers::run, 1000),
     ("copies", copies::run, 2),
     ("waits", waits::run, 10),
+    ("ends", ends::run, 2),
     ("floods", floods::run, 40),
 ];
 

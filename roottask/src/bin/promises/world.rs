@@ -3,6 +3,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use roottask::arch::ticks as now;
 use roottask::{check_eq, Manager, Outcome};
 use sel4_root_task::debug_print;
 use vmm::{Blueprint, CPtr};
@@ -99,6 +100,13 @@ impl World {
         // A small kernel object that ended may leave its place to the next of its batch.
         Ok((stats.free_bytes().div_ceil(PAGE_BYTES), stats.allocator.free_slots))
     }
+}
+
+/// What something costs, in ticks of the time-stamp counter.
+pub fn ticks(work: impl FnOnce() -> vmm::Result) -> vmm::Result<u64> {
+    let begun = now();
+    work()?;
+    Ok(now() - begun)
 }
 
 /// Prints what the server tells; of lines that are all the same, some.

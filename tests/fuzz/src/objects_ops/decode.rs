@@ -80,11 +80,25 @@ pub fn address(known: &Known, bytes: &mut Bytes<'_>) -> usize {
     }
 }
 
+/// Pages of a mapping: mostly some of it.
+fn part(known: &Known, bytes: &mut Bytes<'_>) -> (usize, u32) {
+    let mapped = known.mapped.get(bytes.below(known.mapped.len())).copied();
+    match mapped.filter(|_| !bytes.one_in(6)) {
+        Some((start, count)) => {
+            let page = bytes.below(count as usize);
+            let left = count - page as u32;
+            let some = bytes.pick(&[left, 1, 1, 2, left / 2, 64]);
+            (start + page * PAGE, if bytes.one_in(12) { some } else { some.clamp(1, left) })
+        }
+        None => (address(known, bytes), pages(bytes)),
+    }
+}
+
 impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(45) {
+        match bytes.below(50) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -151,7 +165,8 @@ impl World<'_> {
             }
             34 | 35 => {
                 let to = if bytes.one_in(2) { address(known, bytes) } else { 0 };
-                Request::Move { address: address(known, bytes), to, rights: rights(bytes) }
+                let (address, pages) = part(known, bytes);
+                Request::Move { address, pages, to, rights: rights(bytes) }
             }
             36 => {
                 let (pages, most) = (pages(bytes), bytes.pick(&[1, 1, 2, 5, 16, 0, u32::MAX]));
@@ -184,6 +199,19 @@ impl World<'_> {
             },
             43 if bytes.one_in(3) => Request::Locate { page: bytes.below(3) as u32 },
             43 => Request::EndThread { code: 1, own: bytes.one_in(3) },
+            44 | 45 => {
+                let (address, pages) = part(known, bytes);
+                Request::Protect { address, pages, rights: rights(bytes) }
+            }
+            46 | 47 => {
+                let (address, pages) = part(known, bytes);
+                Request::UnmapPart { address, pages }
+            }
+            48 => {
+                let address = if bytes.one_in(2) { address(known, bytes) } else { 0 };
+                let ceiling = bytes.pick(&[Rights::READ_WRITE, Rights::READ, Rights::WRITE]);
+                Request::Reserve { address, pages: pages(bytes), ceiling, slot: slot(bytes) }
+            }
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },
         }

@@ -72,6 +72,7 @@ impl World<'_> {
         let Some(badge) = self.badge(known, PROGRAM_SLOT) else { return true };
         self.receive_foreign(known, &arrived, &slots);
         let (busy, before) = (self.objects.is_busy(), self.figures());
+        let cloning = self.objects.clones_being_made();
         let outcome = self.send(badge, message.label(), message.words(), &arrived);
         if let Request::Exit { .. } = request {
             return !matches!(outcome.event, Some(Event::Exited(..) | Event::ChildExited(..)));
@@ -109,7 +110,9 @@ impl World<'_> {
             }
             Err(refusal) => {
                 self.tally.refused += 1;
-                self.refused(&request, refusal, (!busy).then_some(before));
+                // The clone of which a piece is refused is none any more, whatever of it there was.
+                let ended = self.objects.clones_being_made() < cloning;
+                self.refused(&request, refusal, (!busy && !ended).then_some(before));
             }
         }
         true
@@ -126,11 +129,12 @@ impl World<'_> {
             Request::Revoke { slot } if slot != 0 && answer == (Answer::Done {}) => {
                 first.map(|kind| (slot, kind))
             }
+            Request::Reserve { slot, .. } => Some((slot, Kind::Space)),
             Request::CreateAccount { slot, .. } => Some((slot, Kind::Account)),
             Request::CreateMemory { slot, .. }
             | Request::CreatePaged { slot, .. }
-            | Request::CreatePhysical { slot, .. }
-            | Request::Clone { slot } => Some((slot, Kind::Memory)),
+            | Request::CreatePhysical { slot, .. } => Some((slot, Kind::Memory)),
+            Request::Clone { slot } if answer == (Answer::Done {}) => Some((slot, Kind::Memory)),
             Request::CreateSpace { slot } => Some((slot, Kind::Space)),
             Request::CreateThread { slot, .. } => Some((slot, Kind::Thread)),
             Request::CreateEndpoint { object, .. } => Some((object, Kind::Endpoint)),

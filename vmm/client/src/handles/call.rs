@@ -74,11 +74,17 @@ pub(super) fn finish(request: &Request, slots: &[u32]) -> Result {
 /// Sends a request that puts a new capability into a slot, and returns the slot.
 pub(super) fn into_slot(request: impl Fn(u32) -> Request, slots: &[u32]) -> Result<u32> {
     let slot = take_slot()?;
-    match finish(&request(slot), slots) {
-        Ok(()) => Ok(slot),
-        Err(error) => {
-            free_slot(slot);
-            Err(error)
+    let request = request(slot);
+    let made = loop {
+        match call(&request, slots) {
+            Ok(Answer::Done {}) => break Ok(slot),
+            Ok(Answer::More {}) => {}
+            Ok(_) => break Err(Error::Answer { request: request.name() }),
+            Err(error) => break Err(error),
         }
+    };
+    if made.is_err() {
+        free_slot(slot);
     }
+    made
 }

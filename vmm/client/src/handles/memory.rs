@@ -96,7 +96,9 @@ impl Memory {
         }
     }
 
-    /// Memory that shows what this shows now, copy-on-write, while this is mapped nowhere.
+    /// Memory that shows what this shows now, copy-on-write, while this is mapped nowhere. A
+    /// request for each 64 pages that are there; where others change this meanwhile, it begins
+    /// anew.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`].

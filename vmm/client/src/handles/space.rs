@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Spaces, and memory mapped in them.
 
-use super::call::{call, finish};
-use super::error::Result;
+use super::call::{call, into_slot};
+use super::error::{Error, Result};
 use super::kinds::{Account, Handle, Memory, Space};
-use super::object::no_answer;
-use crate::objects::{Answer, Request, Rights};
+use super::object::{no_answer, Object};
+use crate::objects::{Answer, Refusal, Request, Rights, PAGE_BYTES};
 
 /// Pages of a memory object that are mapped in a space.
 #[derive(PartialEq, Eq, Debug)]
@@ -43,6 +43,33 @@ impl Space {
             _ => Err(no_answer("Map")),
         }
     }
+
+    /// Reserves pages at an address, or anywhere for 0. What is returned is a space in which
+    /// nothing can be mapped but there, and with no more rights than `ceiling`; nothing else is
+    /// mapped there, unless by it. Its end takes that nothing is mapped in it any more.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`], [`super::Error::OutOfSlots`].
+    pub fn reserve(
+        &self,
+        (address, pages): (usize, u32),
+        ceiling: Rights,
+        payer: &Account,
+    ) -> Result<Space> {
+        let request = |slot| Request::Reserve { address, pages, ceiling, slot };
+        into_slot(request, &[self.slot(), payer.slot()]).map(Space::from_slot)
+    }
+
+    /// The address of the first page of what was reserved, and how many there are.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]; [`super::Error::Answer`] for a whole space.
+    pub fn reserved(&self) -> Result<(usize, u32)> {
+        match self.info()? {
+            Answer::Reservation { address, pages, .. } => Ok((address, pages)),
+            _ => Err(no_answer("Info")),
+        }
+    }
 }
 
 impl Mapping {
@@ -67,28 +94,27 @@ impl Mapping {
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn populate(&self) -> Result {
-        let mut done = 0;
-        while done < self.pages {
-            let address = self.address + done as usize * crate::objects::PAGE_BYTES;
-            let pages = self.pages - done;
-            match call(&Request::Populate { address, pages }, &[self.space])? {
-                // An answer without progress would be asked for ever.
-                Answer::Pages { pages: some } if (1..=pages).contains(&some) => done += some,
-                _ => return Err(no_answer("Populate")),
-            }
-        }
-        Ok(())
+        self.each_part(|address, pages| Request::Populate { address, pages }, "Populate")
     }
 
-    /// Gives it another place, or any for 0, and other rights: no more than those of the handle
-    /// that it was mapped by. Nothing in it may be in use meanwhile.
+    /// Gives it another place, or any for 0, and other rights: no more than it could have when it
+    /// was mapped. Nothing in it may be in use meanwhile.
     ///
     /// # Errors
     /// [`super::Error::Refused`]: it is where it was.
     pub fn move_to(&mut self, to: usize, rights: Rights) -> Result {
-        let request = Request::Move { address: self.address, to, rights };
+        let (address, pages) = (self.address, self.pages);
+        let request = Request::Move { address, pages, to, rights };
         loop {
-            match call(&request, &[self.space])? {
+            let answer = match call(&request, &[self.space]) {
+                // It is of several parts, which have different rights.
+                Err(error) if is_beyond_end(&error) => {
+                    self.protect(rights)?;
+                    call(&request, &[self.space])
+                }
+                answer => answer,
+            };
+            match answer? {
                 Answer::More {} => {}
                 Answer::Mapped { address } => {
                     self.address = address;
@@ -99,11 +125,51 @@ impl Mapping {
         }
     }
 
-    /// Ends it.
+    /// Gives all its pages these rights, where they are: no more than they could have when they
+    /// were mapped. A request for each 64 pages, and for each part that had other rights.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]; some pages may have the new rights then.
+    pub fn protect(&self, rights: Rights) -> Result {
+        let of = |address, pages| Request::Protect { address, pages, rights };
+        self.each_part(of, "Protect")
+    }
+
+    /// Two mappings of it: its first `pages` pages, and the others. No request. `None` for the one
+    /// that has no page.
+    pub fn split(self, pages: u32) -> (Option<Mapping>, Option<Mapping>) {
+        let lower = pages.min(self.pages);
+        let address = self.address + lower as usize * PAGE_BYTES;
+        let upper = Mapping { space: self.space, address, pages: self.pages - lower };
+        let lower = Mapping { pages: lower, ..self };
+        let some = |mapping: Mapping| Some(mapping).filter(|mapping| mapping.pages != 0);
+        (some(lower), some(upper))
+    }
+
+    /// Ends it. A request for each 64 pages that are there, and for each part.
     ///
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn unmap(self) -> Result {
-        finish(&Request::Unmap { address: self.address }, &[self.space])
+        self.each_part(|address, pages| Request::UnmapPart { address, pages }, "UnmapPart")
     }
+
+    /// Makes a request until all pages are done: for those at an address, so many.
+    fn each_part(&self, of: impl Fn(usize, u32) -> Request, name: &'static str) -> Result {
+        let mut done = 0;
+        while done < self.pages {
+            let (address, pages) = (self.address + done as usize * PAGE_BYTES, self.pages - done);
+            match call(&of(address, pages), &[self.space])? {
+                Answer::More {} => {}
+                // An answer without progress would be asked for ever.
+                Answer::Pages { pages: some } if (1..=pages).contains(&some) => done += some,
+                _ => return Err(no_answer(name)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_beyond_end(error: &Error) -> bool {
+    matches!(error.refusal(), Some(Refusal::BeyondEnd { .. }))
 }

@@ -148,7 +148,7 @@ fn kind_of(answer: &Answer) -> Kind {
     match answer {
         Answer::Account { .. } => Kind::Account,
         Answer::Memory { .. } => Kind::Memory,
-        Answer::Space { .. } => Kind::Space,
+        Answer::Space { .. } | Answer::Reservation { .. } => Kind::Space,
         Answer::Program { .. } => Kind::Program,
         Answer::Object { kind, .. } => *kind,
         // No other answers a request for what there is to say.

@@ -147,6 +147,14 @@ bitflags! {
         /// Its pages come from a pager: what
         /// [`Request::CreatePaged`](super::Request::CreatePaged) makes has this, and nothing else.
         const PAGED = 2;
+        /// Pages at a physical address that are not cached: registers of a device.
+        const UNCACHED = 4;
+        /// Pages at a physical address to which writes are gathered: a frame buffer.
+        const WRITE_COMBINING = 8;
+        /// Pages at a physical address that are cached, and written through to memory at once.
+        const WRITE_THROUGH = 16;
+        /// How pages at a physical address are cached: one of these, or as other memory.
+        const CACHED = 28;
     }
 
     /// What an account is to be.

@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -128,7 +128,11 @@ messages! {
             /// The empty slot for the capability to it.
             slot: u32,
         } [to(Kind::Account, Rights::USE.union(Rights::PHYSICAL))]
-        /// Memory that shows what another object holds now, copy-on-write.
+        /// Memory that shows what another object holds, copy-on-write. Answered with
+        /// [`Answer::More`] while there is more to do: whoever asks for the same again goes on with
+        /// it, and when all is done the capability is in the slot. A program that asks for another
+        /// clone of more than [`MAX_PAGES`](super::MAX_PAGES) pages ends that; so does a change of
+        /// the object, whoever makes it, and then it is begun anew.
         0x022 Clone {
             /// The empty slot for the capability to it.
             slot: u32,
@@ -180,7 +184,8 @@ messages! {
             /// How many.
             pages: u32,
         } [SPACE]
-        /// Ends a mapping. Answered with [`Answer::More`] while there is more to do.
+        /// Ends a mapping: of one of which pages were given other rights, or unmapped, the part
+        /// that begins there. Answered with [`Answer::More`] while there is more to do.
         0x033 Unmap {
             /// The address where it begins.
             address: usize,
@@ -304,14 +309,18 @@ messages! {
             /// The bytes.
             piece: Piece,
         } [to(Kind::Memory, Rights::USE.union(Rights::WRITE))]
-        /// Gives a mapping another place and other rights: no more than those of the capability
-        /// that it was made by. Its pages appear there when they are touched. Answered with
+        /// Gives pages of a mapping another place and other rights: no more than they could have
+        /// where they were mapped. They appear there when they are touched. Answered with
         /// [`Answer::More`] while there is more to do, and then with [`Answer::Mapped`]. Memory at
-        /// a physical address stays where it is mapped: [`Refusal::InUse`].
+        /// a physical address stays where it is mapped: [`Refusal::InUse`]. Pages that were given
+        /// different rights are no longer of one mapping.
         0x034 Move {
-            /// The address where it begins.
+            /// The address of the first page.
             address: usize,
-            /// Where it is to begin, or 0 for anywhere: nothing lies there, nor the mapping itself.
+            /// How many.
+            pages: u32,
+            /// Where that is to be, or 0 for anywhere: nothing lies there, nor the pages
+            /// themselves.
             to: usize,
             /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`].
             rights: Rights,
@@ -387,6 +396,40 @@ messages! {
         /// and at once if one is. What was told of is told again: to a pager that begins anew. One
         /// that was given before is not signalled any more.
         0x076 TellFaults {} [PAGED, FOREIGN]
+
+        /// Gives pages of a mapping other rights, where they are: no more than they could have when
+        /// they were mapped. Answered with [`Answer::Pages`], which says how many are done: ask
+        /// again for the others.
+        0x080 Protect {
+            /// The address of the first page.
+            address: usize,
+            /// How many.
+            pages: u32,
+            /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`].
+            rights: Rights,
+        } [SPACE]
+        /// Unmaps pages of a mapping; the others stay. Answered with [`Answer::More`] while there
+        /// is more to do, and then with [`Answer::Pages`], which says how many are done: ask again
+        /// for the others.
+        0x081 UnmapPart {
+            /// The address of the first page.
+            address: usize,
+            /// How many.
+            pages: u32,
+        } [SPACE]
+        /// Reserves addresses: a capability to them is one to a space in which nothing can be
+        /// mapped but there. Nothing else is mapped there, unless by it.
+        0x082 Reserve {
+            /// The address of the first page, or 0 for anywhere.
+            address: usize,
+            /// How many pages.
+            pages: u32,
+            /// The most rights of what is mapped there: [`Rights::READ`], or that and
+            /// [`Rights::WRITE`].
+            ceiling: Rights,
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [SPACE, PAYER]
     }
 }
 
@@ -470,6 +513,21 @@ messages! {
             address: usize,
             /// The address of the instruction that faulted.
             instruction: usize,
+        }
+        /// A reservation.
+        0x115 Reservation {
+            /// The rights of the capability.
+            rights: Rights,
+            /// The address of its first page.
+            address: usize,
+            /// Its pages.
+            pages: u32,
+            /// The most rights of what is mapped in it.
+            ceiling: Rights,
+            /// Mappings that lie in it, those in reservations in it not counted.
+            mappings: u32,
+            /// Reservations that lie in it, those in them not counted.
+            inside: u32,
         }
         /// Bytes of a memory object.
         0x120 Piece {
@@ -620,7 +678,7 @@ messages! {
         }
         /// The one account is not the parent of the other.
         0x216 NotRelated {}
-        /// There are as many accounts above it as there can be.
+        /// There are as many accounts above it, or reservations around it, as there can be.
         0x219 TooDeep {
             /// How many those are.
             most: u32,

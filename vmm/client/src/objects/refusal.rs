@@ -45,7 +45,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::NotRelated {} => f.write_str("the one account is not the other's parent"),
             Refusal::StillMapped { pages } => write!(f, "{pages} pages are mapped"),
-            Refusal::TooDeep { most } => write!(f, "below {most} accounts already"),
+            Refusal::TooDeep { most } => {
+                write!(f, "below {most} accounts, or in {most} reservations, already")
+            }
             Refusal::WrongState { state } => write!(f, "the program is {state:?}"),
             Refusal::BadImage { what, at } => {
                 write!(f, "no program that can be loaded: {what:?} at {at:#x}")

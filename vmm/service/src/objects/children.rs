@@ -296,8 +296,8 @@ impl<'p> Objects<'p> {
         match self.programs.find(&object.number.get()).clone_pointer() {
             None => Ok(Answer::Done {}),
             Some(program) => {
-                // Its threads are stopped, or that is refused.
-                self.end_program_step(vmm, program).map_err(refuse)?;
+                // All else of it is work that is left.
+                self.stop_threads(vmm, program).map_err(refuse)?;
                 Ok(Answer::Done {})
             }
         }
@@ -328,7 +328,13 @@ impl<'p> Objects<'p> {
             let has = !report.gone && object.partner.get().is_some();
             hold("a program that lives has its account", child.is_none() || has)?;
         }
-        match due == self.notices {
+        let mut listed = 0;
+        let mut next = self.telling;
+        while let Some(object) = next {
+            listed += 1;
+            next = object.next_told.get().filter(|_| listed <= due);
+        }
+        match due == self.notices && due == listed {
             true => Ok(()),
             false => Err(Violation { rule: "what is told now is counted", at: due as usize }),
         }
@@ -365,11 +371,12 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) -> vmm::Result {
-        let has = |part: Option<&Object<'p>>| part.is_some_and(|part| part.is(object));
-        let mut all = self.programs.iter();
-        let found = all.find(|it| has(it.space.get()) || has(it.account.get()));
-        let number = found.and_then(|program| Some(program.object.get()?.number.get()));
-        let program = number.and_then(|number| self.programs.find(&number).clone_pointer());
+        let program = match (object.what.get(), object.partner.get()) {
+            (What::Space(space), _) => self.programs_by_space.find(&Some(space)).clone_pointer(),
+            (_, Some(program)) => self.programs.find(&program.number.get()).clone_pointer(),
+            // Of a program that no other asked for.
+            _ => self.find_program(|it| it.account.get().is_some_and(|own| own.is(object))),
+        };
         let Some(program) = program else { return Ok(()) };
         self.begin_end(program, State::Killed, 0);
         self.end_program_step(vmm, program)

@@ -19,6 +19,7 @@ use super::capabilities::Place;
 use super::children::{First, NewChild};
 use super::mappings::Wanted;
 use super::pagers::{Manner, NewPaged, Range};
+use super::reservations::NewReservation;
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::{Object, Report, What};
@@ -97,7 +98,7 @@ impl<'p> Objects<'p> {
             }
         }
         if matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok() {
-            return Outcome::default();
+            return Outcome { ends: true, ..Outcome::default() };
         }
         Outcome { event, act, ..answer(answered) }
     }
@@ -114,7 +115,12 @@ impl<'p> Objects<'p> {
         if takes_records(request) {
             self.refill(vmm)?;
         }
-        self.serve(vmm, sender, request, given)
+        let answered = self.serve(vmm, sender, request, given);
+        let changed = if answered.is_ok() { changed_by(request) } else { None };
+        if let Some(memory) = changed.and_then(|place| given.object(place).ok()) {
+            self.abandon_clones_of(memory);
+        }
+        answered
     }
 
     /// Checks the capabilities that came against those that are due.
@@ -207,7 +213,7 @@ impl<'p> Objects<'p> {
             }
             Request::Clone { slot } => {
                 let (memory, payer) = (given.object(0)?, given.object(1)?);
-                self.clone_memory(vmm, place(payer, slot), memory).map(done)
+                self.clone_memory(vmm, place(payer, slot), memory)
             }
             Request::Locate { page } => self.locate(vmm, given.object(0)?, page),
             Request::Resize { pages } => {
@@ -219,7 +225,8 @@ impl<'p> Objects<'p> {
             Request::Map { address, first, pages, rights } => {
                 let (space, (through, _), payer) =
                     (given.object(0)?, given.at(1)?, given.object(2)?);
-                let wanted = Wanted { address, first, pages, rights };
+                let ceiling = Rights::READ_WRITE;
+                let wanted = Wanted { address, first, pages, rights, ceiling };
                 self.map(vmm, (space, through), payer, wanted)
             }
             Request::Populate { address, pages } => {
@@ -264,8 +271,19 @@ impl<'p> Objects<'p> {
             Request::Write { offset, ref piece } => {
                 self.write_piece(vmm, given.object(0)?, (offset, piece))
             }
-            Request::Move { address, to, rights } => {
-                self.move_mapping(vmm, given.object(0)?, address, (to, rights))
+            Request::Move { address, pages, to, rights } => {
+                self.move_mapping(vmm, given.object(0)?, (address, pages), (to, rights))
+            }
+            Request::Protect { address, pages, rights } => {
+                self.protect(vmm, given.object(0)?, (address, pages), rights)
+            }
+            Request::UnmapPart { address, pages } => {
+                self.unmap_part(vmm, given.object(0)?, (address, pages))
+            }
+            Request::Reserve { address, pages, ceiling, slot } => {
+                let (outer, payer) = (given.object(0)?, given.object(1)?);
+                let new = NewReservation { address, pages, ceiling };
+                self.reserve(vmm, place(payer, slot), outer, new).map(done)
             }
             Request::Bind {} => self.bind(program, given.foreign),
             Request::CreatePaged { pages, most, slot } => {
@@ -327,6 +345,14 @@ impl<'p> Objects<'p> {
                     programs: object.programs.get(),
                 }
             }
+            What::Reservation { region, pages, ceiling } => Answer::Reservation {
+                rights,
+                address: region.start().bits(),
+                pages,
+                ceiling,
+                mappings,
+                inside: object.inside.get(),
+            },
             What::Program(Report { state, gone, code, address, instruction, .. })
             | What::Thread(_, Report { state, gone, code, address, instruction, .. }) => {
                 let thread = match self.living(object) {
@@ -365,6 +391,8 @@ fn takes_records(request: &Request) -> bool {
             | Request::Write { .. }
             | Request::Move { .. }
             | Request::Locate { .. }
+            | Request::Protect { .. }
+            | Request::UnmapPart { .. }
             | Request::EndThread { .. }
             | Request::Bind {}
             | Request::NextFault {}
@@ -373,6 +401,17 @@ fn takes_records(request: &Request) -> bool {
             | Request::Decommit { .. }
             | Request::Refuse { .. }
     )
+}
+
+/// The place of the memory object whose contents a request may change, now or by a mapping that it
+/// makes.
+fn changed_by(request: &Request) -> Option<usize> {
+    match request {
+        Request::Write { .. } | Request::Resize { .. } | Request::Locate { .. } => Some(0),
+        Request::Map { .. } | Request::Load {} | Request::TakeBack { .. } => Some(1),
+        Request::Supply { how, .. } if *how != Supply::Copy => Some(1),
+        _ => None,
+    }
 }
 
 fn done(_: &Object<'_>) -> Answer {

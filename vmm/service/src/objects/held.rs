@@ -131,14 +131,16 @@ impl<'p> Objects<'p> {
     }
 
     /// Says that nobody waits for the answer that was held last. Returns the thread that is to be
-    /// suspended instead; `None` when the program's thread is held already: then somebody else
-    /// sends by its capability, and it is to be ended.
+    /// suspended instead: which of the program's has sent is not known, so one after another.
+    /// `None` when all of them are held already: then somebody else sends by its capability, and it
+    /// is to be ended.
     pub fn hold_thread(&mut self, turnstile: Turnstile) -> Option<CPtr> {
         if let Some(node) = self.last_held.take() {
             node.held.set(None);
         }
         let program = self.current?;
-        let thread = self.first_thread(program).filter(|thread| thread.has_slot())?;
+        let mut threads = self.threads_of(program);
+        let thread = threads.find(|thread| thread.has_slot() && thread.tcb().is_some())?;
         let tcb = thread.tcb()?;
         let (answer, turnstile) = (None, turnstile.0);
         thread.held.set(Some(Held { whose: program.number(), answer, turnstile, due: false }));
@@ -190,8 +192,15 @@ impl<'p> Objects<'p> {
         self.rests_for = Some(turnstile);
     }
 
+    /// The priority of the work that is left, if it can wait until others had a turn: as it is to
+    /// where a request has begun it, whose sender has the answer first. Then [`Objects::rest`] is
+    /// to follow.
+    pub fn works_later(&self) -> Option<u8> {
+        self.works_for.filter(|_| self.rests_for.is_none() && !self.is_urgent())
+    }
+
     /// Whether [`Objects::reap_step`] is to wait until others had their turn. It never is while a
-    /// program that ended has its thread.
+    /// thread of a program that ended may run.
     pub fn rests(&self) -> bool {
         self.rests_for.is_some() && !self.is_urgent()
     }
@@ -307,7 +316,10 @@ impl<'p> Objects<'p> {
         Some(thread)
     }
 
-    fn find_program(&self, is: impl Fn(&Program<'p>) -> bool) -> Option<&'p Program<'p>> {
+    pub(super) fn find_program(
+        &self,
+        is: impl Fn(&Program<'p>) -> bool,
+    ) -> Option<&'p Program<'p>> {
         let found = self.programs.iter().find(|program| is(program))?;
         self.programs.find(&found.number()).clone_pointer()
     }

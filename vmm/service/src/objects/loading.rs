@@ -168,7 +168,9 @@ impl<'p> Objects<'p> {
         if let Some(first) = mapped_from(segments, run) {
             self.refill(vmm)?;
             let pages = narrow(run.pages(PAGE_BYTES));
-            let wanted = Wanted { address: run.start, first, pages, rights: Rights::READ };
+            // The program can never write to the file, whatever its maker may.
+            let (rights, ceiling) = (Rights::READ, Rights::READ);
+            let wanted = Wanted { address: run.start, first, pages, rights, ceiling };
             let payer = space.payer.get().ok_or(Refusal::Internal {})?;
             self.map(vmm, (space, file.through), payer, wanted)?;
             return Ok(());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects mapped in spaces: pages appear when they are touched, or before, by request.
 
-use vmm::{Backing, Kernel, Memory, Pages, RegionOptions, Vmm};
-use vmm_client::objects::{Amounts, Answer, Refusal, Resource, Rights, MAX_PAGES};
+use vmm::{Backing, CachePolicy, Kernel, Memory, Pages, RegionId, RegionOptions, SpaceId, Vmm};
+use vmm_client::objects::{Amounts, Answer, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, short, tables, Answered, Refused, NODE};
 use super::service::{clearing, Objects};
@@ -20,10 +20,16 @@ pub(super) struct Wanted {
     pub first: u32,
     pub pages: u32,
     pub rights: Rights,
+    /// The most that those can become.
+    pub ceiling: Rights,
 }
 
 /// What a mapping costs: a slot for each page that can be there, and tables for all of them.
-fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, memory: &Object<'p>, pages: u32) -> Amounts {
+pub(super) fn cost<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    memory: &Object<'p>,
+    pages: u32,
+) -> Amounts {
     let there = memory.paged.get().map_or(pages, |paged| paged.most.min(pages));
     let tables = tables(vmm.geometry(), pages);
     NODE.with(Resource::Slots, there).with(Resource::Tables, tables)
@@ -39,10 +45,9 @@ impl<'p> Objects<'p> {
         wanted: Wanted,
     ) -> Answered {
         let memory = through.object.get().ok_or(Refusal::Internal {})?;
-        let beyond = wanted.rights.difference(through.rights.get() & Rights::READ_WRITE);
-        if !beyond.is_empty() || !wanted.rights.contains(Rights::READ) {
-            return Err(Refusal::BeyondRights { asked: beyond });
-        }
+        let ceiling = wanted.ceiling & through.rights.get() & area_ceiling(space);
+        let wanted = Wanted { ceiling, ..wanted };
+        check_rights(wanted.rights, ceiling)?;
         let pages = match memory.what.get() {
             What::Memory { pages, .. } | What::Physical { pages, .. } => pages,
             _ => return Err(Refusal::Internal {}),
@@ -54,10 +59,12 @@ impl<'p> Objects<'p> {
         if end.is_none_or(|end| end > pages) {
             return Err(Refusal::BeyondEnd { pages });
         }
+        let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
         let cost = cost(vmm, memory, wanted.pages);
         charge(payer, cost).map_err(short)?;
-        let new = self.place(vmm, space, memory, wanted).map(|region| NewMapping {
-            space,
+        let new = self.place(vmm, space, (memory, token), wanted).map(|region| NewMapping {
+            space: space.space().0,
+            within: space.outer.get().map(|_| space),
             memory,
             through: through.badge.get(),
             payer,
@@ -66,9 +73,10 @@ impl<'p> Objects<'p> {
             start: region.start().bits(),
             first: wanted.first,
             pages: wanted.pages,
+            rights: wanted.rights,
         });
         match new {
-            Ok(new) if self.tables.insert_mapping(&new).is_some() => {
+            Ok(new) if self.tables.insert_mapping(token, &new).is_some() => {
                 Ok(Answer::Mapped { address: new.start })
             }
             Ok(new) => {
@@ -88,15 +96,14 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         space: &'p Object<'p>,
-        memory: &'p Object<'p>,
+        (memory, token): (&'p Object<'p>, u32),
         wanted: Wanted,
-    ) -> Result<vmm::RegionId, Refused> {
-        let What::Space(space) = space.what.get() else { return Err(Refusal::Internal {}) };
-        let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
-        let What::Physical { address, .. } = memory.what.get() else {
-            return reserve(vmm, space, token, wanted);
+    ) -> Result<RegionId, Refused> {
+        let (space, inside) = area(space)?;
+        let What::Physical { address, options: cached, .. } = memory.what.get() else {
+            return reserve(vmm, (space, inside), token, wanted);
         };
-        let options = options(wanted);
+        let options = options(inside, wanted).cached(cache_policy(cached));
         if memory.mappings.get() != 0 {
             return Err(Refusal::InUse { times: memory.mappings.get() });
         }
@@ -117,20 +124,8 @@ impl<'p> Objects<'p> {
         space: &'p Object<'p>,
         (address, pages): (usize, u32),
     ) -> Answered {
-        let mapping = self.tables.mapping_at(space, address);
-        let mapping = mapping.ok_or(Refusal::NoMapping { address })?;
-        let bits = vmm.geometry().page_bits;
-        let offset = address - mapping.start.get();
-        if offset & (vmm.geometry().page_bytes() - 1) != 0 {
-            return Err(Refusal::BadAddress { address });
-        }
-        let page = narrow(offset >> bits);
-        let left = mapping.pages.get().checked_sub(page).filter(|&left| left != 0);
-        let left = left.ok_or(Refusal::NoMapping { address })?;
-        if pages > left {
-            return Err(Refusal::BeyondEnd { pages: left });
-        }
-        let pages = pages.min(MAX_PAGES);
+        let (mapping, page) = self.part_at(vmm, space, (address, pages))?;
+        let pages = pages.min(mapping.pages.get() - page).min(MAX_PAGES);
         if mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
             return self.populate_paged(vmm, mapping, (page, pages));
         }
@@ -150,11 +145,13 @@ impl<'p> Objects<'p> {
         (token, page): (u32, usize),
         write: bool,
     ) -> vmm::Result<Touched> {
-        let Some(mapping) = self.tables.mapping(token) else { return Ok(Touched::Fault) };
-        let page = narrow(page);
-        if page >= mapping.pages.get() {
-            return Ok(Touched::Fault);
-        }
+        let number = narrow(page);
+        let mapping = self.tables.mapping(token, number);
+        // The manager's region may have more rights, which it can be given.
+        let allows =
+            |mapping: &&Mapping<'p>| !write || mapping.rights.get().contains(Rights::WRITE);
+        let Some(mapping) = mapping.filter(allows) else { return Ok(Touched::Fault) };
+        let page = number - mapping.base.get();
         if mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
             return self.touch_paged(vmm, mapping, page, write);
         }
@@ -214,58 +211,13 @@ impl<'p> Objects<'p> {
                 let from = mapping.first.get() + begin;
                 let from = region.start().bits() + ((from as usize) << bits);
                 let piece = Pages::at(from).count((page - begin) as usize);
-                vmm.share_into(region.space(), piece, into, begin as usize)?;
+                let rights = page_rights(mapping.rights.get());
+                vmm.share_into_with(region.space(), piece, (into, begin as usize), rights)?;
             } else {
                 page += 1;
             }
         }
         Ok(())
-    }
-
-    /// Serves [`vmm_client::objects::Request::Move`].
-    pub(super) fn move_mapping<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        space: &'p Object<'p>,
-        address: usize,
-        (to, rights): (usize, Rights),
-    ) -> Answered {
-        let mapping = self.tables.mapping_from(space, address);
-        let mapping = mapping.ok_or(Refusal::NoMapping { address })?;
-        let through = self.tables.capability(mapping.through.get());
-        let parts = mapping.memory.get().zip(mapping.region.get()).zip(through);
-        let ((memory, old), through) = parts.ok_or(Refusal::Internal {})?;
-        let beyond = rights.difference(through.rights.get() & Rights::READ_WRITE);
-        if !beyond.is_empty() || !rights.contains(Rights::READ) {
-            return Err(Refusal::BeyondRights { asked: beyond });
-        }
-        if let What::Physical { .. } = memory.what.get() {
-            return Err(Refusal::InUse { times: memory.mappings.get() });
-        }
-        let (first, pages) = (mapping.first.get(), mapping.pages.get());
-        let wanted = Wanted { address: to, first, pages, rights };
-        // What is there now is refused before anything is done.
-        let new = reserve(vmm, old.space(), mapping.token.get(), wanted)?;
-        let (all, most) = (Pages::at(address).count(pages as usize), MAX_PAGES as usize);
-        let gone = vmm.decommit_some(old.space(), all, most).and_then(|done| {
-            let all = done < most;
-            if all {
-                vmm.release(old)?;
-            }
-            Ok(all)
-        });
-        match gone {
-            Ok(true) => {
-                let address = new.start().bits();
-                self.tables.move_mapping(mapping, new, address);
-                Ok(Answer::Mapped { address })
-            }
-            other => {
-                // Nothing is in it.
-                vmm.release(new).map_err(refuse)?;
-                other.map(|_| Answer::More {}).map_err(refuse)
-            }
-        }
     }
 
     /// Serves [`vmm_client::objects::Request::Unmap`].
@@ -275,7 +227,8 @@ impl<'p> Objects<'p> {
         space: &'p Object<'p>,
         address: usize,
     ) -> Answered {
-        let mapping = self.tables.mapping_from(space, address);
+        let mapping = self.mapping_in(vmm, space, address);
+        let mapping = mapping.filter(|mapping| mapping.start.get() == address);
         let mapping = mapping.ok_or(Refusal::NoMapping { address })?;
         match self.unmap_step(vmm, mapping).map_err(refuse)? {
             true => Ok(Answer::Done {}),
@@ -292,14 +245,17 @@ impl<'p> Objects<'p> {
         if let Some(region) = mapping.region.get() {
             let (start, pages) = (mapping.start.get(), mapping.pages.get() as usize);
             let most = MAX_PAGES as usize;
-            if vmm.decommit_some(region.space(), Pages::at(start).count(pages), most)? >= most {
+            let all = Pages::at(start).count(pages);
+            let done = vmm.decommit_some(region.space(), all, most)?;
+            self.given_back = self.given_back.saturating_add(narrow(done));
+            if done >= most {
                 return Ok(false);
             }
             vmm.release(region)?;
         }
         let (payer, charged) = (mapping.payer.get(), mapping.charge.get());
         if let Some(memory) = mapping.memory.get() {
-            self.end_waits_at(memory, mapping.token.get());
+            self.end_waits_at(memory, mapping);
         }
         self.tables.remove_mapping(mapping);
         if let Some(payer) = payer {
@@ -309,24 +265,65 @@ impl<'p> Objects<'p> {
     }
 }
 
-/// What the region of a mapping is to be.
-fn options(wanted: Wanted) -> RegionOptions {
-    let rights = page_rights(wanted.rights);
-    let options = RegionOptions::new(wanted.pages as usize).rights(rights).ceiling(rights);
+/// Refuses rights of pages that are beyond a ceiling, or without reading.
+pub(super) fn check_rights(rights: Rights, ceiling: Rights) -> Result<(), Refused> {
+    let beyond = rights.difference(ceiling & Rights::READ_WRITE);
+    match beyond.is_empty() && rights.contains(Rights::READ) {
+        true => Ok(()),
+        false => Err(Refusal::BeyondRights { asked: beyond }),
+    }
+}
+
+/// The most rights of what is mapped in a space, or in a reservation.
+pub(super) fn area_ceiling(area: &Object<'_>) -> Rights {
+    match area.what.get() {
+        What::Reservation { ceiling, .. } => ceiling,
+        _ => Rights::READ_WRITE,
+    }
+}
+
+/// The manager's space in which a request by a capability to a space or to a reservation maps; and
+/// that one's region.
+pub(super) fn area(area: &Object<'_>) -> Result<(SpaceId, Option<RegionId>), Refused> {
+    match area.what.get() {
+        What::Space(space) => Ok((space, None)),
+        What::Reservation { region, .. } => Ok((region.space(), Some(region))),
+        _ => Err(Refusal::Internal {}),
+    }
+}
+
+/// How pages at a physical address are cached.
+fn cache_policy(options: MemoryOptions) -> CachePolicy {
+    let policies = [
+        (MemoryOptions::UNCACHED, CachePolicy::Uncached),
+        (MemoryOptions::WRITE_COMBINING, CachePolicy::WriteCombining),
+        (MemoryOptions::WRITE_THROUGH, CachePolicy::WriteThrough),
+    ];
+    let chosen = policies.into_iter().find(|(option, _)| options.contains(*option));
+    chosen.map_or(CachePolicy::WriteBack, |(_, policy)| policy)
+}
+
+/// What the region of a mapping is to be, in a reservation or in none.
+fn options(inside: Option<RegionId>, wanted: Wanted) -> RegionOptions {
+    let (rights, ceiling) = (page_rights(wanted.rights), page_rights(wanted.ceiling));
+    let options = RegionOptions::new(wanted.pages as usize).rights(rights).ceiling(ceiling);
+    let options = inside.map_or(options, |reservation| options.inside(reservation));
     match wanted.address {
         0 => options,
         address => options.at(address),
     }
 }
 
-/// A region whose pages come when they are touched.
-fn reserve<'p, K: Kernel + Memory<'p>>(
+/// A region whose pages come when they are touched: it has all rights that they can have, and each
+/// page is mapped with those of its mapping.
+pub(super) fn reserve<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
-    space: vmm::SpaceId,
+    (space, inside): (SpaceId, Option<RegionId>),
     token: u32,
     wanted: Wanted,
-) -> Result<vmm::RegionId, Refused> {
-    let options = options(wanted).backed(Backing::Pager { token }).named("mapping");
+) -> Result<RegionId, Refused> {
+    let wanted = Wanted { rights: wanted.ceiling, ..wanted };
+    let options = options(inside, wanted).backed(Backing::Pager { token }).named("mapping");
     vmm.reserve(space, &options).map_err(|error| match error {
         // The end may be what lies outside.
         vmm::Error::Address(_) => Refusal::BadAddress { address: wanted.address },

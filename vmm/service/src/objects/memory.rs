@@ -2,7 +2,7 @@
 //! Memory objects: their pages lie in a region of the store of the account that pays, whether they
 //! are mapped anywhere or not.
 
-use vmm::{Kernel, Memory, Pages, Placement, RegionOptions, Vmm};
+use vmm::{Kernel, Memory, Pages, RegionOptions, Vmm};
 use vmm_client::objects::{
     Amounts, Answer, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
 };
@@ -36,7 +36,7 @@ impl<'p> Objects<'p> {
         pages: u32,
         options: MemoryOptions,
     ) -> Result<&'p Object<'p>, Refused> {
-        if options.contains(MemoryOptions::PAGED) {
+        if !MemoryOptions::WRITABLE.contains(options) {
             return Err(Refusal::Malformed { what: Malformed::Bits });
         }
         if pages == 0 {
@@ -59,6 +59,11 @@ impl<'p> Objects<'p> {
         (address, pages): (usize, u32),
         options: MemoryOptions,
     ) -> Result<&'p Object<'p>, Refused> {
+        // One policy at the most, and no pager.
+        let cached = options.difference(MemoryOptions::WRITABLE);
+        if !MemoryOptions::CACHED.contains(cached) || cached.bits().count_ones() > 1 {
+            return Err(Refusal::Malformed { what: Malformed::Bits });
+        }
         // All of it is mapped by one request.
         if pages == 0 || pages > MAX_PAGES {
             return Err(Refusal::BadLength { pages });
@@ -73,35 +78,6 @@ impl<'p> Objects<'p> {
         let rights = Object::all_rights(Kind::Memory, options).difference(Rights::USE);
         self.create(vmm, place, (Kind::Memory, rights, NODE), |_, _, _| {
             Ok(What::Physical { address, pages, options })
-        })
-    }
-
-    /// Serves [`vmm_client::objects::Request::Clone`].
-    pub(super) fn clone_memory<K: Kernel + Memory<'p>>(
-        &mut self,
-        vmm: &mut Vmm<'p, K>,
-        place: Place<'p>,
-        memory: &'p Object<'p>,
-    ) -> Result<&'p Object<'p>, Refused> {
-        let What::Memory { region, pages, options } = memory.what.get() else {
-            return Err(Refusal::Internal {});
-        };
-        check_unlocated(memory, 0)?;
-        if memory.committed.get() > MAX_PAGES {
-            return Err(Refusal::BadLength { pages });
-        }
-        // Their pages would have to be under copy-on-write wherever they are mapped.
-        if memory.mappings.get() != 0 {
-            return Err(Refusal::InUse { times: memory.mappings.get() });
-        }
-        let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
-        self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
-            let anywhere = Placement::anywhere();
-            let into = store(object)?;
-            let clone = clearing(vmm, |vmm| vmm.clone_region(region, into, anywhere));
-            let clone = clone.map_err(refuse)?;
-            object.committed.set(memory.committed.get());
-            Ok(What::Memory { region: clone, pages, options })
         })
     }
 
@@ -167,9 +143,11 @@ impl<'p> Objects<'p> {
             memory.what.set(What::Nothing);
             return Ok(true);
         };
+        self.end_cloning(memory);
         self.end_paged(vmm, memory)?;
         let (all, most) = (Pages::at(region.start().bits()), MAX_PAGES as usize);
         let done = vmm.decommit_some(region.space(), all.count(pages as usize), most)?;
+        self.given_back = self.given_back.saturating_add(narrow(done));
         memory.committed.set(memory.committed.get().saturating_sub(narrow(done)));
         if done < most {
             vmm.release(region)?;

@@ -17,9 +17,12 @@
 //! | `state` | records of objects, capabilities, mappings, programs, and the amounts of accounts |
 //! | `answers` | the protocol's words for the manager's; what things cost |
 //! | `service` | [`Objects`] itself: its parts, its look-ups, the check of its records |
-//! | `memory` | memory objects: made, cloned, their pages there and gone |
+//! | `memory` | memory objects: made, their pages there and gone |
+//! | `clones` | memory objects cloned, in pieces |
 //! | `pieces` | bytes of memory objects read and written |
 //! | `mappings` | memory objects mapped in spaces, touched, unmapped |
+//! | `parts` | parts of mappings given other rights, unmapped, moved |
+//! | `reservations` | parts of spaces, in which who has a capability to one maps |
 //! | `capabilities` | capabilities put into slots, and ended with all that hangs on them |
 //! | `accounts` | accounts: made, given amounts |
 //! | `kernel_objects` | spaces, endpoints, notifications |
@@ -45,6 +48,7 @@ mod accounts;
 mod answers;
 mod capabilities;
 mod children;
+mod clones;
 mod files;
 mod handle;
 mod held;
@@ -55,8 +59,10 @@ mod memory;
 mod notices;
 mod page_waits;
 mod pagers;
+mod parts;
 mod pieces;
 mod programs;
+mod reservations;
 mod resize;
 mod revoke;
 #[cfg(feature = "sel4")]

@@ -71,14 +71,7 @@ impl<'p> Objects<'p> {
     /// The slot of the next capability that is to be signalled. Whoever serves messages asks after
     /// each, and after each piece of work, until there is none.
     pub fn next_notice(&mut self) -> Option<CPtr> {
-        if self.notices == 0 {
-            return None;
-        }
-        let ended = |object: &Object<'p>| object.report().is_some_and(|report| report.due);
-        let wanted = |object: &Object<'p>| object.paged.get().is_some_and(|paged| paged.due);
-        let mut all = self.tables.objects.iter();
-        let number = all.find(|object| ended(object) || wanted(object))?.number.get();
-        let object = self.tables.objects.find(&number).clone_pointer()?;
+        let object = self.telling?;
         if let Some(paged) = object.paged.get() {
             self.set_pager_due(object, false);
             return Some(paged.notify);
@@ -88,19 +81,45 @@ impl<'p> Objects<'p> {
     }
 
     /// Says whether a program's end is to be told now, to whom asked for it.
-    pub(super) fn set_due(&mut self, object: &Object<'p>, due: bool) {
+    pub(super) fn set_due(&mut self, object: &'p Object<'p>, due: bool) {
         let Some(report) = object.report() else { return };
         let due = due && report.notify != CPtr::NULL;
-        self.notices -= u32::from(report.due);
-        self.notices += u32::from(due);
         object.set_report(Report { due, ..report });
+        self.tell_of(object, report.due, due);
+    }
+
+    /// Lists an object of which something is to be told from now on, or was.
+    pub(super) fn tell_of(&mut self, object: &'p Object<'p>, was: bool, is: bool) {
+        match (was, is) {
+            (false, true) => {
+                object.next_told.set(self.telling);
+                self.telling = Some(object);
+                self.notices += 1;
+            }
+            (true, false) => {
+                let next = object.next_told.take();
+                self.notices -= 1;
+                let mut at = self.telling;
+                if at.is_some_and(|first| first.is(object)) {
+                    self.telling = next;
+                    return;
+                }
+                while let Some(node) = at {
+                    at = node.next_told.get();
+                    if at.is_some_and(|at| at.is(object)) {
+                        return node.next_told.set(next);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Gives back the slot for whom an end is told to.
     pub(super) fn end_notice<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        object: &Object<'p>,
+        object: &'p Object<'p>,
         report: Report,
     ) -> vmm::Result {
         if report.notify != CPtr::NULL {

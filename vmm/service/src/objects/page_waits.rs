@@ -14,8 +14,9 @@
 //! at worst it waits again. No right to answer is kept for it.
 
 use vmm::{CPtr, Kernel, Memory, Pages, Rights as PageRights, Violation, Vmm};
+use vmm_client::objects::Rights;
 
-use super::answers::narrow;
+use super::answers::{narrow, page_rights};
 use super::service::{clearing, Objects};
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
@@ -38,12 +39,12 @@ impl<'p> Objects<'p> {
         let mapping = space.and_then(|space| self.tables.mapping_at(space, address));
         let Some(mapping) = mapping else { return Ok(Touched::Fault) };
         let page = (address - mapping.start.get()) >> vmm.geometry().page_bits;
-        let is_paged = mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some());
-        let region = mapping.region.get().filter(|_| is_paged);
-        let Some(region) = region else { return Ok(Touched::Fault) };
         // What is mapped to be read is not written, whatever its pager says.
-        let may_write = vmm.region_info(region)?.rights.contains(PageRights::WRITE);
-        match may_write && page < mapping.pages.get() as usize {
+        let may_write = mapping.rights.get().contains(Rights::WRITE);
+        if !may_write || page >= mapping.pages.get() as usize {
+            return Ok(Touched::Fault);
+        }
+        match mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
             true => self.touch_paged(vmm, mapping, narrow(page), true),
             false => Ok(Touched::Fault),
         }
@@ -78,7 +79,7 @@ impl<'p> Objects<'p> {
         let number = mapping.first.get() + page;
         let node = self.tables.supplied(memory.number.get(), number);
         let Some(node) = node.filter(|node| !node.leaves.get()) else { return Ok(false) };
-        let all = vmm.region_info(into)?.rights;
+        let all = page_rights(mapping.rights.get());
         if write && !(node.may_write.get() && all.contains(PageRights::WRITE)) {
             return Ok(false);
         }
@@ -103,6 +104,7 @@ impl<'p> Objects<'p> {
     fn wait_for_page(&mut self, mapping: &Mapping<'p>, page: u32, write: bool) -> Touched {
         let parts = self.current_thread.zip(mapping.memory.get());
         let Some((thread, memory)) = parts else { return Touched::Fault };
+        let asked = mapping.base.get() + page;
         let (number, page) = (memory.number.get(), mapping.first.get() + page);
         let Some((tcb, paged)) = thread.tcb().zip(memory.paged.get()) else {
             return Touched::Fault;
@@ -128,7 +130,7 @@ impl<'p> Objects<'p> {
         self.last_turn += 1;
         let (token, turn) = (mapping.token.get(), self.last_turn);
         let phase = Phase::Waits { told: false };
-        let wait = PageWait { memory: number, page, token, write, turn, phase };
+        let wait = PageWait { memory: number, page, token, asked, write, turn, phase };
         thread.paging.set(Some(wait));
         memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
         self.set_pager_due(memory, true);
@@ -136,12 +138,11 @@ impl<'p> Objects<'p> {
     }
 
     /// Says whether the pager of a memory object is to be signalled now.
-    pub(super) fn set_pager_due(&mut self, memory: &Object<'p>, due: bool) {
+    pub(super) fn set_pager_due(&mut self, memory: &'p Object<'p>, due: bool) {
         let Some(paged) = memory.paged.get() else { return };
         let due = due && paged.notify != CPtr::NULL;
-        self.notices -= u32::from(paged.due);
-        self.notices += u32::from(due);
         memory.paged.set(Some(Paged { due, ..paged }));
+        self.tell_of(memory, paged.due, due);
     }
 
     /// Lets those go on who wait as `which` says.
@@ -175,7 +176,7 @@ impl<'p> Objects<'p> {
         }
         let number = memory.number.get();
         while let Some(wait) = self.find_wait(|wait| (wait.memory, wait.page) == (number, page)) {
-            if let Some(mapping) = self.tables.mapping(wait.token) {
+            if let Some(mapping) = self.tables.mapping(wait.token, wait.asked) {
                 let page = page - mapping.first.get();
                 // What is refused here is tried again when they touch it.
                 let _ = self.bring_supplied(vmm, mapping, page, wait.write);
@@ -191,9 +192,10 @@ impl<'p> Objects<'p> {
     }
 
     /// A mapping is gone: who waits for one of its pages touches what there is now.
-    pub(super) fn end_waits_at(&mut self, memory: &Object<'p>, token: u32) {
+    pub(super) fn end_waits_at(&mut self, memory: &Object<'p>, mapping: &Mapping<'p>) {
         if memory.paged.get().is_some_and(|paged| paged.waiting != 0) {
-            self.wake(Phase::GoesOn, |wait| wait.token == token);
+            let (token, asked) = (mapping.token.get(), mapping.base.get()..mapping.base_behind());
+            self.wake(Phase::GoesOn, |wait| wait.token == token && asked.contains(&wait.asked));
         }
     }
 
@@ -273,7 +275,8 @@ impl<'p> Objects<'p> {
         };
         let waits = || self.threads.iter().filter_map(|thread| thread.paging.get());
         for wait in waits().filter(PageWait::waits) {
-            let mapping = self.tables.mapping(wait.token).and_then(|it| it.memory.get());
+            let mapping = self.tables.mapping(wait.token, wait.asked);
+            let mapping = mapping.and_then(|it| it.memory.get());
             let same = mapping.is_some_and(|memory| memory.number.get() == wait.memory);
             hold("a page that is waited for is of a mapping", wait.token, same)?;
         }

@@ -100,7 +100,7 @@ impl<'p> Objects<'p> {
     pub(super) fn tell_faults<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        (program, memory): (&Program<'p>, &Object<'p>),
+        (program, memory): (&Program<'p>, &'p Object<'p>),
         foreign: CPtr,
     ) -> Answered {
         let paged = memory.paged.get().ok_or(Refusal::Internal {})?;
@@ -322,9 +322,9 @@ impl<'p> Objects<'p> {
         page: u32,
         steps: &mut u32,
     ) -> vmm::Result<bool> {
-        let mut token = 0;
-        while let Some(mapping) = self.tables.next_of_memory(memory, token) {
-            token = mapping.token.get();
+        let mut passed = (0, 0);
+        while let Some(mapping) = self.tables.next_of_memory(memory, passed) {
+            passed = mapping.id();
             let number = page.checked_sub(mapping.first.get());
             let number = number.filter(|&number| number < mapping.pages.get());
             let (Some(number), Some(region)) = (number, mapping.region.get()) else { continue };

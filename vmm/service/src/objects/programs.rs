@@ -118,6 +118,7 @@ impl<'p> Objects<'p> {
         add(&space.programs, 1);
         add(&account.programs, 1);
         self.programs.insert(program);
+        self.programs_by_space.insert(program);
         self.insert_thread(thread, program, None);
         thread.fault_slot.set(FIRST_FAULT_SLOT);
         Ok(program)
@@ -305,6 +306,7 @@ impl<'p> Objects<'p> {
                 object.set_report(Report { state, code, ..report });
             }
             self.end_held(program);
+            self.abandon_clone(program);
             let mut next = self.first_thread(program);
             while let Some(thread) = next {
                 self.end_wait_of(thread);
@@ -318,20 +320,31 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Stops a program's threads, takes them and its CNodes, one thread a step, and leaves its account
-    /// to be taken apart.
-    pub(super) fn end_program_step<K: Kernel + Memory<'p>>(
+    /// Stops the threads of a program that ends: none of them runs any more.
+    pub(super) fn stop_threads<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         program: &'p Program<'p>,
     ) -> vmm::Result {
-        for thread in self.threads_of(program) {
+        for thread in self.threads_of(program).filter(|_| !program.stopped.get()) {
             if let Some(mut parts) = thread.parts.get() {
                 let stopped = vmm.stop_thread(&mut parts);
                 thread.parts.set((!parts.is_empty()).then_some(parts));
                 stopped?;
             }
         }
+        program.stopped.set(true);
+        Ok(())
+    }
+
+    /// Stops a program's threads, takes them and its CNodes, one thread a step, and leaves its
+    /// account to be taken apart.
+    pub(super) fn end_program_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+    ) -> vmm::Result {
+        self.stop_threads(vmm, program)?;
         let Some(thread) = self.first_thread(program) else { return Ok(()) };
         if let Some(further) = self.thread_behind(thread) {
             return self.end_thread_step(vmm, further).map(|_| ());
@@ -354,6 +367,7 @@ impl<'p> Objects<'p> {
         if let Some(object) = program.object.get() {
             self.programs.find_mut(&object.number.get()).remove();
         }
+        self.programs_by_space.find_mut(&program.space_id.get()).remove();
         for object in [program.space.take(), program.account.take()].into_iter().flatten() {
             sub(&object.programs, 1);
             if object.account().is_some() {

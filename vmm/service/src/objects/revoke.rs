@@ -10,7 +10,7 @@ use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::object::Object;
 use super::state::program::Program;
-use super::teardown::MAX_STEPS;
+use super::teardown::{MAX_GIVEN_BACK, MAX_STEPS};
 
 impl<'p> Objects<'p> {
     /// Serves [`vmm_client::objects::Request::Revoke`].
@@ -38,9 +38,10 @@ impl<'p> Objects<'p> {
             }
         };
         let mut done = Ok(false);
+        self.given_back = 0;
         for _ in 0..MAX_STEPS {
             done = self.end_capability_step(vmm, node);
-            if done != Ok(false) {
+            if done != Ok(false) || self.given_back > MAX_GIVEN_BACK {
                 break;
             }
         }
@@ -73,7 +74,7 @@ impl<'p> Objects<'p> {
         let times = match object.account() {
             // All that is charged to it ends with it, programs too.
             Some(_) => 0,
-            None => object.mappings.get() + object.programs.get(),
+            None => object.mappings.get() + object.programs.get() + object.inside.get(),
         };
         // One that was begun is gone on with.
         if times != 0 && !object.dying.get() {

@@ -58,7 +58,11 @@ impl Server {
                 }
             };
             if badge != 0 {
+                let was_busy = self.objects.is_busy();
                 answer = self.message(vmm, &info, badge as usize)?;
+                if !was_busy && answer.is_some() {
+                    self.work_later();
+                }
                 busy |= self.objects.is_busy();
             }
         }
@@ -149,6 +153,15 @@ impl Server {
         Ok(())
     }
 
+    /// Has the work, if a request has begun any, wait for a turn: who began it goes on first.
+    fn work_later(&mut self) {
+        let priority = self.objects.works_later().filter(|_| self.objects.is_busy());
+        if let Some(turnstile) = priority.and_then(|priority| self.turnstiles.choose(priority)) {
+            self.objects.rest(turnstile);
+            self.turnstiles.send(turnstile);
+        }
+    }
+
     /// Does a piece of the work that is left of what ended. Returns whether there is more.
     fn reap(&mut self, vmm: &mut Manager) -> Result<bool, ServerError> {
         let begun = now();
@@ -230,7 +243,9 @@ impl Server {
         }
         if let Some(slot) = outcome.waits {
             keep_caller(vmm, slot)?;
-            // Its right to be answered is kept already.
+        }
+        if outcome.waits.is_some() || outcome.ends {
+            // Its right to be answered is kept already, or gone.
             self.objects.charge_time(badge, received, now());
             self.answer_waiting(vmm);
             return Ok(None);

@@ -5,10 +5,11 @@ use intrusive_collections::RBTree;
 use vmm::{AllocatorError, CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Rights};
 
-use super::answers::{refuse, Refused};
+use super::answers::{page_rights, refuse, Refused};
 use super::state::account::Account;
+use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
-use super::state::program::{ByObject, Program};
+use super::state::program::{ByObject, BySpace, Program};
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
 use super::state::turn::Turn;
@@ -32,11 +33,14 @@ pub struct Objects<'p> {
     /// The console.
     pub(super) console: &'p Object<'p>,
     pub(super) programs: RBTree<ByObject<'p>>,
+    pub(super) programs_by_space: RBTree<BySpace<'p>>,
     pub(super) free_programs: Pool<'p, Program<'p>>,
     pub(super) threads: RBTree<ByProgram<'p>>,
     pub(super) free_threads: Pool<'p, Thread<'p>>,
     /// How many threads are being taken apart alone.
     pub(super) ending: u32,
+    /// How many pages the request that is served, or the piece of work, has given back or unmapped.
+    pub(super) given_back: u32,
     /// Programs that are being taken apart.
     pub(super) dying_programs: Option<&'p Program<'p>>,
     /// Objects that are being taken apart.
@@ -66,7 +70,9 @@ pub struct Objects<'p> {
     pub(super) rests_for: Option<Turnstile>,
     /// What the request that is served has its server do.
     pub(super) act: Option<Act>,
-    /// How much is to be told now, of ends and of pages that are waited for.
+    /// Objects of which something is to be told now, of their ends or of pages that are waited for;
+    /// and how much that is.
+    pub(super) telling: Option<&'p Object<'p>>,
     pub(super) notices: u32,
     /// How many threads go on now that waited for pages.
     pub(super) going_on: u32,
@@ -101,10 +107,12 @@ impl<'p> Objects<'p> {
             root,
             console,
             programs: RBTree::new(ByObject::new()),
+            programs_by_space: RBTree::new(BySpace::new()),
             free_programs,
             threads: RBTree::new(ByProgram::new()),
             free_threads,
             ending: 0,
+            given_back: 0,
             dying_programs: None,
             dying: None,
             unwanted: 0,
@@ -120,6 +128,7 @@ impl<'p> Objects<'p> {
             work: Turn::default(),
             rests_for: None,
             act: None,
+            telling: None,
             notices: 0,
             going_on: 0,
         })
@@ -201,10 +210,7 @@ impl<'p> Objects<'p> {
 
     /// The record of a program that lives.
     pub(super) fn program(&self, id: ProgramId) -> Option<&'p Program<'p>> {
-        let mut programs = self.programs.iter();
-        let found = programs.find(|program| program.space_id.get() == Some(id.0))?;
-        let object = found.object.get()?;
-        let node = self.programs.find(&object.number.get()).clone_pointer();
+        let node = self.programs_by_space.find(&Some(id.0)).clone_pointer();
         node.filter(|program| !program.dying.get())
     }
 
@@ -227,7 +233,11 @@ impl<'p> Objects<'p> {
         self.tables.validate()?;
         self.validate_held()?;
         self.validate_threads()?;
+        if self.programs_by_space.iter().count() != self.programs.iter().count() {
+            return Err(Violation { rule: "a program is found by its space", at: 0 });
+        }
         self.validate_children()?;
+        self.validate_clones()?;
         self.validate_paged(vmm)?;
         for mapping in self.tables.mappings.iter() {
             let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());
@@ -239,6 +249,9 @@ impl<'p> Objects<'p> {
             if !lies {
                 return Err(Violation { rule: "a mapping's region is where it is recorded", at });
             }
+            if !self.has_its_rights(vmm, mapping) {
+                return Err(Violation { rule: "a page has no right that its mapping lacks", at });
+            }
         }
         for object in self.tables.objects.iter() {
             let at = object.number.get() as usize;
@@ -249,6 +262,10 @@ impl<'p> Objects<'p> {
                     stays && info.is_ok_and(|info| info.range.pages() >= pages as usize)
                 }
                 What::Space(space) => vmm.vspace(space).is_ok(),
+                What::Reservation { region, pages, .. } => {
+                    let info = vmm.region_info(region);
+                    info.is_ok_and(|info| info.range.pages() == pages as usize)
+                }
                 _ => true,
             };
             if !lives {
@@ -256,6 +273,20 @@ impl<'p> Objects<'p> {
             }
         }
         Ok(())
+    }
+
+    /// Whether no page of a mapping has more rights than that, nor that more than its region
+    /// allows.
+    fn has_its_rights<K: Kernel + Memory<'p>>(&self, vmm: &Vmm<'p, K>, of: &Mapping<'p>) -> bool {
+        let (Some(region), rights) = (of.region.get(), page_rights(of.rights.get())) else {
+            return false;
+        };
+        let page = |page| of.start.get() + ((page as usize) << vmm.geometry().page_bits);
+        let mut mapped = (0..of.pages.get()).map(|nth| vmm.mapping_at(region.space(), page(nth)));
+        vmm.region_info(region).is_ok_and(|info| info.ceiling.contains(rights))
+            && mapped.all(|page| {
+                page.is_ok_and(|page| page.is_none_or(|page| rights.contains(page.rights)))
+            })
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //!   account ── mappings it pays for ── objects charged to it, each in this way ── capabilities
 //!   memory ─── its mappings ── its pages, 64 at a time ──┐
-//!   space ──── its mappings ── what else is mapped ──────┤── capabilities to it, with all derived
+//!   space ──── its mappings, reservations, all else ─────┤── capabilities to it, with all derived
 //!   endpoint ─ the kernel object, with all copies ───────┤   ── the record; the charge comes back
 //!   program ── its thread and CNodes ── its account ─────┘
 //! ```
@@ -21,6 +21,9 @@ use super::state::object::{Object, What};
 /// The most steps of one request. In each a capability ends, with all its copies, or
 /// [`MAX_PAGES`] pages are given back.
 pub(super) const MAX_STEPS: usize = 16;
+/// The pages that one request gives back, or a few more: so it is answered within some 500,000
+/// instructions.
+pub(super) const MAX_GIVEN_BACK: u32 = 2 * MAX_PAGES;
 
 impl<'p> Objects<'p> {
     /// Marks an object as one that is taken apart: from now on capabilities to it name nothing.
@@ -53,10 +56,14 @@ impl<'p> Objects<'p> {
         Ok(busy)
     }
 
-    /// Whether the next piece of work is to be done before anybody goes on: of a program whose
-    /// thread may still be there.
+    /// Whether the next piece of work is to be done before anybody goes on: of a program of which a
+    /// thread may still run.
     pub fn is_urgent(&self) -> bool {
-        self.dying_programs.is_some()
+        let mut next = self.dying_programs;
+        while let Some(program) = next.filter(|program| program.stopped.get()) {
+            next = program.next_dying.get();
+        }
+        next.is_some()
     }
 
     /// Whether there is work for [`Objects::reap_step`].
@@ -65,16 +72,19 @@ impl<'p> Objects<'p> {
         self.unwanted != 0 || ending || self.dying.is_some()
     }
 
-    /// Takes an object apart: all of it at once, as a rule. What is left after as much as one
-    /// request may do, or because the kernel refused something, is left for
-    /// [`Objects::reap_step`].
+    /// Takes an object apart that a request has made and that is not to be: all of it at once,
+    /// unless the kernel refuses something. That is left for [`Objects::reap_step`].
     pub(super) fn dismantle<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) {
         self.retire(object);
+        self.given_back = 0;
         for _ in 0..MAX_STEPS {
+            if self.given_back > MAX_GIVEN_BACK {
+                break;
+            }
             // It comes before the others, also before what the last step added.
             if !self.unlist_dying(object) {
                 break;
@@ -111,9 +121,8 @@ impl<'p> Objects<'p> {
         }
         if let Some(capability) = self.tables.next_of_object(object, 0) {
             self.end_capability_step(vmm, capability)?;
-            return Ok(false);
         }
-        Ok(true)
+        Ok(self.tables.next_of_object(object, 0).is_none())
     }
 
     /// Takes apart what an object stands for, by one step; returns whether nothing is left of it.
@@ -142,12 +151,18 @@ impl<'p> Objects<'p> {
                     self.unmap_step(vmm, mapping)?;
                 }
                 None => {
+                    if !self.end_reservations_step(vmm, object)? {
+                        return Ok(false);
+                    }
+                    // It gives back as many pages as one step does, but the last time.
+                    self.given_back = self.given_back.saturating_add(MAX_PAGES);
                     if empty_space_step(vmm, space)? {
                         vmm.destroy_space(space)?;
                         object.what.set(What::Nothing);
                     }
                 }
             },
+            What::Reservation { .. } => return self.end_reservation_step(vmm, object),
             What::Endpoint(made) | What::Notification(made) => {
                 vmm.free(made)?;
                 object.what.set(What::Nothing);

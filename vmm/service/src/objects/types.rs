@@ -128,6 +128,8 @@ pub struct Outcome {
     /// The slot in which the right to answer is to be kept (`CNode_SaveCaller`), if the request
     /// waits: [`Objects::next_answer`](super::Objects::next_answer) answers it.
     pub waits: Option<CPtr>,
+    /// Whether the sender's thread is none any more: nobody is to be held for this message.
+    pub ends: bool,
     /// What a server may want to know of.
     pub event: Option<Event>,
     /// What it does before it answers.

@@ -140,9 +140,26 @@ impl Generator<'_> {
             (0, Some(Mapped { pages, .. })) => Request::Populate { address, pages },
             (1, Some(_)) => Request::Unmap { address },
             (2, _) if self.one_in(8) => Request::Unmap { address },
+            (3, Some(Mapped { pages, .. })) => self.request_of_part(address, pages),
             _ => return (self.other_request(address), None),
         };
         (request, mapped.map(|mapped| mapped.space))
+    }
+
+    /// A request about pages of a mapping: all, or some.
+    fn request_of_part(&mut self, address: usize, pages: u32) -> Request {
+        let first = self.random.below(pages);
+        let pages = 1 + self.random.below(pages - first);
+        let address = address + first as usize * PAGE_BYTES;
+        let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
+        match self.random.below(4) {
+            0 | 1 => Request::Protect { address, pages, rights },
+            2 => Request::UnmapPart { address, pages },
+            _ => {
+                let to = if self.one_in(3) { address + 16 * PAGE_BYTES } else { 0 };
+                Request::Move { address, pages, to, rights }
+            }
+        }
     }
 
     /// A request about a program that is never more than made: nothing that it holds is a program's
@@ -243,7 +260,13 @@ impl Generator<'_> {
                 Request::CreatePhysical { address, pages: self.pages(), options: memory, slot }
             }
             21 => Request::Clone { slot: self.new_slot() },
-            22 => Request::CreateSpace { slot: self.new_slot() },
+            22 if self.one_in(2) => Request::CreateSpace { slot: self.new_slot() },
+            22 => Request::Reserve {
+                address: 0,
+                pages: self.pages(),
+                ceiling: self.pick(&[Rights::READ, Rights::READ_WRITE]),
+                slot: self.new_slot(),
+            },
             23..=25 => {
                 let address = match self.one_in(4) {
                     true => mapped + self.random.below(64) as usize * PAGE_BYTES,

@@ -168,9 +168,13 @@ impl Known {
             Request::CreateAccount { slot, .. } => self.set(slot, Held::Own(Kind::Account)),
             Request::CreateMemory { slot, .. }
             | Request::CreatePaged { slot, .. }
-            | Request::CreatePhysical { slot, .. }
-            | Request::Clone { slot } => self.set(slot, Held::Own(Kind::Memory)),
-            Request::CreateSpace { slot } => self.set(slot, Held::Own(Kind::Space)),
+            | Request::CreatePhysical { slot, .. } => self.set(slot, Held::Own(Kind::Memory)),
+            Request::Clone { slot } if answer == (Answer::Done {}) => {
+                self.set(slot, Held::Own(Kind::Memory));
+            }
+            Request::CreateSpace { slot } | Request::Reserve { slot, .. } => {
+                self.set(slot, Held::Own(Kind::Space));
+            }
             Request::CreateProgram { slot, space, account, .. } => {
                 self.set(slot, Held::Own(Kind::Program));
                 for (slot, kind) in [(space, Kind::Space), (account, Kind::Account)] {
@@ -197,7 +201,9 @@ impl Known {
                 let memory = message.slots().get(1).copied().unwrap_or(0);
                 return first == SPACE_SLOT && is_plain(memory) && touch(address, pages, rights);
             }
-            Request::Unmap { address } => self.remove_mapping(address),
+            Request::Unmap { address }
+            | Request::UnmapPart { address, .. }
+            | Request::Move { address, .. } => self.remove_mapping(address),
             _ => {}
         }
         false

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::RegionId;
-use vmm_client::objects::Amounts;
+use vmm_client::objects::{Amounts, Rights};
 
 use super::object::Object;
 
@@ -18,9 +18,14 @@ pub(crate) struct Mapping<'p> {
     by_memory: RBTreeLink,
     by_through: RBTreeLink,
     by_payer: RBTreeLink,
-    /// What the manager knows it by when one of its pages is touched.
+    /// What the manager knows it by when one of its pages is touched: those that were cut from one
+    /// mapping have one token.
     pub token: Cell<u32>,
+    /// The number by which the manager asks for its first page.
+    pub base: Cell<u32>,
     pub space: Cell<Option<&'p Object<'p>>>,
+    /// The innermost reservation that it lies in.
+    pub within: Cell<Option<&'p Object<'p>>>,
     pub memory: Cell<Option<&'p Object<'p>>>,
     /// The badge of the capability to the memory that it was made by: it ends with it.
     pub through: Cell<u32>,
@@ -34,6 +39,8 @@ pub(crate) struct Mapping<'p> {
     /// The first page of the memory object, and how many.
     pub first: Cell<u32>,
     pub pages: Cell<u32>,
+    /// The rights of its pages.
+    pub rights: Cell<Rights>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
@@ -60,16 +67,31 @@ mod adapters {
 
 pub(crate) use adapters::{ByMemory, ByPayer, ByPlace, ByThrough, ByToken};
 
+/// What no other mapping has: the token, and the number of the first page.
+pub(crate) type Id = (u32, u32);
+
+impl Mapping<'_> {
+    /// What no other mapping has.
+    pub fn id(&self) -> Id {
+        (self.token.get(), self.base.get())
+    }
+
+    /// The number by which the manager would ask for the page behind its last.
+    pub fn base_behind(&self) -> u32 {
+        self.base.get() + self.pages.get()
+    }
+}
+
 /// An object's number, 0 without one.
 fn number(object: &Cell<Option<&Object<'_>>>) -> u32 {
     object.get().map_or(0, |object| object.number.get())
 }
 
 impl<'a> KeyAdapter<'a> for ByToken<'_> {
-    type Key = u32;
+    type Key = Id;
 
-    fn get_key(&self, mapping: &'a Mapping<'_>) -> u32 {
-        mapping.token.get()
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> Id {
+        mapping.id()
     }
 }
 
@@ -83,28 +105,28 @@ impl<'a> KeyAdapter<'a> for ByPlace<'_> {
 }
 
 impl<'a> KeyAdapter<'a> for ByMemory<'_> {
-    /// The memory object's number, and the token.
-    type Key = (u32, u32);
+    /// The memory object's number, and what identifies the mapping.
+    type Key = (u32, Id);
 
-    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, u32) {
-        (number(&mapping.memory), mapping.token.get())
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, Id) {
+        (number(&mapping.memory), mapping.id())
     }
 }
 
 impl<'a> KeyAdapter<'a> for ByThrough<'_> {
-    /// The badge, and the token.
-    type Key = (u32, u32);
+    /// The badge, and what identifies the mapping.
+    type Key = (u32, Id);
 
-    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, u32) {
-        (mapping.through.get(), mapping.token.get())
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, Id) {
+        (mapping.through.get(), mapping.id())
     }
 }
 
 impl<'a> KeyAdapter<'a> for ByPayer<'_> {
-    /// The account's number, and the token.
-    type Key = (u32, u32);
+    /// The account's number, and what identifies the mapping.
+    type Key = (u32, Id);
 
-    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, u32) {
-        (number(&mapping.payer), mapping.token.get())
+    fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, Id) {
+        (number(&mapping.payer), mapping.id())
     }
 }

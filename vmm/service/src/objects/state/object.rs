@@ -73,6 +73,16 @@ pub(crate) enum What {
     },
     /// A space.
     Space(SpaceId),
+    /// A part of a space, in which nothing is mapped but by a capability to it, or to one around
+    /// it.
+    Reservation {
+        /// Its region.
+        region: RegionId,
+        /// How many pages.
+        pages: u32,
+        /// The most rights of what is mapped in it.
+        ceiling: Rights,
+    },
     /// A kernel object, the original of which stays with the manager.
     Endpoint(vmm::Object),
     /// A kernel object, the original of which stays with the manager.
@@ -91,6 +101,7 @@ pub(crate) struct Object<'p> {
     pub next_free: Cell<Option<&'p Object<'p>>>,
     by_number: RBTreeLink,
     by_payer: RBTreeLink,
+    by_outer: RBTreeLink,
     /// No other object has it. It is in no message.
     pub number: Cell<u32>,
     /// What kind it was made as.
@@ -115,8 +126,18 @@ pub(crate) struct Object<'p> {
     /// Of a program that another asked for: its account, until that is gone. Of such an account:
     /// the program.
     pub partner: Cell<Option<&'p Object<'p>>>,
+    /// Of a memory object: how many clones of it are being made.
+    pub clones: Cell<u32>,
+    /// Of a clone that is being made: the program whose it is.
+    pub cloner: Cell<Option<&'p Object<'p>>>,
+    /// Of a reservation: the space or the reservation that it lies in.
+    pub outer: Cell<Option<&'p Object<'p>>>,
+    /// How many reservations lie in it, those in them not counted.
+    pub inside: Cell<u32>,
     /// Whether it is being taken apart: capabilities to it name nothing any more.
     pub dying: Cell<bool>,
+    /// The next of those of which something is to be told now.
+    pub next_told: Cell<Option<&'p Object<'p>>>,
     /// The next of those that are being taken apart.
     pub next_dying: Cell<Option<&'p Object<'p>>>,
 }
@@ -132,9 +153,12 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) ByPayer<'p> = &'p Object<'p>: Object<'p> { by_payer => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) ByOuter<'p> = &'p Object<'p>: Object<'p> { by_outer => RBTreeLink }
+    );
 }
 
-pub(crate) use adapters::{ByNumber, ByPayer};
+pub(crate) use adapters::{ByNumber, ByOuter, ByPayer};
 
 impl<'a> KeyAdapter<'a> for ByNumber<'_> {
     type Key = u32;
@@ -150,6 +174,27 @@ impl<'a> KeyAdapter<'a> for ByPayer<'_> {
 
     fn get_key(&self, object: &'a Object<'_>) -> (u32, u32) {
         (object.payer_number(), object.number.get())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByOuter<'_> {
+    /// What it lies in, and the reservation.
+    type Key = (u32, u32);
+
+    fn get_key(&self, object: &'a Object<'_>) -> (u32, u32) {
+        (object.outer.get().map_or(0, |outer| outer.number.get()), object.number.get())
+    }
+}
+
+impl<'p> Object<'p> {
+    /// The space that a reservation lies in, or the space itself; and how many reservations there
+    /// are on the way, with itself.
+    pub fn space(&'p self) -> (&'p Object<'p>, u32) {
+        let (mut space, mut depth) = (self, 0);
+        while let Some(outer) = space.outer.get() {
+            (space, depth) = (outer, depth + 1);
+        }
+        (space, depth)
     }
 }
 

@@ -11,11 +11,25 @@ use super::object::{Object, Report};
 use super::turn::Turn;
 use crate::image::TlsPlace;
 
+/// A clone of a memory object that is being made, in pieces.
+#[derive(Clone, Copy)]
+pub(crate) struct Cloning<'p> {
+    /// The clone, to which there is no capability yet.
+    pub clone: &'p Object<'p>,
+    /// What it is made of.
+    pub source: &'p Object<'p>,
+    /// The slot that was named for the capability.
+    pub slot: u32,
+    /// How many of its pages are done.
+    pub done: u32,
+}
+
 /// A program's node.
 #[derive(Default)]
 pub(crate) struct Program<'p> {
     pub next_free: Cell<Option<&'p Program<'p>>>,
     by_object: RBTreeLink,
+    by_space: RBTreeLink,
     /// Its object, to which its own capability leads.
     pub object: Cell<Option<&'p Object<'p>>>,
     /// The account that all it has is charged to, and that ends with it.
@@ -41,10 +55,13 @@ pub(crate) struct Program<'p> {
     /// The priority of its first thread, once that was started: the highest of its threads.
     pub priority: Cell<Option<u8>>,
     pub name: Cell<Name>,
+    /// The clone that it is making.
+    pub cloning: Cell<Option<Cloning<'p>>>,
     /// The number of the thread that a fault suspended, if one did.
     pub faulted: Cell<u32>,
-    /// Whether it is being taken apart.
+    /// Whether it is being taken apart, and whether none of its threads runs any more.
     pub dying: Cell<bool>,
+    pub stopped: Cell<bool>,
     pub next_dying: Cell<Option<&'p Program<'p>>>,
 }
 
@@ -56,9 +73,12 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) ByObject<'p> = &'p Program<'p>: Program<'p> { by_object => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) BySpace<'p> = &'p Program<'p>: Program<'p> { by_space => RBTreeLink }
+    );
 }
 
-pub(crate) use adapters::ByObject;
+pub(crate) use adapters::{ByObject, BySpace};
 
 impl<'a> KeyAdapter<'a> for ByObject<'_> {
     /// The number of its object.
@@ -66,6 +86,15 @@ impl<'a> KeyAdapter<'a> for ByObject<'_> {
 
     fn get_key(&self, program: &'a Program<'_>) -> u32 {
         program.object.get().map_or(0, |object| object.number.get())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for BySpace<'_> {
+    /// The space that it runs in.
+    type Key = Option<SpaceId>;
+
+    fn get_key(&self, program: &'a Program<'_>) -> Option<SpaceId> {
+        program.space_id.get()
     }
 }
 
@@ -98,8 +127,10 @@ impl<'p> Program<'p> {
         self.turn.set(Turn::default());
         self.priority.set(None);
         self.name.set(name);
+        self.cloning.set(None);
         self.faulted.set(0);
         self.dying.set(false);
+        self.stopped.set(false);
         self.next_dying.set(None);
     }
 }

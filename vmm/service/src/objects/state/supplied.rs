@@ -79,8 +79,9 @@ pub(crate) struct PageWait {
     /// The number of the memory object, and the page of it.
     pub memory: u32,
     pub page: u32,
-    /// The mapping that it touched.
+    /// The token of the mapping that it touched, and the number by which the manager asked.
     pub token: u32,
+    pub asked: u32,
     /// Whether it is to be written.
     pub write: bool,
     /// Those with lower numbers came before.

@@ -9,7 +9,7 @@ use vmm::{Numbers, Pool};
 use vmm_client::objects::{Amounts, Kind, Rights};
 
 use super::capability::{self, Capability};
-use super::mapping::{self, Mapping};
+use super::mapping::{self, Id, Mapping};
 use super::object::{self, Object, What};
 use super::supplied::{ByPage, Supplied};
 
@@ -17,6 +17,7 @@ use super::supplied::{ByPage, Supplied};
 pub(crate) struct Tables<'p> {
     pub objects: RBTree<object::ByNumber<'p>>,
     pub charged: RBTree<object::ByPayer<'p>>,
+    reservations: RBTree<object::ByOuter<'p>>,
     pub capabilities: RBTree<capability::ByBadge<'p>>,
     of_object: RBTree<capability::ByObject<'p>>,
     derived: RBTree<capability::ByParent<'p>>,
@@ -40,6 +41,7 @@ pub(crate) struct Tables<'p> {
 #[derive(Clone, Copy)]
 pub(crate) struct NewMapping<'p> {
     pub space: &'p Object<'p>,
+    pub within: Option<&'p Object<'p>>,
     pub memory: &'p Object<'p>,
     pub through: u32,
     pub payer: &'p Object<'p>,
@@ -48,6 +50,7 @@ pub(crate) struct NewMapping<'p> {
     pub start: usize,
     pub first: u32,
     pub pages: u32,
+    pub rights: Rights,
 }
 
 impl<'p> Tables<'p> {
@@ -56,6 +59,7 @@ impl<'p> Tables<'p> {
         Tables {
             objects: RBTree::new(object::ByNumber::new()),
             charged: RBTree::new(object::ByPayer::new()),
+            reservations: RBTree::new(object::ByOuter::new()),
             capabilities: RBTree::new(capability::ByBadge::new()),
             of_object: RBTree::new(capability::ByObject::new()),
             derived: RBTree::new(capability::ByParent::new()),
@@ -102,11 +106,16 @@ impl<'p> Tables<'p> {
         for count in [&node.committed, &node.mappings, &node.programs, &node.capabilities] {
             count.set(0);
         }
+        node.inside.set(0);
+        node.clones.set(0);
+        node.cloner.set(None);
+        node.outer.set(None);
         node.dying.set(false);
         node.partner.set(None);
         node.paged.set(None);
         node.located.set(false);
         node.next_dying.set(None);
+        node.next_told.set(None);
         self.objects.insert(node);
         self.charged.insert(node);
         Some(node)
@@ -117,6 +126,11 @@ impl<'p> Tables<'p> {
         debug_assert_eq!(node.capabilities.get() + node.mappings.get(), 0);
         let key = (node.payer_number(), node.number.get());
         self.charged.find_mut(&key).remove();
+        if let Some(outer) = node.outer.get() {
+            self.reservations.find_mut(&(outer.number.get(), node.number.get())).remove();
+            node.outer.set(None);
+            sub(&outer.inside, 1);
+        }
         self.objects.find_mut(&node.number.get()).remove();
         node.what.set(What::Nothing);
         self.free_objects.free(node);
@@ -167,18 +181,60 @@ impl<'p> Tables<'p> {
         self.free_capabilities.free(node);
     }
 
-    /// The token of the mapping that is recorded next; `None` when all are in use.
-    pub fn next_token(&self) -> Option<u32> {
-        self.tokens.next(|token| !self.mappings.find(&token).is_null())
+    /// Records that an object is a reservation in a space, or in another reservation.
+    pub fn insert_reservation(&mut self, node: &'p Object<'p>, outer: &'p Object<'p>) {
+        node.outer.set(Some(outer));
+        self.reservations.insert(node);
+        add(&outer.inside, 1);
     }
 
-    /// Records a mapping by the token that is next; `None` when nodes or tokens are out.
-    pub fn insert_mapping(&mut self, new: &NewMapping<'p>) -> Option<&'p Mapping<'p>> {
-        let token = self.next_token()?;
+    /// The first reservation that lies in a space or in another.
+    pub fn first_inside(&self, outer: &Object<'p>) -> Option<&'p Object<'p>> {
+        let key = (outer.number.get(), 0);
+        let found = self.reservations.lower_bound(Bound::Included(&key)).clone_pointer();
+        found.filter(|node| node.outer.get().is_some_and(|other| other.is(outer)))
+    }
+
+    /// The token of the mapping that is recorded next; `None` when all are in use.
+    pub fn next_token(&self) -> Option<u32> {
+        self.tokens.next(|token| {
+            // Of those that were cut from one, any.
+            let first = self.mappings.lower_bound(Bound::Included(&(token, 0))).get();
+            first.is_some_and(|node| node.token.get() == token)
+        })
+    }
+
+    /// Records a mapping by the token that is next; `None` when nodes are out.
+    pub fn insert_mapping(&mut self, token: u32, new: &NewMapping<'p>) -> Option<&'p Mapping<'p>> {
         let node = self.free_mappings.alloc()?;
         self.tokens.note(token);
         node.token.set(token);
+        node.base.set(0);
+        self.record(node, new);
+        Some(node)
+    }
+
+    /// Records the pages behind the first `new.first - node.first` of a mapping as one of their
+    /// own, and that those have the rest: `charge`. `None` when nodes are out.
+    pub fn split_mapping(
+        &mut self,
+        node: &'p Mapping<'p>,
+        charge: Amounts,
+        new: &NewMapping<'p>,
+    ) -> Option<&'p Mapping<'p>> {
+        let upper = self.free_mappings.alloc()?;
+        let kept = new.first - node.first.get();
+        node.pages.set(kept);
+        node.charge.set(charge);
+        upper.token.set(node.token.get());
+        upper.base.set(node.base.get() + kept);
+        self.record(upper, new);
+        Some(upper)
+    }
+
+    fn record(&mut self, node: &'p Mapping<'p>, new: &NewMapping<'p>) {
         node.space.set(Some(new.space));
+        node.within.set(new.within);
         node.memory.set(Some(new.memory));
         node.through.set(new.through);
         node.payer.set(Some(new.payer));
@@ -187,39 +243,82 @@ impl<'p> Tables<'p> {
         node.start.set(new.start);
         node.first.set(new.first);
         node.pages.set(new.pages);
+        node.rights.set(new.rights);
+        self.link(node);
+    }
+
+    fn link(&mut self, node: &'p Mapping<'p>) {
         self.mappings.insert(node);
         self.in_space.insert(node);
         self.of_memory.insert(node);
         self.through.insert(node);
         self.mappings_paid.insert(node);
-        add(&new.space.mappings, 1);
-        add(&new.memory.mappings, 1);
-        Some(node)
+        count(node, |mappings| add(mappings, 1));
     }
 
-    /// Records that a mapping has another region, which begins at `start`.
-    pub fn move_mapping(&mut self, node: &'p Mapping<'p>, region: vmm::RegionId, start: usize) {
-        let space = node.space.get().map_or(0, |space| space.number.get());
-        self.in_space.find_mut(&(space, node.start.get())).remove();
-        node.region.set(Some(region));
-        node.start.set(start);
-        self.in_space.insert(node);
-    }
-
-    /// Forgets a mapping.
-    pub fn remove_mapping(&mut self, node: &'p Mapping<'p>) {
-        let token = node.token.get();
+    fn unlink(&mut self, node: &'p Mapping<'p>) {
+        let id = node.id();
         let of = |object: &Cell<Option<&'p Object<'p>>>| {
             object.get().map_or(0, |object| object.number.get())
         };
         self.in_space.find_mut(&(of(&node.space), node.start.get())).remove();
-        self.of_memory.find_mut(&(of(&node.memory), token)).remove();
-        self.through.find_mut(&(node.through.get(), token)).remove();
-        self.mappings_paid.find_mut(&(of(&node.payer), token)).remove();
-        self.mappings.find_mut(&token).remove();
-        for object in [node.space.take(), node.memory.take()].into_iter().flatten() {
-            sub(&object.mappings, 1);
+        self.of_memory.find_mut(&(of(&node.memory), id)).remove();
+        self.through.find_mut(&(node.through.get(), id)).remove();
+        self.mappings_paid.find_mut(&(of(&node.payer), id)).remove();
+        self.mappings.find_mut(&id).remove();
+        count(node, |mappings| sub(mappings, 1));
+    }
+
+    /// The token of a mapping once it lies elsewhere: its own, if no other was cut from it; `None`
+    /// when all are in use.
+    pub fn token_to_move(&self, node: &Mapping<'p>) -> Option<u32> {
+        let token = node.token.get();
+        let behind = self.mappings.lower_bound(Bound::Excluded(&node.id())).get();
+        let alone = node.base.get() == 0 && behind.is_none_or(|other| other.token.get() != token);
+        if alone {
+            Some(token)
+        } else {
+            self.next_token()
         }
+    }
+
+    /// Records that a mapping has another region and other rights, in a reservation or in none.
+    pub fn move_mapping(
+        &mut self,
+        node: &'p Mapping<'p>,
+        token: u32,
+        (region, rights): (vmm::RegionId, Rights),
+        within: Option<&'p Object<'p>>,
+    ) {
+        self.unlink(node);
+        self.tokens.note(token);
+        node.token.set(token);
+        node.base.set(0);
+        node.within.set(within);
+        node.region.set(Some(region));
+        node.start.set(region.start().bits());
+        node.rights.set(rights);
+        self.link(node);
+    }
+
+    /// Records that a mapping has the pages of the one behind it too, which is forgotten.
+    pub fn join_mapping(
+        &mut self,
+        lower: &'p Mapping<'p>,
+        upper: &'p Mapping<'p>,
+        charge: Amounts,
+    ) {
+        lower.pages.set(lower.pages.get() + upper.pages.get());
+        lower.charge.set(charge);
+        self.remove_mapping(upper);
+    }
+
+    /// Forgets a mapping.
+    pub fn remove_mapping(&mut self, node: &'p Mapping<'p>) {
+        self.unlink(node);
+        node.space.set(None);
+        node.memory.set(None);
+        node.within.set(None);
         self.free_mappings.free(node);
     }
 
@@ -256,9 +355,21 @@ impl<'p> Tables<'p> {
         found.filter(|node| node.payer.get().is_some_and(|other| other.is(account)))
     }
 
-    /// The mapping with a token.
-    pub fn mapping(&self, token: u32) -> Option<&'p Mapping<'p>> {
-        self.mappings.find(&token).clone_pointer()
+    /// The mapping that the manager asks for a page of, by a token and a number.
+    pub fn mapping(&self, token: u32, page: u32) -> Option<&'p Mapping<'p>> {
+        let found = self.mappings.upper_bound(Bound::Included(&(token, page))).clone_pointer();
+        found.filter(|node| node.token.get() == token && page < node.base_behind())
+    }
+
+    /// The mapping behind another, of those that were cut from one and lie as they did.
+    pub fn mapping_behind(&self, node: &Mapping<'p>) -> Option<&'p Mapping<'p>> {
+        self.mappings.find(&(node.token.get(), node.base_behind())).clone_pointer()
+    }
+
+    /// The mapping before another, of those that were cut from one and lie as they did.
+    pub fn mapping_before(&self, node: &Mapping<'p>) -> Option<&'p Mapping<'p>> {
+        let page = node.base.get().checked_sub(1)?;
+        self.mapping(node.token.get(), page)
     }
 
     /// The mapping of a space that begins at an address, or the last that begins below it.
@@ -275,7 +386,7 @@ impl<'p> Tables<'p> {
 
     /// The first mapping of a memory object.
     pub fn first_of_memory(&self, memory: &Object<'p>) -> Option<&'p Mapping<'p>> {
-        let key = (memory.number.get(), 0);
+        let key = (memory.number.get(), (0, 0));
         let found = self.of_memory.lower_bound(Bound::Included(&key)).clone_pointer();
         found.filter(|node| node.memory.get().is_some_and(|other| other.is(memory)))
     }
@@ -283,7 +394,8 @@ impl<'p> Tables<'p> {
     /// How many pages of a memory object the mappings of it reach over, from its first page on. Takes
     /// as long as there are mappings of it.
     pub fn end_of_mappings(&self, memory: &Object<'p>) -> u32 {
-        let from = self.of_memory.lower_bound(Bound::Included(&(memory.number.get(), 0)));
+        let key = (memory.number.get(), (0, 0));
+        let from = self.of_memory.lower_bound(Bound::Included(&key));
         let is = |node: &&Mapping<'p>| node.memory.get().is_some_and(|other| other.is(memory));
         let mut at = from;
         let all = core::iter::from_fn(|| {
@@ -295,8 +407,8 @@ impl<'p> Tables<'p> {
         ends.max().unwrap_or(0)
     }
 
-    /// The first mapping of a memory object behind the token `behind`.
-    pub fn next_of_memory(&self, memory: &Object<'p>, behind: u32) -> Option<&'p Mapping<'p>> {
+    /// The first mapping of a memory object behind the one that `behind` identifies.
+    pub fn next_of_memory(&self, memory: &Object<'p>, behind: Id) -> Option<&'p Mapping<'p>> {
         let key = (memory.number.get(), behind);
         let found = self.of_memory.lower_bound(Bound::Excluded(&key)).clone_pointer();
         found.filter(|node| node.memory.get().is_some_and(|other| other.is(memory)))
@@ -333,15 +445,25 @@ impl<'p> Tables<'p> {
 
     /// The first mapping that was made through a capability.
     pub fn first_through(&self, badge: u32) -> Option<&'p Mapping<'p>> {
-        let found = self.through.lower_bound(Bound::Included(&(badge, 0))).clone_pointer();
+        let found = self.through.lower_bound(Bound::Included(&(badge, (0, 0)))).clone_pointer();
         found.filter(|node| node.through.get() == badge)
     }
 
     /// The first mapping that an account pays for.
     pub fn first_mapping_paid(&self, account: &Object<'p>) -> Option<&'p Mapping<'p>> {
-        let key = (account.number.get(), 0);
+        let key = (account.number.get(), (0, 0));
         let found = self.mappings_paid.lower_bound(Bound::Included(&key)).clone_pointer();
         found.filter(|node| node.payer.get().is_some_and(|other| other.is(account)))
+    }
+}
+
+/// Changes how many mappings the objects count to which one belongs.
+#[inline(always)]
+fn count(node: &Mapping<'_>, change: impl Fn(&Cell<u32>)) {
+    for object in [&node.space, &node.memory, &node.within] {
+        if let Some(object) = object.get() {
+            change(&object.mappings);
+        }
     }
 }
 

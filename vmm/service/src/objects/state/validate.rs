@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The check of what must always hold of the records (I26 to I28).
+//! The check of what must always hold of the records (I26 to I28, and of I39 what they say).
 
-use vmm::Violation;
-use vmm_client::objects::{Amounts, Resource, Rights};
+use intrusive_collections::Bound;
+use vmm::{RegionId, Violation};
+use vmm_client::objects::{Amounts, Resource, Rights, PAGE_BYTES};
 
 use super::capability::Capability;
 use super::mapping::Mapping;
@@ -12,6 +13,11 @@ use super::tables::Tables;
 /// What a capability costs the account that pays for it.
 pub(crate) const CAPABILITY: Amounts =
     Amounts::NONE.with(Resource::Badges, 1).with(Resource::Slots, 1).with(Resource::Nodes, 1);
+
+/// The address behind the last page of a reservation.
+fn end_of(region: RegionId, pages: u32) -> usize {
+    region.start().bits() + pages as usize * PAGE_BYTES
+}
 
 fn hold(rule: &'static str, at: u32, holds: bool) -> Result<(), Violation> {
     holds.then_some(()).ok_or(Violation { rule, at: at as usize })
@@ -45,11 +51,16 @@ impl<'p> Tables<'p> {
             capabilities == object.capabilities.get() as usize
         })?;
         let is = |other: Option<&Object<'p>>| other.is_some_and(|other| other.is(object));
-        let mapped = |node: &&Mapping<'p>| is(node.space.get()) || is(node.memory.get());
+        let mapped = |node: &&Mapping<'p>| {
+            is(node.space.get()) || is(node.memory.get()) || is(node.within.get())
+        };
         let mappings = self.mappings.iter().filter(mapped).count();
         hold("an object counts its mappings", number, {
             mappings == object.mappings.get() as usize
         })?;
+        let within = self.objects.iter().filter(|other| is(other.outer.get())).count();
+        hold("an object counts its reservations", number, within == object.inside.get() as usize)?;
+        self.validate_reservation(object)?;
         let What::Account(account) = object.what.get() else { return Ok(()) };
         hold("an account uses no more than it has", number, {
             account.limits.minus(account.used).is_ok()
@@ -57,6 +68,25 @@ impl<'p> Tables<'p> {
         hold("what an account uses is what is charged to it", number, {
             self.charged_to(object) == Ok(account.used)
         })
+    }
+
+    fn validate_reservation(&self, object: &Object<'p>) -> Result<(), Violation> {
+        let number = object.number.get();
+        let Some(outer) = object.outer.get() else { return Ok(()) };
+        hold("a reservation lies in what lives", number, self.lives(Some(outer)))?;
+        let What::Reservation { region, pages, ceiling } = object.what.get() else { return Ok(()) };
+        let (start, end) = (region.start().bits(), end_of(region, pages));
+        match outer.what.get() {
+            What::Space(space) => {
+                hold("a reservation is in its space", number, region.space() == space)
+            }
+            What::Reservation { region: around, pages, ceiling: limit } => {
+                let inside = around.start().bits() <= start && end <= end_of(around, pages);
+                hold("a reservation lies in the one around it", number, inside)?;
+                hold("a reservation's ceiling is below", number, limit.contains(ceiling))
+            }
+            _ => hold("a reservation lies in a space", number, false),
+        }
     }
 
     /// What is charged to an account: by its objects, capabilities and mappings, by its children
@@ -112,7 +142,25 @@ impl<'p> Tables<'p> {
         hold("a mapping was made through a capability to its memory object", token, {
             through.and_then(leads).is_some_and(|(object, memory)| object.is(memory))
         })?;
+        let rights = node.rights.get();
         let readable = through.is_some_and(|node| node.rights.get().contains(Rights::READ));
-        hold("a mapping was made through a capability that may read", token, readable)
+        hold("a mapping was made through a capability that may read", token, readable)?;
+        let allowed = through.is_some_and(|node| node.rights.get().contains(rights));
+        hold("a mapping has no right that its capability lacks", token, allowed)?;
+        let behind = self.mappings.lower_bound(Bound::Excluded(&node.id())).get();
+        let next = behind.filter(|next| next.token.get() == token);
+        hold("parts of a mapping are apart", token, {
+            next.is_none_or(|next| node.base_behind() <= next.base.get())
+        })?;
+        let Some(within) = node.within.get() else { return Ok(()) };
+        let same = space.is_some_and(|space| within.space().0.is(space));
+        hold("a mapping's reservation is in its space", token, self.lives(Some(within)) && same)?;
+        let What::Reservation { region, pages, ceiling } = within.what.get() else {
+            return hold("a mapping lies in a reservation", token, false);
+        };
+        let start = node.start.get();
+        let lies = region.start().bits() <= start && start < end_of(region, pages);
+        hold("a mapping lies in its reservation", token, lies)?;
+        hold("a mapping's rights are below the ceiling", token, ceiling.contains(rights))
     }
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Starts programs that do not end by themselves, and ends them: once that is answered none of their
+//! threads runs, and all that they had is back without a request.
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use sel4::{cap, Word};
+use vmm_client::handles::{
+    empty_slot, free_slot, take_slot, Handle, Memory, Object, Program, Result,
+};
+use vmm_client::objects::{Amounts, ProgramOptions, Rights, State, FIRST_FREE_SLOT};
+use vmm_client::{program, tell};
+use vmm_clients::{now, COUNTER_PRIORITY};
+
+program!(main);
+
+/// What a program may have that it starts, with what that starts.
+const CHILD: Amounts = Amounts([320, 160, 800, 60, 12, 120, 240]);
+/// The threads that count, and the words of the page at which they and others do.
+const THREADS: usize = 8;
+const WORDS: usize = THREADS + 1;
+/// The most ticks until it is answered that a program has ended, and for each of its threads.
+const MAX: u64 = 500_000;
+const EACH: u64 = 2_000;
+/// Ticks in which a thread would run that does: several slices.
+const LONG: u64 = 60_000_000;
+
+/// What one of them does: its arguments, at which words it and what it starts count, its threads.
+type Run = (&'static str, &'static [usize], u64);
+const RUNS: [Run; 5] = [
+    ("count 8", &[0, 1, 2, 3, 4, 5, 6, 7], 8),
+    ("tree 8", &[0, 1, 2, 8], 1),
+    ("join 0", &[0], 2),
+    ("wait 0", &[0], 1),
+    ("touch 0", &[], 1),
+];
+
+fn main(program: &Program, rounds: usize) -> Result {
+    // The file is in the first slot.
+    assert_eq!(take_slot()?, FIRST_FREE_SLOT);
+    let file = Memory::from_slot(FIRST_FREE_SLOT);
+    let (account, space) = (program.account(), program.space());
+    let before = account.amounts()?.used;
+    let shared = account.create_memory(1)?;
+    let mapping = space.map(&shared, Rights::READ_WRITE, &account)?;
+    // SAFETY: the page is there when it is touched, and holds atomic words that all have.
+    let words = unsafe { &*(mapping.address() as *const [AtomicU32; WORDS]) };
+    let paged = account.create_paged(1, 1)?;
+    let to_map = paged.to_map(Rights::READ, &account)?;
+    let (notification, told) = account.create_notification()?;
+    let with_nobody = account.amounts()?.used;
+    let mut longest = 0;
+    for (arguments, counted, threads) in RUNS.into_iter().cycle().take(rounds * RUNS.len()) {
+        words.iter().for_each(|word| word.store(0, Relaxed));
+        let options = ProgramOptions::empty();
+        let mut starting = account.begin_program("runner", &file, CHILD, options)?;
+        starting.give("file", &file, Rights::READ)?;
+        starting.give("shared", &shared, Rights::READ_WRITE)?;
+        starting.give("paged", &to_map, Rights::READ)?;
+        let (child, its_space, its_account) = starting.start(arguments, COUNTER_PRIORITY)?;
+        child.tell_end(told)?;
+        // All that are to count do, and who waits waits.
+        while !counted.iter().all(|&nth| words[nth].load(Relaxed) > 1000) {
+            sel4::r#yield();
+        }
+        if counted.is_empty() {
+            while child.status()?.state != State::Waiting {
+                sel4::r#yield();
+            }
+        }
+        // Its own slice begins anew, so that no other has his in between.
+        sel4::r#yield();
+        let begun = now();
+        child.kill()?;
+        let took = now() - begun;
+        assert!(took <= MAX + EACH * threads, "{arguments}: {took}");
+        longest = longest.max(took);
+        let own = if arguments.starts_with("count") { THREADS } else { 0 };
+        let stopped = |range: core::ops::Range<usize>| {
+            let seen = || range.clone().map(|nth| words[nth].load(Relaxed));
+            let (until, mut found) = (now() + LONG, [0; WORDS]);
+            found.iter_mut().zip(seen()).for_each(|(word, now)| *word = now);
+            while now() < until {
+                sel4::r#yield();
+            }
+            assert!(seen().zip(found).all(|(now, then)| now == then), "it runs on");
+        };
+        stopped(0..own);
+        // Nobody asks for anything: that all is back is told.
+        cap::Notification::from_bits(told as Word).wait();
+        assert!(child.status()?.gone);
+        stopped(0..WORDS);
+        child.remove(its_space, its_account)?;
+        assert_eq!(account.amounts()?.used, with_nobody, "{arguments}");
+    }
+    tell!("{} programs ended, each within {longest} ticks", rounds * RUNS.len());
+    empty_slot(told);
+    notification.destroy()?;
+    // With it goes the capability that was derived from it.
+    paged.destroy()?;
+    free_slot(to_map.slot());
+    mapping.unmap()?;
+    shared.destroy()?;
+    assert_eq!(account.amounts()?.used, before);
+    Ok(())
+}

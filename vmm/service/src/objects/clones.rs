@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Memory objects cloned: at once, or in pieces where more of their pages are there than one request
+//! does.
+//!
+//! ```text
+//!   Clone ──► a clone, which nobody can name yet ──► some pages ──► More
+//!   Clone, of the same into the same slot ─────────► some pages ──► More
+//!   … the last ────────────────────────────────────► the capability ──► Done
+//! ```
+//!
+//! A program has one clone at the most that is being made. It ends, as if it had never been begun,
+//! with the program, with a piece that is refused, with another clone that the program begins, and
+//! when what it is made of changes: that is its holders' matter, who need not know of the clone.
+
+use vmm::{CPtr, Kernel, KernelError, Memory, Placement, Rights as CapRights, Violation, Vmm};
+use vmm_client::objects::{Answer, Kind, Refusal, MAX_PAGES, PAGE_BYTES};
+
+use super::answers::{narrow, refuse, refuse_slot, Answered, Refused};
+use super::capabilities::{slot_path, Place};
+use super::memory::{check_unlocated, cost, store};
+use super::service::{clearing, Objects};
+use super::state::object::{Object, What};
+use super::state::program::{Cloning, Program};
+use super::state::tables::{add, sub};
+
+impl<'p> Objects<'p> {
+    /// Serves [`vmm_client::objects::Request::Clone`].
+    pub(super) fn clone_memory<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        memory: &'p Object<'p>,
+    ) -> Answered {
+        let Place { program, payer, slot } = place;
+        check_unlocated(memory, 0)?;
+        // Their pages would have to be under copy-on-write wherever they are mapped.
+        if memory.mappings.get() != 0 {
+            return Err(Refusal::InUse { times: memory.mappings.get() });
+        }
+        let goes_on = program.cloning.get().filter(|cloning| {
+            let paid = cloning.clone.payer.get().is_some_and(|paying| paying.is(payer));
+            paid && cloning.source.is(memory) && cloning.slot == slot
+        });
+        let cloning = match goes_on {
+            Some(cloning) => cloning,
+            None if memory.committed.get() <= MAX_PAGES => {
+                return self.clone_at_once(vmm, place, memory);
+            }
+            None => self.begin_clone(vmm, place, memory)?,
+        };
+        let answered = self.clone_step(vmm, place, cloning);
+        let waits = payer.account().is_some_and(|account| account.waits);
+        match answered {
+            Ok(_) => {}
+            // It is made again when memory has come back, and goes on.
+            Err(Refusal::Overcommitted { .. }) if waits => {}
+            Err(_) => self.abandon_clone(program),
+        }
+        answered
+    }
+
+    fn clone_at_once<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        memory: &'p Object<'p>,
+    ) -> Answered {
+        let What::Memory { region, pages, options } = memory.what.get() else {
+            return Err(Refusal::Internal {});
+        };
+        let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
+        self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
+            let (into, anywhere) = (store(object)?, Placement::anywhere());
+            let clone = clearing(vmm, |vmm| vmm.clone_region(region, into, anywhere));
+            let clone = clone.map_err(|error| refuse_page(error, region))?;
+            object.committed.set(memory.committed.get());
+            Ok(What::Memory { region: clone, pages, options })
+        })?;
+        Ok(Answer::Done {})
+    }
+
+    /// Makes a clone of which no page is there yet. The one that the program has begun before ends.
+    fn begin_clone<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        Place { program, payer, slot }: Place<'p>,
+        memory: &'p Object<'p>,
+    ) -> Result<Cloning<'p>, Refused> {
+        let What::Memory { region, pages, options } = memory.what.get() else {
+            return Err(Refusal::Internal {});
+        };
+        check_empty(vmm, program, slot)?;
+        let number = program.object.get().ok_or(Refusal::Internal {})?;
+        let clone = self.charged_object(Kind::Memory, payer, cost(vmm, pages))?;
+        let made = store(clone)
+            .and_then(|into| vmm.reserve_like(region, into, Placement::anywhere()).map_err(refuse));
+        let region = match made {
+            Ok(region) => region,
+            Err(refusal) => {
+                self.dismantle(vmm, clone);
+                return Err(refusal);
+            }
+        };
+        clone.what.set(What::Memory { region, pages, options });
+        self.abandon_clone(program);
+        let cloning = Cloning { clone, source: memory, slot, done: 0 };
+        clone.cloner.set(Some(number));
+        add(&memory.clones, 1);
+        program.cloning.set(Some(cloning));
+        Ok(cloning)
+    }
+
+    /// Clones some pages; when all are, hands out a capability.
+    fn clone_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        place: Place<'p>,
+        cloning: Cloning<'p>,
+    ) -> Answered {
+        let Cloning { clone, source, done, .. } = cloning;
+        let parts = (clone.what.get(), source.what.get());
+        let (What::Memory { region, pages, options }, What::Memory { region: from, .. }) = parts
+        else {
+            return Err(Refusal::Internal {});
+        };
+        let mapped = |vmm: &Vmm<'p, K>| {
+            let summary = vmm.space_summary(region.space()).map_err(refuse)?;
+            Ok::<_, Refused>(summary.mapped_pages)
+        };
+        if done < pages {
+            let (before, most) = (mapped(vmm)?, MAX_PAGES as usize);
+            let passed = clearing(vmm, |vmm| vmm.clone_pages(from, done as usize, region, most));
+            let passed = passed.map_err(|error| refuse_page(error, from))?;
+            add(&clone.committed, narrow(mapped(vmm)? - before));
+            let done = done.saturating_add(narrow(passed));
+            place.program.cloning.set(Some(Cloning { done, ..cloning }));
+            if done < pages {
+                return Ok(Answer::More {});
+            }
+        }
+        self.hand_out(vmm, clone, Object::all_rights(Kind::Memory, options), None, place)?;
+        self.remove_cloning(place.program);
+        Ok(Answer::Done {})
+    }
+
+    /// A program's clone that is being made is one no more. Returns it, if there was one.
+    fn remove_cloning(&mut self, program: &Program<'p>) -> Option<&'p Object<'p>> {
+        let Cloning { clone, source, .. } = program.cloning.take()?;
+        clone.cloner.set(None);
+        sub(&source.clones, 1);
+        Some(clone)
+    }
+
+    /// Ends a program's clone that is being made, if there is one: that is work that is left.
+    pub(super) fn abandon_clone(&mut self, program: &Program<'p>) {
+        if let Some(clone) = self.remove_cloning(program) {
+            self.retire(clone);
+        }
+    }
+
+    /// What a memory object holds may have changed, or is about to be gone: clones of it that are
+    /// being made end.
+    pub(super) fn abandon_clones_of(&mut self, memory: &Object<'p>) {
+        while memory.clones.get() != 0 {
+            let of = |program: &Program<'p>| {
+                program.cloning.get().is_some_and(|cloning| cloning.source.is(memory))
+            };
+            let Some(program) = self.find_program(of) else { return };
+            self.abandon_clone(program);
+        }
+    }
+
+    /// A memory object is taken apart: whoever is making it a clone, or clones of it, is not any more.
+    pub(super) fn end_cloning(&mut self, memory: &Object<'p>) {
+        self.abandon_clones_of(memory);
+        let number = memory.cloner.get().map(|program| program.number.get());
+        let program = number.and_then(|number| self.programs.find(&number).clone_pointer());
+        if let Some(program) = program {
+            self.remove_cloning(program);
+        }
+    }
+
+    /// How many clones are being made, in pieces.
+    pub fn clones_being_made(&self) -> usize {
+        self.programs.iter().filter(|program| program.cloning.get().is_some()).count()
+    }
+
+    /// I40: a clone that is being made is one program's, nobody has a capability to it, and what it
+    /// is made of counts it and is mapped nowhere.
+    pub(super) fn validate_clones(&self) -> Result<(), Violation> {
+        let hold = |rule, object: &Object<'p>, holds: bool| {
+            holds.then_some(()).ok_or(Violation { rule, at: object.number.get() as usize })
+        };
+        let all = || self.programs.iter().filter_map(|program| program.cloning.get());
+        for program in self.programs.iter() {
+            let Some(Cloning { clone, source, .. }) = program.cloning.get() else { continue };
+            let own = clone.cloner.get().is_some_and(|it| it.number.get() == program.number());
+            hold("a clone that is being made is its program's", clone, own)?;
+            hold("nobody has a clone that is being made", clone, clone.capabilities.get() == 0)?;
+            let mapped = source.mappings.get() + clone.mappings.get();
+            hold("what is being cloned is mapped nowhere", source, mapped == 0)?;
+        }
+        for object in self.tables.objects.iter() {
+            let of = all().filter(|cloning| cloning.source.is(object)).count();
+            hold("clones are counted", object, of == object.clones.get() as usize)?;
+            let made = all().filter(|cloning| cloning.clone.is(object)).count();
+            let is = usize::from(object.cloner.get().is_some());
+            hold("a clone is being made by one", object, made == is)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a slot of a program's that is not there or not empty. One kernel call: a copy of nothing,
+/// for which the kernel looks at the slot first (`decodeCNodeInvocation`).
+fn check_empty<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    program: &Program<'p>,
+    slot: u32,
+) -> Result<(), Refused> {
+    let path = slot_path(program, slot)?;
+    match vmm.copy_cap(path, CPtr::NULL, CapRights::all()) {
+        Ok(()) => Err(Refusal::Internal {}),
+        Err(vmm::Error::Kernel { error: KernelError::FailedLookup, .. }) => Ok(()),
+        Err(error) => Err(refuse_slot(error, slot)),
+    }
+}
+
+/// What a client is told of an error about pages of a memory object, which lie in this region.
+fn refuse_page(error: vmm::Error, region: vmm::RegionId) -> Refused {
+    match error {
+        vmm::Error::Shared { address } => {
+            Refusal::Shared { page: narrow((address - region.start().bits()) / PAGE_BYTES) }
+        }
+        other => refuse(other),
+    }
+}
