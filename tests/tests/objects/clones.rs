@@ -7,7 +7,7 @@ use untyped_alloc::kernel::KernelError;
 use vmm::Access::{Read, Write};
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, AccountOptions, Amounts, Answer, PAGE_BYTES, Piece, Refusal, Request, Resource,
-    Rights, SPACE_SLOT,
+    Rights, SPACE_SLOT, Supply,
 };
 
 use crate::world::{A, B, C, D, PAGE, Program, World, account};
@@ -274,6 +274,18 @@ fn a_clone_that_is_refused_leaves_nothing() {
     assert_eq!(world.ask(program, CLONE, &[A, C]), Err(short));
     world.finish(program, Request::Destroy {}, &[C]);
     assert_eq!(figures(&mut world, program), before);
+}
+
+/// A233: a page that somebody else has is named by its number.
+#[test]
+fn what_is_shared_is_not_cloned() {
+    let (mut world, program) = filled(5);
+    let paged = Request::CreatePaged { pages: 4, most: 2, slot: C };
+    world.ask(program, paged, &[ACCOUNT_SLOT]).unwrap();
+    let (first, pages, from, how) = (0, 1, 2, Supply::Share);
+    let supply = Request::Supply { first, pages, from, how, write: false };
+    world.ask(program, supply, &[C, A]).unwrap();
+    world.refused(program, CLONE, FROM, Refusal::Shared { page: 2 });
 }
 
 /// A233: each call of each piece is refused in its turn: nothing of the clone is left, and the next
