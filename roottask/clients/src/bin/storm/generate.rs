@@ -213,6 +213,7 @@ impl Generator<'_> {
             7 => Request::Decommit { first, pages },
             8 if self.one_in(2) => Request::Refuse { page: first },
             8 => Request::NextFault {},
+            _ if self.one_in(3) => Request::Locate { page: first },
             _ if self.one_in(2) => Request::TellFaults {},
             _ => Request::Bind {},
         }
