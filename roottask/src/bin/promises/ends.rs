@@ -11,7 +11,7 @@ use vmm_service::server::End;
 use super::images;
 use super::world::{World, PRIORITY, STACK_PAGES};
 
-const AMOUNTS: Amounts = Amounts([1000, 600, 2500, 140, 40, 300, 600]);
+const AMOUNTS: Amounts = Amounts([1200, 900, 3200, 280, 80, 600, 1200]);
 const SMALL: Amounts = Amounts([100, 60, 200, 10, 4, 20, 40]);
 
 /// A235 A236: all sorts of programs end, so many times.
