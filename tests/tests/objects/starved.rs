@@ -101,6 +101,50 @@ fn want_of_nodes_of_the_manager_leaves_nothing() {
     starve(Ballast::of_nodes, 8, 20);
 }
 
+/// A159 A221 A222: of mappings, whose middle gets other rights, goes, or moves, with n pages, slots or
+/// nodes left: it is done, or all is as it was.
+#[test]
+fn want_of_anything_leaves_a_mapping_in_one_piece() {
+    const PAGES: u32 = 9;
+    let parts: [fn(usize) -> Request; 3] = [
+        |address| Request::Protect { address, pages: 3, rights: Rights::READ },
+        |address| Request::UnmapPart { address, pages: 3 },
+        |address| Request::Move { address, pages: 3, to: 0, rights: Rights::READ },
+    ];
+    let loads: [Load; 3] = [
+        |f, n| Ballast::of_memory(f, n),
+        |f, n| Ballast::of_slots(f, n),
+        |f, n| Ballast::of_nodes(f, n),
+    ];
+    let mut refused = 0;
+    for (part, load) in parts.iter().flat_map(|part| loads.map(|load| (part, load))) {
+        let mut world = World::new();
+        let program = world.program(AMPLE);
+        world.memory(program, PAGES, A);
+        let start = world.map(program, A, PAGES, Rights::READ_WRITE);
+        let at = |page: u32| start + page as usize * PAGE;
+        let asked = part(at(3));
+        let writable = |world: &mut World, page| world.touch(program, at(page), Access::Write);
+        assert!((0..PAGES).all(|page| writable(&mut world, page)));
+        let mut before = None;
+        for left in 0.. {
+            match ask_starved(&mut world, program, (asked, &[SPACE_SLOT]), (load, left)) {
+                Ok(Answer::More {}) => {}
+                Ok(_) => break,
+                Err(refusal) => {
+                    check_refusal(&mut world, program, (refusal, left), &mut before);
+                    assert!((0..PAGES).all(|page| writable(&mut world, page)), "{asked:?}");
+                    refused += 1;
+                }
+            }
+            assert!(left < ENOUGH, "{asked:?} needs more than it should");
+        }
+        assert!((0..PAGES).all(|page| writable(&mut world, page) != (3..6).contains(&page)));
+        world.check();
+    }
+    assert!(refused > 0);
+}
+
 /// What takes a record of the service's, with the slot for a capability; and what gives it back.
 type Taken = (Request, &'static [u32], Request);
 
