@@ -67,6 +67,27 @@ fn going_on(world: &mut World) -> Vec<vmm::CPtr> {
     std::iter::from_fn(|| world.objects.next_thread()).collect()
 }
 
+/// A170: a page that somebody waits for is mapped when it is supplied, at the place that it has in a
+/// mapping which begins within the memory; nobody has to touch it for that.
+#[test]
+fn a_page_is_mapped_where_it_is_waited_for() {
+    let (mut world, pager, reader, _) = scene(4, 4);
+    let map = Request::Map { address: 0, first: 2, pages: 2, rights: Rights::READ };
+    let Ok(Answer::Mapped { address }) = world.ask(reader, map, &[SPACE_SLOT, A, ACCOUNT_SLOT])
+    else {
+        panic!("it is mapped from its third page on")
+    };
+    assert!(waits(&mut world, reader, address + PAGE, Access::Read));
+    assert_eq!(world.ask(pager, NEXT, &[A]), wanted(0, Some((3, false))));
+    let is_there =
+        |world: &World, at| world.fixture.vmm.mapping_at(reader.id.space(), at).unwrap().is_some();
+    assert!(!is_there(&world, address + PAGE));
+    let given = supply(3, 1, 0, Supply::Copy, false);
+    assert_eq!(world.ask(pager, given, BOTH), wanted(1, None));
+    assert!(is_there(&world, address + PAGE) && !is_there(&world, address));
+    assert_eq!(going_on(&mut world), [reader.start.tcb]);
+}
+
 /// A170: who touches a page that is not there waits; its pager is told once, supplies it in each of
 /// the three ways, and the thread goes on and finds what was supplied.
 #[test]
