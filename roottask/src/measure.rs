@@ -11,9 +11,10 @@ use core::ops::Add;
 use sel4::init_thread::slot;
 use sel4::ObjectBlueprint;
 use sel4_root_task::{debug_print, debug_println};
+use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::{Invocation, Result};
 
-use crate::Manager;
+use crate::{Manager, Outcome};
 
 /// The most single operations that one row is made of.
 pub const MAX_SAMPLES: usize = 1024;
@@ -221,9 +222,22 @@ fn print_spread(prefix: &str, samples: &mut Samples) {
     }
 }
 
+/// Measures a part with a manager of all memory, which the kernel need not clear.
+pub fn warm(
+    bootinfo: &sel4::BootInfoPtr,
+    pool: &'static BootPool,
+    part: fn(&mut Manager) -> Result,
+) -> Outcome {
+    clear_all_memory(bootinfo);
+    let mut vmm = start_with(bootinfo, pool, &StartOptions::new().clear_when_needed())?;
+    part(&mut vmm)?;
+    // Figures of a manager that is in disorder would be worth nothing.
+    Ok(vmm.validate()?)
+}
+
 /// Has the kernel clear all memory: the first retype from a boot untyped does that. The smallest
 /// object is made of each and deleted again, in the slot `scratch`, which is empty.
-pub fn clear_all_memory(bootinfo: &sel4::BootInfoPtr) {
+fn clear_all_memory(bootinfo: &sel4::BootInfoPtr) {
     let scratch = bootinfo.empty().start();
     let cnode = slot::CNODE.cap();
     for (index, desc) in bootinfo.untyped_list().iter().enumerate() {

@@ -59,6 +59,16 @@ impl Allocator<'_> {
         (self.most_cleared >> size_bits).clamp(1, self.sizes.retype_limit)
     }
 
+    /// How many objects to make at once where `count` are needed, and the size of the block for them
+    /// in bits.
+    ///
+    /// # Errors
+    /// As for [`Allocator::chunk_bits`].
+    pub(crate) fn batch_for(&self, blueprint: Blueprint, count: usize) -> Result<(usize, u8)> {
+        let count = self.round(blueprint, count.min(self.most_at_once(blueprint)));
+        Ok((count, self.chunk_bits(blueprint, count)?))
+    }
+
     /// The number of objects to make where `count` are needed: a power of two, the next higher one
     /// unless that is too many more.
     pub(crate) fn round(&self, blueprint: Blueprint, count: usize) -> usize {

@@ -40,8 +40,7 @@ impl<'p> Allocator<'p> {
     ) -> Result<(&'p Chunk<'p>, bool)> {
         let blueprint = kind.blueprint();
         let asked = count;
-        let count = self.round(blueprint, count.min(self.most_at_once(blueprint)));
-        let bits = self.chunk_bits(blueprint, count)?;
+        let (count, bits) = self.batch_for(blueprint, count)?;
         let mobility = kind.mobility().unwrap_or(Mobility::Fixed);
         // What is clean is cheap.
         let fresh = self.cheap_fit(bits, mobility).is_some_and(|block| !block.is_dirty());

@@ -165,10 +165,9 @@ impl<'p> Allocator<'p> {
     pub(crate) fn knows_what_is_clean(&self) -> bool {
         let Some(known) = self.no_clean.filter(|known| self.is_so(known)) else { return true };
         let (blueprint, mobility) = (known.kind.blueprint(), known.kind.mobility());
-        let count = self.frames_at_once(blueprint, 1).min(self.most_at_once(blueprint));
-        let bits = self.chunk_bits(blueprint, self.round(blueprint, count));
+        let batch = self.batch_for(blueprint, self.frames_at_once(blueprint, 1));
         let mobility = mobility.unwrap_or(Mobility::Fixed);
-        let fit = bits.ok().and_then(|bits| self.cheap_fit(bits, mobility));
+        let fit = batch.ok().and_then(|(_, bits)| self.cheap_fit(bits, mobility));
         self.chunk_with_zeroed(known.kind).is_none() && fit.is_none_or(|block| block.is_dirty())
     }
 

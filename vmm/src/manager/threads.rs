@@ -28,14 +28,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.threads.with_badge(of_none.badge).ok_or(Error::NoSuchThread(of_none))
     }
 
-    /// The same, but only which thread it is, and the space it runs in.
-    #[cfg(feature = "sel4")]
-    #[inline]
-    pub(crate) fn space_with_badge(&self, badge: usize) -> Result<(ThreadId, SpaceId)> {
-        let of_none = ThreadId::from_parts(badge, 0);
-        self.threads.space_with_badge(of_none.badge).ok_or(Error::NoSuchThread(of_none))
-    }
-
     pub(crate) fn thread_node(&self, thread: ThreadId) -> Result<&'p Thread<'p>> {
         self.threads.node(thread).ok_or(Error::NoSuchThread(thread))
     }

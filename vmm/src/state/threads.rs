@@ -17,8 +17,6 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::{CPtr, Numbers};
 
 use crate::types::fault::PageRequest;
-#[cfg(feature = "sel4")]
-use crate::types::ids::SpaceId;
 use crate::types::ids::{ThreadId, MAX_NUMBER};
 use crate::types::thread::ThreadInfo;
 
@@ -147,14 +145,6 @@ impl<'p> Threads<'p> {
     #[inline]
     pub fn with_badge(&self, badge: u32) -> Option<ThreadInfo> {
         self.by_badge.find(&badge).get().and_then(|node| node.info.get())
-    }
-
-    /// The thread that has this badge, and the space it runs in: all that a page fault asks for.
-    #[cfg(feature = "sel4")]
-    #[inline]
-    pub fn space_with_badge(&self, badge: u32) -> Option<(ThreadId, SpaceId)> {
-        let node = self.by_badge.find(&badge).get()?;
-        node.info.get().map(|info| (info.id, info.space))
     }
 
     /// A thread's node.

@@ -19,11 +19,10 @@ mod memory;
 mod program;
 mod walker;
 
-use roottask::measure::clear_all_memory;
-use roottask::{Arguments, Manager, Outcome};
+use roottask::measure::warm;
+use roottask::{Arguments, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start_with, BootPool, StartOptions};
-use vmm::Result;
+use vmm::sel4::BootPool;
 
 static POOL: BootPool = BootPool::new();
 
@@ -32,8 +31,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let arguments = Arguments::read()?;
     debug_println!("bench: begin");
     match arguments.words().next() {
-        Some("program") => warm(bootinfo, program::run)?,
-        Some("growth") => warm(bootinfo, growth::run)?,
+        Some("program") => warm(bootinfo, &POOL, program::run)?,
+        Some("growth") => warm(bootinfo, &POOL, growth::run)?,
         Some("memory") => memory::run(bootinfo, &POOL)?,
         part => {
             debug_println!("bench-large: the parts are program, growth, memory, not {part:?}");
@@ -42,13 +41,4 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     }
     debug_println!("bench: end");
     exit(ExitCode::Success)
-}
-
-/// A part whose memory the kernel need not clear.
-fn warm(bootinfo: &sel4::BootInfoPtr, part: fn(&mut Manager) -> Result) -> Outcome {
-    clear_all_memory(bootinfo);
-    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
-    part(&mut vmm)?;
-    // Figures of a manager that is in disorder would be worth nothing.
-    Ok(vmm.validate()?)
 }

@@ -32,10 +32,10 @@ mod service;
 mod single;
 mod spaces;
 
-use roottask::measure::clear_all_memory;
+use roottask::measure::warm;
 use roottask::{Arguments, Manager, Outcome};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
-use vmm::sel4::{start_with, BootPool, StartOptions};
+use vmm::sel4::BootPool;
 use vmm::Result;
 
 static POOL: BootPool = BootPool::new();
@@ -45,10 +45,10 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let arguments = Arguments::read()?;
     debug_println!("bench: begin");
     match arguments.words().next() {
-        None => warm(bootinfo, run)?,
-        Some("orders") => warm(bootinfo, orders::run)?,
-        Some("give-back") => warm(bootinfo, orders::give_back)?,
-        Some("direct") => warm(bootinfo, orders::direct)?,
+        None => warm(bootinfo, &POOL, run)?,
+        Some("orders") => warm(bootinfo, &POOL, orders::run)?,
+        Some("give-back") => warm(bootinfo, &POOL, orders::give_back)?,
+        Some("direct") => warm(bootinfo, &POOL, orders::direct)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,
         Some("cold-paced") => cold::paced(bootinfo)?,
@@ -59,15 +59,6 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     }
     debug_println!("bench: end");
     exit(ExitCode::Success)
-}
-
-/// A part whose memory the kernel need not clear.
-fn warm(bootinfo: &sel4::BootInfoPtr, part: fn(&mut Manager) -> Result) -> Outcome {
-    clear_all_memory(bootinfo);
-    let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
-    part(&mut vmm)?;
-    // Figures of a manager that is in disorder would be worth nothing.
-    Ok(vmm.validate()?)
 }
 
 /// Runs the first part. The order matters: what maps fresh memory comes before anything is given back.

@@ -157,7 +157,10 @@ pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received 
     let Some(fault) = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info)) else {
         return Received::Nothing;
     };
-    let Ok((thread, space)) = vmm.space_with_badge(badge) else { return Received::Nothing };
+    // By value, and no more of it: all that is known of a thread would be copied out.
+    let Ok(ThreadInfo { id: thread, space, .. }) = vmm.thread_with_badge(badge) else {
+        return Received::Nothing;
+    };
     let ThreadFault::Page(page_fault) = fault else {
         return Received::Unresolved { thread, fault, error: None };
     };
