@@ -56,6 +56,25 @@ class EndsTest(ScriptTest):
         self.assertEqual(list(build.iterdir()) if build.exists() else [], [])
 
 
+class Attend(EndsTest):
+    """What the scripts start by lib.sh's `attend`."""
+
+    def test_a_signal_that_comes_with_the_start_ends_everything(self):
+        # What is started asks for the end at once, of a shell that has hardly gone on.
+        self.fake("early", 'kill -s "$1" "$PPID"; exec sleep 1000')
+        self.script("attends.sh", f"""
+            source "{self.scripts}/lib.sh"
+            set -o functrace
+            trap 'sleep 0.05' DEBUG
+            attend early "$1" """.replace("\n            ", "\n"))
+        for number in ENDING:
+            with self.subTest(number):
+                (self.folder / "early.pid").unlink(missing_ok=True)
+                process = self.start(self.scripts / "attends.sh", signal.Signals(number).name[3:])
+                self.assertEqual(process.wait(20), -number)
+                self.check_nothing_is_left("early")
+
+
 @needs_set_up
 class Bench(EndsTest):
     """The benchmark."""

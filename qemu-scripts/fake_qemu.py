@@ -119,10 +119,10 @@ class ScriptTest(unittest.TestCase):
         """No process of the fakes named, and no file."""
         for name in names:
             process = self.process_of(name)
-            wait_until(lambda: not is_running(process), f"{name} ends", 3)
+            wait_until(lambda: not is_running(process), f"{name} ends")
         self.assertEqual(list((self.folder / "tmp").iterdir()), [])
         # Others may run meanwhile, whose files are there for a moment, and who make folders.
-        wait_until(lambda: not files_in(BUILD) - self.before, "files go", 3)
+        wait_until(lambda: not files_in(BUILD) - self.before, "files go")
 
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -47,13 +47,17 @@ choose_arch() {
 # command gets is SIGTERM.
 attend() {
     local status=0 signal
-    # In the background, but with the terminal, and with SIGINT, which a shell has ignored there.
-    { env --default-signal=INT "$@" <&4 4<&- & } 4<&0
-    ATTENDED=$!
+    ATTENDED='' CAME=''
+    # From before there is something to end, or a signal at that moment would end this script alone. Once:
+    # while a trap is replaced, the shell has the signal ignored.
     for signal in ${SIGNALS-INT TERM HUP}; do
         # shellcheck disable=SC2064 # the signal of now
         trap "end_attended $signal" "$signal"
     done
+    # In the background, but with the terminal, and with SIGINT, which a shell has ignored there.
+    { env --default-signal=INT "$@" <&4 4<&- & } 4<&0
+    ATTENDED=$!
+    [[ -z $CAME ]] || end_attended "$CAME"
     # Another signal, which does not end this script, interrupts it.
     while :; do
         status=0
@@ -65,9 +69,16 @@ attend() {
     return "$status"
 }
 
-# end_attended SIGNAL: ends what is attended to, and this script by the signal.
+# end_attended SIGNAL: ends what is attended to, and this script by the signal. Before that has started, it
+# only notes the signal in CAME.
 end_attended() {
+    CAME=$1
+    [[ -n $ATTENDED ]] || return 0
     trap '' INT TERM HUP
+    # A shell that is still to become the command has traps of this one, and would forget the signal.
+    while cmp -s "/proc/$ATTENDED/cmdline" "/proc/$$/cmdline" 2>/dev/null; do
+        sleep 0.01
+    done
     kill "$ATTENDED" 2>/dev/null || true
     # Without what a shell says of a process that a signal ended.
     { wait "$ATTENDED" || true; } 2>/dev/null

@@ -27,12 +27,13 @@ def programs():
 
 def attend(command, **settings):
     """Runs a command, and ends it and all that it started if this script is to end. Its exit code."""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, **settings) as process:
-        try:
-            return process.wait()
-        except interrupts.Interrupted:
-            interrupts.end_descendants()
-            raise
+    try:
+        with interrupts.deferred():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **settings)
+        return process.wait()
+    except interrupts.Interrupted:
+        interrupts.end_descendants()
+        raise
 
 
 def set_up(arch, *options):
