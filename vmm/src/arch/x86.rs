@@ -18,15 +18,17 @@ impl PageFault {
     /// it is a read. So a read at the instruction itself is one; and a read on the next page, of
     /// what may be the rest of the instruction.
     pub fn from_x86_words(ip: usize, address: usize, prefetch: usize, fsr: usize) -> PageFault {
-        let fetch = prefetch != 0 || fsr & 16 != 0;
         let ahead = address.wrapping_sub(ip);
-        let own = fsr & 2 == 0
-            && ahead < Self::MAX_INSTRUCTION
-            && (ahead == 0 || ip >> Self::PAGE_BITS != address >> Self::PAGE_BITS);
-        let access = match (fetch || own, fsr & 2 != 0) {
-            (true, _) => Access::Execute,
-            (false, true) => Access::Write,
-            (false, false) => Access::Read,
+        let access = if prefetch != 0 || fsr & 16 != 0 {
+            Access::Execute
+        } else if fsr & 2 != 0 {
+            Access::Write
+        } else if ahead < Self::MAX_INSTRUCTION
+            && (ahead == 0 || ip >> Self::PAGE_BITS != address >> Self::PAGE_BITS)
+        {
+            Access::Execute
+        } else {
+            Access::Read
         };
         PageFault { address, access, present: fsr & 1 != 0, ip }
     }

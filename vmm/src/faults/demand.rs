@@ -2,14 +2,15 @@
 //! Memory that is mapped when it is touched.
 
 use page_tables::{PageRange, Pages, VirtAddr};
-use untyped_alloc::{Blame, Kernel, Memory};
+use untyped_alloc::{Blame, Kernel, Memory, Rights};
 
 use super::decide::{decide, Covering};
 use crate::manager::vmm::Vmm;
+use crate::state::append_cursor::AppendCursor;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
-use crate::types::fault::{FaultClass, PageFault};
+use crate::types::fault::{Access, FaultClass, PageFault};
 use crate::types::ids::SpaceId;
 use crate::types::options::PageSize;
 
@@ -18,7 +19,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// put there, and its region is mapped on demand: memory that is touched in order. `None` if
     /// it is no such page, or the kernel refused: nothing was done then.
     #[inline(always)]
-    pub(super) fn append_touched(
+    pub(crate) fn append_touched(
         &mut self,
         space: SpaceId,
         fault: &PageFault,
@@ -27,11 +28,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !self.is_append(space, page) {
             self.begin_append(space, page)?;
         }
-        let cursor = self.append_cursor.as_ref()?;
-        // The cursor's pages lie between the guards, and nothing is mapped at them.
-        let covering = Covering::of(&cursor.region.spec(), page, cursor.end);
-        let access = (fault.access, fault.access.needs(&self.geometry));
-        let class = decide(fault.address, access, Some(covering), None);
+        let cursor = self.append_cursor.as_mut()?;
+        if !cursor.rights.contains(fault.access.needs(&self.geometry)) {
+            return None;
+        }
+        let class = match cursor.class {
+            Some(class) => class,
+            None => *cursor.class.insert(class_ahead(cursor)),
+        };
         let appended = match class {
             FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 } => {
                 self.append()
@@ -100,4 +104,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let end = end.unwrap_or(block.pages());
         block.part(first, end - first).unwrap_or(page)
     }
+}
+
+/// What the touch of a page ahead of an append cursor is, where the rights allow it: it lies between
+/// the guards, and nothing is mapped there.
+#[inline(never)]
+pub(crate) fn class_ahead(cursor: &AppendCursor<'_>) -> FaultClass {
+    let covering = Covering::of(&cursor.region.spec(), cursor.at, cursor.end);
+    decide(cursor.at, (Access::Read, Rights::empty()), Some(covering), None)
 }

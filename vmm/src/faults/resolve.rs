@@ -40,13 +40,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::NoSuchThread`]; those of [`Vmm::resolve_fault`].
     pub fn handle_fault(&mut self, badge: usize, fault: &PageFault) -> Result<Handled> {
         let thread = self.thread_with_badge(badge)?;
-        let resolution = self.resolve_fault_of(thread.id, thread.space, fault)?;
+        let resolution = match self.append_touched(thread.space, fault) {
+            Some(class) => Resolution::Resolved(class),
+            None => self.resolve_fault_of(thread.id, thread.space, fault)?,
+        };
         Ok(Handled { thread, resolution })
     }
 
     /// Resolves a fault of a registered thread, as [`Vmm::resolve_fault`] does; but where the kernel
     /// does not tell the whole address, a thread that touched another address with the same low
-    /// bits is not let repeat its instruction for ever.
+    /// bits is not let repeat its instruction for ever. After [`Vmm::append_touched`].
     #[inline]
     pub(crate) fn resolve_fault_of(
         &mut self,
@@ -54,7 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: SpaceId,
         fault: &PageFault,
     ) -> Result<Resolution> {
-        match self.resolve_fault(space, fault)? {
+        match self.resolve_anywhere(space, fault)? {
             Resolution::Resolved(FaultClass::Recorded) if !self.geometry.tells_all_faults() => {
                 Ok(self.resolved_as_recorded(thread, fault))
             }
@@ -150,8 +153,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn resolve_fault(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
         match self.append_touched(space, fault) {
             Some(class) => Ok(Resolution::Resolved(class)),
-            None => self.under_pressure(|vmm| vmm.resolve_decided(space, fault)),
+            None => self.resolve_anywhere(space, fault),
         }
+    }
+
+    /// As [`Vmm::resolve_fault`], without the short cut for memory that is touched in order.
+    #[inline]
+    fn resolve_anywhere(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
+        self.under_pressure(|vmm| vmm.resolve_decided(space, fault))
     }
 
     #[inline(never)]

@@ -5,6 +5,7 @@
 use page_tables::{Pages, VirtAddr};
 use untyped_alloc::{Blueprint, Kernel, Memory, SlotUse, Violation, MAX_BATCH};
 
+use crate::faults::demand::class_ahead;
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
@@ -141,6 +142,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let spec = cursor.region.spec();
         let alike = (spec.rights, spec.cache) == (cursor.rights, cursor.cache);
         hold("appended pages have their region's rights", at, alike)?;
+        let known = cursor.class.is_none_or(|class| class == class_ahead(&cursor));
+        hold("a touch of appended pages is what it was found to be", at, known)?;
         let vacant = space.extents().first_in(range).is_none();
         hold("nothing is mapped where pages are appended", at, vacant)?;
         let deepest = self.geometry.levels.len() as u8 - 1;

@@ -127,6 +127,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             end,
             rights,
             cache,
+            class: None,
         });
         (at < end).then_some(())
     }

@@ -18,6 +18,7 @@ use untyped_alloc::{CachePolicy, FrameBatch, Rights};
 use super::extent_node::ExtentNode;
 use super::region::Region;
 use super::space::Space;
+use crate::types::fault::FaultClass;
 
 /// What the pages that are appended have in common, and where the next one goes. `B` is the batch
 /// that their frames are of; it is the allocator's, and only handed on here.
@@ -44,6 +45,8 @@ pub(crate) struct AppendCursor<'p, B = FrameBatch<'p>> {
     pub rights: Rights,
     /// How they are cached.
     pub cache: CachePolicy,
+    /// What the touch of such a page is that the rights allow; `None` until one was touched.
+    pub class: Option<FaultClass>,
 }
 
 impl<B> AppendCursor<'_, B> {

@@ -338,8 +338,10 @@ impl<'p> ExtentNode<'p> {
     #[inline(always)]
     pub(super) fn lengthen(&self) {
         if let Content::Run(run) = self.content.get() {
-            let count = run.count.saturating_add(1);
-            self.content.set(Content::Run(Run { count, ..run }));
+            // At most as many as a batch has, so there is always a next number.
+            if let Some(count) = run.count.checked_add(1) {
+                self.content.set(Content::Run(Run { count, ..run }));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use sel4::{cap_type, Badge, MessageInfo, MessageInfoBuilder, Word};
 use untyped_alloc::CPtr;
 
 use super::backtrace::backtrace;
-use super::message::{decode, ThreadFault};
+use super::message::{decode, page_fault, ThreadFault};
 use super::pager_table::{Pagers, PAGER_BADGE};
 use super::policy::{registers, Incident, Verdict};
 use super::Manager;
@@ -154,16 +154,22 @@ pub enum Received {
 #[inline]
 pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received {
     // Exclusively, which is the cheaper way to borrow it.
-    let Some(fault) = sel4::with_ipc_buffer_mut(|buffer| decode(buffer, info)) else {
-        return Received::Nothing;
+    let Some(told) = sel4::with_ipc_buffer_mut(|buffer| page_fault(buffer, info)) else {
+        return receive_other(vmm, info, badge);
     };
     // By value, and no more of it: all that is known of a thread would be copied out.
     let Ok(ThreadInfo { id: thread, space, .. }) = vmm.thread_with_badge(badge) else {
         return Received::Nothing;
     };
-    let ThreadFault::Page(page_fault) = fault else {
-        return Received::Unresolved { thread, fault, error: None };
+    let page_fault = match told {
+        Ok(page_fault) => page_fault,
+        Err(fault) => return Received::Unresolved { thread, fault, error: None },
     };
+    // Of memory that is touched in order nothing more than that need be known.
+    if vmm.append_touched(space, &page_fault).is_some() {
+        return Received::Resolved;
+    }
+    let fault = ThreadFault::Page(page_fault);
     match vmm.resolve_fault_of(thread, space, &page_fault) {
         Ok(Resolution::Resolved(_)) => Received::Resolved,
         Ok(Resolution::AskPager { token, page }) => {
@@ -213,4 +219,16 @@ pub fn keep_caller(vmm: &Manager, slot: CPtr) -> sel4::Result<()> {
 /// right, and the kernel ignores a message to an empty slot.
 pub fn answer_kept(slot: CPtr, answer: MessageInfo) {
     slot.cap::<cap_type::Endpoint>().nb_send(answer);
+}
+
+/// As [`receive`], for a message that tells of no page fault.
+#[inline(never)]
+fn receive_other(vmm: &Manager, info: &MessageInfo, badge: usize) -> Received {
+    let fault = sel4::with_ipc_buffer(|buffer| decode(buffer, info));
+    match (fault, vmm.thread_with_badge(badge)) {
+        (Some(fault), Ok(ThreadInfo { id: thread, .. })) => {
+            Received::Unresolved { thread, fault, error: None }
+        }
+        _ => Received::Nothing,
+    }
 }

@@ -66,15 +66,25 @@ impl ThreadFault {
 /// has a capability to the endpoint can send anything by it.
 #[inline]
 pub fn decode(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
-    if info.label() == tag::seL4_Fault_VMFault {
-        return (info.length() == words::seL4_VMFault_Length as usize).then(|| page_fault(buffer));
+    match page_fault(buffer, info) {
+        Some(Ok(fault)) => Some(ThreadFault::Page(fault)),
+        Some(Err(fault)) => Some(fault),
+        None => other_fault(buffer, info),
     }
-    other_fault(buffer, info)
 }
 
-/// A VM fault's words, in the order of `seL4_VMFault_Msg`: what [`sel4::VmFault`] copies out first.
-#[inline]
-fn page_fault(buffer: &IpcBuffer) -> ThreadFault {
+/// The VM fault that a message tells of, or what it is in truth; `None` when it tells of none. Its
+/// words come in the order of `seL4_VMFault_Msg`: what [`sel4::VmFault`] copies out first.
+#[inline(always)]
+pub(super) fn page_fault(
+    buffer: &IpcBuffer,
+    info: &MessageInfo,
+) -> Option<Result<PageFault, ThreadFault>> {
+    if info.label() != tag::seL4_Fault_VMFault
+        || info.length() != words::seL4_VMFault_Length as usize
+    {
+        return None;
+    }
     let word = |index: usize| buffer.msg_regs()[index] as usize;
     let ip = word(words::seL4_VMFault_IP as usize);
     let told = arch::page_fault(
@@ -83,10 +93,7 @@ fn page_fault(buffer: &IpcBuffer) -> ThreadFault {
         word(words::seL4_VMFault_PrefetchFault as usize),
         word(words::seL4_VMFault_FSR as usize),
     );
-    match told {
-        Ok(fault) => ThreadFault::Page(fault),
-        Err((number, code)) => ThreadFault::Exception { ip, number, code },
-    }
+    Some(told.map_err(|(number, code)| ThreadFault::Exception { ip, number, code }))
 }
 
 #[inline(never)]

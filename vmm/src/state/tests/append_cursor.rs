@@ -49,6 +49,7 @@ impl World {
             end,
             rights: Rights::READ_WRITE,
             cache: CachePolicy::WriteBack,
+            class: None,
         }
     }
 }
