@@ -58,7 +58,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             self.refcounts.copied(node, frame);
         }
-        self.remove_unused_groups(origin, all);
+        if count < all {
+            self.remove_unused_groups(origin, all);
+        }
         Ok(Frames { first, count, ..piece.frames })
     }
 

@@ -14,17 +14,34 @@ use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Refuses a range with holes, cut large pages, or frames that are not the manager's.
-    pub(crate) fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result {
-        self.check_mapped(space, range)?;
-        self.check_uncut(space, range)?;
+    /// Refuses a range with holes, cut large pages, or frames that are not the manager's: by what is
+    /// met first. Returns whether a page of it is under copy-on-write.
+    pub(crate) fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result<bool> {
+        let (mut at, mut any_cow) = (range.start().bits(), false);
         let mut cursor = ExtentCursor::over(range);
-        while let Some(Visited { extent, .. }) = cursor.next(space) {
-            if !matches!(extent.source, Source::Owned | Source::Copy) {
-                return Err(Error::NotManaged { address: extent.start.bits() });
+        while let Some(visited) = cursor.next(space) {
+            let part = visited.part();
+            if part.start.bits() > at {
+                return Err(space.not_mapped(at));
             }
+            if part.frames.size_bits > self.geometry.page_bits {
+                let last = part.address(part.frames.count - 1);
+                let cut_after = (part.end() > range.end()).then_some(last);
+                let cut = if part.start.bits() < at { Some(part.start) } else { cut_after };
+                if let Some(page) = cut {
+                    return Err(Error::LargePage { address: page.bits() });
+                }
+            }
+            if !matches!(part.source, Source::Owned | Source::Copy) {
+                return Err(Error::NotManaged { address: visited.extent.start.bits() });
+            }
+            any_cow |= part.cow;
+            at = visited.extent.end();
         }
-        Ok(())
+        if at < range.end() {
+            return Err(space.not_mapped(at));
+        }
+        Ok(any_cow)
     }
 
     /// Refuses a range in which a page is not mapped.

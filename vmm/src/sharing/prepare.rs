@@ -18,7 +18,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn check_can_share(&self, space: SpaceId, pages: impl Into<Pages>) -> Result {
         let space = self.space(space)?;
         let (_, range) = self.caller_range(space, pages.into())?;
-        self.check_shareable(space, range)
+        self.check_shareable(space, range).map(|_| ())
     }
 
     /// Breaks copy-on-write for every page of a range that is under it, as a first write would: the

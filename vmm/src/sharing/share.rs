@@ -73,13 +73,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             _ => {}
         }
-        self.check_shareable(from, range)?;
+        let any_cow = self.check_shareable(from, range)?;
         self.check_quota(into, Resource::Slots, range.pages())?;
         self.check_quota(into, Resource::Frames, range.pages())?;
         let target = self.place_region(reserve, into, &options)?;
         let to = self.usable(target).ok_or_else(|| from.outside(range.end()));
         let shared = to.and_then(|to| {
-            self.break_cow_in(from, range)?;
+            if any_cow {
+                self.break_cow_in(from, range)?;
+            }
             self.share_range(from, range, into, (to, target.spec()))
         });
         match shared {
@@ -154,10 +156,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if target.spec().cache != region.spec().cache {
             return Err(self.wrong_kind(into_space, target));
         }
-        self.check_shareable(from, range)?;
+        let any_cow = self.check_shareable(from, range)?;
         self.check_quota(into_space, Resource::Slots, range.pages())?;
         self.check_quota(into_space, Resource::Frames, range.pages())?;
-        self.break_cow_in(from, range)?;
+        if any_cow {
+            self.break_cow_in(from, range)?;
+        }
         let spec = target.spec();
         let spec = RegionSpec { rights: spec.rights & most, ..spec };
         self.share_range(from, range, into_space, (to, spec))

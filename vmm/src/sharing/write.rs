@@ -34,8 +34,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let end = start.checked_add(bytes.len()).ok_or_else(|| node.outside(start))?;
         let (_, range) =
             self.caller_range(node, Pages::at(base).count((end - base).div_ceil(page)))?;
-        self.check_shareable(node, range)?;
-        self.break_cow_in(node, range)?;
+        if self.check_shareable(node, range)? {
+            self.break_cow_in(node, range)?;
+        }
         let mut rest = bytes;
         let mut at = start;
         while !rest.is_empty() {

@@ -104,6 +104,8 @@ impl<'a> KeyAdapter<'a> for CopiesBySlot<'_> {
 /// Who shares what.
 pub(crate) struct FrameRefcounts<'p> {
     groups: RBTree<GroupBySlot<'p>>,
+    /// The group looked up last: a frame is looked up several times when it is shared.
+    recent: Cell<Option<&'p RefcountGroup<'p>>>,
     copies: RBTree<CopiesBySlot<'p>>,
     /// Copies that are not deleted, those in quarantine included.
     live: Cell<usize>,
@@ -113,6 +115,7 @@ impl<'p> FrameRefcounts<'p> {
     pub fn new() -> Self {
         FrameRefcounts {
             groups: RBTree::new(GroupBySlot::new()),
+            recent: Cell::new(None),
             copies: RBTree::new(CopiesBySlot::new()),
             live: Cell::new(0),
         }
@@ -142,11 +145,24 @@ impl<'p> FrameRefcounts<'p> {
         false
     }
 
+    /// The group that begins at slot `base`.
+    #[inline]
+    fn group(&self, base: usize) -> Option<&'p RefcountGroup<'p>> {
+        match self.recent.get() {
+            Some(group) if group.base.get() == base => Some(group),
+            _ => self.search(base).inspect(|&group| self.recent.set(Some(group))),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, base: usize) -> Option<&'p RefcountGroup<'p>> {
+        self.groups.find(&base).clone_pointer()
+    }
+
     /// How often the frame behind its own capability `frame` is copied, and whether its owner has
     /// left.
     pub fn count(&self, frame: CPtr) -> Count {
-        let base = frame.bits() & !(GROUP - 1);
-        let group = self.groups.find(&base).get();
+        let group = self.group(frame.bits() & !(GROUP - 1));
         group.map_or(Count::NONE, |group| Count(group.counts[frame.bits() % GROUP].get()))
     }
 
@@ -181,7 +197,7 @@ impl<'p> FrameRefcounts<'p> {
         count: usize,
     ) -> Result<(), OutOfGroups> {
         for base in bases(first, count) {
-            if self.groups.find(&base).is_null() {
+            if self.group(base).is_none() {
                 let Some(node) = pool.alloc() else {
                     self.remove_unused_groups(pool, first, count);
                     return Err(OutOfGroups);
@@ -202,8 +218,9 @@ impl<'p> FrameRefcounts<'p> {
         count: usize,
     ) {
         for base in bases(first, count) {
-            let group = self.groups.find(&base).clone_pointer();
+            let group = self.group(base);
             if group.is_some_and(|group| group.counts.iter().all(|count| count.get() == 0)) {
+                self.recent.set(None);
                 if let Some(node) = self.groups.find_mut(&base).remove() {
                     pool.free(node);
                 }
@@ -212,8 +229,7 @@ impl<'p> FrameRefcounts<'p> {
     }
 
     fn set(&self, frame: CPtr, count: u16) {
-        let base = frame.bits() & !(GROUP - 1);
-        if let Some(group) = self.groups.find(&base).get() {
+        if let Some(group) = self.group(frame.bits() & !(GROUP - 1)) {
             group.counts[frame.bits() % GROUP].set(count);
         }
     }

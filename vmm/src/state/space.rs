@@ -216,21 +216,29 @@ impl<'a> KeyAdapter<'a> for ById<'_> {
     }
 }
 
+/// How many spaces are found without a search, if they are looked for by turns.
+const RECENT: usize = 8;
+
 /// All spaces, by number.
-pub(crate) struct Spaces<'p>(RBTree<ById<'p>>);
+pub(crate) struct Spaces<'p> {
+    by_id: RBTree<ById<'p>>,
+    /// The space looked up last of those whose numbers have the same rest.
+    recent: [Cell<Option<&'p Space<'p>>>; RECENT],
+}
 
 impl<'p> Spaces<'p> {
     pub fn new() -> Self {
-        Spaces(RBTree::new(ById::new()))
+        Spaces { by_id: RBTree::new(ById::new()), recent: Default::default() }
     }
 
     pub fn insert(&mut self, space: &'p Space<'p>) {
-        self.0.insert(space);
+        self.by_id.insert(space);
     }
 
     pub fn remove(&mut self, id: SpaceId) -> Option<&'p Space<'p>> {
-        let mut cursor = self.0.find_mut(&id.number);
+        let mut cursor = self.by_id.find_mut(&id.number);
         cursor.get().filter(|space| space.id.get() == id)?;
+        self.recent[id.number as usize % RECENT].set(None);
         cursor.remove()
     }
 
@@ -242,17 +250,26 @@ impl<'p> Spaces<'p> {
     /// The space that has this number.
     #[inline]
     pub fn with_number(&self, number: u32) -> Option<&'p Space<'p>> {
-        self.0.find(&number).clone_pointer()
+        let recent = &self.recent[number as usize % RECENT];
+        match recent.get() {
+            Some(space) if space.id.get().number == number => Some(space),
+            _ => self.search(number).inspect(|&space| recent.set(Some(space))),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, number: u32) -> Option<&'p Space<'p>> {
+        self.by_id.find(&number).clone_pointer()
     }
 
     /// The space with the lowest number above `number`.
     pub fn after(&self, number: u32) -> Option<&'p Space<'p>> {
-        self.0.lower_bound(Bound::Excluded(&number)).clone_pointer()
+        self.by_id.lower_bound(Bound::Excluded(&number)).clone_pointer()
     }
 
     /// Every space, by number.
     pub fn iter(&self) -> impl Iterator<Item = &'p Space<'p>> + '_ {
-        let mut cursor = self.0.front();
+        let mut cursor = self.by_id.front();
         core::iter::from_fn(move || {
             let space = cursor.clone_pointer();
             cursor.move_next();

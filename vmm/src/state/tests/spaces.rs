@@ -56,7 +56,8 @@ fn any_history_of_spaces_is_that_of_a_map() {
         let mut spaces = Spaces::new();
         let mut model: BTreeMap<u32, &Space<'static>> = BTreeMap::new();
         while !choices.is_empty() {
-            let id = choices.pick(&[0, 1, 2, 3, 4, 5, u32::MAX - 1, u32::MAX]);
+            // Some have the same rest, so they take the same place among those looked up last.
+            let id = choices.pick(&[0, 1, 2, 3, 8, 9, 16, 4, 5, u32::MAX - 1, u32::MAX]);
             if choices.one_in(2) {
                 let removed = spaces.remove(SpaceId::from_parts(id, 7));
                 let expected = model.remove(&id);
@@ -71,7 +72,7 @@ fn any_history_of_spaces_is_that_of_a_map() {
             let expected: Vec<*const Space<'_>> =
                 model.values().map(|space| core::ptr::from_ref(*space)).collect();
             assert_eq!(pointers, expected, "by number");
-            for id in (0..8).chain([u32::MAX - 2, u32::MAX - 1, u32::MAX]) {
+            for id in (0..18).chain([u32::MAX - 2, u32::MAX - 1, u32::MAX]) {
                 let found = spaces.find(SpaceId::from_parts(id, 7)).map(core::ptr::from_ref);
                 assert_eq!(found, model.get(&id).map(|space| core::ptr::from_ref(*space)));
                 assert!(spaces.find(SpaceId::from_parts(id, 6)).is_none(), "that one is gone");
