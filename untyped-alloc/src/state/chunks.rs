@@ -60,6 +60,11 @@ pub struct NewChunk<'p> {
     pub serial: u64,
 }
 
+/// How many chunks are found without a search.
+const RECENT: usize = 8;
+/// The slots that one of them stands for. Chunks in use have as many, mostly.
+const RECENT_SLOTS: usize = 128;
+
 /// All chunks.
 pub struct Chunks<'p> {
     /// Spare nodes.
@@ -77,6 +82,9 @@ pub struct Chunks<'p> {
     /// pages 2 % dearer, as what is checked before them is searched for; as two fields, it made
     /// unmapping 2 % and destroying a space 3 % dearer.
     last: Cell<Option<&'p Chunk<'p>>>,
+    /// The chunks that were looked up last for slots here and there: which, a slot's number says. Nodes
+    /// that are in no tree may be among them.
+    recent: [Cell<Option<&'p Chunk<'p>>>; RECENT],
     /// The chunk in use whose last dirty object was allocated last. It stays in the tree of room, as
     /// one with dirty objects, and is passed over there: what is freed next is often one of its own,
     /// and then it need not have left.
@@ -99,6 +107,7 @@ impl<'p> Chunks<'p> {
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
             last: Cell::new(None),
+            recent: Default::default(),
             exhausted: None,
             zeroed_supplies: 0,
             supplies: 0,
@@ -301,14 +310,21 @@ impl<'p> Chunks<'p> {
 
     /// The chunk and the number of the object in `slot`.
     pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
-        let again = self.last.get().filter(|chunk| chunk.block().is_some());
-        if let Some((chunk, index)) = again.and_then(|chunk| Some((chunk, chunk.index_of(slot)?))) {
-            return Some((chunk, index));
-        }
-        let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
-        let index = chunk.index_of(slot)?;
+        let recent = &self.recent[slot.bits() / RECENT_SLOTS % RECENT];
+        let again = recent.get().filter(|chunk| chunk.block().is_some());
+        let again = again.and_then(|chunk| Some((chunk, chunk.index_of(slot)?)));
+        let found @ (chunk, _) = match again {
+            Some(found) => found,
+            None => self.search(slot).inspect(|&(chunk, _)| recent.set(Some(chunk)))?,
+        };
         self.last.set(Some(chunk));
-        Some((chunk, index))
+        Some(found)
+    }
+
+    #[inline(never)]
+    fn search(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
+        let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
+        Some((chunk, chunk.index_of(slot)?))
     }
 
     /// Every chunk, by slot.

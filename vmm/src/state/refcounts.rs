@@ -106,6 +106,9 @@ pub(crate) struct FrameRefcounts<'p> {
     groups: RBTree<GroupBySlot<'p>>,
     /// The group looked up last: a frame is looked up several times when it is shared.
     recent: Cell<Option<&'p RefcountGroup<'p>>>,
+    /// Slots of which none is in a group: first, and the first behind. It grows when groups go,
+    /// which need not be known.
+    uncounted: Cell<(usize, usize)>,
     copies: RBTree<CopiesBySlot<'p>>,
     /// Copies that are not deleted, those in quarantine included.
     live: Cell<usize>,
@@ -116,6 +119,7 @@ impl<'p> FrameRefcounts<'p> {
         FrameRefcounts {
             groups: RBTree::new(GroupBySlot::new()),
             recent: Cell::new(None),
+            uncounted: Cell::new((0, 0)),
             copies: RBTree::new(CopiesBySlot::new()),
             live: Cell::new(0),
         }
@@ -130,11 +134,15 @@ impl<'p> FrameRefcounts<'p> {
     /// Whether any of these frames (by their own capabilities) has copies.
     pub fn any_in(&self, frames: &Frames) -> bool {
         let (first, end) = (frames.first.bits(), frames.first.bits() + frames.count);
+        let (from, to) = self.uncounted.get();
+        if from <= first && end <= to {
+            return false;
+        }
         let mut group = self.groups.lower_bound(Bound::Included(&(first & !(GROUP - 1))));
         while let Some(node) = group.get() {
             let base = node.base.get();
             if base >= end {
-                return false;
+                break;
             }
             let counts = &node.counts[first.saturating_sub(base)..(end - base).min(GROUP)];
             if counts.iter().any(|count| Count(count.get()) != Count::NONE) {
@@ -142,6 +150,10 @@ impl<'p> FrameRefcounts<'p> {
             }
             group.move_next();
         }
+        // What lies between the groups around is known from now on, if that is all of it.
+        let from = group.peek_prev().get().map_or(0, |node| node.base.get() + GROUP);
+        let to = group.get().map_or(usize::MAX, |node| node.base.get());
+        self.uncounted.set((from, to));
         false
     }
 
@@ -205,6 +217,7 @@ impl<'p> FrameRefcounts<'p> {
                 node.base.set(base);
                 node.counts.iter().for_each(|count| count.set(0));
                 self.groups.insert(node);
+                self.uncounted.set((0, 0));
             }
         }
         Ok(())
