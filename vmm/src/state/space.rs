@@ -242,13 +242,13 @@ impl<'p> Spaces<'p> {
         cursor.remove()
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, id: SpaceId) -> Option<&'p Space<'p>> {
         self.with_number(id.number).filter(|space| space.id.get() == id)
     }
 
     /// The space that has this number.
-    #[inline]
+    #[inline(always)]
     pub fn with_number(&self, number: u32) -> Option<&'p Space<'p>> {
         let recent = &self.recent[number as usize % RECENT];
         match recent.get() {
