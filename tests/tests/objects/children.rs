@@ -4,7 +4,7 @@
 
 use vmm::Access;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, Answer, CONSOLE_SLOT, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
+    ACCOUNT_SLOT, Amounts, Answer, CNODE_BITS, CONSOLE_SLOT, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
     ProgramOptions, Refusal, Request, Resource, Rights, SPACE_SLOT, State,
 };
 use vmm_service::objects::{Act, Arrived, ProgramId};
@@ -76,7 +76,7 @@ impl World {
         };
         assert_eq!(priority, PRIORITY);
         self.objects.note_started(&start, priority);
-        Program { id, cnode: self.cnode_of(start.tcb), start }
+        Program { id, cnode: self.cnode_of(start.tcb), cnode_bits: CNODE_BITS, start }
     }
 
     /// A child that runs.

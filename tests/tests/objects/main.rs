@@ -18,6 +18,7 @@
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `console` | lines for people, said by a capability |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `few_slots` | programs whose CNodes have few slots |
 //! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
 //! | `loading` | files of which no program can be made |
@@ -42,6 +43,7 @@ mod clones;
 mod console;
 mod elf;
 mod failures;
+mod few_slots;
 mod first_page;
 mod held;
 mod hostile;

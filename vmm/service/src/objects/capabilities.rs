@@ -10,7 +10,7 @@
 //! only after that, and after what was sent by it and not received yet was cancelled.
 
 use vmm::{CapPath, Kernel, Memory, Rights as CapRights, Vmm};
-use vmm_client::objects::{Amounts, Kind, Refusal, Rights, CNODE_BITS};
+use vmm_client::objects::{Amounts, Kind, Refusal, Rights};
 
 use super::answers::{refuse, refuse_slot, short, Refused};
 use super::service::Objects;
@@ -32,10 +32,9 @@ pub(super) struct Place<'p> {
 /// The path of a slot in a program's own CNode.
 pub(super) fn slot_path(program: &Program<'_>, slot: u32) -> Result<CapPath, Refused> {
     let cnode = program.cnode.get().ok_or(Refusal::Internal {})?;
+    let depth = program.cnode_bits();
     match slot {
-        1.. if slot < 1 << CNODE_BITS => {
-            Ok(CapPath { root: cnode.slot(), index: slot as usize, depth: CNODE_BITS })
-        }
+        1.. if slot < 1 << depth => Ok(CapPath { root: cnode.slot(), index: slot as usize, depth }),
         _ => Err(Refusal::BadSlot { slot }),
     }
 }

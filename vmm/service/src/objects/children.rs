@@ -12,7 +12,7 @@
 use vmm::{CPtr, Kernel, Memory, Name, Rights as CapRights, SpaceId, Violation, Vmm};
 use vmm_client::objects::{
     AccountOptions, Amounts, Answer, Kind, ProgramOptions, Refusal, Resource, Rights, State,
-    CNODE_BITS, MAX_PAGES,
+    MAX_PAGES,
 };
 
 use super::accounts::{make_account, ACCOUNT};
@@ -90,7 +90,7 @@ impl<'p> Objects<'p> {
         program.options.set(new.options);
         let (space, id) = parts(program)?;
         // Its two CNodes, and the slot for a right to answer it.
-        let cnode_bits = CNODE_BITS + vmm.allocator().sizes().slot_bits;
+        let cnode_bits = program.cnode_bits() + vmm.allocator().sizes().slot_bits;
         let cnode = 1u32 << cnode_bits.saturating_sub(vmm.geometry().page_bits);
         let cnodes = Amounts::NONE.with(Resource::Pages, cnode);
         let cnodes = cnodes.with(Resource::Objects, 2).with(Resource::Slots, 3);
