@@ -18,6 +18,7 @@
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `console` | lines for people, said by a capability |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `badges` | badges that serve again, and what is sent by the old ones |
 //! | `few_slots` | programs whose CNodes have few slots |
 //! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
@@ -38,6 +39,7 @@ mod machine;
 mod objects_ops;
 
 mod accounts;
+mod badges;
 mod children;
 mod clones;
 mod console;

@@ -40,8 +40,8 @@ pub(super) fn slot_path(program: &Program<'_>, slot: u32) -> Result<CapPath, Ref
 }
 
 impl<'p> Objects<'p> {
-    /// Makes a capability to an object and puts a copy of it into a program's slot. Four kernel
-    /// calls. After a refusal there is none.
+    /// Makes a capability to an object and puts a copy of it into a program's slot. Two
+    /// kernel calls. After a refusal there is none.
     pub(super) fn hand_out<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -58,11 +58,12 @@ impl<'p> Objects<'p> {
             return Err(Refusal::OutOfMemory {});
         };
         let badge = OBJECT_BADGE | node.badge.get() as usize;
-        let made = vmm.mint_badge(self.endpoint, badge).map_err(refuse).and_then(|slot| {
-            node.slot.set(slot);
-            let to_send = CapRights::WRITE | CapRights::GRANT;
-            vmm.copy_cap(path, slot, to_send).map_err(|error| refuse_slot(error, place.slot))
-        });
+        let made =
+            vmm.mint_ascending_badge(self.endpoint, badge).map_err(refuse).and_then(|slot| {
+                node.slot.set(slot);
+                let to_send = CapRights::WRITE | CapRights::GRANT;
+                vmm.copy_cap(path, slot, to_send).map_err(|error| refuse_slot(error, place.slot))
+            });
         match made {
             Ok(()) => Ok(node),
             Err(refusal) => {
