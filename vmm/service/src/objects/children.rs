@@ -84,7 +84,7 @@ impl<'p> Objects<'p> {
         let account = self.charged_object(Kind::Account, place.payer, ACCOUNT)?;
         account.partner.set(Some(object));
         object.partner.set(Some(account));
-        make_account(vmm, account, new.amounts, AccountOptions::empty())?;
+        make_account(account, new.amounts, AccountOptions::empty())?;
         let program = self.begin(vmm, account, object, name(new.name)).map_err(refused)?;
         program.by_request.set(true);
         program.options.set(new.options);

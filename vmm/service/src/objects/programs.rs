@@ -72,7 +72,7 @@ impl<'p> Objects<'p> {
     ) -> Result<(ProgramId, Start)> {
         self.refill(vmm)?;
         let account = self.charged_object(Kind::Account, self.root, ACCOUNT)?;
-        let made = make_account(vmm, account, new.amounts, AccountOptions::empty());
+        let made = make_account(account, new.amounts, AccountOptions::empty());
         let program = made.map_err(Error::from).and_then(|_| {
             let object = self.charged_object(Kind::Program, account, NODE)?;
             object.what.set(What::Program(Report::EMPTY));
