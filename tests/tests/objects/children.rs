@@ -4,7 +4,7 @@
 
 use vmm::Access;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, Answer, CONSOLE_SLOT, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
+    ACCOUNT_SLOT, Amounts, Answer, CNODE_BITS, CONSOLE_SLOT, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
     ProgramOptions, Refusal, Request, Resource, Rights, SPACE_SLOT, State,
 };
 use vmm_service::objects::{Act, Arrived, ProgramId};
@@ -76,7 +76,7 @@ impl World {
         };
         assert_eq!(priority, PRIORITY);
         self.objects.note_started(&start, priority);
-        Program { id, cnode: self.cnode_of(start.tcb), start }
+        Program { id, cnode: self.cnode_of(start.tcb), cnode_bits: CNODE_BITS, start }
     }
 
     /// A child that runs.
@@ -155,6 +155,30 @@ fn a_program_is_made_of_a_memory_object_and_runs() {
             Ok(Answer::Program { rights: Rights::ACT, state: State::Running, .. })
         ));
     }
+}
+
+/// A192: the first pages that are mapped of the file are there before it begins, and no more than 16
+/// of them; what was mapped ahead is charged as what is touched.
+#[test]
+fn the_first_pages_of_the_file_are_mapped_when_it_is_loaded() {
+    let image = Elf::of(Target::Ia32, 0x40_0000)
+        .with(Segment::constants(0x40_0000, vec![3; 3 * PAGE]))
+        .with(Segment::code(0x40_3000, vec![5; 20 * PAGE]))
+        .entry(0x40_3004);
+    let (mut world, maker) = with_file(&image.bytes());
+    let child = world.child(maker);
+    let vmm = &world.fixture.vmm;
+    let there =
+        |page: usize| vmm.mapping_at(child.id.space(), 0x40_0000 + page * PAGE).unwrap().is_some();
+    assert!((0..23).all(|page| there(page) == (page < 16)));
+    let before = world.used(child, ACCOUNT_SLOT);
+    for page in 0..23 {
+        let [first] = world.bytes_at(child, 0x40_0000 + page * PAGE);
+        assert_eq!(first, if page < 3 { 3 } else { 5 });
+    }
+    assert_eq!(world.used(child, ACCOUNT_SLOT), before);
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.reap();
 }
 
 /// A230

@@ -18,6 +18,8 @@
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `console` | lines for people, said by a capability |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `badges` | badges that serve again, and what is sent by the old ones |
+//! | `few_slots` | programs whose CNodes have few slots |
 //! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
 //! | `loading` | files of which no program can be made |
@@ -37,11 +39,13 @@ mod machine;
 mod objects_ops;
 
 mod accounts;
+mod badges;
 mod children;
 mod clones;
 mod console;
 mod elf;
 mod failures;
+mod few_slots;
 mod first_page;
 mod held;
 mod hostile;

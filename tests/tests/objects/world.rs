@@ -33,13 +33,15 @@ pub struct Program {
     pub id: ProgramId,
     /// Its CNode, in the manager's CSpace.
     pub cnode: CPtr,
+    /// The logarithm of the number of its slots.
+    pub cnode_bits: u8,
     pub start: Start,
 }
 
 impl Program {
     /// A slot of its CNode.
     pub fn slot(&self, slot: u32) -> CapPath {
-        CapPath { root: self.cnode, index: slot as usize, depth: CNODE_BITS }
+        CapPath { root: self.cnode, index: slot as usize, depth: self.cnode_bits }
     }
 }
 
@@ -134,7 +136,7 @@ impl World {
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);
         self.check();
-        Program { id, cnode, start }
+        Program { id, cnode, cnode_bits: CNODE_BITS, start }
     }
 
     /// The capability to the CNode that is mounted in a thread's CSpace: its own first level is
@@ -147,11 +149,15 @@ impl World {
             (0..65536).map(CPtr::new).find(is).unwrap()
         };
         let root = CapPath { root: find(base), index: 0, depth: 4 };
-        let Some(Cap::CNode { base, guard_bits, guard: 0, .. }) = kernel.cap_at(root) else {
+        let Some(Cap::CNode { base, guard_bits, guard: 0, radix }) = kernel.cap_at(root) else {
             panic!("no CNode is mounted")
         };
         let word_bits = 8 * self.fixture.target().word_bytes();
-        assert_eq!(usize::from(guard_bits), word_bits - 13, "it resolves the rest of a pointer");
+        assert_eq!(
+            usize::from(guard_bits + radix),
+            word_bits - 4,
+            "it resolves the rest of a pointer"
+        );
         find(base)
     }
 

@@ -11,12 +11,13 @@ use crate::types::thread::ThreadInfo;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Registers a thread that runs in `space`: mints a capability to the fault endpoint `endpoint`
-    /// with a badge of its own. Two kernel calls. While it is registered the space cannot be
-    /// destroyed.
+    /// with a badge of its own. One kernel call; two once all badges were given out. While it is
+    /// registered the space cannot be destroyed.
     ///
     /// The badge may have been another thread's. No message of that one's can be taken for this
     /// one's: its capability went with all its copies when it was unregistered, and what is still
-    /// in the endpoint's queue is cancelled here. Only a message that was received before, and is
+    /// in the endpoint's queue is cancelled here: of a badge that no thread had before there is
+    /// nothing. Only a message that was received before, and is
     /// not handled yet, has no such protection: handle it before 2^27 threads more are registered.
     ///
     /// # Errors
@@ -44,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let node = self.space_of_threads(space)?;
         let id = self.threads.next_id().ok_or(Error::OutOfBadges)?;
         let thread = self.pools.threads.alloc().ok_or(Error::OutOfNodes(NodeKind::Thread))?;
-        let minted = self.mint(endpoint, id.badge());
+        let minted = self.mint(endpoint, (id.badge(), self.threads.is_new(id)));
         match minted {
             Ok(fault_endpoint) => {
                 let name = Name::new(name);
@@ -73,16 +74,39 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn mint_badge(&mut self, endpoint: CPtr, badge: usize) -> Result<CPtr> {
         self.under_pressure(|vmm| {
             let _reserve = vmm.refill()?;
-            vmm.mint(endpoint, badge)
+            vmm.mint(endpoint, (badge, false))
         })
     }
 
-    fn mint(&mut self, endpoint: CPtr, badge: usize) -> Result<CPtr> {
+    /// As [`Vmm::mint_badge`], of badges that mostly go up: one that is above all that were made in
+    /// this way, by any endpoint, was in nobody's hands, so there is nothing to cancel, and it costs
+    /// one kernel call. Nobody is to mint these badges otherwise.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::mint_badge`].
+    pub fn mint_ascending_badge(&mut self, endpoint: CPtr, badge: usize) -> Result<CPtr> {
+        let slot = self.under_pressure(|vmm| {
+            let _reserve = vmm.refill()?;
+            vmm.mint(endpoint, (badge, badge > vmm.highest_badge))
+        })?;
+        self.highest_badge = self.highest_badge.max(badge);
+        Ok(slot)
+    }
+
+    /// The highest badge that [`Vmm::mint_ascending_badge`] made; 0 before the first.
+    pub fn highest_badge(&self) -> usize {
+        self.highest_badge
+    }
+
+    fn mint(&mut self, endpoint: CPtr, (badge, is_new): (usize, bool)) -> Result<CPtr> {
         let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let (src, path) = (self.alloc.path(endpoint), self.alloc.path(slot));
         let minted = self
             .fill_slot(slot, |kernel, dst| kernel.cnode_mint_badge(dst, src, Rights::all(), badge))
-            .and_then(|()| Ok(self.kernel.cnode_cancel_badged_sends(path)?));
+            .and_then(|()| match is_new {
+                true => Ok(()),
+                false => Ok(self.kernel.cnode_cancel_badged_sends(path)?),
+            });
         match minted {
             Ok(()) => Ok(slot),
             Err(error) => {

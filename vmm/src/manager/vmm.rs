@@ -59,6 +59,8 @@ pub struct Vmm<'p, K> {
     pub(crate) requests: Requests<'p>,
     /// The serial number of the region that was made last.
     pub(crate) serial: u64,
+    /// The highest badge that [`Vmm::mint_ascending_badge`] made.
+    pub(crate) highest_badge: usize,
     pub(crate) space_numbers: Numbers,
     /// The serial number of the space that was made last.
     pub(crate) last_space: u64,

@@ -76,6 +76,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             threads: Threads::new(),
             requests: Requests::new(),
             serial: 0,
+            highest_badge: 0,
             space_numbers: Numbers::up_to(MAX_NUMBER),
             last_space: 0,
             append_cursor: None,

@@ -91,13 +91,15 @@ impl<'a> KeyAdapter<'a> for ByBadge<'_> {
 pub(crate) struct Threads<'p> {
     by_badge: RBTree<ByBadge<'p>>,
     badges: Numbers,
+    /// The highest badge that was given out.
+    highest: u32,
     last_serial: u64,
 }
 
 impl<'p> Threads<'p> {
     pub fn new() -> Self {
         let badges = Numbers::up_to(MAX_NUMBER);
-        Threads { by_badge: RBTree::new(ByBadge::new()), badges, last_serial: 0 }
+        Threads { by_badge: RBTree::new(ByBadge::new()), badges, highest: 0, last_serial: 0 }
     }
 
     /// Makes the highest badge that is given out `most`.
@@ -119,12 +121,18 @@ impl<'p> Threads<'p> {
         node.recorded.set(None);
         self.by_badge.insert(node);
         self.badges.note(badge);
+        self.highest = self.highest.max(badge);
         self.last_serial = serial;
     }
 
-    /// Whether an id with this serial number has been given to a thread.
+    /// Whether no thread had the badge of an id, which [`Threads::next_id`] gave, before.
+    pub fn is_new(&self, id: ThreadId) -> bool {
+        id.badge > self.highest
+    }
+
+    /// Whether an id with this badge and serial number has been given to a thread.
     pub fn was_given(&self, id: ThreadId) -> bool {
-        (1..=self.last_serial).contains(&id.serial)
+        (1..=self.last_serial).contains(&id.serial) && id.badge <= self.highest
     }
 
     /// Takes a thread out.

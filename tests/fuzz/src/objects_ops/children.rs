@@ -2,12 +2,12 @@
 //! Programs that others start, which then send as all do.
 
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, Answer, MemoryOptions, Name, PROGRAM_SLOT, ProgramOptions, Refusal,
-    Request, Rights, SPACE_SLOT, answer_or_refusal,
+    ACCOUNT_SLOT, Amounts, Answer, MemoryOptions, Name, PROGRAM_SLOT, Refusal, Request, Rights,
+    SPACE_SLOT, answer_or_refusal,
 };
 use vmm_service::objects::{Act, ProgramId};
 
-use super::world::{Known, PRIORITY, World};
+use super::world::{Known, OPTIONS, PRIORITY, World};
 use crate::bytes::Bytes;
 
 /// The most programs that are sent as.
@@ -88,7 +88,7 @@ impl World<'_> {
             Amounts([80, 16, 200, 8, 3, 20, 60]),
             Amounts([9, 5, 30, 3, 1, 4, 9]),
         ]);
-        let options = bytes.pick(&[ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT]);
+        let options = bytes.pick(&OPTIONS);
         let name = Name::new("child");
         let create =
             Request::CreateProgram { amounts, options, name, slot: it, space: 0, account: 0 };

@@ -3,12 +3,12 @@
 //! kind.
 
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Name, Piece,
-    ProgramOptions, Request, Rights, Supply,
+    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Name, Piece, Request,
+    Rights, Supply,
 };
 use vmm_tests::support::PAGE;
 
-use super::world::{Known, SLOTS, World};
+use super::world::{Known, OPTIONS, SLOTS, World};
 use crate::bytes::Bytes;
 use crate::machine::DEVICE;
 
@@ -143,7 +143,7 @@ impl World<'_> {
             23 => Request::Resize { pages: pages(bytes) },
             24 => Request::CreateProgram {
                 amounts: amounts(bytes),
-                options: bytes.pick(&[ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT]),
+                options: bytes.pick(&OPTIONS),
                 name: Name::new("child"),
                 slot: slot(bytes),
                 space: if bytes.one_in(2) { 0 } else { slot(bytes) },

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vmm::{CPtr, CapPath, RegionId};
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, CNODE_BITS, CONSOLE_SLOT, Kind, PROGRAM_SLOT, SPACE_SLOT,
+    ACCOUNT_SLOT, Amounts, CONSOLE_SLOT, Kind, PROGRAM_SLOT, ProgramOptions, SPACE_SLOT,
 };
 use vmm_service::objects::{Arrived, NewProgram, Objects, ProgramId};
 use vmm_tests::model::Cap;
@@ -23,12 +23,17 @@ pub const PRIORITY: u8 = 100;
 const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40]);
 /// Slots that the senders use.
 pub const SLOTS: u32 = 32;
+/// What a program can be.
+pub const OPTIONS: [ProgramOptions; 3] =
+    [ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT, ProgramOptions::FEW_SLOTS];
 
 /// A program that sends.
 pub struct Known {
     pub id: ProgramId,
     /// Its CNode, in the manager's CSpace.
     pub cnode: CPtr,
+    /// The logarithm of the number of its slots.
+    pub cnode_bits: u8,
     /// Where something is or was mapped, and how many pages.
     pub mapped: Vec<(usize, u32)>,
 }
@@ -36,7 +41,7 @@ pub struct Known {
 impl Known {
     /// A slot of its CNode.
     pub fn slot(&self, slot: u32) -> CapPath {
-        CapPath { root: self.cnode, index: slot as usize, depth: CNODE_BITS }
+        CapPath { root: self.cnode, index: slot as usize, depth: self.cnode_bits }
     }
 }
 
@@ -128,7 +133,8 @@ impl<'a> World<'a> {
 
     /// A program that was started by another.
     pub fn known(&self, id: ProgramId, tcb: CPtr) -> Option<Known> {
-        Some(Known { id, cnode: cnode_of(&self.host, tcb)?, mapped: Vec::new() })
+        let (cnode, cnode_bits) = cnode_of(&self.host, tcb)?;
+        Some(Known { id, cnode, cnode_bits, mapped: Vec::new() })
     }
 
     /// What the kernel does with a capability that is not the service's.
@@ -178,15 +184,16 @@ fn program<'a>(
     };
     let (id, start) = objects.create_program(&mut host.vmm, &new).ok()?;
     objects.note_started(&start, PRIORITY);
-    let Some(cnode) = cnode_of(host, start.tcb) else {
+    let Some((cnode, cnode_bits)) = cnode_of(host, start.tcb) else {
         objects.kill(id).expect("it lives");
         return None;
     };
-    Some(Known { id, cnode, mapped: Vec::new() })
+    Some(Known { id, cnode, cnode_bits, mapped: Vec::new() })
 }
 
-/// The capability to the CNode that is mounted in a thread's CSpace, in the manager's.
-fn cnode_of(host: &Fixture<'_>, tcb: CPtr) -> Option<CPtr> {
+/// The capability to the CNode that is mounted in a thread's CSpace, in the manager's; and
+/// the logarithm of the number of its slots.
+fn cnode_of(host: &Fixture<'_>, tcb: CPtr) -> Option<(CPtr, u8)> {
     let kernel = host.kernel();
     let Cap::CNode { base, .. } = kernel.tcb(tcb)?.cspace else { return None };
     let slots = 1usize << host.machine.config.cnode_radix;
@@ -197,7 +204,7 @@ fn cnode_of(host: &Fixture<'_>, tcb: CPtr) -> Option<CPtr> {
     };
     let root = CapPath { root: find(base)?, index: 0, depth: 4 };
     match kernel.cap_at(root) {
-        Some(Cap::CNode { base, .. }) => find(base),
+        Some(Cap::CNode { base, radix, .. }) => Some((find(base)?, radix)),
         _ => None,
     }
 }

@@ -175,11 +175,12 @@ pub(super) fn status(slot: u32) -> Result<ChildStatus> {
 pub(super) fn wait(slot: u32, told: u32) -> Result<ChildStatus> {
     tell_end(slot, told)?;
     loop {
+        // It is signalled at once if that is so already.
+        cap::Notification::from_bits(told as Word).wait();
         let status = status(slot)?;
         if status.gone || status.state == State::Faulted {
             return Ok(status);
         }
-        cap::Notification::from_bits(told as Word).wait();
     }
 }
 

@@ -61,14 +61,17 @@ impl Piece {
 /// The logarithm (base 2) of the number of slots in a program's CNode. The program's CPtrs are slot
 /// numbers of this CNode.
 pub const CNODE_BITS: u8 = 9;
+/// The same of a program that was made with [`ProgramOptions::FEW_SLOTS`].
+pub const FEW_CNODE_BITS: u8 = 5;
 /// The slot of the program capability, by which all requests are sent.
 pub const PROGRAM_SLOT: u32 = 1;
 /// The slot of the capability to the program's account.
 pub const ACCOUNT_SLOT: u32 = 2;
 /// The slot of the capability to the space that the program runs in.
 pub const SPACE_SLOT: u32 = 3;
-/// The slot of the program's CNode: a capability of the kernel's, without a guard. In invocations
-/// of it a slot's index has [`CNODE_BITS`] bits.
+/// The slot of the program's CNode: a capability of the kernel's. In invocations of it a slot's
+/// index has [`CNODE_BITS`] bits; where there are few slots, the first of them are its guard, which
+/// is 0.
 pub const CNODE_SLOT: u32 = 4;
 /// The slot of the capability to a console, if the program's starter gave one. Between the one
 /// before and this are slots for what else its starter gave.
@@ -175,6 +178,11 @@ bitflags! {
         /// A fault that cannot be resolved suspends it and is told, as its end is: who holds it
         /// looks at it, and resumes or kills it. Without this it ends.
         const SUSPEND_AT_FAULT = 1;
+        /// Its CNode has `1 << `[`FEW_CNODE_BITS`] slots, and no others than those are there: its
+        /// end takes the kernel some 400 instructions for each slot, also for an empty one. For
+        /// programs that name no slot beyond: [`take_slot`](crate::handles::take_slot) gives the
+        /// lowest ones first.
+        const FEW_SLOTS = 2;
     }
 }
 

@@ -6,14 +6,15 @@ use vmm_client::objects::{
     AccountOptions, Amounts, Answer, Kind, MemoryOptions, Refusal, Resource, Rights,
 };
 
-use super::answers::{refuse, short, Answered, Refused, NODE};
+use super::answers::{short, Answered, Refused, NODE};
 use super::capabilities::Place;
-use super::service::{clearing, Objects};
+use super::service::Objects;
 use super::state::account::{Account, MAX_DEPTH};
 use super::state::charge;
 use super::state::object::{Object, What};
 
-/// An account: its record, and a space for the pages of its memory objects, with its root table.
+/// An account: its record, and a space for the pages of its memory objects, with its root table,
+/// which is made when it has the first: many have none.
 pub(super) const ACCOUNT: Amounts = NODE.with(Resource::Spaces, 1).with(Resource::Pages, 1);
 
 impl<'p> Objects<'p> {
@@ -26,15 +27,14 @@ impl<'p> Objects<'p> {
         options: AccountOptions,
     ) -> Result<&'p Object<'p>, Refused> {
         let rights = Object::all_rights(Kind::Account, MemoryOptions::empty());
-        self.create(vmm, place, (Kind::Account, rights, ACCOUNT), |_, vmm, object| {
-            make_account(vmm, object, amounts, options)
+        self.create(vmm, place, (Kind::Account, rights, ACCOUNT), |_, _, object| {
+            make_account(object, amounts, options)
         })
     }
 }
 
 /// Makes an object an account with these amounts.
-pub(super) fn make_account<'p, K: Kernel + Memory<'p>>(
-    vmm: &mut Vmm<'p, K>,
+pub(super) fn make_account<'p>(
     object: &'p Object<'p>,
     amounts: Amounts,
     options: AccountOptions,
@@ -44,11 +44,9 @@ pub(super) fn make_account<'p, K: Kernel + Memory<'p>>(
     if depth > MAX_DEPTH {
         return Err(Refusal::TooDeep { most: MAX_DEPTH });
     }
-    let store = clearing(vmm, Vmm::create_store).map_err(refuse)?;
     let overcommit = options.contains(AccountOptions::OVERCOMMIT);
     let waits = options.contains(AccountOptions::WAIT);
-    let account = Account { overcommit, waits, depth, store: Some(store), ..Account::default() };
-    // It has its store from now on: whoever takes it apart gives that back.
+    let account = Account { overcommit, waits, depth, ..Account::default() };
     object.what.set(What::Account(account));
     charge::give(object, amounts).map_err(short)?;
     Ok(object.what.get())

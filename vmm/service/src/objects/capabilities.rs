@@ -10,7 +10,7 @@
 //! only after that, and after what was sent by it and not received yet was cancelled.
 
 use vmm::{CapPath, Kernel, Memory, Rights as CapRights, Vmm};
-use vmm_client::objects::{Amounts, Kind, Refusal, Rights, CNODE_BITS};
+use vmm_client::objects::{Amounts, Kind, Refusal, Rights};
 
 use super::answers::{refuse, refuse_slot, short, Refused};
 use super::service::Objects;
@@ -32,17 +32,16 @@ pub(super) struct Place<'p> {
 /// The path of a slot in a program's own CNode.
 pub(super) fn slot_path(program: &Program<'_>, slot: u32) -> Result<CapPath, Refused> {
     let cnode = program.cnode.get().ok_or(Refusal::Internal {})?;
+    let depth = program.cnode_bits();
     match slot {
-        1.. if slot < 1 << CNODE_BITS => {
-            Ok(CapPath { root: cnode.slot(), index: slot as usize, depth: CNODE_BITS })
-        }
+        1.. if slot < 1 << depth => Ok(CapPath { root: cnode.slot(), index: slot as usize, depth }),
         _ => Err(Refusal::BadSlot { slot }),
     }
 }
 
 impl<'p> Objects<'p> {
-    /// Makes a capability to an object and puts a copy of it into a program's slot. Four kernel
-    /// calls. After a refusal there is none.
+    /// Makes a capability to an object and puts a copy of it into a program's slot. Two
+    /// kernel calls. After a refusal there is none.
     pub(super) fn hand_out<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -59,11 +58,12 @@ impl<'p> Objects<'p> {
             return Err(Refusal::OutOfMemory {});
         };
         let badge = OBJECT_BADGE | node.badge.get() as usize;
-        let made = vmm.mint_badge(self.endpoint, badge).map_err(refuse).and_then(|slot| {
-            node.slot.set(slot);
-            let to_send = CapRights::WRITE | CapRights::GRANT;
-            vmm.copy_cap(path, slot, to_send).map_err(|error| refuse_slot(error, place.slot))
-        });
+        let made =
+            vmm.mint_ascending_badge(self.endpoint, badge).map_err(refuse).and_then(|slot| {
+                node.slot.set(slot);
+                let to_send = CapRights::WRITE | CapRights::GRANT;
+                vmm.copy_cap(path, slot, to_send).map_err(|error| refuse_slot(error, place.slot))
+            });
         match made {
             Ok(()) => Ok(node),
             Err(refusal) => {

@@ -12,7 +12,7 @@
 use vmm::{CPtr, Kernel, Memory, Name, Rights as CapRights, SpaceId, Violation, Vmm};
 use vmm_client::objects::{
     AccountOptions, Amounts, Answer, Kind, ProgramOptions, Refusal, Resource, Rights, State,
-    CNODE_BITS, MAX_PAGES,
+    MAX_PAGES,
 };
 
 use super::accounts::{make_account, ACCOUNT};
@@ -84,13 +84,13 @@ impl<'p> Objects<'p> {
         let account = self.charged_object(Kind::Account, place.payer, ACCOUNT)?;
         account.partner.set(Some(object));
         object.partner.set(Some(account));
-        make_account(vmm, account, new.amounts, AccountOptions::empty())?;
+        make_account(account, new.amounts, AccountOptions::empty())?;
         let program = self.begin(vmm, account, object, name(new.name)).map_err(refused)?;
         program.by_request.set(true);
         program.options.set(new.options);
         let (space, id) = parts(program)?;
         // Its two CNodes, and the slot for a right to answer it.
-        let cnode_bits = CNODE_BITS + vmm.allocator().sizes().slot_bits;
+        let cnode_bits = program.cnode_bits() + vmm.allocator().sizes().slot_bits;
         let cnode = 1u32 << cnode_bits.saturating_sub(vmm.geometry().page_bits);
         let cnodes = Amounts::NONE.with(Resource::Pages, cnode);
         let cnodes = cnodes.with(Resource::Objects, 2).with(Resource::Slots, 3);

@@ -17,7 +17,7 @@ use vmm_client::objects::{Answer, Kind, Refusal, MAX_PAGES, PAGE_BYTES};
 
 use super::answers::{narrow, refuse, refuse_slot, Answered, Refused};
 use super::capabilities::{slot_path, Place};
-use super::memory::{check_unlocated, cost, store};
+use super::memory::{check_unlocated, cost, in_store};
 use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 use super::state::program::{Cloning, Program};
@@ -70,9 +70,11 @@ impl<'p> Objects<'p> {
         };
         let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
-            let (into, anywhere) = (store(object)?, Placement::anywhere());
-            let clone = clearing(vmm, |vmm| vmm.clone_region(region, into, anywhere));
-            let clone = clone.map_err(|error| refuse_page(error, region))?;
+            let clone = in_store(vmm, object, |vmm, into| {
+                let anywhere = Placement::anywhere();
+                let clone = clearing(vmm, |vmm| vmm.clone_region(region, into, anywhere));
+                clone.map_err(|error| refuse_page(error, region))
+            })?;
             object.committed.set(memory.committed.get());
             Ok(What::Memory { region: clone, pages, options })
         })?;
@@ -92,8 +94,9 @@ impl<'p> Objects<'p> {
         check_empty(vmm, program, slot)?;
         let number = program.object.get().ok_or(Refusal::Internal {})?;
         let clone = self.charged_object(Kind::Memory, payer, cost(vmm, pages))?;
-        let made = store(clone)
-            .and_then(|into| vmm.reserve_like(region, into, Placement::anywhere()).map_err(refuse));
+        let made = in_store(vmm, clone, |vmm, into| {
+            vmm.reserve_like(region, into, Placement::anywhere()).map_err(refuse)
+        });
         let region = match made {
             Ok(region) => region,
             Err(refusal) => {

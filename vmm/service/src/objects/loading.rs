@@ -29,6 +29,9 @@ use crate::types::error::{Error, ImageError};
 
 /// The headers of a file, with the table of its segments, lie in so many of its first bytes.
 const HEAD_BYTES: usize = 1024;
+/// The most pages of the file that are mapped when it is loaded, as many as a touch of fresh memory
+/// brings: to map one more costs a quarter of what its touch would.
+const MAX_AHEAD: u32 = 16;
 
 /// A memory object with a file.
 #[derive(Clone, Copy)]
@@ -119,6 +122,7 @@ impl<'p> Objects<'p> {
         match piece.is_full() {
             true => Ok(Answer::More {}),
             false => {
+                self.map_ahead(vmm, program, (file, segments))?;
                 object.set_state(State::Loaded);
                 Ok(Answer::Done {})
             }
@@ -203,6 +207,31 @@ impl<'p> Objects<'p> {
         if let Some(region) = region.filter(|region| region.range.start().bits() == run.start) {
             vmm.release(region.id)?;
             refund_space(space, run_cost(vmm, run));
+        }
+        Ok(())
+    }
+
+    /// Maps the first pages of what is mapped of the file, some of all runs together. The others come
+    /// when they are touched, as do these where this is refused.
+    fn map_ahead<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+        (file, segments): (File<'p>, Segments<'_>),
+    ) -> Result<(), Refused> {
+        let (space, _) = parts(program)?;
+        let mut left = MAX_AHEAD;
+        for segment in segments.loadable() {
+            let start = Run::of(&segment, PAGE_BYTES).start;
+            // The file may have changed, and name what is another's.
+            let is_its = |memory: Option<&Object<'p>>| memory.is_some_and(|it| it.is(file.memory));
+            let mapping = self.tables.mapping_from(space, start);
+            let Some(mapping) = mapping.filter(|mapping| is_its(mapping.memory.get())) else {
+                continue;
+            };
+            let pages = mapping.pages.get().min(left);
+            self.bring(vmm, mapping, (0, pages)).map_err(refuse)?;
+            left -= pages;
         }
         Ok(())
     }

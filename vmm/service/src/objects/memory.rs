@@ -2,7 +2,7 @@
 //! Memory objects: their pages lie in a region of the store of the account that pays, whether they
 //! are mapped anywhere or not.
 
-use vmm::{Kernel, Memory, Pages, RegionOptions, Vmm};
+use vmm::{Kernel, Memory, Pages, RegionOptions, SpaceId, Vmm};
 use vmm_client::objects::{
     Amounts, Answer, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
 };
@@ -10,6 +10,7 @@ use vmm_client::objects::{
 use super::answers::{narrow, page_rights, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
 use super::service::{clearing, Objects};
+use super::state::account::Account;
 use super::state::object::{Object, What};
 use super::state::tables::add;
 
@@ -45,7 +46,8 @@ impl<'p> Objects<'p> {
         let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
             let like = RegionOptions::new(pages as usize).rights(stored(options)).named("memory");
-            let region = vmm.reserve(store(object)?, &like).map_err(refuse)?;
+            let region =
+                in_store(vmm, object, |vmm, store| vmm.reserve(store, &like).map_err(refuse))?;
             Ok(What::Memory { region, pages, options })
         })
     }
@@ -166,8 +168,24 @@ pub(super) fn check_unlocated(memory: &Object<'_>, place: u32) -> Result<(), Ref
     }
 }
 
-/// The space in which the account that pays for an object has the pages of its memory objects.
-pub(super) fn store(object: &Object<'_>) -> Result<vmm::SpaceId, Refused> {
-    let account = object.payer.get().and_then(|payer| payer.account());
-    account.and_then(|account| account.store).ok_or(Refusal::Internal {})
+/// Makes something in the space in which the account that pays for an object has the pages of its
+/// memory objects: that is made where this is the first, and goes where it cannot be made. The
+/// account paid for it when it was made itself, and has it until its end.
+pub(super) fn in_store<'p, K: Kernel + Memory<'p>, T>(
+    vmm: &mut Vmm<'p, K>,
+    object: &Object<'p>,
+    make: impl FnOnce(&mut Vmm<'p, K>, SpaceId) -> Result<T, Refused>,
+) -> Result<T, Refused> {
+    let payer = object.payer.get().ok_or(Refusal::Internal {})?;
+    let account = || payer.account().ok_or(Refusal::Internal {});
+    if let Some(store) = account()?.store {
+        return make(vmm, store);
+    }
+    let store = clearing(vmm, Vmm::create_store).map_err(refuse)?;
+    let made = make(vmm, store);
+    // What the kernel does not take back goes with the account.
+    if made.is_ok() || vmm.destroy_space(store).is_err() {
+        payer.what.set(What::Account(Account { store: Some(store), ..account()? }));
+    }
+    made
 }

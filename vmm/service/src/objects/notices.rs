@@ -24,14 +24,16 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         let found = object.kind.get().ok_or(Refusal::Internal {})?;
         let report = object.report().ok_or(Refusal::WrongKind { place: 0, found })?;
-        let slot = match report.notify {
-            CPtr::NULL => vmm.alloc_slots(1).map_err(refuse)?,
-            slot => slot,
+        let (slot, is_new) = match report.notify {
+            CPtr::NULL => (vmm.alloc_slots(1).map_err(refuse)?, true),
+            slot => (slot, false),
         };
         object.set_report(Report { notify: slot, ..report });
         self.set_due(object, false);
         let path = vmm.allocator().path(slot);
-        vmm.delete_cap(path).map_err(refuse)?;
+        if !is_new {
+            vmm.delete_cap(path).map_err(refuse)?;
+        }
         vmm.copy_cap(path, foreign, CapRights::all()).map_err(refuse)?;
         self.set_due(object, report.is_told());
         Ok(Answer::Done {})

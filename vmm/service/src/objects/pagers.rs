@@ -18,7 +18,7 @@ use vmm_client::objects::{
 
 use super::answers::{narrow, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
-use super::memory::{check_unlocated, store, stored};
+use super::memory::{check_unlocated, in_store, stored};
 use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 use super::state::program::Program;
@@ -69,7 +69,8 @@ impl<'p> Objects<'p> {
         let rights = Object::all_rights(Kind::Memory, options);
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
             let like = RegionOptions::new(pages as usize).rights(stored(options)).named("paged");
-            let region = vmm.reserve(store(object)?, &like).map_err(refuse)?;
+            let region =
+                in_store(vmm, object, |vmm, store| vmm.reserve(store, &like).map_err(refuse))?;
             let (waiting, pager, notify, due) = (0, 0, CPtr::NULL, false);
             object.paged.set(Some(Paged { most, waiting, pager, notify, due }));
             Ok(What::Memory { region, pages, options })

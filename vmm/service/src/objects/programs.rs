@@ -72,7 +72,7 @@ impl<'p> Objects<'p> {
     ) -> Result<(ProgramId, Start)> {
         self.refill(vmm)?;
         let account = self.charged_object(Kind::Account, self.root, ACCOUNT)?;
-        let made = make_account(vmm, account, new.amounts, AccountOptions::empty());
+        let made = make_account(account, new.amounts, AccountOptions::empty());
         let program = made.map_err(Error::from).and_then(|_| {
             let object = self.charged_object(Kind::Program, account, NODE)?;
             object.what.set(What::Program(Report::EMPTY));
@@ -163,14 +163,15 @@ impl<'p> Objects<'p> {
         id: SpaceId,
     ) -> Result {
         let word_bits = vmm.allocator().sizes().word_bits;
-        let cnode = Blueprint::CNode { radix_bits: CNODE_BITS };
+        let radix_bits = program.cnode_bits();
+        let cnode = Blueprint::CNode { radix_bits };
         let cnode = clearing(vmm, |vmm| vmm.allocate_for(id, cnode))?;
         program.cnode.set(Some(cnode));
         let root = Blueprint::CNode { radix_bits: ROOT_BITS };
         let root = clearing(vmm, |vmm| vmm.allocate_for(id, root))?;
         program.root.set(Some(root));
         let mount = in_root(root, MOUNT_SLOT);
-        vmm.mount_cnode(mount, cnode.slot(), word_bits - ROOT_BITS - CNODE_BITS)?;
+        vmm.mount_cnode(mount, cnode.slot(), word_bits - ROOT_BITS - radix_bits)?;
         let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
         thread.reply.set(vmm.alloc_slots(1)?);
         Ok(())
@@ -245,7 +246,12 @@ impl<'p> Objects<'p> {
             self.hand_out(vmm, object, rights, None, Place { program, payer: account, slot })?;
         }
         let cnode = program.cnode.get().ok_or(Refusal::Internal {})?;
-        Ok(vmm.copy_cap(slot_path(program, CNODE_SLOT)?, cnode.slot(), CapRights::all())?)
+        let own = slot_path(program, CNODE_SLOT)?;
+        // A slot's index has as many bits in any program, with zeros before those that there are.
+        match CNODE_BITS - program.cnode_bits() {
+            0 => Ok(vmm.copy_cap(own, cnode.slot(), CapRights::all())?),
+            guard_bits => Ok(vmm.mount_cnode(own, cnode.slot(), guard_bits)?),
+        }
     }
 
     /// Charges what a program has from the start: its image, its stack, its kernel objects.

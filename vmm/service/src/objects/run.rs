@@ -162,12 +162,19 @@ impl Server {
         }
     }
 
-    /// Does a piece of the work that is left of what ended. Returns whether there is more.
+    /// Does pieces of the work that is left of what ended, as long as they are small: to look whether
+    /// somebody called costs as much as some of them. Returns whether there is more.
     fn reap(&mut self, vmm: &mut Manager) -> Result<bool, ServerError> {
-        let begun = now();
-        let busy = self.objects.reap_step(vmm)?;
-        self.answer_waiting(vmm);
-        let over = self.objects.charge_work(begun, now());
+        let (begun, small) = (now(), self.options.small());
+        let (busy, done) = loop {
+            let busy = self.objects.reap_step(vmm)?;
+            self.answer_waiting(vmm);
+            let done = now();
+            if !busy || done.saturating_sub(begun) >= small {
+                break (busy, done);
+            }
+        };
+        let over = self.objects.charge_work(begun, done);
         if let Some(turnstile) = over.and_then(|priority| self.turnstiles.choose(priority)) {
             self.objects.rest(turnstile);
             self.turnstiles.send(turnstile);

@@ -17,6 +17,10 @@ use crate::types::program::Start;
 /// Microseconds of a time slice.
 const SLICE_US: u64 = (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_MS) * 1000) as u64;
 
+/// The most microseconds of pieces of work behind which one more is done before the server looks
+/// whether somebody called: as many instructions as to look for that ten times, on a slow machine.
+const SMALL_US: u64 = 8;
+
 /// Of a counter of 1 GHz, as QEMU's is that counts instructions: where the kernel does not know.
 const TICKS_PER_US: u32 = 1000;
 
@@ -44,6 +48,11 @@ impl Options {
             0 => u64::MAX,
             ticks => SLICE_US * ticks as u64,
         }
+    }
+
+    /// Ticks of [`SMALL_US`].
+    pub(super) const fn small(&self) -> u64 {
+        SMALL_US * self.ticks_per_us as u64
     }
 }
 

@@ -239,6 +239,12 @@ impl<'p> Objects<'p> {
         self.validate_children()?;
         self.validate_clones()?;
         self.validate_paged(vmm)?;
+        for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {
+            let at = node.badge.get() as usize;
+            if OBJECT_BADGE | at > vmm.highest_badge() {
+                return Err(Violation { rule: "no badge is above the highest", at });
+            }
+        }
         for mapping in self.tables.mappings.iter() {
             let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());
             let lies = info.is_some_and(|info| {

@@ -171,7 +171,11 @@ impl Generator<'_> {
                     true => Amounts([14, 8, 20, 3, 1, 5, 8]),
                     false => self.amounts(),
                 },
-                options: self.pick(&[ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT]),
+                options: self.pick(&[
+                    ProgramOptions::empty(),
+                    ProgramOptions::SUSPEND_AT_FAULT,
+                    ProgramOptions::FEW_SLOTS,
+                ]),
                 name: Name::new("of the storm"),
                 slot: self.new_slot(),
                 space: if self.one_in(2) { 0 } else { self.new_slot() },

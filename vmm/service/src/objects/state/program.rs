@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{Name, SpaceId};
-use vmm_client::objects::ProgramOptions;
+use vmm_client::objects::{ProgramOptions, CNODE_BITS, FEW_CNODE_BITS};
 
 use super::object::{Object, Report};
 use super::turn::Turn;
@@ -103,6 +103,14 @@ impl<'p> Program<'p> {
     pub fn report(&self) -> Option<(&'p Object<'p>, Report)> {
         let object = self.object.get()?;
         object.report().map(|report| (object, report))
+    }
+
+    /// The logarithm of the number of slots in its CNode.
+    pub fn cnode_bits(&self) -> u8 {
+        match self.options.get().contains(ProgramOptions::FEW_SLOTS) {
+            true => FEW_CNODE_BITS,
+            false => CNODE_BITS,
+        }
     }
 
     /// The number of its object.
