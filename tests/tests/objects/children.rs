@@ -10,6 +10,7 @@ use vmm_service::objects::protocol::{
 use vmm_service::objects::{Act, Arrived, ProgramId};
 use vmm_tests::model::Cap;
 
+use crate::controls::write_at;
 use crate::elf::{Elf, Segment, small};
 use crate::support::Target;
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
@@ -411,7 +412,7 @@ fn a_fault_can_be_looked_at() {
     let child = world.start(maker);
     world.ask(maker, Request::TellEnd {}, &[IT, D + 1]).unwrap();
     for round in 0..2 {
-        assert!(!world.objects.note_unresolved(child.id, (0x1234_5000, 0x40_0002)));
+        assert!(!world.objects.note_unresolved(child.id, write_at(0x1234_5000, 0x40_0002)));
         assert_eq!(world.notices(), 1);
         let info = world.ask(maker, Request::Info {}, &[IT]).unwrap();
         let Answer::Program { state: State::Faulted, address, instruction, .. } = info else {
@@ -430,7 +431,7 @@ fn a_fault_can_be_looked_at() {
     // Without it, the program ends.
     world.finish(maker, Request::Destroy {}, &[IT]);
     let child = world.child(maker);
-    assert!(world.objects.note_unresolved(child.id, (0x10, 0x40_0000)));
+    assert!(world.objects.note_unresolved(child.id, write_at(0x10, 0x40_0000)));
     let info = world.ask(maker, Request::Info {}, &[IT]);
     let Ok(Answer::Program { state: State::Crashed, address: 0x10, instruction, .. }) = info else {
         panic!("{info:?}")
