@@ -5,7 +5,7 @@
 use vmm::Access;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Amounts, Answer, CONSOLE_SLOT, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
-    ProgramOptions, Refusal, Request, Resource, Rights, SPACE_SLOT, State,
+    ProgramOptions, REGISTERS, Refusal, Registers, Request, Resource, Rights, SPACE_SLOT, State,
 };
 use vmm_service::objects::{Act, Arrived, ProgramId};
 use vmm_tests::model::Cap;
@@ -392,7 +392,7 @@ fn a_program_can_end_itself_by_its_account() {
     assert!(world.is_empty(maker, IT) && world.is_empty(maker, D));
 }
 
-/// A199: with the option a fault suspends it, its holder is told where, and lets it go on or ends it.
+/// A199 A219: with the option a fault suspends it, its holder is told where, and lets it go on or ends it.
 #[test]
 fn a_fault_can_be_looked_at() {
     let (mut world, maker) = with_file(&small());
@@ -419,11 +419,19 @@ fn a_fault_can_be_looked_at() {
             panic!("{info:?}")
         };
         assert_eq!((address, instruction), (0x1234_5000, 0x40_0002));
+        let tcb = child.start.tcb;
+        assert_eq!(world.ask(maker, Request::ReadRegisters {}, &[IT]), Ok(Answer::Done {}));
+        assert_eq!(world.act, Some(Act::ReadRegisters { tcb }));
+        let registers = Registers([7; REGISTERS]);
+        world.ask(maker, Request::WriteRegisters { registers }, &[IT]).unwrap();
+        assert_eq!(world.act, Some(Act::WriteRegisters { tcb, registers }));
         if round == 0 {
             assert_eq!(world.ask(maker, Request::Resume {}, &[IT]), Ok(Answer::Done {}));
             let Some(Act::Resume { tcb, .. }) = world.act else { panic!("{:?}", world.act) };
             assert_eq!(tcb, child.start.tcb);
             assert_eq!(world.state(maker), State::Running);
+            let runs = Refusal::WrongState { state: State::Running };
+            world.refused(maker, Request::ReadRegisters {}, &[IT], runs);
         }
     }
     world.finish(maker, Request::Kill {}, &[IT]);

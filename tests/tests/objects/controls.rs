@@ -261,7 +261,7 @@ fn a_thread_is_suspended_at_its_next_instruction() {
         assert_eq!(state(&mut world, program, A), State::Suspended);
         world.refused(program, SUSPEND, &[A], Refusal::WrongState { state: State::Suspended });
         // What somebody else sends by its capability changes nothing.
-        assert_eq!(fault(&mut world, program, &start), Stopped::Here);
+        assert_eq!(fault(&mut world, program, &start), Stopped::Forged);
         assert_eq!(world.objects.next_notice(), None);
         let act = granted(&mut world, program, RESUME, &[A]);
         assert!(matches!(act, Some(Act::Resume { tcb, .. }) if tcb == start.tcb));

@@ -10,7 +10,7 @@ use sel4::{cap, MessageInfoBuilder, Word};
 use vmm_client::handles::{
     empty_slot, mint_bit, Account, Error, JoinHandle, Object, Program, Result, Thread,
 };
-use vmm_client::objects::{FaultKind, FaultPolicy, Refusal, State};
+use vmm_client::objects::{FaultKind, FaultPolicy, Refusal, Registers, State, REGISTERS};
 use vmm_client::{program, tell};
 use vmm_clients::{load, load_instruction, set_loaded, undefined_instruction};
 
@@ -45,6 +45,7 @@ fn main(program: &Program, rounds: usize) -> Result {
 
     step_over(program, told)?;
     end_alone(program, told)?;
+    go_on_nowhere(program, told)?;
     suspend_and_resume(program, &account, (rounds, told))?;
     receive_signals(program, &account)?;
 
@@ -111,6 +112,29 @@ fn end_alone(program: &Program, told: u32) -> Result {
     assert_eq!(raiser.join()?, None);
     see_others_run();
     tell!("a fault has ended a thread, and an exception another; the program goes on");
+    Ok(())
+}
+
+/// A219: with registers that no program would have a thread has faults, and nobody else.
+fn go_on_nowhere(program: &Program, told: u32) -> Result {
+    let high = 1 << (usize::BITS - 1);
+    // The last is an address on x86_64 that cannot be, and one of the kernel's on IA32.
+    let patterns = [0, 1, usize::MAX, high, high >> 1, !high, high | high >> 1, high >> 8 | 0xf00];
+    let raiser = program.spawn_with(2, PRIORITY, FaultPolicy::Suspend, undefined_instruction)?;
+    let mut faults = 0;
+    for pattern in patterns {
+        let status = raiser.thread().wait(told)?;
+        assert_eq!(status.state, State::Faulted);
+        let registers = Registers([pattern; REGISTERS]);
+        let changed = raiser.thread().set_registers(registers.into());
+        assert_eq!(changed, Ok(()));
+        raiser.thread().resume()?;
+        see_others_run();
+        faults += 1;
+    }
+    raiser.thread().wait(told)?;
+    end(raiser)?;
+    tell!("{faults} times a thread went on with registers that no program would have, to a fault");
     Ok(())
 }
 

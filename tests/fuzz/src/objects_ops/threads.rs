@@ -73,7 +73,7 @@ impl World<'_> {
         self.objects.note_fault(Some(space), Some(id));
         match self.objects.note_stopped() {
             Stopped::Here => self.tally.stopped += 1,
-            Stopped::Repeats => {}
+            Stopped::Repeats | Stopped::Forged => {}
             // As rarely as a program is to end for it.
             Stopped::No if bytes.one_in(2) => {
                 let (kind, code) = (bytes.pick(&FaultKind::ALL), bytes.wild() as u32);

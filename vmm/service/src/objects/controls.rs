@@ -172,15 +172,12 @@ impl<'p> Objects<'p> {
                 thread.stop.set(Stop::None);
                 return Stopped::Repeats;
             }
-            // Once more: a message that somebody made.
-            Stop::Done => {}
-            Stop::Wanted => {
-                thread.stop.set(Stop::Done);
-                if let Some(object) = thread.object.get() {
-                    object.set_state(State::Suspended);
-                    self.set_due(object, true);
-                }
-            }
+            Stop::Done => return Stopped::Forged,
+            Stop::Wanted => thread.stop.set(Stop::Done),
+        }
+        if let Some(object) = thread.object.get() {
+            object.set_state(State::Suspended);
+            self.set_due(object, true);
         }
         Stopped::Here
     }

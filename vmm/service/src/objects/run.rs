@@ -294,6 +294,8 @@ impl Server {
             Stopped::No => {}
             // The kernel has it wait for the answer to its fault.
             Stopped::Here => return self.not_answered(vmm, (badge, received)),
+            // Who made it may flood.
+            Stopped::Forged => return self.charge(vmm, (badge, received), None),
             Stopped::Repeats => return self.resolved(vmm, (badge, received)),
         }
         let (thread, fault, touched) = match receive(vmm, info, badge) {

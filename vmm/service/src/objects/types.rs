@@ -159,6 +159,8 @@ pub enum Stopped {
     No,
     /// It stays where it is: it is not to be answered.
     Here,
+    /// It has stopped before, so this is a message that somebody made.
+    Forged,
     /// It was, and is not any more: it is to be answered, and repeats its instruction.
     Repeats,
 }
