@@ -392,7 +392,8 @@ fn a_program_can_end_itself_by_its_account() {
     assert!(world.is_empty(maker, IT) && world.is_empty(maker, D));
 }
 
-/// A199 A219: with the option a fault suspends it, its holder is told where, and lets it go on or ends it.
+/// A199 A219: with the option a fault suspends it, its holder is told where, and lets it go on or
+/// ends it.
 #[test]
 fn a_fault_can_be_looked_at() {
     let (mut world, maker) = with_file(&small());

@@ -45,7 +45,7 @@ fn main(program: &Program, rounds: usize) -> Result {
 
     step_over(program, told)?;
     end_alone(program, told)?;
-    go_on_nowhere(program, told)?;
+    try_wild_registers(program, told)?;
     suspend_and_resume(program, &account, (rounds, told))?;
     receive_signals(program, &account)?;
 
@@ -116,7 +116,7 @@ fn end_alone(program: &Program, told: u32) -> Result {
 }
 
 /// A219: with registers that no program would have a thread has faults, and nobody else.
-fn go_on_nowhere(program: &Program, told: u32) -> Result {
+fn try_wild_registers(program: &Program, told: u32) -> Result {
     let high = 1 << (usize::BITS - 1);
     // The last is an address on x86_64 that cannot be, and one of the kernel's on IA32.
     let patterns = [0, 1, usize::MAX, high, high >> 1, !high, high | high >> 1, high >> 8 | 0xf00];
