@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is done with threads by who holds them: a notification bound, a fault looked at, registers read
-//! and written, suspended and resumed.
+//! What is done with threads by who holds them: a notification bound, a fault looked at, registers
+//! read and written, suspended and resumed.
 
 use vmm::{KernelError, ThreadId};
 use vmm_service::Start;
@@ -139,8 +139,8 @@ fn a_notification_is_bound_to_any_thread() {
     world.refused(program, Request::UnbindThread {}, &[A], Refusal::NotBound {});
 }
 
-/// A218: a thread whose policy it is to be suspended by its fault is, alone, and that is told; looked at,
-/// it is resumed, or ended.
+/// A218: a thread whose policy it is to be suspended by its fault is, alone, and that is told;
+/// looked at, it is resumed, or ended.
 #[test]
 fn a_fault_suspends_one_thread() {
     let (mut world, program) = one();
@@ -186,8 +186,8 @@ fn a_fault_suspends_one_thread() {
     assert_eq!(world.objects.counts(), [2, 0, 0, 0]);
 }
 
-/// A218: a thread whose policy it is ends for its fault, alone; without a policy of its own, its program
-/// does what its options say.
+/// A218: a thread whose policy it is ends for its fault, alone; without a policy of its own, its
+/// program does what its options say.
 #[test]
 fn a_fault_ends_one_thread_or_its_program() {
     let (mut world, program) = one();
@@ -271,8 +271,8 @@ fn a_thread_is_suspended_at_its_next_instruction() {
     }
 }
 
-/// A220: a thread that is resumed before it has come to its next instruction is not suspended; a fault
-/// that it has had by then is none, and the next is one.
+/// A220: a thread that is resumed before it has come to its next instruction is not suspended; a
+/// fault that it has had by then is none, and the next is one.
 #[test]
 fn a_thread_is_resumed_before_it_is_suspended() {
     let (mut world, program) = one();
@@ -299,8 +299,8 @@ fn a_thread_is_resumed_before_it_is_suspended() {
     assert_eq!(world.objects.counts(), [2, 0, 0, 0]);
 }
 
-/// A217 A218 A219 A220: what is done with a thread takes one that has not ended, and the right to use it;
-/// another program has that only where it was given.
+/// A217 A218 A219 A220: what is done with a thread takes one that has not ended, and the right to
+/// use it; another program has that only where it was given.
 #[test]
 fn who_has_no_thread_does_nothing_with_it() {
     let (mut world, program) = one();
@@ -344,8 +344,8 @@ fn who_has_no_thread_does_nothing_with_it() {
     }
 }
 
-/// A220: where the kernel refuses it, a thread is not suspended, or not resumed, and the same request
-/// does it later.
+/// A220: where the kernel refuses it, a thread is not suspended, or not resumed, and the same
+/// request does it later.
 #[test]
 fn a_thread_that_the_kernel_does_not_suspend_runs() {
     for error in [KernelError::IllegalOperation, KernelError::NotEnoughMemory] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Looks after threads of its own: those that fault are looked at, stepped over or ended, others are
-//! suspended in the middle of what they do and go on; one receives signals where it waits for messages.
+//! Looks after threads of its own: those that fault are looked at, stepped over or ended, others
+//! are suspended in the middle of what they do and go on; one receives signals where it waits for
+//! messages.
 #![no_std]
 #![no_main]
 
@@ -194,7 +195,8 @@ fn end<T>(thread: JoinHandle<T>) -> Result {
     thread.join().map(|_| ())
 }
 
-/// Suspends a thread, sees that it does nothing then, and resumes it. Returns whether it was waited for.
+/// Suspends a thread, sees that it does nothing then, and resumes it. Returns whether it was waited
+/// for.
 fn suspend_once(thread: &Thread, done: &AtomicUsize, (round, told): (usize, u32)) -> Result<bool> {
     for _ in 0..round % 7 {
         sel4::r#yield();

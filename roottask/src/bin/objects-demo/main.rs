@@ -4,9 +4,9 @@
 //! The lender makes memory, writes to it, and passes a capability that may only read to the
 //! borrower by an endpoint of theirs, which the service has no part in. It revokes that, and the
 //! borrower, which touches the memory again, ends for it. The vandal fills and empties its own
-//! CNode before it faults. The hoarder's heap grows and shrinks. The overseer looks at threads of its
-//! own that fault, and suspends and resumes others. When all have ended, all memory and all slots
-//! are free as before.
+//! CNode before it faults. The hoarder's heap grows and shrinks. The overseer looks at threads of
+//! its own that fault, and suspends and resumes others. When all have ended, all memory and all
+//! slots are free as before.
 #![no_std]
 #![no_main]
 
@@ -56,8 +56,8 @@ fn hoard(vmm: &mut Manager, server: &mut Server) -> Outcome<(usize, usize)> {
     Ok(free(vmm))
 }
 
-/// A217 A218 A219 A220: runs a program that looks after threads of its own, and suspends two of them so
-/// often; returns what is free then.
+/// A217 A218 A219 A220: runs a program that looks after threads of its own, and suspends two of
+/// them so often; returns what is free then.
 fn oversee(vmm: &mut Manager, server: &mut Server, rounds: usize) -> Outcome<(usize, usize)> {
     let new = NewProgram { amounts: THREADS, ..new("overseer", images::OVERSEER) };
     let (overseer, begin) = server.create(vmm, &new)?;

@@ -14,8 +14,8 @@ use crate::bytes::Bytes;
 const THREAD: u32 = SLOTS - 5;
 
 impl World<'_> {
-    /// A program has a further thread, does something with it, and threads of its have faults. Returns
-    /// whether it lives.
+    /// A program has a further thread, does something with it, and threads of its have faults.
+    /// Returns whether it lives.
     pub fn control(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> bool {
         let _ = self.try_control(known, bytes);
         for _ in 0..bytes.below(3) {

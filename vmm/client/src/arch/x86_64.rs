@@ -12,8 +12,8 @@ const USED: usize = 18;
 pub struct UserRegisters {
     /// The instruction pointer.
     pub rip: usize,
-    /// The stack pointer. Behind a system call the kernel leaves none here: who makes one keeps it in
-    /// another register (`sel4` in `rbx`), and puts it back with the next instruction.
+    /// The stack pointer. Behind a system call the kernel leaves none here: who makes one keeps it
+    /// in another register (`sel4` in `rbx`), and puts it back with the next instruction.
     pub rsp: usize,
     /// The flags: of these those of arithmetic and direction can be changed.
     pub rflags: usize,
@@ -58,8 +58,8 @@ impl UserRegisters {
 
 impl From<Registers> for UserRegisters {
     fn from(Registers(words): Registers) -> Self {
-        let [rip, rsp, rflags, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15] =
-            words;
+        let [rip, rsp, rflags, rax, rbx, rcx, rdx, rsi, rdi, rbp, ..] = words;
+        let [.., r8, r9, r10, r11, r12, r13, r14, r15] = words;
         UserRegisters {
             rip,
             rsp,

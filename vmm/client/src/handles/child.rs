@@ -21,7 +21,8 @@ pub struct ChildStatus {
     pub state: State,
     /// Whether it has ended and all is given back that it had.
     pub gone: bool,
-    /// Its exit code, if it has ended itself; if it has faulted, what the fault says beside its kind.
+    /// Its exit code, if it has ended itself; if it has faulted, what the fault says beside its
+    /// kind.
     pub code: u32,
     /// The kind of its last fault.
     pub fault: FaultKind,

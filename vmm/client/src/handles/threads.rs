@@ -82,8 +82,8 @@ impl Thread {
     /// capability in this slot leads to it.
     ///
     /// # Errors
-    /// [`super::Error::Refused`]: with `Bound` where one is bound to it; with `BadCapability` for what is
-    /// no notification, or one that has a thread already.
+    /// [`super::Error::Refused`]: with `Bound` where one is bound to it; with `BadCapability` for
+    /// what is no notification, or one that has a thread already.
     pub fn bind(&self, slot: u32) -> Result {
         finish(&Request::BindThread {}, &[self.slot(), slot])
     }
@@ -96,9 +96,9 @@ impl Thread {
         finish(&Request::UnbindThread {}, &[self.slot()])
     }
 
-    /// Suspends it: it executes no further instruction once this returns. A system call that it is in
-    /// goes to its end first, and it is `Suspending` until then: [`Thread::wait`] tells when it is
-    /// `Suspended`.
+    /// Suspends it: it executes no further instruction once this returns. A system call that it is
+    /// in goes to its end first, and it is `Suspending` until then: [`Thread::wait`] tells when it
+    /// is `Suspended`.
     ///
     /// # Errors
     /// [`super::Error::Refused`]: with `WrongState` if it does not run.
@@ -148,7 +148,8 @@ impl Thread {
     }
 
     /// Waits until it has ended and all is given back that it had, gives its record back, and
-    /// returns how it ended. One that is suspended is ended. A thread that joins itself waits for ever.
+    /// returns how it ended. One that is suspended is ended. A thread that joins itself waits for
+    /// ever.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`]; then it may run still.

@@ -122,10 +122,10 @@ bitflags! {
         /// Memory: map it so that it can be read. Endpoint, notification: receive, wait.
         const READ = 2;
         /// Account: pay from it, split from it. Space: map in it and unmap. Memory: clone it,
-        /// resize it, read and write pieces of it. Program: load it, give it capabilities, start and
-        /// resume it, be told of its end, read and write the registers of a thread of it that has
-        /// faulted. Thread: be told of its end, bind a notification to it, suspend and resume it, read
-        /// and write its registers.
+        /// resize it, read and write pieces of it. Program: load it, give it capabilities, start
+        /// and resume it, be told of its end, read and write the registers of a thread of it that
+        /// has faulted. Thread: be told of its end, bind a notification to it, suspend and resume
+        /// it, read and write its registers.
         const USE = 4;
         /// End all capabilities that were derived from this one.
         const REVOKE = 8;
@@ -202,8 +202,8 @@ pub enum State {
     Crashed = 8,
     /// It was ended.
     Killed = 9,
-    /// It is to be suspended, and executes no further instruction; a system call that it was in goes
-    /// to its end.
+    /// It is to be suspended, and executes no further instruction; a system call that it was in
+    /// goes to its end.
     Suspending = 10,
     /// It was suspended by request.
     Suspended = 11,
@@ -244,8 +244,8 @@ pub enum FaultPolicy {
     Program = 1,
     /// The thread ends, and the others go on.
     End = 2,
-    /// The thread is suspended and that is told, as its end is: who holds it looks at it, and resumes
-    /// or ends it. The others go on.
+    /// The thread is suspended and that is told, as its end is: who holds it looks at it, and
+    /// resumes or ends it. The others go on.
     Suspend = 3,
 }
 

@@ -261,8 +261,8 @@ messages! {
             /// Its priority, not above the sender's.
             priority: u32,
         } [PROGRAM]
-        /// Lets a program go on that a fault suspended, at the instruction that faulted; or a thread,
-        /// which that or [`Request::Suspend`] suspended.
+        /// Lets a program go on that a fault suspended, at the instruction that faulted; or a
+        /// thread, which that or [`Request::Suspend`] suspended.
         0x066 Resume {} [any(Rights::USE)]
         /// Ends a program: its threads run no more.
         0x067 Kill {} [to(Kind::Program, Rights::DESTROY)]
@@ -332,8 +332,8 @@ messages! {
             rights: Rights,
         } [SPACE]
 
-        /// Has the sender's first thread receive what is signalled to the notification, of which this
-        /// is a capability, where it waits at an endpoint: so one thread serves both. Until
+        /// Has the sender's first thread receive what is signalled to the notification, of which
+        /// this is a capability, where it waits at an endpoint: so one thread serves both. Until
         /// [`Request::Unbind`], or the notification ends. Refused with [`Refusal::Bound`] where one
         /// is bound to it already.
         0x069 Bind {} [FOREIGN]
@@ -445,8 +445,8 @@ messages! {
         0x091 UnbindThread {} [THREAD]
         /// Undoes [`Request::Bind`], of the sender's first thread.
         0x092 Unbind {} []
-        /// The registers of a thread that is suspended: by its fault, by [`Request::Suspend`]; or of
-        /// the one by whose fault its program is, of which this is a capability. Answered with
+        /// The registers of a thread that is suspended: by its fault, by [`Request::Suspend`]; or
+        /// of the one by whose fault its program is, of which this is a capability. Answered with
         /// [`Answer::Registers`].
         0x093 ReadRegisters {} [any(Rights::USE)]
         /// Changes the registers of such a thread: it goes on with them when it is resumed. Of the
@@ -455,9 +455,9 @@ messages! {
             /// All of them.
             registers: Registers,
         } [any(Rights::USE)]
-        /// Suspends a thread: it executes no further instruction before [`Request::Resume`]. A system
-        /// call that it is in goes to its end first, and is not made twice: until then the thread is
-        /// [`State::Suspending`], and its registers are not told.
+        /// Suspends a thread: it executes no further instruction before [`Request::Resume`]. A
+        /// system call that it is in goes to its end first, and is not made twice: until then the
+        /// thread is [`State::Suspending`], and its registers are not told.
         0x095 Suspend {} [THREAD]
     }
 }

@@ -18,8 +18,8 @@ pub(crate) fn now() -> u64 {
     unsafe { _rdtsc() }
 }
 
-/// How many of the kernel's registers a program has for all uses: they are the first ones. Behind them
-/// is what the service has set.
+/// How many of the kernel's registers a program has for all uses: they are the first ones. Behind
+/// them is what the service has set.
 #[cfg(target_arch = "x86")]
 const USED: usize = 10;
 #[cfg(target_arch = "x86_64")]

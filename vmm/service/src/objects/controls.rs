@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What who holds a thread does with it: a notification bound to it, its fault looked at, its registers
-//! read and written, suspended, resumed.
+//! What who holds a thread does with it: a notification bound to it, its fault looked at, its
+//! registers read and written, suspended, resumed.
 //!
 //! ```text
 //!   Running ── Suspend ──► Suspending ── its next instruction ──► Suspended ──┐ registers
@@ -9,10 +9,10 @@
 //!      └─── a fault, if its policy is to suspend it ──────────────► Faulted ──┘ registers
 //! ```
 //!
-//! The kernel would suspend a thread also between a system call and its next instruction; resumed, it
-//! makes the call once more. So it is not asked to. The thread is given a space instead in which
-//! nothing is mapped: the next instruction that it fetches is a fault, and there it stays. A call that
-//! it is in goes to its end before that, and is made once.
+//! The kernel would suspend a thread also between a system call and its next instruction; resumed,
+//! it makes the call once more. So it is not asked to. The thread is given a space instead in which
+//! nothing is mapped: the next instruction that it fetches is a fault, and there it stays. A call
+//! that it is in goes to its end before that, and is made once.
 
 use vmm::{CPtr, Kernel, Memory, SpaceId, ThreadCSpace, Vmm};
 use vmm_client::objects::{Answer, Refusal, Registers, State};
@@ -160,8 +160,8 @@ impl<'p> Objects<'p> {
         vmm.set_thread_space(tcb, space, cspace, faults).map_err(refuse)
     }
 
-    /// Says what the fault that is served is, after [`Objects::note_fault`], to a thread that was to
-    /// be suspended.
+    /// Says what the fault that is served is, after [`Objects::note_fault`], to a thread that was
+    /// to be suspended.
     pub fn note_stopped(&mut self) -> Stopped {
         let Some(thread) = self.current_thread.filter(|thread| !thread.is_ending()) else {
             return Stopped::No;
@@ -198,8 +198,8 @@ impl<'p> Objects<'p> {
         Ok(Answer::Done {})
     }
 
-    /// The thread control block of a thread that is suspended, or of the one by whose fault a program
-    /// is.
+    /// The thread control block of a thread that is suspended, or of the one by whose fault a
+    /// program is.
     fn suspended(&self, object: &Object<'p>) -> Result<CPtr, Refused> {
         let state = object.report().ok_or(wrong_kind(object))?.state;
         let tcb = match object.what.get() {

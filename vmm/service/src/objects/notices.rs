@@ -38,7 +38,8 @@ impl<'p> Objects<'p> {
     }
 
     /// Notes that a program's fault cannot be resolved. Returns whether the program ends for it;
-    /// otherwise it is suspended, and its holder told; or that is so of its thread, as its policy is.
+    /// otherwise it is suspended, and its holder told; or that is so of its thread, as its policy
+    /// is.
     pub fn note_unresolved(&mut self, program: ProgramId, fault: Fault) -> bool {
         let Some((program, (object, report))) =
             self.program(program).and_then(|program| Some((program, program.report()?)))

@@ -386,8 +386,8 @@ impl Server {
         Ok(ends)
     }
 
-    /// Does with a program's thread what a request asked for. Returns what is answered instead of what
-    /// the service has said: why not, or what was found.
+    /// Does with a program's thread what a request asked for. Returns what is answered instead of
+    /// what the service has said: why not, or what was found.
     fn act(&mut self, vmm: &mut Manager, act: Act) -> Result<Option<Message>, ServerError> {
         match act {
             Act::Start { program, start, argument, priority } => {

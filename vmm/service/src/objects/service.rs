@@ -85,8 +85,8 @@ impl<'p> Objects<'p> {
     /// use `amounts`: those are guarantees, so there is to be as much.
     ///
     /// # Errors
-    /// Those of [`Vmm::map`] and [`Vmm::create_space`]: it takes five pages for its own book-keeping,
-    /// for good, and a space.
+    /// Those of [`Vmm::map`] and [`Vmm::create_space`]: it takes five pages for its own
+    /// book-keeping, for good, and a space.
     pub fn new<K: Kernel + Memory<'p>>(
         vmm: &mut Vmm<'p, K>,
         endpoint: CPtr,
