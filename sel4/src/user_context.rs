@@ -55,14 +55,14 @@ impl UserContext {
         context
     }
 
-    /// The registers in the kernel's order.
-    pub(crate) fn words(&self) -> &[Word; Self::LEN] {
+    /// The registers in the kernel's order. Beyond upstream.
+    pub fn words(&self) -> &[Word; Self::LEN] {
         // SAFETY: the structure is that many words and nothing else (its layout is asserted).
         unsafe { &*(&raw const self.0).cast() }
     }
 
-    /// The registers in the kernel's order.
-    pub(crate) fn words_mut(&mut self) -> &mut [Word; Self::LEN] {
+    /// The registers in the kernel's order. Beyond upstream.
+    pub fn words_mut(&mut self) -> &mut [Word; Self::LEN] {
         // SAFETY: as in `words`; any word is a valid register.
         unsafe { &mut *(&raw mut self.0).cast() }
     }

@@ -31,6 +31,7 @@
 //!   bin/lender.rs   makes memory, lends it, takes it back: objects by capabilities
 //!   bin/borrower.rs  is lent memory, and touches it when it was taken back
 //!   bin/vandal.rs  does all it can to its own CNode
+//!   bin/overseer.rs  looks at threads of its own that fault, steps over, suspends and resumes them
 //!   bin/hoarder.rs  has a heap that grows and shrinks
 //!   bin/storm/     sends random messages, with capabilities right and wrong
 //!   bin/warden.rs  ends programs that do not end by themselves
@@ -60,7 +61,7 @@ mod meeting;
 mod random;
 pub mod swap;
 
-pub use arch::now;
+pub use arch::{load, load_instruction, now, set_loaded, undefined_instruction};
 pub use exchange::*;
 pub use flood::{Flood, COUNTER_PRIORITY, OWN_GAP};
 pub use meeting::{meeting, LENT_PAGES, MEETING_SLOT};

@@ -26,10 +26,12 @@ fn input(seed: u64) -> Vec<u8> {
 fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
     let mut sum = Tally::default();
-    for seed in first..first + setting("VMM_HISTORIES", 60) {
+    for seed in first..first + setting("VMM_HISTORIES", 80) {
         let one = run(&input(seed));
         let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
-        let Tally { paged, written, supplied, threads, .. } = one;
+        let Tally { paged, written, supplied, threads, stopped, alone, .. } = one;
+        sum.stopped += stopped;
+        sum.alone += alone;
         sum.threads += threads;
         sum.paged += paged;
         sum.written += written;
@@ -46,5 +48,6 @@ fn no_message_breaks_an_account_or_another_program() {
     // A storm of which all was refused, or all granted, would say nothing.
     assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
+    assert!(sum.stopped > 10 && sum.alone > 10, "{sum:?}");
     assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
 }

@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, Answer, ImageFault, Kind, Line, Malformed, MemoryOptions, Message,
-    Name, Piece, ProgramOptions, RESOURCES, Refusal, Request, Resource, Rights, State, Supply,
-    VERSION, answer_or_refusal,
+    AccountOptions, Amounts, Answer, FaultKind, FaultPolicy, ImageFault, Kind, Line, Malformed,
+    MemoryOptions, Message, Name, Piece, ProgramOptions, RESOURCES, Refusal, Registers, Request,
+    Resource, Rights, State, Supply, VERSION, answer_or_refusal,
 };
 
 use crate::support::explore_with;
@@ -89,6 +89,7 @@ fn requests(of: Values) -> Vec<Request> {
             stack: number,
             guard: slot,
             priority: bits,
+            policy: FaultPolicy::ALL[number as usize % 3],
             slot: number ^ slot,
         },
         Request::EndThread { code: number, own: back },
@@ -107,7 +108,18 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Refuse { page: number },
         Request::TellFaults {},
         Request::Locate { page: number },
+        Request::BindThread {},
+        Request::UnbindThread {},
+        Request::Unbind {},
+        Request::ReadRegisters {},
+        Request::WriteRegisters { registers: registers(address) },
+        Request::Suspend {},
     ]
+}
+
+/// Registers that differ from each other.
+fn registers(address: usize) -> Registers {
+    Registers(std::array::from_fn(|at| address.rotate_left(at as u32) ^ at))
 }
 
 /// A piece of any length.
@@ -146,9 +158,11 @@ fn answers(of: Values) -> Vec<Answer> {
             state: State::Faulted,
             gone: flag,
             code: number,
+            fault: FaultKind::ALL[number as usize % 7],
             address,
             instruction: other as usize,
         },
+        Answer::Registers { registers: registers(address) },
         Answer::Piece { piece: piece(number) },
         Answer::Bytes { bytes: number },
         Answer::Wanted { done: number, waits: flag, page: other, write: !flag },
@@ -196,6 +210,8 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::BadCapability { place },
         Refusal::TooManyThreads { most: place },
         Refusal::Pinned { place },
+        Refusal::Bound {},
+        Refusal::NotBound {},
         Refusal::OutOfMemory {},
         Refusal::Internal {},
     ]

@@ -22,6 +22,7 @@
 //! | `few_slots` | programs whose CNodes have few slots |
 //! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
+//! | `controls` | threads that are bound, looked at, changed, suspended and resumed |
 //! | `loading` | files of which no program can be made |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
@@ -43,6 +44,7 @@ mod badges;
 mod children;
 mod clones;
 mod console;
+mod controls;
 mod elf;
 mod failures;
 mod few_slots;

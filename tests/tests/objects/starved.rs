@@ -3,6 +3,7 @@
 //! succeeds. What accounts have does not help: it is the service that is short.
 
 use vmm::Access;
+use vmm_service::objects::Act;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Amounts, Answer, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT,
 };
@@ -93,6 +94,36 @@ fn want_of_pages_leaves_nothing() {
 #[test]
 fn want_of_slots_leaves_nothing() {
     starve(Ballast::of_slots, ENOUGH, 10);
+}
+
+/// A217 A218 A219 A220: what is done with a thread takes nothing, so it is done whatever is out.
+#[test]
+fn want_of_anything_keeps_no_thread_from_being_held() {
+    let loads: [Load; 3] = [
+        |f, n| Ballast::of_memory(f, n),
+        |f, n| Ballast::of_slots(f, n),
+        |f, n| Ballast::of_nodes(f, n),
+    ];
+    for load in loads {
+        let (mut world, program) = crate::threads::one();
+        world.ask(program, crate::threads::thread(A), &[ACCOUNT_SLOT]).unwrap();
+        let Some(Act::Start { start, priority, .. }) = world.act else { panic!() };
+        world.objects.note_started(&start, priority);
+        let notification = Request::CreateNotification { object: B, slot: C };
+        world.ask(program, notification, &[ACCOUNT_SLOT]).unwrap();
+        world.ask(program, Request::TellEnd {}, &[A, C]).unwrap();
+        let steps: [(Request, &[u32]); 5] = [
+            (Request::BindThread {}, &[A, C]),
+            (Request::Suspend {}, &[A]),
+            (Request::Resume {}, &[A]),
+            (Request::TellEnd {}, &[A, C]),
+            (Request::EndThread { code: 1, own: false }, &[A]),
+        ];
+        for step in steps {
+            let answer = ask_starved(&mut world, program, step, (load, 0));
+            assert_eq!(answer, Ok(Answer::Done {}), "{step:?}");
+        }
+    }
 }
 
 /// A159. Nodes are made of memory, so without it a request can fail however many there are.

@@ -4,8 +4,8 @@
 use vmm::{Access, KernelError};
 use vmm_service::Start;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, Kind, MAX_PAGES, PROGRAM_SLOT, Refusal, Request,
-    Rights, SPACE_SLOT, State, Supply,
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, FaultPolicy, Kind, MAX_PAGES, PROGRAM_SLOT,
+    Refusal, Request, Rights, SPACE_SLOT, State, Supply,
 };
 use vmm_service::objects::{Act, Arrived, Touched, Turnstile};
 
@@ -14,13 +14,14 @@ use crate::world::{A, B, C, D, PAGE, Program, World, account};
 const PRIORITY: u8 = 90;
 const PAYER: &[u32] = &[ACCOUNT_SLOT];
 
-fn thread(slot: u32) -> Request {
+pub fn thread(slot: u32) -> Request {
     let priority = PRIORITY.into();
-    Request::CreateThread { entry: 0x40_0010, argument: 5, stack: 2, guard: 1, priority, slot }
+    let (entry, argument, policy) = (0x40_0010, 5, FaultPolicy::Program);
+    Request::CreateThread { entry, argument, stack: 2, guard: 1, priority, policy, slot }
 }
 
 /// A program that runs.
-fn one() -> (World, Program) {
+pub fn one() -> (World, Program) {
     let (world, program) = World::one();
     world.objects.note_started(&program.start, PRIORITY);
     (world, program)
@@ -120,6 +121,7 @@ fn threads_that_cannot_be_are_refused() {
         stack,
         guard,
         priority,
+        policy: FaultPolicy::Program,
         slot: A,
     };
     for pages in [0, MAX_PAGES + 1, u32::MAX] {

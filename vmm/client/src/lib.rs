@@ -6,6 +6,7 @@
 //!   messages/    requests, answers and refusals as words: the layout that both sides use
 //!   protocol.rs  the public names of both
 //!   objects/     the protocol of the service whose objects are named by capabilities
+//!   arch/        the names of a thread's registers, which differ between architectures
 //!
 //!   with the feature `sel4`, on the target:
 //!   calls/       typed calls; long work is asked for in bounded requests until it is done
@@ -18,6 +19,7 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+mod arch;
 #[cfg(feature = "sel4")]
 mod calls;
 // Off the target nothing is called, but what calls return has its words there, too.
@@ -54,6 +56,8 @@ pub mod _private {
     pub use sel4;
 }
 
+#[allow(unused_imports)] // there is none of a machine on which nothing runs
+pub use arch::*;
 pub use calls::error::{Error, Result};
 #[cfg(feature = "sel4")]
 pub use calls::service::{Memory, Service, Thread};

@@ -11,7 +11,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `arch` | the processor's counter of time, behind the feature `sel4` |
+//! | `arch` | the processor's counter of time, threads' registers, behind the feature `sel4` |
 //! | `types` | the words that servers use: ids, messages, programs, errors |
 //! | `state` | what the service remembers of clients, offers, paged regions: plain records |
 //! | `service` | [`Service`] itself: its parts, its look-ups, who is to be looked at next |

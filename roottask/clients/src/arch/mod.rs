@@ -7,6 +7,11 @@ mod ia32;
 mod x86_64;
 
 #[cfg(target_arch = "x86")]
+pub use ia32::{load, load_instruction, set_loaded, undefined_instruction};
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::{load, load_instruction, set_loaded, undefined_instruction};
+
+#[cfg(target_arch = "x86")]
 use core::arch::x86::_rdtsc;
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::_rdtsc;

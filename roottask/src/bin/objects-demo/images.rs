@@ -7,5 +7,7 @@ pub static LENDER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/lender"
 pub static BORROWER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/borrower"));
 /// Destroys its own capabilities.
 pub static VANDAL: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/vandal"));
+/// Looks after threads.
+pub static OVERSEER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/overseer"));
 /// Has a heap that grows and shrinks.
 pub static HOARDER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/hoarder"));

@@ -101,6 +101,7 @@ impl World<'_> {
         assert!(self.open.is_empty(), "somebody is never answered: {:?}", self.open);
         assert_eq!(self.objects.counts(), [2, 0, 0, 0], "records are left");
         assert_eq!(self.objects.amounts().1, Amounts::NONE, "amounts are left");
+        self.objects.close(&mut self.host.vmm).expect("no call is refused");
         give_back(&mut self.host, &mut self.regions, &mut self.slots);
         self.host.kernel().check_manager();
         self.tally

@@ -16,6 +16,20 @@ const MAX_SENDERS: usize = 6;
 impl World<'_> {
     /// What a server does with a program's thread.
     pub fn act(&mut self, act: Option<Act>, bytes: &mut Bytes<'_>) {
+        match act {
+            // The kernel takes it, or does not.
+            Some(Act::Bind { tcb, place, .. }) => {
+                let refusal = self.objects.note_bound(tcb, place, bytes.one_in(2));
+                let sound = Refusal::BadCapability { place };
+                assert!(refusal.is_none_or(|it| it == sound || it == Refusal::Bound {}));
+            }
+            Some(
+                Act::Unbind { tcb } | Act::ReadRegisters { tcb } | Act::WriteRegisters { tcb, .. },
+            ) => {
+                assert!(self.host.kernel().tcb(tcb).is_some(), "it is a thread's");
+            }
+            _ => {}
+        }
         let Some(Act::Start { program, start, priority, .. }) = act else { return };
         self.host.kernel().disarm();
         let further = self.objects.is_started(program);

@@ -3,8 +3,8 @@
 //! kind.
 
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, FIRST_FREE_SLOT, Kind, Line, MemoryOptions, Name, Piece, Request,
-    Rights, Supply,
+    AccountOptions, Amounts, FIRST_FREE_SLOT, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece,
+    REGISTERS, Registers, Request, Rights, Supply,
 };
 use vmm_tests::support::PAGE;
 
@@ -98,7 +98,7 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(50) {
+        match bytes.below(52) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -195,6 +195,7 @@ impl World<'_> {
                 stack: bytes.pick(&[1, 1, 2, 64, 65, 0]),
                 guard: bytes.pick(&[0, 1, 16, 17]),
                 priority: bytes.pick(&[100, 1, 101, 1 << 9]),
+                policy: bytes.pick(&FaultPolicy::ALL),
                 slot: slot(bytes),
             },
             43 if bytes.one_in(3) => Request::Locate { page: bytes.below(3) as u32 },
@@ -211,6 +212,19 @@ impl World<'_> {
                 let address = if bytes.one_in(2) { address(known, bytes) } else { 0 };
                 let ceiling = bytes.pick(&[Rights::READ_WRITE, Rights::READ, Rights::WRITE]);
                 Request::Reserve { address, pages: pages(bytes), ceiling, slot: slot(bytes) }
+            }
+            50 => {
+                let registers = Registers([bytes.wild(); REGISTERS]);
+                bytes.pick(&[
+                    Request::BindThread {},
+                    Request::UnbindThread {},
+                    Request::Unbind {},
+                    Request::ReadRegisters {},
+                    Request::WriteRegisters { registers },
+                    Request::Suspend {},
+                    Request::Suspend {},
+                    Request::Resume {},
+                ])
             }
             _ if bytes.one_in(6) => Request::Exit { code: 3 },
             _ => Request::Say { line: Line::new("a line") },

@@ -23,6 +23,7 @@ mod image;
 mod paging;
 mod steps;
 mod tally;
+mod threads;
 mod world;
 
 use vmm_tests::model::Arena;

@@ -22,7 +22,7 @@ impl World<'_> {
         // Those that another ended.
         let objects = &self.objects;
         self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
-        let kind = bytes.below(30);
+        let kind = bytes.below(31);
         self.failing = bytes.one_in(12);
         if self.failing {
             let errors = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
@@ -49,6 +49,7 @@ impl World<'_> {
                 24..=25 => self.come_round(bytes),
                 26..=27 => self.raise(&known, bytes),
                 28..=29 => self.page(&mut known, bytes),
+                30 => self.control(&known, bytes),
                 _ => self.squeeze_slots(bytes),
             };
             let learnt = self.learnt.take();

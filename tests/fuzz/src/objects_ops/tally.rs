@@ -18,6 +18,10 @@ pub struct Tally {
     pub touched: usize,
     /// Threads that programs started beside their first.
     pub threads: usize,
+    /// How often a thread that was to be suspended was.
+    pub stopped: usize,
+    /// Faults that ended no program.
+    pub alone: usize,
     /// Touches of pages that a pager is to supply.
     pub paged: usize,
     /// First writes to supplied pages.

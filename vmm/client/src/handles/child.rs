@@ -8,8 +8,10 @@ use super::error::{Error, Result};
 use super::kinds::{Account, Child, Handle, Memory, Space};
 use super::object::{no_answer, Object};
 use super::slots::{free_slot, take_slot};
+use crate::arch::UserRegisters;
 use crate::objects::{
-    Amounts, Answer, Name, ProgramOptions, Request, Rights, State, CNODE_BITS, CNODE_SLOT,
+    Amounts, Answer, FaultKind, Name, ProgramOptions, Registers, Request, Rights, State,
+    CNODE_BITS, CNODE_SLOT,
 };
 
 /// What a program does, or how it ended.
@@ -19,8 +21,11 @@ pub struct ChildStatus {
     pub state: State,
     /// Whether it has ended and all is given back that it had.
     pub gone: bool,
-    /// Its exit code, if it has ended itself.
+    /// Its exit code, if it has ended itself; if it has faulted, what the fault says beside its
+    /// kind.
     pub code: u32,
+    /// The kind of its last fault.
+    pub fault: FaultKind,
     /// The address that it touched, if it has faulted.
     pub address: usize,
     /// The address of the instruction that faulted.
@@ -109,6 +114,22 @@ impl Child {
         finish(&Request::Resume {}, &[self.slot()])
     }
 
+    /// The registers of the thread whose fault has suspended it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn registers(&self) -> Result<UserRegisters> {
+        registers(self.slot())
+    }
+
+    /// Changes the registers of the thread whose fault has suspended it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn set_registers(&self, registers: UserRegisters) -> Result {
+        set_registers(self.slot(), registers)
+    }
+
     /// Ends it: it runs no more once this returns.
     ///
     /// # Errors
@@ -156,29 +177,43 @@ impl Child {
     }
 }
 
+/// The registers of a thread that is suspended.
+pub(super) fn registers(slot: u32) -> Result<UserRegisters> {
+    match call(&Request::ReadRegisters {}, &[slot])? {
+        Answer::Registers { registers } => Ok(registers.into()),
+        _ => Err(no_answer("ReadRegisters")),
+    }
+}
+
+/// Changes the registers of a thread that is suspended.
+pub(super) fn set_registers(slot: u32, registers: UserRegisters) -> Result {
+    let registers = Registers::from(registers);
+    finish(&Request::WriteRegisters { registers }, &[slot])
+}
+
 /// Has the end of a program or a thread told.
-fn tell_end(slot: u32, told: u32) -> Result {
+pub(super) fn tell_end(slot: u32, told: u32) -> Result {
     finish(&Request::TellEnd {}, &[slot, told])
 }
 
 /// What a program or a thread does, or how it ended.
 pub(super) fn status(slot: u32) -> Result<ChildStatus> {
     match call(&Request::Info {}, &[slot])? {
-        Answer::Program { state, gone, code, address, instruction, .. } => {
-            Ok(ChildStatus { state, gone, code, address, instruction })
+        Answer::Program { state, gone, code, fault, address, instruction, .. } => {
+            Ok(ChildStatus { state, gone, code, fault, address, instruction })
         }
         _ => Err(no_answer("Info")),
     }
 }
 
-/// Waits until a program or a thread has ended, or a fault has suspended the program.
+/// Waits until a program or a thread has ended, or is suspended.
 pub(super) fn wait(slot: u32, told: u32) -> Result<ChildStatus> {
     tell_end(slot, told)?;
     loop {
         // It is signalled at once if that is so already.
         cap::Notification::from_bits(told as Word).wait();
         let status = status(slot)?;
-        if status.gone || status.state == State::Faulted {
+        if status.gone || status.state.is_suspended() {
             return Ok(status);
         }
     }

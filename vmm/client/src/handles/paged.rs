@@ -165,13 +165,22 @@ impl PagedMemory {
 }
 
 impl Program {
-    /// Has this program's thread receive what is signalled to a notification where it waits at an
-    /// endpoint: the capability in this slot leads to it. So one thread is a server and a pager.
+    /// Has this program's first thread receive what is signalled to a notification where it waits
+    /// at an endpoint: the capability in this slot leads to it. So one thread is a server and a
+    /// pager.
     ///
     /// # Errors
-    /// [`super::Error::Refused`]: with `BadCapability` for what is no notification, or where one is bound
-    /// already.
+    /// [`super::Error::Refused`]: with `BadCapability` for what is no notification, or one that has
+    /// a thread already; with `Bound` where one is bound to the thread.
     pub fn bind(&self, slot: u32) -> Result {
         finish(&Request::Bind {}, &[slot])
+    }
+
+    /// Undoes [`Program::bind`].
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `NotBound` where none was bound.
+    pub fn unbind(&self) -> Result {
+        finish(&Request::Unbind {}, &[])
     }
 }

@@ -16,7 +16,7 @@ use super::object::Object;
 use super::program::Program;
 use super::slots::{free_slot, take_slot};
 use super::space::Mapping;
-use crate::objects::{Request, Rights, ACCOUNT_SLOT, PAGE_BYTES};
+use crate::objects::{FaultPolicy, Request, Rights, ACCOUNT_SLOT, PAGE_BYTES};
 
 /// What a thread begins with, and what it leaves.
 #[repr(C)]
@@ -51,6 +51,24 @@ impl Program {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.spawn_with(stack, priority, FaultPolicy::Program, main)
+    }
+
+    /// The same, of a thread whose faults have these consequences.
+    ///
+    /// # Errors
+    /// Those of [`Program::spawn`].
+    pub fn spawn_with<F, T>(
+        &self,
+        stack: u32,
+        priority: u8,
+        policy: FaultPolicy,
+        main: F,
+    ) -> Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         const { assert!(size_of::<Packet<F, T>>() <= PAGE_BYTES) };
         const { assert!(align_of::<Packet<F, T>>() <= PAGE_BYTES) };
         let account = self.account();
@@ -70,7 +88,8 @@ impl Program {
             unsafe { packet.write(Packet { run, main: Some(main), slot, result: None }) };
             let (entry, argument) = (begin_thread as sel4::ThreadEntry as usize, packet as usize);
             let (priority, guard) = (priority.into(), 1);
-            let request = Request::CreateThread { entry, argument, stack, guard, priority, slot };
+            let request =
+                Request::CreateThread { entry, argument, stack, guard, priority, policy, slot };
             match super::call::finish(&request, &[ACCOUNT_SLOT]) {
                 Ok(()) => Ok(slot),
                 Err(error) => {
@@ -102,7 +121,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Waits until the thread has ended, and returns what its closure returned; `None` where it was
-    /// ended before that.
+    /// ended before that, or is suspended, and so ended.
     ///
     /// # Errors
     /// Those of [`Thread::join`]; then what the closure has left stays where it is.

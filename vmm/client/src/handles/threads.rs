@@ -19,7 +19,8 @@ use super::kinds::{Account, Handle, Notification, Thread};
 use super::object::Object;
 use super::program::Program;
 use super::slots::empty_slot;
-use crate::objects::Request;
+use crate::arch::UserRegisters;
+use crate::objects::{FaultPolicy, Request};
 
 impl Account {
     /// A thread of this program that runs at once from `entry` on, which
@@ -36,9 +37,25 @@ impl Account {
         (stack, guard): (u32, u32),
         priority: u8,
     ) -> Result<Thread> {
+        let policy = FaultPolicy::Program;
+        self.create_thread_with(entry, argument, (stack, guard), priority, policy)
+    }
+
+    /// The same, of a thread whose faults have these consequences.
+    ///
+    /// # Errors
+    /// Those of [`Account::create_thread`].
+    pub fn create_thread_with(
+        &self,
+        entry: ThreadEntry,
+        argument: usize,
+        (stack, guard): (u32, u32),
+        priority: u8,
+        policy: FaultPolicy,
+    ) -> Result<Thread> {
         let (entry, priority) = (entry as usize, priority.into());
         let request =
-            |slot| Request::CreateThread { entry, argument, stack, guard, priority, slot };
+            |slot| Request::CreateThread { entry, argument, stack, guard, priority, policy, slot };
         into_slot(request, &[self.slot()]).map(Thread::from_slot)
     }
 }
@@ -61,6 +78,67 @@ impl Thread {
         }
     }
 
+    /// Has it receive what is signalled to a notification where it waits at an endpoint: the
+    /// capability in this slot leads to it.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `Bound` where one is bound to it; with `BadCapability` for
+    /// what is no notification, or one that has a thread already.
+    pub fn bind(&self, slot: u32) -> Result {
+        finish(&Request::BindThread {}, &[self.slot(), slot])
+    }
+
+    /// Undoes [`Thread::bind`].
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `NotBound` where none was bound.
+    pub fn unbind(&self) -> Result {
+        finish(&Request::UnbindThread {}, &[self.slot()])
+    }
+
+    /// Suspends it: it executes no further instruction once this returns. A system call that it is
+    /// in goes to its end first, and it is `Suspending` until then: [`Thread::wait`] tells when it
+    /// is `Suspended`.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `WrongState` if it does not run.
+    pub fn suspend(&self) -> Result {
+        finish(&Request::Suspend {}, &[self.slot()])
+    }
+
+    /// Lets it go on where it was suspended, or a fault suspended it.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `WrongState` if it is not.
+    pub fn resume(&self) -> Result {
+        finish(&Request::Resume {}, &[self.slot()])
+    }
+
+    /// Its registers, while it is suspended.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `WrongState` if it is not.
+    pub fn registers(&self) -> Result<UserRegisters> {
+        child::registers(self.slot())
+    }
+
+    /// Changes its registers, while it is suspended.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `WrongState` if it is not.
+    pub fn set_registers(&self, registers: UserRegisters) -> Result {
+        child::set_registers(self.slot(), registers)
+    }
+
+    /// Has the notification signalled to which the capability in this slot leads, when it has ended
+    /// and all is given back that it had, or is suspended.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`].
+    pub fn tell_end(&self, told: u32) -> Result {
+        child::tell_end(self.slot(), told)
+    }
+
     /// What it does, or how it ended.
     ///
     /// # Errors
@@ -70,7 +148,8 @@ impl Thread {
     }
 
     /// Waits until it has ended and all is given back that it had, gives its record back, and
-    /// returns how it ended. A thread that joins itself waits for ever.
+    /// returns how it ended. One that is suspended is ended. A thread that joins itself waits for
+    /// ever.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`]; then it may run still.
@@ -84,8 +163,8 @@ impl Thread {
         Ok(status)
     }
 
-    /// Waits until it has ended and all is given back that it had. `told` is the slot of a capability
-    /// to a notification that nothing else signals.
+    /// Waits until it has ended and all is given back that it had, or is suspended. `told` is the
+    /// slot of a capability to a notification that nothing else signals.
     ///
     /// # Errors
     /// [`super::Error::Refused`].

@@ -2,8 +2,8 @@
 //! Values as words of a message, and back. A reader takes no word that no value is written as.
 
 use super::items::{
-    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, Piece, ProgramOptions, Resource,
-    Rights, State, Supply, PIECE_WORDS, RESOURCES,
+    AccountOptions, Amounts, FaultKind, FaultPolicy, ImageFault, Kind, MemoryOptions, Piece,
+    ProgramOptions, Registers, Resource, Rights, State, Supply, PIECE_WORDS, REGISTERS, RESOURCES,
 };
 use crate::types::limits::MAX_WORDS;
 use crate::types::malformed::Malformed;
@@ -159,6 +159,8 @@ numbered!(
     State: State::ALL,
     Supply: Supply::ALL,
     ImageFault: ImageFault::ALL,
+    FaultKind: FaultKind::ALL,
+    FaultPolicy: FaultPolicy::ALL,
     Malformed: MALFORMED
 );
 
@@ -173,6 +175,21 @@ impl Field for Amounts {
             *amount = u32::take(from)?;
         }
         Ok(Amounts(amounts))
+    }
+}
+
+/// A word for each.
+impl Field for Registers {
+    fn put(&self, to: &mut Writer) {
+        self.0.iter().for_each(|word| word.put(to));
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut words = [0; REGISTERS];
+        for word in &mut words {
+            *word = from.take()?;
+        }
+        Ok(Registers(words))
     }
 }
 

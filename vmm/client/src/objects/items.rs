@@ -125,8 +125,10 @@ bitflags! {
         /// Memory: map it so that it can be read. Endpoint, notification: receive, wait.
         const READ = 2;
         /// Account: pay from it, split from it. Space: map in it and unmap. Memory: clone it,
-        /// resize it, read and write pieces of it. Program: load it, give it capabilities, start and
-        /// resume it, be told of its end. Thread: be told of its end.
+        /// resize it, read and write pieces of it. Program: load it, give it capabilities, start
+        /// and resume it, be told of its end, read and write the registers of a thread of it that
+        /// has faulted. Thread: be told of its end, bind a notification to it, suspend and resume
+        /// it, read and write its registers.
         const USE = 4;
         /// End all capabilities that were derived from this one.
         const REVOKE = 8;
@@ -208,11 +210,16 @@ pub enum State {
     Crashed = 8,
     /// It was ended.
     Killed = 9,
+    /// It is to be suspended, and executes no further instruction; a system call that it was in
+    /// goes to its end.
+    Suspending = 10,
+    /// It was suspended by request.
+    Suspended = 11,
 }
 
 impl State {
     /// All of them.
-    pub const ALL: [State; 9] = [
+    pub const ALL: [State; 11] = [
         State::Empty,
         State::Loading,
         State::Loaded,
@@ -222,13 +229,83 @@ impl State {
         State::Exited,
         State::Crashed,
         State::Killed,
+        State::Suspending,
+        State::Suspended,
     ];
 
     /// Whether it has ended, and never runs again.
     pub const fn is_end(self) -> bool {
         matches!(self, State::Exited | State::Crashed | State::Killed)
     }
+
+    /// Whether it is suspended: its registers can be read and written, and it can be resumed.
+    pub const fn is_suspended(self) -> bool {
+        matches!(self, State::Faulted | State::Suspended)
+    }
 }
+
+/// What becomes of a thread that has a fault which cannot be resolved, or of its program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum FaultPolicy {
+    /// As the program's options say: the program ends, or is said to be suspended.
+    Program = 1,
+    /// The thread ends, and the others go on.
+    End = 2,
+    /// The thread is suspended and that is told, as its end is: who holds it looks at it, and
+    /// resumes or ends it. The others go on.
+    Suspend = 3,
+}
+
+impl FaultPolicy {
+    /// All of them.
+    pub const ALL: [FaultPolicy; 3] =
+        [FaultPolicy::Program, FaultPolicy::End, FaultPolicy::Suspend];
+}
+
+/// What kind of fault a thread had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum FaultKind {
+    /// It had none.
+    None = 1,
+    /// It read what it may not.
+    Read = 2,
+    /// It wrote what it may not.
+    Write = 3,
+    /// It fetched an instruction from where it may not. Of IA32 and x86_64 the kernel tells that as
+    /// reading, at the instruction's own address.
+    Execute = 4,
+    /// It used a capability pointer that leads nowhere: that is its code, the lower 32 bits of it.
+    Capability = 5,
+    /// It made a system call that there is not: its code is the number, the lower 32 bits of it.
+    SystemCall = 6,
+    /// The processor raised an exception: its code is the number (on x86 the vector: 0 a division,
+    /// 6 an undefined instruction, 13 general protection).
+    Exception = 7,
+}
+
+impl FaultKind {
+    /// All of them.
+    pub const ALL: [FaultKind; 7] = [
+        FaultKind::None,
+        FaultKind::Read,
+        FaultKind::Write,
+        FaultKind::Execute,
+        FaultKind::Capability,
+        FaultKind::SystemCall,
+        FaultKind::Exception,
+    ];
+}
+
+/// How many words a thread's registers are.
+pub const REGISTERS: usize = 18;
+
+/// A thread's registers: the instruction pointer, the stack pointer, the flags, and those for all
+/// uses, as the kernel orders them (`seL4_UserContext`). `vmm_client::UserRegisters` has their
+/// names. Words that the machine has no register for are 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Registers(pub [usize; REGISTERS]);
 
 /// How a pager supplies pages of a memory object of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

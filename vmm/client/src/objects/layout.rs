@@ -15,8 +15,8 @@
 
 use super::fields::{Field, Reader, Writer};
 use super::items::{
-    AccountOptions, Amounts, ImageFault, Kind, MemoryOptions, Piece, ProgramOptions, Resource,
-    Rights, State, Supply,
+    AccountOptions, Amounts, FaultKind, FaultPolicy, ImageFault, Kind, MemoryOptions, Piece,
+    ProgramOptions, Registers, Resource, Rights, State, Supply,
 };
 use super::table::messages;
 use crate::messages::message::Message;
@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -62,6 +62,8 @@ const PAYER: Due = to(Kind::Account, Rights::USE);
 const SPACE: Due = to(Kind::Space, Rights::USE);
 /// A program that is not the sender, as a rule.
 const PROGRAM: Due = to(Kind::Program, Rights::USE);
+/// A thread of any program.
+const THREAD: Due = to(Kind::Thread, Rights::USE);
 /// Paged memory, as its pager has it.
 const PAGED: Due = to(Kind::Memory, Rights::PAGE);
 
@@ -259,14 +261,16 @@ messages! {
             /// Its priority, not above the sender's.
             priority: u32,
         } [PROGRAM]
-        /// Lets a program go on that a fault suspended, at the instruction that faulted.
-        0x066 Resume {} [PROGRAM]
+        /// Lets a program go on that a fault suspended, at the instruction that faulted; or a
+        /// thread, which that or [`Request::Suspend`] suspended.
+        0x066 Resume {} [any(Rights::USE)]
         /// Ends a program: its threads run no more.
         0x067 Kill {} [to(Kind::Program, Rights::DESTROY)]
         /// Has the end of a program or a thread told: the capability, one to a notification, is
         /// signalled when it has ended and all is given back that it had; with
-        /// [`ProgramOptions::SUSPEND_AT_FAULT`] also when a fault suspended the program. At once, if
-        /// that is so already. One that was given before is not signalled any more.
+        /// [`ProgramOptions::SUSPEND_AT_FAULT`], or [`FaultPolicy::Suspend`], also when a fault
+        /// suspended it; and when a thread is suspended by request. At once, if that is so already.
+        /// One that was given before is not signalled any more.
         0x068 TellEnd {} [any(Rights::USE), FOREIGN]
         /// A further thread of the sender's, which runs at once. It has local storage as the first has
         /// at its start. The account pays for its record, the program's for all it has; it ends with
@@ -282,6 +286,8 @@ messages! {
             guard: u32,
             /// Its priority, not above that of the program's first.
             priority: u32,
+            /// What becomes of it, or of its program, when it has a fault.
+            policy: FaultPolicy,
             /// The empty slot for the capability to it.
             slot: u32,
         } [PAYER]
@@ -326,8 +332,10 @@ messages! {
             rights: Rights,
         } [SPACE]
 
-        /// Has the sender's thread receive what is signalled to the notification, of which this is a
-        /// capability, where it waits at an endpoint: so one thread serves both.
+        /// Has the sender's first thread receive what is signalled to the notification, of which
+        /// this is a capability, where it waits at an endpoint: so one thread serves both. Until
+        /// [`Request::Unbind`], or the notification ends. Refused with [`Refusal::Bound`] where one
+        /// is bound to it already.
         0x069 Bind {} [FOREIGN]
 
         /// Memory whose pages come from a pager: who has a capability to it with [`Rights::PAGE`].
@@ -430,6 +438,27 @@ messages! {
             /// The empty slot for the capability to it.
             slot: u32,
         } [SPACE, PAYER]
+
+        /// As [`Request::Bind`], of any thread.
+        0x090 BindThread {} [THREAD, FOREIGN]
+        /// Undoes [`Request::BindThread`]: also where that notification has ended since.
+        0x091 UnbindThread {} [THREAD]
+        /// Undoes [`Request::Bind`], of the sender's first thread.
+        0x092 Unbind {} []
+        /// The registers of a thread that is suspended: by its fault, by [`Request::Suspend`]; or
+        /// of the one by whose fault its program is, of which this is a capability. Answered with
+        /// [`Answer::Registers`].
+        0x093 ReadRegisters {} [any(Rights::USE)]
+        /// Changes the registers of such a thread: it goes on with them when it is resumed. Of the
+        /// flags, those that are not a program's to change stay as they are.
+        0x094 WriteRegisters {
+            /// All of them.
+            registers: Registers,
+        } [any(Rights::USE)]
+        /// Suspends a thread: it executes no further instruction before [`Request::Resume`]. A
+        /// system call that it is in goes to its end first, and is not made twice: until then the
+        /// thread is [`State::Suspending`], and its registers are not told.
+        0x095 Suspend {} [THREAD]
     }
 }
 
@@ -507,8 +536,10 @@ messages! {
             state: State,
             /// Whether all is given back that it had.
             gone: bool,
-            /// Its exit code.
+            /// Its exit code; of one that has faulted, what its last fault says beside its kind.
             code: u32,
+            /// The kind of its last fault.
+            fault: FaultKind,
             /// The address of its fault: the one that it touched, or of its instruction.
             address: usize,
             /// The address of the instruction that faulted.
@@ -556,6 +587,11 @@ messages! {
             pages: u32,
             /// Those of them that were written: the first is bit 0.
             written: u32,
+        }
+        /// A thread's registers.
+        0x130 Registers {
+            /// All of them.
+            registers: Registers,
         }
     }
 }
@@ -746,6 +782,10 @@ messages! {
             /// The place of the capability to it.
             place: u32,
         }
+        /// A notification is bound to the thread, and was not unbound.
+        0x230 Bound {}
+        /// No notification was bound to the thread.
+        0x231 NotBound {}
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}
         /// The service met an error of its own.

@@ -48,7 +48,7 @@ impl fmt::Display for Refusal {
             Refusal::TooDeep { most } => {
                 write!(f, "below {most} accounts, or in {most} reservations, already")
             }
-            Refusal::WrongState { state } => write!(f, "the program is {state:?}"),
+            Refusal::WrongState { state } => write!(f, "the program or thread is {state:?}"),
             Refusal::BadImage { what, at } => {
                 write!(f, "no program that can be loaded: {what:?} at {at:#x}")
             }
@@ -71,6 +71,8 @@ impl fmt::Display for Refusal {
             Refusal::Pinned { place } => {
                 write!(f, "a physical address in the memory of capability {place} was told")
             }
+            Refusal::Bound {} => f.write_str("a notification is bound to the thread already"),
+            Refusal::NotBound {} => f.write_str("no notification was bound to the thread"),
             Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),
             Refusal::Internal {} => f.write_str("the service met an error of its own"),
         }

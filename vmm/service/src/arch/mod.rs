@@ -7,9 +7,45 @@ use core::arch::x86::_rdtsc;
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::_rdtsc;
 
+use sel4::{cap_type, UserContext, Word};
+use vmm::CPtr;
+use vmm_client::objects::Registers;
+
 /// The processor's counter of time.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     // SAFETY: the kernel lets user code read the counter; reading it changes nothing.
     unsafe { _rdtsc() }
+}
+
+/// How many of the kernel's registers a program has for all uses: they are the first ones. Behind
+/// them is what the service has set.
+#[cfg(target_arch = "x86")]
+const USED: usize = 10;
+#[cfg(target_arch = "x86_64")]
+const USED: usize = 18;
+
+/// The registers of a thread that is suspended.
+pub(crate) fn read_registers(tcb: CPtr) -> sel4::Result<Registers> {
+    let all = tcb.cap::<cap_type::Tcb>().tcb_read_registers(false, USED as Word)?;
+    let mut registers = Registers::default();
+    for (to, &from) in registers.0.iter_mut().zip(&all.words()[..USED]) {
+        *to = from as usize;
+    }
+    Ok(registers)
+}
+
+/// Writes the registers of a thread that is suspended. Returns whether they are any of this
+/// machine's. The kernel changes the flags, and instruction pointers that would be none.
+pub(crate) fn write_registers(tcb: CPtr, registers: &Registers) -> sel4::Result<bool> {
+    let (used, none) = registers.0.split_at(USED);
+    if none.iter().any(|&word| word != 0) {
+        return Ok(false);
+    }
+    let mut all = UserContext::default();
+    for (to, &from) in all.words_mut().iter_mut().zip(used) {
+        *to = from as Word;
+    }
+    tcb.cap::<cap_type::Tcb>().tcb_write_registers(false, USED as Word, &mut all)?;
+    Ok(true)
 }

@@ -250,15 +250,7 @@ impl<'p> Objects<'p> {
         vmm.read(space, address, bytes)
     }
 
-    /// Serves [`vmm_client::objects::Request::Bind`].
-    pub(super) fn bind(&mut self, sender: &Program<'p>, notification: CPtr) -> Answered {
-        let tcb = self.first_thread(sender).and_then(|thread| thread.tcb());
-        let tcb = tcb.ok_or(Refusal::Internal {})?;
-        self.act = Some(Act::Bind { tcb, notification });
-        Ok(Answer::Done {})
-    }
-
-    /// Serves [`vmm_client::objects::Request::Resume`].
+    /// Serves [`vmm_client::objects::Request::Resume`] of a program.
     pub(super) fn resume_child<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

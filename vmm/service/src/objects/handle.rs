@@ -257,12 +257,12 @@ impl<'p> Objects<'p> {
                 let first = First { argument, stack, priority };
                 self.start_child(vmm, program, given.object(0)?, first)
             }
-            Request::CreateThread { entry, argument, stack, guard, priority, slot } => {
-                let new = Further { entry, argument, stack, guard, priority };
+            Request::CreateThread { entry, argument, stack, guard, priority, policy, slot } => {
+                let new = Further { entry, argument, stack, guard, priority, policy };
                 self.create_thread(vmm, place(given.object(0)?, slot), new)
             }
             Request::EndThread { code, .. } => self.end_thread(vmm, given.object(0)?, code),
-            Request::Resume {} => self.resume_child(vmm, given.object(0)?),
+            Request::Resume {} => self.resume(vmm, given.object(0)?),
             Request::Kill {} => self.kill_child(vmm, given.object(0)?),
             Request::TellEnd {} => self.tell_end(vmm, given.object(0)?, given.foreign),
             Request::Read { offset, bytes } => {
@@ -285,7 +285,15 @@ impl<'p> Objects<'p> {
                 let new = NewReservation { address, pages, ceiling };
                 self.reserve(vmm, place(payer, slot), outer, new).map(done)
             }
-            Request::Bind {} => self.bind(program, given.foreign),
+            Request::Bind {} => self.bind_first(program, given.foreign),
+            Request::Unbind {} => self.unbind_first(program),
+            Request::BindThread {} => self.bind_thread(given.object(0)?, given.foreign),
+            Request::UnbindThread {} => self.unbind_thread(given.object(0)?),
+            Request::Suspend {} => self.suspend_thread(vmm, given.object(0)?),
+            Request::ReadRegisters {} => self.read_registers(given.object(0)?),
+            Request::WriteRegisters { registers } => {
+                self.write_registers(given.object(0)?, registers)
+            }
             Request::CreatePaged { pages, most, slot } => {
                 let place = place(given.object(0)?, slot);
                 self.create_paged(vmm, place, NewPaged { pages, most }).map(done)
@@ -353,8 +361,8 @@ impl<'p> Objects<'p> {
                 mappings,
                 inside: object.inside.get(),
             },
-            What::Program(Report { state, gone, code, address, instruction, .. })
-            | What::Thread(_, Report { state, gone, code, address, instruction, .. }) => {
+            What::Program(report) | What::Thread(_, report) => {
+                let Report { state, gone, code, fault, address, instruction, .. } = report;
                 let thread = match self.living(object) {
                     Some(program) => self.first_thread(program),
                     None => self.thread_of(object),
@@ -362,7 +370,7 @@ impl<'p> Objects<'p> {
                 let wait = thread.and_then(|thread| thread.paging.get());
                 let waits = state == State::Running && wait.is_some_and(|wait| wait.waits());
                 let state = if waits { State::Waiting } else { state };
-                Answer::Program { rights, state, gone, code, address, instruction }
+                Answer::Program { rights, state, gone, code, fault, address, instruction }
             }
             _ => {
                 let kind = object.kind.get().ok_or(Refusal::Internal {})?;
@@ -395,6 +403,12 @@ fn takes_records(request: &Request) -> bool {
             | Request::UnmapPart { .. }
             | Request::EndThread { .. }
             | Request::Bind {}
+            | Request::Unbind {}
+            | Request::BindThread {}
+            | Request::UnbindThread {}
+            | Request::Suspend {}
+            | Request::ReadRegisters {}
+            | Request::WriteRegisters { .. }
             | Request::NextFault {}
             | Request::AllowWrite { .. }
             | Request::TakeBack { .. }

@@ -35,6 +35,7 @@
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
 //! | `threads` | threads: a program's first, and those that it asks for |
+//! | `controls` | threads that are bound, looked at when they fault, suspended, resumed |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
@@ -49,6 +50,7 @@ mod answers;
 mod capabilities;
 mod children;
 mod clones;
+mod controls;
 mod files;
 mod handle;
 mod held;
@@ -84,6 +86,7 @@ pub use service::Objects;
 #[cfg(feature = "sel4")]
 pub use turnstiles::MAX_TURNSTILES;
 pub use types::{
-    Act, Arrived, Event, Incoming, NewProgram, Outcome, ProgramId, Touched, Turnstile, OBJECT_BADGE,
+    Act, Arrived, Event, Fault, Incoming, NewProgram, Outcome, ProgramId, Stopped, Touched,
+    Turnstile, OBJECT_BADGE,
 };
 pub use vmm_client::objects as protocol;

@@ -7,12 +7,12 @@
 //! ```
 
 use vmm::{CPtr, Kernel, Memory, Rights as CapRights, Vmm};
-use vmm_client::objects::{Answer, ProgramOptions, Refusal, State};
+use vmm_client::objects::{Answer, FaultPolicy, ProgramOptions, Refusal, State};
 
 use super::answers::{refuse, Answered};
 use super::service::Objects;
 use super::state::object::{Object, Report};
-use super::types::ProgramId;
+use super::types::{Fault, ProgramId};
 
 impl<'p> Objects<'p> {
     /// Serves [`vmm_client::objects::Request::TellEnd`].
@@ -39,24 +39,37 @@ impl<'p> Objects<'p> {
         Ok(Answer::Done {})
     }
 
-    /// Notes that a program's fault cannot be resolved. Returns whether it ends for it; otherwise it
-    /// is suspended, and its holder told.
-    pub fn note_unresolved(
-        &mut self,
-        program: ProgramId,
-        (address, instruction): (usize, usize),
-    ) -> bool {
+    /// Notes that a program's fault cannot be resolved. Returns whether the program ends for it;
+    /// otherwise it is suspended, and its holder told; or that is so of its thread, as its policy
+    /// is.
+    pub fn note_unresolved(&mut self, program: ProgramId, fault: Fault) -> bool {
         let Some((program, (object, report))) =
             self.program(program).and_then(|program| Some((program, program.report()?)))
         else {
             return false;
         };
+        let thread = self.current_thread;
+        let alone = thread.and_then(|thread| Some((thread, thread.object.get()?)));
+        let alone = alone.filter(|(thread, _)| !thread.is_ending());
+        match alone.map(|(thread, object)| (thread, object, thread.policy.get())) {
+            Some((_, object, Some(FaultPolicy::Suspend))) => {
+                set_fault(object, State::Faulted, fault);
+                self.set_due(object, true);
+                return false;
+            }
+            Some((thread, object, Some(FaultPolicy::End))) => {
+                set_fault(object, State::Crashed, fault);
+                self.begin_end_thread(thread);
+                return false;
+            }
+            _ => {}
+        }
         let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
         let state = if ends { report.state } else { State::Faulted };
-        object.set_report(Report { state, address, instruction, ..report });
-        program.faulted.set(self.current_thread.map_or(0, |thread| thread.number()));
+        set_fault(object, state, fault);
+        program.faulted.set(thread.map_or(0, |thread| thread.number()));
         match ends {
-            true => self.begin_end(program, State::Crashed, 0),
+            true => self.begin_end(program, State::Crashed, fault.code),
             false => self.set_due(object, true),
         }
         ends
@@ -129,5 +142,14 @@ impl<'p> Objects<'p> {
             self.set_due(object, false);
         }
         Ok(())
+    }
+}
+
+/// Notes the fault of a program or a thread, and what it does then.
+fn set_fault(object: &Object<'_>, state: State, fault: Fault) {
+    let Fault { kind, code, address, instruction } = fault;
+    if let Some(report) = object.report() {
+        let fault = kind;
+        object.set_report(Report { state, code, fault, address, instruction, ..report });
     }
 }

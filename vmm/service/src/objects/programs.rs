@@ -186,7 +186,6 @@ impl<'p> Objects<'p> {
     ) -> Result<Start> {
         let parts = (program.space_id.get(), program.root.get());
         let (Some(id), Some(root)) = parts else { return Err(Refusal::Internal {}.into()) };
-        let word_bits = vmm.allocator().sizes().word_bits;
         let name = program.name.get();
         let spec = ThreadSpec {
             space: id,
@@ -201,7 +200,7 @@ impl<'p> Objects<'p> {
             cspace: ThreadCSpace::Tree { root: root.slot() },
             faults: FaultEndpoint::Registered {
                 endpoint: self.endpoint,
-                at: Some(CPtr::new(thread.fault_slot.get() << (word_bits - ROOT_BITS))),
+                at: Some(fault_pointer(vmm, thread)),
             },
         };
         let mut parts = ThreadParts::default();
@@ -414,6 +413,15 @@ impl<'p> Objects<'p> {
             at = node.next_dying.get();
         }
     }
+}
+
+/// By which capability pointer a thread tells its faults.
+pub(super) fn fault_pointer<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    thread: &Thread<'p>,
+) -> CPtr {
+    let word_bits = vmm.allocator().sizes().word_bits;
+    CPtr::new(thread.fault_slot.get() << (word_bits - ROOT_BITS))
 }
 
 /// The path of a slot in the root of a program's CSpace.

@@ -15,12 +15,16 @@
 use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{answer_kept, keep_caller, receive, Manager, Received, ThreadFault};
 use vmm::{Access, CPtr, ThreadId, ThreadInfo};
-use vmm_client::objects::{is_refusal, Message, Refusal, MAX_CAPABILITIES};
+use vmm_client::objects::{
+    is_refusal, Answer, FaultKind, Malformed, Message, Refusal, MAX_CAPABILITIES,
+};
 
 use super::server::Server;
 use super::turnstiles::turnstile_of;
-use super::types::{Act, Arrived, Event, Incoming, ProgramId, Touched, Turnstile, OBJECT_BADGE};
-use crate::arch::now;
+use super::types::{
+    Act, Arrived, Event, Fault, Incoming, ProgramId, Stopped, Touched, Turnstile, OBJECT_BADGE,
+};
+use crate::arch::{now, read_registers, write_registers};
 use crate::server::exchange::{put_words, set_going, take_words, tell_fault};
 use crate::server::{End, Notice, ServerError};
 
@@ -225,8 +229,8 @@ impl Server {
         let mut outcome = self.objects.handle(vmm, &message);
         self.counts.requests += 1;
         if let Some(act) = outcome.act {
-            if let Some(refusal) = self.act(vmm, act)? {
-                outcome.answer = Some(refusal.encode());
+            if let Some(answer) = self.act(vmm, act)? {
+                outcome.answer = Some(answer);
             }
         }
         if arrived.contains(&Arrived::Foreign) {
@@ -293,6 +297,14 @@ impl Server {
         let thread = vmm.thread_with_badge(badge).ok();
         let (space, id) = (thread.as_ref().map(|it| it.space), thread.as_ref().map(|it| it.id));
         self.objects.note_fault(space, id);
+        match self.objects.note_stopped() {
+            Stopped::No => {}
+            // The kernel has it wait for the answer to its fault.
+            Stopped::Here => return self.not_answered(vmm, (badge, received)),
+            // Who made it may flood.
+            Stopped::Forged => return self.charge(vmm, (badge, received), None),
+            Stopped::Repeats => return self.resolved(vmm, (badge, received)),
+        }
         let (thread, fault, touched) = match receive(vmm, info, badge) {
             Received::Resolved => return self.resolved(vmm, (badge, received)),
             // Nobody waits for an answer.
@@ -371,9 +383,9 @@ impl Server {
         let Some(program) = space.and_then(|space| self.objects.program_in(space)) else {
             return Ok(true);
         };
-        let at = (fault.address(), fault.ip());
+        let fault = told(fault);
         let (name, is_child) = (self.objects.name(program), self.objects.is_child(program));
-        let ends = self.objects.note_unresolved(program, at);
+        let ends = self.objects.note_unresolved(program, fault);
         if ends {
             let name = name.unwrap_or_default();
             self.tell_end(program, name.as_str(), End::Fault, is_child);
@@ -381,22 +393,41 @@ impl Server {
         Ok(ends)
     }
 
-    /// Does with a program's thread what a request asked for. Returns why not.
-    fn act(&mut self, vmm: &mut Manager, act: Act) -> Result<Option<Refusal>, ServerError> {
+    /// Does with a program's thread what a request asked for. Returns what is answered instead of
+    /// what the service has said: why not, or what was found.
+    fn act(&mut self, vmm: &mut Manager, act: Act) -> Result<Option<Message>, ServerError> {
         match act {
             Act::Start { program, start, argument, priority } => {
                 let prepared = self.prepare(vmm, priority, self.objects.started_with(priority) + 1);
                 let set = prepared.and_then(|()| Ok(set_going(&start, argument, priority.into())?));
                 match set {
                     Ok(()) => self.objects.note_started(&start, priority),
-                    Err(_) => return Ok(Some(self.objects.start_refused(vmm, program, &start)?)),
+                    Err(_) => {
+                        let refusal = self.objects.start_refused(vmm, program, &start)?;
+                        return Ok(Some(refusal.encode()));
+                    }
                 }
             }
             Act::Resume { tcb, .. } => tcb.cap::<cap_type::Tcb>().tcb_resume()?,
-            Act::Bind { tcb, notification } => {
+            Act::Bind { tcb, notification, place } => {
                 let notification = notification.cap::<cap_type::Notification>();
                 let bound = tcb.cap::<cap_type::Tcb>().tcb_bind_notification(notification);
-                return Ok(bound.err().map(|_| Refusal::BadCapability { place: 0 }));
+                let refusal = self.objects.note_bound(tcb, place, bound.is_ok());
+                return Ok(refusal.map(|refusal| refusal.encode()));
+            }
+            Act::Unbind { tcb } => {
+                // The kernel has undone it where the notification has ended.
+                let _ = tcb.cap::<cap_type::Tcb>().tcb_unbind_notification();
+            }
+            Act::ReadRegisters { tcb } => {
+                let registers = read_registers(tcb)?;
+                return Ok(Some(Answer::Registers { registers }.encode()));
+            }
+            Act::WriteRegisters { tcb, registers } => {
+                if !write_registers(tcb, &registers)? {
+                    let what = Malformed::Value;
+                    return Ok(Some(Refusal::Malformed { what }.encode()));
+                }
             }
         }
         Ok(None)
@@ -424,4 +455,25 @@ impl Server {
         self.running = self.running.saturating_sub(1);
         self.ended = Some((program, end));
     }
+}
+
+/// What is told of a fault.
+fn told(fault: ThreadFault) -> Fault {
+    let (kind, code) = match fault {
+        ThreadFault::Page(fault) => {
+            let kind = match fault.access {
+                Access::Read => FaultKind::Read,
+                Access::Write => FaultKind::Write,
+                Access::Execute => FaultKind::Execute,
+            };
+            (kind, 0)
+        }
+        ThreadFault::Capability { cptr, .. } => (FaultKind::Capability, cptr),
+        ThreadFault::UnknownSyscall { number, .. } => (FaultKind::SystemCall, number),
+        ThreadFault::Exception { number, .. } => (FaultKind::Exception, number),
+        // Of a kind that this service does not know.
+        _ => (FaultKind::Exception, usize::MAX),
+    };
+    // Its lower half.
+    Fault { kind, code: code as u32, address: fault.address(), instruction: fault.ip() }
 }

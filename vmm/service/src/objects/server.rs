@@ -234,6 +234,7 @@ impl Server {
     /// What the manager refuses.
     pub fn close(self, vmm: &mut Manager) -> Result<(), ServerError> {
         self.turnstiles.end(vmm, self.endpoint)?;
+        self.objects.close(vmm)?;
         Ok(vmm.free_slots(self.foreign, 1)?)
     }
 

@@ -28,6 +28,8 @@ pub(super) const OWN_BADGES: u32 = 256;
 pub struct Objects<'p> {
     pub(super) endpoint: CPtr,
     pub(super) tables: Tables<'p>,
+    /// A space in which nothing is: who is to be suspended has it.
+    pub(super) empty: SpaceId,
     /// The account of all there is.
     pub(super) root: &'p Object<'p>,
     /// The console.
@@ -83,7 +85,8 @@ impl<'p> Objects<'p> {
     /// use `amounts`: those are guarantees, so there is to be as much.
     ///
     /// # Errors
-    /// Those of [`Vmm::map`]: it takes five pages for its own book-keeping, for good.
+    /// Those of [`Vmm::map`] and [`Vmm::create_space`]: it takes five pages for its own
+    /// book-keeping, for good, and a space.
     pub fn new<K: Kernel + Memory<'p>>(
         vmm: &mut Vmm<'p, K>,
         endpoint: CPtr,
@@ -93,6 +96,7 @@ impl<'p> Objects<'p> {
         let mut free_programs = Pool::new(|node: &Program<'p>| &node.next_free);
         let mut free_threads = Pool::new(|node: &Thread<'p>| &node.next_free);
         refill(vmm, &mut tables, (&mut free_programs, &mut free_threads))?;
+        let empty = clearing(vmm, Vmm::create_space)?;
         let root = tables.insert_object(Kind::Account, None, Amounts::NONE);
         // The pool was just filled.
         let root = root.ok_or(vmm::Error::OutOfBadges)?;
@@ -104,6 +108,7 @@ impl<'p> Objects<'p> {
         Ok(Objects {
             endpoint,
             tables,
+            empty,
             root,
             console,
             programs: RBTree::new(ByObject::new()),
@@ -132,6 +137,14 @@ impl<'p> Objects<'p> {
             notices: 0,
             going_on: 0,
         })
+    }
+
+    /// Ends the service, of which no program is left, nor anything to reap.
+    ///
+    /// # Errors
+    /// Those of [`Vmm::destroy_space`].
+    pub fn close<K: Kernel + Memory<'p>>(self, vmm: &mut Vmm<'p, K>) -> vmm::Result {
+        vmm.destroy_space(self.empty)
     }
 
     /// Makes `most` the greatest badge, and the greatest number of anything else, from now on: for

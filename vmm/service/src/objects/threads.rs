@@ -12,7 +12,7 @@
 use intrusive_collections::Bound;
 use vmm::{Kernel, Memory, TlsImage, Violation, Vmm};
 use vmm_client::objects::{
-    Amounts, Answer, Kind, MemoryOptions, Refusal, Resource, State, MAX_PAGES,
+    Amounts, Answer, FaultPolicy, Kind, MemoryOptions, Refusal, Resource, State, MAX_PAGES,
 };
 
 use super::answers::{refuse, Answered, Refused, NODE};
@@ -22,7 +22,7 @@ use super::programs::{NewThread, FAULT_SLOTS, MAX_TLS_INIT};
 use super::service::Objects;
 use super::state::object::{Object, Report, What};
 use super::state::program::Program;
-use super::state::thread::Thread;
+use super::state::thread::{Stop, Thread};
 use super::types::{Act, ProgramId};
 
 /// A thread's object: its record and the thread's, the slot for whom its end is told to.
@@ -38,6 +38,7 @@ pub(super) struct Further {
     pub stack: u32,
     pub guard: u32,
     pub priority: u32,
+    pub policy: FaultPolicy,
 }
 
 impl<'p> Objects<'p> {
@@ -92,6 +93,7 @@ impl<'p> Objects<'p> {
         object.what.set(What::Thread(program.number(), Report::EMPTY));
         self.insert_thread(node, program, Some(object));
         node.fault_slot.set(fault_slot);
+        node.policy.set(Some(new.policy));
         let slots = Amounts::NONE.with(Resource::Slots, 1);
         let cost = thread_cost(vmm, new.stack, program.tls.get()).plus(slots);
         let cost = cost.map_err(|_| Refusal::Internal {})?;
@@ -159,6 +161,16 @@ impl<'p> Objects<'p> {
         Ok(Answer::Done {})
     }
 
+    /// Begins the end of a thread that has an object. The rest is work that is left.
+    pub(super) fn begin_end_thread(&mut self, thread: &'p Thread<'p>) {
+        if !thread.ends.replace(true) {
+            self.ending += 1;
+            thread.stop.set(Stop::None);
+            self.end_wait_of(thread);
+            self.keep_till_end(thread, thread.program_number(), Refusal::OutOfMemory {});
+        }
+    }
+
     /// Takes a thread apart that has an object, by one step; returns whether only its report is
     /// left.
     pub(super) fn end_thread_step<K: Kernel + Memory<'p>>(
@@ -166,11 +178,7 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         thread: &'p Thread<'p>,
     ) -> vmm::Result<bool> {
-        if !thread.ends.replace(true) {
-            self.ending += 1;
-            self.end_wait_of(thread);
-            self.keep_till_end(thread, thread.program_number(), Refusal::OutOfMemory {});
-        }
+        self.begin_end_thread(thread);
         self.release_thread_of(vmm, thread)?;
         if self.give_last_held(thread) {
             return Ok(false);
@@ -235,7 +243,7 @@ impl<'p> Objects<'p> {
     }
 
     /// I38: a program has the thread that it begins with, and a thread its program; its object says
-    /// whose it is; as many are taken apart alone as is counted.
+    /// whose it is, and whether it is suspended; as many are taken apart alone as is counted.
     pub(super) fn validate_threads(&self) -> Result<(), Violation> {
         let hold = |rule, at: u32, holds: bool| {
             holds.then_some(()).ok_or(Violation { rule, at: at as usize })
@@ -251,6 +259,16 @@ impl<'p> Objects<'p> {
             let Some(object) = thread.object.get() else { continue };
             let own = matches!(object.what.get(), What::Thread(whose, _) if whose == number);
             hold("a thread's object says whose it is", object.number.get(), own)?;
+            let state = object.report().map(|report| report.state);
+            let says = match thread.stop.get() {
+                _ if thread.is_ending() => true,
+                Stop::None | Stop::Undone => {
+                    !matches!(state, Some(State::Suspending | State::Suspended))
+                }
+                Stop::Wanted => state == Some(State::Suspending),
+                Stop::Done => state == Some(State::Suspended),
+            };
+            hold("a thread's object says whether it is suspended", object.number.get(), says)?;
         }
         let ending = self.all_threads().filter(|thread| thread.ends.get()).count();
         hold("threads that end alone are counted", self.ending, ending == self.ending as usize)

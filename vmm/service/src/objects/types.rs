@@ -2,7 +2,7 @@
 //! What a server and the service tell each other. Nothing here knows the service.
 
 use vmm::{CPtr, Name, SpaceId, ThreadId};
-use vmm_client::objects::{Amounts, Line, Message};
+use vmm_client::objects::{Amounts, FaultKind, Line, Message, Registers};
 
 use crate::types::program::Start;
 
@@ -90,14 +90,33 @@ pub enum Act {
         priority: u8,
     },
     /// What is signalled to a notification is received by it where it waits at an endpoint. If that
-    /// is refused, so is the request: [`Refusal::BadCapability`].
+    /// is refused, so is the request: [`Objects::note_bound`] says with what.
     ///
-    /// [`Refusal::BadCapability`]: vmm_client::objects::Refusal::BadCapability
+    /// [`Objects::note_bound`]: super::Objects::note_bound
     Bind {
         /// Its thread control block.
         tcb: CPtr,
         /// A capability that somebody says is to a notification.
         notification: CPtr,
+        /// The place at which it came.
+        place: u32,
+    },
+    /// The same no more. It is no mistake if there is no such notification any longer.
+    Unbind {
+        /// Its thread control block.
+        tcb: CPtr,
+    },
+    /// Its registers are the answer to the request.
+    ReadRegisters {
+        /// Its thread control block.
+        tcb: CPtr,
+    },
+    /// It has these registers from now on.
+    WriteRegisters {
+        /// Its thread control block.
+        tcb: CPtr,
+        /// Its registers.
+        registers: Registers,
     },
     /// It goes on where a fault suspended it.
     Resume {
@@ -118,6 +137,32 @@ pub enum Touched {
     Waits(CPtr),
     /// It is a fault that cannot be resolved.
     Fault,
+}
+
+/// A fault that cannot be resolved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// Its kind.
+    pub kind: FaultKind,
+    /// What it says beside: see [`FaultKind`].
+    pub code: u32,
+    /// The address that was touched, or of the instruction.
+    pub address: usize,
+    /// The address of the instruction.
+    pub instruction: usize,
+}
+
+/// What a fault is to a thread that was to be suspended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stopped {
+    /// A fault as any other: it was not.
+    No,
+    /// It stays where it is: it is not to be answered.
+    Here,
+    /// It has stopped before, so this is a message that somebody made.
+    Forged,
+    /// It was, and is not any more: it is to be answered, and repeats its instruction.
+    Repeats,
 }
 
 /// What became of a message.

@@ -8,7 +8,7 @@ use sel4::{cap, Word};
 use vmm_client::handles::{
     empty_slot, mint_bit, take_slot, Account, Child, Handle, Memory, Object, Program, Result, Space,
 };
-use vmm_client::objects::{Amounts, ImageFault, ProgramOptions, Refusal, Rights, State};
+use vmm_client::objects::{Amounts, FaultKind, ImageFault, ProgramOptions, Refusal, Rights, State};
 use vmm_client::objects::{FIRST_FREE_SLOT, PAGE_BYTES};
 use vmm_client::{program, tell};
 
@@ -130,6 +130,11 @@ fn one_that_faults(system: &System<'_>) -> Result {
     let (child, space, account) = system.worker("faulty", "overflow", options)?;
     let status = child.wait(system.told)?;
     assert_eq!((status.state, status.gone), (State::Faulted, false));
+    assert_eq!(status.fault, FaultKind::Write);
+    let registers = child.registers()?;
+    assert_eq!(registers.pc(), status.instruction);
+    // It fell below its stack.
+    assert!(registers.sp().abs_diff(status.address) < PAGE_BYTES);
     // It has done nothing about it, so the same comes again.
     child.resume()?;
     let again = child.wait(system.told)?;

@@ -3,8 +3,8 @@
 //! something wrong.
 
 use vmm_client::objects::{
-    AccountOptions, Amounts, Kind, Line, MemoryOptions, Name, Piece, ProgramOptions, Request,
-    Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, SPACE_SLOT,
+    AccountOptions, Amounts, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece, ProgramOptions,
+    Registers, Request, Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, REGISTERS, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -225,22 +225,35 @@ impl Generator<'_> {
 
     /// A request about a thread, which there never is: it would run what nobody wrote.
     fn request_of_thread(&mut self) -> Request {
-        match self.one_in(2) {
-            true => Request::CreateThread {
+        match self.random.below(4) {
+            0 => Request::CreateThread {
                 entry: self.random.number() as usize,
                 argument: 0,
                 stack: self.pick(&[0, 65]),
                 guard: self.random.below(20),
                 priority: self.random.below(300),
+                policy: self.pick(&FaultPolicy::ALL),
                 slot: self.new_slot(),
             },
-            false => Request::EndThread { code: 0, own: self.one_in(2) },
+            1 => Request::EndThread { code: 0, own: self.one_in(2) },
+            _ => {
+                let registers = Registers([self.random.number() as usize; REGISTERS]);
+                self.pick(&[
+                    Request::BindThread {},
+                    Request::UnbindThread {},
+                    Request::Unbind {},
+                    Request::ReadRegisters {},
+                    Request::WriteRegisters { registers },
+                    Request::Suspend {},
+                    Request::Resume {},
+                ])
+            }
         }
     }
 
     fn other_request(&mut self, mapped: usize) -> Request {
         let memory = self.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match self.random.below(42) {
+        match self.random.below(44) {
             0..=3 => Request::Info {},
             4..=6 => Request::Restrict { rights: self.rights(), slot: self.new_slot() },
             // Nobody can name the object then, and it stays.
@@ -283,7 +296,7 @@ impl Generator<'_> {
             28 => Request::Resize { pages: self.pages() },
             31..=34 => self.request_of_program(),
             36..=40 => self.request_of_pager(),
-            41 => self.request_of_thread(),
+            41..=43 => self.request_of_thread(),
             29 => Request::Read { offset: self.offset(), bytes: self.random.below(200) },
             30 => {
                 let length = self.random.below(97) as usize;

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, RegionId, SpaceId};
-use vmm_client::objects::{Amounts, Kind, MemoryOptions, Rights, State};
+use vmm_client::objects::{Amounts, FaultKind, Kind, MemoryOptions, Rights, State};
 
 use super::account::Account;
 use super::supplied::Paged;
@@ -16,8 +16,10 @@ pub(crate) struct Report {
     pub state: State,
     /// Whether all is given back that it had.
     pub gone: bool,
-    /// Its exit code.
+    /// Its exit code, or its fault's.
     pub code: u32,
+    /// The kind of its last fault.
+    pub fault: FaultKind,
     /// The addresses of its fault and of the instruction that faulted.
     pub address: usize,
     pub instruction: usize,
@@ -33,6 +35,7 @@ impl Report {
         state: State::Empty,
         gone: false,
         code: 0,
+        fault: FaultKind::None,
         address: 0,
         instruction: 0,
         notify: CPtr::NULL,
@@ -41,7 +44,7 @@ impl Report {
 
     /// Whether there is something to tell.
     pub fn is_told(&self) -> bool {
-        self.gone || self.state == State::Faulted
+        self.gone || self.state.is_suspended()
     }
 }
 

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, ThreadParts};
-use vmm_client::objects::{Amounts, Message, Request, MAX_CAPABILITIES};
+use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, MAX_CAPABILITIES};
 
 use super::object::Object;
 use super::program::Program;
@@ -35,6 +35,28 @@ pub(crate) struct Held {
     pub due: bool,
 }
 
+/// How far a thread is suspended by request: it has a space in which nothing is mapped, so that the
+/// next instruction that it fetches is a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Stop {
+    /// It has its program's space.
+    #[default]
+    None,
+    /// It has again. Its next fault may be one of the empty space still.
+    Undone,
+    /// It has the empty space, and no fault there yet.
+    Wanted,
+    /// It has faulted there.
+    Done,
+}
+
+impl Stop {
+    /// Whether it has the empty space.
+    pub fn is_wanted(self) -> bool {
+        matches!(self, Stop::Wanted | Stop::Done)
+    }
+}
+
 /// A thread's node. A program has one from the start, and one for each thread object.
 #[derive(Default)]
 pub(crate) struct Thread<'p> {
@@ -56,6 +78,11 @@ pub(crate) struct Thread<'p> {
     pub held: Cell<Option<Held>>,
     /// The page that it waits for.
     pub paging: Cell<Option<PageWait>>,
+    /// What becomes of it when it has a fault.
+    pub policy: Cell<Option<FaultPolicy>>,
+    /// Whether a notification was bound to it, and not unbound.
+    pub bound: Cell<bool>,
+    pub stop: Cell<Stop>,
     /// Whether it is being taken apart alone.
     pub ends: Cell<bool>,
 }
@@ -119,6 +146,9 @@ impl Thread<'_> {
         self.waiting.set(None);
         self.held.set(None);
         self.paging.set(None);
+        self.policy.set(None);
+        self.bound.set(false);
+        self.stop.set(Stop::None);
         self.ends.set(false);
     }
 }

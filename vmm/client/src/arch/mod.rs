@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What differs between architectures: the names of a thread's registers, one file for each.
+
+#[cfg(target_arch = "x86")]
+mod ia32;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "x86")]
+pub use ia32::UserRegisters;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::UserRegisters;

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What who holds a thread does with it: a notification bound to it, its fault looked at, its
+//! registers read and written, suspended, resumed.
+//!
+//! ```text
+//!   Running ── Suspend ──► Suspending ── its next instruction ──► Suspended ──┐ registers
+//!      │  ▲                     │                                             │
+//!      │  └───── Resume ────────┴─────────────────────────────────────────────┤
+//!      └─── a fault, if its policy is to suspend it ──────────────► Faulted ──┘ registers
+//! ```
+//!
+//! The kernel would suspend a thread also between a system call and its next instruction; resumed,
+//! it makes the call once more. So it is not asked to. The thread is given a space instead in which
+//! nothing is mapped: the next instruction that it fetches is a fault, and there it stays. A call
+//! that it is in goes to its end before that, and is made once.
+
+use vmm::{CPtr, Kernel, Memory, SpaceId, ThreadCSpace, Vmm};
+use vmm_client::objects::{Answer, Refusal, Registers, State};
+
+use super::answers::{refuse, Answered, Refused};
+use super::service::Objects;
+use super::state::object::{Object, Report, What};
+use super::state::program::Program;
+use super::state::thread::{Stop, Thread};
+use super::types::{Act, Stopped};
+
+impl<'p> Objects<'p> {
+    /// Serves [`vmm_client::objects::Request::Bind`].
+    pub(super) fn bind_first(&mut self, sender: &Program<'p>, notification: CPtr) -> Answered {
+        let thread = self.first_thread(sender).ok_or(Refusal::Internal {})?;
+        self.bind(thread, (notification, 0))
+    }
+
+    /// Serves [`vmm_client::objects::Request::BindThread`].
+    pub(super) fn bind_thread(&mut self, object: &Object<'p>, notification: CPtr) -> Answered {
+        self.bind(self.living_thread(object)?, (notification, 1))
+    }
+
+    fn bind(&mut self, thread: &Thread<'p>, (notification, place): (CPtr, u32)) -> Answered {
+        let tcb = thread.tcb().ok_or(Refusal::Internal {})?;
+        self.act = Some(Act::Bind { tcb, notification, place });
+        Ok(Answer::Done {})
+    }
+
+    /// Notes whether the kernel has bound a notification, a capability to which came at a place, to
+    /// the thread with this control block. Returns why not.
+    pub fn note_bound(&self, tcb: CPtr, place: u32, bound: bool) -> Option<Refusal> {
+        let thread = self.find_thread(|thread| thread.tcb() == Some(tcb))?;
+        match (bound, thread.bound.get()) {
+            (false, true) => Some(Refusal::Bound {}),
+            (false, false) => Some(Refusal::BadCapability { place }),
+            (true, _) => {
+                thread.bound.set(true);
+                None
+            }
+        }
+    }
+
+    /// Serves [`vmm_client::objects::Request::Unbind`].
+    pub(super) fn unbind_first(&mut self, sender: &Program<'p>) -> Answered {
+        let thread = self.first_thread(sender).ok_or(Refusal::Internal {})?;
+        self.unbind(thread)
+    }
+
+    /// Serves [`vmm_client::objects::Request::UnbindThread`].
+    pub(super) fn unbind_thread(&mut self, object: &Object<'p>) -> Answered {
+        self.unbind(self.living_thread(object)?)
+    }
+
+    fn unbind(&mut self, thread: &Thread<'p>) -> Answered {
+        let tcb = thread.tcb().ok_or(Refusal::Internal {})?;
+        match thread.bound.replace(false) {
+            true => {
+                self.act = Some(Act::Unbind { tcb });
+                Ok(Answer::Done {})
+            }
+            false => Err(Refusal::NotBound {}),
+        }
+    }
+
+    /// The thread of an object, for what takes one that has not ended.
+    fn living_thread(&self, object: &Object<'p>) -> Result<&'p Thread<'p>, Refused> {
+        let state = object.report().ok_or(Refusal::Internal {})?.state;
+        let thread = self.thread_of(object);
+        let thread = thread.filter(|thread| !thread.is_ending() && thread.tcb().is_some());
+        thread.ok_or(Refusal::WrongState { state })
+    }
+
+    /// Serves [`vmm_client::objects::Request::Resume`].
+    pub(super) fn resume<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> Answered {
+        match object.what.get() {
+            What::Program(_) => self.resume_child(vmm, object),
+            What::Thread(_, report) => self.resume_thread(vmm, object, report),
+            _ => Err(wrong_kind(object)),
+        }
+    }
+
+    fn resume_thread<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        Report { state, .. }: Report,
+    ) -> Answered {
+        let thread = self.living_thread(object)?;
+        let parts = thread.parts.get().and_then(|parts| parts.tcb().zip(parts.id()));
+        let (tcb, id) = parts.ok_or(Refusal::Internal {})?;
+        let stop = match state {
+            State::Faulted | State::Suspended => Stop::None,
+            // What the empty space does to it may be told already.
+            State::Suspending => Stop::Undone,
+            _ => return Err(Refusal::WrongState { state }),
+        };
+        if thread.stop.get().is_wanted() {
+            let space = thread.program.get().and_then(|program| program.space_id.get());
+            self.move_thread(vmm, thread, space.ok_or(Refusal::Internal {})?)?;
+        }
+        thread.stop.set(stop);
+        // The same fault is one more, if it comes again.
+        vmm.expect_fault_again(id);
+        object.set_state(State::Running);
+        self.set_due(object, false);
+        if stop == Stop::None {
+            self.act = Some(Act::Resume { tcb: tcb.slot(), thread: id });
+        }
+        Ok(Answer::Done {})
+    }
+
+    /// Serves [`vmm_client::objects::Request::Suspend`].
+    pub(super) fn suspend_thread<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+    ) -> Answered {
+        let thread = self.living_thread(object)?;
+        let state = object.report().ok_or(Refusal::Internal {})?.state;
+        if state != State::Running {
+            return Err(Refusal::WrongState { state });
+        }
+        self.move_thread(vmm, thread, self.empty)?;
+        thread.stop.set(Stop::Wanted);
+        object.set_state(State::Suspending);
+        Ok(Answer::Done {})
+    }
+
+    /// Has a thread fetch its instructions from another space.
+    fn move_thread<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &mut Vmm<'p, K>,
+        thread: &Thread<'p>,
+        space: SpaceId,
+    ) -> Result<(), Refused> {
+        let root = thread.program.get().and_then(|program| program.root.get());
+        let (tcb, root) = thread.tcb().zip(root).ok_or(Refusal::Internal {})?;
+        let cspace = ThreadCSpace::Tree { root: root.slot() };
+        let faults = super::programs::fault_pointer(vmm, thread);
+        vmm.set_thread_space(tcb, space, cspace, faults).map_err(refuse)
+    }
+
+    /// Says what the fault that is served is, after [`Objects::note_fault`], to a thread that was
+    /// to be suspended.
+    pub fn note_stopped(&mut self) -> Stopped {
+        let Some(thread) = self.current_thread.filter(|thread| !thread.is_ending()) else {
+            return Stopped::No;
+        };
+        match thread.stop.get() {
+            Stop::None => return Stopped::No,
+            Stop::Undone => {
+                thread.stop.set(Stop::None);
+                return Stopped::Repeats;
+            }
+            Stop::Done => return Stopped::Forged,
+            Stop::Wanted => thread.stop.set(Stop::Done),
+        }
+        if let Some(object) = thread.object.get() {
+            object.set_state(State::Suspended);
+            self.set_due(object, true);
+        }
+        Stopped::Here
+    }
+
+    /// Serves [`vmm_client::objects::Request::ReadRegisters`].
+    pub(super) fn read_registers(&mut self, object: &Object<'p>) -> Answered {
+        self.act = Some(Act::ReadRegisters { tcb: self.suspended(object)? });
+        Ok(Answer::Done {})
+    }
+
+    /// Serves [`vmm_client::objects::Request::WriteRegisters`].
+    pub(super) fn write_registers(
+        &mut self,
+        object: &Object<'p>,
+        registers: Registers,
+    ) -> Answered {
+        self.act = Some(Act::WriteRegisters { tcb: self.suspended(object)?, registers });
+        Ok(Answer::Done {})
+    }
+
+    /// The thread control block of a thread that is suspended, or of the one by whose fault a
+    /// program is.
+    fn suspended(&self, object: &Object<'p>) -> Result<CPtr, Refused> {
+        let state = object.report().ok_or(wrong_kind(object))?.state;
+        let tcb = match object.what.get() {
+            What::Program(_) if state == State::Faulted => {
+                let program = self.alive(object)?;
+                let faulted = (program.number(), program.faulted.get());
+                self.threads.find(&faulted).get().and_then(|thread| thread.tcb())
+            }
+            What::Thread(..) if state.is_suspended() => self.living_thread(object)?.tcb(),
+            _ => None,
+        };
+        tcb.ok_or(Refusal::WrongState { state })
+    }
+}
+
+/// What is told whose first capability is to no program and no thread.
+fn wrong_kind(object: &Object<'_>) -> Refused {
+    match object.kind.get() {
+        Some(found) => Refusal::WrongKind { place: 0, found },
+        None => Refusal::Internal {},
+    }
+}
