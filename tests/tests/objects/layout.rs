@@ -107,6 +107,7 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Refuse { page: number },
         Request::TellFaults {},
         Request::Locate { page: number },
+        Request::MapPrivate { address, first: slot, pages: number, rights },
     ]
 }
 

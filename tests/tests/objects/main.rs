@@ -4,6 +4,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
+//! | `private` | paged memory mapped privately |
 //! | `requests` | what each request does |
 //! | `moving` | mappings that get another place, and other rights |
 //! | `parts` | parts of mappings given other rights, unmapped, moved |
@@ -52,6 +53,7 @@ mod moving;
 mod paging;
 mod parts;
 mod pieces;
+mod private;
 mod refusals;
 mod requests;
 mod reservations;

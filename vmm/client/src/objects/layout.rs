@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -430,6 +430,27 @@ messages! {
             /// The empty slot for the capability to it.
             slot: u32,
         } [SPACE, PAYER]
+
+        /// Maps pages of paged memory privately: a page that is read is the one that its pager
+        /// supplied; the first write to it makes a copy, which the mapping has in its place from
+        /// then on. Its pager is not told of that, and takes copies back no more than others see
+        /// them; they end with the mapping. The account pays for as many as there can be. What is
+        /// moved of it by one request ([`Request::Move`]) are at most
+        /// [`MAX_PAGES`](super::MAX_PAGES) pages.
+        ///
+        /// Refused with [`Refusal::Paged`] for memory that has no pager: a clone of that has pages
+        /// of its own.
+        0x0a0 MapPrivate {
+            /// Where, or 0 for anywhere.
+            address: usize,
+            /// The first page of the object.
+            first: u32,
+            /// How many.
+            pages: u32,
+            /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`], whether the capability
+            /// has that or not.
+            rights: Rights,
+        } [SPACE, to(Kind::Memory, Rights::READ), PAYER]
     }
 }
 

@@ -222,11 +222,13 @@ impl<'p> Objects<'p> {
             Request::CreateSpace { slot } => {
                 self.create_space(vmm, place(given.object(0)?, slot)).map(done)
             }
-            Request::Map { address, first, pages, rights } => {
+            Request::Map { address, first, pages, rights }
+            | Request::MapPrivate { address, first, pages, rights } => {
+                let private = matches!(request, Request::MapPrivate { .. });
                 let (space, (through, _), payer) =
                     (given.object(0)?, given.at(1)?, given.object(2)?);
                 let ceiling = Rights::READ_WRITE;
-                let wanted = Wanted { address, first, pages, rights, ceiling };
+                let wanted = Wanted { address, first, pages, rights, ceiling, private };
                 self.map(vmm, (space, through), payer, wanted)
             }
             Request::Populate { address, pages } => {

@@ -34,6 +34,7 @@
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
+//! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
@@ -61,6 +62,7 @@ mod page_waits;
 mod pagers;
 mod parts;
 mod pieces;
+mod private;
 mod programs;
 mod reservations;
 mod resize;

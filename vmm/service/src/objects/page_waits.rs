@@ -61,7 +61,8 @@ impl<'p> Objects<'p> {
         if self.bring_supplied(vmm, mapping, page, write)? {
             return Ok(Touched::Done);
         }
-        Ok(self.wait_for_page(mapping, page, write))
+        // What is written to is a private mapping's own: its pager supplies what is read.
+        Ok(self.wait_for_page(mapping, page, write && !mapping.private.get()))
     }
 
     /// Maps a page of paged memory where it was touched, if it is there and may be used so. Returns
@@ -73,6 +74,9 @@ impl<'p> Objects<'p> {
         page: u32,
         write: bool,
     ) -> vmm::Result<bool> {
+        if mapping.private.get() {
+            return self.bring_private(vmm, mapping, page, write);
+        }
         let parts = mapping.memory.get().zip(mapping.region.get());
         let Some((memory, into)) = parts else { return Ok(false) };
         let What::Memory { region, .. } = memory.what.get() else { return Ok(false) };
@@ -276,6 +280,8 @@ impl<'p> Objects<'p> {
         let waits = || self.threads.iter().filter_map(|thread| thread.paging.get());
         for wait in waits().filter(PageWait::waits) {
             let mapping = self.tables.mapping(wait.token, wait.asked);
+            let private = mapping.is_some_and(|mapping| mapping.private.get());
+            hold("no pager is told of a private write", wait.token, !(private && wait.write))?;
             let mapping = mapping.and_then(|it| it.memory.get());
             let same = mapping.is_some_and(|memory| memory.number.get() == wait.memory);
             hold("a page that is waited for is of a mapping", wait.token, same)?;

@@ -249,6 +249,7 @@ impl<'p> Objects<'p> {
             if !lies {
                 return Err(Violation { rule: "a mapping's region is where it is recorded", at });
             }
+            self.validate_private(vmm, mapping)?;
             if !self.has_its_rights(vmm, mapping) {
                 return Err(Violation { rule: "a page has no right that its mapping lacks", at });
             }

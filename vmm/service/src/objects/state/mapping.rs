@@ -41,6 +41,8 @@ pub(crate) struct Mapping<'p> {
     pub pages: Cell<u32>,
     /// The rights of its pages.
     pub rights: Cell<Rights>,
+    /// Whether a page that is written is a copy of its own from then on.
+    pub private: Cell<bool>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
