@@ -29,10 +29,11 @@ fn no_message_breaks_an_account_or_another_program() {
     for seed in first..first + setting("VMM_HISTORIES", 60) {
         let one = run(&input(seed));
         let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
-        let Tally { paged, written, supplied, threads, .. } = one;
+        let Tally { paged, written, copied, supplied, threads, .. } = one;
         sum.threads += threads;
         sum.paged += paged;
         sum.written += written;
+        sum.copied += copied;
         sum.supplied += supplied;
         sum.started += started;
         sum.waited += waited;
@@ -47,4 +48,5 @@ fn no_message_breaks_an_account_or_another_program() {
     assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
     assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
+    assert!(sum.copied > 0, "{sum:?}");
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
 //! | `private` | paged memory mapped privately |
+//! | `private_failures` | the same, where calls fail and where something is short |
 //! | `requests` | what each request does |
 //! | `moving` | mappings that get another place, and other rights |
 //! | `parts` | parts of mappings given other rights, unmapped, moved |
@@ -54,6 +55,7 @@ mod paging;
 mod parts;
 mod pieces;
 mod private;
+mod private_failures;
 mod refusals;
 mod requests;
 mod reservations;

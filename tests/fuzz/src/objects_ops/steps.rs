@@ -147,7 +147,7 @@ impl World<'_> {
                 }
                 Some((slot, Kind::Program))
             }
-            Request::Map { pages, .. } => {
+            Request::Map { pages, .. } | Request::MapPrivate { pages, .. } => {
                 let Answer::Mapped { address } = answer else { panic!("{answer:?}") };
                 self.learnt = Some((address, pages));
                 None
@@ -269,12 +269,14 @@ impl World<'_> {
                     touched.expect("a touch inside a guarantee");
                 }
                 self.tally.touched += usize::from(touched == Ok(Touched::Done));
+                self.note_copy(space, address, write && touched == Ok(Touched::Done));
                 self.tally.paged += usize::from(matches!(touched, Ok(Touched::Waits(_))));
             }
             Ok(Resolution::Unresolved(_)) if write => {
                 let touched = self.objects.touch_to_write(vmm, address);
                 assert!(touched.is_ok() || self.failing || !self.ample, "{touched:?}");
                 self.tally.written += usize::from(touched == Ok(Touched::Done));
+                self.note_copy(space, address, touched == Ok(Touched::Done));
             }
             Ok(_) => {}
             Err(error) => {
@@ -283,6 +285,14 @@ impl World<'_> {
             }
         }
         true
+    }
+
+    /// Counts a write that the service served by a copy: pages of memory objects are shared with
+    /// their store.
+    fn note_copy(&mut self, space: vmm::SpaceId, address: usize, served: bool) {
+        let page = self.host.vmm.mapping_at(space, address).ok().flatten();
+        let own = page.is_some_and(|page| page.source == vmm::Source::Owned);
+        self.tally.copied += usize::from(served && own);
     }
 
     /// A program copies a capability, for itself or for another, or deletes one.

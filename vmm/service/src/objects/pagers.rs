@@ -19,7 +19,6 @@ use vmm_client::objects::{
 use super::answers::{narrow, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
 use super::memory::{check_unlocated, store, stored};
-use super::private::is_own;
 use super::service::{clearing, Objects};
 use super::state::object::{Object, What};
 use super::state::program::Program;
@@ -332,7 +331,7 @@ impl<'p> Objects<'p> {
             let address = mapping.start.get() + ((number as usize) << vmm.geometry().page_bits);
             let mapped = vmm.mapping_at(region.space(), address)?;
             // A copy that a private mapping has stays its own.
-            if mapped.is_none_or(|page| is_own(mapping, &page)) {
+            if mapped.is_none_or(|page| mapping.owns(&page)) {
                 continue;
             }
             if *steps == 0 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Paged memory mapped privately: a page that is written is a copy of the mapping's own from then on.
+//! Paged memory mapped privately: a page that is written is a copy of the mapping's own from then
+//! on.
 //!
 //! ```text
 //!   read ───► the page that its pager supplied, which can only be read here
@@ -9,7 +10,7 @@
 //! Copies lie where they are used, in the space, and nowhere else. They are paid for when it is
 //! mapped, all that there can be, and so a write is never refused for want of them.
 
-use vmm::{Kernel, Memory, Pages, Placement, Source, Violation, Vmm};
+use vmm::{Kernel, Memory, Pages, Placement, Violation, Vmm};
 use vmm_client::objects::{Answer, Refusal, Rights};
 
 use super::answers::{page_rights, refuse, Answered};
@@ -21,8 +22,8 @@ use super::state::mapping::Mapping;
 use super::state::object::Object;
 
 impl<'p> Objects<'p> {
-    /// Maps a page of a private mapping where it was touched: one that it has copied, or one that is
-    /// there, and a copy of that where it is to be written. Returns whether it is mapped so.
+    /// Maps a page of a private mapping where it was touched: one that it has copied, or one that
+    /// is there, and a copy of that where it is to be written. Returns whether it is mapped so.
     pub(super) fn bring_private<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -38,7 +39,7 @@ impl<'p> Objects<'p> {
         }
         let here = at(into, page);
         let mapped = vmm.mapping_at(into.space(), here)?;
-        if let Some(own) = mapped.filter(|page| is_own(mapping, page)) {
+        if let Some(own) = mapped.filter(|page| mapping.owns(page)) {
             // It was to be read alone for a while.
             if write && !own.rights.contains(rights) {
                 vmm.protect(into.space(), Pages::at(here), rights)?;
@@ -103,15 +104,10 @@ impl<'p> Objects<'p> {
             let number = mapping.first.get() + page;
             let supplied = self.tables.supplied(memory.number.get(), number).is_some();
             let read = supplied && !mapped.rights.contains(vmm::Rights::WRITE);
-            if !is_own(mapping, &mapped) && !read {
+            if !mapping.owns(&mapped) && !read {
                 return Err(Violation { rule: "a private page is its own, or read", at: address });
             }
         }
         Ok(())
     }
-}
-
-/// Whether a page that is mapped in a mapping is a copy of its own.
-pub(super) fn is_own(mapping: &Mapping<'_>, page: &vmm::Mapping) -> bool {
-    mapping.private.get() && page.source == Source::Owned
 }

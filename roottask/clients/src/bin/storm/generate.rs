@@ -274,7 +274,11 @@ impl Generator<'_> {
                     false => 0,
                 };
                 let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
-                Request::Map { address, first: 0, pages: self.pick(&[1, 1, 1, 2, 8]), rights }
+                let (first, pages) = (0, self.pick(&[1, 1, 1, 2, 8]));
+                match self.one_in(6) {
+                    true => Request::MapPrivate { address, first, pages, rights },
+                    false => Request::Map { address, first, pages, rights },
+                }
             }
             28 => Request::Resize { pages: self.pages() },
             31..=34 => self.request_of_program(),
