@@ -107,6 +107,8 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Refuse { page: number },
         Request::TellFaults {},
         Request::Locate { page: number },
+        Request::LimitWaits { ms: number },
+        Request::Sleep { ms: slot },
         Request::MapPrivate { address, first: slot, pages: number, rights },
     ]
 }
@@ -196,6 +198,8 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::Full { most: place },
         Refusal::BadCapability { place },
         Refusal::TooManyThreads { most: place },
+        Refusal::NoClock {},
+        Refusal::TooManyWaiting { most: place },
         Refusal::Pinned { place },
         Refusal::OutOfMemory {},
         Refusal::Internal {},

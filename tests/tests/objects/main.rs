@@ -19,6 +19,7 @@
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `console` | lines for people, said by a capability |
+//! | `time` | who sleeps, and who waits for a page for too long |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
@@ -63,5 +64,6 @@ mod resizing;
 mod starved;
 mod texts;
 mod threads;
+mod time;
 mod waiting;
 mod world;

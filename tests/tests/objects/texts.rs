@@ -27,8 +27,8 @@ fn refusals() -> BTreeSet<String> {
 #[test]
 fn refusals_are_found() {
     let found = refusals();
-    // Numbers 0x201 to 0x21a and 0x220 to 0x22a are given out.
-    assert_eq!(found.len(), 37, "{found:?}");
+    // Numbers 0x201 to 0x21a, 0x220 to 0x22a, 0x230 and 0x231 are given out.
+    assert_eq!(found.len(), 39, "{found:?}");
     assert!(found.contains("Malformed") && found.contains("NoRoom"), "{found:?}");
 }
 
@@ -82,6 +82,8 @@ fn refusals_of_the_service() {
         (Refusal::Full { most: 717 }, &["717 pages", "as many as can be"]),
         (Refusal::BadCapability { place }, &["capability 2", "kernel"]),
         (Refusal::TooManyThreads { most: 717 }, &["717 threads", "first"]),
+        (Refusal::NoClock {}, &["no clock"]),
+        (Refusal::TooManyWaiting { most: 5 }, &["5 requests wait", "each thread"]),
         (Refusal::Pinned { place }, &["capability 2", "physical address", "told"]),
         (Refusal::OutOfMemory {}, &["memory", "service"]),
         (Refusal::Internal {}, &["service", "error of its own"]),

@@ -2,10 +2,11 @@
 //! A system whose programs start programs: the root task starts `init`, with the files of other
 //! programs as memory, and serves.
 //!
-//! `init` starts workers from that file, each with an account, arguments and what it is given; one of
-//! them starts a worker itself; one overflows its stack, is looked at, ended and started again. Then
-//! it starts a file server, which is the pager of a file larger than all the pages that it may have,
-//! and readers that map the file: what each reads is right. When they have ended, `init` has what it
+//! `init` starts workers from that file, each with an account, arguments and what it is given; one
+//! of them starts a worker itself; one overflows its stack, is looked at, ended and started again.
+//! Then it starts a file server, which is the pager of a file larger than all the pages that it may
+//! have, and readers that map the file: what each reads is right. The server has a clock: workers
+//! sleep, and one waits for a page that comes too late. When they have ended, `init` has what it
 //! had before, and when that has ended, so has the root task.
 #![no_std]
 #![no_main]
@@ -14,6 +15,7 @@ mod images;
 
 use roottask::{check_eq, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
+use vmm::sel4::pacer::{Pacer, PacerOptions, PacerParts};
 use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::Blueprint;
 use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT, PAGE_BYTES};
@@ -21,6 +23,7 @@ use vmm_service::objects::{NewProgram, Options, Server};
 use vmm_service::server::End;
 
 static POOL: BootPool<32> = BootPool::new();
+static PARTS: PacerParts = PacerParts::new();
 
 /// What all programs together may have: pages, tables, slots, objects, spaces, badges, records.
 const ALL: Amounts = Amounts([4000, 800, 12000, 200, 60, 800, 2000]);
@@ -61,6 +64,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let options = Options { report: |notice| debug_print!("{notice}"), ..Options::default() };
     let mut server = Server::new(&mut vmm, endpoint.slot(), ALL, options)?;
     server.prepare(&mut vmm, PRIORITY, 6)?;
+    let pacer = Pacer::start(&mut vmm, &PARTS, PacerOptions::new())?;
+    server.keep_time(&mut vmm, &pacer, sel4::init_thread::slot::TCB.cap())?;
     vmm.trim()?;
     debug_println!("system-demo: a program that starts programs");
     // What became records of the manager's and the service's are that still: no more of them the

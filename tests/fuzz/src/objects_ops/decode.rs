@@ -201,6 +201,10 @@ impl World<'_> {
                 priority: bytes.pick(&[100, 1, 101, 1 << 9]),
                 slot: slot(bytes),
             },
+            43 if bytes.one_in(4) => {
+                let ms = bytes.pick(&[0, 1, 5, u32::MAX]);
+                bytes.pick(&[Request::LimitWaits { ms }, Request::Sleep { ms }])
+            }
             43 if bytes.one_in(3) => Request::Locate { page: bytes.below(3) as u32 },
             43 => Request::EndThread { code: 1, own: bytes.one_in(3) },
             44 | 45 => {

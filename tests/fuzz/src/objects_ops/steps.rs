@@ -23,6 +23,7 @@ impl World<'_> {
         let objects = &self.objects;
         self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
         let kind = bytes.below(30);
+        self.pass_time(bytes);
         self.failing = bytes.one_in(12);
         if self.failing {
             let errors = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
@@ -235,7 +236,22 @@ impl World<'_> {
             answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
         }
         self.act(outcome.act, bytes);
+        if let Some(slot) = outcome.waits {
+            assert!(self.open.insert(slot), "the slot keeps another's right to be answered");
+        }
         self.lives(known.id)
+    }
+
+    /// Time passes, as a rule.
+    fn pass_time(&mut self, bytes: &mut Bytes<'_>) {
+        match bytes.below(40) {
+            0 => self.objects.stop_time(),
+            some @ 1..10 => {
+                self.now += some as u64;
+                self.objects.set_time(self.now);
+            }
+            _ => {}
+        }
     }
 
     /// A thread touches a page, mostly of a mapping of its program's.

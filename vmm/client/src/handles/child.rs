@@ -101,6 +101,15 @@ impl Child {
         finish(&Request::Start { argument, stack, priority }, &[self.slot()])
     }
 
+    /// Says how many milliseconds one of its threads waits for a page of paged memory: then it has
+    /// a fault. 0: for ever.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: with `NoClock` where the service has none.
+    pub fn limit_waits(&self, ms: u32) -> Result {
+        finish(&Request::LimitWaits { ms }, &[self.slot()])
+    }
+
     /// Lets it go on where a fault suspended it.
     ///
     /// # Errors
@@ -176,7 +185,7 @@ pub(super) fn wait(slot: u32, told: u32) -> Result<ChildStatus> {
     tell_end(slot, told)?;
     loop {
         let status = status(slot)?;
-        if status.gone || status.state == State::Faulted {
+        if status.gone || status.state.is_suspended() {
             return Ok(status);
         }
         cap::Notification::from_bits(told as Word).wait();

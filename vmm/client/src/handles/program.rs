@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The program itself, with what it began with.
 
-use super::call::call;
+use super::call::{call, finish};
+use super::error::Result;
 use super::kinds::{Account, Console, Handle, Space};
 use super::slots::mark_taken;
 use crate::objects::first_page::{Given, Page};
@@ -48,6 +49,15 @@ impl Program {
     pub fn say(&self, line: Line) {
         // There is nobody else to report an error to.
         let _ = self.console().say(line);
+    }
+
+    /// Sleeps for at least so many milliseconds; 0 only tells whether the service has a clock.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `NoClock` where the service has none, at once or when it is
+    /// lost.
+    pub fn sleep(&self, ms: u32) -> Result {
+        finish(&Request::Sleep { ms }, &[])
     }
 
     /// Ends the program.

@@ -200,11 +200,13 @@ pub enum State {
     Crashed = 8,
     /// It was ended.
     Killed = 9,
+    /// It waited for a page for longer than its holder lets it, which suspended it as a fault does.
+    TimedOut = 10,
 }
 
 impl State {
     /// All of them.
-    pub const ALL: [State; 9] = [
+    pub const ALL: [State; 10] = [
         State::Empty,
         State::Loading,
         State::Loaded,
@@ -214,7 +216,13 @@ impl State {
         State::Exited,
         State::Crashed,
         State::Killed,
+        State::TimedOut,
     ];
+
+    /// Whether it is suspended where it was, until its holder lets it go on.
+    pub const fn is_suspended(self) -> bool {
+        matches!(self, State::Faulted | State::TimedOut)
+    }
 
     /// Whether it has ended, and never runs again.
     pub const fn is_end(self) -> bool {

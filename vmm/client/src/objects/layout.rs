@@ -451,6 +451,25 @@ messages! {
             /// has that or not.
             rights: Rights,
         } [SPACE, to(Kind::Memory, Rights::READ), PAYER]
+        /// Says how long a thread of a program waits for a page of paged memory: then the touch is
+        /// a fault, and the program's state is [`State::TimedOut`] where it is suspended for that.
+        /// It holds for those, too, who wait already, from now on. A program that goes on touches
+        /// the page again, and waits as long once more.
+        ///
+        /// Refused with [`Refusal::NoClock`] where the service has no clock; to take a limit away
+        /// is not.
+        0x0a1 LimitWaits {
+            /// How many milliseconds at least; 0: there is no limit, as at the beginning.
+            ms: u32,
+        } [PROGRAM]
+        /// Is answered when so much time has passed, at the earliest. Refused with
+        /// [`Refusal::NoClock`] where the service has no clock, or has it no more; and with
+        /// [`Refusal::TooManyWaiting`] where others wait by this capability in the place of this
+        /// program's threads, or the thread ends in whose place it waits.
+        0x0a2 Sleep {
+            /// How many milliseconds; 0: it is answered at once.
+            ms: u32,
+        } []
     }
 }
 
@@ -766,6 +785,13 @@ messages! {
         0x22a Pinned {
             /// The place of the capability to it.
             place: u32,
+        }
+        /// The service has no clock: its root task gave it none, or what it ticked by is lost.
+        0x230 NoClock {}
+        /// As many of the program's requests wait as it has threads, so that this cannot.
+        0x231 TooManyWaiting {
+            /// How many those are.
+            most: u32,
         }
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}

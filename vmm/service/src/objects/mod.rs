@@ -36,16 +36,20 @@
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
 //! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
+//! | `time` | who sleeps, and how long threads wait for pages |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
 //! | `revoke` | capabilities revoked and objects destroyed by request |
 //! | `handle` | messages taken apart and answered |
 //! | `turnstiles` | threads that tell when others had their turn; with `sel4`, as what follows |
+//! | `alarm` | a server's clock, by a pacer |
 //! | `server` | `Server` itself: programs made, started and ended |
 //! | `run` | the loop that receives and answers |
 
 mod accounts;
+#[cfg(feature = "sel4")]
+mod alarm;
 mod answers;
 mod capabilities;
 mod children;
@@ -75,6 +79,7 @@ mod service;
 mod state;
 mod teardown;
 mod threads;
+mod time;
 #[cfg(feature = "sel4")]
 mod turnstiles;
 mod types;

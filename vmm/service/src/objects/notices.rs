@@ -50,7 +50,8 @@ impl<'p> Objects<'p> {
             return false;
         };
         let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
-        let state = if ends { report.state } else { State::Faulted };
+        let suspended = if self.late { State::TimedOut } else { State::Faulted };
+        let state = if ends { report.state } else { suspended };
         object.set_report(Report { state, address, instruction, ..report });
         program.faulted.set(self.current_thread.map_or(0, |thread| thread.number()));
         match ends {

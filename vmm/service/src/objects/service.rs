@@ -76,6 +76,11 @@ pub struct Objects<'p> {
     pub(super) notices: u32,
     /// How many threads go on now that waited for pages.
     pub(super) going_on: u32,
+    /// Whether the fault that is served is that of a page which came too late.
+    pub(super) late: bool,
+    /// The time, in milliseconds, if there is a clock; and one before which nothing is due.
+    pub(super) time: Option<u64>,
+    pub(super) deadline: Option<u64>,
 }
 
 impl<'p> Objects<'p> {
@@ -131,6 +136,9 @@ impl<'p> Objects<'p> {
             telling: None,
             notices: 0,
             going_on: 0,
+            late: false,
+            time: None,
+            deadline: None,
         })
     }
 
@@ -238,6 +246,7 @@ impl<'p> Objects<'p> {
         }
         self.validate_children()?;
         self.validate_clones()?;
+        self.validate_time()?;
         self.validate_paged(vmm)?;
         for mapping in self.tables.mappings.iter() {
             let info = mapping.region.get().and_then(|region| vmm.region_info(region).ok());

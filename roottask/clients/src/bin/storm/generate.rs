@@ -165,7 +165,7 @@ impl Generator<'_> {
     /// A request about a program that is never more than made: nothing that it holds is a program's
     /// file.
     fn request_of_program(&mut self) -> Request {
-        match self.random.below(9) {
+        match self.random.below(10) {
             0..=1 => Request::CreateProgram {
                 amounts: match self.one_in(2) {
                     true => Amounts([14, 8, 20, 3, 1, 5, 8]),
@@ -187,6 +187,8 @@ impl Generator<'_> {
             },
             6 => Request::Resume {},
             7 => Request::Kill {},
+            8 if self.one_in(2) => Request::LimitWaits { ms: self.random.below(3) },
+            8 => Request::Sleep { ms: self.random.below(3) },
             _ => Request::TellEnd {},
         }
     }

@@ -41,7 +41,7 @@ impl Report {
 
     /// Whether there is something to tell.
     pub fn is_told(&self) -> bool {
-        self.gone || self.state == State::Faulted
+        self.gone || self.state.is_suspended()
     }
 }
 
