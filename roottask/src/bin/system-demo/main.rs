@@ -29,6 +29,8 @@ static PARTS: PacerParts = PacerParts::new();
 const ALL: Amounts = Amounts([4000, 800, 12000, 200, 60, 800, 2000]);
 /// What `init` may have, and give to others.
 const INIT: Amounts = Amounts([3000, 600, 9000, 150, 40, 500, 1500]);
+/// What a worker may have.
+const SLEEPER: Amounts = Amounts([200, 90, 500, 20, 6, 60, 120]);
 /// The first slot in which `init` finds a file.
 const FIRST_FILE_SLOT: u32 = FIRST_FREE_SLOT;
 const PRIORITY: u8 = 100;
@@ -57,6 +59,17 @@ fn boot(vmm: &mut Manager, server: &mut Server) -> Outcome<(usize, usize)> {
     Ok(free(vmm))
 }
 
+/// Runs a worker that would sleep, where no tick comes any more: it is told so, and ends for that.
+fn serve_sleeper(vmm: &mut Manager, server: &mut Server) -> Outcome<()> {
+    let (worker, begin) =
+        server.create(vmm, &NewProgram::new("sleeper", images::WORKER, SLEEPER))?;
+    let page = server.give_first_page(vmm, worker, &[], "sleep 1000")?;
+    server.start(vmm, &begin, (PRIORITY, page))?;
+    check_eq!(server.run(vmm)?, Some((worker, End::Exited(1))));
+    check_eq!(server.run(vmm)?, None);
+    Ok(())
+}
+
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
@@ -72,6 +85,9 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     // second time.
     let before = boot(&mut vmm, &mut server)?;
     check_eq!(boot(&mut vmm, &mut server)?, before);
+    pacer.stop(&mut vmm)?;
+    serve_sleeper(&mut vmm, &mut server)?;
+    server.close(&mut vmm)?;
     debug_println!("system-demo: passed");
     exit(ExitCode::Success)
 }
