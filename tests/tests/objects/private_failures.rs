@@ -2,7 +2,9 @@
 //! Copies of private mappings, where kernel calls fail and where something is short.
 
 use vmm::{Access, KernelError};
-use vmm_service::objects::protocol::{Answer, Refusal, Request, Rights, SPACE_SLOT, Supply};
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, Answer, Refusal, Request, Rights, SPACE_SLOT, Supply,
+};
 
 use crate::paging::{BOTH, read_own, supply};
 use crate::private::{get, private_scene, put};
@@ -71,6 +73,49 @@ fn a_copy_that_fails_is_made_later() {
             }
         }
     }
+}
+
+/// A154 A159: whichever call fails of mapping memory privately, and however few pages, slots or nodes
+/// are left, nothing of it is there; with enough it is mapped.
+#[test]
+fn what_is_not_mapped_privately_leaves_nothing() {
+    let slots = &[SPACE_SLOT, A, ACCOUNT_SLOT];
+    let request =
+        Request::MapPrivate { address: 0, first: 0, pages: 4, rights: Rights::READ_WRITE };
+    for error in [KernelError::IllegalOperation, KernelError::NotEnoughMemory] {
+        for nth in 1.. {
+            let (mut world, _, reader, _) = private_scene(4, 4);
+            let before = world.figures();
+            world.fixture.kernel().fail_nth(nth, error);
+            let mapped = world.ask(reader, request, slots);
+            if world.fixture.kernel().disarm() {
+                assert!(mapped.is_ok(), "{mapped:?}");
+                break;
+            }
+            if mapped.is_err() {
+                assert_eq!(world.figures(), before, "call {nth}");
+            }
+        }
+    }
+    let mut refused = 0;
+    for load in [Ballast::of_memory, Ballast::of_slots, Ballast::of_nodes] {
+        for left in 0..=8 {
+            let (mut world, _, reader, _) = private_scene(4, 4);
+            let used = (world.used(reader, ACCOUNT_SLOT), world.objects.counts());
+            let ballast = load(&mut world.fixture, left);
+            let mapped = world.ask(reader, request, slots);
+            ballast.drop(&mut world.fixture);
+            if mapped.is_err() {
+                assert_eq!(mapped, Err(Refusal::OutOfMemory {}), "{left} left");
+                let now = (world.used(reader, ACCOUNT_SLOT), world.objects.counts());
+                assert_eq!(now, used, "{left} left");
+                refused += 1;
+            }
+            assert!(mapped.is_ok() || left < 8, "{left} left are not enough");
+            world.ask(reader, request, slots).unwrap();
+        }
+    }
+    assert!(refused != 0, "nothing was short");
 }
 
 /// A write as a first touch; says whether the service answered with an error.
