@@ -327,6 +327,56 @@ fn parts_of_a_private_mapping_keep_their_copies() {
     put(&mut world, reader, start + PAGE, 0xd1);
 }
 
+/// A243: what lies in a reservation moves within it, anywhere or at an address, and not out of it.
+#[test]
+fn a_private_mapping_moves_within_its_reservation() {
+    let (mut world, pager, reader, _) = private_scene(4, 4);
+    world.ask(pager, supply(0, 2, 0, Supply::Give, true), BOTH).unwrap();
+    let reserve = Request::Reserve { address: 0, pages: 8, ceiling: Rights::READ_WRITE, slot: D };
+    world.ask(reader, reserve, &[SPACE_SLOT, ACCOUNT_SLOT]).unwrap();
+    let info = world.ask(reader, Request::Info {}, &[D]);
+    let Ok(Answer::Reservation { address: first, .. }) = info else { panic!("{info:?}") };
+    let slots = &[D, A, ACCOUNT_SLOT];
+    let mapped = world.ask(reader, private(2, Rights::READ_WRITE), slots);
+    let Ok(Answer::Mapped { address }) = mapped else { panic!("{mapped:?}") };
+    put(&mut world, reader, address, 0xe0);
+    let shift = |address, to| Request::Move { address, pages: 2, to, rights: Rights::READ_WRITE };
+    let Ok(Answer::Mapped { address: second }) = world.ask(reader, shift(address, 0), &[D]) else {
+        panic!("there is room")
+    };
+    assert!(second != address && (first..=first + 6 * PAGE).contains(&second), "{second:#x}");
+    let last = first + 6 * PAGE;
+    let moved = world.ask(reader, shift(second, last), &[D]);
+    assert_eq!(moved, Ok(Answer::Mapped { address: last }));
+    let outside = Refusal::BadAddress { address: first + 8 * PAGE };
+    world.refused(reader, shift(last, first + 8 * PAGE), &[D], outside);
+    assert_eq!(get(&mut world, reader, last), 0xe0);
+    assert_eq!(get(&mut world, reader, last + PAGE), 0x101);
+}
+
+/// A241: a page that is being taken back from more mappings than one request does is not there any
+/// more for those who touch it meanwhile, to read it or for a copy of it.
+#[test]
+fn a_page_that_leaves_is_not_copied() {
+    let (mut world, pager, _, _) = private_scene(4, 4);
+    let many = world.program(Amounts([200, 120, 300, 10, 5, 60, 200]));
+    world.copy((pager, A), (many, A));
+    world.ask(pager, supply(0, 1, 0, Supply::Give, true), BOTH).unwrap();
+    let most = MAX_PAGES as usize;
+    let all: Vec<usize> =
+        (0..most + 2).map(|_| map(&mut world, many, 1, Rights::READ_WRITE)).collect();
+    all.iter().skip(1).for_each(|&at| assert!(world.touch(many, at, Access::Read)));
+    let back = Request::TakeBack { first: 0, pages: 1, into: 0 };
+    let taken = |pages| Ok(Answer::Taken { pages, written: 0 });
+    assert_eq!(world.ask(pager, back, BOTH), taken(0), "a mapping is left");
+    assert!(waits(&mut world, many, all[0], Access::Write));
+    assert_eq!(world.ask(pager, back, BOTH), taken(1));
+    assert_eq!(world.ask(pager, NEXT, &[A]), wanted(0, Some((0, false))));
+    world.ask(pager, supply(0, 1, 0, Supply::Give, true), BOTH).unwrap();
+    assert_eq!(going_on(&mut world), [many.start.tcb]);
+    put(&mut world, many, all[0], 1);
+}
+
 /// A244: whoever ends, with whichever pages copied, waited for or neither: all is back that was paid,
 /// and nobody waits for ever.
 #[test]
