@@ -86,6 +86,11 @@ fn who_waits_for_too_long_has_a_fault() {
     world.ask(maker, Request::Resume {}, &[IT]).unwrap();
     assert!(matches!(world.act, Some(Act::Resume { tcb, .. }) if tcb == child.start.tcb));
     assert_eq!(world.state(maker), State::Running);
+    // Another fault is none of that kind.
+    world.objects.note_fault(Some(child.id.space()), None);
+    assert!(!world.objects.note_unresolved(child.id, (0x10, 0x40_0008)));
+    assert_eq!(world.state(maker), State::Faulted);
+    world.ask(maker, Request::Resume {}, &[IT]).unwrap();
     assert!(waits(&mut world, child, at, Access::Read));
     let deadline = world.objects.next_deadline().expect("it waits for 5 ms");
     world.objects.set_time(deadline - 1);
@@ -209,7 +214,7 @@ fn woken(world: &mut World) -> Vec<(vmm::CPtr, Result<Answer, Refusal>)> {
 #[test]
 fn who_sleeps_is_answered_when_its_time_has_come() {
     let (mut world, first) = World::one();
-    let second = world.program(AMPLE);
+    let (second, third) = (world.program(AMPLE), world.program(AMPLE));
     for ms in [0, 7] {
         assert_eq!(sleep(&mut world, first, ms), Err(Err(Refusal::NoClock {})));
     }
@@ -222,9 +227,13 @@ fn who_sleeps_is_answered_when_its_time_has_come() {
         world.objects.set_time(time);
         assert_eq!(woken(&mut world), [], "{time}");
     }
+    // It did not go back.
+    let last = sleep(&mut world, third, 1).unwrap();
     assert_eq!(world.objects.next_deadline(), Some(46));
     world.objects.set_time(46);
     assert_eq!(woken(&mut world), [(short, Ok(Answer::Done {}))]);
+    world.objects.set_time(47);
+    assert_eq!(woken(&mut world), [(last, Ok(Answer::Done {}))]);
     assert_eq!(world.objects.next_deadline(), Some(61));
     // It may sleep again; both at once are woken by one time.
     let again = sleep(&mut world, second, 1).unwrap();
