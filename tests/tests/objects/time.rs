@@ -277,6 +277,27 @@ fn who_sleeps_can_be_ended() {
     assert_eq!(world.objects.counts(), [2, 0, 0, 0]);
 }
 
+/// A248: the place of another program serves where its own keeps something; and a place for whom
+/// nobody waits is free again.
+#[test]
+fn who_sleeps_has_a_place() {
+    let (mut world, program) = World::one();
+    let other = world.program(AMPLE);
+    world.objects.set_time(1);
+    let own = sleep(&mut world, program, 10).unwrap();
+    let second = sleep(&mut world, program, 20).unwrap();
+    assert_ne!(second, own);
+    let most = Refusal::TooManyWaiting { most: 2 };
+    assert_eq!(sleep(&mut world, other, 5), Err(Err(most)));
+    world.objects.nobody_waits(second);
+    world.check();
+    assert_eq!(sleep(&mut world, other, 5), Ok(second));
+    world.objects.set_time(100);
+    assert_eq!(woken(&mut world).len(), 2);
+    world.objects.nobody_waits(own);
+    world.check();
+}
+
 /// A249: where the clock is lost, who sleeps is told so, and who waits for a page waits for as long as
 /// it takes; a clock that is there again serves again.
 #[test]

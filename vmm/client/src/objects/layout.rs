@@ -464,8 +464,8 @@ messages! {
         } [PROGRAM]
         /// Is answered when so much time has passed, at the earliest. Refused with
         /// [`Refusal::NoClock`] where the service has no clock, or has it no more; and with
-        /// [`Refusal::TooManyWaiting`] where others wait by this capability in the place of this
-        /// program's threads, or the thread ends in whose place it waits.
+        /// [`Refusal::TooManyWaiting`] where as many wait already as there are threads, or the thread
+        /// ends in whose place it waits.
         0x0a2 Sleep {
             /// How many milliseconds; 0: it is answered at once.
             ms: u32,
@@ -788,7 +788,7 @@ messages! {
         }
         /// The service has no clock: its root task gave it none, or what it ticked by is lost.
         0x230 NoClock {}
-        /// As many of the program's requests wait as it has threads, so that this cannot.
+        /// As many requests wait as there are threads, so that this cannot.
         0x231 TooManyWaiting {
             /// How many those are.
             most: u32,

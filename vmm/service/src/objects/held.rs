@@ -277,7 +277,7 @@ impl<'p> Objects<'p> {
                 self.due += u32::from(!held.due);
                 // Who sleeps by this slot has not slept for as long as it said.
                 let early = held.until.is_some() && !held.due;
-                let most = narrow(self.places_of(held.whose));
+                let most = self.places();
                 let refused = Refusal::TooManyWaiting { most }.encode();
                 let answer = if early { refused } else { answer };
                 thread.held.set(Some(Held { due: true, answer: Some(answer), ..held }));
@@ -290,10 +290,9 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// How many of a program's threads have a slot that can keep a right to answer.
-    pub(super) fn places_of(&self, program: u32) -> usize {
-        let is = |thread: &&Thread<'p>| thread.program_number() == program && !thread.is_ending();
-        self.threads.iter().filter(|thread| is(thread)).count()
+    /// How many threads have a slot that can keep a right to answer.
+    pub(super) fn places(&self) -> u32 {
+        narrow(self.threads.iter().filter(|thread| !thread.is_ending()).count())
     }
 
     /// Marks what is held of a program as to be given now. Returns how much that is.

@@ -260,7 +260,11 @@ impl Server {
             None => {}
         }
         if let Some(slot) = outcome.waits {
-            keep_caller(vmm, slot)?;
+            // By way of a slot that is empty now, as in `hold`.
+            keep_caller(vmm, self.foreign)?;
+            if self.path(vmm, slot).move_(&self.path(vmm, self.foreign)).is_err() {
+                self.objects.nobody_waits(slot);
+            }
         }
         if outcome.waits.is_some() || outcome.ends {
             // Its right to be answered is kept already, or gone.

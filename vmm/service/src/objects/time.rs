@@ -12,7 +12,7 @@
 use vmm::{CPtr, Violation};
 use vmm_client::objects::{Answer, Refusal};
 
-use super::answers::{narrow, Answered, Refused};
+use super::answers::{Answered, Refused};
 use super::service::Objects;
 use super::state::object::Object;
 use super::state::program::Program;
@@ -119,14 +119,26 @@ impl<'p> Objects<'p> {
 
     /// Serves [`vmm_client::objects::Request::Sleep`]. Returns the slot in which the right to answer is to be kept.
     pub(super) fn sleep(&mut self, sender: &Program<'p>, ms: u32) -> Result<CPtr, Refused> {
-        let most = narrow(self.places_of(sender.number()));
-        let thread = self.threads_of(sender).find(|thread| thread.has_slot());
-        let thread = thread.ok_or(Refusal::TooManyWaiting { most })?;
+        // Its own may keep the answer of one that ended, which its account paid for.
+        let own = self.threads_of(sender).find(|thread| thread.has_slot());
+        let thread = own.or_else(|| self.find_thread(|thread| thread.has_slot()));
+        let thread = thread.ok_or(Refusal::TooManyWaiting { most: self.places() })?;
         let (answer, until) = (Some(Answer::Done {}.encode()), self.after(ms));
         let (whose, turnstile, due) = (sender.number(), u8::MAX, false);
         thread.held.set(Some(Held { whose, answer, turnstile, due, until }));
         self.note_deadline(until);
         Ok(thread.reply.get())
+    }
+
+    /// Says that nobody waits for the answer for which [`Outcome::waits`](super::Outcome::waits) named
+    /// this slot: there is no right to answer to be kept.
+    pub fn nobody_waits(&mut self, slot: CPtr) {
+        let Some(thread) = self.find_thread(|thread| thread.reply.get() == slot) else { return };
+        self.wait_no_more(thread);
+        if let Some(held) = thread.held.get().filter(|held| held.until.is_some()) {
+            self.due -= u32::from(held.due);
+            thread.held.set(None);
+        }
     }
 
     /// I44: nothing is due before the time that is known as the first, and without a clock nothing
