@@ -788,7 +788,9 @@ messages! {
         }
         /// The service has no clock: its root task gave it none, or what it ticked by is lost.
         0x230 NoClock {}
-        /// As many requests wait as there are threads, so that this cannot.
+        /// As many requests wait as there are threads, so that this cannot. The last message of a
+        /// program that ended can keep a place till others had their turn: the same request can
+        /// succeed then.
         0x231 TooManyWaiting {
             /// How many those are.
             most: u32,
