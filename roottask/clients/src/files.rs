@@ -14,6 +14,8 @@ pub const BAD_PAGE: u32 = FILE_PAGES - 1;
 pub const CACHE_PAGES: u32 = 8;
 /// How many pages a reader writes.
 pub const MARKED_PAGES: u32 = 8;
+/// How many pages an editor maps for itself, and changes every third of.
+pub const EDITED_PAGES: u32 = 48;
 
 /// The label of a message that asks for the file.
 pub const OPEN: Word = 1;
@@ -29,4 +31,9 @@ pub fn word(page: u32, at: usize) -> u32 {
 /// What a reader writes there.
 pub fn marked(page: u32, at: usize) -> u32 {
     !word(page, at)
+}
+
+/// What an editor writes there, which nobody else sees.
+pub fn edited(page: u32, at: usize) -> u32 {
+    word(page, at) ^ 0x5a5a_5a5a
 }

@@ -61,7 +61,7 @@ impl World {
 
     /// What there is to say of a child.
     #[track_caller]
-    fn state(&mut self, maker: Program) -> State {
+    pub fn state(&mut self, maker: Program) -> State {
         match self.ask(maker, Request::Info {}, &[IT]) {
             Ok(Answer::Program { state, .. }) => state,
             other => panic!("{other:?}"),
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// All that is to be told: how many, after all that is left is done.
-    fn notices(&mut self) -> usize {
+    pub fn notices(&mut self) -> usize {
         self.reap();
         std::iter::from_fn(|| self.objects.next_notice()).count()
     }

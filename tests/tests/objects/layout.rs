@@ -114,6 +114,9 @@ fn requests(of: Values) -> Vec<Request> {
         Request::ReadRegisters {},
         Request::WriteRegisters { registers: registers(address) },
         Request::Suspend {},
+        Request::LimitWaits { ms: number },
+        Request::Sleep { ms: slot },
+        Request::MapPrivate { address, first: slot, pages: number, rights },
     ]
 }
 
@@ -209,6 +212,8 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::Full { most: place },
         Refusal::BadCapability { place },
         Refusal::TooManyThreads { most: place },
+        Refusal::NoClock {},
+        Refusal::TooManyWaiting { most: place },
         Refusal::Pinned { place },
         Refusal::Bound {},
         Refusal::NotBound {},

@@ -4,6 +4,8 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
+//! | `private` | paged memory mapped privately |
+//! | `private_failures` | the same, where calls fail and where something is short |
 //! | `requests` | what each request does |
 //! | `moving` | mappings that get another place, and other rights |
 //! | `parts` | parts of mappings given other rights, unmapped, moved |
@@ -17,6 +19,7 @@
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `console` | lines for people, said by a capability |
+//! | `time` | who sleeps, and who waits for a page for too long |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `badges` | badges that serve again, and what is sent by the old ones |
 //! | `few_slots` | programs whose CNodes have few slots |
@@ -58,6 +61,8 @@ mod moving;
 mod paging;
 mod parts;
 mod pieces;
+mod private;
+mod private_failures;
 mod refusals;
 mod requests;
 mod reservations;
@@ -65,5 +70,6 @@ mod resizing;
 mod starved;
 mod texts;
 mod threads;
+mod time;
 mod waiting;
 mod world;

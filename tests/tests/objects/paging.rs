@@ -11,7 +11,7 @@ use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
 
 /// A pager with paged memory of `pages` in slot A, of which `most` can be there, and a memory object
 /// of as many in slot B; and another program that has mapped the first, and where.
-fn scene(pages: u32, most: u32) -> (World, Program, Program, usize) {
+pub fn scene(pages: u32, most: u32) -> (World, Program, Program, usize) {
     let (mut world, pager) = World::one();
     let reader = world.program(AMPLE);
     let create = Request::CreatePaged { pages, most, slot: A };
@@ -23,7 +23,7 @@ fn scene(pages: u32, most: u32) -> (World, Program, Program, usize) {
 }
 
 /// Has a page of the pager's own memory hold a word.
-fn write_own(world: &mut World, pager: Program, page: u32, word: u64) {
+pub fn write_own(world: &mut World, pager: Program, page: u32, word: u64) {
     let start = world.map(pager, B, 4, Rights::READ_WRITE);
     let at = start + page as usize * PAGE;
     assert!(world.touch(pager, at, Access::Write));
@@ -32,7 +32,7 @@ fn write_own(world: &mut World, pager: Program, page: u32, word: u64) {
 }
 
 /// What a page of the pager's own memory holds.
-fn read_own(world: &mut World, pager: Program, page: u32) -> u64 {
+pub fn read_own(world: &mut World, pager: Program, page: u32) -> u64 {
     let start = world.map(pager, B, 4, Rights::READ);
     let at = start + page as usize * PAGE;
     assert!(world.touch(pager, at, Access::Read));
@@ -41,20 +41,20 @@ fn read_own(world: &mut World, pager: Program, page: u32) -> u64 {
     word
 }
 
-fn supply(first: u32, pages: u32, from: u32, how: Supply, write: bool) -> Request {
+pub fn supply(first: u32, pages: u32, from: u32, how: Supply, write: bool) -> Request {
     Request::Supply { first, pages, from, how, write }
 }
 
 /// That so many pages were done, and what is waited for next.
-fn wanted(done: u32, next: Option<(u32, bool)>) -> Result<Answer, Refusal> {
+pub fn wanted(done: u32, next: Option<(u32, bool)>) -> Result<Answer, Refusal> {
     let (page, write) = next.unwrap_or_default();
     Ok(Answer::Wanted { done, waits: next.is_some(), page, write })
 }
 
-const NEXT: Request = Request::NextFault {};
-const BOTH: &[u32] = &[A, B];
+pub const NEXT: Request = Request::NextFault {};
+pub const BOTH: &[u32] = &[A, B];
 
-fn waits(world: &mut World, program: Program, address: usize, access: Access) -> bool {
+pub fn waits(world: &mut World, program: Program, address: usize, access: Access) -> bool {
     let touched = world.touch_or_wait(program, address, access);
     if let Touched::Waits(tcb) = touched {
         assert_eq!(tcb, program.start.tcb, "it is the thread that touched it");
@@ -63,7 +63,7 @@ fn waits(world: &mut World, program: Program, address: usize, access: Access) ->
 }
 
 /// Who goes on now.
-fn going_on(world: &mut World) -> Vec<vmm::CPtr> {
+pub fn going_on(world: &mut World) -> Vec<vmm::CPtr> {
     std::iter::from_fn(|| world.objects.next_thread()).collect()
 }
 

@@ -82,6 +82,8 @@ fn refusals_of_the_service() {
         (Refusal::Full { most: 717 }, &["717 pages", "as many as can be"]),
         (Refusal::BadCapability { place }, &["capability 2", "kernel"]),
         (Refusal::TooManyThreads { most: 717 }, &["717 threads", "first"]),
+        (Refusal::NoClock {}, &["no clock"]),
+        (Refusal::TooManyWaiting { most: 5 }, &["5 requests wait", "each thread"]),
         (Refusal::Pinned { place }, &["capability 2", "physical address", "told"]),
         (Refusal::Bound {}, &["notification", "bound", "already"]),
         (Refusal::NotBound {}, &["no notification", "bound"]),

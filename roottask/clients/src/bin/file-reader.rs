@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reads a file that a server has, by mapping it, and looks at every byte. Its arguments say what
-//! else it does: `collect`, `dive`, or `bad` for the page that cannot be had.
+//! else it does: `collect`, `dive`, `edit` a private mapping, or `bad` for the page that cannot be
+//! had.
 #![no_std]
 #![no_main]
 
@@ -12,7 +13,9 @@ use sel4::{cap, MessageInfoBuilder, Word};
 use vmm_client::handles::{take_slot, Handle, Memory, Program, Result};
 use vmm_client::objects::{Rights, CNODE_BITS, CNODE_SLOT, PAGE_BYTES};
 use vmm_client::program;
-use vmm_clients::files::{marked, word, BAD_PAGE, FILE_PAGES, MARKED_PAGES, OPEN, WORDS};
+use vmm_clients::files::{
+    edited, marked, word, BAD_PAGE, EDITED_PAGES, FILE_PAGES, MARKED_PAGES, OPEN, WORDS,
+};
 
 program!(main);
 vmm_client::heap!(HEAP);
@@ -81,6 +84,7 @@ fn main(program: &Program, argument: usize) -> Result {
             right
         }
         "dive" => dive(&is_right, 1),
+        "edit" => edit(program, &file, &is_right)?,
         "bad" => read(BAD_PAGE, 0),
         _ => {
             // It reads what another may write meanwhile.
@@ -89,6 +93,36 @@ fn main(program: &Program, argument: usize) -> Result {
         }
     };
     program.exit(code)
+}
+
+/// Changes every third page of a private mapping of the file. Returns how many pages are right
+/// then: those as it wrote them and the others as they were, and all of them as they were in the
+/// file. Its server keeps fewer, so each was taken back and supplied again meanwhile, but for the
+/// copies.
+fn edit(program: &Program, file: &Memory, is_right: &dyn Fn(u32, usize) -> bool) -> Result<u32> {
+    let (account, rights) = (program.account(), Rights::READ_WRITE);
+    let own = program.space().map_privately(file, (0, EDITED_PAGES), (0, rights), &account)?;
+    let at = |page: u32, place: usize| {
+        (own.address() + page as usize * PAGE_BYTES + 4 * place) as *mut u32
+    };
+    for page in (0..EDITED_PAGES).step_by(3) {
+        for place in 0..WORDS {
+            // SAFETY: the pages of the mapping are nobody else's, and come when they are touched.
+            unsafe { at(page, place).write_volatile(edited(page, place)) };
+        }
+    }
+    let is_own = |page: u32, place: usize| {
+        // SAFETY: as above.
+        let found = unsafe { at(page, place).read_volatile() };
+        match page % 3 {
+            0 => found == edited(page, place),
+            _ => found == word(page, place) || found == marked(page, place),
+        }
+    };
+    let both = |page: u32| (0..WORDS).all(|place| is_own(page, place) && is_right(page, place));
+    let right = (0..EDITED_PAGES).filter(|&page| both(page)).count();
+    own.unmap()?;
+    Ok(right as u32)
 }
 
 /// Reads a page at each level of a recursion that does not end.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Does as its arguments say: `list` what it was given, `sum N`, `threads N` for as many that do,
-//! `start N` for another worker that does, or `overflow`.
+//! `start N` for another worker that does, `sleep N` milliseconds, `read N` for a word of a page of
+//! the memory that it was given, or `overflow`.
 #![no_std]
 #![no_main]
 
@@ -32,6 +33,8 @@ fn main(program: &Program, argument: usize) -> Result {
         "sum" => sum(program, number)?,
         "list" => list(&given)?,
         "threads" => threads(program, number)?,
+        "sleep" => program.sleep(number).map(|()| number)?,
+        "read" => read(program, &given, number)?,
         "overflow" => overflow(1),
         "start" => match (given.slot("file"), given.slot("told")) {
             (Some(file), Some(told)) => start(program, (file, told), number)?,
@@ -108,6 +111,16 @@ fn start(program: &Program, (file, told): (u32, u32), number: u32) -> Result<u32
     tell!("a worker that it has started itself has ended with {}", status.code);
     assert_eq!(file.info().map(|_| ()), Ok(()));
     Ok(status.code + 1)
+}
+
+/// Reads the first word of a page of memory that it was given.
+fn read(program: &Program, given: &Given<'_>, page: u32) -> Result<u32> {
+    let Some(slot) = given.slot("memory") else { return Ok(CONFUSED) };
+    let (memory, account) = (Memory::from_slot(slot), program.account());
+    let mapping = program.space().map(&memory, Rights::READ, &account)?;
+    let word = (mapping.address() + page as usize * PAGE_BYTES) as *const u32;
+    // SAFETY: the page appears when it is touched, and nobody writes to it.
+    Ok(unsafe { word.read_volatile() })
 }
 
 /// Uses more stack than there is.

@@ -134,7 +134,11 @@ impl World<'_> {
             15..=18 => {
                 let address = if bytes.one_in(3) { address(known, bytes) } else { 0 };
                 let first = bytes.pick(&[0, 0, 0, 1, 4, u32::MAX]);
-                Request::Map { address, first, pages: pages(bytes), rights: rights(bytes) }
+                let (pages, rights) = (pages(bytes), rights(bytes));
+                match bytes.one_in(5) {
+                    true => Request::MapPrivate { address, first, pages, rights },
+                    false => Request::Map { address, first, pages, rights },
+                }
             }
             19 => Request::Populate { address: address(known, bytes), pages: pages(bytes) },
             20 => Request::Unmap { address: address(known, bytes) },
@@ -198,6 +202,10 @@ impl World<'_> {
                 policy: bytes.pick(&FaultPolicy::ALL),
                 slot: slot(bytes),
             },
+            43 if bytes.one_in(4) => {
+                let ms = bytes.pick(&[0, 1, 5, u32::MAX]);
+                bytes.pick(&[Request::LimitWaits { ms }, Request::Sleep { ms }])
+            }
             43 if bytes.one_in(3) => Request::Locate { page: bytes.below(3) as u32 },
             43 => Request::EndThread { code: 1, own: bytes.one_in(3) },
             44 | 45 => {

@@ -37,7 +37,11 @@ impl World<'_> {
             self.learn_memory(known, SOURCE);
         }
         let rights = bytes.pick(&[Rights::READ, Rights::READ_WRITE]);
-        let map = Request::Map { address: 0, first: 0, pages: PAGES, rights };
+        let (address, first, pages) = (0, 0, PAGES);
+        let map = match bytes.one_in(3) {
+            true => Request::MapPrivate { address, first, pages, rights },
+            false => Request::Map { address, first, pages, rights },
+        };
         let memory = bytes.pick(&[PAGED, PAGED, SOURCE]);
         let mapped = self.ask(known, (map, &[SPACE_SLOT, memory, ACCOUNT_SLOT]), bytes)?;
         let Answer::Mapped { address } = mapped else { panic!("{mapped:?}") };

@@ -23,6 +23,7 @@ impl World<'_> {
         let objects = &self.objects;
         self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
         let kind = bytes.below(31);
+        self.pass_time(bytes);
         self.failing = bytes.one_in(12);
         if self.failing {
             let errors = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
@@ -148,7 +149,7 @@ impl World<'_> {
                 }
                 Some((slot, Kind::Program))
             }
-            Request::Map { pages, .. } => {
+            Request::Map { pages, .. } | Request::MapPrivate { pages, .. } => {
                 let Answer::Mapped { address } = answer else { panic!("{answer:?}") };
                 self.learnt = Some((address, pages));
                 None
@@ -236,7 +237,22 @@ impl World<'_> {
             answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
         }
         self.act(outcome.act, bytes);
+        if let Some(slot) = outcome.waits {
+            assert!(self.open.insert(slot), "the slot keeps another's right to be answered");
+        }
         self.lives(known.id)
+    }
+
+    /// Time passes, as a rule.
+    fn pass_time(&mut self, bytes: &mut Bytes<'_>) {
+        match bytes.below(40) {
+            0 => self.objects.stop_time(),
+            some @ 1..10 => {
+                self.now += some as u64;
+                self.objects.set_time(self.now);
+            }
+            _ => {}
+        }
     }
 
     /// A thread touches a page, mostly of a mapping of its program's.
@@ -270,12 +286,14 @@ impl World<'_> {
                     touched.expect("a touch inside a guarantee");
                 }
                 self.tally.touched += usize::from(touched == Ok(Touched::Done));
+                self.note_copy(space, address, write && touched == Ok(Touched::Done));
                 self.tally.paged += usize::from(matches!(touched, Ok(Touched::Waits(_))));
             }
             Ok(Resolution::Unresolved(_)) if write => {
                 let touched = self.objects.touch_to_write(vmm, address);
                 assert!(touched.is_ok() || self.failing || !self.ample, "{touched:?}");
                 self.tally.written += usize::from(touched == Ok(Touched::Done));
+                self.note_copy(space, address, touched == Ok(Touched::Done));
             }
             Ok(_) => {}
             Err(error) => {
@@ -284,6 +302,14 @@ impl World<'_> {
             }
         }
         true
+    }
+
+    /// Counts a write that the service served by a copy: pages of memory objects are shared with
+    /// their store.
+    fn note_copy(&mut self, space: vmm::SpaceId, address: usize, served: bool) {
+        let page = self.host.vmm.mapping_at(space, address).ok().flatten();
+        let own = page.is_some_and(|page| page.source == vmm::Source::Owned);
+        self.tally.copied += usize::from(served && own);
     }
 
     /// A program copies a capability, for itself or for another, or deletes one.

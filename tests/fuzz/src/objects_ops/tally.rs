@@ -26,6 +26,8 @@ pub struct Tally {
     pub paged: usize,
     /// First writes to supplied pages.
     pub written: usize,
+    /// Writes to pages of private mappings, which are copies from then on.
+    pub copied: usize,
     /// Pages that were supplied or taken back.
     pub supplied: usize,
     /// Kernel calls that failed by the input's choice.

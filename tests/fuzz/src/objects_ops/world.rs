@@ -70,6 +70,8 @@ pub struct World<'a> {
     /// Whether a kernel call may be refused in this step.
     pub failing: bool,
     pub steps: usize,
+    /// The time that was told last.
+    pub now: u64,
     pub tally: Tally,
 }
 
@@ -106,6 +108,7 @@ impl<'a> World<'a> {
             trace,
             failing: false,
             steps: 0,
+            now: 0,
             tally: Tally::default(),
         };
         world.fill_victim();

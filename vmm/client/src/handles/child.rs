@@ -106,6 +106,15 @@ impl Child {
         finish(&Request::Start { argument, stack, priority }, &[self.slot()])
     }
 
+    /// Says how many milliseconds one of its threads waits for a page of paged memory: then it has
+    /// a fault. 0: for ever.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: with `NoClock` where the service has none.
+    pub fn limit_waits(&self, ms: u32) -> Result {
+        finish(&Request::LimitWaits { ms }, &[self.slot()])
+    }
+
     /// Lets it go on where a fault suspended it.
     ///
     /// # Errors

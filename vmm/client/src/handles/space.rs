@@ -44,6 +44,29 @@ impl Space {
         }
     }
 
+    /// Maps pages of paged memory privately, from `first` on, at an address, or anywhere for 0: a
+    /// page that is written is a copy of the mapping's own from then on, of which nobody is told.
+    /// `rights` may be more than the capability's, which lets its holder read.
+    ///
+    /// `payer` pays for copies of all pages from now on. At most 64 pages of it are
+    /// [moved](Mapping::move_to) at a time: what is larger is [split](Mapping::split) first.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `Paged` for memory that has no pager.
+    pub fn map_privately(
+        &self,
+        memory: &Memory,
+        (first, pages): (u32, u32),
+        (address, rights): (usize, Rights),
+        payer: &Account,
+    ) -> Result<Mapping> {
+        let request = Request::MapPrivate { address, first, pages, rights };
+        match call(&request, &[self.slot(), memory.slot(), payer.slot()])? {
+            Answer::Mapped { address } => Ok(Mapping { space: self.slot(), address, pages }),
+            _ => Err(no_answer("MapPrivate")),
+        }
+    }
+
     /// Reserves pages at an address, or anywhere for 0. What is returned is a space in which
     /// nothing can be mapped but there, and with no more rights than `ceiling`; nothing else is
     /// mapped there, unless by it. Its end takes that nothing is mapped in it any more.

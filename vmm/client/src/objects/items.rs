@@ -215,11 +215,13 @@ pub enum State {
     Suspending = 10,
     /// It was suspended by request.
     Suspended = 11,
+    /// It waited for a page for longer than its holder lets it, which suspended it as a fault does.
+    TimedOut = 12,
 }
 
 impl State {
     /// All of them.
-    pub const ALL: [State; 11] = [
+    pub const ALL: [State; 12] = [
         State::Empty,
         State::Loading,
         State::Loaded,
@@ -231,6 +233,7 @@ impl State {
         State::Killed,
         State::Suspending,
         State::Suspended,
+        State::TimedOut,
     ];
 
     /// Whether it has ended, and never runs again.
@@ -238,9 +241,10 @@ impl State {
         matches!(self, State::Exited | State::Crashed | State::Killed)
     }
 
-    /// Whether it is suspended: its registers can be read and written, and it can be resumed.
+    /// Whether it is suspended where it was, until its holder lets it go on: its registers can be
+    /// read and written.
     pub const fn is_suspended(self) -> bool {
-        matches!(self, State::Faulted | State::Suspended)
+        matches!(self, State::Faulted | State::Suspended | State::TimedOut)
     }
 }
 

@@ -459,6 +459,45 @@ messages! {
         /// system call that it is in goes to its end first, and is not made twice: until then the
         /// thread is [`State::Suspending`], and its registers are not told.
         0x095 Suspend {} [THREAD]
+        /// Maps pages of paged memory privately: a page that is read is the one that its pager
+        /// supplied; the first write to it makes a copy, which the mapping has in its place from
+        /// then on. Its pager is not told of that, and takes copies back no more than others see
+        /// them; they end with the mapping. The account pays for as many as there can be. What is
+        /// moved of it by one request ([`Request::Move`]) are at most
+        /// [`MAX_PAGES`](super::MAX_PAGES) pages.
+        ///
+        /// Refused with [`Refusal::Paged`] for memory that has no pager: a clone of that has pages
+        /// of its own.
+        0x0a0 MapPrivate {
+            /// Where, or 0 for anywhere.
+            address: usize,
+            /// The first page of the object.
+            first: u32,
+            /// How many.
+            pages: u32,
+            /// The rights: [`Rights::READ`], or that and [`Rights::WRITE`], whether the capability
+            /// has that or not.
+            rights: Rights,
+        } [SPACE, to(Kind::Memory, Rights::READ), PAYER]
+        /// Says how long a thread of a program waits for a page of paged memory: then the touch is
+        /// a fault, and the program's state is [`State::TimedOut`] where it is suspended for that.
+        /// It holds for those, too, who wait already, from now on. A program that goes on touches
+        /// the page again, and waits as long once more.
+        ///
+        /// Refused with [`Refusal::NoClock`] where the service has no clock; to take a limit away
+        /// is not.
+        0x0a1 LimitWaits {
+            /// How many milliseconds at least; 0: there is no limit, as at the beginning.
+            ms: u32,
+        } [PROGRAM]
+        /// Is answered when so much time has passed, at the earliest. Refused with
+        /// [`Refusal::NoClock`] where the service has no clock, or has it no more; and with
+        /// [`Refusal::TooManyWaiting`] where as many wait already as there are threads, or the thread
+        /// ends in whose place it waits.
+        0x0a2 Sleep {
+            /// How many milliseconds; 0: it is answered at once.
+            ms: u32,
+        } []
     }
 }
 
@@ -786,6 +825,15 @@ messages! {
         0x230 Bound {}
         /// No notification was bound to the thread.
         0x231 NotBound {}
+        /// The service has no clock: its root task gave it none, or what it ticked by is lost.
+        0x232 NoClock {}
+        /// As many requests wait as there are threads, so that this cannot. The last message of a
+        /// program that ended can keep a place till others had their turn: the same request can
+        /// succeed then.
+        0x233 TooManyWaiting {
+            /// How many those are.
+            most: u32,
+        }
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}
         /// The service met an error of its own.

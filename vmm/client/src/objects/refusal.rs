@@ -68,6 +68,10 @@ impl fmt::Display for Refusal {
             Refusal::TooManyThreads { most } => {
                 write!(f, "{most} threads beside the first already")
             }
+            Refusal::TooManyWaiting { most } => {
+                write!(f, "{most} requests wait already, one for each thread")
+            }
+            Refusal::NoClock {} => f.write_str("the service has no clock"),
             Refusal::Pinned { place } => {
                 write!(f, "a physical address in the memory of capability {place} was told")
             }

@@ -256,7 +256,9 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) -> Answered {
-        let program = self.in_state(object, State::Faulted)?;
+        let does = object.report().ok_or(Refusal::Internal {})?.state;
+        let state = if does == State::TimedOut { does } else { State::Faulted };
+        let program = self.in_state(object, state)?;
         let faulted = (program.number(), program.faulted.get());
         let thread = self.threads.find(&faulted).clone_pointer();
         let Some(parts) = thread.and_then(|thread| thread.parts.get()) else {

@@ -109,7 +109,7 @@ impl<'p> Objects<'p> {
         let parts = thread.parts.get().and_then(|parts| parts.tcb().zip(parts.id()));
         let (tcb, id) = parts.ok_or(Refusal::Internal {})?;
         let stop = match state {
-            State::Faulted | State::Suspended => Stop::None,
+            State::Faulted | State::Suspended | State::TimedOut => Stop::None,
             // What the empty space does to it may be told already.
             State::Suspending => Stop::Undone,
             _ => return Err(Refusal::WrongState { state }),
@@ -203,7 +203,7 @@ impl<'p> Objects<'p> {
     fn suspended(&self, object: &Object<'p>) -> Result<CPtr, Refused> {
         let state = object.report().ok_or(wrong_kind(object))?.state;
         let tcb = match object.what.get() {
-            What::Program(_) if state == State::Faulted => {
+            What::Program(_) if state.is_suspended() => {
                 let program = self.alive(object)?;
                 let faulted = (program.number(), program.faulted.get());
                 self.threads.find(&faulted).get().and_then(|thread| thread.tcb())

@@ -88,6 +88,12 @@ impl<'p> Objects<'p> {
             // It has ended itself, with its account or otherwise.
             return Outcome::default();
         }
+        if let (Request::Sleep { ms: ms @ 1.. }, Ok(_)) = (request, answered) {
+            return match self.sleep(sender, ms) {
+                Err(refusal) => answer(Err(refusal)),
+                Ok(slot) => Outcome { waits: Some(slot), ..Outcome::default() },
+            };
+        }
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
         if short && given.waits() {
@@ -222,11 +228,13 @@ impl<'p> Objects<'p> {
             Request::CreateSpace { slot } => {
                 self.create_space(vmm, place(given.object(0)?, slot)).map(done)
             }
-            Request::Map { address, first, pages, rights } => {
+            Request::Map { address, first, pages, rights }
+            | Request::MapPrivate { address, first, pages, rights } => {
+                let private = matches!(request, Request::MapPrivate { .. });
                 let (space, (through, _), payer) =
                     (given.object(0)?, given.at(1)?, given.object(2)?);
                 let ceiling = Rights::READ_WRITE;
-                let wanted = Wanted { address, first, pages, rights, ceiling };
+                let wanted = Wanted { address, first, pages, rights, ceiling, private };
                 self.map(vmm, (space, through), payer, wanted)
             }
             Request::Populate { address, pages } => {
@@ -320,6 +328,9 @@ impl<'p> Objects<'p> {
                 self.take_pages(vmm, (program, given.object(0)?), Range { first, pages }, None)
             }
             Request::Refuse { page } => self.refuse_page(program, given.object(0)?, page),
+            Request::LimitWaits { ms } => self.limit_waits(given.object(0)?, ms),
+            // How long it is, is for whoever answers.
+            Request::Sleep { .. } => self.clock().map(|_| Answer::Done {}),
             Request::TellFaults {} => {
                 self.tell_faults(vmm, (program, given.object(0)?), given.foreign)
             }
@@ -414,6 +425,8 @@ fn takes_records(request: &Request) -> bool {
             | Request::TakeBack { .. }
             | Request::Decommit { .. }
             | Request::Refuse { .. }
+            | Request::LimitWaits { .. }
+            | Request::Sleep { .. }
     )
 }
 

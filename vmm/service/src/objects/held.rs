@@ -18,6 +18,7 @@
 use vmm::{CPtr, SpaceId, ThreadId, Violation};
 use vmm_client::objects::{Message, Refusal, State};
 
+use super::answers::narrow;
 use super::service::Objects;
 use super::state::program::Program;
 use super::state::thread::{Held, Thread};
@@ -65,6 +66,7 @@ impl<'p> Objects<'p> {
     /// Says that the message which is served now came from a thread in this space, as a fault: from
     /// its program's first one, where it is not said which. Or that it is nobody's.
     pub fn note_fault(&mut self, space: Option<SpaceId>, thread: Option<ThreadId>) {
+        self.late = false;
         self.current = space.and_then(|space| self.program(ProgramId(space)));
         self.current_thread = self.current.and_then(|program| {
             let id = |it: &Thread<'p>| it.parts.get().and_then(|parts| parts.id());
@@ -125,7 +127,13 @@ impl<'p> Objects<'p> {
         let own = self.threads_of(whose).find(|thread| thread.has_slot());
         let node = own.or_else(|| self.find_thread(|thread| thread.has_slot()))?;
         let (answer, turnstile) = (Some(*answer), turnstile.0);
-        node.held.set(Some(Held { whose: whose.number(), answer, turnstile, due: false }));
+        node.held.set(Some(Held {
+            whose: whose.number(),
+            answer,
+            turnstile,
+            due: false,
+            until: None,
+        }));
         self.last_held = Some(node);
         Some(node.reply.get())
     }
@@ -143,7 +151,13 @@ impl<'p> Objects<'p> {
         let thread = threads.find(|thread| thread.has_slot() && thread.tcb().is_some())?;
         let tcb = thread.tcb()?;
         let (answer, turnstile) = (None, turnstile.0);
-        thread.held.set(Some(Held { whose: program.number(), answer, turnstile, due: false }));
+        thread.held.set(Some(Held {
+            whose: program.number(),
+            answer,
+            turnstile,
+            due: false,
+            until: None,
+        }));
         Some(tcb)
     }
 
@@ -235,13 +249,19 @@ impl<'p> Objects<'p> {
         self.due += self.mark_due(number);
     }
 
-    /// A thread ends: what is in its slot waits for that, as its own right to be answered goes then.
-    /// A request that waits by it is refused so.
+    /// A thread ends: what is in its slot waits for that, as its own right to be answered goes
+    /// then. A request that waits by it is refused so.
     pub(super) fn keep_till_end(&mut self, thread: &Thread<'p>, whose: u32, why: Refusal) {
         if thread.waiting.get().is_some() {
             self.wait_no_more(thread);
             let answer = Some(why.encode());
-            thread.held.set(Some(Held { whose, answer, turnstile: u8::MAX, due: false }));
+            thread.held.set(Some(Held {
+                whose,
+                answer,
+                turnstile: u8::MAX,
+                due: false,
+                until: None,
+            }));
         }
         if let Some(held) = thread.held.get() {
             self.due -= u32::from(held.due);
@@ -253,9 +273,14 @@ impl<'p> Objects<'p> {
     /// [`Objects::next_answer`] has to give first.
     pub(super) fn give_last_held(&mut self, thread: &Thread<'p>) -> bool {
         match thread.held.get() {
-            Some(held @ Held { answer: Some(_), .. }) => {
+            Some(held @ Held { answer: Some(answer), .. }) => {
                 self.due += u32::from(!held.due);
-                thread.held.set(Some(Held { due: true, ..held }));
+                // Who sleeps by this slot has not slept for as long as it said.
+                let early = held.until.is_some() && !held.due;
+                let most = self.places();
+                let refused = Refusal::TooManyWaiting { most }.encode();
+                let answer = if early { refused } else { answer };
+                thread.held.set(Some(Held { due: true, answer: Some(answer), ..held }));
                 true
             }
             _ => {
@@ -263,6 +288,11 @@ impl<'p> Objects<'p> {
                 false
             }
         }
+    }
+
+    /// How many threads have a slot that can keep a right to answer.
+    pub(super) fn places(&self) -> u32 {
+        narrow(self.threads.iter().filter(|thread| !thread.is_ending()).count())
     }
 
     /// Marks what is held of a program as to be given now. Returns how much that is.

@@ -174,7 +174,8 @@ impl<'p> Objects<'p> {
             let pages = narrow(run.pages(PAGE_BYTES));
             // The program can never write to the file, whatever its maker may.
             let (rights, ceiling) = (Rights::READ, Rights::READ);
-            let wanted = Wanted { address: run.start, first, pages, rights, ceiling };
+            let private = false;
+            let wanted = Wanted { address: run.start, first, pages, rights, ceiling, private };
             let payer = space.payer.get().ok_or(Refusal::Internal {})?;
             self.map(vmm, (space, file.through), payer, wanted)?;
             return Ok(());

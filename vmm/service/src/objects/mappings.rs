@@ -22,21 +22,27 @@ pub(super) struct Wanted {
     pub rights: Rights,
     /// The most that those can become.
     pub ceiling: Rights,
+    /// Whether a page that is written is a copy of the mapping's own from then on.
+    pub private: bool,
 }
 
-/// What a mapping costs: a slot for each page that can be there, and tables for all of them.
+/// What a mapping costs: a slot for each page that can be there, and tables for all of them. A
+/// private one, which may have copies of all its pages, is charged with those.
 pub(super) fn cost<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
-    memory: &Object<'p>,
+    (memory, private): (&Object<'p>, bool),
     pages: u32,
 ) -> Amounts {
+    let copies = if private { pages } else { 0 };
     let there = memory.paged.get().map_or(pages, |paged| paged.most.min(pages));
     let tables = tables(vmm.geometry(), pages);
-    NODE.with(Resource::Slots, there).with(Resource::Tables, tables)
+    let own = NODE.with(Resource::Pages, copies);
+    own.with(Resource::Slots, there).with(Resource::Tables, tables)
 }
 
 impl<'p> Objects<'p> {
-    /// Serves [`vmm_client::objects::Request::Map`].
+    /// Serves [`vmm_client::objects::Request::Map`], and
+    /// [`vmm_client::objects::Request::MapPrivate`].
     pub(super) fn map<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -45,7 +51,8 @@ impl<'p> Objects<'p> {
         wanted: Wanted,
     ) -> Answered {
         let memory = through.object.get().ok_or(Refusal::Internal {})?;
-        let ceiling = wanted.ceiling & through.rights.get() & area_ceiling(space);
+        let allowed = if wanted.private { Rights::READ_WRITE } else { through.rights.get() };
+        let ceiling = wanted.ceiling & allowed & area_ceiling(space);
         let wanted = Wanted { ceiling, ..wanted };
         check_rights(wanted.rights, ceiling)?;
         let pages = match memory.what.get() {
@@ -59,8 +66,11 @@ impl<'p> Objects<'p> {
         if end.is_none_or(|end| end > pages) {
             return Err(Refusal::BeyondEnd { pages });
         }
+        if wanted.private && memory.paged.get().is_none() {
+            return Err(Refusal::Paged { place: 1 });
+        }
         let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
-        let cost = cost(vmm, memory, wanted.pages);
+        let cost = cost(vmm, (memory, wanted.private), wanted.pages);
         charge(payer, cost).map_err(short)?;
         let new = self.place(vmm, space, (memory, token), wanted).map(|region| NewMapping {
             space: space.space().0,
@@ -74,6 +84,7 @@ impl<'p> Objects<'p> {
             first: wanted.first,
             pages: wanted.pages,
             rights: wanted.rights,
+            private: wanted.private,
         });
         match new {
             Ok(new) if self.tables.insert_mapping(token, &new).is_some() => {
@@ -324,11 +335,17 @@ pub(super) fn reserve<'p, K: Kernel + Memory<'p>>(
 ) -> Result<RegionId, Refused> {
     let wanted = Wanted { rights: wanted.ceiling, ..wanted };
     let options = options(inside, wanted).backed(Backing::Pager { token }).named("mapping");
-    vmm.reserve(space, &options).map_err(|error| match error {
+    vmm.reserve(space, &options).map_err(|error| refuse_place(error, wanted.address))
+}
+
+/// What a client is told of an error about the place of a mapping, which was to be at an address,
+/// or anywhere for 0.
+pub(super) fn refuse_place(error: vmm::Error, address: usize) -> Refused {
+    match error {
         // The end may be what lies outside.
-        vmm::Error::Address(_) => Refusal::BadAddress { address: wanted.address },
+        vmm::Error::Address(_) => Refusal::BadAddress { address },
         // It was to go anywhere, and there is no room where touches are told.
-        vmm::Error::FaultsNotTold { .. } if wanted.address == 0 => Refusal::NoRoom {},
+        vmm::Error::FaultsNotTold { .. } if address == 0 => Refusal::NoRoom {},
         other => refuse(other),
-    })
+    }
 }

@@ -34,18 +34,23 @@
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
+//! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
 //! | `controls` | threads that are bound, looked at when they fault, suspended, resumed |
+//! | `time` | who sleeps, and how long threads wait for pages |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
 //! | `revoke` | capabilities revoked and objects destroyed by request |
 //! | `handle` | messages taken apart and answered |
 //! | `turnstiles` | threads that tell when others had their turn; with `sel4`, as what follows |
+//! | `alarm` | a server's clock, by a pacer |
 //! | `server` | `Server` itself: programs made, started and ended |
 //! | `run` | the loop that receives and answers |
 
 mod accounts;
+#[cfg(feature = "sel4")]
+mod alarm;
 mod answers;
 mod capabilities;
 mod children;
@@ -63,6 +68,7 @@ mod page_waits;
 mod pagers;
 mod parts;
 mod pieces;
+mod private;
 mod programs;
 mod reservations;
 mod resize;
@@ -75,6 +81,7 @@ mod service;
 mod state;
 mod teardown;
 mod threads;
+mod time;
 #[cfg(feature = "sel4")]
 mod turnstiles;
 mod types;

@@ -48,12 +48,13 @@ impl<'p> Objects<'p> {
         else {
             return false;
         };
+        let suspended = if self.late { State::TimedOut } else { State::Faulted };
         let thread = self.current_thread;
         let alone = thread.and_then(|thread| Some((thread, thread.object.get()?)));
         let alone = alone.filter(|(thread, _)| !thread.is_ending());
         match alone.map(|(thread, object)| (thread, object, thread.policy.get())) {
             Some((_, object, Some(FaultPolicy::Suspend))) => {
-                set_fault(object, State::Faulted, fault);
+                set_fault(object, suspended, fault);
                 self.set_due(object, true);
                 return false;
             }
@@ -65,7 +66,7 @@ impl<'p> Objects<'p> {
             _ => {}
         }
         let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
-        let state = if ends { report.state } else { State::Faulted };
+        let state = if ends { report.state } else { suspended };
         set_fault(object, state, fault);
         program.faulted.set(thread.map_or(0, |thread| thread.number()));
         match ends {

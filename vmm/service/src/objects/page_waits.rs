@@ -7,6 +7,7 @@
 //!         └─► not there, or not to be written ──► the thread is suspended ──► its pager is told
 //!                 supplied ──► mapped; the thread goes on ◄──┘
 //!                 refused ───► the thread goes on, and the same touch is a fault
+//!                 too late ──► as if it were refused (`time`)
 //!                 the mapping ends ──► the thread goes on, and touches what there is then
 //! ```
 //!
@@ -59,9 +60,13 @@ impl<'p> Objects<'p> {
         write: bool,
     ) -> vmm::Result<Touched> {
         if self.bring_supplied(vmm, mapping, page, write)? {
+            // What was refused before has come since.
+            let thread = self.current_thread.filter(|thread| thread.was_refused());
+            thread.into_iter().for_each(|thread| thread.paging.set(None));
             return Ok(Touched::Done);
         }
-        Ok(self.wait_for_page(mapping, page, write))
+        // What is written to is a private mapping's own: its pager supplies what is read.
+        Ok(self.wait_for_page(mapping, page, write && !mapping.private.get()))
     }
 
     /// Maps a page of paged memory where it was touched, if it is there and may be used so. Returns
@@ -73,6 +78,9 @@ impl<'p> Objects<'p> {
         page: u32,
         write: bool,
     ) -> vmm::Result<bool> {
+        if mapping.private.get() {
+            return self.bring_private(vmm, mapping, page, write);
+        }
         let parts = mapping.memory.get().zip(mapping.region.get());
         let Some((memory, into)) = parts else { return Ok(false) };
         let What::Memory { region, .. } = memory.what.get() else { return Ok(false) };
@@ -110,9 +118,10 @@ impl<'p> Objects<'p> {
             return Touched::Fault;
         };
         match thread.paging.get() {
-            Some(PageWait { phase: Phase::WasRefused, memory, page: refused, .. }) => {
+            Some(PageWait { phase: Phase::WasRefused { late }, memory, page: refused, .. }) => {
                 thread.paging.set(None);
                 if (memory, refused) == (number, page) {
+                    self.late = late;
                     return Touched::Fault;
                 }
             }
@@ -130,7 +139,9 @@ impl<'p> Objects<'p> {
         self.last_turn += 1;
         let (token, turn) = (mapping.token.get(), self.last_turn);
         let phase = Phase::Waits { told: false };
-        let wait = PageWait { memory: number, page, token, asked, write, turn, phase };
+        let until = thread.program.get().and_then(|program| self.limit_of(program));
+        self.note_deadline(until);
+        let wait = PageWait { memory: number, page, token, asked, write, turn, until, phase };
         thread.paging.set(Some(wait));
         memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
         self.set_pager_due(memory, true);
@@ -146,7 +157,7 @@ impl<'p> Objects<'p> {
     }
 
     /// Lets those go on who wait as `which` says.
-    fn wake(&mut self, phase: Phase, which: impl Fn(&PageWait) -> bool) {
+    pub(super) fn wake(&mut self, phase: Phase, which: impl Fn(&PageWait) -> bool) {
         for thread in self.threads.iter() {
             let wait = thread.paging.get().filter(|wait| wait.waits() && which(wait));
             if let Some(wait) = wait {
@@ -188,7 +199,8 @@ impl<'p> Objects<'p> {
     /// A page cannot be had: who waits for it touches it once more, and that is a fault.
     pub(super) fn page_is_refused(&mut self, memory: &Object<'p>, page: u32) {
         let number = memory.number.get();
-        self.wake(Phase::IsRefused, |wait| (wait.memory, wait.page) == (number, page));
+        let refused = Phase::IsRefused { late: false };
+        self.wake(refused, |wait| (wait.memory, wait.page) == (number, page));
     }
 
     /// A mapping is gone: who waits for one of its pages touches what there is now.
@@ -218,8 +230,8 @@ impl<'p> Objects<'p> {
         let thread = self.find_thread(due)?;
         let wait = thread.paging.take()?;
         self.going_on -= 1;
-        if wait.phase == Phase::IsRefused {
-            thread.paging.set(Some(PageWait { phase: Phase::WasRefused, ..wait }));
+        if let Phase::IsRefused { late } = wait.phase {
+            thread.paging.set(Some(PageWait { phase: Phase::WasRefused { late }, ..wait }));
         }
         thread.tcb()
     }
@@ -276,6 +288,8 @@ impl<'p> Objects<'p> {
         let waits = || self.threads.iter().filter_map(|thread| thread.paging.get());
         for wait in waits().filter(PageWait::waits) {
             let mapping = self.tables.mapping(wait.token, wait.asked);
+            let private = mapping.is_some_and(|mapping| mapping.private.get());
+            hold("no pager is told of a private write", wait.token, !(private && wait.write))?;
             let mapping = mapping.and_then(|it| it.memory.get());
             let same = mapping.is_some_and(|memory| memory.number.get() == wait.memory);
             hold("a page that is waited for is of a mapping", wait.token, same)?;

@@ -330,7 +330,9 @@ impl<'p> Objects<'p> {
             let number = number.filter(|&number| number < mapping.pages.get());
             let (Some(number), Some(region)) = (number, mapping.region.get()) else { continue };
             let address = mapping.start.get() + ((number as usize) << vmm.geometry().page_bits);
-            if vmm.mapping_at(region.space(), address)?.is_none() {
+            let mapped = vmm.mapping_at(region.space(), address)?;
+            // A copy that a private mapping has stays its own.
+            if mapped.is_none_or(|page| mapping.owns(&page)) {
                 continue;
             }
             if *steps == 0 {
@@ -377,7 +379,7 @@ fn check(memory: &Object<'_>, Range { first, pages }: Range) -> Result<(), Refus
 }
 
 /// Where a memory object has its pages.
-fn region(memory: &Object<'_>) -> Option<vmm::RegionId> {
+pub(super) fn region(memory: &Object<'_>) -> Option<vmm::RegionId> {
     match memory.what.get() {
         What::Memory { region, .. } => Some(region),
         _ => None,
@@ -385,13 +387,13 @@ fn region(memory: &Object<'_>) -> Option<vmm::RegionId> {
 }
 
 /// The address of a page in a store.
-fn at(region: vmm::RegionId, page: u32) -> usize {
+pub(super) fn at(region: vmm::RegionId, page: u32) -> usize {
     region.start().bits() + page as usize * PAGE_BYTES
 }
 
 /// Copies a page from one store into another; where there is none, what is copied is zero.
 #[inline(never)]
-fn copy_page<'p, K: Kernel + Memory<'p>>(
+pub(super) fn copy_page<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     (from, page): (SpaceId, usize),
     (into, number): (vmm::RegionId, u32),

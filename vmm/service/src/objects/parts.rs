@@ -86,7 +86,8 @@ impl<'p> Objects<'p> {
             return Err(Refusal::Internal {});
         };
         let pages = lower.pages.get() - page;
-        let costs = (cost(vmm, memory, page), cost(vmm, memory, pages));
+        let of = (memory, lower.private.get());
+        let costs = (cost(vmm, of, page), cost(vmm, of, pages));
         let more = beyond(costs, lower.charge.get())?;
         charge(payer, more).map_err(short)?;
         let split = self.a_mapping_more(vmm).and_then(|()| {
@@ -103,6 +104,7 @@ impl<'p> Objects<'p> {
                 first: lower.first.get() + page,
                 pages,
                 rights: lower.rights.get(),
+                private: lower.private.get(),
             };
             let made = self.tables.split_mapping(lower, costs.0, &new);
             made.ok_or(Refusal::Internal {})
@@ -167,7 +169,8 @@ impl<'p> Objects<'p> {
         if lower.rights != upper.rights || vmm.merge_regions(regions.0, regions.1).is_err() {
             return;
         }
-        let one = cost(vmm, memory, lower.pages.get() + upper.pages.get());
+        let of = (memory, lower.private.get());
+        let one = cost(vmm, of, lower.pages.get() + upper.pages.get());
         let less = beyond((lower.charge.get(), upper.charge.get()), one);
         self.tables.join_mapping(lower, upper, one);
         // Both are charged with no less than one is.
@@ -200,8 +203,12 @@ impl<'p> Objects<'p> {
         let adds = memory.paged.get().is_some() && rights.contains(Rights::WRITE);
         let changed = if adds { Ok(()) } else { set_rights(vmm, part, rights) };
         if let Err(error) = changed {
-            // Those that were done have their old rights again.
-            let undone = set_rights(vmm, part, before);
+            // Those that were done have their old rights again. Of paged memory they get them by a
+            // touch: a page that may not be written, or was not yet, had fewer.
+            let undone = match memory.paged.get() {
+                Some(_) => Ok(()),
+                None => set_rights(vmm, part, before),
+            };
             self.rejoin(vmm, cut);
             return undone.and(Err(error)).map_err(refuse);
         }
@@ -256,10 +263,17 @@ impl<'p> Objects<'p> {
         if let What::Physical { .. } = memory.what.get() {
             return Err(Refusal::InUse { times: memory.mappings.get() });
         }
+        let private = mapping.private.get();
+        if private && pages > MAX_PAGES {
+            return Err(Refusal::BadLength { pages });
+        }
         let part = self.cut_out(vmm, mapping, (page, pages))?;
         let first = part.mapping.first.get();
-        let wanted = Wanted { address: to, first, pages, rights, ceiling };
-        let moved = self.move_step(vmm, (space, part.mapping), memory, wanted);
+        let wanted = Wanted { address: to, first, pages, rights, ceiling, private };
+        let moved = match private {
+            true => self.move_private(vmm, (space, part.mapping), wanted),
+            false => self.move_step(vmm, (space, part.mapping), memory, wanted),
+        };
         if moved.is_err() {
             self.rejoin(vmm, part);
         }
@@ -335,7 +349,7 @@ fn beyond((one, other): (Amounts, Amounts), all: Amounts) -> Result<Amounts, Ref
 }
 
 /// Gives those pages of a mapping these rights that are there: at most as many as one request does.
-fn set_rights<'p, K: Kernel + Memory<'p>>(
+pub(super) fn set_rights<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     part: &Mapping<'p>,
     rights: Rights,

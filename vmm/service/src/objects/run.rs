@@ -49,6 +49,7 @@ impl Server {
                 }
                 return Ok(self.ended.take());
             }
+            self.tell_time(vmm);
             self.expect_foreign(vmm);
             let (info, badge) = match (answer.take(), busy && !self.objects.rests()) {
                 (Some(answer), false) => endpoint.reply_recv(answer, ()),
@@ -87,6 +88,23 @@ impl Server {
         match badge & OBJECT_BADGE {
             0 => self.fault(vmm, info, (badge, received)),
             _ => self.request(vmm, info, (badge, received)),
+        }
+    }
+
+    /// Lets those go on whose time has come, and has the next of them told. What comes without a
+    /// badge is that.
+    fn tell_time(&mut self, vmm: &mut Manager) {
+        let Some(alarm) = &mut self.alarm else { return };
+        let Some(now) = alarm.now() else { return };
+        let due = self.objects.next_deadline().is_some_and(|deadline| deadline <= now);
+        self.objects.set_time(now);
+        let next = self.objects.next_deadline();
+        let lost = next.is_some_and(|next| alarm.wake_at(now, next).is_err());
+        if lost {
+            self.objects.stop_time();
+        }
+        if due || lost {
+            self.answer_waiting(vmm);
         }
     }
 
@@ -253,7 +271,11 @@ impl Server {
             None => {}
         }
         if let Some(slot) = outcome.waits {
-            keep_caller(vmm, slot)?;
+            // By way of a slot that is empty now, as in `hold`.
+            keep_caller(vmm, self.foreign)?;
+            if self.path(vmm, slot).move_(&self.path(vmm, self.foreign)).is_err() {
+                self.objects.nobody_waits(slot);
+            }
         }
         if outcome.waits.is_some() || outcome.ends {
             // Its right to be answered is kept already, or gone.

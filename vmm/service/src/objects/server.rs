@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A server of programs: what it is made of; programs made, started and ended.
 
-use sel4::sel4_cfg_usize;
+use sel4::{cap, sel4_cfg_usize};
 use vmm::sel4::faults::Manager;
+use vmm::sel4::pacer::Pacer;
 use vmm::{CPtr, Rights};
 use vmm_client::objects::first_page::GivenObject;
 use vmm_client::objects::Amounts;
 
+use super::alarm::Alarm;
 use super::service::{Objects, MAX_BADGE};
 use super::turnstiles::Turnstiles;
 use super::types::{NewProgram, ProgramId};
@@ -77,6 +79,7 @@ pub struct Server {
     /// What ended and was not told yet.
     pub(super) ended: Option<(ProgramId, End)>,
     pub(super) turnstiles: Turnstiles,
+    pub(super) alarm: Option<Alarm>,
     pub(super) options: Options,
     pub(super) counts: Counts,
 }
@@ -101,9 +104,32 @@ impl Server {
             running: 0,
             ended: None,
             turnstiles: Turnstiles::new(),
+            alarm: None,
             options,
             counts: Counts::default(),
         })
+    }
+
+    /// Has it tell the time by the ticks of a pacer from now on: programs can sleep, and say how
+    /// long others wait for pages. `thread` is the one that calls [`Server::run`]: a notification
+    /// is bound to it, and none is before. The pacer is to go on for as long as the server; where
+    /// its ticks are lost, programs are told so.
+    ///
+    /// # Errors
+    /// [`ServerError::Pacer`]; [`ServerError::Kernel`] where the thread has a notification already;
+    /// what the manager refuses. Nothing is left then.
+    pub fn keep_time(
+        &mut self,
+        vmm: &mut Manager,
+        pacer: &Pacer,
+        thread: cap::Tcb,
+    ) -> Result<(), ServerError> {
+        let mut alarm = Alarm::new(vmm, pacer, thread)?;
+        if let Some(now) = alarm.now() {
+            self.objects.set_time(now);
+        }
+        self.alarm = Some(alarm);
+        Ok(())
     }
 
     /// Makes a program, which does not run before [`Server::start`].
@@ -228,11 +254,14 @@ impl Server {
     }
 
     /// Ends the server, of which no program is left: [`Server::run`] returned `None`, and none was
-    /// made since. Gives back what [`Server::prepare`] took.
+    /// made since. Gives back what [`Server::prepare`] and [`Server::keep_time`] took.
     ///
     /// # Errors
     /// What the manager refuses.
-    pub fn close(self, vmm: &mut Manager) -> Result<(), ServerError> {
+    pub fn close(mut self, vmm: &mut Manager) -> Result<(), ServerError> {
+        if let Some(alarm) = self.alarm.take() {
+            alarm.release(vmm)?;
+        }
         self.turnstiles.end(vmm, self.endpoint)?;
         self.objects.close(vmm)?;
         Ok(vmm.free_slots(self.foreign, 1)?)

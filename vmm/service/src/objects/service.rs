@@ -78,6 +78,11 @@ pub struct Objects<'p> {
     pub(super) notices: u32,
     /// How many threads go on now that waited for pages.
     pub(super) going_on: u32,
+    /// Whether the fault that is served is that of a page which came too late.
+    pub(super) late: bool,
+    /// The time, in milliseconds, if there is a clock; and one before which nothing is due.
+    pub(super) time: Option<u64>,
+    pub(super) deadline: Option<u64>,
 }
 
 impl<'p> Objects<'p> {
@@ -136,6 +141,9 @@ impl<'p> Objects<'p> {
             telling: None,
             notices: 0,
             going_on: 0,
+            late: false,
+            time: None,
+            deadline: None,
         })
     }
 
@@ -251,6 +259,7 @@ impl<'p> Objects<'p> {
         }
         self.validate_children()?;
         self.validate_clones()?;
+        self.validate_time()?;
         self.validate_paged(vmm)?;
         for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {
             let at = node.badge.get() as usize;
@@ -268,6 +277,7 @@ impl<'p> Objects<'p> {
             if !lies {
                 return Err(Violation { rule: "a mapping's region is where it is recorded", at });
             }
+            self.validate_private(vmm, mapping)?;
             if !self.has_its_rights(vmm, mapping) {
                 return Err(Violation { rule: "a page has no right that its mapping lacks", at });
             }

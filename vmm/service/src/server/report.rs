@@ -4,6 +4,7 @@
 use core::fmt;
 
 use vmm::sel4::faults::Incident;
+use vmm::sel4::pacer::PacerError;
 use vmm::Escaped;
 use vmm_client::protocol::Line;
 
@@ -91,6 +92,8 @@ pub enum ServerError {
         /// How many those are.
         most: usize,
     },
+    /// The pacer that a server was to tell the time by refused.
+    Pacer(PacerError),
     /// Programs have as many priorities as those of a server can have.
     TooManyPriorities {
         /// How many those are.
@@ -119,6 +122,12 @@ impl From<vmm::sel4::Error> for ServerError {
     }
 }
 
+impl From<PacerError> for ServerError {
+    fn from(error: PacerError) -> ServerError {
+        ServerError::Pacer(error)
+    }
+}
+
 impl From<sel4::Error> for ServerError {
     fn from(error: sel4::Error) -> ServerError {
         ServerError::Kernel(error)
@@ -131,6 +140,7 @@ impl fmt::Display for ServerError {
             ServerError::Service(error) => error.fmt(f),
             ServerError::Kernel(error) => write!(f, "the kernel refused: {error}"),
             ServerError::TooManyClients { most } => write!(f, "{most} clients run already"),
+            ServerError::Pacer(error) => error.fmt(f),
             ServerError::TooManyPriorities { most } => {
                 write!(f, "programs have {most} priorities already")
             }

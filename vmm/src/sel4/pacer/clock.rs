@@ -32,6 +32,11 @@ impl Clock {
         self.parts.ticks.load(Ordering::Relaxed)
     }
 
+    /// The microseconds that so many ticks last at least. No kernel call.
+    pub fn us_for(&self, ticks: u32) -> u64 {
+        u64::from(ticks) * u64::from(self.parts.period_us.load(Ordering::Acquire))
+    }
+
     /// The ticks that `us` microseconds last, rounded up.
     ///
     /// # Errors
@@ -99,6 +104,11 @@ impl Clock {
     /// may have been signalled a moment before. No kernel call.
     pub fn clear_alarm(&self, notification: Object) {
         self.parts.remove_sleeper(notification.slot());
+    }
+
+    /// Whether `notification` is to be signalled still. No kernel call.
+    pub fn is_alarm_set(&self, notification: Object) -> bool {
+        self.parts.is_sleeper(notification.slot())
     }
 
     /// Gives back what the clock has.

@@ -5,7 +5,7 @@ use sel4::{cap, CapRights, CapRightsBuilder, MessageInfoBuilder, Word};
 use vmm_client::handles::{empty_slot, mint, Memory, Object, Result};
 use vmm_client::objects::{Amounts, ProgramOptions, State};
 use vmm_client::tell;
-use vmm_clients::files::{BAD_PAGE, CACHE_PAGES, FILE_PAGES, MARKED_PAGES, STOP};
+use vmm_clients::files::{BAD_PAGE, CACHE_PAGES, EDITED_PAGES, FILE_PAGES, MARKED_PAGES, STOP};
 
 use super::{Running, System};
 
@@ -66,6 +66,9 @@ pub fn served(system: &System<'_>, [server, reader]: [Memory; 2]) -> Result {
     let first = system.end_of(collector)?;
     tell!("the readers found {first} and {second} pages right");
     assert_eq!((first, second), (BAD_PAGE, BAD_PAGE));
+    let edited = system.end_of(files.reader("editor", "edit", 4)?)?;
+    assert_eq!(edited, EDITED_PAGES);
+    tell!("an editor found {edited} pages as it changed them, and the file as it was");
     let at = files.fault_of(files.reader("third", "bad", 3)?)?;
     tell!("a page that cannot be had is a fault, at {at:#x}");
 

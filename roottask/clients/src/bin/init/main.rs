@@ -13,6 +13,7 @@ use vmm_client::objects::{FIRST_FREE_SLOT, PAGE_BYTES};
 use vmm_client::{program, tell};
 
 mod files;
+mod waits;
 
 program!(main);
 
@@ -65,6 +66,7 @@ fn main(program: &Program, priority: usize) -> Result {
     one_with_threads(&system)?;
     one_that_faults(&system)?;
     one_without_a_program(&system)?;
+    waits::timed(&system)?;
     files::served(&system, [FIRST_FREE_SLOT + 1, FIRST_FREE_SLOT + 2].map(Memory::from_slot))?;
 
     // What they had is back without a request.

@@ -165,7 +165,7 @@ impl Generator<'_> {
     /// A request about a program that is never more than made: nothing that it holds is a program's
     /// file.
     fn request_of_program(&mut self) -> Request {
-        match self.random.below(9) {
+        match self.random.below(10) {
             0..=1 => Request::CreateProgram {
                 amounts: match self.one_in(2) {
                     true => Amounts([14, 8, 20, 3, 1, 5, 8]),
@@ -191,6 +191,8 @@ impl Generator<'_> {
             },
             6 => Request::Resume {},
             7 => Request::Kill {},
+            8 if self.one_in(2) => Request::LimitWaits { ms: self.random.below(3) },
+            8 => Request::Sleep { ms: self.random.below(3) },
             _ => Request::TellEnd {},
         }
     }
@@ -291,7 +293,11 @@ impl Generator<'_> {
                     false => 0,
                 };
                 let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
-                Request::Map { address, first: 0, pages: self.pick(&[1, 1, 1, 2, 8]), rights }
+                let (first, pages) = (0, self.pick(&[1, 1, 1, 2, 8]));
+                match self.one_in(6) {
+                    true => Request::MapPrivate { address, first, pages, rights },
+                    false => Request::Map { address, first, pages, rights },
+                }
             }
             28 => Request::Resize { pages: self.pages() },
             31..=34 => self.request_of_program(),

@@ -191,7 +191,7 @@ impl Known {
                 self.set(object, Held::Own(Kind::Notification));
                 self.set(slot, Held::Foreign);
             }
-            Request::Map { rights, pages, .. } => {
+            Request::Map { rights, pages, .. } | Request::MapPrivate { rights, pages, .. } => {
                 let Answer::Mapped { address } = answer else { panic!("{answer:?}") };
                 let mapped = Mapped { space: first, address, pages };
                 let free = self.mapped.iter_mut().find(|place| place.is_none());

@@ -4,7 +4,7 @@
 use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
-use vmm::RegionId;
+use vmm::{RegionId, Source};
 use vmm_client::objects::{Amounts, Rights};
 
 use super::object::Object;
@@ -41,6 +41,8 @@ pub(crate) struct Mapping<'p> {
     pub pages: Cell<u32>,
     /// The rights of its pages.
     pub rights: Cell<Rights>,
+    /// Whether a page that is written is a copy of its own from then on.
+    pub private: Cell<bool>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
@@ -71,6 +73,11 @@ pub(crate) use adapters::{ByMemory, ByPayer, ByPlace, ByThrough, ByToken};
 pub(crate) type Id = (u32, u32);
 
 impl Mapping<'_> {
+    /// Whether a page that is mapped in it is a copy of its own, which a private mapping has.
+    pub fn owns(&self, page: &vmm::Mapping) -> bool {
+        self.private.get() && page.source == Source::Owned
+    }
+
     /// What no other mapping has.
     pub fn id(&self) -> Id {
         (self.token.get(), self.base.get())

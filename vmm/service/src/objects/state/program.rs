@@ -59,6 +59,8 @@ pub(crate) struct Program<'p> {
     pub cloning: Cell<Option<Cloning<'p>>>,
     /// The number of the thread that a fault suspended, if one did.
     pub faulted: Cell<u32>,
+    /// How many milliseconds its threads wait for a page at the most; 0: for ever.
+    pub patience: Cell<u32>,
     /// Whether it is being taken apart, and whether none of its threads runs any more.
     pub dying: Cell<bool>,
     pub stopped: Cell<bool>,
@@ -137,6 +139,7 @@ impl<'p> Program<'p> {
         self.name.set(name);
         self.cloning.set(None);
         self.faulted.set(0);
+        self.patience.set(0);
         self.dying.set(false);
         self.stopped.set(false);
         self.next_dying.set(None);

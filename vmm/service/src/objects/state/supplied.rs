@@ -67,10 +67,10 @@ pub(crate) enum Phase {
     Waits { told: bool },
     /// It goes on now.
     GoesOn,
-    /// It goes on now, and the page cannot be had.
-    IsRefused,
+    /// It goes on now, and the page cannot be had: it was refused, or comes too late.
+    IsRefused { late: bool },
     /// It went on: if it touches the page again, that is a fault.
-    WasRefused,
+    WasRefused { late: bool },
 }
 
 /// The page that a thread waits for.
@@ -86,6 +86,8 @@ pub(crate) struct PageWait {
     pub write: bool,
     /// Those with lower numbers came before.
     pub turn: u64,
+    /// When it has waited for as long as it may, in milliseconds of the clock.
+    pub until: Option<u64>,
     pub phase: Phase,
 }
 
@@ -97,6 +99,6 @@ impl PageWait {
 
     /// Whether the thread goes on now.
     pub fn is_due(&self) -> bool {
-        matches!(self.phase, Phase::GoesOn | Phase::IsRefused)
+        matches!(self.phase, Phase::GoesOn | Phase::IsRefused { .. })
     }
 }

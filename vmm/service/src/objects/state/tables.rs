@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, RBTree};
 use vmm::{Numbers, Pool};
-use vmm_client::objects::{Amounts, Kind, Rights};
+use vmm_client::objects::{Amounts, Kind, Rights, PAGE_BYTES};
 
 use super::capability::{self, Capability};
 use super::mapping::{self, Id, Mapping};
@@ -51,6 +51,7 @@ pub(crate) struct NewMapping<'p> {
     pub first: u32,
     pub pages: u32,
     pub rights: Rights,
+    pub private: bool,
 }
 
 impl<'p> Tables<'p> {
@@ -244,6 +245,7 @@ impl<'p> Tables<'p> {
         node.first.set(new.first);
         node.pages.set(new.pages);
         node.rights.set(new.rights);
+        node.private.set(new.private);
         self.link(node);
     }
 
@@ -291,9 +293,11 @@ impl<'p> Tables<'p> {
         within: Option<&'p Object<'p>>,
     ) {
         self.unlink(node);
-        self.tokens.note(token);
-        node.token.set(token);
-        node.base.set(0);
+        if token != node.token.get() {
+            self.tokens.note(token);
+            node.token.set(token);
+            node.base.set(0);
+        }
         node.within.set(within);
         node.region.set(Some(region));
         node.start.set(region.start().bits());
@@ -363,13 +367,14 @@ impl<'p> Tables<'p> {
 
     /// The mapping behind another, of those that were cut from one and lie as they did.
     pub fn mapping_behind(&self, node: &Mapping<'p>) -> Option<&'p Mapping<'p>> {
-        self.mappings.find(&(node.token.get(), node.base_behind())).clone_pointer()
+        let found = self.mappings.find(&(node.token.get(), node.base_behind())).clone_pointer();
+        found.filter(|behind| is_behind(node, behind))
     }
 
     /// The mapping before another, of those that were cut from one and lie as they did.
     pub fn mapping_before(&self, node: &Mapping<'p>) -> Option<&'p Mapping<'p>> {
         let page = node.base.get().checked_sub(1)?;
-        self.mapping(node.token.get(), page)
+        self.mapping(node.token.get(), page).filter(|before| is_behind(before, node))
     }
 
     /// The mapping of a space that begins at an address, or the last that begins below it.
@@ -455,6 +460,11 @@ impl<'p> Tables<'p> {
         let found = self.mappings_paid.lower_bound(Bound::Included(&key)).clone_pointer();
         found.filter(|node| node.payer.get().is_some_and(|other| other.is(account)))
     }
+}
+
+/// Whether a mapping begins where another ends. A part that was moved keeps its number.
+fn is_behind(lower: &Mapping<'_>, upper: &Mapping<'_>) -> bool {
+    upper.start.get() == lower.start.get() + lower.pages.get() as usize * PAGE_BYTES
 }
 
 /// Changes how many mappings the objects count to which one belongs.

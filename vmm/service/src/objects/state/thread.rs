@@ -9,7 +9,7 @@ use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, MAX_CAPABILITI
 
 use super::object::Object;
 use super::program::Program;
-use super::supplied::PageWait;
+use super::supplied::{PageWait, Phase};
 
 /// A request that waits for memory.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub(crate) struct Held {
     pub turnstile: u8,
     /// Whether it is given now.
     pub due: bool,
+    /// When it is given, in milliseconds of the clock: the answer of one that sleeps.
+    pub until: Option<u64>,
 }
 
 /// How far a thread is suspended by request: it has a space in which nothing is mapped, so that the
@@ -127,6 +129,12 @@ impl Thread<'_> {
     /// Whether it is being taken apart, alone or with its program.
     pub fn is_ending(&self) -> bool {
         self.ends.get() || self.program.get().is_none_or(|program| program.dying.get())
+    }
+
+    /// Whether the page was refused that it waited for last, and it has not touched that since.
+    pub fn was_refused(&self) -> bool {
+        let phase = self.paging.get().map(|wait| wait.phase);
+        matches!(phase, Some(Phase::WasRefused { .. }))
     }
 
     /// Whether its slot can keep a right to answer.

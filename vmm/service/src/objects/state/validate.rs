@@ -143,9 +143,11 @@ impl<'p> Tables<'p> {
             through.and_then(leads).is_some_and(|(object, memory)| object.is(memory))
         })?;
         let rights = node.rights.get();
+        // What is written of a private mapping are copies of its own.
+        let taken = if node.private.get() { Rights::READ } else { rights };
         let readable = through.is_some_and(|node| node.rights.get().contains(Rights::READ));
         hold("a mapping was made through a capability that may read", token, readable)?;
-        let allowed = through.is_some_and(|node| node.rights.get().contains(rights));
+        let allowed = through.is_some_and(|node| node.rights.get().contains(taken));
         hold("a mapping has no right that its capability lacks", token, allowed)?;
         let behind = self.mappings.lower_bound(Bound::Excluded(&node.id())).get();
         let next = behind.filter(|next| next.token.get() == token);
