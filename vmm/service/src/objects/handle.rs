@@ -62,15 +62,17 @@ impl<'p> Objects<'p> {
         // Sent by a capability to another object, or by one of a program that has ended.
         self.current = self.sender(message.badge);
         let Some(sender) = self.current else { return Outcome::default() };
-        let request = match Request::parse(message.label, message.words) {
+        // It is large, and stays where it is.
+        let parsed = Request::parse(message.label, message.words);
+        let request = match &parsed {
             Ok(request) => request,
-            Err(what) => return answer(Err(Refusal::Malformed { what })),
+            Err(what) => return answer(Err(Refusal::Malformed { what: *what })),
         };
-        let given = match self.given(&request, (message.capabilities, message.foreign)) {
+        let given = match self.given(request, (message.capabilities, message.foreign)) {
             Ok(given) => given,
             Err(refusal) => return answer(Err(refusal)),
         };
-        let event = sender.space_id.get().map(ProgramId).and_then(|id| match request {
+        let event = sender.space_id.get().map(ProgramId).and_then(|id| match *request {
             Request::Say { line } => Some(Event::Said(id, line)),
             Request::Exit { code } if sender.by_request.get() => {
                 Some(Event::ChildExited(sender.name.get(), code))
@@ -78,11 +80,11 @@ impl<'p> Objects<'p> {
             Request::Exit { code } => Some(Event::Exited(id, sender.name.get(), code)),
             _ => None,
         });
-        if let Request::Exit { code } = request {
+        if let Request::Exit { code } = *request {
             self.begin_end(sender, State::Exited, code);
             return Outcome { event, ..Outcome::default() };
         }
-        let answered = self.answer_to(vmm, sender, &request, &given);
+        let answered = self.answer_to(vmm, sender, request, &given);
         let act = self.act.take();
         if sender.dying.get() {
             // It has ended itself, with its account or otherwise.
@@ -99,7 +101,7 @@ impl<'p> Objects<'p> {
         if short && given.waits() {
             let keeps = self.threads_of(sender).find(|thread| thread.has_slot());
             if let Some(thread) = keeps {
-                let waits = Some(self.wait(thread, request, message.capabilities));
+                let waits = Some(self.wait(thread, *request, message.capabilities));
                 return Outcome { waits, ..Outcome::default() };
             }
         }
