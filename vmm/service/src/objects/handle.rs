@@ -91,7 +91,7 @@ impl<'p> Objects<'p> {
             return Outcome::default();
         }
         if let (Request::Sleep { ms: ms @ 1.. }, Ok(_)) = (request, answered) {
-            return match self.sleep(sender, ms) {
+            return match self.sleep(sender, *ms) {
                 Err(refusal) => answer(Err(refusal)),
                 Ok(slot) => Outcome { waits: Some(slot), ..Outcome::default() },
             };
