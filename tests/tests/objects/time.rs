@@ -193,13 +193,15 @@ fn sleep(
     world: &mut World,
     program: Program,
     ms: u32,
-) -> Result<vmm::CPtr, Result<Answer, Refusal>> {
+) -> Result<vmm::CPtr, Box<Result<Answer, Refusal>>> {
     let [Arrived::Own(badge)] = world.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
     let outcome = world.send(badge, &Request::Sleep { ms }.encode(), &[]);
     world.check();
     match (outcome.waits, outcome.answer) {
         (Some(slot), None) => Ok(slot),
-        (None, Some(answer)) => Err(answer_or_refusal(answer.label(), answer.words()).unwrap()),
+        (None, Some(answer)) => {
+            Err(Box::new(answer_or_refusal(answer.label(), answer.words()).unwrap()))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -220,10 +222,10 @@ fn who_sleeps_is_answered_when_its_time_has_come() {
     let (mut world, first) = World::one();
     let (second, third) = (world.program(AMPLE), world.program(AMPLE));
     for ms in [0, 7] {
-        assert_eq!(sleep(&mut world, first, ms), Err(Err(Refusal::NoClock {})));
+        assert_eq!(sleep(&mut world, first, ms), Err(Box::new(Err(Refusal::NoClock {}))));
     }
     world.objects.set_time(40);
-    assert_eq!(sleep(&mut world, first, 0), Err(Ok(Answer::Done {})));
+    assert_eq!(sleep(&mut world, first, 0), Err(Box::new(Ok(Answer::Done {}))));
     let long = sleep(&mut world, first, 20).unwrap();
     let short = sleep(&mut world, second, 5).unwrap();
     let begun = world.figures();
@@ -261,7 +263,7 @@ fn who_sleeps_can_be_ended() {
     let slot = sleep(&mut world, program, 100).unwrap();
     // Another that sends by its capability.
     let none = Refusal::TooManyWaiting { most: 1 };
-    assert_eq!(sleep(&mut world, program, 100), Err(Err(none)));
+    assert_eq!(sleep(&mut world, program, 100), Err(Box::new(Err(none))));
     let (entry, argument, stack, guard, priority) = (0x40_0010, 5, 2, 1, 90);
     let policy = FaultPolicy::Program;
     let create = Request::CreateThread { entry, argument, stack, guard, priority, policy, slot: D };
@@ -293,7 +295,7 @@ fn who_sleeps_has_a_place() {
     let second = sleep(&mut world, program, 20).unwrap();
     assert_ne!(second, own);
     let most = Refusal::TooManyWaiting { most: 2 };
-    assert_eq!(sleep(&mut world, other, 5), Err(Err(most)));
+    assert_eq!(sleep(&mut world, other, 5), Err(Box::new(Err(most))));
     world.objects.nobody_waits(second);
     world.check();
     assert_eq!(sleep(&mut world, other, 5), Ok(second));
@@ -318,7 +320,7 @@ fn a_clock_can_be_lost() {
     assert_eq!(woken(&mut world), [(slot, Err(Refusal::NoClock {}))]);
     assert!(going_on(&mut world).is_empty());
     assert_eq!(world.objects.next_deadline(), None);
-    assert_eq!(sleep(&mut world, other, 9), Err(Err(Refusal::NoClock {})));
+    assert_eq!(sleep(&mut world, other, 9), Err(Box::new(Err(Refusal::NoClock {}))));
     world.refused(maker, limit(3), &[IT], Refusal::NoClock {});
     world.objects.set_time(1000);
     assert!(going_on(&mut world).is_empty());
