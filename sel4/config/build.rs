@@ -11,8 +11,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Options that are numbers, of which 1 is one. Any other option that is 1 is a switch: the kernel's
-/// configuration writes both alike.
+/// Options that are numbers, of which 1 is one. Any other option that is 1 is a switch: the
+/// kernel's configuration writes both alike.
 const NUMBERS: &[&str] = &[
     "CACHE_LN_SZ",
     "FPU_MAX_RESTORES_SINCE_SWITCH",

@@ -37,17 +37,18 @@ const THREADS: usize = 128;
 const PAGE_BYTES: usize = 1 << FrameObjectType::GRANULE.bits();
 
 /// The addresses of the first frames, a page's each: stacks have pages of their own. The program's
-/// first thread is the first to come, and keeps its entry. The end of a thread is not told here, so of
-/// the others the oldest makes room: a thread older than so many others has a shorter backtrace, or
-/// none.
+/// first thread is the first to come, and keeps its entry. The end of a thread is not told here, so
+/// of the others the oldest makes room: a thread older than so many others has a shorter backtrace,
+/// or none.
 static FIRST_FRAMES: [AtomicUsize; THREADS] = [const { AtomicUsize::new(0) }; THREADS];
-/// When each was put there, as a number that grows. Apart, for want of room: every client has these.
+/// When each was put there, as a number that grows. Apart, for want of room: every client has
+/// these.
 static BEGAN: [AtomicU32; THREADS] = [const { AtomicU32::new(0) }; THREADS];
 /// How many threads have begun.
 static BEGUN: AtomicU32 = AtomicU32::new(0);
 
-/// Makes the calling function the one at which backtraces of the calling thread end: to be called in
-/// the first function that a thread runs, as [`thread_entry!`](crate::thread_entry) without type
+/// Makes the calling function the one at which backtraces of the calling thread end: to be called
+/// in the first function that a thread runs, as [`thread_entry!`](crate::thread_entry) without type
 /// parameters does itself. Beyond upstream.
 #[inline(always)]
 pub fn begin_backtraces() {
@@ -75,8 +76,8 @@ fn remember(frame: usize) {
     }
 }
 
-/// Where a thread was, and the functions that had called each other to come there. Its `Display` has
-/// addresses alone; `run.sh` has the names. Beyond upstream.
+/// Where a thread was, and the functions that had called each other to come there. Its `Display`
+/// has addresses alone; `run.sh` has the names. Beyond upstream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Backtrace {
     instruction: Option<Word>,

@@ -21,8 +21,8 @@ use crate::{Word, WORD_SIZE};
 pub struct CNodeCapData(Word);
 
 impl CNodeCapData {
-    /// A guard of `guard_size` bits (less than a word has) with the value `guard` (up to 18 bits). Both 0: the
-    /// guard is left as it is.
+    /// A guard of `guard_size` bits (less than a word has) with the value `guard` (up to 18 bits).
+    /// Both 0: the guard is left as it is.
     pub const fn new(guard: Word, guard_size: usize) -> Self {
         if guard == 0 && guard_size == 0 {
             return Self(0);

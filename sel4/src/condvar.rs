@@ -25,8 +25,8 @@ impl Condvar {
 
     /// Unlocks the mutex, waits until another thread wakes this one, and locks it again.
     ///
-    /// A thread that waits must not be destroyed, and have no bound notification, whose signals would end
-    /// its wait: whoever wakes it would wait for it.
+    /// A thread that waits must not be destroyed, and have no bound notification, whose signals
+    /// would end its wait: whoever wakes it would wait for it.
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = guard.mutex();
         self.waiting.fetch_add(1, Ordering::Relaxed);

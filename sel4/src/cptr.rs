@@ -17,8 +17,8 @@ const _: () = assert!(WORD_SIZE == Word::BITS as usize);
 /// A capability pointer as the word the kernel knows it by.
 pub type CPtrBits = sys::seL4_CPtr;
 
-/// A capability's badge: 28 bits, on x86_64 too ([`sys::seL4_BadgeBits`]). A release kernel drops higher
-/// bits; a debug kernel stops on an assertion of its own.
+/// A capability's badge: 28 bits, on x86_64 too ([`sys::seL4_BadgeBits`]). A release kernel drops
+/// higher bits; a debug kernel stops on an assertion of its own.
 pub type Badge = Word;
 
 /// A capability pointer: an address in the caller's CSpace, resolved with all bits of a word.

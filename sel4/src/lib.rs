@@ -30,8 +30,9 @@
 //!
 //! # Cost
 //! An invocation whose message fits the message registers (two on IA32, four on x86_64) and carries
-//! no capability does not touch the IPC buffer. Any other costs three instructions to find the buffer and one store for
-//! each further word or capability. Errors leave the fast path at one branch.
+//! no capability does not touch the IPC buffer. Any other costs three instructions to find the
+//! buffer and one store for each further word or capability. Errors leave the fast path at one
+//! branch.
 //!
 //! # What seL4 5.0.0 does not have
 //! MCS scheduling (`SchedContext`, `Reply` objects, `nb_send_recv`), `tcb_set_tls_base` and

@@ -3,8 +3,8 @@
 //!
 //! A kernel that prints (`PRINTING`) prints for its programs, too: any thread can, whatever its
 //! CSpace, as upstream. Where it does not, output goes to what [`set_debug_put_char`] was given,
-//! and without that nowhere. The runtime of root tasks gives [`debug_put_char_by_port`]: so the same
-//! program prints the same bytes on a release kernel.
+//! and without that nowhere. The runtime of root tasks gives [`debug_put_char_by_port`]: so the
+//! same program prints the same bytes on a release kernel.
 
 use core::fmt;
 use core::sync::atomic::{AtomicPtr, Ordering};

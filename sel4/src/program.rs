@@ -57,7 +57,8 @@ pub struct TlsSegment {
     pub address: usize,
 }
 
-/// The program's segment of thread-local variables, if it has one that takes space. Beyond upstream.
+/// The program's segment of thread-local variables, if it has one that takes space. Beyond
+/// upstream.
 ///
 /// # Panics
 /// When what is at the linker's `__ehdr_start` is no ELF header.

@@ -60,8 +60,9 @@ fn not_free(word: Word) -> ! {
 
 /// Makes `ipc_buffer` the buffer that the calling thread's invocations go through.
 ///
-/// The first thing a thread does that was not started by the runtime, as upstream. It is about the calling thread alone: each thread has its own buffer and calls this for it. (A
-/// thread whose creator called [`init_ipc_buffer`] and began with
+/// The first thing a thread does that was not started by the runtime, as upstream. It is about the
+/// calling thread alone: each thread has its own buffer and calls this for it. (A thread whose
+/// creator called [`init_ipc_buffer`] and began with
 /// [`UserContext::default`](crate::UserContext) need not.)
 ///
 /// # Panics

@@ -10,7 +10,8 @@ use crate::panicking::abort_with;
 pub enum Never {}
 
 /// What a root task's main may return: `!`, [`Never`], or a `Result` of either with an error that
-/// is printed: by `Display` if it has that, else by `Debug`. Beyond upstream `()` and `Result<(), E>`.
+/// is printed: by `Display` if it has that, else by `Debug`. Beyond upstream `()` and `Result<(),
+/// E>`.
 ///
 /// A root task has nobody to return to: whatever comes back is printed, and the program ends with
 /// [`ExitCode::Failure`](crate::ExitCode::Failure).

@@ -124,8 +124,8 @@ pub unsafe fn lay_out(block: *mut u8) -> Word {
     thread_pointer as Word
 }
 
-/// Lays out the initial thread's TLS block, if the program has thread-local variables, and makes the
-/// thread pointer point at it.
+/// Lays out the initial thread's TLS block, if the program has thread-local variables, and makes
+/// the thread pointer point at it.
 ///
 /// Costs one TCB of the smallest RAM untyped that has room for it, and the last empty slot; both
 /// are free again afterwards.

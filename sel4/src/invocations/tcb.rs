@@ -212,8 +212,8 @@ impl<C: InvocationContext> cap::Tcb<C> {
     /// `ipc_buffer_frame` that is mapped there (`TCB_SetIPCBuffer`). 0 takes the buffer away.
     ///
     /// # Errors
-    /// `AlignmentError` when the address is no multiple of the buffer's size; `IllegalOperation` when the
-    /// capability is no frame's, or one of device memory.
+    /// `AlignmentError` when the address is no multiple of the buffer's size; `IllegalOperation`
+    /// when the capability is no frame's, or one of device memory.
     pub fn tcb_set_ipc_buffer(
         self,
         ipc_buffer: Word,

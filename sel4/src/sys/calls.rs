@@ -150,8 +150,8 @@ impl seL4_IPCBuffer {
         self.received(answer).0
     }
 
-    /// The same, with the first words by value, those of the answer in their place; a missing one is
-    /// 0.
+    /// The same, with the first words by value, those of the answer in their place; a missing one
+    /// is 0.
     #[inline]
     pub fn seL4_CallWithMRs(
         &mut self,

@@ -24,8 +24,8 @@ pub const DEVICE: usize = 0xe000_0000;
 /// RAM begins here.
 pub const RAM: usize = 0x80_0000;
 
-/// A machine as the input wants it: IA32 or, where words have 64 bits, x86_64; 0.7 to 9 MiB, CNodes that soon are full or
-/// never.
+/// A machine as the input wants it: IA32 or, where words have 64 bits, x86_64; 0.7 to 9 MiB, CNodes
+/// that soon are full or never.
 pub fn config(bytes: &mut Bytes<'_>) -> BootConfig {
     let base = match bytes.below(2) {
         0 => BootConfig::ia32(),

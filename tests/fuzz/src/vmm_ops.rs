@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A request that fails for an injected reason is made once more without it. Where all calls from
-//! one on failed, undoing failed too: then `trim` undoes it. At the end everything is given back, and nothing may be left.
+//! one on failed, undoing failed too: then `trim` undoes it. At the end everything is given back,
+//! and nothing may be left.
 
 mod decode;
 

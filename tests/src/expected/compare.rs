@@ -22,8 +22,8 @@ pub enum Look {
     AtAll,
 }
 
-/// What user mode may do with a page (`maskVMRights` in the kernel); that it may be run is said only
-/// where the architecture could forbid it.
+/// What user mode may do with a page (`maskVMRights` in the kernel); that it may be run is said
+/// only where the architecture could forbid it.
 fn effective(page: &Page, has_no_execute: bool) -> Rights {
     let all = if has_no_execute { Rights::READ_WRITE_EXECUTE } else { Rights::READ_WRITE };
     let rights = match page.rights.contains(Rights::READ) {

@@ -180,7 +180,8 @@ pub enum Order {
     Up,
     /// As a stack grows.
     Down,
-    /// Upwards, and after each page one of the same number from another place: another append cursor.
+    /// Upwards, and after each page one of the same number from another place: another append
+    /// cursor.
     Turns,
 }
 

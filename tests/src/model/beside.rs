@@ -7,8 +7,8 @@ use super::kernel::ModelKernel;
 use super::state::beside::Beside;
 
 impl ModelKernel<'_> {
-    /// Has a thread write at an address of a VSpace whenever the manager has copied a page: first 1,
-    /// then 2, and so on. Where the page is absent or may not be written, it waits.
+    /// Has a thread write at an address of a VSpace whenever the manager has copied a page: first
+    /// 1, then 2, and so on. Where the page is absent or may not be written, it waits.
     pub fn write_beside(&mut self, vspace: CPtr, vaddr: usize) {
         self.beside = Some(Beside { vspace, vaddr, written: 0 });
     }

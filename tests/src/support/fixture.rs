@@ -116,8 +116,8 @@ impl<'a> Fixture<'a> {
         }
     }
 
-    /// What is mapped in a space beyond what was mapped at boot, as the hardware sees it, and beyond
-    /// the direct map.
+    /// What is mapped in a space beyond what was mapped at boot, as the hardware sees it, and
+    /// beyond the direct map.
     pub fn mappings(&self, space: SpaceId) -> BTreeMap<usize, Mapping> {
         let vspace = self.vmm.vspace(space).expect("a space");
         let kernel = self.kernel();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Addresses of whose faults the kernel does not tell all, which x86_64 of seL4 5.0.0 has from 4 GiB
-//! on: nothing is left to faults there, and no thread repeats one for ever.
+//! Addresses of whose faults the kernel does not tell all, which x86_64 of seL4 5.0.0 has from 4
+//! GiB on: nothing is left to faults there, and no thread repeats one for ever.
 
 use vmm::{
     Access, Backing, Blueprint, FaultClass, PageFault, Pages, Placement, RegionId, RegionOptions,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Badges of capabilities: what is sent by one that ended is nobody's, however soon the badge serves
-//! again.
+//! Badges of capabilities: what is sent by one that ended is nobody's, however soon the badge
+//! serves again.
 
 use vmm::Invocation;
 use vmm_service::objects::Arrived;
@@ -22,8 +22,9 @@ impl World {
     }
 }
 
-/// A238, I41: a badge that was nobody's is not cancelled, which would take a kernel call for nothing;
-/// one that serves again is. So nothing that was sent by an old one is taken for the new one's.
+/// A238, I41: a badge that was nobody's is not cancelled, which would take a kernel call for
+/// nothing; one that serves again is. So nothing that was sent by an old one is taken for the new
+/// one's.
 #[test]
 fn a_badge_is_cancelled_where_it_served_before() {
     let (mut world, program) = World::one();

@@ -158,8 +158,8 @@ fn a_program_is_made_of_a_memory_object_and_runs() {
     }
 }
 
-/// A192: the first pages that are mapped of the file are there before it begins, and no more than 16
-/// of them; what was mapped ahead is charged as what is touched.
+/// A192: the first pages that are mapped of the file are there before it begins, and no more than
+/// 16 of them; what was mapped ahead is charged as what is touched.
 #[test]
 fn the_first_pages_of_the_file_are_mapped_when_it_is_loaded() {
     let image = Elf::of(Target::Ia32, 0x40_0000)
@@ -195,8 +195,8 @@ fn a_program_never_writes_to_the_file_that_it_is_of() {
     world.refused(child, Request::Move { address, pages: 1, to: 0, rights }, &space, beyond);
 }
 
-/// A192: its thread has local storage, which begins as the file says: where that is copied, and where
-/// it is mapped.
+/// A192: its thread has local storage, which begins as the file says: where that is copied, and
+/// where it is mapped.
 #[test]
 fn threads_of_a_loaded_program_have_local_storage() {
     for writable in [false, true] {

@@ -102,8 +102,8 @@ fn a_clone_of_many_pages_is_made_in_pieces() {
     }
 }
 
-/// A231: what is sparse has many pages and few that are there; what is all there begins and ends with
-/// pieces.
+/// A231: what is sparse has many pages and few that are there; what is all there begins and ends
+/// with pieces.
 #[test]
 fn pieces_end_where_the_pages_do() {
     for pages in [65, 128, 129] {

@@ -177,8 +177,8 @@ fn what_is_not_ended_is_ended_later() {
     assert!(unfinished >= ERRORS.len(), "no revoke was refused at its last call");
 }
 
-/// A200: whichever call fails of loading a program, of giving it something, of starting it, it is as
-/// before, or gone on with by who asks again; and it ends as it would have.
+/// A200: whichever call fails of loading a program, of giving it something, of starting it, it is
+/// as before, or gone on with by who asks again; and it ends as it would have.
 #[test]
 fn a_program_that_is_not_started_is_started_later() {
     const PRIORITY: u8 = 9;

@@ -318,8 +318,8 @@ fn what_is_destroyed_is_gone_when_that_is_said() {
     assert!(!world.objects.is_busy());
 }
 
-/// A235: work that a request has begun can wait for a turn, so that its sender goes on first; not while
-/// a thread of a program that ended may run, and not if it waits already.
+/// A235: work that a request has begun can wait for a turn, so that its sender goes on first; not
+/// while a thread of a program that ended may run, and not if it waits already.
 #[test]
 fn who_begins_work_goes_on_first() {
     let (mut world, programs) = world(2);

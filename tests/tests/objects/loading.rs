@@ -114,7 +114,8 @@ fn a_program_that_is_promised_is_made_where_much_must_be_cleared() {
     world.check();
 }
 
-/// A195: who changes the file between two requests harms the program that it loads, and nobody else.
+/// A195: who changes the file between two requests harms the program that it loads, and nobody
+/// else.
 #[test]
 fn a_file_that_changes_while_it_is_read_costs_nobody_anything() {
     let image = |start: usize| {

@@ -9,8 +9,8 @@ use vmm_service::objects::protocol::{
 
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
 
-/// A pager with paged memory of `pages` in slot A, of which `most` can be there, and a memory object
-/// of as many in slot B; and another program that has mapped the first, and where.
+/// A pager with paged memory of `pages` in slot A, of which `most` can be there, and a memory
+/// object of as many in slot B; and another program that has mapped the first, and where.
 pub fn scene(pages: u32, most: u32) -> (World, Program, Program, usize) {
     let (mut world, pager) = World::one();
     let reader = world.program(AMPLE);
@@ -67,8 +67,8 @@ pub fn going_on(world: &mut World) -> Vec<vmm::CPtr> {
     std::iter::from_fn(|| world.objects.next_thread()).collect()
 }
 
-/// A170: a page that somebody waits for is mapped when it is supplied, at the place that it has in a
-/// mapping which begins within the memory; nobody has to touch it for that.
+/// A170: a page that somebody waits for is mapped when it is supplied, at the place that it has in
+/// a mapping which begins within the memory; nobody has to touch it for that.
 #[test]
 fn a_page_is_mapped_where_it_is_waited_for() {
     let (mut world, pager, reader, _) = scene(4, 4);
@@ -156,8 +156,8 @@ fn the_first_write_is_noted_and_told() {
     assert_eq!(world.ask(pager, back(0, 1, 1), BOTH), taken(1, 0));
 }
 
-/// A172: what is taken back is mapped nowhere, and who touches it waits again; no more is there than
-/// was paid for; pages that nobody needs come back nowhere.
+/// A172: what is taken back is mapped nowhere, and who touches it waits again; no more is there
+/// than was paid for; pages that nobody needs come back nowhere.
 #[test]
 fn what_is_taken_back_is_gone_everywhere() {
     let (mut world, pager, reader, start) = scene(8, 2);

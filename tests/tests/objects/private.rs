@@ -50,8 +50,8 @@ fn is_there(world: &World, program: Program, at: usize) -> bool {
     world.fixture.vmm.mapping_at(program.id.space(), at).unwrap().is_some()
 }
 
-/// A240: what is read of a private mapping is what the pager supplied; the first write makes a copy,
-/// which nobody else sees; other private mappings have copies of their own.
+/// A240: what is read of a private mapping is what the pager supplied; the first write makes a
+/// copy, which nobody else sees; other private mappings have copies of their own.
 #[test]
 fn what_is_written_is_a_copy() {
     for how in Supply::ALL {
@@ -180,8 +180,8 @@ fn copies_are_not_taken_back() {
     }
 }
 
-/// A242: all copies that there can be are paid for when it is mapped, and nothing more when they are
-/// made; all comes back. What cannot be mapped privately is refused with a reason.
+/// A242: all copies that there can be are paid for when it is mapped, and nothing more when they
+/// are made; all comes back. What cannot be mapped privately is refused with a reason.
 #[test]
 fn copies_are_paid_for_when_it_is_mapped() {
     let (mut world, pager, reader, start) = private_scene(4, 2);
@@ -238,8 +238,8 @@ fn copies_are_paid_for_when_it_is_mapped() {
     assert!(world.is_empty(reader, A));
 }
 
-/// A243: rights of parts change and come back, parts are unmapped and moved, and copies are what they
-/// were; what is beside them is as it was.
+/// A243: rights of parts change and come back, parts are unmapped and moved, and copies are what
+/// they were; what is beside them is as it was.
 #[test]
 fn parts_of_a_private_mapping_keep_their_copies() {
     let (mut world, pager, reader, start) = private_scene(8, 4);
@@ -377,8 +377,8 @@ fn a_page_that_leaves_is_not_copied() {
     put(&mut world, many, all[0], 1);
 }
 
-/// A244: whoever ends, with whichever pages copied, waited for or neither: all is back that was paid,
-/// and nobody waits for ever.
+/// A244: whoever ends, with whichever pages copied, waited for or neither: all is back that was
+/// paid, and nobody waits for ever.
 #[test]
 fn whatever_ends_nothing_is_left_of_copies() {
     type End = fn(&mut World, Program, Program);

@@ -75,8 +75,8 @@ fn a_copy_that_fails_is_made_later() {
     }
 }
 
-/// A154 A159: whichever call fails of mapping memory privately, and however few pages, slots or nodes
-/// are left, nothing of it is there; with enough it is mapped.
+/// A154 A159: whichever call fails of mapping memory privately, and however few pages, slots or
+/// nodes are left, nothing of it is there; with enough it is mapped.
 #[test]
 fn what_is_not_mapped_privately_leaves_nothing() {
     let slots = &[SPACE_SLOT, A, ACCOUNT_SLOT];

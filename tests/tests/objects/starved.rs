@@ -132,8 +132,8 @@ fn want_of_nodes_of_the_manager_leaves_nothing() {
     starve(Ballast::of_nodes, 8, 20);
 }
 
-/// A159 A221 A222: of mappings, whose middle gets other rights, goes, or moves, with n pages, slots or
-/// nodes left: it is done, or all is as it was.
+/// A159 A221 A222: of mappings, whose middle gets other rights, goes, or moves, with n pages, slots
+/// or nodes left: it is done, or all is as it was.
 #[test]
 fn want_of_anything_leaves_a_mapping_in_one_piece() {
     const PAGES: u32 = 9;

@@ -231,8 +231,8 @@ fn a_thread_that_fails_leaves_nothing() {
     }
 }
 
-/// A139: as many answers of a program are held as it has threads, and what is kept by the slot of one
-/// that ends is given.
+/// A139: as many answers of a program are held as it has threads, and what is kept by the slot of
+/// one that ends is given.
 #[test]
 fn threads_of_one_program_are_held_together() {
     const ROUND: Turnstile = Turnstile(2);

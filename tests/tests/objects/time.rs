@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Time: programs that sleep, and threads that wait for a page for as long as their holder lets them.
+//! Time: programs that sleep, and threads that wait for a page for as long as their holder lets
+//! them.
 
 use vmm::Access;
 use vmm_service::objects::protocol::{
@@ -52,7 +53,8 @@ fn read_at(address: usize, instruction: usize) -> Fault {
     Fault { kind: FaultKind::Read, code: 0, address, instruction }
 }
 
-/// A thread goes on and touches the page that came too late; then its fault is the service's to note.
+/// A thread goes on and touches the page that came too late; then its fault is the service's to
+/// note.
 #[track_caller]
 fn comes_too_late(world: &mut World, child: Program, at: usize) -> bool {
     assert_eq!(going_on(world), [child.start.tcb]);
@@ -111,8 +113,8 @@ fn who_waits_for_too_long_has_a_fault() {
     assert_eq!(world.state(maker), State::Faulted);
 }
 
-/// A247: a page that comes between the end of the wait and the touch is no fault, nor is the next wait
-/// for it; and a program whose policy that is ends.
+/// A247: a page that comes between the end of the wait and the touch is no fault, nor is the next
+/// wait for it; and a program whose policy that is ends.
 #[test]
 fn a_page_that_comes_at_last_is_no_fault() {
     let (mut world, maker, child, start) = suspended();
@@ -137,8 +139,8 @@ fn a_page_that_comes_at_last_is_no_fault() {
     assert_eq!(world.state(maker), State::Crashed);
 }
 
-/// A173: a page that was refused, and came before it was touched again, is asked for anew when it is
-/// gone once more.
+/// A173: a page that was refused, and came before it was touched again, is asked for anew when it
+/// is gone once more.
 #[test]
 fn what_was_refused_and_came_is_asked_for_anew() {
     let (mut world, maker, child, start) = suspended();
@@ -253,8 +255,8 @@ fn who_sleeps_is_answered_when_its_time_has_come() {
     assert_eq!(world.figures(), begun, "it takes nothing");
 }
 
-/// A248: who sleeps can be ended; there are no more places to wait in than threads, and who sleeps in
-/// that of one that ends is told that it has not slept for so long.
+/// A248: who sleeps can be ended; there are no more places to wait in than threads, and who sleeps
+/// in that of one that ends is told that it has not slept for so long.
 #[test]
 fn who_sleeps_can_be_ended() {
     let (mut world, program) = World::one();
@@ -305,8 +307,8 @@ fn who_sleeps_has_a_place() {
     world.check();
 }
 
-/// A249: where the clock is lost, who sleeps is told so, and who waits for a page waits for as long as
-/// it takes; a clock that is there again serves again.
+/// A249: where the clock is lost, who sleeps is told so, and who waits for a page waits for as long
+/// as it takes; a clock that is there again serves again.
 #[test]
 fn a_clock_can_be_lost() {
     let (mut world, maker, child, start) = suspended();

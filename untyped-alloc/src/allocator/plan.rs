@@ -59,8 +59,8 @@ impl Allocator<'_> {
         (self.most_cleared >> size_bits).clamp(1, self.sizes.retype_limit)
     }
 
-    /// How many objects to make at once where `count` are needed, and the size of the block for them
-    /// in bits.
+    /// How many objects to make at once where `count` are needed, and the size of the block for
+    /// them in bits.
     ///
     /// # Errors
     /// As for [`Allocator::chunk_bits`].

@@ -8,8 +8,8 @@ use crate::types::Result;
 impl Allocator<'_> {
     /// Gives back everything that is kept for speed: aliases of frames, unused chunks, split blocks
     /// whose children are all free, CNodes without a slot in use, objects in quarantine. Costs a
-    /// kernel call for each (two for an alias), and later the clearing of what they were; so no block
-    /// is coalesced that is larger than [`Allocator::limit_clearing`] allows to be cleared.
+    /// kernel call for each (two for an alias), and later the clearing of what they were; so no
+    /// block is coalesced that is larger than [`Allocator::limit_clearing`] allows to be cleared.
     ///
     /// # Errors
     /// [`Error::Kernel`](crate::Error::Kernel) if the kernel refused a call; what is left can be

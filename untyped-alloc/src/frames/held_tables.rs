@@ -26,7 +26,8 @@ impl Allocator<'_> {
     }
 
     /// Whether little is left in free untypeds: at most 4 MiB, or a sixteenth of all RAM where that
-    /// is more, and not more than half of it. What only saves time or memory is not made then. O(1).
+    /// is more, and not more than half of it. What only saves time or memory is not made then.
+    /// O(1).
     #[inline(always)]
     pub fn untypeds_are_few(&self) -> bool {
         let (free, all) = (self.blocks.free_bytes(), self.blocks.total_bytes());

@@ -67,8 +67,8 @@ impl<'p> Allocator<'p> {
         }
     }
 
-    /// A chunk in use from which frames of the other mobility are allocated, or of both, and whether
-    /// one is zeroed. Paging structures and larger frames all stay.
+    /// A chunk in use from which frames of the other mobility are allocated, or of both, and
+    /// whether one is zeroed. Paging structures and larger frames all stay.
     fn chunk_of_others(&self, kind: Room) -> Option<(&'p Chunk<'p>, bool)> {
         let small = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
         if kind.blueprint() != small {

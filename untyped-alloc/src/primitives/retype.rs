@@ -116,9 +116,9 @@ impl<'p> Allocator<'p> {
         Ok(block)
     }
 
-    /// The size of what a block is split into on the way down to 2^`bits` bytes. The size of a large
-    /// page is not skipped, or what stays would keep two of them from coming back; unless half of
-    /// one is wanted, which is a batch where it pays to have few calls.
+    /// The size of what a block is split into on the way down to 2^`bits` bytes. The size of a
+    /// large page is not skipped, or what stays would keep two of them from coming back; unless
+    /// half of one is wanted, which is a batch where it pays to have few calls.
     fn child_bits(&self, block_bits: u8, bits: u8) -> u8 {
         let large = self.sizes.frame_bits[1];
         let lowest = if block_bits > large && bits + 1 != large { bits.max(large) } else { bits };

@@ -79,8 +79,8 @@ impl Allocator<'_> {
         self.slots.alloc(count).ok_or_else(|| self.out_of_slots(count))
     }
 
-    /// As [`Allocator::alloc_slots`], for what is for speed alone: where memory is short, the CSpace
-    /// is not grown for it, and what others need is left to those.
+    /// As [`Allocator::alloc_slots`], for what is for speed alone: where memory is short, the
+    /// CSpace is not grown for it, and what others need is left to those.
     pub(crate) fn alloc_spare_slots(
         &mut self,
         kernel: &mut impl Kernel,

@@ -310,10 +310,10 @@ impl<'p> Blocks<'p> {
         (first_slot, count)
     }
 
-    /// The best fit for 2^`size_bits` bytes of objects of this mobility: the smallest free RAM block
-    /// that is large enough, a clean one before a dirty one, the lowest address first. It is one
-    /// of their group or one of which no large page can be; or else a neutral one, or else one of
-    /// the others.
+    /// The best fit for 2^`size_bits` bytes of objects of this mobility: the smallest free RAM
+    /// block that is large enough, a clean one before a dirty one, the lowest address first. It is
+    /// one of their group or one of which no large page can be; or else a neutral one, or else one
+    /// of the others.
     pub fn best_fit(&self, size_bits: u8, mobility: Mobility) -> Option<&'p Block<'p>> {
         self.best_fit_clearing(size_bits, mobility, usize::MAX)
     }
@@ -352,8 +352,8 @@ impl<'p> Blocks<'p> {
         }
     }
 
-    /// The smallest free dirty RAM block of at least 2^`size_bits` bytes, in whatever group. O(log n)
-    /// for each size.
+    /// The smallest free dirty RAM block of at least 2^`size_bits` bytes, in whatever group. O(log
+    /// n) for each size.
     pub fn dirty_fit(&self, size_bits: u8) -> Option<&'p Block<'p>> {
         let trees = (0..GROUPS).filter_map(|tree| self.dirty_fit_in(tree, size_bits));
         trees.min_by_key(|block| fit_key(block))

@@ -76,18 +76,18 @@ pub struct Chunks<'p> {
     /// The chunk that was found last, to be looked at first. A node that is in no tree has neither
     /// class nor block.
     ///
-    /// Looking up moves it, and objects are taken of it first, so a look-up can change *which* ready
-    /// object comes next: never whether one comes, nor any answer. Kept all the same, because both
-    /// ways without that cost more. Moved by changes alone, it made unmapping and protecting single
-    /// pages 2 % dearer, as what is checked before them is searched for; as two fields, it made
-    /// unmapping 2 % and destroying a space 3 % dearer.
+    /// Looking up moves it, and objects are taken of it first, so a look-up can change *which*
+    /// ready object comes next: never whether one comes, nor any answer. Kept all the same, because
+    /// both ways without that cost more. Moved by changes alone, it made unmapping and protecting
+    /// single pages 2 % dearer, as what is checked before them is searched for; as two fields, it
+    /// made unmapping 2 % and destroying a space 3 % dearer.
     last: Cell<Option<&'p Chunk<'p>>>,
-    /// The chunks that were looked up last for slots here and there: which, a slot's number says. Nodes
-    /// that are in no tree may be among them.
+    /// The chunks that were looked up last for slots here and there: which, a slot's number says.
+    /// Nodes that are in no tree may be among them.
     recent: [Cell<Option<&'p Chunk<'p>>>; RECENT],
-    /// The chunk in use whose last dirty object was allocated last. It stays in the tree of room, as
-    /// one with dirty objects, and is passed over there: what is freed next is often one of its own,
-    /// and then it need not have left.
+    /// The chunk in use whose last dirty object was allocated last. It stays in the tree of room,
+    /// as one with dirty objects, and is passed over there: what is freed next is often one of its
+    /// own, and then it need not have left.
     exhausted: Option<&'p Chunk<'p>>,
     /// Changes whenever a chunk comes to have zeroed objects to allocate.
     zeroed_supplies: u32,
@@ -195,7 +195,8 @@ impl<'p> Chunks<'p> {
         }
     }
 
-    /// Leaves a chunk in the tree of room that has no dirty object any more; the one before it goes.
+    /// Leaves a chunk in the tree of room that has no dirty object any more; the one before it
+    /// goes.
     fn keep_exhausted(&mut self, chunk: &'p Chunk<'p>) {
         if let Some(before) = self.exhausted {
             self.put(before, before.room.get().with_class(None));
@@ -239,8 +240,8 @@ impl<'p> Chunks<'p> {
         self.supplies
     }
 
-    /// Takes a chunk from where objects are allocated, and, if it has no live one, from where memory
-    /// is taken back; or puts it there again.
+    /// Takes a chunk from where objects are allocated, and, if it has no live one, from where
+    /// memory is taken back; or puts it there again.
     pub fn set_apart(&mut self, chunk: &'p Chunk<'p>, apart: Option<Apart>) {
         self.supplies = self.supplies.wrapping_add(1);
         chunk.apart.set(apart);
@@ -349,8 +350,8 @@ impl<'p> Chunks<'p> {
         cursor.clone_pointer()
     }
 
-    /// How many chunks the tree of room holds, without the one that is exhausted, and how many ought
-    /// to be in it.
+    /// How many chunks the tree of room holds, without the one that is exhausted, and how many
+    /// ought to be in it.
     pub fn room_counts(&self) -> (usize, usize) {
         let expected = self.iter().filter(|chunk| chunk.classify().is_some()).count();
         (self.by_room.iter().filter(|chunk| !self.is_exhausted(chunk)).count(), expected)

@@ -27,8 +27,9 @@ pub enum BlockState<'p> {
     Used(&'p Chunk<'p>),
 }
 
-/// What a block is for. Blocks that lie in the place of one large page are all for the same, as long
-/// as there is memory: so what must stay keeps no more places from being emptied than it takes.
+/// What a block is for. Blocks that lie in the place of one large page are all for the same, as
+/// long as there is memory: so what must stay keeps no more places from being emptied than it
+/// takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
     /// Whatever comes first: it is whole places of large pages, or was a boot untyped.
@@ -329,8 +330,9 @@ impl<'p> Chunk<'p> {
         Some(index)
     }
 
-    /// Whether it is known to be in its class still, without a look at all of it, once object number
-    /// `index` was allocated: it is in use, and one of the kind that its class is for is beside it.
+    /// Whether it is known to be in its class still, without a look at all of it, once object
+    /// number `index` was allocated: it is in use, and one of the kind that its class is for is
+    /// beside it.
     #[inline]
     pub fn keeps_class_beside(&self, index: usize) -> bool {
         let room = self.room.get();

@@ -190,7 +190,8 @@ impl ObjectMap {
         None
     }
 
-    /// Whether an object of one kind (`zeroed` or not) is ready in the word that number `index` is in.
+    /// Whether an object of one kind (`zeroed` or not) is ready in the word that number `index` is
+    /// in.
     #[inline]
     pub fn has_ready_beside(&self, index: usize, zeroed: bool) -> bool {
         let (free, flag) = (self.free.0[index / 32].get(), self.flag.0[index / 32].get());

@@ -17,8 +17,8 @@ const RECYCLES: u32 = 1 << 16;
 const KIND_SHIFT: u32 = 8;
 
 /// The class of a chunk (if it has one), whether what is allocated from it may be moved (or some of
-/// it), whether it recycles, and what its objects are; ordered in this way. The default is less than
-/// that of any chunk.
+/// it), whether it recycles, and what its objects are; ordered in this way. The default is less
+/// than that of any chunk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Room(u32);
 

@@ -77,8 +77,8 @@ pub enum Error {
         size_bits: u8,
         /// Bytes that the request wanted in all, as far as it came: those of the block at least.
         bytes: usize,
-        /// Bytes that were free when it was given up, in pieces of any size: of untyped memory, and,
-        /// where a request for pages is told of, also of frames that are ready.
+        /// Bytes that were free when it was given up, in pieces of any size: of untyped memory,
+        /// and, where a request for pages is told of, also of frames that are ready.
         free_bytes: usize,
     },
     /// Memory for this is there, but the kernel must clear so many bytes of it first, in one call,

@@ -45,8 +45,8 @@ pub extern "C" fn vmm_trim() -> vmm_code_t {
     answer(with(|vmm| vmm.trim()))
 }
 
-/// Prints a string (UTF-8) to the first serial line, on the release kernel too. NULL prints nothing.
-/// Lines of several threads may mix.
+/// Prints a string (UTF-8) to the first serial line, on the release kernel too. NULL prints
+/// nothing. Lines of several threads may mix.
 #[no_mangle]
 pub extern "C" fn vmm_print(text: *const c_char) {
     let (mut char, mut len) = ([0; 4], 0);
@@ -68,8 +68,8 @@ pub extern "C" fn vmm_print_hex(number: usize) {
     debug_print!("{number:#x}");
 }
 
-/// Prints a line: `what`, and what was wrong with the request that returned `code`, in full. Returns
-/// `code` as it is.
+/// Prints a line: `what`, and what was wrong with the request that returned `code`, in full.
+/// Returns `code` as it is.
 #[no_mangle]
 pub extern "C" fn vmm_print_code(what: *const c_char, code: c_int) -> c_int {
     vmm_print(what);

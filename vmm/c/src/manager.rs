@@ -2,8 +2,8 @@
 //! The one manager, its lock, and how an answer becomes a code.
 //!
 //! The lock is [`SharedManager`]'s, which ends the program where a thread takes it twice. The one
-//! thread that has it while code of the caller's runs is the fault handler, in a policy: it is noted
-//! here, and uses the manager that it has.
+//! thread that has it while code of the caller's runs is the fault handler, in a policy: it is
+//! noted here, and uses the manager that it has.
 
 use core::cell::UnsafeCell;
 use core::ffi::c_char;

@@ -16,8 +16,8 @@
 //!
 //! The program begins at `_start`, which `sel4::thread_entry!` defines: its arguments are the
 //! address of the IPC buffer and a word chosen by the starter of the program; the stack is as after
-//! a call, and the thread finds its IPC buffer and its thread-local storage, if the program has any,
-//! as every thread (`sel4::UserContext`). A main that
+//! a call, and the thread finds its IPC buffer and its thread-local storage, if the program has
+//! any, as every thread (`sel4::UserContext`). A main that
 //! returns ends the program: with 0 for `Ok`, and for an error with [`FAILED`] after saying it. A
 //! panic says where it was and ends the program with [`PANICKED`].
 

@@ -22,8 +22,8 @@ pub(super) enum Compacted {
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Moves pages so that a block of at least 2^`bits` bytes becomes free; says whether one did.
-    /// The block that costs the fewest frames for its size is chosen. A request that finds no memory
-    /// does this by itself; a root task that is idle can do it ahead.
+    /// The block that costs the fewest frames for its size is chosen. A request that finds no
+    /// memory does this by itself; a root task that is idle can do it ahead.
     ///
     /// Pages move that may ([`crate::RegionOptions::movable`]), to frames that are ready. Six
     /// kernel calls a page (up to 256 for a batch of frames, up to 1024 for a large page on IA32),

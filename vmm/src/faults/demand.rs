@@ -106,8 +106,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 }
 
-/// What the touch of a page ahead of an append cursor is, where the rights allow it: it lies between
-/// the guards, and nothing is mapped there.
+/// What the touch of a page ahead of an append cursor is, where the rights allow it: it lies
+/// between the guards, and nothing is mapped there.
 #[inline(never)]
 pub(crate) fn class_ahead(cursor: &AppendCursor<'_>) -> FaultClass {
     let covering = Covering::of(&cursor.region.spec(), cursor.at, cursor.end);

@@ -79,8 +79,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// As [`Vmm::mint_badge`], of badges that mostly go up: one that is above all that were made in
-    /// this way, by any endpoint, was in nobody's hands, so there is nothing to cancel, and it costs
-    /// one kernel call. Nobody is to mint these badges otherwise.
+    /// this way, by any endpoint, was in nobody's hands, so there is nothing to cancel, and it
+    /// costs one kernel call. Nobody is to mint these badges otherwise.
     ///
     /// # Errors
     /// Those of [`Vmm::mint_badge`].

@@ -47,9 +47,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Handled { thread, resolution })
     }
 
-    /// Resolves a fault of a registered thread, as [`Vmm::resolve_fault`] does; but where the kernel
-    /// does not tell the whole address, a thread that touched another address with the same low
-    /// bits is not let repeat its instruction for ever. After [`Vmm::append_touched`].
+    /// Resolves a fault of a registered thread, as [`Vmm::resolve_fault`] does; but where the
+    /// kernel does not tell the whole address, a thread that touched another address with the same
+    /// low bits is not let repeat its instruction for ever. After [`Vmm::append_touched`].
     #[inline]
     pub(crate) fn resolve_fault_of(
         &mut self,
@@ -65,9 +65,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// What has become of a fault at a page that was recorded, and is mapped now in any case. If the
-    /// same instruction of the same thread faults there again, and nothing was done meanwhile that
-    /// could have taken the page away, it did not touch that page.
+    /// What has become of a fault at a page that was recorded, and is mapped now in any case. If
+    /// the same instruction of the same thread faults there again, and nothing was done meanwhile
+    /// that could have taken the page away, it did not touch that page.
     #[cold]
     fn resolved_as_recorded(&self, thread: ThreadId, fault: &PageFault) -> Resolution {
         let calls = self.kernel.counts().total() - self.calls_to_map_recorded;
@@ -81,9 +81,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Says that a thread was suspended after a message about a fault of its was taken, and is to be
-    /// resumed. Where it sent that itself, this kernel has it send it once more, and that is no second
-    /// fault. Nothing to do for a thread that there is not. No kernel call.
+    /// Says that a thread was suspended after a message about a fault of its was taken, and is to
+    /// be resumed. Where it sent that itself, this kernel has it send it once more, and that is no
+    /// second fault. Nothing to do for a thread that there is not. No kernel call.
     pub fn expect_fault_again(&mut self, thread: ThreadId) {
         if let Some(node) = self.threads.node(thread) {
             node.recorded.set(None);

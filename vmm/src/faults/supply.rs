@@ -159,11 +159,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// ```
     ///
     /// # Errors
-    /// Where it is to be: [`Error::NoSuchRegion`], [`Error::OutsideRegion`], [`Error::WrongKind`] for
-    /// what is not plain memory or a stack, or is cached in another way, [`Error::AlreadyMapped`],
+    /// Where it is to be: [`Error::NoSuchRegion`], [`Error::OutsideRegion`], [`Error::WrongKind`]
+    /// for what is not plain memory or a stack, or is cached in another way,
+    /// [`Error::AlreadyMapped`],
     /// [`Error::OutOfQuota`]. What is given: [`Error::NotMapped`], [`Error::LargePage`],
-    /// [`Error::NotManaged`], [`Error::RightsExceedCeiling`]; [`Error::Shared`] for what others have
-    /// too.
+    /// [`Error::NotManaged`], [`Error::RightsExceedCeiling`]; [`Error::Shared`] for what others
+    /// have too.
     pub fn transfer_into(
         &mut self,
         from: SpaceId,

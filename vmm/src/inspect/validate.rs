@@ -81,8 +81,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("what cannot be emptied is remembered as such", bits.into(), in_vain)
     }
 
-    /// I17: what a number leads to has it in its id, and no serial number is beyond the last. I41: no
-    /// badge of a thread is above the highest.
+    /// I17: what a number leads to has it in its id, and no serial number is beyond the last. I41:
+    /// no badge of a thread is above the highest.
     fn validate_ids(&self) -> Result<(), Violation> {
         for space in self.spaces.iter() {
             let (id, at) = (space.id.get(), space.id.get().number as usize);

@@ -19,8 +19,8 @@ use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Lets no append cursor begin from now on, and keeps no site: for tests that compare histories with and without.
-    /// What is mapped must be the same in both.
+    /// Lets no append cursor begin from now on, and keeps no site: for tests that compare histories
+    /// with and without. What is mapped must be the same in both.
     #[doc(hidden)]
     pub fn without_short_cuts(&mut self) {
         self.append_cursor = None;

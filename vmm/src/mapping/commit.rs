@@ -89,7 +89,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         AllocatorError::OutOfMemory { size_bits, bytes, free_bytes }.into()
     }
 
-    /// Refuses more memory than there can be, before anything is done for it. O(1) where it does not.
+    /// Refuses more memory than there can be, before anything is done for it. O(1) where it does
+    /// not.
     pub(super) fn check_memory(&self, range: PageRange) -> Result {
         let size_bits = self.geometry.page_bits;
         match range.pages() > self.alloc.most_frame_bytes() >> size_bits {

@@ -10,8 +10,8 @@
 //!
 //! Everything that can run out (small frames, the page table, slots, addresses) is taken before the
 //! large page is unmapped; so what can fail then is a refused call, and then the large page is
-//! mapped again. It is unmapped before it is copied: no write of another thread may come between the
-//! two. A touch meanwhile faults, and waits for whoever answers faults.
+//! mapped again. It is unmapped before it is copied: no write of another thread may come between
+//! the two. A touch meanwhile faults, and waits for whoever answers faults.
 
 use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{AllocatedFrames, CPtr, Frames, Kernel, Memory, Rights};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Joining what was cut: where a request that cut large pages is refused, they are made whole again.
+//! Joining what was cut: where a request that cut large pages is refused, they are made whole
+//! again.
 //!
 //! ```text
 //!   own space, for a moment            the space of the pages

@@ -82,8 +82,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         outcome
     }
 
-    /// Gives a small page, frame number `index` of an extent, new rights: what [`Vmm::protect`] does,
-    /// without looking for more pages or for large ones.
+    /// Gives a small page, frame number `index` of an extent, new rights: what [`Vmm::protect`]
+    /// does, without looking for more pages or for large ones.
     fn protect_one(
         &mut self,
         space: &'p Space<'p>,

@@ -33,8 +33,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Some(address)
     }
 
-    /// The same for the frame of an extent of one page of the smallest size, which is mapped already,
-    /// by whatever capability. `None` for what is mapped with another cache policy, too.
+    /// The same for the frame of an extent of one page of the smallest size, which is mapped
+    /// already, by whatever capability. `None` for what is mapped with another cache policy, too.
     pub(crate) fn alias_of(&mut self, piece: &Extent) -> Option<usize> {
         let frame = piece.frames.first;
         let origin = match piece.source {
@@ -48,7 +48,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Takes frames out of the direct map that are to be mapped with another cache policy than its
-    /// own: no two mappings of one frame may differ in that. Two kernel calls for each that is there.
+    /// own: no two mappings of one frame may differ in that. Two kernel calls for each that is
+    /// there.
     ///
     /// # Errors
     /// [`Error::Allocator`](crate::Error::Allocator) with what the kernel refused.

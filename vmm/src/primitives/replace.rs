@@ -28,7 +28,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let piece = extent.part(index, 1);
         // 1. Both nodes that recording can take: once the old page is gone, nothing may be missing.
         let (node, mut spare) = (self.pools.extent(reserve).ok(), self.pools.extent(reserve).ok());
-        // 2. The contents are in the new frame, and the old one is unmapped here; or all is as it was.
+        // 2. The contents are in the new frame, and the old one is unmapped here; or all is as it
+        //    was.
         let nodes = node.zip(spare).ok_or(Error::OutOfNodes(NodeKind::Extent));
         let copied = nodes.and_then(|(node, _)| {
             self.copy_out(reserve, space, &piece, frames)?;
@@ -53,8 +54,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if piece.source == Source::Owned {
             self.owner_gone(piece.frames);
         }
-        // 4. The new one is recorded before it is mapped: where that is refused, the record says what
-        //    the page holds, and the next fault maps it.
+        // 4. The new one is recorded before it is mapped: where that is refused, the record says
+        //    what the page holds, and the next fault maps it.
         let own = Extent { frames, cow, source: Source::Owned, ..piece };
         self.enter_extent(reserve, space, node, own);
         let mapped = self.map_extent(reserve, space, own).map_err(|(error, _)| error);

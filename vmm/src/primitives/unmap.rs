@@ -14,8 +14,8 @@ use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Refuses a range with holes, cut large pages, or frames that are not the manager's: by what is
-    /// met first. Returns whether a page of it is under copy-on-write.
+    /// Refuses a range with holes, cut large pages, or frames that are not the manager's: by what
+    /// is met first. Returns whether a page of it is under copy-on-write.
     pub(crate) fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result<bool> {
         let (mut at, mut any_cow) = (range.start().bits(), false);
         let mut cursor = ExtentCursor::over(range);

@@ -3,8 +3,8 @@
 //!
 //! A frame is mapped at a temporary slot, filled with zeros and unmapped: about 2.8 thousand
 //! instructions for 4 KiB, where having the kernel clear it (by revoking and retyping) costs 4.8
-//! thousand; at its place in the direct map, where there is one, it is filled without a call. A large
-//! frame does not fit the slot: it gets a region of its own for a moment.
+//! thousand; at its place in the direct map, where there is one, it is filled without a call. A
+//! large frame does not fit the slot: it gets a region of its own for a moment.
 
 use untyped_alloc::{CPtr, CachePolicy, Dirty, Frames, Kernel, Memory, Rights, Zeroed};
 

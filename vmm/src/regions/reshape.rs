@@ -150,8 +150,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Whether a page of a region is under copy-on-write, where it makes a difference for its place.
-    /// O(extents of the region) there.
+    /// Whether a page of a region is under copy-on-write, where it makes a difference for its
+    /// place. O(extents of the region) there.
     fn has_copy_on_write(&self, space: &Space<'p>, region: &Region<'p>) -> bool {
         if self.tells_all_faults(space) {
             return false;

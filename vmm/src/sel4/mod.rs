@@ -37,11 +37,11 @@
 //!
 //! `kernel-16` is written for x86_64, aarch64 and riscv64 (Sv39): what names paging structures,
 //! cache policies, execution and registers is in `bindings/arch/`, and what an architecture has
-//! whatever the kernel in `arch/`. On aarch64 the kernel's own root and end of user space say which of three
-//! descriptions it is: at EL1, or as hypervisor with physical addresses of 44 or of 40 bits, where
-//! there are three levels. There caches do not agree by themselves: a page that is mapped to be run
-//! is unified, and so is what [`Vmm::write`](crate::Vmm::write) writes to it. All cache policies
-//! but write-back are the kernel's device memory.
+//! whatever the kernel in `arch/`. On aarch64 the kernel's own root and end of user space say which
+//! of three descriptions it is: at EL1, or as hypervisor with physical addresses of 44 or of 40
+//! bits, where there are three levels. There caches do not agree by themselves: a page that is
+//! mapped to be run is unified, and so is what [`Vmm::write`](crate::Vmm::write) writes to it. All
+//! cache policies but write-back are the kernel's device memory.
 //!
 //! What rust-sel4 has not is there, too: how a thread begins (it sets its IPC buffer by itself, and
 //! has thread-local storage, in which those bindings keep it), a lock that knows its owner. A fault

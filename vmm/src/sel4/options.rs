@@ -42,8 +42,9 @@ impl StartOptions {
     }
 
     /// Makes a direct map at the start: see
-    /// [`Vmm::make_direct_map`](crate::Vmm::make_direct_map). For a program whose memory is used again
-    /// and again, or cloned and written to; the start fails where there are not so many addresses.
+    /// [`Vmm::make_direct_map`](crate::Vmm::make_direct_map). For a program whose memory is used
+    /// again and again, or cloned and written to; the start fails where there are not so many
+    /// addresses.
     pub const fn direct_map(self) -> Self {
         StartOptions { direct_map: true, ..self }
     }

@@ -44,8 +44,9 @@ pub(super) fn note_ticks_per_us(mhz: sel4::Word) {
     TICKS_PER_US.store(u32::try_from(mhz).unwrap_or(0), Ordering::Relaxed);
 }
 
-/// Ticks of the processor's time-stamp counter in a microsecond, as the kernel measured them when it
-/// booted; `None` before the manager was started, and where the kernel does not know. No kernel call.
+/// Ticks of the processor's time-stamp counter in a microsecond, as the kernel measured them when
+/// it booted; `None` before the manager was started, and where the kernel does not know. No kernel
+/// call.
 pub fn ticks_per_us() -> Option<u32> {
     match TICKS_PER_US.load(Ordering::Relaxed) {
         0 => None,

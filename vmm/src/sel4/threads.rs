@@ -123,8 +123,8 @@ enum End {
     Faulted(sel4::Fault),
 }
 
-/// A thread that runs, or has ended. If this is dropped, the thread goes on and keeps what it has for
-/// as long as the program runs.
+/// A thread that runs, or has ended. If this is dropped, the thread goes on and keeps what it has
+/// for as long as the program runs.
 #[must_use = "a thread that is not joined keeps its memory"]
 pub struct JoinHandle<T> {
     parts: ThreadParts,
@@ -139,8 +139,8 @@ unsafe impl<T: Send> Send for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     /// Waits until the thread has ended, without the manager: where that is behind a lock which the
-    /// thread or the handler of its faults may want, this goes before the lock is taken to join. The
-    /// calling thread must have no bound notification, whose signals would end the wait.
+    /// thread or the handler of its faults may want, this goes before the lock is taken to join.
+    /// The calling thread must have no bound notification, whose signals would end the wait.
     pub fn wait(&mut self) {
         if self.end.is_none() {
             let (info, _) = self.ended.cap::<cap_type::Endpoint>().recv(());
@@ -172,7 +172,8 @@ impl<T> JoinHandle<T> {
     }
 
     /// Ends the thread wherever it is, and gives back all it had: for one that has faulted, which
-    /// was told to somebody else, or that nobody could end otherwise. What it captured is not dropped.
+    /// was told to somebody else, or that nobody could end otherwise. What it captured is not
+    /// dropped.
     ///
     /// # Errors
     /// [`crate::Error::Kernel`].
@@ -233,14 +234,14 @@ bindings::thread_entry! {
 }
 
 impl Vmm<'static, Sel4> {
-    /// Runs a closure in a thread of its own, in the manager's space and CSpace: with a stack between
-    /// guards, an IPC buffer and thread-local storage. A panic in it ends the program.
+    /// Runs a closure in a thread of its own, in the manager's space and CSpace: with a stack
+    /// between guards, an IPC buffer and thread-local storage. A panic in it ends the program.
     ///
     /// Costs what [`Vmm::allocate_thread`] does, an endpoint and two kernel calls.
     ///
     /// # Errors
-    /// Those of [`Vmm::allocate_thread`]; what the kernel refuses. Everything is given back then, and
-    /// the closure is dropped.
+    /// Those of [`Vmm::allocate_thread`]; what the kernel refuses. Everything is given back then,
+    /// and the closure is dropped.
     pub fn spawn<T: Send + 'static>(
         &mut self,
         options: &SpawnOptions<'_>,

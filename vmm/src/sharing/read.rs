@@ -12,17 +12,17 @@ use crate::types::mapping::Source;
 use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Reads the bytes at the address `start` of a space, where pages are mapped that may be read. In
-    /// the manager's own space that takes no kernel call, elsewhere four a page, or none for one in
-    /// the direct map.
+    /// Reads the bytes at the address `start` of a space, where pages are mapped that may be read.
+    /// In the manager's own space that takes no kernel call, elsewhere four a page, or none for one
+    /// in the direct map.
     ///
     /// Memory that was asked for by physical address is not read, as it may be a device's; in other
     /// spaces neither is what the caller brought, nor a large page.
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`]; [`Error::Address`]; [`Error::NotMapped`] with the first address that
-    /// is not, or not to be read; [`Error::NotManaged`], [`Error::LargePage`]; [`Error::Kernel`] and
-    /// what is wanting for a capability more. `bytes` may be filled in part then.
+    /// is not, or not to be read; [`Error::NotManaged`], [`Error::LargePage`]; [`Error::Kernel`]
+    /// and what is wanting for a capability more. `bytes` may be filled in part then.
     pub fn read(&mut self, space: SpaceId, start: usize, bytes: &mut [u8]) -> Result {
         let page = self.geometry.page_bytes();
         let mut at = start;
@@ -73,8 +73,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Has a frame that is mapped somewhere, as an extent of one page, looked at in the manager's own
-    /// space: in the direct map, or through a copy of its capability, as that can be mapped but
+    /// Has a frame that is mapped somewhere, as an extent of one page, looked at in the manager's
+    /// own space: in the direct map, or through a copy of its capability, as that can be mapped but
     /// once.
     pub(super) fn with_frame(
         &mut self,

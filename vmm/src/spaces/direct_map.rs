@@ -21,11 +21,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// page that is shared copy-on-write.
     ///
     /// It costs as many addresses as there is RAM, with its gaps; now a page table for each part
-    /// of it that one covers (4 KiB for 4 MiB on IA32, for 2 MiB on x86_64) and 1.25 bytes of nodes a
-    /// page, which all stay; and later a slot for each frame of a batch that has such a frame
-    /// (16 bytes on IA32, 32 on x86_64). Giving that batch back costs two kernel calls more for each
-    /// frame that was mapped so. A machine that is short of memory does without. Where there is a
-    /// direct map already, nothing is done.
+    /// of it that one covers (4 KiB for 4 MiB on IA32, for 2 MiB on x86_64) and 1.25 bytes of nodes
+    /// a page, which all stay; and later a slot for each frame of a batch that has such a frame
+    /// (16 bytes on IA32, 32 on x86_64). Giving that batch back costs two kernel calls more for
+    /// each frame that was mapped so. A machine that is short of memory does without. Where there
+    /// is a direct map already, nothing is done.
     ///
     /// # Examples
     /// ```
@@ -57,8 +57,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Takes the direct map away: frames, page tables, addresses. Two kernel calls for each frame in
-    /// it and one for each page table. The nodes stay for another one. Without a direct map,
+    /// Takes the direct map away: frames, page tables, addresses. Two kernel calls for each frame
+    /// in it and one for each page table. The nodes stay for another one. Without a direct map,
     /// nothing is done.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Large pages of a space that were cut for a request that is not done: what they were, so that they
-//! can be made whole should it be refused.
+//! Large pages of a space that were cut for a request that is not done: what they were, so that
+//! they can be made whole should it be refused.
 
 use core::cell::Cell;
 

@@ -119,8 +119,8 @@ impl Run {
     }
 }
 
-/// The extent of a window's page. Windows have no strided pages: there, the bit says that the page may
-/// be run.
+/// The extent of a window's page. Windows have no strided pages: there, the bit says that the page
+/// may be run.
 #[inline(always)]
 fn extent_of_page(page: WindowPage, start: VirtAddr, size_bits: u8) -> Extent {
     let WindowPage { frame, attributes, abandoned } = page;
@@ -364,8 +364,8 @@ impl<'p> ExtentNode<'p> {
         }
     }
 
-    /// Whether one page, with a capability of its own, can be in one window with what is here: pages
-    /// of the same size in the same block, of which each is known by itself or the only one.
+    /// Whether one page, with a capability of its own, can be in one window with what is here:
+    /// pages of the same size in the same block, of which each is known by itself or the only one.
     #[inline(always)]
     pub(super) fn takes(&self, page: &Extent) -> bool {
         let size_bits = match self.content.get() {

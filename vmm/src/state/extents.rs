@@ -68,16 +68,16 @@ impl<'p> Beside<'p> {
         Beside { around: Some(node), before: None, after: None }
     }
 
-    /// The extent before `next`, which begins at the address, if `next` goes on where it ends in every
-    /// respect that an extent knows of.
+    /// The extent before `next`, which begins at the address, if `next` goes on where it ends in
+    /// every respect that an extent knows of.
     #[inline(always)]
     pub fn continued_by(&self, next: &Extent) -> Option<&'p ExtentNode<'p>> {
         self.before.filter(|before| before.continues_with(next))
     }
 
-    /// The node whose window takes `page`, which is at the address and has a capability of its own: a
-    /// window, or an extent of one page that can become one. Its other pages lie from `low` to `high`
-    /// (bytes), unless the address is in their midst.
+    /// The node whose window takes `page`, which is at the address and has a capability of its own:
+    /// a window, or an extent of one page that can become one. Its other pages lie from `low` to
+    /// `high` (bytes), unless the address is in their midst.
     #[inline(always)]
     pub fn taking(&self, page: &Extent, low: usize, high: usize) -> Option<&'p ExtentNode<'p>> {
         let near = |node: &&'p ExtentNode<'p>| {
@@ -176,8 +176,8 @@ impl<'p> Extents<'p> {
         Some(node)
     }
 
-    /// Enters an extent in `node`; returns it if it was not needed: inside a window, each page of the
-    /// extent becomes one of the window's.
+    /// Enters an extent in `node`; returns it if it was not needed: inside a window, each page of
+    /// the extent becomes one of the window's.
     #[must_use = "a node that was not needed is free"]
     #[inline(always)]
     pub fn insert(
@@ -225,8 +225,8 @@ impl<'p> Extents<'p> {
         }
     }
 
-    /// What is beside an address where nothing is mapped. Without a search where that was looked for
-    /// just now.
+    /// What is beside an address where nothing is mapped. Without a search where that was looked
+    /// for just now.
     #[inline(always)]
     pub fn beside(&self, address: VirtAddr) -> Beside<'p> {
         match self.last.get() {
@@ -251,8 +251,8 @@ impl<'p> Extents<'p> {
         }
     }
 
-    /// Enters a page in the window of `node`, which took it; an extent of one page becomes a window in
-    /// `window`, which is not needed otherwise.
+    /// Enters a page in the window of `node`, which took it; an extent of one page becomes a window
+    /// in `window`, which is not needed otherwise.
     #[inline]
     pub fn enter_page(
         &mut self,
@@ -299,8 +299,8 @@ impl<'p> Extents<'p> {
         self.search(address).map_or(true, |node| !node.has(address))
     }
 
-    /// Searches for the node that covers an address, or else the next one. What it finds before or at
-    /// the address is the one used last then, with what lies behind it.
+    /// Searches for the node that covers an address, or else the next one. What it finds before or
+    /// at the address is the one used last then, with what lies behind it.
     #[inline(always)]
     fn search(&self, address: VirtAddr) -> Result<&'p ExtentNode<'p>, Option<&'p ExtentNode<'p>>> {
         let at = self.by_start.upper_bound(Bound::Included(&address));
@@ -429,7 +429,8 @@ impl<'p> Extents<'p> {
     }
 
     /// Joins the extent at `start` with the one before it if they are really one, in no window, and
-    /// if `one_batch` says that the frames of both came together; returns the node that is free then.
+    /// if `one_batch` says that the frames of both came together; returns the node that is free
+    /// then.
     pub fn join_before(
         &mut self,
         start: VirtAddr,

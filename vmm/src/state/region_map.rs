@@ -202,7 +202,8 @@ impl<'p> Regions<'p> {
     }
 
     /// Undoes [`Regions::hand_on_hole`]: puts `before`, which has no hole, where `region` and the
-    /// hole behind it are in the order of holes, with one of `joined` pages, if that keeps the order.
+    /// hole behind it are in the order of holes, with one of `joined` pages, if that keeps the
+    /// order.
     fn hand_back_hole(
         &mut self,
         region: &'p Region<'p>,

@@ -55,8 +55,8 @@ pub(crate) struct Thread<'p> {
     pub recorded: Cell<Option<RecordedFault>>,
 }
 
-/// A fault at a page that is recorded with the rights for it, and was mapped again: where the kernel
-/// does not tell the whole address, it may have been at another.
+/// A fault at a page that is recorded with the rights for it, and was mapped again: where the
+/// kernel does not tell the whole address, it may have been at another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordedFault {
     pub address: usize,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A window: up to sixteen neighbouring pages of which each is remembered by itself.
 //!
-//! Where pages come in no order, their capabilities are in none either, and an extent for each would
-//! cost four times as much. A window lies in one *block*, sixteen pages that begin where their number
-//! divides by sixteen, so that a block which fills in any order ends as one window.
+//! Where pages come in no order, their capabilities are in none either, and an extent for each
+//! would cost four times as much. A window lies in one *block*, sixteen pages that begin where
+//! their number divides by sixteen, so that a block which fills in any order ends as one window.
 //!
 //! ```text
 //!   block     │ .  .  .  p  .  p  p  .  .  .  .  p  .  .  .  . │
@@ -23,7 +23,8 @@ pub(crate) const BLOCK_PAGES: usize = 16;
 pub(super) const BLOCK_BITS: u8 = 4;
 const _: () = assert!(1 << BLOCK_BITS == BLOCK_PAGES);
 
-/// The pages of a window: the first is the one that the block begins with, whether it is there or not.
+/// The pages of a window: the first is the one that the block begins with, whether it is there or
+/// not.
 #[derive(Default)]
 pub(crate) struct Window<'p> {
     pub next_free: Cell<Option<&'p Window<'p>>>,

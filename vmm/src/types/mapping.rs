@@ -4,7 +4,8 @@
 use untyped_alloc::{CPtr, CachePolicy, Rights};
 
 /// The rights that a page has when it is asked for with `asked`: what may be written or run may be
-/// read, as processors have no pages that can only be written. The kernel would map such for nobody.
+/// read, as processors have no pages that can only be written. The kernel would map such for
+/// nobody.
 #[inline]
 pub(crate) const fn readable(asked: Rights) -> Rights {
     match asked.intersects(Rights::WRITE.union(Rights::EXECUTE)) {
@@ -38,8 +39,9 @@ pub struct Mapping {
     pub frame: CPtr,
     /// Its rights, as they were asked for.
     pub rights: Rights,
-    /// Whether the processor fetches instructions from it: where the architecture cannot forbid that
-    /// ([`page_tables::Geometry::has_no_execute`]), from all that can be read, whatever the rights say.
+    /// Whether the processor fetches instructions from it: where the architecture cannot forbid
+    /// that ([`page_tables::Geometry::has_no_execute`]), from all that can be read, whatever the
+    /// rights say.
     pub executable: bool,
     /// Whether the first write gets a frame of its own; until then it is mapped read-only.
     pub copy_on_write: bool,

@@ -112,8 +112,9 @@ fn nothing() -> MessageInfo {
     MessageInfoBuilder::default().build()
 }
 
-/// A fault that there was not: a write to a page of its stack. Each is by another instruction: if one
-/// faulted twice at a page that is there, it would be taken to have touched another that is not told.
+/// A fault that there was not: a write to a page of its stack. Each is by another instruction: if
+/// one faulted twice at a page that is there, it would be taken to have touched another that is not
+/// told.
 fn forged() -> MessageInfo {
     let here = [0u8; 1];
     let words = [now() as Word, here.as_ptr() as Word, 0, WRITES];

@@ -27,10 +27,10 @@ const CHILD: Amounts = Amounts([60, 60, 150, 8, 3, 20, 40]);
 const PAGES: u32 = 16;
 
 /// Measures what `what` selects, and exits with the ticks of all of it: 0 nothing, 1 what there is
-/// to say of an object, 2 objects made, 3 objects mapped, 4 one capability revoked with all that were
-/// derived from it, 5 programs made, loaded, started, waited for and given back, 6 threads started
-/// that end themselves, and waited for, 7 pages that a thread waits for, 8 pages supplied sixteen at a
-/// time, 9 pages taken back that are mapped, 10 programs as those of 5 with few slots.
+/// to say of an object, 2 objects made, 3 objects mapped, 4 one capability revoked with all that
+/// were derived from it, 5 programs made, loaded, started, waited for and given back, 6 threads
+/// started that end themselves, and waited for, 7 pages that a thread waits for, 8 pages supplied
+/// sixteen at a time, 9 pages taken back that are mapped, 10 programs as those of 5 with few slots.
 fn main(program: &Program, what: usize) -> Result {
     let account = program.account();
     assert_eq!(take_slot()?, FILE_SLOT);

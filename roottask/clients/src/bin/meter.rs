@@ -17,8 +17,8 @@ const TIMES: u32 = 256;
 const BARE: Endpoint = Endpoint::from_bits(3);
 
 /// Measures the request that `what` selects, and exits with the ticks of all of it: 0 nothing, 1 a
-/// request that does nothing, 2 mapping pages one by one, 3 mapping them at once, 4 a call that somebody
-/// answers at once, who is no service.
+/// request that does nothing, 2 mapping pages one by one, 3 mapping them at once, 4 a call that
+/// somebody answers at once, who is no service.
 fn main(service: Service, what: usize) -> Result {
     if what == 4 {
         let call = || BARE.call(MessageInfoBuilder::default().build()).length();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Does not end by itself: threads that count in memory which its maker sees, a further program that
-//! does, one that waits for another's end, a thread that waits for a page.
+//! Does not end by itself: threads that count in memory which its maker sees, a further program
+//! that does, one that waits for another's end, a thread that waits for a page.
 #![no_std]
 #![no_main]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Starts programs that do not end by themselves, and ends them: once that is answered none of their
-//! threads runs, and all that they had is back without a request.
+//! Starts programs that do not end by themselves, and ends them: once that is answered none of
+//! their threads runs, and all that they had is back without a request.
 #![no_std]
 #![no_main]
 

@@ -72,8 +72,8 @@ fn sum(program: &Program, pages: u32) -> Result<u32> {
     Ok(sum)
 }
 
-/// Has as many threads add, each in memory of its own, and adds what they have found. Beside them one
-/// computes for ever, and is ended.
+/// Has as many threads add, each in memory of its own, and adds what they have found. Beside them
+/// one computes for ever, and is ended.
 fn threads(program: &Program, number: u32) -> Result<u32> {
     let used = |program: &Program| program.account().amounts().map(|amounts| amounts.used);
     let endless = program.spawn(1, PRIORITY, || loop {

@@ -42,7 +42,8 @@ sel4::thread_entry! {
         let job = unsafe { &mut *(job as *mut Job) };
         for turn in 0..TIMES {
             let word = (job.start + (job.order)(turn) * PAGE) as *mut u32;
-            // SAFETY: the page is for this thread to write; if it is not mapped so, a fault mends that.
+            // SAFETY: the page is for this thread to write; if it is not mapped so, a fault mends
+            // that.
             job.samples.take(|| unsafe { word.write_volatile(turn as u32) });
         }
         // SAFETY: an instruction that does not exist: the thread stops here.

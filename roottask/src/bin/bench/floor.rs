@@ -6,9 +6,9 @@
 //! capabilities into the same CNode, named in the same way, so that each invocation costs the
 //! kernel what it costs it for the manager. It checks every answer, as anybody must.
 //!
-//! Both sides use memory that the kernel need not clear at the retype: [`roottask::measure::warm`] has
-//! made it do so for all memory before anything is measured, and what a floor has used is not given
-//! back, or the manager would get it and pay for clearing it. (Clearing costs 1.5 thousand
+//! Both sides use memory that the kernel need not clear at the retype: [`roottask::measure::warm`]
+//! has made it do so for all memory before anything is measured, and what a floor has used is not
+//! given back, or the manager would get it and pay for clearing it. (Clearing costs 1.5 thousand
 //! instructions for 4 KiB, on either side the same.)
 
 use roottask::arch::LARGE_BITS;

@@ -61,7 +61,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     exit(ExitCode::Success)
 }
 
-/// Runs the first part. The order matters: what maps fresh memory comes before anything is given back.
+/// Runs the first part. The order matters: what maps fresh memory comes before anything is given
+/// back.
 fn run(vmm: &mut Manager) -> Result {
     bulk::alloc_1024_frames(vmm)?;
     let pages = bulk::fresh(vmm)?;

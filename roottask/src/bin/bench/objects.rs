@@ -23,12 +23,12 @@ const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600]);
 /// `object_info`, `object_create`, `object_map`, `object_revoke_100`, `program_start_end`,
 /// `thread_start_join`, `pager_supply_1`, `pager_supply_16`, `take_back_1`, `program_few_slots`.
 ///
-/// An object of a page is made; one of 16 is mapped, of which none is there; a capability is revoked
-/// of which a hundred were derived, and the unit is one of those. A program is made, loaded from
-/// memory, started, and waited for until all that it had is back, as any program or with few slots;
-/// a thread is started, ends itself, and is waited for in the same way. A page of paged memory is
-/// touched by a thread, and its pager told, asked and answered until that goes on; sixteen are
-/// supplied by one request, and nobody waits; one is taken back that is mapped once.
+/// An object of a page is made; one of 16 is mapped, of which none is there; a capability is
+/// revoked of which a hundred were derived, and the unit is one of those. A program is made, loaded
+/// from memory, started, and waited for until all that it had is back, as any program or with few
+/// slots; a thread is started, ends itself, and is waited for in the same way. A page of paged
+/// memory is touched by a thread, and its pager told, asked and answered until that goes on;
+/// sixteen are supplied by one request, and nobody waits; one is taken back that is mapped once.
 pub fn run(vmm: &mut Manager) -> Result {
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     measure(vmm, endpoint.slot()).map_err(|failure| match failure {

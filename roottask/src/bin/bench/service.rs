@@ -101,7 +101,8 @@ fn life(vmm: &mut Manager, server: &mut Server, what: u32) -> Outcome<u32> {
     }
 }
 
-/// Instructions of as many calls of a client, and answers, at an endpoint with no service behind it.
+/// Instructions of as many calls of a client, and answers, at an endpoint with no service behind
+/// it.
 fn bare(vmm: &mut Manager, server: &mut Server) -> Outcome<u64> {
     let made = vmm.allocate(Blueprint::Endpoint)?;
     let endpoint: cap::Endpoint = made.slot().cap();

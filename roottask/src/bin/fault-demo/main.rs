@@ -67,8 +67,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 
 /// Free bytes and slots, after what is kept for speed was given back and everything was checked.
 fn free(vmm: &mut Manager) -> Outcome<(usize, usize)> {
-    // Here it may take as long as it takes: otherwise what can no more be cleared by one call stays in
-    // pieces, each with a slot.
+    // Here it may take as long as it takes: otherwise what can no more be cleared by one call stays
+    // in pieces, each with a slot.
     let limit = vmm.clearing_limit();
     vmm.limit_clearing(usize::MAX);
     vmm.trim()?;

@@ -31,7 +31,8 @@ sel4::thread_entry! {
         let mut sum = 0;
         for page in (0..pages).step_by(step) {
             let word = (start + page * PAGE) as *mut usize;
-            // SAFETY: the region is this thread's to use; what is not mapped yet is mapped by a fault.
+            // SAFETY: the region is this thread's to use; what is not mapped yet is mapped by a
+            // fault.
             unsafe {
                 sum += word.read_volatile();
                 word.write_volatile(page);

@@ -21,7 +21,8 @@ extern "C" fn callers_here() -> Word {
     black_box(Backtrace::of_this_thread()).callers().len() as Word
 }
 
-/// Calls itself so often, and then asks for the backtrace: how many functions had called each other.
+/// Calls itself so often, and then asks for the backtrace: how many functions had called each
+/// other.
 #[inline(never)]
 fn callers(calls: usize) -> usize {
     match black_box(calls) {

@@ -352,8 +352,8 @@ fn who_sleeps_while_the_timer_s_handler_is_deleted_is_told(context: &mut Context
     Ok(pacer.stop(vmm)?)
 }
 
-/// A101. It jumps to where nothing is when it goes on. Its memory is free and dirty then, and can be
-/// cleared by a new pacer.
+/// A101. It jumps to where nothing is when it goes on. Its memory is free and dirty then, and can
+/// be cleared by a new pacer.
 fn who_waits_for_a_thread_that_has_faulted_is_told(context: &mut Context) -> Outcome {
     while_suspended(&mut context.vmm, |vmm, mut pacer, clock| {
         let bytes = pacer.clearing_bytes();
@@ -405,8 +405,8 @@ fn who_sleeps_when_the_pacing_thread_has_faulted_is_told(context: &mut Context) 
     })
 }
 
-/// A214. A thread that has its turn in the midst of a start binds the pacing thread's notification to
-/// itself.
+/// A214. A thread that has its turn in the midst of a start binds the pacing thread's notification
+/// to itself.
 fn a_pacer_whose_notification_cannot_be_bound_is_refused(context: &mut Context) -> Outcome {
     const TIMES: usize = 4000;
     static SLOT: AtomicUsize = AtomicUsize::new(0);

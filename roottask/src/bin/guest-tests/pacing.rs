@@ -300,8 +300,9 @@ fn a_clearing_that_is_interrupted_clears_each_word_and_no_other(context: &mut Co
     pacer.stop(vmm)?;
     debug_println!("  {cleared} bytes cleared, suspended {suspended} times");
 
-    // What was written to is as the clearing left it, where it came to it: that needs none any more.
-    // What other tests left may have been enough, and then the request by address clears the rest.
+    // What was written to is as the clearing left it, where it came to it: that needs none any
+    // more. What other tests left may have been enough, and then the request by address clears the
+    // rest.
     let before = vmm.stats().allocator.cleared_bytes;
     let words = |start: usize, pages: usize| (start..start + pages * 4096).step_by(WORD);
     for run in dirty.chunk_by(|frame, next| frame + 4096 == *next) {

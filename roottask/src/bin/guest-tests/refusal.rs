@@ -234,8 +234,8 @@ static SECOND_POOL: BootPool = BootPool::new();
 
 fn a_boot_information_without_memory(context: &mut Context) -> Outcome {
     let original = context.bootinfo.ptr().cast_mut();
-    // SAFETY: the boot information is mapped writable, one thread uses it, and no reference to it is
-    // held across this. A copy would lie elsewhere, and start takes its place for granted.
+    // SAFETY: the boot information is mapped writable, one thread uses it, and no reference to it
+    // is held across this. A copy would lie elsewhere, and start takes its place for granted.
     let started = unsafe {
         let untyped = (*original).inner().untyped;
         (*original).inner_mut().untyped.end = untyped.start;

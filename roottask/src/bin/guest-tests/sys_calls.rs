@@ -18,7 +18,8 @@ crate::table::tests!("sys_calls":
 
 const BADGE: Word = 0x55;
 
-/// Scratch with an endpoint in slot 0, the same with a badge in slot 2, and a notification in slot 1.
+/// Scratch with an endpoint in slot 0, the same with a badge in slot 2, and a notification in slot
+/// 1.
 fn objects(context: &mut Context) -> Outcome<(Scratch, seL4_CPtr)> {
     let scratch = context.scratch(12, 8)?;
     scratch.retype(ObjectBlueprint::Endpoint, 0, 1)?;

@@ -129,7 +129,8 @@ impl Conversation {
 }
 
 sel4::thread_entry! {
-    /// The second thread: waits for a message, answers it, and uses the capability that came with it.
+    /// The second thread: waits for a message, answers it, and uses the capability that came with
+    /// it.
     fn second_thread_entry(endpoint: usize, receive_slot: usize) -> ! {
         let endpoint = cap::Endpoint::from_bits(endpoint as Word);
         let received = CPtr::from_bits(receive_slot as Word);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What has ended is gone: a program ends others, beside one that computes. It looks for itself that
-//! none of their threads runs on, how long the answer took, and that all is back without a request.
+//! What has ended is gone: a program ends others, beside one that computes. It looks for itself
+//! that none of their threads runs on, how long the answer took, and that all is back without a
+//! request.
 
 use roottask::{check, check_eq, Outcome};
 use sel4_root_task::debug_println;

@@ -15,7 +15,8 @@ use vmm_service::server::{End, Notice};
 const MAX_PROGRAMS: usize = 8;
 /// Pages of a program's stack.
 pub const STACK_PAGES: usize = 12;
-/// The slot in which programs find an endpoint of theirs; one that has two has the second in the next.
+/// The slot in which programs find an endpoint of theirs; one that has two has the second in the
+/// next.
 pub const MEETING_SLOT: u32 = 5;
 /// A line that a program says again and again, and of how many one is printed.
 const SAME: &str = "a line";

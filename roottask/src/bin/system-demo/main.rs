@@ -35,8 +35,8 @@ const SLEEPER: Amounts = Amounts([200, 90, 500, 20, 6, 60, 120]);
 const FIRST_FILE_SLOT: u32 = FIRST_FREE_SLOT;
 const PRIORITY: u8 = 100;
 
-/// What is free: pages, and slots. The place of an endpoint among the server's own is not used again
-/// before all of those are gone: 16 bytes.
+/// What is free: pages, and slots. The place of an endpoint among the server's own is not used
+/// again before all of those are gone: 16 bytes.
 fn free(vmm: &Manager) -> (usize, usize) {
     let stats = vmm.stats();
     (stats.free_bytes().div_ceil(PAGE_BYTES), stats.allocator.free_slots)

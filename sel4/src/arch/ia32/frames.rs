@@ -5,8 +5,8 @@ use core::arch::asm;
 
 use crate::Word;
 
-/// How far above the stack pointer `syscall.rs` keeps the frame pointer, whose register then carries
-/// a message word, in bytes.
+/// How far above the stack pointer `syscall.rs` keeps the frame pointer, whose register then
+/// carries a message word, in bytes.
 pub(crate) const FRAME_IN_SYSCALL: Option<Word> = Some(8);
 
 /// The address of the calling function's frame: of the word that has its caller's.

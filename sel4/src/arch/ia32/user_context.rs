@@ -65,8 +65,8 @@ impl UserContext {
         &mut self.inner_mut().esp
     }
 
-    /// The frame pointer: the address of the frame of the function it is in, if the program is compiled
-    /// with frame pointers and it is in no system call. Beyond upstream.
+    /// The frame pointer: the address of the frame of the function it is in, if the program is
+    /// compiled with frame pointers and it is in no system call. Beyond upstream.
     pub const fn fp(&self) -> &Word {
         &self.inner().ebp
     }

@@ -17,8 +17,8 @@
 //!   rsp                              0
 //! ```
 //!
-//! All others are kept, so one of them keeps the stack pointer. Nothing is pushed meanwhile, and the
-//! kernel has stacks of its own, so the bytes below the stack pointer stay as they are.
+//! All others are kept, so one of them keeps the stack pointer. Nothing is pushed meanwhile, and
+//! the kernel has stacks of its own, so the bytes below the stack pointer stay as they are.
 
 use core::arch::asm;
 

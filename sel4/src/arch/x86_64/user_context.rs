@@ -97,8 +97,8 @@ impl UserContext {
         }
     }
 
-    /// The frame pointer: the address of the frame of the function it is in, if the program is compiled
-    /// with frame pointers and it is in no system call. Beyond upstream.
+    /// The frame pointer: the address of the frame of the function it is in, if the program is
+    /// compiled with frame pointers and it is in no system call. Beyond upstream.
     pub const fn fp(&self) -> &Word {
         &self.inner().rbp
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! System calls whose message is in registers as a whole, by upstream's names: up to four words, and
-//! no capability. Of what is received, further words and capabilities go to the thread's IPC
+//! System calls whose message is in registers as a whole, by upstream's names: up to four words,
+//! and no capability. Of what is received, further words and capabilities go to the thread's IPC
 //! buffer, as always.
 //!
 //! IA32 has registers for two words and so none of these.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Programs that supply pages of memory of their own making, to themselves and to whom they pass the
-//! capability.
+//! Programs that supply pages of memory of their own making, to themselves and to whom they pass
+//! the capability.
 
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT, Supply,

@@ -212,8 +212,8 @@ fn cnode_of(host: &Fixture<'_>, tcb: CPtr) -> Option<(CPtr, u8)> {
     }
 }
 
-/// What arrives at the service's endpoint of the capabilities in these slots, as the kernel transfers
-/// them.
+/// What arrives at the service's endpoint of the capabilities in these slots, as the kernel
+/// transfers them.
 pub fn arrive(
     host: &Fixture<'_>,
     endpoint: CPtr,

@@ -18,7 +18,8 @@ fn while_a_block_is_cleared_all_else_is_served(target: Target) {
     assert_eq!(clearing.bytes(), 1 << 22);
     assert_eq!(bench.alloc.stats().clearing_bytes, 1 << 22);
     bench.check();
-    // Small things are served of the other untyped, and what is larger is told how much it waits for.
+    // Small things are served of the other untyped, and what is larger is told how much it waits
+    // for.
     bench.frames(16);
     let large = untyped_alloc::Blueprint::Untyped { size_bits: 20 };
     let refused = bench.alloc.allocate(&mut bench.kernel, large).expect_err("it is being cleared");

@@ -91,7 +91,8 @@ fn clean_frames_go_before_dirty_ones(target: Target) {
     assert!(matches!(taken, AllocatedFrames::Zeroed(_)), "there were clean ones of the batch");
 }
 
-/// I25: one frame comes and goes, so that it is known that none is clean; then one is, or memory is.
+/// I25: one frame comes and goes, so that it is known that none is clean; then one is, or memory
+/// is.
 fn what_becomes_clean_is_found_though_nothing_was_a_moment_ago(target: Target) {
     let mut bench = Bench::new(Machine::with_ram(target, vec![(0x100_0000, 18)]));
     let large = Blueprint::Untyped { size_bits: 17 };

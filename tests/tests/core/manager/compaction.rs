@@ -82,7 +82,8 @@ fn one_page_of_each_mib_leaves_the_rest_for_large_pages(target: Target) {
     while host.vmm.map(own, &large).is_ok() {
         had += 1 << bits;
     }
-    // What is left over at the end is less than a page of that size, or is lost with the page moved.
+    // What is left over at the end is less than a page of that size, or is lost with the page
+    // moved.
     let most = free - free % (1 << bits);
     assert!(had * 10 >= most * 9, "{had} bytes had as large pages of {free} that are free");
     assert!(host.vmm.stats().moved_pages as usize >= had / MIB / 2, "pages were moved for it");

@@ -91,8 +91,8 @@ fn ever_fewer(from: usize, part: usize) -> impl Iterator<Item = usize> {
     successors(Some(from), move |nth| Some(nth + 1 + nth / part))
 }
 
-/// A109, A210: refused once, they are whole when the request has returned; refused all that follows,
-/// they are after a `trim`.
+/// A109, A210: refused once, they are whole when the request has returned; refused all that
+/// follows, they are after a `trim`.
 fn a_request_that_is_refused_leaves_large_pages_whole(target: Target) {
     for (name, request) in REQUESTS {
         for all in [false, true] {
@@ -210,8 +210,8 @@ fn what_could_not_be_joined_is_joined_later(target: Target) {
     again.assert_is(&host, again.pages);
 }
 
-/// A210: other memory that is there by then, or pages of which some are gone, are not joined; nor are
-/// those of a request that was made again, and done.
+/// A210: other memory that is there by then, or pages of which some are gone, are not joined; nor
+/// are those of a request that was made again, and done.
 fn what_was_changed_since_stays_as_it_is(target: Target) {
     let cut_in_vain = |host: &mut Fixture<'_>| {
         let (large, other) = (Large::map(host, 2), new_space(host));

@@ -181,7 +181,8 @@ fn what_was_told_of_is_recalled(target: Target) {
     host.check();
 }
 
-/// A99: whatever the kernel refuses of the two calls for the direct map, the page is mapped and clear.
+/// A99: whatever the kernel refuses of the two calls for the direct map, the page is mapped and
+/// clear.
 fn what_is_refused_goes_another_way(target: Target) {
     for kind in [CallKind::CNodeCopy, CallKind::PageMap] {
         let (mut host, _) = used_up(target);

@@ -34,8 +34,8 @@
 //!   refusals.rs    bad input: each error with its value, nothing changed, no kernel call made
 //! ```
 //!
-//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109, A110, A112, A113,
-//! A210–A212, I14, I15, I22, I29 and I34.
+//! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109,
+//! A110, A112, A113, A210–A212, I14, I15, I22, I29 and I34.
 
 mod anew;
 mod appending;

@@ -33,8 +33,8 @@ pub struct ChildStatus {
 }
 
 impl Account {
-    /// A program with a space and an account of its own, which has these amounts of this one's: with
-    /// capabilities to both, which end with it. It is empty: [`Child::load`] is next.
+    /// A program with a space and an account of its own, which has these amounts of this one's:
+    /// with capabilities to both, which end with it. It is empty: [`Child::load`] is next.
     /// [`Account::begin_program`] does more of it.
     ///
     /// # Errors

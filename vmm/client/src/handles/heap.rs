@@ -17,9 +17,9 @@
 //! ```
 //!
 //! A piece of 64 pages costs its pages, and the tables, slots, badge and records of one object and
-//! one mapping. One that is empty stays for what is allocated next; `trim` gives it back, too. Where
-//! the account has not enough, the program's allocation error is a panic, or what `try_reserve`
-//! returns.
+//! one mapping. One that is empty stays for what is allocated next; `trim` gives it back, too.
+//! Where the account has not enough, the program's allocation error is a panic, or what
+//! `try_reserve` returns.
 //!
 //! Growing sends messages, and leaves the message registers as they were. It panics inside
 //! `sel4::with_ipc_buffer`.

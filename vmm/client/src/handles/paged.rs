@@ -63,8 +63,8 @@ impl PagedMemory {
     /// A request for each 16 pages.
     ///
     /// # Errors
-    /// [`super::Error::Refused`]: with `Full` where some are to be taken back first; then those before are
-    /// there.
+    /// [`super::Error::Refused`]: with `Full` where some are to be taken back first; then those
+    /// before are there.
     pub fn supply(
         &self,
         (first, pages): (u32, u32),
@@ -108,7 +108,8 @@ impl PagedMemory {
         })
     }
 
-    /// Takes at most 16 pages back that nobody needs any more. Returns as [`PagedMemory::take_back`].
+    /// Takes at most 16 pages back that nobody needs any more. Returns as
+    /// [`PagedMemory::take_back`].
     ///
     /// # Errors
     /// [`super::Error::Refused`].
@@ -126,8 +127,8 @@ impl PagedMemory {
         self.ask(&Request::Refuse { page }, &[self.slot()]).map(|(_, wanted)| wanted)
     }
 
-    /// Has the notification signalled to which the capability in this slot leads, whenever a page is
-    /// waited for. What this program was told of it is told again.
+    /// Has the notification signalled to which the capability in this slot leads, whenever a page
+    /// is waited for. What this program was told of it is told again.
     ///
     /// # Errors
     /// [`super::Error::Refused`].

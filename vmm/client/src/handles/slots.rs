@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Slots of the program's CNode that are free, as far as its own handles know: a bit for each, which
-//! threads may set at the same time.
+//! Slots of the program's CNode that are free, as far as its own handles know: a bit for each,
+//! which threads may set at the same time.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

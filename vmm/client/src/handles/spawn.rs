@@ -41,8 +41,8 @@ pub struct JoinHandle<T> {
 
 impl Program {
     /// A thread that runs `main`, with so many pages of stack and one below it that is never there,
-    /// and this priority, which is not above that of the program's first. The program's account pays,
-    /// for a page besides. Closure and result together are smaller than that page.
+    /// and this priority, which is not above that of the program's first. The program's account
+    /// pays, for a page besides. Closure and result together are smaller than that page.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`]; then `main` is dropped.

@@ -24,9 +24,10 @@ use crate::objects::{FaultPolicy, Request};
 
 impl Account {
     /// A thread of this program that runs at once from `entry` on, which
-    /// [`sel4::thread_entry!`] makes: its first argument is the address of its IPC buffer, its second
-    /// `argument`. It has `stack` pages of stack above `guard` pages that are never there, and a
-    /// priority that is not above that of the program's first. This account pays for its record.
+    /// [`sel4::thread_entry!`] makes: its first argument is the address of its IPC buffer, its
+    /// second `argument`. It has `stack` pages of stack above `guard` pages that are never there,
+    /// and a priority that is not above that of the program's first. This account pays for its
+    /// record.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`].

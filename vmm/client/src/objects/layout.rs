@@ -152,9 +152,9 @@ messages! {
             pages: u32,
         } [to(Kind::Memory, Rights::USE), PAYER]
 
-        /// Tells the physical address of a page, for a device: it is there from now on, and its memory
-        /// object stays where it is until it ends. What would have another page in its place is
-        /// refused with [`Refusal::Pinned`]: to give its pages, to take pages back into it, to
+        /// Tells the physical address of a page, for a device: it is there from now on, and its
+        /// memory object stays where it is until it ends. What would have another page in its place
+        /// is refused with [`Refusal::Pinned`]: to give its pages, to take pages back into it, to
         /// resize or clone it. Its end is not refused: whose device writes to it has that stopped
         /// first, or it writes to what is another's. Answered with [`Answer::Located`].
         0x027 Locate {
@@ -235,12 +235,12 @@ messages! {
             /// The empty slot for a capability to its account, or 0: none.
             account: u32,
         } [PAYER]
-        /// Loads the program's image from an ELF file. Segments that are not written are mapped from
-        /// the memory object, by the capability that is given, where the file lies in pages as
+        /// Loads the program's image from an ELF file. Segments that are not written are mapped
+        /// from the memory object, by the capability that is given, where the file lies in pages as
         /// they do; all else is copied. Answered with [`Answer::More`] while there is more to do.
         0x061 Load {} [PROGRAM, to(Kind::Memory, Rights::READ)]
-        /// Gives a program a capability to an object, which [`Request::Revoke`] of the sender's ends.
-        /// The program's account pays for it.
+        /// Gives a program a capability to an object, which [`Request::Revoke`] of the sender's
+        /// ends. The program's account pays for it.
         0x062 Grant {
             /// Its rights.
             rights: Rights,
@@ -272,9 +272,9 @@ messages! {
         /// suspended it; and when a thread is suspended by request. At once, if that is so already.
         /// One that was given before is not signalled any more.
         0x068 TellEnd {} [any(Rights::USE), FOREIGN]
-        /// A further thread of the sender's, which runs at once. It has local storage as the first has
-        /// at its start. The account pays for its record, the program's for all it has; it ends with
-        /// either.
+        /// A further thread of the sender's, which runs at once. It has local storage as the first
+        /// has at its start. The account pays for its record, the program's for all it has; it ends
+        /// with either.
         0x06a CreateThread {
             /// The address of its first instruction.
             entry: usize,
@@ -353,8 +353,8 @@ messages! {
         /// Answered at once with [`Answer::Wanted`].
         0x070 NextFault {} [PAGED]
         /// Supplies pages, which are not there, from the second memory object. Those who wait for
-        /// them go on. Answered with [`Answer::Wanted`], which says what is waited for next when all
-        /// of them are there.
+        /// them go on. Answered with [`Answer::Wanted`], which says what is waited for next when
+        /// all of them are there.
         /// What is given or shared takes [`Rights::WRITE`] to the second object.
         0x071 Supply {
             /// The first page.
@@ -365,8 +365,8 @@ messages! {
             from: u32,
             /// How.
             how: Supply,
-            /// Whether they may be written: the first write of each is noted. Without it, who writes
-            /// to one waits, and the pager is told.
+            /// Whether they may be written: the first write of each is noted. Without it, who
+            /// writes to one waits, and the pager is told.
             write: bool,
         } [PAGED, to(Kind::Memory, Rights::USE.union(Rights::READ))]
         /// Lets pages that are there be written. Answered as [`Request::Supply`].
@@ -376,9 +376,9 @@ messages! {
             /// How many: at most [`MAX_SUPPLY`](super::MAX_SUPPLY).
             pages: u32,
         } [PAGED]
-        /// Takes pages back: they are unmapped everywhere, and are pages of the second memory object
-        /// from then on, instead of those that it has there. Pages that it shares it has already.
-        /// Answered with [`Answer::Taken`], which may be of less than all.
+        /// Takes pages back: they are unmapped everywhere, and are pages of the second memory
+        /// object from then on, instead of those that it has there. Pages that it shares it has
+        /// already. Answered with [`Answer::Taken`], which may be of less than all.
         0x073 TakeBack {
             /// The first page.
             first: u32,
@@ -400,9 +400,9 @@ messages! {
             /// The page.
             page: u32,
         } [PAGED]
-        /// Has the notification signalled, of which this is a capability, when a page is waited for,
-        /// and at once if one is. What was told of is told again: to a pager that begins anew. One
-        /// that was given before is not signalled any more.
+        /// Has the notification signalled, of which this is a capability, when a page is waited
+        /// for, and at once if one is. What was told of is told again: to a pager that begins anew.
+        /// One that was given before is not signalled any more.
         0x076 TellFaults {} [PAGED, FOREIGN]
 
         /// Gives pages of a mapping other rights, where they are: no more than they could have when
@@ -492,8 +492,8 @@ messages! {
         } [PROGRAM]
         /// Is answered when so much time has passed, at the earliest. Refused with
         /// [`Refusal::NoClock`] where the service has no clock, or has it no more; and with
-        /// [`Refusal::TooManyWaiting`] where as many wait already as there are threads, or the thread
-        /// ends in whose place it waits.
+        /// [`Refusal::TooManyWaiting`] where as many wait already as there are threads, or the
+        /// thread ends in whose place it waits.
         0x0a2 Sleep {
             /// How many milliseconds; 0: it is answered at once.
             ms: u32,
@@ -644,8 +644,8 @@ messages! {
             /// What is wrong with it.
             what: Malformed,
         }
-        /// A capability is due at this place, and there is none: the slot was empty, or the capability
-        /// before it could not be transferred.
+        /// A capability is due at this place, and there is none: the slot was empty, or the
+        /// capability before it could not be transferred.
         0x202 NoCapability {
             /// The place.
             place: u32,
@@ -703,8 +703,8 @@ messages! {
             /// How much is left.
             left: u32,
         }
-        /// The account's own amounts allow it, but they are no guarantee, and an account above it has
-        /// not that much left now.
+        /// The account's own amounts allow it, but they are no guarantee, and an account above it
+        /// has not that much left now.
         0x20c Overcommitted {
             /// The first resource that is short.
             resource: Resource,

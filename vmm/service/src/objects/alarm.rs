@@ -32,7 +32,8 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// A clock by the ticks of a pacer, for the thread that receives. Gives all back if it is refused.
+    /// A clock by the ticks of a pacer, for the thread that receives. Gives all back if it is
+    /// refused.
     pub fn new(vmm: &mut Manager, pacer: &Pacer, thread: cap::Tcb) -> Result<Alarm, ServerError> {
         let clock = pacer.clock(vmm)?;
         let notification = match vmm.allocate(Blueprint::Notification) {
@@ -62,8 +63,8 @@ impl Alarm {
         Some(self.us / 1000)
     }
 
-    /// Has the thread woken at a time, or before. It is woken at once when the ticks are lost while it
-    /// waits: that is told here then.
+    /// Has the thread woken at a time, or before. It is woken at once when the ticks are lost while
+    /// it waits: that is told here then.
     pub fn wake_at(&mut self, now: u64, deadline: u64) -> Result<(), PacerError> {
         let at = deadline.min(now.saturating_add(LONGEST));
         if self.set <= at && self.clock.is_alarm_set(self.notification) {

@@ -302,8 +302,8 @@ impl<'p> Objects<'p> {
         self.program(program).is_some_and(|program| program.by_request.get())
     }
 
-    /// I30: a program that another asked for has its account until all is given back, and the account
-    /// has it; as many ends are told now as is counted, each to somebody.
+    /// I30: a program that another asked for has its account until all is given back, and the
+    /// account has it; as many ends are told now as is counted, each to somebody.
     pub(super) fn validate_children(&self) -> Result<(), Violation> {
         let mut due = 0;
         for object in self.tables.objects.iter() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Memory objects cloned: at once, or in pieces where more of their pages are there than one request
-//! does.
+//! Memory objects cloned: at once, or in pieces where more of their pages are there than one
+//! request does.
 //!
 //! ```text
 //!   Clone ──► a clone, which nobody can name yet ──► some pages ──► More
@@ -173,7 +173,8 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// A memory object is taken apart: whoever is making it a clone, or clones of it, is not any more.
+    /// A memory object is taken apart: whoever is making it a clone, or clones of it, is not any
+    /// more.
     pub(super) fn end_cloning(&mut self, memory: &Object<'p>) {
         self.abandon_clones_of(memory);
         let number = memory.cloner.get().map(|program| program.number.get());
@@ -214,8 +215,8 @@ impl<'p> Objects<'p> {
     }
 }
 
-/// Refuses a slot of a program's that is not there or not empty. One kernel call: a copy of nothing,
-/// for which the kernel looks at the slot first (`decodeCNodeInvocation`).
+/// Refuses a slot of a program's that is not there or not empty. One kernel call: a copy of
+/// nothing, for which the kernel looks at the slot first (`decodeCNodeInvocation`).
 fn check_empty<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     program: &Program<'p>,

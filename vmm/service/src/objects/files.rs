@@ -21,8 +21,8 @@ impl<'p> Objects<'p> {
     /// Three kernel calls a page.
     ///
     /// # Errors
-    /// [`crate::Error::Refused`] when there is no such program, it cannot pay, the slot is not there or
-    /// occupied; what the manager refuses.
+    /// [`crate::Error::Refused`] when there is no such program, it cannot pay, the slot is not
+    /// there or occupied; what the manager refuses.
     pub fn give_file<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -54,12 +54,12 @@ impl<'p> Objects<'p> {
     /// Maps a page in a program's space that tells it what it was given, as
     /// [`first_page`](vmm_client::objects::first_page) has it: files that
     /// [`Objects::give_file`] has put into its slots from [`FIRST_FREE_SLOT`] on, by these names of
-    /// at most 12 bytes, and arguments. Its account pays. Returns the page's address: with that as its
-    /// argument the program is to be started. Four kernel calls.
+    /// at most 12 bytes, and arguments. Its account pays. Returns the page's address: with that as
+    /// its argument the program is to be started. Four kernel calls.
     ///
     /// # Errors
-    /// [`crate::Error::Refused`] when there is no such program, it cannot pay, a name is too long, or there
-    /// is no room for all of it (`BadLength`); what the manager refuses.
+    /// [`crate::Error::Refused`] when there is no such program, it cannot pay, a name is too long,
+    /// or there is no room for all of it (`BadLength`); what the manager refuses.
     pub fn give_first_page<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

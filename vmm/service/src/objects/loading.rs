@@ -212,8 +212,8 @@ impl<'p> Objects<'p> {
         Ok(())
     }
 
-    /// Maps the first pages of what is mapped of the file, some of all runs together. The others come
-    /// when they are touched, as do these where this is refused.
+    /// Maps the first pages of what is mapped of the file, some of all runs together. The others
+    /// come when they are touched, as do these where this is refused.
     fn map_ahead<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

@@ -276,8 +276,8 @@ impl<'p> Objects<'p> {
     }
 
     /// I37: what is waited for are pages of mappings of paged memory that is not to be gone; each
-    /// memory object counts those who wait for it, and as many go on as is counted. What is recorded
-    /// of pages is of those that are there, and there are no more than can be.
+    /// memory object counts those who wait for it, and as many go on as is counted. What is
+    /// recorded of pages is of those that are there, and there are no more than can be.
     pub(super) fn validate_paged<K: Kernel + Memory<'p>>(
         &self,
         vmm: &Vmm<'p, K>,

@@ -172,8 +172,8 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Puts a page into the store of paged memory; returns whether it is there, and no more than the
-    /// steps of a request were wanted for that.
+    /// Puts a page into the store of paged memory; returns whether it is there, and no more than
+    /// the steps of a request were wanted for that.
     fn supply_page<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -246,8 +246,8 @@ impl<'p> Objects<'p> {
         Ok(self.wanted(memory, 0))
     }
 
-    /// Serves [`vmm_client::objects::Request::TakeBack`], with the memory object that the pages come
-    /// to, and [`vmm_client::objects::Request::Decommit`] without.
+    /// Serves [`vmm_client::objects::Request::TakeBack`], with the memory object that the pages
+    /// come to, and [`vmm_client::objects::Request::Decommit`] without.
     pub(super) fn take_pages<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

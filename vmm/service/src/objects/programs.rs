@@ -294,7 +294,8 @@ impl<'p> Objects<'p> {
 
     /// Ends a program, with its account and all that is charged to it, in pieces by
     /// [`Objects::reap_step`]. What it was to be answered is not: its thread is gone at the first
-    /// piece. Whoever else sent by its capability and waits is answered by [`Objects::next_answer`].
+    /// piece. Whoever else sent by its capability and waits is answered by
+    /// [`Objects::next_answer`].
     ///
     /// # Errors
     /// [`Error::Refused`] when there is no such program, or it has ended before.
@@ -383,8 +384,8 @@ impl<'p> Objects<'p> {
         Ok(())
     }
 
-    /// Gives back what a thread is made of, if it is; where the kernel refuses that, what is left of
-    /// it stays recorded.
+    /// Gives back what a thread is made of, if it is; where the kernel refuses that, what is left
+    /// of it stays recorded.
     pub(super) fn release_thread_of<K: Kernel + Memory<'p>>(
         &self,
         vmm: &mut Vmm<'p, K>,

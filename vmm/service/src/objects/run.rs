@@ -184,8 +184,8 @@ impl Server {
         }
     }
 
-    /// Does pieces of the work that is left of what ended, as long as they are small: to look whether
-    /// somebody called costs as much as some of them. Returns whether there is more.
+    /// Does pieces of the work that is left of what ended, as long as they are small: to look
+    /// whether somebody called costs as much as some of them. Returns whether there is more.
     fn reap(&mut self, vmm: &mut Manager) -> Result<bool, ServerError> {
         let (begun, small) = (now(), self.options.small());
         let (busy, done) = loop {

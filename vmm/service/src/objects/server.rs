@@ -32,7 +32,8 @@ pub struct Options {
     /// Tells people something; called between a message and its answer.
     pub report: fn(&Notice<'_>),
     /// Ticks of the time-stamp counter in a microsecond, by which slices are measured:
-    /// [`vmm::sel4::ticks_per_us`], unless it is set. 0: nobody is held, however much is done for it.
+    /// [`vmm::sel4::ticks_per_us`], unless it is set. 0: nobody is held, however much is done for
+    /// it.
     pub ticks_per_us: u32,
 }
 
@@ -59,9 +60,9 @@ impl Options {
 }
 
 impl Default for Options {
-    /// Tells nobody anything, and measures slices as the kernel measured the counter when it booted.
-    /// Where it does not say, the counter is taken for one of 1 GHz. To be made once the manager has
-    /// started.
+    /// Tells nobody anything, and measures slices as the kernel measured the counter when it
+    /// booted. Where it does not say, the counter is taken for one of 1 GHz. To be made once the
+    /// manager has started.
     fn default() -> Options {
         let ticks_per_us = vmm::sel4::ticks_per_us().unwrap_or(TICKS_PER_US);
         Options { report: |_| {}, ticks_per_us }

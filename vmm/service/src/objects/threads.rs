@@ -6,8 +6,8 @@
 //!        └── thread ── stack, IPC buffer, local storage, control block, slot   ends with the program
 //! ```
 //!
-//! All threads of a program send by its capability, so a request does not say which of them sent it.
-//! Their faults do.
+//! All threads of a program send by its capability, so a request does not say which of them sent
+//! it. Their faults do.
 
 use intrusive_collections::Bound;
 use vmm::{Kernel, Memory, TlsImage, Violation, Vmm};
@@ -42,8 +42,8 @@ pub(super) struct Further {
 }
 
 impl<'p> Objects<'p> {
-    /// Serves [`vmm_client::objects::Request::CreateThread`]: makes the thread, which the server lets
-    /// run.
+    /// Serves [`vmm_client::objects::Request::CreateThread`]: makes the thread, which the server
+    /// lets run.
     pub(super) fn create_thread<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -143,8 +143,8 @@ impl<'p> Objects<'p> {
         self.threads.find(&(program, object.number.get())).clone_pointer()
     }
 
-    /// Serves [`vmm_client::objects::Request::EndThread`]: of one that has ended there is nothing to
-    /// do.
+    /// Serves [`vmm_client::objects::Request::EndThread`]: of one that has ended there is nothing
+    /// to do.
     pub(super) fn end_thread<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

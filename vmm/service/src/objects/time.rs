@@ -6,8 +6,8 @@
 //!                    ◄── next_deadline └► who has waited for a page for too long has a fault
 //! ```
 //!
-//! Without a clock both are refused. What is due is looked for among all threads, no more often than
-//! something is.
+//! Without a clock both are refused. What is due is looked for among all threads, no more often
+//! than something is.
 
 use vmm::{CPtr, Violation};
 use vmm_client::objects::{Answer, Refusal};
@@ -20,9 +20,9 @@ use super::state::supplied::{PageWait, Phase};
 use super::state::thread::Held;
 
 impl<'p> Objects<'p> {
-    /// Says how late it is: milliseconds since any moment, which stays the same. From the first time
-    /// on there is a clock. [`Objects::next_answer`] and [`Objects::next_thread`] say who goes on for
-    /// that. An earlier time than the one before changes nothing.
+    /// Says how late it is: milliseconds since any moment, which stays the same. From the first
+    /// time on there is a clock. [`Objects::next_answer`] and [`Objects::next_thread`] say who goes
+    /// on for that. An earlier time than the one before changes nothing.
     pub fn set_time(&mut self, ms: u64) {
         let now = self.time.map_or(ms, |time| time.max(ms));
         self.time = Some(now);
@@ -40,8 +40,8 @@ impl<'p> Objects<'p> {
         self.deadline = self.first_deadline();
     }
 
-    /// Says that there is no clock any more: who sleeps is refused, and who waits for a page waits for
-    /// as long as it takes.
+    /// Says that there is no clock any more: who sleeps is refused, and who waits for a page waits
+    /// for as long as it takes.
     pub fn stop_time(&mut self) {
         self.time = None;
         self.deadline = None;
@@ -59,8 +59,8 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// The time at which [`Objects::set_time`] is to be called next at the latest, if anybody waits for
-    /// that. It may be that nothing is due then.
+    /// The time at which [`Objects::set_time`] is to be called next at the latest, if anybody waits
+    /// for that. It may be that nothing is due then.
     pub fn next_deadline(&self) -> Option<u64> {
         self.deadline
     }
@@ -117,7 +117,8 @@ impl<'p> Objects<'p> {
         Ok(Answer::Done {})
     }
 
-    /// Serves [`vmm_client::objects::Request::Sleep`]. Returns the slot in which the right to answer is to be kept.
+    /// Serves [`vmm_client::objects::Request::Sleep`]. Returns the slot in which the right to
+    /// answer is to be kept.
     pub(super) fn sleep(&mut self, sender: &Program<'p>, ms: u32) -> Result<CPtr, Refused> {
         // Its own may keep the answer of one that ended, which its account paid for.
         let own = self.threads_of(sender).find(|thread| thread.has_slot());
@@ -130,8 +131,8 @@ impl<'p> Objects<'p> {
         Ok(thread.reply.get())
     }
 
-    /// Says that nobody waits for the answer for which [`Outcome::waits`](super::Outcome::waits) named
-    /// this slot: there is no right to answer to be kept.
+    /// Says that nobody waits for the answer for which [`Outcome::waits`](super::Outcome::waits)
+    /// named this slot: there is no right to answer to be kept.
     pub fn nobody_waits(&mut self, slot: CPtr) {
         let Some(thread) = self.find_thread(|thread| thread.reply.get() == slot) else { return };
         self.wait_no_more(thread);

@@ -132,8 +132,8 @@ pub enum Act {
 pub enum Touched {
     /// The page is there: the thread is to be answered.
     Done,
-    /// A pager is to supply it first: the thread with this control block is to be suspended, and not
-    /// answered. [`Objects::next_thread`](super::Objects::next_thread) says when it goes on.
+    /// A pager is to supply it first: the thread with this control block is to be suspended, and
+    /// not answered. [`Objects::next_thread`](super::Objects::next_thread) says when it goes on.
     Waits(CPtr),
     /// It is a fault that cannot be resolved.
     Fault,

@@ -41,8 +41,9 @@ impl<'p> Objects<'p> {
     }
 
     /// The next request that waited and waits no longer, or whose answer was held and is held no
-    /// longer: the slot with the right to answer it, and the answer. To be called after each message
-    /// and each piece of work, until there is none. As many requests are tried again as wait.
+    /// longer: the slot with the right to answer it, and the answer. To be called after each
+    /// message and each piece of work, until there is none. As many requests are tried again as
+    /// wait.
     pub fn next_answer<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What both servers do: with the calling thread's IPC buffer, with a thread that is to begin, and with
-//! one whose fault cannot be resolved.
+//! What both servers do: with the calling thread's IPC buffer, with a thread that is to begin, and
+//! with one whose fault cannot be resolved.
 
 use sel4::{MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{report, Manager, ThreadFault};

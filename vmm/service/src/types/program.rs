@@ -10,8 +10,8 @@ pub struct Program<'a> {
     pub file: &'a [u8],
     /// Pages of its stack.
     pub stack_pages: usize,
-    /// Whether it may have pages that can be written and run. As a rule that is no program's wish, but
-    /// a way in for others: say `false`.
+    /// Whether it may have pages that can be written and run. As a rule that is no program's wish,
+    /// but a way in for others: say `false`.
     pub writable_code: bool,
 }
 

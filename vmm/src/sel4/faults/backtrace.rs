@@ -14,8 +14,8 @@ const PIECE: usize = 512;
 const WORD: usize = size_of::<Word>();
 
 /// The backtrace of a thread with these registers. Takes no kernel calls where it runs in the
-/// manager's space, elsewhere [`crate::Vmm::read`]'s for each piece of the stack. What is not mapped
-/// is not touched: there the backtrace ends.
+/// manager's space, elsewhere [`crate::Vmm::read`]'s for each piece of the stack. What is not
+/// mapped is not touched: there the backtrace ends.
 pub(super) fn backtrace(
     vmm: &mut Manager,
     space: SpaceId,

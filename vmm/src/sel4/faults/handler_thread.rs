@@ -84,8 +84,8 @@ struct Start<P> {
 /// makes endpoint, stack, IPC buffer and TCB by means of the manager, in the manager's own VSpace
 /// and CSpace. `prepare` can add pagers before it runs.
 ///
-/// The thread has no thread-local storage, so `policy` must use none (with the feature `kernel-16` it
-/// has a block of its own, as invocations need it). Its memory is pinned
+/// The thread has no thread-local storage, so `policy` must use none (with the feature `kernel-16`
+/// it has a block of its own, as invocations need it). Its memory is pinned
 /// ([`crate::Vmm::pin_thread_memory`]). A second thread, with a stack
 /// of its own, waits for a fault of this one (a policy that touches what is not mapped, or needs
 /// more stack): it says what happened and ends the program by a panic, since no fault would be

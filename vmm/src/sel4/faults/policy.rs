@@ -53,8 +53,8 @@ pub struct Incident<'a> {
     pub report: Option<FaultReport<'a>>,
     /// The thread's registers.
     pub registers: Option<UserContext>,
-    /// Who had called whom when it faulted, as far as its stack is mapped and its program was compiled
-    /// with frame pointers.
+    /// Who had called whom when it faulted, as far as its stack is mapped and its program was
+    /// compiled with frame pointers.
     pub backtrace: Option<Backtrace>,
 }
 

@@ -64,9 +64,9 @@ impl<P: FnMut(&mut Manager, &Incident<'_>) -> Verdict> FaultHandler<P> {
         Ok(calls)
     }
 
-    /// Tells which registered thread of the manager's own space a pager is. If it calls while it has
-    /// the manager locked, which the handler waits for then, a thread of [`super::start`] ends the
-    /// program with a sentence that says so; where this was not told, both wait for ever.
+    /// Tells which registered thread of the manager's own space a pager is. If it calls while it
+    /// has the manager locked, which the handler waits for then, a thread of [`super::start`] ends
+    /// the program with a sentence that says so; where this was not told, both wait for ever.
     ///
     /// # Errors
     /// [`Error::NoSuchPager`]; [`Error::NoSuchThread`].

@@ -11,9 +11,10 @@ use super::shared::{is_due, PacerParts, SLEEPERS};
 use crate::manager::vmm::Vmm;
 use crate::sel4::Sel4;
 
-/// Time by the ticks of whatever pacer has the parts, for one thread. From one tick to the next it is a period and what
-/// the pacing thread takes, as it sets the timer anew at each: time-outs are never early. Once the
-/// pacer has stopped, time stands still, and whoever sleeps is told so, until another is started.
+/// Time by the ticks of whatever pacer has the parts, for one thread. From one tick to the next it
+/// is a period and what the pacing thread takes, as it sets the timer anew at each: time-outs are
+/// never early. Once the pacer has stopped, time stands still, and whoever sleeps is told so, until
+/// another is started.
 pub struct Clock {
     parts: &'static PacerParts,
     alarm: Object,
@@ -54,9 +55,9 @@ impl Clock {
     ///
     /// # Errors
     /// [`PacerError::TooLong`], [`PacerError::TooManySleepers`]. [`PacerError::TimerLost`] at once
-    /// where no tick comes any more, also when the interrupt is taken away while it sleeps; but where
-    /// line 13 was not to be had (see [`Pacer::start`](super::Pacer::start)), only as soon as anybody
-    /// sleeps, sets an alarm, waits for what is cleared, or stops the pacer.
+    /// where no tick comes any more, also when the interrupt is taken away while it sleeps; but
+    /// where line 13 was not to be had (see [`Pacer::start`](super::Pacer::start)), only as soon as
+    /// anybody sleeps, sets an alarm, waits for what is cleared, or stops the pacer.
     /// [`PacerError::ThreadFaulted`] in its place where the pacing thread has faulted.
     pub fn sleep(&self, us: u64) -> Result<(), PacerError> {
         if us == 0 {

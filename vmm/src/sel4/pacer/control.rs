@@ -62,8 +62,8 @@ impl Pacer {
     ///
     /// # Errors
     /// [`PacerError::BadPeriod`] and [`PacerError::PartsInUse`], without a kernel call;
-    /// [`PacerError::NoTimer`]; [`PacerError::Kernel`], [`PacerError::Manager`]. Everything is given
-    /// back then.
+    /// [`PacerError::NoTimer`]; [`PacerError::Kernel`], [`PacerError::Manager`]. Everything is
+    /// given back then.
     pub fn start(
         vmm: &mut Manager,
         parts: &'static PacerParts,
@@ -155,8 +155,8 @@ impl Pacer {
 
     /// Has an untyped cleared of which a piece of `bytes` bytes can then be had, and does not wait:
     /// the smallest free one that is dirty, else one that is put together of unused memory (a
-    /// kernel call for each piece). Until [`Pacer::poll`] or [`Pacer::wait`] has recorded its end it
-    /// is nobody's, and all else is served. Returns its bytes, 0 when there is nothing to clear.
+    /// kernel call for each piece). Until [`Pacer::poll`] or [`Pacer::wait`] has recorded its end
+    /// it is nobody's, and all else is served. Returns its bytes, 0 when there is nothing to clear.
     ///
     /// # Errors
     /// [`PacerError::Busy`] when something is being cleared; [`PacerError::ThreadFaulted`] when the
@@ -292,8 +292,8 @@ impl Pacer {
         }
     }
 
-    /// As [`Pacer::begin_clearing`], and waits for the end: what [`clear`](crate::Vmm::clear) of the
-    /// manager does in one call in which nobody else runs.
+    /// As [`Pacer::begin_clearing`], and waits for the end: what [`clear`](crate::Vmm::clear) of
+    /// the manager does in one call in which nobody else runs.
     ///
     /// # Errors
     /// As those.
@@ -337,8 +337,8 @@ impl Pacer {
     }
 
     /// Calls of the pacing thread's that the kernel refused so far: it goes on then, and clearing
-    /// is not paced as long as that lasts. After one to the timer or its interrupt, no tick comes any
-    /// more: see [`PacerError::TimerLost`].
+    /// is not paced as long as that lasts. After one to the timer or its interrupt, no tick comes
+    /// any more: see [`PacerError::TimerLost`].
     pub fn calls_refused(&self) -> u32 {
         self.parts.refused.load(Ordering::Relaxed)
     }

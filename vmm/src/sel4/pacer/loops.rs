@@ -134,8 +134,8 @@ pub(super) fn pace(
     }
 }
 
-/// Waits for the end of the pacing thread, and tells of it. Where it has faulted, nobody is paced any
-/// more: who sleeps is told, the clearing thread runs always, and its faults are heard of here.
+/// Waits for the end of the pacing thread, and tells of it. Where it has faulted, nobody is paced
+/// any more: who sleeps is told, the clearing thread runs always, and its faults are heard of here.
 pub(super) fn attend(parts: &PacerParts, ended: cap::Endpoint, clearing: &ClearingThread) {
     let (info, _) = ended.recv(());
     let faulted = info.label() != ENDED;

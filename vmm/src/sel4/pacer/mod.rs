@@ -7,8 +7,8 @@
 //! that clear. At each tick the first lets the second go on, or suspends it; the call keeps what it
 //! has done. A third, of the lowest priority, says when nobody else runs: then the second goes on
 //! before the next tick, and also when no tick comes any more. A fourth is woken when the timer's
-//! interrupt is revoked, so that nobody waits for ticks that do not come. The first hears of faults of
-//! the second, and a fifth of those of the first.
+//! interrupt is revoked, so that nobody waits for ticks that do not come. The first hears of faults
+//! of the second, and a fifth of those of the first.
 //!
 //! ```text
 //!   root task ── begin_clearing ──► clearing thread: Untyped_Retype ───────────► its end: poll, wait

@@ -43,8 +43,8 @@ pub(super) struct Sentinel {
 }
 
 impl Sentinel {
-    /// Makes one that signals `ask`, unless somebody has its line: then there is none. What was made
-    /// when it failed is in `self`.
+    /// Makes one that signals `ask`, unless somebody has its line: then there is none. What was
+    /// made when it failed is in `self`.
     pub fn make(
         &mut self,
         vmm: &mut Manager,

@@ -101,8 +101,8 @@ impl<'p> History<'p> {
         self.free.extend(node);
     }
 
-    /// Whether taking out a page, which the model has no more, frees the node of its window; for what
-    /// was in none it does.
+    /// Whether taking out a page, which the model has no more, frees the node of its window; for
+    /// what was in none it does.
     fn frees(&self, run: &Run) -> bool {
         run.window.is_none_or(|number| self.model.window(number).count() == 0)
     }

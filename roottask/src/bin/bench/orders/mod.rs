@@ -47,8 +47,8 @@ pub fn give_back(vmm: &mut Manager) -> Result {
     give_back::recycled(vmm, "recycled_single", 1)
 }
 
-/// What a direct map is for, once each frame has been there: in a boot of its own. Where more frames
-/// are ready than are used, it takes some rounds until all have.
+/// What a direct map is for, once each frame has been there: in a boot of its own. Where more
+/// frames are ready than are used, it takes some rounds until all have.
 pub fn direct(vmm: &mut Manager) -> Result {
     vmm.make_direct_map()?;
     faults::cow_break_again(vmm)?;

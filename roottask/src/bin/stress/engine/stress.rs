@@ -67,7 +67,8 @@ impl fmt::Write for Console {
 }
 
 impl Stress {
-    /// A run with a manager that has nothing to do yet; `phases` are the names of all that there are.
+    /// A run with a manager that has nothing to do yet; `phases` are the names of all that there
+    /// are.
     pub fn new(mut vmm: Manager, settings: Settings, phases: &[&'static str]) -> Outcome<Stress> {
         let own = vmm.own_space();
         let marker = vmm.map(own, &RegionOptions::new(1).named("marker"))?.start().bits();

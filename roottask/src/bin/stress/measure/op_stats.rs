@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Operations by kind: how many, how many refused as they should be, and what the worst one cost. And
-//! what those of each phase cost.
+//! Operations by kind: how many, how many refused as they should be, and what the worst one cost.
+//! And what those of each phase cost.
 
 use alloc::vec;
 use alloc::vec::Vec;

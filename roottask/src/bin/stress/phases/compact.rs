@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Pages that are moved, on purpose and for want of memory.
 //!
-//! `run` leaves a few pages of each region and has the others' memory made one piece. `used_up` does
-//! so with all memory there is: what is free then is pages that are ready, and no untyped, until
-//! others ask for something else.
+//! `run` leaves a few pages of each region and has the others' memory made one piece. `used_up`
+//! does so with all memory there is: what is free then is pages that are ready, and no untyped,
+//! until others ask for something else.
 
 use alloc::vec::Vec;
 

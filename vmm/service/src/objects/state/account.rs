@@ -20,7 +20,8 @@ pub(crate) struct Account {
     pub waits: bool,
     /// How many accounts are above it.
     pub depth: u32,
-    /// The space in which its memory objects have their pages, once there was one. Nobody runs in it.
+    /// The space in which its memory objects have their pages, once there was one. Nobody runs in
+    /// it.
     pub store: Option<SpaceId>,
 }
 

@@ -40,8 +40,8 @@ pub(crate) struct Program<'p> {
     /// The root of its CSpace, which it cannot name, and the CNode in there that is its own.
     pub root: Cell<Option<vmm::Object>>,
     pub cnode: Cell<Option<vmm::Object>>,
-    /// Whether another program asked for it: then its object and its account are that one's, and its
-    /// end is told there.
+    /// Whether another program asked for it: then its object and its account are that one's, and
+    /// its end is told there.
     pub by_request: Cell<bool>,
     pub options: Cell<ProgramOptions>,
     /// The number of the memory object that its image comes from, and how many pages of it are

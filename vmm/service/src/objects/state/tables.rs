@@ -396,8 +396,8 @@ impl<'p> Tables<'p> {
         found.filter(|node| node.memory.get().is_some_and(|other| other.is(memory)))
     }
 
-    /// How many pages of a memory object the mappings of it reach over, from its first page on. Takes
-    /// as long as there are mappings of it.
+    /// How many pages of a memory object the mappings of it reach over, from its first page on.
+    /// Takes as long as there are mappings of it.
     pub fn end_of_mappings(&self, memory: &Object<'p>) -> u32 {
         let key = (memory.number.get(), (0, 0));
         let from = self.of_memory.lower_bound(Bound::Included(&key));
