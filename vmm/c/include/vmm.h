@@ -778,15 +778,15 @@ vmm_code_t vmm_space_stats(vmm_space_t space, vmm_space_stats_t *stats);
 // Errors: VMM_KERNEL_REFUSED; the rest was done.
 vmm_code_t vmm_trim(void);
 
-// Prints a string (UTF-8) to the first serial line, on the release kernel too. NULL prints nothing.
-// Lines of several threads may mix.
+// Prints a string (UTF-8) to the first serial line, on the release kernel too. NULL prints
+// nothing. Lines of several threads may mix.
 void vmm_print(const char *text);
 
 // Prints a number in hexadecimal, with 0x before it.
 void vmm_print_hex(uintptr_t number);
 
-// Prints a line: `what`, and what was wrong with the request that returned `code`, in full. Returns
-// `code` as it is.
+// Prints a line: `what`, and what was wrong with the request that returned `code`, in full.
+// Returns `code` as it is.
 int vmm_print_code(const char *what, int code);
 
 // Prints how much there is of everything, a line for each thing.
