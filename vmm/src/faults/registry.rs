@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Threads whose faults are ours to answer: registered and forgotten.
 
-use untyped_alloc::{CPtr, Kernel, Memory, Rights};
+use untyped_alloc::{Blueprint, CPtr, Kernel, Memory, Rights, SlotUse};
 
 use crate::manager::vmm::Vmm;
 use crate::types::error::{Error, NodeKind, Result};
@@ -11,14 +11,15 @@ use crate::types::thread::ThreadInfo;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Registers a thread that runs in `space`: mints a capability to the fault endpoint `endpoint`
-    /// with a badge of its own. One kernel call; two once all badges were given out. While it is
-    /// registered the space cannot be destroyed.
+    /// with a badge of its own. One kernel call; two once all badges were given out, and for an
+    /// endpoint that is not an object of the manager's. While it is registered the space cannot be
+    /// destroyed.
     ///
     /// The badge may have been another thread's. No message of that one's can be taken for this
     /// one's: its capability went with all its copies when it was unregistered, and what is still
     /// in the endpoint's queue is cancelled here: of a badge that no thread had before there is
-    /// nothing. Only a message that was received before, and is
-    /// not handled yet, has no such protection: handle it before 2^27 threads more are registered.
+    /// nothing. Only a message that was received before, and is not handled yet, has no such
+    /// protection: handle it before 2^27 threads more are registered.
     ///
     /// # Errors
     /// [`Error::NoSuchSpace`]; [`Error::StoreSpace`]; [`Error::OutOfBadges`] while 2^27 - 1 threads
@@ -80,7 +81,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// As [`Vmm::mint_badge`], of badges that mostly go up: one that is above all that were made in
     /// this way, by any endpoint, was in nobody's hands, so there is nothing to cancel, and it
-    /// costs one kernel call. Nobody is to mint these badges otherwise.
+    /// costs one kernel call where the endpoint is an object of the manager's. Nobody is to mint
+    /// these badges otherwise.
     ///
     /// # Errors
     /// Those of [`Vmm::mint_badge`].
@@ -101,9 +103,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn mint(&mut self, endpoint: CPtr, (badge, is_new): (usize, bool)) -> Result<CPtr> {
         let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let (src, path) = (self.alloc.path(endpoint), self.alloc.path(slot));
+        // The kernel mints what is no endpoint, too, and refuses only to cancel at it.
+        let is_endpoint = self.alloc.slot_use(endpoint) == SlotUse::Object(Blueprint::Endpoint);
         let minted = self
             .fill_slot(slot, |kernel, dst| kernel.cnode_mint_badge(dst, src, Rights::all(), badge))
-            .and_then(|()| match is_new {
+            .and_then(|()| match is_new && is_endpoint {
                 true => Ok(()),
                 false => Ok(self.kernel.cnode_cancel_badged_sends(path)?),
             });

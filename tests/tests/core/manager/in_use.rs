@@ -2,7 +2,8 @@
 //! What is in use is not given back, and what was given back is not used.
 
 use vmm::{
-    Blame, Blueprint, Error, Objects, Pages, Placement, RegionOptions, Rights, ShareOptions,
+    Blame, Blueprint, Error, Invocation, KernelError, Objects, Pages, Placement, RegionOptions,
+    Rights, ShareOptions,
 };
 
 use super::{FREE, tagged};
@@ -13,6 +14,7 @@ on_each!(
     frames_that_are_mapped_are_not_freed,
     slots_of_mapped_frames_are_not_given_back,
     a_minted_capability_is_where_it_was_put,
+    a_fault_endpoint_is_an_endpoint_with_all_rights,
     slots_that_the_manager_uses_are_nobodys_to_give_back,
     frames_are_not_brought_twice,
     what_is_no_live_frame_is_not_brought,
@@ -103,6 +105,26 @@ fn slots_of_mapped_frames_are_not_given_back(target: Target) {
     host.vmm.release(region).expect("a region");
     host.vmm.release_slot(slot).expect("mapped nowhere");
     host.vmm.free(frame).expect("an object");
+    host.check();
+}
+
+/// A238: no message waits at the badge of a thread that is new; that its faults go to an endpoint is
+/// made sure of all the same.
+fn a_fault_endpoint_is_an_endpoint_with_all_rights(target: Target) {
+    let mut host = Fixture::small(target);
+    let own = host.own();
+    let endpoint = host.vmm.allocate(Blueprint::Endpoint).expect("memory").slot();
+    let tcb = host.vmm.allocate(Blueprint::Tcb).expect("memory").slot();
+    let (invocation, error) = (Invocation::CNodeCancelBadgedSends, KernelError::IllegalOperation);
+    let refused = Error::Kernel { invocation, error, done: 0 };
+    host.refuses_leaving_nothing(refused, |vmm| vmm.register_thread(own, tcb, tcb, "none"));
+    let slot = host.vmm.alloc_slots(1).expect("slots");
+    let path = host.vmm.allocator().path(slot);
+    host.vmm.copy_cap(path, endpoint, Rights::READ | Rights::WRITE).expect("it is free");
+    host.refuses_leaving_nothing(refused, |vmm| vmm.register_thread(own, tcb, slot, "few rights"));
+    let before = host.vmm.kernel_calls().total();
+    host.vmm.register_thread(own, tcb, endpoint, "thread").expect("memory");
+    assert_eq!(host.vmm.kernel_calls().total(), before + 1);
     host.check();
 }
 
