@@ -104,10 +104,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let (src, path) = (self.alloc.path(endpoint), self.alloc.path(slot));
         // The kernel mints what is no endpoint, too, and refuses only to cancel at it.
-        let is_endpoint = self.alloc.slot_use(endpoint) == SlotUse::Object(Blueprint::Endpoint);
+        let nobody_sent =
+            is_new && self.alloc.slot_use(endpoint) == SlotUse::Object(Blueprint::Endpoint);
         let minted = self
             .fill_slot(slot, |kernel, dst| kernel.cnode_mint_badge(dst, src, Rights::all(), badge))
-            .and_then(|()| match is_new && is_endpoint {
+            .and_then(|()| match nobody_sent {
                 true => Ok(()),
                 false => Ok(self.kernel.cnode_cancel_badged_sends(path)?),
             });

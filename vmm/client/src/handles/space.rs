@@ -38,10 +38,7 @@ impl Space {
         payer: &Account,
     ) -> Result<Mapping> {
         let request = Request::Map { address, first, pages, rights };
-        match call(&request, &[self.slot(), memory.slot(), payer.slot()])? {
-            Answer::Mapped { address } => Ok(Mapping { space: self.slot(), address, pages }),
-            _ => Err(no_answer("Map")),
-        }
+        self.mapped(&request, "Map", memory, pages, payer)
     }
 
     /// Maps pages of paged memory privately, from `first` on, at an address, or anywhere for 0: a
@@ -61,9 +58,21 @@ impl Space {
         payer: &Account,
     ) -> Result<Mapping> {
         let request = Request::MapPrivate { address, first, pages, rights };
-        match call(&request, &[self.slot(), memory.slot(), payer.slot()])? {
+        self.mapped(&request, "MapPrivate", memory, pages, payer)
+    }
+
+    /// Makes a request, called `name`, that maps so many pages of a memory object.
+    fn mapped(
+        &self,
+        request: &Request,
+        name: &'static str,
+        memory: &Memory,
+        pages: u32,
+        payer: &Account,
+    ) -> Result<Mapping> {
+        match call(request, &[self.slot(), memory.slot(), payer.slot()])? {
             Answer::Mapped { address } => Ok(Mapping { space: self.slot(), address, pages }),
-            _ => Err(no_answer("MapPrivate")),
+            _ => Err(no_answer(name)),
         }
     }
 

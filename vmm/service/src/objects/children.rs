@@ -270,10 +270,7 @@ impl<'p> Objects<'p> {
         let (Some(tcb), Some(thread)) = (parts.tcb(), parts.id()) else {
             return Err(Refusal::Internal {});
         };
-        // The same fault is one more, if it comes again.
-        vmm.expect_fault_again(thread);
-        object.set_state(State::Running);
-        self.set_due(object, false);
+        self.note_resumed(vmm, object, thread);
         self.act = Some(Act::Resume { tcb: tcb.slot(), thread });
         Ok(Answer::Done {})
     }

@@ -14,7 +14,7 @@
 //! nothing is mapped: the next instruction that it fetches is a fault, and there it stays. A call
 //! that it is in goes to its end before that, and is made once.
 
-use vmm::{CPtr, Kernel, Memory, SpaceId, ThreadCSpace, Vmm};
+use vmm::{CPtr, Kernel, Memory, SpaceId, ThreadCSpace, ThreadId, Vmm};
 use vmm_client::objects::{Answer, Refusal, Registers, State};
 
 use super::answers::{refuse, Answered, Refused};
@@ -119,14 +119,24 @@ impl<'p> Objects<'p> {
             self.move_thread(vmm, thread, space.ok_or(Refusal::Internal {})?)?;
         }
         thread.stop.set(stop);
-        // The same fault is one more, if it comes again.
-        vmm.expect_fault_again(id);
-        object.set_state(State::Running);
-        self.set_due(object, false);
+        self.note_resumed(vmm, object, id);
         if stop == Stop::None {
             self.act = Some(Act::Resume { tcb: tcb.slot(), thread: id });
         }
         Ok(Answer::Done {})
+    }
+
+    /// Notes that what was suspended runs again, by this thread of its.
+    pub(super) fn note_resumed<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        object: &'p Object<'p>,
+        thread: ThreadId,
+    ) {
+        // The same fault is one more, if it comes again.
+        vmm.expect_fault_again(thread);
+        object.set_state(State::Running);
+        self.set_due(object, false);
     }
 
     /// Serves [`vmm_client::objects::Request::Suspend`].

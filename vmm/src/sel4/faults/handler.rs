@@ -5,7 +5,7 @@ use sel4::{cap_type, Badge, MessageInfo, MessageInfoBuilder, Word};
 use untyped_alloc::CPtr;
 
 use super::backtrace::backtrace;
-use super::message::{decode, page_fault, ThreadFault};
+use super::message::{other_fault, page_fault, ThreadFault};
 use super::pager_table::{Pagers, PAGER_BADGE};
 use super::policy::{registers, Incident, Verdict};
 use super::Manager;
@@ -224,7 +224,7 @@ pub fn answer_kept(slot: CPtr, answer: MessageInfo) {
 /// As [`receive`], for a message that tells of no page fault.
 #[inline(never)]
 fn receive_other(vmm: &Manager, info: &MessageInfo, badge: usize) -> Received {
-    let fault = sel4::with_ipc_buffer(|buffer| decode(buffer, info));
+    let fault = sel4::with_ipc_buffer(|buffer| other_fault(buffer, info));
     match (fault, vmm.thread_with_badge(badge)) {
         (Some(fault), Ok(ThreadInfo { id: thread, .. })) => {
             Received::Unresolved { thread, fault, error: None }

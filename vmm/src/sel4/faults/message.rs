@@ -96,8 +96,9 @@ pub(super) fn page_fault(
     Some(told.map_err(|(number, code)| ThreadFault::Exception { ip, number, code }))
 }
 
+/// The fault that a message tells of which is no VM fault; `None` when it tells of none.
 #[inline(never)]
-fn other_fault(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
+pub(super) fn other_fault(buffer: &IpcBuffer, info: &MessageInfo) -> Option<ThreadFault> {
     if !matches!(
         info.label(),
         tag::seL4_Fault_CapFault | tag::seL4_Fault_UnknownSyscall | tag::seL4_Fault_UserException
